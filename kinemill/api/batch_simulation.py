@@ -41,7 +41,7 @@ class Trajectories(Mapping[str, Simulation]):
     notes: list[str] = field(default_factory=list[str])
 
     def __getitem__(self, name: str) -> Simulation:
-        """Return one trajectory."""
+        """Return the trajectory with this name."""
         return self.simulations[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -64,7 +64,7 @@ class Trajectories(Mapping[str, Simulation]):
         return {name: float(np.sqrt(total / steps[name])) for name, total in squares.items()}
 
     def to_polars(self) -> "pl.DataFrame":
-        """Return all rows, with the column `trajectory`; other columns as in `Simulation`."""
+        """Return all rows with the column `trajectory`; other columns are those of `Simulation`."""
         import polars as pl
 
         parts = [
@@ -74,11 +74,11 @@ class Trajectories(Mapping[str, Simulation]):
         return pl.concat(parts, how="diagonal")
 
     def to_numpy(self) -> "dict[str, NDArray[np.float64]]":
-        """Return the states (steps + 1, S) by name."""
+        """Return the states (steps + 1, S) of each trajectory by its name, in task units."""
         return {name: one.to_numpy() for name, one in self.simulations.items()}
 
     def plot(self, name: str | None = None) -> "Picture":
-        """Draw one trajectory; default: the first."""
+        """Draw the trajectory with this name over time; default: the first."""
         return self.simulations[name or next(iter(self))].plot()
 
     def _repr_html_(self) -> str:
@@ -106,10 +106,10 @@ def simulate_batch(
     Args:
         model: TASK, TASK@alias, TASK:version, a training, or the folder of an exported model.
         source: frames, with episodes that start from their first measured rows; or actions by name
-            of trajectory (a CSV or Parquet file, a frame, or arrays (T,) by name of action), which
-            start at rest.
-        states: initial values by name of trajectory and of state; others are measured, or 0
-            without frames.
+            of trajectory (a CSV or Parquet file, a frame, or arrays (T,) by name of action, in task
+            units), which start at rest.
+        states: initial values by name of trajectory and of state, in task units; others are
+            measured, or 0 without frames.
         steps: number of steps; default: all actions.
         task: task of a model folder.
         execution: threads and provider of ONNX Runtime; default: one thread of the CPU.
@@ -118,7 +118,9 @@ def simulate_batch(
         The trajectories by name of the frame, with `/INDEX` if a frame has several episodes.
 
     Raises:
-        BadInput: No trajectory, one that is too short, or a value that the model cannot use.
+        BadInput: There is no such model, no trajectory, one that is too short, or a value that the
+            model cannot use.
+        CorruptArtifact: The files of the model are damaged.
     """
     from kinemill.verify.simulation import moved, simulate
 

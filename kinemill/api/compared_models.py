@@ -24,7 +24,7 @@ class ComparedModels:
         windows: models compared over windows.
         episodes: models compared over whole episodes.
         notes: reasons for omitted models.
-        scale: standard deviation of the training rows, or None if these are unknown.
+        scale: standard deviation of the training rows by channel, or None if these are unknown.
         training: the training rows, or None.
     """
 
@@ -41,7 +41,7 @@ def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) 
     Args:
         loaded: the model.
         logs: the logs of the comparison.
-        horizon: steps ahead.
+        horizon: steps ahead at which errors are compared.
     """
     from kinemill.verify.evaluation import references_for
     from kinemill.verify.references import Persistence

@@ -27,7 +27,8 @@ class EditArguments(TypedDict, total=False):
         max_gap: longest gap between both recordings, s; default: that of the task.
         rename: channel and the column that holds it.
         scale: channel and the factor of its recorded values.
-        offset: channel and the summand of its recorded values, in the unit of the column.
+        offset: channel and the value that is added to its recorded values, in the unit of the
+            column.
         unit: channel and the unit of its recorded values.
     """
 
@@ -66,7 +67,8 @@ def edit_recording(
         **change: exactly one of the kinds of `EditArguments`.
 
     Raises:
-        BadInput: The edit does not apply to a recording of the message; nothing is changed.
+        BadInput: The task or a recording is unknown, or the edit does not apply to a recording,
+            which the message names. Nothing is changed then.
     """
     return edit_members(resolve_task(task), recording, where, change, because)
 
@@ -74,7 +76,11 @@ def edit_recording(
 def edit_members(
     task: Task, recording: str | None, where: str | None, change: Mapping[str, object], because: str
 ) -> "Edit":
-    """Edit recordings as `edit_recording`, with `EditArguments` as a mapping; None is unset."""
+    """Edit recordings as `edit_recording`, with `EditArguments` as a mapping; None is unset.
+
+    Raises:
+        BadInput: As in `edit_recording`.
+    """
     from kinemill.ingest import edit_recording as edits
 
     home = Home.resolve()
@@ -100,10 +106,10 @@ def undo_edit(
         recording: name, content hash or its beginning, or id of an episode.
         number: number of the edit; default: the last one of each recording.
         where: query of the recordings, instead of one.
-        because: reason, kept with the act.
+        because: reason, stored with the withdrawal.
 
     Raises:
-        BadInput: A recording has no such edit.
+        BadInput: The task or a recording is unknown, or a recording has no such edit.
     """
     from kinemill.ingest import edit_recording as edits
 
@@ -120,6 +126,9 @@ def list_edits(task: "TaskLike", recording: str | None = None) -> "pl.DataFrame"
     Args:
         task: a task, its name or file.
         recording: recording of the edits; default: all.
+
+    Raises:
+        BadInput: The task or the recording is unknown.
     """
     import polars as pl
 
@@ -165,7 +174,7 @@ def _change(task: Task, home: Home, arguments: EditArguments) -> "EditChange":
 
     named = [kind for kind in KINDS if kind in arguments]
     if len(named) != 1:
-        problem = f"{' and '.join(named)} at once" if named else "no change"
+        problem = f"{' and '.join(named)} together" if named else "no change"
         expected = f"one of {', '.join(KINDS)}"
         raise BadInput("edit", f"names {problem}", expected=expected, fix="make one edit at a time")
     part = arguments.get("part", "")

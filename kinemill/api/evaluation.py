@@ -56,11 +56,15 @@ class Evaluation:
 
     @property
     def notes(self) -> list[str]:
-        """Remarks on the references and the logs, such as refused ones."""
+        """Remarks on omitted references and rejected logs."""
         return self.document.notes
 
     def to_polars(self) -> "pl.DataFrame":
-        """Return one row per model and channel: `rmse`, `mae` at the horizon, and `by_step`."""
+        """Return one row per model and channel: `model`, `channel`, `unit` and the errors.
+
+        `rmse` and `mae` are at the horizon, `by_step` is the list of errors over the steps, all in
+        `unit`.
+        """
         import polars as pl
 
         return pl.DataFrame(
@@ -79,7 +83,7 @@ class Evaluation:
         )
 
     def plot(self) -> "Picture":
-        """Draw RMSE over the time ahead, for the model and the references."""
+        """Draw the RMSE of the model and the references over the time ahead, s."""
         from kinemill.verify.plots import draw_growth
 
         return draw_growth(self.measured.analysis)
@@ -123,7 +127,7 @@ def evaluate(
     Args:
         model: TASK, TASK@alias, TASK:version, a training, or the folder of an exported model.
         data: frames, a log or a folder of logs.
-        task: of a folder.
+        task: task of a model folder.
         horizon: steps ahead; default: `verify.horizon`.
         stride: rows between starts; default: `verify.stride`.
         examples: number of plotted windows.
@@ -132,6 +136,7 @@ def evaluate(
 
     Raises:
         BadInput: There is no such model, or no episode is accepted or long enough.
+        CorruptArtifact: The files of the model are damaged.
     """
     from kinemill.verify.analysis import Measurement
     from kinemill.verify.document import EvaluatedModel

@@ -91,7 +91,8 @@ def load_simulator_of(
         changed: overrides of a registered model's task.
 
     Raises:
-        BadInput: There is no such task, version or folder.
+        BadInput: There is no such task, version or folder, a folder has no `task`, or the model is
+            a policy.
         CorruptArtifact: Its files are damaged.
     """
     return _load(model, task, changed, load_simulator)
@@ -100,10 +101,11 @@ def load_simulator_of(
 def load_policy_of(
     model: ModelLike, task: Task | None = None, changed: Mapping[str, object] | None = None
 ) -> LoadedModel[Policy]:
-    """Load a policy; arguments and errors as in `load_simulator_of`.
+    """Load a policy; arguments as in `load_simulator_of`.
 
     Raises:
-        BadInput: It is no policy.
+        BadInput: The model is not a policy, or as in `load_simulator_of`.
+        CorruptArtifact: Its files are damaged.
     """
     return _load(model, task, changed, load_policy)
 
@@ -112,7 +114,7 @@ def _folder_of(model: Path | ModelResult, task: Task | None) -> tuple[Task, Path
     if not isinstance(model, Path):
         return model.task, model.folder
     if task is None:
-        raise BadInput(model, "is a folder", expected="its task as well", fix="pass task=")
+        raise BadInput(model, "is a folder", expected="a folder and its task", fix="pass task=")
     return task, model
 
 

@@ -1,4 +1,4 @@
-"""Python objects as settings: custom code of a notebook, and objects of reinforcement."""
+"""Python objects as settings: custom code of a notebook, and environments and callbacks."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -139,7 +139,10 @@ def _with_instances(task: Task, objects: Objects) -> Task:
 
 
 def copies_of(environment: object) -> Callable[[], object]:
-    """Return a factory of environments: the function itself, or a copy function of an instance."""
+    """Return a factory of environments: the function itself, or one that copies an instance.
+
+    An instance with a `spec` is made again by `gymnasium.make` instead of a deep copy.
+    """
     import gymnasium
 
     if not isinstance(environment, gymnasium.Env):

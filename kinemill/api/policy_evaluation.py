@@ -48,12 +48,15 @@ class PolicyResults:
 
     @property
     def rmse(self) -> dict[str, float]:
-        """RMSE of each action to the logged action, in its unit; empty without logs."""
+        """RMSE between each action and the logged one, in its unit; empty without logs."""
         actions = self.document.actions
         return {n: one.rmse for n, one in actions["model"].channels.items()} if actions else {}
 
     def to_polars(self) -> "pl.DataFrame":
-        """Return one row per action: errors of the policy and of repeating the last action."""
+        """Return one row per model and action: `model`, `action`, `unit`, `rmse` and `mae`.
+
+        Models are the policy, `model`, and its references; errors are in `unit`.
+        """
         import polars as pl
 
         return pl.DataFrame(
@@ -98,7 +101,7 @@ def evaluate_policy(
     Args:
         model: as in `evaluate`.
         data: frames, a log or a folder of logs; None: trials only.
-        task: of a folder.
+        task: task of a model folder.
         episodes: number of trials; 0: none; default: `environment.trials.episodes`.
         variant: one of the environment's variants; default: `environment.trials.variant`.
         horizon: steps after a reset of a policy with a memory; default: `verify.horizon`.
@@ -109,6 +112,7 @@ def evaluate_policy(
     Raises:
         BadInput: There is no such policy or variant, the environment has other observations or
             actions, or there are neither logs nor trials.
+        CorruptArtifact: The files of the policy are damaged.
     """
     from kinemill.verify.document import EvaluatedModel
     from kinemill.verify.policies.evaluation import PolicyMeasurement
@@ -201,7 +205,7 @@ def _trials(
 
 
 def _champion(loaded: LoadedModel[Policy], notes: list[str]) -> dict[str, Policy]:
-    """Return the trials of the champion if another version or a folder is evaluated."""
+    """Return the champion by its alias if another version or a folder is evaluated, else {}."""
     from kinemill.register.consistency import is_registered
     from kinemill.register.gate.evaluation import differences
     from kinemill.register.versions import CHAMPION, aliases_of

@@ -61,7 +61,7 @@ class Reporter(NullReporter):
         self._show(Update(message=message))
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Report that `done` of `total` parts of a stage are done."""
+        """Report that `done` of `total` parts of a stage are finished."""
         self._show(Update(stage, done, total, note))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
@@ -134,7 +134,7 @@ class NotebookDisplay:
             self._handle.update(content)
 
     def html(self) -> str:
-        """Return the display: a bar, the message, and the curves so far."""
+        """Return the HTML of the display: a bar, the message, and the curves so far."""
         now, parts = self._latest, list[str]()
         if now.total:
             bar = f'<progress value="{now.done}" max="{now.total}" style="width:20em"></progress>'
@@ -175,7 +175,7 @@ class StderrProgress:
 
 
 def counted(items: Iterable[T], total: int, stage: str, progress: Progress) -> Iterator[T]:
-    """Yield items, and report each as done when the next is requested."""
+    """Yield items, and report each as finished when the next one is requested."""
     for done, item in enumerate(items, 1):
         yield item
         progress.advance(stage, done, total)

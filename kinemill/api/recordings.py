@@ -138,7 +138,12 @@ def search_page(
     offset: int = 0,
     limit: int | None = None,
 ) -> "SearchResult":
-    """Return the result of `search_recordings`, and the number of all matches."""
+    """Return the result of `search_recordings` with the number of all matches.
+
+    Raises:
+        QueryError: The query is wrong.
+        BadInput: A column or a dataset version is unknown.
+    """
     from kinemill.dataset.catalog import recording_splits
     from kinemill.search.run import Page, search, usual_columns
 

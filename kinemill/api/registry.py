@@ -133,7 +133,10 @@ class Registered:
 
     @property
     def status(self) -> str:
-        """`done` if it became champion, `refused`, or `unchanged` after an earlier decision."""
+        """`done` if it became champion, `refused`, or `unchanged` after an earlier decision.
+
+        A version that waits for an approval is `refused` too.
+        """
         return self.candidates.result.registration.status
 
     @property
@@ -211,7 +214,12 @@ def register(training: Training, *, progress: ShowProgress = True) -> Registered
 
     A version with an earlier decision is returned unchanged.
 
+    Args:
+        training: result of `train`.
+        progress: whether to show progress; or a callback, see `Update`.
+
     Raises:
+        BadInput: The home is being restored.
         Blocked: The exported files cannot be run.
     """
     with in_use(training.home, f"register-{uuid4().hex[:8]}"):
@@ -219,7 +227,11 @@ def register(training: Training, *, progress: ShowProgress = True) -> Registered
 
 
 def register_stages(training: Training, report: Reporter) -> Registered:
-    """Run the stages after export: verification, references, registration."""
+    """Run the stages after export: verification, references, registration.
+
+    Raises:
+        Blocked: The exported files cannot be run.
+    """
     from kinemill.register.reference_candidate import register_candidates
     from kinemill.register.stage import Produced
 
@@ -263,6 +275,11 @@ def promote(
 
 def rollback(task: TaskLike, *, to: int | None = None, why: str = "") -> "ChampionChange":
     """Roll back to the previous champion, or to a version.
+
+    Args:
+        task: a task, its name or file.
+        to: number of the version; default: the previous champion.
+        why: reason, written to the audit log.
 
     Raises:
         BadInput: There is no previous champion, or no such version.

@@ -48,7 +48,7 @@ class Rollout:
 
     @property
     def rows(self) -> list[Json]:
-        """Results of each episode."""
+        """One JSON object with the results of each episode."""
         return self.document["runs"] if "runs" in self.document else self.document["episodes"]
 
     @property
@@ -59,7 +59,7 @@ class Rollout:
 
     @property
     def files(self) -> list[Path]:
-        """The logs."""
+        """Path of the log of each episode."""
         return [Path(row["file"]) for row in self.rows]
 
     def to_polars(self) -> "pl.DataFrame":
@@ -108,9 +108,9 @@ def rollout(
         model: model of the planner: `champion`, an address `models:/...`, a folder, a training, or
             `true` for the physics of the plant.
         episodes: number of episodes.
-        seed: of the first episode; the others follow.
-        seconds: length of an episode; default: the task's.
-        explore: noise on the actions, relative to half the range.
+        seed: seed of the first episode; each further one has the next number.
+        seconds: length of an episode, s; default: the task's.
+        explore: standard deviation of noise on the actions, relative to half the range.
         threads: CPU threads of the model.
         provider: execution provider of ONNX Runtime: `cpu`, `cuda`, `tensorrt`.
         to: folder for the logs; default: the drop folder.
@@ -119,6 +119,7 @@ def rollout(
 
     Raises:
         BadInput: The task has no `control` part or trains a policy, or the model does not exist.
+        EpisodeFailed: The plant does not respond.
     """
     from kinemill.control.recorded_runs import run_and_log
 
@@ -152,7 +153,7 @@ def rollout_policy(
         task: task with an `environment` part.
         model: `champion`, `@alias`, `:3`, an address `models:/...`, a folder or a training.
         episodes: number of episodes.
-        seed: of the first episode; the others follow.
+        seed: seed of the first episode; each further one has the next number.
         variant: variant of the environment's settings.
         workers: number of processes.
         video: whether to record the first episodes as a video.
@@ -161,7 +162,8 @@ def rollout_policy(
         progress: show progress; or a callback, see `Update`.
 
     Raises:
-        BadInput: There is no such policy or variant.
+        BadInput: There is no such task, policy or variant, or the task has no `environment` part.
+        CorruptArtifact: The files of the policy are damaged.
     """
     from kinemill.environments.rollout_logs import averages, record_videos, roll_out
 
@@ -197,7 +199,11 @@ def task_with_controller(
 def planner(
     task: Task, controller: str | None, model: ModelLike, execution: Execution
 ) -> "tuple[str, Policy]":
-    """Return name and object of a planner or a baseline controller."""
+    """Return name and object of a planner or a baseline controller.
+
+    Raises:
+        BadInput: The task has no `control` part, or the model does not exist or does not match.
+    """
     from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
     from kinemill.control.cost import control_of
 
@@ -219,7 +225,7 @@ def log_folder(task: Task, to: str | Path | None) -> Path:
 
 
 def model_address(task: str, model: ModelLike) -> str:
-    """Return the address or folder of a short name of a version, a folder or a training."""
+    """Return the address or folder of a model, from `champion`, `@alias`, `:3` or a training."""
     if isinstance(model, Path):
         return str(model)
     if not isinstance(model, str):

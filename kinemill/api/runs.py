@@ -40,6 +40,7 @@ def run(
 
     Raises:
         TaskError: The task or an override is wrong; nothing was started.
+        BadInput: A preset is unknown, or the home is being restored.
         Blocked: A blocking check failed, or the exported files do not work.
         TrainingFailed: Loss or gradient is not finite.
     """
@@ -66,6 +67,7 @@ def learn_in_loop(
 
     Raises:
         TaskError: The task file or an override is invalid; nothing was started.
+        BadInput: Dagster is not installed.
         EpisodeFailed: The plant failed; earlier episodes are kept.
     """
     pipeline = project("pipelines.loop")

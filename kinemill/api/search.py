@@ -38,7 +38,7 @@ class TuneResult:
 
     @property
     def best(self) -> float:
-        """Validation error of the best trial, in `unit`."""
+        """Validation result of the best trial, in `document["unit"]`."""
         return self.document["best"]["value"]
 
     @property
@@ -48,7 +48,7 @@ class TuneResult:
 
     @property
     def own(self) -> float | None:
-        """Validation error with the task's own settings."""
+        """Validation result with the task's own settings, in the same unit; None if unknown."""
         return self.document["own"]
 
     @property
@@ -118,8 +118,8 @@ def tune(
     Args:
         task: a task, its name or file, or a mapping with the keys of a task file.
         data: frames, a log or a folder of logs; default: the task's drop folder.
-        trials: total number, including earlier ones; default: `tune.trials`.
-        workers: parallel processes.
+        trials: total number of trials, including earlier ones; default: `tune.trials`.
+        workers: number of parallel processes.
         timeout: time until the search ends, s.
         register: whether to run the pipeline with the best settings.
         overrides: dotted key to value.
@@ -127,8 +127,8 @@ def tune(
 
     Raises:
         TaskError: The task, its space or an override is wrong.
-        BadInput: Dagster is not installed.
-        TrainingFailed: No trial has a result.
+        BadInput: Dagster is not installed, a limit is not above 0, or no trial has a result.
+        Blocked: A blocking check failed on the data.
     """
     own, home, changed = resolve_task(task, overrides), Home.resolve(), dict(overrides or {})
     is_file = isinstance(task, str | Path)

@@ -36,7 +36,8 @@ class Simulation:
 
     Attributes:
         model: the model.
-        frame: `time_s`, states, actions and outputs by row; `<state>_measured` if known.
+        frame: `time_s` in s, states, actions and outputs in task units by row;
+            `<state>_measured` if known.
         start: description of the initial state.
         notes: remarks, such as states without a value.
     """
@@ -67,11 +68,11 @@ class Simulation:
         return float(np.sqrt(np.mean(off**2)))
 
     def to_polars(self) -> "pl.DataFrame":
-        """Return the trajectory."""
+        """Return the trajectory, `frame`."""
         return self.frame
 
     def to_numpy(self) -> "NDArray[np.float64]":
-        """Return the states, (steps + 1, S)."""
+        """Return the states, (steps + 1, S), in task units."""
         return self.frame.select(self.model.model.states).to_numpy()
 
     def to_json(self) -> Json:
@@ -139,15 +140,18 @@ def simulate(
         model: TASK, TASK@alias, TASK:version, a training, or the folder of an exported model.
         source: frames, a log, or the id of an episode, with history and actions.
         row: first simulated row of `source`; default: the first possible.
-        actions: actions instead of `source`: a CSV or Parquet file, a frame, or arrays (T,) by
-            name.
-        states: initial values of states; others are measured, or 0 without `source`.
+        actions: actions instead of `source`, in task units: a CSV or Parquet file, a frame, or
+            arrays (T,) by name.
+        states: initial values of states, in task units; others are measured, or 0 without
+            `source`.
         steps: number of steps; default: all actions.
-        task: of a folder.
+        task: task of a model folder.
         execution: threads and provider of ONNX Runtime; default: one thread of the CPU.
 
     Raises:
-        BadInput: Both or none of `source` and `actions`, or an invalid value.
+        BadInput: There is no such model, both or none of `source` and `actions` are set, or a
+            value is invalid.
+        CorruptArtifact: The files of the model are damaged.
     """
     from kinemill.verify.simulation import moved
     from kinemill.verify.simulation import simulate as run
@@ -171,7 +175,7 @@ def simulate(
 def strict_simulator(
     loaded: LoadedModel[Simulator], execution: Execution | None = None
 ) -> Simulator:
-    """Load the model with an error for NaN inputs."""
+    """Load the model again, with an error for NaN and infinity in inputs."""
     settings = execution or Execution()
     return load_simulator(loaded.folder, threads=settings.threads, provider=settings.provider)
 
@@ -179,7 +183,17 @@ def strict_simulator(
 def start_at_rest(
     loaded: LoadedModel[Simulator], actions: Actions, initial: Mapping[str, float], notes: list[str]
 ) -> "Start":
-    """Return a start at rest with the first action."""
+    """Return a start with a constant history at the first action.
+
+    Args:
+        loaded: the model.
+        actions: actions (T, A) in task units, as in `simulate`.
+        initial: value by name of state, in task units; others are 0.
+        notes: list to which remarks are appended.
+
+    Raises:
+        BadInput: A name or a value is invalid, or the actions cannot be read.
+    """
     from kinemill.verify.simulation import Start
 
     simulator = loaded.model

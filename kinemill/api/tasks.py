@@ -48,7 +48,8 @@ def load_task(
         presets: such as `["model=small"]`, before the overrides.
 
     Raises:
-        TaskError: Every problem found, each with its key and the nearest valid name.
+        TaskError: The task has problems; each is listed with its key and the nearest valid name.
+        BadInput: The task or a preset does not exist.
     """
     return resolve_task(source, overrides, presets)
 
@@ -68,6 +69,6 @@ def make_task(**parts: Unpack[TaskParts]) -> Task:
         )
 
     Raises:
-        TaskError: Every problem found, each with its key and the nearest valid name.
+        TaskError: The task has problems; each is listed with its key and the nearest valid name.
     """
     return loader.make_task(parts)

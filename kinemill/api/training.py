@@ -105,19 +105,22 @@ class Training:
 
     @cached_property
     def history(self) -> dict[str, list[tuple[int, float | None]]]:
-        """Values of the training by name, each with its step."""
+        """Curves of the training by name: points (step, value); None for a value that was NaN."""
         from kinemill.train.warm_start import CURVES
 
         values = read_json(self.home.root / self.trained.path / CURVES)
         return {name: [(point[0], point[1]) for point in series] for name, series in values.items()}
 
     def trials(self, episodes: int = 1, *, seed: int = 0, variant: str | None = None) -> "Trials":
-        """Run the policy in the task's environment, with all episodes in full.
+        """Run the policy in the task's environment, and return all steps of each episode.
 
         Args:
             episodes: number of episodes.
-            seed: of the first episode; the others follow.
+            seed: seed of the first episode; each further one has the next number.
             variant: variant of the environment's settings.
+
+        Raises:
+            BadInput: The task learns dynamics, or has no environment or no such variant.
         """
         from kinemill.environments.evaluation import try_policy
 
@@ -214,8 +217,8 @@ def resolve_task(
         presets: presets such as `model=small`, in this order before the overrides.
 
     Raises:
-        TaskError: Every problem found.
-        BadInput: A preset is unknown.
+        TaskError: The task has problems; each is listed.
+        BadInput: The task or a preset does not exist.
     """
     from kinemill.task.presets import preset_overrides
 
@@ -239,7 +242,12 @@ def resolve_task(
 def train_stages(
     task: Task, home: Home, data: Data | Dataset, report: Reporter, *, track: bool
 ) -> Training:
-    """Run the stages up to the exported model."""
+    """Run the stages from the data to the exported model, or read their cached results.
+
+    Raises:
+        Blocked: A blocking check failed on the data, or the exported files do not work.
+        TrainingFailed: Loss or gradient is not finite.
+    """
     from kinemill.augment import stage as augment
     from kinemill.export import stage as export
     from kinemill.train.summary import ModelSummary
@@ -303,7 +311,7 @@ def _tracked_fit(job: "TrainingJob", report: Reporter) -> Artifact:
 
 
 def live_tracker(home: Home, run_id: str, report: Tracker) -> "MlflowTracker":
-    """Return a tracker of an MLflow run that also passes metrics to a reporter."""
+    """Return a tracker of an MLflow run that also forwards metrics to `report`."""
 
     class LiveTracker(MlflowTracker):
         """Tracker of an MLflow run with a live display."""

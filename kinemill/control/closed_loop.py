@@ -44,7 +44,13 @@ class Episode:
 
 
 def draw_start(task: Task, seed: int) -> Floats:
-    """Draw the initial state (S,) of an episode from `control.start`, in task units."""
+    """Draw the initial state (S,) of an episode from `control.start`, in task units.
+
+    A state without a range there starts at 0.
+
+    Raises:
+        BadInput: The task has no `control` part.
+    """
     control, random = control_of(task), np.random.default_rng([seed, 1])
     ranges = [control.start.get(name, (0.0, 0.0)) for name in task.states]
     return np.array([random.uniform(low, high) for low, high in ranges])
@@ -72,7 +78,8 @@ def run_episode(
         explore: noise on the actions.
 
     Raises:
-        BadInput: The episode is not longer than the history of the policy.
+        BadInput: The episode is not longer than the history of the policy, or the task has no
+            `control` part.
         EpisodeFailed: The plant does not respond, or a `GuardedPlant` found a forbidden state.
     """
     robot, steps = robot or Robot(task), round((seconds or control_of(task).seconds) / task.dt)
@@ -118,7 +125,12 @@ def _cost_and_success(task: Task, states: Floats, actions: Floats) -> tuple[floa
 
 
 class PlannerExpert:
-    """Expert for environments whose observations are the task's states, such as `plant`."""
+    """Expert for environments whose observations are the task's states, such as `plant`.
+
+    Args:
+        task: task with a limit for each action.
+        policy: chooses the actions, such as a `Planner`.
+    """
 
     def __init__(self, task: Task, policy: Policy) -> None:
         self._policy, self._limits = policy, action_limits(task)

@@ -37,7 +37,7 @@ class ControlledPlant(Protocol):
 
     @property
     def limits(self) -> Floats:
-        """Lowest and highest action that the motors accept, (2, A)."""
+        """Lowest and highest action that the motors accept, (2, A), in task units."""
         ...
 
     def reset(self, start: Floats) -> Floats:
@@ -91,11 +91,15 @@ class GuardedPlant:
 
     @property
     def limits(self) -> Floats:
-        """Lowest and highest action that the motors accept, (2, A)."""
+        """Lowest and highest action that the motors accept, (2, A), in task units."""
         return self._plant.limits
 
     def reset(self, start: Floats) -> Floats:
-        """Begin an episode near `start` (S,); return the actual state (S,), in task units."""
+        """Begin an episode near `start` (S,); return the actual state (S,), in task units.
+
+        Raises:
+            EpisodeFailed: As in `observe`.
+        """
         self.steps = 0
         return self._checked(self._plant.reset(start))
 

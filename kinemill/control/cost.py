@@ -50,6 +50,9 @@ class Cost:
 
     Args:
         task: task with a `control` part.
+
+    Raises:
+        BadInput: The task has no `control` part.
     """
 
     def __init__(self, task: Task) -> None:
@@ -61,9 +64,9 @@ class Cost:
         self._angles = [self.control.is_angle(term, task.channels) for term in self.control.cost]
 
     def quantities(self, states: Floats, actions: Floats, names: Iterable[str]) -> Quantities:
-        """Return channels, derived quantities and formulas by name: (..., S), (..., A) -> (...).
+        """Return all channels, and the quantities or formulas `names`, by name.
 
-        Channels are in task units.
+        States (..., S) and actions (..., A) in task units -> (...) each, channels in task units.
         """
         values: dict[str, Floats] = {name: states[..., i] for i, name in enumerate(self._states)}
         values |= {name: actions[..., i] for i, name in enumerate(self._actions)}
@@ -85,8 +88,8 @@ class Cost:
         """Return Σ wᵢ ℓᵢ at each step, in 1/s.
 
         Args:
-            states: (..., T, S) after each action.
-            actions: (..., T, A).
+            states: (..., T, S) after each action, in task units.
+            actions: (..., T, A), in task units.
             previous: (A,), the action before the first.
             start: (S,), the state before the first action.
 

@@ -53,6 +53,7 @@ def closed_loop(simulator: _Simulator, task: Task) -> dict[str, float]:
 
     Raises:
         BadInput: The task has no `control` part.
+        EpisodeFailed: The plant does not respond.
     """
     control_of(task)
     planner = make_planner(task, [_Learning(simulator)])

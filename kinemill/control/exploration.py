@@ -26,7 +26,7 @@ class Exploration:
     color: float = 0.0
 
     def draw(self, steps: int, limits: Floats, random: np.random.Generator) -> Floats:
-        """Draw noise (N, A) in the units of actions with limits (2, A)."""
+        """Draw noise (`steps`, A) for actions with `limits` (2, A), in the units of the limits."""
         half = (limits[1] - limits[0]) / 2.0
         return self.std * half * colored_noise(steps, len(half), self.color, random)
 

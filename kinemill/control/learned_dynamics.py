@@ -47,11 +47,14 @@ class LearnedModel:
 
     @property
     def history(self) -> int:
-        """Rows before the first prediction, H; two where intervals follow the errors."""
+        """Rows before the first prediction, H; at least two if intervals follow the errors."""
         return max(self.simulator.history, 1 if self._intervals is None else 2)
 
     def observe(self, states: Floats, past_actions: Floats) -> None:
-        """Update intervals that follow the errors, from states (H, S) and past actions (H-1, A)."""
+        """Update intervals that follow the errors, with the newest rows in task units.
+
+        States (H, S), past actions (H-1, A). Other models ignore the call.
+        """
         if self._intervals is not None:
             self._intervals.observe(states, past_actions)
 
@@ -93,7 +96,8 @@ def learned_model(
         provider: execution provider, see `kinemill.runtime.load`; native code on a CPU.
 
     Raises:
-        BadInput: The model does not exist, or has other channels or another time step.
+        BadInput: The model does not exist, has other channels or another time step, or does not
+            have what `control.uncertainty` needs; or the task has no `control` part.
     """
     # `non_finite="pass"`: a plan that diverges in the model is a bad plan, not an error.
     engine = "auto" if provider == "cpu" else "onnx"

@@ -67,7 +67,7 @@ class RoundRecord:
         coverage: share of the test states in the 90 % intervals of an ensemble, the mean over
             channels and steps; None for a model without uncertainty.
         wall, cpu: time of the last attempt, s.
-        hint: what to change, if contacts with end stops spoil the fit; else "".
+        hint: what to change if contacts with end stops increase the error; else "".
     """
 
     number: int
@@ -111,7 +111,7 @@ def loop_of(task: Task) -> Loop:
 
 @dataclass(frozen=True)
 class Journal:
-    """Finished rounds and episodes of a loop, in a folder of the home."""
+    """Finished rounds and episodes of a loop, as JSON files in a folder of the home."""
 
     folder: Path
 
@@ -128,7 +128,11 @@ class Journal:
         return [read_document(path, EpisodeRecord) for path in paths]
 
     def missing(self, task: Task, number: int) -> int:
-        """Return the number of episodes that a round still needs."""
+        """Return the number of episodes that a round still needs.
+
+        Raises:
+            BadInput: The task has no `loop` part.
+        """
         loop = loop_of(task)
         needed = loop.random_episodes if number == 0 else loop.episodes
         return needed - sum(not episode.error for episode in self.episodes(number))
@@ -149,7 +153,7 @@ class Journal:
 
 @dataclass(frozen=True)
 class Collector:
-    """Collects the episodes of a round.
+    """Runs the episodes of a round and writes their logs.
 
     Attributes:
         task: task with the parts `control` and `loop`.
@@ -232,12 +236,20 @@ class Collector:
 
 
 def is_finished(task: Task, rounds: Sequence[RoundRecord]) -> bool:
-    """Return whether a loop has reached its target or its number of rounds."""
+    """Return whether a loop has reached its target or its number of rounds.
+
+    Raises:
+        BadInput: The task has no `loop` part.
+    """
     return len(rounds) >= loop_of(task).rounds or is_reached(task, rounds)
 
 
 def is_reached(task: Task, rounds: Sequence[RoundRecord]) -> bool:
-    """Return whether the last round reached `loop.target`."""
+    """Return whether the share of successes in the last verification is `loop.target` or more.
+
+    Raises:
+        BadInput: The task has no `loop` part.
+    """
     target = loop_of(task).target
     if target is None or not rounds or not rounds[-1].trials:
         return False

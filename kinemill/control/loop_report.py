@@ -29,7 +29,8 @@ def loop_page(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
     Args:
         task: task with a `loop` part.
         rounds: the finished rounds, at least one.
-        runs: states of the collected episodes; a missing one is left out of videos and cells.
+        runs: states of the collected episodes, in task units; the videos and the table of new
+            states leave a missing one out.
     """
     sections = [
         f'<header><div><div class="eyebrow">Learning loop</div><h1>{escape(task.name)}</h1></div>'
@@ -139,7 +140,8 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
 
     Args:
         task: defines which states are angles.
-        rounds: states (N, S) of the episodes of each round; a round without any has NaN.
+        rounds: states (N, S) of the episodes of each round, in task units; the share of a round
+            without episodes is NaN.
     """
     angle = np.array([task.channels[name].kind == "angle" for name in task.states])
     whole = [wrapped(np.concatenate(runs), angle) if runs else None for runs in rounds]
@@ -153,6 +155,7 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
         if rows is None:
             shares.append(np.nan)
             continue
+        # The largest value of a state belongs to the last of its cells.
         indices = np.minimum((rows - low) / width * _CELLS, _CELLS - 1).astype(int)
         cells = [tuple(row) for row in indices.tolist()]
         shares.append(float(np.mean([cell not in visited for cell in cells])))

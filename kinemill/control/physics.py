@@ -90,6 +90,10 @@ class Robot:
     Args:
         task: task with a `control` part.
         plant: replaces the task's plant, for example by one with other parameters.
+
+    Raises:
+        BadInput: As in `make_plant`, a channel has no column of the plant or another unit, or a
+            joint or motor has no channel.
     """
 
     def __init__(self, task: Task, plant: Plant | None = None) -> None:
@@ -105,7 +109,10 @@ class Robot:
 
     @property
     def limits(self) -> Floats:
-        """Lowest and highest command of the motors, in the order of the task's actions (2, A)."""
+        """Lowest and highest command of the motors (2, A), in the plant's units.
+
+        The order is that of the task's actions.
+        """
         return self._limits
 
     @cached_property
@@ -119,20 +126,20 @@ class Robot:
         return ordered
 
     def reset(self, start: Floats) -> Floats:
-        """Set the state (S,), rad, m and their rates, and return it."""
+        """Set the state (S,), in rad or m and their rates, and return it."""
         self._advance, self._low, self._high = self.plant.stepper(self.to_plant(start))
         self._state = start
         return start
 
     def act(self, action: Floats) -> None:
-        """Hold the action (A,) for one time step."""
+        """Hold the action (A,) for one time step; clip it to the range of the motors."""
         command = np.empty(len(self.actions))
         command[self.actions] = action
         after = self._advance(np.clip(command, self._low, self._high), self.plant.period)
         self._state = after[self.states]
 
     def observe(self) -> Floats:
-        """Return the state (S,) after the last action, rad, m and their rates."""
+        """Return the state (S,) after the last action, in rad or m and their rates."""
         return self._state
 
     def heartbeat(self) -> None:
@@ -151,6 +158,9 @@ class TruePhysics:
         task: task with a `control` part.
         threads: threads of the rollout.
         plant: replaces the task's plant.
+
+    Raises:
+        BadInput: As in `Robot`.
     """
 
     history = 1
@@ -164,7 +174,7 @@ class TruePhysics:
         self._rollout: Any = Rollout(nthread=threads if threads > 1 else 0)
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
-        """Roll out actions (B, T, A) from the last of states (H, S) -> (B, T, S)."""
+        """Roll out actions (B, T, A) from the last of states (H, S) -> (B, T, S), task units."""
         del past_actions
         period, plans = self.robot.plant.period, np.asarray(actions, dtype=float)
         commands = np.empty(plans.shape)
@@ -177,7 +187,13 @@ class TruePhysics:
 
 
 def uncertain_physics(task: Task, threads: int = 1) -> list[TruePhysics]:
-    """Return the models of `control.uncertainty`: the plant, and others with random parameters."""
+    """Return the models of `control.uncertainty`: the plant, and others with random parameters.
+
+    Each parameter of `vary` is scaled by 1 + U(-share, share). The draws are always the same.
+
+    Raises:
+        BadInput: As in `make_plant`.
+    """
     uncertainty, random = control_of(task).uncertainty, np.random.default_rng(0)
     models = [TruePhysics(task, threads)]
     for _ in range(uncertainty.members - 1):

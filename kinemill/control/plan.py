@@ -22,7 +22,8 @@ class Plan:
     """State of a controller between control steps.
 
     Attributes:
-        knots: (K, A), from now to the end of the horizon.
+        knots: (K, A) within [-1, 1] of the range of each action, from now to the end of the
+            horizon.
         std: (K, A), standard deviation of samples; None for controllers that do not fit it.
     """
 
@@ -36,11 +37,11 @@ class Plan:
         random: np.random.Generator,
         min_noise_scale: float = 1.0,
     ) -> Floats:
-        """Draw knots (B, K, A); the first sample is this plan.
+        """Draw knots (B, K, A) of normal distributions around this plan; the first is this plan.
 
         Args:
             samples: B.
-            std: largest standard deviation, a number or (K, A).
+            std: largest standard deviation, a number or (K, A), in half action ranges.
             random: numpy generator.
             min_noise_scale: factor on `std` of the sample with the least noise; the factors of the
                 others rise to 1 as a geometric series.
@@ -111,6 +112,11 @@ SPLINES: dict[str, Callable[[Floats, int], Floats]] = {
 
 def matrices(spline: str, knots: int, horizon: int) -> tuple[Floats, Floats]:
     """Return the matrices from knots to actions (T, K), and to knots one step later (K, K).
+
+    Args:
+        spline: `zero`, `linear` or `cubic`.
+        knots: K.
+        horizon: T.
 
     The first knot belongs to the current step, the last one to the last step of the horizon.
     """

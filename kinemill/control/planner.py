@@ -45,10 +45,13 @@ class Model(Protocol):
 
 @runtime_checkable
 class ObservingModel(Protocol):
-    """A model that learns from what happened while it plans."""
+    """A model that updates its uncertainty with the rows measured between two plans."""
 
     def observe(self, states: Floats, past_actions: Floats) -> None:
-        """Take in the newest row, once in every step: rows (H, S), actions between (H-1, A)."""
+        """Update with the newest row; called once per step before planning.
+
+        States (H, S), newest last, and the actions between them (H-1, A), in task units.
+        """
         ...
 
 
@@ -64,8 +67,9 @@ class Planner:
         models: M models; each simulates every plan.
         cost: cost of a plan.
         limits: lowest and highest action, (2, A), in task units.
-        max_change: largest change of an action in one step, (A,); infinite where it is free.
-        risk: how the costs of the models become one.
+        max_change: largest change of an action in one step, (A,), in task units; infinite without
+            a limit.
+        risk: risk measure that combines the costs of the models.
 
     Attributes:
         refused: steps since `reset` at which no plan had a finite cost.
@@ -163,7 +167,16 @@ class Planner:
         return slowed
 
     def costs(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
-        """Return the costs (B,) of plans (B, T, A); a plan that diverges in a model costs inf."""
+        """Return the costs (B,) of plans (B, T, A), combined over the models by the risk measure.
+
+        Args:
+            states: (H, S) in task units, the last row is the current one.
+            past_actions: (H-1, A), the actions between those states.
+            actions: (B, T, A) in task units.
+
+        Returns:
+            (B,); a plan that diverges in a model has an infinite cost there.
+        """
         each = [self._cost(model, states, past_actions, actions) for model in self.models]
         costs = np.concatenate([one.reshape(-1, len(actions)) for one in each])
         return RISKS[self.risk.type](costs, self.risk) if len(costs) > 1 else costs[0]

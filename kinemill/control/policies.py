@@ -19,7 +19,7 @@ class Policy(Protocol):
         ...
 
     def reset(self, seed: int) -> None:
-        """Begin an episode."""
+        """Begin an episode; all random numbers follow from the seed."""
         ...
 
     def act(self, states: Floats, past_actions: Floats) -> Floats:
@@ -28,7 +28,7 @@ class Policy(Protocol):
 
 
 def plain_policy(task: Task, name: str) -> Policy:
-    """Return the policy `zero` or `random` for a task."""
+    """Return a baseline policy of a task: `Idle` for the name `zero`, else `Shaken`."""
     limits = action_limits(task)
     return Idle(limits) if name == "zero" else Shaken(limits)
 
@@ -39,10 +39,10 @@ def action_limits(task: Task) -> Floats:
 
 
 class Idle:
-    """The zero action, clipped to the limits.
+    """Baseline with the zero action, clipped to the limits.
 
     Args:
-        limits: lowest and highest action, (2, A).
+        limits: lowest and highest action, (2, A), in task units.
     """
 
     history = 1
@@ -60,10 +60,10 @@ class Idle:
 
 
 class Shaken:
-    """Actions from the uniform distribution over their range, each held for a few steps.
+    """Baseline with uniformly distributed actions, each held for five steps.
 
     Args:
-        limits: lowest and highest action, (2, A).
+        limits: lowest and highest action, (2, A), in task units.
     """
 
     history = 1

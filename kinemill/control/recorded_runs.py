@@ -50,7 +50,12 @@ def run_and_log(
         seeds: seeds of starts and of the random numbers of the policy.
         folder: folder of the logs; each is written as a whole or not at all.
         seconds: length of a run, s; default: that of the task.
-        explore: noise on the actions, in halves of their range.
+        explore: standard deviation of white noise on the actions, in halves of their range.
+
+    Raises:
+        BadInput: The task has no `control` part, or a channel or the time is converted when a log
+            is read.
+        EpisodeFailed: The plant does not respond.
     """
     robot, noise = Robot(task), Exploration(explore)
     episodes, rows = list[Episode](), list[Json]()
@@ -77,7 +82,9 @@ def run_and_log(
 
 
 def log_table(task: Task, episode: Episode) -> Table:
-    """Return columns (N,) by name; row k holds a state and the action held from then on.
+    """Return the log of an episode: columns (N,) by name, time in s, channels in task units.
+
+    Row k holds state k and the action that acts from state k to k+1. The last state is left out.
 
     The columns are named by the first `source` of each channel, or by the channel.
 
@@ -108,7 +115,13 @@ def _column(task: Task, name: str) -> str:
 
 
 def write_log(task: Task, episode: Episode, folder: Path, name: str) -> Path:
-    """Write one run as CSV; its name ends in a digest of the content, so none replaces another."""
+    """Write one run as CSV and return its path.
+
+    The file name ends in a digest of the content, so a different run never replaces the file.
+
+    Raises:
+        BadInput: A channel or the time is converted when a log is read.
+    """
     content = table_csv(log_table(task, episode))
     path = folder / f"{name}-{digest(content)[:8]}.csv"
     if not path.is_file():

@@ -40,7 +40,7 @@ def page(task: Task, title: str, episodes: Sequence[Episode], seeds: Sequence[in
 
 
 def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
-    """Return a panel with an animation of the first runs."""
+    """Return an HTML panel with an animation of the first runs, in real time."""
     which = ", ".join(str(seed) for seed in seeds[:PICTURED])
     title = f"Starts {which}, row by row" if "," in which else f"Start {which}"
     drawn = animated_links(links(task, [one.states for one in episodes]), task.dt, title)
@@ -48,9 +48,12 @@ def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str
 
 
 def links(task: Task, runs: Sequence[Floats]) -> list[Floats]:
-    """Return the ends of the plant's links in the first runs: each (N, S) -> (N, P, 2), m.
+    """Return the P ends of the plant's links in the first runs: each (N, S) -> (N, P, 2), m.
 
-    Empty if the plant has no links, or the position of a joint is no state of the task.
+    The list is empty if the position of a joint is not a state of the task.
+
+    Raises:
+        BadInput: The task has no `control` part.
     """
     plant: Any = SIMULATORS[control_of(task).plant]()
     joints = joint_positions(task, plant) if isinstance(plant, Plant) else []
@@ -58,7 +61,7 @@ def links(task: Task, runs: Sequence[Floats]) -> list[Floats]:
 
 
 def signals(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
-    """Return a chart of each channel and of each derived quantity of the task's cost."""
+    """Return HTML charts over time of each channel and of each derived quantity of the cost."""
     cost = Cost(task)
     charts: list[str] = []
     for name in [*task.columns, *cost.control.derived]:

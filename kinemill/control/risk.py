@@ -4,6 +4,8 @@ average     mean over models                    worst, best    the largest, the 
 exponential log(mean(exp(a J))) / a             (Whittle 1981; a > 0 averse, a < 0 seeking)
 value_at_risk   the quantile at `level`
 cvar        mean of the costs at or beyond that quantile (Rockafellar and Uryasev 2000)
+
+All results have the unit of the cost.
 """
 
 from collections.abc import Callable
@@ -33,9 +35,9 @@ def best(costs: Floats, risk: Risk) -> Floats:
 
 
 def exponential(costs: Floats, risk: Risk) -> Floats:
-    """Return the certainty equivalent under exponential utility: costs (M, B) -> (B,).
+    """Return log(mean(exp(a J))) / a over models (Whittle 1981): costs (M, B) -> (B,).
 
-    It is the mean for an aversion of 0.
+    For an aversion a of 0 it is the mean.
     """
     a = risk.aversion
     if abs(a) < 1e-9:

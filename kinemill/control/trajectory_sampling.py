@@ -29,12 +29,12 @@ def sample_trajectories(
     data: tuple[Floats, Floats, Floats],
     random: np.random.Generator,
 ) -> tuple[Floats, Floats]:
-    """Return particles (B, E, T, S) of plans, and their standard deviations (B, T, S).
+    """Return particles (B, E, T, S) of plans, and standard deviations (B, T, S), task units.
 
     Args:
         simulator: an ensemble with its step.onnx.
         uncertainty: `propagation` and `sample_noise`.
-        data: states (B, H, S), past actions (B, H-1, A), plans (B, T, A), float32.
+        data: states (B, H, S), past actions (B, H-1, A), plans (B, T, A), float32, task units.
         random: draws members and noise.
 
     Raises:

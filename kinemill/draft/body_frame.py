@@ -1,10 +1,10 @@
-"""Rates and velocities in the frame of a vehicle, which are no derivatives of its pose.
+"""Rates and velocities in the frame of a vehicle, which are not derivatives of its pose.
 
 A gyro measures p = droll/dt - dyaw/dt sin(pitch), and so on (Diebel 2006, "Representing Attitude"),
 and a velocity u along the nose is dx/dt cos(yaw) + dy/dt sin(yaw) on level ground. Near level, and
-at a heading of zero, they are close to derivatives. So what a derivative leaves over is compared
-with the motion along the other axes, times sines and cosines of the attitude: a linear fit, which
-holds for any sign convention.
+at a heading of zero, they are close to derivatives. So the difference of a velocity from the
+derivative is fitted with the motion along the other axes, times sines and cosines of the attitude.
+The fit is linear and holds for any sign convention.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
 
 ATTITUDE = {"roll", "pitch", "yaw", "phi", "theta", "psi", "heading"}
-EXACT = 0.03  # share of the motion that a derivative may leave over
-EXPLAINED = 0.5  # least share of the rest, as a variance, that the attitude explains
+EXACT = 0.03  # largest difference from a derivative, as a share of the motion
+EXPLAINED = 0.5  # least share of the variance of the difference that the attitude explains
 USUAL = 0.95  # share of the windows that are compared, without those of faults
-FEWEST = 100  # windows that show it
+FEWEST = 100  # least number of windows for a conclusion
 BY_LETTER = "in the frame of the vehicle, by its letter"
 _LETTERS = set("pqruvw")
 
@@ -46,8 +46,8 @@ def body_frame_reason(velocity: Column, position: Column, columns: Sequence[Colu
         return ""
     named = ", ".join(one.full_name for one in angles)
     return (
-        f"in the frame of the vehicle: {named} explain {share:.0%} of what the slope of "
-        f"{position.full_name} leaves over"
+        f"in the frame of the vehicle: {named} explain {share:.0%} of its difference from the "
+        f"slope of {position.full_name}"
     )
 
 
@@ -63,7 +63,10 @@ def _is_along_axis(column: Column) -> bool:
 def _explained(
     velocity: Column, position: Column, axes: Sequence[Column], angles: Sequence[Column]
 ) -> float:
-    """Return the share of the rest that the attitude explains; 0 if the rest is small."""
+    """Return the share of the variance of the difference that the attitude explains.
+
+    It is 0 if the difference of the velocity from the derivative is small.
+    """
     every = [position, *(one for one in axes if one is not position), *angles]
     logs = [_shared_rows(log, velocity, every) for log in velocity.samples]
     parts = [_windows(rows, len(axes)) for rows in logs if len(rows)]
@@ -73,6 +76,7 @@ def _explained(
     rows = np.concatenate(parts)
     rest = rows[:, 0] - fit[0] * rows[:, 1]
     rest -= np.median(rest)
+    # Faults would dominate the variance, so the windows with the largest rest are left out.
     is_usual = np.abs(rest) <= np.quantile(np.abs(rest), USUAL)
     if np.std(rest[is_usual]) < EXACT * np.std(fit[0] * rows[:, 1]):
         return 0.0
@@ -106,7 +110,7 @@ def _windows(rows: Floats, axes: int) -> Floats:
     The motion along the own axis is multiplied by cos - 1 of each angle, that along others by sin.
 
     Args:
-        rows: as of `_shared_rows`: own axis first, then the others, then the angles.
+        rows: result of `_shared_rows`: own axis first, then the others, then the angles.
         axes: number of axes.
     """
     seconds, speed, paths, angles = (

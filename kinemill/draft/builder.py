@@ -42,7 +42,7 @@ RARE = 0.05  # largest share of rows in which an angle jumps by a turn
 
 
 def draft(name: str, source: Path, rate: float | None = None) -> str:
-    """Spell the draft of a task as a task file; see `build`."""
+    """Return the draft of a task as the text of a task file; arguments and errors as in `build`."""
     return write_task(build(name, source, rate))
 
 
@@ -61,11 +61,12 @@ def build(
         source: a log of any format that has a reader, or a folder of them.
         rate: rows per second, Hz, of logs without timestamps that do not state it.
         robot: joint limits that are hard limits of the channels.
-        is_policy: whether a policy learns from the logs: it observes goals, and maybe images alone.
+        is_policy: whether a policy learns from the logs: then goals are observed, and no column
+            has to be a state or an action.
 
     Raises:
-        BadInput: there is no log of such a format, or none of its columns can be learned.
-        BadLog: the only log cannot be read.
+        BadInput: There is no log of such a format, or none of its columns can be learned.
+        BadLog: The only log cannot be read.
     """
     read = read_tables(source, rate)
     every = read.tables

@@ -33,9 +33,10 @@ class ClipColumns:
     """The columns of a clip by channel name.
 
     Attributes:
-        joints: of the joints.
-        trunk: of `trunk_x` to `trunk_w`, `root_x` and `root_y`; empty if columns have such names.
-        conclusion: how joints are named, where the columns do not.
+        joints: column of each joint.
+        trunk: columns of `trunk_x` to `trunk_w`, `root_x` and `root_y`; empty if columns have such
+            names.
+        conclusion: source of the joint names if it is not the columns; else "".
     """
 
     joints: dict[str, str]
@@ -44,12 +45,12 @@ class ClipColumns:
 
 
 def clip_columns(table: Table, robot: RobotFile | None, commands: set[str]) -> ClipColumns:
-    """Find the joints of a clip; none if nothing names them.
+    """Find the joints of a clip; the result has none if the joints have no names.
 
     Args:
         table: the clip.
-        robot: its model file, whose hinges are in the order of its joints.
-        commands: columns that are no joints.
+        robot: model file of the robot, whose hinges are in the order of its joints.
+        commands: columns of commands, which are not joints.
     """
     named = {
         identifier(match[1]): column
@@ -134,7 +135,7 @@ def _vectors(table: Table) -> dict[str, list[str]]:
 
 
 def _attitude(table: Table, columns: list[str]) -> dict[str, str]:
-    """Return the columns of `trunk_x` to `trunk_w`; {} if the fourth to seventh are no rotation.
+    """Return the columns of `trunk_x` to `trunk_w`; {} if the fourth to seventh are not a rotation.
 
     The scalar part is first or last: the trunk of a robot is upright most of the time.
     """

@@ -34,7 +34,7 @@ _COMMANDS = {
 
 
 def turning_rates(attitude: Sequence[Column]) -> tuple[list[Column], list[Column]]:
-    """Return the rates of the trunk in the world's frame, rad/s, and what they are computed from.
+    """Return the rates of the trunk in the world's frame, rad/s, and the columns they come from.
 
     Args:
         attitude: `trunk_x` to `trunk_w`.
@@ -63,7 +63,7 @@ def _turning(one: str, second: str, third: str) -> str:
 def walked_commands(
     root: Sequence[Column], attitude: Sequence[Column], turn_z: Column
 ) -> tuple[list[Column], list[Column]]:
-    """Return the commands of a gait, and what they are computed from.
+    """Return the commands of a gait, m/s and rad/s, and the columns they are computed from.
 
     Args:
         root: horizontal position of the trunk, `root_x` and `root_y`, m.
@@ -87,12 +87,12 @@ def derived(
     signs: Mapping[tuple[Path, str], Floats] | None = None,
     channel: str = "",
 ) -> Column:
-    """Return the time derivative of a column, as `ingest` computes it.
+    """Return the time derivative of a column, in its unit per s, as `ingest` computes it.
 
     Args:
         parent: the column.
-        role: of the derivative.
-        signs: of the rows of each log (n,), where -q and q are the same rotation.
+        role: role of the derivative.
+        signs: factor 1 or -1 of each row (n,) by log, as -q and q are the same rotation.
         channel: name of the derivative; empty: that of the parent with `_rate`.
     """
     own = Channel(role="output", unit="1", derived="derivative", of="x", derivative_of="x")
@@ -111,7 +111,15 @@ def derived(
 def computed(
     channel: str, role: str, unit: str, text: str, columns: Mapping[str, Column]
 ) -> Column:
-    """Return the column of a formula of other columns, which share their logs and rows."""
+    """Return the column of a formula of other columns, which share their logs and rows.
+
+    Args:
+        channel: name of the channel.
+        role: role of the channel.
+        unit: unit of the result.
+        text: formula of names in `columns`.
+        columns: columns by channel name.
+    """
     expression = Expression(text)
     inputs = {name: columns[name].samples for name in expression.names}
     first = inputs[min(inputs)]

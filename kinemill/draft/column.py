@@ -55,7 +55,7 @@ class Column:
 
     @property
     def reasons(self) -> list[str]:
-        """The draft's conclusion and its evidence."""
+        """The draft's conclusion about the column, then its comments."""
         if self.formula:
             return ["computed", *self.comments]
         if self.kind == "quaternion":
@@ -68,7 +68,7 @@ class Column:
 
     @property
     def comments(self) -> list[str]:
-        """Settings of the channel in a task file."""
+        """Comments of the channel in the task file, such as `unit?` and notes."""
         unit = [] if self.sure else ["unit?"]
         handling = ["predicted, not fed back"] if self.role == "output" and not self.formula else []
         return [*handling, *unit, *self.notes]
@@ -105,19 +105,19 @@ class Column:
 
     @property
     def longest_gap(self) -> float:
-        """Longest usual time between two samples, s."""
+        """Three times the 99 % quantile of the time between two samples, s; 0 without any."""
         steps = np.concatenate([np.diff(seconds) for seconds, _ in self.samples.values()])
         steps = steps[steps > 0.0]
         return 3.0 * float(np.quantile(steps, 0.99)) if len(steps) else 0.0
 
     @property
     def step(self) -> float:
-        """Usual distance of two samples in the slowest log, s."""
+        """Usual time between two samples in the slowest log, s."""
         return max(usual_step(seconds) for seconds, _ in self.samples.values())
 
 
 def name_channels(columns: list[Column]) -> list[Column]:
-    """Name channels after their columns, without a common prefix."""
+    """Return columns with channel names: the column names without a common prefix, all unique."""
     fronts = {re.sub(r"[^./]*\Z", "", column.names[0]) for column in columns}
     front = fronts.pop() if len(fronts) == 1 and len(columns) > 1 else ""
     plain = [identifier(_base(one, front)) for one in columns]
@@ -131,7 +131,7 @@ def name_channels(columns: list[Column]) -> list[Column]:
 
 
 def _base(column: Column, front: str) -> str:
-    """Return the name of a column, without a unit in brackets, or one that the channel lacks."""
+    """Return the name of a column, without a unit in brackets or a suffix of another unit."""
     name = column.guess.label or column.names[0].removeprefix(front)
     bare = without_unit(name)
     # The name keeps a suffix such as `_mm` if the channel has that unit.
@@ -140,7 +140,10 @@ def _base(column: Column, front: str) -> str:
 
 
 def identifier(name: str) -> str:
-    """Replace characters that identifiers cannot contain by `_`."""
+    """Return a lower-case name with `_` in place of characters that identifiers cannot contain.
+
+    A name that YAML reads as another type gets the prefix `channel_`.
+    """
     name = re.sub(r"\W+", "_", plain_letters(name), flags=re.ASCII).strip("_").lower()
     return name if PLAIN.match(name) and name not in YAML_WORDS else f"channel_{name}"
 

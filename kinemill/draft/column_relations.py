@@ -18,7 +18,7 @@ NEAR = 0.3  # rms distance between a joint and its target, relative to the posit
 
 
 def letter_columns(table: Table) -> dict[str, str]:
-    """Return the columns that are character codes: elements of a vector that spells a text."""
+    """Return the columns of vectors that hold the character codes of a text, with a reason."""
     vectors: dict[str, list[str]] = {}
     for name in table.values:
         base, index = split_index(name)
@@ -43,9 +43,10 @@ def _spell(codes: Floats) -> bool:
 
 
 def rotation_elements(table: Table) -> set[str]:
-    """Return the elements of unit length vectors of four, also the constant ones of a planar robot.
+    """Return the elements of quaternions, also the constant ones of a planar robot.
 
-    The four follow each other, and at least two of them change.
+    Four consecutive columns of unit length are a quaternion if at least two of them change, or
+    three within a longer vector.
     """
     names, elements = list(table.values), set[str]()
     for start in range(len(names) - ELEMENTS + 1):
@@ -57,7 +58,7 @@ def rotation_elements(table: Table) -> set[str]:
 
 
 def find_quaternions(columns: list[Column]) -> list[Column]:
-    """Recognize four consecutive channels of one vector whose length is always 1."""
+    """Return columns with the kind `quaternion` for four consecutive ones of unit length."""
     result, start = list(columns), 0
     while start + ELEMENTS <= len(result):
         four = result[start : start + ELEMENTS]
@@ -106,7 +107,10 @@ def _has_unit_length(values: list[Floats]) -> bool:
 
 
 def name_targets(columns: list[Column]) -> list[Column]:
-    """Give actions the unit of the position that has their name and is close to them."""
+    """Return columns in which an action has the unit of the angle that has its name and follows it.
+
+    An action with a stated unit keeps it.
+    """
     return [
         _target(column, columns)
         if column.guess.role == "action" and not column.guess.unit

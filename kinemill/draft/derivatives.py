@@ -34,7 +34,7 @@ MAJORITY = 0.5  # least share of the windows with motion that agree with the lin
 SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
 MANY = 28  # columns of which not every two are compared
 MOST_LOGS = 3  # logs that are compared, for a column that no name calls a velocity
-SAME = 0.1  # the same, for a column that no name calls a velocity
+SAME = 0.1  # relative distance of a factor from 1, for a column that no name calls a velocity
 NEAR = 0.3  # relative distance of a factor from that of two units
 LATE = 0.01  # s of delay from which a shift is tested
 UNITS = {  # velocity units by position unit
@@ -44,7 +44,7 @@ UNITS = {  # velocity units by position unit
     "mm": ("mm/s", "m/s", "cm/s"),
     "cm": ("cm/s", "m/s", "mm/s"),
 }
-TELLING = (  # of an unknown position: units that only one factor has
+TELLING = (  # units of an unknown position and its velocity; each pair has a unique factor
     *(("rad", "deg/s"), ("deg", "rad/s"), ("rad", "rpm"), ("deg", "rpm")),
     *(("m", "mm/s"), ("mm", "m/s")),
 )
@@ -56,11 +56,11 @@ class Relation:
 
     Attributes:
         position: name of its column.
-        units: of position and velocity in the log; None if they are unknown.
+        units: units of position and velocity in the log; None if they are unknown.
         sign: -1 if the velocity counts in the other direction.
         share: share of the windows with motion that agree.
         late: delay of the velocity, s.
-        body: why the relation is approximate: the velocity is in the frame of a vehicle.
+        body: why the velocity is in the frame of a vehicle and only close to a derivative; or "".
     """
 
     position: str
@@ -72,7 +72,10 @@ class Relation:
 
 
 def find_derivatives(columns: list[Column]) -> list[Column]:
-    """Find for each velocity the position whose derivative it is, and the units of both."""
+    """Return columns with the position of each velocity, and with the units of both.
+
+    Relations and units follow from the samples, see the module's docstring.
+    """
     plain = [column for column in columns if column.kind != "quaternion"]
     states = [column for column in plain if column.guess.role == "state"]
     positions = [column for column in states if column.guess.what in {"position", "unknown"}]

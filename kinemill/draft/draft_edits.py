@@ -25,10 +25,11 @@ class ChannelRow(BaseModel):
     Attributes:
         channel: its name in the draft.
         name: its name in the task.
-        unit: of the channel; ignored for images and texts.
+        role: its role in the task.
+        unit: its unit; ignored for images and texts.
         limits: lowest and highest physical value, in the unit; None without limits.
         derivative_of: the channel, by its name in the draft, whose time derivative it is.
-        derived: compute it from that channel, in place of reading its column.
+        derived: whether it is computed from that channel instead of read from its column.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

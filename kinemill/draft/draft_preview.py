@@ -29,7 +29,7 @@ class ChannelPreview(BaseModel):
         columns: names in logs; the first one present is used.
         low, high: smallest and largest value in the logs, in the channel's unit; None without any.
         reasons: the draft's conclusions and evidence.
-        comment: of the channel in the task file.
+        comment: comment of the channel in the task file.
         seconds, values: curve of the first log, s and the channel's unit; empty for images.
     """
 
@@ -50,10 +50,10 @@ class DraftPreview(BaseModel):
 
     Attributes:
         task: content of the task file.
-        channels: in the order of the task file.
+        channels: channels in the order of the task file.
         heading: comments above the task.
         notes: conclusions about the task as a whole, and about columns and logs that it leaves out.
-        files: as `kinemill data check --json` lists the logs.
+        files: one entry per log, as in `kinemill data check --json`.
         dataset: why no model can be trained on the logs; None if one can.
     """
 

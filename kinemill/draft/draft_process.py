@@ -25,9 +25,9 @@ class Order(BaseModel):
     """Job of the process.
 
     Attributes:
-        name: of the task.
+        name: name of the task.
         learn: learn type of the draft.
-        rate: of logs without timestamps, Hz.
+        rate: rate of logs without timestamps, Hz.
         task: content of a task file to check the logs with; None: draft one.
         home: root of the home of the check, which is only read.
     """

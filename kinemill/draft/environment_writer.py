@@ -17,9 +17,9 @@ class EnvironmentDraft:
 
     Attributes:
         name: name of the task.
-        title: the environment as the user named it.
+        title: environment as the user named it.
         settings: the `environment` part.
-        dt: time step, s, and where it is from.
+        dt: time step, s, and its source.
         notes: conclusions from the environment alone.
         layout: observations and actions.
         algorithm: lines of `learn` that the choice of an algorithm sets.
@@ -41,7 +41,7 @@ class EnvironmentDraft:
 
 
 def write_environment_task(draft: EnvironmentDraft) -> str:
-    """Spell a draft as a task file."""
+    """Return the text of the task file of a draft."""
     every = max(1024, draft.steps // 20 // 1024 * 1024)
     lines = [
         f"# Drafted by kinemill new from {draft.title}: check every comment.",
@@ -74,7 +74,7 @@ def _channels(layout: PolicyLayout | None) -> Iterator[str]:
     """Yield a line for each observation and action."""
     if layout is None or layout.agents:  # names of agents' parts follow from `policies`
         return
-    yield "channels:  # names and units are yours to state"
+    yield "channels:  # set names and units that fit your robot"
     for name in layout.observation:
         role = f"{{role: observation, unit: {_unit(layout, name)}}}"
         yield f"  {_channel(name)}: {role}{_range(layout, name)}"

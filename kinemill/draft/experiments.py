@@ -1,4 +1,4 @@
-"""Experiments side by side in one file: `uEst`, `yEst` to learn from, `uVal`, `yVal` to test with.
+"""Several experiments in the columns of one file: `uEst`, `yEst` to train, `uVal`, `yVal` to test.
 
 Columns belong to two experiments if their names differ in such a word alone, and each column of one
 has its counterpart in the other. A single pair, or a third column of the same stem, is no evidence:
@@ -6,7 +6,7 @@ has its counterpart in the other. A single pair, or a third column of the same s
 
 `u1`, `y1`, `u2`, `y2` are two experiments, or the inputs and outputs of one machine. They are
 experiments if one model fits all, and either no column of one improves the predictions of another,
-or their inputs are the same up to a factor, from which nobody can identify a machine with several.
+or their inputs are the same up to a factor, which cannot identify a machine with several inputs.
 """
 
 import re
@@ -41,9 +41,9 @@ class Experiment:
     """The columns of one experiment.
 
     Attributes:
-        part: its word in the names, such as `val`.
-        columns: its own names by the names of the first experiment.
-        stems: the names without that word, by the names of the first experiment.
+        part: word of the experiment in the names, such as `val`.
+        columns: its column names by those of the first experiment.
+        stems: column names without that word, by those of the first experiment.
     """
 
     part: str
@@ -65,6 +65,7 @@ def find_experiments(names: Iterable[str]) -> tuple[Experiment, Experiment] | No
         for second in TESTING
         if first in words and second in words
     ]
+    # Evidence: the same names carry both words, and none of these names exists without a word.
     complete = [
         pair
         for pair in pairs
@@ -117,11 +118,11 @@ def _changes(values: Floats) -> bool:
 
 
 def _is_one_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
-    """Return whether recordings (rows, columns) side by side are of one machine, one after another.
+    """Return whether the recordings are experiments with one machine, made one after another.
 
     Args:
-        rows: of each recording.
-        outputs: its predicted columns.
+        rows: values (rows, columns) of each recording.
+        outputs: indices of the predicted columns.
     """
     finite = np.isfinite(np.concatenate(rows, axis=1)).all(axis=1)
     rows = [one[finite] for one in rows]

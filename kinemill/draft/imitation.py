@@ -29,11 +29,11 @@ LEAST_ROWS = 5  # of a demonstration
 def build_imitation(
     name: str, source: Path, rate: float | None = None, robot: RobotFile | None = None
 ) -> Draft:
-    """Draft an imitation task from demonstrations; for the arguments see `builder.build`.
+    """Draft an imitation task from demonstrations; arguments as in `builder.build`.
 
     Raises:
-        BadInput: there is no log, no action, or nothing to observe.
-        BadLog: the only log cannot be read.
+        BadInput: There is no log, no action, or nothing to observe.
+        BadLog: The only log cannot be read.
     """
     draft = build(name, source, rate, robot, is_policy=True)
     actions = [column for column in draft.columns if column.role == "action"]

@@ -57,10 +57,10 @@ class JoinedTable(NamedTuple):
 
 
 def join_rows(paths: Sequence[Path]) -> JoinedTable:
-    """Join files of one recording row by row: row k of each is of the same time.
+    """Join files of one recording row by row: row k of each file has the same time.
 
     Raises:
-        BadInput: the files are not of one recording.
+        BadInput: The files are not of one recording.
     """
     read = {path: columns_of(path) for path in paths}
     frame = pl.DataFrame(_joined({path: columns for path, (columns, _) in read.items()}))
@@ -81,13 +81,13 @@ def write_joined(
         join: joins the columns of the files.
 
     Raises:
-        BadInput: the files cannot be joined, or the target exists or has another suffix.
+        BadInput: The files cannot be joined, or the target exists or has another suffix.
     """
     if target.suffix.lower() not in SUFFIXES:
         expected = f"a suffix of {', '.join(SUFFIXES)}"
         raise BadInput(target, "has no suffix of a table", expected=expected)
     if target.exists():
-        raise BadInput(target, "is there already", fix="choose another name")
+        raise BadInput(target, "exists already", fix="choose another name")
     joined, content = join(paths), io.BytesIO()
     SUFFIXES[target.suffix.lower()](joined.frame, content)
     publish_file(target, content.getvalue())
@@ -95,7 +95,10 @@ def write_joined(
 
 
 def join_hint(folder: Path, paths: Sequence[Path]) -> str | None:
-    """Return the command that joins the files of a folder if they look like one recording."""
+    """Return the command that joins the files of a folder if they look like one recording, or None.
+
+    Files look like one recording if their rows agree and their columns differ.
+    """
     if not 1 < len(paths) <= MOST_FILES or len({path.parent for path in paths}) > 1:
         return None
     try:
@@ -118,7 +121,7 @@ def _joined(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floats]:
     """Return the columns of all files by name.
 
     Raises:
-        BadInput: the numbers of rows differ.
+        BadInput: The numbers of rows differ.
     """
     lengths = {path: len(next(iter(one.values()))) for path, one in columns.items()}
     rows = min(lengths.values())

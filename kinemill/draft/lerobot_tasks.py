@@ -22,7 +22,7 @@ def dataset_tasks(log: Path) -> dict[int, str]:
     """Return the text of each task of the data set that a log belongs to; {} without one.
 
     Raises:
-        BadLog: the list of tasks is damaged.
+        BadLog: The list of tasks is damaged.
     """
     meta = _meta(log)
     if meta is None:
@@ -36,7 +36,7 @@ def dataset_tasks(log: Path) -> dict[int, str]:
     except (ValueError, TypeError, KeyError, AttributeError, pl.exceptions.PolarsError) as error:
         path = lines if _is_small(lines) else table
         expected = "task_index and task of each"
-        raise BadLog(path, f"is no list of tasks ({error})", expected=expected) from error
+        raise BadLog(path, f"is not a list of tasks ({error})", expected=expected) from error
 
 
 def _meta(log: Path) -> Path | None:

@@ -31,7 +31,7 @@ FOLLOWS = 0.5  # largest spread of measured columns around their references, rel
 
 
 def with_letters(table: Table) -> Table:
-    """Return a table whose columns with letters for names are labeled, if others explain them."""
+    """Return a table with labels for columns that are named by a letter, if others explain them."""
     labels = dict[str, str]()
     for name in table.values:
         front, letter = name[:-1], name[-1:]

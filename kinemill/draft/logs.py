@@ -31,9 +31,9 @@ class LogTables:
     """Content of the logs of a draft.
 
     Attributes:
-        tables: one for each part of a log.
-        problems: why other files are not used, by name.
-        exclude: patterns of file names that are no logs, for `ingest.exclude`.
+        tables: one table for each part of a log.
+        problems: reasons why other files are not used, by name.
+        exclude: patterns of the names of files that are not logs, for `ingest.exclude`.
     """
 
     tables: list[Table]
@@ -50,13 +50,13 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         is_motion: whether the logs are motions to be tracked; plans are then used.
 
     Raises:
-        BadInput: there is none.
-        BadLog: the only log cannot be read.
+        BadInput: There is none.
+        BadLog: The only log cannot be read.
     """
     if is_file(source):
         return LogTables(survey(source, rate)[:MOST_LOGS])
     if not is_folder(source):
-        raise BadInput(source, "is no file and no folder", fix="name a log, or a folder of logs")
+        raise BadInput(source, "is neither file nor folder", fix="name a log, or a folder of logs")
     logs, plans = log_files(source), list[Path]()
     if not is_motion:
         logs, plans = _without_plans(source, logs)
@@ -100,7 +100,7 @@ def _clock(table: Table) -> str:
 
 
 def _without_plans(folder: Path, paths: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Return measured logs, and plans; names that call most files plans mean something else."""
+    """Return measured logs, and plans; if most names look like plans, all are measured."""
     plans = [path for path in paths if _plan_words(path.relative_to(folder))]
     if 2 * len(plans) > len(paths):
         return paths, []

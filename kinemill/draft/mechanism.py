@@ -20,9 +20,9 @@ _LEG = 2  # least joints of a leg
 
 
 def is_legged(path: Path) -> bool:
-    """Return whether a model may walk: it has a free trunk, or a fixed one with two legs.
+    """Return whether a model may walk: a free trunk with joints, or a fixed one with two legs.
 
-    A file that MuJoCo cannot read may walk.
+    The result is True for a file that MuJoCo cannot read.
     """
     import mujoco
 
@@ -53,10 +53,10 @@ def mechanism_draft(name: str, path: Path, longest: float) -> EnvironmentDraft:
     Args:
         name: name of the task.
         path: its MJCF file, or its URDF, whose joints get motors of the stated effort.
-        longest: time step that a multiple of the physics' is to be close to, s.
+        longest: desired time step, s; the draft has the closest multiple of the physics' step.
 
     Raises:
-        BadInput: the model is not usable.
+        BadInput: The model is not usable.
     """
     motors = _urdf_motors(path)
     robot = load_model(path, motors, ())

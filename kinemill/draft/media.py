@@ -1,8 +1,8 @@
 """Media of a draft: the images and instructions of demonstrations, as their reader finds them.
 
-The reader of a format decides: it reads every candidate as an image and as
-a text, and refuses the others. Instructions are columns with a descriptive name, attributes such as
-`@language`, and the tasks of a LeRobot data set.
+Every candidate is read as an image and as a text, and the reader of the format rejects what is
+neither. Instructions are columns with a descriptive name, attributes such as `@language`, and the
+tasks of a LeRobot data set.
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,8 @@ class Medium:
         source: its column, topic or attribute in the logs.
         shape: height, width and colors of an image.
         texts: meaning of each number, for a text that logs store as numbers.
-        max_gap: longest usual time between two images with their own timestamps, s.
+        max_gap: three times the 99 % quantile of the time between two images with their own
+            timestamps, s.
         notes: the draft's conclusions and evidence.
     """
 
@@ -53,7 +54,13 @@ class Medium:
 
 @dataclass(frozen=True)
 class MediaOfLogs:
-    """The media of demonstrations, the only instruction if there is one, and the omitted media."""
+    """The media of demonstrations.
+
+    Attributes:
+        media: channels of images and texts.
+        instruction: the only instruction of all demonstrations; "" if there are several or none.
+        left_out: reasons for omitted media, by source.
+    """
 
     media: list[Medium]
     instruction: str
@@ -61,7 +68,15 @@ class MediaOfLogs:
 
 
 def find_media(tables: list[Table], used_names: set[str]) -> MediaOfLogs:
-    """Return the images and instructions of logs."""
+    """Return the images and instructions of logs, found in the first log and its tasks.
+
+    Args:
+        tables: the logs.
+        used_names: names of channels that are in use.
+
+    Raises:
+        BadLog: A log does not list its topics, or its list of tasks is damaged.
+    """
     first = tables[0]
     topics = message_topics(first.path, form_of(first.path) or "")
     images = _contents(first, list(dict.fromkeys([*first.left_out, *topics])), "image")
@@ -162,7 +177,7 @@ def _named(media: Iterable[Medium], used_names: set[str]) -> list[Medium]:
 
 @dataclass(frozen=True)
 class _Content:
-    """Media of a part of a log under a name, and the longest usual time between two, s."""
+    """Media of a part of a log under a name, and the result of `_gap`, s."""
 
     source: str
     content: Images | Texts
@@ -194,7 +209,7 @@ def _read_as(table: Table, names: list[str], role: str) -> list[RawLog]:
     """Return the parts of a log, with media under names as the channels `0`, `1` and so on.
 
     Raises:
-        Unreadable: with a reason for each channel that is of another role.
+        Unreadable: With a reason for each channel that is of another role.
     """
     # One numeric column, because a single text for all rows has no number of rows.
     number = Channel.model_validate(
@@ -212,7 +227,10 @@ def _read_as(table: Table, names: list[str], role: str) -> list[RawLog]:
 
 
 def _gap(part: RawLog, channel: str) -> float | None:
-    """Return the longest usual time between two samples with their own timestamps, s."""
+    """Return three times the 99 % quantile of the time between two samples, s.
+
+    None for a signal without its own timestamps.
+    """
     signal = part.signals.get(channel)
     if signal is None or len(signal.time) < 2:
         return None
@@ -224,7 +242,7 @@ def message_topics(log: Path, form: str) -> list[str]:
     """Return the topics of an MCAP file or a ROS bag, sorted; [] for other formats.
 
     Raises:
-        BadLog: the file does not list its topics.
+        BadLog: The file does not list its topics.
     """
     if form == "mcap":
         return _of_mcap(log)

@@ -35,7 +35,7 @@ class Mirror:
     """The mirror image of a robot.
 
     Attributes:
-        pairs: left and right joints.
+        pairs: left and right joint of each pair.
         flipped: joints that change their sign.
         unclear: joints whose sign the clips do not show.
     """
@@ -63,6 +63,7 @@ def find_mirror(
     paired = {name for pair in pairs for name in pair}
     flipped = [one for one in joints if one not in paired and LATERAL & set(split_words(one))]
     unclear = list[str]()
+    # In a gait, a leg moves as its partner did half a cycle earlier.
     half, series = round(_cycle(clips) / 2.0), _command_series(clips, commands)
     for one, other in pairs:
         columns = joints.index(one), joints.index(other)
@@ -104,7 +105,7 @@ def partner(joint: str) -> str | None:
 
 
 def _letter(joint: str, letter: str) -> int | None:
-    """Return the position of a letter as a word of a name; None if it does not."""
+    """Return the position of a letter that is a word of a name; None if it is none."""
     at = 0
     for part in joint.replace("-", "_").split("_"):
         if part.lower() == letter:

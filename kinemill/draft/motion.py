@@ -65,11 +65,11 @@ class _Clips:
 def build_motion(
     name: str, source: Path, rate: float | None = None, robot: RobotFile | None = None
 ) -> Draft:
-    """Draft a motion task from clips; for the arguments see `builder.build`.
+    """Draft a motion task from clips; arguments as in `builder.build`.
 
     Raises:
-        BadInput: there is no clip, or none names its joints.
-        BadLog: the only clip cannot be read.
+        BadInput: There is no clip, or none names its joints.
+        BadLog: The only clip cannot be read.
     """
     read = read_tables(source, rate, is_motion=True)
     tables, problems = read.tables, read.problems
@@ -130,7 +130,7 @@ def _target(column: Column) -> Column:
 
 
 def _repeats(angles: Floats) -> bool:
-    """Return whether a clip (n, J) has a cycle, twice."""
+    """Return whether a clip (n, J) is periodic, see `cycle_of`."""
     try:
         cycle_of([angles[:, angles.std(axis=0) > STILL]])
     except BadInput:
@@ -195,7 +195,7 @@ def _unnamed(source: Path, table: Table, robot: RobotFile | None) -> BadInput:
     names = ", ".join([*table.values][:6]) or "none"
     fixes = ["name the columns", *([] if robot else ["name them with --robot FILE"])]
     if table.time and table.time.startswith(COLUMN):
-        fixes.append(f"state --rate HZ, as {table.time} is no time")
+        fixes.append(f"state --rate HZ, as {table.time} is not a time")
     return BadInput(
         source,
         f"no clip names its joints; columns are {names}",
@@ -264,12 +264,13 @@ def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column
     for name, column in by_name.items():
         other = by_name[partners.get(name, name)].limits
         if other and name in mirror.flipped:
+            # The image of [low, high] under a change of sign is [-high, -low].
             other = -other[1], -other[0]
         if column.limits is None and other is None:
             continue
         far = column.limits is None or other is None
         if far or not np.allclose(column.limits or (), other or (), rtol=0.0, atol=ROUNDED):
-            return columns, f"mirror: none, as the limits of {name} are no image of its partner's"
+            return columns, f"mirror: none, as the limits of {name} do not mirror its partner's"
     for one, other in mirror.pairs:
         ends = by_name[one].limits
         image = (-ends[1], -ends[0]) if ends and one in mirror.flipped else ends
@@ -361,7 +362,7 @@ def _left_out(table: Table, used: list[Column], resting: Mapping[str, str]) -> d
     Args:
         table: a clip.
         used: all channels but the actions.
-        resting: columns of joints that are no channels, with reasons.
+        resting: columns of joints that are not channels, with reasons.
     """
     names = {name for column in used for name in column.names}
     names |= {name for sources, _ in COMMANDS.values() for name in sources}
@@ -382,11 +383,11 @@ def _is_numbered_twice(name: str, table: Table) -> bool:
 
 
 def _resting(clips: _Clips, physics: Physics | None) -> dict[str, str]:
-    """Return the columns of the joints that are no servos of the robot, with reasons."""
+    """Return the columns of the joints that are not servos of the robot, with reasons."""
     if physics is None:
         return {}
     why = "a joint at rest in all clips: the simulated robot has it locked"
-    other = f"a joint that is no hinge of {physics.robot.name}"
+    other = f"a joint that is not a hinge of {physics.robot.name}"
     return {
         column: why if name in physics.locked else other
         for name, column in clips.joints.items()

@@ -50,7 +50,7 @@ class Physics:
     """A legged robot that can follow the clips.
 
     Attributes:
-        joints: the columns of its joints by name, in the order of the robot.
+        joints: columns of its joints by name, in the order of the robot.
         trunk: channels of attitude and turning rate.
         velocities: channels of the joints' velocities.
         locked: joints that do not move in the clips.
@@ -147,13 +147,13 @@ VALIDATE = (
 def find_physics(
     tables: Sequence[Table], clip: ClipColumns, robot: Path, commands: Sequence[Column]
 ) -> tuple[Physics | None, str]:
-    """Return the physics of the clips' robot, and the conclusions.
+    """Return the physics of the clips' robot, or None, and the conclusion or the reason.
 
     Args:
         tables: the clips.
-        clip: which columns are joints and attitude.
-        robot: the model file.
-        commands: that the clips hold; if some are missing, all are computed.
+        clip: columns of joints and attitude.
+        robot: model file of the robot.
+        commands: commands that the clips hold; if some are missing, all are computed.
     """
     joints = clip.joints
     if not is_legged(robot):

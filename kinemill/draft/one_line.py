@@ -22,7 +22,7 @@ def drafted_task(address: str, home: Home) -> Path:
     Args:
         address: `gym:` and what `kinemill new --env` takes: a Gymnasium id, an MJCF file, or
             `file.py:Class`.
-        home: where the draft is kept.
+        home: home that stores the draft.
 
     Raises:
         BadInput: The environment cannot be made, or no policy can learn in it.

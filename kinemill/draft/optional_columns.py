@@ -1,4 +1,4 @@
-"""Optional columns of a draft: is a column worth leaving out the logs that lack it?
+"""Optional columns of a draft: whether a column is needed, or the logs that lack it are kept.
 
 Every log must have all channels of a task. A column that only most logs have is a channel if the
 motion depends on it, and is left out otherwise: two linear models predict how the other states
@@ -22,7 +22,9 @@ Selected = dict[str, Guess]  # columns of a log by quantity
 
 
 def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Selected]]) -> float:
-    """Return by how much a column reduces the error of the state that gains most, relative.
+    """Return the relative reduction of the error by a column, of the state with the largest one.
+
+    The result is 1, so that the column stays, if the columns have different clocks or no state.
 
     Args:
         family: quantity of the column.

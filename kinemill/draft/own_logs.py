@@ -1,7 +1,7 @@
 """Check of a draft with the logs that it was made from, before the first training.
 
-A check that refuses many of these logs whole, or most of their rows, describes the robot, or a
-mistake of the draft, and no fault of a log: it becomes a warning. Findings in fewer logs are faults
+If a check rejects many of these logs, or most of their rows, the cause is the robot or a mistake of
+the draft, not a fault of a log, and the check becomes a warning. Findings in fewer logs are faults
 of these logs, and are reported.
 """
 
@@ -38,7 +38,7 @@ class CheckedDraft:
         draft: the draft.
         text: its task file.
         task: the task.
-        entries: one for each log.
+        entries: one entry for each log, as in `kinemill data check --json`.
         problem: why no model can be trained on the logs; empty if one can.
     """
 
@@ -60,9 +60,9 @@ class CheckedDraft:
 
 
 def check_own_logs(draft: Draft) -> CheckedDraft:
-    """Check the logs of a draft, and turn checks that refuse many of them into warnings.
+    """Check the logs of a draft, and turn checks that reject many of them into warnings.
 
-    If the logs do not suffice for the split of the draft, others are tried.
+    If the logs do not suffice for the split of the draft, other splits are tried.
     """
     checked = _check(draft)
     for _ in range(ROUNDS):

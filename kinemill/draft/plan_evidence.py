@@ -49,11 +49,11 @@ class Plans:
 
 
 def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
-    """Compare demonstrations.
+    """Return the evidence of plans from a comparison of demonstrations.
 
     Args:
-        observed: numbers (n, D) of each demonstration.
-        actions: (n, A) of each demonstration.
+        observed: numbers (n, D) of each demonstration, in any units.
+        actions: actions (n, A) of each demonstration, in any units.
     """
     if len(observed) < 2 or observed[0].shape[1] == 0:
         return Plans(1, False, "too few numbers or demonstrations to compare")

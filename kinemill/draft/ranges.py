@@ -1,11 +1,11 @@
-"""Ranges of a draft: what logs showed is a warning, and hard limits need agreeing recordings.
+"""Ranges of a draft: observed ranges only warn, and hard limits need recordings that agree.
 
-A range seen in one log shows how the robot moved there, not its limits: torques of
-a log that pulls one way span [0.5, 1.3] N*m. A draft therefore writes `observed_range`, which only
+The range of one log shows how the robot moved there, not its limits: the torques of a log with
+motion in one direction span [0.5, 1.3] N*m. A draft therefore writes `observed_range`, which only
 warns. `limits`, which cut rows out, are written where at least `AGREEING` recordings agree: each
 one lies within the range of all others, widened by `NEW` of it. With 20 recordings that agree,
-fewer than one of 21 further ones leaves the range that all have shown, and the limits lie more than
-half of this range beyond it.
+fewer than one of 21 further ones leaves the common range, and the limits lie more than half of this
+range beyond it.
 """
 
 from dataclasses import replace
@@ -19,15 +19,15 @@ AGREEING = 20  # least number of recordings that can make limits
 NEW = 0.1  # of the range of all others: how far one recording may leave it
 MARGIN = 0.5  # of the range, added on both sides
 REST = 0.1  # of the largest value, added as well: a joint at rest may move in another log
-OUTLIERS = 0.0005  # share of the samples on each side that is no part of a range
+OUTLIERS = 0.0005  # share of the samples on each side that is not part of a range
 
 Ends = tuple[float, float]
 
 
 def with_range(column: Column) -> Column:
-    """Set the observed range of a linear channel, or its limits if enough recordings agree.
+    """Return a linear channel with its observed range, or with limits if enough recordings agree.
 
-    Limits that a robot file states stay.
+    Both are in the channel's unit. Limits that a robot file states do not change.
     """
     if column.kind != "linear" or column.role in {"observation", "output"} or column.limits:
         return column

@@ -37,7 +37,14 @@ _PARALLEL = ("legged", "mujoco")  # environments of which many copies run at a t
 
 @dataclass(frozen=True)
 class CheckedEnvironment:
-    """A draft, its text, its task, and what random actions did in its environment."""
+    """A draft, checked with random actions.
+
+    Attributes:
+        draft: the draft.
+        text: its task file.
+        task: the task.
+        trials: results of the episodes of random actions.
+    """
 
     draft: EnvironmentDraft
     text: str
@@ -53,7 +60,7 @@ def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
         environment: a Gymnasium id, an MJCF or URDF file, or `file.py:Class`.
 
     Raises:
-        BadInput: the environment cannot be made, or no policy can learn in it.
+        BadInput: The environment cannot be made, or no policy can learn in it.
     """
     draft = _first(name, environment)
     task = _load(write_environment_task(draft), name)
@@ -84,7 +91,7 @@ def _first(name: str, environment: str) -> EnvironmentDraft:
     else:
         raise BadInput(
             f"--env {environment}",
-            "is no environment",
+            "is not an environment",
             expected="a Gymnasium id such as CartPole-v1, an MJCF or URDF file, or file.py:Class",
         )
     return EnvironmentDraft(name, environment, settings, (1.0, _FIRST))
@@ -146,7 +153,7 @@ def _try(task: Task) -> Trials:
     """Run episodes of random actions.
 
     Raises:
-        BadInput: a return or an observation is not finite.
+        BadInput: A return or an observation is not finite.
     """
     environment = make_environment(task)
     policy = RandomPolicy(environment.action_space)

@@ -56,7 +56,12 @@ class JointLimits:
 
 @dataclass(frozen=True)
 class RobotFile:
-    """The joints of a robot file, by name."""
+    """The joints of a robot file.
+
+    Attributes:
+        path: the file.
+        joints: limits by name of joint.
+    """
 
     path: Path
     joints: dict[str, JointLimits]
@@ -70,13 +75,13 @@ def read_robot(path: Path) -> RobotFile:
     """
     expected = "a URDF (<robot>) or MJCF (<mujoco>) file"
     if not is_file(path):
-        raise BadInput(path, "is no file", expected=expected)
+        raise BadInput(path, "is not a file", expected=expected)
     if (size := path.stat().st_size) > LARGEST:
         raise BadInput(path, f"{size} bytes", expected=f"at most {LARGEST} bytes")
     try:
         root = ElementTree.fromstring(path.read_bytes())
     except ElementTree.ParseError as error:
-        raise BadInput(path, f"is no XML ({error})", expected=expected) from error
+        raise BadInput(path, f"is not XML ({error})", expected=expected) from error
     if root.tag not in ROOTS:
         raise BadInput(path, f"its root is <{root.tag}>", expected=expected)
     joints = _urdf(root, path) if ROOTS[root.tag] == "URDF" else _mjcf(path)
@@ -128,7 +133,7 @@ def _mjcf(path: Path) -> list[JointLimits]:
     try:
         spec = library.MjSpec.from_file(str(path))
     except ValueError as error:
-        raise BadInput(path, f"is no valid MJCF: {error}", expected="an MJCF model") from error
+        raise BadInput(path, f"is not valid MJCF: {error}", expected="an MJCF model") from error
     units = {library.mjtJoint.mjJNT_HINGE: "rad", library.mjtJoint.mjJNT_SLIDE: "m"}
     joints = {
         joint.name: JointLimits(
@@ -155,7 +160,10 @@ def _position(joint: Any, spec: Any) -> Ends | None:
 
 
 def _range(ends: Iterable[float], limited: int, spec: Any) -> Ends | None:
-    """Return a range if it is in force: stated, and neither switched off nor left to no default."""
+    """Return a range if it applies: stated and not switched off; None otherwise.
+
+    An automatic switch applies the range only if the compiler option `autolimits` is on.
+    """
     low, high = (float(end) for end in ends)
     is_stated = int(limited) != _NO and (int(limited) != _AUTO or bool(spec.compiler.autolimits))
     return (low, high) if is_stated and low < high else None
@@ -194,7 +202,7 @@ def _scaled(ends: Ends | None, scale: float) -> Ends | None:
 
 
 def _narrowest(every: list[Ends | None]) -> Ends | None:
-    """Return what all of these ranges allow."""
+    """Return the intersection of the ranges; None if there is none."""
     stated = [ends for ends in every if ends]
     if not stated:
         return None

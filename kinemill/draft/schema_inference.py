@@ -1,7 +1,7 @@
 """Schema inference: read every column of a log of any format, without a task.
 
-A task without channels makes a reader return the whole header (`raw.Header`). A second reading
-requests every name in it, then again without those that the reader refuses.
+A task without channels makes a reader raise the whole header (`raw.Header`). Every name in it is
+requested next, then repeatedly all names without those that the reader has rejected.
 """
 
 from collections import Counter
@@ -73,18 +73,18 @@ def form_of(path: Path) -> str | None:
 
 
 def survey(path: Path, rate: float | None = None) -> list[Table]:
-    """Read every column of a log: a table for each of its parts.
+    """Return every column of a log: a table for each of its parts, time in s.
 
     Args:
         path: a log of any format that has a reader.
         rate: rows per second, Hz, of a log without timestamps, unless the log states it.
 
     Raises:
-        BadInput: there is no such file.
-        BadLog: it is no log, or the time of its rows is unknown.
+        BadInput: There is no such file.
+        BadLog: It is not a log, or the time of its rows is unknown.
     """
     if not is_file(path):
-        raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
+        raise BadInput(path, "is not a file", fix="name a log, or a folder of logs")
     form = form_of(path)
     is_text = form in {"csv", "text"} and not is_long(path) and not has_episodes(path)
     if form is None or is_text:
@@ -121,7 +121,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
 
 
 def _unused(listed: list[str], used: list[str]) -> dict[str, str]:
-    """Return why the topics are left out of which no field is used, by topic."""
+    """Return the reason why topics without a used field are left out, by topic."""
     topics = {name.partition(".")[0] for name in used}
     others = [name for name in listed if name.partition(".")[0] not in topics]
     return {f"{name.partition('.')[0]}.*": UNUSUAL for name in others}
@@ -133,7 +133,7 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
     Numeric timestamps are columns as well.
 
     Raises:
-        BadInput: it is no log, or holds several recordings.
+        BadInput: It is not a log, holds several recordings, or has no column of numbers.
     """
     form = form_of(path)
     if form in {"csv", "text"}:
@@ -141,7 +141,7 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
         numbers = {name: values for name, (_, values) in table.values.items()}
         return _some(numbers, path), [*table.left_out]
     if form is None:
-        raise BadInput(path, "is no log", fix="name files that a reader can read")
+        raise BadInput(path, "is not a log", fix="name files that a reader can read")
     reader: Reader = READERS[form]
     try:
         result = _readable(reader, path, _header(reader, path), _Clock([], 1.0))
@@ -199,7 +199,7 @@ def _everything(reader: Reader, path: Path, listed: list[str], rate: float | Non
 
 
 def _is_aside(name_guess: Guess) -> bool:
-    """Return whether a column is no channel by name; the draft decides on references."""
+    """Return whether a column is not a channel by name; the draft decides on references."""
     return name_guess.role is None and name_guess.what != "reference"
 
 
@@ -251,8 +251,8 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
     """Read a log repeatedly, each time without the columns that the reader refused.
 
     Raises:
-        Unreadable: no column is left, or the problem is not in a column.
-        BadLog: there are no names.
+        Unreadable: No column is left, or the problem is not in a column.
+        BadLog: There are no names.
     """
     if not names:
         problem, fix = "holds no column that can be a channel", "record states and actions"
@@ -277,7 +277,7 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
     """Read the parts of a log that can be read.
 
     Raises:
-        Unreadable: there is none.
+        Unreadable: There is none.
     """
     content = reader.read(path, task)
     logs = content if isinstance(content, list) else [content]
@@ -341,6 +341,7 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
             continue
         samples[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
     spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in samples.items()}
+    # A topic that sends in bursts is slower than its usual step: its mean rate bounds it.
     steps = {
         name: max(usual_step(seconds), RARE * spans[name] / len(seconds))
         for name, (seconds, _) in samples.items()

@@ -52,7 +52,7 @@ ChosenTable = tuple[Table, Choice]
 
 
 def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
-    """Choose the best variant of each quantity of each log.
+    """Return the best variant of each quantity of each log, and reasons for the other columns.
 
     Accelerations, which follow from velocities, are states only if there are no others. References
     of a controller are actions only if there are no commands; a policy observes them otherwise, as
@@ -72,7 +72,7 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
 
 
 def _observed(selected: dict[str, Guess], others: dict[str, str]) -> Choice:
-    """Leave out what is no action outside of a group of observations, such as `obs/joint_pos`.
+    """Leave out what is not an action outside of a group of observations, such as `obs/joint_pos`.
 
     In robomimic and LIBERO, that is the state of the simulator, which no robot measures.
     """
@@ -170,7 +170,7 @@ def join_columns(
 
     Args:
         used: logs, with their columns by quantity.
-        optional: quantities that are no channels, with reasons.
+        optional: quantities that are not channels, with reasons.
     """
     families: dict[str, list[tuple[Table, Guess]]] = {}
     left_out: dict[str, str] = {}
@@ -211,7 +211,7 @@ def _choose(table: Table, instead: dict[str, str], unused: dict[str, str]) -> Ch
     Args:
         table: the log.
         instead: roles of columns that are selected otherwise than by name.
-        unused: columns that are no channel in any log, with reasons.
+        unused: columns that are not channels in any log, with reasons.
     """
     selected: dict[str, Guess] = {}
     others = {name: unused[name] for name in table.values if name in unused}
@@ -283,7 +283,7 @@ def _with_stated_unit(one: Guess, table: Table) -> Guess:
 
 
 def _measured(guesses: list[Guess]) -> set[str]:
-    """Return the currents and forces that are no actions, because another column is one."""
+    """Return the currents and forces that are not actions, because another column is one."""
     actions = [one for one in guesses if one.role == "action"]
     measured = {one.name for one in actions if _is_current(one)}
     if any(_words(one) & MODULATED or one.unit in PULSES for one in actions):
@@ -292,7 +292,7 @@ def _measured(guesses: list[Guess]) -> set[str]:
         measured |= {one.name for one in actions if _words(one) & COMMAND == {"force"}}
     # tau is measured next to a tau that is called a command.
     commanded = set[str]().union(*(_quantities(one) for one in actions if _words(one) & EXPLICIT))
-    # T_in is no inflow but inside, next to a setpoint of T.
+    # T_in is not inflow but inside, next to a setpoint of T.
     controlled = {f"{one.family} in" for one in guesses if one.what == "reference"}
     measured |= {one.name for one in actions if one.family in controlled}
     unnamed = [one for one in actions if not _words(one) & EXPLICIT]

@@ -20,7 +20,7 @@ from kinemill.task.units import factor
 
 ROUNDING = 1e-3  # of the range: values that far beyond a limit do not exceed it
 FARTHER = 3.0  # times the range of a joint in rad: values that far are in deg
-CONTRADICTED = 0.5  # share of the logs beyond a limit, above which it is no limit of the channel
+CONTRADICTED = 0.5  # share of the logs beyond a limit, above which it is not a limit of the channel
 RARE = 0.01  # share of the samples of a log beyond a limit that may be faults
 UNKNOWN_UNIT = "the unit of the channel is unknown: state it, and draft again"
 MOST_NAMES = 5  # logs that a finding names
@@ -57,7 +57,7 @@ class LimitFinding:
 
 
 def match_joints(columns: list[Column], robot: RobotFile) -> dict[str, JointLimits]:
-    """Return the joint of each column that has one, by the column's name."""
+    """Return the joint of each column whose name contains that of a single joint."""
     matches = {column.guess.name: _joint_of(column, robot) for column in columns}
     return {name: joint for name, joint in matches.items() if joint}
 
@@ -89,7 +89,10 @@ def _essence(name: str) -> list[str]:
 def with_robot_units(
     columns: list[Column], joints: dict[str, JointLimits], robot: RobotFile
 ) -> list[Column]:
-    """Give positions without a stated unit the one that the range of their joint suggests."""
+    """Return columns in which positions without a stated unit have that of their joint.
+
+    Values far beyond the range of a hinge in rad are taken as deg.
+    """
     return [
         _with_unit(column, joints[column.guess.name], robot.path)
         if column.guess.name in joints and _is_position(column, joints[column.guess.name])
@@ -127,7 +130,7 @@ def _with_unit(column: Column, joint: JointLimits, path: Path) -> Column:
 def with_stated_limits(
     columns: list[Column], joints: dict[str, JointLimits], robot: RobotFile
 ) -> tuple[list[Column], list[LimitFinding]]:
-    """Set the limits of a robot file; return the conclusion for each joint.
+    """Return columns with the limits of a robot file, and the conclusion for each joint.
 
     Args:
         columns: channels with their units.
@@ -170,7 +173,10 @@ def _limited(column: Column, joint: JointLimits, path: Path) -> tuple[Column, Li
 
 
 def with_log_limits(column: Column) -> Column:
-    """Set the valid range that all logs state as limits, if there are none of a robot file."""
+    """Return a column with the valid range of all logs as limits, unless a robot file states some.
+
+    A range that most logs exceed is a note only.
+    """
     if column.stated_range is None or column.limits or column.role in {"observation", "output"}:
         return column
     low, high = sorted(column.converted(np.array(column.stated_range)).tolist())

@@ -1,7 +1,7 @@
-"""Columns that are no measurements: clocks, counters, flags and modes.
+"""Columns that are not measurements: clocks, counters, flags and modes.
 
-A name alone shows little: the mode of a beam is its shape. So a status has few whole numbers as
-well, and a column without a descriptive name has even fewer.
+A name alone is no evidence: the mode of a beam is its shape. So a status also needs few different
+values, all whole numbers, and a column without a descriptive name even fewer.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def _whole_numbers(values: Floats) -> int:
 
 
 def clocks(table: Table) -> list[str]:
-    """Return the timestamps among the columns: they have such a name or date, and never fall."""
+    """Return the columns of timestamps: they never fall, and have such a name or are dates."""
     rising = (
         (name, finite)
         for name, (_, values) in table.values.items()
@@ -84,7 +84,7 @@ def clocks(table: Table) -> list[str]:
 def counters(table: Table) -> dict[str, str]:
     """Return the columns, except vectors, that rise by the same whole number in each row.
 
-    A few rows may be missing, and the register may start anew.
+    A few rows may be missing, and the count may start again.
     """
     return {
         name: f"a counter: it rises by {step:g} in each row"

@@ -1,4 +1,4 @@
-"""Task draft writer: spell a draft as a task file, one line per channel, inferences in comments."""
+"""Task draft writer: the task file of a draft, one line per channel, inferences in comments."""
 
 import re
 import statistics
@@ -55,7 +55,7 @@ DYNAMICS = LearnPart(  # names no model
 
 @dataclass(frozen=True)
 class Draft:
-    """The content of a drafted task."""
+    """The content of a drafted task; `dt` and `step` are in s."""
 
     name: str
     tables: list[Table]
@@ -74,7 +74,7 @@ class Draft:
     remarks: list[str] = field(default_factory=list[str])  # conclusions about the whole task
     exclude: list[str] = field(
         default_factory=list[str]
-    )  # `ingest.exclude`: files that are no logs
+    )  # `ingest.exclude`: files that are not logs
 
     @property
     def logs(self) -> list[Path]:
@@ -83,7 +83,7 @@ class Draft:
 
     @property
     def no_action_line(self) -> str:
-        """What to do if no column is an action; empty if one is."""
+        """Advice if no column is an action; empty if one is."""
         if any(column.role == "action" for column in self.columns):
             return ""
         why = f" ({self.no_action})" if self.no_action else ""
@@ -91,7 +91,7 @@ class Draft:
 
     @property
     def experiments(self) -> dict[str, Table]:
-        """The first table of each of several experiments side by side in a file, by its name."""
+        """The first table of each of several experiments in a file, by name of the experiment."""
         experiments: dict[str, Table] = {}
         for table in self.tables:
             if table.experiment:
@@ -100,7 +100,7 @@ class Draft:
 
 
 def write_task(draft: Draft) -> str:
-    """Spell a draft as a task file."""
+    """Return the text of the task file of a draft."""
     logs = f"{len(draft.logs)} logs" if len(draft.logs) > 1 else draft.logs[0].name
     text = draft.text or next((table.text for table in draft.tables if table.text), "")
     verify = [f"verify: {{horizon: {_horizon(draft)}, stride: 5}}"]
@@ -238,7 +238,7 @@ def _left_out(columns: dict[str, str]) -> list[str]:
 
 
 def _ingest(draft: Draft) -> list[str]:
-    """Set where timestamps are, and which files are no logs."""
+    """Set where timestamps are, and which files are not logs."""
     names = list(dict.fromkeys(table.time for table in draft.tables if table.time))
     parts: list[str] = []
     if names:
@@ -336,5 +336,5 @@ def _horizon(draft: Draft) -> int:
 
 
 def quote(name: str) -> str:
-    """Spell a text as a quoted one in YAML."""
+    """Return a text as a quoted YAML string."""
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

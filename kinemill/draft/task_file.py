@@ -15,12 +15,12 @@ _LINE = 100  # characters of a part of a task that stays on one line
 
 
 def spell_task(value: Json, comments: Mapping[str, str], heading: Sequence[str] = ()) -> str:
-    """Spell the content of a task file: one line per channel.
+    """Return the text of a task file: one line per channel.
 
     Args:
-        value: the content, as a task file has it.
-        comments: by channel; line breaks become spaces.
-        heading: lines above all, without `#`.
+        value: content of the task file.
+        comments: comment by channel; line breaks become spaces.
+        heading: lines at the start, without `#`.
 
     Raises:
         KinemillError: The text does not read as `value`.
@@ -64,7 +64,7 @@ def create_task_file(target: Path, text: str) -> None:
 def exists(target: Path) -> BadInput:
     """Return the error for an existing task file."""
     fix = "choose another name, or another file with --to"
-    return BadInput(target, "is there already", fix=fix)
+    return BadInput(target, "exists already", fix=fix)
 
 
 def _channels(channels: Json, comments: Mapping[str, str]) -> list[str]:

@@ -26,7 +26,11 @@ _ROUNDING = 1e-6  # s; float64 resolves epoch times to 2.4e-7 s
 
 
 class Method(StrEnum):
-    """How a column is sampled at a time: between two samples, the closest one, or the last one."""
+    """Method that samples a column at a time.
+
+    `linear` interpolates between two samples, `nearest` takes the closest one, and `previous` the
+    last one.
+    """
 
     LINEAR = "linear"
     NEAREST = "nearest"
@@ -48,13 +52,13 @@ def join_by_time(
     Args:
         paths: logs of one recording, each with timestamps.
         method: how a column is sampled.
-        offset: s that are added to the timestamps of all files but the first.
+        offset: time that is added to the timestamps of all files but the first, s.
 
     Returns:
         The rows that have samples of every file, with `time` in s of the first log's clock.
 
     Raises:
-        BadInput: a file has no timestamps or several recordings, or no row matches.
+        BadInput: A file has no timestamps or several recordings, or no row matches.
     """
     tables = [_one_table(path) for path in paths]
     grid = min((seconds for seconds, _ in tables[0].values.values()), key=usual_step)
@@ -88,7 +92,7 @@ def _one_table(path: Path) -> Table:
     """Return the columns of a log of one recording with timestamps.
 
     Raises:
-        BadInput: it has no timestamps, or several recordings.
+        BadInput: It has no timestamps, or several recordings.
     """
     try:
         tables = survey(path)

@@ -41,8 +41,8 @@ def nice(step: float) -> float:
 def bridged_gap(columns: list[Column], dt: float) -> float | None:
     """Return the longest gap, s, over which the states are smooth enough to interpolate.
 
-    Samples are left out on purpose and interpolated from their neighbors. None if the default of
-    five time steps is as long.
+    To find it, samples are removed and interpolated from their neighbors. None if the gap is not
+    longer than the default of five time steps.
     """
     states = [column for column in columns if column.guess.role == "state"]
     logs = dict.fromkeys(log for column in states for log in column.samples)
@@ -66,6 +66,7 @@ def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
         values = np.asarray(unwrap(values * column.radians))
     step, std = float(np.median(np.diff(seconds))), float(np.std(values))
     errors = {k: _bridging_error(seconds, values, k) for k in (2, 3, 5, 8, 12, 20, 30, MOST_STEPS)}
+    # Noise adds the same error to any gap; only a larger error shows that motion is lost.
     allowed = max(BRIDGED * std, NOISE * errors[2])
     reached = 1
     for rows, error in errors.items():

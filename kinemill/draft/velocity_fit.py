@@ -1,4 +1,4 @@
-"""A velocity against a position over short windows, as a line that faults cannot move."""
+"""Compare a velocity with the motion of a position, by a line that is robust against faults."""
 
 import numpy as np
 
@@ -19,7 +19,15 @@ CONSTANT = 1e-3  # spread of the motion relative to its mean, below which it is 
 
 
 def fit_line(every: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
-    """Return the factor of a robust line through all windows, and the share that agrees."""
+    """Return the factor of a robust line through all windows, and the share that agrees.
+
+    Args:
+        every: integral of the velocity and motion of the position, both (windows,), by log.
+
+    Returns:
+        Velocity integral per motion, and the share of the windows with motion close to the line;
+        None if the columns do not move or a constant offset dominates.
+    """
     integral = np.concatenate([one[0] for one in every]) if every else np.empty(0)
     moved = np.concatenate([one[1] for one in every]) if every else np.empty(0)
     if len(moved) < 4:
@@ -39,9 +47,10 @@ def fit_line(every: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
 
 
 def likely_pairs(columns: list[Column]) -> set[tuple[str, str]]:
-    """Return the names of columns whose integral over windows follows another, and of that one.
+    """Return pairs of names: a column, and the one that its integral over windows follows.
 
-    All are compared at once in the first log, where they share a clock.
+    All pairs are compared in one matrix product, in the first log. The set is empty if the columns
+    have different clocks there.
     """
     every = [next(iter(column.samples.values())) for column in columns]
     if not every or any(not np.array_equal(seconds, every[0][0]) for seconds, _ in every):
@@ -54,6 +63,7 @@ def likely_pairs(columns: list[Column]) -> set[tuple[str, str]]:
     moved, integral = values[rows:] - values[:-rows], integral[rows:] - integral[:-rows]
     size = np.sqrt(np.outer((integral**2).sum(axis=0), (moved**2).sum(axis=0)))
     product = integral.T @ moved
+    # [i, j]: the integral of column i against the motion of column j; both are 1 if they agree.
     slope = np.divide(product, (moved**2).sum(axis=0), out=0 * size, where=size > 0.0)
     share = np.divide(product, size, out=0 * size, where=size > 0.0)
     is_likely = (share > LIKELY) & (np.abs(slope - 1.0) < APART)
@@ -94,7 +104,12 @@ def _line(integral: Floats, moved: Floats) -> tuple[float, float]:
 
 
 def usual_delay(shared: list[tuple[Floats, Floats, Floats]], fit: tuple[float, float]) -> float:
-    """Return the usual delay of the velocity in the logs, s."""
+    """Return the median delay of the velocity over the logs, s; 0 without motion.
+
+    Args:
+        shared: seconds, velocity and position (n,) of each log.
+        fit: result of `fit_line`; its sign is that of the velocity.
+    """
     delays = list[float]()
     for seconds, speed, path in shared:
         step = usual_step_of(seconds)
@@ -116,7 +131,10 @@ def usual_step_of(seconds: Floats) -> float:
 def on_one_clock(
     velocity: Samples, position: Samples, column: Column
 ) -> tuple[Floats, Floats, Floats] | None:
-    """Return seconds, velocity and unwrapped position (n,) at the times of the velocity."""
+    """Return seconds, velocity and unwrapped position (n,) at the times of the velocity.
+
+    None if fewer than four rows are shared, or the times of the position do not rise.
+    """
     seconds, speed = velocity[0][:ROWS], velocity[1][:ROWS]
     per_turn = column.radians if column.kind == "angle" else 1.0
     path = position[1] * per_turn
@@ -134,7 +152,7 @@ def on_one_clock(
 
 
 def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tuple[Floats, Floats]:
-    """Return over windows the velocity's integral (m,) and the position's difference (m,).
+    """Return the velocity's integral and the position's change over windows, both (windows,).
 
     Args:
         seconds: timestamps (n,), s.
@@ -154,6 +172,7 @@ def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tu
     usual = usual_step_of(seconds)
     unknown = ~np.isfinite(area) | (steps > 5 * usual) | (steps <= 0.0)
     sums = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
+    # Differences of these sums give all windows; a window with an unknown step is left out.
     holes = np.concatenate(([0], np.cumsum(unknown)))
     rows = max(1, min(round(WINDOW / usual), len(speed) // 3))
     sample = slice(None, None, max(1, len(speed) // WINDOWS))

@@ -33,8 +33,8 @@ class Agent:
         observation: space of its observations.
         keys: parts of the observation that are numbers or choices, in order.
         action: space of its actions.
-        columns: first and last + 1 of its numbers in the observation of the policy.
-        actions: first and last + 1 of its values in the action of the policy.
+        columns: first and last + 1 index of its numbers in the policy's observation (D,).
+        actions: first and last + 1 index of its values in the policy's action (A,).
     """
 
     name: str
@@ -68,7 +68,11 @@ def choices_of(space: NativeSpace) -> tuple[int, ...]:
 
 
 class Turns:
-    """Conversion between the spaces of agents and the tensors of their policy."""
+    """Conversion between the spaces of agents and the tensors of their policy.
+
+    Args:
+        agents: all agents of the policy, in the order of the one-hot of the observation.
+    """
 
     def __init__(self, agents: Sequence[Agent]) -> None:
         self.agents = {agent.name: agent for agent in agents}
@@ -125,12 +129,20 @@ class Turns:
         return {OBSERVATION: numbers, MASK: self._mask(agent, own)}
 
     def decode(self, name: str, action: object) -> object:
-        """Return the action (A,) of the policy in the space of an agent, in physical units."""
+        """Return the action (A,) of the policy in the space of an agent, in physical units.
+
+        Raises:
+            BadInput: The agent is unknown, or the action has too few values.
+        """
         agent = self.agent(name)
         return decode(agent.action, self.own(name, action))
 
     def own(self, name: str, action: object) -> Array:
-        """Return the values of an agent in the action (A,) of the policy, in the same units."""
+        """Return the values of an agent in the action (A,) of the policy, in the same units.
+
+        Raises:
+            BadInput: The agent is unknown.
+        """
         return np.asarray(action).reshape(-1)[slice(*self.agent(name).actions)]
 
     def _mask(self, agent: Agent, own: Array | None) -> Array:

@@ -21,7 +21,7 @@ class Canary:
     share: float
 
     def takes(self, task: str, robot: str) -> bool:
-        """Return whether a robot is in the share; the result never changes."""
+        """Return whether a robot is in the share; the result is the same in every call."""
         drawn = hashlib.sha256(f"{task}:{self.version}:{robot}".encode()).digest()
         return int.from_bytes(drawn[:8], "big") < self.share * 2**64
 

@@ -48,9 +48,10 @@ def run_stored_cases(folder: Path) -> tuple[bool, str]:
 
 
 def check_bundle(folder: Path, sums: str) -> None:
-    """Check `sha256sums` of a bundle against its digest, and all files against `sha256sums`.
+    """Check `sha256sums` of a bundle against its digest `sums`, and all files against the list.
 
     Raises:
+        BadInput: `sha256sums` is a symbolic link.
         CorruptArtifact: A file is missing or its bytes have changed.
     """
     path = folder / SUMS
@@ -67,7 +68,7 @@ def pull(source: Source, to: Path, try_it: Check = run_stored_cases) -> Json:
     Args:
         source: the registry.
         to: a missing folder, or one pulled before.
-        try_it: loads and runs a bundle.
+        try_it: loads and runs a bundle; a version that fails is not installed.
 
     Returns:
         `folder`, `version` and `status`: `pulled`, `unchanged`, or `kept` if the registry is
@@ -78,6 +79,7 @@ def pull(source: Source, to: Path, try_it: Check = run_stored_cases) -> Json:
     Raises:
         BadInput: The version does not exist, or `to` was not pulled.
         KinemillError: The download failed, and no version is installed.
+        OSError: A file cannot be written, and no version is installed.
     """
     to = to.expanduser().absolute()
     if to.exists() and not to.is_symlink():
@@ -115,6 +117,14 @@ def watch(
     """Pull every `every` seconds until `stop` is set; report changes and failures.
 
     An unreachable registry or a missing version does not end the loop.
+
+    Args:
+        source: the registry.
+        to: as in `pull`.
+        report: called with the result of `pull` when the version or the error has changed.
+        stop: ends the loop.
+        every: time between two calls of `pull`, s.
+        try_it: as in `pull`.
     """
     previous: tuple[object, ...] | None = None
     while True:

@@ -71,7 +71,9 @@ class HistoryBuffer:
         return len(self._rows) == self._history
 
     def repeat(self, batch: int) -> tuple[Array, Array]:
-        """Return states (B, H, S) and the actions between them (B, H-1, A), repeated B times.
+        """Return states (B, H, S) and the actions between them (B, H-1, A), each row B times.
+
+        Both are in task units.
 
         Raises:
             BadInput: Fewer than H rows were observed.

@@ -23,8 +23,8 @@ def hold(
 
     Args:
         interface: interface of the model.
-        state: value by name; other states are 0.
-        action: value by name; other actions are 0.
+        state: value by name in the units of the interface; other states are 0.
+        action: value by name in the units of the interface; other actions are 0.
 
     Raises:
         BadInput: A name is unknown, or a value is not finite.
@@ -54,10 +54,13 @@ def move(interface: Interface, states: Array, initial: Mapping[str, ArrayLike]) 
     Args:
         interface: interface of the model.
         states: history (B, H, S).
-        initial: current value by name of state, a number or (B,).
+        initial: current value by name of state, a number or (B,), in the units of the interface.
+
+    Returns:
+        (B, H, S), a shifted copy.
 
     Raises:
-        BadInput: A name is unknown, or a value is not finite or not (B,).
+        BadInput: A name is unknown or of a derived state, or a value is not finite or not (B,).
     """
     moved = states.copy()
     for name, value in initial.items():

@@ -27,6 +27,13 @@ def as_input(
 ) -> Array:
     """Return `value` as a contiguous array of `dtype` with these axes.
 
+    Args:
+        name: name of the input, for messages.
+        value: array, list or CPU tensor.
+        axes: axes of the array, (...); the last one may have limits.
+        finite: whether to reject NaN and infinity.
+        dtype: type of the result.
+
     Raises:
         BadInput: The type or shape is wrong, a value is beyond the limits of the last axis, or, if
             `finite`, a value is NaN or infinite.
@@ -75,7 +82,7 @@ def _fits(array: Array, axes: Sequence[Axis]) -> bool:
 
 
 def to_array(name: str, value: object) -> NDArray[Any]:
-    """Return an argument as an array (...) of its type.
+    """Return a value as a numpy array (...) without changing its type.
 
     Raises:
         BadInput: Rows have different lengths, or numpy cannot read the tensor.

@@ -26,6 +26,7 @@ def read_sums(folder: Path) -> dict[str, str]:
     """Return the `sha256sums` of a folder: digest by file name.
 
     Raises:
+        BadInput: The file is a symbolic link.
         CorruptArtifact: The file is missing, empty or invalid.
     """
     path, digests = folder / SUMS, dict[str, str]()
@@ -99,7 +100,7 @@ def read_model(path: Path, sums: Mapping[str, str] | None) -> bytes:
     """Return the bytes of an ONNX file, checked for safety and against sums and `io.yaml`.
 
     Raises:
-        BadInput: The file is unsafe, or no ONNX file.
+        BadInput: The file is a link, unsafe, or not an ONNX file.
         CorruptArtifact: The file was changed, or `io.yaml` is of another export.
     """
     content = read_file(path, sums)
@@ -111,7 +112,7 @@ def read_model(path: Path, sums: Mapping[str, str] | None) -> bytes:
 
 
 def interface_fault(model: bytes, io: bytes) -> str:
-    """Return the contradiction of an ONNX file and the io.yaml of its folder, or ""."""
+    """Return how an ONNX file contradicts the io.yaml of its folder, or "" if it does not."""
     properties = metadata_of(model)
     stated = properties.pop(INTERFACE, None)
     if stated is None:

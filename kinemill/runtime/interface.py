@@ -136,7 +136,7 @@ class Interface:
         """Read the properties of the ONNX file `where`.
 
         Raises:
-            BadInput: The properties are not of a kinemill model, or of another format.
+            BadInput: The properties are not of a kinemill model, or of another format or dtype.
         """
         values = read_properties(where, properties, cls.__dataclass_fields__, "an ONNX file")
         if values["dtype"] not in ("float32", "float64"):
@@ -224,9 +224,9 @@ def safe_values(
     """Return the safe action (A,): declared values, else the value within limits closest to 0.
 
     Args:
-        declared: values by action.
-        names: names of the actions.
-        limits: lowest and highest value by action, where defined.
+        declared: values by action, in task units.
+        names: names of the actions, in the order of the result.
+        limits: lowest and highest value by action, where defined, in the same units.
     """
     ends = [limits.get(name, (-np.inf, np.inf)) for name in names]
     rest = [float(np.clip(0.0, *pair)) for pair in ends]

@@ -28,7 +28,7 @@ _DEVIATIONS = NormalDist().inv_cdf((1.0 + LEVEL) / 2.0)  # half an interval
 
 
 class IntervalTracker:
-    """Factors on standard deviations.
+    """Factors q on standard deviations, by step ahead and state; 1 until the first update.
 
     Args:
         steps: T; later steps have the factor of the last.
@@ -40,16 +40,17 @@ class IntervalTracker:
         self._issued: deque[Floats] = deque(maxlen=steps)  # log q of each row, newest first
 
     def factor(self, steps: int) -> Floats:
-        """Return the factors of the first `steps` steps from the newest row on, (steps, S)."""
+        """Return the factors for 1 to `steps` steps after the newest row, (steps, S), no unit."""
         return np.exp(self._log[np.minimum(np.arange(steps), len(self._log) - 1)])
 
     def update(self, errors: Floats, deviation: Floats) -> None:
-        """Learn from a new row, the outcome of predictions from the N rows before it.
+        """Update the factors with a new row and its predictions from the N rows before it.
 
         Args:
-            errors: prediction minus truth, (N, S), that of h steps ahead in row h - 1; N is the
-                number of updates since the last gap, at most T. NaN counts as outside.
-            deviation: that was stated for them, without the factors, (N, S).
+            errors: prediction minus truth, (N, S), in units of the states, that of h steps ahead
+                in row h - 1; N is the number of updates since the last gap, at most T. NaN counts
+                as outside.
+            deviation: predicted standard deviations without the factors, (N, S), same units.
         """
         count = len(errors)
         if count:
@@ -59,7 +60,7 @@ class IntervalTracker:
         self._issued.appendleft(self._log.copy())
 
     def note_gap(self) -> None:
-        """Forget the predictions whose outcome is not known; the factors stay."""
+        """Drop the predictions that have no measured row yet; keep the factors."""
         self._issued.clear()
 
 
@@ -67,6 +68,12 @@ class OnlineIntervals:
     """The factors of a simulator on a robot.
 
     Each observed row is predicted again from the rows before it, under the applied actions.
+
+    Args:
+        simulator: an ensemble with a conformal correction.
+
+    Raises:
+        ValueError: The simulator has no conformal correction.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -84,13 +91,13 @@ class OnlineIntervals:
         return self._tracker.factor(steps)
 
     def observe(self, states: ArrayLike, past_actions: ArrayLike) -> None:
-        """Record the newest row, and learn from how well it was predicted.
+        """Record the newest row, and update the factors with the errors of its predictions.
 
         Rows before a gap are dropped.
 
         Args:
-            states: the last two rows or more, (2 or more, S), newest last.
-            past_actions: actions between them, (1 or more, A).
+            states: the last rows, (2 or more, S), newest last, in task units.
+            past_actions: actions between them, (1 or more, A), in task units.
         """
         past, state = np.asarray(states, np.float32)[-2:]
         action = np.asarray(past_actions, np.float32)[-1]
@@ -98,7 +105,7 @@ class OnlineIntervals:
             self._rows.clear()
             self._tracker.note_gap()
         if not self._rows:
-            # Which action led to the oldest row is not used.
+            # The action that led to the oldest row is never read; any value will do.
             self._append(past, action)
         self._append(state, action)
 

@@ -57,7 +57,8 @@ def load(
         A `Simulator`, or a `Policy`.
 
     Raises:
-        BadInput: The model does not exist, or the registry extra is not installed.
+        BadInput: An argument is invalid, the model does not exist or could run code when it is
+            loaded, the registry extra is not installed, or with `c` the model cannot be compiled.
         CorruptArtifact: A file is missing, is not listed, differs from its published digest, or its
             metadata contradict `io.yaml`.
     """
@@ -93,6 +94,7 @@ def load_simulator(where: str | Path, **settings: Any) -> Simulator:
 
     Raises:
         BadInput: The model is a policy, or as in `load`.
+        CorruptArtifact: As in `load`.
     """
     model = load(where, **settings)
     if not isinstance(model, Simulator):
@@ -106,6 +108,7 @@ def load_policy(where: str | Path, **settings: Any) -> Policy:
 
     Raises:
         BadInput: The model is a dynamics model, or as in `load`.
+        CorruptArtifact: As in `load`.
     """
     model = load(where, **settings)
     if not isinstance(model, Policy):

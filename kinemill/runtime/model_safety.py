@@ -92,7 +92,11 @@ def _python_flavor(path: Path) -> str:
 
 
 def refuse_link(path: Path) -> None:
-    """Check that a path is not a symbolic link."""
+    """Check that a path is not a symbolic link.
+
+    Raises:
+        BadInput: The path is a link.
+    """
     if path.is_symlink():
         raise BadInput(
             path,
@@ -144,7 +148,8 @@ def fields_of(message: memoryview) -> Iterator[Field]:
     """Yield the fields of a protobuf message.
 
     Raises:
-        ValueError: The message is truncated or invalid.
+        ValueError: The message is invalid, or a field is truncated.
+        IndexError: A number is truncated.
     """
     offset, size = 0, len(message)
     while offset < size:
@@ -168,7 +173,7 @@ def fields_of(message: memoryview) -> Iterator[Field]:
 
 def _varint(message: memoryview, offset: int) -> tuple[int, int]:
     value = shift = 0
-    while True:
+    while True:  # seven bits per byte, the lowest first; bit 8 marks that another byte follows
         byte = message[offset]
         value |= (byte & 0x7F) << shift
         offset, shift = offset + 1, shift + 7

@@ -32,7 +32,7 @@ class CompiledRollout:
             function.restype = None
 
     def __call__(self, states: Array, past_actions: Array, actions: Array) -> Array:
-        """Roll out contiguous float32: (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S).
+        """Roll out contiguous float32: (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S), task units.
 
         The caller checks the sizes. The call releases the GIL.
         """
@@ -52,6 +52,11 @@ class CompiledRollout:
 
 def check_same(compiled: CompiledRollout, run: Callable[..., Array], interface: Interface) -> None:
     """Compare compiled code with its ONNX file over 3 steps, for batches of 1 and of 17 rows.
+
+    Args:
+        compiled: compiled rollout.
+        run: rollout of the ONNX file, (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S).
+        interface: names and angles of the model.
 
     Raises:
         BadInput: They differ by more than rounding, or one returns NaN.

@@ -47,7 +47,7 @@ class NativeSpace:
 
     @property
     def size(self) -> int:
-        """Numbers of the vector of a value; a choice has one for each of its values."""
+        """Length of the vector of a value: one per number, and one per option of a choice."""
         if self.parts:
             return sum(part.size for part in self.parts)
         return sum(self.choices) if self.kind == "choices" else int(np.prod(self.shape))
@@ -100,7 +100,7 @@ class NativeSpaces:
 
 
 def named_parts(space: NativeSpace) -> dict[str, NativeSpace]:
-    """Return the parts without parts by name; names of parts inside parts are joined by `_`."""
+    """Return the innermost parts of a space by name; names of nested parts are joined by `_`."""
     alone = IMAGE if space.kind == "image" else OBSERVATION
     return {name or alone: part for name, part, _ in _walk(space, None)}
 
@@ -108,8 +108,16 @@ def named_parts(space: NativeSpace) -> dict[str, NativeSpace]:
 def encode(space: NativeSpace, keys: tuple[str, ...], value: object) -> dict[str, Array]:
     """Return an observation as the policy gets it.
 
+    Args:
+        space: space of the observation.
+        keys: names of the parts that form the vector, in order.
+        value: observation of the environment.
+
     Returns:
-        The vector (D,), images (H, W, C), texts (L,) and the mask (M,) by name.
+        The vector (D,) float32, images (H, W, C), texts (L,) and the mask (M,) by name.
+
+    Raises:
+        BadInput: A choice is outside of its range.
     """
     alone = IMAGE if space.kind == "image" else OBSERVATION
     values = {name or alone: (part, own) for name, part, own in _walk(space, value)}
@@ -128,7 +136,11 @@ def encode(space: NativeSpace, keys: tuple[str, ...], value: object) -> dict[str
 
 
 def decode(space: NativeSpace, action: object) -> object:
-    """Return an action (A,) as the environment takes it; numbers of integer type are rounded."""
+    """Return an action (A,) as the environment takes it; numbers of integer type are rounded.
+
+    Raises:
+        BadInput: The action has another number of values than the space.
+    """
     values = np.asarray(action, dtype=np.float64).reshape(-1)
     if len(values) != action_count(space):
         raise BadInput("action", f"has {len(values)} values", expected=str(action_count(space)))
@@ -178,7 +190,7 @@ def _walk(
 
 
 def _vector(space: NativeSpace, value: object) -> Array:
-    """Return numbers as they are and each choice as one number per value, 1 for the observed."""
+    """Return numbers as they are, and each choice as a one-hot vector."""
     if space.kind != "choices":
         return np.asarray(value, np.float32).reshape(-1)
     counts = np.asarray(space.choices, np.int64)

@@ -111,7 +111,8 @@ class ObservationReader:
             mask: allowed choices of this agent; None: those of its observation, else all.
 
         Raises:
-            BadInput: The policy has no such agent, or the observation is of another space.
+            BadInput: The policy has no such agent, the observation is of another space, or the mask
+                has another size.
         """
         if self.turns is None:
             raise BadInput("agent", f"is {agent!r}", expected="none: this policy has no agents")

@@ -56,7 +56,7 @@ class OnnxEngine:
         return OnnxEngine, self._arguments
 
     def __call__(self, feed: Inputs) -> list[Array]:
-        """Return the action (B, A) and the next carry."""
+        """Return the action (B, A), then each part of the next carry (B, ...)."""
         return self._session.run(self._names, feed)
 
     @property
@@ -143,7 +143,7 @@ class Policy:
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest value by name, in `units`; for a discrete action of its choices."""
+        """Lowest and highest value by name, in `units`; 0 and n - 1 for an action of n choices."""
         return self.interface.limits
 
     @property
@@ -195,7 +195,8 @@ class Policy:
             the environment.
 
         Raises:
-            BadInput: The observation is invalid; the memory of the policy is unchanged.
+            BadInput: The observation or mask is invalid, the agent is unknown or missing, or the
+                action is not finite. The memory of the policy is then unchanged.
         """
         with self._lock:
             if agent is not None:
@@ -223,6 +224,9 @@ class Policy:
         """Return the action in the space of the environment, such as a dict of matrices.
 
         `env.step` of the unwrapped Gymnasium environment accepts it. Arguments are those of `act`.
+
+        Raises:
+            BadInput: As in `act`.
         """
         action, layout = self.act(observation, mask, agent=agent), self.interface.layout
         if agent is not None:

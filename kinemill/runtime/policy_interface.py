@@ -52,7 +52,7 @@ class PolicyInterface:
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest value by name, in `units`; for a discrete action of its choices."""
+        """Lowest and highest value by name, in `units`; 0 and n - 1 for an action of n choices."""
         choices = zip(self.layout.actions, self.choices, strict=True)
         return self.layout.limits | {name: (0.0, count - 1.0) for name, count in choices if count}
 
@@ -79,7 +79,8 @@ class PolicyInterface:
         """Read the properties of the ONNX file `where`.
 
         Raises:
-            BadInput: The properties are not of a policy of kinemill, or of another format.
+            BadInput: The properties are not of a policy that kinemill exported, or of another
+                format.
         """
         own = [name for name in cls.__dataclass_fields__ if name != "layout"]
         names = (FORM, *own, *PolicyLayout.__dataclass_fields__)

@@ -24,8 +24,8 @@ class PolicyLayout:
         units: unit by observed number and by action.
         limits: lowest and highest value, by name; actions are clipped to them.
         choices: number of choices of each action; 0 for a continuous one.
-        images: height, width, channels by name.
-        texts: bytes by name: UTF-8, truncated or padded with zeros.
+        images: height, width and channels by name, pixels.
+        texts: length in bytes by name: UTF-8, truncated or padded with zeros.
         mask: width of `action_mask`, one column per choice; or 0.
         seeded: whether the policy samples, from the input `seed`.
         native: spaces of the environment where they differ, see `native_spaces`.

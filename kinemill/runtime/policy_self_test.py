@@ -38,7 +38,10 @@ def read_cases(path: Path) -> Arrays:
 
 
 def parity(policy: Policy, cases: Arrays) -> list[Line]:
-    """Compare actions (N, T, A) of the file with those of the trained policy, batched and alone."""
+    """Compare actions (N, T, A) of the file with those of the trained policy.
+
+    All cases are computed in one batch, then one case at a time.
+    """
     batched = play(policy, inputs_of(cases))
     alone = [play(policy, inputs_of(cases, slice(n, n + 1))) for n in range(len(batched))]
     return [
@@ -65,7 +68,7 @@ def play(policy: Policy, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[n
 
 
 def compared(name: str, actions: NDArray[np.float32], cases: Arrays) -> Line:
-    """Compare actions (N, T, A) with those of the cases; NaN anywhere fails."""
+    """Compare actions (N, T, A) with those of the cases; any NaN fails."""
     allowed = cases["allowed"]
     off = np.abs(actions.astype(np.float64) - cases["action"])
     passed = bool((off <= allowed).all() and np.isfinite(actions).all())
@@ -78,7 +81,16 @@ def compared(name: str, actions: NDArray[np.float32], cases: Arrays) -> Line:
 
 
 def try_policy(policy: Policy, folder: Path, calls: int) -> tuple[list[Line], Latencies]:
-    """Return the results of all checks, and the latency of `act`, ms."""
+    """Return the results of the parity checks, and the latency of `act`, ms.
+
+    Args:
+        policy: policy of the folder.
+        folder: bundle with `cases.npz`.
+        calls: calls in each block of the latency measurement.
+
+    Raises:
+        CorruptArtifact: `cases.npz` is missing or invalid.
+    """
     cases = read_cases(folder / "cases.npz")
     lines = parity(policy, cases)
     return lines, {"act": timed(control_step(policy, cases), calls)}

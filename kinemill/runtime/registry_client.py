@@ -43,7 +43,12 @@ class Source(Protocol):
         ...
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
-        """Copy its files into an empty folder."""
+        """Copy its files into an empty folder.
+
+        Raises:
+            CorruptArtifact: The list of files is invalid.
+            Unreachable: The registry does not respond.
+        """
         ...
 
     def report(self, ref: VersionRef) -> None:
@@ -75,10 +80,11 @@ class ServerSource:
     robot: str = ""
 
     def resolve(self) -> VersionRef:
-        """Look the version up.
+        """Request the version that `which` points to.
 
         Raises:
-            BadInput: The version does not exist.
+            BadInput: The version does not exist, or `url` is not an HTTP address.
+            Unreachable: The server does not respond, or responds with an error.
         """
         query = urllib.parse.urlencode({"robot": self.robot} if self.robot else {})
         version = json.loads(self._send(f"{self.which.removeprefix(':')}/resolve?{query}"))
@@ -88,7 +94,9 @@ class ServerSource:
         """Download all files listed in `sha256sums`.
 
         Raises:
-            CorruptArtifact: The list names a file outside of the folder.
+            BadInput: The server does not have the version or one of its files.
+            CorruptArtifact: The list is invalid, or names a file outside of the folder.
+            Unreachable: The server does not respond, or responds with an error.
         """
         (folder / SUMS).write_bytes(self._file(ref, SUMS))
         for name in read_sums(folder):
@@ -100,7 +108,12 @@ class ServerSource:
             path.write_bytes(self._file(ref, name))
 
     def report(self, ref: VersionRef) -> None:
-        """Report the installation."""
+        """Report that the robot installed the version.
+
+        Raises:
+            BadInput: The server rejects the report.
+            Unreachable: The server does not respond, or responds with an error.
+        """
         self._send(f"{ref.version}/installations", {"robot": self.robot})
 
     def _file(self, ref: VersionRef, name: str) -> bytes:
@@ -128,7 +141,7 @@ class ServerSource:
 
 
 def _message(url: str, error: urllib.error.HTTPError) -> str:
-    """Return the message of a response that refuses a request."""
+    """Return the message of an error response."""
     try:
         return f"{url} responded: {json.loads(error.read())['message']}"
     except (ValueError, LookupError, TypeError):
@@ -143,7 +156,7 @@ def address_parts(model: str) -> tuple[str, str]:
     """
     task, mark, which = model.partition("@" if "@" in model else ":")
     if not task or (mark and not which):
-        raise BadInput(model, "names no version", expected="TASK@champion or TASK:3")
+        raise BadInput(model, "is not a version", expected="TASK@champion or TASK:3")
     return task, f"{mark}{which}" or "@champion"
 
 

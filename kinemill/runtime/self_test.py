@@ -52,6 +52,7 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
 
     Raises:
         BadInput: The folder holds no model, or a file that may run code.
+        CorruptArtifact: A required file or the stored cases are missing or invalid.
     """
     if not folder.is_dir():
         raise BadInput(folder, "is not a folder", expected="the folder of a model")
@@ -77,7 +78,16 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
 
 
 def try_simulator(simulator: Simulator, folder: Path, calls: int) -> tuple[list[Line], Latencies]:
-    """Return the results of all checks, and the latency of a rollout and a step, ms."""
+    """Return the results of the checks, and the latency of a rollout and of a step, ms.
+
+    Args:
+        simulator: model of the folder.
+        folder: bundle with `cases.npz`.
+        calls: calls in each block of the latency measurement.
+
+    Raises:
+        CorruptArtifact: The stored cases are missing or invalid.
+    """
     cases, lines = read_cases(folder), list[Line]()
     for file in sorted(folder.glob(f"{ROLLOUT.partition('.')[0]}*.onnx")):
         if file.name == ROLLOUT:
@@ -97,7 +107,8 @@ def files_lines(folder: Path) -> list[Line]:
     """Compare every file with its sha256, and each ONNX file with io.yaml.
 
     Raises:
-        BadInput: The folder holds no model.
+        BadInput: The folder holds no model, or an ONNX file is unsafe.
+        CorruptArtifact: `sha256sums` is invalid.
     """
     if not (folder / SUMS).is_file() and not any(folder.glob("*.onnx")):
         raise BadInput(folder, "holds no model", expected=f"a folder with {ROLLOUT} or {POLICY}")
@@ -118,7 +129,11 @@ def files_lines(folder: Path) -> list[Line]:
 
 
 def hashes(folder: Path) -> Line:
-    """Compare every file with its sha256; a file that is not listed fails as well."""
+    """Compare every file with its sha256; a file that is not listed fails as well.
+
+    Raises:
+        CorruptArtifact: `sha256sums` is empty or invalid.
+    """
     expected = "all files as in sha256sums, and no other"
     if not (folder / SUMS).is_file():
         return line("hashes", False, f"no {SUMS}", expected)
@@ -136,7 +151,10 @@ def hashes(folder: Path) -> Line:
 
 
 def read_cases(folder: Path) -> Arrays:
-    """Return the stored cases: inputs, expected states and allowed differences (N, T, S).
+    """Return the stored cases: inputs, expected states (N, T, S) and allowed differences.
+
+    The inputs are `states` (N, H, S), `past_actions` (N, H-1, A) and `actions` (N, T, A), all in
+    task units. The differences (N, T, S) are in the units of the states.
 
     Raises:
         CorruptArtifact: The file is missing or invalid.
@@ -154,7 +172,10 @@ def read_cases(folder: Path) -> Arrays:
 
 
 def parity(simulator: Simulator, cases: Arrays) -> list[Line]:
-    """Compare states (N, T, S) of both files with those of the trained model, batched and alone."""
+    """Compare states (N, T, S) of both ONNX files with those of the trained model.
+
+    Rollouts are computed in one batch, then one case at a time.
+    """
     inputs = [cases[name] for name in INPUTS]
     batched = simulator.rollout(*inputs)
     alone = [simulator.rollout(*(part[[n]] for part in inputs)) for n in range(len(batched))]
@@ -178,7 +199,7 @@ def _stepped(
 
 
 def _compared(name: str, predicted: Array, simulator: Simulator, cases: Arrays) -> Line:
-    """Compare (N, K, S) with the first K steps of the cases; NaN anywhere fails."""
+    """Compare (N, K, S) with the first K steps of the cases; any NaN fails."""
     steps = predicted.shape[1]
     expected, allowed = cases["next_states"][:, :steps], cases["allowed"][:, :steps]
     angle = simulator.interface.is_angle

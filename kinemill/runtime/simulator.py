@@ -89,7 +89,7 @@ class Simulator:
         """Compile `rollout` to native code and use it from now on.
 
         Raises:
-            BadInput: Step.onnx is missing, cannot be compiled, or the results differ.
+            BadInput: `step.onnx` is missing or cannot be compiled, or the results differ.
             ModuleNotFoundError: `onnx` is not installed.
         """
         if self._arguments[2] is None:
@@ -246,7 +246,7 @@ class Simulator:
         """Return the results of `rollout_members` and `rollout_deviation` from one rollout.
 
         Returns:
-            (B, E, T, S) and (B, T, S).
+            Members (B, E, T, S), and standard deviations (B, T, S) in the same units.
 
         Raises:
             BadInput: As in `rollout`, or the model has no uncertainty.
@@ -310,6 +310,9 @@ class Simulator:
         """Return the carry for the first `step` after states (B, H, S), past actions (B, H-1, A).
 
         It covers all states but the last one, from which `step` starts.
+
+        Raises:
+            BadInput: An input has an invalid shape, type or value, or step.onnx is missing.
         """
         histories, past = self.estimate(states), self._inputs.past_actions(past_actions)
         carry = self.initial_carry(same_batch(states=histories, past_actions=past))
@@ -402,7 +405,11 @@ class Simulator:
         return self._inputs.measured(state)
 
     def apply(self, action: ArrayLike) -> None:
-        """Set the action (A,), in `units`, that acts from the last observed state to the next."""
+        """Set the action (A,), in `units`, that acts from the last observed state to the next.
+
+        Raises:
+            BadInput: The action is invalid, or no state was observed yet.
+        """
         self._observed.apply(self._inputs.action(action).copy())
 
     def forget(self) -> None:

@@ -40,7 +40,11 @@ class Step:
         return tuple(self._run(self._next, state, action, carry))
 
     def outputs(self, state: ArrayLike, action: ArrayLike, *carry: ArrayLike) -> Array:
-        """Return the outputs (B, Y) at state (B, S) and action (B, A); arguments as in a call."""
+        """Return the outputs (B, Y) at state (B, S) and action (B, A); arguments as in a call.
+
+        Raises:
+            BadInput: An input has an invalid shape, type or value.
+        """
         return self._run(["outputs"], state, action, carry)[0]
 
     def _run(

@@ -15,7 +15,7 @@ Latencies = dict[str, dict[str, float]]  # percentiles in ms by name of the call
 
 
 def line(name: str, passed: bool, measured: str, expected: str) -> Line:
-    """Return the result of one check."""
+    """Return the result of one check: its name, whether it passed, and what was expected."""
     return {"name": name, "passed": bool(passed), "found": measured, "wanted": expected}
 
 

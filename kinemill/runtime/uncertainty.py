@@ -28,14 +28,17 @@ def belief_of(interface: Interface, where: object) -> Belief:
 
 
 def members_of(interface: Interface, predicted: Array, offsets: Array) -> Array:
-    """Return predictions of the members, (B, E, T, S), from (B, T, S) and offsets (B, T, E, S)."""
+    """Return predictions of the members, (B, E, T, S), from (B, T, S) and offsets (B, T, E, S).
+
+    All are in task units; angles are wrapped to [-π, π] rad.
+    """
     own = predicted[:, None] + offsets.transpose(0, 2, 1, 3)
     angle = interface.is_angle
     return wrapped(own, angle).astype(np.float32)
 
 
 def deviation_of(belief: Belief, offsets: Array, covariance: Array | None) -> Array:
-    """Return the standard deviation of predictions, (B, T, S).
+    """Return the standard deviation of predictions, (B, T, S), in units of the states.
 
     Its square is the variance between the members plus the mean of their predicted variances, with
     measurement noise (Lakshminarayanan et al. 2017, section 2.4); corrected so that 1.645 of them
@@ -43,7 +46,7 @@ def deviation_of(belief: Belief, offsets: Array, covariance: Array | None) -> Ar
 
     Args:
         belief: uncertainty carries of the model.
-        offsets: (B, T, E, S).
+        offsets: member minus predicted state, (B, T, E, S), in units of the states.
         covariance: (B, T, S, S), mean of the members; None if they predict none.
     """
     variance = np.square(offsets.astype(np.float64)).mean(axis=2)
@@ -56,7 +59,10 @@ def deviation_of(belief: Belief, offsets: Array, covariance: Array | None) -> Ar
 
 
 def corrected(conformal: Conformal, variance: Floats) -> Floats:
-    """Return variances (B, T, S), the first after one step, with the correction of each step."""
+    """Return variances (B, T, S) in squared units, each with the correction of its step.
+
+    Index 0 of T is one step ahead; steps after the last row of the correction use that row.
+    """
     step = np.minimum(np.arange(variance.shape[1]), len(conformal.scale) - 1)
     scale, floor = np.array(conformal.scale)[step], np.array(conformal.floor)[step]
     return np.square(scale) * (variance + np.square(floor))

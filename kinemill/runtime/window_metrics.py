@@ -32,13 +32,13 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of measured rows: H of history, T to predict.
+    """Windows of measured rows: H of history, T to predict; all in task units.
 
     Attributes:
-        states: (W, H, S).
-        past_actions: (W, H-1, A).
+        states: states of the history, (W, H, S).
+        past_actions: actions between them, (W, H-1, A).
         actions: (W, T, A), the first acts from the last known state on.
-        truth: (W, T, S).
+        truth: measured states after each of `actions`, (W, T, S).
     """
 
     states: Floats
@@ -48,7 +48,10 @@ class Windows:
 
 
 def evenly_spaced(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Return at most `most` evenly spaced entries of rows (N,), the first and the last included."""
+    """Return at most `most` evenly spaced entries of rows (N,), with the first and last of them.
+
+    With `most` = 1 this is the first one alone.
+    """
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
@@ -57,7 +60,10 @@ def evenly_spaced(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 def cut_windows(
     values: NDArray[np.generic], states: int, starts: NDArray[np.int64], history: int, horizon: int
 ) -> Windows:
-    """Return the windows at rows `starts` (W,) of values (N, C), the first S of them `states`."""
+    """Return the windows that start at rows `starts` (W,) of values (N, C).
+
+    The first `states` channels are states, the others actions.
+    """
     rows = starts[:, None] + np.arange(history + horizon)
     states_of, actions_of = np.split(np.asarray(values)[rows].astype(np.float64), [states], axis=2)
     return Windows(

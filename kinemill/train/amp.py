@@ -43,7 +43,13 @@ def lowered(module: nn.Module, amp: str) -> list[torch.nn.Module]:
 
 @contextmanager
 def in_precision(parts: list[Any], amp: str, device: torch.device) -> Generator[None]:
-    """Run the networks of `parts` in low precision inside the context."""
+    """Run the networks of `parts` in low precision inside the context.
+
+    Args:
+        parts: modules of `lowered`.
+        amp: `bf16` or `fp16`.
+        device: device of the networks.
+    """
     # torch clears its cache of cast weights at the end of the outermost autocast. The outer,
     # disabled one keeps the cache over all steps of a rollout.
     with torch.autocast(device.type, enabled=False):

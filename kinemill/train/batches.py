@@ -40,13 +40,13 @@ class Batches:
         return epoch, position * self.size
 
     def orders(self, epoch: int) -> Tensor:
-        """Return the window indices (M, W) int64 of an epoch, in order."""
+        """Return the window indices (M, W) int64 of an epoch, in the order of its batches."""
         if epoch != self._epoch:
             self._orders, self._epoch = self.draw(epoch), epoch
         return self._orders
 
     def draw(self, epoch: int) -> Tensor:
-        """Return the same as `orders`, without the cache; threads may call it."""
+        """Return `orders(epoch)`, (M, W) int64, without the cache; threads may call it."""
         return torch.stack([self._order(seed, epoch) for seed in self.seeds])
 
     def _order(self, seed: int, epoch: int) -> Tensor:

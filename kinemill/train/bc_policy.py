@@ -119,7 +119,7 @@ class BCPolicy(PolicyModule):
     ) -> tuple[Tensor, ...]:
         """Run the network with its memory: (B, F), (B, 1) rows done, carry -> (B, E), carry."""
         inputs, whole = list(carry), list[Tensor]()
-        # ONNX files cannot hold tensors of size 0: they are no inputs, and are made here.
+        # ONNX files cannot hold tensors of size 0: they are not inputs, and are made here.
         for shape in self.network.carry_shapes:
             nothing = features.new_zeros(features.shape[0], *shape) if 0 in shape else None
             whole.append(inputs.pop(0) if nothing is None else nothing)
@@ -162,11 +162,11 @@ class BCPolicy(PolicyModule):
         return self.network.warm_up(earlier) if earlier.shape[1] else self._zeros(earlier)
 
     def scaled(self, actions: Tensor) -> Tensor:
-        """Return actions (..., A) in standard deviations of training."""
+        """Return actions (..., A) minus their mean, in standard deviations of training."""
         return (actions - self.action_mean) / self.action_std
 
     def limited(self, actions: Tensor) -> Tensor:
-        """Clamp actions (..., A) to their limits; NaN stays NaN."""
+        """Clamp actions (..., A) in task units to their limits; NaN stays NaN."""
         low, high = self.low.expand_as(actions), self.high.expand_as(actions)
         return torch.where(actions > high, high, torch.where(actions < low, low, actions))
 

@@ -229,7 +229,10 @@ def open_checkpoint(checkpoint: Path) -> tuple[Groups, Json]:
 
 
 def clear(folder: Path, retention: Retention | None = None) -> None:
-    """Delete the checkpoints of a finished training except permanent ones; logs stay."""
+    """Delete the checkpoints of a finished training except permanent ones; keep its logs.
+
+    An empty folder is deleted as well.
+    """
     retention = retention or Retention()
     permanent = retention.permanent(checkpoints(folder))
     for path in set(folder.iterdir()) - permanent:

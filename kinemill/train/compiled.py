@@ -62,7 +62,7 @@ class CompiledStep:
         return rate, 1.0 - b1**number, 1.0 - b2**number
 
     def count(self, steps: int) -> None:
-        """Count steps that were made."""
+        """Add completed steps to the step count of the optimizer."""
         self._counts.add_(float(steps))
         self._done += steps
 
@@ -194,7 +194,10 @@ class _Counting(TorchDispatchMode):
 
 
 def operations_of(loss: Callable[[Tensor], Tensor], batch: Tensor) -> int:
-    """Return the number of operations of the loss of a batch and its gradient."""
+    """Return the number of operations of the loss of a batch (M, B) and its gradient.
+
+    The call adds to the gradients of the parameters.
+    """
     with _Counting() as counting:
         loss(batch).backward()
     return counting.operations

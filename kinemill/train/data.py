@@ -46,7 +46,8 @@ class Windows:
     def gather(self, which: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return (B, H, S) states, (B, H-1, A) past actions, (B, T, A) actions, (B, T, S) truth.
 
-        The last truth needs no action, so a window of H + T rows holds H + T - 1 actions.
+        `which` holds window numbers (B,); all results are in task units. The last truth needs no
+        action, so a window of H + T rows holds H + T - 1 actions.
         """
         rows = self.history + self.horizon
         index = self.starts[which].unsqueeze(1) + torch.arange(rows, device=self.starts.device)
@@ -202,6 +203,9 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
 
     `state_std` is (S,) in task units, `feature_*` (F,), `output_*` (O,) in units of the outputs.
     The standard deviation of a constant channel counts as 1.
+
+    Raises:
+        BadInput: No training episode is long enough for the estimates of derived states.
     """
     mean = torch.tensor(dataset.mean, dtype=torch.float64)
     std = _no_zeros(torch.tensor(dataset.std, dtype=torch.float64))

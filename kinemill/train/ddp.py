@@ -34,7 +34,12 @@ _SEEDS = 7_368_787  # between the seeds of two processes
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes of a training."""
+    """The processes of a training.
+
+    Attributes:
+        rank: number of this process, from 0.
+        size: number of processes.
+    """
 
     rank: int = 0
     size: int = 1
@@ -52,8 +57,8 @@ class ProcessGroup:
         """
         windows = batch.shape[1]
         if windows < self.size:
-            message = f"{windows} windows a step, for {self.size} processes"
-            raise BadInput("learn.batch_size", message, fix="raise it, or take fewer processes")
+            message = f"a step has {windows} windows for {self.size} processes"
+            raise BadInput("learn.batch_size", message, fix="raise it, or use fewer processes")
         parts = batch.tensor_split(self.size, dim=1)
         return sum(part.shape[1] for part in parts[: self.rank]), parts[self.rank]
 
@@ -62,7 +67,7 @@ class ProcessGroup:
         return self.rank * (_SEEDS + step)
 
     def add(self, parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
-        """Sum gradients and loss over all processes; return the summed loss."""
+        """Sum the gradients in place and the loss () over all processes; return the summed loss."""
         if self.size == 1:
             return loss
         # One flat tensor: the latency of a collective dominates for small models.
@@ -142,14 +147,14 @@ def joined(device: str) -> Generator[ProcessGroup]:
 def _select_backend(store: Store, rank: int, size: int, gpu: str) -> str:
     """Return nccl if no two processes use the same GPU, else gloo.
 
-    Two processes of NCCL on one GPU wait for each other forever. A number of processes per machine
-    does not tell whether they share one: Ray can give each process a fraction of a GPU.
+    Two processes of NCCL on one GPU wait for each other forever. The number of processes per
+    machine does not show whether they share one: Ray can give each process a fraction of a GPU.
 
     Args:
-        store: of this group alone.
-        rank: of this process.
+        store: key-value store of this process group alone.
+        rank: rank of this process.
         size: number of processes.
-        gpu: identifier of its GPU; empty without one.
+        gpu: identifier of the GPU of this process; empty without one.
     """
     store.set(str(rank), gpu)
     gpus = [store.get(str(other)) for other in range(size)]

@@ -43,7 +43,11 @@ class Demonstrations:
         return cls(packed, load_media(home, ref) if has_media else None)
 
     def describe(self, layout: PolicyLayout, task: Task) -> Json:
-        """Return layout, units, limits, standard deviations of actions, and observed angles."""
+        """Return what `model.json` stores about a policy.
+
+        Layout, units, limits, standard deviations of the actions in training (task units), and the
+        names of observed angles.
+        """
         std = dict(zip(self.packed.columns, self.packed.std.tolist(), strict=True))
         return {
             "layout": layout.to_json(),
@@ -105,7 +109,7 @@ class Demonstrations:
         return self.media.texts(episode, channel, epoch)
 
     def pictures(self, channel: str, rows: NDArray[np.int64], epoch: int = 0) -> Tensor:
-        """Return images at rows, (...,) -> (..., H, W, 3) uint8."""
+        """Return images at rows, (...,) -> (..., H, W, 3) uint8, as augmented in `epoch`."""
         assert self.media is not None
         return torch.from_numpy(self.media.batch(channel, rows, epoch))
 

@@ -20,7 +20,7 @@ from kinemill.task.plugins import ENCODINGS, Encoding, Scale, Settings, pick
 
 
 class HorizonSchedule(Settings):
-    """Growing horizon: long rollouts of an untrained model carry little information."""
+    """Growing horizon: the gradients of an untrained model over long rollouts are mostly noise."""
 
     first: RowCount = Field(default=1, description="horizon at the first training step")
     steps: Steps = Field(
@@ -96,13 +96,16 @@ class Encodings(Settings):
         if window == "sliding":
             return problems
         return problems + [
-            (("channels", name), f"the {encoding.origin} row moves on; it needs `window: sliding`")
+            (
+                ("channels", name),
+                f"a carried window does not keep its {encoding.origin} row; set `window: sliding`",
+            )
             for name, encoding in self.channels.items()
             if encoding.origin in ("first", "last")
         ]
 
     def of(self, task: Task, window: str = "carried") -> tuple[Encoding, ...]:
-        """Return the encoding of each column of `task`, its scale and origin filled in."""
+        """Return the encoding of each column of `task`, with its scale and origin."""
         return tuple(self._filled(name, task.channels[name].kind, window) for name in task.columns)
 
     def _filled(self, name: str, kind: str, window: str) -> Encoding:

@@ -36,7 +36,7 @@ class Average:
         move(list(self.values.values()), list(self._learning.values()), done)
 
     def restore(self, values: dict[str, Tensor]) -> None:
-        """Restore the averages of a checkpoint."""
+        """Restore the averages of a checkpoint, by name of parameter."""
         for name, value in self.values.items():
             value.copy_(values[name])
 

@@ -195,7 +195,7 @@ class Ensemble(nn.Module):
         return *after, *blank[inner:]
 
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
-        """Feed the step with its own output: (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S)."""
+        """Roll out the mean of the members: (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S)."""
         return self.bundle(states, past_actions, actions)[0]
 
     def rollout_channels(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
@@ -239,7 +239,7 @@ class Ensemble(nn.Module):
         return own + own.new_tensor(belief.measured)
 
     def unroll(self, *data: Tensor) -> tuple[Tensor, Tensor]:
-        """Roll out every member on its own data, see `Member.unroll`; all (E, B, ...)."""
+        """Roll out every member on its own batch, see `Member.unroll`; all (E, B, ...)."""
 
         def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> tuple[Tensor, Tensor]:
             return functional_call(self.member, parameters, ("unroll", *arguments_))

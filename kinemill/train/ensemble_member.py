@@ -21,6 +21,11 @@ class Noise(nn.Module):
     """Noise of one step: softly bounded log variance of each output, and R.
 
     The bounds are learned (Chua et al. 2018, appendix A.1); `slack` is their term in the loss.
+
+    Args:
+        features: F.
+        outputs: O.
+        states: S.
     """
 
     def __init__(self, features: int, outputs: int, states: int) -> None:
@@ -34,7 +39,7 @@ class Noise(nn.Module):
 
     def forward(self, features: Tensor) -> object:
         """Return log variances (B, O) of the scaled outputs from features (B, F)."""
-        # Chua et al. 2018, appendix A.1: softplus has a gradient beyond both bounds, a clamp none.
+        # Softplus has a gradient beyond both bounds; a clamp has none.
         free = self.head(torch.tanh(self.inner(features)))
         below = self.largest - functional.softplus(self.largest - free)
         return self.smallest + functional.softplus(below - self.smallest)
@@ -103,10 +108,10 @@ class Member(nn.Module):
         """Roll out as in training.
 
         Args:
-            states: (B, H, S).
+            states: (B, H, S), like all of these in task units.
             past_actions: (B, H-1, A).
             actions: (B, T, A).
-            truth: (B, T, S).
+            truth: measured states after each of `actions`, (B, T, S).
             fed: (B, T) bool, where the step continues from the truth instead of its prediction.
             robots: (B,) robot of each row, if the network distinguishes robots.
 

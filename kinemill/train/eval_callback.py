@@ -67,6 +67,9 @@ def _view(module: Any, task: Task) -> object:
 def load_callback(target: str | None, task: Task) -> Callable[[object], dict[str, float]] | None:
     """Return the function of `learn.eval_callback` for the loop; None if it is not set.
 
+    The returned function takes the module in training and returns numbers by name, `eval/...`. It
+    raises `BadInput` if the callback fails or returns anything but numbers by name.
+
     Raises:
         BadInput: The module, the file or the function does not exist.
     """

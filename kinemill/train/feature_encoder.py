@@ -12,7 +12,11 @@ ORIGINS = ("previous", "first", "last")
 
 
 class Encoder(nn.Module):
-    """(..., C) in task units, origins subtracted -> (..., F), not yet scaled."""
+    """(..., C) in task units, minus their origins -> (..., F), not yet scaled.
+
+    Args:
+        layout: encodings of the columns.
+    """
 
     previous: Tensor
     first: Tensor

@@ -3,7 +3,8 @@
 Levenberg (1944) and Marquardt (1963): (Jᵀ J + λ D) δ = Jᵀ r, with λ small while steps help. It fits
 gray-box and polynomial state-space models: the effects of their parameters differ too much for one
 learning rate.
-Symbols: B windows, T horizon, S states, P parameters, r residuals, J their slopes (., P).
+
+Symbols: N windows, T horizon, S states, P parameters, r residuals, J their derivatives (., P).
 """
 
 import copy
@@ -30,7 +31,7 @@ def fit_rollouts(
     """Fit the parameters of `step` to its rollouts over the windows `which`, in place, in float64.
 
     The first fit is over a quarter of the horizon: with poor parameters, long rollouts diverge and
-    their gradients mislead.
+    their gradients do not lead to the minimum.
 
     Args:
         step: a `train.step.Step`.
@@ -72,7 +73,7 @@ class _Problem:
     Args:
         rollouts: rollouts of the step.
         horizon: T, steps.
-        first: parameters without a penalty, (P,).
+        first: initial parameters, at which the penalty is 0, (P,).
         ridge: weight of the penalty, relative to the number of errors.
     """
 

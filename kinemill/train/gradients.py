@@ -50,7 +50,7 @@ def max_norm(learn: Learn) -> float:
 
 
 def clip(module: torch.nn.Module, most: float, members: int) -> Tensor:
-    """Clip the gradients of each member to a norm of `most`; return the largest norm before, ()."""
+    """Clip the gradients of each member to norm `most`; return the largest unclipped norm, ()."""
     if members == 1:
         return torch.nn.utils.clip_grad_norm_(module.parameters(), most)
     gradients = [value.grad for value in module.parameters() if value.grad is not None]

@@ -1,4 +1,4 @@
-"""A training by its inputs: find its checkpoints or its model, run it, or join its processes."""
+"""Training job: the inputs of a training, its folder and its model, and functions that run it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from kinemill.train.resume import key_of, latest_unfinished, refuse_changes
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training of a task on data, done or not.
+    """A training of a task on data, finished or not.
 
     Attributes:
-        task: with the `learn` part.
+        task: task with the `learn` part.
         home: home of the artifacts, and of checkpoints under `runs/`.
         dataset: dataset with the validation split and the statistics.
         training_set: training data.
@@ -33,7 +33,7 @@ class TrainingJob:
     start: WarmStart | None = None
 
     def to_json(self) -> Json:
-        """Return the job as the file of another process."""
+        """Return the job as JSON, for a training in another process."""
         return {
             "task": self.task.model_dump(mode="json", by_alias=True),
             "home": str(self.home.root),
@@ -68,12 +68,12 @@ class TrainingJob:
         return find(self.home, "model", self.task.name, digest(self.inputs))
 
     def run(self, listeners: Listeners) -> Artifact:
-        """Train in this process, see `stage.run`."""
+        """Train in this process and return the model, see `stage.run`."""
         data = self.dataset, self.training_set
         return stage.run(self.task, self.home, *data, listeners, self.start)
 
     def check_resume(self, among: Collection[str] | None = None) -> None:
-        """Check that it would resume the task's latest unfinished training, or has a cached model.
+        """Check that this job resumes the task's latest unfinished training or has a cached model.
 
         Args:
             among: names of the folders of trainings to consider; None: all.
@@ -93,7 +93,12 @@ class TrainingJob:
             )
 
     def join(self) -> None:
-        """Train as a process of rank 1 or higher, see `kinemill.train.ddp`."""
+        """Train as a process of rank 1 or higher, see `kinemill.train.ddp`.
+
+        Raises:
+            BadInput: As in `stage.run`.
+            TrainingFailed: As in `stage.run`.
+        """
         import torch
 
         from kinemill.train.ddp import process_group

@@ -48,7 +48,7 @@ class Layout:
         actions: names of the actions, in the order of every action tensor.
         angles: for each state, whether it is an angle (rad).
         outputs: name and relation of each output, the order of the network's outputs.
-        history: rows known before the first prediction.
+        history: rows known before the first prediction, H.
         dt: time step Δ, s.
         drift: D (S, S), see `train.relations`.
         gain: Q (O, S).
@@ -86,7 +86,7 @@ class Layout:
 
     @property
     def features(self) -> int:
-        """Number of encoded values of a row, F; an angle has two."""
+        """Number of encoded values of a row, F."""
         if self.transform is not None:
             return len(self.transformed)
         return sum(encoding.parts for encoding in self.encodings)
@@ -174,7 +174,11 @@ def make_layout(
 
 
 def layout_of(task: Task) -> Layout:
-    """Return the layout of a task with `learn.type: dynamics`."""
+    """Return the layout of a task with `learn.type: dynamics`.
+
+    Raises:
+        BadInput: Custom features or coordinates fail on a row of ones.
+    """
     learn: Any = task.learn
     outputs = learn.outputs_for(task.channels)
     layout = make_layout(task, outputs, learn.integrator, learn.history, learn.relations)

@@ -32,7 +32,7 @@ Watch = Callable[[torch.nn.Module], dict[str, float]]  # module -> further metri
 
 
 def learning_rate(step: int, learn: Learn) -> float:
-    """Return the learning rate at `step`."""
+    """Return the learning rate of training step `step`, from 0."""
     return learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
 
 
@@ -54,10 +54,11 @@ def fit(
         learn: settings of the training.
         folder: folder of checkpoints.
         listeners: tracker and progress.
-        watch: called at each evaluation, with the evaluated weights.
+        watch: called at each evaluation, with the evaluated weights; its numbers are logged.
 
     Returns:
-        The final state, and the weights that had the smallest watched validation error.
+        The final state, and the weights with the smallest validation error of
+        `objective.monitor`.
 
     Raises:
         TrainingFailed: The loss or a gradient is not finite, or memory does not suffice (the last
@@ -116,7 +117,7 @@ class _Milestones:
 
 
 def _save(training: Training, learn: Learn, folder: Path, began: float) -> None:
-    """Write a checkpoint, unless another process does."""
+    """Write a checkpoint in the process of rank zero."""
     if process_group().is_rank_zero:
         training.state.seconds = time.monotonic() - began
         write_checkpoint(folder, *training.to_checkpoint(), Retention.of(learn))

@@ -38,12 +38,12 @@ def gpu_memory(device: torch.device) -> Memory:
 
 
 def free_now(device: torch.device) -> str:
-    """Return a text with the free memory."""
+    """Return a text with the free memory of the device, for messages."""
     return str(gpu_memory(device) if device.type == "cuda" else host_memory())
 
 
 def make_room() -> None:
-    """Free the memory of a failed step."""
+    """Free unused memory after a failed step: collect garbage, and empty torch's cache."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -55,7 +55,7 @@ def out_of_memory(
     """Return the error with the sizes that did not fit, and a fix.
 
     Args:
-        where: place of the error, such as `step 3`.
+        where: location of the error, such as `step 3`.
         module: module to train.
         learn: settings of the training.
         windows: number of windows of the micro-batch.

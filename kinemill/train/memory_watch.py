@@ -35,7 +35,7 @@ def system_metrics(memories: Sequence[Memory]) -> dict[str, float]:
 
 
 def memories_of(device: torch.device) -> list[Memory]:
-    """Return the memory of the host, and of the GPU of a training."""
+    """Return the memory of the host, then of the GPU if the training uses one."""
     return [host_memory(), *([gpu_memory(device)] if device.type == "cuda" else [])]
 
 
@@ -45,7 +45,7 @@ class MemoryWatch(ForwardingTracker):
     Args:
         folder: folder of the training; the warning is a file in it, for the alert sensor.
         listeners: tracker and progress.
-        look: returns the current memories, the host's first.
+        look: function that returns the memory in use, of the host, then of the GPU.
         clock: returns the time, s.
     """
 
@@ -70,7 +70,10 @@ class MemoryWatch(ForwardingTracker):
         super().log_metrics(metrics, step)
 
     def check(self) -> list[Memory]:
-        """Return the memories, and warn if one is nearly used up."""
+        """Return the memory in use, of the host, then of the GPU.
+
+        The first time that a share reaches `LIMIT`, write the warning file and a message.
+        """
         memories = self._look()
         fullest = max(memories, key=lambda one: one.share)
         if fullest.share >= LIMIT and not self._is_reported:
@@ -100,9 +103,9 @@ def watch_memory(
     """Watch the memory of a training, every 2 s.
 
     Args:
-        folder: of the training.
+        folder: folder of the training.
         listeners: tracker and progress.
-        device: of the training.
+        device: device of the training.
 
     Yields:
         The listeners, with a tracker that adds the memory in use.

@@ -1,6 +1,7 @@
 """NaN diagnosis: find the window and channel that made a loss or gradient not finite.
 
-The batch is bisected. That costs a dozen evaluations once, and nothing in a normal step.
+The batch is bisected. That costs a dozen evaluations after a failure, and nothing in a normal step.
+
 Symbols: M members, B windows of a batch.
 """
 
@@ -48,7 +49,9 @@ def explained(
     learn: Learn,
     at: tuple[Tensor, int],
 ) -> Diverged:
-    """Return the error with the origin of a fault; the weights are those before the step.
+    """Return the error that names the window and channel of a loss that is not finite.
+
+    The module has to have the weights from before the failed step.
 
     Args:
         fault: loss and norm of the failed step.

@@ -67,7 +67,7 @@ class KeyedNoise:
 
 
 def sent(drawn: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor of the host on a device; from pinned memory, so that no side waits."""
+    """Return a CPU tensor (...) on a device; from pinned memory, so that the host does not wait."""
     if device.type != "cuda":
         return drawn.to(device)
     return drawn.pin_memory().to(device, non_blocking=True)
@@ -91,7 +91,7 @@ class Draws:
     the same shapes, which are recorded in the first one.
 
     Args:
-        device: of the tensors.
+        device: device of the tensors.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -102,14 +102,14 @@ class Draws:
 
     @contextmanager
     def recording(self) -> Generator[None]:
-        """Record what is drawn inside the context."""
+        """Record which tensors are drawn inside the context."""
         self._row = None
         self._draws.clear()
         with self._set():
             yield
 
     def fill(self, steps: Sequence[int]) -> None:
-        """Draw the noise of steps, one row each."""
+        """Draw the noise of these training steps into the tensors, one row for each step."""
         for row, step in enumerate(steps):
             noise = {
                 draw.source: KeyedNoise(draw.seed, step, self._device, draw.part)
@@ -124,7 +124,7 @@ class Draws:
 
     @contextmanager
     def supplying(self, row: int) -> Generator[None]:
-        """Return the noise of a row to each draw inside the context, in order."""
+        """Make each draw inside the context return the prepared tensor of a row, in order."""
         self._row, self._position = row, 0
         with self._set():
             yield
@@ -143,7 +143,7 @@ class Draws:
         return self._sources
 
     def take(self, draw: _Draw) -> Tensor | None:
-        """Return the next tensor; None while draws are recorded.
+        """Return the prepared tensor of the next draw; None while draws are recorded.
 
         Raises:
             RuntimeError: The draw differs from that of the first step.

@@ -69,4 +69,4 @@ class ObsEncoder(nn.Module):
 
 def _indices(turning: list[bool], value: bool) -> Tensor:
     indices = [index for index, one in enumerate(turning) if one == value]
-    return torch.tensor(indices, dtype=torch.int64)  # without it, no indices are float32
+    return torch.tensor(indices, dtype=torch.int64)  # without a dtype, an empty list is float32

@@ -31,7 +31,9 @@ Update = Callable[[Tensor, int], float]  # window numbers (M, B), training step 
 
 
 class Steps:
-    """The updates of a training. Their kind is chosen once and stored in the training's state.
+    """The updates of a training: eager, compiled, or on a GPU without waiting for it.
+
+    The kind is chosen at the first step and stored in the training's state.
 
     Args:
         training: state of the training.
@@ -266,7 +268,7 @@ def reason_against(training: Training, objective: Objective, learn: Learn) -> st
 
 
 def reason_against_device(training: Training) -> str | None:
-    """Return why every step has to wait for the device; None if it does not."""
+    """Return why every step has to wait for the device, as the end of a sentence, or None."""
     if not getattr(training.optimizer, "_step_supports_amp_scaling", False):
         return "of an optimizer without a fused kernel, such as rmsprop"
     if process_group().size > 1:
@@ -275,7 +277,7 @@ def reason_against_device(training: Training) -> str | None:
 
 
 def reason_against_graph(training: Training, objective: Objective, learn: Learn) -> str | None:
-    """Return why the update cannot be a CUDA graph; None if it can."""
+    """Return why the update cannot be a CUDA graph, as the end of a sentence; None if it can."""
     if not objective.static:
         return "that changes from step to step (horizon schedule, teacher forcing, images to load)"
     if has_own_code(learn):
@@ -314,7 +316,10 @@ def is_to_be_compiled(
 
 
 def as_program(training: Training, objective: Objective, learn: Learn) -> Update:
-    """Return the compiled update, (window numbers (M, B), step) -> loss; call 1 compiles it."""
+    """Return the compiled update, (window numbers (M, B), step) -> loss.
+
+    The first call compiles it. The update raises `NotFinite` for a loss that is not finite.
+    """
     module, optimizer = training.module, training.optimizer
     device = next(module.parameters()).device
     assert isinstance(
@@ -330,7 +335,10 @@ def as_program(training: Training, objective: Objective, learn: Learn) -> Update
 
 
 def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update:
-    """Return the update in eager mode, (window numbers (M, B), step) -> loss."""
+    """Return the update in eager mode, (window numbers (M, B), step) -> loss.
+
+    The update raises `NotFinite` for a loss or a gradient that is not finite.
+    """
     module, optimizer, scaler = training.module, training.optimizer, training.scaler
     gradient, own = gradient_of(training, objective), process_group()
 

@@ -21,7 +21,11 @@ __all__ = ["MASK", "OBSERVATION", "SEED", "PolicyLayout", "PolicyModule"]
 
 
 class PolicyModule(nn.Module):
-    """A policy, see the module's docstring for the order of tensors."""
+    """A policy, see the module's docstring for the order of tensors.
+
+    Args:
+        layout: observations and actions of the policy.
+    """
 
     def __init__(self, layout: PolicyLayout) -> None:
         super().__init__()

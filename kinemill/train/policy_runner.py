@@ -17,6 +17,9 @@ class Bare(nn.Module):
     """A policy whose carry has no tensors of size 0, which ONNX files cannot hold.
 
     A policy without memory carries an empty history; this module adds it inside.
+
+    Args:
+        module: the policy.
     """
 
     def __init__(self, module: PolicyModule) -> None:
@@ -62,7 +65,7 @@ class TorchRunning:
         self._bare, self._inputs = Bare(module), module.layout.inputs
 
     def __call__(self, feed: Inputs) -> list[Array]:
-        """Return the action (B, A) in task units, and the next carry."""
+        """Return the action (B, A) in task units, then each part of the next carry (B, ...)."""
         module = self._bare.module
         device, training = next(module.parameters()).device, module.training
         names = [*self._inputs, *(name for name in feed if name.startswith("carry_"))]
@@ -79,6 +82,9 @@ def as_policy(module: PolicyModule, task: str = "", *, finite: bool = True) -> P
     Args:
         module: the policy; changes of its weights take effect immediately.
         task: name of the task, for messages.
-        finite: whether to refuse NaN and infinity in observations.
+        finite: whether to reject NaN and infinity in observations.
+
+    Raises:
+        BadInput: The initial carry of the module is not zero.
     """
     return Policy(interface_of(module, task), TorchRunning(module), finite=finite)

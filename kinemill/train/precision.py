@@ -23,7 +23,7 @@ OFF = 0.01  # largest relative deviation of loss and gradient
 
 @contextmanager
 def multiplied(how: Matmul) -> Generator[None]:
-    """Set torch's precision of matrix multiplication inside the context."""
+    """Set torch's precision of float32 matrix multiplication to `how` inside the context."""
     previous = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(how)
     try:
@@ -54,7 +54,7 @@ def probe(module: torch.nn.Module, loss: Callable[[Tensor], Tensor], batch: Tens
 def worth_a_look(module: torch.nn.Module, batch: Tensor) -> bool:
     """Return whether matrices are large enough, and the processor has bfloat16 units.
 
-    Most trainings are too small. For them the result does not depend on the clock.
+    Most trainings are too small, so that `probe` returns the same on every run.
     """
     weights = [one for one in module.parameters() if one.dim() >= 2]
     large = any(min(one.shape[-2:]) >= SMALLEST for one in weights)
@@ -66,7 +66,7 @@ def worth_a_look(module: torch.nn.Module, batch: Tensor) -> bool:
 def _gradient(
     how: Matmul, module: torch.nn.Module, loss: Callable[[Tensor], Tensor], batch: Tensor
 ) -> tuple[Tensor, float]:
-    """Return loss and gradient as one vector, and the seconds of this thread that they took."""
+    """Return loss and gradient as one vector, and the CPU time of this thread for them, s."""
     module.zero_grad(set_to_none=True)
     with multiplied(how):
         began = time.thread_time()

@@ -35,7 +35,7 @@ class Prefetch:
         self._batches: list[_Batch] = []
 
     def request(self, step: int, windows: int, load: Callable[[], dict[str, Tensor]]) -> None:
-        """Begin to load the tensors of a step of B windows; those of earlier steps are dropped.
+        """Begin to load the tensors of a step of B windows; keep only those of the previous step.
 
         Args:
             step: training step.
@@ -46,7 +46,9 @@ class Prefetch:
         self._batches = [*recent, _Batch(step, windows, self._thread.submit(self._pinned, load))]
 
     def take(self, step: int, windows: int, part: Part | None) -> dict[str, Tensor] | None:
-        """Return the tensors of the windows of a step, on the device; None if not requested.
+        """Return the tensors (B R, ...) of the windows of a step, on the device, by name.
+
+        The result is None if the step was not requested.
 
         Args:
             step: training step.

@@ -92,7 +92,10 @@ class Readout(nn.Module):
 
 @torch.no_grad()
 def fit_readout(step: Any, windows: Windows, which: Tensor, scaling: Readout | None = None) -> None:
-    """Fit the readout of a step in closed form to the first rows of windows `which`, (W,)."""
+    """Fit the readout of a step in closed form to the present row of each window in `which`, (W,).
+
+    The present row is the last row of the history, at which the first action acts.
+    """
     states = len(step.layout.states)
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:

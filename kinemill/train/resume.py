@@ -23,7 +23,7 @@ def key_of(inputs: Json) -> str:
 
 
 def note_inputs(folder: Path, inputs: Json) -> None:
-    """Store the inputs of a training in `folder`, unless they exist."""
+    """Write the inputs of a training to `inputs.json` in `folder`, unless the file exists."""
     if not (folder / INPUTS).is_file():
         publish_json(folder / INPUTS, inputs)
 

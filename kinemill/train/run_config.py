@@ -14,7 +14,7 @@ _PACKAGES = ("kinemill", "torch", "numpy", "pydantic", "safetensors")
 
 
 def config_text(task: Task, device: object) -> str:
-    """Return YAML with the resolved task, versions, device and platform."""
+    """Return the content of `config.yaml`: the resolved task, versions, device and platform."""
     learn = task.learn
     run = {
         "device": _named(device),

@@ -1,6 +1,6 @@
 """Scale of the features: statistics of the encoded training split.
 
-Symbols: C columns, F features, H history.
+Symbols: C columns, F features, H history, K coordinates.
 """
 
 import math
@@ -27,6 +27,9 @@ def feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tenso
     mean square, a one-row difference would be mostly noise with a quantizing sensor or with
     measured velocities (see docs/training.md). Its mean is 0, so that the unknown difference of a
     first row, 0, is neutral.
+
+    Raises:
+        BadInput: A custom feature is not finite in the training split.
     """
     pairs: list[tuple[float, float]] = []
     if layout.transform is not None:
@@ -106,6 +109,7 @@ def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
         encoded = transform.encode(dict(zip(layout.states, states.unbind(1), strict=True)))
         decoded = transform.decode(encoded)
         again = torch.stack([decoded[name] for name in layout.states], 1).detach()
+        # The inverse may return an angle that differs by whole turns.
         turns = torch.tensor(layout.angles) * torch.round((again - states) / (2 * math.pi))
         _check_inverse(layout, (again - states - 2 * math.pi * turns) / std)
         values = torch.stack([encoded[name] for name in layout.coordinate_names], 1).detach()
@@ -115,7 +119,7 @@ def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
 
 
 def _check_inverse(layout: Layout, errors: Tensor) -> None:
-    """Refuse coordinates whose states (n, S) differ from the original, in standard deviations."""
+    """Check that decoded states equal the originals: errors (n, S) in standard deviations."""
     assert layout.coordinates is not None
     largest = torch.where(torch.isfinite(errors), errors.abs(), math.inf).max(0).values
     for name, error in zip(layout.states, largest.tolist(), strict=True):

@@ -6,6 +6,7 @@ computed first. Then the Jacobians of all steps and windows are independent of e
 computed in large batches, and only small matrix products remain for each step. Parts of the carry
 that are constant once the history is full (`settled` of a network) are left out of x: a model with
 one state and two hidden states has n = 3, for any length of history.
+
 Symbols: B windows, T horizon, S states, A actions, n size of x, P parameters, M rows of a batch.
 """
 
@@ -39,7 +40,11 @@ class Deadline:
     at: float | None = None
 
     def check(self) -> None:
-        """Raise `OutOfTime` after the deadline."""
+        """Check that the deadline and the time limit of the context are not over.
+
+        Raises:
+            OutOfTime: One of them is over.
+        """
         check_time()
         if self.at is not None and time.monotonic() > self.at:
             raise OutOfTime("deadline", "is over")
@@ -112,8 +117,9 @@ class Rollouts:
 
     Args:
         step: a float64 copy; its parameters are overwritten.
-        window: of all rollouts, float64.
-        deadline: checked before each rollout and each batch of Jacobians.
+        window: states, past actions, actions and truth of all rollouts, float64, task units.
+        deadline: checked before each rollout and each batch of Jacobians. `errors` and `normal`
+            raise `OutOfTime` after it.
     """
 
     def __init__(self, step: Step, window: Window, deadline: Deadline) -> None:
@@ -177,6 +183,7 @@ class Rollouts:
             by_x, by_parameter = self._jacobians(flat, visited[:-1][some], actions[some])
             rows: list[Tensor] = []
             for own, added in zip(by_x, by_parameter, strict=True):
+                # Chain rule: dx[k+1]/dp = df/dp + df/dx · dx[k]/dp.
                 slopes = torch.baddbmm(added, own, slopes)
                 rows.append(slopes[:, :states])
             scaled = torch.stack(rows) / std.unsqueeze(1)

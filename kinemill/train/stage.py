@@ -60,7 +60,7 @@ def run(
     """Train in this process and publish the best weights; resume from a checkpoint if there is one.
 
     Args:
-        task: with the `learn` part.
+        task: task with the `learn` part.
         home: home of the artifacts, and of checkpoints under `runs/`.
         dataset: dataset with the validation split and the statistics.
         training_set: training data.
@@ -68,7 +68,8 @@ def run(
         start: the model of `learn.start_from`, if it is set.
 
     Raises:
-        TrainingFailed: Loss or gradient is not finite.
+        TrainingFailed: The loss or a gradient is not finite, memory does not suffice, or a
+            checkpoint cannot be written.
         BadInput: No episode is long enough, the start model belongs to another robot, or the
             settings need more cores or memory than this machine has.
     """

@@ -1,6 +1,7 @@
 """The dynamics step in physical units: encoding, network, relations, integration, angles.
 
 Training, evaluation and export all run this module, so their results agree by construction.
+
 Symbols: B batch, H history, T horizon, S states, A actions, C = S + A columns, F features, Y
 channels that are predicted but not fed back.
 """
@@ -42,6 +43,9 @@ class Step(nn.Module):
         layout: order of channels, relations, integrator, encodings, window.
         network: `(features (B, F), carry...) -> (outputs (B, O), carry...)`, see `models`.
         scale: the tensors named in SCALES, from the training split (`data.scale_of`).
+
+    Raises:
+        BadInput: A column of a carried window is relative to the first or last row.
     """
 
     drift: Tensor
@@ -122,7 +126,10 @@ class Step(nn.Module):
         return tuple(self.drift.new_zeros(batch, *shape) for shape in shapes)
 
     def wrap(self, state: Tensor) -> Tensor:
-        """Wrap angles to [-π, π] by a - 2π round(a / 2π), which keeps NaN (atan2 does not)."""
+        """Wrap the angles of states (..., S) to [-π, π] by a - 2π round(a / 2π).
+
+        NaN stays NaN, unlike with atan2.
+        """
         return state - self.period * torch.round(state * self.frequency)
 
     def network_inputs(self, rows: Tensor, origin: Tensor | None) -> tuple[Tensor, ...]:
@@ -259,7 +266,7 @@ class Step(nn.Module):
         change = _product(state, self.drift) + _product(outputs, self.gain)
         if self.layout.integrator == "rk4":
             # Kutta (1901) with the action held; k1 is `change`. All stages use the origin of k1:
-            # an intermediate stage is no row of the log.
+            # an intermediate stage is not a row of the log.
             stage_carry = carry
             if self.has_origin:
                 row = torch.cat([state, action], dim=-1)
@@ -329,7 +336,11 @@ class Step(nn.Module):
 
 
 def make_step(model: Model, layout: Layout, scale: Mapping[str, Tensor]) -> Step:
-    """Make the step of `layout` with the network of `model` and random weights."""
+    """Return the step of `layout` with the network of `model` and random weights.
+
+    Raises:
+        BadInput: The model does not support the coordinates or the encodings of the layout.
+    """
     return Step(layout, make_network(model, layout, scale), scale)
 
 

@@ -46,10 +46,16 @@ class Supervised(Learn):
 
     @abstractmethod
     def setup_function(self) -> Callable[..., object]:
-        """Return the function that `prepare` calls. It is imported here, because it needs torch."""
+        """Return the function that `prepare` calls; import it here, because it needs torch."""
 
     def train(self, task: Task, data: Any, bench: TrainingContext) -> Trained:
-        """Train the module of `prepare`; call `eval_callback` at each evaluation."""
+        """Train the module of `prepare`; call `eval_callback` at each evaluation.
+
+        Raises:
+            BadInput: As in `prepare`, the callback does not exist or fails, a custom network cannot
+                be exported, or the batch is too large for the data or the memory.
+            TrainingFailed: The loss or a gradient is not finite, or memory does not suffice.
+        """
         from kinemill.models.networks.own import own_networks
         from kinemill.train.batch_memory import check_batch
         from kinemill.train.ensemble import Ensemble

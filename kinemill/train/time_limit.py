@@ -36,6 +36,10 @@ def is_time_over() -> bool:
 
 
 def check_time() -> None:
-    """Raise `OutOfTime` after the end of the time limit, if one is set."""
+    """Check that the time limit of the context is not over, if one is set.
+
+    Raises:
+        OutOfTime: It is over.
+    """
     if is_time_over():
         raise OutOfTime("time limit", "is over", fix="raise learn.budget")

@@ -103,7 +103,7 @@ class Training:
             self.average.update(self.state.step)
 
     def reset_scaler(self) -> None:
-        """Forget an unfinished step of the gradient scaler; its scale stays."""
+        """Discard an unfinished step of the gradient scaler; keep its scale."""
         if self.scaler is not None:
             device = next(self.module.parameters()).device
             fresh = torch.amp.GradScaler(device.type)

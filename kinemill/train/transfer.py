@@ -30,6 +30,7 @@ def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> No
     Raises:
         BadInput: The earlier model differs in channels, units, time step, history, encodings or
             architecture.
+        CorruptArtifact: This version cannot read the format of the earlier model.
     """
     about = described(Path(start.folder))
     where, fix = f"learn.start_from: {start.address}", "start from a model with the same channels"
@@ -54,6 +55,7 @@ def start_policy(module: PolicyModule, start: WarmStart) -> None:
 
     Raises:
         BadInput: It has other inputs or outputs, or another architecture.
+        CorruptArtifact: This version cannot read the format of the earlier policy.
     """
     where = f"learn.start_from: {start.address}"
     earlier = load_model(Path(start.folder))

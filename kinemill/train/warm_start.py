@@ -46,7 +46,7 @@ def is_checkpoint(folder: Path) -> bool:
 
 
 def description_of(task: Task, data: object, dataset_digest: str) -> Json:
-    """Return the description of a model: input of `load_model`, and exported metadata."""
+    """Return the content of `model.json`, which `load_model` and the export read."""
     about: Json = {
         "task": task.name,
         "dataset": dataset_digest,
@@ -77,6 +77,9 @@ def load_model(folder: Path) -> Any:
     Returns:
         A `kinemill.train.step.Step`, a `kinemill.train.ensemble.Ensemble`, or a
         `kinemill.train.policy.PolicyModule`.
+
+    Raises:
+        CorruptArtifact: This version cannot read the format of the model.
     """
     from safetensors.torch import load_file
 

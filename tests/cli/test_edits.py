@@ -90,7 +90,7 @@ def test_edits_move_no_recording_between_splits(three, kinemill, evaluated, swin
     ("arguments", "message"),
     [
         (["a.csv"], "names no change; expected one of exclude, split"),
-        (["a.csv", "--split", 1, "--unit", "torque=N*m"], "split and unit at once"),
+        (["a.csv", "--split", 1, "--unit", "torque=N*m"], "split and unit together"),
         (["--split", 1], "neither a recording nor a query"),
         (["a.csv", "--where", "accepted", "--split", 1], "a recording and a query"),
         (["--where", "name = 'x'", "--split", 1], "no recording is selected"),

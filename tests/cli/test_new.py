@@ -30,7 +30,7 @@ def test_a_drafted_task_is_among_the_tasks_and_takes_its_log(swing, log, kinemil
 
 
 def test_a_task_that_is_there_is_not_overwritten(swing, log, kinemill):
-    with pytest.raises(BadInput, match="is there already"):
+    with pytest.raises(BadInput, match="exists already"):
         kinemill("new", "swing", "--from", log("a.csv"))
 
 

@@ -133,7 +133,7 @@ def test_text_in_utf_16_is_read(tmp_path, name):
     checked = check_own_logs(build("arm", tmp_path))
     assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
     (tmp_path / name).write_bytes(text.encode("utf-16") + b"\x00\xd8\n\0")
-    with pytest.raises(BadInput, match="is no text in UTF-16"):
+    with pytest.raises(BadInput, match="is not text in UTF-16"):
         build("arm", tmp_path / name)
 
 

@@ -123,7 +123,7 @@ def test_a_camera_without_its_video_is_left_out_of_a_draft(tmp_path):
 def test_a_damaged_list_of_tasks_is_named(tmp_path):
     folder = lerobot(tmp_path / "set", ["lift it", "put it down"])
     (folder / "meta" / "tasks.jsonl").write_text('{"task_index": 0}\n')
-    with pytest.raises(BadInput, match=r"tasks\.jsonl: is no list of tasks"):
+    with pytest.raises(BadInput, match=r"tasks\.jsonl: is not a list of tasks"):
         build_imitation("arm", folder)
 
 

@@ -114,5 +114,5 @@ def test_a_target_that_exists_or_is_no_table_is_refused(lines, tmp_path, name, p
 def test_a_file_that_is_no_log_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("Three runs on Monday.\n")
     one_in_each_line(tmp_path / "u.txt", SECONDS)
-    with pytest.raises(BadInput, match=r"notes\.txt: is no log"):
+    with pytest.raises(BadInput, match=r"notes\.txt: is not a log"):
         write_joined([tmp_path / "u.txt", tmp_path / "notes.txt"], tmp_path / "run.csv")

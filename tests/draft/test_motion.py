@@ -271,7 +271,7 @@ def test_a_rising_position_of_the_root_is_no_clock(tmp_path):
     robot = write_robot(tmp_path / "robot.xml")
     rows = retargeted()
     np.savetxt(tmp_path / "walk.csv", rows, delimiter=",", fmt="%.6f")
-    with pytest.raises(BadInput, match="state --rate HZ, as column_1 is no time"):
+    with pytest.raises(BadInput, match="state --rate HZ, as column_1 is not a time"):
         build_motion("walk", tmp_path / "walk.csv", None, robot)
     rows[:, [0, 1]] = rows[:, [1, 0]]
     np.savetxt(tmp_path / "walk.csv", rows, delimiter=",", fmt="%.6f")

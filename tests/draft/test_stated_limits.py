@@ -79,11 +79,11 @@ def test_the_motors_of_a_humanoid_have_the_effort_of_their_gear(shared_data):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("no xml", "is no XML"),
+        ("no xml", "is not XML"),
         ("<sdf/>", "its root is <sdf>"),
         ("<robot/>", "has no named hinge or slide joint"),
         ('<robot><joint name="a" type="revolute"><limit lower="x"/></joint></robot>', "is 'x'"),
-        ("<mujoco><worldbody><box/></worldbody></mujoco>", "is no valid MJCF"),
+        ("<mujoco><worldbody><box/></worldbody></mujoco>", "is not valid MJCF"),
     ],
 )
 def test_a_file_that_states_no_limits_is_refused(tmp_path, text, problem):

@@ -50,7 +50,7 @@ def test_a_value_that_yaml_cannot_hold_is_an_error():
 def test_a_task_file_is_never_replaced(tmp_path):
     file = tmp_path / "arm.yaml"
     file.write_text("mine")
-    with pytest.raises(BadInput, match="is there already"):
+    with pytest.raises(BadInput, match="exists already"):
         create_task_file(file, "task: arm\n")
     assert file.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [file]

@@ -16,5 +16,5 @@ def test_what_no_decoder_understands_is_a_refusal():
     refusal = damaged_file("Parquet", OSError("Couldn't deserialize thrift"))
     assert isinstance(refusal, Unreadable)
     assert refusal.reasons[0]["found"] == (
-        "is no whole Parquet file (OSError: Couldn't deserialize thrift)"
+        "is not a complete Parquet file (OSError: Couldn't deserialize thrift)"
     )

@@ -78,7 +78,7 @@ def test_of_a_cut_file_the_beginning_is_read(write, task, text, suffix):
 def test_a_damaged_file_is_refused(write, task, text, suffix):
     whole = bytearray(PACK[suffix](text))
     whole[len(whole) // 2 : len(whole) // 2 + 50] = bytes(50)
-    with pytest.raises(Unreadable, match=r"is no sound \w+ file"):
+    with pytest.raises(Unreadable, match=r"is not an intact \w+ file"):
         compressed.read(write(f"a.csv.{suffix}", bytes(whole)), task)
 
 

@@ -204,5 +204,5 @@ def test_lines_that_are_no_messages_are_left_out_and_named(copter, text_log):
     log = read(text_log, copter)
     (item,) = log.reasons
     assert item["where"] == f"lines {at + 1}, {len(lines)}"
-    assert item["found"] == "2 lines that are no messages"
+    assert item["found"] == "2 lines that are not messages"
     assert len(log.signals["roll"].values) == 99

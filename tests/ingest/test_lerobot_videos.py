@@ -252,7 +252,7 @@ def test_a_damaged_archive_is_refused(logs, home, arm, index):
         archive.addfile(header, io.BytesIO(index))
     report = ingest.run(arm, home, logs)
     (reason,) = refusals(home, report.artifact.ref)
-    assert reason["found"].startswith("is no whole video archive file")
+    assert reason["found"].startswith("is not a complete video archive file")
 
 
 @pytest.mark.usefixtures("_cached")

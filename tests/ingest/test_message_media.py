@@ -88,7 +88,7 @@ def test_a_topic_of_something_else_is_no_camera(camera_task, logs):
     with pytest.raises(Unreadable) as error:
         read(logs / "a.mcap", camera_task)
     (reason,) = error.value.reasons
-    assert reason["found"] == "holds 5 bytes that are no whole PNG or JPEG"
+    assert reason["found"] == "holds 5 bytes that are not a complete PNG or JPEG"
 
 
 @pytest.mark.parametrize(

@@ -169,5 +169,5 @@ def test_shares_are_whole_and_in_order():
     shares = [ProcessGroup(rank, 3).share(batch) for rank in range(3)]
     assert [first for first, _ in shares] == [0, 3, 5]
     assert torch.equal(torch.cat([part for _, part in shares], dim=1), batch)
-    with pytest.raises(BadInput, match=r"learn\.batch_size: 7 windows a step, for 8 processes"):
+    with pytest.raises(BadInput, match=r"learn\.batch_size: a step has 7 windows for 8 processes"):
         ProcessGroup(0, 8).share(batch)

@@ -28,7 +28,7 @@ class CEM(Controller):
     least_noise: Ratio = Field(default=0.05, description="s₀, which keeps the search alive")
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw knots (B, K, A) in [-1, 1]: the plan itself, then plans around it."""
+        """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""
         std = self.noise if iteration == 0 or plan.std is None else plan.std
         return plan.around(self.samples, std, random, self.min_noise_scale)
 

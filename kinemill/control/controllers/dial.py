@@ -36,7 +36,7 @@ class DIAL(Controller):
     beta_horizon: Ratio = Field(default=1.0, description="β₂; large: equal noise of all knots")
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw knots (B, K, A): the plan itself, then plans around it."""
+        """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""
         count = len(plan.knots)
         done, fraction = iteration / self.iterations, np.arange(1, count + 1) / count
         std = self.noise * np.exp(-done / self.beta_opt_iter - (1 - fraction) / self.beta_horizon)

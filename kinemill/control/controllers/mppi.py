@@ -28,7 +28,7 @@ class MPPI(Controller):
     )
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw knots (B, K, A): the plan itself, then plans around it."""
+        """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""
         del iteration
         return plan.around(self.samples, self.noise, random, self.min_noise_scale)
 
@@ -38,7 +38,14 @@ class MPPI(Controller):
 
 
 def weighted_mean(knots: Floats, costs: Floats, temperature: float, unit: str) -> Floats:
-    """Average knots (B, K, A) by their costs (B,) -> (K, A)."""
+    """Average knots (B, K, A) with the weights exp(-cost / λ) of their costs (B,) -> (K, A).
+
+    Args:
+        knots: plans, in half action ranges.
+        costs: cost of each plan, at least one of them finite.
+        temperature: λ.
+        unit: unit of λ; `spread`: the standard deviation of the finite costs.
+    """
     finite = np.isfinite(costs)
     valid = costs if finite.all() else costs[finite]
     scale = float(valid.std()) if unit == "spread" else 1.0

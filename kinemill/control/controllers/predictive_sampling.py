@@ -2,7 +2,7 @@
 
     uⁱ = μ + σ εⁱ,  εⁱ ~ N(0, 1)        μ ← uᵇ,  b = argmin J(uⁱ)
 
-The previous plan is among the samples, so the cost by the model never rises from one to the next.
+The previous plan is among the samples, so an iteration never raises the predicted cost.
 """
 
 from typing import Literal
@@ -20,7 +20,7 @@ class PredictiveSampling(Controller):
     type: Literal["predictive_sampling"] = "predictive_sampling"
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw knots (B, K, A): the plan itself, then plans around it."""
+        """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""
         del iteration
         return plan.around(self.samples, self.noise, random, self.min_noise_scale)
 

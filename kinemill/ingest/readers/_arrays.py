@@ -28,14 +28,14 @@ WIDE = 10  # least ratio of columns to rows of a matrix whose columns are rows o
 class Array:
     """An array as its file declares it, rows first.
 
-    Args:
+    Attributes:
         shape: (N,), (N, C), or another one, which then cannot be a channel.
-        dtype: of its elements.
-        load: reads all of it, in the declared shape.
+        dtype: type of its elements.
+        load: function that reads all of it, in the declared shape, while the file is open.
         stored: bytes that it takes in the file; None if the file does not state them.
-        trouble: why it cannot be read, such as `is a link to another file`.
-        rows: reads a range of rows, also after the file was closed; None if only all of it can be
-            read, and only while the file is open.
+        trouble: why it cannot be read, such as `is a link to another file`; else empty.
+        rows: function (start, stop) that reads a range of rows, also after the file was closed;
+            None if only `load` can read it.
     """
 
     shape: tuple[int, ...]
@@ -53,7 +53,14 @@ class Array:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of one array; `trouble` is the reason if it cannot be a channel."""
+    """One column of one array.
+
+    Attributes:
+        name: source of a channel, such as `x[3]`.
+        array: the array.
+        index: number of the column, or name of the field; None: all of a vector.
+        trouble: why it cannot be a channel; else empty.
+    """
 
     name: str
     array: Array
@@ -61,13 +68,14 @@ class Column:
     trouble: str = ""
 
     def take(self, values: Values) -> Values:
+        """Return the column (N,) of the values of the array, (N,) or (N, C)."""
         if self.index is None:
             return values.reshape(-1)
         return values[self.index] if isinstance(self.index, str) else values[:, self.index]
 
 
 def rows_first(arrays: dict[str, Array]) -> dict[str, Array]:
-    """Return arrays with matrices transposed whose columns are rows of the log.
+    """Return arrays by name, with matrices (C, N) that hold a channel in each row as (N, C).
 
     MATLAB users often store a channel as a row of a matrix. The lengths of vectors, such as the
     time, show which axis is time. Without vectors, all matrices have to be far wider than high.
@@ -99,7 +107,7 @@ def _transposed(load: Callable[[], Values]) -> Values:
 
 
 def columns_of(name: str, array: Array) -> list[Column]:
-    """List the columns of an array, and the reason why the array itself is no column."""
+    """Return the columns of an array (N,) or (N, C); any other array is one unusable column."""
     if array.trouble:
         return [Column(name, array, trouble=array.trouble)]
     if array.dtype.names:
@@ -141,10 +149,13 @@ def _no_column(array: Array) -> str:
 
 
 def check_columns(columns: dict[str, Column]) -> None:
-    """Refuse columns that cannot be channels, and implausible declared sizes.
+    """Check that columns can be channels, and that their declared sizes are plausible.
+
+    Args:
+        columns: column of each channel, and of the timestamps.
 
     Raises:
-        Unreadable: with a reason for each channel.
+        Unreadable: A column is unusable or too large; each one has a reason.
     """
     reasons = [
         reason(
@@ -172,7 +183,10 @@ def check_columns(columns: dict[str, Column]) -> None:
 
 
 def size_problem(name: str, array: Array, largest: int = LARGEST) -> Reason | None:
-    """Return a message if the declared size of an array, in bytes, is implausible, or None."""
+    """Return the reason if the declared size of an array (...), in bytes, is implausible, or None.
+
+    It is if it exceeds `largest`, or is far larger than its stored bytes.
+    """
     where = f"array {name!r}"
     if array.size > largest:
         return _too_large(where, array.size, largest)
@@ -201,8 +215,8 @@ def damaged_file(what: str, error: BaseException) -> Unreadable:
     """Return the error for a file whose content does not match its format.
 
     Raises:
-        OSError: the machine was at fault, not the file: an error about the file would quarantine an
-            intact log permanently, because artifacts are kept by content.
+        OSError: The machine caused the error, such as a full memory. An error about the file would
+            quarantine an intact log permanently, because artifacts are kept by content.
     """
     if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
         raise error
@@ -211,7 +225,7 @@ def damaged_file(what: str, error: BaseException) -> Unreadable:
         reason(
             "format",
             "file",
-            f"is no whole {what} file ({type(error).__name__}: {first})",
+            f"is not a complete {what} file ({type(error).__name__}: {first})",
             expected="a file that other programs can read",
             fix="copy it from the robot again",
         )
@@ -219,7 +233,7 @@ def damaged_file(what: str, error: BaseException) -> Unreadable:
 
 
 def unusable_array(trouble: str) -> Array:
-    """Return an array that cannot be read, with the reason."""
+    """Return an array (0,) that stands for one that cannot be read, with the reason."""
     return Array((0,), np.dtype(np.float64), lambda: np.empty(0), trouble=trouble)
 
 
@@ -227,7 +241,7 @@ def read_texts(array: Array) -> list[str] | None:
     """Return the texts of an array (N,) or of one element; None if it holds no texts.
 
     Raises:
-        Unreadable: its declared size is implausible.
+        Unreadable: Its declared size is implausible.
     """
     if array.trouble or array.dtype.kind not in "SU" or len(array.shape) > 1:
         return None
@@ -240,7 +254,7 @@ def read_texts(array: Array) -> list[str] | None:
 
 
 def only_number(array: Array | None) -> float | None:
-    """Return the number that an array of one element holds."""
+    """Return the number of an array with one element, of any shape (...); None for other arrays."""
     if array is None or array.trouble or array.dtype.kind not in "fiu" or prod(array.shape) != 1:
         return None
     return float(array.load().reshape(-1)[0])

@@ -3,8 +3,7 @@
 Those of the file are read at first ingest and become metadata of the recording, not part of its
 identity. Those of columns serve drafts: units and valid ranges, by the names of the CF conventions
 for climate and forecast metadata 1.11, appendix A (`units`, `valid_range`, `valid_min`,
-`valid_max`), and `unit`. Attributes that cannot be read are skipped, so that they never cost a
-recording.
+`valid_max`), and `unit`. Attributes that cannot be read are skipped, so that the recording is kept.
 """
 
 import json
@@ -24,7 +23,10 @@ _RANGES = ("valid_range", "valid_min", "valid_max")
 
 
 def texts(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:
-    """Return numbers and texts among attributes as text, JSON objects as `name.key`."""
+    """Return the numbers and texts among attributes as text by name, JSON objects by `name.key`.
+
+    At most `MOST` attributes of at most `LONGEST` characters are returned.
+    """
     attributes: dict[str, str] = {}
     for name, value in pairs:
         for key, one in _flat(name, value):
@@ -61,7 +63,7 @@ def _text(value: object) -> str | None:
 
 
 def of_hdf5(path: Path) -> dict[str, str]:
-    """Return the attributes of the root of a file."""
+    """Return the attributes of the root group of an HDF5 file, as text by name."""
     import h5py
 
     with h5py.File(path, "r", locking=False) as file:
@@ -71,7 +73,7 @@ def of_hdf5(path: Path) -> dict[str, str]:
 
 
 def of_parquet(path: Path) -> dict[str, str]:
-    """Return the metadata of a file without keys of Arrow and pandas."""
+    """Return the metadata of a Parquet file, without the keys of Arrow, pandas and Hugging Face."""
     from pyarrow.parquet import read_metadata
 
     pairs: dict[bytes, bytes] = read_metadata(path).metadata or {}
@@ -82,7 +84,7 @@ def of_parquet(path: Path) -> dict[str, str]:
 
 
 def columns_of_hdf5(path: Path) -> dict[str, ColumnAttributes]:
-    """Return the attributes of the data sets of a file, by their paths in it."""
+    """Return units and valid ranges of the data sets of an HDF5 file, by their paths in it."""
     import h5py
 
     columns: dict[str, ColumnAttributes] = {}
@@ -103,7 +105,7 @@ def columns_of_hdf5(path: Path) -> dict[str, ColumnAttributes]:
 
 
 def columns_of_parquet(path: Path) -> dict[str, ColumnAttributes]:
-    """Return the attributes of the columns of a file: metadata of their fields, numbers as text."""
+    """Return units and valid ranges of the columns of a Parquet file, from their field metadata."""
     from pyarrow.parquet import read_schema
 
     columns: dict[str, ColumnAttributes] = {}

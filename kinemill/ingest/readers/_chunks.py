@@ -18,12 +18,19 @@ _FOOTER = struct.Struct("<BQQQI")
 
 
 class Damaged(Exception):
-    """A record is invalid or cut."""
+    """A record of an MCAP file is invalid or cut."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record: its opcode, its bytes, and its offset; `cut` if the file ends inside it."""
+    """One record of an MCAP file.
+
+    Attributes:
+        opcode: type of the record.
+        payload: its content.
+        offset: its first byte in the file, or that of its chunk.
+        cut: whether the file ends inside it.
+    """
 
     opcode: int
     payload: bytes
@@ -35,8 +42,8 @@ def records(path: Path) -> Iterator[Record]:
     """Yield the records of a file up to its footer; skip attachments.
 
     Raises:
-        Unreadable: it is no MCAP file.
-        Damaged: the file ends before its footer, or bytes are no record.
+        Unreadable: It is not an MCAP file.
+        Damaged: The file ends before its footer, or bytes are not a record.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -87,7 +94,7 @@ def unpack(record: Record) -> bytes:
     """Return the bytes of a chunk; for a cut one, as many as can be decompressed.
 
     Raises:
-        Damaged: its checksum or size is wrong, or it cannot be decompressed.
+        Damaged: Its checksum or size is wrong, or it cannot be decompressed.
     """
     try:
         _, _, size, crc, name = struct.unpack_from("<QQQII", record.payload)

@@ -27,17 +27,17 @@ _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class Layout:
-    """Header and edges of a file.
+    """Header, first row and last row of a file.
 
-    Args:
-        names: of the header, without spaces and quotes; a repeated one is numbered.
-        separator: of fields.
-        header_line: lines before the header.
-        start: bytes before the first line under the header.
-        first_row: without its newline.
-        last_row: without its newline.
+    Attributes:
+        names: names of the header, without spaces and quotes; a repeated one is numbered.
+        separator: separator of the fields.
+        header_line: number of lines before the header.
+        start: number of bytes before the first line under the header.
+        first_row: first row, without its newline.
+        last_row: last line, without its newline.
         cut: whether the file does not end in a newline.
-        blank_end: blank lines at the end.
+        blank_end: number of blank lines at the end.
         decimal_comma: whether numbers are written as 1,5.
         comments: whether lines under the header start with #, or one holds the units.
     """
@@ -54,7 +54,11 @@ class Layout:
     comments: bool
 
     def fields(self, line: bytes) -> list[str]:
-        """Split one line."""
+        """Return the fields of one line.
+
+        Raises:
+            Unreadable: The line contains a carriage return.
+        """
         return split(decode(line), self.separator)
 
     def first(self, index: int) -> str:
@@ -100,12 +104,12 @@ def split(line: str, separator: str) -> list[str]:
     """Split one line into fields without quotes.
 
     Raises:
-        Unreadable: it contains a carriage return, or a field without end.
+        Unreadable: It contains a carriage return, or a field is too long.
     """
     try:
         return next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
     except csv.Error as error:
-        problem = f"has a line that is none ({error})"
+        problem = f"has a line that cannot be split ({error})"
         raise Unreadable(whole_file(problem, "rows of separated fields", "repair it")) from error
 
 
@@ -130,15 +134,15 @@ def is_long_integer(text: str) -> bool:
 
 
 def open_source(source: Path | bytes) -> BinaryIO:
-    """Open a file, or bytes in its place."""
+    """Return an open file, or a buffer of bytes in its place."""
     return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
 
 
 def inspect(source: Path | bytes) -> Layout:
-    """Read the first and the last lines of a file, or of bytes in its place.
+    """Return the layout of a file, or of bytes in its place, from its first and last lines.
 
     Raises:
-        Unreadable: it is no text in UTF-8, or has no header, or no rows.
+        Unreadable: The text has no header or no rows, or a line contains a carriage return.
     """
     with open_source(source) as file:
         head = file.read(LONGEST_LINE)
@@ -184,9 +188,9 @@ def is_content(line: bytes) -> bool:
 def _header(lines: list[bytes]) -> tuple[bytes, int]:
     """Return the header and its line number.
 
-    It is the first line that is no comment, or the last comment before it, if that first line has
-    as many fields and most of them are numbers. If that line has no rows under it, but a later one
-    has, the lines above that one describe the recording.
+    It is the first line that is not a comment, or the last comment before it, if that first line
+    has as many fields and most of them are numbers. If that line has no rows under it, but a later
+    one has, the lines above that one describe the recording.
     """
     lines = [lines[0].removeprefix(BOM), *lines[1:]] if lines else []
     content = next((at for at, line in enumerate(lines) if is_content(line)), len(lines))
@@ -210,7 +214,7 @@ def header_line(head: bytes) -> int:
     """Return the number of lines above the header of a text.
 
     Raises:
-        Unreadable: the text has none.
+        Unreadable: The text has none.
     """
     return _header(head.split(b"\n"))[1]
 
@@ -256,7 +260,11 @@ def find_separator(header: bytes, row: bytes) -> str:
 
 
 def header_names(header: bytes, separator: str) -> list[str]:
-    """Return the fields of a header; numpy.savetxt writes `# time,...`."""
+    """Return the fields of a header, without a `#` at its start, as numpy.savetxt writes it.
+
+    Raises:
+        Unreadable: The line contains a carriage return.
+    """
     return split(decode(header).lstrip(COMMENT).strip(" "), separator)
 
 
@@ -266,7 +274,11 @@ def is_marked(header: bytes, separator: str) -> bool:
 
 
 def is_table(head: bytes) -> bool:
-    """Return whether text begins with a header and a row of numbers."""
+    """Return whether text begins with a header and a row of numbers.
+
+    Raises:
+        Unreadable: The row contains a carriage return.
+    """
     head = as_utf8(head)
     lines = head.split(b"\n")
     try:

@@ -1,7 +1,7 @@
 """DataFlash logs as text, as ground stations write them: `ATT, 1234567, 0.52, ...` for a message.
 
-The lines are packed into the messages of the binary form. A text holds values in their units; those
-of letters such as `c` are divided by their scale again.
+Each line is packed into a message of the binary form. A text holds values in their units; those of
+format letters such as `c` are divided by their scale.
 """
 
 import re
@@ -28,7 +28,7 @@ class _Layout(NamedTuple):
         """Return the message of a line without its name.
 
         Raises:
-            ValueError: a value is no number, or the number of values is wrong.
+            ValueError: A value is not a number, or the number of values is wrong.
             struct.error: a value is out of range.
         """
         fields = [field.strip() for field in rest.split(",", len(self.letters) - 1)]
@@ -37,12 +37,15 @@ class _Layout(NamedTuple):
 
 
 def is_text(head: bytes) -> bool:
-    """Return whether a file begins as a DataFlash log in text does, maybe below a title."""
+    """Return whether a file begins with the first definition of a DataFlash log as text.
+
+    A title above it is allowed.
+    """
     return _FIRST.search(head) is not None
 
 
 def as_binary(text: bytes, scales: Mapping[str, float]) -> tuple[bytes, list[int]]:
-    """Return the binary form of a log, and the numbers of the lines that are no messages.
+    """Return the binary form of a log, and the numbers of the lines that are not messages.
 
     Args:
         text: the log.
@@ -76,7 +79,7 @@ def _define(rest: str, layouts: dict[str, _Layout]) -> bytes:
 def _value(letter: str, text: str, scales: Mapping[str, float]) -> bytes | int | float:
     scale = scales[letter]
     if letter == "a":
-        return b""  # an array of samples is no channel
+        return b""  # an array of samples is not a channel
     if not scale:
         return text.encode("ascii", "replace")
     if letter in "fdg":

@@ -1,4 +1,4 @@
-"""Episodes below one another in one table, as D4RL and replay buffers store them.
+"""Several episodes in the rows of one table, as D4RL and replay buffers store them.
 
 A flag in each row marks the last row of an episode (`terminals`, `timeouts`, `done`) or the first
 one (`is_first`), or a number counts the episodes (`episode_index`).
@@ -26,8 +26,8 @@ def split_episodes(log: RawLog, marks: Mapping[str, NDArray[Any]]) -> RawLog | l
     """Split a table into its episodes; without a mark it is one.
 
     Args:
-        log: all rows. What was left out of the file is reported with the last episode.
-        marks: columns called by `NAMES`, (rows,); one of another length marks nothing.
+        log: all rows. Dropped rows of the file are reported with the last episode.
+        marks: columns with names in `NAMES`, (rows,); one of another length is ignored.
     """
     rows = log.frame.height
     cuts = [0, *episode_starts(marks, rows), rows]
@@ -45,7 +45,7 @@ def episode_starts(marks: Mapping[str, NDArray[Any]], rows: int) -> list[int]:
     """Return the rows between the first and the last one at which an episode starts.
 
     Args:
-        marks: columns called by `NAMES`, (rows,); one of another length marks nothing.
+        marks: columns with names in `NAMES`, (rows,); one of another length is ignored.
         rows: number of rows of the table.
     """
     starts = [_starts(name, own) for name, own in marks.items() if len(own) == rows]

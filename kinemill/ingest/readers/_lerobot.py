@@ -3,7 +3,7 @@
 A file of version 2.1 is one episode, one of version 3 holds many: the parts `episode 7`, by
 `episode_index`. Sources are elements of vectors: `observation.state[3]`, `action[0]`, in the order
 of `meta/info.json` (`kinemill new` takes channel names from there); a vector of one element is
-`action`. The Parquet files under `meta/` are no logs. Images of a camera are read from its video.
+`action`. The Parquet files under `meta/` are not logs. Images of a camera are read from its video.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Cameras:
     Attributes:
         files: the log and its videos.
         channels: feature of each channel.
-        videos: by feature and number of the episode.
+        videos: video by feature and number of the episode.
         specs: all channels of the task.
     """
 
@@ -40,11 +40,11 @@ class Cameras:
     specs: Mapping[str, Channel]
 
     def add_to(self, log: RawLog, counters: pl.DataFrame) -> RawLog:
-        """Add the images of an episode; refuse the episode if a video cannot be used.
+        """Return an episode with its images; a part without rows if a video cannot be used.
 
         Args:
-            log: rows of one episode.
-            counters: the columns `COUNTERS` of the same rows.
+            log: n rows of one episode.
+            counters: the columns `COUNTERS` of the same rows, (n, 3).
         """
         if not self.channels or not counters.height:
             return log
@@ -79,11 +79,11 @@ def find_cameras(files: VideoLog, task: Task) -> Cameras:
 
 
 def episodes(log: RawLog, counters: pl.DataFrame, cameras: Cameras) -> RawLog | list[RawLog]:
-    """Split a file into its episodes, in the order of their indices.
+    """Return the episodes of a file, in the order of their indices.
 
     Args:
-        log: all rows of the file.
-        counters: the columns `COUNTERS` of the same rows.
+        log: all n rows of the file.
+        counters: the columns `COUNTERS` of the same rows, (n, 3).
         cameras: image channels that are videos.
     """
     numbered = counters.select(EPISODE).with_row_index("row")

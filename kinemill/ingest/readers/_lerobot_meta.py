@@ -113,5 +113,5 @@ def _parse_json(text: str) -> Json:
 
 
 def as_object(value: object) -> Json:
-    """Return a JSON object; {} for any other value."""
+    """Return a value if it is a JSON object, else {}."""
     return cast(Json, value) if isinstance(value, dict) else {}

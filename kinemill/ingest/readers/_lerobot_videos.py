@@ -91,6 +91,9 @@ def find_videos(path: Path) -> list[EpisodeVideo]:
     """Return the videos of all cameras and episodes of a Parquet file, sorted.
 
     A video that cannot be found is listed with the problem; the others are not affected.
+
+    Raises:
+        OSError: The machine caused an error; a damaged file has no videos.
     """
     folder, features = dataset_of(path, "data"), video_features(path)
     if folder is None or not features:
@@ -126,7 +129,7 @@ class _DataSet:
     info: Json
 
     def episodes(self, features: Mapping[str, Json], numbers: list[int]) -> _EpisodeRows:
-        """Return what `meta/episodes` states of some episodes."""
+        """Return the rows of `meta/episodes` for some episodes."""
         meta = self.folder / "meta" / "episodes"
         if not is_folder(meta):
             return _EpisodeRows(None)
@@ -146,7 +149,7 @@ class _DataSet:
         row, fps = (episodes.rows or {}).get(number), _number(self.info.get("fps"))
         shape = tuple(one for one in _list(feature.get("shape")) if isinstance(one, int))
         if fps is None or fps <= 0.0:
-            problem = "has no place in time, because meta/info.json states no `fps`"
+            problem = "has no times, because meta/info.json states no `fps`"
             return EpisodeVideo(name, number, "meta/info.json", 1.0, problem=problem)
         if episodes.rows is not None and row is None:
             problem = episodes.problem or f"has no row for episode {number}"
@@ -182,7 +185,7 @@ class _DataSet:
             spelled = valid_text(repr(template)[:200])
             return "meta/info.json", f"has no valid `video_path`, but {spelled}"
         if len(file) > LONGEST or "\0" in file or file != valid_text(file):
-            return valid_text(file[:LONGEST]), "is no valid path"
+            return valid_text(file[:LONGEST]), "is not a valid path"
         if file.startswith("/") or ".." in PurePosixPath(file).parts:
             return file, "leads out of the data set"
         path = self.folder / file
@@ -210,7 +213,7 @@ def _read_columns(path: Path, columns: list[str]) -> tuple[pl.DataFrame, str]:
     """Return those of some columns that a Parquet file has, and why it cannot be read.
 
     Raises:
-        OSError: the machine is at fault.
+        OSError: The machine caused the error, not the file.
     """
     from pyarrow.parquet import ParquetFile
 
@@ -221,7 +224,7 @@ def _read_columns(path: Path, columns: list[str]) -> tuple[pl.DataFrame, str]:
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        return pl.DataFrame(), f"is no whole Parquet file ({type(error).__name__})"
+        return pl.DataFrame(), f"is not a complete Parquet file ({type(error).__name__})"
 
 
 def _number(value: object) -> float | None:

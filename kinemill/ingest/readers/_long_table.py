@@ -64,7 +64,7 @@ class LongTable:
         return frame.select(pl.concat_str(self.names, separator=".").alias("signal"))["signal"]
 
     def units(self, frame: pl.DataFrame) -> dict[str, ColumnAttributes]:
-        """Return the unit of each signal that has only one."""
+        """Return the unit of each signal of a table (n, columns) that has only one unit."""
         if self.unit is None:
             return {}
         pairs = frame.select(
@@ -76,9 +76,9 @@ class LongTable:
 
 
 def may_be_long(names: Sequence[str], task: Task | None = None) -> bool:
-    """Return whether a header may be that of a long table.
+    """Return whether a header has one column of values, as a long table has.
 
-    A table whose column of values is itself a channel of the task is none.
+    A table whose column of values is itself a channel of the task is not long.
     """
     values = _value_columns(names)
     if task is None or len(values) != 1:
@@ -92,10 +92,11 @@ def _value_columns(names: Sequence[str]) -> list[str]:
 
 
 def find_long(frame: pl.DataFrame) -> LongTable | None:
-    """Return the columns of a long table; None if the table is none.
+    """Return the columns of a long table; None if the table is not long.
 
     Args:
-        frame: all columns of the table, texts or numbers.
+        frame: all columns of the table (n, columns), texts or numbers, with one column of values as
+            in `may_be_long`.
     """
     (value,) = _value_columns(frame.columns)
     others = frame.drop(value)
@@ -115,7 +116,7 @@ def find_long(frame: pl.DataFrame) -> LongTable | None:
 
 
 def _is_any_measured(frame: pl.DataFrame, names: list[str], numbers: list[str]) -> bool:
-    """Return whether a number next to the value varies within a signal, and is no row counter.
+    """Return whether a number next to the value varies within a signal, and is not a row counter.
 
     Then the value is one quantity of several in a wide table, such as that of two robots.
     """
@@ -183,9 +184,9 @@ def _naming(frame: pl.DataFrame, candidates: list[str]) -> list[str]:
 
 
 def widen(frame: pl.DataFrame) -> pl.DataFrame | None:
-    """Return a long table of numbers and texts as a wide one; None if it is none.
+    """Return a long table (n, columns) as a wide one, see `pivot`; None if it is not long.
 
-    Values that are no numbers are missing.
+    Values that are not numbers are missing. The header has to pass `may_be_long`.
     """
     if (table := find_long(frame)) is None:
         return None
@@ -203,16 +204,16 @@ def _as_time(stamps: pl.Series) -> pl.Series:
 
 
 def pivot(times: pl.DataFrame, signals: pl.Series, values: pl.Series) -> pl.DataFrame:
-    """Return one row per timestamp and one column per signal, in the order of the table.
+    """Return a table with one row per timestamp and one column per signal.
 
     Rows are sorted by the first column of timestamps, unless the clock of a signal goes back: then
     a row is a stretch of equal timestamps, so that a reset of the clock stays visible. A signal
     with two samples at one timestamp makes two rows.
 
     Args:
-        times: (n, k), comparable.
+        times: k columns of timestamps (n, k), numbers or dates.
         signals: name of the signal of each row (n,).
-        values: (n,).
+        values: value of each row (n,), in the unit of the log.
     """
     clock = times.columns[0]
     named = signals.replace({name: f"{name}.value" for name in times.columns})

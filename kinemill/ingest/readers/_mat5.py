@@ -2,7 +2,7 @@
 
 A file is a header of 128 bytes and elements: a tag (type, bytes), then the content. An array is an
 element of elements: flags, dimensions, name, values; or such an element compressed with zlib. This
-is our own parser, because scipy's reader crashes on one of 70 files with a changed byte.
+is our own parser, because scipy's reader crashed on one of 70 files with a changed byte.
 """
 
 import struct
@@ -61,10 +61,10 @@ class _Location:
 
 
 def arrays(path: Path) -> dict[str, Array]:
-    """Return the arrays of a file by name, with values unread.
+    """Return the arrays (N,), (N, C) or (...) of a file by name; `Array.load` reads their values.
 
     Raises:
-        ValueError: the file has another layout, or is cut.
+        ValueError: The file has another layout, or is cut.
         zlib.error: compressed data is damaged.
     """
     with path.open("rb") as file:

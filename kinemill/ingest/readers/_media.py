@@ -28,7 +28,7 @@ LONGEST_TEXT = 1 << 20  # characters of all distinct texts of a part
 class MediaColumn:
     """The images or texts of one channel in a part.
 
-    Args:
+    Attributes:
         channel: its name in the task.
         media: the images or texts.
         rows: number of rows; 0 for one text for all rows.
@@ -41,7 +41,7 @@ class MediaColumn:
     text_indices: NDArray[np.int64] | None = None
 
     def references(self, rows: int) -> NDArray[np.float64]:
-        """Return the references in the column of the channel for the first rows (rows,)."""
+        """Return the index of the image or text of each of the first rows, (rows,)."""
         if self.text_indices is not None:
             return self.text_indices[:rows].astype(np.float64)
         return np.arange(rows, dtype=np.float64) if self.rows else np.zeros(rows)
@@ -58,16 +58,16 @@ class HasTexts(Protocol):
 def read_media(
     tree: HasTexts, part: str, arrays: Mapping[str, Array], task: Task
 ) -> list[MediaColumn]:
-    """Find the images and texts of a part.
+    """Return the images (N, H, W, 3) and texts of a part, one column for each channel.
 
     Args:
         tree: the file.
         part: name of the part's group.
         arrays: arrays of the part, by source name.
-        task: names the channels.
+        task: task with the channels.
 
     Raises:
-        Unreadable: with a reason for each channel that is missing or of another type.
+        Unreadable: A channel is missing or of another type; each one has a reason.
     """
     columns, reasons = list[MediaColumn](), list[Reason]()
     for name in task.media:

@@ -22,6 +22,9 @@ Order = np.ndarray[Any, np.dtype[np.int64]]
 class MessageMedia:
     """Images and texts that a task requests, collected message by message.
 
+    Args:
+        task: task with the channels.
+
     Attributes:
         names: sources, the bare topic or `topic.field`.
     """
@@ -61,7 +64,7 @@ class MessageMedia:
             available: names of all fields, for the error about a missing one.
 
         Raises:
-            Unreadable: with a reason for each channel without images or texts.
+            Unreadable: A channel has no images or texts; each one has a reason.
         """
         contents: dict[str, tuple[str, Images | Texts]] = {}
         for source, channel in self._channels.items():
@@ -80,12 +83,12 @@ class MessageMedia:
 
 
 def hold_texts(texts: pl.Series, positions: Sequence[int], base: Signal) -> Signal:
-    """Return the text at each sample of another signal, by the order of the file.
+    """Return the latest text at each of the n samples of another signal, in the order of the file.
 
     Args:
         texts: number of the text in each message (k,), null for messages without one.
-        positions: of these messages in the file (k,).
-        base: the signal; it has an order.
+        positions: positions of these messages in the file (k,), rising.
+        base: the other signal (n,), with `order`.
     """
     there = texts.is_not_null().to_numpy()
     said, order = np.asarray(positions)[there], cast(Order, base.order)

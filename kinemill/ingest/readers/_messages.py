@@ -52,7 +52,11 @@ class _Topic:
 
 
 class MessageCollector:
-    """The fields that a task requests, collected message by message in the order of the file."""
+    """The fields that a task requests, collected message by message in the order of the file.
+
+    Args:
+        task: task with the channels.
+    """
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -68,7 +72,7 @@ class MessageCollector:
 
     @property
     def lists_all(self) -> bool:
-        """Return whether only the names of all fields are requested."""
+        """Whether only the names of all fields are requested."""
         return not self._task.channels
 
     def wants(self, topic: str) -> bool:
@@ -77,21 +81,21 @@ class MessageCollector:
         return inside or topic in self._media.names
 
     def is_new(self, topic: str) -> bool:
-        """Return whether no message of a topic was recorded for errors yet."""
+        """Return whether the field names of a topic are not stored yet, see `show`."""
         return topic not in self._field_names
 
     def show(self, topic: str, message: object) -> None:
-        """Store the field names of the first message of a topic for errors."""
+        """Store the field names of the first message of a topic, for messages of errors."""
         self._field_names.setdefault(topic, [f"{topic}.{name}" for name in _fields(message)])
 
     def add(self, topic: str, message: object, logged: int, published: int | None = None) -> None:
         """Store the requested fields of one message.
 
         Args:
-            topic: as in the log.
+            topic: name of the topic in the log.
             message: a JSON value or a ROS message; None if it could not be decoded.
-            logged: when it was logged, ns.
-            published: when it was published, ns.
+            logged: time at which it was logged, ns.
+            published: time at which it was published, ns; None: as logged.
         """
         self._count += 1
         one = self._topics.get(topic) or self._open(topic)
@@ -130,8 +134,12 @@ class MessageCollector:
             dropped: number of lost messages.
             reasons: why they were lost.
 
+        Returns:
+            A signal for each channel, with timestamps in ns and values in the unit of the log.
+
         Raises:
-            Unreadable: a channel, or the timestamp that the task names, is in no message.
+            Header: The task has no channels.
+            Unreadable: A channel, or the timestamp that the task names, is in no message.
         """
         mute = [name for name, topic in self._topics.items() if topic.broken and not topic.order]
         if mute:
@@ -291,7 +299,7 @@ def _no_number(channel: str, name: str) -> Reason:
         "every message",
         f"the field {name!r} holds no number",
         channel=channel,
-        expected="a number, or an element of an array by its place, as in `topic.field[0]`",
+        expected="a number, or an element of an array by its index, as in `topic.field[0]`",
         fix=f"name the field at `channels.{channel}.source`",
     )
 

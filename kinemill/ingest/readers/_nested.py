@@ -32,8 +32,8 @@ class TableColumn:
     Attributes:
         name: path of the field, such as `imu.gyro[2]`.
         kind: type of its values.
-        expression: selects it from the table.
-        stored: column of the file.
+        expression: expression that selects it from the table.
+        stored: column of the file that holds it.
         width: numbers per row that have to be read.
     """
 
@@ -47,15 +47,16 @@ class TableColumn:
 def list_columns(
     schema: Mapping[str, pl.DataType], width_of: Callable[[TableColumn], int], task: Task
 ) -> list[TableColumn]:
-    """List all columns, the fields of structs and the elements of vectors.
+    """Return all columns, the fields of structs and the elements of vectors.
 
     A task without channels lists a struct or a vector by its content alone. Otherwise only the
     vectors that the task names are listed by element, because this can require reading them.
 
     Args:
         schema: types of the columns of the file.
-        width_of: returns the largest number of elements of a vector of varying length.
-        task: names the columns.
+        width_of: function that returns the largest number of elements of a vector of varying
+            length.
+        task: task with the channels.
     """
     sources = [source.name for channel in task.channels.values() for source in channel.source]
     vectors = {name.rpartition("[")[0] for name in [*sources, *task.channels] if "[" in name}
@@ -85,8 +86,13 @@ def list_columns(
 def read_table(whole: pl.DataFrame, task: Task) -> RawLog:
     """Return the columns of a table that the task requests, with fields matched by their path.
 
+    Args:
+        whole: all columns of the log (n, columns), in its units.
+        task: task with the channels.
+
     Raises:
-        Unreadable: a column is missing, or holds no numbers.
+        Header: The task has no channels.
+        Unreadable: A column is missing, or holds no numbers.
     """
 
     def width(column: TableColumn) -> int:
@@ -116,10 +122,10 @@ def _elements(
 
 
 def _refuse_text(columns: Mapping[str, TableColumn]) -> None:
-    """Refuse channels whose column holds no numbers, with a reason for each.
+    """Check that the columns of channels hold numbers.
 
     Raises:
-        Unreadable: there is one.
+        Unreadable: A column holds no numbers; each one has a reason.
     """
     reasons = [
         reason(
@@ -158,7 +164,7 @@ def expressions_of(
     """Return the expressions of the timestamps, if any, and the channels, and ticks per second.
 
     Raises:
-        Unreadable: a channel holds no numbers.
+        Unreadable: A channel holds no numbers.
     """
     selected = {channel: header[index] for channel, index in matched.channels.items()}
     _refuse_text(selected)

@@ -1,7 +1,7 @@
 """Images in tables and messages: PNG, JPEG, or the pixels of a ROS `Image`.
 
 They stay encoded until they are stored as (H, W, 3) uint8, gray ones with three equal channels.
-Images without 8 bits per color, such as depth, are refused.
+Images without 8 bits per color, such as depth, are rejected.
 
 Symbols: H height, W width.
 """
@@ -36,7 +36,14 @@ _COLORS: Mapping[str, tuple[int, tuple[int, int, int]]] = {  # bytes per pixel, 
 
 
 class Plain(NamedTuple):
-    """Layout of an image without a header; `step`: bytes of a row."""
+    """Layout of an image without a header.
+
+    Attributes:
+        height: rows, pixels.
+        width: columns, pixels.
+        step: bytes of a row.
+        encoding: order of the colors, such as `bgr8`.
+    """
 
     height: int
     width: int
@@ -58,13 +65,17 @@ class PictureFile:
         return len(self._locations)
 
     def add(self, picture: bytes, plain: Plain | None = None) -> int:
-        """Add an image; return its number."""
+        """Add an encoded image, or pixels with their layout; return its number, from 0."""
         self._locations.append((self._file.tell(), len(picture), plain))
         self._file.write(picture)
         return len(self._locations) - 1
 
     def images(self, spec: Channel) -> Images:
-        """Return the reader of the images; see `as_images`."""
+        """Return the images, decoded on demand; see `as_images`.
+
+        Raises:
+            Unreadable: As in `as_images`.
+        """
         return as_images(self.channel, self._decode, spec)
 
     def _decode(self, number: int) -> Pictures:
@@ -79,13 +90,16 @@ def as_images(
     """Return the images of a channel, decoded on demand.
 
     Args:
-        channel: its name.
-        picture: returns an image by its number.
-        spec: may state a shape.
+        channel: name of the channel.
+        picture: function that returns an image (H, W, 3) by its number.
+        spec: the channel, which may state a shape.
         first: number of an existing image.
 
+    Returns:
+        Images whose `read` raises `BadLog` for an image of another shape than the first one.
+
     Raises:
-        Unreadable: the first one is no image, or of another shape than the channel states.
+        Unreadable: The first one is not an image, or of another shape than the channel states.
     """
     try:
         shape = picture(first).shape
@@ -112,7 +126,7 @@ def decode_picture(picture: bytes, plain: Plain | None = None) -> Pictures:
     """Return an image as (H, W, 3) uint8.
 
     Raises:
-        BadLog: it is no image, too large, or has more than eight bits per color.
+        BadLog: It is not an image, too large, or has more than eight bits per color.
     """
     return _decode_file(picture) if plain is None else _pixels(picture, plain)
 
@@ -128,7 +142,7 @@ def _decode_file(picture: bytes) -> Pictures:
                 raise _bad(f"a picture of mode {opened.mode}")
             return np.asarray(opened.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise _bad(f"{len(picture)} bytes that are no whole PNG or JPEG") from None
+        raise _bad(f"{len(picture)} bytes that are not a complete PNG or JPEG") from None
 
 
 def _pixels(picture: bytes, plain: Plain) -> Pictures:
@@ -149,9 +163,9 @@ def of_message(message: Any, get: Callable[[Any, str], Any]) -> tuple[bytes, Pla
     """Return the image in a ROS or Foxglove message; None if there is none.
 
     Args:
-        message: with `data`, and `height`, `width`, `encoding`, `step` if it has no header; bytes
-            in JSON are base64. Or the bytes themselves.
-        get: returns the field of a message by its name, or None.
+        message: a message with `data`, and `height`, `width`, `encoding`, `step` if the image has
+            no header; or the bytes themselves. Bytes in JSON are base64.
+        get: function that returns the field of a message by its name, or None.
     """
     content = message if isinstance(message, str | bytes | np.ndarray) else get(message, "data")
     data = _bytes(content)

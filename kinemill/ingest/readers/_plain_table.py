@@ -1,9 +1,9 @@
 """Text tables that are rewritten: without a header, aligned by spaces, in UTF-16, or with CR alone.
 
 `save -ascii` of MATLAB, `savetxt` of NumPy and older data sets write plain tables, that is numbers
-without a header, or columns aligned by spaces. Such a table is read as the CSV text that it stands
-for, with tabs between its fields. Without a header, its columns are `column_1`, `column_2` and so
-on. So is a table with remarks of a logger under its header: they are left out.
+without a header, or columns aligned by spaces. Such a table is converted to CSV text with tabs
+between its fields. Without a header, its columns are `column_1`, `column_2` and so on. A table with
+remarks of a logger under its header is converted too; the remarks are left out.
 """
 
 import re
@@ -36,7 +36,7 @@ class _Plain:
     """Layout of a plain table.
 
     Attributes:
-        names: of its columns.
+        names: names of its columns.
         separator: separator of its fields; None: one space or more.
         above: lines above its rows, without comments and blank ones: a title, the names, remarks.
         remarks: whether a logger writes remarks between the rows, such as `INFO  log closed`.
@@ -67,10 +67,10 @@ class _Plain:
 
 
 def source_of(path: Path) -> Path | bytes:
-    """Return a text table, or the CSV text in UTF-8 with LF that it stands for.
+    """Return the path of a CSV file, or the content of another table as CSV text, UTF-8 with LF.
 
     Raises:
-        Unreadable: it is no valid UTF-16, as its first bytes state.
+        Unreadable: It is not valid UTF-16, as its first bytes state.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -83,7 +83,7 @@ def source_of(path: Path) -> Path | bytes:
         try:
             content = content[: len(content) // 2 * 2].decode("utf-16").encode()
         except UnicodeDecodeError as error:
-            problem = f"is no text in UTF-16 ({error})"
+            problem = f"is not text in UTF-16 ({error})"
             raise Unreadable(whole_file(problem, "text", "save it again")) from error
         layout = _layout_of(with_newlines(content[:HEAD]))
     content = with_newlines(content)
@@ -91,7 +91,7 @@ def source_of(path: Path) -> Path | bytes:
 
 
 def is_plain(head: bytes) -> bool:
-    """Return whether a file begins as a plain table does."""
+    """Return whether a file begins with rows of numbers without a CSV header."""
     head = as_utf8(head)
     return b"\0" not in head and _layout_of(head) is not None
 
@@ -133,8 +133,8 @@ def _below_text(
     Args:
         lines: all down to some rows.
         first: the first row.
-        separator: of its fields.
-        width: their number.
+        separator: separator of its fields.
+        width: number of its fields.
     """
     header = lines[first - 1]
     if 2 * len(header.split(separator)) <= width:
@@ -160,7 +160,7 @@ def _numbered(width: int) -> list[str]:
 
 
 def _count_texts(lines: Sequence[bytes], separator: bytes | None) -> int | None:
-    """Return how many columns of rows are texts, such as a mode; None if the lines are no rows.
+    """Return how many columns of rows are texts, such as a mode; None if the lines are not rows.
 
     Rows hold as many fields each, at least two, and most of them values. A header has its names
     where rows have values.

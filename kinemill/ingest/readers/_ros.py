@@ -29,7 +29,7 @@ def decoder(name: str, encoding: str, definition: str) -> Decoder:
 
     Args:
         name: type of the message, such as `sensor_msgs/msg/JointState`.
-        encoding: of the definition, one of `FORMATS`; "" for a standard type of ROS 2.
+        encoding: encoding of the definition, one of `FORMATS`; "" for a standard type of ROS 2.
         definition: the type and all types that it uses.
 
     Raises:
@@ -73,7 +73,7 @@ def _types(kind: str, encoding: str, definition: str) -> Any:
         for name in (name, *_inside(consts, fields))
     ]
     if odd := [name for name in names if not _NAME.fullmatch(name)]:
-        raise Undecodable(f"{odd[0]!r} is no name")
+        raise Undecodable(f"{odd[0]!r} is not a name")
     store.register(types)
     return store
 

@@ -22,15 +22,15 @@ def is_picture(kind: pl.DataType) -> bool:
 def media_columns(
     schema: Mapping[str, pl.DataType], task: Task, videos: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Find the column of each image and text channel.
+    """Return the column of each image and text channel.
 
     Args:
         schema: types of the columns of the file.
-        task: names the columns.
-        videos: channels that are no columns, and the feature of each.
+        task: task with the channels.
+        videos: channels that are not columns, and the feature of each.
 
     Raises:
-        Unreadable: with a reason for each channel that is missing or of another type.
+        Unreadable: A channel is missing or of another type; each one has a reason.
     """
     columns, reasons = dict[str, str](), list[Reason]()
     for channel in task.media:
@@ -51,12 +51,14 @@ def media_columns(
 
 
 def read_media(column: pl.Series, channel: str, task: Task) -> tuple[Images | Texts, pl.Series]:
-    """Return the distinct values of a column, and the index of each row's value, (rows,) Float64.
+    """Return the images or distinct texts of a column, and the index for each row, (rows,) Float64.
 
-    A row without one has that of the row before it; the first ones that of the first.
+    A row without a value has the index of the row before it; rows before the first value have the
+    index of that value.
 
     Raises:
-        Unreadable: no row holds any, or the first picture is none.
+        Unreadable: No row holds a value, the first picture cannot be decoded, or a number has no
+            text in the task.
     """
     spec = task.channels[channel]
     if spec.texts or _is_text(column.dtype):
@@ -99,7 +101,7 @@ def _decode_texts(column: pl.Series, channel: str, spec: Channel) -> pl.Series:
     """Return the texts of a column of numbers, from the mapping in the task.
 
     Raises:
-        Unreadable: it holds a number that the task does not explain.
+        Unreadable: It holds a number without a text in the task.
     """
     unknown = sorted(set(column.drop_nulls().unique().to_list()) - set(spec.texts))
     if unknown:

@@ -55,26 +55,27 @@ class Tree(Protocol):
         ...
 
     def arrays(self, group: str) -> dict[str, Array]:
-        """Return the arrays below a group, by their names relative to it; "" is the file."""
+        """Return the arrays (...) below a group, by their names relative to it; "" is the file."""
         ...
 
     def number(self, group: str, name: str) -> float | None:
-        """Return the one number that an array or attribute of a group holds, if it does."""
+        """Return the number in an array or attribute of a group; None if it is not one number."""
         ...
 
     def texts(self, group: str, name: str) -> list[str] | None:
-        """Return the texts, one or one a row, that an array or attribute of a group holds.
+        """Return the texts in an array or attribute of a group, one for all rows or one per row.
 
-        An attribute is called `@name`.
+        An attribute is called `@name`. None if it holds no texts.
         """
         ...
 
 
 def read_tree(tree: Tree, task: Task) -> RawLog | list[RawLog]:
-    """Read every part of a file; one that cannot be read does not spoil the others.
+    """Read every part of a file; a part that cannot be read does not affect the others.
 
     Raises:
-        Unreadable: no group matches `ingest.groups`, or the file is one part and cannot be read.
+        Header: The task has no channels.
+        Unreadable: No group matches `ingest.groups`, or the file is one part and cannot be read.
     """
     outside = _absolute(tree, task)
     parts = _parts(tree, task)
@@ -222,7 +223,7 @@ def _common_rows(counts: dict[str, int], task: Task) -> tuple[int, list[Reason]]
     """Return how many rows all columns have, without a last observation that no action follows.
 
     Raises:
-        Unreadable: the columns have different numbers of rows.
+        Unreadable: The columns have different numbers of rows.
     """
     fewest, most = min(counts.values()), max(counts.values())
     if fewest == most and fewest > 0:

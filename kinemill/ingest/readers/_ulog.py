@@ -29,12 +29,19 @@ _TYPES = {
 _FIELD = re.compile(r"(\w+)(?:\[(\d{1,5})\])? (\w+)")
 _DEEPEST, _MOST_FIELDS = 8, 10_000  # of types in types, and of fields: none of PX4's is near
 
-Fields = dict[str, tuple[str, int]]  # name -> type and place in the record
+Fields = dict[str, tuple[str, int]]  # name -> type and byte offset in the record
 
 
 @dataclass
 class Topic:
-    """One instance of a topic: where its records are in the file, and their place among all."""
+    """One instance of a topic.
+
+    Attributes:
+        name: name of the topic, without the instance.
+        at: first byte of each of its records in the file.
+        sizes: bytes of each record.
+        order: number of each record among all records of the file.
+    """
 
     name: str
     at: list[int] = field(default_factory=list[int])
@@ -44,32 +51,46 @@ class Topic:
 
 @dataclass
 class Contents:
-    """Result of reading a file."""
+    """Records and damage of a file.
+
+    Attributes:
+        formats: fields of each type, as text.
+        topics: topics by name, with the instance if it is not 0.
+        dropouts: number of the record after which data were lost, and their duration, s.
+        damaged: first and last + 1 byte of each damaged stretch.
+        records: number of records.
+        cut: first byte of the record inside which the file ends; None if it does not.
+        unclosed: whether the file has the records of the start but not those of the end.
+        appended: bytes at which appended data begin.
+        said: texts and whole numbers about the flight controller, by name.
+    """
 
     formats: dict[str, str] = field(default_factory=dict[str, str])
     topics: dict[str, Topic] = field(default_factory=dict[str, Topic])
     dropouts: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
-    damaged: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # bytes
+    damaged: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     records: int = 0
-    cut: int | None = None  # byte at which the record begins in which the file ends
-    unclosed: bool = False  # the file has the records of the start but not those of the end
+    cut: int | None = None
+    unclosed: bool = False
     appended: list[int] = field(default_factory=list[int])
-    said: dict[str, str | int] = field(default_factory=dict[str, str | int])  # of the controller
+    said: dict[str, str | int] = field(default_factory=dict[str, str | int])
 
 
 def read_records(data: bytes) -> Contents:
-    """Go through all records of a file.
+    """Return the positions of all records of a file, and its damage.
 
     Raises:
-        Unreadable: the file is no ULog file, or uses an unsupported feature.
+        Unreadable: The file is not a ULog file, or uses an unsupported feature.
     """
     if not data.startswith(MAGIC) or len(data) < 16:
         raise Unreadable(whole_file("does not begin as a ULog file does"))
     contents, ids, at = Contents(), dict[int, Topic](), 16
     has_preflight = has_postflight = False
     while at < len(data):
-        size, kind = struct.unpack_from("<HB", data, at) if at + 3 <= len(data) else (1, 68)
+        # A header that is cut counts as a record that ends after the data.
+        size, kind = struct.unpack_from("<HB", data, at) if at + 3 <= len(data) else (1, ord("D"))
         stop = at + 3 + size
+        # Appended data begin at a stated byte; the record before may be cut there.
         if contents.appended and stop > contents.appended[0]:
             at = max(at, contents.appended.pop(0))
         elif size == 0 or kind not in _RECORD_TYPES:
@@ -137,7 +158,7 @@ def fields_of(name: str, formats: dict[str, str]) -> tuple[Fields, int]:
     """Return the fields of a type, those of types in it included, and the size of its record.
 
     Raises:
-        Unreadable: the file does not define the type, or defines it without end.
+        Unreadable: The file does not define the type, or it contains itself or is too large.
     """
     fields = dict[str, tuple[str, int]]()
     size = _lay_out(name, "", 0, formats, fields)
@@ -167,7 +188,7 @@ def _lay_out(
 
 
 def read_column(data: bytes, at: NDArray[np.int64], kind: str) -> Any:
-    """Return the values of a field, (n,) of its type, from their places in the file."""
+    """Return the values of a field, (n,) of its type, at the bytes `at` (n,) of the file."""
     raw = np.frombuffer(data, dtype=np.uint8)
     width = np.dtype(kind).itemsize
     return np.ascontiguousarray(raw[at[:, None] + np.arange(width)]).view(kind)[:, 0]

@@ -44,13 +44,16 @@ def video_images(
     """Return the images of an episode, one for each row, decoded on demand.
 
     Args:
-        video: where the episode is.
-        open_file: opens a video by its path in the data set.
+        video: file and times of the episode.
+        open_file: function that opens a video by its path in the data set.
         seconds: times of the rows since the start of the episode (n,), s; rising.
-        spec: may state a smaller shape, to which the images are scaled.
+        spec: the channel, which may state a smaller shape, to which the images are scaled.
+
+    Returns:
+        Images (H, W, 3) uint8; their `read` raises `BadLog` for a missing or damaged frame.
 
     Raises:
-        BadLog: the video is missing, damaged, of another size, or shorter than the episode by its
+        BadLog: The video is missing, damaged, of another size, or shorter than the episode by its
             metadata.
     """
     if video.problem:
@@ -75,7 +78,7 @@ def _check_end(video: EpisodeVideo, times: Floats) -> None:
     """Check that no row is after the end of the episode, where the next episode begins.
 
     Raises:
-        BadLog: one is, or the times are missing or not rising.
+        BadLog: A row is after the end, or the times are missing or go back.
     """
     if not np.isfinite(times).all() or (np.diff(times) < 0.0).any():
         problem = "the timestamps of its rows are missing or go back"
@@ -95,7 +98,7 @@ def _target_shape(video: EpisodeVideo, size: tuple[int, int], spec: Channel) -> 
     """Return the shape of the images, that of the task or of the video.
 
     Raises:
-        BadLog: the video has another size than the data set states, or is smaller than the task
+        BadLog: The video has another size than the data set states, or is smaller than the task
             states.
     """
     height, width = size
@@ -126,13 +129,13 @@ def _pictures(
     """Yield the frame at each time, (H, W, 3) uint8.
 
     Args:
-        video: where the episode is.
-        open_file: opens it.
-        times: rising times (n,), s.
+        video: file and times of the episode.
+        open_file: function that opens a video by its path in the data set.
+        times: rising times in the video (n,), s.
         shapes: height and width of the video, then height, width and colors of the images.
 
     Raises:
-        BadLog: there is no frame at a time, or it is damaged.
+        BadLog: A time has no frame close enough, or a frame is damaged or of another size.
     """
     size, (height, width, _) = shapes[:2], shapes[2:]
     with open_file(video.file) as file, _decoding(video, file) as (container, stream):
@@ -159,7 +162,7 @@ def _nearest(
     """Yield the frame nearest to each time.
 
     Raises:
-        BadLog: it is further than a quarter of a frame away.
+        BadLog: The nearest frame is more than a quarter of a frame away.
     """
     previous, following = None, next(frames, None)
     for time in map(float, times):
@@ -202,7 +205,7 @@ def _decoding(
     """Open a video; convert the errors of its decoder.
 
     Raises:
-        BadLog: it is damaged, or shows no pictures.
+        BadLog: It is damaged, or shows no pictures.
     """
     try:
         with av.open(file, "r", format=CONTAINER) as container:

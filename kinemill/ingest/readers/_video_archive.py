@@ -50,6 +50,7 @@ class VideoLog:
         path: the Parquet file or the archive.
         videos: videos of its episodes; none for a task that reads none.
         folder: folder of the data set; None: the videos are in the archive.
+        is_archive: whether `path` is an archive.
     """
 
     path: Path
@@ -62,7 +63,7 @@ class VideoLog:
         """Open the Parquet file.
 
         Raises:
-            Unreadable: the archive is damaged.
+            Unreadable: The archive is damaged.
         """
         if self.is_archive:
             with _member(self.path, TABLE) as file:
@@ -75,8 +76,8 @@ class VideoLog:
         """Open a video by its path in the data set.
 
         Raises:
-            Unreadable: the archive is damaged.
-            OSError: the file of a data set cannot be read.
+            Unreadable: The archive is damaged.
+            OSError: The file of a data set cannot be read.
         """
         folder = self.folder
         with (folder / name).open("rb") if folder else _member(self.path, name) as file:
@@ -84,10 +85,10 @@ class VideoLog:
 
 
 def open_log(path: Path, task: Task) -> VideoLog:
-    """Return a Parquet log with the videos that belong to it.
+    """Return a Parquet log with the videos of its episodes, if the task reads videos.
 
     Raises:
-        Unreadable: it is a damaged archive.
+        Unreadable: It is a damaged archive.
     """
     if is_archive(path):
         return VideoLog(path, _read_index(path).videos, is_archive=True)
@@ -103,10 +104,10 @@ def is_archive(path: Path) -> bool:
 
 
 def table_digest(path: Path) -> str | None:
-    """Return the sha256 of the Parquet file in an archive; None if a file is no archive.
+    """Return the sha256 of the Parquet file in an archive; None if a file is not an archive.
 
     Raises:
-        Unreadable: it is a damaged archive.
+        Unreadable: It is a damaged archive.
     """
     return _read_index(path).table if is_archive(path) else None
 
@@ -115,7 +116,7 @@ def write_blocks(path: Path, videos: Sequence[EpisodeVideo]) -> Iterator[bytes]:
     """Yield the archive of a Parquet file and its videos, block by block.
 
     Raises:
-        OSError: a file cannot be read, or changes meanwhile.
+        OSError: A file cannot be read, or changes meanwhile.
     """
     folder = dataset_of(path, "data") or path.parent
     index = _Index(file_digest(path), tuple(videos))
@@ -165,7 +166,7 @@ def _member(path: Path, name: str) -> Generator[IO[bytes]]:
         except KeyError as error:
             raise damaged_file("video archive", error) from error
         if file is None:
-            raise damaged_file("video archive", ValueError(f"{name} is no file"))
+            raise damaged_file("video archive", ValueError(f"{name} is not a file"))
         with file:
             yield file
 

@@ -2,7 +2,7 @@
 
 The content is unpacked into a temporary folder, and the reader of its format reads it there. The
 stored log stays compressed. Of a file that ends early, such as one that its recorder did not close,
-what can be unpacked is read. Archives of several files (tar, zip) are no logs.
+what can be unpacked is read. Archives of several files (tar, zip) are not logs.
 """
 
 import bz2
@@ -45,9 +45,10 @@ class _Compression:
     """How to unpack one compression.
 
     Attributes:
-        name: for errors.
+        name: name of the compression, for errors.
         magic: first bytes of its files.
-        open: returns the content of a file; reading it raises `EOFError` if the file is cut.
+        open: function that returns the content of a file; its `read` raises `EOFError` if the file
+            is cut.
     """
 
     name: str
@@ -67,8 +68,8 @@ class _Zstandard:
         """Return the next bytes.
 
         Raises:
-            EOFError: the file is cut.
-            OSError: it is damaged.
+            EOFError: The file is cut.
+            OSError: It is damaged.
         """
         try:
             return cast(bytes, self._stream.read(size))
@@ -96,10 +97,10 @@ class _Folder:
 
 @contextmanager
 def temporary_copy(path: Path) -> Generator[Path]:
-    """Unpack a compressed log into a temporary folder, which is deleted at the end.
+    """Yield the path of the unpacked content of a compressed log, which is deleted at the end.
 
     Raises:
-        Unreadable: it is damaged, or too large.
+        Unreadable: It is damaged, or too large.
     """
     folder = _Folder()
     yield _unpack(path, folder.path)[0]
@@ -109,7 +110,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """Unpack one log, and read it with the reader of its format.
 
     Raises:
-        Unreadable: it is damaged or too large, no reader recognizes the content, or the content
+        Unreadable: It is damaged or too large, no reader recognizes the content, or the content
             cannot be read.
     """
     folder = _Folder()
@@ -144,7 +145,7 @@ def _unpack(path: Path, folder: Path) -> tuple[Path, Reason | None]:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk
             raise
         raise Unreadable(
-            _problem(f"is no sound {compression.name} file ({error})", "copy it again")
+            _problem(f"is not an intact {compression.name} file ({error})", "copy it again")
         ) from error
     return content, None
 
@@ -181,7 +182,7 @@ def _reader_of(content: Path, form: str = "auto") -> Reader:
     """Return the reader of unpacked content, by its first bytes, else by its name.
 
     Raises:
-        Unreadable: there is none.
+        Unreadable: There is none.
     """
     with content.open("rb") as file:
         head = file.read(HEAD)

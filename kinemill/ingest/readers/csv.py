@@ -81,7 +81,8 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     "2,3." would parse as 3.0.
 
     Raises:
-        Unreadable: a column is missing or repeated, a value is not a number, a row has more fields
+        Header: The task has no channels.
+        Unreadable: A column is missing or repeated, a value is not a number, a row has more fields
             than the header, or the file holds no rows.
     """
     source = source_of(path)
@@ -114,7 +115,11 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
 
 
 def has_episodes(path: Path) -> bool:
-    """Return whether a column of a file marks several episodes."""
+    """Return whether a column of a file marks several episodes.
+
+    Raises:
+        Unreadable: The file is invalid UTF-16.
+    """
     source = source_of(path)
     try:
         layout = inspect(source)
@@ -153,7 +158,11 @@ def _cut_reason(row: int, layout: Layout) -> Reason:
 
 
 def is_long(path: Path) -> bool:
-    """Return whether a file is a long table."""
+    """Return whether a file is a long table.
+
+    Raises:
+        Unreadable: The file is invalid UTF-16.
+    """
     source = source_of(path)
     try:
         layout = inspect(source)
@@ -163,7 +172,11 @@ def is_long(path: Path) -> bool:
 
 
 def about(path: Path) -> About:
-    """Return the units of the signals of a long table."""
+    """Return the units of the signals of a long table; nothing for other tables.
+
+    Raises:
+        Unreadable: The file has no header or no rows.
+    """
     source = source_of(path)
     layout = inspect(source)
     rows = _long_table(source, layout) if may_be_long(layout.names) else None
@@ -185,7 +198,7 @@ def _read_long(table: LongTable, text: pl.DataFrame, layout: Layout, task: Task)
     """Read a table with one value per row; row k of the log is its k-th timestamp.
 
     Raises:
-        Unreadable: a signal is missing, or one of its values is not a number.
+        Unreadable: A signal is missing, or one of its values is not a number.
     """
     commas = {"decimal_comma": layout.decimal_comma, "quoted_comma": layout.separator == ","}
     signals, value = table.signals(text), text[table.value]
@@ -314,7 +327,7 @@ def _read_leniently(data: bytes, layout: Layout, columns: Columns) -> pl.DataFra
     """Read text and convert it to numbers; allow spaces, comments and spellings of missing values.
 
     Raises:
-        Unreadable: a value is text, with row, channel and text of the first one in each channel.
+        Unreadable: A value is text, with row, channel and text of the first one in each channel.
     """
     indices = _selected_columns(columns)
     text = _as_text(data, layout, indices)

@@ -55,7 +55,7 @@ _DESCRIPTIONS = {"FMT", "FMTU", "UNIT", "MULT", "PARM"}  # types about the log a
 _INSTANCE = "#"  # unit of the field that numbers the instances of a type
 _UNITS = {"UNKNOWN": "", "deglatitude": "deg", "deglongitude": "deg", "degheading": "deg"}
 _HEAD = 4096  # bytes that show the form of a file
-_MOST_INSTANCES = 16  # more are no instances
+_MOST_INSTANCES = 16  # more are not instances
 _QUANTITIES = {  # field: descriptive name and unit, for drafts, of what moves a vehicle or shows it
     **{f"ATT.{one}": (f"{one.lower()}_angle", "deg") for one in ("Roll", "Pitch", "Yaw")},
     **{f"IMU.Gyr{axis}": (f"gyro_{axis.lower()}", "rad/s") for axis in "XYZ"},
@@ -254,10 +254,13 @@ def _topic(name: str, one: _Type, data: bytes) -> _Topic:
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one DataFlash file, with fields matched by `TYPE.Field`.
+    """Read one DataFlash file, with fields matched by `TYPE.Field`; timestamps are in µs.
+
+    Values are multiplied by the scale of their field, so that they have the unit of the log.
 
     Raises:
-        Unreadable: the file holds no messages with timestamps, or lacks a requested field.
+        Header: The task has no channels.
+        Unreadable: The file holds no messages with timestamps, or lacks a requested field.
     """
     contents, data = _read_file(path)
     types = _topics(contents, data)
@@ -286,7 +289,7 @@ def _reasons(contents: _Contents, size: int) -> list[Reason]:
         reason(
             "damaged",
             f"bytes {start}-{stop}",
-            f"{stop - start} bytes that are no messages",
+            f"{stop - start} bytes that are not messages",
             expected="whole messages from start to end",
             fix="nothing to do: they are left out; copy the file again if it was whole",
         )
@@ -296,7 +299,7 @@ def _reasons(contents: _Contents, size: int) -> list[Reason]:
         lines = stretches(np.array(contents.bad_lines)).replace("row", "line", 1)
         expected = "messages of types that the file defines, with a value for each field"
         fix = "nothing to do: they are left out; write the text again if it was whole"
-        problem = f"{len(contents.bad_lines)} lines that are no messages"
+        problem = f"{len(contents.bad_lines)} lines that are not messages"
         reasons.append(reason("damaged", lines, problem, expected=expected, fix=fix))
     if contents.cut is None:
         return reasons

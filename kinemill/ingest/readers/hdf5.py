@@ -56,7 +56,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """Read the data sets that the task names, of each episode.
 
     Raises:
-        Unreadable: the file is damaged, or is one episode without a data set that the task names.
+        Unreadable: The file is damaged, or is one episode without a data set that the task names.
     """
     return read_file(path, task, "HDF5")
 
@@ -64,7 +64,17 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
 def read_file(
     path: Path, task: Task, what: str, *, columns_first: bool = False
 ) -> RawLog | list[RawLog]:
-    """Read an HDF5 file. MATLAB files store columns first and are reported as MATLAB."""
+    """Read an HDF5 file, or a MATLAB file of version 7.3, which is one.
+
+    Args:
+        path: the file.
+        task: task with the channels.
+        what: name of the format, for errors.
+        columns_first: whether arrays are stored columns first, as MATLAB does.
+
+    Raises:
+        Unreadable: As in `read`.
+    """
     import h5py
 
     try:
@@ -188,7 +198,7 @@ def _rows(path: Path, name: str, start: int, stop: int) -> Values:
     """Read rows of a data set that was checked before.
 
     Raises:
-        Unreadable: their bytes are damaged.
+        Unreadable: Their bytes are damaged.
     """
     import h5py
 
@@ -237,7 +247,7 @@ def _trouble(item: object) -> str:
     if isinstance(item, str):
         return item
     if not isinstance(item, h5py.Dataset) or item.shape is None:
-        return "is no data set with a shape"
+        return "is not a data set with a shape"
     if _is_external(item):
         return "keeps its data in another file"
     if item.dtype.hasobject:
@@ -261,7 +271,7 @@ def _about(path: Path) -> About:
     """Return units and valid ranges of the data sets.
 
     Raises:
-        Unreadable: the file is damaged.
+        Unreadable: The file is damaged.
     """
     try:
         if trouble := damaged_heap(path):  # reading texts from it could loop forever

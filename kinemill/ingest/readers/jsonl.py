@@ -1,7 +1,7 @@
 """JSON Lines logs: one object per row, with numbers, objects (`imu.rate`) and arrays (`gyro[2]`).
 
 A JSON array of objects is read as well. Rows may hold one value each (`_long_table.py`). A field
-that a row lacks has no value there. A row that is no object is left out and named. Row 1 is the
+that a row lacks has no value there. A row that is not an object is left out and named. Row 1 is the
 first line.
 """
 
@@ -34,7 +34,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     Episodes that a field marks are parts, see `_episodes`.
 
     Raises:
-        Unreadable: the file holds no objects, a field is missing, or one holds no numbers.
+        Unreadable: The file holds no objects, a field is missing, or one holds no numbers.
     """
     try:
         whole, bad = _table(path)
@@ -56,7 +56,7 @@ def _table(path: Path) -> tuple[pl.DataFrame, list[int]]:
         if is_array:
             return pl.read_json(path, infer_schema_length=None), []
         return pl.read_ndjson(path, infer_schema_length=None), []
-    except pl.exceptions.PolarsError:  # a damaged row, or NaN, which is no JSON
+    except pl.exceptions.PolarsError:  # a damaged row, or NaN, which is not JSON
         if is_array:
             rows = json.loads(path.read_bytes())
             return pl.from_dicts(rows, infer_schema_length=None, strict=False), []

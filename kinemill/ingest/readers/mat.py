@@ -29,7 +29,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """Read the arrays that the task names.
 
     Raises:
-        Unreadable: the file is damaged, declares more than it holds, or lacks an array.
+        Unreadable: The file is damaged, declares more than it holds, or lacks an array.
     """
     with path.open("rb") as file:
         head = file.read(len(HDF5))

@@ -61,7 +61,7 @@ def read(path: Path, task: Task) -> RawLog:
     behind the end of a cut file are lost.
 
     Raises:
-        Unreadable: the file is no MCAP file, holds no message, or lacks a requested field; or a
+        Unreadable: The file is not an MCAP file, holds no message, or lacks a requested field; or a
             requested topic has an encoding other than JSON and ROS.
     """
     state = _State(MessageCollector(task))

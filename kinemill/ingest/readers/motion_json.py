@@ -51,10 +51,11 @@ class _Clip:
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one clip.
+    """Read one clip; values keep the units of the file.
 
     Raises:
-        Unreadable: the file is no complete clip, its frames differ in width or hold other values
+        Header: The task has no channels.
+        Unreadable: The file is not a complete clip, its frames differ in width or hold other values
             than numbers, its layout does not fit them, or a channel is missing.
     """
     clip = _clip(_parse(path))
@@ -102,6 +103,7 @@ def _clip(content: Json) -> _Clip:
             raise _unfit("layout", problem, f"columns among the {values.shape[1]} of each frame")
         columns |= {name: first} if width == 1 else {}
         columns |= dict(zip(elements(name, width), range(first, first + width), strict=True))
+        # A part as wide as the list of joints has a column for each joint, by its name.
         if width == len(joints):
             columns |= {f"{name}[{joint}]": first + k for k, joint in enumerate(joints)}
     constants = {

@@ -47,7 +47,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """Read the arrays that the task names.
 
     Raises:
-        Unreadable: the file is damaged, declares more than it holds, or lacks an array.
+        Unreadable: The file is damaged, declares more than it holds, or lacks an array.
     """
     try:
         with path.open("rb") as file:
@@ -63,7 +63,7 @@ def read_names(path: Path, name: str) -> list[str]:
     """Return the texts of an array of a `.npz`; [] if it holds none under this name.
 
     Raises:
-        Unreadable: their declared size is implausible.
+        Unreadable: Their declared size is implausible.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,11 +1,10 @@
 """Parquet logs: one row per timestamp, one column per channel.
 
 A column can also hold vectors (`state[3]`) or structs (`cmd.left`) of channels. Rows may hold one
-value each (`_long_table.py`). Files of LeRobot
-data sets, recognized by their columns, are split into episodes. Images (PNG or JPEG, as bytes or as
-LeRobot's struct of bytes and path) and texts are columns as well; images of LeRobot's cameras may
-be in videos next to the file, or with it in a video archive. pyarrow reads the bytes, because
-polars crashes on some damaged files.
+value each (`_long_table.py`). Files of LeRobot data sets, recognized by their columns, are split
+into episodes. Images (PNG or JPEG, as bytes or as LeRobot's struct of bytes and path) and texts are
+columns as well; images of LeRobot's cameras may be in videos next to the file, or with it in a
+video archive. pyarrow reads the bytes, because polars crashes on some damaged files.
 """
 
 import tarfile
@@ -48,7 +47,7 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 MAGIC = b"PAR1"
-# Exceptions of Arrow; polars panics on some damaged files, with an exception that is no Exception.
+# Exceptions of Arrow; a panic of polars on a damaged file is not an `Exception`.
 _DAMAGE = (
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
@@ -69,7 +68,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     plain number is in `ingest.time_unit`.
 
     Raises:
-        Unreadable: the file is damaged, a column is missing, or one holds no numbers.
+        Unreadable: The file is damaged, a column is missing, or one holds no numbers.
     """
     from pyarrow.parquet import ParquetFile
 

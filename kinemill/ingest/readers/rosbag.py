@@ -22,10 +22,10 @@ _ENCODINGS = {"MSG": "ros2msg", "IDL": "ros2idl", "NONE": ""}
 def read(path: Path, task: Task) -> RawLog:
     """Read one bag file, with fields matched by `topic.field.sub[2]`.
 
-    Of a cut bag, the messages before the cut are used.
+    Timestamps are in ns. Of a cut bag, the messages before the cut are used.
 
     Raises:
-        Unreadable: the file is no bag or damaged, its types are unknown, or a field is missing.
+        Unreadable: The file is not a bag or damaged, its types are unknown, or a field is missing.
     """
     gathering, reasons = MessageCollector(task), list[Reason]()
     count = 0

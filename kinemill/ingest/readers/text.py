@@ -1,7 +1,7 @@
-"""Tables in text files with a suffix that other texts have too.
+"""Tables in text files with a general suffix, such as `.txt`.
 
 Such a file is a log if it begins with a header and a row of numbers, or with rows of numbers alone.
-It is read as CSV is.
+It is read in the same way as a CSV file.
 """
 
 from kinemill.ingest.raw import Reader

@@ -63,10 +63,11 @@ class _Records:
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one ULog file, with fields matched by `topic.field`.
+    """Read one ULog file, with fields matched by `topic.field`; timestamps are in µs.
 
     Raises:
-        Unreadable: the file is no ULog file, holds no data, or lacks a requested field.
+        Header: The task has no channels.
+        Unreadable: The file is not a ULog file, holds no data, or lacks a requested field.
     """
     data = path.read_bytes()
     contents = read_records(data)
@@ -161,7 +162,7 @@ def _file_reasons(contents: Contents, size: int, short: int) -> list[Reason]:
         )
     for start, stop in contents.damaged[:MAX_LISTED]:
         reasons.append(
-            _damage(f"bytes {start}-{stop}", f"{stop - start} bytes that are no records")
+            _damage(f"bytes {start}-{stop}", f"{stop - start} bytes that are not records")
         )
     if short:
         reasons.append(_damage("data", f"{short} records that are smaller than their type"))

@@ -22,11 +22,19 @@ class OwnCoordinates(OwnCode, Coordinates):
     protocol: ClassVar[type[Coordinates]] = Coordinates
 
     def encode(self, states: Mapping[str, V]) -> Mapping[str, V]:
-        """Return the coordinates (...) by name of the states (...) by name."""
+        """Return the coordinates (...) by name of the states (...) by name, in task units.
+
+        Raises:
+            BadInput: The class lacks `encode`, or it fails or does not return tensors by name.
+        """
         return self._transformed("encode", states)
 
     def decode(self, coordinates: Mapping[str, V]) -> Mapping[str, V]:
-        """Return the states (...) by name of the coordinates (...) by name."""
+        """Return the states (...) by name, in task units, of the coordinates (...) by name.
+
+        Raises:
+            BadInput: The class lacks `decode`, or it fails or does not return tensors by name.
+        """
         return self._transformed("decode", coordinates)
 
     def _transformed(self, method: str, values: Mapping[str, V]) -> Mapping[str, V]:

@@ -9,7 +9,7 @@ from kinemill.task.plugins import ENCODINGS, Encoding, Origin
 
 @ENCODINGS.register("relative")
 class Relative(Encoding):
-    """Settings of the row that is subtracted.
+    """A coordinate minus its value in another row.
 
     `previous` gives differences between consecutive rows. `first` and `last` are the oldest and
     newest row of a sliding window; a carried window has neither.
@@ -28,5 +28,5 @@ class Relative(Encoding):
         return self.to
 
     def encode(self, values: object) -> tuple[object, ...]:
-        """Return the values: (..., n) -> (..., n); the origin is subtracted before."""
+        """Return the values: (..., n) -> (..., n); the caller has subtracted the origin."""
         return (values,)

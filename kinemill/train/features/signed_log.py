@@ -18,7 +18,7 @@ class SignedLog(Encoding):
     )
 
     def encode(self, values: Any) -> tuple[object, ...]:
-        """Return asinh(x / linear), which is ±log(2 |x| / linear) far out: (..., n) -> (..., n)."""
+        """Return asinh(x / linear), ±log(2 |x| / linear) for large |x|: (..., n) -> (..., n)."""
         import torch
 
         return (torch.asinh(values / self.linear),)

@@ -32,7 +32,7 @@ class Samples:
         actions: (N, A) float32 in task units.
         last: (N,) int64, last row of each row's episode.
         rows: (W, K) int64, observed rows of each sequence.
-        there: (W, K) 1, or 0 before the first row of the episode.
+        there: mask of `rows`, (W, K): 1, or 0 before the first row of the episode.
         weights: (W,) float64, sampling weights.
     """
 
@@ -112,7 +112,7 @@ class Cloning:
         return self.train.feed.steady
 
     def loss(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
-        """Return the mean loss on sequences (1, B) at a training step, a scalar."""
+        """Return the mean loss on sequences with numbers `which` (1, B) at a training step, ()."""
         keyed = None if part is None else (1, part)
         noise = KeyedNoise(self.learn.seed, step, which.device, keyed)
         read = (
@@ -165,7 +165,10 @@ class Cloning:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Return the validation loss, and the error of each chunk's first action (RMS, scaled)."""
+        """Return the validation loss, and the RMS error of each chunk's first action.
+
+        The error is in standard deviations of training.
+        """
         losses, squares = list[float](), list[Tensor]()
         every = torch.arange(len(self.watch), device=self.module.action_std.device)
         for number, some in enumerate(every.split(CHUNK)):

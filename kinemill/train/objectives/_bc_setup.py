@@ -40,7 +40,12 @@ def prepare(
     device: torch.device,
     start: WarmStart | None,
 ) -> tuple[BCPolicy, Objective]:
-    """Return the policy to train and its objective, see `Supervised.prepare`."""
+    """Return the policy to train and its objective, see `Supervised.prepare`.
+
+    Raises:
+        BadInput: The data lack a channel, a split has no episodes, or there is no environment for
+            the evaluation that the settings request.
+    """
     about = learn.describe(task, data)
     layout = PolicyLayout.from_json(about["layout"])
     torch.manual_seed(learn.seed)
@@ -74,7 +79,11 @@ def prepare(
 
 
 def layout_with_media(learn: Any, task: Task, data: Demonstrations) -> PolicyLayout:
-    """Return the layout of a policy: observations and actions of a task."""
+    """Return the layout of a policy: observations and actions of a task.
+
+    Raises:
+        BadInput: The dataset has no pictures of an observed image.
+    """
     numbers, images, texts = learn.observed(task.channels)
     shapes = data.media.media.shapes if data.media else {}
     if missing := [name for name in images if name not in shapes]:
@@ -134,6 +143,9 @@ def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
 
     They are `observation_*` (D,) and `action_*` (A,), float64 in task units. The standard deviation
     of a constant channel counts as 1.
+
+    Raises:
+        BadInput: The training split has no episodes, or the dataset lacks a channel.
     """
     rows = data.packed.window_starts("train", 1)
     if not len(rows):
@@ -176,7 +188,9 @@ class EnvEvaluation:
         self.seeds = range(first, first + trials.n_eval_episodes)
 
     def __call__(self) -> dict[str, float]:
-        """Return the metrics; `missed` is the failure rate, and the loss breaks ties.
+        """Return the metrics; `missed` is the failure rate plus a small term of the loss.
+
+        The term is below 0.001, so it orders policies of equal failure rate only.
 
         Raises:
             BadInput: `learn.checkpoint` is success, and the environment does not report it.

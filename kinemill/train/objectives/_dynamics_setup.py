@@ -133,7 +133,10 @@ def drawn(windows: int, seed: int, member: int) -> Tensor:
 
 @torch.no_grad()
 def error_of(step: Step, windows: Windows) -> float:
-    """Return the mean squared error of a step's rollouts, in squared standard deviations."""
+    """Return the mean squared error of a step's rollouts over all windows.
+
+    It is in squared standard deviations of the states in training.
+    """
     every = torch.arange(len(windows), device=windows.values.device)
     sums = []
     for some in every.split(EXAMPLES):
@@ -149,6 +152,9 @@ def fit_network(step: Step, windows: Windows, which: Tensor) -> None:
     A network with `select` chooses its terms first: it fits all windows but a share, and compares
     free-run errors over that share. `which` has no influence on the choice, so all members of an
     ensemble have the same terms.
+
+    Raises:
+        OutOfTime: The time limit is over.
     """
     with torch.no_grad():
         if hasattr(step.network, "select") and not step.network.holds_scale:
@@ -173,7 +179,11 @@ def _evenly_spaced(count: int, most: int) -> Tensor:
 
 
 def examples(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield the network's inputs (N, H, ...) and target outputs (N, O) of the windows `which`."""
+    """Yield the network's inputs (N, H, ...) and target outputs (N, O) of the windows `which`.
+
+    Raises:
+        OutOfTime: The time limit is over.
+    """
     for some in which.to(windows.values.device).split(EXAMPLES):
         check_time()
         states, past_actions, actions, truth = windows.gather(some)
@@ -198,7 +208,12 @@ def sequences(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Te
 
 
 class Suspects:
-    """Find the cause of a loss that is not finite among the windows of a training set."""
+    """Find the cause of a loss that is not finite among the windows of a training set.
+
+    Args:
+        rollouts: the loss, and the training windows.
+        training_set: packed training set of these windows.
+    """
 
     def __init__(self, rollouts: Rollouts, training_set: PackedDataset) -> None:
         self._rollouts, self._data = rollouts, training_set

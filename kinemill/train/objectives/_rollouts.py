@@ -183,7 +183,10 @@ class Rollouts:
 
 
 def doubted(error: Tensor, variance: Tensor) -> Tensor:
-    """Return the negative log-likelihood of scaled Gaussian errors (...), without ½ log 2π."""
+    """Return the negative log-likelihood of Gaussian errors (...) with a variance (...).
+
+    The constant ½ log 2π is left out. Errors are in standard deviations, variances squared.
+    """
     return 0.5 * (error.square() / variance + variance.log())
 
 
@@ -201,7 +204,10 @@ def disturbed(
 
 
 def is_left_out(windows: Windows) -> Tensor:
-    """Return which windows are left out, (W,) bool: blocks of neighbors, or the last of few."""
+    """Return which windows are left out of a fit, (W,) bool: two blocks of consecutive windows.
+
+    With so few windows that the blocks are empty, it is the last window.
+    """
     numbers = torch.arange(len(windows), device=windows.starts.device)
     blocks = torch.tensor(LEFT_OUT, device=numbers.device)
     mask = torch.isin(numbers * BLOCKS // len(windows), blocks)

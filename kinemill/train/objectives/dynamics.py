@@ -242,7 +242,11 @@ class Dynamics(Supervised):
         return prepare
 
     def describe(self, task: Task, data: Any) -> Json:
-        """Return units, limits, standard deviations and layout of the channels, and the robots."""
+        """Return units, limits, standard deviations and layout of the channels, and the robots.
+
+        Raises:
+            BadInput: As in `robots_in`, or custom features or coordinates fail.
+        """
         dataset, training_set = data
         return {
             "units": {name: task.channels[name].unit for name in (*task.columns, *task.outputs)},
@@ -253,7 +257,10 @@ class Dynamics(Supervised):
         }
 
     def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
-        """Return a `train.step.Step` or a `train.ensemble.Ensemble`."""
+        """Return a `train.step.Step` or a `train.ensemble.Ensemble` with the scaling of `weights`.
+
+        The weights themselves are random; the caller loads them.
+        """
         from kinemill.train.build import assemble, scale_in
 
         layout = Layout.from_json(description["layout"])

@@ -1,6 +1,7 @@
 """Imitation: learn actions from demonstrations.
 
 Behavior cloning: at each row of an episode, the next actions are learned from the rows up to it.
+
 Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk.
 """
 
@@ -106,7 +107,10 @@ class Imitation(Demonstrated):
         return {**data[0].describe(layout, task), "words": list(words_in(data[1], layout))}
 
     def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
-        """Return a `kinemill.train.bc_policy.BCPolicy`."""
+        """Return a `kinemill.train.bc_policy.BCPolicy` with the scaling of `weights`.
+
+        The weights themselves are random; the caller loads them.
+        """
         from kinemill.train.objectives._bc_setup import assemble, scale_in
 
         return assemble(self, description, scale_in(weights))

@@ -36,7 +36,7 @@ EVALUATIONS = 3  # evaluations in each round
 
 @dataclass(frozen=True)
 class CandidateFits:
-    """Fits the candidates of a portfolio.
+    """Fit, train and measure the candidates of a portfolio.
 
     Attributes:
         learn: settings of `objectives.dynamics`, without a model.
@@ -58,6 +58,11 @@ class CandidateFits:
         self, candidate: Candidate, empty: CandidateResult, seconds: float
     ) -> CandidateResult:
         """Fit a candidate, or train it for about `seconds`, and measure it.
+
+        Args:
+            candidate: candidate to fit.
+            empty: result with the name and the round of the candidate, without errors.
+            seconds: time of the training, s.
 
         Raises:
             KinemillError: The settings do not fit the task or the data, or the training diverged.
@@ -86,7 +91,10 @@ class CandidateFits:
         return replace(measured(empty, module, errors), steps=steps, step_seconds=each)
 
     def restore_noise(self) -> None:
-        """Let the states count little that were noise to the first simple model, if known."""
+        """Give the small noise weight to the states that were noise to the first simple model.
+
+        Without a stored list of such states, nothing changes.
+        """
         if (path := self.folder / NOISE).is_file():
             self.rows.set_noise(read_json(path))
 
@@ -126,7 +134,7 @@ class CandidateFits:
     def prepare(
         self, task: Task, data: tuple[PackedDataset, PackedDataset], start: WarmStart | None
     ) -> tuple[Any, Any]:
-        """Return module and objective of a training."""
+        """Return module and objective of a training; the initial weights are evaluated too."""
         learn: Any = task.learn
         module, objective = learn.prepare(task, *data, self.device, start)
         return module, replace(objective, evaluate_start=True)

@@ -27,7 +27,13 @@ Parts = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Fold:
-    """A dataset whose validation split is held out of a fit."""
+    """A dataset whose validation split is held out of a fit.
+
+    Attributes:
+        dataset: dataset with the held-out rows as its validation split.
+        training_set: training set without these rows.
+        rows: held-out rows for the measurement.
+    """
 
     dataset: PackedDataset
     training_set: PackedDataset
@@ -125,9 +131,9 @@ def finalists(
 ) -> list[CandidateResult]:
     """Return the best member of the first families and of all quick families.
 
-    The best result is first, then those that are simpler or better than all others, and those that
-    are quick, in order of their time. A simple model that is mediocre on the training recordings
-    can be the best on a new one.
+    The best result is first. Then follow the quick results and those that no other result beats
+    with fewer parameters, then the rest, each in order of their time. A simple model that is
+    mediocre on the training recordings can be the best on a new one.
 
     Args:
         ordered: all results, the best first.
@@ -194,12 +200,12 @@ def projected(
 
 
 def pooled(held_out: CandidateResult, validated: CandidateResult, share: float) -> CandidateResult:
-    """Return the errors over all rows that a fit was without: geometric means.
+    """Return the errors over the folds and the validation split: weighted geometric means.
 
     Args:
         held_out: mean errors over the folds.
         validated: errors on the validation split.
-        share: of the validation split, see `validation_share`.
+        share: weight of the validation split, see `validation_share`.
     """
 
     def mean(one: float | None, other: float | None) -> float:

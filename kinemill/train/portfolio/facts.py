@@ -72,7 +72,7 @@ def _rollout(dataset: PackedDataset, history: int) -> int:
 def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
     """Return the range of each state whose sensor saturates in training, in its unit.
 
-    An end of the range at which it does not saturate is moved away by the width of the range.
+    If it saturates at one end only, the other end is extended by the width of the range.
     """
     episodes, count = list[NDArray[np.float32]](), 0
     for one in dataset.of("train"):
@@ -91,6 +91,7 @@ def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
         same = sum(np.count_nonzero(np.diff(column) == 0.0) for column in columns)
         at_ends = [_equal_pairs(columns, end) for end in (low, high)]
         width, others = high - low, pairs - sum(at_ends)
+        # Equal neighbors away from the ends mean quantized values, not saturation.
         if max(at_ends) and width and same - sum(at_ends) < QUANTIZED * others:
             ranges[name] = (
                 low if at_ends[0] else low - width,

@@ -51,8 +51,8 @@ QUICK, CLOSED = 0.2, 0.4
 ROUNDS = (0.3, 0.15)  # share of the budget of each round of training
 LEAST = 0.2  # least share of the budget for the last training
 LAST = len(ROUNDS) + 1  # number of the last round
-# Least time of a candidate: SHORT s, or SHORTEST of a small budget. A shorter training tells little
-# about a candidate, so fewer candidates are tried.
+# Least time of a candidate: SHORT s, or SHORTEST of a small budget. A shorter training does not
+# show how good a candidate is, so fewer candidates are tried.
 SHORT, SHORTEST = 4.0, 0.07
 LAST_WINDOWS = 4  # factor of the windows of a Gauss-Newton fit in the last training
 MOST_STEPS = 20_000  # most steps of the last training
@@ -214,7 +214,7 @@ class _Race:
         Args:
             result: the best result of the candidate.
             end: time at which the cross-validation of all candidates ends, s after the start.
-            share: of the time until then for this candidate, s; a single round may take longer.
+            share: time of this candidate, s; a single round may take longer.
         """
         rounds = [one for one in self._results if one.name == result.name and not one.failure]
         rounds = [one for one in rounds if one.round <= result.round]

@@ -19,7 +19,11 @@ FREE_RUN = 0  # key of the free run among the steps of horizons
 
 @dataclass(frozen=True)
 class Bars:
-    """Smallest errors of the references, by steps of the horizon; `FREE_RUN` for the free run."""
+    """Smallest errors of the references, which are simple models fitted in closed form.
+
+    Attributes:
+        errors: error in standard deviations, by steps of the horizon; `FREE_RUN` for the free run.
+    """
 
     errors: Mapping[int, float]
 
@@ -69,8 +73,8 @@ class Bars:
     def by_score(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
         """Return results over all rows, the best score first, those behind a reference last.
 
-        A ratio to a reference at one step counts on the validation split, where rows are like those
-        of the fit. Rows that a fold holds out can be unlike all others.
+        Unlike in `order`, the ratio to a reference has no influence: rows that a fold holds out can
+        be unlike all others.
         """
 
         def key(one: CandidateResult) -> tuple[bool, float]:

@@ -47,8 +47,8 @@ class SimpleModels:
     Args:
         facts: facts about the task and its data.
         structures: structures of all models.
-        attempt: fits and measures a candidate.
-        has_time: returns whether there is time for another fit.
+        attempt: function that fits and measures a candidate.
+        has_time: function that returns whether there is time for another fit.
 
     Attributes:
         results: results of the fits, in order.

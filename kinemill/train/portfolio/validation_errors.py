@@ -40,9 +40,9 @@ class CandidateErrors:
 
     Attributes:
         by_horizon: error at each horizon by steps: the root mean square over the states of a
-            window, averaged over windows. States that are noise count little. With a mean of
-            squares, a few windows with faults, or near an unstable equilibrium, would decide
-            between otherwise equal candidates.
+            window, averaged over windows. States that are noise have the weight NOISE_WEIGHT. With
+            a mean of squares, a few windows with faults, or near an unstable equilibrium, would
+            decide between otherwise equal candidates.
         free_run: error over whole episodes; infinite if a rollout leaves all bounds.
     """
 
@@ -65,7 +65,10 @@ class CandidateErrors:
 
 
 def counted(free_run: float) -> float:
-    """Return the capped free-run error: all errors without skill count equally."""
+    """Return a free-run error, or SKILL for one between SKILL and GROSS.
+
+    Errors in that range show no skill, and their differences are random.
+    """
     return SKILL if SKILL < free_run <= GROSS else free_run
 
 
@@ -115,12 +118,15 @@ class ValidationRows:
 
     @property
     def noise(self) -> list[str]:
-        """States that count little, because they are noise to a simple model."""
+        """States whose squared errors have the weight NOISE_WEIGHT, see `find_noise`."""
         names = np.array(self._states)[self._variable.numpy()]
         return names[(self._weights < 1.0).numpy()].tolist()
 
     def set_noise(self, states: Collection[str]) -> None:
-        """Let the errors of some states count little; if all are named, all count equally."""
+        """Give the squared errors of some states the weight NOISE_WEIGHT, and all others 1.
+
+        If all states are named, all have the weight 1.
+        """
         is_noise = torch.tensor([name in states for name in self._states])[self._variable]
         self._weights = torch.where(is_noise & ~is_noise.all(), NOISE_WEIGHT, 1.0).double()
 
@@ -146,6 +152,9 @@ class ValidationRows:
         Args:
             module: a `train.step.Step` or an ensemble. Rollouts start from measured states;
                 derived states are estimated.
+
+        Raises:
+            OutOfTime: The time limit is over.
         """
         sums = torch.zeros(self._horizon, dtype=torch.float64)
         for squares in self._squares_of_windows(module):
@@ -200,7 +209,10 @@ def _root(mean: Tensor) -> float:
 
 
 def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) -> float:
-    """Return the time of one training step without the optimizer, s, measured within `seconds`."""
+    """Return the shortest time of a loss and its gradient, s, in at most PROBE steps.
+
+    The measurement ends after the step that exceeds `seconds`.
+    """
     batches, began, each = batches_of(objective, learn), time.monotonic(), 0.0
     for step in range(PROBE):
         started = time.monotonic()

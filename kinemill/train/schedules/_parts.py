@@ -15,14 +15,14 @@ class Warmed(Schedule):
     warmup_steps: StepsOrZero = Field(default=200, description="steps of linear warm-up")
 
     def rate(self, step: int, top: float, steps: int) -> float:
-        """Return the rate at `step`."""
+        """Return the learning rate at `step` of `steps`; `top` is the highest rate."""
         if step < self.warmup_steps:
             return top * (step + 1) / self.warmup_steps
         return self.after(step - self.warmup_steps, top, steps - self.warmup_steps)
 
     @abstractmethod
     def after(self, step: int, top: float, steps: int) -> float:
-        """Return the rate `step` steps after the warm-up, which has `steps` steps after it."""
+        """Return the rate `step` steps after the warm-up, of the `steps` that follow it."""
 
 
 class Decaying(Warmed):

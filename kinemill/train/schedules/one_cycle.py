@@ -20,7 +20,7 @@ class OneCycle(Schedule):
     end: float = Field(default=4e-6, ge=0.0, le=1.0, description="last rate over the maximum")
 
     def rate(self, step: int, top: float, steps: int) -> float:
-        """Return the rate at `step`."""
+        """Return the learning rate at `step` of `steps`; `top` is the highest rate."""
         turn, last = self.pct_start * steps - 1.0, max(1.0, steps - 1.0)
         if step <= turn:
             return half_cosine(step / turn, self.start * top, top) if turn else top
