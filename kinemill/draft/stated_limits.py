@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.draft.column import Column
+from kinemill.draft.column import Column, Floats
 from kinemill.draft.robot_file import Ends, JointLimits, RobotFile
 from kinemill.errors import BadInput
 from kinemill.ingest.name_heuristics import split_words
@@ -190,7 +190,7 @@ def with_log_limits(column: Column) -> Column:
     return replace(column, limits=(low, high), notes=[*column.notes, note])
 
 
-def _is_contradicted(beyond: dict[str, tuple[int, float, float]], logs: int) -> bool:
+def _is_contradicted(beyond: dict[Path, tuple[int, float, float]], logs: int) -> bool:
     """Return whether so many samples of so many logs are beyond limits that these are wrong."""
     often = [log for log, (_, _, share) in beyond.items() if share > RARE]
     return len(often) > CONTRADICTED * logs
@@ -234,23 +234,25 @@ def _converts(unit: str, other: str) -> bool:
     return True
 
 
-def _logs_beyond(column: Column, ends: Ends) -> dict[str, tuple[int, float, float]]:
+def _logs_beyond(column: Column, ends: Ends) -> dict[Path, tuple[int, float, float]]:
     """Return by log the samples beyond limits, the farthest value, and their share."""
-    room = ROUNDING * (ends[1] - ends[0])
-    beyond = dict[str, tuple[int, float, float]]()
+    room, middle = ROUNDING * (ends[1] - ends[0]), 0.5 * (ends[0] + ends[1])
+    parts = dict[Path, list[Floats]]()
     for (log, _), (_, raw) in column.samples.items():
-        values = column.converted(raw)
+        parts.setdefault(log, []).append(column.converted(raw))
+    beyond = dict[Path, tuple[int, float, float]]()
+    for log, own in parts.items():
+        values = np.concatenate(own)
         far = values[(values < ends[0] - room) | (values > ends[1] + room)]
         if len(far):
-            farthest = float(far[np.argmax(np.abs(far - 0.5 * (ends[0] + ends[1])))])
-            count = len(far) + beyond.get(log.name, (0, 0.0, 0.0))[0]
-            beyond[log.name] = count, farthest, len(far) / len(values)
+            farthest = float(far[np.argmax(np.abs(far - middle))])
+            beyond[log] = len(far), farthest, len(far) / len(values)
     return beyond
 
 
-def _name_logs(beyond: dict[str, tuple[int, float, float]], logs: int) -> str:
+def _name_logs(beyond: dict[Path, tuple[int, float, float]], logs: int) -> str:
     named = ", ".join(
-        f"{log} ({count} samples, to {value:.4g})"
+        f"{log.name} ({count} samples, to {value:.4g})"
         for log, (count, value, _) in list(beyond.items())[:MOST_NAMES]
     )
     more = f" and {len(beyond) - MOST_NAMES} more" if len(beyond) > MOST_NAMES else ""

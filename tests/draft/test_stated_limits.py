@@ -136,6 +136,17 @@ def test_a_log_beyond_a_stated_limit_is_named(tmp_path, robot, task_of):
     assert "# joint shoulder_joint (shoulder_vel): exceeded in 1 of 5 logs" in write_task(draft)
 
 
+def test_logs_of_the_same_name_in_two_folders_are_two_logs(tmp_path, robot):
+    folder = tmp_path / "logs"
+    for number in range(5):
+        (folder / str(number)).mkdir(parents=True)
+        fast = number < 2
+        torque = {"shoulder_tau": np.sin(5 * SECONDS)} if fast else {}
+        log(folder / str(number) / "run.csv", swing(scale=2.5 if fast else 1.0) | torque)
+    findings = {one.channel: one.finding for one in build("arm", folder, robot=robot).joints}
+    assert "exceeded in 2 of 5 logs: run.csv" in findings["shoulder_vel"]
+
+
 def test_a_limit_that_most_logs_contradict_is_reported_and_does_not_cut(tmp_path, robot, task_of):
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from kinemill.ingest.raw import Unreadable
-from kinemill.ingest.readers.csv import read
+from kinemill.ingest.readers._csv_layout import is_table
+from kinemill.ingest.readers.csv import has_episodes, is_long, read
 from kinemill.task import Source
 
 HEADER = "time,position,velocity,torque\n"
@@ -263,3 +264,11 @@ def test_a_cut_line_is_reported_once_with_the_last_episode(write, task):
 def test_a_flag_of_the_last_row_leaves_one_episode(write, task):
     log = read(write("a.csv", f"{HEADER[:-1]},done\n0,1,1,1,0\n0.01,2,1,1,1\n"), task)
     assert (log.part, log.frame.height) == ("", 2)
+
+
+def test_what_cannot_be_read_is_no_table_and_has_no_episodes(tmp_path):
+    assert not is_table(b"a,b\n1,2\r3\n5,6\n")
+    path = tmp_path / "odd.csv"
+    path.write_bytes(b"\xff\xfea\x00,\x00b\x00\n\x00\x00\xd8")  # half of a UTF-16 pair
+    assert not has_episodes(path)
+    assert not is_long(path)

@@ -150,9 +150,11 @@ def test_metadata_records_of_mcap_and_information_of_a_flight_are_attributes(
         writer.start()
         writer.add_metadata("robot", {"serial": "42", "firmware": "1.2"})
         writer.finish()
-    assert read_attributes(task, tmp_path / "a.mcap") == {
-        "@robot.serial": "42", "@robot.firmware": "1.2"
-    }  # fmt: skip
+    expected = {"@robot.serial": "42", "@robot.firmware": "1.2"}
+    assert read_attributes(task, tmp_path / "a.mcap") == expected
+    content = (tmp_path / "a.mcap").read_bytes()
+    (tmp_path / "cut.mcap").write_bytes(content[:-20])
+    assert read_attributes(task, tmp_path / "cut.mcap") == expected
     from pyulog import ULog
 
     log = shared_data / "px4_ulog" / "sample_log_small.ulg"

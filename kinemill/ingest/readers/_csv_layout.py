@@ -274,19 +274,15 @@ def is_marked(header: bytes, separator: str) -> bool:
 
 
 def is_table(head: bytes) -> bool:
-    """Return whether text begins with a header and a row of numbers.
-
-    Raises:
-        Unreadable: The row contains a carriage return.
-    """
+    """Return whether text begins with a header and a row of numbers."""
     head = as_utf8(head)
     lines = head.split(b"\n")
     try:
         header, number = _header(lines)
+        row = next((line.strip(b"\r") for line in lines[number + 1 : -1] if is_content(line)), b"")
+        return b"\0" not in head and _is_row(row, header)
     except Unreadable:
         return False
-    row = next((line.strip(b"\r") for line in lines[number + 1 : -1] if is_content(line)), b"")
-    return b"\0" not in head and _is_row(row, header)
 
 
 def _is_row(text: bytes, header: bytes) -> bool:

@@ -115,13 +115,9 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
 
 
 def has_episodes(path: Path) -> bool:
-    """Return whether a column of a file marks several episodes.
-
-    Raises:
-        Unreadable: The file is invalid UTF-16.
-    """
-    source = source_of(path)
+    """Return whether a column of a file marks several episodes."""
     try:
+        source = source_of(path)
         layout = inspect(source)
         marks = _marks(source, layout)
     except (Unreadable, pl.exceptions.PolarsError):
@@ -158,13 +154,9 @@ def _cut_reason(row: int, layout: Layout) -> Reason:
 
 
 def is_long(path: Path) -> bool:
-    """Return whether a file is a long table.
-
-    Raises:
-        Unreadable: The file is invalid UTF-16.
-    """
-    source = source_of(path)
+    """Return whether a file is a long table."""
     try:
+        source = source_of(path)
         layout = inspect(source)
     except Unreadable:
         return False

@@ -226,15 +226,16 @@ def _other_encoding(topic: str, problem: str) -> Reason:
 
 
 def _attributes(path: Path) -> dict[str, str]:
-    """Return the metadata records of a file, by `name.key`."""
+    """Return the metadata records of a file, by `name.key`; of a cut file, those before the end."""
     from mcap.data_stream import ReadDataStream
     from mcap.records import Metadata
 
     pairs: list[tuple[str, str]] = []
-    for record in records(path):
-        if record.opcode == METADATA and not record.cut:
-            metadata = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
-            pairs += [(f"{metadata.name}.{key}", value) for key, value in metadata.metadata.items()]
+    with suppress(Damaged):  # `read` reports it
+        for record in records(path):
+            if record.opcode == METADATA and not record.cut:
+                found = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
+                pairs += [(f"{found.name}.{key}", value) for key, value in found.metadata.items()]
     return texts(pairs)
 
 
