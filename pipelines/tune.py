@@ -66,7 +66,7 @@ def tune_task(
     Raises:
         TaskError: The task file, its space or an override is wrong; nothing was started.
         Blocked: A blocking check failed on the data.
-        TrainingFailed: No trial has a result.
+        BadInput: No trial has a result.
     """
     home = Home.resolve()
     with in_use(home, f"tune-{os.getpid()}"):

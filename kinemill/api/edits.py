@@ -153,7 +153,7 @@ def _selected(task: Task, home: Home, recording: str | None, where: str | None) 
 
     if (recording is None) == (where is None):
         problem = "neither a recording nor a query" if where is None else "a recording and a query"
-        fix = 'set a recording, or select several with --where "QUERY"'
+        fix = "set a recording, or select several with a query (--where)"
         raise BadInput("edit", f"has {problem}", expected="one of both", fix=fix)
     if recording is not None:
         return [find_member(task, home, recording)]

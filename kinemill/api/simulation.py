@@ -158,12 +158,12 @@ def simulate(
 
     if (source is None) == (actions is None):
         what = "both are set" if source is not None else "neither is set"
-        raise BadInput("--from and --actions", what, expected="one of them")
+        raise BadInput("a source (--from) and actions", what, expected="one of them")
     loaded, initial, notes = load_simulator_of(model, task), dict(states or {}), list[str]()
     if source is not None:
         start = _start_in_log(loaded, source, row, notes)
     elif row is not None:
-        raise BadInput("--row", "requires --from", fix="leave it out")
+        raise BadInput("row", "requires a source (--from)", fix="leave it out")
     else:
         assert actions is not None
         start, initial = start_at_rest(loaded, actions, initial, notes), {}

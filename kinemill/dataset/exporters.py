@@ -80,7 +80,7 @@ def export_data(
         dataset = _of_recordings(dataset, recordings, version.number)
     folder = out or home.root / "exports" / task.name / f"v{version.number}-{form}"
     if folder.exists():
-        raise BadInput(folder, "is there already", fix="name another folder")
+        raise BadInput(folder, "exists already", fix="name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.parent / f".{folder.name}-{uuid4().hex}"
     aside.mkdir()

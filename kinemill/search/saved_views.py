@@ -89,7 +89,7 @@ def save_view(task: Task, home: Home, name: str, query: str) -> SavedView:
     """
     if not _NAME.match(name):
         expected = "a letter or _, then up to 99 letters, digits, `_`, `.` or `-`"
-        raise BadInput(f"view {name!r}"[:200], "is no name of a view", expected=expected)
+        raise BadInput(f"view {name!r}"[:200], "is not a name of a view", expected=expected)
     return _publish(task, home, name, query)
 
 

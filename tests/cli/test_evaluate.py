@@ -219,13 +219,13 @@ def test_a_state_given_beside_a_log_moves_the_present(kinemill, model, logs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--from and --actions: neither is set; expected one of them"),
+        ([], r"a source \(--from\) and actions: neither is set; expected one of them"),
         (["--actions", "a.csv", "--state", "angel=1"], r"did you mean 'angle'\?"),
         (["--actions", "a.csv", "--state", "angle"], "holds no '='; expected NAME=VALUE"),
         (["--actions", "a.csv", "--state", "angle=nan"], "angle: is nan"),
         (["--actions", "a.csv", "--steps", "9"], "there are actions for only 2 steps"),
         (["--actions", "a.csv", "--to", "x.txt"], r"expected .csv or .parquet"),
-        (["--actions", "a.csv", "--row", "3"], "--row: requires --from"),
+        (["--actions", "a.csv", "--row", "3"], r"row: requires a source \(--from\)"),
         (["--from", "nothing"], "nothing: is no recording of swing"),
     ],
 )

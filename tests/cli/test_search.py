@@ -68,7 +68,7 @@ def test_the_episodes_of_a_search_are_exported(
     report = ingest.run(again, Home(tmp_path / "other"), out)
     assert report.artifact.summary["tracks"] == 3
     assert report.artifact.summary["rows"] == made["rows"]
-    with pytest.raises(BadInput, match="is there already"):
+    with pytest.raises(BadInput, match="exists already"):
         kinemill("data", "search", "swing", "robot = 'r7'", *options)
     with pytest.raises(BadInput, match="no episode of the 0 recordings"):
         km.export_recordings("swing", "robot = 'r9'", tmp_path / "none", form)

@@ -127,7 +127,7 @@ def test_lerobot_counts_whole_frames_per_second(home, uneven, tmp_path):
 
 def test_a_folder_that_is_there_is_left_alone(home, version, tmp_path):
     (tmp_path / "out").mkdir()
-    with pytest.raises(BadInput, match="is there already"):
+    with pytest.raises(BadInput, match="exists already"):
         export_data(version[0], home, "csv", tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -41,7 +41,7 @@ def test_a_view_is_used_in_queries_and_other_views_and_can_be_replaced(task, hom
 def test_a_wrong_query_or_name_is_not_saved(task, home, names, three):
     save_view(task, home, "good", "accepted")
     for name, query, message in (
-        ("a b", "accepted", "is no name of a view"),
+        ("a b", "accepted", "is not a name of a view"),
         ("x", "robt = 'r7'", "did you mean 'robot'"),
         ("x", "@god", "there is no view @god; did you mean 'good'"),
         ("x", "accepted or @x", "the view @x refers to itself: @x -> @x"),

@@ -207,7 +207,7 @@ def _hinges(library: ModuleType, trunk: MujocoModel, where: str) -> list[str]:
     joints = [own for own in trunk.find_all("joint") if own.type != free]
     others = [own.name or "a joint" for own in joints if own.type != hinge]
     if others or not joints:
-        problem = f"{', '.join(others)} is no hinge" if others else "has no joints"
+        problem = f"{', '.join(others)} is not a hinge" if others else "has no joints"
         fix = f"lock them: environment.locked: [{', '.join(others)}]" if others else None
         raise BadInput(where, problem, expected="hinge joints after the free joint", fix=fix)
     if not all(own.name for own in joints):
