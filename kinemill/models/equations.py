@@ -67,6 +67,11 @@ class Equations(Model):
             raise ValueError(message)
         return self
 
+    @property
+    def has_few_parameters(self) -> bool:
+        """Whether no network is trained on the residuals."""
+        return self.residual is None
+
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return unknown names in formulas, and names that are channels."""
         problems = Problems()

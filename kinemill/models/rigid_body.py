@@ -69,6 +69,11 @@ class RigidBody(Model):
         default=None, description="another model, of the residual accelerations"
     )
 
+    @property
+    def has_few_parameters(self) -> bool:
+        """Whether no network is trained on the residuals."""
+        return self.residual is None
+
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return drives and joints of unknown channels, and settings of another `mass`."""
         problems = unknown_channels(list(self.drives), channels, "drives")

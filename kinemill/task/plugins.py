@@ -70,6 +70,11 @@ class Model(Plugin):
         del layout
         return self.build(*sizes)
 
+    @property
+    def has_few_parameters(self) -> bool:
+        """Whether a Gauss-Newton fit before the training by gradients is the default."""
+        return False
+
     def default_outputs(self, channels: Mapping[str, Channel]) -> dict[str, dict[str, str]]:
         """Return `learn.outputs` of a task that sets none; empty: the delta of every state."""
         del channels

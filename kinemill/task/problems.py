@@ -44,7 +44,13 @@ def problems_of(error: ValidationError, value: object) -> list[Problem]:
 def _is_redundant(
     where: Location, item: ErrorDetails, errors: list[tuple[Location, ErrorDetails]]
 ) -> bool:
-    """Return whether `item` only reports a wrong type while another error is more specific."""
+    """Return whether `item` only repeats another error.
+
+    That is a wrong type where another error is more specific, or a default that depends on a
+    wrong value.
+    """
+    if item["type"] == "default_factory_not_called":
+        return True
     return item["type"].endswith("_type") and any(
         other[: len(where)] == where
         and (len(other) > len(where) or not its["type"].endswith("_type"))

@@ -11,8 +11,9 @@ from kinemill.errors import BadInput, TaskError
 from kinemill.models.networks.mechanics import Chain, Free, solve
 from kinemill.models.networks.rigid_body import Actuators
 from kinemill.models.rigid_body import RigidBody
-from kinemill.task import load_task
+from kinemill.task import load_task, make_task
 from kinemill.task.document import Task
+from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.layout import Output, layout_of, make_layout
 from kinemill.train.step import SCALES
 
@@ -176,6 +177,20 @@ def test_a_task_without_outputs_predicts_the_acceleration_of_each_velocity():
     layout = layout_of(Task.model_validate(TASK | {"learn": learn}))
     assert layout.outputs == (("velocity_rate", ALPHA["alpha"]),)
     assert RigidBody().output_problems(dict(layout.outputs)) == []
+
+
+def test_a_gauss_newton_fit_is_the_default_without_a_residual_network():
+    def fit(**learn):
+        learn = {"type": "dynamics", "model": {"type": "rigid_body"}, **learn}
+        return Task.model_validate(TASK | {"learn": learn}).learn.gauss_newton
+
+    assert fit() == GaussNewton()
+    assert fit(gauss_newton=None) is None
+    assert fit(model={"type": "mlp"}) is None
+    assert fit(model={"type": "rigid_body", "residual": {"type": "mlp"}}) is None
+    with pytest.raises(TaskError) as refused:
+        make_task({**TASK, "learn": {"type": "dynamics", "model": {"type": "rigid"}}})
+    assert len(refused.value.problems) == 1
 
 
 def test_a_task_whose_velocities_are_unknown_is_refused_when_it_is_read(tmp_path):

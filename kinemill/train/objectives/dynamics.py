@@ -42,6 +42,12 @@ def _pick_loss(value: object, info: ValidationInfo) -> object:
 _make_loss = pick(LOSSES, Loss)
 
 
+def _usual_fit(data: Mapping[str, Any]) -> GaussNewton | None:
+    """Return the default of `gauss_newton`, given the keys above it."""
+    model: Model | None = data.get("model")  # absent if it is not valid
+    return GaussNewton() if model is not None and model.has_few_parameters else None
+
+
 @OBJECTIVES.register("dynamics")
 class Dynamics(Supervised):
     """Learn a simulator: the next state from a history of states and actions."""
@@ -125,8 +131,9 @@ class Dynamics(Supervised):
     )
     ensemble: int = Field(default=1, ge=1, le=32, description="members, trained as one program")
     gauss_newton: GaussNewton | None = Field(
-        default=None,
-        description="Gauss-Newton fit of a model with few parameters before the training",
+        default_factory=_usual_fit,
+        description="Gauss-Newton fit of a model with few parameters before the training; default: "
+        "none, for rigid_body and equations without `residual` that of its own defaults",
     )
     robots: Literal["none", "embedding"] = Field(
         default="none", description="embedding: a learned vector for each task of the episodes"
