@@ -234,8 +234,8 @@ def _attributes(path: Path) -> dict[str, str]:
     with suppress(Damaged):  # `read` reports it
         for record in records(path):
             if record.opcode == METADATA and not record.cut:
-                found = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
-                pairs += [(f"{found.name}.{key}", value) for key, value in found.metadata.items()]
+                own = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
+                pairs += [(f"{own.name}.{key}", value) for key, value in own.metadata.items()]
     return texts(pairs)
 
 
