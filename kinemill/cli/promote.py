@@ -54,7 +54,7 @@ def why(
         return
     typer.echo(wrap_text(report["headline"]))
     typer.echo(f"{report['task']}:{report['version']}  {report['explanation']}")
-    _print_causes(report["causes"])
+    print_causes(report["causes"])
     for effect in report["unmodeled"]:
         text = (
             f"{effect['channel']}: {effect['explained_by']} would explain {effect['share']:.0%} of "
@@ -164,14 +164,16 @@ def audit(task: TaskName, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _print_causes(causes: list[Json]) -> None:
-    """Print the causes of a refusal by rank, then their consequences."""
-    own = [line for line in causes if line["follows"] is None]
-    for rank, line in enumerate(own, 1):
-        typer.echo(f"{rank}. {line['rule']}: {line['fix']}")
-    by_root: dict[str, list[str]] = {}
+def print_causes(causes: list[Json]) -> None:
+    """Print the causes of a refusal by rank, then their consequences.
+
+    Rules with the same fix are one cause.
+    """
+    by_fix, by_root = dict[str, list[str]](), dict[str, list[str]]()
     for line in causes:
-        if line["follows"]:
-            by_root.setdefault(line["follows"], []).append(line["rule"])
+        group, key = (by_root, line["follows"]) if line["follows"] else (by_fix, line["fix"])
+        group.setdefault(key, []).append(line["rule"])
+    for rank, (fix, rules) in enumerate(by_fix.items(), 1):
+        typer.echo(wrap_text(f"{rank}. {', '.join(rules)}: {fix}"))
     for root, rules in by_root.items():
-        typer.echo(f"   because of {root} also: {', '.join(rules)}")
+        typer.echo(wrap_text(f"   because of {root} also: {', '.join(rules)}"))

@@ -35,7 +35,7 @@ _CAUSES = {  # meaning of a refusal by rule of the gate; {} is replaced by the s
     "parity": "the exported files do not match the trained model",
     "serves": "it does not load in the serving runtime",
     "independent": "its test data duplicate its training data",
-    "no_worse": "it is significantly worse than {}",
+    "no_worse": "it is significantly worse than {} in a channel or at a horizon",
     "beats": "it is not better than {}",
     "interval": "it is not significantly better than {}",
     "evidence": "there is too little test data",
@@ -176,24 +176,27 @@ def _champion_words(decision: GateDecision, name: str) -> Headline:
 
 def causes(failed: Sequence[FailedRule]) -> str:
     """Return why the gate refused a model: the first causes in words, and the number of others."""
-    message = list(dict.fromkeys(map(_cause, failed)))
+    subjects = dict[str, list[str]]()
+    for text, subject in map(_cause, failed):
+        subjects.setdefault(text, []).append(subject)
+    message = [text.format(listed(names)) for text, names in subjects.items()]
     more = len(message) - _MOST_CAUSES
     return listed(message[:_MOST_CAUSES] + ([counted(more, "more reasons")] if more > 0 else []))
 
 
-def _cause(failed: FailedRule) -> str:
+def _cause(failed: FailedRule) -> tuple[str, str]:
+    """Return the text of a failed rule, with {} for its subject, and the subject."""
     line = failed.rule
     if line == "verified":
-        checks = str(failed.value).removeprefix("failed: ")
-        return f"{_CAUSES[line]} ({checks})"
+        return f"{_CAUSES[line]} ({{}})", str(failed.value).removeprefix("failed: ")
     for rule, text in _CAUSES.items():
         if line == rule or line.startswith(f"{rule}_"):
             about = line.removeprefix(rule).removeprefix("_")
             name = about if rule == "channels" else spoken(about)
             if str(failed.value) == "was not measured" and about:
-                return f"it was not compared with {name}"
-            return text.format(name)
-    return f"rule {line} failed"
+                return "it was not compared with {}", name
+            return text, name
+    return "rule {} failed", line
 
 
 def _errors(document: Assessment) -> str:

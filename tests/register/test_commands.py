@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
+from kinemill.cli.promote import print_causes
 from kinemill.errors import BadInput, TaskError
 from kinemill.register import promotion
 from kinemill.tracking import open_tracking
@@ -37,6 +38,21 @@ def test_why_was_my_model_refused(kinemill):
     assert "beats_linear_sincos: train longer, on more logs" in message
     document = json.loads(kinemill("model", "why", "cart:3", "--json"))
     assert document["blessings"] == {"better": "no", "serves": "yes"}
+
+
+def test_rules_with_the_same_fix_are_one_cause(capsys):
+    causes = [
+        {"rule": "no_worse_linear", "fix": "train longer", "follows": None},
+        {"rule": "no_worse_champion", "fix": "train longer", "follows": None},
+        {"rule": "latency", "fix": "use a smaller model", "follows": None},
+        {"rule": "beats_linear", "fix": None, "follows": "no_worse_linear"},
+    ]
+    print_causes(causes)
+    assert capsys.readouterr().out.splitlines() == [
+        "1. no_worse_linear, no_worse_champion: train longer",
+        "2. latency: use a smaller model",
+        "   because of no_worse_linear also: beats_linear",
+    ]
 
 
 def test_roll_back_at_3_am_and_look_who_did_it(kinemill):

@@ -166,7 +166,8 @@ def test_too_few_episodes_give_no_interval():
         (
             GateDecision("refused", [line("no_worse_linear_sincos")], "", "arm:2"),
             "bad",
-            "is refused: it is significantly worse than the linear model with sin/cos features.",
+            "is refused: it is significantly worse than the linear model with sin/cos features in "
+            "a channel or at a horizon.",
         ),
         (
             GateDecision("champion", address="arm:2", former=True),
@@ -196,6 +197,14 @@ def test_causes_beyond_two_are_counted():
     assert causes(failed) == (
         "it is not better than the linear model, it is not significantly better than the linear "
         "model and 2 more reasons"
+    )
+
+
+def test_references_with_the_same_cause_are_named_together():
+    failed = [line("no_worse_linear"), line("no_worse_champion"), line("latency")]
+    assert causes(failed) == (
+        "it is significantly worse than the linear model and the champion in a channel or at a "
+        "horizon and it is too slow"
     )
 
 
