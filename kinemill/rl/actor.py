@@ -100,6 +100,7 @@ class Actor(PolicyModule):
         parts = [named[OBSERVATION]] if layout.observation else []
         parts += [named[name].flatten(1).float() for name in layout.images]
         carry = list(tensors[len(layout.inputs) :])
+        # A carry starts as zeros, so the flag is 0 at the first step; without a carry it is unused.
         going = carry.pop(0) if carry else torch.ones_like(parts[0][:, :1])
         after: list[Tensor] = [torch.ones_like(going)] if self.carry_shapes else []
         for index, chain in enumerate(self._chains()):
@@ -126,6 +127,7 @@ class Actor(PolicyModule):
                 self.inner_high - self.inner_low
             )
         action = clipped(raw, self.inner_low, self.inner_high)
+        # The network acts outside of all wrappers: the outermost one converts first.
         for adapter in reversed(self.adapters):
             action = adapter.act(action)  # pyright: ignore[reportCallIssue]
         return clipped(action, self.low, self.high)

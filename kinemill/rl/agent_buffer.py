@@ -47,6 +47,7 @@ def agent_advantages(
     every = np.arange(rows)
     for step in reversed(range(steps)):
         over = ended if step == steps - 1 else starts[step + 1]
+        # Nothing after the end of an episode counts: reward, value and advantage are 0.
         collected[over], following[over], later[over] = 0.0, 0.0, 0.0
         collected += rewards[step]
         agent = agents[step]
@@ -56,6 +57,7 @@ def agent_advantages(
         advantage = collected[every, agent] + gamma * after - value
         advantage += gamma * gae_lambda * later[every, agent]
         advantages[step] = advantage
+        # Only the agent that acts begins a new transition; the others still sum their rewards.
         collected[every, agent], following[every, agent] = 0.0, value
         later[every, agent] = advantage
     return advantages

@@ -64,6 +64,7 @@ def adapt_episode(adapters: Iterable[Adapter], values: NDArray[np.generic]) -> N
     first = torch.zeros(len(rows), 1)
     first[0] = 1.0
     for adapter in adapters:
+        # Without a carry, rows are independent and pass as one batch.
         if not adapter.carry_shapes:
             rows = adapter.observe(rows, first, ())[0]
             continue
@@ -88,6 +89,7 @@ def cloned_steps(
     for adapter in actor.adapters:
         actions = adapter.inner_action(actions)  # pyright: ignore[reportCallIssue]
     counts = [len(one.actions) for one in episodes]
+    # With rewards there are T + 1 observations; the last one is only a next observation.
     now = np.concatenate([row[:count] for row, count in zip(rows, counts, strict=True)])
     transitions = None
     if all(one.rewards is not None for one in episodes):
@@ -171,6 +173,7 @@ def _batches(count: int, settings: Pretrain, seed: int) -> Iterator[NDArray[np.i
     random, size = np.random.default_rng(seed), min(settings.batch_size, count)
     order = random.permutation(count)
     for _ in range(settings.steps):
+        # The rest of a pass is dropped, so that all batches have the same size.
         if len(order) < size:
             order = random.permutation(count)
         yield order[:size]

@@ -62,6 +62,7 @@ class ActionCritic:
         for adapter in self.actor.adapters:
             if isinstance(adapter, Scaled):
                 low, high = adapter.low, adapter.high
+        # As `scale_action` of stable-baselines3: the replay buffer holds actions in [-1, 1].
         return 2.0 * (actions - low) / (high - low) - 1.0
 
 
@@ -104,6 +105,7 @@ def load_critic(task: Task, start: WarmStart) -> ActionCritic | None:
 def _reward_scale(wrappers: Sequence[Wrapper]) -> float | None:
     """Return the factor on rewards in training; None if they were also shifted."""
     scaled = [one for one in wrappers if isinstance(one, RewardScaling)]
+    # The sum of the offsets depends on the length of the episode, so no factor removes it.
     if any(one.offset for one in scaled):
         return None
     return prod(one.factor for one in scaled)

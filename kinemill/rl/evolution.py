@@ -68,12 +68,14 @@ class EvolutionLearner:
         for _ in range(self._settings.episodes):
             returns += self._returns(here + std * noise, int(random.integers(2**31)))
         weights = torch.from_numpy(centered_ranks(returns))
+        # Salimans et al. 2017, algorithm 1; negative, because the optimizer minimizes.
         gradient = -(weights @ noise) / (len(noise) * std)
         rate = self._site.rate(self._steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         start = 0
         for one in self._core.parameters():
+            # In the order of `parameters_to_vector`, which flattened the weights above.
             one.grad = gradient[start : start + one.numel()].view_as(one).clone()
             start += one.numel()
         self._optimizer.step()
@@ -92,6 +94,7 @@ class EvolutionLearner:
         while alive.any():
             raw = self._core.batched(torch.from_numpy(observations)[:, None], layers)[:, 0]
             observations, rewards, dones, _ = self._copies.step(self._actions(raw))
+            # A copy whose episode ended starts another one, whose rewards must not count.
             returns += np.where(alive, rewards, 0.0)
             self._steps += int(alive.sum())
             alive &= ~dones
@@ -155,6 +158,7 @@ def centered_ranks(values: object) -> Floats:
     values = np.asarray(values)
     _, rank_of, count = np.unique(values, return_inverse=True, return_counts=True)
     below = np.cumsum(count) - count
+    # Ties have the mean of the ranks that they occupy.
     ranks = below[rank_of] + 0.5 * (count[rank_of] - 1)
     return (ranks / max(1, len(values) - 1) - 0.5).astype(np.float32)
 
@@ -165,6 +169,7 @@ def _layers(core: Perceptron, members: Tensor) -> list[tuple[Tensor, Tensor]]:
     for layer in core.layers:
         outputs, inputs = layer.out_features, layer.in_features
         middle, end = start + outputs * inputs, start + outputs * (inputs + 1)  # pyright: ignore
+        # A linear layer stores (out, in), then its bias; `baddbmm` needs (in, out).
         weight = members[:, start:middle].reshape(-1, outputs, inputs).transpose(1, 2)  # pyright: ignore
         layers.append((weight.contiguous(), members[:, None, middle:end]))
         start = end

@@ -95,6 +95,7 @@ class Turns:
             if len(observed)
             else np.ones(inputs)
         )
+        # Over sqrt(E): the sum over all E inputs then has the standard deviation `gain`.
         scale = np.where(rms > 0.0, rms, 1.0) * np.sqrt(inputs) / self._settings.gain
         self._gains[row] = self._random.standard_normal((actions, inputs)) / scale
         own = _OFFSET * self._settings.gain
@@ -128,6 +129,7 @@ def exploring(model: type[Any], settings: RandomPolicies) -> type[Any]:
                 return super()._sample_action(learning_starts, action_noise, n_envs)
             if self.turns is None:
                 shape = (n_envs, self.action_space.shape[0], observations.shape[1])
+                # Each round seeds this generator, so a resumed training draws the same policies.
                 self.turns = Turns(settings, self.action_space.np_random, shape)
             count = buffer.buffer_size if buffer.full else buffer.pos
             observed = buffer.observations[: count : max(1, count // _ROWS)]

@@ -72,6 +72,7 @@ class Impala(A2C):
             ProcessLost: More than REPLACEMENTS workers died in a round.
         """
         del log_interval
+        # Before `_setup_learn`, which resets the environments and sets `_last_obs` if it is None.
         is_new = self._last_obs is None
         total, callbacks = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
@@ -114,6 +115,7 @@ class Impala(A2C):
             if self._finished:
                 rollouts.append(self._finished.pop(0))
                 continue
+            # Workers that are not concurrent start only here, after the update: their lag is 0.
             for index in range(len(self._workers)) if not self._pending else ():
                 self._begin(index)
             index, rollout = self._next()
@@ -155,6 +157,7 @@ class Impala(A2C):
             except ProcessLost:
                 self._replace(index)
                 continue
+            # The row after the last step is the first row of the worker's next rollout.
             self._latest[index] = rollout.rows[-1]
             assert isinstance(self.env, CopiesEnv)
             self.env.episodes += rollout.episodes
@@ -188,6 +191,7 @@ class Impala(A2C):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         parts = [self._losses(one) for one in rollouts]
+        # One mean over the steps of all workers, so that every step has the same weight.
         policy_loss, value_loss, entropy, clipped = (
             torch.cat(part).mean() for part in zip(*parts, strict=True)
         )
@@ -217,8 +221,10 @@ class Impala(A2C):
         values, log_probs = values.view_as(rewards), log_probs.view_as(rewards)
         with torch.no_grad():
             following = torch.cat([values[1:], self.policy.predict_values(rows[-1]).view(1, -1)])
+            # The row after a done is the first of a new episode, so its value must not be used.
             following = following.masked_fill(dones, 0.0)
             if len(last_rows):
+                # A mask (T, B) selects in row-major order, which is the order of `last_rows`.
                 following[truncated] = self.policy.predict_values(last_rows).flatten()
         log_ratios = log_probs.detach() - behavior
         rho_bar, c_bar = self._ratios

@@ -47,6 +47,7 @@ class MirroredRollouts(RolloutBuffer):
         self, batch_inds: NDArray[np.intp], env: VecNormalize | None = None
     ) -> RolloutBufferSamples:
         """Return steps and their images, twice as many rows as indices."""
+        # Old values, old log probabilities, advantages and returns, in this order.
         rows, actions, *values = super()._get_samples(batch_inds, env)
         return RolloutBufferSamples(
             torch.cat([rows, self._mirror.observations.apply(rows)]),

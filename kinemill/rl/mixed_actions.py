@@ -151,6 +151,7 @@ def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCr
                 self.action_net(latent_pi),
                 self.log_std,
                 mask.float() if mask.shape[1] else None,
+                # (B, N) one-hot times (N, A): the actions of the agent that acts in each row.
                 turns.float() @ used.to(turns.device),
             )
 

@@ -112,7 +112,9 @@ class Perception(nn.Module):
         for encoder, image, pixels in zip(self.encoders, self._images, parts, strict=True):
             height, width, colors = image.shape
             frames = pixels.reshape(-1, image.frames, height, width, colors)
+            # (B, F, H, W, C) -> (B, F C, H, W): the channels of a frame stay adjacent.
             channels = frames.permute(0, 1, 4, 2, 3).flatten(1, 2) / 255.0
+            # Text features of size 0: reinforcement learning reads no texts.
             features.append(encoder(channels, row[:, :0]))
         return torch.cat(features, dim=1) if len(features) > 1 else features[0]
 
@@ -153,6 +155,7 @@ class Extractor(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, features)."""
         x = x if self.perception is None else self.perception(x)
+        # These carries are empty: the constructor rejects recurrent models.
         carry = [x.new_zeros(x.shape[0], *shape) for shape in self.network.carry_shapes]
         return torch.tanh(self.network(x, *carry)[0])
 
@@ -244,6 +247,7 @@ class LSTMCore(Core):
         """Map (B, E), hidden state and cell state to (B, O) and the next states."""
         hidden, cell = carry
         gates = self.input(x) + self.recurrent(hidden)
+        # Gates in the order of `torch.nn.LSTM`, whose weights are copied into these layers.
         write, forget, new, show = gates.chunk(4, dim=1)
         cell = torch.sigmoid(forget) * cell + torch.sigmoid(write) * torch.tanh(new)
         hidden = torch.sigmoid(show) * torch.tanh(cell)

@@ -26,6 +26,7 @@ class SumTree:
     def __init__(self, count: int) -> None:
         self._first = 1 << max(count - 1, 1).bit_length()  # index of the first leaf
         self._sums = np.zeros(2 * self._first)
+        # A view of the leaves: writing to `weights` changes the leaves, but not the sums.
         self.weights: Numbers = self._sums[self._first : self._first + count]
 
     @property
@@ -38,6 +39,7 @@ class SumTree:
         self.weights[indices] = weights
         nodes = indices + self._first
         while nodes[0] > 1:
+            # All leaves have the same depth, so all nodes reach the root in the same iteration.
             nodes = np.unique(nodes // 2)
             self._sums[nodes] = self._sums[2 * nodes] + self._sums[2 * nodes + 1]
 
@@ -117,6 +119,7 @@ class PrioritizedReplay(ReplayBuffer):
         infos: list[dict[str, object]],
     ) -> None:
         """Store one step of each environment."""
+        # Before `super().add`, which advances `pos`.
         rows = np.arange(self.n_envs) + self.pos * self.n_envs
         super().add(obs, next_obs, action, reward, done, infos)
         self._tree.put(rows, np.full(self.n_envs, self.highest))
@@ -125,6 +128,7 @@ class PrioritizedReplay(ReplayBuffer):
         """Draw a batch, one step from each of `batch_size` equal parts of the total priority."""
         del env
         tree, rows = self._tree, (self.buffer_size if self.full else self.pos) * self.n_envs
+        # Stratified draws, Schaul et al. 2016, appendix B.2.1.
         parts = np.arange(batch_size) + np.random.random(batch_size)
         self.drawn = np.minimum(tree.find(parts / batch_size * tree.total), rows - 1)
         weights = (rows * tree.weights[self.drawn] / tree.total) ** -self._beta()
@@ -134,6 +138,7 @@ class PrioritizedReplay(ReplayBuffer):
             self.observations[at],
             self.actions[at],
             self.next_observations[at],
+            # A timeout is not a terminal state, so its target bootstraps.
             (self.dones[at] * (1.0 - self.timeouts[at]))[:, None],
             self.rewards[at][:, None],
         )

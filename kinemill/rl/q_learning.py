@@ -46,6 +46,7 @@ class DuelingNetwork(QNetwork):
         last = nn.Linear(self.advantage.in_features, self.advantage.out_features)
         weight, bias = self.advantage.weight, self.advantage.bias
         with torch.no_grad():
+            # The value (1, F) broadcasts over the actions (A, F): V + A - mean A is linear in F.
             last.weight.copy_(self.value.weight + weight - weight.mean(dim=0))
             last.bias.copy_(self.value.bias + bias - bias.mean())
         return last

@@ -79,6 +79,7 @@ def roll_out(copies: VectorRows, job: RolloutJob) -> Rollout:
     network = job.learn.algorithm.core(job.learn, *job.sizes)
     network.load_state_dict({name: torch.from_numpy(one) for name, one in job.weights.items()})
     network.eval()
+    # After the network is built: its initial weights are drawn from the same generator.
     torch.manual_seed(job.seed)
     distribution, log_std = MixedDistribution(job.choices), torch.from_numpy(job.log_std)
     rows, steps, infos = [job.rows], list[Any](), list[Sequence[Info]]()
@@ -95,6 +96,7 @@ def roll_out(copies: VectorRows, job: RolloutJob) -> Rollout:
     actions, log_probs, rewards, dones = (np.stack(part) for part in zip(*steps, strict=True))
     cut = [[bool(one.get("TimeLimit.truncated")) for one in info] for info in infos]
     truncated = np.array(cut) & dones
+    # `argwhere` is row-major, the order in which a mask (T, B) selects values.
     last = [infos[step][row]["terminal_observation"] for step, row in np.argwhere(truncated)]
     return Rollout(
         np.stack(rows),

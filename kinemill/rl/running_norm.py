@@ -60,6 +60,7 @@ def fold(norm: RunningNorm, layers: Sequence[object]) -> None:
     """Change the first linear layer so that it takes observations without `norm` before it."""
     first = next(layer for layer in layers if isinstance(layer, nn.Linear))
     with torch.no_grad():
+        # W (x - m) / s + b equals (W / s) x + b - (W / s) m, so the bias uses the new weight.
         first.weight.div_(norm.std)
         first.bias.sub_(first.weight @ norm.mean)
 

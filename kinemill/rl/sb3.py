@@ -79,6 +79,7 @@ def plain_models(learn: Reinforcement) -> tuple[MLP, MLP] | None:
     """Return the models of actor and critic if stable-baselines3 can build them, else None."""
     actor, critic = learn.model, learn.of_critic().model
     if learn.critic is not None and has_normalized_critic(learn):
+        # `with_layer_norm` inserts the norms into a critic that the library builds without them.
         critic = critic.model_copy(update={"layer_norm": False})
     if learn.images or learn.agents or not is_plain(actor) or not is_plain(critic):
         return None
@@ -102,6 +103,7 @@ def with_layer_norm(policy: type[Any]) -> type[Any]:
             critic = super().make_critic(features_extractor)
             for network in critic.q_networks:
                 linear = [k for k, layer in enumerate(network) if isinstance(layer, nn.Linear)]
+                # From the last to the first: an insertion then shifts no index that is still used.
                 for index in reversed(linear[:-1]):
                     layer = network[index]
                     norm = nn.LayerNorm(layer.out_features, device=layer.weight.device)
@@ -212,6 +214,7 @@ class LibraryLearner:
         if seed is not None:
             self._reset_episodes(seed)
         callbacks = list(self._site.callbacks) or None
+        # Further steps: with `reset_num_timesteps=False` the library adds the steps so far.
         self.model.learn(
             until - self.step, callback=callbacks, log_interval=None, reset_num_timesteps=False
         )
@@ -228,6 +231,7 @@ class LibraryLearner:
         self.model.env.seed(seed)
         self.model.env.action_space.seed(seed)
         self.model.action_space.seed(seed)
+        # `learn` resets the environments, with the new seeds, only if this is None.
         self.model._last_obs = None
 
     def core(self) -> Core:
@@ -351,6 +355,7 @@ def fill_replay(
     buffer = model.replay_buffer
     assert buffer is not None
     count = min(len(rows) // buffer.n_envs, buffer.buffer_size)
+    # The buffer stores next observations, so an episode may spread over its environments.
     for first in range(0, count * buffer.n_envs, buffer.n_envs):
         some = slice(first, first + buffer.n_envs)
         cut = transitions.truncated[some]

@@ -44,6 +44,7 @@ class SubprocessCopies:
         self._process = context.Process(target=_serve, args=args, daemon=True)
         with without_ctrl_c():
             self._process.start()
+        # While this process holds the far end open, the death of the child raises no EOFError.
         far_end.close()
 
     @property

@@ -200,6 +200,7 @@ class TrainingLoop:
         mean = self._evaluator.run(policy, self._seeds("watched")).mean_return
         weights = policy.state_dict()
         self._training.best = {name: value.clone() for name, value in weights.items()}
+        # Later policies must be better than the clone to replace it.
         self._training.state.best = -mean
         values = {f"pretrain/{name}": value for name, value in losses.items()}
         values["pretrain/return"] = mean
@@ -232,6 +233,7 @@ class TrainingLoop:
         began, first_step = time.perf_counter(), state.step
         number = len(state.history.get(MONITOR, ()))
         until = min(first_step + learn.eval_every, learn.steps)
+        # Counted in evaluations of the history, so a resumed training has the same rounds.
         fresh, ends = number % learn.evals_per_round == 0, (number + 1) % learn.evals_per_round == 0
         seed = derive_seed(learn.seed, "round", number) if fresh else None
         losses = learner.advance(until, seed)
@@ -259,6 +261,7 @@ class TrainingLoop:
         self._progress.log_message(what.text(distributions))
         note = f"return {values[MONITOR]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
+        # Only at the end of a round: a checkpoint holds no running episodes.
         if (is_due(state.step, state.saved, learn) and ends) or self._is_done():
             state.saved = state.step
             write_checkpoint(
@@ -304,6 +307,7 @@ class TrainingLoop:
         """Return seeds of initial states that neither the trials nor other evaluations use."""
         trials: Settings = self._own.trials
         random = np.random.default_rng(derive_seed(self._learn.seed, *what))
+        # Above the seeds of the trials, which must not select the policy that they measure.
         later, count = trials.seed + trials.episodes, count or trials.n_eval_episodes
         return [int(one) for one in random.integers(later, later + 2**30, count)]
 

@@ -67,15 +67,18 @@ def v_trace(
     """
     gamma, rho_bar, c_bar, trace_lambda = settings
     ratios = log_ratios.exp()
+    # Lambda scales the traces alone, Espeholt et al. 2018, remark 2.
     rho, c = ratios.clamp(max=rho_bar), trace_lambda * ratios.clamp(max=c_bar)
     deltas = rho * (rewards + gamma * next_values - values)
     later = torch.zeros_like(values[0])  # v - V of the next step
     corrections = list[Tensor]()
     for step in reversed(range(len(values))):
+        # An episode end stops the recursion: the next row belongs to another episode.
         continues = 1.0 - dones[step].to(values.dtype)
         later = deltas[step] + gamma * c[step] * continues * later
         corrections.append(later)
     difference = torch.stack(corrections[::-1])
+    # v - V of the next step; 0 after the last one, where v is `next_values`.
     after = torch.cat([difference[1:], torch.zeros_like(difference[:1])])
     next_targets = next_values + after * (1.0 - dones.to(values.dtype))
     return VTrace(values + difference, rho * (rewards + gamma * next_targets - values))
