@@ -42,6 +42,7 @@ def measure(folder: Path) -> ColdStart:
 
     from kinemill.runtime import Policy, load
 
+    # Memory of the libraries alone; memory added after this point is that of the model.
     imported, libraries = time.perf_counter(), _resident()
     model = load(folder)
     loaded = time.perf_counter()

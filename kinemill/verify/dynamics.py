@@ -179,6 +179,7 @@ class DynamicsSubject:
         truth = held_out_windows(self.dataset, self.exported.interface, steps).truth
         near = near_start(self.pair, reference.probe, exact)
         last = np.maximum(near.sum(axis=1), 1) - 1  # (N,): last step before the rollout diverges
+        # The float64 step, so that `error` and `loss` refer to the same trajectory.
         error = rms_at(wrapped(exact - truth, self.angle), last)
         return Precision(
             dtype=self.exported.interface.dtype,

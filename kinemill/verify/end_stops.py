@@ -46,10 +46,12 @@ def share_of_contacts(
     free_changes = np.abs(np.concatenate([one[~at] for one, at in zip(changes, near, strict=True)]))
     if not len(free_changes):
         return 0.0
+    # Compared with changes away from the ends, because contacts would raise the quantile.
     sudden = SUDDEN * float(np.quantile(free_changes, COMMON))
     middle, contacts = (low + high) / 2.0, list[NDArray[np.bool_]]()
     for path, rate, change, at in zip(positions, rates, changes, near, strict=True):
         outward = np.where(path[:-1] > middle, 1.0, -1.0)
+        # Toward the end, and slowed by more than free motion explains: moving off is no contact.
         contacts.append(at & (outward * rate[:-1] > 0.0) & (outward * change < -sudden))
     if sum(int(one.sum()) for one in contacts) < FEWEST:
         return 0.0
@@ -67,4 +69,5 @@ def _either(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _around(contacts: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the rows (n,) at most AROUND rows from the contacts (n - 1,)."""
     width = np.ones(2 * AROUND + 1)
+    # Sliced, because `same` returns the width of the window for a shorter episode.
     return np.convolve(np.append(contacts, False), width, "same")[: len(contacts) + 1] > 0.0

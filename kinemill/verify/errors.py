@@ -103,6 +103,7 @@ class Errors:
     @QUIETLY
     def log_intervals(self) -> tuple[list[Interval], Interval]:
         """Intervals of the log RMSE of each of the S channels, and of the log nRMSE."""
+        # Windows that overlap share rows, so the shortest block is their overlap.
         lengths = block_lengths([self.errors**2], self.episode, self.overlap(self.horizon))
         left_out, moves = leave_out(lengths, self.scale), np.flatnonzero(is_moving(self.std))
         apart = [widest(left_out, np.array([index])) for index in range(len(self.channels))]

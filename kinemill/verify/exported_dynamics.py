@@ -81,6 +81,7 @@ class ExportedDynamics:
     def make_probes(self) -> list[Probe]:
         """Return one probe: a window of zeros, then random windows within the limits."""
         random, interface = np.random.default_rng(0), self.interface
+        # Stated limits come last, so that they replace the range of a whole turn.
         limits = {**dict.fromkeys(interface.angles, (-np.pi, np.pi)), **interface.limits}
         history, states, actions = interface.history, interface.states, interface.actions
         parts = (
@@ -97,6 +98,7 @@ class ExportedDynamics:
 
     def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
         """Compare rollouts (N, T, S) up to the effect of one float32 bit in the inputs."""
+        # At least 1: a channel within ±1 is compared by its absolute difference.
         reach = np.maximum(np.abs(other.astype(np.float64)).max(axis=(0, 1)), 1.0)
         off = np.abs(wrapped(one.astype(np.float64) - other, self.interface.is_angle)) / reach
         # A chaotic model amplifies the rounding of another batch size, so a fixed limit would fail.
@@ -181,6 +183,7 @@ class ExportedDynamics:
             return Gate("rounding", False, "not finite or of unknown kind", f"one of {[*BITS]}")
         exact, angle = self.simulator.rollout(*inputs)[:, 0], self.interface.is_angle
         off = wrapped((variant[:, 0] - exact).astype(np.float64), angle)
+        # Relative to the change in one step: a large state would hide a large error of it.
         moved = wrapped((exact - inputs[0][:, -1]).astype(np.float64), angle)
         rms_off, rms_moved = (np.sqrt(np.square(part).mean(axis=0)) for part in (off, moved))
         worst, most = float((rms_off / (rms_moved + TINY)).max()), ADDS_UP * 2.0 ** -BITS[name]

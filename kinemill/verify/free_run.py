@@ -87,6 +87,7 @@ def free_run(
         windows, counts = whole_episodes(dataset, group, history, LONGEST)
         deviation = wrapped(predict(predictor, windows) - windows.truth, angle)
         for episode, by_episode, count in zip(group, deviation, counts, strict=True):
+            # Without the steps of the padding, which repeat the last row.
             errors[episode] = np.sqrt((by_episode[:count] ** 2).mean(axis=0))
     run = tuple(episode for episode in dataset.of(split) if episode in errors)
     steps = np.array([_steps(episode, history) for episode in run], dtype=np.float64)
@@ -105,6 +106,7 @@ def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[Packed
         steps = _steps(episode, history)
         if steps < 1:
             continue
+        # Episodes ascend in length, so this one is the longest and defines the padding.
         if group and (len(group) + 1) * steps > BATCH_STEPS:
             yield group
             group = []
@@ -132,5 +134,6 @@ def whole_episodes(
     rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])
     values = dataset.take(rows).astype(np.float64)
     states, actions = np.split(values, [len(dataset.states)], axis=2)
+    # Action k acts from row k to k + 1, so the action of the last row has no effect here.
     past, following = actions[:, : history - 1], actions[:, history - 1 : -1]
     return Windows(states[:, :history], past, following, states[:, history:]), steps

@@ -99,6 +99,7 @@ def holm(p_values: Sequence[float]) -> list[bool]:
     test procedure, Scandinavian Journal of Statistics 6, 65-70.
     """
     rejected = [False] * len(p_values)
+    # A NaN must never be rejected, and comparisons with NaN would make the order undefined.
     finite = [1.0 if math.isnan(value) else value for value in p_values]
     order = sorted(range(len(finite)), key=lambda index: finite[index])
     for rank, index in enumerate(order):
@@ -168,6 +169,7 @@ def losses(
                 lost[name].append(loss)
             elif line.comparison is not None and _is_testable(line):
                 tested.append(line)
+    # Before `holm`, because its threshold depends on the number of hypotheses.
     tested = _strongest(tested)
     p_values = [line.comparison.p_worse for line in tested if line.comparison]
     for line, rejected in zip(tested, holm(p_values), strict=True):
@@ -235,6 +237,7 @@ def _gross(line: Loss) -> bool:
         return False
     if not _has_skill(line):
         return not comparison.error <= GROSS_WITHOUT_SKILL * comparison.reference
+    # `not low <= 1` is also true for NaN, the interval of too few blocks.
     no_tie = not comparison.low <= 1.0 or comparison.effective_n < FEWEST
     return not comparison.ratio <= GROSS and no_tie
 

@@ -106,6 +106,7 @@ def _references(
     rows = evenly_spaced(training.window_starts("train", 1), MOST_ROWS)
     targets = training.output_values[rows].astype(np.float64)
     center = targets.mean(axis=0)
+    # The test rows below use the scale of the training rows: the weights apply to no other.
     terms, scale = _regressors(training, rows, None)
     square = terms.T @ terms + RIDGE * len(terms) * np.eye(terms.shape[1])
     weights = np.linalg.solve(square, terms.T @ (targets - center))

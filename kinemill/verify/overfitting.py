@@ -98,6 +98,7 @@ def _course(curves: Json, since: int) -> _Course | None:
         return None
     best_index = min(range(count), key=lambda index: validation[index][1])
     steps = [step for step, _ in validation]
+    # Training steps from one evaluation to the next; `_between` excludes the start of a span.
     ends = (steps[-2 * size - 1] if count > 2 * size else since, steps[-size - 1], steps[-1])
     around = (steps[max(0, best_index - size + 1)] - 1 if best_index else since, steps[best_index])
     train = [_between(trained, *span) for span in ((ends[0], ends[1]), (ends[1], ends[2]), around)]

@@ -127,6 +127,7 @@ def evaluate_step(pair: Pair, probes: Sequence[Probe]) -> list[Reference]:
     with torch.no_grad():
         states, past = (torch.from_numpy(part) for part in (batch.states, batch.past_actions))
         warm = pair.step.warm_up(*pair.step.estimate_history(states, past))
+    # Empty parts of the carry are not inputs of the file, see `WithoutEmptyCarry`.
     carry = tuple(part.numpy() for part in warm if 0 not in part.shape)
     stepped = evaluate(
         pair.step,
@@ -146,6 +147,7 @@ def evaluate_step(pair: Pair, probes: Sequence[Probe]) -> list[Reference]:
 def compare(pair: Pair, references: Sequence[Reference]) -> list[Parity]:
     """Compare step and rollout on every probe, and at several batch sizes on the first."""
     first, *others = references
+    # Rows repeat where a batch is larger than the probe.
     batches = [first.take(np.arange(rows) % first.probe.rows) for rows in BATCHES]
     return [row for one in (*batches, *others) for row in compare_both(pair, one)]
 
@@ -217,6 +219,7 @@ def compare_rollout(pair: Pair, reference: Reference, call: str = "rollout") -> 
     difference = _until(near, wrapped(rolled - exact, pair.angle)).max(axis=1)
     floor = pair.floor(_until(near, exact).max(axis=1))
     allowed = np.maximum(FACTOR * _rounding(pair, near, others, exact), floor)
+    # The first step alone must be finite: later ones may diverge in a correct model.
     names, sound = pair.simulator.interface.states, bool(np.isfinite(exact[:, 0]).all())
     return _worst(call, probe, difference, allowed, names, sound)
 
@@ -230,6 +233,7 @@ def compare_outputs(pair: Pair, reference: Reference) -> list[Parity]:
     stepped = pair.simulator.step_outputs(*last, *reference.carry)[:, None]
     rolled = pair.simulator.rollout_outputs(*probe.windows)[1]
     exact, others = reference.step.part(-1)
+    # Outputs are functions of the states, so they count until the states diverge.
     near = near_start(pair, probe, reference.rollout.exact[0])
     always = np.ones((len(near), 1), dtype=bool)
     one_step = exact[:, None], [one[:, None] for one in others]
@@ -304,6 +308,7 @@ def _worst(
     """
     distance = np.abs(difference)
     finite = bool(np.isfinite(distance).all() and np.isfinite(allowed).all()) and sound
+    # NaN is the worst ratio, so that the result names its channel.
     ratio = np.where(np.isfinite(distance / allowed), distance / allowed, np.inf)
     row, column = np.unravel_index(np.argmax(ratio), ratio.shape)
     return Parity(

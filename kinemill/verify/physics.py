@@ -86,6 +86,7 @@ def _energy(simulator: Simulator, states: Array, energy: Energy) -> Floats:
         name: np.asarray(states[:, index], dtype=np.float64)
         for index, name in enumerate(simulator.states)
     }
+    # A formula without states gives a single number.
     return np.broadcast_to(Expression(energy.formula).value(values), len(states)).astype(np.float64)
 
 
@@ -99,6 +100,7 @@ def asymmetry(simulator: Simulator, probe: Probe, std: Floats, symmetry: Symmetr
     past, actions = (
         mirror(part, simulator.actions, symmetry) for part in (probe.past_actions, probe.actions)
     )
+    # M f(x); a model with the symmetry of the mirror M has f(M x) = M f(x).
     image = mirror(simulator.rollout(*probe.windows), simulator.states, symmetry)
     angle = simulator.interface.is_angle
     off = wrapped(simulator.rollout(states, past, actions).astype(np.float64) - image, angle)

@@ -83,6 +83,7 @@ class Precision:
 @QUIETLY
 def rms_at(differences: Floats, last: NDArray[np.int64]) -> Floats:
     """Return the RMS at step `last` of each window: (N, T, S), (N,) -> (S,), in units."""
+    # Paired indexes: one step for each window, (N, S), not the (N, N, S) of two slices.
     return np.sqrt(np.square(differences[np.arange(len(last)), last]).mean(axis=0))
 
 

@@ -82,6 +82,7 @@ def residuals_of(
             continue
         parts = [starts[first : first + CHUNK] for first in range(0, len(starts), CHUNK)]
         errors = [deviations(predictor, gather(dataset, p, history, 1), angle)[:, 0] for p in parts]
+        # The row before the predicted one, whose action acts during the step.
         present = dataset.take(starts + history - 1).astype(np.float64)
         series.append(Series(np.concatenate(errors), present[:, :states], present[:, states:]))
         rows += len(starts)
@@ -97,7 +98,9 @@ def whiteness(series: list[Series]) -> Residuals:
     errors = _centered([item.errors for item in series])
     actions = _centered([item.actions for item in series])
     rows = sum(len(part) for part in errors)
+    # At most a quarter of the longest episode: larger lags have too few pairs of rows.
     lags = max(1, min(LAGS, max(len(part) for part in errors) // 4))
+    # Not centered, so that `mean` shows the bias of the model.
     every = np.concatenate([item.errors for item in series])
     auto = np.stack([_correlation(errors, errors, lag) for lag in range(1, lags + 1)])
     own = np.diagonal(auto, axis1=1, axis2=2)
@@ -155,6 +158,7 @@ def _correlation(first: list[Floats], second: list[Floats], tau: int) -> Floats:
     shape = first[0].shape[1], second[0].shape[1]
     product = np.zeros(shape)
     for one, other in zip(first, second, strict=True):
+        # Pairs within an episode only; a negative tau pairs a residual with a later action.
         a, b = (one[tau:], other[: len(other) - tau]) if tau >= 0 else (one[:tau], other[-tau:])
         if len(a):
             product += a.T @ b

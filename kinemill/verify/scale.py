@@ -98,6 +98,7 @@ def _std(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
     """
     rows = sum(len(part) for part in parts)
     turns = sum(np.exp(1j * part[:, angle].astype(np.float64)).sum(axis=0) for part in parts)
+    # Sums relative to a value of the data: squares of a large offset would cancel.
     origin = parts[0][0].astype(np.float64)
     origin[angle] = np.angle(turns)  # circular mean: Mardia and Jupp, Directional Statistics, 2.2
     total, squares = np.zeros(len(origin)), np.zeros(len(origin))
@@ -106,6 +107,7 @@ def _std(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
         apart = wrapped(part.astype(np.float64) - origin, angle)
         total += apart.sum(axis=0)
         squares += (apart**2).sum(axis=0)
+        # Exact comparison: rounding alone can make the computed variance larger than 0.
         moves |= (part != parts[0][0]).any(axis=0)
     variance = squares / rows - (total / rows) ** 2
     return np.where(moves, np.sqrt(np.maximum(variance, 0.0)), 0.0)

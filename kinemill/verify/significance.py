@@ -193,6 +193,7 @@ def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
 
 def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: float) -> Comparison:
     """Compare the first model with the second by the mean over the channels at `indexes`."""
+    # All lengths have the same RMS error; the last one, whole episodes, always exists.
     whole = left_out[-1].whole[:, indexes]
     if not len(indexes) or np.isnan(left_out[-1].std[indexes]).any():
         return _without_interval(math.nan, math.nan)
@@ -206,6 +207,7 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
     beyond = middle - math.log1p(margin)
     # Without a standard error, all blocks have the same ratio, and the test is certain.
     steps = beyond / interval.error if interval.error > 0.0 else math.copysign(math.inf, beyond)
+    # For a power of POWER, a difference must exceed the half width by this quantile.
     quantile = float(stdtrit(interval.freedom, POWER))
     return Comparison(
         error=error,
@@ -215,6 +217,7 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
         effective_n=interval.effective_n,
         unit=interval.unit,
         detectable=-math.expm1(-(half + quantile * interval.error)),
+        # One-sided test of a ratio above 1 + margin, Student's t with effective degrees of freedom.
         p_worse=float(stdtr(interval.freedom, -steps)) if math.isfinite(half) else math.nan,
     )
 
@@ -246,6 +249,7 @@ def _jackknife(left_out: LeftOut, indexes: NDArray[np.int64]) -> Interval:
     if count < 2 or effective < blocks.fewest:
         return Interval(math.nan, math.nan, effective, blocks.unit)
     logs = np.log(left_out.remaining[:, :, indexes].mean(axis=2))
+    # Both models leave out the same block, so errors that they share cancel.
     statistic = logs[0] - logs[1] if len(logs) > 1 else logs[0]
     apart = statistic - statistic.mean()
     error = math.sqrt((count - 1) / count * float(apart @ apart))
@@ -262,6 +266,7 @@ def _effective(left_out: LeftOut, indexes: NDArray[np.int64]) -> float:
     weight = left_out.whole[:, indexes]
     weight = weight / weight.sum(axis=1, keepdims=True)
     share = (weight[:, None] * left_out.share[:, :, indexes]).sum(axis=(0, 2))
+    # Without any error, blocks weigh by their number of windows.
     if not share.sum() > 0.0:
         share = left_out.blocks.counts
     return round(float(share.sum() ** 2 / (share @ share)), _DIGITS)

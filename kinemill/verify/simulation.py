@@ -138,6 +138,7 @@ def _table(interface: Interface, start: Start, predicted: Array, outputs: Array)
     columns = {"time_s": np.arange(len(states)) * interface.dt}
     columns |= {name: states[:, index] for index, name in enumerate(interface.states)}
     for names, values in ((interface.actions, start.actions), (interface.outputs, outputs)):
+        # Action k acts from row k, so the last row has neither an action nor an output.
         rows = np.concatenate([values, np.full((1, len(names)), np.nan)]).astype(np.float64)
         columns |= {name: rows[:, index] for index, name in enumerate(names)}
     if start.measured is not None:

@@ -25,6 +25,7 @@ def stability(simulator: Simulator, dataset: PackedDataset, steps: int = STEPS) 
     probe = long_probe(dataset, simulator.interface, ROLLOUTS, steps)
     rolled = simulator.rollout(*probe.windows).astype(np.float64)
     low, high = _reach(simulator, dataset)
+    # A channel that never moves in training has no range; one unit replaces it.
     span = np.where(high > low, high - low, 1.0)
     within = (rolled >= low - RUN_AWAY * span) & (rolled <= high + RUN_AWAY * span)
     diverged = within.sum(axis=2) < rolled.shape[2]  # (N, T); a comparison with NaN is false

@@ -154,6 +154,7 @@ def _training(nodes: list[onnx.NodeProto]) -> list[str]:
     """Return the operators in training mode, such as dropout and batch normalization."""
     faults: set[str] = set()
     for node in nodes:
+        # Batch normalization has an attribute, dropout a third input for the training mode.
         mode = any(item.name == "training_mode" and item.i for item in node.attribute)
         drops = node.op_type == "Dropout" and len(node.input) > 2 and bool(node.input[2])
         if mode or drops:

@@ -90,6 +90,7 @@ def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> l
     rows, count = interface.history + horizon, len(dataset.states)
     low, high = _bounds(dataset, interface)
     width = len(low)
+    # A whole range from the middle: half a range outside of either end.
     reach = np.where(rng.random((CORNERS, rows, width)) < 0.5, low - high, high - low)
     values = {
         "limits": np.where(rng.random((CORNERS, 1, width)) < 0.5, low, high).repeat(rows, axis=1),
@@ -121,9 +122,11 @@ def long_probe(dataset: PackedDataset, interface: Interface, rows: int, steps: i
     """Return `rows` windows of the test split with `steps` actions, repeated as necessary."""
     starts = evenly_spaced(window_starts(dataset, "test", interface.history + 1, 1), rows)
     stops = np.sort([item.stop for item in dataset.of("test")])
+    # The end of the episode of each start: the first end after it.
     stop = stops[np.searchsorted(stops, starts, side="right")]
     now, count = starts + interface.history - 1, len(interface.states)
     past = dataset.take(starts[:, None] + np.arange(interface.history))
+    # Wraps to the current row, not to the start of the episode.
     rows_of_actions = now[:, None] + np.arange(steps) % (stop - now)[:, None]
     future = dataset.take(rows_of_actions)[:, :, count:]
     return window_probe(f"{steps} steps", past[:, :, :count], past[:, :-1, count:], future)

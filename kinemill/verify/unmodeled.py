@@ -43,6 +43,7 @@ def unmodeled_effects(
         dataset: dataset with the order of the channels and the training statistics.
         pairs: name of the position by name of its velocity.
     """
+    # The first LAGS rows have no complete past; the others must fill every fold.
     series = [one for one in series if len(one.errors) > LAGS + FOLDS]
     if not series:
         return []
@@ -128,6 +129,7 @@ def _past(rows: Floats, std: Floats, angle: NDArray[np.bool_]) -> Floats:
     changes = wrapped(np.diff(rows, axis=0), angle) / std
     lags = max(1, min(LAGS, MAX_PAST // rows.shape[1]))
     count = len(changes)
+    # Change k is row k + 1 minus row k: at lag 0 the one that ends at the current row.
     return np.concatenate([changes[LAGS - 1 - lag : count - lag] for lag in range(lags)], axis=1)
 
 
@@ -169,6 +171,7 @@ class _Moments:
         self, groups: dict[Effect, Floats], errors: Floats, folds: NDArray[np.int64]
     ) -> None:
         every = np.concatenate([np.ones((len(errors), 1)), *groups.values()], axis=1)
+        # Unit root mean square, so that RIDGE penalizes all columns equally.
         rms = np.sqrt((every**2).mean(axis=0))
         every = every / np.where(rms > 0, rms, 1.0)
         ends = np.cumsum([1, *(part.shape[1] for part in groups.values())])
@@ -191,6 +194,7 @@ class _Moments:
         for own, with_errors, power, count in zip(
             self._terms, self._cross, self._power, self._rows, strict=True
         ):
+            # Times the rows of the fit, because the moments are sums, not means.
             penalty = RIDGE * (rows - count) * np.eye(len(columns))
             weights = np.linalg.solve(
                 (terms - own)[square] + penalty, (cross - with_errors)[columns]

@@ -100,6 +100,7 @@ def run_checks(subject: Subject) -> Checks:
     gates = [*exported.check_files(models), subject.check_metadata(models)]
     parity = subject.compare_with_torch()
     gates += parity_gates(parity)
+    # First, because the calls below would raise where these comparisons record the error.
     _require_runnable(subject.task_name, gates, parity)
     nan = propagate_nan(exported.nan_calls(subject.probes[0]))
     gates += [
