@@ -65,6 +65,7 @@ class Guard:
     def protect(self, name: str, out: str, rank: int) -> None:
         """Add the sum to output `name` (B, ...) of `rank` axes."""
         addend = "guard.sum"
+        # Without more axes, (B, 1) would align its batch with the second last axis.
         for axes in range(3, rank + 1):
             wider = f"guard.sum.{out}.{axes}"
             self._node("Unsqueeze", [addend, "guard.last"], wider)
@@ -101,6 +102,7 @@ def disagreement(offsets: str, axis: int) -> tuple[list[onnx.NodeProto], onnx.Te
 
 def needed_nodes(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
     """Return the nodes that `outputs` depend on, in order."""
+    # Nodes of ONNX are in topological order, so one pass from the end finds all of them.
     names, result = set(outputs), list[onnx.NodeProto]()
     for node in reversed(nodes):
         if names & set(node.output):

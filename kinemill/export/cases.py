@@ -41,6 +41,7 @@ def make_cases(step: TrainedStep, interface: Interface, rows: PackedDataset | No
     windows = training_windows(rows, interface.history, HORIZON, CASES) if rows else None
     inputs = _as_inputs(windows) if windows else _random_inputs(interface)
     std = np.ones(len(interface.states)) if rows is None else rows.std[: len(interface.states)]
+    # A constant channel counts in its unit, as in verification.
     std = np.where(std > 0.0, std, 1.0)
     with np.errstate(over="ignore"):  # predictions may diverge
         return inputs | _expected(step, interface, inputs, std)

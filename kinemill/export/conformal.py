@@ -60,6 +60,7 @@ def conform(step: TrainedStep, interface: Interface, rows: PackedDataset | None)
         message = "its predictions on validation episodes are not finite"
         raise BadInput(WHERE, message, fix="train with longer rollouts (learn.horizon)")
     used = [one.rows - history for one in episodes if one.rows >= history + horizon]
+    # Windows of k predicted rows that do not overlap: length // k in each episode.
     independent = [sum(length // steps for length in used) for steps in range(1, horizon + 1)]
     return correction_of(errors, variance, np.array(independent, dtype=np.float64))
 

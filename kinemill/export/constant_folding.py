@@ -95,6 +95,7 @@ class _ConstantFolder:
         if node.op_type not in ("Add", "Sub", "Mul", "Div"):
             return None
         neutral = self._zeros if node.op_type in ("Add", "Sub") else self._ones()
+        # Subtraction and division have a neutral element on the right only.
         for position in (1, 0) if node.op_type in ("Add", "Mul") else (1,):
             other = node.input[1 - position]
             if node.input[position] in neutral and self._has_same_shape(other, node.output[0]):
@@ -130,10 +131,12 @@ class _ConstantFolder:
             return False
         layer = next((one for one in self.nodes if node.input[0] in one.output), None)
         constant = self._values.get(node.input[1])
+        # A second reader needs the output of the layer before the constant.
         if layer is None or constant is None or not self._has_one_reader(node.input[0]):
             return False
         if not self._is_plain(layer):
             return False
+        # In float64, so that a fold adds only the rounding of its result.
         weight, bias = (self._values[name].astype(np.float64) for name in layer.input[1:3])
         dtype = self._values[layer.input[1]].dtype  # graphs may compute in two precisions
         if _transposed(layer):
@@ -220,6 +223,7 @@ class _ConstantFolder:
                 else (None, [])
             )
             if index is not None:
+                # Weight row k moves to the row of the column that k selects; others weigh 0.
                 wide = np.zeros((sum(size for _, size in parts), weight.shape[1]), weight.dtype)
                 wide[index] = weight[start : start + len(index)]
                 rows = [weight[:start], wide, weight[start + len(index) :]]

@@ -119,6 +119,7 @@ def trace(
     bare = Bare(copy.deepcopy(module).cpu().float()).eval()  # the caller's module keeps its device
     shapes = interface.shapes()
     kinds = {name: getattr(torch, kind) for name, (_, kind) in shapes.items()}
+    # A batch of 2: torch.export treats a size of 1 as constant.
     example = [torch.zeros(2, *shapes[name][0], dtype=kinds[name]) for name in shapes]
     example += [torch.zeros(2, *item.shape) for item in interface.carry]
     carry = [item.name for item in interface.carry]

@@ -74,6 +74,7 @@ def make_cases(
     values = dict(inputs) if inputs is not None else random_inputs(interface)
     plain = copy.deepcopy(module).cpu().float().eval()
     action = play(as_policy(plain, finite=False), values)
+    # One bit in each weight and input; the next run perturbs the result of each operation.
     perturbed = [play(as_policy(rounded(plain), finite=False), _perturb(values))]
     with Rounding(0):
         perturbed.append(play(as_policy(plain, finite=False), values))

@@ -46,6 +46,7 @@ def half(core: Core) -> Core:
             made.append(node)
             continue
         inputs = [f"{node.input[0]}.half", *(f"{name}.half" for name in node.input[1:])]
+        # Layers that read the same tensor share its cast.
         if not any(inputs[0] in one.output for one in made):
             made.append(_cast(node.input[0], inputs[0], TensorProto.FLOAT16))
         for name in node.input[1:]:
@@ -183,6 +184,7 @@ def loss_of(variant: Simulator, original: Simulator, windows: Windows, most: flo
 def _nrmse(simulator: Simulator, windows: Windows) -> float:
     angle = simulator.interface.is_angle
     off = deviations(simulator, windows, angle)
+    # The same divisor for variant and original: only the ratio of their errors counts.
     std = windows.truth.std(axis=(0, 1))
     std = np.where(std > 0.0, std, 1.0)
     return float((np.sqrt(np.square(off).mean(axis=(0, 1))) / std).mean())
@@ -198,6 +200,7 @@ def _fault(variant: Simulator, windows: Windows) -> str:
     state, carry = variant.estimate(states)[:, -1], variant.warm_up(states, past)
     for k in range(actions.shape[1]):
         state, *carry = variant.step(state, actions[:, k], *carry)
+        # Equal bits are expected, because step and rollout run the same nodes.
         if not np.array_equal(state, predicted[:, k]):
             return f"its step and its rollout differ after {k + 1} steps"
     states[0, 0, 0] = np.nan

@@ -83,6 +83,7 @@ def _predict(
     if not interface.actions:
         driver, ticking, numbers = _clock()
         nodes, constants = [*nodes, *ticking], [*constants, *numbers]
+    # With a single known row, or without a carry, there is nothing to warm up.
     if interface.history - interface.surplus > 1 and carry:
         past = [_PAST if interface.surplus else "past_actions"] if interface.actions else []
         nodes.append(_warm_up(core, weights, [*carry, "known", *past], beliefs(interface)))
@@ -122,6 +123,7 @@ def _guard(interface: Interface, outputs: list[onnx.ValueInfoProto]) -> Guard:
 
 def _start(interface: Interface) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[str]]:
     """Return nodes for the current state, the earlier states and a carry of zeros."""
+    # Rows before `surplus` serve the estimate of derived states only.
     first, last = interface.surplus, interface.history - 1
     states = f"unguarded.{ESTIMATED}" if interface.derived else "states"
     nodes = [helper.make_node("Gather", [states, "last"], ["present"], axis=1)]
@@ -134,6 +136,7 @@ def _start(interface: Interface) -> tuple[list[onnx.NodeProto], list[onnx.Tensor
             nodes.append(helper.make_node("Slice", late, [_PAST]))
     names: list[str] = []
     if interface.carry:
+        # The batch size is known only at run time, so the zeros are expanded there.
         nodes.append(helper.make_node("Shape", ["states"], ["batch_size"], start=0, end=1))
         constants.append(scalar("zero", 0.0))
     for item in interface.carry:
@@ -184,6 +187,7 @@ def _warm_up(
     rows = [state, action] if inputs[-1] in ("past_actions", _PAST) else [state]
     updated = len(carried) - idle
     body = _body(core, weights, "warm", [*carried, *rows], after[:updated])
+    # A Scan must return all of its state, so the carries that stay are copied.
     for item in carried[updated:]:
         copied = f"warm.kept.{item.name}"
         body.node.append(helper.make_node("Identity", [f"warm.{item.name}"], [copied]))

@@ -100,7 +100,9 @@ class Rounding(TorchDispatchMode):
             return self._product(func, args, kwargs, _PRODUCTS[kind])
         if kind in _SUMS:
             result = func(*args, **kwargs)
+            # Number of terms of each sum; 1 for `cumsum`, whose result has as many elements.
             terms = args[0].numel() / max(result.numel(), 1)
+            # The same reduction of squares: the norm of the terms; for a mean, more than that.
             size = func(args[0].square(), *args[1:], **kwargs).clamp_min(0.0).sqrt()
             return self._perturb(result, terms, size + result.abs())
         if kind in _DIFFERENCES:
@@ -121,6 +123,7 @@ class Rounding(TorchDispatchMode):
         if not _floats(result):
             return result
         terms = float(args[first].shape[-1] + first)
+        # The product of the squares is the squared norm of the terms of each sum.
         squared = tree_map_only(Tensor, Tensor.square, args)
         return self._perturb(result, terms, func(*squared, **kwargs).sqrt() + result.abs())
 
@@ -138,6 +141,7 @@ class Rounding(TorchDispatchMode):
     def _noise(self, like: Tensor) -> Tensor:
         """Return random numbers in [-1, 1) of a shape, from a random offset of the pool."""
         count, start = like.numel(), self._random.randrange(_POOL)
+        # Doubling keeps the period _POOL, so larger tensors repeat their noise.
         while start + count > len(self._pool):
             self._pool = torch.cat([self._pool, self._pool])
         return self._pool[start : start + count].view(like.shape).to(like.dtype)
@@ -211,6 +215,7 @@ def evaluate(
         for seed in range(APART):
             others.append(_arrays(run(rounded(precise, seed, precision), *tensors)))
         with Rounding(0, precision):
+            # All copies in one batch: rows are independent, so each copy has different noise.
             moved = run(precise, *(torch.cat([part] * COPIES) for part in tensors))
     split = [np.split(part, COPIES) for part in _arrays(moved)]
     return Evaluations(exact, [*others, *zip(*split, strict=True)])

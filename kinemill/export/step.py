@@ -96,6 +96,7 @@ def trace(step: TrainedStep, interface: Interface, *, optimize: bool = True) -> 
     sizes += [item.shape for item in interface.carry]
     names = [item.name for item in interface.carry]
     carried = [tuple({0: batch} for _ in names)] if names else []
+    # A batch of 2: torch.export treats a size of 1 as constant.
     example = tuple(torch.zeros(2, *size, dtype=dtype) for size in sizes)
     program = export_any(
         module,

@@ -79,6 +79,7 @@ class _Emitter:
 
     def function(self) -> str:
         """Return the function."""
+        # Inputs are read in place from `in`; only computed elements need memory.
         own = self._program.elements - self._program.inputs
         memory = [f"    float m[{own * self._lanes}]{_ALIGNED[self._lanes > 1]};"] if own else []
         head = f"static void {self._name}(const float *restrict in, float *restrict out)"
@@ -95,11 +96,13 @@ class _Emitter:
 
     def _item(self, operand: Operand, count: int) -> str:
         step = _times(operand.step, "i") if count > 1 else ""
+        # Constant k has the id -1 - k.
         if operand.first < 0:
             return f"{self._name}_constants[{_plus(-1 - operand.first, step)}]"
         array, first = self._array(operand.first)
         if self._lanes == 1:
             return f"{array}[{_plus(first, step)}]"
+        # Lanes are the innermost axis, so that a vector register holds one element of all rows.
         return f"{array}[({_plus(first, step)}) * LANES + l]"
 
     def _array(self, first: int) -> tuple[str, int]:
@@ -113,9 +116,11 @@ class _Emitter:
     def dense(self, one: Dense) -> list[str]:
         """Write a layer, block after block of its outputs."""
         inputs, outputs = one.weight.shape
+        # The bias comes first, because the kernels begin their sums with it.
         rows = np.vstack([one.bias, one.weight])
         # Few outputs leave most of a vector register idle, so the sum over inputs is vectorized.
         if self._lanes == 1 and outputs <= NARROW and inputs >= PARTS:
+            # Transposed: `dots` reads the weights of one output after those of the other.
             name = self._layer([rows.T])
             x, y = self._pointer(one.x), self._pointer(one.out)
             return [f"    dots({name}, {x}, {y}, {inputs}, {outputs});"]
@@ -143,6 +148,7 @@ class _Emitter:
     def call(self, one: Call) -> list[str]:
         """Write a call of a kernel."""
         more = "".join(f", {spelled(value)}" for value in one.more)
+        # Elementwise kernels treat all lanes as one long vector.
         count = one.count if one.kernel in BY_LANE else one.count * self._lanes
         x, y = self._pointer(one.x), self._pointer(one.out)
         return [f"    {one.kernel}({x}, {y}, {count}{more});"]

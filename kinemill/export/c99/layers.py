@@ -19,6 +19,7 @@ def gemm(values: Values, node: onnx.NodeProto) -> None:
     """
     settings, (x_name, y_name, *more) = attributes(node), node.input
     alpha, beta = settings.get("alpha", 1.0), settings.get("beta", 1.0)
+    # Transposing ids moves no data: it only changes which elements a loop reads.
     x = values.ids(x_name).T if settings.get("transA") else values.ids(x_name)
     if values.is_constant(y_name) and all(map(values.is_constant, more)):
         weight, bias = values.constant(y_name), values.constant(more[0]) if more else np.zeros(1)

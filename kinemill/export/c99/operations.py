@@ -79,6 +79,7 @@ def _gather_elements(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
     rows, positions = np.moveaxis(x, axis, 0), np.moveaxis(index, axis, 0)
     result = np.empty(positions.shape, np.int64)
     for position in np.ndindex(positions.shape):
+        # Along `axis` the index selects; along all other axes source and result agree.
         column = rows[(slice(None), *position[1:])]
         result[position] = values.program.lookup(column[:, None], positions[position])[0]
     return np.moveaxis(result, 0, axis)
@@ -104,6 +105,7 @@ def _slice(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
 def _reshape(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
     sizes = [int(size) for size in values.constant(node.input[1])]
     if not attributes(node).get("allowzero", 0):
+        # A size of 0 copies the size of the input, unless `allowzero` is set.
         sizes = [size or x.shape[axis] for axis, size in enumerate(sizes)]
     return x.reshape(sizes)
 
@@ -158,6 +160,7 @@ def _split(values: Values, node: onnx.NodeProto) -> None:
     if len(node.input) > 1:
         sizes = values.constant(node.input[1])
     else:
+        # Rounded up: ONNX makes the last part smaller if the axis is not divisible.
         each = -(-x.shape[axis] // len(node.output))
         sizes = np.full(len(node.output), each)
     parts = np.split(x, np.cumsum(sizes)[:-1], axis=axis)
@@ -211,6 +214,7 @@ def _best(values: Values, node: onnx.NodeProto, sign: str = ">") -> None:
     for number, row in enumerate(rows, 1):
         here = values.program.constant(np.full(row.shape, float(number)))
         form = f"({{0}} {sign} {{1}} ? {{2}} : {{3}})"
+        # Before `highest` is updated; a strict comparison keeps the first of equal elements.
         index = values.program.each(form, row, highest, here, index)
         highest = values.program.each(MAX if sign == ">" else MIN, highest, row)
     values.put(

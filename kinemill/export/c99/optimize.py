@@ -77,10 +77,12 @@ def _joined(one: Each, made: dict[int, Each], readers: Ids, removed: set[int]) -
     operands, form = list(one.operands), one.form
     for index, item in enumerate(one.operands):
         producer = made.get(item.first)
+        # A second occurrence in the form would compute the producer twice.
         if producer is None or producer.count != one.count or form.count(f"{{{index}}}") != 1:
             continue
         if one.count > 1 and item.step != 1:
             continue
+        # Another reader needs the elements in memory.
         if not (readers[producer.out : producer.out + producer.count] == 1).all():
             continue
         start = len(operands)

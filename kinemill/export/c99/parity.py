@@ -131,11 +131,13 @@ def compare(compiled: Compiled, simulator: Simulator) -> float:
     random, carry = np.random.default_rng(0), np.zeros(max(carried, 1), np.float32)
     after, memory = np.empty(states, np.float32), simulator.initial_carry(1)
     angle = simulator.interface.is_angle
+    # The carry has no angles: a difference of 2 π there is a difference.
     angle = np.concatenate([angle, np.zeros(carried, np.bool_)])
     worst = 0.0
     for _ in range(STEPS):
         state = random.normal(size=states).astype(np.float32)
         action = random.normal(size=max(actions, 1)).astype(np.float32)
+        # Before the step, which changes the carry in place.
         outputs, expected_outputs = _outputs(compiled, simulator, (state, action, carry), memory)
         compiled(state, action, carry, after)
         reference, *memory = simulator.step(state[None], action[None, :actions], *memory)

@@ -139,6 +139,7 @@ class Program:
         if key not in self._constants_by_bytes:
             start = len(self.constants)
             self.constants.extend(flat.tolist())
+            # Negative ids, from -1 down, so that they never equal an element of memory.
             self._constants_by_bytes[key] = -1 - np.arange(start, start + flat.size)
         return self._constants_by_bytes[key].reshape(values.shape)
 
@@ -168,6 +169,7 @@ class Program:
         """Return the address of contiguous elements, after a copy if needed."""
         flat = ids.reshape(-1)
         first = int(flat[0])
+        # Kernels read memory, so constants are copied even if they are contiguous.
         if first >= 0 and np.array_equal(flat, np.arange(first, first + flat.size)):
             return first
         return int(self.each("{0}", flat)[0])
@@ -211,6 +213,7 @@ class Program:
         """Return the number of leading elements at equal distances in one chunk."""
         low, high = self._chunk(int(ids[0]))
         steps = np.diff(ids)
+        # A stretch must not leave its chunk: chunks move separately when memory is reused.
         ends = (steps != steps[:1]) | (ids[1:] < low) | (ids[1:] >= high)
         other = np.flatnonzero(ends)
         return int(other[0]) + 1 if len(other) else len(ids)
