@@ -85,6 +85,7 @@ def run_episode(
     robot, steps = robot or Robot(task), round((seconds or control_of(task).seconds) / task.dt)
     if steps <= policy.history:
         raise BadInput("seconds", f"make {steps} steps", expected=f"more than {policy.history}")
+    # The narrower of both: the task may allow more than the motors do.
     limits = np.clip(action_limits(task), *robot.limits)
     # A stream for each use of the seed: the noise must not depend on how the start was drawn.
     noise = explore.draw(steps, limits, np.random.default_rng([seed, 2]))
@@ -96,6 +97,7 @@ def run_episode(
         began = time.perf_counter()
         action = choose(policy, states, actions, limits)
         spent.append(time.perf_counter() - began)
+        # Logged as sent: with the noise, within the limits.
         actions.append(np.clip(action + disturbance, *limits))
         robot.act(actions[-1])
         states.append(robot.observe())
@@ -113,6 +115,7 @@ def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: 
     rows = policy.history
     if len(states) < rows:
         return np.clip(np.zeros_like(limits[0]), *limits)
+    # With a history of 1 the slice is empty, and `reshape` gives it its (0, A).
     past = np.array(actions[len(actions) - rows + 1 :]).reshape(rows - 1, limits.shape[1])
     return np.asarray(policy.act(np.stack(states[-rows:]), past), dtype=float)
 
@@ -120,6 +123,7 @@ def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: 
 def _cost_and_success(task: Task, states: Floats, actions: Floats) -> tuple[float, bool]:
     """Return the cost and the success of an episode, (N+1, S) and (N, A)."""
     cost, rest = Cost(task), np.zeros(actions.shape[1])
+    # The cost of action k is that of state k + 1, as in the plans.
     costs = cost.step_costs(states[1:], actions, rest, states[0])
     return float(costs.sum() * task.dt), cost.reached(states[1:], actions)
 

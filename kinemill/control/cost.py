@@ -116,6 +116,7 @@ class Cost:
         terms = self.control.cost
         values = self.quantities(states, actions, (term.of for term in terms))
         rates = [term.of for term in terms if term.shape == "rate"]
+        # The first change is that from the state and action before the plan.
         earlier = self.quantities(start, previous, rates) if rates else {}
         for term, is_angle in zip(terms, self._angles, strict=True):
             value = values[term.of]
@@ -124,6 +125,7 @@ class Cost:
                 error = np.diff(value, axis=-1, prepend=first)
             else:
                 error = value - term.target if term.target else value
+            # A cosine needs no wrapping; a rate is wrapped as a change, before the division by dt.
             if is_angle and term.shape != "upright":
                 error = wrapped(error, np.array(True))
             yield term, error / self.dt if term.shape == "rate" else error

@@ -66,6 +66,7 @@ class LearnedModel:
         """
         plans = np.asarray(actions, dtype=np.float32)
         rows = self.simulator.history
+        # Not `[-rows + 1 :]`, which would be the whole array for a history of 1.
         past = past_actions[len(past_actions) - rows + 1 :]
         data = _repeat(states[-rows:], len(plans)), _repeat(past, len(plans)), plans
         if self._is_sampled:
@@ -80,6 +81,7 @@ class LearnedModel:
         if deviation is not None:
             if self._intervals is not None:
                 deviation = deviation * self._intervals.factor(deviation.shape[1])
+            # `not <=`, so that a deviation of NaN rejects the plan as well.
             paths[~(deviation <= self._most).all(axis=(1, 2))] = np.nan
         return np.moveaxis(paths, 1, 0) if paths.ndim == 4 else paths
 

@@ -199,6 +199,7 @@ class Collector:
     def _missing(self, number: int) -> Iterator[int]:
         """Yield the seeds of the episodes that a round still needs."""
         done = len(self.journal.episodes(number))  # failed ones count: their seeds are not reused
+        # Separate ranges of seeds for rounds, and for loops with another `loop.seed`.
         first = SEEDS * (number + 1) + 100 * SEEDS * loop_of(self.task).seed + done
         yield from range(first, first + self.journal.missing(self.task, number))
 

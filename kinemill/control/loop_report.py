@@ -149,6 +149,7 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
     if not visits:
         return [np.nan] * len(rounds)
     low, high = np.concatenate(visits).min(axis=0), np.concatenate(visits).max(axis=0)
+    # A state that never changes has a single cell.
     width = np.where(high > low, high - low, 1.0)
     visited, shares = set[tuple[int, ...]](), list[float]()
     for rows in whole:

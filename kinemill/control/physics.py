@@ -133,6 +133,7 @@ class Robot:
 
     def act(self, action: Floats) -> None:
         """Hold the action (A,) for one time step; clip it to the range of the motors."""
+        # `self.actions` holds the motor of each action of the task.
         command = np.empty(len(self.actions))
         command[self.actions] = action
         after = self._advance(np.clip(command, self._low, self._high), self.plant.period)
@@ -183,6 +184,7 @@ class TruePhysics:
         now = self.robot.to_plant(np.asarray(states, dtype=float)[-1])
         start = np.tile(np.concatenate([[0.0], now]), (len(plans), 1))  # time first
         trajectories, _ = self._rollout.rollout(self._model, self._data, start, repeated_commands)
+        # One row per step of physics, the first after one step: every `period`-th is a time step.
         return trajectories[:, period - 1 :: period, 1:][..., self.robot.states]
 
 

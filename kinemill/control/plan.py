@@ -51,6 +51,7 @@ class Plan:
         if min_noise_scale != 1.0:
             noise *= _shares(min_noise_scale, samples)
         noise *= std
+        # The first sample is the plan itself, so an update can keep it.
         noise[0] = 0.0
         noise += self.knots.astype(np.float32)
         return noise
@@ -67,6 +68,7 @@ def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """
     count = math.prod(shape)
     radius, angle = random.random((2, (count + 1) // 2), dtype=np.float32)
+    # 1 - u is in (0, 1], so the logarithm is finite.
     np.sqrt(-2.0 * np.log(1.0 - radius), out=radius)
     angle *= 2.0 * np.pi
     drawn = np.stack((np.cos(angle), np.sin(angle)))

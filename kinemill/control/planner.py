@@ -102,6 +102,7 @@ class Planner:
         rest = np.clip(np.zeros_like(low), low, high)
         half = (high - low) / 2.0
         self._random = np.random.default_rng(seed)
+        # In half ranges from the middle: knots are within [-1, 1].
         self._rest = (rest - (high + low) / 2.0) / half
         self.plan = Plan(np.tile(self._rest, (self._knots, 1)))
         self.last, self.refused = rest, 0
@@ -119,6 +120,7 @@ class Planner:
         for model in self.models:
             if isinstance(model, ObservingModel):
                 model.observe(states, past_actions)
+        # Shifted by one step: the first knot belongs to the present again.
         self.plan, is_refused = Plan(self._shift @ self.plan.knots, self.plan.std), True
         for iteration in range(self.controller.iterations):
             drawn = self.controller.draw(self.plan, iteration, self._random)
@@ -157,11 +159,13 @@ class Planner:
         spline = self._spline_32 if knots.dtype == np.float32 else self._spline.T
         # One large matrix product: B small ones take three times as long.
         values = np.swapaxes(knots, 1, 2).reshape(-1, count) @ spline
+        # A cubic spline can overshoot its knots.
         return np.clip(np.swapaxes(values.reshape(samples, width, -1), 1, 2), -1.0, 1.0)
 
     def _slowed(self, actions: Floats) -> Floats:
         slowed, previous = np.empty_like(actions), self.last
         for k in range(actions.shape[1]):
+            # Relative to the limited action before it, which is the one that acts.
             change = np.clip(actions[:, k] - previous, -self.max_change, self.max_change)
             slowed[:, k] = previous = previous + change
         return slowed
@@ -178,11 +182,13 @@ class Planner:
             (B,); a plan that diverges in a model has an infinite cost there.
         """
         each = [self._cost(model, states, past_actions, actions) for model in self.models]
+        # (M, B) of an ensemble and (B,) of one model become rows of one array.
         costs = np.concatenate([one.reshape(-1, len(actions)) for one in each])
         return RISKS[self.risk.type](costs, self.risk) if len(costs) > 1 else costs[0]
 
     def _cost(self, model: Model, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         rows = model.history
+        # Counted from the start, because `[-0:]` would be the whole array.
         past = past_actions[len(past_actions) - (rows - 1) :]
         predicted = model.rollout(states[len(states) - rows :], past, actions)
         with np.errstate(over="ignore", invalid="ignore"):  # a model may diverge; that costs inf

@@ -62,6 +62,7 @@ def cvar(costs: Floats, risk: Risk) -> Floats:
     tail = (1.0 - risk.level) * count
     # Weight of each model in the tail, worst first: 1, ..., 1, a part, 0, ..., 0.
     share = np.clip(tail - np.arange(count), 0.0, 1.0)
+    # A tail of less than one model is the worst model.
     share = share if tail >= 1.0 else np.eye(count)[0]
     descending = np.sort(costs, axis=0)[::-1]
     counted = np.where(share[:, None] > 0.0, descending, 0.0)  # 0 · inf would be NaN

@@ -60,6 +60,7 @@ def sample_trajectories(
         elif covariance is not None:
             own.append(carry[covariance])
         apart.append(carry[offsets])
+        # The step returns the mean state; the offsets of the members are in the carry.
         particles.append(wrapped(state[:, None] + carry[offsets], angle))
         if uncertainty.propagation == "ts_1":
             # The carries up to the offsets are those of the members; all move together.
@@ -73,6 +74,7 @@ def sample_trajectories(
 def _permuted(carries: list[Any], random: np.random.Generator) -> list[Any]:
     """Permute the particles of each plan among members: all carries (B, E, ...) in the same way."""
     shape = carries[-1].shape[:2]
+    # Sorting random numbers gives a uniform permutation of each row.
     order = np.argsort(random.random(shape), axis=1)
     rows = np.arange(shape[0])[:, None]
     return [carry[rows, order] for carry in carries]
