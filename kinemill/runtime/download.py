@@ -190,6 +190,7 @@ def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
         os.replace(link, to)  # noqa: PTH105 - one rename: the old or the new, never none
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        # `to` resolves to the version in use, whether the installation succeeded or not.
         _clear(target.parent, to.resolve())
 
 

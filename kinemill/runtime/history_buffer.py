@@ -85,6 +85,7 @@ class HistoryBuffer:
         # The action of the newest row is left out: the sequences to predict replace it.
         past = [action for _, action in rows[:-1] if action is not None]
         actions = np.zeros((self._history - 1, self._actions), dtype=np.float32)
+        # With a history of 1 `past` is empty, and an empty list would not have the shape (0, A).
         actions[:] = past if past else actions
         states = np.stack([state for state, _ in rows])
         return _repeat(states, batch), _repeat(actions, batch)

@@ -50,6 +50,7 @@ def as_input(
 
 
 def _check_limits(name: str, array: Array, axes: Sequence[Axis]) -> None:
+    # In the type of the array, so that a value equal to a rounded limit passes.
     low, high = np.array(axes[-1].limits, dtype=array.dtype).T
     beyond = (array < low) | (array > high)  # NaN is not beyond; `finite` decides about it
     if not beyond.any():

@@ -54,6 +54,7 @@ class IntervalTracker:
         """
         count = len(errors)
         if count:
+            # The factor for h steps ahead that was valid h rows ago: entry h - 1, step h - 1.
             issued = np.stack([log[step] for step, log in enumerate(self._issued)])
             inside = np.abs(errors) <= _DEVIATIONS * np.exp(issued) * deviation
             self._log[:count] += RATE * (LEVEL - inside)
@@ -101,6 +102,7 @@ class OnlineIntervals:
         """
         past, state = np.asarray(states, np.float32)[-2:]
         action = np.asarray(past_actions, np.float32)[-1]
+        # The row before the newest one must be the last one seen; else rows between are missing.
         if self._rows and not np.array_equal(self._rows[-1][0], past):
             self._rows.clear()
             self._tracker.note_gap()
@@ -122,6 +124,7 @@ class OnlineIntervals:
             return np.empty((0, 0)), np.empty((0, 0))
         rows = np.stack([row for row, _ in self._rows])
         actions = np.stack([row for _, row in self._rows][1:])
+        # Batch row h - 1 predicts the newest row from h rows before it.
         present = len(rows) - 1 - np.arange(1, count + 1)
         history = present[:, None] + np.arange(1 - self._simulator.history, 1)
         # Actions after the newest row are not known; steps after it are not used.
@@ -130,5 +133,6 @@ class OnlineIntervals:
             rows[history], actions[history[:, :-1]], actions[future]
         )
         steps = np.arange(count)
+        # The diagonal: h steps ahead of batch row h - 1 is the newest row.
         errors = wrapped(predicted[steps, steps].astype(np.float64) - rows[-1], self._angle)
         return errors, deviation[steps, steps].astype(np.float64)

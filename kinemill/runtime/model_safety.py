@@ -154,6 +154,7 @@ def fields_of(message: memoryview) -> Iterator[Field]:
     offset, size = 0, len(message)
     while offset < size:
         key, offset = _varint(message, offset)
+        # A key is the number of the field, then three bits of wire type.
         number, kind, value, length = key >> 3, key & 7, 0, 0
         if kind == _VARINT:
             value, offset = _varint(message, offset)

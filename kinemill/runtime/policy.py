@@ -295,6 +295,7 @@ def step_seed(seed: int, step: int) -> int:
 
 
 def _split(value: int) -> int:
+    # Masked to 64 bits, because integers of Python do not overflow.
     value = (value + 0x9E3779B97F4A7C15) & _MASK64
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK64

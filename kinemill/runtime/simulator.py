@@ -316,6 +316,7 @@ class Simulator:
         """
         histories, past = self.estimate(states), self._inputs.past_actions(past_actions)
         carry = self.initial_carry(same_batch(states=histories, past_actions=past))
+        # As in rollout.onnx: the first `surplus` rows only serve the estimates of derived states.
         for index in range(self.interface.surplus, self.history - 1):
             carry = self.step(histories[:, index], past[:, index], *carry)[1:]
         return carry
@@ -338,6 +339,7 @@ class Simulator:
         histories = self._inputs.states(states)
         if not self.interface.derived:
             return histories
+        # Estimates depend on states alone, but the rollout needs actions for at least one step.
         shape = len(histories), self.history - 1, len(self.actions)
         past = np.zeros(shape, self.interface.dtype)
         actions = np.zeros((len(histories), 1, len(self.actions)), self.interface.dtype)

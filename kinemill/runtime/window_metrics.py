@@ -69,6 +69,7 @@ def cut_windows(
     return Windows(
         states=states_of[:, :history],
         past_actions=actions_of[:, : history - 1],
+        # Action k acts from row k to k + 1, so that of the last row has no measured effect.
         actions=actions_of[:, history - 1 : -1],
         truth=states_of[:, history:],
     )
@@ -94,6 +95,7 @@ def draw_within(
 @QUIETLY
 def predict(predictor: Predictor, windows: Windows) -> Floats:
     """Return predictions (W, T, S) for windows whose history may be longer than needed."""
+    # A shorter history is the newest rows, so that all predictors start at the same row.
     skip = windows.states.shape[1] - predictor.history
     predicted = predictor.rollout(
         windows.states[:, skip:], windows.past_actions[:, skip:], windows.actions
