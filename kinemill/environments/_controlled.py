@@ -58,6 +58,7 @@ class Controlled:
                 for k in range(len(states))
             ]
             if self._looks_back
+            # Without rate terms the row before is not read, so one row stands for all.
             else self.cost.step_costs(states, actions, previous[0], last[0])
         )
         return -np.clip(np.asarray(each) * self.task.dt, -_LARGEST, _LARGEST)

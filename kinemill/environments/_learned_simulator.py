@@ -75,6 +75,7 @@ class LearnedBatch:
         history, past = self._split(states)
         space: Any = self.action_space
         action = np.clip(np.asarray(actions, dtype=float), space.low, space.high)
+        # The first action led to the oldest state, so the model does not read it.
         inputs = history, past[:, 1:], action[:, None]
         members = states[:, -1].astype(int)
         if self._members:

@@ -52,6 +52,7 @@ class PlantEnv(gymnasium.Env[Any, Any]):
     def step(self, action: object) -> Transition:
         """Hold the action for one time step."""
         applied = np.clip(np.asarray(action, float), self.action_space.low, self.action_space.high)  # pyright: ignore[reportAttributeAccessIssue]
+        # A rate cost reads the action before this one; before the first, the robot rests.
         previous = self._actions[-1] if self._actions else np.zeros(len(applied))
         last, state = self._states[-1], self._robot.step(applied)
         self._states.append(state)

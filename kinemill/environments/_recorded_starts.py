@@ -65,5 +65,6 @@ class RecordedStarts:
         """Return H states (H S,), and the action before each of them (H A,)."""
         first = int(self._firsts[random.integers(len(self._firsts))])
         rows = self._dataset.view(first, first + self._rows).astype(float)
+        # Recorded angles are continuous, those of a simulator within ±π.
         states = wrapped(rows[1:, : self._states], self._angles)
         return states.reshape(-1), rows[:-1, self._states :].reshape(-1)

@@ -150,6 +150,7 @@ class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
         if seed is not None:
+            # A separate stream: the environment draws its start from the same seed.
             self._random = np.random.default_rng([seed, _STREAM])
         return self.env.reset(seed=seed, options=options)
 

@@ -120,6 +120,7 @@ class Stacked(Adapter):
         self, x: Tensor, first: Tensor, carry: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Append (B, D) to the earlier observations."""
+        # Rows of a batch begin episodes at different steps, and a graph has no branch by row.
         previous = torch.where(first > 0.5, x.repeat(1, self._count - 1), carry[0])
         stack = torch.cat([previous, x], dim=1)
         return stack, (stack[:, self._inputs :],)

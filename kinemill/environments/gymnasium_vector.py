@@ -199,6 +199,7 @@ def trial(make: MakeVector, randomize: Ranges) -> str:
     rows.single_action_space.seed(0)
     for step in range(_TRIAL_STEPS):
         if step == _TRIAL_STEPS // 2:
+            # State outside of the arrays would stay behind in the row, and the copies would differ.
             order = np.roll(order, 1)
             for row, index in enumerate(order):
                 restart.put(rows, row, restart.entries(singles[index])[0])

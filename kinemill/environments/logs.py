@@ -20,8 +20,8 @@ from kinemill.store import digest, publish_file
 from kinemill.task.document import Task
 
 Array = NDArray[Any]
-# Not lzf: its output for the same numbers may differ by a few bytes.
 COMMANDED = "_commanded"  # ends the column of an action before it was clipped to its limits
+# Not lzf: its output for the same numbers may differ by a few bytes.
 _PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "track_times": False}
 FILE = "rollouts.parquet"
 
@@ -129,6 +129,7 @@ def _placed(task: Task, numbers: Mapping[str, Array], layout: PolicyLayout) -> d
         path_in_log = _source(task, name)
         path_in_log = usual if path_in_log == name else path_in_log
         base, _, index = path_in_log.removesuffix("]").partition("[")
+        # -1 marks a whole data set, others a column of one.
         columns.setdefault(base, {})[int(index) if index else -1] = values
     return {
         base: parts[-1] if -1 in parts else np.stack([parts[k] for k in sorted(parts)], axis=1)

@@ -134,7 +134,9 @@ def scale_model(
             raise BadInput(where, "is no parameter", fix=nearest(name, list(FACTORS)))
     for name, fields in FACTORS.items():
         for field in fields:
+            # From the nominal model, so that the factors of successive episodes do not accumulate.
             getattr(model, field)[:] = getattr(nominal, field) * factors.get(name, 1.0)
+    # Quantities that follow from the masses, such as inverse weights.
     library.mj_setConst(model, data)
 
 

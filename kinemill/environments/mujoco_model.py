@@ -119,6 +119,7 @@ def load_model(path: Path, motors: Mapping[str, Limits], used: Iterable[str]) ->
         raise BadInput(where, f"is not usable: {error}", expected=expected) from error
     units, sensors = _joints(library, model), _sensors(model)
     size = int(library.mj_stateSize(model, library.mjtState.mjSTATE_FULLPHYSICS))
+    # A full physics state is time, positions, velocities, then activations.
     quantities = {name: Source(1 + k, unit) for k, (name, unit) in enumerate(units.items())}
     quantities["time"] = Source(0, "s")
     own = {name: column for name, column in sensors.items() if _ADDED not in name}
@@ -169,6 +170,7 @@ def command_range(model: MujocoModel, index: int) -> Limits | None:
         is_servo = has_bias and 0.0 < gain == -model.actuator_biasprm[index, 1]
         if not (is_of_joint and is_servo and model.jnt_limited[joint]):
             return None
+        # A negative gear swaps the ends.
         low, high = sorted(model.jnt_range[joint] * model.actuator_gear[index, 0])
     return float(low), float(high)
 

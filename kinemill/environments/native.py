@@ -254,6 +254,7 @@ class MixedBox(Box[np.float32]):
         values, first = super().sample(None, probability), 0
         for index, count in enumerate(self.choices):
             if count:
+                # A mask has columns for choices only, so `first` skips the numbers.
                 allowed = np.ones(count) if mask is None else mask[first : first + count]
                 values[index] = self.np_random.choice(np.flatnonzero(allowed))
                 first += count

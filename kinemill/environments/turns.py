@@ -106,6 +106,7 @@ class TurnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._pending = np.zeros(len(self._blocks))
         while self._agent in self._random:
             observation, reward, ended, cut, info = self._move_at_random(observation)
+            # Rewards before the first turn of the policy count in its first step.
             self._pending += self._by_agent(reward)
             if ended or cut:  # without a turn of the policy
                 observation, info = self.env.reset(options=options)
@@ -161,9 +162,11 @@ class TurnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         agent, acted = self.turns.agent(self._agent), self._blocks[self._agent].acted
         encoded = self.turns.encode(agent.name, observation)
         mask, values = encoded.get(MASK), np.zeros(len(self.turns.choices))
+        # Numbers without limits are drawn within ±1.
         low, high = (np.nan_to_num(end, posinf=1.0, neginf=-1.0) for end in (acted.low, acted.high))
         for k, count in enumerate(choices_of(agent.action)):
             index = agent.actions[0] + k
+            # A number has 0 choices, so the sum counts mask columns only.
             column = sum(self.turns.choices[:index])
             if count:
                 allowed = np.ones(count) if mask is None else mask[column : column + count]
@@ -235,6 +238,7 @@ def _agents(blocks: Mapping[str, _Block], groups: Mapping[str, list[str]]) -> tu
     agents, column, action = dict[str, Agent](), len(blocks), 0
     for policy, members in groups.items():
         block = blocks[members[0]]
+        # All agents of a network share its columns; their one-hot comes before all blocks.
         columns = (column, column + len(block.names))
         actions = (action, action + len(block.acted.names))
         column, action = columns[1], actions[1]

@@ -170,6 +170,7 @@ class Rows:
         self._states, rewards, ended = after.states, after.rewards, after.terminated
         self._episodes.add(rewards, actions)
         dones = ended | (self._episodes.steps >= self._limit)
+        # Before the reset below, so that ended episodes report their last observation.
         observations = self._batch.observe(self._states)
         infos: list[dict[str, Any]] = [{} for _ in range(self._count)]
         if dones.any():
@@ -196,6 +197,7 @@ def summed(episode: tuple[float, int, bool], actions: tuple[Floats, Floats]) -> 
     """
     episode_return, steps, ended = episode
     means = actions[0] / steps
+    # E[x²] - E[x]², where rounding can make the difference slightly negative.
     stds = np.sqrt(np.maximum(actions[1] / steps - means**2, 0.0))
     return {
         "return": episode_return,
