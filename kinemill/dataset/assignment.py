@@ -99,6 +99,7 @@ def fill_sides(
     new: dict[str, str] = {}
     for side in empty_sides(rules, splits.values()):
         count = Counter(current.values())
+        # From the largest split, whose share changes least; equal ones in the order of their hash.
         ranked = sorted(
             (unit for unit, own in current.items() if count[own] > 1 and unit not in fixed),
             key=lambda unit: (-count[current[unit]], position(unit)),

@@ -42,5 +42,6 @@ def _chart(splits: Mapping[str, Packed], column: int, label: str) -> str:
     lines: list[Line] = []
     for split, rows in values.items():
         share = np.histogram(rows, edges)[0] / len(rows)
+        # A staircase needs a value at the last edge as well.
         lines.append(Line(split, STYLES[split], edges, np.append(share, share[-1]), staircase=True))
     return line_chart(lines, labels=(label, "share of rows"), size=SIZE)

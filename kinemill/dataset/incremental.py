@@ -245,6 +245,7 @@ def runs(
         stops: (P,) rows after the last.
         previous: (P,) first rows in the previous version; negative for new pieces.
     """
+    # Neighbors with the same shift are contiguous in both versions, so one copy takes all.
     shifts = np.where(previous < 0, np.iinfo(np.int64).max, starts - previous)
     edges = np.flatnonzero(np.diff(shifts)) + 1
     for first, last in zip([0, *edges], [*edges, len(shifts)], strict=True):

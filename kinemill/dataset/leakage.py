@@ -166,8 +166,10 @@ def _distances(rows: Floats, windows: Sequence[Floats]) -> Floats:
     |a - b|^2 = |a|^2 + |b|^2 - 2 a.b at every shift; the products come from one Fourier transform.
     """
     length, shifts = len(windows[0]), len(rows) - len(windows[0]) + 1
+    # At least N, so that the circular correlation is exact at all N - L + 1 shifts.
     size = 1 << (len(rows) - 1).bit_length()
     spectrum = np.fft.rfft(rows, size, axis=0)
+    # Differences of prefix sums are the energy of the rows at every shift.
     energy = np.concatenate(([0.0], np.cumsum((rows**2).sum(axis=1))))
     here = energy[length:] - energy[:-length]
     distances = list[float]()

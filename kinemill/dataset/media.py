@@ -125,6 +125,7 @@ class MediaSet:
         flat = np.asarray(rows, np.int64).reshape(-1)
         out = np.empty((len(flat), *self.media.shapes[channel]), np.uint8)
         ordered = sorted(self.episodes.values(), key=lambda one: one.start)
+        # The last episode that starts at or before a row.
         owner = np.searchsorted([one.start for one in ordered], flat, side="right") - 1
         for index in np.unique(owner).tolist():
             inside, episode = np.flatnonzero(owner == index), ordered[index]

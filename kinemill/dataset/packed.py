@@ -223,7 +223,9 @@ class PackedDataset:
         _require_split(split)
         own = self.table.filter(pl.col("split") == split)
         starts = own["start"].to_numpy()
+        # 0 for an episode shorter than a window, where the quotient is negative.
         counts = np.maximum(0, (own["stop"].to_numpy() - starts - length) // stride + 1)
+        # Number of each window in its episode: 0, 1, ..., count - 1.
         numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return np.repeat(starts, counts) + stride * numbers
 

@@ -66,6 +66,7 @@ def merge_extents(extents: Sequence[Extent]) -> Extent:
         np.max([getattr(one, key) for one in extents], axis=0)
         for key in ("reach", "within", "change")
     )
+    # Law of total variance: the variance within episodes plus that of their means.
     between = np.std([one.mean for one in extents], axis=0)
     return Extent(extents[0].names, mean, reach, np.hypot(within, between), within, change)
 

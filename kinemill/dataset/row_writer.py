@@ -214,7 +214,9 @@ class RowWriter:
 def _merge_pieces(rows: NDArray[np.int64], own: Floats, columns: int) -> SegmentMoments:
     """Return the moments of a segment, given those of its pieces (P, 2, C + S)."""
     mean, squares = merge(rows, own[:, :, :columns])
+    # A piece of n rows has n - 1 changes; none leads from one piece to the next.
     delta_mean, delta_squares = merge(rows - 1, own[:, :, columns:])
+    # Three deviations from the mean of each piece, because segments store no extremes.
     reach = np.abs(own[:, 0, :columns]) + 3.0 * np.sqrt(own[:, 1, :columns] / rows[:, None])
     return SegmentMoments(
         [*mean.tolist(), *delta_mean.tolist()],
@@ -241,6 +243,7 @@ def _content(task: Task, episode: ReadableEpisode, first: int, frame: pl.DataFra
         if task.channels[name].kind == "angle":
             content[:, column] -= whole_turns(float(content[0, column]))
     largest = float(np.finfo(np.float32).max)
+    # `not <=` includes NaN.
     bad = np.argwhere(~(np.abs(content) <= largest))
     if len(bad):
         row, column = bad[0]

@@ -151,7 +151,9 @@ def cut(
         if ends[last] - ends[first] <= most or bit < 0:
             yield first, last, f"{int(hashes[first]):0{BITS}b}"[: BITS - 1 - bit]
             continue
+        # Sorted hashes with a common prefix: this bit is 0 in the first ones and 1 in the others.
         middle = first + int(np.searchsorted(hashes[first:last] >> bit & 1, 1))
+        # The lower half is popped first, so that segments come in the order of the hashes.
         halves = [(middle, last), (first, middle)]
         pending += [(begin, end, bit - 1) for begin, end in halves if begin < end]
 
@@ -187,6 +189,7 @@ class SegmentedRows(Generic[T]):
         """Return rows by number, (...,) -> (..., k)."""
         flat = np.asarray(rows).reshape(-1)
         out = np.empty((len(flat), self._parts[0].shape[1]), self._parts[0].dtype)
+        # `right`: the row after the last one of a segment belongs to the next.
         owner = np.searchsorted(self._stops, flat, side="right")
         for number in np.unique(owner).tolist():
             part, inside = self._parts[number], owner == number

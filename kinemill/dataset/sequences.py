@@ -83,6 +83,7 @@ def make_sequences(
     observed = present[:, None] + np.arange(1 - history, 1)
     actions = present[:, None] + np.arange(seq_len)
     return Sequences(
+        # Positions outside of the episode hold its first or last row; the masks are false there.
         observed=np.maximum(observed, first),
         actions=np.minimum(actions, last),
         observed_mask=observed >= first,

@@ -118,6 +118,7 @@ class SplitContext:
 
 def position(recording: str) -> float:
     """Return the position of a recording in [0, 1), from its content hash alone."""
+    # With a prefix, so that the position is independent of other uses of the hash.
     spot = hashlib.sha256(b"split" + recording.encode()).digest()[:8]
     return int.from_bytes(spot, "big") / 2.0**64
 
@@ -213,6 +214,7 @@ def cut_pieces(
     """
     context = context or SplitContext()
     pieces: list[Piece] = []
+    # Reversed, because marks overwrite: the rule of highest precedence comes last.
     prescribed = [
         (index, one)
         for index, side in reversed(list(enumerate(_NAMED)))
@@ -231,6 +233,7 @@ def cut_pieces(
             if not blocks:
                 pieces.append(Piece(own, *about, side_, first, last))
                 continue
+            # Odd intervals between the edges are the validation blocks.
             edges = [0, *(edge for block in blocks for edge in block), last - first]
             for index, (begin, end) in enumerate(pairwise(edges)):
                 if begin == end:
@@ -282,6 +285,7 @@ def _validation(rules: Dataset, own: str, rows: int, shortest: int) -> list[tupl
         return [(rows - total, rows)]
     count = max(1, min(MOST_BLOCKS, total // BLOCK_ROWS))
     size, section = total // count, rows // count
+    # One block per section, at a position from the id alone: equal in every version.
     firsts = [
         index * section + round(position(f"{own}-{index}") * (section - size))
         for index in range(count)
