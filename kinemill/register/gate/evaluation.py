@@ -90,6 +90,7 @@ def conclude(inputs: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:
     waits = any(item.rule == "approval" for item in failed)
     others = [item for item in failed if item.rule != "approval"]
     established = inputs.champion is not None and not inputs.champion.provisional
+    # Undecided rules are acceptable only while there is no established champion to replace.
     if not verdicts or any(not item.undecided for item in others) or (others and established):
         return Conclusion("refused")
     provisional = _provisional(inputs, others) if others else ""
@@ -160,6 +161,7 @@ def _champion(
     )
     if model_digest(other_one) == model_digest(folder):
         return replace(about, same=True)
+    # Models with other histories can predict the same rows; any other difference prevents that.
     if any(not line.startswith("history ") for line in differs):
         return replace(about, problem=f"cannot be compared: {'; '.join(differs)}")
     try:

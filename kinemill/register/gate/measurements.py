@@ -67,6 +67,7 @@ class DynamicsMeasurements:
     def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
         """Measure both on the same windows and whole episodes of the test split."""
         models = [cast(Simulator, one) for one in (challenger, champion)]
+        # The longest history of all, so that all predictions start at the same rows.
         history, promote = self._history(*models), self.task.promote
         own, other = (self._roll_out(one, history) for one in models)
         mine, other_one = (
@@ -131,6 +132,7 @@ class DynamicsMeasurements:
         if stable is not None and reference.folder is not None and is_same_model(own, stable):
             return replace(pair(own, stable, promote.channel, promote.margin), itself=True)
         errors = errors_of(reference.strongest, self._rows, self.task, history)
+        # `not <=` includes NaN: a member that diverges is replaced by the stable one.
         if stable is not None and not errors.nrmse <= _UNSTABLE * stable.errors.nrmse:
             errors = stable.errors
         other = RolledOut(errors, stable.run if stable else None)
@@ -160,6 +162,7 @@ def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = No
         error=error_of(errors, channel),
         channels=dict(zip(errors.channels, errors.rmse.tolist(), strict=True)),
         windows=len(errors.starts),
+        # Counts the episodes that have a window; shorter ones are not measured.
         episodes=len(np.unique(np.searchsorted(first_rows, errors.starts, side="right"))),
         history=errors.history,
     )

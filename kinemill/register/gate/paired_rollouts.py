@@ -125,10 +125,12 @@ def output_comparisons(
     names = [name for name in rows.outputs if all(name in one.outputs for one in models)]
     if not names or rows.output_values is None:
         return {}
+    # A dataset of outputs alone, so that their scale is estimated like that of states.
     values = replace(rows, segments=[rows.output_values])
     columns = np.array([rows.outputs.index(name) for name in names])
     scale = scale_of(values, columns, np.zeros(len(names), dtype=bool))
     present = errors.starts + errors.history - 1
+    # Outputs end one row before the states, so the horizon T is compared at row T - 1.
     offsets = np.minimum(list(errors.by_horizon), errors.horizon - 1)
     own, other = (output_deviations(one, rows, names, present, offsets) for one in models)
     return {

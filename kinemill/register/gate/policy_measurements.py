@@ -90,6 +90,7 @@ class PolicyMeasurements:
     def _compare(self, challenger: Trials, champion: Trials) -> ChampionComparison:
         name = metric_of(self.task).name
         mine, other_one = (_measured(one, name) for one in (challenger, champion))
+        # Paired by start: the variance between starts cancels in the differences.
         apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
         interval = bootstrap(apart) if apart else (math.nan, math.nan)
         return ChampionComparison(

@@ -47,6 +47,7 @@ def sample_size_of(inputs: GateInputs) -> SampleSize:
     """
     episodes = inputs.measured.episodes if inputs.measured else 0
     comparisons = [one.headline for one in headlines(inputs).values() if one.headline is not None]
+    # Whole episodes count only without an interval (NaN), whose width would show their number.
     blocks = [
         one.effective_n if math.isfinite(one.effective_n) else 0.0
         for one in comparisons
