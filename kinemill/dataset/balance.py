@@ -54,7 +54,7 @@ def weights_of(pieces: pl.DataFrame, balance: Balance) -> pl.Expr:
     power, trained = balance.power, pl.col("split") == "train"
     classes = pieces.filter(trained).group_by("class", maintain_order=True)
     rows = dict(classes.agg(pl.col("rows").sum()).iter_rows())
-    # Weights scale n^-power of n rows each sum to scale Σ n^(1 - power), which must be Σ n.
+    # n rows of a class weigh scale n^-power each, and all weights together must sum to Σ n.
     scale = sum(rows.values()) / (sum(count ** (1.0 - power) for count in rows.values()) or 1.0)
     weights = {name: scale * count**-power for name, count in rows.items()}
     of = pl.col("class").replace_strict(weights, default=1.0, return_dtype=pl.Float64)

@@ -170,7 +170,7 @@ def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
     parts = [one.rows for one in episodes]
     values = np.concatenate(parts)
     states = len(task.states)
-    # Within episodes: from the end of one to the start of the next nothing moves.
+    # Within episodes: from the end of one to the start of the next there is no time step.
     moved = np.concatenate([np.diff(part[:, :states], axis=0) for part in parts])
     statistics = values.mean(axis=0), values.std(axis=0), moved.std(axis=0)
     dataset = PackedDataset.of_task(task, packed, [values.astype(np.float32)], statistics)

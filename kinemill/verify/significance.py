@@ -207,7 +207,7 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
     beyond = middle - math.log1p(margin)
     # Without a standard error, all blocks have the same ratio, and the test is certain.
     steps = beyond / interval.error if interval.error > 0.0 else math.copysign(math.inf, beyond)
-    # For a power of POWER, a difference must exceed the half width by this quantile.
+    # For a power of POWER, a difference exceeds the half width by this many standard errors.
     quantile = float(stdtrit(interval.freedom, POWER))
     return Comparison(
         error=error,
