@@ -83,7 +83,7 @@ class LearnedBatch:
         else:
             each = self._simulator.rollout(*inputs)[:, 0]
         next_states = each.astype(float)
-        lost = np.logical_not(np.isfinite(next_states)).all(axis=1)
+        lost = np.logical_not(np.isfinite(next_states)).any(axis=1)
         next_states[lost] = history[lost, -1]
         next_states = np.clip(next_states, self.rules.low, self.rules.high)
         rewards = self.rules.rewards(next_states, action, past[:, -1], history[:, -1])

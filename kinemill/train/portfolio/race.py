@@ -180,12 +180,10 @@ class _Race:
             return winner
         self._held_out = held_out
         ordered = self._order_held_out(held_out.values())
-        validated = self._bars.order(self._results)
-        best = (
-            ordered[0].name  # pooled errors include those on the validation split
-            if self._share
-            else self._held_out_bars().likely_best(ordered, validated)
-        )
+        best = ordered[0].name  # pooled errors include those on the validation split
+        if not self._share:
+            tied = self._held_out_bars().tied(ordered)
+            best = self._bars.order(one for one in self._results if one.name in tied)[0].name
         last = max(self._rows.horizons)
         self._results = [
             replace(one, held_out=(held_out[one.name].errors or {})[last])

@@ -82,23 +82,19 @@ class Bars:
 
         return sorted(results, key=key)
 
-    def likely_best(
-        self, held_out: Sequence[CandidateResult], validated: Iterable[CandidateResult]
-    ) -> str:
-        """Return the name of the result that is likely to be the best on new recordings.
+    def tied(self, held_out: Sequence[CandidateResult]) -> set[str]:
+        """Return the names of results that differ from the first one by chance.
 
         Args:
             held_out: results on recordings left out of their fits, the best first.
-            validated: results of at least these candidates on the validation split, in order.
         """
         first, *others = held_out
         level, tier = FOLDS_TIE * (first.score or 0.0), self.is_behind(first)
-        tied = {
+        return {first.name} | {
             one.name
             for one in others
             if one.score is not None and one.score <= level and self.is_behind(one) == tier
         }
-        return next(one.name for one in validated if one.name in {first.name, *tied})
 
 
 def _errors(result: CandidateResult) -> dict[int, float]:

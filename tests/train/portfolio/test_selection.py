@@ -84,15 +84,15 @@ def test_a_candidate_behind_a_reference_at_the_longest_horizon_comes_after_all_o
     assert bars.order([result("mlp", {1: 0.001, 25: 0.0104}, 0.001), exact])[0].name == "mlp"
 
 
-def test_among_scores_on_new_recordings_that_differ_by_chance_validation_decides():
+def test_scores_on_new_recordings_that_are_close_differ_by_chance():
     errors = {1: 0.01, 5: 0.05, 25: 0.1}
     first, close, far = (
         result(name, {k: factor * v for k, v in errors.items()}, 0.3 * factor)
         for name, factor in (("first", 1.0), ("close", 1.04), ("far", 1.3))
     )
     bars = Bars.of([first, close, far])
-    assert bars.likely_best(bars.order([far, close, first]), [far, close, first]) == "close"
-    assert bars.likely_best([first, far], [far, first]) == "first"
+    assert bars.tied(bars.order([far, close, first])) == {"first", "close"}
+    assert bars.tied([first, far]) == {"first"}
 
 
 def test_over_all_rows_the_score_alone_decides_among_those_that_are_not_behind():
