@@ -9,8 +9,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +91,3 @@ def _section(name: str) -> tuple[Path, tuple[str, str, str]]:
             return page, (head + begin, text, end_marker + tail)
     message = f"docs/results-*.md: no page has a section {begin} … {end}"
     raise ValueError(message)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread, as kinemill's small models do."""
-    import torch
-
-    previous = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(previous)

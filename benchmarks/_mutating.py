@@ -308,7 +308,7 @@ def _(export: Export) -> None:
     export.edit(edit)
 
 
-@fault("weights in an external file", "keeps weights in another file")
+@fault("weights in an external file", "stores weights in another file")
 def _(export: Export) -> None:
     export.write()
     model, apart = onnx.load(export.folder / "rollout.onnx"), export.folder / "apart.onnx"
@@ -317,7 +317,7 @@ def _(export: Export) -> None:
     apart.unlink()
 
 
-@fault("an operator of a custom library", "wants operators of 'com.acme'")
+@fault("an operator of a custom library", "uses operators of 'com.acme'")
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         model.opset_import.append(helper.make_opsetid("com.acme", 1))

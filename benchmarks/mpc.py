@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import Row, interleaved, main, one_thread, row
+from benchmarks import Row, interleaved, main, row
 from kinemill.control import LearnedModel, TruePhysics, make_planner
 from kinemill.export.interface import describe
 from kinemill.export.step_files import write_model
 from kinemill.runtime import load
 from kinemill.sim.cart_pole_swing_up import CartPoleSwingUp
 from kinemill.task import load_task
+from kinemill.train.devices import single_thread
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 
@@ -52,7 +53,7 @@ def measure() -> list[Row]:
     rollout_calls = {
         name: _called(model.rollout, state, past, actions) for name, model in models.items()
     }
-    with one_thread():
+    with single_thread():
         return [_row(WORK, "Hz", act_calls), _row(f"rollouts only, {WORK}", "Hz", rollout_calls)]
 
 

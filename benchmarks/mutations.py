@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import one_thread, replace_section
+from benchmarks import replace_section
 from benchmarks._exports import Export, pendulum_data, random_step
 from benchmarks._mutating import FAULTS
 from benchmarks._mutating_policies import FAULTS as OF_POLICIES
 from benchmarks._mutating_policies import faults_of, sound_policies
 from benchmarks._sound import sound_models
 from kinemill.dataset import PackedDataset
+from kinemill.train.devices import single_thread
 
 BASE = {"type": "mlp", "hidden_sizes": [16, 16], "activation": "tanh"}
 _ALPHA = {"outputs": {"alpha": {"relation": "derivative", "of": "velocity"}}}
@@ -172,7 +173,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     options = parser.parse_args()
     data = pendulum_data()
-    with tempfile.TemporaryDirectory() as scratch, one_thread():
+    with tempfile.TemporaryDirectory() as scratch, single_thread():
         planted = plant(list(FAULTS), data, Path(scratch))
         sound = clean([title for title, *_ in SOUND], data, Path(scratch))
         sound += clean_fitted([one.title for one in sound_models()], Path(scratch))

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import Row, interleaved, main, one_thread, row
+from benchmarks import Row, interleaved, main, row
 from benchmarks._peers import peer
 from kinemill import runtime
 from kinemill.export.interface import describe
 from kinemill.export.step_files import write_model
 from kinemill.task.document import Task
+from kinemill.train.devices import single_thread
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 
@@ -30,7 +31,7 @@ CALLS = {1: 40, 256: 4}  # in one round
 
 def measure() -> list[Row]:
     """Return state-steps a second, batch 1 and 256, one thread."""
-    with one_thread():
+    with single_thread():
         return [
             _measure(name, *_make(model, history), batch)
             for name, (model, history) in MODELS.items()

@@ -13,11 +13,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import Row, interleaved, main, one_thread, row
+from benchmarks import Row, interleaved, main, row
 from kinemill.task import load_task
 from kinemill.train.build import assemble
 from kinemill.train.compiled import compiled, has_compiler
 from kinemill.train.data import Windows
+from kinemill.train.devices import single_thread
 from kinemill.train.layout import layout_of
 
 WINDOWS, CLIP, RATE = 8192, 1.0, 1e-4
@@ -37,7 +38,7 @@ def measure() -> list[Row]:
     with (
         tempfile.TemporaryDirectory() as cache,
         mock.patch.dict("os.environ", TORCHINDUCTOR_CACHE_DIR=cache),
-        one_thread(),
+        single_thread(),
     ):
         return [row for case in CASES for row in _measure(*case)]
 

@@ -94,9 +94,9 @@ class Equations(Model):
         if sorted(own) == sorted(outputs):
             return []
         message = (
-            f"formulas of {sorted(own)}; expected one of each of learn.outputs {sorted(outputs)}, "
-            "and of hidden states; set learn.outputs: {NAME: {relation: equal, of: STATE}}, or "
-            "rename them"
+            f"has formulas of {sorted(own)}; expected one of each of learn.outputs "
+            f"{sorted(outputs)}, and of hidden states; set "
+            "learn.outputs: {NAME: {relation: equal, of: STATE}}, or rename them"
         )
         return [(("equations",), message)]
 

@@ -1,7 +1,6 @@
 """Planted faults, one of each kind; the benchmark runs all of them."""
 
 import pytest
-import torch
 
 from benchmarks._exports import pendulum_data
 from benchmarks._mutating import FAULTS
@@ -9,6 +8,7 @@ from benchmarks._mutating_policies import FAULTS as OF_POLICIES
 from benchmarks._mutating_policies import sound_policies
 from benchmarks._sound import sound_models
 from benchmarks.mutations import SOUND, clean, clean_fitted, page, plant, plant_in_policies
+from kinemill.train.devices import single_thread
 
 SOME = [
     "half precision that overflows",
@@ -20,10 +20,8 @@ SOME = [
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    previous = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(previous)
+    with single_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,7 @@ class Dynamics(Supervised):
     gauss_newton: GaussNewton | None = Field(
         default_factory=_usual_fit,
         description="Gauss-Newton fit of a model with few parameters before the training; default: "
-        "none, for rigid_body and equations without `residual` that of its own defaults",
+        "off; on for rigid_body and equations without `residual`",
     )
     robots: Literal["none", "embedding"] = Field(
         default="none", description="embedding: a learned vector for each task of the episodes"
