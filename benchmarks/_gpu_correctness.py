@@ -23,7 +23,7 @@ from benchmarks import ROOT
 from benchmarks._gpu_cases import MLP, QUIET, WIDE, fitted, pendulums, task_of
 from benchmarks._gpu_child import GROUP_OF_ONE, RESULT
 from benchmarks._gpu_rows import Bench, NotRun
-from kinemill.errors import BadInput, TrainingFailed
+from kinemill.errors import TrainingFailed
 from kinemill.task.protocols import NullReporter
 from kinemill.train.checkpoint import checkpoints
 
@@ -37,13 +37,12 @@ def measure(bench: Bench) -> None:
     """Run every check; each is a case of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _check_resume(bench, folder)
-        _check_precision(bench, folder)
         _check_cancel(bench, folder)
-        _check_kill(bench, folder)
         _check_out_of_memory(bench, folder)
         _check_groups(bench, folder)
-        _check_models(bench, folder)
+        _check_kill(bench, folder)
+        _check_resume(bench, folder)
+        _check_precision(bench, folder)
 
 
 def _device(bench: Bench) -> str:
@@ -182,49 +181,6 @@ def _mean_loss(bench: Bench, data: Any, folder: Path, **settings: Any) -> float:
     state, _ = fitted(data, bench.device, folder, **settings)
     losses = [value for _, value in state.history["train/loss"]]
     return sum(losses) / len(losses)
-
-
-# --- models -------------------------------------------------------------------------------------
-
-_ACCELERATION = {"relation": "derivative", "of": "velocity"}
-_KINDS = {
-    **{name: {"model": {"type": name}} for name in ("mlp", "gru", "lstm", "rnn", "transformer")},
-    **{name: {"model": {"type": name}} for name in ("polynomial", "latent", "linear", "narx")},
-    **{name: {"model": {"type": name}} for name in ("arx", "pnlss")},
-    "rigid_body": {"model": {"type": "rigid_body"}, "outputs": {"a": _ACCELERATION}},
-    "ensemble of 4": {"model": MLP, "ensemble": 4},
-    "rollouts of 8 with noise": {"model": MLP, "horizon": 8, "noise": {"angle": 0.01}},
-}
-SAME = 1e-2  # relative deviation of the loss after 30 steps: other kernels sum in another order
-
-
-def _check_models(bench: Bench, folder: Path) -> None:
-    """Train each type of model on the device, also as a CUDA graph, and on the CPU."""
-    data = pendulums(*bench.size((16, 128), (4, 60)))
-    common = {"steps": 30, "eval_every": 30, "save_every": 300, "log_every": 10, "batch_size": 64}
-    for name, own in _KINDS.items():
-        settings = {"history": 8, **common, **own}
-        exact = math.nan
-        with bench.case(f"{name} on the CPU"):
-            exact = _last_loss(data, torch.device("cpu"), folder / f"{name}-cpu", settings)
-        for way, more in {"": _DIRECT, ", CUDA graph": _GRAPH}.items():
-            work = f"{name}{way}: loss of 30 steps against the CPU"
-            with bench.case(work):
-                where = folder / f"{name}-device{way}"
-                try:
-                    loss = _last_loss(data, bench.device, where, settings | more)
-                except BadInput as error:
-                    if "a CUDA graph cannot hold" not in str(error):
-                        raise
-                    raise NotRun(str(error)) from None
-                off = abs(loss / exact - 1.0)
-                is_reached = off <= SAME or abs(loss - exact) < 1e-7
-                bench.row(work, off, "relative", goal=f"within {SAME:.0%}", is_reached=is_reached)
-
-
-def _last_loss(data: Any, device: torch.device, folder: Path, settings: dict[str, Any]) -> float:
-    state, _ = fitted(data, device, folder, **settings)
-    return state.history["train/loss"][-1][1]
 
 
 # --- process groups -----------------------------------------------------------------------------

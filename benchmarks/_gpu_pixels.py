@@ -20,6 +20,7 @@ from kinemill.train.demonstrations import Demonstrations
 
 STEPS = 200_000  # of a full training
 CACHE = ("CACHE_BYTES", "CACHE_SHARE")
+IMAGE = {"image": {"role": "image"}}
 STATES, ACTIONS = ["x", "y"], ["target_x", "target_y"]
 
 
@@ -45,14 +46,14 @@ class RandomImages(Demonstrations):
 def measure(bench: Bench) -> None:
     """Measure training steps and actions, in float32 and with AMP."""
     side = bench.size(96, 16)
-    data = RandomImages(_packed(*bench.size((40, 130), (4, 30))), side)
+    data = RandomImages(packed_pushes(*bench.size((40, 130), (4, 30))), side)
     modes = {"float32": {}, "AMP bf16": {"amp": "bf16"}, "images prefetched": {}}
     for name, how in modes.items():
         work = f"diffusion from pixels, {name}"
         factor = 0 if name == "images prefetched" else 1
         sizes = {key: factor * getattr(demonstrations, key) for key in CACHE}
         with bench.case(work), mock.patch.multiple(demonstrations, **sizes):
-            task = _task(bench, **how)
+            task = pushing_task(bench, IMAGE, **how)
             run = begin(data, bench.device, task)
             seconds = bench.seconds_of(run, 2.0)
             batch = task.learn.batch_size
@@ -82,7 +83,14 @@ def _act(bench: Bench, module: Any) -> None:
         bench.row(work, 1.0 / seconds, "Hz")
 
 
-def _task(bench: Bench, **learn: Any) -> Task:
+def pushing_task(bench: Bench, images: dict[str, Any], **learn: Any) -> Task:
+    """Return the task of the policy.
+
+    Args:
+        bench: with the size.
+        images: channels that are observed besides the position.
+        learn: settings of `learn`.
+    """
     head = {"type": "diffusion", **bench.size({}, {"steps": 2, "width": 16, "condition": 8})}
     model = {"type": "mlp", "hidden_sizes": bench.size([512, 512], [8])}
     position = {"role": "state", "unit": "m"}
@@ -92,7 +100,7 @@ def _task(bench: Bench, **learn: Any) -> Task:
         {
             "task": "pushing",
             "dt": 0.1,
-            "channels": channels | {"image": {"role": "image"}},
+            "channels": channels | images,
             "learn": {
                 "type": "imitation",
                 "model": model,
@@ -107,7 +115,8 @@ def _task(bench: Bench, **learn: Any) -> Task:
     )
 
 
-def _packed(episodes: int, rows: int) -> PackedDataset:
+def packed_pushes(episodes: int, rows: int) -> PackedDataset:
+    """Return random positions and targets in `episodes` of `rows`, and two more to hold out."""
     count, random = episodes + 2, np.random.default_rng(1)
     values = random.uniform(-1, 1, (count * rows, 4)).astype(np.float32)
     splits = ["train"] * episodes + ["validation", "test"]
