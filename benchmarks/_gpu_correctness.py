@@ -312,7 +312,12 @@ def _check_kill(bench: Bench, folder: Path) -> None:
 
 
 def _check_out_of_memory(bench: Bench, folder: Path) -> None:
-    """Run out of memory, with and without `halve_batch`."""
+    """Run out of memory, with and without `halve_batch`.
+
+    The first time is not measured, as in `_check_cancel`.
+    """
+    with bench.case("out of memory, first time"):
+        _out_of_memory(bench, folder / "memory", halve=False)
     for halve in (False, True):
         work = f"out of memory, halve_batch {'on' if halve else 'off'}"
         with bench.case(work):

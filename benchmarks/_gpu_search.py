@@ -13,6 +13,7 @@ from benchmarks._gpu_cases import MLP, begin, pendulums, task_of
 from benchmarks._gpu_rows import Bench, NotRun
 
 TRIALS, PROCESSES = 32, 8
+WAYS = {"off": ("", ""), "on": (", CUDA graph", "8 times one after the other")}
 MEASURED = 5.0  # s that processes train at the same time
 START = 60.0  # s until all of them have begun
 
@@ -21,22 +22,19 @@ def measure(bench: Bench) -> None:
     """Measure trainings one after the other, as one batched program, and in processes."""
     data = pendulums(*bench.size((256, 256), (4, 60)))
     trials = bench.size(TRIALS, 4)
-    alone = 0.0
-    with bench.case("one training"):
-        alone = _steps_per_second(bench, data, 1, "off")
-        bench.row("one training", alone, "steps/s")
-    with bench.case("one training, CUDA graph"):
-        rate = _steps_per_second(bench, data, 1, "on")
-        _compare(bench, "one training, CUDA graph", rate, (alone, ""))
-    for graph, goal in (("off", ""), ("on", "8 times one after the other")):
-        work = f"{trials} trainings as one batched program{', CUDA graph' * (graph == 'on')}"
+    alone = dict.fromkeys(WAYS, 0.0)
+    for graph, (way, goal) in WAYS.items():
+        with bench.case(f"one training{way}"):
+            alone[graph] = _steps_per_second(bench, data, 1, graph)
+            bench.row(f"one training{way}", alone[graph], "steps/s")
+        work = f"{trials} trainings as one batched program{way}"
         with bench.case(work):
             combined = trials * _steps_per_second(bench, data, trials, graph)
-            _compare(bench, work, combined, (alone, goal))
+            _compare(bench, work, combined, (alone[graph], goal))
     work = f"{bench.size(PROCESSES, 2)} trainings in processes on one device"
     with bench.case(work):
         rate = _in_processes(bench, bench.size(PROCESSES, 2))
-        _compare(bench, work, rate, (alone, ""))
+        _compare(bench, work, rate, (alone["off"], ""))
 
 
 def _compare(bench: Bench, work: str, rate: float, against: tuple[float, str]) -> None:

@@ -50,13 +50,13 @@ class Section:
 
 
 SECTIONS = {
-    "training": Section("benchmarks._gpu_training", 120.0),
-    "correctness": Section("benchmarks._gpu_correctness", 110.0),
-    "models": Section("benchmarks._gpu_models", 50.0),
-    "inference": Section("benchmarks._gpu_inference", 50.0),
-    "search": Section("benchmarks._gpu_search", 40.0),
-    "pixels": Section("benchmarks._gpu_pixels", 20.0),
-    "simulation": Section("benchmarks._gpu_simulation", 80.0),
+    "training": Section("benchmarks._gpu_training", 130.0),
+    "correctness": Section("benchmarks._gpu_correctness", 100.0),
+    "models": Section("benchmarks._gpu_models", 30.0),
+    "inference": Section("benchmarks._gpu_inference", 85.0),
+    "search": Section("benchmarks._gpu_search", 35.0),
+    "pixels": Section("benchmarks._gpu_pixels", 15.0),
+    "simulation": Section("benchmarks._gpu_simulation", 75.0),
 }
 
 
@@ -110,8 +110,8 @@ def prove(names: Sequence[str], out: Path, seconds: float, *, is_toy: bool) -> d
             limit = min(remaining, remaining * share * (ON_CPU if is_toy else 1.0))
             rows[name] = in_process(name, out, limit, is_toy=is_toy)
         report["seconds"] = round(earlier["seconds"] + time.monotonic() - began, 1)
-        kept = [row for row in earlier["rows"] if row["section"] not in rows]
-        report["rows"] = kept + [row for of_section in rows.values() for row in of_section]
+        others = [row for row in earlier["rows"] if row["section"] not in rows]
+        report["rows"] = others + [row for of_section in rows.values() for row in of_section]
         (out / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")
         (out / "gpu.md").write_text(as_table(report))
     return report
