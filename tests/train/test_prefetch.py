@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks._gpu_pixels import RandomImages, _packed, _task
+from benchmarks._gpu_pixels import IMAGE, RandomImages, packed_pushes, pushing_task
 from benchmarks._gpu_rows import Bench
 from kinemill.errors import CorruptArtifact
 from kinemill.task.protocols import NullReporter
@@ -56,10 +56,10 @@ class RecordingImages(RandomImages):
 def test_images_are_read_outside_the_training_thread_and_are_the_same(
     pieces, tmp_path, monkeypatch
 ):
-    task = _task(TOY, accumulate=pieces, steps=12, eval_every=12, log_every=1)
+    task = pushing_task(TOY, IMAGE, accumulate=pieces, steps=12, eval_every=12, log_every=1)
 
     def train(folder, *, prefetch):
-        packed = _packed(4, 30)
+        packed = packed_pushes(4, 30)
         train, watch = RecordingImages(packed, 16), RandomImages(packed, 16)
         module, objective = task.learn.prepare(task, watch, train, CPU)
         assert prefetch is None or objective.prefetch is not None
