@@ -1,5 +1,6 @@
 """`kinemill new`: draft a task file from logs, clips or an environment."""
 
+import re
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
@@ -139,7 +140,14 @@ def _draft_environment(name: str, env: str, output: _Output) -> None:
 
 def _refuse(name: str, target: Path) -> None:
     from kinemill.draft.task_file import exists
+    from kinemill.task.document import check_task_name
 
+    try:
+        check_task_name(name)
+    except ValueError as error:
+        other = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_0123456789")
+        fix = f"such as {other}" if other and other != name else "such as my_robot"
+        raise BadInput("NAME", str(error), fix=fix) from None
     if target.exists():
         raise exists(target)
     if target.stem != name or target.suffix not in {".yaml", ".yml"}:

@@ -20,7 +20,7 @@ from kinemill.ingest.other_formats import other_format
 from kinemill.ingest.readers._plain_table import COLUMN
 from kinemill.task import READERS
 
-MOST_LOGS = 40  # logs of a folder that are read
+MOST_LOGS = 40  # logs of a folder, or parts of all logs, that are read
 PLANNED = "a plan by its name, and no measurement"
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
 _PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoint", "setpoints"}
@@ -61,9 +61,10 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
     if not is_motion:
         logs, plans = _without_plans(source, logs)
     tables, problems = list[Table](), {str(path.relative_to(source)): PLANNED for path in plans}
+    most_parts = MOST_LOGS // max(1, min(len(logs), MOST_LOGS))  # of a log, so that others are read
     for path in logs[:MOST_LOGS]:
         try:
-            tables += survey(path, rate)[: MOST_LOGS - len(tables)]
+            tables += survey(path, rate)[:most_parts]
         except (BadInput, OSError) as error:
             problems[path.name] = str(error).removeprefix(f"{path}: ")
     problems |= _other_formats(source)

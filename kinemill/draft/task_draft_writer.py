@@ -294,13 +294,16 @@ def _dataset(draft: Draft) -> str:
 def split_units(draft: Draft) -> tuple[str, list[str]]:
     """Return the key of `dataset` that splits logs, and quoted patterns of the assigned logs.
 
-    These are the parts of an only log, else the logs. Patterns match names relative to the ingested
+    These are the parts of an only log, else the logs, or with few logs of many parts their parts.
+    Patterns match names relative to the ingested
     folder.
     """
     parts = [table.part for table in draft.tables if table.part]
     if len(draft.logs) == 1 and len(parts) > 1:
         return "group_by: part, ", [pattern_of(f"/{part}") for part in parts]
-    by = "group_by: part, " if parts and len(draft.logs) == 1 else ""
+    # A share of few files may be none of them; their parts are many.
+    is_by_part = len(parts) > len(draft.logs) and len(draft.logs) < MANY_LOGS
+    by = "group_by: part, " if is_by_part or (parts and len(draft.logs) == 1) else ""
     return by, [pattern_of(log.name) for log in draft.logs]
 
 

@@ -44,7 +44,7 @@ _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("action", SURFACES),
           ("position", POSITION), ("action", DRIVE)]  # fmt: skip
 STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "datetime"}
 # A number of these names is the rate or the step of all rows.
-PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "sampling_rate", "sample_rate")  # Hz
+PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate")  # Hz
 STEP = ("Ts", "dt")  # s
 CIRCULAR = {"sin", "sine", "cos", "cosine"}  # of an angle: its values are no angles
 # Preferred variants of a quantity, best first: plain names, then measured or commanded values.

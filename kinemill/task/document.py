@@ -65,7 +65,12 @@ def _validate_part(value: object, info: ValidationInfo) -> object:
     return validate_settings().model_validate(value, context=info.context)
 
 
-def _task_name(value: str) -> str:
+def check_task_name(value: str) -> str:
+    """Return the name of a task.
+
+    Raises:
+        ValueError: It is not one; the message says why.
+    """
     if not _NAME.match(value):
         message = (
             f"{value!r} is not a valid task name: use a lower-case letter followed by "
@@ -88,7 +93,7 @@ def _owner(value: str) -> str:
 class Task(Settings):
     """One robot and one learning problem, as defined in `tasks/<name>.yaml`."""
 
-    name: Annotated[str, AfterValidator(_task_name)] = Field(
+    name: Annotated[str, AfterValidator(check_task_name)] = Field(
         alias="task", description="name of the task, the same as that of its file"
     )
     description: str = Field(

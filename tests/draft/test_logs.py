@@ -1,9 +1,11 @@
 """Which files of a folder are logs of a draft."""
 
+import json
+
 import pytest
 
 from kinemill.draft.builder import draft
-from kinemill.draft.logs import PLANNED, read_tables
+from kinemill.draft.logs import MOST_LOGS, PLANNED, read_tables
 from kinemill.errors import BadInput
 
 
@@ -47,3 +49,14 @@ def test_logs_that_are_all_called_plans_are_logs(tmp_path):
         _log(tmp_path / name)
     read = read_tables(tmp_path, None)
     assert (len(read.tables), read.problems, read.exclude) == (3, {}, [])
+
+
+def test_a_log_of_many_parts_leaves_room_for_the_others(tmp_path):
+    time = [0.01 * at for at in range(60)]
+    runs = [{"time": time, "position": [k * at % 7 for at in range(60)]} for k in range(50)]
+    (tmp_path / "many.json").write_text(json.dumps({"runs": runs}))
+    (tmp_path / "one.json").write_text(json.dumps(runs[1]))
+    read = read_tables(tmp_path, None)
+    names = [table.path.name for table in read.tables]
+    assert names == ["many.json"] * (MOST_LOGS // 2) + ["one.json"]
+    assert "group_by: part" in draft("arm", tmp_path)

@@ -100,6 +100,9 @@ LOGS = {
     "mat.v7": lambda path: savemat(path, COLUMNS, do_compression=True, appendmat=False),
     "mat.v73": mat73,
     "motion_json.json": motion,
+    "json_arrays.json": lambda path: path.write_text(
+        json.dumps({"fs": 100, "runs": [{name: list(v) for name, v in COLUMNS.items()}] * 2})
+    ),
     "parquet.lerobot": lerobot,
 }
 

@@ -1,0 +1,250 @@
+"""JSON logs: one document of named arrays, `{"time": [...], "position": [...]}`.
+
+Objects inside each other are groups (`imu/gyro[2]`), and a list of objects with arrays is a list
+of episodes, `data(0)`. A list of objects without arrays is a table, one row each. `null` is a
+missing value. A number such as `fs` or `dt` next to the arrays gives the rate of logs without
+timestamps; texts and numbers at the top are metadata of the recording. An array of row objects
+alone is read as JSON Lines are (`jsonl.py`), and reference motions by `motion_json.py`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from kinemill.ingest.name_heuristics import is_stamp
+from kinemill.ingest.raw import RawLog, Reader, Unreadable, reason
+from kinemill.ingest.readers._arrays import Array, Values, damaged_file, unusable_array
+from kinemill.ingest.readers._attributes import texts
+from kinemill.ingest.readers._tree import read_tree
+from kinemill.ingest.readers.motion_json import KEYS, LARGEST
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
+
+Content = Values | list[str] | str  # numbers (N, ...), texts (N,), or why an array is neither
+DEEPEST = 8  # depth of objects inside each other
+_NUMBER = rb"(?:[-+]?\d[-+.\deE]*|null|NaN)"
+_LONG = re.compile(rb"\[\s*(?:\[\s*)*(?:%b[\s,\[\]]+){32}" % _NUMBER)  # numbers in an array
+_OBJECTS = re.compile(r":\s*\[\s*(?=\{)")
+_TABLES = (".csv", ".tsv", ".parquet", ".npz", ".h5", ".hdf5", ".mat", ".mcap", ".bag", ".ulg")
+
+
+def read(path: Path, task: Task) -> RawLog | list[RawLog]:
+    """Read the arrays that the task names, of each episode.
+
+    Raises:
+        Header: The task has no channels.
+        Unreadable: The file is no JSON object, or is one episode without an array of a channel.
+    """
+    return read_tree(_Document(_parse(path)), task)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    size = path.stat().st_size
+    if size > LARGEST:
+        problem, expected = f"{size} bytes of text", f"at most {LARGEST}"
+        fix = "write one JSON object per line (.jsonl), or Parquet"
+        raise Unreadable(reason("size", "file", problem, expected=expected, fix=fix))
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise damaged_file("JSON", error) from error
+    if not isinstance(content, dict):
+        raise Unreadable(
+            reason(
+                "format",
+                "file",
+                f"JSON that is {_kind_of(content)}",
+                expected="an object with an array for each channel, or an array of row objects",
+                fix="write one array of numbers for each channel",
+            )
+        )
+    return cast(dict[str, Any], content)
+
+
+def _kind_of(content: object) -> str:
+    if isinstance(content, list):
+        return "an array without objects"
+    return "a text" if isinstance(content, str) else "a single value"
+
+
+class _Document:
+    """The arrays of a document, by the path of their names.
+
+    Args:
+        content: the object of the whole document.
+
+    Raises:
+        Unreadable: Objects are nested more than DEEPEST deep.
+    """
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self._groups = list[str]()
+        self._arrays, self._values = dict[str, Content](), dict[str, object]()
+        self._add_object(content, "")
+
+    def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
+        stopped = list[str]()
+        for group in self._groups:
+            if any(group.startswith(above) for above in stopped):
+                continue
+            stopped += [f"{group}/"] if stop_at(group) else []
+            yield group
+
+    def arrays(self, group: str) -> dict[str, Array]:
+        below = f"{group}/" if group else ""
+        return {
+            name.removeprefix(below): _declared(values)
+            for name, values in self._arrays.items()
+            if name.startswith(below)
+        }
+
+    def number(self, group: str, name: str) -> float | None:
+        value = self._values.get(f"{group}/{name}" if group else name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+            return None
+        return float(value)
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        name = name.removeprefix("@")
+        path = f"{group}/{name}" if group else name
+        value = self._values.get(path)
+        if isinstance(value, str):
+            return [value]
+        array = self._arrays.get(path)
+        return array if isinstance(array, list) else None
+
+    def _add_object(self, content: Mapping[str, object], group: str) -> None:
+        if group.count("/") >= DEEPEST:
+            problem = f"objects inside each other, {group[:100]}"
+            expected = f"at most {DEEPEST} of them"
+            fix = "write the arrays of the channels nearer to the top"
+            raise Unreadable(reason("format", "file", problem, expected=expected, fix=fix))
+        for key, value in content.items():
+            self._add(value, f"{group}/{key}" if group else key)
+
+    def _add(self, value: object, path: str) -> None:
+        if isinstance(value, dict):
+            self._groups.append(path)
+            self._add_object(cast(dict[str, object], value), path)
+        elif not isinstance(value, list):
+            self._values[path] = value
+        elif value and all(isinstance(item, dict) for item in value):
+            self._add_objects(cast(list[dict[str, object]], value), path)
+        else:
+            self._arrays[path] = _array_of(cast(list[object], value))
+
+    def _add_objects(self, items: list[dict[str, object]], path: str) -> None:
+        """Add a list of objects: a table of rows, or episodes if they hold long arrays."""
+        if any(map(_has_arrays, items)):
+            for number, item in enumerate(items):
+                self._add(item, f"{path}({number})")
+            return
+        rows = [dict(_flat(item)) for item in items]
+        for key in dict.fromkeys(key for row in rows for key in row):
+            self._arrays[f"{path}/{key}"] = _array_of([row.get(key) for row in rows])
+
+
+_LONGEST_VECTOR = 32  # numbers that a row holds under one name
+_NAMES = {int: "numbers", float: "numbers", bool: "numbers", str: "texts", list: "arrays",
+          dict: "objects"}  # fmt: skip
+
+
+def _has_arrays(item: Mapping[str, object]) -> bool:
+    """Return whether an object holds more than one row of numbers, anywhere inside."""
+    for value in item.values():
+        if isinstance(value, dict) and _has_arrays(cast(dict[str, object], value)):
+            return True
+        if isinstance(value, list) and value:
+            items = cast(list[object], value)
+            if len(items) > _LONGEST_VECTOR or isinstance(items[0], list | dict):
+                return True
+    return False
+
+
+def _flat(item: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the values of a row by path, `imu/rate` of `{"imu": {"rate": 1}}`."""
+    for key, value in item.items():
+        if isinstance(value, dict):
+            yield from _flat(cast(dict[str, object], value), f"{above}{key}/")
+        else:
+            yield f"{above}{key}", value
+
+
+def _array_of(values: list[object]) -> Content:
+    """Return the numbers (N, ...) or texts (N,) of a JSON array, or why it cannot be a column."""
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {str}:
+        return [str(one or "") for one in values]
+    if kinds <= {int, float, bool}:
+        return _numbers(values, kinds)
+    if kinds != {list}:
+        return f"holds {' and '.join(sorted({_NAMES[one] for one in kinds}))}"
+    rows = [cast(list[object], one) for one in values if one is not None]
+    width = len(rows[0])
+    if any(len(row) != width for row in rows):
+        return "holds rows of different lengths"
+    empty: list[object] = [None] * width
+    flat = _array_of([one for row in values for one in (cast(list[object], row) or empty)])
+    if not isinstance(flat, np.ndarray):
+        return flat if isinstance(flat, str) else "holds arrays of texts"
+    return flat.reshape(len(values), width, *flat.shape[1:])
+
+
+def _numbers(values: list[object], kinds: set[type]) -> Values | str:
+    exact = kinds == {int} and None not in values
+    try:
+        if exact and all(abs(one) < 2**63 for one in cast(list[int], values)):
+            return np.array(values, dtype=np.int64)
+        return np.array([np.nan if one is None else one for one in values], dtype=np.float64)
+    except OverflowError:
+        return "holds integers beyond the range of floating-point numbers"
+
+
+def _declared(values: Content) -> Array:
+    if isinstance(values, str):
+        return unusable_array(values)
+    if isinstance(values, list):
+        return Array((len(values),), np.dtype("U1"), lambda: np.array(values))
+    return Array(values.shape, values.dtype, lambda: values)
+
+
+def _recognizes(head: bytes) -> bool:
+    """Return whether a file begins as an object with a long array in it, or rows with timestamps.
+
+    Settings and calibrations have short arrays, and lists of objects, but none of timestamps.
+    """
+    if not head.lstrip().startswith(b"{") or any(key in head for key in KEYS):
+        return False
+    return bool(_LONG.search(head)) or _has_rows(head.decode("utf-8", "ignore"))
+
+
+def _has_rows(head: str) -> bool:
+    decode = json.JSONDecoder().raw_decode
+    for match in _OBJECTS.finditer(head):
+        try:
+            row, _ = decode(head, match.end())
+        except (ValueError, RecursionError):
+            continue
+        if any(is_stamp(name.rpartition("/")[2]) for name, _ in _flat(row)):
+            return True
+    return False
+
+
+def _describes(path: Path) -> bool:
+    """Return whether the file is next to a log of the same name, such as `run.csv`."""
+    return any(path.with_suffix(suffix).exists() for suffix in _TABLES)
+
+
+def _attributes(path: Path) -> dict[str, str]:
+    """Return the texts and numbers at the top of a document, also one object deep."""
+    named = dict(_flat({k: v for k, v in _parse(path).items() if not isinstance(v, list)}))
+    return texts((name.replace("/", "."), value) for name, value in named.items())
+
+
+READERS.register("json_arrays")(
+    Reader((".json",), _recognizes, read, shared=True, describes=_describes, attributes=_attributes)
+)
