@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -339,9 +340,8 @@ class TrainingLoop:
         policy = self.policy(learner)
         policy.load_state_dict(self._training.best)
         seeds = [trials.seed + index for index in range(trials.episodes)]
-        evaluator = Evaluator(self._task, trials.variant)
-        final = evaluator.run(policy.eval(), seeds)
-        evaluator.close()
+        with closing(Evaluator(self._task, trials.variant)) as evaluator:
+            final = evaluator.run(policy.eval(), seeds)
         metrics = {
             f"final/{name.partition('/')[2]}": value
             for name, value in evaluation_metrics(final).items()
