@@ -30,6 +30,7 @@ from kinemill.rl.episode_stats import mean_stats
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.learner import Cloner, Learner, Site
 from kinemill.rl.learner_context import estimate, open_site
+from kinemill.rl.sb3 import Callbacks
 from kinemill.rl.statistics import (
     Distribution,
     Evaluated,
@@ -78,7 +79,7 @@ class Training:
 
 
 def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
-    """Train until `learn.steps`, until `learn.target` is reached, or until patience ends.
+    """Train until `learn.steps`, `learn.target`, or the end of patience, or a callback stops it.
 
     Raises:
         TrainingFailed: Weights are not finite.
@@ -96,7 +97,7 @@ class TrainingLoop:
         self._learn: Any = task.learn
         self._own: Any = task.environment
         self._tracker, self._progress = bench.listeners
-        self._training = Training()
+        self._training, self._callbacks = Training(), Callbacks(list(self._learn.callbacks))
         self._evaluator = Evaluator(task, self._own.trials.eval_variant)
 
     def run(self) -> Trained:
@@ -156,7 +157,7 @@ class TrainingLoop:
             self._layout,
             self._training.estimates,
             self._bench.device,
-            self._learn.callbacks,
+            (self._callbacks,),
         )
 
     def learner(self, site: Site) -> Learner:
@@ -226,7 +227,8 @@ class TrainingLoop:
     def _is_done(self) -> bool:
         state, learn = self._training.state, self._learn
         waited = learn.patience is not None and state.waited >= learn.patience
-        return state.step >= learn.steps or state.reached or waited
+        is_over = state.step >= learn.steps or state.reached or waited
+        return is_over or self._callbacks.is_stopped
 
     def _advance(self, learner: Learner, copies: CopiesEnv) -> None:
         """Train up to the next evaluation, evaluate, and write a checkpoint if one is due."""
