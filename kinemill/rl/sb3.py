@@ -16,7 +16,6 @@ import torch
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -176,17 +175,6 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # stable-baselines3 uses the global generator
     torch.manual_seed(seed)
-
-
-class Callbacks(CallbackList):
-    """Callbacks of a training, and whether one of them ended it."""
-
-    is_stopped = False
-
-    def _on_step(self) -> bool:
-        is_continued = super()._on_step()
-        self.is_stopped = self.is_stopped or not is_continued
-        return is_continued
 
 
 class LibraryLearner:

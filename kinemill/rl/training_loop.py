@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import CallbackList
 from torch import Tensor
 
 from kinemill.environments.evaluation import Trials
@@ -30,7 +31,6 @@ from kinemill.rl.episode_stats import mean_stats
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.learner import Cloner, Learner, Site
 from kinemill.rl.learner_context import estimate, open_site
-from kinemill.rl.sb3 import Callbacks
 from kinemill.rl.statistics import (
     Distribution,
     Evaluated,
@@ -76,6 +76,17 @@ class Training:
     state: State = field(default_factory=State)
     estimates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+class Callbacks(CallbackList):
+    """Callbacks of a training, and whether one of them ended it."""
+
+    is_stopped = False
+
+    def _on_step(self) -> bool:
+        is_continued = super()._on_step()
+        self.is_stopped = self.is_stopped or not is_continued
+        return is_continued
 
 
 def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
