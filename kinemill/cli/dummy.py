@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -47,9 +48,8 @@ def _other_pictures(task: Task, dummy: Dummy) -> str:
         return ""
     from kinemill.environments import layout_of, make_environment
 
-    environment = make_environment(task)
-    images = layout_of(task, environment).images
-    environment.close()
+    with closing(make_environment(task)) as environment:
+        images = layout_of(task, environment).images
     return ", ".join(
         f"{name} in {height} x {width} pixels"
         for name, (height, width, _) in images.items()

@@ -6,6 +6,7 @@ for choices and for numbers without; PPO for a robot in MJCF as well, whose copi
 """
 
 import re
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -155,10 +156,9 @@ def _try(task: Task) -> Trials:
     Raises:
         BadInput: A return or an observation is not finite.
     """
-    environment = make_environment(task)
-    policy = RandomPolicy(environment.action_space)
-    episodes = 1 if layout_of(task, environment).images else EPISODES  # drawing is slow
-    environment.close()
+    with closing(make_environment(task)) as environment:
+        policy = RandomPolicy(environment.action_space)
+        episodes = 1 if layout_of(task, environment).images else EPISODES  # drawing is slow
     trials = try_policy(task, policy, range(episodes), record=episodes)
     numbers = [one.observations.get("observation", np.zeros(1)) for one in trials.episodes]
     if not np.isfinite(trials.returns).all() or not all(np.isfinite(one).all() for one in numbers):
@@ -174,10 +174,9 @@ def _try(task: Task) -> Trials:
 def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> EnvironmentDraft:
     """Choose the algorithm, the wrappers of the policy, and the budget."""
     layout = trials.episodes[0].layout
-    environment = make_environment(task)
-    space: Any = environment.action_space
-    spec = environment.spec
-    environment.close()
+    with closing(make_environment(task)) as environment:
+        space: Any = environment.action_space
+        spec = environment.spec
     is_bounded = not (any(layout.choices) or layout.agents) and bool(space.is_bounded())
     off_policy = is_bounded and draft.settings["type"] not in _PARALLEL and not layout.images
     limit = draft.settings.get("steps") or (spec.max_episode_steps if spec else None)

@@ -6,6 +6,7 @@ demonstrations then show how to recover from states that a policy's own errors l
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,16 +99,15 @@ def _demonstrate_from_settings(
 def _demonstrate(
     task: Task, folder: Path, seeds: Iterable[int], expert: Agent | None, failures: bool
 ) -> Iterator[Demonstration]:
-    environment = make_environment(task)
-    if std := environment_of(task).dart_noise:
-        environment = DartNoise(environment, std)
-    agent: Agent = expert if expert is not None else environment_of(task).expert(environment)
-    for seed in seeds:
-        run = run_episode(task, environment, agent, seed)
-        is_written = failures or run.success is not False
-        file = write_episode(task, run, folder) if is_written else None
-        yield Demonstration(seed, run.episode_return, run.success, len(run.rewards), file)
-    environment.close()
+    with closing(make_environment(task)) as plain:
+        std = environment_of(task).dart_noise
+        environment = DartNoise(plain, std) if std else plain
+        agent: Agent = expert if expert is not None else environment_of(task).expert(environment)
+        for seed in seeds:
+            run = run_episode(task, environment, agent, seed)
+            is_written = failures or run.success is not False
+            file = write_episode(task, run, folder) if is_written else None
+            yield Demonstration(seed, run.episode_return, run.success, len(run.rewards), file)
 
 
 def document(task: Task, runs: Sequence[Demonstration]) -> Json:

@@ -4,6 +4,7 @@ Each episode follows from its seed alone, so it is the same whichever process it
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -191,10 +192,8 @@ def _run_from_settings(
 def _run(
     task: Task, policy: Agent, recorded: Sequence[tuple[int, bool]], variant: str | None
 ) -> list[Recorded]:
-    environment = make_environment(task, variant=variant)
-    runs = [run_episode(task, environment, policy, seed, keep=full) for seed, full in recorded]
-    environment.close()
-    return runs
+    with closing(make_environment(task, variant=variant)) as environment:
+        return [run_episode(task, environment, policy, seed, keep=full) for seed, full in recorded]
 
 
 def run_episode(

@@ -19,6 +19,7 @@ Symbols: B rows, D numbers observed.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from typing import Any
 
 import gymnasium
@@ -83,16 +84,16 @@ def _restart_of(
     make: MakeVector, randomize: Ranges
 ) -> tuple[str, Callable[[], "Restart | None"] | None]:
     """Return a factory of row resets, or the reason why there is none."""
-    single = make(1)
-    spaces = single.single_observation_space, single.single_action_space
+    with closing(make(1)) as single:
+        spaces = single.single_observation_space, single.single_action_space
+        inner, mode = single.unwrapped, single.metadata.get("autoreset_mode")
+        missing = [name for name in randomize if not is_number(getattr(inner, name, None))]
     if not _is_vector(*spaces):
         return f"spaces {spaces[0]} and {spaces[1]}", None
-    missing = [name for name in randomize if not is_number(getattr(single.unwrapped, name, None))]
     if missing:
         return f"{missing[0]} is no number of it", None
     if not (problem := trial(make, randomize)):
         return "", lambda: Restart(make, randomize)
-    mode = single.metadata.get("autoreset_mode")
     if mode in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED) and not randomize:
         return "", lambda: None
     return problem, None
@@ -115,16 +116,25 @@ class Restart:
     """
 
     def __init__(self, make: MakeVector, randomize: Ranges) -> None:
-        self._stock, self._randomize = make(_STOCK), dict(randomize)
-        self._axes = row_axes(make(2), make(3)) | dict.fromkeys(randomize, 0)
+        self._randomize = dict(randomize)
+        with closing(make(2)) as two, closing(make(3)) as three:
+            self._axes = row_axes(two, three) | dict.fromkeys(randomize, 0)
         self._starts = dict[int, list[tuple[NDArray[np.float32], Entries]]]()
-        self.prepare(self._stock, 0)
+        self._stock = make(_STOCK)
+        with ExitStack() as on_error:
+            on_error.callback(self.close)
+            self.prepare(self._stock, 0)
+            on_error.pop_all()
 
     def prepare(self, vector: VectorEnv, seed: int) -> None:
         """Make all arrays of a vector environment, one value of each parameter for each row."""
         for name in self._randomize:
             setattr(vector.unwrapped, name, np.full(vector.num_envs, self._randomize[name][0]))
         _first_step(vector, seed)
+
+    def close(self) -> None:
+        """Close the copies whose starts are used."""
+        self._stock.close()
 
     def forget(self, row: int) -> None:
         """Drop the starts that are left of a row: its random generator is another one."""
@@ -188,8 +198,18 @@ def trial(make: MakeVector, randomize: Ranges) -> str:
     Rows with different starts and parameters are compared with single copies, and change order
     halfway.
     """
-    restart, random = Restart(make, randomize), np.random.default_rng(0)
-    rows, singles = make(_TRIAL_ROWS), [make(1) for _ in range(_TRIAL_ROWS)]
+    with ExitStack() as opened:
+        restart = opened.enter_context(closing(Restart(make, randomize)))
+        rows, *singles = (
+            opened.enter_context(closing(make(count)))
+            for count in (_TRIAL_ROWS, *[1] * _TRIAL_ROWS)
+        )
+        return _difference(restart, rows, singles)
+
+
+def _difference(restart: Restart, rows: VectorEnv, singles: list[VectorEnv]) -> str:
+    """Return why rows do not move as single copies do; empty if they do."""
+    random = np.random.default_rng(0)
     restart.prepare(rows, 1)
     for row, one in enumerate(singles):
         restart.prepare(one, 2)
@@ -282,8 +302,10 @@ class GymnasiumRows:
         return observed
 
     def close(self) -> None:
-        """Close the vector environment."""
+        """Close the vector environments."""
         self._vector.close()
+        if self._restart is not None:
+            self._restart.close()
 
 
 def _first_step(vector: VectorEnv, seed: int = 0) -> None:

@@ -99,12 +99,7 @@ class Rounding(TorchDispatchMode):
         if kind in _PRODUCTS:
             return self._product(func, args, kwargs, _PRODUCTS[kind])
         if kind in _SUMS:
-            result = func(*args, **kwargs)
-            # Number of terms of each sum; 1 for `cumsum`, whose result has as many elements.
-            terms = args[0].numel() / max(result.numel(), 1)
-            # The same reduction of squares: the norm of the terms; for a mean, more than that.
-            size = func(args[0].square(), *args[1:], **kwargs).clamp_min(0.0).sqrt()
-            return self._perturb(result, terms, size + result.abs())
+            return self._sum(func, args, kwargs)
         if kind in _DIFFERENCES:
             result = func(*args, **kwargs)
             size = _sizes(_ATEN.add.Tensor, (args[0], args[1]), {}) if _floats(args[1]) else None
@@ -114,6 +109,22 @@ class Rounding(TorchDispatchMode):
             args = tree_map_only(Tensor, self._perturb_relative, args)
         result = func(*args, **kwargs)
         return tree_map_only(Tensor, lambda one: self._perturb_relative(one, 2.0), result)
+
+    def _sum(self, func: Any, args: tuple[Tensor, ...], kwargs: Mapping[str, object]) -> Tensor:
+        """Run a sum, a mean or a cumulative sum."""
+        result = func(*args, **kwargs)
+        if not _floats(result):
+            return result
+        terms = args[0].numel() / max(result.numel(), 1)
+        # The same reduction of the squares is the squared norm of the terms of each sum.
+        squared = func(args[0].square(), *args[1:], **kwargs)
+        if func.overloadpacket is _ATEN.mean:
+            squared = squared / terms  # a term is x / n: the sum of x^2 / n^2
+        size = squared.clamp_min(0.0).sqrt() + result.abs()
+        if func.overloadpacket is _ATEN.cumsum:
+            # As many results as terms: entry k is the sum of k terms.
+            size = size * func(torch.ones_like(args[0]), *args[1:], **kwargs).sqrt()
+        return self._perturb(result, terms, size)
 
     def _product(
         self, func: Callable[..., Tensor], args: Any, kwargs: Mapping[str, object], first: int

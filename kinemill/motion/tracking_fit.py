@@ -214,7 +214,7 @@ class _TrackingLoop(TrainingLoop):
             self._layout,
             environment,
             self._bench.device,
-            tuple(learn.callbacks),
+            (self._callbacks,),
             privileged=PRIVILEGED if privileged else 0,
             mirror=self._mirror_image(privileged=privileged),
         )

@@ -21,22 +21,24 @@ def agent_advantages(
     rewards: Floats,
     agents: NDArray[np.int64],
     values: Floats,
-    starts: NDArray[np.bool_],
-    ended: NDArray[np.bool_],
+    dones: NDArray[np.bool_],
+    last_values: Floats,
     discounts: tuple[float, float],
 ) -> Floats:
     """Return generalized advantages (T, B); Schulman et al., 2016, along each agent's turns.
 
     A transition of an agent goes from one of its turns to the next one, with the sum of its rewards
     in between. If a rollout ends before the next turn, the value of the last turn replaces the
-    value of the next one.
+    value of the next one. The same holds for a truncated episode: its end is no terminal state
+    (Pardo et al., 2018).
 
     Args:
         rewards: rewards of all agents at each turn, (T, B, N).
         agents: agent that acts in each turn, (T, B).
         values: values of that agent's critic, (T, B).
-        starts: whether an episode starts with a turn, (T, B).
-        ended: whether the episode is over after the last turn, (B,).
+        dones: whether the episode is over after each turn, (T, B).
+        last_values: value of each agent at the end of an episode, (T, B, N): 0 where it terminated,
+            NaN where it was truncated and the value of the agent is unknown; ignored elsewhere.
         discounts: gamma and lambda, per turn of an agent.
     """
     (gamma, gae_lambda), (steps, rows, count) = discounts, rewards.shape
@@ -46,9 +48,9 @@ def agent_advantages(
     later = np.zeros((rows, count))  # advantage of the next turn
     every = np.arange(rows)
     for step in reversed(range(steps)):
-        over = ended if step == steps - 1 else starts[step + 1]
-        # Nothing after the end of an episode counts: reward, value and advantage are 0.
-        collected[over], following[over], later[over] = 0.0, 0.0, 0.0
+        over = dones[step]
+        # Of what comes after the end of an episode, only the value of a truncated one counts.
+        collected[over], following[over], later[over] = 0.0, last_values[step, over], 0.0
         collected += rewards[step]
         agent = agents[step]
         value = values[step].astype(np.float64)
@@ -92,7 +94,8 @@ class AgentRollouts(RolloutBuffer):
 
     def reset(self) -> None:
         """Empty the buffer."""
-        self._own = np.zeros((self.buffer_size, self.n_envs, self._agents), np.float32)
+        shape = (self.buffer_size, self.n_envs, self._agents)
+        self._own, self._last_values = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self._has_own = False
         super().reset()
 
@@ -109,6 +112,13 @@ class AgentRollouts(RolloutBuffer):
         for row, info in enumerate(self._environment.infos):
             if AGENT_REWARDS in info:
                 self._own[self.pos, row], self._has_own = info[AGENT_REWARDS], True
+            if info.get("TimeLimit.truncated"):
+                # stable-baselines3 has added gamma times the value of the last observation, which
+                # is that of the agent whose turn would be next.
+                bootstrapped = reward[row] - self._environment.rewards[row]
+                agent = info["terminal_observation"][: self._agents].argmax()
+                self._last_values[self.pos, row] = np.nan
+                self._last_values[self.pos, row, agent] = bootstrapped / self.gamma
         super().add(obs, action, reward, episode_start, value, log_prob)
 
     def compute_returns_and_advantage(self, last_values: Tensor, dones: NDArray[np.bool_]) -> None:
@@ -125,8 +135,8 @@ class AgentRollouts(RolloutBuffer):
             self._own,
             self.observations[:, :, : self._agents].argmax(axis=2),
             self.values,
-            self.episode_starts.astype(bool),
-            dones.astype(bool),
+            np.concatenate([self.episode_starts[1:], dones[None]]).astype(bool),
+            self._last_values,
             (self.gamma, self.gae_lambda),
         )
         self.returns = self.advantages + self.values

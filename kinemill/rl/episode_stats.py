@@ -41,7 +41,8 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _summed(self, info: Info, terminated: bool) -> dict[str, float]:
         actions = np.asarray(self._actions, dtype=float).reshape(self._steps, -1)
-        success = {"success": float(info["is_success"])} if "is_success" in info else {}
+        reached = info.get("is_success")
+        success = {} if reached is None else {"success": float(reached)}
         averages, stds = actions.mean(axis=0), actions.std(axis=0)
         return {
             "return": self._reward,

@@ -7,6 +7,7 @@ Symbols: T steps, B environments, N = T B, E inputs of a network, A actions.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -74,6 +75,8 @@ class Impala(A2C):
         del log_interval
         # Before `_setup_learn`, which resets the environments and sets `_last_obs` if it is None.
         is_new = self._last_obs is None
+        if is_new:
+            self._restart_lost()
         total, callbacks = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
@@ -97,14 +100,25 @@ class Impala(A2C):
         self.logger.record("train/replaced_actors", float(self._replaced))
         return self
 
+    def _restart_lost(self) -> None:
+        """Restart workers that died since the last round, before the round resets all workers.
+
+        Raises:
+            ProcessLost: More than REPLACEMENTS workers died.
+        """
+        assert isinstance(self.env, CopiesEnv)
+        self._workers, self._replaced = self.env.workers, 0
+        for worker in self._workers:
+            while not _responds(worker):
+                self._count_lost()
+                worker.restart()
+
     def _begin_round(self) -> None:
         """Discard rollouts of earlier episodes, and seed the round from torch's seed."""
-        environment = self.env
-        assert isinstance(environment, CopiesEnv)
+        assert isinstance(self.env, CopiesEnv)
         assert isinstance(self._last_obs, np.ndarray)
-        self._workers = environment.workers
-        self._pending, self._finished, self._replaced = [], [], 0
-        self._latest = environment.split(self._last_obs)
+        self._pending, self._finished = [], []
+        self._latest = self.env.split(self._last_obs)
         self._random = np.random.default_rng(torch.initial_seed() % _SEEDS)
 
     def _collect(self) -> list[Rollout]:
@@ -125,7 +139,18 @@ class Impala(A2C):
         return rollouts
 
     def _begin(self, index: int) -> None:
-        """Start a rollout of a worker with the current policy."""
+        """Start a rollout of a worker, and replace the worker if it died."""
+        try:
+            self._send(index)
+        except ProcessLost:
+            self._replace(index)
+
+    def _send(self, index: int) -> None:
+        """Start a rollout of a worker with the current policy.
+
+        Raises:
+            ProcessLost: The worker died.
+        """
         network = self._learn.algorithm.copied(self._learn, self.policy).cpu()
         log_std = getattr(self.policy, "log_std", torch.zeros(0)).detach().cpu()
         outputs = outputs_of(self._layout)
@@ -164,22 +189,34 @@ class Impala(A2C):
             return index, rollout
 
     def _replace(self, index: int) -> None:
-        """Restart a worker with new episodes.
+        """Restart a worker with new episodes, and start its rollout; repeat if it dies at once.
 
         Raises:
             ProcessLost: More than REPLACEMENTS workers died in this round.
         """
         worker, rows = self._workers[index], len(self._latest[index])
+        is_running = False
+        while not is_running:
+            self._count_lost()
+            worker.restart()
+            seeds = [int(one) for one in self._random.integers(_SEEDS, size=rows)]
+            with suppress(ProcessLost):
+                worker.begin("reset", seeds)
+                self._latest[index] = worker.result()[0]  # pyright: ignore[reportIndexIssue]
+                self._send(index)
+                is_running = True
+
+    def _count_lost(self) -> None:
+        """Count a worker that died.
+
+        Raises:
+            ProcessLost: More than REPLACEMENTS workers died in this round.
+        """
         self._replaced += 1
         if self._replaced > REPLACEMENTS:
             where, fix = "learn.runner", "check the memory of the machine and the environment"
             problem = f"{self._replaced} workers died in a round, the last one was not replaced"
             raise ProcessLost(where, problem, fix=fix)
-        worker.restart()
-        seeds = [int(one) for one in self._random.integers(_SEEDS, size=rows)]
-        worker.begin("reset", seeds)
-        self._latest[index] = worker.result()[0]  # pyright: ignore[reportIndexIssue]
-        self._begin(index)
 
     def _await_all(self) -> None:
         """Wait for running rollouts, so that no worker is busy between two calls of `learn`."""
@@ -242,3 +279,13 @@ class Impala(A2C):
             entropy,
             (log_ratios.exp() > rho_bar).float().flatten(),
         )
+
+
+def _responds(worker: Worker) -> bool:
+    """Return whether a worker answers a call."""
+    try:
+        worker.begin("spaces")
+        worker.result()
+    except ProcessLost:
+        return False
+    return True

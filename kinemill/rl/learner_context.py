@@ -4,6 +4,7 @@ Symbols: T steps of an episode, D numbers observed, E numbers after the wrappers
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -200,15 +201,14 @@ def estimate(
 def _random_observations(
     task: Task, estimates: Estimates, steps: int, seed: int
 ) -> NDArray[np.generic]:
-    environment = learning_environment(task, list(estimates), is_packed=False)
-    vector_space(environment, "environment.wrappers")
-    policy, rows = RandomPolicy(environment.action_space), list[Any]()
-    observation, _ = environment.reset(seed=seed)
-    policy.reset(seed)
-    while len(rows) < steps:
-        rows.append(observation[OBSERVATION] if isinstance(observation, dict) else observation)
-        observation, _, ended, cut, _ = environment.step(policy.act(observation))
-        if ended or cut:
-            observation, _ = environment.reset()
-    environment.close()
+    with closing(learning_environment(task, list(estimates), is_packed=False)) as environment:
+        vector_space(environment, "environment.wrappers")
+        policy, rows = RandomPolicy(environment.action_space), list[Any]()
+        observation, _ = environment.reset(seed=seed)
+        policy.reset(seed)
+        while len(rows) < steps:
+            rows.append(observation[OBSERVATION] if isinstance(observation, dict) else observation)
+            observation, _, ended, cut, _ = environment.step(policy.act(observation))
+            if ended or cut:
+                observation, _ = environment.reset()
     return np.stack(rows)

@@ -73,7 +73,7 @@ class Reinforcement(Learn):
     from_logs: ClassVar[bool] = False
     reads_texts: ClassVar[bool] = False
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment", "control")
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
 
     type: Literal["reinforcement"] = "reinforcement"
     algorithm: Annotated[

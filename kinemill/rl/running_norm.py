@@ -44,7 +44,7 @@ class RunningNorm(BaseFeaturesExtractor):
         return (observations - self.mean) / self.std
 
     def update(self, rows: NDArray[np.floating[Any]], steps: int) -> None:
-        """Compute the statistics from observations (N, E), sampled from `steps` steps."""
+        """Compute the statistics from observations (N, E), after `steps` steps."""
         std = np.maximum(rows.std(axis=0, dtype=np.float64), _LEAST)
         self.mean.copy_(torch.from_numpy(rows.mean(axis=0, dtype=np.float64)))
         self.std.copy_(torch.from_numpy(std))
@@ -76,10 +76,12 @@ def normalizing(model: type[Any]) -> type[Any]:
             norms = norms_of(self.policy)
             buffer = self.replay_buffer
             count = buffer.buffer_size if buffer.full else buffer.pos
-            steps = count * buffer.n_envs
+            stored = count * buffer.n_envs
+            # A full buffer changes without growing.
+            steps = max(stored, self.num_timesteps)
             # A warm start keeps its statistics until the new buffer has more steps than the old.
             if steps >= _UPDATE_RATIO * int(norms[0].steps):
-                rows = buffer.observations[: count : 1 + steps // _ROWS]
+                rows = buffer.observations[: count : 1 + stored // _ROWS]
                 for norm in norms:
                     norm.update(rows.reshape(-1, rows.shape[-1]), steps)
             super().train(gradient_steps, batch_size)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import CallbackList
 from torch import Tensor
 
 from kinemill.environments.evaluation import Trials
@@ -76,8 +78,19 @@ class Training:
     best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
+class Callbacks(CallbackList):
+    """Callbacks of a training, and whether one of them ended it."""
+
+    is_stopped = False
+
+    def _on_step(self) -> bool:
+        is_continued = super()._on_step()
+        self.is_stopped = self.is_stopped or not is_continued
+        return is_continued
+
+
 def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
-    """Train until `learn.steps`, until `learn.target` is reached, or until patience ends.
+    """Train until `learn.steps`, `learn.target`, or the end of patience, or a callback stops it.
 
     Raises:
         TrainingFailed: Weights are not finite.
@@ -95,7 +108,7 @@ class TrainingLoop:
         self._learn: Any = task.learn
         self._own: Any = task.environment
         self._tracker, self._progress = bench.listeners
-        self._training = Training()
+        self._training, self._callbacks = Training(), Callbacks(list(self._learn.callbacks))
         self._evaluator = Evaluator(task, self._own.trials.eval_variant)
 
     def run(self) -> Trained:
@@ -155,7 +168,7 @@ class TrainingLoop:
             self._layout,
             self._training.estimates,
             self._bench.device,
-            self._learn.callbacks,
+            (self._callbacks,),
         )
 
     def learner(self, site: Site) -> Learner:
@@ -225,7 +238,8 @@ class TrainingLoop:
     def _is_done(self) -> bool:
         state, learn = self._training.state, self._learn
         waited = learn.patience is not None and state.waited >= learn.patience
-        return state.step >= learn.steps or state.reached or waited
+        is_over = state.step >= learn.steps or state.reached or waited
+        return is_over or self._callbacks.is_stopped
 
     def _advance(self, learner: Learner, copies: CopiesEnv) -> None:
         """Train up to the next evaluation, evaluate, and write a checkpoint if one is due."""
@@ -339,9 +353,8 @@ class TrainingLoop:
         policy = self.policy(learner)
         policy.load_state_dict(self._training.best)
         seeds = [trials.seed + index for index in range(trials.episodes)]
-        evaluator = Evaluator(self._task, trials.variant)
-        final = evaluator.run(policy.eval(), seeds)
-        evaluator.close()
+        with closing(Evaluator(self._task, trials.variant)) as evaluator:
+            final = evaluator.run(policy.eval(), seeds)
         metrics = {
             f"final/{name.partition('/')[2]}": value
             for name, value in evaluation_metrics(final).items()

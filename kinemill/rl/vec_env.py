@@ -63,7 +63,7 @@ class CopiesEnv(VecEnv):
             raise BadInput(where, f"is {observation}", expected="numbers (D,)")
         super().__init__(int(self._starts[-1]), observation, actions)
         self.episodes, self.infos = list[dict[str, float]](), list[Info]()
-        self.masks = np.ones((self.num_envs, 0))
+        self.masks, self.rewards = np.ones((self.num_envs, 0)), np.zeros(self.num_envs, np.float32)
 
     def reset(self) -> NDArray[np.float32]:
         """Start an episode in each copy; return observations (B, E)."""
@@ -87,7 +87,8 @@ class CopiesEnv(VecEnv):
         infos: list[Info] = [info for part in parts for info in part[3]]
         if dones.any():
             self.episodes += [info[EPISODE] for info in infos if EPISODE in info]
-        self.masks, self.infos = masks, infos
+        # A copy: stable-baselines3 adds the values of truncated episodes to its array.
+        self.masks, self.infos, self.rewards = masks, infos, rewards.copy()
         return observations, rewards, dones, infos
 
     @property

@@ -134,3 +134,23 @@ class Meeting(ParallelEnv):
     def _observations(self):
         mean = np.mean(list(self._at.values()))
         return {a: np.clip([at, mean], -4, 4).astype(np.float32) for a, at in self._at.items()}
+
+
+class Wages(gymnasium.Env):
+    """Two agents in turn; each earns 1 in its own turn. Ends by itself after `ends` turns."""
+
+    observation_spaces = {name: Box(0.0, 1.0, (1,), np.float32) for name in ("one", "two")}
+    action_spaces = {name: Box(-1.0, 1.0, (1,), np.float32) for name in ("one", "two")}
+
+    def __init__(self, ends=None):
+        self.ends = ends
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.agent_selection, self.turns = "one", 0
+        return np.ones(1, np.float32), {}
+
+    def step(self, action):
+        agent, self.turns = self.agent_selection, self.turns + 1
+        self.agent_selection = "two" if agent == "one" else "one"
+        return np.ones(1, np.float32), {agent: 1.0}, self.turns == self.ends, False, {}

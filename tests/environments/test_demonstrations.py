@@ -7,9 +7,13 @@ import pytest
 from gymnasium.spaces import Box
 
 from kinemill.environments.demonstrations import DartNoise, demonstrations
+from kinemill.environments.evaluation import try_policy
 from kinemill.errors import BadInput
+from kinemill.rl.learner_context import _random_observations
 from kinemill.task import load_task
 from tests.conftest import EXAMPLES
+from tests.environments import plants
+from tests.rl.test_training_loop import POINT, rl_task
 
 
 class Bench(gymnasium.Env):
@@ -68,6 +72,32 @@ def test_logs_hold_what_the_expert_chose_and_show_places_beside_its_way(tmp_path
         aside[std] = np.mean(far)
     assert aside[0.0] < 0.01
     assert aside[0.6] > 0.02
+
+
+def test_environments_are_closed_after_an_error_and_where_a_consumer_stops(tmp_path, monkeypatch):
+    closed, task = list[plants.Point](), rl_task(POINT)
+
+    def close(self):
+        closed.append(self)
+
+    monkeypatch.setattr(plants.Point, "close", close)
+
+    def write():
+        return demonstrations(task, tmp_path, range(2), expert=plants.Toward())
+
+    next(episodes := write())
+    episodes.close()
+    assert len(closed) == 1
+    monkeypatch.setattr(plants.Point, "step", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(write())
+    assert len(closed) == 2
+    with pytest.raises(ZeroDivisionError):
+        try_policy(task, plants.Toward(), [0])
+    assert len(closed) == 3
+    with pytest.raises(ZeroDivisionError):
+        _random_observations(task, [], 5, 0)
+    assert len(closed) == 4
 
 
 def test_choices_cannot_be_carried_out_unsteadily():

@@ -103,6 +103,48 @@ def test_without_a_vectorized_form_there_are_no_rows(environment):
     assert rows_of(2, **environment) is None
 
 
+@pytest.fixture
+def opened(monkeypatch):
+    """Vector environments in the order in which they were made; `is_closed` is set by `close`."""
+    made, make_vec = [], gymnasium.make_vec
+
+    def recorded(*args, **named):
+        made.append(one := make_vec(*args, **named))
+        one.is_closed = False
+        one.close = partial(setattr, one, "is_closed", True)
+        return one
+
+    monkeypatch.setattr(gymnasium, "make_vec", recorded)
+    return made
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_vector_environments_of_the_trial_are_closed(registered, opened, mode):
+    registered(mode)
+    rows = rows_of(3, id="Counter-v0")
+    assert [one.is_closed for one in opened[:-1]] == [True] * (len(opened) - 1)
+    if rows is not None:
+        assert not opened[-1].is_closed
+        rows.close()
+    assert opened[-1].is_closed
+
+
+def test_vector_environments_of_a_trial_that_fails_are_closed(registered, opened, monkeypatch):
+    registered(AutoresetMode.NEXT_STEP)
+    monkeypatch.setattr(Counter, "step", None)  # TypeError: not callable
+    assert rows_of(3, id="Counter-v0") is None
+    assert len(opened) > 1
+    assert all(one.is_closed for one in opened)
+
+
+def test_rows_close_the_stock_of_starts(opened):
+    rows = rows_of(3, randomize={"gravity": [2.0, 20.0]})
+    rows.reset([1, 2, 3])
+    rows.close()
+    assert [one.unwrapped.num_envs for one in opened].count(16) == 2  # of the trial and of the rows
+    assert all(one.is_closed for one in opened)
+
+
 def test_each_row_has_a_seed_and_a_time_limit():
     """Equal seeds, equal starts in any row; all episodes of one length are cut in the same step."""
     rows, steps = rows_of(3, steps=2), list[np.ndarray]()

@@ -44,6 +44,52 @@ def test_every_order_of_a_sum_that_cancels_is_within_the_bound(terms):
     assert allowed <= 100 * max(worst, 1e-7)  # and not so wide that anything passes
 
 
+class Mean(nn.Module):
+    """The mean of a row."""
+
+    def forward(self, x):
+        return (x.mean(dim=1),)
+
+
+class CumulativeSum(nn.Module):
+    """The cumulative sum of a row."""
+
+    def forward(self, x):
+        return (x.cumsum(dim=1),)
+
+
+@pytest.mark.parametrize("terms", [10, 400, 4000])
+@pytest.mark.parametrize("offset", [0.0, 3.0], ids=["random signs", "positive"])
+@pytest.mark.parametrize("module", [Mean(), CumulativeSum()])
+def test_sums_in_float32_from_the_first_term_to_the_last_are_within_the_bound(
+    module, offset, terms
+):
+    x = np.random.default_rng(0).standard_normal((32, terms)).astype(np.float32) + np.float32(
+        offset
+    )
+    result = evaluate(module, lambda step, inputs: step(inputs), [x])
+    allowed = FACTOR * _distance(result).max()
+    sums = np.add.accumulate(x, axis=1, dtype=np.float32)
+    actual = sums[:, -1] / np.float32(terms) if isinstance(module, Mean) else sums
+    worst = float(np.abs(actual - result.exact[0]).max())
+    assert worst <= allowed
+    assert allowed <= 100 * max(worst, 1e-8)
+
+
+def test_a_cumulative_sum_along_any_axis_is_perturbed_by_its_number_of_terms():
+    """Entry k is the sum of k terms of 1: up to sqrt(k) u (sqrt(k) + k)."""
+    for axis in (0, 1):
+        ones = torch.ones(9, 9, dtype=torch.float64)
+        exact, largest = ones.cumsum(axis), torch.zeros(9, 9, dtype=torch.float64)
+        for seed in range(100):
+            with Rounding(seed):
+                moved = ones.cumsum(axis)
+            largest = torch.maximum(largest, (moved - exact).abs())
+        bound = UNIT["float32"] * exact.sqrt() * (exact.sqrt() + exact)
+        assert (largest <= bound).all()
+        assert (largest >= 0.9 * bound).all()  # 100 draws
+
+
 def test_what_float32_does_exactly_is_not_moved():
     x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     with Rounding(0):

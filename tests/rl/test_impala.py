@@ -128,13 +128,18 @@ def test_copies_in_this_process_do_not_lag():
 
 
 class Concurrent(LocalWorker):
-    """A worker that counts as concurrent, and dies on request."""
+    """A worker that counts as concurrent, and dies on request: in a call, or before the next."""
 
     concurrent = True
 
     def __init__(self, make):
         super().__init__(Copies(make, 2))
-        self._make, self.is_dead = make, False
+        self._make, self.is_dead, self.is_unreachable, self.failing_restarts = make, False, False, 0
+
+    def begin(self, name, *args):
+        if self.is_unreachable:
+            raise ProcessLost("worker", "has ended")
+        super().begin(name, *args)
 
     def result(self):
         if self.is_dead:
@@ -142,7 +147,9 @@ class Concurrent(LocalWorker):
         return super().result()
 
     def restart(self):
-        self.is_dead, self._copies = False, Copies(self._make, 2)
+        self.failing_restarts -= 1
+        self.is_dead, self.is_unreachable = False, self.failing_restarts >= 0
+        self._copies = Copies(self._make, 2)
 
 
 def with_workers(task):
@@ -176,6 +183,25 @@ def test_a_worker_that_died_is_replaced_with_new_episodes():
     workers[0].is_dead = True
     with pytest.raises(ProcessLost, match="4 workers died in a round"):
         learner.advance(learner.step + 64, None)
+
+
+@pytest.mark.parametrize("seed", [None, 2], ids=["in a round", "before a round"])
+def test_a_worker_that_is_lost_before_a_call_is_replaced(seed):
+    learner, workers = with_workers(impala())
+    learner.advance(64, 1)
+    workers[1].is_unreachable = True
+    assert learner.advance(320, seed)["replaced_actors"] == 1.0
+    assert np.isfinite(learner.model._latest[1]).all()
+
+
+def test_a_replacement_that_dies_counts_and_is_replaced():
+    learner, workers = with_workers(impala())
+    learner.advance(64, 1)
+    workers[0].is_unreachable, workers[0].failing_restarts = True, 2
+    assert learner.advance(320, None)["replaced_actors"] == 3.0
+    workers[0].is_unreachable, workers[0].failing_restarts = True, 3
+    with pytest.raises(ProcessLost, match="4 workers died in a round"):
+        learner.advance(640, 2)
 
 
 @pytest.mark.slow

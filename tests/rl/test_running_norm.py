@@ -68,6 +68,18 @@ def test_a_warm_start_keeps_its_statistics_until_the_new_buffer_has_more_steps()
     assert int(norms_of(other.model.policy)[0].steps) > 150
 
 
+def test_statistics_follow_a_full_replay_buffer():
+    algorithm = {**settings_of("sac"), "running_norm": True, "buffer_size": 100}
+    task = rl_task(POINT, algorithm, num_envs=1)
+    learner = task.learn.algorithm.learner(site_of(task))
+    learner.advance(120, 0)
+    buffer, norm = learner.model.replay_buffer, norms_of(learner.model.policy)[0]
+    assert buffer.full
+    buffer.observations[:] = 7.0
+    learner.advance(130, None)  # more than 5 % further steps, a tenth of the buffer
+    assert norm.mean.tolist() == pytest.approx([6.5, 6.5], abs=0.5)
+
+
 def test_other_networks_than_perceptrons_are_refused():
     with pytest.raises(BadInput, match="running_norm: needs plain perceptrons"):
         learner_of(model={"type": "mlp", "hidden_sizes": [8], "layer_norm": True})

@@ -64,6 +64,7 @@ def test_extremes_of_actions_are_those_of_one_episode_in_both_runners():
         environment.step(np.float32([push]))
     summary = environment._summed({}, False)
     assert (summary["action/0/min"], summary["action/0/max"]) == (-0.5, 1.0)
+    assert "success" not in environment._summed({"is_success": None}, False)  # unknown
 
     class Line:
         """Position + action; never ends by itself."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 
 from kinemill.environments import layout_of, make_environment
 from kinemill.environments.card import make_card
@@ -187,6 +188,23 @@ def published(task, home, listener=None, start=None):
     return open_ref(
         home, train.run(task, home, card.ref, card.ref, (listener or quiet, quiet), start).ref
     )
+
+
+class Stops(BaseCallback):
+    """Ends the training at a step, as `StopTrainingOnMaxEpisodes` of stable-baselines3 does."""
+
+    def _on_step(self):
+        return self.num_timesteps < 40
+
+
+@pytest.mark.parametrize("name", ["ppo", "sac", "impala"])
+def test_a_callback_of_the_library_ends_the_training(name, tmp_path):
+    task = rl_task(POINT, name)
+    task.learn.call([Stops()])
+    layout = layout_of(task, make_environment(task))
+    trained = TrainingLoop(task, layout, bench(tmp_path)).run()
+    assert 40 <= trained.step <= 64
+    assert len(trained.history["evaluation/return"]) == 2  # after 32 steps, and at the end
 
 
 @pytest.mark.parametrize("name", ["ppo", "sac"])

@@ -58,11 +58,11 @@ class ValueBased(Replaying):
     def shared(self, site: Site) -> dict[str, Any]:
         """Return the shared settings under the names of stable-baselines3."""
         learn = site.learn
-        settings = self.usual(learn) | {
+        return self.usual(learn) | {
+            "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
             "target_update_interval": self.target_update_interval,
             "exploration": lambda step: self.random_share(step, learn.total_steps),
         }
-        return settings | ({"max_grad_norm": learn.grad_clip} if learn.grad_clip else {})
 
     def random_share(self, step: int, total: int) -> float:
         """Return the share of random actions at a step of a training of `total` steps."""
