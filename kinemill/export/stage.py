@@ -6,7 +6,7 @@ from pathlib import Path
 from kinemill.store import Artifact, ArtifactRef, Home, Json, get_or_build, open_ref, to_json_value
 from kinemill.task.document import Task
 
-VERSION = 9
+VERSION = 10
 
 
 def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Json:
