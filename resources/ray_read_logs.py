@@ -27,17 +27,17 @@ _SMALLEST = 64  # logs of a batch, which are flushed to disk together
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What every task of one reading receives.
+class ReadJob:
+    """Input of every Ray task of one job.
 
     Attributes:
         home: folder of the home on the sending machine.
-        job: task and folder of the logs, as JSON.
+        text: task and folder of the logs, as JSON.
         environment: environment variables for the worker.
     """
 
     home: str
-    job: str
+    text: str
     environment: Mapping[str, str]
 
     def read(self, names: Sequence[str]) -> int:
@@ -48,18 +48,18 @@ class Reading:
         from kinemill.ingest.prefetch import read_ahead  # imports polars, which reads the above
 
         home = Home.resolve()
-        job = json.loads(localize(self.job, self.home, home))
+        job = json.loads(localize(self.text, self.home, home))
         return read_ahead(Task.model_validate(job["task"]), home, Path(job["folder"]), names)
 
 
-def run(reading: Reading, settings: Ray, names: Sequence[str]) -> int:
+def run(read_job: ReadJob, settings: Ray, names: Sequence[str]) -> int:
     """Read all logs on the cluster; return 0, or LOST if a local ingest must read the rest."""
     import ray
     from ray.exceptions import RayError
 
     try:
         connect(ray, settings)
-        count = _read_all(ray, reading, settings, names)
+        count = _read_all(ray, read_job, settings, names)
     except (ConnectionError, RayError) as error:
         _log(f"no worker can read the logs: {str(error).strip().splitlines()[-1]}")
         return LOST
@@ -67,27 +67,27 @@ def run(reading: Reading, settings: Ray, names: Sequence[str]) -> int:
     return 0
 
 
-def _read_all(ray: ModuleType, reading: Reading, settings: Ray, names: Sequence[str]) -> int:
+def _read_all(ray: ModuleType, read_job: ReadJob, settings: Ray, names: Sequence[str]) -> int:
     """Keep one batch on each worker until all logs are read; return the number of recordings.
 
     Raises:
         RayError: A task failed more often than `retries`, or no worker is free.
     """
-    task = ray.remote(Reading.read).options(
+    task = ray.remote(ReadJob.read).options(
         num_cpus=settings.cpus,
         max_retries=settings.retries,
         scheduling_strategy="SPREAD",
     )
     batches, count = _batches(names, settings.workers), 0
     # An empty batch imports the readers, and shows whether a worker is free.
-    tasks = [task.remote(reading, []) for _ in range(settings.workers)]
+    tasks = [task.remote(read_job, []) for _ in range(settings.workers)]
     done, tasks = ray.wait(tasks, timeout=START_WITHIN)
     if not done:
         message = f"none is free within {START_WITHIN:g} s"
         raise ray.exceptions.GetTimeoutError(message)
     while done:
         count += sum(ray.get(done))
-        tasks += [task.remote(reading, batch) for batch in islice(batches, len(done))]
+        tasks += [task.remote(read_job, batch) for batch in islice(batches, len(done))]
         done, tasks = ray.wait(tasks) if tasks else ([], [])
     return count
 
@@ -119,8 +119,8 @@ def main() -> int:
     work = json.load(sys.stdin)
     settings = Task.model_validate(json.loads(work["job"])["task"]).compute
     assert isinstance(settings, Ray)
-    reading = Reading(work["home"], work["job"], _environment(settings, work["home"]))
-    return run(reading, settings, work["names"])
+    read_job = ReadJob(work["home"], work["job"], _environment(settings, work["home"]))
+    return run(read_job, settings, work["names"])
 
 
 if __name__ == "__main__":
