@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_PATIENCE = 2.0  # s between SIGTERM and SIGKILL; no checkpoint is lost
 _LOOK_EVERY = 1.0  # s, where the kernel cannot notify
 # thresholds of Python's garbage collector; its defaults are 700, 10, 10
 _COLLECT = (50_000, 20, 20)
@@ -130,6 +131,18 @@ def exit_with_parent(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
 def follow(parent: int) -> None:
     """End this process within a second of its parent, whichever of its threads started it."""
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def end(child: "subprocess.Popen[bytes]") -> None:
+    """Terminate a child; kill it after 2 s."""
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def _watch(parent: int) -> None:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from dagster_pipes import DAGSTER_PIPES_MESSAGES_ENV_VAR, encode_param
 
-from kinemill.process import exit_with_parent
+from kinemill.process import end, exit_with_parent
 from kinemill.store.project import project_root
-from kinemill_dagster.resources.compute.local import end
 
 _TAIL = 2000  # reported bytes of the process's output
 

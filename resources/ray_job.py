@@ -37,7 +37,7 @@ LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; a ret
 _LOOK_EVERY = 0.3  # s
 _TIMEOUT = 60.0  # s without a response after which a node counts as dead
 _NOTICED = 5.0  # s after which Ray reports the death of a node to its partners
-_ROOM = 300.0  # s to wait for free resources of the cluster
+START_WITHIN = 300.0  # s to wait for free resources of the cluster
 
 
 class _Lost(Exception):
@@ -49,7 +49,7 @@ def run(remote_job: RemoteJob, settings: Ray) -> int:
     import ray
 
     try:
-        _connect(ray, settings)
+        connect(ray, settings)
     except ConnectionError as error:
         _log(f"no Ray cluster at {settings.address or 'RAY_ADDRESS or this machine'} ({error})")
         return LOST
@@ -61,11 +61,15 @@ def run(remote_job: RemoteJob, settings: Ray) -> int:
     return LOST
 
 
-def _connect(ray: ModuleType, settings: Ray) -> None:
-    # otherwise Ray copies the working folder of each process
+def connect(ray: ModuleType, settings: Ray) -> None:
+    """Connect this process to the cluster.
+
+    Raises:
+        ConnectionError: No cluster responds.
+    """
     ray.init(
         address=settings.address or os.environ.get("RAY_ADDRESS") or "auto",
-        namespace="kinemill",
+        namespace="kinemill",  # otherwise Ray copies the working folder of each process
         log_to_driver=False,
         configure_logging=False,
         logging_level="ERROR",
@@ -103,7 +107,7 @@ class _Attempt:
             self._stop()
 
     def _start(self) -> None:
-        first, *_ = self._all(lambda node: node.address.remote(), _ROOM)
+        first, *_ = self._all(lambda node: node.address.remote(), START_WITHIN)
         environment = self._remote_job.environment(None if remote() else self._remote_job.home)
         environment |= _pipes()
         ranks = iter(range(self._settings.workers))

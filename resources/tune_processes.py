@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError, TrainingFailed
 from kinemill.interrupts import message_on_interrupt, resume
+from kinemill.process import end
 from kinemill.store.database import database
 from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.locks import lock
@@ -28,7 +29,6 @@ from kinemill.tune import (
     write_job,
     write_report,
 )
-from kinemill_dagster.resources.compute.local import end
 from kinemill_dagster.resources.remote_job import HOME, RemoteJob
 from kinemill_dagster.resources.training import models_folder
 

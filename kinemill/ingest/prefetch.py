@@ -1,13 +1,14 @@
 """Prefetch: read many new logs in parallel processes before one ingest stores them.
 
-A share publishes raw bytes and recordings, and enters no members. The ingest that follows finds
-these artifacts cached. A share that failed only costs time.
+A process publishes raw bytes and recordings, and enters no members. The ingest that follows finds
+these artifacts cached. A process that fails only costs time.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from kinemill.ingest.decisions import current_decisions
-from kinemill.ingest.file_stat import FileStat
+from kinemill.ingest.file_stat import FileStat, read_file_stat
 from kinemill.ingest.files import scan, wait_for_settled
 from kinemill.ingest.log_digest import archive_digest
 from kinemill.ingest.membership import name_new_members
@@ -28,21 +29,17 @@ def new_logs(task: Task, home: Home, folder: Path) -> list[FileStat]:
     return scan(task, folder, ScanCache(task, home, folder)).logs
 
 
-def read_ahead(task: Task, home: Home, folder: Path, share: tuple[int, int]) -> int:
-    """Read one share of the new logs of a folder, and return the number of recordings.
+def read_ahead(task: Task, home: Home, folder: Path, names: Iterable[str]) -> int:
+    """Read some logs of a folder, and return the number of recordings.
 
     Args:
-        task: defines which files are logs and how they are read.
+        task: defines how logs are read.
         home: holds artifacts and raw bytes; shared by all processes.
-        folder: folder of the logs; the same for all shares.
-        share: its number, from 0, and the number of shares.
-
-    Raises:
-        BadInput: there is no such folder.
+        folder: folder of the logs.
+        names: names of the logs, relative to the folder; a log that is gone is skipped.
     """
-    number, shares = share
-    mine = new_logs(task, home, folder)[number::shares]
-    still, _ = wait_for_settled(mine, task.ingest.min_file_age)
+    stats = (read_file_stat(str(folder), name) for name in names)
+    still, _ = wait_for_settled([one for one in stats if one], task.ingest.min_file_age)
     hashed = [(file_stat, hash_) for file_stat in still if (hash_ := _hash(task, file_stat))]
     decisions = current_decisions(home, task.name)
     barred = {hash_ for hash_, made in decisions.items() if made.bars}

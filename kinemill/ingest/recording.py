@@ -47,8 +47,8 @@ class _Read:
     is_renewed: bool = False  # the entry replaces one
 
 
-def _read_aside(job: Job) -> _Read:
-    """Read one recording, and stage the artifacts that are missing."""
+def _read_aside(job: Job, *, enter: bool) -> _Read:
+    """Read one recording, and stage the artifacts that are missing; with `enter`, its entry too."""
     task, home, member, source = job
     moves: list[Move] = []
     edits = edits_of(home, task.name, member.hash)
@@ -62,6 +62,8 @@ def _read_aside(job: Job) -> _Read:
     try:
         inputs = recording_inputs(task, member, edits)
         artifact = stage_artifact(home, STAGE, task.name, inputs, build)
+        if not enter:
+            return _Read(member, "", artifact, moves)
         described = describe(task, member, source)
         anew = described is not member
         is_renewed = anew and is_member(home, task.name, member.hash)
@@ -96,7 +98,7 @@ def _record(
     jobs: list[Job], progress: Progress, enter: bool, first: Future[None]
 ) -> Iterator[tuple[Member, Artifact | str]]:
     done = 0
-    for group, results in in_groups(_read_aside, jobs, _bytes_of):
+    for group, results in in_groups(partial(_read_aside, enter=enter), jobs, _bytes_of):
         read = list[_Read]()
         try:
             for one in results:
@@ -105,8 +107,8 @@ def _record(
             first.result()
             staged = [one.artifact for one in read if isinstance(one.artifact, Staged)]
             raw = [move for one in read for move in one.raw]
-            entries = [move for one in read for move in one.entry if enter]
-            renewed = {one.member.hash for one in read if one.is_renewed and enter}
+            entries = [move for one in read for move in one.entry]
+            renewed = {one.member.hash for one in read if one.is_renewed}
             task, home, _, _ = group[0]
             note_renewals(home, task.name, renewed)
             published = iter(publish_staged(home, staged, raw, entries))

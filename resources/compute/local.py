@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import BadInput, Diverged, KinemillError, ProcessLost, TrainingFailed
+from kinemill.process import end
 from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.project import project_root
 from kinemill.task import Compute
@@ -16,7 +17,6 @@ from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
 
 LOG = "training.log"
-_PATIENCE = 2.0  # s between SIGTERM and SIGKILL; no checkpoint is lost
 _TAIL = 2000  # bytes of the child's output in an error
 
 
@@ -87,18 +87,6 @@ def watch(
             end(child)
     if code != 0:
         raise _failure(code, job.parent / LOG)
-
-
-def end(child: "subprocess.Popen[bytes]") -> None:
-    """Terminate a child; kill it after 2 s."""
-    if child.poll() is not None:
-        return
-    child.terminate()
-    try:
-        child.wait(timeout=_PATIENCE)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 def _failure(code: int, log: Path) -> KinemillError:

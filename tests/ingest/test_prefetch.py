@@ -38,9 +38,13 @@ def read(home, task):
     return {one.name: (one / MANIFEST).stat().st_mtime_ns for one in folders}
 
 
-def test_shares_are_all_there_is_and_the_ingest_finds_them_read(task, home, folder):
-    counts = [prefetch.read_ahead(task, home, folder, (number, 2)) for number in range(2)]
-    assert counts == [3, 2]
+def names(task, home, folder):
+    return [one.name for one in prefetch.new_logs(task, home, folder)]
+
+
+def test_batches_are_all_there_is_and_the_ingest_finds_them_read(task, home, folder):
+    new = names(task, home, folder)
+    assert [prefetch.read_ahead(task, home, folder, part) for part in (new[:3], new[3:])] == [3, 2]
     earlier = read(home, task)
     assert len(earlier) == 5
     report = ingest.run(task, home, folder)
@@ -48,8 +52,18 @@ def test_shares_are_all_there_is_and_the_ingest_finds_them_read(task, home, fold
     assert read(home, task) == earlier
 
 
-def test_one_share_alone_leaves_the_others_to_the_ingest(task, home, folder):
-    prefetch.read_ahead(task, home, folder, (0, 2))
+def test_a_batch_that_is_repeated_reads_nothing_again(task, home, folder):
+    """Ray repeats the batch of a lost worker, which may have published a part of it."""
+    new = names(task, home, folder)
+    prefetch.read_ahead(task, home, folder, new[:2])
+    earlier = read(home, task)
+    assert prefetch.read_ahead(task, home, folder, new) == 5
+    assert read(home, task).items() > earlier.items()
+    assert not list(home.store.glob("members/*/*"))
+
+
+def test_one_batch_alone_leaves_the_others_to_the_ingest(task, home, folder):
+    prefetch.read_ahead(task, home, folder, [*names(task, home, folder)[::2], "gone.csv"])
     earlier = read(home, task)
     report = ingest.run(task, home, folder)
     assert report.artifact.summary["recordings"] == 5
@@ -57,7 +71,7 @@ def test_one_share_alone_leaves_the_others_to_the_ingest(task, home, folder):
 
 
 def test_what_is_read_ahead_and_then_taken_away_is_no_recording(task, home, folder):
-    prefetch.read_ahead(task, home, folder, (0, 1))
+    prefetch.read_ahead(task, home, folder, names(task, home, folder))
     (folder / "0.csv").unlink()
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 4
 
@@ -65,5 +79,5 @@ def test_what_is_read_ahead_and_then_taken_away_is_no_recording(task, home, fold
 def test_what_a_person_rejected_is_not_read(task, home, folder):
     rejected = folder / "0.csv"
     decide(home, task.name, (file_digest(rejected), rejected.name), "reject", "noise")
-    assert prefetch.read_ahead(task, home, folder, (0, 1)) == 4
+    assert prefetch.read_ahead(task, home, folder, names(task, home, folder)) == 4
     assert len(read(home, task)) == 4
