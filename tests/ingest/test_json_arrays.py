@@ -134,6 +134,23 @@ def test_objects_nested_too_deep_are_refused(write, task):
     assert "objects inside each other" in reasons(write(content), task)[0]["found"]
     deep = '{"a":' * 100_000 + "1" + "}" * 100_000
     assert "RecursionError" in reasons(write(deep), task)[0]["found"]
+    for depth in (10, 800, 990):
+        lists = f'{{"position":{"[" * depth}1{"]" * depth}}}'
+        assert reasons(write(lists), task)
+
+
+def test_a_group_inside_an_episode_is_part_of_it(write, make_task):
+    task = make_task(
+        channels__angle__source="arm/q",
+        channels__velocity__source="arm/qd",
+        channels__torque__source="tau",
+    )
+    arm = {"q": [1, 2, 3], "qd": [0, 0, 0]}
+    runs = {f"episode_{k}": {"fs": 10, "arm": arm, "tau": [k, k, k]} for k in (10, 2)}
+    logs = read(write(runs | {"arm": arm, "episode": 3}), task)
+    assert [log.part for log in logs] == ["episode_2", "episode_10"]
+    assert [log.frame["torque"][0] for log in logs] == [2.0, 10.0]
+    assert {log.ticks for log in logs} == {10.0}
 
 
 def test_settings_and_files_next_to_a_table_are_no_logs(write, task, logs):

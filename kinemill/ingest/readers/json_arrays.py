@@ -9,6 +9,7 @@ alone is read as JSON Lines are (`jsonl.py`), and reference motions by `motion_j
 
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -39,7 +40,11 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         Header: The task has no channels.
         Unreadable: The file is no JSON object, or is one episode without an array of a channel.
     """
-    return read_tree(_Document(_parse(path)), task)
+    try:
+        document = _Document(_parse(path))
+    except RecursionError as error:
+        raise damaged_file("JSON", error) from error
+    return read_tree(document, task)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -85,22 +90,24 @@ class _Document:
         self._groups = list[str]()
         self._arrays, self._values = dict[str, Content](), dict[str, object]()
         self._add_object(content, "")
+        # A file may have many episodes: the arrays of each are found by bisection.
+        self._sorted = sorted(self._arrays)
+        self._order = {name: number for number, name in enumerate(self._arrays)}
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
-        stopped = list[str]()
-        for group in self._groups:
-            if any(group.startswith(above) for above in stopped):
+        stopped = None
+        for group in self._groups:  # a group is followed by those inside it
+            if stopped is not None and group.startswith(stopped):
                 continue
-            stopped += [f"{group}/"] if stop_at(group) else []
+            stopped = f"{group}/" if stop_at(group) else stopped
             yield group
 
     def arrays(self, group: str) -> dict[str, Array]:
         below = f"{group}/" if group else ""
-        return {
-            name.removeprefix(below): _declared(values)
-            for name, values in self._arrays.items()
-            if name.startswith(below)
-        }
+        first = bisect_left(self._sorted, below)
+        last = bisect_right(self._sorted, below, first, key=lambda name: name[: len(below)])
+        names = sorted(self._sorted[first:last], key=self._order.__getitem__)
+        return {name.removeprefix(below): _declared(self._arrays[name]) for name in names}
 
     def number(self, group: str, name: str) -> float | None:
         value = self._values.get(f"{group}/{name}" if group else name)
@@ -149,6 +156,7 @@ class _Document:
 
 
 _LONGEST_VECTOR = 32  # numbers that a row holds under one name
+_MOST_AXES = 4
 _NAMES = {int: "numbers", float: "numbers", bool: "numbers", str: "texts", list: "arrays",
           dict: "objects"}  # fmt: skip
 
@@ -183,15 +191,22 @@ def _array_of(values: list[object]) -> Content:
         return _numbers(values, kinds)
     if kinds != {list}:
         return f"holds {' and '.join(sorted({_NAMES[one] for one in kinds}))}"
-    rows = [cast(list[object], one) for one in values if one is not None]
-    width = len(rows[0])
-    if any(len(row) != width for row in rows):
+    return _matrix_of(cast(list[list[object] | None], values))
+
+
+def _matrix_of(rows: list[list[object] | None]) -> Content:
+    """Return the numbers (N, C, ...) of a list of rows, or why they are no matrix."""
+    widths = {len(row) for row in rows if row is not None}
+    if len(widths) > 1:
         return "holds rows of different lengths"
+    width = widths.pop()
     empty: list[object] = [None] * width
-    flat = _array_of([one for row in values for one in (cast(list[object], row) or empty)])
+    flat = _array_of([one for row in rows for one in (row or empty)])
     if not isinstance(flat, np.ndarray):
         return flat if isinstance(flat, str) else "holds arrays of texts"
-    return flat.reshape(len(values), width, *flat.shape[1:])
+    if flat.ndim == _MOST_AXES:
+        return f"holds arrays more than {_MOST_AXES} deep"
+    return flat.reshape(len(rows), width, *flat.shape[1:])
 
 
 def _numbers(values: list[object], kinds: set[type]) -> Values | str:
