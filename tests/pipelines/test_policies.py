@@ -10,6 +10,7 @@ import dagster as dg
 import psutil
 import pytest
 
+from kinemill import process
 from kinemill.errors import ProcessLost
 from kinemill.store.home import Home
 from kinemill.task import load_task
@@ -193,10 +194,8 @@ def test_after_terminate_no_process_of_the_run_lives(instance, how, monkeypatch)
 
 
 def test_patience_with_a_canceled_run_is_less_than_5_s():
-    from kinemill_dagster.resources.compute import local
-
     assert run_launcher.PATIENCE + run_launcher._AFTER < 5.0
-    assert local._PATIENCE < run_launcher.PATIENCE
+    assert process._PATIENCE < run_launcher.PATIENCE
 
 
 # Time limits
