@@ -8,7 +8,7 @@ from typing import Any
 from kinemill.register import tags
 from kinemill.register.ledger import Entry
 from kinemill.store.home import Home
-from kinemill.tracking.database import damaged_database, tracking_uri
+from kinemill.tracking.database import damaged_database, has_ledger, tracking_uri
 
 _WAIT = 120.0  # s to wait for a locked database
 _VERSIONS = """
@@ -56,32 +56,19 @@ class RegistryState:
 def read_tables(home: Home, task: str) -> RegistryState:
     """Return the state of a task from MLflow's tables.
 
+    A shared database in which MLflow has not created its tables yet has no versions.
+
     Raises:
         KinemillError: The database is damaged, or holds no registry.
     """
-    from sqlalchemy import text
-    from sqlalchemy.exc import DatabaseError, OperationalError
+    from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
-    parameters = {"task": task, "own": f"{tags.OWN}%"}
     try:
-        with connected(home) as connection:
-            run: Any = lambda query: connection.execute(text(query), parameters)  # noqa: E731
-            state = RegistryState()
-            for number, run_id, source, description, created in run(_VERSIONS):
-                state.versions[int(number)] = Row(
-                    run_id or "",
-                    source or "",
-                    description=description or "",
-                    created=(created or 0) / 1000.0,
-                )
-            for number, key, value in run(_TAGS):
-                if row := state.versions.get(int(number)):
-                    row.stored[key] = value or ""
-            for row in state.versions.values():
-                row.tags = tags.unpack(row.stored)
-            state.notes = {key: value for key, value in run(_NOTES)}
-            state.aliases = {alias: int(number) for alias, number in run(_ALIASES)}
-            return state
+        return _read(home, task)
+    except ProgrammingError as error:  # PostgreSQL: a table does not exist
+        if has_ledger(home):
+            raise damaged_database(home, "holds no registry") from error
+        return RegistryState()
     except OperationalError as error:
         if "no such table" not in str(error) and "does not exist" not in str(error):
             raise  # locked, or the server does not respond
@@ -89,6 +76,30 @@ def read_tables(home: Home, task: str) -> RegistryState:
     except (DatabaseError, ValueError, TypeError, OverflowError) as error:
         message = str(getattr(error, "orig", error)).splitlines()[0]
         raise damaged_database(home, f"is damaged ({message})") from error
+
+
+def _read(home: Home, task: str) -> RegistryState:
+    from sqlalchemy import text
+
+    parameters = {"task": task, "own": f"{tags.OWN}%"}
+    with connected(home) as connection:
+        run: Any = lambda query: connection.execute(text(query), parameters)  # noqa: E731
+        state = RegistryState()
+        for number, run_id, source, description, created in run(_VERSIONS):
+            state.versions[int(number)] = Row(
+                run_id or "",
+                source or "",
+                description=description or "",
+                created=(created or 0) / 1000.0,
+            )
+        for number, key, value in run(_TAGS):
+            if row := state.versions.get(int(number)):
+                row.stored[key] = value or ""
+        for row in state.versions.values():
+            row.tags = tags.unpack(row.stored)
+        state.notes = {key: value for key, value in run(_NOTES)}
+        state.aliases = {alias: int(number) for alias, number in run(_ALIASES)}
+        return state
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class Deaths(NullReporter):
 def test_another_worker_goes_on_where_one_was_killed(search):
     deaths = Deaths(search)
     result = search_elsewhere(search, Bounds(3), 1, deaths)
-    assert "worker 0 was killed by signal 9; another one continues its trial" in deaths.said
+    assert "worker 0 was killed by signal 9; a replacement continues its trial" in deaths.said
     assert sorted(line.state for line in result if line.state != "lost") == ["done"] * 3
     client = open_tracking(search.home).client
     runs = client.search_runs([client.get_experiment_by_name("pendulum").experiment_id])
