@@ -88,7 +88,7 @@ def pushing_task(bench: Bench, images: dict[str, Any], **learn: Any) -> Task:
 
     Args:
         bench: with the size.
-        images: channels that are observed besides the position.
+        images: channels that are observed in addition to the position.
         learn: settings of `learn`.
     """
     head = {"type": "diffusion", **bench.size({}, {"steps": 2, "width": 16, "condition": 8})}

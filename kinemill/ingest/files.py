@@ -237,8 +237,11 @@ def _has_log_suffix(path: Path, admitted: dict[str, Reader], form: str) -> bool:
             head = file.read(HEAD)
     except OSError:
         return True  # so that the error is reported
-    undescribing = (reader for reader in admitted.values() if not reader.describes(path))
-    return any(reader.recognizes(head) for reader in undescribing if reader.shared)
+    return any(
+        reader.recognizes(head)
+        for reader in admitted.values()
+        if reader.shared and not reader.describes(path)
+    )
 
 
 def _directories(cache: ScanCache | None) -> Generator[tuple[bytes, Stats]]:

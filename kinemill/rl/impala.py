@@ -189,7 +189,7 @@ class Impala(A2C):
             return index, rollout
 
     def _replace(self, index: int) -> None:
-        """Restart a worker with new episodes, and start its rollout; repeat if it dies at once.
+        """Restart a worker with new episodes, and start its rollout; repeat if it dies again.
 
         Raises:
             ProcessLost: More than REPLACEMENTS workers died in this round.

@@ -69,7 +69,7 @@ def check_task_name(value: str) -> str:
     """Return the name of a task.
 
     Raises:
-        ValueError: It is not one; the message says why.
+        ValueError: The name is invalid; the message gives the reason.
     """
     if not _NAME.match(value):
         message = (

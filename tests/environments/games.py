@@ -137,7 +137,7 @@ class Meeting(ParallelEnv):
 
 
 class Wages(gymnasium.Env):
-    """Two agents in turn; each earns 1 in its own turn. Ends by itself after `ends` turns."""
+    """Two agents in turn; each earns 1 in its own turn. Terminates after `ends` turns."""
 
     observation_spaces = {name: Box(0.0, 1.0, (1,), np.float32) for name in ("one", "two")}
     action_spaces = {name: Box(-1.0, 1.0, (1,), np.float32) for name in ("one", "two")}

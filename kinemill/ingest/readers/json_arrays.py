@@ -30,7 +30,6 @@ DEEPEST = 8  # depth of objects inside each other
 _NUMBER = rb"(?:[-+]?\d[-+.\deE]*|null|NaN)"
 _LONG = re.compile(rb"\[\s*(?:\[\s*)*(?:%b[\s,\[\]]+){32}" % _NUMBER)  # numbers in an array
 _OBJECTS = re.compile(r":\s*\[\s*(?=\{)")
-_TABLES = (".csv", ".tsv", ".parquet", ".npz", ".h5", ".hdf5", ".mat", ".mcap", ".bag", ".ulg")
 
 
 def read(path: Path, task: Task) -> RawLog | list[RawLog]:
@@ -251,7 +250,8 @@ def _has_rows(head: str) -> bool:
 
 def _describes(path: Path) -> bool:
     """Return whether the file is next to a log of the same name, such as `run.csv`."""
-    return any(path.with_suffix(suffix).exists() for suffix in _TABLES)
+    others = [reader for name in READERS if not (reader := READERS[name]).shared]
+    return any(path.with_suffix(suffix).exists() for one in others for suffix in one.suffixes)
 
 
 def _attributes(path: Path) -> dict[str, str]:
