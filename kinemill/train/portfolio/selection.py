@@ -12,8 +12,10 @@ LEEWAY = 1.05  # allowed ratio to the smallest error of the references at the lo
 # largest penalty.
 TIE = 1.03
 # Scores on recordings left out of a fit are means over three folds, of a few recordings each.
-# Within this ratio their order is random, and the order on the validation split decides.
-FOLDS_TIE = 1.1
+# Within this ratio their order is random, and the order on the validation split decides. A result
+# whose error at the longest horizon, where the gate compares, is more than HORIZON_TIE times the
+# smallest has no part in the tie: errors of one step, which noise makes equal, hide it in a score.
+FOLDS_TIE, HORIZON_TIE = 1.1, 1.25
 FREE_RUN = 0  # key of the free run among the steps of horizons
 
 
@@ -53,9 +55,12 @@ class Bars:
 
     def is_behind(self, result: CandidateResult) -> bool:
         """Return whether a reference is better at the longest horizon, where the gate compares."""
-        last = max(self.errors, default=FREE_RUN)
-        error = _errors(result).get(last, math.inf)
-        return last in self.errors and error > LEEWAY * self.errors[last]
+        last = self._longest
+        return last in self.errors and _error(result, last) > LEEWAY * self.errors[last]
+
+    @property
+    def _longest(self) -> int:
+        return max(self.errors, default=FREE_RUN)
 
     def order(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
         """Return all results, the best first; in a tie the simplest first.
@@ -90,11 +95,19 @@ class Bars:
         """
         first, *others = held_out
         level, tier = FOLDS_TIE * (first.score or 0.0), self.is_behind(first)
-        return {first.name} | {
-            one.name
+        close = [
+            one
             for one in others
             if one.score is not None and one.score <= level and self.is_behind(one) == tier
+        ]
+        longest = {one.name: _error(one, self._longest) for one in (first, *close)}
+        return {
+            name for name, error in longest.items() if error <= HORIZON_TIE * min(longest.values())
         }
+
+
+def _error(result: CandidateResult, steps: int) -> float:
+    return _errors(result).get(steps, math.inf)
 
 
 def _errors(result: CandidateResult) -> dict[int, float]:

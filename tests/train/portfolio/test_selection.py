@@ -95,6 +95,15 @@ def test_scores_on_new_recordings_that_are_close_differ_by_chance():
     assert bars.tied([first, far]) == {"first"}
 
 
+def test_no_tie_hides_a_large_difference_at_the_longest_horizon():
+    """As with the double pendulum C.0: a network is better in free run, and 1.5 times worse."""
+    chain = result("chain", {1: 0.019, 5: 0.020, 25: 0.044}, 0.150)
+    network = result("network", {1: 0.018, 5: 0.020, 25: 0.066}, 0.095)
+    bars = Bars.of([result("linear", {1: 0.019, 5: 0.021, 25: 0.08}, 0.3)])
+    assert network.score < chain.score < 1.1 * network.score
+    assert bars.tied(bars.order([network, chain])) == {"chain"}
+
+
 def test_over_all_rows_the_score_alone_decides_among_those_that_are_not_behind():
     linear = result("linear", {1: 0.01, 25: 0.2}, 0.4)
     latent = result("latent", {1: 0.02, 25: 0.1}, 0.2)
