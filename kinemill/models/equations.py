@@ -1,4 +1,4 @@
-"""Difference equations of a task file, with parameters and hidden states that are fitted.
+"""Difference equations of a task file, with parameters, curves and hidden states that are fitted.
 
 For a system whose equations are known and whose numbers are not: tanks, valves, thermal models,
 tendons, motors with a current loop. This is a gray-box model (Bohlin, Springer, 2006). Fit it
@@ -14,12 +14,34 @@ from pydantic import Field, model_validator
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout
 from kinemill.registry import nearest
-from kinemill.task import Channel, Problems, TorchModule
+from kinemill.task import Channel, Problems, Settings, TorchModule
 from kinemill.task.bounds import Quantity, QuantityOrZero
 from kinemill.task.expressions import FUNCTIONS, Expression, Formula
 from kinemill.task.plugins import MODELS, Model, OptionalModel
 
 STEP = "dt"  # name of the time step in formulas, s
+
+
+class Curve(Settings):
+    """An unknown function of one value: a sum of Gaussian bumps, 0 before the fit and far outside.
+
+    Bumps at equal distances, as wide as their distance: radial basis functions (Broomhead and Lowe,
+    Complex Systems, 1988).
+    """
+
+    of: str = Field(description="its argument: a state, action, hidden state or term")
+    range: tuple[Quantity, Quantity] = Field(
+        description="of the argument, from the first bump to the last"
+    )
+    points: int = Field(default=7, ge=2, le=100, description="number of bumps")
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> "Curve":
+        low, high = self.range
+        if not low < high:
+            message = f"range: {low:g} is not below {high:g}"
+            raise ValueError(message)
+        return self
 
 
 @MODELS.register("equations")
@@ -38,6 +60,10 @@ class Equations(Model):
     terms: dict[str, Formula] = Field(
         default={}, description="name: a formula that those below it can use"
     )
+    curves: dict[str, Curve] = Field(
+        default={},
+        description="name: an unknown function of one value, which formulas below that value use",
+    )
     equations: dict[str, Formula] = Field(
         default={},
         description="hidden state: formula of its next value, of states, actions, hidden states, "
@@ -54,7 +80,7 @@ class Equations(Model):
 
     @model_validator(mode="after")
     def _are_complete(self) -> "Equations":
-        own = [*self.parameters, *self.hidden, *self.terms]
+        own = [*self.parameters, *self.hidden, *self.terms, *self.curves]
         for name in own:
             if own.count(name) > 1 or name in (*FUNCTIONS, "pi", STEP) or not name.isidentifier():
                 message = f"{name!r} is used twice, or no name that a formula can have"
@@ -76,17 +102,27 @@ class Equations(Model):
         """Return unknown names in formulas, and names that are channels."""
         problems = Problems()
         allowed = {name for name, one in channels.items() if one.role in {"state", "action"}}
-        for key in ("parameters", "hidden", "terms"):
+        for key in ("parameters", "hidden", "terms", "curves"):
             names = getattr(self, key)
             problems += [((key, name), "is a channel") for name in names if name in channels]
-        allowed |= {STEP, *self.parameters, *self.hidden}
+        allowed |= set(self.hidden)
+        arguments = allowed | set(self.terms)
+        for name, curve in self.curves.items():
+            if curve.of not in arguments:
+                hint = nearest(curve.of, sorted(arguments))
+                problems.append((("curves", name, "of"), f"{curve.of!r} is unknown; {hint}"))
+        allowed |= {STEP, *self.parameters, *self.curves_of(*allowed)}
         for key in ("terms", "equations"):
             for name, text in getattr(self, key).items():
                 for unknown in sorted(Expression(text).names - allowed):
                     hint = nearest(unknown, sorted(allowed))
                     problems.append(((key, name), f"{unknown!r} is unknown; {hint}"))
-                allowed |= {name} if key == "terms" else set()
+                allowed |= {name, *self.curves_of(name)} if key == "terms" else set()
         return problems
+
+    def curves_of(self, *names: str) -> list[str]:
+        """Return the curves whose argument is one of `names`."""
+        return [name for name, curve in self.curves.items() if curve.of in names]
 
     def output_problems(self, outputs: Mapping[str, Any]) -> Problems:
         """Return a problem if there is not one equation of each output."""

@@ -61,9 +61,14 @@ OPTIONS = {
         "parameters": {"gravity": 9.0, "drag": 0.0, "warming": 0.1},
         "hidden": {"heat": 2.0},
         "terms": {"friction": "drag * max(abs(velocity), 0.1) ** 1.5"},
+        "curves": {
+            "lift": {"of": "torque", "range": [-1, 1], "points": 3},
+            "bend": {"of": "friction", "range": [0, 2]},
+        },
         "equations": {
             "heat": "heat + dt * min(warming * velocity ** 2 - heat, 5)",
-            "alpha": "torque - gravity * sin(angle) - friction * tanh(velocity) - heat / 2",
+            "alpha": "torque - gravity * sin(angle) - friction * tanh(velocity) "
+            "- heat / 2 + lift * bend",
         },
         "start_std": 0.1,
         "residual": {"type": "gru", "hidden_size": 5},

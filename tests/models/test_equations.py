@@ -40,20 +40,28 @@ learn:
 """
 
 
+def with_curve(name, of="outflow", high=2):
+    return f"    curves: {{{name}: {{of: {of}, range: [0, {high}]}}}}\n    terms:\n"
+
+
 def task_of(tmp_path, text=DRAFT) -> Task:
     (tmp_path / "tanks.yaml").write_text(text)
     return load_task(tmp_path / "tanks.yaml")
 
 
-def tanks(seed):
-    """Return rows of level and pump; the unmeasured upper tank overflows at times."""
+def tanks(seed, bend=0.0):
+    """Return rows of level and pump; the unmeasured upper tank overflows at times.
+
+    `bend` is how far the pump is from linear.
+    """
     random = np.random.default_rng(seed)
     upper, level, rows = 2.0, 1.0, []
     for pump in np.repeat(random.uniform(0.0, 4.0, size=60), 12):
         rows.append((level, pump))
         outflow = TRUE["drain"] * np.sqrt(max(upper, 0.01))
         level += 0.5 * (outflow - TRUE["drain"] * np.sqrt(max(level, 0.01)))
-        upper = min(upper + 0.5 * (TRUE["fill"] * pump - outflow), TRUE["brim"])
+        inflow = TRUE["fill"] * (pump + bend * np.sin(2 * pump))
+        upper = min(upper + 0.5 * (inflow - outflow), TRUE["brim"])
     return torch.tensor(np.array(rows), dtype=torch.float32)
 
 
@@ -83,6 +91,22 @@ def test_it_finds_the_parameters_and_the_level_that_nobody_measures(tmp_path):
     with torch.no_grad():
         step.network.gains.zero_()  # the first row alone does not show the level
     assert error_of(step, windows) > 3.0 * error
+
+
+def test_an_unknown_curve_is_fitted_with_the_parameters(tmp_path):
+    curves = "    curves: {bend: {of: pump, range: [0, 4], points: 9}}\n    terms:\n"
+    text = DRAFT.replace("    terms:\n", curves).replace("fill * pump", "fill * (pump + bend)")
+    rows = tanks(0, bend=0.5)
+    without, curved = (start(task_of(tmp_path, one), rows) for one in (DRAFT, text))
+    for step in (without, curved):
+        settings = GaussNewton(windows=60, iterations=40, ridge=1e-7)
+        fit_rollouts(step, windows_of(rows), torch.arange(len(windows_of(rows))), settings)
+    unseen = windows_of(tanks(1, bend=0.5))
+    assert error_of(curved, unseen) < 0.1 * error_of(without, unseen)
+    fitted = curved.network.parameters_by_name()
+    inflow = [fitted["fill"] * (x + fitted[f"bend({x:g})"]) for x in (0.5, 1.5, 2.5, 3.5)]
+    true = [TRUE["fill"] * (x + 0.5 * np.sin(2 * x)) for x in (0.5, 1.5, 2.5, 3.5)]
+    assert inflow == pytest.approx(true, abs=0.03)  # the curve can take over a part of the gain
 
 
 def test_an_angle_that_passes_pi_is_no_large_prediction_error(tmp_path):
@@ -120,6 +144,10 @@ def test_random_starts_differ(tmp_path):
         (("min(upper", "least(upper"), "'least' in .* is not a function"),
         (("min(upper + dt * (fill * pump - outflow), brim)", "min(upper)"), "min takes two values"),
         (("outflow: drain", "late: outflow\n      outflow: drain"), "'outflow' is unknown"),
+        (("    terms:", with_curve("late") + "      x: late"), "'late' is unknown"),
+        (("    terms:", with_curve("new", of="in")), "'in' is unknown"),
+        (("    terms:", with_curve("pump")), "pump.* is a channel"),
+        (("    terms:", with_curve("new", high=0)), "0 is not below 0"),
         (("outputs: {level:", "outputs: {next:"), r"formulas of \['level'\].*\['next'\]"),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ as those of a Kalman filter do at its start.
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -24,6 +24,17 @@ from kinemill.task.expressions import Expression
 _ERROR = 0.01  # of a prediction one row ahead, in standard deviations: the unit of the gains
 
 
+class _Curve(Protocol):
+    """What the network reads of `kinemill.models.equations.Curve`."""
+
+    @property
+    def of(self) -> str: ...
+    @property
+    def range(self) -> tuple[float, float]: ...
+    @property
+    def points(self) -> int: ...
+
+
 class _Settings(Protocol):
     """What the network reads of `kinemill.models.equations.Equations`."""
 
@@ -33,6 +44,8 @@ class _Settings(Protocol):
     def hidden(self) -> Mapping[str, float]: ...
     @property
     def terms(self) -> Mapping[str, str]: ...
+    @property
+    def curves(self) -> Mapping[str, _Curve]: ...
     @property
     def equations(self) -> Mapping[str, str]: ...
     @property
@@ -89,6 +102,10 @@ class EquationsNetwork(Network):
         self.register_buffer("output_std", scale["output_std"].float())
         draws = settings.start_std * torch.randn(len(first)) if settings.start_std else 0.0
         self.share = nn.Parameter(first / unit * (1.0 + draws))
+        self.curves = nn.ModuleDict(
+            {name: CurveNetwork(*one.range, one.points) for name, one in settings.curves.items()}
+        )
+        self.arguments = {name: one.of for name, one in settings.curves.items()}
         if self.hidden:
             self._make_observer(settings.hidden, layout, scale)
         self.residual = make_residual() if make_residual is not None else None
@@ -144,8 +161,12 @@ class EquationsNetwork(Network):
         return x + self.size * (gains * error.unsqueeze(1)).sum(2)
 
     def parameters_by_name(self) -> dict[str, float]:
-        """Return the fitted parameters by name, in the units of the task file's formulas."""
-        return dict(zip(self.names, (self.share * self.unit).tolist(), strict=True))
+        """Return the fitted parameters by name, and values of curves, in the units of formulas."""
+        fitted = dict(zip(self.names, (self.share * self.unit).tolist(), strict=True))
+        for name, curve in self.curves.items():
+            points = torch.stack([curve.centers, curve(curve.centers)], dim=1)
+            fitted |= {f"{name}({x:g})": y for x, y in points.tolist()}
+        return fitted
 
     def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after rows (B, K, S), (B, K, A), (B, K, F)."""
@@ -162,8 +183,10 @@ class EquationsNetwork(Network):
         if self.hidden:
             x = self.present(state, features, *own)
             values |= zip(self.hidden, x.unbind(1), strict=True)
+        self._add_curves(values, [name for name in self.arguments.values() if name in values])
         for name, term in self.terms.items():
             values[name] = term.value_by(operation, values)
+            self._add_curves(values, [name])
         following = {name: one.value_by(operation, values) for name, one in self.equations.items()}
         outputs = self.stack(self.outputs, following, state)
         if self.residual is not None:
@@ -175,11 +198,40 @@ class EquationsNetwork(Network):
         predicted = self.following * state.index_select(1, self.measured) + self.rate * outputs
         return outputs, count, self.stack(self.hidden, following, state), predicted, *rest
 
+    def _add_curves(self, values: dict[str, object], arguments: Container[str]) -> None:
+        """Add the values of the curves of `arguments`."""
+        for name, curve in self.curves.items():
+            if self.arguments[name] in arguments:
+                values[name] = curve(torch.as_tensor(values[self.arguments[name]]))
+
     @staticmethod
     def stack(names: list[str], values: Mapping[str, Any], state: Tensor) -> Tensor:
         """Return values by name as a tensor (B, names); a row with NaN in `state` is NaN."""
         anchor = 0.0 * state.sum(1)  # a formula can be a constant, or leave a state out
         return torch.stack([anchor + values[name] for name in names], dim=1)
+
+
+class CurveNetwork(nn.Module):
+    """(B,) -> (B,): the sum of Gaussian bumps with trained heights, evenly spaced, 0 before a fit.
+
+    Args:
+        low: center of the first bump.
+        high: center of the last bump.
+        points: number of bumps.
+    """
+
+    centers: Tensor
+
+    def __init__(self, low: float, high: float, points: int) -> None:
+        super().__init__()
+        self.register_buffer("centers", torch.linspace(low, high, points), persistent=False)
+        self.width = (high - low) / (points - 1)
+        self.heights = nn.Parameter(torch.zeros(points))
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return the values of the curve."""
+        distance = (value.unsqueeze(-1) - self.centers) / self.width
+        return torch.exp(-0.5 * distance.square()) @ self.heights
 
 
 def operation(name: str) -> Callable[..., Any]:
