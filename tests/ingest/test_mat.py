@@ -180,6 +180,41 @@ def test_an_array_of_structs_next_to_a_log_is_no_episode(logs, drive):
     assert log.frame.height == 5
 
 
+def cell_of(values) -> np.ndarray:
+    cell = np.empty((1, len(values)), dtype=object)
+    cell[0, :] = values
+    return cell
+
+
+def in_cells(form: str) -> dict:
+    """Return three runs of the drive, in cells as engineers save them."""
+    runs = [{**VARIABLES, "position": VARIABLES["position"] + 10.0 * k} for k in range(3)]
+    if form == "of structs":
+        return {"runs": cell_of(runs)}
+    cells = {name: cell_of([run[name] for run in runs]) for name in VARIABLES}
+    return cells if form == "of matrices" else {"log": cells}
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize(
+    ("form", "group"),
+    [("of matrices", ""), ("in a struct", "log/"), ("of structs", "runs/")],
+)
+def test_the_elements_of_cells_are_episodes(logs, make_task, form, group, is_packed):
+    variables = {**in_cells(form), "mass": 2.0, "names": cell_of(["a", "b", "c", "d"])}
+    savemat(logs / "a.mat", variables, do_compression=is_packed)
+    task = make_task(
+        channels__angle__source=f"{group}position",
+        channels__velocity__source=f"{group}x[1]",
+        channels__torque__source=f"{group}torque",
+        ingest__time=f"{group}t",
+    )
+    parts = read(logs / "a.mat", task)
+    assert [log.part for log in parts] == ["(1)", "(2)", "(3)"]
+    assert parts[2].frame["angle"].to_list() == [20.0, 21.0, 22.0, 23.0, 24.0]
+    assert parts[2].frame["velocity"].to_list() == [1.0, 3.0, 5.0, 7.0, 9.0]
+
+
 def test_a_cell_array_is_refused_with_its_size(logs, drive):
     cells = np.empty(2, dtype=object)
     cells[:] = [np.arange(5.0), np.arange(7.0)]

@@ -1,8 +1,9 @@
-"""MATLAB files of versions 5 to 7: numeric arrays and structs of them, by MathWorks' format.
+"""MATLAB files of versions 5 to 7: numeric arrays, and those in structs and cells.
 
 A file is a header of 128 bytes and elements: a tag (type, bytes), then the content. An array is an
-element of elements: flags, dimensions, name, values; or such an element compressed with zlib. This
-is our own parser, because scipy's reader crashed on one of 70 files with a changed byte.
+element of elements: flags, dimensions, name, values; or such an element compressed with zlib
+(MathWorks, MAT-File Format). This is our own parser, because scipy's reader crashed on one of 70
+files with a changed byte.
 """
 
 import struct
@@ -25,7 +26,7 @@ NUMBERS = {
 }  # fmt: skip
 CLASSES = {1: "cell array", 2: "struct", 3: "object", 4: "text", 5: "sparse matrix"}
 _MANY = (1, 2)  # classes whose elements may be episodes
-STRUCT, DEEPEST = 2, 8  # structs in structs
+CELL, STRUCT, DEEPEST = 1, 2, 8  # structs in structs
 FIELDS = 4096  # of a struct
 LARGEST = 1 << 30  # bytes of a struct that are unpacked
 FIRST_NUMERIC, LAST_NUMERIC = 6, 15
@@ -96,8 +97,9 @@ def _elements(file: IO[bytes], path: Path, order: str) -> Iterator[tuple[str, Ar
         start = 8 if location.packed else 0
         one = _header(head, start, order)
         yield one.name, _array(one, head, order, location)
-        if one.number == STRUCT and prod(one.shape) > 0:
-            yield from _fields(one, location.content(), order, location)
+        if one.number in _MANY and prod(one.shape) > 0:
+            inside = _fields if one.number == STRUCT else _elements_of_cell
+            yield from inside(one, location.content(), order, location)
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,28 @@ def _fields(
         yield one.name, _array(one, content, order, location)
         if one.is_struct and depth < DEEPEST:
             yield from _fields(one, content, order, location, depth + 1)
+        elif one.number == CELL and count == 1 and not one.name.startswith("("):
+            yield from _elements_of_cell(one, content, order, location)
+
+
+def _elements_of_cell(
+    cell: _Header, content: bytes, order: str, location: _Location
+) -> Iterator[tuple[str, Array]]:
+    """Yield the numeric arrays and structs of a cell, element k, counted from 1, as `(k)/name`.
+
+    So elements with the same number of several cells, such as inputs and outputs, are together.
+    """
+    at = cell.end
+    for number in range(1, prod(cell.shape) + 1):
+        kind, first, size = _tag(content, at, order)
+        at = first + size
+        if kind != MATRIX or size == 0 or at > len(content):
+            continue
+        one = replace(_header(content, first, order), name=f"({number})/{cell.name}")
+        if FIRST_NUMERIC <= one.number <= LAST_NUMERIC:
+            yield one.name, _array(one, content, order, location)
+        elif one.is_struct:
+            yield from _fields(one, content, order, location)
 
 
 def _array(one: _Header, head: bytes, order: str, location: _Location) -> Array:

@@ -2,9 +2,9 @@
 
 A row or column vector is a channel under its own name; column k of a matrix, counted from 0, is
 `x[k]`; a matrix with a channel in each row is transposed; a field of a struct is `s/field`. `Ts`
-or `dt` (s), or `fs` (Hz), give the time of logs without timestamps. The elements of an array of
-structs are episodes, `runs(1)`, if the file holds no other arrays; not in files of version 7.3.
-Cells and objects are not read.
+or `dt` (s), or `fs` (Hz), give the time of logs without timestamps. If a file holds no other
+arrays, the elements of an array of structs are episodes, `runs(1)`, and so are those of cells,
+`(1)`; not in files of version 7.3. Objects are not read.
 """
 
 import re
@@ -22,7 +22,7 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 HDF5 = b"MATLAB 7.3"
-_ELEMENT = re.compile(r"([^/]+\(\d+\))/")  # of an array of structs
+_ELEMENT = re.compile(r"([^/]*\(\d+\))/")  # of an array of structs, or of cells
 
 
 def read(path: Path, task: Task) -> RawLog | list[RawLog]:
@@ -50,7 +50,12 @@ class _Mat:
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
         del stop_at
         if not any(prod(one.shape) > 1 for one in self.arrays("").values()):
-            yield from dict.fromkeys(m[1] for name in self._arrays if (m := _ELEMENT.match(name)))
+            matches = {name: _ELEMENT.match(name) for name in self._arrays}
+            yield from dict.fromkeys(
+                match[1]
+                for name, match in matches.items()
+                if match and prod(self._arrays[name].shape) > 1
+            )
 
     def arrays(self, group: str) -> dict[str, Array]:
         if not group:
