@@ -106,7 +106,7 @@ def test_an_unknown_curve_is_fitted_with_the_parameters(tmp_path):
     fitted = curved.network.parameters_by_name()
     inflow = [fitted["fill"] * (x + fitted[f"bend({x:g})"]) for x in (0.5, 1.5, 2.5, 3.5)]
     true = [TRUE["fill"] * (x + 0.5 * np.sin(2 * x)) for x in (0.5, 1.5, 2.5, 3.5)]
-    assert inflow == pytest.approx(true, abs=0.03)  # the curve can take over a part of the gain
+    assert inflow == pytest.approx(true, rel=0.05)  # the curve can take over a part of the gain
 
 
 def test_an_angle_that_passes_pi_is_no_large_prediction_error(tmp_path):

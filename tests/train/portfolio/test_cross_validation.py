@@ -96,12 +96,13 @@ def test_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():
     assert averaged(result("a"), [*folds, diverging]).score is None
 
 
-def test_a_longer_training_changes_errors_on_new_recordings_by_the_root_of_the_factors():
-    held_out = replace(result("a"), errors={1: 0.02, 25: 0.3}, free_run=0.6)
-    after = replace(result("a"), errors={1: 0.01, 25: 0.025}, free_run=0.1)
-    expected = projected(held_out, result("a"), after)
-    assert expected.errors == pytest.approx({1: 0.02, 25: 0.15})
-    assert expected.free_run == pytest.approx(0.3)
+def test_a_longer_training_does_not_change_what_is_new_in_new_recordings():
+    before = replace(result("a"), errors={1: 0.04, 25: 0.3}, free_run=1.0)
+    held_out = replace(result("a"), errors={1: 0.02, 25: 0.5}, free_run=1.25)
+    after = replace(result("a"), errors={1: 0.01, 25: 1e-9}, free_run=1e-9)
+    expected = projected(held_out, before, after)
+    assert expected.errors == pytest.approx({1: 0.005, 25: 0.4})  # 0.5² - 0.3² = 0.4²
+    assert expected.free_run == pytest.approx(0.75)
 
 
 def test_rows_that_no_fold_holds_out_are_those_of_the_validation_split(packed):
