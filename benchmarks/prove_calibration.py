@@ -47,7 +47,7 @@ class Logs:
 
 
 SETS = {
-    "cascaded_tanks": Logs("cascaded_tanks", {"verify.stride": 5}),
+    "cascaded_tanks": Logs("cascaded_tanks", {"verify.stride": 5, "learn.history": 5}),
     # A whole recording: the ends of the others are shorter than 50 steps.
     "simple_pendulum": Logs("simple_pendulum", {"dataset.validation": ["*sac*"]}),
     "double_pendulum": Logs("double_pendulum_sysid", {"learn.steps": 600}),
