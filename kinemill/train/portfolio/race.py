@@ -180,7 +180,7 @@ class _Race:
             return winner
         self._held_out = held_out
         ordered = self._order_held_out(held_out.values())
-        best = ordered[0].name  # pooled errors include those on the validation split
+        best = self._simplest(ordered).name  # pooled errors include those on the validation split
         if not self._share:
             tied = self._held_out_bars().tied(ordered)
             best = self._bars.order(one for one in self._results if one.name in tied)[0].name
@@ -197,6 +197,11 @@ class _Race:
         """Return results of the cross-validation, the best first."""
         bars = self._held_out_bars()
         return bars.by_score(results) if self._share else bars.order(results)
+
+    def _simplest(self, ordered: Sequence[CandidateResult]) -> CandidateResult:
+        """Return, of the results that differ from the first one by chance, the smallest model."""
+        tied = self._held_out_bars().tied(ordered)
+        return min((one for one in ordered if one.name in tied), key=lambda one: one.parameters)
 
     def _held_out_bars(self) -> Bars:
         return Bars.of(one for one in self._held_out.values() if one.round == 0)
@@ -402,7 +407,8 @@ class _Race:
         if not self._held_out:
             return self._bars.order([winner, trained])[0] is trained
         expected = projected(self._held_out[last.name], last, trained)
-        return self._order_held_out([self._held_out[winner.name], expected])[0] is expected
+        ordered = self._order_held_out([self._held_out[winner.name], expected])
+        return (self._simplest(ordered) if self._share else ordered[0]) is expected
 
     def _last_learner(self, winner: CandidateResult) -> CandidateResult:
         """Return the best result of a candidate that trains; the winner if there is none."""

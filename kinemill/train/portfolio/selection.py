@@ -12,9 +12,10 @@ LEEWAY = 1.05  # allowed ratio to the smallest error of the references at the lo
 # largest penalty.
 TIE = 1.03
 # Scores on recordings left out of a fit are means over three folds, of a few recordings each.
-# Within this ratio their order is random, and the order on the validation split decides. A result
-# whose error at the longest horizon, where the gate compares, is more than HORIZON_TIE times the
-# smallest has no part in the tie: errors of one step, which noise makes equal, hide it in a score.
+# Within this ratio their order is random, and the order on the validation split decides, or the
+# number of parameters if the scores include that split. A result whose error at the longest
+# horizon, where the gate compares, is more than HORIZON_TIE times the smallest has no part in the
+# tie: errors of one step, which noise makes equal, hide it in a score.
 FOLDS_TIE, HORIZON_TIE = 1.1, 1.25
 FREE_RUN = 0  # key of the free run among the steps of horizons
 

@@ -20,6 +20,7 @@ from kinemill.train.context import PORTFOLIO, TrainingContext
 from kinemill.train.ddp import ProcessGroup
 from kinemill.train.portfolio import race, train_portfolio
 from kinemill.train.portfolio.candidate_fits import CandidateFits
+from kinemill.train.portfolio.selection import Bars
 from kinemill.train.portfolio.validation_errors import CandidateErrors
 from kinemill.train.time_limit import check_time, time_limit
 from kinemill.train.warm_start import described, load_model
@@ -286,7 +287,34 @@ def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_p
     whole._candidates, whole._results = {network.name: network}, [short, long]
     held_out = whole._cross_validate(long, end=0.4, share=0.4)
     assert trainings == [0.05] * 3
-    assert held_out.errors == pytest.approx({1: 0.15, 20: 0.2})
+    assert held_out.errors == pytest.approx({1: 0.0525**0.5, 20: 0.480625**0.5})
     # One round may take longer than the share, but not longer than all finalists have.
     assert whole._cross_validate(long, end=0.4, share=0.01) is not None
     assert whole._cross_validate(long, end=0.1, share=0.01) is None
+
+
+@pytest.mark.parametrize(("error", "selected"), [(0.21, "small"), (0.3, "large")])
+def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
+    packed, tmp_path, monkeypatch, error, selected
+):
+    """The larger one is the best on the validation split, and by a little on the other rows."""
+    task = task_without_model(budget=10.0)
+    large = CandidateResult(
+        "large", "mlp", 1, seconds=0.01, parameters=9999, errors={20: 0.1}, free_run=0.1, score=0.1
+    )
+    small = replace(large, name="small", parameters=9, errors={20: 0.11}, score=0.105)
+    simple = replace(large, name="simple", round=0, errors={20: 0.9}, free_run=0.9, score=0.9)
+    errors = {"large": 0.2, "small": error, "simple": 0.9}
+
+    def errors_on(fits, fold, finalist, step, seconds, number):
+        del fits, fold, step, seconds, number
+        return CandidateErrors({20: errors[finalist.name]}, errors[finalist.name])
+
+    monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(race, "validation_share", lambda *_: 0.1)
+    monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
+    whole = race._Race(task.learn, task, (packed, packed), context_in(tmp_path))
+    whole._results = [large, small, simple]
+    whole._candidates = {one.name: Candidate(one.name, {}, trains=False) for one in whole._results}
+    whole._bars = Bars.of([simple])
+    assert whole._best_by_cross_validation(large).name == selected
