@@ -19,6 +19,7 @@ from kinemill.store import publish_document, publish_json, read_document, read_j
 from kinemill.task import MODELS, Task
 from kinemill.task.computed import estimator_rows
 from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
+from kinemill.train.checkpoint import clear
 from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
 from kinemill.train.ddp import process_group
 from kinemill.train.loop import fit
@@ -424,12 +425,20 @@ class _Race:
     def _last_steps(
         self, learn: Any, candidate: Candidate, winner: CandidateResult, rest: float
     ) -> int:
-        """Return the number of steps of the last training; stored, for a resume with the same."""
+        """Return the number of steps of the last training; stored, for a resume with the same.
+
+        After an interruption, a repeated cross-validation can select another candidate. It does not
+        continue from checkpoints of the first one.
+        """
         path = self._folder / STEPS
-        if not path.is_file():
+        stored = read_json(path) if path.is_file() else {}
+        if stored and stored["candidate"] != candidate.name:
+            clear(self._context.folder)
+        if not stored or stored["candidate"] != candidate.name:
             steps = FEWEST
             if candidate.trains:
                 steps = gradient_steps(learn, rest, winner.step_seconds)
                 steps = min(MOST_STEPS, max(FEWEST, steps))
-            publish_json(path, {"steps": steps})
-        return int(read_json(path)["steps"])
+            stored = {"candidate": candidate.name, "steps": steps}
+            publish_json(path, stored)
+        return int(stored["steps"])

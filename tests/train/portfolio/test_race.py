@@ -16,6 +16,7 @@ from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
 from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train import stage
+from kinemill.train.checkpoint import checkpoints
 from kinemill.train.context import PORTFOLIO, TrainingContext
 from kinemill.train.ddp import ProcessGroup
 from kinemill.train.portfolio import race, train_portfolio
@@ -137,6 +138,37 @@ def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, mon
     assert all(one in results_of(trained) for one in saved)  # their times too: none was repeated
     names = [(one["name"], one["round"]) for one in results_of(trained)]
     assert len(names) == len(set(names))
+
+
+def test_a_resumed_portfolio_can_select_another_candidate(packed, tmp_path, monkeypatch):
+    """Its last training does not continue from checkpoints of the first one's."""
+
+    class Sizes(MODELS["mlp"]):
+        @classmethod
+        def candidates(cls, facts):
+            del facts
+            return [
+                Candidate(f"size {size}", {"model": {"type": "mlp", "hidden_sizes": [size]}}, True)
+                for size in (4, 8)
+            ]
+
+    monkeypatch.setattr(race, "MODELS", {"arx": MODELS["arx"], "sizes": Sizes})
+    task, lasts = task_without_model(save_every=5), []
+
+    def last_learner(self, winner):
+        del winner
+        results = {one.name: one for one in self._results if one.round and one.score is not None}
+        name = f"size {8 if lasts else 4}"
+        lasts.append(name)
+        return results[name]
+
+    monkeypatch.setattr(race._Race, "_last_learner", last_learner)
+    for expected in ("size 4", "size 8", "size 8"):
+        trained, _ = train(task, packed, tmp_path)
+        assert [one["name"] for one in results_of(trained) if one["round"] == race.LAST] == [
+            expected
+        ]
+        assert checkpoints(tmp_path)
 
 
 def test_a_candidate_that_fails_is_reported_and_the_others_go_on(packed, tmp_path, monkeypatch):
