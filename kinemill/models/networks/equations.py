@@ -164,7 +164,8 @@ class EquationsNetwork(Network):
         """Return the fitted parameters by name, and values of curves, in the units of formulas."""
         fitted = dict(zip(self.names, (self.share * self.unit).tolist(), strict=True))
         for name, curve in self.curves.items():
-            points = torch.stack([curve.centers, curve(curve.centers)], dim=1)
+            centers = torch.as_tensor(curve.centers)
+            points = torch.stack([centers, curve(centers)], dim=1)
             fitted |= {f"{name}({x:g})": y for x, y in points.tolist()}
         return fitted
 
