@@ -63,12 +63,12 @@ OPTIONS = {
         "terms": {"friction": "drag * max(abs(velocity), 0.1) ** 1.5"},
         "curves": {
             "lift": {"of": "torque", "range": [-1, 1], "points": 3},
-            "bend": {"of": "friction", "range": [0, 2]},
+            "values": {"of": "friction", "range": [0, 2]},
         },
         "equations": {
             "heat": "heat + dt * min(warming * velocity ** 2 - heat, 5)",
             "alpha": "torque - gravity * sin(angle) - friction * tanh(velocity) "
-            "- heat / 2 + lift * bend",
+            "- heat / 2 + lift * values",
         },
         "start_std": 0.1,
         "residual": {"type": "gru", "hidden_size": 5},

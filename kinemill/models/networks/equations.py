@@ -102,9 +102,8 @@ class EquationsNetwork(Network):
         self.register_buffer("output_std", scale["output_std"].float())
         draws = settings.start_std * torch.randn(len(first)) if settings.start_std else 0.0
         self.share = nn.Parameter(first / unit * (1.0 + draws))
-        self.curves = nn.ModuleDict(
-            {name: CurveNetwork(*one.range, one.points) for name, one in settings.curves.items()}
-        )
+        curves = settings.curves.values()
+        self.curves = nn.ModuleList(CurveNetwork(*one.range, one.points) for one in curves)
         self.arguments = {name: one.of for name, one in settings.curves.items()}
         if self.hidden:
             self._make_observer(settings.hidden, layout, scale)
@@ -163,7 +162,7 @@ class EquationsNetwork(Network):
     def parameters_by_name(self) -> dict[str, float]:
         """Return the fitted parameters by name, and values of curves, in the units of formulas."""
         fitted = dict(zip(self.names, (self.share * self.unit).tolist(), strict=True))
-        for name, curve in self.curves.items():
+        for name, curve in zip(self.arguments, self.curves, strict=True):
             centers = torch.as_tensor(curve.centers)
             points = torch.stack([centers, curve(centers)], dim=1)
             fitted |= {f"{name}({x:g})": y for x, y in points.tolist()}
@@ -201,9 +200,9 @@ class EquationsNetwork(Network):
 
     def _add_curves(self, values: dict[str, object], arguments: Container[str]) -> None:
         """Add the values of the curves of `arguments`."""
-        for name, curve in self.curves.items():
-            if self.arguments[name] in arguments:
-                values[name] = curve(torch.as_tensor(values[self.arguments[name]]))
+        for (name, argument), curve in zip(self.arguments.items(), self.curves, strict=True):
+            if argument in arguments:
+                values[name] = curve(torch.as_tensor(values[argument]))
 
     @staticmethod
     def stack(names: list[str], values: Mapping[str, Any], state: Tensor) -> Tensor:

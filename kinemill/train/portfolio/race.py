@@ -431,14 +431,14 @@ class _Race:
         continue from checkpoints of the first one.
         """
         path = self._folder / STEPS
-        stored = read_json(path) if path.is_file() else {}
-        if stored and stored["candidate"] != candidate.name:
+        if path.is_file():
+            stored = read_json(path)
+            if stored["candidate"] == candidate.name:
+                return int(stored["steps"])
             clear(self._context.folder)
-        if not stored or stored["candidate"] != candidate.name:
-            steps = FEWEST
-            if candidate.trains:
-                steps = gradient_steps(learn, rest, winner.step_seconds)
-                steps = min(MOST_STEPS, max(FEWEST, steps))
-            stored = {"candidate": candidate.name, "steps": steps}
-            publish_json(path, stored)
-        return int(stored["steps"])
+        steps = FEWEST
+        if candidate.trains:
+            steps = gradient_steps(learn, rest, winner.step_seconds)
+            steps = min(MOST_STEPS, max(FEWEST, steps))
+        publish_json(path, {"candidate": candidate.name, "steps": steps})
+        return steps
