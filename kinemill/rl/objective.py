@@ -228,11 +228,9 @@ class Reinforcement(Learn):
         """Return problems, such as settings that reinforcement learning does not use."""
         del channels
         fields = type(self).model_fields
-        unused = dict.fromkeys(_UNUSED, "in reinforcement learning")
-        unused |= dict.fromkeys(self.algorithm.unused, f"with {self.algorithm.type}")
         problems: Problems = [
-            ((name,), f"has no effect {where}; leave it out")
-            for name, where in unused.items()
+            ((name,), "has no effect in reinforcement learning; leave it out")
+            for name in _UNUSED
             if name in self.model_fields_set
             and getattr(self, name) != fields[name].get_default(call_default_factory=True)
         ]

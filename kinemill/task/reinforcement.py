@@ -101,7 +101,7 @@ class Algorithm(Plugin):
         multi_agent: whether it can train agents that act in turns.
         recurrent: whether its policy has a recurrent state.
         norms_critics: whether each critic can be a separate perceptron with layer normalization.
-        unused: settings of `learn` that it does not use; a task that sets one is refused.
+        uses_batches: whether an optimizer step uses `learn.batch_size` environment steps.
         single_steps: whether it trains on single steps of new rollouts, so that it can add their
             mirror images, and its critic can observe more than the actor.
         num_envs: default number of parallel environments.
@@ -115,7 +115,7 @@ class Algorithm(Plugin):
     multi_agent: ClassVar[bool] = False
     recurrent: ClassVar[bool] = False
     norms_critics: ClassVar[bool] = False
-    unused: ClassVar[tuple[str, ...]] = ()
+    uses_batches: ClassVar[bool] = False
     single_steps: ClassVar[bool] = False
     num_envs: ClassVar[int] = 1
     head: ClassVar[Head] = "limits"

@@ -126,7 +126,7 @@ def _around(task: Task, facts: DataFacts) -> Json:
             learn[key] = {"select": list(_alternatives(key, own, others, task))}
     if isinstance(algorithm := getattr(task.learn, "algorithm", None), Plugin):
         learn["algorithm"] = _exemplary(algorithm)
-        if "batch_size" not in getattr(algorithm, "unused", ()):
+        if getattr(algorithm, "uses_batches", False):
             size = task.learn.batch_size
             learn["batch_size"] = {"select": [size, max(1, size // 2), 2 * size, 4 * size]}
     if "history" in type(task.learn).model_fields:

@@ -135,7 +135,7 @@ def test_the_exported_policy_acts_in_the_bare_environment(env, algorithm, home, 
             "num_envs": 2,
             "steps": 64,
             "eval_every": 64,
-            **({"batch_size": 16} if algorithm != "a2c" else {}),
+            "batch_size": 16,
         },
     }
     training = km.train(task, progress=False, track=False)

@@ -9,12 +9,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from kinemill.environments import layout_of, make_environment
 from kinemill.environments.card import make_card
-from kinemill.errors import BadInput, TaskError, TrainingFailed
+from kinemill.errors import BadInput, TrainingFailed
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.learner_context import estimate, open_site
 from kinemill.rl.training_loop import TrainingLoop, derive_seed
 from kinemill.store import open_ref
-from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
@@ -418,26 +417,17 @@ def test_a_return_that_is_no_number_is_told_before_anything_is_learned(home):
         make_card(task, home)
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "setting"),
-    [
-        ("ppo", "ema: 0.9"),
-        ("sac", "grad_clip: 1.0"),
-        ("a2c", "batch_size: 32"),
-        ("impala", "batch_size: 32"),
-        ("ars", "batch_size: 32"),
-        ("evolution", "grad_clip: null"),
-    ],
-)
-def test_settings_that_mean_nothing_are_refused(tmp_path, algorithm, setting):
+def test_settings_that_mean_nothing_are_refused(tmp_path):
+    from kinemill.errors import TaskError
+    from kinemill.task import load_task
+
     text = "task: one\ndt: 0.1\nenvironment: Pendulum-v1\nlearn:\n  type: reinforcement\n"
     path = tmp_path / "one.yaml"
-    path.write_text(f"{text}  algorithm: {algorithm}\n  {setting}\n")
-    name = setting.partition(":")[0]
-    with pytest.raises(TaskError, match=rf"one.yaml:7: learn.{name}: has no effect"):
+    path.write_text(text + "  algorithm: sac\n  ema: 0.9\n")
+    with pytest.raises(TaskError, match=r"one.yaml:7: learn.ema: has no effect"):
         load_task(path)
-    path.write_text(f"{text}  algorithm: {algorithm}\n")
-    assert load_task(path).learn.algorithm.type == algorithm
+    path.write_text(text + "  algorithm: sac\n")
+    assert load_task(path).learn.algorithm.type == "sac"
 
 
 def test_statistics_of_episodes_are_curves(home):

@@ -23,6 +23,7 @@ class Replaying(Algorithm):
     """
 
     acts_by: ClassVar[str] = "actor"
+    uses_batches: ClassVar[bool] = True
     reads_images: ClassVar[bool] = True
     gamma: float = Field(
         default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
@@ -142,7 +143,6 @@ class OffPolicy(Replaying):
     acts: ClassVar[tuple[str, ...]] = ("continuous",)
     head: ClassVar[Head] = "squashed"
     norms_critics: ClassVar[bool] = True
-    unused: ClassVar[tuple[str, ...]] = ("grad_clip",)
     exploration: RandomPolicies | None = Field(
         default=None,
         description="random linear policies that explore, before and in turns with the learned one",

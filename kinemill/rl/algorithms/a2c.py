@@ -17,7 +17,6 @@ class A2C(ActorCritic):
     """Advantage actor-critic: short rollouts of many copies; the smallest on-policy baseline."""
 
     single_steps: ClassVar[bool] = True
-    unused: ClassVar[tuple[str, ...]] = ("batch_size",)
     type: Literal["a2c"] = "a2c"
     n_steps: Count = Field(
         default=5, description="steps per environment between updates", examples=[5, 8, 16, 32]

@@ -21,7 +21,6 @@ class ARS(Algorithm):
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice")
     head: ClassVar[Head] = "squashed"
-    unused: ClassVar[tuple[str, ...]] = ("batch_size", "grad_clip")
     type: Literal["ars"] = "ars"
     n_delta: Count = Field(
         default=8, description="random directions, each with both signs", examples=[8, 16, 32]

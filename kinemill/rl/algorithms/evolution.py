@@ -26,7 +26,6 @@ class Evolution(Algorithm):
     masked: ClassVar[bool] = True
     num_envs: ClassVar[int] = 32
     head: ClassVar[Head] = "squashed"
-    unused: ClassVar[tuple[str, ...]] = ("batch_size", "grad_clip")
     type: Literal["evolution"] = "evolution"
     noise: Ratio = Field(
         default=0.1, description="std of a perturbation, per weight", examples=[0.02, 0.05, 0.1]

@@ -22,7 +22,6 @@ class Impala(ActorCritic):
     """
 
     multi_agent: ClassVar[bool] = False
-    unused: ClassVar[tuple[str, ...]] = ("batch_size",)
     type: Literal["impala"] = "impala"
     n_steps: Count = Field(
         default=20, description="steps per environment of a rollout", examples=[5, 20, 50]

@@ -19,6 +19,7 @@ class PPO(ActorCritic):
     An optimizer step uses `learn.batch_size` environment steps.
     """
 
+    uses_batches: ClassVar[bool] = True
     single_steps: ClassVar[bool] = True
     type: Literal["ppo"] = "ppo"
     n_epochs: Count = Field(
