@@ -56,7 +56,8 @@ TEXT = {
         "exclude",
         "parts",
     ),
-    *("parameters", "hidden", "terms", "equations"),  # names, and formulas, which are parsed
+    *("parameters", "hidden", "terms", "curves"),  # names, and formulas, which are parsed
+    "equations",
     "where",  # a query, which is parsed
     *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
     *("eval_variant", "policies", "score", "random_agents"),
