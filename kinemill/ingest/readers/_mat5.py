@@ -26,7 +26,8 @@ NUMBERS = {
 }  # fmt: skip
 CLASSES = {1: "cell array", 2: "struct", 3: "object", 4: "text", 5: "sparse matrix"}
 _MANY = (1, 2)  # classes whose elements may be episodes
-CELL, STRUCT, DEEPEST = 1, 2, 8  # structs in structs
+CELL, STRUCT = 1, 2  # classes
+DEEPEST = 8  # structs in structs
 FIELDS = 4096  # of a struct
 LARGEST = 1 << 30  # bytes of a struct that are unpacked
 FIRST_NUMERIC, LAST_NUMERIC = 6, 15
