@@ -18,6 +18,7 @@ from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.other_formats import other_format
 from kinemill.ingest.readers._plain_table import COLUMN
+from kinemill.store.json_io import valid_text
 from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder, or parts of all logs, that are read
@@ -66,11 +67,13 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         try:
             tables += survey(path, rate)[:most_parts]
         except (BadInput, OSError) as error:
-            problems[path.name] = str(error).removeprefix(f"{path}: ")
+            problems[str(path.relative_to(source))] = str(error).removeprefix(f"{path}: ")
     problems |= _other_formats(source)
     # `ingest.rate` is that of all logs.
     others = [one for one in tables if one.rate != tables[0].rate]
-    problems |= {one.path.name: f"{_clock(one)}; {_clock(tables[0])}" for one in others}
+    problems |= {
+        str(one.path.relative_to(source)): f"{_clock(one)}; {_clock(tables[0])}" for one in others
+    }
     tables = [one for one in tables if one.rate == tables[0].rate]
     if _share_no_column(tables) and (command := join_hint(source, logs)):
         raise BadInput(source, "its files hold different columns of one recording", fix=command)
@@ -124,6 +127,18 @@ def _patterns(folder: Path, plans: Iterable[Path], logs: Iterable[Path]) -> list
         is_apart = fnmatch.fnmatchcase(name, word) and not fnmatch.filter(measured, word)
         patterns.append(word if is_apart else name)
     return list(dict.fromkeys(patterns))
+
+
+def log_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """Return the last parts of each path, as few as distinguish all: `log.csv`, or `run1/log.csv`.
+
+    Patterns of these names assign logs in any folder.
+    """
+    parts = {path: path.parts for path in paths}
+    depths = range(1, max(map(len, parts.values()), default=1) + 1)
+    names = ({path: "/".join(own[-depth:]) for path, own in parts.items()} for depth in depths)
+    unique = next(own for own in names if len({*own.values()}) == len(own))
+    return {path: valid_text(name) for path, name in unique.items()}
 
 
 def log_files(folder: Path) -> list[Path]:

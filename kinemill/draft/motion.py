@@ -17,14 +17,14 @@ import numpy as np
 
 from kinemill.draft.clip_names import ClipColumns, clip_columns
 from kinemill.draft.column import Column
-from kinemill.draft.logs import read_tables
+from kinemill.draft.logs import log_names, read_tables
 from kinemill.draft.mirror_pairs import ROUNDED, Mirror, find_mirror
 from kinemill.draft.motion_physics import MIRRORED, VALIDATE, Physics, find_physics
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.schema_inference import form_of
 from kinemill.draft.stated_limits import LimitFinding, match_joints, with_stated_limits
-from kinemill.draft.task_draft_writer import Draft, LearnPart, quote
+from kinemill.draft.task_draft_writer import Draft, LearnPart, pattern_of, quote
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
@@ -50,11 +50,15 @@ _SHORTEST = f"  min_steps: {_LEAST}  # parts of a clip are test and validation"
 
 @dataclass(frozen=True)
 class _Clips:
-    """The clips of one robot, the columns of its joints by name, and why others are not used."""
+    """The clips of one robot, the columns of its joints by name, and why others are not used.
+
+    Names of clips are as in `log_names`.
+    """
 
     tables: list[Table]
     columns: ClipColumns
     unused: dict[str, str]
+    names: dict[Path, str]
 
     @property
     def joints(self) -> dict[str, str]:
@@ -182,12 +186,15 @@ def _one_robot(tables: list[Table], source: Path, robot: RobotFile | None) -> _C
     most = max(groups, key=lambda own: (-len(limited ^ set(own)) if robot else 0, groups[own]))
     is_used = [tuple(own.joints) == most for own in columns]
     used = [table for table, one in zip(tables, is_used, strict=True) if one]
+    names = log_names(table.path for table in tables)
     unused = {
-        table.path.name: f"its {len(own.joints)} joints are not the {len(most)} of the other clips"
+        names[
+            table.path
+        ]: f"its {len(own.joints)} joints are not the {len(most)} of the other clips"
         for table, own, one in zip(tables, columns, is_used, strict=True)
         if not one
     }
-    return _Clips(used, columns[is_used.index(True)], unused)
+    return _Clips(used, columns[is_used.index(True)], unused, names)
 
 
 def _unnamed(source: Path, table: Table, robot: RobotFile | None) -> BadInput:
@@ -314,12 +321,12 @@ def _usual_step(tables: list[Table]) -> tuple[float, bool]:
 def _ingest(clips: _Clips, *, is_mixed: bool) -> list[str]:
     parts = [f"format: {JSON_FORM}"] if form_of(clips.tables[0].path) == JSON_FORM else []
     if clips.unused:
-        names = [table.path.name for table in clips.tables]
+        names = [clips.names[table.path] for table in clips.tables]
         same = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
         front = "".join(letters[0] for letters in same)
         is_telling = front and not any(name.startswith(front) for name in clips.unused)
-        patterns = [f"*{front}*"] if is_telling else [f"*{name}" for name in names]
-        parts.append(f"include: [{', '.join(map(quote, patterns))}]")
+        patterns = [quote(f"*{front}*")] if is_telling else [*map(pattern_of, names)]
+        parts.append(f"include: [{', '.join(patterns)}]")
     return [*parts, *(["resample: {method: cubic}"] if is_mixed else [])]
 
 
@@ -329,8 +336,7 @@ def _dataset(tables: list[Table], step: float) -> str:
     if len(tables) == 1:
         rows = round((1.0 - TEST) * spans[0] / step)
         return f"dataset: {{{validation}, test: [{{rows: [{rows}, null]}}]}}  # its end"
-    names = [re.sub(r"([*?\[])", r"[\1]", table.path.name) for table in tables]
-    *_, other, last = (quote(f"*{name}") for name in names)
+    *_, other, last = map(pattern_of, log_names(table.path for table in tables).values())
     if len(tables) > 2 and VALIDATION * max(spans) / step < _LEAST:  # too short for a tail
         validation = f"validation: [{other}]"
     return f"dataset: {{{validation}, test: [{last}]}}  # name your own"

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kinemill.dataset.dry_run import dataset_problem
+from kinemill.draft.logs import log_names
 from kinemill.draft.task_draft_writer import (
     IN_BLOCKS,
     Draft,
@@ -21,7 +22,7 @@ from kinemill.draft.task_draft_writer import (
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import CHECKS, Task, load_task
-from kinemill.validate.dry_run import AcceptedEpisode, dry_run
+from kinemill.validate.dry_run import AcceptedEpisode, dry_run_log
 
 MANY = 0.2  # share of the logs that a check must refuse to become a warning
 MOST = 0.8  # share of the rows of a log that a check must drop to refuse it
@@ -81,7 +82,8 @@ def _splits(checked: CheckedDraft) -> list[LearnPart]:
     Blocks of short episodes are too short; whole logs are not.
     """
     draft = checked.draft
-    accepted = [pattern_of(Path(str(e["file"])).name) for e in checked.entries if e["episodes"]]
+    logs = zip(log_names(draft.logs).values(), checked.entries, strict=True)
+    accepted = [pattern_of(name) for name, entry in logs if entry["episodes"]]
     if draft.part.dataset or draft.experiments or len(accepted) < FEWEST or len(draft.logs) == 1:
         return []
     *_, validation, test = accepted
@@ -97,10 +99,9 @@ def _check(draft: Draft) -> CheckedDraft:
         path.write_text(text, encoding="utf-8")
         task = load_task(path)
         home = Home(Path(folder) / "home")
-        own = [log for log in draft.logs if log.name not in draft.unused]
-        accepted = list[AcceptedEpisode]()
-        entries = [entry for log in own for entry in dry_run(task, home, log, accepted)]
-        problem = dataset_problem(task, home, accepted, split=len(own) > 1) if accepted else ""
+        accepted, names = list[AcceptedEpisode](), log_names(draft.logs)
+        entries = [dry_run_log(task, home, log, name, accepted) for log, name in names.items()]
+        problem = dataset_problem(task, home, accepted, split=len(names) > 1) if accepted else ""
         problem = problem.removeprefix(f"{path}: ")
     return CheckedDraft(draft, text, task, entries, problem)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns, rotation_elements
+from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import GAIN, error_reduction
 from kinemill.draft.status_columns import clocks, counters, status_columns
 from kinemill.ingest.columns import Samples, Table
@@ -149,12 +150,12 @@ def _with_columns(
     names = {family: own.name for _, (selected, _) in every for family, own in selected.items()}
     lacking = [sorted(needed - selected.keys()) for _, (selected, _) in every]
     used = [one for one, missing in zip(every, lacking, strict=True) if not missing]
-    unused = dict[str, str]()
+    unused, logs = dict[str, str](), log_names(table.path for table, _ in every)
     for (table, _), missing in zip(every, lacking, strict=True):
         if missing:
             rest = f" and {len(missing) - MOST_MISSING} more" if len(missing) > MOST_MISSING else ""
             columns = ", ".join(names[family] for family in missing[:MOST_MISSING])
-            unused[table.path.name] = f"has no {columns}{rest}"
+            unused[logs[table.path]] = f"has no {columns}{rest}"
     return used, unused, {}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.draft.column import PLAIN, YAML_WORDS, Column, fold_names
+from kinemill.draft.logs import log_names
 from kinemill.draft.media import Medium
 from kinemill.draft.stated_limits import LimitFinding
 from kinemill.ingest.columns import Table
@@ -295,8 +296,7 @@ def split_units(draft: Draft) -> tuple[str, list[str]]:
     """Return the key of `dataset` that splits logs, and quoted patterns of the assigned logs.
 
     These are the parts of an only log, else the logs, or with few logs of many parts their parts.
-    Patterns match names relative to the ingested
-    folder.
+    Patterns match names relative to the ingested folder.
     """
     parts = [table.part for table in draft.tables if table.part]
     if len(draft.logs) == 1 and len(parts) > 1:
@@ -304,7 +304,7 @@ def split_units(draft: Draft) -> tuple[str, list[str]]:
     # A share of few files may be none of them; their parts are many.
     is_by_part = len(parts) > len(draft.logs) and len(draft.logs) < MANY_LOGS
     by = "group_by: part, " if is_by_part or (parts and len(draft.logs) == 1) else ""
-    return by, [pattern_of(log.name) for log in draft.logs]
+    return by, [*map(pattern_of, log_names(draft.logs).values())]
 
 
 def pattern_of(name: str) -> str:

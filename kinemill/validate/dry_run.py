@@ -63,12 +63,12 @@ def dry_run(
     """
     require_channels(task)
     if is_file(path):
-        return [_dry_run_log(task, home, path, valid_text(path.name), accepted)]
+        return [dry_run_log(task, home, path, valid_text(path.name), accepted)]
     logs = scan(task, path).logs
     if not logs:
         raise BadInput(path, f"holds no log of {task.name}", fix="name one or more logs")
     return [
-        _dry_run_log(task, home, file_stat.path, file_stat.label, accepted) for file_stat in logs
+        dry_run_log(task, home, file_stat.path, file_stat.label, accepted) for file_stat in logs
     ]
 
 
@@ -78,7 +78,7 @@ def gives_nothing(entry: Json) -> bool:
     return not entry["episodes"] and not is_excluded
 
 
-def _dry_run_log(
+def dry_run_log(
     task: Task, home: Home, path: Path, name: str, accepted: list[AcceptedEpisode] | None
 ) -> Json:
     """Return the entry of one log; `name` is its name if it is not ingested yet."""
