@@ -1,5 +1,6 @@
 """`kinemill data join`: one log from files that hold different columns of one recording."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from kinemill.cli.output import JsonOption, document, notify
 from kinemill.errors import BadInput
+from kinemill.store import Json
 
 
 class By(StrEnum):
@@ -28,7 +30,12 @@ class Sampling(StrEnum):
 
 def join(
     files: Annotated[list[Path], typer.Argument(help="Files of one recording, or their folder.")],
-    to: Annotated[Path, typer.Option("--to", help="New file: .csv or .parquet.")],
+    to: Annotated[
+        Path, typer.Option("--to", help="New file: .csv or .parquet; with --each, a folder.")
+    ],
+    each: Annotated[
+        bool, typer.Option("--each", help="Join the files of each of several recordings.")
+    ] = False,
     by: Annotated[By, typer.Option("--by", help="Match rows by number or by time.")] = By.ROW,
     method: Annotated[
         Sampling | None, typer.Option("--method", help="Sampling by time; default: linear.")
@@ -43,9 +50,16 @@ def join(
     Row k of each file belongs to the same time. Logs with their own timestamps are joined with
     --by time, at the rows of the first file. The files do not change.
 
-    Example: kinemill data join u.csv y.csv --to run1.csv
+    With --each, the files of a recording are those of a folder (run1/u.csv, run1/y.csv) or have
+    its name (run1_u.csv, run1_y.csv). Recordings that are joined already do not change, so the
+    command can be repeated as files arrive.
+
+    Examples:
+      kinemill data join u.csv y.csv --to run1.csv
+      kinemill data join logs/ --each --to joined/
     """
     from kinemill.draft.joined_files import join_rows, write_joined
+    from kinemill.draft.recording_files import join_each
     from kinemill.draft.time_join import Method, join_by_time
 
     if by is By.ROW and (method or offset is not None):
@@ -54,23 +68,45 @@ def join(
     paths = _paths(files)
     timed = partial(join_by_time, method=Method(method or "linear"), offset=offset or 0.0)
     join_files = timed if by is By.TIME else join_rows
-    frame, left_out, matches = write_joined(paths, to.absolute(), join_files)
-    if as_json:
-        table = {"files": len(paths), "rows": frame.height, "columns": frame.columns}
-        matched = [
-            {"file": one.path.name, "rows": one.rows, "distance_s": one.distance} for one in matches
-        ]
-        document({"file": str(to), **table, "left_out": left_out, "matches": matched})
+    if each:
+        _report_each(join_each(files[0], paths, to.absolute(), join_files), as_json=as_json)
         return
-    names = ", ".join(path.name for path in paths)
-    typer.echo(f"{to}: {frame.height} rows of {', '.join(frame.columns)}, from {names}")
-    for one in matches:
+    summary = {"file": str(to), **write_joined(paths, to.absolute(), join_files).summary(paths)}
+    if as_json:
+        document(summary)
+    else:
+        _report(summary)
+
+
+def _report_each(results: Iterable[Json], *, as_json: bool) -> None:
+    """Report the outcomes of `join_each`; exit with 1 if a recording cannot be joined."""
+    every, failed, made = list[Json](), 0, 0
+    for one in results:
+        every.append(one)
+        failed, made = failed + bool(one["problem"]), made + ("rows" in one)
+        if one["problem"]:
+            notify(f"{one['recording']}: not joined: {one['problem']}")
+        elif "rows" in one and not as_json:
+            _report(one)
+    if as_json:
+        document({"recordings": every})
+    else:
+        existing = len(every) - made - failed
+        typer.echo(f"{made} of {len(every)} recordings joined, {existing} already, {failed} failed")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _report(one: Json) -> None:
+    columns, names = ", ".join(one["columns"]), ", ".join(one["files"])
+    typer.echo(f"{one['file']}: {one['rows']} rows of {columns}, from {names}")
+    for match in one["matches"]:
         typer.echo(
-            f"{one.path.name}: matches {one.rows} rows of {paths[0].name}, "
-            f"at most {one.distance:.3g} s apart"
+            f"{match['file']}: matches {match['rows']} rows of {one['files'][0]}, "
+            f"at most {match['distance_s']:.3g} s apart"
         )
-    if left_out:
-        notify(f"left out, as they hold no usable numbers: {', '.join(left_out)}")
+    if one["left_out"]:
+        notify(f"left out, as they hold no usable numbers: {', '.join(one['left_out'])}")
 
 
 def _paths(files: list[Path]) -> list[Path]:

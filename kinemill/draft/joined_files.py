@@ -7,7 +7,6 @@ logs with their own timestamps.
 
 import io
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain, count
 from pathlib import Path
@@ -19,8 +18,7 @@ import polars as pl
 from kinemill.draft.schema_inference import columns_of
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.name_heuristics import guess, is_stamp
-from kinemill.store import publish_file
+from kinemill.store import Json, publish_file
 
 MOST_FILES = 40  # of one recording
 MOST_VALUES = 64  # of a row in a file with one value in each line
@@ -55,6 +53,20 @@ class JoinedTable(NamedTuple):
     left_out: list[str]
     matches: Sequence[Match] = ()
 
+    def summary(self, paths: Sequence[Path]) -> Json:
+        """Return what the table holds of the files, for `kinemill data join --json`."""
+        matches = [
+            {"file": one.path.name, "rows": one.rows, "distance_s": one.distance}
+            for one in self.matches
+        ]
+        return {
+            "files": [path.name for path in paths],
+            "rows": self.frame.height,
+            "columns": self.frame.columns,
+            "left_out": self.left_out,
+            "matches": matches,
+        }
+
 
 def join_rows(paths: Sequence[Path]) -> JoinedTable:
     """Join files of one recording row by row: row k of each file has the same time.
@@ -63,7 +75,7 @@ def join_rows(paths: Sequence[Path]) -> JoinedTable:
         BadInput: The files are not of one recording.
     """
     read = {path: columns_of(path) for path in paths}
-    frame = pl.DataFrame(_joined({path: columns for path, (columns, _) in read.items()}))
+    frame = pl.DataFrame(table_by_row({path: columns for path, (columns, _) in read.items()}))
     texts = [f"{path.name}: {name}" for path, (_, texts) in read.items() for name in texts]
     return JoinedTable(frame, texts)
 
@@ -94,30 +106,7 @@ def write_joined(
     return joined
 
 
-def join_hint(folder: Path, paths: Sequence[Path]) -> str | None:
-    """Return the command that joins the files of a folder if they look like one recording, or None.
-
-    Files look like one recording if their rows agree and their columns differ.
-    """
-    if not 1 < len(paths) <= MOST_FILES or len({path.parent for path in paths}) > 1:
-        return None
-    try:
-        columns = {path: columns_of(path)[0] for path in paths}
-        _joined(columns)
-    except (BadInput, OSError):
-        return None
-    is_plain = any(_is_unnamed(one) and len(one) > 1 for one in columns.values())
-    if is_plain and not all(map(_is_quantity, _short_names(paths))):
-        return None  # recordings without headers
-    if all({"action", "state"} <= {guess(name).role for name in one} for one in columns.values()):
-        return None  # recordings with other names
-    named = [set(one) for one in columns.values() if not _is_unnamed(one)]
-    if sum(map(len, named)) > len(set[str]().union(*named)):
-        return None  # recordings with the same columns
-    return f"join them: kinemill data join {shlex.quote(str(folder))} --to {folder.name}_joined.csv"
-
-
-def _joined(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floats]:
+def table_by_row(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floats]:
     """Return the columns of all files by name.
 
     Raises:
@@ -151,9 +140,9 @@ def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]
     A column without a name is called after its file, and a repeated name gets that of its file.
     """
     used, names = set[str](), dict[Path, list[str]]()
-    for path, short in zip(columns, _short_names(list(columns)), strict=True):
+    for path, short in zip(columns, short_names(list(columns)), strict=True):
         own = columns[path]
-        unnamed, names[path] = _is_unnamed(own), list[str]()
+        unnamed, names[path] = is_unnamed(own), list[str]()
         for number, name in enumerate(own, start=1):
             plain = f"{short}_{number}" if len(own) > 1 else short
             names[path].append(_unused(plain if unnamed else name, short, used))
@@ -167,13 +156,9 @@ def _unused(name: str, short: str, used: Set[str]) -> str:
     return next(one for one in names if one not in used)
 
 
-def _is_unnamed(columns: Iterable[str]) -> bool:
+def is_unnamed(columns: Iterable[str]) -> bool:
+    """Return whether columns have names that a reader gives to columns without a header."""
     return all(_UNNAMED.fullmatch(name) for name in columns)
-
-
-def _is_quantity(name: str) -> bool:
-    """Return whether the name of a file is that of a quantity, such as q, tau or time."""
-    return guess(name).what != "unknown" or is_stamp(name)
 
 
 def _rows_of_one_column(columns: Mapping[str, Floats], rows: int) -> Mapping[str, Floats]:
@@ -186,8 +171,8 @@ def _rows_of_one_column(columns: Mapping[str, Floats], rows: int) -> Mapping[str
     return {f"column_{number + 1}": table[:, number].copy() for number in range(width)}
 
 
-def _short_names(paths: Sequence[Path]) -> list[str]:
-    """Return names of files without the words that all begin or end with."""
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Return the names of files without the words that all begin or end with."""
     words = [re.split(r"[^0-9A-Za-z]+", path.stem) for path in paths]
     for _ in range(2):  # at the start, then at the end
         while len({one[0] for one in words}) == 1 and all(len(one) > 1 for one in words):

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kinemill.draft.joined_files import join_hint
+from kinemill.draft.recording_files import join_hint
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.errors import BadInput
 from kinemill.ingest.columns import Table
 from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.other_formats import other_format
-from kinemill.ingest.readers._plain_table import COLUMN
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS
 
@@ -75,8 +74,8 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         str(one.path.relative_to(source)): f"{_clock(one)}; {_clock(tables[0])}" for one in others
     }
     tables = [one for one in tables if one.rate == tables[0].rate]
-    if _share_no_column(tables) and (command := join_hint(source, logs)):
-        raise BadInput(source, "its files hold different columns of one recording", fix=command)
+    if not _share_columns(tables) and (command := join_hint(source, logs)):
+        raise BadInput(source, "each of its recordings is several files", fix=command)
     if not tables:
         raise _nothing_to_read(source, problems)
     return LogTables(tables, problems, _patterns(source, plans, logs))
@@ -91,12 +90,11 @@ def _nothing_to_read(folder: Path, problems: Mapping[str, str]) -> BadInput:
     return BadInput(folder, "holds no log for a draft", expected=expected, fix=_robot_hint(folder))
 
 
-def _share_no_column(tables: Sequence[Table]) -> bool:
-    """Return whether no column with a header is in several tables, and none is an experiment."""
-    if any(table.experiment for table in tables):
-        return False
-    names = [set(table.values) - {f"{COLUMN}1"} for table in tables]
-    return sum(map(len, names)) == len(set[str]().union(*names))
+def _share_columns(tables: Sequence[Table]) -> bool:
+    """Return whether several tables have the same columns, or any is an experiment of a log."""
+    return any(table.experiment for table in tables) or (
+        len(tables) > 1 and len({frozenset(table.values) for table in tables}) == 1
+    )
 
 
 def _clock(table: Table) -> str:

@@ -6,7 +6,6 @@ joint velocities are observed. Columns that `learn.type: motion` does not use ar
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,5 +1,7 @@
 """`kinemill data join`: one log from files that hold different columns of one recording."""
 
+import shutil
+
 import pytest
 
 from kinemill.errors import BadInput
@@ -22,7 +24,8 @@ def test_files_or_their_folder_are_joined_into_a_log_that_can_be_drafted(
     assert "50 rows of u, y" in kinemill("data", "join", folder, "--to", tmp_path / "run.csv")
     files = sorted(folder.iterdir())
     joined = kinemill("data", "join", *files, "--to", tmp_path / "again.csv", "--json")
-    assert (joined["files"], joined["rows"], joined["columns"]) == (2, 50, ["u", "y"])
+    assert (joined["files"], joined["rows"]) == (["u.csv", "y.csv"], 50)
+    assert joined["columns"] == ["u", "y"]
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "run.csv").read_bytes()
     drafted = kinemill("new", "tank", "--from", tmp_path / "run.csv", "--rate", 10, "--json")
     assert (drafted["states"], drafted["actions"]) == (["channel_y"], ["u"])
@@ -49,3 +52,26 @@ def test_logs_of_different_rates_are_joined_by_time(tmp_path, kinemill):
 def test_options_of_a_join_by_time_are_refused_by_row(folder, tmp_path, kinemill):
     with pytest.raises(BadInput, match="--offset: has no meaning by row"):
         kinemill("data", "join", folder, "--to", tmp_path / "a.csv", "--offset", 1)
+
+
+def test_each_recording_is_joined_once_and_an_incomplete_one_is_named(folder, tmp_path, kinemill):
+    runs, joined = tmp_path / "runs", tmp_path / "joined"
+    for number in range(3):
+        shutil.copytree(folder, runs / f"run{number}")
+    (runs / "run1" / "y.csv").unlink()
+    order = ("data", "join", runs, "--each", "--to", joined)
+    assert "2 of 3 recordings joined, 0 already, 1 failed" in kinemill(*order, code=1)
+    failed = kinemill(*order, "--json", code=1)["recordings"][1]
+    assert failed["problem"] == f"{runs}/run1: lacks y.csv, which most recordings have"
+    before = (joined / "run0.csv").stat()
+    shutil.copy(folder / "y.csv", runs / "run1")
+    again = kinemill(*order, "--json")["recordings"]
+    assert ["rows" in one for one in again] == [False, True, False]
+    assert (joined / "run0.csv").stat() == before
+    drafted = kinemill("new", "tank", "--from", joined, "--rate", 10, "--json")
+    assert (drafted["states"], drafted["actions"]) == (["channel_y"], ["u"])
+
+
+def test_files_of_one_recording_are_not_several(folder, tmp_path, kinemill):
+    with pytest.raises(BadInput, match="holds no recordings of several files"):
+        kinemill("data", "join", folder, "--each", "--to", tmp_path / "joined")

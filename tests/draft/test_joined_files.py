@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 import scipy.io
 
-from kinemill.draft.joined_files import join_hint, write_joined
+from kinemill.draft.joined_files import write_joined
 from kinemill.draft.logs import log_files, read_tables
+from kinemill.draft.recording_files import join_hint
 from kinemill.errors import BadInput
 
 ROWS = 200
@@ -40,7 +41,7 @@ def test_values_below_one_another_become_columns_named_after_the_file(lines, tmp
 
 
 def test_a_draft_of_such_a_folder_names_the_command_that_joins_it(lines):
-    with pytest.raises(BadInput, match="different columns of one recording") as refused:
+    with pytest.raises(BadInput, match="each of its recordings is several files") as refused:
         read_tables(lines, None)
     assert refused.value.fix == f"join them: kinemill data join {lines} --to run_joined.csv"
 

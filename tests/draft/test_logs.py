@@ -60,3 +60,13 @@ def test_a_log_of_many_parts_leaves_room_for_the_others(tmp_path):
     names = [table.path.name for table in read.tables]
     assert names == ["many.json"] * (MOST_LOGS // 2) + ["one.json"]
     assert "group_by: part" in draft("arm", tmp_path)
+
+
+def test_logs_with_one_name_in_several_folders_are_told_apart(tmp_path):
+    for number in range(6):
+        _log(tmp_path / f"run{number}" / "log.csv")
+    (tmp_path / "run6").mkdir()
+    (tmp_path / "run6" / "log.csv").write_text("time,pressure\n0.0,1.0\n")
+    text = draft("arm", tmp_path)
+    assert 'test: ["*run5/log.csv"]' in text
+    assert "log not used: run6/log.csv: " in text

@@ -1,0 +1,223 @@
+"""Folders in which no file is a log: each recording is several files of different columns.
+
+Names show which files belong together: `run1/u.csv` and `run1/y.csv`, or `run1_u.csv` and
+`run1_y.csv`. Columns decide: files with the same columns are recordings.
+"""
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from kinemill.draft.joined_files import (
+    MOST_FILES,
+    JoinedTable,
+    is_unnamed,
+    short_names,
+    table_by_row,
+    write_joined,
+)
+from kinemill.draft.schema_inference import columns_of
+from kinemill.errors import BadInput
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.file_stat import read_file_stat
+from kinemill.ingest.files import wait_for_settled
+from kinemill.ingest.name_heuristics import guess, is_stamp
+from kinemill.store import Json
+
+AGE = 2.0  # s since the last change, from which a file is complete
+DEPTH = 3  # words of a file name that are tried as the name of a quantity or recording
+
+
+class RecordingFiles(NamedTuple):
+    """The files of one recording.
+
+    Attributes:
+        name: of the recording.
+        paths: its files, sorted.
+        missing: names of files that most recordings have, and this one lacks.
+    """
+
+    name: str
+    paths: list[Path]
+    missing: list[str]
+
+
+_Key = tuple[tuple[str, ...], str]  # recording and quantity of a file
+_Columns = tuple[Mapping[str, Floats], list[str]]  # numbers, and names of other columns
+
+
+def split_recordings(paths: Sequence[Path]) -> list[RecordingFiles]:
+    """Return the files of each of several recordings, sorted; empty if they are not of several.
+
+    Files are of one recording if their columns differ. The first recording decides for all.
+    """
+    for rule in _rules():
+        groups = _groups({path: key for path in paths if (key := rule(path))})
+        complete = [one for one in groups if not one.missing]
+        if len(complete) > 1 and _method(complete[0].paths):
+            return groups
+    return []
+
+
+def join_each(
+    source: Path,
+    paths: Sequence[Path],
+    folder: Path,
+    join: Callable[[Sequence[Path]], JoinedTable],
+) -> Iterator[Json]:
+    """Join the files of each of several recordings into a new CSV file.
+
+    A log that exists does not change, and a recording that cannot be joined does not affect the
+    others. Files that are still written are waited for, and refused if they do not settle.
+
+    Args:
+        source: file or folder that was named, for errors.
+        paths: the files of all recordings.
+        folder: receives the logs; it is made if it does not exist.
+        join: joins the columns of the files of one recording.
+
+    Yields:
+        `recording`, `file` and `problem` (empty if the log exists), with `JoinedTable.summary` if
+        it is new.
+
+    Raises:
+        BadInput: The files are not of several recordings.
+    """
+    recordings = split_recordings(paths)
+    if not recordings:
+        expected = "folders or names with one file for each quantity: run1/u.csv, or run1_u.csv"
+        raise BadInput(source, "holds no recordings of several files", expected=expected)
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = {one.name: folder / f"{one.name}.csv" for one in recordings}
+    new = [path for one in recordings if not targets[one.name].exists() for path in one.paths]
+    stats = [
+        file_stat for path in new if (file_stat := read_file_stat(str(path.parent), path.name))
+    ]
+    _, unstable = wait_for_settled(stats, AGE)
+    changing = {file_stat.path for file_stat in unstable}
+    for one in recordings:
+        result = {"recording": one.name, "file": str(targets[one.name]), "problem": ""}
+        try:
+            if not targets[one.name].exists():
+                _refuse_incomplete(one, changing)
+                result |= write_joined(one.paths, targets[one.name], join).summary(one.paths)
+        except BadInput as error:
+            result["problem"] = str(error)
+        yield result
+
+
+def _refuse_incomplete(recording: RecordingFiles, changing: Set[Path]) -> None:
+    """Check that all files of a recording exist and are complete.
+
+    Raises:
+        BadInput: One is missing, or still written.
+    """
+    if recording.missing:
+        problem = f"lacks {', '.join(recording.missing)}, which most recordings have"
+        raise BadInput(recording.paths[0].parent, problem)
+    if unstable := sorted(changing.intersection(recording.paths)):
+        raise BadInput(unstable[0], "is still written", fix="repeat the command later")
+
+
+def join_hint(folder: Path, paths: Sequence[Path]) -> str | None:
+    """Return the command that joins the files of one or several recordings of a folder, or None."""
+    recordings = split_recordings(paths)
+    if not recordings and len({path.parent for path in paths}) > 1:
+        return None
+    files = next((one.paths for one in recordings if not one.missing), list(paths))
+    if not (by := _method(files)):
+        return None
+    options = (" --each" if recordings else "") + (" --by time" if by == "time" else "")
+    target = f"{folder.name}_joined{'' if recordings else '.csv'}"
+    return f"join them: kinemill data join {shlex.quote(str(folder))}{options} --to {target}"
+
+
+def _rules() -> Iterator[Callable[[Path], _Key | None]]:
+    """Yield functions that return recording and quantity of a file by its name, or None."""
+    yield lambda path: (path.parent.parts, path.name)
+    for depth in range(1, DEPTH + 1):
+        yield partial(_split_name, at=-depth, is_quantity_last=True)
+    for depth in range(1, DEPTH + 1):
+        yield partial(_split_name, at=depth, is_quantity_last=True)
+    for depth in range(1, DEPTH + 1):
+        yield partial(_split_name, at=depth, is_quantity_last=False)
+
+
+def _split_name(path: Path, *, at: int, is_quantity_last: bool) -> _Key | None:
+    words = [word for word in re.split(r"[^0-9A-Za-z]+", path.stem) if word]
+    first, last = words[:at], words[at:]
+    recording, quantity = (first, last) if is_quantity_last else (last, first)
+    if not first or not last:
+        return None
+    return (*path.parent.parts, "_".join(recording)), "_".join(quantity) + path.suffix
+
+
+def _groups(keys: Mapping[Path, _Key]) -> list[RecordingFiles]:
+    """Return recordings with two or more of the quantities that most recordings have."""
+    files = dict[tuple[str, ...], dict[str, Path]]()
+    for path, (recording, quantity) in sorted(keys.items()):
+        files.setdefault(recording, {})[quantity] = path
+    counted = Counter(quantity for own in files.values() for quantity in own)
+    used = sorted(quantity for quantity, count in counted.items() if 2 * count > len(files))
+    if not 2 <= len(used) <= MOST_FILES:
+        return []
+    shared = _shared_length(list(files))
+    return [
+        RecordingFiles(
+            "_".join(recording[shared:]),
+            [own[quantity] for quantity in used if quantity in own],
+            [quantity for quantity in used if quantity not in own],
+        )
+        for recording, own in files.items()
+        if not own.keys().isdisjoint(used)
+    ]
+
+
+def _shared_length(names: Sequence[tuple[str, ...]]) -> int:
+    """Return the number of first parts that all names share, without the last part of any."""
+    shortest = min(map(len, names)) - 1
+    same = (len({name[at] for name in names}) == 1 for at in range(shortest))
+    return next((at for at, is_same in enumerate(same) if not is_same), shortest)
+
+
+def _method(paths: Sequence[Path]) -> str:
+    """Return how files of one recording are joined, row or time; empty if they are not of one."""
+    if not 1 < len(paths) <= MOST_FILES:
+        return ""
+    try:
+        columns = {path: columns_of(path) for path in paths}
+    except (BadInput, OSError):
+        return ""
+    if not _differ(columns):
+        return ""
+    if all(any(map(is_stamp, (*numbers, *others))) for numbers, others in columns.values()):
+        return "time"
+    try:
+        table_by_row({path: numbers for path, (numbers, _) in columns.items()})
+    except BadInput:
+        return ""
+    return "row"
+
+
+def _differ(columns: Mapping[Path, _Columns]) -> bool:
+    """Return whether no file can be a recording, by its columns."""
+    own = {
+        path: [one for one in numbers if not is_stamp(one)]
+        for path, (numbers, _) in columns.items()
+    }
+    is_plain = any(is_unnamed(one) and len(one) > 1 for one in own.values())
+    if is_plain and not all(map(_is_quantity, short_names(list(own)))):
+        return False  # recordings without headers
+    if all({"action", "state"} <= {guess(name).role for name in one} for one in own.values()):
+        return False  # recordings with other names
+    named = [set(one) for one in own.values() if not is_unnamed(one)]
+    return sum(map(len, named)) == len(set[str]().union(*named))
+
+
+def _is_quantity(name: str) -> bool:
+    """Return whether the name of a file is that of a quantity, such as q, tau or time."""
+    return guess(name).what != "unknown" or is_stamp(name)
