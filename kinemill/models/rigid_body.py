@@ -24,6 +24,7 @@ from kinemill.task.plugins import MODELS, Model, OptionalModel
 from kinemill.task.web_overrides import LOCAL
 
 MAX_COORDINATES = 8  # the linear solve is unrolled
+MAX_POINTS = 100  # of a position curve
 MAX_FREE = 4  # coordinates of a free mass matrix in a portfolio
 
 
@@ -64,6 +65,12 @@ class RigidBody(Model):
         "gravity acts along the zero of the angles",
         exclude_if=lambda value: not value,  # keeps the digests of tasks without it unchanged
     )
+    position_curve: Annotated[int, Field(ge=0, le=MAX_POINTS)] = Field(
+        default=0,
+        description="points of an unknown force of the position of each coordinate, such as "
+        "springs, cables, cogging torque and end stops; 0: none",
+        exclude_if=lambda value: not value,  # keeps the digests of tasks without it unchanged
+    )
     observer: bool = Field(default=False, description="whether an observer filters velocities")
     residual: OptionalModel = Field(
         default=None, description="another model, of the residual accelerations"
@@ -80,6 +87,9 @@ class RigidBody(Model):
         problems += unknown_channels(list(self.joints), channels, "joints")
         if (self.mass == "mjcf") != (self.mjcf is not None):
             problems.append((("mjcf",), "`mjcf` and `mass: mjcf` must be set together"))
+        if 0 < self.position_curve < 4:
+            message = f"{self.position_curve} points; expected 0, or 4 or more"
+            problems.append((("position_curve",), message))
         if self.symmetric and self.mass != "chain":
             problems.append((("symmetric",), f"needs `mass: chain`, not {self.mass}"))
         for action, coordinate in self.drives.items():

@@ -51,6 +51,7 @@ OPTIONS = {
         "actuator": "filter",
         "observer": True,
         "friction": "lugre",
+        "position_curve": 5,
         "residual": {"type": "gru", "hidden_size": 5},
     },
     "arx": {"ridge": 1e-3, "angles": "wrapped"},

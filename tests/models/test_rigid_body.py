@@ -222,7 +222,8 @@ def test_a_symmetric_chain_moves_as_its_mirror_image(names, friction):
     states, actions = torch.randn(6, 4, count), torch.randn(6, 4, 1)
     differences = {}
     for symmetric in (True, False):
-        settings = RigidBody(symmetric=symmetric, observer=True, friction=friction)
+        curve = {"position_curve": 5, "friction": friction}
+        settings = RigidBody(symmetric=symmetric, observer=True, **curve)
         network = settings.build_for(layout, scale)
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.3)

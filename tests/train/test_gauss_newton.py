@@ -92,7 +92,10 @@ def test_of_several_starts_the_best_in_validation_is_taken(packed):
     ("model", "learn"),
     [
         ({"type": "rigid_body", "delay": 2, "observer": True}, {"outputs": ALPHA}),
-        ({"type": "rigid_body", "delay": 0, "friction": "lugre"}, {"outputs": ALPHA}),
+        (
+            {"type": "rigid_body", "delay": 0, "friction": "lugre", "position_curve": 5},
+            {"outputs": ALPHA},
+        ),
         ({"type": "latent", "size": 3, "hidden_size": 4}, {}),
         ({"type": "pnlss", "size": 2}, {}),
         ({"type": "gru", "hidden_size": 4}, {"window": "sliding"}),

@@ -18,6 +18,7 @@ from kinemill.models.networks.friction import Coulomb, LuGre, Viscous, make_fric
 from kinemill.models.networks.layers import Network
 from kinemill.models.networks.linear import zero_head
 from kinemill.models.networks.mechanics import Chain, Free
+from kinemill.models.networks.position_curve import PositionCurve
 
 # Velocities are clipped at this multiple of the largest velocity in training, because explicit
 # integration of faster motion diverges.
@@ -43,6 +44,8 @@ class _Settings(Protocol):
     def symmetric(self) -> bool: ...
     @property
     def friction(self) -> str: ...
+    @property
+    def position_curve(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -111,16 +114,23 @@ class Equations(nn.Module):
     """Accelerations (B, n) of q, v (B, n) under the last 1 + D actions (B, 1 + D, A)."""
 
     def __init__(
-        self, mechanics: Chain | Free | Tree, actuators: Actuators, friction: Viscous
+        self,
+        mechanics: Chain | Free | Tree,
+        actuators: Actuators,
+        friction: Viscous,
+        curve: PositionCurve | None,
     ) -> None:
         super().__init__()
         self.mechanics, self.actuators, self.friction = mechanics, actuators, friction
+        self.curve = curve
 
     def forward(
         self, q: Tensor, v: Tensor, actions: Tensor, bristles: Tensor | None = None
     ) -> Tensor:
         """Return the accelerations (B, n), rad/s² or m/s²; bristles (B, n) default to no force."""
         mass, forces = self.mechanics(q, v)
+        if self.curve is not None:
+            forces = forces + self.curve(q)
         bristles = torch.zeros_like(v) if bristles is None else bristles
         return self.friction.accelerate(mass, self.actuators(actions) - forces, v, bristles)
 
@@ -188,14 +198,17 @@ class RigidBodyNetwork(Network):
         self.carry_shapes = (*window, *prediction, *bristles, *rest)
 
     def fit(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
-        """Set the largest velocity, and the inertia to std of forces over std of accelerations.
+        """Set the largest velocity, the inertia, and the range of curves.
+
+        The inertia is the standard deviation of forces over that of accelerations.
 
         Args:
             batches: windows of states (N, K, S), actions (N, K, A), and tensors that are ignored.
         """
         target, max_velocity = self.equations.actuators.target, torch.zeros_like(self.max_velocity)
-        forces, accelerations = list[Tensor](), list[Tensor]()
+        forces, accelerations, ranges = list[Tensor](), list[Tensor](), list[Tensor]()
         for states, actions, *_ in batches:
+            ranges.append(torch.stack(torch.aminmax(states.flatten(0, 1), dim=0)))
             v = states.index_select(2, self.velocity)
             max_velocity = torch.maximum(max_velocity, v.abs().amax((0, 1)))
             forces.append((actions[:, -1] @ target).std(0))
@@ -203,8 +216,13 @@ class RigidBodyNetwork(Network):
         self.max_velocity.copy_(SPEED_MARGIN * max_velocity)
         force, acceleration = torch.stack(forces).mean(0), torch.stack(accelerations).mean(0)
         driven = (force > 0.0) & (acceleration > 0.0)
-        if driven.any():
-            self.equations.mechanics.initialize((force[driven] / acceleration[driven]).mean())
+        inertia = (force[driven] / acceleration[driven]).mean() if driven.any() else None
+        if inertia is not None:
+            self.equations.mechanics.initialize(inertia)
+        if self.equations.curve is not None:
+            limits = torch.stack(ranges)[:, :, self.coordinate]
+            unit = acceleration if inertia is None else inertia * acceleration
+            self.equations.curve.initialize(limits[:, 0].amin(0), limits[:, 1].amax(0), unit)
 
     def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after rows (B, K, S), (B, K, A), (B, K, F)."""
@@ -272,17 +290,20 @@ def make_equations(
     filtered = settings.actuator == "filter"
     actuators = Actuators(coordinates.driven, len(hinges), delay, filtered=filtered)
     friction = make_friction(settings.friction, velocity_std, position_std, float(layout.dt))
+    points, curve = settings.position_curve, None
+    if points:
+        curve = PositionCurve(hinges, points, symmetric=settings.symmetric)
     if settings.mass == "chain":
         chain = Chain(hinges)
         if settings.symmetric:  # these parameters are zero if q, v, u -> -q, -v, -u changes nothing
             make_constant(chain, "tilt", *(() if all(hinges) else ("axis",)))
             make_constant(friction, "constant")
-        return Equations(chain, actuators, friction)
+        return Equations(chain, actuators, friction, curve)
     if settings.mjcf is None:
-        return Equations(Free(hinges, position_std), actuators, friction)
+        return Equations(Free(hinges, position_std), actuators, friction, curve)
     joints = dict(zip(coordinates.joints, settings.mjcf.joints, strict=True))
     initialize_from_joints(actuators, friction, joints, coordinates.driven)
-    return Equations(Tree(settings.mjcf, coordinates.joints), actuators, friction)
+    return Equations(Tree(settings.mjcf, coordinates.joints), actuators, friction, curve)
 
 
 def make_constant(module: nn.Module, *names: str) -> None:
