@@ -25,6 +25,7 @@ from kinemill.task.web_overrides import LOCAL
 
 MAX_COORDINATES = 8  # the linear solve is unrolled
 MAX_POINTS = 100  # of a position curve
+POINTS = 9  # of one in a portfolio
 MAX_FREE = 4  # coordinates of a free mass matrix in a portfolio
 
 
@@ -144,7 +145,12 @@ class RigidBody(Model):
             (mass, {"delay": 0}, 1),
         ]
         if chain:
-            proposals.append(("chain, symmetric", {**past, "symmetric": True}, rows))
+            symmetric, curve = {**past, "symmetric": True}, {"position_curve": POINTS}
+            proposals += [
+                ("chain, symmetric", symmetric, rows),
+                ("chain, position curves", {**past, **curve}, rows),
+                ("chain, symmetric, position curves", {**symmetric, **curve}, rows),
+            ]
         if chain and 1 < count <= MAX_FREE:
             proposals.append(("free", past, rows))
         return [
