@@ -40,8 +40,9 @@ ADVICE: dict[Effect, tuple[str, str]] = {
     ),
     "curvature": (
         "squares and cubes of a channel",
-        "a curved characteristic: learn.model: narx or polynomial, or a residual network on the "
-        "best linear model: {type: linear, residual: mlp}",
+        "a curved characteristic: learn.model: narx or polynomial, a residual network on the "
+        "best linear model: {type: linear, residual: mlp}, or, for springs and cables of joints, "
+        "rigid_body with position_curve: 9",
     ),
     "product": (
         "products of two channels",
