@@ -126,12 +126,30 @@ def table_by_row(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floa
                 f"a multiple of it, at most {MOST_VALUES} times",
                 fix="name only the files of one recording; for logs with timestamps: --by time",
             )
+    every = _without_copies(every)
     names = column_names({path: [*own] for path, own in every.items()})
     return {
         name: values
         for path, own in every.items()
         for name, values in zip(names[path], own.values(), strict=True)
     }
+
+
+def _without_copies(
+    columns: Mapping[Path, Mapping[str, Floats]],
+) -> dict[Path, Mapping[str, Floats]]:
+    """Return the columns without those that an earlier file has too, such as its timestamps."""
+    first, every = dict[str, Floats](), dict[Path, Mapping[str, Floats]]()
+    for path, own in columns.items():
+        every[path] = own
+        if not is_unnamed(own):
+            every[path] = {
+                name: values
+                for name, values in own.items()
+                if name not in first or not np.array_equal(first[name], values, equal_nan=True)
+            }
+            first = {**own, **first}
+    return every
 
 
 def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]:

@@ -86,6 +86,16 @@ def test_a_repeated_name_gets_that_of_its_file(tmp_path):
     assert frame.columns == ["time", "right_time"]
 
 
+def test_a_column_that_several_files_share_is_joined_once(tmp_path):
+    for name in ("angle", "torque"):
+        rows = "\n".join(f"{t:.2f},{np.sin(t):.3f}" for t in SECONDS)
+        (tmp_path / f"{name}.csv").write_text(f"time,{name}\n{rows}\n")
+    frame, *_ = write_joined(
+        [tmp_path / "angle.csv", tmp_path / "torque.csv"], tmp_path / "both.csv"
+    )
+    assert frame.columns == ["time", "angle", "torque"]
+
+
 def test_files_of_one_name_keep_all_columns_and_texts_are_named(tmp_path):
     for number, folder in enumerate(("left", "right", "top")):
         (tmp_path / folder).mkdir()
