@@ -54,7 +54,9 @@ def test_options_of_a_join_by_time_are_refused_by_row(folder, tmp_path, kinemill
         kinemill("data", "join", folder, "--to", tmp_path / "a.csv", "--offset", 1)
 
 
-def test_each_recording_is_joined_once_and_an_incomplete_one_is_named(folder, tmp_path, kinemill):
+def test_each_recording_is_joined_once_and_an_incomplete_one_is_named(
+    folder, tmp_path, kinemill, swing
+):
     runs, joined = tmp_path / "runs", tmp_path / "joined"
     for number in range(3):
         shutil.copytree(folder, runs / f"run{number}")
