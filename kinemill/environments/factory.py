@@ -1,6 +1,7 @@
 """From the `environment` part of a task to a `gymnasium.Env`, wrapped and with a limit of time."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import gymnasium
@@ -51,15 +52,20 @@ def make_environment(task: Task, *, render: bool = False, variant: str | None = 
     from kinemill.environments.native import standard_spaces
 
     settings = environment_of(task, variant)
-    environment = _with_turns(settings.make(task, render=render), settings)
-    drawn, fixed = _parameters(settings, variant)
-    if drawn or fixed:
-        environment = DomainRandomization(environment, drawn, fixed)
-    environment = limited(environment, settings.steps, f"environment of {task.name}")
-    for wrapper in settings.wrappers:
-        if wrapper.scope == "environment":
-            environment = wrapper.wrap(environment, {})
-    return standard_spaces(environment)
+    with ExitStack() as on_failure:
+        environment = settings.make(task, render=render)
+        on_failure.callback(environment.close)
+        environment = _with_turns(environment, settings)
+        drawn, fixed = _parameters(settings, variant)
+        if drawn or fixed:
+            environment = DomainRandomization(environment, drawn, fixed)
+        environment = limited(environment, settings.steps, f"environment of {task.name}")
+        for wrapper in settings.wrappers:
+            if wrapper.scope == "environment":
+                environment = wrapper.wrap(environment, {})
+        environment = standard_spaces(environment)
+        on_failure.pop_all()
+    return environment
 
 
 def _with_turns(environment: Env, settings: Environment) -> Env:

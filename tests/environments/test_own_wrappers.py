@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 
 from kinemill.environments import make_environment
 from kinemill.errors import BadInput, TaskError
@@ -49,6 +50,16 @@ def cart(tmp_path):
         return load_task(path, **how)
 
     return load
+
+
+def test_an_environment_that_cannot_be_wrapped_is_closed(cart, monkeypatch):
+    closed = []
+    monkeypatch.setattr(CartPoleEnv, "close", lambda _: closed.append(True))
+    with pytest.raises(BadInput):
+        make_environment(cart("{type: 'my_wrappers.py:wrong'}"))
+    assert len(closed) == 1
+    make_environment(cart("{type: 'my_wrappers.py:plain'}"))
+    assert len(closed) == 1
 
 
 def test_a_class_of_the_project_goes_around_the_environment(cart):
