@@ -35,6 +35,7 @@ from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
 from kinemill.ingest.raw import split_index
 from kinemill.task.float_precision import far_from_zero, place_near
 
+FEWEST_WHOLE = 8  # different whole numbers that show that an angle is not in rad
 FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
 PERCENT, DEGREES = 100.5, 400.0  # largest values of joints in percent and in degrees
 FULL = 0.95  # share of the register that the counts of a log cover
@@ -134,7 +135,7 @@ def _angles(columns: list[Column]) -> list[Column]:
         if {"tau", "torque", "torques"} & set(column.guess.family.split())
     }
     every = [
-        column if column.kind == "quaternion" else _counted_angle(column) or _angle(column, torques)
+        column if column.kind == "quaternion" else _counted(column) or _angle(column, torques)
         for column in columns
     ]
     every = _limbs(every)
@@ -213,6 +214,25 @@ def _angle(column: Column, torques: set[str]) -> Column:
         note = ["inferred an angle: the range is one turn"]
         return replace(column, kind="angle", unit="rad", sure=True, notes=note)
     return column
+
+
+def _counted(column: Column) -> Column | None:
+    """Return an angle in whole numbers: counts that wrap, degrees up to a turn, or other counts.
+
+    An angle in rad has few whole numbers.
+    """
+    name_guess, values = column.guess, column.values
+    if (wrapping := _counted_angle(column)) is not None:
+        return wrapping
+    if name_guess.what != "position" or name_guess.unit or not name_guess.turning:
+        return None
+    if np.mod(values, 1.0).any() or len(np.unique(values)) < FEWEST_WHOLE:
+        return None
+    largest = float(np.abs(values).max())
+    if largest <= 360.0:
+        note = "guessed deg: whole numbers within a turn"
+        return replace(column, kind="angle", unit="rad", sure=True, log_unit="deg", notes=[note])
+    return replace(column, notes=[f"whole numbers to {largest:.0f}: counts of a sensor?"])
 
 
 def _counted_angle(column: Column) -> Column | None:

@@ -21,7 +21,9 @@ from kinemill.ingest.columns import (
     SLOW_COMMANDS,
     Samples,
     Table,
+    advances,
     attributes_by_column,
+    coarse_clock,
     read_text,
     split_clocks,
     stamped,
@@ -319,6 +321,8 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> 
         )
     first = time.drop_nulls()[0]
     seconds = _floats(time - first) / log.ticks
+    if result.time and not advances(seconds):
+        raise coarse_clock(path, result.time, seconds)
     samples = {name: (seconds, values) for name, values in numbers.items()}
     origin = float(first) / log.ticks
     return Table(path, result.time, "s", samples, result.refused, log.part, rate, origin=origin)

@@ -31,12 +31,9 @@ from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._episodes import NAMES as MARKS
 from kinemill.task.units import factor, has_same_dimension
 
-# Meaning of a column without a descriptive name.
-_BY_UNIT: dict[str, str] = {
-    **{unit: "position" for unit in ("rad", "deg")},
-    **{unit: "velocity" for unit in ("rpm", "rad/s", "deg/s", "m/s", "km/h")},
-    **{unit: "acceleration" for unit in ("m/s^2", "rad/s^2")},
-}
+# Units of motions; a frequency in Hz has the dimension of an angular velocity.
+_MOTIONS = {"velocity": ("m/s", "rad/s"), "acceleration": ("m/s^2", "rad/s^2")}
+_FREQUENCIES = {"Hz", "kHz", "1/s"}
 
 _PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
 
@@ -45,6 +42,7 @@ MODULATED, PULSES = {"pwm", "duty", "throttle"}, {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
 MOST_MISSING = 5  # columns that a log lacks
+MOSTLY = 0.5  # share of missing samples above which a column would cut most rows
 LARGEST = float(np.finfo(np.float32).max)
 OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
 
@@ -179,14 +177,14 @@ def join_columns(
         left_out |= table.left_out | others
         for family, name_guess in selected.items():
             families.setdefault(family, []).append((table, name_guess))
-    rotations = set[str]().union(*(rotation_elements(table) for table, _ in used))
+    rotations = _chosen_rotations(used)
     columns: list[Column] = []
     for family in sorted(families, key=list(families).index):
         readings = families[family]
         column = _column(readings)
         if family in optional:
             left_out |= dict.fromkeys(column.names, optional[family])
-        elif column.role == "observation" and column.missing:
+        elif column.missing > (0.0 if column.role == "observation" else MOSTLY):
             left_out |= dict.fromkeys(column.names, f"{column.missing:.1%} of it is missing")
         elif len(readings) < len(used):
             left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(used)} logs")
@@ -204,6 +202,26 @@ def join_columns(
     used_parts |= selected | vectors
     left_out = {name: why for name, why in left_out.items() if name not in used_parts}
     return columns, left_out
+
+
+def _chosen_rotations(used: list[ChosenTable]) -> set[str]:
+    """Return the elements of quaternions of which at least one that changes is chosen.
+
+    The others may repeat a quaternion of the log: what is left of them never changes.
+    """
+    elements = set[str]().union(*(rotation_elements(table) for table, _ in used))
+    turning = {
+        _vector(one.name)
+        for table, (selected, _) in used
+        for one in selected.values()
+        if one.name in elements and np.ptp(table.values[one.name][1]) > 0.0
+    }
+    return {name for name in elements if _vector(name) in turning}
+
+
+def _vector(name: str) -> tuple[str, ...]:
+    """Return the words of the vector of which a column is an element."""
+    return tuple(split_words(name)[:-1])
 
 
 def _choose(table: Table, instead: dict[str, str], unused: dict[str, str]) -> Choice:
@@ -270,17 +288,27 @@ def _oversized(table: Table) -> list[str]:
 def _with_stated_unit(one: Guess, table: Table) -> Guess:
     """Return a guess with the unit that the log states, as an attribute or in brackets.
 
-    A column without a descriptive name is a position or a velocity by its unit.
+    A column without a descriptive name, or with that of an axis such as `x`, is a position or a
+    velocity by its unit.
     """
     stated = known_unit(table.attributes_of(one.name).unit)
     name = split_index(one.label or one.name)[0]  # a repeated column is numbered
     if signed_unit(name):  # torque_mNm is the torque_Nm of other logs
         one = replace(one, family=guess(_PREFIX.sub("", name)).family)
     unit = stated or bracketed_unit(name) or signed_unit(name) or one.unit
-    if one.what != "unknown" or one.role != "state":
+    if one.what not in {"unknown", "position"} or one.role != "state":
         return replace(one, unit=unit)
-    what = _BY_UNIT.get(unit or "", one.what)
+    what = _meaning_of(unit) or one.what
     return replace(one, unit=unit, what=what, role=ROLES.get(what, one.role))
+
+
+def _meaning_of(unit: str | None) -> str | None:
+    """Return what a column with this unit measures of a motion, or None."""
+    if unit is None or unit in _FREQUENCIES:
+        return None
+    rates = (what for what, units in _MOTIONS.items() for own in units
+             if has_same_dimension(unit, own))  # fmt: skip
+    return "position" if unit in {"rad", "deg"} else next(rates, None)
 
 
 def _measured(guesses: list[Guess]) -> set[str]:

@@ -285,11 +285,10 @@ def _dataset(draft: Draft) -> str:
         rows = statistics.median(_rows(table, draft.dt) for table in draft.tables)
         is_long = BLOCKS * rows >= _horizon(draft) + LAGS
         return f"dataset: {{{by}validation: {IN_BLOCKS if is_long else BLOCKS}, test: {TEST}}}"
-    last = units[-1] if len(units) > 1 else _sibling(draft.logs[-1])
-    if last is None:
+    if len(units) == 1:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft.tables[0], draft.dt))}, null]}}"
         return f"dataset: {{validation: {IN_BLOCKS}, test: [{rows}]}}  # {_ALONE}"
-    return f"dataset: {{{by}validation: {IN_BLOCKS}, test: [{last}]}}  # name your own"
+    return f"dataset: {{{by}validation: {IN_BLOCKS}, test: [{units[-1]}]}}  # name your own"
 
 
 def split_units(draft: Draft) -> tuple[str, list[str]]:
@@ -310,12 +309,6 @@ def split_units(draft: Draft) -> tuple[str, list[str]]:
 def pattern_of(name: str) -> str:
     """Return the quoted pattern that matches a log of this name in any folder."""
     return quote("*" + re.sub(r"([*?\[])", r"[\1]", name))
-
-
-def _sibling(log: Path) -> str | None:
-    """Return the pattern of another log in the folder of the only one, if there is any."""
-    others = [path for path in log.parent.glob(f"*{log.suffix}") if path != log]
-    return pattern_of(max(others).name) if others else None
 
 
 def _rows(table: Table, dt: float) -> int:

@@ -65,7 +65,7 @@ def read_clock(
     if not change.all():
         fresh = np.concatenate(([True], change != 0.0))
         n_repeated = int(np.count_nonzero(~fresh))
-        reasons.append(_repeated_stamps_reason(rows[~fresh], n_repeated))
+        reasons.append(_repeated_stamps_reason(rows[~fresh], n_repeated, len(rows)))
         rows, seconds = rows[fresh], seconds[fresh]
         change = np.diff(seconds)
     back = np.flatnonzero(change < 0.0)
@@ -122,13 +122,17 @@ def _no_stamp_reason(lost: Rows) -> Reason:
     )
 
 
-def _repeated_stamps_reason(rows: Rows, count: int) -> Reason:
+def _repeated_stamps_reason(rows: Rows, count: int, total: int) -> Reason:
+    default = "the first of equal stamps is kept"
+    has_few_digits = 2 * count > total
     return reason(
         "repeated_stamp",
         stretches(rows + 1),
-        f"{count} with the timestamp of the previous row",
+        f"{count}{f' of {total}' if has_few_digits else ''} with the timestamp of the previous row",
         expected="rising timestamps",
-        fix="nothing to do: the first of equal stamps is kept",
+        fix=f"state the rows per second at `ingest.rate` if the clock has too few digits; {default}"
+        if has_few_digits
+        else f"nothing to do: {default}",
     )
 
 

@@ -44,6 +44,9 @@ DURATION = {"duration", "timestep"}  # first or last word of a time step
 BURSTS = 0.1  # share of short steps of a clock that shows when rows were received
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
 FEWEST_STAMPS = 20  # different numbers of a clock with too few digits
+FEWEST_NAMED = 4  # the same for a column with the name of a clock, or of epoch times
+FRESH = 0.5  # share of rows with another timestamp than the row before, below which digits lack
+COARSE = "most rows repeat its last date"
 SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast column has any
 
 Samples = tuple[Floats, Floats]  # (n,) s since the first timestamp, (n,) in the log's unit
@@ -151,15 +154,31 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     }
     numbers = {name: values for name, values in columns.items() if values is not None}
     left_out = {name: "holds no numbers" for name in columns if name not in numbers}
-    split = next((name for name in numbers if nanoseconds_of(name, list(numbers))), None)
-    if split is not None and dates is None and rate is None:
-        return replace(_stamped_by_two(path, split, numbers, left_out), attributes=units)
-    if dates is None:
-        return replace(table_of(path, numbers, left_out, rate), attributes=units)
-    stamps = parse_dates(frame[dates].str.strip_chars())
-    seconds = (stamps - stamps.drop_nulls()[0]).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
-    table = stamped(path, dates, seconds, numbers, left_out, unit="s")
-    return replace(table, attributes=units, origin=table.origin + int(stamps.drop_nulls()[0]) / 1e9)
+    if dates is not None:
+        table = _dated(path, frame[dates], numbers, left_out)
+    elif rate is None and (split := _split_clock(numbers)):
+        table = _stamped_by_two(path, split, numbers, left_out)
+    else:
+        table = table_of(path, numbers, left_out, rate)
+    return replace(table, attributes=units)
+
+
+def _split_clock(numbers: Mapping[str, Floats]) -> str | None:
+    """Return the column of the whole seconds of a clock in two columns; None without one."""
+    return next((name for name in numbers if nanoseconds_of(name, list(numbers))), None)
+
+
+def _dated(
+    path: Path, dates: pl.Series, numbers: dict[str, Floats], left_out: dict[str, str]
+) -> Table:
+    """Return columns (n,) on dates (n,), or on another clock if most rows repeat the last date."""
+    stamps = parse_dates(dates.str.strip_chars())
+    first = stamps.drop_nulls()[0]
+    seconds = (stamps - first).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
+    if not advances(seconds) and _clock(numbers) is not None:
+        return table_of(path, numbers, left_out | {dates.name: COARSE})
+    table = stamped(path, dates.name, seconds, numbers, left_out, unit="s")
+    return replace(table, origin=table.origin + int(first) / 1e9)
 
 
 def _stamped_by_two(
@@ -313,14 +332,47 @@ def stamped(
     """Return columns (n,) on timestamps (n,), by default of an inferred unit.
 
     Rows out of order are dropped.
+
+    Raises:
+        BadLog: Most rows repeat the timestamp before.
     """
     unit = unit or _time_unit(clock, stamps)
+    if not advances(stamps):
+        raise coarse_clock(path, clock, stamps / TICKS[unit])
     ticks = TICKS[unit]
     good = np.isfinite(stamps)
     seconds = (stamps[good] - stamps[good][0]) / ticks
     rising = np.diff(seconds, prepend=-np.inf) > 0.0
     values = {name: (seconds[rising], v[good][rising]) for name, v in numbers.items()}
     return Table(path, clock, unit, values, left_out, origin=float(stamps[good][0]) / ticks)
+
+
+def advances(stamps: Floats) -> bool:
+    """Return whether a clock (n,) changes in more than half of its rows; others have few digits."""
+    steps = np.diff(stamps[np.isfinite(stamps)])
+    return not len(steps) or bool(np.mean(steps != 0.0) > FRESH)
+
+
+def coarse_clock(path: Path, name: str, seconds: Floats) -> BadLog:
+    """Return the error of a clock with too few digits, such as one of whole seconds, (n,) s."""
+    finite = seconds[np.isfinite(seconds)]
+    return BadLog(
+        path,
+        f"{name} has {len(np.unique(finite))} different timestamps in {len(finite)} rows",
+        expected="a clock with enough digits to tell rows apart",
+        fix=f"set the rows per second: --rate {_rate_of(finite) or 'HZ'}",
+    )
+
+
+def _rate_of(stamps: Floats) -> str:
+    """Return the rows (n,) per unit of a clock that repeats its numbers; empty if they never rise.
+
+    The first and the last number may have fewer rows than the others.
+    """
+    rises = np.flatnonzero(np.diff(stamps) > 0.0)
+    if len(rises) < 2:
+        return ""
+    return f"{(rises[-1] - rises[0]) / (stamps[rises[-1]] - stamps[rises[0]]):.4g}"
 
 
 def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
@@ -380,19 +432,23 @@ def _repeats(name: str, values: Floats) -> bool:
     steps = np.diff(values[np.isfinite(values)])
     if len(steps) < 2 or not (is_stamp(name) or _ends_as_stamp(name)):
         return False
-    return bool(steps.min() >= 0.0 and np.mean(steps > 0.0) > 0.5)
+    return bool(steps.min() >= 0.0 and np.mean(steps > 0.0) > FRESH)
 
 
 def _rounded(numbers: Mapping[str, Floats]) -> str:
     """Return a hint at a column that may be a clock with too few digits; empty if there is none."""
     for name, values in numbers.items():
         stamps = values[np.isfinite(values)]
-        is_clock = is_stamp(name) or guess(name).what == "unknown"
-        if not is_clock or len(np.unique(stamps)) < FEWEST_STAMPS or (np.diff(stamps) < 0.0).any():
+        is_named = is_stamp(name) or _ends_as_stamp(name) or bool(len(stamps) and stamps[0] >= 1e9)
+        n_different = len(np.unique(stamps))
+        if not is_named and (guess(name).what != "unknown" or n_different < FEWEST_STAMPS):
             continue
-        rate = (len(stamps) - 1) / float(stamps[-1] - stamps[0])
+        if n_different < FEWEST_NAMED or (np.diff(stamps) < 0.0).any():
+            continue
+        unit = _time_unit(name, stamps)
+        rate = _rate_of(stamps / TICKS[unit])
         return (
-            f"; {name} never falls, but repeats its numbers: --rate {rate:.4g} if it is time in s"
+            f"; {name} never falls, but repeats its numbers: --rate {rate} if it is time in {unit}"
         )
     return ""
 

@@ -90,7 +90,15 @@ _LAST_WORDS = {"bar": "bar", "mbar": "mbar", "kg": "kg"}  # psi is a heading too
 LENGTH = {"pos", "position", "x", "y", "z", "height", "depth", "altitude", "distance", "level",
           "length", "stroke", "displacement"}  # fmt: skip
 _FAMILIES = {
-    "tau": "N*m", "torque": "N*m", "effort": "N*m", "force": "N", "voltage": "V", "current": "A",
+    "tau": "N*m", "torque": "N*m", "torques": "N*m", "effort": "N*m", "force": "N", "voltage": "V",
+    "current": "A",
+}  # fmt: skip
+_AXES = {"x", "y", "z"}
+# Units of fields of standard ROS messages (REP 103), such as twist.linear.x and cmd_vel.angular.z.
+_FIELDS = {
+    ("pose", "position"): "m", ("transform", "translation"): "m", ("twist", "linear"): "m/s",
+    ("vel", "linear"): "m/s", ("twist", "angular"): "rad/s", ("vel", "angular"): "rad/s",
+    ("angular", "velocity"): "rad/s", ("linear", "acceleration"): "m/s^2",
 }  # fmt: skip
 _GERMAN = {
     "zeit": "time", "zeitstempel": "timestamp", "weg": "position", "winkel": "angle",
@@ -212,6 +220,8 @@ def _unit(parts: list[str], what: str) -> str | None:
         return "degC"
     if stated:
         return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]
+    if parts[-1:] and parts[-1] in _AXES and tuple(parts[-3:-1]) in _FIELDS:
+        return _FIELDS[parts[-3], parts[-2]]
     if what == "action" or tokens & POWER:
         return next((unit for token, unit in _FAMILIES.items() if token in tokens), None)
     return None

@@ -68,10 +68,8 @@ def test_vectors_of_a_humanoid_are_channels_called_as_its_data_set_calls_them(
     assert episodes.summary["dropped"] == {}
 
 
-def test_a_draft_from_one_log_names_another_as_the_test(shared_data, tmp_path):
-    folder = shared_data / "pendubot_400hz"
-    task, text = load(tmp_path, "one", folder / "exp01.csv")
-    assert task.dataset.test == ["*sac_exp03.csv"]
+def test_other_readings_and_plans_of_a_real_log_are_left_out(shared_data, tmp_path):
+    task, text = load(tmp_path, "one", shared_data / "pendubot_400hz" / "exp01.csv")
     # 15 more columns are plans, friction models and other readings of the same quantities.
     assert "left out, another reading of tau_con1: tau_meas1" in text
     assert "pos_des1" in text
@@ -104,6 +102,18 @@ def test_a_range_of_one_turn_is_an_angle_and_of_360_is_degrees(tmp_path, time):
     task, _ = load(tmp_path, "turns", path)
     assert {task.channels[name].kind for name in ("pos1", "pos2")} == {"angle"}
     assert task.channels["pos2"].source[0].unit == "deg"
+
+
+@pytest.mark.parametrize(
+    ("largest", "unit", "reads"),
+    [(90, "rad", "unit: deg"), (11663, "1", "whole numbers to 11663: counts of a sensor?")],
+)
+def test_an_angle_in_whole_numbers_is_not_in_rad(tmp_path, time, largest, unit, reads):
+    angle = np.round(largest * np.abs(np.sin(time)))
+    path = table(tmp_path / "a.csv", time=time, angle=angle, valve=time % 3)
+    task, text = load(tmp_path, "arm", path)
+    assert task.channels["angle"].unit == unit
+    assert reads in text
 
 
 def test_a_distance_of_one_turn_is_no_angle_and_the_number_of_a_mode_no_state(tmp_path, time):
@@ -208,6 +218,14 @@ def test_a_log_that_is_damaged_is_refused(tmp_path, name):
         ("motor_vel", "state", "velocity", None),
         ("hipAngle_deg", "state", "position", "deg"),
         ("cmd_vel_x", "action", "action", None),
+        ("/cmd_vel.linear.x", "action", "action", "m/s"),
+        ("/odom.pose.pose.position.y", "state", "position", "m"),
+        ("/odom.twist.twist.angular.z", "state", "velocity", "rad/s"),
+        ("/imu.linear_acceleration.z", "observation", "acceleration", "m/s^2"),
+        ("/imu.angular_velocity.x", "state", "velocity", "rad/s"),
+        ("/tf/base.transform.translation.x", "state", "position", "m"),
+        ("angular_velocity", "state", "velocity", None),
+        ("torques_3", "action", "action", "N*m"),
         ("vel_des2", None, "reference", None),
         ("q_vir_1", None, "reference", None),
         ("speed_setpoint", None, "reference", None),

@@ -25,3 +25,13 @@ def test_many_short_logs_validate_on_whole_logs(tmp_path, count, rows, validatio
 def test_slow_processes_are_verified_over_more_than_half_a_second(tmp_path, dt, horizon):
     _logs(tmp_path, 2, 300, dt)
     assert f"verify: {{horizon: {horizon}, stride: 5}}" in draft("arm", tmp_path)
+
+
+def test_a_draft_from_one_log_does_not_test_on_another_file_of_its_folder(tmp_path):
+    """The next command that the draft names ingests that log only."""
+    _logs(tmp_path, 2, 300, 0.05)
+    (tmp_path / "other.csv").write_text("time,level\n0,1\n1,2\n")
+    text = draft("arm", tmp_path / "log-00.csv")
+    assert "test: [{rows: [239, null]}]" in text
+    assert "log-01" not in text
+    assert "other.csv" not in text

@@ -174,3 +174,32 @@ def test_two_columns_of_one_name_are_two_columns(tmp_path, time):
     log.write_text("\n".join(["time,V,u,V", *rows]) + "\n")
     task, _ = load(tmp_path, "twice", log)
     assert [task.channels[name].source[0].name for name in task.states] == ["V[0]", "V[1]"]
+
+
+def test_a_column_with_values_in_a_few_rows_is_no_channel(tmp_path, home, time):
+    """A summary next to the samples: each row without it would be cut out."""
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    summary = np.where(np.arange(800) < 20, time, np.nan)
+    table(folder / "a.csv", time=time, pos=np.sin(time), mean=summary, u=np.cos(3 * time))
+    task, text, lost = accepted(tmp_path, home, folder)
+    assert (task.columns, lost) == (["pos", "u"], [])
+    assert "left out, 97.5% of it is missing: mean" in text
+
+
+@pytest.mark.parametrize("unit", ["m s^-1", "m/s"])
+def test_a_unit_of_a_velocity_counts_more_than_the_name_of_an_axis(tmp_path, time, unit):
+    columns = {"p_x [m]": np.sin(3 * time), f"v_x [{unit}]": 3 * np.cos(3 * time), "u": time % 3}
+    path = table(tmp_path / "a.csv", time=time, **columns)
+    task, _ = load(tmp_path, "drone", path)
+    assert task.channels["v_x"].derivative_of == "p_x"
+
+
+def test_the_rest_of_a_repeated_quaternion_is_no_channel(tmp_path, time):
+    """A planar robot turns around z only; a second topic repeats the two elements that change."""
+    turn = {"x": 0 * time, "y": 0 * time, "z": np.sin(time / 2), "w": np.cos(time / 2)}
+    columns = {f"{topic}.orientation.{axis}": value
+               for topic in ("odom", "tf") for axis, value in turn.items()}  # fmt: skip
+    path = table(tmp_path / "a.csv", time=time, **columns, u=time % 3)
+    task, _ = load(tmp_path, "rover", path)
+    assert task.columns == [*(f"odom_orientation_{axis}" for axis in turn), "u"]

@@ -152,3 +152,46 @@ def test_a_reset_of_the_clock_hides_no_derivative(tmp_path, time):
     )  # fmt: skip
     task, _ = load(tmp_path, "reset", log)
     assert task.channels["vel"].derivative_of == "pos"
+
+
+def stamped_by(name, stamps, time):
+    """Return a text table whose first column is text."""
+    rows = zip(stamps, np.sin(time), time % 3, strict=True)
+    lines = (f"{stamp},{position:.6f},{force:.6f}" for stamp, position, force in rows)
+    return "\n".join([f"{name},pos,u", *lines]) + "\n"
+
+
+def whole_seconds(time):
+    return [f"2024-05-01 12:00:{int(one):02}" for one in time + 0.36]
+
+
+def test_dates_in_whole_seconds_are_refused_with_the_rate_of_the_rows(tmp_path, time):
+    """Of each second, only the first of 100 rows would be used."""
+    path = tmp_path / "a.csv"
+    path.write_text(stamped_by("Date", whole_seconds(time), time))
+    with pytest.raises(BadLog, match=r"Date has 9 different timestamps in 800 rows.*--rate 100"):
+        draft("press", path)
+    assert build("press", path, 100.0).dt == 0.01
+
+
+def test_another_clock_is_preferred_to_dates_in_whole_seconds(tmp_path, time):
+    stamps = [f"{date},{one:.2f}" for date, one in zip(whole_seconds(time), time, strict=True)]
+    path = tmp_path / "a.csv"
+    path.write_text(stamped_by("Date,t", stamps, time))
+    task, text = load(tmp_path, "press", path)
+    assert (task.dt, task.ingest.time) == (0.01, ["t"])
+    assert "left out, most rows repeat its last date: Date" in text
+
+
+def test_a_short_log_with_epoch_times_in_whole_seconds_is_refused_with_its_rate(tmp_path, time):
+    path = tmp_path / "a.csv"
+    path.write_text(stamped_by("pc_ts", [int(1.7e9 + one + 0.36) for one in time], time))
+    with pytest.raises(BadLog, match=r"pc_ts never falls.*--rate 100 if it is time in s"):
+        draft("arm", path)
+
+
+def test_named_stamps_in_whole_seconds_of_arrays_are_refused(tmp_path, time):
+    stamps = np.floor(1.7e9 + time + 0.36)
+    np.savez(tmp_path / "a.npz", timestamp=stamps, pos=np.sin(time), u=time % 3)
+    with pytest.raises(BadLog, match="timestamp has 9 different timestamps in 800 rows"):
+        draft("arm", tmp_path / "a.npz")

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from kinemill.draft.schema_inference import empty_task
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.raw import Header, Unreadable
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import load_task
@@ -238,3 +239,34 @@ def test_a_file_without_messages_is_refused(tmp_path, arm, content, problem):
     with pytest.raises(Unreadable) as error:
         read(path, arm)
     assert error.value.reasons[0]["found"] == problem
+
+
+def moved(frame: str, x: float) -> dict:
+    """Return a message of /tf with one transform."""
+    return {"transforms": [{"child_frame_id": frame, "transform": {"translation": {"x": x}}}]}
+
+
+def test_frames_that_take_turns_on_one_topic_are_topics_of_their_own(tmp_path):
+    """A localizer moves `odom` at 10 Hz between the `base` of the wheels at 50 Hz."""
+    messages = [("/tf", START + k * 20_000_000, moved("base", k / 50)) for k in range(100)]
+    messages += [("/tf", START + k * 100_000_000 + 1, moved("/odom", 7.0)) for k in range(20)]
+    path = write_mcap(tmp_path / "a.mcap", sorted(messages, key=lambda item: item[1]))
+    source = "/tf/base.transform.translation.x"
+    text = TASK.replace("/joints.position[1]", source)
+    text = text.replace("task: arm", "task: rover").replace("/joints.velocity[1]", source)
+    text = text.replace("/command.data", "/tf/odom.transform.translation.x")
+    (tmp_path / "rover.yaml").write_text(text)
+    signals = read(path, load_task(tmp_path / "rover.yaml")).signals
+    np.testing.assert_allclose(signals["angle"].values, np.arange(100) / 50)
+    assert (len(signals["torque"].values), signals["torque"].values.null_count()) == (20, 0)
+
+
+def test_every_frame_of_a_log_is_listed(tmp_path):
+    frames = ("base", "base", "odom", "wheel")
+    messages = [("/tf", START + at, moved(name, 1.0)) for at, name in enumerate(frames)]
+    path = write_mcap(tmp_path / "a.mcap", messages)
+    with pytest.raises(Header) as header:
+        read(path, empty_task().model_copy(update={"channels": {}}))
+    assert header.value.names == [
+        f"/tf/{frame}.transform.translation.x" for frame in ("base", "odom", "wheel")
+    ]

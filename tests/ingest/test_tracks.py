@@ -103,6 +103,12 @@ def test_of_equal_stamps_the_first_is_kept_and_the_others_counted(task):
     )
 
 
+def test_a_clock_that_repeats_most_stamps_may_have_too_few_digits(task):
+    tracks = make_tracks(raw([0.01 * (row // 4) for row in range(40)]), task)
+    assert tracks.reasons[0]["found"] == "30 of 40 with the timestamp of the previous row"
+    assert "`ingest.rate`" in tracks.reasons[0]["fix"]
+
+
 def test_a_gap_longer_than_max_gap_splits_the_track(task):
     times = [*on_grid(30), *[0.29 + 0.0501 + k / 100 for k in range(20)]]
     tracks = make_tracks(raw(times), task)  # max_gap is 5 dt = 0.05 s

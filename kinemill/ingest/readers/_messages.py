@@ -3,6 +3,9 @@
 A field is named `topic.field.sub[2]`, with the topic as in the log. Timestamps are the times at
 which messages were logged, in ns, or a field of the message that `ingest.time` names, such as
 `header.stamp`; a topic has one clock.
+
+The publishers of `/tf` take turns, so that an element of its messages is now one frame and now
+another. Each frame is a topic of its own: `/tf/base_link.transform.translation.x`.
 """
 
 import re
@@ -62,6 +65,7 @@ class MessageCollector:
         self._task = task
         self._topics: dict[str, _Topic] = {}
         self._field_names: dict[str, list[str]] = {}
+        self._with_frames: set[str] = set()  # topics of transforms
         self._count = 0
         self._media = MessageMedia(task)
         self._names = [
@@ -76,17 +80,26 @@ class MessageCollector:
         return not self._task.channels
 
     def wants(self, topic: str) -> bool:
-        """Return whether a requested name may be a field of a topic, or the topic itself."""
-        inside = any(name.startswith(f"{topic}.") for name in [*self._names, *self._media.names])
+        """Return whether a requested name may be a field of a topic or a frame, or the topic."""
+        fields = (f"{topic}.", f"{topic}/")
+        inside = any(name.startswith(fields) for name in [*self._names, *self._media.names])
         return inside or topic in self._media.names
 
     def is_new(self, topic: str) -> bool:
-        """Return whether the field names of a topic are not stored yet, see `show`."""
-        return topic not in self._field_names
+        """Return whether a message of a topic may have names that are not stored yet, see `show`.
+
+        Later messages may hold other frames.
+        """
+        return topic not in self._field_names or (self.lists_all and topic in self._with_frames)
 
     def show(self, topic: str, message: object) -> None:
         """Store the field names of the first message of a topic, for messages of errors."""
-        self._field_names.setdefault(topic, [f"{topic}.{name}" for name in _fields(message)])
+        for own, part in _frames(topic, message):
+            if own != topic:
+                self._with_frames.add(topic)
+                self._field_names.setdefault(topic, [])
+            if own not in self._field_names:
+                self._field_names[own] = [f"{own}.{name}" for name in _fields(part)]
 
     def add(self, topic: str, message: object, logged: int, published: int | None = None) -> None:
         """Store the requested fields of one message.
@@ -98,6 +111,10 @@ class MessageCollector:
             published: time at which it was published, ns; None: as logged.
         """
         self._count += 1
+        for own, part in _frames(topic, message):
+            self._add(own, part, logged, published)
+
+    def _add(self, topic: str, message: object, logged: int, published: int | None) -> None:
         one = self._topics.get(topic) or self._open(topic)
         if message is None:
             one.broken.append(len(one.order) + len(one.broken) + 1)
@@ -187,6 +204,23 @@ class MessageCollector:
         if names != Ingest().time:
             raise Unreadable(_no_stamp(channel, names))
         return pl.Series(topic.stamps[LOGGED], dtype=pl.Int64)
+
+
+def _frames(topic: str, message: object) -> Iterator[tuple[str, object]]:
+    """Yield the transforms of a message by frame, or the message itself if it is of another type.
+
+    A frame is named as in ROS 2, without the leading slash of ROS 1.
+    """
+    transforms = _follow(message, ("transforms",))
+    frames = [
+        _follow(one, ("child_frame_id",))
+        for one in (transforms if isinstance(transforms, list | tuple) else [])
+    ]
+    if not frames or not all(isinstance(one, str) and one for one in frames):
+        yield topic, message
+        return
+    for frame, one in zip(frames, transforms, strict=True):
+        yield f"{topic}/{frame.strip('/')}", one
 
 
 def _signal(topic: _Topic, name: str, clock: pl.Series) -> Signal:
