@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +35,14 @@ def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"
+COMMAND = [sys.executable, "-c", "from kinemill.cli import main; main()"]
 os.environ["KINEMILL_TASKS"] = str(EXAMPLES)  # so that tests find the examples by name
+
+
+def run_command(*arguments, **options) -> subprocess.CompletedProcess[str]:
+    """Run `kinemill` with some arguments in a process of its own."""
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,7 +22,7 @@ from kinemill.failures import (
 )
 from kinemill.store.disk_space import DiskFull
 from kinemill.store.home import Home
-from tests.conftest import EXAMPLES
+from tests.conftest import EXAMPLES, run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = EXAMPLES / "cart_pole.yaml"
@@ -30,15 +30,7 @@ TASK = EXAMPLES / "cart_pole.yaml"
 
 def kinemill(*arguments, **environment):
     """Run a command in a process of its own."""
-    command = "from kinemill.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", command, *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    return run_command(*arguments, cwd=ROOT, env={**os.environ, **environment})
 
 
 def wrapped(cause):

@@ -32,6 +32,15 @@ def tracked(*patterns: str) -> list[str]:
     return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")
+def test_git_ignores_no_module():
+    """An import of a module that `.gitignore` keeps out works on one machine only."""
+    folders = ("kinemill", "assets", "resources", "pipelines", "benchmarks")
+    ignored = [f"{folder}/**/*.py" for folder in folders]
+    listed = ["git", "ls-files", "-oi", "--exclude-standard", *ignored]
+    assert subprocess.check_output(listed, cwd=ROOT, text=True) == ""
+
+
 @pytest.mark.parametrize("folder", list(FAMILIES))
 def test_the_files_of_a_family_are_its_members(folder):
     files = {path.stem for path in (ROOT / folder).glob("*.py") if path.stem[0] != "_"}

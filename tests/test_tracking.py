@@ -105,11 +105,6 @@ def test_no_telemetry_and_no_pickles(tracked):
     assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
 
 
-def test_importing_kinemill_tracking_imports_no_mlflow():
-    code = "import sys, kinemill.tracking; print({'mlflow', 'psutil'} & set(sys.modules))"
-    assert _python(code).communicate(timeout=200)[0] == b"set()\n"
-
-
 def test_a_database_of_another_mlflow_is_a_clear_error(tracked):
     with sqlite3.connect(tracked.mlflow_db) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'older'")

@@ -4,8 +4,15 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.completion import complete_model
-from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.cli.output import (
+    JsonOption,
+    Limit,
+    ModelName,
+    Offset,
+    TaskName,
+    document,
+    table,
+)
 from kinemill.errors import BadInput
 from kinemill.store import Home, Json
 
@@ -120,12 +127,7 @@ def _print_diff(summary: Json) -> None:
 
 
 def lineage(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Model: TASK, TASK@alias or TASK:version.", autocompletion=complete_model
-        ),
-    ],
+    model: ModelName,
     recording: Annotated[
         str | None,
         typer.Option("--recording", help="Recording hash or name: list what used it instead."),

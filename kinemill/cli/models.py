@@ -1,11 +1,6 @@
 """`kinemill model list` and `show`: registered versions, their errors and gate results."""
 
-from typing import Annotated
-
-import typer
-
-from kinemill.cli.completion import complete_model
-from kinemill.cli.output import JsonOption, TaskName, document
+from kinemill.cli.output import JsonOption, ModelName, TaskName, document
 from kinemill.store.home import Home
 
 
@@ -25,12 +20,7 @@ def list_models(task: TaskName, as_json: JsonOption = False) -> None:
 
 
 def show_model(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Model: TASK, TASK@alias or TASK:version.", autocompletion=complete_model
-        ),
-    ],
+    model: ModelName,
     as_json: JsonOption = False,
 ) -> None:
     """Show one version: errors, gate, lineage and files.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import QUIETLY, Floats, Simulator, wrapped
 from kinemill.verify.results import ChannelSensitivity, Sensitivity, Stability
-from kinemill.verify.test_inputs import Probe, long_probe
+from kinemill.verify.test_inputs import Probe, long_probe, training_range
 
 STEPS, ROLLOUTS = 1000, 32
 RUN_AWAY = 10.0  # distance from the range of a channel, in ranges, at which a rollout has diverged
@@ -47,10 +47,7 @@ def _leaves(values: Floats, limits: tuple[float, float]) -> NDArray[np.bool_]:
 
 def _reach(simulator: Simulator, dataset: PackedDataset) -> tuple[Floats, Floats]:
     """Return the ends of the range of each state, (S,), (S,): its limits, or values in training."""
-    count = len(simulator.states)
-    rows = [dataset.rows(one)[:, :count] for one in dataset.of("train")]
-    low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
-    high = np.max([part.max(axis=0) for part in rows], axis=0).astype(np.float64)
+    low, high = (ends[: len(simulator.states)] for ends in training_range(dataset))
     for index, name in enumerate(simulator.states):
         low[index], high[index] = simulator.limits.get(name, (low[index], high[index]))
     return low, high

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import kinemill
 from kinemill.errors import Blocked
+from kinemill.process import surroundings
 from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, read_document, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import NullReporter, Progress, Task
@@ -135,7 +135,7 @@ def _run_process(task: str, job: Job) -> Json:
         capture_output=True,
         text=True,
         check=False,
-        env=_environment(),
+        env=surroundings() | {"OPENBLAS_NUM_THREADS": "1"},
     )
     if process.returncode or not job.result.is_file():
         last = "\n".join((process.stdout + process.stderr).strip().splitlines()[-20:])
@@ -150,10 +150,3 @@ def _run_process(task: str, job: Job) -> Json:
         error = result.error
         raise Blocked(error.where, error.problem, expected=error.expected, fix=error.fix)
     return to_json_value(result.summary)
-
-
-def _environment() -> dict[str, str]:
-    """Return this environment with this kinemill on the path and one thread for arithmetic."""
-    root = str(Path(kinemill.__file__).resolve().parents[1])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -137,15 +137,21 @@ def _probe(name: str, states: Floats, actions: Floats, history: int, horizon: in
     return window_probe(name, states[:, :history], past, future)
 
 
+def training_range(dataset: PackedDataset) -> tuple[Floats, Floats]:
+    """Return the smallest and largest training value per channel, (S + A,) each, in units."""
+    rows = [dataset.rows(item) for item in dataset.of("train")]
+    low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
+    high = np.max([part.max(axis=0) for part in rows], axis=0).astype(np.float64)
+    return low, high
+
+
 def _bounds(dataset: PackedDataset, interface: Interface) -> tuple[Floats, Floats]:
     """Return the lowest and highest value per channel, (S + A,), (S + A,), in units.
 
     They are the stated limits, else the limits of the training rows. An angle has a range of at
     least a whole turn, which tests that it is wrapped.
     """
-    rows = [dataset.rows(item) for item in dataset.of("train")]
-    low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
-    high = np.max([part.max(axis=0) for part in rows], axis=0).astype(np.float64)
+    low, high = training_range(dataset)
     for index, name in enumerate((*interface.states, *interface.actions)):
         if name in interface.limits:
             low[index], high[index] = interface.limits[name]

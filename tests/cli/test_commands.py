@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ import yaml
 from kinemill.cli.app import app
 from kinemill.cli.summary import growth_table
 from kinemill.store.home import Home
+from tests.conftest import run_command
 from tests.verify.documents import accuracy
 
 ROOT: Any = typer.main.get_command(app)
@@ -33,25 +32,6 @@ def tasks(tmp_path, home, monkeypatch):
     (folder / "arm.yaml").write_text(TASK)
     monkeypatch.setenv("KINEMILL_TASKS", str(folder))
     return folder
-
-
-def kinemill(*arguments):
-    code = "from kinemill.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
-    )
-
-
-def test_help_imports_nothing_heavy():
-    code = (
-        "import sys; from kinemill.cli.app import app\n"
-        "try: app(['--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'mlflow', 'dagster', 'polars', 'numpy', 'pydantic', 'rich', 'yaml'}\n"
-        "print(sorted(heavy & sys.modules.keys()), file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stderr.strip() == "[]"
 
 
 def test_commands_are_in_their_groups():
@@ -86,7 +66,7 @@ def test_commands_are_in_their_groups():
 
 def test_tasks_lists_the_good_and_the_broken(tasks):
     (tasks / "bad.yaml").write_text("task: bad\ndt: 0\n")
-    done = kinemill("task", "list", "--json")
+    done = run_command("task", "list", "--json")
     assert done.returncode == 0
     listed = {row["task"]: row for row in json.loads(done.stdout)["tasks"]}
     assert listed["arm"]["states"] == ["angle"]
@@ -95,19 +75,19 @@ def test_tasks_lists_the_good_and_the_broken(tasks):
 
 
 def test_config_fills_in_defaults_and_overrides(tasks):
-    done = kinemill("task", "show", "arm", "--set", "learn.history=7")
+    done = run_command("task", "show", "arm", "--set", "learn.history=7")
     message = yaml.safe_load(done.stdout)
     assert (message["learn"]["history"], message["dt"], message["task"]) == (7, 0.01, "arm")
 
 
 def test_config_for_the_launchpad_is_the_config_of_one_resource(tasks):
-    message = yaml.safe_load(kinemill("task", "show", "arm", "--launchpad").stdout)
+    message = yaml.safe_load(run_command("task", "show", "arm", "--launchpad").stdout)
     assert list(message) == ["resources"]
     assert message["resources"]["arm"]["config"]["learn"]["model"]["type"] == "mlp"
 
 
 def test_config_prints_the_schema_of_task_files(tasks):
-    schema = json.loads(kinemill("task", "schema").stdout)
+    schema = json.loads(run_command("task", "schema").stdout)
     assert schema["title"] == "kinemill task"
     assert {"task", "dt", "learn"} <= set(schema["required"])
 
@@ -129,7 +109,7 @@ def test_config_prints_the_schema_of_task_files(tasks):
     ],
 )
 def test_bad_input_is_code_2_and_says_what_to_do(tasks, arguments, said):
-    done = kinemill(*arguments)
+    done = run_command(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stdout == ""
@@ -137,7 +117,7 @@ def test_bad_input_is_code_2_and_says_what_to_do(tasks, arguments, said):
 
 
 def test_models_of_a_task_that_never_ran_are_none(tasks):
-    done = kinemill("model", "list", "arm", "--json")
+    done = run_command("model", "list", "arm", "--json")
     assert json.loads(done.stdout) == {"task": "arm", "versions": []}
 
 
@@ -145,7 +125,7 @@ def test_ingest_prints_the_files_of_the_design(tasks, tmp_path):
     log = tmp_path / "a.csv"
     rows = "".join(f"{k / 100},{k / 1000},0.5\n" for k in range(200))
     log.write_text(f"time,angle,torque\n{rows}")
-    done = kinemill("data", "ingest", "arm", str(log), "--json")
+    done = run_command("data", "ingest", "arm", str(log), "--json")
     assert done.returncode == 0
     (file,) = json.loads(done.stdout)["files"]
     assert set(file) == {"file", "hash", "outcome", "episodes", "rows", "reasons"}
@@ -153,13 +133,13 @@ def test_ingest_prints_the_files_of_the_design(tasks, tmp_path):
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
-    done = kinemill("doctor", "--json")
+    done = run_command("doctor", "--json")
     result = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert done.returncode == 0
     assert result["home"]["value"] == str(Home.resolve().root)
     assert {"python", "torch", "gpu", "disk", "registry", "task arm"} <= set(result)
     (tasks / "arm.yaml").write_text(TASK + "extra: 1\n")
-    done = kinemill("doctor", "--json")
+    done = run_command("doctor", "--json")
     assert done.returncode == 1
     assert "unknown key" in next(
         check["value"] for check in json.loads(done.stdout)["checks"] if check["ok"] is False
@@ -170,7 +150,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
 def test_a_home_that_cannot_be_written_is_code_2(tasks, home):
     home.root.mkdir(mode=0o555, parents=True)
     for command in (["run", "arm"], ["ui"]):
-        done = kinemill(*command)
+        done = run_command(*command)
         assert (done.returncode, done.stdout) == (2, "")
         assert str(home.root) in done.stderr
         assert "set KINEMILL_HOME" in done.stderr
@@ -189,6 +169,6 @@ def test_the_summary_shows_how_errors_grow_beside_the_linear_models(capsys):
 def test_an_internal_failure_is_code_3(tasks, home):
     home.root.mkdir(parents=True)
     home.mlflow_db.write_text("no database at all, although it is called one")
-    done = kinemill("model", "list", "arm")
+    done = run_command("model", "list", "arm")
     assert done.returncode == 3
     assert done.stdout == ""

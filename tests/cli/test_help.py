@@ -161,15 +161,3 @@ def test_help_of_every_command_imports_nothing_heavy():
     assert imported["data view"] == ["kinemill.cli.view"]
     heavy = {name: HEAVY.intersection(modules) for name, modules in imported.items()}
     assert {name: packages for name, packages in heavy.items() if packages} == {}
-
-
-def test_completion_imports_nothing_heavy():
-    code = (
-        "import sys\n"
-        "from kinemill.cli.completion import complete_model\n"
-        "complete_model('a')\n"
-        "heavy = {'torch', 'mlflow', 'dagster', 'polars', 'numpy', 'pydantic', 'sqlalchemy'}\n"
-        "print(sorted(heavy & sys.modules.keys()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]"

@@ -1,8 +1,6 @@
 """`kinemill new`: a task file from a log, checked before it is written."""
 
 import json
-import subprocess
-import sys
 
 import h5py
 import numpy as np
@@ -12,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
+from tests.conftest import run_command
 from tests.draft.demonstrations import DIRECTIONS, write_demonstrations
 
 
@@ -79,13 +78,7 @@ def test_drafts_from_real_logs_of_four_formats_run_to_a_model(
 
 
 def command(*arguments) -> str:
-    code = "from kinemill.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command(*arguments)
     assert done.returncode in {0, 1}, done.stderr[-3000:]
     return done.stdout
 

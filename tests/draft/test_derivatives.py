@@ -5,6 +5,7 @@ import pytest
 
 from kinemill.draft.builder import build
 from kinemill.draft.own_logs import check_own_logs
+from tests.draft.tables import table
 
 TIME = 0.01 * np.arange(3000)
 TURN = 180 / np.pi
@@ -19,13 +20,7 @@ def motion(random):
 
 
 def draft_of(tmp_path, seconds=TIME, **columns):
-    lines = [
-        ",".join(f"{value:.9g}" for value in row)
-        for row in zip(seconds, *columns.values(), strict=True)
-    ]
-    log = tmp_path / "log.csv"
-    log.write_text("\n".join([",".join(["time", *columns]), *lines]) + "\n")
-    return build("drafted", log)
+    return build("drafted", table(tmp_path / "log.csv", time=seconds, **columns))
 
 
 def channel(draft, name):

@@ -13,6 +13,7 @@ from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.plan_evidence import find_plans
 from kinemill.errors import BadInput
 from tests.draft.demonstrations import DIRECTIONS, write_demonstrations
+from tests.draft.tables import table
 from tests.ingest.lerobot_videos import version2, version3, video2
 from tests.ingest.messages import START, run, write_mcap
 from tests.ingest.test_message_media import png
@@ -137,12 +138,6 @@ def test_the_teleoperated_humanoid_is_drafted_from_its_data_set(shared_data, tas
     assert (checked.refused, checked.problem) == ([], "")
 
 
-def csv(path, columns):
-    rows = np.stack(list(columns.values()), axis=1)
-    lines = [",".join(f"{value:.8g}" for value in row) for row in rows]
-    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
-
-
 def test_columns_of_a_table_are_observations_and_actions(tmp_path, task_of):
     seconds = 0.05 * np.arange(200)
     folder = tmp_path / "tables"
@@ -150,7 +145,7 @@ def test_columns_of_a_table_are_observations_and_actions(tmp_path, task_of):
     for number in range(3):
         obs = np.sin(seconds + number)
         columns = {"time": seconds, "obs_0": obs, "next_obs_0": np.roll(obs, -1), "action_0": -obs}
-        csv(folder / f"{number}.csv", {**columns, "reward": -(obs**2)})
+        table(folder / f"{number}.csv", **columns, reward=-(obs**2))
     draft = build_imitation("tables", folder)
     task = task_of(draft)
     assert (task.states, task.actions) == (["obs_0"], ["action_0"])
@@ -159,7 +154,7 @@ def test_columns_of_a_table_are_observations_and_actions(tmp_path, task_of):
 
 def test_demonstrations_without_actions_are_refused(tmp_path):
     seconds = 0.05 * np.arange(200)
-    csv(tmp_path / "a.csv", {"time": seconds, "pos": np.sin(seconds), "vel": np.cos(seconds)})
+    table(tmp_path / "a.csv", time=seconds, pos=np.sin(seconds), vel=np.cos(seconds))
     with pytest.raises(BadInput, match="no column is a demonstrated action; columns are pos, vel"):
         build_imitation("none", tmp_path / "a.csv")
 
@@ -272,7 +267,7 @@ def test_joints_of_an_arm_that_would_turn_twice_are_not_in_rad(tmp_path, task_of
     phase = np.linspace(0, 6, 200)
     columns = {"time": phase, "elbow_pos": largest * np.sin(phase), "wrist_pos": np.cos(phase)}
     columns |= {"action": np.sin(2 * phase)}
-    csv(tmp_path / "demo.csv", columns)
+    table(tmp_path / "demo.csv", **columns)
     channels = task_of(build_imitation("arm", tmp_path / "demo.csv")).channels
     assert channels["elbow_pos"].unit == unit
     assert channels["elbow_pos"].kind == ("linear" if unit == "1" else "angle")
@@ -285,7 +280,7 @@ def test_a_late_velocity_cuts_no_demonstration(tmp_path, task_of):
         angle = np.sin(2 * time + number)
         late = 1.05 * 2 * np.cos(2 * time + number)
         columns = {"time": time, "joint_pos": angle, "joint_vel": late, "action": np.cos(time)}
-        csv(tmp_path / f"demo_{number}.csv", columns)
+        table(tmp_path / f"demo_{number}.csv", **columns)
     draft = build_imitation("arm", tmp_path)
     assert task_of(draft).channels["joint_vel"].derivative_of == "joint_pos"
     checked = check_own_logs(draft)

@@ -6,6 +6,7 @@ import pytest
 from kinemill.draft.builder import build
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.task_draft_writer import write_task
+from tests.draft.tables import table
 
 
 def driven(force):
@@ -26,10 +27,7 @@ def smooth_noise(random):
 
 
 def write(path, *columns):
-    names = ",".join(f"V{number}" for number in range(1, len(columns) + 1))
-    rows = [",".join(f"{value:.9g}" for value in row) for row in zip(*columns, strict=True)]
-    path.write_text("\n".join([names, *rows]) + "\n")
-    return path
+    return table(path, **{f"V{number}": one for number, one in enumerate(columns, start=1)})
 
 
 @pytest.mark.parametrize("signal", [steps, smooth_noise])

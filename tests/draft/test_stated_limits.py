@@ -10,6 +10,7 @@ from kinemill.draft.builder import build
 from kinemill.draft.robot_file import read_robot
 from kinemill.draft.task_draft_writer import write_task
 from kinemill.errors import BadInput
+from tests.draft.tables import table
 
 URDF = """<robot name="arm">
   <link name="base"/>
@@ -39,9 +40,7 @@ def robot(tmp_path):
 
 
 def log(path, columns):
-    rows = np.stack([SECONDS, *columns.values()], axis=1)
-    lines = [",".join(f"{value:.8g}" for value in row) for row in rows]
-    path.write_text("\n".join([",".join(["time", *columns]), *lines]) + "\n")
+    table(path, time=SECONDS, **columns)
 
 
 def swing(scale=1.0, torque=5.0):

@@ -10,8 +10,9 @@ import torch
 from benchmarks import _exports
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.interface import describe
-from kinemill.export.step_files import write_model
+from kinemill.export.step_files import Extras, write_model
 from kinemill.task.document import Task
+from kinemill.task.export import Export
 from kinemill.train.layout import layout_of
 from kinemill.train.step import Step, make_step
 from tests.models.options import LEARN, LEAST
@@ -29,6 +30,14 @@ DESCRIPTION = {
     "units": {"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
     "limits": {"angle": None, "velocity": [-30.0, 30.0], "torque": [-6.0, 6.0]},
 }
+
+
+def write_step(step: Step, folder: Path, described=DESCRIPTION, **settings) -> Path:
+    """Export a step to a folder, with the settings of `export`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    extras = Extras(Export(**settings))
+    write_model(copy.deepcopy(step), describe(described, step), folder, extras)
+    return folder
 
 
 def task_of(model: dict, history: int, **learn) -> Task:

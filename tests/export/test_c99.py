@@ -62,9 +62,9 @@ def built(folder, *flags):
     return source
 
 
-def run(folder, rows):
+def run(program, rows):
     done = subprocess.run(
-        [folder / "main"], input=rows.astype(np.float32).tobytes(), capture_output=True, check=True
+        [program], input=rows.astype(np.float32).tobytes(), capture_output=True, check=True
     )
     assert done.stderr == b""
     return np.frombuffer(done.stdout, np.float32).reshape(len(rows), -1)
@@ -75,7 +75,7 @@ def test_the_c_runs_as_the_onnx_file_under_sanitizers(folder):
     built(folder, *SANE)
     rows = np.random.default_rng(1).normal(0.0, 2.0, (60, 3))
     rows[20:, 0] *= 1e4  # angles far from zero, where math.h takes over
-    result, carry = run(folder, rows), simulator.initial_carry(1)
+    result, carry = run(folder / "main", rows), simulator.initial_carry(1)
     angle = np.zeros(result.shape[1], np.bool_)
     angle[0] = True
     for row, mine in zip(rows.astype(np.float32), result, strict=True):
@@ -92,7 +92,7 @@ def test_a_nan_that_goes_in_comes_out_everywhere(folder):
     for column in range(3):
         row = np.zeros((1, 3))
         row[0, column] = np.nan
-        assert np.isnan(run(folder, row)).all()
+        assert np.isnan(run(folder / "main", row)).all()
     (folder / "main").unlink()
 
 

@@ -29,7 +29,7 @@ from kinemill.task.export import Export
 from kinemill.task.plugins import OBJECTIVES
 from kinemill.train.objectives._bc_setup import assemble
 from kinemill.train.policy import PolicyLayout
-from tests.export.test_c99 import SANE, STRICT
+from tests.export.test_c99 import SANE, STRICT, run
 from tests.motion.policies import SERVOS, of_clips, of_gaits
 
 # Reads rows of inputs; writes rows of action and carry.
@@ -146,14 +146,6 @@ def compiled(folder, *flags):
         files = ["main.c", "policy.c", "-o", "main", "-lm"]
         subprocess.run([compiler(), *STRICT, *flags, *files], cwd=folder_name, check=True)
         yield partial(run, Path(folder_name) / "main")
-
-
-def run(program, rows):
-    done = subprocess.run(
-        [program], input=rows.astype(np.float32).tobytes(), capture_output=True, check=True
-    )
-    assert done.stderr == b""
-    return np.frombuffer(done.stdout, np.float32).reshape(len(rows), -1)
 
 
 def test_the_c_acts_as_the_onnx_file_under_sanitizers(made):

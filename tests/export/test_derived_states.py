@@ -1,8 +1,6 @@
 """Derived states: exported files estimate velocities from measured positions."""
 
-import copy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,19 +8,16 @@ import torch
 import yaml
 
 from kinemill.errors import BadInput
-from kinemill.export.interface import describe
-from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime import load
 from kinemill.runtime.self_test import verify
 from kinemill.task.document import Task
-from kinemill.task.export import Export
 from kinemill.train.data import make_windows, scale_of, window_weights
 from kinemill.train.estimator import estimator_weights, known_rows
 from kinemill.train.layout import Layout, layout_of
 from kinemill.train.step import make_step
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.nan_propagation import propagate_nan
-from tests.export.conftest import DESCRIPTION
+from tests.export.conftest import write_step
 from tests.train.conftest import packed as packed_fixture
 from tests.train.conftest import pendulum_task
 
@@ -40,13 +35,6 @@ def make(packed, model: dict, history: int, **learn):
     task = position_task(model=model, history=history, **learn)
     layout = layout_of(task)
     return make_step(task.learn.model, layout, scale_of(packed, layout)).eval()
-
-
-def write(step, folder: Path, **settings) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    extras = Extras(Export(**settings))
-    write_model(copy.deepcopy(step), describe(DESCRIPTION, step), folder, extras)
-    return folder
 
 
 def windows(packed, rows: int, horizon: int, count: int = 9):
@@ -70,7 +58,7 @@ CASES = [
 @pytest.mark.parametrize(("model", "history", "learn"), CASES, ids=str)
 def test_positions_alone_are_what_a_rollout_needs(packed, model, history, learn, tmp_path):
     step = make(packed, model, history, **learn)
-    simulator = load(write(step, tmp_path))
+    simulator = load(write_step(step, tmp_path))
     assert simulator.history == max(history, 11)
     states, past, actions = windows(packed, simulator.history, 6)
     predicted = simulator.rollout(states[..., :1], past, actions)
@@ -89,7 +77,7 @@ def test_positions_alone_are_what_a_rollout_needs(packed, model, history, learn,
 
 
 def test_the_estimate_is_causal_and_close_to_the_truth(packed, tmp_path):
-    simulator = load(write(make(packed, {"type": "mlp"}, 1), tmp_path))
+    simulator = load(write_step(make(packed, {"type": "mlp"}, 1), tmp_path))
     states, *_ = windows(packed, simulator.history, 6, 50)
     estimated = simulator.estimate(states[..., :1])
     assert np.array_equal(estimated[..., 0], states[..., 0])
@@ -100,7 +88,7 @@ def test_the_estimate_is_causal_and_close_to_the_truth(packed, tmp_path):
 
 
 def test_an_estimate_across_the_end_of_the_circle_has_no_jump(packed, tmp_path):
-    simulator = load(write(make(packed, {"type": "mlp"}, 1), tmp_path))
+    simulator = load(write_step(make(packed, {"type": "mlp"}, 1), tmp_path))
     states, *_ = windows(packed, simulator.history, 6)
     turned = states.copy()
     turned[..., 0] = (states[..., 0] + 2.0 + np.pi) % (2 * np.pi) - np.pi
@@ -109,7 +97,7 @@ def test_an_estimate_across_the_end_of_the_circle_has_no_jump(packed, tmp_path):
 
 
 def test_a_robot_at_rest_has_the_velocity_zero_and_one_that_moves_its_own(packed, tmp_path):
-    simulator = load(write(make(packed, {"type": "mlp"}, 1), tmp_path))
+    simulator = load(write_step(make(packed, {"type": "mlp"}, 1), tmp_path))
     rest, _ = simulator.hold({"angle": 0.4})
     assert np.array_equal(simulator.estimate(rest)[..., 1], 0 * rest[..., 1])
     motion, _ = simulator.hold({"angle": 0.4, "velocity": 1.5})
@@ -120,7 +108,7 @@ def test_a_robot_at_rest_has_the_velocity_zero_and_one_that_moves_its_own(packed
 
 
 def test_online_history_takes_positions_alone(packed, tmp_path):
-    simulator = load(write(make(packed, {"type": "mlp"}, 1), tmp_path))
+    simulator = load(write_step(make(packed, {"type": "mlp"}, 1), tmp_path))
     states, past, actions = windows(packed, simulator.history, 6, 1)
     for row in range(simulator.history - 1):
         simulator.observe(states[0, row, :1], past[0, row])
@@ -129,7 +117,7 @@ def test_online_history_takes_positions_alone(packed, tmp_path):
 
 
 def test_the_interface_tells_what_is_estimated(packed, tmp_path):
-    folder = write(make(packed, {"type": "mlp"}, 1), tmp_path)
+    folder = write_step(make(packed, {"type": "mlp"}, 1), tmp_path)
     document = yaml.safe_load((folder / "io.yaml").read_text())
     assert document["derived"] == {"velocity": "angle"}
     simulator = load(folder)
@@ -140,7 +128,7 @@ def test_the_interface_tells_what_is_estimated(packed, tmp_path):
 
 @pytest.mark.parametrize("history", [1, 15])
 def test_every_check_of_the_files_passes(packed, history, tmp_path):
-    folder = write(make(packed, {"type": "gru", "hidden_size": 6}, history), tmp_path)
+    folder = write_step(make(packed, {"type": "gru", "hidden_size": 6}, history), tmp_path)
     exported = ExportedDynamics(folder)
     assert [one for one in exported.check_files(exported.models()) if not one.passed] == []
     probes = exported.make_probes()
@@ -156,7 +144,7 @@ def test_members_of_an_ensemble_start_from_one_estimate(packed, tmp_path):
     task = position_task(model={"type": "mlp", "hidden_sizes": [8]}, history=2, ensemble=2)
     layout = layout_of(task)
     step = assemble(task.learn, layout, scale_of(packed, layout)).eval()
-    simulator = load(write(step, tmp_path))
+    simulator = load(write_step(step, tmp_path))
     states, past, actions = windows(packed, simulator.history, 4)
     with torch.no_grad():
         recorded = step.estimate_history(torch.from_numpy(states), torch.from_numpy(past))
@@ -166,14 +154,14 @@ def test_members_of_an_ensemble_start_from_one_estimate(packed, tmp_path):
 
 def test_c_has_no_estimate_and_says_so(packed, tmp_path):
     with pytest.raises(BadInput, match="velocity is estimated from measurements"):
-        write(make(packed, {"type": "mlp"}, 1), tmp_path, c99=True)
-    folder = write(make(packed, {"type": "mlp"}, 1), tmp_path / "other")
+        write_step(make(packed, {"type": "mlp"}, 1), tmp_path, c99=True)
+    folder = write_step(make(packed, {"type": "mlp"}, 1), tmp_path / "other")
     with pytest.raises(BadInput, match="velocity is estimated from measurements"):
         load(folder, engine="c")
 
 
 def test_float64_files_estimate_in_float64(packed, tmp_path):
-    folder = write(make(packed, {"type": "mlp"}, 1), tmp_path, precision="float64")
+    folder = write_step(make(packed, {"type": "mlp"}, 1), tmp_path, precision="float64")
     simulator = load(folder)
     states, *_ = windows(packed, simulator.history, 3)
     assert simulator.estimate(states.astype(np.float64)).dtype == np.float64

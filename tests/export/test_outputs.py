@@ -1,7 +1,7 @@
 """Outputs that are not fed back, in the exported files: ONNX, C99, the interface, the runtime."""
 
 import copy
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
@@ -28,6 +28,7 @@ from tests.export.conftest import (
     published,
     random_step,
     task_of,
+    write_step,
 )
 from tests.models.options import LEARN, OPTIONS
 
@@ -63,11 +64,7 @@ def random_step_with_outputs(model: dict, history: int = 4, **learn):
     return make_step(task.learn.model, layout, scale).eval()
 
 
-def write(step, folder: Path, **settings) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    extras = Extras(Export(**settings))
-    write_model(copy.deepcopy(step), describe(DESCRIBED, step), folder, extras)
-    return folder
+write = partial(write_step, described=DESCRIBED)
 
 
 CASES = [

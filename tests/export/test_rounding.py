@@ -1,8 +1,5 @@
 """Sampled rounding errors, compared with float32 sums in many orders."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -125,16 +122,3 @@ def test_each_weight_is_off_by_one_bit():
     module = Sum(20)
     off = (rounded(module).weight / module.weight - 1).detach().abs()
     assert 0 < float(off.max()) <= 4 * UNIT["float32"]
-
-
-def test_a_new_process_perturbs_without_the_compiler_of_torch():
-    """Importing `torch._dynamo` takes 2 s of CPU time, more than the whole evaluation."""
-    code = (
-        "import sys, torch\n"
-        "from kinemill.export.rounding import Rounding\n"
-        "with Rounding(0):\n"
-        "    torch.ones(2) + torch.ones(2)\n"
-        "print('torch._dynamo' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kinemill.ingest.raw import Unreadable
 from kinemill.task import Task, load_task
 
 TASK = """
@@ -63,3 +64,10 @@ def write(logs) -> Callable[..., Path]:
 def swing() -> list[tuple[float, ...]]:
     """A hundred rows on the grid: position k/10 rad, velocity 10 rad/s, torque k N*m."""
     return [(k / 100, k / 10, 10.0, float(k)) for k in range(100)]
+
+
+def refusals(read, path, task) -> list[dict[str, object]]:
+    """Return the reasons for which a reader refuses a log."""
+    with pytest.raises(Unreadable) as error:
+        read(path, task)
+    return error.value.reasons

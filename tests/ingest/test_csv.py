@@ -4,18 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers._csv_layout import is_table
 from kinemill.ingest.readers.csv import has_episodes, is_long, read
 from kinemill.task import Source
+from tests.ingest.conftest import refusals
 
 HEADER = "time,position,velocity,torque\n"
-
-
-def refusal(path, task) -> list[dict]:
-    with pytest.raises(Unreadable) as error:
-        read(path, task)
-    return error.value.reasons
 
 
 def test_columns_are_matched_by_name_whatever_their_order(write, task):
@@ -105,7 +99,7 @@ def test_blank_lines_at_the_end_are_no_rows(write, task):
 
 def test_text_in_a_numeric_column_is_refused_with_row_channel_and_text(write, task):
     rows = "".join(f"{k / 100},1,1,1\n" for k in range(811))
-    (reason,) = refusal(write("a.csv", f"{HEADER}{rows}8.11,1,err!,1\n8.12,1,2,3\n"), task)
+    (reason,) = refusals(read, write("a.csv", f"{HEADER}{rows}8.11,1,err!,1\n8.12,1,2,3\n"), task)
     assert (reason["check"], reason["channel"], reason["where"]) == (
         "number",
         "velocity",
@@ -116,7 +110,7 @@ def test_text_in_a_numeric_column_is_refused_with_row_channel_and_text(write, ta
 
 @pytest.mark.parametrize("text", ["1.5abc", "1_000", "0x10", "1,5", "true", "--1", "\x00\x00"])
 def test_nothing_that_is_no_number_becomes_one(write, task, text):
-    (reason,) = refusal(write("a.csv", f'{HEADER}0,1,"{text}",1\n0.01,1,1,1\n'), task)
+    (reason,) = refusals(read, write("a.csv", f'{HEADER}0,1,"{text}",1\n0.01,1,1,1\n'), task)
     assert (reason["channel"], reason["where"]) == ("velocity", "row 1")
 
 
@@ -140,21 +134,21 @@ def test_short_and_long_rows_among_many_are_found_though_every_column_is_read(wr
     assert frame.null_count().row(0) == (0, 0, 1, 1)
     for wide in (["15,1500,2,3,4\n"], ["15,1500,2\n", "15.01,1501,2,3,4\n"]):
         content = HEADER + "".join([*rows[:1500], *wide, *rows[1500 + len(wide) :]])
-        (reason,) = refusal(write("b.csv", content), task)
+        (reason,) = refusals(read, write("b.csv", content), task)
         where = f"row {1500 + len(wide)}"
         assert (reason["check"], reason["where"], reason["found"]) == ("fields", where, "5 fields")
 
 
 def test_a_row_with_more_fields_than_the_header_is_refused(write, task):
-    (reason,) = refusal(
-        write("a.csv", f"{HEADER}0,1,2,3\n0.01,1,2,30.02,1,2,3\n0.03,1,2,3\n"), task
+    (reason,) = refusals(
+        read, write("a.csv", f"{HEADER}0,1,2,3\n0.01,1,2,30.02,1,2,3\n0.03,1,2,3\n"), task
     )
     assert (reason["check"], reason["where"], reason["found"]) == ("fields", "row 2", "7 fields")
 
 
 def test_a_wanted_name_that_stands_twice_is_refused(write, task):
     log = write("a.csv", "time,position,velocity,torque,position\n0,1,2,3,9\n0.01,1,2,3,9\n")
-    (reason,) = refusal(log, task)
+    (reason,) = refusals(read, log, task)
     assert (reason["channel"], reason["found"]) == ("angle", "2 columns named 'position'")
     assert reason["fix"].endswith("'position[0]', 'position[1]'")
 
@@ -172,7 +166,7 @@ def test_a_repeated_name_is_addressed_by_its_number(write, task):
 
 def test_a_header_that_numbers_a_repeated_name_itself_is_ambiguous(write, task):
     log = write("a.csv", "time,x,x,x[1],velocity,torque\n0,1,2,3,9,9\n0.01,1,2,3,8,9\n")
-    (reason,) = refusal(log, with_source(task, "x[1]"))
+    (reason,) = refusals(read, log, with_source(task, "x[1]"))
     assert reason["found"] == "column 'x[1]' appears 2 times"
 
 
@@ -182,13 +176,13 @@ def test_an_unwanted_name_may_stand_twice(write, task):
 
 
 def test_a_missing_column_names_the_nearest(write, task):
-    (reason,) = refusal(write("a.csv", "time,position,velocitty,torque\n0,1,2,3\n"), task)
+    (reason,) = refusals(read, write("a.csv", "time,position,velocitty,torque\n0,1,2,3\n"), task)
     assert (reason["check"], reason["channel"]) == ("columns", "velocity")
     assert "did you mean 'velocitty'?" in str(reason["fix"])
 
 
 def test_a_missing_time_column_names_the_nearest(write, task):
-    (reason,) = refusal(write("a.csv", "Time,position,velocity,torque\n0,1,2,3\n"), task)
+    (reason,) = refusals(read, write("a.csv", "Time,position,velocity,torque\n0,1,2,3\n"), task)
     assert (reason["channel"], reason["found"]) == (None, "no column 'time' or 'timestamp' or 't'")
     assert "did you mean 'Time'?" in str(reason["fix"])
 
@@ -203,7 +197,7 @@ def test_a_missing_time_column_names_the_nearest(write, task):
     ],
 )
 def test_files_without_rows_are_refused(write, task, content, problem):
-    (reason,) = refusal(write("a.csv", content), task)
+    (reason,) = refusals(read, write("a.csv", content), task)
     assert reason["found"] == problem
 
 
@@ -231,7 +225,7 @@ def test_a_column_of_texts_is_a_channel_and_counts_until_the_next_one(write, mak
 
 def test_a_picture_is_no_column_of_csv(write, make_task):
     task = make_task(channels__camera={"role": "image", "source": "note"})
-    (item,) = refusal(write("a.csv", HEADER.rstrip("\n") + ",note\n0,1,1,1,a.png\n"), task)
+    (item,) = refusals(read, write("a.csv", HEADER.rstrip("\n") + ",note\n0,1,1,1,a.png\n"), task)
     assert (item["channel"], item["found"]) == ("camera", "holds String")
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.raw import RawLog, Unreadable
+from kinemill.ingest.raw import RawLog
 from kinemill.ingest.readers.hdf5 import read
 from kinemill.task import load_task
+from tests.ingest.conftest import refusals
 
 FRAME = np.arange(24.0).reshape(8, 3)  # row k, column c: 3k + c
 
@@ -27,12 +28,6 @@ def arm(make_task):
 def episode(group: h5py.Group, rows: int = 8, more: int = 0) -> None:
     group["observations/joints"] = FRAME[: rows + more] if more else FRAME[:rows]
     group["actions"] = -FRAME[:rows, :2]
-
-
-def reasons(path, task) -> list[dict]:
-    with pytest.raises(Unreadable) as error:
-        read(path, task)
-    return error.value.reasons
 
 
 def test_episode_groups_are_parts_in_the_order_of_their_numbers(logs, arm):
@@ -101,7 +96,7 @@ def test_groups_of_any_name_are_parts_when_the_task_says_so(logs, arm, make_task
     task = arm.model_copy(update={"ingest": arm.ingest.model_copy(update={"groups": ["runs/*"]})})
     assert [log.part for log in read(logs / "a.h5", task)] == ["runs/left", "runs/right"]
     none = arm.model_copy(update={"ingest": arm.ingest.model_copy(update={"groups": ["run_*"]})})
-    (item,) = reasons(logs / "a.h5", none)
+    (item,) = refusals(read, logs / "a.h5", none)
     assert (item["check"], item["found"]) == ("groups", "no group matches 'run_*'")
     assert "runs/left" in item["expected"]
 
@@ -140,7 +135,7 @@ def test_the_rate_is_what_the_file_states(logs, task, name, value, rate, as_attr
 def test_without_stamps_or_rate_the_reason_says_how_to_give_one(logs, task):
     with h5py.File(logs / "a.h5", "w") as file:
         file["position"], file["velocity"], file["torque"] = FRAME.T
-    (item,) = reasons(logs / "a.h5", task)
+    (item,) = refusals(read, logs / "a.h5", task)
     assert "`ingest.rate` in Hz" in item["fix"]
 
 
@@ -155,7 +150,7 @@ def test_images_text_and_matrices_say_why_they_are_no_channels(logs, make_task):
         file["camera"] = np.zeros((5, 48, 64, 3), np.uint8)
         file["language"] = ["go"] * 5
         file["actions"] = np.zeros((5, 2))
-    angle, velocity, torque = reasons(logs / "a.h5", task)
+    angle, velocity, torque = refusals(read, logs / "a.h5", task)
     assert "holds images, (5, 48, 64, 3)" in angle["found"]
     assert "holds text" in velocity["found"]
     assert "has 2 columns; name one, such as `actions[0]`" in torque["found"]
@@ -166,7 +161,7 @@ def test_an_8_tb_data_set_in_a_kilobyte_is_refused_unread(logs, task):
         for name in ("position", "velocity", "torque", "time"):
             file.create_dataset(name, shape=(10**12,), dtype="f8", chunks=(1 << 16,))
     assert (logs / "a.h5").stat().st_size < 8000
-    (item, *_) = reasons(logs / "a.h5", task)
+    (item, *_) = refusals(read, logs / "a.h5", task)
     assert (item["check"], item["found"]) == ("size", "declares 8e+12 bytes")
 
 
@@ -174,7 +169,7 @@ def test_rows_that_were_declared_and_never_written_are_refused(logs, task):
     with h5py.File(logs / "a.h5", "w") as file:
         for name in ("position", "velocity", "torque", "time"):
             file.create_dataset(name, shape=(10**7,), dtype="f8", chunks=(1 << 16,))
-    (item, *_) = reasons(logs / "a.h5", task)
+    (item, *_) = refusals(read, logs / "a.h5", task)
     assert item["found"] == "declares 8e+07 bytes, of which 0 are stored"
 
 
@@ -189,7 +184,7 @@ def test_a_data_set_of_one_enormous_chunk_is_refused(logs, task):
             chunks=(1 << 28,),
             compression="gzip",
         )
-    (item,) = reasons(logs / "a.h5", task)
+    (item,) = refusals(read, logs / "a.h5", task)
     assert "chunks of 1.07e+09 bytes" in item["found"]
 
 
@@ -205,7 +200,7 @@ def test_nothing_outside_the_file_is_read(logs, tmp_path, task):
         file["position"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/x")
         file.create_dataset("velocity", (8,), "f8", external=[(str(secret), 0, 64)])
         file.create_virtual_dataset("torque", layout)
-    angle, velocity, torque = reasons(logs / "a.h5", task)
+    angle, velocity, torque = refusals(read, logs / "a.h5", task)
     assert "is a link into another file" in angle["found"]
     assert "keeps its data in another file" in velocity["found"]
     assert "keeps its data in another file" in torque["found"]
@@ -215,7 +210,7 @@ def test_groups_that_hold_each_other_end_as_a_refusal(logs, task):
     with h5py.File(logs / "a.h5", "w") as file:
         file.create_group("a/b")
         file["a/b/back"] = file["a"]
-    (item,) = reasons(logs / "a.h5", task)
+    (item,) = refusals(read, logs / "a.h5", task)
     assert item["check"] == "format"
 
 
@@ -226,7 +221,7 @@ def test_a_cut_file_is_refused(logs, task, keep):
         file["torque"] = np.zeros(8)
     whole = (logs / "a.h5").read_bytes()
     (logs / "a.h5").write_bytes(whole[:keep])
-    (item,) = reasons(logs / "a.h5", task)
+    (item,) = refusals(read, logs / "a.h5", task)
     assert (item["check"], item["where"]) == ("format", "file")
 
 

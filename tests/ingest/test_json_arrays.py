@@ -8,8 +8,8 @@ import pytest
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize, scan
 from kinemill.ingest.metadata import read_attributes
-from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.json_arrays import DEEPEST, read
+from tests.ingest.conftest import refusals
 
 ROWS = 40
 COLUMNS = {
@@ -29,12 +29,6 @@ def write(logs):
         return logs / name
 
     return to_file
-
-
-def reasons(path, task) -> list[dict]:
-    with pytest.raises(Unreadable) as error:
-        read(path, task)
-    return error.value.reasons
 
 
 @pytest.mark.parametrize("indent", [None, 1])
@@ -122,7 +116,7 @@ def test_texts_of_an_episode_and_of_its_rows(write, make_task, home, logs):
     ],
 )
 def test_other_content_is_refused_with_what_was_found(write, task, content, check, problem):
-    found = reasons(write(content), task)
+    found = refusals(read, write(content), task)
     assert found[0]["check"] == check
     assert problem in str(found[0])
 
@@ -131,12 +125,12 @@ def test_objects_nested_too_deep_are_refused(write, task):
     content: dict = {"position": [1]}
     for _ in range(DEEPEST + 1):
         content = {"a": content}
-    assert "objects inside each other" in reasons(write(content), task)[0]["found"]
+    assert "objects inside each other" in refusals(read, write(content), task)[0]["found"]
     deep = '{"a":' * 100_000 + "1" + "}" * 100_000
-    assert "RecursionError" in reasons(write(deep), task)[0]["found"]
+    assert "RecursionError" in refusals(read, write(deep), task)[0]["found"]
     for depth in (10, 800, 990):
         lists = f'{{"position":{"[" * depth}1{"]" * depth}}}'
-        assert reasons(write(lists), task)
+        assert refusals(read, write(lists), task)
 
 
 def test_a_group_inside_an_episode_is_part_of_it(write, make_task):

@@ -11,10 +11,11 @@ from scipy.io import savemat
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
-from kinemill.ingest.raw import RawLog, Unreadable
+from kinemill.ingest.raw import RawLog
 from kinemill.ingest.readers._arrays import Array, rows_first
 from kinemill.ingest.readers.mat import read
 from kinemill.task import load_task
+from tests.ingest.conftest import refusals
 
 VARIABLES = {
     "t": np.arange(5.0)[:, None] * 0.01,
@@ -27,12 +28,6 @@ VARIABLES = {
 @pytest.fixture
 def drive(make_task):
     return make_task(channels__velocity__source="x[1]")
-
-
-def reasons(path, task) -> list[dict]:
-    with pytest.raises(Unreadable) as error:
-        read(path, task)
-    return error.value.reasons
 
 
 def save_73(path, variables) -> None:
@@ -88,12 +83,12 @@ def test_rows_of_the_log_are_the_first_axis(shapes, expected):
 def test_structs_cells_and_text_are_named_for_what_they_are(logs, drive):
     odd = {"position": {"a": 1.0}, "torque": np.array(["a"], object), "x": "text"}
     savemat(logs / "a.mat", VARIABLES | odd)
-    items = {item["channel"]: item for item in reasons(logs / "a.mat", drive)}
+    items = {item["channel"]: item for item in refusals(read, logs / "a.mat", drive)}
     assert "velocity" in items
     whole = drive.model_copy(
         update={"channels": {k: v for k, v in drive.channels.items() if k != "velocity"}}
     )
-    angle, torque = reasons(logs / "a.mat", whole)
+    angle, torque = refusals(read, logs / "a.mat", whole)
     assert "is a MATLAB struct" in angle["found"]
     assert "is a MATLAB cell" in torque["found"]
 
@@ -114,7 +109,7 @@ def test_fields_of_structs_are_arrays(logs, make_task, is_packed):
 
 def test_complex_numbers_are_refused(logs, drive):
     savemat(logs / "a.mat", VARIABLES | {"torque": np.ones((5, 1)) * 1j})
-    (item,) = reasons(logs / "a.mat", drive)
+    (item,) = refusals(read, logs / "a.mat", drive)
     assert "complex" in item["found"]
 
 
@@ -143,7 +138,7 @@ def test_an_array_that_declares_more_than_it_holds_is_refused(logs, drive):
     at = whole.rindex(struct.pack("<ii", 1, 9))
     whole[at : at + 8] = struct.pack("<ii", 2**30, 2**30)
     (logs / "a.mat").write_bytes(whole)
-    (item,) = reasons(logs / "a.mat", drive)
+    (item,) = refusals(read, logs / "a.mat", drive)
     assert item["found"] == "declares the shape (1073741824, 1073741824) for 72 bytes of type 9"
 
 
@@ -152,7 +147,7 @@ def test_a_cut_file_is_refused(logs, drive, keep):
     savemat(logs / "a.mat", VARIABLES)
     whole = (logs / "a.mat").read_bytes()
     (logs / "a.mat").write_bytes(whole[:keep])
-    assert reasons(logs / "a.mat", drive)
+    assert refusals(read, logs / "a.mat", drive)
 
 
 def runs_of(count: int) -> np.ndarray:
@@ -219,7 +214,7 @@ def test_a_cell_array_is_refused_with_its_size(logs, drive):
     cells = np.empty(2, dtype=object)
     cells[:] = [np.arange(5.0), np.arange(7.0)]
     savemat(logs / "a.mat", {**VARIABLES, "torque": cells})
-    (item,) = reasons(logs / "a.mat", drive)
+    (item,) = refusals(read, logs / "a.mat", drive)
     assert item["found"] == (
         "is a MATLAB cell array of 2 elements, not one array; "
         "save the numbers of each element to a separate file"

@@ -11,6 +11,7 @@ from kinemill.ingest.raw import Header, Unreadable
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import load_task
+from tests.ingest.conftest import refusals
 from tests.ingest.messages import START, TASK, run, write_mcap
 
 
@@ -236,9 +237,7 @@ def test_a_topic_in_another_encoding_is_refused_by_name(tmp_path, arm):
 def test_a_file_without_messages_is_refused(tmp_path, arm, content, problem):
     path = tmp_path / "a.mcap"
     path.write_bytes(content)
-    with pytest.raises(Unreadable) as error:
-        read(path, arm)
-    assert error.value.reasons[0]["found"] == problem
+    assert refusals(read, path, arm)[0]["found"] == problem
 
 
 def moved(frame: str, x: float) -> dict:

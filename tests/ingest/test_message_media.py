@@ -10,11 +10,11 @@ from PIL import Image
 from kinemill.errors import BadLog
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers._pictures import Plain, decode_picture
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.rows import read_rows
 from kinemill.task import load_task
+from tests.ingest.conftest import refusals
 from tests.ingest.messages import START, TASK, run, write_mcap
 
 CAMERA = '{role: image, source: "/camera", resample: {max_gap: 0.2}}'
@@ -73,9 +73,7 @@ def test_pictures_and_texts_of_topics_go_with_the_steps(camera_task, logs, home)
 
 def test_what_is_not_there_names_the_nearest_topic(camera_task, logs):
     write_mcap(logs / "a.mcap", [message for message in camera_messages() if message[0] != "/task"])
-    with pytest.raises(Unreadable) as error:
-        read(logs / "a.mcap", camera_task)
-    (reason,) = error.value.reasons
+    (reason,) = refusals(read, logs / "a.mcap", camera_task)
     assert (reason["channel"], reason["found"]) == ("instruction", "no text at '/task.data'")
 
 
@@ -85,9 +83,7 @@ def test_a_topic_of_something_else_is_no_camera(camera_task, logs):
         for topic, stamp, m in camera_messages()
     ]
     write_mcap(logs / "a.mcap", messages)
-    with pytest.raises(Unreadable) as error:
-        read(logs / "a.mcap", camera_task)
-    (reason,) = error.value.reasons
+    (reason,) = refusals(read, logs / "a.mcap", camera_task)
     assert reason["found"] == "holds 5 bytes that are not a complete PNG or JPEG"
 
 

@@ -124,18 +124,6 @@ def test_thirteen_real_clips_come_out_at_one_rate_with_their_known_defects(
     assert len(peaks) == 7
 
 
-def test_a_walk_that_is_said_to_wrap_does_not_close(shared_data, make_task):
-    task = make_task(
-        channels__angle__source="joints_pos[right_ankle]",
-        channels__velocity__source="joints_vel[right_ankle]",
-        channels__torque__source="Yaw",
-    )
-    path = shared_data / "awd_motion" / "go_bdx__33.json"
-    angle = read(path, task).frame["angle"].to_numpy()
-    assert abs(angle[-1] - angle[0]) == pytest.approx(0.509, abs=1e-3)  # rad
-    assert recognize(task, path) == "motion_json"
-
-
 def test_how_a_trunk_walked_is_told_in_its_own_heading(logs, make_task):
     """A circle of 2 m, once round in 10 s: end to end it did not move, and did not turn."""
     turned = 2.0 * np.pi * np.arange(501) / 500

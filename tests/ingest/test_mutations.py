@@ -4,6 +4,7 @@ Each format is tried in a process of its own with limits on memory and time, so 
 dies takes the test with it and not the test run.
 """
 
+import gzip
 import json
 import subprocess
 import sys
@@ -11,25 +12,41 @@ import sys
 import h5py
 import numpy as np
 import polars as pl
+import pytest
 from scipy.io import savemat
 
+from kinemill.task import READERS
+from tests.ingest.messages import (
+    dataflash_bytes,
+    run,
+    ulog_bytes,
+    ulog_samples,
+    write_bag,
+    write_mcap,
+)
+
 CHILD = """
-import random, resource, sys, warnings
+import random, resource, sys, tempfile, warnings
 from pathlib import Path
 from kinemill.errors import BadLog
+from kinemill.ingest.media import store_media
 from kinemill.ingest.metadata import read_attributes
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import READERS, load_task
 
 resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (100, 100))
+resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 20, 256 << 20))
 warnings.simplefilter("ignore")
 task, tries, *logs = sys.argv[1:]
 task = load_task(Path(task))
 
 def run(path, read):
     logs = read(path, task)
-    return [make_tracks(log, task) for log in (logs if isinstance(logs, list) else [logs])]
+    logs = logs if isinstance(logs, list) else [logs]
+    parts = [(log.part, make_tracks(log, task)) for log in logs]
+    with tempfile.TemporaryDirectory() as folder:
+        return [tracks for _, tracks in store_media(parts, Path(folder))]
 
 def changed(whole, chance):
     content = bytearray(whole)
@@ -38,18 +55,19 @@ def changed(whole, chance):
     return content[: chance.randrange(len(content))] if chance.random() < 0.1 else content
 
 for path in map(Path, logs):
-    form = path.name.split(".")[0]
-    whole, chance, refused = path.read_bytes(), random.Random(path.name), 0
-    assert run(path, READERS[form].read)[0].frames, f"{path.name} itself is good"
+    read = READERS[path.name.split(".")[0]].read
+    whole, chance, noticed = path.read_bytes(), random.Random(path.name), 0
+    assert run(path, read)[0].frames, f"{path.name} itself is good"
     for _ in range(int(tries)):
         path.write_bytes(changed(whole, chance))
         try:
-            run(path, READERS[form].read)
+            noticed += any(tracks.reasons for tracks in run(path, read))
         except BadLog:
-            refused += 1
+            noticed += 1
         read_attributes(task, path)
-    print(path.name, refused, flush=True)
+    print(path.name, noticed, flush=True)
 """
+
 ROWS = 40
 COLUMNS = {
     "time": np.arange(ROWS) * 0.01,
@@ -105,20 +123,126 @@ LOGS = {
     ),
     "parquet.lerobot": lerobot,
 }
+PICTURES = np.random.default_rng(0).integers(0, 256, (ROWS, 6, 8, 3), np.uint8)
 
 
-def test_changed_bytes_are_read_or_refused(tmp_path, task):
-    for name, write in LOGS.items():
-        write(tmp_path / name)
-    arguments = [str(task.path), "150", *(str(tmp_path / name) for name in LOGS)]
+def hdf5_media(path) -> None:
+    with h5py.File(path, "w") as file:
+        for number in range(3):
+            group = file.create_group(f"episode_{number}")
+            for name, values in COLUMNS.items():
+                group[name] = values
+            packed = {"compression": "gzip", "fletcher32": True, "chunks": (4, 6, 8, 3)}
+            group.create_dataset("image", data=PICTURES, **packed)
+            group.attrs["language"] = "lift the cube"
+            group.create_dataset("said", data=np.array(["a", "b"] * (ROWS // 2), object))
+
+
+def npz_media(path) -> None:
+    texts = {"said": np.array(["a", "b"] * (ROWS // 2)), "language": np.array(["lift"])}
+    with path.open("wb") as file:
+        np.savez_compressed(file, **COLUMNS, **texts, image=PICTURES)
+
+
+ANY = """
+task: arm
+dt: 0.01
+channels:
+  angle:
+    role: state
+    kind: angle
+    unit: rad
+    source: ["/joints.position[1]", "joint.position.value[1]", ATT.Roll, angle]
+  drive:
+    role: action
+    unit: "1"
+    source: [/command.data, command.value, RCOU.C1, drive]
+    resample: {max_gap: 0.2}
+ingest: {min_file_age: 0.0}
+learn: {type: dynamics, model: {type: mlp}}
+"""
+MESSAGES = {"compressed", "csv", "dataflash", "jsonl", "mcap", "rosbag", "text", "ulog"}
+
+
+def csv(path, separator: str, sign: str, stamp: str):
+    """Sixty rows with a comment above and one among them."""
+    rows = [
+        separator.join((stamp.format(k * 10), f"{k / 7:.6f}".replace(".", sign), f"0{sign}5", "x"))
+        for k in range(60)
+    ]
+    header = separator.join(("time", "angle", "drive", "note"))
+    path.write_text("\n".join(["# of a robot", header, *rows[:30], "# half", *rows[30:]]) + "\n")
+    return path
+
+
+def jsonl(path):
+    rows = ({"time": 0.01 * k, "angle": 0.1 * k, "drive": 0.5} for k in range(60))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def mutate(task, tries: int, logs) -> dict[str, int]:
+    """Return the number of changes by log that were noticed."""
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, *arguments],
+        [sys.executable, "-c", CHILD, str(task), str(tries), *map(str, logs)],
         capture_output=True,
         text=True,
         timeout=200,
         check=False,
     )
     assert done.returncode == 0, f"{done.returncode}: {done.stdout} {done.stderr[-2000:]}"
-    refused = dict(line.split() for line in done.stdout.splitlines())
-    assert set(refused) == set(LOGS)
-    assert all(int(count) > 5 for count in refused.values()), refused
+    noticed = dict(line.split() for line in done.stdout.splitlines())
+    assert set(noticed) == {log.name for log in logs}
+    return {name: int(count) for name, count in noticed.items()}
+
+
+def test_every_format_is_tried():
+    assert {name.split(".")[0] for name in LOGS} | MESSAGES == set(READERS)
+
+
+def test_changed_bytes_of_numbers_are_read_or_refused(tmp_path, task):
+    for name, write in LOGS.items():
+        write(tmp_path / name)
+    noticed = mutate(task.path, 150, [tmp_path / name for name in LOGS])
+    assert min(noticed.values()) > 5, noticed
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "source"),
+    [("hdf5.h5", hdf5_media, "@language"), ("npz.npz", npz_media, "language")],
+)
+def test_changed_bytes_of_images_and_texts_are_read_or_refused(
+    tmp_path, make_task, name, write, source
+):
+    path = tmp_path / "pendulum.yaml"
+    text = path.read_text().replace(
+        "ingest:",
+        "  camera: {role: image, source: image}\n"
+        f'  instruction: {{role: text, source: "{source}"}}\n'
+        "  step: {role: text, source: said}\ningest:",
+    )
+    path.write_text(text)
+    write(tmp_path / name)
+    assert mutate(path, 200, [tmp_path / name])[name] > 20
+
+
+def test_changed_bytes_of_messages_are_read_or_refused(tmp_path):
+    task = tmp_path / "arm.yaml"
+    task.write_text(ANY)
+    messages = run(seconds=0.5)
+    logs = [
+        write_mcap(tmp_path / "mcap.json", messages, chunk=1500),
+        write_bag(tmp_path / "ros2", messages, "MCAP").rename(tmp_path / "mcap.ros2"),
+        write_bag(tmp_path / "sql", messages, "SQLITE3").rename(tmp_path / "rosbag.x.db3"),
+        write_bag(tmp_path / "rosbag.x.bag", messages),
+        csv(tmp_path / "csv.dates", ",", ".", "2024-05-01T12:00:00.{:03d}Z"),
+        csv(tmp_path / "csv.commas", ";", ",", "0,{:03d}"),
+        jsonl(tmp_path / "jsonl.lines"),
+        tmp_path / "compressed.gz",
+        tmp_path / "ulog.ulg",
+        tmp_path / "dataflash.bin",
+    ]
+    logs[-1].write_bytes(dataflash_bytes(0.5))
+    logs[-3].write_bytes(gzip.compress((tmp_path / "jsonl.lines").read_bytes()))
+    logs[-2].write_bytes(ulog_bytes(ulog_samples(seconds=0.5)))
+    mutate(task, 60, logs)

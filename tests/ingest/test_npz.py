@@ -8,8 +8,8 @@ import pytest
 
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
-from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.npz import read
+from tests.ingest.conftest import refusals
 
 COLUMNS = {
     "time": np.arange(5) * 0.01,
@@ -17,12 +17,6 @@ COLUMNS = {
     "velocity": np.array([[9, 8, 7, 6, 5]]).T,
     "torque": np.array([True, False, True, False, True]),
 }
-
-
-def reasons(path, task) -> list[dict]:
-    with pytest.raises(Unreadable) as error:
-        read(path, task)
-    return error.value.reasons
 
 
 def header(descr: str, shape: tuple[int, ...]) -> bytes:
@@ -82,7 +76,7 @@ def test_pickled_objects_are_refused_and_never_run(logs, task, tmp_path):
             return (open, (str(tmp_path / "ran"), "w"))
 
     np.savez(logs / "a.npz", **(COLUMNS | {"torque": np.array([Trap()], dtype=object)}))
-    (item,) = reasons(logs / "a.npz", task)
+    (item,) = refusals(read, logs / "a.npz", task)
     assert "pickled objects" in item["found"]
     assert not (tmp_path / "ran").exists()
 
@@ -95,7 +89,7 @@ def test_a_npy_that_declares_more_than_the_file_holds_is_refused(logs, make_task
         channels__torque__source="arr_0[2]",
     )
     (logs / "a.npy").write_bytes(header("<f8", (10**12, 3)) + bytes(240))
-    (item, *_) = reasons(logs / "a.npy", task)
+    (item, *_) = refusals(read, logs / "a.npy", task)
     assert "columns" in item["check"] or "declares" in item["found"]
 
 
@@ -113,7 +107,7 @@ def test_a_zip_bomb_is_refused_by_what_it_declares(logs, task, shape, problem):
         archive.writestr("torque.npy", top + bytes((8 << 20) - len(top)))
         archive.infolist()[-1].file_size = shape
     assert (logs / "a.npz").stat().st_size < 20_000
-    (reason,) = reasons(logs / "a.npz", task)
+    (reason,) = refusals(read, logs / "a.npz", task)
     assert problem in reason["found"]
 
 
@@ -124,7 +118,7 @@ def test_rows_of_which_a_thousandth_part_is_stored_are_refused(logs, task):
             top = header("<f8", (rows,))
             archive.writestr(f"{name}.npy", top + bytes(8000))
             archive.infolist()[-1].file_size = len(top) + 8 * rows
-    (reason, *_) = reasons(logs / "a.npz", task)
+    (reason, *_) = refusals(read, logs / "a.npz", task)
     assert (reason["check"], reason["expected"]) == (
         "size",
         "at least 1 stored byte for 1100 declared ones",
@@ -136,7 +130,7 @@ def test_absurd_shapes_are_refused(logs, task, shape):
     text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"
     text = text.ljust(117) + "\n"
     (logs / "a.npy").write_bytes(b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text.encode())
-    assert reasons(logs / "a.npy", task)
+    assert refusals(read, logs / "a.npy", task)
 
 
 @pytest.mark.parametrize("keep", [0, 10, 200, 900])
@@ -144,7 +138,7 @@ def test_a_cut_archive_is_refused(logs, task, keep):
     np.savez(logs / "a.npz", **COLUMNS)
     whole = (logs / "a.npz").read_bytes()
     (logs / "a.npz").write_bytes(whole[:keep])
-    (item,) = reasons(logs / "a.npz", task)
+    (item,) = refusals(read, logs / "a.npz", task)
     assert (item["check"], item["where"]) == ("format", "file")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.parquet import read
+from tests.ingest.conftest import refusals
 
 
 @pytest.fixture
@@ -20,12 +21,6 @@ def frame() -> pl.DataFrame:
             "time": [0.0, 0.01, 0.02],
         }
     )
-
-
-def refusal(path, task) -> list[dict]:
-    with pytest.raises(Unreadable) as error:
-        read(path, task)
-    return error.value.reasons
 
 
 def test_columns_are_matched_by_name_and_widened(logs, task, frame):
@@ -67,7 +62,7 @@ def test_fields_of_structs_and_their_elements_are_columns(logs, make_task, frame
 
 def test_a_struct_is_no_number_and_its_field_is_named(logs, task, frame):
     frame.with_columns(torque=pl.Series([{"left": 1.0}] * 3)).write_parquet(logs / "a.parquet")
-    (one,) = refusal(logs / "a.parquet", task)
+    (one,) = refusals(read, logs / "a.parquet", task)
     assert (one["channel"], one["found"]) == ("torque", "holds Struct({'left': Float64})")
     assert "`torque.left`" in one["fix"]
 
@@ -75,7 +70,7 @@ def test_a_struct_is_no_number_and_its_field_is_named(logs, task, frame):
 def test_text_and_lists_are_no_numbers(logs, task, frame):
     odd = frame.with_columns(velocity=pl.lit("fast"), torque=pl.lit([1.0, 2.0]))
     odd.write_parquet(logs / "a.parquet")
-    reasons = refusal(logs / "a.parquet", task)
+    reasons = refusals(read, logs / "a.parquet", task)
     assert [(item["channel"], item["found"]) for item in reasons] == [
         ("velocity", "holds String"),
         ("torque", "holds List(Float64)"),
@@ -84,7 +79,7 @@ def test_text_and_lists_are_no_numbers(logs, task, frame):
 
 def test_a_missing_column_names_the_nearest(logs, task, frame):
     frame.rename({"torque": "torqe"}).write_parquet(logs / "a.parquet")
-    (reason,) = refusal(logs / "a.parquet", task)
+    (reason,) = refusals(read, logs / "a.parquet", task)
     assert "did you mean 'torqe'?" in str(reason["fix"])
 
 
@@ -94,7 +89,7 @@ def test_a_cut_file_is_refused(logs, task, frame, keep):
     frame.write_parquet(path)
     assert path.stat().st_size > 600
     path.write_bytes(path.read_bytes()[:keep])
-    (reason,) = refusal(path, task)
+    (reason,) = refusals(read, path, task)
     assert (reason["check"], reason["where"]) == ("format", "file")
 
 

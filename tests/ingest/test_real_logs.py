@@ -82,16 +82,6 @@ def test_a_header_with_spaces_and_a_repeated_stamp_is_read(arm, home, shared_dat
     assert track["q1"].abs().max() < 0.01  # at rest, hanging down
 
 
-def test_a_shipped_task_reads_the_set_it_was_written_for(home, shared_data):
-    report = ingest.run(load_task("double_pendulum"), home, shared_data / "double_pendulum_sysid")
-    assert (report.artifact.summary["recordings"], report.artifact.summary["quarantined"]) == (
-        12,
-        0,
-    )
-    assert not any(entry["reasons"] for entry in report.files)
-    assert list(report.ignored) == ["LICENSE"]
-
-
 def test_logs_of_another_robot_are_quarantined_with_what_is_missing(arm, home, shared_data):
     for folder in ("silverbox", "cascaded_tanks"):
         (entry,) = ingest.run(arm, home, shared_data / folder).files

@@ -9,6 +9,7 @@ from kinemill.ingest.readers.mcap import read as read_mcap
 from kinemill.ingest.readers.rosbag import read
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import load_task
+from tests.ingest.conftest import refusals
 from tests.ingest.messages import START, TASK, run, write_bag
 
 
@@ -54,9 +55,7 @@ def test_a_field_that_is_not_there_names_the_nearest(tmp_path, arm):
         **arm.channels,
         "angle": arm.channels["angle"].model_copy(update={"source": [wrong]}),
     }
-    with pytest.raises(Unreadable) as error:
-        read(path, arm.model_copy(update={"channels": channels}))
-    (reason,) = error.value.reasons
+    (reason,) = refusals(read, path, arm.model_copy(update={"channels": channels}))
     assert (reason["check"], reason["channel"]) == ("columns", "angle")
     assert "'/joints.position[1]'" in str(reason["fix"])
 
@@ -75,9 +74,7 @@ def test_a_type_whose_definition_is_damaged_is_refused_by_topic(tmp_path, arm):
     content = path.read_bytes()
     assert b"float64[] position" in content
     path.write_bytes(content.replace(b"float64[] position", b"float46[] position"))
-    with pytest.raises(Unreadable) as error:
-        read(path, arm)
-    assert error.value.reasons[0]["where"] == "topic /joints"
+    assert refusals(read, path, arm)[0]["where"] == "topic /joints"
 
 
 def test_a_bag_folder_in_the_drop_folder_is_one_recording(tmp_path, arm, home):

@@ -10,6 +10,7 @@ from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.ulog import read
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import load_task
+from tests.ingest.conftest import refusals
 from tests.ingest.messages import ulog_bytes, ulog_record, ulog_samples
 
 TASK = """
@@ -148,9 +149,7 @@ def test_a_record_smaller_than_its_type_is_left_out_and_counted(joint, tmp_path)
     ],
 )
 def test_a_file_without_a_flight_is_refused(joint, tmp_path, content, problem):
-    with pytest.raises(Unreadable) as error:
-        read(written(tmp_path, content), joint)
-    assert error.value.reasons[0]["found"] == problem
+    assert refusals(read, written(tmp_path, content), joint)[0]["found"] == problem
 
 
 def test_a_type_that_contains_itself_is_refused(joint, tmp_path):

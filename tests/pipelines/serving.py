@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ import pytest
 
 from kinemill.task import load_task
 from kinemill_dagster.assets import stages_of
+from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, Workspace, is_training
 
 REPOSITORY = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
@@ -48,10 +48,9 @@ class Served:
 
     def start(self):
         """Start the servers and wait until they answer."""
-        command = "from kinemill.cli import main; main()"
         ports = ["--port", str(self.ports[0]), "--mlflow-port", str(self.ports[1])]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", command, "ui", *ports, *self.more],
+            [*COMMAND, "ui", *ports, *self.more],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -105,12 +104,12 @@ class Served:
         result = [run for run in self.runs() if root in (run["runId"], run["rootRunId"])]
         return result[::-1]
 
-    def launch(self, tags=None, task=TASK, **learn):
-        """Launch the whole chain; return the id of the run."""
+    def launch(self, tags=None, task=TASK, config=None, **learn):
+        """Launch the whole chain with settings of the task; return the id of the run."""
         parameters = {
             "selector": selector(task),
             "mode": "default",
-            "runConfigData": {"resources": {task: {"config": {"learn": learn}}}},
+            "runConfigData": {"resources": {task: {"config": {"learn": learn, **(config or {})}}}},
             "executionMetadata": {
                 "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()]
             },

@@ -2,7 +2,6 @@
 
 import importlib
 import subprocess
-import sys
 from pathlib import Path
 
 import dagster as dg
@@ -33,14 +32,6 @@ def test_a_task_without_logs_has_the_code_version_of_its_card(workspace):
 
     path = next(ROOT.rglob("tasks/cartpole_rl.yaml"), None) or next(ROOT.rglob("cartpole_rl.yaml"))
     assert code.code_version(load_task(path), "dataset") == str(VERSION)
-
-
-def test_definitions_load_without_torch(workspace):
-    loaded = "import kinemill_dagster.pipelines.definitions, sys; print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_owners_come_from_the_task_file(workspace, tmp_path):

@@ -173,10 +173,3 @@ def test_a_component_in_a_project_of_another_kind_has_all_it_needs(tmp_path):
     defs = dg.build_defs_for_component(KinemillTask(file))
     dg.Definitions.validate_loadable(defs)
     assert {key.path[0] for key in defs.resolve_all_asset_keys()} == {"tiny"}
-
-
-def test_importing_the_package_imports_no_dagster():
-    code = "import kinemill_dagster, sys; assert 'KinemillTask' in dir(kinemill_dagster); "
-    code += "print('dagster' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

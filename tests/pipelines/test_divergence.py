@@ -1,11 +1,10 @@
 """A model that diverges: the run ends with exit code 1 and one reason, and so does its rerun."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
+from tests.conftest import run_command
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e
@@ -15,14 +14,7 @@ STEPS = 100  # the rollouts of the model below diverge after about 30
 
 
 def kinemill(*arguments):
-    command = "from kinemill.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", command, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
+    return run_command(*arguments, env={**os.environ, "COLUMNS": "200"})
 
 
 def run(logs, *settings):

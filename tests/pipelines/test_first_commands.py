@@ -19,7 +19,7 @@ import pytest
 
 from kinemill_dagster.pipelines.project_files import make_project
 from kinemill_dagster.pipelines.serve import free_port
-from tests.conftest import ROOT
+from tests.conftest import COMMAND, ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -49,7 +49,7 @@ def project(request, tmp_path_factory):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name, follow_symlinks=False)
         clone = environment(PYTHONPATH=str(root))
-        setup = [sys.executable, "-c", "from kinemill.cli import main; main()", "init", "."]
+        setup = [*COMMAND, "init", "."]
         subprocess.run(setup, cwd=root, env=clone, check=True, stdout=subprocess.DEVNULL)
         return root, clone
 

@@ -4,12 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import COMMAND, ROOT
 from tests.pipelines.conftest import TASK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -72,7 +71,7 @@ def run_alone(scratch, *arguments, **more):
     }
     for name in ("http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
         environment.pop(name, None)
-    command = [sys.executable, "-c", "from kinemill.cli import main; main()", *arguments]
+    command = [*COMMAND, *arguments]
     alone = ["unshare", "-rn"] if _may_unshare() else []
     return subprocess.run(
         [*alone, *command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=1200,

@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from kinemill.errors import BadInput
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
+from tests.conftest import run_command
 from tests.pipelines.conftest import TASK
 from tests.pipelines.test_training import start_run, training_of
 
@@ -33,10 +32,7 @@ def test_to_resume_is_to_go_on_or_to_hear_why_not(copy):
     requested = ["run", TASK, "--resume", "--set", "compute.type=torchrun"]
     for key, value in LONG.items():
         requested += ["--set", f"{key}={'null' if value is None else value}"]
-    command = "from kinemill.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", command, *requested], capture_output=True, text=True, check=False
-    )
+    done = run_command(*requested)
     assert done.returncode == 0, done.stderr
     with open_instance(copy.home) as instance:
         (latest,) = instance.get_runs(limit=1)

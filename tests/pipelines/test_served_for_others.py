@@ -12,6 +12,7 @@ import pytest
 
 from kinemill.runtime import load
 from kinemill.store.home import Home
+from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, TINY, Workspace
 from tests.pipelines.serving import LAUNCH, TERMINATE, selector, serve, until
 from tests.pipelines.test_guarded_servers import PASSWORD
@@ -82,8 +83,9 @@ def other_folder(served, tmp_path):
         return {**os.environ, **own}
 
     def start(token, *arguments):
-        command = [sys.executable, "-c", "from kinemill.cli import main; main()", *arguments]
-        return subprocess.Popen(command, env=environment(token), stdout=-1, stderr=-1, text=True)
+        return subprocess.Popen(
+            [*COMMAND, *arguments], env=environment(token), stdout=-1, stderr=-1, text=True
+        )
 
     return start
 

@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -20,21 +18,14 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.store.home import Home
 from kinemill_dagster.assets import CHAIN
-from tests.conftest import ROOT
-from tests.pipelines.conftest import TASK, Workspace, is_training
-from tests.pipelines.serving import selector, until
+from tests.conftest import ROOT, run_command
+from tests.pipelines.conftest import TASK, Workspace
+from tests.pipelines.serving import REPOSITORY, TERMINATE, alive, serve, until
 
 pytestmark = pytest.mark.e2e
 
 CHROMIUM = shutil.which("chromium")
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
-REPOSITORY = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
-
-LAUNCH = """
-mutation($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
-"""
-RUNS = "{ runsOrError { ... on Runs { results { runId status tags { key value } } } } }"
 NODES = """
 query($g: AssetGroupSelector!) { assetNodes(group: $g) {
   assetKey { path } staleStatus dataVersion
@@ -44,46 +35,6 @@ TICKS = """
 query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
   ... on Sensor { sensorState { ticks(limit: 1) { status } } } } }
 """
-TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
-
-
-@dataclass
-class Served:
-    """Running servers: their addresses, their process, their home."""
-
-    workspace: Workspace
-    process: subprocess.Popen
-    urls: dict[str, str] = field(default_factory=dict)
-
-    def ask(self, query, **variables):
-        """Ask Dagster's GraphQL, by POST."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        token = (self.workspace.home.dagster / "servers" / "token").read_text()
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        request = urllib.request.Request(f"{self.urls['Dagster']}/graphql", body, headers)
-        with urllib.request.urlopen(request, timeout=60) as response:
-            results = json.load(response)
-        assert "errors" not in results, results["errors"]
-        return results["data"]
-
-    def runs(self):
-        """Every run that Dagster knows, newest first."""
-        return self.ask(RUNS)["runsOrError"]["results"]
-
-    def launch(self, **config):
-        """Launch the whole chain; return the id of the run."""
-        parameters = {"selector": selector(TASK), "mode": "default", "runConfigData": config}
-        return self.ask(LAUNCH, p=parameters)["launchPipelineExecution"]["run"]["runId"]
-
-    def status(self, run_id):
-        """How a run stands."""
-        return next(run["status"] for run in self.runs() if run["runId"] == run_id)
-
-    def champion(self):
-        """The version that MLflow's own pages name champion."""
-        url = f"{self.urls['MLflow']}/api/2.0/mlflow/registered-models/alias"
-        with urllib.request.urlopen(f"{url}?name={TASK}&alias=champion", timeout=30) as response:
-            return int(json.load(response)["model_version"]["version"])
 
 
 @pytest.fixture(scope="module")
@@ -94,23 +45,15 @@ def served(first_run, tmp_path_factory):
     shutil.copytree(original.home.root, site.home.root)
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
-        command = "from kinemill.cli import main; main()"
-        process = subprocess.Popen(
-            [sys.executable, "-c", command, "ui", "--port", "3900", "--mlflow-port", "5900"],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        active = Served(site, process)
-        try:
-            for line in process.stderr:
-                if result := re.match(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)", line):
-                    active.urls[result[1]] = result[2]
-                if "Ctrl-C" in line:
-                    break
+        with serve(site, ports=(3900, 5900)) as active:
             yield active
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=180)
+
+
+def champion(served):
+    """The version that MLflow's own pages name champion."""
+    url = f"{served.urls['MLflow']}/api/2.0/mlflow/registered-models/alias"
+    with urllib.request.urlopen(f"{url}?name={TASK}&alias=champion", timeout=30) as response:
+        return int(json.load(response)["model_version"]["version"])
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +85,7 @@ def test_the_automation_sensor_starts_one_run_for_the_new_log_and_none_for_those
     served, arrived
 ):
     assert [run["status"] for run in arrived] == ["SUCCESS"]
-    assert served.champion() == 2
+    assert champion(served) == 2
 
 
 def test_a_chain_launched_over_graphql_ends_well_and_everything_is_fresh(served, arrived):
@@ -153,13 +96,12 @@ def test_a_chain_launched_over_graphql_ends_well_and_everything_is_fresh(served,
     assert _versions(served) == previous
     assert set(previous) == set(CHAIN.values())
     assert {stale for stale, _ in previous.values()} == {"FRESH"}
-    assert served.champion() == 2
+    assert champion(served) == 2
 
 
 def test_terminate_ends_the_training_process(served, arrived):
-    steps = {"resources": {TASK: {"config": {"learn": {"steps": 1_000_000, "patience": None}}}}}
-    run = served.launch(**steps)
-    training = until(lambda: _training(served), "the training process")
+    run = served.launch(steps=1_000_000, patience=None)
+    training = until(served.training, "the training process")
     served.ask(TERMINATE, id=run)
     until(lambda: served.status(run) in ENDED, "the end of the run")
     assert served.status(run) == "CANCELED"
@@ -172,8 +114,8 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
     kinemill = f"{sys.executable} -c 'from kinemill.cli import main; main()'"
     steps = "--set learn.steps=1500 --set learn.patience=null"
     script.write_text(
-        f"{kinemill} start {TASK} {steps} | tee {tmp_path}/told\n"
-        f"{kinemill} metrics $(cut -d ' ' -f 2 {tmp_path}/told | head -1) --follow\n"
+        f"{kinemill} runs start {TASK} {steps} | tee {tmp_path}/told\n"
+        f"{kinemill} runs metrics $(cut -d ' ' -f 2 {tmp_path}/told | head -1) --follow\n"
     )
     spawn = "import pty, sys; pty.spawn(sys.argv[1:])"
     terminal = subprocess.Popen(
@@ -188,7 +130,7 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
         terminal.wait()
     assert re.match(r"step +\d+/1500  train/loss \d", displayed)
     assert inside
-    until(lambda: not any(map(lives, inside)), "the end of all that ran in the terminal", within=10)
+    until(lambda: not alive(inside), "the end of all that ran in the terminal", within=10)
     short = (tmp_path / "told").read_text().split()[1]
     assert message("runs", "show", short)["status"] == "running"
 
@@ -206,10 +148,7 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
 
 
 def test_a_home_is_served_once(served):
-    command = "from kinemill.cli import main; main()"
-    again = subprocess.run(
-        [sys.executable, "-c", command, "ui"], capture_output=True, text=True, check=False
-    )
+    again = run_command("ui")
     assert again.returncode == 2
     assert "is served already" in again.stderr
     assert f"process {served.process.pid} on {platform.node()}" in again.stderr
@@ -218,8 +157,7 @@ def test_a_home_is_served_once(served):
 
 @pytest.mark.slow
 def test_a_failed_run_is_noted(served, arrived):
-    limits = {"resources": {TASK: {"config": {"validate": {"min_steps": 5000}}}}}
-    run = served.launch(**limits)
+    run = served.launch(config={"validate": {"min_steps": 5000}})
     until(lambda: served.status(run) in ENDED, "the run")
     assert served.status(run) == "FAILURE"
     file = served.workspace.home.dagster / "failures.jsonl"
@@ -246,13 +184,6 @@ def message(*arguments):
     return json.loads(result.stdout)
 
 
-def lives(process):
-    """Whether a process is there and no zombie."""
-    with suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
 def _versions(served):
     nodes = served.ask(NODES, g={**REPOSITORY, "groupName": TASK})["assetNodes"]
     return {
@@ -260,13 +191,6 @@ def _versions(served):
         for node in nodes
         if node["assetKey"]["path"][1] in CHAIN.values()
     }
-
-
-def _training(served):
-    for process in psutil.Process(served.process.pid).children(recursive=True):
-        if is_training(process):
-            return process
-    return None
 
 
 def screenshot(url, file, scratch):
@@ -306,13 +230,8 @@ def test_a_task_file_that_appears_is_loaded_by_webserver_and_daemon(served):
 
 
 def test_ctrl_c_ends_every_process(served):
-    family = psutil.Process(served.process.pid).children(recursive=True)
+    family = served.family()
     assert len(family) >= 4  # webserver, its code server, daemon, MLflow, and more
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(timeout=180) == 130
-    alive = [
-        process
-        for process in family
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
-    assert alive == []
+    assert alive(family) == []

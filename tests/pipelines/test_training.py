@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 
 import dagster as dg
@@ -17,6 +16,7 @@ from kinemill.tracking import open_tracking
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.dagster_api import WorkerStatus
+from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, is_training
 
 pytestmark = pytest.mark.e2e
@@ -31,9 +31,8 @@ def start_run(**more):
         for key, value in {**LONG, **more}.items()
         for part in ("--set", f"{key}={'null' if value is None else value}")
     ]
-    command = "from kinemill.cli import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", command, "run", TASK, "--json", *overrides],
+        [*COMMAND, "run", TASK, "--json", *overrides],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -64,13 +64,6 @@ def test_a_champion_that_diverges_is_beaten_and_one_not_measured_is_not(chain, r
     assert chain.register(0.05, gain=0.6, champion=result).status == status
 
 
-def test_an_error_of_nan_beats_nothing(chain):
-    registration = chain.register(None)
-    assert registration.status == "refused"
-    assert gate_of(registration)["beats_persistence"] is False
-    assert registration.gate[0].value == "nan"
-
-
 def test_a_failed_verification_is_refused_though_its_numbers_are_good(chain):
     registration = chain.register(0.01, passed=False)
     assert (registration.status, gate_of(registration)["verified"]) == ("refused", False)

@@ -1,9 +1,6 @@
 """Manual decisions about the champion: approval, promotion, rollback, and their audit."""
 
-import os
 import shutil
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 
@@ -22,7 +19,6 @@ from kinemill.register.versions import find_version
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from kinemill.verify.effects import ADVICE, UnmodeledEffect
-from tests.conftest import ROOT
 from tests.register.conftest import Claims, enroll
 
 
@@ -250,42 +246,3 @@ def test_forgetting_a_demo_forgets_its_champion_and_the_next_one_is_kept_again(w
     assert chain.register(0.1).status == "done"
     with pytest.raises(Exception, match="this version is champion"):
         open_tracking(chain.home).client.delete_model_version("cart", "1")
-
-
-@pytest.mark.slow
-def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(with_champion):
-    chain = with_champion()
-    tracking = open_tracking(chain.home)
-    one = find_version(tracking.home, "cart", ":1")
-    with tracking.as_default():
-        for _ in range(2, 10):
-            made = tracking.client.create_model_version("cart", one.source, tags=one.tags)
-            enroll(chain.home, int(made.version))
-    around = os.environ | {
-        "KINEMILL_HOME": str(chain.home.root),
-        "KINEMILL_TASKS": str(chain.task.path.parent),
-    }
-    command = [
-        sys.executable,
-        "-c",
-        "from kinemill.cli.app import main; main()",
-        "model",
-        "promote",
-    ]
-    processes = [
-        subprocess.Popen(
-            [*command, f"cart:{version}", "--expect", "1"],
-            cwd=ROOT,
-            env=around,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for version in range(2, 10)
-    ]
-    message = [process.communicate(timeout=500)[1] for process in processes]
-    codes = [process.returncode for process in processes]
-    assert sorted(codes) == [0, *[1] * 7], message
-    won = range(2, 10)[codes.index(0)]
-    assert champion(chain) == [won]
-    assert sum(f"the champion changed: it is now version {won}" in text for text in message) == 7

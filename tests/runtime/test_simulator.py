@@ -1,7 +1,5 @@
 import copy
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,16 +18,6 @@ def simulator(step_folders):
 @pytest.fixture
 def inputs():
     return [part.numpy() for part in batch(3, 4, 5)]
-
-
-def test_a_robot_needs_numpy_and_onnxruntime_alone():
-    code = (
-        "import sys, kinemill.runtime, onnxruntime\n"
-        "heavy = {'torch', 'polars', 'pydantic', 'onnx', 'mlflow', 'pandas', 'yaml'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_it_knows_its_channels(simulator):

@@ -1,8 +1,5 @@
 """Logs of the simulated cart-pole: the same bytes for ever, good ones and broken ones."""
 
-import subprocess
-import sys
-
 import numpy as np
 import polars as pl
 import pytest
@@ -140,11 +137,6 @@ def test_the_command_writes_logs_and_says_where(tmp_path, capsys):
     assert f"6 logs in {tmp_path}" in capsys.readouterr().out
     assert main(["cart_pol", "--to", str(tmp_path)]) == 2
     assert "did you mean 'cart_pole'" in capsys.readouterr().err
-
-
-def test_looking_at_the_family_does_not_import_mujoco():
-    code = "import sys, kinemill.sim; sys.exit('mujoco' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_without_noise_and_broken_logs_there_is_the_truth_alone(tmp_path):

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.task.document import Task
 from kinemill.train.demonstrations import Demonstrations
+from tests.dataset.packing import packed_of
 
 CHANNELS = {
     "angle": {"role": "state", "kind": "angle", "unit": "rad"},
@@ -37,28 +38,7 @@ def policy_task(**learn) -> Task:
 
 def packed(values: dict[str, list[np.ndarray]]) -> PackedDataset:
     """Pack episodes of rows (angle, speed, torque) by split."""
-    episodes, rows, start = [], [], 0
-    for split, runs in values.items():
-        for number, run in enumerate(runs):
-            name, stop = f"{split}{number}", start + len(run)
-            episodes.append(PackedEpisode(name, name, f"{name}.csv", split, start, stop))
-            rows.append(run)
-            start = stop
-    whole = np.concatenate(rows).astype(np.float32)
-    train = np.concatenate(values["train"])
-    return PackedDataset(
-        task="arm",
-        dt=0.02,
-        states=["angle", "speed"],
-        actions=["torque"],
-        units={"angle": "rad", "speed": "rad/s", "torque": "N*m"},
-        angles=["angle"],
-        episodes=episodes,
-        segments=[whole],
-        mean=train.mean(0),
-        std=train.std(0),
-        delta_std=np.ones(2),
-    )
+    return packed_of("arm", 0.02, CHANNELS, values)
 
 
 def demonstrations(rows: int = 40, runs: int = 4) -> Demonstrations:

@@ -1,14 +1,72 @@
-"""A pendulum that we know, as a task and as packed episodes."""
+"""A pendulum that we know, as a task and as packed episodes, and trainings that are interrupted."""
 
-import numpy as np
+import json
+import math
+from dataclasses import replace
+
 import pytest
+import torch
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.store import ArtifactRef, get_or_build
 from kinemill.task.document import Task
-from tests.dataset.packing import write_packed
+from kinemill.task.protocols import NullReporter
+from kinemill.train.checkpoint import read_checkpoint
+from kinemill.train.loop import fit
+from tests.dataset.packing import PENDULUM, packed_of, swing, write_packed
 
 DT = 0.02
+CPU, QUIET = torch.device("cpu"), (NullReporter(), NullReporter())
+
+
+class Recorder(NullReporter):
+    """Keep metrics and messages, and interrupt the training after a number of steps."""
+
+    def __init__(self, stop_at=math.inf):
+        self.stop_at, self.metrics, self.messages = stop_at, {}, []
+
+    def log_metrics(self, metrics, step):
+        for name, value in metrics.items():
+            self.metrics.setdefault(name, []).append((step, value))
+
+    def log_message(self, message):
+        self.messages.append(message)
+
+    def advance(self, stage, done, total, note=""):
+        if done >= self.stop_at:
+            raise KeyboardInterrupt
+
+
+def assert_resumes(prepare, folder, stop_at=30):
+    """Check that an interrupted training ends, bit for bit, as one that was not interrupted.
+
+    `prepare` returns a new module, its objective and the settings. Returns the state at the end,
+    and the groups of tensors and the numbers of the last checkpoint.
+    """
+
+    def train(name, stop_at=math.inf):
+        module, objective, learn = prepare()
+        recorder = Recorder(stop_at)
+        state, best = fit(module, objective, learn, folder / name, (recorder, recorder))
+        return state, {"last": module.state_dict(), "best": best}, recorder.messages
+
+    whole, weights, _ = train("whole")
+    with pytest.raises(KeyboardInterrupt):
+        train("cut", stop_at)
+    first = read_checkpoint(folder / "cut")[1]["step"]
+    assert 0 < first < stop_at
+    torch.manual_seed(12345)  # another process has drawn other numbers
+    state, again, messages = train("cut")
+    assert f"resuming from the checkpoint at step {first}" in messages
+    assert json.dumps(state.history) == json.dumps(whole.history)
+    tensors, numbers = read_checkpoint(folder / "cut")
+    others, expected = read_checkpoint(folder / "whole")
+    assert numbers["scaler"] == expected["scaler"]
+    for one, other in ((weights, again), (others, tensors)):
+        for group, values in one.items():
+            for name, value in values.items():
+                assert torch.equal(value, other[group][name]), (group, name)
+    return state, tensors, numbers
 
 
 def pendulum_task(**learn) -> Task:
@@ -16,11 +74,7 @@ def pendulum_task(**learn) -> Task:
         {
             "task": "pendulum",
             "dt": DT,
-            "channels": {
-                "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-                "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
-                "torque": {"role": "action", "unit": "N*m"},
-            },
+            "channels": PENDULUM,
             "learn": {
                 "type": "dynamics",
                 "model": {"type": "mlp", "hidden_sizes": [16]},
@@ -37,43 +91,13 @@ def pendulum_task(**learn) -> Task:
     )
 
 
-def swing(rows: int, seed: int) -> np.ndarray:
-    """θ̈ = -9 sin θ - 0.2 θ̇ + u, semi-implicit Euler at dt: (rows, 3) rad, rad/s, N·m."""
-    random = np.random.default_rng(seed)
-    angle, velocity, rows_out = random.uniform(-1, 1), 0.0, []
-    for torque in np.repeat(random.uniform(-3, 3, rows // 10 + 1), 10)[:rows]:
-        rows_out.append((angle, velocity, torque))
-        velocity += DT * (-9 * np.sin(angle) - 0.2 * velocity + torque)
-        angle += DT * velocity
-    return np.array(rows_out)
-
-
 @pytest.fixture(scope="session")
 def packed() -> PackedDataset:
+    """Four training runs of one recording, and one for validation."""
     runs = {"train": [swing(150, seed) for seed in range(4)], "validation": [swing(150, 9)]}
-    episodes, rows, start = [], [], 0
-    for split, values in runs.items():
-        for index, value in enumerate(values):
-            stop = start + len(value)
-            episodes.append(
-                PackedEpisode(f"{split}{index}", split, f"{split}{index}.csv", split, start, stop)
-            )
-            rows.append(value)
-            start = stop
-    train = np.concatenate(runs["train"])
-    return PackedDataset(
-        task="pendulum",
-        dt=DT,
-        states=["angle", "velocity"],
-        actions=["torque"],
-        units={"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
-        angles=["angle"],
-        episodes=episodes,
-        segments=[np.concatenate(rows).astype(np.float32)],
-        mean=train.mean(0),
-        std=train.std(0),
-        delta_std=np.concatenate([np.diff(run[:, :2], axis=0) for run in runs["train"]]).std(0),
-    )
+    dataset = packed_of("pendulum", DT, PENDULUM, runs)
+    episodes = [replace(one, recording=one.split) for one in dataset.episodes]
+    return replace(dataset, episodes=episodes)
 
 
 def publish(home, packed) -> ArtifactRef:

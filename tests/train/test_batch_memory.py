@@ -7,14 +7,11 @@ import torch
 
 from kinemill.errors import BadInput
 from kinemill.store.machine import GIB, Memory
-from kinemill.task.protocols import NullReporter
 from kinemill.train import batch_memory
 from kinemill.train import stage as train
 from kinemill.train.batch_memory import bytes_per_window, check_batch
-from tests.train.conftest import pendulum_task, publish
+from tests.train.conftest import CPU, QUIET, pendulum_task, publish
 
-CPU = torch.device("cpu")
-QUIET = (NullReporter(), NullReporter())
 WINDOWS = 576  # 4 episodes of 144 windows
 
 

@@ -11,7 +11,6 @@ import torch
 
 from kinemill.errors import CorruptArtifact, TrainingFailed
 from kinemill.store import fault_injection
-from kinemill.task.protocols import NullReporter
 from kinemill.train import checkpoint
 from kinemill.train.checkpoint import (
     INDEX,
@@ -25,9 +24,7 @@ from kinemill.train.checkpoint import (
     write_checkpoint,
 )
 from kinemill.train.loop import fit
-from tests.train.conftest import pendulum_task
-
-QUIET = (NullReporter(), NullReporter())
+from tests.train.conftest import QUIET, pendulum_task
 
 
 def groups(value: float = 1.0):

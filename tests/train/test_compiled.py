@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.task.protocols import NullReporter
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.loop import fit
-from tests.train.conftest import pendulum_task
+from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task
 
 needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
 CLIP = 0.5
@@ -101,31 +100,14 @@ def test_it_pays_for_long_trainings_of_small_models_alone(data):
     assert not pays(1_200, 1_500)  # twelve steps ahead: half a minute to compile, 9 s to win
 
 
-class Cut(NullReporter):
-    """Ends a training at step 50."""
-
-    def advance(self, stage, done, total, note=""):
-        if done >= 50:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.slow  # compiles three times
 @needs_compiler
 def test_a_killed_compiled_training_goes_on_bit_for_bit(packed, tmp_path):
     task = pendulum_task(patience=None, compile="on")
-
-    def train(folder, progress):
-        module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
-        state, _ = fit(module, objective, task.learn, tmp_path / folder, (NullReporter(), progress))
-        return module.state_dict(), state
-
-    whole, state = train("whole", NullReporter())
+    state, *_ = assert_resumes(
+        lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path, 50
+    )
     assert state.compiled
-    with pytest.raises(KeyboardInterrupt):
-        train("cut", Cut())
-    again, _ = train("cut", NullReporter())
-    for name, value in whole.items():
-        assert torch.equal(value, again[name]), name
 
 
 def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(packed, tmp_path):
@@ -135,6 +117,6 @@ def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(packed, tmp_pa
         {"optimizer": {"type": "sgd"}},
     ):
         task = pendulum_task(compile="on", **other)
-        module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
+        module, objective = task.learn.prepare(task, packed, packed, CPU)
         with pytest.raises(BadInput, match="cannot compile an update"):
-            fit(module, objective, task.learn, tmp_path, (NullReporter(), NullReporter()))
+            fit(module, objective, task.learn, tmp_path, QUIET)

@@ -11,8 +11,9 @@ from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
+from tests.dataset.packing import packed_of
 from tests.train.conftest import publish
-from tests.unseen.systems import AXIS, packed_of
+from tests.unseen.systems import AXIS
 
 HISTORY, HORIZON = 10, 25  # rows
 PLAIN = {"channels": {"position": {"type": "plain"}}}
@@ -25,7 +26,8 @@ LINEAR = {"model": {"type": "linear"}, "steps": 1, "optimizer": {"lr": 1e-9}}  #
 @pytest.fixture(scope="module")
 def axis():
     runs = AXIS.episodes(12, 1500, seed=0)
-    return packed_of(AXIS, {"train": runs[:8], "validation": runs[8:9], "test": runs[9:]})
+    by_split = {"train": runs[:8], "validation": runs[8:9], "test": runs[9:]}
+    return packed_of(AXIS.name, AXIS.dt, AXIS.channels, by_split)
 
 
 def without_velocity(packed):

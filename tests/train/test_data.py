@@ -8,15 +8,14 @@ import torch
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.task.document import Task
-from kinemill.task.protocols import NullReporter
 from kinemill.train.batches import Batches
 from kinemill.train.data import make_windows, scale_of, window_weights
 from kinemill.train.layout import make_layout
 from kinemill.train.loop import fit
+from tests.dataset.packing import packed_of
+from tests.train.conftest import CPU, QUIET, assert_resumes
 
-CPU = torch.device("cpu")
-QUIET = (NullReporter(), NullReporter())
-SCHEDULE = {"warmup_steps": 10, "decay_steps": 100}
+CHANNELS = {"x": {"role": "state", "unit": "m"}, "u": {"role": "action", "unit": "m"}}
 
 
 def echo_task(**learn) -> Task:
@@ -25,10 +24,7 @@ def echo_task(**learn) -> Task:
         {
             "task": "echo",
             "dt": 0.1,
-            "channels": {
-                "x": {"role": "state", "unit": "m"},
-                "u": {"role": "action", "unit": "m"},
-            },
+            "channels": CHANNELS,
             "learn": {
                 "type": "dynamics",
                 "model": {"type": "mlp", "hidden_sizes": [32]},
@@ -48,22 +44,8 @@ def echo_task(**learn) -> Task:
 def packed_echo(rows: int = 300, column=None) -> PackedDataset:
     noise = np.random.default_rng(0).standard_normal(2 * rows) if column is None else column
     values = np.stack([np.concatenate([[0.0], noise[:-1]]), noise], axis=1)
-    return PackedDataset(
-        task="echo",
-        dt=0.1,
-        states=["x"],
-        actions=["u"],
-        units={"x": "m", "u": "m"},
-        angles=[],
-        episodes=[
-            PackedEpisode("a", "a", "a.csv", "train", 0, rows),
-            PackedEpisode("b", "b", "b.csv", "validation", rows, 2 * rows),
-        ],
-        segments=[values.astype(np.float32)],
-        mean=values[:rows].mean(0),
-        std=values[:rows].std(0),
-        delta_std=np.diff(values[:rows, :1], axis=0).std(0),
-    )
+    runs = {"train": [values[:rows]], "validation": [values[rows:]]}
+    return packed_of("echo", 0.1, CHANNELS, runs)
 
 
 def test_an_action_acts_from_its_own_row_to_the_next():
@@ -150,16 +132,5 @@ def test_weighted_batches_follow_from_seed_and_step_alone():
 
 
 def test_a_balanced_training_goes_on_bit_for_bit(tmp_path):
-    """Stopped at 30 of 60 steps and gone on with: the same weights as in one go."""
-    dataset = weighted_echo()
-
-    def trained(folder, *budgets):
-        folder.mkdir()
-        for steps in budgets:
-            learn = echo_task(steps=steps, save_every=10, batch_size=16, schedule=SCHEDULE).learn
-            module, objective = learn.prepare(echo_task(), dataset, dataset, CPU)
-            fit(module, objective, learn, folder, QUIET)
-        return module.state_dict()
-
-    whole, halves = trained(tmp_path / "a", 60), trained(tmp_path / "b", 30, 60)
-    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    task, dataset = echo_task(steps=60, save_every=10, log_every=10, batch_size=16), weighted_echo()
+    assert_resumes(lambda: (*task.learn.prepare(task, dataset, dataset, CPU), task.learn), tmp_path)

@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import json
 
 import pytest
 import torch
@@ -17,10 +16,9 @@ from kinemill.train.nan_diagnosis import NotFinite
 from kinemill.train.noise import Draws, KeyedNoise
 from kinemill.train.optimizer_step import Steps, one_by_one, reason_against_graph
 from kinemill.train.training_state import State, Training
-from tests.train.conftest import pendulum_task
+from tests.train.conftest import CPU, QUIET, Recorder, assert_resumes, pendulum_task
 from tests.train.test_ddp_policies import parts_of
 
-CPU, QUIET = torch.device("cpu"), (NullReporter(), NullReporter())
 DROPPED = {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.2}}
 CASES = {
     "adamw": {},
@@ -87,14 +85,6 @@ def test_losses_weights_and_curves_are_those_of_steps_that_wait(
         assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-class Messages(NullReporter):
-    def __init__(self):
-        self.messages = []
-
-    def log_message(self, message):
-        self.messages.append(message)
-
-
 @pytest.mark.parametrize("kind", ["plain", "recurrent", "flow", "diffusion", "motion"])
 def test_policies_learn_the_same_in_groups(kind, tmp_path, as_on_gpu, in_groups):
     def train(folder):
@@ -102,7 +92,7 @@ def test_policies_learn_the_same_in_groups(kind, tmp_path, as_on_gpu, in_groups)
         state, best = fit(module, objective, task.learn, tmp_path / folder, (NullReporter(), notes))
         return state.history, best
 
-    notes = Messages()
+    notes = Recorder()
     grouped = train("grouped")
     assert notes.messages[0] == "steps are CUDA graphs"
     with pytest.MonkeyPatch.context() as patch:
@@ -137,25 +127,11 @@ def test_no_garbage_is_collected_in_a_capture():
     assert gc.isenabled()
 
 
-class Cut(NullReporter):
-    def advance(self, stage, done, total, note=""):
-        if done >= 40:
-            raise KeyboardInterrupt
-
-
 def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, as_on_gpu, in_groups):
     task = pendulum_task(patience=None, compile="off", ema=0.9, save_every=15, **CASES["fp16"])
-
-    def train(folder, progress):
-        module, objective = task.learn.prepare(task, packed, packed, CPU)
-        return fit(module, objective, task.learn, tmp_path / folder, (NullReporter(), progress))
-
-    whole, best = train("whole", NullReporter())
-    with pytest.raises(KeyboardInterrupt):
-        train("cut", Cut())
-    again, resumed = train("cut", NullReporter())
-    assert json.dumps(again.history) == json.dumps(whole.history)
-    assert all(torch.equal(value, resumed[name]) for name, value in best.items())
+    assert_resumes(
+        lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path, 40
+    )
 
 
 @pytest.mark.parametrize("learn", [{}, {"amp": "fp16"}], ids=["float32", "fp16"])
@@ -285,7 +261,7 @@ def fit_without_capture(packed, tmp_path, as_on_gpu, in_groups, monkeypatch):
         monkeypatch.setattr("kinemill.train.optimizer_step.DeviceSteps", Refusing)
         task = pendulum_task(patience=None, compile="off", **learn)
         module, objective = task.learn.prepare(task, packed, packed, CPU)
-        messages, folder = Messages(), tmp_path / f"{error}-{learn}".replace("/", "-")
+        messages, folder = Recorder(), tmp_path / f"{error}-{learn}".replace("/", "-")
         state, _ = fit(module, objective, task.learn, folder, (NullReporter(), messages))
         return state, messages.messages
 

@@ -9,35 +9,15 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput, TrainingFailed
-from kinemill.task.protocols import NullReporter
 from kinemill.train.amp import in_precision, lowered
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.devices import determined, pick_device, single_thread
 from kinemill.train.ema import Average
 from kinemill.train.loop import fit
-from tests.train.conftest import pendulum_task
+from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task
 
-QUIET = (NullReporter(), NullReporter())
-CPU = torch.device("cpu")
 STEADY = {"type": "constant", "warmup_steps": 0}
 PLAIN = {"compile": "off", "patience": None}
-
-
-class Recorder(NullReporter):
-    """Remembers metrics and messages, and may end the training at a step."""
-
-    def __init__(self, stop_at=None):
-        self.stop_at, self.metrics, self.said = stop_at, {}, []
-
-    def log_metrics(self, metrics, step):
-        self.metrics.update({(name, step): value for name, value in metrics.items()})
-
-    def log_message(self, message):
-        self.said.append(message)
-
-    def advance(self, stage, done, total, note=""):
-        if self.stop_at is not None and done >= self.stop_at:
-            raise KeyboardInterrupt
 
 
 def ready(packed, **settings):
@@ -149,19 +129,7 @@ def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, ema, accumulate
     """Killed at step 9 with a checkpoint at 8; the scaler's counter goes on from there, too."""
     settings = {"ema": ema, "accumulate": accumulate, "amp": amp, "steps": 15, "batch_size": 16}
     settings |= {"eval_every": 3, "save_every": 4, "log_every": 1}
-    whole, best, state = trained(packed, tmp_path / "whole", **settings)
-    module, objective, learn = ready(packed, **settings)
-    with pytest.raises(KeyboardInterrupt):
-        fit(module, objective, learn, tmp_path / "cut", (NullReporter(), Recorder(stop_at=9)))
-    module, objective, learn = ready(packed, **settings)
-    again, same_best = fit(module, objective, learn, tmp_path / "cut", QUIET)
-    assert same(whole, module.state_dict())
-    assert same(best, same_best)
-    assert again.history == state.history
-    tensors, numbers = read_checkpoint(tmp_path / "cut")
-    others, expected = read_checkpoint(tmp_path / "whole")
-    assert numbers["scaler"] == expected["scaler"]
-    assert all(same(others[group], tensors[group]) for group in others)
+    _, tensors, _ = assert_resumes(lambda: ready(packed, **settings), tmp_path, 9)
     assert ("average" in tensors) == (ema is not None)
 
 

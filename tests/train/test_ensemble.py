@@ -4,16 +4,12 @@ import pytest
 import torch
 
 from kinemill.task.plugins import MODELS
-from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.batches import MEMBER_STRIDE
 from kinemill.train.loop import fit
 from tests.models.options import LEAST
-from tests.train.conftest import pendulum_task, publish
-
-QUIET = (NullReporter(), NullReporter())
-CPU = torch.device("cpu")
+from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task, publish
 
 
 def prepared(packed, **learn):
@@ -59,19 +55,8 @@ def test_members_of_the_same_training_differ(packed):
     "learn", [{"ensemble": 3}, {"loss": "gaussian"}, {"ensemble": 2, "loss": "gaussian"}]
 )
 def test_an_ensemble_goes_on_bit_for_bit(packed, tmp_path, learn):
-    def some(folder, *budgets):
-        for steps in budgets:
-            module = trained(
-                packed,
-                folder,
-                steps=steps,
-                schedule={"type": "constant", "warmup_steps": 5},
-                **learn,
-            )
-        return module.state_dict()
-
-    whole, halves = some(tmp_path / "a", 40), some(tmp_path / "b", 20, 40)
-    assert all(torch.equal(whole[key], halves[key]) for key in whole)
+    task = pendulum_task(steps=40, **learn)
+    assert_resumes(lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path)
 
 
 @pytest.mark.parametrize("model", list(MODELS))

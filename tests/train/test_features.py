@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, TaskError
 from kinemill.models.linear import Linear
 from kinemill.task import ENCODINGS, load_task, parse_overrides
@@ -18,6 +18,7 @@ from kinemill.task.plugins import Encoding
 from kinemill.train.data import scale_of
 from kinemill.train.layout import Layout, layout_of
 from kinemill.train.step import make_step
+from tests.dataset.packing import packed_of
 
 NEEDED = {"dead_zone": {"width": 0.5}}
 
@@ -64,17 +65,20 @@ def test_far_out_the_logarithm_grows_by_one_decade_per_decade():
     assert output[2] == -output[1]
 
 
+CHANNELS = {
+    "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+    "place": {"role": "state", "kind": "coordinate", "unit": "m"},
+    "speed": {"role": "state", "unit": "m/s"},
+    "force": {"role": "action", "unit": "N"},
+}
+
+
 def cart_task(**learn) -> Task:
     return Task.model_validate(
         {
             "task": "cart",
             "dt": 0.1,
-            "channels": {
-                "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-                "place": {"role": "state", "kind": "coordinate", "unit": "m"},
-                "speed": {"role": "state", "unit": "m/s"},
-                "force": {"role": "action", "unit": "N"},
-            },
+            "channels": CHANNELS,
             "learn": {
                 "type": "dynamics",
                 "model": {"type": "gru", "hidden_size": 6},
@@ -87,29 +91,12 @@ def cart_task(**learn) -> Task:
 
 def packed_cart(rows=(40, 25, 30), seed=0, far=1.0) -> PackedDataset:
     """Two training episodes and one of each other split, which are `far` times as wide."""
-    random, episodes, parts, start = np.random.default_rng(seed), [], [], 0
-    splits = ["train", "train", *["validation", "test"][: len(rows) - 2]]
-    for number, (split, count) in enumerate(zip(splits, rows, strict=True)):
+    random, runs = np.random.default_rng(seed), {"train": [], "validation": [], "test": []}
+    for split, count in zip(["train", *runs], rows, strict=False):
         wide = 1.0 if split == "train" else far
         values = random.normal(size=(count, 4)).cumsum(0) * wide + 3.0
-        episodes.append(PackedEpisode(str(number), "r", "r", split, start, start + count))
-        parts.append(values.astype(np.float32))
-        start += count
-    train = np.concatenate(parts[:2]).astype(np.float64)
-    deltas = np.concatenate([np.diff(part[:, :3], axis=0) for part in parts[:2]])
-    return PackedDataset(
-        task="cart",
-        dt=0.1,
-        states=["angle", "place", "speed"],
-        actions=["force"],
-        units={"angle": "rad", "place": "m", "speed": "m/s", "force": "N"},
-        angles=["angle"],
-        episodes=episodes,
-        segments=[np.concatenate(parts)],
-        mean=train.mean(0),
-        std=train.std(0),
-        delta_std=deltas.std(0),
-    )
+        runs[split].append(values.astype(np.float32).astype(np.float64))
+    return packed_of("cart", 0.1, CHANNELS, runs)
 
 
 def training_rows(dataset):
@@ -143,6 +130,11 @@ def test_a_range_becomes_minus_one_to_one(window):
     assert features.max(0).tolist() == pytest.approx([1, 1])
     moved = np.concatenate([p[3:, 1] - p[:-3, 1] for p in (rows[:40], rows[40:])])
     assert (mean[2], std[2]) == pytest.approx((0.0, np.abs(moved).max()))
+
+
+def test_a_range_that_ends_at_zero_is_a_range():
+    _, mean, std = scales(channels={"force": {"type": "plain", "scale": [-2.0, 0.0]}})
+    assert (mean[4], std[4]) == (-1.0, 1.0)
 
 
 def test_no_scale_is_none_and_a_channel_may_have_its_own():

@@ -9,15 +9,11 @@ import torch
 from pydantic import ValidationError
 
 from kinemill.errors import TaskError
-from kinemill.task.protocols import NullReporter
 from kinemill.train.data import make_windows
 from kinemill.train.dynamics_settings import TeacherForcing
 from kinemill.train.loop import fit
 from kinemill.train.noise import KeyedNoise
-from tests.train.conftest import pendulum_task
-
-CPU = torch.device("cpu")
-QUIET = (NullReporter(), NullReporter())
+from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task
 
 
 def prepared(packed, **learn):
@@ -117,17 +113,7 @@ def test_errors_count_by_unit_or_as_they_are_told_to(packed, weights, shares):
     ],
 )
 def test_a_training_with_chance_in_it_goes_on_bit_for_bit(packed, tmp_path, learn):
-    """Stopped at 20 of 40 steps and gone on with: the same weights as in one go."""
-    constant = {"type": "constant", "warmup_steps": 5}
-
-    def trained(folder, *budgets):
-        for steps in budgets:
-            module, objective, settings = prepared(packed, steps=steps, schedule=constant, **learn)
-            fit(module, objective, settings, folder, QUIET)
-        return module.state_dict()
-
-    whole, halves = trained(tmp_path / "a", 40), trained(tmp_path / "b", 20, 40)
-    assert all(torch.equal(whole[key], halves[key]) for key in whole)
+    assert_resumes(lambda: prepared(packed, steps=40, **learn), tmp_path)
 
 
 def test_the_gaussian_loss_is_the_likelihood_of_errors_whose_variance_adds_up(packed):

@@ -13,16 +13,15 @@ from kinemill.models.heads import HEADS
 from kinemill.runtime import load
 from kinemill.store import get_or_build
 from kinemill.store.home import Home
-from kinemill.task.protocols import NullReporter, WarmStart
+from kinemill.task.protocols import WarmStart
 from kinemill.train import warm_start
-from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.chunks import Chunk
 from kinemill.train.eval_callback import load_callback
 from kinemill.train.loop import fit
 from kinemill.train.policy_runner import as_policy
 from tests.train.cloning import demonstrations, policy_task
+from tests.train.conftest import CPU, QUIET, assert_resumes
 
-QUIET, CPU = (NullReporter(), NullReporter()), torch.device("cpu")
 MODELS = {
     "mlp": {"type": "mlp", "hidden_sizes": [16]},
     "gru": {"type": "gru", "hidden_size": 8},
@@ -78,28 +77,22 @@ def test_a_policy_learns_what_was_demonstrated_and_keeps_limits(tmp_path):
     assert abs(policy.act([1.5, 80.0])[0]) <= 2.0
 
 
-@pytest.mark.parametrize("head", ["deterministic", "flow"])
-def test_a_killed_cloning_goes_on_bit_for_bit(head, tmp_path):
+@pytest.mark.parametrize(
+    "learn",
+    [
+        {"head": {"type": "deterministic"}, "ema": 0.9},
+        {"head": {"type": "flow", **SMALL["flow"]}, "ema": 0.9},
+        {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.3}},
+    ],
+)
+def test_a_killed_cloning_goes_on_bit_for_bit(learn, tmp_path):
     """Stopped at step 30 with a checkpoint at 20: the same weights, averages and draws after."""
 
-    class Stop(NullReporter):
-        def advance(self, stage, done, total, note=""):
-            if done >= 30:
-                raise KeyboardInterrupt
+    def prepare():
+        task, module, objective = made(patience=None, **learn)
+        return module, objective, task.learn
 
-    learn = {"head": {"type": head, **SMALL.get(head, {})}, "ema": 0.9, "patience": None}
-    task, module, objective = made(**learn)
-    _, whole = fit(module, objective, task.learn, tmp_path / "whole", QUIET)
-    last = {name: value.clone() for name, value in module.state_dict().items()}
-    task, module, objective = made(**learn)
-    with pytest.raises(KeyboardInterrupt):
-        fit(module, objective, task.learn, tmp_path / "cut", (NullReporter(), Stop()))
-    assert read_checkpoint(tmp_path / "cut")[1]["step"] == 20
-    task, module, objective = made(**learn)
-    _, best = fit(module, objective, task.learn, tmp_path / "cut", QUIET)
-    for name, value in module.state_dict().items():
-        assert torch.equal(value, last[name]), name
-        assert torch.equal(best[name], whole[name]), name
+    assert_resumes(prepare, tmp_path)
 
 
 @pytest.mark.slow  # exports four times
@@ -277,3 +270,17 @@ def test_epochs_are_passes_over_the_sequences_in_whole_batches(tmp_path):
     task, module, objective = made(epochs=3, steps=None, batch_size=64, compile="off")
     state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
     assert state.step == 3 * (objective.windows // 64) > 0
+
+
+@pytest.mark.parametrize("chunk", [{"length": 1}, {"length": 4, "n_action_steps": 2}])
+def test_a_diffusion_head_gives_numbers_for_batches_of_any_size(chunk, tmp_path):
+    """From a batch of one, of what is left of an epoch, and acting."""
+    data = demonstrations(rows=12, runs=3)  # 36 sequences are a batch of 16, of 16, and of 4
+    head = {"type": "diffusion", **SMALL["diffusion"]}
+    task, module, objective = made(data, head=head, chunk=chunk, steps=6, eval_every=3)
+    state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
+    assert np.isfinite([value for _, value in state.history["train/loss"]]).all()
+    assert torch.isfinite(objective.loss(torch.tensor([[0]]), 0))
+    policy = as_policy(module)
+    policy.reset(3)
+    assert np.isfinite([policy.act([0.1 * k, 0.0]) for k in range(5)]).all()

@@ -6,30 +6,16 @@ import pytest
 import torch
 
 from kinemill.store.machine import GIB, Memory
-from kinemill.task.protocols import NullReporter
 from kinemill.tracking.memory_warning import read_warning
 from kinemill.train import memory_watch
 from kinemill.train import stage as train
 from kinemill.train.jobs import TrainingJob
 from kinemill.train.memory_watch import MemoryWatch, system_metrics, watch_memory
-from tests.train.conftest import pendulum_task, publish
+from tests.train.conftest import Recorder, pendulum_task, publish
 
 HOST = Memory("the host", 16_000_000_000, 64_000_000_000)
 GPU = Memory("GPU 0", 4_000_000_000, 8_000_000_000)
 FULL = Memory("the container", int(7.4 * GIB), 8 * GIB)
-
-
-class Listener(NullReporter):
-    """Remembers metrics and messages."""
-
-    def __init__(self):
-        self.metrics, self.messages = [], []
-
-    def log_metrics(self, metrics, step):
-        self.metrics.append((step, dict(metrics)))
-
-    def log_message(self, message):
-        self.messages.append(message)
 
 
 class Clock:
@@ -52,18 +38,20 @@ def test_names_and_units_are_those_of_mlflow():
 
 
 def test_the_memory_is_logged_every_ten_seconds(tmp_path):
-    listener, clock = Listener(), Clock()
+    listener, clock = Recorder(), Clock()
     watch = MemoryWatch(tmp_path, (listener, listener), lambda: [HOST], clock)
     for step, seconds in enumerate((0.0, 9.9, 10.0)):
         clock.seconds = seconds
         watch.log_metrics({"train/loss": 1.0}, step)
-    assert [len(metrics) for _, metrics in listener.metrics] == [3, 1, 3]
+    assert listener.metrics["train/loss"] == [(0, 1.0), (1, 1.0), (2, 1.0)]
+    memory = listener.metrics["system/system_memory_usage_percentage"]
+    assert memory == [(0, 25.0), (2, 25.0)]
     assert (listener.messages, read_warning(tmp_path)) == ([], None)
 
 
 @pytest.mark.parametrize("memories", [[FULL], [HOST, Memory("GPU 0", 95, 100)]])
 def test_memory_above_the_limit_is_reported_once(tmp_path, memories):
-    listener = Listener()
+    listener = Recorder()
     watch = MemoryWatch(tmp_path, (listener, listener), lambda: memories)
     watch.check()
     watch.check()
@@ -77,7 +65,7 @@ def test_memory_above_the_limit_is_reported_once(tmp_path, memories):
 def test_a_training_that_fills_the_memory_between_two_metrics_warns(tmp_path, monkeypatch):
     monkeypatch.setattr(memory_watch, "EVERY", 0.01)
     monkeypatch.setattr(memory_watch, "host_memory", lambda: FULL)
-    listener = Listener()
+    listener = Recorder()
     with watch_memory(tmp_path, (listener, listener), torch.device("cpu")):
         for _ in range(500):
             if listener.messages:
@@ -88,7 +76,7 @@ def test_a_training_that_fills_the_memory_between_two_metrics_warns(tmp_path, mo
 
 
 def test_a_new_training_removes_the_warning_of_the_one_before(tmp_path):
-    listener = Listener()
+    listener = Recorder()
     MemoryWatch(tmp_path, (listener, listener), lambda: [FULL]).check()
     with watch_memory(tmp_path, (listener, listener), torch.device("cpu")):
         assert read_warning(tmp_path) is None
@@ -96,10 +84,9 @@ def test_a_new_training_removes_the_warning_of_the_one_before(tmp_path):
 
 def test_a_training_logs_its_memory_but_its_curves_have_none(home, packed):
     """The curves are the same on every machine."""
-    listener, task, ref = Listener(), pendulum_task(), publish(home, packed)
+    listener, task, ref = Recorder(), pendulum_task(), publish(home, packed)
     artifact = train.run(task, home, ref, ref, (listener, listener))
-    names = {name for _, metrics in listener.metrics for name in metrics}
-    assert "system/system_memory_usage_percentage" in names
+    assert "system/system_memory_usage_percentage" in listener.metrics
     curves = json.loads((home.root / artifact.ref.path / "history.json").read_text())
     assert not any(name.startswith("system/") for name in curves)
     assert TrainingJob(task, home, ref, ref).folder.is_dir()

@@ -6,11 +6,8 @@ from pydantic import ValidationError
 
 from kinemill.task.learn import Learn
 from kinemill.task.plugins import OBJECTIVES, OPTIMIZERS
-from kinemill.task.protocols import NullReporter
-from kinemill.train.loop import fit
-from tests.train.conftest import pendulum_task
+from tests.train.conftest import CPU, assert_resumes, pendulum_task
 
-QUIET = (NullReporter(), NullReporter())
 REFERENCES = {
     "adam": ({"weight_decay": 0.1}, torch.optim.Adam, {"weight_decay": 0.1}),
     "adamw": ({"weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
@@ -51,37 +48,10 @@ def test_steps_are_those_of_torchs_own(name):
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_a_training_goes_on_bit_for_bit_with_every_optimizer(name, packed, tmp_path):
-    """Stopped at 20 of 40 steps and gone on with: the same weights as in one go."""
-    settings, _, _ = REFERENCES[name]
     schedule = {"type": "one_cycle"} if name == "sgd" else {"type": "warm_restarts", "period": 9}
-
-    def trained(folder, *budgets):
-        for steps in budgets:
-            task = pendulum_task(
-                optimizer={"type": name, "lr": 1e-3, **settings}, schedule=schedule, steps=40
-            )
-            module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
-            folder.mkdir(exist_ok=True)
-            if steps == 40:
-                fit(module, objective, task.learn, folder, QUIET)
-            else:
-                with pytest.raises(KeyboardInterrupt):
-                    fit(module, objective, task.learn, folder, (NullReporter(), StopAt(steps)))
-        return module.state_dict()
-
-    whole, halves = trained(tmp_path / "a", 40), trained(tmp_path / "b", 20, 40)
-    assert all(torch.equal(whole[key], halves[key]) for key in whole)
-
-
-class StopAt(NullReporter):
-    """Stops the world when so many steps are done and another was begun."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def advance(self, stage, done, total, note=""):
-        if done > self.step:
-            raise KeyboardInterrupt
+    optimizer = {"type": name, "lr": 1e-3, **REFERENCES[name][0]}
+    task = pendulum_task(optimizer=optimizer, schedule=schedule, steps=40)
+    assert_resumes(lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path)
 
 
 def test_nesterov_without_momentum_is_refused():

@@ -11,11 +11,10 @@ import torch
 from benchmarks._gpu_pixels import IMAGE, RandomImages, packed_pushes, pushing_task
 from benchmarks._gpu_rows import Bench
 from kinemill.errors import CorruptArtifact
-from kinemill.task.protocols import NullReporter
 from kinemill.train.loop import fit
 from kinemill.train.prefetch import Prefetch
+from tests.train.conftest import CPU, QUIET
 
-CPU, QUIET = torch.device("cpu"), (NullReporter(), NullReporter())
 TOY = Bench("tested", Path("unused"), is_toy=True, ends=time.monotonic())
 
 

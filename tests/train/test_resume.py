@@ -9,22 +9,12 @@ from kinemill.train import TrainingJob
 from kinemill.train import stage as train
 from kinemill.train.checkpoint import checkpoints, step_of
 from kinemill.train.resume import changes, latest_unfinished
-from tests.train.conftest import pendulum_task, publish
-
-QUIET = (NullReporter(), NullReporter())
-
-
-class Stop(NullReporter):
-    """Interrupts a training at a step."""
-
-    def advance(self, stage, done, total, note=""):
-        if done >= 50:
-            raise KeyboardInterrupt
+from tests.train.conftest import QUIET, Recorder, pendulum_task, publish
 
 
 def interrupt(task, home, ref):
     with pytest.raises(KeyboardInterrupt):
-        train.run(task, home, ref, ref, (NullReporter(), Stop()))
+        train.run(task, home, ref, ref, (NullReporter(), Recorder(50)))
 
 
 @pytest.fixture

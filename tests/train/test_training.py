@@ -10,64 +10,27 @@ from kinemill.train import stage as train
 from kinemill.train.batches import Batches
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.loop import fit, learning_rate
-from tests.train.conftest import pendulum_task, publish
-
-QUIET = (NullReporter(), NullReporter())
-CPU = torch.device("cpu")
+from tests.train.conftest import CPU, QUIET, Recorder, assert_resumes, pendulum_task, publish
 
 
 def state_in(folder):
     return read_checkpoint(folder)[1]
 
 
-class Watcher(NullReporter):
-    """Remembers metrics, and stops the world at a step."""
-
-    def __init__(self, stop_at=None):
-        self.stop_at, self.metrics, self.said = stop_at, {}, []
-
-    def log_metrics(self, metrics, step):
-        for name, value in metrics.items():
-            self.metrics.setdefault(name, []).append((step, value))
-
-    def log_message(self, message):
-        self.said.append(message)
-
-    def advance(self, stage, done, total, note=""):
-        if self.stop_at is not None and done >= self.stop_at:
-            raise KeyboardInterrupt
-
-
 def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path):
     """Stopped at step 50 with a checkpoint at 40, it ends with the very same weights."""
-    learn = pendulum_task(patience=None).learn
-
-    def fresh():
-        return learn.prepare(pendulum_task(), packed, packed, CPU)
-
-    module, objective = fresh()
-    _, whole = fit(module, objective, learn, tmp_path / "whole", QUIET)
-    whole_last = {name: value.clone() for name, value in module.state_dict().items()}
-    module, objective = fresh()
-    with pytest.raises(KeyboardInterrupt):
-        fit(module, objective, learn, tmp_path / "cut", (NullReporter(), Watcher(stop_at=50)))
-    module, objective = fresh()
-    watcher = Watcher()
-    state, best = fit(module, objective, learn, tmp_path / "cut", (watcher, watcher))
-    assert watcher.said[0] == "resuming from the checkpoint at step 40"
+    task = pendulum_task(patience=None)
+    state, *_ = assert_resumes(
+        lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path, 50
+    )
     assert state.step == 60
-    for name, value in whole.items():
-        assert torch.equal(value, best[name]), name
-    for name, value in module.state_dict().items():
-        assert torch.equal(value, whole_last[name]), name
-    steps = [step for step, _ in state.history["train/loss"]]
-    assert steps == [10, 20, 30, 40, 50, 60]
+    assert [step for step, _ in state.history["train/loss"]] == [10, 20, 30, 40, 50, 60]
 
 
 def test_the_model_learns_the_pendulum_and_is_found_again(home, packed):
     task = pendulum_task(steps=400, model={"type": "mlp", "hidden_sizes": [32]}, patience=None)
     ref = publish(home, packed)
-    watcher = Watcher()
+    watcher = Recorder()
     artifact = train.run(task, home, ref, ref, (watcher, NullReporter()))
     errors = [value for _, value in watcher.metrics["validation/multi_step"]]
     # After 400 steps the error over 4 steps is far below that of the untrained network.
@@ -178,7 +141,7 @@ def test_validation_that_is_not_finite_is_a_gap_in_the_curve_and_never_best(pack
     learn = pendulum_task(patience=None).learn
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
     errors = iter([bad, 2.0, bad])
-    watcher = Watcher()
+    watcher = Recorder()
     shaky = objective.__class__(
         objective.loss, lambda: {objective.monitor: next(errors)}, objective.monitor, 100
     )
@@ -260,12 +223,12 @@ def test_gradients_are_clipped_and_weights_decay(packed, tmp_path):
 
 def test_epochs_train_as_many_steps_as_their_batches(home, packed):
     """4 episodes of 144 windows in batches of 32: 18 steps are an epoch."""
-    watcher, ref = Watcher(), publish(home, packed)
+    watcher, ref = Recorder(), publish(home, packed)
     task = pendulum_task(epochs=2, steps=None, patience=None)
     artifact = train.run(task, home, ref, ref, (watcher, watcher))
     assert (artifact.summary["steps"], artifact.summary["epochs"]) == (36, 2.0)
-    assert any(line.endswith("2 epochs are 36 steps") for line in watcher.said)
-    assert any(line.startswith("step 36/36: epoch 2.0/2, ") for line in watcher.said)
+    assert any(line.endswith("2 epochs are 36 steps") for line in watcher.messages)
+    assert any(line.startswith("step 36/36: epoch 2.0/2, ") for line in watcher.messages)
     same = train.run(pendulum_task(steps=36, patience=None), home, ref, ref, QUIET)
     assert same.summary["best"] == artifact.summary["best"]
     link = TrainingLink(str(TrainingJob(task, home, ref, ref).folder.relative_to(home.root)), None)

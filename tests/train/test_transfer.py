@@ -7,14 +7,9 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.task.protocols import NullReporter
 from kinemill.train import TrainingJob, load_model, start_in
 from kinemill.train import stage as train
-from kinemill.train.loop import fit
-from tests.train.conftest import pendulum_task, publish
-
-CPU = torch.device("cpu")
-QUIET = (NullReporter(), NullReporter())
+from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task, publish
 
 
 @pytest.fixture
@@ -113,19 +108,12 @@ def test_a_folder_without_a_model_is_no_start(tmp_path):
 
 def test_starting_from_a_model_goes_on_bit_for_bit(earlier, packed, tmp_path):
     """The killed half's checkpoint counts, not the earlier weights again."""
-    _, start, _ = earlier
-    constant = {"type": "constant", "warmup_steps": 5}
+    task = pendulum_task(start_from=earlier[1].address, steps=40)
 
-    def trained(folder, *budgets):
-        for steps in budgets:
-            task = pendulum_task(start_from=start.address, steps=steps, schedule=constant)
-            fit(*task.learn.prepare(task, packed, packed, CPU, start), task.learn, folder, QUIET)
-        return fit(
-            *task.learn.prepare(task, packed, packed, CPU, start), task.learn, folder, QUIET
-        )[1]
+    def prepare():
+        return *task.learn.prepare(task, packed, packed, CPU, earlier[1]), task.learn
 
-    whole, halves = trained(tmp_path / "a", 40), trained(tmp_path / "b", 20, 40)
-    assert all(torch.equal(whole[key], halves[key]) for key in whole)
+    assert_resumes(prepare, tmp_path)
 
 
 def test_a_model_that_saw_other_features_is_refused(earlier, packed, tmp_path):

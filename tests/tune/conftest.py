@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import yaml
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.store import read_json
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.tune import Bounds, Search, begin, write_job
 from kinemill.tune.worker import run
 from tests.conftest import ROOT
-from tests.train.conftest import publish, swing
+from tests.dataset.packing import PENDULUM, packed_of, swing
+from tests.train.conftest import publish
 
 TASK = """\
 task: pendulum
@@ -53,29 +54,9 @@ tune:
 
 
 def packed_with(test: np.ndarray) -> PackedDataset:
-    """Four training runs, one for validation, and `test` (rows, 3) to test with."""
-    runs = [("train", swing(120, seed)) for seed in range(3)]
-    runs += [("validation", swing(120, 9)), ("test", test)]
-    episodes, start = [], 0
-    for index, (split, rows) in enumerate(runs):
-        stop = start + len(rows)
-        name = f"{split}{index}"
-        episodes.append(PackedEpisode(name, name, f"{name}.csv", split, start, stop))
-        start = stop
-    train = [rows for split, rows in runs if split == "train"]
-    return PackedDataset(
-        task="pendulum",
-        dt=0.02,
-        states=["angle", "velocity"],
-        actions=["torque"],
-        units={"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
-        angles=["angle"],
-        episodes=episodes,
-        segments=[np.concatenate([rows for _, rows in runs]).astype(np.float32)],
-        mean=np.concatenate(train).mean(0),
-        std=np.concatenate(train).std(0),
-        delta_std=np.concatenate([np.diff(rows[:, :2], axis=0) for rows in train]).std(0),
-    )
+    """Three training runs, one for validation, and `test` (rows, 3) to test with."""
+    runs = {"train": [swing(120, k) for k in range(3)], "validation": [swing(120, 9)]}
+    return packed_of("pendulum", 0.02, PENDULUM, runs | {"test": [test]})
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,13 @@ Each is a generator of whole episodes with known physics, as logs or as packed r
 real cases in which a verdict was wrong: see `test_verdicts.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-
-from kinemill.dataset import PackedDataset, PackedEpisode
 
 Array = NDArray[np.float64]
 
@@ -253,32 +251,6 @@ DRIVE = System(
     },
     _drive,
 )
-
-
-def packed_of(system: System, runs: Mapping[str, Sequence[Array]]) -> PackedDataset:
-    """Return episodes by split as a packed dataset, training first."""
-    episodes, rows, start = list[PackedEpisode](), list[Array](), 0
-    for split, values in runs.items():
-        for index, value in enumerate(values):
-            name, stop = f"{split}{index}", start + len(value)
-            episodes.append(PackedEpisode(name, name, f"{name}.csv", split, start, stop))
-            rows.append(value)
-            start = stop
-    train, states = np.concatenate(runs["train"]), system.states
-    deltas = [np.diff(run[:, : len(states)], axis=0) for run in runs["train"]]
-    return PackedDataset(
-        task=system.name,
-        dt=system.dt,
-        states=states,
-        actions=[name for name in system.channels if name not in states],
-        units={name: one["unit"] for name, one in system.channels.items()},
-        angles=[name for name in states if system.channels[name].get("kind") == "angle"],
-        episodes=episodes,
-        segments=[np.concatenate(rows).astype(np.float32)],
-        mean=train.mean(0),
-        std=train.std(0),
-        delta_std=np.concatenate(deltas).std(0),
-    )
 
 
 def write_csv(path: Path, system: System, values: Array) -> None:

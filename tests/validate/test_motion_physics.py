@@ -320,22 +320,6 @@ def test_the_seam_of_a_real_walk_is_the_one_that_is_known(shared_data):
     assert fault.actual.startswith("the first row is 0.509 rad from the last (6.2 times")
 
 
-def test_the_smaller_robots_exceed_the_limit_of_their_knee_and_the_larger_ones_keep_theirs(
-    shared_data,
-):
-    folder, own = shared_data / "awd_motion", ROOT / "tests" / "tasks" / "duck_motion.yaml"
-    for limit, names, some in ((8.7, "mini_*", 5), (30.0, "go_*", 0)):
-        task = load_task(own, {"channels.knee_velocity.limits": [-limit, limit]})
-        for path in sorted(folder.glob(f"{names}.json")):
-            (frame,) = make_tracks(read(path, task), task).frames
-            values = {name: frame[name].to_numpy() for name in task.columns}
-            over = checks_of(task)["limits"].find(values, task)
-            fastest = np.abs(values["knee_velocity"]).max()
-            assert (len(over) > some) is (limit < 30.0), path.name
-            assert {fault.channel for fault in over} <= {"knee_velocity"}
-            assert (fastest > 8.7 * 1.25) if some else (fastest < 9.2), path.name
-
-
 def test_backward_differences_are_sound_velocities_at_thirty_rows_a_second(shared_data):
     """A walk has steps of two rows: each velocity is exactly the row's own difference."""
     path = shared_data / "awd_motion" / "mini_bdx_all_30fps__60.json"

@@ -4,28 +4,16 @@ import re
 from html import unescape
 
 import pytest
-from starlette.testclient import TestClient
 
 from kinemill.search.saved_views import save_view
 from kinemill.search.tags import current_tags
 from kinemill.task import load_task
-from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.web_console.catalog_page import (
     CatalogRequest,
     CatalogRows,
     catalog_page,
 )
 from kinemill_dagster.pipelines.web_console.catalog_rows import read_request
-from tests.rest_server import ScriptedDagster, rest_app
-
-HEADERS = {"X-Kinemill-User": "otto", "X-Kinemill-May": "operate"}
-
-
-@pytest.fixture
-def client(copy):
-    with open_instance(copy.home) as instance:
-        app = rest_app(copy.home, instance, ScriptedDagster(instance).query)
-        yield TestClient(app, headers=HEADERS)
 
 
 def page(client, query="", **values):

@@ -6,24 +6,12 @@ import shutil
 from html import unescape
 
 import pytest
-from starlette.testclient import TestClient
 
 from kinemill.draft.builder import build
 from kinemill.draft.draft_preview import DraftPreview, preview_of
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.task import load_task, make_task
-from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.rest import draft_store
-from tests.rest_server import ScriptedDagster, rest_app
-
-HEADERS = {"X-Kinemill-User": "otto", "X-Kinemill-May": "operate"}
-
-
-@pytest.fixture
-def client(copy):
-    with open_instance(copy.home) as instance:
-        app = rest_app(copy.home, instance, ScriptedDagster(instance).query)
-        yield TestClient(app, headers=HEADERS)
 
 
 def page(client, path, status=200):

@@ -25,7 +25,7 @@ from kinemill.train.portfolio.selection import Bars
 from kinemill.train.portfolio.validation_errors import CandidateErrors
 from kinemill.train.time_limit import check_time, time_limit
 from kinemill.train.warm_start import described, load_model
-from tests.train.conftest import pendulum_task, publish
+from tests.train.conftest import Recorder, pendulum_task, publish
 
 EXACT = ("linear, sin cos", "physics")  # families that hold the equation of the pendulum
 FAMILIES = ("arx", "mlp", "physics")
@@ -49,21 +49,13 @@ def few_families(monkeypatch):
     monkeypatch.setattr(race, "MODELS", {name: MODELS[name] for name in FAMILIES})
 
 
-class Messages(NullReporter):
-    def __init__(self):
-        self.lines = []
-
-    def log_message(self, message):
-        self.lines.append(message)
-
-
 def task_without_model(budget=0.37, **learn):
     task = pendulum_task(model=None, budget=budget, steps=4000, **learn)
     return task.model_copy(update={"verify": task.verify.model_copy(update={"horizon": 20})})
 
 
 def context_in(folder, start=None):
-    return TrainingContext(folder, (NullReporter(), Messages()), torch.device("cpu"), start)
+    return TrainingContext(folder, (NullReporter(), Recorder()), torch.device("cpu"), start)
 
 
 def train(task, packed, folder, start=None):
@@ -88,7 +80,7 @@ def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
         assert one["parameters"] > 0
     # The winner has nothing left to learn, so the last training is that of the best learner.
     assert {one["round"] for one in results if one["type"] == "mlp"} == {1, 2, race.LAST}
-    assert any("best family: " in line for line in context.listeners[1].lines)
+    assert any("best family: " in line for line in context.listeners[1].messages)
 
 
 def test_the_test_split_is_not_read(packed, tmp_path):
@@ -185,7 +177,7 @@ def test_a_candidate_that_fails_is_reported_and_the_others_go_on(packed, tmp_pat
     (failed,) = [one for one in results_of(trained) if one["name"] == "too long"]
     assert "no episode has 504 steps" in failed["failure"]
     assert failed["score"] is None
-    assert any("no episode has 504 steps" in line for line in context.listeners[1].lines)
+    assert any("no episode has 504 steps" in line for line in context.listeners[1].messages)
 
 
 def test_the_first_failure_is_raised_if_no_candidate_is_left(packed, tmp_path, monkeypatch):
@@ -265,7 +257,7 @@ def test_a_candidate_that_takes_too_long_is_stopped_and_reported(packed, tmp_pat
     stopped = [one for one in results_of(trained) if one["failure"].startswith("stopped")]
     assert "mlp" in {one["type"] for one in stopped}
     assert all("learn.budget (1 s)" in one["failure"] for one in stopped)
-    assert any("stopped: its share" in line for line in context.listeners[1].lines)
+    assert any("stopped: its share" in line for line in context.listeners[1].messages)
 
 
 def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_path, monkeypatch):
@@ -291,7 +283,7 @@ def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_
     measured = {one["name"] for one in results_of(trained) if one["held_out"] is not None}
     assert trained.facts.family in measured
     assert best not in measured
-    lines = context.listeners[1].lines
+    lines = context.listeners[1].messages
     assert f"{best}: score not finite on rows left out of its fit" in lines
 
 

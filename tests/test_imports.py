@@ -1,0 +1,49 @@
+"""What a process does not import: heavy packages cost every command seconds."""
+
+import subprocess
+import sys
+
+import pytest
+
+HELP = """
+from kinemill.cli.app import app
+try:
+    app(["--help"])
+except SystemExit:
+    pass
+"""
+PERTURBED = """
+import torch
+from kinemill.export.rounding import Rounding
+with Rounding(0):
+    torch.ones(2) + torch.ones(2)
+"""
+FAMILIES = """
+from kinemill.task import AUGMENTATIONS, MODELS, READERS
+assert [*AUGMENTATIONS, *MODELS, *READERS]
+"""
+COMMAND = "torch mlflow dagster polars numpy pydantic rich yaml sqlalchemy"
+PROGRAMS = {
+    "help": (HELP, COMMAND),
+    "completion": ("from kinemill.cli.completion import *; complete_model('a')", COMMAND),
+    "dir of the Dagster project": (
+        "import kinemill_dagster; assert 'KinemillTask' in dir(kinemill_dagster)",
+        "dagster",
+    ),
+    "rounding": (PERTURBED, "torch._dynamo"),  # takes 2 s of CPU time
+    "robot": (
+        "import kinemill.runtime, onnxruntime",
+        "torch polars pydantic onnx mlflow pandas yaml",
+    ),
+    "names of plug-ins": (FAMILIES, "torch polars mlflow great_expectations kinemill.ingest"),
+    "plants": ("import kinemill.sim", "mujoco"),
+    "tracking": ("import kinemill.tracking", "mlflow psutil"),
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_process_imports_nothing_heavy(program, home):
+    code, heavy = PROGRAMS[program]
+    code += f"\nimport sys; print(sorted({set(heavy.split())} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
