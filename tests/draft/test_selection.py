@@ -97,13 +97,14 @@ def test_one_log_without_most_columns_is_not_used(tmp_path, time):
 
 
 def test_of_logs_for_each_topic_the_states_are_drafted(tmp_path, time):
+    """Names do not show which of them are of one recording."""
     (tmp_path / "logs").mkdir()
-    for number in range(2):
+    for number, name in enumerate("ab"):
         table(tmp_path / "logs" / f"pose_{number}.csv", time=time, pos=np.sin(time + number))
-        table(tmp_path / "logs" / f"wrench_{number}.csv", time=time, force=time % (number + 2))
+        table(tmp_path / "logs" / f"wrench_{name}.csv", time=time, force=time % (number + 2))
     draft = build("diver", tmp_path / "logs")
     assert [one.channel for one in draft.columns] == ["pos"]
-    assert draft.unused == {f"wrench_{number}.csv": "has no pos" for number in range(2)}
+    assert draft.unused == {f"wrench_{name}.csv": "has no pos" for name in "ab"}
 
 
 def test_logs_that_each_lack_something_share_what_all_have(tmp_path, home, time):
