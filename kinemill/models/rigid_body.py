@@ -26,7 +26,6 @@ from kinemill.task.web_overrides import LOCAL
 MAX_COORDINATES = 8  # the linear solve is unrolled
 MAX_POINTS = 100  # of a position curve
 POINTS = 9  # of one in a portfolio
-MAX_FREE = 4  # coordinates of a free mass matrix in a portfolio
 
 
 @MODELS.register("rigid_body")
@@ -145,14 +144,10 @@ class RigidBody(Model):
             (mass, {"delay": 0}, 1),
         ]
         if chain:
-            symmetric, curve = {**past, "symmetric": True}, {"position_curve": POINTS}
             proposals += [
-                ("chain, symmetric", symmetric, rows),
-                ("chain, position curves", {**past, **curve}, rows),
-                ("chain, symmetric, position curves", {**symmetric, **curve}, rows),
+                ("chain, symmetric", {**past, "symmetric": True}, rows),
+                ("chain, position curves", {**past, "position_curve": POINTS}, rows),
             ]
-        if chain and 1 < count <= MAX_FREE:
-            proposals.append(("free", past, rows))
         return [
             Candidate(
                 f"rigid body, {name}, history {history}",
