@@ -1,10 +1,11 @@
 """Columns with letters for names, which other columns of the log explain.
 
 With p and r, q is a turning rate, and u, v and w are velocities. Alone, q is the angle of a joint
-and u an input. Next to a measured qm that follows it, qg is a reference. A column e that is the
-difference of two others is their error, and one of them with the letter r is a reference. Uyaw is
-the command of a turn, and Ux next to it that of a motion along x. With de and da, dr and dt are
-rudder and throttle of an aircraft.
+and u an input. Of an inertial sensor, ax, ay and az are accelerations, and gx, gy and gz next to
+them angular velocities. Next to a measured qm that follows it, qg is a reference, and tq next to q.
+A column e that is the difference of two others is their error, and one of them with the letter r is
+a reference. Uyaw is the command of a turn, and Ux next to it that of a motion along x. With de and
+da, dr and dt are rudder and throttle of an aircraft.
 """
 
 import re
@@ -15,11 +16,12 @@ import numpy as np
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import TURNING, guess, split_words
-from kinemill.ingest.raw import split_index
 
 # Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
 _BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
 _BODY_VELOCITIES = {"u": "velocity_x", "v": "velocity_y", "w": "velocity_z"}
+_SENSED = {"a": "acceleration", "g": "gyro", "w": "omega"}  # along or around three axes
+_INDEXED = re.compile(r"(.*?)(?:\[(\d+)\]|_?(\d+))?\Z")  # the vector of an element, and its index
 _SURFACE = re.compile(r"d(?:elta_?)?([eart])")
 _SURFACES = {"e": "elevator", "a": "aileron", "r": "rudder", "t": "throttle"}
 _CONTROL = re.compile(r"U_?([xyz]|roll|pitch|yaw|phi|theta|psi)", re.IGNORECASE)
@@ -39,12 +41,13 @@ def with_letters(table: Table) -> Table:
             labels |= {f"{front}{own}": label for own, label in _BODY_RATES.items()}
             own_velocities = {f"{front}{own}": label for own, label in _BODY_VELOCITIES.items()}
             labels |= own_velocities if set(own_velocities) <= set(table.values) else {}
-    labels |= _surfaces(table)
-    for base, names in _vectors(table).items():
+    labels |= _surfaces(table) | _sensed(table)
+    vectors = _vectors(table)
+    for base, names in vectors.items():
         stem = base.removesuffix("m").rstrip("_")
         for other in _references_of(base, stem, table):
-            labels |= {name: f"{stem}_measured" for name in names if stem != base}
-            labels |= {name: f"{stem}_reference" for name in _vectors(table)[other]}
+            labels |= _numbered(f"{stem}_measured", names if stem != base else [])
+            labels |= _numbered(f"{stem}_reference", vectors[other])
     axes = {name: match[1].lower() for name in table.values if (match := _CONTROL.fullmatch(name))}
     if set(axes.values()) & TURNING:
         labels |= {name: f"control_{axis}" for name, axis in axes.items()}
@@ -53,6 +56,24 @@ def with_letters(table: Table) -> Table:
             labels |= {name: f"error_{name}"}
             labels |= {one: f"reference_{one}" for one in pair if _first_word(one) == "r"}
     return replace(table, labels={**labels, **table.labels})
+
+
+def _numbered(label: str, names: list[str]) -> dict[str, str]:
+    """Return the label of each element of a vector, with its index."""
+    indices = [(match[2] or match[3]) for name in names if (match := _INDEXED.match(name))]
+    return {n: f"{label}_{at}" if at else label for n, at in zip(names, indices, strict=True)}
+
+
+def _sensed(table: Table) -> dict[str, str]:
+    """Return labels of inertial sensors; g alone may be gravity, and is not a gyro."""
+    labels = dict[str, str]()
+    for name in table.values:
+        front, letter = name[:-2], name[-2:-1]
+        needed = {letter, "a"} if letter == "g" else {letter}
+        every = {f"{front}{own}{axis}" for own in needed for axis in "xyz"}
+        if letter in _SENSED and name[-1:] == "x" and every <= set(table.values):
+            labels |= {f"{front}{letter}{own}": f"{front}{_SENSED[letter]}_{own}" for own in "xyz"}
+    return labels
 
 
 def _surfaces(table: Table) -> dict[str, str]:
@@ -106,20 +127,21 @@ def _spread_of_sum(apart: Floats, error: Floats) -> Floats:
 
 
 def _vectors(table: Table) -> dict[str, list[str]]:
-    """Return the columns of each vector by its name; a column without an index is alone."""
+    """Return the columns of each vector, such as `q[0]` or `q_1`, by its name."""
     vectors = dict[str, list[str]]()
     for name in table.values:
-        vectors.setdefault(split_index(name)[0], []).append(name)
+        if match := _INDEXED.match(name):
+            vectors.setdefault(match[1], []).append(name)
     return vectors
 
 
 def _references_of(base: str, stem: str, table: Table) -> list[str]:
-    """Return the vectors that a measured qm or q follows, such as qg for the goal, or q_d."""
+    """Return the vectors that a measured qm or q follows: qg for the goal, q_d, or tq."""
     if guess(stem).what not in {"position", "velocity"}:
         return []
     front = base[:-1] if stem != base else f"{base}_"
     vectors = _vectors(table)
-    candidates = (f"{front}{letter}" for letter in _REFERENCE_LETTERS)
+    candidates = [*(f"{front}{letter}" for letter in _REFERENCE_LETTERS), f"t{stem}"]
     return [
         one for one in candidates if one in vectors and _follow(table, vectors[base], vectors[one])
     ]

@@ -41,6 +41,33 @@ def test_commands_of_a_drone_along_and_around_its_axes(tmp_path):
     assert used == {"control_x": "action", "control_yaw": "action", "x": "state", "yaw": "state"}
 
 
+@pytest.mark.parametrize(
+    ("measured", "reference"),
+    [("q[{}]", "q_d[{}]"), ("q_{}", "q_d_{}"), ("q_{}", "tq_{}"), ("qm{}", "qg{}")],
+)
+def test_each_joint_has_its_reference_as_an_action(tmp_path, measured, reference):
+    """A log of a position controller that holds no torque."""
+    goals = {index: np.sin((0.3 + 0.1 * index) * TIME) for index in range(3)}
+    columns = {measured.format(index): np.roll(goal, 1) for index, goal in goals.items()}
+    columns |= {reference.format(index): goal for index, goal in goals.items()}
+    used, left_out = roles(tmp_path, **columns)
+    assert ([*used.values()], left_out) == (3 * ["state"] + 3 * ["action"], {})
+
+
+def test_a_torque_called_tq_is_no_reference(tmp_path):
+    used, _ = roles(tmp_path, q=np.sin(TIME), tq=40 * np.sin(3 * TIME), u=TIME % 3)
+    assert used["tq"] == "state"
+
+
+def test_the_axes_of_an_inertial_sensor(tmp_path):
+    random = np.random.default_rng(0)
+    columns = {f"{letter}{axis}": random.normal(size=300) for letter in "ag" for axis in "xyz"}
+    used, _ = roles(tmp_path, **columns, u=TIME % 3)
+    assert [used.pop(f"gyro_{axis}") for axis in "xyz"] == 3 * ["state"]
+    assert [used.pop(f"acceleration_{axis}") for axis in "xyz"] == 3 * ["output"]
+    assert used == {"u": "action"}
+
+
 def test_components_of_a_velocity_are_no_commands(tmp_path):
     used, _ = roles(tmp_path, ux=np.sin(TIME), uy=np.cos(TIME))
     assert used == {"ux": "state", "uy": "state"}
