@@ -119,7 +119,7 @@ def _refuse_incomplete(recording: RecordingFiles, changing: Set[Path]) -> None:
     if recording.missing:
         problem = f"lacks {', '.join(recording.missing)}, which most recordings have"
         raise BadInput(recording.paths[0].parent, problem)
-    if unstable := sorted(changing.intersection(recording.paths)):
+    if unstable := sorted(changing & set(recording.paths)):
         raise BadInput(unstable[0], "is still written", fix="repeat the command later")
 
 
