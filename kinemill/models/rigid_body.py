@@ -144,9 +144,11 @@ class RigidBody(Model):
             (mass, {"delay": 0}, 1),
         ]
         if chain:
+            symmetric, curve = {**past, "symmetric": True}, {"position_curve": POINTS}
             proposals += [
-                ("chain, symmetric", {**past, "symmetric": True}, rows),
-                ("chain, position curves", {**past, "position_curve": POINTS}, rows),
+                ("chain, symmetric", symmetric, rows),
+                ("chain, position curves", {**past, **curve}, rows),
+                ("chain, symmetric, position curves", {**symmetric, **curve}, rows),
             ]
         return [
             Candidate(
