@@ -189,10 +189,10 @@ def _method(paths: Sequence[Path]) -> str:
     if not 1 < len(paths) <= MOST_FILES:
         return ""
     try:
-        columns = {path: columns_of(path) for path in paths}
+        columns = dict(_until_repeated(paths))
     except (BadInput, OSError):
         return ""
-    if not _differ(columns):
+    if len(columns) < len(paths) or not _may_be_parts(columns):
         return ""
     if all(any(map(is_stamp, (*numbers, *others))) for numbers, others in columns.values()):
         return "time"
@@ -203,19 +203,30 @@ def _method(paths: Sequence[Path]) -> str:
     return "row"
 
 
-def _differ(columns: Mapping[Path, _Columns]) -> bool:
-    """Return whether no file can be a recording, by its columns."""
+def _until_repeated(paths: Sequence[Path]) -> Iterator[tuple[Path, _Columns]]:
+    """Yield the columns of files, and end before one that repeats a column: it is a recording."""
+    seen = set[str]()
+    for path in paths:
+        numbers, others = columns_of(path)
+        named = set[str]() if is_unnamed(numbers) else {n for n in numbers if not is_stamp(n)}
+        if seen & named:
+            return
+        seen |= named
+        yield path, (numbers, others)
+
+
+def _may_be_parts(columns: Mapping[Path, _Columns]) -> bool:
+    """Return whether no file can be a recording, by the number and the meaning of its columns."""
     own = {
-        path: [one for one in numbers if not is_stamp(one)]
+        path: [name for name in numbers if not is_stamp(name)]
         for path, (numbers, _) in columns.items()
     }
     is_plain = any(is_unnamed(one) and len(one) > 1 for one in own.values())
     if is_plain and not all(map(_is_quantity, short_names(list(own)))):
         return False  # recordings without headers
-    if all({"action", "state"} <= {guess(name).role for name in one} for one in own.values()):
-        return False  # recordings with other names
-    named = [set(one) for one in own.values() if not is_unnamed(one)]
-    return sum(map(len, named)) == len(set[str]().union(*named))
+    return not all(
+        {"action", "state"} <= {guess(name).role for name in one} for one in own.values()
+    )
 
 
 def _is_quantity(name: str) -> bool:
