@@ -135,7 +135,8 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
     Numeric timestamps are columns as well.
 
     Raises:
-        BadInput: It is not a log, holds several recordings, or has no column of numbers.
+        BadInput: It is not a log, holds several recordings or topics with timestamps of their own,
+            or has no column of numbers.
     """
     form = form_of(path)
     if form in {"csv", "text"}:
@@ -151,6 +152,9 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
         raise BadInput(path, str(error.reasons[0]["found"])) from error
     if len(result.logs) > 1:
         raise BadInput(path, f"holds {len(result.logs)} recordings", expected="one of its columns")
+    if any(log.signals for log in result.logs):
+        what = "holds topics with timestamps of their own"
+        raise BadInput(path, what, expected="rows with a value of every column", fix="--by time")
     frame = result.logs[0].frame
     columns = {name: _floats(frame[str(at)]) for at, name in enumerate(result.names)}
     # An array of one column is listed with and without its index.

@@ -8,6 +8,7 @@ from kinemill.draft.joined_files import join_rows
 from kinemill.draft.logs import log_files, read_tables
 from kinemill.draft.recording_files import join_each, join_hint, split_recordings
 from kinemill.errors import BadInput
+from tests.ingest.messages import START, write_mcap
 
 SECONDS = 0.01 * np.arange(60)
 LAYOUTS = {
@@ -77,3 +78,12 @@ def test_files_that_are_still_written_are_not_joined(tmp_path, monkeypatch):
     assert [bool(one["problem"]) for one in results] == [False, True]
     assert f"{late}: is still written" in results[1]["problem"]
     assert [path.name for path in target.iterdir()] == ["run1.csv"]
+
+
+def test_logs_of_topics_are_no_parts_of_a_recording(tmp_path):
+    for name, topic in (("drive", "/wheels"), ("arm", "/joints")):
+        messages = [(topic, START + at, {"position": [0.1 * at], "at": at}) for at in range(30)]
+        write_mcap(tmp_path / f"{name}.mcap", messages)
+    assert join_hint(tmp_path, log_files(tmp_path)) is None
+    with pytest.raises(BadInput, match="topics with timestamps of their own"):
+        join_rows(log_files(tmp_path))
