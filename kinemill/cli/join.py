@@ -54,9 +54,7 @@ def join(
     its name (run1_u.csv, run1_y.csv). Recordings that are joined already do not change, so the
     command can be repeated as files arrive.
 
-    Examples:
-      kinemill data join u.csv y.csv --to run1.csv
-      kinemill data join logs/ --each --to joined/
+    Example: kinemill data join u.csv y.csv --to run1.csv
     """
     from kinemill.draft.joined_files import join_rows, write_joined
     from kinemill.draft.recording_files import join_each
