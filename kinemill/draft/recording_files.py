@@ -205,13 +205,13 @@ def _method(paths: Sequence[Path]) -> str:
 
 def _until_repeated(paths: Sequence[Path]) -> Iterator[tuple[Path, _Columns]]:
     """Yield the columns of files, and end before one that repeats a column: it is a recording."""
-    seen = set[str]()
+    names = set[str]()
     for path in paths:
         numbers, others = columns_of(path)
         named = set[str]() if is_unnamed(numbers) else {n for n in numbers if not is_stamp(n)}
-        if seen & named:
+        if names & named:
             return
-        seen |= named
+        names |= named
         yield path, (numbers, others)
 
 
