@@ -40,7 +40,7 @@ os.environ["KINEMILL_TASKS"] = str(EXAMPLES)  # so that tests find the examples 
 
 
 def run_command(*arguments, **options) -> subprocess.CompletedProcess[str]:
-    """Run `kinemill` with some arguments in a process of its own."""
+    """Run `kinemill` with some arguments in a separate process."""
     command = [*COMMAND, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 

@@ -29,7 +29,7 @@ TASK = EXAMPLES / "cart_pole.yaml"
 
 
 def kinemill(*arguments, **environment):
-    """Run a command in a process of its own."""
+    """Run a command in a separate process."""
     return run_command(*arguments, cwd=ROOT, env={**os.environ, **environment})
 
 

@@ -186,10 +186,9 @@ def _one_robot(tables: list[Table], source: Path, robot: RobotFile | None) -> _C
     is_used = [tuple(own.joints) == most for own in columns]
     used = [table for table, one in zip(tables, is_used, strict=True) if one]
     names = log_names(table.path for table in tables)
+    others = f"joints are not the {len(most)} of the other clips"
     unused = {
-        names[
-            table.path
-        ]: f"its {len(own.joints)} joints are not the {len(most)} of the other clips"
+        names[table.path]: f"its {len(own.joints)} {others}"
         for table, own, one in zip(tables, columns, is_used, strict=True)
         if not one
     }

@@ -135,7 +135,7 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
     Numeric timestamps are columns as well.
 
     Raises:
-        BadInput: It is not a log, holds several recordings or topics with timestamps of their own,
+        BadInput: It is not a log, holds several recordings or topics with their own timestamps,
             or has no column of numbers.
     """
     form = form_of(path)
@@ -153,7 +153,7 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
     if len(result.logs) > 1:
         raise BadInput(path, f"holds {len(result.logs)} recordings", expected="one of its columns")
     if any(log.signals for log in result.logs):
-        what = "holds topics with timestamps of their own"
+        what = "holds topics with their own timestamps"
         raise BadInput(path, what, expected="rows with a value of every column", fix="--by time")
     frame = result.logs[0].frame
     columns = {name: _floats(frame[str(at)]) for at, name in enumerate(result.names)}

@@ -85,5 +85,5 @@ def test_logs_of_topics_are_no_parts_of_a_recording(tmp_path):
         messages = [(topic, START + at, {"position": [0.1 * at], "at": at}) for at in range(30)]
         write_mcap(tmp_path / f"{name}.mcap", messages)
     assert join_hint(tmp_path, log_files(tmp_path)) is None
-    with pytest.raises(BadInput, match="topics with timestamps of their own"):
+    with pytest.raises(BadInput, match="topics with their own timestamps"):
         join_rows(log_files(tmp_path))

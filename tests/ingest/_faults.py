@@ -1,4 +1,4 @@
-"""A mill in a process of its own that a test can kill: warm after 0.02 s, forked from a server."""
+"""A mill in a separate process that a test can kill: warm after 0.02 s, forked from a server."""
 
 import ast
 import hashlib

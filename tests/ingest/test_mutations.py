@@ -1,6 +1,6 @@
 """Bytes changed at random: a reader reads, or refuses; it does not crash, hang or grow.
 
-Each format is tried in a process of its own with limits on memory and time, so that a library that
+Each format is tried in a separate process with limits on memory and time, so that a library that
 dies takes the test with it and not the test run.
 """
 

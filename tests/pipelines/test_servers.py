@@ -114,8 +114,8 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
     kinemill = f"{sys.executable} -c 'from kinemill.cli import main; main()'"
     steps = "--set learn.steps=1500 --set learn.patience=null"
     script.write_text(
-        f"{kinemill} runs start {TASK} {steps} | tee {tmp_path}/told\n"
-        f"{kinemill} runs metrics $(cut -d ' ' -f 2 {tmp_path}/told | head -1) --follow\n"
+        f"{kinemill} runs start {TASK} {steps} | tee {tmp_path}/output\n"
+        f"{kinemill} runs metrics $(cut -d ' ' -f 2 {tmp_path}/output | head -1) --follow\n"
     )
     spawn = "import pty, sys; pty.spawn(sys.argv[1:])"
     terminal = subprocess.Popen(
@@ -131,7 +131,7 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
     assert re.match(r"step +\d+/1500  train/loss \d", displayed)
     assert inside
     until(lambda: not alive(inside), "the end of all that ran in the terminal", within=10)
-    short = (tmp_path / "told").read_text().split()[1]
+    short = (tmp_path / "output").read_text().split()[1]
     assert message("runs", "show", short)["status"] == "running"
 
     # Another of the same task waits for it, and is canceled there.

@@ -1,4 +1,4 @@
-"""Training in a process of its own: killed, timed out, orphaned, and gone on with."""
+"""Training in a separate process: killed, timed out, orphaned, and gone on with."""
 
 import json
 import os

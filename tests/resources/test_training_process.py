@@ -1,4 +1,4 @@
-"""How a training in a process of its own says why it ended."""
+"""How a training in a separate process says why it ended."""
 
 import os
 

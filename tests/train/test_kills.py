@@ -89,7 +89,7 @@ def learn_in(folder: Path, fault: str, messages: Path, packed) -> None:
 
 @pytest.fixture(scope="module")
 def trainings(packed):
-    """Return what runs a training in a process of its own: (folder, fault) -> exit code, told."""
+    """Return what runs a training in a separate process: (folder, fault) -> exit code, told."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.train.test_kills", "tests.train._warm"])
 

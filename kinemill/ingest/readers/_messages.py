@@ -5,7 +5,7 @@ which messages were logged, in ns, or a field of the message that `ingest.time` 
 `header.stamp`; a topic has one clock.
 
 The publishers of `/tf` take turns, so that an element of its messages is now one frame and now
-another. Each frame is a topic of its own: `/tf/base_link.transform.translation.x`.
+another. Each frame is a separate topic: `/tf/base_link.transform.translation.x`.
 """
 
 import re
