@@ -4,9 +4,8 @@ ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
 # What else a task has to say for a model.
 LEARN = {name: {"outputs": ALPHA} for name in ("rigid_body", "physics", "equations")}
 # The velocity is encoded plainly, so it has an offset.
-LEARN["latent"] = {
-    "outputs": {name: {"relation": "equal", "of": name} for name in ("angle", "velocity")}
-}
+EQUAL = {"outputs": {name: {"relation": "equal", "of": name} for name in ("angle", "velocity")}}
+LEARN |= {"latent": EQUAL, "storages": EQUAL}
 
 RECURRENT = {"hidden_size": 7, "layers": 2, "dropout": 0.3, "bias": False, "layer_norm": True}
 OPTIONS = {
@@ -75,6 +74,7 @@ OPTIONS = {
         "residual": {"type": "gru", "hidden_size": 5},
     },
     "latent": {"size": 3, "hidden_size": 5, "activation": "elu", "start": "subspace"},
+    "storages": {"count": 3, "lag": 6.0, "points": 5},
 }
 
 PENDULUM = {

@@ -66,10 +66,10 @@ class LayerOptions:
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
     """Return the activation function called `name`: (...) -> (...)."""
-    return _relu if name == "relu" else getattr(functional, name)
+    return relu if name == "relu" else getattr(functional, name)
 
 
-def _relu(x: Tensor) -> Tensor:
+def relu(x: Tensor) -> Tensor:
     """Return max(x, 0) such that NaN stays NaN; the Relu of ONNX Runtime turns NaN into 0."""
     return 0.5 * (x + x.abs())
 

@@ -1,0 +1,55 @@
+"""Storages in series, such as tanks, for slow processes that are measured in part.
+
+Each measured output is read from the last of a chain of storages. Inputs fill the first one; what
+flows out of a storage fills the next. A flow follows the square root of the level (Torricelli); out
+of the last storage it is multiplied by an unknown function of the level. What does not fit into a
+storage runs over into the next. The output is a line plus an unknown function of the last level.
+This is the cascade of reservoirs of Nash (IASH Publication 45, 1957) with nonlinear outflows. Fit
+it with `learn.gauss_newton`: it has few parameters, and errors of long rollouts count.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from kinemill.models._encoded_state import OFFSET, EncodedShape, EncodedStateModel
+from kinemill.task import MODELS, Candidate, Ratio, TaskFacts, TorchModule, Width
+
+ENCODED = 200  # most weights of the encoder of a candidate
+LEAST_ROWS = 4  # of its history
+
+
+@MODELS.register("storages")
+class Storages(EncodedStateModel):
+    """Storages in series before each output; for tanks and similar processes."""
+
+    type: Literal["storages"] = "storages"
+    count: Width = Field(default=2, description="storages in series before each output")
+    lag: Ratio = Field(default=10.0, description="rows of the lag of each storage before training")
+    points: int = Field(default=7, ge=3, le=100, description="points of each unknown function")
+    offset: bool = Field(default=True, description=OFFSET)
+
+    @classmethod
+    def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
+        """Propose two storages before each state of a process: no angles, no velocities."""
+        size = 2 * len(facts.states)
+        rows = min(20, facts.longest, ENCODED // (len(facts.columns) * size))
+        is_process = bool(facts.actions) and not facts.angles and not facts.pairs
+        if not is_process or rows < LEAST_ROWS or facts.rollout == 1:
+            return []
+        settings = {
+            "model": {"type": "storages", "lag": rows, "limits": dict(facts.saturated)},
+            "outputs": {name: {"relation": "equal", "of": name} for name in facts.states},
+            "history": rows,
+            "horizon": facts.rollout,
+            "gauss_newton": {"windows": 96, "iterations": 20, "ridge": 2e-4, "n_init": 3},
+            "optimizer": {"lr": 1e-4},
+        }
+        return [Candidate(f"2 storages in series, history {rows}", settings, trains=True)]
+
+    def make(self, shape: EncodedShape) -> TorchModule:
+        """Make the `StoragesNetwork`."""
+        from kinemill.models.networks.storages import StoragesNetwork
+
+        return StoragesNetwork(self, shape)
