@@ -122,6 +122,15 @@ def test_a_log_without_stamps_that_states_its_rate_once_is_drafted_with_it(tmp_p
     assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
 
 
+@pytest.mark.parametrize("step", [{"fs": 50.0}, {"dt": 0.02}], ids=["fs", "dt"])
+def test_row_numbers_called_time_are_no_clock_next_to_a_rate(tmp_path, time, step):
+    ((name, value),) = step.items()
+    columns = {"u": time % 3, "y": np.cos(40 * time), name: np.full(len(time), value)}
+    path = table(tmp_path / "a.csv", Time=np.arange(len(time)) + 1.0, **columns)
+    task, _ = load(tmp_path, "counted", path)
+    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+
+
 def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time):
     for name, rate in {"a.csv": 50.0, "b.csv": 100.0}.items():
         values = {"u": np.sin(50 * time), "y": np.cos(40 * time), "fs": np.full(len(time), rate)}
