@@ -288,7 +288,14 @@ def _dataset(draft: Draft) -> str:
     if len(units) == 1:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft.tables[0], draft.dt))}, null]}}"
         return f"dataset: {{validation: {IN_BLOCKS}, test: [{rows}]}}  # {_ALONE}"
-    return f"dataset: {{{by}validation: {IN_BLOCKS}, test: [{units[-1]}]}}  # name your own"
+    test_logs = ", ".join(_test_units(units))
+    return f"dataset: {{{by}validation: {IN_BLOCKS}, test: [{test_logs}]}}  # name your own"
+
+
+def _test_units(units: list[str]) -> list[str]:
+    """Return the share of test logs, evenly spread: neighbors are often of one experiment."""
+    count = max(1, round(TEST * len(units)))
+    return [units[round(at * len(units) / count) - 1] for at in range(1, count + 1)]
 
 
 def split_units(draft: Draft) -> tuple[str, list[str]]:

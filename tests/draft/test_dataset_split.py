@@ -21,6 +21,16 @@ def test_many_short_logs_validate_on_whole_logs(tmp_path, count, rows, validatio
     assert f"dataset: {{validation: {validation}, test: " in draft("arm", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("count", "test_logs"), [(2, [1]), (5, [4]), (11, [5, 10]), (19, [4, 9, 13, 18])]
+)
+def test_a_fifth_of_a_few_logs_is_the_test_split(tmp_path, count, test_logs):
+    """The last log alone may be the only one of its experiment, and is one test episode."""
+    _logs(tmp_path, count, 300, 0.05)
+    names = ", ".join(f'"*log-{at:02}.csv"' for at in test_logs)
+    assert f"test: [{names}]}}  # name your own" in draft("arm", tmp_path)
+
+
 @pytest.mark.parametrize(("dt", "horizon"), [(0.001, 25), (0.05, 10), (0.1, 5), (0.5, 15)])
 def test_slow_processes_are_verified_over_more_than_half_a_second(tmp_path, dt, horizon):
     _logs(tmp_path, 2, 300, dt)
