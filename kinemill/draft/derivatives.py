@@ -302,4 +302,4 @@ def _unrelated(column: Column, columns: list[Column]) -> Column:
     note = ["follows no position in the data"]
     unit = "rad/s" if turning and not column.sure else column.unit
     notes = [*column.notes, *note]
-    return replace(column, unit=unit, sure=column.sure or is_angular, notes=notes)
+    return replace(column, unit=unit, notes=notes)

@@ -138,3 +138,11 @@ def test_velocities_of_an_arm_are_found_among_thirty_columns_without_names(tmp_p
     draft = build("arm", tmp_path / "arm.txt")
     velocities = {one.channel: one.derivative_of for one in draft.columns if one.derivative_of}
     assert velocities == {f"column_{at + 8}": f"column_{at + 2}" for at in range(6)}
+
+
+def test_a_gyro_without_a_position_has_a_unit_that_is_not_sure(tmp_path, time):
+    """A gyro logs rad/s, deg/s or counts; no position and no name tells which."""
+    columns = {f"gyro_{axis}": 40 * np.sin(n * time) for n, axis in enumerate("xyz", start=2)}
+    draft = build("drone", table(tmp_path / "a.csv", t=time, h=np.cos(time), **columns, u=time % 3))
+    gyro = next(one for one in draft.columns if one.channel == "gyro_x")
+    assert (gyro.unit, gyro.sure) == ("rad/s", False)
