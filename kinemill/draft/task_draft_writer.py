@@ -15,6 +15,7 @@ from kinemill.ingest.columns import Table
 _ALONE = "the end of the only log; name another log when there is one"
 TEST = 0.2  # test share of a single log
 BLOCKS = 0.15  # share of validation; in blocks of each log where these are long
+EPISODES = 5  # of a test, `promote.min_test_episodes`; no more than a third of the logs
 LAGS = 100  # rows that a block has to leave beyond the horizon, for models with a long history
 STEPS = 25  # of a horizon at most
 FAST, SLOW = 0.02, 0.1  # s; a robot's logs in between have a horizon of 0.5 s
@@ -293,8 +294,11 @@ def _dataset(draft: Draft) -> str:
 
 
 def _test_units(units: list[str]) -> list[str]:
-    """Return the share of test logs, evenly spread: neighbors are often of one experiment."""
-    count = max(1, round(TEST * len(units)))
+    """Return the share of test logs, evenly spread: neighbors are often of one experiment.
+
+    With 15 logs or more they are as many as the gate expects of test episodes.
+    """
+    count = max(1, round(TEST * len(units)), min(EPISODES, len(units) // 3))
     return [units[round(at * len(units) / count) - 1] for at in range(1, count + 1)]
 
 
