@@ -146,3 +146,14 @@ def test_a_gyro_without_a_position_has_a_unit_that_is_not_sure(tmp_path, time):
     draft = build("drone", table(tmp_path / "a.csv", t=time, h=np.cos(time), **columns, u=time % 3))
     gyro = next(one for one in draft.columns if one.channel == "gyro_x")
     assert (gyro.unit, gyro.sure) == ("rad/s", False)
+
+
+def test_a_rate_without_a_position_has_the_unit_of_the_others_of_its_vector(tmp_path, time):
+    """The heading is not logged, so that no data shows the unit of the yaw rate."""
+    columns = {"roll": np.sin(time), "pitch": np.sin(2 * time)}
+    rates = {"roll": np.cos(time), "pitch": 2 * np.cos(2 * time), "yaw": np.sin(5 * time)}
+    columns |= {f"{axis}_rate": TURN * rate for axis, rate in rates.items()}
+    draft = build("drone", table(tmp_path / "a.csv", t=time, **columns, u=time % 3))
+    units = {one.channel: (one.unit, one.log_unit, one.sure) for one in draft.columns}
+    assert units["pitch_rate"] == ("rad/s", "deg/s", True)
+    assert units["yaw_rate"] == ("rad/s", "deg/s", False)

@@ -204,3 +204,21 @@ def test_named_stamps_in_whole_seconds_of_arrays_are_refused(tmp_path, time):
     np.savez(tmp_path / "a.npz", timestamp=stamps, pos=np.sin(time), u=time % 3)
     with pytest.raises(BadLog, match="timestamp has 9 different timestamps in 800 rows"):
         draft("arm", tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "remarks"),
+    [
+        ("t", 0.0, ["t is taken for ms, as its numbers are 5 apart; if they are s: "
+                    "ingest.time_unit: s, and dt: 5"]),
+        ("time_ms", 0.0, []),
+        ("t", 1.7e12, []),
+    ],
+)  # fmt: skip
+def test_timestamps_that_may_be_ms_or_s_are_remarked(tmp_path, time, name, start, remarks):
+    stamps = start + 5.0 * np.arange(len(time))
+    columns = {name: stamps, "level": np.sin(time), "u": time % 3}
+    rows = np.column_stack([*columns.values()])
+    path = tmp_path / "a.csv"
+    np.savetxt(path, rows, delimiter=",", header=",".join(columns), comments="", fmt="%.14g")
+    assert build("slow", path).remarks == remarks
