@@ -105,9 +105,11 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
     placed = {
         column.guess.name: _position(column, turned.get(column.guess.name)) for column in columns
     }
-    found = [_velocity(placed[name], relations.get(name), list(placed.values())) for name in placed]
-    related = [one for one in found if one.guess.name in relations]
-    return [one if one.guess.name in relations else _as_vector(one, related) for one in found]
+    result = [
+        _velocity(placed[name], relations.get(name), list(placed.values())) for name in placed
+    ]
+    related = [one for one in result if one.guess.name in relations]
+    return [one if one.guess.name in relations else _as_vector(one, related) for one in result]
 
 
 def _as_vector(column: Column, related: list[Column]) -> Column:

@@ -11,10 +11,13 @@ from kinemill.draft.logs import log_names
 from kinemill.draft.media import Medium
 from kinemill.draft.stated_limits import LimitFinding
 from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import split_words
 
 _ALONE = "the end of the only log; name another log when there is one"
 TEST = 0.2  # test share of a single log
 BLOCKS = 0.15  # share of validation; in blocks of each log where these are long
+TEST_WORDS = {"test", "testing", "val", "validation"}  # names of data sets
+TRAINING_WORDS = {"train", "training", "id", "identification", "est", "estimation"}
 EPISODES = 5  # of a test, `promote.min_test_episodes`; no more than a third of the logs
 LAGS = 100  # rows that a block has to leave beyond the horizon, for models with a long history
 STEPS = 25  # of a horizon at most
@@ -296,8 +299,12 @@ def _dataset(draft: Draft) -> str:
 def _test_units(units: list[str]) -> list[str]:
     """Return the share of test logs, evenly spread: neighbors are often of one experiment.
 
-    With 15 logs or more they are as many as the gate expects of test episodes.
+    With 15 logs or more they are as many as the gate expects of test episodes. Logs named as a test
+    set next to a training set are the test split.
     """
+    named = [unit for unit in units if TEST_WORDS & {*split_words(unit)}]
+    if named and any(TRAINING_WORDS & {*split_words(unit)} for unit in units if unit not in named):
+        return named
     count = max(1, round(TEST * len(units)), min(EPISODES, len(units) // 3))
     return [units[round(at * len(units) / count) - 1] for at in range(1, count + 1)]
 

@@ -37,6 +37,14 @@ def test_slow_processes_are_verified_over_more_than_half_a_second(tmp_path, dt, 
     assert f"verify: {{horizon: {horizon}, stride: 5}}" in draft("arm", tmp_path)
 
 
+@pytest.mark.parametrize("training", ["train", "id"])
+def test_a_log_called_test_is_the_test_split_and_not_the_last_one(tmp_path, training):
+    _logs(tmp_path, 2, 300, 0.05)
+    (tmp_path / "log-00.csv").rename(tmp_path / "tank_test.csv")
+    (tmp_path / "log-01.csv").rename(tmp_path / f"tank_{training}.csv")
+    assert 'test: ["*tank_test.csv"]' in draft("arm", tmp_path)
+
+
 def test_a_draft_from_one_log_does_not_test_on_another_file_of_its_folder(tmp_path):
     """The next command that the draft names ingests that log only."""
     _logs(tmp_path, 2, 300, 0.05)
