@@ -24,6 +24,8 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import (
     ANGULAR,
     POSITION,
+    STRAIGHT,
+    TURNING,
     VELOCITY,
     is_straight,
     split_words,
@@ -103,7 +105,28 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
     placed = {
         column.guess.name: _position(column, turned.get(column.guess.name)) for column in columns
     }
-    return [_velocity(placed[name], relations.get(name), list(placed.values())) for name in placed]
+    result = [
+        _velocity(placed[name], relations.get(name), list(placed.values())) for name in placed
+    ]
+    related = [one for one in result if one.guess.name in relations]
+    return [one if one.guess.name in relations else _as_vector(one, related) for one in result]
+
+
+def _as_vector(column: Column, related: list[Column]) -> Column:
+    """Return an angular velocity without a position in the unit of the others of its vector."""
+    vector = _vector(column)
+    units = {one.log_unit for one in related if one.unit == "rad/s" and _vector(one) == vector}
+    unit = units.pop() if len(units) == 1 else None
+    if unit is None or column.unit != "rad/s" or column.sure:
+        return column
+    note = f"guessed {unit}: another velocity of the vector is"
+    return replace(column, log_unit=unit, notes=[*column.notes, note])
+
+
+def _vector(column: Column) -> list[str]:
+    """Return the words of a name without the axis or the number of an element."""
+    words = split_words(column.full_name)
+    return [word for word in words if not word.isdigit() and word not in STRAIGHT | TURNING]
 
 
 def _one_each(relations: dict[str, Relation]) -> dict[str, Relation]:
@@ -302,4 +325,4 @@ def _unrelated(column: Column, columns: list[Column]) -> Column:
     note = ["follows no position in the data"]
     unit = "rad/s" if turning and not column.sure else column.unit
     notes = [*column.notes, *note]
-    return replace(column, unit=unit, sure=column.sure or is_angular, notes=notes)
+    return replace(column, unit=unit, notes=notes)

@@ -32,6 +32,7 @@ from kinemill.ingest.columns import (
 )
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
+from kinemill.ingest.other_formats import is_pointer
 from kinemill.ingest.raw import (
     TIME,
     Header,
@@ -87,6 +88,8 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     """
     if not is_file(path):
         raise BadInput(path, "is not a file", fix="name a log, or a folder of logs")
+    if is_pointer(path):
+        raise BadLog(path, "is a pointer of Git LFS, not the log", fix="git lfs pull, in its clone")
     form = form_of(path)
     is_text = form in {"csv", "text"} and not is_long(path) and not has_episodes(path)
     if form is None or is_text:

@@ -11,10 +11,14 @@ from kinemill.draft.logs import log_names
 from kinemill.draft.media import Medium
 from kinemill.draft.stated_limits import LimitFinding
 from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import split_words
 
 _ALONE = "the end of the only log; name another log when there is one"
 TEST = 0.2  # test share of a single log
 BLOCKS = 0.15  # share of validation; in blocks of each log where these are long
+TEST_WORDS = {"test", "testing", "val", "validation"}  # names of data sets
+TRAINING_WORDS = {"train", "training", "id", "identification", "est", "estimation"}
+EPISODES = 5  # of a test, `promote.min_test_episodes`; no more than a third of the logs
 LAGS = 100  # rows that a block has to leave beyond the horizon, for models with a long history
 STEPS = 25  # of a horizon at most
 FAST, SLOW = 0.02, 0.1  # s; a robot's logs in between have a horizon of 0.5 s
@@ -288,7 +292,21 @@ def _dataset(draft: Draft) -> str:
     if len(units) == 1:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft.tables[0], draft.dt))}, null]}}"
         return f"dataset: {{validation: {IN_BLOCKS}, test: [{rows}]}}  # {_ALONE}"
-    return f"dataset: {{{by}validation: {IN_BLOCKS}, test: [{units[-1]}]}}  # name your own"
+    test_logs = ", ".join(_test_units(units))
+    return f"dataset: {{{by}validation: {IN_BLOCKS}, test: [{test_logs}]}}  # name your own"
+
+
+def _test_units(units: list[str]) -> list[str]:
+    """Return the share of test logs, evenly spread: neighbors are often of one experiment.
+
+    With 15 logs or more they are as many as the gate expects of test episodes. Logs named as a test
+    set next to a training set are the test split.
+    """
+    named = [unit for unit in units if TEST_WORDS & {*split_words(unit)}]
+    if named and any(TRAINING_WORDS & {*split_words(unit)} for unit in units if unit not in named):
+        return named
+    count = max(1, round(TEST * len(units)), min(EPISODES, len(units) // 3))
+    return [units[round(at * len(units) / count) - 1] for at in range(1, count + 1)]
 
 
 def split_units(draft: Draft) -> tuple[str, list[str]]:

@@ -68,12 +68,17 @@ class Controlled:
         """Whether a term looks at the step before; all others are worked out for all rows."""
         return any(term.shape == "rate" for term in self.control.cost)
 
-    def reached(self, states: list[Floats], actions: list[Floats]) -> bool:
-        """Return whether the last states (S,) and actions (A,) fulfill `control.success`."""
+    def last_info(self, states: list[Floats], actions: list[Floats]) -> dict[str, bool]:
+        """Return the info of the last step of an episode, with states (S,) and actions (A,).
+
+        `is_success` is whether the end fulfills `control.success`; without one it is left out.
+        """
         rows = max(1, round(self.control.hold / self.task.dt))
-        if not self.control.success or len(actions) < rows:
-            return False
-        return self.cost.reached(np.stack(states[-rows:]), np.stack(actions[-rows:]))
+        if not self.control.success:
+            return {}
+        is_long = len(actions) >= rows
+        end = np.stack(states[-rows:]), np.stack(actions[-rows:])
+        return {"is_success": is_long and self.cost.reached(*end)}
 
 
 def picture(points: Floats, size: int = 240) -> NDArray[np.uint8]:

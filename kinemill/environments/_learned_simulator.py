@@ -137,7 +137,7 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
         self._actions.append(action)
         info: dict[str, Any] = {}
         if len(self._actions) >= self._limit or lost[0]:
-            info["is_success"] = self._batch.rules.reached(self._states, self._actions)
+            info |= self._batch.rules.last_info(self._states, self._actions)
         return observation, float(rewards[0]), bool(lost[0]), False, info
 
     def render(self) -> NDArray[np.uint8]:

@@ -60,7 +60,7 @@ class PlantEnv(gymnasium.Env[Any, Any]):
         reward = self._rules.rewards(state[None], applied[None], previous[None], last[None])[0]
         info: dict[str, Any] = {}
         if len(self._actions) >= self._limit:
-            info["is_success"] = self._rules.reached(self._states, self._actions)
+            info |= self._rules.last_info(self._states, self._actions)
         return state.astype(np.float32), float(reward), False, False, info
 
     def render(self) -> NDArray[np.uint8]:

@@ -300,6 +300,8 @@ def table_of(
         BadLog: no column is a clock, no rate is given, and none is stated.
     """
     clock = _clock(numbers) if rate is None else None
+    if clock is not None and _counts_rows(numbers[clock]) and _states_steps(numbers):
+        clock = None
     rate = rate or (stated_rate(numbers) if clock is None else None)
     if rate is not None:
         samples = {name: (np.arange(len(v)) / rate, v) for name, v in numbers.items()}
@@ -382,6 +384,16 @@ def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
         if len(values) == 1 and 0.0 < values[0] < 1e9:
             return float(values[0] if name in PER_SECOND else 1.0 / values[0])
     return None
+
+
+def _counts_rows(values: Floats) -> bool:
+    """Return whether (n,) numbers rise by 1 in each row, as those of rows do."""
+    return len(values) > 1 and bool(np.all(np.diff(values) == 1.0))
+
+
+def _states_steps(numbers: Mapping[str, Floats]) -> bool:
+    """Return whether a column other than a clock holds the rate, or the time between rows."""
+    return stated_rate(numbers) is not None or _step_column(numbers) is not None
 
 
 def _step_column(numbers: Mapping[str, Floats]) -> str | None:

@@ -6,6 +6,7 @@ Names are split at separators, capitals and digits: `vel_meas1` gives vel, meas 
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import pairwise
 
 LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
 _JOINTS = LIMBS | {"joint", "joints"}
@@ -28,8 +29,9 @@ CURRENT = {
     "amps",
 }  # follows from a voltage, where one is logged
 # An action unless another word of the name denies it.
-DRIVE = {"motor", "input", "relay", "valve", "pump", "fan", "heater", "compressor", "switch",
-         "brake", "drive", "thruster", "thrusters", "propeller", "servo",
+DRIVE = {"motor", "motors", "actuator", "actuators", "servo", "servos", "input", "relay", "valve",
+         "valves", "pump", "pumps", "fan", "fans", "heater", "heaters", "compressor", "switch",
+         "brake", "drive", "thruster", "thrusters", "propeller", "propellers",
          "elevator"} | CURRENT  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
@@ -72,7 +74,8 @@ _ASIDE = {"fric", "friction",
           "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
           "terminations", "truncations", "terminals", "timeouts", "infos", "fps", "dt",
           "uptime", "cpu", "heap", "rssi",
-          "latency", "jitter", "success", "heartbeat", "checksum", "crc"}  # fmt: skip
+          "latency", "jitter", "success", "heartbeat", "checksum", "crc", "eph", "epv", "hdop",
+          "vdop", "satellites"}  # fmt: skip
 ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "accelerometer", "qdd", "ddq",
                 "ddot", "qddot", "qacc"}  # fmt: skip
 PLANNED = "a reference of the controller, by its name: the commands are the actions"
@@ -196,15 +199,18 @@ def _what(parts: list[str]) -> str:
         return "sensor"
     if tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
-    own = tokens - _denied(tokens)
+    own = tokens - _denied(parts)
     for what, vocabulary in _KINDS:
         if own & vocabulary:
             return what
     return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
 
 
-def _denied(tokens: set[str]) -> set[str]:
+def _denied(parts: list[str]) -> set[str]:
     """Return words that name nothing next to the others, such as motor in motor_temperature."""
+    tokens = set(parts)
+    if ("control", "state") in pairwise(parts):  # the state that a controller uses
+        return {"control"}
     if tokens & MEASURED:
         return _JOINTS | DRIVE
     # The measured current of a motor is often its only command.

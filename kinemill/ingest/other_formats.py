@@ -21,6 +21,15 @@ _ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # of something that is no log
 
 
+_POINTER = b"version https://git-lfs.github.com/spec/"  # first bytes of a pointer of Git LFS
+
+
+def is_pointer(path: Path) -> bool:
+    """Return whether a file is a pointer of Git LFS, which names the content of a log."""
+    with path.open("rb") as file:
+        return file.read(len(_POINTER)) == _POINTER
+
+
 def other_format(path: Path) -> tuple[str, str] | None:
     """Return what an unreadable file is, and the fix; None if its suffix is unknown."""
     name = path.name.lower()

@@ -21,10 +21,28 @@ def test_many_short_logs_validate_on_whole_logs(tmp_path, count, rows, validatio
     assert f"dataset: {{validation: {validation}, test: " in draft("arm", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("count", "test_logs"), [(2, [1]), (5, [4]), (11, [3, 6, 10]), (19, [3, 7, 10, 14, 18])]
+)
+def test_a_fifth_of_a_few_logs_or_five_are_the_test_split(tmp_path, count, test_logs):
+    """The last log alone may be the only one of its experiment, and is one test episode."""
+    _logs(tmp_path, count, 300, 0.05)
+    names = ", ".join(f'"*log-{at:02}.csv"' for at in test_logs)
+    assert f"test: [{names}]}}  # name your own" in draft("arm", tmp_path)
+
+
 @pytest.mark.parametrize(("dt", "horizon"), [(0.001, 25), (0.05, 10), (0.1, 5), (0.5, 15)])
 def test_slow_processes_are_verified_over_more_than_half_a_second(tmp_path, dt, horizon):
     _logs(tmp_path, 2, 300, dt)
     assert f"verify: {{horizon: {horizon}, stride: 5}}" in draft("arm", tmp_path)
+
+
+@pytest.mark.parametrize("training", ["train", "id"])
+def test_a_log_called_test_is_the_test_split_and_not_the_last_one(tmp_path, training):
+    _logs(tmp_path, 2, 300, 0.05)
+    (tmp_path / "log-00.csv").rename(tmp_path / "tank_test.csv")
+    (tmp_path / "log-01.csv").rename(tmp_path / f"tank_{training}.csv")
+    assert 'test: ["*tank_test.csv"]' in draft("arm", tmp_path)
 
 
 def test_a_draft_from_one_log_does_not_test_on_another_file_of_its_folder(tmp_path):

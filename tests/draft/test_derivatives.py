@@ -138,3 +138,22 @@ def test_velocities_of_an_arm_are_found_among_thirty_columns_without_names(tmp_p
     draft = build("arm", tmp_path / "arm.txt")
     velocities = {one.channel: one.derivative_of for one in draft.columns if one.derivative_of}
     assert velocities == {f"column_{at + 8}": f"column_{at + 2}" for at in range(6)}
+
+
+def test_a_gyro_without_a_position_has_a_unit_that_is_not_sure(tmp_path, time):
+    """A gyro logs rad/s, deg/s or counts; no position and no name tells which."""
+    columns = {f"gyro_{axis}": 40 * np.sin(n * time) for n, axis in enumerate("xyz", start=2)}
+    draft = build("drone", table(tmp_path / "a.csv", t=time, h=np.cos(time), **columns, u=time % 3))
+    gyro = next(one for one in draft.columns if one.channel == "gyro_x")
+    assert (gyro.unit, gyro.sure) == ("rad/s", False)
+
+
+def test_a_rate_without_a_position_has_the_unit_of_the_others_of_its_vector(tmp_path, time):
+    """The heading is not logged, so that no data shows the unit of the yaw rate."""
+    columns = {"roll": np.sin(time), "pitch": np.sin(2 * time)}
+    rates = {"roll": np.cos(time), "pitch": 2 * np.cos(2 * time), "yaw": np.sin(5 * time)}
+    columns |= {f"{axis}_rate": TURN * rate for axis, rate in rates.items()}
+    draft = build("drone", table(tmp_path / "a.csv", t=time, **columns, u=time % 3))
+    units = {one.channel: (one.unit, one.log_unit, one.sure) for one in draft.columns}
+    assert units["pitch_rate"] == ("rad/s", "deg/s", True)
+    assert units["yaw_rate"] == ("rad/s", "deg/s", False)

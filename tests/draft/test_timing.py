@@ -122,6 +122,15 @@ def test_a_log_without_stamps_that_states_its_rate_once_is_drafted_with_it(tmp_p
     assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
 
 
+@pytest.mark.parametrize("step", [{"fs": 50.0}, {"dt": 0.02}], ids=["fs", "dt"])
+def test_row_numbers_called_time_are_no_clock_next_to_a_rate(tmp_path, time, step):
+    ((name, value),) = step.items()
+    columns = {"u": time % 3, "y": np.cos(40 * time), name: np.full(len(time), value)}
+    path = table(tmp_path / "a.csv", Time=np.arange(len(time)) + 1.0, **columns)
+    task, _ = load(tmp_path, "counted", path)
+    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+
+
 def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time):
     for name, rate in {"a.csv": 50.0, "b.csv": 100.0}.items():
         values = {"u": np.sin(50 * time), "y": np.cos(40 * time), "fs": np.full(len(time), rate)}
@@ -195,3 +204,21 @@ def test_named_stamps_in_whole_seconds_of_arrays_are_refused(tmp_path, time):
     np.savez(tmp_path / "a.npz", timestamp=stamps, pos=np.sin(time), u=time % 3)
     with pytest.raises(BadLog, match="timestamp has 9 different timestamps in 800 rows"):
         draft("arm", tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "remarks"),
+    [
+        ("t", 0.0, ["t is taken for ms, as its numbers are 5 apart; if they are s: "
+                    "ingest.time_unit: s, and dt: 5"]),
+        ("time_ms", 0.0, []),
+        ("t", 1.7e12, []),
+    ],
+)  # fmt: skip
+def test_timestamps_that_may_be_ms_or_s_are_remarked(tmp_path, time, name, start, remarks):
+    stamps = start + 5.0 * np.arange(len(time))
+    columns = {name: stamps, "level": np.sin(time), "u": time % 3}
+    rows = np.column_stack([*columns.values()])
+    path = tmp_path / "a.csv"
+    np.savetxt(path, rows, delimiter=",", header=",".join(columns), comments="", fmt="%.14g")
+    assert build("slow", path).remarks == remarks

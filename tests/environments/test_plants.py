@@ -57,6 +57,14 @@ def test_an_episode_is_as_long_as_control_says_and_ends_with_its_verdict():
     assert ends[-1][2] == {"is_success": True}
 
 
+def test_a_plant_reports_no_success_where_the_task_defines_none():
+    """Else each demonstration would be a failure, and a summary would state a success of 0."""
+    task = swing_up({"type": "plant", "steps": 3})
+    control = task.control.model_copy(update={"success": []})
+    task = task.model_copy(update={"control": control})
+    assert run_episode(task, make_environment(task), Idle(), 3).success is None
+
+
 def test_a_plants_parameters_can_be_drawn_and_its_links_seen():
     task = swing_up({"type": "plant", "steps": 3, "randomize": {"mass": [0.2, 0.9]}})
     environment = make_environment(task, render=True)

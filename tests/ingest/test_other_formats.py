@@ -12,12 +12,16 @@ from kinemill.errors import BadInput, BadLog
 
 TLOG = b"".join(struct.pack(">Q", 10**15 + k) + b"\xfe\x09" + bytes(15) for k in range(50))
 
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00e1\nsize 2360840\n"
+
 
 @pytest.mark.parametrize(
     ("name", "content", "problem", "fix"),
     [
         ("a.tlog", TLOG, "is a MAVLink telemetry log", "mavlogdump"),
         ("a.tdms", b"TDSm" + bytes(200), "is a LabVIEW file", "npTDMS"),
+        ("a.csv", LFS, "is a pointer of Git LFS", "git lfs pull"),
+        ("a.h5", LFS, "is a pointer of Git LFS", "git lfs pull"),
         ("a.7z", b"7z\xbc\xaf\x27\x1c\0\4" + bytes(200), "is an archive", "extract it"),
     ],
 )
