@@ -18,7 +18,7 @@ TEST = 0.2  # test share of a single log
 BLOCKS = 0.15  # share of validation; in blocks of each log where these are long
 TEST_WORDS = {"test", "testing", "val", "validation"}  # names of data sets
 TRAINING_WORDS = {"train", "training", "id", "identification", "est", "estimation"}
-EPISODES = 5  # of a test, `promote.min_test_episodes`; no more than a third of the logs
+EPISODES = 5  # of a test, `promote.min_test_episodes`
 LAGS = 100  # rows that a block has to leave beyond the horizon, for models with a long history
 STEPS = 25  # of a horizon at most
 FAST, SLOW = 0.02, 0.1  # s; a robot's logs in between have a horizon of 0.5 s
@@ -299,13 +299,15 @@ def _dataset(draft: Draft) -> str:
 def _test_units(units: list[str]) -> list[str]:
     """Return the share of test logs, evenly spread: neighbors are often of one experiment.
 
-    With 15 logs or more they are as many as the gate expects of test episodes. Logs named as a test
-    set next to a training set are the test split.
+    From 15 logs on they are at least as many as the gate expects of test episodes. Logs named as a
+    test set next to a training set are the test split.
     """
     named = [unit for unit in units if TEST_WORDS & {*split_words(unit)}]
     if named and any(TRAINING_WORDS & {*split_words(unit)} for unit in units if unit not in named):
         return named
-    count = max(1, round(TEST * len(units)), min(EPISODES, len(units) // 3))
+    count = max(1, round(TEST * len(units)))
+    if len(units) >= 3 * EPISODES:
+        count = max(count, EPISODES)
     return [units[round(at * len(units) / count) - 1] for at in range(1, count + 1)]
 
 

@@ -74,8 +74,8 @@ _ASIDE = {"fric", "friction",
           "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
           "terminations", "truncations", "terminals", "timeouts", "infos", "fps", "dt",
           "uptime", "cpu", "heap", "rssi",
-          "latency", "jitter", "success", "heartbeat", "checksum", "crc", "eph", "epv", "hdop",
-          "vdop", "satellites"}  # fmt: skip
+          "latency", "jitter", "success", "heartbeat", "checksum", "crc", "eph", "epv", "evh",
+          "evv", "hdop", "vdop", "satellites"}  # fmt: skip
 ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "accelerometer", "qdd", "ddq",
                 "ddot", "qddot", "qacc"}  # fmt: skip
 PLANNED = "a reference of the controller, by its name: the commands are the actions"
@@ -102,6 +102,11 @@ _FIELDS = {
     ("pose", "position"): "m", ("transform", "translation"): "m", ("twist", "linear"): "m/s",
     ("vel", "linear"): "m/s", ("twist", "angular"): "rad/s", ("vel", "angular"): "rad/s",
     ("angular", "velocity"): "rad/s", ("linear", "acceleration"): "m/s^2",
+}  # fmt: skip
+# Units of the last words of `vehicle_local_position` of PX4, in its uORB definition.
+_LOCAL = {
+    **dict.fromkeys(_AXES, "m"), **dict.fromkeys(("vx", "vy", "vz", "deriv"), "m/s"),
+    **dict.fromkeys(("ax", "ay", "az"), "m/s^2"), "bottom": "m", "heading": "rad",
 }  # fmt: skip
 _GERMAN = {
     "zeit": "time", "zeitstempel": "timestamp", "weg": "position", "winkel": "angle",
@@ -226,11 +231,18 @@ def _unit(parts: list[str], what: str) -> str | None:
         return "degC"
     if stated:
         return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]
-    if parts[-1:] and parts[-1] in _AXES and tuple(parts[-3:-1]) in _FIELDS:
-        return _FIELDS[parts[-3], parts[-2]]
+    if field := _field_unit(parts):
+        return field
     if what == "action" or tokens & POWER:
         return next((unit for token, unit in _FAMILIES.items() if token in tokens), None)
     return None
+
+
+def _field_unit(parts: list[str]) -> str | None:
+    """Return the unit of a field of a ROS or PX4 message."""
+    if ("local", "position") in pairwise(parts):
+        return "m/s^2" if ACCELERATION & {*parts} else _LOCAL.get(parts[-1])
+    return _FIELDS.get(tuple(parts[-3:-1])) if parts[-1:] and parts[-1] in _AXES else None
 
 
 def _last_unit(parts: list[str]) -> str | None:

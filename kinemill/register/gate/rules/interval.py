@@ -112,5 +112,5 @@ def _text(low: float, high: float, comparison: Comparison | None) -> str:
         return text
     text += f", {amount}"
     if math.isfinite(comparison.detectable):
-        text += f"; a difference of {100.0 * comparison.detectable:.2g} % is detectable"
+        text += f"; a difference of {100.0 * comparison.detectable:.3g} % is detectable"
     return text
