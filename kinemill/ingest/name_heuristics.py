@@ -242,7 +242,7 @@ def _field_unit(parts: list[str]) -> str | None:
     """Return the unit of a field of a ROS or PX4 message."""
     if ("local", "position") in pairwise(parts):
         return "m/s^2" if ACCELERATION & {*parts} else _LOCAL.get(parts[-1])
-    return _FIELDS.get(tuple(parts[-3:-1])) if parts[-1:] and parts[-1] in _AXES else None
+    return _FIELDS.get((parts[-3], parts[-2])) if len(parts) > 2 and parts[-1] in _AXES else None
 
 
 def _last_unit(parts: list[str]) -> str | None:
