@@ -31,6 +31,7 @@ _KINDS = {
     "arx": "linear model",
     "narx": "NARX model",
     "pnlss": "PNLSS model",
+    "storages": "model of storages in series",
     **{name: name.upper() for name in ("mlp", "rnn", "gru", "lstm")},
 }
 _TWICE = 2.0  # from this ratio on, the text has a factor instead of a percentage

@@ -29,6 +29,8 @@ class _Settings(Protocol):
 class StoragesNetwork(EncodedStateNetwork):
     """Levels (B, O * N), from 0 to 1 where a storage runs over; outputs follow the last ones.
 
+    In one row, rate * sqrt(level) flows out of a storage.
+
     Args:
         settings: number of storages, initial lag, points of the curves.
         shape: inputs and outputs.
