@@ -61,6 +61,9 @@ MOST_STEPS = 20_000  # most steps of the last training
 # longer is stopped after GRACE times the share, and at the end of all rounds in any case.
 GRACE = 4.0
 CROSS = 0.2  # share of the budget for the cross-validation of finalists
+# Error in standard deviations, of the mean in training as a prediction. If no finalist is better on
+# rows left out of its fit, these rows are unlike all others, and do not show which one is best.
+UNINFORMATIVE = 1.0
 
 
 def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext) -> Trained:
@@ -177,7 +180,9 @@ class _Race:
                 self._context.listeners[1].log_message(f"{one.name}: {text}")
             if not held_out:
                 return winner  # the winner is the first finalist, and it has no result
-        if winner.name not in held_out:
+        last = max(self._rows.horizons)
+        errors = [(one.errors or {}).get(last) or math.inf for one in held_out.values()]
+        if winner.name not in held_out or min(errors) > UNINFORMATIVE:
             return winner
         self._held_out = held_out
         ordered = self._order_held_out(held_out.values())
@@ -185,7 +190,6 @@ class _Race:
         if not self._share:
             tied = self._held_out_bars().tied(ordered)
             best = self._bars.order(one for one in self._results if one.name in tied)[0].name
-        last = max(self._rows.horizons)
         self._results = [
             replace(one, held_out=(held_out[one.name].errors or {})[last])
             if one.name in held_out

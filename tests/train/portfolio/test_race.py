@@ -317,11 +317,17 @@ def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_p
     assert whole._cross_validate(long, end=0.1, share=0.01) is None
 
 
-@pytest.mark.parametrize(("error", "selected"), [(0.21, "small"), (0.3, "large")])
+@pytest.mark.parametrize(
+    ("unlike", "error", "selected"),
+    [(1, 0.21, "small"), (1, 0.3, "large"), (9, 0.21, "large"), (9, 0.19, "large")],
+)
 def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
-    packed, tmp_path, monkeypatch, error, selected
+    packed, tmp_path, monkeypatch, unlike, error, selected
 ):
-    """The larger one is the best on the validation split, and by a little on the other rows."""
+    """The larger one is the best on the validation split, and by a little on the other rows.
+
+    If the mean would be a better prediction of these, they decide nothing.
+    """
     task = task_without_model(budget=10.0)
     large = CandidateResult(
         "large", "mlp", 1, seconds=0.01, parameters=9999, errors={20: 0.1}, free_run=0.1, score=0.1
@@ -332,7 +338,8 @@ def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
 
     def errors_on(fits, fold, finalist, step, seconds, number):
         del fits, fold, step, seconds, number
-        return CandidateErrors({20: errors[finalist.name]}, errors[finalist.name])
+        own = unlike * errors[finalist.name]
+        return CandidateErrors({20: own}, own)
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
     monkeypatch.setattr(race, "validation_share", lambda *_: 0.1)
