@@ -8,13 +8,15 @@ from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
-from kinemill.task import Channel, Model, Problems, TorchModule, unknown_channels
+from kinemill.task import Channel, Model, Problems, TaskFacts, TorchModule, unknown_channels
 from kinemill.task.bounds import Limit
 
 OFFSET = (  # description of a setting
     "add to predictions how far the last measured outputs were from those of the hidden states; it "
     "decays at a trained rate"
 )
+ENCODED = 200  # most weights of the encoder of a candidate with few parameters
+ROWS = (4, 20)  # least and most rows of its history
 
 
 class EncodedShape(NamedTuple):
@@ -87,6 +89,18 @@ class EncodedStateModel(Model):
         """Make the network without limits, as a part of another model; all features act on it."""
         none = [None] * outputs
         return self.make(EncodedShape(inputs, history, none, range(inputs), none))
+
+
+def few_rows(facts: TaskFacts, size: int) -> int:
+    """Return the history of a candidate with few parameters and `size` hidden states, rows.
+
+    0 if its encoder would have too many weights, or if the facts show a robot with joints or no
+    data for long rollouts.
+    """
+    least, most = ROWS
+    rows = min(most, facts.longest, ENCODED // (len(facts.columns) * size))
+    is_process = not facts.angles and not facts.pairs and facts.rollout > 1
+    return rows if is_process and rows >= least else 0
 
 
 def _measured(

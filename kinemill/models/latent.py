@@ -11,12 +11,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kinemill.models._encoded_state import OFFSET, EncodedShape, EncodedStateModel
+from kinemill.models._encoded_state import OFFSET, EncodedShape, EncodedStateModel, few_rows
 from kinemill.models._layers import Activation
 from kinemill.task import MODELS, Candidate, Ratio, TaskFacts, TorchModule, Width
-
-ENCODED = 200  # most weights of the encoder of a small model
-LEAST_ROWS = 4  # of its history
 
 
 @MODELS.register("latent")
@@ -59,9 +56,7 @@ class Latent(EncodedStateModel):
             )
             for start in ("lags", "subspace")
         ]
-        rows = min(rows, ENCODED // (len(facts.columns) * (len(facts.states) + 1)))
-        is_partly_measured = not facts.angles and not facts.pairs
-        if is_partly_measured and rows >= LEAST_ROWS and facts.rollout > 1:
+        if rows := few_rows(facts, len(facts.states) + 1):
             small = {"size": len(facts.states) + 1, "hidden_size": 6, "lag": rows}
             settings = {
                 **common,

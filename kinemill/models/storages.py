@@ -13,11 +13,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from kinemill.models._encoded_state import OFFSET, EncodedShape, EncodedStateModel
+from kinemill.models._encoded_state import OFFSET, EncodedShape, EncodedStateModel, few_rows
 from kinemill.task import MODELS, Candidate, Ratio, TaskFacts, TorchModule, Width
-
-ENCODED = 200  # most weights of the encoder of a candidate
-LEAST_ROWS = 4  # of its history
 
 
 @MODELS.register("storages")
@@ -33,10 +30,8 @@ class Storages(EncodedStateModel):
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
         """Propose two storages before each state of a process: no angles, no velocities."""
-        size = 2 * len(facts.states)
-        rows = min(20, facts.longest, ENCODED // (len(facts.columns) * size))
-        is_process = bool(facts.actions) and not facts.angles and not facts.pairs
-        if not is_process or rows < LEAST_ROWS or facts.rollout == 1:
+        rows = few_rows(facts, 2 * len(facts.states))
+        if not rows or not facts.actions:
             return []
         settings = {
             "model": {"type": "storages", "lag": rows, "limits": dict(facts.saturated)},

@@ -141,7 +141,7 @@ def test_velocities_of_an_arm_are_found_among_thirty_columns_without_names(tmp_p
 
 
 def test_a_gyro_without_a_position_has_a_unit_that_is_not_sure(tmp_path, time):
-    """A gyro logs rad/s, deg/s or counts; no position and no name tells which."""
+    """A gyro logs rad/s, deg/s or counts; neither position nor name shows which."""
     columns = {f"gyro_{axis}": 40 * np.sin(n * time) for n, axis in enumerate("xyz", start=2)}
     draft = build("drone", table(tmp_path / "a.csv", t=time, h=np.cos(time), **columns, u=time % 3))
     gyro = next(one for one in draft.columns if one.channel == "gyro_x")

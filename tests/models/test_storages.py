@@ -87,7 +87,7 @@ def test_levels_stay_between_empty_and_full():
         assert x[0, 1].item() == pytest.approx(last, abs=0.1)
 
 
-def test_each_output_has_storages_of_its_own():
+def test_outputs_share_no_storages():
     """Inputs fill the first storages of both outputs; the levels of one do not act on the other."""
     network = Storages(count=3).build(2, 2, 3)
     x, inputs = torch.full((1, 6), 0.5), torch.zeros(1, 2)

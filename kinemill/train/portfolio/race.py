@@ -34,7 +34,7 @@ from kinemill.train.portfolio.cross_validation import (
     validation_share,
 )
 from kinemill.train.portfolio.facts import facts_of
-from kinemill.train.portfolio.selection import Bars
+from kinemill.train.portfolio.selection import Bars, error_at
 from kinemill.train.portfolio.simple_models import SimpleModels
 from kinemill.train.portfolio.validation_errors import (
     CandidateErrors,
@@ -181,7 +181,7 @@ class _Race:
             if not held_out:
                 return winner  # the winner is the first finalist, and it has no result
         last = max(self._rows.horizons)
-        errors = [(one.errors or {}).get(last) or math.inf for one in held_out.values()]
+        errors = [error_at(one, last) for one in held_out.values()]
         if winner.name not in held_out or min(errors) > UNINFORMATIVE:
             return winner
         self._held_out = held_out

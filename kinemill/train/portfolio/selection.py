@@ -57,7 +57,7 @@ class Bars:
     def is_behind(self, result: CandidateResult) -> bool:
         """Return whether a reference is better at the longest horizon, where the gate compares."""
         last = self._longest
-        return last in self.errors and _error(result, last) > LEEWAY * self.errors[last]
+        return last in self.errors and error_at(result, last) > LEEWAY * self.errors[last]
 
     @property
     def _longest(self) -> int:
@@ -101,13 +101,14 @@ class Bars:
             for one in others
             if one.score is not None and one.score <= level and self.is_behind(one) == tier
         ]
-        longest = {one.name: _error(one, self._longest) for one in (first, *close)}
+        longest = {one.name: error_at(one, self._longest) for one in (first, *close)}
         return {
             name for name, error in longest.items() if error <= HORIZON_TIE * min(longest.values())
         }
 
 
-def _error(result: CandidateResult, steps: int) -> float:
+def error_at(result: CandidateResult, steps: int) -> float:
+    """Return the error of a result after a number of steps; infinite without one."""
     return _errors(result).get(steps, math.inf)
 
 
