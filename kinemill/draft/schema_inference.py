@@ -173,12 +173,14 @@ def _some(columns: dict[str, Floats], path: Path) -> dict[str, Floats]:
 
 
 def _survey_compressed(path: Path, rate: float | None) -> list[Table]:
-    with temporary_copy(path) as content:
-        try:
+    where = ""  # the unpacked content
+    try:
+        with temporary_copy(path) as content:
+            where = str(content)
             return [replace(table, path=path) for table in survey(content, rate)]
-        except BadLog as error:
-            where = path if error.where == str(content) else error.where
-            raise BadLog(where, error.problem, expected=error.expected, fix=error.fix) from error
+    except BadLog as error:
+        place = path if error.where in {where, "file"} else error.where
+        raise BadLog(place, error.problem, expected=error.expected, fix=error.fix) from error
 
 
 def _everything(reader: Reader, path: Path, listed: list[str], rate: float | None) -> _ReadResult:

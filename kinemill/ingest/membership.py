@@ -9,13 +9,14 @@ from pathlib import Path
 
 from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.ingest.file_stat import FileStat
-from kinemill.store import as_json, aside_of, drop_indexes, file_digest, read_json
+from kinemill.store import as_json, drop_indexes, file_digest, read_json
 from kinemill.store.atomic_write import Move, start_writeback
 from kinemill.store.digests import copy
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring_file, bring_new, withdraw
+from kinemill.store.staging import staging_path
 
 FORMAT = Format("membership", 1)
 CopyLog = Callable[[BufferedReader, Path], str]
@@ -100,7 +101,7 @@ def stage_entry(home: Home, task: str, member: Member, *, anew: bool = False) ->
     entry = _folder(home, task) / f"{member.hash}.json"
     if entry.is_file() and not anew:
         return []
-    aside = aside_of(entry)
+    aside = staging_path(home, "member")
     aside.write_bytes(as_json(FORMAT.stamp(vars(member))))
     return [Move(aside, entry)]
 
@@ -156,8 +157,7 @@ def keep_raw(
         original = source.open("rb")
     except OSError as error:
         raise Moved(source, f"cannot be read any more ({error})") from error
-    aside = aside_of(raw)
-    aside = aside.with_name(aside.name + member.suffix)  # the ending may tell its format
+    aside = staging_path(home, "raw", member.suffix)  # the suffix may tell its format
     try:
         with original:
             if write(original, aside) != member.hash:

@@ -46,6 +46,7 @@ from kinemill.store.disk_space import convert_disk_errors, warn
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
+from kinemill.store.staging import staging_path, sweep_staging
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
 
@@ -112,6 +113,7 @@ def _ingest(
     task: Task, home: Home, folder: Path | None, progress: Progress, partition: str | None
 ) -> IngestReport:
     source = folder or drop_folder(task, home)
+    sweep_staging(home)
     _sync_with_remote(task, home)
     cache = ScanCache(task, home, source)
     scanned = scan(task, source, cache) if folder or stat_of(source) else empty_scan()
@@ -275,7 +277,7 @@ def _reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
     Large logs are copied while they are hashed, because most files that look new are new. Copies
     that were not moved elsewhere are deleted at the end.
     """
-    folder = home.store / ".staging" / f"ahead-{uuid4().hex}"
+    folder = staging_path(home, "ahead")
     bytes_left, guard = MOST_COPIES, Lock()
 
     def reserve_path(file_stat: FileStat) -> Path | None:
@@ -285,7 +287,7 @@ def _reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
                 return None
             bytes_left -= file_stat.size
         with convert_disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         return folder / uuid4().hex
 
     try:

@@ -23,6 +23,7 @@ from kinemill.store.digests import file_digest
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.object_store import Remote, remote
+from kinemill.store.staging import staging_path
 
 LAST = "MANIFEST.json"  # uploaded last: it marks a folder as complete
 _OWN = {"index", "pending"}  # local folders of `store/`: caches and pending work
@@ -65,8 +66,8 @@ def bring(home: Home, folder: Path) -> bool:
     store, key = remote(), _key(home, folder)
     if folder.exists() or store is None or not key:
         return folder.exists()
-    aside = home.store / ".staging" / f"fetched-{uuid4().hex}"
-    aside.mkdir(parents=True)
+    aside = staging_path(home, "fetched")
+    aside.mkdir()
     try:
         if not store.get(f"{key}/{LAST}", aside / LAST):
             return False
@@ -86,8 +87,7 @@ def bring_file(home: Home, path: Path, sha256: str | None = None) -> bool:
     store, key = remote(), _key(home, path)
     if path.is_file() or store is None or not key:
         return path.is_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.parent / f".aside-{uuid4().hex}"
+    aside = staging_path(home, "fetched")
     try:
         if not _fetch(store, key, aside, sha256):
             return False

@@ -24,6 +24,7 @@ from kinemill.ingest.readers._csv_layout import (
     whole_file,
     with_newlines,
 )
+from kinemill.ingest.readers._limits import check_lines
 
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
@@ -70,8 +71,9 @@ def source_of(path: Path) -> Path | bytes:
     """Return the path of a CSV file, or the content of another table as CSV text, UTF-8 with LF.
 
     Raises:
-        Unreadable: It is not valid UTF-16, as its first bytes state.
+        Unreadable: It is not valid UTF-16, as its first bytes state, or a line is too long.
     """
+    check_lines(path)
     with path.open("rb") as file:
         head = file.read(HEAD)
         has_newlines = b"\n" in head or b"\r" not in head
