@@ -88,6 +88,14 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     """
     if not is_file(path):
         raise BadInput(path, "is not a file", fix="name a log, or a folder of logs")
+    try:
+        return _survey(path, rate)
+    except Unreadable as error:
+        where = path if error.where == "file" else f"{path}, {error.where}"
+        raise BadLog(where, error.problem, expected=error.expected, fix=error.fix) from error
+
+
+def _survey(path: Path, rate: float | None) -> list[Table]:
     if is_pointer(path):
         raise BadLog(path, "is a pointer of Git LFS, not the log", fix="git lfs pull, in its clone")
     form = form_of(path)
@@ -173,14 +181,12 @@ def _some(columns: dict[str, Floats], path: Path) -> dict[str, Floats]:
 
 
 def _survey_compressed(path: Path, rate: float | None) -> list[Table]:
-    where = ""  # the unpacked content
-    try:
-        with temporary_copy(path) as content:
-            where = str(content)
+    with temporary_copy(path) as content:
+        try:
             return [replace(table, path=path) for table in survey(content, rate)]
-    except BadLog as error:
-        place = path if error.where in {where, "file"} else error.where
-        raise BadLog(place, error.problem, expected=error.expected, fix=error.fix) from error
+        except BadLog as error:
+            where = error.where.replace(str(content), str(path))
+            raise BadLog(where, error.problem, expected=error.expected, fix=error.fix) from error
 
 
 def _everything(reader: Reader, path: Path, listed: list[str], rate: float | None) -> _ReadResult:

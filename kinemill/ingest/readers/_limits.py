@@ -12,18 +12,17 @@ from typing import Any
 from kinemill.ingest.raw import Reason, Unreadable, reason
 from kinemill.ingest.readers._arrays import damaged_file
 
-LONGEST_LINE = 16 << 20  # bytes of a line of text, or of a quoted field
+LONGEST_LINE = 16 << 20  # bytes of a line of text
 UNPACKED = 64 << 20  # bytes that any compressed log may unpack to
 RATIO = 100  # unpacked bytes per byte; CSV reaches 30, constant columns more
 LARGEST_UNPACKED = 4 << 30  # bytes
 MOST_KEYS = 10_000  # different keys of a JSON log
 MOST_CELLS = 32 << 20  # rows times keys, or a cell for each _CELL bytes
 _CELL = 4  # bytes; the text of a row with all keys takes more for each
-LARGEST_JSON = 256 << 20  # bytes that a JSON document takes in memory, estimated
+LARGEST_JSON = 320 << 20  # bytes that a JSON document takes in memory, estimated
 _BLOCK = 1 << 20
 _KEY = re.compile(rb'"([^"]*)"\s*:')
 _ROW = re.compile(rb"[\[,]\s*\{")  # a row of a JSON array
-_QUOTE = b'"'
 
 
 def unpacked_limit(size: int) -> int:
@@ -31,52 +30,70 @@ def unpacked_limit(size: int) -> int:
     return min(max(UNPACKED, RATIO * size), LARGEST_UNPACKED)
 
 
-def check_lines(path: Path) -> None:
-    """Check that no line of a text, and no quoted field, is longer than `LONGEST_LINE`.
+def check_lines(path: Path, table_at: int | None = None) -> None:
+    """Check that no line of a text is longer than `LONGEST_LINE`.
 
     Lines end in LF, or all in CR.
+
+    Args:
+        path: the text.
+        table_at: byte at which a table begins whose fields may be quoted; a quoted newline ends no
+            row. None: quotes have no meaning.
 
     Raises:
         Unreadable: One is longer.
     """
-    offset = 0  # of the block
-    start = 0  # of the line
-    quote: int | None = None  # offset of the last quote, after which no other one came
+    start = table_at or 0  # of the line
+    is_open = False  # whether a quote is
     with path.open("rb") as file:
+        offset = file.seek(start)
         while block := file.read(_BLOCK):
             newline = b"\n" if b"\n" in block else b"\r"
-            first = block.find(newline)
+            quote = b"" if table_at is None else b'"'
+            first = _first_end(block, newline, quote, is_open=is_open)
             if offset + (first if first >= 0 else len(block)) - start > LONGEST_LINE:
-                raise Unreadable(_too_long("a line", start))
+                raise Unreadable(_too_long(start, is_open=is_open))
+            is_open ^= _is_odd(block, quote)
             if first >= 0:
-                start = offset + block.rfind(newline) + 1
-            end = block.find(_QUOTE)
-            gap_end = offset + (end if end >= 0 else len(block))
-            if quote is not None and gap_end - quote > LONGEST_LINE:
-                if _opens_field(path, quote):
-                    raise Unreadable(_too_long("an open quote and a field", quote))
-                quote = None
-            if end >= 0:
-                quote = offset + block.rfind(_QUOTE)
+                start = offset + _last_end(block, newline, quote, is_open=is_open) + 1
             offset += len(block)
 
 
-def _opens_field(path: Path, quote: int) -> bool:
-    """Return whether the quote at a byte of a text opens a field, rather than closes it."""
-    before = max(0, quote - _BLOCK)
-    with path.open("rb") as file:
-        file.seek(before)
-        line = re.split(rb"[\r\n]", file.read(quote - before))[-1]
-    is_first = not line.strip() or line.endswith((b",", b";", b"\t", b"|"))
-    return is_first and not line.startswith(b"#") and line.count(_QUOTE) % 2 == 0
+def _is_odd(block: bytes, quote: bytes, first: int = 0, last: int | None = None) -> bool:
+    return bool(quote) and block.count(quote, first, last) % 2 == 1
 
 
-def _too_long(what: str, start: int) -> Reason:
+def _first_end(block: bytes, newline: bytes, quote: bytes, *, is_open: bool) -> int:
+    """Return the position of the first newline outside of quotes, or -1."""
+    searched = 0
+    while True:
+        at = block.find(quote, searched) if is_open else searched
+        end = block.find(newline, at) if at >= 0 else -1
+        is_open ^= _is_odd(block, quote, searched, end)
+        if end < 0 or not is_open:
+            return end
+        searched = end
+
+
+def _last_end(block: bytes, newline: bytes, quote: bytes, *, is_open: bool) -> int:
+    """Return the position of the last newline outside of quotes; `is_open`: whether one ends it."""
+    searched = len(block)
+    while True:
+        at = block.rfind(quote, 0, searched) if is_open else searched
+        end = block.rfind(newline, 0, at) if at >= 0 else -1
+        is_open ^= _is_odd(block, quote, end, searched)
+        if end < 0 or not is_open:
+            return end
+        searched = end
+
+
+def _too_long(start: int, *, is_open: bool) -> Reason:
+    what = "a line with an open quote" if is_open else "a line"
     return reason(
         "size",
         f"byte {start}",
         f"{what} of more than {LONGEST_LINE} bytes",
-        expected="lines of rows; the longest of robot logs have some kilobytes",
+        expected="lines of some kilobytes",
         fix="repair the log: a quote is not closed, or newlines are missing",
     )
 
@@ -117,12 +134,12 @@ def parse_json(path: Path) -> Any:
         Unreadable: It is damaged, nested too deep, or would take too much memory.
     """
     size = path.stat().st_size
-    if size > LARGEST_JSON:
-        raise Unreadable(_too_large(size))
+    if 2 * size > LARGEST_JSON:
+        raise Unreadable(_too_large(2 * size))
     content = path.read_bytes()
     # Bytes of memory in CPython: the text twice, numbers, texts, and empty lists and objects.
     estimate = size * (2 if content.isascii() else 5) + 32 * content.count(b",")
-    estimate += 36 * content.count(_QUOTE) + 72 * (content.count(b"[") + content.count(b"{"))
+    estimate += 36 * content.count(b'"') + 72 * (content.count(b"[") + content.count(b"{"))
     if estimate > LARGEST_JSON:
         raise Unreadable(_too_large(estimate))
     try:

@@ -174,24 +174,30 @@ def _unpack(path: Path, folder: Path) -> tuple[Path, Reason | None]:
             source = compression.open(file)
             while block := source.read(_BLOCK):
                 if (size := size + len(block)) > limit:
-                    raise Unreadable(_too_large(path, compression, limit))
+                    raise Unreadable(
+                        _too_large(path, compression, f"unpack to more than {limit} bytes")
+                    )
                 target.write(block)
     except EOFError:
         return content, _cut(compression, size)
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk
             raise
+        if "memory" in str(error).lower():  # its window or dictionary is too large
+            raise Unreadable(
+                _too_large(path, compression, f"take too much memory ({error})")
+            ) from error
         raise Unreadable(
             _problem(f"is not an intact {compression.name} file ({error})", "copy it again")
         ) from error
     return content, None
 
 
-def _too_large(path: Path, compression: _Compression, limit: int) -> Reason:
+def _too_large(path: Path, compression: _Compression, problem: str) -> Reason:
     return reason(
         "size",
         "file",
-        f"{path.stat().st_size} bytes of {compression.name} unpack to more than {limit} bytes",
+        f"{path.stat().st_size} bytes of {compression.name} {problem}",
         expected=f"at most {RATIO} times its size, and {LARGEST_UNPACKED} bytes",
         fix=f"if the log is real, unpack it ({compression.command} LOG), and read the result",
     )

@@ -29,7 +29,8 @@ from kinemill.task.plugins import READERS
 Content = Values | list[str] | str  # numbers (N, ...), texts (N,), or why an array is neither
 DEEPEST = 8  # depth of objects inside each other
 _NUMBER = rb"(?:[-+]?\d[-+.\deE]*|null|NaN)"
-_LONG = re.compile(rb"\[\s*(?:\[\s*)*(?:%b[\s,\[\]]+){32}" % _NUMBER)  # numbers in an array
+# Numbers in an array. Possessive: a row of brackets would take seconds to backtrack.
+_LONG = re.compile(rb"(?<!\[)\[[\s\[]*+(?:%b[\s,\[\]]++){32}" % _NUMBER)
 _OBJECTS = re.compile(r":\s*\[\s*(?=\{)")
 
 
