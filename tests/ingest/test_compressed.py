@@ -83,7 +83,7 @@ def test_a_damaged_file_is_refused(write, task, text, suffix):
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused(write, task, monkeypatch):
-    monkeypatch.setattr(_limits, "UNPACKED", 1 << 20)
+    monkeypatch.setattr(_limits, "SMALL", 1 << 20)
     path = write("a.csv.gz", gzip.compress(bytes(1 << 22)))
     with pytest.raises(Unreadable, match=r"unpack to more than 1048576 bytes.*gunzip LOG"):
         compressed.read(path, task)

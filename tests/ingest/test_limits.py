@@ -19,7 +19,7 @@ from tests.ingest.hostile_logs import (
     HEADER,
     LONGEST_LINE,
     ROWS,
-    UNPACKED,
+    SMALL,
     hostile_forms,
     write_large_forms,
 )
@@ -38,7 +38,7 @@ from kinemill.ingest.recordings import read_into
 from kinemill.task import load_task
 
 task, outcomes = load_task(sys.argv[1]), {}
-_limits.LONGEST_LINE, _limits.UNPACKED = map(int, sys.argv[3:])
+_limits.LONGEST_LINE, _limits.SMALL = map(int, sys.argv[3:])
 for path in sorted(Path(sys.argv[2]).iterdir()):
     with TemporaryDirectory() as folder:
         member = new_member("0" * 64, path.name, path.stat().st_size)
@@ -60,10 +60,10 @@ def read_in_child(
     task_file: Path,
     folder: Path,
     longest_line: int = _limits.LONGEST_LINE,
-    unpacked: int = _limits.UNPACKED,
+    small: int = _limits.SMALL,
 ) -> dict[str, dict]:
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, *map(str, (task_file, folder, longest_line, unpacked))],
+        [sys.executable, "-c", CHILD, *map(str, (task_file, folder, longest_line, small))],
         capture_output=True,
         text=True,
         check=False,
@@ -88,7 +88,7 @@ def test_hostile_forms_are_refused_with_reasons_in_bounded_memory(task, logs):
     assert len(forms) >= 40
     for name, content in forms.items():
         (logs / name).write_bytes(content)
-    outcomes = read_in_child(Path(task.path), logs, LONGEST_LINE, UNPACKED)
+    outcomes = read_in_child(Path(task.path), logs, LONGEST_LINE, SMALL)
     assert outcomes.keys() == forms.keys()
     check_refused(outcomes, logs)
 

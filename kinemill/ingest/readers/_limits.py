@@ -13,7 +13,7 @@ from kinemill.ingest.raw import Reason, Unreadable, reason
 from kinemill.ingest.readers._arrays import damaged_file
 
 LONGEST_LINE = 16 << 20  # bytes of a line of text
-UNPACKED = 64 << 20  # bytes that any compressed log may unpack to
+SMALL = 64 << 20  # bytes that any compressed log may unpack to
 RATIO = 100  # unpacked bytes per byte; CSV reaches 30, constant columns more
 LARGEST_UNPACKED = 4 << 30  # bytes
 MOST_KEYS = 10_000  # different keys of a JSON log
@@ -27,7 +27,7 @@ _ROW = re.compile(rb"[\[,]\s*\{")  # a row of a JSON array
 
 def unpacked_limit(size: int) -> int:
     """Return how many bytes a compressed log of `size` bytes may unpack to."""
-    return min(max(UNPACKED, RATIO * size), LARGEST_UNPACKED)
+    return min(max(SMALL, RATIO * size), LARGEST_UNPACKED)
 
 
 def check_lines(path: Path, table_at: int | None = None) -> None:
