@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
 
 from kinemill.errors import BadInput, Unreachable
 
@@ -162,15 +163,24 @@ def _response(request: urllib.request.Request, deadline: "_Deadline") -> HTTPRes
         SecureHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
+        _Redirects(),
     ):
         opener.add_handler(handler)
     try:
         return opener.open(request, timeout=_SILENCE)
     except urllib.error.HTTPError as error:
-        if not isinstance(error.fp, HTTPResponse):
-            raise
-        return error.fp
+        with closing(error):
+            raise Unreachable(request.full_url, f"responded with {error.code}") from error
+
+
+class _Redirects(urllib.request.HTTPErrorProcessor):
+    """Follow redirects, and return every other response, also one with an error code."""
+
+    def http_response(self, request: urllib.request.Request, response: HTTPResponse) -> Any:
+        is_redirect = 300 <= response.status < 400
+        return super().http_response(request, response) if is_redirect else response
+
+    https_response = http_response
 
 
 class _Deadline:

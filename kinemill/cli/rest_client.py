@@ -6,7 +6,6 @@ The bearer token is `KINEMILL_TOKEN`, or for servers of this home the token of t
 
 import json
 import os
-import re
 import urllib.parse
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -118,7 +117,7 @@ def find_server() -> Server:
         CorruptArtifact: A database of the Dagster server of this home is damaged.
     """
     if url := os.environ.get("KINEMILL_URL"):
-        if not re.match(r"https?://[\w.:[\]-]+(/|$)", url):
+        if not _is_address(url):
             raise BadInput("KINEMILL_URL", repr(url), expected="http://HOST:PORT")
         return Server(url)
     home = Home.resolve()
@@ -126,6 +125,14 @@ def find_server() -> Server:
     if url := _written(home).get("Dagster"):
         return Server(url)
     raise BadInput(home.root, "no server is running for this home", fix=_HOW)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _check_databases(home: Home) -> None:
