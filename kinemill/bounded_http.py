@@ -19,7 +19,7 @@ from typing import Any
 from kinemill.errors import BadInput, Unreachable
 
 DOCUMENT = 8 * 2**20  # largest JSON document, bytes
-_SILENCE = 30.0  # s without a byte, also to connect
+_IDLE = 30.0  # s without a byte, also to connect
 _LONGEST_LINE = 2**20  # of a stream of events, bytes
 _LONGEST_MESSAGE = 500  # characters of a server's text in an error
 _CHUNK = 2**16
@@ -167,7 +167,7 @@ def _response(request: urllib.request.Request, deadline: "_Deadline") -> HTTPRes
     ):
         opener.add_handler(handler)
     try:
-        return opener.open(request, timeout=_SILENCE)
+        return opener.open(request, timeout=_IDLE)
     except urllib.error.HTTPError as error:
         with closing(error):
             raise Unreachable(request.full_url, f"responded with {error.code}") from error
@@ -196,13 +196,13 @@ class _Deadline:
             self._timer.start()
 
     @property
-    def is_over(self) -> bool:
+    def has_passed(self) -> bool:
         return self._end is not None and time.monotonic() >= self._end
 
     def add(self, connection: socket.socket) -> None:
         # A duplicate: TLS and `Connection: close` take the descriptor away from the connection.
         self._sockets.append(connection.dup())
-        if self.is_over:
+        if self.has_passed:
             self._shut_down()
 
     def _shut_down(self) -> None:
@@ -224,12 +224,12 @@ def _as_unreachable(url: str, deadline: _Deadline) -> Generator[None]:
         yield
     # ValueError: an address or a header that cannot be parsed.
     except (OSError, HTTPException, ValueError) as error:
-        if not deadline.is_over:
+        if not deadline.has_passed:
             why = getattr(error, "reason", None) or error or type(error).__name__
             raise Unreachable(url, f"does not respond: {printable(str(why))}") from error
-        why_late = error
+        cause = error
     else:
-        if not deadline.is_over:
+        if not deadline.has_passed:
             return
-        why_late = None
-    raise Unreachable(url, f"did not complete its response in {deadline.seconds:g} s") from why_late
+        cause = None
+    raise Unreachable(url, f"did not complete its response in {deadline.seconds:g} s") from cause

@@ -91,8 +91,8 @@ def _read(path: Path) -> Member:
     """
     member = Member(**FORMAT.open(path, read_json(path)))
     if member.hash != path.stem or not re.fullmatch(f"({_SUFFIX})?", member.suffix):
-        found = f"is the entry of {member.hash + member.suffix!r:.100}"
-        raise CorruptArtifact(path, found, expected=f"{path.stem} and the suffix of a file")
+        problem = f"is the entry of {member.hash + member.suffix!r:.100}"
+        raise CorruptArtifact(path, problem, expected=f"{path.stem} and the suffix of a file")
     return member
 
 

@@ -132,9 +132,9 @@ class ServerSource:
         self._download(ref, SUMS, folder / SUMS, end, _MOST_SUMS)
         if hashlib.sha256((folder / SUMS).read_bytes()).hexdigest() != ref.sums:
             raise CorruptArtifact(f"{self.url} {SUMS}", "differs from what was registered")
-        left = _MOST_BYTES
+        remaining = _MOST_BYTES
         for name in read_sums(folder):
-            left -= self._download(ref, name, folder / name, end, left)
+            remaining -= self._download(ref, name, folder / name, end, remaining)
 
     def _download(self, ref: VersionRef, name: str, to: Path, end: float, most: int) -> int:
         """Download a file of at most `most` bytes until the time `end`; return its size."""
