@@ -20,7 +20,8 @@ from kinemill.store.staging import staging_path
 
 FORMAT = Format("membership", 1)
 CopyLog = Callable[[BufferedReader, Path], str]
-_ENDING = re.compile(r"(?<=[^/])\.[a-z0-9_+-]{1,16}\Z")
+_SUFFIX = r"\.[a-z0-9_+-]{1,16}"
+_ENDING = re.compile(rf"(?<=[^/]){_SUFFIX}\Z")
 # Errors of reading the file, not of writing the copy: a full home affects every log.
 _UNREADABLE = {errno.EIO, errno.ESTALE, errno.ENXIO, errno.EISDIR}
 
@@ -84,7 +85,16 @@ def is_member(home: Home, task: str, hash_: str) -> bool:
 
 
 def _read(path: Path) -> Member:
-    return Member(**FORMAT.open(path, read_json(path)))
+    """Read an entry, possibly one of another machine.
+
+    Raises:
+        CorruptArtifact: Its hash or suffix, which name the kept copy, are not those of a recording.
+    """
+    member = Member(**FORMAT.open(path, read_json(path)))
+    if member.hash != path.stem or not re.fullmatch(f"({_SUFFIX})?", member.suffix):
+        problem = f"is the entry of {member.hash + member.suffix!r:.100}"
+        raise CorruptArtifact(path, problem, expected=f"{path.stem} and the suffix of a file")
+    return member
 
 
 def begin_with(home: Home, task: str, start: str) -> list[str]:

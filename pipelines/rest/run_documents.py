@@ -10,8 +10,8 @@ from dagster import DagsterEventType, DagsterRunStatus
 
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
+from kinemill.tracking.rest_documents import RunDocument, RunStatus
 from kinemill.tracking.run_metrics import RunMetrics
-from kinemill_dagster.pipelines.rest.documents import RunDocument, RunStatus
 from kinemill_dagster.pipelines.run_status_sensors import reason
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK
 
