@@ -162,9 +162,10 @@ def _fields(log: ULog) -> dict[str, dict[str, NDArray[Any]]]:
     for data in log.data_list:
         name = f"{data.name}[{data.multi_id}]" if data.multi_id else data.name
         fields = {key: values for key, values in data.data.items() if not PADDING.search(key)}
-        before = topics.setdefault(name, {})
+        columns = topics.setdefault(name, {})
         for key, values in fields.items():
-            before[key] = np.concatenate([before[key], values]) if key in before else values
+            is_known = key in columns
+            columns[key] = np.concatenate([columns[key], values]) if is_known else values
     return topics
 
 
@@ -183,8 +184,8 @@ def _dropouts(log: ULog, times: list[NDArray[np.int64]]) -> tuple[list[int], lis
     breaks: list[int] = []
     reasons: list[Reason] = []
     for dropout in log.dropouts:
-        before = [time[time <= dropout.timestamp] for time in times]
-        last = max((int(time.max()) for time in before if len(time)), default=None)
+        earlier = [time[time <= dropout.timestamp] for time in times]
+        last = max((int(time.max()) for time in earlier if len(time)), default=None)
         breaks += [] if last is None else [last]
         reasons.append(
             reason(
@@ -212,12 +213,12 @@ def _file_reasons(log: ULog, file: _File, messages: str) -> list[Reason]:
             _cut("end of file", "the records that the logger writes when it stops are missing")
         )
     if log.file_corruption:
-        found = "; ".join(dict.fromkeys(messages.splitlines())) or "bytes that are not records"
+        damage = "; ".join(dict.fromkeys(messages.splitlines())) or "bytes that are not records"
         reasons.append(
             reason(
                 "damaged",
                 "file",
-                f"pyulog skipped records: {found}",
+                f"pyulog skipped records: {damage}",
                 expected="whole records from start to end",
                 fix="nothing to do: they are left out; copy the file again if it was whole",
             )
