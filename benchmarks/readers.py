@@ -1,12 +1,15 @@
 """Readers of one server: requests per second and latency by page, memory and open files.
 
 `python -m benchmarks.readers --runs 200 --seconds 20`. Each reader cycles through the pages that a
-web UI polls, on a home with one trained task and copies of its run.
+web UI polls, on a home with one trained task and copies of its run. Meanwhile a run is in progress,
+which logs an event, a metric in its folder and a metric in MLflow twice a second.
 """
 
 import argparse
 import http.client
+import itertools
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +29,7 @@ from benchmarks._servers import free_port
 from kinemill.store.home import Home
 from kinemill.tracking.run_links import TrainingLink, note_training, noted_training
 from kinemill_dagster.pipelines.serve import is_reachable
+from kinemill_dagster.resources.tags import TASK as TAG
 
 TASK = "cart_pole"
 PAGES = {
@@ -60,17 +64,59 @@ def make_home(folder: Path, runs: int) -> Home:
 
 def _copy_run(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Add a run with the events of another one, and a training folder of its own."""
-    copy = run._replace(run_id=str(uuid4()), status=dg.DagsterRunStatus.STARTED)
+    copy = dg.DagsterRun(
+        run.job_name,
+        str(uuid4()),
+        run.run_config,
+        tags=run.tags,
+        status=dg.DagsterRunStatus.STARTED,
+        asset_selection=run.asset_selection,
+    )
     instance.add_run(copy)
     for entry in instance.all_logs(run.run_id):
         event = entry.dagster_event
         if event and (event.is_job_event or event.is_step_materialization):
             instance.handle_new_event(entry._replace(run_id=copy.run_id))
-    link = noted_training(home, run.run_id)
-    note_training(home, copy.run_id, TrainingLink(f"runs/{copy.run_id}", link.steps))
-    target = home.runs / copy.run_id / "metrics.jsonl"
-    target.parent.mkdir()
-    target.write_bytes((home.root / link.folder / "metrics.jsonl").read_bytes())
+    if link := noted_training(home, run.run_id):
+        note_training(home, copy.run_id, TrainingLink(f"runs/{copy.run_id}", link.steps))
+        shutil.copytree(home.root / link.folder, home.runs / copy.run_id)
+
+
+@contextmanager
+def run_in_progress(home: Home) -> Generator[None]:
+    """Log events and metrics of a run in a thread, as a training does."""
+    from kinemill.tracking import open_tracking
+    from kinemill.tracking.jsonl import JsonLines
+    from kinemill_dagster.pipelines.instance import open_instance
+
+    client, is_over = open_tracking(home).client, threading.Event()
+    mlflow_run = client.create_run("0").info.run_id
+
+    def work() -> None:
+        with open_instance(home) as instance:
+            run = dg.DagsterRun(
+                TASK, str(uuid4()), tags={TAG: TASK}, status=dg.DagsterRunStatus.STARTED
+            )
+            instance.add_run(run)
+            note_training(home, run.run_id, TrainingLink(f"runs/{run.run_id}", 1000))
+            (home.runs / run.run_id).mkdir()
+            metrics = JsonLines(home.runs / run.run_id / "metrics.jsonl")
+            for step in itertools.count():
+                metrics.log_metrics({"train/loss": 1.0 / (step + 1)}, step)
+                client.log_metric(mlflow_run, "train/loss", 1.0, step=step)
+                instance.report_engine_event(f"step {step}", run)
+                if is_over.wait(0.5):
+                    break
+            metrics.close(ended_well=True)
+            instance.report_run_canceled(run)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @contextmanager
@@ -140,7 +186,7 @@ def main() -> None:
     os.environ |= {"KINEMILL_HOME": str(folder / "home"), "KINEMILL_TASKS": str(folder / "tasks")}
     home = Home(folder / "home") if folder.joinpath("home").is_dir() else None
     home = home or make_home(folder, options.runs)
-    with server(home) as (port, token, process):
+    with run_in_progress(home), server(home) as (port, token, process):
         while not is_reachable(f"http://127.0.0.1:{port}/"):
             time.sleep(0.5)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)

@@ -16,8 +16,8 @@ Each name is listed with the reason why no public API replaces it:
   and launch runs from REST | the command `dagster-webserver` accepts no middleware |
 | `DagsterGrpcClient`, `DagsterUserCodeUnreachableError` | reload a code server; find out whether
   it answers | only the web pages can reload one |
-| `SqliteRunStorage` | the file of the runs, whose version is the key of cached lists | the storage
-  has no counter of changes |
+| `SqliteRunStorage`, `SqliteEventLogStorage` | the files whose versions are keys of caches | the
+  storage has no counter of changes |
 | `get_alembic_config`, `sqlite_run_storage` | the schemas that the installed Dagster can migrate |
   `DagsterInstance.upgrade` does not check before it starts |
 
@@ -129,9 +129,23 @@ def run_storage_version(instance: dg.DagsterInstance) -> Hashable:
     storage: Any = instance.run_storage
     if isinstance(storage, PostgresRunStorage):
         return database_version(Path(), "dagster")
-    if not isinstance(storage, SqliteRunStorage):
-        return None
-    return database_version(Path(storage._conn_string.removeprefix("sqlite:///")), "dagster")
+    if isinstance(storage, SqliteRunStorage):
+        address: str = storage._conn_string  # pyright: ignore[reportPrivateUsage]
+        return database_version(Path(address.removeprefix("sqlite:///")), "dagster")
+    return None
+
+
+def event_log_version(instance: dg.DagsterInstance, run: str) -> Hashable:
+    """Return a value that changes with each event of a run; None if it is unknown."""
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+    from dagster_postgres import PostgresEventLogStorage
+
+    storage: Any = instance.event_log_storage
+    if isinstance(storage, PostgresEventLogStorage):
+        return database_version(Path(), "dagster")
+    if isinstance(storage, SqliteEventLogStorage):
+        return database_version(Path(storage.path_for_shard(run)), "dagster")
+    return None
 
 
 def can_migrate(revision: str) -> bool:

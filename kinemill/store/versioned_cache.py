@@ -119,7 +119,7 @@ class SqliteVersion:
         return self._connection
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _sqlite(path: Path) -> SqliteVersion:
     return SqliteVersion(path)
 

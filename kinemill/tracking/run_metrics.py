@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kinemill.store.home import Home
-from kinemill.store.versioned_cache import file_version
+from kinemill.store.versioned_cache import database_version, file_version
 from kinemill.tracking.database import open_tracking
 from kinemill.tracking.jsonl import FILE, Point, Reader, read_points, read_tail
 from kinemill.tracking.run_links import DAGSTER_RUN, TrainingLink, noted_training, total_steps
@@ -49,12 +49,16 @@ def read_progress(home: Home, run: str, task: str) -> Progress:
     return Progress(step, total_steps(home, link) if link else None, loss)
 
 
-def progress_version(home: Home, run: str) -> Hashable:
-    """Return a value that changes with the progress of an ended run."""
+def progress_version(home: Home, run: str, *, is_active: bool) -> Hashable:
+    """Return a value that changes with the progress of a run; None if it is unknown."""
     link = noted_training(home, run)
-    metrics = file_version(home.root / link.folder / FILE) if link else None
-    # Without the folder, MLflow has the metrics, apart from those that are still unsent.
-    return link, file_version(unsent_folder(home)) if metrics is None else metrics
+    total = total_steps(home, link) if link else None
+    if link and (metrics := file_version(home.root / link.folder / FILE)):
+        return link, total, metrics
+    if not is_active:  # MLflow has its metrics, apart from those that are still unsent
+        return link, total, file_version(unsent_folder(home))
+    database = database_version(home.mlflow_db, "mlflow")
+    return database and (link, total, database)
 
 
 def _progress_in_mlflow(home: Home, run: str, task: str, link: TrainingLink | None) -> Progress:

@@ -14,7 +14,7 @@ from kinemill.store.versioned_cache import VersionedCache
 from kinemill.tracking.run_metrics import progress_version, read_progress
 from kinemill_dagster.pipelines.rest.documents import RunDocument, RunStatus
 from kinemill_dagster.pipelines.run_status_sensors import reason
-from kinemill_dagster.resources.dagster_api import run_storage_version
+from kinemill_dagster.resources.dagster_api import event_log_version, run_storage_version
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK
 
 _STATUS: dict[DagsterRunStatus, RunStatus] = {
@@ -29,6 +29,7 @@ _STATUS: dict[DagsterRunStatus, RunStatus] = {
     DagsterRunStatus.CANCELED: "canceled",
 }
 ENDED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
+_WAITING: frozenset[RunStatus] = frozenset({"queued", "starting"})
 _LENGTH = 36  # characters of an id
 _PAGE = 500  # ids per query when an id is completed
 _EXAMPLES = 5  # runs that an error names
@@ -49,7 +50,7 @@ class Runs:
     _lists: VersionedCache[Sequence[dg.RunRecord]] = field(
         default_factory=lambda: VersionedCache[Sequence[dg.RunRecord]](64), init=False
     )
-    _ended: VersionedCache[RunDocument] = field(
+    _documents: VersionedCache[RunDocument] = field(
         default_factory=lambda: VersionedCache[RunDocument](2000), init=False
     )
 
@@ -83,23 +84,22 @@ class Runs:
         return record
 
     def document(self, record: dg.RunRecord) -> RunDocument:
-        """Return the document of a run; that of an ended run is kept."""
-        run = record.dagster_run
-        if status_of(record) not in ENDED:
-            return self._document(record)
+        """Return the document of a run, read again only after a change."""
+        run, is_active = record.dagster_run, status_of(record) not in ENDED | _WAITING
 
         def version() -> Hashable:
-            changes = run.status, record.update_timestamp, frozenset(run.tags.items())
-            return *changes, progress_version(self.home, run.run_id)
+            events = event_log_version(self.instance, run.run_id) if is_active else "unchanged"
+            progress = progress_version(self.home, run.run_id, is_active=is_active)
+            changes = record.update_timestamp, frozenset(run.tags.items())
+            return events and progress and (run.status, *changes, events, progress)
 
-        return self._ended.get(run.run_id, version, lambda: self._document(record))
+        return self._documents.get(run.run_id, version, lambda: self._document(record))
 
     def _document(self, record: dg.RunRecord) -> RunDocument:
         run, status = record.dagster_run, status_of(record)
         task = task_of(run)
         progress = read_progress(self.home, run.run_id, task)
         ended = record.end_time if status in ENDED else None
-        has_events = status not in {"queued", "starting"}
         return RunDocument(
             id=run.run_id,
             task=task,
@@ -109,7 +109,7 @@ class Runs:
             loss=progress.loss,
             parameters=_parameters(run.run_config, task),
             error=self._error(run.run_id) if status == "failed" else None,
-            model=self._model(run.run_id, task) if has_events else None,
+            model=None if status in _WAITING else self._model(run.run_id, task),
             owner=run.tags.get(OWNER),
             resumed_by=run.tags.get(RETRIED_BY),
             created_at=record.create_timestamp.isoformat(timespec="seconds"),
