@@ -18,6 +18,7 @@ from kinemill.register.versions import CHAMPION, Version, versions_of
 from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache, database_version, file_version
 from kinemill.task import Task, load_task
+from kinemill.task.own_code import has_own_code
 from kinemill.task.web_overrides import marked_values
 
 
@@ -67,8 +68,8 @@ def version_page_of(home: Home, version: Version, decide: str) -> str:
     def content_version() -> Hashable:
         # A published artifact never changes; its folder may be deleted.
         folders = sorted(home.store.glob(f"*/{version.task}"))
-        found = _registry_version(home, version.task)
-        return found and (found, *((str(path), file_version(path)) for path in folders))
+        database = _registry_version(home, version.task)
+        return database and (database, *((str(path), file_version(path)) for path in folders))
 
     key = home, version.name, decide
     return _PAGES.get(key, content_version, lambda: version_page(home, version, decide))
@@ -84,11 +85,12 @@ def valid_task(path: Path) -> Task:
     def build() -> Task | None:
         task = load_task(path)
         # Code and files that a task names can change without its file.
-        return None if any(value != "null" for _, value in marked_values(task)) else task
+        has_files = any(value != "null" for _, value in marked_values(task))
+        return None if has_files or has_own_code(task) else task
 
     return _TASKS.get(path, lambda: file_version(path), build) or load_task(path)
 
 
 def _registry_version(home: Home, task: str) -> Hashable:
-    found = database_version(home.mlflow_db, "mlflow")
-    return found and (found, file_version(ledger_folder(home, task)))
+    database = database_version(home.mlflow_db, "mlflow")
+    return database and (database, file_version(ledger_folder(home, task)))

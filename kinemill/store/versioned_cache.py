@@ -40,11 +40,11 @@ class VersionedCache(Generic[V]):
             return current[1]
         with entry.lock:
             # Read before the value: a change during `build` makes the entry outdated, not wrong.
-            found = version()
-            if found is None:
+            latest = version()
+            if latest is None:
                 return build()
-            if not entry.current or entry.current[0] != found:
-                entry.current = found, build()
+            if not entry.current or entry.current[0] != latest:
+                entry.current = latest, build()
             return entry.current[1]
 
 

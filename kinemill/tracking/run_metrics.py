@@ -63,13 +63,13 @@ def progress_version(home: Home, run: str, *, is_active: bool) -> Hashable:
 
 def _progress_in_mlflow(home: Home, run: str, task: str, link: TrainingLink | None) -> Progress:
     total = total_steps(home, link) if link else None
-    found = _mlflow_run(open_tracking(home).client, task, run) if home.has_registry else None
-    if found is None:
+    mlflow_run = _mlflow_run(open_tracking(home).client, task, run) if home.has_registry else None
+    if mlflow_run is None:
         return Progress(total=total)
     # `data.metrics` has no steps.
     latest = {
         metric.key: metric
-        for metric in found.data.to_proto().metrics
+        for metric in mlflow_run.data.to_proto().metrics
         if not metric.key.startswith(_OF_REGISTRATION)
     }
     loss = latest[LOSS].value if LOSS in latest else math.nan
@@ -148,14 +148,14 @@ def _mlflow_run(client: Any, task: str, run: str) -> Any:
 
 def _points(client: Any, task: str, run: str) -> list[Point]:
     """Return the points of the MLflow run of a Dagster run."""
-    found = _mlflow_run(client, task, run)
-    if found is None:
+    mlflow_run = _mlflow_run(client, task, run)
+    if mlflow_run is None:
         return []
     by_step = dict[int, Point]()
-    for metric in found.data.metrics:
+    for metric in mlflow_run.data.metrics:
         if metric.startswith(_OF_REGISTRATION):
             continue
-        for value in client.get_metric_history(found.info.run_id, metric):
+        for value in client.get_metric_history(mlflow_run.info.run_id, metric):
             time = value.timestamp / 1000
             point = by_step.setdefault(value.step, {"step": value.step, "time": time})
             point[metric] = value.value if math.isfinite(value.value) else None

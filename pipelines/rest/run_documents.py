@@ -156,11 +156,15 @@ class Runs:
     def _model(self, run: str, task: str) -> str | None:
         """Return the address of the version that the run registered or found cached."""
         kind = DagsterEventType.ASSET_MATERIALIZATION
-        for entry in self.instance.all_logs(run, of_type=kind):
-            made = entry.asset_materialization
-            version = made and made.metadata.get("version")
-            if made and made.asset_key.path[-1] == "registered_model" and version:
-                return f"models:/{task}/{version.value}"
+        for limit in (1, None):  # the registration is the last stage of a whole run
+            page = self.instance.get_records_for_run(
+                run, of_type=kind, limit=limit, ascending=False
+            )
+            for record in page.records:
+                made = record.event_log_entry.asset_materialization
+                version = made and made.metadata.get("version")
+                if made and made.asset_key.path[-1] == "registered_model" and version:
+                    return f"models:/{task}/{version.value}"
         return None
 
 
