@@ -1,11 +1,10 @@
 """Readers of one server: requests per second and latency by page, memory and open files.
 
-`python -m benchmarks.readers --runs 200 --seconds 20`. Each reader cycles through the pages that a
+`python -m benchmarks.readers`. Each reader cycles through the pages that a
 web UI polls, on a home with one trained task and copies of its run. Meanwhile a run is in progress,
 which logs an event, a metric in its folder and a metric in MLflow twice a second.
 """
 
-import argparse
 import http.client
 import itertools
 import os
@@ -39,10 +38,12 @@ PAGES = {
     "/": "start page",
     f"/kinemill/tasks/{TASK}/1": "version page",
 }
-_SETTINGS = {"learn.steps": 100, "learn.hidden_sizes": [16], "learn.log_every": 1}
+_RUNS = 220
+_READERS = 50
+_SECONDS = 20.0
 
 
-def make_home(folder: Path, runs: int) -> Home:
+def make_home(folder: Path) -> Home:
     """Train the task once, then add copies of the run with its events and metrics."""
     from kinemill.sim import write_logs
     from kinemill_dagster.pipelines.instance import open_instance
@@ -57,7 +58,7 @@ def make_home(folder: Path, runs: int) -> Home:
     run_chain(TASK, {"learn.steps": 200, "learn.log_every": 1})
     with open_instance(home) as instance:
         (record,) = instance.get_run_records(limit=1)
-        for _ in range(runs):
+        for _ in range(_RUNS):
             _copy_run(home, instance, record.dagster_run)
     return home
 
@@ -152,10 +153,10 @@ def get_page(connection: http.client.HTTPConnection, page: str, token: str) -> f
     return time.perf_counter() - began
 
 
-def read(port: int, token: str, readers: int, seconds: float) -> dict[str, list[float]]:
+def read(port: int, token: str) -> dict[str, list[float]]:
     """Read the pages in turn with many readers; return the latencies in s by page."""
     latencies: dict[str, list[float]] = {page: [] for page in PAGES}
-    end = time.perf_counter() + seconds
+    end = time.perf_counter() + _SECONDS
 
     def work(first: int) -> None:
         pages = list(PAGES)[first % len(PAGES) :] + list(PAGES)[: first % len(PAGES)]
@@ -166,7 +167,7 @@ def read(port: int, token: str, readers: int, seconds: float) -> dict[str, list[
                     return
                 latencies[page].append(get_page(connection, page, token))
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(readers)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(_READERS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -175,29 +176,20 @@ def read(port: int, token: str, readers: int, seconds: float) -> dict[str, list[
 
 
 def main() -> None:
-    """Print the figures of one server."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--readers", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--folder", type=Path, help="folder of the home; made if it is new")
-    options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="kinemill-readers-"))
+    """Print the figures of one server; a folder as argument keeps the home for the next time."""
+    folder = Path(sys.argv[1]) if sys.argv[1:] else Path(tempfile.mkdtemp(prefix="readers-"))
     os.environ |= {"KINEMILL_HOME": str(folder / "home"), "KINEMILL_TASKS": str(folder / "tasks")}
-    home = Home(folder / "home") if folder.joinpath("home").is_dir() else None
-    home = home or make_home(folder, options.runs)
+    home = Home(folder / "home") if (folder / "home").is_dir() else make_home(folder)
     with run_in_progress(home), server(home) as (port, token, process):
         while not is_reachable(f"http://127.0.0.1:{port}/"):
             time.sleep(0.5)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        for page, name in PAGES.items():
-            first = get_page(connection, page, token)
-            alone = min(get_page(connection, page, token) for _ in range(5))
-            print(f"{name:<14} first {first * 1e3:6.0f} ms, alone {alone * 1e3:6.1f} ms")
-        print(f"before: {_resources(process)}")
-        latencies = read(port, token, options.readers, options.seconds)
-        print(f"after:  {_resources(process)}")
-    print(f"{sum(map(len, latencies.values())) / options.seconds:.1f} requests/s")
+        for page in PAGES:
+            get_page(connection, page, token)
+        before = _resources(process)
+        latencies = read(port, token)
+        print(f"before: {before}\nafter:  {_resources(process)}")
+    print(f"{sum(map(len, latencies.values())) / _SECONDS:.1f} requests/s by {_READERS} readers")
     for page, values in latencies.items():
         p95 = statistics.quantiles(values, n=20)[-1]
         print(f"{PAGES[page]:<14} median {statistics.median(values):6.3f} s, p95 {p95:6.3f} s")
