@@ -76,7 +76,7 @@ class MlflowSite:
                 )
             },
             ("POST", "logged-models"): self._create_model,
-            ("POST", "registered-models/create"): self._register,
+            ("POST", "registered-models/create"): self._create_registered,
             ("POST", "model-versions/create"): self._register,
             ("POST", "registered-models/alias"): _promote,
             ("DELETE", "registered-models/alias"): _promote,
@@ -224,9 +224,22 @@ class MlflowSite:
         tasks = self._tasks(model.experiment)
         return Decision(Permission.OPERATE, tasks, changes=name, closes=frozenset({name}))
 
+    def _create_registered(self, body: _Body, _: str) -> Decision:
+        _check_tags(body.get("tags"))
+        return self._create(body)
+
     def _register(self, body: _Body, _: str) -> Decision:
         _check_tags(body.get("tags"))
-        named = " ".join(str(body.get(key) or "") for key in ("run_id", "model_id", "source"))
+        source = body.get("source")
+        run, model = body.get("run_id"), body.get("model_id")
+        if not (isinstance(source, str) and self._records.holds(source, run, model)):
+            raise Refused(
+                403,
+                f"the source {str(source)[:80]!r} is not in the artifacts of a run; use "
+                "runs:/RUN/PATH, models:/ID of a logged model, or an address below the artifacts "
+                "of the run that run_id names",
+            )
+        named = " ".join(str(part or "") for part in (run, model, source))
         return replace(self._create(body), closes=frozenset(re.findall(_NAMES, named)))
 
     def _create(self, body: _Body) -> Decision:
