@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from kinemill.errors import BadInput
-from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
+from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite, StoredRun
 from kinemill_dagster.pipelines.auth.login import Entrance
 from kinemill_dagster.pipelines.auth.middleware import Guard
 from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
@@ -20,7 +20,7 @@ from tests.pipelines.auth.records import FewRecords
 HERE_URL = "http://127.0.0.1:3000"
 WEBSOCKET = "ws://127.0.0.1:3000/graphql"
 LAUNCH = "mutation { launchRun(executionParams: {}) { __typename } }"
-DAGSTER = DagsterSite({"tiny": "tiny"}.get, {"r1": ("tiny", list[list[str]]())}.get)
+DAGSTER = DagsterSite({"tiny": "tiny"}.get, {"r1": StoredRun("tiny")}.get)
 MLFLOW = MlflowSite(FewRecords())
 DELETE = """mutation M { ...All }
 fragment All on Mutation { ... on Mutation { deleteRun(runId: "x") { __typename } } }"""

@@ -5,7 +5,6 @@ import sys
 import time
 from types import SimpleNamespace
 
-import boto3
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
@@ -120,7 +119,11 @@ def served(tmp_path, monkeypatch, bucket, quick_hashes):
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_operator_and_viewer_read_no_object_of_another_bucket(served, s3):
+def test_operator_and_viewer_read_no_object_of_another_bucket(served, s3, tmp_path, monkeypatch):
+    boto3 = pytest.importorskip("boto3")
+    monkeypatch.setattr(
+        pytest.importorskip("moto.moto_api").recorder, "_location", str(tmp_path / "requests")
+    )
     url, tokens = served
     secret = boto3.client("s3", endpoint_url=f"http://{s3}", region_name="us-east-1")
     secret.create_bucket(Bucket="payroll")
@@ -171,5 +174,6 @@ def test_operator_and_viewer_read_no_object_of_another_bucket(served, s3):
     assert model["artifact_uri"].startswith("mlflow-artifacts:/")
 
     recording = requests.get(f"http://{s3}/moto-api/recorder/download-recording", timeout=30).text
+    requests.post(f"http://{s3}/moto-api/recorder/stop-recording", timeout=30)
     assert "mill/artifacts" in recording
     assert "payroll" not in recording

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from kinemill_dagster.pipelines.auth.calls import Refused
-from kinemill_dagster.pipelines.auth.dagster_site import OPERATING, DagsterSite
+from kinemill_dagster.pipelines.auth.dagster_site import OPERATING, DagsterSite, StoredRun
 from kinemill_dagster.pipelines.auth.permissions import Permission
 from kinemill_dagster.pipelines.auth.request import Request
 
 SITE = DagsterSite(
     {"tiny": "tiny", "tiny_long": "tiny", "walker": "walker"}.get,
-    {"r1": ("tiny", []), "r2": ("__ASSET_JOB", [["walker", "model"]])}.get,
+    {"r1": StoredRun("tiny"), "r2": StoredRun("__ASSET_JOB", [["walker", "model"]])}.get,
 )
 LAUNCH = "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"
 
