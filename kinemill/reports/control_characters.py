@@ -1,6 +1,6 @@
 """Show control characters in names and texts of users as escapes.
 
-A right-to-left override shows `log_exe.csv` as another name, and an escape code rewrites a terminal.
+A right-to-left override displays a name in another order; an escape code rewrites a terminal.
 """
 
 import re
@@ -17,7 +17,7 @@ _IN_PAGE = re.compile(f"<[^>]*>|[{_HIDDEN}]")
 
 
 def escape_controls(text: str, *, lines: bool = False) -> str:
-    """Return a text with control characters as escapes, such as `\\u202e`.
+    r"""Return a text with control characters as escapes, such as `\u202e`.
 
     Args:
         text: a name, or a text of several lines.

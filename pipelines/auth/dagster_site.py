@@ -8,7 +8,7 @@ from typing import Any
 from kinemill_dagster.pipelines.auth.calls import Refused
 from kinemill_dagster.pipelines.auth.operation import Field, parse_operation
 from kinemill_dagster.pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
-from kinemill_dagster.pipelines.auth.request import Request, parse_object, write_json
+from kinemill_dagster.pipelines.auth.request import Request, check_texts, parse_object, write_json
 from kinemill_dagster.pipelines.auth.rest_routes import PREFIX, rest_route, sets_gate
 
 OPERATING = {  # mutations that start and end runs, or reload task files
@@ -121,6 +121,8 @@ class DagsterSite:
         operation = parse_operation(request.body or {})
         if not operation.is_mutation:
             return Decision(Permission.LOOK, body=operation.body)
+        for one in operation.fields:
+            check_texts(one.arguments, but={"runConfigData"})
         names = {one.name for one in operation.fields}
         changes = ", ".join(sorted(names))
         if not names <= OPERATING | _NOTHING:

@@ -14,7 +14,7 @@ from kinemill_dagster.pipelines.auth.mlflow_records import MADE_BY, Records, Run
 from kinemill_dagster.pipelines.auth.mlflow_view import is_answered
 from kinemill_dagster.pipelines.auth.operation import parse_operation
 from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Route, only
-from kinemill_dagster.pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.request import Request, check_texts
 from kinemill_dagster.pipelines.auth.webhook_routes import webhook_route
 from kinemill_dagster.resources.alerts import Webhooks
 
@@ -42,6 +42,7 @@ _QUERIES = re.compile(  # queries that MLflow accepts by POST
 _API = re.compile(r"(?:ajax-)?api/[23]\.0/mlflow/(.+)")
 _ARTIFACTS = re.compile(r"(?:ajax-)?api/2\.0/mlflow-artifacts/(artifacts|presigned|mpu)(?:/(.+))?")
 _UPLOADING = re.compile(r"(?:create|complete|abort)/(.+)")
+_DOCUMENTS = {"model_json", "schema", "profile"}  # of many columns
 _PART = re.compile(r"[/.]")
 _Body = Mapping[str, Any]
 
@@ -296,12 +297,13 @@ def _fields(request: Request) -> _Body:
     """Return a body with unambiguous keys.
 
     Raises:
-        Refused: A key is spelled differently from MLflow's own clients.
+        Refused: A key is spelled differently from MLflow's own clients, or a text is too long.
     """
     body = request.body or {}
     for key in body:
         if not _SNAKE.fullmatch(key):
             raise Refused(400, f"{key[:40]!r} is not a field of MLflow's requests")
+    check_texts(body, but=_DOCUMENTS)
     return body
 
 

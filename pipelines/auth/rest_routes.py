@@ -11,7 +11,7 @@ from kinemill.task.gate_settings import gate_settings
 from kinemill.task.presets import preset_overrides
 from kinemill_dagster.pipelines.auth.calls import Refused
 from kinemill_dagster.pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
-from kinemill_dagster.pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.request import Request, check_texts
 from kinemill_dagster.pipelines.rest.bodies import (
     Approve,
     Body,
@@ -149,6 +149,7 @@ def sets_gate(overrides: Mapping[str, Any]) -> bool:
 
 def _checked(kind: type[Body], request: Request) -> Body:
     """Validate a body with the model that the server uses."""
+    check_texts(request.body)
     try:
         return kind.model_validate(request.body or {})
     except ValidationError as error:

@@ -173,6 +173,16 @@ def test_a_question_needs_no_token_and_read_only_takes_nothing_else(guarded, hom
     assert guarded(MLFLOW, read_only=True).post(url, json={}, headers=token).status_code == 403
 
 
+def test_refusal_without_a_token_names_the_role(guarded, home):
+    why = "this needs the role operator; send a token: set KINEMILL_TOKEN"
+    assert post(guarded()).json()["message"] == why
+    users = Users(home)
+    users.put("otto", "operator", PASSWORD)
+    bearer = {"Authorization": f"Bearer {users.renew_token('otto')}"}
+    why = "otto may not do this; it needs the role admin"
+    assert post(guarded(), DELETE, **bearer).json()["message"] == why
+
+
 def test_what_each_role_may_do(guarded, home):
     users = Users(home)
     for name, role in {"vera": "viewer", "otto": "operator", "ada": "admin"}.items():

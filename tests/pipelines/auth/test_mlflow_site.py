@@ -85,6 +85,8 @@ def test_what_is_closed(method, path):
         ("model-versions/create", {"name": "notes", "source": "s3://other/x", "run_id": "open"}),
         ("model-versions/create", {"name": "notes", "run_id": "open"}),
         ("registered-models/create", {"name": "tiny"}),
+        ("registered-models/create", {"name": "notes", "description": "x" * 10_001}),
+        ("runs/set-tag", {"run_id": "open", "key": "note", "value": "x" * 10_001}),
         ("runs/set-tag", {"run_id": "open", "key": "kinemill.made_by", "value": "olga"}),
         ("runs/set-tag", {"run_id": "open", "key": "mlflow.user", "value": "olga"}),
         ("runs/delete-tag", {"run_id": "open", "key": MADE_BY}),
