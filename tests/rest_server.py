@@ -116,7 +116,7 @@ def serve(home: Home, instance, query, **users):
 
     def find_run(run):
         record = instance.get_run_by_id(run)
-        return record and StoredRun(f"{record.tags[TASK]}_chain")
+        return record and StoredRun(f"{record.tags[TASK]}_chain", config=record.run_config)
 
     site = DagsterSite(lambda job: job.removesuffix("_chain"), find_run)
     users_ = Users(home)

@@ -45,6 +45,15 @@ class StoredRun:
     config: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
+def find_run(instance: Any, run: str) -> StoredRun | None:
+    """Return a run of Dagster's instance."""
+    record = instance.get_run_by_id(run)
+    if record is None:
+        return None
+    assets = [list(key.path) for key in record.asset_selection or ()]
+    return StoredRun(record.job_name, assets, record.run_config)
+
+
 class DagsterSite:
     """Dagster's webserver.
 
