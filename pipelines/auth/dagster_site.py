@@ -186,8 +186,8 @@ class DagsterSite:
         return None if task is None else frozenset({task})
 
     def _of_run(self, run: object) -> str | None:
-        found = self._find_run(run) if isinstance(run, str) else None
-        return None if found is None else self._of_job(found.job, found.assets)
+        stored = self._find_run(run) if isinstance(run, str) else None
+        return None if stored is None else self._of_job(stored.job, stored.assets)
 
     def _of_launch(self, params: Mapping[str, Any]) -> str | None:
         selector = params.get("selector")

@@ -214,8 +214,8 @@ def check_texts(body: object, *, but: Collection[str] = ()) -> None:
         elif isinstance(value, list):
             waiting += [(where, inner) for inner in value]
         elif isinstance(value, str) and len(value) > LONGEST_TEXT:
-            found = f"{where[:40]} has {len(value):,} characters"
-            raise Refused(400, f"{found}; expected at most {LONGEST_TEXT:,}; shorten it")
+            problem = f"{where[:40]} has {len(value):,} characters"
+            raise Refused(400, f"{problem}; expected at most {LONGEST_TEXT:,}; shorten it")
 
 
 def write_json(value: object) -> bytes:
