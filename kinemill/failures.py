@@ -18,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, causes
+from kinemill.reports.control_characters import escape_controls
 from kinemill.store.database import database
 from kinemill.store.disk_space import full_disk, full_system
 from kinemill.store.home import Home
@@ -51,7 +52,7 @@ def report(error: BaseException) -> int:
     """Write an error to stderr, on one line if its cause is known; return the exit code."""
     failure = as_known_failure(error)
     if failure is not None:
-        _write(f"{failure}\n")
+        _write(f"{escape_controls(str(failure), lines=True)}\n")
         return failure.exit_code
     text = "".join(traceback.format_exception(error))
     _write(f"{text}\nThis is a bug in kinemill.\n")
