@@ -1,7 +1,8 @@
 """Report the error that ends a process: one line on stderr and the exit code, or a traceback.
 
 A full disk, missing permissions and a damaged Dagster database surface as errors of many
-libraries. The exception chain and the files themselves identify them.
+libraries. The exception chain and the files themselves identify them; `external_errors` lists
+those of servers and of the machine.
 """
 
 import errno
@@ -18,6 +19,7 @@ from contextlib import closing
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, causes
+from kinemill.external_errors import as_external_failure
 from kinemill.reports.control_characters import escape_controls
 from kinemill.store.database import database
 from kinemill.store.disk_space import full_disk, full_system
@@ -26,6 +28,13 @@ from kinemill.store.home import Home
 INTERNAL = 3
 _ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}
 _FIX = "give this user write access, or set KINEMILL_HOME to a folder that they can write to"
+_UNUSABLE = {  # what to do about a database that SQLite cannot use, by a part of its message
+    "is locked": "wait for the process that uses it: fuser shows its id",
+    "locking protocol": "use a local disk for KINEMILL_HOME; network folders lack locks",
+    "disk i/o error": "check the disk and the messages of the system (dmesg)",
+    "unable to open": "check that the folder exists and the limit of open files (ulimit -n)",
+    "out of memory": "close other programs",
+}
 _WAIT = 5.0  # s to wait for a database that is locked
 _DATABASES = {  # Dagster databases by path in its folder: what is lost with each
     "history/runs.db": "the list of past runs",
@@ -91,6 +100,8 @@ def as_known_failure(error: BaseException) -> KinemillError | None:
             return BadInput(where, str(one.strerror), fix=_FIX)
         if home and isinstance(one, sqlite3.Error):
             return _of_database(one, home)
+    if failure := as_external_failure(error):
+        return failure
     # Damaged content raises the errors of its parser, such as JSON.
     return next(damaged_databases(home), None) if home else None
 
@@ -108,7 +119,12 @@ def _of_database(error: sqlite3.Error, home: Home) -> KinemillError | None:
         return full
     if not os.access(home.root, os.W_OK) or "readonly" in str(error):
         return BadInput(home.root, "the databases in it cannot be written", fix=_FIX)
-    return next(damaged_databases(home), None)
+    if damage := next(damaged_databases(home), None):
+        return damage
+    for part, fix in _UNUSABLE.items():
+        if part in str(error).lower():
+            return KinemillError(home.root, f"a database in it cannot be used ({error})", fix=fix)
+    return None
 
 
 def check_databases(home: Home) -> None:

@@ -57,10 +57,11 @@ def full_disk(error: BaseException, path: Path) -> DiskFull | None:
             return one
         if isinstance(one, OSError) and one.errno in _FULL:
             return _disk_full(Path(str(one.filename)) if one.filename else _fullest(path))
-        if not isinstance(one, KinemillError) and any(
-            text in str(one).lower() for text in _FULL_MESSAGES
-        ):
-            return _disk_full(_fullest(path))
+        text = f"{type(one)} {one}".lower()
+        is_remote = "psycopg2" in text  # the disk of the database server
+        if not isinstance(one, KinemillError) and not is_remote:
+            if any(message in text for message in _FULL_MESSAGES):
+                return _disk_full(_fullest(path))
     return None
 
 
