@@ -47,10 +47,13 @@ def ingest(
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage
+    from kinemill.ingest.files import require_logs
     from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
     folders = [logs_path(path) for path in paths or []] or [None]
+    for folder in filter(None, folders):
+        require_logs(loaded, folder)
     reports = [stage.run(loaded, home, folder, StderrProgress()) for folder in folders]
     _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
     files = [file for report in reports for file in report.files]

@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import typer
 from kinemill import __version__
 from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import KinemillError
-from kinemill.store import Home, Json
+from kinemill.failures import as_known_failure
+from kinemill.store import Home, Json, database, object_store, ray_cluster
 from kinemill.store.disk_space import shortage
 from kinemill.store.project import project_root
 
@@ -41,7 +43,45 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Run all checks, which are independent."""
-    return [_python(), *_packages(), _gpu(), _compiler(), _project(), *_home(), *_tasks()]
+    servers = list(_servers())
+    reachable = all(server.ok for server in servers)
+    return [
+        _python(),
+        *_packages(),
+        _gpu(),
+        _compiler(),
+        _project(),
+        *servers,
+        *_home(reachable),
+        *_tasks(),
+    ]
+
+
+def _servers() -> Iterator[Finding]:
+    """Check the shared servers that the environment names, at the same time: each may be silent."""
+    checks = {
+        (database.VARIABLE, "database"): database.check_database,
+        (object_store.VARIABLE, "object store"): object_store.check_store,
+        (ray_cluster.VARIABLE, "ray"): lambda: ray_cluster.check_cluster(
+            os.environ[ray_cluster.VARIABLE]
+        ),
+    }
+    named = {name: check for (variable, name), check in checks.items() if os.environ.get(variable)}
+    with ThreadPoolExecutor(max_workers=len(checks)) as pool:
+        results = {name: pool.submit(check) for name, check in named.items()}
+    for name, result in results.items():
+        if error := result.exception():
+            yield _failed(name, error)
+        else:
+            yield Finding(name, ok=True, value="responds")
+
+
+def _failed(name: str, error: BaseException) -> Finding:
+    """Return the finding of a check that raised an error; a bug of kinemill is raised again."""
+    failure = as_known_failure(error)
+    if failure is None:
+        raise error
+    return Finding(name, False, f"{failure.where}: {failure.problem}", failure.fix or "")
 
 
 def _python() -> Finding:
@@ -82,7 +122,7 @@ def _project() -> Finding:
     return Finding("project", root is not None, str(root or f"none in {Path.cwd()} or above"), fix)
 
 
-def _home() -> Iterator[Finding]:
+def _home(servers_respond: bool) -> Iterator[Finding]:
     try:
         home = Home.resolve()
         home.root.mkdir(parents=True, exist_ok=True)
@@ -95,7 +135,10 @@ def _home() -> Iterator[Finding]:
     yield Finding("home", ok=True, value=str(home.root))
     yield _disk(home)
     yield _alerts(home)
-    yield _registry(home)
+    if servers_respond:
+        yield _registry(home)
+    else:
+        yield Finding("registry", None, "not checked: a server does not respond")
 
 
 def _disk(home: Home) -> Finding:
@@ -127,9 +170,10 @@ def _registry(home: Home) -> Finding:
             return Finding("registry", None, "not created yet; the first run creates it")
 
         models = open_tracking(home).client.search_registered_models()
-    except KinemillError as error:
-        return Finding("registry", False, error.problem, error.fix or "")
-    return Finding("registry", ok=True, value=f"{home.mlflow_db.name}, {len(models)} models")
+    except Exception as error:  # noqa: BLE001 - the other checks follow
+        return _failed("registry", error)
+    where = home.mlflow_db.name if database.database() is None else "shared database"
+    return Finding("registry", ok=True, value=f"{where}, {len(models)} models")
 
 
 def _tasks() -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from kinemill.ingest.files import (
     ScanResult,
     drop_folder,
     empty_scan,
-    readers,
+    no_logs,
     require_channels,
     scan,
     wait_for_settled,
@@ -226,22 +226,16 @@ def _restrict(
 def _nothing(
     task: Task, source: Path, unread: Mapping[FileStat, str], partition: str | None = None
 ) -> BadInput:
-    endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
     named = [f"{file_stat.label} {why}" for file_stat, why in sorted(unread.items())]
-    listing = f": {join_first(named, MAX_LISTED, '; ')}" if named else ""
     if partition is not None:
+        listing = f": {join_first(named, MAX_LISTED, '; ')}" if named else ""
         return BadInput(
             source,
             f"holds no complete log of the partition {partition!r} of {task.name}{listing}",
             expected=f"logs or recordings whose {task.ingest.partition_by} is {partition!r}",
             fix="put logs there, or delete the partition on the page of the asset in Dagster",
         )
-    return BadInput(
-        source,
-        f"holds no complete log of the task {task.name!r}{listing}",
-        expected=f"files with the suffix {', '.join(endings)} and match `ingest.include`",
-        fix="put logs there, or name a folder with --logs",
-    )
+    return no_logs(task, source, named)
 
 
 _Hashed = tuple[str | None, str]  # sha256 of a file's bytes; None, and why there is none

@@ -1,0 +1,55 @@
+"""Connection to a Ray cluster, which fails soon if no cluster responds."""
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from kinemill.errors import Unreachable
+
+VARIABLE = "RAY_ADDRESS"
+_PATIENCE = 5.0  # s for the connection to the head
+
+
+def connect_ray(address: str | None = None, **options: Any) -> None:
+    """Connect this process to the cluster at `address` or RAY_ADDRESS, with options of `ray.init`.
+
+    Raises:
+        Unreachable: No cluster responds.
+    """
+    import ray
+
+    where = address or os.environ.get(VARIABLE)
+    check_cluster(where)
+    try:
+        ray.init(address=where, **options)
+    except ConnectionError as error:
+        reason = (str(error).strip().splitlines() or ["no cluster"])[0]
+        raise _unreachable(where or "this machine", reason) from error
+
+
+def check_cluster(address: str | None) -> None:
+    """Connect to the head of the cluster at `host:port`; `ray.init` waits for it without limit.
+
+    Raises:
+        Unreachable: It does not respond.
+    """
+    parts = urlsplit(address or "")
+    where = parts.netloc if parts.scheme == "ray" else address
+    # The certificates of Ray's TLS are known to Ray alone.
+    if where is None or ":" not in where or os.environ.get("RAY_USE_TLS", "0") == "1":
+        return
+    import grpc
+
+    with grpc.insecure_channel(where) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=_PATIENCE)
+        except grpc.FutureTimeoutError as error:
+            raise _unreachable(where, f"no response within {_PATIENCE:g} s") from error
+
+
+def _unreachable(where: str, reason: str) -> Unreachable:
+    return Unreachable(
+        where,
+        f"the Ray cluster does not respond ({reason})",
+        fix=f"start it (ray start), or correct compute.address or {VARIABLE}",
+    )
