@@ -95,7 +95,9 @@ def as_known_failure(error: BaseException) -> KinemillError | None:
     if isinstance(error, KinemillError):
         return error
     for one in causes(error):
-        if isinstance(one, OSError) and one.errno in _ACCESS:
+        # Not the subclasses of libraries: the errno 1 of an error of TLS is not EPERM.
+        is_of_system = isinstance(one, OSError) and type(one) in {OSError, PermissionError}
+        if is_of_system and one.errno in _ACCESS:
             where = one.filename or (home.root if home else Path.cwd())
             return BadInput(where, str(one.strerror), fix=_FIX)
         if home and isinstance(one, sqlite3.Error):

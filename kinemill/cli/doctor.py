@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,37 +43,25 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Run all checks, which are independent."""
-    servers = list(_servers())
-    reachable = all(server.ok for server in servers)
-    return [
-        _python(),
-        *_packages(),
-        _gpu(),
-        _compiler(),
-        _project(),
-        *servers,
-        *_home(reachable),
-        *_tasks(),
-    ]
+    with ThreadPoolExecutor() as pool:  # each server may be silent for 5 s
+        pending = {name: pool.submit(check) for name, check in _server_checks().items()}
+        local = [_python(), *_packages(), _gpu(), _compiler(), _project(), *_tasks()]
+        servers = [_server(name, result.exception()) for name, result in pending.items()]
+    return [*local, *servers, *_home(servers)]
 
 
-def _servers() -> Iterator[Finding]:
-    """Check the shared servers that the environment names, at the same time: each may be silent."""
-    checks = {
-        (database.VARIABLE, "database"): database.check_database,
-        (object_store.VARIABLE, "object store"): object_store.check_store,
-        (ray_cluster.VARIABLE, "ray"): lambda: ray_cluster.check_cluster(
-            os.environ[ray_cluster.VARIABLE]
-        ),
+def _server_checks() -> dict[str, Callable[[], None]]:
+    """Return a check by name for each server that the environment names."""
+    checks: dict[str, tuple[str, Callable[[], None]]] = {
+        "database": (database.VARIABLE, database.check_database),
+        "object store": (object_store.VARIABLE, object_store.check_store),
+        "ray": (ray_cluster.VARIABLE, ray_cluster.check_cluster),
     }
-    named = {name: check for (variable, name), check in checks.items() if os.environ.get(variable)}
-    with ThreadPoolExecutor(max_workers=len(checks)) as pool:
-        results = {name: pool.submit(check) for name, check in named.items()}
-    for name, result in results.items():
-        if error := result.exception():
-            yield _failed(name, error)
-        else:
-            yield Finding(name, ok=True, value="responds")
+    return {name: check for name, (variable, check) in checks.items() if os.environ.get(variable)}
+
+
+def _server(name: str, error: BaseException | None) -> Finding:
+    return _failed(name, error) if error else Finding(name, ok=True, value="responds")
 
 
 def _failed(name: str, error: BaseException) -> Finding:
@@ -122,7 +110,7 @@ def _project() -> Finding:
     return Finding("project", root is not None, str(root or f"none in {Path.cwd()} or above"), fix)
 
 
-def _home(servers_respond: bool) -> Iterator[Finding]:
+def _home(servers: list[Finding]) -> Iterator[Finding]:
     try:
         home = Home.resolve()
         home.root.mkdir(parents=True, exist_ok=True)
@@ -135,10 +123,10 @@ def _home(servers_respond: bool) -> Iterator[Finding]:
     yield Finding("home", ok=True, value=str(home.root))
     yield _disk(home)
     yield _alerts(home)
-    if servers_respond:
-        yield _registry(home)
+    if any(server.name == "database" and not server.ok for server in servers):
+        yield Finding("registry", None, "not checked, without the database")
     else:
-        yield Finding("registry", None, "not checked: a server does not respond")
+        yield _registry(home)
 
 
 def _disk(home: Home) -> Finding:

@@ -19,7 +19,7 @@ def connect_ray(address: str | None = None, **options: Any) -> None:
     import ray
 
     where = address or os.environ.get(VARIABLE)
-    check_cluster(where)
+    check_cluster(address)
     try:
         ray.init(address=where, **options)
     except ConnectionError as error:
@@ -27,16 +27,18 @@ def connect_ray(address: str | None = None, **options: Any) -> None:
         raise _unreachable(where or "this machine", reason) from error
 
 
-def check_cluster(address: str | None) -> None:
-    """Connect to the head of the cluster at `host:port`; `ray.init` waits for it without limit.
+def check_cluster(address: str | None = None) -> None:
+    """Connect to the head of the cluster at `address` or RAY_ADDRESS, if that is `host:port`.
+
+    `ray.init` itself waits for a silent head without limit.
 
     Raises:
         Unreachable: It does not respond.
     """
-    parts = urlsplit(address or "")
-    where = parts.netloc if parts.scheme == "ray" else address
+    address = address or os.environ.get(VARIABLE) or ""
+    where = urlsplit(address).netloc or address  # `ray://` is the address of its client
     # The certificates of Ray's TLS are known to Ray alone.
-    if where is None or ":" not in where or os.environ.get("RAY_USE_TLS", "0") == "1":
+    if ":" not in where or os.environ.get("RAY_USE_TLS", "0") == "1":
         return
     import grpc
 
