@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from functools import cache
 from typing import Any, Literal
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -21,13 +22,14 @@ Schema = Literal["dagster", "kinemill", "mlflow", "optuna"]
 _SCHEMES = {"postgresql", "postgres"}
 # Parameters of libpq for all connections; those in the address take precedence.
 _CONNECTION = {
-    "connect_timeout": "5",  # s, for the connection and the login at each address of the host
+    "connect_timeout": "30",  # s, for the connection and the login at each address of the host
     # Keepalives detect a lost holder of a lock within a minute instead of two hours.
     "keepalives_idle": "20",  # s
     "keepalives_interval": "10",  # s
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",  # ms; runs survive a network that is away for 15 s
 }
+_FIRST_TIMEOUT = "5"  # s, of the first connection of a process: commands end soon, runs wait
 _LONGEST = 200  # letters of a reason
 _STATEMENT = 60  # s for a statement of a library; waiting for a lock has no limit
 
@@ -70,19 +72,26 @@ def spell(address: str) -> str:
 
 
 def address_of(schema: Schema) -> str | None:
-    """Return the SQLAlchemy address of a library's schema, or None without a shared database."""
+    """Return the SQLAlchemy address of a library's schema, or None without a shared database.
+
+    Libraries repeat failed connections for minutes, so the first call connects to the server.
+
+    Raises:
+        Unreachable: The database does not respond, or refuses the connection.
+    """
     shared = database()
     if shared is None:
         return None
+    require_response(shared)
     options = f"-cstatement_timeout={_STATEMENT}s -csearch_path={schema}"
     # SQLAlchemy 2.1 maps `postgresql` to psycopg 3, which Dagster does not install.
     return _with_timeouts(shared, options).replace("postgresql", "postgresql+psycopg2", 1)
 
 
-def _with_timeouts(address: str, options: str = "") -> str:
-    """Return an address with the timeouts of this module and options of the server."""
+def _with_timeouts(address: str, options: str = "", **parameters: str) -> str:
+    """Return an address with the parameters of this module and options of the server."""
     parts = urlsplit(address)
-    query = _CONNECTION | dict(parse_qsl(parts.query))
+    query = _CONNECTION | parameters | dict(parse_qsl(parts.query))
     if options:
         query["options"] = f"{options} {query.get('options', '')}".strip()
     return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
@@ -94,7 +103,7 @@ def make_schema(schema: Schema) -> None:
     Raises:
         Unreachable: The database does not respond, or refuses the connection.
     """
-    with held_by_all(f"schema {schema}"), closing(_connect()) as connection:
+    with held_by_all(f"schema {schema}"), closing(_connect(database() or "")) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -109,11 +118,13 @@ def held_by_all(name: str, waiting: Callable[[str], None] | None = None) -> Gene
     Raises:
         Unreachable: The database does not respond.
     """
-    if database() is None:
+    shared = database()
+    if shared is None:
         yield
         return
+    require_response(shared)
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-    with closing(_connect()) as connection:  # closing it releases the lock
+    with closing(_connect(shared)) as connection:  # closing it releases the lock
         connection.autocommit = True  # an open transaction would keep dead rows from being vacuumed
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", (number,))
@@ -130,8 +141,14 @@ def check_database() -> None:
     Raises:
         Unreachable: The database does not respond, or refuses the connection.
     """
-    if database() is not None:
-        _connect().close()
+    if shared := database():
+        require_response(shared)
+
+
+@cache  # once per process, unless it fails
+def require_response(address: str) -> None:
+    """Connect to a server, which may be silent, with a short timeout."""
+    _connect(address, connect_timeout=_FIRST_TIMEOUT).close()
 
 
 def unreachable(error: BaseException) -> Unreachable:
@@ -150,7 +167,7 @@ def unreachable(error: BaseException) -> Unreachable:
     )
 
 
-def _connect() -> Any:
+def _connect(address: str, **parameters: str) -> Any:
     try:
         import psycopg2
     except ModuleNotFoundError as error:
@@ -158,6 +175,6 @@ def _connect() -> Any:
         raise BadInput(VARIABLE, f"needs {error.name}, which is not installed", fix=fix) from error
 
     try:
-        return psycopg2.connect(_with_timeouts(database() or ""))
+        return psycopg2.connect(_with_timeouts(address, **parameters))
     except psycopg2.OperationalError as error:
         raise unreachable(error) from error

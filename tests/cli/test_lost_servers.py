@@ -19,7 +19,6 @@ COMMANDS = [
     "model list swing",
     "model show swing",
     "model why swing",
-    "model audit swing",
     "model promote swing:1",
     "model rollback swing",
     "model tune swing --trials 1",
@@ -31,7 +30,7 @@ COMMANDS = [
 
 
 @pytest.fixture
-def kinemill(swing, log, home, tmp_path, monkeypatch, capsys):
+def command_line(swing, log, home, tmp_path, monkeypatch, capsys):
     """Run a command line in this process; return its exit code, output and lines of errors."""
     swing()
     log("a.csv")
@@ -72,10 +71,10 @@ def database(monkeypatch):
         ("silent", "run swing"),
     ],
 )
-def test_lost_database_ends_the_command_with_one_line(kinemill, database, mode, command):
+def test_lost_database_ends_the_command_with_one_line(command_line, database, mode, command):
     with lost_server(mode) as port:
         database(port)
-        code, _, lines = kinemill(command)
+        code, _, lines = command_line(command)
     assert (code, len(lines)) == (3, 1), lines
     start = f"postgresql://127.0.0.1:{port}/mill: the PostgreSQL database does not respond ("
     assert lines[0].startswith(start)
@@ -99,10 +98,10 @@ def bucket(monkeypatch):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_lost_object_store_ends_the_command_with_one_line(kinemill, bucket, mode):
+def test_lost_object_store_ends_the_command_with_one_line(command_line, bucket, mode):
     with lost_server(mode) as port:
         bucket(port)
-        code, _, lines = kinemill("data ingest swing")
+        code, _, lines = command_line("data ingest swing")
     assert (code, len(lines)) == (3, 1), lines
     assert lines[0].startswith("s3://bucket/mill/store: the request to the object store http://")
     assert f"http://127.0.0.1:{port} failed (" in lines[0]
@@ -111,14 +110,14 @@ def test_lost_object_store_ends_the_command_with_one_line(kinemill, bucket, mode
 
 @pytest.mark.parametrize("mode", MODES)
 def test_doctor_shows_lost_servers_and_checks_the_rest(
-    kinemill, database, bucket, monkeypatch, mode
+    command_line, database, bucket, monkeypatch, mode
 ):
     monkeypatch.setattr(ray_cluster, "_PATIENCE", 0.5)
     with lost_server(mode) as port:
         database(port)
         bucket(port)
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
-        code, output, _ = kinemill("doctor --json")
+        code, output, _ = command_line("doctor --json")
     checks = {check["name"]: check for check in json.loads(output)["checks"]}
     assert code == 1
     failed = [name for name, check in checks.items() if check["ok"] is False]

@@ -30,7 +30,15 @@ def test_without_the_variable_each_home_keeps_its_own(monkeypatch, home):
     assert tracking_uri(home) == f"sqlite:///{home.mlflow_db}"
 
 
-def test_each_library_has_a_schema_of_its_own_in_the_one_database(monkeypatch, home):
+@pytest.fixture
+def no_first_contact(monkeypatch):
+    """Do not connect to the made-up servers of a test."""
+    monkeypatch.setattr("kinemill.store.database.require_response", lambda _: None)
+
+
+def test_each_library_has_a_schema_of_its_own_in_the_one_database(
+    monkeypatch, home, no_first_contact
+):
     from sqlalchemy.engine import make_url
 
     from kinemill.tracking.database import tracking_uri
@@ -63,7 +71,9 @@ def test_wrong_address_is_refused_without_quoting_it(monkeypatch, address):
     assert "secret" not in str(error.value)
 
 
-def test_timeouts_are_those_of_the_module_unless_the_address_sets_them(monkeypatch):
+def test_timeouts_are_those_of_the_module_unless_the_address_sets_them(
+    monkeypatch, no_first_contact
+):
     from sqlalchemy.engine import make_url
 
     monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://db/mill?connect_timeout=3&options=-cx=1")
@@ -84,7 +94,7 @@ def test_statement_of_a_library_ends_in_time_and_waiting_for_a_lock_does_not(dat
     with pytest.raises(OperationalError) as error, engine.connect() as connection:
         connection.execute(text("SELECT pg_sleep(5)"))
     assert "canceling statement due to statement timeout" in str(as_known_failure(error.value))
-    with module._connect() as connection, connection.cursor() as cursor:
+    with module._connect(database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('statement_timeout')")
         assert cursor.fetchone() == ("0",)
 
@@ -92,9 +102,7 @@ def test_statement_of_a_library_ends_in_time_and_waiting_for_a_lock_does_not(dat
 def test_a_server_that_is_not_there_is_named_without_its_password(monkeypatch):
     monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://mill:secret@127.0.0.1:9/mill")
     with (
-        pytest.raises(
-            Unreachable, match=r":9/mill: the PostgreSQL database does"
-        ) as error,
+        pytest.raises(Unreachable, match=r":9/mill: the PostgreSQL database does") as error,
         held_by_all("anything"),
     ):
         pass
