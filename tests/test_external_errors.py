@@ -79,6 +79,7 @@ TORCH = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to
         (MemoryError("8 GB"), KinemillError, "memory: there is not enough (8 GB); close other"),
         (torch.OutOfMemoryError("CUDA"), KinemillError, "memory: there is not enough (CUDA)"),
         (RuntimeError(TORCH), KinemillError, "memory: there is not enough ([enforce fail]"),
+        (RuntimeError("can't start new thread"), KinemillError, "(can't start new thread); close"),
         (ModuleNotFoundError(name="psycopg2.errors"), BadInput, "'kinemill[postgres]'"),
         (ModuleNotFoundError(name="polars"), BadInput, "pip install 'kinemill[mill]'"),
         (UnicodeEncodeError("ascii", "µ", 0, 1, "no"), BadInput, "set PYTHONUTF8=1"),
