@@ -45,7 +45,9 @@ _ERRNO = {  # what to do about errors of the system, which name the file if ther
     errno.EHOSTUNREACH: _NETWORK,
     errno.ENETUNREACH: _NETWORK,
 }
-_OUT_OF_MEMORY = re.compile(r"can't allocate memory|CUDA out of memory|bad_alloc|can't start new thread")
+_OUT_OF_MEMORY = re.compile(
+    "can't allocate memory|CUDA out of memory|bad_alloc|can't start new thread"
+)
 _REFUSALS = {401, 403, 429, 500, 502, 503, 504}  # HTTP statuses
 _REVISION = "Can't locate revision"  # alembic: a newer library has migrated the database
 

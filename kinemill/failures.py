@@ -96,8 +96,8 @@ def as_known_failure(error: BaseException) -> KinemillError | None:
         return error
     for one in causes(error):
         # Not the subclasses of libraries: the errno 1 of an error of TLS is not EPERM.
-        is_of_system = isinstance(one, OSError) and type(one) in {OSError, PermissionError}
-        if is_of_system and one.errno in _ACCESS:
+        is_library = type(one) not in {OSError, PermissionError}
+        if isinstance(one, OSError) and one.errno in _ACCESS and not is_library:
             where = one.filename or (home.root if home else Path.cwd())
             return BadInput(where, str(one.strerror), fix=_FIX)
         if home and isinstance(one, sqlite3.Error):

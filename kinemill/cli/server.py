@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, ModelName, document, notify, table
+from kinemill.errors import BadInput
 from kinemill.store import Home, publish_file
 
 
