@@ -89,7 +89,7 @@ def _of_ray(error: BaseException) -> KinemillError:
     return Unreachable(where, f"the cluster failed ({_reason(error)})", fix=fix)
 
 
-def _of_request(error: Any) -> KinemillError:
+def _of_request(error: BaseException) -> KinemillError:
     """Describe a failed request over HTTP; only host and port of its address are printed."""
     try:  # httpx raises an error for the missing request of an error
         url = getattr(getattr(error, "request", None), "url", None)
@@ -139,7 +139,7 @@ def _of_runtime(error: BaseException) -> KinemillError | None:
     return _of_memory(error) if _OUT_OF_MEMORY.search(str(error)) else None
 
 
-def _of_encoding(error: Any) -> KinemillError | None:
+def _of_encoding(error: UnicodeEncodeError) -> KinemillError | None:
     """Describe a terminal or a locale that is not UTF-8; wrong bytes of a file are a bug."""
     if error.encoding.replace("-", "").lower() == "utf8":
         return None
@@ -147,9 +147,9 @@ def _of_encoding(error: Any) -> KinemillError | None:
     return BadInput("standard output", problem, fix="set PYTHONUTF8=1 or LANG=C.UTF-8")
 
 
-def _of_system(error: Any) -> KinemillError | None:
-    fix = _ERRNO.get(error.errno)
-    if fix is None:
+def _of_system(error: OSError) -> KinemillError | None:
+    fix = _ERRNO.get(error.errno or 0)
+    if fix is None or error.errno is None:
         return None
     # An unreachable server is a reason to retry a training, a limit of this machine is not.
     kind = Unreachable if fix is _NETWORK else KinemillError
