@@ -122,9 +122,9 @@ def _of_migration(error: BaseException) -> KinemillError | None:
     return KinemillError("the database", problem, fix="update kinemill and its packages")
 
 
-def _of_yaml(error: Any) -> KinemillError:
+def _of_yaml(error: BaseException) -> KinemillError:
     """Describe a YAML file outside of tasks, which have messages of their own."""
-    mark = getattr(error, "problem_mark", None)
+    mark: Any = getattr(error, "problem_mark", None)
     where = f"{mark.name}:{mark.line + 1}:{mark.column + 1}" if mark else "a YAML file"
     problem = getattr(error, "problem", None) or _reason(error)
     return BadInput(where, f"is not YAML ({problem})", fix="correct the line")
