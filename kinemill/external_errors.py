@@ -99,14 +99,14 @@ def _of_request(error: BaseException) -> KinemillError:
     return Unreachable(where, f"the request failed ({_reason(error)})", fix=_NETWORK)
 
 
-def _of_mlflow(error: Any) -> KinemillError | None:
+def _of_mlflow(error: BaseException) -> KinemillError | None:
     """Describe an MLflow server that does not respond or refuses; other errors of it are bugs."""
     text = str(error)
     if "database schema" in text:
         fix = "kinemill admin upgrade migrates it after a backup; or update kinemill"
         return KinemillError("MLflow", f"cannot use its database ({_reason(error)})", fix=fix)
     is_answer = type(error).__name__ == "RestException"
-    is_refusal = is_answer and error.get_http_status_code() in _REFUSALS
+    is_refusal = is_answer and getattr(error, "get_http_status_code")() in _REFUSALS  # noqa: B009
     if not text.startswith("API request to") and not is_refusal:
         return None
     address = os.environ.get("MLFLOW_TRACKING_URI", "")
