@@ -186,9 +186,9 @@ def main() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         for page in PAGES:
             get_page(connection, page, token)
-        before = _resources(process)
+        at_start = _resources(process)
         latencies = read(port, token)
-        print(f"before: {before}\nafter:  {_resources(process)}")
+        print(f"before: {at_start}\nafter:  {_resources(process)}")
     print(f"{sum(map(len, latencies.values())) / _SECONDS:.1f} requests/s by {_READERS} readers")
     for page, values in latencies.items():
         p95 = statistics.quantiles(values, n=20)[-1]

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 from kinemill.errors import BadInput, CorruptArtifact
@@ -131,14 +131,14 @@ def open_backup(folder: Path, at: str | None = None) -> tuple[str, list[Entry]]:
     return document["made"], [_entry(path, line) for line in document["files"]]
 
 
-def _entry(document: Path, line: Any) -> Entry:
+def _entry(document: Path, line: object) -> Entry:
     """Return an entry of a backup, checked: files are read and written by its fields.
 
     Raises:
         CorruptArtifact: A path leaves the home, or a field is not that of a file.
     """
     if isinstance(line, list) and [type(value) for value in line] == [str, str, int, int, int]:
-        entry = Entry(*line)
+        entry = Entry(*cast(list[Any], line))
         if is_inner_path(entry.path) and re.fullmatch("[0-9a-f]{64}", entry.sha256):
             return entry._replace(mode=entry.mode & 0o777)
     expected = "path in the home, sha256, bytes, mode and time"

@@ -216,7 +216,7 @@ class DagsterSite:
         return tasks.pop() if len(tasks) == 1 else None
 
 
-def _launches(one: Field) -> list[Mapping[str, Any]]:
+def _launches(one: Field) -> list[Mapping[str, object]]:
     """Return the parameters of the launches of a mutation."""
     names = ("executionParams", "executionParamsList", "backfillParams")
     return [params for name in names for params in _mappings(one.arguments.get(name))]

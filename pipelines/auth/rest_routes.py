@@ -133,7 +133,7 @@ def _permission(change: _Change, body: Body) -> Permission:
     return change.permission
 
 
-def sets_gate(overrides: Mapping[str, Any]) -> bool:
+def sets_gate(overrides: Mapping[str, object]) -> bool:
     """Return whether overrides, or the presets that they list, change settings of the gate.
 
     Raises:

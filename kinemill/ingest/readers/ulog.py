@@ -8,7 +8,6 @@ dropout in the log splits it; a cut file is used and reported.
 import io
 import re
 import struct
-from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,8 @@ TICKS = 1e6  # stamps are µs since the flight controller started
 NEVER = 1 << 63  # µs; a larger timestamp is damaged
 PADDING = re.compile(r"(?:^|\.)_padding")
 MAX_FIELDS = 10_000  # of a type, those of types in it included: none of PX4's is near
+
+Fields = dict[str, NDArray[Any]]  # values (n,) by name
 
 
 class _File(io.BytesIO):
@@ -72,7 +73,7 @@ class _Topic:
     """
 
     time: NDArray[np.int64]
-    fields: Mapping[str, NDArray[Any]]
+    fields: Fields
     stale: int
 
 
@@ -156,9 +157,9 @@ def _check_types(log: ULog) -> None:
         count(name)
 
 
-def _fields(log: ULog) -> dict[str, dict[str, NDArray[Any]]]:
+def _fields(log: ULog) -> dict[str, Fields]:
     """Return the fields (n,) of each topic; a topic that is subscribed to again is joined."""
-    topics: dict[str, dict[str, NDArray[Any]]] = {}
+    topics: dict[str, Fields] = {}
     for data in log.data_list:
         name = f"{data.name}[{data.multi_id}]" if data.multi_id else data.name
         fields = {key: values for key, values in data.data.items() if not PADDING.search(key)}
@@ -169,7 +170,7 @@ def _fields(log: ULog) -> dict[str, dict[str, NDArray[Any]]]:
     return topics
 
 
-def _topic(name: str, fields: Mapping[str, NDArray[Any]], task: Task, start: int) -> _Topic:
+def _topic(name: str, fields: Fields, task: Task, start: int) -> _Topic:
     stamp = next((field for field in (*task.ingest.time, STAMP) if field in fields), None)
     if stamp is None:
         raise Unreadable(_whole_file(f"has no timestamps in the topic {name!r}"))
