@@ -1,6 +1,7 @@
 """Connection to a Ray cluster, which fails soon if no cluster responds."""
 
 import os
+from typing import Any
 from urllib.parse import urlsplit
 
 from kinemill.errors import Unreachable
@@ -9,7 +10,7 @@ VARIABLE = "RAY_ADDRESS"
 _PATIENCE = 5.0  # s for the connection to the head
 
 
-def connect_ray(address: str | None = None, **options: bool | str) -> None:
+def connect_ray(address: str | None = None, **options: Any) -> None:
     """Connect this process to the cluster at `address` or RAY_ADDRESS, with options of `ray.init`.
 
     Raises:
