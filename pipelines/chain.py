@@ -1,13 +1,9 @@
-"""Dagster definitions of a task: assets with automation conditions, and sensors.
-
-There is no job for each task: runs select its assets in Dagster's job of all assets, which holds
-the task's launchpad already. A named job per task repeats it, and the daemon fetches every job once
-a minute: with 200 tasks, that was half of what an idle daemon costs.
-"""
+"""Dagster definitions of a task: assets, the job of its pipeline, and sensors."""
 
 import importlib
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -48,7 +44,7 @@ def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:
 
 def task_definitions(task: Task) -> dg.Definitions:
     """Return assets and resources of a task that is a component; sensors are shared."""
-    return dg.Definitions(assets=[external_assets(task), *chain(task)], jobs=motion_jobs(task))
+    return dg.Definitions(assets=[external_assets(task), *chain(task)], jobs=task_jobs(task))
 
 
 def definitions_of(
@@ -67,7 +63,7 @@ def definitions_of(
             *others,
             *(asset for task in tasks for asset in (external_assets(task), *chain(task, web=web))),
         ],
-        jobs=[*(job for task in tasks for job in motion_jobs(task)), backfill, tune],
+        jobs=[*(job for task in tasks for job in task_jobs(task)), backfill, tune],
         sensors=[
             *automation_sensors([*tasks, *components]),
             registry_events([task.name for task in (*tasks, *components)]),
@@ -87,16 +83,20 @@ def pipeline_assets(task: Task) -> dg.AssetSelection:
     return group - dg.AssetSelection.assets(*keys) if keys else group
 
 
-def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:
-    """Return a job of all assets of one task, for a run in this process.
-
-    `web`: whether run configuration comes over the web; see `resources.task_resource`.
-    """
-    whole = dg.define_asset_job(
+def task_jobs(task: Task) -> list[Any]:
+    """Return the jobs of a task: its whole pipeline, and the launchpad of a motion task."""
+    pipeline = dg.define_asset_job(
         task.name,
         selection=pipeline_assets(task),
         description=task.description or f"The full pipeline of {task.name}.",
         tags=task_tags(task),
     )
-    defs = definitions_of([task], web=web)
-    return dg.Definitions.merge(defs, dg.Definitions(jobs=[whole])).resolve_job_def(task.name)
+    return [pipeline, *motion_jobs(task)]
+
+
+def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:
+    """Return the job of a task's pipeline, resolved, for a run in this process.
+
+    `web`: whether run configuration comes over the web; see `resources.task_resource`.
+    """
+    return definitions_of([task], web=web).resolve_job_def(task.name)

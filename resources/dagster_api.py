@@ -8,8 +8,6 @@ Each name is listed with the reason why no public API replaces it:
   method is public, the classes that it returns are not exported |
 | `LaunchRunContext` | argument of a launcher's `launch_run` | type of the method to override |
 | `GRPC_INFO_TAG` | address of the code server that started a run | recorded in this tag only |
-| `InstanceRef`, `NoOpComputeLogManager` | open an instance that captures no output |
-  `DagsterInstance.get` accepts no changed settings |
 | `PostProcessingError` | reject run config before a launch | any other exception becomes a server
   error in the launchpad instead of an error of the field |
 | `WorkspaceProcessContext`, `WorkspaceFileTarget` | serve Dagster's web app behind the guard,
@@ -26,6 +24,7 @@ module changes.
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.base import LaunchRunContext
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster.preview.freshness import FreshnessPolicy
+from dagster_shared.serdes import deserialize_value
 
 __all__ = [
     "GRPC_INFO_TAG",
@@ -50,21 +50,35 @@ __all__ = [
     "WorkerStatus",
     "can_migrate",
     "is_answering",
-    "open_uncaptured",
     "open_web_app",
+    "origin_of",
     "reload_code",
 ]
+LOCATION = "kinemill"  # name of the code location in workspace.yaml and pyproject.toml
 _RELOAD = 600  # s, for the definitions of hundreds of tasks on a busy machine
 
 
-def open_uncaptured(folder: Path) -> dg.DagsterInstance:
-    """Open the instance of a folder with `dagster.yaml`, without capture of step output."""
-    from dagster._core.instance.ref import InstanceRef
-    from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+def origin_of(job: str) -> Any:
+    """Return the origin of a job of the project's code location, for runs in this process.
 
-    manager = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
-    ref = InstanceRef.from_dir(str(folder), overrides={"compute_logs": manager})
-    return dg.DagsterInstance.from_ref(ref)
+    Dagster's pages and daemon find a run's job by its origin, to show, re-execute or retry it. Its
+    class is private, its stored form is not: Dagster reads that of all earlier versions.
+    """
+    location = {
+        "__class__": "RegisteredRepositoryLocationOrigin",
+        "location_name": LOCATION,
+    }
+    repository = {
+        "__class__": "ExternalRepositoryOrigin",
+        "repository_location_origin": location,
+        "repository_name": "__repository__",
+    }
+    origin = {
+        "__class__": "ExternalPipelineOrigin",
+        "external_repository_origin": repository,
+        "pipeline_name": job,
+    }
+    return deserialize_value(json.dumps(origin))
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.metadata import DESCRIPTIONS
 from kinemill_dagster.pipelines.chain import definitions_of
 from kinemill_dagster.pipelines.instance import open_instance
-from kinemill_dagster.pipelines.run import run_chain
+from kinemill_dagster.pipelines.run import _retry_tags, run_chain
 from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.tags import MAX_RETRIES
 from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
 from tests.pipelines.conftest import TASK
 
@@ -42,6 +43,35 @@ def test_the_document_of_a_run_is_that_of_the_design(first_run):
     assert all(line.passed for line in document.gate)
     assert set(document.seconds) == set(CHAIN)
     assert (site.home.root / document.report).is_file()
+
+
+def test_run_in_terminal_has_the_job_of_the_code_location_and_its_output(first_run):
+    site, _ = first_run
+    with open_instance(site.home) as instance:
+        (run,) = instance.get_runs()
+        origin = run.remote_job_origin
+        assert (origin.location_name, origin.job_name) == ("kinemill", TASK)
+        assert origin.repository_origin.repository_name == "__repository__"
+        captured = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.LOGS_CAPTURED)
+        file_key = captured[0].dagster_event.logs_captured_data.file_key
+        manager = instance.compute_log_manager
+        key = manager.build_log_key_for_run(run.run_id, file_key)
+        assert manager.is_capture_complete(key)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "folder", "expected"),
+    [
+        ({"learn.steps": 5}, "more", {}),
+        ({"learn.loss": "loss.py:Loss"}, None, {MAX_RETRIES: "0"}),
+        ({}, "..", {MAX_RETRIES: "0"}),
+    ],
+)
+def test_run_with_local_code_or_folders_is_not_retried_by_the_servers(
+    workspace, overrides, folder, expected
+):
+    logs = workspace.home.logs(TASK) / folder if folder else None
+    assert _retry_tags(load_task(TASK), workspace.home, overrides, logs) == expected
 
 
 def test_no_pickle_is_left_anywhere_in_the_home(first_run):

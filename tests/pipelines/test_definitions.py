@@ -85,9 +85,10 @@ def test_asset_modules_are_those_of_the_chain(workspace):
     assert {spec.key.path[1] for spec in specs} == {*CHAIN.values(), *external}
 
 
-def test_no_job_per_task_and_no_process_a_step(workspace):
+def test_each_task_has_a_job_in_one_process(workspace):
     defs = build()
-    assert {job.name for job in defs.resolve_all_job_defs()} == {"__ASSET_JOB", "backfill", "tune"}
+    jobs = {job.name for job in defs.resolve_all_job_defs()}
+    assert jobs == {"__ASSET_JOB", TASK, "backfill", "tune"}
     assert defs.resolve_implicit_global_asset_job_def().executor_def.name == "in_process"
 
 
