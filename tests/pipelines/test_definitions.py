@@ -65,7 +65,10 @@ def test_the_assets_of_a_task_need_nothing_of_the_other_tasks(pair):
     whole = definitions_of(pair).resolve_implicit_global_asset_job_def()
     keys = {key for key in whole.asset_layer.executable_asset_keys if key.path[0] == "left"}
     job = whole.get_subset(asset_selection=keys)
-    assert {key for node in job.nodes for key in node.definition.required_resource_keys} == {"left"}
+    assert {key for node in job.nodes for key in node.definition.required_resource_keys} == {
+        "left",
+        "refs",
+    }
     assert job.asset_layer.selected_asset_keys == keys
 
 
