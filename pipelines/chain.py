@@ -9,6 +9,7 @@ import dagster as dg
 
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
+from kinemill_dagster.assets.code import link_to_git
 from kinemill_dagster.assets.lineage import external_assets, loop_assets
 from kinemill_dagster.assets.stage import ChainSettings
 from kinemill_dagster.pipelines.alerts import ALERTS
@@ -35,7 +36,8 @@ def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
     settings = ChainSettings(task, resources, conditions_of(task))
     with warnings.catch_warnings():  # resources of an asset and code references are beta features
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return [_make(stage, settings) for stage in (*stages_of(task), *loop_assets(task))]
+        made = [_make(stage, settings) for stage in (*stages_of(task), *loop_assets(task))]
+        return link_to_git(made)
 
 
 def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:
