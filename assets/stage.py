@@ -59,12 +59,10 @@ class ChainSettings:
 
     Attributes:
         resources: the resources of the assets, by key.
-        conditions: automation conditions, by name of the asset.
     """
 
     task: Task
     resources: Mapping[str, dg.ResourceDefinition]
-    conditions: Mapping[str, dg.AutomationCondition[dg.AssetKey]]
 
 
 def stage(
@@ -104,7 +102,6 @@ def stage(
         tags=asset_tags(task),
         freshness_policy=_freshness(task, name),
         partitions_def=partitions_of(task, name),
-        automation_condition=settings.conditions.get(name),
     ).with_io_manager_key("refs")
 
     def declare(body: Callable[..., Events]) -> dg.AssetsDefinition:

@@ -281,6 +281,3 @@ def _made(home: Home, path: str) -> float | None:
     """Return when an artifact was published, s since the epoch; None if it was deleted."""
     manifest = home.root / Path(path) / MANIFEST
     return manifest.stat().st_mtime if manifest.is_file() else None
-
-
-ALERTS = [outcome_alerts]

@@ -7,33 +7,35 @@ from typing import Any
 
 import dagster as dg
 
+from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
 from kinemill_dagster.assets.code import link_to_git
 from kinemill_dagster.assets.lineage import external_assets, loop_assets
 from kinemill_dagster.assets.stage import ChainSettings
-from kinemill_dagster.pipelines.alerts import ALERTS
-from kinemill_dagster.pipelines.automation import automation_sensors, conditions_of
+from kinemill_dagster.pipelines.alerts import outcome_alerts
+from kinemill_dagster.pipelines.automation import retraining_sensor, rollouts_sensor, schedule
 from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.executor import in_process
 from kinemill_dagster.pipelines.motion_job import motion_jobs
 from kinemill_dagster.pipelines.registry_events import registry_events
 from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
 from kinemill_dagster.pipelines.tune import tune
+from kinemill_dagster.resources.alerts import settings_file
 from kinemill_dagster.resources.io import refs
 from kinemill_dagster.resources.tags import task_tags
 from kinemill_dagster.resources.task_resource import define_task_resource
 
 
 def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
-    """Return the assets of one task, in the order of the stages, with automation conditions.
+    """Return the assets of one task, in the order of the stages.
 
     They carry the resource of the task. As a resource of the code location it would be in the
     launchpad of every other task too: with 200 tasks, Dagster needs minutes for those forms. `web`:
     whether run configuration comes over the web; see `resources.task_resource`.
     """
     resources = {"refs": refs, task.name: define_task_resource(task, web=web)}
-    settings = ChainSettings(task, resources, conditions_of(task))
+    settings = ChainSettings(task, resources)
     with warnings.catch_warnings():  # resources of an asset and code references are beta features
         warnings.simplefilter("ignore", dg.BetaWarning)
         made = [_make(stage, settings) for stage in (*stages_of(task), *loop_assets(task))]
@@ -44,9 +46,17 @@ def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:
     return importlib.import_module(f"kinemill_dagster.assets.{stage}").make(settings)
 
 
-def task_definitions(task: Task) -> dg.Definitions:
-    """Return assets and resources of a task that is a component; sensors are shared."""
-    return dg.Definitions(assets=[external_assets(task), *chain(task)], jobs=task_jobs(task))
+def task_definitions(task: Task, *, web: bool = True) -> dg.Definitions:
+    """Return the assets, jobs, schedule and sensors of a task.
+
+    `web`: whether run configuration comes over the web; see `resources.task_resource`.
+    """
+    return dg.Definitions(
+        assets=[external_assets(task), *chain(task, web=web)],
+        jobs=task_jobs(task),
+        schedules=schedule(task),
+        sensors=[*retraining_sensor(task), *rollouts_sensor(task)],
+    )
 
 
 def definitions_of(
@@ -56,26 +66,24 @@ def definitions_of(
     components: Sequence[Task] = (),
     web: bool = True,
 ) -> dg.Definitions:
-    """Return the definitions of some tasks, of assets that belong to none, and all sensors.
+    """Return the definitions of some tasks, of assets that belong to none, and of all tasks.
 
-    `web`: whether run configuration comes over the web; see `resources.task_resource`.
+    `components`: tasks whose components make their definitions. `web`: whether run configuration
+    comes over the web; see `resources.task_resource`.
     """
-    return dg.Definitions(
-        assets=[
-            *others,
-            *(asset for task in tasks for asset in (external_assets(task), *chain(task, web=web))),
-        ],
-        jobs=[*(job for task in tasks for job in task_jobs(task)), backfill, tune],
+    shared = dg.Definitions(
+        assets=others,
+        jobs=[backfill, tune],
         sensors=[
-            *automation_sensors([*tasks, *components]),
             registry_events([task.name for task in (*tasks, *components)]),
             failures,
             cancellations,
-            *ALERTS,
+            *([outcome_alerts] if settings_file(Home.resolve()).is_file() else []),
         ],
         resources={"io_manager": dg.mem_io_manager},  # Dagster's default pickles into any folder
         executor=in_process,  # 2.2 s for six steps; one process per step takes 1.6 s more
     )
+    return dg.Definitions.merge(shared, *(task_definitions(task, web=web) for task in tasks))
 
 
 def pipeline_assets(task: Task) -> dg.AssetSelection:

@@ -24,7 +24,7 @@ from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
 from kinemill_dagster.resources.tags import ALL, PARTITION, PARTITIONS
 from tests.conftest import ROOT
 from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
-from tests.pipelines.automation.test_sensor import Evaluations
+from tests.pipelines.automation.ticks import Ticks
 from tests.pipelines.conftest import TASK, TINY
 
 PARTITIONED = TINY.replace(
@@ -247,17 +247,10 @@ def test_a_killed_run_is_continued_and_the_dataset_is_the_same(robots, run, poin
 
 
 def test_new_logs_start_one_run_over_all_partitions(robots):
-    evaluations = Evaluations([load_task(TASK)])
-    (request,) = evaluations.tick().run_requests
-    assert request.tags[PARTITIONS] == ALL
-    assert request.tags[PARTITION] == request.partition_key == "left"
-    assert [key.path[1] for key in request.asset_selection][:3] == [
-        "recordings",
-        "episodes",
-        "dataset",
-    ]
-    assert evaluations.instance.get_dynamic_partitions(f"{TASK}_robot") == ["left"]
-    assert evaluations.tick().run_requests == []
+    ticks = Ticks([load_task(TASK)])
+    (request,) = ticks.tick(f"{TASK}_retraining").run_requests
+    assert request.partition_key is None  # the run reads all, see below
+    assert ticks.tick(f"{TASK}_retraining").run_requests == []
 
 
 def test_a_launched_run_without_a_partition_reads_all(robots):
