@@ -72,8 +72,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             resource.read_ahead(folder, context.log.info)
         report = ingest.run(resource.task, resource.home, folder, Lines(context), partition=key)
         note(resource.home, context.run.run_id, task.name, "cached", report.cached)
-        if key is None and not report.artifact.cached:
-            resource.expect_training()
         if is_partitioned(task):
             yield from _emit_partitions(context, task, key, report)
             return

@@ -41,8 +41,7 @@ from kinemill_dagster.pipelines.orphan_runs import free, reap
 from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
 from kinemill_dagster.resources.partitions import run_tags
-from kinemill_dagster.resources.processes import boot_id
-from kinemill_dagster.resources.tags import BOOT, MAX_RETRIES, OWNER, PARTITION, RESUME
+from kinemill_dagster.resources.tags import MAX_RETRIES, OWNER, PARTITION, RESUME
 
 _UNSTORED = (
     "Exception while writing logger call to event log: "  # prefix of a line that Dagster prints
@@ -174,7 +173,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
                 instance=instance,
                 run_id=run.id,
                 asset_selection=part,
-                tags={BOOT: boot_id(), OWNER: current_user(), **run.tags},
+                tags={OWNER: current_user(), **run.tags},
                 partition_key=run.tags.get(PARTITION),
             )
     except dg.Failure as error:

@@ -6,16 +6,10 @@ Each name is listed with the reason why no public API replaces it:
 |---|---|---|
 | `CheckRunHealthResult`, `WorkerStatus` | result of a launcher's `check_run_worker_health` | the
   method is public, the classes that it returns are not exported |
-| `LaunchRunContext` | argument of a launcher's `launch_run` | type of the method to override |
-| `GRPC_INFO_TAG` | address of the code server that started a run | recorded in this tag only |
 | `PostProcessingError` | reject run config before a launch | any other exception becomes a server
   error in the launchpad instead of an error of the field |
 | `WorkspaceProcessContext`, `WorkspaceFileTarget` | serve Dagster's web app behind the guard,
   and launch runs from REST | the command `dagster-webserver` accepts no middleware |
-| `DagsterGrpcClient`, `DagsterUserCodeUnreachableError` | reload a code server; find out whether
-  it answers | only the web pages can reload one |
-| `get_alembic_config`, `sqlite_run_storage` | the schemas that the installed Dagster can migrate |
-  `DagsterInstance.upgrade` does not check before it starts |
 
 `FreshnessPolicy` is public, but in `dagster` only since 1.12.
 
@@ -28,34 +22,28 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._config.errors import PostProcessingError
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
-from dagster._core.launcher.base import LaunchRunContext
-from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster.preview.freshness import FreshnessPolicy
 from dagster_shared.serdes import deserialize_value
 
 __all__ = [
-    "GRPC_INFO_TAG",
     "CheckRunHealthResult",
     "FreshnessPolicy",
     "GraphqlFailed",
-    "LaunchRunContext",
     "PostProcessingError",
     "WebApp",
     "WorkerStatus",
     "can_migrate",
-    "is_answering",
     "open_web_app",
     "origin_of",
-    "reload_code",
 ]
 LOCATION = "kinemill"  # name of the code location in workspace.yaml and pyproject.toml
-_RELOAD = 600  # s, for the definitions of hundreds of tasks on a busy machine
 
 
 def origin_of(job: str) -> Any:
@@ -134,35 +122,10 @@ def can_migrate(revision: str) -> bool:
     """Return whether the installed Dagster can migrate its storage from a schema revision."""
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
-    from dagster._core.storage.runs.sqlite import sqlite_run_storage
-    from dagster._core.storage.sql import get_alembic_config
 
-    scripts = ScriptDirectory.from_config(get_alembic_config(sqlite_run_storage.__file__))
+    folder = files("dagster") / "_core" / "storage" / "alembic"
+    scripts = ScriptDirectory(str(folder))
     try:
         return bool(scripts.get_revision(revision))
     except CommandError:
         return False
-
-
-def reload_code(socket: Path) -> bool:
-    """Reload the definitions of the code server on a Unix socket; return whether it succeeded."""
-    from dagster._core.errors import DagsterUserCodeUnreachableError
-    from dagster._grpc.client import DagsterGrpcClient
-
-    try:
-        DagsterGrpcClient(socket=str(socket)).reload_code(timeout=_RELOAD)
-    except DagsterUserCodeUnreachableError:
-        return False
-    return True
-
-
-def is_answering(socket: str) -> bool:
-    """Return whether the code server on a Unix socket and its proxied server respond."""
-    from dagster._core.errors import DagsterUserCodeUnreachableError
-    from dagster._grpc.client import DagsterGrpcClient
-
-    try:
-        DagsterGrpcClient(socket=socket).ping("")
-    except DagsterUserCodeUnreachableError:
-        return False
-    return True

@@ -28,7 +28,6 @@ from kinemill.task.presets import list_presets, preset_overrides
 from kinemill.task.setting_list import spell_bounds
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.dagster_api import PostProcessingError
-from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
 from kinemill_dagster.resources.retryable import note_refusal
 
 _PRESETS = "presets"  # key of the launchpad
@@ -61,11 +60,6 @@ class TaskResource:
 
             read_on_nodes(self.task, self.home, folder, report)
 
-    def expect_training(self) -> None:
-        """Start the training process in advance."""
-        if self.task.compute.type == "local":
-            PREWARMED_WORKER.prepare()
-
 
 def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
     """Return the resource of a task; its config are overrides as in the task file.
@@ -88,10 +82,7 @@ def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefiniti
         home, run = Home.resolve(), context.run
         with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
             is_registered(home, task.name)  # before any step: a lost registry fails the run here
-            try:
-                yield TaskResource(changed, home, web)
-            finally:
-                PREWARMED_WORKER.release()
+            yield TaskResource(changed, home, web)
 
     return dg.ResourceDefinition(
         resource_fn=start,

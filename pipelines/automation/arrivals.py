@@ -85,8 +85,8 @@ class Runs:
 def read_state(fields: Json | None) -> SensorState:
     """Return the state from a cursor; one of an earlier version is ignored."""
     names = SensorState.__dataclass_fields__
-    known = {name: value for name, value in (fields or {}).items() if name in names}
-    return SensorState(**known)
+    stored = {name: value for name, value in (fields or {}).items() if name in names}
+    return SensorState(**stored)
 
 
 def next_run(

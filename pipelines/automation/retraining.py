@@ -137,8 +137,8 @@ def _upstream(
     names = sorted({name for names in upstream_champions(task).values() for name in names})
     if not task.retrain.on_upstream or not names:
         return None
-    known, state["champions"] = state.get("champions"), _champions(instance, names)
-    if known is None or known == state["champions"]:
+    previous, state["champions"] = state.get("champions"), _champions(instance, names)
+    if previous is None or previous == state["champions"]:
         return f"no new champion of {', '.join(names)}"
     why = f"new champion of {', '.join(names)}"
     return dg.RunRequest(tags={**AUTOMATIC, **SOON, WHY: why})

@@ -22,9 +22,14 @@ from tests.pipelines.conftest import TASK
 HEAVY = ["torch", "mlflow", "great_expectations", "mujoco", "matplotlib", "pandas", "onnx"]
 
 
-def test_loading_the_definitions_imports_nothing_heavy(workspace):
+def test_import_of_the_definitions_loads_nothing_heavy_and_changes_no_global(workspace):
     code = (
-        "import sys, json, kinemill_dagster.pipelines.definitions;"
+        "import gc, sys, json; threshold = gc.get_threshold();"
+        "import kinemill_dagster.pipelines.definitions;"
+        "from sqlalchemy import Engine, event;"
+        "from kinemill_dagster.resources.database_listeners import _set_timeout;"
+        "assert (gc.get_threshold(), gc.get_freeze_count()) == (threshold, 0);"
+        "assert not event.contains(Engine, 'connect', _set_timeout);"
         f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -81,9 +81,7 @@ def is_sensed(run):
     return any(tag["key"] == "dagster/run_key" for tag in run["tags"])
 
 
-def test_sensor_starts_one_run_for_the_new_log_and_none_for_those_that_were_used(
-    served, arrived
-):
+def test_sensor_starts_one_run_for_the_new_log_and_none_for_those_that_were_used(served, arrived):
     assert [run["status"] for run in arrived] == ["SUCCESS"]
     assert champion(served) == 2
 
