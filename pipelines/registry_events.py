@@ -85,7 +85,9 @@ def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvent
         ledger.add(change)
         if ledger.number > first:
             texts = [text for key, text in change.notes.items() if key.startswith(tags.EVENT)]
-            added.assets += [_event(ledger, Event(**json.loads(text))) for text in texts if text]
+            added.assets += [
+                _event(home, ledger, Event(**json.loads(text))) for text in texts if text
+            ]
             if is_recent(folder / f"{ledger.number:06d}.json"):
                 added.messages += messages_of(ledger, change)
     events.assets += added.assets
@@ -106,10 +108,12 @@ def new_pulls(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.As
         by_robot[pull.robot] = pull
         if number > reported.get(name, 0):
             reported[name] = number
-            yield _pull_event(task, pull, by_robot.values())
+            yield _pull_event(home, task, pull, by_robot.values())
 
 
-def _pull_event(task: str, pull: Pull, by_robot: Iterable[Pull]) -> dg.AssetMaterialization:
+def _pull_event(
+    home: Home, task: str, pull: Pull, by_robot: Iterable[Pull]
+) -> dg.AssetMaterialization:
     robots = sorted(by_robot, key=lambda one: one.robot)
     return dg.AssetMaterialization(
         dg.AssetKey([task, ROBOTS]),
@@ -121,14 +125,13 @@ def _pull_event(task: str, pull: Pull, by_robot: Iterable[Pull]) -> dg.AssetMate
             "user": pull.user,
             "time": pull.at,
             "robots": table([asdict(one) for one in robots]) or "",
-            "page": version_link(task, pull.version),
-            "registry": version_page(task, pull.version),
+            **_links(home, task, pull.version),
         },
         tags={"dagster/data_version": digest([[one.robot, one.version] for one in robots])[:16]},
     )
 
 
-def _event(ledger: Ledger, event: Event) -> dg.AssetMaterialization:
+def _event(home: Home, ledger: Ledger, event: Event) -> dg.AssetMaterialization:
     champion = ledger.aliases.get(ALIAS)
     return dg.AssetMaterialization(
         dg.AssetKey([ledger.task, CHAMPION]),
@@ -140,10 +143,17 @@ def _event(ledger: Ledger, event: Event) -> dg.AssetMaterialization:
             "user": event.who,
             "reason": event.why,
             "time": event.at,
-            "page": version_link(ledger.task, event.version),
-            "history": task_link(ledger.task),
-            "registry": version_page(ledger.task, event.version),
+            **_links(home, ledger.task, event.version),
         },
         # A canary decision leaves the champion, and what depends on it stays fresh.
         tags={"dagster/data_version": str(champion)},
     )
+
+
+def _links(home: Home, task: str, version: int) -> dict[str, dg.MetadataValue]:
+    links = {
+        "page": version_link(home, task, version),
+        "history": task_link(home, task),
+        "registry": version_page(home, task, version),
+    }
+    return {name: link for name, link in links.items() if link}

@@ -35,8 +35,8 @@ from kinemill_dagster.pipelines.auth.users import Users, home_token
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.pools import set_limits
 from kinemill_dagster.pipelines.service import daemon_arguments
+from kinemill_dagster.resources.links import ADDRESSES
 
-ADDRESSES = "addresses.json"  # addresses of the pages by name, for other commands
 _PORTS = 65536
 _TRIES = 50  # ports tried after the requested one
 _START = 120.0  # s until a server has to answer

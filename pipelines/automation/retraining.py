@@ -61,7 +61,7 @@ def retraining_sensor(task: Task) -> list[dg.SensorDefinition]:
 
 
 def evaluate(task: Task, home: Home, context: dg.SensorEvaluationContext) -> Result:
-    """Return the run request of the first trigger that is due, or the reasons why none is."""
+    """Return the run request of the first trigger that fires, or the reasons why none is."""
     state: Json = json.loads(context.cursor or "{}")
     instance, events, reasons = context.instance, list[dg.AssetMaterialization](), list[str]()
     request = None
@@ -97,10 +97,10 @@ def _next_of_model(
     `state` and `reasons` are updated.
     """
     for trigger in (_drift, _age, _upstream):
-        found = trigger(task, home, instance, state)
-        if isinstance(found, dg.RunRequest):
-            return found
-        reasons += [found] if found else []
+        result = trigger(task, home, instance, state)
+        if isinstance(result, dg.RunRequest):
+            return result
+        reasons += [result] if result else []
     return None
 
 
@@ -121,13 +121,13 @@ def _age(
     """Request one run per champion and dataset."""
     if task.retrain.max_age is None or not task.learn.from_logs:
         return None
-    found = age.next_training(task, home, time.time())
-    if isinstance(found, dg.SkipReason):
-        return str(found.skip_message)
-    if found.run_key == state.get("age"):
+    result = age.next_training(task, home, time.time())
+    if isinstance(result, dg.SkipReason):
+        return str(result.skip_message)
+    if result.run_key == state.get("age"):
         return "the champion is too old, and a run was requested"
-    state["age"] = found.run_key
-    return found
+    state["age"] = result.run_key
+    return result
 
 
 def _upstream(

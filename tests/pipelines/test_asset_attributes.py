@@ -10,6 +10,7 @@ from kinemill.errors import TaskError
 from kinemill.task import load_task
 from kinemill_dagster.assets import CHAIN, code
 from kinemill_dagster.pipelines.chain import chain
+from kinemill_dagster.resources import links
 from tests.pipelines.conftest import TASK, TINY
 
 
@@ -72,11 +73,23 @@ def test_task_file_is_linked_to_the_repository_of_the_project(workspace, monkeyp
     assert reference.url == f"https://github.com/robots/arm/tree/main/tasks/{TASK}.yaml#L1"
 
 
-def test_descriptions_link_to_the_pages_of_the_task(workspace):
+@pytest.mark.parametrize("served", [True, False])
+def test_links_of_an_asset_and_a_version_need_a_server(workspace, monkeypatch, served):
     from kinemill_dagster.assets.lineage import external_assets
 
+    if served:
+        monkeypatch.setenv("KINEMILL_DAGSTER_URL", "http://127.0.0.1:3000")
+        monkeypatch.setenv("KINEMILL_MLFLOW_URL", "http://127.0.0.1:5000")
     task = load_task(TASK)
     specs = [*(spec for asset in chain(task) for spec in asset.specs), *external_assets(task).specs]
     assert len(specs) >= 9
     for spec in specs:
-        assert f"[Versions of {TASK}](/kinemill/tasks/{TASK}) · [start page](/)" in spec.description
+        link = f"[Versions of {TASK}](/kinemill/tasks/{TASK}) · [start page](/)"
+        assert (link in spec.description) == served
+    report = workspace.home.store / "decision" / "report.html"
+    values = [
+        links.report_link(workspace.home, report),
+        links.mlflow_link(workspace.home, f"models/{TASK}/versions/1", "models:/tiny/1"),
+    ]
+    assert {isinstance(value, dg.UrlMetadataValue) for value in values} == {served}
+    assert (links.version_link(workspace.home, TASK, 1) is None) != served

@@ -26,6 +26,11 @@ EVENTS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def served(monkeypatch):
+    monkeypatch.setenv("KINEMILL_DAGSTER_URL", "http://127.0.0.1:3000")
+
+
 def write_ledger(home, task, events):
     for number, (what, version, previous, champion) in enumerate(events):
         event = Event("2026-03-01T00:00:00Z", "ada", what, version, previous, "because")
