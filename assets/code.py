@@ -52,7 +52,9 @@ def code_references(task: Task, body: Callable[..., object]) -> dict[str, Any]:
     code = body.__code__
     files = [] if _repository() else [(code.co_filename, code.co_firstlineno)]
     files += [(str(task.path), 1)] if task.path else []
-    references = [dg.LocalFileCodeReference(file_path=file, line_number=n) for file, n in files]
+    references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = [
+        dg.LocalFileCodeReference(file_path=file, line_number=n) for file, n in files
+    ]
     value = dg.CodeReferencesMetadataValue(code_references=references)
     return {"dagster/code_references": value}
 

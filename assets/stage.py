@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import BadInput
-from kinemill.store import Artifact, ArtifactRef, Json
+from kinemill.store import Artifact, ArtifactRef, Json, recomputed
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
@@ -115,7 +116,7 @@ def stage(
             resource_defs=settings.resources,
             pool=pool_of(task, name),
         )
-        return define(_with_fault_noted(_with_checks_alone(body, name, checks) if checks else body))
+        return define(_with_run(_with_checks_alone(body, name, checks) if checks else body, name))
 
     return declare
 
@@ -128,13 +129,20 @@ def _check_specs(key: dg.AssetKey, checks: Checks | None) -> list[dg.AssetCheckS
     ]
 
 
-def _with_fault_noted(body: Callable[..., Events]) -> Callable[..., Events]:
-    """Tag a failed run as transient or not, for retries."""
+def _with_run(body: Callable[..., Events], asset: str) -> Callable[..., Events]:
+    """Compute a cached artifact again if the run says so, and tag a failed run for retries."""
 
     @functools.wraps(body)
     def wrapper(context: dg.AssetExecutionContext, *args: object, **kwargs: object) -> Events:
+        resource = get_task_resource(context)
+        is_recomputed = asset in resource.recompute
         try:
-            yield from body(context, *args, **kwargs)
+            with (
+                recomputed(resource.home, asset, resource.task.name)
+                if is_recomputed
+                else nullcontext()
+            ):
+                yield from body(context, *args, **kwargs)
         except Exception as error:
             note_fault(context.instance, context.run.run_id, error)
             raise

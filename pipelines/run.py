@@ -16,7 +16,7 @@ from uuid import uuid4
 import dagster as dg
 
 from kinemill.dataset import DatasetSummary
-from kinemill.errors import Blocked, KinemillError
+from kinemill.errors import BadInput, Blocked, KinemillError
 from kinemill.failures import quiet_threads
 from kinemill.ingest.files import drop_folder
 from kinemill.interrupts import Interrupted
@@ -24,6 +24,7 @@ from kinemill.register.document import RunDocument, Selection
 from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.stage import Registration
 from kinemill.register.versions import bundle_folder, find_version
+from kinemill.registry import nearest
 from kinemill.store import ArtifactRef, Json, from_json_value, to_json_value
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
@@ -42,6 +43,7 @@ from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
 from kinemill_dagster.resources.partitions import run_tags
 from kinemill_dagster.resources.tags import MAX_RETRIES, OWNER, PARTITION, RESUME
+from kinemill_dagster.resources.task_resource import RECOMPUTABLE
 
 _UNSTORED = (
     "Exception while writing logger call to event log: "  # prefix of a line that Dagster prints
@@ -55,6 +57,7 @@ def run_chain(
     *,
     logs: Path | None = None,
     resume: bool = False,
+    recompute: Sequence[str] = (),
     show_progress: bool = False,
     web: bool = False,
 ) -> RunDocument:
@@ -65,6 +68,7 @@ def run_chain(
         overrides: dotted key to value.
         logs: folder with new logs, or one log; default: the task's drop folder.
         resume: resume the latest interrupted training, or fail.
+        recompute: assets to compute although they are cached.
         show_progress: show the progress of the stages on stderr.
         web: the overrides come over the web; see `load_task`.
 
@@ -76,6 +80,10 @@ def run_chain(
     """
     plain, home = load_task(task), Home.resolve()
     load_task(task, overrides, web=web)  # checked before Dagster is started
+    for stage in recompute:
+        if stage not in RECOMPUTABLE:
+            fix = nearest(stage, list(RECOMPUTABLE))
+            raise BadInput(f"--recompute {stage}", "is no stage that can be recomputed", fix=fix)
     remember_task(home, plain)
     run_id = str(uuid4())
     _mute_logs()
@@ -86,7 +94,10 @@ def run_chain(
             tags = _retry_tags(plain, home, overrides or {}, logs)
             tags |= run_tags(plain, home, instance, logs)
             tags |= {RESUME: "true"} if resume else {}
-            _execute(instance, plain, run_config(plain, overrides or {}, logs), _Run(run_id, tags))
+            config = run_config(plain, overrides or {}, logs)
+            if recompute:
+                config["resources"][plain.name]["config"]["recompute"] = list(recompute)
+            _execute(instance, plain, config, _Run(run_id, tags))
         except KinemillError as error:
             error.document = to_json_value(_document(instance, home, plain, run_id))
             raise

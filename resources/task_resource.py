@@ -30,7 +30,9 @@ from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.dagster_api import PostProcessingError
 from kinemill_dagster.resources.retryable import note_refusal
 
-_PRESETS = "presets"  # key of the launchpad
+# Recordings and episodes are cached by log, for the job `backfill`; no decision is made twice.
+RECOMPUTABLE = ("dataset", "training_set", "references", "model", "onnx_model", "verification")
+_PRESETS, _RECOMPUTE = "presets", "recompute"  # keys of the launchpad beside those of the task
 
 
 def rules_of(task: Task) -> str:
@@ -47,11 +49,13 @@ class TaskResource:
         home: home of all data.
         web: whether the run configuration comes from a web request: it cannot set code, files or
             machines.
+        recompute: assets that are computed although they are cached.
     """
 
     task: Task
     home: Home
     web: bool = False
+    recompute: frozenset[str] = frozenset()
 
     def read_ahead(self, folder: Path | None, report: Callable[[str], None]) -> None:
         """Read new logs on the nodes of the task's cluster, if any."""
@@ -82,7 +86,8 @@ def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefiniti
         home, run = Home.resolve(), context.run
         with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
             is_registered(home, task.name)  # before any step: a lost registry fails the run here
-            yield TaskResource(changed, home, web)
+            recompute = frozenset((context.resource_config or {}).get(_RECOMPUTE, ()))
+            yield TaskResource(changed, home, web, recompute)
 
     return dg.ResourceDefinition(
         resource_fn=start,
@@ -117,6 +122,7 @@ class Form(dg.Shape):
             KinemillError: A key or value is invalid, with its bound.
         """
         rest = dict(value)
+        rest.pop(_RECOMPUTE, None)
         named = preset_overrides(rest.pop(_PRESETS, []))
         changed = load_task(self.path, named | rest, web=web)
         COMPUTE[changed.compute.type]  # unknown targets fail before any step
@@ -148,6 +154,12 @@ def launchpad(task: Task) -> Form:
         [str],
         is_required=False,
         description=f"Presets, applied in this order before the other keys: {', '.join(names)}",
+    )
+    stages = dg.Enum("recompute", [dg.EnumValue(name) for name in RECOMPUTABLE])
+    fields[_RECOMPUTE] = dg.Field(
+        [stages],
+        is_required=False,
+        description=f"Stages to compute although they are cached: {', '.join(RECOMPUTABLE)}",
     )
     return Form(fields, task)
 

@@ -3,6 +3,7 @@
 import os
 import threading
 from pathlib import Path
+from shutil import rmtree
 
 import dagster as dg
 
@@ -36,6 +37,8 @@ def train_elsewhere(
 
     task, home = resource.task, resource.home
     training = TrainingJob(task, home, dataset, training_set, start_of(resource))
+    if "model" in resource.recompute:
+        rmtree(training.folder, ignore_errors=True)  # its last checkpoint is the cached model
     if RESUME in context.run.tags:
         training.check_resume(_begun(resource))
     if cached := training.find_model():

@@ -5,7 +5,7 @@ import re
 import dagster as dg
 import pytest
 
-from kinemill.errors import Blocked
+from kinemill.errors import BadInput, Blocked
 from kinemill.register import find_version, list_versions
 from kinemill.store import to_json_value
 from kinemill.task import load_task
@@ -21,6 +21,7 @@ from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextFo
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e
+MADE = ("dataset", "training_set", "model", "onnx_model", "verification")
 
 
 def test_the_document_of_a_run_is_that_of_the_design(first_run):
@@ -148,6 +149,19 @@ def test_another_run_does_nothing(copy):
     assert _state(copy) == previous
     assert _data_versions(copy) == versions
     assert _stale(copy) == []
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_cached_stage_is_recomputed_if_the_run_says_so(copy):
+    trained = {asset: copy.home.root / latest(copy.home, TASK, asset).path for asset in MADE}
+    previous = {asset: folder.stat().st_ino for asset, folder in trained.items()}
+    assert run_chain(TASK, recompute=["dataset", "model"]).status == "unchanged"
+    assert [asset for asset in MADE if trained[asset].stat().st_ino != previous[asset]] == [
+        "dataset",
+        "model",
+    ]
+    with pytest.raises(BadInput, match=r"--recompute modle.*model"):
+        run_chain(TASK, recompute=["modle"])
 
 
 @pytest.mark.usefixtures("in_this_process")
