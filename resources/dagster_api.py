@@ -19,7 +19,7 @@ module changes.
 
 import asyncio
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -32,6 +32,8 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster.preview.freshness import FreshnessPolicy
 from dagster_shared.serdes import deserialize_value
 
+from kinemill.store.versioned_cache import database_version
+
 __all__ = [
     "CheckRunHealthResult",
     "FreshnessPolicy",
@@ -42,6 +44,7 @@ __all__ = [
     "can_migrate",
     "open_web_app",
     "origin_of",
+    "run_storage_version",
 ]
 LOCATION = "kinemill"  # name of the code location in workspace.yaml and pyproject.toml
 
@@ -116,6 +119,22 @@ def open_web_app(
 
         app = create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
         yield WebApp(app, query)
+
+
+def run_storage_version(instance: dg.DagsterInstance) -> Hashable:
+    """Return a value that changes with each change of a run; None if it is unknown."""
+    return _version(instance, "runs.db")
+
+
+def event_log_version(instance: dg.DagsterInstance, run: str) -> Hashable:
+    """Return a value that changes with each event of a run; None if it is unknown."""
+    return _version(instance, f"runs/{run}.db")
+
+
+def _version(instance: dg.DagsterInstance, name: str) -> Hashable:
+    """Return the version of a file of Dagster's storage, or of the shared database."""
+    folder = Path(instance.root_directory) / "history"
+    return database_version(folder / name, "dagster") if instance.is_persistent else None
 
 
 def can_migrate(revision: str) -> bool:

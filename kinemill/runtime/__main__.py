@@ -10,9 +10,9 @@ import argparse
 import json
 import os
 import signal
-import socket
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from kinemill.errors import KinemillError
@@ -40,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KinemillError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    except OSError as error:  # of a full or read-only disk
+        sys.stderr.write(f"{error}\n")
+        return KinemillError.exit_code
 
 
 def _verify_options(command: argparse.ArgumentParser) -> None:
@@ -60,24 +63,24 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _pull_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("url", help="address of the kinemill server; token: KINEMILL_TOKEN")
-    command.add_argument("model", metavar="TASK@ALIAS", help="TASK@champion, TASK@canary, TASK:3")
+    command.add_argument("model", metavar="TASK@ALIAS", help="TASK@champion, TASK@ALIAS, TASK:3")
     command.add_argument("--to", type=Path, required=True, help="target folder")
     command.add_argument("--watch", action="store_true", help="update the folder until stopped")
     command.add_argument("--every", type=float, default=5.0, help="period of --watch, s")
-    command.add_argument("--robot", default=socket.gethostname(), help="robot name, for @canary")
     command.set_defaults(do=_pull)
 
 
 def _pull(options: argparse.Namespace) -> int:
     token = os.environ.get("KINEMILL_TOKEN")
-    source = from_server(options.url, options.model, token, options.robot)
+    source = from_server(options.url, options.model, token)
     if not options.watch:
         _print_json(pull(source, options.to))
         return 0
-    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    watch(source, options.to, _print_json, stop, max(options.every, 0.1))
+        signal.signal(number, signal.default_int_handler)
+    # Raised at any point, also in a download: an installation is one rename.
+    with suppress(KeyboardInterrupt):
+        watch(source, options.to, _print_json, threading.Event(), max(options.every, 0.1))
     return 0
 
 
