@@ -112,6 +112,7 @@ def stage(
             check_specs=_check_specs(key, checks),
             ins={asset: dg.AssetIn(key=upstream) for asset, upstream in inputs.items()},
             can_subset=checks is not None,
+            backfill_policy=dg.BackfillPolicy.single_run(),
             required_resource_keys={task.name},
             resource_defs=settings.resources,
             pool=pool_of(task, name),

@@ -42,7 +42,7 @@ from kinemill_dagster.pipelines.orphan_runs import free, reap
 from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
 from kinemill_dagster.resources.partitions import run_tags
-from kinemill_dagster.resources.tags import MAX_RETRIES, OWNER, PARTITION, RESUME
+from kinemill_dagster.resources.tags import MAX_RETRIES, OWNER, RESUME
 from kinemill_dagster.resources.task_resource import RECOMPUTABLE
 
 _UNSTORED = (
@@ -191,7 +191,6 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
                 run_id=run.id,
                 asset_selection=part,
                 tags={OWNER: current_user(), **run.tags},
-                partition_key=run.tags.get(PARTITION),
             )
     except dg.Failure as error:
         raise Blocked(task.name, str(error.description), fix=_look(task)) from error

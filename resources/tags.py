@@ -10,9 +10,9 @@ WHY = "kinemill/why"  # reason of an automatic start
 FAULT = "kinemill/fault"  # kind of a step's failure: `passing` or `lasting`
 RESUME = "kinemill/resume"  # resume the latest unfinished training of the task, or fail
 
-PARTITIONS, ALL = "kinemill/partitions", "all"  # a run that reads all partitions of a task
-
-PARTITION, RANGE = "dagster/partition", "dagster/asset_partition_range_start"
+PARTITION = "dagster/partition"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
 PRIORITY = "dagster/priority"  # the higher, the sooner
 MAX_RUNTIME = "dagster/max_runtime"  # s
 MAX_RETRIES = "dagster/max_retries"
