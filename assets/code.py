@@ -2,16 +2,16 @@
 
 import ast
 import importlib
-import subprocess
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import dagster as dg
 
 import kinemill
+from kinemill.store.project import project_root, require_project
 from kinemill.task import Task
 
 _VERSION = "VERSION"
@@ -46,73 +46,31 @@ def _version_of(module: str) -> int:
 def code_references(task: Task, body: Callable[..., object]) -> dict[str, Any]:
     """Return metadata with the locations of an asset's code and task file.
 
-    Files in a git checkout with a remote also have a link to the remote, at the current commit.
+    Where `link_to_git` links to the project's repository, it is the task file alone: the program
+    is not there.
     """
-    code, line = _source_of(body.__code__.co_filename), body.__code__.co_firstlineno
-    locations = [(code, line)] if code else []
-    locations += [(task.path, 1)] if task.path else []
-    references = [one for path, number in locations for one in _references(path, number)]
+    code = body.__code__
+    files = [] if _repository() else [(code.co_filename, code.co_firstlineno)]
+    files += [(str(task.path), 1)] if task.path else []
+    references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = [
+        dg.LocalFileCodeReference(file_path=file, line_number=n) for file, n in files
+    ]
     value = dg.CodeReferencesMetadataValue(code_references=references)
     return {"dagster/code_references": value}
 
 
-@cache
-def _references(path: Path, line: int) -> list[dg.LocalFileCodeReference | dg.UrlCodeReference]:
-    """Return the references to a line of a file: on this machine, and on the git server."""
-    local = dg.LocalFileCodeReference(file_path=str(path), line_number=line)
-    url = _url(path, line)
-    return [local, dg.UrlCodeReference(url=url, label=f"{path.name} in git")] if url else [local]
+def link_to_git(assets: Sequence[dg.AssetsDefinition]) -> Sequence[Any]:
+    """Link task files to the project's repository, if KINEMILL_GIT_URL and a project are set."""
+    if (url := _repository()) is None:
+        return assets
+    return dg.link_code_references_to_git(
+        assets,
+        git_url=url,
+        git_branch=os.environ.get("KINEMILL_GIT_BRANCH", "main"),
+        file_path_mapping=dg.AnchorBasedFilePathMapping(require_project(), ""),
+        platform="gitlab" if "gitlab" in url else "github",
+    )
 
 
-@cache
-def _source_of(file: str) -> Path | None:
-    """Return the source file of a function, or None."""
-    path = Path(file).resolve()
-    return path if path.is_file() else None
-
-
-def _url(path: Path, line: int) -> str | None:
-    """Return the page of a file on the git server, or None."""
-    root = _checkout_of(path.parent)
-    address = _address_of_files(root) if root else None
-    if root is None or address is None:
-        return None
-    return f"{address}/{quote(path.relative_to(root).as_posix())}#L{line}"
-
-
-@cache
-def _checkout_of(folder: Path) -> Path | None:
-    """Return the root of the git checkout of a folder, or None."""
-    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
-
-
-@cache
-def _address_of_files(root: Path) -> str | None:
-    """Return the address of a git checkout's files on the server, or None."""
-    remote, commit = _git(root, "remote", "get-url", "origin"), _git(root, "rev-parse", "HEAD")
-    address = _web_address(remote) if remote else None
-    if commit is None or address is None:
-        return None
-    return f"{address}/{'-/blob' if 'gitlab' in address else 'blob'}/{commit}"
-
-
-def _web_address(remote: str) -> str | None:
-    """Return the web address of an https remote, or an ssh remote `git@host:path`."""
-    remote = remote.removesuffix("/").removesuffix(".git")
-    if remote.startswith("git@"):
-        host, _, path = remote.removeprefix("git@").partition(":")
-        return f"https://{host}/{path}"
-    # Without a user or a token, which a remote can contain.
-    scheme, _, rest = remote.partition("://")
-    return f"https://{rest.rpartition('@')[2]}" if scheme in {"https", "http", "ssh"} else None
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Return the output of a git command, or None if it fails."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+def _repository() -> str | None:
+    return os.environ.get("KINEMILL_GIT_URL") if project_root() else None

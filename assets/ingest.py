@@ -22,7 +22,7 @@ from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
-from kinemill_dagster.assets.partitions import report_partitions, selected_partition
+from kinemill_dagster.assets.partitions import add_counts, selected_partition
 from kinemill_dagster.assets.stage import (
     ChainSettings,
     Checks,
@@ -67,13 +67,11 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         )
         if resource.web and folder is not None:
             folder = within(drop_folder(resource.task, resource.home), folder)
-        key = selected_partition(context)
+        key = selected_partition(context, task)
         if key is None:  # the nodes of a cluster read all new logs
             resource.read_ahead(folder, context.log.info)
         report = ingest.run(resource.task, resource.home, folder, Lines(context), partition=key)
         note(resource.home, context.run.run_id, task.name, "cached", report.cached)
-        if key is None and not report.artifact.cached:
-            resource.expect_training()
         if is_partitioned(task):
             yield from _emit_partitions(context, task, key, report)
             return
@@ -102,24 +100,19 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 def _emit_partitions(
     context: dg.AssetExecutionContext, task: Task, key: str | None, report: IngestReport
 ) -> Events:
-    """Yield the output of a run, and in a run of all partitions the other changed ones."""
+    """Yield the output of a run of one or all partitions. The check covers all recordings."""
     from kinemill.ingest.snapshot import Snapshot
 
     home, recordings = get_task_resource(context).home, report.artifact.ref
+    about = build_metadata(ignored=_ignored(report), reasons=reasons(report.fresh, "file"))
     if key is not None:
-        counts = [count_recordings(key, Snapshot(home, recordings))]
-    else:
-        counts = recordings_by_partition(task, home, recordings)
-        metadata = {one.key: _about_partition(one) for one in counts}
-        yield from report_partitions(context, task, home, counts, metadata)
-    own = next((one for one in counts if one.key == context.partition_key), None)
-    own = own or count_recordings(context.partition_key, [])
-    about = _about_partition(own) | build_metadata(
-        ignored=_ignored(report), reasons=reasons(report.fresh, "file")
-    )
-    # The check covers all recordings.
-    results = [_readable(report.artifact.summary)] if key is None else None
-    yield from emit(context, report.artifact, about, results, data_version=own.digest)
+        counts = count_recordings(key, Snapshot(home, recordings))
+        about |= _about_partition(counts)
+        yield from emit(context, report.artifact, about, None, data_version=counts.digest)
+        return
+    counts = recordings_by_partition(task, home, recordings)
+    add_counts(context, task, {one.key: _about_partition(one) for one in counts})
+    yield from emit(context, report.artifact, about, [_readable(report.artifact.summary)])
 
 
 def _about_partition(counts: PartitionRecordings) -> Json:

@@ -1,7 +1,7 @@
 """External edges of a task's asset graph: logs, champion, and other tasks.
 
 Dagster does not create logs and champions. They are external assets, reported by
-`pipelines/registry_events.py` and `pipelines/automation`.
+`pipelines/registry_events.py` and the sensor of a task in `pipelines/automation`.
 """
 
 import re

@@ -78,10 +78,10 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
                 gate=table([line.to_json() for line in registration.gate]),
                 report=report_link(resource.home, resource.home.root / registration.report),
                 files=files_page(resource, made["model"], registration.logged_model),
-                page=version_link(task.name, registration.version),
-                history=task_link(task.name),
+                page=version_link(resource.home, task.name, registration.version),
+                history=task_link(resource.home, task.name),
                 mlflow_run=run_page(resource, made["model"]),
-                registry=version_page(task.name, registration.version),
+                registry=version_page(resource.home, task.name, registration.version),
             ),
             _check_results(registration.gate),
         )

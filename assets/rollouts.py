@@ -35,7 +35,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             owners=task.owners,
             tags=asset_tags(task),
             description=described(__doc__ or "", task.name),
-            automation_condition=settings.conditions.get(ROLLOUTS),
             required_resource_keys={task.name},
             resource_defs=settings.resources,
         )

@@ -21,7 +21,7 @@ from kinemill.validate.report_samples import QuarantinedRecording
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
 from kinemill_dagster.assets import drift
 from kinemill_dagster.assets.metadata import build_metadata, drawing, table
-from kinemill_dagster.assets.partitions import report_partitions, selected_partition
+from kinemill_dagster.assets.partitions import add_counts, selected_partition
 from kinemill_dagster.assets.stage import (
     ChainSettings,
     Checks,
@@ -54,7 +54,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         from kinemill_dagster.resources.pictures import episodes_drawn
 
         resource = get_task_resource(context)
-        if (key := selected_partition(context)) is not None:
+        if (key := selected_partition(context, task)) is not None:
             yield from _emit_partition(context, key, recordings)
             return
         artifact = validate.run(resource.task, resource.home, recordings, Lines(context))
@@ -98,15 +98,12 @@ def _emit_partition(context: dg.AssetExecutionContext, key: str, recordings: Art
 def _emit_all(
     context: dg.AssetExecutionContext, task: Task, artifact: Artifact, results: list[CheckOutcome]
 ) -> Events:
-    """Report the changed partitions, then the output, which covers the run's partition."""
+    """Yield the output of a run of all partitions, with the counts of each."""
     home = get_task_resource(context).home
     counts = episodes_by_partition(task, home, artifact.ref)
-    metadata = {one.key: _about_partition(one) for one in counts}
-    yield from report_partitions(context, task, home, counts, metadata)
-    own = next((one for one in counts if one.key == context.partition_key), None)
+    add_counts(context, task, {one.key: _about_partition(one) for one in counts})
     about = build_metadata(report=report_link(home, home.root / artifact.ref.path / "page.html"))
-    about |= _about_partition(own) if own else {}
-    yield from emit(context, artifact, about, results, data_version=own.digest if own else None)
+    yield from emit(context, artifact, about, results)
 
 
 def _about_partition(counts: PartitionEpisodes) -> Json:

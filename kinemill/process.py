@@ -63,23 +63,6 @@ def tune_process() -> None:
 
 
 @contextmanager
-def permanent_objects() -> Generator[None]:
-    """Create objects that live as long as the process: garbage collection never looks at them.
-
-    The definitions of 200 tasks are a million objects. Scanning them takes 0.4 s while they are
-    created, and again in every full collection of the code server.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_enabled:
-            gc.enable()
-
-
-@contextmanager
 def without_ctrl_c() -> Generator[None]:
     """Shield processes that start in this block from Ctrl-C; this process ends them.
 

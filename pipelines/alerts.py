@@ -15,7 +15,7 @@ from kinemill.register.alias_switch import What
 from kinemill.register.audit_log import audit_trail
 from kinemill.register.gate.decision_document import Decision
 from kinemill.register.ledger import ledger_folder, read_ledger
-from kinemill.store import MANIFEST, SUMMARY, Json, digest, read_document, read_json
+from kinemill.store import MANIFEST, SUMMARY, digest, read_document
 from kinemill.store.disk_space import shortage
 from kinemill.store.home import Home
 from kinemill.tracking.memory_warning import read_warning
@@ -24,6 +24,7 @@ from kinemill_dagster.pipelines.run_status_sensors import reason
 from kinemill_dagster.resources import alerts
 from kinemill_dagster.resources.alert_delivery import deliver
 from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.links import address_of
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, title_of
 
 _EVERY = 30  # s
@@ -57,9 +58,7 @@ def add_alert(home: Home, alert: NewAlert) -> bool:
 
 def _pages(home: Home) -> str:
     """Return the URL of Dagster's pages, if known."""
-    served = home.dagster / "servers" / "addresses.json"
-    written: Json = read_json(served) if served.is_file() else {}
-    return os.environ.get("KINEMILL_URL") or written.get("Dagster") or _URL
+    return os.environ.get("KINEMILL_URL") or address_of("Dagster", home) or _URL
 
 
 @dg.sensor(
@@ -279,6 +278,3 @@ def _made(home: Home, path: str) -> float | None:
     """Return when an artifact was published, s since the epoch; None if it was deleted."""
     manifest = home.root / Path(path) / MANIFEST
     return manifest.stat().st_mtime if manifest.is_file() else None
-
-
-ALERTS = [outcome_alerts]

@@ -1,54 +1,62 @@
-"""Dagster definitions of a task: assets with automation conditions, and sensors.
-
-There is no job for each task: runs select its assets in Dagster's job of all assets, which holds
-the task's launchpad already. A named job per task repeats it, and the daemon fetches every job once
-a minute: with 200 tasks, that was half of what an idle daemon costs.
-"""
+"""Dagster definitions of a task: assets, the job of its pipeline, and sensors."""
 
 import importlib
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
+from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
+from kinemill_dagster.assets.code import link_to_git
 from kinemill_dagster.assets.lineage import external_assets, loop_assets
 from kinemill_dagster.assets.stage import ChainSettings
-from kinemill_dagster.pipelines.alerts import ALERTS
-from kinemill_dagster.pipelines.automation import automation_sensors, conditions_of
+from kinemill_dagster.pipelines.alerts import outcome_alerts
+from kinemill_dagster.pipelines.automation import retraining_sensor, rollouts_sensor, schedule
 from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.executor import in_process
 from kinemill_dagster.pipelines.motion_job import motion_jobs
 from kinemill_dagster.pipelines.registry_events import registry_events
 from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
 from kinemill_dagster.pipelines.tune import tune
+from kinemill_dagster.resources.alerts import settings_file
 from kinemill_dagster.resources.io import refs
 from kinemill_dagster.resources.tags import task_tags
 from kinemill_dagster.resources.task_resource import define_task_resource
 
 
 def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
-    """Return the assets of one task, in the order of the stages, with automation conditions.
+    """Return the assets of one task, in the order of the stages.
 
     They carry the resource of the task. As a resource of the code location it would be in the
     launchpad of every other task too: with 200 tasks, Dagster needs minutes for those forms. `web`:
     whether run configuration comes over the web; see `resources.task_resource`.
     """
     resources = {"refs": refs, task.name: define_task_resource(task, web=web)}
-    settings = ChainSettings(task, resources, conditions_of(task))
+    settings = ChainSettings(task, resources)
     with warnings.catch_warnings():  # resources of an asset and code references are beta features
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return [_make(stage, settings) for stage in (*stages_of(task), *loop_assets(task))]
+        made = [_make(stage, settings) for stage in (*stages_of(task), *loop_assets(task))]
+        return link_to_git(made)
 
 
 def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:
     return importlib.import_module(f"kinemill_dagster.assets.{stage}").make(settings)
 
 
-def task_definitions(task: Task) -> dg.Definitions:
-    """Return assets and resources of a task that is a component; sensors are shared."""
-    return dg.Definitions(assets=[external_assets(task), *chain(task)], jobs=motion_jobs(task))
+def task_definitions(task: Task, *, web: bool = True) -> dg.Definitions:
+    """Return the assets, jobs, schedule and sensors of a task.
+
+    `web`: whether run configuration comes over the web; see `resources.task_resource`.
+    """
+    return dg.Definitions(
+        assets=[external_assets(task), *chain(task, web=web)],
+        jobs=task_jobs(task),
+        schedules=schedule(task),
+        sensors=[*retraining_sensor(task), *rollouts_sensor(task)],
+    )
 
 
 def definitions_of(
@@ -58,26 +66,24 @@ def definitions_of(
     components: Sequence[Task] = (),
     web: bool = True,
 ) -> dg.Definitions:
-    """Return the definitions of some tasks, of assets that belong to none, and all sensors.
+    """Return the definitions of some tasks, of assets that belong to none, and of all tasks.
 
-    `web`: whether run configuration comes over the web; see `resources.task_resource`.
+    `components`: tasks whose components make their definitions. `web`: whether run configuration
+    comes over the web; see `resources.task_resource`.
     """
-    return dg.Definitions(
-        assets=[
-            *others,
-            *(asset for task in tasks for asset in (external_assets(task), *chain(task, web=web))),
-        ],
-        jobs=[*(job for task in tasks for job in motion_jobs(task)), backfill, tune],
+    shared = dg.Definitions(
+        assets=others,
+        jobs=[backfill, tune],
         sensors=[
-            *automation_sensors([*tasks, *components]),
             registry_events([task.name for task in (*tasks, *components)]),
             failures,
             cancellations,
-            *ALERTS,
+            *([outcome_alerts] if settings_file(Home.resolve()).is_file() else []),
         ],
         resources={"io_manager": dg.mem_io_manager},  # Dagster's default pickles into any folder
         executor=in_process,  # 2.2 s for six steps; one process per step takes 1.6 s more
     )
+    return dg.Definitions.merge(shared, *(task_definitions(task, web=web) for task in tasks))
 
 
 def pipeline_assets(task: Task) -> dg.AssetSelection:
@@ -87,16 +93,20 @@ def pipeline_assets(task: Task) -> dg.AssetSelection:
     return group - dg.AssetSelection.assets(*keys) if keys else group
 
 
-def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:
-    """Return a job of all assets of one task, for a run in this process.
-
-    `web`: whether run configuration comes over the web; see `resources.task_resource`.
-    """
-    whole = dg.define_asset_job(
+def task_jobs(task: Task) -> list[Any]:
+    """Return the jobs of a task: its whole pipeline, and the launchpad of a motion task."""
+    pipeline = dg.define_asset_job(
         task.name,
         selection=pipeline_assets(task),
         description=task.description or f"The full pipeline of {task.name}.",
         tags=task_tags(task),
     )
-    defs = definitions_of([task], web=web)
-    return dg.Definitions.merge(defs, dg.Definitions(jobs=[whole])).resolve_job_def(task.name)
+    return [pipeline, *motion_jobs(task)]
+
+
+def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:
+    """Return the job of a task's pipeline, resolved, for a run in this process.
+
+    `web`: whether run configuration comes over the web; see `resources.task_resource`.
+    """
+    return definitions_of([task], web=web).resolve_job_def(task.name)

@@ -1,11 +1,13 @@
 """Progress view of a run: a live table on a terminal, else one line per stage."""
 
+import io
+import os
 import re
 import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import dagster as dg
 from rich import box
@@ -116,7 +118,14 @@ class LiveView:
 
     def __init__(self, console: Console, assets: Sequence[str]) -> None:
         self.stages = Stages(assets)
-        self.live = Live(console=console, get_renderable=self.draw, refresh_per_second=8)
+        # Output of a step goes to its file, not above the table.
+        self.live = Live(
+            console=console,
+            get_renderable=self.draw,
+            refresh_per_second=8,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def listen(self, event: dg.EventLogEntry) -> None:
         """Handle one event."""
@@ -199,12 +208,26 @@ class NoView:
 @contextmanager
 def view(task: Task, is_terminal: bool) -> Generator[View]:
     """Show the stages of a task on stderr, live on a terminal, or not at all."""
-    console, assets = Console(stderr=True), list(stages_of(task).values())
     if not is_terminal:
         yield NoView()
-    elif not sys.stderr.isatty():
-        yield LineView(console, assets)
-    else:
+        return
+    with _open_stderr() as stream:
+        console, assets = Console(file=stream), list(stages_of(task).values())
+        if not stream.isatty():
+            yield LineView(console, assets)
+            return
         live = LiveView(console, assets)
         with live.live:
             yield live
+
+
+@contextmanager
+def _open_stderr() -> Generator[TextIO]:
+    """Open a copy of stderr, which Dagster redirects to a file to capture the output of steps."""
+    try:
+        copy = os.dup(sys.stderr.fileno())
+    except io.UnsupportedOperation:  # a test replaced it by a buffer
+        yield sys.stderr
+        return
+    with os.fdopen(copy, "w", encoding=sys.stderr.encoding) as stream:
+        yield stream

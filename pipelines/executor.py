@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from kinemill_dagster.resources.database_listeners import install_listeners
 from kinemill_dagster.resources.processes import end_with_ancestors
 
 _SCHEMA: Any = dg.in_process_executor.config_schema
@@ -19,6 +20,7 @@ def in_process(context: dg.InitExecutorContext) -> dg.Executor:
     restarted from its checkpoint. `kinemill run` in a terminal does not use this executor.
     """
     end_with_ancestors()
+    install_listeners()
     make: Any = dg.in_process_executor.executor_creation_fn
     return Cancellable(make(context))
 

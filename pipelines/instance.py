@@ -17,7 +17,6 @@ from kinemill.store.database import address_of, make_schema
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill_dagster.pipelines.project_files import place_settings, publish_settings, settings_file
-from kinemill_dagster.resources.dagster_api import open_uncaptured
 from kinemill_dagster.resources.database_listeners import install_listeners
 
 _SHARED = (
@@ -57,17 +56,15 @@ def _shared_settings(source: Path, database: str) -> bytes:
 
 @contextmanager
 def open_instance(home: Home) -> Generator[dg.DagsterInstance]:
-    """Open the persistent instance for runs in this process, without capturing its output.
-
-    Capturing starts two processes per step and would hide the live view of a terminal.
+    """Open the persistent instance for runs in this process.
 
     Raises:
         CorruptArtifact: A database of Dagster is damaged.
     """
-    folder = prepare(home)
+    prepare(home)
     install_listeners()
     with lock(home, "dagster"):  # creating the same tables concurrently fails
         check_databases(home)
-        opened = open_uncaptured(folder)
+        opened = dg.DagsterInstance.get()
     with opened as instance:
         yield instance

@@ -17,6 +17,7 @@ from kinemill.store.project import DEFS, TASKS, WORKSPACE, project_root
 from kinemill.task.examples import example_task
 
 SETTINGS = "dagster.yaml"
+_DEPLOY = "deploy"  # folder of the settings in a project
 
 
 def packaged(name: str) -> Path:
@@ -27,7 +28,7 @@ def packaged(name: str) -> Path:
 def settings_file() -> Path:
     """Return `dagster.yaml` of the project, or of the package where the project has none."""
     root = project_root()
-    own = root / SETTINGS if root else None
+    own = root / _DEPLOY / SETTINGS if root else None
     return own if own and own.is_file() else packaged(SETTINGS)
 
 
@@ -38,7 +39,7 @@ def place_settings(home: Home, source: Path) -> None:
     effect at once. Any other home gets a copy.
     """
     target, parent = home.dagster / SETTINGS, source.parent.resolve()
-    if not home.dagster.resolve().is_relative_to(parent):
+    if not home.dagster.resolve().is_relative_to(parent.parent):
         publish_settings(home, source.read_bytes())
     elif not target.is_symlink() or target.resolve() != source.resolve():
         aside = aside_of(target)
@@ -79,7 +80,7 @@ A kinemill project: robot logs in, verified models out.
 | `tasks/` | one YAML file per task: the robot, its logs, and what to learn |
 | `defs/` | optional: Dagster components, `dg scaffold defs kinemill_dagster.KinemillTask NAME` |
 | `presets/` | optional: named settings, `presets/PART/NAME.yaml`, for `--with PART=NAME` |
-| `dagster.yaml`, `workspace.yaml` | settings of Dagster |
+| `deploy/dagster.yaml`, `workspace.yaml` | settings of Dagster |
 | `pyproject.toml` | settings of `dg` |
 | `.env` | where Dagster keeps its data; `kinemill init .` writes it after `git clone` |
 | `var/` | logs, models and databases; not in git |
@@ -123,7 +124,7 @@ def make_project(folder: Path, example: str | None = None) -> Scaffold:
     task = example_task(example) if example else None
     contents = {
         WORKSPACE: packaged(WORKSPACE).read_text(),
-        SETTINGS: packaged(SETTINGS).read_text(),
+        f"{_DEPLOY}/{SETTINGS}": packaged(SETTINGS).read_text(),
         "pyproject.toml": _PYPROJECT,
         ".gitignore": _GITIGNORE,
         "README.md": _README.format(name=root.name),
@@ -138,7 +139,7 @@ def make_project(folder: Path, example: str | None = None) -> Scaffold:
         created = [name for name, text in contents.items() if _add(root / name, text)]
         home.make()
         home.dagster.mkdir(exist_ok=True)
-        place_settings(home, root / SETTINGS)
+        place_settings(home, root / _DEPLOY / SETTINGS)
     except OSError as error:
         raise BadInput(
             root, f"no project can be created there ({error})", fix="choose another folder"

@@ -79,7 +79,9 @@ def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvent
         ledger.add(change)
         if ledger.number > first:
             texts = [text for key, text in change.notes.items() if key.startswith(tags.EVENT)]
-            added.assets += [_event(ledger, Event(**json.loads(text))) for text in texts if text]
+            added.assets += [
+                _event(home, ledger, Event(**json.loads(text))) for text in texts if text
+            ]
             if is_recent(folder / f"{ledger.number:06d}.json"):
                 added.messages += messages_of(ledger, change)
     events.assets += added.assets
@@ -87,7 +89,7 @@ def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvent
     reported[task] = ledger.number
 
 
-def _event(ledger: Ledger, event: Event) -> dg.AssetMaterialization:
+def _event(home: Home, ledger: Ledger, event: Event) -> dg.AssetMaterialization:
     champion = ledger.aliases.get(ALIAS)
     return dg.AssetMaterialization(
         dg.AssetKey([ledger.task, CHAMPION]),
@@ -99,10 +101,17 @@ def _event(ledger: Ledger, event: Event) -> dg.AssetMaterialization:
             "user": event.who,
             "reason": event.why,
             "time": event.at,
-            "page": version_link(ledger.task, event.version),
-            "history": task_link(ledger.task),
-            "registry": version_page(ledger.task, event.version),
+            **_links(home, ledger.task, event.version),
         },
         # A refusal leaves the champion, and what depends on it stays fresh.
         tags={"dagster/data_version": str(champion)},
     )
+
+
+def _links(home: Home, task: str, version: int) -> dict[str, dg.MetadataValue]:
+    links = {
+        "page": version_link(home, task, version),
+        "history": task_link(home, task),
+        "registry": version_page(home, task, version),
+    }
+    return {name: link for name, link in links.items() if link}

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO, cast
 from uuid import uuid4
@@ -15,19 +16,21 @@ from uuid import uuid4
 import dagster as dg
 
 from kinemill.dataset import DatasetSummary
-from kinemill.errors import Blocked, KinemillError
+from kinemill.errors import BadInput, Blocked, KinemillError
 from kinemill.failures import quiet_threads
-from kinemill.ingest.files import require_logs
+from kinemill.ingest.files import drop_folder, require_logs
 from kinemill.interrupts import Interrupted
 from kinemill.register.document import RunDocument, Selection
 from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.stage import Registration
 from kinemill.register.versions import bundle_folder, find_version
+from kinemill.registry import nearest
 from kinemill.store import ArtifactRef, Json, from_json_value, to_json_value
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
 from kinemill.task.overrides import nested
+from kinemill.task.web_overrides import within
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification, open_verification, read_verification
 from kinemill_dagster.assets import CHAIN, stages_of
@@ -36,10 +39,11 @@ from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.console import view
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.orphan_runs import free, reap
+from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
 from kinemill_dagster.resources.partitions import run_tags
-from kinemill_dagster.resources.processes import boot_id
-from kinemill_dagster.resources.tags import BOOT, OWNER, PARTITION, RESUME
+from kinemill_dagster.resources.tags import MAX_RETRIES, OWNER, RESUME
+from kinemill_dagster.resources.task_resource import RECOMPUTABLE
 
 _UNSTORED = (
     "Exception while writing logger call to event log: "  # prefix of a line that Dagster prints
@@ -53,6 +57,7 @@ def run_chain(
     *,
     logs: Path | None = None,
     resume: bool = False,
+    recompute: Sequence[str] = (),
     show_progress: bool = False,
     web: bool = False,
 ) -> RunDocument:
@@ -63,6 +68,7 @@ def run_chain(
         overrides: dotted key to value.
         logs: folder with new logs, or one log; default: the task's drop folder.
         resume: resume the latest interrupted training, or fail.
+        recompute: assets to compute although they are cached.
         show_progress: show the progress of the stages on stderr.
         web: the overrides come over the web; see `load_task`.
 
@@ -77,6 +83,10 @@ def run_chain(
     effective = load_task(task, overrides, web=web)  # checked before Dagster is started
     if logs is not None:
         require_logs(effective, logs)
+    for stage in recompute:
+        if stage not in RECOMPUTABLE:
+            fix = nearest(stage, list(RECOMPUTABLE))
+            raise BadInput(f"--recompute {stage}", "is no stage that can be recomputed", fix=fix)
     remember_task(home, plain)
     run_id = str(uuid4())
     _mute_logs()
@@ -84,9 +94,13 @@ def run_chain(
     with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
         instance.add_event_listener(run_id, progress_view.listen)
         try:
-            tags = run_tags(plain, home, instance, logs)
+            tags = _retry_tags(plain, home, overrides or {}, logs)
+            tags |= run_tags(plain, home, instance, logs)
             tags |= {RESUME: "true"} if resume else {}
-            _execute(instance, plain, run_config(plain, overrides or {}, logs), _Run(run_id, tags))
+            config = run_config(plain, overrides or {}, logs)
+            if recompute:
+                config["resources"][plain.name]["config"]["recompute"] = list(recompute)
+            _execute(instance, plain, config, _Run(run_id, tags))
         except KinemillError as error:
             error.document = to_json_value(_document(instance, home, plain, run_id))
             raise
@@ -121,7 +135,8 @@ def make_until(
     lock_ = in_use(home, f"chain-{run_id[:8]}")
     with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
         instance.add_event_listener(run_id, progress_view.listen)
-        run = _Run(run_id, run_tags(plain, home, instance, logs), upto)
+        tags = _retry_tags(plain, home, overrides, logs) | run_tags(plain, home, instance, logs)
+        run = _Run(run_id, tags, upto)
         _execute(instance, plain, run_config(plain, overrides, logs), run)
     made = handed_on(home, run_id, plain.name, asset)
     if made is None:
@@ -165,6 +180,9 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
     job = chain_job(task, web=False)
     part = None if run.assets is None else [dg.AssetKey([task.name, name]) for name in run.assets]
     reap(instance)  # a dead run may occupy the slot that this one needs
+    # `execute_in_process` has no parameter for the origin.
+    create = partial(instance.create_run_for_job, remote_job_origin=origin_of(job.name))
+    vars(instance)["create_run_for_job"] = create
     try:
         with redirect_stderr(cast(TextIO, _Errors(sys.stderr))):
             job.execute_in_process(
@@ -172,8 +190,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
                 instance=instance,
                 run_id=run.id,
                 asset_selection=part,
-                tags={BOOT: boot_id(), OWNER: current_user(), **run.tags},
-                partition_key=run.tags.get(PARTITION),
+                tags={OWNER: current_user(), **run.tags},
             )
     except dg.Failure as error:
         raise Blocked(task.name, str(error.description), fix=_look(task)) from error
@@ -187,6 +204,19 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
         free(instance)  # a signal leaves slots occupied
 
 
+def _retry_tags(
+    task: Task, home: Home, overrides: Mapping[str, object], logs: Path | None
+) -> dict[str, str]:
+    """Return the tag of a run that the servers must not retry: they accept no code or folders."""
+    try:
+        load_task(task.path or task.name, overrides, web=True)
+        if logs is not None:
+            within(drop_folder(task, home), logs.absolute())
+    except KinemillError:
+        return {MAX_RETRIES: "0"}
+    return {}
+
+
 def _look(task: Task) -> str:
     return f"kinemill ui shows the checks of {task.name} with the failing values"
 
@@ -196,7 +226,7 @@ def run_config(task: Task, overrides: Mapping[str, object], logs: Path | None) -
     config: Json = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     config["resources"] = {task.name: {"config": nested(overrides)}}
     if logs is not None:
-        config["ops"] = {f"{task.name}__recordings": {"config": {"folder": str(logs)}}}
+        config["ops"] = {f"{task.name}__recordings": {"config": {"folder": str(logs.absolute())}}}
     return config
 
 

@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -33,12 +33,11 @@ from kinemill.store.project import WORKSPACE, require_project
 from kinemill.tracking import end_orphans, lock, tracking_uri
 from kinemill_dagster.pipelines.auth.login import Entrance
 from kinemill_dagster.pipelines.auth.users import Users, home_token
-from kinemill_dagster.pipelines.code_server import CodeServer, open_code_server
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.pools import set_limits
 from kinemill_dagster.pipelines.service import daemon_arguments
+from kinemill_dagster.resources.links import ADDRESSES
 
-ADDRESSES = "addresses.json"  # addresses of the pages by name, for other commands
 _PORTS = 65536
 _TRIES = 50  # ports tried after the requested one
 _START = 120.0  # s until a server has to answer
@@ -56,7 +55,6 @@ class Server:
     command: Sequence[str]
     url: str | None = None
     public_url: str | None = None  # URL for users on other machines
-    socket: Path | None = None  # of the code server, which the next servers need
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
 
@@ -94,11 +92,10 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) 
     end_orphans(home)  # creates the database as well, so that the servers do not race for it
     home_token(home)  # likewise
     ports = free_ports({"Dagster": dagster_port, "MLflow": mlflow_port}, entrance.host)
-    with open_code_server(require_project()) as code:
-        return _run(home, plan(home, ports[0], ports[1], entrance, code), code, entrance)
+    return _run(home, plan(home, ports[0], ports[1], entrance), entrance)
 
 
-def _run(home: Home, servers: list[Server], code: CodeServer | None, entrance: Entrance) -> int:
+def _run(home: Home, servers: list[Server], entrance: Entrance) -> int:
     """Run the servers until a signal, or until one exits."""
     logs = home.dagster / "servers"
     logs.mkdir(parents=True, exist_ok=True)
@@ -107,8 +104,6 @@ def _run(home: Home, servers: list[Server], code: CodeServer | None, entrance: E
             _log(f"starting; each server writes to {logs}")
             for server in servers:
                 start(server, logs)
-                if server.socket:
-                    _wait_for_socket(server)
             _wait_for_answers(servers)
             publish_json(logs / ADDRESSES, {one.name: one.url for one in servers if one.url})
             for server in servers:
@@ -120,8 +115,7 @@ def _run(home: Home, servers: list[Server], code: CodeServer | None, entrance: E
             for line in entrance.warnings():
                 _log(line)
             _log("stop with Ctrl-C")
-            with _kept_current(servers, code):
-                return _watch(servers, logs)
+            return _watch(servers, logs)
         except _Stop as stop_request:
             _log("stopping")
             message = "all servers are stopped; runs in progress restart with the next server"
@@ -131,18 +125,10 @@ def _run(home: Home, servers: list[Server], code: CodeServer | None, entrance: E
             stop(servers)
 
 
-def _kept_current(servers: list[Server], code: CodeServer | None) -> AbstractContextManager[None]:
-    """Reload the definitions of the code server, if there is one, when task files change."""
-    process = next((one.process for one in servers if one.socket), None)
-    return code.kept_current(process.pid) if code and process else nullcontext()
-
-
-def plan(
-    home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance, code: CodeServer | None
-) -> list[Server]:
+def plan(home: Home, dagster_port: int, mlflow_port: int, entrance: Entrance) -> list[Server]:
     """Return the servers in the order of their start, and set their environment variables."""
     root = require_project()
-    workspace = code.workspace if code else root / WORKSPACE
+    workspace = str(root / WORKSPACE)
     ports = {"KINEMILL_MLFLOW_URL": mlflow_port, "KINEMILL_DAGSTER_URL": dagster_port}
     behind = any(
         "://" in name for name in entrance.names
@@ -158,12 +144,11 @@ def plan(
         "GX_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
-    pages = ["--workspace", str(workspace)]
+    pages = ["--workspace", workspace]
     return [
         _guarded("MLflow", "mlflow", entrance, mlflow_port),
-        *([Server("code", code.command(), socket=code.socket)] if code else []),
         _guarded("Dagster", "dagster_webserver", entrance, dagster_port, pages),
-        Server("daemon", [sys.executable, *daemon_arguments(str(workspace))]),
+        Server("daemon", [sys.executable, *daemon_arguments(workspace)]),
     ]
 
 
@@ -233,12 +218,6 @@ def start(server: Server, logs: Path) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-
-
-def _wait_for_socket(server: Server) -> None:
-    """Wait until a server listens on its socket, or has ended."""
-    while server.socket and not server.socket.exists() and not ended([server]):
-        time.sleep(0.05)
 
 
 def _wait_for_answers(servers: list[Server]) -> None:

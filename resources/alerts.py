@@ -146,14 +146,19 @@ class Alerts(_Settings):
             yield f"#{number} {kind[1] if kind else 'address'}", url
 
 
+def settings_file(home: Home) -> Path:
+    """Return the path of the routes of alerts, whether there is such a file or not."""
+    named = os.environ.get(VARIABLE)
+    return Path(named).expanduser() if named else home.root / "alerts.yaml"
+
+
 def settings(home: Home) -> Alerts | None:
     """Read the routes of alerts; None without a file.
 
     Raises:
         BadInput: The file is missing or invalid; the message contains no address.
     """
-    named = os.environ.get(VARIABLE)
-    path = Path(named).expanduser() if named else home.root / "alerts.yaml"
+    named, path = os.environ.get(VARIABLE), settings_file(home)
     if not path.is_file():
         if named:
             raise BadInput(

@@ -6,20 +6,10 @@ Each name is listed with the reason why no public API replaces it:
 |---|---|---|
 | `CheckRunHealthResult`, `WorkerStatus` | result of a launcher's `check_run_worker_health` | the
   method is public, the classes that it returns are not exported |
-| `LaunchRunContext` | argument of a launcher's `launch_run` | type of the method to override |
-| `GRPC_INFO_TAG` | address of the code server that started a run | recorded in this tag only |
-| `InstanceRef`, `NoOpComputeLogManager` | open an instance that captures no output |
-  `DagsterInstance.get` accepts no changed settings |
 | `PostProcessingError` | reject run config before a launch | any other exception becomes a server
   error in the launchpad instead of an error of the field |
 | `WorkspaceProcessContext`, `WorkspaceFileTarget` | serve Dagster's web app behind the guard,
   and launch runs from REST | the command `dagster-webserver` accepts no middleware |
-| `DagsterGrpcClient`, `DagsterUserCodeUnreachableError` | reload a code server; find out whether
-  it answers | only the web pages can reload one |
-| `SqliteRunStorage`, `SqliteEventLogStorage` | the files whose versions are keys of caches | the
-  storage has no counter of changes |
-| `get_alembic_config`, `sqlite_run_storage` | the schemas that the installed Dagster can migrate |
-  `DagsterInstance.upgrade` does not check before it starts |
 
 `FreshnessPolicy` is public, but in `dagster` only since 1.12.
 
@@ -28,48 +18,58 @@ module changes.
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._config.errors import PostProcessingError
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
-from dagster._core.launcher.base import LaunchRunContext
-from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster.preview.freshness import FreshnessPolicy
+from dagster_shared.serdes import deserialize_value
 
 from kinemill.store.versioned_cache import database_version
 
 __all__ = [
-    "GRPC_INFO_TAG",
     "CheckRunHealthResult",
     "FreshnessPolicy",
     "GraphqlFailed",
-    "LaunchRunContext",
     "PostProcessingError",
     "WebApp",
     "WorkerStatus",
     "can_migrate",
-    "is_answering",
-    "open_uncaptured",
     "open_web_app",
-    "reload_code",
+    "origin_of",
     "run_storage_version",
 ]
-_RELOAD = 600  # s, for the definitions of hundreds of tasks on a busy machine
+LOCATION = "kinemill"  # name of the code location in workspace.yaml and pyproject.toml
 
 
-def open_uncaptured(folder: Path) -> dg.DagsterInstance:
-    """Open the instance of a folder with `dagster.yaml`, without capture of step output."""
-    from dagster._core.instance.ref import InstanceRef
-    from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+def origin_of(job: str) -> Any:
+    """Return the origin of a job of the project's code location, for runs in this process.
 
-    manager = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
-    ref = InstanceRef.from_dir(str(folder), overrides={"compute_logs": manager})
-    return dg.DagsterInstance.from_ref(ref)
+    Dagster's pages and daemon find a run's job by its origin, to show, re-execute or retry it. Its
+    class is private, its stored form is not: Dagster reads that of all earlier versions.
+    """
+    location = {
+        "__class__": "RegisteredRepositoryLocationOrigin",
+        "location_name": LOCATION,
+    }
+    repository = {
+        "__class__": "ExternalRepositoryOrigin",
+        "repository_location_origin": location,
+        "repository_name": "__repository__",
+    }
+    origin = {
+        "__class__": "ExternalPipelineOrigin",
+        "external_repository_origin": repository,
+        "pipeline_name": job,
+    }
+    return deserialize_value(json.dumps(origin))
 
 
 @dataclass(frozen=True)
@@ -123,64 +123,28 @@ def open_web_app(
 
 def run_storage_version(instance: dg.DagsterInstance) -> Hashable:
     """Return a value that changes with each change of a run; None if it is unknown."""
-    from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
-    from dagster_postgres import PostgresRunStorage
-
-    storage: Any = instance.run_storage
-    if isinstance(storage, PostgresRunStorage):
-        return database_version(Path(), "dagster")
-    if isinstance(storage, SqliteRunStorage):
-        address: str = storage._conn_string  # pyright: ignore[reportPrivateUsage]
-        return database_version(Path(address.removeprefix("sqlite:///")), "dagster")
-    return None
+    return _version(instance, "runs.db")
 
 
 def event_log_version(instance: dg.DagsterInstance, run: str) -> Hashable:
     """Return a value that changes with each event of a run; None if it is unknown."""
-    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-    from dagster_postgres import PostgresEventLogStorage
+    return _version(instance, f"runs/{run}.db")
 
-    storage: Any = instance.event_log_storage
-    if isinstance(storage, PostgresEventLogStorage):
-        return database_version(Path(), "dagster")
-    if isinstance(storage, SqliteEventLogStorage):
-        return database_version(Path(storage.path_for_shard(run)), "dagster")
-    return None
+
+def _version(instance: dg.DagsterInstance, name: str) -> Hashable:
+    """Return the version of a file of Dagster's storage, or of the shared database."""
+    folder = Path(instance.root_directory) / "history"
+    return database_version(folder / name, "dagster") if instance.is_persistent else None
 
 
 def can_migrate(revision: str) -> bool:
     """Return whether the installed Dagster can migrate its storage from a schema revision."""
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
-    from dagster._core.storage.runs.sqlite import sqlite_run_storage
-    from dagster._core.storage.sql import get_alembic_config
 
-    scripts = ScriptDirectory.from_config(get_alembic_config(sqlite_run_storage.__file__))
+    folder = files("dagster") / "_core" / "storage" / "alembic"
+    scripts = ScriptDirectory(str(folder))
     try:
         return bool(scripts.get_revision(revision))
     except CommandError:
         return False
-
-
-def reload_code(socket: Path) -> bool:
-    """Reload the definitions of the code server on a Unix socket; return whether it succeeded."""
-    from dagster._core.errors import DagsterUserCodeUnreachableError
-    from dagster._grpc.client import DagsterGrpcClient
-
-    try:
-        DagsterGrpcClient(socket=str(socket)).reload_code(timeout=_RELOAD)
-    except DagsterUserCodeUnreachableError:
-        return False
-    return True
-
-
-def is_answering(socket: str) -> bool:
-    """Return whether the code server on a Unix socket and its proxied server respond."""
-    from dagster._core.errors import DagsterUserCodeUnreachableError
-    from dagster._grpc.client import DagsterGrpcClient
-
-    try:
-        DagsterGrpcClient(socket=socket).ping("")
-    except DagsterUserCodeUnreachableError:
-        return False
-    return True

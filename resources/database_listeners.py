@@ -1,8 +1,8 @@
 """Listeners on the SQLite databases of Dagster and MLflow: longer lock timeout, full disk.
 
 A process calls `install_listeners` before it opens a database: the run coordinator and the launcher
-of `dagster.yaml`, the definitions, `open_instance` and the guarded webserver do. Dagster's default
-storage therefore needs no subclass.
+of `dagster.yaml`, the executor of runs, `open_instance` and the guarded webserver do. Dagster's
+default storage therefore needs no subclass.
 """
 
 import sqlite3

@@ -15,7 +15,7 @@ import dagster as dg
 from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef, digest, publish_json, read_json
 from kinemill.store.home import Home
-from kinemill_dagster.resources.tags import ALL, PARTITIONS
+from kinemill_dagster.resources.tags import PARTITION
 
 LATEST = "latest"
 _GENERATIONS = 20  # most generations of retries searched for a reference
@@ -56,9 +56,8 @@ def pass_on(home: Home, run: str, task: str, asset: str, ref: ArtifactRef) -> No
 
 def _name(context: dg.OutputContext | dg.InputContext, asset: str) -> str:
     """Return the file name of a reference: of the asset, or of a partition."""
-    if not context.has_asset_partitions or context.step_context.run_tags.get(PARTITIONS) == ALL:
-        return asset
-    return f"{asset}@{digest(context.asset_partition_key)[:16]}"
+    key = context.step_context.run_tags.get(PARTITION) if context.has_asset_partitions else None
+    return f"{asset}@{digest(key)[:16]}" if key else asset
 
 
 def _generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> list[str]:

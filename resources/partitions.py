@@ -4,10 +4,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from kinemill.ingest.partitions import first_key
+from kinemill.ingest.partitions import UNKNOWN, check_number, member_keys, new_keys
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill_dagster.resources.tags import ALL, PARTITION, PARTITIONS
+from kinemill_dagster.resources.tags import RANGE_END, RANGE_START
 
 
 def is_partitioned(task: Task) -> bool:
@@ -23,9 +23,16 @@ def partitions_name(task: Task) -> str:
 def run_tags(
     task: Task, home: Home, instance: dg.DagsterInstance, folder: Path | None = None
 ) -> dict[str, str]:
-    """Return the tags of a run over all partitions, and add the required key."""
+    """Return the tags of a run over all partitions, and add new partitions to Dagster.
+
+    Raises:
+        BadInput: There are more partitions than Dagster can show.
+    """
     if not is_partitioned(task):
         return {}
-    key = first_key(task, home, folder)
-    instance.add_dynamic_partitions(partitions_name(task), [key])
-    return {PARTITION: key, PARTITIONS: ALL}
+    name = partitions_name(task)
+    keys = {*member_keys(task, home).values(), *new_keys(task, home, folder)} or {UNKNOWN}
+    check_number(task, keys | set(instance.get_dynamic_partitions(name)))
+    instance.add_dynamic_partitions(name, sorted(keys))
+    ordered = instance.get_dynamic_partitions(name)
+    return {RANGE_START: ordered[0], RANGE_END: ordered[-1]}

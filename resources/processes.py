@@ -6,21 +6,11 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
 _LOOK_EVERY = 1.0  # s
 _ANCESTORS = 2  # ancestors of a run's process: the code server, and the daemon that started it
-_KERNEL = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """Return the boot id of this machine."""
-    try:
-        return _KERNEL.read_text().strip()
-    except OSError:
-        return f"{psutil.boot_time():.0f}"  # not Linux
 
 
 def family_of(process: psutil.Process) -> list[psutil.Process]:

@@ -23,7 +23,7 @@ from kinemill_dagster.resources.partitions import run_tags
 from kinemill_dagster.resources.tags import (
     OWNER,
     PARTITION,
-    RANGE,
+    RANGE_START,
     TASK,
     USER_HEADER,
     USER_MAY_HEADER,
@@ -69,7 +69,7 @@ class OwnedRunCoordinator(QueuedRunCoordinator):
 
 def _reads_all(run: DagsterRun) -> bool:
     """Return whether a run reads logs without a partition."""
-    if PARTITION in run.tags or RANGE in run.tags:
+    if PARTITION in run.tags or RANGE_START in run.tags:
         return False
     selected = {key.path[-1] for key in run.asset_selection or ()}
     return run.asset_selection is None or bool(selected & {"recordings", "episodes"})

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import time
 from typing import Any
 
@@ -11,15 +12,12 @@ import psutil
 from kinemill.process import process_of
 from kinemill.store import Json
 from kinemill_dagster.resources.dagster_api import (
-    GRPC_INFO_TAG,
     CheckRunHealthResult,
-    LaunchRunContext,
     WorkerStatus,
-    is_answering,
 )
 from kinemill_dagster.resources.database_listeners import install_listeners
-from kinemill_dagster.resources.processes import boot_id, family_of, send, wait_for
-from kinemill_dagster.resources.tags import BOOT, MAX_RETRIES
+from kinemill_dagster.resources.processes import family_of, send, wait_for
+from kinemill_dagster.resources.tags import GRPC_INFO, MAX_RETRIES
 
 PATIENCE = 3.0  # s for a canceled run to end gracefully and report to MLflow
 _AFTER = 1.0  # s for SIGKILL to take effect
@@ -48,17 +46,12 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         """Return that `check_run_worker_health` is supported."""
         return True
 
-    def launch_run(self, context: LaunchRunContext) -> None:
-        """Launch a run and record the boot id of the machine."""
-        self._instance.add_run_tags(context.dagster_run.run_id, {BOOT: boot_id()})
-        super().launch_run(context)
-
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Check the process that the run recorded."""
         recorded = None if _is_elsewhere(run) else self._recorded_process(run)
         if recorded is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)  # unknown or not visible
-        if _process(run, *recorded) or self._awaits_server(run, recorded[1]):
+        if process_of(*recorded) or self._awaits_server(run, recorded[1]):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         self._lost.pop(run.run_id, None)
         return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {recorded[0]} is gone")
@@ -69,8 +62,8 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         Dagster launches the next attempt when a run fails, which requires a code server. A daemon
         that started after the run has another server.
         """
-        path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
-        if path is None or psutil.Process().create_time() > noted_at or is_answering(path):
+        path = json.loads(run.tags.get(GRPC_INFO, "{}")).get("socket")
+        if path is None or psutil.Process().create_time() > noted_at or _is_listening(path):
             return False
         noticed = self._lost.setdefault(run.run_id, time.monotonic())
         return time.monotonic() - noticed < _ANOTHER
@@ -85,7 +78,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
             return False
         self._instance.add_run_tags(run_id, {MAX_RETRIES: "0"})
         recorded = None if _is_elsewhere(run) else self._recorded_process(run)
-        process = _process(run, *recorded) if recorded else None
+        process = process_of(*recorded) if recorded else None
         family = family_of(process) if process else []
         is_accepted = self._ask(run)
         if process is None:
@@ -100,7 +93,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
     def _ask(self, run: dg.DagsterRun) -> bool:
         """Send a cancel request to the code server of a run, if any."""
-        if GRPC_INFO_TAG not in run.tags:
+        if GRPC_INFO not in run.tags:
             self._instance.report_run_canceling(run)
             return False
         try:
@@ -128,14 +121,13 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         return None
 
 
-def _process(run: dg.DagsterRun, pid: int, noted_at: float) -> psutil.Process | None:
-    """Return the live process of a run; None without one or after a reboot."""
-    if run.tags.get(BOOT, boot_id()) != boot_id():
-        return None
-    return process_of(pid, noted_at)
+def _is_listening(path: str) -> bool:
+    """Return whether a server listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
 
 
 def _is_elsewhere(run: dg.DagsterRun) -> bool:
     """Return whether another machine or container started the run."""
-    info: Json = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    info: Json = json.loads(run.tags.get(GRPC_INFO, "{}"))
     return info.get("host", "localhost") not in _HERE

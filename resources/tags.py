@@ -7,19 +7,19 @@ from kinemill.task import Task
 TASK = "kinemill/task"  # one run of a task at a time
 OWNER = "kinemill/owner"  # owner of the run; each owner has a share of the slots
 WHY = "kinemill/why"  # reason of an automatic start
-BOOT = "kinemill/boot"  # boot id of the machine of its process
 FAULT = "kinemill/fault"  # kind of a step's failure: `passing` or `lasting`
 RESUME = "kinemill/resume"  # resume the latest unfinished training of the task, or fail
 
-PARTITIONS, ALL = "kinemill/partitions", "all"  # a run that reads all partitions of a task
-
-PARTITION, RANGE = "dagster/partition", "dagster/asset_partition_range_start"
+PARTITION = "dagster/partition"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
 PRIORITY = "dagster/priority"  # the higher, the sooner
 MAX_RUNTIME = "dagster/max_runtime"  # s
 MAX_RETRIES = "dagster/max_retries"
 RETRIED_BY = "dagster/auto_retry_run_id"  # the run that resumed a failed one
 RETRY_STEPS = "dagster/retry_on_asset_or_op_failure"
 RUN_KEY = "dagster/run_key"
+GRPC_INFO = ".dagster/grpc_info"  # address of the code server that started a run
 
 # Manual runs have 0, Dagster's default; automatic runs have a lower priority.
 SOON, AT_NIGHT = {PRIORITY: "-1"}, {PRIORITY: "-2"}

@@ -28,10 +28,11 @@ from kinemill.task.presets import list_presets, preset_overrides
 from kinemill.task.setting_list import spell_bounds
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.dagster_api import PostProcessingError
-from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
 from kinemill_dagster.resources.retryable import note_refusal
 
-_PRESETS = "presets"  # key of the launchpad
+# Recordings and episodes are cached by log, for the job `backfill`; no decision is made twice.
+RECOMPUTABLE = ("dataset", "training_set", "references", "model", "onnx_model", "verification")
+_PRESETS, _RECOMPUTE = "presets", "recompute"  # keys of the launchpad beside those of the task
 
 
 def rules_of(task: Task) -> str:
@@ -48,11 +49,13 @@ class TaskResource:
         home: home of all data.
         web: whether the run configuration comes from a web request: it cannot set code, files or
             machines.
+        recompute: assets that are computed although they are cached.
     """
 
     task: Task
     home: Home
     web: bool = False
+    recompute: frozenset[str] = frozenset()
 
     def read_ahead(self, folder: Path | None, report: Callable[[str], None]) -> None:
         """Read new logs on the nodes of the task's cluster, if any."""
@@ -60,11 +63,6 @@ class TaskResource:
             from kinemill_dagster.resources.ray_ingest import read_on_nodes
 
             read_on_nodes(self.task, self.home, folder, report)
-
-    def expect_training(self) -> None:
-        """Start the training process in advance."""
-        if self.task.compute.type == "local":
-            PREWARMED_WORKER.prepare()
 
 
 def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
@@ -88,10 +86,8 @@ def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefiniti
         home, run = Home.resolve(), context.run
         with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
             is_registered(home, task.name)  # before any step: a lost registry fails the run here
-            try:
-                yield TaskResource(changed, home, web)
-            finally:
-                PREWARMED_WORKER.release()
+            recompute = frozenset((context.resource_config or {}).get(_RECOMPUTE, ()))
+            yield TaskResource(changed, home, web, recompute)
 
     return dg.ResourceDefinition(
         resource_fn=start,
@@ -126,6 +122,7 @@ class Form(dg.Shape):
             KinemillError: A key or value is invalid, with its bound.
         """
         rest = dict(value)
+        rest.pop(_RECOMPUTE, None)
         named = preset_overrides(rest.pop(_PRESETS, []))
         changed = load_task(self.path, named | rest, web=web)
         COMPUTE[changed.compute.type]  # unknown targets fail before any step
@@ -157,6 +154,12 @@ def launchpad(task: Task) -> Form:
         [str],
         is_required=False,
         description=f"Presets, applied in this order before the other keys: {', '.join(names)}",
+    )
+    stages = dg.Enum("recompute", [dg.EnumValue(name) for name in RECOMPUTABLE])
+    fields[_RECOMPUTE] = dg.Field(
+        [stages],
+        is_required=False,
+        description=f"Stages to compute although they are cached: {', '.join(RECOMPUTABLE)}",
     )
     return Form(fields, task)
 

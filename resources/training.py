@@ -3,6 +3,7 @@
 import os
 import threading
 from pathlib import Path
+from shutil import rmtree
 
 import dagster as dg
 
@@ -12,6 +13,7 @@ from kinemill.store.home import Home
 from kinemill.task.protocols import WarmStart
 from kinemill.train import TrainingJob
 from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.links import mlflow_link
 from kinemill_dagster.resources.tags import RESUME
 from kinemill_dagster.resources.task_resource import TaskResource
 
@@ -35,6 +37,8 @@ def train_elsewhere(
 
     task, home = resource.task, resource.home
     training = TrainingJob(task, home, dataset, training_set, start_of(resource))
+    if "model" in resource.recompute:
+        rmtree(training.folder, ignore_errors=True)  # its last checkpoint is the cached model
     if RESUME in context.run.tags:
         training.check_resume(_begun(resource))
     if cached := training.find_model():
@@ -143,34 +147,28 @@ def tracked_run(resource: TaskResource, model: ArtifactRef) -> str | None:
     return read_json(file)["run_id"] if file.is_file() else None
 
 
-def run_page(resource: TaskResource, model: ArtifactRef) -> dg.UrlMetadataValue | None:
-    """Return the address of that run in the MLflow pages of `kinemill ui`, or None."""
+def run_page(resource: TaskResource, model: ArtifactRef) -> dg.MetadataValue | None:
+    """Return the page or the id of that run in MLflow, or None."""
     file = _run_file(resource, model)
     if not file.is_file():
         return None
     link = read_json(file)
-    return _mlflow_page(f"experiments/{link['experiment']}/runs/{link['run_id']}")
+    page = f"experiments/{link['experiment']}/runs/{link['run_id']}"
+    return mlflow_link(resource.home, page, link["run_id"])
 
 
-def files_page(
-    resource: TaskResource, model: ArtifactRef, logged: str
-) -> dg.UrlMetadataValue | None:
-    """Return the address of a registered version's files with the report, or None."""
+def files_page(resource: TaskResource, model: ArtifactRef, logged: str) -> dg.MetadataValue | None:
+    """Return the page or the id of a version's files with the report in MLflow, or None."""
     file = _run_file(resource, model)
     if not file.is_file():
         return None
-    experiment = read_json(file)["experiment"]
-    return _mlflow_page(f"experiments/{experiment}/models/{logged}/artifacts")
+    page = f"experiments/{read_json(file)['experiment']}/models/{logged}/artifacts"
+    return mlflow_link(resource.home, page, logged)
 
 
-def version_page(task: str, version: int) -> dg.UrlMetadataValue:
-    """Return the address of a registered version in the same pages."""
-    return _mlflow_page(f"models/{task}/versions/{version}")
-
-
-def _mlflow_page(path: str) -> dg.UrlMetadataValue:
-    pages = os.environ.get("KINEMILL_MLFLOW_URL", "http://127.0.0.1:5000")
-    return dg.MetadataValue.url(f"{pages}/#/{path}")
+def version_page(home: Home, task: str, version: int) -> dg.MetadataValue:
+    """Return the page or the address of a registered version in MLflow."""
+    return mlflow_link(home, f"models/{task}/versions/{version}", f"models:/{task}/{version}")
 
 
 def _run_file(resource: TaskResource, model: ArtifactRef) -> Path:

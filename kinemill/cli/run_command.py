@@ -1,6 +1,6 @@
 """`kinemill run`: run the whole pipeline in this process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +44,10 @@ def run(
         ),
     ] = None,
     resume: Resume = False,
+    recompute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE", help="Compute a stage although it is cached."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline for a task.
@@ -57,7 +61,8 @@ def run(
     if dummy or settings:
         _try(task, settings or [], (presets, overrides), as_json=as_json)
     else:
-        run_task(task, logs, changes(presets, overrides), resume=resume, as_json=as_json)
+        changed = changes(presets, overrides)
+        run_task(task, logs, changed, resume=resume, recompute=recompute or [], as_json=as_json)
 
 
 def _try(
@@ -88,6 +93,7 @@ def run_task(
     changed: Mapping[str, object],
     *,
     resume: bool = False,
+    recompute: Sequence[str] = (),
     as_json: bool,
     is_kept: bool = True,
 ) -> None:
@@ -98,6 +104,7 @@ def run_task(
         logs: log or folder of logs; default: the drop folder.
         changed: values by dotted key.
         resume: whether to resume a stopped training.
+        recompute: stages to compute although they are cached.
         as_json: whether to print a JSON document.
         is_kept: whether the home is kept, so that its paths are printed.
     """
@@ -117,7 +124,12 @@ def run_task(
         return
     try:
         result = project("pipelines.run").run_chain(
-            task, changed, logs=folder, resume=resume, show_progress=True
+            task,
+            changed,
+            logs=folder,
+            resume=resume,
+            recompute=recompute,
+            show_progress=True,
         )
     except KinemillError as error:
         if as_json and error.document:

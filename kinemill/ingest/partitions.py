@@ -128,17 +128,6 @@ def new_keys(task: Task, home: Home, folder: Path | None = None) -> list[str]:
     return sorted({file_key(task, file_stat) for file_stat in scanned.logs})
 
 
-def first_key(task: Task, home: Home, folder: Path | None = None) -> str:
-    """Return a partition that a run over all partitions reads: of a new log, else of a recording.
-
-    Dagster needs one key for such a run; it reports the others itself.
-    """
-    if keys := new_keys(task, home, folder):
-        return keys[0]
-    member = next(iter(members(home, task.name).values()), None)
-    return member_key(task, member) if member else UNKNOWN
-
-
 def recordings_by_partition(
     task: Task, home: Home, recordings: ArtifactRef
 ) -> list[PartitionRecordings]:

@@ -87,7 +87,7 @@ class PrioritizedReplay(ReplayBuffer):
         optimize_memory_usage: must be False; stable-baselines3 passes it.
     """
 
-    def __init__(  # noqa: PLR0913 (stable-baselines3 passes them)
+    def __init__(
         self,
         buffer_size: int,
         observation_space: Space[Array],

@@ -83,7 +83,7 @@ class Simulator(Protocol):
 SIMULATORS: Registry[Callable[[], Simulator]] = Registry("kinemill.sim", "simulated robot")
 
 
-def write_logs(  # noqa: PLR0913, the settings of a user
+def write_logs(
     folder: Path,
     system: str = "cart_pole",
     *,

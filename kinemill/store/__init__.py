@@ -17,6 +17,7 @@ from kinemill.store.artifacts import (
     open_ref,
     peek,
     publish_staged,
+    recomputed,
     stage_artifact,
     summary_of,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "publish_staged",
     "read_document",
     "read_json",
+    "recomputed",
     "stage_artifact",
     "summary_of",
     "to_json_value",

@@ -105,9 +105,27 @@ def summary_of(home: Home, ref: ArtifactRef) -> Json:
         return parse_json(folder / SUMMARY, read_checked(folder, ref.digest, SUMMARY))
 
 
+@contextmanager
+def recomputed(home: Home, stage: str, task: str) -> Generator[None]:
+    """Let the first `find` of a stage in this block move its artifact aside and return None."""
+    drop_indexes(home, task)  # which list the artifact
+    _recomputed.add((stage, task))
+    try:
+        yield
+    finally:
+        _recomputed.discard((stage, task))
+
+
+_recomputed: set[tuple[str, str]] = set()
+
+
 def find(home: Home, stage: str, task: str, key: str) -> Artifact | None:
     """Return the artifact published under `key`, or None; a damaged one is moved aside."""
     folder = _artifact_folder(home, stage, task, key)
+    if (stage, task) in _recomputed:
+        _recomputed.remove((stage, task))
+        _set_aside(home, folder)
+        return None
     if not bring(home, folder):
         return None
     if not _is_whole(folder, stage, task, key):

@@ -53,8 +53,8 @@ def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tu
 
 
 def task_of_job(job: str) -> str | None:
-    """Return the task of a job: those of motion tasks begin with the name of the task."""
-    names = [name for name in list_tasks() if job.startswith(f"{name}_")]
+    """Return the task of a job, which is named for the task or begins with its name."""
+    names = [name for name in list_tasks() if f"{job}_".startswith(f"{name}_")]
     return max(names, key=len, default=None)
 
 

@@ -1,12 +1,13 @@
-"""Automatic runs: which conditions start the pipeline of a task.
+"""Automatic runs of a task's pipeline.
 
-Every trigger is an `AutomationCondition`, so Dagster's pages show for each asset why it did or did
-not run. `NewLogs`, `EnoughRecordings`, `ChampionDrifts` and `ChampionTooOld` are evaluated in the
-code server because they read files of the home; the cron schedule and new champions of other tasks
-are Dagster's own conditions. One sensor evaluates the conditions of up to 200 tasks.
+A schedule follows `retrain.cron`. A sensor starts a run for new logs, drift, an old champion, or a
+new champion of another task; the page of its last ticks shows why it did or did not.
 """
 
-from kinemill_dagster.pipelines.automation.conditions import Condition, conditions_of
-from kinemill_dagster.pipelines.automation.sensor import automation_sensors
+from kinemill_dagster.pipelines.automation.retraining import (
+    retraining_sensor,
+    rollouts_sensor,
+    schedule,
+)
 
-__all__ = ["Condition", "automation_sensors", "conditions_of"]
+__all__ = ["retraining_sensor", "rollouts_sensor", "schedule"]

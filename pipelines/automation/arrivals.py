@@ -6,16 +6,15 @@ locked) or before it read the logs is requested again after a pause, under a key
 attempts. A permanent failure after that is retried only when logs, task file or program change.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import dagster as dg
 
-from kinemill.store import digest
+from kinemill.store import Json, digest
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill_dagster.resources.io import LATEST, read_note
@@ -83,11 +82,11 @@ class Runs:
     going: Callable[[], bool]
 
 
-def read_state(cursor: str | None) -> SensorState:
-    """Read a cursor; one of an earlier version is ignored."""
-    fields: dict[str, Any] = json.loads(cursor or "{}")
+def read_state(fields: Json | None) -> SensorState:
+    """Return the state from a cursor; one of an earlier version is ignored."""
     names = SensorState.__dataclass_fields__
-    return SensorState(**{name: value for name, value in fields.items() if name in names})
+    stored = {name: value for name, value in (fields or {}).items() if name in names}
+    return SensorState(**stored)
 
 
 def next_run(

@@ -14,7 +14,6 @@ from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.project import project_root
 from kinemill.task import Compute
 from kinemill_dagster.resources.compute import COMPUTE
-from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
 
 LOG = "training.log"
 _TAIL = 2000  # bytes of the child's output in an error
@@ -65,7 +64,7 @@ def watch(
         (job.parent / LOG).open("wb") as log,
     ):
         whole = {**os.environ, **(environment or {}), **session.get_bootstrap_env_vars()}
-        child = PREWARMED_WORKER.take(module, whole, Path(log.name)) or subprocess.Popen(
+        child = subprocess.Popen(
             [sys.executable, "-m", *module],
             cwd=project_root(),
             env=whole,

@@ -74,7 +74,6 @@ def run_stages_here(patch: pytest.MonkeyPatch) -> None:
     from kinemill.verify import stage
     from kinemill_dagster.resources import training, training_process
     from kinemill_dagster.resources.compute import local
-    from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
 
     def train(context, job, _settings, _module):
         training_process.work(read_json(job), context)
@@ -82,7 +81,6 @@ def run_stages_here(patch: pytest.MonkeyPatch) -> None:
     def verify(_task, job):
         return to_json_value(verification._verify(job))
 
-    patch.setattr(PREWARMED_WORKER, "prepare", lambda: None)
     # On a thread, it exports while the training runs; in one process torch cannot do both.
     patch.setattr(training, "_load_exporter", lambda: None)
     patch.setattr(local, "watch", train)
@@ -180,12 +178,9 @@ def quick_hashes(monkeypatch):
 
 
 def is_training(process):
-    """Whether a process trains: one of ours, started with a job or before, that writes its log."""
-    ours = {
-        "kinemill_dagster.resources.training_process",
-        "kinemill_dagster.resources.prewarmed_worker",
-    }
+    """Whether a process trains: one of ours that writes its log."""
     with suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
         logs = [Path(file.path).name for file in process.open_files()]
-        return bool(ours & set(process.cmdline())) and "training.log" in logs
+        is_ours = "kinemill_dagster.resources.training_process" in process.cmdline()
+        return is_ours and "training.log" in logs
     return False

@@ -1,7 +1,6 @@
 """Attributes of assets: code version, owners, tags, and links to code and task file."""
 
 import importlib
-import subprocess
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +10,7 @@ from kinemill.errors import TaskError
 from kinemill.task import load_task
 from kinemill_dagster.assets import CHAIN, code
 from kinemill_dagster.pipelines.chain import chain
+from kinemill_dagster.resources import links
 from tests.pipelines.conftest import TASK, TINY
 
 
@@ -61,35 +61,35 @@ def test_an_asset_leads_to_its_code_and_its_task_file(specs, workspace):
     assert file.file_path == str(workspace.tasks / f"{TASK}.yaml")
 
 
-@pytest.mark.parametrize(
-    ("remote", "address"),
-    [
-        ("https://github.com/robots/arm.git", "https://github.com/robots/arm/blob/"),
-        ("git@github.com:robots/arm.git", "https://github.com/robots/arm/blob/"),
-        ("https://ada:secret@gitlab.com/robots/arm", "https://gitlab.com/robots/arm/-/blob/"),
-    ],
-)
-def test_files_of_a_checkout_with_a_remote_are_linked_there(tmp_path, remote, address):
-    file = tmp_path / "tasks" / "arm.yaml"
+def test_task_file_is_linked_to_the_repository_of_the_project(workspace, monkeypatch, tmp_path):
+    file = tmp_path / "tasks" / f"{TASK}.yaml"
     file.parent.mkdir()
     file.write_text(TINY)
-    assert code._url(file, 3) is None
-    code._address_of_files.cache_clear()
-    code._checkout_of.cache_clear()
-    name = ["-c", "user.name=ada", "-c", "user.email=ada@example.com"]
-    for command in (["init", "-q"], ["remote", "add", "origin", remote], ["add", "-A"]):
-        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
-    subprocess.run(["git", "-C", str(tmp_path), *name, "commit", "-qm", "a task"], check=True)
-    assert code._url(file, 3).startswith(address)
-    assert code._url(file, 3).endswith("/tasks/arm.yaml#L3")
-    assert "secret" not in code._url(file, 3)
+    (tmp_path / "workspace.yaml").touch()
+    monkeypatch.setenv("KINEMILL_PROJECT", str(tmp_path))
+    monkeypatch.setenv("KINEMILL_GIT_URL", "https://github.com/robots/arm")
+    (spec, *_), *_ = (asset.specs for asset in chain(load_task(file)))
+    (reference,) = spec.metadata["dagster/code_references"].code_references
+    assert reference.url == f"https://github.com/robots/arm/tree/main/tasks/{TASK}.yaml#L1"
 
 
-def test_descriptions_link_to_the_pages_of_the_task(workspace):
+@pytest.mark.parametrize("served", [True, False])
+def test_links_of_an_asset_and_a_version_need_a_server(workspace, monkeypatch, served):
     from kinemill_dagster.assets.lineage import external_assets
 
+    if served:
+        monkeypatch.setenv("KINEMILL_DAGSTER_URL", "http://127.0.0.1:3000")
+        monkeypatch.setenv("KINEMILL_MLFLOW_URL", "http://127.0.0.1:5000")
     task = load_task(TASK)
     specs = [*(spec for asset in chain(task) for spec in asset.specs), *external_assets(task).specs]
     assert len(specs) >= 9
     for spec in specs:
-        assert f"[Versions of {TASK}](/kinemill/tasks/{TASK}) · [start page](/)" in spec.description
+        link = f"[Versions of {TASK}](/kinemill/tasks/{TASK}) · [start page](/)"
+        assert (link in spec.description) == served
+    report = workspace.home.store / "decision" / "report.html"
+    values = [
+        links.report_link(workspace.home, report),
+        links.mlflow_link(workspace.home, f"models/{TASK}/versions/1", "models:/tiny/1"),
+    ]
+    assert {isinstance(value, dg.UrlMetadataValue) for value in values} == {served}
+    assert (links.version_link(workspace.home, TASK, 1) is None) != served

@@ -5,7 +5,7 @@ import re
 import dagster as dg
 import pytest
 
-from kinemill.errors import Blocked
+from kinemill.errors import BadInput, Blocked
 from kinemill.register import find_version, list_versions
 from kinemill.store import to_json_value
 from kinemill.task import load_task
@@ -14,12 +14,14 @@ from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.metadata import DESCRIPTIONS
 from kinemill_dagster.pipelines.chain import definitions_of
 from kinemill_dagster.pipelines.instance import open_instance
-from kinemill_dagster.pipelines.run import run_chain
+from kinemill_dagster.pipelines.run import _retry_tags, run_chain
 from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.tags import MAX_RETRIES
 from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e
+MADE = ("dataset", "training_set", "model", "onnx_model", "verification")
 
 
 def test_the_document_of_a_run_is_that_of_the_design(first_run):
@@ -42,6 +44,35 @@ def test_the_document_of_a_run_is_that_of_the_design(first_run):
     assert all(line.passed for line in document.gate)
     assert set(document.seconds) == set(CHAIN)
     assert (site.home.root / document.report).is_file()
+
+
+def test_run_in_terminal_has_the_job_of_the_code_location_and_its_output(first_run):
+    site, _ = first_run
+    with open_instance(site.home) as instance:
+        (run,) = instance.get_runs()
+        origin = run.remote_job_origin
+        assert (origin.location_name, origin.job_name) == ("kinemill", TASK)
+        assert origin.repository_origin.repository_name == "__repository__"
+        captured = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.LOGS_CAPTURED)
+        file_key = captured[0].dagster_event.logs_captured_data.file_key
+        manager = instance.compute_log_manager
+        key = manager.build_log_key_for_run(run.run_id, file_key)
+        assert manager.is_capture_complete(key)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "folder", "expected"),
+    [
+        ({"learn.steps": 5}, "more", {}),
+        ({"learn.loss": "loss.py:Loss"}, None, {MAX_RETRIES: "0"}),
+        ({}, "..", {MAX_RETRIES: "0"}),
+    ],
+)
+def test_run_with_local_code_or_folders_is_not_retried_by_the_servers(
+    workspace, overrides, folder, expected
+):
+    logs = workspace.home.logs(TASK) / folder if folder else None
+    assert _retry_tags(load_task(TASK), workspace.home, overrides, logs) == expected
 
 
 def test_no_pickle_is_left_anywhere_in_the_home(first_run):
@@ -75,10 +106,13 @@ def test_there_is_something_to_look_at_on_every_asset(first_run):
     assert metadata["model"]["loss_curve"].value.startswith("![loss](data:image/png;base64,iVBOR")
     assert metadata["verification"]["error_growth"].value.startswith("![error_growth](data:image/")
     assert isinstance(metadata["verification"]["errors"], dg.TableMetadataValue)
-    assert "/runs/" in metadata["model"]["mlflow_run"].value
     assert metadata["registered_model"]["report"].value.endswith("report.html")
-    assert metadata["registered_model"]["registry"].value.endswith("/#/models/tiny/versions/1")
-    assert re.search(r"/models/m-\w+/artifacts$", metadata["registered_model"]["files"].value)
+    # No server serves pages of this home, so there are names and paths in place of links.
+    assert metadata["registered_model"]["registry"] == dg.TextMetadataValue("models:/tiny/1")
+    assert re.fullmatch(r"m-\w+", metadata["registered_model"]["files"].value)
+    assert [
+        n for one in metadata.values() for n, v in one.items() if isinstance(v, dg.UrlMetadataValue)
+    ] == []
     assert metadata["recordings"]["reasons"].records[0].data["check"]
 
 
@@ -115,6 +149,19 @@ def test_another_run_does_nothing(copy):
     assert _state(copy) == previous
     assert _data_versions(copy) == versions
     assert _stale(copy) == []
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_cached_stage_is_recomputed_if_the_run_says_so(copy):
+    trained = {asset: copy.home.root / latest(copy.home, TASK, asset).path for asset in MADE}
+    previous = {asset: folder.stat().st_ino for asset, folder in trained.items()}
+    assert run_chain(TASK, recompute=["dataset", "model"]).status == "unchanged"
+    assert [asset for asset in MADE if trained[asset].stat().st_ino != previous[asset]] == [
+        "dataset",
+        "model",
+    ]
+    with pytest.raises(BadInput, match=r"--recompute modle.*model"):
+        run_chain(TASK, recompute=["modle"])
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -22,9 +22,14 @@ from tests.pipelines.conftest import TASK
 HEAVY = ["torch", "mlflow", "great_expectations", "mujoco", "matplotlib", "pandas", "onnx"]
 
 
-def test_loading_the_definitions_imports_nothing_heavy(workspace):
+def test_import_of_the_definitions_loads_nothing_heavy_and_changes_no_global(workspace):
     code = (
-        "import sys, json, kinemill_dagster.pipelines.definitions;"
+        "import gc, sys, json; threshold = gc.get_threshold();"
+        "import kinemill_dagster.pipelines.definitions;"
+        "from sqlalchemy import Engine, event;"
+        "from kinemill_dagster.resources.database_listeners import _set_timeout;"
+        "assert (gc.get_threshold(), gc.get_freeze_count()) == (threshold, 0);"
+        "assert not event.contains(Engine, 'connect', _set_timeout);"
         f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -65,7 +70,10 @@ def test_the_assets_of_a_task_need_nothing_of_the_other_tasks(pair):
     whole = definitions_of(pair).resolve_implicit_global_asset_job_def()
     keys = {key for key in whole.asset_layer.executable_asset_keys if key.path[0] == "left"}
     job = whole.get_subset(asset_selection=keys)
-    assert {key for node in job.nodes for key in node.definition.required_resource_keys} == {"left"}
+    assert {key for node in job.nodes for key in node.definition.required_resource_keys} == {
+        "left",
+        "refs",
+    }
     assert job.asset_layer.selected_asset_keys == keys
 
 
@@ -85,9 +93,10 @@ def test_asset_modules_are_those_of_the_chain(workspace):
     assert {spec.key.path[1] for spec in specs} == {*CHAIN.values(), *external}
 
 
-def test_no_job_per_task_and_no_process_a_step(workspace):
+def test_each_task_has_a_job_in_one_process(workspace):
     defs = build()
-    assert {job.name for job in defs.resolve_all_job_defs()} == {"__ASSET_JOB", "backfill", "tune"}
+    jobs = {job.name for job in defs.resolve_all_job_defs()}
+    assert jobs == {"__ASSET_JOB", TASK, "backfill", "tune"}
     assert defs.resolve_implicit_global_asset_job_def().executor_def.name == "in_process"
 
 

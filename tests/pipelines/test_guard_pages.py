@@ -16,7 +16,8 @@ from kinemill_dagster.resources.links import report_link, task_link, version_lin
 
 
 @pytest.fixture
-def client(workspace):
+def client(workspace, monkeypatch):
+    monkeypatch.setenv("KINEMILL_DAGSTER_URL", "http://127.0.0.1:3000")
     reports = workspace.home.store / "verification" / "tiny" / "abc"
     reports.mkdir(parents=True)
     (reports / "report.html").write_text("<h1>report</h1>")
@@ -56,10 +57,10 @@ def test_nothing_else_of_the_home_is_shown(client, path):
     assert response.status_code == 404 or response.text == "dagster"
 
 
-def test_tasks_without_a_version_say_so_and_dagster_keeps_the_rest(client):
+def test_tasks_without_a_version_say_so_and_dagster_keeps_the_rest(client, workspace):
     assert ">tiny<" in client.get("/kinemill/tasks").text
-    assert client.get(task_link("tiny").value).status_code == 404
-    assert client.get(version_link("tiny", 3).value).status_code == 404
+    assert client.get(task_link(workspace.home, "tiny").value).status_code == 404
+    assert client.get(version_link(workspace.home, "tiny", 3).value).status_code == 404
     assert client.get("/kinemill/tasks/..%2f..%2fetc").status_code == 404
     assert client.get("/runs/1").text == "dagster"
 

@@ -21,10 +21,10 @@ from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import make_until
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
-from kinemill_dagster.resources.tags import ALL, PARTITION, PARTITIONS
+from kinemill_dagster.resources.tags import RANGE_END, RANGE_START
 from tests.conftest import ROOT
 from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
-from tests.pipelines.automation.test_sensor import Evaluations
+from tests.pipelines.automation.ticks import Ticks
 from tests.pipelines.conftest import TASK, TINY
 
 PARTITIONED = TINY.replace(
@@ -131,25 +131,33 @@ def test_partitions_change_no_dataset_and_each_has_a_status(robots, tmp_path, mo
     assert make_until("dataset", TASK, {}).digest == dataset.digest
 
 
-def test_a_second_run_reports_nothing_and_a_new_log_its_partition_alone(robots, logs):
+def test_unchanged_run_keeps_data_versions_and_a_new_log_changes_the_counts_of_its_partition(
+    robots, logs
+):
     first = make_until("dataset", TASK, {})
-    observed = displayed("episodes")
+    versions = {key: version for key, (_, version) in displayed("episodes").items()}
     assert make_until("dataset", TASK, {}).digest == first.digest
-    # A run over all partitions has the key of one, which it materializes whatever changed.
-    again = displayed("episodes")
-    assert {key: version for key, (_, version) in again.items()} == {
-        key: version for key, (_, version) in observed.items()
-    }
-    assert (
-        sum(count for count, _ in again.values())
-        == sum(count for count, _ in observed.values()) + 1
-    )
+    assert {key: version for key, (_, version) in displayed("episodes").items()} == versions
     drop(logs / "broken-nan-stretch.csv", "right")
     assert make_until("dataset", TASK, {}).digest != first.digest
-    final = displayed("episodes")
-    assert final["left"] == again["left"]
-    assert final["unknown"] == again["unknown"]
-    assert final["right"][1] != again["right"][1]
+    assert counts("recordings", "right")["recordings"] == 4
+    assert counts("recordings", "left")["recordings"] == 2
+
+
+def test_backfill_of_several_partitions_is_one_run(robots):
+    make_until("dataset", TASK, {})
+    with open_instance(robots) as instance:
+        job = chain_job(load_task(TASK))
+        keys = [dg.AssetKey([TASK, asset]) for asset in ("recordings", "episodes")]
+        tags = {RANGE_START: "left", RANGE_END: "right"}
+        result = job.execute_in_process(instance=instance, asset_selection=keys, tags=tags)
+        assert result.success
+        made = result.asset_materializations_for_node(f"{TASK}__episodes")
+    assert sorted(one.partition for one in made) == ["left", "right"]
+    for asset in job.asset_layer.asset_graph.get_all_asset_keys():
+        if asset.path[1] == "episodes":
+            policy = job.asset_layer.asset_graph.get(asset).backfill_policy
+            assert policy == dg.BackfillPolicy.single_run()
 
 
 def test_a_backfill_of_one_partition_reads_and_checks_no_other(robots, monkeypatch):
@@ -170,11 +178,7 @@ def test_a_backfill_of_one_partition_reads_and_checks_no_other(robots, monkeypat
     assert set(evaluated) == {f"right/{name}" for name in SETS["right"]}
     for key in ("left", "unknown"):
         assert run_partition(key).success
-    by_partition = displayed("episodes")
     dataset = make_until("dataset", TASK, {})
-    assert {key: version for key, (_, version) in displayed("episodes").items()} == {
-        key: version for key, (_, version) in by_partition.items()
-    }
     assert not stale()
     assert latest(robots, TASK, "dataset") == dataset
 
@@ -209,8 +213,7 @@ def test_too_many_partitions_fail_the_run_before_dagster_gets_any(robots, monkey
     with pytest.raises(BadInput, match=r"into 3 partitions.*at most 2"):
         make_until("dataset", TASK, {})
     with open_instance(robots) as instance:
-        assert len(instance.get_dynamic_partitions(f"{TASK}_robot")) == 1  # of the run itself
-    assert len(members(robots, TASK)) == 6  # no log is lost
+        assert instance.get_dynamic_partitions(f"{TASK}_robot") == []
 
 
 @pytest.mark.parametrize(
@@ -247,17 +250,10 @@ def test_a_killed_run_is_continued_and_the_dataset_is_the_same(robots, run, poin
 
 
 def test_new_logs_start_one_run_over_all_partitions(robots):
-    evaluations = Evaluations([load_task(TASK)])
-    (request,) = evaluations.tick().run_requests
-    assert request.tags[PARTITIONS] == ALL
-    assert request.tags[PARTITION] == request.partition_key == "left"
-    assert [key.path[1] for key in request.asset_selection][:3] == [
-        "recordings",
-        "episodes",
-        "dataset",
-    ]
-    assert evaluations.instance.get_dynamic_partitions(f"{TASK}_robot") == ["left"]
-    assert evaluations.tick().run_requests == []
+    ticks = Ticks([load_task(TASK)])
+    (request,) = ticks.tick(f"{TASK}_retraining").run_requests
+    assert request.partition_key is None  # the run reads all, see below
+    assert ticks.tick(f"{TASK}_retraining").run_requests == []
 
 
 def test_a_launched_run_without_a_partition_reads_all(robots):
@@ -267,7 +263,8 @@ def test_a_launched_run_without_a_partition_reads_all(robots):
         job = chain_job(load_task(TASK))
         run = instance.create_run_for_job(job)
         tags = coordinator._task_tags(run, TASK)
-        assert tags.items() >= {PARTITION: "left", PARTITIONS: ALL}.items()
+        assert tags.items() >= {RANGE_START: "left", RANGE_END: "unknown"}.items()
+        assert instance.get_dynamic_partitions(f"{TASK}_robot") == ["left", "right", "unknown"]
 
 
 def test_downstream_assets_have_no_partitions_and_depend_on_all(robots):

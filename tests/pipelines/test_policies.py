@@ -19,10 +19,16 @@ from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import prepare
 from kinemill_dagster.pipelines.orphan_runs import reap
 from kinemill_dagster.resources import run_launcher
-from kinemill_dagster.resources.dagster_api import GRPC_INFO_TAG, WorkerStatus
-from kinemill_dagster.resources.processes import boot_id
+from kinemill_dagster.resources.dagster_api import WorkerStatus
 from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
-from kinemill_dagster.resources.tags import BOOT, FAULT, MAX_RETRIES, MAX_RUNTIME, OWNER, PRIORITY
+from kinemill_dagster.resources.tags import (
+    FAULT,
+    GRPC_INFO,
+    MAX_RETRIES,
+    MAX_RUNTIME,
+    OWNER,
+    PRIORITY,
+)
 from tests.conftest import ROOT
 from tests.dagster_internals import (
     EngineEventData,
@@ -118,24 +124,15 @@ def queue(instance, **tags):
 # Health
 
 
-@pytest.mark.parametrize(("boot", "healthy"), [(boot_id(), True), ("another start", False)])
-def test_a_number_given_away_after_a_restart_of_the_machine_is_no_living_run(
-    instance, boot, healthy
-):
-    run = started(instance, psutil.Process().pid, **{BOOT: boot})
-    health = instance.run_launcher.check_run_worker_health(run).status
-    assert health == (WorkerStatus.RUNNING if healthy else WorkerStatus.FAILED)
-
-
 def test_a_process_that_began_after_the_run_said_its_number_is_another_one(instance):
     run = started(instance, psutil.Process().pid)
     said = instance.run_launcher._recorded_process(run)
-    assert run_launcher._process(run, *said) is not None
-    assert run_launcher._process(run, said[0], psutil.Process().create_time() - 61.0) is None
+    assert process.process_of(*said) is not None
+    assert process.process_of(said[0], psutil.Process().create_time() - 61.0) is None
 
 
 def test_a_run_of_another_machine_is_not_judged(instance):
-    other_home = {GRPC_INFO_TAG: '{"host": "code.example", "port": 4000}'}
+    other_home = {GRPC_INFO: '{"host": "code.example", "port": 4000}'}
     run = started(instance, 2**22 + 1, **other_home)
     health = instance.run_launcher.check_run_worker_health(run).status
     assert health == WorkerStatus.RUNNING
@@ -146,7 +143,7 @@ def test_a_run_whose_code_server_was_killed_fails_once_there_is_another(
     instance, patience, healthy, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(run_launcher, "_ANOTHER", patience)
-    lost = {GRPC_INFO_TAG: f'{{"host": "localhost", "socket": "{tmp_path}/gone"}}'}
+    lost = {GRPC_INFO: f'{{"host": "localhost", "socket": "{tmp_path}/gone"}}'}
     run = started(instance, 2**22 + 1, **lost)
     health = instance.run_launcher.check_run_worker_health(run).status
     assert health == (WorkerStatus.RUNNING if healthy else WorkerStatus.FAILED)

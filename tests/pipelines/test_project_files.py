@@ -12,7 +12,7 @@ from tests.cli.conftest import bytes_under
 from tests.conftest import EXAMPLES
 
 FILES = {
-    ".env", ".gitignore", "README.md", "dagster.yaml", "defs/.gitkeep", "pyproject.toml",
+    ".env", ".gitignore", "README.md", "defs/.gitkeep", "deploy/dagster.yaml", "pyproject.toml",
     "tasks/.gitkeep",
     "workspace.yaml",
 }  # fmt: skip
@@ -63,7 +63,7 @@ def test_a_missing_file_is_created_again(tmp_path, name):
 
 def test_files_of_the_user_stay_and_notes_name_what_they_lack(tmp_path):
     own = dict.fromkeys(FILES, b"# mine\n")
-    for folder in ("tasks", "defs"):
+    for folder in ("tasks", "defs", "deploy"):
         (tmp_path / folder).mkdir()
     for name, content in own.items():
         (tmp_path / name).write_bytes(content)
@@ -83,7 +83,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
 
 def test_a_change_of_the_settings_counts_at_once(tmp_path):
     make_project(tmp_path)
-    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (tmp_path / "deploy" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     settings = tmp_path / "var" / "dagster" / "dagster.yaml"
     assert settings.read_text() == "telemetry: {enabled: false}\n"
 
@@ -110,12 +110,12 @@ def test_a_home_elsewhere_is_named_and_gets_a_copy_of_the_settings(tmp_path, mon
     assert not (tmp_path / "mill" / "var").exists()
     settings = tmp_path / "home" / "dagster" / "dagster.yaml"
     assert not settings.is_symlink()
-    assert settings.read_bytes() == (tmp_path / "mill" / "dagster.yaml").read_bytes()
+    assert settings.read_bytes() == (tmp_path / "mill" / "deploy" / "dagster.yaml").read_bytes()
 
 
 def test_a_copy_or_a_broken_link_in_the_home_becomes_a_link(tmp_path):
     make_project(tmp_path)
-    home, source = Home(tmp_path / "var"), tmp_path / "dagster.yaml"
+    home, source = Home(tmp_path / "var"), tmp_path / "deploy" / "dagster.yaml"
     settings = home.dagster / "dagster.yaml"
     for spoil in (lambda: settings.write_text("{}"), lambda: settings.symlink_to("nowhere")):
         settings.unlink()

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 
 import dagster as dg
+import pytest
 
 from kinemill.register import tags
 from kinemill.register.alias_switch import Event
@@ -16,6 +17,11 @@ EVENTS = [
     ("refused", 3, 2, 2),
     ("rollback", 1, 2, 1),
 ]
+
+
+@pytest.fixture(autouse=True)
+def served(monkeypatch):
+    monkeypatch.setenv("KINEMILL_DAGSTER_URL", "http://127.0.0.1:3000")
 
 
 def write_ledger(home, task, events):

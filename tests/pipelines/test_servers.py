@@ -58,13 +58,13 @@ def champion(served):
 
 @pytest.fixture(scope="module")
 def arrived(served):
-    """One log more in the drop folder: the runs that the automation sensor started."""
+    """One log more in the drop folder: the runs that the sensor started."""
 
     def done(count):
         runs = [run for run in served.runs() if is_sensed(run)]
         return runs if len(runs) == count and all(r["status"] in ENDED for r in runs) else None
 
-    selector = {**REPOSITORY, "sensorName": "automation"}
+    selector = {**REPOSITORY, "sensorName": f"{TASK}_retraining"}
     until(lambda: served.ask(TICKS, s=selector)["sensorOrError"]["sensorState"]["ticks"], "a tick")
     assert done(0) == []  # the chain has used the logs that were there
     from kinemill.sim import write_logs
@@ -81,9 +81,7 @@ def is_sensed(run):
     return any(tag["key"] == "dagster/run_key" for tag in run["tags"])
 
 
-def test_the_automation_sensor_starts_one_run_for_the_new_log_and_none_for_those_that_were_used(
-    served, arrived
-):
+def test_sensor_starts_one_run_for_the_new_log_and_none_for_those_that_were_used(served, arrived):
     assert [run["status"] for run in arrived] == ["SUCCESS"]
     assert champion(served) == 2
 

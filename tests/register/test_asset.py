@@ -6,7 +6,7 @@ from kinemill_dagster.assets.stage import ChainSettings
 
 
 def test_every_rule_is_a_check_that_does_not_block_and_says_what_to_do(task):
-    specs = {spec.name: spec for spec in make(ChainSettings(task, {}, {})).check_specs}
+    specs = {spec.name: spec for spec in make(ChainSettings(task, {})).check_specs}
     assert set(specs) == {f"gate_{rule}" for rule in RULES}
     assert not any(spec.blocking for spec in specs.values())
     assert "Refused:" in specs["gate_interface"].description

@@ -75,7 +75,7 @@ def test_the_registered_model_has_a_freshness_policy(task, changes, seconds):
     from kinemill_dagster.assets.stage import ChainSettings
 
     changed = task.model_copy(update={"retrain": task.retrain.model_copy(update=changes)})
-    (policy,) = [spec.freshness_policy for spec in make(ChainSettings(changed, {}, {})).specs]
+    (policy,) = [spec.freshness_policy for spec in make(ChainSettings(changed, {})).specs]
     if seconds is None:
         assert policy is None
         return

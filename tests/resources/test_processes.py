@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from kinemill.process import process_of
-from kinemill_dagster.resources.processes import boot_id, family_of, living, send, wait_for
+from kinemill_dagster.resources.processes import family_of, living, send, wait_for
 from tests.conftest import ROOT
 
 RUN = """
@@ -71,7 +71,3 @@ def test_a_zombie_has_ended():
     assert (living([process]), process_of(child.pid, time.time())) == ([], None)
     child.wait()
     assert family_of(process) == []
-
-
-def test_a_start_of_the_machine_has_one_name():
-    assert boot_id() == boot_id() != ""

@@ -3,7 +3,6 @@
 import time
 from datetime import datetime
 
-import dagster as dg
 import pytest
 
 from kinemill.errors import TaskError
@@ -12,11 +11,7 @@ from kinemill.register.versions import champion_of
 from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from kinemill_dagster.pipelines.automation import conditions_of
 from kinemill_dagster.pipelines.automation.age import next_training
-from kinemill_dagster.pipelines.automation.conditions import ChampionTooOld
-from kinemill_dagster.pipelines.automation.tick import open_tick
-from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.resources.tags import OWNER, PRIORITY, WHY
 from tests.pipelines.conftest import TASK
 
@@ -108,40 +103,3 @@ def test_ages_are_spelled_with_their_unit(workspace, spelled, seconds):
 def test_other_ages_are_refused(workspace, spelled):
     with pytest.raises(TaskError, match=r"retrain\.max_age"):
         load_task(TASK, {"retrain.max_age": spelled})
-
-
-def triggers(**overrides):
-    """Return the names of the conditions of a task."""
-    names, remaining = set(), list(conditions_of(load_task(TASK, overrides)).values())
-    while remaining:
-        condition = remaining.pop()
-        names.add(condition.name)
-        remaining += condition.children
-    return names & {"NewLogs", "EnoughRecordings", "ChampionDrifts", "ChampionTooOld", "Scheduled"}
-
-
-def test_a_task_switches_each_trigger_on_and_off(workspace):
-    assert triggers() == {"NewLogs", "ChampionDrifts"}
-    assert triggers(**{"retrain.on_arrival": False}) == {"ChampionDrifts"}
-    assert triggers(**{"retrain.on_drift": False}) == {"NewLogs"}
-    every = triggers(**MONTH, **{"retrain.cron": "0 3 * * *", "retrain.after_new_recordings": 5})
-    assert every == {"NewLogs", "EnoughRecordings", "ChampionDrifts", "ChampionTooOld", "Scheduled"}
-
-
-def test_a_run_under_way_is_waited_for(workspace, champion, dataset):
-    dataset("new")
-    task = load_task(TASK, {"retrain.max_age": 1e-6})
-    job = chain_job(task)
-    with dg.DagsterInstance.ephemeral() as instance, open_tick(instance) as tick:
-        condition = ChampionTooOld(task)
-        run = instance.create_run_for_job(
-            job, tags={"kinemill/task": TASK}, status=dg.DagsterRunStatus.STARTED
-        )
-        waiting = condition.decide(task, None)
-        assert (waiting.request, waiting.why) == (None, "checked again after the active run")
-        instance.report_run_canceled(run)
-        overdue = condition.decide(task, waiting.cursor)
-        assert overdue.request.run_key == f"{TASK}-age-1-new"
-        assert condition.decide(task, overdue.cursor).why == "checked less than ten minutes ago"
-        tick.moment += 601.0
-        assert condition.decide(task, overdue.cursor).why == "already requested"

@@ -12,6 +12,7 @@ import pytest
 
 from kinemill.ingest import arrivals as arrived_logs
 from kinemill.ingest import stage as ingest
+from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill_dagster.pipelines.automation.arrivals import (
     Runs,
@@ -21,8 +22,6 @@ from kinemill_dagster.pipelines.automation.arrivals import (
     read_state,
     runs_of,
 )
-from kinemill_dagster.pipelines.automation.conditions import NewLogs
-from kinemill_dagster.pipelines.automation.tick import Decision, open_tick
 from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.resources.io import LATEST, note
@@ -95,9 +94,7 @@ def test_a_copy_or_a_rename_asks_for_nothing(workspace, drop):
 
 def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(workspace, drop):
     drop("a.csv", 1)
-    keys = [
-        look(workspace, read_state(lost)).request.run_key for lost in (None, '{"arrived": "x"}')
-    ]
+    keys = [look(workspace, read_state(lost)).request.run_key for lost in (None, {"arrived": "x"})]
     assert keys[0] == keys[1]
 
 
@@ -246,10 +243,9 @@ def test_what_one_tick_has_no_time_for_waits_for_the_next(workspace, drop, monke
     assert whys == ["still scanning new files"] * 2 + ["3 new logs"] * 2
 
 
-def tick(instance, cursor=None):
-    task = load_task(TASK)
-    with open_tick(instance):
-        return NewLogs(task).decide(task, cursor)
+def tick(instance, state=None):
+    home = Home.resolve()
+    return next_run(load_task(TASK), home, state or SensorState(), runs_of(instance, TASK))
 
 
 def test_the_sensor_asks_dagster_how_its_run_ended(workspace, drop, take):
@@ -262,16 +258,16 @@ def test_the_sensor_asks_dagster_how_its_run_ended(workspace, drop, take):
         run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
         fate = runs_of(instance, TASK).fate
         assert (runs_of(instance, TASK).going(), fate(request.run_key)) == (True, "going")
-        assert tick(instance, requested.cursor).why == "its run is in progress"
+        assert tick(instance, requested.state).why == "its run is in progress"
         instance.report_run_failed(run)
         assert fate(request.run_key) == "passing"
-        assert "attempt 2 in 5 min" in tick(instance, requested.cursor).why
+        assert "attempt 2 in 5 min" in tick(instance, requested.state).why
         instance.add_run_tags(run.run_id, {FAULT: "lasting"})
         assert fate(request.run_key) == "lasting"
-        assert "before it had read 1 logs" in tick(instance, requested.cursor).why
+        assert "before it had read 1 logs" in tick(instance, requested.state).why
         take()
-        closed = tick(instance, requested.cursor)
-        assert not json.loads(closed.cursor)["pending"]
+        closed = tick(instance, requested.state)
+        assert not closed.state.pending
         assert (runs_of(instance, TASK).going(), fate("never made")) == (False, "ended")
 
 
@@ -301,25 +297,20 @@ def test_good_logs_are_read_whatever_arrives_with_them(workspace, drop, logs):
     assert len(names) == 2 + len(contents)
 
 
-def read_cursor(result):
-    """Return what a tick asks for, and what it remembers."""
-    return int(result.is_due), result.cursor
-
-
 def test_what_an_in_process_run_used_is_asked_for_only_with_a_new_log(copy):
     folder = copy.home.logs(TASK)
     with open_instance(copy.home) as instance:
-        requested, cursor = read_cursor(tick(instance))
-        assert requested == 0
-        assert read_state(cursor).trained == len({path.read_bytes() for path in folder.iterdir()})
-        assert tick(instance, cursor) == Decision(
-            None, "no new logs", cursor
-        )  # and it looks no more
+        first = tick(instance)
+        assert first.request is None
+        assert first.state.trained == len({path.read_bytes() for path in folder.iterdir()})
+        again = tick(instance, first.state)  # and it looks no more
+        assert (again.request, again.why, again.state) == (None, "no new logs", first.state)
         new = folder / "new.csv"
         new.write_text(LOG.format(7))
         os.utime(new, (time.time() - 10.0,) * 2)
-        requested, cursor = read_cursor(tick(instance, cursor))
-        assert (requested, read_state(cursor).pending) == (1, True)
+        second = tick(instance, first.state)
+        assert second.request is not None
+        assert second.state.pending
 
 
 def test_what_a_run_with_other_settings_used_is_asked_for(copy):

@@ -1,7 +1,5 @@
 """Drift requests a training, once per set of drifting recordings."""
 
-import json
-
 import dagster as dg
 import numpy as np
 import pytest
@@ -12,9 +10,7 @@ from kinemill.store import publish_document
 from kinemill.task import load_task
 from kinemill.validate.drift import latest_drift
 from kinemill.validate.drift.documents import DriftCounts, DriftingRecording, LatestDrift
-from kinemill_dagster.pipelines.automation.conditions import ChampionDrifts
 from kinemill_dagster.pipelines.automation.drift import next_training
-from kinemill_dagster.pipelines.automation.tick import open_tick
 from kinemill_dagster.pipelines.chain import chain_job
 from tests.pipelines.conftest import TASK
 
@@ -87,27 +83,6 @@ def test_the_task_can_switch_it_off(workspace, results):
     results(A)
     call = look(workspace, **{"retrain.on_drift": False})
     assert (call.request, call.why) == (None, "retrain.on_drift is off")
-
-
-def tick(workspace, instance, cursor=None):
-    task = load_task(TASK)
-    with open_tick(instance):
-        return ChampionDrifts(task).decide(task, cursor)
-
-
-def test_a_run_under_way_is_waited_for(workspace, results):
-    results(A)
-    job = chain_job(load_task(TASK))
-    with dg.DagsterInstance.ephemeral() as instance:
-        run = instance.create_run_for_job(
-            job, tags={"kinemill/task": TASK}, status=dg.DagsterRunStatus.STARTED
-        )
-        waiting = tick(workspace, instance)
-        assert "after the active run" in waiting.why
-        instance.report_run_canceled(instance.get_run_by_id(run.run_id))
-        result = tick(workspace, instance)
-    assert result.request.tags["kinemill/why"].startswith("1 new recordings drift")
-    assert json.loads(result.cursor) == {"request": json.loads(result.cursor)["request"]}
 
 
 def check_of(instance, run_id):

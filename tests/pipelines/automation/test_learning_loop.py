@@ -12,7 +12,7 @@ from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.verify.effects import UnmodeledEffect
 from kinemill_dagster.pipelines.chain import definitions_of, pipeline_assets
-from tests.pipelines.automation.test_sensor import Evaluations
+from tests.pipelines.automation.ticks import Ticks
 from tests.pipelines.conftest import TINY
 
 NAME = "cart_pole_swing_up_loop"
@@ -131,7 +131,6 @@ def test_the_graph_has_the_rollouts_and_the_pipeline_leaves_them_out(task):
     graph = definitions_of([task]).resolve_asset_graph()
     rollouts, model = (dg.AssetKey([NAME, name]) for name in ("rollouts", "registered_model"))
     assert model in graph.get(rollouts).parent_keys
-    assert "LoopContinues" in str(graph.get(rollouts).automation_condition)
     assert rollouts not in pipeline_assets(task).resolve(graph)
     assert model in pipeline_assets(task).resolve(graph)
     plain = definitions_of([load_task(NAME)]).resolve_asset_graph()
@@ -140,18 +139,15 @@ def test_the_graph_has_the_rollouts_and_the_pipeline_leaves_them_out(task):
 
 def test_the_sensor_requests_a_collection_once_per_round(registry, task):
     task._path = None  # the task as it is here, not as in its file
-    evaluations = Evaluations([task])
-    (request,) = evaluations.tick().run_requests
+    ticks = Ticks([task])
+    (request,) = ticks.tick(f"{NAME}_rollouts").run_requests
     assert request.asset_selection == [dg.AssetKey([NAME, "rollouts"])]
     assert request.tags["kinemill/why"] == "learning loop, round 0"
-    assert evaluations.tick().run_requests == []
+    assert "already requested" in ticks.tick(f"{NAME}_rollouts").skip_message
     advance(task)  # what the run does
-    data = evaluations.tick()
-    names = [key.path[1] for one in data.run_requests for key in one.asset_selection]
-    assert "rollouts" not in names  # the new logs may be due, and the version is
+    assert "waits for the version" in ticks.tick(f"{NAME}_rollouts").skip_message
     registry.successes = [0]
-    names = [key.path[1] for one in evaluations.tick().run_requests for key in one.asset_selection]
-    assert "rollouts" in names
+    assert len(ticks.tick(f"{NAME}_rollouts").run_requests) == 1
 
 
 LOOP = """\
@@ -176,19 +172,18 @@ def test_two_rounds_in_dagster_with_a_tiny_network(home, tmp_path, monkeypatch):
     )
     monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path))
     task = load_task("tiny")
-    evaluations, collected = Evaluations([task]), []
-    job = evaluations.repository.get_implicit_global_asset_job_def()
+    ticks, collected = Ticks([task]), []
     for _ in range(6):
-        for request in evaluations.tick().run_requests:
-            names = [key.path[1] for key in request.asset_selection]
-            run = job.execute_in_process(
-                instance=evaluations.instance,
-                asset_selection=request.asset_selection,
-                tags=request.tags,
-            )
-            assert run.success
-            collected.append("rollouts" if "rollouts" in names else names[0])
-    assert collected == ["rollouts", "recordings"] * 2 + ["rollouts"]
+        for name, job in (("rollouts", "__ASSET_JOB"), ("retraining", "tiny")):
+            for request in ticks.tick(f"tiny_{name}").run_requests:
+                run = ticks.repository.get_job(job).execute_in_process(
+                    instance=ticks.instance,
+                    asset_selection=request.asset_selection,
+                    tags=request.tags,
+                )
+                assert run.success
+                collected.append(name)
+    assert collected == ["rollouts", "retraining"] * 2 + ["rollouts"]
     state = loop_round.loop_state(task, Home.resolve())
     assert state.status == "done"
     assert [one.version for one in state.rounds] == [1, 2]
