@@ -17,7 +17,8 @@ from kinemill.store.project import DEFS, TASKS, WORKSPACE, project_root
 from kinemill.task.examples import example_task
 
 SETTINGS = "dagster.yaml"
-_DEPLOY = "deploy"  # folder of the settings in a project
+# `dagster dev` warns about a file in the folder where it starts, so projects have it in `deploy/`.
+_PLACES = (f"deploy/{SETTINGS}", SETTINGS)
 
 
 def packaged(name: str) -> Path:
@@ -28,8 +29,11 @@ def packaged(name: str) -> Path:
 def settings_file() -> Path:
     """Return `dagster.yaml` of the project, or of the package where the project has none."""
     root = project_root()
-    own = root / _DEPLOY / SETTINGS if root else None
-    return own if own and own.is_file() else packaged(SETTINGS)
+    return (root and _project_settings(root)) or packaged(SETTINGS)
+
+
+def _project_settings(root: Path) -> Path | None:
+    return next((root / place for place in _PLACES if (root / place).is_file()), None)
 
 
 def place_settings(home: Home, source: Path) -> None:
@@ -38,8 +42,10 @@ def place_settings(home: Home, source: Path) -> None:
     In a home inside the project it is a relative link, so that changes of the project's file take
     effect at once. Any other home gets a copy.
     """
-    target, parent = home.dagster / SETTINGS, source.parent.resolve()
-    if not home.dagster.resolve().is_relative_to(parent.parent):
+    target = home.dagster / SETTINGS
+    parent = source.parent.resolve()
+    root = parent.parent if parent.name == "deploy" else parent
+    if not home.dagster.resolve().is_relative_to(root):
         publish_settings(home, source.read_bytes())
     elif not target.is_symlink() or target.resolve() != source.resolve():
         aside = aside_of(target)
@@ -124,7 +130,7 @@ def make_project(folder: Path, example: str | None = None) -> Scaffold:
     task = example_task(example) if example else None
     contents = {
         WORKSPACE: packaged(WORKSPACE).read_text(),
-        f"{_DEPLOY}/{SETTINGS}": packaged(SETTINGS).read_text(),
+        **({} if _project_settings(root) else {_PLACES[0]: packaged(SETTINGS).read_text()}),
         "pyproject.toml": _PYPROJECT,
         ".gitignore": _GITIGNORE,
         "README.md": _README.format(name=root.name),
@@ -139,7 +145,7 @@ def make_project(folder: Path, example: str | None = None) -> Scaffold:
         created = [name for name, text in contents.items() if _add(root / name, text)]
         home.make()
         home.dagster.mkdir(exist_ok=True)
-        place_settings(home, root / _DEPLOY / SETTINGS)
+        place_settings(home, _project_settings(root) or packaged(SETTINGS))
     except OSError as error:
         raise BadInput(
             root, f"no project can be created there ({error})", fix="choose another folder"

@@ -81,7 +81,7 @@ def test_the_wheel_holds_every_tracked_file_of_its_folders(names):
 
 def test_the_wheel_holds_the_templates_of_a_project(archives, names):
     templates = {
-        "dagster.yaml": "deploy/dagster.yaml",
+        "dagster.yaml": "dagster.yaml",
         "workspace.yaml": "workspace.yaml",
         "code_server.yaml": "deploy/workspace.yaml",
     }
