@@ -1,0 +1,282 @@
+"""What `prove_attack` attacks: commands in processes that are killed, and small mills to run them on.
+
+Commands are forked from a server that has imported their libraries, so that a kill meets work and
+not imports. Nothing here lets polars or torch start threads, because threads do not survive a fork.
+"""
+
+import atexit
+import hashlib
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import EXAMPLES
+from kinemill.sim import write_logs
+
+TASK, LOOP = "tiny", "cart_pole_swing_up_loop"
+TASK_FILE = f"""\
+task: {TASK}
+dt: 0.02
+channels:
+  cart_position: {{role: state, unit: m, source: qpos_cart}}
+  pole_angle: {{role: state, kind: angle, unit: rad, source: qpos_pole}}
+  cart_velocity: {{role: state, unit: m/s, derivative_of: cart_position, source: qvel_cart}}
+  pole_velocity: {{role: state, unit: rad/s, derivative_of: pole_angle, source: qvel_pole}}
+  cart_force: {{role: action, unit: N, source: ctrl_cart}}
+ingest: {{time: timestamp, min_file_age: 0}}
+dataset: {{validation: ["*0001*"], test: ["*0002*"]}}
+learn:
+  type: dynamics
+  model: {{type: mlp, hidden_sizes: [16]}}
+  history: 3
+  horizon: 4
+  steps: 60
+  eval_every: 30
+  save_every: 10
+verify: {{horizon: 6, stride: 20}}
+promote: {{beats: [champion], interval: false, allow_reference: false, min_test_episodes: 1, min_independent: 1}}
+retrain: {{cron: null}}
+"""
+MEBIBYTE = 1 << 20
+KILLED = -int(signal.SIGKILL)
+_MAIN = "from kinemill.cli import main; main()"
+_LONGEST = 40  # lines of an error
+_ADDRESS_SPACE = 6 << 30  # bytes; protects the machine from what a command reads
+_PRELOADED = (
+    "benchmarks._attacked",
+    "great_expectations.expectations",
+    "kinemill.register.promotion",
+    "kinemill.validate",
+    "kinemill.verify.stage",
+    "kinemill_dagster.pipelines.loop",
+    "kinemill_dagster.pipelines.run",
+    "kinemill_dagster.pipelines.tune",
+    "matplotlib.pyplot",
+    "mlflow.tracking",
+)
+
+
+@dataclass
+class Row:
+    """One row of the table.
+
+    Attributes:
+        attack: what was done.
+        tried: how often.
+        failed: the name and the problem of each try that did not hold.
+    """
+
+    attack: str
+    tried: int = 0
+    failed: list[str] = field(default_factory=list[str])
+
+    def add(self, name: str, problem: str) -> None:
+        """Count a try; an empty problem means that it held."""
+        self.tried += 1
+        if problem:
+            self.failed.append(f"{name}: {problem}")
+            sys.stderr.write(f"NOT HELD  {self.attack}: {name}: {problem}\n")
+
+
+class Outcome(NamedTuple):
+    """What came of a command: exit code, both outputs, s, and the peak of memory in bytes."""
+
+    code: int
+    output: str
+    errors: str
+    seconds: float
+    peak: int = 0
+
+    def problem(self, codes: Sequence[int] = (0,)) -> str:
+        """Return what is wrong with the end of a command, or an empty text."""
+        if self.code not in codes:
+            return f"exit code {self.code} after {self.seconds:.0f} s: {self.last_line}"
+        if "Traceback (most recent" in self.errors or "This is a bug" in self.errors:
+            return f"a traceback: {self.last_line}"
+        if len(self.errors.splitlines()) > _LONGEST:
+            return f"{len(self.errors.splitlines())} lines of errors"
+        return ""
+
+    @property
+    def last_line(self) -> str:
+        """The last line of the error, for people."""
+        lines = [line for line in self.errors.splitlines() if line.strip()]
+        bug = lines and lines[-1].startswith("This is a bug")
+        return (" / ".join(lines[-3:]) if bug else lines[-1] if lines else "no message")[:300]
+
+    def document(self) -> Any:
+        """Return the JSON document of a command that succeeded."""
+        return json.loads(self.output)
+
+
+@dataclass(frozen=True)
+class Mill:
+    """A folder with tasks, logs and a home."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        """Its home."""
+        return self.folder / "home"
+
+    @property
+    def logs(self) -> Path:
+        """Its logs, which no command may change."""
+        return self.folder / "logs"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that make commands use it."""
+        return {"KINEMILL_HOME": str(self.home), "KINEMILL_TASKS": str(self.folder / "tasks")}
+
+    def copy(self, folder: Path) -> "Mill":
+        """Return a copy in a missing folder."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Mill(folder)
+
+
+def new_mill(folder: Path, logs: int = 4) -> Mill:
+    """Make tasks and logs of a simulated cart-pole; the home is empty."""
+    (folder / "tasks").mkdir(parents=True)
+    (folder / "tasks" / f"{TASK}.yaml").write_text(TASK_FILE)
+    shutil.copy(EXAMPLES / f"{LOOP}.yaml", folder / "tasks")
+    write_logs(folder / "logs", "cart_pole", episodes=logs, seconds=3.0, workers=1)
+    for path in (folder / "logs").glob("broken*"):
+        path.unlink()
+    return Mill(folder)
+
+
+def run_cold(
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    patience: float = 120.0,
+    python: Sequence[str] = ("-c", _MAIN),
+) -> Outcome:
+    """Run a command in a new process; after `patience` s it and its children are killed."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, *python, *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=_limit_memory,  # noqa: PLW1509 - the child executes nothing else before exec
+        )
+        timer = threading.Timer(patience, kill_group, (process.pid,))
+        timer.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - began
+        kill_group(process.pid)
+        texts = [_read(file.seek(0) or file.read()) for file in (output, errors)]
+        return Outcome(process.returncode, *texts, seconds, usage.ru_maxrss << 10)
+
+
+def _limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+
+
+def _read(content: bytes) -> str:
+    return content.decode(errors="replace")
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process that leads a session, and all processes of that session's group."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+class Commands:
+    """Runs commands in forked processes.
+
+    Args:
+        folder: scratch for their outputs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(_PRELOADED))
+
+    def run(
+        self,
+        mill: Mill,
+        *arguments: str,
+        kill_after: float | None = None,
+        environment: dict[str, str] | None = None,
+        patience: float = 240.0,
+    ) -> Outcome:
+        """Run a command; `kill_after` s it is killed, without its children."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        variables = {**mill.environment(), **(environment or {})}
+        process = self._context.Process(target=_work, args=(arguments, variables, folder))
+        began = time.monotonic()
+        process.start()
+        process.join(patience if kill_after is None else kill_after)
+        if process.is_alive():
+            process.kill()
+        process.join()
+        seconds = time.monotonic() - began
+        texts = [_read(path.read_bytes()) if path.exists() else "" for path in (folder / "1", folder / "2")]
+        shutil.rmtree(folder)
+        return Outcome(process.exitcode or 0, *texts, seconds)
+
+
+def _work(arguments: Sequence[str], environment: dict[str, str], folder: Path) -> None:
+    """Run the command line of kinemill in this process."""
+    from kinemill.cli import main
+
+    os.setsid()
+    for descriptor in (1, 2):
+        os.dup2(os.open(folder / str(descriptor), os.O_CREAT | os.O_WRONLY), descriptor)
+    os.environ.update({"OMP_NUM_THREADS": "1", **environment})
+    os.chdir(folder)
+    sys.argv = ["kinemill", *arguments]
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()  # a process of multiprocessing does not
+
+
+def tree_digest(folder: Path, without: Sequence[str] = ()) -> dict[str, str]:
+    """Return the sha256 of each file of a folder, and the target of each link.
+
+    Args:
+        folder: its path.
+        without: beginnings of relative paths that are left out.
+    """
+    digests: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name.startswith(tuple(without)):
+            continue
+        if path.is_symlink():
+            digests[name] = f"link to {path.readlink()}"
+        elif path.is_file():
+            digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        else:
+            digests[name] = "folder"
+    return digests
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> str:
+    """Return what differs between two digests of a folder, or an empty text."""
+    names = sorted({name for name, _ in before.items() ^ after.items()})
+    return f"changed {', '.join(names[:5])}" if names else ""
+
