@@ -233,7 +233,10 @@ class Commands:
             process.kill()
         process.join()
         seconds = time.monotonic() - began
-        texts = [_read(path.read_bytes()) if path.exists() else "" for path in (folder / "1", folder / "2")]
+        texts = [
+            _read(path.read_bytes()) if path.exists() else ""
+            for path in (folder / "1", folder / "2")
+        ]
         shutil.rmtree(folder)
         return Outcome(process.exitcode or 0, *texts, seconds)
 
@@ -279,4 +282,3 @@ def changed(before: dict[str, str], after: dict[str, str]) -> str:
     """Return what differs between two digests of a folder, or an empty text."""
     names = sorted({name for name, _ in before.items() ^ after.items()})
     return f"changed {', '.join(names[:5])}" if names else ""
-
