@@ -2,19 +2,18 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from benchmarks._attacked import TASK, Row, changed, run_cold, tree_digest
+from benchmarks._attacked import COMMAND, TASK, Row, changed, run_cold, tree_digest
 
 _PATIENCE = 90.0  # s for an answer without end
 _SURVIVAL = 20.0  # s until a second request shows that --watch has survived the first answer
@@ -145,7 +144,7 @@ def _registry(answer: Answer) -> Generator[tuple[str, list[str]]]:
                 answer(self)
             self.close_connection = True
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 - the name that the base class looks up
 
         def log_message(self, *_: object) -> None:  # type: ignore[override]
             pass
@@ -174,18 +173,15 @@ def _surroundings(robot: Path) -> dict[str, str]:
     return tree_digest(robot, ("models/arm", "models/.arm"))
 
 
-def _pull(name: str, folder: Path, client: str) -> str:
+def _pull(name: str, folder: Path, arguments: list[str], python: tuple[str, ...]) -> str:
     """Pull from one hostile answer; return what is wrong."""
     target = _robot(folder)
     before = _surroundings(folder)
     with _registry(ANSWERS[name]) as (address, _):
-        if client == "model pull":
-            arguments = ["model", "pull", f"{TASK}@champion", "--to", str(target)]
-            home = {"KINEMILL_HOME": str(folder.parent / f"{folder.name} home")}
-            outcome = run_cold([*arguments, "--from", address], home, _PATIENCE)
-        else:
-            arguments = ["pull", address, f"{TASK}@champion", "--to", str(target)]
-            outcome = run_cold(arguments, {}, _PATIENCE, ("-m", "kinemill.runtime"))
+        places = {"address": address, "target": target}
+        command = [part.format(**places) for part in arguments]
+        home = {"KINEMILL_HOME": f"{folder} home"}
+        outcome = run_cold(command, home, _PATIENCE, python)
     problem = changed(before, _surroundings(folder)) or outcome.problem((1, 2, 3))
     if not problem and "\x1b" in outcome.errors:
         problem = "control characters reach the terminal"
@@ -197,17 +193,16 @@ def _watch(name: str, folder: Path) -> str:
     target = _robot(folder)
     before = _surroundings(folder)
     with _registry(ANSWERS[name]) as (address, paths), (folder / "log").open("w+") as log:
-        command = [sys.executable, "-m", "kinemill.runtime", "pull", address, f"{TASK}@champion"]
-        process = subprocess.Popen(
-            [*command, "--to", str(target), "--watch", "--every", "0.1"], stdout=log, stderr=log
-        )
+        command = [sys.executable, *_RUNTIME, "pull", address, f"{TASK}@champion"]
+        command += ["--to", str(target), "--watch", "--every", "0.1"]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
         until = time.monotonic() + _SURVIVAL
         while process.poll() is None and time.monotonic() < until:
             if sum("/resolve" in path for path in paths) > 1 and "redirect" not in name:
                 break
             time.sleep(0.02)
         ended = process.poll()
-        os.kill(process.pid, signal.SIGTERM) if ended is None else None
+        process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_PATIENCE)
         process.kill()
@@ -217,48 +212,43 @@ def _watch(name: str, folder: Path) -> str:
     (folder / "log").unlink()
     if ended is not None:
         return f"--watch ends with {ended}: {lines[-1] if lines else 'no message'}"
-    if code not in {0, 143, -signal.SIGTERM}:
-        return f"after SIGTERM, the exit code is {code}"
-    if any("Traceback" in line for line in lines):
-        return f"a traceback: {lines[-1]}"
+    if code not in {0, 143, -signal.SIGTERM} or any("Traceback" in line for line in lines):
+        return f"ends with {code} after SIGTERM: {lines[-1] if lines else 'no message'}"
     return changed(before, _surroundings(folder))
 
 
-def attack_registry(folder: Path, names: list[str], bundle: Path | None = None) -> list[Row]:
-    """Pull from hostile answers with both clients and with `--watch`.
+_RUNTIME = ("-m", "kinemill.runtime")
+_FROM = ["pull", "{address}", f"{TASK}@champion", "--to", "{target}"]
+CLIENTS: dict[str, Callable[[str, Path], str]] = {
+    "runtime pull": lambda name, folder: _pull(name, folder, _FROM, _RUNTIME),
+    "model pull": lambda name, folder: _pull(
+        name, folder, ["model", "pull", *_FROM[2:], "--from", _FROM[1]], COMMAND
+    ),
+    "runtime pull --watch": _watch,
+}
 
-    Args:
-        folder: scratch.
-        names: of answers.
-        bundle: a folder with a valid model, which must install as a control.
-    """
-    rows = [Row(f"{client} from a hostile registry") for client in ("model pull", "runtime pull")]
-    rows.append(Row("runtime pull --watch of a hostile registry"))
 
-    def attack(number: int) -> list[str]:
-        name = names[number]
-        scratch = folder / str(number)
-        problems = [
-            _pull(name, scratch / client, client) for client in ("model pull", "runtime pull")
-        ]
-        return [*problems, _watch(name, scratch / "watch")]
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for name, problems in zip(names, pool.map(attack, range(len(names))), strict=True):
-            for result, problem in zip(rows, problems, strict=True):
-                result.add(name, problem)
-    if bundle:
-        rows.append(Row("control: pull of a valid model"))
-        rows[-1].add("valid", _install(bundle, folder / "valid"))
+def attack_registry(folder: Path, names: list[str], clients: Sequence[str]) -> list[Row]:
+    """Pull from hostile answers with each client."""
+    rows: list[Row] = []
+    for client in clients:
+        rows.append(Row(f"{client} of a hostile registry"))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            folders = [folder / client / str(number) for number in range(len(names))]
+            problems = pool.map(CLIENTS[client], names, folders)
+            for name, problem in zip(names, problems, strict=True):
+                rows[-1].add(name, problem)
     return rows
 
 
-def _install(bundle: Path, folder: Path) -> str:
-    target = _robot(folder)
+def install_valid(folder: Path, bundle: Path) -> list[Row]:
+    """Pull a valid model, as a control: a client that refuses everything would hold, too."""
+    row, target = Row("control: pull of a valid model"), _robot(folder)
     before = _surroundings(folder)
-    files = {path.relative_to(bundle).as_posix(): path for path in bundle.rglob("*")}
-    content = {name: path.read_bytes() for name, path in files.items() if path.is_file()}
+    files = [path for path in bundle.rglob("*") if path.is_file()]
+    content = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in files}
     with _registry(_bundle(content)) as (address, _):
         arguments = ["pull", address, f"{TASK}@champion", "--to", str(target)]
-        outcome = run_cold(arguments, {}, _PATIENCE, ("-m", "kinemill.runtime"))
-    return outcome.problem() or changed(before, _surroundings(folder))
+        outcome = run_cold(arguments, {}, _PATIENCE, _RUNTIME)
+    row.add("valid", outcome.problem() or changed(before, _surroundings(folder)))
+    return [row]

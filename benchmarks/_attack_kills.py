@@ -8,29 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks._attacked import (
-    KILLED,
-    LOOP,
-    TASK,
-    Commands,
-    Mill,
-    Outcome,
-    Row,
-    changed,
-    tree_digest,
-)
+from benchmarks._attacked import KILLED, LOOP, TASK, Commands, Mill, Row, changed, tree_digest
 
 _AT_ONCE = 2
-_LONGEST = 120.0  # s of one run
-_SHORT_LOOP = (  # a loop of two rounds that learns little
+_PATIENCE = 600.0  # s of a run that is not killed
+_IN_A_ROW = 5  # kills of a long command before it is left to complete
+_LOOP = [  # one round that learns little
     *("ingest.min_file_age=0", "loop.rounds=1", "loop.random_seconds=0.6", "loop.episodes=1"),
     *("control.seconds=0.6", "control.hold=0.2", "control.controller.samples=4"),
     *("control.controller.horizon=5", "control.controller.knots=5", "learn.gauss_newton=null"),
-    *("learn.steps=20", "learn.eval_every=10", "learn.compile=off"),
-    *("verify.closed_loop=2", "verify.horizon=5"),
-)
-
-Arguments = Callable[[Mill, int], list[str]]
+    *("learn.steps=20", "learn.eval_every=10", "verify.closed_loop=2", "verify.horizon=5"),
+]
 
 
 @dataclass(frozen=True)
@@ -38,62 +26,58 @@ class Victim:
     """A command that is killed.
 
     Attributes:
-        arguments: of its n-th run; each n gives it new work.
-        kills: after so many kills the next run is left to complete.
-        codes: exit codes of success.
+        arguments: of its n-th completed run; each n gives it new work.
+        in_a_row: after so many kills the next run is left to complete.
         source: `bare`, a mill with logs alone, or `used`, one with two versions.
-        is_fresh: each completed run is followed by one on a new copy of the source.
+        is_fresh: a completed run is followed by one on a new copy of the source.
     """
 
-    arguments: Arguments
-    kills: int = 1
-    codes: tuple[int, ...] = (0,)
+    arguments: Callable[[Mill, int], list[str]]
+    in_a_row: int = 1
     source: str = "used"
     is_fresh: bool = True
 
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """Exit codes of a complete run: the gate may refuse, or a kill came after the change."""
+        return (0, 1) if self.in_a_row > 1 else (0,) if self.is_fresh else (0, 2)
 
-def _set(*overrides: str) -> list[str]:
-    return [part for override in overrides for part in ("--set", override)]
 
-
-def _backup(mill: Mill) -> str:
+def backup_of(mill: Mill) -> str:
+    """Return where a mill has its backup."""
     return str(mill.folder / "backup")
 
 
-_RUN = (0, 1)  # the gate may refuse
+def _run(mill: Mill, task: str, *overrides: str) -> list[str]:
+    logs = [] if task == LOOP else ["--logs", str(mill.logs)]
+    return ["run", task, *logs, *(part for one in overrides for part in ("--set", one))]
+
+
+def _decide(command: str, version: str, number: int) -> list[str]:
+    force = ["--force"] if command == "promote" else []
+    return ["model", command, *version.split(), *force, "--why", f"try {number}"]
+
+
 VICTIMS = {
     "data ingest": Victim(lambda mill, _: ["data", "ingest", TASK, str(mill.logs)], source="bare"),
-    "admin backup": Victim(lambda mill, _: ["admin", "backup", _backup(mill)]),
-    "admin restore": Victim(lambda mill, _: ["admin", "restore", _backup(mill), "--replace"]),
+    "admin backup": Victim(lambda mill, _: ["admin", "backup", backup_of(mill)]),
+    "admin restore": Victim(lambda mill, _: ["admin", "restore", backup_of(mill), "--replace"]),
     "admin rebuild-catalog": Victim(lambda _mill, _: ["admin", "rebuild-catalog"]),
     "model promote": Victim(
-        lambda _, n: ["model", "promote", f"{TASK}:{1 + n % 2}", "--force", "--why", f"try {n}"],
-        is_fresh=False,
-        codes=(0, 2),  # after a kill, the version may be champion already
+        lambda _, n: _decide("promote", f"{TASK}:{1 + n % 2}", n), is_fresh=False
     ),
     "model rollback": Victim(
-        lambda _, n: ["model", "rollback", TASK, "--to", str(1 + n % 2), "--why", f"try {n}"],
-        is_fresh=False,
-        codes=(0, 2),
+        lambda _, n: _decide("rollback", f"{TASK} --to {1 + n % 2}", n), is_fresh=False
     ),
-    "run: data": Victim(
-        lambda mill, _: ["run", TASK, "--logs", str(mill.logs)], kills=5, codes=_RUN, source="bare"
-    ),
-    "run: model": Victim(
-        lambda mill, n: ["run", TASK, "--logs", str(mill.logs), *_set(f"learn.seed={n + 9}")],
-        kills=5,
-        codes=_RUN,
-        is_fresh=False,
+    "run, from the logs": Victim(lambda mill, _: _run(mill, TASK), _IN_A_ROW, "bare"),
+    "run, of another model": Victim(
+        lambda mill, n: _run(mill, TASK, f"learn.seed={n + 9}"), _IN_A_ROW, is_fresh=False
     ),
     "model tune": Victim(
         lambda _, n: ["model", "tune", TASK, "--trials", str(2 * n + 2), "--no-register"],
-        kills=5,
-        codes=_RUN,
-        is_fresh=False,
+        *(_IN_A_ROW, "used", False),
     ),
-    "run: loop": Victim(
-        lambda _mill, _: ["run", LOOP, *_set(*_SHORT_LOOP)], kills=5, codes=_RUN, source="bare"
-    ),
+    "run, of a loop": Victim(lambda mill, _: _run(mill, LOOP, *_LOOP), _IN_A_ROW, "bare"),
 }
 
 
@@ -101,31 +85,25 @@ def state(commands: Commands, mill: Mill) -> dict[str, Any]:
     """Return what may not get lost: recordings, versions, the champion and its audit.
 
     Raises:
-        ValueError: A command failed.
+        ValueError: A command failed, or the audit is incomplete.
     """
-    listed = _document(commands.run(mill, "data", "list", TASK, "--json"))
-    versions = _document(commands.run(mill, "model", "list", TASK, "--json"))["versions"]
+    recordings = commands.run(mill, "data", "list", TASK, "--json").document()["recordings"]
+    versions = commands.run(mill, "model", "list", TASK, "--json").document()["versions"]
     champions = [one["version"] for one in versions if "champion" in one["aliases"]]
-    result = {
-        "recordings": {one["name"] for one in listed["recordings"]},
-        "versions": {one["version"] for one in versions},
-        "champion": champions[0] if champions else None,
-        "decisions": 0,
-    }
+    events: list[Any] = []
     if versions:
-        audit = _document(commands.run(mill, "model", "audit", TASK, "--json"))
-        anonymous = [one for one in audit["events"] if not one["who"] or not one["why"]]
-        if audit["gaps"] or anonymous or audit["champion"] != result["champion"]:
-            message = f"the audit has gaps {audit['gaps']}, {anonymous}, {audit['champion']}"
+        audit = commands.run(mill, "model", "audit", TASK, "--json").document()
+        events = audit["events"]
+        anonymous = [one for one in events if not one["who"] or not one["why"]]
+        if audit["gaps"] or anonymous or audit["champion"] not in (champions or [None]):
+            message = f"the audit has gaps: {audit['gaps']}, {anonymous}, {champions}"
             raise ValueError(message)
-        result["decisions"] = len(audit["events"])
-    return result
-
-
-def _document(outcome: Outcome) -> Any:
-    if problem := outcome.problem():
-        raise ValueError(problem)
-    return outcome.document()
+    return {
+        "recordings": {one["name"] for one in recordings},
+        "versions": {one["version"] for one in versions},
+        "a champion": {bool(champions)} - {False},
+        "decisions": set(range(len(events))),
+    }
 
 
 def lost(commands: Commands, mill: Mill, before: dict[str, Any]) -> str:
@@ -134,77 +112,95 @@ def lost(commands: Commands, mill: Mill, before: dict[str, Any]) -> str:
         after = state(commands, mill)
     except ValueError as error:
         return str(error)
-    names = [name for name in ("recordings", "versions") if before[name] - after[name]]
-    if before["champion"] and not after["champion"]:
-        names.append("champion")
-    if after["decisions"] < before["decisions"]:
-        names.append("decisions")
+    names = [name for name, values in before.items() if values - after[name]]
     return f"lost {', '.join(names)}" if names else ""
 
 
-def _window(mill: Mill, began: float, outcome: Outcome) -> tuple[float, float]:
-    """Return when a command that has ended wrote its first file, and its end, s."""
-    times = [path.stat().st_mtime - began for path in mill.folder.rglob("*") if path.is_file()]
-    writes = [moment for moment in times if moment > 0.0]
-    return (min(writes, default=0.0), outcome.seconds)
+class _Attack:
+    """Kills of one command."""
+
+    def __init__(self, commands: Commands, victim: Victim, source: Mill, folder: Path) -> None:
+        self._commands, self._victim = commands, victim
+        self._source, self._folder = source, folder
+        self._number = 0  # of complete runs
+        self._mill = source.copy(folder / "0")
+        self._logs = tree_digest(source.logs)
+
+    def measure(self) -> tuple[float, float]:
+        """Complete one run; return when it wrote its first file, and when it ended, s.
+
+        Raises:
+            ValueError: It failed.
+        """
+        began = time.time()
+        whole = self._run(_PATIENCE)
+        if problem := whole.problem(self._victim.codes):
+            raise ValueError(problem)
+        files = [path.stat().st_mtime for path in self._mill.folder.rglob("*") if path.is_file()]
+        first = min((moment - began for moment in files if moment > began), default=0.0)
+        self.renew()
+        return first, whole.seconds
+
+    def renew(self) -> None:
+        """Give the command new work."""
+        self._number += 1
+        if self._victim.is_fresh:
+            self._mill = self._source.copy(self._folder / str(self._number))
+        self.before = state(self._commands, self._mill)
+
+    def kill(self, moment: float) -> bool:
+        """Return whether the command was killed, and not faster."""
+        return self._run(moment).code == KILLED
+
+    def complete(self) -> str:
+        """Run the command once more to its end; return what is wrong."""
+        early = "" if self._victim.is_fresh else lost(self._commands, self._mill, self.before)
+        problem = early or self._run(_PATIENCE).problem(self._victim.codes)
+        problem = problem or lost(self._commands, self._mill, self.before)
+        problem = problem or changed(self._logs, tree_digest(self._mill.logs))
+        left = [
+            path for path in self._mill.home.rglob(".aside-*") if path.is_dir() or path.is_file()
+        ]
+        return problem or (f"leaves {left[0]}" if left and self._victim.source == "bare" else "")
+
+    def _run(self, patience: float) -> Any:
+        arguments = self._victim.arguments(self._mill, self._number)
+        return self._commands.run(self._mill, *arguments, patience=patience)
 
 
-def _kill(commands: Commands, sources: dict[str, Mill], folder: Path, name: str, kills: int) -> Row:
-    """Kill one command `kills` times, and complete it in between."""
-    victim, row, moments = VICTIMS[name], Row(f"SIGKILL of {name}"), random.Random(name)
-    number, fresh = 0, sources[victim.source].copy(folder / f"{name} whole")
-    began = time.time()
-    whole = commands.run(fresh, *victim.arguments(fresh, number), patience=_LONGEST * 4)
-    if problem := whole.problem(victim.codes):
-        row.add("without a kill", problem)
-        return row
-    first, last = _window(fresh, began, whole)
-    mill, done, since = fresh, 0, 0
-    if victim.is_fresh:
-        mill = sources[victim.source].copy(folder / f"{name} 0")
-    logs, before = tree_digest(mill.logs), state(commands, mill)
-    for attempt in range(3 * kills):
-        if done == kills:
-            break
-        moment = moments.uniform(first, last)
-        arguments = victim.arguments(mill, number + (0 if victim.is_fresh else 1))
-        outcome = commands.run(mill, *arguments, kill_after=moment)
-        if outcome.code == KILLED:
-            done, since = done + 1, since + 1
-        if since < victim.kills and done < kills:
-            if outcome.code != KILLED:  # it was faster than the moment: new work
-                number += 1
-            continue
-        problem = changed(logs, tree_digest(mill.logs))
-        if not problem and not victim.is_fresh:
-            problem = lost(commands, mill, before)
-        again = commands.run(mill, *arguments, patience=_LONGEST * 4)
-        problem = problem or again.problem(victim.codes) or lost(commands, mill, before)
-        problem = problem or changed(logs, tree_digest(mill.logs))
-        left = [path.name for path in mill.home.rglob(".aside-*")]
-        problem = problem or (f"leaves {left[0]}" if name == "data ingest" and left else "")
-        row.tried += since - 1
-        row.add(f"kill {done} after {moment:.2f} s of {first:.2f} to {last:.2f}", problem)
-        number, since = number + 1, 0
-        if victim.is_fresh:
-            mill = sources[victim.source].copy(folder / f"{name} {attempt + 1}")
-    if done < kills:
-        row.failed.append(f"only {done} of {kills} kills met the command: the window is wrong")
+def _kill(commands: Commands, source: Mill, folder: Path, name: str, kills: int) -> Row:
+    row, victim, moments = Row(f"SIGKILL of {name}"), VICTIMS[name], random.Random(name)
+    folder.mkdir()
+    try:
+        attack = _Attack(commands, victim, source, folder)
+        first, last = attack.measure()
+        since = 0
+        for _ in range(3 * kills):
+            moment = moments.uniform(first, last)
+            was_killed = attack.kill(moment)
+            since += was_killed
+            if not was_killed or since == victim.in_a_row or row.tried + since == kills:
+                where = (
+                    f"kill {row.tried + since}, after {moment:.2f} s of {first:.2f} to {last:.2f}"
+                )
+                row.add(where, attack.complete(), since)
+                since = 0
+                attack.renew()
+            if row.tried >= kills:
+                return row
+        row.failed.append(f"only {row.tried} of {kills} kills met the command")
+    except ValueError as error:
+        row.add("before a kill", str(error))
     return row
 
 
 def attack_by_kills(
     commands: Commands, sources: dict[str, Mill], folder: Path, names: list[str], kills: int
 ) -> list[Row]:
-    """Kill each command at moments drawn between its first write and its end.
-
-    Args:
-        commands: starts them.
-        sources: mills that are copied, by name.
-        folder: scratch.
-        names: of commands.
-        kills: of each.
-    """
+    """Kill each command `kills` times, at moments drawn between its first write and its end."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        work = [pool.submit(_kill, commands, sources, folder, name, kills) for name in names]
+        work = [
+            pool.submit(_kill, commands, sources[VICTIMS[name].source], folder / name, name, kills)
+            for name in names
+        ]
         return [one.result() for one in work]

@@ -8,112 +8,118 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._attacked import Row
-from benchmarks._guarded import LAUNCH, MINE, OTHER, GuardedServers, guarded, selector
+from benchmarks._guarded import LAUNCH, MINE, OTHER, PASSWORD, GuardedServers, guarded, selector
 
-GATE: dict[str, dict[str, Any]] = {
-    "promote.margin": {"promote": {"margin": 0.0}},
-    "verify.horizon": {"verify": {"horizon": 5}},
-    "dataset.test": {"dataset": {"test": ["*attack*"]}},
-    "dataset.where": {"dataset": {"where": "name:attack"}},
-    "validate.max_quarantined_share": {"validate": {"max_quarantined_share": 1.0}},
+GATE: dict[str, Any] = {  # settings that decide what the gate measures
+    "promote.margin": 0.0,
+    "verify.horizon": 5,
+    "dataset.test": ["*attack*"],
+    "dataset.where": "duration > 0.01",
+    "validate.max_quarantined_share": 1.0,
 }
 ROLES = ("anonymous", "viewer", "limited", "operator", "promoter", "admin")  # limited to OTHER
-MAY = {"promoter", "admin"}
+_MAY = {"promoter", "admin"}
 _RUNS = "{ runsOrError(limit: 5) { ... on Runs { results { runId runConfigYaml } } } }"
-_UNION = "{ __typename ... on PythonError { message } }"
+_WHERE = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
 
-Path_ = Callable[[GuardedServers, str, dict[str, Any]], Any]
-
-
-def _ask(servers: GuardedServers, role: str, query: str, **variables: Any) -> Any:
-    return servers.graphql(query, role, **variables)
+Config = dict[str, Any]
+Send = Callable[[GuardedServers, str, Config], Any]
 
 
-def _resources(gate: dict[str, Any]) -> dict[str, Any]:
-    return {"resources": {MINE: {"config": gate}}}
+def _mutation(field: str, argument: str, kind: str, value: Callable[[str, Config], Any]) -> Send:
+    """Return a GraphQL mutation; its one argument follows from a parent run and the settings."""
+    text = f"mutation($p: {kind}) {{ {field}({argument}: $p) {{ __typename }} }}"
+    return lambda servers, role, gate: servers.graphql(
+        text, role, p=value(servers.ids["loose"], gate)
+    )
 
 
-def _execution(gate: dict[str, Any], *, as_text: bool = False) -> dict[str, Any]:
-    config = _resources(gate)
-    data = json.dumps(config) if as_text else config
-    return {"selector": selector(MINE), "mode": "default", "runConfigData": data}
+def _nested(gate: Config) -> Config:
+    (setting, value), *_ = gate.items()
+    part, _, key = setting.partition(".")
+    return {part: {key: value}}
 
 
-def _job(name: str, gate: dict[str, Any]) -> dict[str, Any]:
-    where = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
-    config = {"ops": {name: {"config": {"task": MINE, "overrides": gate}}}}
-    return {"selector": {**where, "jobName": name}, "mode": "default", "runConfigData": config}
+def _resources(gate: Config) -> Config:
+    return {"resources": {MINE: {"config": _nested(gate)}}}
 
 
-def _rest(servers: GuardedServers, role: str, overrides: dict[str, Any]) -> Any:
-    body = {"task": MINE, "overrides": overrides}
-    return servers.ask("dagster", "POST", "/api/v1/runs", body, role)
+def _execution(config: object, **more: object) -> Config:
+    return {"selector": selector(MINE), "mode": "default", "runConfigData": config, **more}
 
 
-def _dotted(gate: dict[str, Any]) -> dict[str, Any]:
-    return {f"{part}.{key}": value for part, keys in gate.items() for key, value in keys.items()}
+def _job(name: str) -> Callable[[str, Config], Config]:
+    def execution(_parent: str, gate: Config) -> Config:
+        config = {"ops": {name: {"config": {"task": MINE, "overrides": gate}}}}
+        return _execution(config, selector={**_WHERE, "jobName": name})
+
+    return execution
 
 
-def _again(field: str, kind: str, argument: str) -> Path_:
-    def launch(servers: GuardedServers, role: str, _gate: dict[str, Any]) -> Any:
-        parent = servers.ids["loose"]
-        value: dict[str, Any] = {"parentRunId": parent, "strategy": "ALL_STEPS"}
-        if kind == "ExecutionParams":
-            ids = {"parentRunId": parent, "rootRunId": parent}
-            value = {"selector": selector(MINE), "mode": "default", "executionMetadata": ids}
-        query = f"mutation($p: {kind}!) {{ {field}({argument}: $p) {_UNION} }}"
-        return _ask(servers, role, query, p=value)
-
-    return launch
+def _repeat(parent: str, _gate: Config) -> Config:
+    return {"parentRunId": parent, "strategy": "ALL_STEPS"}
 
 
-def _backfill(servers: GuardedServers, role: str, gate: dict[str, Any]) -> Any:
-    keys = selector(MINE)["assetSelection"]
-    params = {"assetSelection": keys, "allPartitions": True, "runConfigData": _resources(gate)}
-    query = f"mutation($p: LaunchBackfillParams!) {{ launchPartitionBackfill(backfillParams: $p) {_UNION} }}"
-    return _ask(servers, role, query, p=params)
+def _rest(spell: Callable[[Config], Config]) -> Send:
+    return lambda servers, role, gate: servers.ask(
+        "dagster", "POST", "/api/v1/runs", {"task": MINE, "overrides": spell(gate)}, role
+    )
 
 
-def _named(field: str, kind: str, name: str) -> Path_:
-    def start(servers: GuardedServers, role: str, _gate: dict[str, Any]) -> Any:
-        where = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
-        query = f"mutation($s: {kind.title()}Selector!) {{ {field}({kind}Selector: $s) {_UNION} }}"
-        return _ask(servers, role, query, s={**where, f"{kind}Name": name})
-
-    return start
-
-
-PATHS: dict[str, Path_] = {
-    "REST": lambda s, role, gate: _rest(s, role, gate),
-    "REST, dotted": lambda s, role, gate: _rest(s, role, _dotted(gate)),
-    "launchRun": lambda s, role, gate: _ask(s, role, LAUNCH, p=_execution(gate)),
-    "launchRun, YAML": lambda s, role, gate: _ask(
-        s, role, LAUNCH, p=_execution(gate, as_text=True)
+_ONE = ("executionParams", "ExecutionParams!")
+_AGAIN = ("reexecutionParams", "ReexecutionParams")
+PATHS: dict[str, Send] = {
+    "REST": _rest(_nested),
+    "REST, dotted": _rest(dict),
+    "launchRun": _mutation("launchRun", *_ONE, lambda _, gate: _execution(_resources(gate))),
+    "launchRun, YAML": _mutation(
+        "launchRun", *_ONE, lambda _, gate: _execution(json.dumps(_resources(gate)))
     ),
-    "launchMultipleRuns": lambda s, role, gate: _ask(
-        s,
-        role,
-        "mutation($p: [ExecutionParams!]!) { launchMultipleRuns(executionParamsList: $p)"
-        f" {_UNION} }}",
-        p=[_execution({}), _execution(gate)],
+    "launchPipelineExecution": _mutation(
+        "launchPipelineExecution", *_ONE, lambda _, gate: _execution(_resources(gate))
     ),
-    "launchPipelineExecution": lambda s, role, gate: _ask(
-        s, role, LAUNCH.replace("launchRun(", "launchPipelineExecution("), p=_execution(gate)
+    "launchMultipleRuns": _mutation(
+        "launchMultipleRuns",
+        *("executionParamsList", "[ExecutionParams!]!"),
+        lambda _, gate: [_execution({}), _execution(_resources(gate))],
     ),
-    "job tune": lambda s, role, gate: _ask(s, role, LAUNCH, p=_job("tune", _dotted(gate))),
-    "job backfill": lambda s, role, gate: _ask(s, role, LAUNCH, p=_job("backfill", _dotted(gate))),
-    "backfill": _backfill,
-    "re-execution": _again("launchRunReexecution", "ReexecutionParams", "reexecutionParams"),
-    "re-execution, parameters": _again(
-        "launchRunReexecution", "ExecutionParams", "executionParams"
+    "job tune": _mutation("launchRun", *_ONE, _job("tune")),
+    "job backfill": _mutation("launchRun", *_ONE, _job("backfill")),
+    "backfill": _mutation(
+        "launchPartitionBackfill",
+        *("backfillParams", "LaunchBackfillParams!"),
+        lambda _, gate: {
+            "assetSelection": selector(MINE)["assetSelection"],
+            "allPartitions": True,
+            "runConfigData": _resources(gate),
+        },
     ),
-    "re-execution, pipeline": _again(
-        "launchPipelineReexecution", "ReexecutionParams", "reexecutionParams"
+    "re-execution": _mutation("launchRunReexecution", *_AGAIN, _repeat),
+    "re-execution, pipeline": _mutation("launchPipelineReexecution", *_AGAIN, _repeat),
+    "re-execution, from failure": _mutation(
+        "launchRunReexecution",
+        *_AGAIN,
+        lambda run, _: {**_repeat(run, _), "strategy": "FROM_FAILURE"},
     ),
-    "sensor": _named("startSensor", "sensor", "automation"),
-    "schedule": _named("startSchedule", "schedule", "housekeeping"),
+    "retry by parameters": _mutation(
+        "launchRunReexecution",
+        *("executionParams", "ExecutionParams"),
+        lambda run, gate: _execution(
+            _resources(gate), executionMetadata={"parentRunId": run, "rootRunId": run}
+        ),
+    ),
+    "sensor": _mutation(
+        "startSensor",
+        *("sensorSelector", "SensorSelector!"),
+        lambda *_: {**_WHERE, "sensorName": "automation"},
+    ),
+    "schedule": _mutation(
+        "startSchedule",
+        *("scheduleSelector", "ScheduleSelector!"),
+        lambda *_: {**_WHERE, "scheduleName": "housekeeping"},
+    ),
 }
-_REPEATS = {name for name in PATHS if name.startswith("re-execution")}
+_CONTROLS = {"REST", "launchRun"}  # tried with all settings; promoters must succeed
 _ADMINISTERED = {"sensor", "schedule"}
 
 
@@ -123,20 +129,17 @@ def attack_launches(folder: Path, paths: list[str]) -> list[Row]:
     try:
         with guarded(folder) as servers:
             _limit(servers)
-            loose = _ask(servers, "promoter", LAUNCH, p=_execution(GATE["promote.margin"]))
+            launch = _execution(_resources({"promote.margin": 0.0}))
+            loose = servers.graphql(LAUNCH, "promoter", p=launch)
             servers.ids["loose"] = loose["data"]["launchRun"]["run"]["runId"]
-            rows = [Row(f"launch with a looser gate: {name}") for name in paths]
-            for row, name in zip(rows, paths, strict=True):
-                _attack(servers, name, row)
-            return rows
+            return [_attack(servers, name) for name in paths]
     finally:
         os.environ.clear()
         os.environ.update(environment)
 
 
 def _limit(servers: GuardedServers) -> None:
-    """Limit one operator to the task that no launch here is of."""
-    from benchmarks._guarded import PASSWORD
+    """Limit an operator to the task that no launch here is of."""
     from kinemill.store.home import Home
     from kinemill_dagster.pipelines.auth.users import Users
 
@@ -145,26 +148,24 @@ def _limit(servers: GuardedServers) -> None:
     servers.tokens["limited"] = users.renew_token("limited")
 
 
-def _attack(servers: GuardedServers, name: str, row: Row) -> None:
-    settings = dict.fromkeys(["promote.margin"]) if name in _REPEATS | _ADMINISTERED else GATE
-    for setting in settings:
+def _attack(servers: GuardedServers, name: str) -> Row:
+    row = Row(f"launch with a looser gate: {name}")
+    for setting in GATE if name in _CONTROLS else ["promote.margin"]:
         gained: set[str] = set()
         for role in ROLES:
-            known = _runs(servers).keys()
-            status, answer = _status(lambda: PATHS[name](servers, role, GATE[setting]))  # noqa: B023
-            loose = [
-                text
-                for run, text in _runs(servers).items()
-                if run not in known and setting.partition(".")[2] in text
-            ]
-            if loose:
+            before = _runs(servers)
+            status = _status(lambda: PATHS[name](servers, role, {setting: GATE[setting]}))  # noqa: B023
+            new = [text for run, text in _runs(servers).items() if run not in before]
+            if any(setting.partition(".")[2] in text for text in new):
                 gained.add(role)
-            problem = "" if role in MAY or not loose else f"{status}, a run with {setting} waits"
-            if name in _ADMINISTERED and role != "admin" and status not in {401, 403}:
-                problem = f"answered {status}: {str(answer)[:100]}"
+            is_served = name in _ADMINISTERED and status not in {401, 403}
+            problem = f"answered with {status}" if is_served and role != "admin" else ""
+            if role in gained - _MAY:
+                problem = f"a run with {setting} waits"
             row.add(f"{role}, {setting}", problem)
-        if name == "launchRun" and not gained >= MAY:  # or the paths show nothing
-            row.add(f"control, {setting}", f"nobody but {gained} may set it")
+        if name in _CONTROLS and not gained >= _MAY:
+            row.add(f"control: {setting}", f"only {gained or 'nobody'} may set it")
+    return row
 
 
 def _runs(servers: GuardedServers) -> dict[str, str]:
@@ -173,8 +174,9 @@ def _runs(servers: GuardedServers) -> dict[str, str]:
     return {run["runId"]: run["runConfigYaml"] for run in results}
 
 
-def _status(call: Callable[[], Any]) -> tuple[int, Any]:
+def _status(call: Callable[[], Any]) -> int:
     try:
-        return 200, call()
+        call()
     except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        return error.code
+    return 200

@@ -1,7 +1,7 @@
-"""What `prove_attack` attacks: commands in processes that are killed, and small mills to run them on.
+"""Commands that `prove_attack` kills, bounds and observes, and small mills to run them on.
 
 Commands are forked from a server that has imported their libraries, so that a kill meets work and
-not imports. Nothing here lets polars or torch start threads, because threads do not survive a fork.
+not imports.
 """
 
 import atexit
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,23 +47,24 @@ learn:
   eval_every: 30
   save_every: 10
 verify: {{horizon: 6, stride: 20}}
-promote: {{beats: [champion], interval: false, allow_reference: false, min_test_episodes: 1, min_independent: 1}}
+promote:
+  beats: [champion]
+  interval: false
+  allow_reference: false
+  min_test_episodes: 1
+  min_independent: 1
 retrain: {{cron: null}}
 """
 MEBIBYTE = 1 << 20
 KILLED = -int(signal.SIGKILL)
-_MAIN = "from kinemill.cli import main; main()"
-_LONGEST = 40  # lines of an error
+COMMAND = ("-c", "from kinemill.cli import main; main()")
 _ADDRESS_SPACE = 6 << 30  # bytes; protects the machine from what a command reads
-_PRELOADED = (
+_PRELOADED = (  # none of them lets polars or torch start threads, which do not survive a fork
     "benchmarks._attacked",
     "great_expectations.expectations",
     "kinemill.register.promotion",
-    "kinemill.validate",
     "kinemill.verify.stage",
-    "kinemill_dagster.pipelines.loop",
     "kinemill_dagster.pipelines.run",
-    "kinemill_dagster.pipelines.tune",
     "matplotlib.pyplot",
     "mlflow.tracking",
 )
@@ -71,24 +72,18 @@ _PRELOADED = (
 
 @dataclass
 class Row:
-    """One row of the table.
-
-    Attributes:
-        attack: what was done.
-        tried: how often.
-        failed: the name and the problem of each try that did not hold.
-    """
+    """One row of the table: what was attacked, how often, and each try that did not hold."""
 
     attack: str
     tried: int = 0
     failed: list[str] = field(default_factory=list[str])
 
-    def add(self, name: str, problem: str) -> None:
-        """Count a try; an empty problem means that it held."""
-        self.tried += 1
+    def add(self, name: str, problem: str, tries: int = 1) -> None:
+        """Count tries; an empty problem means that they held."""
+        self.tried += tries
         if problem:
             self.failed.append(f"{name}: {problem}")
-            sys.stderr.write(f"NOT HELD  {self.attack}: {name}: {problem}\n")
+            sys.stderr.write(f"NOT HELD  {self.attack}: {self.failed[-1]}\n")
 
 
 class Outcome(NamedTuple):
@@ -102,23 +97,26 @@ class Outcome(NamedTuple):
 
     def problem(self, codes: Sequence[int] = (0,)) -> str:
         """Return what is wrong with the end of a command, or an empty text."""
-        if self.code not in codes:
-            return f"exit code {self.code} after {self.seconds:.0f} s: {self.last_line}"
         if "Traceback (most recent" in self.errors or "This is a bug" in self.errors:
-            return f"a traceback: {self.last_line}"
-        if len(self.errors.splitlines()) > _LONGEST:
-            return f"{len(self.errors.splitlines())} lines of errors"
+            return f"a traceback: {self.last_lines}"
+        if self.code not in codes:
+            return f"exit code {self.code} after {self.seconds:.0f} s: {self.last_lines}"
         return ""
 
     @property
-    def last_line(self) -> str:
-        """The last line of the error, for people."""
-        lines = [line for line in self.errors.splitlines() if line.strip()]
-        bug = lines and lines[-1].startswith("This is a bug")
-        return (" / ".join(lines[-3:]) if bug else lines[-1] if lines else "no message")[:300]
+    def last_lines(self) -> str:
+        """The end of the error, for people."""
+        lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
+        return " / ".join(lines[-2:])[-300:] or "no message"
 
     def document(self) -> Any:
-        """Return the JSON document of a command that succeeded."""
+        """Return the JSON document of a command.
+
+        Raises:
+            ValueError: The command failed.
+        """
+        if problem := self.problem():
+            raise ValueError(problem)
         return json.loads(self.output)
 
 
@@ -161,11 +159,11 @@ def new_mill(folder: Path, logs: int = 4) -> Mill:
 
 def run_cold(
     arguments: Sequence[str],
-    environment: dict[str, str],
+    environment: Mapping[str, str],
     patience: float = 120.0,
-    python: Sequence[str] = ("-c", _MAIN),
+    python: Sequence[str] = COMMAND,
 ) -> Outcome:
-    """Run a command in a new process; after `patience` s it and its children are killed."""
+    """Run a command in a new process; after `patience` s its group is killed."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -175,73 +173,55 @@ def run_cold(
             stdout=output,
             stderr=errors,
             start_new_session=True,
-            preexec_fn=_limit_memory,  # noqa: PLW1509 - the child executes nothing else before exec
+            preexec_fn=_limit_memory,  # noqa: PLW1509 - nothing else runs before exec
         )
-        timer = threading.Timer(patience, kill_group, (process.pid,))
+        timer = threading.Timer(patience, _kill_group, (process.pid,))
         timer.start()
         _, status, usage = os.wait4(process.pid, 0)
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - began
-        kill_group(process.pid)
-        texts = [_read(file.seek(0) or file.read()) for file in (output, errors)]
-        return Outcome(process.returncode, *texts, seconds, usage.ru_maxrss << 10)
+        _kill_group(process.pid)
+        contents = [file.seek(0) or file.read() for file in (output, errors)]
+        texts = [content.decode(errors="replace") for content in contents]
+    return Outcome(process.returncode, *texts, seconds, usage.ru_maxrss << 10)
 
 
 def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
 
 
-def _read(content: bytes) -> str:
-    return content.decode(errors="replace")
-
-
-def kill_group(pid: int) -> None:
-    """Kill a process that leads a session, and all processes of that session's group."""
+def _kill_group(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
 
 
 class Commands:
-    """Runs commands in forked processes.
-
-    Args:
-        folder: scratch for their outputs.
-    """
+    """Runs commands in forked processes, whose outputs go to a folder."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self._folder = folder
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(_PRELOADED))
 
-    def run(
-        self,
-        mill: Mill,
-        *arguments: str,
-        kill_after: float | None = None,
-        environment: dict[str, str] | None = None,
-        patience: float = 240.0,
-    ) -> Outcome:
-        """Run a command; `kill_after` s it is killed, without its children."""
+    def run(self, mill: Mill, *arguments: str, patience: float = 300.0) -> Outcome:
+        """Run a command, which is killed after `patience` s without its children."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        variables = {**mill.environment(), **(environment or {})}
-        process = self._context.Process(target=_work, args=(arguments, variables, folder))
+        process = self._context.Process(target=_work, args=(arguments, mill.environment(), folder))
         began = time.monotonic()
         process.start()
-        process.join(patience if kill_after is None else kill_after)
+        process.join(patience)
         if process.is_alive():
             process.kill()
         process.join()
         seconds = time.monotonic() - began
-        texts = [
-            _read(path.read_bytes()) if path.exists() else ""
-            for path in (folder / "1", folder / "2")
-        ]
+        texts = [path.read_text(errors="replace") for path in sorted(folder.glob("[12]"))]
         shutil.rmtree(folder)
-        return Outcome(process.exitcode or 0, *texts, seconds)
+        return Outcome(process.exitcode or 0, *[*texts, "", ""][:2], seconds)
 
 
-def _work(arguments: Sequence[str], environment: dict[str, str], folder: Path) -> None:
+def _work(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
     """Run the command line of kinemill in this process."""
     from kinemill.cli import main
 
@@ -257,28 +237,18 @@ def _work(arguments: Sequence[str], environment: dict[str, str], folder: Path) -
         atexit._run_exitfuncs()  # a process of multiprocessing does not
 
 
-def tree_digest(folder: Path, without: Sequence[str] = ()) -> dict[str, str]:
-    """Return the sha256 of each file of a folder, and the target of each link.
-
-    Args:
-        folder: its path.
-        without: beginnings of relative paths that are left out.
-    """
+def tree_digest(folder: Path, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return a hash of each file of a folder; relative paths that begin so are left out."""
     digests: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name.startswith(tuple(without)):
-            continue
-        if path.is_symlink():
-            digests[name] = f"link to {path.readlink()}"
-        elif path.is_file():
-            digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        else:
-            digests[name] = "folder"
+        if not name.startswith(without or "\0"):
+            is_file = path.is_file() and not path.is_symlink()
+            digests[name] = hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "other"
     return digests
 
 
-def changed(before: dict[str, str], after: dict[str, str]) -> str:
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Return what differs between two digests of a folder, or an empty text."""
     names = sorted({name for name, _ in before.items() ^ after.items()})
     return f"changed {', '.join(names[:5])}" if names else ""

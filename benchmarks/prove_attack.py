@@ -13,15 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from benchmarks import replace_section
-from benchmarks._attack_answers import ANSWERS, attack_registry
+from benchmarks._attack_answers import ANSWERS, CLIENTS, attack_registry, install_valid
 from benchmarks._attack_files import FORMS, attack_reader
-from benchmarks._attack_kills import VICTIMS, attack_by_kills
+from benchmarks._attack_kills import VICTIMS, attack_by_kills, backup_of, state
 from benchmarks._attack_launches import PATHS, attack_launches
 from benchmarks._attack_machines import (
     COMMANDS,
@@ -54,7 +53,6 @@ class Site:
     @cached_property
     def commands(self) -> Commands:
         """The commands that start without imports."""
-        (self.folder / "outputs").mkdir(exist_ok=True)
         return Commands(self.folder / "outputs")
 
     @cached_property
@@ -75,12 +73,15 @@ class Site:
         mill = self.bare.copy(self.folder / "half used")
         run = ["run", TASK, "--logs", str(mill.logs)]
         promote = ["model", "promote", f"{TASK}:1", "--force", "--why", "first"]
-        steps = [run, [*run, "--set", "learn.steps=61"], promote]
-        for arguments in (*steps, ["admin", "backup", str(mill.folder / "backup")]):
+        backup = ["admin", "backup", backup_of(mill)]
+        for arguments in (run, [*run, "--set", "learn.steps=61"], promote, backup):
             outcome = self.commands.run(mill, *arguments, patience=600.0)
-            if problem := outcome.problem((0, 1, 2)):
+            if problem := outcome.problem((0, 1) if arguments[0] == "run" else (0, 2)):
                 message = f"{arguments}: {problem}"
                 raise RuntimeError(message)
+        if len(state(self.commands, mill)["versions"]) != 2:
+            message = "two runs made no two versions"
+            raise RuntimeError(message)
         mill.folder.rename(self.folder / "used")
         return Mill(self.folder / "used")
 
@@ -102,8 +103,10 @@ class Site:
 
 
 def _registry(site: Site) -> list[Row]:
-    bundles = sorted((site.used.home / "store" / "bundle" / TASK).iterdir())
-    return attack_registry(site.scratch("registry"), site.some(list(ANSWERS)), bundles[0])
+    bundle, *_ = (site.used.home / "store" / "bundle" / TASK).iterdir()
+    folder = site.scratch("registry")
+    rows = attack_registry(folder, site.some(list(ANSWERS)), list(CLIENTS))
+    return rows + install_valid(folder / "valid", bundle)
 
 
 def _files(site: Site) -> list[Row]:
@@ -133,23 +136,15 @@ SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
     "home": lambda site: attack_home(site.commands, site.used, site.scratch("home")),
     "ticks": lambda site: attack_ticks(site.used, site.number(500)),
 }
-_ALONE = {"launches"}  # changes the environment of this process
 
 
-def attack(site: Site, names: Sequence[str], at_once: int = 2) -> list[Row]:
-    """Run sections, some at once; return their rows in the order of the names."""
-    _ = site.used
-    rows = {name: SECTIONS[name](site) for name in names if name in _ALONE}
-    with ThreadPoolExecutor(at_once) as pool:
-        work = {name: pool.submit(_timed, site, name) for name in names if name not in _ALONE}
-        rows |= {name: one.result() for name, one in work.items()}
-    return [row for name in names for row in rows[name]]
-
-
-def _timed(site: Site, name: str) -> list[Row]:
-    began = time.monotonic()
-    rows = SECTIONS[name](site)
-    sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
+def attack(site: Site, names: Sequence[str]) -> list[Row]:
+    """Run sections one after the other; return their rows."""
+    rows: list[Row] = []
+    for name in names:
+        began = time.monotonic()
+        rows += SECTIONS[name](site)
+        sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
     return rows
 
 
@@ -157,9 +152,8 @@ def table(rows: Sequence[Row], seconds: float) -> str:
     """Return the table of docs/results-*.md."""
     lines = ["| attack | tried | held |", "|---|---|---|"]
     lines += [f"| {row.attack} | {row.tried:,} | {row.tried - len(row.failed):,} |" for row in rows]
-    return "\n".join(
-        [*lines, "", f"{sum(row.tried for row in rows):,} tries in {seconds:.0f} s.", ""]
-    )
+    tried = sum(row.tried for row in rows)
+    return "\n".join([*lines, "", f"{tried:,} tries in {seconds:.0f} s.", ""])
 
 
 def main() -> int:
@@ -171,6 +165,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="scratch that is kept, and used again")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each command compiles its libraries
     names, began = options.only or list(SECTIONS), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kinemill-attack-") as temporary:
         folder = options.folder or Path(temporary)
