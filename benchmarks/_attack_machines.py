@@ -30,7 +30,7 @@ COMMANDS = {
     "data list": ["data", "list", TASK],
     "data ingest": ["data", "ingest", TASK, "{logs}"],
     "model list": ["model", "list", TASK],
-    "model promote": ["model", "promote", f"{TASK}:2", "--force", "--why", "x"],
+    "model promote": ["model", "promote", f"{TASK}:1", "--force", "--why", "x"],
     "model audit": ["model", "audit", TASK],
     "model pull": ["model", "pull", f"{TASK}@champion", "--to", "{home}-pulled"],
     "model tune": ["model", "tune", TASK, "--trials", "1"],
@@ -266,12 +266,12 @@ def attack_home(commands: Commands, mill: Mill, folder: Path) -> list[Row]:
     moved, newer = Row("a home that moved"), Row("a home of a newer version")
     before, elsewhere = state(commands, mill), Mill(folder / "elsewhere")
     mill.copy(folder / "here").folder.rename(elsewhere.folder)
-    for name in COMMANDS.keys() - {"model tune"}:
+    for name in (one for one in COMMANDS if one != "model tune"):
         outcome = commands.run(elsewhere, *_arguments(name, elsewhere))
         codes = (0, 1) if name in {"run", "doctor"} else (0,)
         moved.add(name, outcome.problem(codes) or lost(commands, elsewhere, before))
     for part, names in {
-        "home.json": COMMANDS.keys() - {"doctor"},
+        "home.json": [name for name in COMMANDS if name != "doctor"],
         "catalog.db": ("data list", "data ingest", "run"),
         "mlflow.db": ("model list", "model promote", "run"),
     }.items():

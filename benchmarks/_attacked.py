@@ -60,7 +60,7 @@ KILLED = -int(signal.SIGKILL)
 COMMAND = ("-c", "from kinemill.cli import main; main()")
 _ADDRESS_SPACE = 6 << 30  # bytes; protects the machine from what a command reads
 _PRELOADED = (  # none of them lets polars or torch start threads, which do not survive a fork
-    "benchmarks._attacked",
+    "benchmarks.prove_attack",
     "great_expectations.expectations",
     "kinemill.register.promotion",
     "kinemill.verify.stage",
@@ -182,9 +182,10 @@ def run_cold(
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - began
         _kill_group(process.pid)
-        contents = [file.seek(0) or file.read() for file in (output, errors)]
-        texts = [content.decode(errors="replace") for content in contents]
-    return Outcome(process.returncode, *texts, seconds, usage.ru_maxrss << 10)
+        for file in (output, errors):
+            file.seek(0)
+        out, err = (file.read().decode(errors="replace") for file in (output, errors))
+    return Outcome(process.returncode, out, err, seconds, usage.ru_maxrss << 10)
 
 
 def _limit_memory() -> None:
@@ -216,9 +217,10 @@ class Commands:
             process.kill()
         process.join()
         seconds = time.monotonic() - began
-        texts = [path.read_text(errors="replace") for path in sorted(folder.glob("[12]"))]
+        texts = {path.name: path.read_text(errors="replace") for path in folder.glob("[12]")}
         shutil.rmtree(folder)
-        return Outcome(process.exitcode or 0, *[*texts, "", ""][:2], seconds)
+        output, errors = (texts.get(name, "") for name in "12")
+        return Outcome(process.exitcode or 0, output, errors, seconds)
 
 
 def _work(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
@@ -234,7 +236,7 @@ def _work(arguments: Sequence[str], environment: Mapping[str, str], folder: Path
     try:
         main()
     finally:
-        atexit._run_exitfuncs()  # a process of multiprocessing does not
+        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  # a process of multiprocessing does not
 
 
 def tree_digest(folder: Path, without: tuple[str, ...] = ()) -> dict[str, str]:

@@ -72,7 +72,7 @@ class Site:
             return Mill(self.folder / "used")
         mill = self.bare.copy(self.folder / "half used")
         run = ["run", TASK, "--logs", str(mill.logs)]
-        promote = ["model", "promote", f"{TASK}:1", "--force", "--why", "first"]
+        promote = ["model", "promote", f"{TASK}:2", "--force", "--why", "second"]
         backup = ["admin", "backup", backup_of(mill)]
         for arguments in (run, [*run, "--set", "learn.steps=61"], promote, backup):
             outcome = self.commands.run(mill, *arguments, patience=600.0)
