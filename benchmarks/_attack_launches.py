@@ -1,13 +1,12 @@
 """Each way to launch a run with a looser gate, as each role."""
 
 import json
-import os
 import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks._attacked import Row
+from benchmarks._attacked import Row, changed_environment
 from benchmarks._guarded import LAUNCH, MINE, OTHER, PASSWORD, GuardedServers, guarded, selector
 
 GATE: dict[str, Any] = {  # settings that decide what the gate measures
@@ -125,17 +124,12 @@ _ADMINISTERED = {"sensor", "schedule"}
 
 def attack_launches(folder: Path, paths: list[str]) -> list[Row]:
     """Launch runs over each path as each role; compare the configuration of the new runs."""
-    environment = dict(os.environ)
-    try:
-        with guarded(folder) as servers:
-            _limit(servers)
-            launch = _execution(_resources({"promote.margin": 0.0}))
-            loose = servers.graphql(LAUNCH, "promoter", p=launch)
-            servers.ids["loose"] = loose["data"]["launchRun"]["run"]["runId"]
-            return [_attack(servers, name) for name in paths]
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
+    with changed_environment(), guarded(folder) as servers:
+        _limit(servers)
+        launch = _execution(_resources({"promote.margin": 0.0}))
+        loose = servers.graphql(LAUNCH, "promoter", p=launch)
+        servers.ids["loose"] = loose["data"]["launchRun"]["run"]["runId"]
+        return [_attack(servers, name) for name in paths]
 
 
 def _limit(servers: GuardedServers) -> None:

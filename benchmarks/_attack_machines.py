@@ -27,7 +27,7 @@ _DATABASE = "robots"
 MODES = ("refused", "closed", "garbage", "silent")
 COMMANDS = {
     "doctor": ["doctor"],
-    "data list": ["data", "list", TASK],
+    "data search": ["data", "search", TASK, "duration > 0"],
     "data ingest": ["data", "ingest", TASK, "{logs}"],
     "model list": ["model", "list", TASK],
     "model promote": ["model", "promote", f"{TASK}:1", "--force", "--why", "x"],
@@ -272,15 +272,15 @@ def attack_home(commands: Commands, mill: Mill, folder: Path) -> list[Row]:
         moved.add(name, outcome.problem(codes) or lost(commands, elsewhere, before))
     for part, names in {
         "home.json": [name for name in COMMANDS if name != "doctor"],
-        "catalog.db": ("data list", "data ingest", "run"),
+        "catalog.db": ("data search", "data ingest", "run"),
         "mlflow.db": ("model list", "model promote", "run"),
     }.items():
         copy = mill.copy(folder / part)
         _mark_newer(copy.home / part)
         for name in names:
-            kept = _kept(copy)
-            outcome = commands.run(copy, *_arguments(name, copy))
-            newer.add(f"{part}, {name}", outcome.problem((2, 3)) or changed(kept, _kept(copy)))
+            kept = _kept(copy, part)
+            problem = commands.run(copy, *_arguments(name, copy)).problem((2, 3))
+            newer.add(f"{part}, {name}", problem or changed(kept, _kept(copy, part)))
     return [moved, newer]
 
 
@@ -295,9 +295,9 @@ def _mark_newer(path: Path) -> None:
         connection.commit()
 
 
-def _kept(mill: Mill) -> dict[str, str]:
+def _kept(mill: Mill, part: str) -> dict[str, str]:
     """Return a digest of what no command of an older version may write."""
-    parts = ("store", "catalog.db", "mlflow.db", "artifacts", "home.json")
+    parts = ("store", "catalog.db", "mlflow.db", "artifacts", part) if "json" in part else (part,)
     return {key: value for key, value in state_digest(mill.home).items() if key.startswith(parts)}
 
 

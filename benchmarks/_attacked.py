@@ -17,8 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -237,6 +237,17 @@ def _work(arguments: Sequence[str], environment: Mapping[str, str], folder: Path
         main()
     finally:
         atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  # a process of multiprocessing does not
+
+
+@contextmanager
+def changed_environment() -> Generator[None]:
+    """Take back what a block changes in the environment of this process."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def tree_digest(folder: Path, without: tuple[str, ...] = ()) -> dict[str, str]:

@@ -9,6 +9,7 @@ and `--share 0.2` tries a fifth of the cases.
 import argparse
 import os
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -31,9 +32,12 @@ from benchmarks._attack_machines import (
     attack_ray,
     attack_ticks,
 )
-from benchmarks._attacked import TASK, Commands, Mill, Row, new_mill
+from benchmarks._attacked import TASK, Commands, Mill, Row, changed_environment, new_mill
+from kinemill_dagster.pipelines.serve import is_reachable
 
 KILLS = 20
+_READERS, _READING = 50, 10.0  # threads; s
+_RATE, _MEDIAN = 60.0, 1.0  # requests/s at least; s of a page at most
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,28 @@ def _kills(site: Site) -> list[Row]:
     return attack_by_kills(site.commands, sources, folder, site.some(list(VICTIMS)), site.kills)
 
 
+def _readers(site: Site) -> list[Row]:
+    from benchmarks.readers import PAGES, make_home, read, server
+
+    row = Row(f"{_READERS} readers of the web pages")
+    with changed_environment():
+        home = make_home(site.scratch("readers"), site.number(200))
+        with server(home) as (port, token, process):
+            while not is_reachable(f"http://127.0.0.1:{port}/"):
+                time.sleep(0.5)
+            read(port, token, 1, 5.0)  # caches
+            files = process.num_fds()
+            latencies = read(port, token, _READERS, _READING)
+            opened = process.num_fds() - files
+    rate = sum(map(len, latencies.values())) / _READING
+    row.add("rate", "" if rate >= _RATE else f"{rate:.0f} requests/s")
+    for page, values in latencies.items():
+        median = statistics.median(values)
+        row.add(PAGES[page], "" if median < _MEDIAN else f"median {median:.1f} s", len(values))
+    row.add("open files", f"{opened} more" if opened > _READERS else "")
+    return [row]
+
+
 SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
     "kills": _kills,
     "launches": lambda site: attack_launches(site.scratch("launches"), site.some(list(PATHS))),
@@ -134,6 +160,7 @@ SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
         site.commands, site.bare, site.scratch("logs"), site.number(10_000), site.number(10)
     ),
     "home": lambda site: attack_home(site.commands, site.used, site.scratch("home")),
+    "readers": _readers,
     "ticks": lambda site: attack_ticks(site.used, site.number(500)),
 }
 
