@@ -136,7 +136,7 @@ class _Attack:
         whole = self._run(_PATIENCE)
         if problem := whole.problem(self._victim.codes):
             raise ValueError(problem)
-        files = [path.stat().st_mtime for path in self._mill.folder.rglob("*") if path.is_file()]
+        files = [path.stat().st_ctime for path in self._mill.folder.rglob("*") if path.is_file()]
         first = min((moment - began for moment in files if moment > began), default=0.0)
         self.renew()
         return first, whole.seconds
@@ -179,10 +179,8 @@ def _kill(commands: Commands, source: Mill, folder: Path, name: str, kills: int)
             moment = moments.uniform(first, last)
             was_killed = attack.kill(moment)
             since += was_killed
-            if not was_killed or since == victim.in_a_row or row.tried + since == kills:
-                where = (
-                    f"kill {row.tried + since}, after {moment:.2f} s of {first:.2f} to {last:.2f}"
-                )
+            if since and (not was_killed or since == victim.in_a_row or row.tried + since == kills):
+                where = f"kill {row.tried + since} at {moment:.2f} s in {first:.2f} to {last:.2f}"
                 row.add(where, attack.complete(), since)
                 since = 0
                 attack.renew()
@@ -198,6 +196,7 @@ def attack_by_kills(
     commands: Commands, sources: dict[str, Mill], folder: Path, names: list[str], kills: int
 ) -> list[Row]:
     """Kill each command `kills` times, at moments drawn between its first write and its end."""
+    commands.run(sources["bare"], "task", "list")  # starts the server that forks
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         work = [
             pool.submit(_kill, commands, sources[VICTIMS[name].source], folder / name, name, kills)
