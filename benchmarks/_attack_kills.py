@@ -179,9 +179,10 @@ def _kill(commands: Commands, source: Mill, folder: Path, name: str, kills: int)
             moment = moments.uniform(first, last)
             was_killed = attack.kill(moment)
             since += was_killed
-            if since and (not was_killed or since == victim.in_a_row or row.tried + since == kills):
+            if not was_killed or since == victim.in_a_row or row.tried + since == kills:
                 where = f"kill {row.tried + since} at {moment:.2f} s in {first:.2f} to {last:.2f}"
-                row.add(where, attack.complete(), since)
+                if since:
+                    row.add(where, attack.complete(), since)
                 since = 0
                 attack.renew()
             if row.tried >= kills:
