@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks._attacked import KILLED, LOOP, TASK, Commands, Mill, Row, changed, tree_digest
+from benchmarks._attacked import (
+    KILLED,
+    LOOP,
+    TASK,
+    Commands,
+    Mill,
+    Outcome,
+    Row,
+    changed,
+    tree_digest,
+)
 
 _AT_ONCE = 2
 _PATIENCE = 600.0  # s of a run that is not killed
@@ -148,9 +158,9 @@ class _Attack:
             self._mill = self._source.copy(self._folder / str(self._number))
         self.before = state(self._commands, self._mill)
 
-    def kill(self, moment: float) -> bool:
-        """Return whether the command was killed, and not faster."""
-        return self._run(moment).code == KILLED
+    def kill(self, moment: float) -> Outcome:
+        """Kill the command after `moment` s, unless it is faster."""
+        return self._run(moment)
 
     def complete(self) -> str:
         """Run the command once more to its end; return what is wrong."""
@@ -163,7 +173,7 @@ class _Attack:
         ]
         return problem or (f"leaves {left[0]}" if left and self._victim.source == "bare" else "")
 
-    def _run(self, patience: float) -> Any:
+    def _run(self, patience: float) -> Outcome:
         arguments = self._victim.arguments(self._mill, self._number)
         return self._commands.run(self._mill, *arguments, patience=patience)
 
@@ -175,10 +185,14 @@ def _kill(commands: Commands, source: Mill, folder: Path, name: str, kills: int)
         attack = _Attack(commands, victim, source, folder)
         first, last = attack.measure()
         since = 0
-        for _ in range(3 * kills):
+        for _ in range(5 * kills):
             moment = moments.uniform(first, last)
-            was_killed = attack.kill(moment)
+            outcome = attack.kill(moment)
+            was_killed = outcome.code == KILLED
             since += was_killed
+            if not was_killed:  # the machine is faster than when it was measured
+                first *= outcome.seconds / last
+                last = outcome.seconds
             if not was_killed or since == victim.in_a_row or row.tried + since == kills:
                 where = f"kill {row.tried + since} at {moment:.2f} s in {first:.2f} to {last:.2f}"
                 if since:

@@ -235,7 +235,7 @@ def attack_logs(commands: Commands, mill: Mill, folder: Path, files: int, reads:
 
     drop, rows = (
         folder / "drop",
-        [f"{k / 50:.2f},{k % 17 / 10},0,0,0,{k % 5}\n" for k in range(2000)],
+        [f"{k / 50:.2f},{k % 17 / 10},0,0,0,{k % 5}\n" for k in range(200 * reads)],
     )
     drop.mkdir()
     writer = threading.Thread(target=_append, args=(drop / "growing.csv", [header + "\n", *rows]))
