@@ -24,6 +24,7 @@ from benchmarks._servers import add_node, free_port, ray_head
 SECONDS = 15.0  # limit of a command without its database
 _PASSWORD = "hunter2-of-the-database"
 _DATABASE = "robots"
+_AT_ONCE = 2  # commands: more would wait for each other, and be late
 MODES = ("refused", "closed", "garbage", "silent")
 COMMANDS = {
     "doctor": ["doctor"],
@@ -123,7 +124,7 @@ def attack_databases(mill: Mill, folder: Path, names: list[str]) -> list[Row]:
         copy = mill.copy(folder / " ".join(case))
         return run_without(case[0], case[1], copy, _arguments(case[2], copy), limit)
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         for case, problem in zip(cases, pool.map(attack, cases), strict=True):
             rows[case[:2]].add(case[2], problem)
     return list(rows.values())
