@@ -25,37 +25,37 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 def _send(body: bytes, status: int = 200, **headers: str) -> Answer:
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def reply(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             request.send_header(name, value)
         request.end_headers()
         request.wfile.write(body)
 
-    return answer
+    return reply
 
 
 def _raw(content: bytes) -> Answer:
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def reply(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(content)
 
-    return answer
+    return reply
 
 
 def _endless(part: bytes, pause: float) -> Answer:
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def reply(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
         until = time.monotonic() + 2 * _PATIENCE
         while time.monotonic() < until:
             request.wfile.write(part)
             time.sleep(pause)
 
-    return answer
+    return reply
 
 
 def _version(**fields: object) -> Answer:
-    answer = {"version": 1, "sums": _SUMS, "provisional": "", **fields}
-    return _send(json.dumps(answer).encode())
+    reply = {"version": 1, "sums": _SUMS, "provisional": "", **fields}
+    return _send(json.dumps(reply).encode())
 
 
 _TEXTS: tuple[object, ...] = (
@@ -115,7 +115,7 @@ def _bundle(files: Mapping[str, bytes]) -> Answer:
     """Serve a version with these files; all that is not listed is the one letter x."""
     digest = hashlib.sha256(files["sha256sums"]).hexdigest()
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def reply(request: BaseHTTPRequestHandler) -> None:
         path = request.path.partition("?")[0]
         if path.endswith("/resolve"):
             _version(sums=digest)(request)
@@ -124,7 +124,7 @@ def _bundle(files: Mapping[str, bytes]) -> Answer:
         else:
             _send(b"{}")(request)
 
-    return answer
+    return reply
 
 
 ANSWERS = RESOLVE | {
@@ -133,7 +133,7 @@ ANSWERS = RESOLVE | {
 
 
 @contextmanager
-def _registry(answer: Answer) -> Generator[tuple[str, list[str]]]:
+def _registry(reply: Answer) -> Generator[tuple[str, list[str]]]:
     """Serve one answer to all requests; yield the address and the paths that were requested."""
     paths: list[str] = []
 
@@ -141,7 +141,7 @@ def _registry(answer: Answer) -> Generator[tuple[str, list[str]]]:
         def do_GET(self) -> None:
             paths.append(self.path)
             with suppress(OSError):  # the client has closed the connection
-                answer(self)
+                reply(self)
             self.close_connection = True
 
         do_POST = do_GET  # noqa: N815 - the name that the base class looks up
@@ -176,14 +176,14 @@ def _surroundings(robot: Path) -> dict[str, str]:
 def _pull(name: str, folder: Path, arguments: list[str], python: tuple[str, ...]) -> str:
     """Pull from one hostile answer; return what is wrong."""
     target = _robot(folder)
-    before = _surroundings(folder)
+    previous = _surroundings(folder)
     with _registry(ANSWERS[name]) as (address, _):
-        places = {"address": address, "target": target}
-        command = [part.format(**places) for part in arguments]
+        folders = {"address": address, "target": target}
+        command = [part.format(**folders) for part in arguments]
         home = {"KINEMILL_HOME": f"{folder} home"}
-        outcome = run_cold(command, home, _PATIENCE, python)
-    problem = changed(before, _surroundings(folder)) or outcome.problem((1, 2, 3))
-    if not problem and "\x1b" in outcome.errors:
+        result = run_cold(command, home, _PATIENCE, python)
+    problem = changed(previous, _surroundings(folder)) or result.problem((1, 2, 3))
+    if not problem and "\x1b" in result.errors:
         problem = "control characters reach the terminal"
     return problem or ("a model is installed" if target.exists() else "")
 
@@ -191,7 +191,7 @@ def _pull(name: str, folder: Path, arguments: list[str], python: tuple[str, ...]
 def _watch(name: str, folder: Path) -> str:
     """Watch one hostile answer until the second request, or a time; return what is wrong."""
     target = _robot(folder)
-    before = _surroundings(folder)
+    previous = _surroundings(folder)
     with _registry(ANSWERS[name]) as (address, paths), (folder / "log").open("w+") as log:
         command = [sys.executable, *_RUNTIME, "pull", address, f"{TASK}@champion"]
         command += ["--to", str(target), "--watch", "--every", "0.1"]
@@ -214,7 +214,7 @@ def _watch(name: str, folder: Path) -> str:
         return f"--watch ends with {ended}: {lines[-1] if lines else 'no message'}"
     if code not in {0, 143, -signal.SIGTERM} or any("Traceback" in line for line in lines):
         return f"ends with {code} after SIGTERM: {lines[-1] if lines else 'no message'}"
-    return changed(before, _surroundings(folder))
+    return changed(previous, _surroundings(folder))
 
 
 _RUNTIME = ("-m", "kinemill.runtime")
@@ -244,11 +244,11 @@ def attack_registry(folder: Path, names: list[str], clients: Sequence[str]) -> l
 def install_valid(folder: Path, bundle: Path) -> list[Row]:
     """Pull a valid model, as a control: a client that refuses everything would hold, too."""
     row, target = Row("control: pull of a valid model"), _robot(folder)
-    before = _surroundings(folder)
+    previous = _surroundings(folder)
     files = [path for path in bundle.rglob("*") if path.is_file()]
     content = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in files}
     with _registry(_bundle(content)) as (address, _):
         arguments = ["pull", address, f"{TASK}@champion", "--to", str(target)]
-        outcome = run_cold(arguments, {}, _PATIENCE, _RUNTIME)
-    row.add("valid", outcome.problem() or changed(before, _surroundings(folder)))
+        result = run_cold(arguments, {}, _PATIENCE, _RUNTIME)
+    row.add("valid", result.problem() or changed(previous, _surroundings(folder)))
     return [row]

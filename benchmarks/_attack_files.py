@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._attacked import MEBIBYTE, TASK, Mill, Row, run_cold
+from benchmarks._attacked import MEBIBYTE, TASK, Row, Workspace, run_cold
 
 MEMORY = 500 * MEBIBYTE
 SECONDS = 90.0  # of one check
@@ -184,25 +184,25 @@ def write_form(title: str, folder: Path) -> None:
         content(folder / name)
 
 
-def attack_reader(mill: Mill, titles: list[str]) -> list[Row]:
+def attack_reader(workspace: Workspace, titles: list[str]) -> list[Row]:
     """Check each file in a new process; bound its memory and time, and look for its effects."""
     row = Row(f"data check of a hostile file, within {MEMORY // MEBIBYTE} MB, {SECONDS:.0f} s")
 
     def check(title: str) -> str:
-        folder = mill.folder / "hostile" / title.replace("/", " ")
+        folder = workspace.folder / "hostile" / title.replace("/", " ")
         write_form(title, folder)
         arguments = ["data", "check", str(folder), "--task", TASK]
-        outcome = run_cold(arguments, mill.environment(), SECONDS)
+        result = run_cold(arguments, workspace.environment(), SECONDS)
         was_executed = (folder / "executed").exists()
         for path in folder.iterdir():  # some are large
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
         if was_executed:
             return "code in the file was executed"
-        if outcome.peak > MEMORY:
-            return f"{outcome.peak // MEBIBYTE} MB of memory in {outcome.seconds:.0f} s"
-        if {"\x1b", "\u202e"} & {*outcome.output, *outcome.errors}:
+        if result.peak > MEMORY:
+            return f"{result.peak // MEBIBYTE} MB of memory in {result.seconds:.0f} s"
+        if {"\x1b", "\u202e"} & {*result.output, *result.errors}:
             return "control characters of the file reach the terminal"
-        return outcome.problem((0, 1, 2))
+        return result.problem((0, 1, 2))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for title, problem in zip(titles, pool.map(check, titles), strict=True):

@@ -13,9 +13,9 @@ from benchmarks._attacked import (
     LOOP,
     TASK,
     Commands,
-    Mill,
-    Outcome,
+    Result,
     Row,
+    Workspace,
     changed,
     tree_digest,
 )
@@ -38,11 +38,11 @@ class Victim:
     Attributes:
         arguments: of its n-th completed run; each n gives it new work.
         in_a_row: after so many kills the next run is left to complete.
-        source: `bare`, a mill with logs alone, or `used`, one with two versions.
+        source: `bare`, a workspace with logs alone, or `used`, one with two versions.
         is_fresh: a completed run is followed by one on a new copy of the source.
     """
 
-    arguments: Callable[[Mill, int], list[str]]
+    arguments: Callable[[Workspace, int], list[str]]
     in_a_row: int = 1
     source: str = "used"
     is_fresh: bool = True
@@ -53,13 +53,13 @@ class Victim:
         return (0, 1) if self.in_a_row > 1 else (0,) if self.is_fresh else (0, 2)
 
 
-def backup_of(mill: Mill) -> str:
-    """Return where a mill has its backup."""
-    return str(mill.folder / "backup")
+def backup_of(workspace: Workspace) -> str:
+    """Return where a workspace has its backup."""
+    return str(workspace.folder / "backup")
 
 
-def _run(mill: Mill, task: str, *overrides: str) -> list[str]:
-    logs = [] if task == LOOP else ["--logs", str(mill.logs)]
+def _run(workspace: Workspace, task: str, *overrides: str) -> list[str]:
+    logs = [] if task == LOOP else ["--logs", str(workspace.logs)]
     return ["run", task, *logs, *(part for one in overrides for part in ("--set", one))]
 
 
@@ -69,9 +69,13 @@ def _decide(command: str, version: str, number: int) -> list[str]:
 
 
 VICTIMS = {
-    "data ingest": Victim(lambda mill, _: ["data", "ingest", TASK, str(mill.logs)], source="bare"),
-    "admin backup": Victim(lambda mill, _: ["admin", "backup", backup_of(mill)]),
-    "admin restore": Victim(lambda mill, _: ["admin", "restore", backup_of(mill), "--replace"]),
+    "data ingest": Victim(
+        lambda workspace, _: ["data", "ingest", TASK, str(workspace.logs)], source="bare"
+    ),
+    "admin backup": Victim(lambda workspace, _: ["admin", "backup", backup_of(workspace)]),
+    "admin restore": Victim(
+        lambda workspace, _: ["admin", "restore", backup_of(workspace), "--replace"]
+    ),
     "admin rebuild-catalog": Victim(lambda _mill, _: ["admin", "rebuild-catalog"]),
     "model promote": Victim(
         lambda _, n: _decide("promote", f"{TASK}:{1 + n % 2}", n), is_fresh=False
@@ -79,30 +83,30 @@ VICTIMS = {
     "model rollback": Victim(
         lambda _, n: _decide("rollback", f"{TASK} --to {1 + n % 2}", n), is_fresh=False
     ),
-    "run, from the logs": Victim(lambda mill, _: _run(mill, TASK), _IN_A_ROW, "bare"),
+    "run, from the logs": Victim(lambda workspace, _: _run(workspace, TASK), _IN_A_ROW, "bare"),
     "run, of another model": Victim(
-        lambda mill, n: _run(mill, TASK, f"learn.seed={n + 9}"), _IN_A_ROW, is_fresh=False
+        lambda workspace, n: _run(workspace, TASK, f"learn.seed={n + 9}"), _IN_A_ROW, is_fresh=False
     ),
     "model tune": Victim(
         lambda _, n: ["model", "tune", TASK, "--trials", str(2 * n + 2), "--no-register"],
         *(_IN_A_ROW, "used", False),
     ),
-    "run, of a loop": Victim(lambda mill, _: _run(mill, LOOP, *_LOOP), _IN_A_ROW, "bare"),
+    "run, of a loop": Victim(lambda workspace, _: _run(workspace, LOOP, *_LOOP), _IN_A_ROW, "bare"),
 }
 
 
-def state(commands: Commands, mill: Mill) -> dict[str, Any]:
+def state(commands: Commands, workspace: Workspace) -> dict[str, Any]:
     """Return what may not get lost: recordings, versions, the champion and its audit.
 
     Raises:
         ValueError: A command failed, or the audit is incomplete.
     """
-    recordings = commands.run(mill, "data", "list", TASK, "--json").document()["recordings"]
-    versions = commands.run(mill, "model", "list", TASK, "--json").document()["versions"]
+    recordings = commands.run(workspace, "data", "list", TASK, "--json").document()["recordings"]
+    versions = commands.run(workspace, "model", "list", TASK, "--json").document()["versions"]
     champions = [one["version"] for one in versions if "champion" in one["aliases"]]
     events: list[Any] = []
     if versions:
-        audit = commands.run(mill, "model", "audit", TASK, "--json").document()
+        audit = commands.run(workspace, "model", "audit", TASK, "--json").document()
         events = audit["events"]
         anonymous = [one for one in events if not one["who"] or not one["why"]]
         if audit["gaps"] or anonymous or audit["champion"] not in (champions or [None]):
@@ -116,20 +120,20 @@ def state(commands: Commands, mill: Mill) -> dict[str, Any]:
     }
 
 
-def lost(commands: Commands, mill: Mill, before: dict[str, Any]) -> str:
+def lost(commands: Commands, workspace: Workspace, previous: dict[str, Any]) -> str:
     """Return what is lost compared with an earlier state, or an empty text."""
     try:
-        after = state(commands, mill)
+        after = state(commands, workspace)
     except ValueError as error:
         return str(error)
-    names = [name for name, values in before.items() if values - after[name]]
+    names = [name for name, values in previous.items() if values - after[name]]
     return f"lost {', '.join(names)}" if names else ""
 
 
 class _Attack:
     """Kills of one command."""
 
-    def __init__(self, commands: Commands, victim: Victim, source: Mill, folder: Path) -> None:
+    def __init__(self, commands: Commands, victim: Victim, source: Workspace, folder: Path) -> None:
         self._commands, self._victim = commands, victim
         self._source, self._folder = source, folder
         self._number = 0  # of complete runs
@@ -156,29 +160,31 @@ class _Attack:
         self._number += 1
         if self._victim.is_fresh:
             self._mill = self._source.copy(self._folder / str(self._number))
-        self.before = state(self._commands, self._mill)
+        self.previous = state(self._commands, self._mill)
 
-    def kill(self, moment: float) -> Outcome:
+    def kill(self, moment: float) -> Result:
         """Kill the command after `moment` s, unless it is faster."""
         return self._run(moment)
 
     def complete(self) -> str:
         """Run the command once more to its end; return what is wrong."""
-        early = "" if self._victim.is_fresh else lost(self._commands, self._mill, self.before)
+        early = "" if self._victim.is_fresh else lost(self._commands, self._mill, self.previous)
         problem = early or self._run(_PATIENCE).problem(self._victim.codes)
-        problem = problem or lost(self._commands, self._mill, self.before)
+        problem = problem or lost(self._commands, self._mill, self.previous)
         problem = problem or changed(self._logs, tree_digest(self._mill.logs))
-        left = [
+        leftover = [
             path for path in self._mill.home.rglob(".aside-*") if path.is_dir() or path.is_file()
         ]
-        return problem or (f"leaves {left[0]}" if left and self._victim.source == "bare" else "")
+        return problem or (
+            f"leaves {leftover[0]}" if leftover and self._victim.source == "bare" else ""
+        )
 
-    def _run(self, patience: float) -> Outcome:
+    def _run(self, patience: float) -> Result:
         arguments = self._victim.arguments(self._mill, self._number)
         return self._commands.run(self._mill, *arguments, patience=patience)
 
 
-def _kill(commands: Commands, source: Mill, folder: Path, name: str, kills: int) -> Row:
+def _kill(commands: Commands, source: Workspace, folder: Path, name: str, kills: int) -> Row:
     row, victim, moments = Row(f"SIGKILL of {name}"), VICTIMS[name], random.Random(name)
     folder.mkdir()
     try:
@@ -187,28 +193,30 @@ def _kill(commands: Commands, source: Mill, folder: Path, name: str, kills: int)
         since = 0
         for _ in range(5 * kills):
             moment = moments.uniform(first, last)
-            outcome = attack.kill(moment)
-            was_killed = outcome.code == KILLED
+            result = attack.kill(moment)
+            was_killed = result.code == KILLED
             since += was_killed
             if not was_killed:  # the machine is faster than when it was measured
-                first *= outcome.seconds / last
-                last = outcome.seconds
-            if not was_killed or since == victim.in_a_row or row.tried + since == kills:
-                where = f"kill {row.tried + since} at {moment:.2f} s in {first:.2f} to {last:.2f}"
+                first *= result.seconds / last
+                last = result.seconds
+            if not was_killed or since == victim.in_a_row or row.attempts + since == kills:
+                where = (
+                    f"kill {row.attempts + since} at {moment:.2f} s in {first:.2f} to {last:.2f}"
+                )
                 if since:
                     row.add(where, attack.complete(), since)
                 since = 0
                 attack.renew()
-            if row.tried >= kills:
+            if row.attempts >= kills:
                 return row
-        row.failed.append(f"only {row.tried} of {kills} kills met the command")
+        row.failed.append(f"only {row.attempts} of {kills} kills met the command")
     except ValueError as error:
         row.add("before a kill", str(error))
     return row
 
 
 def attack_by_kills(
-    commands: Commands, sources: dict[str, Mill], folder: Path, names: list[str], kills: int
+    commands: Commands, sources: dict[str, Workspace], folder: Path, names: list[str], kills: int
 ) -> list[Row]:
     """Kill each command `kills` times, at moments drawn between its first write and its end."""
     commands.run(sources["bare"], "task", "list")  # starts the server that forks

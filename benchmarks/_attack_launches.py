@@ -147,9 +147,9 @@ def _attack(servers: GuardedServers, name: str) -> Row:
     for setting in GATE if name in _CONTROLS else ["promote.margin"]:
         gained: set[str] = set()
         for role in ROLES:
-            before = _runs(servers)
+            previous = _runs(servers)
             status = _status(lambda: PATHS[name](servers, role, {setting: GATE[setting]}))  # noqa: B023
-            new = [text for run, text in _runs(servers).items() if run not in before]
+            new = [text for run, text in _runs(servers).items() if run not in previous]
             if any(setting.partition(".")[2] in text for text in new):
                 gained.add(role)
             is_served = name in _ADMINISTERED and status not in {401, 403}

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from benchmarks._attack_kills import backup_of, lost, state
-from benchmarks._attacked import TASK, Commands, Mill, Row, changed, run_cold
+from benchmarks._attacked import TASK, Commands, Row, Workspace, changed, run_cold
 from benchmarks._guarded import state_digest
 from benchmarks._servers import add_node, free_port, ray_head
 
@@ -75,7 +75,7 @@ with open_instance(Home.resolve()) as instance:
             seen.append([files, process.num_threads(), process.memory_info().rss >> 20])
 print(json.dumps(seen))
 """
-_GROWTH = (0, 0, 20)  # open files, threads and MB that may be added between ticks
+_INCREASE = (0, 0, 20)  # open files, threads and MB that may be added between ticks
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def _away(mode: str) -> Generator[int]:
     if mode == "refused":
         yield port
         return
-    kept: list[socket.socket] = []
+    protected: list[socket.socket] = []
 
     def serve() -> None:
         with suppress(OSError):  # the listener is closed at the end
@@ -94,7 +94,7 @@ def _away(mode: str) -> Generator[int]:
                 if mode == "garbage":
                     connection.sendall(b"\x00\xffHTTP/1.1 200 OK\r\n\r\n<html>" * 100)
                 if mode == "silent":
-                    kept.append(connection)
+                    protected.append(connection)
                 else:
                     connection.close()
 
@@ -102,26 +102,26 @@ def _away(mode: str) -> Generator[int]:
         threading.Thread(target=serve, daemon=True).start()
         yield port
         listener.shutdown(socket.SHUT_RDWR)
-    for connection in kept:
+    for connection in protected:
         connection.close()
 
 
-def _arguments(name: str, mill: Mill) -> list[str]:
-    places = {"logs": mill.logs, "home": mill.home, "backup": backup_of(mill)}
-    return [part.format(**places) for part in COMMANDS[name]]
+def _arguments(name: str, workspace: Workspace) -> list[str]:
+    folders = {"logs": workspace.logs, "home": workspace.home, "backup": backup_of(workspace)}
+    return [part.format(**folders) for part in COMMANDS[name]]
 
 
-def attack_databases(mill: Mill, folder: Path, names: list[str]) -> list[Row]:
+def attack_databases(workspace: Workspace, folder: Path, names: list[str]) -> list[Row]:
     """Run commands whose PostgreSQL, or whose object store, is away."""
     began = time.monotonic()
-    run_cold(["doctor"], mill.environment())  # how long this machine takes to start a command
+    run_cold(["doctor"], workspace.environment())  # how long this machine takes to start a command
     limit = SECONDS + time.monotonic() - began
     cases = [("PostgreSQL", mode, name) for mode in MODES for name in names]
     cases += [("object store", mode, name) for mode in MODES for name in ("doctor", "data ingest")]
     rows = {case[:2]: Row(f"{case[0]} {case[1]}, by command") for case in cases}
 
     def attack(case: tuple[str, str, str]) -> str:
-        copy = mill.copy(folder / " ".join(case))
+        copy = workspace.copy(folder / " ".join(case))
         return run_without(case[0], case[1], copy, _arguments(case[2], copy), limit)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -130,7 +130,9 @@ def attack_databases(mill: Mill, folder: Path, names: list[str]) -> list[Row]:
     return list(rows.values())
 
 
-def run_without(service: str, mode: str, mill: Mill, arguments: list[str], limit: float) -> str:
+def run_without(
+    service: str, mode: str, workspace: Workspace, arguments: list[str], limit: float
+) -> str:
     """Run a command without a service; return what is wrong."""
     with _away(mode) as port:
         where = f"127.0.0.1:{port}"
@@ -139,27 +141,27 @@ def run_without(service: str, mode: str, mill: Mill, arguments: list[str], limit
             remote = f"s3://{_DATABASE}/mill?endpoint_override={where}&scheme=http&region=x"
             keys = {"AWS_ACCESS_KEY_ID": "kim", "AWS_SECRET_ACCESS_KEY": _PASSWORD}
             environment = {"KINEMILL_REMOTE": remote, **keys}
-        outcome = run_cold(arguments, mill.environment() | environment, limit + SECONDS)
-    text = outcome.output + outcome.errors
-    if outcome.seconds > limit:
-        return f"took {outcome.seconds:.0f} s"
+        result = run_cold(arguments, workspace.environment() | environment, limit + SECONDS)
+    text = result.output + result.errors
+    if result.seconds > limit:
+        return f"took {result.seconds:.0f} s"
     if _PASSWORD in text:
         return "prints the password"
     missing = [part for part in (where, _DATABASE) if part not in text]
-    missing_text = f"does not name {missing}: {outcome.last_lines}" if missing else ""
-    return outcome.problem((1, 2, 3)) or missing_text
+    missing_text = f"does not name {missing}: {result.last_lines}" if missing else ""
+    return result.problem((1, 2, 3)) or missing_text
 
 
-def attack_clock(commands: Commands, mill: Mill, folder: Path, tries: int) -> list[Row]:
+def attack_clock(commands: Commands, workspace: Workspace, folder: Path, tries: int) -> list[Row]:
     """Set the clock back by an hour at a random moment of a command, again and again."""
     source = folder / "clock.c"
     library = folder / "clock.so"
     source.write_text(_CLOCK)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     row, moments = Row("clock set back by an hour"), random.Random(0)
-    before, copy = state(commands, mill), mill.copy(folder / "mill")
+    previous, copy = state(commands, workspace), workspace.copy(folder / "mill")
     for number in range(tries):
-        (copy.logs / f"clock-{number}.csv").write_bytes(_log(mill, number))
+        (copy.logs / f"clock-{number}.csv").write_bytes(_log(workspace, number))
         work = {
             "data ingest": _arguments("data ingest", copy),
             "model promote": ["model", "promote", f"{TASK}:{1 + number % 2}", "--force", "--why=x"],
@@ -168,26 +170,26 @@ def attack_clock(commands: Commands, mill: Mill, folder: Path, tries: int) -> li
         for name, arguments in work.items():
             moment = time.monotonic() + moments.uniform(0.0, 10.0 if name == "run" else 2.0)
             hook = {"LD_PRELOAD": str(library), "CLOCK_SET_AT": str(moment)}
-            outcome = run_cold(arguments, copy.environment() | hook, 600.0)
+            result = run_cold(arguments, copy.environment() | hook, 600.0)
             codes = (0, 2) if name == "model promote" else (0, 1)  # champion already; refused
-            row.add(f"{name} {number}", outcome.problem(codes) or lost(commands, copy, before))
+            row.add(f"{name} {number}", result.problem(codes) or lost(commands, copy, previous))
     return [row]
 
 
-def _log(mill: Mill, number: int) -> bytes:
+def _log(workspace: Workspace, number: int) -> bytes:
     """Return a log that no other is equal to."""
-    lines = (mill.logs / "run-0003.csv").read_bytes().splitlines(keepends=True)
+    lines = (workspace.logs / "run-0003.csv").read_bytes().splitlines(keepends=True)
     return b"".join(lines[: 50 + number])
 
 
-def attack_ray(mill: Mill, folder: Path) -> list[Row]:
+def attack_ray(workspace: Workspace, folder: Path) -> list[Row]:
     """Kill the training of a run on Ray, then the node that it is on."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     row = Row("Ray worker killed in a run")
     with ray_head() as cluster:
         nodes = [add_node(cluster), add_node(cluster)]
         for victim in ("training process", "node"):
-            copy = mill.copy(folder / victim)
+            copy = workspace.copy(folder / victim)
             command = [*_arguments("run", copy), "--set", "compute.type=ray"]
             command += ["--set", "learn.steps=400", "--set", "learn.patience=null"]
             environment = copy.environment() | {"RAY_ADDRESS": cluster.address}
@@ -215,13 +217,15 @@ def _kill_training(nodes: list[Any], victim: str) -> bool:
     return False
 
 
-def attack_logs(commands: Commands, mill: Mill, folder: Path, files: int, reads: int) -> list[Row]:
+def attack_logs(
+    commands: Commands, workspace: Workspace, folder: Path, files: int, reads: int
+) -> list[Row]:
     """Ingest many files at once, and one that grows."""
     many, growing = Row(f"{files:,} files at once"), Row("a file that grows while it is read")
-    copy = mill.copy(folder / "mill")
+    copy = workspace.copy(folder / "mill")
     target = folder / "many"
     target.mkdir()
-    header = _log(mill, 0).decode().splitlines()[0]
+    header = _log(workspace, 0).decode().splitlines()[0]
     for number in range(files):
         rows = [f"{k / 50:.2f},{number / files:.6f},0,0,0,{k}" for k in range(8)]
         (target / f"f{number:05d}.csv").write_text("\n".join([header, *rows, ""]))
@@ -242,12 +246,12 @@ def attack_logs(commands: Commands, mill: Mill, folder: Path, files: int, reads:
     writer = threading.Thread(target=_append, args=(drop / "growing.csv", [header + "\n", *rows]))
     writer.start()
     for number in range(reads):
-        outcome = commands.run(copy, "data", "ingest", TASK, str(drop))
-        growing.add(f"read {number}", outcome.problem((0, 1)))
+        result = commands.run(copy, "data", "ingest", TASK, str(drop))
+        growing.add(f"read {number}", result.problem((0, 1)))
     writer.join()
     last = commands.run(copy, "data", "ingest", TASK, str(drop), "--json")
-    found = [] if last.problem() else [one["rows"] for one in last.document()["files"]]
-    complete = "" if found == [len(rows)] else f"{found} of {len(rows)} rows"
+    rows_read = [] if last.problem() else [one["rows"] for one in last.document()["files"]]
+    complete = "" if rows_read == [len(rows)] else f"{rows_read} of {len(rows)} rows"
     growing.add("complete", last.problem() or complete)
     return [many, growing]
 
@@ -262,26 +266,26 @@ def _append(path: Path, lines: list[str]) -> None:
             time.sleep(0.005)
 
 
-def attack_home(commands: Commands, mill: Mill, folder: Path) -> list[Row]:
+def attack_home(commands: Commands, workspace: Workspace, folder: Path) -> list[Row]:
     """Move a home; then mark parts of one as written by a newer version."""
     moved, newer = Row("a home that moved"), Row("a home of a newer version")
-    before, elsewhere = state(commands, mill), Mill(folder / "elsewhere")
-    mill.copy(folder / "here").folder.rename(elsewhere.folder)
+    previous, target = state(commands, workspace), Workspace(folder / "elsewhere")
+    workspace.copy(folder / "here").folder.rename(target.folder)
     for name in (one for one in COMMANDS if one != "model tune"):
-        outcome = commands.run(elsewhere, *_arguments(name, elsewhere))
+        result = commands.run(target, *_arguments(name, target))
         codes = (0, 1) if name in {"run", "doctor"} else (0,)
-        moved.add(name, outcome.problem(codes) or lost(commands, elsewhere, before))
+        moved.add(name, result.problem(codes) or lost(commands, target, previous))
     for part, names in {
         "home.json": [name for name in COMMANDS if name != "doctor"],
         "catalog.db": ("data search", "data ingest", "run"),
         "mlflow.db": ("model list", "model promote", "run"),
     }.items():
-        copy = mill.copy(folder / part)
+        copy = workspace.copy(folder / part)
         _mark_newer(copy.home / part)
         for name in names:
-            kept = _kept(copy, part)
+            protected = _protected(copy, part)
             problem = commands.run(copy, *_arguments(name, copy)).problem((2, 3))
-            newer.add(f"{part}, {name}", problem or changed(kept, _kept(copy, part)))
+            newer.add(f"{part}, {name}", problem or changed(protected, _protected(copy, part)))
     return [moved, newer]
 
 
@@ -296,20 +300,22 @@ def _mark_newer(path: Path) -> None:
         connection.commit()
 
 
-def _kept(mill: Mill, part: str) -> dict[str, str]:
+def _protected(workspace: Workspace, part: str) -> dict[str, str]:
     """Return a digest of what no command of an older version may write."""
     parts = ("store", "catalog.db", "mlflow.db", "artifacts", part) if "json" in part else (part,)
-    return {key: value for key, value in state_digest(mill.home).items() if key.startswith(parts)}
+    return {
+        key: value for key, value in state_digest(workspace.home).items() if key.startswith(parts)
+    }
 
 
-def attack_ticks(mill: Mill, ticks: int) -> list[Row]:
+def attack_ticks(workspace: Workspace, ticks: int) -> list[Row]:
     """Evaluate the automation; open files, threads and memory may not grow."""
     row = Row("ticks of the automation, files and memory counted")
-    outcome = run_cold([str(ticks)], mill.environment(), 600.0, ("-c", _TICKS))
-    problem = outcome.problem()
+    result = run_cold([str(ticks)], workspace.environment(), 600.0, ("-c", _TICKS))
+    problem = result.problem()
     if not problem:
-        first, last = outcome.document()
-        is_larger = any(b > a + more for a, b, more in zip(first, last, _GROWTH, strict=True))
+        first, last = result.document()
+        is_larger = any(b > a + more for a, b, more in zip(first, last, _INCREASE, strict=True))
         problem = f"files, threads, MB: {first} to {last}" if is_larger else ""
     row.add(f"{ticks} ticks", problem, ticks)
     return [row]

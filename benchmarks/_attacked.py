@@ -1,4 +1,4 @@
-"""Commands that `prove_attack` kills, bounds and observes, and small mills to run them on.
+"""Commands that `prove_attack` kills, bounds and observes, and small workspaces to run them on.
 
 Commands are forked from a server that has imported their libraries, so that a kill meets work and
 not imports.
@@ -75,18 +75,18 @@ class Row:
     """One row of the table: what was attacked, how often, and each try that did not hold."""
 
     attack: str
-    tried: int = 0
+    attempts: int = 0
     failed: list[str] = field(default_factory=list[str])
 
     def add(self, name: str, problem: str, tries: int = 1) -> None:
         """Count tries; an empty problem means that they held."""
-        self.tried += tries
+        self.attempts += tries
         if problem:
             self.failed.append(f"{name}: {problem}")
             sys.stderr.write(f"NOT HELD  {self.attack}: {self.failed[-1]}\n")
 
 
-class Outcome(NamedTuple):
+class Result(NamedTuple):
     """What came of a command: exit code, both outputs, s, and the peak of memory in bytes."""
 
     code: int
@@ -121,7 +121,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Mill:
+class Workspace:
     """A folder with tasks, logs and a home."""
 
     folder: Path
@@ -140,13 +140,13 @@ class Mill:
         """Return the variables that make commands use it."""
         return {"KINEMILL_HOME": str(self.home), "KINEMILL_TASKS": str(self.folder / "tasks")}
 
-    def copy(self, folder: Path) -> "Mill":
+    def copy(self, folder: Path) -> "Workspace":
         """Return a copy in a missing folder."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        return Mill(folder)
+        return Workspace(folder)
 
 
-def new_mill(folder: Path, logs: int = 4) -> Mill:
+def new_workspace(folder: Path, logs: int = 4) -> Workspace:
     """Make tasks and logs of a simulated cart-pole; the home is empty."""
     (folder / "tasks").mkdir(parents=True)
     (folder / "tasks" / f"{TASK}.yaml").write_text(TASK_FILE)
@@ -154,7 +154,7 @@ def new_mill(folder: Path, logs: int = 4) -> Mill:
     write_logs(folder / "logs", "cart_pole", episodes=logs, seconds=3.0, workers=1)
     for path in (folder / "logs").glob("broken*"):
         path.unlink()
-    return Mill(folder)
+    return Workspace(folder)
 
 
 def run_cold(
@@ -162,7 +162,7 @@ def run_cold(
     environment: Mapping[str, str],
     patience: float = 120.0,
     python: Sequence[str] = COMMAND,
-) -> Outcome:
+) -> Result:
     """Run a command in a new process; after `patience` s its group is killed."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         began = time.monotonic()
@@ -185,7 +185,7 @@ def run_cold(
         for file in (output, errors):
             file.seek(0)
         out, err = (file.read().decode(errors="replace") for file in (output, errors))
-    return Outcome(process.returncode, out, err, seconds, usage.ru_maxrss << 10)
+    return Result(process.returncode, out, err, seconds, usage.ru_maxrss << 10)
 
 
 def _limit_memory() -> None:
@@ -206,10 +206,12 @@ class Commands:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(_PRELOADED))
 
-    def run(self, mill: Mill, *arguments: str, patience: float = 300.0) -> Outcome:
+    def run(self, workspace: Workspace, *arguments: str, patience: float = 300.0) -> Result:
         """Run a command, which is killed after `patience` s without its children."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        process = self._context.Process(target=_work, args=(arguments, mill.environment(), folder))
+        process = self._context.Process(
+            target=_work, args=(arguments, workspace.environment(), folder)
+        )
         began = time.monotonic()
         process.start()
         process.join(patience)
@@ -220,7 +222,7 @@ class Commands:
         texts = {path.name: path.read_text(errors="replace") for path in folder.glob("[12]")}
         shutil.rmtree(folder)
         output, errors = (texts.get(name, "") for name in "12")
-        return Outcome(process.exitcode or 0, output, errors, seconds)
+        return Result(process.exitcode or 0, output, errors, seconds)
 
 
 def _work(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
@@ -242,12 +244,12 @@ def _work(arguments: Sequence[str], environment: Mapping[str, str], folder: Path
 @contextmanager
 def changed_environment() -> Generator[None]:
     """Take back what a block changes in the environment of this process."""
-    before = dict(os.environ)
+    previous = dict(os.environ)
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(previous)
 
 
 def tree_digest(folder: Path, without: tuple[str, ...] = ()) -> dict[str, str]:
@@ -261,7 +263,7 @@ def tree_digest(folder: Path, without: tuple[str, ...] = ()) -> dict[str, str]:
     return digests
 
 
-def changed(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+def changed(previous: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Return what differs between two digests of a folder, or an empty text."""
-    names = sorted({name for name, _ in before.items() ^ after.items()})
+    names = sorted({name for name, _ in previous.items() ^ after.items()})
     return f"changed {', '.join(names[:5])}" if names else ""

@@ -32,7 +32,7 @@ from benchmarks._attack_machines import (
     attack_ray,
     attack_ticks,
 )
-from benchmarks._attacked import TASK, Commands, Mill, Row, changed_environment, new_mill
+from benchmarks._attacked import TASK, Commands, Row, Workspace, changed_environment, new_workspace
 from benchmarks.readers import PAGES, make_home, read, server
 from kinemill_dagster.pipelines.serve import is_reachable
 
@@ -43,7 +43,7 @@ _MEDIAN = 1.0  # s of a page, at most
 
 @dataclass(frozen=True)
 class Site:
-    """A folder with the mills that sections copy.
+    """A folder with the workspaces that sections copy.
 
     Attributes:
         folder: scratch.
@@ -61,34 +61,34 @@ class Site:
         return Commands(self.folder / "outputs")
 
     @cached_property
-    def bare(self) -> Mill:
-        """A mill whose home is empty."""
+    def bare(self) -> Workspace:
+        """A workspace whose home is empty."""
         folder = self.folder / "bare"
-        return Mill(folder) if folder.exists() else new_mill(folder)
+        return Workspace(folder) if folder.exists() else new_workspace(folder)
 
     @cached_property
-    def used(self) -> Mill:
-        """A mill with two versions, a champion and a backup.
+    def used(self) -> Workspace:
+        """A workspace with two versions, a champion and a backup.
 
         Raises:
             RuntimeError: It cannot be made.
         """
         if (self.folder / "used").exists():
-            return Mill(self.folder / "used")
-        mill = self.bare.copy(self.folder / "half used")
-        run = ["run", TASK, "--logs", str(mill.logs)]
+            return Workspace(self.folder / "used")
+        workspace = self.bare.copy(self.folder / "half used")
+        run = ["run", TASK, "--logs", str(workspace.logs)]
         promote = ["model", "promote", f"{TASK}:2", "--force", "--why", "second"]
-        backup = ["admin", "backup", backup_of(mill)]
+        backup = ["admin", "backup", backup_of(workspace)]
         for arguments in (run, [*run, "--set", "learn.steps=61"], promote, backup):
-            outcome = self.commands.run(mill, *arguments, patience=600.0)
-            if problem := outcome.problem((0, 1) if arguments[0] == "run" else (0, 2)):
+            result = self.commands.run(workspace, *arguments, patience=600.0)
+            if problem := result.problem((0, 1) if arguments[0] == "run" else (0, 2)):
                 message = f"{arguments}: {problem}"
                 raise RuntimeError(message)
-        if len(state(self.commands, mill)["versions"]) != 2:
+        if len(state(self.commands, workspace)["versions"]) != 2:
             message = "two runs made no two versions"
             raise RuntimeError(message)
-        mill.folder.rename(self.folder / "used")
-        return Mill(self.folder / "used")
+        workspace.folder.rename(self.folder / "used")
+        return Workspace(self.folder / "used")
 
     def scratch(self, name: str) -> Path:
         """Return an empty folder."""
@@ -174,9 +174,11 @@ def attack(site: Site, names: Sequence[str]) -> list[Row]:
 def table(rows: Sequence[Row], seconds: float) -> str:
     """Return the table of docs/results-*.md."""
     lines = ["| attack | tried | held |", "|---|---|---|"]
-    lines += [f"| {row.attack} | {row.tried:,} | {row.tried - len(row.failed):,} |" for row in rows]
-    tried = sum(row.tried for row in rows)
-    return "\n".join([*lines, "", f"{tried:,} tries in {seconds:.0f} s.", ""])
+    lines += [
+        f"| {row.attack} | {row.attempts:,} | {row.attempts - len(row.failed):,} |" for row in rows
+    ]
+    attempts = sum(row.attempts for row in rows)
+    return "\n".join([*lines, "", f"{attempts:,} tries in {seconds:.0f} s.", ""])
 
 
 def main() -> int:

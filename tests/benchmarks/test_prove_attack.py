@@ -6,7 +6,7 @@ from benchmarks import _attack_machines, prove_attack
 from benchmarks._attack_answers import attack_registry
 from benchmarks._attack_files import attack_reader
 from benchmarks._attack_kills import attack_by_kills
-from benchmarks._attacked import Outcome, Row, new_mill
+from benchmarks._attacked import Result, Row, new_workspace
 
 ANSWERS = ["sums 'a/../../../x'", "version True", "a captive portal", "sha256sums names ../"]
 FORMS = ["gzip, cut", "an open quote over 240 MB", "npz, a pickle", "npz, 10^12 rows", "a FIFO"]
@@ -18,7 +18,7 @@ def site(tmp_path_factory):
 
 
 def failed(rows):
-    assert sum(row.tried for row in rows) > 0
+    assert sum(row.attempts for row in rows) > 0
     return [problem for row in rows for problem in row.failed]
 
 
@@ -27,7 +27,7 @@ def test_hostile_registry_leaves_the_surroundings_of_a_model(tmp_path):
 
 
 def test_hostile_files_are_read_within_the_memory_limit(tmp_path):
-    assert failed(attack_reader(new_mill(tmp_path / "mill", 1), FORMS)) == []
+    assert failed(attack_reader(new_workspace(tmp_path / "mill", 1), FORMS)) == []
 
 
 def test_killed_ingest_is_completed_by_the_next(site):
@@ -48,9 +48,9 @@ def test_many_files_and_a_growing_file_are_ingested(site):
 
 
 def test_traceback_and_wrong_exit_code_are_problems():
-    assert Outcome(0, "", "", 1.0).problem() == ""
-    assert "exit code 2" in Outcome(2, "", "bad input", 1.0).problem()
-    assert "a traceback" in Outcome(3, "", "This is a bug in kinemill.", 1.0).problem((3,))
+    assert Result(0, "", "", 1.0).problem() == ""
+    assert "exit code 2" in Result(2, "", "bad input", 1.0).problem()
+    assert "a traceback" in Result(3, "", "This is a bug in kinemill.", 1.0).problem((3,))
 
 
 def test_table_counts_tries_that_held(capsys):
