@@ -21,10 +21,10 @@ _AT_ONCE = 4
 _SUMS = "0" * 64
 _SIBLINGS = ("code/main.py", "config/arm.yaml", "models/leg/step.onnx", "documents/a", "photos/b")
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
+Reply = Callable[[BaseHTTPRequestHandler], None]
 
 
-def _send(body: bytes, status: int = 200, **headers: str) -> Answer:
+def _send(body: bytes, status: int = 200, **headers: str) -> Reply:
     def reply(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -35,14 +35,14 @@ def _send(body: bytes, status: int = 200, **headers: str) -> Answer:
     return reply
 
 
-def _raw(content: bytes) -> Answer:
+def _raw(content: bytes) -> Reply:
     def reply(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(content)
 
     return reply
 
 
-def _endless(part: bytes, pause: float) -> Answer:
+def _endless(part: bytes, pause: float) -> Reply:
     def reply(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
         until = time.monotonic() + 2 * _PATIENCE
@@ -53,7 +53,7 @@ def _endless(part: bytes, pause: float) -> Answer:
     return reply
 
 
-def _version(**fields: object) -> Answer:
+def _version(**fields: object) -> Reply:
     reply = {"version": 1, "sums": _SUMS, "provisional": "", **fields}
     return _send(json.dumps(reply).encode())
 
@@ -77,7 +77,7 @@ _BODIES = {
     "a captive portal": b"<html><h1>Log in to the wireless network</h1></html>",
     "brackets 100,000 deep": b"[" * 100_000,
 }
-RESOLVE: dict[str, Answer] = {
+RESOLVE: dict[str, Reply] = {
     **{f"sums {value!r:.30}": _version(sums=value) for value in _TEXTS},
     **{f"version {value!r:.30}": _version(version=value) for value in _NUMBERS},
     **{name: _send(body) for name, body in _BODIES.items()},
@@ -111,7 +111,7 @@ _LISTS = {
 }
 
 
-def _bundle(files: Mapping[str, bytes]) -> Answer:
+def _bundle(files: Mapping[str, bytes]) -> Reply:
     """Serve a version with these files; all that is not listed is the one letter x."""
     digest = hashlib.sha256(files["sha256sums"]).hexdigest()
 
@@ -127,13 +127,13 @@ def _bundle(files: Mapping[str, bytes]) -> Answer:
     return reply
 
 
-ANSWERS = RESOLVE | {
+REPLIES = RESOLVE | {
     f"sha256sums {name}": _bundle({"sha256sums": text.encode()}) for name, text in _LISTS.items()
 }
 
 
 @contextmanager
-def _registry(reply: Answer) -> Generator[tuple[str, list[str]]]:
+def _registry(reply: Reply) -> Generator[tuple[str, list[str]]]:
     """Serve one answer to all requests; yield the address and the paths that were requested."""
     paths: list[str] = []
 
@@ -177,7 +177,7 @@ def _pull(name: str, folder: Path, arguments: list[str], python: tuple[str, ...]
     """Pull from one hostile answer; return what is wrong."""
     target = _robot(folder)
     previous = _surroundings(folder)
-    with _registry(ANSWERS[name]) as (address, _):
+    with _registry(REPLIES[name]) as (address, _):
         folders = {"address": address, "target": target}
         command = [part.format(**folders) for part in arguments]
         home = {"KINEMILL_HOME": f"{folder} home"}
@@ -192,7 +192,7 @@ def _watch(name: str, folder: Path) -> str:
     """Watch one hostile answer until the second request, or a time; return what is wrong."""
     target = _robot(folder)
     previous = _surroundings(folder)
-    with _registry(ANSWERS[name]) as (address, paths), (folder / "log").open("w+") as log:
+    with _registry(REPLIES[name]) as (address, paths), (folder / "log").open("w+") as log:
         command = [sys.executable, *_RUNTIME, "pull", address, f"{TASK}@champion"]
         command += ["--to", str(target), "--watch", "--every", "0.1"]
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmarks import replace_section
-from benchmarks._attack_answers import ANSWERS, CLIENTS, attack_registry, install_valid
+from benchmarks._attack_answers import CLIENTS, REPLIES, attack_registry, install_valid
 from benchmarks._attack_files import FORMS, attack_reader
 from benchmarks._attack_kills import VICTIMS, attack_by_kills, backup_of, state
 from benchmarks._attack_launches import PATHS, attack_launches
@@ -110,7 +110,7 @@ class Site:
 def _registry(site: Site) -> list[Row]:
     bundle, *_ = (site.used.home / "store" / "bundle" / TASK).iterdir()
     folder = site.scratch("registry")
-    rows = attack_registry(folder, site.some(list(ANSWERS)), list(CLIENTS))
+    rows = attack_registry(folder, site.some(list(REPLIES)), list(CLIENTS))
     return rows + install_valid(folder / "valid", bundle)
 
 

@@ -8,7 +8,7 @@ from benchmarks._attack_files import attack_reader
 from benchmarks._attack_kills import attack_by_kills
 from benchmarks._attacked import Result, Row, new_workspace
 
-ANSWERS = ["sums 'a/../../../x'", "version True", "a captive portal", "sha256sums names ../"]
+REPLIES = ["sums 'a/../../../x'", "version True", "a captive portal", "sha256sums names ../"]
 FORMS = ["gzip, cut", "an open quote over 240 MB", "npz, a pickle", "npz, 10^12 rows", "a FIFO"]
 
 
@@ -23,7 +23,7 @@ def failed(rows):
 
 
 def test_hostile_registry_leaves_the_surroundings_of_a_model(tmp_path):
-    assert failed(attack_registry(tmp_path, ANSWERS, ["runtime pull"])) == []
+    assert failed(attack_registry(tmp_path, REPLIES, ["runtime pull"])) == []
 
 
 def test_hostile_files_are_read_within_the_memory_limit(tmp_path):
