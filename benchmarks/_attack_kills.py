@@ -76,7 +76,7 @@ VICTIMS = {
     "admin restore": Victim(
         lambda workspace, _: ["admin", "restore", backup_of(workspace), "--replace"]
     ),
-    "admin rebuild-catalog": Victim(lambda _workspace, _: ["admin", "rebuild-catalog"]),
+    "admin rebuild-catalog": Victim(lambda _space, _: ["admin", "rebuild-catalog"]),
     "model promote": Victim(
         lambda _, n: _decide("promote", f"{TASK}:{1 + n % 2}", n), is_fresh=False
     ),
@@ -137,7 +137,7 @@ class _Attack:
         self._commands, self._victim = commands, victim
         self._source, self._folder = source, folder
         self._number = 0  # of complete runs
-        self._workspace = source.copy(folder / "0")
+        self._space = source.copy(folder / "0")
         self._logs = tree_digest(source.logs)
 
     def measure(self) -> tuple[float, float]:
@@ -150,9 +150,7 @@ class _Attack:
         whole = self._run(_PATIENCE)
         if problem := whole.problem(self._victim.codes):
             raise ValueError(problem)
-        files = [
-            path.stat().st_ctime for path in self._workspace.folder.rglob("*") if path.is_file()
-        ]
+        files = [path.stat().st_ctime for path in self._space.folder.rglob("*") if path.is_file()]
         first = min((moment - began for moment in files if moment > began), default=0.0)
         self.renew()
         return first, whole.seconds
@@ -161,8 +159,8 @@ class _Attack:
         """Give the command new work."""
         self._number += 1
         if self._victim.is_fresh:
-            self._workspace = self._source.copy(self._folder / str(self._number))
-        self.previous = state(self._commands, self._workspace)
+            self._space = self._source.copy(self._folder / str(self._number))
+        self.previous = state(self._commands, self._space)
 
     def kill(self, moment: float) -> Result:
         """Kill the command after `moment` s, unless it is faster."""
@@ -170,24 +168,20 @@ class _Attack:
 
     def complete(self) -> str:
         """Run the command once more to its end; return what is wrong."""
-        early = (
-            "" if self._victim.is_fresh else lost(self._commands, self._workspace, self.previous)
-        )
+        early = "" if self._victim.is_fresh else lost(self._commands, self._space, self.previous)
         problem = early or self._run(_PATIENCE).problem(self._victim.codes)
-        problem = problem or lost(self._commands, self._workspace, self.previous)
-        problem = problem or changed(self._logs, tree_digest(self._workspace.logs))
+        problem = problem or lost(self._commands, self._space, self.previous)
+        problem = problem or changed(self._logs, tree_digest(self._space.logs))
         leftover = [
-            path
-            for path in self._workspace.home.rglob(".aside-*")
-            if path.is_dir() or path.is_file()
+            path for path in self._space.home.rglob(".aside-*") if path.is_dir() or path.is_file()
         ]
         return problem or (
             f"leaves {leftover[0]}" if leftover and self._victim.source == "bare" else ""
         )
 
     def _run(self, patience: float) -> Result:
-        arguments = self._victim.arguments(self._workspace, self._number)
-        return self._commands.run(self._workspace, *arguments, patience=patience)
+        arguments = self._victim.arguments(self._space, self._number)
+        return self._commands.run(self._space, *arguments, patience=patience)
 
 
 def _kill(commands: Commands, source: Workspace, folder: Path, name: str, kills: int) -> Row:
