@@ -104,11 +104,11 @@ def _users(home: Path, checkout: Path) -> dict[str, str]:
     with open_instance(made):
         pass
     users = Users(made)
-    for role in ("viewer", "operator", "admin"):
+    for role in ("viewer", "operator", "promoter", "admin"):
         users.put(role, role, PASSWORD)
     users.put("olga", "operator", PASSWORD)
     users.put("limited", "operator", PASSWORD, [MINE])
-    for name in ("viewer", "operator", "limited", "olga", "admin"):
+    for name in ("viewer", "operator", "limited", "olga", "promoter", "admin"):
         tokens[name] = users.renew_token(name)
     if checkout != ROOT:  # an earlier guard does not know limits
         path = home / "users.json"
@@ -205,9 +205,14 @@ def _use(servers: GuardedServers) -> None:
         servers.ask("mlflow", "PUT", url, b"plain text", name)
 
 
+def state_digest(home: Path) -> dict[str, str]:
+    """Return a hash of each table and each file of a home that users can change."""
+    return dict(_digests(home))
+
+
 def digest(servers: GuardedServers) -> dict[str, str]:
     """Return a hash of each table and each file that users can change."""
-    return dict(_digests(servers.home))
+    return state_digest(servers.home)
 
 
 def _digests(root: Path) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,228 @@
+"""SIGKILL of commands at random moments; the next run completes, and nothing is lost."""
+
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks._attacked import (
+    KILLED,
+    LOOP,
+    TASK,
+    Commands,
+    Result,
+    Row,
+    Workspace,
+    changed,
+    tree_digest,
+)
+
+_AT_ONCE = 2
+_PATIENCE = 600.0  # s of a run that is not killed
+_IN_A_ROW = 5  # kills of a long command before it is left to complete
+_LOOP = [  # one round that learns little
+    *("ingest.min_file_age=0", "loop.rounds=1", "loop.random_seconds=0.6", "loop.episodes=1"),
+    *("control.seconds=0.6", "control.hold=0.2", "control.controller.samples=4"),
+    *("control.controller.horizon=5", "control.controller.knots=5", "learn.gauss_newton=null"),
+    *("learn.steps=20", "learn.eval_every=10", "verify.closed_loop=2", "verify.horizon=5"),
+]
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A command that is killed.
+
+    Attributes:
+        arguments: of its n-th completed run; each n gives it new work.
+        in_a_row: after so many kills the next run is left to complete.
+        source: `bare`, a workspace with logs alone, or `used`, one with two versions.
+        is_fresh: a completed run is followed by one on a new copy of the source.
+    """
+
+    arguments: Callable[[Workspace, int], list[str]]
+    in_a_row: int = 1
+    source: str = "used"
+    is_fresh: bool = True
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """Exit codes of a complete run: the gate may refuse, or a kill came after the change."""
+        return (0, 1) if self.in_a_row > 1 else (0,) if self.is_fresh else (0, 2)
+
+
+def backup_of(workspace: Workspace) -> str:
+    """Return where a workspace has its backup."""
+    return str(workspace.folder / "backup")
+
+
+def _run(workspace: Workspace, task: str, *overrides: str) -> list[str]:
+    logs = [] if task == LOOP else ["--logs", str(workspace.logs)]
+    return ["run", task, *logs, *(part for one in overrides for part in ("--set", one))]
+
+
+def _decide(command: str, version: str, number: int) -> list[str]:
+    force = ["--force"] if command == "promote" else []
+    return ["model", command, *version.split(), *force, "--why", f"try {number}"]
+
+
+VICTIMS = {
+    "data ingest": Victim(
+        lambda workspace, _: ["data", "ingest", TASK, str(workspace.logs)], source="bare"
+    ),
+    "admin backup": Victim(lambda workspace, _: ["admin", "backup", backup_of(workspace)]),
+    "admin restore": Victim(
+        lambda workspace, _: ["admin", "restore", backup_of(workspace), "--replace"]
+    ),
+    "admin rebuild-catalog": Victim(lambda _space, _: ["admin", "rebuild-catalog"]),
+    "model promote": Victim(
+        lambda _, n: _decide("promote", f"{TASK}:{1 + n % 2}", n), is_fresh=False
+    ),
+    "model rollback": Victim(
+        lambda _, n: _decide("rollback", f"{TASK} --to {1 + n % 2}", n), is_fresh=False
+    ),
+    "run, from the logs": Victim(lambda workspace, _: _run(workspace, TASK), _IN_A_ROW, "bare"),
+    "run, of another model": Victim(
+        lambda workspace, n: _run(workspace, TASK, f"learn.seed={n + 9}"), _IN_A_ROW, is_fresh=False
+    ),
+    "model tune": Victim(
+        lambda _, n: ["model", "tune", TASK, "--trials", str(2 * n + 2), "--no-register"],
+        *(_IN_A_ROW, "used", False),
+    ),
+    "run, of a loop": Victim(lambda workspace, _: _run(workspace, LOOP, *_LOOP), _IN_A_ROW, "bare"),
+}
+
+
+def state(commands: Commands, workspace: Workspace) -> dict[str, Any]:
+    """Return what may not get lost: recordings, versions, the champion and its audit.
+
+    Raises:
+        ValueError: A command failed, or the audit is incomplete.
+    """
+    recordings = commands.run(workspace, "data", "list", TASK, "--json").document()["recordings"]
+    versions = commands.run(workspace, "model", "list", TASK, "--json").document()["versions"]
+    champions = [one["version"] for one in versions if "champion" in one["aliases"]]
+    events: list[Any] = []
+    if versions:
+        audit = commands.run(workspace, "model", "audit", TASK, "--json").document()
+        events = audit["events"]
+        anonymous = [one for one in events if not one["who"] or not one["why"]]
+        if audit["gaps"] or anonymous or audit["champion"] not in (champions or [None]):
+            message = f"the audit has gaps: {audit['gaps']}, {anonymous}, {champions}"
+            raise ValueError(message)
+    return {
+        "recordings": {one["name"] for one in recordings},
+        "versions": {one["version"] for one in versions},
+        "a champion": {bool(champions)} - {False},
+        "decisions": set(range(len(events))),
+    }
+
+
+def lost(commands: Commands, workspace: Workspace, previous: dict[str, Any]) -> str:
+    """Return what is lost compared with an earlier state, or an empty text."""
+    try:
+        after = state(commands, workspace)
+    except ValueError as error:
+        return str(error)
+    names = [name for name, values in previous.items() if values - after[name]]
+    return f"lost {', '.join(names)}" if names else ""
+
+
+class _Attack:
+    """Kills of one command."""
+
+    def __init__(self, commands: Commands, victim: Victim, source: Workspace, folder: Path) -> None:
+        self._commands, self._victim = commands, victim
+        self._source, self._folder = source, folder
+        self._number = 0  # of complete runs
+        self._space = source.copy(folder / "0")
+        self._logs = tree_digest(source.logs)
+
+    def measure(self) -> tuple[float, float]:
+        """Complete one run; return when it wrote its first file, and when it ended, s.
+
+        Raises:
+            ValueError: It failed.
+        """
+        began = time.time()
+        whole = self._run(_PATIENCE)
+        if problem := whole.problem(self._victim.codes):
+            raise ValueError(problem)
+        files = [path.stat().st_ctime for path in self._space.folder.rglob("*") if path.is_file()]
+        first = min((moment - began for moment in files if moment > began), default=0.0)
+        self.renew()
+        return first, whole.seconds
+
+    def renew(self) -> None:
+        """Give the command new work."""
+        self._number += 1
+        if self._victim.is_fresh:
+            self._space = self._source.copy(self._folder / str(self._number))
+        self.previous = state(self._commands, self._space)
+
+    def kill(self, moment: float) -> Result:
+        """Kill the command after `moment` s, unless it is faster."""
+        return self._run(moment)
+
+    def complete(self) -> str:
+        """Run the command once more to its end; return what is wrong."""
+        early = "" if self._victim.is_fresh else lost(self._commands, self._space, self.previous)
+        problem = early or self._run(_PATIENCE).problem(self._victim.codes)
+        problem = problem or lost(self._commands, self._space, self.previous)
+        problem = problem or changed(self._logs, tree_digest(self._space.logs))
+        leftover = [
+            path for path in self._space.home.rglob(".aside-*") if path.is_dir() or path.is_file()
+        ]
+        return problem or (
+            f"leaves {leftover[0]}" if leftover and self._victim.source == "bare" else ""
+        )
+
+    def _run(self, patience: float) -> Result:
+        arguments = self._victim.arguments(self._space, self._number)
+        return self._commands.run(self._space, *arguments, patience=patience)
+
+
+def _kill(commands: Commands, source: Workspace, folder: Path, name: str, kills: int) -> Row:
+    row, victim, moments = Row(f"SIGKILL of {name}"), VICTIMS[name], random.Random(name)
+    folder.mkdir()
+    try:
+        attack = _Attack(commands, victim, source, folder)
+        first, last = attack.measure()
+        since = 0
+        for _ in range(5 * kills):
+            moment = moments.uniform(first, last)
+            result = attack.kill(moment)
+            was_killed = result.code == KILLED
+            since += was_killed
+            if not was_killed:  # the machine is faster than when it was measured
+                first *= result.seconds / last
+                last = result.seconds
+            if not was_killed or since == victim.in_a_row or row.attempts + since == kills:
+                where = (
+                    f"kill {row.attempts + since} at {moment:.2f} s in {first:.2f} to {last:.2f}"
+                )
+                if since:
+                    row.add(where, attack.complete(), since)
+                since = 0
+                attack.renew()
+            if row.attempts >= kills:
+                return row
+        row.failed.append(f"only {row.attempts} of {kills} kills met the command")
+    except ValueError as error:
+        row.add("before a kill", str(error))
+    return row
+
+
+def attack_by_kills(
+    commands: Commands, sources: dict[str, Workspace], folder: Path, names: list[str], kills: int
+) -> list[Row]:
+    """Kill each command `kills` times, at moments drawn between its first write and its end."""
+    commands.run(sources["bare"], "task", "list")  # starts the server that forks
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        work = [
+            pool.submit(_kill, commands, sources[VICTIMS[name].source], folder / name, name, kills)
+            for name in names
+        ]
+        return [one.result() for one in work]

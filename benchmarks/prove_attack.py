@@ -1,0 +1,210 @@
+"""What an attacker, a kill or a lost machine can do: `make prove-attack`, on loopback only.
+
+Each section attacks commands or servers of a scratch home, and counts the tries that held. It
+rewrites the section `attack` of docs/results-*.md if all sections ran, and exits with 1 if a try
+did not hold. `--only kills files` runs some sections, `--kills 5` kills each command less often,
+and `--share 0.2` tries a fifth of the cases.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from benchmarks import replace_section
+from benchmarks._attack_answers import CLIENTS, REPLIES, attack_registry, install_valid
+from benchmarks._attack_files import FORMS, attack_reader
+from benchmarks._attack_kills import VICTIMS, attack_by_kills, backup_of, state
+from benchmarks._attack_launches import PATHS, attack_launches
+from benchmarks._attack_machines import (
+    COMMANDS,
+    attack_clock,
+    attack_databases,
+    attack_home,
+    attack_logs,
+    attack_ray,
+    attack_ticks,
+)
+from benchmarks._attacked import TASK, Commands, Row, Workspace, changed_environment, new_workspace
+from benchmarks.readers import PAGES, make_home, read, server
+from kinemill_dagster.pipelines.serve import is_reachable
+
+KILLS = 20
+_RATE = 60.0  # requests/s of all readers, at least
+_MEDIAN = 1.0  # s of a page, at most
+
+
+@dataclass(frozen=True)
+class Site:
+    """A folder with the workspaces that sections copy.
+
+    Attributes:
+        folder: scratch.
+        kills: of each command.
+        share: of the cases that are tried.
+    """
+
+    folder: Path
+    kills: int = KILLS
+    share: float = 1.0
+
+    @cached_property
+    def commands(self) -> Commands:
+        """The commands that start without imports."""
+        return Commands(self.folder / "outputs")
+
+    @cached_property
+    def bare(self) -> Workspace:
+        """A workspace whose home is empty."""
+        folder = self.folder / "bare"
+        return Workspace(folder) if folder.exists() else new_workspace(folder)
+
+    @cached_property
+    def used(self) -> Workspace:
+        """A workspace with two versions, a champion and a backup.
+
+        Raises:
+            RuntimeError: It cannot be made.
+        """
+        if (self.folder / "used").exists():
+            return Workspace(self.folder / "used")
+        workspace = self.bare.copy(self.folder / "half used")
+        run = ["run", TASK, "--logs", str(workspace.logs)]
+        promote = ["model", "promote", f"{TASK}:2", "--force", "--why", "second"]
+        backup = ["admin", "backup", backup_of(workspace)]
+        for arguments in (run, [*run, "--set", "learn.steps=61"], promote, backup):
+            result = self.commands.run(workspace, *arguments, patience=600.0)
+            if problem := result.problem((0, 1) if arguments[0] == "run" else (0, 2)):
+                message = f"{arguments}: {problem}"
+                raise RuntimeError(message)
+        if len(state(self.commands, workspace)["versions"]) != 2:
+            message = "two runs made no two versions"
+            raise RuntimeError(message)
+        workspace.folder.rename(self.folder / "used")
+        return Workspace(self.folder / "used")
+
+    def scratch(self, name: str) -> Path:
+        """Return an empty folder."""
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def some(self, cases: Sequence[str]) -> list[str]:
+        """Return a share of the cases, evenly spread."""
+        step = max(1, round(1.0 / self.share))
+        return list(cases)[::step]
+
+    def number(self, count: int) -> int:
+        """Return a share of a number of tries, at least 1."""
+        return max(1, round(count * self.share))
+
+
+def _registry(site: Site) -> list[Row]:
+    bundle, *_ = (site.used.home / "store" / "bundle" / TASK).iterdir()
+    folder = site.scratch("registry")
+    rows = attack_registry(folder, site.some(list(REPLIES)), list(CLIENTS))
+    return rows + install_valid(folder / "valid", bundle)
+
+
+def _files(site: Site) -> list[Row]:
+    return attack_reader(site.bare.copy(site.scratch("files") / "mill"), site.some(list(FORMS)))
+
+
+def _kills(site: Site) -> list[Row]:
+    sources, folder = {"bare": site.bare, "used": site.used}, site.scratch("kills")
+    return attack_by_kills(site.commands, sources, folder, site.some(list(VICTIMS)), site.kills)
+
+
+def _readers(site: Site) -> list[Row]:
+    row = Row("50 readers of the web pages")
+    with changed_environment():
+        home = make_home(site.scratch("readers"))
+        with server(home) as (port, token, _):
+            while not is_reachable(f"http://127.0.0.1:{port}/"):
+                time.sleep(0.5)
+            began = time.monotonic()
+            latencies = read(port, token)
+            rate = sum(map(len, latencies.values())) / (time.monotonic() - began)
+    row.add("rate", "" if rate >= _RATE else f"{rate:.0f} requests/s")
+    for page, values in latencies.items():
+        median = statistics.median(values)
+        row.add(PAGES[page], "" if median < _MEDIAN else f"median {median:.1f} s", len(values))
+    return [row]
+
+
+SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
+    "kills": _kills,
+    "launches": lambda site: attack_launches(site.scratch("launches"), site.some(list(PATHS))),
+    "files": _files,
+    "registry": _registry,
+    "databases": lambda site: attack_databases(
+        site.used, site.scratch("databases"), site.some(list(COMMANDS))
+    ),
+    "clock": lambda site: attack_clock(
+        site.commands, site.used, site.scratch("clock"), site.number(5)
+    ),
+    "ray": lambda site: attack_ray(site.bare, site.scratch("ray")),
+    "logs": lambda site: attack_logs(
+        site.commands, site.bare, site.scratch("logs"), site.number(10_000), site.number(10)
+    ),
+    "home": lambda site: attack_home(site.commands, site.used, site.scratch("home")),
+    "readers": _readers,
+    "ticks": lambda site: attack_ticks(site.used, site.number(500)),
+}
+
+
+def attack(site: Site, names: Sequence[str]) -> list[Row]:
+    """Run sections one after the other; return their rows."""
+    rows: list[Row] = []
+    for name in names:
+        began = time.monotonic()
+        rows += SECTIONS[name](site)
+        sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
+    return rows
+
+
+def table(rows: Sequence[Row], seconds: float) -> str:
+    """Return the table of docs/results-*.md."""
+    lines = ["| attack | tried | held |", "|---|---|---|"]
+    lines += [
+        f"| {row.attack} | {row.attempts:,} | {row.attempts - len(row.failed):,} |" for row in rows
+    ]
+    attempts = sum(row.attempts for row in rows)
+    return "\n".join([*lines, "", f"{attempts:,} tries in {seconds:.0f} s.", ""])
+
+
+def main() -> int:
+    """Attack, print; return 1 if a try did not hold."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prove_attack")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="sections; default: all")
+    parser.add_argument("--kills", type=int, default=KILLS, help="of each command")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the cases, 0 to 1")
+    parser.add_argument("--folder", type=Path, help="scratch that is kept, and used again")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each command compiles its libraries
+    names, began = options.only or list(SECTIONS), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="kinemill-attack-") as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = attack(Site(folder, options.kills, options.share), names)
+    text = table(rows, time.monotonic() - began)
+    print(text)
+    failed = [f"{row.attack}: {problem}" for row in rows for problem in row.failed]
+    for line in failed:
+        print(f"NOT HELD  {line}")
+    if not failed and options.only is None and options.kills >= KILLS and options.share == 1.0:
+        replace_section("attack", text)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""A reduced form of `make prove-attack`: a few cases of each section that needs no server."""
+
+import pytest
+
+from benchmarks import _attack_machines, prove_attack
+from benchmarks._attack_answers import attack_registry
+from benchmarks._attack_files import attack_reader
+from benchmarks._attack_kills import attack_by_kills
+from benchmarks._attacked import Result, Row, new_workspace
+
+REPLIES = ["sums 'a/../../../x'", "version True", "a captive portal", "sha256sums names ../"]
+FORMS = ["gzip, cut", "an open quote over 240 MB", "npz, a pickle", "npz, 10^12 rows", "a FIFO"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return prove_attack.Site(tmp_path_factory.mktemp("attack"))
+
+
+def failed(rows):
+    assert sum(row.attempts for row in rows) > 0
+    return [problem for row in rows for problem in row.failed]
+
+
+def test_hostile_registry_leaves_the_surroundings_of_a_model(tmp_path):
+    assert failed(attack_registry(tmp_path, REPLIES, ["runtime pull"])) == []
+
+
+def test_hostile_files_are_read_within_the_memory_limit(tmp_path):
+    assert failed(attack_reader(new_workspace(tmp_path / "mill", 1), FORMS)) == []
+
+
+def test_killed_ingest_is_completed_by_the_next(site):
+    folder = site.scratch("kills")
+    rows = attack_by_kills(site.commands, {"bare": site.bare}, folder, ["data ingest"], 2)
+    assert failed(rows) == []
+
+
+@pytest.mark.parametrize("mode", ["refused", "closed", "garbage"])
+def test_command_without_its_database_names_the_server(site, mode):
+    command = ["data", "ingest", "tiny", str(site.bare.logs)]
+    assert _attack_machines.run_without("PostgreSQL", mode, site.bare, command, 60.0) == ""
+
+
+def test_many_files_and_a_growing_file_are_ingested(site):
+    folder = site.scratch("logs")
+    assert failed(_attack_machines.attack_logs(site.commands, site.bare, folder, 60, 2)) == []
+
+
+def test_traceback_and_wrong_exit_code_are_problems():
+    assert Result(0, "", "", 1.0).problem() == ""
+    assert "exit code 2" in Result(2, "", "bad input", 1.0).problem()
+    assert "a traceback" in Result(3, "", "This is a bug in kinemill.", 1.0).problem((3,))
+
+
+def test_table_counts_tries_that_held(capsys):
+    row = Row("pull")
+    row.add("first", "")
+    row.add("second", "deletes a folder")
+    assert "| pull | 2 | 1 |" in prove_attack.table([row], 3.0)
+    assert "NOT HELD  pull: second: deletes a folder" in capsys.readouterr().err
