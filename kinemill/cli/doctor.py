@@ -119,17 +119,18 @@ def _alerts(home: Home) -> Finding:
 
 def _registry(home: Home) -> Finding:
     try:
-        from kinemill.register.consistency import check_all
-        from kinemill.tracking import open_tracking
+        from kinemill.register.versions import all_aliases
+        from kinemill.store.database import tracking_server
+        from kinemill.tracking.database import open_registry, tracked_in
 
-        check_all(home)
-        if not home.has_registry:
+        if open_registry(home) is None:
             return Finding("registry", None, "not created yet; the first run creates it")
-
-        models = open_tracking(home).client.search_registered_models()
+        models = all_aliases(home)
     except KinemillError as error:
         return Finding("registry", False, error.problem, error.fix or "")
-    return Finding("registry", ok=True, value=f"{home.mlflow_db.name}, {len(models)} models")
+    return Finding(
+        "registry", ok=True, value=f"{tracking_server() or tracked_in(home)}, {len(models)} models"
+    )
 
 
 def _tasks() -> Iterator[Finding]:

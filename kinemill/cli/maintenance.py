@@ -225,17 +225,6 @@ def rebuild_catalog(
     _show_rebuilt("catalog", rebuild(Home.resolve(), source, at), columns, as_json=as_json)
 
 
-def rebuild_registry(as_json: JsonOption = False) -> None:
-    """Rebuild the registry from the store.
-
-    Example: kinemill admin rebuild-registry
-    """
-    from kinemill.register.rebuild import rebuild_registry as rebuild
-
-    columns = {"versions": "versions", "champion": "champion"}
-    _show_rebuilt("registry", rebuild(Home.resolve()), columns, as_json=as_json)
-
-
 def _show_rebuilt(what: str, summary: Json, columns: dict[str, str], *, as_json: bool) -> None:
     """Print the tasks of a rebuilt part of the home; `columns` are headings by key."""
     if as_json:

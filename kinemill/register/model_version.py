@@ -1,7 +1,6 @@
 """Creation of a model version in MLflow: signature, files, tags, and lineage in both directions."""
 
 import importlib
-import json
 import math
 import shutil
 import tempfile
@@ -16,9 +15,10 @@ import numpy as np
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, model_files, read_sums
 from kinemill.reports import PAGES
-from kinemill.store import fault_point, from_json_value
+from kinemill.store import fault_point
 from kinemill.task import Task
 from kinemill.tracking import Tracking
+from kinemill.verify.document import read_verification
 from kinemill.verify.results import Metrics
 
 REQUIREMENTS = ("onnx", "onnxruntime", "numpy")
@@ -33,15 +33,13 @@ def create_version(
     crash after it leaves a complete version without a decision. It returns the number of the new
     version.
     """
-    client, stored = tracking.client, tags.pack(stamped)
-    visible = {name: value for name, value in stored.items() if name != tags.INTERNAL}
-    recorded = json.loads(stamped[tags.METRICS])
-    metrics = _metrics(from_json_value(recorded, Metrics, bundle))
+    client = tracking.client
+    metrics = _metrics(read_verification(bundle).metrics)
     logged = client.create_logged_model(
         client.get_run(run_id).info.experiment_id,
         name=task.name,
         source_run_id=run_id,
-        tags=visible,
+        tags={name: stamped[name] for name in (tags.DATASET, tags.COMMIT)},
     )
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) / "model"
@@ -56,7 +54,7 @@ def create_version(
             task.name,
             source=f"models:/{logged.model_id}",
             run_id=run_id,
-            tags=stored,
+            tags=dict(stamped),
             model_id=logged.model_id,
         )
     return int(version.version)
@@ -162,7 +160,7 @@ def _registered_model(client: Any, task: Task) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(task.name, {tags.NAME: task.name}, about(task))
+        client.create_registered_model(task.name, description=about(task))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

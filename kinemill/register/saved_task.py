@@ -1,7 +1,7 @@
 """The task of a version with its overrides, for later evaluations.
 
 The task file may have changed since, and `--set` may have overridden it. So the whole task is
-stored in `store/registry/TASK/tasks/` and checked against the digest in the version's tags.
+stored in `store/registry/TASK/tasks/` under its digest, which the version has as a tag.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.ledger import has_file, ledger_folder, publish
+from kinemill.register.audit_log import has_file, publish
 from kinemill.register.versions import Version
 from kinemill.store import Format, Home, Json, digest, read_json
 from kinemill.task import Task, load_task
@@ -23,9 +23,10 @@ def task_content(task: Task) -> Json:
     return task.model_dump(mode="json", by_alias=True)
 
 
-def save_task(home: Home, task: Task, number: int) -> None:
-    """Write the task of a version to the store."""
-    publish(home, _file(home, task.name, number), FORMAT.stamp(task_content(task)))
+def save_task(home: Home, task: Task) -> None:
+    """Write a task to the store."""
+    content = task_content(task)
+    publish(home, _file(home, task.name, digest(content)), FORMAT.stamp(content))
 
 
 def task_of(
@@ -39,11 +40,12 @@ def task_of(
         CorruptArtifact: The recorded task is damaged.
         TaskError: An override is invalid, or a file that the task names is missing.
     """
-    path = _file(home, task.name, version.number)
-    if not has_file(home, path):
+    recorded = version.tags.get(tags.TASK, "")
+    path = _file(home, task.name, recorded)
+    if not recorded.isalnum() or not has_file(home, path):
         return load_task(task.path, overrides) if task.path and overrides else task
     content = FORMAT.open(path, read_json(path))
-    if digest(content) != version.tags.get(tags.TASK):
+    if digest(content) != recorded:
         fix = "restore it from a backup: kinemill admin restore"
         raise CorruptArtifact(path, "is not the task that the version was made with", fix=fix)
     if content == task_content(task) and not overrides:
@@ -63,5 +65,5 @@ def reading_task(recorded: Task, task: Task) -> Task:
     return recorded.model_copy(update=parts)
 
 
-def _file(home: Home, task: str, number: int) -> Path:
-    return ledger_folder(home, task) / "tasks" / f"{number:06d}.json"
+def _file(home: Home, task: str, recorded: str) -> Path:
+    return home.audit_logs / task / "tasks" / f"{recorded}.json"

@@ -20,7 +20,6 @@ from starlette.responses import (
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from kinemill.register.consistency import is_registered
 from kinemill.register.versions import Version, versions_of
 from kinemill.store.home import Home
 from kinemill.task import list_tasks
@@ -109,8 +108,7 @@ class _Pages:
         return FileResponse(path, headers=_SANDBOX)
 
     def _versions(self, task: str) -> list[Version]:
-        exists = task in list_tasks() and is_registered(self._home, task)
-        return versions_of(self._home, task) if exists else []
+        return versions_of(self._home, task) if task in list_tasks() else []
 
 
 def _may_show(home: Home, path: Path) -> bool:

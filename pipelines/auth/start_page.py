@@ -11,11 +11,8 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import KinemillError
-from kinemill.register.alias_switch import Event
-from kinemill.register.audit_log import audit_trail
-from kinemill.register.consistency import is_registered
+from kinemill.register.audit_log import Event, read_events
 from kinemill.register.gate.headline import headline_of
-from kinemill.register.ledger import read_ledger
 from kinemill.register.versions import CHAMPION, Version, versions_of
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.store.home import Home
@@ -63,8 +60,8 @@ def start_page(home: Home, instance: dg.DagsterInstance | None) -> str:
 def _row(home: Home, instance: dg.DagsterInstance | None, name: str, path: Path) -> _Row:
     problems = list(_problems(home, name, path))
     try:
-        versions = versions_of(home, name) if is_registered(home, name) else []
-        events = audit_trail(read_ledger(home, name))
+        versions = versions_of(home, name)
+        events = read_events(home, name)
     except KinemillError as error:
         versions, events, problems = [], [], [*problems, _lines(str(error))]
     run = _last_run(instance, name) if instance else None
@@ -179,8 +176,9 @@ def _decisions(rows: Sequence[_Row]) -> str:
     lines = [
         [
             escape(event.at[:16].replace("T", " ")),
-            f'<a href="{TASKS}/{escape(task)}/{event.version}">{escape(task)} {event.version}</a>',
-            f"{escape(event.what)}, by {escape(event.who)}",
+            f'<a href="{TASKS}/{escape(task)}/{event.version or ""}">{escape(task)} '
+            f"{event.version or 'no champion'}</a>",
+            f"{escape(event.label)}, by {escape(event.who)}",
             f"<small>{escape(textwrap.shorten(event.why, _REASON))}</small>",
         ]
         for event, task in newest

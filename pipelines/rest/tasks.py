@@ -3,8 +3,7 @@
 from fastapi import APIRouter
 
 from kinemill.errors import KinemillError
-from kinemill.register.consistency import is_registered
-from kinemill.register.versions import CHAMPION, aliases_of, versions_of
+from kinemill.register.versions import CHAMPION, versions_of
 from kinemill.task import list_tasks
 from kinemill_dagster.pipelines.rest.bodies import CheckSettings
 from kinemill_dagster.pipelines.rest.documents import Settings, TaskDocument, TaskLine, TaskList
@@ -39,12 +38,12 @@ def _line(service: Service, name: str) -> TaskLine:
         learn = service.task(name).learn.type
     except KinemillError as error:
         problem = str(error)
-    registered = is_registered(service.home, name)
+    versions = versions_of(service.home, name)
     return TaskLine(
         name=name,
         problem=problem,
         learn=learn,
-        versions=len(versions_of(service.home, name)) if registered else 0,
-        champion=aliases_of(service.home, name).get(CHAMPION) if registered else None,
+        versions=len(versions),
+        champion=next((item.number for item in versions if CHAMPION in item.aliases), None),
         last_run=next(iter(service.runs.latest(1, name)), None),
     )

@@ -8,10 +8,10 @@ from dataclasses import asdict
 
 import dagster as dg
 import pytest
+from kinemill.register.ledger import Change, NewVersion, append
 
 from kinemill.register import tags
 from kinemill.register.alias_switch import Event
-from kinemill.register.ledger import Change, NewVersion, append
 from kinemill.store import get_or_build, publish_json, read_json, to_json_value, write_json
 from kinemill.tracking.memory_warning import FILE, MemoryWarning
 from kinemill.tracking.run_links import TrainingLink, note_training

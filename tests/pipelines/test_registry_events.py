@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 import dagster as dg
 import pytest
+from kinemill.register.ledger import Change, NewVersion, append
 
 from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.alias_switch import Event
-from kinemill.register.ledger import Change, NewVersion, append
 from kinemill.register.pulls import deployed, record_pull
 from kinemill_dagster.pipelines.registry_events import (
     NewEvents,

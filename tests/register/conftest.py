@@ -13,11 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.bundle import write_interface
 from kinemill.register import Produced, stage
-from kinemill.register.commit import commit
 from kinemill.register.gate.inputs import ChampionComparison, Findings
 from kinemill.register.gate.rules import Measured, Paired, RowOverlap
-from kinemill.register.ledger import Change, NewVersion
-from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
 from kinemill.store import (
     ArtifactRef,
@@ -29,7 +26,6 @@ from kinemill.store import (
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.promote import FREE_RUN
-from kinemill.tracking import open_tracking
 from kinemill.train.summary import ModelSummary
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.checklist import Gate
@@ -335,14 +331,6 @@ def _pack(folder: Path) -> None:
     states, actions = ["position", "velocity"], ["force"]
     dataset = PackedDataset("cart", 0.02, states, actions, units, [], episodes, [rows], *statistics)
     write_packed(folder, dataset)
-
-
-def enroll(home, number, aliases=None):
-    """Write a version of another MLflow client to the ledger, like one of kinemill."""
-    tracking = open_tracking(home)
-    result = find_version(tracking.home, "cart", f":{number}")
-    made = NewVersion(number, result.run_id or "", result.source)
-    commit(tracking, "cart", Change(made, {number: result.tags}, aliases=aliases or {}))
 
 
 @pytest.fixture

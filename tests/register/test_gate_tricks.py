@@ -3,11 +3,11 @@
 import math
 
 import pytest
+from kinemill.register.consistency import RegistryMismatch
+from kinemill.register.delete_guard import release
 
 from kinemill.errors import TaskError
 from kinemill.register import list_versions
-from kinemill.register.consistency import RegistryMismatch
-from kinemill.register.delete_guard import release
 from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking

@@ -5,16 +5,16 @@ import threading
 from dataclasses import replace
 
 import pytest
+from kinemill.register.consistency import RegistryMismatch
+from kinemill.register.delete_guard import release
+from kinemill.register.rebuild import rebuild_registry
 
 from kinemill.errors import BadInput, Blocked
 from kinemill.register import list_versions, promotion
 from kinemill.register.alias_switch import ChampionChanged
 from kinemill.register.audit_log import audit
-from kinemill.register.consistency import RegistryMismatch
-from kinemill.register.delete_guard import release
 from kinemill.register.gate import report
 from kinemill.register.gate.report import why
-from kinemill.register.rebuild import rebuild_registry
 from kinemill.register.versions import find_version
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking

@@ -2,9 +2,10 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
+from kinemill.register.decision import DECISION_FILE, Decision, DecisionFacts
 from kinemill.register.gate.headline import failed_causes
 from kinemill.register.gate.rules import Value, Verdict
 from kinemill.reports.components import mark, name_of, table, with_contents
@@ -14,34 +15,6 @@ from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.headline import GateDecision, Headline, decision_text
 
 VERSION = 4
-
-
-@dataclass(frozen=True)
-class DecisionFacts:
-    """A decision about a version.
-
-    Attributes:
-        task, version: name of the task, and number of the version.
-        decision: `champion`, `waiting` or `refused`.
-        provisional: why a champion is provisional, and what to do; empty if it is not.
-        previous_champion: number of the champion at the decision; None without one.
-        key: key of the version, see `kinemill.register.stage.inputs`.
-    """
-
-    task: str
-    version: int
-    decision: str
-    provisional: str = ""
-    previous_champion: int | None = None
-    key: str = ""
-
-
-@dataclass(frozen=True)
-class Decision(DecisionFacts):
-    """Content of `decision.json`: the decision, its headline and all lines of the gate."""
-
-    headline: str = ""
-    gate: list[Verdict] = field(default_factory=list[Verdict])
 
 
 def make_decision(
@@ -57,7 +30,7 @@ def make_decision(
     content: Json = to_json_value(decision)
 
     def build(folder: Path) -> Json:
-        publish_document(folder / "decision.json", decision)
+        publish_document(folder / DECISION_FILE, decision)
         page = (bundle / "report.html").read_text(encoding="utf-8")
         badge = f"{'provisional ' * bool(facts.provisional)}{facts.decision}".capitalize()
         page = retitle(page, text, badge)
