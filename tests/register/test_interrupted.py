@@ -19,8 +19,8 @@ class Killed(BaseException):
 LOCATIONS = [
     (stage, "decide"),  # the version is there, nothing else
     (decision_service, "_publish_decision"),  # challenger is set
-    (decision_service, "move_champion"),  # the verdict is written
-    (decision_service, "aliases_of"),  # before the champion is looked up
+    (decision_service, "apply_decision"),  # the verdict is written
+    (decision_service, "champion_of"),  # before the champion is looked up
 ]
 
 
