@@ -172,13 +172,11 @@ _KIND_OF_DECISION: dict[What, alerts.Kind] = {
     "champion": "promoted",
     "promoted": "promoted",
     "rolled back": "rolled_back",
-    "canary": "canary",
-    "canary ended": "canary",
 }
 
 
 def decisions(home: Home, task: str) -> Iterator[NewAlert]:
-    """Yield the recent decisions that changed the champion or the canary, oldest first."""
+    """Yield the recent decisions that changed the champion, oldest first."""
     folder = ledger_folder(home, task)
     if not folder.is_dir() or time.time() - folder.stat().st_mtime > _LATELY * 86400.0:
         return

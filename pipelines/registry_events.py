@@ -1,16 +1,15 @@
-"""Registry events in Dagster: promotions, rollbacks, canary decisions and pulls as asset events.
+"""Registry events in Dagster: promotions and rollbacks as asset events.
 
 The registry's ledger is the source of truth; it changes in runs, by `kinemill model`, and by
 MLflow's pages. No Dagster event marks such a change, so one sensor for all tasks reads the ledgers
-and reports each entry of the audit trail on the external asset `TASK/champion`, and each
-installation on a robot on `TASK/robots`. The reports are
+and reports each entry of the audit trail on the external asset `TASK/champion`. The reports are
 materializations, as Dagster documents for external assets: after observations it shows downstream
 assets as stale even when they used the observed version.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import dagster as dg
 
@@ -18,12 +17,9 @@ from kinemill.errors import KinemillError
 from kinemill.register import tags
 from kinemill.register.alias_switch import Event
 from kinemill.register.ledger import Ledger, changes, has_file, ledger_folder
-from kinemill.register.pulls import Pull, pulls_of
 from kinemill.register.versions import CHAMPION as ALIAS
-from kinemill.store import digest
 from kinemill.store.home import Home
-from kinemill_dagster.assets.lineage import CHAMPION, ROBOTS
-from kinemill_dagster.assets.metadata import table
+from kinemill_dagster.assets.lineage import CHAMPION
 from kinemill_dagster.pipelines.webhook_sender import Message, is_recent, messages_of, send
 from kinemill_dagster.resources.links import task_link, version_link
 from kinemill_dagster.resources.training import version_page
@@ -39,8 +35,7 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
         name="registry_events",
         minimum_interval_seconds=_INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports the registry's decisions on the champion assets and to webhooks, and "
-        "installed versions on the assets of robots.",
+        description="Reports the registry's decisions on the champion assets and to webhooks.",
     )
     def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         home, reported = Home.resolve(), json.loads(context.cursor or "{}")
@@ -50,12 +45,11 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
                 break  # the next tick continues
             try:
                 new_events(home, task, reported, events)
-                events.assets += new_pulls(home, task, reported)
             except KinemillError as error:  # a damaged ledger does not hide the others
                 context.log.warning(f"{task}: {error}")
         send(home, events.messages)
         if reported == json.loads(context.cursor or "{}"):
-            return dg.SkipReason("no new decision in the registry, and no robot pulled")
+            return dg.SkipReason("no new decision in the registry")
         return dg.SensorResult(asset_events=events.assets, cursor=json.dumps(reported))
 
     return report
@@ -93,41 +87,6 @@ def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvent
     reported[task] = ledger.number
 
 
-def new_pulls(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.AssetMaterialization]:
-    """Yield the pulls of a task's versions after the last reported one, and note the last one.
-
-    `reported` holds the number of reported pulls by `TASK/robots` and is updated.
-
-    Raises:
-        CorruptArtifact: The list of pulls is damaged.
-    """
-    name, by_robot = f"{task}/{ROBOTS}", dict[str, Pull]()
-    for number, pull in enumerate(pulls_of(home, task), 1):
-        by_robot[pull.robot] = pull
-        if number > reported.get(name, 0):
-            reported[name] = number
-            yield _pull_event(task, pull, by_robot.values())
-
-
-def _pull_event(task: str, pull: Pull, by_robot: Iterable[Pull]) -> dg.AssetMaterialization:
-    robots = sorted(by_robot, key=lambda one: one.robot)
-    return dg.AssetMaterialization(
-        dg.AssetKey([task, ROBOTS]),
-        description=f"{pull.robot}: version {pull.version}",
-        metadata={
-            "event": "pulled",
-            "robot": pull.robot,
-            "version": pull.version,
-            "user": pull.user,
-            "time": pull.at,
-            "robots": table([asdict(one) for one in robots]) or "",
-            "page": version_link(task, pull.version),
-            "registry": version_page(task, pull.version),
-        },
-        tags={"dagster/data_version": digest([[one.robot, one.version] for one in robots])[:16]},
-    )
-
-
 def _event(ledger: Ledger, event: Event) -> dg.AssetMaterialization:
     champion = ledger.aliases.get(ALIAS)
     return dg.AssetMaterialization(
@@ -144,6 +103,6 @@ def _event(ledger: Ledger, event: Event) -> dg.AssetMaterialization:
             "history": task_link(ledger.task),
             "registry": version_page(ledger.task, event.version),
         },
-        # A canary decision leaves the champion, and what depends on it stays fresh.
+        # A refusal leaves the champion, and what depends on it stays fresh.
         tags={"dagster/data_version": str(champion)},
     )

@@ -38,7 +38,6 @@ Kind = Literal[
     "waiting",
     "promoted",
     "rolled_back",
-    "canary",
     "quarantine",
     "drift",
     "stalled",

@@ -26,8 +26,6 @@ What = Literal[
     "approved",
     "promoted",
     "rolled back",
-    "canary",
-    "canary ended",
     "restored",
 ]
 PROMOTED = ("champion", "promoted")  # by the gate, by a user
@@ -105,14 +103,8 @@ def name_of_version(number: int | None) -> str:
 
 
 def same_event(one: Event, other: Event) -> bool:
-    """Return whether an event repeats the previous one; a canary with a new share does not."""
-    # The share of a canary is part of its reason.
-    grown = other.what == "canary" and one.why != other.why
-    return (one.what, one.version, one.previous) == (
-        other.what,
-        other.version,
-        other.previous,
-    ) and (not grown)
+    """Return whether an event repeats the previous one."""
+    return (one.what, one.version, one.previous) == (other.what, other.version, other.previous)
 
 
 def last_champion(tracking: Tracking, task: str) -> int | None:

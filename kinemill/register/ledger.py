@@ -62,7 +62,7 @@ class Change:
         tags: tags by version number.
         descriptions: markdown by version number.
         aliases: version number by alias.
-        notes: tags of the registered model, with audit trail and canary.
+        notes: tags of the registered model, with audit trail.
     """
 
     created: NewVersion | None = None

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kinemill.errors import KinemillError
-from kinemill.runtime import canary
 from kinemill.store import Json, from_json_value
 
 KEY = "kinemill.key"  # digest of the artifacts and the rules
@@ -48,7 +47,6 @@ NAME = "kinemill.task"  # on the registered model: its task
 EVENT = "kinemill.event."  # in the ledger only: one line of the audit trail each, JSON
 APPLIED = "kinemill.applied"  # on the registered model: number of the last applied ledger record
 OWN = "kinemill."  # prefix of all tags
-CANARY = canary.TAG
 SUMS = "kinemill.sums"  # sha256 of `sha256sums`
 INTERNAL = "kinemill.internal"  # on the version in MLflow: the tags that are not shown; JSON
 VISIBLE = frozenset(

@@ -99,19 +99,18 @@ def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(
     assert len(look()) == 1
 
 
-def test_promotions_rollbacks_and_canaries_are_sent_once(received):
+def test_promotions_and_rollbacks_are_sent_once(received):
     home, look = received
     publish_json(home.dagster / "refs" / "latest" / TASK / "model.json", {})
     decisions = [
         ("champion", 1),
         ("refused", 2),
-        ("canary", 3),
         ("promoted", 3),
         ("rolled back", 1),
     ]
     for number, (what, version) in enumerate(decisions):
         event = Event(f"2026-03-01T00:0{number}:00Z", "ada", what, version, None, "because")
-        created = NewVersion(version, "r", "s") if number < 3 else None
+        created = NewVersion(number + 1, "r", "s") if number < 3 else None
         note = {f"{tags.EVENT}{number}": json.dumps(asdict(event))}
         append(home, TASK, Change(created=created, notes=note))
     with pytest.MonkeyPatch.context() as patch:
@@ -121,11 +120,10 @@ def test_promotions_rollbacks_and_canaries_are_sent_once(received):
     assert message == [
         f"kinemill: {TASK} version 1: champion",
         f"kinemill: {TASK} version 1: rolled back",
-        f"kinemill: {TASK} version 3: canary",
         f"kinemill: {TASK} version 3: promoted",
     ]
     kinds = sorted(read_json(path)["kind"] for path in alerts.waiting(home).glob("*.json"))
-    assert kinds == ["canary", "promoted", "promoted", "rolled_back"]
+    assert kinds == ["promoted", "promoted", "rolled_back"]
 
 
 def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(received):

@@ -9,9 +9,8 @@ from functools import partial
 import pytest
 
 from kinemill import runtime
-from kinemill.register import audit, canary, fetch_bundle, promotion
+from kinemill.register import audit, fetch_bundle, promotion
 from kinemill.register.alias_switch import PROMOTED
-from kinemill.register.canary import end_canary, show_canary, start_canary
 from kinemill.register.versions import find_version, versions_of
 from kinemill.store import fault_injection
 from kinemill.task import load_task
@@ -25,8 +24,7 @@ CHAMPION_CHANGES = (*PROMOTED, "rolled back")
 
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
-    for module in (promotion, canary):
-        monkeypatch.setattr(module, "serve_zero_window", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
 
 
 def waiting(chain, gain):
@@ -47,7 +45,6 @@ def waiting(chain, gain):
 ACTIONS = {
     "promote": lambda chain: partial(promotion.promote, chain.task, chain.home, ":1", why=WHY),
     "rollback": lambda chain: partial(promotion.rollback, chain.task, chain.home, why=WHY),
-    "canary": lambda chain: partial(start_canary, "cart", chain.home, ":1", 0.5, why=WHY),
     "approve": lambda chain: waiting(chain, 0.9),
     "gate": lambda chain: partial(chain.register, 0.01, gain=0.9, champion=0.1),
 }
@@ -86,19 +83,13 @@ def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
     monkeypatch.setattr(fault_injection, "_passed", Counter())
     number = 1 if point == "promoted" else LAST.get(action, 1)
     monkeypatch.setenv(fault_injection.VARIABLE, f"error:register.{point}:{number}")
-    if (action, point) == ("canary", "promoted"):  # it moves no alias
+    with pytest.raises(OSError, match=f"register.{point}"):
         act()
-    else:
-        with pytest.raises(OSError, match=f"register.{point}"):
-            act()
     monkeypatch.delenv(fault_injection.VARIABLE)
     events = sound(chain)
     assert len(events) > existing
     assert events[-1].why.endswith(WHY) or action in LAST
-    if action == "canary":
-        assert show_canary("cart", chain.home)["version"] == 1
-    else:
-        assert events[-1].what in CHAMPION_CHANGES
+    assert events[-1].what in CHAMPION_CHANGES
 
 
 def test_before_the_record_nothing_has_happened(with_champion, monkeypatch):
@@ -126,11 +117,8 @@ def random_action(chain, draw, number):
     choices = [
         partial(promotion.promote, chain.task, chain.home, other, why=why),
         partial(promotion.rollback, chain.task, chain.home, to=other, why=why),
-        partial(start_canary, "cart", chain.home, other, draw.uniform(0.1, 0.9), why=why),
         partial(chain.register, 0.01, gain=2.0 + number, champion=0.1),
     ]
-    if show_canary("cart", chain.home)["version"]:
-        choices.append(partial(end_canary, "cart", chain.home, why=why))
     if number % 5 == 0:
         return waiting(chain, 2.0 + number)
     return draw.choice(choices)

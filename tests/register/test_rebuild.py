@@ -23,7 +23,6 @@ from kinemill.register import (
     tags,
     why,
 )
-from kinemill.register.canary import start_canary
 from kinemill.register.commit import commit
 from kinemill.register.consistency import check_all
 from kinemill.register.ledger import Change, RegistryMismatch, ledger_folder
@@ -48,10 +47,7 @@ def _served_here(monkeypatch):
 
 @pytest.fixture
 def full(with_champion, monkeypatch):
-    """A registry with champions, a refusal, a rollback, an approval and a canary."""
-    from kinemill.register import canary
-
-    monkeypatch.setattr(canary, "serve_zero_window", lambda folder: (True, "answered"))
+    """A registry with champions, a refusal, a rollback and an approval."""
     chain = with_champion(2)
     monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
     run_id = start_run(chain.home, "cart", "k", params={"learn": {"lr": 0.1}})
@@ -60,7 +56,6 @@ def full(with_champion, monkeypatch):
     tracker.end()
     chain.register(0.02, gain=0.8, champion=0.1, run_id=run_id)
     promotion.rollback(chain.task, chain.home, why="it shakes")
-    start_canary("cart", chain.home, ":3", 0.25, why="try again")
     chain.register(0.31, gain=0.9)
     return chain
 
@@ -152,7 +147,6 @@ def commands(chain, folder):
         "approve": partial(promotion.approve, task, home, ":4"),
         "promote": partial(promotion.promote, task, home, ":1"),
         "rollback": partial(promotion.rollback, task, home),
-        "canary": partial(start_canary, "cart", home, ":3", 0.5),
         "backup": partial(back_up, home, folder / "pool", NullReporter()),
         "up": partial(check_all, home),
     }
@@ -162,9 +156,7 @@ def message(chain, folder):
     """Return the output of all commands about the registry, and the files that a robot gets."""
     home, robot = chain.home, folder / "robot"
     shutil.rmtree(robot, ignore_errors=True)
-    result = download.pull(
-        OfHome(home, "cart", "@canary", "robot-1"), robot, try_it=run_stored_cases
-    )
+    result = download.pull(OfHome(home, "cart", "@champion"), robot, try_it=run_stored_cases)
     run = open_tracking(home).client.get_run(show("cart", home, ":3").run_id)
     return {
         "models": to_json_value(list_versions("cart", home)),
