@@ -1,6 +1,6 @@
-"""External edges of a task's asset graph: logs, champion, robots, and other tasks.
+"""External edges of a task's asset graph: logs, champion, and other tasks.
 
-Dagster does not create logs, champions and robots. They are external assets, reported by
+Dagster does not create logs and champions. They are external assets, reported by
 `pipelines/registry_events.py` and `pipelines/automation`.
 """
 
@@ -13,7 +13,8 @@ from kinemill.task import Task
 from kinemill_dagster.resources.links import described
 
 EXTERNAL = {"external": "reported"}
-LOGS, CHAMPION, ROBOTS = "logs", "champion", "robots"
+LOGS = "logs"
+CHAMPION = "champion"
 ROLLOUTS = "rollouts"  # for tasks with `loop.automatic`, see `assets/rollouts.py`
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
 # Assets by part of the task file that can refer to a champion.
@@ -28,15 +29,8 @@ def external_assets(task: Task) -> dg.AssetsDefinition:
     part of every job.
     """
     logs = "Log files in the drop folder. Updated when complete new logs arrive."
-    champion = (
-        "The version with the alias `champion`. Updated after every promotion, rollback and "
-        "canary decision."
-    )
-    robots = "Robots and the versions that they pulled. Updated when a robot installs a version."
-    specs = [
-        _external(task, CHAMPION, "mlflow", champion, after="registered_model"),
-        _external(task, ROBOTS, "robot", robots, after=CHAMPION),
-    ]
+    champion = "The version with the alias `champion`. Updated after every promotion and rollback."
+    specs = [_external(task, CHAMPION, "mlflow", champion, after="registered_model")]
     if task.learn.from_logs:
         specs.insert(0, _external(task, LOGS, "file", logs))
     return dg.AssetsDefinition(specs=specs)

@@ -1,29 +1,24 @@
-"""Registry events in Dagster: promotions, rollbacks, canary decisions and pulls as asset events.
+"""Registry events in Dagster: decisions, and champions moved in MLflow, as asset events.
 
 The registry in MLflow changes in runs, by `kinemill model`, and by MLflow's pages and clients. No
 Dagster event marks such a change, so one sensor for all tasks follows MLflow and reports each event
-of the audit log on the external asset `TASK/champion`, and each installation on a robot on
-`TASK/robots`. The reports are
-materializations, as Dagster documents for external assets: after observations it shows downstream
-assets as stale even when they used the observed version.
+of the audit log on the external asset `TASK/champion`. The reports are materializations, as Dagster
+documents for external assets: after observations it shows downstream assets as stale even when they
+used the observed version.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from kinemill.errors import KinemillError
 from kinemill.register.alias_switch import follow
 from kinemill.register.audit_log import Event, last_champion, read_events
-from kinemill.register.pulls import Pull, pulls_of
 from kinemill.register.versions import CHAMPION as ALIAS
 from kinemill.register.versions import all_aliases
-from kinemill.store import digest
 from kinemill.store.home import Home
-from kinemill_dagster.assets.lineage import CHAMPION, ROBOTS
-from kinemill_dagster.assets.metadata import table
+from kinemill_dagster.assets.lineage import CHAMPION
 from kinemill_dagster.resources.links import task_link, version_link
 from kinemill_dagster.resources.training import version_page
 
@@ -39,7 +34,7 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
         minimum_interval_seconds=_INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Reports decisions, and champions that were moved in MLflow, on the champion "
-        "assets, and installed versions on the assets of robots.",
+        "assets.",
     )
     def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         home, reported = Home.resolve(), json.loads(context.cursor or "{}")
@@ -54,11 +49,10 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
             try:
                 champion = aliases.get(task, {}).get(ALIAS)
                 events += new_events(home, task, champion, reported)
-                events += new_pulls(home, task, reported)
             except KinemillError as error:  # a damaged audit log does not hide the others
                 context.log.warning(f"{task}: {error}")
         if not events:
-            return dg.SkipReason("no new decision in the registry, and no robot pulled")
+            return dg.SkipReason("no new decision in the registry")
         return dg.SensorResult(asset_events=events, cursor=json.dumps(reported))
 
     return report

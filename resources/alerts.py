@@ -39,7 +39,6 @@ Kind = Literal[
     "promoted",
     "rolled_back",
     "moved",
-    "canary",
     "quarantine",
     "drift",
     "stalled",

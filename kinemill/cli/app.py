@@ -103,7 +103,6 @@ _MODEL: Commands = {
     "approve": ("promote.approve", "Approve a version and run the gate again."),
     "promote": ("promote.promote", "Make a version champion."),
     "rollback": ("promote.rollback", "Roll back to the previous champion."),
-    "canary": ("pull.canary", "Serve a version to a share of the robots first."),
     "pull": ("pull.pull", "Download a version to the model folder of a robot."),
     "audit": ("promote.audit", "List every change of champion: who, when and why."),
     "lineage": ("datasets.lineage", "List the recordings that a model was trained on."),

@@ -8,10 +8,6 @@ import typer
 from kinemill.cli.output import JsonOption, ModelFolder, ModelName, Overrides
 from kinemill.errors import BadInput
 
-ShadowOption = Annotated[
-    bool, typer.Option("--shadow", help="Compare champion and challenger on new logs.")
-]
-
 
 def evaluate(
     model: ModelName,
@@ -39,10 +35,6 @@ def evaluate(
         str | None, typer.Option("--variant", help="Policies: variant of the environment.")
     ] = None,
     folder: ModelFolder = None,
-    shadow: ShadowOption = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="With --shadow: check for new logs every 5 s.")
-    ] = False,
     overrides: Overrides = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,18 +48,15 @@ def evaluate(
     from kinemill.api.models import address_of
     from kinemill.cli.evaluate_dynamics import DynamicsOptions, evaluate_dynamics
     from kinemill.cli.evaluate_policy import PolicyOptions, evaluate_policy
-    from kinemill.cli.shadow import run_shadow
 
     named, _ = address_of(model)
-    if shadow:
-        run_shadow(model, logs, overrides or [], watch=watch, as_json=as_json)
-    elif named.learn.gives == "policy":
+    if named.learn.gives == "policy":
         policy = PolicyOptions(logs, out, episodes, variant, horizon, stride)
         evaluate_policy(model, folder, policy, overrides or [], as_json=as_json)
     elif episodes is not None or variant is not None:
         raise BadInput("--episodes and --variant", "need a policy", fix="omit them")
     elif logs is None or out is None:
-        raise BadInput("evaluate", "has no input", expected="--logs and --out, or --shadow")
+        raise BadInput("evaluate", "has no input", expected="--logs and --out")
     else:
         options = DynamicsOptions(logs, out, examples, horizon, stride)
         evaluate_dynamics(model, folder, options, overrides or [], as_json=as_json)

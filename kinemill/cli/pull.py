@@ -1,7 +1,6 @@
-"""`kinemill model pull` and `canary`: deliver registered versions to robots."""
+"""`kinemill model pull`: deliver registered versions to robots."""
 
 import os
-import socket
 import threading
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ def pull(
         str,
         typer.Argument(
             metavar="TASK@ALIAS",
-            help="Model: TASK@champion, TASK@canary or TASK:3.",
+            help="Model: TASK@champion, TASK@ALIAS or TASK:3.",
             autocompletion=complete_model,
         ),
     ],
@@ -40,9 +39,6 @@ def pull(
         str | None,
         typer.Option("--from", metavar="URL", help="kinemill server; default: the local registry."),
     ] = None,
-    robot: Annotated[
-        str | None, typer.Option("--robot", help="Name of the robot; default: the host name.")
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Download a version to the model folder of a robot.
@@ -56,11 +52,11 @@ def pull(
     from kinemill.runtime import download
     from kinemill.runtime.registry_client import address_parts, from_server
 
-    address, name = _task_address(model), robot or socket.gethostname()
+    address = _task_address(model)
     if server is not None:
-        source = from_server(server, address, os.environ.get("KINEMILL_TOKEN"), name)
+        source = from_server(server, address, os.environ.get("KINEMILL_TOKEN"))
     else:
-        source = OfHome(Home.resolve(), *address_parts(address), name)
+        source = OfHome(Home.resolve(), *address_parts(address))
     if not watch:
         _print(download.pull(source, to), as_json=as_json)
         return
@@ -89,53 +85,3 @@ def _print(result: Json, *, as_json: bool) -> None:
         notify(f"provisional champion: {result['provisional']}")
     if "why" in result:
         notify(result["why"])
-    if "unreported" in result:
-        notify(f"the installation was not recorded in the registry: {result['unreported']}")
-
-
-def canary(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK[:VERSION]", help="Default: the challenger.", autocompletion=complete_model
-        ),
-    ],
-    share: Annotated[
-        float | None,
-        typer.Option("--share", help="Share of the robots that pull TASK@canary, 0 to 1."),
-    ] = None,
-    stop: Annotated[
-        bool, typer.Option("--stop", help="End the canary; all robots get the champion.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Override a refusal of the gate; needs --why.")
-    ] = False,
-    reason: Annotated[str, typer.Option("--why", help="Reason, written to the audit log.")] = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Serve a version to a share of the robots first.
-
-    Without --share and --stop, print the current canary.
-
-    Example: kinemill model canary my_robot:4 --share 0.1
-    """
-    from kinemill.api.models import address_of
-    from kinemill.register import canary as releases
-
-    (task, which), home = address_of(model), Home.resolve()
-    if stop:
-        result = releases.end_canary(task.name, home, why=reason)
-    elif share is not None:
-        name = which or "@challenger"
-        result = releases.start_canary(task.name, home, name, share, force=force, why=reason)
-    else:
-        result = releases.show_canary(task.name, home)
-    if as_json:
-        document(result)
-    elif result["version"] is None:
-        typer.echo(f"{result['task']}: no canary; every robot gets version {result['champion']}")
-    else:
-        typer.echo(
-            f"{result['task']}: {result['share']:.0%} of the robots that pull @canary get version "
-            f"{result['version']}, the others version {result['champion']}"
-        )

@@ -12,7 +12,7 @@ from kinemill.store import MANIFEST, Home
 from kinemill.tracking.maintenance import deleted_runs
 
 # Folders with temporary files; drop folders and files of users are never deleted.
-_FOLDERS = ("store", "dagster", "runs", "alerts", "tune", "shadow", "backups", "artifacts")
+_FOLDERS = ("store", "dagster", "runs", "alerts", "tune", "backups", "artifacts")
 _PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{one}/**/.aside-*" for one in _FOLDERS))
 
 

@@ -29,7 +29,6 @@ _MODULES = {
     "register_candidates": "reference_candidate",
     "rollback": "promotion",
     "run_document": "run_summary",
-    "shadow": "shadow_evaluation",
     "show": "lookup",
     "start_of": "warm_start",
     "why": "gate.report",

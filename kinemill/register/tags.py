@@ -1,7 +1,5 @@
 """Names of tags that kinemill sets on versions and runs in MLflow; each value is plain text."""
 
-from kinemill.runtime import canary
-
 KEY = "kinemill.key"  # digest of the artifacts and the rules
 WISHES = "kinemill.wishes"  # digest of the task's rules
 TASK = "kinemill.task_digest"  # digest of the task
@@ -27,4 +25,3 @@ NO = "no"  # MLflow shows an empty tag as missing
 PERFORMANCE = "kinemill.performance"  # the sentence about errors and the best reference
 VERSION = "kinemill.version"  # on the run: its version
 NOTE = "mlflow.note.content"  # on the run: the description that MLflow shows
-CANARY = canary.TAG

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -60,17 +59,16 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _pull_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("url", help="address of the kinemill server; token: KINEMILL_TOKEN")
-    command.add_argument("model", metavar="TASK@ALIAS", help="TASK@champion, TASK@canary, TASK:3")
+    command.add_argument("model", metavar="TASK@ALIAS", help="TASK@champion, TASK@ALIAS, TASK:3")
     command.add_argument("--to", type=Path, required=True, help="target folder")
     command.add_argument("--watch", action="store_true", help="update the folder until stopped")
     command.add_argument("--every", type=float, default=5.0, help="period of --watch, s")
-    command.add_argument("--robot", default=socket.gethostname(), help="robot name, for @canary")
     command.set_defaults(do=_pull)
 
 
 def _pull(options: argparse.Namespace) -> int:
     token = os.environ.get("KINEMILL_TOKEN")
-    source = from_server(options.url, options.model, token, options.robot)
+    source = from_server(options.url, options.model, token)
     if not options.watch:
         _print_json(pull(source, options.to))
         return 0

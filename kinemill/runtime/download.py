@@ -73,8 +73,7 @@ def pull(source: Source, to: Path, try_it: Check = run_stored_cases) -> Json:
     Returns:
         `folder`, `version` and `status`: `pulled`, `unchanged`, or `kept` if the registry is
         unreachable or the files are invalid, then with `why`. With the first two also
-        `provisional`: the checks for which the gate had too little test data, or "". `unreported`:
-        why the registry does not know that this robot has the version.
+        `provisional`: the checks for which the gate had too little test data, or "".
 
     Raises:
         BadInput: The version does not exist, or `to` was not pulled.
@@ -94,16 +93,7 @@ def pull(source: Source, to: Path, try_it: Check = run_stored_cases) -> Json:
         if installed is None or isinstance(error, BadInput):
             raise
         return _status(to, "kept") | {"why": str(error)}
-    return _status(to, "pulled") | {"provisional": ref.provisional} | _report(source, ref)
-
-
-def _report(source: Source, ref: VersionRef) -> Json:
-    """Report the installation; a failure does not end the pull."""
-    try:
-        source.report(ref)
-    except (KinemillError, OSError) as error:
-        return {"unreported": str(error)}
-    return {}
+    return _status(to, "pulled") | {"provisional": ref.provisional}
 
 
 def watch(

@@ -4,7 +4,6 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -51,15 +50,6 @@ class Source(Protocol):
         """
         ...
 
-    def report(self, ref: VersionRef) -> None:
-        """Report that the robot installed the version.
-
-        Raises:
-            Unreachable: The registry does not respond.
-            OSError: The report cannot be written.
-        """
-        ...
-
 
 @dataclass(frozen=True)
 class ServerSource:
@@ -70,14 +60,12 @@ class ServerSource:
         task: name of the task.
         which: `@alias` or `:number`.
         token: bearer token of a user, if the server requires one.
-        robot: name of the robot, for `@canary` and for the list of installations.
     """
 
     url: str
     task: str
     which: str
     token: str | None = None
-    robot: str = ""
 
     def resolve(self) -> VersionRef:
         """Request the version that `which` points to.
@@ -86,8 +74,7 @@ class ServerSource:
             BadInput: The version does not exist, or `url` is not an HTTP address.
             Unreachable: The server does not respond, or responds with an error.
         """
-        query = urllib.parse.urlencode({"robot": self.robot} if self.robot else {})
-        version = json.loads(self._send(f"{self.which.removeprefix(':')}/resolve?{query}"))
+        version = json.loads(self._send(f"{self.which.removeprefix(':')}/resolve"))
         return VersionRef(int(version["version"]), version["sums"], version["provisional"])
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
@@ -107,26 +94,16 @@ class ServerSource:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self._file(ref, name))
 
-    def report(self, ref: VersionRef) -> None:
-        """Report that the robot installed the version.
-
-        Raises:
-            BadInput: The server rejects the report.
-            Unreachable: The server does not respond, or responds with an error.
-        """
-        self._send(f"{ref.version}/installations", {"robot": self.robot})
-
     def _file(self, ref: VersionRef, name: str) -> bytes:
         return self._send(f"{ref.version}/files/{urllib.parse.quote(name)}")
 
-    def _send(self, path: str, body: Mapping[str, str] | None = None) -> bytes:
+    def _send(self, path: str) -> bytes:
         """Send a request below the address of the task's versions; return the response."""
         if not self.url.startswith(("http://", "https://")):
             expected = "http:// or https://"
             raise BadInput(self.url, "is not the address of a server", expected=expected)
         address = f"{self.url.rstrip('/')}/api/v1/models/{urllib.parse.quote(self.task)}/{path}"
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(address)
         if self.token:  # not sent along with redirects
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         try:
@@ -160,11 +137,11 @@ def address_parts(model: str) -> tuple[str, str]:
     return task, f"{mark}{which}" or "@champion"
 
 
-def from_server(url: str, model: str, token: str | None, robot: str) -> ServerSource:
+def from_server(url: str, model: str, token: str | None) -> ServerSource:
     """Return the source for `TASK@champion` on a server.
 
     Raises:
         BadInput: The name is invalid.
     """
     task, which = address_parts(model)
-    return ServerSource(url, task, which, token, robot)
+    return ServerSource(url, task, which, token)

@@ -20,7 +20,6 @@ from kinemill_dagster.pipelines.rest.bodies import (
     CreateTask,
     DecideRecording,
     EditDraft,
-    Installation,
     Promote,
     Rollback,
     StartDraft,
@@ -78,8 +77,6 @@ _CHANGES = (
     _Change("POST", ("models", _ANY, "promote"), Promote, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "approve"), Approve, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "rollback"), Rollback, Permission.PROMOTE),
-    # Robots report installed versions; a read-only token is enough.
-    _Change("POST", ("models", _ANY, _ANY, "installations"), Installation, Permission.LOOK),
 )
 
 
@@ -113,7 +110,7 @@ def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
 def _tasks(path: tuple[str, ...], body: Body, task_of_run: TaskOfRun) -> frozenset[str] | None:
     """Return the tasks that a request changes; None if the run is unknown."""
     # A draft belongs to the user who started it, and changes no task.
-    if isinstance(body, Installation | CheckSettings | BuildDraft | EditDraft | CheckDraft):
+    if isinstance(body, CheckSettings | BuildDraft | EditDraft | CheckDraft):
         return NO_TASK
     if isinstance(body, StartDraft | CreateTask):
         return frozenset({body.name})

@@ -12,7 +12,6 @@ from kinemill.draft.draft_edits import ChannelRow
 
 TASK_NAME = r"^[a-z][a-z0-9_]*$"
 LOG_PATH = r"^[^\\\x00-\x1f\x7f]+$"
-ROBOT_NAME = r"^[\w][\w .:-]{0,99}$"
 PRIORITIES = 1000  # largest priority of a run, either way
 MOST_CHANNELS = 500  # of a draft
 _LONGEST = 100  # letters of the name of a task
@@ -179,9 +178,3 @@ class TagRecording(Body):
     stop_s: float | None = Field(
         default=None, ge=0.0, le=1e9, description="Last time it is about, s; default: the end."
     )
-
-
-class Installation(Body):
-    """A version that a robot installed."""
-
-    robot: Annotated[str, Field(pattern=ROBOT_NAME)]

@@ -3,36 +3,27 @@
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse
 
 from kinemill.errors import BadInput
 from kinemill.register.champion_change import ChampionChange
 from kinemill.register.lookup import VersionDocument, VersionList, list_versions, show
 from kinemill.register.promotion import approve, promote, rollback
-from kinemill.register.pulls import OfHome, record_pull
+from kinemill.register.pulls import OfHome
 from kinemill.register.versions import CHAMPION, Version, bundle_folder, find_version
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.task import list_tasks
-from kinemill_dagster.pipelines.rest.bodies import (
-    ROBOT_NAME,
-    Approve,
-    Installation,
-    Promote,
-    Rollback,
-)
+from kinemill_dagster.pipelines.rest.bodies import Approve, Promote, Rollback
 from kinemill_dagster.pipelines.rest.documents import ModelLine, ModelList, ResolvedVersion
-from kinemill_dagster.pipelines.rest.service import NotHere, Service, ServiceOf, as_user, user_of
+from kinemill_dagster.pipelines.rest.service import NotHere, Service, ServiceOf, as_user
 
 router = APIRouter(tags=["models"])
 _WHICH = r"^(@[\w-]{1,100}|[0-9]{1,9})$"
 
 Which = Annotated[
     str, PathParameter(pattern=_WHICH, description="Number of a version, or `@` and an alias.")
-]
-Robot = Annotated[
-    str, Query(pattern=ROBOT_NAME, description="Name of the robot; decides for `@canary`.")
 ]
 
 
@@ -59,13 +50,11 @@ def show_version(task: str, which: Which, service: ServiceOf) -> VersionDocument
 
 
 @router.get("/models/{task}/{which}/resolve")
-def resolve_version(
-    task: str, which: Which, service: ServiceOf, robot: Robot = "robot"
-) -> ResolvedVersion:
+def resolve_version(task: str, which: Which, service: ServiceOf) -> ResolvedVersion:
     """Return the version that a robot should load, with its files."""
     _version(service, task)
     try:
-        ref = OfHome(service.home, task, _colon(which), robot).resolve()
+        ref = OfHome(service.home, task, _colon(which)).resolve()
     except BadInput as error:
         raise NotHere(error.where, error.problem, fix=error.fix) from error
     folder = _bundle(service, task, ref.version)
@@ -85,16 +74,6 @@ def download_file(task: str, version: int, path: str, service: ServiceOf) -> Fil
     if path != SUMS and path not in read_sums(folder):
         raise NotHere(f"{task} version {version}", f"has no file {path!r}")
     return FileResponse(folder / path, media_type="application/octet-stream")
-
-
-@router.post("/models/{task}/{version}/installations", status_code=204)
-def record_installation(
-    task: str, version: int, body: Installation, request: Request, service: ServiceOf
-) -> Response:
-    """Record that a robot installed a version."""
-    _version(service, task, f":{version}")
-    record_pull(service.home, task, body.robot, version, user_of(request))
-    return Response(status_code=204)
 
 
 @router.post("/models/{task}/promote")

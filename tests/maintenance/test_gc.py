@@ -143,7 +143,7 @@ def test_pieces_of_dead_processes_go_and_those_of_whoever_is_at_work_stay(home, 
 WRITTEN_ASIDE = [
     ".aside-1", ".mlflow-1", ".locks/use/run-1", "store/raw/ab/.aside-1", "store/.aside-1",
     "store/registry/cart/.aside-1", "runs/cart/k/.aside-1", "tune/cart/.aside-1",
-    "dagster/refs/runs/r/.aside-1", "alerts/.aside-1", "shadow/cart/.aside-1",
+    "dagster/refs/runs/r/.aside-1", "alerts/.aside-1",
 ]  # fmt: skip
 
 

@@ -33,13 +33,13 @@ def test_loading_the_definitions_imports_nothing_heavy(workspace):
 
 def test_edges_run_only_down_the_chain(workspace):
     graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
-    order = ["logs", *CHAIN.values(), "champion", "robots"]
+    order = ["logs", *CHAIN.values(), "champion"]
     edges = [
         (parent.path[1], key.path[1])
         for key in graph.get_all_asset_keys()
         for parent in graph.get(key).parent_keys
     ]
-    assert len(edges) == 20
+    assert len(edges) == 19
     assert [edge for edge in edges if order.index(edge[0]) >= order.index(edge[1])] == []
 
 
@@ -81,7 +81,7 @@ def test_tasks_share_the_form_of_equal_parts_alone(pair):
 def test_asset_modules_are_those_of_the_chain(workspace):
     specs = definitions_of([load_task(TASK)]).resolve_all_asset_specs()
     external = {spec.key.path[1] for spec in specs if "external" in spec.tags}
-    assert external == {"logs", "champion", "robots"}
+    assert external == {"logs", "champion"}
     assert {spec.key.path[1] for spec in specs} == {*CHAIN.values(), *external}
 
 

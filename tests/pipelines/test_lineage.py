@@ -51,7 +51,7 @@ def test_a_learned_simulator_is_an_edge_to_the_dataset_of_the_policy():
     assert parents(policy, [simulated], "dataset") == {"pendulum/champion"}
 
 
-def test_a_new_champion_makes_what_reads_it_stale_and_a_canary_does_not(load):
+def test_a_new_champion_makes_what_reads_it_stale_and_a_refusal_does_not(load):
     one = load("one")
     two = load("two", "  history: 3\n", "  history: 3\n  start_from: models:/one@champion\n")
 
@@ -75,7 +75,7 @@ def test_a_new_champion_makes_what_reads_it_stale_and_a_canary_does_not(load):
         report("1")
         dg.materialize([model, external_assets(one)], instance=instance)
         assert status() == StaleStatus.FRESH
-        report("1")  # a canary is an event of the champion, which stays
+        report("1")  # a refusal is an event of the champion, which stays
         assert status() == StaleStatus.FRESH
         report("2")
         assert status() == StaleStatus.STALE

@@ -220,7 +220,7 @@ def test_a_viewer_pulls_the_champion_with_a_token_and_nobody_without(
     assert code == 0, err
     assert json.loads(out)["status"] == "pulled"
     assert load(to).states
-    robot = ["-m", "kinemill.runtime", "pull", url, f"{TASK}@canary", "--to", f"{tmp_path}/other"]
+    robot = ["-m", "kinemill.runtime", "pull", url, f"{TASK}@champion", "--to", f"{tmp_path}/other"]
     environment = {**os.environ, "KINEMILL_TOKEN": token}
     done = subprocess.run(
         [sys.executable, *robot], env=environment, capture_output=True, text=True, check=False

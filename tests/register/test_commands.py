@@ -95,13 +95,9 @@ def test_pull_brings_the_champion_and_approve_finds_nothing_to_do(kinemill, tmp_
         kinemill("model", "approve", "cart:1")
 
 
-def test_evaluate_in_the_shadow_needs_no_out_and_without_it_says_so(kinemill, tmp_path):
-    with pytest.raises(BadInput, match="expected --logs and --out, or --shadow"):
+def test_evaluate_without_logs_and_out_is_refused(kinemill):
+    with pytest.raises(BadInput, match="expected --logs and --out"):
         kinemill("model", "evaluate", "cart")
-    document = json.loads(
-        kinemill("model", "evaluate", "cart:3", "--shadow", "--logs", tmp_path, "--json")
-    )
-    assert (document["champion"], document["challenger"], document["logs"]) == (2, 3, 0)
 
 
 def test_reading_the_registry_needs_a_task_of_that_name(kinemill, tmp_path):

@@ -2,19 +2,16 @@
 
 import json
 import math
-import os
 import shutil
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from benchmarks._balance import DT
 from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
 from kinemill import runtime
-from kinemill.cli.app import app
 from kinemill.environments.card import make_card
 from kinemill.errors import CorruptArtifact, TaskError
 from kinemill.export.bundle import assemble
@@ -432,44 +429,3 @@ def test_the_run_document_says_what_model_champion_and_chance_bring(with_champio
 def test_a_metric_that_policies_do_not_have_is_refused(task, requests, message):
     with pytest.raises(TaskError, match=message):
         load_task(task.path, requests)
-
-
-def drive(folder, task):
-    """Log 3 s of the strong policy with a little noise, like a person who drives the cart."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    for name in ("a.csv", "b.csv"):
-        angle, speed, rows = 0.05 if name == "a.csv" else -0.04, 0.0, []
-        for step in range(150):
-            force = 60.0 * angle - 0.2 * speed + 0.1 * rng.normal()
-            rows.append(f"{step * DT:.9g},0,{angle:.9g},{speed:.9g},{force:.9g}")
-            speed += DT * (20.0 * angle - force / 0.5)
-            angle += DT * speed
-        (folder / name).write_text("\n".join(["time,position,angle,velocity,force", *rows, ""]))
-        os.utime(folder / name, (1e9, 1e9))  # complete
-    return folder
-
-
-def test_a_policy_in_the_champions_shadow_is_compared_on_logs_by_command(
-    with_champion, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("KINEMILL_TASKS", str(with_champion.task.path.parent))
-    with_champion.register(
-        29.0, evidence=Claims(29.0)
-    )  # refused, though closer to the logged actions
-    logged = {
-        "position": {"role": "state", "unit": "m"},
-        "angle": {"role": "state", "unit": "rad"},
-        "velocity": {"role": "state", "unit": "m/s"},
-        "force": {"role": "action", "unit": "N"},
-    }
-    with_champion.task.path.write_text(yaml.safe_dump(TASK | {"channels": logged}))
-    logs = drive(tmp_path / "driven", with_champion.task)
-    requested = ["model", "evaluate", "cart@challenger", "--shadow", "--logs", str(logs), "--json"]
-    done = CliRunner().invoke(app, requested)
-    assert done.exit_code == 0, done.exception
-    document = json.loads(done.stdout)
-    assert [line.get("why") for line in document["lines"]] == [None, None]
-    assert document["right"] == {"champion": 0, "challenger": 2, "neither": 0}
-    assert {line["name"] for line in document["lines"]} == {"a.csv", "b.csv"}
-    assert all(line["rmse"]["challenger"]["force"] > 0.0 for line in document["lines"])

@@ -17,12 +17,12 @@ import pytest
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.register import fetch_bundle
-from kinemill.register.canary import start_canary
-from kinemill.register.promotion import promote
-from kinemill.register.pulls import OfHome, ServerSource, pulls_of
+from kinemill.register.pulls import OfHome
 from kinemill.runtime import download
 from kinemill.runtime.download import run_stored_cases
+from kinemill.runtime.registry_client import ServerSource
 from kinemill.store.home import Home
+from kinemill.tracking import open_tracking
 from tests.conftest import ROOT
 from tests.rest_server import ScriptedDagster, serve
 
@@ -60,7 +60,6 @@ def test_the_folder_is_the_champions_and_follows_it(chain, source, tmp_path):
     assert pull(source, to)["status"] == "unchanged"
     chain.register(0.05, gain=2.0, champion=0.1)
     assert (pull(source, to)["version"], gain_of(to)) == (2, 2.0)
-    assert [one.version for one in pulls_of(chain.home, "cart")] == [1, 2]
     chain.register(0.02, gain=3.0, champion=0.05)
     chain.register(0.01, gain=4.0, champion=0.02)
     chain.register(0.005, gain=5.0, champion=0.01)
@@ -80,13 +79,6 @@ def test_a_registry_that_is_away_leaves_the_last_good_version(chain, source, tmp
     assert "not mounted" in result["why"]
     shutil.rmtree(chain.home.root)
     assert gain_of(to) == 0.5
-
-
-def test_an_installation_that_cannot_be_reported_is_still_one(source, tmp_path):
-    (source.home.root / "pulls").write_text("in the way")
-    result = pull(source, tmp_path / "model")
-    assert (result["status"], gain_of(tmp_path / "model")) == ("pulled", 0.5)
-    assert "pulls" in result["unreported"]
 
 
 def test_a_version_that_is_damaged_or_does_not_answer_is_not_taken(chain, source, tmp_path):
@@ -199,10 +191,8 @@ def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(server, chain
     (url, token), to = server, tmp_path / "model"
     with pytest.raises(Unreachable, match="responded with 401"):
         pull(ServerSource(url, "cart", "@champion"), to)
-    served = ServerSource(url, "cart", "@champion", token, "left arm ö")
+    served = ServerSource(url, "cart", "@champion", token)
     assert (pull(served, to)["status"], gain_of(to)) == ("pulled", 0.5)
-    (one,) = pulls_of(chain.home, "cart")
-    assert (one.robot, one.version, one.user) == ("left arm ö", 1, "rob")
     assert pull(ServerSource(url, "cart", ":1", token), to)["status"] == "unchanged"
     with pytest.raises(BadInput, match=r"cart@other.*is not a version"):
         pull(ServerSource(url, "cart", "@other", token), to)
@@ -210,13 +200,12 @@ def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(server, chain
         pull(ServerSource(url, "card", "@champion", token), to)
 
 
-def test_the_canary_of_a_server_is_for_the_robots_of_its_share(server, chain, tmp_path):
+def test_an_alias_of_a_fleet_is_pulled_like_the_champion(server, chain):
     url, token = server
     chain.register(0.05, gain=2.0, champion=0.1)
-    promote(chain.task, chain.home, ":1")
-    start_canary("cart", chain.home, ":2", 1.0)
-    assert ServerSource(url, "cart", "@canary", token, "left").resolve().version == 2
-    assert ServerSource(url, "cart", "@champion", token, "left").resolve().version == 1
+    open_tracking(chain.home).client.set_registered_model_alias("cart", "pilots", "1")
+    assert ServerSource(url, "cart", "@pilots", token).resolve().version == 1
+    assert ServerSource(url, "cart", "@champion", token).resolve().version == 2
 
 
 def test_a_server_that_is_away_leaves_the_last_good_version(chain, source, tmp_path):

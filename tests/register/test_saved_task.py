@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.api.models import load_simulator_of
 from kinemill.errors import CorruptArtifact, TaskError
-from kinemill.register import compare, promotion, shadow
+from kinemill.register import compare, promotion
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import find_version
 from kinemill.task import load_task
@@ -59,13 +59,6 @@ def test_evaluate_and_simulate_choose_the_task_of_the_version(made):
         load_simulator_of("cart:1", changed={"verify.horizn": 6})
 
 
-def test_shadow_evaluates_as_the_champion_was_verified(made):
-    promotion.approve(made.task, made.home, ":1")
-    made.register(0.9, gain=0.7, task=load_task(made.task.path, APPROVAL), champion=1.0)
-    result = shadow(made.task, made.home, ":2", {"verify.stride": 5})
-    assert (result.task.verify.horizon, result.task.verify.stride) == (4, 5)
-
-
 def test_compare_measures_over_the_horizon_of_the_version(made, monkeypatch):
     from kinemill.register import version_comparison
 
@@ -87,7 +80,7 @@ class _Subject:
 def test_the_task_is_whole_and_its_digest_is_checked(made):
     version = _registered(made)
     assert task_of(made.home, made.task, version).promote.approval
-    (path,) = (made.home.ledgers / "cart" / "tasks").glob("*.json")
+    (path,) = (made.home.audit_logs / "cart" / "tasks").glob("*.json")
     content = json.loads(path.read_text())
     content["verify"]["horizon"] = 5
     path.write_text(json.dumps(content))

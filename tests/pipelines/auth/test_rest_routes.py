@@ -65,11 +65,6 @@ def decided(method, path, **body):
             Permission.OPERATE,
             {"tiny"},
         ),
-        (
-            lambda: decided("POST", "models/tiny/2/installations", robot="left"),
-            Permission.LOOK,
-            set(),
-        ),
     ],
 )
 def test_what_a_request_needs_and_changes(decision, permission, tasks):

@@ -5,7 +5,6 @@ import hashlib
 import pytest
 
 from kinemill.register.champion_change import ChampionChange
-from kinemill.register.pulls import deployed
 from kinemill.store.locks import current_user
 from kinemill_dagster.pipelines.rest import models
 
@@ -40,7 +39,7 @@ def test_a_version_that_is_not_there_is_an_error(trained, which, status):
 
 
 def test_all_files_of_a_version_can_be_downloaded_and_no_other(trained):
-    resolved = trained.get("models/tiny/@champion/resolve", robot="left")
+    resolved = trained.get("models/tiny/@champion/resolve")
     assert (resolved["version"], resolved["task"]) == (1, "tiny")
 
     def download(name):
@@ -51,15 +50,6 @@ def test_all_files_of_a_version_can_be_downloaded_and_no_other(trained):
         assert hashlib.sha256(download(name).content).hexdigest() == digest
     for name in ("summary.json", "../x", "%2e%2e/x", "nothing"):
         assert download(name).status_code == 404
-
-
-def test_an_installation_is_recorded_with_robot_and_user(trained):
-    trained.post("models/tiny/1/installations", {"robot": "left arm ö"}, status=204)
-    (pull,) = deployed(trained.home, "tiny").values()
-    assert (pull.robot, pull.version, pull.user) == ("left arm ö", 1, "otto")
-    trained.post("models/tiny/2/installations", {"robot": "left"}, status=404)
-    trained.post("models/tiny/1/installations", {"robot": "a\nb"}, status=400)
-    assert len(deployed(trained.home, "tiny")) == 1
 
 
 @pytest.mark.parametrize("what", ["promote", "rollback"])
