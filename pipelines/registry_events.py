@@ -80,41 +80,6 @@ def new_events(
         yield _event(task, event, last_champion(events[:number]))
 
 
-def new_pulls(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.AssetMaterialization]:
-    """Yield the pulls of a task's versions after the last reported one, and note the last one.
-
-    `reported` holds the number of reported pulls by `TASK/robots` and is updated.
-
-    Raises:
-        CorruptArtifact: The list of pulls is damaged.
-    """
-    name, by_robot = f"{task}/{ROBOTS}", dict[str, Pull]()
-    for number, pull in enumerate(pulls_of(home, task), 1):
-        by_robot[pull.robot] = pull
-        if number > reported.get(name, 0):
-            reported[name] = number
-            yield _pull_event(task, pull, by_robot.values())
-
-
-def _pull_event(task: str, pull: Pull, by_robot: Iterable[Pull]) -> dg.AssetMaterialization:
-    robots = sorted(by_robot, key=lambda one: one.robot)
-    return dg.AssetMaterialization(
-        dg.AssetKey([task, ROBOTS]),
-        description=f"{pull.robot}: version {pull.version}",
-        metadata={
-            "event": "pulled",
-            "robot": pull.robot,
-            "version": pull.version,
-            "user": pull.user,
-            "time": pull.at,
-            "robots": table([asdict(one) for one in robots]) or "",
-            "page": version_link(task, pull.version),
-            "registry": version_page(task, pull.version),
-        },
-        tags={"dagster/data_version": digest([[one.robot, one.version] for one in robots])[:16]},
-    )
-
-
 def _event(task: str, event: Event, champion: int | None) -> dg.AssetMaterialization:
     of_version = {
         "version": event.version,

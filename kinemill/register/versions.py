@@ -184,9 +184,13 @@ def _version(home: Home, entity: Any, aliases: dict[str, int]) -> Version:
 
 
 def champion_of(home: Home, task: str) -> Version | None:
-    """Return the champion of a task, or None."""
-    versions = versions_of(home, task)
-    return next((version for version in versions if CHAMPION in version.aliases), None)
+    """Return the champion of a task, or None.
+
+    Raises:
+        BadInput: The alias names a version that does not exist.
+    """
+    number = aliases_of(home, task).get(CHAMPION)
+    return find_version(home, task, f":{number}") if number else None
 
 
 def find_version(home: Home, task: str, which: str = "") -> Version:
