@@ -133,7 +133,7 @@ def rollback(
         raise no_version(home, task.name)
     if expected == _LOOK_UP:
         expected = aliases_of(home, task.name).get(CHAMPION)
-    existing = {version.number for version in versions}
+    existing = {version.number for version in versions if version.decision}
     which = to or f":{_previous_champion(home, task.name, expected, existing)}"
     version = find_version(home, task.name, which)
     if version.decision is None:
@@ -145,25 +145,26 @@ def rollback(
 
 def _previous_champion(home: Home, task: str, champion: int | None, existing: set[int]) -> int:
     """Return the champion before the current one that exists; the last one if there is none now."""
-    events = [event for event in follow(home, task) if event.outcome == "done"]
-    changes = [event for event in events if event.what in CHAMPION_CHANGES]
-    if champion is None:
-        former = [event.version for event in changes if event.version in existing]
-        if former and former[-1] is not None:
-            return former[-1]
-        raise BadInput(task, "has had no champion that exists", fix=f"kinemill run {task}")
-    replaced = {e.version: e.previous for e in changes if e.what in PROMOTED and e.previous}
-    seen = {champion}
-    while (previous := replaced.get(champion)) is not None and previous not in seen:
-        if previous in existing:
-            return previous
-        seen.add(previous)
-        champion = previous  # it was deleted in MLflow
-    raise BadInput(
-        f"models:/{task}/{champion}",
-        "is the first champion",
-        fix=f"kinemill model rollback {task} --to NUMBER; kinemill model list {task} lists them",
-    )
+    replaced, last = dict[int, int](), 0
+    for event in follow(home, task):
+        if event.what in CHAMPION_CHANGES and event.outcome == "done" and event.version:
+            previous = event.previous or last  # the alias can have been deleted in between
+            if event.what in PROMOTED and previous not in (0, event.version):
+                replaced[event.version] = previous
+            last = event.version
+    if champion is None and not last:
+        raise BadInput(task, "has had no champion", fix=f"kinemill run {task}")
+    number, seen = champion or last, {champion}
+    while number in seen or number not in existing:  # skip versions that were deleted in MLflow
+        seen.add(number)
+        number = replaced.get(number, 0)
+        if number == 0 or number in seen:
+            raise BadInput(
+                f"models:/{task}/{champion}",
+                "is the first champion that exists",
+                fix=f"kinemill model rollback {task} --to NUMBER; kinemill model list {task}",
+            )
+    return number
 
 
 def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> ChampionChange:

@@ -49,6 +49,8 @@ def prepare_mlflow() -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # `--json` uses stdout
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # the default waits 4 minutes
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     if server := object_store.endpoint():
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", server)

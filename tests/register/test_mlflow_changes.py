@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.register import audit, fetch_bundle, list_versions, promotion, show, why
+from kinemill.register.alias_switch import ChampionChanged
 from kinemill.register.audit_log import CHAMPION_CHANGES, MOVED
 from kinemill.register.champion import load_champion
 from kinemill.register.versions import aliases_of, champion_of
@@ -121,9 +122,8 @@ def check_commands(chain, out, champion):
         assert (moved.what, moved.version, moved.previous) == (MOVED, champion, 3)
     other = 2 if champion == 1 else 1
     promotion.promote(chain.task, chain.home, f":{other}", force=True, why="calm")
-    assert (
-        promotion.rollback(chain.task, chain.home, to=":1" if other == 2 else "").version != other
-    )
+    back = promotion.rollback(chain.task, chain.home, to=":1" if other == 2 else "")
+    assert back.version != other
     check_audit(chain)
 
 
@@ -231,7 +231,7 @@ def test_promotions_by_mlflow_and_kinemill_at_once_leave_a_complete_audit(three)
         for number in (1, 2, 3):
             try:
                 promotion.promote(three.task, three.home, f":{number}")
-            except (BadInput, promotion.ChampionChanged):
+            except (BadInput, ChampionChanged):
                 continue  # it is champion already, or MLflow was faster
     thread.join()
     check_audit(three)
@@ -331,7 +331,7 @@ def test_registry_on_an_mlflow_server_works_as_on_the_database(
         client.set_registered_model_alias("cart", "champion", "3")
         audit(home, "cart")
         change(client)
-        check_commands(chain, tmp_path / name, champion)
+        check_commands(chain, tmp_path / name.replace(" ", "-"), champion)
     client.delete_model_version("cart", "2")
     assert [item.version for item in list_versions("cart", home).versions] == [3, 1]
     assert not home.mlflow_db.exists()
