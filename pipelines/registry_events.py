@@ -81,11 +81,13 @@ def new_events(
 
 
 def _event(task: str, event: Event, champion: int | None) -> dg.AssetMaterialization:
-    of_version = {
-        "version": event.version,
-        "page": version_link(task, event.version),
-        "registry": version_page(task, event.version),
-    }
+    of_version: dict[str, dg.MetadataValue | int] = {}
+    if event.version is not None:
+        of_version = {
+            "version": event.version,
+            "page": version_link(task, event.version),
+            "registry": version_page(task, event.version),
+        }
     return dg.AssetMaterialization(
         dg.AssetKey([task, CHAMPION]),
         description=f"{event.label}: version {event.version or 'none'}",
@@ -96,7 +98,7 @@ def _event(task: str, event: Event, champion: int | None) -> dg.AssetMaterializa
             "reason": event.why,
             "time": event.at,
             "history": task_link(task),
-            **(of_version if event.version else {}),
+            **of_version,
         },
         # A refusal leaves the champion, and what depends on it stays fresh.
         tags={"dagster/data_version": str(champion)},

@@ -20,7 +20,6 @@ from kinemill.register.gate.inputs import Measurements, Serve
 from kinemill.register.gate.rules import Verdict
 from kinemill.register.versions import (
     CHALLENGER,
-    SHORT,
     Version,
     bundle_folder,
     champion_of,
@@ -114,12 +113,6 @@ def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, st
             return False, f"the registered copy is damaged: {str(error).splitlines()[0]}"
 
 
-def _links(version: Version) -> str:
-    """Return a line with links to the pages of a version, and its dataset, markdown."""
-    dataset = version.require(tags.DATASET)[:SHORT]
-    return f"[Report, data and provenance]({version.page}) · dataset `{dataset}`"
-
-
 def _publish_decision(
     tracking: Tracking, version: Version, facts: DecisionFacts, verdicts: list[Verdict]
 ) -> None:
@@ -132,6 +125,8 @@ def _publish_decision(
     folder = open_ref(home, published.ref)
     for name in (DECISION_FILE, "report.html"):
         client.log_model_artifact(version.logged_model, str(folder / name), "decision")
+    in_run = decision_document.report_folder(version.number)
+    client.log_artifact(version.run_id, str(folder / "report.html"), in_run)
     passed_by_rule = {item.rule: item.passed for item in verdicts}
     better = bool(facts.provisional) or all(
         passed for rule, passed in passed_by_rule.items() if rule != "serves"
@@ -144,5 +139,5 @@ def _publish_decision(
     }
     for name, value in stamped.items():
         client.set_model_version_tag(version.task, str(version.number), name, value)
-    described = decision_document.markdown(facts, verdicts, text, _links(version))
+    described = decision_document.markdown(facts, verdicts, text)
     client.update_model_version(version.task, str(version.number), described)

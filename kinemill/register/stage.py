@@ -34,11 +34,13 @@ from kinemill.store.home import Home
 from kinemill.store.provenance import code
 from kinemill.task import Task
 from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
+from kinemill.tracking.runs import source_tags
 from kinemill.train.summary import ModelSummary
 from kinemill.verify.document import read_verification
 from kinemill.verify.headline import performance
 
 VERSION = 4
+CURVES = "loss.png"  # of the trained model
 Status = Literal["done", "refused", "unchanged"]
 
 
@@ -149,7 +151,7 @@ def run(
             created = create_version(tracking, task, folder, run_id, stamped)
             version = find_version(home, task.name, f":{created}")
         fault_point("register.created")
-        _link(tracking, version, produced.dataset)
+        _link(tracking, version, produced)
         decide(tracking, task, version, evidence or make_measurements(task, home, produced.dataset))
         decided = find_version(tracking.home, task.name, f":{version.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
@@ -222,6 +224,7 @@ def _tags(
         tags.VERIFICATION: produced.verification.digest,
         tags.ONNX: bundle.summary["onnx"],
         tags.COMMIT: commit or code(),
+        **source_tags(task.name),
         tags.BUNDLE: bundle.ref.path,
         tags.BUNDLE_DIGEST: bundle.ref.digest,
         tags.SUMS: bundle.summary["sums"],
@@ -244,11 +247,14 @@ def _model_summary(home: Home, produced: Produced) -> ModelSummary:
     return ModelSummary.read_folder(open_ref(home, produced.model))
 
 
-def _link(tracking: Tracking, version: Version, dataset: ArtifactRef) -> None:
-    """Log dataset and version on the run, and the registration on the logged model."""
-    client, run_id = tracking.client, version.run_id
+def _link(tracking: Tracking, version: Version, produced: Produced) -> None:
+    """Log dataset, learning curves and version on the run, and the version on its logged model."""
+    client, run_id, dataset = tracking.client, version.run_id, produced.dataset
     summary = summary_of(tracking.home, dataset)
     log_dataset(client, run_id, version.task, dataset.digest, summary)
+    curves = open_ref(tracking.home, produced.trained or produced.model) / CURVES
+    if curves.is_file():  # a model that is fitted in closed form has none
+        client.log_artifact(run_id, str(curves))
     client.set_tag(run_id, tags.VERSION, version.name)
     text = version.tags.get(tags.PERFORMANCE)
     if text and tags.NOTE not in client.get_run(run_id).data.tags:  # keep a user's description

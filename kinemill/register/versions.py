@@ -14,7 +14,6 @@ from kinemill.register import tags
 from kinemill.register.audit_log import read_events
 from kinemill.register.decision import DECISION_FILE, Decision
 from kinemill.register.verdict import Verdict
-from kinemill.reports import PAGES
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import read_sums
 from kinemill.store import ArtifactRef, Home, Json, get_or_build, open_ref, read_document
@@ -107,11 +106,6 @@ class Version:
     def logged_model(self) -> str:
         """The id of the logged model in MLflow with the version's files."""
         return self.source.removeprefix("models:/")
-
-    @property
-    def page(self) -> str:
-        """Path of its page on the servers of `kinemill ui`."""
-        return f"{PAGES}/{self.task}/{self.number}"
 
     @property
     def name(self) -> str:

@@ -85,25 +85,17 @@ def section(facts: DecisionFacts, verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def markdown(
-    facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str, links: str
-) -> str:
-    """Return a version's description in markdown: headline, decision, links and verdicts."""
-    rows = [
-        f"| {' | '.join([item.rule, _passed_cell(item), *map(show_value, values)])} |"
-        for item in verdicts
-        if (values := (item.value, item.expected))
-    ]
-    head = ["| rule | passed | value | expected |", "|---|---|---|---|"]
+def markdown(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str) -> str:
+    """Return a version's description in markdown: performance, decision, and where more is."""
     text = headline(facts, verdicts, performance)
-    first = f"{text.performance} **{text.verdict}**".strip()
-    return "\n".join([first, "", links, "", *head, *rows])
+    more = f"`kinemill model why {facts.task}:{facts.version}` explains the decision"
+    report = f"`{report_folder(facts.version)}/report.html` of the run has all measurements"
+    return f"{text.performance} **{text.verdict}**\n\n{more}; {report}.".strip()
 
 
-def _passed_cell(item: Verdict) -> str:
-    if item.undecided:
-        return "**too little data**"
-    return "yes" if item.passed else "**no**"
+def report_folder(version: int) -> str:
+    """Return the folder of a version's report in the artifacts of its run."""
+    return f"version-{version}"
 
 
 def headline(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
