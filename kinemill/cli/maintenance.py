@@ -225,6 +225,19 @@ def rebuild_catalog(
     _show_rebuilt("catalog", rebuild(Home.resolve(), source, at), columns, as_json=as_json)
 
 
+def rebuild_registry(as_json: JsonOption = False) -> None:
+    """Register the versions of the store again in MLflow.
+
+    Use it if mlflow.db is lost and there is no backup: runs are lost with it.
+
+    Example: kinemill admin rebuild-registry
+    """
+    from kinemill.register.rebuild import rebuild_registry as rebuild
+
+    columns = {"versions": "versions", "champion": "champion"}
+    _show_rebuilt("registry", rebuild(Home.resolve()), columns, as_json=as_json)
+
+
 def _show_rebuilt(what: str, summary: Json, columns: dict[str, str], *, as_json: bool) -> None:
     """Print the tasks of a rebuilt part of the home; `columns` are headings by key."""
     if as_json:
@@ -232,5 +245,5 @@ def _show_rebuilt(what: str, summary: Json, columns: dict[str, str], *, as_json:
         return
     rows = [[task, *(line[key] for key in columns)] for task, line in summary["tasks"].items()]
     table(f"{what} of {summary['home']}", ["task", *columns.values()], rows)
-    if summary["backup"]:
+    if summary.get("backup"):
         notify(f"the previous {what} is in {summary['backup']}")

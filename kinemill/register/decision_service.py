@@ -31,6 +31,7 @@ from kinemill.tracking import Tracking
 from kinemill.verify.analysis import plain
 from kinemill.verify.document import read_verification
 
+_OF_DECISION = {tags.BETTER, tags.DECISION, tags.PROVISIONAL, tags.REPORT, tags.SERVES}
 _ATTEMPTS = 3  # evaluations, if another MLflow client moves the champion during each
 
 
@@ -47,7 +48,7 @@ def decide(tracking: Tracking, task: Task, version: Version, evidence: Measureme
     client.set_registered_model_alias(task.name, CHALLENGER, str(version.number))
     for attempt in range(1, _ATTEMPTS + 1):
         facts, verdicts = _evaluate(tracking, task, version, evidence)
-        _publish_decision(tracking, version, facts, verdicts)
+        publish_decision(tracking, version, facts, verdicts)
         fault_point("register.decided")
         why = _why(verdicts, facts.provisional)
         event = Event.of(facts.decision, version.number, facts.previous_champion, why)
@@ -97,6 +98,7 @@ def _evaluate(
         key=version.require(tags.KEY),
         metrics=verification.metrics,
         champion_errors=plain(measured.channels if measured else {}),
+        tags={name: value for name, value in version.tags.items() if name not in _OF_DECISION},
     )
     return facts, verdicts
 
@@ -113,7 +115,7 @@ def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, st
             return False, f"the registered copy is damaged: {str(error).splitlines()[0]}"
 
 
-def _publish_decision(
+def publish_decision(
     tracking: Tracking, version: Version, facts: DecisionFacts, verdicts: list[Verdict]
 ) -> None:
     """Publish the decision in the store and in MLflow, as files, tags and description."""

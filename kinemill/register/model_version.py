@@ -50,7 +50,7 @@ def create_version(
     fault_point("register.uploaded")
     client.finalize_logged_model(logged.model_id, "READY")
     _link(client, run_id, logged.model_id, metrics)
-    _registered_model(client, task)
+    create_registered_model(client, task)
     with tracking.as_default():
         version = client.create_model_version(
             task.name,
@@ -183,7 +183,8 @@ def _signals(task: Task, names: Sequence[str]) -> str:
     return ", ".join(f"{name} ({task.channels[name].unit})" for name in names)
 
 
-def _registered_model(client: Any, task: Task) -> None:
+def create_registered_model(client: Any, task: Task) -> None:
+    """Create the registered model of a task, unless it exists."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -16,6 +16,7 @@ from kinemill.task import Task, load_task
 from kinemill.task.loader import recorded_task
 
 FORMAT = Format("recorded task", 1)
+_RESTORE = "restore it from a backup: kinemill admin restore"
 
 
 def task_content(task: Task) -> Json:
@@ -40,17 +41,36 @@ def task_of(
         CorruptArtifact: The recorded task is damaged.
         TaskError: An override is invalid, or a file that the task names is missing.
     """
-    recorded = version.tags.get(tags.TASK, "")
-    path = _file(home, task.name, recorded)
-    if not recorded.isalnum() or not has_file(home, path):
+    content = _content(home, task.name, version.tags)
+    if content is None:
         return load_task(task.path, overrides) if task.path and overrides else task
-    content = FORMAT.open(path, read_json(path))
-    if digest(content) != recorded:
-        fix = "restore it from a backup: kinemill admin restore"
-        raise CorruptArtifact(path, "is not the task that the version was made with", fix=fix)
     if content == task_content(task) and not overrides:
         return task
     return recorded_task(content, task.path, overrides or {}, f"task of {version.name}")
+
+
+def saved_task(home: Home, task: str, stamped: Mapping[str, str]) -> Task:
+    """Return the recorded task of a version with these tags.
+
+    Raises:
+        CorruptArtifact: It is missing or damaged.
+    """
+    if (content := _content(home, task, stamped)) is None:
+        raise CorruptArtifact(home.audit_logs / task / "tasks", "lacks a task", fix=_RESTORE)
+    return recorded_task(content, None, {}, f"task {task}")
+
+
+def _content(home: Home, task: str, stamped: Mapping[str, str]) -> Json | None:
+    """Return the content of the recorded task of a version; None without a record."""
+    recorded = stamped.get(tags.TASK, "")
+    path = _file(home, task, recorded)
+    if not recorded.isalnum() or not has_file(home, path):
+        return None
+    content = FORMAT.open(path, read_json(path))
+    if digest(content) != recorded:
+        problem = "is not the task that the version was made with"
+        raise CorruptArtifact(path, problem, fix=_RESTORE)
+    return content
 
 
 def reading_task(recorded: Task, task: Task) -> Task:

@@ -34,7 +34,8 @@ from kinemill.store.locks import lock
 
 _WAIT = 120.0  # s to wait for a locked database
 _DEFAULT = threading.Lock()  # MLflow has one default URI per process
-_RESTORE = "restore a backup: kinemill admin restore FOLDER"
+_BACKUP = "restore a backup: kinemill admin restore FOLDER"
+_RESTORE = f"{_BACKUP}; without one, move the file away, then kinemill admin rebuild-registry"
 _MISSING = "no such table"  # part of SQLite's message about an empty or foreign file
 _ABSOLUTE_PATHS = {
     "experiments": ["artifact_location"],
@@ -198,7 +199,7 @@ def _make_own(home: Home) -> None:
 
 def damaged_database(home: Home, problem: str) -> KinemillError:
     """Return the error about a home's database file, with the restore command."""
-    return KinemillError(home.mlflow_db, problem, fix=_RESTORE)
+    return KinemillError(home.mlflow_db, problem, fix=_RESTORE if has_versions(home) else _BACKUP)
 
 
 def has_versions(home: Home) -> bool:

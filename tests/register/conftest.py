@@ -26,6 +26,7 @@ from kinemill.store import (
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.promote import FREE_RUN
+from kinemill.tracking import open_tracking
 from kinemill.train.summary import ModelSummary
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.checklist import Gate
@@ -331,6 +332,13 @@ def _pack(folder: Path) -> None:
     states, actions = ["position", "velocity"], ["force"]
     dataset = PackedDataset("cart", 0.02, states, actions, units, [], episodes, [rows], *statistics)
     write_packed(folder, dataset)
+
+
+def hang_up(home):
+    """Close the connections that MLflow keeps open: they survive no fork and no lost file."""
+    client = open_tracking(home).client
+    client._tracking_client.store.engine.dispose()
+    client._get_registry_client().store.engine.dispose()
 
 
 @pytest.fixture

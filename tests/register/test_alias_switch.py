@@ -16,7 +16,7 @@ from kinemill.register.versions import find_version, versions_of
 from kinemill.store import fault_injection
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from tests.register.conftest import Claims
+from tests.register.conftest import Claims, hang_up
 
 WHY = "because of test"
 
@@ -24,13 +24,6 @@ WHY = "because of test"
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
     monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
-
-
-def hang_up(home):
-    """Close the connections that MLflow keeps open: they do not survive a fork."""
-    client = open_tracking(home).client
-    client._tracking_client.store.engine.dispose()
-    client._get_registry_client().store.engine.dispose()
 
 
 def waiting(chain, gain):

@@ -22,7 +22,7 @@ from kinemill.register.champion import load_champion
 from kinemill.register.versions import aliases_of, champion_of
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from tests.register.conftest import TASK, Chain, Claims
+from tests.register.conftest import TASK, Chain, Claims, hang_up
 
 READS = [
     "model list cart", "model show cart", "model show cart:1", "model why cart", "model why cart:1",
@@ -214,8 +214,8 @@ def test_champion_moved_during_the_evaluation_is_compared_again(three):
 
     made = three.register(0.01, gain=0.9, evidence=Moving(0.01, 0.1))
     assert (made.decision, made.previous_champion) == ("champion", 1)
-    whats = [(event.what, event.version) for event in check_audit(three)[-2:]]
-    assert whats == [(MOVED, 1), ("champion", 4)]
+    events = [(event.what, event.version) for event in check_audit(three)[-2:]]
+    assert events == [(MOVED, 1), ("champion", 4)]
 
 
 def test_promotions_by_mlflow_and_kinemill_at_once_leave_a_complete_audit(three):
@@ -255,6 +255,7 @@ def test_alias_of_a_missing_version_is_one_clear_error(three):
 
 
 def test_lost_database_is_reported_and_not_replaced(three):
+    hang_up(three.home)
     three.home.mlflow_db.unlink()
     for command in (
         partial(list_versions, "cart", three.home),

@@ -30,7 +30,7 @@ def test_models_versions_aliases_and_tags_are_normal_ones(client):
     assert champion.tags["kinemill.blessing.better"] == "yes"
     assert champion.tags["kinemill.blessing.serves"] == "yes"
     refused = client.get_model_version("cart", "2")
-    assert "**Keep version 1" in refused.description, refused.description
+    assert "**cart:2 is refused: it is not better than" in refused.description
     assert not [value for value in refused.tags.values() if value.startswith(("{", "["))]
     assert refused.tags["mlflow.source.name"] == "kinemill run cart"
     result = client.search_model_versions("name = 'cart' and tags.`kinemill.decision` = 'refused'")
