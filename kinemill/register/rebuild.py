@@ -1,7 +1,7 @@
 """Register the versions of the store again, after MLflow's database was lost without a backup.
 
-Versions keep their numbers, tags, files and decisions, and get new runs. Versions whose files are not
-in the store become deleted versions in MLflow. The champion is that of the audit log.
+Versions keep their numbers, tags, files and decisions, and get new runs. Versions whose files are
+not in the store become deleted versions in MLflow. The champion is that of the audit log.
 """
 
 from collections.abc import Iterator
