@@ -71,10 +71,11 @@ $(DOCS_STAMP): $(STAMP)
 	$(INSTALL) -c constraints.txt -e '.[docs]'
 	@touch $(DOCS_STAMP)
 
-lint: setup ## run ruff, codespell, pyright and the import contracts
+lint: setup ## run ruff, codespell, deptry, pyright and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/deptry .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright
 

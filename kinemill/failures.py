@@ -1,7 +1,8 @@
 """Report the error that ends a process: one line on stderr and the exit code, or a traceback.
 
 A full disk, missing permissions and a damaged Dagster database surface as errors of many
-libraries. The exception chain and the files themselves identify them.
+libraries. The exception chain and the files themselves identify them; `external_errors` lists
+those of servers and of the machine.
 """
 
 import errno
@@ -18,6 +19,8 @@ from contextlib import closing
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, causes
+from kinemill.external_errors import as_external_failure
+from kinemill.reports.control_characters import escape_controls
 from kinemill.store.database import database
 from kinemill.store.disk_space import full_disk, full_system
 from kinemill.store.home import Home
@@ -25,6 +28,13 @@ from kinemill.store.home import Home
 INTERNAL = 3
 _ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}
 _FIX = "give this user write access, or set KINEMILL_HOME to a folder that they can write to"
+_UNUSABLE = {  # what to do about a database that SQLite cannot use, by a part of its message
+    "is locked": "wait for the process that uses it: fuser shows its id",
+    "locking protocol": "use a local disk for KINEMILL_HOME; network folders lack locks",
+    "disk i/o error": "check the disk and the messages of the system (dmesg)",
+    "unable to open": "check that the folder exists and the limit of open files (ulimit -n)",
+    "out of memory": "close other programs",
+}
 _WAIT = 5.0  # s to wait for a database that is locked
 _DATABASES = {  # Dagster databases by path in its folder: what is lost with each
     "history/runs.db": "the list of past runs",
@@ -51,7 +61,7 @@ def report(error: BaseException) -> int:
     """Write an error to stderr, on one line if its cause is known; return the exit code."""
     failure = as_known_failure(error)
     if failure is not None:
-        _write(f"{failure}\n")
+        _write(f"{escape_controls(str(failure), lines=True)}\n")
         return failure.exit_code
     text = "".join(traceback.format_exception(error))
     _write(f"{text}\nThis is a bug in kinemill.\n")
@@ -85,11 +95,15 @@ def as_known_failure(error: BaseException) -> KinemillError | None:
     if isinstance(error, KinemillError):
         return error
     for one in causes(error):
-        if isinstance(one, OSError) and one.errno in _ACCESS:
+        # Not the subclasses of libraries: the errno 1 of an error of TLS is not EPERM.
+        is_library = type(one) not in {OSError, PermissionError}
+        if isinstance(one, OSError) and one.errno in _ACCESS and not is_library:
             where = one.filename or (home.root if home else Path.cwd())
             return BadInput(where, str(one.strerror), fix=_FIX)
         if home and isinstance(one, sqlite3.Error):
             return _of_database(one, home)
+    if failure := as_external_failure(error):
+        return failure
     # Damaged content raises the errors of its parser, such as JSON.
     return next(damaged_databases(home), None) if home else None
 
@@ -107,7 +121,12 @@ def _of_database(error: sqlite3.Error, home: Home) -> KinemillError | None:
         return full
     if not os.access(home.root, os.W_OK) or "readonly" in str(error):
         return BadInput(home.root, "the databases in it cannot be written", fix=_FIX)
-    return next(damaged_databases(home), None)
+    if damage := next(damaged_databases(home), None):
+        return damage
+    for part, fix in _UNUSABLE.items():
+        if part in str(error).lower():
+            return KinemillError(home.root, f"a database in it cannot be used ({error})", fix=fix)
+    return None
 
 
 def check_databases(home: Home) -> None:

@@ -17,6 +17,7 @@ import dagster as dg
 from kinemill.dataset import DatasetSummary
 from kinemill.errors import Blocked, KinemillError
 from kinemill.failures import quiet_threads
+from kinemill.ingest.files import require_logs
 from kinemill.interrupts import Interrupted
 from kinemill.register.document import RunDocument, Selection
 from kinemill.register.run_summary import RunFacts, run_document
@@ -67,12 +68,15 @@ def run_chain(
 
     Raises:
         TaskError: The task file or an override is wrong; nothing was started.
+        BadInput: `logs` holds no log; nothing was started.
         Blocked: A blocking check failed.
         KinemillError: Another error of a stage.
         Interrupted: A signal ended the run, which is canceled.
     """
     plain, home = load_task(task), Home.resolve()
-    load_task(task, overrides, web=web)  # checked before Dagster is started
+    effective = load_task(task, overrides, web=web)  # checked before Dagster is started
+    if logs is not None:
+        require_logs(effective, logs)
     remember_task(home, plain)
     run_id = str(uuid4())
     _mute_logs()
@@ -102,12 +106,15 @@ def make_until(
 
     Raises:
         TaskError: The task file or an override is wrong; nothing was started.
+        BadInput: `logs` holds no log; nothing was started.
         Blocked: A blocking check failed.
         Interrupted: A signal ended the run, which is canceled.
     """
     plain, home = load_task(task), Home.resolve()
     every = list(stages_of(plain).values())
-    load_task(task, overrides, web=web)
+    effective = load_task(task, overrides, web=web)
+    if logs is not None:
+        require_logs(effective, logs)
     remember_task(home, plain)
     run_id, upto = str(uuid4()), every[: every.index(asset) + 1]
     _mute_logs()

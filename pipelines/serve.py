@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
 
@@ -255,7 +256,7 @@ def is_reachable(url: str) -> bool:
             return True
     except urllib.error.HTTPError:
         return True  # it requires login
-    except (urllib.error.URLError, OSError):
+    except (OSError, HTTPException):  # another program may have the port
         return False
 
 

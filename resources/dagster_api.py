@@ -16,6 +16,8 @@ Each name is listed with the reason why no public API replaces it:
   and launch runs from REST | the command `dagster-webserver` accepts no middleware |
 | `DagsterGrpcClient`, `DagsterUserCodeUnreachableError` | reload a code server; find out whether
   it answers | only the web pages can reload one |
+| `SqliteRunStorage`, `SqliteEventLogStorage` | the files whose versions are keys of caches | the
+  storage has no counter of changes |
 | `get_alembic_config`, `sqlite_run_storage` | the schemas that the installed Dagster can migrate |
   `DagsterInstance.upgrade` does not check before it starts |
 
@@ -26,7 +28,7 @@ module changes.
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,8 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.base import LaunchRunContext
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster.preview.freshness import FreshnessPolicy
+
+from kinemill.store.versioned_cache import database_version
 
 __all__ = [
     "GRPC_INFO_TAG",
@@ -53,6 +57,7 @@ __all__ = [
     "open_uncaptured",
     "open_web_app",
     "reload_code",
+    "run_storage_version",
 ]
 _RELOAD = 600  # s, for the definitions of hundreds of tasks on a busy machine
 
@@ -114,6 +119,33 @@ def open_web_app(
 
         app = create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
         yield WebApp(app, query)
+
+
+def run_storage_version(instance: dg.DagsterInstance) -> Hashable:
+    """Return a value that changes with each change of a run; None if it is unknown."""
+    from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+    from dagster_postgres import PostgresRunStorage
+
+    storage: Any = instance.run_storage
+    if isinstance(storage, PostgresRunStorage):
+        return database_version(Path(), "dagster")
+    if isinstance(storage, SqliteRunStorage):
+        address: str = storage._conn_string  # pyright: ignore[reportPrivateUsage]
+        return database_version(Path(address.removeprefix("sqlite:///")), "dagster")
+    return None
+
+
+def event_log_version(instance: dg.DagsterInstance, run: str) -> Hashable:
+    """Return a value that changes with each event of a run; None if it is unknown."""
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+    from dagster_postgres import PostgresEventLogStorage
+
+    storage: Any = instance.event_log_storage
+    if isinstance(storage, PostgresEventLogStorage):
+        return database_version(Path(), "dagster")
+    if isinstance(storage, SqliteEventLogStorage):
+        return database_version(Path(storage.path_for_shard(run)), "dagster")
+    return None
 
 
 def can_migrate(revision: str) -> bool:

@@ -27,8 +27,10 @@ from dagster_pipes import (
     encode_param,
 )
 
+from kinemill.errors import Unreachable
 from kinemill.process import exit_with_parent
 from kinemill.store.object_store import remote
+from kinemill.store.ray_cluster import VARIABLE, connect_ray
 from kinemill.task.compute import Ray
 from kinemill_dagster.resources.node_job import Node
 from kinemill_dagster.resources.remote_job import RemoteJob, taken_up
@@ -49,9 +51,9 @@ def run(remote_job: RemoteJob, settings: Ray) -> int:
     import ray
 
     try:
-        connect(ray, settings)
-    except ConnectionError as error:
-        _log(f"no Ray cluster at {settings.address or 'RAY_ADDRESS or this machine'} ({error})")
+        connect(settings)
+    except Unreachable as error:
+        _log(str(error))
         return LOST
     for attempt in range(settings.retries + 1):
         try:
@@ -61,14 +63,14 @@ def run(remote_job: RemoteJob, settings: Ray) -> int:
     return LOST
 
 
-def connect(ray: ModuleType, settings: Ray) -> None:
+def connect(settings: Ray) -> None:
     """Connect this process to the cluster.
 
     Raises:
-        ConnectionError: No cluster responds.
+        Unreachable: No cluster responds.
     """
-    ray.init(
-        address=settings.address or os.environ.get("RAY_ADDRESS") or "auto",
+    connect_ray(
+        settings.address or os.environ.get(VARIABLE) or "auto",
         namespace="kinemill",  # otherwise Ray copies the working folder of each process
         log_to_driver=False,
         configure_logging=False,

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
+from kinemill.errors import Unreachable
 from kinemill.process import exit_with_parent, tune_process
 from kinemill.store.home import Home
 from kinemill.store.object_store import remote
@@ -58,9 +59,9 @@ def run(read_job: ReadJob, settings: Ray, names: Sequence[str]) -> int:
     from ray.exceptions import RayError
 
     try:
-        connect(ray, settings)
+        connect(settings)
         count = _read_all(ray, read_job, settings, names)
-    except (ConnectionError, RayError) as error:
+    except (Unreachable, RayError) as error:
         _log(f"no worker can read the logs: {str(error).strip().splitlines()[-1]}")
         return LOST
     _log(f"{count} recordings")

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 
 from kinemill.store.home import Home
-from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
+from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite, StoredRun
 from kinemill_dagster.pipelines.auth.middleware import Guard
 from kinemill_dagster.pipelines.auth.pages import with_pages
 from kinemill_dagster.pipelines.auth.rules import Rules
@@ -114,11 +114,11 @@ def rest_app(home: Home, instance, query):
 def serve(home: Home, instance, query, **users):
     """Serve REST on loopback, with users by role; yield address and tokens by name."""
 
-    def job_of_run(run):
+    def find_run(run):
         record = instance.get_run_by_id(run)
-        return record and (f"{record.tags[TASK]}_chain", [])
+        return record and StoredRun(f"{record.tags[TASK]}_chain", config=record.run_config)
 
-    site = DagsterSite(lambda job: job.removesuffix("_chain"), job_of_run)
+    site = DagsterSite(lambda job: job.removesuffix("_chain"), find_run)
     users_ = Users(home)
     for name, role in users.items():
         users_.put(name, role, "correct horse battery")

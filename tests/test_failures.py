@@ -255,7 +255,12 @@ def fill(home):
 
 
 @pytest.mark.parametrize(
-    "command", [["data", "ingest", TASK, "logs"], ["run", TASK, "--logs", "logs"]]
+    "command",
+    [
+        ["data", "ingest", TASK, "logs"],
+        ["run", TASK, "--logs", "logs"],
+        ["admin", "rebuild-catalog"],
+    ],
 )
 def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command, empty_database):
     home = small()
@@ -264,6 +269,7 @@ def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command, e
     logs.mkdir()
     (logs / "a.csv").write_text("timestamp,x\n0,1\n")
     shutil.copy(empty_database, home.mlflow_db)  # a registry, which is opened under a lock
+    (home.store / "members" / "cart_pole").mkdir(parents=True)
     fill(home)
     done = kinemill(
         *(logs if part == "logs" else part for part in command), KINEMILL_HOME=str(home.root)

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from kinemill.errors import BadInput
+from kinemill.external_errors import missing_package
 
 
 def project(module: str) -> ModuleType:
@@ -15,8 +15,6 @@ def project(module: str) -> ModuleType:
     try:
         return importlib.import_module(f"kinemill_dagster.{module}")
     except ModuleNotFoundError as error:
-        if (error.name or "kinemill").partition(".")[0] == "kinemill":
-            raise
-        raise BadInput(
-            f"module {error.name!r}", "is not installed", fix="pip install 'kinemill[mill]'"
-        ) from error
+        if missing := missing_package(error):
+            raise missing from error
+        raise

@@ -35,10 +35,17 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from kinemill.catalog import tables
 from kinemill.catalog.tables import metadata
-from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
+from kinemill.errors import BadInput, CorruptArtifact, KinemillError
 from kinemill.store import Home, fault_point
-from kinemill.store.database import address_of, database, held_by_all, make_schema, spell
-from kinemill.store.disk_space import convert_disk_errors
+from kinemill.store.database import (
+    address_of,
+    database,
+    held_by_all,
+    make_schema,
+    spell,
+    unreachable,
+)
+from kinemill.store.disk_space import convert_disk_errors, full_system
 from kinemill.store.locks import file_timestamp
 
 SCHEMA = "kinemill"
@@ -200,9 +207,11 @@ def _errors(home: Home) -> Generator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        problem = _first_line(error)
         if database() is not None:
-            raise Unreachable(where(home), f"does not respond ({problem})") from error
+            raise unreachable(error.orig or error) from error
+        if full := full_system(home.catalog_db):  # SQLite calls it an I/O error
+            raise full from error
+        problem = _first_line(error)
         fix = "check the permissions and the disk, or wait for the program that holds its lock"
         raise KinemillError(where(home), f"cannot be used ({problem})", fix=fix) from error
     except DatabaseError as error:

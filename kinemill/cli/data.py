@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.completion import complete_task
-from kinemill.cli.log_results import show_files, spell_name
+from kinemill.cli.log_results import show_files
 from kinemill.cli.output import (
     JsonOption,
     Limit,
@@ -20,6 +20,7 @@ from kinemill.cli.output import (
     task_or_draft,
 )
 from kinemill.errors import BadInput, join_first
+from kinemill.reports.control_characters import escape_controls
 from kinemill.store import Home, Json
 
 Recording = Annotated[
@@ -46,10 +47,13 @@ def ingest(
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage
+    from kinemill.ingest.files import require_logs
     from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
     folders = [logs_path(path) for path in paths or []] or [None]
+    for folder in filter(None, folders):
+        require_logs(loaded, folder)
     reports = [stage.run(loaded, home, folder, StderrProgress()) for folder in folders]
     _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
     files = [file for report in reports for file in report.files]
@@ -89,7 +93,7 @@ def check(
     else:
         show_files(f"logs, checked for {loaded.name}", entries)
     if problem:
-        notify(f"no model can be trained on these logs: {spell_name(problem)}")
+        notify(f"no model can be trained on these logs: {escape_controls(problem)}")
     if problem or any(gives_nothing(entry) for entry in entries):
         raise typer.Exit(1)
 
@@ -111,7 +115,7 @@ def list_recordings(
         document({"task": loaded.name, "total": len(every), "recordings": lines})
         return
     rows = [
-        [spell_name(line["name"]), line["recording"][:16]]
+        [line["name"], line["recording"][:16]]
         + [line[key] for key in ("status", "episodes", "rows")]
         for line in lines
     ]
@@ -123,7 +127,7 @@ def _print_ignored(ignored: dict[str, str]) -> None:
     """Print the ignored files with the reasons."""
     names: dict[str, list[str]] = {}
     for name, why in ignored.items():
-        names.setdefault(why, []).append(spell_name(name))
+        names.setdefault(why, []).append(escape_controls(name))
     for why, each in names.items():
         notify(f"ignored ({why}): {join_first(each, _NAMED)}")
 

@@ -4,7 +4,8 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import typer
 from kinemill import __version__
 from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import KinemillError
-from kinemill.store import Home, Json
+from kinemill.failures import as_known_failure
+from kinemill.store import Home, Json, database, object_store, ray_cluster
 from kinemill.store.disk_space import shortage
 from kinemill.store.project import project_root
 
@@ -41,7 +43,33 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Run all checks, which are independent."""
-    return [_python(), *_packages(), _gpu(), _compiler(), _project(), *_home(), *_tasks()]
+    with ThreadPoolExecutor() as pool:  # each server may be silent for 5 s
+        pending = {name: pool.submit(check) for name, check in _server_checks().items()}
+        local = [_python(), *_packages(), _gpu(), _compiler(), _project(), *_tasks()]
+        servers = [_server(name, result.exception()) for name, result in pending.items()]
+    return [*local, *servers, *_home(servers)]
+
+
+def _server_checks() -> dict[str, Callable[[], None]]:
+    """Return a check by name for each server that the environment names."""
+    checks: dict[str, tuple[str, Callable[[], None]]] = {
+        "database": (database.VARIABLE, database.check_database),
+        "object store": (object_store.VARIABLE, object_store.check_store),
+        "ray": (ray_cluster.VARIABLE, ray_cluster.check_cluster),
+    }
+    return {name: check for name, (variable, check) in checks.items() if os.environ.get(variable)}
+
+
+def _server(name: str, error: BaseException | None) -> Finding:
+    return _failed(name, error) if error else Finding(name, ok=True, value="responds")
+
+
+def _failed(name: str, error: BaseException) -> Finding:
+    """Return the finding of a check that raised an error; a bug of kinemill is raised again."""
+    failure = as_known_failure(error)
+    if failure is None:
+        raise error
+    return Finding(name, False, f"{failure.where}: {failure.problem}", failure.fix or "")
 
 
 def _python() -> Finding:
@@ -82,7 +110,7 @@ def _project() -> Finding:
     return Finding("project", root is not None, str(root or f"none in {Path.cwd()} or above"), fix)
 
 
-def _home() -> Iterator[Finding]:
+def _home(servers: list[Finding]) -> Iterator[Finding]:
     try:
         home = Home.resolve()
         home.root.mkdir(parents=True, exist_ok=True)
@@ -95,7 +123,10 @@ def _home() -> Iterator[Finding]:
     yield Finding("home", ok=True, value=str(home.root))
     yield _disk(home)
     yield _alerts(home)
-    yield _registry(home)
+    if any(server.name == "database" and not server.ok for server in servers):
+        yield Finding("registry", None, "not checked, without the database")
+    else:
+        yield _registry(home)
 
 
 def _disk(home: Home) -> Finding:
@@ -120,17 +151,16 @@ def _alerts(home: Home) -> Finding:
 def _registry(home: Home) -> Finding:
     try:
         from kinemill.register.versions import all_aliases
-        from kinemill.store.database import tracking_server
-        from kinemill.tracking.database import open_registry, tracked_in
+        from kinemill.tracking.database import open_registry
 
         if open_registry(home) is None:
             return Finding("registry", None, "not created yet; the first run creates it")
         models = all_aliases(home)
-    except KinemillError as error:
-        return Finding("registry", False, error.problem, error.fix or "")
-    return Finding(
-        "registry", ok=True, value=f"{tracking_server() or tracked_in(home)}, {len(models)} models"
-    )
+    except Exception as error:  # noqa: BLE001 - the other checks follow
+        return _failed("registry", error)
+    local = home.mlflow_db.name if database.database() is None else "shared database"
+    where = database.tracking_server() or local
+    return Finding("registry", ok=True, value=f"{where}, {len(models)} models")
 
 
 def _tasks() -> Iterator[Finding]:

@@ -2,13 +2,14 @@
 
 import typer
 
-from kinemill.cli.log_results import show_files, spell_name
+from kinemill.cli.log_results import show_files
 from kinemill.cli.output import notify, table
 from kinemill.draft.column import fold_names
 from kinemill.draft.own_logs import CheckedDraft
 from kinemill.draft.reinforcement import CheckedEnvironment
 from kinemill.draft.task_draft_writer import Draft
 from kinemill.errors import join_first
+from kinemill.reports.control_characters import escape_controls
 
 MOST_NAMES = 8  # most logs that are named
 _HEADINGS = ("channel", "role", "unit", "derivative of", "range", "missing", "reason")
@@ -62,7 +63,7 @@ def show_draft(checked: CheckedDraft) -> None:
     title = f"{draft.name}: dt {draft.dt:g} s, {logs}"
     table(title, _HEADINGS, _lines(draft))
     for remark in draft.remarks:
-        typer.echo(f"  {spell_name(remark)}")
+        typer.echo(f"  {escape_controls(remark)}")
     if draft.joints:
         rows = [(one.joint, one.channel, one.limits, one.finding) for one in draft.joints]
         table("joints of the robot file", ("joint", "channel", "limits", "finding"), rows)
@@ -70,12 +71,12 @@ def show_draft(checked: CheckedDraft) -> None:
     for column, why in draft.left_out.items():
         by_reason.setdefault(why, []).append(column)
     if by_reason:
-        rows = [(why, spell_name(", ".join(fold_names(n)))) for why, n in by_reason.items()]
+        rows = [(why, ", ".join(fold_names(n))) for why, n in by_reason.items()]
         table("left out", ("reason", "columns"), rows)
     if draft.no_action_line:
         notify(draft.no_action_line)
     for file, why in draft.unused.items():
-        notify(f"log not used: {spell_name(file)}: {spell_name(why)}")
+        notify(f"log not used: {escape_controls(file)}: {escape_controls(why)}")
     show_files("check of these logs with the draft", checked.entries)
 
 
@@ -90,10 +91,10 @@ def warn_of_losses(checked: CheckedDraft) -> None:
         notify(f"{len(checked.cut)} of {every} logs lose rows, {share}, for the reasons above")
     if checked.refused:
         refused = [str(entry["file"]).rpartition("/")[2] for entry in checked.refused]
-        names = spell_name(join_first(refused, MOST_NAMES))
+        names = escape_controls(join_first(refused, MOST_NAMES))
         notify(f"{len(checked.refused)} of {every} logs would be quarantined: {names}")
     if checked.problem:
-        notify(f"no model can be trained on these logs: {spell_name(checked.problem)}")
+        notify(f"no model can be trained on these logs: {escape_controls(checked.problem)}")
     if every and len(checked.refused) == every:
         raise typer.Exit(1)
 
@@ -131,7 +132,7 @@ def show_environment(checked: CheckedEnvironment) -> None:
     title = f"{draft.name}: dt {draft.dt[0]:g} s ({draft.dt[1]}), {draft.title}"
     table(title, ("channel", "role", "unit", "range"), rows)
     for remark in draft.remarks:
-        typer.echo(f"  {spell_name(remark)}")
+        typer.echo(f"  {escape_controls(remark)}")
 
 
 def _ends(ends: tuple[float, float] | None) -> str:

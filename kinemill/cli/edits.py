@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.data import Because
-from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
 from kinemill.errors import BadInput
 from kinemill.store import to_json_value
@@ -143,5 +142,4 @@ def list_edits(
         document({"task": loaded.name, "total": every.height, "edits": page.to_dicts()})
         return
     columns = ["number", "name", "edit", "who", "when", "because", "undone"]
-    rows = [[spell_name(c) if isinstance(c, str) else c for c in r] for r in page[columns].rows()]
-    table(f"edits of {loaded.name}, {page.height} of {every.height}", columns, rows)
+    table(f"edits of {loaded.name}, {page.height} of {every.height}", columns, page[columns].rows())

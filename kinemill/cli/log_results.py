@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
+from kinemill.reports.control_characters import escape_controls
 from kinemill.store import Json
 
 MOST_REASONS = 4  # most reasons per log; `kinemill data show` prints all
@@ -24,7 +25,7 @@ def show_files(title: str, files: Sequence[Json]) -> None:
     typer.echo(title)
     printed, most_of_one = Counter[str](), PER_CHECK if len(files) > 1 else MOST_REASONS
     for file in files:
-        typer.echo(f"{file['outcome']:<{_WIDTH}} {spell_name(file['file'])}{_size(file)}")
+        typer.echo(f"{file['outcome']:<{_WIDTH}} {escape_controls(file['file'])}{_size(file)}")
         reasons = sorted(file["reasons"], key=lambda one: printed[one["check"]] >= most_of_one)
         unprinted = sum(printed[one["check"]] < most_of_one for one in reasons)
         most = max(min(unprinted, MOST_REASONS), 0 if file["episodes"] else 1)
@@ -64,12 +65,4 @@ def spell_reason(reason: Json) -> str:
     what = " ".join(part for part in (reason["check"], reason["channel"]) if part)
     expected = f", expected {reason['expected']}" if reason["expected"] else ""
     fix = f"; {reason['fix']}" if reason["fix"] else ""
-    return f"{what}, {reason['where']}: {reason['found']}{expected}{fix}"
-
-
-def spell_name(name: str) -> str:
-    """Return a file name on one line, with control characters as escapes."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in name
-    )
+    return escape_controls(f"{what}, {reason['where']}: {reason['found']}{expected}{fix}")

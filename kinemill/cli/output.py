@@ -11,6 +11,7 @@ import typer
 
 from kinemill.cli.completion import complete_model, complete_task
 from kinemill.errors import BadInput
+from kinemill.reports.control_characters import escape_controls
 from kinemill.store import Home, Json
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
@@ -97,7 +98,7 @@ def document(value: object) -> None:
 def notify(*messages: str) -> None:
     """Write messages to stderr, a line each."""
     for message in messages:
-        typer.echo(message, err=True)
+        typer.echo(escape_controls(message, lines=True), err=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -106,7 +107,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     from rich.console import Console
     from rich.table import Table
 
-    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=any(columns))
+    drawn = Table(
+        title=escape_controls(title),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_header=any(columns),
+    )
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
@@ -124,7 +130,8 @@ class Bad(str):
 def _drawn(cell: object) -> Any:
     from rich.text import Text
 
-    return Text(cell, style="bold red") if isinstance(cell, Bad) else spell(cell)
+    text = escape_controls(spell(cell))
+    return Text(text, style="bold red") if isinstance(cell, Bad) else text
 
 
 def wrap_text(text: str) -> str:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.data import Because
-from kinemill.cli.log_results import MOST_REASONS, show_reasons, spell_name
+from kinemill.cli.log_results import MOST_REASONS, show_reasons
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.reports.control_characters import escape_controls
 from kinemill.store import Home, Json
 
 RecordingName = Annotated[
@@ -33,7 +34,9 @@ def list_held_back(
         document({"task": loaded.name, **counts, "recordings": recordings})
         return
     for item in recordings:
-        typer.echo(f"{item['status']:<12} {spell_name(item['name'])} ({item['recording'][:16]})")
+        typer.echo(
+            f"{item['status']:<12} {escape_controls(item['name'])} ({item['recording'][:16]})"
+        )
         if item["decision"]:
             typer.echo(f"    - {_spell_decision(item['decision'])}")
         else:
@@ -66,7 +69,7 @@ def show_recording(task: TaskName, recording: RecordingName, as_json: JsonOption
     if as_json:
         document({"task": loaded.name, **status.to_json(), "edits": edits, "audit": trail})
         return
-    typer.echo(f"{spell_name(member.name)} ({member.hash[:16]}): {status.status}")
+    typer.echo(f"{escape_controls(member.name)} ({member.hash[:16]}): {status.status}")
     show_reasons(status.reasons)
     _print_rows("edits", ["number", "edit", "who", "when", "because"], edits)
     _print_rows("decisions", ["decision", "who", "when", "because"], trail)

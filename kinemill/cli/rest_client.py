@@ -6,27 +6,26 @@ The bearer token is `KINEMILL_TOKEN`, or for servers of this home the token of t
 
 import json
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Iterator, Mapping
-from http.client import HTTPException, HTTPResponse
-from typing import Any
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+from kinemill.bounded_http import Reply, printable, send
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
 from kinemill.failures import check_databases
-from kinemill.store import Home, Json
+from kinemill.store import Home
 from kinemill.store.locks import lock
 
 SERVED, TOKEN = "addresses.json", "token"  # in the folder of the servers' logs
 _HOW = "start it: kinemill ui (make ui), or set KINEMILL_URL to a running server"
 _SECONDS = 60.0
-_HERE = {"127.0.0.1", "localhost", "::1"}
 _REFUSED = {401, 403}
 
 
-class NoServer(BadInput):
-    """No server responds; start one or set its address."""
+Document = TypeVar("Document", bound=BaseModel)
 
 
 class Server:
@@ -34,86 +33,106 @@ class Server:
 
     Args:
         url: address of its web pages, such as `http://127.0.0.1:3000`.
+
+    Every method raises:
+        BadInput: The server refuses the request.
+        Unreachable: No server responds, it is not a kinemill server, or it fails.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
-    def get(self, path: str, **query: object) -> Json:
+    def get(self, path: str, kind: type[Document], **query: object) -> Document:
         """Return the document at a path, such as `runs`."""
         parameters = urllib.parse.urlencode(query)
-        with self._open(f"{path}?{parameters}" if query else path) as response:
-            return _document(self.url, response)
+        with self._open(f"{path}?{parameters}" if query else path) as reply:
+            return self._checked(reply.document(), kind)
 
-    def post(self, path: str, body: Mapping[str, object] | None = None) -> Json:
+    def post(
+        self, path: str, kind: type[Document], body: Mapping[str, object] | None = None
+    ) -> Document:
         """Send a body to a path, and return the document of the response."""
-        with self._open(path, body or {}) as response:
-            return _document(self.url, response)
+        with self._open(path, body or {}) as reply:
+            return self._checked(reply.document(), kind)
 
-    def events(self, path: str) -> Iterator[tuple[str, Json]]:
-        """Yield the server-sent events at a path, name and data, up to the event `end`.
-
-        Raises:
-            NoServer: The server closed the stream before `end`.
-        """
-        name, why = "", "it stopped"
-        with self._open(path) as response:
-            try:
-                for line in response:
-                    text = line.decode().rstrip("\r\n")
-                    if text.startswith("event: "):
-                        name = text.removeprefix("event: ")
-                    elif text.startswith("data: "):
-                        yield name, json.loads(text.removeprefix("data: "))
-                        if name == "end":
-                            return
-            except (OSError, HTTPException) as error:
-                why = str(error)
-        raise NoServer(self.url, f"ended the stream of {path} early ({why})", fix=_HOW)
+    def events(
+        self, path: str, kinds: Mapping[str, type[Document]]
+    ) -> Iterator[tuple[str, Document]]:
+        """Yield the server-sent events of some kinds at a path, up to the event `end`."""
+        name = ""
+        with self._open(path, is_stream=True) as reply:
+            for line in reply.lines():
+                if line.startswith("event: "):
+                    name = line.removeprefix("event: ")
+                elif line.startswith("data: ") and name in kinds:
+                    yield name, self._event(line.removeprefix("data: "), kinds[name])
+                    if name == "end":
+                        return
+            raise Unreachable(self.url, f"ended the stream of {path} early")
 
     def page(self, run: str) -> str:
         """Return the address of a run's page."""
         return f"{self.url}/runs/{run}"
 
-    def _open(self, path: str, body: Mapping[str, object] | None = None) -> HTTPResponse:
-        """Send a request.
-
-        Raises:
-            NoServer: No server responds.
-            BadInput: The server refuses the request.
-            KinemillError: The server fails, or is not a kinemill server.
-        """
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/api/v1/{path}", data, headers)
-        if token := os.environ.get("KINEMILL_TOKEN") or _own_token(self.url):
-            # Redirects must not pass the token to other servers.
-            request.add_unredirected_header("Authorization", f"Bearer {token}")
+    def _event(self, text: str, kind: type[Document]) -> Document:
         try:
-            return _opener(self.url).open(request, timeout=_SECONDS)
-        except urllib.error.HTTPError as error:
-            raise _refusal(self.url, error) from error
-        except (urllib.error.URLError, OSError) as error:
-            why = getattr(error, "reason", error)
-            raise NoServer(self.url, f"does not respond ({why})", fix=_HOW) from error
+            return self._checked(json.loads(text), kind)
+        except (ValueError, RecursionError) as error:
+            raise Unreachable(self.url, "sent an event that is not JSON") from error
+
+    def _checked(self, document: object, kind: type[Document]) -> Document:
+        try:
+            return kind.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            at = ".".join(str(part) for part in first["loc"])
+            problem = f"is not a kinemill server: in its response {at or 'all'}: {first['msg']}"
+            raise Unreachable(self.url, printable(problem)) from error
+
+    @contextmanager
+    def _open(
+        self, path: str, body: Mapping[str, object] | None = None, *, is_stream: bool = False
+    ) -> Generator[Reply]:
+        """Send a request; yield the response."""
+        url = f"{self.url}/api/v1/{urllib.parse.quote(path, safe='/?=&%')}"
+        token = os.environ.get("KINEMILL_TOKEN") or _own_token(self.url)
+        data = None if body is None else json.dumps(body).encode()
+        seconds = None if is_stream else _SECONDS
+        try:
+            with send(url, data, token=token, seconds=seconds) as reply:
+                if reply.status not in {200, 201, 204}:
+                    raise _refusal(self.url, reply)
+                yield reply
+        except Unreachable as error:
+            if error.fix or error.where != url:
+                raise
+            raise Unreachable(self.url, error.problem, fix=_HOW) from error
 
 
 def find_server() -> Server:
     """Return the server that commands use.
 
     Raises:
-        NoServer: No address is known.
+        BadInput: No address is known.
         CorruptArtifact: A database of the Dagster server of this home is damaged.
     """
     if url := os.environ.get("KINEMILL_URL"):
-        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+        if not _is_address(url):
             raise BadInput("KINEMILL_URL", repr(url), expected="http://HOST:PORT")
         return Server(url)
     home = Home.resolve()
     _check_databases(home)
     if url := _written(home).get("Dagster"):
         return Server(url)
-    raise NoServer(home.root, "no server is running for this home", fix=_HOW)
+    raise BadInput(home.root, "no server is running for this home", fix=_HOW)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _check_databases(home: Home) -> None:
@@ -132,13 +151,6 @@ def _written(home: Home) -> dict[str, str]:
         return {}
 
 
-def _document(url: str, response: HTTPResponse) -> Json:
-    try:
-        return json.load(response)
-    except ValueError as error:
-        raise KinemillError(url, "is no kinemill server", fix=_HOW) from error
-
-
 def _own_token(url: str) -> str | None:
     """Return the token of the home if the server belongs to the home."""
     home, address = Home.find(), urllib.parse.urlsplit(url)
@@ -152,24 +164,16 @@ def _own_token(url: str) -> str | None:
         return None  # the server reports the missing token
 
 
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Return the opener for an address; a loopback address uses no proxy."""
-    here = urllib.parse.urlsplit(url).hostname in _HERE
-    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
-
-
-def _refusal(url: str, error: urllib.error.HTTPError) -> KinemillError:
-    """Return the error for a response with a code of 400 or more."""
-    try:
-        reply: Any = json.loads(error.read())
-        message = str(reply["message"])
-    except (ValueError, LookupError, TypeError):
-        return KinemillError(url, f"is not a kinemill server: it responds {error.code}", fix=_HOW)
-    if error.code in _REFUSED:
+def _refusal(url: str, reply: Reply) -> KinemillError:
+    """Return the error for a response with an error code."""
+    message = reply.message()
+    if not message:
+        return Unreachable(url, f"is not a kinemill server: it responds {reply.status}", fix=_HOW)
+    if reply.status in _REFUSED:
         fix = (
             "set KINEMILL_TOKEN to a valid token: kinemill admin users token NAME prints a new one"
         )
-        return BadInput(url, f"refuses ({error.code}): {message}", fix=fix)
-    if error.code < 500:
+        return BadInput(url, f"refuses ({reply.status}): {message}", fix=fix)
+    if reply.status < 500:
         return BadInput(url, message)
-    return Unreachable(url, message) if error.code == 503 else KinemillError(url, message)
+    return Unreachable(url, message) if reply.status == 503 else KinemillError(url, message)

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, notify, table
 
 _HASH = 16  # displayed characters of a content hash
@@ -113,4 +112,4 @@ def _cell(name: str, value: object) -> object:
         return str(value)[:_HASH]
     if isinstance(value, list):
         return ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType]
-    return spell_name(value) if isinstance(value, str) else value
+    return value

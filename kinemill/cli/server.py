@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, ModelName, document, notify, table
+from kinemill.errors import BadInput
 from kinemill.store import Home, publish_file
 
 
@@ -151,7 +152,10 @@ def _password() -> str:
     """Ask for a password twice, or read it from a pipe."""
     if sys.stdin.isatty():
         return typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
-    return sys.stdin.readline().rstrip("\n")
+    try:
+        return sys.stdin.readline().rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise BadInput("the password on stdin", "is not UTF-8", fix="type ASCII") from error
 
 
 def report(

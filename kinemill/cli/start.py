@@ -49,6 +49,7 @@ def start(
     """
     from kinemill.cli.rest_client import find_server
     from kinemill.task import parse_overrides
+    from kinemill.tracking.rest_documents import RunDocument
 
     server = find_server()
     body = {
@@ -60,12 +61,12 @@ def start(
         "resume": resume,
         "owner": owner,
     }
-    run = server.post("runs", body)
+    run = server.post("runs", RunDocument, body)
     if as_json:
-        document(run)
+        document(run.model_dump())
         return
-    short = run["id"][:8]
-    typer.echo(f"run {short} of {run['task']} is queued  {server.page(run['id'])}")
+    short = run.id[:8]
+    typer.echo(f"run {short} of {run.task} is queued  {server.page(run.id)}")
     typer.echo(f"follow it: kinemill runs metrics {short} --follow")
     typer.echo(f"end it:    kinemill runs cancel {short}")
 
@@ -85,19 +86,20 @@ def cancel(run: RunName, as_json: JsonOption = False) -> None:
     Example: kinemill runs cancel 1ee64d1c
     """
     from kinemill.cli.rest_client import find_server
+    from kinemill.tracking.rest_documents import RunDocument
 
     server = find_server()
-    record = server.get(f"runs/{run}")
-    short = record["id"][:8]
-    if record["status"] == "canceled":
+    record = server.get(f"runs/{run}", RunDocument)
+    short = record.id[:8]
+    if record.status == "canceled":
         notify(f"run {short} was already canceled")
-    elif record["status"] in _ENDED:
-        raise BadInput(f"run {short}", f"is {record['status']}; there is nothing to cancel")
+    elif record.status in _ENDED:
+        raise BadInput(f"run {short}", f"is {record.status}; there is nothing to cancel")
     else:
-        record = server.post(f"runs/{record['id']}/cancel")
-        if record["status"] not in _ENDED:
+        record = server.post(f"runs/{record.id}/cancel", RunDocument)
+        if record.status not in _ENDED:
             notify("still running after the cancel request; kinemill runs list shows it")
     if as_json:
-        document(record)
+        document(record.model_dump())
     else:
-        typer.echo(f"run {short} of {record['task']} is {record['status']}")
+        typer.echo(f"run {short} of {record.task} is {record.status}")

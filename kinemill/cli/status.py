@@ -14,11 +14,13 @@ from kinemill.cli.rest_client import Server, find_server
 from kinemill.cli.start import RunName
 from kinemill.interrupts import message_on_interrupt
 from kinemill.store import Json
+from kinemill.tracking.rest_documents import NewPoints, RunDocument, RunList, RunMetrics
 
 _LISTED = 10
 _SHORT = 8  # displayed characters of an id
 _APART = {"step", "time"}
 _ASIDE = "memory/"  # metrics in MLflow and --json only
+_EVENTS = {"status": RunDocument, "points": NewPoints, "end": RunDocument}
 
 
 def list_runs(as_json: JsonOption = False) -> None:
@@ -28,25 +30,25 @@ def list_runs(as_json: JsonOption = False) -> None:
 
     Example: kinemill runs list
     """
-    runs = find_server().get("runs", limit=_LISTED)["runs"]
+    runs = find_server().get("runs", RunList, limit=_LISTED)
     if as_json:
-        document({"runs": runs})
+        document(runs.model_dump())
         return
     table(
         "runs",
         ["run", "task", "status", "step", "loss", "version", "owner", "created"],
         [
             [
-                line["id"][:_SHORT],
-                line["task"],
-                line["status"],
-                _steps(line),
-                line["loss"],
-                (line["model"] or "").rpartition("/")[2],
-                line["owner"],
-                line["created_at"][5:16].replace("T", " "),
+                run.id[:_SHORT],
+                run.task,
+                run.status,
+                _steps(run),
+                run.loss,
+                (run.model or "").rpartition("/")[2],
+                run.owner,
+                run.created_at[5:16].replace("T", " "),
             ]
-            for line in runs
+            for run in runs.runs
         ],
     )
 
@@ -56,28 +58,24 @@ def show_run(run: RunName, as_json: JsonOption = False) -> None:
 
     Example: kinemill runs show 1ee64d1c
     """
-    summary = find_server().get(f"runs/{run}")
-    document(summary) if as_json else _print_one(summary)
+    summary = find_server().get(f"runs/{run}", RunDocument)
+    document(summary.model_dump()) if as_json else _print_one(summary)
 
 
-def _print_one(summary: Json) -> None:
+def _print_one(summary: RunDocument) -> None:
     rows = [
         [name, value]
-        for name, value in {**summary, "step": _steps(summary)}.items()
+        for name, value in {**summary.model_dump(), "step": _steps(summary)}.items()
         if name not in {"total_steps", "parameters"} and value not in (None, "")
     ]
-    rows += [[key, json.dumps(value)] for key, value in summary["parameters"].items()]
+    rows += [[key, json.dumps(value)] for key, value in summary.parameters.items()]
     table("", ["", ""], rows)
 
 
-def _steps(summary: Mapping[str, object]) -> str:
-    if summary["step"] is None:
+def _steps(summary: RunDocument) -> str:
+    if summary.step is None:
         return ""
-    return (
-        f"{summary['step']}/{summary['total_steps']}"
-        if summary["total_steps"]
-        else f"{summary['step']}"
-    )
+    return f"{summary.step}/{summary.total_steps}" if summary.total_steps else f"{summary.step}"
 
 
 def metrics(
@@ -99,20 +97,19 @@ def metrics(
     if follow:
         _follow(server, run, as_json=as_json)
         return
-    metrics = server.get(f"runs/{run}/metrics")
-    points = metrics["points"]
+    metrics = server.get(f"runs/{run}/metrics", RunMetrics)
     if as_json:
-        document(as_series(points))
+        document(as_series(metrics.points))
         return
-    for point in _merge_steps(points):
-        typer.echo(_line(point, metrics["total_steps"]))
-    if not points:
-        notify(f"run {metrics['run'][:_SHORT]} is {metrics['status']} and has no metrics")
+    for point in _merge_steps(metrics.points):
+        typer.echo(_line(point, metrics.total_steps))
+    if not metrics.points:
+        notify(f"run {metrics.run[:_SHORT]} is {metrics.status} and has no metrics")
 
 
 def _follow(server: Server, run: str, *, as_json: bool) -> None:
     """Print points as they arrive until the run ends, then its status on stderr."""
-    whole = server.get(f"runs/{run}")["id"]
+    whole = server.get(f"runs/{run}", RunDocument).id
     short = whole[:_SHORT]
     with (
         message_on_interrupt(
@@ -120,24 +117,23 @@ def _follow(server: Server, run: str, *, as_json: bool) -> None:
         ),
         _bar(enabled=not as_json) as show_point,
     ):
-        for event, data in server.events(f"runs/{whole}/metrics/stream"):
-            if event == "status":
-                notify(f"run {short} of {data['task']} is {data['status']}")
-            elif event == "points":
-                total, points = data["total_steps"], data["points"]
-                for point in points if as_json else _merge_steps(points):
-                    typer.echo(json.dumps(point) if as_json else _line(point, total))
-                    show_point(point, total)
+        for event, data in server.events(f"runs/{whole}/metrics/stream", _EVENTS):
+            if isinstance(data, NewPoints):
+                for point in data.points if as_json else _merge_steps(data.points):
+                    typer.echo(json.dumps(point) if as_json else _line(point, data.total_steps))
+                    show_point(point, data.total_steps)
             elif event == "end":
                 _print_end(data)
+            else:
+                notify(f"run {short} of {data.task} is {data.status}")
 
 
-def _print_end(run: Json) -> None:
-    if run["resumed_by"]:
-        again = run["resumed_by"][:_SHORT]
+def _print_end(run: RunDocument) -> None:
+    if run.resumed_by:
+        again = run.resumed_by[:_SHORT]
         notify(f"another attempt resumed it: kinemill runs metrics {again} --follow")
-    more = run["error"] or run["model"]
-    notify(f"run {run['id'][:_SHORT]} is {run['status']}" + (f": {more}" if more else ""))
+    more = run.error or run.model
+    notify(f"run {run.id[:_SHORT]} is {run.status}" + (f": {more}" if more else ""))
 
 
 @contextmanager

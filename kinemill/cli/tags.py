@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.data import Recording
-from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.reports.control_characters import escape_controls
 
 _HASH = 16  # displayed characters of a content hash
 
@@ -41,7 +41,7 @@ def tag(
         document({"task": loaded.name, "name": member.name, **to_json_value(act)})
         return
     done = "is removed from" if act.removed else "is set on"
-    typer.echo(f"{act.tag} {done} {spell_name(member.name)} ({member.hash[:_HASH]})")
+    typer.echo(f"{act.tag} {done} {escape_controls(member.name)} ({member.hash[:_HASH]})")
 
 
 def list_tags(
@@ -78,5 +78,5 @@ def list_tags(
         document({"task": loaded.name, "total": len(every), "tags": lines})
         return
     columns = ["name", "tag", "start_s", "stop_s", "note", "who", "when"]
-    rows = [[spell_name(str(line["name"])), *(line[key] for key in columns[1:])] for line in lines]
+    rows = [[line[key] for key in columns] for line in lines]
     table(f"tags of {loaded.name}, {len(lines)} of {len(every)}", columns, rows)

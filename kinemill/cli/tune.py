@@ -57,6 +57,7 @@ def tune(
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.api.project import project
+    from kinemill.store.database import check_database
     from kinemill.task import load_task
     from kinemill.tune.defaults import default_space
 
@@ -71,6 +72,7 @@ def tune(
         else:
             _print_space({**loaded.part("tune")["tune"], "space": search_space})
         return
+    check_database()  # before imports that take 5 s
     pipeline = project("pipelines.tune")
     options = pipeline.TuneRequest(trials, workers, timeout, register, logs)
     summary = pipeline.tune_task(task, changed, options, StderrProgress(), show_progress=True)

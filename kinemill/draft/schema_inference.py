@@ -88,6 +88,14 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     """
     if not is_file(path):
         raise BadInput(path, "is not a file", fix="name a log, or a folder of logs")
+    try:
+        return _survey(path, rate)
+    except Unreadable as error:
+        where = path if error.where == "file" else f"{path}, {error.where}"
+        raise BadLog(where, error.problem, expected=error.expected, fix=error.fix) from error
+
+
+def _survey(path: Path, rate: float | None) -> list[Table]:
     if is_pointer(path):
         raise BadLog(path, "is a pointer of Git LFS, not the log", fix="git lfs pull, in its clone")
     form = form_of(path)
@@ -177,7 +185,7 @@ def _survey_compressed(path: Path, rate: float | None) -> list[Table]:
         try:
             return [replace(table, path=path) for table in survey(content, rate)]
         except BadLog as error:
-            where = path if error.where == str(content) else error.where
+            where = error.where.replace(str(content), str(path))
             raise BadLog(where, error.problem, expected=error.expected, fix=error.fix) from error
 
 

@@ -3,13 +3,13 @@
 import os
 import stat
 import time
-from collections.abc import Generator, Iterable, Iterator, Set
+from collections.abc import Generator, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, join_first
 from kinemill.ingest.file_stat import (
     FileStat,
     is_file,
@@ -20,7 +20,7 @@ from kinemill.ingest.file_stat import (
     stat_key,
     stat_of,
 )
-from kinemill.ingest.raw import Reader
+from kinemill.ingest.raw import MAX_LISTED, Reader
 from kinemill.ingest.readers import compressed
 from kinemill.ingest.readers._lerobot_videos import SUFFIX, is_read_video
 from kinemill.ingest.scan_cache import ScanCache, UnchangedFiles
@@ -137,6 +137,37 @@ def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult
         logs=sorted(result.logs),
         unchanged=UnchangedFiles(top, cache, result.stale | fresh, count),
         ignored=dict(sorted(result.ignored.items())),
+    )
+
+
+def require_logs(task: Task, folder: Path) -> None:
+    """Check that a log, or a folder that the user names, holds a log of the task.
+
+    Recordings of earlier ingests do not count: an export that wrote nothing is an error.
+
+    Raises:
+        BadInput: it holds none.
+    """
+    if is_file(folder):
+        return
+    result, admitted = empty_scan(), readers(task)
+    for name in _changed_below(str(folder), _ReadBefore(iter(()), set()), result):
+        _classify(task, folder, name, folder / name, admitted, result)
+        if result.logs:
+            return
+    raise no_logs(task, folder, [f"{name}: {why}" for name, why in sorted(result.ignored.items())])
+
+
+def no_logs(task: Task, folder: Path, reasons: Sequence[str]) -> BadInput:
+    """Return the error of a folder without logs, with the reasons of the files in it."""
+    endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
+    listing = f": {join_first(reasons, MAX_LISTED, '; ')}" if reasons else ""
+    return BadInput(
+        folder,
+        f"holds no complete log of the task {task.name!r}{listing}",
+        expected=f"files with the suffix {', '.join(endings)} that match ingest.include: "
+        f"{' '.join(task.ingest.include)}",
+        fix="put logs there, or name a folder with --logs",
     )
 
 

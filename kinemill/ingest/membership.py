@@ -9,17 +9,19 @@ from pathlib import Path
 
 from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.ingest.file_stat import FileStat
-from kinemill.store import as_json, aside_of, drop_indexes, file_digest, read_json
+from kinemill.store import as_json, drop_indexes, file_digest, read_json
 from kinemill.store.atomic_write import Move, start_writeback
 from kinemill.store.digests import copy
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring_file, bring_new, withdraw
+from kinemill.store.staging import staging_path
 
 FORMAT = Format("membership", 1)
 CopyLog = Callable[[BufferedReader, Path], str]
-_ENDING = re.compile(r"(?<=[^/])\.[a-z0-9_+-]{1,16}\Z")
+_SUFFIX = r"\.[a-z0-9_+-]{1,16}"
+_ENDING = re.compile(rf"(?<=[^/]){_SUFFIX}\Z")
 # Errors of reading the file, not of writing the copy: a full home affects every log.
 _UNREADABLE = {errno.EIO, errno.ESTALE, errno.ENXIO, errno.EISDIR}
 
@@ -83,7 +85,16 @@ def is_member(home: Home, task: str, hash_: str) -> bool:
 
 
 def _read(path: Path) -> Member:
-    return Member(**FORMAT.open(path, read_json(path)))
+    """Read an entry, possibly one of another machine.
+
+    Raises:
+        CorruptArtifact: Its hash or suffix, which name the kept copy, are not those of a recording.
+    """
+    member = Member(**FORMAT.open(path, read_json(path)))
+    if member.hash != path.stem or not re.fullmatch(f"({_SUFFIX})?", member.suffix):
+        problem = f"is the entry of {member.hash + member.suffix!r:.100}"
+        raise CorruptArtifact(path, problem, expected=f"{path.stem} and the suffix of a file")
+    return member
 
 
 def begin_with(home: Home, task: str, start: str) -> list[str]:
@@ -100,7 +111,7 @@ def stage_entry(home: Home, task: str, member: Member, *, anew: bool = False) ->
     entry = _folder(home, task) / f"{member.hash}.json"
     if entry.is_file() and not anew:
         return []
-    aside = aside_of(entry)
+    aside = staging_path(home, "member")
     aside.write_bytes(as_json(FORMAT.stamp(vars(member))))
     return [Move(aside, entry)]
 
@@ -156,8 +167,7 @@ def keep_raw(
         original = source.open("rb")
     except OSError as error:
         raise Moved(source, f"cannot be read any more ({error})") from error
-    aside = aside_of(raw)
-    aside = aside.with_name(aside.name + member.suffix)  # the ending may tell its format
+    aside = staging_path(home, "raw", member.suffix)  # the suffix may tell its format
     try:
         with original:
             if write(original, aside) != member.hash:

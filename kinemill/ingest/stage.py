@@ -23,7 +23,7 @@ from kinemill.ingest.files import (
     ScanResult,
     drop_folder,
     empty_scan,
-    readers,
+    no_logs,
     require_channels,
     scan,
     wait_for_settled,
@@ -46,6 +46,7 @@ from kinemill.store.disk_space import convert_disk_errors, warn
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
+from kinemill.store.staging import staging_path, sweep_staging
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
 
@@ -112,6 +113,7 @@ def _ingest(
     task: Task, home: Home, folder: Path | None, progress: Progress, partition: str | None
 ) -> IngestReport:
     source = folder or drop_folder(task, home)
+    sweep_staging(home)
     _sync_with_remote(task, home)
     cache = ScanCache(task, home, source)
     scanned = scan(task, source, cache) if folder or stat_of(source) else empty_scan()
@@ -224,22 +226,16 @@ def _restrict(
 def _nothing(
     task: Task, source: Path, unread: Mapping[FileStat, str], partition: str | None = None
 ) -> BadInput:
-    endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
     named = [f"{file_stat.label} {why}" for file_stat, why in sorted(unread.items())]
-    listing = f": {join_first(named, MAX_LISTED, '; ')}" if named else ""
     if partition is not None:
+        listing = f": {join_first(named, MAX_LISTED, '; ')}" if named else ""
         return BadInput(
             source,
             f"holds no complete log of the partition {partition!r} of {task.name}{listing}",
             expected=f"logs or recordings whose {task.ingest.partition_by} is {partition!r}",
             fix="put logs there, or delete the partition on the page of the asset in Dagster",
         )
-    return BadInput(
-        source,
-        f"holds no complete log of the task {task.name!r}{listing}",
-        expected=f"files with the suffix {', '.join(endings)} and match `ingest.include`",
-        fix="put logs there, or name a folder with --logs",
-    )
+    return no_logs(task, source, named)
 
 
 _Hashed = tuple[str | None, str]  # sha256 of a file's bytes; None, and why there is none
@@ -275,7 +271,7 @@ def _reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
     Large logs are copied while they are hashed, because most files that look new are new. Copies
     that were not moved elsewhere are deleted at the end.
     """
-    folder = home.store / ".staging" / f"ahead-{uuid4().hex}"
+    folder = staging_path(home, "ahead")
     bytes_left, guard = MOST_COPIES, Lock()
 
     def reserve_path(file_stat: FileStat) -> Path | None:
@@ -285,7 +281,7 @@ def _reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
                 return None
             bytes_left -= file_stat.size
         with convert_disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         return folder / uuid4().hex
 
     try:

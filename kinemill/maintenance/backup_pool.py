@@ -1,16 +1,18 @@
 """Backup pool: files by SHA-256, each stored once, and the file list of each backup."""
 
 import fcntl
+import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store import Format, file_digest, read_json
 from kinemill.store.atomic_write import Move
+from kinemill.store.home import is_inner_path
 
 FORMAT = Format("backup", 1)
 OBJECTS, BACKUPS = "objects", "backups"
@@ -126,4 +128,18 @@ def open_backup(folder: Path, at: str | None = None) -> tuple[str, list[Entry]]:
         )
     path = folder / BACKUPS / f"{matches[-1]}.json"
     document = FORMAT.open(path, read_json(path))
-    return document["made"], [Entry(*line) for line in document["files"]]
+    return document["made"], [_entry(path, line) for line in document["files"]]
+
+
+def _entry(document: Path, line: object) -> Entry:
+    """Return an entry of a backup, checked: files are read and written by its fields.
+
+    Raises:
+        CorruptArtifact: A path leaves the home, or a field is not that of a file.
+    """
+    if isinstance(line, list) and [type(value) for value in line] == [str, str, int, int, int]:
+        entry = Entry(*cast(list[Any], line))
+        if is_inner_path(entry.path) and re.fullmatch("[0-9a-f]{64}", entry.sha256):
+            return entry._replace(mode=entry.mode & 0o777)
+    expected = "path in the home, sha256, bytes, mode and time"
+    raise CorruptArtifact(document, f"lists {line!r:.200}", expected=expected)

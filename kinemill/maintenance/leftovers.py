@@ -11,8 +11,8 @@ from kinemill.register.versions import versions_of
 from kinemill.store import MANIFEST, Home
 from kinemill.tracking.maintenance import deleted_runs
 
-# Folders with temporary files; drop folders and files of users are never deleted.
-_FOLDERS = ("store", "dagster", "runs", "alerts", "tune", "backups", "artifacts")
+# Folders with temporary files; drop folders, and `artifacts/` where users upload files, are not.
+_FOLDERS = ("store", "dagster", "runs", "alerts", "tune", "backups")
 _PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{one}/**/.aside-*" for one in _FOLDERS))
 
 
@@ -90,13 +90,18 @@ def deleted_in_mlflow(home: Home) -> Iterator[Item]:
         folder = run.folder
         if folder is None or run.id in required[run.experiment] or not folder.is_dir():
             continue
-        if folder.is_relative_to(home.artifacts):
+        # The location comes from MLflow's database: delete nothing but the folder of this run.
+        if folder.parent.name == run.id and _is_below(folder, home.artifacts):
             name, why = (
                 folder.relative_to(home.root).as_posix(),
                 f"MLflow's run {run.id} was deleted",
             )
             remove, size = partial(drop, home, folder), size_of(folder)
             yield Item("MLflow files", name, run.experiment, size, run.ended, why, remove)
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return ".." not in path.parts and path.is_relative_to(folder)
 
 
 def _item(home: Home, kind: str, path: Path, why: str, task: str = "") -> Item:

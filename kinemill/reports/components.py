@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 from kinemill.reports.charts import number
+from kinemill.reports.control_characters import escape_page
 
 _HEADING = re.compile(r'<h2(?: id="[^"]*")?>(.*?)</h2>', re.DOTALL)
 _CONTENTS = re.compile(r'<nav class="contents".*?</nav>', re.DOTALL)
@@ -34,6 +35,8 @@ def html_page(
 def with_contents(page: str) -> str:
     """Return a page with an id for each `h2`, and a table of contents for three or more.
 
+    Control characters are escaped here, for all pages.
+
     An existing table of contents is replaced, so sections can be added to a finished page.
     """
     links: dict[str, str] = {}
@@ -45,7 +48,7 @@ def with_contents(page: str) -> str:
         links[name] = text
         return f'<h2 id="{name}">{match[1]}</h2>'
 
-    page = _HEADING.sub(anchored, _CONTENTS.sub("", page))
+    page = _HEADING.sub(anchored, _CONTENTS.sub("", escape_page(page)))
     if len(links) < _FEWEST:
         return page
     items = "".join(f'<a href="#{name}">{text}</a>' for name, text in links.items())

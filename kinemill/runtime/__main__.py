@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from kinemill.errors import KinemillError
@@ -39,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KinemillError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    except OSError as error:  # of a full or read-only disk
+        sys.stderr.write(f"{error}\n")
+        return KinemillError.exit_code
 
 
 def _verify_options(command: argparse.ArgumentParser) -> None:
@@ -72,10 +76,11 @@ def _pull(options: argparse.Namespace) -> int:
     if not options.watch:
         _print_json(pull(source, options.to))
         return 0
-    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    watch(source, options.to, _print_json, stop, max(options.every, 0.1))
+        signal.signal(number, signal.default_int_handler)
+    # Raised at any point, also in a download: an installation is one rename.
+    with suppress(KeyboardInterrupt):
+        watch(source, options.to, _print_json, threading.Event(), max(options.every, 0.1))
     return 0
 
 

@@ -5,10 +5,14 @@ always sees the complete files of one version. New files are downloaded to stagi
 their sha256, loaded and run in a separate process before the link is replaced. After a failure,
 such as an unreachable registry, the last good version stays.
 
+Nothing but the link and `.FOLDER.versions` is written. Each folder that is made there holds the
+file `.kinemill-pulled`, and no folder without it is ever removed.
+
 A server is read over plain HTTP, so that a robot does not need MLflow.
 """
 
 import os
+import re
 import shutil
 import threading
 import time
@@ -18,7 +22,7 @@ from uuid import uuid4
 
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError
 from kinemill.process import run_python
-from kinemill.runtime.integrity import SUMS, read_sums
+from kinemill.runtime.integrity import PULLED, SUMS, read_sums
 from kinemill.runtime.registry_client import Source, VersionRef
 from kinemill.runtime.timing import Json
 from kinemill.store.atomic_write import Move, settle
@@ -28,7 +32,10 @@ KEPT_VERSIONS = 2  # older versions, which a program may still read
 _ANSWERING = 60.0  # s, time limit to load and run a model
 _SHORT = 12
 _ASIDE = ".aside-"
-_STALE = 3600.0  # s after which a folder in staging is abandoned
+_STALE = 2 * 3600.0  # s after which a folder in staging is abandoned; a download takes at most 1 h
+_SLOWEST = 60.0  # s, longest time between two attempts of `watch` after failures
+_INSTALLED = re.compile(rf"[1-9][0-9]{{0,8}}-[0-9a-f]{{{_SHORT}}}")
+_STAGED = re.compile(rf"{re.escape(_ASIDE)}[0-9a-f]{{32}}")
 
 Check = Callable[[Path], tuple[bool, str]]  # loads and runs a bundle: success, and a message
 
@@ -81,8 +88,7 @@ def pull(source: Source, to: Path, try_it: Check = run_stored_cases) -> Json:
         OSError: A file cannot be written, and no version is installed.
     """
     to = to.expanduser().absolute()
-    if to.exists() and not to.is_symlink():
-        raise BadInput(to, "exists and was not pulled", expected="a folder that does not exist yet")
+    _check_target(to)
     installed = _installed(to)
     try:
         ref = source.resolve()
@@ -106,7 +112,8 @@ def watch(
 ) -> None:
     """Pull every `every` seconds until `stop` is set; report changes and failures.
 
-    An unreachable registry or a missing version does not end the loop.
+    No response of a registry ends the loop. After failures the time between two attempts doubles,
+    up to a minute.
 
     Args:
         source: the registry.
@@ -117,18 +124,43 @@ def watch(
         try_it: as in `pull`.
     """
     previous: tuple[object, ...] | None = None
+    delay = every
     while True:
         try:
             result = pull(source, to, try_it)
         except (KinemillError, OSError) as error:
             version = _version(_installed(to.expanduser().absolute()))
             result = {"folder": str(to), "version": version, "status": "kept", "why": str(error)}
-        current = (result["version"], result.get("why"))
-        if current != previous:
+        # The name of a folder in staging differs each time.
+        why = _STAGED.sub(_ASIDE, str(result.get("why", "")))
+        if (result["version"], why) != previous:
             report(result)
-        previous = current
-        if stop.wait(every):
+        previous = (result["version"], why)
+        delay = min(delay * 2.0, max(every, _SLOWEST)) if why else every
+        if stop.wait(delay):
             return
+
+
+def _versions(to: Path) -> Path:
+    return to.parent / f".{to.name}.versions"
+
+
+def _check_target(to: Path) -> None:
+    """Check that `to` is missing or a link that `pull` made.
+
+    Raises:
+        BadInput: It, or the folder for its versions, is not of `pull`.
+    """
+    versions = _versions(to)
+    if to.is_symlink():
+        link = Path(os.readlink(to))  # noqa: PTH115 - as it is stored, not resolved
+        is_known = str(link.parent) == versions.name and _INSTALLED.fullmatch(link.name)
+    else:
+        is_known = not to.exists()
+    if not is_known:
+        raise BadInput(to, "exists and was not pulled", expected="a folder that does not exist yet")
+    if versions.is_symlink() or (versions.exists() and not versions.is_dir()):
+        raise BadInput(versions, "is not a folder", fix="move it away: pull stores versions there")
 
 
 def _name(ref: VersionRef) -> str:
@@ -142,7 +174,7 @@ def _installed(to: Path) -> Path | None:
     folder = to.resolve()
     try:
         check_bundle(folder, _digest(folder))
-    except CorruptArtifact:
+    except (BadInput, CorruptArtifact):
         return None
     return folder
 
@@ -157,9 +189,10 @@ def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
 
     An intact folder of an earlier pull stays where it is: a reader may still be in it.
     """
-    target = to.parent / f".{to.name}.versions" / _name(ref)
+    target = _versions(to) / _name(ref)
     aside = target.parent / f"{_ASIDE}{uuid4().hex}"
     aside.mkdir(parents=True)
+    (aside / PULLED).touch()
     try:
         is_present = _is_intact(target, ref.sums)
         if not is_present:
@@ -171,7 +204,9 @@ def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
         if is_present:
             os.utime(target)  # the newest one, for `_clear`
         else:
-            if target.exists():
+            if os.path.lexists(target):
+                if not _is_own(target):
+                    raise BadInput(target, "exists and was not pulled", fix="move it away")
                 target.rename(target.parent / f"{_ASIDE}{uuid4().hex}")
             settle([Move(aside, target)])
         # A symbolic link cannot be changed; a second one is renamed over it.
@@ -179,28 +214,38 @@ def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
         link.symlink_to(target.relative_to(to.parent), target_is_directory=True)
         os.replace(link, to)  # noqa: PTH105 - one rename: the old or the new, never none
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        # `to` resolves to the version in use, whether the installation succeeded or not.
-        _clear(target.parent, to.resolve())
+        _remove(aside)
+    _clear(target.parent, target)
 
 
 def _is_intact(folder: Path, sums: str) -> bool:
     try:
         check_bundle(folder, sums)
-    except (CorruptArtifact, OSError):
+    except (BadInput, CorruptArtifact, OSError):
         return False
-    return True
+    return _is_own(folder)
 
 
 def _clear(versions: Path, present: Path) -> None:
     """Remove all but the last versions, and abandoned folders in staging."""
-    others = [path for path in versions.iterdir() if path != present]
-    aside = [path for path in others if path.name.startswith(_ASIDE)]
-    whole = sorted(set(others) - set(aside), key=_when, reverse=True)
-    for path in [
-        *whole[KEPT_VERSIONS:],
-        *(path for path in aside if _when(path) < time.time() - _STALE),
-    ]:
+    old = [path for path in versions.iterdir() if path != present and _is_own(path)]
+    staged = [path for path in old if _STAGED.fullmatch(path.name)]
+    whole = [path for path in old if _INSTALLED.fullmatch(path.name)]
+    for path in sorted(whole, key=_when, reverse=True)[KEPT_VERSIONS:]:
+        _remove(path)
+    for path in staged:
+        if _when(path) < time.time() - _STALE:
+            _remove(path)
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether `pull` made a folder: it holds the marker."""
+    return not path.is_symlink() and (path / PULLED).is_file()
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder that `pull` made; leave anything else alone."""
+    if _is_own(path):
         shutil.rmtree(path, ignore_errors=True)
 
 

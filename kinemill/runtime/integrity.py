@@ -7,6 +7,7 @@ cannot change in one of the two places only.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,32 +16,38 @@ from kinemill.runtime.model_safety import fields_of, refuse_link, refuse_model
 
 STEP, ROLLOUT, POLICY = "step.onnx", "rollout.onnx", "policy.onnx"
 SUMS, IO = "sha256sums", "io.yaml"
-STORE_FILES = ("MANIFEST.json", "summary.json")  # added by the store
+PULLED = ".kinemill-pulled"  # marks a folder that `pull` made and may remove
+STORE_FILES = ("MANIFEST.json", "summary.json", PULLED)  # added by the store and by `pull`
 INTERFACE = "interface_sha256"
 
 _METADATA, _KEY, _VALUE = 14, 1, 2  # fields of ModelProto and StringStringEntryProto
+_MOST_FILES = 1000
+# A plain file name: `pull` and `export` create files of these names.
+_LINE = re.compile(r"([0-9a-f]{64}) [ *]([A-Za-z0-9_][A-Za-z0-9_.+-]{0,199})")
 _AGAIN = "fetch or export the model again"
 
 
 def read_sums(folder: Path) -> dict[str, str]:
     """Return the `sha256sums` of a folder: digest by file name.
 
+    Names are plain file names of the folder, since files are read and written by them.
+
     Raises:
         BadInput: The file is a symbolic link.
         CorruptArtifact: The file is missing, empty or invalid.
     """
-    path, digests = folder / SUMS, dict[str, str]()
+    path = folder / SUMS
+    digests = dict[str, str]()
     refuse_link(path)
     if not path.is_file():
         problem = f"has no {SUMS}: its files cannot be checked"
         raise CorruptArtifact(folder, problem, expected="a folder as it was exported", fix=_AGAIN)
-    try:
-        for line in path.read_text().splitlines():
-            sha, name = line.split(maxsplit=1)
-            digests[name.removeprefix("*")] = sha
-    except ValueError as error:
-        problem = f"cannot be read ({error!r})"
-        raise CorruptArtifact(path, problem, expected="lines of sha256 and name") from error
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        match = _LINE.fullmatch(line)
+        if match is None or match[2] in {SUMS, *digests} or number > _MOST_FILES:
+            expected = f"at most {_MOST_FILES} lines of sha256 and a file name, each name once"
+            raise CorruptArtifact(f"{path}:{number}", f"is {line!r:.80}", expected=expected)
+        digests[match[2]] = match[1]
     if not digests:
         raise CorruptArtifact(path, "is empty", expected="lines of sha256 and name", fix=_AGAIN)
     return digests

@@ -1,32 +1,63 @@
 """Registry client: reads versions from a kinemill server over REST, with plain HTTP."""
 
-import json
-import urllib.error
+import hashlib
+import re
+import time
 import urllib.parse
-import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
+from kinemill.bounded_http import Reply, printable, send
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.runtime.integrity import SUMS, read_sums
 
-_PATIENCE = 30.0  # s, time limit of a request
+_DOCUMENT_TIME = 30.0  # s
+_FILES_TIME = 3600.0  # s for all files of a version
+_MOST_SUMS = 2**20  # bytes of `sha256sums`
+_MOST_BYTES = 4 * 2**30  # of all files of a version; an ONNX file holds at most 2 GiB
+_MOST_VERSIONS = 10**9
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class VersionRef:
-    """The version that an alias points to.
+    """The version that an alias points to. Folders are named by it, so all fields are checked.
 
     Attributes:
         version: its number.
         sums: sha256 of its `sha256sums`.
         provisional: checks for which the gate had too little test data, or "".
+
+    Raises:
+        CorruptArtifact: A field is not what a registry contains.
     """
 
     version: int
     sums: str
     provisional: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        # A bool is an int.
+        if type(self.version) is not int or not 0 < self.version < _MOST_VERSIONS:
+            _refuse("version", self.version, "the number of a version")
+        if not _SHA256.fullmatch(_text("sums", self.sums)):
+            _refuse("sums", self.sums, "64 lowercase hexadecimal digits")
+        if self.provisional != printable(_text("provisional", self.provisional)):
+            _refuse("provisional", self.provisional, "a short line of text")
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        _refuse(field, value, "text")
+    return value
+
+
+def _refuse(field: str, value: object, expected: str) -> NoReturn:
+    raise CorruptArtifact(f"{field} of a version", f"is {value!r:.80}", expected=expected)
 
 
 class Source(Protocol):
@@ -72,57 +103,60 @@ class ServerSource:
 
         Raises:
             BadInput: The version does not exist, or `url` is not an HTTP address.
-            Unreachable: The server does not respond, or responds with an error.
+            Unreachable: The server does not respond, or responds with an error or invalid fields.
         """
-        version = json.loads(self._send(f"{self.which.removeprefix(':')}/resolve"))
-        return VersionRef(int(version["version"]), version["sums"], version["provisional"])
+        path = f"{urllib.parse.quote(self.which.removeprefix(':'), safe='@')}/resolve"
+        with self._send(path, _DOCUMENT_TIME) as reply:
+            document = reply.document()
+        try:
+            if not isinstance(document, dict):
+                raise CorruptArtifact("the response", "is not an object")
+            fields: dict[str, Any] = {"version": None, "sums": None, "provisional": None}
+            fields |= document
+            ref = VersionRef(fields["version"], fields["sums"], fields["provisional"])
+            if self.which.startswith(":") and self.which != f":{ref.version}":
+                _refuse("version", ref.version, f"{self.which.removeprefix(':')}, as requested")
+        except CorruptArtifact as error:
+            raise Unreachable(self.url, f"sent an invalid response: {error}") from error
+        return ref
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
         """Download all files listed in `sha256sums`.
 
         Raises:
             BadInput: The server does not have the version or one of its files.
-            CorruptArtifact: The list is invalid, or names a file outside of the folder.
+            CorruptArtifact: The list is invalid, or is not the one that `ref` names.
             Unreachable: The server does not respond, or responds with an error.
         """
-        (folder / SUMS).write_bytes(self._file(ref, SUMS))
+        end = time.monotonic() + _FILES_TIME
+        self._download(ref, SUMS, folder / SUMS, end, _MOST_SUMS)
+        if hashlib.sha256((folder / SUMS).read_bytes()).hexdigest() != ref.sums:
+            raise CorruptArtifact(f"{self.url} {SUMS}", "differs from what was registered")
+        remaining = _MOST_BYTES
         for name in read_sums(folder):
-            path = folder / name
-            if not path.resolve().is_relative_to(folder.resolve()):
-                problem = f"names {name}, which is outside of the folder"
-                raise CorruptArtifact(f"{self.url} {SUMS}", problem)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._file(ref, name))
+            remaining -= self._download(ref, name, folder / name, end, remaining)
 
-    def _file(self, ref: VersionRef, name: str) -> bytes:
-        return self._send(f"{ref.version}/files/{urllib.parse.quote(name)}")
+    def _download(self, ref: VersionRef, name: str, to: Path, end: float, most: int) -> int:
+        """Download a file of at most `most` bytes until the time `end`; return its size."""
+        path = f"{ref.version}/files/{urllib.parse.quote(name)}"
+        seconds = max(end - time.monotonic(), 1.0)
+        with self._send(path, seconds) as reply, to.open("xb") as file:
+            return sum(file.write(chunk) for chunk in reply.chunks(most))
 
-    def _send(self, path: str) -> bytes:
-        """Send a request below the address of the task's versions; return the response."""
+    @contextmanager
+    def _send(self, path: str, seconds: float) -> Generator[Reply]:
+        """Send a request below the address of the task's versions; yield the response."""
         if not self.url.startswith(("http://", "https://")):
             expected = "http:// or https://"
             raise BadInput(self.url, "is not the address of a server", expected=expected)
         address = f"{self.url.rstrip('/')}/api/v1/models/{urllib.parse.quote(self.task)}/{path}"
-        request = urllib.request.Request(address)
-        if self.token:  # not sent along with redirects
-            request.add_unredirected_header("Authorization", f"Bearer {self.token}")
-        try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE) as response:
-                return response.read()
-        except urllib.error.HTTPError as error:
-            if error.code in {400, 404}:
-                raise BadInput(f"{self.task}{self.which}", _message(self.url, error)) from error
-            raise Unreachable(self.url, f"responded with {error.code} {error.reason}") from error
-        except OSError as error:
-            raise Unreachable(self.url, f"does not respond: {error}") from error
-
-
-def _message(url: str, error: urllib.error.HTTPError) -> str:
-    """Return the message of an error response."""
-    try:
-        return f"{url} responded: {json.loads(error.read())['message']}"
-    except (ValueError, LookupError, TypeError):
-        return f"{url} is not a kinemill server, or has no such version"
+        with send(address, token=self.token, seconds=seconds) as reply:
+            if reply.status in {400, 404}:
+                message = reply.message() or "it is not a kinemill server, or has no such version"
+                raise BadInput(f"{self.task}{self.which}", f"{self.url} responded: {message}")
+            if reply.status != 200:
+                raise Unreachable(self.url, f"responded with {reply.status}")
+            yield reply
 
 
 def address_parts(model: str) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from kinemill.store.home import Home
 from kinemill.store.json_io import Json, digest, parse_json, read_json
 from kinemill.store.manifest import FORMAT, MANIFEST, check_folder, manifest_of, read_checked
 from kinemill.store.remote_sync import bring, send
+from kinemill.store.staging import staging_path
 
 SUMMARY = "summary.json"
 
@@ -74,7 +75,7 @@ def open_ref(home: Home, ref: ArtifactRef) -> Path:
 @contextmanager
 def _opened(home: Home, ref: ArtifactRef) -> Generator[Path]:
     """Yield the folder behind `ref`; drop the task's caches if it is damaged."""
-    folder = home.root / ref.path
+    folder = home.inside(ref.path, "the reference to an artifact")
     bring(home, folder)
     try:
         yield folder
@@ -198,8 +199,8 @@ def stage_artifact(
     key = digest(inputs)
     if cached := find(home, stage, task, key):
         return cached
-    aside = home.store / ".staging" / f"{stage}-{task}-{uuid4().hex}"
-    aside.mkdir(parents=True)
+    aside = staging_path(home, f"{stage}-{task}")
+    aside.mkdir()
     try:
         with convert_disk_errors(aside):
             fault_point("outcome.staged")

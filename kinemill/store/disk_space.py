@@ -57,11 +57,17 @@ def full_disk(error: BaseException, path: Path) -> DiskFull | None:
             return one
         if isinstance(one, OSError) and one.errno in _FULL:
             return _disk_full(Path(str(one.filename)) if one.filename else _fullest(path))
-        if not isinstance(one, KinemillError) and any(
-            text in str(one).lower() for text in _FULL_MESSAGES
-        ):
+        if not isinstance(one, KinemillError) and _names_full_disk(one):
             return _disk_full(_fullest(path))
     return None
+
+
+def _names_full_disk(error: BaseException) -> bool:
+    """Return whether the message of a library says that a disk of this machine is full."""
+    text = f"{type(error)} {error}".lower()
+    if "psycopg2" in text:  # the disk of the database server
+        return False
+    return any(message in text for message in _FULL_MESSAGES)
 
 
 def _fullest(path: Path) -> Path:

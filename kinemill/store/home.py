@@ -15,6 +15,15 @@ STAMP = "home.json"
 RESTORE_MARKER = ".restoring"  # exists while a restore is incomplete
 
 
+def is_inner_path(name: object) -> bool:
+    """Return whether a text that another machine or a file names is a path below its folder."""
+    return (
+        isinstance(name, str)
+        and "\0" not in name
+        and not any(part in {"", ".", ".."} for part in name.split("/"))
+    )
+
+
 @dataclass(frozen=True)
 class Home:
     """The folder `KINEMILL_HOME`: drop folders, store, runs, MLflow and Dagster storage."""

@@ -5,10 +5,12 @@ selects an S3-compatible store other than Amazon's. Credentials are those of any
 `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a profile, or the machine's role. `gs://`,
 `abfs://` and `file://` (a mounted folder) also work, through pyarrow.
 
-The client retries a failed request for about 30 s, then raises an error.
+The client retries a failed request for about 30 s, then raises an error. The first request of a
+process waits at most 10 s, so that commands end soon if the store is away.
 """
 
 import os
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +24,9 @@ VARIABLE = "KINEMILL_REMOTE"
 _OPTIONS = ("endpoint_override", "scheme", "region")
 _ATTEMPTS = 6  # per request, with exponential backoff from 0.1 s
 _CONNECT, _REQUEST = 5.0, 60.0  # s
+_FIRST_CONNECT, _FIRST_REQUEST = 3.0, 4.0  # s, of the first request of a process
+_FIRST_TRIES = 6.0  # s after which it is not tried again: a store may be restarting
+_PAUSE = 0.5  # s
 _BLOCK = 8 << 20  # bytes in memory at a time
 
 T = TypeVar("T")
@@ -109,9 +114,11 @@ class Remote:
         try:
             return work()
         except OSError as error:
+            server = endpoint() or "S3"
+            reason = str(error).splitlines()[0].rpartition("Details: ")[2]
             raise Unreachable(
                 f"{self.address.partition('?')[0]}/{key}",
-                f"the request to the object store failed ({str(error).splitlines()[0]})",
+                f"the request to the object store {server} failed ({reason})",
                 fix=f"check that it runs and accepts the credentials ({VARIABLE}); a rerun "
                 f"resumes from here",
             ) from error
@@ -125,6 +132,35 @@ def remote() -> Remote | None:
     """
     address = os.environ.get(VARIABLE)
     return _open(address) if address else None
+
+
+def check_store(patience: float = 0.0) -> None:
+    """Ask the S3 store if there is one, and repeat it for `patience` s.
+
+    Raises:
+        BadInput: The address is not supported.
+        Unreachable: The store does not respond, or refuses the request.
+    """
+    address = os.environ.get(VARIABLE, "")
+    if not address.startswith("s3://"):
+        return
+    from pyarrow import fs
+
+    files = fs.S3FileSystem(
+        **_s3_options(address),
+        connect_timeout=_FIRST_CONNECT,
+        request_timeout=_FIRST_REQUEST,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
+    )
+    store, end = Remote(files, _root(address), address), time.monotonic() + patience
+    while True:
+        try:
+            store.names("store")  # needs no right that commands do not need
+            break
+        except Unreachable:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_PAUSE)
 
 
 def make_bucket() -> None:
@@ -157,6 +193,28 @@ def artifacts_of(address: str) -> str:
     return f"{address.partition('?')[0].rstrip('/')}/artifacts"
 
 
+def limit_boto3() -> None:
+    """Give the clients of boto3, such as MLflow's, the same timeouts; they wait for 10 min else."""
+    if not os.environ.get(VARIABLE, "").startswith("s3://"):
+        return
+    import boto3
+    from botocore.config import Config
+    from botocore.session import get_session
+
+    session = get_session()
+    retries = {"mode": "standard", "total_max_attempts": _ATTEMPTS}
+    session.set_default_client_config(
+        Config(connect_timeout=_CONNECT, read_timeout=_REQUEST, retries=retries)
+    )
+    boto3.setup_default_session(botocore_session=session)
+
+
+def _root(address: str) -> str:
+    """Return bucket and prefix of an S3 address."""
+    parts = urlsplit(address)
+    return f"{parts.netloc}{parts.path}"
+
+
 def _s3_options(address: str) -> dict[str, str]:
     options = {key: values[-1] for key, values in parse_qs(urlsplit(address).query).items()}
     if unknown := sorted(set(options) - set(_OPTIONS)):
@@ -169,7 +227,7 @@ def _open(address: str) -> Remote:
     from pyarrow import fs
 
     if address.startswith("s3://"):
-        parts = urlsplit(address)
+        check_store(_FIRST_TRIES)
         files = fs.S3FileSystem(
             **_s3_options(address),
             allow_delayed_open=True,  # one request for a small file instead of three
@@ -177,7 +235,7 @@ def _open(address: str) -> Remote:
             request_timeout=_REQUEST,
             retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
         )
-        return Remote(files, f"{parts.netloc}{parts.path}", address)
+        return Remote(files, _root(address), address)
     try:
         files, root = fs.FileSystem.from_uri(address)
     except (ValueError, OSError) as error:

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from kinemill.errors import Unreachable
+from kinemill.errors import CorruptArtifact, Unreachable
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import file_digest
 from kinemill.store.fault_injection import fault_point
-from kinemill.store.home import Home
+from kinemill.store.home import Home, is_inner_path
 from kinemill.store.object_store import Remote, remote
+from kinemill.store.staging import staging_path
 
 LAST = "MANIFEST.json"  # uploaded last: it marks a folder as complete
 _OWN = {"index", "pending"}  # local folders of `store/`: caches and pending work
@@ -65,8 +66,8 @@ def bring(home: Home, folder: Path) -> bool:
     store, key = remote(), _key(home, folder)
     if folder.exists() or store is None or not key:
         return folder.exists()
-    aside = home.store / ".staging" / f"fetched-{uuid4().hex}"
-    aside.mkdir(parents=True)
+    aside = staging_path(home, "fetched")
+    aside.mkdir()
     try:
         if not store.get(f"{key}/{LAST}", aside / LAST):
             return False
@@ -86,8 +87,7 @@ def bring_file(home: Home, path: Path, sha256: str | None = None) -> bool:
     store, key = remote(), _key(home, path)
     if path.is_file() or store is None or not key:
         return path.is_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.parent / f".aside-{uuid4().hex}"
+    aside = staging_path(home, "fetched")
     try:
         if not _fetch(store, key, aside, sha256):
             return False
@@ -104,12 +104,16 @@ def bring_new(
 
     This lists the folder in the object store: one request for a thousand files. `on_new_files`
     receives the names, if any, before the first download.
+
+    Raises:
+        CorruptArtifact: A name is not that of a file in the folder.
+        Unreachable: The object store did not respond.
     """
     store, key = remote(), _key(home, folder)
     if store is None or not key:
         return []
     local = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
-    new = sorted(name for name in store.names(key) if name not in local)
+    new = sorted(name for name in _names(store, key) if name not in local)
     if new and on_new_files:
         on_new_files(new)
     _all(lambda name: bring_file(home, folder / name), new)
@@ -164,13 +168,14 @@ def bring_checkpoint(folder: Path, index: str) -> str | None:
     It returns its name, or None if nothing was downloaded. The reader checks its digests.
 
     Raises:
+        CorruptArtifact: A name is not that of a file in the folder.
         Unreachable: The object store did not respond.
     """
     store = remote()
     if store is None:
         return None
     key = _run_key(folder)
-    there = store.names(key, below=True)
+    there = _names(store, key, below=True)
     whole = [name.rpartition("/")[0] for name in there if name.endswith(f"/{index}")]
     newest = max(whole, default="")
     kind = newest.rpartition("-")[0]  # names end in the step, of nine digits
@@ -209,13 +214,29 @@ def _files_within(folder: Path) -> Iterable[tuple[Path, str]]:
             yield file, name
 
 
+def _names(store: Remote, key: str, *, below: bool = False) -> dict[str, int]:
+    """Return names and bytes of the files in a remote folder, checked: files are written by them.
+
+    Raises:
+        CorruptArtifact: A name leaves the folder.
+    """
+    names = store.names(key, below=below)
+    for name in names:
+        if not is_inner_path(name) or name.count("/") > below:
+            where = f"{store.address.partition('?')[0]}/{key}"
+            fix = "delete this object: kinemill did not write it"
+            raise CorruptArtifact(where, f"holds an object named {name!r:.80}", fix=fix)
+    return names
+
+
 def _manifest_files(manifest: Path) -> list[tuple[str, str]] | None:
     """Return names and digests of the files that a manifest lists; None if it is damaged."""
     try:
         files: dict[str, Any] = json.loads(manifest.read_bytes())["files"]
-        return [(name, entry["sha256"]) for name, entry in files.items()]
+        listed = [(name, entry["sha256"]) for name, entry in files.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    return listed if all(is_inner_path(name) for name in files) else None
 
 
 def _fetch(store: Remote, key: str, to: Path, sha256: str | None) -> bool:

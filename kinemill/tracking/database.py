@@ -55,6 +55,7 @@ def prepare_mlflow() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     if server := object_store.endpoint():
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", server)
+    object_store.limit_boto3()
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
     logging.getLogger("mlflow.store.db.utils").setLevel(

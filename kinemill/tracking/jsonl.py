@@ -146,6 +146,19 @@ def read_points(path: Path) -> list[Point]:
     return list(Reader(path).new())
 
 
+def read_tail(path: Path, size: int) -> list[Point]:
+    """Return the points in the last `size` bytes of a file; none if it does not exist."""
+    try:
+        with path.open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - size)
+            file.seek(start)
+            lines = file.read().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    complete = lines[1:] if start else lines  # the first one is truncated
+    return [point for line in complete if (point := _point(line))]
+
+
 def as_series(points: Sequence[Point]) -> Json:
     """Return `{"steps": [...], "series": {name: [...]}}`, with null for missing values."""
     by_step: dict[int, Point] = {}

@@ -3,10 +3,13 @@
 The start of a training writes `refs/runs/<run>/training.json`.
 """
 
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from kinemill.store import Home, publish_json, read_json
+from kinemill.store.versioned_cache import file_version
 
 _STEPS = "steps.json"
 DAGSTER_RUN = "kinemill/dagster_run"  # tag of an MLflow run
@@ -35,7 +38,13 @@ def note_training(home: Home, dagster_run: str, link: TrainingLink) -> None:
 def noted_training(home: Home, dagster_run: str) -> TrainingLink | None:
     """Return the training of a run; None before its start."""
     file = _file(home, dagster_run)
-    return TrainingLink(**read_json(file)) if file.is_file() else None
+    version = file_version(file)
+    return None if version is None else _read(file, version)
+
+
+@lru_cache(maxsize=2000)
+def _read(file: Path, _version: Hashable) -> TrainingLink:
+    return TrainingLink(**read_json(file))
 
 
 def note_steps(folder: Path, steps: int) -> None:

@@ -4,17 +4,77 @@ The folder has each value immediately; MLflow has it after 5 s, permanently.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from kinemill.store.home import Home
+from kinemill.store.versioned_cache import database_version, file_version
 from kinemill.tracking.database import open_tracking
-from kinemill.tracking.jsonl import FILE, Point, Reader
+from kinemill.tracking.jsonl import FILE, Point, Reader, read_points, read_tail
 from kinemill.tracking.run_links import DAGSTER_RUN, TrainingLink, noted_training, total_steps
+from kinemill.tracking.runs import unsent_folder
 
 LOSS = "train/loss"
 _OF_REGISTRATION = "test/"  # metrics of the registration, in the same MLflow run
+_TAIL = 16 << 10  # bytes that usually hold the last loss
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Progress of a training.
+
+    Attributes:
+        step: the last step with a value.
+        total: number of steps.
+        loss: the last loss.
+    """
+
+    step: int | None = None
+    total: int | None = None
+    loss: float | None = None
+
+
+def read_progress(home: Home, run: str, task: str) -> Progress:
+    """Return the progress of a run, without reading all its metrics."""
+    link = noted_training(home, run)
+    path = home.root / link.folder / FILE if link else None
+    if path is None or not path.is_file():
+        return _progress_in_mlflow(home, run, task, link)
+    points = read_tail(path, _TAIL)
+    if not any(LOSS in point for point in points):
+        points = read_points(path)
+    step = points[-1]["step"] if points else None
+    loss = next((point[LOSS] for point in reversed(points) if LOSS in point), None)
+    return Progress(step, total_steps(home, link) if link else None, loss)
+
+
+def progress_version(home: Home, run: str, *, is_active: bool) -> Hashable:
+    """Return a value that changes with the progress of a run; None if it is unknown."""
+    link = noted_training(home, run)
+    total = total_steps(home, link) if link else None
+    if link and (metrics := file_version(home.root / link.folder / FILE)):
+        return link, total, metrics
+    if not is_active:  # MLflow has its metrics, apart from those that are still unsent
+        return link, total, file_version(unsent_folder(home))
+    database = database_version(home.mlflow_db, "mlflow")
+    return database and (link, total, database)
+
+
+def _progress_in_mlflow(home: Home, run: str, task: str, link: TrainingLink | None) -> Progress:
+    total = total_steps(home, link) if link else None
+    mlflow_run = _mlflow_run(open_tracking(home).client, task, run) if home.has_registry else None
+    if mlflow_run is None:
+        return Progress(total=total)
+    # `data.metrics` has no steps.
+    latest = {
+        metric.key: metric
+        for metric in mlflow_run.data.to_proto().metrics
+        if not metric.key.startswith(_OF_REGISTRATION)
+    }
+    loss = latest[LOSS].value if LOSS in latest else math.nan
+    step = max((metric.step for metric in latest.values()), default=None)
+    return Progress(step, total, loss if math.isfinite(loss) else None)
 
 
 @dataclass
@@ -59,11 +119,6 @@ class RunMetrics:
         """Number of steps of the training."""
         return total_steps(self.home, self._link) if self._link else None
 
-    @property
-    def loss(self) -> float | None:
-        """The last loss of the training."""
-        return next((p[LOSS] for p in reversed(self.points) if LOSS in p), None)
-
     def _from_folder(self) -> list[Point] | None:
         """Return new points of the training folder; None if it has no metrics."""
         if self._link is None:
@@ -82,20 +137,25 @@ class RunMetrics:
         return [point for point in _points(client, self.task, self.run) if point["step"] > last]
 
 
-def _points(client: Any, task: str, run: str) -> list[Point]:
-    """Return the points of the MLflow run of a Dagster run."""
+def _mlflow_run(client: Any, task: str, run: str) -> Any:
+    """Return the MLflow run of a Dagster run, or None."""
     experiment = client.get_experiment_by_name(task)
     if experiment is None:
-        return []
+        return None
     name = f"tags.`{DAGSTER_RUN}` = '{run}'"
-    runs = client.search_runs([experiment.experiment_id], name, max_results=1)
-    if not runs:
+    return next(iter(client.search_runs([experiment.experiment_id], name, max_results=1)), None)
+
+
+def _points(client: Any, task: str, run: str) -> list[Point]:
+    """Return the points of the MLflow run of a Dagster run."""
+    mlflow_run = _mlflow_run(client, task, run)
+    if mlflow_run is None:
         return []
     by_step = dict[int, Point]()
-    for metric in runs[0].data.metrics:
+    for metric in mlflow_run.data.metrics:
         if metric.startswith(_OF_REGISTRATION):
             continue
-        for value in client.get_metric_history(runs[0].info.run_id, metric):
+        for value in client.get_metric_history(mlflow_run.info.run_id, metric):
             time = value.timestamp / 1000
             point = by_step.setdefault(value.step, {"step": value.step, "time": time})
             point[metric] = value.value if math.isfinite(value.value) else None

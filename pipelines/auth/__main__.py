@@ -15,7 +15,7 @@ from kinemill.store.locks import current_user
 from kinemill.store.project import WORKSPACE, require_project
 from kinemill.task import list_tasks
 from kinemill.tracking.database import artifact_root, prepare_mlflow, tracking_uri
-from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
+from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite, find_run
 from kinemill_dagster.pipelines.auth.middleware import Guard
 from kinemill_dagster.pipelines.auth.mlflow_records import MlflowRecords
 from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
@@ -47,7 +47,7 @@ def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tu
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(_STATEMENT, _RECYCLE, _CONNECTIONS)
         with open_web_app(instance, workspace, read_only=read_only) as web:
-            site = DagsterSite(task_of_job, lambda run: _job_of_run(instance, run))
+            site = DagsterSite(task_of_job, lambda run: find_run(instance, run))
             service = Service(home, Runs(home, instance), Launcher(web.query, instance))
             yield with_pages(web.app, home, instance, service), site
 
@@ -56,14 +56,6 @@ def task_of_job(job: str) -> str | None:
     """Return the task of a job: those of motion tasks begin with the name of the task."""
     names = [name for name in list_tasks() if job.startswith(f"{name}_")]
     return max(names, key=len, default=None)
-
-
-def _job_of_run(instance: Any, run: str) -> tuple[str, list[list[str]]] | None:
-    """Return the job of a run and its assets."""
-    record = instance.get_run_by_id(run)
-    if record is None:
-        return None
-    return record.job_name, [list(key.path) for key in record.asset_selection or ()]
 
 
 @contextmanager

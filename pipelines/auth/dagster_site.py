@@ -1,14 +1,15 @@
 """Served routes of Dagster's server: pages and downloads, GraphQL, and REST."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from kinemill_dagster.pipelines.auth.calls import Refused
-from kinemill_dagster.pipelines.auth.operation import Field, Operation, parse_operation
+from kinemill_dagster.pipelines.auth.operation import Field, parse_operation
 from kinemill_dagster.pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
-from kinemill_dagster.pipelines.auth.request import Request, parse_object, write_json
-from kinemill_dagster.pipelines.auth.rest_routes import GATE, PREFIX, rest_route
+from kinemill_dagster.pipelines.auth.request import Request, check_texts, parse_object, write_json
+from kinemill_dagster.pipelines.auth.rest_routes import PREFIX, rest_route, sets_gate
 
 OPERATING = {  # mutations that start and end runs, or reload task files
     "launchRun",
@@ -35,20 +36,39 @@ _KINDS = {"connection_init", "connection_terminate", "start", "stop"}
 _LONGEST = 200  # characters of the id of a subscription
 
 
+@dataclass(frozen=True)
+class StoredRun:
+    """A run in Dagster's database: its job, the keys of its assets, and its configuration."""
+
+    job: str
+    assets: list[list[str]] = field(default_factory=list[list[str]])
+    config: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+def find_run(instance: Any, run: str) -> StoredRun | None:
+    """Return a run of Dagster's instance."""
+    record = instance.get_run_by_id(run)
+    if record is None:
+        return None
+    assets = [list(key.path) for key in record.asset_selection or ()]
+    return StoredRun(record.job_name, assets, record.run_config)
+
+
 class DagsterSite:
     """Dagster's webserver.
 
     Args:
         task_of_job: returns the task that a job belongs to, None for the jobs of all tasks.
-        job_of_run: returns the name of a run's job and its asset keys; None for unknown runs.
+        find_run: returns a run; None for unknown runs.
     """
 
     def __init__(
         self,
         task_of_job: Callable[[str], str | None],
-        job_of_run: Callable[[str], tuple[str, list[list[str]]] | None],
+        find_run: Callable[[str], StoredRun | None],
     ) -> None:
-        self._task_of_job, self._job_of_run = task_of_job, job_of_run
+        self._task_of_job = task_of_job
+        self._find_run = find_run
 
     def route(self, request: Request) -> Route:
         """Return the route of a request.
@@ -101,7 +121,7 @@ class DagsterSite:
             case ("logs",):
                 raise Refused(404, "no such logs")
             case ("download_debug", run):
-                if not _RUN.fullmatch(run) or self._job_of_run(run) is None:
+                if not _RUN.fullmatch(run) or self._find_run(run) is None:
                     raise Refused(404, "no such run")
             case _:
                 return
@@ -110,12 +130,26 @@ class DagsterSite:
         operation = parse_operation(request.body or {})
         if not operation.is_mutation:
             return Decision(Permission.LOOK, body=operation.body)
+        for one in operation.fields:
+            check_texts(one.arguments, but={"runConfigData"})
         names = {one.name for one in operation.fields}
         changes = ", ".join(sorted(names))
         if not names <= OPERATING | _NOTHING:
             return Decision(Permission.ADMINISTER, None, operation.body, changes)
-        permission = Permission.PROMOTE if _sets_gate(operation) else Permission.OPERATE
+        changes_gate = any(map(_names_gate, self._run_configs(operation.fields)))
+        permission = Permission.PROMOTE if changes_gate else Permission.OPERATE
         return Decision(permission, self._tasks(operation.fields), operation.body, changes)
+
+    def _run_configs(self, fields: Iterable[Field]) -> Iterator[object]:
+        """Yield the configurations of all runs that mutations launch.
+
+        Those of parents are included: a repeated run has the configuration of its parent, and a
+        partly repeated one its results.
+        """
+        for one in fields:
+            yield from (params.get("runConfigData") for params in _launches(one))
+            parents = map(self._find_run, _parents(one))
+            yield from (run.config for run in parents if run is not None)
 
     def _tasks(self, fields: Iterable[Field]) -> frozenset[str] | None:
         """Return the tasks that mutations change; None if one cannot be attributed."""
@@ -131,15 +165,11 @@ class DagsterSite:
         if one.name in _RELOADING | _NOTHING:
             return NO_TASK
         runs = [one.arguments.get("runId"), *_listed(one.arguments.get("runIds"))]
-        parameters = [one.arguments.get("executionParams")]
-        parameters += _listed(one.arguments.get("executionParamsList"))
         if one.name == "launchPartitionBackfill":
             return self._of_backfill(one.arguments.get("backfillParams"))
-        again = one.arguments.get("reexecutionParams")
-        runs += [again.get("parentRunId")] if isinstance(again, Mapping) else []
         tasks = [
-            *(self._of_run(run) for run in runs if run is not None),
-            *(self._of_launch(params) for params in parameters if params is not None),
+            *(self._of_run(run) for run in (*runs, *_parents(one)) if run is not None),
+            *(self._of_launch(params) for params in _launches(one)),
         ]
         if not tasks or None in tasks:
             return None
@@ -156,12 +186,12 @@ class DagsterSite:
         return None if task is None else frozenset({task})
 
     def _of_run(self, run: object) -> str | None:
-        job = self._job_of_run(run) if isinstance(run, str) else None
-        return None if job is None else self._of_job(*job)
+        stored = self._find_run(run) if isinstance(run, str) else None
+        return None if stored is None else self._of_job(stored.job, stored.assets)
 
-    def _of_launch(self, params: object) -> str | None:
-        selector = params.get("selector") if isinstance(params, Mapping) else None
-        if not isinstance(params, Mapping) or not isinstance(selector, Mapping):
+    def _of_launch(self, params: Mapping[str, Any]) -> str | None:
+        selector = params.get("selector")
+        if not isinstance(selector, Mapping):
             return None
         names = {selector[key] for key in ("jobName", "pipelineName") if selector.get(key)}
         if len(names) != 1:
@@ -186,20 +216,17 @@ class DagsterSite:
         return tasks.pop() if len(tasks) == 1 else None
 
 
-def _sets_gate(operation: Operation) -> bool:
-    """Return whether a launch changes rules that decide which model becomes champion.
+def _launches(one: Field) -> list[Mapping[str, object]]:
+    """Return the parameters of the launches of a mutation."""
+    names = ("executionParams", "executionParamsList", "backfillParams")
+    return [params for name in names for params in _mappings(one.arguments.get(name))]
 
-    The run configuration is an object or YAML text; an unreadable one counts as a change.
-    """
-    for one in operation.fields:
-        launches = [one.arguments.get("executionParams")]
-        launches += _listed(one.arguments.get("executionParamsList"))
-        launches += _listed(one.arguments.get("backfillParams"))
-        for params in _mappings(launches):
-            config = _config(params.get("runConfigData"))
-            if config is None or _names_gate(config):
-                return True
-    return False
+
+def _parents(one: Field) -> list[str]:
+    """Return the ids of the runs that a mutation repeats, wholly or in part."""
+    named = _mappings(one.arguments.get("reexecutionParams"))
+    named += _mappings([params.get("executionMetadata") for params in _launches(one)])
+    return [str(each["parentRunId"]) for each in named if each.get("parentRunId")]
 
 
 def _config(config: object) -> Mapping[str, Any] | None:
@@ -217,14 +244,14 @@ def _config(config: object) -> Mapping[str, Any] | None:
     return parsed if isinstance(parsed, Mapping) else None
 
 
-def _names_gate(config: Mapping[str, object]) -> bool:
-    """Return whether a run configuration overrides a part of a task that belongs to the gate."""
-    parts = [*_values(config.get("resources")), *_op_configs(config, "overrides")]
-    parts += [
-        one["config"] for one in _mappings(_values(config.get("resources"))) if "config" in one
-    ]
-    keys = {str(key).partition(".")[0] for part in _mappings(parts) for key in part}
-    return bool(keys & GATE)
+def _names_gate(run_config: object) -> bool:
+    """Return whether a run configuration changes settings of the gate, or is unreadable."""
+    config = _config(run_config)
+    if config is None:
+        return True
+    resources = _mappings(_values(config.get("resources")))
+    parts = [*resources, *_mappings([one.get("config") for one in resources])]
+    return any(map(sets_gate, [*parts, *_op_configs(config, "overrides")]))
 
 
 def _op_configs(config: Mapping[str, object], *keys: str) -> list[Mapping[str, Any]]:

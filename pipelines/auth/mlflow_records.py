@@ -1,5 +1,6 @@
 """Look up the runs, models and experiments of a request in MLflow's database."""
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from urllib.parse import unquote, urlsplit
 MADE_BY = "kinemill.made_by"  # tag of a run or model created over HTTP: its user
 _OPEN_RUN = {"RUNNING", "SCHEDULED"}
 _OPEN_MODEL = "PENDING"
+_REFERENCE = re.compile(r"(?P<kind>runs|models):/(?P<id>[0-9a-z-]+)(?P<path>/.*)?", re.DOTALL)
+# Below a run: no `..`, percent sign, query or fragment, which programs read in different ways.
+_BELOW = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[\w .,@+=~-]+)*/?")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class Records(Protocol):
 
     def owner_of(self, path: str) -> Run | None:
         """Return the run or logged model that owns an artifact path."""
+        ...
+
+    def holds(self, source: str, run: object, model: object) -> bool:
+        """Return whether an address lies in the artifacts of a run or logged model."""
         ...
 
     def is_task(self, name: object) -> bool:
@@ -85,18 +93,30 @@ class MlflowRecords:
             return None
         end = parts.index("artifacts", 2)
         name, folder = parts[end - 1], "/".join(parts[: end + 1])
-        if parts[end - 2] == "models":
-            record = self._query(lambda: _tracking().get_logged_model(name))
-            location = record and record.artifact_location
-            owner = record and self._model(record)
-        else:
-            record = self._query(lambda: _tracking().get_run(name))
-            location = record and record.info.artifact_uri
-            owner = record and self._run(record)
-        if owner is None or self._relative(location) != folder:
+        is_model = parts[end - 2] == "models"
+        owner = self.model(name) if is_model else self.run(name)
+        location = self._location("models" if is_model else "runs", name)
+        if owner is None or location is None or self._relative(location) != folder:
             return None
         registered = any(_overlap(one, path) for one in self._sources(name))
         return Run(owner.id, owner.owner, owner.experiment, owner.is_finished or registered)
+
+    def holds(self, source: str, run: object, model: object) -> bool:
+        """Return whether an address lies in the artifacts of a run or logged model.
+
+        The server reads an address with its own credentials. `runs:/RUN/PATH` and `models:/ID` name
+        the run or logged model; any other address must begin with the location of the one that
+        `model` or `run` names.
+        """
+        if match := _REFERENCE.fullmatch(source):
+            location, rest = self._location(match["kind"], match["id"]), match["path"] or ""
+            is_plain = not rest if match["kind"] == "models" else _BELOW.fullmatch(rest)
+        else:
+            location = self._location("models", model) if model else self._location("runs", run)
+            rest = source.removeprefix(location or "")
+            is_plain = location and rest != source and _BELOW.fullmatch(rest)
+        roots = (f"{self._root}/", "mlflow-artifacts:/")
+        return bool(location and location.startswith(roots) and is_plain)
 
     def is_task(self, name: object) -> bool:
         """Return whether a task has this name."""
@@ -110,17 +130,21 @@ class MlflowRecords:
         paths = [self._resolved(one.source) for one in sources]
         return [one for one in paths if one is not None]
 
+    def _location(self, kind: str, name: object) -> str | None:
+        """Return the address of the artifacts of a run or logged model."""
+        if not isinstance(name, str):
+            return None
+        if kind == "models":
+            model = self._query(lambda: _tracking().get_logged_model(name))
+            return model and model.artifact_location
+        run = self._query(lambda: _tracking().get_run(name))
+        return run and run.info.artifact_uri
+
     def _resolved(self, source: str) -> str | None:
-        parts = urlsplit(source)
-        if parts.scheme == "models":
-            model = self._query(
-                lambda: _tracking().get_logged_model(parts.path.strip("/").partition("/")[0])
-            )
-            return model and self._relative(model.artifact_location)
-        if parts.scheme == "runs":
-            name, _, rest = parts.path.strip("/").partition("/")
-            run = self._query(lambda: _tracking().get_run(name))
-            return run and f"{self._relative(run.info.artifact_uri)}/{rest}".rstrip("/")
+        if match := _REFERENCE.fullmatch(source):
+            location = self._location(match["kind"], match["id"])
+            path = match["path"] or ""
+            return location and f"{self._relative(location)}{path}".rstrip("/")
         return self._relative(source)
 
     def _relative(self, location: str) -> str:

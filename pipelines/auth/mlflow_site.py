@@ -14,7 +14,7 @@ from kinemill_dagster.pipelines.auth.mlflow_records import MADE_BY, Records, Run
 from kinemill_dagster.pipelines.auth.mlflow_view import is_answered
 from kinemill_dagster.pipelines.auth.operation import parse_operation
 from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Route, only
-from kinemill_dagster.pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.request import Request, check_texts
 from kinemill_dagster.pipelines.auth.webhook_routes import webhook_route
 from kinemill_dagster.resources.alerts import Webhooks
 
@@ -42,6 +42,7 @@ _QUERIES = re.compile(  # queries that MLflow accepts by POST
 _API = re.compile(r"(?:ajax-)?api/[23]\.0/mlflow/(.+)")
 _ARTIFACTS = re.compile(r"(?:ajax-)?api/2\.0/mlflow-artifacts/(artifacts|presigned|mpu)(?:/(.+))?")
 _UPLOADING = re.compile(r"(?:create|complete|abort)/(.+)")
+_DOCUMENTS = {"model_json", "schema", "profile"}  # of many columns
 _PART = re.compile(r"[/.]")
 _Body = Mapping[str, Any]
 
@@ -76,7 +77,7 @@ class MlflowSite:
                 )
             },
             ("POST", "logged-models"): self._create_model,
-            ("POST", "registered-models/create"): self._register,
+            ("POST", "registered-models/create"): self._create_registered,
             ("POST", "model-versions/create"): self._register,
             ("POST", "registered-models/alias"): _promote,
             ("DELETE", "registered-models/alias"): _promote,
@@ -224,9 +225,22 @@ class MlflowSite:
         tasks = self._tasks(model.experiment)
         return Decision(Permission.OPERATE, tasks, changes=name, closes=frozenset({name}))
 
+    def _create_registered(self, body: _Body, _: str) -> Decision:
+        _check_tags(body.get("tags"))
+        return self._create(body)
+
     def _register(self, body: _Body, _: str) -> Decision:
         _check_tags(body.get("tags"))
-        named = " ".join(str(body.get(key) or "") for key in ("run_id", "model_id", "source"))
+        source = body.get("source")
+        run, model = body.get("run_id"), body.get("model_id")
+        if not (isinstance(source, str) and self._records.holds(source, run, model)):
+            raise Refused(
+                403,
+                f"the source {str(source)[:80]!r} is not in the artifacts of a run; use "
+                "runs:/RUN/PATH, models:/ID of a logged model, or an address below the artifacts "
+                "of the run that run_id names",
+            )
+        named = " ".join(str(part or "") for part in (run, model, source))
         return replace(self._create(body), closes=frozenset(re.findall(_NAMES, named)))
 
     def _create(self, body: _Body) -> Decision:
@@ -283,12 +297,13 @@ def _fields(request: Request) -> _Body:
     """Return a body with unambiguous keys.
 
     Raises:
-        Refused: A key is spelled differently from MLflow's own clients.
+        Refused: A key is spelled differently from MLflow's own clients, or a text is too long.
     """
     body = request.body or {}
     for key in body:
         if not _SNAKE.fullmatch(key):
             raise Refused(400, f"{key[:40]!r} is not a field of MLflow's requests")
+    check_texts(body, but=_DOCUMENTS)
     return body
 
 

@@ -20,10 +20,12 @@ from starlette.responses import (
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from kinemill.register.versions import Version, versions_of
+from kinemill.register.versions import Version
 from kinemill.store.home import Home
 from kinemill.task import list_tasks
+from kinemill_dagster.pipelines.home_state import registered_task, version_page_of
 from kinemill_dagster.pipelines.rest.app import make_app
+from kinemill_dagster.pipelines.rest.run_documents import Runs
 from kinemill_dagster.pipelines.rest.service import Service
 from kinemill_dagster.pipelines.web_console.layout import PREFIX as CONSOLE
 from kinemill_dagster.pipelines.web_console.routes import console_routes
@@ -49,7 +51,8 @@ def with_pages(
     Without `instance`, no runs are shown; without `service`, neither REST at `/api/v1` nor the
     console is served.
     """
-    pages = _Pages(home, instance)
+    runs = service.runs if service else Runs(home, instance) if instance else None
+    pages = _Pages(home, runs)
     routes = [
         Route("/", pages.start),
         Route(PREFIX, lambda _: RedirectResponse("/")),
@@ -68,13 +71,13 @@ def with_pages(
 class _Pages:
     """The pages; each request reads the current state."""
 
-    def __init__(self, home: Home, instance: dg.DagsterInstance | None) -> None:
-        self._home, self._instance = home, instance
+    def __init__(self, home: Home, runs: Runs | None) -> None:
+        self._home, self._runs = home, runs
 
     def start(self, _: Request) -> Response:
         from kinemill_dagster.pipelines.auth.start_page import start_page
 
-        return _page(start_page(self._home, self._instance))
+        return _page(start_page(self._home, self._runs))
 
     def tasks(self, _: Request) -> Response:
         from kinemill.register.task_page import tasks_page
@@ -91,15 +94,13 @@ class _Pages:
         return _page(task_page(name, versions, lambda number: f"{TASKS}/{name}/{number}"))
 
     def version(self, request: Request) -> Response:
-        from kinemill.register.version_page import version_page
-
         number = request.path_params["number"]
         versions = self._versions(request.path_params["task"])
         match = next((one for one in versions if one.number == number), None)
         if match is None:
             return _none("no such version")
         decide = f"{CONSOLE}/versions/{match.task}/{number}"
-        return _page(version_page(self._home, match, decide))
+        return _page(version_page_of(self._home, match, decide))
 
     def file(self, request: Request) -> Response:
         path = (self._home.root / request.path_params["path"]).resolve()
@@ -108,7 +109,7 @@ class _Pages:
         return FileResponse(path, headers=_SANDBOX)
 
     def _versions(self, task: str) -> list[Version]:
-        return versions_of(self._home, task) if task in list_tasks() else []
+        return registered_task(self._home, task).versions if task in list_tasks() else []
 
 
 def _may_show(home: Home, path: Path) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
@@ -22,6 +22,7 @@ from kinemill_dagster.pipelines.auth.calls import Call, Refused
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 SAFE = frozenset({"GET", "HEAD"})
 LARGEST = 4 << 20  # bytes of a JSON body; the pages of both servers send some kilobytes
+LONGEST_TEXT = 10_000  # characters of a description, note, tag or name that is stored
 _PATIENCE = 30.0  # s for a JSON body to arrive
 _DEEPEST = 64  # levels of lists and objects in a body
 # Headers that the servers receive. All others are dropped: cookies, method overrides, workspaces.
@@ -82,6 +83,8 @@ def parse_request(call: Call, scope: Scope) -> Request:
     if method not in METHODS:
         raise Refused(405, f"the method {method[:20]!r} is not served")
     length = call.one("content-length")
+    if length is not None and call.headers.get("transfer-encoding"):
+        raise Refused(400, "content-length and transfer-encoding contradict each other")
     if length is not None and not (length.isascii() and length.isdigit()):
         raise Refused(400, "content-length is not a number")
     headers = {name: ", ".join(call.headers[name]) for name in _FORWARDED if call.headers.get(name)}
@@ -194,6 +197,25 @@ def parse_object(text: bytes | str) -> Json:
     if not _is_flat(document, _DEEPEST):
         raise Refused(400, f"the body has more than {_DEEPEST} levels")
     return document
+
+
+def check_texts(body: object, *, but: Collection[str] = ()) -> None:
+    """Check that the texts of a body are short; keys in `but` hold documents, not free text.
+
+    Raises:
+        Refused: A text is too long.
+    """
+    waiting = [("the body", body)]
+    while waiting:
+        where, value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [("a key", key) for key in value]
+            waiting += [(str(key), inner) for key, inner in value.items() if key not in but]
+        elif isinstance(value, list):
+            waiting += [(where, inner) for inner in value]
+        elif isinstance(value, str) and len(value) > LONGEST_TEXT:
+            problem = f"{where[:40]} has {len(value):,} characters"
+            raise Refused(400, f"{problem}; expected at most {LONGEST_TEXT:,}; shorten it")
 
 
 def write_json(value: object) -> bytes:

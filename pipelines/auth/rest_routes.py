@@ -1,15 +1,17 @@
 """Served routes of REST, `/api/v1`: their permissions, and the tasks that they change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
 from kinemill.errors import BadInput
+from kinemill.task.gate_settings import gate_settings
 from kinemill.task.presets import preset_overrides
 from kinemill_dagster.pipelines.auth.calls import Refused
 from kinemill_dagster.pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
-from kinemill_dagster.pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.request import Request, check_texts
 from kinemill_dagster.pipelines.rest.bodies import (
     Approve,
     Body,
@@ -28,7 +30,6 @@ from kinemill_dagster.pipelines.rest.bodies import (
 )
 
 PREFIX = ("api", "v1")
-GATE = frozenset({"promote", "verify"})  # parts of a task that decide what becomes champion
 _ANY = "*"
 
 TaskOfRun = Callable[[str], str | None]
@@ -121,29 +122,34 @@ def _tasks(path: tuple[str, ...], body: Body, task_of_run: TaskOfRun) -> frozens
 
 
 def _permission(change: _Change, body: Body) -> Permission:
-    """Return the permission of a request: changes of the gate, and overriding it, need more."""
-    if isinstance(body, StartRun) and _parts(body) & GATE:
+    """Return the permission of a request: changes of the gate, and overriding it, need more.
+
+    `CheckSettings` and `EditDraft` start and store nothing, and `CreateTask` is for promoters.
+    """
+    if isinstance(body, StartRun) and sets_gate({**body.overrides, "presets": body.presets}):
         return Permission.PROMOTE
     if isinstance(body, Promote) and body.force:
         return Permission.ADMINISTER
     return change.permission
 
 
-def _parts(body: StartRun) -> set[str]:
-    """Return the parts of the task that a run overrides.
+def sets_gate(overrides: Mapping[str, object]) -> bool:
+    """Return whether overrides, or the presets that they list, change settings of the gate.
 
     Raises:
         Refused: There is no such preset.
     """
+    presets: Any = overrides.get("presets")
+    names = [str(one) for one in presets] if isinstance(presets, list) else []
     try:
-        presets = preset_overrides(body.presets) if body.presets else {}
+        return any(gate_settings({**preset_overrides(names), **overrides}))
     except BadInput as error:
         raise Refused(400, str(error)) from error
-    return {str(key).partition(".")[0] for key in (*presets, *body.overrides)}
 
 
 def _checked(kind: type[Body], request: Request) -> Body:
     """Validate a body with the model that the server uses."""
+    check_texts(request.body)
     try:
         return kind.model_validate(request.body or {})
     except ValidationError as error:

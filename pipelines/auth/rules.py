@@ -119,8 +119,10 @@ class Rules:
         if self.read_only and permission is not Permission.LOOK:
             raise Refused(403, "these pages are read-only")
         if permission > identity.may:
-            why = f"{identity.name} may not do this; it needs the role {ROLE_OF[permission]}"
-            raise Refused(403, why if self.login else "send a token: set KINEMILL_TOKEN")
+            needs = f"needs the role {ROLE_OF[permission]}"
+            if identity.by == "page":
+                raise Refused(403, f"this {needs}; send a token: set KINEMILL_TOKEN")
+            raise Refused(403, f"{identity.name} may not do this; it {needs}")
         if permission is Permission.LOOK or identity.tasks is None:
             return
         others = None if decision.tasks is None else decision.tasks - identity.tasks

@@ -11,16 +11,15 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import KinemillError
-from kinemill.register.audit_log import Event, read_events
 from kinemill.register.gate.headline import headline_of
-from kinemill.register.versions import CHAMPION, Version, versions_of
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.store.home import Home
-from kinemill.task import list_tasks, load_task
+from kinemill.task import list_tasks
 from kinemill_dagster.pipelines.alerts import NewAlert, drifts, quarantines, refusals
+from kinemill_dagster.pipelines.home_state import RegisteredTask, registered_task, valid_task
+from kinemill_dagster.pipelines.rest.run_documents import Runs
 from kinemill_dagster.pipelines.web_console.layout import PREFIX as CONSOLE
 from kinemill_dagster.resources.links import TASKS
-from kinemill_dagster.resources.tags import TASK
 
 _QUARANTINE_SHARE = 0.2  # above this share the page shows the quarantined recordings
 _LISTED = 20  # lines of "needs attention"
@@ -30,22 +29,17 @@ _BAD = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 @dataclass(frozen=True)
 class _Row:
-    """A task on the page: its versions, its last run, and its problems as HTML."""
+    """A task on the page: its registry, its last run, and its problems as HTML."""
 
     name: str
-    versions: Sequence[Version]
+    registered: RegisteredTask
     run: dg.RunRecord | None
     problems: Sequence[str]
-    events: Sequence[Event]
-
-    @property
-    def champion(self) -> Version | None:
-        return next((one for one in self.versions if CHAMPION in one.aliases), None)
 
 
-def start_page(home: Home, instance: dg.DagsterInstance | None) -> str:
+def start_page(home: Home, runs: Runs | None) -> str:
     """Return the start page as one HTML document."""
-    rows = [_row(home, instance, name, path) for name, path in list_tasks().items()]
+    rows = [_row(home, runs, name, path) for name, path in list_tasks().items()]
     sections = [
         '<header><div><div class="eyebrow">kinemill</div><h1>Overview</h1></div></header>',
         _links(),
@@ -57,30 +51,25 @@ def start_page(home: Home, instance: dg.DagsterInstance | None) -> str:
     return html_page("kinemill", sections, "Read from the home when this page was opened.")
 
 
-def _row(home: Home, instance: dg.DagsterInstance | None, name: str, path: Path) -> _Row:
+def _row(home: Home, runs: Runs | None, name: str, path: Path) -> _Row:
     problems = list(_problems(home, name, path))
     try:
-        versions = versions_of(home, name)
-        events = read_events(home, name)
+        registered = registered_task(home, name)
     except KinemillError as error:
-        versions, events, problems = [], [], [*problems, _lines(str(error))]
-    run = _last_run(instance, name) if instance else None
+        registered = RegisteredTask()
+        problems.append(_lines(str(error)))
+    run = next(iter(runs.records(1, name)), None) if runs else None
     if run and run.dagster_run.status in _BAD:
         status = run.dagster_run.status.value.lower()
         address = f"{CONSOLE}/runs/{run.dagster_run.run_id}"
         problems.append(f'the last run is <a href="{address}">{escape(status)}</a>')
-    return _Row(name, versions, run, problems, events)
-
-
-def _last_run(instance: dg.DagsterInstance, name: str) -> dg.RunRecord | None:
-    records = instance.get_run_records(dg.RunsFilter(tags={TASK: name}), limit=1)
-    return next(iter(records), None)
+    return _Row(name, registered, run, problems)
 
 
 def _problems(home: Home, name: str, path: Path) -> Iterator[str]:
     """Yield what needs attention in a task, as HTML."""
     try:
-        load_task(path)
+        valid_task(path)
     except KinemillError as error:
         yield f"the task file cannot be used<br>{_lines(str(error))}"
         return
@@ -140,7 +129,7 @@ def _next_steps(rows: Sequence[_Row]) -> str:
             f'<a href="{CONSOLE}/start/{escape(row.name)}">start a run</a>, or run '
             f"<code>kinemill run {escape(row.name)} --logs FOLDER</code>"
             for row in rows
-            if not row.versions and row.run is None
+            if not row.registered.versions and row.run is None
         ][:_LISTED]
     items = "".join(f"<li>{step}</li>" for step in steps)
     return f"<h2>Next steps</h2><ul>{items}</ul>" if steps else ""
@@ -171,7 +160,7 @@ def _forms(task: str) -> str:
 
 def _decisions(rows: Sequence[_Row]) -> str:
     """Return the newest decisions of all tasks: gate, promotions, rollbacks, canaries."""
-    events = [(event, row.name) for row in rows for event in row.events]
+    events = [(event, row.name) for row in rows for event in row.registered.events]
     newest = sorted(events, key=lambda one: one[0].at, reverse=True)[:_RECENT]
     lines = [
         [
@@ -188,7 +177,7 @@ def _decisions(rows: Sequence[_Row]) -> str:
 
 
 def _champion(row: _Row) -> str:
-    champion = row.champion
+    champion = row.registered.champion
     if champion is None:
         return "none"
     address = f"{TASKS}/{row.name}/{champion.number}"

@@ -1,61 +1,9 @@
 """Documents of the responses of REST that no stage of the chain has."""
 
-from typing import Literal
-
 from pydantic import BaseModel, JsonValue
 
 from kinemill.draft.draft_preview import DraftPreview
-
-RunStatus = Literal["queued", "starting", "running", "canceling", "completed", "failed", "canceled"]
-
-
-class RunDocument(BaseModel):
-    """Status of a run.
-
-    Attributes:
-        id: its id in Dagster.
-        step, total_steps, loss: of its training; None before it begins.
-        parameters: overrides of the task, by dotted key.
-        error: why it failed; None otherwise.
-        model: address of the version that it registered or found cached, `models:/TASK/NUMBER`.
-        resumed_by: id of the run that resumed it after a failure.
-        created_at, completed_at: ISO 8601, UTC.
-    """
-
-    id: str
-    task: str
-    status: RunStatus
-    step: int | None
-    total_steps: int | None
-    loss: float | None
-    parameters: dict[str, JsonValue]
-    error: str | None
-    model: str | None
-    owner: str | None
-    resumed_by: str | None
-    created_at: str
-    completed_at: str | None
-
-
-class RunList(BaseModel):
-    """Runs, newest first."""
-
-    runs: list[RunDocument]
-
-
-class RunMetrics(BaseModel):
-    """Metrics of a run.
-
-    Attributes:
-        points: in the order of logging; each has `step`, `time` (s since the epoch) and values by
-            name of the metric, null if not finite.
-    """
-
-    run: str
-    task: str
-    status: RunStatus
-    total_steps: int | None
-    points: list[dict[str, JsonValue]]
+from kinemill.tracking.rest_documents import RunDocument
 
 
 class TaskLine(BaseModel):

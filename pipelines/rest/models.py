@@ -9,12 +9,13 @@ from fastapi.responses import FileResponse
 
 from kinemill.errors import BadInput
 from kinemill.register.champion_change import ChampionChange
-from kinemill.register.lookup import VersionDocument, VersionList, list_versions, show
+from kinemill.register.lookup import VersionDocument, VersionList, show
 from kinemill.register.promotion import approve, promote, rollback
 from kinemill.register.pulls import OfHome
-from kinemill.register.versions import CHAMPION, Version, bundle_folder, find_version
+from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.task import list_tasks
+from kinemill_dagster.pipelines.home_state import RegisteredTask, registered_task
 from kinemill_dagster.pipelines.rest.bodies import Approve, Promote, Rollback
 from kinemill_dagster.pipelines.rest.documents import ModelLine, ModelList, ResolvedVersion
 from kinemill_dagster.pipelines.rest.service import NotHere, Service, ServiceOf, as_user
@@ -30,15 +31,15 @@ Which = Annotated[
 @router.get("/models")
 def list_models(service: ServiceOf) -> ModelList:
     """List the tasks with registered versions."""
-    models = [list_versions(name, service.home) for name in list_tasks()]
-    return ModelList(models=[_line(one) for one in models if one.versions])
+    tasks = {name: registered_task(service.home, name) for name in list_tasks()}
+    return ModelList(models=[_line(name, task) for name, task in tasks.items() if task.versions])
 
 
 @router.get("/models/{task}")
 def show_versions(task: str, service: ServiceOf) -> VersionList:
     """List the versions of a task, newest first."""
     service.task_file(task)
-    return list_versions(task, service.home)
+    return registered_task(service.home, task).listing
 
 
 @router.get("/models/{task}/{which}", response_model_exclude={"folder", "report"})
@@ -113,9 +114,9 @@ def _expected(body: Promote | Rollback) -> dict[str, int | None]:
     return {} if body.expected is None else {"expected": body.expected or None}
 
 
-def _line(versions: VersionList) -> ModelLine:
-    champion = next((one.version for one in versions.versions if CHAMPION in one.aliases), None)
-    return ModelLine(task=versions.task, champion=champion, versions=len(versions.versions))
+def _line(name: str, task: RegisteredTask) -> ModelLine:
+    champion = task.champion.number if task.champion else None
+    return ModelLine(task=name, champion=champion, versions=len(task.versions))
 
 
 def _colon(which: str) -> str:

@@ -1,7 +1,7 @@
 """Documents of runs, from Dagster's storage and the metrics in the home."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +10,11 @@ from dagster import DagsterEventType, DagsterRunStatus
 
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
-from kinemill.tracking.run_metrics import RunMetrics
-from kinemill_dagster.pipelines.rest.documents import RunDocument, RunStatus
+from kinemill.store.versioned_cache import VersionedCache
+from kinemill.tracking.rest_documents import RunDocument, RunStatus
+from kinemill.tracking.run_metrics import progress_version, read_progress
 from kinemill_dagster.pipelines.run_status_sensors import reason
+from kinemill_dagster.resources.dagster_api import event_log_version, run_storage_version
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK
 
 _STATUS: dict[DagsterRunStatus, RunStatus] = {
@@ -27,9 +29,11 @@ _STATUS: dict[DagsterRunStatus, RunStatus] = {
     DagsterRunStatus.CANCELED: "canceled",
 }
 ENDED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
+_WAITING: frozenset[RunStatus] = frozenset({"queued", "starting"})
 _LENGTH = 36  # characters of an id
 _PAGE = 500  # ids per query when an id is completed
 _EXAMPLES = 5  # runs that an error names
+_PAGE_OF_UI = 100  # runs; longer lists are read from Dagster each time
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,28 @@ class Runs:
 
     home: Home
     instance: dg.DagsterInstance
+    _lists: VersionedCache[Sequence[dg.RunRecord]] = field(
+        default_factory=lambda: VersionedCache[Sequence[dg.RunRecord]](64), init=False
+    )
+    _documents: VersionedCache[RunDocument] = field(
+        default_factory=lambda: VersionedCache[RunDocument](2000), init=False
+    )
 
     def latest(self, limit: int, task: str | None = None) -> list[RunDocument]:
         """Return the documents of the newest runs, of one task or of all."""
+        return [self.document(record) for record in self.records(limit, task)]
+
+    def records(self, limit: int, task: str | None = None) -> Sequence[dg.RunRecord]:
+        """Return the newest runs, of one task or of all."""
         filters = dg.RunsFilter(tags={TASK: task}) if task else None
-        records = self.instance.get_run_records(filters, limit=limit)
-        return [self.document(record) for record in records]
+
+        def version() -> Hashable:
+            return run_storage_version(self.instance) if limit <= _PAGE_OF_UI else None
+
+        def build() -> Sequence[dg.RunRecord]:
+            return self.instance.get_run_records(filters, limit=limit)
+
+        return self._lists.get((limit, task), version, build)
 
     def find(self, run: str) -> dg.RunRecord:
         """Return the run with this id, or this beginning of an id.
@@ -64,21 +84,32 @@ class Runs:
         return record
 
     def document(self, record: dg.RunRecord) -> RunDocument:
-        """Return the document of a run."""
+        """Return the document of a run, read again only after a change."""
+        run, is_active = record.dagster_run, status_of(record) not in ENDED | _WAITING
+
+        def version() -> Hashable:
+            events = event_log_version(self.instance, run.run_id) if is_active else "unchanged"
+            progress = progress_version(self.home, run.run_id, is_active=is_active)
+            changes = record.update_timestamp, frozenset(run.tags.items())
+            return events and progress and (run.status, *changes, events, progress)
+
+        return self._documents.get(run.run_id, version, lambda: self._document(record))
+
+    def _document(self, record: dg.RunRecord) -> RunDocument:
         run, status = record.dagster_run, status_of(record)
         task = task_of(run)
-        metrics = RunMetrics.of(self.home, run.run_id, task)
+        progress = read_progress(self.home, run.run_id, task)
         ended = record.end_time if status in ENDED else None
         return RunDocument(
             id=run.run_id,
             task=task,
             status=status,
-            step=metrics.step,
-            total_steps=metrics.total,
-            loss=metrics.loss,
+            step=progress.step,
+            total_steps=progress.total,
+            loss=progress.loss,
             parameters=_parameters(run.run_config, task),
             error=self._error(run.run_id) if status == "failed" else None,
-            model=self._model(run.run_id, task),
+            model=None if status in _WAITING else self._model(run.run_id, task),
             owner=run.tags.get(OWNER),
             resumed_by=run.tags.get(RETRIED_BY),
             created_at=record.create_timestamp.isoformat(timespec="seconds"),
@@ -125,11 +156,15 @@ class Runs:
     def _model(self, run: str, task: str) -> str | None:
         """Return the address of the version that the run registered or found cached."""
         kind = DagsterEventType.ASSET_MATERIALIZATION
-        for entry in self.instance.all_logs(run, of_type=kind):
-            made = entry.asset_materialization
-            version = made and made.metadata.get("version")
-            if made and made.asset_key.path[-1] == "registered_model" and version:
-                return f"models:/{task}/{version.value}"
+        for limit in (1, None):  # the registration is the last stage of a whole run
+            page = self.instance.get_records_for_run(
+                run, of_type=kind, limit=limit, ascending=False
+            )
+            for record in page.records:
+                made = record.event_log_entry.asset_materialization
+                version = made and made.metadata.get("version")
+                if made and made.asset_key.path[-1] == "registered_model" and version:
+                    return f"models:/{task}/{version.value}"
         return None
 
 

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from kinemill.errors import KinemillError
-from kinemill.register.versions import CHAMPION, versions_of
 from kinemill.task import list_tasks
+from kinemill_dagster.pipelines.home_state import registered_task, valid_task
 from kinemill_dagster.pipelines.rest.bodies import CheckSettings
 from kinemill_dagster.pipelines.rest.documents import Settings, TaskDocument, TaskLine, TaskList
 from kinemill_dagster.pipelines.rest.service import Service, ServiceOf
@@ -35,15 +35,15 @@ def check_settings(task: str, body: CheckSettings, service: ServiceOf) -> Settin
 def _line(service: Service, name: str) -> TaskLine:
     learn, problem = None, None
     try:
-        learn = service.task(name).learn.type
+        learn = valid_task(service.task_file(name)).learn.type
     except KinemillError as error:
         problem = str(error)
-    versions = versions_of(service.home, name)
+    registered = registered_task(service.home, name)
     return TaskLine(
         name=name,
         problem=problem,
         learn=learn,
-        versions=len(versions),
-        champion=next((item.number for item in versions if CHAMPION in item.aliases), None),
+        versions=len(registered.versions),
+        champion=registered.champion.number if registered.champion else None,
         last_run=next(iter(service.runs.latest(1, name)), None),
     )

@@ -20,9 +20,15 @@ async function send(path, body) {
   return result;
 }
 
+// Return a text with control characters as escapes, as kinemill/reports/control_characters.py.
+function visible(text) {
+  return String(text ?? "").replace(/(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (letter) => "\\u" + letter.codePointAt(0).toString(16).padStart(4, "0"));
+}
+
 function say(place, text, tone) {
   const line = place.querySelector(".message");
-  line.textContent = text;
+  line.textContent = visible(text);
   line.className = "message " + (tone || "");
 }
 
@@ -201,7 +207,7 @@ function showProblems(form, problems, rows) {
   const others = [];
   for (const {key, message} of problems) {
     const place = placeOf(form, key, rows);
-    if (place) place.textContent += (place.textContent ? "; " : "") + message;
+    if (place) place.textContent += (place.textContent ? "; " : "") + visible(message);
     else others.push(key ? `${key}: ${message}` : message);
   }
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
@@ -236,7 +242,7 @@ function showResults(form, {files, dataset}) {
     const cells = [file.file, outcome, file.rows, file.dropped_rows, reasonsOf(file).join("; ")];
     cells.forEach((text, index) => {
       const cell = row.insertCell();
-      cell.textContent = text;
+      cell.textContent = visible(text);
       cell.dataset.head = heads[index];
     });
     return row;
@@ -375,7 +381,7 @@ function follow(section) {
       if (!figures.has(name)) {
         const figure = document.createElement("figure");
         const caption = document.createElement("figcaption");
-        caption.textContent = name;
+        caption.textContent = visible(name);
         figure.append(caption);
         charts.append(figure);
         figures.set(name, figure);

@@ -52,7 +52,8 @@ def picker(task: Task, home: Home) -> str:
     )
     note = (
         f"Without a choice the run uses all {what.lower()}. With one it reads and trains on these "
-        f"alone, by <code>ingest.include</code>; the split of the dataset must match them.{more}"
+        f"alone, by <code>ingest.include</code>, which needs the role promoter; the split of the "
+        f"dataset must match them.{more}"
     )
     body = log_table(files) if files else f"<p>No {what.lower()} yet.</p>"
     return (

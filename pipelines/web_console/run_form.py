@@ -5,6 +5,7 @@ from html import escape
 
 from kinemill.store.home import Home
 from kinemill.task import Task
+from kinemill.task.gate_settings import GATE
 from kinemill.task.presets import list_presets
 from kinemill.task.setting_list import settings_of
 from kinemill_dagster.pipelines.web_console.layout import console_page
@@ -12,7 +13,7 @@ from kinemill_dagster.pipelines.web_console.log_picker import picker
 from kinemill_dagster.pipelines.web_console.setting_fields import labeled, setting_group
 
 _PARTS = ("learn", "dataset", "verify", "promote")
-_GATE = "Changes of this part need the role promoter."
+_NOTE = "Changes of this part need the role promoter."
 
 
 def run_form(task: Task, home: Home) -> str:
@@ -47,5 +48,5 @@ def _presets() -> Iterator[str]:
 
 def _part(task: Task, part: str) -> str:
     settings = list(settings_of(getattr(task, part), f"{part}."))
-    note = _GATE if part in ("verify", "promote") else ""
+    note = _NOTE if part in GATE else ""
     return setting_group(part, settings, note, is_open=part == "learn")

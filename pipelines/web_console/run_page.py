@@ -2,7 +2,7 @@
 
 from html import escape
 
-from kinemill_dagster.pipelines.rest.documents import RunDocument
+from kinemill.tracking.rest_documents import RunDocument
 from kinemill_dagster.pipelines.web_console.layout import console_page
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-# `decide_*` compare with libraries that are no dependencies.
-NAMES = [one.stem for one in sorted(FOLDER.glob("[!_]*.py")) if not one.stem.startswith("decide_")]
+NAMES = [one.stem for one in sorted(FOLDER.glob("[!_]*.py"))]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,14 +1,17 @@
 """The catalog's database: made by writers, damaged, of another format, and shared."""
 
+import shutil
 import sqlite3
 from multiprocessing import get_context
 
 import pytest
 from sqlalchemy import insert, select
+from sqlalchemy.exc import OperationalError
 
 from kinemill import catalog
 from kinemill.catalog import SetRules, database, tables, transaction
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
+from kinemill.store.disk_space import DiskFull
 from kinemill.store.home import Home
 from tests.catalog.test_recordings import changed, entry, names
 from tests.deploy.conftest import database as shared  # noqa: F401  (fixture)
@@ -69,12 +72,11 @@ def test_transactions_of_a_block_share_connections_which_are_closed_at_its_end(h
     assert names(home, catalog.read_head(home, "arm")) == ["1.csv", "2.csv", "3.csv"]
 
 
-def test_a_server_that_does_not_respond_hides_no_other_error(home, monkeypatch):
+def test_connections_to_a_server_that_does_not_respond_are_refused(home, monkeypatch):
     monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://mill:secret@127.0.0.1:9/mill")
-    with pytest.raises(Unreachable), catalog.open_connections(home), transaction(home):
-        pass
-    with pytest.raises(ZeroDivisionError), catalog.open_connections(home):
-        raise ZeroDivisionError
+    for opened in (catalog.open_connections(home), transaction(home)):
+        with pytest.raises(Unreachable), opened:
+            pass
 
 
 @pytest.mark.parametrize("content", [b"no database at all, " * 400, None])
@@ -106,6 +108,18 @@ def test_a_catalog_that_may_not_be_opened_is_an_error_with_its_place(home):
     home.catalog_db.mkdir()
     with pytest.raises(KinemillError, match=r"catalog\.db: cannot be used"):
         changed(home, entry(1))
+
+
+def test_io_error_on_a_full_file_system_is_a_full_disk(home, monkeypatch):
+    changed(home, entry(1))
+    full = shutil.disk_usage(home.root)._replace(free=4096)
+    monkeypatch.setattr("kinemill.store.disk_space.shutil.disk_usage", lambda _: full)
+    error = OperationalError("INSERT", {}, sqlite3.OperationalError("disk I/O error"))
+    with (
+        pytest.raises(DiskFull, match=r"catalog\.db: no space left on .*, 4,096 of"),
+        transaction(home, write=True),
+    ):
+        raise error
 
 
 def test_what_is_discarded_is_kept_beside(home):

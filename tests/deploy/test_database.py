@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from kinemill.errors import BadInput, Unreachable
 from kinemill.store.database import address_of, database, held_by_all, spell
@@ -29,7 +30,15 @@ def test_without_the_variable_each_home_keeps_its_own(monkeypatch, home):
     assert tracking_uri(home) == f"sqlite:///{home.mlflow_db}"
 
 
-def test_each_library_has_a_schema_of_its_own_in_the_one_database(monkeypatch, home):
+@pytest.fixture
+def no_first_contact(monkeypatch):
+    """Do not connect to the made-up servers of a test."""
+    monkeypatch.setattr("kinemill.store.database.require_response", lambda _: None)
+
+
+def test_each_library_has_a_schema_of_its_own_in_the_one_database(
+    monkeypatch, home, no_first_contact
+):
     from sqlalchemy.engine import make_url
 
     from kinemill.tracking.database import tracking_uri
@@ -37,22 +46,63 @@ def test_each_library_has_a_schema_of_its_own_in_the_one_database(monkeypatch, h
     monkeypatch.setenv("KINEMILL_DATABASE", "postgres://mill:a%40b@db:5432/mill?sslmode=require")
     url = make_url(tracking_uri(home))
     assert (url.drivername, url.password, url.database) == ("postgresql+psycopg2", "a@b", "mill")
-    assert dict(url.query) == {"sslmode": "require", "options": "-csearch_path=mlflow"}
-    assert make_url(address_of("optuna")).query["options"] == "-csearch_path=optuna"
+    assert url.query["sslmode"] == "require"
+    assert url.query["options"] == "-cstatement_timeout=60s -csearch_path=mlflow"
+    assert make_url(address_of("optuna")).query["options"].endswith(" -csearch_path=optuna")
     assert spell(tracking_uri(home)) == "postgresql://db:5432/mill"  # no password for the logs
 
 
-@pytest.mark.parametrize("address", ["mysql://db/mill", "postgresql://db:5432", "mill"])
-def test_what_is_no_address_of_postgres_is_refused(monkeypatch, address):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://mill:secret@db/mill",
+        "mill:secret@db/mill",
+        "postgresql://mill:secret@db:5432",
+        "postgresql://mill:secret/x@db/mill",
+        "postgresql://mill:secret?x@db/mill",
+        "postgresql://mill:secret#x@db/mill",
+        "postgresql://mill:x@db:secret/mill",
+    ],
+)
+def test_wrong_address_is_refused_without_quoting_it(monkeypatch, address):
     monkeypatch.setenv("KINEMILL_DATABASE", address)
-    with pytest.raises(BadInput, match=r"KINEMILL_DATABASE.*expected postgresql://"):
+    with pytest.raises(BadInput, match=r"KINEMILL_DATABASE.*expected postgresql://") as error:
         database()
+    assert "secret" not in str(error.value)
+
+
+def test_timeouts_are_those_of_the_module_unless_the_address_sets_them(
+    monkeypatch, no_first_contact
+):
+    from sqlalchemy.engine import make_url
+
+    monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://db/mill?connect_timeout=3&options=-cx=1")
+    query = make_url(address_of("kinemill")).query
+    assert query["connect_timeout"] == "3"
+    assert query["tcp_user_timeout"] == "30000"
+    assert query["options"] == "-cstatement_timeout=60s -csearch_path=kinemill -cx=1"
+
+
+def test_statement_of_a_library_ends_in_time_and_waiting_for_a_lock_does_not(database, monkeypatch):
+    from sqlalchemy import create_engine, text
+
+    from kinemill.failures import as_known_failure
+    from kinemill.store import database as module
+
+    monkeypatch.setattr(module, "_STATEMENT", 1)
+    engine = create_engine(address_of("mlflow"))
+    with pytest.raises(OperationalError) as error, engine.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(5)"))
+    assert "canceling statement due to statement timeout" in str(as_known_failure(error.value))
+    with module._connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('statement_timeout')")
+        assert cursor.fetchone() == ("0",)
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password(monkeypatch):
     monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://mill:secret@127.0.0.1:9/mill")
     with (
-        pytest.raises(Unreachable, match=r"127.0.0.1:9/mill: PostgreSQL does") as error,
+        pytest.raises(Unreachable, match=r":9/mill: the PostgreSQL database does") as error,
         held_by_all("anything"),
     ):
         pass

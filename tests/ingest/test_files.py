@@ -4,9 +4,10 @@ import os
 
 import pytest
 
+from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs
-from kinemill.ingest.files import recognize, scan
+from kinemill.ingest.files import recognize, require_logs, scan
 from kinemill.task import READERS
 
 NOW = 2_000_000_000.0
@@ -137,3 +138,17 @@ def test_names_that_a_shell_would_run_are_names(task, home, write, logs, swing):
     write("a $(touch owned)\n; rm -rf x.csv", swing)
     (entry,) = ingest.run(task, home, logs).files
     assert (entry["file"], entry["outcome"]) == ("a $(touch owned)\n; rm -rf x.csv", "episodes")
+
+
+def test_named_folder_without_a_log_is_refused_with_the_reasons(make_task, logs, write, swing):
+    task = make_task(ingest__include=["*.csv"])
+    write("notes.txt", "none")
+    write("other.jsonl", "{}")
+    with pytest.raises(BadInput) as error:
+        require_logs(task, logs)
+    message = str(error.value)
+    assert message.startswith(f"{logs}: holds no complete log of the task 'pendulum'")
+    assert "notes.txt: no log: no reader recognizes it" in message
+    assert "match ingest.include: *.csv; put logs there" in message
+    require_logs(task, write("deep/a.csv", swing))  # a log by its path
+    require_logs(task, logs)

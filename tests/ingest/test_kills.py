@@ -92,6 +92,8 @@ def is_as_if_never_interrupted(pipelines, reference, broken: Site) -> None:
     assert_whole(broken)
     assert_each_once(broken, again["result"])
     assert contents(broken) == contents(whole)
+    store = broken.home / "store"
+    assert [*(store / ".staging").iterdir(), *(store / "raw").rglob(".*")] == []
 
 
 def kill(pipelines, reference, fault: str, where: str = "killed") -> None:

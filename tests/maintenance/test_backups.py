@@ -185,6 +185,39 @@ def test_the_backup_of_a_time_is_found_by_the_beginning_of_it(full, pool, tmp_pa
         open_backup(pool, "20")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {0: "../outside"}, {0: "/tmp/outside"}, {0: "a/../../outside"}, {0: ""}, {0: 5},
+        {1: "../../x"}, {1: None}, {2: "1"}, {3: 1.5}, {4: True},
+    ],
+)  # fmt: skip
+def test_backup_that_lists_files_elsewhere_is_refused(full, pool, tmp_path, change):
+    home, _ = full
+    back_up(home, pool, NullReporter())
+    (path,) = (pool / "backups").glob("*.json")
+    document = json.loads(path.read_text())
+    for column, value in change.items():
+        document["files"][0][column] = value
+    path.write_text(json.dumps(document))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CorruptArtifact, match="expected path in the home, sha256"):
+        restore(Home(tmp_path / "again"), pool, NullReporter())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_restored_file_has_no_setuid_bit(full, pool, tmp_path):
+    home, _ = full
+    back_up(home, pool, NullReporter())
+    (path,) = (pool / "backups").glob("*.json")
+    document = json.loads(path.read_text())
+    for line in document["files"]:
+        line[3] |= 0o6000
+    path.write_text(json.dumps(document))
+    there = again(pool, tmp_path)
+    assert not any(file.stat().st_mode & 0o6000 for file in there.root.rglob("*"))
+
+
 @pytest.mark.parametrize("location", ["inside", "other"])
 def test_a_backup_goes_neither_into_the_home_nor_over_something_else(full, tmp_path, location):
     home, _ = full

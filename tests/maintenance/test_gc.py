@@ -13,7 +13,7 @@ import pytest
 
 from kinemill.dataset import dataset_versions
 from kinemill.errors import KinemillError
-from kinemill.maintenance import items
+from kinemill.maintenance import items, leftovers
 from kinemill.maintenance.gc import Limits, collect
 from kinemill.maintenance.liveness import NoOrchestrator
 from kinemill.register import tags
@@ -21,6 +21,7 @@ from kinemill.store import digest, find, open_ref, publish_json
 from kinemill.store.locks import holders, in_use, lock
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
+from kinemill.tracking.maintenance import DeletedRun
 from tests.maintenance.conftest import publish
 
 DAY = 86400.0
@@ -156,6 +157,15 @@ def test_what_a_dead_process_wrote_aside_goes_wherever_it_is(home, made, locatio
     os.utime(old, (time.time() - 3 * DAY,) * 2)
     assert names(gc(home)) == [location]
     assert new.exists()
+
+
+@pytest.mark.parametrize("location", ["artifacts/1/r/artifacts/.aside-1", "logs/arm/.aside-1"])
+def test_file_of_a_user_with_the_name_of_a_temporary_file_stays(home, made, location):
+    path = home.root / location
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    os.utime(path, (time.time() - 3 * DAY,) * 2)
+    assert names(gc(home)) == []
 
 
 def test_drafts_of_tasks_go_after_a_day(home, made):
@@ -299,6 +309,19 @@ def test_files_of_a_run_that_was_deleted_in_mlflow_go_unless_a_version_came_from
             client.create_model_version("cart", source="file:4", run_id=run.info.run_id)
     assert [item["kind"] for item in gc(home)["gone"]] == ["MLflow files"]
     assert [folder.is_dir() for folder in folders] == [False, True]
+
+
+@pytest.mark.parametrize("location", ["artifacts", "artifacts/../store", "artifacts/cart"])
+def test_location_of_a_deleted_run_is_not_deleted_unless_it_is_the_run_folder(
+    home, monkeypatch, location
+):
+    deleted = DeletedRun("r1", "cart", home.root / location, 0.0)
+    monkeypatch.setattr(leftovers, "deleted_runs", lambda _home: [deleted])
+    monkeypatch.setattr(leftovers, "versions_of", lambda *_: [])
+    monkeypatch.setattr(type(home), "has_registry", True)
+    for folder in (home.store, home.artifacts / "cart"):
+        folder.mkdir(parents=True)
+    assert list(leftovers.deleted_in_mlflow(home)) == []
 
 
 @pytest.mark.parametrize("point", ["gc.aside:1", "gc.gone:1", "gc.aside:2"])

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from kinemill.errors import BadInput
-from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
+from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite, StoredRun
 from kinemill_dagster.pipelines.auth.login import Entrance
 from kinemill_dagster.pipelines.auth.middleware import Guard
 from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
@@ -20,7 +20,7 @@ from tests.pipelines.auth.records import FewRecords
 HERE_URL = "http://127.0.0.1:3000"
 WEBSOCKET = "ws://127.0.0.1:3000/graphql"
 LAUNCH = "mutation { launchRun(executionParams: {}) { __typename } }"
-DAGSTER = DagsterSite({"tiny": "tiny"}.get, {"r1": ("tiny", list[list[str]]())}.get)
+DAGSTER = DagsterSite({"tiny": "tiny"}.get, {"r1": StoredRun("tiny")}.get)
 MLFLOW = MlflowSite(FewRecords())
 DELETE = """mutation M { ...All }
 fragment All on Mutation { ... on Mutation { deleteRun(runId: "x") { __typename } } }"""
@@ -171,6 +171,16 @@ def test_a_question_needs_no_token_and_read_only_takes_nothing_else(guarded, hom
     assert post(guarded(read_only=True), **token).status_code == 403
     url = "/api/2.0/mlflow/runs/create"
     assert guarded(MLFLOW, read_only=True).post(url, json={}, headers=token).status_code == 403
+
+
+def test_refusal_without_a_token_names_the_role(guarded, home):
+    why = "this needs the role operator; send a token: set KINEMILL_TOKEN"
+    assert post(guarded()).json()["message"] == why
+    users = Users(home)
+    users.put("otto", "operator", PASSWORD)
+    bearer = {"Authorization": f"Bearer {users.renew_token('otto')}"}
+    why = "otto may not do this; it needs the role admin"
+    assert post(guarded(), DELETE, **bearer).json()["message"] == why
 
 
 def test_what_each_role_may_do(guarded, home):

@@ -249,3 +249,11 @@ def test_a_digest_is_of_the_value_and_not_of_its_spelling(tmp_path):
     assert file_digest(tmp_path / "empty").startswith("e3b0c44298fc1c14")
     with pytest.raises(ValueError, match="not JSON compliant"):
         digest(float("nan"))
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc", "store/../../outside"])
+def test_reference_outside_of_the_home_is_refused(home, path):
+    (home.root.parent / "outside").mkdir()
+    (home.root.parent / "outside" / MANIFEST).write_text("{}")
+    with pytest.raises(CorruptArtifact, match="outside of the home"):
+        open_ref(home, ArtifactRef(path, "0" * 64))

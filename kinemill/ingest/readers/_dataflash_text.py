@@ -4,6 +4,7 @@ Each line is packed into a message of the binary form. A text holds values in th
 format letters such as `c` are divided by their scale.
 """
 
+import io
 import re
 import struct
 from collections.abc import Mapping
@@ -52,7 +53,8 @@ def as_binary(text: bytes, scales: Mapping[str, float]) -> tuple[bytes, list[int
         scales: scale of the values of each letter; 0 for texts and arrays.
     """
     packed, layouts, bad = bytearray(), dict[str, _Layout](), list[int]()
-    for number, line in enumerate(text.decode("ascii", "replace").splitlines(), start=1):
+    for number, content in enumerate(io.BytesIO(text), start=1):
+        line = content.decode("ascii", "replace").rstrip("\r\n")
         name, _, rest = line.partition(",")
         if not line.strip() or not (layouts or name == "FMT"):
             continue  # a title

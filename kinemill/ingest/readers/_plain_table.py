@@ -6,9 +6,11 @@ between its fields. Without a header, its columns are `column_1`, `column_2` and
 remarks of a logger under its header is converted too; the remarks are left out.
 """
 
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from kinemill.ingest.raw import Unreadable
@@ -19,11 +21,13 @@ from kinemill.ingest.readers._csv_layout import (
     UTF16,
     as_utf8,
     decode,
+    header_line,
     is_content,
     is_value,
     whole_file,
     with_newlines,
 )
+from kinemill.ingest.readers._limits import check_lines
 
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
@@ -49,12 +53,16 @@ class _Plain:
 
     def text(self, content: bytes) -> bytes:
         """Return the content of a file as CSV text, without comments and blank lines."""
-        lines = content.removeprefix(BOM).split(b"\n")
-        used = [line for line in lines if is_content(line)][self.above :]
-        rows = [self._row(line) for line in used if not (self.remarks and self._is_remark(line))]
-        end = b"" if lines[-1].strip() else b"\n"
-        header = "\t".join(self.names).encode()
-        return b"\n".join([header, *rows]) + end
+        text = io.BytesIO()
+        text.write("\t".join(self.names).encode())
+        # A list of all lines would take fifty bytes for each.
+        lines = (line for line in io.BytesIO(content.removeprefix(BOM)) if is_content(line))
+        for line in islice(lines, self.above, None):
+            if not (self.remarks and self._is_remark(line)):
+                text.write(b"\n" + self._row(line))
+        if not content[content.rfind(b"\n") + 1 :].strip():
+            text.write(b"\n")
+        return text.getvalue()
 
     def _is_remark(self, line: bytes) -> bool:
         """Return whether a line has few fields, and no value; half a row has values."""
@@ -63,17 +71,18 @@ class _Plain:
         return is_short and not any(is_value(decode(field).strip()) for field in fields)
 
     def _row(self, line: bytes) -> bytes:
-        return b"\t".join(field.strip() for field in line.strip(b" \r").split(self.separator))
+        return b"\t".join(field.strip() for field in line.strip(b" \r\n").split(self.separator))
 
 
 def source_of(path: Path) -> Path | bytes:
     """Return the path of a CSV file, or the content of another table as CSV text, UTF-8 with LF.
 
     Raises:
-        Unreadable: It is not valid UTF-16, as its first bytes state.
+        Unreadable: It is not valid UTF-16, as its first bytes state, or a line is too long.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
+        check_lines(path, _header_at(head))
         has_newlines = b"\n" in head or b"\r" not in head
         layout = _layout_of(with_newlines(head))
         if layout is None and has_newlines and not head.startswith(UTF16):
@@ -88,6 +97,17 @@ def source_of(path: Path) -> Path | bytes:
         layout = _layout_of(with_newlines(content[:HEAD]))
     content = with_newlines(content)
     return content if layout is None else layout.text(content)
+
+
+def _header_at(head: bytes) -> int | None:
+    """Return the number of bytes above the header of a CSV file; None if quotes mean nothing."""
+    if head.startswith(UTF16):
+        return None
+    try:
+        header = header_line(head.removeprefix(BOM))
+    except Unreadable:
+        return None  # `inspect` raises the same error
+    return sum(len(line) + 1 for line in head.split(b"\n")[:header])
 
 
 def is_plain(head: bytes) -> bool:

@@ -23,13 +23,14 @@ from typing import BinaryIO, Protocol, cast
 import numpy as np
 
 from kinemill.ingest.raw import About, Images, Pictures, RawLog, Reader, Reason, Unreadable, reason
+from kinemill.ingest.readers._limits import LARGEST_UNPACKED, RATIO, unpacked_limit
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 FORMAT = "compressed"  # its name as `ingest.format`
-LARGEST = 16 << 30  # bytes that are unpacked
 HEAD = 4096  # bytes by which the inner format is recognized
 _BLOCK = 1 << 16  # at the end of a cut file, less than one block is lost
+_MEMORY = 128 << 20  # bytes of a decompressor; xz -9 takes 65 MB
 _PIECE = 64  # the same, of a head
 _DAMAGE = (OSError, zlib.error, lzma.LZMAError)
 
@@ -46,12 +47,14 @@ class _Compression:
 
     Attributes:
         name: name of the compression, for errors.
+        command: command that unpacks its files.
         magic: first bytes of its files.
         open: function that returns the content of a file; its `read` raises `EOFError` if the file
             is cut.
     """
 
     name: str
+    command: str
     magic: bytes
     open: Callable[[BinaryIO], _Source]
 
@@ -79,11 +82,45 @@ class _Zstandard:
             raise
 
 
+class _Xz:
+    """Content of an xz file of one stream or several, with a bound on the memory of each.
+
+    `lzma.LZMAFile` takes as much as a stream declares, up to 4 GB.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._stream: lzma.LZMADecompressor | None = None
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            EOFError: The file is cut.
+            LZMAError: It is damaged, or a stream takes more memory than `_MEMORY`.
+        """
+        while True:
+            if self._stream is None or self._stream.eof:
+                self._rest = (self._rest or self._file.read(_BLOCK)).lstrip(b"\0")  # padding
+                if not self._rest:
+                    return b""
+                self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)
+            elif self._stream.needs_input:
+                self._rest = self._file.read(_BLOCK)
+                if not self._rest:
+                    raise EOFError("the xz stream is not complete")
+            content = self._stream.decompress(self._rest, size)
+            self._rest = self._stream.unused_data
+            if content:
+                return content
+
+
 _COMPRESSIONS = {
-    ".gz": _Compression("gzip", b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
-    ".bz2": _Compression("bzip2", b"BZh", bz2.BZ2File),
-    ".xz": _Compression("xz", b"\xfd7zXZ\x00", lzma.LZMAFile),
-    ".zst": _Compression("Zstandard", b"\x28\xb5\x2f\xfd", _Zstandard),
+    ".gz": _Compression("gzip", "gunzip", b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
+    ".bz2": _Compression("bzip2", "bunzip2", b"BZh", bz2.BZ2File),
+    ".xz": _Compression("xz", "unxz", b"\xfd7zXZ\x00", _Xz),
+    ".zst": _Compression("Zstandard", "unzstd", b"\x28\xb5\x2f\xfd", _Zstandard),
 }
 
 
@@ -130,24 +167,40 @@ def _unpack(path: Path, folder: Path) -> tuple[Path, Reason | None]:
         raise Unreadable(_problem("holds none of the known compressions", "compress it again"))
     suffix = path.suffix.lower()
     content = folder / (path.stem if suffix in _COMPRESSIONS else path.name)
+    limit = unpacked_limit(path.stat().st_size)
     size = 0
     try:
         with path.open("rb") as file, content.open("wb") as target:
             source = compression.open(file)
             while block := source.read(_BLOCK):
-                if (size := size + len(block)) > LARGEST:
-                    fix = "cut the log into shorter files"
-                    raise Unreadable(_problem(f"unpacks to more than {LARGEST:.3g} bytes", fix))
+                if (size := size + len(block)) > limit:
+                    raise Unreadable(
+                        _too_large(path, compression, f"unpack to more than {limit} bytes")
+                    )
                 target.write(block)
     except EOFError:
         return content, _cut(compression, size)
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk
             raise
+        if "memory" in str(error).lower():  # its window or dictionary is too large
+            raise Unreadable(
+                _too_large(path, compression, f"take too much memory ({error})")
+            ) from error
         raise Unreadable(
             _problem(f"is not an intact {compression.name} file ({error})", "copy it again")
         ) from error
     return content, None
+
+
+def _too_large(path: Path, compression: _Compression, problem: str) -> Reason:
+    return reason(
+        "size",
+        "file",
+        f"{path.stat().st_size} bytes of {compression.name} {problem}",
+        expected=f"at most {RATIO} times its size, and {LARGEST_UNPACKED} bytes",
+        fix=f"if the log is real, unpack it ({compression.command} LOG), and read the result",
+    )
 
 
 def _problem(actual: str, fix: str) -> Reason:

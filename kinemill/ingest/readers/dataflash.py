@@ -38,6 +38,7 @@ from kinemill.ingest.readers._dataflash_text import (
     as_binary,
     is_text,
 )
+from kinemill.ingest.readers._limits import check_lines
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -105,8 +106,12 @@ class _Contents:
 
 def _read_file(path: Path) -> tuple[_Contents, bytes]:
     """Return the messages of a file with their units, and its bytes in the binary form."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if is_log_text := not head.startswith(SYNC) and is_text(head):
+        check_lines(path)
     data, bad = path.read_bytes(), list[int]()
-    if not data.startswith(SYNC) and is_text(data[:_HEAD]):
+    if is_log_text:
         data, bad = as_binary(data, {letter: scale for letter, (_, scale) in _KINDS.items()})
     contents = _read_messages(data)
     contents.bad_lines = bad

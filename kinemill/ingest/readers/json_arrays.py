@@ -20,15 +20,17 @@ from kinemill.ingest.name_heuristics import is_stamp
 from kinemill.ingest.raw import RawLog, Reader, Unreadable, reason
 from kinemill.ingest.readers._arrays import Array, Values, damaged_file, unusable_array
 from kinemill.ingest.readers._attributes import texts
+from kinemill.ingest.readers._limits import parse_json
 from kinemill.ingest.readers._tree import read_tree
-from kinemill.ingest.readers.motion_json import KEYS, LARGEST
+from kinemill.ingest.readers.motion_json import KEYS
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 Content = Values | list[str] | str  # numbers (N, ...), texts (N,), or why an array is neither
 DEEPEST = 8  # depth of objects inside each other
 _NUMBER = rb"(?:[-+]?\d[-+.\deE]*|null|NaN)"
-_LONG = re.compile(rb"\[\s*(?:\[\s*)*(?:%b[\s,\[\]]+){32}" % _NUMBER)  # numbers in an array
+# Numbers in an array. Possessive: a row of brackets would take seconds to backtrack.
+_LONG = re.compile(rb"(?<!\[)\[[\s\[]*+(?:%b[\s,\[\]]++){32}" % _NUMBER)
 _OBJECTS = re.compile(r":\s*\[\s*(?=\{)")
 
 
@@ -47,15 +49,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    size = path.stat().st_size
-    if size > LARGEST:
-        problem, expected = f"{size} bytes of text", f"at most {LARGEST}"
-        fix = "write one JSON object per line (.jsonl), or Parquet"
-        raise Unreadable(reason("size", "file", problem, expected=expected, fix=fix))
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise damaged_file("JSON", error) from error
+    content = parse_json(path)
     if not isinstance(content, dict):
         raise Unreadable(
             reason(

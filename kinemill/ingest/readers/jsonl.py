@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -19,11 +19,13 @@ from kinemill.ingest.readers._arrays import damaged_file
 from kinemill.ingest.readers._episodes import NAMES as MARKS
 from kinemill.ingest.readers._episodes import split_episodes
 from kinemill.ingest.readers._lerobot_meta import dataset_of
+from kinemill.ingest.readers._limits import check_keys, check_lines, parse_json
 from kinemill.ingest.readers._long_table import may_be_long, widen
 from kinemill.ingest.readers._nested import read_table
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
+_ROWS = 10_000  # that are Python objects at a time
 _HEAD = 64  # bytes that tell an array of objects from lines
 _DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, TypeError)
 
@@ -52,32 +54,40 @@ def _table(path: Path) -> tuple[pl.DataFrame, list[int]]:
     """Return all rows as a nested table, and the numbers of those left out."""
     with path.open("rb") as file:
         is_array = file.read(_HEAD).lstrip().startswith(b"[")
+    if not is_array:
+        check_lines(path)
+    check_keys(path, is_array=is_array)
     try:
         if is_array:
             return pl.read_json(path, infer_schema_length=None), []
         return pl.read_ndjson(path, infer_schema_length=None), []
     except pl.exceptions.PolarsError:  # a damaged row, or NaN, which is not JSON
         if is_array:
-            rows = json.loads(path.read_bytes())
-            return pl.from_dicts(rows, infer_schema_length=None, strict=False), []
+            return pl.from_dicts(parse_json(path), infer_schema_length=None, strict=False), []
         return _read_by_line(path)
 
 
 def _read_by_line(path: Path) -> tuple[pl.DataFrame, list[int]]:
-    rows, bad = list[dict[str, Any]](), list[int]()
+    rows, bad, frames = list[dict[str, Any]](), list[int](), list[pl.DataFrame]()
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
             try:
                 row = json.loads(line) if line.strip() else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = line
             if isinstance(row, dict):
-                rows.append(row)
+                rows.append(cast(dict[str, Any], row))
             elif row is not None:
                 bad.append(number)
-    if not rows:
+            # Rows as Python objects take ten times the memory of a frame.
+            if len(rows) == _ROWS:
+                frames.append(pl.from_dicts(rows, infer_schema_length=None, strict=False))
+                rows = []
+    if rows:
+        frames.append(pl.from_dicts(rows, infer_schema_length=None, strict=False))
+    if not frames:
         raise Unreadable(_no_object(bad or [1]))
-    return pl.from_dicts(rows, infer_schema_length=None, strict=False), bad
+    return pl.concat(frames, how="diagonal_relaxed"), bad
 
 
 def _no_object(rows: list[int]) -> Reason:

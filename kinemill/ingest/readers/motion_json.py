@@ -8,7 +8,6 @@ velocity of the trunk, m/s along and across its heading and rad/s, from `root_po
 (x, y, z, w). Row k is at k / `FPS`, or k x `FrameDuration` s without `FPS`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +28,12 @@ from kinemill.ingest.raw import (
     row_numbers,
 )
 from kinemill.ingest.readers._arrays import damaged_file
+from kinemill.ingest.readers._limits import parse_json
 from kinemill.store import Json
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
-LARGEST = 256 << 20  # bytes of a file; its numbers take ten times as much memory
 KEYS = (b'"Frames"', b'"FrameDuration"', b'"Frame_offset"')
-
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -76,13 +74,7 @@ def read(path: Path, task: Task) -> RawLog:
 
 
 def _parse(path: Path) -> Json:
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise _unfit("size", f"{size} bytes of text", f"at most {LARGEST}")
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise damaged_file("JSON", error) from error
+    content = parse_json(path)
     if not isinstance(content, dict) or "Frames" not in content:
         raise _unfit("format", "JSON without `Frames`", "a reference motion")
     return cast(dict[str, Any], content)

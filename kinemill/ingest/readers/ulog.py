@@ -1,65 +1,80 @@
-"""PX4 ULog: topics of a flight controller, each at its own rate.
+"""PX4 ULog by pyulog: topics of a flight controller, each at its own rate.
 
-A field is named `topic.field[i]`, one of a further instance `topic[1].field[i]`. Timestamps are µs
+A field is named `topic.field[i]`, that of a further instance `topic[1].field[i]`. Timestamps are µs
 since the start of the controller (`timestamp`, unless `ingest.time` names another field). A
 dropout in the log splits it; a cut file is used and reported.
 """
 
+import io
+import re
+import struct
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from pyulog import ULog
+from pyulog.exceptions import ULogException, ULogIncompatibleFlagException
 
-from kinemill.ingest.clock import Rows
-from kinemill.ingest.raw import (
-    MAX_LISTED,
-    RawLog,
-    Reader,
-    Reason,
-    Signal,
-    Unreadable,
-    match_columns,
-    reason,
-)
+from kinemill.ingest.raw import RawLog, Reader, Reason, Signal, Unreadable, match_columns, reason
 from kinemill.ingest.readers._attributes import texts
-from kinemill.ingest.readers._ulog import (
-    MAGIC,
-    TICKS,
-    Contents,
-    Fields,
-    Topic,
-    fields_of,
-    read_column,
-    read_records,
-    whole_file,
-)
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
+MAGIC = ULog.HEADER_BYTES
 STAMP = "timestamp"
+TICKS = 1e6  # stamps are µs since the flight controller started
 NEVER = 1 << 63  # µs; a larger timestamp is damaged
+PADDING = re.compile(r"(?:^|\.)_padding")
+MAX_FIELDS = 10_000  # of a type, those of types in it included: none of PX4's is near
+
+Fields = dict[str, NDArray[Any]]  # values (n,) by name
+
+
+class _File(io.BytesIO):
+    """Bytes of a file, and where the record began inside which they end.
+
+    pyulog stops silently when it reads fewer bytes than a record has, and reads the end of some
+    damaged files forever.
+    """
+
+    cut: int | None = None
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._calls = 1000 + 2 * len(content)  # each byte begins one header at most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read bytes.
+
+        Raises:
+            OSError: They are read forever.
+        """
+        self._calls -= 1
+        if self._calls < 0:
+            raise OSError("its end is read forever")
+        data = super().read(size)
+        is_header = size == 3
+        is_cut = len(data) < (size or 0) and bool(data or not is_header)
+        begin = self.tell() - len(data) - (0 if is_header else 3)
+        self.cut = begin if is_cut else None
+        return data
 
 
 @dataclass(frozen=True)
-class _Records:
-    """The intact records of one topic: their positions (n,) and content.
+class _Topic:
+    """One instance of a topic: timestamps (n,) µs and fields (n,) of the records that are used.
 
-    Stale records have timestamps before the start of the log: the logger includes the last message
-    of each topic, however old.
+    The logger includes the last message of each topic, however old, so that stale records have
+    timestamps before the start of the log.
     """
 
-    name: str
+    time: NDArray[np.int64]
     fields: Fields
-    at: Rows
-    time: pl.Series
-    order: Rows
-    short: int  # number of records that are smaller than their type
     stale: int
-
-    def values(self, name: str, data: bytes) -> pl.Series:
-        kind, offset = self.fields[name]
-        return pl.Series(read_column(data, self.at + offset, kind).astype(np.float64))
 
 
 def read(path: Path, task: Task) -> RawLog:
@@ -69,79 +84,115 @@ def read(path: Path, task: Task) -> RawLog:
         Header: The task has no channels.
         Unreadable: The file is not a ULog file, holds no data, or lacks a requested field.
     """
-    data = path.read_bytes()
-    contents = read_records(data)
-    layouts = {
-        name: fields_of(topic.name, contents.formats)
-        for name, topic in contents.topics.items()
-        if topic.at
-    }
-    if not layouts:
-        raise Unreadable(whole_file("holds no data"))
-    header = {f"{name}.{own}": (name, own) for name, (own_, _) in layouts.items() for own in own_}
+    file = _File(path.read_bytes())
+    messages = io.StringIO()
+    log = _parse(file, messages)
+    data = _fields(log)
+    if not data:
+        raise Unreadable(_whole_file("holds no data"))
+    header = {f"{topic}.{field}": (topic, field) for topic in data for field in data[topic]}
     columns = match_columns(list(header), task, rate=TICKS)
     fields = {channel: header[source.name] for channel, source in columns.sources.items()}
     topics = {
-        name: _records(contents.topics[name], layouts[name], data, task)
-        for name, _ in fields.values()
+        name: _topic(name, data[name], task, log.start_timestamp) for name, _ in fields.values()
     }
+    times = {name: pl.Series(topic.time) for name, topic in topics.items()}
     signals = {
-        channel: Signal(topics[name].time, topics[name].values(own, data), topics[name].order)
-        for channel, (name, own) in fields.items()
+        channel: Signal(times[name], pl.Series(topics[name].fields[field].astype(np.float64)))
+        for channel, (name, field) in fields.items()
     }
-    breaks, reasons = _dropouts(contents, list(topics.values()))
-    short = sum(records.short for records in topics.values())
-    stale = sum(records.stale for records in topics.values())
-    reasons += [_stale(one) for one in topics.values() if one.stale]
+    breaks, reasons = _dropouts(log, [topic.time for topic in topics.values()])
+    reasons += [_stale(name, topic.stale) for name, topic in topics.items() if topic.stale]
     return RawLog(
         pl.DataFrame(),
         columns.sources,
         TICKS,
-        short + stale,
-        [*_file_reasons(contents, len(data), short), *reasons],
+        sum(topic.stale for topic in topics.values()),
+        [*_file_reasons(log, file, messages.getvalue()), *reasons],
         signals=signals,
         breaks=breaks,
     )
 
 
-def _records(topic: Topic, layout: tuple[Fields, int], data: bytes, task: Task) -> _Records:
-    fields, size = layout
-    full = np.array(topic.sizes) >= size
-    at = np.array(topic.at, dtype=np.int64)[full]
-    names = [*(name for name in task.ingest.time if name in fields), STAMP]
-    if names[0] not in fields:
-        raise Unreadable(whole_file(f"has no timestamps in the topic {topic.name!r}"))
-    kind, offset = fields[names[0]]
-    stamps = read_column(data, at + offset, kind)
-    start = int.from_bytes(data[8:16], "little")
-    stale = (stamps < start) | (stamps >= NEVER)
-    time = pl.Series(stamps[~stale].astype(np.int64))
-    order = np.array(topic.order, dtype=np.int64)[full][~stale]
-    lost = int(np.count_nonzero(~full)), int(np.count_nonzero(stale))
-    return _Records(topic.name, fields, at[~stale], time, order, *lost)
+def _parse(file: _File, messages: io.StringIO, *, header_only: bool = False) -> ULog:
+    """Parse a file; `messages` receives what pyulog prints about damage.
 
-
-def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], list[Reason]]:
-    """Return the last timestamps before dropouts, and a reason for each.
-
-    The time of a dropout is known only from samples before it, in the topics that are read: the
-    latest timestamp of a log may have been stale when it was logged.
+    Raises:
+        Unreadable: The file is not a ULog file, or uses an unsupported feature.
     """
-    breaks, reasons = list[int](), list[Reason]()
-    for position, seconds in contents.dropouts:
-        last = [
-            stamp
-            for one in topics
-            for stamp in one.time.head(int(np.searchsorted(one.order, position))).tail(1).to_list()
-            if stamp is not None
-        ]
-        if last:
-            breaks.append(max(last))
+    content = file.getvalue()
+    file.close = lambda: None  # type: ignore[method-assign]  # pyulog closes it; `cut` is read later
+    try:
+        with redirect_stdout(messages):
+            header = ULog(_File(content), parse_header_only=True)
+            _check_types(header)
+            return header if header_only else ULog(file)
+    except ULogIncompatibleFlagException as error:
+        problem = "sets flags of a newer version of the format"
+        raise Unreadable(_whole_file(problem)) from error
+    except ULogException as error:
+        raise Unreadable(_whole_file("does not begin as a ULog file does")) from error
+    except (LookupError, ValueError, OverflowError, OSError, struct.error) as error:
+        raise Unreadable(_whole_file(f"is damaged: {error}")) from error
+
+
+def _check_types(log: ULog) -> None:
+    """Refuse types that pyulog, which expands them without a limit, would not finish."""
+    counts: dict[str, int] = {}
+
+    def count(name: str, parents: tuple[str, ...] = ()) -> int:
+        if name in parents:
+            raise Unreadable(_whole_file(f"defines the type {name!r} inside itself"))
+        if name in log.message_formats and name not in counts:
+            fields = log.message_formats[name].fields
+            counts[name] = sum(
+                max(length, 1) * count(kind, (*parents, name)) for kind, length, _ in fields
+            )
+        total = counts.get(name, 1)
+        if total > MAX_FIELDS:
+            raise Unreadable(_whole_file(f"defines a type {name!r} of {total} fields"))
+        return total
+
+    for name in log.message_formats:
+        count(name)
+
+
+def _fields(log: ULog) -> dict[str, Fields]:
+    """Return the fields (n,) of each topic; a topic that is subscribed to again is joined."""
+    topics: dict[str, Fields] = {}
+    for data in log.data_list:
+        name = f"{data.name}[{data.multi_id}]" if data.multi_id else data.name
+        fields = {key: values for key, values in data.data.items() if not PADDING.search(key)}
+        columns = topics.setdefault(name, {})
+        for key, values in fields.items():
+            is_known = key in columns
+            columns[key] = np.concatenate([columns[key], values]) if is_known else values
+    return topics
+
+
+def _topic(name: str, fields: Fields, task: Task, start: int) -> _Topic:
+    stamp = next((field for field in (*task.ingest.time, STAMP) if field in fields), None)
+    if stamp is None:
+        raise Unreadable(_whole_file(f"has no timestamps in the topic {name!r}"))
+    time = fields[stamp]
+    is_current = (time >= start) & (time < NEVER)
+    current = {field: values[is_current] for field, values in fields.items()}
+    return _Topic(current[stamp].astype(np.int64), current, int(np.count_nonzero(~is_current)))
+
+
+def _dropouts(log: ULog, times: list[NDArray[np.int64]]) -> tuple[list[int], list[Reason]]:
+    """Return the last timestamps before dropouts in the topics that are read, with reasons."""
+    breaks: list[int] = []
+    reasons: list[Reason] = []
+    for dropout in log.dropouts:
+        earlier = [time[time <= dropout.timestamp] for time in times]
+        last = max((int(time.max()) for time in earlier if len(time)), default=None)
+        breaks += [] if last is None else [last]
         reasons.append(
             reason(
                 "dropout",
-                f"stamp {max(last)} us" if last else "start",
-                f"the logger lost {seconds:.3g} s",
+                "start" if last is None else f"stamp {last} us",
+                f"the logger lost {dropout.duration / 1e3:.3g} s",
                 expected="a log without dropouts",
                 fix="nothing to do: the log is split there; a faster SD card loses less",
             )
@@ -149,31 +200,38 @@ def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], li
     return breaks, reasons
 
 
-def _file_reasons(contents: Contents, size: int, short: int) -> list[Reason]:
+def _file_reasons(log: ULog, file: _File, messages: str) -> list[Reason]:
     """Return reasons about the file as a whole."""
     reasons: list[Reason] = []
-    if contents.cut is not None:
-        reasons.append(
-            _cut(f"byte {contents.cut}", f"the file ends at byte {size} inside a record")
-        )
-    elif contents.unclosed:
+    parts = log.msg_info_multiple_dict
+    if file.cut is not None:
+        size = len(file.getvalue())
+        reasons.append(_cut(f"byte {file.cut}", f"the file ends at byte {size} inside a record"))
+    elif any("_preflight" in key for key in parts) and not any(
+        "_postflight" in key for key in parts
+    ):
         reasons.append(
             _cut("end of file", "the records that the logger writes when it stops are missing")
         )
-    for start, stop in contents.damaged[:MAX_LISTED]:
+    if log.file_corruption:
+        damage = "; ".join(dict.fromkeys(messages.splitlines())) or "bytes that are not records"
         reasons.append(
-            _damage(f"bytes {start}-{stop}", f"{stop - start} bytes that are not records")
+            reason(
+                "damaged",
+                "file",
+                f"pyulog skipped records: {damage}",
+                expected="whole records from start to end",
+                fix="nothing to do: they are left out; copy the file again if it was whole",
+            )
         )
-    if short:
-        reasons.append(_damage("data", f"{short} records that are smaller than their type"))
     return reasons
 
 
-def _stale(records: _Records) -> Reason:
+def _stale(topic: str, count: int) -> Reason:
     return reason(
         "stale_stamp",
-        f"topic {records.name}",
-        f"{records.stale} records have timestamps before the start of the log",
+        f"topic {topic}",
+        f"{count} records have timestamps before the start of the log",
         expected="timestamps after the start of the log",
         fix="nothing to do: they are left out",
     )
@@ -189,19 +247,18 @@ def _cut(where: str, problem: str) -> Reason:
     )
 
 
-def _damage(where: str, problem: str) -> Reason:
-    return reason(
-        "damaged",
-        where,
-        problem,
-        expected="whole records from start to end",
-        fix="nothing to do: they are left out; copy the file again if it was whole",
-    )
+def _whole_file(problem: str) -> Reason:
+    fix = "copy it from the flight controller again"
+    return reason("format", "file", problem, expected="a whole ULog file", fix=fix)
 
 
 def _attributes(path: Path) -> dict[str, str]:
     """Return attributes of the flight controller: hardware, software, serial number."""
-    return texts(read_records(path.read_bytes()).said.items())
+    header = _parse(_File(path.read_bytes()), io.StringIO(), header_only=True)
+    return texts(
+        (name, value.rstrip("\0") if isinstance(value, str) else value)
+        for name, value in header.msg_info_dict.items()
+    )
 
 
 READERS.register("ulog")(

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Literal
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
+from kinemill.store.ray_cluster import connect_ray
 from kinemill.task.reinforcement import RUNNERS, Runner
 
 
@@ -19,6 +20,7 @@ class Ray(Runner):
 
         Raises:
             BadInput: Ray is not installed.
+            Unreachable: No cluster responds.
         """
         from kinemill.rl.subproc_vec_env import shares
         from kinemill.rl.vec_env import CopiesEnv
@@ -30,7 +32,7 @@ class Ray(Runner):
             fix = "pip install 'kinemill[ray]'"
             raise BadInput("learn.runner: ray", "is not installed", fix=fix) from error
         if not ray.is_initialized():
-            ray.init(log_to_driver=False, include_dashboard=False)
+            connect_ray(log_to_driver=False, include_dashboard=False)
         sizes = shares(copies, self.workers)
         return CopiesEnv([_Actor(ray, make, size) for size in sizes], sizes)
 

@@ -26,5 +26,8 @@ class FewRecords:
         parts = path.split("/")
         return self.runs.get(parts[1]) if parts[2:3] == ["artifacts"] and parts[3:] else None
 
+    def holds(self, source, run, model):
+        return source == f"runs:/{run}/model"
+
     def is_task(self, name):
         return name == "tiny"

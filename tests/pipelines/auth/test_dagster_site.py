@@ -2,16 +2,17 @@
 
 import json
 
+import dagster as dg
 import pytest
 
 from kinemill_dagster.pipelines.auth.calls import Refused
-from kinemill_dagster.pipelines.auth.dagster_site import OPERATING, DagsterSite
+from kinemill_dagster.pipelines.auth.dagster_site import OPERATING, DagsterSite, StoredRun, find_run
 from kinemill_dagster.pipelines.auth.permissions import Permission
 from kinemill_dagster.pipelines.auth.request import Request
 
 SITE = DagsterSite(
     {"tiny": "tiny", "tiny_long": "tiny", "walker": "walker"}.get,
-    {"r1": ("tiny", []), "r2": ("__ASSET_JOB", [["walker", "model"]])}.get,
+    {"r1": StoredRun("tiny"), "r2": StoredRun("__ASSET_JOB", [["walker", "model"]])}.get,
 )
 LAUNCH = "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"
 
@@ -104,6 +105,20 @@ def test_several_mutations_change_all_their_tasks():
 )
 def test_a_launch_that_changes_the_gate_is_a_promotion(config, grant):
     assert launched(config=config).permission is grant
+
+
+def test_stored_run_has_its_job_assets_and_configuration():
+    config = {"resources": {"tiny": {"config": {"promote": {"margin": 0.0}}}}}
+    key = dg.AssetKey(["tiny", "model"])
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.DagsterRun(
+            job_name="__ASSET_JOB", run_config=config, asset_selection=frozenset({key})
+        )
+        instance.add_run(run)
+        assert find_run(instance, run.run_id) == StoredRun(
+            "__ASSET_JOB", [["tiny", "model"]], config
+        )
+        assert find_run(instance, "unknown") is None
 
 
 def test_all_other_mutations_need_an_admin():

@@ -5,8 +5,15 @@ import json
 import pytest
 
 from kinemill.store.home import Home
-from kinemill_dagster.pipelines.auth.calls import Refused
-from kinemill_dagster.pipelines.auth.request import Request, parse_object, write_json
+from kinemill_dagster.pipelines.auth.calls import Call, Refused
+from kinemill_dagster.pipelines.auth.request import (
+    LONGEST_TEXT,
+    Request,
+    check_texts,
+    parse_object,
+    parse_request,
+    write_json,
+)
 from kinemill_dagster.pipelines.auth.users import Users, home_token
 from tests.pipelines.test_auth import DELETE, LAUNCH, MLFLOW, OWN, guarded, post
 
@@ -170,3 +177,29 @@ def test_a_launch_is_what_was_authorized(guarded):
 
 def test_the_root_has_no_segments():
     assert Request("GET").path == "/"
+
+
+def test_content_length_with_transfer_encoding_is_refused():
+    headers = {"content-length": ["3"], "transfer-encoding": ["chunked"]}
+    with pytest.raises(Refused, match="contradict") as refused:
+        parse_request(Call("POST", headers), {"method": "POST", "path": "/graphql"})
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"task": {"description": "x" * (LONGEST_TEXT + 1)}}, "description"),
+        ({"tags": [{"key": "a", "value": "x" * 3_000_000}]}, "value"),
+        ({"x" * (LONGEST_TEXT + 1): 1}, "a key"),
+    ],
+    ids=["description", "tag", "key"],
+)
+def test_long_text_is_refused(body, where):
+    with pytest.raises(Refused, match=f"{where} has .* at most 10,000") as refused:
+        check_texts(body)
+    assert refused.value.status == 400
+
+
+def test_text_of_the_limit_and_documents_are_accepted():
+    check_texts({"description": "x" * LONGEST_TEXT, "model_json": "x" * 50_000}, but={"model_json"})

@@ -111,6 +111,8 @@ def test_the_server_receives_what_was_validated():
         ("POST", "tasks", {"task": {}}, 400),
         ("POST", "tasks", {"task": {"task": "../arm"}}, 400),
         ("POST", "tasks", {"task": {"task": "arm"}, "draft": "../x"}, 400),
+        ("POST", "tasks", {"task": {"task": "arm", "description": "x" * 10_001}}, 400),
+        ("POST", "runs", {"task": "tiny", "overrides": {"description": "x" * 10_001}}, 400),
         ("DELETE", f"drafts/{DRAFT}", {}, 405),
         ("DELETE", "models/tiny", {}, 405),
         ("POST", "models/tiny", {}, 405),

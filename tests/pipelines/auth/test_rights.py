@@ -1,8 +1,11 @@
 """Rights of one task, and promoting as a permission that operators do not have."""
 
+import json
+
 import pytest
 
 from kinemill.errors import BadInput
+from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite, StoredRun
 from kinemill_dagster.pipelines.auth.users import Users, home_token
 from kinemill_dagster.pipelines.auth.users_file import User
 from tests.pipelines.auth.test_dagster_site import LAUNCH
@@ -55,13 +58,9 @@ BACKFILL = """mutation M($p: LaunchBackfillParams!) {
 @pytest.mark.parametrize(
     ("change", "name", "expected"),
     [
-        ({}, "viewers", 403),
-        ({}, "operators", 200),
-        ({}, "tim", 200),
         ({}, "wanda", 403),
         ({"assetSelection": [{"path": ["walker", "recordings"]}]}, "tim", 403),
         ({"partitionsByAssets": [{"assetKey": {"path": ["walker", "recordings"]}}]}, "tim", 403),
-        ({"runConfigData": GATE}, "operators", 403),
         ({"selector": {"partitionSetName": "tiny_partition_set"}}, "tim", 403),
         ({"assetSelection": []}, "tim", 403),
     ],
@@ -70,6 +69,151 @@ def test_who_may_backfill_partitions(guarded, users, change, name, expected):
     params = {"assetSelection": [{"path": ["tiny", "recordings"]}], "partitionNames": ["a"]}
     body = {"query": BACKFILL, "variables": {"p": {**params, **change}}}
     assert status(guarded(login=True), users, name, "/graphql", body) == expected
+
+
+SELECTOR = {"jobName": "__ASSET_JOB", "assetSelection": [{"path": ["tiny", "model"]}]}
+SETTINGS = {  # of the gate
+    "promote": {"margin": -9.0},
+    "verify": {"horizon": 1},
+    "validate": {"on_fault": "quarantine"},
+    "dataset": {"test": ["*1.csv"]},
+    "ingest": {"include": ["*1.csv"]},
+    "presets": ["gate=loose"],
+}
+STORED = DagsterSite(
+    {"tiny": "tiny"}.get,
+    {
+        "plain": StoredRun("tiny"),
+        "loose": StoredRun("tiny", config={"resources": {"tiny": {"config": SETTINGS}}}),
+    }.get,
+)
+
+
+def graphql(field, argument, kind, value):
+    query = f"mutation M($p: {kind}!) {{ {field}({argument}: $p) {{ __typename }} }}"
+    return "/graphql", {"query": query, "variables": {"p": value}}
+
+
+def run_config(settings, section="resources"):
+    if section == "ops":
+        return {"ops": {"trials": {"config": {"task": "tiny", "overrides": settings}}}}
+    return {"resources": {"tiny": {"config": settings}}}
+
+
+def params(settings, **more):
+    return {"selector": SELECTOR, "runConfigData": run_config(settings), **more}
+
+
+def parent(settings):
+    return "loose" if settings else "plain"
+
+
+LAUNCHES = {  # by path: the request with some settings of the gate, or none
+    "launchRun": lambda settings: graphql(
+        "launchRun", "executionParams", "ExecutionParams", params(settings)
+    ),
+    "launchRun as YAML": lambda settings: graphql(
+        "launchRun",
+        "executionParams",
+        "ExecutionParams",
+        params({}, runConfigData=json.dumps(run_config(settings))),
+    ),
+    "launchPipelineExecution": lambda settings: graphql(
+        "launchPipelineExecution", "executionParams", "ExecutionParams", params(settings)
+    ),
+    "launchMultipleRuns": lambda settings: graphql(
+        "launchMultipleRuns",
+        "executionParamsList",
+        "[ExecutionParams!]",
+        [params({}), params(settings)],
+    ),
+    "job tune": lambda settings: graphql(
+        "launchRun",
+        "executionParams",
+        "ExecutionParams",
+        {"selector": {"jobName": "tune"}, "runConfigData": run_config(settings, "ops")},
+    ),
+    "launchPartitionBackfill": lambda settings: graphql(
+        "launchPartitionBackfill",
+        "backfillParams",
+        "LaunchBackfillParams",
+        {
+            "assetSelection": SELECTOR["assetSelection"],
+            "partitionNames": ["a"],
+            "runConfigData": run_config(settings),
+        },
+    ),
+    "launchRunReexecution": lambda settings: graphql(
+        "launchRunReexecution",
+        "reexecutionParams",
+        "ReexecutionParams",
+        {"parentRunId": parent(settings), "strategy": "ALL_STEPS"},
+    ),
+    "launchPipelineReexecution, with a configuration": lambda settings: graphql(
+        "launchPipelineReexecution", "executionParams", "ExecutionParams", params(settings)
+    ),
+    "retry of failed steps": lambda settings: graphql(
+        "launchRunReexecution",
+        "executionParams",
+        "ExecutionParams",
+        params({}, executionMetadata={"parentRunId": parent(settings)}),
+    ),
+    "REST": lambda settings: (
+        "/api/v1/runs",
+        {
+            "task": "tiny",
+            "presets": settings.get("presets", []),
+            "overrides": {key: value for key, value in settings.items() if key != "presets"},
+        },
+    ),
+}
+SCHEDULED = {  # mutations of sensors, schedules and backfills that start runs later
+    "startSensor",
+    "setSensorCursor",
+    "stopSensor",
+    "startSchedule",
+    "resetSchedule",
+    "resumePartitionBackfill",
+    "reexecutePartitionBackfill",
+    "addDynamicPartition",
+}
+
+
+@pytest.fixture
+def loose_preset(tmp_path, monkeypatch):
+    """A preset of the project that loosens the gate."""
+    monkeypatch.setenv("KINEMILL_PRESETS", str(tmp_path / "presets"))
+    folder = tmp_path / "presets" / "gate"
+    folder.mkdir(parents=True)
+    (folder / "loose.yaml").write_text("promote.margin: -9.0\n")
+
+
+@pytest.mark.parametrize("path", LAUNCHES)
+@pytest.mark.parametrize("setting", [None, *SETTINGS])
+def test_launch_with_settings_of_the_gate_needs_a_promoter(
+    guarded, users, loose_preset, path, setting
+):
+    client = guarded(STORED, login=True)
+    body = LAUNCHES[path]({setting: SETTINGS[setting]} if setting else {})
+    names = ("viewers", "operators", "tim", "promoters", "admins")
+    operator = 403 if setting else 200
+    expected = [403, operator, operator, 200, 200]
+    assert [status(client, users, name, *body) for name in names] == expected
+
+
+@pytest.mark.parametrize("field", sorted(SCHEDULED))
+def test_sensors_schedules_and_repeated_backfills_are_for_admins(guarded, users, field):
+    client = guarded(STORED, login=True)
+    body = {"query": f"mutation {{ {field} {{ __typename }} }}"}
+    names = ("operators", "promoters", "admins")
+    assert [status(client, users, name, "/graphql", body) for name in names] == [403, 403, 200]
+
+
+def test_dry_run_of_a_sensor_launches_nothing_and_needs_an_operator(guarded, users):
+    client = guarded(STORED, login=True)
+    body = {"query": "mutation { sensorDryRun { __typename } scheduleDryRun { __typename } }"}
+    names = ("viewers", "operators", "tim")
+    assert [status(client, users, name, "/graphql", body) for name in names] == [403, 200, 403]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,0 +1,45 @@
+"""Staging: temporary files and folders of a store, which name the process that writes them."""
+
+import os
+import platform
+import re
+import shutil
+import zlib
+from pathlib import Path
+from uuid import uuid4
+
+from kinemill.process import process_of
+from kinemill.store.home import Home
+
+_MARK = re.compile(r"\.([0-9a-f]{8})\.(\d+)\.[0-9a-f]{32}")  # host, process, uuid
+
+
+def staging_path(home: Home, kind: str, suffix: str = "") -> Path:
+    """Return a path in staging that does not exist yet; `kind` tells what it is for."""
+    folder = home.store / ".staging"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{kind}.{_host()}.{os.getpid()}.{uuid4().hex}{suffix}"
+
+
+def sweep_staging(home: Home) -> None:
+    """Delete what processes of this machine left in staging when they were killed.
+
+    A process whose pid was reused is dead if its successor started after the last change.
+    """
+    for path in (home.store / ".staging").glob("*"):
+        mark = _MARK.search(path.name)
+        if mark is None or mark[1] != _host():
+            continue
+        try:
+            changed = path.lstat().st_mtime
+        except FileNotFoundError:
+            continue  # moved to its place
+        if process_of(int(mark[2]), changed) is None:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
