@@ -24,7 +24,7 @@ from kinemill.store.digests import copy, file_digest
 from kinemill.store.disk_space import convert_disk_errors, shortage
 from kinemill.store.locks import MAINTENANCE, file_timestamp, lock
 from kinemill.task.protocols import Progress
-from kinemill.tracking.database import open_registry
+from kinemill.tracking.database import has_versions, open_registry
 
 # Caches, and files of processes of this machine.
 _LEFT_OUT = {".locks", "backups", "alerts.yaml", "drafts"}
@@ -52,7 +52,8 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
         CorruptArtifact: A database is damaged, or the disk returns different bytes.
     """
     _check(home, to)
-    open_registry(home)
+    if has_versions(home):
+        open_registry(home)
     with lock(home, "dagster"):
         check_databases(home)
     pool, damage = Pool(to, link), list[str]()
