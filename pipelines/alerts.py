@@ -11,10 +11,8 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import KinemillError
-from kinemill.register.alias_switch import What
-from kinemill.register.audit_log import audit_trail
-from kinemill.register.gate.decision_document import Decision
-from kinemill.register.ledger import ledger_folder, read_ledger
+from kinemill.register.audit_log import MOVED, What, read_events
+from kinemill.register.decision import Decision
 from kinemill.store import MANIFEST, SUMMARY, digest, read_document
 from kinemill.store.disk_space import shortage
 from kinemill.store.home import Home
@@ -171,24 +169,26 @@ _KIND_OF_DECISION: dict[What, alerts.Kind] = {
     "champion": "promoted",
     "promoted": "promoted",
     "rolled back": "rolled_back",
+    MOVED: "moved",
 }
 
 
 def decisions(home: Home, task: str) -> Iterator[NewAlert]:
-    """Yield the recent decisions that changed the champion, oldest first."""
-    folder = ledger_folder(home, task)
+    """Yield the recent changes of the champion, oldest first."""
+    folder = home.audit_logs / task
     if not folder.is_dir() or time.time() - folder.stat().st_mtime > _LATELY * 86400.0:
         return
-    for decision in audit_trail(read_ledger(home, task)):
+    for decision in read_events(home, task):
         kind = _KIND_OF_DECISION.get(decision.what)
-        if kind is None:
+        if kind is None or decision.outcome != "done":
             continue
         at = datetime.fromisoformat(decision.at).timestamp()
         replaced = (
             f"the champion before was version {decision.previous}" if decision.previous else ""
         )
         body = "\n".join(filter(None, (f"by {decision.who}: {decision.why}", replaced)))
-        title = f"{task} version {decision.version}: {decision.what}"
+        what = f"version {decision.version}" if decision.version else "champion removed"
+        title = f"{task} {what}: {decision.what}"
         key = f"{task}:{decision.at}:{decision.what}:{decision.version}"
         yield NewAlert(kind, title, body, alerts.Event(key, at, task))
 

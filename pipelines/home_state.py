@@ -8,13 +8,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kinemill.register.alias_switch import Event
-from kinemill.register.audit_log import audit_trail
-from kinemill.register.consistency import is_registered
-from kinemill.register.ledger import ledger_folder, read_ledger
+from kinemill.register.audit_log import Event, read_events
 from kinemill.register.lookup import VersionLine, VersionList
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import CHAMPION, Version, versions_of
+from kinemill.store.database import tracking_server
 from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache, database_version, file_version
 from kinemill.task import Task, load_task
@@ -51,13 +49,13 @@ def registered_task(home: Home, task: str) -> RegisteredTask:
     """Return the registry of a task.
 
     Raises:
-        KinemillError: The registry differs from the ledger, or the database is damaged.
+        KinemillError: MLflow does not respond, or the database or the audit log is damaged.
     """
 
     def build() -> RegisteredTask:
-        versions = versions_of(home, task) if is_registered(home, task) else []
+        versions = versions_of(home, task)
         listing = VersionList(task, [VersionLine.of(version) for version in versions])
-        return RegisteredTask(versions, listing, audit_trail(read_ledger(home, task)))
+        return RegisteredTask(versions, listing, read_events(home, task))
 
     return _REGISTRY.get((home, task), lambda: _registry_version(home, task), build)
 
@@ -92,5 +90,7 @@ def valid_task(path: Path) -> Task:
 
 
 def _registry_version(home: Home, task: str) -> Hashable:
+    if tracking_server():
+        return None  # a server does not tell whether something changed
     database = database_version(home.mlflow_db, "mlflow")
-    return database and (database, file_version(ledger_folder(home, task)))
+    return database and (database, file_version(home.audit_logs / task))

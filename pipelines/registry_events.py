@@ -1,26 +1,24 @@
-"""Registry events in Dagster: promotions and rollbacks as asset events.
+"""Registry events in Dagster: decisions, and champions moved in MLflow, as asset events.
 
-The registry's ledger is the source of truth; it changes in runs, by `kinemill model`, and by
-MLflow's pages. No Dagster event marks such a change, so one sensor for all tasks reads the ledgers
-and reports each entry of the audit trail on the external asset `TASK/champion`. The reports are
-materializations, as Dagster documents for external assets: after observations it shows downstream
-assets as stale even when they used the observed version.
+The registry in MLflow changes in runs, by `kinemill model`, and by MLflow's pages and clients. No
+Dagster event marks such a change, so one sensor for all tasks follows MLflow and reports each event
+of the audit log on the external asset `TASK/champion`. The reports are materializations, as Dagster
+documents for external assets: after observations it shows downstream assets as stale even when they
+used the observed version.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from kinemill.errors import KinemillError
-from kinemill.register import tags
-from kinemill.register.alias_switch import Event
-from kinemill.register.ledger import Ledger, changes, has_file, ledger_folder
+from kinemill.register.alias_switch import follow
+from kinemill.register.audit_log import Event, last_champion, read_events
 from kinemill.register.versions import CHAMPION as ALIAS
+from kinemill.register.versions import all_aliases
 from kinemill.store.home import Home
 from kinemill_dagster.assets.lineage import CHAMPION
-from kinemill_dagster.pipelines.webhook_sender import Message, is_recent, messages_of, send
 from kinemill_dagster.resources.links import task_link, version_link
 from kinemill_dagster.resources.training import version_page
 
@@ -35,83 +33,75 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
         name="registry_events",
         minimum_interval_seconds=_INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports the registry's decisions on the champion assets and to webhooks.",
+        description="Reports decisions, and champions that were moved in MLflow, on the champion "
+        "assets.",
     )
     def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         home, reported = Home.resolve(), json.loads(context.cursor or "{}")
-        events = NewEvents()
+        events = list[dg.AssetMaterialization]()
+        try:
+            aliases = all_aliases(home)
+        except KinemillError as error:
+            return dg.SkipReason(str(error))
         for task in tasks:
-            if len(events.assets) >= _MOST:
+            if len(events) >= _MOST:
                 break  # the next tick continues
             try:
-                new_events(home, task, reported, events)
-            except KinemillError as error:  # a damaged ledger does not hide the others
+                champion = aliases.get(task, {}).get(ALIAS)
+                events += new_events(home, task, champion, reported)
+            except KinemillError as error:  # a damaged audit log does not hide the others
                 context.log.warning(f"{task}: {error}")
-        send(home, events.messages)
-        if reported == json.loads(context.cursor or "{}"):
+        if not events:
             return dg.SkipReason("no new decision in the registry")
-        return dg.SensorResult(asset_events=events.assets, cursor=json.dumps(reported))
+        return dg.SensorResult(asset_events=events, cursor=json.dumps(reported))
 
     return report
 
 
-@dataclass
-class NewEvents:
-    """Result of a sensor tick: events of the champion assets, and messages to webhooks."""
+def new_events(
+    home: Home, task: str, champion: int | None, reported: dict[str, int]
+) -> Iterator[dg.AssetMaterialization]:
+    """Yield the closed events of a task after the last reported one, and note the last one.
 
-    assets: list[dg.AssetMaterialization] = field(default_factory=list[dg.AssetMaterialization])
-    messages: list[Message] = field(default_factory=list[Message])
-
-
-def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvents) -> None:
-    """Add events of a task after the last reported record, and store the last one.
-
-    `reported` is updated; the events are unchanged if the ledger is damaged.
+    `champion` is the champion in MLflow; `reported` holds the number of reported events by task.
 
     Raises:
-        CorruptArtifact: A record of the ledger is damaged or missing.
+        CorruptArtifact: The audit log is damaged.
+        Unreachable: MLflow does not respond.
     """
-    first, folder = reported.get(task, 0), ledger_folder(home, task)
-    if not has_file(home, folder / f"{first + 1:06d}.json"):
-        return  # looked up in the object store as well, where machines share the registry
-    ledger, added = Ledger(task), NewEvents()
-    for change in changes(home, task):
-        ledger.add(change)
-        if ledger.number > first:
-            texts = [text for key, text in change.notes.items() if key.startswith(tags.EVENT)]
-            added.assets += [
-                _event(home, ledger, Event(**json.loads(text))) for text in texts if text
-            ]
-            if is_recent(folder / f"{ledger.number:06d}.json"):
-                added.messages += messages_of(ledger, change)
-    events.assets += added.assets
-    events.messages += added.messages
-    reported[task] = ledger.number
+    events = read_events(home, task)
+    if champion != last_champion(events) or (events and events[-1].outcome == "open"):
+        events = follow(home, task)
+    first = reported.get(task, 0)
+    for number, event in enumerate(events[first:], start=first + 1):
+        if event.outcome == "open":
+            return  # it is being applied right now
+        reported[task] = number
+        yield _event(home, task, event, last_champion(events[:number]))
 
 
-def _event(home: Home, ledger: Ledger, event: Event) -> dg.AssetMaterialization:
-    champion = ledger.aliases.get(ALIAS)
+def _event(home: Home, task: str, event: Event, champion: int | None) -> dg.AssetMaterialization:
+    of_version = {} if event.version is None else {"version": event.version}
     return dg.AssetMaterialization(
-        dg.AssetKey([ledger.task, CHAMPION]),
-        description=f"{event.what}: version {event.version}",
+        dg.AssetKey([task, CHAMPION]),
+        description=f"{event.label}: version {event.version or 'none'}",
         metadata={
-            "event": event.what,
-            "version": event.version,
+            "event": event.label,
             "champion": champion or 0,
             "user": event.who,
             "reason": event.why,
             "time": event.at,
-            **_links(home, ledger.task, event.version),
+            **of_version,
+            **_links(home, task, event.version),
         },
         # A refusal leaves the champion, and what depends on it stays fresh.
         tags={"dagster/data_version": str(champion)},
     )
 
 
-def _links(home: Home, task: str, version: int) -> dict[str, dg.MetadataValue]:
-    links = {
-        "page": version_link(home, task, version),
-        "history": task_link(home, task),
-        "registry": version_page(home, task, version),
-    }
+def _links(home: Home, task: str, version: int | None) -> dict[str, dg.MetadataValue]:
+    links = {"history": task_link(home, task)}
+    if version is not None:
+        links["page"] = version_link(home, task, version)
+        links["registry"] = version_page(home, task, version)
     return {name: link for name, link in links.items() if link}

@@ -18,7 +18,6 @@ import sysconfig
 from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError
-from kinemill.register.consistency import check_all
 from kinemill.registry import nearest
 from kinemill.store.home import Home
 from kinemill.store.object_store import make_bucket
@@ -79,7 +78,6 @@ def become(name: str) -> None:
     arguments = command(name, home)
     prepare(home)
     if name == "mlflow":
-        check_all(home)
         open_tracking(home)  # creates its tables once, under a lock
     else:
         with open_instance(home) as instance:

@@ -38,6 +38,7 @@ Kind = Literal[
     "waiting",
     "promoted",
     "rolled_back",
+    "moved",
     "quarantine",
     "drift",
     "stalled",

@@ -17,7 +17,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from kinemill.errors import KinemillError
-from kinemill.register.consistency import is_registered
 from kinemill.store import Json, digest
 from kinemill.store.home import Home
 from kinemill.store.locks import in_use
@@ -26,6 +25,7 @@ from kinemill.task.compute import Ray
 from kinemill.task.own_code import has_own_code
 from kinemill.task.presets import list_presets, preset_overrides
 from kinemill.task.setting_list import spell_bounds
+from kinemill.tracking.database import open_registry
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.dagster_api import PostProcessingError
 from kinemill_dagster.resources.retryable import note_refusal
@@ -85,7 +85,7 @@ def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefiniti
             raise
         home, run = Home.resolve(), context.run
         with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
-            is_registered(home, task.name)  # before any step: a lost registry fails the run here
+            open_registry(home)  # before any step: a lost registry fails the run here
             recompute = frozenset((context.resource_config or {}).get(_RECOMPUTE, ()))
             yield TaskResource(changed, home, web, recompute)
 

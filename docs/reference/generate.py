@@ -315,7 +315,7 @@ def metadata() -> str:
         "Each key has one meaning for all assets.",
         table(("key", "meaning"), rows),
         "## Tags in MLflow",
-        "kinemill writes these tags to runs, model versions and registered models.",
+        "kinemill writes these tags, `mlflow.user` and `mlflow.source.*` to runs and versions.",
         table(("tag", "meaning"), list(_tags(Path(tags.__file__)))),
     ]
     return "\n\n".join(parts) + "\n"

@@ -143,13 +143,11 @@ def registered_model(
     Raises:
         BadInput: There is no such task or version.
     """
-    from kinemill.register.consistency import require_registry
     from kinemill.register.saved_task import reading_task, task_of
     from kinemill.register.versions import bundle_folder, find_version
 
     task_name, which = split_address(model)
     task = load_task(task_name)
-    require_registry(home, task.name)
     version = find_version(home, task.name, which)
     own = reading_task(task_of(home, task, version, changed), task)
     return own, version, bundle_folder(home, version)

@@ -206,12 +206,11 @@ def _trials(
 
 def _champion(loaded: LoadedModel[Policy], notes: list[str]) -> dict[str, Policy]:
     """Return the champion by its alias if another version or a folder is evaluated, else {}."""
-    from kinemill.register.consistency import is_registered
     from kinemill.register.gate.evaluation import differences
     from kinemill.register.versions import CHAMPION, aliases_of
 
     home, name = loaded.home, loaded.task.name
-    number = aliases_of(home, name).get(CHAMPION) if is_registered(home, name) else None
+    number = aliases_of(home, name).get(CHAMPION)
     if number in (None, loaded.version):
         return {}
     champion = load_policy_of(f"{name}:{number}").model

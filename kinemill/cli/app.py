@@ -125,7 +125,7 @@ _ADMIN: Commands = {
         "maintenance.rebuild_catalog",
         "Rebuild the catalog of recordings from the store.",
     ),
-    "rebuild-registry": ("maintenance.rebuild_registry", "Rebuild the registry from the store."),
+    "rebuild-registry": ("maintenance.rebuild_registry", "Rebuild a lost registry from the store."),
 }
 _USERS: Commands = {
     "list": ("server.list_users", "List the users of the web pages with their roles."),

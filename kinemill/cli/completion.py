@@ -1,7 +1,5 @@
 """Shell completion of task names and version names, without heavy imports."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from kinemill.errors import KinemillError
@@ -47,24 +45,13 @@ def _component_name(path: Path) -> str:
 
 
 def _addresses(task: str) -> list[str]:
-    """Return the versions of a task in the registry of the home.
-
-    Reads the SQLite file directly: MLflow takes seconds to import.
-    """
+    """Return the versions in the audit log of a task: MLflow takes seconds to import."""
+    from kinemill.register.audit_log import read_events
     from kinemill.store.home import Home
 
     try:
-        path = Home.find().mlflow_db
-        if not path.is_file():
-            return []
-        with closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True)) as database:
-            aliases = _select(database, "alias", "registered_model_aliases", task)
-            versions = _select(database, "version", "model_versions", task)
-    except (KinemillError, sqlite3.Error):
+        numbers = {event.version for event in read_events(Home.find(), task) if event.version}
+    except KinemillError:
         return []
-    return [f"{task}@{alias}" for alias in aliases] + [f"{task}:{number}" for number in versions]
-
-
-def _select(database: sqlite3.Connection, column: str, table: str, task: str) -> list[str]:
-    query = f"SELECT {column} FROM {table} WHERE name = ? ORDER BY {column}"
-    return [str(row[0]) for row in database.execute(query, (task,))]
+    aliases = [f"{task}@champion", f"{task}@challenger"] if numbers else []
+    return aliases + [f"{task}:{number}" for number in sorted(numbers)]

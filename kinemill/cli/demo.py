@@ -99,11 +99,8 @@ def forget(home: Home, task: str) -> None:
 
 
 def _forget_versions(home: Home, task: str) -> None:
-    from kinemill.register.delete_guard import release
     from kinemill.tracking import open_tracking
 
-    tracking = open_tracking(home)
-    client = tracking.client
+    client = open_tracking(home).client
     if client.search_registered_models(f"name = '{task}'"):
-        release(tracking)  # including the champion
         client.delete_registered_model(task)

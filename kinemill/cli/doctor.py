@@ -150,17 +150,16 @@ def _alerts(home: Home) -> Finding:
 
 def _registry(home: Home) -> Finding:
     try:
-        from kinemill.register.consistency import check_all
-        from kinemill.tracking import open_tracking
+        from kinemill.register.versions import all_aliases
+        from kinemill.tracking.database import open_registry
 
-        check_all(home)
-        if not home.has_registry:
+        if open_registry(home) is None:
             return Finding("registry", None, "not created yet; the first run creates it")
-
-        models = open_tracking(home).client.search_registered_models()
+        models = all_aliases(home)
     except Exception as error:  # noqa: BLE001 - the other checks follow
         return _failed("registry", error)
-    where = home.mlflow_db.name if database.database() is None else "shared database"
+    local = home.mlflow_db.name if database.database() is None else "shared database"
+    where = database.tracking_server() or local
     return Finding("registry", ok=True, value=f"{where}, {len(models)} models")
 
 

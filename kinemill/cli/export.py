@@ -25,12 +25,10 @@ def export(
     """
     from kinemill.api.models import address_of
     from kinemill.export.bundle import deliver
-    from kinemill.register.consistency import require_registry
     from kinemill.register.versions import bundle_folder, find_version
 
     task, which = address_of(model)
     home = Home.resolve()
-    require_registry(home, task.name)
     version = find_version(home, task.name, which)
     summary = deliver(bundle_folder(home, version), to.expanduser().resolve(), c99=c99)
     if as_json:

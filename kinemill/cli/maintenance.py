@@ -226,7 +226,9 @@ def rebuild_catalog(
 
 
 def rebuild_registry(as_json: JsonOption = False) -> None:
-    """Rebuild the registry from the store.
+    """Register the versions of the store again in MLflow.
+
+    Use it if mlflow.db is lost and there is no backup: runs are lost with it.
 
     Example: kinemill admin rebuild-registry
     """
@@ -243,5 +245,5 @@ def _show_rebuilt(what: str, summary: Json, columns: dict[str, str], *, as_json:
         return
     rows = [[task, *(line[key] for key in columns)] for task, line in summary["tasks"].items()]
     table(f"{what} of {summary['home']}", ["task", *columns.values()], rows)
-    if summary["backup"]:
+    if summary.get("backup"):
         notify(f"the previous {what} is in {summary['backup']}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import JsonOption, TaskName, document, notify, table, wrap_text
+from kinemill.cli.output import JsonOption, TaskName, document, table, wrap_text
 from kinemill.store import Home, Json, from_json_value
 
 _REFUSED = 1
@@ -144,24 +144,23 @@ def rollback(
 def audit(task: TaskName, as_json: JsonOption = False) -> None:
     """List every change of champion: who, when and why.
 
-    The exit code is 1 if the log has a gap.
+    A champion that was moved in MLflow is listed, too.
 
     Example: kinemill model audit my_robot
     """
-    from kinemill.register.audit_log import audit as look
+    from kinemill.register.alias_switch import audit as look
     from kinemill.task import task_name
 
     history = look(Home.resolve(), task_name(task))
     if as_json:
         document(history)
-    else:
-        columns = ["at", "who", "what", "version", "previous", "why"]
-        rows = [[getattr(event, name) for name in columns] for event in history.events]
-        table(f"{history.task}, champion: {history.champion or 'none'}", columns, rows)
-        for gap in history.gaps:
-            notify(gap)
-    if history.gaps:
-        raise typer.Exit(1)
+        return
+    columns = ["at", "who", "what", "version", "previous", "why"]
+    rows = [
+        [event.at, event.who, event.label, event.version, event.previous, event.why]
+        for event in history.events
+    ]
+    table(f"{history.task}, champion: {history.champion or 'none'}", columns, rows)
 
 
 def print_causes(causes: list[Json]) -> None:

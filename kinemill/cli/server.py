@@ -48,9 +48,9 @@ def ui(
     Example: kinemill ui --port 3000
     """
     from kinemill.api.project import project
-    from kinemill.register.consistency import check_all
+    from kinemill.tracking.database import open_registry
 
-    check_all(Home.resolve())
+    open_registry(Home.resolve())  # a lost registry is reported before any server starts
     access = project("pipelines.auth.login").Entrance(
         host, tuple(name or ()), login, read_only, certificate, key, tuple(proxy or ())
     )
@@ -170,12 +170,10 @@ def report(
     Example: kinemill model report my_robot:3 --to report.html
     """
     from kinemill.api.models import address_of
-    from kinemill.register.consistency import require_registry
     from kinemill.register.version_page import version_page
     from kinemill.register.versions import find_version
 
     (task, which), home = address_of(model), Home.resolve()
-    require_registry(home, task.name)
     version = find_version(home, task.name, which)
     publish_file(to, version_page(home, version).encode())
     if as_json:

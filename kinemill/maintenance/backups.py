@@ -17,8 +17,6 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.failures import check_databases
 from kinemill.maintenance.backup_pool import BACKUPS, FORMAT, Entry, Pool, is_pool
 from kinemill.maintenance.sqlite_backup import belongs_to_database, copy_database, databases
-from kinemill.register.consistency import check_all
-from kinemill.register.ledger import ledger_tasks
 from kinemill.store import MANIFEST, Home, Json, fault_point, publish_json, read_json
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.database import database
@@ -26,6 +24,7 @@ from kinemill.store.digests import copy, file_digest
 from kinemill.store.disk_space import convert_disk_errors, shortage
 from kinemill.store.locks import MAINTENANCE, file_timestamp, lock
 from kinemill.task.protocols import Progress
+from kinemill.tracking.database import has_versions, open_registry
 
 # Caches, and files of processes of this machine.
 _LEFT_OUT = {".locks", "backups", "alerts.yaml", "drafts"}
@@ -49,11 +48,12 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
 
     Raises:
         BadInput: The folder is in the home, or the home is empty.
-        KinemillError: The registry is missing, damaged, or differs from the records in the store.
+        KinemillError: The registry is missing or damaged.
         CorruptArtifact: A database is damaged, or the disk returns different bytes.
     """
     _check(home, to)
-    check_all(home)
+    if has_versions(home):
+        open_registry(home)
     with lock(home, "dagster"):
         check_databases(home)
     pool, damage = Pool(to, link), list[str]()
@@ -102,9 +102,9 @@ def _left_out() -> list[str]:
 def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -> list[Entry]:
     """Add all files of a home to the pool: databases, then changing files, then immutable ones."""
     files, copied = list[Entry](), set[Path]()
-    with _ledgers_held(home):  # a consistent state of MLflow's database and the ledgers
+    with _audit_logs_held(home):  # a consistent state of MLflow's database and the audit logs
         files += _flush_in_batches(
-            _copy_to_pool(home, pool, path) for path in _ledgers(home, copied)
+            _copy_to_pool(home, pool, path) for path in _audit_logs(home, copied)
         )
         for path in databases(home):
             copied.add(path)
@@ -119,19 +119,19 @@ def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -
 
 
 @contextmanager
-def _ledgers_held(home: Home) -> Generator[None]:
-    """Hold the locks of all ledgers, so that a backup contains whole commits only."""
+def _audit_logs_held(home: Home) -> Generator[None]:
+    """Hold the locks of all audit logs, so that a backup contains whole decisions only."""
     with ExitStack() as locks:
-        for task in ledger_tasks(home):
-            locks.enter_context(lock(home, f"ledger-{task}"))
+        for folder in sorted(home.audit_logs.glob("*")):
+            locks.enter_context(lock(home, f"audit-{folder.name}"))
         yield
 
 
-def _ledgers(home: Home, copied: set[Path]) -> list[Path]:
-    """Return the files of the ledgers, marked as copied; later ones belong to the next backup."""
-    ledgers = [path for path in _walk(home) if path.is_relative_to(home.ledgers)]
-    copied.update(ledgers)
-    return ledgers
+def _audit_logs(home: Home, copied: set[Path]) -> list[Path]:
+    """Return the files of the logs, marked as copied; later ones belong to the next backup."""
+    logs = [path for path in _walk(home) if path.is_relative_to(home.audit_logs)]
+    copied.update(logs)
+    return logs
 
 
 def _database(home: Home, pool: Pool, path: Path) -> Entry | None:
@@ -178,7 +178,7 @@ def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Files:
     for path in _walk(home):
         if (
             path in copied
-            or path.is_relative_to(home.ledgers)
+            or path.is_relative_to(home.audit_logs)
             or belongs_to_database(path)
             or _is_frozen(home, path)
         ):

@@ -23,10 +23,8 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput, KinemillError
 from kinemill.maintenance.artifact_graph import Graph, Node
 from kinemill.register import tags
-from kinemill.register.consistency import check_all
-from kinemill.register.versions import Version, versions_of
+from kinemill.register.versions import Version, all_aliases, versions_of
 from kinemill.store.home import Home
-from kinemill.tracking import open_tracking
 
 _SNAPSHOTS = {"recordings", "episodes"}  # they refer to quarantined recordings
 _PATH = re.compile(rb'"path":\s*"(store/[^"]+)"')
@@ -107,23 +105,11 @@ def _of_versions(home: Home, graph: Graph) -> Iterator[Root]:
                 fix="restore a backup: kinemill admin restore FOLDER",
             )
         return
-    check_all(home)
-    tracking = open_tracking(home)
-    for task in _registered(tracking.client):
-        versions = versions_of(tracking.home, task)
+    for task in all_aliases(home):
+        versions = versions_of(home, task)
         for version in versions:
             weak = not version.aliases and version is not versions[0]
             yield from _of_version(home, graph, version, weak=weak)
-
-
-def _registered(client: object) -> Iterator[str]:
-    token: str | None = None
-    while True:
-        page = client.search_registered_models(max_results=1000, page_token=token)  # pyright: ignore
-        yield from (model.name for model in page)
-        token = page.token
-        if not token:
-            return
 
 
 def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> Iterator[Root]:

@@ -19,7 +19,7 @@ _MODULES = {
     "Registration": "stage",
     "RunFacts": "run_summary",
     "approve": "promotion",
-    "audit": "audit_log",
+    "audit": "alias_switch",
     "compare": "version_comparison",
     "fetch_bundle": "lookup",
     "find_version": "versions",

@@ -1,35 +1,38 @@
-"""The champion alias: moved by compare-and-set, with a record of every move.
+"""Decisions about versions, applied in MLflow and recorded in the audit log.
 
-The caller names the expected champion; if the champion has changed, nothing moves. kinemill moves
-the alias only under the task's lock, which machines that share a database share. The record, which
-holds the event of the audit trail, is written before the alias moves (`kinemill.register.commit`).
+A decision is recorded, applied in MLflow, and recorded as done. If the process dies in between, the
+next command reads in MLflow whether the champion moved, and records the outcome. A champion in
+MLflow that differs from the last recorded one was moved by another client. That is legitimate; the
+log records it as `moved in MLflow`.
+
+MLflow sets an alias without a condition. kinemill moves it under the lock of the audit log, which
+machines that share a database share, and only from the champion that the caller expects.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from kinemill.errors import KinemillError
 from kinemill.register import tags
-from kinemill.register.ledger import Change
-from kinemill.register.mlflow_tables import read_tables
-from kinemill.register.versions import CHALLENGER, CHAMPION, aliases_of
+from kinemill.register.audit_log import (
+    CHAMPION_CHANGES,
+    MOVED,
+    UNKNOWN_USER,
+    Event,
+    append_event,
+    append_outcome,
+    last_champion,
+    read_events,
+)
+from kinemill.register.versions import CHALLENGER, CHAMPION, aliases_of, no_version, versions_of
+from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
-from kinemill.store.locks import current_user, lock, now
+from kinemill.store.locks import lock, now
 from kinemill.tracking import Tracking
+from kinemill.tracking.database import open_registry
 
-What = Literal[
-    "champion",
-    "refused",
-    "waiting",
-    "approved",
-    "promoted",
-    "rolled back",
-    "restored",
-]
-PROMOTED = ("champion", "promoted")  # by the gate, by a user
-_LONGEST = 1000  # characters of a reason
+_GATE = {CHAMPION, "refused", "waiting"}
 
 
 class ChampionChanged(KinemillError):
@@ -39,52 +42,110 @@ class ChampionChanged(KinemillError):
 
 
 @dataclass(frozen=True)
-class Event:
-    """One line of the audit trail.
+class Audit:
+    """Audit log of a task.
 
     Attributes:
-        at: ISO 8601, UTC.
-        who: user, or account of the service.
-        what: type of the event.
-        previous: the champion that it replaced, or None.
-        why: the given reason, or the rules that decided.
+        champion: number of the champion in MLflow; None without one.
+        events: oldest first.
     """
 
-    at: str
-    who: str
-    what: What
-    version: int
-    previous: int | None
-    why: str
+    task: str
+    champion: int | None
+    events: list[Event]
 
-    @classmethod
-    def of(cls, what: What, version: int, previous: int | None, why: str) -> "Event":
-        """Return an event with the current time and user."""
-        return cls(now(), current_user(), what, version, previous, why[:_LONGEST])
+
+def audit(home: Home, task: str) -> Audit:
+    """Return the audit log of a task, after recording what changed in MLflow.
+
+    Raises:
+        BadInput: The task has no version and no event.
+        CorruptArtifact: The log is damaged.
+        Unreachable: MLflow does not respond.
+    """
+    events = follow(home, task)
+    if not events and not versions_of(home, task):
+        raise no_version(home, task)
+    return Audit(task, aliases_of(home, task).get(CHAMPION), events)
 
 
 @contextmanager
 def guarded(home: Home, task: str) -> Generator[None]:
-    """Hold the lock for decisions about a task's versions and for moving its champion alias."""
+    """Hold the lock for registering and evaluating versions of a task."""
     with lock(home, f"register-{task}"):
         yield
 
 
-def move_champion(tracking: Tracking, task: str, version: int, expected: int | None) -> Change:
-    """Return the change that makes a version champion in place of the expected champion.
+def follow(home: Home, task: str, who: str = UNKNOWN_USER) -> list[Event]:
+    """Record the outcome of an interrupted decision and a moved champion; return all events.
 
-    Call it under `guarded`.
+    `who` is the user who moved the champion in MLflow, if known.
+    """
+    tracking = open_registry(home)
+    if tracking is None:
+        return []
+    with lock(home, f"audit-{task}"):
+        return _follow(tracking, task, aliases_of(home, task), who)
+
+
+def apply_decision(tracking: Tracking, task: str, event: Event) -> None:
+    """Record a decision, apply it in MLflow, and record its outcome.
 
     Raises:
-        ChampionChanged: Another version is champion.
+        ChampionChanged: The event changes the champion, and `event.previous` is not champion.
     """
-    aliases_now = aliases_of(tracking.home, task)
-    if aliases_now.get(CHAMPION) != expected:
-        raise changed(task, aliases_now.get(CHAMPION), expected)
-    aliases: dict[str, int | None] = {CHAMPION: version}
-    if aliases_now.get(CHALLENGER) == version:  # a champion is not challenger as well
-        aliases[CHALLENGER] = None
-    return Change(aliases=aliases, notes={tags.CHAMPION: str(version)})
+    home = tracking.home
+    with lock(home, f"audit-{task}"):
+        aliases = aliases_of(home, task)
+        _follow(tracking, task, aliases)
+        if event.what in CHAMPION_CHANGES and aliases.get(CHAMPION) != event.previous:
+            raise changed(task, aliases.get(CHAMPION), event.previous)
+        append_event(home, task, event)
+        fault_point("register.recorded")
+        with tracking.errors():
+            if event.what in CHAMPION_CHANGES:
+                tracking.client.set_registered_model_alias(task, CHAMPION, str(event.version))
+                fault_point("register.promoted")
+            _complete(tracking, task, event, aliases)
+        fault_point("register.applied")
+        append_outcome(home, task, "done")
+
+
+def _follow(
+    tracking: Tracking, task: str, aliases: Mapping[str, int], who: str = UNKNOWN_USER
+) -> list[Event]:
+    """Follow MLflow, in which a task has these aliases. Call it under the lock of the log."""
+    home = tracking.home
+    events = read_events(home, task)
+    champion = aliases.get(CHAMPION)
+    if events and events[-1].outcome == "open":
+        events[-1] = _close(tracking, task, events[-1], aliases)
+    if champion != (recorded := last_champion(events)):
+        why = "the alias was set in MLflow" if champion else "its alias or version was deleted"
+        events.append(Event(now(), who, MOVED, champion, recorded, why))
+        append_event(home, task, events[-1])
+    return events
+
+
+def _close(tracking: Tracking, task: str, event: Event, aliases: Mapping[str, int]) -> Event:
+    """Record the outcome of a decision whose process died, as MLflow shows it."""
+    is_moved = event.what not in CHAMPION_CHANGES or aliases.get(CHAMPION) == event.version
+    exists = any(version.number == event.version for version in versions_of(tracking.home, task))
+    closed = replace(event, outcome="done" if is_moved and exists else "interrupted")
+    if closed.outcome == "done":
+        with tracking.errors():
+            _complete(tracking, task, event, aliases)
+    append_outcome(tracking.home, task, closed.outcome)
+    return closed
+
+
+def _complete(tracking: Tracking, task: str, event: Event, aliases: Mapping[str, int]) -> None:
+    """Apply what a decision changes besides the champion; safe to repeat."""
+    client = tracking.client
+    if event.what in CHAMPION_CHANGES and aliases.get(CHALLENGER) == event.version:
+        client.delete_registered_model_alias(task, CHALLENGER)
+    if event.what in _GATE:
+        client.set_model_version_tag(task, str(event.version), tags.DECISION, event.what)
 
 
 def changed(task: str, current: int | None, expected: int | None) -> ChampionChanged:
@@ -100,26 +161,3 @@ def changed(task: str, current: int | None, expected: int | None) -> ChampionCha
 def name_of_version(number: int | None) -> str:
     """Return `version 3`, or `none` without a version."""
     return f"version {number}" if number else "none"
-
-
-def same_event(one: Event, other: Event) -> bool:
-    """Return whether an event repeats the previous one."""
-    return (one.what, one.version, one.previous) == (other.what, other.version, other.previous)
-
-
-def last_champion(tracking: Tracking, task: str) -> int | None:
-    """Return the last version that became champion, even if it or its alias was deleted."""
-    recorded = notes_of(tracking.home, task).get(tags.CHAMPION)
-    if recorded:
-        return int(recorded)
-    champions = tracking.client.search_model_versions(
-        f"name = '{task}' and tags.`{tags.DECISION}` = '{CHAMPION}'",
-        max_results=1,
-        order_by=["version_number DESC"],
-    )
-    return int(champions[0].version) if champions else None
-
-
-def notes_of(home: Home, task: str) -> dict[str, str]:
-    """Return the kinemill tags of a registered model; empty if it does not exist."""
-    return read_tables(home, task).notes

@@ -1,54 +1,136 @@
-"""Audit log of a task: user, version, time and reason of each change of the champion."""
+"""Audit log of a task: numbered records that never change, in `store/registry/TASK/`.
 
-import json
-from dataclasses import dataclass
+MLflow is the registry, and the log follows it, see `kinemill.register.alias_switch`. Machines that
+share a database share the log through the object store.
+"""
 
-from kinemill.errors import BadInput, KinemillError
-from kinemill.register import tags
-from kinemill.register.alias_switch import Event
-from kinemill.register.consistency import is_registered
-from kinemill.register.ledger import Ledger, read_ledger
-from kinemill.register.versions import CHAMPION
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from kinemill.errors import CorruptArtifact
+from kinemill.store import Json, from_json_value, publish_json, publish_shared, read_json
+from kinemill.store.database import database
+from kinemill.store.documents import to_json_value
+from kinemill.store.formats import Format
 from kinemill.store.home import Home
+from kinemill.store.locks import current_user, now
+from kinemill.store.remote_sync import bring_file, bring_new
+
+What = Literal[
+    "champion",
+    "refused",
+    "waiting",
+    "approved",
+    "approved as breaking",
+    "promoted",
+    "rolled back",
+    "moved in MLflow",
+]
+Outcome = Literal["open", "done", "interrupted"]
+MOVED: What = "moved in MLflow"
+PROMOTED = frozenset[What]({"champion", "promoted", MOVED})
+CHAMPION_CHANGES = PROMOTED | {"rolled back"}
+APPROVED = frozenset[What]({"approved", "approved as breaking"})
+UNKNOWN_USER = "unknown"
+_FORMAT = Format("audit record", 1)
+_LONGEST = 1000  # characters of a reason
+_RESTORE = "restore it from a backup: kinemill admin restore"
 
 
 @dataclass(frozen=True)
-class Audit:
-    """Audit trail of a task.
+class Event:
+    """One line of the audit log.
 
     Attributes:
-        champion: number of the champion; None without one.
-        events: oldest first.
-        gaps: differences between MLflow and the ledger, with the fix, such as a champion alias
-            that another MLflow client moved.
+        at: ISO 8601, UTC; of `moved in MLflow` the time when kinemill noticed it.
+        who: user, or account of the service.
+        what: type of the event.
+        version: the version; None if the champion was removed.
+        previous: the champion that it replaced, or None.
+        why: the given reason, or the rules that decided.
+        outcome: `open` while it is applied, `interrupted` if its process died before that.
     """
 
-    task: str
-    champion: int | None
-    events: list[Event]
-    gaps: list[str]
+    at: str
+    who: str
+    what: What
+    version: int | None
+    previous: int | None
+    why: str
+    outcome: Outcome = "done"
+
+    @property
+    def label(self) -> str:
+        """The type of the event, with its outcome unless it is done."""
+        return self.what if self.outcome == "done" else f"{self.what} ({self.outcome})"
+
+    @classmethod
+    def of(cls, what: What, version: int, previous: int | None, why: str) -> "Event":
+        """Return a decision that is about to be applied, with the current time and user."""
+        return cls(now(), current_user(), what, version, previous, why[:_LONGEST], "open")
 
 
-def audit(home: Home, task: str) -> Audit:
-    """Return the audit trail of a task.
+def read_events(home: Home, task: str) -> list[Event]:
+    """Return the recorded events of a task, oldest first.
 
     Raises:
-        BadInput: The task has no version.
-        CorruptArtifact: The ledger of the task is damaged.
+        CorruptArtifact: A record is damaged or missing.
     """
-    gaps = list[str]()
-    try:
-        is_registered(home, task)  # completes a commit that a killed process left unfinished
-    except KinemillError as error:
-        gaps = [str(error)]
-    ledger = read_ledger(home, task)
-    events = audit_trail(ledger)
-    if not events:
-        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
-    return Audit(task, ledger.aliases.get(CHAMPION), events, gaps)
+    folder = _folder(home, task)
+    events = list[Event]()
+    if database() is not None:
+        bring_new(home, folder)
+    for number, path in enumerate(sorted(folder.glob("[0-9]*.json")), start=1):
+        if path.name != f"{number:06d}.json":
+            raise CorruptArtifact(folder / f"{number:06d}.json", "is missing", fix=_RESTORE)
+        document = _FORMAT.open(path, read_json(path))
+        if "what" in document:
+            events.append(from_json_value(document, Event, path))
+        elif events and "outcome" in document:
+            events[-1] = replace(events[-1], outcome=document["outcome"])
+        else:
+            raise CorruptArtifact(path, "is neither an event nor an outcome", fix=_RESTORE)
+    return events
 
 
-def audit_trail(ledger: Ledger) -> list[Event]:
-    """Return the events of a task, oldest first."""
-    keys = sorted(key for key in ledger.notes if key.startswith(tags.EVENT))
-    return [Event(**json.loads(ledger.notes[key])) for key in keys]
+def append_event(home: Home, task: str, event: Event) -> None:
+    """Write an event to disk. Call it under the lock of the log."""
+    _append(home, task, to_json_value(event))
+
+
+def append_outcome(home: Home, task: str, outcome: Outcome) -> None:
+    """Write the outcome of the last event to disk. Call it under the lock of the log."""
+    _append(home, task, {"outcome": outcome})
+
+
+def _append(home: Home, task: str, document: Json) -> None:
+    folder = _folder(home, task)
+    number = sum(1 for _ in folder.glob("[0-9]*.json")) + 1
+    publish(home, folder / f"{number:06d}.json", _FORMAT.stamp(document))
+
+
+def last_champion(events: Sequence[Event]) -> int | None:
+    """Return the last recorded champion, None if it was removed."""
+    for event in reversed(events):
+        if event.what in CHAMPION_CHANGES and event.outcome == "done":
+            return event.version
+    return None
+
+
+def publish(home: Home, path: Path, document: Json) -> None:
+    """Write a file of the log, also to the object store if machines share the registry."""
+    if database() is None:
+        publish_json(path, document)
+    else:
+        publish_shared(home, path, document)
+
+
+def has_file(home: Home, path: Path) -> bool:
+    """Return whether a file of the log exists, after fetching it if the log is shared."""
+    return path.is_file() if database() is None else bring_file(home, path)
+
+
+def _folder(home: Home, task: str) -> Path:
+    return home.audit_logs / task

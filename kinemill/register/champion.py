@@ -15,8 +15,7 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.dataset.description import SPLITS
 from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.consistency import is_registered
-from kinemill.register.versions import CHAMPION, Version, aliases_of, bundle_folder, find_version
+from kinemill.register.versions import Version, bundle_folder, champion_of
 from kinemill.store.home import Home
 
 
@@ -36,12 +35,12 @@ class LoadedChampion:
     @property
     def model(self) -> str:
         """Digest of rollout.onnx, sha256."""
-        return self.registered.tags[tags.ONNX]
+        return self.registered.require(tags.ONNX)
 
     @property
     def dataset(self) -> str:
         """Digest of the dataset of its training and evaluation."""
-        return self.registered.tags[tags.DATASET]
+        return self.registered.require(tags.DATASET)
 
     def used(self) -> frozenset[str]:
         """Return the content hashes of the recordings in any split of its dataset.
@@ -92,14 +91,12 @@ class LoadedChampion:
 
 
 def load_champion(home: Home, task: str) -> LoadedChampion | None:
-    """Return the champion of a task, or None without one.
+    """Return the champion of a task, or None without one, or if another program registered it.
 
     Raises:
         CorruptArtifact: Its files are missing or damaged, in the store and in MLflow.
     """
-    if not is_registered(home, task):
+    version = champion_of(home, task)
+    if version is None or tags.BUNDLE not in version.tags:
         return None
-    if CHAMPION not in aliases_of(home, task):
-        return None
-    version = find_version(home, task, f"@{CHAMPION}")
     return LoadedChampion(home, version, bundle_folder(home, version))

@@ -10,7 +10,6 @@ from kinemill.environments.card import CardDocument
 from kinemill.errors import BadInput
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.register import tags
-from kinemill.register.consistency import is_registered, require_registry
 from kinemill.register.versions import Version, find_version, versions_of
 from kinemill.store import Home, Json, read_document
 
@@ -27,9 +26,8 @@ def recordings_of(
     Raises:
         BadInput: The version does not exist, or its dataset is not in this home.
     """
-    require_registry(home, task)
     model = find_version(home, task, which)
-    dataset = find_dataset(home, task, model.tags[tags.DATASET])
+    dataset = find_dataset(home, task, model.require(tags.DATASET))
     used = scan_listing(dataset.folder(home)).filter(pl.col("split").is_in(SPLITS))
     recordings = used.group_by("recording", "name", "group").agg(
         *(pl.col("split").eq(split).sum().alias(split) for split in SPLITS), pl.col("rows").sum()
@@ -59,7 +57,7 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
     Raises:
         BadInput: The recording is not one of the task.
     """
-    models = versions_of(home, task) if is_registered(home, task) else []
+    models = versions_of(home, task)
     matches = _members(home, task, recording)
     uses_by_recording = {member.hash: (member.name, list[Json]()) for member in matches}
     is_match = (pl.col("name") == recording) | pl.col("recording").is_in([*uses_by_recording])

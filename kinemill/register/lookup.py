@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.register import tags
-from kinemill.register.consistency import is_registered, require_registry
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import (
@@ -96,8 +95,7 @@ class VersionDocument(VersionLine):
 
 def list_versions(task: str, home: Home) -> VersionList:
     """Return every version of a task, newest first."""
-    registered = versions_of(home, task) if is_registered(home, task) else []
-    return VersionList(task, [VersionLine.of(item) for item in registered])
+    return VersionList(task, [VersionLine.of(item) for item in versions_of(home, task)])
 
 
 def show(task: str, home: Home, which: str = "") -> VersionDocument:
@@ -107,7 +105,6 @@ def show(task: str, home: Home, which: str = "") -> VersionDocument:
         BadInput: The version does not exist.
         CorruptArtifact: The recorded path is outside of the home.
     """
-    require_registry(home, task)
     item = find_version(home, task, which)
     folder = home.inside(item.tags.get(tags.BUNDLE, ""), item.name)
     bring(home, folder)
@@ -121,9 +118,7 @@ def show(task: str, home: Home, which: str = "") -> VersionDocument:
         run_id=item.run_id,
         address=item.name,
         description=item.description,
-        lineage={
-            name.lower(): item.tags.get(getattr(tags, name)) for name in (*lineage, "PREVIOUS")
-        },
+        lineage={name.lower(): item.tags.get(getattr(tags, name)) for name in lineage},
         folder=str(folder),
         files=read_sums(folder) if (folder / "sha256sums").is_file() else {},
         report=str(home.inside(report, item.name)) if report else None,
@@ -144,5 +139,4 @@ def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
     """
     task, which = parse_address(address, address)
     where = home if isinstance(home, Home) else Home.resolve(home)
-    require_registry(where, task)
     return bundle_folder(where, find_version(where, task, which))

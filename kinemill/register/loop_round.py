@@ -28,7 +28,6 @@ from kinemill.control.loop_report import loop_page
 from kinemill.control.policies import plain_policy
 from kinemill.control.recorded_runs import read_states
 from kinemill.ingest.files import drop_folder
-from kinemill.register.consistency import is_registered
 from kinemill.register.versions import Version, bundle_folder, find_version, versions_of
 from kinemill.store import Home, publish_file
 from kinemill.store.locks import lock
@@ -87,7 +86,7 @@ def loop_state(task: Task, home: Home) -> LoopState:
     """Return the progress of the loop of a task."""
     journal = journal_of(task, home)
     rounds = journal.rounds()
-    versions = versions_of(home, task.name) if is_registered(home, task.name) else []
+    versions = versions_of(home, task.name)
     newest = versions[0].number if versions else 0
     return LoopState(
         rounds=rounds,

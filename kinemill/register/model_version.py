@@ -1,7 +1,6 @@
 """Creation of a model version in MLflow: signature, files, tags, and lineage in both directions."""
 
 import importlib
-import json
 import math
 import shutil
 import tempfile
@@ -12,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, model_files, read_sums
-from kinemill.reports import PAGES
-from kinemill.store import fault_point, from_json_value
+from kinemill.store import fault_point
 from kinemill.task import Task
 from kinemill.tracking import Tracking
+from kinemill.verify.document import read_verification
 from kinemill.verify.results import Metrics
 
+CASES = "cases.npz"
 REQUIREMENTS = ("onnx", "onnxruntime", "numpy")
+_NEXT = "next_carry"
 
 
 def create_version(
@@ -33,15 +35,13 @@ def create_version(
     crash after it leaves a complete version without a decision. It returns the number of the new
     version.
     """
-    client, stored = tracking.client, tags.pack(stamped)
-    visible = {name: value for name, value in stored.items() if name != tags.INTERNAL}
-    recorded = json.loads(stamped[tags.METRICS])
-    metrics = _metrics(from_json_value(recorded, Metrics, bundle))
+    client = tracking.client
+    metrics = _metrics(read_verification(bundle).metrics)
     logged = client.create_logged_model(
         client.get_run(run_id).info.experiment_id,
         name=task.name,
         source_run_id=run_id,
-        tags=visible,
+        tags={name: stamped[name] for name in (tags.DATASET, tags.COMMIT)},
     )
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) / "model"
@@ -50,13 +50,13 @@ def create_version(
     fault_point("register.uploaded")
     client.finalize_logged_model(logged.model_id, "READY")
     _link(client, run_id, logged.model_id, metrics)
-    _registered_model(client, task)
+    create_registered_model(client, task)
     with tracking.as_default():
         version = client.create_model_version(
             task.name,
             source=f"models:/{logged.model_id}",
             run_id=run_id,
-            tags=stored,
+            tags=dict(stamped),
             model_id=logged.model_id,
         )
     return int(version.version)
@@ -73,6 +73,7 @@ def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
         model,
         str(folder),
         signature=signature(model),
+        input_example=input_example(model, bundle),
         # Given explicitly, because MLflow needs 3 s to detect them.
         pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
         # With external data, MLflow would move the weights out of the model in memory.
@@ -88,7 +89,11 @@ def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
 
 
 def signature(model: Any) -> Any:
-    """Return the MLflow model signature of an ONNX model: named tensors, -1 for a dynamic size."""
+    """Return the MLflow model signature of an ONNX model: named tensors, -1 for a dynamic size.
+
+    The carry after the last step of a rollout is left out: callers of a dynamics model cannot use
+    it. A policy needs its carry in the next call.
+    """
     import onnx
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -110,7 +115,29 @@ def signature(model: Any) -> Any:
             ]
         )
 
-    return ModelSignature(inputs=specs(model.graph.input), outputs=specs(model.graph.output))
+    inputs = {value.name for value in model.graph.input}
+    outputs = [
+        value
+        for value in model.graph.output
+        if not value.name.startswith(_NEXT) or value.name.removeprefix("next_") in inputs
+    ]
+    return ModelSignature(inputs=specs(model.graph.input), outputs=specs(outputs))
+
+
+def input_example(model: Any, bundle: Path) -> dict[str, NDArray[Any]]:
+    """Return the inputs of the first parity case, batch 1; zeros for inputs without a case."""
+    import onnx
+
+    with np.load(bundle / CASES, allow_pickle=False) as cases:
+        example = dict[str, NDArray[Any]]()
+        for value in model.graph.input:
+            tensor = value.type.tensor_type
+            shape = tuple(size.dim_value or 1 for size in tensor.shape.dim)
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+            case = cases[value.name][:1] if value.name in cases else np.zeros(0)
+            fits = case.ndim == len(shape)
+            example[value.name] = case.astype(dtype) if fits else np.zeros(shape, dtype)
+    return example
 
 
 def _metrics(metrics: Metrics) -> dict[str, float]:
@@ -141,28 +168,27 @@ def _link(client: Any, run_id: str, model_id: str, metrics: Mapping[str, float])
 
 
 def about(task: Task) -> str:
-    """Return the description of a registered model, markdown: purpose, signals, links."""
+    """Return the description of a registered model, markdown: purpose and signals."""
     states, actions = (_signals(task, names) for names in (task.states, task.actions))
     what = (
         f"Dynamics model: predicts {states} every {task.dt:g} s from their past and from {actions}."
         if task.learn.type == "dynamics"
         else f"Policy: chooses {actions} every {task.dt:g} s."
     )
-    start, _, _ = PAGES.rpartition("/")
-    links = f"[Versions over time]({PAGES}/{task.name}) and [start page]({start})"
-    where = f"{links} on the pages of `kinemill ui`. Robots load the alias `champion`."
-    return "\n\n".join(text for text in (task.description, what, where) if text)
+    robots = "Robots load the alias `champion`."
+    return "\n\n".join(text for text in (task.description, what, robots) if text)
 
 
 def _signals(task: Task, names: Sequence[str]) -> str:
     return ", ".join(f"{name} ({task.channels[name].unit})" for name in names)
 
 
-def _registered_model(client: Any, task: Task) -> None:
+def create_registered_model(client: Any, task: Task) -> None:
+    """Create the registered model of a task, unless it exists."""
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(task.name, {tags.NAME: task.name}, about(task))
+        client.create_registered_model(task.name, description=about(task))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

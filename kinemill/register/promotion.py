@@ -4,31 +4,30 @@ Each function looks up the champion first and moves the alias by compare-and-set
 change raises `ChampionChanged`. A new champion has to load and predict in the serving runtime.
 """
 
-import json
-from dataclasses import asdict
-
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput, Blocked, CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.alias_switch import PROMOTED, Event, guarded, last_champion, move_champion
-from kinemill.register.audit_log import audit_trail
+from kinemill.register.alias_switch import apply_decision, follow, guarded
+from kinemill.register.audit_log import CHAMPION_CHANGES, PROMOTED, Event
 from kinemill.register.champion_change import ChampionChange
-from kinemill.register.commit import commit
-from kinemill.register.consistency import check_registry, open_registry
 from kinemill.register.decision_service import decide, serves
-from kinemill.register.delete_guard import protect
-from kinemill.register.gate.evaluation import approval_of, differences, make_measurements
+from kinemill.register.gate.evaluation import differences, make_measurements
 from kinemill.register.gate.inputs import Measurements
-from kinemill.register.gate.rules import Approval
 from kinemill.register.gate.smoke_test import serve_zero_window
-from kinemill.register.ledger import Change, read_ledger
 from kinemill.register.saved_task import task_of
-from kinemill.register.versions import CHAMPION, Version, aliases_of, bundle_folder, find_version
+from kinemill.register.versions import (
+    CHAMPION,
+    Version,
+    aliases_of,
+    bundle_folder,
+    find_version,
+    no_version,
+    versions_of,
+)
 from kinemill.runtime import load
 from kinemill.store.home import Home
-from kinemill.store.locks import current_user, now
 from kinemill.task import Task
-from kinemill.tracking import Tracking
+from kinemill.tracking import Tracking, open_tracking
 
 _LOOK_UP = -1  # expected champion: the champion at the time of the call
 
@@ -61,23 +60,17 @@ def approve(
         BadInput: The version does not exist, or it passed the gate before.
     """
     with guarded(home, task.name):
-        tracking = open_registry(home, task.name)
-        protect(tracking)
-        version = find_version(tracking.home, task.name, which)
+        version = find_version(home, task.name, which)
         if version.decision == CHAMPION:
             raise BadInput(version.name, "passed the gate before", fix="no approval is needed")
-        earlier = approval_of(version)
-        approval = Approval(current_user(), now(), breaking or bool(earlier and earlier.breaking))
-        number = version.number
-        champion = aliases_of(tracking.home, task.name).get(CHAMPION)
-        reason = (f"breaking; {why}" if breaking else why).strip("; ")
-        stamped = {tags.APPROVED: json.dumps(asdict(approval))}
-        event = Event.of("approved", number, champion, reason)
-        commit(tracking, task.name, Change(tags={number: stamped}), event)
-        version = find_version(tracking.home, task.name, f":{number}")
+        version.require(tags.BUNDLE)
+        tracking, number = open_tracking(home), version.number
+        champion = aliases_of(home, task.name).get(CHAMPION)
+        what = "approved as breaking" if breaking else "approved"
+        apply_decision(tracking, task.name, Event.of(what, number, champion, why))
         made_with = task_of(home, task, version)
         decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
-        return ChampionChange.of(find_version(tracking.home, task.name, f":{number}"), champion)
+        return ChampionChange.of(find_version(home, task.name, f":{number}"), champion)
 
 
 def promote(
@@ -104,10 +97,9 @@ def promote(
         Blocked: The version does not load or predict.
         ChampionChanged: Another version became champion since the lookup.
     """
-    tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
-        expected = aliases_of(tracking.home, task.name).get(CHAMPION)
-    version = find_version(tracking.home, task.name, which)
+        expected = aliases_of(home, task.name).get(CHAMPION)
+    version = find_version(home, task.name, which)
     if version.decision != CHAMPION and not force:
         refused = ", ".join(line.rule for line in version.gate if not line.passed)
         problem = f"the gate refused it: {refused}" if refused else "the gate has not evaluated it"
@@ -116,7 +108,7 @@ def promote(
     if force and not why:
         raise BadInput("--force", "overrides the gate", expected="a reason: --why TEXT")
     event = Event.of("promoted", version.number, expected, f"by force: {why}" if force else why)
-    return _move(task, tracking, version, event)
+    return _move(task, open_tracking(home), version, event)
 
 
 def rollback(
@@ -136,36 +128,43 @@ def rollback(
         Blocked: The version does not load or predict.
         ChampionChanged: Another version became champion since the lookup.
     """
-    tracking = open_registry(home, task.name)
+    versions = versions_of(home, task.name)
+    if not versions:
+        raise no_version(home, task.name)
     if expected == _LOOK_UP:
-        expected = aliases_of(tracking.home, task.name).get(CHAMPION)
-    which = to or f":{_previous_champion(tracking, task.name, expected)}"
-    version = find_version(tracking.home, task.name, which)
+        expected = aliases_of(home, task.name).get(CHAMPION)
+    existing = {version.number for version in versions if version.decision}
+    which = to or f":{_previous_champion(home, task.name, expected, existing)}"
+    version = find_version(home, task.name, which)
     if version.decision is None:
         fix = "select another: --to NUMBER"
         raise BadInput(version.name, "the gate has not evaluated it", fix=fix)
     event = Event.of("rolled back", version.number, expected, why)
-    return _move(task, tracking, version, event)
+    return _move(task, open_tracking(home), version, event)
 
 
-def _previous_champion(tracking: Tracking, task: str, champion: int | None) -> int:
-    """Return the champion before the current one; the last one if the alias was deleted."""
-    if champion is None:
-        if (last := last_champion(tracking, task)) is not None:
-            return last
+def _previous_champion(home: Home, task: str, champion: int | None, existing: set[int]) -> int:
+    """Return the champion before the current one that exists; the last one if there is none now."""
+    replaced, last = dict[int, int](), 0
+    for event in follow(home, task):
+        if event.what in CHAMPION_CHANGES and event.outcome == "done" and event.version:
+            previous = event.previous or last  # the alias can have been deleted in between
+            if event.what in PROMOTED and previous not in (0, event.version):
+                replaced[event.version] = previous
+            last = event.version
+    if champion is None and not last:
         raise BadInput(task, "has had no champion", fix=f"kinemill run {task}")
-    trail = audit_trail(read_ledger(tracking.home, task))
-    promotions = [e for e in trail if e.what in PROMOTED and e.version == champion]
-    if promotions and promotions[-1].previous:
-        return promotions[-1].previous
-    recorded = find_version(tracking.home, task, f":{champion}").tags.get(tags.PREVIOUS, "0")
-    if previous := int(recorded):
-        return previous
-    raise BadInput(
-        f"models:/{task}/{champion}",
-        "is the first champion",
-        fix=f"kinemill model rollback {task} --to NUMBER; kinemill model list {task} lists them",
-    )
+    number, seen = champion or last, {champion}
+    while number in seen or number not in existing:  # skip versions that were deleted in MLflow
+        seen.add(number)
+        number = replaced.get(number, 0)
+        if number == 0 or number in seen:
+            raise BadInput(
+                f"models:/{task}/{champion}",
+                "is the first champion that exists",
+                fix=f"kinemill model rollback {task} --to NUMBER; kinemill model list {task}",
+            )
+    return number
 
 
 def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> ChampionChange:
@@ -180,11 +179,7 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Cha
             expected="a model that loads and predicts",
             fix=f"kinemill model list {task.name} lists others",
         )
-    with guarded(tracking.home, task.name):
-        check_registry(tracking.home, task.name)
-        protect(tracking)
-        change = move_champion(tracking, task.name, version.number, event.previous)
-        commit(tracking, task.name, change, event)
+    apply_decision(tracking, task.name, event)
     moved = find_version(tracking.home, task.name, f":{version.number}")
     return ChampionChange.of(moved, event.previous, _differs(tracking, moved, event.previous))
 
@@ -208,5 +203,5 @@ def _differs(tracking: Tracking, version: Version, previous: int | None) -> list
 
 
 def _evidence(task: Task, home: Home, version: Version) -> Measurements:
-    dataset = find_dataset(home, task.name, version.tags[tags.DATASET])
+    dataset = find_dataset(home, task.name, version.require(tags.DATASET))
     return make_measurements(task, home, dataset.ref)

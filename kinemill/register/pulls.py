@@ -6,7 +6,6 @@ from pathlib import Path
 
 from kinemill.errors import Unreachable
 from kinemill.register import tags
-from kinemill.register.consistency import is_registered
 from kinemill.register.versions import bundle_folder, find_version
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.runtime.registry_client import VersionRef
@@ -25,18 +24,11 @@ class OfHome:
     which: str
 
     def resolve(self) -> VersionRef:
-        """Look the alias up in the database."""
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            if not is_registered(self.home, self.task):
-                raise Unreachable(self.home.mlflow_db, "is missing: no registry, or not mounted")
-            version = find_version(self.home, self.task, self.which)
-        except SQLAlchemyError as error:
-            raise Unreachable(
-                self.task, f"the registry does not respond: {str(error).splitlines()[0]}"
-            ) from error
-        return VersionRef(version.number, version.tags[tags.SUMS], version.provisional)
+        """Look up the version in MLflow."""
+        if not self.home.has_registry:
+            raise Unreachable(self.home.mlflow_db, "is missing: no registry, or not mounted")
+        version = find_version(self.home, self.task, self.which)
+        return VersionRef(version.number, version.require(tags.SUMS), version.provisional)
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
         """Copy the bundle, from the store or from MLflow's copy."""

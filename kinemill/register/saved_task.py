@@ -1,7 +1,7 @@
 """The task of a version with its overrides, for later evaluations.
 
 The task file may have changed since, and `--set` may have overridden it. So the whole task is
-stored in `store/registry/TASK/tasks/` and checked against the digest in the version's tags.
+stored in `store/registry/TASK/tasks/` under its digest, which the version has as a tag.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,14 @@ from pathlib import Path
 
 from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.ledger import has_file, ledger_folder, publish
+from kinemill.register.audit_log import has_file, publish
 from kinemill.register.versions import Version
 from kinemill.store import Format, Home, Json, digest, read_json
 from kinemill.task import Task, load_task
 from kinemill.task.loader import recorded_task
 
 FORMAT = Format("recorded task", 1)
+_RESTORE = "restore it from a backup: kinemill admin restore"
 
 
 def task_content(task: Task) -> Json:
@@ -23,9 +24,10 @@ def task_content(task: Task) -> Json:
     return task.model_dump(mode="json", by_alias=True)
 
 
-def save_task(home: Home, task: Task, number: int) -> None:
-    """Write the task of a version to the store."""
-    publish(home, _file(home, task.name, number), FORMAT.stamp(task_content(task)))
+def save_task(home: Home, task: Task) -> None:
+    """Write a task to the store."""
+    content = task_content(task)
+    publish(home, _file(home, task.name, digest(content)), FORMAT.stamp(content))
 
 
 def task_of(
@@ -39,16 +41,36 @@ def task_of(
         CorruptArtifact: The recorded task is damaged.
         TaskError: An override is invalid, or a file that the task names is missing.
     """
-    path = _file(home, task.name, version.number)
-    if not has_file(home, path):
+    content = _content(home, task.name, version.tags)
+    if content is None:
         return load_task(task.path, overrides) if task.path and overrides else task
-    content = FORMAT.open(path, read_json(path))
-    if digest(content) != version.tags.get(tags.TASK):
-        fix = "restore it from a backup: kinemill admin restore"
-        raise CorruptArtifact(path, "is not the task that the version was made with", fix=fix)
     if content == task_content(task) and not overrides:
         return task
     return recorded_task(content, task.path, overrides or {}, f"task of {version.name}")
+
+
+def saved_task(home: Home, task: str, stamped: Mapping[str, str]) -> Task:
+    """Return the recorded task of a version with these tags.
+
+    Raises:
+        CorruptArtifact: It is missing or damaged.
+    """
+    if (content := _content(home, task, stamped)) is None:
+        raise CorruptArtifact(home.audit_logs / task / "tasks", "lacks a task", fix=_RESTORE)
+    return recorded_task(content, None, {}, f"task {task}")
+
+
+def _content(home: Home, task: str, stamped: Mapping[str, str]) -> Json | None:
+    """Return the content of the recorded task of a version; None without a record."""
+    recorded = stamped.get(tags.TASK, "")
+    path = _file(home, task, recorded)
+    if not recorded.isalnum() or not has_file(home, path):
+        return None
+    content = FORMAT.open(path, read_json(path))
+    if digest(content) != recorded:
+        problem = "is not the task that the version was made with"
+        raise CorruptArtifact(path, problem, fix=_RESTORE)
+    return content
 
 
 def reading_task(recorded: Task, task: Task) -> Task:
@@ -63,5 +85,5 @@ def reading_task(recorded: Task, task: Task) -> Task:
     return recorded.model_copy(update=parts)
 
 
-def _file(home: Home, task: str, number: int) -> Path:
-    return ledger_folder(home, task) / "tasks" / f"{number:06d}.json"
+def _file(home: Home, task: str, recorded: str) -> Path:
+    return home.audit_logs / task / "tasks" / f"{recorded}.json"

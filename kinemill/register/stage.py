@@ -1,28 +1,21 @@
 """Register stage: a verified bundle becomes a version with a decision; safe to kill at any point.
 
 The order makes that safe: 1. the version is created in MLflow with its key, files and tags; 2. the
-ledger records it; 3. the gate evaluates it, and one record holds the whole decision. A run that
-finds a version with the key but without a decision resumes at step 3. The stage holds the lock of
-the task.
+gate evaluates it, and sets the tag with the decision last. A run that finds a version with the key
+but without a decision resumes at step 2. The stage holds the lock of the task.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from kinemill.register import tags
-from kinemill.register.alias_switch import guarded
+from kinemill.register.alias_switch import follow, guarded
 from kinemill.register.bundle import make_bundle
-from kinemill.register.commit import commit as commit_change
-from kinemill.register.consistency import is_registered
 from kinemill.register.decision_service import decide
-from kinemill.register.delete_guard import protect
 from kinemill.register.gate.evaluation import make_measurements
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.gate.inputs import Measurements
-from kinemill.register.ledger import Change, NewVersion, read_ledger
-from kinemill.register.mlflow_rows import save_rows
 from kinemill.register.model_version import create_version
 from kinemill.register.reregistration import decided_before, wishes
 from kinemill.register.saved_task import save_task, task_content
@@ -36,17 +29,18 @@ from kinemill.register.versions import (
     versions_of,
 )
 from kinemill.store import Artifact, ArtifactRef, Json, digest, open_ref, summary_of
-from kinemill.store.documents import to_json_value
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.provenance import code
 from kinemill.task import Task
 from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
+from kinemill.tracking.runs import source_tags
 from kinemill.train.summary import ModelSummary
 from kinemill.verify.document import read_verification
 from kinemill.verify.headline import performance
 
 VERSION = 4
+CURVES = "loss.png"  # of the trained model
 Status = Literal["done", "refused", "unchanged"]
 
 
@@ -139,24 +133,25 @@ def run(
     """
     key = digest(inputs(task, produced))
     with guarded(home, task.name):
-        is_registered(home, task.name)
         tracking = open_tracking(home)
-        protect(tracking)
+        follow(home, task.name)  # a decision that a killed process left open
         bundle = make_bundle(home, task.name, produced.onnx_model, produced.verification)
         stamped = _tags(task, home, produced, bundle, commit) | {tags.KEY: key}
-        version = _find(tracking, task.name, key, stamped)
+        version = _find(home, task.name, key)
         if version and version.decision:
             return _registration(version, "unchanged")
         if version is None:
             folder = open_ref(home, bundle.ref)
             if again := decided_before(tracking, task, stamped, folder):
-                commit_change(tracking, task.name, Change(tags={again.number: {tags.KEY: key}}))
+                number = str(again.number)
+                tracking.client.set_model_version_tag(task.name, number, tags.KEY, key)
                 return _registration(again, "unchanged")
             run_id = produced.run_id or _find_or_start_run(tracking, task, produced, key)
-            number = create_version(tracking, task, folder, run_id, stamped)
-            version = find_version(tracking.home, task.name, f":{number}")
+            save_task(home, task)
+            created = create_version(tracking, task, folder, run_id, stamped)
+            version = find_version(home, task.name, f":{created}")
         fault_point("register.created")
-        _record(tracking, task, version, produced.dataset)
+        _link(tracking, version, produced)
         decide(tracking, task, version, evidence or make_measurements(task, home, produced.dataset))
         decided = find_version(tracking.home, task.name, f":{version.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
@@ -169,24 +164,9 @@ def return_challenger(task: Task, home: Home, holder: int, version: int) -> None
     `version` gets it.
     """
     with guarded(home, task.name):
-        is_registered(home, task.name)
         if aliases_of(home, task.name).get(CHALLENGER) == holder:
-            change = Change(aliases={CHALLENGER: version})
-            commit_change(open_tracking(home), task.name, change)
-
-
-def _record(tracking: Tracking, task: Task, version: Version, dataset: ArtifactRef) -> None:
-    """Record a new version in the ledger, with its task and MLflow rows, unless recorded."""
-    home, number = tracking.home, version.number
-    _link(tracking, version, dataset)
-    ledger = read_ledger(home, task.name)
-    if number in ledger.versions:
-        return
-    save_task(home, task, number)
-    save_rows(home, version)
-    made = NewVersion(number, version.run_id or "", version.source)
-    notes = {} if ledger.number else {tags.NAME: task.name}
-    commit_change(tracking, task.name, Change(made, {number: version.tags}, notes=notes))
+            client = open_tracking(home).client
+            client.set_registered_model_alias(task.name, CHALLENGER, str(version))
 
 
 def _registration(version: Version, status: Status) -> Registration:
@@ -197,29 +177,21 @@ def _registration(version: Version, status: Status) -> Registration:
         status=status,
         gate=version.gate,
         run_id=version.run_id,
-        report=version.tags[tags.REPORT],
+        report=version.require(tags.REPORT),
         decision=str(version.decision),
         provisional=version.provisional,
         headline=headline_of(version).text,
-        champion_errors=json.loads(version.tags.get(tags.CHAMPION_ERRORS, "{}")),
-        bundle=version.tags[tags.BUNDLE],
+        champion_errors=version.document.champion_errors if version.document else {},
+        bundle=version.require(tags.BUNDLE),
         logged_model=version.logged_model,
-        previous_champion=int(version.tags[tags.PREVIOUS]) or None,
+        previous_champion=version.previous_champion,
     )
 
 
-def _find(tracking: Tracking, task: str, key: str, stamped: Mapping[str, str]) -> Version | None:
-    """Return the version with this key, also one that a killed process left unrecorded.
-
-    An unrecorded version must have the same tags, because another MLflow client may have copied the
-    key.
-    """
-    recorded = read_ledger(tracking.home, task).versions
-    for version in versions_of(tracking.home, task):
-        same = version.tags | {tags.COMMIT: stamped[tags.COMMIT]} == stamped
-        if version.tags.get(tags.KEY) == key and (version.number in recorded or same):
-            return version
-    return None
+def _find(home: Home, task: str, key: str) -> Version | None:
+    """Return the version with this key; the oldest one, as MLflow users can copy versions."""
+    matches = [item for item in versions_of(home, task) if item.tags.get(tags.KEY) == key]
+    return matches[-1] if matches else None
 
 
 def _find_or_start_run(tracking: Tracking, task: Task, produced: Produced, key: str) -> str:
@@ -252,11 +224,11 @@ def _tags(
         tags.VERIFICATION: produced.verification.digest,
         tags.ONNX: bundle.summary["onnx"],
         tags.COMMIT: commit or code(),
+        **source_tags(task.name),
         tags.BUNDLE: bundle.ref.path,
         tags.BUNDLE_DIGEST: bundle.ref.digest,
         tags.SUMS: bundle.summary["sums"],
         **({tags.PERFORMANCE: text} if (text := performance(verification)) else {}),
-        tags.METRICS: json.dumps(to_json_value(verification.metrics)),
     }
 
 
@@ -275,11 +247,14 @@ def _model_summary(home: Home, produced: Produced) -> ModelSummary:
     return ModelSummary.read_folder(open_ref(home, produced.model))
 
 
-def _link(tracking: Tracking, version: Version, dataset: ArtifactRef) -> None:
-    """Log dataset and version on the run, and the registration on the logged model."""
-    client, run_id = tracking.client, version.run_id
+def _link(tracking: Tracking, version: Version, produced: Produced) -> None:
+    """Log dataset, learning curves and version on the run, and the version on its logged model."""
+    client, run_id, dataset = tracking.client, version.run_id, produced.dataset
     summary = summary_of(tracking.home, dataset)
     log_dataset(client, run_id, version.task, dataset.digest, summary)
+    curves = open_ref(tracking.home, produced.trained or produced.model) / CURVES
+    if curves.is_file():  # a model that is fitted in closed form has none
+        client.log_artifact(run_id, str(curves))
     client.set_tag(run_id, tags.VERSION, version.name)
     text = version.tags.get(tags.PERFORMANCE)
     if text and tags.NOTE not in client.get_run(run_id).data.tags:  # keep a user's description

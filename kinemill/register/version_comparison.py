@@ -17,7 +17,6 @@ from kinemill.register.comparison_results import (
     DynamicsComparison,
     PolicyComparison,
 )
-from kinemill.register.consistency import open_registry
 from kinemill.register.gate.evaluation import differences
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.paired_rollouts import roll_out
@@ -43,14 +42,13 @@ def compare(task: Task, home: Home, a: str, b: str) -> DynamicsComparison | Poli
         BadInput: The version does not exist, or their inputs differ.
         CorruptArtifact: Files of a version or the dataset are missing.
     """
-    tracking = open_registry(home, task.name)
-    first, second = (find_version(tracking.home, task.name, which) for which in (a, b))
-    models = [load(bundle_folder(tracking.home, one), non_finite="pass") for one in (first, second)]
+    first, second = (find_version(home, task.name, which) for which in (a, b))
+    models = [load(bundle_folder(home, one), non_finite="pass") for one in (first, second)]
     differs = differences(models[0].interface, models[1].interface)
     if any(not line.startswith("history ") for line in differs):
         text = "; ".join(differs).replace("champion", first.name).replace("challenger", second.name)
         raise BadInput(f"{task.name}{a} and {b}", f"cannot be compared: {text}")
-    datasets = [find_dataset(home, task.name, one.tags[tags.DATASET]) for one in (first, second)]
+    datasets = [find_dataset(home, task.name, one.require(tags.DATASET)) for one in (first, second)]
     newer = max(datasets, key=lambda version: version.number)
     task = task_of(home, task, (first, second)[datasets.index(newer)])
     evidence = PolicyMeasurements(task, home, newer.ref)

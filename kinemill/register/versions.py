@@ -1,25 +1,29 @@
-"""Versions of a task, with their aliases and files, read from the registry."""
+"""Versions of a task, with their aliases and files, read from MLflow's registry."""
 
-import json
 import re
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.mlflow_tables import read_tables
+from kinemill.register.audit_log import read_events
+from kinemill.register.decision import DECISION_FILE, Decision
 from kinemill.register.verdict import Verdict
-from kinemill.reports import PAGES
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import read_sums
-from kinemill.store import ArtifactRef, Home, Json, from_json_value, get_or_build, open_ref
+from kinemill.store import ArtifactRef, Home, Json, get_or_build, open_ref, read_document
 from kinemill.tracking import Tracking, open_tracking
+from kinemill.tracking.database import open_registry
 from kinemill.verify.results import Metrics
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 NEWEST = "@newest"  # of kinemill, not an MLflow alias; MLflow reserves `latest`
+_NONE_YET = "has no version yet"
 SHORT = 12  # displayed characters of a digest
 
 _ADDRESS = re.compile(r"models:/(?P<task>[a-z][a-z0-9_]*)(?P<which>@[\w-]+|/[0-9]+)\Z")
@@ -29,6 +33,7 @@ _ADDRESS = re.compile(r"models:/(?P<task>[a-z][a-z0-9_]*)(?P<which>@[\w-]+|/[0-9
 class Version:
     """One registered model version, with its aliases."""
 
+    home: Home
     task: str
     number: int
     aliases: tuple[str, ...]
@@ -58,26 +63,49 @@ class Version:
         former = {CHAMPION: f"former {CHAMPION}", None: "undecided"}
         return former.get(self.decision, self.decision or "")
 
+    @cached_property
+    def document(self) -> Decision | None:
+        """The document of the gate's decision, from the store, else MLflow's copy; None: none."""
+        if tags.REPORT not in self.tags:
+            return None
+        report = self.home.inside(self.tags[tags.REPORT], self.name)
+        if (path := report.with_name(DECISION_FILE)).is_file():
+            return read_document(path, Decision)
+        return _download_decision(open_tracking(self.home), self)
+
     @property
     def gate(self) -> list[Verdict]:
         """The gate's verdicts, line by line."""
-        return [Verdict(**line) for line in json.loads(self.tags.get(tags.GATE, "[]"))]
+        return self.document.gate if self.document else []
 
     @property
     def metrics(self) -> Metrics:
         """Errors of the model and the baselines on the test split, in units of their channels."""
-        recorded = json.loads(self.tags.get(tags.METRICS, "{}"))
-        return from_json_value(recorded, Metrics, Path(self.name))
+        return self.document.metrics if self.document else Metrics()
+
+    @property
+    def previous_champion(self) -> int | None:
+        """Number of the champion at the decision about this version."""
+        return self.document.previous_champion if self.document else None
+
+    def require(self, tag: str) -> str:
+        """Return a tag that kinemill set at the registration.
+
+        Raises:
+            CorruptArtifact: Another program registered the version, or removed the tag.
+        """
+        if tag not in self.tags:
+            raise CorruptArtifact(
+                self.name,
+                f"was not registered by kinemill: it has no tag {tag}",
+                fix=f"register a version with kinemill run {self.task}",
+            )
+        return self.tags[tag]
 
     @property
     def logged_model(self) -> str:
         """The id of the logged model in MLflow with the version's files."""
         return self.source.removeprefix("models:/")
-
-    @property
-    def page(self) -> str:
-        """Path of its page on the servers of `kinemill ui`."""
-        return f"{PAGES}/{self.task}/{self.number}"
 
     @property
     def name(self) -> str:
@@ -86,32 +114,77 @@ class Version:
 
 
 def aliases_of(home: Home, task: str) -> dict[str, int]:
-    """Return version by alias; empty if the task has no version."""
-    return read_tables(home, task).aliases
+    """Return version by alias; empty if the task has no version.
+
+    Raises:
+        Unreachable: MLflow does not respond.
+    """
+    return all_aliases(home, f"name = '{task}'").get(task, {})
+
+
+def all_aliases(home: Home, query: str | None = None) -> dict[str, dict[str, int]]:
+    """Return version by alias of all registered models, or of those that match a query of MLflow.
+
+    Raises:
+        Unreachable: MLflow does not respond.
+    """
+    if (tracking := open_registry(home)) is None:
+        return {}
+    with tracking.errors():
+        return {
+            model.name: {alias: int(number) for alias, number in model.aliases.items()}
+            for model in _pages(tracking.client.search_registered_models, query)
+        }
+
+
+def _pages(search: Callable[..., Any], query: str | None) -> Iterator[Any]:
+    """Yield the results of a search of MLflow from all its pages."""
+    token: str | None = None
+    while True:
+        page = search(query, max_results=1000, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return
 
 
 def versions_of(home: Home, task: str) -> list[Version]:
-    """Return the versions of a task, newest first."""
-    state = read_tables(home, task)
-    return [
-        Version(
-            task=task,
-            number=number,
-            aliases=tuple(sorted(alias for alias, at in state.aliases.items() if at == number)),
-            created=datetime.fromtimestamp(row.created, tz=UTC).isoformat(timespec="seconds"),
-            run_id=row.run_id or None,
-            source=row.source,
-            description=row.description,
-            tags=row.tags,
-        )
-        for number, row in sorted(state.versions.items(), reverse=True)
-    ]
+    """Return the versions of a task, newest first.
+
+    Raises:
+        Unreachable: MLflow does not respond.
+    """
+    if (tracking := open_registry(home)) is None:
+        return []
+    aliases = aliases_of(home, task)
+    with tracking.errors():
+        entities = list(_pages(tracking.client.search_model_versions, f"name = '{task}'"))
+    versions = [_version(home, entity, aliases) for entity in entities]
+    return sorted(versions, key=lambda version: version.number, reverse=True)
+
+
+def _version(home: Home, entity: Any, aliases: dict[str, int]) -> Version:
+    number, created = int(entity.version), entity.creation_timestamp / 1000.0
+    return Version(
+        home=home,
+        task=entity.name,
+        number=number,
+        aliases=tuple(sorted(alias for alias, at in aliases.items() if at == number)),
+        created=datetime.fromtimestamp(created, tz=UTC).isoformat(timespec="seconds"),
+        run_id=entity.run_id or None,
+        source=entity.source or "",
+        description=entity.description or "",
+        tags=dict(entity.tags),
+    )
 
 
 def champion_of(home: Home, task: str) -> Version | None:
-    """Return the champion of a task, or None."""
-    every = versions_of(home, task) if home.has_registry else []
-    return next((one for one in every if CHAMPION in one.aliases), None)
+    """Return the champion of a task, or None.
+
+    Raises:
+        BadInput: The alias names a version that does not exist.
+    """
+    number = aliases_of(home, task).get(CHAMPION)
+    return find_version(home, task, f":{number}") if number else None
 
 
 def find_version(home: Home, task: str, which: str = "") -> Version:
@@ -124,7 +197,7 @@ def find_version(home: Home, task: str, which: str = "") -> Version:
     """
     versions = versions_of(home, task)
     if not versions:
-        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
+        raise no_version(home, task)
     if match := next((item for item in versions if _is_named(item, which)), None):
         return match
     if which == NEWEST or not which:
@@ -132,8 +205,17 @@ def find_version(home: Home, task: str, which: str = "") -> Version:
     there = ", ".join("@".join([str(item.number), *item.aliases]) for item in versions[:5])
     fix = f"kinemill model list {task} lists them"
     if which == f"@{CHAMPION}":
-        fix += "; none passed the gate yet, or the champion was deleted"
-    raise BadInput(task + which, "is not a version", expected=f"one of {there}", fix=fix)
+        fix += "; none passed the gate yet, or the alias was deleted in MLflow"
+    recorded = {f":{event.version}" for event in read_events(home, task)}
+    problem = "was deleted in MLflow" if which in recorded else "is not a version"
+    raise BadInput(task + which, problem, expected=f"one of {there}", fix=fix)
+
+
+def no_version(home: Home, task: str) -> BadInput:
+    """Return the error about a task without a version."""
+    gone = any(event.version for event in read_events(home, task))
+    problem = "has no version: MLflow's users deleted or renamed them" if gone else _NONE_YET
+    return BadInput(task, problem, fix=f"kinemill run {task}")
 
 
 def _is_named(version: Version, which: str) -> bool:
@@ -162,16 +244,12 @@ def bundle_folder(home: Home, version: Version) -> Path:
     Raises:
         CorruptArtifact: Both are damaged, or the recorded path is outside of the home.
     """
-    stamped = version.tags
-    if not {tags.BUNDLE, tags.BUNDLE_DIGEST, tags.SUMS} <= set(stamped):
-        raise CorruptArtifact(
-            version.name,
-            "was not registered by kinemill: it has no bundle",
-            fix=f"register one with kinemill run {version.task}",
-        )
-    home.inside(stamped[tags.BUNDLE], version.name)
+    path = version.require(tags.BUNDLE)
+    digest = version.require(tags.BUNDLE_DIGEST)
+    version.require(tags.SUMS)
+    home.inside(path, version.name)
     try:
-        return open_ref(home, ArtifactRef(stamped[tags.BUNDLE], stamped[tags.BUNDLE_DIGEST]))
+        return open_ref(home, ArtifactRef(path, digest))
     except CorruptArtifact as damage:
         return _download(open_tracking(home), version, damage)
 
@@ -203,12 +281,37 @@ def copy_bundle(tracking: Tracking, version: Version, folder: Path) -> None:
         CorruptArtifact: A file is missing or has changed.
         MlflowException, OSError: The copy does not exist or cannot be reached.
     """
-    from mlflow.artifacts import download_artifacts
-
-    logged = tracking.client.get_logged_model(version.logged_model)
-    source = f"{logged.artifact_location}/bundle"
-    copy = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=tracking.uri))
+    copy = copy_logged(tracking, version, "bundle", folder)
     check_bundle(copy, version.tags[tags.SUMS])
     for path in sorted(copy.iterdir()):
         path.rename(folder / path.name)
     shutil.rmtree(copy)
+
+
+def copy_logged(tracking: Tracking, version: Version, name: str, folder: Path) -> Path:
+    """Copy a file or folder of a version's logged model in MLflow, and return its path.
+
+    Raises:
+        MlflowException, OSError: It does not exist or cannot be reached.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    logged = tracking.client.get_logged_model(version.logged_model)
+    source = f"{logged.artifact_location}/{name}"
+    return Path(download_artifacts(source, dst_path=str(folder), tracking_uri=tracking.uri))
+
+
+def _download_decision(tracking: Tracking, version: Version) -> Decision | None:
+    """Return MLflow's copy of a decision, cached in the store; None if it has none."""
+    from mlflow.exceptions import MlflowException
+
+    def build(folder: Path) -> Json:
+        copy_logged(tracking, version, f"decision/{DECISION_FILE}", folder)
+        return {}
+
+    inputs = {"decision": PurePosixPath(version.tags[tags.REPORT]).parent.name}
+    try:
+        fetched = get_or_build(tracking.home, "fetched", version.task, inputs, build)
+    except (MlflowException, OSError):
+        return None  # another program registered the version, or its files were deleted
+    return read_document(open_ref(tracking.home, fetched.ref) / DECISION_FILE, Decision)

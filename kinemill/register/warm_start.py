@@ -5,13 +5,11 @@ from pathlib import Path
 from kinemill.dataset import find_dataset
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.consistency import is_registered
-from kinemill.register.versions import Version, aliases_of, find_version, parse_address
+from kinemill.register.versions import Version, all_aliases, find_version, parse_address
 from kinemill.registry import nearest
 from kinemill.store import ArtifactRef, Home, open_ref
 from kinemill.task import Task, WarmStart
 from kinemill.task.learn import DATASETS
-from kinemill.tracking import open_tracking
 from kinemill.train import start_in
 from kinemill.train.warm_start import is_checkpoint
 
@@ -35,13 +33,11 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
         return _folder(task, address)
     where = f"learn.start_from: {address}"
     name, which = parse_address(address, where)
-    if not is_registered(home, name):
+    models = list(all_aliases(home))
+    if not models:
         raise BadInput(where, "nothing is registered yet", fix=f"kinemill run {name}")
-    if not aliases_of(home, name):
-        client = open_tracking(home).client
-        models = [one.name for one in client.search_registered_models(max_results=1000)]
-        if name not in models:
-            raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, models))
+    if name not in models:
+        raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, models))
     version = find_version(home, name, which)
     _require_inside(version, home)
     try:

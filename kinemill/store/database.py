@@ -64,6 +64,15 @@ def _has_port(parts: SplitResult) -> bool:
         return False
 
 
+def tracking_server() -> str | None:
+    """Return the address of an MLflow server in `MLFLOW_TRACKING_URI`; None: use the database.
+
+    MLflow also sets the variable itself, to addresses of databases, for its child processes.
+    """
+    address = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return address if address.startswith(("http://", "https://")) else None
+
+
 def spell(address: str) -> str:
     """Return an address without its password, for messages and logs."""
     parts = urlsplit(address)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.store.database import database
+from kinemill.store.database import database, tracking_server
 from kinemill.store.project import project_root
 
 FORMAT = 1  # layout version of a home; each document has its own format
@@ -152,8 +152,8 @@ class Home:
         return self.root / "store"
 
     @property
-    def ledgers(self) -> Path:
-        """Folder of the registry's ledgers: every version and decision, by task."""
+    def audit_logs(self) -> Path:
+        """Folder of the audit logs of the registry and of the tasks of versions, by task."""
         return self.store / "registry"
 
     @property
@@ -173,8 +173,8 @@ class Home:
 
     @property
     def has_registry(self) -> bool:
-        """Whether an MLflow database exists: a shared one, or this home's own file."""
-        return database() is not None or self.mlflow_db.is_file()
+        """Whether MLflow's registry exists: a server, a shared database, or the home's file."""
+        return bool(tracking_server() or database()) or self.mlflow_db.is_file()
 
     @property
     def artifacts(self) -> Path:

@@ -8,12 +8,12 @@ from pathlib import Path
 CHANGED = "-dirty"  # suffix of a commit with uncommitted changes
 
 
-@cache
 def code() -> str:
     """Return the commit of the checkout, `-dirty` if changed; outside of git `kinemill VERSION`."""
     return git_commit() or f"kinemill {version('kinemill')}"
 
 
+@cache
 def git_commit() -> str | None:
     """Return the commit of the checkout that this kinemill is in, `-dirty` if changed; or None."""
     root = Path(__file__).resolve().parents[2]

@@ -5,7 +5,8 @@ processes can open a new home at the same time. MLflow stores absolute artifact 
 moved or copied, the next process that opens it rewrites the paths.
 
 With a shared database, MLflow uses a separate schema in it. With an object store, MLflow stores the
-artifacts of new experiments there.
+artifacts of new experiments there. If `MLFLOW_TRACKING_URI` is the address of an MLflow server,
+runs, models and artifacts are there instead.
 """
 
 import logging
@@ -20,14 +21,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kinemill.errors import KinemillError
+from kinemill.errors import KinemillError, Unreachable
 from kinemill.store import Home, object_store
-from kinemill.store.database import address_of, held_by_all, make_schema, spell
+from kinemill.store.database import (
+    address_of,
+    held_by_all,
+    make_schema,
+    spell,
+    tracking_server,
+)
 from kinemill.store.locks import lock
 
 _WAIT = 120.0  # s to wait for a locked database
 _DEFAULT = threading.Lock()  # MLflow has one default URI per process
-REBUILD = "kinemill admin rebuild-registry restores it from the store"
+_BACKUP = "restore a backup: kinemill admin restore FOLDER"
+_RESTORE = f"{_BACKUP}; without one, move the file away, then kinemill admin rebuild-registry"
 _MISSING = "no such table"  # part of SQLite's message about an empty or foreign file
 _ABSOLUTE_PATHS = {
     "experiments": ["artifact_location"],
@@ -42,6 +50,8 @@ def prepare_mlflow() -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # `--json` uses stdout
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # the default waits 4 minutes
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     if server := object_store.endpoint():
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", server)
@@ -55,7 +65,7 @@ def prepare_mlflow() -> None:
 
 @dataclass(frozen=True)
 class Tracking:
-    """An open MLflow database: its URI and a client."""
+    """An open MLflow database or server: its URI and a client."""
 
     home: Home
     uri: str
@@ -68,6 +78,8 @@ class Tracking:
         with lock(self.home, "mlflow"):
             if experiment := self.client.get_experiment_by_name(task):
                 return experiment.experiment_id
+            if tracking_server():  # the server decides where artifacts are
+                return self.client.create_experiment(task)
             self.home.artifacts.mkdir(mode=0o700, exist_ok=True)
             return self.client.create_experiment(task, f"{artifact_root(self.home)}/{task}")
 
@@ -84,6 +96,29 @@ class Tracking:
             finally:
                 mlflow.set_tracking_uri(previous)  # pyright: ignore[reportArgumentType]
 
+    @contextmanager
+    def errors(self) -> Generator[None]:
+        """Convert errors of MLflow's client.
+
+        Raises:
+            Unreachable: MLflow does not respond, or refuses the request.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            where = self.uri if tracking_server() else tracked_in(self.home)
+            problem = f"MLflow refuses or does not respond ({error.message.splitlines()[0]})"
+            fix = "start the server of MLFLOW_TRACKING_URI, or check the database; then repeat"
+            raise Unreachable(where, problem, fix=fix) from error
+
+
+def tracked_in(home: Home) -> str:
+    """Return the place of the database without a password, for messages."""
+    shared = address_of("mlflow")
+    return spell(shared) if shared else str(home.mlflow_db)
+
 
 def tracking_uri(home: Home) -> str:
     """Return the URI of the database: a schema of the shared one, or the file of the home."""
@@ -96,18 +131,25 @@ def artifact_root(home: Home) -> str:
     return object_store.artifacts_of(shared) if shared else home.artifacts.as_uri()
 
 
+def open_registry(home: Home) -> Tracking | None:
+    """Open the registry of a home without creating it; None before the first run.
+
+    Raises:
+        KinemillError: It is lost or damaged, does not respond, or another MLflow version wrote it.
+    """
+    return open_tracking(home) if home.has_registry or has_versions(home) else None
+
+
 def open_tracking(home: Home) -> Tracking:
-    """Open the MLflow database of a home; create it once, also with concurrent processes.
+    """Open the MLflow server or database; create the database once, despite concurrent processes.
 
     Raises:
         KinemillError: The database does not respond, or another MLflow version wrote it.
     """
     prepare_mlflow()
-    uri = tracking_uri(home)
-    if address_of("mlflow"):
-        _make_shared(uri, artifact_root(home))
-    else:
-        _make_own(home)
+    uri = tracking_server() or tracking_uri(home)
+    if tracking_server() is None:
+        _make_database(home, uri)
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
@@ -115,11 +157,18 @@ def open_tracking(home: Home) -> Tracking:
         client = MlflowClient(uri, uri)
     except MlflowException as error:
         raise KinemillError(
-            spell(uri) if address_of("mlflow") else home.mlflow_db,
+            tracked_in(home),
             f"MLflow cannot open it ({error.message.splitlines()[0]})",
             fix="kinemill admin upgrade migrates it after a backup",
         ) from error
     return Tracking(home, uri, client)
+
+
+def _make_database(home: Home, uri: str) -> None:
+    if address_of("mlflow"):
+        _make_shared(uri, artifact_root(home))
+    else:
+        _make_own(home)
 
 
 @cache  # once for each process
@@ -151,20 +200,19 @@ def _make_own(home: Home) -> None:
 
 def damaged_database(home: Home, problem: str) -> KinemillError:
     """Return the error about a home's database file, with the restore command."""
-    fix = REBUILD if has_ledger(home) else "restore a backup: kinemill admin restore FOLDER"
-    return KinemillError(home.mlflow_db, problem, fix=fix)
+    return KinemillError(home.mlflow_db, problem, fix=_RESTORE if has_versions(home) else _BACKUP)
 
 
-def has_ledger(home: Home) -> bool:
-    """Return whether the store has a ledger of registered versions."""
-    return any(home.ledgers.glob("*/000001.json"))
+def has_versions(home: Home) -> bool:
+    """Return whether the store has the audit log of a registered version."""
+    return any(home.audit_logs.glob("*/000001.json"))
 
 
 def _refuse_if_lost(home: Home) -> None:
     """Raise an error instead of replacing a lost registry by an empty one."""
-    if has_ledger(home):
-        tasks = ", ".join(sorted(path.name for path in home.ledgers.iterdir()))
-        raise damaged_database(home, f"is missing, but the store has versions of {tasks}")
+    if has_versions(home):
+        tasks = ", ".join(sorted(path.name for path in home.audit_logs.iterdir()))
+        raise damaged_database(home, f"is missing, but there are versions of {tasks}")
 
 
 def create_database(home: Home) -> None:

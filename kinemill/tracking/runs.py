@@ -20,6 +20,8 @@ from typing import Any, Literal
 
 from kinemill.errors import KinemillError
 from kinemill.store import Home, Json, publish_json
+from kinemill.store.locks import current_user
+from kinemill.store.provenance import git_commit
 from kinemill.task.protocols import DRAWING
 from kinemill.tracking.database import open_tracking
 from kinemill.tracking.jsonl import Point
@@ -58,12 +60,29 @@ def start_run(
     tracking = open_tracking(home)
     run = tracking.client.create_run(
         tracking.experiment(task),
-        tags={"kinemill.task": task, KEY: key, OWNER: _owner(), **(tags or {})},
+        tags={
+            **source_tags(task),
+            "kinemill.task": task,
+            KEY: key,
+            OWNER: _owner(),
+            **(tags or {}),
+        },
         run_name=name or f"{task}-{key[:8]}",
     )
     if params:
         MlflowTracker(home, run.info.run_id).log_params(params)
     return run.info.run_id
+
+
+def source_tags(task: str) -> dict[str, str]:
+    """Return the tags by which MLflow shows user, source and commit of a run or version."""
+    commit = git_commit()
+    return {
+        "mlflow.user": current_user(),
+        "mlflow.source.name": f"kinemill run {task}",
+        "mlflow.source.type": "LOCAL",
+        **({"mlflow.source.git.commit": commit} if commit else {}),
+    }
 
 
 def reopen_run(home: Home, run_id: str) -> bool:
@@ -123,7 +142,10 @@ class MlflowTracker:
             else:
                 first = {"first_step": step, "value": str(value), "count": 0}
                 self._nonfinite.setdefault(key, first)["count"] += 1
-                self._tags[NONFINITE] = json.dumps(self._nonfinite)[:4900]
+                self._tags[NONFINITE] = "; ".join(
+                    f"{metric}: {found['count']} from step {found['first_step']} ({found['value']})"
+                    for metric, found in self._nonfinite.items()
+                )[:4900]
         is_due = time.monotonic() - self._written > FLUSH_SECONDS
         if is_due or len(self._metrics) >= FLUSH_COUNT:
             self.flush()

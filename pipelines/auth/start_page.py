@@ -165,8 +165,9 @@ def _decisions(rows: Sequence[_Row]) -> str:
     lines = [
         [
             escape(event.at[:16].replace("T", " ")),
-            f'<a href="{TASKS}/{escape(task)}/{event.version}">{escape(task)} {event.version}</a>',
-            f"{escape(event.what)}, by {escape(event.who)}",
+            f'<a href="{TASKS}/{escape(task)}/{event.version or ""}">{escape(task)} '
+            f"{event.version or 'no champion'}</a>",
+            f"{escape(event.label)}, by {escape(event.who)}",
             f"<small>{escape(textwrap.shorten(event.why, _REASON))}</small>",
         ]
         for event, task in newest

@@ -9,7 +9,6 @@ from fastapi.responses import FileResponse
 
 from kinemill.errors import BadInput
 from kinemill.register.champion_change import ChampionChange
-from kinemill.register.consistency import is_registered
 from kinemill.register.lookup import VersionDocument, VersionList, show
 from kinemill.register.promotion import approve, promote, rollback
 from kinemill.register.pulls import OfHome
@@ -132,8 +131,6 @@ def _version(service: Service, task: str, which: str = "") -> Version:
         NotHere: There is none.
     """
     service.task_file(task)
-    if not is_registered(service.home, task):
-        raise NotHere(f"task {task}", "has no version yet")
     try:
         return find_version(service.home, task, which)
     except BadInput as error:

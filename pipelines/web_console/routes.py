@@ -8,13 +8,12 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from kinemill.errors import BadInput, KinemillError
-from kinemill.register.consistency import is_registered
 from kinemill.register.versions import CHAMPION, aliases_of, find_version
 from kinemill.task import load_task
 from kinemill.validate.recording_status import held_back
 from kinemill_dagster.pipelines.rest.draft_store import open_draft
 from kinemill_dagster.pipelines.rest.drafts import list_log_folders
-from kinemill_dagster.pipelines.rest.service import NotHere, Service
+from kinemill_dagster.pipelines.rest.service import Service
 from kinemill_dagster.pipelines.web_console.catalog_page import catalog_page
 from kinemill_dagster.pipelines.web_console.catalog_rows import (
     read_request,
@@ -100,8 +99,6 @@ class _Pages:
         def page() -> str:
             task, number = request.path_params["task"], request.path_params["number"]
             self._service.task_file(task)
-            if not is_registered(self._service.home, task):
-                raise NotHere(f"task {task}", "has no version yet")
             version = find_version(self._service.home, task, f":{number}")
             return decision_page(version, aliases_of(self._service.home, task).get(CHAMPION))
 

@@ -9,9 +9,7 @@ from dataclasses import asdict
 import dagster as dg
 import pytest
 
-from kinemill.register import tags
-from kinemill.register.alias_switch import Event
-from kinemill.register.ledger import Change, NewVersion, append
+from kinemill.register.audit_log import Event, append_event
 from kinemill.store import get_or_build, publish_json, read_json, to_json_value, write_json
 from kinemill.tracking.memory_warning import FILE, MemoryWarning
 from kinemill.tracking.run_links import TrainingLink, note_training
@@ -99,7 +97,7 @@ def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(
     assert len(look()) == 1
 
 
-def test_promotions_and_rollbacks_are_sent_once(received):
+def test_changes_of_the_champion_are_sent_once(received):
     home, look = received
     publish_json(home.dagster / "refs" / "latest" / TASK / "model.json", {})
     decisions = [
@@ -107,12 +105,11 @@ def test_promotions_and_rollbacks_are_sent_once(received):
         ("refused", 2),
         ("promoted", 3),
         ("rolled back", 1),
+        ("moved in MLflow", 2),
     ]
     for number, (what, version) in enumerate(decisions):
         event = Event(f"2026-03-01T00:0{number}:00Z", "ada", what, version, None, "because")
-        created = NewVersion(number + 1, "r", "s") if number < 3 else None
-        note = {f"{tags.EVENT}{number}": json.dumps(asdict(event))}
-        append(home, TASK, Change(created=created, notes=note))
+        append_event(home, TASK, event)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(alerts, "OLD", float("inf"))
         message = look()
@@ -120,10 +117,11 @@ def test_promotions_and_rollbacks_are_sent_once(received):
     assert message == [
         f"kinemill: {TASK} version 1: champion",
         f"kinemill: {TASK} version 1: rolled back",
+        f"kinemill: {TASK} version 2: moved in MLflow",
         f"kinemill: {TASK} version 3: promoted",
     ]
     kinds = sorted(read_json(path)["kind"] for path in alerts.waiting(home).glob("*.json"))
-    assert kinds == ["promoted", "promoted", "rolled_back"]
+    assert kinds == ["moved", "promoted", "promoted", "rolled_back"]
 
 
 def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(received):

@@ -1,8 +1,6 @@
 """Cached state of a home: each change shows in the next request, for each user."""
 
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -74,10 +72,8 @@ def test_alias_of_another_client_shows_in_all_pages(trained):
     open_tracking(trained.home).client.set_registered_model_alias("tiny", "tested", "1")
     assert aliases() == ["champion", "tested"]
     assert "tested" in trained.client.get("/kinemill/tasks/tiny").text
-    with closing(sqlite3.connect(trained.home.mlflow_db)) as connection, connection:
-        connection.execute("UPDATE model_versions SET run_id = 'other'")
-    assert "differs from the ledger" in trained.get("models", status=500)["message"]
-    assert "differs from the ledger" in trained.client.get("/").text
+    open_tracking(trained.home).client.delete_registered_model_alias("tiny", "champion")
+    assert aliases() == ["tested"]
 
 
 def test_changed_task_file_shows_in_the_next_request(workspace, tmp_path, monkeypatch):

@@ -18,7 +18,6 @@ import pytest
 
 from kinemill_dagster.pipelines.auth.users import Users
 from kinemill_dagster.pipelines.serve import free_port
-from tests.pipelines.conftest import TASK
 from tests.pipelines.serving import serve, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -169,23 +168,6 @@ def test_an_mlflow_client_makes_and_deletes_a_webhook(served, receivers, tmp_pat
     command = [sys.executable, "client.py", served.urls["MLflow"], f"{receivers[0].url}/x", SECRET]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "200"), done.stderr
-
-
-def test_a_version_that_kinemill_registers_is_announced(served, hook, receivers, logs):
-    from kinemill_dagster.pipelines.run import run_chain
-
-    document = run_chain(TASK, {"learn.steps": 70})
-    version = str(document.version)
-
-    def announced():
-        return [one for one in receivers[0].of("model_version", TASK) if one["version"] == version]
-
-    (message,) = until(announced, "a message about the version", within=120)
-    assert message["run_id"]
-    assert message["source"].startswith("models:/")
-    alias = {"name": TASK, "alias": document.alias, "version": version}
-    until(lambda: alias in receivers[0].of("model_version_alias", TASK), "the alias", within=30)
-    assert len(announced()) == 1  # once
 
 
 def test_a_model_that_a_client_registers_is_announced(served, hook, receivers):

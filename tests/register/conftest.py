@@ -13,11 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.bundle import write_interface
 from kinemill.register import Produced, stage
-from kinemill.register.commit import commit
 from kinemill.register.gate.inputs import ChampionComparison, Findings
 from kinemill.register.gate.rules import Measured, Paired, RowOverlap
-from kinemill.register.ledger import Change, NewVersion
-from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
 from kinemill.store import (
     ArtifactRef,
@@ -337,12 +334,11 @@ def _pack(folder: Path) -> None:
     write_packed(folder, dataset)
 
 
-def enroll(home, number, aliases=None):
-    """Write a version of another MLflow client to the ledger, like one of kinemill."""
-    tracking = open_tracking(home)
-    result = find_version(tracking.home, "cart", f":{number}")
-    made = NewVersion(number, result.run_id or "", result.source)
-    commit(tracking, "cart", Change(made, {number: result.tags}, aliases=aliases or {}))
+def hang_up(home):
+    """Close the connections that MLflow keeps open: they survive no fork and no lost file."""
+    client = open_tracking(home).client
+    client._tracking_client.store.engine.dispose()
+    client._get_registry_client().store.engine.dispose()
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """The commands for models, with their arguments."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +9,6 @@ from kinemill.cli.app import app
 from kinemill.cli.promote import print_causes
 from kinemill.errors import BadInput, TaskError
 from kinemill.register import promotion
-from kinemill.tracking import open_tracking
 
 
 @pytest.fixture
@@ -64,12 +60,6 @@ def test_roll_back_at_3_am_and_look_who_did_it(kinemill):
     assert "it shakes" in kinemill("model", "audit", "cart")
 
 
-def test_the_audit_of_a_champion_that_another_client_moved_exits_with_1(kinemill, chain):
-    open_tracking(chain.home).client.set_registered_model_alias("cart", "champion", "1")
-    document = json.loads(kinemill("model", "audit", "cart", "--json", code=1))
-    assert (document["champion"], len(document["gaps"])) == (2, 1)
-
-
 def test_promoting_wants_the_gate_or_force_and_the_champion_that_was_seen(kinemill):
     with pytest.raises(BadInput, match="the gate refused it: beats_linear"):
         kinemill("model", "promote", "cart:3")
@@ -108,36 +98,6 @@ def test_pull_brings_the_champion_and_approve_finds_nothing_to_do(kinemill, tmp_
 def test_evaluate_without_logs_and_out_is_refused(kinemill):
     with pytest.raises(BadInput, match="expected --logs and --out"):
         kinemill("model", "evaluate", "cart")
-
-
-LOADED = """
-import sys
-from kinemill.cli import main
-sys.argv = ["kinemill", *{arguments}]
-try:
-    main()
-except SystemExit as end:
-    assert not end.code, end.code
-heavy = {{"dagster", "mlflow", "onnxruntime", "polars", "torch"}}
-print("loaded:", *sorted(heavy & sys.modules.keys()))
-"""
-
-
-@pytest.mark.parametrize("command", ["list", "show", "audit"])
-def test_reading_the_registry_loads_no_heavy_package(kinemill, chain, command):
-    code = LOADED.format(arguments=["model", command, "cart", "--json"])
-    where = {"KINEMILL_HOME": str(chain.home.root), "KINEMILL_TASKS": str(chain.task.path.parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **where},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    document, _, loaded = done.stdout.rpartition("loaded:")
-    assert json.loads(document) == json.loads(kinemill("model", command, "cart", "--json"))
-    assert loaded.split() == []
 
 
 def test_reading_the_registry_needs_a_task_of_that_name(kinemill, tmp_path):

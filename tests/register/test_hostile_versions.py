@@ -23,7 +23,6 @@ from kinemill.runtime.download import run_stored_cases
 from kinemill.runtime.integrity import SUMS
 from kinemill.store import MANIFEST, SUMMARY, file_digest
 from kinemill.tracking import open_tracking
-from tests.register.conftest import enroll
 from tests.runtime.test_model_safety import Canary
 
 ADDRESS = "models:/cart@champion"
@@ -86,7 +85,7 @@ def forged(folder):
 
 
 def crown(chain, folder, stamped):
-    """Register a folder as the champion, in MLflow and in the ledger."""
+    """Register a folder as the champion in MLflow."""
     tracking = open_tracking(chain.home)
     client = tracking.client
     own = client.get_model_version_by_alias("cart", "champion")
@@ -102,7 +101,7 @@ def crown(chain, folder, stamped):
             tags=stamped and {**own.tags, **stamped},
             model_id=logged.model_id,
         )
-    enroll(chain.home, int(version.version), {"champion": int(version.version)})
+    client.set_registered_model_alias("cart", "champion", version.version)
 
 
 @pytest.fixture(params=list(HOSTILE), ids=lambda by: by.__name__)

@@ -18,9 +18,9 @@ class Killed(BaseException):
 
 LOCATIONS = [
     (stage, "decide"),  # the version is there, nothing else
-    (decision_service, "_publish_decision"),  # challenger is set
-    (decision_service, "move_champion"),  # the verdict is written
-    (decision_service, "aliases_of"),  # before the champion is looked up
+    (decision_service, "publish_decision"),  # challenger is set
+    (decision_service, "apply_decision"),  # the verdict is written
+    (decision_service, "champion_of"),  # before the champion is looked up
 ]
 
 
@@ -82,7 +82,7 @@ from tests.register.conftest import Claims
 
 task, home, refs, die = sys.argv[1:]
 if die:
-    decision_service._publish_decision = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+    decision_service.publish_decision = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
 produced = Produced(**{name: ArtifactRef(**ref) for name, ref in json.loads(refs).items()})
 found = stage.run(load_task(task), Home(Path(home)), produced, evidence=Claims(0.1, 0.2))
 print(json.dumps([found.version, found.status]))

@@ -30,7 +30,9 @@ def test_models_versions_aliases_and_tags_are_normal_ones(client):
     assert champion.tags["kinemill.blessing.better"] == "yes"
     assert champion.tags["kinemill.blessing.serves"] == "yes"
     refused = client.get_model_version("cart", "2")
-    assert "| beats_linear | **no** |" in refused.description
+    assert "**cart:2 is refused: it is not better than" in refused.description
+    assert not [value for value in refused.tags.values() if value.startswith(("{", "["))]
+    assert refused.tags["mlflow.source.name"] == "kinemill run cart"
     result = client.search_model_versions("name = 'cart' and tags.`kinemill.decision` = 'refused'")
     assert [int(version.version) for version in result] == [2]
 
@@ -43,6 +45,9 @@ def test_the_run_lists_its_dataset_its_model_and_how_good_that_is(client):
     (made,) = run.outputs.model_outputs
     assert made.model_id in version.source
     assert run.data.metrics["test/nrmse/linear"] == 0.3
+    assert {"mlflow.user", "mlflow.source.name"} <= set(run.data.tags)
+    (report,) = client.list_artifacts(version.run_id, "version-1")
+    assert report.path == "version-1/report.html"
 
 
 def test_pyfunc_loads_the_champion_and_answers_without_a_pickle(client, chain):
@@ -50,6 +55,7 @@ def test_pyfunc_loads_the_champion_and_answers_without_a_pickle(client, chain):
 
     with open_tracking(chain.home).as_default():
         model = mlflow.pyfunc.load_model("models:/cart@champion")
+    assert model.predict(model.input_example)["next_states"].shape[0] == 1
     result = model.predict(feed())
     # last state 1 + 0.5 * action 1
     np.testing.assert_array_equal(result["next_states"], np.full((2, 4, 2), 1.5, dtype=np.float32))

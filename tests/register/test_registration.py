@@ -107,12 +107,12 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
         "verification": produced.verification.digest,
         "task": existing.lineage["task"],
         "commit": "abc123",
-        "previous": "0",
         "started_from": None,
     }
     (line,) = [one for one in existing.gate if one.rule == "beats_linear"]
     assert (line.passed, line.value) == (True, 0.1)
-    assert "| beats_linear | yes | 0.1 |" in existing.description
+    assert existing.description.startswith("This model has an RMSE of")
+    assert "kinemill model why cart:1" in existing.description
     assert "verdict" not in Path(existing.folder, "report.html").read_text()
     assert (
         "cart:1 is champion: it passed every rule of the gate." in Path(existing.report).read_text()
@@ -137,6 +137,7 @@ def test_mlflow_loads_the_champion_whole_with_its_signature(chain):
         ("past_actions", (-1, 2, 1)),
         ("actions", (-1, -1, 1)),
     ]
+    assert info.saved_input_example_info["artifact_path"] == "input_example.json"
     assert [(item.name, item.shape) for item in info.signature.outputs] == [
         ("next_states", (-1, -1, 2))
     ]

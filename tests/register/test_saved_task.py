@@ -80,7 +80,7 @@ class _Subject:
 def test_the_task_is_whole_and_its_digest_is_checked(made):
     version = _registered(made)
     assert task_of(made.home, made.task, version).promote.approval
-    (path,) = (made.home.ledgers / "cart" / "tasks").glob("*.json")
+    (path,) = (made.home.audit_logs / "cart" / "tasks").glob("*.json")
     content = json.loads(path.read_text())
     content["verify"]["horizon"] = 5
     path.write_text(json.dumps(content))

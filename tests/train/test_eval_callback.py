@@ -194,8 +194,8 @@ def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
     assert result is not None
     assert result.removesuffix("-dirty") == reference.strip()
     monkeypatch.setenv("PATH", str(tmp_path))
+    git_commit.cache_clear()
     assert git_commit() is None
-    code.cache_clear()
     assert code() == f"kinemill {version('kinemill')}"
-    code.cache_clear()
+    git_commit.cache_clear()
     assert "git_commit: null" in config_text(pendulum_task(), CPU)

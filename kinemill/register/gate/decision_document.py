@@ -2,9 +2,10 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
+from kinemill.register.decision import DECISION_FILE, Decision, DecisionFacts
 from kinemill.register.gate.headline import failed_causes
 from kinemill.register.gate.rules import Value, Verdict
 from kinemill.reports.components import mark, name_of, table, with_contents
@@ -14,34 +15,6 @@ from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.headline import GateDecision, Headline, decision_text
 
 VERSION = 4
-
-
-@dataclass(frozen=True)
-class DecisionFacts:
-    """A decision about a version.
-
-    Attributes:
-        task, version: name of the task, and number of the version.
-        decision: `champion`, `waiting` or `refused`.
-        provisional: why a champion is provisional, and what to do; empty if it is not.
-        previous_champion: number of the champion at the decision; None without one.
-        key: key of the version, see `kinemill.register.stage.inputs`.
-    """
-
-    task: str
-    version: int
-    decision: str
-    provisional: str = ""
-    previous_champion: int | None = None
-    key: str = ""
-
-
-@dataclass(frozen=True)
-class Decision(DecisionFacts):
-    """Content of `decision.json`: the decision, its headline and all lines of the gate."""
-
-    headline: str = ""
-    gate: list[Verdict] = field(default_factory=list[Verdict])
 
 
 def make_decision(
@@ -57,7 +30,7 @@ def make_decision(
     content: Json = to_json_value(decision)
 
     def build(folder: Path) -> Json:
-        publish_document(folder / "decision.json", decision)
+        publish_document(folder / DECISION_FILE, decision)
         page = (bundle / "report.html").read_text(encoding="utf-8")
         badge = f"{'provisional ' * bool(facts.provisional)}{facts.decision}".capitalize()
         page = retitle(page, text, badge)
@@ -112,25 +85,17 @@ def section(facts: DecisionFacts, verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def markdown(
-    facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str, links: str
-) -> str:
-    """Return a version's description in markdown: headline, decision, links and verdicts."""
-    rows = [
-        f"| {' | '.join([item.rule, _passed_cell(item), *map(show_value, values)])} |"
-        for item in verdicts
-        if (values := (item.value, item.expected))
-    ]
-    head = ["| rule | passed | value | expected |", "|---|---|---|---|"]
+def markdown(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str) -> str:
+    """Return a version's description in markdown: performance, decision, and where more is."""
     text = headline(facts, verdicts, performance)
-    first = f"{text.performance} **{text.verdict}**".strip()
-    return "\n".join([first, "", links, "", *head, *rows])
+    more = f"`kinemill model why {facts.task}:{facts.version}` explains the decision"
+    report = f"`{report_folder(facts.version)}/report.html` of the run has all measurements"
+    return f"{text.performance} **{text.verdict}**\n\n{more}; {report}.".strip()
 
 
-def _passed_cell(item: Verdict) -> str:
-    if item.undecided:
-        return "**too little data**"
-    return "yes" if item.passed else "**no**"
+def report_folder(version: int) -> str:
+    """Return the folder of a version's report in the artifacts of its run."""
+    return f"version-{version}"
 
 
 def headline(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str = "") -> Headline:

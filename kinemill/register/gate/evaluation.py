@@ -1,6 +1,5 @@
 """Evaluation of all rules of the promotion gate for one challenger."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Literal
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
+from kinemill.register.audit_log import APPROVED, Event
 from kinemill.register.bundle import model_digest, model_files
 from kinemill.register.gate.inputs import (
     Approval,
@@ -26,30 +26,10 @@ from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import Interface, PolicyInterface
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
-from kinemill.tracking import Tracking
 from kinemill.verify.document import Verification
 
 _MUST = ("states", "actions", "dt", "angles")  # equal, or the two cannot run on the same episodes
 _POLICY = ("observation", "actions", "dt", "choices", "images", "texts", "mask")
-
-
-@dataclass(frozen=True)
-class CurrentChampion:
-    """The champion by its alias: a version, or the number of a deleted version."""
-
-    tracking: Tracking
-    number: int
-    version: Version | None
-
-    @property
-    def is_provisional(self) -> bool:
-        """Whether it became champion with too little test data."""
-        return self.version is not None and bool(self.version.provisional)
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether it is a reference instead of a trained model."""
-        return self.version is not None and tags.REFERENCE in self.version.tags
 
 
 @dataclass(frozen=True)
@@ -108,7 +88,7 @@ def _provisional(inputs: GateInputs, undecided: Sequence[Verdict]) -> str:
 
 
 def make_gate_inputs(
-    task: Task, challenger: Challenger, current: CurrentChampion | None, evidence: Measurements
+    task: Task, challenger: Challenger, current: Version | None, evidence: Measurements
 ) -> GateInputs:
     """Measure a challenger and the champion, and return the inputs of all rules."""
     folder = challenger.folder
@@ -144,7 +124,7 @@ def _measure_challenger(folder: Path, evidence: Measurements) -> tuple[Loaded | 
 
 
 def _champion(
-    current: CurrentChampion, folder: Path, model: Loaded | None, evidence: Measurements
+    current: Version, folder: Path, model: Loaded | None, evidence: Measurements
 ) -> Champion:
     """Load and measure the champion; store an error in its `problem`."""
     number = current.number
@@ -157,7 +137,10 @@ def _champion(
         return Champion(number, problem="the challenger does not serve", differs=None)
     differs = tuple(differences(champion.interface, model.interface))
     about = Champion(
-        number, differs=differs, provisional=current.is_provisional, reference=current.is_reference
+        number,
+        differs=differs,
+        provisional=bool(current.provisional),
+        reference=tags.REFERENCE in current.tags,
     )
     if model_digest(other_one) == model_digest(folder):
         return replace(about, same=True)
@@ -176,11 +159,8 @@ def _champion(
     )
 
 
-def _load(current: CurrentChampion) -> tuple[Path, Loaded]:
-    if current.version is None:
-        where, fix = f"version {current.number}", "kinemill model promote or rollback names another"
-        raise BadInput(where, "was champion, and its alias or the version was deleted", fix=fix)
-    folder = bundle_folder(current.tracking.home, current.version)
+def _load(current: Version) -> tuple[Path, Loaded]:
+    folder = bundle_folder(current.home, current)
     return folder, runtime.load(folder, non_finite="pass")
 
 
@@ -212,10 +192,13 @@ def _spell(value: object) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
-def approval_of(version: Version) -> Approval | None:
-    """Return the approval of a version, if any."""
-    recorded = version.tags.get(tags.APPROVED)
-    return Approval(**json.loads(recorded)) if recorded else None
+def approval_of(version: Version, events: Sequence[Event]) -> Approval | None:
+    """Return the last approval of a version in the audit log; an earlier `breaking` one counts."""
+    approvals = [e for e in events if e.version == version.number and e.what in APPROVED]
+    if not approvals:
+        return None
+    breaking = any(event.what == "approved as breaking" for event in approvals)
+    return Approval(approvals[-1].who, approvals[-1].at, breaking)
 
 
 def make_measurements(task: Task, home: Home, dataset: ArtifactRef) -> Measurements:

@@ -19,7 +19,7 @@ def gate_decision_of(version: Version) -> GateDecision:
         failed_causes(version.gate),
         provisional=version.provisional,
         address=f"{version.task}:{version.number}",
-        champion=int(version.tags.get(tags.PREVIOUS, "0")) or None,
+        champion=version.previous_champion,
         former=version.decision == CHAMPION and CHAMPION not in version.aliases,
         override=version.decision == "refused" and CHAMPION in version.aliases,
     )

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.consistency import require_registry
+from kinemill.register.alias_switch import follow
+from kinemill.register.audit_log import MOVED, Event
 from kinemill.register.gate.evaluation import approval_of
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.gate.refusal_causes import is_diverged, ranked
@@ -39,9 +40,9 @@ def why(home: Home, task: str, which: str = "") -> Json:
     Raises:
         BadInput: The version does not exist.
     """
-    require_registry(home, task)
     version = find_version(home, task, which or NEWEST)
-    approval, report = approval_of(version), version.tags.get(tags.REPORT)
+    events = follow(home, task)
+    approval, report = approval_of(version, events), version.tags.get(tags.REPORT)
     return {
         "task": task,
         "version": version.number,
@@ -49,7 +50,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
         "decision": version.decision,
         "provisional": version.provisional,
         "headline": headline_of(version).text,
-        "explanation": _text(version),
+        "explanation": _text(version) + _moved(version, events),
         "causes": causes(version.gate),
         "unmodeled": _unmodeled(home, version),
         "blessings": {
@@ -101,8 +102,20 @@ def advice(line: str) -> str:
     return ""
 
 
+def _moved(version: Version, events: Sequence[Event]) -> str:
+    """Return who made the version champion in MLflow or ended that, if the last change was that."""
+    changes = [event for event in events if event.what == MOVED]
+    last = next((e for e in reversed(changes) if version.number in (e.version, e.previous)), None)
+    if last is None:
+        return ""
+    what = "made champion" if last.version == version.number else "replaced as champion"
+    return f"; {what} in MLflow by user {last.who}, noticed {last.at}"
+
+
 def _text(version: Version) -> str:
-    previous = int(version.tags.get(tags.PREVIOUS, "0"))
+    previous = version.previous_champion
+    if version.decision is None and tags.KEY not in version.tags:
+        return "was not registered by kinemill, so the gate has not evaluated it"
     if version.decision is None:
         return "registration was interrupted before the gate; resume it with kinemill run"
     if version.decision == "waiting":
@@ -116,4 +129,4 @@ def _text(version: Version) -> str:
         lines = f"{version.provisional}; it passed every other rule of the gate"
     if CHAMPION in version.aliases:
         return f"{'provisional ' * bool(version.provisional)}champion: {lines}"
-    return f"was champion: {lines}, and another version is champion now"
+    return f"was champion: {lines}, and is not champion now"

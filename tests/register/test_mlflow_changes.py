@@ -1,0 +1,338 @@
+"""Changes that people and programs make in MLflow: each is legitimate, and no command stops."""
+
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import closing
+from functools import partial
+
+import pytest
+from typer.testing import CliRunner
+
+from kinemill.cli.app import app
+from kinemill.errors import BadInput, CorruptArtifact, Unreachable
+from kinemill.register import audit, fetch_bundle, list_versions, promotion, show, why
+from kinemill.register.alias_switch import ChampionChanged
+from kinemill.register.audit_log import CHAMPION_CHANGES, MOVED
+from kinemill.register.champion import load_champion
+from kinemill.register.versions import aliases_of, champion_of
+from kinemill.task import load_task
+from kinemill.tracking import open_tracking
+from tests.register.conftest import TASK, Chain, Claims, hang_up
+
+READS = [
+    "model list cart", "model show cart", "model show cart:1", "model why cart", "model why cart:1",
+    "model audit cart", "model lineage cart:1", "model report cart:1 --to {out}/report.html",
+    "model export cart:1 --to {out}/model", "model pull cart:1 --to {out}/robot",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _served_here(monkeypatch):
+    monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
+
+
+def set_alias(name, version, client):
+    client.set_registered_model_alias("cart", name, version)
+
+
+def delete_alias(client):
+    client.delete_registered_model_alias("cart", "champion")
+
+
+def set_tags(client):
+    for name, value in (("team", "arm"), ("kinemill.decision", "great"), ("kinemill.key", "")):
+        client.set_model_version_tag("cart", "2", name, value)
+    client.set_model_version_tag("cart", "2", "kinemill.report", "nowhere/report.html")
+    client.set_registered_model_tag("cart", "kinemill.task", "{")
+
+
+def delete_tags(client):
+    for name in client.get_model_version("cart", "2").tags:
+        client.delete_model_version_tag("cart", "2", name)
+
+
+def describe(client):
+    client.update_model_version("cart", "3", "the calm one")
+    client.update_registered_model("cart", "a cart")
+
+
+def delete_version(number, client):
+    client.delete_model_version("cart", number)
+
+
+def register_by_hand(client):
+    version = client.create_model_version("cart", source="s3://models/cart")
+    client.set_registered_model_alias("cart", "pilots", version.version)
+
+
+def register_champion_by_hand(client):
+    version = client.create_model_version("cart", source="s3://models/cart")
+    client.set_registered_model_alias("cart", "champion", version.version)
+
+
+# Each change, and the champion after it; it was version 3.
+CHANGES = {
+    "champion moved": (partial(set_alias, "champion", "1"), 1),
+    "challenger set": (partial(set_alias, "challenger", "1"), 3),
+    "alias of a fleet set": (partial(set_alias, "pilots", "2"), 3),
+    "champion alias deleted": (delete_alias, None),
+    "tags set": (set_tags, 3),
+    "tags deleted": (delete_tags, 3),
+    "descriptions changed": (describe, 3),
+    "version deleted": (partial(delete_version, "2"), 3),
+    "champion deleted": (partial(delete_version, "3"), None),
+    "version registered by hand": (register_by_hand, 3),
+    "champion registered by hand": (register_champion_by_hand, 4),
+}
+
+
+def run_reads(chain, out):
+    """Run each command that reads the registry; return its exit code or its error by command."""
+    results = {}
+    for command in READS:
+        done = CliRunner().invoke(app, command.format(out=out).split())
+        results[command] = done.exception or done.exit_code
+    return results
+
+
+def check_audit(chain):
+    """Check that the events are a chain that ends in MLflow's champion; return them."""
+    result, champion = audit(chain.home, "cart"), None
+    for event in result.events:
+        if event.what in CHAMPION_CHANGES and event.outcome == "done":
+            assert event.previous == champion
+            champion = event.version
+    assert result.champion == champion == aliases_of(chain.home, "cart").get("champion")
+    return result.events
+
+
+def check_commands(chain, out, champion):
+    """Check that commands work after a change, with this champion."""
+    results = run_reads(chain, out)
+    assert set(results.values()) <= {0}, results
+    events = check_audit(chain)
+    assert audit(chain.home, "cart").champion == champion
+    if champion != 3:
+        moved = events[-1]
+        assert (moved.what, moved.version, moved.previous) == (MOVED, champion, 3)
+    other = 2 if champion == 1 else 1
+    promotion.promote(chain.task, chain.home, f":{other}", force=True, why="calm")
+    back = promotion.rollback(chain.task, chain.home, to=":1" if other == 2 else "")
+    assert back.version != other
+    check_audit(chain)
+
+
+@pytest.fixture
+def three(with_champion, monkeypatch):
+    """A registry with versions 1 to 3, of which 3 is champion."""
+    chain = with_champion(3)
+    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
+    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
+    return chain
+
+
+def client_of(chain):
+    return open_tracking(chain.home).client
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_change_in_mlflow_stops_no_command(three, tmp_path, name):
+    change, champion = CHANGES[name]
+    change(client_of(three))
+    check_commands(three, tmp_path, champion)
+
+
+def test_change_in_mlflow_stops_no_registration(three):
+    client = client_of(three)
+    for number, (change, _) in enumerate(CHANGES.values()):
+        if number:
+            client.set_registered_model_alias("cart", "champion", "1")
+        change(client)
+        error = 0.02 / 2**number
+        made = three.register(error, gain=2.0 + number, champion=2 * error)
+        by_hand = change is register_champion_by_hand
+        assert made.decision == ("refused" if by_hand else "champion")
+        assert three.register(error, gain=2.0 + number).status == "unchanged"
+        check_audit(three)
+        if change in {CHANGES["version deleted"][0], CHANGES["champion deleted"][0]}:
+            break  # the versions that other changes name are gone
+
+
+def test_move_in_mlflow_is_explained(three):
+    three.register(0.31, gain=0.9)
+    client_of(three).set_registered_model_alias("cart", "champion", "4")
+    text = why(three.home, "cart", ":4")["explanation"]
+    assert text.startswith("refused by")
+    assert "; made champion in MLflow by user unknown, noticed 20" in text
+    assert "; replaced as champion in MLflow" in why(three.home, "cart", ":3")["explanation"]
+
+
+def test_deleted_version_is_named_as_deleted(three):
+    client_of(three).delete_model_version("cart", "2")
+    with pytest.raises(BadInput, match=r"cart:2: was deleted in MLflow; expected one of 3@champ"):
+        show("cart", three.home, ":2")
+    with pytest.raises(BadInput, match="was deleted in MLflow"):
+        promotion.promote(three.task, three.home, ":2")
+    assert promotion.rollback(three.task, three.home).version == 1  # version 2 is skipped
+    assert [item.version for item in list_versions("cart", three.home).versions] == [3, 1]
+
+
+def test_renamed_model_is_gone_and_the_next_run_registers_anew(three):
+    client_of(three).rename_registered_model("cart", "wagon")
+    assert list_versions("cart", three.home).versions == []
+    for command in (
+        partial(show, "cart", three.home),
+        partial(promotion.rollback, three.task, three.home),
+        partial(promotion.promote, three.task, three.home, ":1"),
+    ):
+        with pytest.raises(BadInput, match="has no version: MLflow's users deleted or renamed"):
+            command()
+    events = check_audit(three)
+    assert (events[-1].what, events[-1].version) == (MOVED, None)
+    made = three.register(0.1)
+    assert (made.version, made.status) == (1, "done")
+
+
+def test_copied_version_does_not_hide_the_original(three):
+    tracking = open_tracking(three.home)
+    with tracking.as_default():
+        tracking.client.copy_model_version("models:/cart/1", "cart")
+    again = three.register(0.1, gain=0.5, champion=0.15)
+    assert (again.version, again.status) == (1, "unchanged")
+
+
+def test_champion_moved_during_the_evaluation_is_compared_again(three):
+    class Moving(Claims):
+        def serve(self, folder):
+            client_of(three).set_registered_model_alias("cart", "champion", "1")
+            return super().serve(folder)
+
+    made = three.register(0.01, gain=0.9, evidence=Moving(0.01, 0.1))
+    assert (made.decision, made.previous_champion) == ("champion", 1)
+    events = [(event.what, event.version) for event in check_audit(three)[-2:]]
+    assert events == [(MOVED, 1), ("champion", 4)]
+
+
+def test_promotions_by_mlflow_and_kinemill_at_once_leave_a_complete_audit(three):
+    client = client_of(three)
+
+    def move():
+        for number in range(20):
+            client.set_registered_model_alias("cart", "champion", str(1 + number % 3))
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    while thread.is_alive():
+        for number in (1, 2, 3):
+            try:
+                promotion.promote(three.task, three.home, f":{number}")
+            except (BadInput, ChampionChanged):
+                continue  # it is champion already, or MLflow was faster
+    thread.join()
+    check_audit(three)
+
+
+def test_champion_of_another_program_is_no_reference_for_drift(three):
+    register_champion_by_hand(client_of(three))
+    assert load_champion(three.home, "cart") is None
+    with pytest.raises(CorruptArtifact, match="models:/cart/4: was not registered by kinemill"):
+        fetch_bundle("models:/cart@champion", three.home)
+
+
+def test_alias_of_a_missing_version_is_one_clear_error(three):
+    with closing(sqlite3.connect(three.home.mlflow_db)) as connection, connection:
+        connection.execute("UPDATE registered_model_aliases SET version = 99")
+    assert len(list_versions("cart", three.home).versions) == 3
+    for command in (champion_of, load_champion):
+        with pytest.raises(BadInput, match=r"cart:99: is not a version"):
+            command(three.home, "cart")
+    assert promotion.promote(three.task, three.home, ":1").version == 1
+
+
+def test_lost_database_is_reported_and_not_replaced(three):
+    hang_up(three.home)
+    three.home.mlflow_db.unlink()
+    for command in (
+        partial(list_versions, "cart", three.home),
+        partial(audit, three.home, "cart"),
+        partial(promotion.rollback, three.task, three.home),
+        partial(three.register, 0.1),
+    ):
+        with pytest.raises(Exception, match="is missing, but there are versions of cart; restore"):
+            command()
+    assert not three.home.mlflow_db.exists()
+
+
+def test_unreachable_server_is_named(three, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(Unreachable, match=r"http://127.0.0.1:9: MLflow refuses or does not"):
+        list_versions("cart", three.home)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory):
+    """Address of an MLflow server with its own database and artifact store."""
+    folder = tmp_path_factory.mktemp("mlflow-server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination", str(folder / "artifacts"),
+    ]  # fmt: skip
+    environment = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    log = (folder / "log").open("wb")
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) as server:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 120
+        while not _responds(address):
+            assert server.poll() is None
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.2)
+        yield address
+        server.terminate()
+
+
+def _responds(address):
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=5) as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_registry_on_an_mlflow_server_works_as_on_the_database(
+    mlflow_server, tmp_path, home, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    monkeypatch.setenv("KINEMILL_HOME", str(home.root))
+    monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path / "tasks"))
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "cart.yaml").write_text(TASK)
+    chain = Chain(home, load_task(tmp_path / "tasks" / "cart.yaml"))
+    for n in range(3):
+        made = chain.register(0.1 / 2**n, gain=0.5 + n / 10, champion=0.15 / 2**n)
+        assert (made.version, made.status) == (n + 1, "done")
+    assert chain.register(0.1, gain=0.5, champion=0.15).status == "unchanged"
+    client = client_of(chain)
+    for name, (change, champion) in CHANGES.items():
+        if "deleted" in name or "by hand" in name:
+            continue  # the others leave what the next change needs
+        client.set_registered_model_alias("cart", "champion", "3")
+        audit(home, "cart")
+        change(client)
+        check_commands(chain, tmp_path / name.replace(" ", "-"), champion)
+    client.delete_model_version("cart", "2")
+    assert [item.version for item in list_versions("cart", home).versions] == [3, 1]
+    assert not home.mlflow_db.exists()
