@@ -5,8 +5,9 @@ next command reads in MLflow whether the champion moved, and records the outcome
 MLflow that differs from the last recorded one was moved by another client. That is legitimate; the
 log records it as `moved in MLflow`.
 
-MLflow sets an alias without a condition. kinemill moves it under the lock of the audit log, which
-machines that share a database share, and only from the champion that the caller expects.
+MLflow sets an alias without a condition. The compare-and-set is kinemill's: under the lock of the
+audit log, which machines that share a database share, it moves the alias only from the champion
+that the caller expects.
 """
 
 from collections.abc import Generator, Mapping
