@@ -161,7 +161,7 @@ def test_private_modules_of_dagster_are_used_in_the_adapters_only():
     sources = {name: (ROOT / name).read_text() for name in tracked("*.py")}
     users = {name for name, source in sources.items() if private_modules_of_dagster(source)}
     assert users - {"tests/test_structure.py"} == ADAPTERS
-    assert "dagster._" not in (ROOT / "deploy" / "dagster.yaml").read_text()
+    assert "dagster._" not in (ROOT / "dagster.yaml").read_text()
 
 
 def test_importing_looks_at_no_environment_file_client_or_clock():
