@@ -180,7 +180,7 @@ def decisions(home: Home, task: str) -> Iterator[NewAlert]:
         return
     for decision in read_events(home, task):
         kind = _KIND_OF_DECISION.get(decision.what)
-        if kind is None or decision.outcome != "done":
+        if kind is None or decision.status != "done":
             continue
         at = datetime.fromisoformat(decision.at).timestamp()
         replaced = (

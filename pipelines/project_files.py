@@ -18,7 +18,7 @@ from kinemill.task.examples import example_task
 
 SETTINGS = "dagster.yaml"
 # `dagster dev` warns about a file in the folder where it starts, so projects have it in `deploy/`.
-_PLACES = (f"deploy/{SETTINGS}", SETTINGS)
+_PATHS = (f"deploy/{SETTINGS}", SETTINGS)
 
 
 def packaged(name: str) -> Path:
@@ -33,7 +33,7 @@ def settings_file() -> Path:
 
 
 def _project_settings(root: Path) -> Path | None:
-    return next((root / place for place in _PLACES if (root / place).is_file()), None)
+    return next((root / path for path in _PATHS if (root / path).is_file()), None)
 
 
 def place_settings(home: Home, source: Path) -> None:
@@ -130,7 +130,7 @@ def make_project(folder: Path, example: str | None = None) -> Scaffold:
     task = example_task(example) if example else None
     contents = {
         WORKSPACE: packaged(WORKSPACE).read_text(),
-        **({} if _project_settings(root) else {_PLACES[0]: packaged(SETTINGS).read_text()}),
+        **({} if _project_settings(root) else {_PATHS[0]: packaged(SETTINGS).read_text()}),
         "pyproject.toml": _PYPROJECT,
         ".gitignore": _GITIGNORE,
         "README.md": _README.format(name=root.name),

@@ -70,11 +70,11 @@ def new_events(
         Unreachable: MLflow does not respond.
     """
     events = read_events(home, task)
-    if champion != last_champion(events) or (events and events[-1].outcome == "open"):
+    if champion != last_champion(events) or (events and events[-1].status == "open"):
         events = follow(home, task)
     first = reported.get(task, 0)
     for number, event in enumerate(events[first:], start=first + 1):
-        if event.outcome == "open":
+        if event.status == "open":
             return  # it is being applied right now
         reported[task] = number
         yield _event(home, task, event, last_champion(events[:number]))

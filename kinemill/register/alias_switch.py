@@ -1,13 +1,13 @@
 """Decisions about versions, applied in MLflow and recorded in the audit log.
 
 A decision is recorded, applied in MLflow, and recorded as done. If the process dies in between, the
-next command reads in MLflow whether the champion moved, and records the outcome. A champion in
+next command reads in MLflow whether the champion moved, and records that. A champion in
 MLflow that differs from the last recorded one was moved by another client. That is legitimate; the
 log records it as `moved in MLflow`.
 
-MLflow sets an alias without a condition. The compare-and-set is kinemill's: under the lock of the
-audit log, which machines that share a database share, it moves the alias only from the champion
-that the caller expects.
+The champion moves by compare-and-set: MLflow sets an alias without a condition, so kinemill moves
+it under the lock of the audit log, which machines that share a database share, and only from the
+champion that the caller expects.
 """
 
 from collections.abc import Generator, Mapping
@@ -22,7 +22,7 @@ from kinemill.register.audit_log import (
     UNKNOWN_USER,
     Event,
     append_event,
-    append_outcome,
+    append_status,
     last_champion,
     read_events,
 )
@@ -78,7 +78,7 @@ def guarded(home: Home, task: str) -> Generator[None]:
 
 
 def follow(home: Home, task: str, who: str = UNKNOWN_USER) -> list[Event]:
-    """Record the outcome of an interrupted decision and a moved champion; return all events.
+    """Record the status of an interrupted decision and a moved champion; return all events.
 
     `who` is the user who moved the champion in MLflow, if known.
     """
@@ -90,7 +90,7 @@ def follow(home: Home, task: str, who: str = UNKNOWN_USER) -> list[Event]:
 
 
 def apply_decision(tracking: Tracking, task: str, event: Event) -> None:
-    """Record a decision, apply it in MLflow, and record its outcome.
+    """Record a decision, apply it in MLflow, and record its status.
 
     Raises:
         ChampionChanged: The event changes the champion, and `event.previous` is not champion.
@@ -109,7 +109,7 @@ def apply_decision(tracking: Tracking, task: str, event: Event) -> None:
                 fault_point("register.promoted")
             _complete(tracking, task, event, aliases)
         fault_point("register.applied")
-        append_outcome(home, task, "done")
+        append_status(home, task, "done")
 
 
 def _follow(
@@ -119,7 +119,7 @@ def _follow(
     home = tracking.home
     events = read_events(home, task)
     champion = aliases.get(CHAMPION)
-    if events and events[-1].outcome == "open":
+    if events and events[-1].status == "open":
         events[-1] = _close(tracking, task, events[-1], aliases)
     if champion != (recorded := last_champion(events)):
         why = "the alias was set in MLflow" if champion else "its alias or version was deleted"
@@ -129,14 +129,14 @@ def _follow(
 
 
 def _close(tracking: Tracking, task: str, event: Event, aliases: Mapping[str, int]) -> Event:
-    """Record the outcome of a decision whose process died, as MLflow shows it."""
+    """Record the status of a decision whose process died, as MLflow shows it."""
     is_moved = event.what not in CHAMPION_CHANGES or aliases.get(CHAMPION) == event.version
     exists = any(version.number == event.version for version in versions_of(tracking.home, task))
-    closed = replace(event, outcome="done" if is_moved and exists else "interrupted")
-    if closed.outcome == "done":
+    closed = replace(event, status="done" if is_moved and exists else "interrupted")
+    if closed.status == "done":
         with tracking.errors():
             _complete(tracking, task, event, aliases)
-    append_outcome(tracking.home, task, closed.outcome)
+    append_status(tracking.home, task, closed.status)
     return closed
 
 

@@ -28,7 +28,7 @@ What = Literal[
     "rolled back",
     "moved in MLflow",
 ]
-Outcome = Literal["open", "done", "interrupted"]
+Status = Literal["open", "done", "interrupted"]
 MOVED: What = "moved in MLflow"
 PROMOTED = frozenset[What]({"champion", "promoted", MOVED})
 CHAMPION_CHANGES = PROMOTED | {"rolled back"}
@@ -50,7 +50,7 @@ class Event:
         version: the version; None if the champion was removed.
         previous: the champion that it replaced, or None.
         why: the given reason, or the rules that decided.
-        outcome: `open` while it is applied, `interrupted` if its process died before that.
+        status: `open` while it is applied, `interrupted` if its process died before that.
     """
 
     at: str
@@ -59,12 +59,12 @@ class Event:
     version: int | None
     previous: int | None
     why: str
-    outcome: Outcome = "done"
+    status: Status = "done"
 
     @property
     def label(self) -> str:
-        """The type of the event, with its outcome unless it is done."""
-        return self.what if self.outcome == "done" else f"{self.what} ({self.outcome})"
+        """The type of the event, with its status unless it is done."""
+        return self.what if self.status == "done" else f"{self.what} ({self.status})"
 
     @classmethod
     def of(cls, what: What, version: int, previous: int | None, why: str) -> "Event":
@@ -88,10 +88,10 @@ def read_events(home: Home, task: str) -> list[Event]:
         document = _FORMAT.open(path, read_json(path))
         if "what" in document:
             events.append(from_json_value(document, Event, path))
-        elif events and "outcome" in document:
-            events[-1] = replace(events[-1], outcome=document["outcome"])
+        elif events and "status" in document:
+            events[-1] = replace(events[-1], status=document["status"])
         else:
-            raise CorruptArtifact(path, "is neither an event nor an outcome", fix=_RESTORE)
+            raise CorruptArtifact(path, "is neither an event nor an status", fix=_RESTORE)
     return events
 
 
@@ -100,9 +100,9 @@ def append_event(home: Home, task: str, event: Event) -> None:
     _append(home, task, to_json_value(event))
 
 
-def append_outcome(home: Home, task: str, outcome: Outcome) -> None:
-    """Write the outcome of the last event to disk. Call it under the lock of the log."""
-    _append(home, task, {"outcome": outcome})
+def append_status(home: Home, task: str, status: Status) -> None:
+    """Write the status of the last event to disk. Call it under the lock of the log."""
+    _append(home, task, {"status": status})
 
 
 def _append(home: Home, task: str, document: Json) -> None:
@@ -114,7 +114,7 @@ def _append(home: Home, task: str, document: Json) -> None:
 def last_champion(events: Sequence[Event]) -> int | None:
     """Return the last recorded champion, None if it was removed."""
     for event in reversed(events):
-        if event.what in CHAMPION_CHANGES and event.outcome == "done":
+        if event.what in CHAMPION_CHANGES and event.status == "done":
             return event.version
     return None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import ModelProto
 
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, model_files, read_sums
@@ -64,11 +65,10 @@ def create_version(
 
 def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
     """Write the MLflow model: rollout.onnx or policy.onnx with its signature, and the bundle."""
-    import onnx
     from mlflow.models import Model
 
     flavor: Any = importlib.import_module("mlflow.onnx")
-    model = onnx.ModelProto.FromString((bundle / model_files(bundle)[-1]).read_bytes())
+    model = ModelProto.FromString((bundle / model_files(bundle)[-1]).read_bytes())
     flavor.save_model(
         model,
         str(folder),
@@ -88,7 +88,7 @@ def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
         shutil.copyfile(bundle / name, copy)
 
 
-def signature(model: Any) -> Any:
+def signature(model: ModelProto) -> Any:
     """Return the MLflow model signature of an ONNX model: named tensors, -1 for a dynamic size.
 
     The carry after the last step of a rollout is left out: callers of a dynamics model cannot use
@@ -124,12 +124,12 @@ def signature(model: Any) -> Any:
     return ModelSignature(inputs=specs(model.graph.input), outputs=specs(outputs))
 
 
-def input_example(model: Any, bundle: Path) -> dict[str, NDArray[Any]]:
+def input_example(model: ModelProto, bundle: Path) -> dict[str, NDArray[np.generic]]:
     """Return the inputs of the first parity case, batch 1; zeros for inputs without a case."""
     import onnx
 
     with np.load(bundle / CASES, allow_pickle=False) as cases:
-        example = dict[str, NDArray[Any]]()
+        example = dict[str, NDArray[np.generic]]()
         for value in model.graph.input:
             tensor = value.type.tensor_type
             shape = tuple(size.dim_value or 1 for size in tensor.shape.dim)

@@ -147,18 +147,18 @@ def _previous_champion(home: Home, task: str, champion: int | None, existing: se
     """Return the champion before the current one that exists; the last one if there is none now."""
     replaced, last = dict[int, int](), 0
     for event in follow(home, task):
-        if event.what in CHAMPION_CHANGES and event.outcome == "done" and event.version:
+        if event.what in CHAMPION_CHANGES and event.status == "done" and event.version:
             previous = event.previous or last  # the alias can have been deleted in between
             if event.what in PROMOTED and previous not in (0, event.version):
                 replaced[event.version] = previous
             last = event.version
     if champion is None and not last:
         raise BadInput(task, "has had no champion", fix=f"kinemill run {task}")
-    number, seen = champion or last, {champion}
-    while number in seen or number not in existing:  # skip versions that were deleted in MLflow
-        seen.add(number)
+    number, skipped = champion or last, {champion}
+    while number in skipped or number not in existing:  # skip versions that were deleted in MLflow
+        skipped.add(number)
         number = replaced.get(number, 0)
-        if number == 0 or number in seen:
+        if number == 0 or number in skipped:
             raise BadInput(
                 f"models:/{task}/{champion}",
                 "is the first champion that exists",

@@ -213,8 +213,10 @@ def find_version(home: Home, task: str, which: str = "") -> Version:
 
 def no_version(home: Home, task: str) -> BadInput:
     """Return the error about a task without a version."""
-    gone = any(event.version for event in read_events(home, task))
-    problem = "has no version: MLflow's users deleted or renamed them" if gone else _NONE_YET
+    had_versions = any(event.version for event in read_events(home, task))
+    problem = (
+        "has no version: MLflow's users deleted or renamed them" if had_versions else _NONE_YET
+    )
     return BadInput(task, problem, fix=f"kinemill run {task}")
 
 

@@ -143,8 +143,8 @@ class MlflowTracker:
                 first = {"first_step": step, "value": str(value), "count": 0}
                 self._nonfinite.setdefault(key, first)["count"] += 1
                 self._tags[NONFINITE] = "; ".join(
-                    f"{metric}: {found['count']} from step {found['first_step']} ({found['value']})"
-                    for metric, found in self._nonfinite.items()
+                    f"{metric}: {entry['count']} from step {entry['first_step']} ({entry['value']})"
+                    for metric, entry in self._nonfinite.items()
                 )[:4900]
         is_due = time.monotonic() - self._written > FLUSH_SECONDS
         if is_due or len(self._metrics) >= FLUSH_COUNT:

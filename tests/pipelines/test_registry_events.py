@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from kinemill.register.audit_log import MOVED, Event, append_event, append_outcome
+from kinemill.register.audit_log import MOVED, Event, append_event, append_status
 from kinemill.tracking import open_tracking
 from kinemill_dagster.pipelines.registry_events import new_events, registry_events
 
@@ -79,7 +79,7 @@ def test_interrupted_decision_is_closed_and_reported(registered):
         "promoted (interrupted)",
     ]
     append_event(registered, "arm", Event("", "ada", "promoted", 2, 1, "because", "open"))
-    append_outcome(registered, "arm", "done")
+    append_status(registered, "arm", "done")
     assert events[-1].metadata["champion"].value == 1
 
 

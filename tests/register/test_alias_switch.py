@@ -56,11 +56,11 @@ def sound(chain):
     result = audit(chain.home, "cart")
     champion = None
     for event in result.events:
-        assert event.outcome in {"done", "interrupted"}
+        assert event.status in {"done", "interrupted"}
         assert event.previous == champion
         assert event.who
         assert event.why
-        if event.what in CHAMPION_CHANGES and event.outcome == "done":
+        if event.what in CHAMPION_CHANGES and event.status == "done":
             champion = event.version
     client = open_tracking(chain.home).client
     assert int(client.get_model_version_by_alias("cart", "champion").version) == champion
@@ -86,13 +86,13 @@ def test_decision_killed_at_a_point_is_closed_by_the_next_command(
     with pytest.raises(OSError, match=f"register.{point}"):
         act()
     monkeypatch.delenv(fault_injection.VARIABLE)
-    assert read_events(chain.home, "cart")[-1].outcome == "open"
+    assert read_events(chain.home, "cart")[-1].status == "open"
     events = sound(chain)
     assert len(events) == before + LAST.get(action, 1)
     assert events[-1].what in CHAMPION_CHANGES
     # Before the alias moved, the old champion stays; afterwards the new one.
     expected = "interrupted" if point == "recorded" else "done"
-    assert events[-1].outcome == expected
+    assert events[-1].status == expected
     assert audit(chain.home, "cart").champion == (3 if point == "recorded" else events[-1].version)
 
 
@@ -104,7 +104,7 @@ def test_gate_decision_interrupted_before_the_alias_is_repeated(with_champion, m
         chain.register(0.05, gain=0.6, champion=0.1)
     monkeypatch.delenv(fault_injection.VARIABLE)
     assert chain.register(0.05, gain=0.6, champion=0.1).status == "done"
-    assert [event.outcome for event in sound(chain)] == ["done", "interrupted", "done"]
+    assert [event.status for event in sound(chain)] == ["done", "interrupted", "done"]
 
 
 def test_promotion_that_cannot_be_recorded_changes_nothing(with_champion, monkeypatch):

@@ -37,13 +37,13 @@ def _is_finished_once(chain):
     assert (again.version, again.alias, again.decision) == (2, "champion", "champion")
     assert chain.register(**BETTER).status == "unchanged"
     result = audit(chain.home, "cart")
-    done = [event for event in result.events if event.outcome == "done"]
+    done = [event for event in result.events if event.status == "done"]
     assert [(e.what, e.version, e.previous) for e in done] == [
         ("champion", 1, None),
         ("champion", 2, 1),
     ]
     # A decision that died before the alias moved is evaluated again.
-    assert {event.outcome for event in result.events} <= {"done", "interrupted"}
+    assert {event.status for event in result.events} <= {"done", "interrupted"}
 
 
 @pytest.mark.parametrize("point", POINTS)

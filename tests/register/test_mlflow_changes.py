@@ -104,7 +104,7 @@ def check_audit(chain):
     """Check that the events are a chain that ends in MLflow's champion; return them."""
     result, champion = audit(chain.home, "cart"), None
     for event in result.events:
-        if event.what in CHAMPION_CHANGES and event.outcome == "done":
+        if event.what in CHAMPION_CHANGES and event.status == "done":
             assert event.previous == champion
             champion = event.version
     assert result.champion == champion == aliases_of(chain.home, "cart").get("champion")
