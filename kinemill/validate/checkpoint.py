@@ -61,7 +61,7 @@ def run_checkpoint(task: Task, home: Home, table: pl.DataFrame) -> list[Failure]
             _remove_old_results(task, home)
             frame = table.to_pandas()
             result = checkpoint.run(batch_parameters={"dataframe": frame})
-        except gx.exceptions.GreatExpectationsError as error:
+        except (gx.exceptions.GreatExpectationsError, ValueError) as error:
             raise BadInput(
                 home.root / "gx",
                 f"Great Expectations cannot validate {task.name} ({error})",
