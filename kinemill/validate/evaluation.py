@@ -206,12 +206,12 @@ def drop_episodes(task: Task, new: NewResult, failed: Mapping[str, Sequence[Reas
     """Return a result without the episodes that fail expectations: id -> reasons."""
     result = new.result
     ingest_reasons = new.details.reasons[: len(new.details.reasons) - len(result.reasons)]
-    kept = [index for index, one in enumerate(result.episodes) if one.id not in failed]
+    indices = [index for index, one in enumerate(result.episodes) if one.id not in failed]
     dropped = Counter(result.dropped)
     for episode in result.episodes:
         if reasons := failed.get(episode.id):
             dropped[str(reasons[0]["check"])] += episode.rows
-    episodes = [result.episodes[index] for index in kept]
+    episodes = [result.episodes[index] for index in indices]
     parts = {episode.part for episode in episodes}
     remaining = replace(
         result,
@@ -222,7 +222,7 @@ def drop_episodes(task: Task, new: NewResult, failed: Mapping[str, Sequence[Reas
         reasons=[*result.reasons, *(each for listed in failed.values() for each in listed)],
         sketches=[one for one in result.sketches if one.part in parts],
         products=result.products if episodes else None,
-        table={name: [column[index] for index in kept] for name, column in result.table.items()},
+        table={name: [column[index] for index in indices] for name, column in result.table.items()},
     )
     return _describe(task, new.row, ingest_reasons, remaining, new.staged)
 

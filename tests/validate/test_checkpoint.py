@@ -76,7 +76,7 @@ def test_checkpoint_keeps_the_last_results_and_edited_suites(home, swing, capsys
     suite["expectations"].pop(0)
     path.write_text(json.dumps(suite))
     failed = run_checkpoint(make_task(min_steps=30), home, table)
-    assert [len(each.rows) for each in failed] == [1, 3]
+    assert sorted(len(each.rows) for each in failed) == [1, 3]
     columns = [each["kwargs"]["column"] for each in json.loads(path.read_text())["expectations"]]
     assert [columns[0], columns[-1]] == ["rows", "rows"]
     for _ in range(KEPT_RESULTS):
