@@ -136,9 +136,9 @@ def test_suite_digest_changes_with_added_expectations_alone(home, pendulum):
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ({**LOW_ANGLE, "type": "expect_column_values_to_be_betwen"}, "did you mean 'expect_col"),
+        ({**LOW_ANGLE, "type": "expect_column_value_to_be_between"}, "did you mean 'expect_col"),
         ({**LOW_ANGLE, "kwargs": {"column": "angel:max", "max_value": 1}}, "'angle:max'"),
-        ({**LOW_ANGLE, "kwargs": {"column": "rows", "max_valu": 1}}, "did you mean 'max_value'"),
+        ({**LOW_ANGLE, "kwargs": {"column": "rows", "maximum_value": 1}}, "did you mean 'max_value'"),
         ({"type": LOW_ANGLE["type"]}, "cannot be read"),
     ],
     ids=["type", "column", "argument", "no arguments"],
