@@ -26,6 +26,7 @@ DESCRIPTIONS = {
     "reasons": "rejected or quarantined data, with reasons",
     "ignored": "skipped files in the folder, with reasons",
     "splits": "episodes and rows of each split",
+    "data_docs": "Data Docs of Great Expectations: index page of the last results of each task",
     "statistics": "mean and standard deviation of each channel in the training split",
     "histograms": "share of rows over the values of each channel: train, validation, test",
     "cycles": "motion clips: each joint over the phase of a cycle, one line per clip",

@@ -1,17 +1,18 @@
 """Episodes: the valid segments of the recordings, and the reasons for rejected ones.
 
 Input: recordings. Physical checks remove rows, split or quarantine episodes, as configured by the
-task; a schema suite generated from the task checks the accepted episodes. The suite's checks and
+task; the task's suite in Great Expectations checks the accepted episodes. The suite's checks and
 the quarantined share block the pipeline; other findings are warnings. Units are the task's, rows at
-its time step. Rebuilt when the recordings or the task's `validate` part change.
+its time step. Rebuilt when the recordings, the task's `validate` part or its suite file change.
 """
 
 import dagster as dg
 
-from kinemill.store import Artifact, ArtifactRef, Json, open_ref
+from kinemill.store import Artifact, ArtifactRef, Home, Json, open_ref
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome, planned_checks
+from kinemill.validate.checkpoint import data_docs
 from kinemill.validate.partitions import (
     PartitionEpisodes,
     episodes_by_partition,
@@ -78,6 +79,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
                 dropped=table([{"check": k, "rows": n} for k, n in summary.dropped.items()]),
                 reasons=_reasons(read_quarantine(folder)),
                 report=report_link(resource.home, folder / "page.html"),
+                data_docs=_data_docs(resource.home),
             ),
             results,
         )
@@ -102,8 +104,15 @@ def _emit_all(
     home = get_task_resource(context).home
     counts = episodes_by_partition(task, home, artifact.ref)
     add_counts(context, task, {one.key: _about_partition(one) for one in counts})
-    about = build_metadata(report=report_link(home, home.root / artifact.ref.path / "page.html"))
+    report = report_link(home, home.root / artifact.ref.path / "page.html")
+    about = build_metadata(report=report, data_docs=_data_docs(home))
     yield from emit(context, artifact, about, results)
+
+
+def _data_docs(home: Home) -> dg.MetadataValue | None:
+    """Return the path of Great Expectations' Data Docs, once they are built."""
+    index = data_docs(home)
+    return dg.MetadataValue.path(str(index)) if index.is_file() else None
 
 
 def _about_partition(counts: PartitionEpisodes) -> Json:

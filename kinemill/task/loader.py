@@ -324,6 +324,8 @@ def _problems(task: Task) -> list[Problem]:
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
     modeled.append((("promote",), task.promote))
     modeled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
+    listed = task.validation.expectations
+    modeled += [(("validate", "expectations", index), item) for index, item in enumerate(listed)]
     # Checks use states and actions only; dynamics models also predict outputs.
     own = {name: task.channels[name] for name in task.columns}
     with_outputs = own | {name: task.channels[name] for name in task.outputs}

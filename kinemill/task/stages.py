@@ -19,6 +19,7 @@ from kinemill.registry import nearest
 from kinemill.store import Json
 from kinemill.task.bounds import Frequency, RowCount, Seconds, SecondsOrZero, Steps, StepsOrZero
 from kinemill.task.channels import Channel, Sources, unit_problem
+from kinemill.task.expectation import Expectation
 from kinemill.task.own_code import OWN_SCHEMA
 from kinemill.task.plugins import CHECKS, READERS, Settings, pick_own
 from kinemill.task.settings import MEDIA, Problems
@@ -215,6 +216,12 @@ class ValidateBase(Settings):
         default={},
         description="custom checks by name: `file.py:function` relative to the task file, "
         "(values, dt) -> faulty rows",
+        exclude_if=lambda value: not value,
+    )
+    expectations: list[Expectation] = Field(
+        default=[],
+        description="expectations of Great Expectations on the table of episodes, which add to the "
+        "generated suite: `{type: expect_column_values_to_be_between, column: ...}`",
         exclude_if=lambda value: not value,
     )
 

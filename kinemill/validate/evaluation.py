@@ -1,7 +1,8 @@
 """Evaluate one recording: its row in the catalog, and the document that belongs to the row."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -153,23 +154,43 @@ def evaluate_recording(task: Task, home: Home, recording: Recording, task_rules:
     if recording.summary.tracks:
         artifact = validate_recording(task, home, recording, task_rules)
     result = RecordingResult.of(artifact) if artifact else RecordingResult(recording.hash)
-    reasons = [*recording.summary.reasons, *result.reasons]
-    lost = sum(result.dropped.values())
     row = Evaluation(
         recording.hash,
         recording.name,
         recording.ref.digest,
         artifact.ref if artifact else NO_ARTIFACT,
         recording.released,
-        len(result.episodes),
-        sum(episode.rows for episode in result.episodes),
-        lost,
-        len(result.sketches),
-        bool(reasons),
-        bool(recording.summary.dropped_rows + lost or not result.episodes),
+        episodes=0,
+        rows=0,
+        dropped_rows=0,
+        sketches=0,
+        faulty=False,
+        held_back=recording.summary.dropped_rows > 0,
+    )
+    staged = artifact if isinstance(artifact, Staged) else None
+    return _describe(task, row, recording.summary.reasons, result, staged)
+
+
+def _describe(
+    task: Task,
+    row: Evaluation,
+    reasons: list[Reason],
+    result: RecordingResult,
+    staged: Staged | None,
+) -> NewResult:
+    """Return a result with the numbers of its row, and its details; `reasons` are of ingest."""
+    lost = sum(result.dropped.values())
+    row = replace(
+        row,
+        episodes=len(result.episodes),
+        rows=sum(episode.rows for episode in result.episodes),
+        dropped_rows=lost,
+        sketches=len(result.sketches),
+        faulty=bool(reasons or result.reasons),
+        held_back=bool(row.held_back or lost or not result.episodes),
     )
     details = Details(
-        reasons,
+        [*reasons, *result.reasons],
         result.dropped,
         result.findings,
         result.measured,
@@ -178,7 +199,32 @@ def evaluate_recording(task: Task, home: Home, recording: Recording, task_rules:
         _statistics(task, result),
         set_digest(bytes.fromhex(digest(asdict(one))) for one in listed(row, result)),
     )
-    return NewResult(row, details, result, artifact if isinstance(artifact, Staged) else None)
+    return NewResult(row, details, result, staged)
+
+
+def drop_episodes(task: Task, new: NewResult, failed: Mapping[str, Sequence[Reason]]) -> NewResult:
+    """Return a result without the episodes that fail expectations: id -> reasons."""
+    result = new.result
+    ingest_reasons = new.details.reasons[: len(new.details.reasons) - len(result.reasons)]
+    indices = [index for index, one in enumerate(result.episodes) if one.id not in failed]
+    dropped = Counter(result.dropped)
+    for episode in result.episodes:
+        if reasons := failed.get(episode.id):
+            dropped[str(reasons[0]["check"])] += episode.rows
+    episodes = [result.episodes[index] for index in indices]
+    parts = {episode.part for episode in episodes}
+    remaining = replace(
+        result,
+        quarantined=not episodes,
+        episodes=episodes,
+        dropped_rows=sum(dropped.values()),
+        dropped=dict(sorted(dropped.items())),
+        reasons=[*result.reasons, *(each for listed in failed.values() for each in listed)],
+        sketches=[one for one in result.sketches if one.part in parts],
+        products=result.products if episodes else None,
+        table={name: [column[index] for index in indices] for name, column in result.table.items()},
+    )
+    return _describe(task, new.row, ingest_reasons, remaining, new.staged)
 
 
 def _statistics(task: Task, result: RecordingResult) -> dict[str, list[float | None]]:

@@ -32,8 +32,9 @@ from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.episodes import rules
+from kinemill.validate.expectations import suite_digest
 
-STAGE, VERSION = "episodes", 8
+STAGE, VERSION = "episodes", 9
 EPISODES = "episodes.json"
 FORMAT = 3
 
@@ -79,31 +80,42 @@ def is_indexed(home: Home, task: str) -> bool:
     return index_path(home, task, EPISODES).is_file()
 
 
-def inputs(task: Task, recordings: ArtifactRef) -> Json:
-    """Return the inputs of the artifact key of the published episodes."""
-    return {"recordings": recordings.digest, **_rules_of(task)}
+def inputs(task: Task, recordings: ArtifactRef, suite: str = "") -> Json:
+    """Return the inputs of the artifact key of the published episodes.
+
+    `suite` is the digest of the expectations that users added to the suite file.
+    """
+    return {"recordings": recordings.digest, **_rules_of(task, suite)}
 
 
-def made_by(task: Task) -> str:
-    """Return a digest of the parts of the task that determine published episodes and checks."""
-    return digest(_rules_of(task))
+def made_by(task: Task, suite: str = "") -> str:
+    """Return a digest of what determines published episodes and checks: task, added suite."""
+    return digest(_rules_of(task, suite))
 
 
-def _rules_of(task: Task) -> Json:
+def _rules_of(task: Task, suite: str) -> Json:
     share = task.validation.max_quarantined_share
-    return {"rules": rules(task), "max_quarantined_share": share, "version": VERSION}
+    all_rules = {"rules": rules(task), "max_quarantined_share": share, "version": VERSION}
+    return {**all_rules, "expectations": _expectations(task, suite)}
 
 
-def rules_digest(task: Task) -> str:
+def _expectations(task: Task, suite: str) -> Json:
+    """Return what users added to the generated suite; it does not change cached evaluations."""
+    listed = to_json_value([each.model_dump() for each in task.validation.expectations])
+    return {"task": listed, "suite": suite}
+
+
+def rules_digest(task: Task, suite: str) -> str:
     """Return a digest of the rules that the rows in the catalog depend on."""
-    return digest([rules(task), VERSION])
+    return digest([rules(task), _expectations(task, suite), VERSION])
 
 
 def find_previous(task: Task, home: Home) -> Artifact | None:
     """Return the last published episodes; None if they are lost, or other rules made them."""
     try:
         pointer = read_document(index_path(home, task.name, EPISODES), Pointer)
-        if pointer.format != FORMAT or pointer.rules != made_by(task):
+        by = made_by(task, suite_digest(home, task.name))
+        if pointer.format != FORMAT or pointer.rules != by:
             return None
         open_results(home, pointer.snapshot)
         summary = read_json(home.root / pointer.snapshot.path / SUMMARY)
@@ -144,7 +156,8 @@ def results_set(task: Task, home: Home) -> str | None:
         return read_episodes(home, previous.ref).set
     head = read_head(home, task.name)
     is_named = head is not None and change_of(home, task.name, head.set, evaluated) is not None
-    return head.set if head and is_named and head.rules == rules_digest(task) else None
+    by = rules_digest(task, suite_digest(home, task.name))
+    return head.set if head and is_named and head.rules == by else None
 
 
 def is_current(task: Task, home: Home) -> bool:
@@ -152,5 +165,6 @@ def is_current(task: Task, home: Home) -> bool:
     head, last = load_index(home, task.name), read_head(home, task.name)
     if head is None or last is None or find_previous(task, home) is None:
         return False
-    same_rules = head.by.rules == digest(reading_rules(task)) and last.rules == rules_digest(task)
+    by = rules_digest(task, suite_digest(home, task.name))
+    same_rules = head.by.rules == digest(reading_rules(task)) and last.rules == by
     return same_rules and last.document.get("recordings") == head.set

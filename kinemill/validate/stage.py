@@ -42,6 +42,7 @@ from kinemill.validate.duplicates.registry import (
 )
 from kinemill.validate.episodes import rules
 from kinemill.validate.evaluation import NewResult, evaluate_entries, stored_sketches
+from kinemill.validate.expectations import suite_digest
 from kinemill.validate.published import (
     EPISODES,
     STAGE,
@@ -144,6 +145,7 @@ class _Validation:
     def __init__(self, task: Task, home: Home, snapshot: Snapshot, progress: Progress) -> None:
         self._task, self._home, self._progress = task, home, progress
         self._snapshot, self._rules = snapshot, rules(task)
+        self._suite = suite_digest(home, task.name)
         self._done = self._total = 0
 
     def run(self, *, is_known: bool) -> Artifact:
@@ -151,7 +153,7 @@ class _Validation:
 
         `is_known` states whether results of the same rules in the catalog are still trusted.
         """
-        by = rules_digest(self._task)
+        by = rules_digest(self._task, self._suite)
         head = read_head(self._home, self._task.name) or Head()
         is_known = is_known and head.rules == by
         results = Results(self._task, self._home)
@@ -160,11 +162,11 @@ class _Validation:
         for batch in self._batches(head, is_known=is_known):
             if update is not None:
                 results.enter(update, head.rules if is_known else "")
-            new = self._evaluate(batch.entries)
+            new = check_rows(self._task, self._home, self._evaluate(batch.entries))
             # Sequentially: concurrent calls would only compete for the GIL.
             sketches = (s for one in new if one.staged or not is_restored for s in one.sketches)
             register_duplicates(self._task, self._home, sketches, batch.removed)
-            update = Update(check_rows(self._task, new), batch.removed)
+            update = Update(new, batch.removed)
         sample = results.complete(update or Update(), by, self._snapshot.set)
         return self._publish(results, sample, find_pairs(self._task, self._home))
 
@@ -225,8 +227,8 @@ class _Validation:
             write_document(folder / EPISODES, document)
             return to_json_value(describe(task, folder, results, sample, duplicates))
 
-        made = stage_artifact(home, STAGE, task.name, inputs(task, recordings), build)
-        move = stage_pointer(home, task.name, made_by(task), made.ref)
+        made = stage_artifact(home, STAGE, task.name, inputs(task, recordings, self._suite), build)
+        move = stage_pointer(home, task.name, made_by(task, self._suite), made.ref)
         try:
             if isinstance(made, Staged):
                 return publish_staged(home, [made], after=[move])[0]

@@ -8,17 +8,16 @@ import numpy as np
 import polars as pl
 
 from kinemill.task import Task
+from kinemill.task.expectation import episode_columns
 from kinemill.validate.block_stats import extremes, largest_step, mean_and_deviation, whole
 from kinemill.validate.faults import Array, Values, steps
 
 Row = dict[str, str | float | None]
-STATISTICS = ("min", "max", "mean", "std", "max_jump")
 
 
 def columns_of(task: Task) -> list[str]:
     """Return the names of the table's columns, in order."""
-    channels = [f"{name}:{what}" for name in task.columns for what in (*STATISTICS, "nonfinite")]
-    return ["episode", "rows", "duration_s", "nulls", *channels]
+    return episode_columns(task.columns)
 
 
 def columns_from(rows: list[Row], task: Task) -> dict[str, list[str | float | None]]:

@@ -1,13 +1,12 @@
-"""The table of episodes, what polars asks of it, and then Great Expectations."""
+"""The table of episodes, the checks of polars, and the suite of a task."""
 
+import json
 import math
-import os
-import socket
 
-import numpy as np
 import polars as pl
 import pytest
 
+from kinemill.errors import BadInput
 from kinemill.validate import expectations, table
 from kinemill.validate.check_results import planned_checks, sound_rows
 from tests.validate.conftest import summarize
@@ -51,73 +50,21 @@ def test_the_table_holds_the_numbers_of_each_episode(pendulum):
     assert set(rows.dtypes[1:]) == {pl.Float64}
 
 
-def test_many_episodes_are_summarized_one_by_one_and_asked_about_at_once(pendulum, swing):
-    task, count = pendulum(), 2000
-    names = np.repeat([f"e{index}" for index in range(count)], 50)
-    frame = pl.DataFrame({**swing(50 * count), "episode": names})
-    rows = summarize(frame, task)
-    assert rows.height == count
-    assert all(result.passed for result in expectations.schema_checks(task, rows))
-
-
-TABLE = pl.DataFrame({"episode": ["a", "b"], "x": [1.0, 2.0], "y": [0.0, 0.0]})
-BOUNDS = [expectations.Bound("c", "x", 0.0, 2.0), expectations.Bound("c", "y", 0.0, 0.0)]
-
-
-def test_values_on_their_bounds_hold():
-    assert [result.passed for result in expectations.validate_table(TABLE, BOUNDS)] == [True] * 3
-
-
-@pytest.mark.parametrize(
-    ("rows", "broken"),
-    [
-        (TABLE.with_columns(x=pl.Series([1.0, math.inf])), ["x"]),
-        (TABLE.with_columns(x=pl.Series([1.0, math.nextafter(2.0, 3.0)])), ["x"]),
-        (TABLE.with_columns(y=pl.Series([0.0, -1e-300])), ["y"]),
-        (pl.concat([TABLE, TABLE.head(1)]), ["episode"]),
-        (TABLE.drop("x"), ["x"]),
-    ],
-    ids=["infinite", "over", "under", "twice", "missing"],
-)
-def test_what_breaks_a_bound_is_never_lost_in_the_question_about_all(rows, broken):
-    results = expectations.validate_table(rows, BOUNDS)
-    assert [result.bound.column for result in results if not result.passed] == broken
-
-
-def test_sound_episodes_pass_every_question(pendulum, rows):
-    task = pendulum()
-    results = [*sound_rows(task, rows), *expectations.schema_checks(task, rows)]
-    assert [result.name for result in results] == [
-        "row_counts",
-        "no_nulls",
-        "finite_values",
-        "schema_episodes",
-        "schema_angle",
-        "schema_velocity",
-        "schema_torque",
-    ]
+def test_sound_rows_of_sound_episodes_pass(pendulum, rows):
+    results = sound_rows(pendulum(), rows)
+    assert [result.name for result in results] == ["row_counts", "no_nulls", "finite_values"]
     assert all(result.passed and result.blocking for result in results)
 
 
 def test_a_column_of_nan_fails_before_great_expectations_which_passes_it(pendulum, rows):
     wild = rows.with_columns(pl.lit(math.nan).alias("angle:mean"))
-    results = expectations.validate_table(
-        wild, [expectations.Bound("schema_angle", "angle:mean", -1.0, 1.0)]
-    )
-    assert results[0].passed  # the trap
     finite = by_name(sound_rows(pendulum(), wild))["finite_values"]
     assert not finite.passed
     assert finite.values["failing"] == ["e0", "e1", "e2"]
 
 
 def test_an_empty_table_fails_before_great_expectations_which_passes_it(pendulum):
-    task = pendulum()
-    nothing = table.empty(task)
-    assert all(
-        result.passed
-        for result in expectations.validate_table(nothing, expectations.bounds_of(task))
-    )
-    results = sound_rows(task, nothing)
+    results = sound_rows(pendulum(), table.empty(pendulum()))
     assert not any(result.passed for result in results)
     assert results[0].values["error"] == "there is no episode to check"
 
@@ -139,49 +86,6 @@ def test_a_missing_statistic_is_a_null(pendulum, rows, column):
     assert not by_name(sound_rows(task, holed))["no_nulls"].passed
 
 
-def test_failing_episodes_and_their_values_are_named(pendulum, rows):
-    bad = rows.with_columns(
-        pl.when(pl.col("episode") == "e1")
-        .then(31.0)
-        .otherwise("velocity:max")
-        .alias("velocity:max")
-    )
-    results = by_name(expectations.schema_checks(pendulum(), bad))
-    failed = results["schema_velocity"]
-    assert not failed.passed
-    assert failed.values["failing"] == [
-        {"episode": "e1", "column": "velocity:max", "value": 31.0, "expected": "-20 to 20"}
-    ]
-    assert results["schema_torque"].passed
-
-
-def test_infinity_does_not_pass_a_channel_without_limits(pendulum, rows):
-    wild = rows.with_columns(pl.lit(math.inf).alias("angle:max"))
-    assert not by_name(expectations.schema_checks(pendulum(), wild))["schema_angle"].passed
-
-
-def test_a_hydraulic_pressure_in_pascal_needs_no_limits(pendulum, rows):
-    levels = (pl.lit(3.5e7).alias(f"angle:{what}") for what in ("min", "max", "mean"))
-    results = by_name(expectations.schema_checks(pendulum(), rows.with_columns(*levels)))
-    assert results["schema_angle"].passed
-
-
-def test_an_episode_named_twice_fails(pendulum, rows):
-    double = pl.concat([rows, rows.head(1)])
-    failed = by_name(expectations.schema_checks(pendulum(), double))["schema_episodes"]
-    assert not failed.passed
-    assert {item["episode"] for item in failed.values["failing"]} == {"e0"}
-
-
-def test_an_expectation_that_raised_is_a_failure_with_its_own_message(pendulum, rows):
-    results = by_name(expectations.schema_checks(pendulum(), rows.drop("torque:max")))
-    failed = results["schema_torque"]
-    assert not failed.passed
-    assert "torque:max" in failed.values["error"]
-    assert "does not exist" in failed.values["error"]
-    assert results["schema_angle"].passed
-
-
 def test_every_bound_is_two_sided_and_finite_and_every_column_has_one(pendulum):
     task = pendulum(max_jump={"angle": 0.3})
     bounds = expectations.bounds_of(task)
@@ -195,10 +99,63 @@ def test_every_bound_is_two_sided_and_finite_and_every_column_has_one(pendulum):
     assert jump.high == pytest.approx(0.3, abs=0.01)
 
 
-def test_nobody_is_called_and_no_progress_bar_is_drawn(pendulum, rows, capsys, monkeypatch):
-    called = []
-    monkeypatch.setattr(socket.socket, "connect", lambda *address: called.append(address))
-    expectations.schema_checks(pendulum(), rows)
-    assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
-    assert called == []
-    assert capsys.readouterr() == ("", "")
+LOW_ANGLE = {
+    "type": "expect_column_values_to_be_between",
+    "kwargs": {"column": "angle:max", "max_value": 1.0},
+}
+
+
+def write_suite(home, *added):
+    path = expectations.suite_file(home, "pendulum")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"name": "pendulum", "expectations": [*added]}))
+    return path
+
+
+def test_suite_has_bounds_physical_checks_and_expectations_of_users(home, pendulum):
+    task = pendulum(expectations=[{"type": "expect_column_values_to_be_unique", "column": "rows"}])
+    write_suite(home, {**LOW_ANGLE, "meta": {}})
+    suite = expectations.suite_of(task, home)
+    checks = [item["kwargs"]["column"] for item in suite if item["type"] == "expect_no_findings"]
+    assert checks == [name for name in planned_checks(task) if name.startswith("physics_")]
+    added = [item for item in suite if item["meta"] != {"kinemill": "generated"}]
+    assert [item["meta"] for item in added] == [{"kinemill": "task file"}, {}]
+    assert added[1]["kwargs"] == LOW_ANGLE["kwargs"]
+
+
+def test_suite_digest_changes_with_added_expectations_alone(home, pendulum):
+    assert expectations.suite_digest(home, "pendulum") == ""
+    write_suite(home, *expectations.suite_of(pendulum(), home))
+    assert expectations.suite_digest(home, "pendulum") == ""
+    write_suite(home, LOW_ANGLE)
+    added = expectations.suite_digest(home, "pendulum")
+    write_suite(home, {**LOW_ANGLE, "id": "a", "severity": "critical", "meta": {}})
+    assert expectations.suite_digest(home, "pendulum") == added != ""
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({**LOW_ANGLE, "type": "expect_column_value_to_be_between"}, "did you mean 'expect_col"),
+        ({**LOW_ANGLE, "kwargs": {"column": "angel:max", "max_value": 1}}, "'angle:max'"),
+        ({**LOW_ANGLE, "kwargs": {"column": "rows", "maximum_value": 1}}, "did you mean 'max_value'"),
+        ({"type": LOW_ANGLE["type"]}, "cannot be read"),
+    ],
+    ids=["type", "column", "argument", "no arguments"],
+)
+def test_wrong_expectation_in_the_suite_file_is_an_error_that_names_it(
+    home, pendulum, item, message
+):
+    path = write_suite(home, item)
+    with pytest.raises(BadInput, match=message) as raised:
+        expectations.suite_of(pendulum(), home)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"expectations": [1]}'])
+def test_damaged_suite_file_is_an_error_of_the_validation_alone(home, pendulum, text):
+    path = write_suite(home)
+    path.write_text(text)
+    assert expectations.suite_digest(home, "pendulum") != ""
+    with pytest.raises(BadInput, match="is not a suite of Great Expectations"):
+        expectations.suite_of(pendulum(), home)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinemill.validate import load_checks, row_checks
+from kinemill.validate import expectations, load_checks, row_checks
 from kinemill.validate import stage as validate
 from tests.validate.conftest import as_frame
 
@@ -13,7 +13,7 @@ def test_failures_are_stored_with_their_recording_and_add_up(
     home, pendulum, record, swing, monkeypatch
 ):
     """Great Expectations disagrees with the bounds that episodes are cut by: nothing else can."""
-    task, real = pendulum(), row_checks.expectations.bounds_of
+    task, real = pendulum(), expectations.bounds_of
 
     def stricter(task):
         return [
@@ -23,7 +23,8 @@ def test_failures_are_stored_with_their_recording_and_add_up(
     frames = {f"{k}.csv": [as_frame(swing(300, phase=0.3 * k))] for k in range(4)}
     slow = swing(300, phase=0.05)
     frames["slow.csv"] = [as_frame({**slow, **{n: 0.1 * slow[n] for n in ("angle", "velocity")}})]
-    monkeypatch.setattr(row_checks.expectations, "bounds_of", stricter)
+    monkeypatch.setattr(expectations, "bounds_of", stricter)
+    monkeypatch.setattr(row_checks, "bounds_of", stricter)
     first = validate.run(task, home, record(task, frames))
     check = {one.name: one for one in load_checks(home, first.ref)}["schema_velocity"]
     assert (check.passed, check.blocking) == (False, True)
