@@ -19,8 +19,19 @@ from kinemill.task.settings import Problems, Settings
 STATISTICS = ("min", "max", "mean", "std", "max_jump", "nonfinite")
 _USUAL = "expect_column_values_to_be_between"
 _COLUMN_KEYS = ("column", "column_A", "column_B", "column_list")
-_INTERNAL = {"batch_id", "catch_exceptions", "id", "metadata", "rendered_content", "result_format"}
-_INTERNAL |= {"windows", "mostly"}  # batches differ in size, so a share would depend on the batch
+# `mostly` is a share of a batch; batches differ in size, so it would depend on the batch.
+_INTERNAL = frozenset(
+    [
+        "batch_id",
+        "catch_exceptions",
+        "id",
+        "metadata",
+        "mostly",
+        "rendered_content",
+        "result_format",
+        "windows",
+    ]
+)
 
 
 class Expectation(Settings):
@@ -37,8 +48,8 @@ class Expectation(Settings):
     @property
     def label(self) -> str:
         """Type and arguments, as messages name them."""
-        shown = {key: self.arguments[key] for key in self.arguments if key in _kwargs(self.type)}
-        return f"{self.type}({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+        named = {key: self.arguments[key] for key in self.arguments if key in _kwargs(self.type)}
+        return f"{self.type}({', '.join(f'{key}={value!r}' for key, value in named.items())})"
 
     @property
     def columns(self) -> list[str]:

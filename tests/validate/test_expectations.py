@@ -138,7 +138,10 @@ def test_suite_digest_changes_with_added_expectations_alone(home, pendulum):
     [
         ({**LOW_ANGLE, "type": "expect_column_value_to_be_between"}, "did you mean 'expect_col"),
         ({**LOW_ANGLE, "kwargs": {"column": "angel:max", "max_value": 1}}, "'angle:max'"),
-        ({**LOW_ANGLE, "kwargs": {"column": "rows", "maximum_value": 1}}, "did you mean 'max_value'"),
+        (
+            {**LOW_ANGLE, "kwargs": {"column": "rows", "maximum_value": 1}},
+            "did you mean 'max_value'",
+        ),
         ({"type": LOW_ANGLE["type"]}, "cannot be read"),
     ],
     ids=["type", "column", "argument", "no arguments"],
