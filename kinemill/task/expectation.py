@@ -20,18 +20,7 @@ STATISTICS = ("min", "max", "mean", "std", "max_jump", "nonfinite")
 _USUAL = "expect_column_values_to_be_between"
 _COLUMN_KEYS = ("column", "column_A", "column_B", "column_list")
 # `mostly` is a share of a batch; batches differ in size, so it would depend on the batch.
-_INTERNAL = frozenset(
-    [
-        "batch_id",
-        "catch_exceptions",
-        "id",
-        "metadata",
-        "mostly",
-        "rendered_content",
-        "result_format",
-        "windows",
-    ]
-)
+_INTERNAL = ("batch_id", "catch_exceptions", "id", "metadata", "mostly", "rendered_content")
 
 
 class Expectation(Settings):
@@ -44,12 +33,6 @@ class Expectation(Settings):
     def arguments(self) -> dict[str, Any]:
         """All keys except the type."""
         return dict(self.model_extra or {})
-
-    @property
-    def label(self) -> str:
-        """Type and arguments, as messages name them."""
-        named = {key: self.arguments[key] for key in self.arguments if key in _kwargs(self.type)}
-        return f"{self.type}({', '.join(f'{key}={value!r}' for key, value in named.items())})"
 
     @property
     def columns(self) -> list[str]:
@@ -130,7 +113,7 @@ def _kwargs(type_: str) -> dict[str, Any]:
         if "anyOf" in part
         else part
         for key, part in properties.items()
-        if key not in _INTERNAL
+        if key not in (*_INTERNAL, "result_format", "windows")
     }
 
 
