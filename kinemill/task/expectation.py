@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from kinemill.registry import nearest
 from kinemill.task.settings import Problems, Settings
@@ -27,7 +27,9 @@ class Expectation(Settings):
     """An expectation on each episode: its type in Great Expectations, and its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
-    type: str
+    type: str = Field(
+        description="name of the expectation, as `expect_column_values_to_be_between`"
+    )
 
     @property
     def arguments(self) -> dict[str, Any]:
