@@ -74,17 +74,17 @@ def _listed(value: object) -> list[str]:
 def _argument_problems(type_: str, arguments: Mapping[str, Any]) -> Problems:
     from jsonschema import Draft7Validator
 
-    schema, known = _schemas()[type_], _kwargs(type_)
+    schema, accepted = _schemas()[type_], _kwargs(type_)
     problems: Problems = [
-        ((key,), f"unknown argument of {type_}; {nearest(key, [*known])}")
+        ((key,), f"unknown argument of {type_}; {nearest(key, [*accepted])}")
         for key in arguments
-        if key not in known
+        if key not in accepted
     ]
     problems += [((key,), "is missing") for key in schema["required"] if key not in arguments]
-    if "min_value" in known and not {"min_value", "max_value"} & arguments.keys():
+    if "min_value" in accepted and not {"min_value", "max_value"} & arguments.keys():
         problems.append((("min_value",), "is missing; expected min_value, max_value or both"))
     for key, value in arguments.items():
-        part = {**known.get(key, {}), "definitions": schema["definitions"]}
+        part = {**accepted.get(key, {}), "definitions": schema["definitions"]}
         error = next(Draft7Validator(part).iter_errors(value), None)
         if error:
             kinds = [each["type"] for each in part.get("anyOf", [part]) if "type" in each]
