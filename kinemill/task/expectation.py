@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from kinemill.registry import nearest
 from kinemill.task.settings import Problems, Settings
@@ -19,26 +19,22 @@ from kinemill.task.settings import Problems, Settings
 STATISTICS = ("min", "max", "mean", "std", "max_jump", "nonfinite")
 _USUAL = "expect_column_values_to_be_between"
 _COLUMN_KEYS = ("column", "column_A", "column_B", "column_list")
-_INTERNAL = {"batch_id", "catch_exceptions", "id", "metadata", "rendered_content", "result_format"}
-_INTERNAL |= {"windows", "mostly"}  # batches differ in size, so a share would depend on the batch
+# `mostly` is a share of a batch; batches differ in size, so it would depend on the batch.
+_INTERNAL = ("batch_id", "catch_exceptions", "id", "metadata", "mostly", "rendered_content")
 
 
 class Expectation(Settings):
     """An expectation on each episode: its type in Great Expectations, and its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
-    type: str
+    type: str = Field(
+        description="name of the expectation, as `expect_column_values_to_be_between`"
+    )
 
     @property
     def arguments(self) -> dict[str, Any]:
         """All keys except the type."""
         return dict(self.model_extra or {})
-
-    @property
-    def label(self) -> str:
-        """Type and arguments, as messages name them."""
-        shown = {key: self.arguments[key] for key in self.arguments if key in _kwargs(self.type)}
-        return f"{self.type}({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
 
     @property
     def columns(self) -> list[str]:
@@ -78,17 +74,17 @@ def _listed(value: object) -> list[str]:
 def _argument_problems(type_: str, arguments: Mapping[str, Any]) -> Problems:
     from jsonschema import Draft7Validator
 
-    schema, known = _schemas()[type_], _kwargs(type_)
+    schema, accepted = _schemas()[type_], _kwargs(type_)
     problems: Problems = [
-        ((key,), f"unknown argument of {type_}; {nearest(key, [*known])}")
+        ((key,), f"unknown argument of {type_}; {nearest(key, [*accepted])}")
         for key in arguments
-        if key not in known
+        if key not in accepted
     ]
     problems += [((key,), "is missing") for key in schema["required"] if key not in arguments]
-    if "min_value" in known and not {"min_value", "max_value"} & arguments.keys():
+    if "min_value" in accepted and not {"min_value", "max_value"} & arguments.keys():
         problems.append((("min_value",), "is missing; expected min_value, max_value or both"))
     for key, value in arguments.items():
-        part = {**known.get(key, {}), "definitions": schema["definitions"]}
+        part = {**accepted.get(key, {}), "definitions": schema["definitions"]}
         error = next(Draft7Validator(part).iter_errors(value), None)
         if error:
             kinds = [each["type"] for each in part.get("anyOf", [part]) if "type" in each]
@@ -119,7 +115,7 @@ def _kwargs(type_: str) -> dict[str, Any]:
         if "anyOf" in part
         else part
         for key, part in properties.items()
-        if key not in _INTERNAL
+        if key not in (*_INTERNAL, "result_format", "windows")
     }
 
 

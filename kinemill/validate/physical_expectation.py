@@ -4,7 +4,9 @@
 that are loaded outside of kinemill.
 """
 
-from great_expectations.expectations import ExpectColumnValuesToBeBetween
+from great_expectations.expectations.core.expect_column_values_to_be_between import (
+    ExpectColumnValuesToBeBetween,
+)
 
 
 class ExpectNoFindings(ExpectColumnValuesToBeBetween):
