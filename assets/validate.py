@@ -50,7 +50,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
     @stage(settings, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
     def episodes(context: dg.AssetExecutionContext, recordings: ArtifactRef) -> Events:
-        from kinemill.search.tagging import tag_recordings
         from kinemill.validate import stage as validate
         from kinemill_dagster.resources.pictures import episodes_drawn
 
@@ -59,7 +58,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             yield from _emit_partition(context, key, recordings)
             return
         artifact = validate.run(resource.task, resource.home, recordings, Lines(context))
-        tag_recordings(resource.task, resource.home, artifact.ref)
         folder, summary = open_ref(resource.home, artifact.ref), EpisodesSummary.of(artifact)
         drawn = episodes_drawn(resource.task, resource.home, recordings, artifact.ref)
         results = _evaluate(resource, artifact.ref, Lines(context))

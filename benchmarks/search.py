@@ -36,14 +36,14 @@ SMALL, LARGE = 1_000, 1_000_000
 CHANNELS = 30
 BATCHES, SINGLE = 8, 40  # tables of a view, and recordings that are replaced one by one
 QUERIES = {
-    "metadata, version, statistic, status": "robot = 'r7' and firmware >= '2.10' "
-    "and max(c3) > 1 and not quarantined",
-    "one status": "quarantined",
+    "metadata, statistic, status": "robot = 'r7' and firmware >= '2.10' "
+    "and max(c3) > 1 and status <> 'quarantined'",
+    "one status": "status = 'quarantined'",
     "three statistics": "max(c1) > 1 or min(c2) < -1 or std(c3) < 0",
-    "check result": "found = 'spike'",
-    "pattern of names": "name like '*/log-00*7.csv'",
-    "time range": "start >= 2026-03-01 and start < 2026-04-01",
-    "metadata as numbers": "batch > 990",
+    "check result": "array_contains(found, 'spike')",
+    "pattern of names": "name like '%/log-00%7.csv'",
+    "time range": "start >= '2026-03-01' and start < '2026-04-01'",
+    "metadata as numbers": "TRY_CAST(batch AS DOUBLE) > 990",
     "all, first page": "",
 }
 TASK = Task.model_validate(

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from kinemill.task import AUGMENTATIONS, CHECKS, ENCODINGS, MODELS, OBJECTIVES, READERS, TAGGERS
+from kinemill.task import AUGMENTATIONS, CHECKS, ENCODINGS, MODELS, OBJECTIVES, READERS
 from kinemill.task.trackers import TRACKERS
 from tests.conftest import ROOT
 
@@ -13,7 +13,6 @@ FAMILIES = {
     "kinemill/augment": AUGMENTATIONS,
     "kinemill/ingest/readers": READERS,
     "kinemill/models": MODELS,
-    "kinemill/search/taggers": TAGGERS,
     "kinemill/tracking/trackers": TRACKERS,
     "kinemill/train/features": ENCODINGS,
     "kinemill/train/objectives": OBJECTIVES,

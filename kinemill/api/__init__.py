@@ -20,10 +20,7 @@ from kinemill.api.models import LoadedModel
 from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
 from kinemill.api.progress import Update
 from kinemill.api.recordings import (
-    delete_view,
     export_recordings,
-    list_views,
-    save_view,
     search_recordings,
 )
 from kinemill.api.registry import Registered, Verification, promote, register, rollback, verify
@@ -56,7 +53,6 @@ __all__ = [
     "TuneResult",
     "Update",
     "Verification",
-    "delete_view",
     "edit_recording",
     "evaluate",
     "evaluate_policy",
@@ -64,7 +60,6 @@ __all__ = [
     "from_frames",
     "learn_in_loop",
     "list_edits",
-    "list_views",
     "load_task",
     "make_dataset",
     "make_task",
@@ -74,7 +69,6 @@ __all__ = [
     "rollout",
     "rollout_policy",
     "run",
-    "save_view",
     "search_recordings",
     "simulate",
     "simulate_batch",

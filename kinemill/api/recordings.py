@@ -26,11 +26,11 @@ def search_recordings(
     """Return the recordings of a task that match a query, sorted by name.
 
     Example:
-        km.search_recordings("arm", "robot = 'r7' and max(elbow_velocity) > 20 and not quarantined")
+        km.search_recordings("arm", "robot = 'r7' and max(elbow_velocity) > 20")
 
     Args:
         task: a task, its name or file.
-        query: a condition, see docs/data.md; "" matches every recording.
+        query: a SQL condition, see docs/data.md; "" matches every recording.
         columns: properties such as `status`, keys of the metadata, or statistics such as
             `max(torque)`, in the unit of the channel. Default: the usual ones, and those of the
             query.
@@ -38,7 +38,7 @@ def search_recordings(
         limit: maximum number of rows; default: all.
 
     Raises:
-        QueryError: The query is wrong; the message has the position.
+        QueryError: The query is wrong.
         BadInput: A column or a dataset version is unknown.
     """
     return search_page(resolve_task(task), query, columns, offset=offset, limit=limit).frame
@@ -58,11 +58,11 @@ def export_recordings(
     omitted.
 
     Example:
-        km.export_recordings("arm", "robot = 'r7' and accepted", "r7", "hdf5")
+        km.export_recordings("arm", "robot = 'r7' and status = 'accepted'", "r7", "hdf5")
 
     Args:
         task: a task, its name or file.
-        query: a condition, see docs/data.md.
+        query: a SQL condition, see docs/data.md.
         folder: a new folder.
         form: csv, hdf5, lerobot, mcap or parquet.
         version: dataset version: number, digest prefix, or `latest`.
@@ -77,57 +77,6 @@ def export_recordings(
     hashes = search_page(own, query, ["recording"]).frame["recording"]
     out = Path(folder).expanduser().resolve()
     return export_data(own, Home.resolve(), form, out, version, hashes.to_list())
-
-
-def save_view(task: "TaskLike", name: str, query: str) -> None:
-    """Save a query as a view, `@name` in queries and `dataset.where`.
-
-    Example:
-        km.save_view("arm", "good_r7", "robot = 'r7' and accepted")
-        km.search_recordings("arm", "@good_r7 and max(torque) > 20")
-
-    Args:
-        task: a task, its name or file.
-        name: name of the view; an existing view with this name is replaced.
-        query: a condition, see docs/data.md; it can refer to other views.
-
-    Raises:
-        BadInput: The name has invalid characters.
-        QueryError: The query is wrong, or refers to the view itself.
-    """
-    from kinemill.search.saved_views import save_view as publish
-
-    publish(resolve_task(task), Home.resolve(), name, query)
-
-
-def list_views(task: "TaskLike") -> "pl.DataFrame":
-    """Return the saved queries of a task: `name`, `query`, `who` and `when`, sorted by name."""
-    import polars as pl
-
-    from kinemill.search.saved_views import VIEWS, saved_views
-
-    columns, home, name = ("name", "query", "who", "when"), Home.resolve(), resolve_task(task).name
-    VIEWS.fetch(home, name)
-    every = saved_views(home, name).values()
-    return pl.DataFrame(
-        {column: [getattr(one, column) for one in every] for column in columns},
-        schema=dict.fromkeys(columns, pl.String),
-    )
-
-
-def delete_view(task: "TaskLike", name: str) -> None:
-    """Delete a view.
-
-    Args:
-        task: a task, its name or file.
-        name: name of the view.
-
-    Raises:
-        BadInput: The view does not exist, or another view or `dataset.where` of the task uses it.
-    """
-    from kinemill.search.saved_views import delete_view as publish
-
-    publish(resolve_task(task), Home.resolve(), name)
 
 
 def search_page(

@@ -66,7 +66,6 @@ _DATA: Commands = {
     "ingest": ("data.ingest", "Read logs into the store."),
     "list": ("data.list_recordings", "List the recordings of a task with their status."),
     "search": ("search.search_recordings", "Find recordings by a query."),
-    "views": ("search.list_views", "List or delete the saved queries of a task."),
     "tag": ("tags.tag", "Tag a recording, or a span of time in it."),
     "tags": ("tags.list_tags", "List the tags of a task's recordings."),
     "edit": ("edits.edit", "Edit how a recording is read; reversible."),

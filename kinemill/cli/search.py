@@ -1,4 +1,4 @@
-"""`kinemill data search` and `data views`: find recordings by a query, and saved queries."""
+"""`kinemill data search`: find recordings by a query."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ _HASH = 16  # displayed characters of a content hash
 
 def search_recordings(
     task: TaskName,
-    query: Annotated[str, typer.Argument(help="Condition; see docs/data.md. Default: all.")] = "",
+    query: Annotated[str, typer.Argument(help="SQL condition, see docs/data.md.")] = "",
     columns: Annotated[str, typer.Option("--columns", help="Columns, separated by commas.")] = "",
     to: Annotated[
         Path | None, typer.Option("--to", help="Write all matches to a .csv or .parquet file.")
@@ -24,9 +24,6 @@ def search_recordings(
         str,
         typer.Option("--format", help="Format of --export: csv, hdf5, lerobot, mcap or parquet."),
     ] = "parquet",
-    save: Annotated[
-        str | None, typer.Option("--save", help="Save the query as a view: @NAME in queries.")
-    ] = None,
     limit: Limit = 100,
     offset: Offset = 0,
     as_json: JsonOption = False,
@@ -35,14 +32,11 @@ def search_recordings(
 
     Example: kinemill data search my_robot "robot = 'r7' and max(torque) > 20"
     """
-    from kinemill.api.recordings import save_view, search_page
+    from kinemill.api.recordings import search_page
     from kinemill.search.output import as_json_rows, check_target, write_frame
     from kinemill.task import load_task
 
     loaded = load_task(task)
-    if save is not None:
-        save_view(loaded, save, query)
-        notify(f"{loaded.name}: the view @{save} is saved")
     if export is not None:
         _export(task, query, export, form, as_json=as_json)
         return
@@ -62,36 +56,6 @@ def search_recordings(
     else:
         title = f"recordings of {loaded.name}, {page.frame.height} of {page.total}"
         table(title, page.frame.columns, [[_cell(*one) for one in row.items()] for row in rows])
-
-
-def list_views(
-    task: TaskName,
-    delete: Annotated[
-        str | None, typer.Option("--delete", help="Delete the view of this name.")
-    ] = None,
-    limit: Limit = 100,
-    offset: Offset = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """List or delete the saved queries of a task.
-
-    Example: kinemill data views my_robot
-    """
-    from kinemill.api.recordings import delete_view
-    from kinemill.api.recordings import list_views as all_views
-    from kinemill.task import load_task
-
-    loaded = load_task(task)
-    if delete is not None:
-        delete_view(loaded, delete)
-        notify(f"{loaded.name}: the view @{delete.removeprefix('@')} is deleted")
-    every = all_views(loaded)
-    page = every.slice(offset, limit)
-    if as_json:
-        document({"task": loaded.name, "total": every.height, "views": page.to_dicts()})
-        return
-    rows = [[f"@{name}", *rest] for name, *rest in page.rows()]
-    table(f"views of {loaded.name}, {page.height} of {every.height}", page.columns, rows)
 
 
 def _export(task: str, query: str, folder: Path, form: str, *, as_json: bool) -> None:

@@ -28,7 +28,6 @@ from kinemill.dataset.split import (
 )
 from kinemill.dataset.summary import DatasetSummary, channel_statistics
 from kinemill.dataset.trainable import check_clips, check_published, check_rows, check_sides
-from kinemill.search.saved_views import with_resolved_rule
 from kinemill.store import Artifact, ArtifactRef, Home, Json, digest, get_or_build, to_json_value
 from kinemill.task import Dataset, Task
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
@@ -85,7 +84,7 @@ def run(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
     """
     collected = _collect(task, home, episodes)
     labels = Labels(collected.tasks, classes_of(task, home, collected))
-    key = inputs(with_resolved_rule(task, home), home, episodes, collected, labels)
+    key = inputs(task, home, episodes, collected, labels)
 
     def build(folder: Path) -> Json:
         unchanged = collected.unchanged

@@ -10,8 +10,7 @@ import polars as pl
 
 from kinemill.ingest.metadata import metadata
 from kinemill.ingest.recording_summary import RecordingSummary
-from kinemill.query.checks import META, NOT_VALIDATED
-from kinemill.query.syntax import FUNCTIONS
+from kinemill.query import META, NOT_VALIDATED, STATISTICS
 from kinemill.search.changes import Source
 from kinemill.store import Home, canonical
 from kinemill.task import Task
@@ -53,7 +52,7 @@ class Row:
 
 def statistic_columns(task: Task) -> list[str]:
     """Return the names of the columns of channel statistics, such as `max(torque)`."""
-    return [f"{function}({channel})" for channel in task.numbers for function in FUNCTIONS]
+    return [f"{function}({channel})" for channel in task.numbers for function in STATISTICS]
 
 
 def schema(task: Task) -> dict[str, pl.DataType | type[pl.DataType]]:
@@ -116,7 +115,7 @@ def _numbers(task: Task, summary: RecordingSummary) -> dict[str, Value]:
         **{
             f"{function}({channel})": getattr(stats, function)
             for channel, stats in summary.channels.items()
-            for function in FUNCTIONS
+            for function in STATISTICS
         },
     }
 

@@ -1,6 +1,6 @@
 """Search: run a query on the recordings of a task."""
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import polars as pl
@@ -8,13 +8,9 @@ import polars as pl
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.edits import current_edits, merges
-from kinemill.query import QueryError, Vocabulary, check, uses
-from kinemill.query.checks import META, PROPERTIES, Uses, metadata_key
-from kinemill.query.syntax import Among, Compare, Name, Number, Query, Text, parts_of, spelled
+from kinemill.query import META, PROPERTIES, Query, QueryError, Vocabulary, parse
 from kinemill.registry import nearest
-from kinemill.search.compile import Context, compile_query
 from kinemill.search.rows import statistic_columns
-from kinemill.search.saved_views import parse_with_views
 from kinemill.search.tags import TAGS, tags_by_recording
 from kinemill.search.view import View, open_view, units_of
 from kinemill.store.home import Home
@@ -24,7 +20,6 @@ from kinemill.task.units import factor
 COLUMNS = ("name", "recording", "status", "start", "seconds", "episodes")
 KEY, NAME = "recording", "name"
 LATEST = "latest"
-_NOTHING = Uses(frozenset(), frozenset(), frozenset())
 
 VersionReader = Callable[[str], pl.DataFrame]
 """Returns `recording` and its list `split` of a dataset version, given its number or `latest`."""
@@ -90,10 +85,10 @@ def search_view(
     page = page or Page()
     keys = view.metadata_keys()
     vocabulary = Vocabulary(units_of(view.task), factor, keys, versions=versions is not None)
-    tree = _parsed(query, vocabulary, home, view.task)
+    parsed = parse(query, vocabulary) if query.strip() else None
     stored = {name: _column(name, view.task, keys) for name in page.columns}
     by = _column(page.sort, view.task, keys)
-    frame = _matching(view, home, tree, {*stored.values(), KEY, NAME, by}, versions).collect()
+    frame = _matching(view, home, parsed, {*stored.values(), KEY, NAME, by}, versions).collect()
     total, order = frame.height, [NAME, KEY]
     if by == NAME and not page.descending:
         if page.limit is not None and page.offset + page.limit < total:
@@ -116,26 +111,21 @@ def matching_recordings(view: View, home: Home, query: str) -> pl.Series:
     """
     keys, units = view.metadata_keys(), units_of(view.task)
     vocabulary = Vocabulary(units, factor, keys, versions=False)
-    tree = _parsed(query, vocabulary, home, view.task)
-    return _matching(view, home, tree, {KEY}, None).collect()[KEY]
+    return _matching(view, home, parse(query, vocabulary), {KEY}, None).collect()[KEY]
 
 
 def usual_columns(task: Task, home: Home, query: str) -> list[str]:
-    """Return the columns to show for a query: the usual ones, and those that it or its views name.
+    """Return the columns to show for a query: the usual ones, and those that it names.
 
     Raises:
-        QueryError: The text is no query.
+        QueryError: The query is wrong.
     """
-    read = uses(parse_with_views(home, task.name, query)) if query.strip() else _NOTHING
-    statistics = {one.column for one in read.statistics}
-    named = [*sorted(read.properties - {"version"}), *sorted(read.metadata), *sorted(statistics)]
-    return [*dict.fromkeys([*COLUMNS, *named])]
-
-
-def _parsed(query: str, vocabulary: Vocabulary, home: Home, task: Task) -> Query | None:
-    if not query.strip():
-        return None
-    return check(parse_with_views(home, task.name, query), vocabulary)
+    named = set[str]()
+    if query.strip():
+        keys = open_view(task, home).metadata_keys()
+        read = parse(query, Vocabulary(units_of(task), factor, keys)).columns.values()
+        named = {column.removeprefix(META) for column in read} - {"version"}
+    return [*dict.fromkeys([*COLUMNS, *sorted(named)])]
 
 
 def _column(name: str, task: Task, keys: Sequence[str]) -> str:
@@ -143,8 +133,8 @@ def _column(name: str, task: Task, keys: Sequence[str]) -> str:
     statistics = statistic_columns(task)
     if name in {*PROPERTIES, *statistics} - {"version"}:
         return name
-    if metadata_key(name) in keys:
-        return f"{META}{metadata_key(name)}"
+    if name.removeprefix(META) in keys:
+        return META + name.removeprefix(META)
     names = [*PROPERTIES, *keys, *statistics]
     raise BadInput(f"column {name!r}", "unknown", fix=nearest(name, names))
 
@@ -153,11 +143,11 @@ def _matching(
     view: View, home: Home, query: Query | None, columns: Set[str], versions: VersionReader | None
 ) -> pl.LazyFrame:
     """Return the matching rows of a view with some columns, unsorted."""
-    read = uses(query) if query else _NOTHING
-    needed = columns | read.properties | {f"{META}{key}" for key in read.metadata}
-    needed |= {statistic.column for statistic in read.statistics}
+    read = dict(query.columns) if query else {}
+    named = query.versions if query else ()
+    needed = columns | {*read.values()}
     frame = view.scan(needed - {"tag", "split", "version", "edited"})
-    if "tag" in read.properties:
+    if "tag" in read.values():
         TAGS.fetch(home, view.task.name)  # a column that is only shown needs no request
     if "tag" in needed:
         frame = _with_lists(frame, tags_by_recording(home, view.task.name))
@@ -165,20 +155,31 @@ def _matching(
         frame = _with_lists(frame, _edits_by_recording(home, view.task.name))
     if "status" in needed:
         frame = _with_merged(frame, home, view.task.name)
-    named = [*_versions(query)] if query else []
-    own_split = {_split_version(named)} if "split" in needed else set[str]()
-    listings = {which: versions(which) for which in {*named, *own_split}} if versions else {}
-    for which in own_split:
+    if versions:
+        split = [_split_version(named)] if "split" in needed else []
+        frame = _with_versions(frame, {which: versions(which) for which in {*named, *split}}, split)
+    return (_filter(frame, query) if query else frame).select(sorted(columns))
+
+
+def _filter(frame: pl.LazyFrame, query: Query) -> pl.LazyFrame:
+    """Return the rows that match; a comparison with a missing value does not."""
+    frame = frame.with_columns(pl.col(column).alias(name) for name, column in query.columns.items())
+    start = pl.col("^start$")  # no column if the query does not name it
+    frame = frame.with_columns(start.dt.replace_time_zone(None))  # as SQL timestamps
+    frame = frame.filter(pl.sql_expr(query.sql))
+    return frame.with_columns(start.dt.replace_time_zone("UTC"))
+
+
+def _with_versions(
+    frame: pl.LazyFrame, listings: Mapping[str, pl.DataFrame], split: Sequence[str]
+) -> pl.LazyFrame:
+    """Return rows with `version`, the listings that have a recording, and the split of one."""
+    rows = [listing.select(KEY, version=pl.lit(which)) for which, listing in listings.items()]
+    if rows:
+        frame = _with_lists(frame, pl.concat(rows).group_by(KEY).agg("version"))
+    for which in split:
         frame = _with_lists(frame, listings[which])
-    if query:
-        rows = frame  # before the filter
-
-        def distinct(column: str) -> pl.Series:
-            return rows.select(pl.col(column).unique()).collect()[column]
-
-        members = {which: listing[KEY] for which, listing in listings.items()}
-        frame = rows.filter(compile_query(query, Context(members, distinct)))
-    return frame.select(sorted(columns))
+    return frame
 
 
 def _edits_by_recording(home: Home, task: str) -> pl.DataFrame:
@@ -208,19 +209,6 @@ def _with_lists(frame: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
     return joined.with_columns(pl.col(name).fill_null(pl.lit([], pl.List(pl.String))))
 
 
-def _versions(query: Query) -> Iterator[str]:
-    """Yield the dataset versions that a query names, as they are written."""
-    for part in parts_of(query):
-        yield from _versions(part)
-    match query:
-        case Compare(column=Name("version"), value=Text() | Number() as value):
-            yield spelled(value)
-        case Among(column=Name("version")):
-            yield from map(spelled, query.values)
-        case _:
-            pass
-
-
 def _split_version(named: Sequence[str]) -> str:
     """Return the version whose split a query means: the one that it names, else the latest.
 
@@ -229,5 +217,5 @@ def _split_version(named: Sequence[str]) -> str:
     """
     if len({*named}) > 1:
         problem = f"`split` could be that of {len({*named})} versions"
-        raise QueryError(1, problem, expected="one version in a query with `split`")
+        raise QueryError(problem, expected="one version in a query with `split`")
     return named[0] if named else LATEST

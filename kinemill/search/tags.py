@@ -20,19 +20,17 @@ LONGEST = 100  # characters of a tag
 
 @dataclass(frozen=True)
 class TagDetails:
-    """What a tag is about, and who sets it.
+    """What a tag is about.
 
     Attributes:
         start_s: first time, s since the first stamp; None: the beginning.
         stop_s: last time, s; None: the end.
         note: further text.
-        who: name of a plug-in; None: the user.
     """
 
     start_s: float | None = None
     stop_s: float | None = None
     note: str = ""
-    who: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Tag:
         number: of the act, from 1.
         recordings: content hashes.
         tag: its text.
-        who: a person, or the name of a plug-in.
+        who: the user.
         when: ISO 8601, UTC.
         removed: whether the act removes the tag.
         start_s: first time that it is about, s since the first stamp; None: the beginning.
@@ -106,7 +104,7 @@ def add_tag(
             f"the span from {own.start_s} to {own.stop_s} s is invalid",
             expected="times from 0 s, the first one before the last one",
         )
-    act = Tag(0, [*recordings], _checked(tag), own.who or current_user(), now())
+    act = Tag(0, [*recordings], _checked(tag), current_user(), now())
     act = replace(act, start_s=own.start_s, stop_s=own.stop_s, note=own.note)
     return TAGS.append(home, task, lambda: act)
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 import polars as pl
 
-from kinemill.query.checks import META
+from kinemill.query import META
 from kinemill.search import changes
 from kinemill.search.changes import Changes, Position
 from kinemill.search.rows import CONTENT, OTHERS, frame_of, row_of, schema

@@ -27,11 +27,9 @@ from kinemill.task.plugins import (
     MODELS,
     OBJECTIVES,
     READERS,
-    TAGGERS,
     Model,
     Plugin,
     Settings,
-    Tagger,
 )
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.promote import Promote
@@ -51,7 +49,6 @@ __all__ = [
     "MODELS",
     "OBJECTIVES",
     "READERS",
-    "TAGGERS",
     "TARGETS",
     "WRAPPERS",
     "Candidate",
@@ -79,7 +76,6 @@ __all__ = [
     "Settings",
     "Source",
     "Steps",
-    "Tagger",
     "Task",
     "TaskFacts",
     "TorchModule",

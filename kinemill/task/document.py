@@ -31,10 +31,8 @@ from kinemill.task.plugins import (
     AUGMENTATIONS,
     CHECKS,
     OBJECTIVES,
-    TAGGERS,
     Plugin,
     Settings,
-    Tagger,
     pick,
     usual,
 )
@@ -114,9 +112,6 @@ class Task(Settings):
         alias="validate",
         default_factory=lambda: validate_settings()(),  # noqa: PLW0108  (late: imports the checks)
         description="checks of recordings, one key per check",
-    )
-    tag: list[Annotated[SerializeAsAny[Tagger], BeforeValidator(pick(TAGGERS, Tagger))]] = Field(
-        default=[], description="plug-ins that tag recordings after validation"
     )
     dataset: Dataset = Field(
         default=Dataset(), description="assignment of episodes to training, validation and test"

@@ -312,8 +312,7 @@ def _problems(task: Task) -> list[Problem]:
         (("tune",), task.tune),
     ]
     policy = task.learn.gives == "policy"
-    for key, listed in (("tag", task.tag), ("augment", task.augment)):
-        parts += [((key, index), item) for index, item in enumerate(listed)]
+    parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
     parts += [(("control",), task.control)] if task.control else []
     parts += [(("loop",), task.loop)] if task.loop else []
     parts += [(("export",), task.export), (("verify",), task.verify)]

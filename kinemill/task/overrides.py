@@ -26,7 +26,6 @@ from kinemill.task.plugins import (
     OBJECTIVES,
     OPTIMIZERS,
     SCHEDULES,
-    TAGGERS,
     TRANSFORMS,
 )
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS
@@ -51,7 +50,6 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn", "optimizer"): OPTIMIZERS,
     ("learn", "schedule"): SCHEDULES,
     ("augment",): AUGMENTATIONS,
-    ("tag",): TAGGERS,
     ("validate", "checks", "*"): CHECKS,
     ("verify", "baselines", "*"): BASELINES,
     ("compute",): TARGETS,

@@ -218,19 +218,6 @@ class Schedule(Plugin):
         """
 
 
-class Tagger(Plugin):
-    """Settings of a plug-in that tags recordings after validation."""
-
-    @abstractmethod
-    def find_tags(self, episodes: Sequence[Mapping[str, Array]], dt: float) -> Iterable[str]:
-        """Return the tags of a recording.
-
-        Args:
-            episodes: channel -> (n,) in task units, of each accepted episode.
-            dt: time step, s.
-        """
-
-
 AUGMENTATIONS: Registry[type[Plugin]] = Registry(
     "kinemill.augment", "augmentation", own="kinemill.augment._own:OwnAugmentation"
 )
@@ -263,9 +250,6 @@ SCHEDULES: Registry[type[Schedule]] = Registry(
 )
 CHECKS: Registry[type[Settings]] = Registry(
     "kinemill.validate.checks", "physical check", own="kinemill.validate.checks._own:OwnCheck"
-)
-TAGGERS: Registry[type[Tagger]] = Registry(
-    "kinemill.search.taggers", "tagger", own="kinemill.search.taggers._own:OwnTagger"
 )
 READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 

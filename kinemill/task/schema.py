@@ -32,7 +32,6 @@ from kinemill.task.plugins import (
     OBJECTIVES,
     OPTIMIZERS,
     SCHEDULES,
-    TAGGERS,
     TRANSFORMS,
     Baseline,
     Coordinates,
@@ -42,7 +41,6 @@ from kinemill.task.plugins import (
     Optimizer,
     Plugin,
     Schedule,
-    Tagger,
     Transform,
 )
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
@@ -58,7 +56,6 @@ _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     Model: MODELS,
     Loss: LOSSES,
     Transform: TRANSFORMS,
-    Tagger: TAGGERS,
     Coordinates: COORDINATES,
     Baseline: BASELINES,
     Encoding: ENCODINGS,

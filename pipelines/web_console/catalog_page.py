@@ -46,14 +46,12 @@ class CatalogRows:
         rows: values by column.
         thumbnails: SVG by content hash.
         problem: why the query is wrong; "" if it is not.
-        views: names of the saved queries.
     """
 
     total: int = 0
     rows: Sequence[Mapping[str, object]] = ()
     thumbnails: Mapping[str, str] | None = None
     problem: str = ""
-    views: Sequence[str] = ()
 
 
 def catalog_page(task: str, request: CatalogRequest, result: CatalogRows) -> str:
@@ -62,8 +60,6 @@ def catalog_page(task: str, request: CatalogRequest, result: CatalogRows) -> str
         f'<header><div><div class="eyebrow">Recordings</div><h1>{escape(task)}</h1></div></header>',
         _query_form(task, request, result.problem),
     ]
-    if result.views:
-        sections.append(_view_links(task, result.views))
     if not result.problem:
         sections += [_pager(task, request, result), _table(task, request, result)]
     return console_page(f"{task}: recordings", sections)
@@ -74,18 +70,12 @@ def _query_form(task: str, request: CatalogRequest, problem: str) -> str:
     return (
         f'<form method="get" action="{PREFIX}/recordings/{escape(task)}" class="query">'
         f'<label><span>Query</span><input type="search" name="query" maxlength="2000" '
-        f'value="{escape(request.query)}" placeholder="accepted and seconds &gt; 10" '
+        f'value="{escape(request.query)}" placeholder="seconds &gt; 10 and rows &gt; 100" '
         'spellcheck="false" autocapitalize="off"></label>'
-        "<p><button>Search</button></p><p><small>Properties, metadata, statistics, checks, "
-        "tags, edits and splits, as in <code>kinemill data search</code>.</small></p>"
+        "<p><button>Search</button></p><p><small>A SQL condition over properties, "
+        "metadata and statistics, as in <code>kinemill data search</code>.</small></p>"
         f"{message}</form>"
     )
-
-
-def _view_links(task: str, views: Sequence[str]) -> str:
-    requests = [CatalogRequest(f"@{name}") for name in views]
-    links = [f'<a href="{escape(r.address(task))}">{escape(r.query)}</a>' for r in requests]
-    return f"<p>Saved views: {' · '.join(links)}</p>"
 
 
 def _pager(task: str, request: CatalogRequest, result: CatalogRows) -> str:

@@ -11,11 +11,9 @@ from kinemill.ingest.edit_recording import edit_rows
 from kinemill.ingest.inspection import as_recording, find_member, read_before
 from kinemill.ingest.recordings import Recording
 from kinemill.ingest.rows import read_rows as read_track
-from kinemill.query import QueryError
 from kinemill.reports.charts import thumbnail
 from kinemill.search.output import as_json_rows
 from kinemill.search.run import Page, search, usual_columns
-from kinemill.search.saved_views import saved_views
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.recording_page import view
@@ -36,7 +34,6 @@ def read_request(values: Mapping[str, str]) -> CatalogRequest:
 
 def read_rows(task: Task, home: Home, request: CatalogRequest) -> CatalogRows:
     """Return the recordings of a page; a wrong query is a part of the page."""
-    views = [*saved_views(home, task.name)]
     try:
         columns = [*usual_columns(task, home, request.query), "tag"]
         if request.sort not in columns:
@@ -46,12 +43,12 @@ def read_rows(task: Task, home: Home, request: CatalogRequest) -> CatalogRows:
         result = search(
             task, home, request.query, page, lambda which: recording_splits(home, task.name, which)
         )
-    except (QueryError, BadInput) as error:
-        return CatalogRows(problem=str(error), views=views)
+    except BadInput as error:
+        return CatalogRows(problem=str(error))
     rows = as_json_rows(result.frame)
     hashes = [str(row["recording"]) for row in rows]
     drawn = {hash_: _thumbnail(task, home, hash_) for hash_ in hashes}
-    return CatalogRows(result.total, rows, drawn, views=views)
+    return CatalogRows(result.total, rows, drawn)
 
 
 def recording_page(task: Task, home: Home, which: str) -> str:

@@ -27,7 +27,9 @@ def test_a_tag_is_listed_searched_and_removed(two, kinemill):
         "a.csv", "slip", 1.2, 3.4, "left gripper",
     )  # fmt: skip
     assert "left gripper" in kinemill("data", "tags", "swing")
-    matches = kinemill("data", "search", "swing", "tag('slip')", "--json")["recordings"]
+    matches = kinemill("data", "search", "swing", "array_contains(tag, 'slip')", "--json")[
+        "recordings"
+    ]
     assert [(one["name"], one["tag"]) for one in matches] == [("a.csv", ["slip"])]
     assert "is removed from a.csv" in kinemill("data", "tag", "swing", "a.csv", "slip", "--remove")
     assert kinemill("data", "tags", "swing", "--json")["total"] == 1
