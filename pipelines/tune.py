@@ -98,7 +98,7 @@ def _tune(
     start = start_of(TaskResource(effective, home))
     search = begin(effective, home, dataset, overrides, start)
     count = request.trials or effective.tune.trials
-    progress.log_message(f"{search.name}: {count} trials, report and journal in {search.folder}")
+    progress.log_message(f"{search.name}: {count} trials, report and study in {search.folder}")
     until = began + request.timeout if request.timeout else None
     trials = search_elsewhere(search, Bounds(count, until), request.workers, progress)
     document, best = describe(search, trials), best_of(trials)

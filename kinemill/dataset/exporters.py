@@ -21,6 +21,7 @@ from kinemill.dataset.writers import WRITERS, Export
 from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef, Home, Json
 from kinemill.task import Task
+from kinemill.task.yaml import dump_yaml
 
 GROUPS = {
     "image": "images",
@@ -123,8 +124,6 @@ def _of_recordings(
 
 def _task_file(task: Task, rules: Json, dataset: PackedDataset, export: Export) -> str:
     """Return the task file of the export: the version's channels, the writer's columns."""
-    import yaml
-
     channels: dict[str, object] = {}
     aux = [name for name in export.sources if name not in dataset.columns]
     for name in [*dataset.columns, *aux]:
@@ -140,7 +139,7 @@ def _task_file(task: Task, rules: Json, dataset: PackedDataset, export: Export) 
         "dataset": {split: paths for split, paths in export.files.items() if split != "train"},
         "learn": task.part("learn")["learn"],
     }
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return dump_yaml(document)
 
 
 def _export_aux(

@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.files import readers, recognize
@@ -101,13 +99,6 @@ def describe(task: Task, member: Member, log: Path | None) -> Member:
 def _read(path: Path) -> dict[str, str]:
     if (size := path.stat().st_size) > LARGEST:
         raise BadInput(path, f"{size} bytes", expected=f"at most {LARGEST}")
-    try:
-        text = path.read_text()
-        tokens = list(yaml.scan(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(path, f"cannot be read ({error})") from error
-    if any(isinstance(token, yaml.AliasToken) for token in tokens):
-        raise BadInput(path, "uses aliases", expected="plain values")
     value = read_yaml(path).value
     if not isinstance(value, dict):
         raise BadInput(path, "holds no keys with values", expected="such as `session: a`")

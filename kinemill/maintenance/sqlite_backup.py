@@ -15,9 +15,10 @@ _WAIT = 60.0  # s for a lock
 
 
 def databases(home: Home) -> Iterator[Path]:
-    """Yield MLflow's and Dagster's databases of a home, and its catalog."""
+    """Yield MLflow's and Dagster's databases of a home, its catalog, and studies of searches."""
     yield from (path for path in (home.mlflow_db, home.catalog_db) if path.is_file())
-    yield from (path for path in sorted(home.dagster.rglob("*.db")) if is_database(path))
+    for folder in (home.dagster, home.root / "tune"):
+        yield from (path for path in sorted(folder.rglob("*.db")) if is_database(path))
 
 
 def is_database(path: Path) -> bool:

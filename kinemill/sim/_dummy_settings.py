@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field
 
 from kinemill.task import Settings
 from kinemill.task.bounds import Count, Pixels, Seed
+from kinemill.task.yaml import dump_yaml
 
 INSTRUCTIONS = ["reach the target", "follow the line", "come to rest"]
 
@@ -62,4 +62,4 @@ def dummy_task(name: str, dummy: Dummy) -> str:
         "channels": channels,
         "learn": {"type": "dynamics", "model": {"type": "mlp"}},
     }
-    return yaml.safe_dump(document, sort_keys=False)
+    return dump_yaml(document)

@@ -12,11 +12,9 @@ has the name of its folder. Such a file holds one component.
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from kinemill.errors import TaskError
 from kinemill.store.project import COMPONENT, COMPONENT_FILE, component_files
-from kinemill.task.yaml import Document, read_yaml
+from kinemill.task.yaml import Document, dump_yaml, read_yaml
 
 
 def name_of(path: Path) -> str:
@@ -58,7 +56,7 @@ def task_bytes(path: Path) -> bytes:
     """Return the content of a task file; a component is converted to one."""
     if path.name != COMPONENT_FILE:
         return path.read_bytes()
-    return yaml.safe_dump(read_task_file(path).value, sort_keys=False).encode()
+    return dump_yaml(read_task_file(path).value).encode()
 
 
 def component_tasks(root: Path) -> dict[str, Path]:

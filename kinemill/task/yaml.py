@@ -1,59 +1,31 @@
 """YAML 1.2 with line numbers: values of a task file and their locations.
 
-PyYAML implements YAML 1.1: it reads `1e-3` as text, `on` as true and `012` as 10, and silently
-keeps the last of two equal keys. Here scalars follow the YAML 1.2 core schema, and duplicate keys
-are errors.
+ruamel.yaml parses the file; PyYAML implements YAML 1.1, which reads `1e-3` as text and `on` as
+true. The parser's nodes have lines, so errors can name the line of a value.
 """
 
-import re
-import sys
-from collections.abc import Iterator
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import yaml
+from ruamel.yaml import YAML, SafeRepresenter
+from ruamel.yaml.composer import MaxDepthExceededError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.store import Json
 
 Location = tuple[str | int, ...]
 
-_CORE_SCHEMA: list[tuple[str, re.Pattern[str], str]] = [
-    ("bool", re.compile(r"true|True|TRUE|false|False|FALSE"), "tTfF"),
-    ("int", re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"), "-+0123456789"),
-    (
-        "float",
-        re.compile(
-            r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
-            r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
-        ),
-        "-+.0123456789",
-    ),
-    ("null", re.compile(r"~|null|Null|NULL|"), "~nN"),
-]
-
-
-class _Core(yaml.SafeLoader):
-    """PyYAML's safe loader with the resolvers of the YAML 1.2 core schema."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-
-
-for _kind, _pattern, _first in _CORE_SCHEMA:
-    _Core.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_kind}",
-        re.compile(rf"(?:{_pattern.pattern})\Z"),
-        [*_first, ""] if _kind == "null" else list(_first),
-    )
-
-
-# The loader on libyaml takes a sixth of the time; some builds of PyYAML lack it.
-_Fast: type[yaml.SafeLoader | yaml.CSafeLoader] = _Core
-if yaml.__with_libyaml__:
-    _Fast = type(
-        "_Fast", (yaml.CSafeLoader,), {"yaml_implicit_resolvers": _Core.yaml_implicit_resolvers}
-    )
+MAX_DEPTH = 100  # levels; a task has six
+MOST_VALUES = 100_000  # a task has a few hundred
+MANY = f"more than {MOST_VALUES} values, aliases counted as often as they are used"
+_LONGEST_LINE = 1 << 30  # characters
+_TAG = "tag:yaml.org,2002:"
+_CONVERTED = {"bool", "int", "float", "null"}
+_KINDS = _CONVERTED | {"map", "seq", "str", "timestamp", "merge", "value"}  # the last three: text
 
 
 @dataclass(frozen=True)
@@ -91,88 +63,70 @@ def read_yaml(path: Path) -> Document:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError([f"{path}: cannot be read ({error})"]) from error
-    try:
-        node = _compose(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise TaskError([f"{path}:{line}: not YAML: {error.problem}"]) from error
-    except yaml.YAMLError as error:
-        raise TaskError([f"{path}: not YAML: {error}"]) from error
     reader = _Reader(path)
-    value = reader.read(node, ()) if node is not None else None
+    try:
+        value = reader.read_text(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise TaskError([f"{path}:{line}: not YAML: {_problem(error)}"]) from error
+    except YAMLError as error:
+        raise TaskError([f"{path}: not YAML: {error}"]) from error
     if reader.problems:
         raise TaskError(reader.problems)
     return Document(path, value, reader.lines)
 
 
-class _Blocks(yaml.SafeDumper):
-    """Dumper that writes texts of several lines, such as custom code, as literal blocks."""
+class _Line(SafeRepresenter):
+    """Representer for documents on one line."""
 
-    def represent_text(self, text: str) -> yaml.ScalarNode:
+    multiline: str | None = None  # style of texts of several lines: escapes
+
+    def represent_text(self, text: str) -> ScalarNode:
         """Return the node of a text."""
-        style = "|" if "\n" in text else None
-        if any(pattern.fullmatch(text) for _, pattern, _ in _CORE_SCHEMA):
-            style = "'"  # PyYAML would not quote text such as 1e3, a number in YAML 1.2
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Blocks.add_representer(str, _Blocks.represent_text)
-
-
-class _Line(_Blocks):
-    """Dumper that writes texts of several lines with escapes."""
-
-    def represent_text(self, text: str) -> yaml.ScalarNode:
-        """Return the node of a text."""
-        node = super().represent_text(text)
-        return self.represent_scalar(node.tag, text, style='"') if "\n" in text else node
+        style = self.multiline if "\n" in text else None
+        if text.startswith(("?", ":")):
+            style = "'"  # ruamel.yaml does not quote them in {} and [], where they are indicators
+        return self.represent_scalar(f"{_TAG}str", text, style=style)
 
 
 _Line.add_representer(str, _Line.represent_text)
 
 
+class _Blocks(_Line):
+    """Representer that writes texts of several lines, such as custom code, as literal blocks."""
+
+    multiline = "|"
+
+
 def dump_yaml(value: Json) -> str:
     """Return a task, or a document with one, as YAML; keys keep their order."""
-    return yaml.dump(value, Dumper=_Blocks, sort_keys=False, allow_unicode=True)
+    yaml = _yaml()
+    yaml.Representer = _Blocks
+    yaml.default_flow_style = False
+    return _dump(yaml, value)
 
 
 def dump_line(value: object) -> str:
     """Return a value as YAML on one line."""
-    text = yaml.dump(
-        value,
-        Dumper=_Line,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=True,
-        width=sys.maxsize,
-    )
-    return text.removesuffix("\n").removesuffix("\n...")
+    yaml = _yaml()
+    yaml.Representer = _Line
+    yaml.default_flow_style = True
+    yaml.width = _LONGEST_LINE
+    return _dump(yaml, value).removesuffix("\n").removesuffix("\n...")
 
 
-def _compose(text: str) -> yaml.Node | None:
-    """Return the root node of a document.
-
-    Raises:
-        yaml.YAMLError: The text is not one YAML document, or is nested deeper than `MAX_DEPTH`.
-    """
-    try:
-        _check_depth(yaml.parse(text, Loader=_Fast))
-        return _Fast(text).get_single_node()
-    except yaml.YAMLError:
-        # Messages of PyYAML name the invalid character, those of libyaml do not.
-        _check_depth(yaml.parse(text, Loader=_Core))
-        return _Core(text).get_single_node()
+def _dump(yaml: YAML, value: object) -> str:
+    yaml.representer.sort_base_mapping_type_on_output = False
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue()
 
 
-def _check_depth(events: Iterator[yaml.Event]) -> None:
-    """Refuse deep nesting: libyaml composes nodes recursively without a limit."""
-    depth = 0
-    for event in events:
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            problem = f"nested deeper than {MAX_DEPTH} levels"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+def _yaml() -> YAML:
+    """Return a parser and writer of plain values."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.max_depth = MAX_DEPTH
+    return yaml
 
 
 def scalar(text: str, where: str = "value") -> object:
@@ -183,23 +137,19 @@ def scalar(text: str, where: str = "value") -> object:
     """
     reader = _Reader(Path(where))
     try:
-        node = _compose(text)
-        value = reader.read(node, ()) if node is not None else None
-    except yaml.YAMLError as error:
-        raise BadInput(where, f"{text!r} is not YAML", fix=_first_line(error)) from error
+        value = reader.read_text(text)
+    except YAMLError as error:
+        raise BadInput(where, f"{text!r} is not YAML", fix=_problem(error)) from error
     if reader.problems:
         raise BadInput(where, f"{text!r} cannot be used", fix=reader.problems[0])
     return value
 
 
-def _first_line(error: yaml.YAMLError) -> str:
-    problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+def _problem(error: YAMLError) -> str:
+    if isinstance(error, MaxDepthExceededError):
+        return f"nested deeper than {MAX_DEPTH} levels"
+    problem = error.problem if isinstance(error, MarkedYAMLError) else None
     return problem or str(error).splitlines()[0]
-
-
-MAX_DEPTH = 100  # levels; a task has six
-MOST_VALUES = 100_000  # a task has a few hundred
-MANY = f"more than {MOST_VALUES} values, aliases counted as often as they are used"
 
 
 class _Reader:
@@ -211,32 +161,44 @@ class _Reader:
         self.problems: list[str] = []
         self._open: set[int] = set()  # the ancestors of the current node
         self._remaining = MOST_VALUES
+        self._yaml = _yaml()
 
-    def read(self, node: yaml.Node, at: Location) -> object:
+    def read_text(self, text: str) -> object:
+        """Return the value of a document.
+
+        Raises:
+            YAMLError: The text is not one YAML document, or is nested deeper than `MAX_DEPTH`.
+        """
+        node = self._yaml.compose(text)
+        return self.read(node, ()) if node is not None else None
+
+    def read(self, node: Node, at: Location) -> object:
         self.lines.setdefault(at, node.start_mark.line + 1)
         self._remaining -= 1
         if self._remaining <= 0:  # nested aliases can expand a few lines to gigabytes
             return self._complain(node, MANY) if self._remaining == 0 else None
         if id(node) in self._open:
             return self._complain(node, "an alias that refers to its own parent")
+        if node.tag.removeprefix(_TAG) not in _KINDS:
+            return self._complain(node, f"the tag {node.tag} is not supported")
         self._open.add(id(node))
         try:
-            if isinstance(node, yaml.MappingNode):
+            if isinstance(node, MappingNode):
                 return self._mapping(node, at)
-            if isinstance(node, yaml.SequenceNode):
+            if isinstance(node, SequenceNode):
                 return [self.read(item, (*at, index)) for index, item in enumerate(node.value)]
-            return self._scalar(node)
+            return self._scalar(cast("ScalarNode", node))
         finally:
             self._open.remove(id(node))
 
-    def _complain(self, node: yaml.Node, what: str) -> None:
+    def _complain(self, node: Node, what: str) -> None:
         self.problems.append(f"{self.path}:{node.start_mark.line + 1}: {what}")
 
-    def _mapping(self, node: yaml.MappingNode, at: Location) -> Json:
+    def _mapping(self, node: MappingNode, at: Location) -> Json:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
+            if not isinstance(key_node, ScalarNode):
                 self._complain(key_node, "a key that is not plain text")
             elif key in values:
                 first = self.lines[(*at, key)]
@@ -246,15 +208,12 @@ class _Reader:
                 values[key] = self.read(value_node, (*at, key))
         return values
 
-    def _scalar(self, node: yaml.Node) -> bool | int | float | str | None:
-        kind, text = node.tag.rpartition(":")[2], str(node.value)
+    def _scalar(self, node: ScalarNode) -> bool | int | float | str | None:
+        kind = node.tag.removeprefix(_TAG)
+        # The core schema has no dates, and no numbers with underscores.
+        if kind not in _CONVERTED or "_" in node.value:
+            return node.value
         try:
-            if kind == "int":
-                return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
-            if kind == "float":
-                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-        except ValueError:
-            return self._complain(node, f"{text!r} is not a valid {kind}")
-        if kind == "bool":
-            return text.lower() == "true"
-        return None if kind == "null" else text
+            return self._yaml.constructor.construct_object(node)
+        except (ValueError, KeyError, IndexError):
+            return self._complain(node, f"{node.value!r} is not a valid {kind}")

@@ -2,7 +2,7 @@
 
 Input: a dataset, its task and the search space in the task's `tune` part. Each trial is an ordinary
 training with its own cache key, so a pipeline run with the best settings reuses its model. Test
-episodes are not used. Several processes share one journal, and a killed search resumes.
+episodes are not used. Several processes share one study, and a killed search resumes.
 """
 
 from kinemill.tune.defaults import DataFacts, default_space

@@ -55,7 +55,7 @@ def page(search: Search) -> str:
         _facts(search),
     ]
     footer = (
-        "Created by kinemill from the journal of the search in this folder. Only validation "
+        "Created by kinemill from the study of the search in this folder. Only validation "
         "episodes were used."
     )
     return html_page(f"{search.task().name}: search", sections, footer, _OWN_STYLE)

@@ -13,7 +13,7 @@ from kinemill.store import Json
 from kinemill.tune.objective import TuneObjective, objective_of
 from kinemill.tune.search import Search
 from kinemill.tune.settings import write_settings
-from kinemill.tune.study import OWN, WHY, ended_early, open_study
+from kinemill.tune.study import OWN, WHY, open_study, retried
 from kinemill.tune.trial import FACTS, RUN, SECONDS, SETTINGS
 
 BEST, REPORT = "best.yaml", "report.html"
@@ -93,23 +93,23 @@ def list_trials(search: Search) -> list[TrialRecord]:
     """Return the trials of a search by number."""
     task = search.task()
     study, objective = open_study(search, task), objective_of(task)
-    early = ended_early(study)
     trials = study.get_trials(deepcopy=False)
-    return [_line(trial, early.get(trial.number), objective) for trial in trials]
+    lost = retried(trials)
+    return [_line(trial, objective, is_lost=trial.number in lost) for trial in trials]
 
 
-def _line(trial: FrozenTrial, early: Json | None, objective: TuneObjective) -> TrialRecord:
+def _line(trial: FrozenTrial, objective: TuneObjective, *, is_lost: bool) -> TrialRecord:
     attributes, steps = trial.user_attrs, trial.intermediate_values
     last = max(steps, default=None)
     return TrialRecord(
         number=trial.number,
-        state="lost" if early and early["again"] else _STATES[trial.state],
+        state="lost" if is_lost else _STATES[trial.state],
         error=trial.value if trial.state == TrialState.COMPLETE else None,
         last=(last, steps[last]) if last is not None else None,
         own=OWN in attributes,
         settings=attributes.get(SETTINGS, {}),
         seconds=attributes.get(SECONDS),
-        why=early["why"] if early else attributes.get(WHY),
+        why=attributes.get(WHY, "its process died") if trial.state == TrialState.FAIL else None,
         run=attributes.get(RUN),
         facts=attributes.get(FACTS, {}),
         objective=objective,

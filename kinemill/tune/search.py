@@ -48,7 +48,7 @@ class Search:
 
     @property
     def folder(self) -> Path:
-        """Folder with journal, report and a copy of the task file."""
+        """Folder with study, report and a copy of the task file."""
         return folder_of(self.home, self.name)
 
     def files(self) -> list[Path]:

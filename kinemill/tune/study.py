@@ -1,26 +1,26 @@
 """Study of a search: assignment of trials, pruning, retries after a crash.
 
-Optuna proposes settings (TPE: Bergstra et al., 2011) and the journal stores them. A worker holds a
-lock for its trial. A running trial without a lock has lost its process: its settings are repeated,
-from the last checkpoint of the training.
+Optuna proposes settings (TPE: Bergstra et al., 2011) and stores them in a database. A worker holds
+a lock for its trial. A running trial without a lock has lost its process: its settings are
+repeated, from the last checkpoint of the training. Optuna's heartbeats would detect that only after
+a grace period, in which a resumed search proposes other trials, and would repeat a suspended trial.
 """
 
-import fcntl
-import json
-import os
-from collections.abc import Iterator
+import copy
+import warnings
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import BaseJournalBackend
-from optuna.trial import Trial, TrialState
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy import URL
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.store import Json, digest
+from kinemill.store import digest
 from kinemill.store.database import address_of, held_by_all, make_schema
 from kinemill.store.locks import lock
 from kinemill.task.document import Task
@@ -28,9 +28,9 @@ from kinemill.task.search import Number, select_values
 from kinemill.tune.search import Search
 
 ATTEMPTS = 3  # per proposal; settings that crashed three processes would crash the next one
-OWN, ATTEMPT, PROPOSED, WHY = "own", "attempt", "proposed", "why"
-_EARLY = "ended early: "
-FILE = "journal.log"
+OWN, PROPOSED, WHY = "own", "proposed", "why"
+FILE = "optuna.db"
+_WAIT = 60.0  # s for the lock of SQLite
 
 
 class _LockHeld(Exception):
@@ -63,14 +63,14 @@ class Proposals:
 def open_study(search: Search, task: Task) -> optuna.Study:
     """Open the study of a search; the first process creates it with the task's settings."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = open_storage(search.folder)
     with lock(search.home, f"tune/{search.name}/made"):
+        storage = open_storage(search.folder)
         made = search.name not in optuna.get_all_study_names(storage)
         study = optuna.create_study(
             storage=storage, study_name=search.name, load_if_exists=True, pruner=_pruner(task)
         )
         if made:
-            study.enqueue_trial({}, user_attrs={OWN: True, ATTEMPT: 1})
+            study.enqueue_trial({}, user_attrs={OWN: True})
     return study
 
 
@@ -118,28 +118,23 @@ def _name(search: Search, number: int) -> str:
 
 def _spent(study: optuna.Study) -> int:
     """Return the number of trials, including running ones, without those to repeat."""
-    again = [reason["again"] for reason in ended_early(study).values()]
-    every = study.get_trials(deepcopy=False)
-    return sum(trial.state != TrialState.WAITING for trial in every) - sum(again)
+    trials = study.get_trials(deepcopy=False)
+    return sum(trial.state != TrialState.WAITING for trial in trials) - len(retried(trials))
 
 
-def ended_early(study: optuna.Study) -> dict[int, Json]:
-    """Return by number the reasons of trials without a result, and whether they are repeated."""
-    attributes = study.user_attrs
-    early = {key: value for key, value in attributes.items() if key.startswith(_EARLY)}
-    return {int(key.removeprefix(_EARLY)): reason for key, reason in early.items()}
+def retried(trials: list[FrozenTrial]) -> set[int]:
+    """Return the numbers of the trials whose settings were enqueued again."""
+    return {number for trial in trials for number in trial.system_attrs.get("retry_history", ())}
 
 
-def give_back(study: optuna.Study, number: int, why: str) -> None:
+def retry(study: optuna.Study, number: int) -> None:
     """End a trial without a result, and enqueue its settings again."""
-    (trial,) = (one for one in study.get_trials(deepcopy=False) if one.number == number)
-    attempt = trial.user_attrs.get(ATTEMPT, 1)
-    again = attempt < ATTEMPTS
-    study.set_user_attr(f"{_EARLY}{number}", {"why": why, "again": again})
     study.tell(number, state=TrialState.FAIL)
-    if again:
-        own = {key: trial.user_attrs[key] for key in (OWN,) if key in trial.user_attrs}
-        study.enqueue_trial(trial.params, user_attrs={**own, ATTEMPT: attempt + 1})
+    trial = study.get_trials(deepcopy=False)[number]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        enqueue_again = RetryHeartbeatStaleTrialCallback(max_retry=ATTEMPTS - 1)
+    enqueue_again(study, copy.deepcopy(trial))  # it appends to the history of the trial
 
 
 def take_back(search: Search, study: optuna.Study) -> list[int]:
@@ -147,7 +142,7 @@ def take_back(search: Search, study: optuna.Study) -> list[int]:
     active = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     lost = [trial.number for trial in active if _abandoned(search, trial.number)]
     for number in lost:
-        give_back(study, number, "its process died")
+        retry(study, number)
     return lost
 
 
@@ -162,76 +157,29 @@ def _abandoned(search: Search, number: int) -> bool:
         return False
 
 
-class Journal(BaseJournalBackend):
-    """Lines of JSON in a file, one per event; a truncated last line is ignored.
+def open_storage(folder: Path) -> RDBStorage:
+    """Return the storage of the studies in `folder`, or of the shared database.
 
-    Optuna's file backend has locks that expire, and a truncated line makes its file unreadable
-    after the next append. This backend uses `flock`, which the system releases at the end of a
-    process, and the next writer removes a truncated line.
+    Raises:
+        CorruptArtifact: The file is damaged.
     """
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._begins = [0]  # offsets of the lines read so far, and of the next one
-
-    def read_logs(self, log_number_from: int) -> Iterator[Json]:
-        """Yield the events from index `log_number_from`.
-
-        Raises:
-            CorruptArtifact: A line is damaged.
-        """
-        if not self._file.is_file():
-            return
-        number = min(log_number_from, len(self._begins) - 1)
-        with self._file.open("rb") as file:
-            file.seek(self._begins[number])
-            while (line := file.readline()).endswith(b"\n"):
-                number += 1
-                if number == len(self._begins):
-                    self._begins.append(file.tell())
-                if number > log_number_from:
-                    yield self._event(line, number)
-
-    def _event(self, line: bytes, number: int) -> Json:
-        try:
-            return json.loads(line)
-        except ValueError as error:
-            message = f"line {number} is not JSON"
-            fix = "move the file away and repeat the search"
-            raise CorruptArtifact(self._file, message, fix=fix) from error
-
-    def append_logs(self, logs: list[Json]) -> None:
-        """Remove a truncated line, append events, and flush them to disk."""
-        text = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs)
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("ab+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            _mend(file)
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _mend(file: IO[bytes]) -> None:
-    """Truncate a file after its last line end."""
-    at = end = file.seek(0, os.SEEK_END)
-    while at > 0:
-        file.seek(at - 1)
-        if file.read(1) == b"\n":
-            break
-        at -= 1
-    if at < end:
-        file.truncate(at)
-
-
-def open_storage(folder: Path) -> BaseStorage:
-    """Return the storage of the studies in `folder`, or of the shared database."""
     shared = address_of("optuna")
-    return JournalStorage(Journal(folder / FILE)) if shared is None else _open_shared(shared)
+    if shared is not None:
+        return _open_shared(shared)
+    path = folder / FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    address = URL.create("sqlite", database=str(path)).render_as_string()
+    try:
+        return RDBStorage(address, engine_kwargs={"connect_args": {"timeout": _WAIT}})
+    except OperationalError:
+        raise  # such as a full disk
+    except DatabaseError as error:
+        fix = "move the file away and repeat the search"
+        raise CorruptArtifact(path, f"cannot be read: {error.orig}", fix=fix) from error
 
 
 @cache  # once per process
-def _open_shared(address: str) -> BaseStorage:
+def _open_shared(address: str) -> RDBStorage:
     make_schema("optuna")
     with held_by_all("optuna tables"):  # concurrent creation would fail
         return RDBStorage(address)

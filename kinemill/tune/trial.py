@@ -26,7 +26,7 @@ from kinemill.train.data import Windows
 from kinemill.train.summary import ModelSummary
 from kinemill.tune.search import Search
 from kinemill.tune.settings import complete
-from kinemill.tune.study import OWN, PROPOSED, WHY, give_back
+from kinemill.tune.study import OWN, PROPOSED, WHY, retry
 
 SETTINGS, SECONDS, RUN, FACTS = "settings", "seconds", "run", "facts"
 RESULT = "kinemill.trial"
@@ -124,7 +124,8 @@ def work(
         study.tell(trial, state=TrialState.PRUNED)
     except TimeIsUp:
         _end(trial, tracker, "KILLED", "the time limit passed", began)
-        give_back(study, trial.number, "the time limit passed")
+        trial.set_user_attr(WHY, "the time limit passed")
+        retry(study, trial.number)
     except KinemillError as failure:
         trial.set_user_attr(WHY, str(failure))
         _end(trial, tracker, "FAILED", f"failed: {failure}", began)

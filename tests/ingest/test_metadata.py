@@ -32,7 +32,6 @@ def test_a_side_car_is_found_beside_its_log_and_read_as_text(task, logs, write, 
     [
         ("session: [1, 2]", "nested too deeply"),
         ("- a\n- b\n", "no keys with values"),
-        ("a: &x {b: 1}\nc: *x\n", "uses aliases"),
         ("session: a\nsession: b\n", "session"),
         (b"\xff\xfe\x00", "cannot be read"),
         ("x" * 70_000, "70000 bytes"),

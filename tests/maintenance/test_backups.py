@@ -16,7 +16,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.maintenance.backup_pool import Pool, open_backup
 from kinemill.maintenance.backups import back_up
 from kinemill.maintenance.restore import restore
-from kinemill.maintenance.sqlite_backup import copy_database
+from kinemill.maintenance.sqlite_backup import copy_database, databases
 from kinemill.store import file_digest, open_ref
 from kinemill.store.home import Home
 from kinemill.store.locks import holders, in_use, lock, unused
@@ -45,6 +45,14 @@ def full(home, made):
     (home.store / ".staging" / "half" / "x").write_bytes(b"x")
     (home.root / "alerts.yaml").write_text("urls: ['json://user:secret@host']\n")
     return home, ref
+
+
+def test_database_of_a_search_is_copied_by_sqlite(home):
+    path = home.root / "tune" / "cart" / "cart-1" / "optuna.db"
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE trials (number)")
+    assert list(databases(home)) == [path]
 
 
 @pytest.fixture

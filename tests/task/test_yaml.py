@@ -39,6 +39,9 @@ from kinemill.task.yaml import dump_line, dump_yaml, read_yaml, scalar
         (".inf", math.inf),
         ("-.Inf", -math.inf),
         ("1.2.3", "1.2.3"),
+        ("-0x1F", -31),
+        ("=", "="),
+        ("{<<: {a: 1}}", {"<<": {"a": 1}}),  # YAML 1.2 has no merge keys
         ("N*m", "N*m"),
         ("0 3 * * *", "0 3 * * *"),
     ],
@@ -83,6 +86,10 @@ def test_every_key_and_item_has_its_line(tmp_path):
         ),
         ("[" * 5000, "a.yaml:1: not YAML: nested deeper than 100 levels"),
         ("a: !!int twelve\n", "a.yaml:1: 'twelve' is not a valid int"),
+        ("a: !!float\n", "a.yaml:1: '' is not a valid float"),
+        (f"a: {'9' * 5000}\n", "9' is not a valid int"),
+        ("a: !!python/name:os.system\n", "python/name:os.system is not supported"),
+        ("a: !!set {b, c}\n", "a.yaml:1: the tag tag:yaml.org,2002:set is not supported"),
         ("? [1, 2]\n: 3\n", "a.yaml:1: a key that is not plain text"),
         ("a: \0\n", "a.yaml: not YAML: unacceptable character"),
         (b"a: \xff\n", "a.yaml: cannot be read"),
@@ -127,7 +134,9 @@ def test_texts_of_several_lines_are_blocks(tmp_path):
     assert read_yaml(tmp_path / "a.yaml").value == value
 
 
-@pytest.mark.parametrize("text", ["1e3", "0o7", ".5", "on", "null", "~", "", "a: b", "#c", "a\nb"])
+@pytest.mark.parametrize(
+    "text", ["1e3", "0o7", ".5", "on", "null", "~", "", "a: b", "#c", "a\nb", "?a", ":"]
+)
 def test_a_text_is_written_so_that_it_reads_as_text(text):
     value = {"key": [text, 1e-5, None, True]}
     assert scalar(dump_line(value)) == value

@@ -21,7 +21,7 @@ from kinemill.tune import best_of, describe, list_trials, tracked, write_best, w
 from kinemill.tune.results import importances
 from kinemill.tune.search import begin, folder_of, read_search
 from kinemill.tune.settings import complete
-from kinemill.tune.study import Journal, next_trial, open_study
+from kinemill.tune.study import FILE, next_trial, open_study
 from kinemill.tune.trial import rollout_error
 from tests.train.conftest import publish, swing
 from tests.tune.conftest import go, packed_with, start
@@ -194,18 +194,17 @@ def test_what_runs_is_left_alone_and_what_was_lost_is_tried_again(search_of, pen
     assert [line.state for line in list_trials(search)] == ["running", "lost", "lost", "failed"]
 
 
-def test_a_torn_line_is_cut_off_and_a_damaged_one_is_told(tmp_path):
-    file = tmp_path / "journal.log"
-    Journal(file).append_logs([{"a": 1}, {"b": 2}])
-    file.write_bytes(file.read_bytes() + b'{"c": ')  # killed while it wrote
-    journal = Journal(file)
-    assert list(journal.read_logs(0)) == [{"a": 1}, {"b": 2}]
-    journal.append_logs([{"d": 4}])
-    assert list(journal.read_logs(1)) == [{"b": 2}, {"d": 4}]
-    assert list(Journal(file).read_logs(2)) == [{"d": 4}]
-    file.write_bytes(b"{}\n{]\n{}\n")
-    with pytest.raises(CorruptArtifact, match="line 2 is not JSON"):
-        list(Journal(file).read_logs(0))
+def test_damaged_study_is_refused_with_its_file(search_of):
+    search = search_of()
+    (search.folder / FILE).write_bytes(b"not a database" * 100)
+    with pytest.raises(CorruptArtifact, match=r"optuna\.db.*not a database"):
+        list_trials(search)
+
+
+def test_home_with_special_characters_holds_a_study(search_of, tmp_path):
+    search = search_of(home=Home(tmp_path / "a b?#%{x}"))
+    assert [line.state for line in list_trials(search)] == ["waiting"]
+    assert (search.folder / FILE).is_file()
 
 
 def test_the_run_of_a_search_holds_those_of_its_trials(search_of, tracked_home):
@@ -264,7 +263,7 @@ def test_a_killed_search_ends_as_if_it_had_not_been(search_of, pendulum, tmp_pat
 
 
 @pytest.mark.slow
-def test_two_workers_share_one_journal(search_of, pendulum):
+def test_two_workers_share_a_study(search_of, pendulum):
     search = search_of()
     open_study(search, pendulum())
     workers = [start(search, 8, number) for number in range(2)]
