@@ -18,7 +18,6 @@ from kinemill.errors import BadInput, Blocked
 from kinemill.export._graph import OPSET, finished, value
 from kinemill.export.bundle import write_interface
 from kinemill.export.c99.parity import write_policy_c99
-from kinemill.export.constant_folding import fold
 from kinemill.export.interface import LIBRARIES, safe_action
 from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
 from kinemill.export.policy_cases import Cases, make_cases
@@ -73,7 +72,7 @@ def write_policy(
     safe = safe_action(interface.layout.actions, interface.limits, settings.safe_action)
     sources = {"dataset": interface.dataset, **(lineage or {})}
     metadata = _metadata(interface, safe, sources, more or {})
-    graph = trace(module, interface, optimize=settings.optimize)
+    graph = trace(module, interface)
     model = policy_model(graph, interface, metadata).SerializeToString(deterministic=True)
     (folder / POLICY).write_bytes(model)
     cases = make_cases(module, interface)
@@ -112,9 +111,7 @@ def _metadata(
     return interface.to_metadata() | {name: json.dumps(part) for name, part in parts.items()}
 
 
-def trace(
-    module: PolicyModule, interface: PolicyInterface, *, optimize: bool = True
-) -> onnx.GraphProto:
+def trace(module: PolicyModule, interface: PolicyInterface) -> onnx.GraphProto:
     """Return the graph (inputs, carry_i...) -> (action, next_carry_i...), any batch."""
     bare = Bare(copy.deepcopy(module).cpu().float()).eval()  # the caller's module keeps its device
     shapes = interface.shapes()
@@ -138,8 +135,7 @@ def trace(
     inputs += [value(item.name, "batch", *item.shape) for item in interface.carry]
     outputs = [value(ACTION, "batch", len(interface.layout.actions))]
     outputs += [value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry]
-    graph = cleaned(program.model_proto, inputs, outputs)
-    return fold(graph) if optimize else graph
+    return cleaned(program.model_proto, inputs, outputs)
 
 
 def policy_model(

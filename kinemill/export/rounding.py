@@ -21,7 +21,7 @@ rollout is observed, not bounded. Exact operations (copies, indices, comparisons
 integers) and results that are exactly 0 are not perturbed.
 
 Further samples are the module in float32, and the module with parameters that differ by one bit,
-since an export may fold scales into them. The tolerance of a runtime is `FACTOR` times the largest
+since a runtime may fold scales into them. The tolerance of a runtime is `FACTOR` times the largest
 distance from float64. Over 36 correct models of every architecture, 18 of them badly conditioned,
 ONNX Runtime differed by at most 1.3 times that distance (`python -m benchmarks.mutations`).
 """
@@ -172,7 +172,7 @@ def _sizes(
 def rounded(module: _Module, seed: int = 0, precision: Dtype = "float32") -> _Module:
     """Return a copy whose parameters (...) differ by one bit, up or down.
 
-    An export may fold a scale into a layer, which rounds its weights again.
+    A runtime may fold a scale into a layer, which rounds its weights again.
     """
     other, generator = copy.deepcopy(module), torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -30,7 +30,6 @@ from kinemill.export._graph import (
     value,
     widen,
 )
-from kinemill.export.constant_folding import fold
 from kinemill.models.networks.own import export_error, own_networks
 from kinemill.runtime import Carry, Interface
 from kinemill.train.build import step_of
@@ -82,7 +81,7 @@ def carries(step: TrainedStep) -> tuple[Carry, ...]:
     return tuple(Carry(f"carry_{index}", shape) for index, shape in enumerate(shapes))
 
 
-def trace(step: TrainedStep, interface: Interface, *, optimize: bool = True) -> onnx.GraphProto:
+def trace(step: TrainedStep, interface: Interface) -> onnx.GraphProto:
     """Return the graph of a step for any batch size, with `outputs` if the interface has any.
 
     state (B, S), action (B, A), carry_i... -> next_state (B, S), next_carry_i..., outputs (B, Y).
@@ -118,7 +117,7 @@ def trace(step: TrainedStep, interface: Interface, *, optimize: bool = True) -> 
     )
     if interface.dtype == "float64":
         widen(core)
-    return fold(core) if optimize else core
+    return core
 
 
 def trace_estimator(step: TrainedStep, interface: Interface) -> onnx.GraphProto | None:

@@ -57,7 +57,7 @@ def write_model(
     extras = extras or Extras()
     settings = extras.settings
     interface = replace(interface, dtype=settings.precision)
-    core = trace(step, interface, optimize=settings.optimize)
+    core = trace(step, interface)
     metadata = _metadata(interface, extras)
     graphs = core, trace_estimator(step, interface)
     files = _models(graphs, interface, metadata)

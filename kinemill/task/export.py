@@ -16,10 +16,6 @@ Problem = tuple[tuple[str | int, ...], str]
 class Export(Settings):
     """Outputs of the stage `onnx_model`."""
 
-    optimize: bool = Field(
-        default=True,
-        description="fold constants in the exported graph, see kinemill.export.constant_folding",
-    )
     c99: bool = Field(
         default=False,
         description="also export C code: step.c and step.h, or policy.c and policy.h, compiled "

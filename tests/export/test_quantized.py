@@ -97,17 +97,3 @@ def test_int8_without_windows_to_scale_it_on_is_refused(tmp_path):
     extras = Extras(Export(also=["int8"]))
     with pytest.raises(BadInput, match=r"export\.also: there is no dataset"):
         write_model(step, describe(DESCRIPTION, step), tmp_path, extras)
-
-
-@pytest.mark.slow
-def test_an_unoptimised_export_says_the_same_with_more_operations(rows, tmp_path, folder):
-    exported(rows, tmp_path / "plain", optimize=False)
-    plain, folded = load(tmp_path / "plain"), load(folder[0])
-    counts = [
-        len(onnx.load(where / "step.onnx").graph.node) for where in (tmp_path / "plain", folder[0])
-    ]
-    assert counts[0] > counts[1]
-    random = np.random.default_rng(0)
-    inputs = [random.normal(size=size).astype(np.float32) for size in ((7, 4, 2), (7, 3, 1))]
-    inputs.append(random.normal(size=(7, 9, 1)).astype(np.float32))
-    np.testing.assert_allclose(plain.rollout(*inputs), folded.rollout(*inputs), atol=2e-6)
