@@ -69,7 +69,7 @@ def test_mlflow_lists_the_model_and_its_version_without_errors(served, tab):
     for page, expected in (
         ("models", TASK),
         (f"models/{TASK}", "champion"),
-        (f"models/{TASK}/versions/1", "beats"),
+        (f"models/{TASK}/versions/1", "is champion"),
         ("experiments", TASK),
     ):
         tab.open(f"{served.urls['MLflow']}/#/{page}")
@@ -78,18 +78,15 @@ def test_mlflow_lists_the_model_and_its_version_without_errors(served, tab):
         assert tab.evaluate("document.querySelectorAll('[role=dialog]').length") == 0, page
 
 
-def test_mlflow_describes_model_and_version_with_links_to_their_pages(served, tab):
+def test_mlflow_describes_model_and_version_without_links_to_other_servers(served, tab):
     hrefs = "[...document.querySelectorAll('a')].map(one => one.getAttribute('href'))"
-    for page, text, href in (
-        (f"models/{TASK}", "A cart-pole for tests", f"/kinemill/tasks/{TASK}"),
-        (f"models/{TASK}/versions/1", "RMSE", f"/kinemill/tasks/{TASK}/1"),
+    for page, text in (
+        (f"models/{TASK}", "A cart-pole for tests"),
+        (f"models/{TASK}/versions/1", "version-1/report.html"),
     ):
         tab.open(f"{served.urls['MLflow']}/#/{page}")
         assert text in tab.evaluate("document.body.textContent"), page
-        assert href in tab.evaluate(hrefs), page
-        tab.open(served.urls["MLflow"] + href)
-        assert tab.evaluate("location.href") == served.urls["Dagster"] + href
-        assert TASK in tab.evaluate("document.querySelector('h1').textContent")
+        assert not [href for href in tab.evaluate(hrefs) if href and "/kinemill/" in href], page
 
 
 def test_mlflow_cannot_send_anything_to_another_server(served, tab):
