@@ -124,7 +124,10 @@ _ADMIN: Commands = {
         "maintenance.rebuild_catalog",
         "Rebuild the catalog of recordings from the store.",
     ),
-    "rebuild-registry": ("maintenance.rebuild_registry", "Rebuild a lost registry from the store."),
+    "rebuild-registry": (
+        "maintenance.rebuild_registry",
+        "Register the versions of the store again in MLflow.",
+    ),
 }
 _USERS: Commands = {
     "list": ("server.list_users", "List the users of the web pages with their roles."),

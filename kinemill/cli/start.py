@@ -48,8 +48,8 @@ def start(
     Example: kinemill runs start my_robot --set learn.steps=500
     """
     from kinemill.cli.rest_client import find_server
+    from kinemill.rest_documents import RunDocument
     from kinemill.task import parse_overrides
-    from kinemill.tracking.rest_documents import RunDocument
 
     server = find_server()
     body = {
@@ -86,7 +86,7 @@ def cancel(run: RunName, as_json: JsonOption = False) -> None:
     Example: kinemill runs cancel 1ee64d1c
     """
     from kinemill.cli.rest_client import find_server
-    from kinemill.tracking.rest_documents import RunDocument
+    from kinemill.rest_documents import RunDocument
 
     server = find_server()
     record = server.get(f"runs/{run}", RunDocument)

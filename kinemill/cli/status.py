@@ -13,8 +13,8 @@ from kinemill.cli.output import JsonOption, document, notify, quantity, table
 from kinemill.cli.rest_client import Server, find_server
 from kinemill.cli.start import RunName
 from kinemill.interrupts import message_on_interrupt
+from kinemill.rest_documents import NewPoints, RunDocument, RunList, RunMetrics
 from kinemill.store import Json
-from kinemill.tracking.rest_documents import NewPoints, RunDocument, RunList, RunMetrics
 
 _LISTED = 10
 _SHORT = 8  # displayed characters of an id

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, JsonValue
 
 from kinemill.draft.draft_preview import DraftPreview
-from kinemill.tracking.rest_documents import RunDocument
+from kinemill.rest_documents import RunDocument
 
 
 class TaskLine(BaseModel):

@@ -9,9 +9,9 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus
 
 from kinemill.errors import BadInput
+from kinemill.rest_documents import RunDocument, RunStatus
 from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache
-from kinemill.tracking.rest_documents import RunDocument, RunStatus
 from kinemill.tracking.run_metrics import progress_version, read_progress
 from kinemill_dagster.pipelines.run_status_sensors import reason
 from kinemill_dagster.resources.dagster_api import event_log_version, run_storage_version

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from kinemill.tracking.rest_documents import RunDocument
+from kinemill.rest_documents import RunDocument
 from kinemill_dagster.pipelines.web_console.layout import console_page
 
 

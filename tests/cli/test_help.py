@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from kinemill.cli.app import LazyCommand, app
-from kinemill.tracking import open_tracking
+from kinemill.register.audit_log import Event, append_event
 
 ROOT = typer.main.get_command(app)
 WIDTH = 60  # columns of a summary: at 80 the list of commands cuts none
@@ -105,12 +105,9 @@ def test_the_shell_completes_task_names_and_versions(tmp_path, home, monkeypatch
     monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path))
     assert complete("kinemill run ar") == ["arm", "armada"]
     assert complete("kinemill model show le") == ["leg"]  # no registry yet
-    client = open_tracking(home).client
-    client.create_registered_model("arm")
-    for _ in range(2):
-        client.create_model_version("arm", source="models/arm")
-    client.set_registered_model_alias("arm", "champion", "2")
-    addresses = ["arm", "arm@champion", "arm:1", "arm:2"]
+    for number in (1, 2):
+        append_event(home, "arm", Event("2026-03-01", "ada", "champion", number, None, "better"))
+    addresses = ["arm", "arm@champion", "arm@challenger", "arm:1", "arm:2"]
     assert complete("kinemill model show arm") == [*addresses, "armada"]
     assert complete("kinemill model why arm:") == ["arm:1", "arm:2"]
 

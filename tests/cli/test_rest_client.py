@@ -8,7 +8,7 @@ from kinemill import bounded_http
 from kinemill.cli import rest_client
 from kinemill.cli.rest_client import Server, find_server
 from kinemill.errors import BadInput, KinemillError, Unreachable
-from kinemill.tracking.rest_documents import NewPoints, RunDocument, RunList, RunMetrics
+from kinemill.rest_documents import NewPoints, RunDocument, RunList, RunMetrics
 from tests.hostile_server import ANSWERS, hostile_server, reply
 
 RUN = {
