@@ -177,7 +177,11 @@ def run_cold(
         )
         timer = threading.Timer(patience, _kill_group, (process.pid,))
         timer.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        peak = 0
+        while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            peak = _peak_memory(process.pid) or peak
+            time.sleep(0.01)
+        _, status = os.waitpid(process.pid, 0)
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - began
@@ -185,7 +189,17 @@ def run_cold(
         for file in (output, errors):
             file.seek(0)
         out, err = (file.read().decode(errors="replace") for file in (output, errors))
-    return Result(process.returncode, out, err, seconds, usage.ru_maxrss << 10)
+    return Result(process.returncode, out, err, seconds, peak)
+
+
+def _peak_memory(pid: int) -> int:
+    """Return the peak resident memory of a process in bytes; 0 at its end.
+
+    The kernel's record for `wait4` starts at the size of the process that forked.
+    """
+    status = Path(f"/proc/{pid}/status").read_text()
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) << 10 if lines else 0
 
 
 def _limit_memory() -> None:

@@ -137,11 +137,11 @@ def send_checkpoints(folder: Path, index: str) -> bool:
     Each is a folder whose file `index` is uploaded last. An unreachable store does not end a
     training: the next upload includes this checkpoint. It returns whether they were uploaded.
     """
-    store = remote()
-    if store is None:
-        return True
     key = _run_key(folder)
     try:
+        store = remote()
+        if store is None:
+            return True
         there = store.names(key, below=True)
         checkpoints = [path.parent for path in folder.glob(f"*/{index}")]
         here = {
