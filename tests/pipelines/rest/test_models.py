@@ -20,7 +20,7 @@ def test_models_and_versions_are_listed(trained, site):
 def test_without_a_version_there_is_nothing(site):
     assert site.get("models") == {"models": []}
     assert site.get("models/tiny") == {"task": "tiny", "versions": []}
-    message = "task tiny: has no version yet"
+    message = "tiny: has no version yet; kinemill run tiny"
     assert site.get("models/tiny/@champion", status=404)["message"] == message
     assert site.get("models/nobody", status=404)["message"].startswith("task 'nobody': unknown")
 
