@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from kinemill.registry import nearest
+from kinemill.store import Json
 from kinemill.task.settings import Problems, Settings
 
 STATISTICS = ("min", "max", "mean", "std", "max_jump", "nonfinite")
@@ -32,7 +33,7 @@ class Expectation(Settings):
     )
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> Json:
         """All keys except the type."""
         return dict(self.model_extra or {})
 
@@ -41,7 +42,7 @@ class Expectation(Settings):
         """Columns of the table that it looks at."""
         return [name for key in _COLUMN_KEYS for name in _listed(self.arguments.get(key))]
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, object]) -> Problems:
         """Return an unknown type, unknown or wrong arguments, and unknown columns."""
         if self.type not in _schemas():
             return [(("type",), f"unknown expectation; {nearest(self.type, [*_schemas()])}")]
@@ -71,7 +72,7 @@ def _listed(value: object) -> list[str]:
     return [name for name in values if isinstance(name, str)]
 
 
-def _argument_problems(type_: str, arguments: Mapping[str, Any]) -> Problems:
+def _argument_problems(type_: str, arguments: Json) -> Problems:
     from jsonschema import Draft7Validator
 
     schema, accepted = _schemas()[type_], _kwargs(type_)
@@ -94,7 +95,7 @@ def _argument_problems(type_: str, arguments: Mapping[str, Any]) -> Problems:
 
 
 @cache
-def _schemas() -> dict[str, Any]:
+def _schemas() -> Json:
     """Return the JSON schema of each expectation by type."""
     package = find_spec("great_expectations")  # which does not import it
     folder = Path((package and package.origin) or "").parent / "expectations" / "core" / "schemas"
@@ -102,12 +103,12 @@ def _schemas() -> dict[str, Any]:
     return {_metadata(each)["expectation_type"]["const"]: each for each in schemas}
 
 
-def _metadata(schema: Mapping[str, Any]) -> Any:
+def _metadata(schema: Json) -> Any:
     return schema["properties"]["metadata"]["properties"]
 
 
 @cache
-def _kwargs(type_: str) -> dict[str, Any]:
+def _kwargs(type_: str) -> Json:
     """Return the JSON schemas of the arguments; a table of numbers needs no dates."""
     properties = _schemas()[type_]["properties"] if type_ in _schemas() else {}
     return {
@@ -119,6 +120,6 @@ def _kwargs(type_: str) -> dict[str, Any]:
     }
 
 
-def _is_foreign(schema: Mapping[str, Any]) -> bool:
+def _is_foreign(schema: Json) -> bool:
     """Return whether it stands for a date, or for a parameter of a suite."""
     return "format" in schema or schema.get("type") == "object"

@@ -1,7 +1,7 @@
 """Settings that decide what the gate measures and how strictly; on the web, promoters set them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import cast
 
 # What becomes champion, and on which recordings it is measured.
 GATE = (
@@ -15,7 +15,7 @@ GATE = (
 )
 
 
-def gate_settings(overrides: Mapping[Any, object], prefix: str = "") -> Iterator[str]:
+def gate_settings(overrides: Mapping[str, object], prefix: str = "") -> Iterator[str]:
     """Yield the dotted keys of overrides that belong to the gate.
 
     Keys are dotted, or nested as in a task file. Only mappings that can hold a key of the gate are
@@ -27,7 +27,7 @@ def gate_settings(overrides: Mapping[Any, object], prefix: str = "") -> Iterator
             yield name
         elif any(_is_below(gate, name) for gate in GATE):
             if isinstance(value, Mapping):
-                yield from gate_settings(cast(Mapping[Any, object], value), f"{name}.")
+                yield from gate_settings(cast(Mapping[str, object], value), f"{name}.")
             else:
                 yield name
 

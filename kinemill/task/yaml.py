@@ -76,6 +76,9 @@ def read_yaml(path: Path) -> Document:
     return Document(path, value, reader.lines)
 
 
+_BOOLEANS_1_1 = {"yes", "no", "on", "off"}
+
+
 class _Line(SafeRepresenter):
     """Representer for documents on one line."""
 
@@ -84,8 +87,10 @@ class _Line(SafeRepresenter):
     def represent_text(self, text: str) -> ScalarNode:
         """Return the node of a text."""
         style = self.multiline if "\n" in text else None
-        if text.startswith(("?", ":")):
-            style = "'"  # ruamel.yaml does not quote them in {} and [], where they are indicators
+        # ruamel.yaml does not quote indicators in {} and []. Readers of YAML 1.1, such as PyYAML,
+        # take `off` for false.
+        if text.startswith(("?", ":")) or text.lower() in _BOOLEANS_1_1:
+            style = "'"
         return self.represent_scalar(f"{_TAG}str", text, style=style)
 
 

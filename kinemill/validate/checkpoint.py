@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -92,18 +93,18 @@ def _failure(task: Task, home: Home, result: Any) -> Failure:
     return Failure(item, [{key: _plain(value) for key, value in row.items()} for row in listed])
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _import() -> Any:
+def _import() -> ModuleType:
     """Import Great Expectations and the expectations of kinemill, in 3 s."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the package is imported
     importlib.import_module("kinemill.validate.physical_expectation")
     return importlib.import_module("great_expectations")
 
 
-def _checkpoint(gx: Any, task: Task, home: Home, suite: list[Json]) -> Any:
+def _checkpoint(gx: ModuleType, task: Task, home: Home, suite: list[Json]) -> Any:
     """Return the checkpoint of a task, with the present suite; both are made if necessary."""
     home.make()
     context = gx.get_context(mode="file", project_root_dir=home.root)
@@ -121,7 +122,7 @@ def _checkpoint(gx: Any, task: Task, home: Home, suite: list[Json]) -> Any:
     return context.checkpoints.get(task.name)
 
 
-def _add_checkpoint(gx: Any, context: Any, task: Task) -> None:
+def _add_checkpoint(gx: ModuleType, context: Any, task: Task) -> None:
     """Add the validation definition and the checkpoint of a task; users can add actions to it."""
     asset = context.data_sources.get(_SOURCE).get_asset(_ASSET)
     definition = gx.ValidationDefinition(

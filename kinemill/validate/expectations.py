@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -178,7 +177,7 @@ def _checked(task: Task, path: Path) -> list[Json]:
     return added
 
 
-def spell(item: Mapping[str, Any]) -> str:
+def spell(item: Json) -> str:
     """Return the name of an expectation of a suite with its arguments."""
     kwargs: Json = {key: value for key, value in item["kwargs"].items() if key != "batch_id"}
     arguments = ", ".join(f"{key}={value!r}" for key, value in kwargs.items())
