@@ -9,6 +9,8 @@ SQLite, so that plans depend neither on the size of the database nor on its hist
 """
 
 import os
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -132,7 +134,7 @@ def _engine(address: str, process: int, pool: type[Pool]) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
         connection.isolation_level = None  # transactions are begun below
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cache_size = -65536")  # KiB
 
@@ -143,6 +145,19 @@ def _engine(address: str, process: int, pool: type[Pool]) -> Engine:
 
     _ = configure, begin
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Set the journal mode. SQLite does not wait for another process that sets it, so we do."""
+    end = time.monotonic() + _WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
 
 
 def _prepare(home: Home, connection: Connection) -> None:
