@@ -220,7 +220,7 @@ def _kill_training(nodes: list[Any], victim: str) -> bool:
 def attack_logs(
     commands: Commands, workspace: Workspace, folder: Path, files: int, reads: int
 ) -> list[Row]:
-    """Ingest many files at once, and one that grows."""
+    """Ingest many files together, and one that grows."""
     many, growing = Row(f"{files:,} files at once"), Row("a file that grows while it is read")
     copy = workspace.copy(folder / "mill")
     target = folder / "many"

@@ -64,7 +64,7 @@ def make_home(folder: Path) -> Home:
 
 
 def _copy_run(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Add a run with the events of another one, and a training folder of its own."""
+    """Add a run with the events of another run, and its training folder."""
     copy = dg.DagsterRun(
         run.job_name,
         str(uuid4()),

@@ -141,7 +141,7 @@ def _close(tracking: Tracking, task: str, event: Event, aliases: Mapping[str, in
 
 
 def _complete(tracking: Tracking, task: str, event: Event, aliases: Mapping[str, int]) -> None:
-    """Apply what a decision changes besides the champion; safe to repeat."""
+    """Apply the changes of a decision other than the champion; safe to repeat."""
     client = tracking.client
     if event.what in CHAMPION_CHANGES and aliases.get(CHALLENGER) == event.version:
         client.delete_registered_model_alias(task, CHALLENGER)

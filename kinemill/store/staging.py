@@ -15,7 +15,7 @@ _MARK = re.compile(r"\.([0-9a-f]{8})\.(\d+)\.[0-9a-f]{32}")  # host, process, uu
 
 
 def staging_path(home: Home, kind: str, suffix: str = "") -> Path:
-    """Return a path in staging that does not exist yet; `kind` tells what it is for."""
+    """Return a path in staging that does not exist yet; `kind` names its purpose."""
     folder = home.store / ".staging"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{kind}.{_host()}.{os.getpid()}.{uuid4().hex}{suffix}"

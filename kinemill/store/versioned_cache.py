@@ -59,7 +59,7 @@ class _Entry(Generic[V]):
 def database_version(path: Path, schema: Schema) -> Hashable:
     """Return the version of a SQLite file, or of the shared database in its place.
 
-    None if it does not exist or cannot be read: whoever reads its content reports the problem.
+    None if it does not exist or cannot be read: the reader of its content reports the problem.
     """
     shared = address_of(schema)
     return _sqlite(path).read() if shared is None else _shared_version(shared)

@@ -32,7 +32,7 @@ def test_without_the_variable_each_home_keeps_its_own(monkeypatch, home):
 
 @pytest.fixture
 def no_first_contact(monkeypatch):
-    """Do not connect to the made-up servers of a test."""
+    """Do not connect to the servers of a test, which do not exist."""
     monkeypatch.setattr("kinemill.store.database.require_response", lambda _: None)
 
 
