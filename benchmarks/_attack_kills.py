@@ -108,13 +108,14 @@ def state(commands: Commands, workspace: Workspace) -> dict[str, Any]:
     if versions:
         audit = commands.run(workspace, "model", "audit", TASK, "--json").document()
         events = audit["events"]
-        # Nothing here moves a champion in MLflow, so such an event is a decision without its record.
+        # Nothing here moves a champion in MLflow: such an event is a decision without its record.
         gaps = [
             event
             for event in events
-            if not event["who"] or not event["why"] or event["status"] == "open"
+            if event["status"] == "open"
             or event["what"] == "moved in MLflow"
-        ]  # fmt: skip
+            or not (event["who"] and event["why"])
+        ]
         if gaps or audit["champion"] not in (champions or [None]):
             message = f"the audit has gaps: {gaps}, {champions}"
             raise ValueError(message)
