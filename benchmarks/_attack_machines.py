@@ -28,7 +28,7 @@ _AT_ONCE = 2  # commands: more would wait for each other, and be late
 MODES = ("refused", "closed", "garbage", "silent")
 COMMANDS = {
     "doctor": ["doctor"],
-    "data search": ["data", "search", TASK, "duration > 0"],
+    "data search": ["data", "search", TASK, "seconds > 0"],
     "data ingest": ["data", "ingest", TASK, "{logs}"],
     "model list": ["model", "list", TASK],
     "model promote": ["model", "promote", f"{TASK}:1", "--force", "--why", "x"],
