@@ -148,8 +148,7 @@ def open_tracking(home: Home) -> Tracking:
     """
     prepare_mlflow()
     uri = tracking_server() or tracking_uri(home)
-    if tracking_server() is None:
-        _make_database(home, uri)
+    is_moved = tracking_server() is None and _make_database(home, uri)
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
@@ -159,16 +158,20 @@ def open_tracking(home: Home) -> Tracking:
         raise KinemillError(
             tracked_in(home),
             f"MLflow cannot open it ({error.message.splitlines()[0]})",
-            fix="kinemill admin upgrade migrates it after a backup",
+            fix="kinemill admin upgrade migrates it after a backup, or says what to update",
         ) from error
+    if is_moved:  # only now: the client has compared the schema with that of the installed MLflow
+        with lock(home, "mlflow"):
+            _relocate(home.mlflow_db, home.artifacts.as_uri())
     return Tracking(home, uri, client)
 
 
-def _make_database(home: Home, uri: str) -> None:
+def _make_database(home: Home, uri: str) -> bool:
+    """Create the database unless it exists; return whether it stores paths of another folder."""
     if address_of("mlflow"):
         _make_shared(uri, artifact_root(home))
-    else:
-        _make_own(home)
+        return False
+    return _make_local(home)
 
 
 @cache  # once for each process
@@ -181,15 +184,14 @@ def _make_shared(uri: str, artifacts: str) -> None:
         SqlAlchemyStore(uri, artifacts).engine.dispose()
 
 
-def _make_own(home: Home) -> None:
-    root = home.artifacts.as_uri()
+def _make_local(home: Home) -> bool:
     try:
-        if not home.mlflow_db.is_file() or _artifact_root(home.mlflow_db) != root:
+        if not home.mlflow_db.is_file():
             with lock(home, "mlflow"):
                 if not home.mlflow_db.is_file():
                     _refuse_if_lost(home)
                     create_database(home)
-                _relocate(home.mlflow_db, root)
+        return _artifact_root(home.mlflow_db) != home.artifacts.as_uri()
     except sqlite3.OperationalError as error:
         if _MISSING not in str(error):
             raise  # another process holds the lock; a retry can succeed
