@@ -67,6 +67,8 @@ _PRELOADED = (  # none of them lets polars or torch start threads, which do not 
     "kinemill_dagster.pipelines.run",
     "matplotlib.pyplot",
     "mlflow.tracking",
+    "optuna",
+    "torch._dynamo",
 )
 
 

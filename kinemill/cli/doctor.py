@@ -13,7 +13,7 @@ import typer
 
 from kinemill import __version__
 from kinemill.cli.output import JsonOption, document, table
-from kinemill.errors import KinemillError
+from kinemill.errors import KinemillError, Unreachable
 from kinemill.failures import as_known_failure
 from kinemill.store import Home, Json, database, object_store, ray_cluster
 from kinemill.store.disk_space import shortage
@@ -165,6 +165,7 @@ def _registry(home: Home) -> Finding:
 
 def _tasks() -> Iterator[Finding]:
     from kinemill.task import list_tasks, load_task
+    from kinemill.task.compute import Ray
 
     try:
         files = list_tasks()
@@ -173,7 +174,11 @@ def _tasks() -> Iterator[Finding]:
         return
     for name, path in files.items():
         try:
-            load_task(path)
+            compute = load_task(path).compute
+            if isinstance(compute, Ray) and compute.address:
+                ray_cluster.check_cluster(compute.address)
+        except Unreachable as error:
+            yield _failed(f"task {name}", error)
         except KinemillError as error:
             yield Finding(f"task {name}", False, str(error), f"fix {path}")
         else:

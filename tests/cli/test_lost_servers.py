@@ -127,3 +127,14 @@ def test_doctor_shows_lost_servers_and_checks_the_rest(
         assert checks[name]["fix"]
     assert checks["registry"]["value"] == "not checked, without the database"
     assert checks["task swing"]["ok"]
+
+
+def test_doctor_checks_the_ray_cluster_of_a_task(command_line, swing, monkeypatch):
+    monkeypatch.setattr(ray_cluster, "_PATIENCE", 0.5)
+    with lost_server("closed") as port:
+        swing("ingest:", f'compute: {{type: ray, address: "127.0.0.1:{port}"}}\ningest:')
+        code, output, _ = command_line("doctor --json")
+    checks = {check["name"]: check for check in json.loads(output)["checks"]}
+    assert code == 1
+    assert f"127.0.0.1:{port}" in checks["task swing"]["value"]
+    assert "compute.address" in checks["task swing"]["fix"]
