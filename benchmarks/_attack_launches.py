@@ -110,7 +110,7 @@ PATHS: dict[str, Send] = {
     "sensor": _mutation(
         "startSensor",
         *("sensorSelector", "SensorSelector!"),
-        lambda *_: {**_WHERE, "sensorName": "automation"},
+        lambda *_: {**_WHERE, "sensorName": f"{MINE}_retraining"},
     ),
     "schedule": _mutation(
         "startSchedule",

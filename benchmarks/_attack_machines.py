@@ -60,13 +60,16 @@ from kinemill.store.home import Home
 from kinemill_dagster.pipelines.definitions import defs
 from kinemill_dagster.pipelines.instance import open_instance
 
-count, cursor, process, seen = int(sys.argv[1]), None, psutil.Process(), []
+count, name = int(sys.argv[1]), sys.argv[2]
+cursor = None
+process = psutil.Process()
+seen = []
 repository = defs.get_repository_def()
-sensor = repository.get_sensor_def("automation")
+sensor = repository.get_sensor_def(name)
 with open_instance(Home.resolve()) as instance:
     for number in range(count):
         with dg.build_sensor_context(
-            instance=instance, cursor=cursor, repository_def=repository, sensor_name="automation"
+            instance=instance, cursor=cursor, repository_def=repository, sensor_name=name
         ) as context:
             cursor = sensor.evaluate_tick(context).cursor
         if number in (count // 5, count - 1):
@@ -311,7 +314,8 @@ def _protected(workspace: Workspace, part: str) -> dict[str, str]:
 def attack_ticks(workspace: Workspace, ticks: int) -> list[Row]:
     """Evaluate the automation; open files, threads and memory may not grow."""
     row = Row("ticks of the automation, files and memory counted")
-    result = run_cold([str(ticks)], workspace.environment(), 600.0, ("-c", _TICKS))
+    arguments = [str(ticks), f"{TASK}_retraining"]
+    result = run_cold(arguments, workspace.environment(), 600.0, ("-c", _TICKS))
     problem = result.problem()
     if not problem:
         first, last = result.document()

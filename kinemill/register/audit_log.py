@@ -91,7 +91,7 @@ def read_events(home: Home, task: str) -> list[Event]:
         elif events and "status" in document:
             events[-1] = replace(events[-1], status=document["status"])
         else:
-            raise CorruptArtifact(path, "is neither an event nor an status", fix=_RESTORE)
+            raise CorruptArtifact(path, "is neither an event nor a status", fix=_RESTORE)
     return events
 
 
