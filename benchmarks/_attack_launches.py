@@ -115,7 +115,7 @@ PATHS: dict[str, Send] = {
     "schedule": _mutation(
         "startSchedule",
         *("scheduleSelector", "ScheduleSelector!"),
-        lambda *_: {**_WHERE, "scheduleName": "housekeeping"},
+        lambda *_: {**_WHERE, "scheduleName": f"{MINE}_schedule"},
     ),
 }
 _CONTROLS = {"REST", "launchRun"}  # tried with all settings; promoters must succeed
