@@ -119,7 +119,9 @@ class Learn(Plugin):
         description="train networks in low precision by autocast; evaluation stays in float32",
     )
     deterministic: bool = Field(
-        default=False, description="use deterministic kernels, which are slower"
+        default=False,
+        description="use deterministic kernels: repeated trainings on a GPU are bit-identical, and "
+        "slower",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="device of the training; auto: a GPU if there is one"

@@ -207,8 +207,8 @@ class Retrain(Settings):
         default=2.0,
         gt=1.0,
         le=1e6,
-        description="drift: the error exceeds this factor times the champion's median error on "
-        "held-out segments of the same length",
+        description="drift: the error exceeds this factor times the 95 % quantile of the "
+        "champion's errors on held-out segments of the same length",
     )
     cron: str | None = Field(
         default="0 3 * * *", description="times of scheduled runs in cron syntax; null: none"

@@ -54,7 +54,8 @@ class Verify(Settings):
     )
     latency_p99_ms: Ratio | None = Field(
         default=None,
-        description="largest 99th percentile of the time of a step, ms; default: no check",
+        description="largest 99th percentile of the time of a rollout, or of a policy's action, "
+        "ms, the best of five blocks of 1,000 calls; default: no check",
     )
     energy: Energy | None = Field(
         default=None, description="energy that must not grow without input; default: no check"

@@ -56,7 +56,9 @@ class GaussNewton(Settings):
     """Gauss-Newton fit over rollouts before the training by gradients, for few parameters."""
 
     windows: Count = Field(default=512, description="training windows, evenly spaced")
-    iterations: Count = Field(default=20, description="upper bound for each horizon")
+    iterations: Count = Field(
+        default=20, description="upper bound over a quarter of `horizon`, then over all"
+    )
     ridge: RatioOrZero = Field(
         default=0.0,
         description="penalty on parameter changes, relative to the squared errors",

@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from kinemill.cli.app import app
+from kinemill.task import load_task
 from tests.conftest import ROOT
 
 
@@ -76,3 +77,9 @@ def test_every_key_of_a_task_file_has_a_type_and_a_meaning(pages):
     assert len(keys) > 700
     assert [cells for cells in keys if cells[1].strip() in {"", "any value"}] == []
     assert [cells for cells in keys if not cells[-1].strip()] == []
+
+
+def test_task_file_page_example_is_valid(tmp_path):
+    page = (ROOT / "docs/task-file.md").read_text()
+    (tmp_path / "my_robot.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    assert load_task(tmp_path / "my_robot.yaml").learn.horizon == 25

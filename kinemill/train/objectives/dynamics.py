@@ -88,7 +88,8 @@ class Dynamics(Supervised):
     window: Window = Field(
         default="carried",
         description="carried: recurrent models carry their hidden state through a rollout; "
-        "sliding: they process the last `history` rows again at each step",
+        "sliding: they process the last `history` rows again at each step, at `history` times the "
+        "cost",
     )
     model: OptionalModel = Field(
         default=None,
