@@ -71,7 +71,7 @@ def backup_of(workspace: Workspace) -> str:
 
 def _run(workspace: Workspace, task: str, *overrides: str) -> list[str]:
     logs = [] if task == LOOP else ["--logs", str(workspace.logs)]
-    return ["run", task, *logs, *(part for one in overrides for part in ("--set", one))]
+    return ["run", task, *logs, *(part for override in overrides for part in ("--set", override))]
 
 
 def _decide(command: str, version: str, number: int) -> list[str]:
@@ -111,7 +111,7 @@ def state(commands: Commands, workspace: Workspace) -> dict[str, Any]:
     """
     recordings = commands.run(workspace, "data", "list", TASK, "--json").document()["recordings"]
     versions = commands.run(workspace, "model", "list", TASK, "--json").document()["versions"]
-    champions = [one["version"] for one in versions if "champion" in one["aliases"]]
+    champions = [version["version"] for version in versions if "champion" in version["aliases"]]
     events: list[Any] = []
     if versions:
         audit = commands.run(workspace, "model", "audit", TASK, "--json").document()
@@ -128,8 +128,8 @@ def state(commands: Commands, workspace: Workspace) -> dict[str, Any]:
             message = f"the audit has gaps: {gaps}, {champions}"
             raise ValueError(message)
     return {
-        "recordings": {one["name"] for one in recordings},
-        "versions": {one["version"] for one in versions},
+        "recordings": {recording["name"] for recording in recordings},
+        "versions": {version["version"] for version in versions},
         "a champion": {bool(champions)} - {False},
         "decisions": set(range(len(events))),
     }

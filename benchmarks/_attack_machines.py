@@ -253,7 +253,7 @@ def attack_logs(
         growing.add(f"read {number}", result.problem((0, 1)))
     writer.join()
     last = commands.run(copy, "data", "ingest", TASK, str(drop), "--json")
-    rows_read = [] if last.problem() else [one["rows"] for one in last.document()["files"]]
+    rows_read = [] if last.problem() else [file["rows"] for file in last.document()["files"]]
     complete = "" if rows_read == [len(rows)] else f"{rows_read} of {len(rows)} rows"
     growing.add("complete", last.problem() or complete)
     return [many, growing]

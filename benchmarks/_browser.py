@@ -110,7 +110,7 @@ class Tab:
 
     def requests(self) -> list[str]:
         """Return the addresses that the page requested."""
-        sent = [one for one in self._events if one["method"] == "Network.requestWillBeSent"]
+        sent = [event for event in self._events if event["method"] == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
 
     def screenshot(self, file: Path, *, whole: bool = False) -> Path:
@@ -206,5 +206,8 @@ def _error(event: dict[str, Any]) -> str:
         details = parameters["exceptionDetails"]
         return str(details.get("exception", {}).get("description", details["text"]))
     if event["method"] == "Runtime.consoleAPICalled" and parameters["type"] in {"error", "assert"}:
-        return " ".join(str(one.get("value", one.get("description"))) for one in parameters["args"])
+        return " ".join(
+            str(argument.get("value", argument.get("description")))
+            for argument in parameters["args"]
+        )
     return ""

@@ -129,14 +129,16 @@ def _rollouts(bench: Bench, name: str, exported: Any) -> None:
     devices = {"torch on the CPU": torch.device("cpu"), "torch": bench.device}
     for how, device in devices.items():
         with bench.case(f"{title}, {how}"):
-            step, tensors = module.to(device), [one.to(device) for one in inputs]
+            step, tensors = module.to(device), [input_.to(device) for input_ in inputs]
             with torch.inference_mode():
                 call = lambda s=step, t=tensors: s.rollout(*t)  # noqa: E731
                 _report(bench, f"{title}, {how}", call, batch * horizon, device)
     with bench.case(f"{title}, CUDA graph"):
-        call = graphed_rollout(module.to(bench.device), [one.to(bench.device) for one in inputs])
+        call = graphed_rollout(
+            module.to(bench.device), [input_.to(bench.device) for input_ in inputs]
+        )
         _report(bench, f"{title}, CUDA graph", call, batch * horizon, bench.device)
-    arrays = [one.numpy() for one in inputs]
+    arrays = [input_.numpy() for input_ in inputs]
     for how in ("cpu", "cuda", "tensorrt"):
         work = f"{title}, ONNX Runtime {how}"
         with bench.case(work):

@@ -51,7 +51,10 @@ class Raw:
         if self.framing in {"chunked", "both"}:
             half = len(body) // 2
             pieces = [one for one in (body[:half], body[half:]) if one]
-            body = b"".join(b"%x;a=b\r\n%s\r\n" % (len(one), one) for one in pieces) + b"0\r\n\r\n"
+            body = (
+                b"".join(b"%x;a=b\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+                + b"0\r\n\r\n"
+            )
             lines.append("Transfer-Encoding: chunked")
         if self.framing != "chunked" and (self.body or self.method not in {"GET", "HEAD"}):
             lines.append(f"Content-Length: {len(self.body)}")

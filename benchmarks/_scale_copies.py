@@ -99,9 +99,9 @@ class Copies:
         entries = RecordingSet(self._home, self._task.name, head.change)
         names = {self._name(number) for number in range(min(self._evaluated, MODELS))}
         return [
-            ((self._logs / one.name).read_text(), one, self._result(one, task_rules))
-            for one in entries
-            if one.name in names
+            ((self._logs / entry.name).read_text(), entry, self._result(entry, task_rules))
+            for entry in entries
+            if entry.name in names
         ]
 
     def _result(self, entry: CatalogEntry, task_rules: Json) -> NewResult:

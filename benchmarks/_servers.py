@@ -31,7 +31,7 @@ def free_port() -> int:
 def postgres() -> Generator[str]:
     """Run a PostgreSQL server on a folder of its own; yield its address without a database."""
     executable = shutil.which("initdb") or next(
-        (str(one) for one in _BINARIES.glob("*/bin/initdb")), ""
+        (str(path) for path in _BINARIES.glob("*/bin/initdb")), ""
     )
     if not executable:
         message = "PostgreSQL's initdb is not installed (apt install postgresql)"

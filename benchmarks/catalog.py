@@ -47,7 +47,7 @@ def fill(home: Home, recordings: int) -> float:
 def works(home: Home) -> Works:
     """Return the measured queries by name."""
     number = time.time_ns()
-    new, existing = entry(number), [entry(one) for one in range(1000)]
+    new, existing = entry(number), [entry(index) for index in range(1000)]
     head = catalog.read_head(home, TASK)
     assert head
     last = RecordingSet(home, TASK, head.change)

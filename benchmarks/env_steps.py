@@ -51,8 +51,8 @@ def opened(name: str, count: int) -> dict[str, Any]:
             [plain] * count, context="spawn", autoreset_mode=same_step
         )
     environments["SB3 DummyVecEnv"] = DummyVecEnv([plain] * count)
-    for one in environments.values():
-        one.reset()
+    for environment in environments.values():
+        environment.reset()
     return environments
 
 

@@ -64,10 +64,13 @@ def _row(folder: str, task: Task) -> Row:
             recordings = load_recordings(Home(Path(home)), report.artifact.ref)
     summary = report.artifact.summary
     return {
-        "format": ", ".join(sorted({one.summary.format for one in recordings})),
+        "format": ", ".join(sorted({recording.summary.format for recording in recordings})),
         "set": folder,
         "files": summary["recordings"],
-        "megabytes": sum((DATA / folder / one.name).stat().st_size for one in recordings) / 1e6,
+        "megabytes": sum(
+            (DATA / folder / recording.name).stat().st_size for recording in recordings
+        )
+        / 1e6,
         "quarantined": summary["quarantined"],
         "episodes": summary["tracks"],
         "rows": summary["rows"],
@@ -82,9 +85,9 @@ def table(rows: list[Row]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {each['format']} | `{each['set']}` | {each['files']} | {each['megabytes']:.1f} "
-        f"| {each['quarantined']} | {each['episodes']} | {each['rows']:,} | {each['seconds']:.2f} |"
-        for each in rows
+        f"| {row['format']} | `{row['set']}` | {row['files']} | {row['megabytes']:.1f} "
+        f"| {row['quarantined']} | {row['episodes']} | {row['rows']:,} | {row['seconds']:.2f} |"
+        for row in rows
     ]
     return "\n".join(lines) + "\n"
 

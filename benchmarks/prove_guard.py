@@ -224,9 +224,11 @@ def main() -> int:
         counts_by_role = prove(servers, options.requests, random.Random(options.seed))
     text = section(counts_by_role, time.monotonic() - began)
     print(text)
-    violations = [one for counts in counts_by_role.values() for one in counts.violations]
-    for one in violations[:20]:
-        print(one)
+    violations = [
+        violation for counts in counts_by_role.values() for violation in counts.violations
+    ]
+    for violation in violations[:20]:
+        print(violation)
     if not counts_by_role["admin"].changes:
         print("the control group changed nothing: the requests prove nothing")
         return 1

@@ -94,14 +94,14 @@ def as_known_failure(error: BaseException) -> KinemillError | None:
         return full
     if isinstance(error, KinemillError):
         return error
-    for one in causes(error):
+    for cause in causes(error):
         # Not the subclasses of libraries: the errno 1 of an error of TLS is not EPERM.
-        is_library = type(one) not in {OSError, PermissionError}
-        if isinstance(one, OSError) and one.errno in _ACCESS and not is_library:
-            where = one.filename or (home.root if home else Path.cwd())
-            return BadInput(where, str(one.strerror), fix=_FIX)
-        if home and isinstance(one, sqlite3.Error):
-            return _of_database(one, home)
+        is_library = type(cause) not in {OSError, PermissionError}
+        if isinstance(cause, OSError) and cause.errno in _ACCESS and not is_library:
+            where = cause.filename or (home.root if home else Path.cwd())
+            return BadInput(where, str(cause.strerror), fix=_FIX)
+        if home and isinstance(cause, sqlite3.Error):
+            return _of_database(cause, home)
     if failure := as_external_failure(error):
         return failure
     # Damaged content raises the errors of its parser, such as JSON.

@@ -84,9 +84,9 @@ class Signals:
             signal.signal(one, lambda *_: os._exit(128 + number))
         _restore(self._terminal)
         messages = [
-            one.kept_message
-            for one in causes(error)
-            if isinstance(one, Interrupted) and one.kept_message
+            cause.kept_message
+            for cause in causes(error)
+            if isinstance(cause, Interrupted) and cause.kept_message
         ]
         kept_message = messages[0] if messages else None
         begin = "\n" if number == signal.SIGINT and sys.stderr.isatty() else ""  # after the ^C
@@ -135,7 +135,7 @@ def message_on_interrupt(message: Callable[[], str]) -> Generator[None]:
 def is_interruption(error: BaseException) -> bool:
     """Return whether an error of a command was caused by a signal."""
     if isinstance(error, SystemExit):  # Typer converts a KeyboardInterrupt to it
-        return any(isinstance(one, KeyboardInterrupt) for one in causes(error))
+        return any(isinstance(cause, KeyboardInterrupt) for cause in causes(error))
     return SIGNALS.received is not None
 
 

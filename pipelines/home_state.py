@@ -37,7 +37,7 @@ class RegisteredTask:
     @property
     def champion(self) -> Version | None:
         """The champion, if there is one."""
-        return next((one for one in self.versions if CHAMPION in one.aliases), None)
+        return next((version for version in self.versions if CHAMPION in version.aliases), None)
 
 
 _REGISTRY = VersionedCache[RegisteredTask](256)

@@ -48,6 +48,8 @@ def known_motions(task: Task, home: Home) -> list[str]:
     names = sorted(path.name for path in folder.glob("*") if path.is_file())
     patterns = task.ingest.include
     motions = [
-        name for name in names if not patterns or any(fnmatch(name, one) for one in patterns)
+        name
+        for name in names
+        if not patterns or any(fnmatch(name, pattern) for pattern in patterns)
     ]
     return motions if 0 < len(motions) <= _MOST else ["*"]

@@ -263,7 +263,9 @@ def stop(servers: list[Server]) -> None:
         # A server leads a session, which still contains the code server of a killed one.
         if process.pid in started or _session(process.pid) in started:
             with suppress(psutil.NoSuchProcess):
-                family |= {one.pid: one for one in (*process.children(recursive=True), process)}
+                family |= {
+                    child.pid: child for child in (*process.children(recursive=True), process)
+                }
     _end(list(family.values()))
 
 

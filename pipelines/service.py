@@ -69,7 +69,7 @@ def _guarded(server: str, name: str, home: Home) -> list[str]:
 
 
 def _listed(variable: str) -> tuple[str, ...]:
-    return tuple(filter(None, (one.strip() for one in os.environ.get(variable, "").split(","))))
+    return tuple(filter(None, (part.strip() for part in os.environ.get(variable, "").split(","))))
 
 
 def become(name: str) -> None:

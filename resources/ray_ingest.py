@@ -29,7 +29,7 @@ def read_on_nodes(
     if not isinstance(settings, Ray) or not source.is_dir():
         return
     # Ray does not transfer a name that is no valid Unicode: the ingest reads such a log.
-    names = [one.name for one in new_logs(task, home, source) if one.name == one.label]
+    names = [log.name for log in new_logs(task, home, source) if log.name == log.label]
     if len(names) < settings.ingest_from:
         return
     report(f"{len(names)} new logs: {settings.workers} workers of the cluster read them")

@@ -61,8 +61,8 @@ class RemoteJob:
         for name, text in self.files.items():
             publish_file(home.root / name, localize(text, self.home, home).encode())
         return [
-            one.replace(HOME, str(home.root)).replace(PARENT, str(os.getppid()))
-            for one in self.arguments
+            argument.replace(HOME, str(home.root)).replace(PARENT, str(os.getppid()))
+            for argument in self.arguments
         ]
 
 

@@ -30,7 +30,7 @@ _AWAY = ("connection to server", "server closed the connection", "terminating co
 
 def passes(error: BaseException) -> bool:
     """Return whether a failure is temporary, so that a retry can succeed."""
-    return any(_passes(one) for one in causes(error))
+    return any(_passes(cause) for cause in causes(error))
 
 
 def note_fault(instance: dg.DagsterInstance, run_id: str, error: BaseException) -> None:

@@ -42,7 +42,7 @@ def test_each_parameter_and_return_counts_once():
 
 def test_few_parameters_and_returns_contain_any():
     sources = [(ROOT / name).read_text() for name in tracked(*(f"{one}/*.py" for one in FOLDERS))]
-    result = [one for source in sources for one in annotations(source)]
+    result = [annotation for source in sources for annotation in annotations(source)]
     assert len(result) > 15_000
     untyped = sum(map(is_untyped, result))
     assert untyped / len(result) < MOST, f"{untyped} of {len(result)}: name the types"

@@ -143,7 +143,9 @@ def test_every_package_of_the_library_is_described():
 
 def test_the_layers_of_the_architecture_are_those_of_the_import_contract():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    (layers,) = (each["layers"] for each in contracts["contracts"] if each.get("exhaustive"))
+    (layers,) = (
+        contract["layers"] for contract in contracts["contracts"] if contract.get("exhaustive")
+    )
     rows = re.findall(r"^\| \d+ \| ((?:`\w+`(?:, )?)+) \|$", ARCHITECTURE, re.M)
     assert [re.findall(r"\w+", row) for row in rows] == [re.findall(r"\w+", row) for row in layers]
 

@@ -57,10 +57,10 @@ class Trajectories(Mapping[str, Simulation]):
         """RMSE against the measured states over all trajectories, by name, in their units."""
         squares: dict[str, float] = {}
         steps: dict[str, int] = {}
-        for one in self.simulations.values():
-            for name, error in one.rmse.items():
-                squares[name] = squares.get(name, 0.0) + one.steps * error**2
-                steps[name] = steps.get(name, 0) + one.steps
+        for simulation in self.simulations.values():
+            for name, error in simulation.rmse.items():
+                squares[name] = squares.get(name, 0.0) + simulation.steps * error**2
+                steps[name] = steps.get(name, 0) + simulation.steps
         return {name: float(np.sqrt(total / steps[name])) for name, total in squares.items()}
 
     def to_polars(self) -> "pl.DataFrame":
@@ -82,7 +82,7 @@ class Trajectories(Mapping[str, Simulation]):
         return self.simulations[name or next(iter(self))].plot()
 
     def _repr_html_(self) -> str:
-        steps = sum(one.steps for one in self.simulations.values())
+        steps = sum(simulation.steps for simulation in self.simulations.values())
         first = next(iter(self))
         units = self[first].model.model.units
         errors = {f"RMSE {name}, {units[name]}": error for name, error in self.rmse.items()}

@@ -60,7 +60,7 @@ class Objects:
     def live(self) -> bool:
         """Whether an object has no source for other processes."""
         own = self.environment is not None and not isinstance(self.environment, Environment)
-        functions = [one for one in self.wrappers if not isinstance(one, Wrapper)]
+        functions = [wrapper for wrapper in self.wrappers if not isinstance(wrapper, Wrapper)]
         return bool(own or functions or self.callbacks)
 
     def overrides(self, task: Task) -> dict[str, object]:
@@ -92,8 +92,10 @@ class Objects:
         changes: dict[str, object] = {}
         if isinstance(self.environment, Environment):
             changes["environment"] = self.environment.model_dump(mode="json")
-        if settings := [one for one in self.wrappers if isinstance(one, Wrapper)]:
-            changes["environment.wrappers"] = [one.model_dump(mode="json") for one in settings]
+        if settings := [wrapper for wrapper in self.wrappers if isinstance(wrapper, Wrapper)]:
+            changes["environment.wrappers"] = [
+                setting.model_dump(mode="json") for setting in settings
+            ]
         if self.algorithm is not None:
             changes["learn.algorithm"] = self.algorithm.model_dump(mode="json")
         return changes
@@ -130,8 +132,10 @@ def _with_instances(task: Task, objects: Objects) -> Task:
         maker = copies_of(objects.environment)
         own = ObjectEnvironment(maker=maker, name=name_of(maker), **settings)
     if objects.wrappers:
-        functions = [one for one in objects.wrappers if not isinstance(one, Wrapper)]
-        around = [ObjectWrapper(wrap_with=one, name=name_of(one)) for one in functions]
+        functions = [wrapper for wrapper in objects.wrappers if not isinstance(wrapper, Wrapper)]
+        around = [
+            ObjectWrapper(wrap_with=function, name=name_of(function)) for function in functions
+        ]
         own = own.model_copy(update={"wrappers": [*around, *own.wrappers]})
     learn: Any = task.learn.model_copy()
     learn.call(objects.callbacks)

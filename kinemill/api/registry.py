@@ -57,12 +57,15 @@ class Verification:
         import polars as pl
 
         names = ("name", "passed", "value", "expected")
-        return pl.DataFrame([{name: getattr(one, name) for name in names} for one in self.checks])
+        return pl.DataFrame(
+            [{name: getattr(check, name) for name in names} for check in self.checks]
+        )
 
     def _repr_html_(self) -> str:
         verdict = "verified" if self.passed else "NOT verified"
         lines = {
-            f"{'passed' if one.passed else 'FAILED'}: {one.name}": one.value for one in self.checks
+            f"{'passed' if check.passed else 'FAILED'}: {check.name}": check.value
+            for check in self.checks
         }
         return facts_table(f"{self.folder}: {verdict}", {**lines, "report": self.report})
 

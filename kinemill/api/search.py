@@ -66,7 +66,10 @@ class TuneResult:
         import polars as pl
 
         return pl.DataFrame(
-            [{**one, "settings": json.dumps(one["settings"])} for one in self.document["results"]]
+            [
+                {**result, "settings": json.dumps(result["settings"])}
+                for result in self.document["results"]
+            ]
         )
 
     def plot(self) -> "Picture":
@@ -74,7 +77,7 @@ class TuneResult:
         from kinemill.tune.objective import objective_of
         from kinemill.verify.plots import panels
 
-        done = [one for one in self.document["results"] if one["error"] is not None]
+        done = [result for result in self.document["results"] if result["error"] is not None]
         errors = np.array([one["error"] for one in done])
         figure, (axis,) = panels(1, 1)
         numbers = [one["number"] for one in done]

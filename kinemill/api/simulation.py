@@ -234,7 +234,7 @@ def _start_in_log(
     logs = _logs(loaded, source)
     if differing := unlike(loaded.model.interface, logs.rows):
         raise BadInput("the model", f"does not match this task: {'; '.join(differing)}")
-    longest = max(logs.rows.episodes, key=lambda one: one.rows)
+    longest = max(logs.rows.episodes, key=lambda episode: episode.rows)
     if len(logs.rows.episodes) > 1:
         name = "the data" if isinstance(source, FrameLogs) else source
         notes.append(

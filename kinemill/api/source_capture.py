@@ -204,13 +204,13 @@ def _global_names(source: str) -> set[str]:
     names: set[str] = set()
     waiting = [symtable.symtable(source, "source", "exec")]
     top = waiting[0]
-    defined = {one.get_name() for one in top.get_symbols() if one.is_assigned()}
+    defined = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned()}
     while waiting:
         table = waiting.pop()
         names |= {
-            one.get_name()
-            for one in table.get_symbols()
-            if one.is_referenced() and (one.is_global() or table is top)
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (symbol.is_global() or table is top)
         }
         waiting += table.get_children()
     return names - defined

@@ -121,7 +121,7 @@ class Copier:
 
     def key(self, segment: Segment, episodes: Sequence[PackedEpisode]) -> str:
         """Return the key of a segment of copies; it includes episode ids, which seed the copies."""
-        return digest([self._settings, segment.key, [one.id for one in episodes]])[:32]
+        return digest([self._settings, segment.key, [episode.id for episode in episodes]])[:32]
 
     def copy(self, segment: Segment, episodes: Sequence[PackedEpisode]) -> CopiedSegment:
         """Link the copies of a segment from the previous training set, or compute them."""
@@ -157,10 +157,12 @@ class Copier:
     def list_copies(self, copied: CopiedSegment, key: str) -> Segment:
         """Write the listing of the copies of a segment; return the segment of copies."""
         episodes, start = list[PackedEpisode](), 0
-        for one in copied.episodes:
-            original = self._originals[one.original]
-            episodes.append(replace(original, id=one.id, start=start, stop=start + one.rows))
-            start += one.rows
+        for episode in copied.episodes:
+            original = self._originals[episode.original]
+            episodes.append(
+                replace(original, id=episode.id, start=start, stop=start + episode.rows)
+            )
+            start += episode.rows
         listing = write_listing(self._folder, episode_table(episodes), self._previous)
         return Segment(key, start, split="train", listing=listing, episodes=len(episodes))
 

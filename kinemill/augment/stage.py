@@ -126,9 +126,9 @@ def _build(
     about = read_description(source)
     # The statistics are those of the dataset, so segments need no moments here.
     originals = [replace(one, moments=None) for one in about.segments if one.split == "train"]
-    for one in originals:
-        link_segment(source, folder, one.key)
-        link_segment(source, folder, one.listing)
+    for original in originals:
+        link_segment(source, folder, original.key)
+        link_segment(source, folder, original.listing)
     segments, added = list(originals), list[CopiedSegment]()
     if task.augment:
         settings = digest([task.part("augment", "channels", "dt", "validate"), VERSION])
@@ -140,7 +140,12 @@ def _build(
                 segments.append(copier.list_copies(copied, copier.key(segment, episodes)))
     write_description(folder, replace(about, segments=segments, unused=[]))
     if media := Media.read(source):
-        views = {one.id: one.views for each in added for one in each.episodes if one.views}
+        views = {
+            episode.id: episode.views
+            for each in added
+            for episode in each.episodes
+            if episode.views
+        }
         used = scan_listing(source, "train").select(pl.col("recording").unique()).collect()
         recordings = media.of(set(used["recording"]))
         arrays = [Segment(one.key, one.rows) for one in segments]

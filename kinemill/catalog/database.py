@@ -253,7 +253,9 @@ def write_statistics(connection: Connection) -> None:
 
 def _indexes(table: Table) -> dict[str, list[str]]:
     """Return the columns of the indexes of a table, that of its primary key included."""
-    indexes = {str(one.name): [column.name for column in one.columns] for one in table.indexes}
+    indexes = {
+        str(index.name): [column.name for column in index.columns] for index in table.indexes
+    }
     if key := [column.name for column in table.primary_key.columns]:
         rowid = table.dialect_options["sqlite"]["with_rowid"]
         indexes[f"sqlite_autoindex_{table.name}_1" if rowid else table.name] = key

@@ -31,8 +31,8 @@ def enter(home: Home, task: str, notes: Mapping[str, Roots], without: Iterable[s
             if hash_ not in present
             for part, root in roots.items()
         ]
-        for some in batches(rows):
-            connection.execute(insert(duplicates), some)
+        for batch in batches(rows):
+            connection.execute(insert(duplicates), batch)
         for hashes in batches(without):
             unwanted = (table.task == task) & table.hash.in_(hashes)
             connection.execute(delete(duplicates).where(unwanted))

@@ -151,8 +151,8 @@ class EvaluationSet:
         query = self._with_documents()
         return {
             row.hash: (_evaluation(row), row.document)
-            for some in batches(hashes)
-            for row in self._rows(query.where(evaluated.c.hash.in_(some)))
+            for batch in batches(hashes)
+            for row in self._rows(query.where(evaluated.c.hash.in_(batch)))
         }
 
     def first(self, limit: int | None = None, where: str = "") -> Iterator[tuple[Evaluation, str]]:
@@ -181,7 +181,7 @@ class EvaluationSet:
         parts = (
             [query]
             if hashes is None
-            else [query.where(row.hash.in_(some)) for some in batches(sorted(hashes))]
+            else [query.where(row.hash.in_(batch)) for batch in batches(sorted(hashes))]
         )
         for part in parts:
             for one in self._rows(part):
@@ -284,8 +284,8 @@ def held_back(
     query = _with_finding(select(evaluated), task, HELD_BACK)
     with transaction(home) as connection:
         omitted = sum(
-            len(connection.execute(query.where(evaluated.c.hash.in_(some))).all())
-            for some in batches(left_out)
+            len(connection.execute(query.where(evaluated.c.hash.in_(batch))).all())
+            for batch in batches(left_out)
         )
         every = connection.execute(query.order_by(findings.c.hash)).yield_per(200)
         rows = (_evaluation(row) for row in every if row.hash not in left_out)

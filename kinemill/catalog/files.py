@@ -76,8 +76,8 @@ class FolderFiles:
 
     def with_hashes(self, hashes: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, bytes]]:
         """Yield name, stat and hash of the files with one of these contents; reads every row."""
-        for some in batches(hashes):
-            yield from self._rows(self._query().where(files.c.hash.in_(some)))
+        for batch in batches(hashes):
+            yield from self._rows(self._query().where(files.c.hash.in_(batch)))
 
     def change(
         self, removed: Iterable[bytes], added: Mapping[bytes, tuple[int, bytes, bytes]]
@@ -95,10 +95,10 @@ class FolderFiles:
         unwanted = [self._key(name) for name in {*removed, *added}]
         statement = delete(files).where(*self._is_named())
         with transaction(self._home, write=True) as connection:
-            for some in batches(unwanted, _CHUNK):
-                connection.execute(statement, some)
-            for some in batches(rows, _CHUNK):
-                connection.execute(insert(files), some)
+            for batch in batches(unwanted, _CHUNK):
+                connection.execute(statement, batch)
+            for batch in batches(rows, _CHUNK):
+                connection.execute(insert(files), batch)
 
     def _query(self) -> _Query:
         of = files.c

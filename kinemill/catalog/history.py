@@ -97,8 +97,8 @@ def live(
     if hashes is None:
         yield from connection.execute(query)
         return
-    for some in batches(hashes):
-        yield from connection.execute(query.where(table.c.hash.in_(some)))
+    for batch in batches(hashes):
+        yield from connection.execute(query.where(table.c.hash.in_(batch)))
 
 
 def end(

@@ -28,8 +28,8 @@ def replace_outliers(
     if replaced is None:
         connection.execute(every)
     else:
-        for some in batches(replaced):
-            connection.execute(every.where(outliers.c.hash.in_(some)))
+        for batch in batches(replaced):
+            connection.execute(every.where(outliers.c.hash.in_(batch)))
     names = ("check", "hash", "name", "document")
     if rows := [{"task": task, **dict(zip(names, one, strict=True))} for one in listed]:
         connection.execute(insert(outliers), rows)

@@ -140,8 +140,8 @@ class RecordingSet:
         with transaction(self._home) as connection:
             return {
                 row.hash: _entry(row)
-                for some in batches(hashes)
-                for row in connection.execute(self._query().where(recordings.c.hash.in_(some)))
+                for batch in batches(hashes)
+                for row in connection.execute(self._query().where(recordings.c.hash.in_(batch)))
             }
 
     def present(self, hashes: Iterable[str]) -> set[str]:
@@ -152,8 +152,8 @@ class RecordingSet:
         with transaction(self._home) as connection:
             return {
                 row[0]
-                for some in batches(hashes)
-                for row in connection.execute(query.where(recordings.c.hash.in_(some)))
+                for batch in batches(hashes)
+                for row in connection.execute(query.where(recordings.c.hash.in_(batch)))
             }
 
     def named(self, name: str) -> list[CatalogEntry]:
@@ -225,8 +225,8 @@ def _sums(
     set_ = set_difference([bytes.fromhex(head.set), *map(_digest, added)], map(_digest, old))
     totals = head.totals
     for sign, entries in ((-1, old), (1, added)):
-        for one in entries:
-            totals = totals.plus(one, sign)
+        for entry in entries:
+            totals = totals.plus(entry, sign)
     return set_, by, totals
 
 

@@ -93,8 +93,8 @@ class SketchTable:
         query = select(of.hash).where(of.task == self._task)
         return {
             row[0]
-            for some in batches(recordings)
-            for row in self._connection.execute(query.where(of.hash.in_(some)))
+            for batch in batches(recordings)
+            for row in self._connection.execute(query.where(of.hash.in_(batch)))
         }
 
     def forget(self, recording: str) -> None:
@@ -141,8 +141,8 @@ class SketchTable:
             values.append({**vars(row), "task": self._task, "number": own[-1], "begins": begins})
         recordings = {row.hash for row in rows}
         new = [
-            {"task": self._task, "hash": one}
-            for one in sorted(recordings - self.registered(recordings))
+            {"task": self._task, "hash": recording}
+            for recording in sorted(recordings - self.registered(recordings))
         ]
         for table, added in ((sketches, values), (sketched, new), self._ranked(own, keys)):
             if added:
@@ -159,8 +159,8 @@ class SketchTable:
         query = select(of.key, func.max(of.rank)).where(of.task == self._task).group_by(of.key)
         last = {
             key: rank
-            for some in batches(unique)
-            for key, rank in self._connection.execute(query.where(of.key.in_(some)))
+            for batch in batches(unique)
+            for key, rank in self._connection.execute(query.where(of.key.in_(batch)))
         }
         rows = list[dict[str, object]]()
         for number, each in zip(numbers, keys, strict=True):
@@ -198,8 +198,8 @@ class SketchTable:
             with_it = or_(pair.later == number, pair.earlier == number)
             statement = delete(sketch_pairs).where(pair.task == self._task, with_it)
             self.pairs -= self._connection.execute(statement).rowcount
-        for some in batches(keys):
-            self._connection.execute(delete(sketches).where(self._is(sketches.c.number.in_(some))))
+        for batch in batches(keys):
+            self._connection.execute(delete(sketches).where(self._is(sketches.c.number.in_(batch))))
         self.units -= len(keys)
 
     def add_pairs(self, later: int, earlier: Mapping[int, float]) -> None:
@@ -231,8 +231,8 @@ class SketchTable:
         query = select(sketches)
         return [
             row
-            for some in batches(values)
-            for row in self._connection.execute(query.where(self._is(column.in_(some))))
+            for batch in batches(values)
+            for row in self._connection.execute(query.where(self._is(column.in_(batch))))
         ]
 
     def _is(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:

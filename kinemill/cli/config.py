@@ -26,9 +26,9 @@ def config(
 
     settings = settings_with_origin(task, presets or [], parse_overrides(overrides or []))
     if as_json:
-        document({"task": task, "settings": [asdict(one) for one in settings]})
+        document({"task": task, "settings": [asdict(setting) for setting in settings]})
         return
-    lines = [f"{one.key}: {json.dumps(one.value)}" for one in settings]
+    lines = [f"{setting.key}: {json.dumps(setting.value)}" for setting in settings]
     width = min(72, max(map(len, lines)))
     for line, one in zip(lines, settings, strict=True):
         typer.echo(f"{line:<{width}}  # {one.origin}")

@@ -180,7 +180,7 @@ def _print_recordings(summary: Json) -> None:
 
 
 def _print_uses(summary: Json) -> None:
-    for one in summary["recordings"]:
+    for recording in summary["recordings"]:
         rows = [
             [
                 f"v{use['version']}",
@@ -188,8 +188,8 @@ def _print_uses(summary: Json) -> None:
                 _counts(use["episodes"]),
                 ", ".join(_spell(model) for model in use["models"]) or "none",
             ]
-            for use in one["datasets"]
+            for use in recording["datasets"]
         ]
-        title = f"{one['name']} ({one['hash'][:_SHORT]})"
+        title = f"{recording['name']} ({recording['hash'][:_SHORT]})"
         columns = ["dataset", "digest", "episodes", "models"]
         table(title if rows else f"{title}: in no dataset", columns, rows)

@@ -28,7 +28,7 @@ def draft_document(checked: CheckedDraft) -> dict[str, object]:
             {"channel": one.channel, "role": one.role, "source": one.source}
             for one in checked.draft.media
         ],
-        "joints": [vars(one) for one in checked.draft.joints],
+        "joints": [vars(joint) for joint in checked.draft.joints],
         "remarks": checked.draft.remarks,
         "left_out": checked.draft.left_out,
         "logs": checked.entries,
@@ -65,7 +65,7 @@ def show_draft(checked: CheckedDraft) -> None:
     for remark in draft.remarks:
         typer.echo(f"  {escape_controls(remark)}")
     if draft.joints:
-        rows = [(one.joint, one.channel, one.limits, one.finding) for one in draft.joints]
+        rows = [(joint.joint, joint.channel, joint.limits, joint.finding) for joint in draft.joints]
         table("joints of the robot file", ("joint", "channel", "limits", "finding"), rows)
     by_reason: dict[str, list[str]] = {}
     for column, why in draft.left_out.items():

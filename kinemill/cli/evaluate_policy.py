@@ -83,7 +83,7 @@ def _print_curves(curves: ActionCurves) -> None:
         [name, one.unit, *(one.by_time[k] for k in picked)] for name, one in curves.channels.items()
     ]
     table("over the time of an episode", ["action", "unit", *heads], rows)
-    steps = [one.by_step for one in curves.channels.values() if one.by_step is not None]
+    steps = [channel.by_step for channel in curves.channels.values() if channel.by_step is not None]
     if not steps:
         return
     last = len(steps[0])

@@ -79,13 +79,13 @@ def join(
 def _report_each(results: Iterable[Json], *, as_json: bool) -> None:
     """Report the outcomes of `join_each`; exit with 1 if a recording cannot be joined."""
     every, failed, made = list[Json](), 0, 0
-    for one in results:
-        every.append(one)
-        failed, made = failed + bool(one["problem"]), made + ("rows" in one)
-        if one["problem"]:
-            notify(f"{one['recording']}: not joined: {one['problem']}")
-        elif "rows" in one and not as_json:
-            _report(one)
+    for result in results:
+        every.append(result)
+        failed, made = failed + bool(result["problem"]), made + ("rows" in result)
+        if result["problem"]:
+            notify(f"{result['recording']}: not joined: {result['problem']}")
+        elif "rows" in result and not as_json:
+            _report(result)
     if as_json:
         document({"recordings": every})
     else:
@@ -117,7 +117,7 @@ def _paths(files: list[Path]) -> list[Path]:
 
     if missing := [path for path in files if not path.exists()]:
         raise BadInput(missing[0], "does not exist", expected="a file, or a folder of files")
-    paths = [path for one in files for path in (log_files(one) if one.is_dir() else [one])]
+    paths = [path for file in files for path in (log_files(file) if file.is_dir() else [file])]
     if len(paths) < 2:
         problem = f"{len(paths)} file to join" if paths else "no file to join"
         raise BadInput(files[0], problem, expected="two files or more of one recording")

@@ -26,10 +26,12 @@ def show_files(title: str, files: Sequence[Json]) -> None:
     printed, most_of_one = Counter[str](), PER_CHECK if len(files) > 1 else MOST_REASONS
     for file in files:
         typer.echo(f"{file['outcome']:<{_WIDTH}} {escape_controls(file['file'])}{_size(file)}")
-        reasons = sorted(file["reasons"], key=lambda one: printed[one["check"]] >= most_of_one)
-        unprinted = sum(printed[one["check"]] < most_of_one for one in reasons)
+        reasons = sorted(
+            file["reasons"], key=lambda reason: printed[reason["check"]] >= most_of_one
+        )
+        unprinted = sum(printed[reason["check"]] < most_of_one for reason in reasons)
         most = max(min(unprinted, MOST_REASONS), 0 if file["episodes"] else 1)
-        printed.update(one["check"] for one in reasons[:most])
+        printed.update(reason["check"] for reason in reasons[:most])
         show_reasons(reasons, most)
     counted = Counter(_ACCEPTED.get(file["outcome"], file["outcome"]) for file in files)
     text = ", ".join(f"{count} {result}" for result, count in sorted(counted.items()))

@@ -68,8 +68,8 @@ def _print(summary: Json, to: Path) -> None:
         f"{summary['model']} in the environment of {summary['task']}",
         ["seed", "return", "success", "steps"],
         [
-            [one[name] for name in ("seed", "return", "success", "steps")]
-            for one in summary["episodes"]
+            [episode[name] for name in ("seed", "return", "success", "steps")]
+            for episode in summary["episodes"]
         ],
     )
     ends = interval(summary["return_interval"])

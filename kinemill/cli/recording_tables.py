@@ -32,11 +32,11 @@ def drift_table(report: DriftReport) -> None:
         return
     rows = [
         [
-            *(one.episode, one.name, one.verdict, one.worst, one.ratio),
-            max(each.psi for each in one.coverage.values()),
-            max(each.ks for each in one.coverage.values()),
+            *(episode.episode, episode.name, episode.verdict, episode.worst, episode.ratio),
+            max(each.psi for each in episode.coverage.values()),
+            max(each.ks for each in episode.coverage.values()),
         ]
-        for one in report.episodes
+        for episode in report.episodes
     ]
     columns = ["episode", "name", "verdict", "worst", "ratio", "PSI", "KS"]
     table(f"new episodes of {report.task}", columns, rows)

@@ -36,7 +36,7 @@ def version_list(listed: VersionList) -> None:
 def _alias_text(line: VersionLine) -> str:
     """Return the aliases as text; marks a champion with too little test data."""
     kind = "provisional " if line.provisional else ""
-    return ", ".join(f"{kind * (one == 'champion')}{one}" for one in line.aliases)
+    return ", ".join(f"{kind * (alias == 'champion')}{alias}" for alias in line.aliases)
 
 
 def _error(measured: Mapping[str, float]) -> str:

@@ -121,7 +121,7 @@ def _added(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
         rows.append(
             [
                 str(each.number),
-                f"{sum(one.steps for one in each.episodes) * task.dt:.0f}",
+                f"{sum(episode.steps for episode in each.episodes) * task.dt:.0f}",
                 number(100.0 * share),
                 number(error),
                 f"{gained:+d}",
@@ -186,15 +186,15 @@ def _episodes(rounds: Sequence[RoundRecord]) -> str:
     rows = [
         [
             str(each.number),
-            str(one.seed),
-            escape(one.error or ("success" if one.success else "no success")),
-            escape(one.log),
-            number(one.cost),
-            str(one.steps),
-            str(one.refused),
+            str(episode.seed),
+            escape(episode.error or ("success" if episode.success else "no success")),
+            escape(episode.log),
+            number(episode.cost),
+            str(episode.steps),
+            str(episode.refused),
         ]
         for each in rounds
-        for one in each.episodes
+        for episode in each.episodes
     ]
     heads = ["round", "seed", "result", "log", "cost", "steps", "steps without a plan"]
     return table(heads, rows, 4)

@@ -43,7 +43,7 @@ def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str
     """Return an HTML panel with an animation of the first runs, in real time."""
     which = ", ".join(str(seed) for seed in seeds[:PICTURED])
     title = f"Starts {which}, row by row" if "," in which else f"Start {which}"
-    drawn = animated_links(links(task, [one.states for one in episodes]), task.dt, title)
+    drawn = animated_links(links(task, [episode.states for episode in episodes]), task.dt, title)
     return f'<div class="panel">{drawn}<p>{title}, in real time.</p></div>'
 
 

@@ -165,7 +165,7 @@ def make_dataset(
     home, progress = home or Home.resolve(), progress or NullReporter()
     recordings, report = _ingest(task, home, data, progress)
     episodes = validate.run(task, home, recordings, progress)
-    blocking = [one for one in validate.load_checks(home, episodes.ref) if one.blocking]
+    blocking = [check for check in validate.load_checks(home, episodes.ref) if check.blocking]
     if why := refusal(blocking, home.root / episodes.ref.path):
         raise Blocked(task.name, why)
     packed = dataset_stage.run(task, home, episodes.ref)

@@ -47,7 +47,7 @@ def assign_sides(
     with lock(home, f"sides-{task.name}"):
         assigned = known_sides(task, home)
         context = replace(context, assigned=assigned)
-        if not empty_sides(rules, (context.side(rules, one) for one in episodes)):
+        if not empty_sides(rules, (context.side(rules, episode) for episode in episodes)):
             return context
         new = fill_sides(rules, episodes, context, used_recordings(home, task))
         for unit, side in new.items():

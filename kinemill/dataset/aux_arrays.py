@@ -164,7 +164,7 @@ class AuxWriter:
             {name: channels[name].unit for name in self._names},
             dict(sorted(self._recordings.items())),
             self._shapes,
-            [Segment(one.key, one.rows) for one in segments],
+            [Segment(segment.key, segment.rows) for segment in segments],
         )
         write_media(self._folder, media)
 

@@ -28,14 +28,14 @@ def classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
         "task": lambda one: collected.tasks.get(one.id, task.name),
     }
     if balance.group_by in attributes:
-        return {one.id: attributes[balance.group_by](one) for one in collected.episodes}
+        return {episode.id: attributes[balance.group_by](episode) for episode in collected.episodes}
     classes, unknown = dict[str, str](), list[str]()
-    for one in collected.episodes:
-        values = metadata_of(task, home, one, collected.tasks.get(one.id, task.name))
+    for episode in collected.episodes:
+        values = metadata_of(task, home, episode, collected.tasks.get(episode.id, task.name))
         if balance.group_by in values:
-            classes[one.id] = values[balance.group_by]
+            classes[episode.id] = values[balance.group_by]
         else:
-            unknown.append(one.name)
+            unknown.append(episode.name)
     if unknown:
         raise BadInput(
             f"{task.path or task.name}: dataset.balance.group_by: {balance.group_by}",

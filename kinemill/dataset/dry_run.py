@@ -54,7 +54,7 @@ def _extent(task: Task, episodes: Sequence[AcceptedEpisode]) -> Extent:
     numbers = task.numbers
     columns = [at for at, name in enumerate(numbers) if task.channels[name].kind != "angle"]
     names = [numbers[at] for at in columns]
-    rows = [one.extent[:, columns] for one in episodes]
+    rows = [episode.extent[:, columns] for episode in episodes]
     return merge_extents(
         [Extent(names, m, reach, std, std, change) for m, reach, std, change in rows]
     )

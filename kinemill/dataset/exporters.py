@@ -112,7 +112,7 @@ def _of_recordings(
 ) -> PackedDataset:
     """Return the dataset with the episodes of some recordings alone."""
     hashes = frozenset(recordings)
-    episodes = [one for one in dataset.episodes if one.recording in hashes]
+    episodes = [episode for episode in dataset.episodes if episode.recording in hashes]
     if not episodes:
         where = f"{dataset.task}, dataset version {number}"
         problem = f"has no episode of the {len(hashes)} recordings"

@@ -74,7 +74,7 @@ class PreviousVersion:
     @cached_property
     def by_key(self) -> Mapping[str, Segment]:
         """Its segments by key."""
-        return {one.key: one for one in self.about.segments}
+        return {segment.key: segment for segment in self.about.segments}
 
     @cached_property
     def values(self) -> SegmentedRows[np.float32]:
@@ -115,9 +115,9 @@ class PreviousVersion:
     def _positions(self) -> Mapping[str, tuple[int, int]]:
         """First row, and number of the first piece, of each segment by key."""
         positions, row, number = dict[str, tuple[int, int]](), 0, 0
-        for one in self.about.segments:
-            positions[one.key] = row, number
-            row, number = row + one.rows, number + one.episodes
+        for segment in self.about.segments:
+            positions[segment.key] = row, number
+            row, number = row + segment.rows, number + segment.episodes
         return positions
 
 

@@ -71,7 +71,7 @@ def show_dataset(
         "recordings": recordings,
         "warnings": summary.warnings,
         "list": {
-            "total": sum(one.episodes for one in listed_segments(version.folder(home))),
+            "total": sum(segment.episodes for segment in listed_segments(version.folder(home))),
             "offset": offset,
             "episodes": page(episodes.select(PUBLIC), offset, limit),
         },
@@ -107,7 +107,9 @@ def diff_datasets(
     """
     a, b = (find_version(home, task, which) for which in (first, second))
     folders = [one.folder(home) for one in (a, b)]
-    common = set.intersection(*({one.listing for one in listed_segments(own)} for own in folders))
+    common = set.intersection(
+        *({segment.listing for segment in listed_segments(own)} for own in folders)
+    )
     old, new = (scan_listing(own, without=common).select(PUBLIC) for own in folders)
     joined = old.join(new, on="id", how="full", suffix="_b", coalesce=True)
     in_both = pl.col("split").is_not_null() & pl.col("split_b").is_not_null()

@@ -52,7 +52,7 @@ class NewSegment:
 
     def select(self, *columns: str) -> pl.DataFrame:
         """Return some columns of the pieces."""
-        return pl.DataFrame([self.table[one].gather(self.numbers) for one in columns])
+        return pl.DataFrame([self.table[column].gather(self.numbers) for column in columns])
 
 
 Layout = Sequence[Segment | NewSegment]
@@ -93,7 +93,7 @@ def scan_layout(layout: Layout, previous: PreviousVersion | None) -> pl.LazyFram
         if isinstance(one, Segment):
             assert previous, "kept segments are those of a previous version"
             frames.append(scan_segment(previous.folder, one, 0))
-    return pl.concat([one.select(*columns).cast(pl.Schema(columns)) for one in frames])
+    return pl.concat([frame.select(*columns).cast(pl.Schema(columns)) for frame in frames])
 
 
 class _Cut:
@@ -113,14 +113,14 @@ class _Cut:
         self._previous = unchanged.previous
         segments = [one for one in self._previous.about.listed if one.split == split]
         touched = np.concatenate([hashes_of(pieces["id"]), _hashes(unchanged.changed)])
-        self._unread = [one for one in segments if not _contains(one.prefix, touched)]
+        self._unread = [segment for segment in segments if not _contains(segment.prefix, touched)]
         self._pieces = pieces
-        self._open([one for one in segments if _contains(one.prefix, touched)])
+        self._open([segment for segment in segments if _contains(segment.prefix, touched)])
 
     def _open(self, segments: Sequence[Segment]) -> None:
         """Read the pieces of segments, and add those that have not changed."""
         if segments:
-            tables = [self._previous.read(one) for one in segments]
+            tables = [self._previous.read(segment) for segment in segments]
             old = pl.concat(tables).filter(~pl.col("recording").is_in(self._changed)).cast(COMPACT)
             self._pieces = pl.concat([self._pieces, old], how="diagonal").sort("id")
 

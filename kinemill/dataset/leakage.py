@@ -50,7 +50,7 @@ def find_related(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -
     columns = related.select("episode", "unit", "recording", "name", "side").collect()
     episodes = columns.unique("episode", keep="first", maintain_order=True)
     root = pl.col("unit").replace(roots)
-    return [Related(*one) for one in episodes.select(root, *Related._fields[1:]).iter_rows()]
+    return [Related(*row) for row in episodes.select(root, *Related._fields[1:]).iter_rows()]
 
 
 def find_torn_duplicates(related: Sequence[Related], context: SplitContext) -> NearDuplicates:
@@ -126,13 +126,13 @@ def _repeated_share(
     length = min(LENGTH, len(own))
     firsts = np.unique(np.linspace(0, len(own) - length, WINDOWS).astype(np.int64))
     windows = [own[first : first + length] for first in firsts]
-    windows = [one for one in windows if np.sqrt(one.var(axis=0).mean()) >= MOTION]
+    windows = [window for window in windows if np.sqrt(window.var(axis=0).mean()) >= MOTION]
     if not windows:
         return 0.0
     nearest = np.full(len(windows), np.inf)
     for rows in _search_rows(dataset, training, length):
         nearest = np.minimum(nearest, _distances(rows, windows))
-    variance = np.array([one.var(axis=0).mean() for one in windows])
+    variance = np.array([window.var(axis=0).mean() for window in windows])
     return float(np.mean(nearest <= MATCH**2 * variance))
 
 

@@ -74,10 +74,10 @@ def scan_listing(folder: Path, *splits: str, without: Set[str] = frozenset()) ->
     `splits` selects pieces, if any is given; `without` holds digests of listings.
     """
     frames, start = [pl.LazyFrame(schema=SCHEMA)], 0
-    for one in listed_segments(folder):
-        if one.listing not in without and (not splits or one.split in splits):
-            frames.append(scan_segment(folder, one, start))
-        start += one.rows
+    for segment in listed_segments(folder):
+        if segment.listing not in without and (not splits or segment.split in splits):
+            frames.append(scan_segment(folder, segment, start))
+        start += segment.rows
     return pl.concat(frames)
 
 

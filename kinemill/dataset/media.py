@@ -54,7 +54,9 @@ def load_media(home: Home, ref: ArtifactRef) -> "MediaSet":
     media = Media.read(folder)
     if media is None:
         raise BadInput(ref.path, "has no image, text, observation or reward channel")
-    return MediaSet(home, folder, media, {one.id: one for one in read_packed(folder).episodes})
+    return MediaSet(
+        home, folder, media, {episode.id: episode for episode in read_packed(folder).episodes}
+    )
 
 
 @dataclass
@@ -152,7 +154,7 @@ class MediaSet:
             names = [name for name, own in roles.items() if own == role]
             raise BadInput(f"{role} {channel!r}", "unknown", fix=nearest(channel, names))
         self._episode(episode)
-        views = [one for one in self.media.views.get(episode, []) if one.channel == channel]
+        views = [view for view in self.media.views.get(episode, []) if view.channel == channel]
         columns = [name for name, own in roles.items() if own in {"image", "text"}]
         return columns.index(channel), views
 

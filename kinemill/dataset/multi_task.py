@@ -162,7 +162,7 @@ def duplicates_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> d
     groups = duplicate_groups(home, task.name)
     if not groups:
         return {}
-    units = {unit for one in episodes if (unit := unit_of(task.dataset, one)) in groups}
+    units = {unit for episode in episodes if (unit := unit_of(task.dataset, episode)) in groups}
     return {unit: groups[unit] for unit in sorted(units)}
 
 

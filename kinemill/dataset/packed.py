@@ -247,14 +247,14 @@ def load_dataset(home: Home, ref: ArtifactRef) -> PackedDataset:
 def episode_table(episodes: Sequence[PackedEpisode]) -> pl.DataFrame:
     """Return a table of episodes with the columns of `kinemill.dataset.listing`."""
     names = ["id", "recording", "name", "split", "start", "stop", "rows", "task", "weight"]
-    columns = {name: [getattr(one, name) for one in episodes] for name in names}
+    columns = {name: [getattr(episode, name) for episode in episodes] for name in names}
     return pl.DataFrame(columns, schema={name: SCHEMA[name] for name in names})
 
 
 def packed_files(folder: Path) -> list[Path]:
     """Return the files that `read_packed` needs of a dataset without outputs."""
     about = read_description(folder)
-    rows = [path_of(folder, VALUES, one.key) for one in about.segments]
+    rows = [path_of(folder, VALUES, segment.key) for segment in about.segments]
     return [
         folder / DESCRIPTION,
         *(listing_path(folder, one.listing) for one in about.listed),

@@ -61,13 +61,13 @@ def extent_of_rows(names: Sequence[str], rows: Floats) -> Extent:
 
 def merge_extents(extents: Sequence[Extent]) -> Extent:
     """Return the extent of several episodes: the maximum of each quantity."""
-    mean = np.mean([one.mean for one in extents], axis=0)
+    mean = np.mean([extent.mean for extent in extents], axis=0)
     reach, within, change = (
-        np.max([getattr(one, key) for one in extents], axis=0)
+        np.max([getattr(extent, key) for extent in extents], axis=0)
         for key in ("reach", "within", "change")
     )
     # Law of total variance: the variance within episodes plus that of their means.
-    between = np.std([one.mean for one in extents], axis=0)
+    between = np.std([extent.mean for extent in extents], axis=0)
     return Extent(extents[0].names, mean, reach, np.hypot(within, between), within, change)
 
 

@@ -96,7 +96,7 @@ class RowWriter:
 
     def _describe(self, unused: list[Segment]) -> Description:
         task = self._task
-        training = [one for one in self._segments if one.split == "train"]
+        training = [segment for segment in self._segments if segment.split == "train"]
         statistics = _statistics(training, len(task.columns))
         return Description(
             task.name,
@@ -106,7 +106,7 @@ class RowWriter:
             {name: task.channels[name].unit for name in [*task.columns, *task.outputs]},
             [name for name in task.states if task.channels[name].kind == "angle"],
             self._segments,
-            Statistics(*(one.tolist() for one in statistics)),
+            Statistics(*(statistic.tolist() for statistic in statistics)),
             task.outputs,
             unused,
         )
@@ -201,12 +201,12 @@ class RowWriter:
     def _all_extents(self) -> list[Extent]:
         """Return the extents of states and actions, and of other numbers of the pieces read."""
         columns = len(self._task.columns)
-        parts = [one.moments for one in self._segments if one.moments]
+        parts = [segment.moments for segment in self._segments if segment.moments]
         mean, std, delta_std = _statistics(self._segments, columns)
         change = np.concatenate([delta_std, std[len(delta_std) :]])
-        reach = np.max([one.reach for one in parts], axis=0)
-        rows = sum(one.rows for one in self._segments)
-        within = np.sqrt(np.sum([one.within for one in parts], axis=0) / rows)
+        reach = np.max([part.reach for part in parts], axis=0)
+        rows = sum(segment.rows for segment in self._segments)
+        within = np.sqrt(np.sum([part.within for part in parts], axis=0) / rows)
         extent = Extent(self._task.columns, mean, reach, std, within, change)
         return [extent, merge_extents(self._extents)] if self._extents else [extent]
 

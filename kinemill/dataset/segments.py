@@ -85,7 +85,7 @@ def path_of(folder: Path, kind: str, key: str) -> Path:
 
 def map_segments(folder: Path, kind: str, segments: Sequence[Segment]) -> list[NDArray[Any]]:
     """Return the rows of one kind of each segment, memory-mapped."""
-    return [np.load(path_of(folder, kind, one.key), mmap_mode="r") for one in segments]
+    return [np.load(path_of(folder, kind, segment.key), mmap_mode="r") for segment in segments]
 
 
 def create_segment(

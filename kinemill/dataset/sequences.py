@@ -72,12 +72,12 @@ def make_sequences(
     if not episodes:
         raise BadInput(f"{split} split of {dataset.task}", "has no episodes")
     presents, spans, weights = list[Rows](), list[Rows](), list[Floats]()
-    for one in episodes:
-        own = np.unique(np.append(np.arange(one.start, one.stop, stride), one.stop - 1))
+    for episode in episodes:
+        own = np.unique(np.append(np.arange(episode.start, episode.stop, stride), episode.stop - 1))
         presents.append(own)
-        spans.append(np.tile([one.start, one.stop - 1], (len(own), 1)))
+        spans.append(np.tile([episode.start, episode.stop - 1], (len(own), 1)))
         # Sequences share the total weight of an episode's rows, whatever the stride.
-        weights.append(np.full(len(own), one.weight * one.rows / len(own)))
+        weights.append(np.full(len(own), episode.weight * episode.rows / len(own)))
     present, span, weight = map(np.concatenate, (presents, spans, weights))
     first, last = span[:, :1], span[:, 1:]
     observed = present[:, None] + np.arange(1 - history, 1)

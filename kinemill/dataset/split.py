@@ -216,9 +216,9 @@ def cut_pieces(
     pieces: list[Piece] = []
     # Reversed, because marks overwrite: the rule of highest precedence comes last.
     prescribed = [
-        (index, one)
+        (index, range_)
         for index, side in reversed(list(enumerate(_NAMED)))
-        for one in ranges(rules, side)
+        for range_ in ranges(rules, side)
     ]
     for episode in episodes:
         side = context.side(rules, episode)
@@ -307,8 +307,8 @@ def unmatched_patterns(
             if not _matches([*own, *sessions], [pattern])
         ]
         unmatched += [
-            f"{side}: {one.spell()}"
-            for one in ranges(rules, side)
-            if not _matches(recordings, [one.of])
+            f"{side}: {range_.spell()}"
+            for range_ in ranges(rules, side)
+            if not _matches(recordings, [range_.of])
         ]
     return unmatched

@@ -182,7 +182,7 @@ def _begins(
         cached = previous.begins.get((one.id, one.artifact)) if previous else None
         return round(float(one.read()["time_s"][0]) / task.dt) if cached is None else cached
 
-    return {one.id: begin(one) for one in episodes}
+    return {episode.id: begin(episode) for episode in episodes}
 
 
 def _table(

@@ -36,15 +36,15 @@ def body_frame_reason(velocity: Column, position: Column, columns: Sequence[Colu
     """
     if velocity.guess.label and velocity.guess.name[-1] in _LETTERS:
         return BY_LETTER
-    angles = [one for one in columns if _is_attitude(one)]
-    straight = [one for one in columns if _is_along_axis(one)]
+    angles = [column for column in columns if _is_attitude(column)]
+    straight = [column for column in columns if _is_along_axis(column)]
     axes = next((axes for axes in (angles, straight) if position in axes), [])
     if len(axes) < 2 or not angles:
         return ""
     share = _explained(velocity, position, axes, angles)
     if share < EXPLAINED:
         return ""
-    named = ", ".join(one.full_name for one in angles)
+    named = ", ".join(angle.full_name for angle in angles)
     return (
         f"in the frame of the vehicle: {named} explain {share:.0%} of its difference from the "
         f"slope of {position.full_name}"
@@ -67,7 +67,7 @@ def _explained(
 
     It is 0 if the difference of the velocity from the derivative is small.
     """
-    every = [position, *(one for one in axes if one is not position), *angles]
+    every = [position, *(axis for axis in axes if axis is not position), *angles]
     logs = [_shared_rows(log, velocity, every) for log in velocity.samples]
     parts = [_windows(rows, len(axes)) for rows in logs if len(rows)]
     fit = fit_line([(part[:, 0], part[:, 1]) for part in parts])

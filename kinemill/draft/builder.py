@@ -149,7 +149,7 @@ def _limbs(columns: list[Column]) -> list[Column]:
 
     LeRobot's arms have degrees, or percent of the range of a joint (-100 to 100).
     """
-    far = [one for one in columns if _turns_twice(one)]
+    far = [column for column in columns if _turns_twice(column)]
     if not far:
         return columns
     vectors = {split_index(one.names[0])[0] for one in far}
@@ -163,8 +163,10 @@ def _limbs(columns: list[Column]) -> list[Column]:
         return replace(one, kind="linear", unit="1", sure=False, notes=[note])
 
     return [
-        corrected(one) if _is_limb(one) and split_index(one.names[0])[0] in vectors else one
-        for one in columns
+        corrected(column)
+        if _is_limb(column) and split_index(column.names[0])[0] in vectors
+        else column
+        for column in columns
     ]
 
 

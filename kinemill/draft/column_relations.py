@@ -85,7 +85,7 @@ def _are_elements(names: list[str], values: list[Floats]) -> bool:
     last = [part[-1] for part in parts]
     first = int(last[0]) if last[0].isdigit() else 0
     in_order = last == [str(first + index) for index in range(ELEMENTS)]
-    n_changing = sum(len(np.unique(one[np.isfinite(one)])) > 1 for one in values)
+    n_changing = sum(len(np.unique(value[np.isfinite(value)])) > 1 for value in values)
     return (in_order or set(last) in AXES) and n_changing >= (2 if first == 0 else 3)
 
 
@@ -121,18 +121,18 @@ def name_targets(columns: list[Column]) -> list[Column]:
 
 def _target(action: Column, columns: list[Column]) -> Column:
     name = [token for token in split_words(action.full_name) if token not in COMMAND | REFERENCE]
-    for other in columns:
+    for column in columns:
         if (
-            other.kind == "angle"
-            and split_words(other.full_name) == name
-            and _is_near(action, other)
+            column.kind == "angle"
+            and split_words(column.full_name) == name
+            and _is_near(action, column)
         ):
-            note = f"guessed {other.unit}: a target of the position of that name"
+            note = f"guessed {column.unit}: a target of the position of that name"
             return replace(
                 action,
-                unit=other.unit,
+                unit=column.unit,
                 sure=True,
-                log_unit=other.log_unit,
+                log_unit=column.log_unit,
                 notes=[*action.notes, note],
             )
     return action

@@ -101,7 +101,7 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
         name: replace(one, body=body_frame_reason(by_name[name], by_name[one.position], states))
         for name, one in relations.items()
     }
-    turned = {one.position: one for one in relations.values() if one.units}
+    turned = {relation.position: relation for relation in relations.values() if relation.units}
     placed = {
         column.guess.name: _position(column, turned.get(column.guess.name)) for column in columns
     }
@@ -132,8 +132,8 @@ def _vector(column: Column) -> list[str]:
 def _one_each(relations: dict[str, Relation]) -> dict[str, Relation]:
     """Return the relations without a second, less certain velocity of one position."""
     best = dict[str, float]()
-    for one in relations.values():
-        best[one.position] = max(one.share, best.get(one.position, 0.0))
+    for relation in relations.values():
+        best[relation.position] = max(relation.share, best.get(relation.position, 0.0))
     return {
         name: one for name, one in relations.items() if one.share >= min(SURE, best[one.position])
     }

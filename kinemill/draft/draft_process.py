@@ -86,7 +86,7 @@ def _check(order: Order, task: Json, logs: Path) -> Json:
 
 def _below(files: list[Json], logs: Path) -> list[Json]:
     """Return the entries of logs with their names in the folder."""
-    return [{**one, "file": str(one["file"]).removeprefix(f"{logs}/")} for one in files]
+    return [{**file, "file": str(file["file"]).removeprefix(f"{logs}/")} for file in files]
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def numbered_experiments(table: Table) -> list[Experiment]:
             return []
         columns.setdefault(match[2], {})[match[1].lower()] = name
     stems = sorted(next(iter(columns.values()), {}), key=(*INPUTS, *OUTPUTS).index)
-    is_complete = all(sorted(one) == sorted(stems) for one in columns.values())
+    is_complete = all(sorted(column) == sorted(stems) for column in columns.values())
     lengths = {len(table.values[name][1]) for name in changing}
     kinds = [any(stem in kind for stem in stems) for kind in (INPUTS, OUTPUTS)]
     if len(columns) < 2 or not all(kinds) or not is_complete or len(lengths) > 1:
@@ -99,8 +99,8 @@ def numbered_experiments(table: Table) -> list[Experiment]:
     numbers = sorted(columns, key=int)
     outputs = [at for at, stem in enumerate(stems) if stem in OUTPUTS]
     rows = [
-        np.stack([table.values[columns[one][stem]][1][:ROWS] for stem in stems], axis=1)
-        for one in numbers
+        np.stack([table.values[columns[number][stem]][1][:ROWS] for stem in stems], axis=1)
+        for number in numbers
     ]
     if not _is_one_machine(rows, outputs):
         return []
@@ -125,14 +125,14 @@ def _is_one_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
         outputs: indices of the predicted columns.
     """
     finite = np.isfinite(np.concatenate(rows, axis=1)).all(axis=1)
-    rows = [one[finite] for one in rows]
-    center = np.mean([one.mean(axis=0) for one in rows], axis=0)
-    scale = np.sqrt(np.mean([one.var(axis=0) for one in rows], axis=0))
+    rows = [row[finite] for row in rows]
+    center = np.mean([row.mean(axis=0) for row in rows], axis=0)
+    scale = np.sqrt(np.mean([row.var(axis=0) for row in rows], axis=0))
     if len(rows[0]) < 20 * LAGS * len(rows) * len(scale) or not scale.all():
         return False
-    rows = [(one - center) / scale for one in rows]
-    inputs = [_regressors(one, outputs) for one in rows]
-    changes = [np.diff(one[LAGS - 1 :, outputs], axis=0) for one in rows]
+    rows = [(row - center) / scale for row in rows]
+    inputs = [_regressors(row, outputs) for row in rows]
+    changes = [np.diff(row[LAGS - 1 :, outputs], axis=0) for row in rows]
     alone = [_errors(x, y) for x, y in zip(inputs, changes, strict=True)]
     return (_have_one_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
         (
@@ -155,13 +155,13 @@ def _regressors(rows: Floats, outputs: list[int]) -> Floats:
 
 def _have_one_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
     """Return whether the inputs of all recordings are the same up to a factor."""
-    inputs = [np.delete(one, outputs, axis=1) for one in rows]
+    inputs = [np.delete(row, outputs, axis=1) for row in rows]
     first = inputs[0]
     return all(
-        abs(np.corrcoef(first[:, at], one[:, at])[0, 1]) > SAME
-        for one in inputs[1:]
+        abs(np.corrcoef(first[:, at], input_[:, at])[0, 1]) > SAME
+        for input_ in inputs[1:]
         for at in range(first.shape[1])
-        if np.ptp(first[:, at]) and np.ptp(one[:, at])
+        if np.ptp(first[:, at]) and np.ptp(input_[:, at])
     )
 
 
@@ -202,17 +202,17 @@ def split_table(table: Table) -> list[Table]:
     experiments = find_experiments(table.values) or numbered_experiments(table)
     if not experiments:
         return [table]
-    names = {name for one in experiments for name in one.columns.values()}
+    names = {name for experiment in experiments for name in experiment.columns.values()}
     shared = {name: name for name in table.values if name not in names}
     return [
         named(
             replace(
                 table,
-                values={own: table.values[own] for own in (*one.columns.values(), *shared)},
+                values={own: table.values[own] for own in (*experiment.columns.values(), *shared)},
             ),
-            one,
+            experiment,
         )
-        for one in experiments
+        for experiment in experiments
     ]
 
 

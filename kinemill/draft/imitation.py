@@ -73,10 +73,10 @@ def build_imitation(
 
 def _arrays(columns: list[Column]) -> tuple[list[Floats], list[Floats]]:
     """Return the observed numbers (n, D) and the actions (n, A) of each demonstration."""
-    logs = [log for log in columns[0].samples if all(log in one.samples for one in columns)]
+    logs = [log for log in columns[0].samples if all(log in column.samples for column in columns)]
     is_action = np.array([column.role == "action" for column in columns])
     rows = [_rows(columns, log) for log in logs]
-    return [one[:, ~is_action] for one in rows], [one[:, is_action] for one in rows]
+    return [row[:, ~is_action] for row in rows], [row[:, is_action] for row in rows]
 
 
 def _rows(columns: list[Column], log: tuple[Path, str]) -> Floats:

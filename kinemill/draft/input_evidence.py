@@ -59,12 +59,12 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
 
 
 def _roles(columns: list[Column]) -> _Roles:
-    logs = [log for log in columns[0].samples if all(log in one.samples for one in columns)]
+    logs = [log for log in columns[0].samples if all(log in column.samples for column in columns)]
     every = [
         _standard(np.stack(values, axis=1))
         for log in logs[:MOST_LOGS]
         for values in [[column.samples[log][1][:ROWS] for column in columns]]
-        if len({len(one) for one in values}) == 1
+        if len({len(value) for value in values}) == 1
     ]
     gains = [_gains(rows) for rows in every]
     if not gains:

@@ -56,8 +56,8 @@ class JoinedTable(NamedTuple):
     def summary(self, paths: Sequence[Path]) -> Json:
         """Return what the table holds of the files, for `kinemill data join --json`."""
         matches = [
-            {"file": one.path.name, "rows": one.rows, "distance_s": one.distance}
-            for one in self.matches
+            {"file": match.path.name, "rows": match.rows, "distance_s": match.distance}
+            for match in self.matches
         ]
         return {
             "files": [path.name for path in paths],
@@ -193,7 +193,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     """Return the names of files without the words that all begin or end with."""
     words = [re.split(r"[^0-9A-Za-z]+", path.stem) for path in paths]
     for _ in range(2):  # at the start, then at the end
-        while len({one[0] for one in words}) == 1 and all(len(one) > 1 for one in words):
-            words = [one[1:] for one in words]
-        words = [one[::-1] for one in words]
-    return ["_".join(one) for one in words]
+        while len({word[0] for word in words}) == 1 and all(len(word) > 1 for word in words):
+            words = [word[1:] for word in words]
+        words = [word[::-1] for word in words]
+    return ["_".join(word) for word in words]

@@ -143,7 +143,9 @@ def _references_of(base: str, stem: str, table: Table) -> list[str]:
     vectors = _vectors(table)
     candidates = [*(f"{front}{letter}" for letter in _REFERENCE_LETTERS), f"t{stem}"]
     return [
-        one for one in candidates if one in vectors and _follow(table, vectors[base], vectors[one])
+        candidate
+        for candidate in candidates
+        if candidate in vectors and _follow(table, vectors[base], vectors[candidate])
     ]
 
 

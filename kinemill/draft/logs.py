@@ -69,11 +69,11 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
             problems[str(path.relative_to(source))] = str(error).removeprefix(f"{path}: ")
     problems |= _other_formats(source)
     # `ingest.rate` is that of all logs.
-    others = [one for one in tables if one.rate != tables[0].rate]
+    others = [table for table in tables if table.rate != tables[0].rate]
     problems |= {
         str(one.path.relative_to(source)): f"{_clock(one)}; {_clock(tables[0])}" for one in others
     }
-    tables = [one for one in tables if one.rate == tables[0].rate]
+    tables = [table for table in tables if table.rate == tables[0].rate]
     if not _share_columns(tables) and (command := join_hint(source, logs)):
         raise BadInput(source, "each of its recordings is several files", fix=command)
     if not tables:

@@ -31,7 +31,7 @@ def is_legged(path: Path) -> bool:
         spec = library.MjSpec.from_file(str(path))
     except ValueError:
         return True
-    free = (one.parent for one in spec.joints if one.type == library.mjtJoint.mjJNT_FREE)
+    free = (joint.parent for joint in spec.joints if joint.type == library.mjtJoint.mjJNT_FREE)
     if any(len(_joints_below(body)) > 1 for body in free):  # else it is an object
         return True
     trunks = [body for body in spec.worldbody.bodies if body.bodies and not body.joints]
@@ -82,7 +82,7 @@ def _urdf_motors(path: Path) -> dict[str, Ends]:
     """Return the lowest and highest torque or force of each joint of a URDF; {} for an MJCF."""
     if path.suffix.lower() != ".urdf":
         return {}
-    return {one.name: one.effort for one in read_robot(path).joints.values() if one.effort}
+    return {joint.name: joint.effort for joint in read_robot(path).joints.values() if joint.effort}
 
 
 def _error(robot: RobotModel, *, is_home: bool) -> str:

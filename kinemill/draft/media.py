@@ -108,7 +108,7 @@ def _videos(table: Table) -> tuple[list[Medium], dict[str, str]]:
             left_out[name] = f"{error.where}: {error.problem}"
             continue
         images = [one for part in parts for one in part.media.values() if isinstance(one, Images)]
-        media += [_camera(name, one.shape) for one in images[:1]]
+        media += [_camera(name, image.shape) for image in images[:1]]
     return media, left_out
 
 
@@ -190,7 +190,7 @@ def _contents(table: Table, names: list[str], role: str) -> list[_Content]:
         try:
             parts = _read_as(table, names, role)
         except Unreadable as error:
-            refused = {str(one["channel"]) for one in error.reasons} & {
+            refused = {str(reason["channel"]) for reason in error.reasons} & {
                 *map(str, range(len(names)))
             }
             if not refused:

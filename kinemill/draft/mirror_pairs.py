@@ -59,9 +59,11 @@ def find_mirror(
         commands: mean forward, lateral and turning velocity of each clip, (E, 3), or (E, 0).
         limits: stated limits of joints, rad, which give the signs that clips do not show.
     """
-    pairs = [(one, other) for one in joints if (other := partner(one)) in joints and other]
+    pairs = [(joint, other) for joint in joints if (other := partner(joint)) in joints and other]
     paired = {name for pair in pairs for name in pair}
-    flipped = [one for one in joints if one not in paired and LATERAL & set(split_words(one))]
+    flipped = [
+        joint for joint in joints if joint not in paired and LATERAL & set(split_words(joint))
+    ]
     unclear = list[str]()
     # In a gait, a leg moves as its partner did half a cycle earlier.
     half, series = round(_cycle(clips) / 2.0), _command_series(clips, commands)

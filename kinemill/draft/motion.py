@@ -382,7 +382,7 @@ def _left_out(table: Table, used: list[Column], resting: Mapping[str, str]) -> d
 def _is_numbered_twice(name: str, table: Table) -> bool:
     """Return whether an element of a vector has a name as well, such as `joints_pos[left_knee]`."""
     vector, index = split_index(name)
-    others = (one for one in table.values if one.startswith(f"{vector}["))
+    others = (value for value in table.values if value.startswith(f"{vector}["))
     return index is not None and any(split_index(one)[1] is None for one in others)
 
 

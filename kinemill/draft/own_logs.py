@@ -73,7 +73,7 @@ def check_own_logs(draft: Draft) -> CheckedDraft:
     if not checked.problem:
         return checked
     alternatives = (_check(replace(checked.draft, part=part)) for part in _splits(checked))
-    return next((one for one in alternatives if not one.problem), checked)
+    return next((alternative for alternative in alternatives if not alternative.problem), checked)
 
 
 def _splits(checked: CheckedDraft) -> list[LearnPart]:

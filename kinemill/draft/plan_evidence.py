@@ -86,7 +86,7 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
         return Plans(1, False, f"similar observations have similar actions ({share})")
     longest = min(len(one) for one in every) // 4
     rows_of = {
-        int(at): _lasting([one[:, at] for one in differences], longest)
+        int(at): _lasting([difference[:, at] for difference in differences], longest)
         for at in np.flatnonzero(disagreement >= DISAGREE)
     }
     planned = max(rows_of, key=lambda at: rows_of[at])
@@ -139,7 +139,11 @@ def _lasting(differences: Sequence[Floats], longest: int) -> int:
 
 def _product(differences: Sequence[Floats], lag: int) -> float:
     """Return the mean product of differences `lag` rows apart, where both are known."""
-    each = [one[: len(one) - lag] * one[lag:] for one in differences if len(one) > lag]
+    each = [
+        difference[: len(difference) - lag] * difference[lag:]
+        for difference in differences
+        if len(difference) > lag
+    ]
     products = np.concatenate([one.reshape(-1) for one in each]) if each else np.empty(0)
     products = products[np.isfinite(products)]
     return float(products.mean()) if len(products) else 0.0
@@ -155,7 +159,7 @@ def _ambiguous_rows(is_near: Sequence[Mask], neighbors: Sequence[Floats]) -> int
     longest = 0
     compared = sum(map(np.count_nonzero, is_near))
     for at in range(neighbors[0].shape[2]):
-        values = [one[..., at] for one in neighbors]
+        values = [neighbor[..., at] for neighbor in neighbors]
         is_split = [
             near & (own.var(axis=1) > SPLIT) for near, own in zip(is_near, values, strict=True)
         ]

@@ -57,7 +57,7 @@ def split_recordings(paths: Sequence[Path]) -> list[RecordingFiles]:
     """
     for rule in _rules():
         groups = _groups({path: key for path in paths if (key := rule(path))})
-        complete = [one for one in groups if not one.missing]
+        complete = [group for group in groups if not group.missing]
         if len(complete) > 1 and _method(complete[0].paths):
             return groups
     return []
@@ -92,19 +92,26 @@ def join_each(
         expected = "folders or names with one file for each quantity: run1/u.csv, or run1_u.csv"
         raise BadInput(source, "holds no recordings of several files", expected=expected)
     folder.mkdir(parents=True, exist_ok=True)
-    targets = {one.name: folder / f"{one.name}.csv" for one in recordings}
-    new = [path for one in recordings if not targets[one.name].exists() for path in one.paths]
+    targets = {recording.name: folder / f"{recording.name}.csv" for recording in recordings}
+    new = [
+        path
+        for recording in recordings
+        if not targets[recording.name].exists()
+        for path in recording.paths
+    ]
     stats = [
         file_stat for path in new if (file_stat := read_file_stat(str(path.parent), path.name))
     ]
     _, unstable = wait_for_settled(stats, AGE)
     changing = {file_stat.path for file_stat in unstable}
-    for one in recordings:
-        result = {"recording": one.name, "file": str(targets[one.name]), "problem": ""}
+    for recording in recordings:
+        result = {"recording": recording.name, "file": str(targets[recording.name]), "problem": ""}
         try:
-            if not targets[one.name].exists():
-                _refuse_incomplete(one, changing)
-                result |= write_joined(one.paths, targets[one.name], join).summary(one.paths)
+            if not targets[recording.name].exists():
+                _refuse_incomplete(recording, changing)
+                result |= write_joined(recording.paths, targets[recording.name], join).summary(
+                    recording.paths
+                )
         except BadInput as error:
             result["problem"] = str(error)
         yield result
@@ -128,7 +135,9 @@ def join_hint(folder: Path, paths: Sequence[Path]) -> str | None:
     recordings = split_recordings(paths)
     if not recordings and len({path.parent for path in paths}) > 1:
         return None
-    files = next((one.paths for one in recordings if not one.missing), list(paths))
+    files = next(
+        (recording.paths for recording in recordings if not recording.missing), list(paths)
+    )
     if not (by := _method(files)):
         return None
     options = (" --each" if recordings else "") + (" --by time" if by == "time" else "")

@@ -160,8 +160,10 @@ def _try(task: Task) -> Trials:
         policy = RandomPolicy(environment.action_space)
         episodes = 1 if layout_of(task, environment).images else EPISODES  # drawing is slow
     trials = try_policy(task, policy, range(episodes), record=episodes)
-    numbers = [one.observations.get("observation", np.zeros(1)) for one in trials.episodes]
-    if not np.isfinite(trials.returns).all() or not all(np.isfinite(one).all() for one in numbers):
+    numbers = [episode.observations.get("observation", np.zeros(1)) for episode in trials.episodes]
+    if not np.isfinite(trials.returns).all() or not all(
+        np.isfinite(number).all() for number in numbers
+    ):
         raise BadInput(
             f"environment of {task.name}",
             "random actions lead to a reward or an observation that is not finite",
@@ -238,7 +240,7 @@ def _spell_trials(trials: Trials) -> str:
 
 def _is_uneven(trials: Trials) -> bool:
     """Return whether observations of random actions differ much in their standard deviations."""
-    every = [one.observations.get("observation") for one in trials.episodes]
+    every = [episode.observations.get("observation") for episode in trials.episodes]
     vectors = [np.asarray(one, np.float64) for one in every if one is not None]
     if not vectors:
         return False

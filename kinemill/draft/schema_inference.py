@@ -109,11 +109,13 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
     about = reader.about(path)
     tables = list[Table]()
     if experiments := find_experiments(listed):
-        every = {name for one in experiments for name in one.columns.values()}
-        for one in experiments:
-            own = [name for name in listed if name not in every or name in one.columns.values()]
+        every = {name for experiment in experiments for name in experiment.columns.values()}
+        for experiment in experiments:
+            own = [
+                name for name in listed if name not in every or name in experiment.columns.values()
+            ]
             result = _everything(reader, path, own, rate)
-            tables += [named(_table(path, log, result, rate), one) for log in result.logs]
+            tables += [named(_table(path, log, result, rate), experiment) for log in result.logs]
     else:
         used = [name for name in listed if reader.selects and name in about.labels] or listed
         result = _everything(reader, path, used, rate)
@@ -123,13 +125,13 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
     return [
         with_letters(
             replace(
-                split_clocks(one),
-                labels={**one.labels, **about.labels},
+                split_clocks(table),
+                labels={**table.labels, **about.labels},
                 text=about.text,
-                attributes=attributes_by_column(about.columns, one),
+                attributes=attributes_by_column(about.columns, table),
             )
         )
-        for one in tables
+        for table in tables
     ]
 
 

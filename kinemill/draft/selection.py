@@ -314,17 +314,19 @@ def _meaning_of(unit: str | None) -> str | None:
 def _measured(guesses: list[Guess]) -> set[str]:
     """Return the currents and forces that are not actions, because another column is one."""
     actions = [one for one in guesses if one.role == "action"]
-    measured = {one.name for one in actions if _is_current(one)}
-    if any(_words(one) & MODULATED or one.unit in PULSES for one in actions):
-        measured |= {one.name for one in actions if _words(one) & COMMAND & LOADS}
-    if any(_words(one) & EXPLICIT or one.unit == "percent" for one in actions):
-        measured |= {one.name for one in actions if _words(one) & COMMAND == {"force"}}
+    measured = {action.name for action in actions if _is_current(action)}
+    if any(_words(action) & MODULATED or action.unit in PULSES for action in actions):
+        measured |= {action.name for action in actions if _words(action) & COMMAND & LOADS}
+    if any(_words(action) & EXPLICIT or action.unit == "percent" for action in actions):
+        measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
     # tau is measured next to a tau that is called a command.
-    commanded = set[str]().union(*(_quantities(one) for one in actions if _words(one) & EXPLICIT))
+    commanded = set[str]().union(
+        *(_quantities(action) for action in actions if _words(action) & EXPLICIT)
+    )
     # T_in is not inflow but inside, next to a setpoint of T.
     controlled = {f"{one.family} in" for one in guesses if one.what == "reference"}
-    measured |= {one.name for one in actions if one.family in controlled}
-    unnamed = [one for one in actions if not _words(one) & EXPLICIT]
+    measured |= {action.name for action in actions if action.family in controlled}
+    unnamed = [action for action in actions if not _words(action) & EXPLICIT]
     measured |= {one.name for one in unnamed if _quantities(one) & commanded}
     return measured if len(measured) < len(actions) else set()
 
@@ -336,7 +338,9 @@ def _quantities(one: Guess) -> set[str]:
 def _followed(guesses: list[Guess]) -> set[str]:
     """Return references of motions next to those of forces, which act on the robot."""
     references = [one for one in guesses if one.what == "reference"]
-    motions = {one.name for one in references if _words(one) & (POSITION | VELOCITY)}
+    motions = {
+        reference.name for reference in references if _words(reference) & (POSITION | VELOCITY)
+    }
     return motions if len(motions) < len(references) else set()
 
 

@@ -30,7 +30,7 @@ def status_columns(tables: Sequence[Table]) -> dict[str, str]:
         if (words := {*split_words(name)}) & _STATUS and not words & EXPLICIT
     }  # fmt: skip
     numbers = {
-        name: np.concatenate([one.values[name][1] for one in tables if name in one.values])
+        name: np.concatenate([table.values[name][1] for table in tables if name in table.values])
         for name in sorted(named)
     }
     return {

@@ -161,10 +161,10 @@ def _medium(medium: Medium, dt: float) -> str:
 
 def _joints(findings: list[LimitFinding]) -> Iterator[str]:
     """Yield a comment for each joint without a channel, unit or logs that agree."""
-    for one in findings:
-        if one.is_notable:
-            whose = f" ({one.channel})" if one.channel else ""
-            yield f"  # joint {_quiet(one.joint)}{whose}: {_quiet(one.finding)}"
+    for finding in findings:
+        if finding.is_notable:
+            whose = f" ({finding.channel})" if finding.channel else ""
+            yield f"  # joint {_quiet(finding.joint)}{whose}: {_quiet(finding.finding)}"
 
 
 def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:

@@ -79,7 +79,7 @@ def join_by_time(
             raise _no_match(tables[0], table, grid, shift, offset)
         matches.append(Match(table.path, int(rows.sum()), float(distance[rows].max())))
         is_matched &= rows
-        joined |= dict(zip(names[table.path], (one.values for one in columns), strict=True))
+        joined |= dict(zip(names[table.path], (column.values for column in columns), strict=True))
     if not is_matched.any():
         expected = "files whose times overlap"
         raise BadInput(paths[0], "has no row that all other files match", expected=expected)
@@ -107,7 +107,7 @@ def _one_table(path: Path) -> Table:
 
 def _rising(samples: Samples) -> Samples:
     """Return the samples later than all before them; a binary search needs rising times."""
-    seconds, values = (one[np.isfinite(samples[0])] for one in samples)
+    seconds, values = (sample[np.isfinite(samples[0])] for sample in samples)
     is_later = np.diff(np.maximum.accumulate(seconds), prepend=-np.inf) > 0.0
     return seconds[is_later], values[is_later]
 

@@ -112,15 +112,15 @@ def _demonstrate(
 
 def document(task: Task, runs: Sequence[Demonstration]) -> Json:
     """Return what `kinemill model rollout --expert --json` prints."""
-    successes = [one.success for one in runs if one.success is not None]
+    successes = [run.success for run in runs if run.success is not None]
     return {
         "task": task.name,
         "episodes": len(runs),
-        "written": sum(one.file is not None for one in runs),
+        "written": sum(run.file is not None for run in runs),
         "success": sum(successes) / len(successes) if successes else None,
-        "return": sum(one.episode_return for one in runs) / len(runs),
+        "return": sum(run.episode_return for run in runs) / len(runs),
         "runs": [
-            {**vars(one), "file": str(one.file) if one.file is not None else None} for one in runs
+            {**vars(run), "file": str(run.file) if run.file is not None else None} for run in runs
         ],
     }
 

@@ -282,7 +282,10 @@ def numbers_in(info: Mapping[str, object]) -> dict[str, float]:
 
 def _stacked(observations: list[Any]) -> dict[str, NDArray[np.generic]]:
     if isinstance(observations[0], dict):
-        return {name: np.stack([one[name] for one in observations]) for name in observations[0]}
+        return {
+            name: np.stack([observation[name] for observation in observations])
+            for name in observations[0]
+        }
     return {"observation": np.stack(observations)}
 
 

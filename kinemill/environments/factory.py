@@ -77,7 +77,7 @@ def _with_turns(environment: Env, settings: Environment) -> Env:
     from kinemill.environments.turns import TurnEnv, is_turn_based
 
     if is_turn_based(environment):
-        late = [one.type for one in settings.wrappers if one.scope != "environment"]
+        late = [wrapper.type for wrapper in settings.wrappers if wrapper.scope != "environment"]
         if late:
             where = f"environment.wrappers: {late[0]}"
             fix = "leave it out, or do the same in the environment"

@@ -144,7 +144,7 @@ def step_table(episodes: Sequence[Recorded]) -> pl.DataFrame:
     `observation/NAME` in the units of the layout, and `event/NAME`, which is null in steps without
     one. A row holds the observation before the action. Images and texts are left out.
     """
-    tables = [_steps(one) for one in episodes]
+    tables = [_steps(episode) for episode in episodes]
     return pl.concat(tables, how="diagonal") if tables else pl.DataFrame()
 
 

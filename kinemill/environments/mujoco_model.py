@@ -199,7 +199,7 @@ def _add_frames(
     """
     objects = library.mjtObj
     kinds = {
-        kind: (code, {_identifier(one.name): one.name for one in parts})
+        kind: (code, {_identifier(part.name): part.name for part in parts})
         for kind, code, parts in (
             ("body", objects.mjOBJ_XBODY, spec.bodies),
             ("site", objects.mjOBJ_SITE, spec.sites),

@@ -37,19 +37,19 @@ def roll_out(
     for first in range(0, len(seeds), AT_ONCE):
         some = seeds[first : first + AT_ONCE]
         trials = try_policy(task, policy, some, variant=variant, workers=workers, record=len(some))
-        for one in trials.episodes:
+        for episode in trials.episodes:
             yield {
-                "seed": one.seed,
-                "return": one.episode_return,
-                "success": one.success,
-                "steps": len(one.rewards),
-                "file": str(write_episode(task, one, folder)),
+                "seed": episode.seed,
+                "return": episode.episode_return,
+                "success": episode.success,
+                "steps": len(episode.rewards),
+                "file": str(write_episode(task, episode, folder)),
             }
 
 
 def averages(episodes: Sequence[Json]) -> Json:
     """Return `episodes`, and their average `return` and `success` with 95 % intervals."""
-    returns = [one["return"] for one in episodes]
+    returns = [episode["return"] for episode in episodes]
     document: Json = {
         "return": float(np.mean(returns)),
         "return_interval": list(bootstrap(returns)),
@@ -57,8 +57,8 @@ def averages(episodes: Sequence[Json]) -> Json:
         "success_interval": None,
         "episodes": list(episodes),
     }
-    if all(one["success"] is not None for one in episodes):
-        successes = [float(one["success"]) for one in episodes]
+    if all(episode["success"] is not None for episode in episodes):
+        successes = [float(episode["success"]) for episode in episodes]
         interval = list(bootstrap(successes))
         document |= {"success": float(np.mean(successes)), "success_interval": interval}
     return document

@@ -45,7 +45,7 @@ def conform(step: TrainedStep, interface: Interface, rows: PackedDataset | None)
         fix = "train with learn.ensemble, or with learn.loss: gaussian"
         raise BadInput(WHERE, "the model has no uncertainty to correct", fix=fix)
     history, episodes = interface.history, rows.of("validation") if rows else []
-    longest = max((one.rows for one in episodes), default=0)
+    longest = max((episode.rows for episode in episodes), default=0)
     horizon = min(HORIZON, longest - history)
     if rows is None or horizon < 1:
         message = f"the longest validation episode has {longest} rows"
@@ -59,7 +59,7 @@ def conform(step: TrainedStep, interface: Interface, rows: PackedDataset | None)
     if not (np.isfinite(errors).all() and np.isfinite(variance).all()):
         message = "its predictions on validation episodes are not finite"
         raise BadInput(WHERE, message, fix="train with longer rollouts (learn.horizon)")
-    used = [one.rows - history for one in episodes if one.rows >= history + horizon]
+    used = [episode.rows - history for episode in episodes if episode.rows >= history + horizon]
     # Windows of k predicted rows that do not overlap: length // k in each episode.
     independent = [sum(length // steps for length in used) for steps in range(1, horizon + 1)]
     return correction_of(errors, variance, np.array(independent, dtype=np.float64))

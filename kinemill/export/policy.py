@@ -219,7 +219,7 @@ def _inputs(interface: PolicyInterface) -> list[TensorSpec]:
         if name in layout.texts:
             meaning = "text in UTF-8, truncated or padded with zeros"
         channels = list(layout.observation) if name == OBSERVATION else []
-        units = [layout.units[each] for each in channels]
+        units = [layout.units[channel] for channel in channels]
         axes = ["batch", *shape]
         tensors.append(TensorSpec(name, kind, axes, _MEANINGS.get(name, meaning), channels, units))
     return tensors

@@ -156,7 +156,7 @@ def random_inputs(
 
 def step_seeds(seeds: Iterable[int], steps: int) -> NDArray[np.int64]:
     """Return the input `seed` of episodes with these N seeds, (N, T, 1)."""
-    return np.array([[step_seed(one, k) for k in range(steps)] for one in seeds], np.int64)[
+    return np.array([[step_seed(seed, k) for k in range(steps)] for seed in seeds], np.int64)[
         ..., None
     ]
 

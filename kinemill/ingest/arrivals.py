@@ -119,7 +119,7 @@ def _examine(
     any_read = bool(finished) or cache.any()
     more = len(contents) < len(waiting)
     arrived = NewLogs(frozenset(new.values()), more=more, any_read=any_read)
-    return arrived, {one.name for one in logs} - finished
+    return arrived, {log.name for log in logs} - finished
 
 
 def _list_logs(
@@ -169,7 +169,7 @@ class _ReadHistory:
 def _settled_files(task: Task, logs: list[FileStat], now: float | None) -> list[FileStat]:
     """Return those of the new or changed files that are complete."""
     moment = time.time() if now is None else now
-    return [one for one in logs if one.age(moment) >= task.ingest.min_file_age]
+    return [log for log in logs if log.age(moment) >= task.ingest.min_file_age]
 
 
 def _contents(task: Task, waiting: list[FileStat]) -> dict[FileStat, str]:

@@ -502,7 +502,9 @@ def attributes_by_column(
     the names below that group.
     """
     attributes_: dict[str, ColumnAttributes] = {}
-    for name in dict.fromkeys(split_index(table.sources.get(one, one))[0] for one in table.values):
+    for name in dict.fromkeys(
+        split_index(table.sources.get(value, value))[0] for value in table.values
+    ):
         grouped = (one for path, one in stated.items() if path.endswith(f"/{name}"))
         if (one := stated.get(name) or next(grouped, None)) is not None:
             attributes_[name] = one

@@ -55,7 +55,7 @@ class ScanResult(NamedTuple):
     @property
     def videos(self) -> list[FileStat]:
         """New or changed videos of logs."""
-        return [one for one in self.sidecars if one.name.lower().endswith(SUFFIX)]
+        return [sidecar for sidecar in self.sidecars if sidecar.name.lower().endswith(SUFFIX)]
 
     @property
     def new(self) -> list[FileStat]:
@@ -68,7 +68,7 @@ class ScanResult(NamedTuple):
 
     def logs_of(self, videos: Iterable[FileStat]) -> set[FileStat]:
         """Return the logs of the LeRobot data sets to which videos belong."""
-        datasets = {f"/{one.name}".rpartition("/videos/")[0] for one in videos}
+        datasets = {f"/{video.name}".rpartition("/videos/")[0] for video in videos}
         below = tuple(f"{dataset}/data/".lstrip("/") for dataset in datasets)
         every = (*self.logs, *(one for one, _ in self.unchanged.items())) if below else ()
         return {one for one in every if one.name.startswith(below)}
@@ -132,7 +132,7 @@ def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult
     # Bytes, as in the scan: to decode a million names would take as long as to read the cache.
     suffixes = tuple(map(os.fsencode, (*task.ingest.meta.sidecar, SUFFIX)))
     count = sum(not name.lower().endswith(suffixes) for name in read.unchanged)
-    fresh = {one.name for one in (*result.logs, *result.sidecars)}
+    fresh = {log.name for log in (*result.logs, *result.sidecars)}
     return result._replace(
         logs=sorted(result.logs),
         unchanged=UnchangedFiles(top, cache, result.stale | fresh, count),
@@ -185,7 +185,7 @@ def scan_named(task: Task, folder: Path, cache: ScanCache, names: Set[str]) -> l
             continue
         if cached_entry is None or stat_key(status) != cached_entry[0]:
             _classify(task, folder, name, entry, admitted, result)
-    cached_logs = UnchangedFiles(str(folder), cache, {one.name for one in result.logs})
+    cached_logs = UnchangedFiles(str(folder), cache, {log.name for log in result.logs})
     return result._replace(unchanged=cached_logs).with_videos()
 
 

@@ -152,5 +152,8 @@ def _watch(folder: Path, inode: int, process: int) -> FolderWatch | None:
 
 def _file_system(folder: Path) -> str:
     """Return the type of the file system of a folder; empty if unknown."""
-    mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
-    return next((mounts[one] for one in (folder, *folder.parents) if one in mounts), "")
+    mounts = {
+        Path(partition.mountpoint): partition.fstype
+        for partition in psutil.disk_partitions(all=True)
+    }
+    return next((mounts[parent] for parent in (folder, *folder.parents) if parent in mounts), "")

@@ -26,18 +26,22 @@ def with_own_clocks(log: RawLog) -> RawLog:
     if log.signals or TIME not in log.frame.columns:
         return log
     columns = log.frame.drop(TIME)
-    present = {one.name: _present(one) for one in columns if one.null_count() or _has_nan(one)}
+    present = {
+        column.name: _present(column)
+        for column in columns
+        if column.null_count() or _has_nan(column)
+    }
     slower = {name: mask for name, mask in present.items() if is_slower(mask)}
     if not slower:
         return log
     stamps, clocks, signals = log.frame[TIME], dict[bytes, pl.Series](), dict[str, Signal]()
-    for one in columns:
-        if (mask := slower.get(one.name)) is None:
-            signals[one.name] = Signal(stamps, one)
+    for column in columns:
+        if (mask := slower.get(column.name)) is None:
+            signals[column.name] = Signal(stamps, column)
             continue
         # Columns with samples in the same rows share a clock.
         time = clocks.setdefault(mask.tobytes(), stamps.filter(pl.Series(mask)))
-        signals[one.name] = Signal(time, one.filter(pl.Series(mask)))
+        signals[column.name] = Signal(time, column.filter(pl.Series(mask)))
     return replace(log, frame=pl.DataFrame(), signals=signals)
 
 

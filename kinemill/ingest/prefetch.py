@@ -39,7 +39,7 @@ def read_ahead(task: Task, home: Home, folder: Path, names: Iterable[str]) -> in
         names: names of the logs, relative to the folder; a log that is gone is skipped.
     """
     stats = (read_file_stat(str(folder), name) for name in names)
-    still, _ = wait_for_settled([one for one in stats if one], task.ingest.min_file_age)
+    still, _ = wait_for_settled([stat for stat in stats if stat], task.ingest.min_file_age)
     hashed = [(file_stat, hash_) for file_stat in still if (hash_ := _hash(task, file_stat))]
     decisions = current_decisions(home, task.name)
     barred = {hash_ for hash_, made in decisions.items() if made.bars}

@@ -101,9 +101,9 @@ def _record(
     for group, results in in_groups(partial(_read_aside, enter=enter), jobs, _bytes_of):
         read = list[_Read]()
         try:
-            for one in results:
-                read.append(one)
-                progress.advance("ingest", done := done + 1, len(jobs), one.member.name)
+            for result in results:
+                read.append(result)
+                progress.advance("ingest", done := done + 1, len(jobs), result.member.name)
             first.result()
             staged = [one.artifact for one in read if isinstance(one.artifact, Staged)]
             raw = [move for one in read for move in one.raw]

@@ -121,7 +121,7 @@ class UnchangedFiles:
 
     def without(self, file_stats: Iterable[FileStat]) -> "UnchangedFiles":
         """Return the logs without some of them."""
-        names = {one.name for one in file_stats}
+        names = {stat.name for stat in file_stats}
         return UnchangedFiles(self.folder, self.cache, self.others | names, self.count - len(names))
 
     def _logs(self, entries: Iterable[tuple[str, Entry]]) -> Iterator[tuple[FileStat, str]]:

@@ -169,12 +169,12 @@ def _settled_logs(
     """Return the stable logs whose videos are stable too, and all other logs."""
     waiting = [*scanned.new, *again]
     still, unstable = wait_for_settled(waiting, task.ingest.min_file_age)
-    videos = {one.name for one in scanned.videos}
+    videos = {video.name for video in scanned.videos}
     of_changing = scanned.logs_of(one for one in unstable if one.name in videos)
     logs = [one for one in still if one.name not in videos]
     changing = [one for one in unstable if one.name not in videos]
-    settled = [one for one in logs if one not in of_changing]
-    return settled, [*changing, *(one for one in logs if one in of_changing)]
+    settled = [log for log in logs if log not in of_changing]
+    return settled, [*changing, *(log for log in logs if log in of_changing)]
 
 
 def _earlier_contents(
@@ -211,14 +211,14 @@ def _restrict(
     task: Task, scanned: ScanResult, described: set[FileStat], partition: str
 ) -> tuple[ScanResult, set[FileStat]]:
     """Return the new logs of one partition with their side-cars, and those that are described."""
-    logs = [one for one in scanned.logs if file_key(task, one) == partition]
+    logs = [log for log in scanned.logs if file_key(task, log) == partition]
     described = {one for one in described if file_key(task, one) == partition}
     bases = {one.name for one in described} | {one.name.rpartition(".")[0] for one in described}
     sidecars = [
-        one
-        for one in scanned.sidecars
+        sidecar
+        for sidecar in scanned.sidecars
         for ending in task.ingest.meta.sidecar
-        if one.name.lower().endswith(ending) and one.name[: -len(ending)] in bases
+        if sidecar.name.lower().endswith(ending) and sidecar.name[: -len(ending)] in bases
     ]
     return scanned._replace(logs=logs, sidecars=sidecars), described
 
@@ -258,7 +258,7 @@ def _hash_all(
     task: Task, file_stats: list[FileStat], copy_path: Callable[[FileStat], Path | None]
 ) -> tuple[dict[FileStat, str], dict[FileStat, str]]:
     """Return the content hashes of the files that were read, and why the others were not."""
-    hashes = on_threads(lambda one: _hash(task, one, copy_path(one)), file_stats)
+    hashes = on_threads(lambda stat: _hash(task, stat, copy_path(stat)), file_stats)
     hashed = dict(zip(file_stats, hashes, strict=True))
     read = {file_stat: hash_ for file_stat, (hash_, _) in hashed.items() if hash_}
     return read, {file_stat: why for file_stat, (hash_, why) in hashed.items() if not hash_}

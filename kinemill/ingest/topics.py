@@ -242,7 +242,7 @@ def last_time(log: RawLog) -> float | None:
 def usual_distance(log: RawLog) -> float:
     """Return the usual distance of two timestamps of the slowest clock of a log, s."""
     steps = [np.diff(time.filter(usable(time)).to_numpy()) for time in _times(log)]
-    return max((float(np.median(each)) for each in steps if len(each)), default=0.0) / log.ticks
+    return max((float(np.median(step)) for step in steps if len(step)), default=0.0) / log.ticks
 
 
 def _in_units(

@@ -62,7 +62,7 @@ class NoOrchestrator:
 
 def at_work(home: Home) -> list[Holder]:
     """Return the holders of locks that use artifacts of the home."""
-    return [one for one in holders(home) if one.lock not in _IDLE]
+    return [holder for holder in holders(home) if holder.lock not in _IDLE]
 
 
 def oldest(home: Home, orchestrator: Orchestrator) -> float | None:

@@ -140,7 +140,7 @@ def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: boo
         BadInput: A process uses the home, a part has a newer version, or a shared database is not
             backed up.
     """
-    if working := [one for one in holders(home) if one.lock != "maintenance"]:
+    if working := [holder for holder in holders(home) if holder.lock != "maintenance"]:
         who = ", ".join(f"{one.command} ({one.pid}), {one.lock}" for one in working[:3])
         raise BadInput(home.root, f"is in use by {who}", fix="stop these processes first")
     storages = [orchestrator, Mlflow(home), Documents(home)]

@@ -23,6 +23,6 @@ def monomials_of(width: int, degree: int) -> dict[int, list[tuple[int, ...]]]:
             fix="lower `degree`, or the number of values: `rows`, `size`",
         )
     return {
-        each: list(combinations_with_replacement(range(width), each))
-        for each in range(2, degree + 1)
+        index: list(combinations_with_replacement(range(width), index))
+        for index in range(2, degree + 1)
     }

@@ -41,7 +41,7 @@ def check_cycles(
         )
     joints = [learn.joints(task.channels)[name] for name in task.actions]
     angles = {
-        name: np.stack([np.asarray(clips[name][one], np.float64) for one in joints], axis=1)
+        name: np.stack([np.asarray(clips[name][joint], np.float64) for joint in joints], axis=1)
         for name in selected
     }
     std = np.sqrt(np.mean([clip.var(axis=0) for clip in angles.values()], axis=0))

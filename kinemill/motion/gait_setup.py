@@ -94,7 +94,7 @@ def select_clips(learn: MotionSettings, task: Task, data: Demonstrations, split:
         raise BadInput(where, f"has no clip of {', '.join(learn.motions)}", expected=available)
     columns = [names.index(joints[name]) for name in task.actions]
     commands = [at for at, name in enumerate(names) if task.channels[name].role == "observation"]
-    spans = [(one.start, one.stop) for one in episodes]
+    spans = [(episode.start, episode.stop) for episode in episodes]
     return Clips(data.observed(names), columns, commands, spans)
 
 

@@ -176,8 +176,13 @@ def _trials_page(comparison: PolicyComparison) -> str:
         for name, value in ((first, metric.a), (second, metric.b))
     ]
     rows = [
-        [name_of(f"seed {one.seed}"), number(one.a), number(one.b), number(one.b - one.a)]
-        for one in sorted(comparison.episodes, key=lambda one: one.b - one.a)
+        [
+            name_of(f"seed {episode.seed}"),
+            number(episode.a),
+            number(episode.b),
+            number(episode.b - episode.a),
+        ]
+        for episode in sorted(comparison.episodes, key=lambda episode: episode.b - episode.a)
     ]
     heads = ["Start", first.capitalize(), second.capitalize(), "Difference"]
     sections = [

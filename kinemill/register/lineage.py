@@ -74,9 +74,9 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
                 "digest": dataset.ref.digest,
                 "episodes": dict(zip(part["split"], part["len"], strict=True)),
                 "models": [
-                    _model(one)
-                    for one in models
-                    if one.tags.get(tags.DATASET) == dataset.ref.digest
+                    _model(model)
+                    for model in models
+                    if model.tags.get(tags.DATASET) == dataset.ref.digest
                 ],
             }
             uses_by_recording.setdefault(str(hash_), (str(name), []))[1].append(use)

@@ -53,7 +53,7 @@ def tasks_page(tasks: Mapping[str, Sequence[Version]], address: Callable[[str], 
 
 
 def _champion(versions: Sequence[Version]) -> Version | None:
-    return next((one for one in versions if CHAMPION in one.aliases), None)
+    return next((version for version in versions if CHAMPION in version.aliases), None)
 
 
 def _of(version: Version | None) -> str:
@@ -92,7 +92,7 @@ def _lead(versions: Sequence[Version]) -> str:
     champion = _champion(versions)
     if champion is None:
         return "No version has passed the gate yet, so there is no champion."
-    refused = sum(1 for one in versions if one.decision == "refused")
+    refused = sum(1 for version in versions if version.decision == "refused")
     more = f"; the gate refused {refused} of {len(versions)} versions" if refused else ""
     text = f"<b>version {champion.number}</b>, made {escape(champion.created[:10])}{more}."
     if champion.provisional:
@@ -123,7 +123,9 @@ def _good(champion: Version | None) -> str:
 
 def _course(versions: Sequence[Version]) -> str:
     """Draw the error or return of all versions and of the champion over time."""
-    points = [(one, error) for one in reversed(versions) if (error := _nrmse(one)) is not None]
+    points = [
+        (version, error) for version in reversed(versions) if (error := _nrmse(version)) is not None
+    ]
     if len(points) < 2:
         return ""
     moments = np.array([datetime.fromisoformat(one.created).timestamp() for one, _ in points])
@@ -147,14 +149,14 @@ def _course(versions: Sequence[Version]) -> str:
 def _list(versions: Sequence[Version], address: Callable[[int], str]) -> str:
     rows = [
         [
-            f'<a href="{escape(address(one.number))}">{name_of(str(one.number))}</a>',
-            escape(one.created[:16].replace("T", " ")),
-            escape(one.status),
-            f"<code>{one.tags.get(tags.DATASET, '')[:SHORT]}</code>",
-            _why(one),
-            _error(one),
+            f'<a href="{escape(address(version.number))}">{name_of(str(version.number))}</a>',
+            escape(version.created[:16].replace("T", " ")),
+            escape(version.status),
+            f"<code>{version.tags.get(tags.DATASET, '')[:SHORT]}</code>",
+            _why(version),
+            _error(version),
         ]
-        for one in versions[:_LISTED]
+        for version in versions[:_LISTED]
     ]
     heads = ["Version", "Made, UTC", "Is", "Dataset", "Gate", _title(versions)]
     return f"<h2>Versions</h2>{table(heads, rows, numbers_from=5)}"

@@ -66,7 +66,7 @@ class Actor(PolicyModule):
         image_adapters: Sequence[Sequence[Adapter]] = (),
     ) -> None:
         super().__init__(layout)
-        self.image_adapters = nn.ModuleList(nn.ModuleList(one) for one in image_adapters)
+        self.image_adapters = nn.ModuleList(nn.ModuleList(adapter) for adapter in image_adapters)
         self.adapters, self.core, self._head = nn.ModuleList(adapters), core, head
         ends = torch.tensor(
             [layout.limits.get(name, (-torch.inf, torch.inf)) for name in layout.actions]
@@ -74,7 +74,7 @@ class Actor(PolicyModule):
         self.register_buffer("low", ends[:, 0].clone(), persistent=False)
         self.register_buffer("high", ends[:, 1].clone(), persistent=False)
         self.restart = RestartWeights(restart or {})
-        scaled = any(type(one).act is not Adapter.act for one in adapters)
+        scaled = any(type(adapter).act is not Adapter.act for adapter in adapters)
         inner = torch.tensor([[-1.0, 1.0]] * len(layout.actions)) if scaled else ends
         self.register_buffer("inner_low", inner[:, 0].clone(), persistent=False)
         self.register_buffer("inner_high", inner[:, 1].clone(), persistent=False)

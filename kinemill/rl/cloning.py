@@ -84,20 +84,20 @@ def cloned_steps(
 
     Episodes are in task units; the wrappers scale rewards.
     """
-    rows = [_rows(actor, one).astype(kind) for one in episodes]
-    actions = torch.from_numpy(np.concatenate([one.actions for one in episodes]))
+    rows = [_rows(actor, episode).astype(kind) for episode in episodes]
+    actions = torch.from_numpy(np.concatenate([episode.actions for episode in episodes]))
     for adapter in actor.adapters:
         actions = adapter.inner_action(actions)  # pyright: ignore[reportCallIssue]
-    counts = [len(one.actions) for one in episodes]
+    counts = [len(episode.actions) for episode in episodes]
     # With rewards there are T + 1 observations; the last one is only a next observation.
     now = np.concatenate([row[:count] for row, count in zip(rows, counts, strict=True)])
     transitions = None
-    if all(one.rewards is not None for one in episodes):
+    if all(episode.rewards is not None for episode in episodes):
         ended = np.concatenate([np.arange(count) == count - 1 for count in counts])
-        is_terminal = np.repeat([one.terminated for one in episodes], counts)
+        is_terminal = np.repeat([episode.terminated for episode in episodes], counts)
         transitions = Transitions(
             np.concatenate([row[1 : count + 1] for row, count in zip(rows, counts, strict=True)]),
-            np.concatenate([_scaled(wrappers, one.rewards) for one in episodes]),
+            np.concatenate([_scaled(wrappers, episode.rewards) for episode in episodes]),
             ended,
             ended & ~is_terminal,
         )
@@ -151,11 +151,11 @@ def fit_actor(
     optimizer = torch.optim.Adam(list(parameters), lr=settings.lr)
     torch.manual_seed(seed)
     losses = list[float]()
-    for some in _batches(len(steps.rows), settings, seed):
+    for batch in _batches(len(steps.rows), settings, seed):
         rows, actions = (
-            torch.as_tensor(part[some], device=device) for part in (steps.rows, steps.actions)
+            torch.as_tensor(part[batch], device=device) for part in (steps.rows, steps.actions)
         )
-        masks = None if steps.masks is None else torch.as_tensor(steps.masks[some]).to(device)
+        masks = None if steps.masks is None else torch.as_tensor(steps.masks[batch]).to(device)
         value = loss(rows, actions, masks)
         optimizer.zero_grad()
         value.backward()

@@ -104,7 +104,7 @@ def load_critic(task: Task, start: WarmStart) -> ActionCritic | None:
 
 def _reward_scale(wrappers: Sequence[Wrapper]) -> float | None:
     """Return the factor on rewards in training; None if they were also shifted."""
-    scaled = [one for one in wrappers if isinstance(one, RewardScaling)]
+    scaled = [wrapper for wrapper in wrappers if isinstance(wrapper, RewardScaling)]
     # The sum of the offsets depends on the length of the episode, so no factor removes it.
     if any(one.offset for one in scaled):
         return None

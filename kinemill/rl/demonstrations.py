@@ -199,7 +199,7 @@ def _actions(layout: PolicyLayout) -> str:
 
 def masks_of(episodes: Sequence[Episode]) -> NDArray[np.float32] | None:
     """Return the action masks at all steps, (N, M); None if unknown."""
-    if any(MASK not in one.inputs for one in episodes):
+    if any(MASK not in episode.inputs for episode in episodes):
         return None
-    rows = [one.inputs[MASK][: len(one.actions)] for one in episodes]
+    rows = [episode.inputs[MASK][: len(episode.actions)] for episode in episodes]
     return np.concatenate(rows).astype(np.float32)

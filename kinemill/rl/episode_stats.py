@@ -62,12 +62,14 @@ def mean_stats(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> 
     if not episodes:
         return {}
     means = {"episodes/count": float(len(episodes))}
-    for key in dict.fromkeys(key for one in episodes for key in one):
-        mean = float(np.mean([one.get(key, 0.0) for one in episodes]))
+    for key in dict.fromkeys(key for episode in episodes for key in episode):
+        mean = float(np.mean([episode.get(key, 0.0) for episode in episodes]))
         means[
             f"train/{key}" if key in _TRAIN_KEYS else f"episodes/{_action_name(key, actions)}"
         ] = mean
-    return means | Distribution.of([one["return"] for one in episodes]).metrics("episodes/return")
+    return means | Distribution.of([episode["return"] for episode in episodes]).metrics(
+        "episodes/return"
+    )
 
 
 def _action_name(key: str, actions: Sequence[str]) -> str:

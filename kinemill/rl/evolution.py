@@ -74,10 +74,10 @@ class EvolutionLearner:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         start = 0
-        for one in self._core.parameters():
+        for parameter in self._core.parameters():
             # In the order of `parameters_to_vector`, which flattened the weights above.
-            one.grad = gradient[start : start + one.numel()].view_as(one).clone()
-            start += one.numel()
+            parameter.grad = gradient[start : start + parameter.numel()].view_as(parameter).clone()
+            start += parameter.numel()
         self._optimizer.step()
         return {
             "population_return": float(returns.mean()),

@@ -128,7 +128,7 @@ def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
 def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Env]:
     """Return a factory of one copy of the environment, picklable unless it holds Python objects."""
     own: Any = task.environment
-    if any(getattr(one, "live", False) for one in (own, *own.wrappers)):  # Python objects
+    if any(getattr(wrapper, "live", False) for wrapper in (own, *own.wrappers)):  # Python objects
         return lambda: copy_with_stats(task, estimates)
     settings = task.model_dump(mode="json", by_alias=True)
     return partial(_copy_from_settings, settings, list(estimates))
@@ -192,7 +192,7 @@ def estimate(
             own_estimates = [values for values, one in pairs if one.scope == "policy"]
             for adapter, values in zip(chain, own_estimates, strict=True):
                 adapter.load(values)
-            demonstrated = [adapt_episode(chain, one) for one in episodes]
+            demonstrated = [adapt_episode(chain, episode) for episode in episodes]
             observations = np.concatenate([observations, *demonstrated])
         estimates.append(wrapper.estimate(observations))
     return estimates

@@ -103,7 +103,7 @@ class Perception(nn.Module):
             one.build((*image.shape[:2], image.shape[2] * image.frames), 0)
             for one, image in zip(settings, images, strict=True)
         )
-        self.outputs = self._numbers + sum(one.size for one in settings)
+        self.outputs = self._numbers + sum(setting.size for setting in settings)
 
     def forward(self, row: Tensor) -> Tensor:
         """Map numbers and pixels (B, E) to numbers and features of images (B, outputs)."""

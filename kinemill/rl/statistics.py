@@ -40,20 +40,22 @@ def training_distributions(
     if not episodes:
         return {}
     distributions = {
-        f"train {key}": Distribution.of([one[key] for one in episodes])
+        f"train {key}": Distribution.of([episode[key] for episode in episodes])
         for key in ("return", "length")
     }
     for index, name in enumerate(actions[:_MOST]):
         keys = [f"action/{index}/{part}" for part in _PARTS]
-        parts = [[one[key] for one in episodes if key in one] for key in keys]
+        parts = [[episode[key] for episode in episodes if key in episode] for key in keys]
         if parts[0]:
             ends = (min(parts[2], default=None), max(parts[3], default=None))
             distributions[f"action {name}"] = Distribution(
                 float(np.mean(parts[0])), float(np.mean(parts[1])), *ends
             )
-    events = dict.fromkeys(key for one in episodes for key in one if key.startswith("event/"))
+    events = dict.fromkeys(
+        key for episode in episodes for key in episode if key.startswith("event/")
+    )
     for key in list(events)[:_MOST]:
-        values = [one.get(key, 0.0) for one in episodes]
+        values = [episode.get(key, 0.0) for episode in episodes]
         distributions[f"event {key.removeprefix('event/')}"] = Distribution.of(values)
     return distributions
 

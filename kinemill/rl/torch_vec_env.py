@@ -44,8 +44,8 @@ class AdaptedRows:
         """Start an episode in each row; return observations (B, E) and masks (B, M)."""
         observations, masks = self._rows.reset(seeds)
         self._carry = [
-            tuple(torch.zeros(len(observations), *shape) for shape in one.carry_shapes)
-            for one in self._adapters
+            tuple(torch.zeros(len(observations), *shape) for shape in adapter.carry_shapes)
+            for adapter in self._adapters
         ]
         return self._adapt(observations, np.ones(len(observations), bool)), masks
 

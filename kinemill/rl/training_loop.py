@@ -185,7 +185,9 @@ class TrainingLoop:
         if self._bench.start is not None and not episodes:
             return load_warm_start(self._bench.start, self._learn, self._own.wrappers)[0]
         seed = derive_seed(self._learn.seed, "estimate")
-        observations = [one.inputs[OBSERVATION] for one in episodes if OBSERVATION in one.inputs]
+        observations = [
+            episode.inputs[OBSERVATION] for episode in episodes if OBSERVATION in episode.inputs
+        ]
         return estimate(self._task, seed, self._layout, observations)
 
     def _demonstrations(self) -> list[Episode]:
@@ -195,8 +197,8 @@ class TrainingLoop:
             return []
         seeds = self._seeds("demonstrations", count=settings.episodes)
         episodes = demonstrated(self._task, self._layout, start, seeds)
-        steps = sum(len(one.actions) for one in episodes)
-        rewards = [one.rewards.sum() for one in episodes if one.rewards is not None]
+        steps = sum(len(episode.actions) for episode in episodes)
+        rewards = [episode.rewards.sum() for episode in episodes if episode.rewards is not None]
         note = f" with return {np.mean(rewards):.4g}" if rewards else ""
         self._progress.log_message(
             f"demonstrations: {len(episodes)} episodes, {steps} steps from {start.address}{note}"
@@ -323,7 +325,7 @@ class TrainingLoop:
         random = np.random.default_rng(derive_seed(self._learn.seed, *what))
         # Above the seeds of the trials, which must not select the policy that they measure.
         later, count = trials.seed + trials.episodes, count or trials.n_eval_episodes
-        return [int(one) for one in random.integers(later, later + 2**30, count)]
+        return [int(integer) for integer in random.integers(later, later + 2**30, count)]
 
     def _groups(self, learner: Learner) -> Groups:
         tensors, _ = learner.state()

@@ -36,7 +36,7 @@ def load_warm_start(
         problem = f"was trained by {other}, whose networks differ from {learn.algorithm.type}"
         fix = f"set learn.algorithm.type: {other}, or learn.pretrain: {{}} to clone its actions"
         raise BadInput(where, problem, fix=fix)
-    own = [one.model_dump(mode="json") for one in wrappers if one.scope == "policy"]
+    own = [wrapper.model_dump(mode="json") for wrapper in wrappers if wrapper.scope == "policy"]
     if wrappers and own != description["wrappers"]:
         raise BadInput(
             where,

@@ -82,7 +82,7 @@ class Segments:
         self, segments: Iterable[Segment], columns: Collection[str] | None = None
     ) -> list[pl.LazyFrame]:
         """Return the live rows of segments as lazy tables, each with those columns that it has."""
-        return [self._scan(one, columns) for one in segments]
+        return [self._scan(segment, columns) for segment in segments]
 
     def _scan(self, segment: Segment, columns: Collection[str] | None) -> pl.LazyFrame:
         path = self.folder / segment.file
@@ -126,31 +126,36 @@ class Segments:
         if not len(keys):
             return [*segments]
         remaining = list[Segment]()
-        for one in segments:
-            frame = pl.scan_ipc(self.folder / one.file, row_index_name=_INDEX)
+        for segment in segments:
+            frame = pl.scan_ipc(self.folder / segment.file, row_index_name=_INDEX)
             rows = frame.filter(pl.col(KEY).is_in(keys.implode())).select(_INDEX).collect()[_INDEX]
-            every = self._deleted(one).append(rows).unique().sort()
-            if len(every) == one.deleted_rows:
-                remaining.append(one)
-            elif len(every) < one.rows:
+            every = self._deleted(segment).append(rows).unique().sort()
+            if len(every) == segment.deleted_rows:
+                remaining.append(segment)
+            elif len(every) < segment.rows:
                 file = self._sink(pl.LazyFrame({_INDEX: every}))
-                remaining.append(replace(one, deleted=file, deleted_rows=len(every)))
+                remaining.append(replace(segment, deleted=file, deleted_rows=len(every)))
         return remaining
 
     def _merge_similar(self, segments: list[Segment]) -> list[Segment]:
         """Return segments of which each has `_RATIO` times the live rows of the next, or more."""
-        merged = [self._merge([one]) if 2 * one.live_rows < one.rows else one for one in segments]
+        merged = [
+            self._merge([segment]) if 2 * segment.live_rows < segment.rows else segment
+            for segment in segments
+        ]
         while len(merged) > 1 and merged[-2].live_rows < _RATIO * merged[-1].live_rows:
             merged[-2:] = [self._merge(merged[-2:])]
         return merged
 
     def _merge(self, segments: list[Segment]) -> Segment:
         frame = pl.concat(self.scan(segments), how="diagonal")
-        return Segment(self._sink(frame), sum(one.live_rows for one in segments))
+        return Segment(self._sink(frame), sum(segment.live_rows for segment in segments))
 
     def _write(self, batches: Iterable[pl.DataFrame]) -> Segment | None:
         """Write tables to one new segment; None without rows."""
-        parts = [Segment(self._sink(one.lazy()), one.height) for one in batches if one.height]
+        parts = [
+            Segment(self._sink(batch.lazy()), batch.height) for batch in batches if batch.height
+        ]
         return self._merge(parts) if len(parts) > 1 else next(iter(parts), None)
 
     def _sink(self, frame: pl.LazyFrame) -> str:
@@ -175,4 +180,6 @@ class Segments:
 
 def _files(pointer: Pointer) -> set[str]:
     """Return the names of the files that a pointer lists."""
-    return {name for one in pointer.segments for name in (one.file, one.deleted) if name}
+    return {
+        name for segment in pointer.segments for name in (segment.file, segment.deleted) if name
+    }

@@ -78,11 +78,11 @@ def current_tags(home: Home, task: str) -> list[Tag]:
 def tags_by_recording(home: Home, task: str) -> pl.DataFrame:
     """Return `recording` and `tag`, the list of its tags, for each recording that has one."""
     tags = dict[str, set[str]]()
-    for one in current_tags(home, task):
-        for hash_ in one.recordings:
-            tags.setdefault(hash_, set()).add(one.tag)
+    for tag in current_tags(home, task):
+        for hash_ in tag.recordings:
+            tags.setdefault(hash_, set()).add(tag.tag)
     return pl.DataFrame(
-        {"recording": [*tags], "tag": [sorted(every) for every in tags.values()]},
+        {"recording": [*tags], "tag": [sorted(tag) for tag in tags.values()]},
         schema={"recording": pl.String, "tag": pl.List(pl.String)},
     )
 

@@ -34,7 +34,7 @@ class View:
     pointer: Pointer
 
     def __len__(self) -> int:
-        return sum(one.live_rows for one in self.pointer.segments)
+        return sum(segment.live_rows for segment in self.pointer.segments)
 
     def metadata_keys(self) -> list[str]:
         """Return the keys of the metadata that any recording has, sorted."""
@@ -53,7 +53,7 @@ class View:
         empty = pl.LazyFrame(
             schema={name: own.get(name, pl.String) for name in dict.fromkeys([KEY, *columns])}
         )
-        frames = [self._complete(one, columns) for one in self._segments(columns)]
+        frames = [self._complete(segment, columns) for segment in self._segments(columns)]
         return pl.concat([empty, *frames], how="diagonal")
 
     def _segments(self, columns: Collection[str]) -> list[pl.LazyFrame]:
@@ -114,7 +114,7 @@ def _update(view: View, home: Home, position: changes.Position) -> View:
     columns = [KEY, CONTENT]
     rows = view.segments.scan(pointer.segments, columns)
     empty = pl.LazyFrame(schema={KEY: pl.String, CONTENT: pl.Int64})
-    frame = pl.concat([empty, *(one.select(columns) for one in rows)])
+    frame = pl.concat([empty, *(row.select(columns) for row in rows)])
     change = Changes(task, home, position, pointer.position, lambda: {*frame.collect()[KEY]})
     changed = frame.filter(pl.col(KEY).is_in(change.changed)).collect()
     contents = dict(changed.iter_rows())

@@ -52,12 +52,12 @@ def full_disk(error: BaseException, path: Path) -> DiskFull | None:
 
     `path` is used if the error does not contain one.
     """
-    for one in causes(error):
-        if isinstance(one, DiskFull):
-            return one
-        if isinstance(one, OSError) and one.errno in _FULL:
-            return _disk_full(Path(str(one.filename)) if one.filename else _fullest(path))
-        if not isinstance(one, KinemillError) and _names_full_disk(one):
+    for cause in causes(error):
+        if isinstance(cause, DiskFull):
+            return cause
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return _disk_full(Path(str(cause.filename)) if cause.filename else _fullest(path))
+        if not isinstance(cause, KinemillError) and _names_full_disk(cause):
             return _disk_full(_fullest(path))
     return None
 
@@ -83,7 +83,7 @@ def full_system(path: Path) -> DiskFull | None:
 
 def _disk_full(path: Path) -> DiskFull:
     folder = _existing_parent(path)
-    mount = next(one for one in (folder, *folder.parents) if one.is_mount())
+    mount = next(parent for parent in (folder, *folder.parents) if parent.is_mount())
     usage = shutil.disk_usage(folder)
     room = f"{usage.free:,} of {usage.total:,} bytes are free"
     full = DiskFull(path, f"no space left on the file system {mount}, {room}", fix=_WHAT_TO_DO)

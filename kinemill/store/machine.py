@@ -53,7 +53,7 @@ def host_memory(root: Path = Path("/")) -> Memory:
 
     host = psutil.virtual_memory()
     whole = Memory("the host", host.total - host.available, host.total)
-    return min([whole, *_cgroups(root, host.total)], key=lambda one: one.free)
+    return min([whole, *_cgroups(root, host.total)], key=lambda cgroup: cgroup.free)
 
 
 def limit_memory(share: float) -> int:

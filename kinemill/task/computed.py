@@ -110,5 +110,5 @@ def half_width(channel: Channel, dt: float) -> int:
 
 def estimator_rows(channels: Sequence[Channel], dt: float) -> int:
     """Return the number of rows that estimate derived states at run time; 1 without any."""
-    widths = [2 * half_width(one, dt) + 1 for one in channels if one.derived]
+    widths = [2 * half_width(channel, dt) + 1 for channel in channels if channel.derived]
     return min(max(widths, default=1), LONGEST)

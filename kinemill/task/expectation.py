@@ -100,7 +100,7 @@ def _schemas() -> Json:
     package = find_spec("great_expectations")  # which does not import it
     folder = Path((package and package.origin) or "").parent / "expectations" / "core" / "schemas"
     schemas = (json.loads(path.read_bytes()) for path in sorted(folder.glob("Expect*.json")))
-    return {_metadata(each)["expectation_type"]["const"]: each for each in schemas}
+    return {_metadata(schema)["expectation_type"]["const"]: schema for schema in schemas}
 
 
 def _metadata(schema: Json) -> Any:

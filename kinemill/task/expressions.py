@@ -118,7 +118,7 @@ def _value(node: ast.expr, values: Mapping[str, object], operation: Operations) 
             return operation(_UNARY[type(node.op)])(_value(node.operand, values, operation))
         case ast.Call():
             name = ast.unparse(node.func)
-            arguments = [_value(one, values, operation) for one in node.args]
+            arguments = [_value(argument, values, operation) for argument in node.args]
             return operation(_PAIRED.get(name, name))(*arguments)
         case ast.Name():
             return math.pi if node.id == "pi" else values[node.id]

@@ -41,7 +41,7 @@ def settings_with_origin(
     path = task_path(task)
     changes: Json = {**preset_overrides(list(presets)), **overrides}
     content = load_task(path, changes).model_dump(mode="json", by_alias=True)
-    sources = [(f"--with {one}", preset_overrides([one])) for one in presets]
+    sources = [(f"--with {preset}", preset_overrides([preset])) for preset in presets]
     sources.append(("--set", dict(overrides)))
     changed = {
         key: f"{origin} {key}" if origin == "--set" else origin

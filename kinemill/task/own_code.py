@@ -227,16 +227,16 @@ def _without_arguments(
     """
     arguments = ", ".join(adapter.arguments)
     if adapter.by_name:
-        names = {one.name for one in parameters}
+        names = {parameter.name for parameter in parameters}
         if missing := [name for name in adapter.needed if name not in names]:
             message = f"{named} takes no {missing[0]!r}; expected the parameters ({arguments}, ...)"
             raise ValueError(message)
-        return [one for one in parameters if one.name not in adapter.arguments]
+        return [parameter for parameter in parameters if parameter.name not in adapter.arguments]
     count = len(adapter.arguments)
     positional = [
-        one
-        for one in parameters[:count]
-        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        parameter
+        for parameter in parameters[:count]
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
     if len(positional) < count:
         message = f"{named} takes {len(positional)} arguments; expected ({arguments}, ...)"

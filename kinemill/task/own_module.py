@@ -57,7 +57,7 @@ def read_source(named: str, context: object) -> str:
 def _project_file(folder: Path, name: str) -> Path:
     """Return the resolved path of a file in the project of a task file."""
     folder = folder.resolve()
-    root = next((one for one in (folder, *folder.parents) if is_project(one)), folder)
+    root = next((parent for parent in (folder, *folder.parents) if is_project(parent)), folder)
     path = (folder / name).resolve()
     if Path(name).is_absolute() or name.startswith("~"):
         message = f"{name} is an absolute path; expected a path relative to the task file"

@@ -107,7 +107,9 @@ def task_schema() -> Json:
     """Return the JSON schema of a task file; imports the settings of every plug-in."""
     members = {base: [family[name] for name in family] for base, family in _FAMILIES.items()}
     members[ValidateBase] = [validate_settings()]
-    models = dict.fromkeys([Task, *members, *(one for each in members.values() for one in each)])
+    models = dict.fromkeys(
+        [Task, *members, *(one for member in members.values() for one in member)]
+    )
     references, whole = models_json_schema(
         [(model, "validation") for model in models], by_alias=True, schema_generator=_WithShortForms
     )

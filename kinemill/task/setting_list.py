@@ -88,14 +88,14 @@ def _kind(annotation: object) -> Kind | None:
     """Return the kind of a field; None for one that holds more than one value."""
     if _choices(annotation):
         return "choice"
-    options = [one for one in _options(annotation) if one is not type(None)]
-    kinds: list[Kind | None] = [_KINDS.get(one) for one in options]
+    options = [option for option in _options(annotation) if option is not type(None)]
+    kinds: list[Kind | None] = [_KINDS.get(option) for option in options]
     return kinds[0] if len(kinds) == 1 else None
 
 
 def _choices(annotation: object) -> tuple[str, ...]:
-    literals = [one for one in _options(annotation) if get_origin(one) is Literal]
-    choices = tuple(str(each) for one in literals for each in get_args(one))
+    literals = [option for option in _options(annotation) if get_origin(option) is Literal]
+    choices = tuple(str(argument) for literal in literals for argument in get_args(literal))
     return choices if len(choices) > 1 else ()
 
 
@@ -105,7 +105,7 @@ def _options(annotation: Any) -> list[Any]:
         return _options(get_args(annotation)[0])
     if get_origin(annotation) in (None, Literal, list, dict, tuple):
         return [annotation]
-    return [option for one in get_args(annotation) for option in _options(one)]
+    return [option for argument in get_args(annotation) for option in _options(argument)]
 
 
 def _rules(metadata: Iterable[object], annotation: object) -> Iterator[object]:

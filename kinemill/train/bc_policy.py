@@ -176,5 +176,7 @@ def nan_of_rows(tensors: Iterable[Tensor]) -> Tensor:
 
     Without it a queue, or a first row that replaces the carry, would hide a NaN.
     """
-    outputs = [one.flatten(1).mul(0.0).sum(1) for one in tensors if one.is_floating_point()]
+    outputs = [
+        tensor.flatten(1).mul(0.0).sum(1) for tensor in tensors if tensor.is_floating_point()
+    ]
     return torch.stack(outputs, dim=1).sum(1, keepdim=True)

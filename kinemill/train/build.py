@@ -43,7 +43,11 @@ def assemble(
     steps: list[Step] = []
     for member in range(learn.ensemble):
         candidates = [initialize(member, start) for start in range(starts)]
-        steps.append(min(candidates, key=lambda one: one[0] if isfinite(one[0]) else inf)[1])
+        steps.append(
+            min(candidates, key=lambda candidate: candidate[0] if isfinite(candidate[0]) else inf)[
+                1
+            ]
+        )
     if learn.ensemble == 1 and learn.loss != "gaussian":
         return steps[0]
 

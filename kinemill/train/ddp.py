@@ -71,10 +71,12 @@ class ProcessGroup:
         if self.size == 1:
             return loss
         # One flat tensor: the latency of a collective dominates for small models.
-        gradients = [one.grad for one in parameters if one.grad is not None]
-        flat = torch.cat([loss.detach().reshape(1), *(one.flatten() for one in gradients)])
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = torch.cat(
+            [loss.detach().reshape(1), *(gradient.flatten() for gradient in gradients)]
+        )
         distributed.all_reduce(flat)
-        parts = flat[1:].split([one.numel() for one in gradients])
+        parts = flat[1:].split([gradient.numel() for gradient in gradients])
         for one, part in zip(gradients, parts, strict=True):
             one.copy_(part.view_as(one))
         return flat[0]
@@ -157,7 +159,7 @@ def _select_backend(store: Store, rank: int, size: int, gpu: str) -> str:
         gpu: identifier of the GPU of this process; empty without one.
     """
     store.set(str(rank), gpu)
-    gpus = [store.get(str(other)) for other in range(size)]
+    gpus = [store.get(str(index)) for index in range(size)]
     return "nccl" if all(gpus) and len(set(gpus)) == size else "gloo"
 
 

@@ -89,18 +89,18 @@ class Demonstrations:
     def _aux_numbers(self, count: int) -> NDArray[np.float32]:
         assert self.media is not None
         values = np.zeros((self.packed.total_rows, count), np.float32)
-        for one in self.packed.episodes:
-            values[one.start : one.stop] = self.media.numbers(one.id)
+        for episode in self.packed.episodes:
+            values[episode.start : episode.stop] = self.media.numbers(episode.id)
         return values
 
     def text_table(self, channel: str, length: int, epoch: int = 0) -> tuple[Tensor, Tensor]:
         """Return the distinct texts (U, L) uint8, and the text of each row, (N,) int64."""
         numbers_of: dict[str, int] = {}
         index = torch.zeros(self.packed.total_rows, dtype=torch.int64)
-        for one in self.packed.episodes:
-            texts = self.texts(one.id, channel, epoch)
+        for episode in self.packed.episodes:
+            texts = self.texts(episode.id, channel, epoch)
             own = [numbers_of.setdefault(text, len(numbers_of)) for text in texts]
-            index[one.start : one.stop] = torch.tensor(own)
+            index[episode.start : episode.stop] = torch.tensor(own)
         return torch.from_numpy(np.stack([as_bytes(text, length) for text in numbers_of])), index
 
     def texts(self, episode: str, channel: str, epoch: int = 0) -> list[str]:
@@ -122,16 +122,16 @@ class Demonstrations:
     def first_rows(self) -> NDArray[np.int64]:
         """First row of each row's episode, (N,) int64."""
         values = np.arange(self.packed.total_rows)
-        for one in self.packed.episodes:
-            values[one.start : one.stop] = one.start
+        for episode in self.packed.episodes:
+            values[episode.start : episode.stop] = episode.start
         return values
 
     @cached_property
     def last_rows(self) -> NDArray[np.int64]:
         """Last row of each row's episode, (N,) int64."""
         values = np.arange(self.packed.total_rows)
-        for one in self.packed.episodes:
-            values[one.start : one.stop] = one.stop - 1
+        for episode in self.packed.episodes:
+            values[episode.start : episode.stop] = episode.stop - 1
         return values
 
 
@@ -172,12 +172,12 @@ class Feed:
     def steady(self) -> bool:
         """Whether the inputs are the same in every epoch, and all in memory."""
         still = not any(self._data.changing(name) for name in self._layout.texts)
-        return still and all(one is not None for one in self._pictures.values())
+        return still and all(picture is not None for picture in self._pictures.values())
 
     @property
     def is_read(self) -> bool:
         """Whether pictures are read batch by batch."""
-        return any(one is None for one in self._pictures.values())
+        return any(picture is None for picture in self._pictures.values())
 
     def read(self, rows: NDArray[np.int64], epoch: int) -> dict[str, Tensor]:
         """Return the pictures at rows (B,) that are not in memory, by name, on the CPU."""

@@ -32,7 +32,9 @@ class Encoder(nn.Module):
         for row in ORIGINS:
             counted = [float(encoding.origin == row) for encoding in layout.encodings]
             self.register_buffer(row, torch.tensor(counted), persistent=False)
-        self.origins = frozenset(one.origin for one in layout.encodings if one.origin is not None)
+        self.origins = frozenset(
+            encoding.origin for encoding in layout.encodings if encoding.origin is not None
+        )
 
     @property
     def has_origin(self) -> bool:

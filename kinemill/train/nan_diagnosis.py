@@ -80,7 +80,7 @@ def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
             "recording in dataset.unused"
         )
     base = learn.optimizer.lr
-    rates = [learn.schedule.rate(one, base, learn.total_steps) for one in range(step)]
+    rates = [learn.schedule.rate(index, base, learn.total_steps) for index in range(step)]
     is_cause = bool(rates) and rates[-1] >= _SMALL * max(rates)
     lower = [f"learn.optimizer.lr ({base:.3g})"] if is_cause else []
     lower += [f"learn.horizon ({learn.horizon})"] if hasattr(learn, "horizon") else []

@@ -29,7 +29,10 @@ class Bare(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the action (B, A) in task units, and the carry without its empty parts."""
-        inputs, shapes = len(self.layout.inputs), [tuple(one) for one in self.module.carry_shapes]
+        inputs, shapes = (
+            len(self.layout.inputs),
+            [tuple(shape) for shape in self.module.carry_shapes],
+        )
         carry, batch, device = iter(tensors[inputs:]), tensors[0].shape[0], tensors[0].device
         whole = [
             torch.zeros(batch, *shape, device=device) if 0 in shape else next(carry)

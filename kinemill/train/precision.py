@@ -56,8 +56,8 @@ def worth_a_look(module: torch.nn.Module, batch: Tensor) -> bool:
 
     Most trainings are too small, so that `probe` returns the same on every run.
     """
-    weights = [one for one in module.parameters() if one.dim() >= 2]
-    large = any(min(one.shape[-2:]) >= SMALLEST for one in weights)
+    weights = [parameter for parameter in module.parameters() if parameter.dim() >= 2]
+    large = any(min(weight.shape[-2:]) >= SMALLEST for weight in weights)
     if not large or batch.shape[-1] < SMALLEST or weights[0].device.type != "cpu":
         return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # torch has no public name for it
@@ -73,6 +73,8 @@ def _gradient(
         value = loss(batch)
         value.backward()
         seconds = time.thread_time() - began
-    parts = [one.grad.flatten() for one in module.parameters() if one.grad is not None]
+    parts = [
+        parameter.grad.flatten() for parameter in module.parameters() if parameter.grad is not None
+    ]
     module.zero_grad(set_to_none=True)
     return torch.cat([value.detach().flatten(), *parts]), seconds

@@ -99,8 +99,8 @@ def fit_readout(step: Any, windows: Windows, which: Tensor, scaling: Readout | N
     states = len(step.layout.states)
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
-        for some in which.to(windows.values.device).split(ROWS):
-            rows, past_actions, actions, truth = windows.gather_channels(some)
+        for part in which.to(windows.values.device).split(ROWS):
+            rows, past_actions, actions, truth = windows.gather_channels(part)
             all_actions = torch.cat([past_actions, actions[:, :1]], dim=1)
             yield step.readout_inputs(rows, all_actions), truth[:, 0, states:]
 

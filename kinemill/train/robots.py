@@ -87,14 +87,14 @@ def robots_set(module: nn.Module, robots: Tensor | None) -> Generator[None]:
 
 def robots_of(dataset: PackedDataset) -> tuple[str, ...]:
     """Return the tasks of the episodes of a dataset, its own task first."""
-    others = sorted({one.task for one in dataset.episodes} - {"", dataset.task})
+    others = sorted({episode.task for episode in dataset.episodes} - {"", dataset.task})
     return dataset.task, *others
 
 
 def robot_by_window(dataset: PackedDataset, robots: tuple[str, ...], starts: Tensor) -> Tensor:
     """Return the robot of each window: first rows (W,) int64 -> indices in `robots` (W,) int64."""
-    firsts = np.array([one.start for one in dataset.episodes])
+    firsts = np.array([episode.start for episode in dataset.episodes])
     order = np.argsort(firsts)
     which = np.searchsorted(firsts[order], starts.cpu().numpy(), side="right") - 1
-    indices = np.array([robots.index(one.task or dataset.task) for one in dataset.episodes])
+    indices = np.array([robots.index(episode.task or dataset.task) for episode in dataset.episodes])
     return torch.from_numpy(indices[order][which]).to(starts.device)

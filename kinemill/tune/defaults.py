@@ -101,8 +101,8 @@ def _near(candidate: Candidate, task: Task, facts: TaskFacts) -> Json:
     settings: Json = {**candidate.settings}
     settings["model"] = plugin_space(MODELS[settings["model"]["type"]](**settings["model"]), task)
     own = settings["history"]
-    histories = [one for one in _numbers(own) if one <= facts.longest]
-    settings["history"] = {"select": [own, *(one for one in histories if one != own)]}
+    histories = [number for number in _numbers(own) if number <= facts.longest]
+    settings["history"] = {"select": [own, *(history for history in histories if history != own)]}
     rate = settings["optimizer"]["lr"]
     bounds = [_rounded(rate / _RATES), _rounded(rate * _RATES)]
     settings["optimizer"] = {"lr": {"range": bounds, "log": True}}
@@ -131,8 +131,10 @@ def _around(task: Task, facts: DataFacts) -> Json:
             learn["batch_size"] = {"select": [size, max(1, size // 2), 2 * size, 4 * size]}
     if "history" in type(task.learn).model_fields:
         own = task.learn.history  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
-        fits = [one for one in _numbers(own) if facts.history is None or one <= facts.history]
-        learn["history"] = {"select": sorted({own, *fits}, key=lambda one: (one != own, one))}
+        fits = [
+            number for number in _numbers(own) if facts.history is None or number <= facts.history
+        ]
+        learn["history"] = {"select": sorted({own, *fits}, key=lambda fit: (fit != own, fit))}
     return learn
 
 
@@ -168,7 +170,7 @@ def _exemplary(own: Plugin) -> Json:
     dumped: Json = own.model_dump(mode="json")
     for name, field in type(own).model_fields.items():
         if field.examples:
-            others = [one for one in field.examples if one != dumped[name]]
+            others = [example for example in field.examples if example != dumped[name]]
             dumped[name] = {"select": [dumped[name], *others]}
     return dumped
 
@@ -214,19 +216,23 @@ def _offers(own: Plugin, name: str, value: object) -> list[object]:
     """Return candidate values of a field except `value`; they can be invalid."""
     field = type(own).model_fields[name]
     if get_origin(field.annotation) is Literal:
-        return [one for one in get_args(field.annotation) if one != value and name != "type"]
+        return [
+            argument
+            for argument in get_args(field.annotation)
+            if argument != value and name != "type"
+        ]
     if isinstance(value, int) and not isinstance(value, bool):
-        return [one for one in _numbers(value) if one != value]
+        return [number for number in _numbers(value) if number != value]
     if isinstance(value, float):
         return [_rounded(value / 10.0), _rounded(value * 10.0)] if value else [0.05, 0.2]
-    return [one for one in _layers(value) if one != value] if _is_counts(value) else []
+    return [layer for layer in _layers(value) if layer != value] if _is_counts(value) else []
 
 
 def _numbers(value: int) -> list[int]:
     if value < 1:
         return [value]
     candidates = [value - 1, value, value + 1] if value < _SMALL else [value // 2, value, 2 * value]
-    return [one for one in candidates if one >= 1]
+    return [candidate for candidate in candidates if candidate >= 1]
 
 
 def _is_counts(value: object) -> TypeGuard[list[int]]:

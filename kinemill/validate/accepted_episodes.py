@@ -38,8 +38,8 @@ class AcceptedEpisodes(Sequence[Episode]):
     def of_catalog(cls, home: Home, listed: Iterable[ListedEpisode]) -> "AcceptedEpisodes":
         """Return episodes that the catalog lists."""
         parts = [
-            pl.DataFrame([*map(_row, some)], _SCHEMA, orient="row")
-            for some in batches(listed, _BATCH)
+            pl.DataFrame([*map(_row, batch)], _SCHEMA, orient="row")
+            for batch in batches(listed, _BATCH)
         ]
         return cls(home, pl.concat([pl.DataFrame(schema=_SCHEMA), *parts]))
 

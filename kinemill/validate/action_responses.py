@@ -105,8 +105,8 @@ def find_action_outliers(
     """Return the recordings whose actions seem inverted or exchanged, with their content hashes."""
     if not recordings:
         return []
-    own = _stack([one.products for one in recordings])
-    members = np.array([one.hash in reference.members for one in recordings])
+    own = _stack([recording.products for recording in recordings])
+    members = np.array([recording.hash in reference.members for recording in recordings])
     responses = _others(own, members, reference)
     as_it_is = _explained(responses, *own)
     least = np.maximum(MIN_EXPLAINED, MIN_OF_OWN * _explained(_own(own), *own))

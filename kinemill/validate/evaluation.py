@@ -115,7 +115,7 @@ class NewResult:
 
     def entry(self) -> NewEvaluation:
         """Return what the catalog stores."""
-        episodes = [EpisodeRow(**vars(one)) for one in self.result.episodes]
+        episodes = [EpisodeRow(**vars(episode)) for episode in self.result.episodes]
         document = canonical(to_json_value(self.details))
         return NewEvaluation(self.row, document, episodes, self.details.counts())
 
@@ -220,7 +220,7 @@ def drop_episodes(task: Task, new: NewResult, failed: Mapping[str, Sequence[Reas
         dropped_rows=sum(dropped.values()),
         dropped=dict(sorted(dropped.items())),
         reasons=[*result.reasons, *(each for listed in failed.values() for each in listed)],
-        sketches=[one for one in result.sketches if one.part in parts],
+        sketches=[sketch for sketch in result.sketches if sketch.part in parts],
         products=result.products if episodes else None,
         table={name: [column[index] for index in indices] for name, column in result.table.items()},
     )
@@ -240,8 +240,10 @@ def _statistics(task: Task, result: RecordingResult) -> dict[str, list[float | N
 def listed(row: Evaluation, result: RecordingResult) -> list[ListedEpisode]:
     """Return the accepted episodes of a recording as a dataset lists them."""
     return [
-        ListedEpisode(one.id, row.hash, row.name, one.rows, row.ref, one.file, one.part)
-        for one in result.episodes
+        ListedEpisode(
+            episode.id, row.hash, row.name, episode.rows, row.ref, episode.file, episode.part
+        )
+        for episode in result.episodes
     ]
 
 
@@ -265,6 +267,8 @@ def stored_sketches(
 
 def _sketches(hash_: str, name: str, result: RecordingResult) -> list[Sketched]:
     return [
-        Sketched(hash_, f"{name}/{each.part}" if each.part else name, each.sketch, each.part)
-        for each in result.sketches
+        Sketched(
+            hash_, f"{name}/{sketch.part}" if sketch.part else name, sketch.sketch, sketch.part
+        )
+        for sketch in result.sketches
     ]

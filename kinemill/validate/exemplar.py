@@ -79,7 +79,7 @@ def episode_sheet(
 
 def _median(entries: Sequence[CatalogEntry]) -> CatalogEntry | None:
     """Return the recording with the median number of rows; of equal ones the first by hash."""
-    ranked = sorted(entries, key=lambda one: (one.rows, one.hash))
+    ranked = sorted(entries, key=lambda entry: (entry.rows, entry.hash))
     return ranked[len(ranked) // 2] if ranked else None
 
 
@@ -127,7 +127,9 @@ def _channels(task: Task, recording: Recording, bands: Sequence[Band]) -> list[t
 
 def _drawn(task: Task, frames: Sequence[pl.DataFrame]) -> list[str]:
     """Return the channels to draw; for a motion clip its commands and the joints that move."""
-    joints = [name for name in joints_of(task) if max(_std(one[name]) for one in frames) > STILL]
+    joints = [
+        name for name in joints_of(task) if max(_std(frame[name]) for frame in frames) > STILL
+    ]
     return [*commands_of(task), *joints] if joints else task.columns
 
 
@@ -155,5 +157,5 @@ def _bands(evaluated: Details) -> list[Band]:
             if first > start:
                 bands.append(Band(start, first, "lost", "left out"))
             start = last
-        bands += [Band(one.start, one.stop, "found", one.check) for one in track.faults]
+        bands += [Band(fault.start, fault.stop, "found", fault.check) for fault in track.faults]
     return bands

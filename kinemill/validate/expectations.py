@@ -93,8 +93,8 @@ def suite_of(task: Task, home: Home) -> list[Json]:
         if name.startswith("physics_")
     ]
     added = [
-        _item(each.type, each.arguments, {ORIGIN: TASK_FILE})
-        for each in task.validation.expectations
+        _item(expectation.type, expectation.arguments, {ORIGIN: TASK_FILE})
+        for expectation in task.validation.expectations
     ]
     return [*generated, *added, *_checked(task, suite_file(home, task.name))]
 

@@ -58,7 +58,7 @@ def slope_error(velocity: Array, position: Array, dt: float) -> Array:
     error = np.fmin(np.fmin(around, backward), forward)
     if np.isnan(position).any():
         kinds = [each for each in (around, backward, forward) if np.isfinite(each).any()]
-        usual = min(kinds, key=lambda each: float(np.nanmedian(each)), default=around)
+        usual = min(kinds, key=lambda kind: float(np.nanmedian(kind)), default=around)
         error[np.isnan(usual)] = np.nan
     return error
 

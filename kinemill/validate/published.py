@@ -101,7 +101,9 @@ def _rules_of(task: Task, suite: str) -> Json:
 
 def _expectations(task: Task, suite: str) -> Json:
     """Return what users added to the generated suite; it does not change cached evaluations."""
-    listed = to_json_value([each.model_dump() for each in task.validation.expectations])
+    listed = to_json_value(
+        [expectation.model_dump() for expectation in task.validation.expectations]
+    )
     return {"task": listed, "suite": suite}
 
 

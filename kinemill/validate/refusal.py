@@ -16,8 +16,8 @@ def refusal(blocking: Iterable[CheckOutcome], folder: Path) -> str:
     if not refused:
         return ""
     causes = [one for one in refused if not is_skipped(one.values)] or refused
-    text = "; ".join(_text(one) for one in causes)
-    because = next((_because(one) for one in causes if one.values.get("because")), "")
+    text = "; ".join(_text(cause) for cause in causes)
+    because = next((_because(cause) for cause in causes if cause.values.get("because")), "")
     return f"{because}blocked by {len(causes)} check(s): {text}; all values are in {folder}"
 
 

@@ -46,11 +46,11 @@ def check_rows(task: Task, home: Home, results: Sequence[NewResult]) -> list[New
     """
     if not results:
         return []
-    accepted = [one for one in results if one.row.episodes]
+    accepted = [result for result in results if result.row.episodes]
     if accepted and not _is_sound(task, accepted):
         return [
-            replace(one, details=replace(one.details, broken=_unsound(task, one)))
-            for one in results
+            replace(result, details=replace(result.details, broken=_unsound(task, result)))
+            for result in results
         ]
     failures = run_checkpoint(task, home, _table(task, results))
     reasons: dict[str, list[Reason]] = defaultdict(list)
@@ -63,7 +63,7 @@ def check_rows(task: Task, home: Home, results: Sequence[NewResult]) -> list[New
         elif failure.is_critical:
             for row in failure.rows:
                 reasons[str(row[EPISODE])].append(_reason(task, failure, row))
-    return [_apply(task, one, reasons, generated) for one in results]
+    return [_apply(task, result, reasons, generated) for result in results]
 
 
 def _apply(
@@ -104,7 +104,7 @@ def _table(task: Task, results: Sequence[NewResult]) -> pl.DataFrame:
     A recording without an accepted episode is one row without statistics. The values of released
     recordings are accepted as they are, so they are left out.
     """
-    checked = [one for one in results if not one.row.released]
+    checked = [result for result in results if not result.row.released]
     counts = [max(1, len(one.result.episodes)) for one in checked]
     names = [name for name in planned_checks(task) if name.startswith("physics_")]
     columns: dict[str, list[str | float | None]] = {

@@ -178,20 +178,20 @@ class _Validation:
             yield from self._compared(is_known=is_known)
             return
         self._total = len(hashes)
-        for some in batches(sorted(hashes), BATCH):
-            entries = self._snapshot.find_all(some)
-            yield _Batch([*entries.values()], [one for one in some if one not in entries])
+        for batch in batches(sorted(hashes), BATCH):
+            entries = self._snapshot.find_all(batch)
+            yield _Batch([*entries.values()], [one for one in batch if one not in entries])
 
     def _compared(self, *, is_known: bool) -> Iterator[_Batch]:
         """Yield what differs from the results in the catalog, comparing every recording."""
         self._total, results = len(self._snapshot), last_set(self._home, self._task.name)
         previous = ""
-        for some in batches(self._snapshot, BATCH):
-            present = {one.hash: one for one in results.between(previous, some[-1].hash)}
-            previous = some[-1].hash
-            entries = [e for e in some if not (is_known and _is_of(present.get(e.hash), e))]
-            removed = [*(present.keys() - {one.hash for one in some})]
-            self._done += len(some) - len(entries)
+        for batch in batches(self._snapshot, BATCH):
+            present = {one.hash: one for one in results.between(previous, batch[-1].hash)}
+            previous = batch[-1].hash
+            entries = [e for e in batch if not (is_known and _is_of(present.get(e.hash), e))]
+            removed = [*(present.keys() - {one.hash for one in batch})]
+            self._done += len(batch) - len(entries)
             yield _Batch(entries, sorted(removed))
         if rest := [one.hash for one in results.between(previous, "g")]:
             yield _Batch(removed=rest)

@@ -107,7 +107,7 @@ def analyze(
     """
     whole, scale = whole or predictors, measurement.scale or training_scale(dataset)
     horizon, stride, margin = measurement.horizon, measurement.stride, measurement.margin
-    history = max(one.history for one in (*predictors.values(), *whole.values()))
+    history = max(predictor.history for predictor in (*predictors.values(), *whole.values()))
     steps = (*horizons_of(horizon), *measurement.steps)
     errors = {
         name: replace(evaluate(one, dataset, split, steps, stride, history), scale=scale)

@@ -96,13 +96,13 @@ def _closed_loop(document: Verification, motion: str) -> str:
         return ""
     rows = [
         [
-            str(one.seed),
-            "yes" if one.success else "no",
-            number(one.cost),
-            str(one.steps),
-            str(one.refused),
+            str(episode.seed),
+            "yes" if episode.success else "no",
+            number(episode.cost),
+            str(episode.steps),
+            str(episode.refused),
         ]
-        for one in loop.episodes
+        for episode in loop.episodes
     ]
     return (
         f"<h2>Closed loop</h2><p>The task's controller plans with this model on the simulated "
@@ -117,13 +117,13 @@ def _closed_loop(document: Verification, motion: str) -> str:
 def _files(document: Verification) -> str:
     rows = [
         [
-            name_of(one.file),
-            f"{one.bytes / 1000:,.1f}\u00a0kB",
-            f"{one.opset}, {one.ir}",
-            f"{one.parameters:,}",
-            escape(", ".join(f"{kind} {count}" for kind, count in one.operators.items())),
+            name_of(file.file),
+            f"{file.bytes / 1000:,.1f}\u00a0kB",
+            f"{file.opset}, {file.ir}",
+            f"{file.parameters:,}",
+            escape(", ".join(f"{kind} {count}" for kind, count in file.operators.items())),
         ]
-        for one in document.files
+        for file in document.files
     ]
     heads = ["File", "Size", "Opset, IR", "Numbers inside", "Operators"]
     return "<h2>Contents of the files</h2>" + table(heads, rows)

@@ -64,7 +64,10 @@ def comparison_section(document: Assessment) -> str:
     horizons = list(dict.fromkeys(horizon for horizon, _ in cells))
     channels = list(dict.fromkeys(channel for _, channel in cells))
     rows = [
-        [_channel_name(channel, document), *(_cell(cells.get((one, channel))) for one in horizons)]
+        [
+            _channel_name(channel, document),
+            *(_cell(cells.get((horizon, channel))) for horizon in horizons),
+        ]
         for channel in [*(name for name in channels if name != NRMSE), NRMSE]
     ]
     heads = ["Channel", *(_head(horizon, document) for horizon in horizons)]

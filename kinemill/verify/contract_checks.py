@@ -49,7 +49,9 @@ def repeatable(run: Callable[[], Array], expected: str) -> Gate:
 def rejects_invalid_inputs(results: Sequence["Refusal"], expected: str) -> Gate:
     """Return the gate that every invalid input raised a clear error."""
     return gate(
-        "invalid input is refused", [one.text for one in results if not one.refused], expected
+        "invalid input is refused",
+        [result.text for result in results if not result.refused],
+        expected,
     )
 
 

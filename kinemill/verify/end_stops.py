@@ -53,11 +53,11 @@ def share_of_contacts(
         outward = np.where(path[:-1] > middle, 1.0, -1.0)
         # Toward the end, and slowed by more than free motion explains: moving off is no contact.
         contacts.append(at & (outward * rate[:-1] > 0.0) & (outward * change < -sudden))
-    if sum(int(one.sum()) for one in contacts) < FEWEST:
+    if sum(int(contact.sum()) for contact in contacts) < FEWEST:
         return 0.0
     squares = [one.errors[:, column] ** 2 for one in series]
     inside = sum(float(one[_around(at)].sum()) for one, at in zip(squares, contacts, strict=True))
-    total = sum(float(one.sum()) for one in squares)
+    total = sum(float(square.sum()) for square in squares)
     return inside / total if total > 0.0 else 0.0
 
 

@@ -99,7 +99,7 @@ def evaluate_logs(
     if differing := unlike(simulator.interface, logs.rows):
         raise BadInput("the model", f"differs from the current task: {'; '.join(differing)}")
     predictors = {MODEL: simulator, **estimated_starts(opponents, simulator)}
-    rows = max(one.history for one in predictors.values()) + measurement.horizon
+    rows = max(predictor.history for predictor in predictors.values()) + measurement.horizon
     longest = max(episode.rows for episode in logs.rows.episodes)
     if longest < rows:
         raise BadInput(

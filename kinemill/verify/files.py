@@ -53,10 +53,10 @@ def unlike_data(
             interfaces.append(read_interface(path, model))
         except BadInput:
             continue  # `examine` has a gate for unreadable metadata
-    fields = {line.split()[0] for one in interfaces for line in unlike(one, dataset)}
-    fields |= {line for one in interfaces for line in _unlike_trained(one, trained)}
+    fields = {line.split()[0] for interface in interfaces for line in unlike(interface, dataset)}
+    fields |= {line for interface in interfaces for line in _unlike_trained(interface, trained)}
     faults = [f"differs in {name}" for name in sorted(fields)]
-    if len(interfaces) < len(models) or any(one != interfaces[0] for one in interfaces):
+    if len(interfaces) < len(models) or any(interface != interfaces[0] for interface in interfaces):
         faults = ["the files have different metadata", *faults]
     expected = "channels, units, angles and dt of the dataset, all else as in the trained model"
     return gate("metadata", faults, expected)

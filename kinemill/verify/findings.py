@@ -137,7 +137,7 @@ def _losses(
     """Return the comparisons that the gate counts as losses, by horizon and channel."""
     losses: dict[tuple[str, str], list[Loss]] = {}
     lines = all_losses(compared, rules.counted, rules.own, rules.last).values()
-    for one in (loss for some in lines for loss in some):
+    for one in (loss for line in lines for loss in line):
         if one.comparison is not None:
             losses.setdefault((one.horizon, one.channel), []).append(one)
     return losses

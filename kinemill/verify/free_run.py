@@ -129,9 +129,9 @@ def whole_episodes(
         history: known rows at the start of each episode, H.
         longest: most steps of an episode.
     """
-    steps = np.array([min(one.rows - history, longest) for one in episodes])
+    steps = np.array([min(episode.rows - history, longest) for episode in episodes])
     offsets = np.arange(history + steps.max())
-    rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])
+    rows = np.stack([np.minimum(episode.start + offsets, episode.stop - 1) for episode in episodes])
     values = dataset.take(rows).astype(np.float64)
     states, actions = np.split(values, [len(dataset.states)], axis=2)
     # Action k acts from row k to k + 1, so the action of the last row has no effect here.

@@ -193,11 +193,11 @@ def portfolio_section(model: Path) -> str:
     if not path.is_file():
         return ""
     results = read_document(path, list[CandidateResult])
-    horizons = next((list(one.errors) for one in results if one.errors), [])
+    horizons = next((list(result.errors) for result in results if result.errors), [])
     names = [counted(steps, "steps") for steps in horizons]
     head = ["family", "round", "score", *names, "free run", "held out", "parameters"]
     head += ["steps", "time, s"]
-    rows = [_candidate_row(one, horizons) for one in results]
+    rows = [_candidate_row(result, horizons) for result in results]
     return f"<h3>Model families</h3><p>{PORTFOLIO}</p>{table(head, rows, 1)}"
 
 

@@ -152,7 +152,7 @@ def _read(
 
 
 def _read_episode(task: Task, id_: str, hash_: str, name: str, file: Path) -> _Episode:
-    angle = np.array([task.channels[one].kind == "angle" for one in task.columns])
+    angle = np.array([task.channels[column].kind == "angle" for column in task.columns])
     frame = read_rows(file, task.recorded)
     rows = frame.select(task.columns).to_numpy().astype(np.float64)
     # As in datasets, an angle starts within half a turn. One offset keeps the episode continuous.
@@ -163,11 +163,13 @@ def _read_episode(task: Task, id_: str, hash_: str, name: str, file: Path) -> _E
 def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
     """Concatenate episodes."""
     packed, start = list[PackedEpisode](), 0
-    for one in episodes:
-        stop = start + len(one.rows)
-        packed.append(PackedEpisode(one.id, one.recording, one.name, SPLIT, start, stop))
+    for episode in episodes:
+        stop = start + len(episode.rows)
+        packed.append(
+            PackedEpisode(episode.id, episode.recording, episode.name, SPLIT, start, stop)
+        )
         start = stop
-    parts = [one.rows for one in episodes]
+    parts = [episode.rows for episode in episodes]
     values = np.concatenate(parts)
     states = len(task.states)
     # Within episodes: from the end of one to the start of the next there is no time step.
@@ -175,7 +177,8 @@ def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
     statistics = values.mean(axis=0), values.std(axis=0), moved.std(axis=0)
     dataset = PackedDataset.of_task(task, packed, [values.astype(np.float32)], statistics)
     outputs = [
-        one.others.select(task.outputs).to_numpy().reshape(len(one.rows), -1) for one in episodes
+        episode.others.select(task.outputs).to_numpy().reshape(len(episode.rows), -1)
+        for episode in episodes
     ]
     return replace(dataset, output_values=np.concatenate(outputs).astype(np.float32))
 
@@ -195,5 +198,7 @@ def _media(
     writer.finish([segment])
     media = Media.read(folder)
     assert media is not None
-    recordings = {one.recording: one.file.parent for one in episodes}
-    return MediaSet(home, folder, media, {one.id: one for one in rows.episodes}, recordings)
+    recordings = {episode.recording: episode.file.parent for episode in episodes}
+    return MediaSet(
+        home, folder, media, {episode.id: episode for episode in rows.episodes}, recordings
+    )

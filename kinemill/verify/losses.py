@@ -72,7 +72,7 @@ class Counted:
     @property
     def steps(self) -> tuple[int, ...]:
         """Horizons in steps, without whole episodes."""
-        return tuple(int(one) for one in self.horizons if one != FREE_RUN)
+        return tuple(int(horizon) for horizon in self.horizons if horizon != FREE_RUN)
 
 
 def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:

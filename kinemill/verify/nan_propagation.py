@@ -48,5 +48,5 @@ def propagate_nan(calls: Sequence[Call]) -> list[NanPropagation]:
 
 def nan_gate(results: Sequence[NanPropagation]) -> Gate:
     """Return the gate that every NaN stays in its row."""
-    faults = sorted({f"not for {one.tensor}" for one in results if not one.passed})
+    faults = sorted({f"not for {result.tensor}" for result in results if not result.passed})
     return gate(GATE, faults, "NaN in its row and in no other", f"{len(results)} tests")

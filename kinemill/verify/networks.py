@@ -57,7 +57,7 @@ def _matrix(node: onnx.NodeProto, weights: dict[str, tuple[int, ...]]) -> tuple[
 
 def _shape(item: onnx.ValueInfoProto) -> str:
     dims = item.type.tensor_type.shape.dim
-    return " x ".join(str(one.dim_value) if one.dim_value else one.dim_param for one in dims)
+    return " x ".join(str(dim.dim_value) if dim.dim_value else dim.dim_param for dim in dims)
 
 
 def network_section(model: onnx.ModelProto) -> str:

@@ -122,7 +122,7 @@ class Reference:
 def evaluate_step(pair: Pair, probes: Sequence[Probe]) -> list[Reference]:
     """Evaluate the trained step on probes of the same horizon, all in one batch."""
     names = probes[0].inputs
-    inputs = {name: np.concatenate([one.inputs[name] for one in probes]) for name in names}
+    inputs = {name: np.concatenate([probe.inputs[name] for probe in probes]) for name in names}
     batch = Probe("all", inputs)
     with torch.no_grad():
         states, past = (torch.from_numpy(part) for part in (batch.states, batch.past_actions))
@@ -149,7 +149,7 @@ def compare(pair: Pair, references: Sequence[Reference]) -> list[Parity]:
     first, *others = references
     # Rows repeat where a batch is larger than the probe.
     batches = [first.take(np.arange(rows) % first.probe.rows) for rows in BATCHES]
-    return [row for one in (*batches, *others) for row in compare_both(pair, one)]
+    return [row for batch in (*batches, *others) for row in compare_both(pair, batch)]
 
 
 def compare_both(pair: Pair, reference: Reference) -> list[Parity]:

@@ -154,7 +154,7 @@ def _errors(analysis: Analysis, document: Assessment, where: str) -> str:
 def _worse(document: Assessment, horizon: str) -> set[str]:
     """Return the channels, or `nrmse`, on which a reference is significantly better."""
     cells = cells_of(document).values()
-    return {one.channel for one in cells if one.horizon == horizon and one.state == "worse"}
+    return {cell.channel for cell in cells if cell.horizon == horizon and cell.state == "worse"}
 
 
 def _growth_section(analysis: Analysis) -> str:

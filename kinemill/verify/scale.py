@@ -82,7 +82,7 @@ def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[
     error would count.
     """
     episodes = dataset.of("train") or dataset.episodes
-    std = _std([dataset.rows(one)[:, columns] for one in episodes], angle)
+    std = _std([dataset.rows(episode)[:, columns] for episode in episodes], angle)
     sample = np.concatenate(
         [dataset.view(rows.start, rows.stop)[:, columns] for rows in _sample(episodes)]
     )
@@ -115,8 +115,11 @@ def _std(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
 
 def _sample(episodes: Sequence[PackedEpisode]) -> list[slice]:
     """Return the first rows of each episode, at most `RESOLUTION_ROWS` in total."""
-    share = min(1.0, RESOLUTION_ROWS / max(sum(one.rows for one in episodes), 1))
-    return [slice(one.start, one.start + max(int(one.rows * share), 1)) for one in episodes]
+    share = min(1.0, RESOLUTION_ROWS / max(sum(episode.rows for episode in episodes), 1))
+    return [
+        slice(episode.start, episode.start + max(int(episode.rows * share), 1))
+        for episode in episodes
+    ]
 
 
 def _resolution(values: NDArray[np.float32]) -> float:

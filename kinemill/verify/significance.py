@@ -236,10 +236,10 @@ def widest(left_out: Sequence[LeftOut], indexes: NDArray[np.int64]) -> Interval:
     of the second). Errors are averaged over the channels at `indexes`, (I,).
     """
     intervals = [_jackknife(one, indexes) for one in left_out]
-    usable = [one for one in intervals if math.isfinite(one.half)]
+    usable = [interval for interval in intervals if math.isfinite(interval.half)]
     if usable:
         return max(usable, key=lambda one: one.half)
-    return max(intervals, key=lambda one: one.effective_n)
+    return max(intervals, key=lambda interval: interval.effective_n)
 
 
 def _jackknife(left_out: LeftOut, indexes: NDArray[np.int64]) -> Interval:

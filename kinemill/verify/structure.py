@@ -145,7 +145,7 @@ def _unsupported_operators(model: onnx.ModelProto) -> list[str]:
     nodes += [node for function in model.functions for node in function.node]
     kinds = {_kind(node) for node in nodes if node.domain not in OWN_DOMAINS}
     faults = [f"{kind} is not a standard ONNX operator" for kind in sorted(kinds)]
-    faults += [f"function {one.domain}.{one.name}" for one in model.functions]
+    faults += [f"function {function.domain}.{function.name}" for function in model.functions]
     drawn = sorted({node.op_type for node in nodes if node.op_type in RANDOM})
     return [*faults, *(f"{kind} draws random numbers" for kind in drawn), *_training(nodes)]
 

@@ -29,7 +29,9 @@ class LimitedProtocol(H11Protocol):
         self._watch()
         if len(self.connections) <= MOST:
             return
-        waiting = (one for one in self.connections if isinstance(one, LimitedProtocol))
+        waiting = (
+            connection for connection in self.connections if isinstance(connection, LimitedProtocol)
+        )
         slow = [one for one in waiting if one.has_no_request and one is not self]
         oldest = min(slow, key=lambda one: one.since, default=self)
         oldest._close(f"more than {MOST} connections")

@@ -181,8 +181,8 @@ class DagsterSite:
             return None
         assets = _mappings(params.get("assetSelection"))
         partitions = _mappings(params.get("partitionsByAssets"))
-        assets += _mappings([one.get("assetKey") for one in partitions])
-        task = self._of_job(_ASSETS, [_listed(one.get("path")) for one in assets])
+        assets += _mappings([partition.get("assetKey") for partition in partitions])
+        task = self._of_job(_ASSETS, [_listed(asset.get("path")) for asset in assets])
         return None if task is None else frozenset({task})
 
     def _of_run(self, run: object) -> str | None:
@@ -203,8 +203,8 @@ class DagsterSite:
             return tasks.pop() if len(tasks) == 1 else None
         assets = _mappings(selector.get("assetSelection"))
         checks = _mappings(selector.get("assetCheckSelection"))
-        assets += _mappings([one.get("assetKey") for one in checks])
-        return self._of_job(job, [_listed(one.get("path")) for one in assets])
+        assets += _mappings([check.get("assetKey") for check in checks])
+        return self._of_job(job, [_listed(asset.get("path")) for asset in assets])
 
     def _of_job(self, job: object, keys: list[list[str]]) -> str | None:
         """Return the task of a job, or the common task of a selection of assets."""
@@ -250,7 +250,7 @@ def _names_gate(run_config: object) -> bool:
     if config is None:
         return True
     resources = _mappings(_values(config.get("resources")))
-    parts = [*resources, *_mappings([one.get("config") for one in resources])]
+    parts = [*resources, *_mappings([resource.get("config") for resource in resources])]
     return any(map(sets_gate, [*parts, *_op_configs(config, "overrides")]))
 
 
@@ -258,9 +258,9 @@ def _op_configs(config: Mapping[str, object], *keys: str) -> list[Mapping[str, A
     """Return the configuration of each op, or its values under some keys."""
     configs: list[Any] = []
     for kind in ("ops", "solids"):
-        configs += [one.get("config") for one in _mappings(_values(config.get(kind)))]
+        configs += [mapping.get("config") for mapping in _mappings(_values(config.get(kind)))]
     for key in keys:
-        configs = [one.get(key) for one in _mappings(configs)]
+        configs = [mapping.get(key) for mapping in _mappings(configs)]
     return _mappings(configs)
 
 

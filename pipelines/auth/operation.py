@@ -101,9 +101,9 @@ def _operation(document: DocumentNode, name: str | None, variables: Json) -> Ope
     _check_size(_measured(operation.selection_set, fragments, sizes))
     roots = _roots(operation.selection_set, fragments)
     defaults = {
-        one.variable.name.value: value_from_ast_untyped(one.default_value)
-        for one in operation.variable_definitions
-        if one.default_value is not None
+        definition.variable.name.value: value_from_ast_untyped(definition.default_value)
+        for definition in operation.variable_definitions
+        if definition.default_value is not None
     }
     used: list[DefinitionNode] = [operation, *(fragments[name] for name in sorted(sizes))]
     values = {**defaults, **variables}
@@ -204,4 +204,7 @@ def _roots(
 
 
 def _arguments(node: FieldNode, variables: Json) -> Json:
-    return {one.name.value: value_from_ast_untyped(one.value, variables) for one in node.arguments}
+    return {
+        argument.name.value: value_from_ast_untyped(argument.value, variables)
+        for argument in node.arguments
+    }

@@ -140,7 +140,7 @@ def sets_gate(overrides: Mapping[str, object]) -> bool:
         Refused: There is no such preset.
     """
     presets: Any = overrides.get("presets")
-    names = [str(one) for one in presets] if isinstance(presets, list) else []
+    names = [str(preset) for preset in presets] if isinstance(presets, list) else []
     try:
         return any(gate_settings({**preset_overrides(names), **overrides}))
     except BadInput as error:

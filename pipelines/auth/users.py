@@ -115,12 +115,14 @@ class Users:
             return None
         if own:
             return _identify(name, own, "proxy")
-        joined = [users[GROUP + one] for one in groups if GROUP + one in users]
+        joined = [users[GROUP + group] for group in groups if GROUP + group in users]
         highest = max((ROLES[one.role] for one in joined), default=None)
         if highest is None:
             return None
         limits = [_limit(one) for one in joined if ROLES[one.role] is highest]
-        tasks = None if None in limits else frozenset[str]().union(*(one or () for one in limits))
+        tasks = (
+            None if None in limits else frozenset[str]().union(*(limit or () for limit in limits))
+        )
         return Identity(name, highest, "proxy", tasks=tasks)
 
     def by_password(self, name: str, password: str) -> Identity | None:

@@ -215,18 +215,18 @@ def _fate(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Fate:
     """Return how a run and its automatic or manual retries ended."""
     group = instance.get_run_group(run.run_id)
     attempts = list(group[1]) if group else [run]
-    statuses = {one.status for one in attempts}
+    statuses = {attempt.status for attempt in attempts}
     if dg.DagsterRunStatus.SUCCESS in statuses:
         return "ended"
-    if any(not one.is_finished or _is_retried(one, attempts) for one in attempts):
+    if any(not attempt.is_finished or _is_retried(attempt, attempts) for attempt in attempts):
         return "going"
     if dg.DagsterRunStatus.CANCELED in statuses:
         return "ended"  # canceled by a user
-    permanent = any(one.tags.get(FAULT) == "lasting" for one in attempts)
+    permanent = any(attempt.tags.get(FAULT) == "lasting" for attempt in attempts)
     return "lasting" if permanent else "passing"
 
 
 def _is_retried(run: dg.DagsterRun, attempts: list[dg.DagsterRun]) -> bool:
     """Return whether Dagster will retry a failed run."""
-    begun = any(one.parent_run_id == run.run_id for one in attempts)
+    begun = any(attempt.parent_run_id == run.run_id for attempt in attempts)
     return run.tags.get("dagster/will_retry") == "true" and not begun

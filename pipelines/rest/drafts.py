@@ -174,9 +174,9 @@ def _text(task: Json, draft: Draft | None) -> str:
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return spell_task(task, {})
     comments = {
-        one.channel: one.comment
-        for one in preview.channels
-        if one.channel in new and old.get(one.channel) == new[one.channel]
+        channel.channel: channel.comment
+        for channel in preview.channels
+        if channel.channel in new and old.get(channel.channel) == new[channel.channel]
     }
     return spell_task(task, comments, preview.heading)
 

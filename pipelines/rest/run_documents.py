@@ -135,8 +135,8 @@ class Runs:
     def _unknown(self, run: str) -> "UnknownRun":
         records = self.instance.get_run_records(limit=_EXAMPLES)
         examples = [
-            f"{one.dagster_run.run_id[:8]} ({task_of(one.dagster_run)}, {status_of(one)})"
-            for one in records
+            f"{record.dagster_run.run_id[:8]} ({task_of(record.dagster_run)}, {status_of(record)})"
+            for record in records
         ]
         fix = f"the latest: {', '.join(examples) or 'there is none yet'}"
         return UnknownRun(f"run {run}", "unknown", fix=fix)

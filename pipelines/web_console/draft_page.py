@@ -42,6 +42,7 @@ def draft_page(draft: DraftDocument, preview: DraftPreview) -> str:
     """Return the page with the form of a draft."""
     task = make_task(preview.task, web=True)
     logs = "1 log" if len(draft.logs) == 1 else f"{len(draft.logs)} logs"
+    channels = [channel.channel for channel in preview.channels]
     sections = [
         f'<header><div><div class="eyebrow">New task</div><h1>{escape(draft.name)}</h1></div>'
         "</header>",
@@ -51,7 +52,7 @@ def draft_page(draft: DraftDocument, preview: DraftPreview) -> str:
         "<h2>Channels</h2>",
         _channels(preview),
         f'<datalist id="units">{options(_UNITS, "")}</datalist>',
-        f'<datalist id="names">{options([one.channel for one in preview.channels], "")}</datalist>',
+        f'<datalist id="names">{options(channels, "")}</datalist>',
         "<h2>Main settings</h2>",
         f'<div class="settings">{"".join(_main_settings(task))}</div>',
         *_folded(task),
@@ -72,7 +73,7 @@ def draft_page(draft: DraftDocument, preview: DraftPreview) -> str:
 def _channels(preview: DraftPreview) -> str:
     channels = preview.task["channels"]
     own: Mapping[str, JsonValue] = channels if isinstance(channels, dict) else {}
-    rows = [_row(one, _mapping(own[one.channel])) for one in preview.channels]
+    rows = [_row(channel, _mapping(own[channel.channel])) for channel in preview.channels]
     heads = ["Use", "Channel", "Role", "Unit", "Limits", "Relation", "Logs"]
     return f'<div class="channels">{table(heads, rows, fixed=True)}</div>'
 
@@ -135,7 +136,7 @@ def _main_settings(task: Task) -> Iterator[str]:
     yield setting_row(every["dt"], "dt")
     model = getattr(task.learn, "model", None)
     types = [*MODELS] if model is None else [model.type, *(one for one in MODELS)]
-    values = dict.fromkeys(json.dumps({"type": one}) for one in types)
+    values = dict.fromkeys(json.dumps({"type": type_}) for type_ in types)
     texts = [str(json.loads(value)["type"]) for value in values]
     if task.learn.type == "dynamics":
         values, texts = {"null": None, **values}, [_PORTFOLIO, *texts]
@@ -182,8 +183,9 @@ def _results(files: Sequence[Json], dataset: str | None) -> str:
 
 
 def _reasons(reasons: Sequence[Json]) -> Iterator[str]:
-    for one in reasons[:_REASONS]:
-        expected = f", expected {one['expected']}" if one["expected"] else ""
-        yield f"{one['check']} {one['channel'] or ''} {one['where']}: {one['found']}{expected}"
+    for reason in reasons[:_REASONS]:
+        expected = f", expected {reason['expected']}" if reason["expected"] else ""
+        where = f"{reason['channel'] or ''} {reason['where']}"
+        yield f"{reason['check']} {where}: {reason['found']}{expected}"
     if len(reasons) > _REASONS:
         yield f"and {len(reasons) - _REASONS} more"

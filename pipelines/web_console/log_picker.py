@@ -25,12 +25,12 @@ def log_table(files: Sequence[LogFile]) -> str:
     """Return the table of logs with name, size and date."""
     rows = [
         [
-            f'<label class="choice"><input type="checkbox" data-log="{escape(one.name)}"> '
-            f"{escape(one.name)}</label>",
-            _size(one.bytes),
-            one.modified_at[:16].replace("T", " "),
+            f'<label class="choice"><input type="checkbox" data-log="{escape(file.name)}"> '
+            f"{escape(file.name)}</label>",
+            _size(file.bytes),
+            file.modified_at[:16].replace("T", " "),
         ]
-        for one in files
+        for file in files
     ]
     return table(["Name", "Size", "Date, UTC"], rows, fixed=True)
 
@@ -67,9 +67,9 @@ def _read_before(task: Task, home: Home, files: Sequence[LogFile]) -> list[LogFi
     folder = home.store / "members" / task.name
     if not folder.is_dir() or sum(1 for _ in folder.iterdir()) > MOST_MEMBERS:
         return []
-    present = {one.name for one in files}
+    present = {file.name for file in files}
     absent = sorted(
-        (one for one in members(home, task.name).values() if one.name not in present),
+        (member for member in members(home, task.name).values() if member.name not in present),
         key=lambda one: one.name,
     )
     return [LogFile(name=one.name, bytes=one.bytes, modified_at="read before") for one in absent]
@@ -78,7 +78,9 @@ def _read_before(task: Task, home: Home, files: Sequence[LogFile]) -> list[LogFi
 def _versions(task: Task, home: Home) -> str:
     """Return the choice of a dataset version, which selects its logs."""
     versions = dataset_versions(home, task.name, 0, _VERSIONS)
-    ready = [(one, _names(home, one)) for one in versions if one.status(home) == "ready"]
+    ready = [
+        (version, _names(home, version)) for version in versions if version.status(home) == "ready"
+    ]
     if not ready:
         return ""
     listed = "".join(

@@ -43,7 +43,7 @@ def new_task_form(folders: Sequence[LogFolder]) -> str:
         "with a reader: CSV, Parquet, HDF5, MATLAB, MCAP, ROS bags, PX4 ULog. Send larger logs to "
         "the drop folder of the task later.</small></p>",
         *(["<h2>Or use logs of the server</h2>"] if folders else []),
-        *(_folder(one) for one in folders),
+        *(_folder(folder) for folder in folders),
         '<p class="message" role="status" aria-live="polite"></p>',
         '<button type="submit">Draft</button></form>',
     ]

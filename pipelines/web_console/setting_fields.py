@@ -18,7 +18,7 @@ def setting_group(
     """Return the settings of a part of a task, which a user can fold; "" without any."""
     if not settings:
         return ""
-    ordered = sorted(settings, key=lambda one: one.key.count("."))  # those of plug-ins last
+    ordered = sorted(settings, key=lambda setting: setting.key.count("."))  # those of plug-ins last
     return (
         f"<details{' open' if is_open else ''}><summary>{escape(title)}</summary>"
         f"{f'<p>{note}</p>' if note else ''}"

@@ -94,7 +94,7 @@ def test_settings_objects_and_an_instance_of_an_environment_are_taken(home, tmp_
     training = km.train(path, objects=objects, progress=False, track=False)
     task = training.task
     assert (task.environment.type, task.learn.algorithm.n_steps) == ("python", 4)
-    assert [one.frames for one in task.environment.wrappers] == [2]
+    assert [wrapper.frames for wrapper in task.environment.wrappers] == [2]
     assert task.learn.critic.hidden_sizes == [7, 6]
     assert km.train(path, objects=objects, progress=False, track=False).cached
 

@@ -132,7 +132,9 @@ def test_a_changed_byte_of_a_frame_is_found_when_it_is_opened(made, tmp_path):
     load_media(home, ref).check()
     shutil.rmtree(recording.folder)  # as `kinemill data forget` does
     media = load_media(copy, ref)
-    name = next(one.id for one in media.episodes.values() if one.recording == recording.hash)
+    name = next(
+        episode.id for episode in media.episodes.values() if episode.recording == recording.hash
+    )
     with pytest.raises(CorruptArtifact, match="is missing or incomplete"):
         media.frames(name, "camera")
 
@@ -171,11 +173,13 @@ def test_copies_have_the_numbers_of_their_original_and_other_pictures(made, tmp_
 def test_each_epoch_shows_other_pictures_and_other_words_and_the_same_once_more(made, tmp_path):
     home, _, _, ref = made
     media = load_media(home, augment.run(task_of(tmp_path, CROP, COLOR, WORDS), home, ref).ref)
-    name = next(one for one in media.episodes if one.endswith("+image_crop+image_color"))
+    name = next(
+        episode for episode in media.episodes if episode.endswith("+image_crop+image_color")
+    )
     frames_ = [media.frames(name, "camera", epoch)[:] for epoch in (0, 1, 2, 1)]
     assert frames_[1].tobytes() == frames_[3].tobytes()
-    assert len({one.tobytes() for one in frames_}) == 3
-    spoken = next(one for one in media.episodes if one.endswith("+language_templates"))
+    assert len({frame.tobytes() for frame in frames_}) == 3
+    spoken = next(episode for episode in media.episodes if episode.endswith("+language_templates"))
     assert len({media.texts(spoken, "said", epoch)[0] for epoch in range(20)}) == 3
     # One crop for an episode, colors for each frame: two equal frames differ in color alone.
     alone = media.frames(name, "camera", 1)[np.array([4])]
@@ -186,7 +190,7 @@ def test_pictures_of_a_slower_copy_are_held(made, tmp_path):
     home, _, _, ref = made
     slow = "  - {type: time_scale, factor: [0.5, 0.5], powers: {torque: 0.0}}\n"
     media = load_media(home, augment.run(task_of(tmp_path, slow), home, ref).ref)
-    name = next(one for one in media.episodes if one.endswith("+time_scale"))
+    name = next(episode for episode in media.episodes if episode.endswith("+time_scale"))
     earlier = media.frames(name.partition("+")[0], "camera")[:]
     result = media.frames(name, "camera")
     assert len(result) == 119
@@ -198,7 +202,7 @@ def test_a_mirrored_robot_is_seen_in_a_mirror(made, tmp_path):
     names = "angle, speed, torque, camera, wrist"
     task = task_of(tmp_path, f"  - {{type: mirror, flip: [{names}]}}\n")
     media = load_media(home, augment.run(task, home, ref).ref)
-    name = next(one for one in media.episodes if one.endswith("+mirror"))
+    name = next(episode for episode in media.episodes if episode.endswith("+mirror"))
     original = media.frames(name.partition("+")[0], "wrist")[:]
     np.testing.assert_array_equal(media.frames(name, "wrist")[:], original[:, :, ::-1])
     with pytest.raises(BadInput, match="the pictures of 'wrist' would show the original"):
@@ -221,7 +225,7 @@ def test_any_number_of_processes_makes_the_same_bytes(made, tmp_path):
     home, _, _, ref = made
     training = augment.run(task_of(tmp_path, CROP, COLOR), home, ref).ref
     media = load_media(home, training)
-    stop = max(one.stop for one in media.episodes.values())
+    stop = max(episode.stop for episode in media.episodes.values())
     rows = np.random.default_rng(0).permutation(stop)[:96]
     alone = media.batch("camera", rows, 2).tobytes()
     for workers in (1, 3):

@@ -213,8 +213,8 @@ def test_copies_of_unchanged_segments_are_shared_with_the_previous_training_set(
         assert (first / name).samefile(second / name)
     other = Home(tmp_path / "other")
     alone = augment.run(task, other, publish(other, 2.0)[0])
-    expected = {one.name: one.read_bytes() for one in (other.root / alone.ref.path).iterdir()}
-    assert {one.name: one.read_bytes() for one in second.iterdir()} == expected
+    expected = {path.name: path.read_bytes() for path in (other.root / alone.ref.path).iterdir()}
+    assert {path.name: path.read_bytes() for path in second.iterdir()} == expected
 
 
 def test_damaged_copies_of_the_previous_training_set_are_made_anew(home):

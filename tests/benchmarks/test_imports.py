@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-NAMES = [one.stem for one in sorted(FOLDER.glob("[!_]*.py"))]
+NAMES = [path.stem for path in sorted(FOLDER.glob("[!_]*.py"))]
 
 
 @pytest.mark.parametrize("name", NAMES)

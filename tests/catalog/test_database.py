@@ -140,11 +140,11 @@ def _append(root, first):
 def test_processes_that_make_one_catalog_at_once_agree(home):
     context = get_context("spawn")
     writers = [context.Process(target=_append, args=(home.root, first)) for first in (0, 100)]
-    for one in writers:
-        one.start()
-    for one in writers:
-        one.join(120)
-    assert [one.exitcode for one in writers] == [0, 0]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
     assert [len(names(home, catalog.read_head(home, t), t)) for t in ("arm_0", "arm_100")] == [
         20
     ] * 2

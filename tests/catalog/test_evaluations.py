@@ -55,8 +55,8 @@ def test_every_earlier_set_keeps_its_rows_documents_and_episodes(place):
     assert [numbers(earlier), numbers(later)] == [[1, 2], [2, 3]]
     assert earlier.find([digest(2)])[digest(2)][1] == '{"of": 2}'
     assert len([*earlier.episodes()]) == 3
-    assert [one.name for one in later.episodes()] == ["3.csv"]
-    assert [one.recording for one in earlier.episodes([digest(2)])] == [digest(2)] * 2
+    assert [episode.name for episode in later.episodes()] == ["3.csv"]
+    assert [episode.recording for episode in earlier.episodes([digest(2)])] == [digest(2)] * 2
     assert later.changed_since(first.change) == {digest(number) for number in (1, 2, 3)}
     assert changed(place, result(1), result(2, episodes=2), gone=[3]).set == first.set
 

@@ -24,7 +24,7 @@ def message(*arguments):
 def test_an_expert_writes_demonstrations_that_a_person_hears_of(tmp_path):
     result = message("model", "rollout", TASK, "--expert", "--episodes", 3, "--to", tmp_path)
     assert (result["episodes"], result["written"], result["success"]) == (3, 3, 1.0)
-    assert {run["file"] for run in result["runs"]} == {str(one) for one in tmp_path.iterdir()}
+    assert {run["file"] for run in result["runs"]} == {str(path) for path in tmp_path.iterdir()}
     plain = CliRunner().invoke(
         app, ["model", "rollout", str(TASK), "--expert", "--episodes", "1", "--to", str(tmp_path)]
     )
@@ -35,7 +35,7 @@ def test_an_expert_writes_demonstrations_that_a_person_hears_of(tmp_path):
 def test_a_planner_on_true_physics_is_an_expert_too(tmp_path):
     """Half a second of a pendulum under model-predictive control; it ends far from upright."""
     sets = ("environment.type=plant", "environment.steps=25", "control.controller.samples=16")
-    plant = [part for one in sets for part in ("--set", one)]
+    plant = [part for subset in sets for part in ("--set", subset)]
     by = ("--controller", "mppi", "--model", "true", "--failures", "--to", tmp_path)
     result = message("model", "rollout", EXAMPLES / "pendulum.yaml", "--expert", *by, *plant)
     (log,) = tmp_path.iterdir()

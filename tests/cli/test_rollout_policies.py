@@ -48,7 +48,7 @@ def rollout(path, *arguments):
 
 def test_episodes_are_logs_that_ingest_reads(home, path, policy_folders):
     result = rollout(path, "--model", str(policy_folders[Gains]), "--episodes", "3", "--video")
-    assert [one["seed"] for one in result["episodes"]] == [0, 1, 2]
+    assert [episode["seed"] for episode in result["episodes"]] == [0, 1, 2]
     assert (result["return"], result["success"]) == (30.0, 1.0)
     task = load_task(path)
     report = ingest.run(task, home, home.logs("balancing"))

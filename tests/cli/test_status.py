@@ -62,7 +62,7 @@ def test_start_sends_overrides_presets_logs_and_priority(dagster, home):
         "learn.model.hidden_sizes=[8]", "--logs", "monday", "--priority", 3, "--resume",
     )  # fmt: skip
     assert "of swing is queued" in printed
-    ((_, variables, user),) = [one for one in dagster.requests if one[0] == "launchRun"]
+    ((_, variables, user),) = [request for request in dagster.requests if request[0] == "launchRun"]
     params = variables["params"]
     assert user == "otto"
     assert params["runConfigData"]["ops"]["swing__recordings"]["config"] == {"folder": str(logs)}
@@ -90,7 +90,10 @@ def test_runs_are_listed(dagster, home):
     dagster.add("swing", run_id=TWO, tags={"kinemill/owner": "ann"})
     train(home, ONE, [50])
     results = kinemill("runs", "list", "--json")["runs"]
-    assert [(one["id"], one["status"]) for one in results] == [(TWO, "queued"), (ONE, "running")]
+    assert [(result["id"], result["status"]) for result in results] == [
+        (TWO, "queued"),
+        (ONE, "running"),
+    ]
     printed = kinemill("runs", "list")
     assert "50/500" in printed
     assert "ann" in printed

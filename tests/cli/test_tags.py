@@ -30,7 +30,7 @@ def test_a_tag_is_listed_searched_and_removed(two, kinemill):
     matches = kinemill("data", "search", "swing", "array_contains(tag, 'slip')", "--json")[
         "recordings"
     ]
-    assert [(one["name"], one["tag"]) for one in matches] == [("a.csv", ["slip"])]
+    assert [(match["name"], match["tag"]) for match in matches] == [("a.csv", ["slip"])]
     assert "is removed from a.csv" in kinemill("data", "tag", "swing", "a.csv", "slip", "--remove")
     assert kinemill("data", "tags", "swing", "--json")["total"] == 1
 

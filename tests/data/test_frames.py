@@ -19,8 +19,8 @@ def test_all_kinds_of_frames_give_the_same_log(home):
     arrays = {name: frame[name].to_numpy() for name in frame.columns}
     structured = np.rec.fromarrays(list(arrays.values()), names=list(arrays))
     kinds = [frame, frame.to_pandas(), arrays, frame.to_numpy(), structured]
-    logs = [from_frames({"run": one}, columns=frame.columns, dt=0.02) for one in kinds]
-    folders = {one.write(rod(), home) for one in logs}
+    logs = [from_frames({"run": kind}, columns=frame.columns, dt=0.02) for kind in kinds]
+    folders = {log.write(rod(), home) for log in logs}
     assert len(folders) == 1
     assert written(logs[0], home)["time"][-1] == pytest.approx(299 * 0.02)
 

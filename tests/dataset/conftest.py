@@ -108,9 +108,9 @@ def _enter(home, task, entries):
     with catalog.transaction(home, write=True) as connection:
         head = evaluations.head_in(connection, task) or Head()
         present = {one.digest: one for one in EvaluationSet(home, task, head.change, connection)}
-        digests = {one.row.digest for one in entries}
+        digests = {entry.row.digest for entry in entries}
         old = [one for digest, one in present.items() if digest not in digests]
-        new = [one for one in entries if one.row.digest not in present]
+        new = [entry for entry in entries if entry.row.digest not in present]
         change, set_ = evaluations.replace(connection, task, head, old, new)
         evaluations.save_head(connection, task, Head(change, set_, "rules"), named=True)
     return set_

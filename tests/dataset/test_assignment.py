@@ -42,7 +42,7 @@ batches = st.lists(st.lists(st.integers(0, 10_000), min_size=1, max_size=12), ma
 
 
 def sides_of(rule: Dataset, context: SplitContext, logs: list[Log]) -> dict[str, str]:
-    return {one.name: context.side(rule, one) for one in logs}
+    return {log.name: context.side(rule, log) for log in logs}
 
 
 @settings(max_examples=300)
@@ -79,7 +79,7 @@ def test_three_recordings_are_enough_for_three_sides_whatever_the_shares(validat
 def test_the_first_by_hash_among_the_training_recordings_fills_an_empty_validation():
     logs = [Log(f"run-{number}") for number in range(14)]
     rule = Dataset(validation=1e-6, test=1e-6)
-    ranked = sorted(logs, key=lambda one: position(one.recording))
+    ranked = sorted(logs, key=lambda log: position(log.recording))
     assert fill_sides(rule, logs, SplitContext()) == {
         ranked[0].recording: "test",
         ranked[1].recording: "validation",
@@ -96,7 +96,7 @@ def test_fourteen_recordings_and_a_share_of_a_tenth_make_a_dataset_that_grows(ho
     more = [*contents, *(spin(f"more-{number}.csv") for number in range(30))]
     grown = load_dataset(home, dataset_stage.run(task, home, publish(home, more)).ref)
     partitions = {episode.id: episode.split for episode in grown.episodes}
-    assert {one.id: one.split for one in first.episodes}.items() <= partitions.items()
+    assert {episode.id: episode.split for episode in first.episodes}.items() <= partitions.items()
     again = dataset_stage.run(task, home, publish(home, contents))
     assert again.cached
 

@@ -30,8 +30,8 @@ def uneven() -> list[Content]:
     random = np.random.default_rng(0)
     episodes = [spin(f"{name}.csv") for name in ("a", "b", "test", "val")]
     return [
-        Content(one.name, one.values + 0.01 * random.standard_normal(one.values.shape))
-        for one in episodes
+        Content(episode.name, episode.values + 0.01 * random.standard_normal(episode.values.shape))
+        for episode in episodes
     ]
 
 

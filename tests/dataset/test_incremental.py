@@ -48,9 +48,9 @@ def made_anew(tmp_path, task, contents):
 
 def lose(home, episodes, *names):
     """Remove the rows of recordings: whoever asks for them is told so."""
-    for one in load_episodes(home, episodes):
-        if one.name in names:
-            shutil.rmtree(one.path.parent)
+    for episode in load_episodes(home, episodes):
+        if episode.name in names:
+            shutil.rmtree(episode.path.parent)
 
 
 def test_only_new_episodes_are_read_and_the_bytes_are_those_of_a_version_made_anew(

@@ -50,8 +50,8 @@ def publish_layout(folder, layout):
         key = "" if part.split == "unused" else f"{number}"
         about = (part.split, part.prefix, listing, len(part.pieces))
         segments.append(Segment(key, total, None, *about))
-    used = [one for one in segments if one.key]
-    unused = [one for one in segments if not one.key]
+    used = [segment for segment in segments if segment.key]
+    unused = [segment for segment in segments if not segment.key]
     statistics = Statistics([], [], [])
     return PreviousVersion(
         folder, Description("arm", 0.01, [], [], {}, [], used, statistics, unused=unused)

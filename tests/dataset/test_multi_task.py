@@ -53,10 +53,10 @@ def test_another_tasks_episodes_join_training_whole_whatever_they_are_called(hom
     publish_last(home, [*(spin(name, rows=40) for name in LEG), contents[1]], "leg")
     artifact = dataset_stage.run(arm, home, publish(home, contents))
     dataset = load_dataset(home, artifact.ref)
-    leg = [one for one in dataset.episodes if one.task == "leg"]
+    leg = [episode for episode in dataset.episodes if episode.task == "leg"]
     assert {(one.name, one.split, one.rows) for one in leg} == {(n, "train", 40) for n in LEG}
     # `a.csv` is a recording of both tasks: the arm's own counts, once in each half of its tail.
-    assert sum(one.recording == contents[1].recording for one in dataset.episodes) == 2
+    assert sum(episode.recording == contents[1].recording for episode in dataset.episodes) == 2
     inputs = read_json(home.root / artifact.ref.path / MANIFEST)["inputs"]
     assert list(inputs["join"]) == ["leg"]
 
@@ -77,7 +77,7 @@ def test_with_split_the_other_tasks_episodes_obey_the_same_rules(home, contents,
     arm = tasks("arm", OWN.replace("[leg]", "[{task: leg, split: true}]"))
     publish_last(home, [spin(name) for name in LEG], "leg")
     dataset = load_dataset(home, dataset_stage.run(arm, home, publish(home, contents)).ref)
-    splits = {one.name: one.split for one in dataset.episodes if one.task == "leg"}
+    splits = {episode.name: episode.split for episode in dataset.episodes if episode.task == "leg"}
     assert splits == dict(zip(LEG, ("train", "validation", "test"), strict=True))
 
 
@@ -98,7 +98,9 @@ def test_tasks_that_do_not_fit_are_refused_with_what_differs(home, contents, tas
 
 
 def weights(dataset):
-    return {one.name: one.weight for one in dataset.episodes if one.split == "train"}
+    return {
+        episode.name: episode.weight for episode in dataset.episodes if episode.split == "train"
+    }
 
 
 def drawn(dataset):

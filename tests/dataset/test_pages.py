@@ -56,7 +56,7 @@ def two(home, contents):
 def test_a_version_of_many_episodes_is_shown_by_the_page(home, two):
     result = show_dataset(home, "arm", "1", offset=MANY - 3, limit=20)["list"]
     assert (result["total"], len(result["episodes"])) == (MANY, 3)
-    assert [one["name"] for one in result["episodes"]][-1] == f"run-{MANY - 1:06d}.csv"
+    assert [episode["name"] for episode in result["episodes"]][-1] == f"run-{MANY - 1:06d}.csv"
     assert len(json.dumps(show_dataset(home, "arm", "1"))) < 20_000  # characters
 
 

@@ -104,9 +104,9 @@ def test_an_offset_that_float32_cannot_hold_is_refused_with_what_to_set(
     assert summary.coarse == []
     plain, _ = dataset_of(sled({"name": "x", "offset": source["offset"] + offset}), 0.0)
     # The logs have 6 digits after the point, rounded after the offset was added.
-    for one in ("train", "validation", "test"):
-        pairs = {item.name: item for item in plain.of(one)}
-        for item in coarse.of(one):
+    for name in ("train", "validation", "test"):
+        pairs = {item.name: item for item in plain.of(name)}
+        for item in coarse.of(name):
             np.testing.assert_allclose(coarse.rows(item), plain.rows(pairs[item.name]), atol=1.1e-6)
     errors = [evaluate(linear(data), data, "test", 10, 5).nrmse for data in (plain, coarse)]
     assert errors[1] == pytest.approx(errors[0], rel=1e-2)

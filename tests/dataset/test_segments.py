@@ -29,7 +29,7 @@ SETS = st.dictionaries(HASHES, st.integers(1, 40), min_size=1, max_size=40)
 def parts_of(rows_by_id, most):
     """The ids of each segment."""
     ids = sorted(rows_by_id)
-    rows = np.array([rows_by_id[one] for one in ids])
+    rows = np.array([rows_by_id[id_] for id_ in ids])
     cuts = list(cut(hashes_of(pl.Series(ids)), rows, most))
     for first, last, prefix in cuts:
         low, high = bounds_of(prefix)
@@ -93,7 +93,7 @@ def test_a_new_version_writes_the_segment_of_the_new_episode_and_links_the_other
         1 <= len(set(inodes_after.values()) - set(inodes_before.values())) <= 2
     )  # two if it was cut
     packed = load_dataset(home, new)
-    assert [one.name for one in packed.episodes if one.name == "new.csv"] == ["new.csv"]
+    assert [episode.name for episode in packed.episodes if episode.name == "new.csv"] == ["new.csv"]
     np.testing.assert_allclose(packed.std, packed.values[: 31 * 50].std(axis=0), rtol=1e-5)
 
 

@@ -65,7 +65,10 @@ def test_a_stride_leaves_rows_out_but_not_the_last(dataset):
 
 
 def test_weights_are_those_of_the_episodes_whatever_the_stride(dataset):
-    heavy = [replace(one, weight=3.0 if one.name == "a.csv" else 1.0) for one in dataset.episodes]
+    heavy = [
+        replace(episode, weight=3.0 if episode.name == "a.csv" else 1.0)
+        for episode in dataset.episodes
+    ]
     dataset = replace(dataset, episodes=heavy)
     for stride in (1, 7):
         sequences = make_sequences(dataset, "train", seq_len=2, stride=stride)

@@ -26,7 +26,7 @@ def by_session(**dataset):
 @settings(max_examples=60)
 def test_all_recordings_of_a_session_are_on_one_side(pairs):
     episodes = [spin(f"{session}/a-{number}.csv", rows=9) for session, number in pairs]
-    groups = {one.recording: one.name.split("/")[0] for one in episodes}
+    groups = {episode.recording: episode.name.split("/")[0] for episode in episodes}
     splits = defaultdict(set)
     for piece in cut_pieces(Dataset(group_by="session"), episodes, context=SplitContext(groups)):
         splits[groups[piece.recording]].add(piece.split)
@@ -92,7 +92,7 @@ def test_parts_of_one_recording_stay_together_unless_they_are_episodes_of_their_
         pieces = cut_pieces(rules, episodes)
         assert len({piece.split for piece in pieces}) == splits
     # A part's side depends on nothing but itself: without the others it is the same.
-    alone = [cut_pieces(rules, [one])[0].split for one in episodes]
+    alone = [cut_pieces(rules, [episode])[0].split for episode in episodes]
     assert alone == [piece.split for piece in pieces]
 
 

@@ -50,7 +50,9 @@ def test_both_servers_with_pages_are_behind_the_guard(become, tracked_home, monk
         assert result.host == "0.0.0.0"
         assert {"kinemill", "https://mill.example"} <= set(result.name)
         assert result.proxy == ["10.0.0.0/24"]
-        assert not any("sqlite" in one or "sss" in one for one in arguments)  # anybody lists them
+        assert not any(
+            "sqlite" in argument or "sss" in argument for argument in arguments
+        )  # anybody lists them
     assert (tracked_home.dagster / "dagster.yaml").is_file()
     assert os.environ["DAGSTER_HOME"] == str(tracked_home.dagster)
 

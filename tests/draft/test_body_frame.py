@@ -35,7 +35,7 @@ def flight(tilt, heading):
         c(theta) * across[0] - s(theta) * u,
     ]
     steps = [0.01 * (one[1:] + one[:-1]) for one in world]
-    position = [np.concatenate(([0.0], np.cumsum(one))) for one in steps]
+    position = [np.concatenate(([0.0], np.cumsum(step))) for step in steps]
     return position, [u, v, w], [phi, theta, psi], body_rates, world, rates
 
 
@@ -62,7 +62,9 @@ def test_a_gyro_and_a_body_velocity_follow_no_pose(tmp_path, tilt, heading, nois
     position, velocity, angles, rates, *_ = flight(tilt, heading)
     names = f"{POSE} {' '.join(PARENTS)}"
     draft = log_of(tmp_path, names, position, angles, velocity, rates, noise=noise)
-    parents = {one.channel: one.derivative_of for one in draft.columns if one.derivative_of}
+    parents = {
+        column.channel: column.derivative_of for column in draft.columns if column.derivative_of
+    }
     # A yaw rate is the slope of the yaw within 3 % as long as the vehicle hardly tilts.
     assert parents == ({"gyro_z": "yaw"} if tilt == 0.1 else {})
     checked = check_own_logs(draft)
@@ -77,7 +79,9 @@ def test_world_velocities_and_rates_of_angles_follow_the_pose(tmp_path, noise, i
         angles[0][800:1200] = angles[0][800]
     names = f"{POSE} {' '.join(PARENTS)}"
     draft = log_of(tmp_path, names, position, angles, velocity, rates, noise=noise)
-    parents = {one.channel: one.derivative_of for one in draft.columns if one.derivative_of}
+    parents = {
+        column.channel: column.derivative_of for column in draft.columns if column.derivative_of
+    }
     assert parents == PARENTS
 
 
@@ -85,7 +89,7 @@ def test_letters_of_an_aircraft_are_body_rates_even_near_level(tmp_path):
     position, velocity, angles, rates, *_ = flight(0.02, 0.02)
     names = "x y z phi theta psi u v w p q r"
     draft = log_of(tmp_path, names, position, angles, velocity, rates)
-    assert not any(one.derivative_of for one in draft.columns)
+    assert not any(column.derivative_of for column in draft.columns)
     yaw_rate = channel(draft, "yaw_rate")
     assert yaw_rate.unit == "rad/s"
     assert "in the frame of the vehicle, by its letter" in yaw_rate.notes

@@ -9,7 +9,7 @@ TIME = 0.1 * np.arange(300)  # s
 
 def kinds(path, rows):
     np.savetxt(path, np.column_stack([TIME, rows]), fmt="%.9f")
-    return [one.kind for one in build("camera", path).columns]
+    return [column.kind for column in build("camera", path).columns]
 
 
 def test_a_pose_without_a_header_ends_with_a_quaternion(tmp_path):

@@ -136,7 +136,9 @@ def test_velocities_of_an_arm_are_found_among_thirty_columns_without_names(tmp_p
     columns = [*(one[0] for one in motions), *(one[1] for one in motions), *others]
     np.savetxt(tmp_path / "arm.txt", np.column_stack([TIME, *columns]))
     draft = build("arm", tmp_path / "arm.txt")
-    velocities = {one.channel: one.derivative_of for one in draft.columns if one.derivative_of}
+    velocities = {
+        column.channel: column.derivative_of for column in draft.columns if column.derivative_of
+    }
     assert velocities == {f"column_{at + 8}": f"column_{at + 2}" for at in range(6)}
 
 
@@ -144,7 +146,7 @@ def test_a_gyro_without_a_position_has_a_unit_that_is_not_sure(tmp_path, time):
     """A gyro logs rad/s, deg/s or counts; neither position nor name shows which."""
     columns = {f"gyro_{axis}": 40 * np.sin(n * time) for n, axis in enumerate("xyz", start=2)}
     draft = build("drone", table(tmp_path / "a.csv", t=time, h=np.cos(time), **columns, u=time % 3))
-    gyro = next(one for one in draft.columns if one.channel == "gyro_x")
+    gyro = next(column for column in draft.columns if column.channel == "gyro_x")
     assert (gyro.unit, gyro.sure) == ("rad/s", False)
 
 
@@ -154,6 +156,8 @@ def test_a_rate_without_a_position_has_the_unit_of_the_others_of_its_vector(tmp_
     rates = {"roll": np.cos(time), "pitch": 2 * np.cos(2 * time), "yaw": np.sin(5 * time)}
     columns |= {f"{axis}_rate": TURN * rate for axis, rate in rates.items()}
     draft = build("drone", table(tmp_path / "a.csv", t=time, **columns, u=time % 3))
-    units = {one.channel: (one.unit, one.log_unit, one.sure) for one in draft.columns}
+    units = {
+        column.channel: (column.unit, column.log_unit, column.sure) for column in draft.columns
+    }
     assert units["pitch_rate"] == ("rad/s", "deg/s", True)
     assert units["yaw_rate"] == ("rad/s", "deg/s", False)

@@ -63,7 +63,7 @@ def test_true_and_false_are_a_command_and_a_force_beside_it_is_measured(tmp_path
         for k in range(ROWS)
     ]
     log = text_log(tmp_path / "grip.csv", "t_s,open_cmd,force_N,motor_current_mA", rows)
-    columns = {one.channel: one for one in build("grip", log).columns}
+    columns = {column.channel: column for column in build("grip", log).columns}
     assert {name: (one.role, one.unit) for name, one in columns.items()} == {
         "open_cmd": ("action", "1"),
         "force_n": ("state", "N"),
@@ -122,7 +122,7 @@ def test_no_row_of_another_notation_is_lost(tmp_path, name, header, rows):
 
 def test_a_line_of_units_gives_the_units(tmp_path):
     log = text_log(tmp_path / "a.csv", "time,pos,vel,u\ns,rad,rad/s,V", STAMPED)
-    units = {one.channel: (one.unit, one.sure) for one in build("arm", log).columns}
+    units = {column.channel: (column.unit, column.sure) for column in build("arm", log).columns}
     assert units == {"pos": ("rad", True), "vel": ("rad/s", True), "u": ("V", True)}
 
 
@@ -163,7 +163,7 @@ ARM = "timestamp target_q_0 actual_q_0 actual_qd_0 actual_current_0 joint_temper
 )
 def test_fields_separated_by_spaces_are_columns(tmp_path, name, header):
     checked = check_own_logs(build("arm", spaced(tmp_path / name, header)))
-    assert [(one["outcome"], one["rows"]) for one in checked.entries] == [("episodes", ROWS)]
+    assert [(entry["outcome"], entry["rows"]) for entry in checked.entries] == [("episodes", ROWS)]
     roles = {name: one.role for name, one in checked.task.channels.items()}
     assert roles == {
         "actual_q_0": "state",
@@ -179,7 +179,7 @@ def test_text_that_is_no_table_is_no_log(tmp_path):
     (tmp_path / "run.log").write_text("2024-05-01 12:00:00 started\n2024-05-01 12:00:01 done\n")
     task = check_own_logs(build("arm", tmp_path / "arm.txt")).task
     result = scan(task, tmp_path)
-    assert [one.name for one in result.logs] == ["arm.txt"]
+    assert [log.name for log in result.logs] == ["arm.txt"]
     assert [*result.ignored] == ["README.txt", "run.log"]
 
 
@@ -220,7 +220,7 @@ def test_a_torque_next_to_pulses_and_a_power_in_watts_are_measured(tmp_path):
         }
     )
     frame.write_csv(tmp_path / "stand.csv")
-    columns = {one.channel: one for one in build("stand", tmp_path / "stand.csv").columns}
+    columns = {column.channel: column for column in build("stand", tmp_path / "stand.csv").columns}
     roles = {name: one.role for name, one in columns.items()}
     assert roles == {"servo_3": "action", "torque": "state", "mechanical_power": "state"}
     assert columns["mechanical_power"].guess.what == "unknown"
@@ -232,7 +232,9 @@ def test_a_measured_torque_next_to_the_commanded_one_is_a_state(tmp_path):
     arm(seconds, q=np.cos(seconds), tau_J=0.9 * torque, **{"command.tau_J_d": torque}).write_csv(
         tmp_path / "arm.csv"
     )
-    roles = {one.guess.name: one.role for one in build("arm", tmp_path / "arm.csv").columns}
+    roles = {
+        column.guess.name: column.role for column in build("arm", tmp_path / "arm.csv").columns
+    }
     assert roles == {"q": "state", "tau_J": "state", "command.tau_J_d": "action"}
 
 
@@ -247,7 +249,7 @@ def test_what_a_measured_position_follows_is_a_reference(tmp_path, measured, ref
         **{reference: goal, measured: np.sin(seconds - 0.05), "vir": np.cos(7.0 * seconds)},
     ).write_csv(tmp_path / "drive.csv")
     draft = build("drive", tmp_path / "drive.csv")
-    roles = {one.guess.name: one.role for one in draft.columns}
+    roles = {column.guess.name: column.role for column in draft.columns}
     assert roles == {measured: "state", "vir": "action"}
     assert "a reference of the controller" in draft.left_out[reference]
 
@@ -257,7 +259,9 @@ def test_a_position_that_nothing_follows_is_a_state(tmp_path):
     arm(seconds, qg=np.sin(seconds), qm=np.cos(3.0 * seconds), tau=np.cos(7.0 * seconds)).write_csv(
         tmp_path / "gripper.csv"
     )
-    roles = {one.guess.name: one.role for one in build("arm", tmp_path / "gripper.csv").columns}
+    roles = {
+        column.guess.name: column.role for column in build("arm", tmp_path / "gripper.csv").columns
+    }
     assert roles == {"qg": "state", "qm": "state", "tau": "action"}
 
 
@@ -265,7 +269,9 @@ def test_a_second_derivative_in_capitals_is_an_acceleration(tmp_path):
     seconds = 0.01 * np.arange(ROWS)
     columns = {"q": np.sin(seconds), "qDot": np.cos(seconds), "qDDot": -np.sin(2.0 * seconds)}
     arm(seconds, **columns, tau=np.cos(9.0 * seconds)).write_csv(tmp_path / "arm.csv")
-    roles = {one.guess.name: one.role for one in build("arm", tmp_path / "arm.csv").columns}
+    roles = {
+        column.guess.name: column.role for column in build("arm", tmp_path / "arm.csv").columns
+    }
     assert roles == {"q": "state", "qDot": "state", "qDDot": "output", "tau": "action"}
 
 
@@ -275,14 +281,15 @@ def test_a_rising_height_is_no_clock(tmp_path):
     with pytest.raises(BadInput, match="no column rises as a clock"):
         build("climb", tmp_path / "climb.csv")
     roles = {
-        one.guess.name: one.role for one in build("climb", tmp_path / "climb.csv", 50.0).columns
+        column.guess.name: column.role
+        for column in build("climb", tmp_path / "climb.csv", 50.0).columns
     }
     assert roles == {"z": "state", "u": "action"}
 
 
 def test_a_clock_with_too_few_digits_is_named_with_its_rate(tmp_path):
     seconds = 0.135 * np.arange(ROWS)
-    rounded = [float(f"{one:.1e}") for one in seconds]
+    rounded = [float(f"{second:.1e}") for second in seconds]
     frame = pl.DataFrame({"column_1": rounded, "heading": np.sin(seconds)})
     frame.write_csv(tmp_path / "ship.csv")
     with pytest.raises(BadInput, match=r"column_1 never falls.*--rate 7\.4"):

@@ -101,7 +101,7 @@ def test_names_that_tell_the_roles_of_tanks_keep_them(shared_data):
     draft = build("tanks", shared_data / "cascaded_tanks" / "dataBenchmark.mat")
     actions = [column for column in draft.columns if column.role == "action"]
     assert {column.guess.name for column in actions} == {"uEst"}  # `uVal` is that of the test
-    assert not any("inferred an action" in note for one in actions for note in one.notes)
+    assert not any("inferred an action" in note for action in actions for note in action.notes)
 
 
 def test_the_tanks_without_names_are_driven_by_their_pumps(shared_data, tmp_path):

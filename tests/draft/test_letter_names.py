@@ -18,7 +18,7 @@ def roles(folder, **columns):
     rows = np.column_stack([TIME, *columns.values()])
     np.savetxt(path, rows, delimiter=",", header=",".join(["time", *columns]), comments="")
     draft = build("loop", path)
-    return {one.full_name: one.role for one in draft.columns}, draft.left_out
+    return {column.full_name: column.role for column in draft.columns}, draft.left_out
 
 
 @pytest.mark.parametrize("sign", [1, -1])

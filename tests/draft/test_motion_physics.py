@@ -74,7 +74,8 @@ def test_rates_and_commands_of_a_retargeted_clip_are_computed(tmp_path, task_of)
     np.savetxt(tmp_path / "walk.csv", rows, delimiter=",", fmt="%.7f")
     draft = build_motion("walk", tmp_path / "walk.csv", float(RATE), robot)
     assert any(
-        one.startswith("physics: 6 servos; feet: left_foot, right_foot; ") for one in draft.remarks
+        remark.startswith("physics: 6 servos; feet: left_foot, right_foot; ")
+        for remark in draft.remarks
     )
     assert any("computed: turn_x, turn_y, turn_z, left_hip_velocity" in r for r in draft.remarks)
     columns = {column.channel: column for column in draft.columns}
@@ -140,7 +141,7 @@ def test_an_arm_on_a_fixed_base_is_no_legged_robot(tmp_path):
     rows, _ = gait()
     np.savez(tmp_path / "wave.npz", fps=RATE, joint_names=[*robot.joints], joint_pos=rows[:, 7:10])
     draft = build_motion("wave", tmp_path / "wave.npz", None, robot)
-    (line,) = [one for one in draft.remarks if one.startswith("physics: ")]
+    (line,) = [remark for remark in draft.remarks if remark.startswith("physics: ")]
     assert "arm.urdf has a fixed base and no two legs" in line
     assert "\nenvironment:" not in write_task(draft)
 

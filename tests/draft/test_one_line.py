@@ -87,7 +87,7 @@ def output_of(*arguments: str) -> str:
 def test_config_shows_where_each_value_is_from(home, empty_project):
     options = ["--with", "algorithm=a2c", "--with", "wrappers=stacked", "--set", "learn.seed=3"]
     settings = json.loads(output_of("config", "gym:CartPole-v1", *options, "--json"))["settings"]
-    origins = {one["key"]: (one["value"], one["origin"]) for one in settings}
+    origins = {setting["key"]: (setting["value"], setting["origin"]) for setting in settings}
     assert origins["learn.seed"] == (3, "--set learn.seed")
     assert origins["learn.algorithm.type"] == ("a2c", "--with algorithm=a2c")
     assert origins["environment.wrappers.0.frames"] == (4, "--with wrappers=stacked")

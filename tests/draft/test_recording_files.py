@@ -70,12 +70,12 @@ def test_files_that_are_still_written_are_not_joined(tmp_path, monkeypatch):
     late = tmp_path / "runs" / "run2" / "state.csv"
 
     def wait(stats, _):
-        return [], [one for one in stats if one.path == late]
+        return [], [stat for stat in stats if stat.path == late]
 
     monkeypatch.setattr(recording_files, "wait_for_settled", wait)
     paths, target = log_files(tmp_path / "runs"), tmp_path / "joined"
     results = list(join_each(tmp_path / "runs", paths, target, join_rows))
-    assert [bool(one["problem"]) for one in results] == [False, True]
+    assert [bool(result["problem"]) for result in results] == [False, True]
     assert f"{late}: is still written" in results[1]["problem"]
     assert [path.name for path in target.iterdir()] == ["run1.csv"]
 

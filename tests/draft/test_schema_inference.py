@@ -146,7 +146,7 @@ def test_arrays_that_are_no_columns_are_left_out_and_named(tmp_path):
             group["note"] = np.array([b"hello"] * 300)
             group["calibration"] = np.arange(7.0)
     tables = survey(tmp_path / "a.h5")
-    assert [one.part for one in tables] == ["data/demo_0", "data/demo_1", "data/demo_2"]
+    assert [table.part for table in tables] == ["data/demo_0", "data/demo_1", "data/demo_2"]
     assert set(tables[0].values) >= {"obs/joint_pos[0]", "obs/joint_pos[1]", "actions[0]"}
     assert tables[0].step == pytest.approx(0.01)
     left_out = tables[0].left_out
@@ -167,7 +167,7 @@ def test_episodes_below_one_another_in_a_text_table_are_parts(tmp_path):
     ]
     (tmp_path / "a.csv").write_text("episode,time,angle,torque\n" + "".join(rows))
     tables = survey(tmp_path / "a.csv")
-    assert [one.part for one in tables] == [f"episode {number}" for number in range(4)]
+    assert [table.part for table in tables] == [f"episode {number}" for number in range(4)]
     task = draft_task(tmp_path, tmp_path / "a.csv")
     assert (task.states, task.actions) == (["angle"], ["torque"])
     assert (task.dataset.group_by, task.dataset.test) == ("part", ["*/episode 3"])
@@ -203,7 +203,7 @@ def test_a_format_is_known_by_content_before_its_ending(tmp_path, shared_data):
 
 def test_a_repeated_name_is_drafted_by_its_number(shared_data, tmp_path):
     task = draft_task(tmp_path, shared_data / "rlc_sim")
-    sources = [source.name for one in task.channels.values() for source in one.source or []]
+    sources = [source.name for channel in task.channels.values() for source in channel.source or []]
     assert "V_C[0]" in sources
     assert "V_C[1]" not in sources  # the same numbers
 

@@ -92,7 +92,7 @@ def test_one_log_without_most_columns_is_not_used(tmp_path, time):
         table(tmp_path / "logs" / f"{number}.csv", time=time, **columns)
     table(tmp_path / "logs" / "3.csv", time=time, pos0=np.sin(time))
     draft = build("camera", tmp_path / "logs")
-    assert [one.channel for one in draft.columns] == ["pos0", "pos1", "pos2", "pos3"]
+    assert [column.channel for column in draft.columns] == ["pos0", "pos1", "pos2", "pos3"]
     assert draft.unused == {"3.csv": "has no pos1, pos2, pos3"}
 
 
@@ -103,7 +103,7 @@ def test_of_logs_for_each_topic_the_states_are_drafted(tmp_path, time):
         table(tmp_path / "logs" / f"pose_{number}.csv", time=time, pos=np.sin(time + number))
         table(tmp_path / "logs" / f"wrench_{name}.csv", time=time, force=time % (number + 2))
     draft = build("diver", tmp_path / "logs")
-    assert [one.channel for one in draft.columns] == ["pos"]
+    assert [column.channel for column in draft.columns] == ["pos"]
     assert draft.unused == {f"wrench_{name}.csv": "has no pos" for name in "ab"}
 
 
@@ -166,7 +166,7 @@ def test_a_measured_current_is_a_state_only_next_to_a_command(tmp_path, time):
 def test_names_without_a_letter_are_columns(tmp_path, time):
     columns = {"_": np.sin(time), "°": time, "%": np.cos(time), "u": time % 3}
     draft = build("signs", table(tmp_path / "a.csv", time=time, **columns))
-    assert [one.names for one in draft.columns] == [["_"], ["°"], ["%"], ["u"]]
+    assert [column.names for column in draft.columns] == [["_"], ["°"], ["%"], ["u"]]
 
 
 def test_two_columns_of_one_name_are_two_columns(tmp_path, time):

@@ -105,7 +105,7 @@ def test_limits_of_a_robot_file_are_hard_limits_of_its_channels(tmp_path, robot,
     text = write_task(draft)
     assert "limits: velocity of joint shoulder_joint in arm.urdf" in text
     assert "# joint lift: no channel has its name" in text
-    findings = {(one.joint, one.channel): one.finding for one in draft.joints}
+    findings = {(joint.joint, joint.channel): joint.finding for joint in draft.joints}
     assert findings["shoulder_joint", "shoulder_vel"] == "velocity: all logs agree"
     assert findings["elbow_joint", ""] == "no channel has its name"
 
@@ -130,7 +130,7 @@ def test_a_log_beyond_a_stated_limit_is_named(tmp_path, robot, task_of):
     log(folder / "fast.csv", swing(scale=2.5) | {"shoulder_tau": np.sin(5 * SECONDS)})
     draft = build("arm", folder, robot=robot)
     assert task_of(draft).channels["shoulder_vel"].limits == (-6.0, 6.0)
-    findings = {one.channel: one.finding for one in draft.joints}
+    findings = {joint.channel: joint.finding for joint in draft.joints}
     assert "exceeded in 1 of 5 logs: fast.csv" in findings["shoulder_vel"]
     assert "# joint shoulder_joint (shoulder_vel): exceeded in 1 of 5 logs" in write_task(draft)
 
@@ -142,7 +142,7 @@ def test_logs_of_the_same_name_in_two_folders_are_two_logs(tmp_path, robot):
         fast = number < 2
         torque = {"shoulder_tau": np.sin(5 * SECONDS)} if fast else {}
         log(folder / str(number) / "run.csv", swing(scale=2.5 if fast else 1.0) | torque)
-    findings = {one.channel: one.finding for one in build("arm", folder, robot=robot).joints}
+    findings = {joint.channel: joint.finding for joint in build("arm", folder, robot=robot).joints}
     assert "exceeded in 2 of 5 logs: run.csv" in findings["shoulder_vel"]
 
 
@@ -154,7 +154,7 @@ def test_a_limit_that_most_logs_contradict_is_reported_and_does_not_cut(tmp_path
     draft = build("arm", folder, robot=robot)
     channel = task_of(draft).channels["shoulder_tau"]
     assert (channel.limits, channel.observed_range is not None) == (None, True)
-    (finding,) = [one for one in draft.joints if one.channel == "shoulder_tau"]
+    (finding,) = [joint for joint in draft.joints if joint.channel == "shoulder_tau"]
     assert finding.finding.startswith("contradicted by 3 of 3 logs: 0.csv")
 
 
@@ -162,7 +162,7 @@ def test_a_channel_of_unknown_unit_gets_no_limit(tmp_path, robot, task_of):
     log(tmp_path / "a.csv", swing() | {"elbow_cmd": np.sin(2 * SECONDS)})
     draft = build("arm", tmp_path / "a.csv", robot=robot)
     assert task_of(draft).channels["elbow_cmd"].limits is None
-    (finding,) = [one for one in draft.joints if one.channel == "elbow_cmd"]
+    (finding,) = [joint for joint in draft.joints if joint.channel == "elbow_cmd"]
     assert finding.finding.startswith("the unit of the channel is unknown")
 
 
@@ -218,7 +218,7 @@ def test_a_valid_range_that_the_logs_exceed_is_reported_and_cuts_nothing(tmp_pat
     write_hdf5(tmp_path / "log.h5", CF, scale=4.0)
     position = build("arm", tmp_path / "log.h5").columns[0]
     assert position.limits is None
-    assert any("the logs state a range of -1.5708 to 1.5708 rad" in one for one in position.notes)
+    assert any("the logs state a range of -1.5708 to 1.5708 rad" in note for note in position.notes)
 
 
 def test_logs_that_state_different_ranges_state_none(tmp_path):

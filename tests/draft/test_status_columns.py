@@ -34,7 +34,7 @@ STATUS = {
 
 def test_flags_modes_and_counters_are_left_out_with_the_reason(tmp_path):
     draft = draft_of(tmp_path, TIME, **arm() | STATUS, control_torque=np.sin(2 * TIME))
-    assert not {one.names[0] for one in draft.columns} & {*STATUS}
+    assert not {column.names[0] for column in draft.columns} & {*STATUS}
     assert {*STATUS} <= {*draft.left_out}
     assert draft.left_out["robot_mode"] == "a status by its name, of 2 whole numbers"
     assert draft.left_out["cycle"] == "a counter: it rises by 2 in each row"
@@ -58,7 +58,10 @@ def test_a_switched_input_without_a_name_is_no_flag(tmp_path):
     for row in range(1, len(TIME)):
         level[row] = level[row - 1] + 0.02 * (levels[row - 1] - level[row - 1])
     draft = draft_of(tmp_path, TIME, V1=level, V2=levels)
-    assert {one.channel: one.role for one in draft.columns} == {"v1": "state", "v2": "action"}
+    assert {column.channel: column.role for column in draft.columns} == {
+        "v1": "state",
+        "v2": "action",
+    }
 
 
 def test_control_surfaces_are_actions(tmp_path):
@@ -66,11 +69,13 @@ def test_control_surfaces_are_actions(tmp_path):
     waves = [0.1 * np.sin(k * TIME) for k in (1.1, 1.7, 2.3)]
     surfaces = dict(zip(("de", "da", "dr"), waves, strict=True))
     letters = draft_of(tmp_path, TIME, phi=angle, p=speed, dt=0.5 + waves[0], **surfaces)
-    actions = {one.names[0]: one.channel for one in letters.columns if one.role == "action"}
+    actions = {
+        column.names[0]: column.channel for column in letters.columns if column.role == "action"
+    }
     assert actions == {"de": "elevator", "da": "aileron", "dr": "rudder", "dt": "throttle"}
     named = dict(zip(("elevator", "rudder_angle", "aileron_cmd"), waves, strict=True))
     draft = draft_of(tmp_path, TIME, heading=angle, yaw_rate=speed, **named)
-    assert {one.channel for one in draft.columns if one.role == "action"} == {*named}
+    assert {column.channel for column in draft.columns if column.role == "action"} == {*named}
 
 
 def test_a_time_step_is_no_throttle_and_a_lift_no_surface(tmp_path):
@@ -79,7 +84,7 @@ def test_a_time_step_is_no_throttle_and_a_lift_no_surface(tmp_path):
     draft = draft_of(tmp_path, TIME, phi=angle, p=speed, **waves)
     assert "dt" in draft.left_out
     lift = {"elevator_position": angle, "elevator_velocity": speed, "voltage": np.sin(TIME)}
-    roles = {one.channel: one.role for one in draft_of(tmp_path, TIME, **lift).columns}
+    roles = {column.channel: column.role for column in draft_of(tmp_path, TIME, **lift).columns}
     assert roles == dict.fromkeys(["elevator_position", "elevator_velocity"], "state") | {
         "voltage": "action"
     }

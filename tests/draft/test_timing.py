@@ -44,7 +44,7 @@ def test_a_constant_duration_is_the_time_step(tmp_path):
     np.savetxt(tmp_path / "a.csv", columns, "%.9g", ",", header="duration,q,tau", comments="")
     draft = build("arm", tmp_path / "a.csv")
     assert draft.dt == pytest.approx(0.004)
-    assert [one.channel for one in draft.columns] == ["q", "tau"]
+    assert [column.channel for column in draft.columns] == ["q", "tau"]
 
 
 def test_stamps_of_the_sensor_are_preferred_to_those_of_messages_that_came_in_bursts(

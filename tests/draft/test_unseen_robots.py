@@ -99,7 +99,9 @@ def test_a_german_table_in_latin_1_has_a_valve_and_no_velocity_in_percent(tmp_pa
     columns = {name: [one.replace(".", ",") for one in text] for name, text in columns.items()}
     columns["Datum Zeit"] = [one.replace(",", ".", 2) for one in columns["Datum Zeit"]]
     draft = build("axis", table(tmp_path / "a.csv", columns, ";", "latin-1"))
-    assert {one.channel: (one.role, one.unit, one.derivative_of) for one in draft.columns} == {
+    assert {
+        column.channel: (column.role, column.unit, column.derivative_of) for column in draft.columns
+    } == {
         "position": ("state", "mm", None),
         "oltemperatur": ("state", "degC", None),
         "ventil": ("action", "percent", None),
@@ -120,7 +122,8 @@ def test_angles_beside_one_in_degrees_are_in_degrees_and_so_is_their_gyro(tmp_pa
         "thrust_cmd": spelled(rate),
     }
     channels = {
-        one.channel: one for one in build("diver", table(tmp_path / "a.csv", columns)).columns
+        column.channel: column
+        for column in build("diver", table(tmp_path / "a.csv", columns)).columns
     }
     assert {name: (one.unit, one.log_unit) for name, one in channels.items()} == {
         "attitude_roll": ("rad", "deg"),
@@ -180,7 +183,10 @@ def test_names_in_another_unit_are_converted_for_each_firmware(tmp_path):
     table(tmp_path / "v1.csv", stamps | radians | {"torque_Nm": spelled(torque)})
     table(tmp_path / "v2.csv", stamps | degrees | {"torque_mNm": spelled(milli)})
     checked = check_own_logs(build("arm", tmp_path))
-    assert [(one.source[1].name, one.source[1].unit) for one in checked.task.channels.values()] == [
+    assert [
+        (channel.source[1].name, channel.source[1].unit)
+        for channel in checked.task.channels.values()
+    ] == [
         ("arm_pos_deg", "deg"),
         ("arm_vel_deg_s", "deg/s"),
         ("torque_mNm", "mN*m"),
@@ -228,11 +234,11 @@ def test_letters_of_vehicles_are_rates_and_velocities(tmp_path, front):
         )
     columns["thruster_1"] = spelled(np.cos(TIME))
     draft = build("auv", table(tmp_path / "a.csv", columns))
-    found = {one.channel: (one.role, one.guess.what) for one in draft.columns}
+    found = {column.channel: (column.role, column.guess.what) for column in draft.columns}
     rates = {f"{name}_rate": ("state", "velocity") for name in ("roll", "pitch", "yaw")}
     velocities = {f"velocity_{axis}": ("state", "velocity") for axis in "xyz"}
     assert found == rates | velocities | {"thruster_1": ("action", "action")}
-    assert all(one.guess.turning for one in draft.columns if one.channel in rates)
+    assert all(column.guess.turning for column in draft.columns if column.channel in rates)
 
 
 def test_the_letters_of_a_joint_and_an_input_keep_their_meaning(tmp_path):
@@ -244,7 +250,7 @@ def test_the_letters_of_a_joint_and_an_input_keep_their_meaning(tmp_path):
         "u": spelled(np.cos(3 * TIME)),
     }
     draft = build("arm", table(tmp_path / "a.csv", columns))
-    assert {one.channel: one.role for one in draft.columns} == {
+    assert {column.channel: column.role for column in draft.columns} == {
         "q": "state",
         "v": "state",
         "u": "action",
@@ -264,7 +270,7 @@ def test_objects_in_a_list_have_fields(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     checked = check_own_logs(build("arm", path))
-    sources = [one.source[0].name for one in checked.task.channels.values()]
+    sources = [channel.source[0].name for channel in checked.task.channels.values()]
     assert (checked.task.dt, sources) == (0.01, ["joints[0].pos", "joints[0].vel", "torque[0]"])
     assert [entry["outcome"] for entry in checked.entries] == ["episodes"]
 
@@ -298,7 +304,7 @@ def test_a_force_beside_a_drive_in_percent_is_measured(tmp_path):
     columns = (TIME, angle, 10 * speed, 10 * speed + 0.1, 3 * angle)
     rows = [",".join(row) for row in zip(*map(spelled, columns), strict=True)]
     (tmp_path / "a.csv").write_text("\n".join([names, *rows, ""]))
-    drafted = {one.channel: one for one in build("press", tmp_path / "a.csv").columns}
+    drafted = {column.channel: column for column in build("press", tmp_path / "a.csv").columns}
     assert {name: (one.role, one.unit) for name, one in drafted.items()} == {
         "slide_position": ("state", "mm"),
         "clamp_force": ("state", "N"),

@@ -193,7 +193,7 @@ def test_an_episode_becomes_a_log_that_holds_its_numbers(tmp_path):
     header, first, *rest = path.read_text().splitlines()
     assert header == "time,position,target,action_0,reward"
     start = run.observations["observation"][0, 0]
-    assert [float(one) for one in first.split(",")] == pytest.approx(
+    assert [float(part) for part in first.split(",")] == pytest.approx(
         [0.0, start, 0.0, -start, run.rewards[0]], abs=1e-6
     )
     assert len(rest) == 19

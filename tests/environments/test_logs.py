@@ -70,7 +70,7 @@ def test_a_task_takes_every_row_of_its_own_expert(name, home, tmp_path):
         episodes = list(demonstrations(task, tmp_path / "logs", range(8)))
     except BadInput as error:
         pytest.skip(f"no expert: {error}")
-    assert all(one.file for one in episodes)
+    assert all(episode.file for episode in episodes)
     assert accepted(task, home, tmp_path / "logs") == (8, 0)
 
 

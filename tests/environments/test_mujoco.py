@@ -172,7 +172,7 @@ def test_rewards_have_parts_and_an_episode_ends_outside_of_its_range(cart):
     assert reward == pytest.approx(info["reward_speed"] + info["reward_effort"])
     assert (ended, info["is_success"]) == (False, True)
     ends = [environment.step(np.full(1, 5.0)) for _ in range(2)]
-    assert [one[2] for one in ends] == [False, True]  # 0.06 and 0.11 m/s
+    assert [end[2] for end in ends] == [False, True]  # 0.06 and 0.11 m/s
     assert not ends[1][4]["is_success"]
 
 
@@ -309,7 +309,7 @@ def test_a_policy_passes_the_chain(tracked_home):
         "environment.trials": {"episodes": 4, "n_eval_episodes": 2},
     }
     registered = km.run(load_task(EXAMPLES / "arm.yaml", small), progress=False)
-    assert [one for one in registered.verification.checks if not one.passed] == []
+    assert [check for check in registered.verification.checks if not check.passed] == []
     assert registered.status in ("done", "refused")
     policy = load(registered.training.folder)
     policy.reset(0)

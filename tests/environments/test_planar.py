@@ -147,9 +147,11 @@ def test_a_demonstration_is_a_trajectory_file_with_pictures_and_words(tmp_path):
 def test_failures_are_left_out_unless_they_are_wanted(tmp_path):
     """In one row nobody reaches anything."""
     task = task_of("reach", steps=1)
-    assert [one.file for one in list(demonstrations(task, tmp_path, [0, 1]))] == [None, None]
+    assert [
+        demonstration.file for demonstration in list(demonstrations(task, tmp_path, [0, 1]))
+    ] == [None, None]
     episodes = list(demonstrations(task, tmp_path, [0, 1], failures=True))
-    assert all(one.file.is_file() and not one.success for one in episodes)
+    assert all(episode.file.is_file() and not episode.success for episode in episodes)
 
 
 def test_an_environment_without_an_expert_says_what_to_do():

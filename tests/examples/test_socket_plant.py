@@ -46,7 +46,7 @@ def test_an_episode_over_the_socket_is_one_of_the_plant(example, robot):
     local, states = Robot(TASK), [episode.states[0]]
     local.reset(states[0])
     states += [local.step(action) for action in list(side.applied)]
-    errors = [min(np.abs(np.array(states) - one).max(axis=1)) for one in episode.states]
+    errors = [min(np.abs(np.array(states) - state).max(axis=1)) for state in episode.states]
     assert max(errors) < 1e-9
     assert {float(one) for one in episode.actions[:-1, 0]} <= {float(a[0]) for a in side.applied}
 

@@ -205,7 +205,7 @@ def agree_rollout(files: Files, result, angles) -> None:
         inputs = [random.normal(0, scale, shape).astype(np.float32) for shape in shapes]
         clean = result(*inputs)
         close(clean, files.rollout(*inputs), angles, allowed)
-        for tensor in (one for one in inputs if one.size and batch > 1):
+        for tensor in (input_ for input_ in inputs if input_.size and batch > 1):
             stored = tensor[1, -1, -1]
             tensor[1, -1, -1] = np.nan
             broken = result(*inputs)

@@ -128,7 +128,7 @@ def test_predictions_that_diverge_are_refused(noisy_rows):
 
 def test_validation_episodes_that_are_too_short_are_refused(noisy_rows):
     module, rows = noisy_rows
-    short = [replace(one, stop=one.start + module.rows) for one in rows.episodes]
+    short = [replace(episode, stop=episode.start + module.rows) for episode in rows.episodes]
     interface = describe(DESCRIPTION, module)
     for too_few in (replace(rows, episodes=short), replace(rows, episodes=[]), None):
         with pytest.raises(BadInput, match="more than the history"):

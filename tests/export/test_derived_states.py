@@ -122,7 +122,7 @@ def test_the_interface_tells_what_is_estimated(packed, tmp_path):
     assert document["derived"] == {"velocity": "angle"}
     simulator = load(folder)
     assert simulator.interface.measured == ("angle",)
-    tensors = {one["name"]: one for one in document["files"]["rollout.onnx"]["outputs"]}
+    tensors = {output["name"]: output for output in document["files"]["rollout.onnx"]["outputs"]}
     assert tensors["estimated_states"]["shape"] == ["batch", 11, 2]
 
 
@@ -130,7 +130,7 @@ def test_the_interface_tells_what_is_estimated(packed, tmp_path):
 def test_every_check_of_the_files_passes(packed, history, tmp_path):
     folder = write_step(make(packed, {"type": "gru", "hidden_size": 6}, history), tmp_path)
     exported = ExportedDynamics(folder)
-    assert [one for one in exported.check_files(exported.models()) if not one.passed] == []
+    assert [file for file in exported.check_files(exported.models()) if not file.passed] == []
     probes = exported.make_probes()
     assert [one for one in exported.check_alone(probes[0]) if not one.passed] == []
     assert [one for one in exported.check_contract(probes) if not one.passed] == []
@@ -194,12 +194,14 @@ def test_a_model_that_remembers_rows_is_trained_from_estimates(packed, history):
             expected = step.estimator(torch.from_numpy(recorded)[None])[0, -history:]
             assert torch.allclose(states[row], expected, atol=1e-6)
     weights = window_weights(
-        replace(packed, episodes=[replace(one, weight=2.0) for one in packed.episodes]), layout, 5
+        replace(packed, episodes=[replace(episode, weight=2.0) for episode in packed.episodes]),
+        layout,
+        5,
     )
     assert len(weights) == len(windows)
 
 
 def test_logs_too_short_to_estimate_from_are_an_error(packed):
-    short = [replace(one, stop=one.start + 8) for one in packed.episodes]
+    short = [replace(episode, stop=episode.start + 8) for episode in packed.episodes]
     with pytest.raises(BadInput, match=r"no episode has 11 rows.*velocity is estimated"):
         estimator_weights(replace(packed, episodes=short), layout_of(position_task()))

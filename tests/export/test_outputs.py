@@ -113,13 +113,19 @@ def test_outputs_change_with_the_action_of_their_own_row_alone(tmp_path):
 def test_the_interface_lists_outputs_and_a_run_needs_none_of_them(tmp_path):
     folder = write(random_step_with_outputs({"type": "mlp"}), tmp_path)
     document = yaml.safe_load((folder / "io.yaml").read_text())
-    roles = {one["name"]: (one["role"], one["unit"]) for one in document["channels"]}
+    roles = {
+        channel["name"]: (channel["role"], channel["unit"]) for channel in document["channels"]
+    }
     assert roles["acceleration"] == ("output", "rad/s^2")
     for file, shape in (("step.onnx", ["batch", 2]), ("rollout.onnx", ["batch", "horizon", 2])):
-        tensors = {one["name"]: one for one in document["files"][file]["outputs"]}
+        tensors = {output["name"]: output for output in document["files"][file]["outputs"]}
         assert tensors["outputs"]["shape"] == shape
         assert tensors["outputs"]["channels"] == ["acceleration", "force"]
-        inputs = [one["channels"] for one in document["files"][file]["inputs"] if "channels" in one]
+        inputs = [
+            input_["channels"]
+            for input_ in document["files"][file]["inputs"]
+            if "channels" in input_
+        ]
         assert all("force" not in names for names in inputs)
 
 
@@ -127,8 +133,8 @@ def test_a_nan_reaches_the_outputs_of_its_row_and_of_no_other(tmp_path):
     exported = ExportedDynamics(write(random_step_with_outputs({"type": "gru"}), tmp_path))
     probe = exported.make_probes()[0]
     results = propagate_nan(exported.nan_calls(probe))
-    assert {one.call for one in results} == {"rollout", "step", "outputs", "step outputs"}
-    assert all(one.passed for one in results)
+    assert {result.call for result in results} == {"rollout", "step", "outputs", "step outputs"}
+    assert all(result.passed for result in results)
 
 
 def test_every_check_of_the_files_passes(tmp_path):

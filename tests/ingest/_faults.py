@@ -164,11 +164,12 @@ def assert_each_once(site: Site, result: dict[str, dict[str, str]]) -> None:
         for content in delivery.values()
     }
     hashes = [
-        one.hash for one in load_recordings(home, ArtifactRef.from_json(result["recordings"]))
+        recording.hash
+        for recording in load_recordings(home, ArtifactRef.from_json(result["recordings"]))
     ]
     assert sorted(hashes) == sorted(delivered)
     raw = [path.stem for path in visible(site) if path.parts[-3] == "raw"]
     assert sorted(raw) == sorted(delivered)
     episodes = load_episodes(home, ArtifactRef.from_json(result["episodes"]))
-    assert len({one.id for one in episodes}) == len(episodes) > 0
-    assert {one.recording for one in episodes} <= delivered
+    assert len({episode.id for episode in episodes}) == len(episodes) > 0
+    assert {episode.recording for episode in episodes} <= delivered

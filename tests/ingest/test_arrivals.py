@@ -41,8 +41,8 @@ def take(task, home, logs, read):
         time.sleep(0.02)  # so that what the test has just written is no longer fresh
         read.clear()
         report = ingest.run(task, home, logs)
-        names = sorted(one.name for one in load_recordings(home, report.artifact.ref))
-        return {one["file"]: one["outcome"] for one in report.files}, names, sorted(read)
+        names = sorted(recording.name for recording in load_recordings(home, report.artifact.ref))
+        return {file["file"]: file["outcome"] for file in report.files}, names, sorted(read)
 
     return ingested
 
@@ -137,7 +137,7 @@ def test_changed_and_deleted_files_lose_their_entries(task, home, logs, take, wr
     cache = ScanCache(task, home, logs)
     result = scan(task, logs, cache)
     assert result.stale == {"a.csv", "b.csv", "gone/c.csv", "gone/deep/d.csv"}
-    assert [one.name for one in result.logs] == ["a.csv", "new.csv"]
+    assert [log.name for log in result.logs] == ["a.csv", "new.csv"]
     assert [one.name for one, _ in result.unchanged.items()] == ["z/e.csv"]
     assert take()[2] == ["a.csv", "new.csv"]
     assert [name for name, _ in cache.entries()] == ["a.csv", "new.csv", "z/e.csv"]

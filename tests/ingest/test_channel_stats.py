@@ -11,7 +11,7 @@ from kinemill.task import Task, load_task
 
 
 def frames(*columns):
-    return [pl.DataFrame({"x": np.asarray(each, dtype=np.float64)}) for each in columns]
+    return [pl.DataFrame({"x": np.asarray(column, dtype=np.float64)}) for column in columns]
 
 
 def stats(*columns):
@@ -60,7 +60,7 @@ def test_the_summary_of_a_real_log_has_the_statistics_of_its_tracks(home, shared
     recordings = [one for one in load_recordings(home, report.artifact.ref) if one.summary.tracks]
     assert len(recordings) == 12
     for recording in recordings:
-        tracks = [pl.read_ipc(recording.folder / one.file) for one in recording.summary.tracks]
+        tracks = [pl.read_ipc(recording.folder / track.file) for track in recording.summary.tracks]
         every = pl.concat(tracks)
         for name in task.numbers:
             own, values = recording.summary.channels[name], every[name].to_numpy()

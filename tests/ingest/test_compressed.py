@@ -50,7 +50,7 @@ def test_a_fixed_format_is_that_of_the_content(logs, write, make_task, text, suf
     path = write(f"a.csv.{suffix}", PACK[suffix](text))
     write("b.gz", gzip.compress(b"\x89HDF\r\n\x1a\n" + bytes(100)))
     scanned = scan(task, logs)
-    assert [one.name for one in scanned.logs] == [f"a.csv.{suffix}"]
+    assert [log.name for log in scanned.logs] == [f"a.csv.{suffix}"]
     assert scanned.ignored == {"b.gz": "no log: no reader recognizes it"}
     assert recognize(task, path) == "compressed"
     assert compressed.read(path, task).frame.height == len(ROWS)
@@ -71,7 +71,7 @@ def test_of_a_cut_file_the_beginning_is_read(write, task, text, suffix):
     log = compressed.read(write(f"a.csv.{suffix}", whole[: len(whole) // 2]), task)
     assert 0.25 * len(ROWS) < log.frame.height < 0.75 * len(ROWS)
     assert log.frame["angle"].to_list() == [float(row[1]) for row in ROWS[: log.frame.height]]
-    assert [one["check"] for one in log.reasons] == ["cut_file", "cut_line"]
+    assert [reason["check"] for reason in log.reasons] == ["cut_file", "cut_line"]
 
 
 @pytest.mark.parametrize("suffix", PACK)

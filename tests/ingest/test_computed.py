@@ -48,7 +48,7 @@ def write(path, seconds: np.ndarray, angle: np.ndarray, torque: np.ndarray) -> N
 def tracks(task: Task, home, folder) -> list:
     report = ingest.run(task, home, folder)
     recording = open_recording(home, next(iter(Snapshot(home, report.artifact.ref))))
-    return [read_rows(recording.folder / one.file) for one in recording.summary.tracks]
+    return [read_rows(recording.folder / track.file) for track in recording.summary.tracks]
 
 
 def test_a_derivative_has_neither_lag_nor_bias_below_the_cutoff():

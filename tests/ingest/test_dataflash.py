@@ -148,7 +148,9 @@ def as_text(content: bytes) -> str:
         layout = struct.Struct("<" + "".join(PACKED.get(letter, letter) for letter in letters))
         values = list(layout.unpack_from(content, at + 3))
         at += 3 + layout.size
-        texts = [one.rstrip(b"\0").decode() if isinstance(one, bytes) else one for one in values]
+        texts = [
+            value.rstrip(b"\0").decode() if isinstance(value, bytes) else value for value in values
+        ]
         if name == "FMT":
             kinds[int(texts[0])] = (str(texts[2]), str(texts[3]))
         scaled = [

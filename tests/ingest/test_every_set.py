@@ -97,7 +97,7 @@ def test_the_generator_is_sampled_at_every_500th_row(request, home, shared_data)
     dataset = load_dataset(home, dataset_stage.run(task, home, episodes.ref).ref)
     raw = np.loadtxt(shared_data / "dc_generator" / "generator.csv", delimiter=",", skiprows=1)
     assert np.array_equal(dataset.values[:, ::-1], raw[::500].astype(np.float32))
-    lengths = {one.split: one.stop - one.start for one in dataset.episodes}
+    lengths = {episode.split: episode.stop - episode.start for episode in dataset.episodes}
     assert lengths == {"train": 650, "validation": 150, "test": 200}
 
 

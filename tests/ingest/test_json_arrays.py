@@ -153,5 +153,5 @@ def test_settings_and_files_next_to_a_table_are_no_logs(write, task, logs):
     write(COLUMNS, "described.json")
     write("time,position\n0,1\n", "described.csv")
     write(COLUMNS, "log.json")
-    found = [one.name for one in scan(task, logs).logs]
+    found = [log.name for log in scan(task, logs).logs]
     assert sorted(found) == ["described.csv", "log.json"]

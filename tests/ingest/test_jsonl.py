@@ -49,7 +49,9 @@ def test_a_damaged_row_is_left_out_and_named_and_nan_is_kept(write, nested):
     log = read(write("a.jsonl", text), nested)
     assert log.frame["time_s"].to_list() == [0.0, 0.01, 0.03]
     assert math.isnan(log.frame["torque"][1])
-    assert [(one["where"], one["found"]) for one in log.reasons] == [("row 3", "no JSON object")]
+    assert [(reason["where"], reason["found"]) for reason in log.reasons] == [
+        ("row 3", "no JSON object")
+    ]
     assert log.dropped_rows == 1
 
 

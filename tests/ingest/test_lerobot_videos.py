@@ -69,12 +69,14 @@ def test_each_row_has_the_frame_of_its_time(logs, home, arm, write, codec):
 
 
 def hashes(home, ref):
-    return {one.hash for one in load_recordings(home, ref)}
+    return {recording.hash for recording in load_recordings(home, ref)}
 
 
 def refusals(home, ref):
     """Return the reasons of all recordings."""
-    return [one for recording in load_recordings(home, ref) for one in recording.summary.reasons]
+    return [
+        reason for recording in load_recordings(home, ref) for reason in recording.summary.reasons
+    ]
 
 
 def damage(path):
@@ -134,7 +136,7 @@ def test_a_faulty_video_of_several_episodes_leaves_those_of_others(logs, home, a
     FAULTS[fault][0](video3(logs, 1))
     report = ingest.run(arm, home, logs)
     reasons = refusals(home, report.artifact.ref)
-    assert [one["where"].split(",")[0] for one in reasons] == ["episode 2", "episode 3"]
+    assert [reason["where"].split(",")[0] for reason in reasons] == ["episode 2", "episode 3"]
     assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))] * 2
 
 

@@ -167,7 +167,9 @@ def test_a_draft_has_the_signals_and_their_units(write):
     units = {"position": "deg", "velocity": "rad/s", "torque": "N*m"}
     path = write("a.csv", lines([(t, n, units[n], v) for t, n, v in LONG], "time,tag,unit,value"))
     draft = build("arm", path)
-    assert [(one.channel, one.role, one.log_unit or one.unit) for one in draft.columns] == [
+    assert [
+        (column.channel, column.role, column.log_unit or column.unit) for column in draft.columns
+    ] == [
         ("position", "state", "deg"),
         ("velocity", "state", "rad/s"),
         ("torque", "action", "N*m"),

@@ -51,9 +51,11 @@ def test_values_are_those_that_json_holds(request, shared_data):
     (frame,) = make_tracks(read(path, task), task).frames
     with path.open("rb") as file:
         messages = [json.loads(one.data) for _, _, one in make_reader(file).iter_messages()]
-    assert frame["time_s"].to_numpy() == pytest.approx([one["stamp"] for one in messages])
-    assert frame["cart_position"].to_list() == [one["cart_position"] for one in messages]
-    assert frame["pole_velocity"].to_list() == [one["pole_angular_velocity"] for one in messages]
+    assert frame["time_s"].to_numpy() == pytest.approx([message["stamp"] for message in messages])
+    assert frame["cart_position"].to_list() == [message["cart_position"] for message in messages]
+    assert frame["pole_velocity"].to_list() == [
+        message["pole_angular_velocity"] for message in messages
+    ]
 
 
 def test_topics_of_other_rates_come_to_one_grid(tmp_path, arm):

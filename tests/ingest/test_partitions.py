@@ -128,7 +128,7 @@ def test_one_partition_is_read_alone_and_the_rest_is_not_lost(arm, home):
     age()
     report = ingest.run(arm, home, partition="right")
     assert [entry.name for entry in Snapshot(home, report.artifact.ref)] == ["right/b.csv"]
-    assert [one.name for one in members(home, "arm").values()] == ["right/b.csv"]
+    assert [member.name for member in members(home, "arm").values()] == ["right/b.csv"]
     everything = ingest.run(arm, home)
     assert [entry["outcome"] for entry in everything.fresh] == ["episodes", "episodes"]
     listed = recordings_by_partition(arm, home, everything.artifact.ref)

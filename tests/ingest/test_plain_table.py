@@ -49,7 +49,7 @@ def check(log):
 )
 def test_columns_aligned_by_spaces(logs, write, task, text):
     check(read(path := write("a.dat", text), task))
-    assert [one.name for one in scan(task, logs).logs] == ["a.dat"]
+    assert [log.name for log in scan(task, logs).logs] == ["a.dat"]
     assert recognize(task, path) in {"csv", "text"}
 
 
@@ -75,7 +75,7 @@ def test_names_with_spaces_are_two_spaces_apart(write, make_task):
 def test_without_a_header_columns_are_numbered(logs, write, make_task, name, text):
     task = make_task(**NUMBERED)
     check(read(write(name, text), task))
-    assert [one.name for one in scan(task, logs).logs] == [name]
+    assert [log.name for log in scan(task, logs).logs] == [name]
 
 
 def test_without_a_header_a_text_in_each_row_is_no_name(write, make_task):
@@ -99,7 +99,7 @@ def test_a_line_of_other_width_and_a_text_are_named_by_row(write, make_task):
 def test_the_last_line_of_a_cut_file_is_left_out(write, make_task):
     log = read(write("a.txt", plain("  ")[:-4]), make_task(**NUMBERED))
     assert log.frame.height == len(ROWS) - 1
-    assert [one["check"] for one in log.reasons] == ["cut_line"]
+    assert [reason["check"] for reason in log.reasons] == ["cut_line"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_draft_of_numbers_alone(write):
     rows = np.column_stack([0.02 * np.arange(n), drive, state])
     text = "\n".join("".join(f"{value:16.7e}" for value in row) for row in rows) + "\n"
     draft = build("dryer", write("dryer.dat", text))
-    roles = {one.channel: one.role for one in draft.columns}
+    roles = {column.channel: column.role for column in draft.columns}
     assert roles == {"column_2": "action", "column_3": "state"}
     assert draft.dt == pytest.approx(0.02)
 
@@ -140,7 +140,7 @@ def test_a_draft_of_numbers_alone(write):
 def test_titles_above_rows_without_a_header_are_skipped(logs, write, make_task, text):
     task = make_task(**NUMBERED)
     check(read(write("a.dat", text), task))
-    assert [one.name for one in scan(task, logs).logs] == ["a.dat"]
+    assert [log.name for log in scan(task, logs).logs] == ["a.dat"]
 
 
 def test_remarks_of_a_logger_are_no_rows_and_no_names(write, make_task):
@@ -157,7 +157,7 @@ def test_half_a_row_under_remarks_is_counted(write, make_task):
     lines = [",".join(NAMES), "INFO  started", *plain(",").splitlines(), "9.1,2."]
     log = read(write("a.csv", "\n".join(lines)), make_task())
     assert log.frame.height == len(ROWS)
-    assert [one["check"] for one in log.reasons] == ["cut_line"]
+    assert [reason["check"] for reason in log.reasons] == ["cut_line"]
 
 
 def test_one_number_in_each_line_is_a_column(write):

@@ -39,7 +39,7 @@ def read(home, task):
 
 
 def names(task, home, folder):
-    return [one.name for one in prefetch.new_logs(task, home, folder)]
+    return [log.name for log in prefetch.new_logs(task, home, folder)]
 
 
 def test_batches_are_all_there_is_and_the_ingest_finds_them_read(task, home, folder):

@@ -216,7 +216,7 @@ def test_parts_of_a_log_are_numbered_through_and_a_bad_one_spoils_none(
     write("a.csv", "time,position\n0,1\n")
     report = ingest.run(task, home, logs)
     (recording,) = load_recordings(home, report.artifact.ref)
-    listed = [(one.index, one.rows, one.part) for one in recording.summary.tracks]
+    listed = [(track.index, track.rows, track.part) for track in recording.summary.tracks]
     assert listed == [(0, 31, "demo_0"), (1, 31, "demo_1"), (2, 41, "demo_1")]
     locations = [item["where"] for item in recording.summary.reasons]
     assert locations == ["demo_1, after sample 31, 0.3-0.5 s", "demo_2, dataset"]

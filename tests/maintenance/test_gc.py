@@ -99,7 +99,9 @@ def test_what_somebody_at_work_may_use_stays(home, made):
     """A run may be about to read what was last used a minute before it began."""
     ref = made("model", days=0.0, n=1)
     with lock(home, "train/cart/x"):
-        assert [one.lock for one in holders(home) if one.lock != "maintenance"] == ["train/cart/x"]
+        assert [holder.lock for holder in holders(home) if holder.lock != "maintenance"] == [
+            "train/cart/x"
+        ]
         assert names(gc(home, unused=0.0)) == []
     time.sleep(0.01)
     assert names(gc(home, unused=0.0)) == [ref.path]

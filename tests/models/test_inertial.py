@@ -86,7 +86,7 @@ def test_a_urdf_file_is_a_robot_too(tmp_path):
       <joint name="hinge" type="continuous"><parent link="base"/><child link="rod"/>
       <axis xyz="0 1 0"/></joint></robot>"""
     (tmp_path / "arm.urdf").write_text(urdf)
-    (rod,) = (one for one in load_bodies(tmp_path / "arm.urdf").bodies if one.joints)
+    (rod,) = (body for body in load_bodies(tmp_path / "arm.urdf").bodies if body.joints)
     assert (rod.name, rod.mass, rod.joints[0].name) == ("rod", 2.0, "hinge")
 
 
@@ -101,7 +101,7 @@ def test_an_unknown_body_is_named_with_all_others():
 
 
 def test_base_parameters_predict_the_torques_of_another_motion():
-    names = [one.name for one in fit_base_parameters(robot(), record(LOAD))]
+    names = [parameter.name for parameter in fit_base_parameters(robot(), record(LOAD))]
     # Turning about a vertical axis, the shoulder has one inertia; masses further out add to it.
     assert any(name.startswith("Jzz of shoulder") for name in names)
     assert not any(name.startswith("m of shoulder") for name in names)

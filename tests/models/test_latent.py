@@ -113,7 +113,9 @@ def facts(states=("level",), **changes):
 
 
 def small(own):
-    return [one for one in Latent.candidates(own) if "gauss_newton" in one.settings]
+    return [
+        candidate for candidate in Latent.candidates(own) if "gauss_newton" in candidate.settings
+    ]
 
 
 def test_a_small_model_of_few_states_is_fitted_to_long_rollouts_with_the_limits_of_sensors():

@@ -118,9 +118,9 @@ def test_levels_count_from_zero_unless_they_are_far_from_it():
 def test_a_portfolio_tries_it_unless_there_are_many_channels():
     facts = TaskFacts(("y",), ("u",), frozenset(), (), {}, {}, longest=10, horizon=20, history=2)
     proposals = Narx.candidates(facts)
-    assert [one.settings["history"] for one in proposals] == [2, 5, 10, 5, 10]
-    assert [one.trains for one in proposals] == [False, False, False, True, True]
+    assert [proposal.settings["history"] for proposal in proposals] == [2, 5, 10, 5, 10]
+    assert [proposal.trains for proposal in proposals] == [False, False, False, True, True]
     joints = TaskFacts(tuple(f"y{k}" for k in range(30)), ("u",), frozenset(), (), {}, {}, 10, 20)
-    assert not any(one.trains for one in Narx.candidates(joints))
+    assert not any(candidate.trains for candidate in Narx.candidates(joints))
     many = TaskFacts(tuple(f"y{k}" for k in range(61)), (), frozenset(), (), {}, {}, 10, 20)
     assert Narx.candidates(many) == []

@@ -106,6 +106,6 @@ def facts(angles=()):
 
 def test_a_portfolio_tries_it_unless_an_angle_has_no_value_of_its_own():
     proposals = Pnlss.candidates(facts())
-    assert [one.settings["model"]["size"] for one in proposals] == [2, 3]
-    assert all(one.settings["gauss_newton"] and one.trains for one in proposals)
+    assert [proposal.settings["model"]["size"] for proposal in proposals] == [2, 3]
+    assert all(proposal.settings["gauss_newton"] and proposal.trains for proposal in proposals)
     assert Pnlss.candidates(facts(["position"])) == []

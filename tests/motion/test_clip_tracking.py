@@ -304,7 +304,7 @@ def test_a_draft_from_clips_without_a_cycle_tracks_them_in_physics(folder, tmp_p
     (folder / "clips" / "bow.json").unlink()
     robot = read_robot(folder / "dog.xml")
     draft = build_motion("bend", folder / "clips", None, robot)
-    assert any("cycles: none in crouch.json" in one for one in draft.remarks)
+    assert any("cycles: none in crouch.json" in remark for remark in draft.remarks)
     path = tmp_path / "bend.yaml"
     path.write_text(check_own_logs(draft).text)
     task = load_task(path)
@@ -313,7 +313,7 @@ def test_a_draft_from_clips_without_a_cycle_tracks_them_in_physics(folder, tmp_p
     refs = data_of(task, Home(folder / "home"), folder / "clips")
     assert len(refs) == 2
     alone = build_motion("bend", folder / "clips")
-    assert any("--robot FILE" in one for one in alone.remarks)
+    assert any("--robot FILE" in remark for remark in alone.remarks)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "npz"])

@@ -31,7 +31,7 @@ def mirror(**changed) -> Mirror:
     """Left and right swapped; the right hip turns the other way, as the neck."""
     signs = [f"{name}{part}" for name in ("left_hip", "right_hip", "neck_yaw") for part in PARTS]
     legs = [f"{name}{part}" for name in ("hip", "knee") for part in PARTS]
-    pairs = [(f"left_{one}", f"right_{one}") for one in legs]
+    pairs = [(f"left_{leg}", f"right_{leg}") for leg in legs]
     return Mirror.model_validate({"flip": FLIPPED + signs, "swap": pairs} | changed)
 
 

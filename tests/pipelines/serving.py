@@ -119,7 +119,7 @@ class Served:
     def has_loaded(self, task):
         """Whether Dagster has the assets of a task."""
         query_text = "{ assetNodes { groupName } }"
-        return task in {one["groupName"] for one in self.ask(query_text)["assetNodes"]}
+        return task in {assetNode["groupName"] for assetNode in self.ask(query_text)["assetNodes"]}
 
     def status(self, run_id):
         """How a run stands."""

@@ -53,7 +53,11 @@ def test_assets_are_found_by_task_learn_type_and_model(specs):
 
 def test_an_asset_leads_to_its_code_and_its_task_file(specs, workspace):
     value = specs["model"].metadata["dagster/code_references"]
-    locations = [one for one in value.code_references if isinstance(one, dg.LocalFileCodeReference)]
+    locations = [
+        reference
+        for reference in value.code_references
+        if isinstance(reference, dg.LocalFileCodeReference)
+    ]
     source, file = locations
     assert source.file_path.endswith("assets/train.py")
     lines = Path(source.file_path).read_text().splitlines()

@@ -116,7 +116,7 @@ def pages_of(served):
     home = served.workspace.home
     reports = sorted(home.store.glob("decision/*/*/report.html"))
     assert reports
-    files = [f"/kinemill/files/{one.relative_to(home.root).as_posix()}" for one in reports]
+    files = [f"/kinemill/files/{report.relative_to(home.root).as_posix()}" for report in reports]
     console = ["new", f"start/{TASK}", f"versions/{TASK}/1", f"quarantine/{TASK}"]
     console.append(f"runs/{run_of(served)}")
     pages = ["/", "/kinemill/tasks", f"/kinemill/tasks/{TASK}", f"/kinemill/tasks/{TASK}/1"]
@@ -161,7 +161,7 @@ def test_every_chart_of_a_report_names_its_axes_and_units(served, tab):
     labels = tab.evaluate(texts)
     drawn = tab.evaluate("document.querySelectorAll('figure svg').length")
     assert len(labels) == drawn > 10
-    assert all(len(one) == 2 and all(one) for one in labels)
+    assert all(len(label) == 2 and all(label) for label in labels)
     assert ["RMSE, rad", "time ahead, s"] in labels
     inside = (
         "[...document.querySelectorAll('.axis-label')].every(one => { const a = "

@@ -137,7 +137,9 @@ def test_dg_describes_the_component(dg):
 def test_an_editor_completes_and_checks_the_yaml(editor_schema):
     task = yaml.safe_load(TINY)
     definitions = editor_schema.schema["$defs"].values()
-    kinds = [one.get("properties", {}).get("type", {}).get("const") for one in definitions]
+    kinds = [
+        definition.get("properties", {}).get("type", {}).get("const") for definition in definitions
+    ]
     assert {"mlp", "gru", "dynamics"} <= set(kinds)
     assert editor_schema.is_valid({"type": TYPE, "attributes": task})
     assert editor_schema.is_valid({"type": TYPE, "attributes": {"file": "tasks/tiny.yaml"}})

@@ -18,7 +18,7 @@ def kinemill(*arguments):
 
 
 def run(logs, *settings):
-    return kinemill("run", TASK, "--logs", logs, *(f"--set={one}" for one in settings))
+    return kinemill("run", TASK, "--logs", logs, *(f"--set={setting}" for setting in settings))
 
 
 def lines_of(text):

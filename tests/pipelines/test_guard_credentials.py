@@ -84,7 +84,7 @@ def test_addresses_of_one_ipv6_network_share_a_limit(app):
 def test_all_addresses_together_have_a_limit(app):
     bearer = {"Authorization": "Bearer wrong"}
     result = statuses(
-        app, [(bearer, f"10.0.{one}.{two}") for one in range(25) for two in range(10)]
+        app, [(bearer, f"10.0.{index}.{two}") for index in range(25) for two in range(10)]
     )
     assert Counter(result) == {WRONG: 200, LIMITED: 50}
 
@@ -114,8 +114,8 @@ def test_sessions_and_tokens_do_not_wait_for_hashes_and_the_queue_has_an_end(
             user_list, "_hashed", lambda *args: release.wait(60) and original(*args)
         )
         guesses = [
-            asyncio.create_task(get(app, basic("vic", f"guess {one} {two}"), f"10.0.1.{one}"))
-            for one in range(15)
+            asyncio.create_task(get(app, basic("vic", f"guess {index} {two}"), f"10.0.1.{index}"))
+            for index in range(15)
             for two in range(10)
         ]
         await asyncio.sleep(0)

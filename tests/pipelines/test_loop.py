@@ -105,7 +105,7 @@ def test_every_round_collects_then_trains_from_the_version_before(pipeline, home
     assert (document["status"], document["version"]) == ("missed", 3)
     assert [one["steps"] for one in document["rounds"]] == [40, 100, 160]  # 20, then 30 each
     assert [len(one["episodes"]) for one in document["rounds"]] == [2, 2, 2]
-    seeds = [one["seed"] for each in document["rounds"] for one in each["episodes"]]
+    seeds = [episode["seed"] for each in document["rounds"] for episode in each["episodes"]]
     assert seeds == [1000, 1001, 2000, 2001, 3000, 3001]  # no start of `verify.closed_loop`
     starts = [changed.get("learn.start_from") for _, changed in pipeline.calls]
     assert starts == [None, f"models:/{NAME}/1", f"models:/{NAME}/2"]

@@ -75,14 +75,14 @@ def displayed(asset):
     with open_instance(Home.resolve()) as instance:
         expected = dg.AssetRecordsFilter(dg.AssetKey([TASK, asset]))
         records = instance.fetch_materializations(expected, limit=100).records
-        events = [one.asset_materialization for one in reversed(records)]
+        events = [record.asset_materialization for record in reversed(records)]
         assert instance.get_materialized_partitions(dg.AssetKey([TASK, asset])) == {
-            one.partition for one in events
+            event.partition for event in events
         }
     versions = {}
-    for one in events:
-        count, _ = versions.get(one.partition, (0, ""))
-        versions[one.partition] = (count + 1, one.tags["dagster/data_version"])
+    for event in events:
+        count, _ = versions.get(event.partition, (0, ""))
+        versions[event.partition] = (count + 1, event.tags["dagster/data_version"])
     return versions
 
 
@@ -172,7 +172,7 @@ def test_a_backfill_of_one_partition_reads_and_checks_no_other(robots, monkeypat
     )
     assert run_partition("right").success
     assert set(displayed("recordings")) == set(displayed("episodes")) == {"right"}
-    assert {one.name for one in members(robots, TASK).values()} == {
+    assert {member.name for member in members(robots, TASK).values()} == {
         f"right/{name}" for name in SETS["right"]
     }
     assert set(evaluated) == {f"right/{name}" for name in SETS["right"]}

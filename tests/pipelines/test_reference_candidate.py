@@ -88,4 +88,4 @@ def test_a_later_network_that_loses_to_the_champion_is_what_its_run_reports(copy
 
 def test_without_references_to_beat_the_network_is_the_only_candidate(copy):
     document = run_chain(TASK, {"promote.allow_reference": True, "verify.horizon": 5})
-    assert [one.candidate for one in document.selection.candidates] == ["trained"]
+    assert [candidate.candidate for candidate in document.selection.candidates] == ["trained"]

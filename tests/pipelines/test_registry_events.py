@@ -74,7 +74,7 @@ def test_interrupted_decision_is_closed_and_reported(registered):
     write_log(registered, "arm", EVENTS[:1])
     append_event(registered, "arm", Event("", "ada", "promoted", 2, 1, "because", "open"))
     events = list(new_events(registered, "arm", 1, {}))
-    assert [one.metadata["event"].value for one in events] == [
+    assert [event.metadata["event"].value for event in events] == [
         "champion",
         "promoted (interrupted)",
     ]
@@ -93,4 +93,4 @@ def test_damaged_audit_log_does_not_hide_other_tasks(registered, monkeypatch):
     (registered.audit_logs / "arm" / "000001.json").write_text("{}")
     with dg.build_sensor_context() as context:
         result = registry_events(["arm", "leg"])(context)
-    assert [one.asset_key.path[0] for one in result.asset_events] == ["leg"]
+    assert [event.asset_key.path[0] for event in result.asset_events] == ["leg"]

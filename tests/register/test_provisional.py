@@ -122,7 +122,7 @@ def test_a_provisional_champion_is_marked_wherever_it_is_shown(chain, monkeypatc
     assert displayed.tags["kinemill.provisional"].startswith(LACKS)
     message = why(chain.home, "cart")
     assert message["explanation"].startswith(f"provisional champion: {LACKS}")
-    assert [one["rule"] for one in message["causes"]] == ["evidence"]
+    assert [cause["rule"] for cause in message["causes"]] == ["evidence"]
     version = find_version(chain.home, "cart", ":1")
     assert version.status == "provisional champion"
     assert "is provisional champion" in version_page(chain.home, version)

@@ -71,7 +71,7 @@ def test_a_reference_that_was_champion_before_leaves_the_run_to_its_trained_mode
         registered(3, "refused", "beats_linear"), registered(2, "champion", status="unchanged")
     )
     assert result.result.name == "trained"
-    assert [one.version for one in result.selection.candidates] == [3, 2]
+    assert [candidate.version for candidate in result.selection.candidates] == [3, 2]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ def start(job: Path) -> subprocess.Popen:
 
 def workers_of(agent: subprocess.Popen) -> dict[int, psutil.Process]:
     children = psutil.Process(agent.pid).children(recursive=True)
-    values = {int(one.environ()["RANK"]): one for one in children if "RANK" in one.environ()}
+    values = {
+        int(child.environ()["RANK"]): child for child in children if "RANK" in child.environ()
+    }
     return values if len(values) == 2 else {}
 
 
@@ -92,7 +94,7 @@ def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_h
     assert time.monotonic() - began < 10  # s; gloo's own patience is 30 minutes
     assert agent.returncode == os.EX_TEMPFAIL, out
     assert "process 1 of 2 was killed by signal 9" in out
-    assert not any(one.is_running() for one in workers.values())
+    assert not any(worker.is_running() for worker in workers.values())
 
     # Whoever started torchrun dies: so do all of its processes.
     agent = start(job)

@@ -23,7 +23,7 @@ def test_the_table_has_each_algorithm():
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_the_table_is_what_the_code_does(name):
     row, algorithm = TABLE[name], ALGORITHMS[name].model_validate({"type": name})
-    assert [ACTIONS[one] for one in row["actions"].split(", ")] == list(algorithm.acts)
+    assert [ACTIONS[part] for part in row["actions"].split(", ")] == list(algorithm.acts)
     assert (row["memory"] == "LSTM") == algorithm.recurrent
     assert (row["images"] == "yes") == algorithm.reads_images
     assert (row["agents in turns"] == "yes") == algorithm.multi_agent

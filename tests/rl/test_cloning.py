@@ -93,7 +93,7 @@ def test_a_cloned_policy_acts_like_the_demonstrations_at_step_0(home, name):
     after = learner.restart_weights()
     critics = [one for one in weights_before if "critic" in one or "value" in one]
     assert critics
-    assert all(torch.equal(weights_before[one], after[one]) for one in critics)  # fresh
+    assert all(torch.equal(weights_before[critic], after[critic]) for critic in critics)  # fresh
     targets = [one for one in after if one.startswith("actor_target.")]
     for target in targets:
         assert torch.equal(after[target], after[target.replace("_target", "")])

@@ -59,7 +59,7 @@ def test_parts_are_columns_of_the_row_that_a_network_gets(path):
     task = load_task(path)
     layout = layout_of(task, make_environment(task))
     parts, frames = observed_parts(task.environment.wrappers, layout)
-    by_name = {one.name: one for one in parts}
+    by_name = {part.name: part for part in parts}
     assert frames == 2
     assert len(layout.observation) == 3 + 12 + 4 + 2
     assert by_name["kind"].choices == (3,)
@@ -97,7 +97,9 @@ def test_actor_and_critic_of_blocks_train_and_are_exported(algorithm, path, home
 
 def test_the_example_of_the_documentation_is_a_task():
     text = (ROOT / "docs" / "reinforcement.md").read_text()
-    (example,) = [one for one in re.findall(r"```yaml\n(.*?)```", text, re.S) if "composed" in one]
+    (example,) = [
+        match for match in re.findall(r"```yaml\n(.*?)```", text, re.S) if "composed" in match
+    ]
     learn = {"type": "reinforcement", **yaml.safe_load(example)["learn"]}
     task = Task.model_validate({"task": "a", "dt": 1.0, "environment": "A-v0", "learn": learn})
     assert [*task.learn.model.blocks] == ["robot", "objects", "kind", "joint"]

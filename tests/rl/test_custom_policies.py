@@ -109,7 +109,7 @@ def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, a
     )
     assert policy.core.extractor.network.inner.out_features == 7
     file = load(home.root / export.run(task, home, trained.ref, card.ref).ref.path)
-    actual = np.stack([file.act(one) for one in observations])
+    actual = np.stack([file.act(observation) for observation in observations])
     assert actual == pytest.approx(expected, abs=1e-5)
 
 

@@ -36,7 +36,7 @@ def settings(name, algorithm="ppo", **environment):
 
 def test_sub_steps_pass_the_whole_chain_and_act_in_the_bare_environment(tracked_home):
     registered = km.run(km.make_task(**settings("Reach")), progress=False)
-    assert [one for one in registered.verification.checks if not one.passed] == []
+    assert [check for check in registered.verification.checks if not check.passed] == []
     rows = registered.verification.document.parity
     assert {"turns of side", "turns of push"} <= {row.probe for row in rows}
     policy = load(registered.training.folder)

@@ -46,7 +46,7 @@ def test_one_flipped_bit_is_found_by_its_sha256(name, folder):
 @pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx", "io.yaml"])
 def test_a_folder_without_a_line_for_a_file_is_refused(name, folder):
     lines = (folder / "sha256sums").read_text().splitlines(keepends=True)
-    (folder / "sha256sums").write_text("".join(one for one in lines if name not in one))
+    (folder / "sha256sums").write_text("".join(line for line in lines if name not in line))
     with pytest.raises(CorruptArtifact, match=f"holds {name}, which sha256sums does not list"):
         load(folder)
     with pytest.raises(CorruptArtifact, match="is not listed in sha256sums"):

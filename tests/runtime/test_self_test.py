@@ -79,7 +79,7 @@ def test_channels_that_are_swapped_are_named_by_both_commands(folder, capsys):
     result = capsys.readouterr().out
     assert "FAILED interface: rollout.onnx its metadata and io.yaml differ" in result
     document = verify_folder(folder)
-    assert [one.name for one in document.gates if not one.passed] == ["interface"]
+    assert [gate.name for gate in document.gates if not gate.passed] == ["interface"]
 
 
 def test_a_folder_of_the_store_is_verified_by_both_commands(folder):

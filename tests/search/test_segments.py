@@ -32,8 +32,10 @@ def test_segments_hold_what_a_dictionary_would(tmp_path_factory, steps):
         assert segments.read("rules") == pointer
         live = pl.concat([rows({}).lazy(), *segments.scan(pointer.segments)]).collect()
         assert dict(live.iter_rows()) == expected
-        assert live.height == len(expected) == sum(one.live_rows for one in pointer.segments)
-        sizes = [one.live_rows for one in pointer.segments]
+        assert (
+            live.height == len(expected) == sum(segment.live_rows for segment in pointer.segments)
+        )
+        sizes = [segment.live_rows for segment in pointer.segments]
         assert all(4 * later <= earlier for earlier, later in pairwise(sizes))
 
 

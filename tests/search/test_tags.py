@@ -28,11 +28,11 @@ def test_a_tag_holds_until_it_is_removed_and_every_act_is_kept(home):
     add_tag(home, "arm", [A], "slip")
     assert tags(home) == {A: ["good", "slip"], B: ["slip"]}
     acts = TAGS.read(home, "arm")
-    assert [(one.number, one.tag, one.removed) for one in acts] == [
+    assert [(act.number, act.tag, act.removed) for act in acts] == [
         (1, "slip", False), (2, "good", False), (3, "slip", True), (4, "slip", False),
     ]  # fmt: skip
     assert (acts[0].start_s, acts[0].stop_s, acts[0].note) == (1.2, 3.4, "left foot")
-    assert [one.recordings for one in current_tags(home, "arm")] == [[B], [A], [A]]
+    assert [tag.recordings for tag in current_tags(home, "arm")] == [[B], [A], [A]]
 
 
 @pytest.mark.parametrize("tag", ["", "  ", "a\nb", "x" * 101])

@@ -41,7 +41,10 @@ def test_a_view_is_written_once_and_only_new_rows_after_that(task, home, logs, u
     assert len(open_view(task, home)) == 8
     assert files(task, home) == files_before
     every = update(task, logs("late.csv", 99))
-    assert [(one.rows, one.deleted_rows) for one in every.pointer.segments] == [(8, 0), (1, 0)]
+    assert [(segment.rows, segment.deleted_rows) for segment in every.pointer.segments] == [
+        (8, 0),
+        (1, 0),
+    ]
     assert len(every) == 9
 
 
@@ -79,7 +82,12 @@ def test_files_that_no_pointer_lists_are_removed_after_a_while(
     monkeypatch.setattr("kinemill.search.segments._GRACE", -1.0)
     for number in range(6):
         every = update(task, logs(f"{number}.csv", number))
-    listed = [name for one in every.pointer.segments for name in (one.file, one.deleted) if name]
+    listed = [
+        name
+        for segment in every.pointer.segments
+        for name in (segment.file, segment.deleted)
+        if name
+    ]
     assert [path.name for path in files(task, home)] == sorted(listed)
 
 

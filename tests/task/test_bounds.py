@@ -45,7 +45,7 @@ def every_settings_class():
     while waiting:
         classes |= dict.fromkeys(inner := waiting.pop().__subclasses__())
         waiting += inner
-    return [one for one in classes if one.__module__.startswith("kinemill")]
+    return [class_ for class_ in classes if class_.__module__.startswith("kinemill")]
 
 
 MODELS = every_settings_class()

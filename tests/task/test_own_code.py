@@ -58,7 +58,7 @@ def test_parameters_are_settings_with_defaults_and_types(own):
     assert (model.width, model.kind, model.source) == (8, "a", NET)
     assert type(model).__doc__ == "A net."
     network = model.build(3, 2, 5)
-    assert [tuple(one.shape) for one in network.parameters()] == [(2, 15), (2,)]
+    assert [tuple(parameter.shape) for parameter in network.parameters()] == [(2, 15), (2,)]
     assert "unable to parse" in problem(own, "{type: 'my_net.py:Net', width: wide}")
     assert "'a' or 'b'" in problem(own, "{type: 'my_net.py:Net', kind: c}")
     assert "did you mean 'width'?" in problem(own, "{type: 'my_net.py:Net', widht: 3}")

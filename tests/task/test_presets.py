@@ -44,7 +44,7 @@ def test_presets_are_named_settings_of_every_task():
         for name in names:
             load_task("cartpole_rl", preset_overrides([f"{part}={name}"]))
     task = load_task("cartpole_rl", preset_overrides(["wrappers=vector_obs", "model=small"]))
-    assert [one.type for one in task.environment.wrappers] == ["vector_obs"]
+    assert [wrapper.type for wrapper in task.environment.wrappers] == ["vector_obs"]
     assert task.learn.model.hidden_sizes == [32, 32]
     assert (
         load_task("pendulum", preset_overrides(["model=small_transformer"])).learn.model.type

@@ -96,7 +96,7 @@ def packed() -> PackedDataset:
     """Four training runs of one recording, and one for validation."""
     runs = {"train": [swing(150, seed) for seed in range(4)], "validation": [swing(150, 9)]}
     dataset = packed_of("pendulum", DT, PENDULUM, runs)
-    episodes = [replace(one, recording=one.split) for one in dataset.episodes]
+    episodes = [replace(episode, recording=episode.split) for episode in dataset.episodes]
     return replace(dataset, episodes=episodes)
 
 

@@ -68,7 +68,7 @@ def _missed(model, packed, starts, horizon):
     windows = cut_windows(packed.values, len(packed.states), starts, HISTORY, horizon)
     arguments = [windows.states, windows.past_actions, windows.actions]
     with torch.no_grad():
-        result = model.rollout(*(torch.from_numpy(one).float() for one in arguments))
+        result = model.rollout(*(torch.from_numpy(argument).float() for argument in arguments))
     return result.numpy() - windows.truth
 
 
@@ -77,7 +77,7 @@ def test_the_axis_travels_decimeters_and_its_windows_move_millimeters(axis):
     starts = axis.window_starts("train", HISTORY + HORIZON)
     moved = position[starts + HISTORY + HORIZON - 1] - position[starts]
     assert 0.001 < np.sqrt((moved**2).mean()) < 0.02  # m
-    travels = [np.ptp(axis.rows(one)[:, 0]) for one in axis.episodes]
+    travels = [np.ptp(axis.rows(episode)[:, 0]) for episode in axis.episodes]
     assert np.median(travels) > 0.1
 
 

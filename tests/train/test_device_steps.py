@@ -277,7 +277,7 @@ def test_a_graph_that_cannot_be_captured_is_given_up_and_no_step_is_lost(
     refused = device_steps.CaptureFailed("operation not permitted")
     state, messages = fit_without_capture(refused, **learn)
     assert state.history == whole.history
-    assert any("operation not permitted; steps are launched" in one for one in messages)
+    assert any("operation not permitted; steps are launched" in message for message in messages)
     with pytest.raises(TrainingFailed, match=r"learn\.cuda_graph.*operation not permitted"):
         fit_without_capture(refused, cuda_graph="on", **learn)
 

@@ -270,8 +270,8 @@ def test_all_stages_of_rk4_count_from_the_same_row():
 def test_a_model_of_before_that_counts_from_its_first_row_is_refused():
     dataset, layout = packed_cart(), layout_of(cart_task())
     first = tuple(
-        one.model_copy(update={"to": "first"}) if one.type == "relative" else one
-        for one in layout.encodings
+        encoding.model_copy(update={"to": "first"}) if encoding.type == "relative" else encoding
+        for encoding in layout.encodings
     )
     with pytest.raises(BadInput, match="train the model again"):
         make_step(Linear(), replace(layout, encodings=first), scale_of(dataset, layout))

@@ -173,14 +173,16 @@ def test_every_layout_reaches_a_policy_with_what_was_seen_and_said(layout, tmp_p
     assert all(value.grad is not None for value in module.encoder.parameters())
     # What the policy sees at a row is what the log holds there.
     is_known = {round(float(run(seed)[1][0]), 4): seed for seed in range(RUNS)}
-    for one in packed.episodes:
-        goal = data[0].observed(["goal"])[one.start : one.stop, 0]
+    for episode in packed.episodes:
+        goal = data[0].observed(["goal"])[episode.start : episode.stop, 0]
         seed = is_known[round(float(goal[0]), 4)]
-        assert data[0].actions[one.start : one.stop, 0] == pytest.approx(run(seed)[2], abs=1e-5)
+        assert data[0].actions[episode.start : episode.stop, 0] == pytest.approx(
+            run(seed)[2], abs=1e-5
+        )
         if spoken:
-            assert set(data[0].texts(one.id, "said")) == {SAID[seed % 2]}
+            assert set(data[0].texts(episode.id, "said")) == {SAID[seed % 2]}
         if pictured:
-            inputs = data[0].pictures("camera", np.arange(one.start, one.stop))
+            inputs = data[0].pictures("camera", np.arange(episode.start, episode.stop))
             assert (inputs.numpy() == run(seed)[3]).all()
     assert (module.layout.images == {"camera": (8, 8, 3)}) == pictured
     assert (module.layout.texts == {"said": 64}) == spoken
@@ -242,7 +244,7 @@ def test_a_training_without_validation_episodes_says_so(tmp_path, home):
     logs.mkdir()
     task = task_of(tmp_path, trajectories(logs), media=True)
     dataset, training_set = learned_from(task, home, logs)
-    only = [one for one in dataset.packed.episodes if one.split == "train"]
+    only = [episode for episode in dataset.packed.episodes if episode.split == "train"]
     dataset = replace(dataset, packed=replace(dataset.packed, episodes=only))
     with pytest.raises(Exception, match="validation split of arm"):
         task.learn.prepare(task, dataset, training_set, torch.device("cpu"))

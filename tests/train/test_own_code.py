@@ -66,7 +66,7 @@ def test_own_code_is_trained_exported_and_verified(train, folder):
     assert simulator.states == ("angle", "velocity")
     verification = km.verify(training)
     assert verification.document.passed
-    parity = {one.name: one for one in verification.document.gates}
+    parity = {gate.name: gate for gate in verification.document.gates}
     assert parity["step parity"].passed
     assert parity["rollout parity"].passed
     assert train().cached
@@ -203,7 +203,7 @@ def test_a_policy_acts_with_an_own_network():
     model = {"type": "my_net.py:Net", "source": source, "width": 8}
     task, data = policy_task(model=model, seq_len=3), demonstrations()
     module, _ = task.learn.prepare(task, data, data, torch.device("cpu"))
-    assert [type(one).__name__ for one in own_networks(module)] == ["WindowNetwork"]
+    assert [type(network).__name__ for network in own_networks(module)] == ["WindowNetwork"]
     own_networks(module)[0].check_export()
     module.eval()
     with torch.no_grad():

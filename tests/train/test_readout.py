@@ -142,7 +142,7 @@ def test_the_members_of_an_ensemble_share_the_scaling_of_their_readouts(with_out
     module, *_ = train(task_with_outputs(ensemble=3), with_outputs, 1)
     apart = module.apart()
     scales = [member.step.readout.input_std for member in apart.copies]
-    assert all(torch.equal(scales[0], one) for one in scales)
+    assert all(torch.equal(scales[0], scale) for scale in scales)
     windows = on_device(
         make_windows(with_outputs, "validation", module.layout, 3), torch.device("cpu")
     )

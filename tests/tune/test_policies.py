@@ -75,7 +75,7 @@ def test_heads_are_searched_where_what_is_judged_can_be_compared(tmp_path):
     learn = {"type": "imitation", "model": {"type": "mlp"}, "checkpoint": "action", **LEARN}
     task = written(tmp_path, task="arm", learn=learn)
     heads = default_space(task)["learn"]["head"]["select"]
-    assert {one["type"] for one in heads} == set(HEADS)
+    assert {head["type"] for head in heads} == set(HEADS)
     for seed in range(20):
         load_task(task.path, select_values(default_space(task), Dice(seed)))
 

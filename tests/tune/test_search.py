@@ -220,7 +220,7 @@ def test_the_run_of_a_search_holds_those_of_its_trials(search_of, tracked_home):
     assert {each.info.status for each in runs} == {"FINISHED"}
     best = best_of(list_trials(search))
     assert whole.data.metrics["best"] == pytest.approx(best.error)
-    message = sorted(each.data.metrics["error"] for each in trials)
+    message = sorted(trial.data.metrics["error"] for trial in trials)
     assert message == pytest.approx(sorted(errors(search)))
     curve = client.get_metric_history(trials[0].info.run_id, "validation/multi_step")
     assert [point.step for point in curve] == [10, 20, 30]

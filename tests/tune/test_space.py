@@ -166,7 +166,7 @@ def test_a_search_of_a_task_without_a_model_searches_the_space_of_the_portfolio(
     assert len(items) == len(structures) + len(candidates)
     assert {item["model"]["type"] for item in items} >= {"arx", "physics", "narx", "rigid_body"}
     firsts = [FixedChooser({"learn": index}) for index in range(len(items))]
-    drawn = [select_values({"learn": {"select": items}}, one)["learn"] for one in firsts]
+    drawn = [select_values({"learn": {"select": items}}, first)["learn"] for first in firsts]
     for structure, item in zip(structures, items, strict=False):
         assert item["history"]["select"] == list(structure.histories(facts))
         assert item["model"]["ridge"]["select"] == list(RIDGES)

@@ -27,7 +27,7 @@ def summarize(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
     """The table of the episodes in `frame`: rows of `episode` and the task's columns."""
     parts = frame.group_by("episode", maintain_order=True)
     rows = [
-        table.row(str(name), {one: part[one].to_numpy() for one in task.columns}, task)
+        table.row(str(name), {column: part[column].to_numpy() for column in task.columns}, task)
         for (name,), part in parts
     ]
     return pl.DataFrame(rows, schema=table.empty(task).schema, orient="row")

@@ -111,7 +111,7 @@ def test_short_runs_and_robots_at_rest_have_no_answer(arm):
 
 def test_simulated_carts_are_sound_and_a_flipped_force_among_them_is_found():
     episodes = simulated_episodes(seed=5, logs=12)
-    task, logs = episodes[0].task, {each.name: each.values for each in episodes}
+    task, logs = episodes[0].task, {episode.name: episode.values for episode in episodes}
     assert outliers(task, logs) == []
     detected = 0
     for name in list(logs)[:10]:

@@ -57,8 +57,8 @@ def test_checkpoint_names_the_episodes_that_fail(module_home, swing, change, fai
     table = make_table(make_task(), swing).with_columns(change)
     failures = run_checkpoint(make_task(), module_home, table)
     assert {
-        each.expectation["kwargs"]["column"]: [row["episode"] for row in each.rows]
-        for each in failures
+        failure.expectation["kwargs"]["column"]: [row["episode"] for row in failure.rows]
+        for failure in failures
     } == failing
 
 
@@ -77,7 +77,10 @@ def test_checkpoint_keeps_the_last_results_and_edited_suites(home, swing, capsys
     path.write_text(json.dumps(suite))
     failed = run_checkpoint(make_task(min_steps=30), home, table)
     assert sorted(len(each.rows) for each in failed) == [1, 3]
-    columns = [each["kwargs"]["column"] for each in json.loads(path.read_text())["expectations"]]
+    columns = [
+        expectation["kwargs"]["column"]
+        for expectation in json.loads(path.read_text())["expectations"]
+    ]
     assert [columns[0], columns[-1]] == ["rows", "rows"]
     for _ in range(KEPT_RESULTS):
         run_checkpoint(task, home, table)
@@ -127,7 +130,7 @@ def test_episodes_that_fail_an_expectation_of_a_user_are_quarantined(home, recor
     assert (lost.name, lost.reasons[0]["check"]) == ("fast.csv", SLOW["type"])
     assert "max_value=3.0" in lost.reasons[0]["expected"]
     assert origin in lost.reasons[0]["fix"]
-    assert [one.name for one in load_episodes(home, artifact.ref)] == ["slow.csv"]
+    assert [episode.name for episode in load_episodes(home, artifact.ref)] == ["slow.csv"]
     assert artifact.summary["dropped"] == {SLOW["type"]: 300}
     assert all(check.passed for check in load_checks(home, artifact.ref) if check.blocking)
     assert validate.run(task, home, ref).cached

@@ -75,7 +75,7 @@ def one_more(home, task, record, frames, count):
     Most of them are recordings that nobody could read, which differ by content hash alone.
     """
     entries = [*Snapshot(home, record(task, frames))]
-    (like,) = (one for one in entries if not one.tracks)
+    (like,) = (entry for entry in entries if not entry.tracks)
     many = [replace(like, hash=digest(n), name=f"{n}.csv") for n in range(count - len(entries))]
     head = catalog.amend(home, task.name, {one.hash: one for one in many}, SetRules())
     validate.run(task, home, snapshot.publish(home, task.name, head).ref)
@@ -168,11 +168,11 @@ def test_what_is_damaged_is_made_anew(home, pendulum, record, some, unsynced, st
         if file.name != "MANIFEST.json":
             file.write_bytes(file.read_bytes()[:-2] + b" \n")
     with pytest.raises(CorruptArtifact):
-        [one.path for one in load_episodes(home, previous.ref)]
+        [episode.path for episode in load_episodes(home, previous.ref)]
     published = validate.run(task, home, record(task, some))
     assert published.summary["recordings"] == 40
     episodes = load_episodes(home, published.ref)
-    assert len([one.path for one in episodes]) == published.summary["accepted"]
+    assert len([episode.path for episode in episodes]) == published.summary["accepted"]
 
 
 def test_a_lost_catalog_is_filled_by_the_next_validation(

@@ -43,7 +43,7 @@ def verified(folder):
 def test_a_sound_folder_is_verified_and_measured(whole):
     code, result = verified(whole.folder)
     assert (code, result["passed"], failed(result)) == (0, True, set())
-    assert {one["file"] for one in result["files"]} == {"step.onnx", "rollout.onnx"}
+    assert {file["file"] for file in result["files"]} == {"step.onnx", "rollout.onnx"}
     assert {
         "batch independence",
         "thread independence",

@@ -66,7 +66,7 @@ def test_every_variant_is_tried_as_the_original_is(whole):
     attempts += ["angles within ±π", "invalid input is refused", "rounding", "precision"]
     for name in ("fp16", "int8"):
         assert [line for line in names if line.startswith(f"{name}: ")] == [
-            f"{name}: {each}" for each in attempts
+            f"{name}: {attempt}" for attempt in attempts
         ]
         for part in ("step", "rollout"):
             assert f"{part}.{name}.onnx is valid" in names
@@ -83,8 +83,8 @@ def test_every_variant_is_tried_as_the_original_is(whole):
 @pytest.mark.parametrize("name", ["fp16", "int8"])
 def test_a_variant_whose_weights_are_another_models_is_found_and_named(folder, name):
     def turn(model):
-        for one in weights(model):
-            one.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(one), one.name))
+        for weight in weights(model):
+            weight.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weight), weight.name))
 
     edit(folder, name, turn)
     assert failed(folder) == {f"{name}: rounding"}
@@ -92,9 +92,9 @@ def test_a_variant_whose_weights_are_another_models_is_found_and_named(folder, n
 
 def test_a_variant_of_nan_is_found_and_named(folder):
     def spoil(model):
-        for one in weights(model):
-            lost = np.full(one.dims, np.nan, np.float16)
-            one.CopyFrom(numpy_helper.from_array(lost, one.name))
+        for weight in weights(model):
+            lost = np.full(weight.dims, np.nan, np.float16)
+            weight.CopyFrom(numpy_helper.from_array(lost, weight.name))
 
     edit(folder, "fp16", spoil)
     assert {"fp16: batch independence", "fp16: rollout equals steps", "fp16: rounding"} <= failed(

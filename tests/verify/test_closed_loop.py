@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 def test_a_model_drives_the_plant_and_is_compared_with_doing_nothing(folder):
     task = load_task("pendulum", {**SHORT, "verify.closed_loop": 2})
     result, pictures = closed_loop(task, folder)
-    assert [one.steps for one in result.episodes] == [20, 20]  # 0.4 s of 20 ms
+    assert [episode.steps for episode in result.episodes] == [20, 20]  # 0.4 s of 20 ms
     assert (result.plant, result.successes) == ("pendulum", 0)
     # Hanging down costs 3 (1 - cos π) = 6 a second, and the start is within 0.5 rad of it.
     assert result.idle_cost == pytest.approx(6 * 0.4, rel=0.1)

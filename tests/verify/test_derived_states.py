@@ -102,13 +102,13 @@ def test_velocities_of_the_dataset_are_those_of_the_motion(pair):
     assert derived.std[1] == pytest.approx(measured.std[1], rel=0.02)
     assert derived.columns == measured.columns
     # The log's velocity is that before the step of the angle: half a step off.
-    ids = {one.name: one for one in measured.episodes}
-    for one in derived.episodes:
-        truth = measured.rows(ids[one.name])[:, 1]
-        between = np.append(0.5 * (truth[1:] + truth[:-1]), np.nan)[: one.rows]
-        error = derived.rows(one)[:, 1] - np.concatenate([[np.nan], between])[: one.rows]
+    ids = {episode.name: episode for episode in measured.episodes}
+    for episode in derived.episodes:
+        truth = measured.rows(ids[episode.name])[:, 1]
+        between = np.append(0.5 * (truth[1:] + truth[:-1]), np.nan)[: episode.rows]
+        error = derived.rows(episode)[:, 1] - np.concatenate([[np.nan], between])[: episode.rows]
         inner = error[10:-10]
-        assert min(np.std(inner), np.std((derived.rows(one)[:, 1] - truth)[10:-10])) < 0.1
+        assert min(np.std(inner), np.std((derived.rows(episode)[:, 1] - truth)[10:-10])) < 0.1
 
 
 def test_positions_alone_are_enough_for_a_rigid_body(pair):

@@ -42,7 +42,7 @@ def test_squared_errors_around_contacts_are_counted(runs):
     series = [series_of(rows) for rows in runs]
     assert share_of_contacts(series, dataset, "velocity", "angle") > 0.95
     effects = unmodeled_effects(series, dataset, {"velocity": "angle"})
-    assert "end_stop" in {one.effect for one in effects}
+    assert "end_stop" in {effect.effect for effect in effects}
 
 
 @pytest.mark.parametrize("stop", [np.inf, 1e3])

@@ -145,5 +145,5 @@ def test_uneven_episodes_are_0_3_to_3_times_as_long_for_both_models_alike():
     assert np.median(lengths) == pytest.approx(60.0 * np.sqrt(0.9), rel=0.15)
     assert np.array_equal(model.errors.episode, reference.errors.episode)
     assert model.run.steps.tolist() == (lengths * STRIDE).tolist()
-    assert [one.rows for one in model.run.episodes] == (lengths * STRIDE).tolist()
+    assert [episode.rows for episode in model.run.episodes] == (lengths * STRIDE).tolist()
     assert len(model.errors.errors) == len(model.errors.starts) == lengths.sum()

@@ -77,7 +77,7 @@ def test_what_the_task_leaves_out_is_not_shown_as_worse(counted):
 def test_the_worst_of_several_defeats_is_named_and_the_others_are_counted():
     free = {"free_run": {"nrmse": comparison(7.1, 5.0, 9.0), "angle": comparison(3.0, 2.0, 4.0)}}
     result = document(against={"persistence": against(0.1, 0.08, 0.12, free)})
-    locations = [(one.horizon, one.channel) for one in worse_findings(result)]
+    locations = [(finding.horizon, finding.channel) for finding in worse_findings(result)]
     assert locations == [("free_run", "nrmse"), ("free_run", "angle")]
     assert headline(result).verdict == (
         "Do not rely on it: a reference is better in 2 of 3 comparisons, most in free run (7.1 "

@@ -56,7 +56,7 @@ def test_every_sound_export_passes(data, tmp_path, title):
     assert result.failures == []
 
 
-FITTED = [one.title for one in sound_models()]
+FITTED = [model.title for model in sound_models()]
 QUICK = (  # one of each kind; the others are slow only by their number
     "linear, 120 lags, 3 states of structure",
     "linear, 20 lags, 1 states of structure",

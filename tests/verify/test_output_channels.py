@@ -115,7 +115,7 @@ def test_outputs_come_through_to_the_dataset_in_their_units(chain):
 def test_a_row_whose_output_is_missing_ends_its_episode(chain):
     _, home, _, refs = chain
     dataset = load_dataset(home, refs["dataset"])
-    pieces = [one.rows for one in dataset.episodes if one.name == "a0.csv"]
+    pieces = [episode.rows for episode in dataset.episodes if episode.name == "a0.csv"]
     assert sorted(pieces) == [99, 100]
 
 
@@ -124,8 +124,8 @@ def test_copies_of_augmentations_keep_their_outputs(chain):
     training = load_dataset(home, refs["training_set"])
     assert training.outputs == NAMES
     assert len(training.output_values) == len(training.values)
-    originals = {one.id: one for one in training.episodes if "+" not in one.id}
-    copies = [one for one in training.episodes if "+" in one.id]
+    originals = {episode.id: episode for episode in training.episodes if "+" not in episode.id}
+    copies = [episode for episode in training.episodes if "+" in episode.id]
     assert len(copies) >= 3
     for copy in copies:
         original = originals[copy.id.partition("+")[0]]

@@ -54,9 +54,9 @@ def test_a_window_counts_at_the_last_step_before_it_runs_away():
     assert rms_at(differences, np.array([0, 1])) == pytest.approx(math.sqrt((9 + 16) / 2))
 
 
-@pytest.mark.parametrize("title", [one.title for one in sound_models() if one.loses])
+@pytest.mark.parametrize("title", [model.title for model in sound_models() if model.loses])
 def test_float64_gives_back_what_float32_loses(tmp_path, title):
-    one = next(each for each in sound_models() if each.title == title)
+    one = next(model for model in sound_models() if model.title == title)
     assert [line.name for line in one.verdict(tmp_path, "float64") if not line.passed] == []
 
 

@@ -119,7 +119,7 @@ def test_two_episodes_have_an_interval_of_one_degree_of_freedom():
     assert result.effective_n < 2.0
     # Two logs of errors without one episode differ by d: half the interval is 12.7 d / 2.
     rms = [
-        [(np.sqrt(x[episode == one].mean(axis=0)) / SCALE.std).mean() for one in (0, 1)]
+        [(np.sqrt(x[episode == number].mean(axis=0)) / SCALE.std).mean() for number in (0, 1)]
         for x in (model, reference)
     ]
     logs = np.log(rms[0]) - np.log(rms[1])

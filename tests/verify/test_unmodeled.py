@@ -30,16 +30,16 @@ def effects_of(dataset, rows, residual, noise=0.3, seed=0):
     """Return the effects for errors of the velocity that follow `residual` of an episode's rows."""
     random = np.random.default_rng(seed)
     series = []
-    for one in rows:
-        errors = random.standard_normal((len(one), 2)) * noise
-        errors[:, 1] += residual(one)
-        series.append(Series(errors, one[:, :2], one[:, 2:]))
+    for row in rows:
+        errors = random.standard_normal((len(row), 2)) * noise
+        errors[:, 1] += residual(row)
+        series.append(Series(errors, row[:, :2], row[:, 2:]))
     return unmodeled_effects(series, dataset, {"velocity": "angle"})
 
 
 def without_linear_part(residual, rows):
     every = np.concatenate(rows)
-    values = np.concatenate([residual(one) for one in rows])
+    values = np.concatenate([residual(row) for row in rows])
     weights, *_ = np.linalg.lstsq(every, values, rcond=None)
     return lambda one: residual(one) - one @ weights
 
@@ -73,16 +73,16 @@ def test_noise_is_explained_by_nothing(dataset, rows):
 def test_a_share_is_the_part_of_the_variance(dataset, rows):
     """Friction of ±1 (variance 1, of which v explains 2/π) and noise of variance 1."""
     effects = effects_of(dataset, rows, lambda one: np.sign(one[:, 1]), noise=1.0)
-    shares = {one.effect: one.share for one in effects if one.channel == "velocity"}
+    shares = {effect.effect: effect.share for effect in effects if effect.channel == "velocity"}
     assert shares["linear"] == pytest.approx(0.5 * 2 / np.pi, abs=0.04)
     assert shares["friction"] == pytest.approx(0.5 * (1 - 2 / np.pi), abs=0.04)
 
 
 def test_a_share_is_at_most_one_where_linear_terms_do_harm(dataset, rows):
     """In short episodes, linear terms fit the slope of a square, which the next one has not."""
-    short = [one[:40] for one in rows]
+    short = [row[:40] for row in rows]
     effects = effects_of(dataset, short, lambda one: one[:, 2] ** 2, noise=0.01)
-    assert max(one.share for one in effects) == pytest.approx(1.0, abs=0.05)
+    assert max(effect.share for effect in effects) == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_single_short_episode_has_no_effects(dataset, rows):
@@ -94,7 +94,7 @@ def test_errors_that_are_not_finite_have_no_effects(dataset, rows):
 
 
 def test_errors_of_a_position_count_only_without_its_velocity(dataset, rows):
-    series = [Series(np.sin(one[:, [0, 0]]), one[:, :2], one[:, 2:]) for one in rows]
+    series = [Series(np.sin(row[:, [0, 0]]), row[:, :2], row[:, 2:]) for row in rows]
     paired = unmodeled_effects(series, dataset, {"velocity": "angle"})
     assert {one.channel for one in paired} == {"velocity"}
     alone = unmodeled_effects(series, dataset, {})

@@ -71,7 +71,7 @@ def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     assert f">{number(c99.latency_us.worst)} µs</td>" in page
     gate = next(line for line in document.gates if line.name == "fp16 variant")
     assert gate.passed
-    assert {one.file for one in document.files} >= half.bytes.keys()
+    assert {file.file for file in document.files} >= half.bytes.keys()
     assert half.test == pytest.approx(half.test_fp32, rel=0.05)
     assert half.bytes.keys() == {"step.fp16.onnx", "rollout.fp16.onnx"}
     assert f"{number(half.nrmse)}</td>" in page

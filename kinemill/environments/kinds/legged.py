@@ -154,13 +154,13 @@ class LeggedEnvironment(Environment):
             BadInput: The robot is not usable, or a file is missing.
         """
         self.body()
-        files = [clip_files(Path(one)) for one in self.clips]
+        files = [clip_files(Path(clip)) for clip in self.clips]
         clips = {f"{_CLIPS}/{name}": path for own in files for name, path in own.items()}
         return model_sources(self.robot_path, f"environment.robot: {self.robot}") | clips
 
     def at(self, folder: Path) -> "LeggedEnvironment":
         """Return the environment with the files that `folder` holds."""
-        clips = [str(folder / _CLIPS / Path(one).name) for one in self.clips]
+        clips = [str(folder / _CLIPS / Path(clip).name) for clip in self.clips]
         return self.model_copy(update={"robot": str(folder / self.robot_path.name), "clips": clips})
 
     def body(self) -> Body:
@@ -186,7 +186,7 @@ class LeggedEnvironment(Environment):
         """
         if not self.clips:
             return None
-        table = read_clips([Path(one) for one in self.clips], task, self.body())
+        table = read_clips([Path(clip) for clip in self.clips], task, self.body())
         if self.command_every is not None and len(table.ends) < 2:
             problem, expected = f"changes {table.names[0]} for no other", "two clips, or no key"
             raise BadInput("environment.command_every", problem, expected=expected)

@@ -90,7 +90,7 @@ def _clip_of(log: RawLog, task: Task, body: Body, path: Path, *, loops: bool) ->
     where = f"environment.clips: {path.parent / name}"
     tracks = make_tracks(log, task)
     if len(tracks.frames) != 1:
-        reasons = [f"{one['where']}: {one['found']}" for one in tracks.reasons]
+        reasons = [f"{reason['where']}: {reason['found']}" for reason in tracks.reasons]
         problem = f"has {len(tracks.frames)} stretches without gaps; {'; '.join(reasons[:_NAMED])}"
         raise BadInput(where, problem, expected="one, from its first frame to its last")
     values = {

@@ -31,7 +31,7 @@ def draw_command(commands: Sequence[Command], random: np.random.Generator) -> ND
 def sample_commands(commands: Sequence[Command]) -> list[NDArray[np.float64]]:
     """Return fixed commands (3,): each command once, or `SAMPLES` times if one has a range."""
     random = np.random.default_rng(0)
-    count = SAMPLES if any(isinstance(own, tuple) for one in commands for own in one) else 1
+    count = SAMPLES if any(isinstance(own, tuple) for command in commands for own in command) else 1
     return [_draw(command, random) for command in commands for _ in range(count)]
 
 

@@ -75,7 +75,11 @@ class _Emitter:
         self._named: dict[bytes, str] = {}  # names of tables by content: equal layers share one
         if program.constants:
             self.tables.append(_table(f"{name}_constants", np.array(program.constants)))
-        self._lines = [line for one in program.statements for line in _WRITE[type(one)](self, one)]
+        self._lines = [
+            line
+            for statement in program.statements
+            for line in _WRITE[type(statement)](self, statement)
+        ]
 
     def function(self) -> str:
         """Return the function."""

@@ -54,14 +54,18 @@ def _reads(one: Statement) -> Iterator[Span]:
 def _join(program: Program) -> None:
     """Compute a loop inside the only loop that reads it."""
     readers = np.zeros(program.elements, np.int64)
-    for one in program.statements:
-        for first, stop in _reads(one):
+    for statement in program.statements:
+        for first, stop in _reads(statement):
             readers[first:stop] += 1
     readers[program.outputs] += 2  # an output is read by the caller as well: never fuse it
-    made = {one.out: one for one in program.statements if isinstance(one, Each)}
+    made = {
+        statement.out: statement for statement in program.statements if isinstance(statement, Each)
+    }
     remaining, removed = list[Statement](), set[int]()
-    for one in program.statements:
-        joined = _joined(one, made, readers, removed) if isinstance(one, Each) else one
+    for statement in program.statements:
+        joined = (
+            _joined(statement, made, readers, removed) if isinstance(statement, Each) else statement
+        )
         if isinstance(joined, Each):
             made[joined.out] = joined
         remaining.append(joined)
@@ -122,7 +126,7 @@ def _reuse(program: Program) -> None:
         chunk = bisect_right(starts, first) - 1
         return addresses[chunk] + first - starts[chunk]
 
-    program.statements[:] = [_moved(one, moved) for one in program.statements]
+    program.statements[:] = [_moved(statement, moved) for statement in program.statements]
     program.outputs = np.array([moved(int(item)) for item in program.outputs], np.int64)
 
 

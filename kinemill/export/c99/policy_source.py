@@ -79,7 +79,7 @@ def read_policy(model: bytes) -> PolicyProgram:
     sizes = {name: inputs[name].size for name in shapes}
     safe, servos = (json.loads(properties.get(name, "{}")) for name in ("safe_action", "servos"))
     # The inputs of the graph are the observation, the mask and then the carry.
-    carried = sum(one.size for one in inputs.values()) - sum(sizes.values())
+    carried = sum(input_.size for input_ in inputs.values()) - sum(sizes.values())
     return PolicyProgram(interface, sizes, carried, core, bool(bare), safe, servos)
 
 

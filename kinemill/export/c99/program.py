@@ -116,17 +116,20 @@ class Program:
     @property
     def multiplications(self) -> int:
         """Multiplications and additions of layers and matrix products."""
-        layers = sum(one.weight.size for one in self.statements if isinstance(one, Dense))
-        products = [one for one in self.statements if isinstance(one, Product)]
-        return layers + sum(one.rows * one.inner * one.columns for one in products)
+        layers = sum(
+            statement.weight.size for statement in self.statements if isinstance(statement, Dense)
+        )
+        products = [statement for statement in self.statements if isinstance(statement, Product)]
+        return layers + sum(product.rows * product.inner * product.columns for product in products)
 
     @property
     def numbers(self) -> int:
         """Number of constants with weights; equal layers share them."""
         layers = {
-            (one.weight.tobytes(), one.bias.tobytes()): one.weight.size + one.bias.size
-            for one in self.statements
-            if isinstance(one, Dense)
+            (statement.weight.tobytes(), statement.bias.tobytes()): statement.weight.size
+            + statement.bias.size
+            for statement in self.statements
+            if isinstance(statement, Dense)
         }
         return len(self.constants) + sum(layers.values())
 

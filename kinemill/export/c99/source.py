@@ -105,7 +105,7 @@ def read(model: bytes) -> Parts:
         core,
         compile_graph(graph, after, inputs)
         if after
-        else Program(sum(one.size for one in inputs.values())),
+        else Program(sum(input_.size for input_ in inputs.values())),
         compile_graph(graph, [f"{bare}{OUTPUTS}"], inputs) if interface.outputs else None,
         bool(bare),
     )
@@ -164,7 +164,7 @@ def compile_graph(graph: onnx.GraphProto, outputs: list[str], inputs: Mapping[st
 
 def _computed(program: Program, outputs: list[Ids]) -> Ids:
     """Return the ids of all outputs; constants among them are copied into memory."""
-    ids = np.concatenate([one.reshape(-1) for one in outputs])
+    ids = np.concatenate([output.reshape(-1) for output in outputs])
     constant = ids < 0
     if constant.any():
         ids[constant] = program.each("{0}", ids[constant])

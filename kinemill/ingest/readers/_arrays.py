@@ -81,8 +81,10 @@ def rows_first(arrays: dict[str, Array]) -> dict[str, Array]:
     time, show which axis is time. Without vectors, all matrices have to be far wider than high.
     """
     shapes = [one.shape for one in arrays.values() if not one.trouble and not _no_number(one.dtype)]
-    lengths = {prod(one) for one in shapes if len(one) in (1, 2) and max(one) == prod(one) > 1}
-    matrices = [one for one in shapes if len(one) == 2 and min(one) > 1]
+    lengths = {
+        prod(shape) for shape in shapes if len(shape) in (1, 2) and max(shape) == prod(shape) > 1
+    }
+    matrices = [shape for shape in shapes if len(shape) == 2 and min(shape) > 1]
     are_wide = not lengths and all(WIDE * high < width for high, width in matrices)
 
     def is_transposed(array: Array) -> bool:

@@ -117,7 +117,7 @@ def is_units_row(first: list[str], second: list[str]) -> bool:
     """Return whether the first line under a header holds no number, and the second one does."""
 
     def has_number(fields: list[str]) -> bool:
-        return any(_NUMBER.fullmatch(one.strip()) or is_date(one.strip()) for one in fields)
+        return any(_NUMBER.fullmatch(field.strip()) or is_date(field.strip()) for field in fields)
 
     return any(one.strip() for one in first) and not has_number(first) and has_number(second)
 
@@ -157,7 +157,7 @@ def inspect(source: Path | bytes) -> Layout:
     separator = find_separator(header, rows[0] if rows else b"")
     names = [name.strip() for name in header_names(header, separator)]
     if has_units := len(rows) > 1 and is_units_row(
-        *(split(decode(one), separator) for one in rows[:2])
+        *(split(decode(row), separator) for row in rows[:2])
     ):
         start = head.index(b"\n", head.index(rows.pop(0), start)) + 1
     if not rows:

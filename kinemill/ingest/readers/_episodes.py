@@ -38,7 +38,7 @@ def split_episodes(log: RawLog, marks: Mapping[str, NDArray[Any]]) -> RawLog | l
         replace(log, frame=log.frame.slice(start, stop - start), part=f"episode {number}")
         for number, (start, stop) in enumerate(pairwise(cuts))
     ]
-    return [*(replace(one, dropped_rows=0, reasons=[]) for one in parts[:-1]), parts[-1]]
+    return [*(replace(part, dropped_rows=0, reasons=[]) for part in parts[:-1]), parts[-1]]
 
 
 def episode_starts(marks: Mapping[str, NDArray[Any]], rows: int) -> list[int]:

@@ -70,7 +70,7 @@ def camera_channels(task: Task, features: Mapping[str, object]) -> dict[str, str
     images = [name for name in task.media if task.channels[name].role == "image"]
     sources = {name: [one.name for one in task.channels[name].source] or [name] for name in images}
     cameras = {
-        name: next((one for one in candidates if one in features), "")
+        name: next((candidate for candidate in candidates if candidate in features), "")
         for name, candidates in sources.items()
     }
     return {name: feature for name, feature in cameras.items() if feature}

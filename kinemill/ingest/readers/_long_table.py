@@ -83,7 +83,7 @@ def may_be_long(names: Sequence[str], task: Task | None = None) -> bool:
     values = _value_columns(names)
     if task is None or len(values) != 1:
         return len(values) == 1
-    sources = {source.name for one in task.channels.values() for source in one.source}
+    sources = {source.name for channel in task.channels.values() for source in channel.source}
     return values[0] not in sources | task.channels.keys()
 
 

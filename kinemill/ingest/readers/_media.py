@@ -169,7 +169,9 @@ def _look_up(tree: HasTexts, part: str, source: str) -> list[str] | None:
 
 def _nothing(name: str, sources: list[str], channel: Channel, available: list[str]) -> Reason:
     what = "array of pictures" if channel.role == "image" else "text"
-    close = next((hint for one in sources if "did you" in (hint := nearest(one, available))), "")
+    close = next(
+        (hint for source in sources if "did you" in (hint := nearest(source, available))), ""
+    )
     return reason(
         "media",
         "header",

@@ -107,7 +107,7 @@ def _nothing(channel: str, task: Task, available: list[str]) -> Reason:
     spec = task.channels[channel]
     names = [source.name for source in spec.source] or [channel]
     topics = [*dict.fromkeys(name.partition(".")[0] for name in available)]
-    close = next((hint for one in names if "did you" in (hint := nearest(one, topics))), "")
+    close = next((hint for name in names if "did you" in (hint := nearest(name, topics))), "")
     what = "picture" if spec.role == "image" else "text"
     return reason(
         "media",

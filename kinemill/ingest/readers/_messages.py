@@ -213,8 +213,8 @@ def _frames(topic: str, message: object) -> Iterator[tuple[str, object]]:
     """
     transforms = _follow(message, ("transforms",))
     frames = [
-        _follow(one, ("child_frame_id",))
-        for one in (transforms if isinstance(transforms, list | tuple) else [])
+        _follow(transform, ("child_frame_id",))
+        for transform in (transforms if isinstance(transforms, list | tuple) else [])
     ]
     if not frames or not all(isinstance(one, str) and one for one in frames):
         yield topic, message

@@ -198,7 +198,7 @@ def _count_texts(lines: Sequence[bytes], separator: bytes | None) -> int | None:
 
 def _is_column(lines: Sequence[bytes]) -> bool:
     """Return whether each line is a number; one with a comma may be two numbers."""
-    return len(lines) > ROWS and all(b"," not in one and is_value(decode(one)) for one in lines)
+    return len(lines) > ROWS and all(b"," not in line and is_value(decode(line)) for line in lines)
 
 
 def _names(header: bytes, width: int) -> list[str] | None:

@@ -123,7 +123,7 @@ def _is_text(kind: pl.DataType) -> bool:
 
 
 def _missing(channel: str, names: list[str], available: list[str]) -> Reason:
-    close = next((hint for one in names if "did you" in (hint := nearest(one, available))), "")
+    close = next((hint for name in names if "did you" in (hint := nearest(name, available))), "")
     return reason(
         "media",
         "header",

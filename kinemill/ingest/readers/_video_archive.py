@@ -122,7 +122,9 @@ def write_blocks(path: Path, videos: Sequence[EpisodeVideo]) -> Iterator[bytes]:
     index = _Index(file_digest(path), tuple(videos))
     content = json.dumps(asdict(index), sort_keys=True).encode()
     yield from _entry(INDEX, len(content), io.BytesIO(content))
-    files = {TABLE: path} | {one.file: folder / one.file for one in videos if not one.problem}
+    files = {TABLE: path} | {
+        video.file: folder / video.file for video in videos if not video.problem
+    }
     for name, own in files.items():
         with _open_present(own) as file:
             yield from _entry(name, os.fstat(file.fileno()).st_size, file)

@@ -135,10 +135,10 @@ def _marks(
     texts = _as_text(_read_rows(source, layout), layout, indices)
     texts = texts if rows is None else texts.head(rows)
     return {
-        one.name: one.to_numpy()
-        if one.name in NUMBERS
-        else spell_booleans(one).cast(pl.Float64, strict=False).to_numpy()
-        for one in texts
+        text.name: text.to_numpy()
+        if text.name in NUMBERS
+        else spell_booleans(text).cast(pl.Float64, strict=False).to_numpy()
+        for text in texts
     }
 
 

@@ -186,7 +186,7 @@ def _values(one: _Type, data: bytes) -> NDArray[Any]:
 def _describe(contents: _Contents, data: bytes) -> None:
     """Set units, multipliers and the numbers of instances, as far as the log states them."""
     pairs = {key: _pairs(contents.types.get(key), data) for key in ("UNIT", "MULT")}
-    by_number = {one.number: one for one in contents.types.values()}
+    by_number = {type_.number: type_ for type_ in contents.types.values()}
     if (stated := contents.types.get("FMTU")) is None or len(stated.layout.names or ()) < 3:
         return
     for row in _values(stated, data).tolist():
@@ -236,14 +236,14 @@ class _Topic:
 def _topics(contents: _Contents, data: bytes) -> dict[str, _Type]:
     """Return the types with timestamps and numbers, one entry for each instance."""
     topics: dict[str, _Type] = {}
-    for one in contents.types.values():
-        if not one.at or one.clock is None or one.name in _DESCRIPTIONS:
+    for type_ in contents.types.values():
+        if not type_.at or type_.clock is None or type_.name in _DESCRIPTIONS:
             continue
-        topics[one.name] = one
-        if one.is_whole(one.instance):
-            numbers = np.unique(_values(one, data)[one.instance])
+        topics[type_.name] = type_
+        if type_.is_whole(type_.instance):
+            numbers = np.unique(_values(type_, data)[type_.instance])
             if len(numbers) <= _MOST_INSTANCES:
-                topics |= {f"{one.name}[{int(k)}]": one for k in numbers.tolist() if k > 0}
+                topics |= {f"{type_.name}[{int(k)}]": type_ for k in numbers.tolist() if k > 0}
     return topics
 
 

@@ -140,7 +140,9 @@ class _Hdf5:
         texts: list[str] = []
         for start in range(0, item.shape[0], step):
             # Equal texts are stored once.
-            texts += [unique.setdefault(one, one) for one in _strings(item[start : start + step])]
+            texts += [
+                unique.setdefault(string, string) for string in _strings(item[start : start + step])
+            ]
             if sum(map(len, unique)) > TEXTS:
                 message = f"more than {TEXTS} characters of text in {item.name}"
                 raise ValueError(message)

@@ -179,11 +179,11 @@ def _array_of(values: list[object]) -> Content:
     """Return the numbers (N, ...) or texts (N,) of a JSON array, or why it cannot be a column."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds == {str}:
-        return [str(one or "") for one in values]
+        return [str(value or "") for value in values]
     if kinds <= {int, float, bool}:
         return _numbers(values, kinds)
     if kinds != {list}:
-        return f"holds {' and '.join(sorted({_NAMES[one] for one in kinds}))}"
+        return f"holds {' and '.join(sorted({_NAMES[kind] for kind in kinds}))}"
     return _matrix_of(cast(list[list[object] | None], values))
 
 
@@ -205,9 +205,9 @@ def _matrix_of(rows: list[list[object] | None]) -> Content:
 def _numbers(values: list[object], kinds: set[type]) -> Values | str:
     exact = kinds == {int} and None not in values
     try:
-        if exact and all(abs(one) < 2**63 for one in cast(list[int], values)):
+        if exact and all(abs(value) < 2**63 for value in cast(list[int], values)):
             return np.array(values, dtype=np.int64)
-        return np.array([np.nan if one is None else one for one in values], dtype=np.float64)
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     except OverflowError:
         return "holds integers beyond the range of floating-point numbers"
 

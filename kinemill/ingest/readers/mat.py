@@ -49,7 +49,7 @@ class _Mat:
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
         del stop_at
-        if not any(prod(one.shape) > 1 for one in self.arrays("").values()):
+        if not any(prod(array.shape) > 1 for array in self.arrays("").values()):
             matches = {name: _ELEMENT.match(name) for name in self._arrays}
             yield from dict.fromkeys(
                 match[1]

@@ -90,7 +90,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         raise damaged_file("Parquet", error) from error
     if counters:
         return episodes(log, counts, cameras)
-    return split_episodes(log, {one.name: one.to_numpy() for one in counts})
+    return split_episodes(log, {count.name: count.to_numpy() for count in counts})
 
 
 def _marks_episodes(name: str, schema: Mapping[str, pl.DataType]) -> bool:

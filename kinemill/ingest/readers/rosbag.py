@@ -76,7 +76,9 @@ def _open(path: Path, ros1: bool) -> Any:
 
 def _decoders(connections: Any, gathering: MessageCollector, ros1: bool) -> dict[int, Decoder]:
     """Return the decoder of each topic with a requested field; all topics if none is requested."""
-    selected = [one for one in connections if gathering.wants(one.topic)] or list(connections)
+    selected = [
+        connection for connection in connections if gathering.wants(connection.topic)
+    ] or list(connections)
     decoders: dict[int, Decoder] = {}
     reasons: list[Reason] = []
     for one in selected:

@@ -32,7 +32,7 @@ class OwnBlock(OwnCode, Block):
 
         where = f"block {self.type}"
         try:
-            module = self.code(shapes=[one.shape for one in inputs], **self.keywords)
+            module = self.code(shapes=[input_.shape for input_ in inputs], **self.keywords)
         except Exception as error:
             raise BadInput(where, f"cannot be made ({line_of(error)})") from error
         if not isinstance(module, nn.Module):

@@ -44,8 +44,8 @@ class Attention(Block):
 
         *leading, features = inputs[0].shape
         count, is_set = prod(leading), bool(leading) and not inputs[0].is_image
-        if not is_set or len(inputs) > 2 or any(one.size != count for one in inputs[1:]):
-            shapes = ", ".join(str(one.shape) for one in inputs)
+        if not is_set or len(inputs) > 2 or any(input_.size != count for input_ in inputs[1:]):
+            shapes = ", ".join(str(input_.shape) for input_ in inputs)
             expected = "a set (N, F), and (N,) which elements are present"
             raise BadInput("block attention", f"reads {shapes}", expected=expected)
         return AttentionBlock(features, self.size, self.heads, self.layers, self.pool)

@@ -32,7 +32,7 @@ class ConvolutionBlock(Block):
         from kinemill.models.networks.blocks import ImageBlock
 
         if len(inputs) != 1 or not inputs[0].is_image:
-            shapes = ", ".join(str(one.shape) for one in inputs)
+            shapes = ", ".join(str(input_.shape) for input_ in inputs)
             raise BadInput("block conv", f"reads {shapes}", expected="one image")
         channels, height, width = inputs[0].shape
         encoder = self.encoder or default_encoder((height, width))

@@ -29,5 +29,5 @@ class Dense(Block):
         """Make the `DenseBlock`."""
         from kinemill.models.networks.blocks import DenseBlock
 
-        size = inputs[0].shape[-1] if len(inputs) == 1 else sum(one.size for one in inputs)
+        size = inputs[0].shape[-1] if len(inputs) == 1 else sum(input_.size for input_ in inputs)
         return DenseBlock(size, self.sizes, self.activation, self.layer_norm)

@@ -31,7 +31,7 @@ class Recurrent(Block):
         from kinemill.models.networks.blocks import RecurrentBlock
 
         if len(inputs) != 1 or inputs[0].is_image or len(inputs[0].shape) < 2:
-            shapes = ", ".join(str(one.shape) for one in inputs)
+            shapes = ", ".join(str(input_.shape) for input_ in inputs)
             fix = "stack frames by the wrapper frame_stack, or set learn.history above 1"
             raise BadInput(
                 "block recurrent", f"reads {shapes}", expected="one sequence (T, F)", fix=fix

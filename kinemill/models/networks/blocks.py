@@ -52,7 +52,7 @@ class ConcatenationBlock(nn.Module):
 
 def joined(inputs: Sequence[Tensor]) -> Tensor:
     """Concatenate inputs, each (B, ...), as rows (B, sum of sizes)."""
-    rows = [one.flatten(1) for one in inputs]
+    rows = [input_.flatten(1) for input_ in inputs]
     return torch.cat(rows, dim=1) if len(rows) > 1 else rows[0]
 
 

@@ -40,7 +40,7 @@ class BlockGraph(nn.Module):
         for name, block in blocks.items():
             reads = tuple(block.of) or ((name,) if name in signals else (previous or WHOLE,))
             modules[name], readable[name] = _made(
-                name, block, [_of(name, one, readable) for one in reads]
+                name, block, [_of(name, read, readable) for read in reads]
             )
             self._reads.append((name, reads))
             previous = name
@@ -52,7 +52,7 @@ class BlockGraph(nn.Module):
         """Return the outputs: parts by name, each (B, ...), -> (B, O)."""
         values = dict(parts)
         for (name, reads), block in zip(self._reads, self.blocks, strict=True):
-            values[name] = block(*(values[one] for one in reads))
+            values[name] = block(*(values[read] for read in reads))
         return self.head(values[self._reads[-1][0]].flatten(1))
 
 
@@ -76,12 +76,12 @@ def _made(name: str, block: Block, inputs: Sequence[Signal]) -> tuple[nn.Module,
         module: Any = block.build(inputs)
         # A run on zeros finds the shape of the result; a batch of 2 shows that axis 0 is the batch.
         with torch.no_grad():
-            result = module.eval()(*(torch.zeros(2, *one.shape) for one in inputs))
+            result = module.eval()(*(torch.zeros(2, *input_.shape) for input_ in inputs))
         module.train()
     except BadInput as error:
         raise BadInput(where, str(error)) from error
     except Exception as error:
-        shapes = ", ".join(str((2, *one.shape)) for one in inputs)
+        shapes = ", ".join(str((2, *input_.shape)) for input_ in inputs)
         raise BadInput(where, f"fails on zeros {shapes} ({line_of(error)})") from error
     if not isinstance(result, Tensor) or result.ndim < 2 or len(result) != 2:
         problem = f"returns {tuple(getattr(result, 'shape', ()))} for a batch of 2"

@@ -103,7 +103,7 @@ class EquationsNetwork(Network):
         draws = settings.start_std * torch.randn(len(first)) if settings.start_std else 0.0
         self.share = nn.Parameter(first / unit * (1.0 + draws))
         curves = settings.curves.values()
-        self.curves = nn.ModuleList(CurveNetwork(*one.range, one.points) for one in curves)
+        self.curves = nn.ModuleList(CurveNetwork(*curve.range, curve.points) for curve in curves)
         self.arguments = {name: one.of for name, one in settings.curves.items()}
         if self.hidden:
             self._make_observer(settings.hidden, layout, scale)

@@ -74,7 +74,7 @@ class Motion:
         ]
         inner = slice(window, -window)  # polynomials at the edges are one-sided
         smooth = savgol_filter(force, window, ORDER, axis=0)
-        return cls(*(np.asarray(one, np.float64)[inner] for one in (*rates, smooth)))
+        return cls(*(np.asarray(rate, np.float64)[inner] for rate in (*rates, smooth)))
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def fit_payload(bodies: Bodies, body: str, motion: Motion) -> Payload:
 
 def parameter_names(bodies: Bodies) -> list[str]:
     """Return the names of all parameters (P,): of bodies, then of joints."""
-    of_bodies = [f"{name} of {one.name}" for one in bodies.bodies for name in STANDARD]
+    of_bodies = [f"{name} of {body.name}" for body in bodies.bodies for name in STANDARD]
     joints = [joint.name for joint in bodies.joints]
     kinds = ("armature", "viscous friction", "Coulomb friction")
     return [*of_bodies, *(f"{kind} of {name}" for kind in kinds for name in joints)]

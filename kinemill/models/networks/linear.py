@@ -43,10 +43,10 @@ class FeatureMask:
         """
         changes: Rows = []
         for own in levels:
-            patterns = [one for one in groups if any(fnmatchcase(name, one) for name in own)]
+            patterns = [group for group in groups if any(fnmatchcase(name, group) for name in own)]
             changes.append(
                 [
-                    name not in own and any(fnmatchcase(name, one) for one in patterns)
+                    name not in own and any(fnmatchcase(name, pattern) for pattern in patterns)
                     for name in columns
                 ]
             )

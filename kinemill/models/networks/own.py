@@ -60,14 +60,19 @@ class OwnNetwork(Network):
             raise BadInput(self.where, problem, expected=expected) from error
         self.train()
         parts = list(results) if isinstance(results, tuple | list) else [results]
-        tensors = [one for one in parts if isinstance(one, Tensor)]
-        shapes = ", ".join(str(tuple(one.shape)) for one in tensors) or type(parts[0]).__name__
+        tensors = [part for part in parts if isinstance(part, Tensor)]
+        shapes = (
+            ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or type(parts[0]).__name__
+        )
         expected = ", ".join(map(str, self.shapes()))
         if shapes != expected:
             expected = f"{expected}; forward: {self.contract}"
             problem = f"returns {shapes} for a batch of {_ROWS}"
             raise BadInput(self.where, problem, expected=expected)
-        if any(one.requires_grad for one in self.parameters()) and not tensors[0].requires_grad:
+        if (
+            any(parameter.requires_grad for parameter in self.parameters())
+            and not tensors[0].requires_grad
+        ):
             fix = "use torch operations only: numpy, .item() and .detach() cut the gradient"
             raise BadInput(self.where, "returns outputs without a gradient", fix=fix)
 
@@ -180,7 +185,7 @@ def _shapes(module: Any) -> Shapes:
 
 
 def _device(module: nn.Module) -> torch.device:
-    return next((one.device for one in module.parameters()), torch.device("cpu"))
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
 
 
 def own_networks(module: nn.Module) -> list[OwnNetwork]:

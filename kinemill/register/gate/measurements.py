@@ -69,7 +69,7 @@ class DynamicsMeasurements:
         models = [cast(Simulator, one) for one in (challenger, champion)]
         # The longest history of all, so that all predictions start at the same rows.
         history, promote = self._history(*models), self.task.promote
-        own, other = (self._roll_out(one, history) for one in models)
+        own, other = (self._roll_out(model, history) for model in models)
         mine, other_one = (
             measured_of(one.errors, self._rows, promote.channel) for one in (own, other)
         )
@@ -116,7 +116,7 @@ class DynamicsMeasurements:
             *self._references.predictors().values(),
             *self._references.free_run().values(),
         )
-        return max(one.history for one in (*models, *references))
+        return max(model.history for model in (*models, *references))
 
     def _roll_out(self, model: Predictor, history: int) -> RolledOut:
         return roll_out(model, self._rows, self.task, history)

@@ -37,7 +37,9 @@ def to_beat(inputs: GateInputs) -> list[str]:
 
 def is_absent(inputs: GateInputs, name: str) -> bool:
     """Return whether this reference does not exist for this data, but another one does."""
-    others = [one for one in metric_of(inputs.task).opponents if one in inputs.references]
+    others = [
+        opponent for opponent in metric_of(inputs.task).opponents if opponent in inputs.references
+    ]
     return name in inputs.absent and bool(others)
 
 

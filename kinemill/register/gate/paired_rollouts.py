@@ -122,7 +122,7 @@ def output_comparisons(
     After k steps the output belongs to the row k ahead, which needs k predicted states. At the
     horizon T it belongs to row T - 1, the last row with a known action.
     """
-    names = [name for name in rows.outputs if all(name in one.outputs for one in models)]
+    names = [name for name in rows.outputs if all(name in model.outputs for model in models)]
     if not names or rows.output_values is None:
         return {}
     # A dataset of outputs alone, so that their scale is estimated like that of states.
@@ -132,7 +132,7 @@ def output_comparisons(
     present = errors.starts + errors.history - 1
     # Outputs end one row before the states, so the horizon T is compared at row T - 1.
     offsets = np.minimum(list(errors.by_horizon), errors.horizon - 1)
-    own, other = (output_deviations(one, rows, names, present, offsets) for one in models)
+    own, other = (output_deviations(model, rows, names, present, offsets) for model in models)
     return {
         str(steps): dict(
             zip(

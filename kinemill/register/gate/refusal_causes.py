@@ -95,7 +95,9 @@ def _roots(line: Verdict) -> list[str]:
     rule = line.rule
     if line.undecided and rule != "evidence":
         return ["evidence"]  # too little test data for an interval
-    if rule == "verified" and all("parity" in one or one in _EXPORTED for one in _checks(line)):
+    if rule == "verified" and all(
+        "parity" in check or check in _EXPORTED for check in _checks(line)
+    ):
         return list(_EXPORTED)
     return [
         rule.replace(weaker, stronger, 1) for stronger, weaker in _STRONGER if is_of(weaker, rule)

@@ -87,9 +87,9 @@ def _unmodeled(home: Home, version: Version) -> list[Json]:
     except (BadInput, CorruptArtifact):  # its files were deleted
         return []
     return [
-        {"channel": one.channel, "share": one.share}
-        | dict(zip(("explained_by", "try"), ADVICE[one.effect], strict=True))
-        for one in effects[:_EFFECTS]
+        {"channel": effect.channel, "share": effect.share}
+        | dict(zip(("explained_by", "try"), ADVICE[effect.effect], strict=True))
+        for effect in effects[:_EFFECTS]
     ]
 
 

@@ -46,12 +46,17 @@ def sample_size_of(inputs: GateInputs) -> SampleSize:
     them shows in the width of the interval.
     """
     episodes = inputs.measured.episodes if inputs.measured else 0
-    comparisons = [one.headline for one in headlines(inputs).values() if one.headline is not None]
+    comparisons = [
+        headline.headline
+        for headline in headlines(inputs).values()
+        if headline.headline is not None
+    ]
     # Whole episodes count only without an interval (NaN), whose width would show their number.
     blocks = [
-        one.effective_n if math.isfinite(one.effective_n) else 0.0
-        for one in comparisons
-        if math.isfinite(one.reference) and (one.unit == "blocks" or math.isnan(one.high))
+        comparison.effective_n if math.isfinite(comparison.effective_n) else 0.0
+        for comparison in comparisons
+        if math.isfinite(comparison.reference)
+        and (comparison.unit == "blocks" or math.isnan(comparison.high))
     ]
     return SampleSize(episodes, min(blocks, default=math.nan))
 

@@ -193,8 +193,8 @@ class Cloning:
     def fit_batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield features (n, K, F) and scaled target chunks (n, T A) for closed-form fits."""
         with torch.no_grad():
-            for some in torch.arange(len(self.train)).split(count):
-                observed = self.train.rows[some.to(self.train.rows.device)]
+            for part in torch.arange(len(self.train)).split(count):
+                observed = self.train.rows[part.to(self.train.rows.device)]
                 features = self.module.see(self.train.feed.at(observed.flatten()))
                 targets, _ = self.train.future_actions(observed[:, -1], self.module.chunk.length)
                 yield features.view(*observed.shape, -1), self.module.scaled(targets).flatten(1)

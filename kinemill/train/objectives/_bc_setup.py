@@ -107,8 +107,8 @@ def words_in(data: Demonstrations, layout: PolicyLayout) -> tuple[str, ...]:
     values = {
         text
         for name in layout.texts
-        for one in data.packed.episodes
-        for text in data.texts(one.id, name)
+        for episode in data.packed.episodes
+        for text in data.texts(episode.id, name)
     }
     return vocabulary(values)
 

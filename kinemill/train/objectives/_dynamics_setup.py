@@ -139,8 +139,8 @@ def error_of(step: Step, windows: Windows) -> float:
     """
     every = torch.arange(len(windows), device=windows.values.device)
     sums = []
-    for some in every.split(EXAMPLES):
-        states, past_actions, actions, truth = windows.gather(some)
+    for part in every.split(EXAMPLES):
+        states, past_actions, actions, truth = windows.gather(part)
         missed = step.wrap(step.rollout(states, past_actions, actions) - truth) / step.state_std
         sums.append(missed.square().mean((1, 2)))
     return float(torch.cat(sums).mean())
@@ -184,9 +184,9 @@ def examples(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Ten
     Raises:
         OutOfTime: The time limit is over.
     """
-    for some in which.to(windows.values.device).split(EXAMPLES):
+    for part in which.to(windows.values.device).split(EXAMPLES):
         check_time()
-        states, past_actions, actions, truth = windows.gather(some)
+        states, past_actions, actions, truth = windows.gather(part)
         all_actions = torch.cat([past_actions, actions[:, :1]], dim=1)
         targets = module.target_outputs(states[:, -1], truth[:, 0])
         yield *module.window_inputs(states, all_actions), targets

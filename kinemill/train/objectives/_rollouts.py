@@ -82,7 +82,7 @@ class Rollouts:
         """
         count = min(len(self.train), SAMPLED)
         which = torch.linspace(0, len(self.train) - 1, count, device=self.std.device).long()
-        squares = [self._errors_of(self.train, some)[0].square() for some in which.split(CHUNK)]
+        squares = [self._errors_of(self.train, part)[0].square() for part in which.split(CHUNK)]
         weights = 1.0 / torch.cat(squares).mean(0).clamp_min(SMALLEST)
         return weights / weights.mean()
 
@@ -153,8 +153,8 @@ class Rollouts:
         """
         squares, likelihoods = list[Tensor](), list[Tensor]()
         with torch.no_grad():
-            for some in torch.arange(len(self.watch), device=self.std.device).split(CHUNK):
-                error, variance = self._errors_of(self.watch, some)
+            for part in torch.arange(len(self.watch), device=self.std.device).split(CHUNK):
+                error, variance = self._errors_of(self.watch, part)
                 squares.append(error.square())
                 if variance is not None:
                     likelihoods.append(doubted(error, variance))

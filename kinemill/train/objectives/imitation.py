@@ -75,7 +75,7 @@ class Imitation(Demonstrated):
             problems.append((("observations",), "contains a channel twice"))
         if channels and all(channels[name].role == "action" for name in observed):
             problems.append((("observations",), "the task has no state, observation or image"))
-        if channels and not any(one.role == "action" for one in channels.values()):
+        if channels and not any(channel.role == "action" for channel in channels.values()):
             problems.append((("observations",), "the task has no action channel"))
         return problems
 

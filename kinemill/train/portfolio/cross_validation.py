@@ -90,9 +90,9 @@ def _fold(
 ) -> Fold:
     episodes = [
         part
-        for one in dataset.episodes
-        if one.split != "test"
-        for part in _cut(one, held_out, "validation")
+        for episode in dataset.episodes
+        if episode.split != "test"
+        for part in _cut(episode, held_out, "validation")
     ]
     changed = replace(dataset, episodes=episodes)
     rest = [part for one in training_set.of("train") for part in _cut(one, held_out, "")]
@@ -123,7 +123,9 @@ def validation_share(dataset: PackedDataset, folds: Sequence[Fold]) -> float:
     Folds of recordings hold out the blocks of the validation split too; folds of rows do not.
     """
     held_out = sum(one.rows for fold in folds for one in fold.dataset.of("validation"))
-    return 1.0 - held_out / sum(one.rows for one in dataset.episodes if one.split != "test")
+    return 1.0 - held_out / sum(
+        episode.rows for episode in dataset.episodes if episode.split != "test"
+    )
 
 
 def finalists(
@@ -167,8 +169,8 @@ def _is_dominated(one: CandidateResult, other: CandidateResult) -> bool:
 def averaged(result: CandidateResult, errors: Sequence[CandidateErrors]) -> CandidateResult:
     """Return a result with the mean of its errors over the folds."""
     steps = list(errors[0].by_horizon)
-    by_horizon = {one: _mean([each.by_horizon[one] for each in errors]) for one in steps}
-    free_run = _mean([each.free_run for each in errors])
+    by_horizon = {step: _mean([error.by_horizon[step] for error in errors]) for step in steps}
+    free_run = _mean([error.free_run for error in errors])
     return _with(result, CandidateErrors(by_horizon, free_run))
 
 

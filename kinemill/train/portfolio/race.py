@@ -136,7 +136,7 @@ class _Race:
         """
         simple = SimpleModels(
             self._facts,
-            [one for model in MODELS for one in MODELS[model].structures(self._facts)],
+            [structure for model in MODELS for structure in MODELS[model].structures(self._facts)],
             lambda candidate: self._attempt(candidate, 0, self._closed_seconds()),
             lambda: self._spent < QUICK * self._learn.budget,
         )
@@ -296,8 +296,8 @@ class _Race:
                     results.append(self._attempt(candidate, number, min(seconds, remaining)))
                 elif number == 1:
                     self._skip(candidate)
-            results = self._bars.order(one for one in results if not one.failure)
-            better = {one.name for one in results[: math.ceil(len(results) / 2)]}
+            results = self._bars.order(result for result in results if not result.failure)
+            better = {result.name for result in results[: math.ceil(len(results) / 2)]}
             candidates = [one for one in candidates if one.name in better]
 
     def _skip(self, candidate: Candidate) -> None:
@@ -424,7 +424,7 @@ class _Race:
             if self._candidates[one.name].trains
             and (not self._held_out or one.name in self._held_out)
         ]
-        return next((one for one in learners if one.score is not None), winner)
+        return next((learner for learner in learners if learner.score is not None), winner)
 
     def _last_steps(
         self, learn: Any, candidate: Candidate, winner: CandidateResult, rest: float

@@ -68,7 +68,7 @@ class Bars:
 
         Results that are worse than a reference at the longest horizon come after all others.
         """
-        ranked = sorted(results, key=lambda one: (self.is_behind(one), self.rank(one)))
+        ranked = sorted(results, key=lambda result: (self.is_behind(result), self.rank(result)))
         if not ranked or ranked[0].score is None:
             return ranked
         level, tier = TIE * self.rank(ranked[0]), self.is_behind(ranked[0])

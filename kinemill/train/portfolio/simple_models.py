@@ -68,7 +68,10 @@ class SimpleModels:
 
     def fit(self) -> None:
         """Fit one history of each structure in turn, then the best fits with other ridges."""
-        active = [_Sequence(one, iter(one.histories(self._facts))) for one in self._structures]
+        active = [
+            _Sequence(structure, iter(structure.histories(self._facts)))
+            for structure in self._structures
+        ]
         while active and self._has_time():
             for sequence in active:
                 history = next(sequence.histories, None)
@@ -77,7 +80,7 @@ class SimpleModels:
                 else:
                     sequence.add(self._fit(sequence.structure, history))
             active = [one for one in active if one.waited < PATIENCE]
-        for family in dict.fromkeys(one.family for one in self._structures):
+        for family in dict.fromkeys(structure.family for structure in self._structures):
             self._fit_ridges(family)
 
     def _fit(
@@ -93,9 +96,9 @@ class SimpleModels:
         """Fit the best of a family, by rank and by the longest horizon, with other ridges."""
         bars = Bars.of(self.results)
         own = [
-            one
-            for one in self.results
-            if self._members[one.name][0].family == family and one.score is not None
+            result
+            for result in self.results
+            if self._members[result.name][0].family == family and result.score is not None
         ]
         if not own:
             return

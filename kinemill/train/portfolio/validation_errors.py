@@ -109,7 +109,7 @@ class ValidationRows:
         self._weights = torch.ones(int(self._variable.sum()), dtype=torch.float64)
         self._angles = [dataset.states.index(name) for name in dataset.angles]
         episodes = [one for one in dataset.of("validation") if one.rows > history]
-        self._episodes = sorted(episodes, key=lambda one: -one.rows)[:EPISODES]
+        self._episodes = sorted(episodes, key=lambda episode: -episode.rows)[:EPISODES]
 
     @property
     def horizons(self) -> tuple[int, ...]:
@@ -167,9 +167,9 @@ class ValidationRows:
     def _squares_of_windows(self, module: Any) -> Iterator[Tensor]:
         """Yield the squared errors (batch, T, S) of the windows."""
         late = self._history - module.rows
-        for some in torch.arange(len(self._windows)).split(BATCH):
+        for part in torch.arange(len(self._windows)).split(BATCH):
             check_time()
-            states, past, actions, truth = self._windows.gather(some)
+            states, past, actions, truth = self._windows.gather(part)
             start = module.estimate_history(states[:, late:], past[:, late:])
             yield self._squares(module.rollout(*start, actions), truth)
 
@@ -179,10 +179,10 @@ class ValidationRows:
 
     def _free_run(self, module: Any) -> float:
         """Return the RMS error of rollouts over whole episodes, computed as one batch."""
-        steps = [min(one.rows - self._history, self._longest) for one in self._episodes]
+        steps = [min(episode.rows - self._history, self._longest) for episode in self._episodes]
         offsets = torch.arange(self._history + max(steps))
         index = torch.stack(
-            [(one.start + offsets).clamp(max=one.stop - 1) for one in self._episodes]
+            [(episode.start + offsets).clamp(max=episode.stop - 1) for episode in self._episodes]
         )
         rows, count = self._windows.values[index], len(self._std)
         states, actions = rows[..., :count], rows[..., count:]

@@ -51,7 +51,7 @@ class Spike(CheckSettings):
                 errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
                 still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
                 spikes = self._find(position, errors, max(still, floor), task)
-                faults += [each for each in spikes if not _steps(x, v, each, task.dt)]
+                faults += [spike for spike in spikes if not _steps(x, v, spike, task.dt)]
         return faults
 
     def _floor(self, name: str, values: Values, task: Task) -> float | None:

@@ -129,10 +129,10 @@ class Stuck(CheckSettings):
             return None
         if ends_smoothly(values[name], *where, 0.0):
             return None
-        for other in task.states:
-            usual, here = np.std(values[other]), np.std(values[other][slice(*where)])
-            if other != name and usual > 0 and here > usual / 4:
-                return f"{other} moves, and {name} never rests at another value"
+        for state in task.states:
+            usual, here = np.std(values[state]), np.std(values[state][slice(*where)])
+            if state != name and usual > 0 and here > usual / 4:
+                return f"{state} moves, and {name} never rests at another value"
         return None
 
 

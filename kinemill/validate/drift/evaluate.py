@@ -64,7 +64,7 @@ class DriftEvaluator:
 
         Episodes are sorted by recording.
         """
-        unseen = (one for one in episodes if one.recording not in self.used)
+        unseen = (episode for episode in episodes if episode.recording not in self.used)
         for done, (hash_, each) in enumerate(groupby(unseen, lambda one: one.recording), 1):
             listed = list(each)
             measured = self._recording(hash_, listed)
@@ -77,7 +77,7 @@ class DriftEvaluator:
 
         def build(_: Path) -> Json:
             folder = open_ref(self.home, ref)
-            measured = [self._measure(one.id, folder / one.file) for one in episodes]
+            measured = [self._measure(episode.id, folder / episode.file) for episode in episodes]
             return to_json_value(_Measured(hash_, measured))
 
         inputs = {"reference": self.reference.ref.digest, "episodes": ref.digest}

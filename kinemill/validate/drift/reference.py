@@ -63,12 +63,12 @@ class Reference:
         the error of a short stretch varies more. With fewer than five such stretches they are cut
         to `shortest` windows, as in verification; the bound is then rather too large.
         """
-        stretches = sum(max(1, len(each) // windows) for each in self.squares)
+        stretches = sum(max(1, len(square) // windows) for square in self.squares)
         size = windows if stretches >= MIN_STRETCHES else min(windows, self.shortest)
         blocks = [
             np.sqrt(block.mean(axis=0))
-            for each in self.squares
-            for block in np.array_split(each, max(1, len(each) // size))
+            for square in self.squares
+            for block in np.array_split(square, max(1, len(square) // size))
         ]
         return np.maximum(np.quantile(np.array(blocks), USUAL, axis=0), self.floor)
 

@@ -80,7 +80,9 @@ def _empty_report(task: Task, status: Status, why: str) -> DriftReport:
 def _report(
     task: Task, champion: Champion, reference: Reference, verdicts: list[EpisodeVerdict]
 ) -> DriftReport:
-    ordered = sorted(verdicts, key=lambda one: (one.verdict != DRIFT, one.name, one.episode))
+    ordered = sorted(
+        verdicts, key=lambda verdict: (verdict.verdict != DRIFT, verdict.name, verdict.episode)
+    )
     counts = Counter(one.verdict for one in ordered)
     worst: dict[str, EpisodeVerdict] = {}
     for one in ordered:

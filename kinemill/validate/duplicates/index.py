@@ -111,25 +111,30 @@ class DuplicateIndex:
         A unit that exists already keeps its number; its sketch is replaced.
         """
         duplicates: dict[str, list[Duplicate]] = {}
-        for some in batches(items, BATCH):
-            courses = self._courses([one.sketch for one in some])
+        for batch in batches(items, BATCH):
+            courses = self._courses([one.sketch for one in batch])
             all_keys = hashed(courses)
-            added = self._insert(some, courses, [one.own for one in all_keys])
-            for number, item, own, its_keys in zip(added, some, courses, all_keys, strict=True):
+            added = self._insert(batch, courses, [key.own for key in all_keys])
+            for number, item, own, its_keys in zip(added, batch, courses, all_keys, strict=True):
                 if matches := self._find_duplicates(number, own, its_keys):
                     duplicates[item.unit] = matches
-                    self._table.add_pairs(number, {one.number: one.distance for one in matches})
+                    self._table.add_pairs(
+                        number, {match.number: match.distance for match in matches}
+                    )
         return duplicates
 
     def _courses(self, sketches: Sequence[Sketch]) -> list[Course]:
-        seconds, begins = [one.seconds for one in sketches], [one.begins for one in sketches]
-        return courses_of(seconds, [numbers(one) for one in sketches], begins, self._task)
+        seconds, begins = (
+            [sketch.seconds for sketch in sketches],
+            [sketch.begins for sketch in sketches],
+        )
+        return courses_of(seconds, [numbers(sketch) for sketch in sketches], begins, self._task)
 
     def insert(self, items: Iterable[Sketched]) -> None:
         """Add units without a search for those that they are duplicates of."""
-        for some in batches(items, BATCH):
-            courses = self._courses([one.sketch for one in some])
-            self._insert(some, courses, keys(courses))
+        for batch in batches(items, BATCH):
+            courses = self._courses([one.sketch for one in batch])
+            self._insert(batch, courses, keys(courses))
 
     def _insert(
         self,
@@ -202,10 +207,10 @@ class DuplicateIndex:
         self._table.forget(recording)
 
     def _delete(self, unit_numbers: Iterable[int]) -> None:
-        for some in batches(unit_numbers, BATCH):
-            courses = [unit.course for unit in self._units(some)]
-            self._table.delete(dict(zip(some, keys(courses), strict=True)))
-            for number in some:
+        for batch in batches(unit_numbers, BATCH):
+            courses = [unit.course for unit in self._units(batch)]
+            self._table.delete(dict(zip(batch, keys(courses), strict=True)))
+            for number in batch:
                 del self._cache[number]
 
     def pairs(self, limit: int) -> tuple[int, list[DuplicatePair]]:

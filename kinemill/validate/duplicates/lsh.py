@@ -83,8 +83,8 @@ def _shapes(courses: Sequence[Course]) -> NDArray[np.int64]:
 
     A state at rest has little shape.
     """
-    size = np.stack([np.hypot(one.size, one.rest) for one in courses])
-    points = np.stack([one.points for one in courses])
+    size = np.stack([np.hypot(course.size, course.rest) for course in courses])
+    points = np.stack([course.points for course in courses])
     points = ((points - points[:, :1]) / size[:, None]).astype(np.float32)
     padded = np.pad(points, ((0, 0), (2, 2), (0, 0)), mode="edge")
     smooth = sum(padded[:, k : k + POINTS] * w for k, w in enumerate((1, 2, 3, 2, 1)))

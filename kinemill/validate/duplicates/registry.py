@@ -87,8 +87,8 @@ def register_duplicates(
         if hashes := list(removed):
             with open_index(home, task) as index:
                 index.remove(hashes)
-        for some in batches(by_recording, BATCH):  # so that other tasks can write in between
-            _register(task, home, [*chain.from_iterable(some)])
+        for batch in batches(by_recording, BATCH):  # so that other tasks can write in between
+            _register(task, home, [*chain.from_iterable(batch)])
         _enter_notes(home, task.name)
 
 

@@ -195,7 +195,7 @@ def courses_of(
     turns = np.floor((points[:, :1] + np.pi) / (2.0 * np.pi))
     points -= 2.0 * np.pi * turns * np.array(angles)
     limits = [channel.limits for channel in channels]
-    reach = np.array([0.5 * (each[1] - each[0]) if each else 0.0 for each in limits])
+    reach = np.array([0.5 * (limit[1] - limit[0]) if limit else 0.0 for limit in limits])
     rest = np.maximum(NOISES * noise, STILL * reach)
     # Numbers are rounded to six digits, so smaller changes are not motion.
     by_state = np.ascontiguousarray(points.transpose(0, 2, 1))

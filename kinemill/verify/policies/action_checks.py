@@ -36,7 +36,9 @@ def check_contract(policy: Policy, strict: Policy, probes: Sequence[Probe]) -> l
     expected = "each action within its limits, each choice one that exists"
     gates = [gate("limits of actions", faults, expected), *out_of_range(policy)]
     if policy.interface.layout.mask:
-        faults = [text for one in probes for text in forbidden(policy, one, actions[one.name])]
+        faults = [
+            text for probe in probes for text in forbidden(policy, probe, actions[probe.name])
+        ]
         gates.append(gate("forbidden choices", faults, "never chosen"))
     first = probes[0]
     return [

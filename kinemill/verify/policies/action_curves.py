@@ -134,12 +134,12 @@ def _values(
     feed = Feed(data, layout, torch.device("cpu"))
     carry = list(critic.actor.initial_carry(len(episodes)))
     logged, own = (np.full(len(data.actions), np.nan) for _ in range(2))
-    for step in range(max(one.rows for one in episodes)):
-        rows = np.array([min(one.start + step, one.stop - 1) for one in episodes])
+    for step in range(max(episode.rows for episode in episodes)):
+        rows = np.array([min(episode.start + step, episode.stop - 1) for episode in episodes])
         inputs = policy_inputs(policy, feed, rows, step)
         tensors = [torch.from_numpy(inputs[name]) for name in layout.inputs]
         encoded, carry = critic.encode(tensors, carry)
-        is_running = np.array([step < one.rows for one in episodes])
+        is_running = np.array([step < episode.rows for episode in episodes])
         for values, actions in ((logged, measured.logged), (own, measured.actions)):
             acted = torch.from_numpy(np.nan_to_num(actions[rows]))
             values[rows[is_running]] = critic.values(encoded, acted).numpy()[is_running]

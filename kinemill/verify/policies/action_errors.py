@@ -73,12 +73,12 @@ def actions_on_logs(policy: Policy, data: Demonstrations) -> NDArray[np.float32]
     if not episodes:
         return actions
     feed, carry = Feed(data, layout, torch.device("cpu")), policy.initial_carry(len(episodes))
-    for step in range(max(one.rows for one in episodes)):
+    for step in range(max(episode.rows for episode in episodes)):
         # All episodes run as one batch. An ended episode repeats its last row, and its actions are
         # not stored.
-        rows = np.array([min(one.start + step, one.stop - 1) for one in episodes])
+        rows = np.array([min(episode.start + step, episode.stop - 1) for episode in episodes])
         action, carry = policy.step(policy_inputs(policy, feed, rows, step), carry)
-        is_running = np.array([step < one.rows for one in episodes])
+        is_running = np.array([step < episode.rows for episode in episodes])
         actions[rows[is_running]] = action[is_running]
     return actions
 

@@ -40,8 +40,8 @@ def make_probes(interface: PolicyInterface) -> list[Probe]:
             Probe("extremes", plain | {OBSERVATION: plain[OBSERVATION] * EXTREME}, is_extreme=True),
         ]
     probes += [
-        Probe(f"turns of {one.name}", turn_inputs(interface, one, plain))
-        for one in _firsts(interface)
+        Probe(f"turns of {first.name}", turn_inputs(interface, first, plain))
+        for first in _firsts(interface)
     ]
     if interface.carry and not interface.layout.images:
         probes.append(Probe("many steps", random_inputs(interface, EPISODES, LONG, seed=2)))
@@ -98,11 +98,11 @@ def logged_probe(data: Demonstrations, interface: PolicyInterface) -> Probe | No
     layout = interface.layout
     most = PICTURED[1] * 5 if layout.images else LONG
     episodes = data.packed.of("test")[:EPISODES]
-    steps = min([most, *(one.rows for one in episodes)])
+    steps = min([most, *(episode.rows for episode in episodes)])
     if not episodes or not steps:
         return None
     feed = Feed(data, layout, torch.device("cpu"))
-    rows = np.array([[one.start + k for k in range(steps)] for one in episodes])
+    rows = np.array([[episode.start + k for k in range(steps)] for episode in episodes])
     tensors = feed.at(torch.from_numpy(rows.reshape(-1)))
     inputs = {
         name: part.numpy().reshape(*rows.shape, *part.shape[1:]) for name, part in tensors.items()
@@ -130,10 +130,12 @@ def recorded_probe(episodes: Sequence[Recorded], interface: PolicyInterface) -> 
     observations.
     """
     episodes = episodes[:EPISODES]
-    steps = min([LONG, *(len(one.rewards) for one in episodes)])
+    steps = min([LONG, *(len(episode.rewards) for episode in episodes)])
     if not episodes or not steps:
         return None
-    observed = [narrowed(one.observations, interface.layout, one.layout) for one in episodes]
+    observed = [
+        narrowed(episode.observations, interface.layout, episode.layout) for episode in episodes
+    ]
     inputs: Arrays = {
         name: np.stack([one[name][:steps] for one in observed])
         for name in interface.layout.inputs
@@ -143,5 +145,5 @@ def recorded_probe(episodes: Sequence[Recorded], interface: PolicyInterface) -> 
         if name in inputs:
             inputs[name] = inputs[name].astype(kind)
     if interface.layout.seeded:
-        inputs[SEED] = step_seeds((one.seed for one in episodes), steps)
+        inputs[SEED] = step_seeds((episode.seed for episode in episodes), steps)
     return Probe("recorded observations", inputs)

@@ -130,7 +130,7 @@ def _log_sections(measured: LogMeasurement) -> str:
     curves = measured.curves
     charts = "".join(_curve_charts(curves))
     where = f"{len(measured.logs.rows.episodes)} episodes of the logs"
-    after = any(one.by_step is not None for one in curves.channels.values())
+    after = any(channel.by_step is not None for channel in curves.channels.values())
     text = "Difference from the logged action over the time of an episode" + (
         ", and over the time after a reset of the policy in the middle of it." if after else "."
     )

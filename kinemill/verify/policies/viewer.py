@@ -118,7 +118,7 @@ def _pictures(video: Video | None, steps: list[int]) -> tuple[list[str], list[in
         picture.thumbnail(WIDE if _is_wide(video) else SIZE, Image.Resampling.BOX)
         picture.save(file, "WEBP", quality=60, method=2)
         urls.append(f"data:image/webp;base64,{b64encode(file.getvalue()).decode('ascii')}")
-    return urls, [int(np.searchsorted(rows, one, side="right")) - 1 for one in of_steps]
+    return urls, [int(np.searchsorted(rows, step, side="right")) - 1 for step in of_steps]
 
 
 def _is_wide(video: Video) -> bool:

@@ -90,13 +90,13 @@ def _simple(predictors: Sequence[Predictor], ground: Ground) -> Reference:
     """Select among references without weights; persistence always counts as stable."""
     members = [
         Member(
-            one,
-            one.history,
+            predictor,
+            predictor.history,
             None,
-            float(ground.errors(one)[0, -1]),
-            isinstance(one, Persistence) or bool(ground.lasts(one)[0]),
+            float(ground.errors(predictor)[0, -1]),
+            isinstance(predictor, Persistence) or bool(ground.lasts(predictor)[0]),
         )
-        for one in predictors
+        for predictor in predictors
     ]
     stable = [member for member in members if member.stable]
     best = min(members, key=lambda member: member.nrmse)

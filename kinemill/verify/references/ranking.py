@@ -82,9 +82,13 @@ def candidates_of(
     candidates = _finite(groups)
     if not candidates:
         return []
-    at_end = NEAR * min(one.nrmse for one in candidates)
-    overall = NEAR * min(one.overall for one in candidates)
-    close = [one for one in candidates if one.nrmse <= at_end or one.overall <= overall]
+    at_end = NEAR * min(candidate.nrmse for candidate in candidates)
+    overall = NEAR * min(candidate.overall for candidate in candidates)
+    close = [
+        candidate
+        for candidate in candidates
+        if candidate.nrmse <= at_end or candidate.overall <= overall
+    ]
     close_groups = list({id(one.group): one.group for one in close}.values())
     for group in close_groups:
         group.errors = ground.errors(group.stacked, len(group.fitted))
@@ -114,15 +118,19 @@ def is_stable(
         ground: data with the whole episodes.
     """
     bars = [(1.0 + TIE) * np.maximum(errors, EXACT) for errors in others]
-    unsurpassed = [one for one in candidates if all((one.errors <= bar).all() for bar in bars)]
+    unsurpassed = [
+        candidate
+        for candidate in candidates
+        if all((candidate.errors <= bar).all() for bar in bars)
+    ]
     ranked = [*(_ordered(unsurpassed) if unsurpassed else []), *_ordered(candidates)]
     return next((one for one in ranked if one.lasts(ground)), None)
 
 
 def _ordered(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return members, the strongest first; of equal ones, the shortest history, largest ridge."""
-    level = (1.0 + LEEWAY) * max(min(one.nrmse for one in candidates), EXACT)
-    among = [one.overall for one in candidates if one.nrmse <= level]
+    level = (1.0 + LEEWAY) * max(min(candidate.nrmse for candidate in candidates), EXACT)
+    among = [candidate.overall for candidate in candidates if candidate.nrmse <= level]
     equal = (1.0 + TIE) * max(min(among), EXACT)
 
     def order(one: Candidate) -> tuple[float, float, int, float]:

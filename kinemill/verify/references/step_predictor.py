@@ -47,8 +47,10 @@ class Heads(nn.Module):
 
     def __init__(self, solutions: Sequence[Solution]) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.stack([one.weight.T for one in solutions]))
-        self.register_buffer("bias", torch.stack([one.bias for one in solutions]).unsqueeze(1))
+        self.register_buffer("weight", torch.stack([solution.weight.T for solution in solutions]))
+        self.register_buffer(
+            "bias", torch.stack([solution.bias for solution in solutions]).unsqueeze(1)
+        )
 
     def forward(self, terms: Tensor) -> Tensor:
         """Apply each map to its part of the batch, member by member: (M W, F) -> (M W, O)."""

@@ -291,10 +291,10 @@ def test_episodes_of_a_training_end_and_begin_anew(family):
         dones += int(done.sum())
         ends += [info for info in infos if info]
     assert dones == len(ends) > 16
-    cut = [one for one in ends if one["TimeLimit.truncated"]]
+    cut = [end for end in ends if end["TimeLimit.truncated"]]
     assert {one["kinemill_episode"]["ended"] for one in cut} == {0.0}
     assert {one["kinemill_episode"]["length"] for one in cut} == {30.0}
-    assert any(not one["TimeLimit.truncated"] for one in ends)  # pushed over
+    assert any(not end["TimeLimit.truncated"] for end in ends)  # pushed over
     np.testing.assert_array_equal(tracking.reset([5, *[None] * 15])[0], first)
 
 

@@ -23,7 +23,8 @@ def results(workspace):
 
     def note(*recordings, status="evaluated"):
         drifting = [
-            DriftingRecording(one, f"{one[0]}.csv", "pole_angle has an error") for one in recordings
+            DriftingRecording(recording, f"{recording[0]}.csv", "pole_angle has an error")
+            for recording in recordings
         ]
         counts = DriftCounts(recordings=4, episodes=4, drift=len(recordings))
         champion = 3 if status == "evaluated" else None

@@ -34,4 +34,4 @@ def test_the_openapi_document_describes_every_operation():
     assert document["servers"] == [{"url": "/api/v1"}]
     operations = [one for path in document["paths"].values() for one in path.values()]
     assert len(operations) >= 17
-    assert all(one["description"] and one["tags"] for one in operations)
+    assert all(operation["description"] and operation["tags"] for operation in operations)

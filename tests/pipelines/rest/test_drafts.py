@@ -72,17 +72,17 @@ def draft(site, logs, preview):
 def rows(preview, **changes):
     """The rows of a preview as a form sends them; changes by channel."""
     listed = []
-    for one in preview["channels"]:
-        own = preview["task"]["channels"][one["channel"]]
+    for channel in preview["channels"]:
+        own = preview["task"]["channels"][channel["channel"]]
         row = {
-            "channel": one["channel"],
-            "name": one["channel"],
+            "channel": channel["channel"],
+            "name": channel["channel"],
             "role": own["role"],
             "unit": str(own["unit"]),
             "limits": own.get("limits"),
             "derivative_of": own.get("derivative_of"),
         }
-        listed.append({**row, **changes.get(one["channel"], {})})
+        listed.append({**row, **changes.get(channel["channel"], {})})
     return listed
 
 
@@ -90,8 +90,8 @@ def test_logs_become_a_task_that_a_run_can_use(site, logs):
     draft = uploaded(site, logs)
     built = site.post(f"drafts/{draft}/build")
     preview = built["preview"]
-    assert [one["name"] for one in built["logs"]] == list(LOGS)
-    cart = next(one for one in preview["channels"] if one["channel"] == "qpos_cart")
+    assert [log["name"] for log in built["logs"]] == list(LOGS)
+    cart = next(channel for channel in preview["channels"] if channel["channel"] == "qpos_cart")
     assert -1.6 <= cart["low"] < cart["high"] <= 1.6
     assert "position by name" in cart["reasons"]
     assert len(cart["seconds"]) == len(cart["values"]) > 100
@@ -103,8 +103,8 @@ def test_logs_become_a_task_that_a_run_can_use(site, logs):
     result = site.post(f"drafts/{draft}/edit", edits)
     assert result["problems"] == []
     checked = site.post(f"drafts/{draft}/check", {"task": result["task"]})
-    assert [one["file"] for one in checked["files"]] == list(LOGS)
-    assert all(one["outcome"] == "episodes" for one in checked["files"])
+    assert [file["file"] for file in checked["files"]] == list(LOGS)
+    assert all(file["outcome"] == "episodes" for file in checked["files"])
     created = site.post("tasks", {"task": result["task"], "draft": draft}, 201)
     assert created == {"name": "arm", "logs": 2, "problem": None}
     task = load_task("arm")
@@ -135,7 +135,7 @@ def test_logs_that_are_on_the_server_are_used_without_a_copy(site, logs):
     assert folder["files"][0]["bytes"] > 100
     chosen_logs = [{"folder": "tiny", "names": list(LOGS)}]
     made = start(site, logs=chosen_logs)
-    assert [one["name"] for one in made["logs"]] == list(LOGS)
+    assert [log["name"] for log in made["logs"]] == list(LOGS)
     inside = site.home.drafts / made["id"] / "logs" / LOGS[0]
     assert inside.samefile(site.home.logs("tiny") / LOGS[0])
     everything = start(site, logs=[{"folder": "tiny"}])
@@ -258,7 +258,7 @@ def test_problems_are_listed_by_field_with_the_text_of_the_command_line(site, dr
         ctrl_cart={"role": "actoin"},
     )
     result = site.post(f"drafts/{draft}/edit", {"channels": changed, "settings": {"dt": -1}})
-    problems = {one["key"]: one["message"] for one in result["problems"]}
+    problems = {problem["key"]: problem["message"] for problem in result["problems"]}
     assert "the lower limit 2.0 is not below" in problems["channels.qpos_cart.limits"]
     assert "banana" in problems["channels.qpos_cart.unit"]
     assert "did you mean 'action'" in problems["channels.ctrl_cart.role"]

@@ -29,7 +29,9 @@ def train(home, run, steps):
 
 
 def launched(site):
-    ((_, variables, user),) = [one for one in site.dagster.requests if one[0] == "launchRun"]
+    ((_, variables, user),) = [
+        request for request in site.dagster.requests if request[0] == "launchRun"
+    ]
     return variables["params"], user
 
 
@@ -90,7 +92,7 @@ def test_presets_come_before_overrides(site):
 )
 def test_what_is_invalid_is_refused_before_dagster_is_asked(site, body, message):
     assert message in site.post("runs", body, status=400)["message"]
-    assert [one for one in site.dagster.requests if one[0] == "launchRun"] == []
+    assert [request for request in site.dagster.requests if request[0] == "launchRun"] == []
 
 
 def test_an_unknown_task_is_404_with_the_nearest_name(site):
@@ -101,8 +103,8 @@ def test_an_unknown_task_is_404_with_the_nearest_name(site):
 
 def test_runs_are_listed_newest_first_by_task(site):
     names = [site.dagster.add(task) for task in ("tiny", "arm", "tiny")]
-    assert [one["id"] for one in site.get("runs")["runs"]] == names[::-1]
-    assert [one["id"] for one in site.get("runs", task="arm")["runs"]] == [names[1]]
+    assert [run["id"] for run in site.get("runs")["runs"]] == names[::-1]
+    assert [run["id"] for run in site.get("runs", task="arm")["runs"]] == [names[1]]
     assert len(site.get("runs", limit=2)["runs"]) == 2
     assert "greater than or equal to 1" in site.get("runs", status=400, limit=0)["message"]
 

@@ -67,7 +67,7 @@ def test_the_quarantine_has_a_form_for_each_recording(client):
     text = page(client, "quarantine/tiny")
     recordings = client.get("/api/v1/tasks/tiny/quarantine").json()["recordings"]
     assert text.count('data-path="tasks/tiny/quarantine"') == len(recordings) > 0
-    assert all(one["recording"] in text for one in recordings)
+    assert all(recording["recording"] in text for recording in recordings)
 
 
 @pytest.mark.parametrize("path", ["new", "start/tiny", "versions/tiny/1", "quarantine/tiny"])

@@ -46,12 +46,14 @@ def test_every_training_row_of_two_recordings_is_held_out_once(packed):
     assert set().union(*held_out) == rows_of(dataset.of("train"))
     for fold, rows in zip(folds, held_out, strict=True):
         assert rows_of(fold.training_set.of("train")) == rows_of(dataset.of("train")) - rows
-        copied = [one for one in fold.training_set.episodes if one.id.endswith("+mirror")]
+        copied = [
+            episode for episode in fold.training_set.episodes if episode.id.endswith("+mirror")
+        ]
         assert rows_of(copied) == rows_of(dataset.of("train")) - rows
 
 
 def rows_of(episodes):
-    return {row for one in episodes for row in range(one.start, one.stop)}
+    return {row for episode in episodes for row in range(episode.start, episode.stop)}
 
 
 @pytest.mark.parametrize(("history", "horizon"), [(5, 20), (190, 20)])

@@ -72,14 +72,14 @@ def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
     trained, context = train(task_without_model(), packed, tmp_path)
     assert trained.facts.family.startswith(EXACT)
     results = [one for one in results_of(trained) if one["score"] is not None]
-    exact = min(one["score"] for one in results if one["name"].startswith(EXACT))
-    others = [one["score"] for one in results if not one["name"].startswith(EXACT)]
+    exact = min(result["score"] for result in results if result["name"].startswith(EXACT))
+    others = [result["score"] for result in results if not result["name"].startswith(EXACT)]
     assert exact < 1e-2 * min(others)
-    for one in results:
-        assert set(one["errors"]) == {"1", "4", "20"}
-        assert one["parameters"] > 0
+    for result in results:
+        assert set(result["errors"]) == {"1", "4", "20"}
+        assert result["parameters"] > 0
     # The winner has nothing left to learn, so the last training is that of the best learner.
-    assert {one["round"] for one in results if one["type"] == "mlp"} == {1, 2, race.LAST}
+    assert {result["round"] for result in results if result["type"] == "mlp"} == {1, 2, race.LAST}
     assert any("best family: " in line for line in context.listeners[1].messages)
 
 
@@ -100,7 +100,7 @@ def test_the_test_split_is_not_read(packed, tmp_path):
         folder.mkdir()
         trained, _ = train(task_without_model(), data, folder)
         results = [one for one in results_of(trained) if one["round"] == 0]
-        closed.append({one["name"]: one["score"] for one in results})
+        closed.append({result["name"]: result["score"] for result in results})
     assert closed[0] == closed[1]
     assert len(closed[0]) > 5
 
@@ -149,7 +149,11 @@ def test_a_resumed_portfolio_can_select_another_candidate(packed, tmp_path, monk
 
     def last_learner(self, winner):
         del winner
-        results = {one.name: one for one in self._results if one.round and one.score is not None}
+        results = {
+            result.name: result
+            for result in self._results
+            if result.round and result.score is not None
+        }
         name = f"size {8 if lasts else 4}"
         lasts.append(name)
         return results[name]
@@ -229,10 +233,10 @@ def test_a_small_budget_is_kept_and_the_rest_is_listed_as_not_tried(packed, tmp_
     learn = task.learn.model_copy(update={"budget": 0.3})
     trained, _ = train(task.model_copy(update={"learn": learn}), packed, tmp_path)
     results = results_of(trained)
-    waiting = [one for one in results if "not tested" in one["failure"]]
+    waiting = [result for result in results if "not tested" in result["failure"]]
     assert waiting
     assert all("learn.budget (0.3 s)" in one["failure"] for one in waiting)
-    earlier = [one for one in results if one["round"] < race.LAST]
+    earlier = [result for result in results if result["round"] < race.LAST]
     longest = max(one["seconds"] for one in earlier)
     assert sum(one["seconds"] for one in earlier) <= (1.0 - race.LEAST) * 0.3 + longest
     assert trained.facts.family not in {one["name"] for one in waiting}
@@ -346,6 +350,8 @@ def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     whole = race._Race(task.learn, task, (packed, packed), context_in(tmp_path))
     whole._results = [large, small, simple]
-    whole._candidates = {one.name: Candidate(one.name, {}, trains=False) for one in whole._results}
+    whole._candidates = {
+        result.name: Candidate(result.name, {}, trains=False) for result in whole._results
+    }
     whole._bars = Bars.of([simple])
     assert whole._best_by_cross_validation(large).name == selected

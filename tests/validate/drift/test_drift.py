@@ -20,11 +20,11 @@ def evaluate(robot, **updates):
 
 
 def verdicts(report):
-    return {one.recording: one.verdict for one in report.episodes}
+    return {episode.recording: episode.verdict for episode in report.episodes}
 
 
 def verdict_of(report, recording):
-    (verdict,) = [one for one in report.episodes if one.recording == recording]
+    (verdict,) = [episode for episode in report.episodes if episode.recording == recording]
     return verdict
 
 
@@ -70,8 +70,8 @@ def test_recordings_that_the_champion_knows_are_not_judged(robot):
     report = evaluate(robot)
     assert verdicts(report) == {new: "no drift"}
     held_out = report.champion.held_out
-    assert [one.name for one in held_out.episodes] == ["log-006.csv", "log-007.csv"]
-    assert held_out.windows == sum(one.windows for one in held_out.episodes)
+    assert [episode.name for episode in held_out.episodes] == ["log-006.csv", "log-007.csv"]
+    assert held_out.windows == sum(episode.windows for episode in held_out.episodes)
 
 
 def test_names_say_nothing(robot):
@@ -103,8 +103,8 @@ def test_one_more_recording_costs_one_judging(robot):
     second = evaluate(robot)
     assert len(measurements(robot) - cached) == 1
     assert written(cached) == stamps
-    by_episode = {one.episode: one for one in second.episodes}
-    assert all(by_episode[one.episode] == one for one in first.episodes)
+    by_episode = {episode.episode: episode for episode in second.episodes}
+    assert all(by_episode[episode.episode] == episode for episode in first.episodes)
 
 
 def test_what_was_measured_of_a_forgotten_recording_goes(robot):

@@ -50,8 +50,8 @@ def test_all_runs_of_the_other_robot_drift_and_unseen_ones_of_its_own_do_not(
     assert len(other) == 4
     assert set(other) <= drifting
     # New recordings of its own robot are evaluated; those of its test split define the usual error.
-    evaluated = {one.recording for one in report.episodes}
+    evaluated = {episode.recording for episode in report.episodes}
     assert evaluated - set(other) == unused
     assert len(unused - drifting) >= 3
-    held_out = {one.episode[:16] for one in report.champion.held_out.episodes}
+    held_out = {episode.episode[:16] for episode in report.champion.held_out.episodes}
     assert {hash_[:16] for hash_ in test} <= held_out

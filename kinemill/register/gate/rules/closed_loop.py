@@ -20,14 +20,16 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     episodes = closed.episodes if closed else []
     verdicts: list[Verdict] = []
     if (least := promote.min_success) is not None:
-        share = sum(one.success for one in episodes) / len(episodes) if episodes else math.nan
+        share = (
+            sum(episode.success for episode in episodes) / len(episodes) if episodes else math.nan
+        )
         expected = f"share of successes >= {least:g}"
         verdicts.append(
             Verdict("closed_loop", least <= share <= 1.0, to_json_number(share), expected)
         )
     if (most := promote.max_refused) is not None:
-        steps = sum(one.steps for one in episodes)
-        share = sum(one.refused for one in episodes) / steps if steps else math.nan
+        steps = sum(episode.steps for episode in episodes)
+        share = sum(episode.refused for episode in episodes) / steps if steps else math.nan
         expected = f"share of steps without a plan <= {most:g}"
         verdicts.append(
             Verdict("closed_loop_refused", 0.0 <= share <= most, to_json_number(share), expected)

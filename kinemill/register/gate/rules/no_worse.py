@@ -45,7 +45,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     last, horizons = inputs.task.verify.horizon, compared(inputs)
     counted, own = Counted.of(inputs.task.promote, last), own_reference(inputs)
     losses, peers = all_losses(horizons, counted, own, last), peers_of(own)
-    between = (str(last), *(one for one in counted.horizons if one == FREE_RUN))
+    between = (str(last), *(horizon for horizon in counted.horizons if horizon == FREE_RUN))
     at = {name: between if name in peers else counted.horizons for name in metric.opponents}
     lines = [_line(name, inputs, horizons, losses, at[name]) for name in metric.opponents]
     return [line for line in lines if line is not None]

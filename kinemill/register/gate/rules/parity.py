@@ -13,7 +13,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     rate or a smaller model. The rule precision checks rounding.
     """
     is_in_parity = inputs.verification.summary.parity
-    lines = [one for one in inputs.verification.gates if one.name.endswith("parity")]
-    failed = "; ".join(f"{one.name}: {one.value}" for one in lines if not one.passed)
+    lines = [gate for gate in inputs.verification.gates if gate.name.endswith("parity")]
+    failed = "; ".join(f"{line.name}: {line.value}" for line in lines if not line.passed)
     value = "in parity" if is_in_parity else f"out of parity: {failed or 'not compared'}"
     return [Verdict("parity", is_in_parity, value, "in parity")]

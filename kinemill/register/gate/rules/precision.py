@@ -14,7 +14,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     if inputs.task.learn.gives == "policy":
         return []  # the return of a policy includes rounding
     is_precise = inputs.verification.summary.precision is True
-    line = next((one for one in inputs.verification.gates if one.name == "precision"), None)
+    line = next((gate for gate in inputs.verification.gates if gate.name == "precision"), None)
     value = line.value if line else "small" if is_precise else "was not measured"
     expected = line.expected if line else "a negligible loss"
     return [Verdict("precision", is_precise, value, expected)]
