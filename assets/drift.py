@@ -32,12 +32,14 @@ def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progre
     from kinemill.register.champion import load_champion
     from kinemill.validate.drift import find_drift
 
-    task, home = resource.task, resource.home
+    task = resource.task
+    home = resource.home
     report = find_drift(task, home, episodes, lambda: load_champion(home, task.name), progress)
     status = {"status": report.status}
     if report.champion is None:
         return CheckOutcome(CHECK, True, f"{report.status}: {report.why}", status)
-    counts, champion = report.counts, report.champion
+    counts = report.counts
+    champion = report.champion
     text = (
         f"{counts.drift} of {counts.episodes} new episodes drift from champion version "
         f"{champion.version}"
@@ -55,7 +57,8 @@ def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progre
 
 
 def _row(verdict: EpisodeVerdict, states: Iterable[str]) -> Json:
-    errors, coverage = verdict.errors, verdict.coverage.values()
+    errors = verdict.errors
+    coverage = verdict.coverage.values()
     return {
         "name": verdict.name,
         "episode": verdict.episode,

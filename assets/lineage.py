@@ -18,7 +18,8 @@ CHAMPION = "champion"
 ROLLOUTS = "rollouts"  # for tasks with `loop.automatic`, see `assets/rollouts.py`
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
 # Assets by part of the task file that can refer to a champion.
-_READERS, _OTHERS = {"learn": "model", "environment": "dataset"}, "verification"
+_READERS = {"learn": "model", "environment": "dataset"}
+_OTHERS = "verification"
 _BY_READER = {*_READERS.values(), _OTHERS}
 
 

@@ -3,7 +3,8 @@
 from kinemill.task import Task
 from kinemill_dagster.resources.devices import gpus
 
-GPU, CPU = "gpu", "cpu"
+GPU = "gpu"
+CPU = "cpu"
 _TRAINS = "model"  # only this asset uses a slot
 _HERE = {"local", "torchrun"}  # other targets have their own queues
 

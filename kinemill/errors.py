@@ -23,7 +23,10 @@ class KinemillError(Exception):
     def __init__(
         self, where: object, problem: str, *, expected: str | None = None, fix: str | None = None
     ) -> None:
-        self.where, self.problem, self.expected, self.fix = str(where), problem, expected, fix
+        self.where = str(where)
+        self.problem = problem
+        self.expected = expected
+        self.fix = fix
         parts = [f"{where}: {problem}"]
         if expected:
             parts.append(f"expected {expected}")

@@ -90,7 +90,8 @@ class Signals:
         ]
         kept_message = messages[0] if messages else None
         begin = "\n" if number == signal.SIGINT and sys.stderr.isatty() else ""  # after the ^C
-        name, text = _NAMES[signal.Signals(number)], kept_message or f"{_KEPT_MESSAGE}; {resume()}"
+        name = _NAMES[signal.Signals(number)]
+        text = kept_message or f"{_KEPT_MESSAGE}; {resume()}"
         with contextlib.suppress(OSError):  # the terminal may be gone
             sys.stderr.write(f"{begin}stopped by {name}: {text}\n")
             sys.stderr.flush()

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from kinemill.errors import ProcessLost
 from kinemill.process import exit_with_parent, follow, without_ctrl_c
 
-GROUP, GROUP_BYTES = 64, 1 << 28  # items flushed to disk in one group, and their bytes
+GROUP = 64
+GROUP_BYTES = 1 << 28  # items flushed to disk in one group, and their bytes
 
 THREADS = 4  # maximum number of large items in memory; polars uses all cores for each
 SMALL = 1 << 20  # bytes; smaller items are processed in processes
@@ -54,13 +55,15 @@ def in_groups(
 
 
 def _grouped(items: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    group, total = list[T](), 0
+    group = list[T]()
+    total = 0
     for item in items:
         group.append(item)
         total += size(item)
         if len(group) == GROUP or total >= GROUP_BYTES:
             yield group
-            group, total = [], 0
+            group = []
+            total = 0
     if group:
         yield group
 

@@ -48,8 +48,11 @@ class Registry(Mapping[str, T], Generic[T]):
         modules: Mapping[str, str] | None = None,
         own: str | None = None,
     ) -> None:
-        self.package, self.what, self.usual = package, what, usual
-        self.modules, self.own = modules or {}, own
+        self.package = package
+        self.what = what
+        self.usual = usual
+        self.modules = modules or {}
+        self.own = own
         self._loaded: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[U], U]:

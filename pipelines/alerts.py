@@ -108,7 +108,8 @@ def failures(instance: dg.DagsterInstance) -> Iterator[NewAlert]:
     lately = datetime.now(UTC) - timedelta(days=_LATELY)
     filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=lately)
     for record in instance.get_run_records(filters, limit=_MOST):
-        run, ended = record.dagster_run, record.end_time or record.update_timestamp.timestamp()
+        run = record.dagster_run
+        ended = record.end_time or record.update_timestamp.timestamp()
         waits = run.tags.get(_WILL_RETRY) == "true" and time.time() - ended < _PATIENCE
         if RETRIED_BY in run.tags or waits:
             continue
@@ -201,7 +202,8 @@ def quarantines(home: Home, task: str, share: float) -> Iterator[NewAlert]:
     if ref is None or not (home.root / ref.path / SUMMARY).is_file():
         return
     summary = EpisodesSummary.read(home, ref)
-    quarantined, every = summary.quarantined, summary.recordings
+    quarantined = summary.quarantined
+    every = summary.recordings
     if not every or quarantined <= share * every:
         return
     names = summary.failing
@@ -220,7 +222,8 @@ def drifts(home: Home, task: str) -> Iterator[NewAlert]:
     drift = latest_drift(home, task)
     if drift is None or drift.champion is None or not drift.drifting:
         return
-    drifting, champion = drift.drifting, drift.champion
+    drifting = drift.drifting
+    champion = drift.champion
     body = "\n".join(f"{item.name}: {item.message}" for item in drifting[:_LISTED])
     key = digest([task, champion, sorted(item.recording for item in drifting)])
     title = f"{len(drifting)} recordings of {task} drift from champion version {champion}"

@@ -160,14 +160,16 @@ class LineView:
     """Plain lines for logs and pipes: one per finished stage, and progress every 10 s or 10 %."""
 
     def __init__(self, console: Console, assets: Sequence[str]) -> None:
-        self.stages, self.console = Stages(assets), console
+        self.stages = Stages(assets)
+        self.console = console
         self._throttle, self._pace = Throttle(), Pace()
 
     def listen(self, event: dg.EventLogEntry) -> None:
         """Handle one event."""
         ended = self.stages.listen(event)
         if ended:
-            took, state = self.stages.took[ended], self.stages.states[ended]
+            took = self.stages.took[ended]
+            state = self.stages.states[ended]
             self._print(f"{ended:<17}{state:<7}{took:7.1f} s  {self.stages.notes[ended]}")
         elif event.dagster_event is None and is_statistics(event.user_message):
             self._print(text_for(event.user_message, is_terminal=False))
@@ -178,7 +180,8 @@ class LineView:
         """Print a message of a stage if it is due progress or a wait for a lock."""
         note = self.stages.notes.get(asset, "")
         if counted := _COUNTED.match(note):
-            done, total = int(counted["done"]), int(counted["total"])
+            done = int(counted["done"])
+            total = int(counted["total"])
             self._pace.note(done)
             if self._throttle.is_due(asset, done, total):
                 paced = self._paced(note[counted.end() :], total)
@@ -188,7 +191,8 @@ class LineView:
 
     def _paced(self, note: str, total: int) -> str:
         """Return a note with pace and time left, unless the stage reports its own pace."""
-        rate, seconds = self._pace.rate, self._pace.time_left(total)
+        rate = self._pace.rate
+        seconds = self._pace.time_left(total)
         if rate is None or seconds is None or _PACED.search(note):
             return note
         rest = f"{clock(seconds)} left; " if seconds else ""
@@ -212,7 +216,8 @@ def view(task: Task, is_terminal: bool) -> Generator[View]:
         yield NoView()
         return
     with _open_stderr() as stream:
-        console, assets = Console(file=stream), list(stages_of(task).values())
+        console = Console(file=stream)
+        assets = list(stages_of(task).values())
         if not stream.isatty():
             yield LineView(console, assets)
             return

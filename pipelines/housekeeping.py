@@ -30,7 +30,8 @@ class Runs:
     """Dagster's runs of a home."""
 
     def __init__(self, home: Home, instance: dg.DagsterInstance) -> None:
-        self._home, self._instance = home, instance
+        self._home = home
+        self._instance = instance
 
     def live_since(self) -> float | None:
         """Return when the oldest unfinished run was created, s since the epoch, or None."""
@@ -41,7 +42,8 @@ class Runs:
 
     def old_runs(self, cutoff: float) -> Iterator[OldRun]:
         """Yield runs that ended before a time, except the latest of any asset."""
-        latest, until = self._latest(), datetime.fromtimestamp(cutoff, UTC)
+        latest = self._latest()
+        until = datetime.fromtimestamp(cutoff, UTC)
         cursor: str | None = None
         while True:
             filters = dg.RunsFilter(statuses=_ENDED, updated_before=until)
@@ -64,7 +66,8 @@ class Runs:
         return {event.run_id for event in events if event is not None}
 
     def _old(self, record: dg.RunRecord) -> OldRun:
-        run, folder = record.dagster_run, self._home.dagster
+        run = record.dagster_run
+        folder = self._home.dagster
         files = [
             folder / "history" / "runs" / f"{run.run_id}.db",
             folder / "storage" / run.run_id,

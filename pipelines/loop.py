@@ -42,7 +42,9 @@ class _LoopRun:
 
     def round(self, rounds: list[RoundRecord]) -> RoundRecord:
         """Run the next round."""
-        number, began, spent = len(rounds), time.monotonic(), _cpu_seconds()
+        number = len(rounds)
+        began = time.monotonic()
+        spent = _cpu_seconds()
         name = self.task.name
         address = f"models:/{name}/{rounds[-1].version}" if rounds else None
         episodes = self.collector.collect(number, *make_policy(self.task, address))
@@ -51,13 +53,15 @@ class _LoopRun:
             fix = f"kinemill ui shows the checks of {name}"
             raise Blocked(name, f"round {number} registered no version", fix=fix)
         record = round_record(rounds, episodes, *registered(self.home, name, document.version))
-        wall, cpu = time.monotonic() - began, _cpu_seconds() - spent
+        wall = time.monotonic() - began
+        cpu = _cpu_seconds() - spent
         return replace(record, wall=wall, cpu=cpu)
 
     def _changed(self, rounds: list[RoundRecord]) -> dict[str, object]:
         """Return the overrides of a round's pipeline run."""
         # Logs of episodes are published whole, so none is too young to be read.
-        loop, changed = loop_of(self.task), {"ingest.min_file_age": 0, **self.overrides}
+        loop = loop_of(self.task)
+        changed = {"ingest.min_file_age": 0, **self.overrides}
         if not rounds:
             return changed
         if loop.warm_start:
@@ -83,9 +87,11 @@ def run_loop(
         EpisodeFailed: The plant failed; the episodes before are kept, and the champion stays.
         Blocked: A blocking check failed, or a round registered no version.
     """
-    effective, home = load_task(task, overrides), Home.resolve()
+    effective = load_task(task, overrides)
+    home = Home.resolve()
     journal = journal_of(effective, home)
-    robot, logs = plant or Robot(effective), drop_folder(effective, home)
+    robot = plant or Robot(effective)
+    logs = drop_folder(effective, home)
     collector = Collector(effective, robot, journal, logs, progress.log_message)
     run = _LoopRun(effective, home, task, overrides, collector)
     with lock(home, f"loop-{effective.name}", progress.log_message):

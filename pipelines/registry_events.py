@@ -37,7 +37,8 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
         "assets.",
     )
     def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        home, reported = Home.resolve(), json.loads(context.cursor or "{}")
+        home = Home.resolve()
+        reported = json.loads(context.cursor or "{}")
         events = list[dg.AssetMaterialization]()
         try:
             aliases = all_aliases(home)

@@ -79,7 +79,8 @@ def run_chain(
         KinemillError: Another error of a stage.
         Interrupted: A signal ended the run, which is canceled.
     """
-    plain, home = load_task(task), Home.resolve()
+    plain = load_task(task)
+    home = Home.resolve()
     effective = load_task(task, overrides, web=web)  # checked before Dagster is started
     if logs is not None:
         require_logs(effective, logs)
@@ -124,13 +125,15 @@ def make_until(
         Blocked: A blocking check failed.
         Interrupted: A signal ended the run, which is canceled.
     """
-    plain, home = load_task(task), Home.resolve()
+    plain = load_task(task)
+    home = Home.resolve()
     every = list(stages_of(plain).values())
     effective = load_task(task, overrides, web=web)
     if logs is not None:
         require_logs(effective, logs)
     remember_task(home, plain)
-    run_id, upto = str(uuid4()), every[: every.index(asset) + 1]
+    run_id = str(uuid4())
+    upto = every[: every.index(asset) + 1]
     _mute_logs()
     lock_ = in_use(home, f"chain-{run_id[:8]}")
     with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
@@ -237,7 +240,8 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
         from_json_value(registered, Registration, Path("registration")) if registered else None
     )
     candidates = read_note(home, run_id, task.name, "candidates")
-    dataset, episodes = refs["dataset"], refs["episodes"]
+    dataset = refs["dataset"]
+    episodes = refs["episodes"]
     facts = RunFacts(
         task=task.name,
         cached=read_note(home, run_id, task.name, "cached") or 0,

@@ -11,7 +11,8 @@ from kinemill.tracking import end_orphans
 from kinemill_dagster.resources.tags import title_of
 
 # s; each tick writes to a database: with the 5 s of Dagster's loop these two were half of all ticks
-_FAILURES, _CANCELLATIONS = 60, 60
+_FAILURES = 60
+_CANCELLATIONS = 60
 
 
 @dg.run_failure_sensor(
@@ -22,8 +23,10 @@ _FAILURES, _CANCELLATIONS = 60, 60
 )
 def failures(context: dg.RunFailureSensorContext) -> None:
     """Append one line for a failed run: task, time and error."""
-    run, errors = context.dagster_run, context.get_step_failure_events()
-    home, failure = Home.resolve(), context.failure_event
+    run = context.dagster_run
+    errors = context.get_step_failure_events()
+    home = Home.resolve()
+    failure = context.failure_event
     # Run monitoring reports a lost process without data.
     whole = failure.job_failure_data.error if failure.event_specific_data else None
     line = {

@@ -29,9 +29,11 @@ from kinemill_dagster.pipelines.instance import open_instance, prepare
 from kinemill_dagster.pipelines.pools import set_limits
 from kinemill_dagster.pipelines.project_files import packaged
 
-_EVERYWHERE, _HERE = "0.0.0.0", "127.0.0.1"
+_EVERYWHERE = "0.0.0.0"
+_HERE = "127.0.0.1"
 _PORTS = {"webserver": 3000, "mlflow": 5000}
-_NAMES, _PROXY = "KINEMILL_NAMES", "KINEMILL_PROXY"
+_NAMES = "KINEMILL_NAMES"
+_PROXY = "KINEMILL_PROXY"
 _WORKSPACE = "code_server.yaml"  # contains the address of the code server
 
 

@@ -50,7 +50,8 @@ def deliver(home: Home) -> None:
 
 def _pending(home: Home) -> list[Path]:
     """Return the alerts to send now, oldest first."""
-    now, pending = time.time(), list[tuple[float, Path]]()
+    now = time.time()
+    pending = list[tuple[float, Path]]()
     for path in waiting(home).glob("*.json"):
         note = read_json(path)
         if not note["next"] or min(note["next"].values()) <= now:
@@ -67,7 +68,8 @@ def send_due(home: Home) -> None:
     try:
         with lock(home, "alerts", refuse):
             _forget_old(home)
-            alerts, failing = settings(home), set[str]()
+            alerts = settings(home)
+            failing = set[str]()
             for path in _pending(home):
                 _send_one(home, path, alerts or Alerts(), failing)
     except _Busy:
@@ -77,7 +79,8 @@ def send_due(home: Home) -> None:
 def _send_one(home: Home, path: Path, alerts: Alerts, failing: set[str]) -> None:
     """Send one alert to its remaining receivers; skip receivers that just failed."""
     note = read_json(path)
-    receivers, stale = alerts.receivers(note), time.time() - note["made"] > _STALE
+    receivers = alerts.receivers(note)
+    stale = time.time() - note["made"] > _STALE
     for name, url in receivers.items():
         if name in note["sent"] or name in note["dropped"]:
             continue

@@ -14,7 +14,8 @@ from kinemill.reports import PAGES
 from kinemill.store import Json, read_json
 from kinemill.store.home import Home
 
-PREFIX, TASKS = PAGES.rpartition("/")[0], PAGES
+PREFIX = PAGES.rpartition("/")[0]
+TASKS = PAGES
 FILES = f"{PREFIX}/files"
 ADDRESSES = "addresses.json"  # addresses of the served pages by name
 _VARIABLES = {"Dagster": "KINEMILL_DAGSTER_URL", "MLflow": "KINEMILL_MLFLOW_URL"}

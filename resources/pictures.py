@@ -134,7 +134,8 @@ def _draw_copies(training_set: PackedDataset, media: MediaSet | None, path: Path
         if len(added) <= 1:
             kind = "".join(added).partition(".")[0] or "original"
             families.setdefault(original, {}).setdefault(kind, episode)
-    family, columns = max(families.values(), key=len), training_set.columns
+    family = max(families.values(), key=len)
+    columns = training_set.columns
     images = list(media.media.shapes) if media else []
     heights = [1.5 * len(columns) + 0.6, *[1.6 for _ in images]]
     figure = Figure(figsize=(9.0, sum(heights)), layout="constrained")
@@ -165,7 +166,8 @@ def _draw_rows(figure: Any, training_set: PackedDataset, family: dict[str, Packe
     for column, (panel, name) in enumerate(zip(panels, columns, strict=True)):
         for kind, episode in family.items():
             rows = training_set.rows(episode)[:_ROWS]
-            seconds, is_original = np.arange(len(rows)) * training_set.dt, kind == "original"
+            seconds = np.arange(len(rows)) * training_set.dt
+            is_original = kind == "original"
             style = {"color": "black", "lw": 2.0, "zorder": 0} if is_original else {"lw": 0.9}
             panel.plot(seconds, rows[:, column], label=kind, **style)
         panel.set_ylabel(f"{name}\n{training_set.units[name]}", fontsize=8)

@@ -36,7 +36,8 @@ def wait_for(family: Iterable[psutil.Process], seconds: float) -> list[psutil.Pr
 
     They are polled, because they can be other processes than children.
     """
-    deadline, alive = time.monotonic() + seconds, living(family)
+    deadline = time.monotonic() + seconds
+    alive = living(family)
     while alive and time.monotonic() < deadline:
         time.sleep(0.05)
         alive = living(alive)

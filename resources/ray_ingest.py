@@ -25,7 +25,8 @@ def read_on_nodes(
 
     After a failure the ingest reads the remaining logs, and `report` receives the reason.
     """
-    settings, source = task.compute, (folder or drop_folder(task, home)).resolve()
+    settings = task.compute
+    source = (folder or drop_folder(task, home)).resolve()
     if not isinstance(settings, Ray) or not source.is_dir():
         return
     # Ray does not transfer a name that is no valid Unicode: the ingest reads such a log.

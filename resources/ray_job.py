@@ -82,7 +82,9 @@ class _Attempt:
     """The workers of one attempt."""
 
     def __init__(self, ray: ModuleType, remote_job: RemoteJob, settings: Ray) -> None:
-        self._ray, self._remote_job, self._settings = ray, remote_job, settings
+        self._ray = ray
+        self._remote_job = remote_job
+        self._settings = settings
         actor = ray.remote(Node).options(
             num_cpus=settings.cpus,
             num_gpus=settings.gpus,

@@ -79,7 +79,8 @@ def _read_all(ray: ModuleType, read_job: ReadJob, settings: Ray, names: Sequence
         max_retries=settings.retries,
         scheduling_strategy="SPREAD",
     )
-    batches, count = _batches(names, settings.workers), 0
+    batches = _batches(names, settings.workers)
+    count = 0
     # An empty batch imports the readers, and shows whether a worker is free.
     tasks = [task.remote(read_job, []) for _ in range(settings.workers)]
     done, tasks = ray.wait(tasks, timeout=START_WITHIN)

@@ -21,7 +21,8 @@ from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
 
 VARIABLE = "KINEMILL_ERRAND"
-HOME, PARENT = "{home}", "{parent}"  # placeholders in arguments
+HOME = "{home}"
+PARENT = "{parent}"  # placeholders in arguments
 _PASSED_ON = ("KINEMILL_", "AWS_", "MLFLOW_", "DAGSTER_PIPES_")
 
 
@@ -103,7 +104,8 @@ def taken_up() -> RemoteJob:
 def main() -> int:
     """Run the job; it ends with the process that started it."""
     exit_with_parent(os.getppid())
-    remote_job, home = taken_up(), Home.resolve()
+    remote_job = taken_up()
+    home = Home.resolve()
     try:
         arguments = remote_job.arrive(home)
         _bring_start(remote_job, home)

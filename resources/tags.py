@@ -22,11 +22,13 @@ RUN_KEY = "dagster/run_key"
 GRPC_INFO = ".dagster/grpc_info"  # address of the code server that started a run
 
 # Manual runs have 0, Dagster's default; automatic runs have a lower priority.
-SOON, AT_NIGHT = {PRIORITY: "-1"}, {PRIORITY: "-2"}
+SOON = {PRIORITY: "-1"}
+AT_NIGHT = {PRIORITY: "-2"}
 AUTOMATIC = {OWNER: "kinemill"}
 
 # User and permissions of a request, passed by the guard of the web pages to the server.
-USER_HEADER, USER_MAY_HEADER = "X-Kinemill-User", "X-Kinemill-May"
+USER_HEADER = "X-Kinemill-User"
+USER_MAY_HEADER = "X-Kinemill-May"
 
 
 def task_tags(task: Task) -> dict[str, str]:

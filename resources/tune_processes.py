@@ -122,7 +122,8 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
     Raises:
         BadInput: Workers on other machines do not share the trials.
     """
-    module, compute = "kinemill.tune.worker", search.task().compute
+    module = "kinemill.tune.worker"
+    compute = search.task().compute
     if not isinstance(compute, Ray):
         parent = ["kinemill.process", str(os.getpid())]
         return [*parent, sys.executable, "-m", module, str(job), str(number)], {}

@@ -124,9 +124,11 @@ def simulate_batch(
     """
     from kinemill.verify.simulation import moved, simulate
 
-    loaded, initial = load_simulator_of(model, task), dict(states or {})
+    loaded = load_simulator_of(model, task)
+    initial = dict(states or {})
     if isinstance(source, FrameLogs):
-        starts, notes = _measured(loaded, source), list[str]()
+        starts = _measured(loaded, source)
+        notes = list[str]()
     else:
         starts, notes = _at_rest(loaded, source, initial)
     if not starts:
@@ -135,7 +137,8 @@ def simulate_batch(
         raise BadInput(
             "states", f"no trajectory {unknown[0]!r}", fix=nearest(unknown[0], list(starts))
         )
-    simulator, moved_starts = strict_simulator(loaded, execution), dict[str, "Start"]()
+    simulator = strict_simulator(loaded, execution)
+    moved_starts = dict[str, "Start"]()
     for name, start in starts.items():
         values = initial.get(name, {}) if isinstance(source, FrameLogs) else {}
         moved_starts[name] = moved(simulator, start.first(steps), values)

@@ -55,7 +55,8 @@ def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) 
         notes.append(f"linear models are omitted, because they are fitted to training rows: {why}")
     else:
         references = references_for(loaded.task, loaded.home, training[0], logs, horizon)
-        windows, episodes = references.predictors(), references.free_run()
+        windows = references.predictors()
+        episodes = references.free_run()
     champion, why = _champion(loaded)
     if champion is not None:
         windows["champion"] = episodes["champion"] = champion
@@ -112,7 +113,8 @@ def _champion(loaded: LoadedModel[Simulator]) -> tuple[Simulator | None, str]:
     if loaded.version is None and champion.model == model_digest(loaded.folder):
         return None, ""
     simulator = load(champion.folder, non_finite="pass")
-    own, other = loaded.model.interface, simulator.interface
+    own = loaded.model.interface
+    other = simulator.interface
     if (own.states, own.actions, own.dt) != (other.states, other.actions, other.dt):
         return None, f"version {champion.version} has other channels or another time step"
     return simulator, ""

@@ -101,7 +101,8 @@ class Evaluation:
         return draw_examples(self.measured.analysis, self.measured.examples)
 
     def _repr_html_(self) -> str:
-        windows, logs = self.document.windows, self.document.logs
+        windows = self.document.windows
+        logs = self.document.logs
         rmse = {
             f"RMSE {name}, {line.unit}": line.rmse
             for name, line in self.document.accuracy["model"].channels.items()
@@ -152,7 +153,8 @@ def evaluate(
     from kinemill.verify.output_errors import output_accuracy
 
     loaded = load_simulator_of(model, task, overrides)
-    read, verify = read_data(loaded.task, loaded.home, data), loaded.task.verify
+    read = read_data(loaded.task, loaded.home, data)
+    verify = loaded.task.verify
     horizon = horizon or verify.horizon
     others = compared_models(loaded, read, horizon)
     margin = loaded.task.promote.margin

@@ -166,7 +166,8 @@ def split_address(model: str) -> tuple[str, str]:
     address = (_GYM_ADDRESS if model.startswith("gym:") else _ADDRESS).match(model)
     if address is None:
         raise BadInput(model, "is not a model", expected="TASK, TASK@alias or TASK:version")
-    task, which = address["task"], address["which"] or ""
+    task = address["task"]
+    which = address["which"] or ""
     if task.startswith("gym:"):
         from kinemill.draft.one_line import drafted_task
 

@@ -69,7 +69,8 @@ class PolicyResults:
 
     def _repr_html_(self) -> str:
         document = self.document
-        trials, values = document.trials.get("model"), document.values
+        trials = document.trials.get("model")
+        values = document.values
         facts = {
             "return": self.mean_return,
             "success": self.success,
@@ -118,7 +119,8 @@ def evaluate_policy(
     from kinemill.verify.policies.evaluation import PolicyMeasurement
 
     loaded: LoadedModel[Policy] = load_policy_of(model, task, overrides)
-    own, notes = loaded.task, list[str]()
+    own = loaded.task
+    notes = list[str]()
     has_trials = own.environment is not None and episodes != 0
     if data is None and not has_trials:
         expected = "logs, or episodes in an environment"
@@ -158,7 +160,8 @@ def _on_logs(
     notes += refusal_note(logs)
     if loaded.model.interface.layout.mask:
         notes.append("logs have no action mask: forbidden choices count as allowed")
-    held_out, rows = measure_logs(loaded.model, logs), Demonstrations(logs.rows, logs.media)
+    held_out = measure_logs(loaded.model, logs)
+    rows = Demonstrations(logs.rows, logs.media)
     steps = horizon, stride or loaded.task.verify.stride
     curves = action_curves(loaded.model, rows, held_out, *steps)
     critic = _critic(loaded, notes)
@@ -209,7 +212,8 @@ def _champion(loaded: LoadedModel[Policy], notes: list[str]) -> dict[str, Policy
     from kinemill.register.gate.evaluation import differences
     from kinemill.register.versions import CHAMPION, aliases_of
 
-    home, name = loaded.home, loaded.task.name
+    home = loaded.home
+    name = loaded.task.name
     number = aliases_of(home, name).get(CHAMPION)
     if number in (None, loaded.version):
         return {}

@@ -108,7 +108,9 @@ class NotebookDisplay:
     """Live display of a notebook: bar, message, metrics and curves."""
 
     def __init__(self) -> None:
-        self._latest, self._message, self._drawn_at = Update(), "", 0.0
+        self._latest = Update()
+        self._message = ""
+        self._drawn_at = 0.0
         self._history: dict[str, list[tuple[int, float]]] = {}
         self._handle: Any = None
 
@@ -135,7 +137,8 @@ class NotebookDisplay:
 
     def html(self) -> str:
         """Return the HTML of the display: a bar, the message, and the curves so far."""
-        now, parts = self._latest, list[str]()
+        now = self._latest
+        parts = list[str]()
         if now.total:
             bar = f'<progress value="{now.done}" max="{now.total}" style="width:20em"></progress>'
             note = f" {escape(now.note)}" if now.note else ""
@@ -168,7 +171,8 @@ class StderrProgress:
             self.log_message(f"{stage} {done}/{total}  {text}")
 
     def _remaining(self, total: int) -> str:
-        rate, remaining = self._pace.rate, self._pace.time_left(total)
+        rate = self._pace.rate
+        remaining = self._pace.time_left(total)
         if rate is None or remaining is None:
             return ""
         return f"{rate:.3g}/s" + (f", {clock(remaining)} left" if remaining else "")

@@ -182,7 +182,8 @@ class Registered:
         from kinemill.validate.summary import EpisodesSummary
         from kinemill.verify.document import open_verification
 
-        result, training = self.candidates.result, self.training
+        result = self.candidates.result
+        training = self.training
         logs = training.dataset is not None
         own = training.dataset and EpisodesSummary.read(self.home, training.dataset.episodes)
         return run_document(
@@ -238,7 +239,8 @@ def register_stages(training: Training, report: Reporter) -> Registered:
     from kinemill.register.reference_candidate import register_candidates
     from kinemill.register.stage import Produced
 
-    task, home = training.task, training.home
+    task = training.task
+    home = training.home
     verification = _verify_training(training, report)
     if verification.artifact is None:
         raise Blocked(task.name, "has no verification")

@@ -127,7 +127,8 @@ def rollout(
     if own.learn.gives == "policy":
         raise BadInput(f"task {own.name}", "learns a policy", fix="use rollout_policy")
     name, act = planner(own, controller, model, Execution(threads, provider))
-    seeds, folder = range(seed, seed + episodes), log_folder(own, to)
+    seeds = range(seed, seed + episodes)
+    folder = log_folder(own, to)
     numbered = counted(seeds, len(seeds), "rollout", reporter(progress))
     runs = run_and_log(own, (name, act), numbered, folder, seconds=seconds, explore=explore)
     document = {"task": own.name, "controller": name, "model": str(model), **runs.document}
@@ -169,7 +170,9 @@ def rollout_policy(
 
     own = resolve_task(task, overrides)
     where = model_address(own.name, model)
-    policy, seeds, folder = load_policy(where), range(seed, seed + episodes), log_folder(own, to)
+    policy = load_policy(where)
+    seeds = range(seed, seed + episodes)
+    folder = log_folder(own, to)
     document: Json = {"task": own.name, "model": where, "variant": variant, "videos": []}
     rolled = roll_out(own, policy, seeds, folder, variant=variant, workers=workers)
     document |= averages(list(counted(rolled, len(seeds), "rollout", reporter(progress))))

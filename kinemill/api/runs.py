@@ -44,7 +44,8 @@ def run(
         Blocked: A blocking check failed, or the exported files do not work.
         TrainingFailed: Loss or gradient is not finite.
     """
-    own, home = resolve_task(task, overrides, presets), Home.resolve()
+    own = resolve_task(task, overrides, presets)
+    home = Home.resolve()
     report = reporter(progress)
     with in_use(home, f"run-{uuid4().hex[:8]}"):
         remember_task(home, resolve_task(task))

@@ -133,7 +133,9 @@ def tune(
         BadInput: Dagster is not installed, a limit is not above 0, or no trial has a result.
         Blocked: A blocking check failed on the data.
     """
-    own, home, changed = resolve_task(task, overrides), Home.resolve(), dict(overrides or {})
+    own = resolve_task(task, overrides)
+    home = Home.resolve()
+    changed = dict(overrides or {})
     is_file = isinstance(task, str | Path)
     path = str(task) if is_file else str(write_task(home, resolve_task(task)))
     logs = data.write(own, home) if isinstance(data, FrameLogs) else data

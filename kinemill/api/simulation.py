@@ -77,7 +77,8 @@ class Simulation:
 
     def to_json(self) -> Json:
         """Return a summary of the simulation, with the final errors if measurements are known."""
-        simulator, last = self.model.model, self.frame.row(-1, named=True)
+        simulator = self.model.model
+        last = self.frame.row(-1, named=True)
         ends: Json = {
             name: {"unit": simulator.units[name], "value": last[name]} for name in simulator.states
         }
@@ -159,14 +160,17 @@ def simulate(
     if (source is None) == (actions is None):
         what = "both are set" if source is not None else "neither is set"
         raise BadInput("a source (--from) and actions", what, expected="one of them")
-    loaded, initial, notes = load_simulator_of(model, task), dict(states or {}), list[str]()
+    loaded = load_simulator_of(model, task)
+    initial = dict(states or {})
+    notes = list[str]()
     if source is not None:
         start = _start_in_log(loaded, source, row, notes)
     elif row is not None:
         raise BadInput("row", "requires a source (--from)", fix="leave it out")
     else:
         assert actions is not None
-        start, initial = start_at_rest(loaded, actions, initial, notes), {}
+        start = start_at_rest(loaded, actions, initial, notes)
+        initial = {}
     simulator = strict_simulator(loaded, execution)
     start = moved(simulator, start.first(steps), initial)
     return Simulation(loaded, run(simulator, [start])[0], start.text, notes)
@@ -249,7 +253,8 @@ def _logs(loaded: LoadedModel[Simulator], source: FrameLogs | str | Path) -> "Lo
     """Return the episodes of frames or of a log, or an episode of the home."""
     from kinemill.verify.logs import read_episode, read_logs
 
-    task, home = loaded.task, loaded.home
+    task = loaded.task
+    home = loaded.home
     if isinstance(source, FrameLogs):
         return read_logs(task, home, source.write(task, home))
     if Path(source).is_file():

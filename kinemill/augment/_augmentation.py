@@ -48,9 +48,11 @@ class Signals:
 
     def order(self, name: str) -> int:
         """Return the order of a channel as a derivative; 0 if it is none."""
-        parent, order = self.channels[name].derivative_of, 0
+        parent = self.channels[name].derivative_of
+        order = 0
         while parent is not None:
-            parent, order = self.channels[parent].derivative_of, order + 1
+            parent = self.channels[parent].derivative_of
+            order = order + 1
         return order
 
     def with_unit_rotations(self, values: Rows, names: Sequence[str]) -> Rows:
@@ -73,7 +75,8 @@ class Signals:
 
 def _inside(limits: tuple[float, float]) -> tuple[np.float32, np.float32]:
     """Return the outermost float32 values within `limits`: 0.1 rounded to float32 is above 0.1."""
-    low, high = np.float32(limits[0]), np.float32(limits[1])
+    low = np.float32(limits[0])
+    high = np.float32(limits[1])
     low = low if float(low) >= limits[0] else np.nextafter(low, np.float32(np.inf))
     high = high if float(high) <= limits[1] else np.nextafter(high, np.float32(-np.inf))
     return low, high

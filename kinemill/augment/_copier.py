@@ -100,10 +100,13 @@ class Copier:
         previous: Path | None,
         workers: int | None,
     ) -> None:
-        self._task, self._settings = task, settings
-        self._folder, self._previous = folder, previous
+        self._task = task
+        self._settings = settings
+        self._folder = folder
+        self._previous = previous
         self._workers = workers or min(WORKERS, os.cpu_count() or 1)
-        dataset, media = read_packed(source), Media.read(source)
+        dataset = read_packed(source)
+        media = Media.read(source)
         self._source = _Source(dataset, source, media)
         aux = list(media.units) if media else []
         self._signals = Signals([*dataset.columns, *aux], task.channels, dataset.dt)
@@ -112,9 +115,11 @@ class Copier:
         self, segments: Sequence[Segment]
     ) -> Iterator[tuple[Segment, list[PackedEpisode]]]:
         """Yield each training segment with its episodes."""
-        episodes, stop = iter(self._source.dataset.of("train")), 0
+        episodes = iter(self._source.dataset.of("train"))
+        stop = 0
         for segment in segments:
-            stop, own = stop + segment.rows, list[PackedEpisode]()
+            stop = stop + segment.rows
+            own = list[PackedEpisode]()
             while not own or own[-1].stop < stop:
                 own.append(next(episodes))
             yield segment, own
@@ -131,7 +136,8 @@ class Copier:
             link_segment(self._previous, self._folder, key)
             return read_document(self._folder / name, CopiedSegment)
         counts = [CopyCounts() for _ in self._task.augment]
-        contents, copied = list[Content](), list[_Copied]()
+        contents = list[Content]()
+        copied = list[_Copied]()
         with ThreadPoolExecutor(self._workers) as pool:
             for result in pool.map(self._copy_one, episodes):
                 for index, own in enumerate(result.counts_by_plugin):
@@ -156,7 +162,8 @@ class Copier:
 
     def list_copies(self, copied: CopiedSegment, key: str) -> Segment:
         """Write the listing of the copies of a segment; return the segment of copies."""
-        episodes, start = list[PackedEpisode](), 0
+        episodes = list[PackedEpisode]()
+        start = 0
         for episode in copied.episodes:
             original = self._originals[episode.original]
             episodes.append(
@@ -175,7 +182,8 @@ class Copier:
 def _copy(task: Task, original: Content, signals: Signals) -> _WithCopies:
     result = _WithCopies([original])
     for index in range(len(task.augment)):
-        counts, accepted = CopyCounts(), list[Content]()
+        counts = CopyCounts()
+        accepted = list[Content]()
         for content in result.contents:
             for copy in copies(task, index, content, signals):
                 if why := _new_failure(task, content, copy):

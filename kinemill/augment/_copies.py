@@ -32,7 +32,8 @@ class Content:
 
 def copies(task: Task, index: int, content: Content, signals: Signals) -> Iterator[Content]:
     """Yield the copies of one episode by augmentation `index` of the task."""
-    plugin, episode = cast(Augmentation, task.augment[index]), content.episode
+    plugin = cast(Augmentation, task.augment[index])
+    episode = content.episode
     own = [plugin.seed, episode.id, plugin.type, index]
     if _hash_fraction([*own, "share"]) >= plugin.share:
         return

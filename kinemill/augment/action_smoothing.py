@@ -35,7 +35,8 @@ class ActionSmoothing(Augmentation):
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with actions replaced by their mean over 2 h + 1 rows."""
         del random
-        half, rows = max(1, round(self.window / signals.dt / 2.0)), len(values)
+        half = max(1, round(self.window / signals.dt / 2.0))
+        rows = len(values)
         first = np.maximum(np.arange(rows) - half, 0)
         after = np.minimum(np.arange(rows) + half + 1, rows)
         smooth = values.astype(np.float64)

@@ -56,11 +56,13 @@ class CloseLoop(Augmentation):
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with a closed end; fewer than 4 rows stay unchanged."""
         del random
-        closed, rows = values.astype(np.float64), len(values)
+        closed = values.astype(np.float64)
+        rows = len(values)
         if rows < 4:
             return values.copy()
         blend = min(round(self.seconds / signals.dt), rows - 2)
-        share, signs = np.arange(blend) / blend, self._signs(values, signals)
+        share = np.arange(blend) / blend
+        signs = self._signs(values, signals)
         for name in self.channels:
             signal = values[:, signals.where([name])[0]].astype(np.float64)
             gap, slope = _missing(signal, signs.get(name, 1.0), signals.dt)

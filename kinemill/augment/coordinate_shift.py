@@ -29,7 +29,8 @@ class CoordinateShift(Augmentation):
         problems = unknown_channels(self.channels, channels, "channels")
         shifted_channels = [(name, channels[name]) for name in self.channels if name in channels]
         for name, channel in shifted_channels:
-            first, unit = shifted_channels[0][0], shifted_channels[0][1].unit
+            first = shifted_channels[0][0]
+            unit = shifted_channels[0][1].unit
             where = ("channels", name)
             if channel.kind == "angle":
                 problems.append((where, "is an angle; `angle_turn` adds whole turns"))
@@ -48,7 +49,8 @@ class CoordinateShift(Augmentation):
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with `channels` shifted."""
         columns = signals.where(self.channels)
-        low, high = -self.max_shift, self.max_shift
+        low = -self.max_shift
+        high = self.max_shift
         for column, name in zip(columns, self.channels, strict=True):
             if limits := signals.channels[name].limits:
                 low = max(low, limits[0] - float(values[:, column].min()))

@@ -33,7 +33,8 @@ class DropOut(Augmentation):
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with the lost rows filled; the first row is never lost."""
         received = ~self._lost(len(values), random)
-        rows, filled = np.arange(len(values)), values.copy()
+        rows = np.arange(len(values))
+        filled = values.copy()
         last = np.maximum.accumulate(np.where(received, rows, 0))
         for column in signals.where(self.channels):
             signal = values[:, column]

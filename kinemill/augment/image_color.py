@@ -42,8 +42,10 @@ class ImageColor(ImageAugmentation):
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
         """Return (n, H, W, 3) uint8 `frames` in other colors."""
         brightness, contrast, saturation, turn = random.uniform(-1.0, 1.0, 4).tolist()
-        bright, sharp = 1.0 + brightness * self.brightness, 1.0 + contrast * self.contrast
-        vivid, angle = 1.0 + saturation * self.saturation, 2.0 * np.pi * turn * self.hue
+        bright = 1.0 + brightness * self.brightness
+        sharp = 1.0 + contrast * self.contrast
+        vivid = 1.0 + saturation * self.saturation
+        angle = 2.0 * np.pi * turn * self.hue
         turned = np.array(
             [
                 [1.0, 0.0, 0.0],

@@ -66,14 +66,17 @@ class Mirror(Augmentation):
 
     def _wrong(self, name: str, channels: Mapping[str, Channel]) -> Problems:
         """Return the differences between the mirror image of a channel and its partner."""
-        own, partner = channels[name], self._partner(name)
-        other, problems = channels[partner], list[str]()
+        own = channels[name]
+        partner = self._partner(name)
+        other = channels[partner]
+        problems = list[str]()
         if (own.role, own.kind, own.unit) != (other.role, other.kind, other.unit):
             problems.append(f"{name!r} and {partner!r} differ in role, kind or unit")
         if self._sign(name) != self._sign(partner):
             problems.append(f"{name!r} changes its sign and its partner {partner!r} does not")
         elif self._image(own.limits, name) != other.limits:
-            image, theirs = self._image(own.limits, name), other.limits
+            image = self._image(own.limits, name)
+            theirs = other.limits
             problems.append(
                 f"{name!r} has limits whose mirror image is {image and list(image)}, and "
                 f"{partner!r} has {theirs and list(theirs)}"

@@ -30,7 +30,8 @@ from kinemill.store import (
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-STAGE, VERSION = "training_set", 5
+STAGE = "training_set"
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def _build(
     for original in originals:
         link_segment(source, folder, original.key)
         link_segment(source, folder, original.listing)
-    segments, added = list(originals), list[CopiedSegment]()
+    segments = list(originals)
+    added = list[CopiedSegment]()
     if task.augment:
         settings = digest([task.part("augment", "channels", "dt", "validate"), VERSION])
         copier = Copier(task, settings, source, folder, previous, workers)

@@ -24,7 +24,8 @@ def read_notes(home: Home, task: str) -> dict[str, dict[str, str]]:
 def enter(home: Home, task: str, notes: Mapping[str, Roots], without: Iterable[str] = ()) -> None:
     """Add the rows of some recordings unless they exist, and delete those of others."""
     with transaction(home, write=True) as connection:
-        present, table = _read_rows(connection, task), duplicates.c
+        present = _read_rows(connection, task)
+        table = duplicates.c
         rows = [
             {"task": task, "hash": hash_, "part": part, "root": root}
             for hash_, roots in notes.items()

@@ -133,7 +133,9 @@ class EvaluationSet:
     def __init__(
         self, home: Home, task: str, change: int, connection: Connection | None = None
     ) -> None:
-        self._home, self._task, self.change = home, task, change
+        self._home = home
+        self._task = task
+        self.change = change
         self._connection = connection
 
     def __iter__(self) -> Iterator[Evaluation]:
@@ -170,7 +172,8 @@ class EvaluationSet:
 
     def episodes(self, hashes: Iterable[str] | None = None) -> Iterator[ListedEpisode]:
         """Yield the accepted episodes of all recordings, or of some, sorted by recording and id."""
-        of, row = episodes.c, evaluated.c
+        of = episodes.c
+        row = evaluated.c
         joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
         query = (
             select(of.id, of.hash, row.name, of.rows, row.path, row.digest, of.file, of.part)
@@ -193,7 +196,8 @@ class EvaluationSet:
         return query.where(counts(evaluated, self.change) if where is None else where)
 
     def _with_documents(self, where: TextClause | None = None) -> Select[Any]:
-        of, row = documents.c, evaluated.c
+        of = documents.c
+        row = evaluated.c
         joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
         return self._query(where).add_columns(of.document).join(documents, joined)
 
@@ -244,7 +248,8 @@ def replace(
 
     `connection` is from `transaction`; the caller sets the new head.
     """
-    ended, added = list(old), list(new)
+    ended = list(old)
+    added = list(new)
     change = head.change + bool(ended or added)
     end(connection, evaluated, task, (one.hash for one in ended), change)
     rows = [_row(task, change, one.row) for one in added]
@@ -301,7 +306,8 @@ def faulty(home: Home, task: str, check: str, limit: int) -> list[str]:
 
 def _with_finding(query: Select[Any], task: str, check: str) -> Select[Any]:
     """Return a query of rows that count and have findings of a check."""
-    of, row = findings.c, evaluated.c
+    of = findings.c
+    row = evaluated.c
     joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
     return query.select_from(findings.join(evaluated, joined)).where(
         of.task == task, of.check == check, row.removed.is_(None)

@@ -28,7 +28,8 @@ class FolderFiles:
     """
 
     def __init__(self, home: Home, folder: str) -> None:
-        self._home, self._folder = home, folder
+        self._home = home
+        self._folder = folder
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes, bytes]]:
         """Yield name, stat and hash of every file."""
@@ -49,7 +50,8 @@ class FolderFiles:
 
     def find(self, names: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
         """Return stat and hash of some files, by name."""
-        of, by_name = files.c, dict[bytes, tuple[bytes, bytes]]()
+        of = files.c
+        by_name = dict[bytes, tuple[bytes, bytes]]()
         query = select(of.stat, of.hash).where(*self._is_named())
         with transaction(self._home) as connection:
             for name in names:

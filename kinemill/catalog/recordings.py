@@ -112,7 +112,9 @@ class RecordingSet:
     """The recordings of a task after one of its changes."""
 
     def __init__(self, home: Home, task: str, change: int) -> None:
-        self._home, self._task, self.change = home, task, change
+        self._home = home
+        self._task = task
+        self.change = change
 
     def __iter__(self) -> Iterator[CatalogEntry]:
         """Yield the entries, sorted by hash."""

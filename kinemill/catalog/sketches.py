@@ -68,7 +68,9 @@ class SketchTable:
     """
 
     def __init__(self, connection: Connection, task: str, signature: str) -> None:
-        self._connection, self._task, self._signature = connection, task, signature
+        self._connection = connection
+        self._task = task
+        self._signature = signature
         head = head_of(connection, task, sketches)
         self.is_new = head is None or head.rules != signature
         if head is None or self.is_new:
@@ -133,7 +135,8 @@ class SketchTable:
             keys: keys of each unit; a full one is left out.
             numbers: numbers of some units; the others get the next ones.
         """
-        own, values = list[int](), list[dict[str, object]]()
+        own = list[int]()
+        values = list[dict[str, object]]()
         for row in rows:
             self._last += row.unit not in numbers
             own.append(numbers.get(row.unit, self._last))
@@ -189,7 +192,8 @@ class SketchTable:
 
     def delete(self, keys: Mapping[int, Iterable[int]]) -> None:
         """Delete units with their pairs."""
-        of, pair = sketch_keys.c, sketch_pairs.c
+        of = sketch_keys.c
+        pair = sketch_pairs.c
         named = [{"k": key, "n": number} for number, each in keys.items() for key in each]
         where = (of.key == bindparam("k")) & (of.number == bindparam("n"))
         if named:
@@ -213,7 +217,9 @@ class SketchTable:
 
     def nearest_pairs(self, limit: int) -> list[tuple[str, str, float]]:
         """Return the names of the nearest pairs, and their distances."""
-        pair, one, other = sketch_pairs.c, sketches.alias(), sketches.alias()
+        pair = sketch_pairs.c
+        one = sketches.alias()
+        other = sketches.alias()
         query = (
             select(one.c.name, other.c.name, pair.distance)
             .join_from(

@@ -112,7 +112,8 @@ findings = Table(
     sqlite_with_rowid=False,
 )
 # Entries of `findings` for all recordings with any finding, and for those not accepted as a whole.
-ANY_CHECK, HELD_BACK = "*", "*held back"
+ANY_CHECK = "*"
+HELD_BACK = "*held back"
 
 outliers = Table(
     "outliers",

@@ -37,7 +37,9 @@ def _print_policy(comparison: PolicyComparison) -> None:
 
 
 def _print_dynamics(comparison: DynamicsComparison) -> None:
-    names, windows, nrmse = comparison.names, comparison.windows, comparison.nrmse
+    names = comparison.names
+    windows = comparison.windows
+    nrmse = comparison.nrmse
     rows: list[list[Any]] = [
         [channel, line.unit, line.a.rmse, line.b.rmse, line.ratio]
         for channel, line in comparison.channels.items()

@@ -45,7 +45,8 @@ class Rollout:
 
 def collect_demonstrations(options: Rollout, workers: int, *, failures: bool) -> None:
     """Write the episodes of an expert as logs, and report their results."""
-    task, progress = options.task, StderrProgress()
+    task = options.task
+    progress = StderrProgress()
     episodes = demonstrations.demonstrations(
         task, options.to, options.seeds, expert=_expert(options), workers=workers, failures=failures
     )

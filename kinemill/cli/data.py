@@ -50,7 +50,8 @@ def ingest(
     from kinemill.ingest.files import require_logs
     from kinemill.task import load_task
 
-    loaded, home = load_task(task), Home.resolve()
+    loaded = load_task(task)
+    home = Home.resolve()
     folders = [logs_path(path) for path in paths or []] or [None]
     for folder in filter(None, folders):
         require_logs(loaded, folder)
@@ -83,7 +84,8 @@ def check(
     from kinemill.task import load_task
     from kinemill.validate.dry_run import AcceptedEpisode, dry_run, gives_nothing
 
-    loaded, home = load_task(task), Home.resolve()
+    loaded = load_task(task)
+    home = Home.resolve()
     accepted: list[AcceptedEpisode] = []
     entries = [entry for path in files for entry in dry_run(loaded, home, path, accepted)]
     folders = any(path.is_dir() for path in files)
@@ -198,7 +200,8 @@ def forget(
     from kinemill.task import load_task
     from kinemill.validate import forget as storage
 
-    loaded, home = load_task(task), Home.resolve()
+    loaded = load_task(task)
+    home = Home.resolve()
     if undo:
         made = storage.undo_forget(loaded, home, recording, because).to_json()
         text = f"{made['name']} can be ingested again"

@@ -102,7 +102,8 @@ def _print_version(summary: Json) -> None:
         typer.echo(f"warning: {warning}")
     columns = ["name", "role", "unit", "kind", "mean", "std", "delta_std"]
     table("features", columns, [[line[key] for key in columns] for line in summary["features"]])
-    episodes, total = summary["list"]["episodes"], summary["list"]["total"]
+    episodes = summary["list"]["episodes"]
+    total = summary["list"]["total"]
     columns = ["id", "split", "name", "group", "rows"]
     rows = [[line[key] for key in columns] for line in episodes]
     table(f"episodes, {len(rows)} of {total} (--offset, --limit)", columns, rows)
@@ -150,12 +151,11 @@ def lineage(
     if recording and which:
         raise BadInput(model, "names a version, and --recording all of them", expected="a task")
     if recording:
-        summary, print_summary = uses_of(home, name, recording), _print_uses
+        summary = uses_of(home, name, recording)
+        print_summary = _print_uses
     else:
-        summary, print_summary = (
-            recordings_of(home, name, which, offset, limit),
-            _print_recordings,
-        )
+        summary = recordings_of(home, name, which, offset, limit)
+        print_summary = _print_recordings
     document(summary) if as_json else print_summary(summary)
 
 

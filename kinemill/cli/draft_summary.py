@@ -17,7 +17,8 @@ _HEADINGS = ("channel", "role", "unit", "derivative of", "range", "missing", "re
 
 def draft_document(checked: CheckedDraft) -> dict[str, object]:
     """Return the conclusions of a draft as JSON."""
-    task, columns = checked.task, checked.draft.columns
+    task = checked.task
+    columns = checked.draft.columns
     return {
         "dt": task.dt,
         "states": task.states,
@@ -101,7 +102,8 @@ def warn_of_losses(checked: CheckedDraft) -> None:
 
 def environment_document(checked: CheckedEnvironment) -> dict[str, object]:
     """Return the conclusions of a draft from an environment as JSON."""
-    task, trials = checked.task, checked.trials
+    task = checked.task
+    trials = checked.trials
     return {
         "dt": task.dt,
         "observations": [n for n, one in task.channels.items() if one.role == "observation"],
@@ -116,7 +118,8 @@ def environment_document(checked: CheckedEnvironment) -> dict[str, object]:
 
 def show_environment(checked: CheckedEnvironment) -> None:
     """Print the conclusions of a draft from an environment."""
-    draft, layout = checked.draft, checked.draft.layout
+    draft = checked.draft
+    layout = checked.draft.layout
     if layout is None:
         return
     choices = dict(zip(layout.actions, layout.choices, strict=True))

@@ -32,11 +32,15 @@ def drift(
     from kinemill.validate import stage as validate
     from kinemill.validate.drift import find_drift
 
-    own, home, progress = load_task(task), Home.resolve(), StderrProgress()
+    own = load_task(task)
+    home = Home.resolve()
+    progress = StderrProgress()
     with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
-        source, new = Path(scratch), home
+        source = Path(scratch)
+        new = home
         if logs is not None:  # read into a temporary home
-            source, new = logs_path(logs, "--logs"), Home(Path(scratch))
+            source = logs_path(logs, "--logs")
+            new = Home(Path(scratch))
         recordings = ingest.run(own, new, source, progress).artifact.ref
         episodes = validate.run(own, new, recordings, progress).ref
         report = find_drift(own, new, episodes, lambda: load_champion(home, own.name), progress)

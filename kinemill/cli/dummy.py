@@ -24,7 +24,8 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     Raises:
         BadInput: A setting is unknown, or dimensions are set for an existing task.
     """
-    dummy, home = _read(settings), Home(Home.resolve().root / "dummy")
+    dummy = _read(settings)
+    home = Home(Home.resolve().root / "dummy")
     if dummy.states is not None:
         task = _write_task(task, dummy, home)
     loaded = load_task(task)
@@ -59,7 +60,8 @@ def _other_pictures(task: Task, dummy: Dummy) -> str:
 
 def _read(settings: list[str]) -> Dummy:
 
-    values, fields = parse_overrides(settings), list(Dummy.model_fields)
+    values = parse_overrides(settings)
+    fields = list(Dummy.model_fields)
     if unknown := [key for key in values if key not in fields]:
         raise BadInput(f"--dummy-set {unknown[0]}", "unknown", fix=nearest(unknown[0], fields))
     try:

@@ -61,7 +61,8 @@ def evaluate_dynamics(
 
 def _print_summary(evaluation: LogEvaluation, folder: Path) -> None:
     """Print the errors at the horizon, their growth, and the path of the report."""
-    windows, logs = evaluation.windows, evaluation.logs
+    windows = evaluation.windows
+    logs = evaluation.logs
     typer.echo(wrap_text(headline(evaluation).text))
     title = f"{evaluation.task}{evaluation.source.name}, RMSE {windows.seconds:.4g} s ahead"
     errors_table(evaluation.metrics, title=title)
@@ -81,10 +82,12 @@ def _print_summary(evaluation: LogEvaluation, folder: Path) -> None:
 
 def _print_model(evaluation: LogEvaluation) -> None:
     """Print further results of the model: MAE, free run, whiteness."""
-    own, analysis = evaluation.accuracy["model"].channels, evaluation.analysis
+    own = evaluation.accuracy["model"].channels
+    analysis = evaluation.analysis
     if analysis is None:
         return
-    free, residuals = analysis.free_run["model"].rmse, analysis.residuals.channels
+    free = analysis.free_run["model"].rmse
+    residuals = analysis.residuals.channels
     rows = [
         [
             *(name, line.unit, _interval(line), quantity(line.mae), quantity(free[name])),

@@ -62,7 +62,8 @@ def _print_results(evaluation: PolicyEvaluation) -> None:
 def _print_actions(evaluation: PolicyEvaluation) -> None:
     assert evaluation.actions is not None
     assert evaluation.logs is not None
-    own, repeat = evaluation.actions["model"], evaluation.actions["repeat"]
+    own = evaluation.actions["model"]
+    repeat = evaluation.actions["repeat"]
     rows: list[list[object]] = [
         [name, line.unit, line.rmse, _ends(line.interval), line.mae, repeat.channels[name].rmse]
         for name, line in own.channels.items()

@@ -78,10 +78,13 @@ def join(
 
 def _report_each(results: Iterable[Json], *, as_json: bool) -> None:
     """Report the outcomes of `join_each`; exit with 1 if a recording cannot be joined."""
-    every, failed, made = list[Json](), 0, 0
+    every = list[Json]()
+    failed = 0
+    made = 0
     for result in results:
         every.append(result)
-        failed, made = failed + bool(result["problem"]), made + ("rows" in result)
+        failed = failed + bool(result["problem"])
+        made = made + ("rows" in result)
         if result["problem"]:
             notify(f"{result['recording']}: not joined: {result['problem']}")
         elif "rows" in result and not as_json:
@@ -96,7 +99,8 @@ def _report_each(results: Iterable[Json], *, as_json: bool) -> None:
 
 
 def _report(one: Json) -> None:
-    columns, names = ", ".join(one["columns"]), ", ".join(one["files"])
+    columns = ", ".join(one["columns"])
+    names = ", ".join(one["files"])
     typer.echo(f"{one['file']}: {one['rows']} rows of {columns}, from {names}")
     for match in one["matches"]:
         typer.echo(

@@ -12,7 +12,8 @@ from kinemill.store import Json
 
 MOST_REASONS = 4  # most reasons per log; `kinemill data show` prints all
 PER_CHECK = 2  # most full reasons per check in a list of several logs
-NARROWEST, WIDEST = 60, 120  # columns of text
+NARROWEST = 60
+WIDEST = 120  # columns of text
 _WIDTH = 12  # columns
 _ACCEPTED = {"episodes": "accepted"}  # outcomes of logs, which can have several episodes
 
@@ -23,7 +24,8 @@ def show_files(title: str, files: Sequence[Json]) -> None:
     A finding in many logs is printed in full for the first log, and counted for the others.
     """
     typer.echo(title)
-    printed, most_of_one = Counter[str](), PER_CHECK if len(files) > 1 else MOST_REASONS
+    printed = Counter[str]()
+    most_of_one = PER_CHECK if len(files) > 1 else MOST_REASONS
     for file in files:
         typer.echo(f"{file['outcome']:<{_WIDTH}} {escape_controls(file['file'])}{_size(file)}")
         reasons = sorted(

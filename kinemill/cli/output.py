@@ -66,7 +66,8 @@ def logs_path(logs: Path, option: str = "") -> Path:
     Raises:
         BadInput: The path does not exist, or cannot be resolved.
     """
-    where, fix = f"{option} {logs}".strip(), "use the path of a log or a folder of logs"
+    where = f"{option} {logs}".strip()
+    fix = "use the path of a log or a folder of logs"
     try:
         logs.stat()
     except FileNotFoundError as error:

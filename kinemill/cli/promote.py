@@ -168,7 +168,8 @@ def print_causes(causes: list[Json]) -> None:
 
     Rules with the same fix are one cause.
     """
-    by_fix, by_root = dict[str, list[str]](), dict[str, list[str]]()
+    by_fix = dict[str, list[str]]()
+    by_root = dict[str, list[str]]()
     for line in causes:
         group, key = (by_root, line["follows"]) if line["follows"] else (by_fix, line["fix"])
         group.setdefault(key, []).append(line["rule"])

@@ -60,7 +60,8 @@ def show_recording(task: TaskName, recording: RecordingName, as_json: JsonOption
     from kinemill.task import load_task
     from kinemill.validate.recording_status import status_of
 
-    loaded, home = load_task(task), Home.resolve()
+    loaded = load_task(task)
+    home = Home.resolve()
     member = find_member(loaded, home, recording)
     status = status_of(loaded, home, member, current_decisions(home, loaded.name).get(member.hash))
     made = DECISIONS.read(home, loaded.name)

@@ -26,7 +26,9 @@ def reprocess_table(report: ReprocessReport) -> None:
 
 def drift_table(report: DriftReport) -> None:
     """Print the new episodes with their errors, or why nothing was evaluated."""
-    champion, counts, rule = report.champion, report.counts, report.rule
+    champion = report.champion
+    counts = report.counts
+    rule = report.rule
     if champion is None:
         typer.echo(f"{report.task}: nothing was evaluated, {report.status}: {report.why}")
         return

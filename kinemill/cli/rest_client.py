@@ -19,7 +19,8 @@ from kinemill.failures import check_databases
 from kinemill.store import Home
 from kinemill.store.locks import lock
 
-SERVED, TOKEN = "addresses.json", "token"  # in the folder of the servers' logs
+SERVED = "addresses.json"
+TOKEN = "token"  # in the folder of the servers' logs
 _HOW = "start it: kinemill ui (make ui), or set KINEMILL_URL to a running server"
 _SECONDS = 60.0
 _REFUSED = {401, 403}
@@ -153,7 +154,8 @@ def _written(home: Home) -> dict[str, str]:
 
 def _own_token(url: str) -> str | None:
     """Return the token of the home if the server belongs to the home."""
-    home, address = Home.find(), urllib.parse.urlsplit(url)
+    home = Home.find()
+    address = urllib.parse.urlsplit(url)
     if not any(
         address.netloc == urllib.parse.urlsplit(one).netloc for one in _written(home).values()
     ):

@@ -43,7 +43,8 @@ def search_recordings(
     named = [name.strip() for name in columns.split(",") if name.strip()] or None
     if to is not None:
         check_target(to)
-        offset, page = 0, search_page(loaded, query, named)
+        offset = 0
+        page = search_page(loaded, query, named)
         write_frame(page.frame, to)
     else:
         page = search_page(loaded, query, named, offset=offset, limit=limit)

@@ -32,7 +32,8 @@ def run_summary(
     """
     from kinemill.verify.output_errors import output_lines
 
-    verified, metrics = verified or Verification(), result.metrics
+    verified = verified or Verification()
+    metrics = result.metrics
     own = own_reference(verified)
     if result.headline:
         typer.echo(wrap_text(result.headline))
@@ -56,7 +57,8 @@ def run_summary(
 
 
 def _facts_table(result: RunDocument) -> None:
-    episodes, verification = result.episodes, result.verification
+    episodes = result.episodes
+    verification = result.verification
     rows = [["dataset", str(result.dataset)[:12]]]
     # A policy can be trained without episodes.
     if episodes.accepted or episodes.quarantined or episodes.cached:

@@ -30,7 +30,8 @@ def tag(
     from kinemill.store import Home, to_json_value
     from kinemill.task import load_task
 
-    loaded, home = load_task(task), Home.resolve()
+    loaded = load_task(task)
+    home = Home.resolve()
     member = find_member(loaded, home, recording)
     if remove:
         act = remove_tag(home, loaded.name, [member.hash], name)
@@ -56,7 +57,8 @@ def list_tags(
     from kinemill.store.home import Home
     from kinemill.task import load_task
 
-    loaded, home = load_task(task), Home.resolve()
+    loaded = load_task(task)
+    home = Home.resolve()
     TAGS.fetch(home, loaded.name)
     every = [(one, hash_) for one in current_tags(home, loaded.name) for hash_ in one.recordings]
     lines: list[dict[str, str | float | None]] = []

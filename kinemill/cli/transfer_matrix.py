@@ -66,7 +66,8 @@ def task_under(task: Task, variant: str) -> Task:
 
 def train_policy(task: Task, variant: str, folder: Path, episodes: int, workers: int) -> Agent:
     """Train a policy from an expert under a variant, in a temporary home."""
-    own, home = task_under(task, variant), Home(folder / "home")
+    own = task_under(task, variant)
+    home = Home(folder / "home")
     notify(f"{variant}: {episodes} demonstrations")
     list(demonstrations(own, folder / "logs", range(episodes), workers=workers))
     recordings = ingest.run(own, home, folder / "logs").artifact.ref

@@ -90,7 +90,8 @@ def _print_space(part: Json) -> None:
 
 
 def _print(summary: Json) -> None:
-    best, own = summary["best"], summary["own"]
+    best = summary["best"]
+    own = summary["own"]
     typer.echo(
         f"{summary['study']}: {summary['trials']} trials, {summary['pruned']} pruned, "
         f"{summary['failed']} failed"

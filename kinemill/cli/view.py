@@ -40,7 +40,8 @@ def view(
     from kinemill.validate.recording_page import view as draw
     from kinemill.validate.view_rerun import write_rrd
 
-    loaded, home = load_task(task), Home.resolve()
+    loaded = load_task(task)
+    home = Home.resolve()
     member = find_member(loaded, home, which)
     read = read_before(loaded, home, member)
     if read is None:

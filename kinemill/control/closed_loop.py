@@ -51,7 +51,8 @@ def draw_start(task: Task, seed: int) -> Floats:
     Raises:
         BadInput: The task has no `control` part.
     """
-    control, random = control_of(task), np.random.default_rng([seed, 1])
+    control = control_of(task)
+    random = np.random.default_rng([seed, 1])
     ranges = [control.start.get(name, (0.0, 0.0)) for name in task.states]
     return np.array([random.uniform(low, high) for low, high in ranges])
 
@@ -82,14 +83,16 @@ def run_episode(
             `control` part.
         EpisodeFailed: The plant does not respond, or a `GuardedPlant` found a forbidden state.
     """
-    robot, steps = robot or Robot(task), round((seconds or control_of(task).seconds) / task.dt)
+    robot = robot or Robot(task)
+    steps = round((seconds or control_of(task).seconds) / task.dt)
     if steps <= policy.history:
         raise BadInput("seconds", f"make {steps} steps", expected=f"more than {policy.history}")
     # The narrower of both: the task may allow more than the motors do.
     limits = np.clip(action_limits(task), *robot.limits)
     # A stream for each use of the seed: the noise must not depend on how the start was drawn.
     noise = explore.draw(steps, limits, np.random.default_rng([seed, 2]))
-    spent, actions = list[float](), list[Floats]()
+    spent = list[float]()
+    actions = list[Floats]()
     states = [robot.reset(draw_start(task, seed))]
     policy.reset(seed)
     for disturbance in noise:
@@ -122,7 +125,8 @@ def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: 
 
 def _cost_and_success(task: Task, states: Floats, actions: Floats) -> tuple[float, bool]:
     """Return the cost and the success of an episode, (N+1, S) and (N, A)."""
-    cost, rest = Cost(task), np.zeros(actions.shape[1])
+    cost = Cost(task)
+    rest = np.zeros(actions.shape[1])
     # The cost of action k is that of state k + 1, as in the plans.
     costs = cost.step_costs(states[1:], actions, rest, states[0])
     return float(costs.sum() * task.dt), cost.reached(states[1:], actions)
@@ -143,7 +147,8 @@ class PlannerExpert:
     def reset(self, seed: int) -> None:
         """Begin an episode; all random numbers follow from the seed."""
         self._policy.reset(seed)
-        self._states, self._actions = [], []
+        self._states = []
+        self._actions = []
 
     def act(self, observation: ArrayLike) -> Floats:
         """Choose the next action (A,) after an observation (S,), both in task units."""

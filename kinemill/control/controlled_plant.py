@@ -81,7 +81,9 @@ class GuardedPlant:
         plant: ControlledPlant,
         limits: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
-        self._task, self._plant, self.steps = task, plant, 0
+        self._task = task
+        self._plant = plant
+        self.steps = 0
         unlimited = (-np.inf, np.inf)
         ends = [
             (limits or {}).get(name) or task.channels[name].limits or unlimited

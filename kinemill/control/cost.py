@@ -56,8 +56,11 @@ class Cost:
     """
 
     def __init__(self, task: Task) -> None:
-        self.control, self.dt = control_of(task), task.dt
-        self._channels, self._states, self._actions = task.channels, task.states, task.actions
+        self.control = control_of(task)
+        self.dt = task.dt
+        self._channels = task.channels
+        self._states = task.states
+        self._actions = task.actions
         aims = {aim.of: aim.of for aim in [*self.control.cost, *self.control.success]}
         texts = aims | self.control.derived  # the name of a derived quantity means its formula
         self._formulas = {name: Expression(text) for name, text in texts.items()}

@@ -29,7 +29,8 @@ class _Learning:
     """A simulator that rolls out many plans from one history."""
 
     def __init__(self, simulator: _Simulator) -> None:
-        self._simulator, self.history = simulator, simulator.history
+        self._simulator = simulator
+        self.history = simulator.history
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         """Roll out actions (B, T, A) after states (H, S), past actions (H-1, A) -> (B, T, S)."""

@@ -31,7 +31,8 @@ class LearnedModel:
     """
 
     def __init__(self, simulator: Simulator, uncertainty: Uncertainty = _PLAIN) -> None:
-        self.simulator, self._uncertainty = simulator, uncertainty
+        self.simulator = simulator
+        self._uncertainty = uncertainty
         belief = simulator.interface.belief
         self._members = belief is not None and belief.members > 1
         self._is_sampled = uncertainty.propagation == "ts_1" or uncertainty.sample_noise
@@ -42,7 +43,8 @@ class LearnedModel:
         is_online = conformal is not None and conformal.online
         self._intervals = OnlineIntervals(simulator) if is_online else None
         if uncertainty.sample_noise and belief is not None and not belief.covariance:
-            problem, fix = "the model has no learned variance", "train with learn.loss: gaussian"
+            problem = "the model has no learned variance"
+            fix = "train with learn.loss: gaussian"
             raise BadInput("control.uncertainty.sample_noise", problem, fix=fix)
 
     @property
@@ -77,7 +79,8 @@ class LearnedModel:
             paths, deviation = self.simulator.rollout_belief(*data)
         else:
             run = self.simulator.rollout_members if self._members else self.simulator.rollout
-            paths, deviation = run(*data), None
+            paths = run(*data)
+            deviation = None
         if deviation is not None:
             if self._intervals is not None:
                 deviation = deviation * self._intervals.factor(deviation.shape[1])

@@ -207,7 +207,8 @@ class Collector:
         self, number: int, name: str, policy: Policy, seed: int
     ) -> tuple[EpisodeRecord, EpisodeFailed | None]:
         """Run and log one episode; return its record, and the error that ended it."""
-        loop, guarded = loop_of(self.task), GuardedPlant(self.task, self.plant, self._limits)
+        loop = loop_of(self.task)
+        guarded = GuardedPlant(self.task, self.plant, self._limits)
         try:
             episode = run_episode(
                 self.task,
@@ -227,7 +228,8 @@ class Collector:
         except EpisodeFailed as error:
             return EpisodeRecord(seed, guarded.steps, False, 0.0, "", str(error)), error
         path = write_log(self.task, episode, self.logs, f"{name}-{seed:06d}")
-        steps, refused = len(episode.actions), episode.refused
+        steps = len(episode.actions)
+        refused = episode.refused
         good = EpisodeRecord(seed, steps, episode.success, episode.cost, path.name, refused=refused)
         return good, None
 

@@ -148,10 +148,12 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
     visits = [rows for rows in whole if rows is not None]
     if not visits:
         return [np.nan] * len(rounds)
-    low, high = np.concatenate(visits).min(axis=0), np.concatenate(visits).max(axis=0)
+    low = np.concatenate(visits).min(axis=0)
+    high = np.concatenate(visits).max(axis=0)
     # A state that never changes has a single cell.
     width = np.where(high > low, high - low, 1.0)
-    visited, shares = set[tuple[int, ...]](), list[float]()
+    visited = set[tuple[int, ...]]()
+    shares = list[float]()
     for rows in whole:
         if rows is None:
             shares.append(np.nan)

@@ -28,7 +28,8 @@ class Online:
     """
 
     def __init__(self, policy: Policy, simulator: Simulator) -> None:
-        self._policy, self._rest = policy, simulator.safe_action
+        self._policy = policy
+        self._rest = simulator.safe_action
         self._lock = threading.Lock()  # the watchdog calls this object and `sent` in two threads
         self._past: deque[tuple[Array, Array]] = deque(maxlen=policy.history - 1)
 

@@ -38,7 +38,8 @@ def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
             f"{name}: {unknown[0]}", "unknown parameter", fix=nearest(unknown[0], fields)
         )
     if abs(plant.dt - task.dt) > 1e-9:
-        where, problem = f"control.plant {name}", f"has a period of {plant.dt:g} s"
+        where = f"control.plant {name}"
+        problem = f"has a period of {plant.dt:g} s"
         raise BadInput(where, problem, expected=f"the task's dt, {task.dt:g} s")
     return plant.model_copy(update=parameters or {})
 
@@ -177,7 +178,8 @@ class TruePhysics:
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         """Roll out actions (B, T, A) from the last of states (H, S) -> (B, T, S), task units."""
         del past_actions
-        period, plans = self.robot.plant.period, np.asarray(actions, dtype=float)
+        period = self.robot.plant.period
+        plans = np.asarray(actions, dtype=float)
         commands = np.empty(plans.shape)
         commands[..., self.robot.actions] = plans
         repeated_commands = np.repeat(commands, period, axis=1)  # one row per step of physics
@@ -196,7 +198,8 @@ def uncertain_physics(task: Task, threads: int = 1) -> list[TruePhysics]:
     Raises:
         BadInput: As in `make_plant`.
     """
-    uncertainty, random = control_of(task).uncertainty, np.random.default_rng(0)
+    uncertainty = control_of(task).uncertainty
+    random = np.random.default_rng(0)
     models = [TruePhysics(task, threads)]
     for _ in range(uncertainty.members - 1):
         plain = make_plant(task)

@@ -105,7 +105,8 @@ class Planner:
         # In half ranges from the middle: knots are within [-1, 1].
         self._rest = (rest - (high + low) / 2.0) / half
         self.plan = Plan(np.tile(self._rest, (self._knots, 1)))
-        self.last, self.refused = rest, 0
+        self.last = rest
+        self.refused = 0
 
     def act(self, states: Floats, past_actions: Floats) -> Floats:
         """Choose the next action.
@@ -121,7 +122,8 @@ class Planner:
             if isinstance(model, ObservingModel):
                 model.observe(states, past_actions)
         # Shifted by one step: the first knot belongs to the present again.
-        self.plan, is_refused = Plan(self._shift @ self.plan.knots, self.plan.std), True
+        self.plan = Plan(self._shift @ self.plan.knots, self.plan.std)
+        is_refused = True
         for iteration in range(self.controller.iterations):
             drawn = self.controller.draw(self.plan, iteration, self._random)
             knots = np.clip(drawn, -1.0, 1.0)
@@ -163,7 +165,8 @@ class Planner:
         return np.clip(np.swapaxes(values.reshape(samples, width, -1), 1, 2), -1.0, 1.0)
 
     def _slowed(self, actions: Floats) -> Floats:
-        slowed, previous = np.empty_like(actions), self.last
+        slowed = np.empty_like(actions)
+        previous = self.last
         for k in range(actions.shape[1]):
             # Relative to the limited action before it, which is the one that acts.
             change = np.clip(actions[:, k] - previous, -self.max_change, self.max_change)

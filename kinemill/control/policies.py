@@ -74,7 +74,8 @@ class Shaken:
 
     def reset(self, seed: int) -> None:
         """Begin an episode; all random numbers follow from the seed."""
-        self._random, self._count = np.random.default_rng(seed), 0
+        self._random = np.random.default_rng(seed)
+        self._count = 0
         self._action = self._limits.mean(axis=0)
 
     def act(self, states: Floats, past_actions: Floats) -> Floats:

@@ -57,8 +57,10 @@ def run_and_log(
             is read.
         EpisodeFailed: The plant does not respond.
     """
-    robot, noise = Robot(task), Exploration(explore)
-    episodes, rows = list[Episode](), list[Json]()
+    robot = Robot(task)
+    noise = Exploration(explore)
+    episodes = list[Episode]()
+    rows = list[Json]()
     name, act = policy
     for seed in seeds:
         episode = run_episode(task, act, seed, robot=robot, seconds=seconds, explore=noise)

@@ -90,7 +90,8 @@ def _cards(task: Task, episodes: Sequence[Episode]) -> str:
 
 
 def _line(cost: Cost, name: str, episode: Episode, seed: int, staircase: bool) -> Line:
-    states, actions = episode.states[:-1], episode.actions
+    states = episode.states[:-1]
+    actions = episode.actions
     values: Floats = np.asarray(cost.quantities(states, actions, [name])[name], dtype=float)
     label = f"seed {seed}{'' if episode.success else ', failed'}"
     color = "model" if episode.success else "persistence"

@@ -49,7 +49,9 @@ def sample_trajectories(
     angle = interface.is_angle
     carry = list(simulator.warm_up(histories, past))
     state = simulator.estimate(histories)[:, -1]
-    particles, apart, own = list[Floats](), list[Floats](), list[Floats]()
+    particles = list[Floats]()
+    apart = list[Floats]()
+    own = list[Floats]()
     for action in plans.swapaxes(0, 1):
         state, *carry = simulator.step(state, action, *carry)
         if uncertainty.sample_noise and covariance is not None:

@@ -162,7 +162,8 @@ def make_dataset(
     if not task.learn.from_logs:
         fix = "leave the data out: training opens the environment"
         raise BadInput(f"task {task.name}", "learns in its environment, without logs", fix=fix)
-    home, progress = home or Home.resolve(), progress or NullReporter()
+    home = home or Home.resolve()
+    progress = progress or NullReporter()
     recordings, report = _ingest(task, home, data, progress)
     episodes = validate.run(task, home, recordings, progress)
     blocking = [check for check in validate.load_checks(home, episodes.ref) if check.blocking]

@@ -74,7 +74,8 @@ class FrameLogs:
         return folder
 
     def _parquet(self, task: Task, name: str) -> bytes:
-        frame, file = _in_units(self.frames[name], task, self.units), BytesIO()
+        frame = _in_units(self.frames[name], task, self.units)
+        file = BytesIO()
         _stamped(frame, task, (self.dt, self.time), f"frame {name!r}").write_parquet(file)
         return file.getvalue()
 
@@ -168,7 +169,8 @@ def _require_parquet(task: Task, names: Mapping[str, object]) -> None:
         BadInput: its logs are of another format, or have other names.
     """
     if task.ingest.format not in {"auto", "parquet"}:
-        where, problem = "ingest.format", f"is {task.ingest.format}"
+        where = "ingest.format"
+        problem = f"is {task.ingest.format}"
         raise BadInput(where, problem, expected="auto, which also reads frames")
     ignored = [name for name in names if not task.ingest.wants(f"{name}.parquet")]
     if ignored:

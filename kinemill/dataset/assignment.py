@@ -129,7 +129,8 @@ def used_recordings(home: Home, task: Task) -> set[str]:
 
     The newest one has all of them, unless `dataset.where` selected others from version to version.
     """
-    expected, used = _rules_digest(task), set[str]()
+    expected = _rules_digest(task)
+    used = set[str]()
     for version in dataset_versions(home, task.name):
         if version.status(home) == "ready" and _version_rules_digest(home, version) == expected:
             listing = scan_listing(version.folder(home)).select("recording").unique().collect()

@@ -29,7 +29,8 @@ from kinemill.ingest.media import RECORDING
 from kinemill.store import Json, publish_document, read_document, read_json
 from kinemill.task import Task
 
-REFERENCES, MEDIA = "references", "media.json"
+REFERENCES = "references"
+MEDIA = "media.json"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Media:
         """Return the auxiliary rows of one episode in a dataset's folder, memory-mapped."""
         stop = 0
         for one in self.segments:
-            start, stop = stop, stop + one.rows
+            start = stop
+            stop = stop + one.rows
             if episode.start < stop:
                 break
         else:
@@ -112,7 +114,8 @@ class AuxWriter:
     """
 
     def __init__(self, task: Task, folder: Path) -> None:
-        self._task, self._folder = task, folder
+        self._task = task
+        self._folder = folder
         self._names = [name for name in task.numbers if name not in task.columns]
         self._recordings = dict[str, dict[str, str]]()
         self._shapes = dict[str, list[int]]()

@@ -29,7 +29,8 @@ def classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
     }
     if balance.group_by in attributes:
         return {episode.id: attributes[balance.group_by](episode) for episode in collected.episodes}
-    classes, unknown = dict[str, str](), list[str]()
+    classes = dict[str, str]()
+    unknown = list[str]()
     for episode in collected.episodes:
         values = metadata_of(task, home, episode, collected.tasks.get(episode.id, task.name))
         if balance.group_by in values:
@@ -51,7 +52,8 @@ def weights_of(pieces: pl.DataFrame, balance: Balance) -> pl.Expr:
 
     Pieces of validation and test have weight 1.
     """
-    power, trained = balance.power, pl.col("split") == "train"
+    power = balance.power
+    trained = pl.col("split") == "train"
     classes = pieces.filter(trained).group_by("class", maintain_order=True)
     rows = dict(classes.agg(pl.col("rows").sum()).iter_rows())
     # n rows of a class weigh scale n^-power each, and all weights together must sum to Σ n.

@@ -136,7 +136,8 @@ def _fetch_entries(home: Home, task: str) -> None:
 
 
 def _enter(home: Home, task: str, ref: ArtifactRef, path: Path) -> None:
-    numbers, folder = _numbers(home, task), _folder(home, task) / "numbers"
+    numbers = _numbers(home, task)
+    folder = _folder(home, task) / "numbers"
     entry = _read_entry(folder / numbers[-1]) if numbers else None
     # Equal if an earlier call crashed between writing the two files.
     if entry is None or entry.digest != ref.digest:
@@ -192,7 +193,8 @@ def find_version(home: Home, task: str, which: str = LATEST) -> Version:
         BadInput: No version matches, or more than one.
     """
     _complete(home, task)
-    numbers, folder = _numbers(home, task), _folder(home, task)
+    numbers = _numbers(home, task)
+    folder = _folder(home, task)
     if not numbers:
         raise BadInput(task, "has no dataset version yet", fix=f"kinemill run {task}")
     name = numbers[-1] if which == LATEST else ""

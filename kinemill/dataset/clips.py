@@ -44,8 +44,11 @@ def clip_sheet(task: Task, clips: Clips) -> str | None:
     cyclic = [(episode, clip) for episode, clip in clips if clip.cycle is not None]
     if not cyclic:
         return None
-    only, at = [clip for _, clip in cyclic], np.linspace(0.0, 1.0, 101)
-    first, names, charts = leading_joint(only), joints_of(task), list[tuple[str, str]]()
+    only = [clip for _, clip in cyclic]
+    at = np.linspace(0.0, 1.0, 101)
+    first = leading_joint(only)
+    names = joints_of(task)
+    charts = list[tuple[str, str]]()
     for joint in moving_joints(only):
         lines = [
             Line(one.name, STYLES[one.split], at, clip.curve(joint, first, at))

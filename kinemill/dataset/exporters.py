@@ -169,7 +169,8 @@ def _export_aux(
 
 
 def _fill(group: Any, media: MediaSet, episode: str) -> None:
-    channels, numbers = media.media.channels, media.numbers(episode)
+    channels = media.media.channels
+    numbers = media.numbers(episode)
     for column, (name, unit) in enumerate(media.media.units.items()):
         path = f"{GROUPS[channels[name]]}/{name}"
         group.create_dataset(path, data=numbers[:, column]).attrs["unit"] = unit

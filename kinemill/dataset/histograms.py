@@ -10,7 +10,8 @@ from kinemill.reports.svg_grid import MOST, sheet
 
 STYLES = {"train": "model", "validation": "linear", "test": "champion"}
 _BINS = 40
-SIZE, COLUMNS = (340, 212), 3  # px of a chart, charts in a row
+SIZE = (340, 212)
+COLUMNS = 3  # px of a chart, charts in a row
 
 
 def histograms(packed: PackedDataset) -> dict[str, str]:

@@ -114,10 +114,13 @@ class PreviousVersion:
     @cached_property
     def _positions(self) -> Mapping[str, tuple[int, int]]:
         """First row, and number of the first piece, of each segment by key."""
-        positions, row, number = dict[str, tuple[int, int]](), 0, 0
+        positions = dict[str, tuple[int, int]]()
+        row = 0
+        number = 0
         for segment in self.about.segments:
             positions[segment.key] = row, number
-            row, number = row + segment.rows, number + segment.episodes
+            row = row + segment.rows
+            number = number + segment.episodes
         return positions
 
 
@@ -179,13 +182,12 @@ def find_unchanged(
     other recordings or at rows, the settings differ, or the previous version cannot be read.
     `settings` are the inputs of the new version that do not depend on its recordings.
     """
-    version, path = (
-        next(dataset_versions(home, task.name, limit=1), None),
-        index_path(home, task.name, SOURCE),
-    )
+    version = next(dataset_versions(home, task.name, limit=1), None)
+    path = index_path(home, task.name, SOURCE)
     if version is None or not path.is_file() or version.status(home) != "ready":
         return None
-    source, old = read_document(path, _Source), read_json(version.folder(home) / MANIFEST)["inputs"]
+    source = read_document(path, _Source)
+    old = read_json(version.folder(home) / MANIFEST)["inputs"]
     is_same = digest({key: old.get(key) for key in settings}) == digest(settings)
     change = change_of(home, task.name, source.results, evaluated)
     if source.version != version.ref.digest or not is_same or change is None:
@@ -251,5 +253,6 @@ def runs(
     for first, last in zip([0, *edges], [*edges, len(shifts)], strict=True):
         if previous[first] >= 0:
             length = int(stops[last - 1] - starts[first])
-            new, old = int(starts[first]), int(previous[first])
+            new = int(starts[first])
+            old = int(previous[first])
             yield slice(new, new + length), slice(old, old + length)

@@ -36,7 +36,8 @@ def _line(home: Home, version: Version) -> Json:
     }
     if status == "gone":
         return {**line, "dt": None, "episodes": {}, "rows": {}, "rule_digest": None}
-    rules, summary = version.rules(home), version.summary(home)
+    rules = version.rules(home)
+    summary = version.summary(home)
     return {
         **line,
         "dt": rules["dt"],
@@ -56,7 +57,9 @@ def show_dataset(
         CorruptArtifact: Its files are gone.
     """
     version = find_version(home, task, which)
-    line, rules, summary = _line(home, version), version.rules(home), version.summary(home)
+    line = _line(home, version)
+    rules = version.rules(home)
+    summary = version.summary(home)
     episodes = scan_listing(version.folder(home))
     recordings = episodes.select(pl.col("recording").n_unique()).collect().item()
     features = [_feature(rules, name, summary.statistics[name]) for name in rules["columns"]]
@@ -140,7 +143,8 @@ def diff_datasets(
 def _changed_rules(a: object, b: object, key: str = "") -> Iterator[Json]:
     """Yield the dotted keys under which two settings differ, with both values."""
     if isinstance(a, dict) and isinstance(b, dict):
-        one, other = cast("Mapping[str, Any]", a), cast("Mapping[str, Any]", b)
+        one = cast("Mapping[str, Any]", a)
+        other = cast("Mapping[str, Any]", b)
         for name in dict.fromkeys([*one, *other]):
             yield from _changed_rules(one.get(name), other.get(name), f"{key}.{name}".strip("."))
     elif a != b:

@@ -73,7 +73,8 @@ def lay_out(table: pl.DataFrame, most: int, unchanged: UnchangedPieces | None = 
         ids = table["id"].gather(numbers)
         if not ids.is_sorted():  # they usually are, and to sort a million needs 75 MB
             order = ids.arg_sort()
-            ids, numbers = ids.gather(order), numbers.gather(order)
+            ids = ids.gather(order)
+            numbers = numbers.gather(order)
         if unchanged is None:
             rows = table["rows"].gather(numbers)
             for first, last, prefix in cut(hashes_of(ids), rows.to_numpy(), most):
@@ -109,7 +110,9 @@ class _Cut:
     def __init__(
         self, split: str, pieces: pl.DataFrame, most: int, unchanged: UnchangedPieces
     ) -> None:
-        self._split, self._most, self._changed = split, most, unchanged.changed
+        self._split = split
+        self._most = most
+        self._changed = unchanged.changed
         self._previous = unchanged.previous
         segments = [one for one in self._previous.about.listed if one.split == split]
         touched = np.concatenate([hashes_of(pieces["id"]), _hashes(unchanged.changed)])
@@ -127,7 +130,8 @@ class _Cut:
     def parts(self) -> Layout:
         """Return the segments of the split in the order of their rows."""
         while True:
-            number, starts = len(self._pieces), [bounds_of(one.prefix)[0] for one in self._unread]
+            number = len(self._pieces)
+            starts = [bounds_of(one.prefix)[0] for one in self._unread]
             hashes = np.concatenate([hashes_of(self._pieces["id"]), np.array(starts, np.int64)])
             unread_rows = np.array([one.rows for one in self._unread], np.int64)
             rows = np.concatenate([self._pieces["rows"].to_numpy(), unread_rows])

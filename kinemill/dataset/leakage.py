@@ -25,7 +25,8 @@ from kinemill.task import Dataset
 
 LISTED = 20  # torn groups listed by name
 LENGTH = 200  # rows of a window; a shorter piece is one window
-WINDOWS, PIECES = 8, 24  # windows per piece, and pieces per split, that are sampled
+WINDOWS = 8
+PIECES = 24  # windows per piece, and pieces per split, that are sampled
 MOST = 20_000  # training rows of the same recording that are searched, the nearest in time
 MATCH = 0.15  # rms distance to the best match, relative to the deviation of the window
 MOTION = 0.1  # minimum deviation of a window, relative to the data: rest repeats nothing
@@ -72,11 +73,13 @@ def measure_leakage(
 
     The share of repeated stretches is estimated from sampled windows.
     """
-    repeating, about = _repeating_training(related), read_description(folder)
+    repeating = _repeating_training(related)
+    about = read_description(folder)
     leakage: dict[str, Leakage] = {}
     for side in ("validation", "test"):
         _, rows = about.count(side)
-        pieces, repeats = scan_listing(folder, side), pl.col("recording").is_in(repeating)
+        pieces = scan_listing(folder, side)
+        repeats = pl.col("recording").is_in(repeating)
         duplicated = pieces.filter(repeats).select(pl.col("rows").sum()) if repeating else None
         others = rows - (duplicated.collect().item() if duplicated is not None else 0)
         tears = tears_recordings(rules)  # else no recording has rows in two splits
@@ -165,7 +168,8 @@ def _distances(rows: Floats, windows: Sequence[Floats]) -> Floats:
 
     |a - b|^2 = |a|^2 + |b|^2 - 2 a.b at every shift; the products come from one Fourier transform.
     """
-    length, shifts = len(windows[0]), len(rows) - len(windows[0]) + 1
+    length = len(windows[0])
+    shifts = len(rows) - len(windows[0]) + 1
     # At least N, so that the circular correlation is exact at all N - L + 1 shifts.
     size = 1 << (len(rows) - 1).bit_length()
     spectrum = np.fft.rfft(rows, size, axis=0)

@@ -30,7 +30,8 @@ SCHEMA = {
     "part": pl.String, "side": pl.String, "repeats": pl.String,
 }  # fmt: skip
 _PAGE = 4096  # rows of a row group: the unit of reading
-_BETWEEN, _NULL = "\0", "\1"  # in the digested text; no name of a file consists of either
+_BETWEEN = "\0"
+_NULL = "\1"  # in the digested text; no name of a file consists of either
 
 
 def listing_path(folder: Path, listing: str) -> Path:
@@ -73,7 +74,8 @@ def scan_listing(folder: Path, *splits: str, without: Set[str] = frozenset()) ->
 
     `splits` selects pieces, if any is given; `without` holds digests of listings.
     """
-    frames, start = [pl.LazyFrame(schema=SCHEMA)], 0
+    frames = [pl.LazyFrame(schema=SCHEMA)]
+    start = 0
     for segment in listed_segments(folder):
         if segment.listing not in without and (not splits or segment.split in splits):
             frames.append(scan_segment(folder, segment, start))

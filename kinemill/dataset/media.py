@@ -130,7 +130,8 @@ class MediaSet:
         # The last episode that starts at or before a row.
         owner = np.searchsorted([one.start for one in ordered], flat, side="right") - 1
         for index in np.unique(owner).tolist():
-            inside, episode = np.flatnonzero(owner == index), ordered[index]
+            inside = np.flatnonzero(owner == index)
+            episode = ordered[index]
             frames = self.frames(episode.id, channel, epoch)
             out[inside] = frames[flat[inside] - episode.start]
         return out.reshape(*np.shape(rows), *self.media.shapes[channel])
@@ -180,8 +181,10 @@ class Frames:
     def __init__(
         self, stored: Pictures, references: NDArray[np.int32], views: list[View], epoch: int
     ) -> None:
-        self._stored, self._references = stored, references
-        self._views, self._epoch = views, epoch
+        self._stored = stored
+        self._references = references
+        self._views = views
+        self._epoch = epoch
         self.shape = (len(references), *stored.shape[1:])
 
     def __len__(self) -> int:

@@ -98,7 +98,8 @@ def _select(task: Task, home: Home, episodes: AcceptedEpisodes, query: str) -> A
 
 
 def _context(task: Task, home: Home, episodes: Sequence[SplitEpisode]) -> SplitContext:
-    duplicates, groups = duplicates_of(task, home, episodes), groups_of(task, home, episodes)
+    duplicates = duplicates_of(task, home, episodes)
+    groups = groups_of(task, home, episodes)
     return SplitContext(groups, roots=roots_of(task, duplicates), duplicates=duplicates)
 
 
@@ -144,7 +145,8 @@ def _differences(task: Task, other: Task) -> Iterator[str]:
             yield f"has no channel {name!r}"
             continue
         for key in _EQUAL:
-            expected, actual = getattr(channel, key), getattr(other.channels[name], key)
+            expected = getattr(channel, key)
+            actual = getattr(other.channels[name], key)
             if expected != actual:
                 yield f"has {name!r} with {key} {actual!r}; expected {expected!r}"
 
@@ -174,7 +176,9 @@ def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[
     Raises:
         BadInput: The metadata of a recording lacks the key.
     """
-    by, groups, unknown = task.dataset.group_by, dict[str, str](), dict[str, str]()
+    by = task.dataset.group_by
+    groups = dict[str, str]()
+    unknown = dict[str, str]()
     if by in {"recording", "part"}:
         return groups
     for recording, name in {episode.recording: episode.name for episode in episodes}.items():

@@ -55,7 +55,8 @@ class Extent:
 
 def extent_of_rows(names: Sequence[str], rows: Floats) -> Extent:
     """Return the extent of rows (n, k), n >= 2, of one episode."""
-    change, std = np.diff(rows, axis=0).std(axis=0), rows.std(axis=0)
+    change = np.diff(rows, axis=0).std(axis=0)
+    std = rows.std(axis=0)
     return Extent(names, rows.mean(axis=0), np.abs(rows).max(axis=0), std, std, change)
 
 
@@ -80,7 +81,8 @@ def refuse_lost_motion(task: Task, extent: Extent) -> None:
     is_far = extent.reach > np.maximum(FAR * extent.within, LARGE)
     lost = extent.is_changing & is_far & (extent.step > LOST * extent.change)
     for index in np.flatnonzero(lost).tolist():
-        name, unit = extent.names[index], task.channels[extent.names[index]].unit
+        name = extent.names[index]
+        unit = task.channels[extent.names[index]].unit
         raise BadInput(
             f"{task.path or task.name}: channels.{name}",
             f"lies at up to {extent.reach[index]:.9g} {unit} and changes by "
@@ -93,7 +95,9 @@ def refuse_lost_motion(task: Task, extent: Extent) -> None:
 
 def _offset_fix(task: Task, extent: Extent, index: int) -> str:
     """Return the offset that preserves the motion of a channel, if a single one does."""
-    name, mean, std = extent.names[index], extent.mean[index], extent.std[index]
+    name = extent.names[index]
+    mean = extent.mean[index]
+    std = extent.std[index]
     if extent.reach[index] <= FAR * std:
         return f"count {name} of each recording from a value near it; no single offset fits all"
     origin = short_number(float(mean), float(std))
@@ -104,7 +108,8 @@ def _offset_fix(task: Task, extent: Extent, index: int) -> str:
 
 def _sources(task: Task, name: str, origin: float) -> str:
     """Return the `source` of a channel in YAML, with the offset that makes `origin` zero."""
-    channel, sources = task.channels[name], list[str]()
+    channel = task.channels[name]
+    sources = list[str]()
     for source in channel.source or [None]:
         if source is None:
             sources.append(f"{{name: {name}, offset: {-origin:.15g}}}")

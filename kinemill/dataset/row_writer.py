@@ -63,7 +63,9 @@ class RowWriter:
     """
 
     def __init__(self, task: Task, folder: Path, previous: PreviousVersion | None) -> None:
-        self._task, self._folder, self._previous = task, folder, previous
+        self._task = task
+        self._folder = folder
+        self._previous = previous
         self._format = digest([task.columns, task.part("dt", "channels")])
         self._aux = open_aux(task, folder)
         self._aux_names = [name for name in task.numbers if name not in task.columns]
@@ -128,7 +130,8 @@ class RowWriter:
 
     def _write(self, part: NewSegment, episodes: Sequence[ReadableEpisode]) -> Segment:
         """Write a segment, or link its rows, and write its listing; unused pieces have no rows."""
-        pieces, source = part.pieces, self._previous.folder if self._previous else None
+        pieces = part.pieces
+        source = self._previous.folder if self._previous else None
         if part.split == "unused":
             segment = Segment("", int(pieces["rows"].sum()))
         else:
@@ -143,12 +146,15 @@ class RowWriter:
 
     def _segment(self, pieces: pl.DataFrame, episodes: Sequence[ReadableEpisode]) -> Segment:
         """Link the segment of some pieces, or write it."""
-        key, previous = key_of(self._format, pieces), self._previous
+        key = key_of(self._format, pieces)
+        previous = self._previous
         if previous and (segment := previous.by_key.get(key)):
             self._link(segment, pieces["recording"])
             return segment
-        rows, columns = pieces["rows"].to_numpy(), len(self._task.columns)
-        total, stops = int(rows.sum()), np.cumsum(rows)
+        rows = pieces["rows"].to_numpy()
+        columns = len(self._task.columns)
+        total = int(rows.sum())
+        stops = np.cumsum(rows)
         values = create_segment(self._folder, VALUES, key, (total, columns), np.float32)
         moments = np.zeros((len(rows), 2, columns + len(self._task.states)))
         if self._aux:
@@ -157,7 +163,8 @@ class RowWriter:
         if previous:
             new = self._copy(previous, pieces, values, moments)
         for number in new.tolist():
-            piece, stop = pieces.row(number, named=True), int(stops[number])
+            piece = pieces.row(number, named=True)
+            stop = int(stops[number])
             own = slice(stop - piece["rows"], stop)
             values[own], moments[number] = self._read(piece, episodes[piece["source"]], own)
         values.flush()
@@ -169,7 +176,8 @@ class RowWriter:
     ) -> NDArray[np.int64]:
         """Copy what the previous version has; return the numbers of the pieces still to be read."""
         starts = pieces["old_start"].fill_null(-1).to_numpy()
-        numbers, stops = pieces["old_number"].fill_null(0).to_numpy(), np.cumsum(pieces["rows"])
+        numbers = pieces["old_number"].fill_null(0).to_numpy()
+        stops = np.cumsum(pieces["rows"])
         copied = np.flatnonzero(starts >= 0)
         if len(copied):
             moments[copied] = previous.moments.take(numbers[copied]).reshape(-1, *moments.shape[1:])
@@ -294,7 +302,8 @@ def merge(counts: NDArray[np.int64], pieces: Floats) -> tuple[Floats, Floats]:
         counts: (P,) rows of each piece.
         pieces: (P, 2, k) `moments` of each piece.
     """
-    pieces, counts = pieces[counts > 0], counts[counts > 0]
+    pieces = pieces[counts > 0]
+    counts = counts[counts > 0]
     if not len(counts):
         return np.zeros(pieces.shape[2]), np.zeros(pieces.shape[2])
     first = pieces[0, 0]

@@ -192,7 +192,8 @@ class SegmentedRows(Generic[T]):
         # `right`: the row after the last one of a segment belongs to the next.
         owner = np.searchsorted(self._stops, flat, side="right")
         for number in np.unique(owner).tolist():
-            part, inside = self._parts[number], owner == number
+            part = self._parts[number]
+            inside = owner == number
             out[inside] = part[flat[inside] - (int(self._stops[number]) - len(part))]
         return out.reshape(*np.shape(rows), -1)
 

@@ -45,7 +45,8 @@ class Sequences:
     def read(self, dataset: PackedDataset, batch: Rows) -> tuple[Packed, Packed]:
         """Return (B, K, S) observed states and (B, T, A) actions in task units."""
         states = len(dataset.states)
-        observed, actions = self.observed[batch], self.actions[batch]
+        observed = self.observed[batch]
+        actions = self.actions[batch]
         return dataset.take(observed)[..., :states], dataset.take(actions)[..., states:]
 
 
@@ -71,7 +72,9 @@ def make_sequences(
     episodes = dataset.of(split)
     if not episodes:
         raise BadInput(f"{split} split of {dataset.task}", "has no episodes")
-    presents, spans, weights = list[Rows](), list[Rows](), list[Floats]()
+    presents = list[Rows]()
+    spans = list[Rows]()
+    weights = list[Floats]()
     for episode in episodes:
         own = np.unique(np.append(np.arange(episode.start, episode.stop, stride), episode.stop - 1))
         presents.append(own)
@@ -79,7 +82,8 @@ def make_sequences(
         # Sequences share the total weight of an episode's rows, whatever the stride.
         weights.append(np.full(len(own), episode.weight * episode.rows / len(own)))
     present, span, weight = map(np.concatenate, (presents, spans, weights))
-    first, last = span[:, :1], span[:, 1:]
+    first = span[:, :1]
+    last = span[:, 1:]
     observed = present[:, None] + np.arange(1 - history, 1)
     actions = present[:, None] + np.arange(seq_len)
     return Sequences(

@@ -22,7 +22,8 @@ from kinemill.dataset.listing import SCHEMA
 from kinemill.task import Dataset
 from kinemill.task.stages import EpisodeShare, Rows
 
-MOST_BLOCKS, BLOCK_ROWS = 4, 300  # of validation in an episode; rows of each of several blocks
+MOST_BLOCKS = 4
+BLOCK_ROWS = 300  # of validation in an episode; rows of each of several blocks
 _NAMED = ("unused", "test", "validation")  # by precedence
 _PIECE = ("id", "split", "recording", "name", "rows", "first", "episode")
 
@@ -136,7 +137,8 @@ def unit_of(rules: Dataset, episode: SplitEpisode) -> str:
 
 def unit_column(rules: Dataset) -> pl.Expr:
     """Return `unit_of` the episodes of a table with the columns `recording` and `part`."""
-    recording, part = pl.col("recording"), pl.col("part")
+    recording = pl.col("recording")
+    part = pl.col("part")
     if rules.group_by != "part":
         return recording
     return (
@@ -284,7 +286,8 @@ def _validation(rules: Dataset, own: str, rows: int, shortest: int) -> list[tupl
     if rule.tail is not None:
         return [(rows - total, rows)]
     count = max(1, min(MOST_BLOCKS, total // BLOCK_ROWS))
-    size, section = total // count, rows // count
+    size = total // count
+    section = rows // count
     # One block per section, at a position from the id alone: equal in every version.
     firsts = [
         index * section + round(position(f"{own}-{index}") * (section - size))
@@ -297,7 +300,8 @@ def unmatched_patterns(
     rules: Dataset, names: Iterable[str], groups: Mapping[str, str] | None = None
 ) -> list[str]:
     """Return the patterns that match nothing, each as `test: '*x*'`."""
-    recordings, sessions = list(names), set((groups or {}).values())
+    recordings = list(names)
+    sessions = set((groups or {}).values())
     unmatched: list[str] = []
     for side in _NAMED:
         own = recordings if not groups or side == "unused" else []

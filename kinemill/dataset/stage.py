@@ -134,7 +134,8 @@ def pack(
         BadInput: A split is empty, or no model can be trained on it.
         CorruptArtifact: An episode has a value that is no finite float32.
     """
-    rules, episodes = task.dataset, collected.episodes
+    rules = task.dataset
+    episodes = collected.episodes
     context = replace(collected.context, starts=_begins(task, episodes, previous))
     table = _table(task, episodes, context, labels or Labels())
     if previous and not collected.unchanged:
@@ -205,7 +206,9 @@ def _part(
     task: Task, episodes: AcceptedEpisodes, context: SplitContext, labels: Labels
 ) -> pl.DataFrame:
     """Return the pieces of some episodes; `source` is their number among these."""
-    rules, groups, listed = task.dataset, context.groups, [*episodes]
+    rules = task.dataset
+    groups = context.groups
+    listed = [*episodes]
     pieces = cut_pieces(rules, listed, task.validation.min_steps, context)
     numbers = {one.id: number for number, one in enumerate(listed)}
     sources = [numbers[piece.episode] for piece in pieces]

@@ -35,7 +35,8 @@ def check_sides(task: Task, pieces: pl.LazyFrame, context: SplitContext | None =
     Raises:
         BadInput: There is no episode at all, or none for training, validation or test.
     """
-    rules, where = task.dataset, f"{task.path or task.name}: dataset"
+    rules = task.dataset
+    where = f"{task.path or task.name}: dataset"
     groups = context.groups if context else {}
     repeating = len(context.roots) if context else 0
     present = set(pieces.select(pl.col("split").unique()).collect()["split"])
@@ -92,7 +93,8 @@ def check_rows(task: Task, pieces: pl.LazyFrame) -> None:
         BadInput: Names the split, its recordings with their lengths, and the settings to change.
     """
     for split, parts in task.learn.needed_rows(task).items():
-        own, needed = pieces.filter(pl.col("split") == split), sum(parts.values())
+        own = pieces.filter(pl.col("split") == split)
+        needed = sum(parts.values())
         number, most = own.select(pl.len(), pl.col("rows").max()).collect().row(0)
         if not number or most >= needed:
             continue

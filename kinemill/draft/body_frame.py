@@ -80,7 +80,8 @@ def _explained(
     is_usual = np.abs(rest) <= np.quantile(np.abs(rest), USUAL)
     if np.std(rest[is_usual]) < EXACT * np.std(fit[0] * rows[:, 1]):
         return 0.0
-    inputs, rest = np.column_stack([rows[:, 2:], np.ones(len(rows))])[is_usual], rest[is_usual]
+    inputs = np.column_stack([rows[:, 2:], np.ones(len(rows))])[is_usual]
+    rest = rest[is_usual]
     solution, *_ = np.linalg.lstsq(inputs, rest, rcond=None)
     return 1.0 - float(np.var(rest - inputs @ solution) / np.var(rest))
 
@@ -113,13 +114,12 @@ def _windows(rows: Floats, axes: int) -> Floats:
         rows: result of `_shared_rows`: own axis first, then the others, then the angles.
         axes: number of axes.
     """
-    seconds, speed, paths, angles = (
-        rows[:, 0],
-        rows[:, 1],
-        rows[:, 2 : 2 + axes],
-        rows[:, 2 + axes :],
-    )
-    steps, middle = np.diff(paths, axis=0), 0.5 * (angles[1:] + angles[:-1])
+    seconds = rows[:, 0]
+    speed = rows[:, 1]
+    paths = rows[:, 2 : 2 + axes]
+    angles = rows[:, 2 + axes :]
+    steps = np.diff(paths, axis=0)
+    middle = 0.5 * (angles[1:] + angles[:-1])
     factors = [np.cos(middle) - 1.0, *[np.sin(middle)] * (axes - 1)]
     turned = np.concatenate([steps[:, [at]] * own for at, own in enumerate(factors)], axis=1)
     sums = np.concatenate([paths[:, :1], np.pad(np.cumsum(turned, axis=0), ((1, 0), (0, 0)))], 1)

@@ -37,7 +37,8 @@ from kinemill.task.float_precision import far_from_zero, place_near
 
 FEWEST_WHOLE = 8  # different whole numbers that show that an angle is not in rad
 FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
-PERCENT, DEGREES = 100.5, 400.0  # largest values of joints in percent and in degrees
+PERCENT = 100.5
+DEGREES = 400.0  # largest values of joints in percent and in degrees
 FULL = 0.95  # share of the register that the counts of a log cover
 RARE = 0.05  # largest share of rows in which an angle jumps by a turn
 
@@ -87,7 +88,8 @@ def build(
     columns = with_robot_units(columns, joints, robot) if robot else columns
     related = [_offset(column) for column in name_targets(find_derivatives(columns))]
     related.sort(key=lambda column: column.guess.role == "action")
-    dt, channels = time_step(tables, step), name_channels(related)
+    dt = time_step(tables, step)
+    channels = name_channels(related)
     channels, stated = with_stated_limits(channels, joints, robot) if robot else (channels, [])
     channels = [with_range(with_log_limits(column)) for column in channels]
     return Draft(
@@ -195,7 +197,8 @@ def _in_degrees(column: Column) -> Column:
 
 
 def _angle(column: Column, torques: set[str]) -> Column:
-    name_guess, span = column.guess, float(np.ptp(column.values))
+    name_guess = column.guess
+    span = float(np.ptp(column.values))
     along = is_straight(column.full_name)  # a distance along x may be 6.28 m
     is_unnamed = along or name_guess.what == "unknown"
     is_turn = is_unnamed and column.role == "state" and _wraps(column, span)
@@ -224,7 +227,8 @@ def _counted(column: Column) -> Column | None:
 
     An angle in rad has few whole numbers.
     """
-    name_guess, values = column.guess, column.values
+    name_guess = column.guess
+    values = column.values
     if (wrapping := _counted_angle(column)) is not None:
         return wrapping
     if name_guess.what != "position" or name_guess.unit or not name_guess.turning:

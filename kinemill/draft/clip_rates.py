@@ -98,10 +98,12 @@ def derived(
     own = Channel(role="output", unit="1", derived="derivative", of="x", derivative_of="x")
     samples = dict(parent.samples)
     for log, (seconds, values) in samples.items():
-        step, sign = usual_step(seconds), 1.0 if signs is None else signs[log]
+        step = usual_step(seconds)
+        sign = 1.0 if signs is None else signs[log]
         slope = sign * derivative(sign * values, step, half_width(own, step))
         samples[log] = seconds, slope
-    name, unit = channel or f"{parent.channel}_rate", f"{parent.unit}/s"
+    name = channel or f"{parent.channel}_rate"
+    unit = f"{parent.unit}/s"
     formula = f"derived: derivative, of: {parent.channel}"
     return Column(
         _guess(name, role), [], samples, unit=unit, sure=True, formula=formula, channel=name

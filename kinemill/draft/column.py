@@ -121,7 +121,8 @@ def name_channels(columns: list[Column]) -> list[Column]:
     fronts = {re.sub(r"[^./]*\Z", "", column.names[0]) for column in columns}
     front = fronts.pop() if len(fronts) == 1 and len(columns) > 1 else ""
     plain = [identifier(_base(one, front)) for one in columns]
-    often, numbered = Counter(plain), Counter[str]()
+    often = Counter(plain)
+    numbered = Counter[str]()
     named: list[Column] = []
     for column, name in zip(columns, plain, strict=True):
         numbered[name] += 1

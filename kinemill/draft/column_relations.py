@@ -48,7 +48,8 @@ def rotation_elements(table: Table) -> set[str]:
     Four consecutive columns of unit length are a quaternion if at least two of them change, or
     three within a longer vector.
     """
-    names, elements = list(table.values), set[str]()
+    names = list(table.values)
+    elements = set[str]()
     for start in range(len(names) - ELEMENTS + 1):
         four = names[start : start + ELEMENTS]
         values = [table.values[name][1] for name in four]
@@ -59,10 +60,12 @@ def rotation_elements(table: Table) -> set[str]:
 
 def find_quaternions(columns: list[Column]) -> list[Column]:
     """Return columns with the kind `quaternion` for four consecutive ones of unit length."""
-    result, start = list(columns), 0
+    result = list(columns)
+    start = 0
     while start + ELEMENTS <= len(result):
         four = result[start : start + ELEMENTS]
-        names, values = [one.full_name for one in four], [one.values for one in four]
+        names = [one.full_name for one in four]
+        values = [one.values for one in four]
         if _are_elements(names, values) and _is_unit(four):
             result[start : start + ELEMENTS] = [
                 replace(column, kind="quaternion", unit="1", sure=True) for column in four

@@ -220,7 +220,8 @@ def _shifted(
 
 def _contradict(velocity: Column, position: Column) -> bool:
     """Return whether a column states a unit, such as percent, that no velocity of it has."""
-    own, of = velocity.guess.unit, position.guess.unit
+    own = velocity.guess.unit
+    of = position.guess.unit
     return bool(own and of) and not is_derivative(own or "1", of or "1")
 
 

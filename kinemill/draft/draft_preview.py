@@ -69,7 +69,8 @@ class DraftPreview(BaseModel):
 
 def preview_of(checked: CheckedDraft) -> DraftPreview:
     """Return the preview of a draft."""
-    draft, lines = checked.draft, checked.text.splitlines()
+    draft = checked.draft
+    lines = checked.text.splitlines()
     return DraftPreview(
         task=cast(Json, scalar(checked.text, f"draft of {draft.name}")),
         channels=[*map(_of_column, draft.columns), *map(_of_medium, draft.media)],

@@ -16,7 +16,8 @@ from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.store.machine import limit_memory
 
-ORDER, LOGS = "order.json", "logs"
+ORDER = "order.json"
+LOGS = "logs"
 LearnType = Literal["dynamics", "imitation", "motion"]
 _SHARE = 0.5  # of the memory
 
@@ -41,7 +42,8 @@ class Order(BaseModel):
 
 def main() -> None:
     """Run the job of a folder; print `{"result": ...}`, or `{"problem": "..."}`."""
-    folder, total = Path(sys.argv[1]), limit_memory(_SHARE)
+    folder = Path(sys.argv[1])
+    total = limit_memory(_SHARE)
     order = Order.model_validate_json((folder / ORDER).read_bytes())
     try:
         if order.task is None:
@@ -75,7 +77,8 @@ def _check(order: Order, task: Json, logs: Path) -> Json:
     from kinemill.task import make_task
     from kinemill.validate.dry_run import AcceptedEpisode, dry_run
 
-    loaded, home = make_task(task, web=True), Home(Path(order.home))
+    loaded = make_task(task, web=True)
+    home = Home(Path(order.home))
     accepted = list[AcceptedEpisode]()
     files = dry_run(loaded, home, logs, accepted)
     return {

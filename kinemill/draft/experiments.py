@@ -24,7 +24,8 @@ from kinemill.ingest.name_heuristics import split_words
 TRAINING = ("estimation", "est", "training", "train", "identification", "ident", "id")
 TESTING = ("validation", "valid", "val", "testing", "test")
 FEWEST = 2  # columns of each experiment
-INPUTS, OUTPUTS = ("u", "in", "input"), ("y", "z", "out", "output")
+INPUTS = ("u", "in", "input")
+OUTPUTS = ("y", "z", "out", "output")
 ROWS = 20_000  # of a log that are compared
 LAGS = 3  # rows behind a prediction
 COUPLED = 0.02  # least reduction of an error by columns of another experiment, relative

@@ -23,7 +23,8 @@ AT_ONCE = 0.5  # least such reduction by the input's value in the predicted row 
 ACTS_AT_ONCE = "it acts within one row, so a row holds its next value"
 PREDICTABLE = 1e-5  # relative squared error from the own past, below which it cannot be reduced
 ROWS = 20_000  # of a log that are used
-MOST_COLUMNS, MOST_LOGS = 12, 3
+MOST_COLUMNS = 12
+MOST_LOGS = 3
 RIDGE = 1e-6  # relative to the number of rows, of standardized columns
 
 
@@ -53,7 +54,8 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
         column = columns[states[at]]
         note = "inferred an action: its past predicts others, and theirs does not predict it"
         notes = [*column.notes, note, *([ACTS_AT_ONCE] if at in roles.immediate else [])]
-        guess, lead = replace(column.guess, role="action"), int(at in roles.immediate)
+        guess = replace(column.guess, role="action")
+        lead = int(at in roles.immediate)
         result[states[at]] = replace(column, guess=guess, lead=lead, notes=notes)
     return result, roles.why
 
@@ -115,7 +117,8 @@ def _gain(driver: Floats, other: Floats, horizon: int) -> float:
     rows = len(other) - LAGS - horizon + 1
     first = LAGS - 1
     change = other[first + horizon :][:rows] - other[first:][:rows]
-    own, theirs = _past(other, rows), _past(driver, rows)
+    own = _past(other, rows)
+    theirs = _past(driver, rows)
     without = _error(np.column_stack([own, np.ones(rows)]), change)
     if without < PREDICTABLE:
         return 0.0
@@ -132,7 +135,8 @@ def _gain_of_present(scaled: Floats, driver: int, other: int) -> float:
         return 0.0
     present = scaled[LAGS:, driver]
     change = scaled[LAGS:, other] - scaled[LAGS - 1 : -1, other]
-    own, theirs = _past(scaled[:, other], rows), _past(scaled[:, driver], rows)
+    own = _past(scaled[:, other], rows)
+    theirs = _past(scaled[:, driver], rows)
     inputs = np.column_stack([own, theirs, np.ones(rows)])
     without = _error(inputs, change)
     if without < PREDICTABLE * float(np.var(change)):
@@ -148,6 +152,7 @@ def _past(values: Floats, rows: int) -> Floats:
 def _error(inputs: Floats, target: Floats) -> float:
     """Return the mean squared error on every other hundred rows, fitted on the rest."""
     is_fitted = (np.arange(len(inputs)) // 100) % 2 == 0
-    x, y = inputs[is_fitted], target[is_fitted]
+    x = inputs[is_fitted]
+    y = target[is_fitted]
     weights = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)
     return float(np.mean((inputs[~is_fitted] @ weights - target[~is_fitted]) ** 2))

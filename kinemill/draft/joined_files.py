@@ -100,7 +100,8 @@ def write_joined(
         raise BadInput(target, "has no suffix of a table", expected=expected)
     if target.exists():
         raise BadInput(target, "exists already", fix="choose another name")
-    joined, content = join(paths), io.BytesIO()
+    joined = join(paths)
+    content = io.BytesIO()
     SUFFIXES[target.suffix.lower()](joined.frame, content)
     publish_file(target, content.getvalue())
     return joined
@@ -139,7 +140,8 @@ def _without_copies(
     columns: Mapping[Path, Mapping[str, Floats]],
 ) -> dict[Path, Mapping[str, Floats]]:
     """Return the columns without those that an earlier file has too, such as its timestamps."""
-    first, every = dict[str, Floats](), dict[Path, Mapping[str, Floats]]()
+    first = dict[str, Floats]()
+    every = dict[Path, Mapping[str, Floats]]()
     for path, own in columns.items():
         every[path] = own
         if not is_unnamed(own):
@@ -157,7 +159,8 @@ def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]
 
     A column without a name is called after its file, and a repeated name gets that of its file.
     """
-    used, names = set[str](), dict[Path, list[str]]()
+    used = set[str]()
+    names = dict[Path, list[str]]()
     for path, short in zip(columns, short_names(list(columns)), strict=True):
         own = columns[path]
         unnamed, names[path] = is_unnamed(own), list[str]()

@@ -27,7 +27,8 @@ def dataset_tasks(log: Path) -> dict[int, str]:
     meta = _meta(log)
     if meta is None:
         return {}
-    lines, table = meta / "tasks.jsonl", meta / "tasks.parquet"
+    lines = meta / "tasks.jsonl"
+    table = meta / "tasks.parquet"
     if not (_is_small(lines) or _is_small(table)):
         return {}
     try:

@@ -36,7 +36,8 @@ def with_letters(table: Table) -> Table:
     """Return a table with labels for columns that are named by a letter, if others explain them."""
     labels = dict[str, str]()
     for name in table.values:
-        front, letter = name[:-1], name[-1:]
+        front = name[:-1]
+        letter = name[-1:]
         if letter == "p" and all(f"{front}{own}" in table.values for own in _BODY_RATES):
             labels |= {f"{front}{own}": label for own, label in _BODY_RATES.items()}
             own_velocities = {f"{front}{own}": label for own, label in _BODY_VELOCITIES.items()}
@@ -68,7 +69,8 @@ def _sensed(table: Table) -> dict[str, str]:
     """Return labels of inertial sensors; g alone may be gravity, and is not a gyro."""
     labels = dict[str, str]()
     for name in table.values:
-        front, letter = name[:-2], name[-2:-1]
+        front = name[:-2]
+        letter = name[-2:-1]
         needed = {letter, "a"} if letter == "g" else {letter}
         every = {f"{front}{own}{axis}" for own in needed for axis in "xyz"}
         if letter in _SENSED and name[-1:] == "x" and every <= set(table.values):
@@ -112,7 +114,8 @@ def _difference(name: str, table: Table) -> tuple[str, str] | None:
     # Most pairs are excluded by a few rows, from the lowest to the highest error.
     ranks = np.linspace(0, len(present) - 1, min(_EXCLUDING, len(present))).astype(int)
     rows = present[np.argsort(error[present])[ranks]]
-    names, sample = list(others), np.stack([values[rows] for values in others.values()])
+    names = list(others)
+    sample = np.stack([values[rows] for values in others.values()])
     for at, first in enumerate(names):
         close = _spread_of_sum(sample[at] - sample[at + 1 :], error[rows]) < _SLACK * allowed
         for second in (names[at + 1 + int(other)] for other in np.flatnonzero(close)):

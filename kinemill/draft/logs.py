@@ -57,10 +57,12 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         return LogTables(survey(source, rate)[:MOST_LOGS])
     if not is_folder(source):
         raise BadInput(source, "is neither file nor folder", fix="name a log, or a folder of logs")
-    logs, plans = log_files(source), list[Path]()
+    logs = log_files(source)
+    plans = list[Path]()
     if not is_motion:
         logs, plans = _without_plans(source, logs)
-    tables, problems = list[Table](), {str(path.relative_to(source)): PLANNED for path in plans}
+    tables = list[Table]()
+    problems = {str(path.relative_to(source)): PLANNED for path in plans}
     most_parts = MOST_LOGS // max(1, min(len(logs), MOST_LOGS))  # of a log, so that others are read
     for path in logs[:MOST_LOGS]:
         try:
@@ -118,10 +120,8 @@ def _patterns(folder: Path, plans: Iterable[Path], logs: Iterable[Path]) -> list
     measured = [str(path.relative_to(folder)) for path in logs]
     patterns = list[str]()
     for path in plans:
-        name, word = (
-            str(path.relative_to(folder)),
-            f"*{min(_plan_words(path.relative_to(folder)))}*",
-        )
+        name = str(path.relative_to(folder))
+        word = f"*{min(_plan_words(path.relative_to(folder)))}*"
         is_apart = fnmatch.fnmatchcase(name, word) and not fnmatch.filter(measured, word)
         patterns.append(word if is_apart else name)
     return list(dict.fromkeys(patterns))

@@ -97,7 +97,8 @@ def _videos(table: Table) -> tuple[list[Medium], dict[str, str]]:
 
     Images are stored without compression, so videos are scaled down by a whole number.
     """
-    media, left_out = list[Medium](), dict[str, str]()
+    media = list[Medium]()
+    left_out = dict[str, str]()
     for name, feature in video_features(table.path).items():
         if is_depth(feature):
             left_out[name] = "a video of distances, which holds no colors"
@@ -163,7 +164,8 @@ def _choice(
 
 def _named(media: Iterable[Medium], used_names: set[str]) -> list[Medium]:
     """Name channels after the last part of their source; a text is called `instruction`."""
-    result, used = list[Medium](), set(used_names)
+    result = list[Medium]()
+    used = set(used_names)
     for one in media:
         last = one.source.strip("/").replace(".", "/").rpartition("/")[2]
         name = "instruction" if one.role == "text" else identifier(last)

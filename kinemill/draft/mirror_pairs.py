@@ -66,7 +66,8 @@ def find_mirror(
     ]
     unclear = list[str]()
     # In a gait, a leg moves as its partner did half a cycle earlier.
-    half, series = round(_cycle(clips) / 2.0), _command_series(clips, commands)
+    half = round(_cycle(clips) / 2.0)
+    series = _command_series(clips, commands)
     for one, other in pairs:
         columns = joints.index(one), joints.index(other)
         if TURNING in split_words(one):
@@ -122,10 +123,12 @@ def _command_ratio(series: Floats, columns: tuple[int, int]) -> float:
     Of a command's image, lateral and turning velocity are opposite, and half a cycle changes the
     sign of odd harmonics.
     """
-    one, other = series[:, :, columns[0]], series[:, :, columns[1]]
+    one = series[:, :, columns[0]]
+    other = series[:, :, columns[1]]
     odd = np.concatenate([[1.0], np.repeat((-1.0) ** np.arange(1, HARMONICS + 1), 2)])
     image = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * odd[: one.shape[1]] * other
-    same, opposite = np.sum((one - image) ** 2), np.sum((one + image) ** 2)
+    same = np.sum((one - image) ** 2)
+    opposite = np.sum((one + image) ** 2)
     return float(same / max(opposite, 1e-12))
 
 
@@ -133,7 +136,8 @@ def _shift_ratio(clips: Sequence[Floats], columns: tuple[int, int], half: int) -
     """Return the misfit of the same sign over that of the opposite one, `half` a cycle later."""
     same = opposite = 1e-9  # joints at rest at 0 have either sign
     for clip in clips:
-        one, other = clip[: len(clip) - half, columns[0]], clip[half:, columns[1]]
+        one = clip[: len(clip) - half, columns[0]]
+        other = clip[half:, columns[1]]
         same += float(np.sum((one - other) ** 2))
         opposite += float(np.sum((one + other) ** 2))
     return same / opposite

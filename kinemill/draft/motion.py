@@ -75,10 +75,13 @@ def build_motion(
         BadLog: The only clip cannot be read.
     """
     read = read_tables(source, rate, is_motion=True)
-    tables, problems = read.tables, read.problems
+    tables = read.tables
+    problems = read.problems
     clips = _one_robot(tables, source, robot)
     tables = clips.tables
-    physics, conclusion, commands = None, "", _commands(tables)
+    physics = None
+    conclusion = ""
+    commands = _commands(tables)
     if robot:
         physics, conclusion = find_physics(tables, clips.columns, robot.path, commands)
     resting = _resting(clips, physics)

@@ -169,7 +169,8 @@ def find_physics(
     if not attitude:
         return None, f"physics: none, the clips have no column for {', '.join(ATTITUDE)}"
     attitude = [replace(one, kind="quaternion") for one in attitude]
-    turn, inputs = _columns(_TURN, tables), list[Column]()
+    turn = _columns(_TURN, tables)
+    inputs = list[Column]()
     if not turn:
         turn, inputs = turning_rates(attitude)
     root = [] if len(commands) == _COMMAND_SIZE else _columns(_ROOT, tables, clip.trunk)

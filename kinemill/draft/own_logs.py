@@ -99,7 +99,8 @@ def _check(draft: Draft) -> CheckedDraft:
         path.write_text(text, encoding="utf-8")
         task = load_task(path)
         home = Home(Path(folder) / "home")
-        accepted, names = list[AcceptedEpisode](), log_names(draft.logs)
+        accepted = list[AcceptedEpisode]()
+        names = log_names(draft.logs)
         entries = [dry_run_log(task, home, log, name, accepted) for log, name in names.items()]
         problem = dataset_problem(task, home, accepted, split=len(names) > 1) if accepted else ""
         problem = problem.removeprefix(f"{path}: ")

@@ -27,9 +27,11 @@ SPLIT = 0.3  # least variance of an action among similar rows that may form two 
 TWO_GROUPS = 0.05  # variance within two groups, relative to the total; 0.24 for 8 normal values
 COMMON = 0.05  # least share of the similar rows that form two groups
 NEIGHBORS = 8  # similar rows that are grouped
-SHORTEST, LONGEST = 2, 32  # planned actions
+SHORTEST = 2
+LONGEST = 32  # planned actions
 SAMPLED = 8  # least planned actions of one of two ways, to leave the rows that show neither
-QUERIES, REFERENCES = 1500, 8000  # rows that are compared
+QUERIES = 1500
+REFERENCES = 8000  # rows that are compared
 FEWEST = 50  # pairs of similar rows that decide
 
 
@@ -57,9 +59,11 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
     """
     if len(observed) < 2 or observed[0].shape[1] == 0:
         return Plans(1, False, "too few numbers or demonstrations to compare")
-    every, acts = _standard(observed), _standard(actions)
+    every = _standard(observed)
+    acts = _standard(actions)
     owner = np.repeat(np.arange(len(every)), [len(one) for one in every])
-    rows, act_rows = np.concatenate(every), np.concatenate(acts)
+    rows = np.concatenate(every)
+    act_rows = np.concatenate(acts)
     sample = np.linspace(0, len(rows) - 1, min(REFERENCES, len(rows))).astype(int)
     pairs = [
         _neighbors(every[at], rows[others], act_rows[others])
@@ -100,7 +104,8 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
 def _standard(every: Sequence[Floats]) -> list[Floats]:
     """Return all rows with mean 0 and variance 1 of each column; constant columns are 0."""
     rows = np.concatenate(every)
-    mean, std = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
+    mean = np.nanmean(rows, axis=0)
+    std = np.nanstd(rows, axis=0)
     return [np.nan_to_num((one - mean) / np.where(std > 0.0, std, 1.0)) for one in every]
 
 

@@ -69,7 +69,8 @@ def _union(ranges: list[Ends]) -> Ends:
 
 def _hard(ends: Ends) -> Ends:
     """Return limits around a range, with zero inside, and symmetric where both signs occur."""
-    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
+    low = min(ends[0], 0.0)
+    high = max(ends[1], 0.0)
     if low < 0.0 < high:
         low, high = -max(-low, high), max(-low, high)
     return _widened(low, high)

@@ -158,7 +158,8 @@ def _rules() -> Iterator[Callable[[Path], _Key | None]]:
 
 def _split_name(path: Path, *, at: int, is_quantity_last: bool) -> _Key | None:
     words = [word for word in re.split(r"[^0-9A-Za-z]+", path.stem) if word]
-    first, last = words[:at], words[at:]
+    first = words[:at]
+    last = words[at:]
     recording, quantity = (first, last) if is_quantity_last else (last, first)
     if not first or not last:
         return None

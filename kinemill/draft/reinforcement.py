@@ -120,7 +120,8 @@ def _load(text: str, name: str) -> Task:
 
 def _with_limit(draft: EnvironmentDraft, environment: Env) -> EnvironmentDraft:
     """Limit the steps of an episode where the environment does not."""
-    spec, settings = environment.spec, dict(draft.settings)
+    spec = environment.spec
+    settings = dict(draft.settings)
     if "steps" not in settings and (spec is None or spec.max_episode_steps is None):
         settings["steps"] = MOST_STEPS
     return replace(draft, settings=settings)
@@ -191,7 +192,8 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
         wrappers.append("frame_stack")
         settings["trials"] = {"episodes": 10, "n_eval_episodes": 5}
     if off_policy:
-        why, algorithm = "sac, as actions are numbers with limits", _sac(len(layout.observation))
+        why = "sac, as actions are numbers with limits"
+        algorithm = _sac(len(layout.observation))
         steps = int(np.clip(100 * limit, 20_000, 300_000))
     else:
         kind = "maskable_ppo" if layout.mask and not layout.agents else "ppo"
@@ -231,7 +233,8 @@ def _spell_goal(target: float | None) -> str:
 
 def _spell_trials(trials: Trials) -> str:
     success = "" if trials.success is None else f", success {trials.success:.0%}"
-    count, length = len(trials.returns), np.mean(trials.lengths)
+    count = len(trials.returns)
+    length = np.mean(trials.lengths)
     return (
         f"random actions: mean return {trials.mean_return:.4g} in {count} episodes of "
         f"{length:.0f} steps{success}"

@@ -18,8 +18,10 @@ from kinemill.ingest.file_stat import is_file
 
 LARGEST = 64 << 20  # bytes of a robot file
 ROOTS = {"robot": "URDF", "mujoco": "MJCF"}
-_TURNING, _SLIDING = {"revolute", "continuous"}, {"prismatic"}
-_NO, _AUTO = 0, 2  # mjtLimited
+_TURNING = {"revolute", "continuous"}
+_SLIDING = {"prismatic"}
+_NO = 0
+_AUTO = 2  # mjtLimited
 
 Ends = tuple[float, float]
 
@@ -96,7 +98,8 @@ def _urdf(root: ElementTree.Element, path: Path) -> Iterator[JointLimits]:
         kind = joint.get("type", "")
         if kind not in _TURNING | _SLIDING:
             continue
-        name, unit = joint.get("name", ""), "m" if kind in _SLIDING else "rad"
+        name = joint.get("name", "")
+        unit = "m" if kind in _SLIDING else "rad"
         limit = joint.find("limit")
         values = {} if limit is None else {key: _number(limit, key, name, path) for key in _KEYS}
         ends = values.get("lower", 0.0), values.get("upper", 0.0)
@@ -176,7 +179,8 @@ def _driven(joint: JointLimits, actuator: Any, spec: Any, library: ModuleType) -
     negative second of its bias; a motor has no bias and the force gain * ctrl. Both are multiplied
     by the gear.
     """
-    gear, gain = float(actuator.gear[0]), float(actuator.gainprm[0])
+    gear = float(actuator.gear[0])
+    gain = float(actuator.gainprm[0])
     command = _range(actuator.ctrlrange, actuator.ctrllimited, spec)
     force = _range(actuator.forcerange, actuator.forcelimited, spec)
     is_fixed = actuator.gaintype == library.mjtGain.mjGAIN_FIXED
@@ -206,5 +210,6 @@ def _narrowest(every: list[Ends | None]) -> Ends | None:
     stated = [ends for ends in every if ends]
     if not stated:
         return None
-    low, high = max(ends[0] for ends in stated), min(ends[1] for ends in stated)
+    low = max(ends[0] for ends in stated)
+    high = min(ends[1] for ends in stated)
     return (low, high) if low < high else None

@@ -274,7 +274,8 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
         BadLog: There are no names.
     """
     if not names:
-        problem, fix = "holds no column that can be a channel", "record states and actions"
+        problem = "holds no column that can be a channel"
+        fix = "record states and actions"
         raise BadLog(path, problem, fix=fix)
     refused: dict[str, str] = {}
     for _ in range(ROUNDS):
@@ -355,7 +356,8 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
     Commands may be slower if there are no fast ones.
     """
     stamps = [stamp for one in log.signals.values() for stamp in one.time.head(1).to_list()]
-    origin, samples = min(stamps), dict[str, Samples]()
+    origin = min(stamps)
+    samples = dict[str, Samples]()
     for index, name in enumerate(result.names):
         signal = log.signals[str(index)]
         if not len(signal.time):
@@ -367,7 +369,8 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
         name: max(usual_step(seconds), RARE * spans[name] / len(seconds))
         for name, (seconds, _) in samples.items()
     }
-    slowest, shortest = SLOW * min(steps.values()), COVERED * max(spans.values())
+    slowest = SLOW * min(steps.values())
+    shortest = COVERED * max(spans.values())
     covering = {
         n: one for n, one in samples.items() if steps[n] <= slowest and spans[n] >= shortest
     }

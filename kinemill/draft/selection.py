@@ -38,7 +38,8 @@ _FREQUENCIES = {"Hz", "kHz", "1/s"}
 _PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
 
 # Forces, torques and voltages are measured where a motor is driven by pulses.
-MODULATED, PULSES = {"pwm", "duty", "throttle"}, {"us", "µs", "microsecond"}
+MODULATED = {"pwm", "duty", "throttle"}
+PULSES = {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
 MOST_MISSING = 5  # columns that a log lacks
@@ -148,7 +149,8 @@ def _with_columns(
     names = {family: own.name for _, (selected, _) in every for family, own in selected.items()}
     lacking = [sorted(needed - selected.keys()) for _, (selected, _) in every]
     used = [one for one, missing in zip(every, lacking, strict=True) if not missing]
-    unused, logs = dict[str, str](), log_names(table.path for table, _ in every)
+    unused = dict[str, str]()
+    logs = log_names(table.path for table, _ in every)
     for (table, _), missing in zip(every, lacking, strict=True):
         if missing:
             rest = f" and {len(missing) - MOST_MISSING} more" if len(missing) > MOST_MISSING else ""

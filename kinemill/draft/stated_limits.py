@@ -137,7 +137,8 @@ def with_stated_limits(
         joints: joints by column name, as `match_joints` returns them.
         robot: the robot file.
     """
-    limited, findings = list[Column](), list[LimitFinding]()
+    limited = list[Column]()
+    findings = list[LimitFinding]()
     for column in columns:
         joint = joints.get(column.guess.name)
         if joint is None or column.role in {"observation", "output"}:
@@ -160,7 +161,8 @@ def _limited(column: Column, joint: JointLimits, path: Path) -> tuple[Column, Li
         return column, LimitFinding(joint.name, column.channel, "", stated, is_open)
     ends, what = stated
     spelled = f"{ends[0]:g} to {ends[1]:g} {column.unit}"
-    beyond, logs = _logs_beyond(column, ends), len({log for log, _ in column.samples})
+    beyond = _logs_beyond(column, ends)
+    logs = len({log for log, _ in column.samples})
     if _is_contradicted(beyond, logs):
         finding = f"contradicted by {_name_logs(beyond, logs)}: check unit, name and {path.name}"
         note = f"{path.name} states {spelled}, which most logs exceed"
@@ -180,7 +182,8 @@ def with_log_limits(column: Column) -> Column:
     if column.stated_range is None or column.limits or column.role in {"observation", "output"}:
         return column
     low, high = sorted(column.converted(np.array(column.stated_range)).tolist())
-    beyond, logs = _logs_beyond(column, (low, high)), len({log for log, _ in column.samples})
+    beyond = _logs_beyond(column, (low, high))
+    logs = len({log for log, _ in column.samples})
     if _is_contradicted(beyond, logs):
         spelled = f"{low:g} to {high:g} {column.unit}"
         note = f"the logs state a range of {spelled}, and exceed it: {_name_logs(beyond, logs)}"
@@ -222,7 +225,8 @@ def _inside(command: Ends | None, position: Ends | None) -> Ends | None:
     """Return the targets that both the servo and the joint allow."""
     if command is None or position is None:
         return command or position
-    low, high = max(command[0], position[0]), min(command[1], position[1])
+    low = max(command[0], position[0])
+    high = min(command[1], position[1])
     return (low, high) if low < high else command
 
 
@@ -236,7 +240,8 @@ def _converts(unit: str, other: str) -> bool:
 
 def _logs_beyond(column: Column, ends: Ends) -> dict[Path, tuple[int, float, float]]:
     """Return by log the samples beyond limits, the farthest value, and their share."""
-    room, middle = ROUNDING * (ends[1] - ends[0]), 0.5 * (ends[0] + ends[1])
+    room = ROUNDING * (ends[1] - ends[0])
+    middle = 0.5 * (ends[0] + ends[1])
     parts = dict[Path, list[Floats]]()
     for (log, _), (_, raw) in column.samples.items():
         parts.setdefault(log, []).append(column.converted(raw))

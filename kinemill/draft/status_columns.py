@@ -17,7 +17,8 @@ from kinemill.ingest.raw import split_index
 EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 FEWEST_NUMBERED = 20  # rows that show that a column numbers them
 NUMBERED = 0.95  # share of the steps of such a column that are equal
-MOST_MODES, MOST_FLAGS = 32, 8  # different values of a column named as a mode, and of another one
+MOST_MODES = 32
+MOST_FLAGS = 8  # different values of a column named as a mode, and of another one
 _STATUS = {"mode", "modes", "bit", "bits", "bitmask", "digital", "safety", "estop", "enabled",
            "running", "ready", "fault", "faults", "alarm", "alarms", "warning", "warnings",
            "code", "armed", "connected", "online", "is", "has"}  # fmt: skip

@@ -63,7 +63,8 @@ def join_by_time(
     tables = [_one_table(path) for path in paths]
     grid = min((seconds for seconds, _ in tables[0].values.values()), key=usual_step)
     step = usual_step(grid)
-    joined, matches = dict[str, Floats](), list[Match]()
+    joined = dict[str, Floats]()
+    matches = list[Match]()
     is_matched = np.ones(len(grid), dtype=bool)
     names = column_names({path: [*one.values] for path, one in zip(paths, tables, strict=True)})
     for number, table in enumerate(tables):
@@ -115,13 +116,16 @@ def _rising(samples: Samples) -> Samples:
 def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) -> _Column:
     """Sample a column at the times (n,) s; a value is NaN where no sample is close enough."""
     present = np.isfinite(samples[1])
-    seconds, values = samples[0][present], samples[1][present]
+    seconds = samples[0][present]
+    values = samples[1][present]
     if not len(seconds):
         return _Column(np.full(len(grid), np.nan), np.full(len(grid), np.inf))
     upper = np.searchsorted(seconds, grid - _ROUNDING)
     lower = np.searchsorted(seconds, grid + _ROUNDING, side="right") - 1
-    has_upper, has_lower = upper < len(seconds), lower >= 0
-    upper, lower = np.minimum(upper, len(seconds) - 1), np.maximum(lower, 0)
+    has_upper = upper < len(seconds)
+    has_lower = lower >= 0
+    upper = np.minimum(upper, len(seconds) - 1)
+    lower = np.maximum(lower, 0)
     to_upper = np.where(has_upper, np.abs(seconds[upper] - grid), np.inf)
     to_lower = np.where(has_lower, np.abs(grid - seconds[lower]), np.inf)
     closest = np.minimum(to_upper, to_lower)
@@ -133,10 +137,12 @@ def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) ->
         distance = closest
         is_close = np.maximum(to_upper, to_lower) <= tolerance
     elif method is Method.NEAREST:
-        sampled, distance = nearest, closest
+        sampled = nearest
+        distance = closest
         is_close = closest <= tolerance
     else:
-        sampled, distance = values[lower], to_lower
+        sampled = values[lower]
+        distance = to_lower
         is_close = to_lower <= tolerance
     return _Column(np.where(is_close, sampled, np.nan), np.where(is_close, distance, np.inf))
 

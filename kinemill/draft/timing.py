@@ -57,16 +57,20 @@ def bridged_gap(columns: list[Column], dt: float) -> float | None:
 def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
     """Return the longest gap of one log, s; None if it never changes."""
     seconds, values = next(own for key, own in column.samples.items() if key == log)
-    seconds, values = seconds[:ROWS], values[:ROWS]
+    seconds = seconds[:ROWS]
+    values = values[:ROWS]
     is_finite = np.isfinite(values)
-    seconds, values = seconds[is_finite], values[is_finite]
+    seconds = seconds[is_finite]
+    values = values[is_finite]
     rising = np.diff(seconds, prepend=-np.inf) > 0.0
-    seconds, values = seconds[rising], values[rising]
+    seconds = seconds[rising]
+    values = values[rising]
     if len(values) < 4 * USUAL_GAP or float(np.std(values)) == 0.0:
         return None
     if column.kind == "angle":
         values = np.asarray(unwrap(values * column.radians))
-    step, std = float(np.median(np.diff(seconds))), float(np.std(values))
+    step = float(np.median(np.diff(seconds)))
+    std = float(np.std(values))
     errors = {k: _bridging_error(seconds, values, k) for k in (2, 3, 5, 8, 12, 20, 30, MOST_STEPS)}
     # Noise adds the same error to any gap; only a larger error shows that motion is lost.
     allowed = max(BRIDGED * std, NOISE * errors[2])

@@ -35,7 +35,8 @@ def fit_line(every: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
     ratio, offset = _line(integral, moved)
     if not np.isfinite(ratio) or ratio == 0.0:
         return None
-    expected, own = ratio * moved, integral - offset
+    expected = ratio * moved
+    own = integral - offset
     size = np.maximum(np.abs(expected), np.abs(own))
     usual = min(_trimmed_rms(expected), _trimmed_rms(own))
     is_moving = size > APART * usual
@@ -55,12 +56,14 @@ def likely_pairs(columns: list[Column]) -> set[tuple[str, str]]:
     every = [next(iter(column.samples.values())) for column in columns]
     if not every or any(not np.array_equal(seconds, every[0][0]) for seconds, _ in every):
         return set()
-    seconds, values = every[0][0][:ROWS], np.column_stack([own[:ROWS] for _, own in every])
+    seconds = every[0][0][:ROWS]
+    values = np.column_stack([own[:ROWS] for _, own in every])
     values = np.nan_to_num(values)
     steps = np.diff(seconds)[:, None]
     integral = np.vstack([0 * values[:1], np.cumsum(steps * (values[1:] + values[:-1]) / 2, 0)])
     rows = max(1, round(WINDOW / float(np.median(steps))))
-    moved, integral = values[rows:] - values[:-rows], integral[rows:] - integral[:-rows]
+    moved = values[rows:] - values[:-rows]
+    integral = integral[rows:] - integral[:-rows]
     size = np.sqrt(np.outer((integral**2).sum(axis=0), (moved**2).sum(axis=0)))
     product = integral.T @ moved
     # [i, j]: the integral of column i against the motion of column j; both are 1 if they agree.
@@ -86,7 +89,8 @@ def _line(integral: Floats, moved: Floats) -> tuple[float, float]:
     is_moving = np.abs(moved) > 0.0
     if not is_moving.any():
         return 0.0, 0.0
-    ratios, weights = integral[is_moving] / moved[is_moving], np.abs(moved[is_moving])
+    ratios = integral[is_moving] / moved[is_moving]
+    weights = np.abs(moved[is_moving])
     order = np.argsort(ratios)
     half = np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())
     slope = float(ratios[order][min(int(half), len(order) - 1)])
@@ -94,7 +98,8 @@ def _line(integral: Floats, moved: Floats) -> tuple[float, float]:
     for _ in range(ROUNDS):
         off = np.abs(integral - slope * moved - offset)
         close = off <= 3.0 * float(np.median(off)) + 1e-12
-        x, y = moved[close], integral[close]
+        x = moved[close]
+        y = integral[close]
         variance = float(np.var(x))
         if variance <= (CONSTANT * float(np.mean(x))) ** 2:
             break  # at constant speed scale and offset are indistinguishable
@@ -135,14 +140,16 @@ def on_one_clock(
 
     None if fewer than four rows are shared, or the times of the position do not rise.
     """
-    seconds, speed = velocity[0][:ROWS], velocity[1][:ROWS]
+    seconds = velocity[0][:ROWS]
+    speed = velocity[1][:ROWS]
     per_turn = column.radians if column.kind == "angle" else 1.0
     path = position[1] * per_turn
     path = (np.asarray(unwrap(path)) if column.kind == "angle" else path) / per_turn
     if np.array_equal(velocity[0], position[0]):
         return (seconds, speed, path[:ROWS]) if len(speed) >= 4 else None
     is_finite = np.isfinite(path)
-    own, path = position[0][is_finite], path[is_finite]
+    own = position[0][is_finite]
+    path = path[is_finite]
     if len(own) < 4 or len(speed) < 4 or np.any(np.diff(own) <= 0.0):
         return None
     inside = (seconds >= own[0]) & (seconds <= own[-1])
@@ -164,7 +171,8 @@ def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tu
         late = max(shift, 0)
         early = max(-shift, 0)
         speed = speed[late : len(speed) - early]
-        path, seconds = path[early : len(path) - late], seconds[early : len(seconds) - late]
+        path = path[early : len(path) - late]
+        seconds = seconds[early : len(seconds) - late]
     steps = np.diff(seconds)
     if len(steps) < 3:
         return np.empty(0), np.empty(0)
@@ -176,6 +184,7 @@ def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tu
     holes = np.concatenate(([0], np.cumsum(unknown)))
     rows = max(1, min(round(WINDOW / usual), len(speed) // 3))
     sample = slice(None, None, max(1, len(speed) // WINDOWS))
-    integral, moved = (sums[rows:] - sums[:-rows])[sample], (path[rows:] - path[:-rows])[sample]
+    integral = (sums[rows:] - sums[:-rows])[sample]
+    moved = (path[rows:] - path[:-rows])[sample]
     valid = (holes[rows:] == holes[:-rows])[sample] & np.isfinite(moved)
     return integral[valid], moved[valid]

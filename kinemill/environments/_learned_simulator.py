@@ -45,7 +45,8 @@ class LearnedBatch:
     def __init__(
         self, task: Task, folder: Path, starts: str = "", *, is_sampled: bool = False
     ) -> None:
-        self.rules, self._task = Controlled(task), task
+        self.rules = Controlled(task)
+        self._task = task
         self.observation_space = self.rules.observation_space
         self.action_space = self.rules.action_space
         self._model = learned_model(task, folder)
@@ -96,7 +97,8 @@ class LearnedBatch:
 
     def _split(self, states: Floats) -> tuple[Floats, Floats]:
         """Return the H states (B, H, S) and H actions (B, H, A) that rows hold."""
-        rows, steps = len(states), self._simulator.history
+        rows = len(states)
+        steps = self._simulator.history
         cut = steps * self._states
         history = states[:, :cut].reshape(rows, steps, self._states)
         return history, states[:, cut:-1].reshape(rows, steps, self._actions)
@@ -114,7 +116,9 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
     metadata = {"render_modes": ["rgb_array"]}
 
     def __init__(self, batch: LearnedBatch, limit: int, *, render: bool) -> None:
-        self._batch, self._task, self._limit = batch, batch.rules.task, limit
+        self._batch = batch
+        self._task = batch.rules.task
+        self._limit = limit
         self.render_mode = "rgb_array" if render else None
         self.observation_space = self._batch.observation_space
         self.action_space = self._batch.action_space

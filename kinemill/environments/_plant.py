@@ -25,7 +25,9 @@ class PlantEnv(gymnasium.Env[Any, Any]):
     metadata = {"render_modes": ["rgb_array"]}
 
     def __init__(self, task: Task, limit: int, *, render: bool) -> None:
-        self._rules, self._task, self._limit = Controlled(task), task, limit
+        self._rules = Controlled(task)
+        self._task = task
+        self._limit = limit
         self._robot = Robot(task)
         self.render_mode = "rgb_array" if render else None
         self.observation_space = self._rules.observation_space
@@ -54,7 +56,8 @@ class PlantEnv(gymnasium.Env[Any, Any]):
         applied = np.clip(np.asarray(action, float), self.action_space.low, self.action_space.high)  # pyright: ignore[reportAttributeAccessIssue]
         # A rate cost reads the action before this one; before the first, the robot rests.
         previous = self._actions[-1] if self._actions else np.zeros(len(applied))
-        last, state = self._states[-1], self._robot.step(applied)
+        last = self._states[-1]
+        state = self._robot.step(applied)
         self._states.append(state)
         self._actions.append(applied)
         reward = self._rules.rewards(state[None], applied[None], previous[None], last[None])[0]

@@ -46,12 +46,14 @@ class RecordedStarts:
     def __init__(self, task: Task, starts: str, simulator: Simulator) -> None:
         dataset = read_packed(_folder(starts))
         where = f"environment.starts, the dataset of {dataset.task}"
-        names, expected = (dataset.states, dataset.actions), (task.states, task.actions)
+        names = (dataset.states, dataset.actions)
+        expected = (task.states, task.actions)
         if names != expected:
             raise BadInput(where, f"is of the channels {names}", expected=f"{expected}")
         if abs(dataset.dt - task.dt) > 1e-9:
             raise BadInput(where, f"has a step of {dataset.dt:g} s", expected=f"{task.dt:g} s")
-        self._dataset, self._angles = dataset, simulator.interface.is_angle
+        self._dataset = dataset
+        self._angles = simulator.interface.is_angle
         self._states = len(task.states)
         # The action before the first state is that of the row before it.
         self._rows = simulator.history + 1

@@ -55,12 +55,14 @@ class OnVector(gymnasium.ObservationWrapper[Any, Any, Any]):
         part: str = OBSERVATION,
     ) -> None:
         super().__init__(env)
-        whole, self._part = env.observation_space, part
+        whole = env.observation_space
+        self._part = part
         self._is_dict = isinstance(whole, Dict)
         self.observation_space = (
             Dict({**whole.spaces, part: space}) if isinstance(whole, Dict) else space
         )
-        self._change, self._begin = change, begin
+        self._change = change
+        self._begin = begin
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
@@ -95,7 +97,8 @@ class PackedImages(gymnasium.ObservationWrapper[Any, Any, Any]):
     def __init__(self, env: Env) -> None:
         super().__init__(env)
         whole: Any = env.observation_space
-        vector, images = whole.spaces.get(OBSERVATION), image_parts(whole)
+        vector = whole.spaces.get(OBSERVATION)
+        images = image_parts(whole)
         self._names = [*([OBSERVATION] if vector is not None else []), *images]
         self._kind = np.uint8 if vector is None else np.float32
         low, high = (

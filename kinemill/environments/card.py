@@ -33,7 +33,8 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 
 VERSION = 3
-DOCUMENT, SOURCES = "environment.json", "sources"
+DOCUMENT = "environment.json"
+SOURCES = "sources"
 _LIBRARIES = ("gymnasium", "mujoco", "Box2D", "numpy")
 
 
@@ -114,7 +115,9 @@ def make_card(task: Task, home: Home) -> Artifact:
     """
     own = environment_of(task)
     sources = own.sources()
-    part, lineage, libraries = task.part("environment", "control"), own.lineage(), _versions()
+    part = task.part("environment", "control")
+    lineage = own.lineage()
+    libraries = _versions()
     inputs: Json = {
         **part,  # some rewards depend on `control`
         "lineage": lineage,
@@ -146,7 +149,8 @@ def open_card(home: Home, ref: ArtifactRef) -> Card:
 
 def _summary_of(task: Task) -> CardSummary:
     """Return the layout of an environment, and the performance of random actions in its trials."""
-    environment, trials = make_environment(task), environment_of(task).trials
+    environment = make_environment(task)
+    trials = environment_of(task).trials
     seeds = [trials.seed + index for index in range(trials.episodes)]
     try:
         layout = layout_of(task, environment)

@@ -143,7 +143,8 @@ class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise BadInput(
                 "environment.dart_noise", f"actions are {space}", expected="numbers with limits"
             )
-        self._low, self._high = space.low, space.high
+        self._low = space.low
+        self._high = space.high
         self._std = std * (space.high - space.low) / 2
         self._random = np.random.default_rng(0)
 

@@ -124,7 +124,8 @@ class Trials:
 
 def bootstrap(values: Sequence[float]) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of the mean of some values."""
-    sample, random = np.asarray(values, dtype=float), np.random.default_rng(0)
+    sample = np.asarray(values, dtype=float)
+    random = np.random.default_rng(0)
     means = sample[random.integers(len(sample), size=(_RESAMPLES, len(sample)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
@@ -222,9 +223,15 @@ def run_episode(
     limits = action_limits(task, environment, layout)
     observation, info = environment.reset(seed=seed)
     policy.reset(seed)
-    observations, actions, rewards, frames = [observation], list[Any](), list[float](), list[Any]()
-    commands, clipped = list[Any](), False
-    infos, over, terminated = list[dict[str, float]](), False, False
+    observations = [observation]
+    actions = list[Any]()
+    rewards = list[float]()
+    frames = list[Any]()
+    commands = list[Any]()
+    clipped = False
+    infos = list[dict[str, float]]()
+    over = False
+    terminated = False
     frames += [environment.render()] if render else []
     while not over:
         command = policy.act(seen_by(policy, observation, layout))

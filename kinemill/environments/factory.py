@@ -87,7 +87,8 @@ def _with_turns(environment: Env, settings: Environment) -> Env:
         if getattr(settings, name) != type(settings).model_fields[name].get_default(
             call_default_factory=True
         ):
-            where, expected = f"environment.{name}", "agents that act in turns"
+            where = f"environment.{name}"
+            expected = "agents that act in turns"
             raise BadInput(where, "the environment has a single agent", expected=expected)
     return environment
 
@@ -154,7 +155,8 @@ class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: Env, named: str) -> None:
         super().__init__(env)
-        self._named, self._steps = named, 0
+        self._named = named
+        self._steps = 0
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""

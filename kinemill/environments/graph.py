@@ -16,7 +16,8 @@ def clipped(value: Tensor, low: object, high: object) -> Tensor:
 
     NaN stays NaN, which the clip of ONNX Runtime may lose.
     """
-    low, high = torch.as_tensor(low), torch.as_tensor(high)
+    low = torch.as_tensor(low)
+    high = torch.as_tensor(high)
     bounded = torch.where(value > high, high.expand_as(value), value)
     return torch.where(bounded < low, low.expand_as(value), bounded)
 
@@ -109,7 +110,8 @@ class Stacked(Adapter):
 
     def __init__(self, inputs: int, count: int) -> None:
         super().__init__(inputs * count)
-        self._inputs, self._count = inputs, count
+        self._inputs = inputs
+        self._count = count
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -33,7 +33,8 @@ from kinemill.environments.gym_types import Space, VectorEnv
 from kinemill.environments.vector_env import Episodes, Floats, Step, VectorRows
 
 _logger = logging.getLogger(__name__)
-_TRIAL_ROWS, _TRIAL_STEPS = 3, 12
+_TRIAL_ROWS = 3
+_TRIAL_STEPS = 12
 _SEEDS = 2**31
 _STOCK = 16  # starts of a row that one reset makes: a reset with a seed is slow
 
@@ -73,7 +74,8 @@ def vector_rows(
     try:
         problem, restart = _restart_of(make, randomize)
     except (gymnasium.error.Error, ImportError, TypeError) as error:
-        problem, restart = f"cannot be made: {error}", None
+        problem = f"cannot be made: {error}"
+        restart = None
     if restart is None:
         _logger.info("%s: its vectorized form is not used: %s", name, problem)
         return None
@@ -86,7 +88,8 @@ def _restart_of(
     """Return a factory of row resets, or the reason why there is none."""
     with closing(make(1)) as single:
         spaces = single.single_observation_space, single.single_action_space
-        inner, mode = single.unwrapped, single.metadata.get("autoreset_mode")
+        inner = single.unwrapped
+        mode = single.metadata.get("autoreset_mode")
         missing = [name for name in randomize if not is_number(getattr(inner, name, None))]
     if not _is_vector(*spaces):
         return f"spaces {spaces[0]} and {spaces[1]}", None
@@ -215,7 +218,8 @@ def _difference(restart: Restart, rows: VectorEnv, singles: list[VectorEnv]) -> 
         restart.prepare(one, 2)
         restart.start(rows, row, random)
         restart.put(one, 0, restart.entries(rows)[row])
-    order, is_active = np.arange(_TRIAL_ROWS), np.ones(_TRIAL_ROWS, bool)
+    order = np.arange(_TRIAL_ROWS)
+    is_active = np.ones(_TRIAL_ROWS, bool)
     rows.single_action_space.seed(0)
     for step in range(_TRIAL_STEPS):
         if step == _TRIAL_STEPS // 2:
@@ -250,7 +254,10 @@ class GymnasiumRows:
     masked = False
 
     def __init__(self, vector: VectorEnv, count: int, limit: int, restart: Restart | None) -> None:
-        self._vector, self._count, self._limit, self._restart = vector, count, limit, restart
+        self._vector = vector
+        self._count = count
+        self._limit = limit
+        self._restart = restart
         self._is_same_step = vector.metadata.get("autoreset_mode") is AutoresetMode.SAME_STEP
         self.observation_space = vector.single_observation_space
         self.action_space = vector.single_action_space
@@ -280,7 +287,8 @@ class GymnasiumRows:
         """Go one step on; return observations, rewards, dones, infos, masks."""
         observed, rewards, ended, cut, more = _step(self._vector, actions)
         self._episodes.add(rewards, actions)
-        dones, infos = ended | cut, list[dict[str, Any]]({} for _ in self._range)
+        dones = ended | cut
+        infos = list[dict[str, Any]]({} for _ in self._range)
         if self._restart is not None or not self._is_same_step:
             dones |= self._episodes.steps >= self._limit
         if dones.any():

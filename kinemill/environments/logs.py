@@ -33,7 +33,8 @@ def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
     after which nothing was done, is left out. An action is the value passed to the environment; if
     limits changed it, the log also has the commanded value, as `<action>_commanded`.
     """
-    layout, numbers = episode.layout, _numbers(episode)
+    layout = episode.layout
+    numbers = _numbers(episode)
     media = {
         name: values[:-1]
         for name, values in episode.observations.items()
@@ -53,7 +54,8 @@ def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
 
 def _numbers(episode: Recorded) -> dict[str, Array]:
     """Return observed numbers, actions and reward by name, (N,) each."""
-    layout, rows = episode.layout, len(episode.rewards)
+    layout = episode.layout
+    rows = len(episode.rewards)
     columns: dict[str, Array] = {}
     if layout.observation:
         observations = episode.observations[OBSERVATION][:-1]
@@ -160,7 +162,8 @@ def write_steps(episodes: Sequence[Recorded], folder: Path) -> Path:
 
 
 def _steps(episode: Recorded) -> pl.DataFrame:
-    count, layout = len(episode.rewards), episode.layout
+    count = len(episode.rewards)
+    layout = episode.layout
     steps = range(count)
     ends = [episode.terminated and step == count - 1 for step in steps]
     columns: dict[str, pl.Series] = {

@@ -63,7 +63,8 @@ class MujocoBatch:
         self._kind = self._library.mjtState.mjSTATE_FULLPHYSICS
         self.models: list[Any] = [copy.copy(self._nominal) for _ in range(count)]
         self.state_size = int(self._library.mj_stateSize(model, self._kind))
-        self._count, self._substeps = count, substeps
+        self._count = count
+        self._substeps = substeps
         threads = len(os.sched_getaffinity(0)) if count >= _MIN_COPIES else 0
         self._data = [self._library.MjData(model) for _ in range(max(1, threads))]
         self._rollout: Any = rollout.Rollout(nthread=threads)

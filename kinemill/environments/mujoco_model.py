@@ -27,7 +27,8 @@ from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
 _FRAME = re.compile(r"(body|site)_(\w+)_(x|y|z|up)")
-_XYZ, _QUATERNION = ("x", "y", "z"), ("qw", "qx", "qy", "qz")
+_XYZ = ("x", "y", "z")
+_QUATERNION = ("qw", "qx", "qy", "qz")
 _ADDED = "kinemill/"  # prefix of the names of sensors and motors that are added
 
 Limits = tuple[float, float]
@@ -117,7 +118,8 @@ def load_model(path: Path, motors: Mapping[str, Limits], used: Iterable[str]) ->
     except ValueError as error:
         expected = "a model that MuJoCo compiles"
         raise BadInput(where, f"is not usable: {error}", expected=expected) from error
-    units, sensors = _joints(library, model), _sensors(model)
+    units = _joints(library, model)
+    sensors = _sensors(model)
     size = int(library.mj_stateSize(model, library.mjtState.mjSTATE_FULLPHYSICS))
     # A full physics state is time, positions, velocities, then activations.
     quantities = {name: Source(1 + k, unit) for k, (name, unit) in enumerate(units.items())}
@@ -164,7 +166,8 @@ def command_range(model: MujocoModel, index: int) -> Limits | None:
         import mujoco
 
         library: Any = mujoco
-        gain, joint = model.actuator_gainprm[index, 0], model.actuator_trnid[index, 0]
+        gain = model.actuator_gainprm[index, 0]
+        joint = model.actuator_trnid[index, 0]
         is_of_joint = model.actuator_trntype[index] == library.mjtTrn.mjTRN_JOINT
         has_bias = model.actuator_biastype[index] == library.mjtBias.mjBIAS_AFFINE
         is_servo = has_bias and 0.0 < gain == -model.actuator_biasprm[index, 1]
@@ -205,7 +208,8 @@ def _add_frames(
             ("site", objects.mjOBJ_SITE, spec.sites),
         )
     }
-    frames, added = dict[str, tuple[str, int, bool]](), set[str]()
+    frames = dict[str, tuple[str, int, bool]]()
+    added = set[str]()
     for name in used:
         match = _FRAME.fullmatch(name)
         if match is None or match[2] not in kinds[match[1]][1]:
@@ -225,7 +229,9 @@ def _add_frames(
 
 def _joints(library: ModuleType, model: MujocoModel) -> dict[str, str]:
     """Return the units of all positions, then of all velocities."""
-    kinds, positions, velocities = library.mjtJoint, dict[str, str](), dict[str, str]()
+    kinds = library.mjtJoint
+    positions = dict[str, str]()
+    velocities = dict[str, str]()
     for index in range(model.njnt):
         kind = int(model.jnt_type[index])
         name = _identifier(model.joint(index).name) or f"joint_{index}"
@@ -245,8 +251,10 @@ def _sensors(model: MujocoModel) -> dict[str, int]:
     """Return the column of each sensor value among the sensor values."""
     columns = dict[str, int]()
     for index in range(model.nsensor):
-        own, start = model.sensor(index), int(model.sensor_adr[index])
-        name, count = f"sensor_{own.name or index}", int(model.sensor_dim[index])
+        own = model.sensor(index)
+        start = int(model.sensor_adr[index])
+        name = f"sensor_{own.name or index}"
+        count = int(model.sensor_dim[index])
         numbered = {f"{name}_{k}": start + k for k in range(count)}
         columns |= numbered if count > 1 else {name: start}
     return columns
@@ -267,7 +275,8 @@ def _actuator_unit(library: ModuleType, model: MujocoModel, index: int) -> str:
         return "1"
     kind = int(model.jnt_type[model.actuator_trnid[index, 0]])
     is_hinge = kind == int(library.mjtJoint.mjJNT_HINGE)
-    gain, bias = model.actuator_gainprm[index, 0], model.actuator_biasprm[index]
+    gain = model.actuator_gainprm[index, 0]
+    bias = model.actuator_biasprm[index]
     if gain == model.actuator_gear[index, 0] == 1.0 and not bias.any():
         return "N*m" if is_hinge else "N"
     is_servo = bias[1] == -gain and gain > 0.0

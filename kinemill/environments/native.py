@@ -199,7 +199,8 @@ def _policy_spaces(space: Space, native: NativeSpace, keys: Sequence[str]) -> di
     Raises:
         BadInput: Nothing is left to observe.
     """
-    parts, spaces = named_parts(native), dict[str, Space]()
+    parts = named_parts(native)
+    spaces = dict[str, Space]()
     original = dict(zip(parts, part_spaces(space, native), strict=True))
     if keys:
         flat = [flatten_space(original[name]) for name in keys]
@@ -251,7 +252,8 @@ class MixedBox(Box[np.float32]):
         self, mask: NDArray[np.int8] | None = None, probability: None = None
     ) -> NDArray[np.float32]:
         """Draw an action; choices evenly, among those that a mask (M,) allows."""
-        values, first = super().sample(None, probability), 0
+        values = super().sample(None, probability)
+        first = 0
         for index, count in enumerate(self.choices):
             if count:
                 # A mask has columns for choices only, so `first` skips the numbers.
@@ -309,12 +311,18 @@ def action_block(space: Space) -> ActionBlock:
     Raises:
         BadInput: A part is neither numbers nor choices.
     """
-    native, names, low, high, choices = action_space_of(space), [], [], [], []
+    native = action_space_of(space)
+    names = []
+    low = []
+    high = []
+    choices = []
     parts = named_parts(native).items()
     for leaf, (name, part) in zip(part_spaces(space, native), parts, strict=True):
         ends = _ends(leaf, part)
         counts = part.choices or (0,) * len(ends[0])
-        low, high, choices = [*low, *ends[0]], [*high, *ends[1]], [*choices, *counts]
+        low = [*low, *ends[0]]
+        high = [*high, *ends[1]]
+        choices = [*choices, *counts]
         names += _action_names(name if native.parts else "action", part, len(counts))
     ends = np.asarray([low, high], np.float32)
     return ActionBlock(native, tuple(names), ends[0], ends[1], tuple(choices))

@@ -16,7 +16,8 @@ def turns_of(environment: object) -> Env | None:
     """
     if find_spec("pettingzoo") is None:
         return None
-    library, conversions = import_module("pettingzoo"), import_module("pettingzoo.utils")
+    library = import_module("pettingzoo")
+    conversions = import_module("pettingzoo.utils")
     if isinstance(environment, library.ParallelEnv):
         environment = conversions.parallel_to_aec(environment)
     return AecTurns(environment) if isinstance(environment, library.AECEnv) else None
@@ -49,7 +50,8 @@ class AecTurns(gymnasium.Env[Any, Any]):
         self._inside.step(action)
         inside = self._inside
         rewards = {name: float(value) for name, value in inside.rewards.items()}
-        ended, cut = any(inside.terminations.values()), any(inside.truncations.values())
+        ended = any(inside.terminations.values())
+        cut = any(inside.truncations.values())
         while inside.agents and self._is_over(inside.agent_selection):
             inside.step(None)
         if inside.agents:

@@ -18,7 +18,9 @@ from kinemill.task.document import Task
 
 AT_ONCE = 16  # episodes held in memory
 RECORDED = 3  # episodes that are recorded
-RATE, MOST, WIDE = 15.0, 150, 480  # largest frame rate, number of frames, and longer side, px
+RATE = 15.0
+MOST = 150
+WIDE = 480  # largest frame rate, number of frames, and longer side, px
 
 
 def roll_out(

@@ -117,10 +117,12 @@ class TurnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Advance one turn, and those of random agents after it."""
         native = self.turns.decode(self._agent, action)
         observation, reward, ended, cut, info = self.env.step(native)
-        rewards, events = self._pending + self._by_agent(reward), dict(info)
+        rewards = self._pending + self._by_agent(reward)
+        events = dict(info)
         while self._agent in self._random and not (ended or cut):
             observation, reward, ended, cut, info = self._move_at_random(observation)
-            rewards, events = rewards + self._by_agent(reward), events | info
+            rewards = rewards + self._by_agent(reward)
+            events = events | info
         self._pending = np.zeros(len(self._blocks))
         scalar, own = self._scored(reward, rewards)
         return self._encode(observation), scalar, ended, cut, events | own
@@ -159,9 +161,11 @@ class TurnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _move_at_random(self, observation: object) -> Transition:
         """Step with a random allowed action of the agent whose turn it is."""
-        agent, acted = self.turns.agent(self._agent), self._blocks[self._agent].acted
+        agent = self.turns.agent(self._agent)
+        acted = self._blocks[self._agent].acted
         encoded = self.turns.encode(agent.name, observation)
-        mask, values = encoded.get(MASK), np.zeros(len(self.turns.choices))
+        mask = encoded.get(MASK)
+        values = np.zeros(len(self.turns.choices))
         # Numbers without limits are drawn within ±1.
         low, high = (np.nan_to_num(end, posinf=1.0, neginf=-1.0) for end in (acted.low, acted.high))
         for k, count in enumerate(choices_of(agent.action)):
@@ -235,13 +239,16 @@ def _groups(blocks: Mapping[str, _Block], policies: Policies) -> dict[str, list[
 
 def _agents(blocks: Mapping[str, _Block], groups: Mapping[str, list[str]]) -> tuple[Agent, ...]:
     """Return the agents with their columns, in the order of `blocks`."""
-    agents, column, action = dict[str, Agent](), len(blocks), 0
+    agents = dict[str, Agent]()
+    column = len(blocks)
+    action = 0
     for policy, members in groups.items():
         block = blocks[members[0]]
         # All agents of a network share its columns; their one-hot comes before all blocks.
         columns = (column, column + len(block.names))
         actions = (action, action + len(block.acted.names))
-        column, action = columns[1], actions[1]
+        column = columns[1]
+        action = actions[1]
         for name in members:
             own: tuple[NativeSpace, ...] = (blocks[name].native, blocks[name].acted.space)
             agents[name] = Agent(name, policy, own[0], block.keys, own[1], columns, actions)

@@ -150,8 +150,11 @@ class Rows:
     masked = False
 
     def __init__(self, batch: Batch, count: int, limit: int) -> None:
-        self._batch, self._count, self._limit = batch, count, limit
-        self.observation_space, self.action_space = batch.observation_space, batch.action_space
+        self._batch = batch
+        self._count = count
+        self._limit = limit
+        self.observation_space = batch.observation_space
+        self.action_space = batch.action_space
         self._randoms = [np.random.default_rng(row) for row in range(count)]
         self._masks = np.ones((count, 0))
 
@@ -167,7 +170,9 @@ class Rows:
     def step(self, actions: object) -> Step:
         """Go one step on; return observations, rewards, dones, infos, masks."""
         after = self._batch.advance(self._states, actions)
-        self._states, rewards, ended = after.states, after.rewards, after.terminated
+        self._states = after.states
+        rewards = after.rewards
+        ended = after.terminated
         self._episodes.add(rewards, actions)
         dones = ended | (self._episodes.steps >= self._limit)
         # Before the reset below, so that ended episodes report their last observation.

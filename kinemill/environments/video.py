@@ -86,13 +86,17 @@ def _record_robot(
     """Render an episode, on the left the motion and on the right the robot."""
     recorder = _PoseRecorder(environment)
     run_episode(task, recorder, policy, seed, keep=False)
-    core, settings = recorder.core, task.environment
+    core = recorder.core
+    settings = task.environment
     assert isinstance(settings, LeggedEnvironment)
     body: Body = core.robots.body
-    scene, height = read_scene(settings.robot_path, body.joints), body.standing_height
-    poses, clip = np.stack(recorder.poses), 0
+    scene = read_scene(settings.robot_path, body.joints)
+    height = body.standing_height
+    poses = np.stack(recorder.poses)
+    clip = 0
     if isinstance(core, ClipEnv):
-        motion, clip = core.clips, core.clip
+        motion = core.clips
+        clip = core.clip
     if motion is None:
         pictures, every = render_video(scene, height, [poses])
         return Video(pictures, every, "The robot's own model.")

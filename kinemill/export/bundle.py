@@ -101,7 +101,8 @@ def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Delivery:
 
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise BadInput(to, "exists and is not empty", expected="a new folder, or an empty one")
-    aside, c99_result = aside_of(to), None
+    aside = aside_of(to)
+    c99_result = None
     try:
         aside.mkdir()
         for name in (SUMS, *read_sums(bundle)):

@@ -15,7 +15,8 @@ from kinemill.export.step import TrainedStep
 from kinemill.runtime import Interface, wrapped
 from kinemill.runtime.window_metrics import Floats, Windows, cut_windows, draw_within, evenly_spaced
 
-CASES, HORIZON = 8, 25
+CASES = 8
+HORIZON = 25
 TOLERANCE = 1e-5  # smallest tolerance, in standard deviations of a channel, as in verification
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -73,7 +74,9 @@ def _as_inputs(windows: Windows) -> Arrays:
 
 
 def _random_inputs(interface: Interface) -> Arrays:
-    random, limits, history = np.random.default_rng(0), interface.limits, interface.history
+    random = np.random.default_rng(0)
+    limits = interface.limits
+    history = interface.history
     return {
         "states": draw_within(random, limits, interface.states, (CASES, history)),
         "past_actions": draw_within(random, limits, interface.actions, (CASES, history - 1)),

@@ -29,7 +29,9 @@ from kinemill.train.ensemble import Ensemble
 
 WHERE = "export.conformal"
 HORIZON = 50  # steps with separate corrections; later steps use that of the last one
-LEVEL, MOST, CHUNK = 0.9, 2048, 256  # of the intervals; windows; windows in memory
+LEVEL = 0.9
+MOST = 2048
+CHUNK = 256  # of the intervals; windows; windows in memory
 FLOOR = 0.1  # share of the RMSE on validation windows
 DIGITS = 4  # significant digits in the metadata
 
@@ -44,7 +46,8 @@ def conform(step: TrainedStep, interface: Interface, rows: PackedDataset | None)
     if not isinstance(step, Ensemble):
         fix = "train with learn.ensemble, or with learn.loss: gaussian"
         raise BadInput(WHERE, "the model has no uncertainty to correct", fix=fix)
-    history, episodes = interface.history, rows.of("validation") if rows else []
+    history = interface.history
+    episodes = rows.of("validation") if rows else []
     longest = max((episode.rows for episode in episodes), default=0)
     horizon = min(HORIZON, longest - history)
     if rows is None or horizon < 1:

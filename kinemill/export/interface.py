@@ -74,7 +74,8 @@ def _belief(step: TrainedStep) -> Belief | None:
     """Return the carries that hold the uncertainty of an ensemble, or None."""
     if not isinstance(step, Ensemble):
         return None
-    belief, has_elements = step.belief, [0 not in shape for shape in step.carry_shapes]
+    belief = step.belief
+    has_elements = [0 not in shape for shape in step.carry_shapes]
     # Empty carries are not exported, so a name counts only the carries with elements before it.
     names = [f"carry_{sum(has_elements[:index])}" for index in range(len(has_elements))]
     covariance = "" if belief.covariance is None else names[belief.covariance]
@@ -113,7 +114,9 @@ def io_document(
 
 
 def _step(interface: Interface) -> FileSpec:
-    states, actions, carry = interface.states, interface.actions, _carry(interface)
+    states = interface.states
+    actions = interface.actions
+    carry = _carry(interface)
     batch: Axes = ["batch"]
     return FileSpec(
         inputs=[
@@ -131,8 +134,11 @@ def _step(interface: Interface) -> FileSpec:
 
 
 def _rollout(interface: Interface) -> FileSpec:
-    states, actions, carry = interface.states, interface.actions, _carry(interface)
-    history, path = interface.history, list[str | int](["batch", "horizon"])
+    states = interface.states
+    actions = interface.actions
+    carry = _carry(interface)
+    history = interface.history
+    path = list[str | int](["batch", "horizon"])
     past: Axes = ["batch", history - 1]
     estimated = [_tensor(interface, states, ESTIMATED, ["batch", history], _ESTIMATES)]
     uncertain = uncertainty_carries(interface)

@@ -144,7 +144,8 @@ def policy_model(
     """Return policy.onnx: the traced graph with a NaN guard and metadata."""
     numbers = [name for name, (_, kind) in interface.shapes().items() if kind == "float32"]
     numbers += [item.name for item in interface.carry]
-    nodes, constants = list(graph.node), list(graph.initializer)
+    nodes = list(graph.node)
+    constants = list(graph.initializer)
     if numbers:  # images, texts and seeds are integers, which are never NaN
         nodes, constants = guarded(graph, numbers)
     whole = helper.make_graph(nodes, "policy", list(graph.input), list(graph.output), constants)
@@ -156,7 +157,8 @@ def _compare(policy: Policy, cases: Cases) -> None:
     carry = policy.initial_carry(len(cases.action))
     for step in range(cases.steps):
         action, carry = policy.step(cases.at(step), carry)
-        expected, allowed = cases.action[:, step], cases.allowed[:, step]
+        expected = cases.action[:, step]
+        allowed = cases.allowed[:, step]
         off = np.abs(action - expected)
         if bool((off <= _GROSS * allowed).all()):
             continue
@@ -175,7 +177,8 @@ def io_document(
     interface: PolicyInterface, safe: Mapping[str, float], metadata: Mapping[str, str]
 ) -> IoDocument:
     """Return the content of io.yaml: name, shape, channels, units and meaning of every tensor."""
-    layout, carry = interface.layout, _carry(interface)
+    layout = interface.layout
+    carry = _carry(interface)
     action = TensorSpec(
         ACTION,
         "float32",
@@ -213,7 +216,8 @@ _MEANINGS = {
 
 
 def _inputs(interface: PolicyInterface) -> list[TensorSpec]:
-    layout, tensors = interface.layout, list[TensorSpec]()
+    layout = interface.layout
+    tensors = list[TensorSpec]()
     for name, (shape, kind) in interface.shapes().items():
         meaning = "image, height x width x channels, 0 to 255"
         if name in layout.texts:

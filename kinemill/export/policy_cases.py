@@ -24,7 +24,8 @@ from kinemill.runtime.window_metrics import draw_within
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
 
-CASES, STEPS = 8, 25
+CASES = 8
+STEPS = 25
 PICTURED = (4, 5)  # cases and steps of a policy with images, which are large
 TOLERANCE = 1e-5  # smallest tolerance, relative to the scale of an action
 _BIT = 2.0 * UNIT["float32"]
@@ -135,7 +136,8 @@ def random_inputs(
 
     Numbers of the first case are the values closest to 0.
     """
-    layout, random = interface.layout, np.random.default_rng(seed)
+    layout = interface.layout
+    random = np.random.default_rng(seed)
     usual = PICTURED if layout.images else (CASES, STEPS)
     shape = (cases or usual[0], steps or usual[1])
     made: Arrays = {}

@@ -26,7 +26,8 @@ from kinemill.runtime import Interface, Simulator
 from kinemill.runtime.window_metrics import QUIETLY, Windows, deviations
 
 LAYERS = ("Gemm", "MatMul")
-CALIBRATION, HORIZON = 256, 25  # windows, steps
+CALIBRATION = 256
+HORIZON = 25  # windows, steps
 
 Core = onnx.GraphProto
 
@@ -37,7 +38,8 @@ def half(core: Core) -> Core:
     Raises:
         BadInput: A weight exceeds the range of half precision.
     """
-    graph, made = onnx.GraphProto(), list[onnx.NodeProto]()
+    graph = onnx.GraphProto()
+    made = list[onnx.NodeProto]()
     graph.CopyFrom(core)
     weights = {item.name: item for item in graph.initializer}
     halves = dict[str, TensorProto]()
@@ -91,7 +93,8 @@ def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: 
 
     opset = [helper.make_opsetid("", OPSET)]
     with tempfile.TemporaryDirectory(prefix="kinemill-int8-") as folder:
-        source, target = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        source = Path(folder) / "before.onnx"
+        target = Path(folder) / "after.onnx"
         onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), source)
         with _quiet():
             quantize_static(
@@ -125,9 +128,11 @@ def _batches(
     interface: Interface, simulator: Simulator, windows: Windows
 ) -> Iterator[dict[str, NDArray[np.generic]]]:
     """Yield inputs of a step: measured states and actions, and the carry after them."""
-    states, past = windows.states.astype(np.float32), windows.past_actions.astype(np.float32)
+    states = windows.states.astype(np.float32)
+    past = windows.past_actions.astype(np.float32)
     carry = simulator.warm_up(states, past)
-    state, names = simulator.estimate(states)[:, -1], [item.name for item in interface.carry]
+    state = simulator.estimate(states)[:, -1]
+    names = [item.name for item in interface.carry]
     for k in range(windows.actions.shape[1]):
         action = windows.actions[:, k].astype(np.float32)
         yield {"state": state, "action": action, **dict(zip(names, carry, strict=True))}
@@ -197,7 +202,8 @@ def _fault(variant: Simulator, windows: Windows) -> str:
     predicted = variant.rollout(states, past, actions)
     if not np.isfinite(predicted).all():
         return "returns values that are not finite"
-    state, carry = variant.estimate(states)[:, -1], variant.warm_up(states, past)
+    state = variant.estimate(states)[:, -1]
+    carry = variant.warm_up(states, past)
     for k in range(actions.shape[1]):
         state, *carry = variant.step(state, actions[:, k], *carry)
         # Equal bits are expected, because step and rollout run the same nodes.

@@ -54,10 +54,13 @@ def rollout_model(
     outputs = _outputs(interface, with_estimates=estimator is not None)
     guard = _guard(interface, outputs)
     nodes += guard.nodes
-    states, actions, history = len(interface.states), len(interface.actions), interface.history
+    states = len(interface.states)
+    actions = len(interface.actions)
+    history = interface.history
     if interface.belief:
         more, axis = disagreement(f"path_{interface.belief.offsets}", 2)
-        nodes, constants = [*nodes, *more], [*constants, axis]
+        nodes = [*nodes, *more]
+        constants = [*constants, axis]
         outputs.append(value(DISAGREEMENT, "batch", "horizon", states))
     inputs = [
         value("states", "batch", history, states),
@@ -78,11 +81,13 @@ def _predict(
     """Return nodes and constants from the inputs to the outputs before the NaN guard."""
     nodes, constants = _estimate(estimator)
     prepare, more, carry = _start(interface)
-    nodes, constants = [*nodes, *prepare], [*constants, *more]
+    nodes = [*nodes, *prepare]
+    constants = [*constants, *more]
     driver = "actions"
     if not interface.actions:
         driver, ticking, numbers = _clock()
-        nodes, constants = [*nodes, *ticking], [*constants, *numbers]
+        nodes = [*nodes, *ticking]
+        constants = [*constants, *numbers]
     # With a single known row, or without a carry, there is nothing to warm up.
     if interface.history - interface.surplus > 1 and carry:
         past = [_PAST if interface.surplus else "past_actions"] if interface.actions else []
@@ -95,7 +100,9 @@ def _predict(
 
 def _outputs(interface: Interface, *, with_estimates: bool) -> list[onnx.ValueInfoProto]:
     """Return the outputs that the NaN guard protects."""
-    states, outputs, history = len(interface.states), len(interface.outputs), interface.history
+    states = len(interface.states)
+    outputs = len(interface.outputs)
+    history = interface.history
     paths = uncertainty_carries(interface)
     return [
         value("next_states", "batch", "horizon", states),
@@ -112,7 +119,8 @@ def _outputs(interface: Interface, *, with_estimates: bool) -> list[onnx.ValueIn
 
 def _guard(interface: Interface, outputs: list[onnx.ValueInfoProto]) -> Guard:
     """Return the guard that makes an output row NaN where a row of an input is not finite."""
-    guard, actions = Guard(), len(interface.actions)
+    guard = Guard()
+    actions = len(interface.actions)
     past = actions * (interface.history - 1)
     widths = {"states": len(interface.states), "past_actions": past, "actions": actions}
     guard.watch([name for name, width in widths.items() if width])
@@ -124,7 +132,8 @@ def _guard(interface: Interface, outputs: list[onnx.ValueInfoProto]) -> Guard:
 def _start(interface: Interface) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[str]]:
     """Return nodes for the current state, the earlier states and a carry of zeros."""
     # Rows before `surplus` serve the estimate of derived states only.
-    first, last = interface.surplus, interface.history - 1
+    first = interface.surplus
+    last = interface.history - 1
     states = f"unguarded.{ESTIMATED}" if interface.derived else "states"
     nodes = [helper.make_node("Gather", [states, "last"], ["present"], axis=1)]
     constants = [integers("last", last)]
@@ -140,7 +149,9 @@ def _start(interface: Interface) -> tuple[list[onnx.NodeProto], list[onnx.Tensor
         nodes.append(helper.make_node("Shape", ["states"], ["batch_size"], start=0, end=1))
         constants.append(scalar("zero", 0.0))
     for item in interface.carry:
-        size, shape, name = f"size_{item.name}", f"shape_{item.name}", f"zero_{item.name}"
+        size = f"size_{item.name}"
+        shape = f"shape_{item.name}"
+        name = f"zero_{item.name}"
         constants.append(integers(size, list(item.shape)))
         nodes.append(helper.make_node("Concat", ["batch_size", size], [shape], axis=0))
         nodes.append(helper.make_node("Expand", ["zero", shape], [name]))
@@ -208,7 +219,8 @@ def _horizon(
 ) -> onnx.NodeProto:
     state, action, *carried = list(core.input)
     following, *others = list(core.output)
-    after, outputs = others[: len(carried)], others[len(carried) :]
+    after = others[: len(carried)]
+    outputs = others[len(carried) :]
     driver = action if inputs[-1] == "actions" else value("action", "batch", 1)
     body = _body(core, weights, "roll", [state, *carried, driver], [following, *others])
     # A Scan needs separate outputs for the same value fed back and stacked over time.

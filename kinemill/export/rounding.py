@@ -49,7 +49,8 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}  # unit roundoff
 FACTOR = 10.0  # times the largest sampled distance, see above
-COPIES, APART = 3, 1  # samples with perturbed results, and with perturbed parameters
+COPIES = 3
+APART = 1  # samples with perturbed results, and with perturbed parameters
 _POOL = 1 << 16  # random numbers, reused from random offsets: drawing new ones costs more than sums
 
 _ATEN = torch.ops.aten
@@ -93,7 +94,8 @@ class Rounding(TorchDispatchMode):
     ) -> object:
         """Run one operation and perturb its float results."""
         del types
-        kwargs, kind = kwargs or {}, func.overloadpacket
+        kwargs = kwargs or {}
+        kind = func.overloadpacket
         if func.is_view or kind in _EXACT or func._schema.is_mutable:
             return func(*args, **kwargs)
         if kind in _PRODUCTS:
@@ -151,7 +153,8 @@ class Rounding(TorchDispatchMode):
 
     def _noise(self, like: Tensor) -> Tensor:
         """Return random numbers in [-1, 1) of a shape, from a random offset of the pool."""
-        count, start = like.numel(), self._random.randrange(_POOL)
+        count = like.numel()
+        start = self._random.randrange(_POOL)
         # Doubling keeps the period _POOL, so larger tensors repeat their noise.
         while start + count > len(self._pool):
             self._pool = torch.cat([self._pool, self._pool])
@@ -174,7 +177,8 @@ def rounded(module: _Module, seed: int = 0, precision: Dtype = "float32") -> _Mo
 
     A runtime may fold a scale into a layer, which rounds its weights again.
     """
-    other, generator = copy.deepcopy(module), torch.Generator().manual_seed(seed)
+    other = copy.deepcopy(module)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in other.parameters():
             if weight.is_floating_point():
@@ -213,10 +217,8 @@ def evaluate(
     """
     # `apart`: inside vmap, the perturbations could not be drawn.
     plain = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)
-    precise, tensors = (
-        plain.cpu().double().eval(),
-        [torch.from_numpy(part).double() for part in inputs],
-    )
+    precise = plain.cpu().double().eval()
+    tensors = [torch.from_numpy(part).double() for part in inputs]
     with torch.no_grad():
         exact = _arrays(run(precise, *tensors))
         others = [exact]

@@ -33,7 +33,8 @@ def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None 
         from kinemill.train.warm_start import described
 
         source = open_ref(home, model)
-        step, document = load_model(source), described(source)
+        step = load_model(source)
+        document = described(source)
         if task.learn.gives == "policy":
             from kinemill.export import policy
 

@@ -64,7 +64,8 @@ class WithoutEmptyCarry(nn.Module):
         count = 1 if self.step.layout.output_channels else 0  # tensors of outputs
         advance = self.step.advance if count else self.step
         next_state, *rest = advance(state, action, *whole)
-        outputs, after = rest[:count], rest[count:]
+        outputs = rest[:count]
+        after = rest[count:]
         non_empty = [part for part, shape in zip(after, shapes, strict=True) if 0 not in shape]
         return next_state, *non_empty, *outputs
 
@@ -125,7 +126,8 @@ def trace_estimator(step: TrainedStep, interface: Interface) -> onnx.GraphProto 
     estimator = step_of(step).estimator
     if estimator is None:
         return None
-    dtype, names = getattr(torch, interface.dtype), ("states", ESTIMATED)
+    dtype = getattr(torch, interface.dtype)
+    names = ("states", ESTIMATED)
     shape = interface.history, len(interface.states)
     program = export_any(
         copy.deepcopy(estimator).cpu().to(dtype).eval(),
@@ -215,7 +217,8 @@ def step_model(
     outputs = list(core.output)
     if interface.belief:
         more, axis = disagreement(f"next_{interface.belief.offsets}", 1)
-        nodes, constants = [*nodes, *more], [*constants, axis]
+        nodes = [*nodes, *more]
+        constants = [*constants, axis]
         outputs.append(value(DISAGREEMENT, "batch", len(interface.states)))
     graph = helper.make_graph(nodes, "step", list(core.input), outputs, constants)
     return finished(graph, metadata or interface.to_metadata(), version)

@@ -25,7 +25,8 @@ from kinemill.runtime.integrity import ROLLOUT
 from kinemill.runtime.self_test import CASES
 from kinemill.task.export import Export
 
-STEPS, GROSS = 3, 100.0  # of the first comparison: steps, times the tolerance of a runtime
+STEPS = 3
+GROSS = 100.0  # of the first comparison: steps, times the tolerance of a runtime
 
 Graphs = tuple[onnx.GraphProto, onnx.GraphProto | None]  # the step, and the estimator if any
 
@@ -102,7 +103,8 @@ def _models(
 ) -> dict[str, bytes]:
     """Return step and rollout by file name; the names of a variant contain the name of it."""
     core, estimator = graphs
-    version, between = interface.versions["kinemill"], f".{variant}" if variant else ""
+    version = interface.versions["kinemill"]
+    between = f".{variant}" if variant else ""
     made = {
         f"step{between}.onnx": step_model(core, interface, version, metadata),
         f"rollout{between}.onnx": rollout_model(core, interface, version, metadata, estimator),
@@ -168,7 +170,8 @@ def _compare(folder: Path, cases: Arrays) -> None:
     """
     simulator = load(folder / ROLLOUT, non_finite="pass")
     inputs = cases["states"], cases["past_actions"], cases["actions"][:, :STEPS]
-    expected, allowed = cases["next_states"][:, :STEPS], GROSS * cases["allowed"][:, :STEPS]
+    expected = cases["next_states"][:, :STEPS]
+    allowed = GROSS * cases["allowed"][:, :STEPS]
     predicted = simulator.rollout(*inputs)
     angle = simulator.interface.is_angle
     difference = np.abs(wrapped(predicted - expected, angle))

@@ -26,7 +26,8 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 
 WHOLE = 4 * 2**20  # bytes; a few ms of hashing
-_BLOCK, _BLOCKS = 2**14, 8  # bytes of a block; number of sampled blocks, the last one included
+_BLOCK = 2**14
+_BLOCKS = 8  # bytes of a block; number of sampled blocks, the last one included
 _PER_TICK = 2**28  # bytes that are read per tick; the rest waits for the next one
 _CACHE_SIZE = 200_000  # contents in memory, so that files with an equal stat are not read again
 
@@ -74,7 +75,8 @@ def watch_new_logs(task: Task, home: Home, folder: Path, now: float | None = Non
     The folder is watched: after the first scan, only files that changed are examined.
     """
     key = home.root, ScanCache(task, home, folder).key
-    last, scanned = _last_ticks.pop(key, None), begin_scan(folder)
+    last = _last_ticks.pop(key, None)
+    scanned = begin_scan(folder)
     names = last.find_candidates() if last and scanned else None
     if last and names is not None and not names:
         _last_ticks[key] = last
@@ -177,7 +179,8 @@ def _contents(task: Task, waiting: list[FileStat]) -> dict[FileStat, str]:
 
     A file that is missing or cannot be read has an empty identifier.
     """
-    bytes_left, contents = _PER_TICK, dict[FileStat, str]()
+    bytes_left = _PER_TICK
+    contents = dict[FileStat, str]()
     for file_stat in waiting:
         if bytes_left <= 0:
             break

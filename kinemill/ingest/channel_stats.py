@@ -87,7 +87,8 @@ def _moments(values: Floats) -> _Moments:
     change = values - shift
     total = change.sum(axis=0)
     if np.isfinite(total).all():
-        low, high = values.min(axis=0), values.max(axis=0)
+        low = values.min(axis=0)
+        high = values.max(axis=0)
     else:
         finite = np.isfinite(values)
         count = finite.sum(axis=0).astype(np.float64)
@@ -110,5 +111,6 @@ def _merge(one: _Moments, other: _Moments) -> _Moments:
     gap = np.where((one.count > 0) & (other.count > 0), other.mean - one.mean, 0.0)
     mean = np.where(one.count > 0, one.mean + gap * share, other.mean)
     squares = one.squares + other.squares + gap**2 * one.count * share
-    low, high = np.minimum(one.low, other.low), np.maximum(one.high, other.high)
+    low = np.minimum(one.low, other.low)
+    high = np.maximum(one.high, other.high)
     return _Moments(count, low, high, mean, squares)

@@ -58,7 +58,8 @@ def _cut_off(
     name: str, series: pl.Series, value: Floats, task: Task
 ) -> tuple[Floats, list[Reason]]:
     """Replace values of (n,) that are too large for statistics by NaN; return the reason."""
-    most, unit = magnitude(task.channels[name]), task.channels[name].unit
+    most = magnitude(task.channels[name])
+    unit = task.channels[name].unit
     sound = np.abs(value) <= most  # False for NaN
     logged = series.is_finite().fill_null(value=False).to_numpy()
     rows = np.flatnonzero(~sound & logged)
@@ -210,8 +211,10 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
             block = slice(start, start + BLOCK)
             lower, upper, share = _neighbors(seconds, grid[block], exact)
             low, high = scratch[:, : len(lower)]
-            first, last = int(lower.min()), int(upper.max())
-            lower, upper = lower - first, upper - first
+            first = int(lower.min())
+            last = int(upper.max())
+            lower = lower - first
+            upper = upper - first
             for own, to in zip(values.values(), out, strict=True):
                 near = own[first : last + 1]
                 # All indices are valid; mode="clip" skips the bounds check.

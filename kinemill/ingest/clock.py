@@ -61,12 +61,14 @@ def read_clock(
     bridged = max_gap + EXACT * step
     if len(rows) > 1 and not breaks and _rises(seconds, bridged):
         return Clock(rows, seconds, [slice(0, len(rows))], len(lost), reasons)
-    change, n_repeated = np.diff(seconds), 0
+    change = np.diff(seconds)
+    n_repeated = 0
     if not change.all():
         fresh = np.concatenate(([True], change != 0.0))
         n_repeated = int(np.count_nonzero(~fresh))
         reasons.append(_repeated_stamps_reason(rows[~fresh], n_repeated, len(rows)))
-        rows, seconds = rows[fresh], seconds[fresh]
+        rows = rows[fresh]
+        seconds = seconds[fresh]
         change = np.diff(seconds)
     back = np.flatnonzero(change < 0.0)
     silent = np.flatnonzero(change > bridged)

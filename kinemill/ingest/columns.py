@@ -116,7 +116,8 @@ def split_clocks(table: Table) -> Table:
         return table
     values = {**table.values, **slower}
     steps = {name: usual_step(seconds) for name, (seconds, _) in values.items()}
-    slowest, slowest_command = SLOW * min(steps.values()), SLOW_COMMANDS * min(steps.values())
+    slowest = SLOW * min(steps.values())
+    slowest_command = SLOW_COMMANDS * min(steps.values())
     far = {name for name, step in steps.items() if step > slowest}
     commands = {name for name in values if guess(name).role == "action"}
     if commands <= far:  # commands are held
@@ -483,7 +484,8 @@ _EPOCH = [(1e18, "ns"), (1e15, "us"), (1e12, "ms"), (1e9, "s")]
 def _time_unit(name: str, stamps: Floats) -> str:
     """Infer the unit of timestamps: by name, as epoch times, or by common sampling rates."""
     named = next((unit for unit in ("ms", "us", "ns") if unit in split_words(name)), None)
-    largest, step = float(np.nanmax(stamps)), float(np.nanmedian(np.diff(stamps)))
+    largest = float(np.nanmax(stamps))
+    step = float(np.nanmedian(np.diff(stamps)))
     epoch = next((unit for least, unit in _EPOCH if largest >= least), None)
     # Robots log at 1 Hz to 100 kHz: 1000 ticks are 1 ms, and not 1 s, of most.
     relative = "s" if step < 10 else "ms" if step < 990 else "us" if step < 9.9e5 else "ns"

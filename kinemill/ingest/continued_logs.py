@@ -30,7 +30,8 @@ def continue_log(
     Raises:
         Unreadable: The logs do not fit: parts, channels, clocks, rates, or the gap between them.
     """
-    first, second = _only_part(logs, "this log", change), _only_part(others, "the other", change)
+    first = _only_part(logs, "this log", change)
+    second = _only_part(others, "the other", change)
     _check_channels(first, second, change)
     _check_clocks(first, second, change)
     first, second = _same_units(first, second, task)
@@ -112,9 +113,12 @@ def _same_units(first: RawLog, second: RawLog, task: Task) -> tuple[RawLog, RawL
 
 def _converted(log: RawLog, names: list[str], task: Task) -> RawLog:
     """Return a log with some channels in the unit of the task."""
-    frame, signals, sources = log.frame, dict(log.signals), dict(log.sources)
+    frame = log.frame
+    signals = dict(log.signals)
+    sources = dict(log.sources)
     for name in names:
-        source, unit = log.sources[name], task.channels[name].unit
+        source = log.sources[name]
+        unit = task.channels[name].unit
         scale, offset = factor(source.unit, unit) if source.unit else (1.0, 0.0)
         if name in signals:
             values = signals[name].values * source.scale + source.offset
@@ -129,7 +133,8 @@ def _converted(log: RawLog, names: list[str], task: Task) -> RawLog:
 def _joined(first: RawLog, second: RawLog) -> dict[str, Signal]:
     """Return the signals of both logs, one after the other; those of a topic share their clock."""
     orders = [int(s.order.max(initial=-1)) for s in first.signals.values() if s.order is not None]
-    shift, clocks = max(orders, default=-1) + 1, dict[tuple[int, int], pl.Series]()
+    shift = max(orders, default=-1) + 1
+    clocks = dict[tuple[int, int], pl.Series]()
     signals = dict[str, Signal]()
     for name, own in first.signals.items():
         other = second.signals[name]

@@ -124,7 +124,9 @@ def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult
         return empty_scan()._replace(logs=[only] if only else [])
     if not is_folder(folder):
         raise BadInput(folder, "does not exist", fix="name a folder of logs")
-    result, admitted, top = empty_scan(), readers(task), str(folder)
+    result = empty_scan()
+    admitted = readers(task)
+    top = str(folder)
     with closing(_directories(cache)) as directories:
         read = _ReadBefore(directories, result.stale)
         for name in _changed_below(top, read, result):
@@ -150,7 +152,8 @@ def require_logs(task: Task, folder: Path) -> None:
     """
     if is_file(folder):
         return
-    result, admitted = empty_scan(), readers(task)
+    result = empty_scan()
+    admitted = readers(task)
     for name in _changed_below(str(folder), _ReadBefore(iter(()), set()), result):
         _classify(task, folder, name, folder / name, admitted, result)
         if result.logs:
@@ -177,9 +180,12 @@ def scan_named(task: Task, folder: Path, cache: ScanCache, names: Set[str]) -> l
     `names` are relative to the folder; the files need not exist. The logs of new or changed videos
     are listed as well.
     """
-    result, admitted, cached = empty_scan(), readers(task), cache.find(names)
+    result = empty_scan()
+    admitted = readers(task)
+    cached = cache.find(names)
     for name in names:
-        cached_entry, entry = cached.get(name), Path(folder, name)
+        cached_entry = cached.get(name)
+        entry = Path(folder, name)
         is_hidden = any(part.startswith(".") for part in name.split("/"))
         if is_hidden or (status := stat_of(entry)) is None or is_folder(entry):
             continue
@@ -292,7 +298,8 @@ class _ReadBefore:
     """
 
     def __init__(self, directories: Iterator[tuple[bytes, Stats]], stale: set[str]) -> None:
-        self._rest, self._stale = directories, stale
+        self._rest = directories
+        self._stale = stale
         self._next = next(directories, None)
         self.unchanged = list[bytes]()
 
@@ -319,7 +326,8 @@ def _changed_below(top: str, read: _ReadBefore, result: ScanResult) -> Iterator[
     kept in a list instead of recursion: a tree may be deeper than Python's stack. Names stay bytes
     as long as possible, because this loop passes a million unchanged files.
     """
-    waiting, unchanged = [(os.fsencode(top), b"")], read.unchanged
+    waiting = [(os.fsencode(top), b"")]
+    unchanged = read.unchanged
     while waiting:
         (folder, below), folders = waiting.pop(), list[tuple[bytes, bytes]]()
         stats = read.pop(below)
@@ -383,7 +391,8 @@ def wait_for_settled(
     if youngest >= min_file_age:
         return file_stats, []
     time.sleep(min_file_age - youngest)
-    still, unstable = list[FileStat](), list[FileStat]()
+    still = list[FileStat]()
+    unstable = list[FileStat]()
     for file_stat in file_stats:
         now = read_file_stat(file_stat.folder, file_stat.name)
         if now is not None:

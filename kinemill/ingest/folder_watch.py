@@ -140,7 +140,8 @@ def _watch(folder: Path, inode: int, process: int) -> FolderWatch | None:
     del process
     if _file_system(folder) not in _LOCAL:
         return None
-    observer, watch = Observer(), FolderWatch(folder, inode)
+    observer = Observer()
+    watch = FolderWatch(folder, inode)
     try:
         observer.schedule(watch, str(folder), recursive=True)
         observer.start()

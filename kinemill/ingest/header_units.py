@@ -72,7 +72,8 @@ def contradicted_unit(name: str, source: Source, task: Task) -> list[Reason]:
 
     With a `scale` or `offset` in the task nothing is compared, since they convert raw values.
     """
-    stated, read = stated_unit(source.name), source.unit or task.channels[name].unit
+    stated = stated_unit(source.name)
+    read = source.unit or task.channels[name].unit
     if stated is None or (source.scale, source.offset) != (1.0, 0.0) or _agree(stated, read):
         return []
     return [

@@ -61,12 +61,15 @@ def _by_name(task: Task, home: Home, which: str) -> list[str]:
 
     The catalog is asked for the full name first; all members are read only for other names.
     """
-    which, head = valid_text(which), load_index(home, task.name)
+    which = valid_text(which)
+    head = load_index(home, task.name)
     if head:
         entries = RecordingSet(home, task.name, head.change).named(which)
         if entries:
             return [entry.hash for entry in entries]
-    last, exact, close = Path(which).name, list[str](), list[str]()
+    last = Path(which).name
+    exact = list[str]()
+    close = list[str]()
     for member in members(home, task.name).values():
         if member.name == which:
             exact.append(member.hash)

@@ -26,7 +26,8 @@ def archive_digest(task: Task, path: Path) -> str | None:
     Raises:
         OSError: the log or a video cannot be read.
     """
-    videos, sha256 = _videos(task, path), hashlib.sha256()
+    videos = _videos(task, path)
+    sha256 = hashlib.sha256()
     if not videos:
         return None
     for block in write_blocks(path, videos):
@@ -40,7 +41,8 @@ def copy_log(task: Task, original: BufferedReader, to: Path) -> str:
     Raises:
         OSError: the log or a video cannot be read.
     """
-    path, sha256 = Path(original.name), hashlib.sha256()
+    path = Path(original.name)
+    sha256 = hashlib.sha256()
     videos = _videos(task, path)
     if not videos:
         return copy(original, to)

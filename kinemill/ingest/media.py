@@ -46,7 +46,8 @@ def store_media(parts: Parts, folder: Path) -> Parts:
     Returns:
         the parts; their references are now rows of the files.
     """
-    pictures, texts = dict[str, _Pictures](), dict[str, list[str]]()
+    pictures = dict[str, _Pictures]()
+    texts = dict[str, list[str]]()
     stored: Parts = []
     for part, tracks in parts:
         images = {n: its for n, its in tracks.media.items() if isinstance(its, Images)}
@@ -95,7 +96,8 @@ class _Pictures:
     """A growing file of images."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
-        self.shape, self.count = shape, 0
+        self.shape = shape
+        self.count = 0
         self._file: IO[bytes] = path.open("w+b")
         self._start = self._head()
 

@@ -34,7 +34,9 @@ def with_own_clocks(log: RawLog) -> RawLog:
     slower = {name: mask for name, mask in present.items() if is_slower(mask)}
     if not slower:
         return log
-    stamps, clocks, signals = log.frame[TIME], dict[bytes, pl.Series](), dict[str, Signal]()
+    stamps = log.frame[TIME]
+    clocks = dict[bytes, pl.Series]()
+    signals = dict[str, Signal]()
     for column in columns:
         if (mask := slower.get(column.name)) is None:
             signals[column.name] = Signal(stamps, column)

@@ -75,7 +75,8 @@ def file_key(task: Task, file_stat: FileStat) -> str:
 
     The log is opened only if its name and side-car do not give the key.
     """
-    sidecar, own = read_sidecar, read_attributes
+    sidecar = read_sidecar
+    own = read_attributes
     return _find_key(
         task,
         file_stat.label,
@@ -149,7 +150,8 @@ def by_partition(
     Raises:
         BadInput: there are more partitions than Dagster shows.
     """
-    keys, groups = member_keys(task, home), defaultdict[str, list[T]](list)
+    keys = member_keys(task, home)
+    groups = defaultdict[str, list[T]](list)
     for item in items:
         groups[keys.get(recording(item), UNKNOWN)].append(item)
     check_number(task, groups)

@@ -275,7 +275,8 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
     Empty names stay empty.
     """
-    counts, numbered = Counter(names), Counter[str]()
+    counts = Counter(names)
+    numbered = Counter[str]()
     unique = list[str]()
     for name in names:
         unique.append(f"{name}[{numbered[name]}]" if name and counts[name] > 1 else name)
@@ -299,7 +300,8 @@ def match_columns(header: Sequence[str], task: Task, rate: float | None = None) 
     rate = task.ingest.rate or rate
     unstamped = rate is not None and not any(name in names for name in task.ingest.time)
     time = None if unstamped else _find(task.ingest.time, names, None, reasons)
-    sources, indices = dict[str, Source](), dict[str, int]()
+    sources = dict[str, Source]()
+    indices = dict[str, int]()
     for channel in task.logged_numbers:
         spec = task.channels[channel]
         candidates = spec.source or [Source(name=channel)]
@@ -325,7 +327,8 @@ def _find(
     key = f"channels.{channel}.source" if channel else "ingest.time"
     duplicates = [name for name in names if split_index(name)[0] in candidates]
     if named is not None:
-        problem, fix = f"column {named!r} appears {names.count(named)} times", "correct the header"
+        problem = f"column {named!r} appears {names.count(named)} times"
+        fix = "correct the header"
     elif duplicates:
         problem = f"{len(duplicates)} columns named {split_index(duplicates[0])[0]!r}"
         fix = f"name one of them at `{key}`: {_list_names(duplicates)}"

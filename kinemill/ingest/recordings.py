@@ -103,7 +103,8 @@ def read_into(
 ) -> RecordingSummary:
     """Read the bytes at `raw` with edits, write the tracks into `folder`, return the summary."""
     form = recognize(task, raw)
-    parts, listed = _store_parts(task, form, raw, folder, edits), list[TrackFile]()
+    parts = _store_parts(task, form, raw, folder, edits)
+    listed = list[TrackFile]()
     for part, frame in [(part, frame) for part, tracks in parts for frame in tracks.frames]:
         index = len(listed)
         name = f"track-{index:04d}{SUFFIX}"
@@ -146,7 +147,8 @@ def _store_parts(
             raise
         for path in folder.iterdir():
             path.unlink()
-        expected, fix = f"a log that the reader of {form} can read", "report this fault of kinemill"
+        expected = f"a log that the reader of {form} can read"
+        fix = "report this fault of kinemill"
         where = ("format", "file", f"the reader of {form} failed: {spell_failure(error)}")
         return [("", Tracks([], 0, 0, [reason(*where, expected=expected, fix=fix)]))]
 
@@ -186,7 +188,8 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
     """
     if not task.ingest.parts:
         return [with_own_clocks(log) for log in _as_list(reader.read(path, task))]
-    logs, failed = list[RawLog](), list[Unreadable]()
+    logs = list[RawLog]()
+    failed = list[Unreadable]()
     for part, sources in task.ingest.parts.items():
         try:
             part_logs = _as_list(reader.read(path, _task_of_part(task, sources)))

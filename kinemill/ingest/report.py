@@ -30,8 +30,12 @@ class Reporter:
         entered: Set[str],
         unfinished: Mapping[str, str],
     ) -> None:
-        self._task, self._home, self._snapshot = task, home, snapshot
-        self._decisions, self._entered, self._unfinished = decisions, entered, unfinished
+        self._task = task
+        self._home = home
+        self._snapshot = snapshot
+        self._decisions = decisions
+        self._entered = entered
+        self._unfinished = unfinished
 
     def describe_file(self, file_stat: FileStat, hash_: str) -> Json:
         """Return the entry of one file: name, digest, outcome, episodes, rows and reasons."""

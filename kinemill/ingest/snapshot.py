@@ -29,7 +29,8 @@ from kinemill.store.home import Home
 
 VERSION = 4
 STAGE = "recordings"
-SNAPSHOT, ENTRIES = "recordings.json", "entries.json"
+SNAPSHOT = "recordings.json"
+ENTRIES = "entries.json"
 
 
 class Snapshot:
@@ -114,7 +115,8 @@ def publish(home: Home, task: str, head: CatalogHead) -> Artifact:
 def publish_some(home: Home, task: str, entries: Iterable[CatalogEntry]) -> Artifact:
     """Publish a snapshot of some recordings, which lists them."""
     listed = sorted(entries, key=lambda entry: entry.hash)
-    set_, totals = catalog.set_digest_of(listed), catalog.totals_of(listed)
+    set_ = catalog.set_digest_of(listed)
+    totals = catalog.totals_of(listed)
     return _publish(home, task, set_, totals, listed)
 
 

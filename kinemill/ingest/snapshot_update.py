@@ -48,7 +48,9 @@ class SnapshotUpdate:
     def __init__(
         self, task: Task, home: Home, decisions: Mapping[str, Decision], described: set[FileStat]
     ) -> None:
-        self._task, self._home, self._decisions = task, home, decisions
+        self._task = task
+        self._home = home
+        self._decisions = decisions
         self._described = described  # logs with a new or changed side-car
         self._barred = frozenset(hash_ for hash_, made in decisions.items() if made.bars)
         self._released = frozenset(
@@ -125,10 +127,12 @@ class SnapshotUpdate:
 
     def _carry_edits_over(self, read: Contents, earlier: Contents) -> None:
         """Apply the edits of a recording to the longer one that takes its place."""
-        home, task = self._home, self._task.name
+        home = self._home
+        task = self._task.name
         edited = {hash_ for hash_, _ in self._edits}
         for file_stat, hash_ in read.items():
-            previous, grown = earlier.get(file_stat), (file_stat.path, hash_)
+            previous = earlier.get(file_stat)
+            grown = (file_stat.path, hash_)
             if previous in edited and find_grown(
                 self._task, home, grown, previous, self._decisions
             ):
@@ -141,7 +145,8 @@ class SnapshotUpdate:
         for file_stat, hash_ in read.items():
             entry = changes.get(hash_)
             if entry and entry.tracks:
-                grown, previous_hash = (file_stat.path, hash_), earlier.get(file_stat)
+                grown = (file_stat.path, hash_)
+                previous_hash = earlier.get(file_stat)
                 if made := supersede(self._task, self._home, grown, previous_hash, self._decisions):
                     superseded[made.recording] = None
         self._barred |= set(superseded)
@@ -151,7 +156,8 @@ class SnapshotUpdate:
         self, requested: set[str], sources: Mapping[str, tuple[Member, Path]]
     ) -> tuple[list[Job], set[str]]:
         """Return the recordings to read, and the hashes of those that are no members yet."""
-        jobs, entered = list[Job](), set[str]()
+        jobs = list[Job]()
+        entered = set[str]()
         for hash_ in sorted(requested):
             existing = find_member(self._home, self._task.name, hash_)
             fresh, path = sources.get(hash_, (None, None))
@@ -177,7 +183,8 @@ class SnapshotUpdate:
 
     def _publish(self, changes: Changes) -> Artifact | None:
         """Enter the changes in the catalog, and publish the snapshot; None if it is empty."""
-        home, task = self._home, self._task.name
+        home = self._home
+        task = self._task.name
         by = SetRules(self._rules, self._barred, self._released, self._edits)
         head = catalog.amend(home, task, changes, by, whole=self._head is None)
         if not head.totals.recordings:

@@ -272,7 +272,8 @@ def _reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
     that were not moved elsewhere are deleted at the end.
     """
     folder = staging_path(home, "ahead")
-    bytes_left, guard = MOST_COPIES, Lock()
+    bytes_left = MOST_COPIES
+    guard = Lock()
 
     def reserve_path(file_stat: FileStat) -> Path | None:
         nonlocal bytes_left

@@ -17,8 +17,10 @@ from kinemill.ingest.clock import EXACT, Clock, Floats, Rows, read_clock, usable
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
 from kinemill.task import Source, Task
 
-_YEAR_2000, _YEAR_2100 = 946_684_800.0, 4_102_444_800.0  # s since 1970
-_STRETCHES, _STRETCH = 20, 1000  # stretches of a long log that are sampled, and rows of each
+_YEAR_2000 = 946_684_800.0
+_YEAR_2100 = 4_102_444_800.0  # s since 1970
+_STRETCHES = 20
+_STRETCH = 1000  # stretches of a long log that are sampled, and rows of each
 
 
 ResetCounts = np.ndarray[Any, np.dtype[np.int64]]
@@ -56,7 +58,8 @@ def count_resets(topics: list[Stamps]) -> list[ResetCounts]:
 
 
 def _count_own_resets(seconds: Floats) -> ResetCounts:
-    resets, counts = _reset_rows(seconds), np.zeros(len(seconds), np.int64)
+    resets = _reset_rows(seconds)
+    counts = np.zeros(len(seconds), np.int64)
     if len(resets):
         counts[resets + 1] = 1
         np.cumsum(counts, out=counts)
@@ -109,7 +112,8 @@ class Topic:
 
         In a long log, it is measured in stretches spread evenly over it.
         """
-        seconds, rows = self.clock.seconds, _STRETCHES * _STRETCH
+        seconds = self.clock.seconds
+        rows = _STRETCHES * _STRETCH
         starts = np.linspace(0, max(len(seconds) - _STRETCH, 0), _STRETCHES).astype(np.intp)
         some = [seconds[at : at + _STRETCH] for at in starts] if len(seconds) > rows else [seconds]
         rising = np.concatenate([np.diff(part) for part in some])
@@ -140,7 +144,9 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
         Stamps(clock.seconds, _take_rows(one.signal.order, clock.rows))
         for one, clock in zip(shared, clocks, strict=True)
     ]
-    topics, reasons, odd = list[Topic](), list[Reason](), list[Reason]()
+    topics = list[Topic]()
+    reasons = list[Reason]()
+    odd = list[Reason]()
     for one, clock, n_resets in zip(shared, clocks, count_resets(stamps), strict=True):
         values, issues = _in_units(one, clock.rows, log, task)
         topics.append(Topic(values, clock, n_resets))
@@ -164,7 +170,8 @@ def _by_clock(signals: dict[str, Signal], task: Task) -> list[_Shared]:
     """Group signals by their timestamps and their `max_gap`."""
     own: dict[tuple[int, float], _Shared] = {}
     for name in task.logged:
-        signal, gap = signals[name], task.bridged(name)
+        signal = signals[name]
+        gap = task.bridged(name)
         one = own.setdefault((id(signal.time), gap), _Shared(signal, gap, {}))
         one.channels[name] = signal.values
     return list(own.values())
@@ -249,7 +256,8 @@ def _in_units(
     one: _Shared, rows: Rows, log: RawLog, task: Task
 ) -> tuple[dict[str, Channel], list[Reason]]:
     """Return the channels of a clock at its usable rows (n,) of (N,), and reasons."""
-    usable, reasons = dict[str, Channel](), list[Reason]()
+    usable = dict[str, Channel]()
+    reasons = list[Reason]()
     for name, series in one.channels.items():
         source = log.sources.get(name) or Source(name=name)  # media references have no source
         values, issues = convert_units(name, series, source, task)

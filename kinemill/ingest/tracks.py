@@ -139,7 +139,8 @@ def _overlaps(
     i = j = 0
     while i < len(common) and j < len(pieces):
         (ours, owns), (theirs, own) = common[i], pieces[j]
-        start, stop = max(ours.start, theirs.start), min(ours.stop, theirs.stop)
+        start = max(ours.start, theirs.start)
+        stop = min(ours.stop, theirs.stop)
         if ours.n_resets == theirs.n_resets and start <= stop:
             overlaps.append((Span(ours.n_resets, start, stop), [*owns, own]))
         first = (ours.n_resets, ours.stop) <= (theirs.n_resets, theirs.stop)
@@ -165,7 +166,8 @@ def _grid(span: Span, dt: float) -> Floats:
 
 def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
     """Resample every topic onto the grid of a stretch: `time_s` and the channels, m rows."""
-    grid, columns = _grid(stretch.span, task.dt), dict[str, Floats]()
+    grid = _grid(stretch.span, task.dt)
+    columns = dict[str, Floats]()
     for topic, near in zip(topics, stretch.samples, strict=True):
         whole = near == slice(0, len(topic.clock.rows))
         values = topic.values if whole else {n: own[near] for n, own in topic.values.items()}
@@ -190,7 +192,8 @@ def _delayed(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
     delays = {name: task.channels[name].resample.delay for name in task.logged_numbers}
     late: list[pl.Expr] = []
     for name, rows in delays.items():
-        whole, share = int(rows), rows % 1.0
+        whole = int(rows)
+        share = rows % 1.0
         earlier = pl.col(name).shift(whole + 1 if share else whole)
         late.append((pl.col(name).shift(whole) * (1.0 - share) + earlier * share).alias(name))
     first = max(math.ceil(rows) for rows in delays.values())
@@ -257,7 +260,8 @@ def _silent_channels(span: Span, topics: list[Topic]) -> list[str]:
 
     A silence between two of its pieces is a gap, which its clock has reported.
     """
-    middle, names = 0.5 * (span.start + span.stop), list[str]()
+    middle = 0.5 * (span.start + span.stop)
+    names = list[str]()
     for topic in topics:
         own = [piece for piece, _ in topic.pieces() if piece.n_resets == span.n_resets]
         begun = any(piece.start <= middle for piece in own)

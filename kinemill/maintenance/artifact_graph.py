@@ -106,7 +106,8 @@ def _read_all(home: Home) -> Iterator[_Read]:
 
 
 def _read_one(home: Home, manifest: Path) -> _Read:
-    folder, text = manifest.parent, manifest.read_bytes()
+    folder = manifest.parent
+    text = manifest.read_bytes()
     stage, task = folder.parts[-3:-1]
     documents = [path for path in folder.glob("*.json") if path.name not in (MANIFEST, SUMMARY)]
     paths = {match.decode() for path in documents for match in _PATH.findall(path.read_bytes())}

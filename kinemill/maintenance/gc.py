@@ -80,7 +80,8 @@ def collect(home: Home, limits: Limits, orchestrator: Orchestrator, progress: Pr
 
 
 def _look(home: Home, limits: Limits, orchestrator: Orchestrator) -> _Look:
-    now, working = time.time(), oldest(home, orchestrator)
+    now = time.time()
+    working = oldest(home, orchestrator)
     began = now if working is None else working - _MARGIN
     used_since = min(now - limits.unused * DAY, began)
     graph = survey(home)
@@ -127,7 +128,9 @@ def _candidates(
 
 def _unused_artifacts(home: Home, limits: Limits, look: _Look) -> Iterator[Item]:
     """Yield unused artifacts, oldest first, dependents before their inputs."""
-    nodes, needed_by, text = look.graph.nodes, look.graph.needed_by(), set[str]()
+    nodes = look.graph.nodes
+    needed_by = look.graph.needed_by()
+    text = set[str]()
     free = [node for path, node in nodes.items() if path not in look.required]
     for node in sorted(free, key=lambda node: (node.used, node.path)):
         if limits.task not in (None, node.task):
@@ -161,7 +164,8 @@ def _artifact_item(home: Home, look: _Look, path: str, why: str) -> Item:
 
 
 def _document(home: Home, limits: Limits, look: _Look, deleted: list[Item], old_size: int) -> Json:
-    counts, sizes = Counter[str](), Counter[str]()
+    counts = Counter[str]()
+    sizes = Counter[str]()
     for item in deleted:
         counts[item.kind] += 1
         sizes[item.kind] += item.bytes

@@ -92,11 +92,10 @@ def deleted_in_mlflow(home: Home) -> Iterator[Item]:
             continue
         # The location comes from MLflow's database: delete nothing but the folder of this run.
         if folder.parent.name == run.id and _is_below(folder, home.artifacts):
-            name, why = (
-                folder.relative_to(home.root).as_posix(),
-                f"MLflow's run {run.id} was deleted",
-            )
-            remove, size = partial(drop, home, folder), size_of(folder)
+            name = folder.relative_to(home.root).as_posix()
+            why = f"MLflow's run {run.id} was deleted"
+            remove = partial(drop, home, folder)
+            size = size_of(folder)
             yield Item("MLflow files", name, run.experiment, size, run.ended, why, remove)
 
 
@@ -105,7 +104,8 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 
 def _item(home: Home, kind: str, path: Path, why: str, task: str = "") -> Item:
-    name, used = path.relative_to(home.root).as_posix(), _last_change(path)
+    name = path.relative_to(home.root).as_posix()
+    used = _last_change(path)
     return Item(kind, name, task, size_of(path), used, why, partial(drop, home, path))
 
 

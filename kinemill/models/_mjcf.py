@@ -133,7 +133,8 @@ def bodies_of(model: Any) -> Bodies:
     bodies = list[TreeBody]()
     for number in range(1, model.nbody):
         body = model.body(number)  # body 0 is the world, so the parent's index shifts by one
-        first, count = int(model.body_jntadr[number]), int(model.body_jntnum[number])
+        first = int(model.body_jntadr[number])
+        count = int(model.body_jntnum[number])
         bodies.append(
             TreeBody(
                 name=body.name or f"body {number}",
@@ -152,7 +153,8 @@ def bodies_of(model: Any) -> Bodies:
 
 def _joint(model: Any, number: int, gears: dict[int, float]) -> TreeJoint:
     kinds = {2: "slide", 3: "hinge"}
-    joint, kind = model.joint(number), int(model.jnt_type[number])
+    joint = model.joint(number)
+    kind = int(model.jnt_type[number])
     name = joint.name or f"joint {number}"
     if kind not in kinds:
         message = f"joint {name!r} is a {('free', 'ball')[kind]} joint; expected hinges and slides"

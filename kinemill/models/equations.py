@@ -150,6 +150,7 @@ class Equations(Model):
                 "with learn.integrator: rk4",
                 expected="another integrator: hidden states advance once a step",
             )
-        residual, sizes = self.residual, (layout.features, len(layout.outputs))
+        residual = self.residual
+        sizes = (layout.features, len(layout.outputs))
         make_residual = residual and (lambda: residual.build(*sizes, layout.history))
         return EquationsNetwork(self, layout, scale, make_residual)

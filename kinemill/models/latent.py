@@ -39,7 +39,8 @@ class Latent(EncodedStateModel):
         Without velocities of measured states, a small model with one more state is also fitted to
         the longest rollouts.
         """
-        rows, horizon = min(20, facts.longest), min(100, facts.horizon)
+        rows = min(20, facts.longest)
+        horizon = min(100, facts.horizon)
         common: dict[str, Any] = {
             "outputs": {name: {"relation": "equal", "of": name} for name in facts.states},
             "history": rows,

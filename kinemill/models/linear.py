@@ -70,7 +70,8 @@ class Linear(Model):
         sizes = layout.features, len(layout.outputs), layout.history
         if not self.local:
             return self._make(sizes, None)
-        states, names = layout.states, [*layout.states, *layout.actions]
+        states = layout.states
+        names = [*layout.states, *layout.actions]
         columns = [names[k] for k in feature_columns(layout)]
         numbers = [states.index(output.of) for _, output in layout.outputs]
         own = [{states[k], *layout.actions[k : k + 1]} for k in numbers]
@@ -87,7 +88,8 @@ class Linear(Model):
         """
         if not self.local:
             return self.build(*sizes)
-        names, actions = layout.observation, layout.actions
+        names = layout.observation
+        actions = layout.actions
         if sizes[:2] != (len(names), len(actions)):
             message = f"{sizes[0]} features of {len(names)} numbers, {sizes[1]} of {len(actions)}"
             fix = "leave out angles, images, texts and chunks, or set it to false"

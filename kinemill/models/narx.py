@@ -18,8 +18,10 @@ from kinemill.models._layout import ModelLayout
 from kinemill.task import MODELS, Candidate, RowCount, TaskFacts, TorchModule
 
 MAX_CHANNELS = 60  # in a task, up to which a portfolio includes it
-MAX_PARAMETERS, MAX_TERMS = 200, 30  # of a model that is fitted to rollouts
-SHORT, LONG = 5, 20  # histories to try in addition to the best in closed form, rows
+MAX_PARAMETERS = 200
+MAX_TERMS = 30  # of a model that is fitted to rollouts
+SHORT = 5
+LONG = 20  # histories to try in addition to the best in closed form, rows
 
 
 @MODELS.register("narx")

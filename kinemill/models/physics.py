@@ -93,7 +93,8 @@ class Physics(Model):
         from kinemill.models.networks.regression import Regression
 
         relative = relative_columns(layout, self.relative)
-        pairs, std = _pairs(layout, self.pairs), scale["state_std"]
+        pairs = _pairs(layout, self.pairs)
+        std = scale["state_std"]
         flags = {"coupling": self.coupling, "stribeck": self.friction == "stribeck"}
         terms = MechanicsTerms(layout, relative, pairs, std, **flags)
         return Regression(terms, layout.history, scale["output_std"], self.ridge)

@@ -33,8 +33,10 @@ class Pnlss(EncodedStateModel):
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
         """Propose one and two hidden states more than measured ones, as far as terms are few."""
-        rows, horizon = min(10, facts.longest), min(200, facts.horizon)
-        states, width = len(facts.states), len(facts.states) + len(facts.actions)
+        rows = min(10, facts.longest)
+        horizon = min(200, facts.horizon)
+        states = len(facts.states)
+        width = len(facts.states) + len(facts.actions)
         return [
             Candidate(
                 f"polynomial state space, {states + more} states, history {rows}",

@@ -144,7 +144,8 @@ class RigidBody(Model):
             (mass, {"delay": 0}, 1),
         ]
         if chain:
-            symmetric, curve = {**past, "symmetric": True}, {"position_curve": POINTS}
+            symmetric = {**past, "symmetric": True}
+            curve = {"position_curve": POINTS}
             proposals += [
                 ("chain, symmetric", symmetric, rows),
                 ("chain, position curves", {**past, **curve}, rows),
@@ -177,7 +178,8 @@ class RigidBody(Model):
                     f"{getattr(self, key)}, with learn.integrator: rk4",
                     expected=f"another integrator: the {key} is updated once a step",
                 )
-        residual, sizes = self.residual, (layout.features, len(coordinates.positions))
+        residual = self.residual
+        sizes = (layout.features, len(coordinates.positions))
         make_residual = residual and (lambda: residual.build(*sizes, layout.history))
         return RigidBodyNetwork(self, coordinates, layout, scale, make_residual)
 
@@ -190,7 +192,9 @@ def locate(settings: RigidBody, layout: ModelLayout) -> Any:
     """
     from kinemill.models.networks.rigid_body import Coordinates
 
-    states, velocities, positions = layout.states, list[int](), list[int]()
+    states = layout.states
+    velocities = list[int]()
+    positions = list[int]()
     for name, output in layout.outputs:
         rate = states.index(output.of)
         # `drift[v, q]` is not zero where the integration of v moves q.

@@ -45,5 +45,6 @@ class Transformer(Model):
         from kinemill.models.networks.layers import LayerOptions
         from kinemill.models.networks.transformer import BlockSizes, TransformerNetwork
 
-        sizes, options = BlockSizes(self.size, self.heads, self.mlp_ratio), LayerOptions.of(self)
+        sizes = BlockSizes(self.size, self.heads, self.mlp_ratio)
+        options = LayerOptions.of(self)
         return TransformerNetwork(inputs, outputs, history, self.layers, sizes, options)

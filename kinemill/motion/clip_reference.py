@@ -35,10 +35,12 @@ class ClipReference(Reference):
     """
 
     def __init__(self, table: ClipTable, tolerance: float) -> None:
-        self._table, self._tolerance = table, tolerance
+        self._table = table
+        self._tolerance = tolerance
         self.phase_step = float(np.pi / table.ends.max())
         self.middle = mean_pose(table)
-        self.clips, self.commands = len(table.ends), table.commands
+        self.clips = len(table.ends)
+        self.commands = table.commands
 
     def rows_of(self, commands: Sequence[Floats]) -> list[int]:
         """Return all rows: only the commands of clips select one."""

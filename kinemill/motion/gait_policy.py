@@ -101,8 +101,12 @@ class GaitPolicy(PolicyModule):
     def __init__(self, layout: PolicyLayout, sizes: GaitSizes) -> None:
         super().__init__(layout)
         self.sizes = sizes
-        h, j, r = sizes.history, len(sizes.moving_targets), sizes.directions
-        m, f, a = len(sizes.commands), sizes.terms, len(layout.actions)
+        h = sizes.history
+        j = len(sizes.moving_targets)
+        r = sizes.directions
+        m = len(sizes.commands)
+        f = sizes.terms
+        a = len(layout.actions)
         columns = {
             "joint_columns": sizes.joints,
             "command_columns": sizes.commands,
@@ -247,12 +251,15 @@ class GaitPolicy(PolicyModule):
 
         Double precision, as in `phase_of`.
         """
-        offset, gram, prior = self.offset.double(), self.gram.double(), expected.double()
+        offset = self.offset.double()
+        gram = self.gram.double()
+        prior = expected.double()
         scaled = (rows.double() - self.mean[0].double()) / self.joint_scale.double()
         flat = scaled.reshape(-1, self.keys.shape[1])
         products = (flat @ self.keys.double().T).view(-1, *offset.shape) - offset
         # Deviation d = y - m from the mean gait at z = 0: |d|² without |y|², and A'd.
-        square, slope = -2.0 * products[:, :, 0] - offset[:, 0], products[:, :, 1:]
+        square = -2.0 * products[:, :, 0] - offset[:, 0]
+        slope = products[:, :, 1:]
         # Shift the quadratic |d - A z|² from z = 0 to the prior mean.
         shift = (prior @ gram.flatten(0, 1).T).view(-1, *gram.shape[:2])
         square = square - (2.0 * slope - shift).matmul(prior.unsqueeze(2)).squeeze(2)

@@ -38,12 +38,14 @@ class GaitReference(Reference):
     """
 
     def __init__(self, family: GaitPolicy, commands: Floats, body: Body) -> None:
-        self._family, self._body = family, body
+        self._family = family
+        self._body = body
         self._mean, self._directions = (
             tensor.double().numpy() for tensor in (family.mean, family.directions)
         )
         self._harmonics = np.arange(1, (family.sizes.terms + 1) // 2)
-        self.phase_step, self.middle = float(family.phase_step.double()), self._mean[0]
+        self.phase_step = float(family.phase_step.double())
+        self.middle = self._mean[0]
         self._dt = family.layout.dt
         self.clips = len(commands)
         # Clips keep one row each, also where two have the same command.
@@ -140,7 +142,8 @@ class GaitReference(Reference):
         `command_rows`, (N,), are rows of `commands`. Robots `inside` start at a random phase of the
         gait, the others in stance.
         """
-        command, phase = self.commands[command_rows], self.draw_phases(random, command_rows)
+        command = self.commands[command_rows]
+        phase = self.draw_phases(random, command_rows)
         pose = self.at(phase, command_rows)
         joints = np.where(inside[:, None], pose.joints, self._body.stance)
         joints = joints + random.normal(0.0, START_STD, joints.shape)

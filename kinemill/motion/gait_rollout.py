@@ -83,7 +83,8 @@ def rollout(
         steps: T.
         joints: columns of the observation that the targets are the next values of, (A,).
     """
-    observation, targets = first, list[Tensor]()
+    observation = first
+    targets = list[Tensor]()
     for _ in range(steps):
         target, *carry = policy(observation, *carry)
         targets.append(target)

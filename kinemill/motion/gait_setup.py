@@ -85,7 +85,8 @@ def select_clips(learn: MotionSettings, task: Task, data: Demonstrations, split:
     Raises:
         BadInput: There are none.
     """
-    names, joints = learn.observed_channels(task.channels), learn.joints(task.channels)
+    names = learn.observed_channels(task.channels)
+    joints = learn.joints(task.channels)
     every = data.packed.of(split)
     episodes = [one for one in every if any(fnmatch(one.name, own) for own in learn.motions)]
     if not episodes:
@@ -164,7 +165,8 @@ def fit_family(learn: MotionSettings, task: Task, clips: Clips) -> tuple[Gaits, 
 
     In physics all of them do: a joint at rest in the clips is a servo that has to hold its angle.
     """
-    angles, scale = clips.angles(), scale_of(clips)
+    angles = clips.angles()
+    scale = scale_of(clips)
     std = np.sqrt(np.mean([clip.var(axis=0) for clip in angles], axis=0))
     moves = std > STILL if task.environment is None else np.ones(len(std), bool)
     moving_targets = np.flatnonzero(moves).tolist()
@@ -203,7 +205,8 @@ class _GaitLoss:
         gaits: Gaits,
         clips: tuple[Clips, Clips, Clips],
     ) -> None:
-        self._learn, self._policy = learn, policy
+        self._learn = learn
+        self._policy = policy
         train, original, validation = clips
         self._device = policy.moving_targets.device
         self._rows = torch.from_numpy(train.observed).to(self._device)
@@ -242,14 +245,17 @@ class _GaitLoss:
 
     def loss(self, which: Tensor, step: int, part: tuple[int, int] | None = None) -> Tensor:
         """Return the loss of windows (1, B) at a training step, a scalar."""
-        indices, history, policy = which.flatten(), self._learn.history, self._policy
+        indices = which.flatten()
+        history = self._learn.history
+        policy = self._policy
         noise = KeyedNoise(self._learn.seed, step, self._device, (1, part) if part else None)
         rows = self._gather(self._rows, self.starts[indices], self._learn.horizon)
         self._move(rows, indices, noise)
         truth = rows[:, history:].index_select(2, self._moving_columns)
         self._disturb(rows, noise)
         joints = rows[:, :history].index_select(2, policy.joint_columns)
-        carry, first = carry_of(policy, joints[:, :-1]), rows[:, history - 1]
+        carry = carry_of(policy, joints[:, :-1])
+        first = rows[:, history - 1]
         targets = rollout(policy, first, carry, self._learn.horizon, policy.joint_columns)
         error = (targets.index_select(2, policy.moving_targets) - truth) / self._std
         return torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=_HUBER_DELTA)
@@ -260,7 +266,8 @@ class _GaitLoss:
 
     def _move(self, rows: Tensor, indices: Tensor, noise: KeyedNoise) -> None:
         """Move windows (B, H + T, D) to random latents, and their commands accordingly."""
-        policy, clip = self._policy, self._clip[indices]
+        policy = self._policy
+        clip = self._clip[indices]
         change = noise.normal(len(rows), self._latents.shape[1]) - self._latents[clip]
         steps = torch.arange(rows.shape[1], device=self._device)
         phase = (self._phases[indices].unsqueeze(1) + steps * policy.phase_step).float()
@@ -271,7 +278,8 @@ class _GaitLoss:
 
     def _disturb(self, rows: Tensor, noise: KeyedNoise) -> None:
         """Add noise to the history of windows (B, H + T, D) and to the last command in it."""
-        policy, history = self._policy, self._learn.history
+        policy = self._policy
+        history = self._learn.history
         joints = noise.normal(len(rows), history, len(self._moving_columns)) * policy.joint_scale
         commands = noise.normal(len(rows), len(policy.command_columns)) * policy.command_std
         rows[:, :history, self._moving_columns] += self._learn.noise * joints
@@ -281,9 +289,11 @@ class _GaitLoss:
     def evaluate(self) -> dict[str, float]:
         """Return mean absolute joint errors of rollouts, rad: of the policy and the reference."""
         rows = self._gather(self._validation, self._validation_starts, EVALUATION_ROWS)
-        policy, history = self._policy, self._learn.history
+        policy = self._policy
+        history = self._learn.history
         joints = rows.index_select(2, policy.joint_columns)
-        past, truth = joints[:, :history], joints[:, history:]
+        past = joints[:, :history]
+        truth = joints[:, history:]
         targets = rollout_from_history(policy, past, rows[:, history - 1], EVALUATION_ROWS)
         commands = rows[:, 0].index_select(1, policy.command_columns).double().cpu().numpy()
         line = self._linear.rollout(past.double().cpu().numpy(), commands, EVALUATION_ROWS)

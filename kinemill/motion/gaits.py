@@ -81,7 +81,8 @@ def fit_gaits(
         raise BadInput("a training clip", f"has {length}", expected="two cycles at least")
     orders = max(1, min(harmonics, int(0.45 * cycle)))
     phases = _aligned(clips, cycle, orders)
-    series, rest = list[Floats](), list[Floats]()
+    series = list[Floats]()
+    rest = list[Floats]()
     for clip, first in zip(clips, phases, strict=True):
         terms = fourier(first + 2.0 * np.pi * np.arange(len(clip)) / cycle, orders)
         own = np.linalg.lstsq(terms, clip, rcond=None)[0]
@@ -127,7 +128,8 @@ def _aligned(clips: Sequence[Floats], cycle: float, orders: int) -> Floats:
     """
     waves = np.stack([_waves(clip, cycle, orders) for clip in clips])  # (E, K, J) complex
     of_order = -1j * np.arange(1, orders + 1)
-    phases, shifts = np.zeros(len(clips)), 2.0 * np.pi * np.arange(_PHASES) / _PHASES
+    phases = np.zeros(len(clips))
+    shifts = 2.0 * np.pi * np.arange(_PHASES) / _PHASES
     shifted = np.exp(shifts[:, None] * of_order)  # (256, K)
     reference = waves[0]
     for _ in range(3):
@@ -148,7 +150,9 @@ def _waves(clip: Floats, cycle: float, orders: int) -> NDArray[np.complex128]:
 def _peak(values: Floats) -> float:
     """Return the phase, rad, of the largest of values (256,) of a cycle; a parabola refines it."""
     at = int(np.argmax(values))
-    previous, peak, following = values[at - 1], values[at], values[(at + 1) % len(values)]
+    previous = values[at - 1]
+    peak = values[at]
+    following = values[(at + 1) % len(values)]
     bend = previous - 2.0 * peak + following
     part = 0.5 * (previous - following) / bend if bend < 0.0 else 0.0
     return float((at + part) * 2.0 * np.pi / len(values))

@@ -11,8 +11,10 @@ from kinemill.errors import BadInput
 from kinemill.rl.mirror_image import MirrorImage, Reflection
 from kinemill.runtime.policy_layout import PolicyLayout
 
-_ATTITUDE, _UP = (-1, 1, -1, 1), (1, -1, 1)  # a quaternion x, y, z, w; a direction
-_TURN, _COMMAND = (-1, 1, -1), (1, -1, -1)  # rates about x, y, z; velocities x, y, yaw
+_ATTITUDE = (-1, 1, -1, 1)
+_UP = (1, -1, 1)  # a quaternion x, y, z, w; a direction
+_TURN = (-1, 1, -1)
+_COMMAND = (1, -1, -1)  # rates about x, y, z; velocities x, y, yaw
 _PHASE = (-1, -1)  # cosine and sine: the image of a gait is half a cycle later
 _PRIVILEGED = (*_COMMAND, *_COMMAND, *[1] * 7)
 

@@ -16,7 +16,10 @@ from kinemill.motion.reference import Floats, Reference
 from kinemill.train.training_state import load_optimizer, optimizer_tensors
 
 BATCH = 2048  # steps of the policy, and as many of the gaits, for each training of the prior
-_MINIBATCHES, _PENALTY, _LR, _HIDDEN = 16, 1.0, 1e-3, 64
+_MINIBATCHES = 16
+_PENALTY = 1.0
+_LR = 1e-3
+_HIDDEN = 64
 _UNITS = (0.1, 0.03)  # rad, divisors of joints and of their changes in a step
 
 
@@ -31,7 +34,8 @@ class MotionPrior(nn.Module):
 
     def __init__(self, reference: Reference, joints: int, seed: int) -> None:
         super().__init__()
-        self._reference, self._seed = reference, seed
+        self._reference = reference
+        self._seed = seed
         generator = torch.Generator().manual_seed(seed)
         sizes = (2 * joints, _HIDDEN, _HIDDEN, 1)
         layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes)]
@@ -85,7 +89,8 @@ class MotionPrior(nn.Module):
             self._optimizer.zero_grad()
             loss.backward()  # pyright: ignore[reportUnknownMemberType]
             self._optimizer.step()
-        self._steps, self._updates = self._steps[BATCH:], self._updates + 1
+        self._steps = self._steps[BATCH:]
+        self._updates = self._updates + 1
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state for a checkpoint, by name."""

@@ -59,10 +59,16 @@ class Tracking:
         *,
         privileged: bool = False,
     ) -> None:
-        count, joints, dt = len(robots.position), len(robots.body.joints), robots.dt
-        self._environment, self._reference, self._prior = environment, reference, prior
-        self._settings, self._privileged = settings, privileged
-        self._robots, self._body = robots, robots.body
+        count = len(robots.position)
+        joints = len(robots.body.joints)
+        dt = robots.dt
+        self._environment = environment
+        self._reference = reference
+        self._prior = prior
+        self._settings = settings
+        self._privileged = privileged
+        self._robots = robots
+        self._body = robots.body
         cut = np.inf if settings.episode is None else max(1, round(settings.episode / dt))
         self._limit = min(environment.steps or np.inf, cut)
         self._push_rows = max(1, round(environment.push_every / dt))
@@ -88,7 +94,9 @@ class Tracking:
 
     def _begin(self, rows: Rows) -> None:
         """Start inside a motion, or as in an evaluation, with a command of task or clip."""
-        random, count, reference = self._random, len(rows), self._reference
+        random = self._random
+        count = len(rows)
+        reference = self._reference
         ranges = sorted(self._environment.randomize.items())
         for row in rows if ranges else ():
             factors = {name: random.uniform(*ends) for name, ends in ranges}
@@ -118,7 +126,8 @@ class Tracking:
         robots.advance(targets)
         pushed = (robots.steps % self._push_rows == 0)[:, None] * self._push[:, None]
         robots.push(pushed * self._random.uniform(-1.0, 1.0, (len(pushed), 2)))
-        task, imitation = self._reference.task_reward(robots, pose), self._imitation(pose)
+        task = self._reference.task_reward(robots, pose)
+        imitation = self._imitation(pose)
         if self._prior is not None:
             prior, share = self._prior
             imitation += share * (prior.reward(previous, robots.position[:, 7:]) - imitation)
@@ -153,7 +162,8 @@ class Tracking:
 
     def _change_commands(self, rows: Rows) -> None:
         """Give other commands to those of some robots that had theirs long enough."""
-        robots, reference = self._robots, self._reference
+        robots = self._robots
+        reference = self._reference
         is_due = robots.steps[rows] - robots.since[rows] >= self._change_rows
         is_due &= reference.can_change(self._phase[rows], self._command_rows[rows])
         if not len(rows := rows[is_due]):
@@ -209,8 +219,11 @@ class Tracking:
 
     def _imitation(self, pose: Pose) -> Floats:
         """Return the imitation reward of each robot, (B,)."""
-        robots, body, weights = self._robots, self._body, self._settings.reward
-        rotation, joints = robots.rotation, robots.position[:, 7:]
+        robots = self._robots
+        body = self._body
+        weights = self._settings.reward
+        rotation = robots.rotation
+        joints = robots.position[:, 7:]
         tilt = rotation[:, 2] - pose.up  # pitch and roll, while they are small
         sink = np.minimum(0.0, robots.position[:, 2] - pose.height)
         drift = np.square(robots.heading_velocity()[:, :2] - pose.velocity).sum(axis=1)

@@ -10,7 +10,8 @@ from kinemill.environments.legged.body import columns
 from kinemill.environments.legged.clips import COMMAND_UNITS, rotations
 from kinemill.motion.reference import Floats, Reference, Rows
 
-RATE_SCALE, TURN_SCALE = 0.1, 0.25  # factors of joint rates and of the trunk's rates
+RATE_SCALE = 0.1
+TURN_SCALE = 0.25  # factors of joint rates and of the trunk's rates
 # Columns that only a critic sees: velocity and its average minus the command, in units of
 # `COMMAND_UNITS`; height above the reference; push; mass, friction, gain; latency; noise.
 PRIVILEGED = 3 + 3 + 1 + 1 + 3 + 1 + 1

@@ -26,7 +26,8 @@ DEFAULTS: dict[str, Any] = {
     "evals_per_round": 1,
     "patience": None,
 }
-MIN_LR, MAX_LR = 1e-4, 0.1  # bounds of the learning rate, as in the form that starts a run
+MIN_LR = 1e-4
+MAX_LR = 0.1  # bounds of the learning rate, as in the form that starts a run
 
 
 def _as_physics(value: object) -> object:
@@ -199,7 +200,8 @@ class MotionSettings(Demonstrated):
             problems += [(("physics", *where), what) for where, what in nested]
         if problems or not channels:
             return problems
-        observed, joints = self.observed_channels(channels), self.joints(channels)
+        observed = self.observed_channels(channels)
+        joints = self.joints(channels)
         for name, channel in channels.items():
             if channel.role == "action" and joints.get(name) not in observed:
                 what = f"action {name!r} is the next value of no observed joint"

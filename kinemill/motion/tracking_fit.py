@@ -62,11 +62,13 @@ def fit_tracking(
         description: as `Motion.describe` returned it.
         bench: device, folder and listeners of the training.
     """
-    learn, environment = task.learn, task.environment
+    learn = task.learn
+    environment = task.environment
     assert isinstance(learn, MotionSettings)
     assert isinstance(environment, LeggedEnvironment)  # `check_environment`
     torch.manual_seed(learn.seed)
-    family, table = make_family(description), clips_of(task)
+    family = make_family(description)
+    table = clips_of(task)
     reference: Reference
     if isinstance(family, ClipFamily):
         assert table is not None
@@ -99,7 +101,8 @@ def describe_tracking(learn: MotionSettings, task: Task, data: Sequence[Demonstr
     """
     check_environment(task, layout_of(task, learn.observed_channels(task.channels)))
     assert isinstance(task.environment, LeggedEnvironment)
-    table, servos = clips_of(task), {"servos": task.environment.servos()}
+    table = clips_of(task)
+    servos = {"servos": task.environment.servos()}
     if table is None:
         return {**describe(learn, task, data), **servos, "command_step": _command_step(learn, task)}
     sizes = {"clips": len(table.ends), "rows": table.joints.shape[1]}
@@ -109,7 +112,8 @@ def describe_tracking(learn: MotionSettings, task: Task, data: Sequence[Demonstr
 
 def _command_step(learn: MotionSettings, task: Task) -> list[float]:
     """Return the largest change of each part of the command in a time step; empty: no limit."""
-    environment, ramp = task.environment, learn.tracking.command_ramp
+    environment = task.environment
+    ramp = learn.tracking.command_ramp
     assert isinstance(environment, LeggedEnvironment)
     if ramp is None:
         return []
@@ -127,7 +131,8 @@ def make_family(description: Json) -> GaitPolicy | ClipFamily:
 
 def rebuild_policy(learn: MotionSettings, description: Json) -> TrackingPolicy:
     """Return a policy from what `Motion.describe` returned, without its weights."""
-    layout, physics = PolicyLayout.from_json(description["layout"]), learn.in_physics
+    layout = PolicyLayout.from_json(description["layout"])
+    physics = learn.in_physics
     joints = len(layout.actions)
     core = physics.algorithm.core(physics, input_size(joints), joints)
     return TrackingPolicy(layout, make_family(description), core, description["command_step"])
@@ -139,7 +144,8 @@ def check_environment(task: Task, layout: PolicyLayout) -> None:
     Raises:
         BadInput: It is another kind, has wrappers, or has other channels or another order.
     """
-    where, environment = f"task {task.name}: environment", task.environment
+    where = f"task {task.name}: environment"
+    environment = task.environment
     if not isinstance(environment, LeggedEnvironment):
         kind = getattr(environment, "type", "missing")
         raise BadInput(where, f"is {kind}", expected="a legged robot, such as {type: legged}")
@@ -221,7 +227,8 @@ class _TrackingLoop(TrainingLoop):
 
     def _warn_of_stance(self, body: Body) -> None:
         """Report gaits that crouch far below the height of the robot's stance."""
-        middle, stance_height = self._reference.middle, body.standing_height
+        middle = self._reference.middle
+        stance_height = body.standing_height
         height = body.trunk_height(middle)
         if isinstance(self._reference, GaitReference) and height < CROUCHED * stance_height:
             mean = zip(body.joints, middle.round(2).tolist(), strict=True)

@@ -40,7 +40,8 @@ class TrackingPolicy(PolicyModule):
         command_step: Sequence[float] = (),
     ) -> None:
         super().__init__(layout)
-        self.family, self.core = family, core
+        self.family = family
+        self.core = core
         step = torch.tensor(list(command_step), dtype=torch.float32)
         self.register_buffer("command_step", step, persistent=False)
         self._joints, self._rates, self._command = columns(len(layout.actions))
@@ -102,10 +103,8 @@ class TrackingPolicy(PolicyModule):
     ) -> tuple[Tensor, ...]:
         middle = self.family.mean[0]
         next_joints = self.family.curve(phase + self.family.phase_step, latent)[:, 0] - middle
-        joints, rates = (
-            observation[:, self._joints] - middle,
-            RATE_SCALE * observation[:, self._rates],
-        )
+        joints = observation[:, self._joints] - middle
+        rates = RATE_SCALE * observation[:, self._rates]
         command = self.family.tracked_command(observation[:, self._command], latent)
         command = command / observation.new_tensor(COMMAND_UNITS)
         return joints, rates, command, phase.cos(), phase.sin(), correction, next_joints

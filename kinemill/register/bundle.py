@@ -21,7 +21,8 @@ def make_bundle(
     """Publish the files of an exported model and of its verification as one folder."""
     from kinemill.export.bundle import assemble  # imports polars
 
-    model_folder, verification_folder = open_ref(home, onnx_model), open_ref(home, verification)
+    model_folder = open_ref(home, onnx_model)
+    verification_folder = open_ref(home, verification)
 
     def build(folder: Path) -> Json:
         assemble(folder, model_folder, verification_folder)

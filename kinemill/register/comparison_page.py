@@ -54,7 +54,8 @@ def _lead(comparison: DynamicsComparison) -> str:
 
 
 def _cards(comparison: DynamicsComparison) -> str:
-    windows, nrmse = comparison.windows, comparison.nrmse
+    windows = comparison.windows
+    nrmse = comparison.nrmse
     cards = [
         card(f"Version {side.version}, nRMSE", _number(error), "", side.status)
         for side, error in ((comparison.a, nrmse.a), (comparison.b, nrmse.b))
@@ -69,7 +70,8 @@ def _errors(comparison: DynamicsComparison) -> str:
         [name_of(channel, line.unit), _error(line.a), _error(line.b), _number(line.ratio)]
         for channel, line in comparison.channels.items()
     ]
-    nrmse, windows = comparison.nrmse, comparison.windows
+    nrmse = comparison.nrmse
+    windows = comparison.windows
     whole = map(_number, (nrmse.a, nrmse.b, nrmse.ratio))
     rows.append([name_of("nRMSE", "mean of RMSE / std"), *whole])
     heads = ["Channel", *map(str.capitalize, comparison.names), "Ratio"]

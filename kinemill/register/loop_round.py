@@ -115,7 +115,8 @@ def round_record(
     verification: Verification,
 ) -> RoundRecord:
     """Return the record of the round after `rounds`, with the version that it registered."""
-    closed, analysis = verification.closed_loop, verification.analysis
+    closed = verification.closed_loop
+    analysis = verification.analysis
     calibration = analysis.calibration if analysis else None
     return RoundRecord(
         number=len(rounds),
@@ -152,7 +153,8 @@ def finish_round(task: Task, home: Home, record: RoundRecord, report: Report) ->
     """Record a round, and publish the report page of the loop."""
     journal = journal_of(task, home)
     journal.finish(record)
-    rounds, folder = journal.rounds(), drop_folder(task, home)
+    rounds = journal.rounds()
+    folder = drop_folder(task, home)
     logs = [one.log for each in rounds for one in each.collected]
     # A user may have moved logs after the ingest.
     runs = {log: read_states(task, folder / log) for log in logs if (folder / log).is_file()}

@@ -64,7 +64,8 @@ def approve(
         if version.decision == CHAMPION:
             raise BadInput(version.name, "passed the gate before", fix="no approval is needed")
         version.require(tags.BUNDLE)
-        tracking, number = open_tracking(home), version.number
+        tracking = open_tracking(home)
+        number = version.number
         champion = aliases_of(home, task.name).get(CHAMPION)
         what = "approved as breaking" if breaking else "approved"
         apply_decision(tracking, task.name, Event.of(what, number, champion, why))
@@ -145,7 +146,8 @@ def rollback(
 
 def _previous_champion(home: Home, task: str, champion: int | None, existing: set[int]) -> int:
     """Return the champion before the current one that exists; the last one if there is none now."""
-    replaced, last = dict[int, int](), 0
+    replaced = dict[int, int]()
+    last = 0
     for event in follow(home, task):
         if event.what in CHAMPION_CHANGES and event.status == "done" and event.version:
             previous = event.previous or last  # the alias can have been deleted in between
@@ -154,7 +156,8 @@ def _previous_champion(home: Home, task: str, champion: int | None, existing: se
             last = event.version
     if champion is None and not last:
         raise BadInput(task, "has had no champion", fix=f"kinemill run {task}")
-    number, skipped = champion or last, {champion}
+    number = champion or last
+    skipped = {champion}
     while number in skipped or number not in existing:  # skip versions that were deleted in MLflow
         skipped.add(number)
         number = replaced.get(number, 0)

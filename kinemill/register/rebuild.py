@@ -46,7 +46,8 @@ def rebuild_registry(home: Home) -> Json:
 
 
 def _register_again(tracking: Tracking, task: str) -> Json:
-    home, client = tracking.home, tracking.client
+    home = tracking.home
+    client = tracking.client
     documents = {document.version: document for document in _documents(home, task)}
     recorded = {number: saved_task(home, task, one.tags) for number, one in documents.items()}
     registered = list[int]()
@@ -76,7 +77,8 @@ def _modified(path: Path) -> float:
 
 def _register(tracking: Tracking, task: Task, document: Decision) -> bool:
     """Register the version of a decision; return False if its files are not in the store."""
-    home, stamped = tracking.home, document.tags
+    home = tracking.home
+    stamped = document.tags
     try:
         bundle = open_ref(home, ArtifactRef(stamped[tags.BUNDLE], stamped[tags.BUNDLE_DIGEST]))
     except CorruptArtifact:

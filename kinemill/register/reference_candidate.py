@@ -116,7 +116,8 @@ def register_candidates(
         Blocked: The files of the reference cannot be exported or run.
     """
     first = stage.run(task, home, produced, evidence=evidence)
-    trained, progress = Candidate(TRAINED, produced, first), progress or NullReporter()
+    trained = Candidate(TRAINED, produced, first)
+    progress = progress or NullReporter()
     lost_to = lost_to_references(first)
     if references is None or not lost_to:
         return Candidates(trained, None, _why_none(first))
@@ -213,7 +214,8 @@ def publish_reference(
     from kinemill.verify.references import load_references
 
     item = load_references(home, references).items[name]
-    source, stable = item.folder, item.stable_member
+    source = item.folder
+    stable = item.stable_member
     if source is None or stable is None:
         raise ValueError(f"{name} cannot be exported")
     digests = {file: file_digest(source / file) for file in (DESCRIPTION, WEIGHTS)}

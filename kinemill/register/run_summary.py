@@ -43,7 +43,9 @@ class RunFacts:
 
 def run_document(facts: RunFacts) -> RunDocument:
     """Compose the `run` document; without a registration its status is `failed`."""
-    registration, verified, episodes = facts.registration, facts.verification, facts.episodes
+    registration = facts.registration
+    verified = facts.verification
+    episodes = facts.episodes
     return RunDocument(
         task=facts.task,
         status=registration.status if registration else "failed",

@@ -17,7 +17,8 @@ from kinemill.verify.comparison_sections import lead_section
 
 _TONES = {"good": "good", "warning": "", "bad": "bad"}  # of a card
 _LISTED = 200  # versions listed
-_HOUR, _DAY = 3600.0, 86400.0  # s
+_HOUR = 3600.0
+_DAY = 86400.0  # s
 
 
 def task_page(task: str, versions: Sequence[Version], address: Callable[[int], str] = str) -> str:

@@ -64,9 +64,11 @@ def compare(task: Task, home: Home, a: str, b: str) -> DynamicsComparison | Poli
         return _compare_trials(evidence.trials(models[0]), evidence.trials(models[1]), compared)
     margin = task.promote.margin
     if task.learn.gives == "policy":
-        one, other = evidence.errors(models[0]), evidence.errors(models[1])
+        one = evidence.errors(models[0])
+        other = evidence.errors(models[1])
         return _compare_errors((one, other), other.compare(one, margin), compared)
-    rows, history = load_dataset(home, newer.ref), max(model.history for model in models)
+    rows = load_dataset(home, newer.ref)
+    history = max(model.history for model in models)
     a_run, b_run = (roll_out(model, rows, task, history) for model in models)
     horizons = compare_errors((b_run.errors, b_run.run), (a_run.errors, a_run.run), margin)
     return _compare_errors((a_run.errors, b_run.errors), horizons, compared)
@@ -98,7 +100,8 @@ def _compare_trials(first: Trials, second: Trials, compared: Compared) -> Policy
     """Return the comparison of outcomes from the same starts."""
     from kinemill.verify.policies.subject import gain_of  # imports onnx
 
-    gain, success = gain_of(second, first), None
+    gain = gain_of(second, first)
+    success = None
     low, high = gain.returns
     better = "b" if low > 0.0 else "a" if high < 0.0 else None
     if first.success is not None and second.success is not None and gain.success is not None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-PANEL, COLUMNS = 240, 3  # px, width and height of one run; runs per row
+PANEL = 240
+COLUMNS = 3  # px, width and height of one run; runs per row
 RATE = 25.0  # keyframes per second; browsers interpolate
 HALF = PANEL / 2
 
@@ -30,7 +31,8 @@ def animated_links(runs: Sequence[NDArray[np.float64]], dt: float, label: str) -
     """
     finite_runs = [run[: _finite(run)] for run in runs]
     columns = min(COLUMNS, len(finite_runs))
-    width, height = columns * PANEL, -(-len(finite_runs) // columns) * PANEL
+    width = columns * PANEL
+    height = -(-len(finite_runs) // columns) * PANEL
     reach = 1.1 * max((float(np.abs(run).max()) for run in finite_runs if len(run)), default=1.0)
     every = max(1, round(1.0 / (RATE * dt)))
     panels = [
@@ -57,7 +59,9 @@ def _panel(run: NDArray[np.float64], every: int, dt: float, reach: float) -> str
     points = np.rint(run[::every] * [1.0, -1.0] * (10.0 * HALF / reach)) / 10.0 + 0.0  # no -0
     frames = [" ".join(f"{x:g},{z:g}" for x, z in ends) for ends in points.tolist()]
     seconds = max(1, len(frames) - 1) * every * dt
-    start, end, low = -0.92 * HALF, 0.92 * HALF, 0.95 * HALF
+    start = -0.92 * HALF
+    end = 0.92 * HALF
+    low = 0.95 * HALF
     again = f'dur="{seconds:g}s" repeatCount="indefinite"'
     return (
         f'<line class="rail" x1="{start:g}" y1="0" x2="{end:g}" y2="0"/>'

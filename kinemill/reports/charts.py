@@ -8,10 +8,14 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-PAD_LEFT, PAD_RIGHT, PAD_TOP, PAD_BOTTOM = 46, 14, 20, 40  # margins for the labels, px
+PAD_LEFT = 46
+PAD_RIGHT = 14
+PAD_TOP = 20
+PAD_BOTTOM = 40  # margins for the labels, px
 _NARROW = 500  # px; width on a phone
 POINTS = 1000  # pixel columns, each with its lowest and highest value
-THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 200, 34  # px, of one channel
+THUMBNAIL_WIDTH = 200
+THUMBNAIL_HEIGHT = 34  # px, of one channel
 THUMBNAIL_POINTS = 80  # pixel columns of a curve
 
 
@@ -125,7 +129,8 @@ def value_range(lines: Sequence[Line]) -> tuple[float, float]:
     values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
+    low = float(values.min())
+    high = float(values.max())
     room = 0.06 * (high - low) or 0.1 * abs(high) or 0.1
     return low - room, high + room
 
@@ -172,11 +177,13 @@ def _thumbnail_path(seconds: NDArray[np.float64], values: NDArray[np.float64], t
     finite = drawn[np.isfinite(drawn)]
     if not len(finite):
         return ""
-    low, extent = float(finite.min()), float(np.ptp(finite)) or 1.0
+    low = float(finite.min())
+    extent = float(np.ptp(finite)) or 1.0
     length = float(np.ptp(time)) or 1.0
     x = 1.0 + (THUMBNAIL_WIDTH - 2.0) * (time - time[0]) / length
     y = top + THUMBNAIL_HEIGHT - 3.0 - (THUMBNAIL_HEIGHT - 6.0) * (drawn - low) / extent
-    steps, pen_down = list[str](), False
+    steps = list[str]()
+    pen_down = False
     for px, py in zip(x.tolist(), y.tolist(), strict=True):
         if np.isfinite(py):
             steps.append(f"{'L' if pen_down else 'M'}{px:.1f} {py:.1f}")
@@ -186,7 +193,8 @@ def _thumbnail_path(seconds: NDArray[np.float64], values: NDArray[np.float64], t
 
 def _range_x(lines: Sequence[Line]) -> tuple[float, float]:
     every = np.concatenate([line.x for line in lines])
-    low, high = float(every.min()), float(every.max())
+    low = float(every.min())
+    high = float(every.max())
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
@@ -225,7 +233,8 @@ def _axes(frame: Frame) -> list[str]:
 
 def _below(frame: Frame, tick: float, y: float) -> str:
     """Write a number under the axis; at the right edge it is right-aligned, to fit."""
-    x, text = frame.px(tick), _round(tick)
+    x = frame.px(tick)
+    text = _round(tick)
     if x + 3.5 * len(text) > frame.width:  # 7 px a digit at most
         return _text("tick", frame.width - 1.0, y, text, "end")
     return _text("tick", x, y, text, "middle")
@@ -237,7 +246,8 @@ def _round(tick: float) -> str:
 
 def _band(frame: Frame, band: Band) -> str:
     """Draw a marked range, at least 2 px wide, so that a single row is visible."""
-    start, end = frame.px(band.start), frame.px(band.stop)
+    start = frame.px(band.start)
+    end = frame.px(band.stop)
     width = max(end - start, 2.0)
     return (
         f'<rect class="band {band.style}" x="{start:.1f}" y="{PAD_TOP - 4}" width="{width:.1f}" '
@@ -252,12 +262,14 @@ def _curve(frame: Frame, line: Line) -> str:
     previous: float | None = None
     for x, y in zip(line.x.tolist(), line.y.tolist(), strict=True):
         if not math.isfinite(y):
-            pen, previous = "M", None
+            pen = "M"
+            previous = None
             continue
         if line.staircase and previous is not None:
             points.append(f"L{frame.px(x):.1f} {frame.py(previous):.1f}")
         points.append(f"{pen}{frame.px(x):.1f} {frame.py(y):.1f}")
-        pen, previous = "L", y
+        pen = "L"
+        previous = y
     return (
         f'<path class="line {line.style}" d="{"".join(points)}">'
         f"<title>{escape(line.label)}</title></path>"

@@ -134,7 +134,8 @@ def error_cells(
         worse: whether another model is significantly better; `model` is then red.
     """
     finite = [value for value in values.values() if np.isfinite(value)]
-    best, most = min(finite, default=0.0), max(finite, default=1.0) or 1.0
+    best = min(finite, default=0.0)
+    most = max(finite, default=1.0) or 1.0
     cells: list[str] = []
     for name, value in values.items():
         low, high = intervals.get(name, [np.nan, np.nan])

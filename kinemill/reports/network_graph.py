@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDE, TALL, GAP_X, GAP_Y = 128, 40, 52, 14  # px of a box, between columns, between rows
+WIDE = 128
+TALL = 40
+GAP_X = 52
+GAP_Y = 14  # px of a box, between columns, between rows
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,11 @@ def blocks_of_operations(
         passed = _joined(functions, operation.inputs)
         if operation.matrix and sources_of_one:
             own = operation.outputs[0]
-            title, below = " x ".join(map(str, operation.matrix)), ", ".join(passed)
+            title = " x ".join(map(str, operation.matrix))
+            below = ", ".join(passed)
             blocks.append(Block(own, title, below, _nearest(blocks, sources_of_one)))
-            sources_of_one, passed = {own: None}, {}
+            sources_of_one = {own: None}
+            passed = {}
         elif operation.function:
             passed = {**passed, operation.function: None}
         for name in operation.outputs:
@@ -127,8 +132,11 @@ def network(blocks: Sequence[Block], attributes: str = "") -> str:
 
 def _line(positions: Mapping[str, tuple[float, float]], source: str, target: str) -> str:
     (x, y), (right, low) = positions[source], positions[target]
-    start, end = x + WIDE, right
-    y, low, bend = y + TALL / 2, low + TALL / 2, (end - start) / 2
+    start = x + WIDE
+    end = right
+    y = y + TALL / 2
+    low = low + TALL / 2
+    bend = (end - start) / 2
     return (
         f'<path d="M{start:g} {y:g} C{start + bend:g} {y:g} {end - bend:g} {low:g} {end:g} {low:g}"'
         ' fill="none" stroke="var(--line)" stroke-width="1.5"/>'

@@ -17,7 +17,8 @@ def sheet(
 
     Sizes are in px. `key` is the legend: color name of the style sheet and text.
     """
-    width, height = size[0], size[1] + _TITLE
+    width = size[0]
+    height = size[1] + _TITLE
     parts = [
         f'<g transform="translate({index % columns * width},{index // columns * height})">'
         f'<text class="tick" x="10" y="13">{escape(title)}</text>'
@@ -35,7 +36,8 @@ def sheet(
 
 
 def _key(key: Mapping[str, str], y: int) -> str:
-    texts, x = "", 10
+    texts = ""
+    x = 10
     for color, label in key.items():
         texts += f'<text class="tick" x="{x}" y="{y}" style="fill:var(--{color})">'
         texts += f"{escape(label)}</text>"

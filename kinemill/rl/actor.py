@@ -67,7 +67,9 @@ class Actor(PolicyModule):
     ) -> None:
         super().__init__(layout)
         self.image_adapters = nn.ModuleList(nn.ModuleList(adapter) for adapter in image_adapters)
-        self.adapters, self.core, self._head = nn.ModuleList(adapters), core, head
+        self.adapters = nn.ModuleList(adapters)
+        self.core = core
+        self._head = head
         ends = torch.tensor(
             [layout.limits.get(name, (-torch.inf, torch.inf)) for name in layout.actions]
         )
@@ -151,7 +153,8 @@ class Actor(PolicyModule):
         if mask is None:
             return raw
         if self.layout.is_mixed:  # the mask has no columns of numbers
-            parts, first = list[Tensor](), 0
+            parts = list[Tensor]()
+            first = 0
             for count in self.layout.choices:
                 own = mask[:, first : first + count] if count else torch.ones_like(mask[:, :1])
                 parts.append(own)
@@ -174,7 +177,8 @@ def outputs_of(layout: PolicyLayout) -> int:
 
 def adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[Adapter]:
     """Return the wrappers of the policy as torch modules, the innermost first."""
-    adapters, inputs = list[Adapter](), len(layout.observation)
+    adapters = list[Adapter]()
+    inputs = len(layout.observation)
     for wrapper in wrappers:
         if wrapper.scope == "policy":
             adapters.append(wrapper.module(layout, inputs))
@@ -186,7 +190,8 @@ def image_adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list
     """Return for each image the wrappers of the policy that change images, the innermost first."""
     chains = list[list[Adapter]]()
     for shape in layout.images.values():
-        chain, pixels = list[Adapter](), prod(shape)
+        chain = list[Adapter]()
+        pixels = prod(shape)
         for wrapper in wrappers:
             module = wrapper.image_module(pixels) if wrapper.scope == "policy" else None
             if isinstance(module, Adapter):
@@ -213,11 +218,14 @@ def observed_parts(
     The parts are all numbers as `observation`, each number, the parts of the environment's space,
     and images. Numbers that a wrapper changes, such as `angle_features`, have no separate parts.
     """
-    count, frames, size = len(layout.observation), 1, len(layout.observation)
+    count = len(layout.observation)
+    frames = 1
+    size = len(layout.observation)
     for adapter in adapters_of(wrappers, layout) if size else []:
         frames = frames * adapter.outputs // size if isinstance(adapter, Stacked) else frames
         is_same = isinstance(adapter, Stacked) or adapter.outputs == size
-        count, size = count if is_same else adapter.outputs // frames, adapter.outputs
+        count = count if is_same else adapter.outputs // frames
+        size = adapter.outputs
     parts = {OBSERVATION: ObservedPart(OBSERVATION, (0, count), (count,))} if count else {}
     if count == len(layout.observation):
         parts |= {
@@ -250,7 +258,8 @@ def actor_of(
         restart: weights from which another training can start, critics included.
         core: the network; default: a network with initial weights.
     """
-    adapters, images = adapters_of(wrappers, layout), image_inputs(wrappers, layout)
+    adapters = adapters_of(wrappers, layout)
+    images = image_inputs(wrappers, layout)
     numbers = adapters[-1].outputs if adapters else len(layout.observation)
     inputs = numbers + sum(image.pixels for image in images)
     full = learn.with_inputs(images, layout.agents)

@@ -89,7 +89,8 @@ class AgentRollouts(RolloutBuffer):
         agents: int,
         **settings: Any,
     ) -> None:
-        self._environment, self._agents = environment, agents
+        self._environment = environment
+        self._agents = agents
         super().__init__(buffer_size, observation_space, action_space, **settings)
 
     def reset(self) -> None:

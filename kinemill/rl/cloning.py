@@ -162,7 +162,8 @@ def fit_actor(
         optimizer.step()
         losses.append(value.item())
         if not np.isfinite(losses[-1]):
-            where, fix = "learn.pretrain", "lower learn.pretrain.lr"
+            where = "learn.pretrain"
+            fix = "lower learn.pretrain.lr"
             raise Diverged(where, f"the loss of cloning is {losses[-1]}", fix=fix)
     last = max(1, len(losses) // 10)
     return {"first_loss": losses[0], "loss": float(np.mean(losses[-last:]))}
@@ -170,7 +171,8 @@ def fit_actor(
 
 def _batches(count: int, settings: Pretrain, seed: int) -> Iterator[NDArray[np.int64]]:
     """Yield the row numbers (B,) of each optimizer step; each pass has a new order."""
-    random, size = np.random.default_rng(seed), min(settings.batch_size, count)
+    random = np.random.default_rng(seed)
+    size = min(settings.batch_size, count)
     order = random.permutation(count)
     for _ in range(settings.steps):
         # The rest of a pass is dropped, so that all batches have the same size.

@@ -61,7 +61,8 @@ class ActionCritic:
         low, high = (torch.as_tensor(end) for end in (space.low, space.high))
         for adapter in self.actor.adapters:
             if isinstance(adapter, Scaled):
-                low, high = adapter.low, adapter.high
+                low = adapter.low
+                high = adapter.high
         # As `scale_action` of stable-baselines3: the replay buffer holds actions in [-1, 1].
         return 2.0 * (actions - low) / (high - low) - 1.0
 

@@ -90,7 +90,8 @@ def _of_policy(
         expected = f"those of the task, {_actions(layout)}"
         raise BadInput(where, f"has the actions {_actions(own)}", expected=expected)
     _require_equal(where, "units", own.units, layout.units)
-    environment, policy = make_environment(task), as_policy(module, task.name)
+    environment = make_environment(task)
+    policy = as_policy(module, task.name)
     try:
         runs = [run_episode(task, environment, policy, seed) for seed in seeds]
     finally:
@@ -159,7 +160,8 @@ def require_names(
     Raises:
         BadInput: Names are missing or, unless `partial`, superfluous.
     """
-    required, available = list(required), list(available)
+    required = list(required)
+    available = list(available)
     missing = [name for name in required if name not in available]
     extra = [] if partial else [name for name in available if name not in required]
     if not missing and not extra:

@@ -69,8 +69,11 @@ def _recurrent_value(policy: Any, row: Tensor, state: Tensor) -> Tensor:
 def blocks_of(call: Call) -> list[Block]:
     """Return the graph of a network: inputs, learned matrices and outputs, with connections."""
     traced: Any = make_fx(_free(call.function))(*call.inputs.values())
-    names, weights = iter(call.inputs), dict[str, tuple[int, ...]]()
-    renamed, operations, results = dict[str, str](), list[Operation](), list[str]()
+    names = iter(call.inputs)
+    weights = dict[str, tuple[int, ...]]()
+    renamed = dict[str, str]()
+    operations = list[Operation]()
+    results = list[str]()
     for node in traced.graph.nodes:
         inputs = [str(renamed.get(one.name, one.name)) for one in node.all_input_nodes]
         if node.op == "placeholder":

@@ -22,7 +22,8 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
-        self._reward, self._steps = 0.0, 0
+        self._reward = 0.0
+        self._steps = 0
         self._actions, self._events = list[Any](), dict[str, float]()
         return self.env.reset(seed=seed, options=options)
 
@@ -43,7 +44,8 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
         actions = np.asarray(self._actions, dtype=float).reshape(self._steps, -1)
         reached = info.get("is_success")
         success = {} if reached is None else {"success": float(reached)}
-        averages, stds = actions.mean(axis=0), actions.std(axis=0)
+        averages = actions.mean(axis=0)
+        stds = actions.std(axis=0)
         return {
             "return": self._reward,
             "length": float(self._steps),

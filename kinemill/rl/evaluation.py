@@ -78,7 +78,8 @@ class EpisodeRun:
     """
 
     def __init__(self, environment: Env, seed: int) -> None:
-        self._environment, self._seed = environment, seed
+        self._environment = environment
+        self._seed = seed
         self._latest, self._info = environment.reset(seed=seed)
         self._rewards = list[float]()
         self.over = self._terminated = False

@@ -4,7 +4,8 @@ Symbols: P members, W weights of a policy, E inputs.
 """
 
 import copy
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,7 +32,9 @@ class EvolutionLearner:
     """
 
     def __init__(self, site: Site, settings: Any) -> None:
-        self._site, self._settings, self._steps = site, settings, 0
+        self._site = site
+        self._settings = settings
+        self._steps = 0
         self._copies: Any = site.environment
         self._random = np.random.default_rng(site.learn.seed)
         if self._copies.num_envs % 2:
@@ -60,7 +63,8 @@ class EvolutionLearner:
         return values
 
     def _generation(self, random: np.random.Generator) -> dict[str, float]:
-        pairs, std = self._copies.num_envs // 2, self._settings.noise
+        pairs = self._copies.num_envs // 2
+        std = self._settings.noise
         here = nn.utils.parameters_to_vector(self._core.parameters()).detach()
         half = torch.from_numpy(random.standard_normal((pairs, len(here)), dtype=np.float32))
         noise = torch.cat([half, -half])  # mirrored pairs reduce the variance of the gradient
@@ -88,9 +92,12 @@ class EvolutionLearner:
     @torch.no_grad()
     def _returns(self, members: Tensor, seed: int) -> NDArray[np.float64]:
         """Run one episode with each of the members (P, W); return their returns (P,)."""
-        layers, count = _layers(self._core, members), len(members)
+        layers = _layers(self._core, members)
+        count = len(members)
         self._copies._seeds = [seed] * count  # the same initial state for all: returns compare
-        observations, returns, alive = self._copies.reset(), np.zeros(count), np.ones(count, bool)
+        observations = self._copies.reset()
+        returns = np.zeros(count)
+        alive = np.ones(count, bool)
         while alive.any():
             raw = self._core.batched(torch.from_numpy(observations)[:, None], layers)[:, 0]
             observations, rewards, dones, _ = self._copies.step(self._actions(raw))
@@ -109,7 +116,8 @@ class EvolutionLearner:
             parts = [part.argmax(dim=1) for part in raw.split(choices, dim=1)]
             return parts[0].numpy() if len(parts) == 1 else torch.stack(parts, dim=1).numpy()
         space = self._copies.action_space
-        low, high = torch.from_numpy(space.low), torch.from_numpy(space.high)
+        low = torch.from_numpy(space.low)
+        high = torch.from_numpy(space.high)
         return (low + 0.5 * (torch.tanh(raw) + 1.0) * (high - low)).numpy()
 
     def core(self) -> Perceptron:
@@ -165,12 +173,15 @@ def centered_ranks(values: object) -> Floats:
 
 def _layers(core: Perceptron, members: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Split members (P, W) into weights (P, in, out) and biases (P, 1, out) of each layer."""
-    layers, start = list[tuple[Tensor, Tensor]](), 0
-    for layer in core.layers:
-        outputs, inputs = layer.out_features, layer.in_features
-        middle, end = start + outputs * inputs, start + outputs * (inputs + 1)  # pyright: ignore
+    layers = list[tuple[Tensor, Tensor]]()
+    start = 0
+    for layer in cast(Iterable[nn.Linear], core.layers):
+        outputs = layer.out_features
+        inputs = layer.in_features
+        middle = start + outputs * inputs
+        end = start + outputs * (inputs + 1)
         # A linear layer stores (out, in), then its bias; `baddbmm` needs (in, out).
-        weight = members[:, start:middle].reshape(-1, outputs, inputs).transpose(1, 2)  # pyright: ignore
+        weight = members[:, start:middle].reshape(-1, outputs, inputs).transpose(1, 2)
         layers.append((weight.contiguous(), members[:, None, middle:end]))
         start = end
     return layers

@@ -70,7 +70,8 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
         raise BadInput("learn.algorithm.sde_sample_freq", f"needs continuous actions, not {kind}")
     if layout.agents and not algorithm.multi_agent:
         names = [name for name in ALGORITHMS if ALGORITHMS[name].multi_agent]
-        problem, fix = "cannot train agents that act in turns", f"use {', '.join(names)}"
+        problem = "cannot train agents that act in turns"
+        fix = f"use {', '.join(names)}"
         raise BadInput(where, problem, fix=fix)
     if layout.mask and not (algorithm.masked or layout.agents):
         fix = "learn.algorithm.type: maskable_ppo"
@@ -80,7 +81,8 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
         raise BadInput(where, "needs an environment that observes `action_mask`", fix=fix)
     if layout.images and not algorithm.reads_images:
         readers = [name for name in ALGORITHMS if ALGORITHMS[name].reads_images]
-        problem, expected = f"observes {', '.join(layout.images)}", "a vector of numbers alone"
+        problem = f"observes {', '.join(layout.images)}"
+        expected = "a vector of numbers alone"
         raise BadInput(where, problem, expected=expected, fix=f"use {', '.join(readers)}")
     if not layout.images and not layout.observation:
         raise BadInput(where, "observes nothing", expected="numbers or images")
@@ -106,16 +108,20 @@ def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
     if learn.runner.type == "processes":
         check_processes("learn.runner.workers", learn.runner.workers, each=_WAITING)
     pixels = sum(image.pixels for image in learn.images)
-    observations, actions = len(layout.observation) + pixels, len(layout.actions)
+    observations = len(layout.observation) + pixels
+    actions = len(layout.actions)
     if steps := getattr(algorithm, "buffer_size", 0):
         where = f"learn.algorithm.buffer_size: {steps}"
         steps = min(steps, learn.total_steps + learn.eval_every)
-        each, setting = 2 * observations + actions, "learn.algorithm.buffer_size"
+        each = 2 * observations + actions
+        setting = "learn.algorithm.buffer_size"
     else:
         steps = copies * getattr(algorithm, "n_steps", 0)
         where = f"learn.num_envs: {copies} times learn.algorithm.n_steps"
-        each, setting = observations + actions, "learn.num_envs"
-    needed, memory = _FLOAT32 * each * steps, host_memory()
+        each = observations + actions
+        setting = "learn.num_envs"
+    needed = _FLOAT32 * each * steps
+    memory = host_memory()
     if needed > memory.free:
         raise BadInput(
             where,
@@ -203,7 +209,8 @@ def _random_observations(
 ) -> NDArray[np.generic]:
     with closing(learning_environment(task, list(estimates), is_packed=False)) as environment:
         vector_space(environment, "environment.wrappers")
-        policy, rows = RandomPolicy(environment.action_space), list[Any]()
+        policy = RandomPolicy(environment.action_space)
+        rows = list[Any]()
         observation, _ = environment.reset(seed=seed)
         policy.reset(seed)
         while len(rows) < steps:

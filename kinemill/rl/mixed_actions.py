@@ -56,7 +56,9 @@ class MixedDistribution(DiagGaussianDistribution):
             mask: allowed choices (B, M); None: all.
             used: whether each action counts, (B, A) 1 or 0; None: all do.
         """
-        std, number, column = log_std.exp(), 0, 0
+        std = log_std.exp()
+        number = 0
+        column = 0
         self._parts: list[Any] = []
         self._used = used
         for count, part in zip(self._choices, split(mean_actions, self._choices), strict=True):
@@ -146,7 +148,8 @@ def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCr
             return super().extract_features(obs, features_extractor)
 
         def _get_action_dist_from_latent(self, latent_pi: Tensor) -> MixedDistribution:
-            turns, mask = self._rows[:, : len(agents)], self._rows[:, width:]
+            turns = self._rows[:, : len(agents)]
+            mask = self._rows[:, width:]
             return MixedDistribution(choices).proba_distribution(
                 self.action_net(latent_pi),
                 self.log_std,

@@ -135,7 +135,8 @@ class Extractor(nn.Module):
 
     def __init__(self, learn: NetworkSettings, inputs: int, features: int) -> None:
         super().__init__()
-        self.features, model = features, learn.model
+        self.features = features
+        model = learn.model
         is_row = isinstance(model, Composed)
         has_encoders = bool(learn.images) and not is_row
         self.perception = Perception(inputs, learn.images, learn.image) if has_encoders else None
@@ -188,7 +189,8 @@ class AgentExtractors(nn.Module):
         """Map observations (B, D) of `kinemill.runtime.agents` to features (B, features)."""
         parts = list[Tensor]()
         for network, turns, columns in zip(self.networks, self._turns, self._columns, strict=True):
-            turn, own = x[:, turns], x[:, columns[0] : columns[1]]
+            turn = x[:, turns]
+            own = x[:, columns[0] : columns[1]]
             row = torch.cat([turn, own], dim=1) if len(turns) > 1 else own
             parts.append(turn.sum(dim=1, keepdim=True) * network(row))
         return torch.cat(parts, dim=1)
@@ -198,7 +200,8 @@ def native_parts(
     space: NativeSpace, keys: Sequence[str], start: int = 0
 ) -> dict[str, ObservedPart]:
     """Return the parts of an observation that are numbers and choices, by key."""
-    spaces, parts = named_parts(space), dict[str, ObservedPart]()
+    spaces = named_parts(space)
+    parts = dict[str, ObservedPart]()
     for key in keys:
         part = spaces[key]
         shape = (part.size,) if part.choices else part.shape

@@ -89,7 +89,8 @@ class Evaluated:
 
     def text(self, distributions: Mapping[str, Distribution]) -> str:
         """Return the line and the table of an evaluation."""
-        returns, lengths = distributions["evaluation return"], distributions["evaluation length"]
+        returns = distributions["evaluation return"]
+        lengths = distributions["evaluation length"]
         success = "" if self.success is None else f", success {self.success:.0%}"
         line = (
             f"{START}{self.step:,}: return {returns.mean:.4g} std {returns.std:.3g} min "

@@ -30,7 +30,8 @@ class AdaptedRows:
         adapters: Sequence[Adapter],
         estimates: Sequence[Mapping[str, object]],
     ) -> None:
-        self._rows, self._adapters = rows, adapters
+        self._rows = rows
+        self._adapters = adapters
         for adapter, estimate in zip(adapters, estimates, strict=True):
             adapter.load(estimate)
         ends = np.full(adapters[-1].outputs, np.inf, np.float32)
@@ -75,10 +76,8 @@ class AdaptedRows:
 
     @torch.no_grad()
     def _adapt(self, observations: object, first: Any) -> NDArray[np.float32]:
-        values, begins = (
-            torch.from_numpy(observations),
-            torch.from_numpy(first.astype(np.float32))[:, None],
-        )
+        values = torch.from_numpy(observations)
+        begins = torch.from_numpy(first.astype(np.float32))[:, None]
         after = list[tuple[Tensor, ...]]()
         for adapter, carry in zip(self._adapters, self._carry, strict=True):
             values, new_carry = adapter.observe(values, begins, carry)

@@ -60,7 +60,8 @@ from kinemill.train.summary import LearnFacts
 from kinemill.train.training_state import State
 from kinemill.train.warm_start import is_checkpoint
 
-MONITOR, STATISTICS = "evaluation/return", "statistics.csv"
+MONITOR = "evaluation/return"
+STATISTICS = "statistics.csv"
 
 
 @dataclass
@@ -104,7 +105,9 @@ class TrainingLoop:
     """One training."""
 
     def __init__(self, task: Task, layout: PolicyLayout, bench: TrainingContext) -> None:
-        self._task, self._layout, self._bench = task, layout, bench
+        self._task = task
+        self._layout = layout
+        self._bench = bench
         self._learn: Any = task.learn
         self._own: Any = task.environment
         self._tracker, self._progress = bench.listeners
@@ -192,7 +195,8 @@ class TrainingLoop:
 
     def _demonstrations(self) -> list[Episode]:
         """Return the episodes to clone; none without `learn.pretrain`."""
-        settings, start = self._learn.pretrain, self._bench.start
+        settings = self._learn.pretrain
+        start = self._bench.start
         if settings is None or start is None:
             return []
         seeds = self._seeds("demonstrations", count=settings.episodes)
@@ -208,7 +212,8 @@ class TrainingLoop:
     def _clone(self, learner: Cloner, site: Site, episodes: Sequence[Episode]) -> None:
         """Fit the actor to demonstrations, and store the policy as the best so far."""
         actor: Any = self.policy(learner)
-        kind, settings = site.environment.observation_space.dtype, self._learn.pretrain
+        kind = site.environment.observation_space.dtype
+        settings = self._learn.pretrain
         steps = cloned_steps(actor, episodes, kind, self._own.wrappers)
         losses = learner.clone(steps, settings, derive_seed(self._learn.seed, "pretrain"))
         policy = self.policy(learner)
@@ -238,19 +243,23 @@ class TrainingLoop:
             self._progress.log_message(f"resuming after step {self._training.state.step}")
 
     def _is_done(self) -> bool:
-        state, learn = self._training.state, self._learn
+        state = self._training.state
+        learn = self._learn
         waited = learn.patience is not None and state.waited >= learn.patience
         is_over = state.step >= learn.steps or state.reached or waited
         return is_over or self._callbacks.is_stopped
 
     def _advance(self, learner: Learner, copies: CopiesEnv) -> None:
         """Train up to the next evaluation, evaluate, and write a checkpoint if one is due."""
-        state, learn = self._training.state, self._learn
-        began, first_step = time.perf_counter(), state.step
+        state = self._training.state
+        learn = self._learn
+        began = time.perf_counter()
+        first_step = state.step
         number = len(state.history.get(MONITOR, ()))
         until = min(first_step + learn.eval_every, learn.steps)
         # Counted in evaluations of the history, so a resumed training has the same rounds.
-        fresh, ends = number % learn.evals_per_round == 0, (number + 1) % learn.evals_per_round == 0
+        fresh = number % learn.evals_per_round == 0
+        ends = (number + 1) % learn.evals_per_round == 0
         seed = derive_seed(learn.seed, "round", number) if fresh else None
         losses = learner.advance(until, seed)
         state.step = learner.step
@@ -290,7 +299,8 @@ class TrainingLoop:
         All evaluations use the same initial states: with different ones, the best of many would be
         the one with the easiest states. For the target, new initial states are evaluated too.
         """
-        state, learn = self._training.state, self._learn
+        state = self._training.state
+        learn = self._learn
         policy = self.policy(learner)
         weights = policy.state_dict()
         if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
@@ -302,7 +312,9 @@ class TrainingLoop:
             again = self._evaluator.run(policy, self._seeds("again", number))
             state.reached = 0.5 * (mean + again.mean_return) >= learn.target
         if state.reached or -mean < state.best:
-            state.best, state.best_step, state.waited = -mean, state.step, 0
+            state.best = -mean
+            state.best_step = state.step
+            state.waited = 0
             self._training.best = {name: value.clone() for name, value in weights.items()}
         elif state.step >= learn.min_steps:
             state.waited += 1
@@ -324,7 +336,8 @@ class TrainingLoop:
         trials: Settings = self._own.trials
         random = np.random.default_rng(derive_seed(self._learn.seed, *what))
         # Above the seeds of the trials, which must not select the policy that they measure.
-        later, count = trials.seed + trials.episodes, count or trials.n_eval_episodes
+        later = trials.seed + trials.episodes
+        count = count or trials.n_eval_episodes
         return [int(integer) for integer in random.integers(later, later + 2**30, count)]
 
     def _groups(self, learner: Learner) -> Groups:
@@ -351,7 +364,8 @@ class TrainingLoop:
 
     def _publishable(self, learner: Learner) -> Trained:
         """Evaluate the best policy on the seeds of the trials, and return the result."""
-        state, trials = self._training.state, self._own.trials
+        state = self._training.state
+        trials = self._own.trials
         policy = self.policy(learner)
         policy.load_state_dict(self._training.best)
         seeds = [trials.seed + index for index in range(trials.episodes)]

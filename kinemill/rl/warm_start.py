@@ -13,7 +13,8 @@ from kinemill.errors import BadInput
 from kinemill.task import WarmStart, Wrapper
 from kinemill.train.warm_start import WEIGHTS, described
 
-_RESTART, _ADAPTERS = "restart.", "adapters."
+_RESTART = "restart."
+_ADAPTERS = "adapters."
 
 
 def load_warm_start(
@@ -56,7 +57,8 @@ def _estimates(
     weights: dict[str, Tensor], wrappers: Sequence[Wrapper]
 ) -> list[dict[str, NDArray[np.generic]]]:
     """Return the estimated buffers of each wrapper, arrays by name."""
-    estimates, index = list[dict[str, Any]](), 0
+    estimates = list[dict[str, Any]]()
+    index = 0
     for wrapper in wrappers:
         start = f"{_ADAPTERS}{index}."
         index += wrapper.scope == "policy"

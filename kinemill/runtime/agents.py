@@ -48,7 +48,8 @@ class Agent:
     @classmethod
     def from_json(cls, values: Json) -> "Agent":
         """Return the agent of a JSON object."""
-        columns, actions = values["columns"], values["actions"]
+        columns = values["columns"]
+        actions = values["actions"]
         return cls(
             name=values["name"],
             policy=values["policy"],

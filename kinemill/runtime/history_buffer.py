@@ -25,7 +25,8 @@ class HistoryBuffer:
     """
 
     def __init__(self, history: int, actions: int, rows: Rows = ()) -> None:
-        self._history, self._actions = history, actions
+        self._history = history
+        self._actions = actions
         self._write_lock = Lock()
         self._rows = rows  # replaced as a whole, never changed
 
@@ -80,7 +81,8 @@ class HistoryBuffer:
         """
         rows = self._rows
         if len(rows) < self._history:
-            problem, expected = f"{len(rows)} observed", f"{self._history} states"
+            problem = f"{len(rows)} observed"
+            expected = f"{self._history} states"
             raise BadInput("predict", problem, expected=expected)
         # The action of the newest row is left out: the sequences to predict replace it.
         past = [action for _, action in rows[:-1] if action is not None]

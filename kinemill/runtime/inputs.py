@@ -20,7 +20,8 @@ class Inputs:
     """
 
     def __init__(self, interface: Interface, *, finite: bool, bounded: bool) -> None:
-        self.interface, self.finite = interface, finite
+        self.interface = interface
+        self.finite = finite
         self.dtype, self._float = interface.dtype, np.dtype(interface.dtype)
         self._bounded, self._batch = bounded, Axis("batch")
         limits = interface.limits if bounded else {}

@@ -14,13 +14,18 @@ from pathlib import Path
 from kinemill.errors import CorruptArtifact
 from kinemill.runtime.model_safety import fields_of, refuse_link, refuse_model
 
-STEP, ROLLOUT, POLICY = "step.onnx", "rollout.onnx", "policy.onnx"
-SUMS, IO = "sha256sums", "io.yaml"
+STEP = "step.onnx"
+ROLLOUT = "rollout.onnx"
+POLICY = "policy.onnx"
+SUMS = "sha256sums"
+IO = "io.yaml"
 PULLED = ".kinemill-pulled"  # marks a folder that `pull` made and may remove
 STORE_FILES = ("MANIFEST.json", "summary.json", PULLED)  # added by the store and by `pull`
 INTERFACE = "interface_sha256"
 
-_METADATA, _KEY, _VALUE = 14, 1, 2  # fields of ModelProto and StringStringEntryProto
+_METADATA = 14
+_KEY = 1
+_VALUE = 2  # fields of ModelProto and StringStringEntryProto
 _MOST_FILES = 1000
 # A plain file name: `pull` and `export` create files of these names.
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([A-Za-z0-9_][A-Za-z0-9_.+-]{0,199})")
@@ -146,6 +151,7 @@ def metadata_of(model: bytes) -> dict[str, str]:
     for entry in fields_of(memoryview(model)):
         if entry.number == _METADATA:
             parts = {part.number: bytes(part.content) for part in fields_of(entry.content)}
-            key, value = parts.get(_KEY, b""), parts.get(_VALUE, b"")
+            key = parts.get(_KEY, b"")
+            value = parts.get(_VALUE, b"")
             properties[key.decode(errors="replace")] = value.decode(errors="replace")
     return properties

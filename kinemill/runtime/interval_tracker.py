@@ -23,7 +23,8 @@ from kinemill.runtime.interface import wrapped
 from kinemill.runtime.simulator import Simulator
 from kinemill.runtime.window_metrics import Floats
 
-LEVEL, RATE = 0.9, 0.05
+LEVEL = 0.9
+RATE = 0.05
 _DEVIATIONS = NormalDist().inv_cdf((1.0 + LEVEL) / 2.0)  # half an interval
 
 

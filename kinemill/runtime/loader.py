@@ -68,7 +68,8 @@ def load(
     execution = Execution(threads, provider)
     file = _model_file(where)
     sums = read_sums(file.parent) if (file.parent / SUMS).is_file() else None
-    finite, bounded = non_finite == "raise", out_of_limits == "raise"
+    finite = non_finite == "raise"
+    bounded = out_of_limits == "raise"
     if file.name == POLICY:
         model = read_model(file, sums)
         return Policy.open(file, model, execution=execution, finite=finite, bounded=bounded)

@@ -21,7 +21,10 @@ DOMAINS = (b"", b"ai.onnx", b"ai.onnx.ml", b"com.microsoft", b"com.microsoft.nch
 _LOADER = re.compile(r"loader_module['\"]?\s*:\s*['\"]?([\w.]+)")
 _PYTHON = re.compile(r"python_model|cloudpickle|pickled_model|\bcode['\"]?\s*:\s*['\"]?[^\s'\",}n]")
 
-_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
+_VARINT = 0
+_EIGHT = 1
+_BYTES = 2
+_FOUR = 5
 # Message: {field: its message}; other fields are skipped.
 _INSIDE: dict[str, dict[int, str]] = {
     "Model": {7: "Graph", 8: "Opset", 20: "Training", 25: "Function"},
@@ -35,7 +38,9 @@ _INSIDE: dict[str, dict[int, str]] = {
     "Tensor": {},
 }
 _DOMAIN = {"Opset": 1, "Node": 7}  # field with the domain of an operator
-_DATA, _LOCATION, _EXTERNAL = 13, 14, 1  # of Tensor
+_DATA = 13
+_LOCATION = 14
+_EXTERNAL = 1  # of Tensor
 _DEEPEST = 50
 
 
@@ -151,11 +156,15 @@ def fields_of(message: memoryview) -> Iterator[Field]:
         ValueError: The message is invalid, or a field is truncated.
         IndexError: A number is truncated.
     """
-    offset, size = 0, len(message)
+    offset = 0
+    size = len(message)
     while offset < size:
         key, offset = _varint(message, offset)
         # A key is the number of the field, then three bits of wire type.
-        number, kind, value, length = key >> 3, key & 7, 0, 0
+        number = key >> 3
+        kind = key & 7
+        value = 0
+        length = 0
         if kind == _VARINT:
             value, offset = _varint(message, offset)
         elif kind == _BYTES:
@@ -177,7 +186,8 @@ def _varint(message: memoryview, offset: int) -> tuple[int, int]:
     while True:  # seven bits per byte, the lowest first; bit 8 marks that another byte follows
         byte = message[offset]
         value |= (byte & 0x7F) << shift
-        offset, shift = offset + 1, shift + 7
+        offset = offset + 1
+        shift = shift + 7
         if byte < 0x80:
             return value, offset
         if shift > 63:

@@ -24,7 +24,8 @@ class CompiledRollout:
     """
 
     def __init__(self, library: ctypes.CDLL, lanes: int, states: int, engine: str) -> None:
-        self.engine, self._states = engine, states
+        self.engine = engine
+        self._states = states
         self._single = library.kinemill_rollout_1
         self._many = getattr(library, f"kinemill_rollout_{lanes}")
         for function in (self._single, self._many):
@@ -61,8 +62,10 @@ def check_same(compiled: CompiledRollout, run: Callable[..., Array], interface: 
     Raises:
         BadInput: They differ by more than rounding, or one returns NaN.
     """
-    random, history = np.random.default_rng(0), interface.history
-    states, actions = len(interface.states), len(interface.actions)
+    random = np.random.default_rng(0)
+    history = interface.history
+    states = len(interface.states)
+    actions = len(interface.actions)
     angle = interface.is_angle
     for batch in (1, 17):  # the code for single rows, and lanes with a remainder
         shapes = [(batch, history, states), (batch, history - 1, actions), (batch, 3, actions)]

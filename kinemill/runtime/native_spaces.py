@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 from kinemill.store.json_io import Json
 
-OBSERVATION, MASK, IMAGE = "observation", "action_mask", "image"
+OBSERVATION = "observation"
+MASK = "action_mask"
+IMAGE = "image"
 _MOST_CHANNELS = 16  # of an image whose first axis is its channels
 
 Array = NDArray[Any]

@@ -32,7 +32,8 @@ class ObservationReader:
 
     def __init__(self, interface: PolicyInterface, *, finite: bool, bounded: bool) -> None:
         self._layout, self._shapes = interface.layout, interface.shapes()
-        self._choices_of, self._finite = interface.choices, finite
+        self._choices_of = interface.choices
+        self._finite = finite
         names = self._layout.observation
         by_name = self._layout.limits if bounded else {}
         pairs = tuple(by_name.get(name, (-np.inf, np.inf)) for name in names)
@@ -118,7 +119,8 @@ class ObservationReader:
             raise BadInput("agent", f"is {agent!r}", expected="none: this policy has no agents")
         space = self.turns.agent(agent).observation
         if not fits(space, observation):
-            where, problem = f"observation of {agent}", f"is {type(observation).__name__}"
+            where = f"observation of {agent}"
+            problem = f"is {type(observation).__name__}"
             raise BadInput(where, problem, expected=f"a value of {space.summary}")
         return self.turns.encode(agent, observation, mask)
 
@@ -183,7 +185,8 @@ def _whole(name: str, value: object, shape: tuple[int, ...], kind: str) -> NDArr
     if array.shape[1:] != shape or not len(array):
         expected = ", ".join(str(size) for size in shape)
         raise BadInput(name, f"has shape {array.shape}", expected=f"(batch, {expected})")
-    low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    low = np.iinfo(kind).min
+    high = np.iinfo(kind).max
     if array.dtype != kind and bool(((array < low) | (array > high)).any()):
         raise BadInput(name, f"holds values beyond {kind}", expected=f"{low} to {high}")
     return np.ascontiguousarray(array, dtype=kind)

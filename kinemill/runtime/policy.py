@@ -26,7 +26,8 @@ from kinemill.runtime.policy_interface import ACTION, PolicyInterface
 from kinemill.runtime.policy_layout import SEED
 from kinemill.runtime.session import Execution, open_session
 
-_MASK64, _SEEDS = 2**64 - 1, 2**31 - 1
+_MASK64 = 2**64 - 1
+_SEEDS = 2**31 - 1
 
 
 class PolicyEngine(Protocol):
@@ -92,7 +93,9 @@ class Policy:
         safe: Mapping[str, float] | None = None,
         servos: Mapping[str, dict[str, float | None]] | None = None,
     ) -> None:
-        self.interface, self._engine, self._finite = interface, engine, finite
+        self.interface = interface
+        self._engine = engine
+        self._finite = finite
         self._safe, self._servos = dict(safe or {}), dict(servos or {})
         self._lock = Lock()  # `act` and `reset` may be called by different threads
         self._observations = ObservationReader(interface, finite=finite, bounded=bounded)
@@ -168,7 +171,8 @@ class Policy:
     def reset(self, seed: int = 0) -> None:
         """Start an episode with empty memory; random numbers follow from `seed`."""
         with self._lock:
-            self._seed, self._step = seed, 0
+            self._seed = seed
+            self._step = 0
             self._carry = self.initial_carry(1)
 
     @property
@@ -200,19 +204,23 @@ class Policy:
         """
         with self._lock:
             if agent is not None:
-                observation, mask = self._observations.turn(agent, observation, mask), None
+                observation = self._observations.turn(agent, observation, mask)
+                mask = None
             elif any(fits(one.observation, observation) for one in self.interface.layout.agents):
                 raise BadInput("agent", "is missing", expected=f"one of {', '.join(self.agents)}")
             inputs = self._observations.one(observation, mask, step_seed(self._seed, self._step))
             action, carry = self._run(inputs, self._carry)
             is_finite = bool(np.isfinite(action).all())
             if is_finite:  # NaN in the carry would stay there for the rest of the episode
-                self._carry, self._step = carry, self._step + 1
+                self._carry = carry
+                self._step = self._step + 1
         if not is_finite and (self._finite or self.interface.discrete):
             raise BadInput(ACTION, f"is {action[0]}", expected="finite values")
-        values, choices = action[0].copy(), self.interface.choices
+        values = action[0].copy()
+        choices = self.interface.choices
         if agent is not None and (turns := self._observations.turns) is not None:
-            values, choices = turns.own(agent, values), choices_of(turns.agent(agent).action)
+            values = turns.own(agent, values)
+            choices = choices_of(turns.agent(agent).action)
         if not all(choices):
             return values
         indices = np.rint(values).astype(np.int64)
@@ -228,7 +236,8 @@ class Policy:
         Raises:
             BadInput: As in `act`.
         """
-        action, layout = self.act(observation, mask, agent=agent), self.interface.layout
+        action = self.act(observation, mask, agent=agent)
+        layout = self.interface.layout
         if agent is not None:
             return decode(Turns(layout.agents).agent(agent).action, action)
         return action if layout.native.action is None else decode(layout.native.action, action)

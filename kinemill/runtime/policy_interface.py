@@ -13,7 +13,8 @@ from kinemill.errors import BadInput
 from kinemill.runtime.interface import FORMAT, Carry, read_properties
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED, PolicyLayout
 
-FORM, POLICY = "form", "policy"  # property of the files of policies
+FORM = "form"
+POLICY = "policy"  # property of the files of policies
 ACTION = "action"
 
 

@@ -28,7 +28,8 @@ def read_cases(path: Path) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as stored:
             cases = {name: np.asarray(stored[name]) for name in stored.files}
-        action, allowed = cases["action"], cases["allowed"]
+        action = cases["action"]
+        allowed = cases["allowed"]
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         message = f"cannot be read ({error})"
         raise CorruptArtifact(path, message, expected="parity cases") from error
@@ -59,7 +60,8 @@ def inputs_of(cases: Arrays, rows: slice = slice(None)) -> Arrays:
 def play(policy: Policy, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
     """Return the actions (N, T, A) of a policy for inputs (N, T, ...), with its carry fed back."""
     rows, steps = next(iter(inputs.values())).shape[:2]
-    carry, actions = policy.initial_carry(rows), list[NDArray[np.float32]]()
+    carry = policy.initial_carry(rows)
+    actions = list[NDArray[np.float32]]()
     for step in range(steps):
         now = {name: np.ascontiguousarray(part[:, step]) for name, part in inputs.items()}
         action, carry = policy.step(now, carry)

@@ -88,7 +88,8 @@ def try_simulator(simulator: Simulator, folder: Path, calls: int) -> tuple[list[
     Raises:
         CorruptArtifact: The stored cases are missing or invalid.
     """
-    cases, lines = read_cases(folder), list[Line]()
+    cases = read_cases(folder)
+    lines = list[Line]()
     for file in sorted(folder.glob(f"{ROLLOUT.partition('.')[0]}*.onnx")):
         if file.name == ROLLOUT:
             lines += parity(simulator, cases)
@@ -191,7 +192,8 @@ def parity(simulator: Simulator, cases: Arrays) -> list[Line]:
 def _stepped(
     simulator: Simulator, states: Array, past: Array, actions: Array
 ) -> NDArray[np.float32]:
-    carry, states_after = simulator.warm_up(states, past), list[Array]()
+    carry = simulator.warm_up(states, past)
+    states_after = list[Array]()
     state = simulator.estimate(states)[:, -1]
     for k in range(min(STEPS, actions.shape[1])):
         state, *carry = simulator.step(state, actions[:, k], *carry)
@@ -202,7 +204,8 @@ def _stepped(
 def _compared(name: str, predicted: Array, simulator: Simulator, cases: Arrays) -> Line:
     """Compare (N, K, S) with the first K steps of the cases; any NaN fails."""
     steps = predicted.shape[1]
-    expected, allowed = cases["next_states"][:, :steps], cases["allowed"][:, :steps]
+    expected = cases["next_states"][:, :steps]
+    allowed = cases["allowed"][:, :steps]
     angle = simulator.interface.is_angle
     off = np.abs(wrapped(predicted - expected, angle))
     passed = bool((off <= allowed).all() and np.isfinite(predicted).all())
@@ -223,7 +226,8 @@ def latency(simulator: Simulator, cases: Arrays, calls: int) -> Latencies:
     """Return the latency of a rollout over the horizon of the cases, and of a step; batch 1, ms."""
     one = [cases[name][:1] for name in INPUTS]
     carry = simulator.warm_up(*one[:2])
-    state, action = one[0][:, -1], one[2][:, 0]
+    state = one[0][:, -1]
+    action = one[2][:, 0]
     return {
         "rollout": timed(lambda: simulator.rollout(*one), calls),
         "step": timed(lambda: simulator.step(state, action, *carry), calls),

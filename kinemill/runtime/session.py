@@ -7,7 +7,8 @@ from typing import Any
 
 from kinemill.errors import BadInput
 
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
 # Our short names of the providers of ONNX Runtime.
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "tensorrt": "TensorrtExecutionProvider"}
 # By default CUDA rounds inputs of matrix products to TF32; parity is checked without it.

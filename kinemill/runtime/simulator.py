@@ -24,7 +24,8 @@ from kinemill.runtime.session import Execution, open_with
 from kinemill.runtime.stepper import Step, open_step
 from kinemill.runtime.uncertainty import belief_of, deviation_of, members_of
 
-_NEXT, _INPUTS = ["next_states"], ["states", "past_actions", "actions"]
+_NEXT = ["next_states"]
+_INPUTS = ["states", "past_actions", "actions"]
 _WITH_OUTPUTS = ["next_states", "outputs"]
 
 
@@ -275,7 +276,8 @@ class Simulator:
             # every input would cost more than ten steps of a small model.
             if not self._inputs.finite or np.isfinite(outputs[0][:, -1, 0]).all():
                 return outputs
-        histories, past = self._inputs.states(states), self._inputs.past_actions(past_actions)
+        histories = self._inputs.states(states)
+        past = self._inputs.past_actions(past_actions)
         future = self._inputs.actions(actions)
         same_batch(states=histories, past_actions=past, actions=future)
         return self._run(names, histories, past, future)
@@ -314,7 +316,8 @@ class Simulator:
         Raises:
             BadInput: An input has an invalid shape, type or value, or step.onnx is missing.
         """
-        histories, past = self.estimate(states), self._inputs.past_actions(past_actions)
+        histories = self.estimate(states)
+        past = self._inputs.past_actions(past_actions)
         carry = self.initial_carry(same_batch(states=histories, past_actions=past))
         # As in rollout.onnx: the first `surplus` rows only serve the estimates of derived states.
         for index in range(self.interface.surplus, self.history - 1):

@@ -24,7 +24,9 @@ class Step:
     """
 
     def __init__(self, session: Any, inputs: Inputs) -> None:
-        self._session, self._carry, self._inputs = session, inputs.interface.carry, inputs
+        self._session = session
+        self._carry = inputs.interface.carry
+        self._inputs = inputs
         self._next = ["next_state", *(f"next_{item.name}" for item in self._carry)]
         self._axes = [
             tuple(Axis(f"axis {index + 1}", size) for index, size in enumerate(item.shape))

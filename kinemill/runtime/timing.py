@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCKS, CALLS = 5, 1000
+BLOCKS = 5
+CALLS = 1000
 
 Json = dict[str, Any]
 Line = Json  # name, passed, found, wanted

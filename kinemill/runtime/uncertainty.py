@@ -64,5 +64,6 @@ def corrected(conformal: Conformal, variance: Floats) -> Floats:
     Index 0 of T is one step ahead; steps after the last row of the correction use that row.
     """
     step = np.minimum(np.arange(variance.shape[1]), len(conformal.scale) - 1)
-    scale, floor = np.array(conformal.scale)[step], np.array(conformal.floor)[step]
+    scale = np.array(conformal.scale)[step]
+    floor = np.array(conformal.floor)[step]
     return np.square(scale) * (variance + np.square(floor))

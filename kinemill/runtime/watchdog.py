@@ -91,12 +91,17 @@ class Watchdog:
                 )
             controller = model.act
         self._measured = model.as_measured
-        self._controller, self._clock, self._sent = controller, clock, sent
-        self._max_age, self._deadline = max_age, deadline
-        self._safe, self._names = model.safe_action, model.actions
+        self._controller = controller
+        self._clock = clock
+        self._sent = sent
+        self._max_age = max_age
+        self._deadline = deadline
+        self._safe = model.safe_action
+        self._names = model.actions
         pairs = [model.limits.get(name, (-np.inf, np.inf)) for name in model.actions]
         limits = np.array(pairs, dtype=np.float32).reshape(-1, 2)
-        self._low, self._high = limits[:, 0], limits[:, 1]
+        self._low = limits[:, 0]
+        self._high = limits[:, 1]
         self._lock = threading.Lock()
         self._newest: tuple[Any, float] | None = None
         self._refused = ""  # why the last measurement was rejected
@@ -142,7 +147,8 @@ class Watchdog:
     def act(self) -> Command:
         """Return the next command, within the deadline."""
         with self._lock:
-            newest, refused = self._newest, self._refused
+            newest = self._newest
+            refused = self._refused
         fault, detail = self._input_fault(newest)
         if fault and refused:
             detail = f"{detail}; {refused}" if detail else refused

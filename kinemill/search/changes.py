@@ -124,7 +124,8 @@ class Changes:
         state: Position,
         keys: Callable[[], Set[str]],
     ) -> None:
-        self._task, self._home = task, home
+        self._task = task
+        self._home = home
         self._decisions = DECISIONS.read(home, task.name)
         self._set = self._open(recordings, position.recordings, RecordingSet)
         self._results = self._open(evaluated, position.episodes, EvaluationSet)
@@ -134,7 +135,8 @@ class Changes:
             self.changed, self.removed = sorted(present), keys() - present
         else:
             present = {one for one in touched if is_member(home, task.name, one)}
-            self.changed, self.removed = sorted(present), touched - present
+            self.changed = sorted(present)
+            self.removed = touched - present
 
     def _touched(self, position: Position, state: Position) -> Set[str] | None:
         """Return the recordings that the difference is about; None if the catalog cannot tell."""
@@ -160,7 +162,8 @@ class Changes:
         """Return the recordings whose rows differ between two sets; None if it is not known."""
         if earlier == now:
             return frozenset()
-        first, last = self._change(table, earlier), self._change(table, now)
+        first = self._change(table, earlier)
+        last = self._change(table, now)
         if first is None or last is None:
             return None
         return changed_between(self._home, self._task.name, table, first, last)
@@ -179,7 +182,8 @@ class Changes:
                     continue
                 entry, (row, document) = entries.get(hash_), results.get(hash_, (None, ""))
                 if row is None or entry is None or not _is_of(row, entry):
-                    row, document = None, ""
+                    row = None
+                    document = ""
                 details = Details.parse(document, self._home.catalog_db) if row else None
                 yield Source(member, entry, row, details, current.get(hash_))
 

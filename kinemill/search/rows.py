@@ -67,7 +67,8 @@ def row_of(task: Task, home: Home, source: Source) -> Row:
     Raises:
         CorruptArtifact: Its artifact is damaged.
     """
-    member, entry = source.member, source.entry
+    member = source.member
+    entry = source.entry
     summary = None
     if entry is not None:
         summary = RecordingSummary.read(home, entry.ref)
@@ -85,7 +86,9 @@ def row_of(task: Task, home: Home, source: Source) -> Row:
 
 def _status(source: Source) -> str:
     """Return the status, as `kinemill data list` names it."""
-    decision, entry, item = source.decision, source.entry, source.evaluated
+    decision = source.decision
+    entry = source.entry
+    item = source.evaluated
     if decision and decision.bars:
         return decision.status
     if entry is None or (entry.tracks and item is None):

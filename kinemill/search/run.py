@@ -18,7 +18,8 @@ from kinemill.task import Task
 from kinemill.task.units import factor
 
 COLUMNS = ("name", "recording", "status", "start", "seconds", "episodes")
-KEY, NAME = "recording", "name"
+KEY = "recording"
+NAME = "name"
 LATEST = "latest"
 
 VersionReader = Callable[[str], pl.DataFrame]
@@ -89,7 +90,8 @@ def search_view(
     stored = {name: _column(name, view.task, keys) for name in page.columns}
     by = _column(page.sort, view.task, keys)
     frame = _matching(view, home, parsed, {*stored.values(), KEY, NAME, by}, versions).collect()
-    total, order = frame.height, [NAME, KEY]
+    total = frame.height
+    order = [NAME, KEY]
     if by == NAME and not page.descending:
         if page.limit is not None and page.offset + page.limit < total:
             frame = frame.bottom_k(page.offset + page.limit, by=order)
@@ -109,7 +111,8 @@ def matching_recordings(view: View, home: Home, query: str) -> pl.Series:
     Raises:
         QueryError: The query is wrong.
     """
-    keys, units = view.metadata_keys(), units_of(view.task)
+    keys = view.metadata_keys()
+    units = units_of(view.task)
     vocabulary = Vocabulary(units, factor, keys, versions=False)
     return _matching(view, home, parse(query, vocabulary), {KEY}, None).collect()[KEY]
 

@@ -171,7 +171,8 @@ class Segments:
 
     def _remove_unlisted(self, pointer: Pointer) -> None:
         """Remove files that no search can still read: a search takes less than `_GRACE`."""
-        listed, oldest = _files(pointer), time.time() - _GRACE
+        listed = _files(pointer)
+        oldest = time.time() - _GRACE
         for path in self.folder.glob(f"*{_SUFFIX}"):
             with suppress(FileNotFoundError):
                 if path.name not in listed and path.stat().st_mtime < oldest:

@@ -65,7 +65,8 @@ TAGS = ActLog("tags", Format("tag", 1), Tag)
 
 def current_tags(home: Home, task: str) -> list[Tag]:
     """Return the tags that hold, oldest first, each with the recordings that still have it."""
-    removed, current = dict[str, set[str]](), list[Tag]()
+    removed = dict[str, set[str]]()
+    current = list[Tag]()
     for act in reversed(TAGS.read(home, task)):
         later = removed.setdefault(act.tag, set())
         if act.removed:

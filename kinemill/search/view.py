@@ -110,7 +110,8 @@ def _position(task: Task, home: Home, pointer: Pointer) -> changes.Position:
 
 def _update(view: View, home: Home, position: changes.Position) -> View:
     """Publish the rows that changed since the view was written."""
-    task, pointer = view.task, view.pointer
+    task = view.task
+    pointer = view.pointer
     columns = [KEY, CONTENT]
     rows = view.segments.scan(pointer.segments, columns)
     empty = pl.LazyFrame(schema={KEY: pl.String, CONTENT: pl.Int64})

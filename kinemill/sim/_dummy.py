@@ -27,8 +27,11 @@ from kinemill.task import Task, rotations
 
 FEW_STEPS = 100  # optimizer steps
 FEW_TRIALS = {"environment.trials.episodes": 4, "environment.trials.n_eval_episodes": 2}
-SINES, LOWEST, HIGHEST = 5, 0.1, 0.8  # Hz: slow enough for every time step below 0.1 s
-NATURAL, DAMPING = 2.0 * np.pi * 0.6, 0.4  # rad/s, 1
+SINES = 5
+LOWEST = 0.1
+HIGHEST = 0.8  # Hz: slow enough for every time step below 0.1 s
+NATURAL = 2.0 * np.pi * 0.6
+DAMPING = 0.4  # rad/s, 1
 SIZE = (64, 64)  # default height and width
 RADIUS = 0.12  # of the disc, over the height
 GROUPS = {"action": "actions", "reward": "rewards", "image": "images"}
@@ -47,7 +50,8 @@ def write_dummy_logs(task: Task, folder: Path, dummy: Dummy | None = None) -> li
     if not task.learn.from_logs:
         why = f"{task.name} learns in its environment, without logs"
         raise BadInput("dummy logs", why, fix=f"kinemill run {task.name}")
-    dummy, paths = dummy or Dummy(), list[Path]()
+    dummy = dummy or Dummy()
+    paths = list[Path]()
     for number in range(dummy.episodes):
         name = f"dummy-{number:04d}"
         random = np.random.default_rng(int(digest([task.name, dummy.seed, name])[:16], 16))
@@ -67,7 +71,8 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
 
     `below` is the folder of the logs below the one that is read, such as `abc/`.
     """
-    ending, shape = _ending(task), [*dummy.image, 3] if dummy and dummy.image else None
+    ending = _ending(task)
+    shape = [*dummy.image, 3] if dummy and dummy.image else None
     images = [name for name in task.media if task.channels[name].role == "image"]
     return {
         **{
@@ -189,7 +194,8 @@ def _gain(omega: NDArray[np.float64], middle: float, *, spring: bool) -> Waves:
 def _fit(task: Task, chain: Json) -> Json:
     """Return a chain of signals, (n,) each, with an offset and a scale within the limits."""
     first, *_ = chain
-    bounds, middle = task.channels[first].limits, 0.0
+    bounds = task.channels[first].limits
+    middle = 0.0
     scale = np.inf if bounds else 1.0  # without limits a signal of about 1, in its unit
     if bounds:
         middle = 0.5 * (bounds[0] + bounds[1])
@@ -254,7 +260,8 @@ def _pictures(
     """Return (n, height, width, 3): disc and bar before a background of the episode's own."""
     height, width = size
     axes = [_within(table[name]) for name in [*task.states, *task.states][:2]]
-    down, right = np.linspace(0.0, 1.0, height)[:, None], np.linspace(0.0, 1.0, width)[None]
+    down = np.linspace(0.0, 1.0, height)[:, None]
+    right = np.linspace(0.0, 1.0, width)[None]
     frames = np.empty((len(axes[0]), height, width, 3), np.uint8)
     frames[:] = random.integers(40, 120, 3).astype(np.uint8)
     bar = _within(table[task.actions[0]]) if task.actions else None

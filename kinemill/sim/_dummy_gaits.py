@@ -102,7 +102,8 @@ def _within(
     """
     sizes = np.abs(family).sum(axis=0)  # at most, for any command
     jumps: Mapping[str, float] = getattr(getattr(task.validation, "max_jump", None), "bounds", {})
-    middle, scales = 0.0, list[float]()
+    middle = 0.0
+    scales = list[float]()
     for name, order in orders.items():
         most = float(sizes @ omega**order)
         if limits := task.channels[name].limits:

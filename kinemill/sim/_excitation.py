@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 Signal = NDArray[np.float64]
 
-LOWEST, HIGHEST = 0.3, 3.0  # Hz: from the centering controller's band to beyond the pole's swing
+LOWEST = 0.3
+HIGHEST = 3.0  # Hz: from the centering controller's band to beyond the pole's swing
 SINES = 8
 HOLD = (0.1, 0.6)  # s between random steps
 

@@ -91,7 +91,8 @@ class Plant(Settings):
         Row k holds the state at its stamp and the command that is held from then on.
         """
         t: Signal = np.arange(max(2, round(seconds / self.dt)), dtype=np.float64) * self.dt
-        push, start = self.push(t, random), self.start(random)
+        push = self.push(t, random)
+        start = self.start(random)
         state, command = self.run(push, np.full(len(t), self.period), start)
         return self.table(t, state, command)
 
@@ -112,7 +113,8 @@ class Plant(Settings):
             states (N, 2 Q) at which each command begins, and the commands (N, A) as given.
         """
         advance, low, high = self.stepper(start)
-        state, command = np.empty((len(push), len(start))), np.empty(push.shape)
+        state = np.empty((len(push), len(start)))
+        command = np.empty(push.shape)
         now = np.array(start, dtype=float)
         for k, substeps in enumerate(steps.tolist()):
             state[k] = now
@@ -125,8 +127,10 @@ class Plant(Settings):
 
         A stepper takes commands (A,) and a number of physics steps, and returns the state (2 Q,).
         """
-        module, model = mujoco(), self.model()
-        data, joints = module.MjData(model), len(self.joints)
+        module = mujoco()
+        model = self.model()
+        data = module.MjData(model)
+        joints = len(self.joints)
         data.qpos[:], data.qvel[:] = start[:joints], start[joints:]
 
         def advance(command: Signal, steps: int) -> Signal:

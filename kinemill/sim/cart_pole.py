@@ -50,7 +50,8 @@ class CartPole(Cart):
         early = self.jitter
         steps = self.period + random.choice([-1, 0, 1], rows, p=[early, 1 - 2 * early, early])
         t = np.concatenate([[0.0], np.cumsum(steps[:-1])]) * self.physics_step
-        push, start = self.push(t, random), self.start(random)
+        push = self.push(t, random)
+        start = self.start(random)
         state, force = self.run(push, steps, start)
         return self._measure(t, state, force[:, 0], random)
 

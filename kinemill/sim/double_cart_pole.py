@@ -84,13 +84,15 @@ def regulator(plant: Plant, rest: tuple[float, ...], weights: tuple[float, ...])
     """
     from scipy.linalg import solve_discrete_are
 
-    size, motors = len(rest), len(plant.motors)
+    size = len(rest)
+    motors = len(plant.motors)
     columns: list[Signal] = []
     for direction in STEP * np.eye(size + motors):
         forward, behind = (_after(plant, np.array(rest), sign * direction) for sign in (1.0, -1.0))
         columns.append((forward - behind) / (2 * STEP))
     a, b = np.split(np.stack(columns, axis=1), [size], axis=1)
-    q, r = np.diag(weights[:size]), np.diag(weights[size:])
+    q = np.diag(weights[:size])
+    r = np.diag(weights[size:])
     p = solve_discrete_are(a, b, q, r)
     return np.linalg.solve(r + b.T @ p @ b, b.T @ p @ a)
 

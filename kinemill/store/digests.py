@@ -80,7 +80,9 @@ def digest_to_copy(path: Path, copy_path: Path | None = None) -> str:
         copy_path: path for a copy written during hashing, so that `copy` need not read the file
             again; it is missing if writing failed. The caller removes an unused copy.
     """
-    stat, sha256, sums = _stat_of(path), hashlib.sha256(), list[int]()
+    stat = _stat_of(path)
+    sha256 = hashlib.sha256()
+    sums = list[int]()
     with path.open("rb") as file, _EagerCopy(copy_path) as eager_copy:
         for block in _blocks(file):
             sha256.update(block)

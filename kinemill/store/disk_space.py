@@ -13,7 +13,9 @@ from pathlib import Path
 
 from kinemill.errors import KinemillError, causes
 
-SHARE, LEAST, MOST = 0.05, 2e9, 20e9  # fraction of the disk; bytes
+SHARE = 0.05
+LEAST = 2e9
+MOST = 20e9  # fraction of the disk; bytes
 _NOTHING = 64 * 1024  # bytes; SQLite cannot extend its files with less
 _WHAT_TO_DO = "free space with kinemill admin gc; --dry-run lists what it would delete"
 _FULL = {errno.ENOSPC, errno.EDQUOT}

@@ -79,9 +79,11 @@ def _cgroups(root: Path, most: int) -> Iterator[Memory]:
     for line in own.read_text().splitlines() if own.is_file() else []:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            mount, names = root / "sys/fs/cgroup", _V2
+            mount = root / "sys/fs/cgroup"
+            names = _V2
         elif "memory" in controllers.split(","):
-            mount, names = root / "sys/fs/cgroup/memory", _V1
+            mount = root / "sys/fs/cgroup/memory"
+            names = _V1
         else:
             continue
         folder = mount / path.strip("/")

@@ -33,7 +33,8 @@ def read_checked(folder: Path, digest: str, name: str) -> bytes:
     Raises:
         CorruptArtifact: The manifest or the file is missing, or bytes have changed.
     """
-    entry, path = _files_of(folder, digest)[name], folder / name
+    entry = _files_of(folder, digest)[name]
+    path = folder / name
     content = _bytes_of(path)
     if content is None or hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise _changed_error(path, entry)

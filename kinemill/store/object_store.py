@@ -23,8 +23,10 @@ from kinemill.errors import BadInput, Unreachable
 VARIABLE = "KINEMILL_REMOTE"
 _OPTIONS = ("endpoint_override", "scheme", "region")
 _ATTEMPTS = 6  # per request, with exponential backoff from 0.1 s
-_CONNECT, _REQUEST = 5.0, 60.0  # s
-_FIRST_CONNECT, _FIRST_REQUEST = 3.0, 4.0  # s, of the first request of a process
+_CONNECT = 5.0
+_REQUEST = 60.0  # s
+_FIRST_CONNECT = 3.0
+_FIRST_REQUEST = 4.0  # s, of the first request of a process
 _FIRST_TRIES = 6.0  # s after which it is not tried again: a store may be restarting
 _PAUSE = 0.5  # s
 _BLOCK = 8 << 20  # bytes in memory at a time
@@ -152,7 +154,8 @@ def check_store(patience: float = 0.0) -> None:
         request_timeout=_FIRST_REQUEST,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
     )
-    store, end = Remote(files, _root(address), address), time.monotonic() + patience
+    store = Remote(files, _root(address), address)
+    end = time.monotonic() + patience
     while True:
         try:
             store.names("store")  # needs no right that commands do not need

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from kinemill.errors import BadInput
 
-TASKS, WORKSPACE = "tasks", "workspace.yaml"
+TASKS = "tasks"
+WORKSPACE = "workspace.yaml"
 DEFS = "defs"  # folder of a project with its components
 COMPONENT = "kinemill_dagster.KinemillTask"  # type of a component that holds a task
 COMPONENT_FILE = "defs.yaml"
 _TYPE = re.compile(rf"^type:\s*['\"]?{re.escape(COMPONENT)}\b", re.MULTILINE)
-_PROJECT, _TASKS = "KINEMILL_PROJECT", "KINEMILL_TASKS"
+_PROJECT = "KINEMILL_PROJECT"
+_TASKS = "KINEMILL_TASKS"
 
 
 def is_project(folder: Path) -> bool:

@@ -63,7 +63,8 @@ def bring(home: Home, folder: Path) -> bool:
     Raises:
         Unreachable: The object store did not respond.
     """
-    store, key = remote(), _key(home, folder)
+    store = remote()
+    key = _key(home, folder)
     if folder.exists() or store is None or not key:
         return folder.exists()
     aside = staging_path(home, "fetched")
@@ -84,7 +85,8 @@ def bring(home: Home, folder: Path) -> bool:
 
 def bring_file(home: Home, path: Path, sha256: str | None = None) -> bool:
     """Download a missing file; return whether it exists."""
-    store, key = remote(), _key(home, path)
+    store = remote()
+    key = _key(home, path)
     if path.is_file() or store is None or not key:
         return path.is_file()
     aside = staging_path(home, "fetched")
@@ -109,7 +111,8 @@ def bring_new(
         CorruptArtifact: A name is not that of a file in the folder.
         Unreachable: The object store did not respond.
     """
-    store, key = remote(), _key(home, folder)
+    store = remote()
+    key = _key(home, folder)
     if store is None or not key:
         return []
     local = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
@@ -122,7 +125,8 @@ def bring_new(
 
 def withdraw(home: Home, path: Path) -> None:
     """Remove a file or a published folder from the object store, its manifest first."""
-    store, key = remote(), _key(home, path)
+    store = remote()
+    key = _key(home, path)
     if store is None or not key:
         return
     store.delete(f"{key}/{LAST}")

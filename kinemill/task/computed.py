@@ -14,7 +14,8 @@ from kinemill.task.settings import MEDIA
 from kinemill.task.units import factor, is_derivative
 
 DEGREE = 3  # of the local polynomials of a derivative
-HIGHEST, SHARE = 20.0, 0.2  # default cutoff: Hz, and of the sampling rate
+HIGHEST = 20.0
+SHARE = 0.2  # default cutoff: Hz, and of the sampling rate
 LONGEST = 32  # rows that a derivative is estimated from at run time, at most
 
 Problems = list[tuple[tuple[str, ...], str]]

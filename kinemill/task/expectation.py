@@ -75,7 +75,8 @@ def _listed(value: object) -> list[str]:
 def _argument_problems(type_: str, arguments: Json) -> Problems:
     from jsonschema import Draft7Validator
 
-    schema, accepted = _schemas()[type_], _kwargs(type_)
+    schema = _schemas()[type_]
+    accepted = _kwargs(type_)
     problems: Problems = [
         ((key,), f"unknown argument of {type_}; {nearest(key, [*accepted])}")
         for key in arguments

@@ -55,7 +55,8 @@ class Export(Settings):
 
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
         """Return problems: variants that float64 excludes, and unknown or invalid safe actions."""
-        errors, actions = list[Problem](), [n for n, c in channels.items() if c.role == "action"]
+        errors = list[Problem]()
+        actions = [n for n, c in channels.items() if c.role == "action"]
         for name in ("c99", "also") if self.precision == "float64" else ():
             if getattr(self, name):
                 errors.append(((name,), "needs a model in float32; precision is float64"))

@@ -34,7 +34,8 @@ def list_tasks() -> dict[str, Path]:
     Raises:
         BadInput: Two files define tasks of the same name, or there is no project.
     """
-    folder, root = tasks_folder(), project_root()
+    folder = tasks_folder()
+    root = project_root()
     tasks = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     components = component_tasks(root) if root else {}
     for name, path in components.items():
@@ -117,7 +118,8 @@ def load_task(
     document = read_task_file(path)
     if not isinstance(document.value, dict):
         raise TaskError([f"{path}: is not a task; expected keys such as `task`, `dt`, `channels`"])
-    value, notes = copy.deepcopy(document.value), list[str]()
+    value = copy.deepcopy(document.value)
+    notes = list[str]()
     changes = nested(overrides or {}, notes)
     notes += apply(value, changes)
     context = Context(path.resolve().parent, _own_values(document) if web else None)
@@ -140,7 +142,8 @@ def make_task(
         TaskError: Every problem found, each with its key and the nearest valid name.
     """
     plain: dict[str, Any] = {key: _plain(part) for key, part in value.items()}
-    notes, document = list[str](), Document(None, plain, dict.fromkeys(_locations(plain), 0))
+    notes = list[str]()
+    document = Document(None, plain, dict.fromkeys(_locations(plain), 0))
     changes = nested(overrides or {}, notes)
     notes += apply(plain, changes)
     context = Context(Path.cwd(), frozenset[Value]() if web else None)

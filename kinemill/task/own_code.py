@@ -135,7 +135,8 @@ def make_own(adapter: type[OwnCode], value: Mapping[str, object], context: objec
     Raises:
         ValueError: The code cannot be read or run, or does not accept the settings.
     """
-    named, source = str(value["type"]), value.get("source")
+    named = str(value["type"])
+    source = value.get("source")
     LOCAL.check(f"type of {adapter.__name__}", named, context)
     what = f"source of {adapter.__name__}"
     if source is None:

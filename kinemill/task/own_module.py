@@ -103,7 +103,8 @@ class _Text(InspectLoader):
     """Loader of a module from text; tracebacks have the file and the digest of the text."""
 
     def __init__(self, filename: str, source: str) -> None:
-        self._filename, self._source = filename, source
+        self._filename = filename
+        self._source = source
 
     def get_source(self, fullname: str) -> str:
         """Return the text."""

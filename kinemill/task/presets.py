@@ -46,7 +46,8 @@ def preset_overrides(items: list[str]) -> Json:
     Raises:
         BadInput: The part or preset is unknown; the message holds the nearest name.
     """
-    presets, overrides = list_presets(), dict[str, Any]()
+    presets = list_presets()
+    overrides = dict[str, Any]()
     for item in items:
         part, equals, name = (one.strip() for one in item.partition("="))
         where = f"preset {item!r}"

@@ -66,7 +66,8 @@ def _problem(loc: Location, item: ErrorDetails, value: object) -> Problem:
     if item["type"] == "missing":
         return loc, "is missing"
     if item["type"] == "literal_error":
-        text, choices = str(item["input"]), item.get("ctx", {})["expected"]
+        text = str(item["input"])
+        choices = item.get("ctx", {})["expected"]
         names = [part.strip(" '") for part in choices.replace(" or ", ",").split(",")]
         return loc, f"found {text!r}; expected {choices}; {nearest(text, names)}"
     message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")

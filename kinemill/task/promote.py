@@ -13,7 +13,9 @@ from kinemill.task.plugins import Settings
 from kinemill.task.settings import Problems
 
 NRMSE = "test/nrmse"
-RETURN, SUCCESS, ACTIONS = "return", "success", "action_rmse"
+RETURN = "return"
+SUCCESS = "success"
+ACTIONS = "action_rmse"
 FREE_RUN = "free_run"  # whole episodes, simulated from the first state
 # Reference models that a dynamics model must beat: see kinemill.verify.references.
 REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")

@@ -19,7 +19,9 @@ from kinemill.task.yaml import Location
 
 Number = int | float
 Problem = tuple[Location, str]
-SELECT, RANGE, LOG = "select", "range", "log"
+SELECT = "select"
+RANGE = "range"
+LOG = "log"
 # Keys of `learn` that do not affect a model, or that define the learning problem.
 _FIXED = {"type", "start_from", "device", "threads", "log_every", "save_every"}
 _SEARCHED = ("learn", "augment")
@@ -107,7 +109,8 @@ def _wrong_select(node: Json) -> str | None:
 def _wrong_range(node: Mapping[str, object]) -> str | None:
     if extra := [key for key in node if key not in {RANGE, LOG}]:
         return f"unknown key {extra[0]!r}; {nearest(extra[0], [RANGE, LOG])}"
-    bounds, log = node[RANGE], node.get(LOG, False)
+    bounds = node[RANGE]
+    log = node.get(LOG, False)
     shape = "expected [low, high] or [low, high, step] of numbers"
     if not isinstance(bounds, list) or len(bounds) not in {2, 3}:
         return f"`range` is {bounds!r}; {shape}"
@@ -273,8 +276,11 @@ def _into(
 ) -> tuple[Location, Any, str]:
     """Return the selected item of a `select`, through nested ones."""
     while isinstance(node, dict) and SELECT in node:
-        index, names = int(choices.get(name, 0)), labels_of(node[SELECT])
-        at, node, name = (*at, SELECT, index), node[SELECT][index], f"{name}[{names[index]}]"
+        index = int(choices.get(name, 0))
+        names = labels_of(node[SELECT])
+        at = (*at, SELECT, index)
+        node = node[SELECT][index]
+        name = f"{name}[{names[index]}]"
     return at, node, name
 
 

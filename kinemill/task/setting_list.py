@@ -47,7 +47,8 @@ def settings_of(part: BaseModel, prefix: str = "") -> Iterator[Setting]:
     for name, info in type(part).model_fields.items():
         if mark_of(info):
             continue
-        key, value = f"{prefix}{info.alias or name}", getattr(part, name)
+        key = f"{prefix}{info.alias or name}"
+        value = getattr(part, name)
         if isinstance(value, BaseModel):
             yield from settings_of(value, f"{key}.")
         elif kind := _kind(info.annotation):

@@ -131,7 +131,8 @@ def within(folder: Path, requested: Path) -> Path:
         BadInput: The path is outside of `folder`.
     """
     if not _lies_in(folder, requested):
-        expected, fix = f"a path in {folder}", "put the logs there, or use kinemill run --logs"
+        expected = f"a path in {folder}"
+        fix = "put the logs there, or use kinemill run --logs"
         raise BadInput(f"folder {requested}", "is outside", expected=expected, fix=fix)
     return (folder / requested).resolve()
 

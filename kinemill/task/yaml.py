@@ -202,7 +202,8 @@ class _Reader:
     def _mapping(self, node: MappingNode, at: Location) -> Json:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
+            key = str(key_node.value)
+            line = key_node.start_mark.line + 1
             if not isinstance(key_node, ScalarNode):
                 self._complain(key_node, "a key that is not plain text")
             elif key in values:

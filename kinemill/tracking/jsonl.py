@@ -79,7 +79,8 @@ class JsonLines:
             os.ftruncate(self._file, end)  # readers would skip a partial line
             message = f"{self._path}: the disk took {written} of {len(self._waiting)} bytes"
             raise OSError(message)
-        self._end, self._waiting = end + written, b""
+        self._end = end + written
+        self._waiting = b""
 
 
 def _valid_bytes(path: Path, step: int) -> int:
@@ -127,7 +128,8 @@ class Reader:
                 for line in file:
                     if not line.endswith(b"\n"):
                         return  # in progress, or truncated by a kill
-                    self.offset, self.last = self.offset + len(line), line
+                    self.offset = self.offset + len(line)
+                    self.last = line
                     if point := _point(line):
                         yield point
         except FileNotFoundError:
@@ -137,7 +139,8 @@ class Reader:
         start = self.offset - len(self.last)
         file.seek(start)
         if file.read(len(self.last)) != self.last:
-            self.offset, self.last = 0, b""
+            self.offset = 0
+            self.last = b""
             file.seek(0)
 
 

@@ -45,19 +45,24 @@ class Throttle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._stage = ""
-        self._at, self._done = 0.0, 0
+        self._at = 0.0
+        self._done = 0
 
     def is_due(self, stage: str, done: int, total: int) -> bool:
         """Return whether to print the report of `done` of `total` items of a stage."""
         now = self._clock()
         if stage != self._stage or done < self._done:  # resumed from a checkpoint
-            self._stage, self._at, self._done = stage, now, done
+            self._stage = stage
+            self._at = now
+            self._done = done
             return False
-        waited, grown = now - self._at, done - self._done
+        waited = now - self._at
+        grown = done - self._done
         is_milestone = grown >= _SHARE * total or done >= total
         is_due = waited >= EVERY or (waited >= _LEAST and is_milestone)
         if is_due:
-            self._at, self._done = now, done
+            self._at = now
+            self._done = done
         return is_due
 
 

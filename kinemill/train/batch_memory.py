@@ -17,7 +17,8 @@ from kinemill.train.ddp import process_group
 from kinemill.train.memory import gpu_memory
 from kinemill.train.objective import Objective
 
-_SMALL, _LARGE = 2, 4  # windows of the two measurements
+_SMALL = 2
+_LARGE = 4  # windows of the two measurements
 _ROOM = 0.8  # share of the free memory that the suggested batch uses
 
 

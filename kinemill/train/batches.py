@@ -26,7 +26,8 @@ class Batches:
         self, windows: int, size: int, seeds: tuple[int, ...], weights: Tensor | None = None
     ) -> None:
         self.windows, self.size = windows, min(size, windows)
-        self.seeds, self.weights = seeds, weights
+        self.seeds = seeds
+        self.weights = weights
         self._epoch, self._orders = -1, torch.empty(0, 0)
 
     def at(self, step: int) -> Tensor:
@@ -42,7 +43,8 @@ class Batches:
     def orders(self, epoch: int) -> Tensor:
         """Return the window indices (M, W) int64 of an epoch, in the order of its batches."""
         if epoch != self._epoch:
-            self._orders, self._epoch = self.draw(epoch), epoch
+            self._orders = self.draw(epoch)
+            self._epoch = epoch
         return self._orders
 
     def draw(self, epoch: int) -> Tensor:

@@ -61,7 +61,8 @@ class BCPolicy(PolicyModule):
     ) -> None:
         super().__init__(layout)
         self.encoder, self.network, self.head = parts
-        self.memory, self.chunk = memory, chunk
+        self.memory = memory
+        self.chunk = chunk
         self.lowered: torch.dtype | None = None  # see `kinemill.train.amp`
         for name in SCALES:
             self.register_buffer(name, scale[name].to(torch.float32))
@@ -118,7 +119,8 @@ class BCPolicy(PolicyModule):
         self, features: Tensor, count: Tensor, carry: Iterable[Tensor]
     ) -> tuple[Tensor, ...]:
         """Run the network with its memory: (B, F), (B, 1) rows done, carry -> (B, E), carry."""
-        inputs, whole = list(carry), list[Tensor]()
+        inputs = list(carry)
+        whole = list[Tensor]()
         # ONNX files cannot hold tensors of size 0: they are not inputs, and are made here.
         for shape in self.network.carry_shapes:
             nothing = features.new_zeros(features.shape[0], *shape) if 0 in shape else None
@@ -167,7 +169,8 @@ class BCPolicy(PolicyModule):
 
     def limited(self, actions: Tensor) -> Tensor:
         """Clamp actions (..., A) in task units to their limits; NaN stays NaN."""
-        low, high = self.low.expand_as(actions), self.high.expand_as(actions)
+        low = self.low.expand_as(actions)
+        high = self.high.expand_as(actions)
         return torch.where(actions > high, high, torch.where(actions < low, low, actions))
 
 

@@ -27,7 +27,9 @@ from kinemill.task.learn import Learn
 INDEX = "checkpoint.json"
 TENSORS = "tensors.safetensors"
 _FORMAT = Format("checkpoint", 2)
-_PREFIX, _ASIDE, _DAMAGED = "checkpoint-", ".aside-", "damaged-"
+_PREFIX = "checkpoint-"
+_ASIDE = ".aside-"
+_DAMAGED = "damaged-"
 
 # Tensors by group (a word without dots) and name. Typed Any: importing torch takes a second.
 Groups = dict[str, dict[str, Any]]
@@ -249,13 +251,15 @@ def _read_intact(checkpoint: Path) -> tuple[bytes, Json]:
     Raises:
         CorruptArtifact: The content differs from the written one.
     """
-    index, tensors = checkpoint / INDEX, checkpoint / TENSORS
+    index = checkpoint / INDEX
+    tensors = checkpoint / TENSORS
     for path in (index, tensors):
         if not path.is_file():
             raise CorruptArtifact(path, "is missing")
     text = index.read_bytes()
     content = _FORMAT.open(index, read_json(index))
-    state, sha256 = content.get("state"), content.get("tensors_sha256")
+    state = content.get("state")
+    sha256 = content.get("tensors_sha256")
     if not isinstance(state, dict) or text != _index(str(sha256), state):
         raise CorruptArtifact(index, "has bytes that changed since it was written")
     data = tensors.read_bytes()

@@ -24,7 +24,8 @@ class _Loss(nn.Module):
 
     def __init__(self, module: nn.Module, loss: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.module, self.loss = module, loss
+        self.module = module
+        self.loss = loss
 
     def forward(self, batch: Tensor) -> Tensor:
         return self.loss(batch)
@@ -48,7 +49,10 @@ class CompiledStep:
         weights: Tensor,
         betas: tuple[float, float],
     ) -> None:
-        self.program, self._counts, self._weights, self._betas = program, counts, weights, betas
+        self.program = program
+        self._counts = counts
+        self._weights = weights
+        self._betas = betas
         self._done = int(counts[0])
 
     def scalars(self, rate: float, later: int = 0) -> tuple[float, float, float]:
@@ -92,7 +96,8 @@ def compiled(
     whole = _Loss(module, loss)
     learning = {name: p for name, p in whole.named_parameters() if p.requires_grad}
     parameters = list(learning.values())
-    sizes, shapes = [p.numel() for p in parameters], [p.shape for p in parameters]
+    sizes = [p.numel() for p in parameters]
+    shapes = [p.shape for p in parameters]
     weights, first, second, counts = _flattened(parameters, optimizer)
     failed = weights.new_zeros(())
     group = optimizer.param_groups[0]

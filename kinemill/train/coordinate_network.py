@@ -35,9 +35,11 @@ class CoordinateNetwork(Network):
     def __init__(self, inner: Any, layout: Layout, std: Tensor) -> None:
         super().__init__()
         assert layout.coordinates is not None
-        self.inner, self.carry_shapes = inner, inner.carry_shapes
+        self.inner = inner
+        self.carry_shapes = inner.carry_shapes
         self.coordinates: Coordinates = layout.coordinates
-        self.names, self.states = layout.coordinate_names, layout.states
+        self.names = layout.coordinate_names
+        self.states = layout.states
         self.register_buffer("change_std", std.to(torch.float32))
 
     def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:

@@ -52,7 +52,8 @@ class Windows:
         rows = self.history + self.horizon
         index = self.starts[which].unsqueeze(1) + torch.arange(rows, device=self.starts.device)
         window = self.values.index_select(0, index.flatten()).view(len(which), rows, -1)
-        states, actions = window[..., : self.states], window[..., self.states :]
+        states = window[..., : self.states]
+        actions = window[..., self.states :]
         history = self.history
         return (
             self._estimated(states[:, :history], which),
@@ -83,7 +84,8 @@ class Windows:
         states, past, actions, truth = self.gather(which)
         if self.outputs is None:
             return states, past, actions, truth
-        first, device = self.history - 1, self.starts.device
+        first = self.history - 1
+        device = self.starts.device
         offsets = torch.arange(first, first + self.horizon, device=device)
         rows = self.starts[which].unsqueeze(1) + offsets
         outputs = self.outputs[rows.flatten()].view(*rows.shape, -1)
@@ -210,7 +212,8 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
     mean = torch.tensor(dataset.mean, dtype=torch.float64)
     std = _no_zeros(torch.tensor(dataset.std, dtype=torch.float64))
     delta = _no_zeros(torch.tensor(dataset.delta_std, dtype=torch.float64))
-    output_mean, output_std = list[Tensor](), list[Tensor]()
+    output_mean = list[Tensor]()
+    output_std = list[Tensor]()
     for _, output in layout.outputs:
         column = layout.states.index(output.of)
         equal = output.relation == "equal"

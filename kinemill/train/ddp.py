@@ -130,7 +130,8 @@ def joined(device: str) -> Generator[ProcessGroup]:
     if int(size) == 1 or distributed.is_initialized():
         yield process_group()
         return
-    gpus, gpu = torch.cuda.device_count() if device in ("auto", "cuda") else 0, ""
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    gpu = ""
     if gpus:
         own = int(os.environ.get("LOCAL_RANK", "0")) % gpus
         torch.cuda.set_device(own)

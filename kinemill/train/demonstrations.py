@@ -152,7 +152,9 @@ class Feed:
         device: torch.device,
         used: NDArray[np.int64] | None = None,
     ) -> None:
-        self._data, self._layout, self._device = data, layout, device
+        self._data = data
+        self._layout = layout
+        self._device = device
         self._numbers = torch.from_numpy(data.observed(layout.observation)).to(device)
         self._texts: dict[str, tuple[Tensor, Tensor]] = {}
         self._epoch = -1

@@ -63,7 +63,9 @@ class DeviceSteps:
         *,
         is_graph: bool = False,
     ) -> None:
-        self._training, self._objective, self._learn = training, objective, learn
+        self._training = training
+        self._objective = objective
+        self._learn = learn
         self._device = device = next(training.module.parameters()).device
         self._gradient = gradient_of(training, objective)
         self._batches = _DeviceBatches(batches, device)
@@ -77,7 +79,9 @@ class DeviceSteps:
         # Loss, norm, and whether a step has failed.
         self._latest = torch.zeros(GROUP, ROW, device=device)[:, :3]
         self._records = torch.zeros(SPAN, 3, device=device)
-        self._step, self._first, self._count = 0, 0, 0
+        self._step = 0
+        self._first = 0
+        self._count = 0
         self._collected = list[float]()
         self._compiled: CompiledStep | None = None
         if training.state.compiled:
@@ -121,7 +125,8 @@ class DeviceSteps:
         if self._count == 0:
             self._first = steps[0]
         self._step = steps[0]
-        learn, scalars = self._learn, list[tuple[float, float, float]]()
+        learn = self._learn
+        scalars = list[tuple[float, float, float]]()
         self._batches.copy(steps[:count], self._windows)
         for row, step in enumerate(steps[:count]):
             rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
@@ -173,7 +178,8 @@ class DeviceSteps:
             NotFinite: A loss or gradient was not finite; the weights are as before that step.
         """
         self._fetch()
-        losses, self._collected = self._collected, []
+        losses = self._collected
+        self._collected = []
         return losses
 
     def _fetch(self) -> None:
@@ -200,7 +206,8 @@ class DeviceSteps:
         return self._draws.recording() if self._warm_ups == WARM_UP else self._draws.supplying(row)
 
     def _update(self, row: int) -> None:
-        training, optimizer = self._training, self._training.optimizer
+        training = self._training
+        optimizer = self._training.optimizer
         for group in optimizer.param_groups:
             group["lr"] = self._scalars[row, 0]
         optimizer.zero_grad(set_to_none=True)
@@ -254,7 +261,8 @@ class _DeviceBatches:
     """
 
     def __init__(self, batches: Batches, device: torch.device) -> None:
-        self._batches, self._device = batches, device
+        self._batches = batches
+        self._device = device
         self._epoch, self._orders = -1, torch.empty(0, 0, dtype=torch.int64)
         self._thread = ThreadPoolExecutor(1, "kinemill-batches")
         self._next: tuple[int, Future[Tensor]] | None = None
@@ -310,7 +318,9 @@ class CudaGraph:
     """
 
     def __init__(self, work: Callable[[], None], stream: torch.cuda.Stream, pool: Any) -> None:
-        self._work, self._stream, self._pool = work, stream, pool
+        self._work = work
+        self._stream = stream
+        self._pool = pool
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:

@@ -53,7 +53,8 @@ def determined(*, on: bool) -> Generator[None]:
     workspace = os.environ.get(_WORKSPACE)
     os.environ.setdefault(_WORKSPACE, ":4096:8")
     torch.use_deterministic_algorithms(True)
-    cudnn.benchmark, cudnn.deterministic = False, True
+    cudnn.benchmark = False
+    cudnn.deterministic = True
     try:
         yield
     finally:

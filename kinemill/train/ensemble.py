@@ -96,7 +96,8 @@ class Ensemble(nn.Module):
     @property
     def belief(self) -> Belief:
         """Indices of the uncertainty in the carry."""
-        inner, noise = len(self.member.step.carry_shapes), self.member.noise
+        inner = len(self.member.step.carry_shapes)
+        noise = self.member.noise
         if noise is None:
             return Belief(self.members, inner, None, ())
         measured = noise.measured.detach().exp().mean(0) * self.state_std**2
@@ -156,7 +157,8 @@ class Ensemble(nn.Module):
         following, added, *after = self.each("advance", own, action, *inner, shared=shared)
         moved = self.wrap(following - state.unsqueeze(1))
         mean = moved.mean(1)
-        state_after, apart = self.wrap(state + mean), self.wrap(moved - mean.unsqueeze(1))
+        state_after = self.wrap(state + mean)
+        apart = self.wrap(moved - mean.unsqueeze(1))
         if self.member.noise is None:
             return state_after, *after, apart, state_after
         # A measured state has no accumulated covariance: only the noise of this step is left.
@@ -202,7 +204,9 @@ class Ensemble(nn.Module):
         """Roll out states and outputs, (B, T, S + Y), see `Step.rollout_channels`."""
         if not self.layout.output_channels:
             return self.rollout(states, past_actions, actions)
-        carry, state, predicted = self.warm_up(states, past_actions), states[:, -1], list[Tensor]()
+        carry = self.warm_up(states, past_actions)
+        state = states[:, -1]
+        predicted = list[Tensor]()
         for action in actions.unbind(1):
             state, outputs, *after = self.advance(state, action, *carry)
             carry = tuple(after)
@@ -218,8 +222,12 @@ class Ensemble(nn.Module):
         members with measurement noise, and zero without noise. The total variance is this plus the
         variance of the offsets.
         """
-        carry, state, belief = self.warm_up(states, past_actions), states[:, -1], self.belief
-        predicted, offsets, variances = list[Tensor](), list[Tensor](), list[Tensor]()
+        carry = self.warm_up(states, past_actions)
+        state = states[:, -1]
+        belief = self.belief
+        predicted = list[Tensor]()
+        offsets = list[Tensor]()
+        variances = list[Tensor]()
         for action in actions.unbind(1):
             state, *after = self(state, action, *carry)
             carry = tuple(after)

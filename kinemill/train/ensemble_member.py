@@ -13,7 +13,9 @@ from kinemill.train.step import Step
 
 WIDTH = 64  # size of the hidden layer of the variance, which is smoother than the mean
 # Initial log variances, of scaled outputs: lower bound, upper bound, prediction.
-SMALLEST, LARGEST, FIRST = -10.0, 0.5, -4.0
+SMALLEST = -10.0
+LARGEST = 0.5
+FIRST = -4.0
 MEASURED = 0.02  # initial standard deviation of a measurement, in standard deviations of the states
 
 
@@ -60,7 +62,8 @@ class Member(nn.Module):
 
     def __init__(self, step: Step, noise: Noise | None) -> None:
         super().__init__()
-        self.step, self.noise = step, noise
+        self.step = step
+        self.noise = noise
 
     def forward(self, method: str, *arguments: object) -> object:
         """Call one of the methods below."""
@@ -129,8 +132,11 @@ class Member(nn.Module):
     def _unrolled(
         self, states: Tensor, past_actions: Tensor, actions: Tensor, truth: Tensor, fed: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        carry, state = self.step.warm_up(states, past_actions), states[:, -1]
-        covariance, predicted, covariances = torch.zeros(()), list[Tensor](), list[Tensor]()
+        carry = self.step.warm_up(states, past_actions)
+        state = states[:, -1]
+        covariance = torch.zeros(())
+        predicted = list[Tensor]()
+        covariances = list[Tensor]()
         for k, action in enumerate(actions.unbind(1)):
             is_forced = fed[:, k, None]
             if self.noise is not None:

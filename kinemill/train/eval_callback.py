@@ -27,7 +27,8 @@ class TorchSimulator:
     """
 
     def __init__(self, module: Any, task: Task) -> None:
-        self.module, self.dt = module, task.dt
+        self.module = module
+        self.dt = task.dt
         self.states, self.actions = tuple(task.states), tuple(task.actions)
         self.units = {name: task.channels[name].unit for name in task.columns}
 

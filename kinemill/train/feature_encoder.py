@@ -24,8 +24,10 @@ class Encoder(nn.Module):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        self.groups, self.transform = layout.groups, layout.transform
-        self.names, self.transformed = (*layout.states, *layout.actions), layout.transformed
+        self.groups = layout.groups
+        self.transform = layout.transform
+        self.names = (*layout.states, *layout.actions)
+        self.transformed = layout.transformed
         for number, (_, columns) in enumerate(self.groups):
             # Tensors: torch exports indexing by a list as three ONNX operations.
             self.register_buffer(f"columns_{number}", torch.tensor(columns), persistent=False)

@@ -78,12 +78,16 @@ class _Problem:
     """
 
     def __init__(self, rollouts: Rollouts, horizon: int, first: Tensor, ridge: float) -> None:
-        self._rollouts, self._horizon, self._first, self._ridge = rollouts, horizon, first, ridge
+        self._rollouts = rollouts
+        self._horizon = horizon
+        self._first = first
+        self._ridge = ridge
 
     def minimize(self, flat: Tensor, iterations: int) -> Tensor:
         """Return the parameters (P,) after steps that each decreased the squared errors."""
         try:
-            squares, damping = self._squares(flat), 1e-2
+            squares = self._squares(flat)
+            damping = 1e-2
             for _ in range(iterations):
                 earlier = squares
                 flat, squares, damping = self._improve(flat, squares, damping)

@@ -22,8 +22,10 @@ def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, i
     gradient of the whole batch. Noise and sampling are drawn for the whole batch, dropout for each
     micro-batch. Several processes split a batch in the same way.
     """
-    device, scaler = next(training.module.parameters()).device, training.scaler
-    pieces, own = training.state.pieces, process_group()
+    device = next(training.module.parameters()).device
+    scaler = training.scaler
+    pieces = training.state.pieces
+    own = process_group()
     parameters = list(training.module.parameters())
 
     def whole(batch: Tensor, step: int) -> Tensor:
@@ -32,13 +34,15 @@ def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, i
         return loss
 
     def in_pieces(batch: Tensor, step: int) -> Tensor:
-        windows, total = batch.shape[1], torch.zeros((), device=device)
+        windows = batch.shape[1]
+        total = torch.zeros((), device=device)
         first, part = own.share(batch)
         for piece in part.tensor_split(min(pieces, part.shape[1]), dim=1):
             share = piece.shape[1] / windows
             loss = objective.loss(piece.to(device), step, (first, windows)) * share
             (loss if scaler is None else scaler.scale(loss)).backward()
-            first, total = first + piece.shape[1], total + loss.detach()
+            first = first + piece.shape[1]
+            total = total + loss.detach()
         return own.add(parameters, total)
 
     return whole if pieces == 1 and own.size == 1 else in_pieces

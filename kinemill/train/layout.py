@@ -118,7 +118,8 @@ class Layout:
     @classmethod
     def from_json(cls, raw: Json) -> "Layout":
         """Return the layout of `to_json`."""
-        transform, coordinates = raw["transform"], raw["coordinates"]
+        transform = raw["transform"]
+        coordinates = raw["coordinates"]
         return cls(
             states=tuple(raw["states"]),
             actions=tuple(raw["actions"]),
@@ -153,7 +154,8 @@ def make_layout(
     Without `outputs`, the network predicts the delta of each state that follows from no other.
     `history` is in rows.
     """
-    follows, states = relations or {}, task.states
+    follows = relations or {}
+    states = task.states
     outputs = outputs_of(states, outputs, follows)
     own = {name: task.channels[name] for name in states}
     follows = relations_of(own, outputs, follows)

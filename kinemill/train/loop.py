@@ -67,12 +67,14 @@ def fit(
     tracker, progress = listeners
     learn = learn.with_steps(objective.windows)
     training = _begin(module, learn, folder, progress)
-    state, batches = training.state, batches_of(objective, learn)
+    state = training.state
+    batches = batches_of(objective, learn)
     update = Steps(training, objective, learn, progress, batches)
     points = list[int]()  # points of the curve whose losses are still on the device
     began = time.monotonic() - state.seconds
     _evaluate_start(training, objective, learn, tracker, watch)
-    is_over, patience = False, math.inf if learn.patience is None else learn.patience
+    is_over = False
+    patience = math.inf if learn.patience is None else learn.patience
     while state.step < learn.total_steps and not is_over and state.waited < patience:
         update(state.step)
         state.step += 1
@@ -182,7 +184,9 @@ def _evaluate(
     watch: Watch | None,
 ) -> None:
     """Evaluate the weights (the EMA, if used), and keep them if they are the best."""
-    state, module, average = training.state, training.module, training.average
+    state = training.state
+    module = training.module
+    average = training.average
     with average.applied() if average is not None else nullcontext():
         module.eval()
         try:
@@ -197,7 +201,9 @@ def _evaluate(
         module.train()
         state.waited += 1
         if error < state.best:  # false for NaN, and for infinity at the first evaluation
-            state.best, state.best_step, state.waited = error, state.step, 0
+            state.best = error
+            state.best_step = state.step
+            state.waited = 0
             training.keep_best()
     # Not part of `history`, which is identical for the same training on any machine.
     tracker.log_metrics(peaks(next(module.parameters()).device), state.step)

@@ -28,7 +28,9 @@ class NotFinite(Exception):
     """
 
     def __init__(self, loss: float, norm: float, step: int | None = None) -> None:
-        self.loss, self.norm, self.step = loss, norm, step
+        self.loss = loss
+        self.norm = norm
+        self.step = step
 
 
 def checked(loss: float, norm: float, *, norm_too: bool = True) -> float:
@@ -93,7 +95,8 @@ def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
 
 def _narrowed(module: torch.nn.Module, objective: Objective, batch: Tensor, step: int) -> Tensor:
     """Return the window (M, 1) that is not finite alone, or the smallest such group of windows."""
-    first, last = 0, batch.shape[1]
+    first = 0
+    last = batch.shape[1]
     while last - first > 1:
         middle = (first + last) // 2
         halves = ((first, middle), (middle, last))

@@ -27,7 +27,10 @@ class KeyedNoise:
     def __init__(
         self, seed: int, step: int, device: torch.device, part: Part | None = None
     ) -> None:
-        self._seed, self._step, self._device, self._part = seed, step, device, part
+        self._seed = seed
+        self._step = step
+        self._device = device
+        self._part = part
         self._source = 0  # its number among those that draw in a step; 0 before the first draw
 
     @cached_property
@@ -98,7 +101,8 @@ class Draws:
         self._device, self._draws = device, list[_Draw]()
         self._tensors = list[list[Tensor]]()  # of each row, in the order of `_draws`
         self._row: int | None = None  # None: draws are recorded
-        self._position, self._sources = 0, 0
+        self._position = 0
+        self._sources = 0
 
     @contextmanager
     def recording(self) -> Generator[None]:
@@ -125,13 +129,15 @@ class Draws:
     @contextmanager
     def supplying(self, row: int) -> Generator[None]:
         """Make each draw inside the context return the prepared tensor of a row, in order."""
-        self._row, self._position = row, 0
+        self._row = row
+        self._position = 0
         with self._set():
             yield
 
     @contextmanager
     def _set(self) -> Generator[None]:
-        token, self._sources = _PREPARED.set(self), 0
+        token = _PREPARED.set(self)
+        self._sources = 0
         try:
             yield
         finally:

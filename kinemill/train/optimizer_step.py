@@ -54,7 +54,9 @@ class Steps:
         progress: Progress,
         batches: Batches,
     ) -> None:
-        self.training, self.learn, self._progress = training, learn, progress
+        self.training = training
+        self.learn = learn
+        self._progress = progress
         self._batches, self._losses = batches, list[float]()
         self.device = next(training.module.parameters()).device
         self.parts = lowered(training.module, learn.amp) if learn.amp != "off" else []
@@ -117,7 +119,8 @@ class Steps:
                 self._losses += self._on_device.collect()
             except NotFinite as fault:
                 raise self._explained(fault, 0) from None
-        losses, self._losses = self._losses, []
+        losses = self._losses
+        self._losses = []
         return losses
 
     def _prefetch(self, step: int) -> None:
@@ -189,7 +192,8 @@ class Steps:
         self.training.optimizer.zero_grad(set_to_none=True)
         self.training.reset_scaler()
         self._losses = self._take_losses()
-        self._on_device, self._is_graph = None, False
+        self._on_device = None
+        self._is_graph = False
         self._progress.log_message(f"{message}; steps are launched one by one")
 
     def _halve(self, why: str) -> None:
@@ -198,7 +202,9 @@ class Steps:
         self._losses = self._take_losses()
         self._on_device = None
         make_room()
-        state.pieces, state.compiled, self._update = 2 * state.pieces, False, None
+        state.pieces = 2 * state.pieces
+        state.compiled = False
+        self._update = None
         self._progress.log_message(f"{why}: steps now have {state.pieces} micro-batches")
 
     def _in_precision(self, objective: Objective) -> Objective:
@@ -235,7 +241,8 @@ class Steps:
             self._progress.log_message("steps multiply in TF32 on a GPU")
 
     def _decide(self, batch: Tensor) -> None:
-        state, learn = self.training.state, self.learn
+        state = self.training.state
+        learn = self.learn
         if state.matmul is not None:
             return
         piece = batch[:, : math.ceil(batch.shape[1] / state.pieces)].to(self.device)
@@ -320,7 +327,8 @@ def as_program(training: Training, objective: Objective, learn: Learn) -> Update
 
     The first call compiles it. The update raises `NotFinite` for a loss that is not finite.
     """
-    module, optimizer = training.module, training.optimizer
+    module = training.module
+    optimizer = training.optimizer
     device = next(module.parameters()).device
     assert isinstance(
         optimizer, torch.optim.AdamW
@@ -339,8 +347,11 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
 
     The update raises `NotFinite` for a loss or a gradient that is not finite.
     """
-    module, optimizer, scaler = training.module, training.optimizer, training.scaler
-    gradient, own = gradient_of(training, objective), process_group()
+    module = training.module
+    optimizer = training.optimizer
+    scaler = training.scaler
+    gradient = gradient_of(training, objective)
+    own = process_group()
 
     def update(batch: Tensor, step: int) -> float:
         for group in optimizer.param_groups:

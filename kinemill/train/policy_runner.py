@@ -24,16 +24,17 @@ class Bare(nn.Module):
 
     def __init__(self, module: PolicyModule) -> None:
         super().__init__()
-        self.module, self.layout = module, module.layout
+        self.module = module
+        self.layout = module.layout
         self.carry_shapes = tuple(tuple(shape) for shape in module.carry_shapes if 0 not in shape)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the action (B, A) in task units, and the carry without its empty parts."""
-        inputs, shapes = (
-            len(self.layout.inputs),
-            [tuple(shape) for shape in self.module.carry_shapes],
-        )
-        carry, batch, device = iter(tensors[inputs:]), tensors[0].shape[0], tensors[0].device
+        inputs = len(self.layout.inputs)
+        shapes = [tuple(shape) for shape in self.module.carry_shapes]
+        carry = iter(tensors[inputs:])
+        batch = tensors[0].shape[0]
+        device = tensors[0].device
         whole = [
             torch.zeros(batch, *shape, device=device) if 0 in shape else next(carry)
             for shape in shapes
@@ -65,12 +66,14 @@ class TorchRunning:
     """
 
     def __init__(self, module: PolicyModule) -> None:
-        self._bare, self._inputs = Bare(module), module.layout.inputs
+        self._bare = Bare(module)
+        self._inputs = module.layout.inputs
 
     def __call__(self, feed: Inputs) -> list[Array]:
         """Return the action (B, A) in task units, then each part of the next carry (B, ...)."""
         module = self._bare.module
-        device, training = next(module.parameters()).device, module.training
+        device = next(module.parameters()).device
+        training = module.training
         names = [*self._inputs, *(name for name in feed if name.startswith("carry_"))]
         module.eval()
         with torch.no_grad():

@@ -84,7 +84,8 @@ class Readout(nn.Module):
 
     def _scale(self, name: str, values: Tensor) -> None:
         """Set the scaling of (n, .) values; the deviation of a constant counts as 1."""
-        mean, std = values.mean(0), values.std(0, correction=0)
+        mean = values.mean(0)
+        std = values.std(0, correction=0)
         moves = std > CONSTANT * (1.0 + mean.abs())
         getattr(self, f"{name}_mean").copy_(mean)
         getattr(self, f"{name}_std").copy_(torch.where(moves, std, torch.ones_like(std)))

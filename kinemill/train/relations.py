@@ -78,7 +78,8 @@ def integrate(
     """
     states = task.states
     count = len(states)
-    drift, gain = np.zeros((count, count)), np.zeros((len(outputs), count))
+    drift = np.zeros((count, count))
+    gain = np.zeros((len(outputs), count))
     settled: set[str] = set()
     for row, output in enumerate(outputs):
         column = states.index(output.of)
@@ -92,7 +93,8 @@ def integrate(
         if name not in settled and item.parent in settled
     }:
         for name, item in ready.items():
-            source, column = states.index(item.parent), states.index(name)
+            source = states.index(item.parent)
+            column = states.index(name)
             times = _times(item, task, name)
             drift[source, column] += times
             if item.relation == "equal":
@@ -119,7 +121,8 @@ def _times(item: Follows, task: Task, name: str) -> float:
     """Return the factor of the parent: Δ for a derivative, with its unit converted (deg/s, rad)."""
     if item.relation != "derivative":
         return 1.0
-    parent, unit = task.channels[item.parent].unit, task.channels[name].unit
+    parent = task.channels[item.parent].unit
+    unit = task.channels[name].unit
     return task.dt * factor(f"({parent})*s", unit)[0]
 
 

@@ -71,7 +71,8 @@ def refuse_changes(folder: Path, inputs: Json) -> None:
 
 def changes(previous: Json, now: Json) -> list[str]:
     """Return the differing dotted keys of two nested documents: `learn.seed: 0 -> 1`."""
-    old, new = dict(_flat(previous)), dict(_flat(now))
+    old = dict(_flat(previous))
+    new = dict(_flat(now))
     return [
         f"{key}: {_abbreviate(old.get(key, _NONE))} -> {_abbreviate(new.get(key, _NONE))}"
         for key in (*old, *(key for key in new if key not in old))

@@ -28,7 +28,8 @@ class RobotNetwork(nn.Module):
 
     def __init__(self, trunk: Any, robots: int, length: int) -> None:
         super().__init__()
-        self.trunk, self.robot_index = trunk, None
+        self.trunk = trunk
+        self.robot_index = None
         self.vectors = nn.Parameter(torch.randn(robots, length))
 
     robot_index: Tensor | None  # (B,) int64

@@ -32,7 +32,8 @@ def config_text(task: Task, device: object) -> str:
 
 def in_short(learn: Learn) -> str:
     """Return the main settings of a training in one line."""
-    batch, algorithm = f"batch {learn.batch_size}", getattr(learn, "algorithm", None)
+    batch = f"batch {learn.batch_size}"
+    algorithm = getattr(learn, "algorithm", None)
     parts = [
         f"{learn.type}{_model_in(learn)}",
         *([algorithm.type] if algorithm is not None else []),

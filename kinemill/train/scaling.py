@@ -70,7 +70,8 @@ def _of_transformed(dataset: PackedDataset, layout: Layout, name: str) -> tuple[
     Raises:
         BadInput: The feature is not finite in the training split.
     """
-    scale, transform = layout.encodings[0].scale, layout.transform
+    scale = layout.encodings[0].scale
+    transform = layout.transform
     assert transform is not None
     if scale == "none":
         return 0.0, 1.0
@@ -100,7 +101,9 @@ def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
     Raises:
         BadInput: A coordinate is not finite, or `decode` is not the inverse of `encode`.
     """
-    transform, count, squares = layout.coordinates, 0, torch.zeros(len(layout.coordinate_names))
+    transform = layout.coordinates
+    count = 0
+    squares = torch.zeros(len(layout.coordinate_names))
     assert transform is not None
     std = torch.tensor(dataset.std[: len(layout.states)], dtype=torch.float64).clamp_min(1e-12)
     for episode in dataset.of("train"):
@@ -140,7 +143,8 @@ def _columns(dataset: PackedDataset, column: int) -> Iterator[Tensor]:
 
 def _range(parts: Parts) -> tuple[float, float]:
     ends = [(part.min(), part.max()) for part in parts()]
-    low, high = min(float(end[0]) for end in ends), max(float(end[1]) for end in ends)
+    low = min(float(end[0]) for end in ends)
+    high = max(float(end[1]) for end in ends)
     return (low + high) / 2, (high - low) / 2
 
 

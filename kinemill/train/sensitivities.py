@@ -123,7 +123,9 @@ class Rollouts:
     """
 
     def __init__(self, step: Step, window: Window, deadline: Deadline) -> None:
-        self._step, self._window, self._deadline = step, window, deadline
+        self._step = step
+        self._window = window
+        self._deadline = deadline
         self._packed, self._whole = _Packed(step), _Whole(step)
         self._initial = _Initial(self._packed)
         self._parameters = {
@@ -154,7 +156,8 @@ class Rollouts:
 
     def normal(self, flat: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
         """Return the normal equations Jᵀ J (P, P) and Jᵀ r (P,) at the parameters `flat` (P,)."""
-        square, gradient = flat.new_zeros(len(flat), len(flat)), torch.zeros_like(flat)
+        square = flat.new_zeros(len(flat), len(flat))
+        gradient = torch.zeros_like(flat)
         for errors, slopes in self._parts(flat, horizon):
             square += slopes.T @ slopes
             gradient += slopes.T @ errors
@@ -169,7 +172,9 @@ class Rollouts:
         if self._size > MOST_VALUES:
             yield self._along_the_rollout(flat, horizon)
             return
-        std, states, lead = self._step.state_std, self._packed.states, self._packed.lead
+        std = self._step.state_std
+        states = self._packed.states
+        lead = self._packed.lead
         actions = self._window[2][:, lead:horizon].transpose(0, 1)
         visited = self._roll(flat, horizon)
         missed = self._missed(visited)
@@ -227,7 +232,8 @@ class Rollouts:
 
         Reverse mode takes n passes for all parameters, forward mode one per parameter and value.
         """
-        by_x, by_parameter = list[Tensor](), list[Tensor]()
+        by_x = list[Tensor]()
+        by_parameter = list[Tensor]()
         rows = zip(x.flatten(0, 1).split(ROWS), actions.flatten(0, 1).split(ROWS), strict=True)
         make = self._backward if 2 * self._size < len(flat) else self._forward
         for some, under in rows:
@@ -258,10 +264,8 @@ class Rollouts:
         def change(flat: Tensor) -> Tensor:
             return functional_call(self._packed, self.named(flat, "step."), (x, actions))
 
-        by_x, by_parameter = (
-            self._columns(move, torch.zeros_like(x[0])),
-            self._columns(change, flat),
-        )
+        by_x = self._columns(move, torch.zeros_like(x[0]))
+        by_parameter = self._columns(change, flat)
         return torch.cat([*by_x]).movedim(0, -1), torch.cat([*by_parameter]).movedim(0, -1)
 
     def _along_the_rollout(self, flat: Tensor, horizon: int) -> tuple[Tensor, Tensor]:

@@ -62,7 +62,8 @@ class Step(nn.Module):
 
     def __init__(self, layout: Layout, network: Any, scale: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.layout, self.network = layout, network
+        self.layout = layout
+        self.network = network
         self.encoder = Encoder(layout)
         self.sliding = layout.window == "sliding"
         self.has_origin = self.encoder.has_origin and not self.sliding
@@ -152,7 +153,8 @@ class Step(nn.Module):
             state: (B, S).
             following: (B, S), one time step later.
         """
-        moved, targets = self.wrap(following - state), list[Tensor]()
+        moved = self.wrap(following - state)
+        targets = list[Tensor]()
         for _, output in self.layout.outputs:
             column = self.layout.states.index(output.of)
             value = following[:, column] if output.relation == "equal" else moved[:, column]
@@ -232,7 +234,8 @@ class Step(nn.Module):
     def readout_inputs(self, states: Tensor, actions: Tensor) -> Tensor:
         """Return the inputs of the readout at the last row of (B, H, S), (B, H, A): (B, K)."""
         carry = self.warm_up(states, actions[:, :-1])
-        state, action = states[:, -1], actions[:, -1]
+        state = states[:, -1]
+        action = actions[:, -1]
         outputs, *_ = self.predict_outputs(state, action, *carry)
         return self._readout_row(state, action, outputs, carry)
 

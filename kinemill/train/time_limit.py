@@ -21,7 +21,8 @@ class OutOfTime(TrainingFailed):
 @contextmanager
 def time_limit(seconds: float) -> Generator[None]:
     """Make `check_time` raise after `seconds`; an earlier limit of an outer context stays."""
-    end, outer = time.monotonic() + seconds, _END.get()
+    end = time.monotonic() + seconds
+    outer = _END.get()
     token = _END.set(end if outer is None else min(end, outer))
     try:
         yield

@@ -154,7 +154,8 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Set the state of an optimizer to the result of `optimizer_tensors`."""
-    whole, entries = optimizer.state_dict(), dict[int, dict[str, Tensor]]()
+    whole = optimizer.state_dict()
+    entries = dict[int, dict[str, Tensor]]()
     for name, value in tensors.items():
         index, _, key = name.partition(".")
         entries.setdefault(int(index), {})[key] = value

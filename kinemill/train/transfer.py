@@ -33,7 +33,8 @@ def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> No
         CorruptArtifact: This version cannot read the format of the earlier model.
     """
     about = described(Path(start.folder))
-    where, fix = f"learn.start_from: {start.address}", "start from a model with the same channels"
+    where = f"learn.start_from: {start.address}"
+    fix = "start from a model with the same channels"
     if unlike := _unlike(Layout.from_json(about["layout"]), module.layout, about, units):
         raise BadInput(where, f"differs in {'; '.join(unlike)}", fix=fix)
     earlier = _tensors(load_model(Path(start.folder)), module)

@@ -8,7 +8,9 @@ from kinemill.store import Format, Json, digest, file_digest, read_json
 from kinemill.task import OBJECTIVES, Task, WarmStart
 from kinemill.train.checkpoint import INDEX
 
-WEIGHTS, DESCRIPTION, CURVES = "weights.safetensors", "model.json", "history.json"
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "model.json"
+CURVES = "history.json"
 FORMAT = Format("trained model", 3)  # 1 had other features and scales; 2 was never written
 
 
@@ -83,7 +85,8 @@ def load_model(folder: Path) -> Any:
     """
     from safetensors.torch import load_file
 
-    description, weights = described(folder), load_file(folder / WEIGHTS)
+    description = described(folder)
+    weights = load_file(folder / WEIGHTS)
     learn: Any = OBJECTIVES[description["learn"]["type"]].model_validate(description["learn"])
     module = learn.rebuild(description, weights)
     module.load_state_dict(weights)

@@ -180,7 +180,8 @@ def _rate_alone(own: Plugin, task: Task) -> Json:
     del task
     dumped: Json = own.model_dump(mode="json")
     if "lr" in dumped:
-        low, high = _rounded(dumped["lr"] / _RATES), _rounded(dumped["lr"] * _RATES)
+        low = _rounded(dumped["lr"] / _RATES)
+        high = _rounded(dumped["lr"] * _RATES)
         dumped["lr"] = {"range": [low, high], "log": True}
     return dumped
 

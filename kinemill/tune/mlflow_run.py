@@ -31,8 +31,10 @@ def tracked(search: Search) -> Generator[tuple[str, str]]:
     """
     end_orphans(search.home)
     task = search.task().name
-    run, tracking = _run(search, task), open_tracking(search.home)
-    tracker, status = MlflowTracker(search.home, run), "FAILED"
+    run = _run(search, task)
+    tracking = open_tracking(search.home)
+    tracker = MlflowTracker(search.home, run)
+    status = "FAILED"
     try:
         yield run, tracking.experiment(task)
         status = "FINISHED"

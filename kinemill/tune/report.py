@@ -72,7 +72,8 @@ def _header(search: Search, trials: list[TrialRecord], best: TrialRecord | None)
 def _lead(trials: list[TrialRecord], best: TrialRecord | None) -> str:
     if best is None or best.error is None:
         return "No trial is complete yet."
-    of, own = best.objective, _own(trials)
+    of = best.objective
+    own = _own(trials)
     text = f"Trial <b>{best.number}</b> has the best {of.short}, <b>{_spell(best, best.error)}</b> "
     text += f"{f'{of.unit} ' if of.unit else ''}{of.means}"
     if best.own:
@@ -88,7 +89,8 @@ def _own(trials: list[TrialRecord]) -> float | None:
 
 def _cards(search: Search, trials: list[TrialRecord], best: TrialRecord | None) -> str:
     counts = describe(search, trials)
-    own, took = _own(trials), sum(line.seconds or 0.0 for line in trials)
+    own = _own(trials)
+    took = sum(line.seconds or 0.0 for line in trials)
     of = objective_of(search.task())
     spent = f"{counts['pruned']} pruned, {counts['failed']} failed"
     cards = [
@@ -200,7 +202,8 @@ def _row(line: TrialRecord, best: TrialRecord | None) -> list[str]:
 
 
 def _facts(search: Search) -> str:
-    task, of = search.task(), objective_of(search.task())
+    task = search.task()
+    of = objective_of(search.task())
     rolled = f"error of rollouts of {search.horizon} steps after {search.history} measured steps"
     rows: list[tuple[str, Any]] = [
         ("study", search.name),

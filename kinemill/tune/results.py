@@ -16,7 +16,8 @@ from kinemill.tune.settings import write_settings
 from kinemill.tune.study import OWN, WHY, open_study, retried
 from kinemill.tune.trial import FACTS, RUN, SECONDS, SETTINGS
 
-BEST, REPORT = "best.yaml", "report.html"
+BEST = "best.yaml"
+REPORT = "report.html"
 _STATES = {
     TrialState.COMPLETE: "done",
     TrialState.PRUNED: "pruned",
@@ -92,14 +93,16 @@ def _main_settings(settings: Json) -> Json:
 def list_trials(search: Search) -> list[TrialRecord]:
     """Return the trials of a search by number."""
     task = search.task()
-    study, objective = open_study(search, task), objective_of(task)
+    study = open_study(search, task)
+    objective = objective_of(task)
     trials = study.get_trials(deepcopy=False)
     lost = retried(trials)
     return [_line(trial, objective, is_lost=trial.number in lost) for trial in trials]
 
 
 def _line(trial: FrozenTrial, objective: TuneObjective, *, is_lost: bool) -> TrialRecord:
-    attributes, steps = trial.user_attrs, trial.intermediate_values
+    attributes = trial.user_attrs
+    steps = trial.intermediate_values
     last = max(steps, default=None)
     return TrialRecord(
         number=trial.number,
@@ -124,7 +127,8 @@ def best_of(trials: list[TrialRecord]) -> TrialRecord | None:
 
 def describe(search: Search, trials: list[TrialRecord]) -> Json:
     """Return the document of a search, output of `kinemill model tune --json`."""
-    counted, best = Counter(line.state for line in trials), best_of(trials)
+    counted = Counter(line.state for line in trials)
+    best = best_of(trials)
     own = next((line.error for line in trials if line.own and line.error is not None), None)
     task = search.task()
     of = objective_of(task)
@@ -164,7 +168,8 @@ def write_best(search: Search) -> Path | None:
     best = best_of(list_trials(search))
     if best is None:
         return None
-    path, task = search.folder / BEST, search.task().name
+    path = search.folder / BEST
+    task = search.task().name
     about = [
         f"Trial {best.number} of {search.name}: {best.objective.spelled(best.error or 0.0)}.",
         f"kinemill run {task} --set @THIS_FILE",

@@ -15,7 +15,8 @@ from kinemill.task.search import SELECT, FixedChooser, select_values, single_cho
 from kinemill.tune.defaults import DataFacts, default_space
 
 VERSION = 1
-JOB, TASKS = "search.json", "task"
+JOB = "search.json"
+TASKS = "task"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def begin(
     if task.learn.from_logs:
         space, longest = _space(task, home, dataset)
     else:
-        space, longest = task.tune.space or default_space(task), 0
+        space = task.tune.space or default_space(task)
+        longest = 0
     searched = {key for learn in _learn_parts(space) for key in learn}
     depends: Json = {
         "version": VERSION,
@@ -168,7 +170,8 @@ def _to_json(search: Search) -> Json:
 def read_search(folder: Path) -> Search:
     """Read the description of a search from its folder."""
     fields = read_json(folder / JOB)
-    dataset, start = ArtifactRef.from_json(fields.pop("dataset")), fields.pop("start")
+    dataset = ArtifactRef.from_json(fields.pop("dataset"))
+    start = fields.pop("start")
     return Search(
         home=Home(folder.parents[2]),
         dataset=dataset,

@@ -28,7 +28,9 @@ from kinemill.task.search import Number, select_values
 from kinemill.tune.search import Search
 
 ATTEMPTS = 3  # per proposal; settings that crashed three processes would crash the next one
-OWN, PROPOSED, WHY = "own", "proposed", "why"
+OWN = "own"
+PROPOSED = "proposed"
+WHY = "why"
 FILE = "optuna.db"
 _WAIT = 60.0  # s for the lock of SQLite
 

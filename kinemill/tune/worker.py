@@ -39,8 +39,10 @@ def write_job(search: Search, bounds: Bounds) -> Path:
 
 def run(job: Json, number: int) -> None:
     """Run trials until their number or the time limit is reached."""
-    search, bounds = read_search(Path(job["search"])), Bounds(**job["bounds"])
-    task, progress = search.task(), Printed()
+    search = read_search(Path(job["search"]))
+    bounds = Bounds(**job["bounds"])
+    task = search.task()
+    progress = Printed()
     try:
         while True:
             bounds.check()

@@ -31,7 +31,8 @@ class AcceptedEpisodes(Sequence[Episode]):
     """
 
     def __init__(self, home: Home, table: pl.DataFrame) -> None:
-        self._home, self.table = home, table
+        self._home = home
+        self.table = table
         self._open = lru_cache(_OPEN)(partial(open_ref, home))
 
     @classmethod

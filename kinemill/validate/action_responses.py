@@ -110,12 +110,14 @@ def find_action_outliers(
     responses = _others(own, members, reference)
     as_it_is = _explained(responses, *own)
     least = np.maximum(MIN_EXPLAINED, MIN_OF_OWN * _explained(_own(own), *own))
-    best, which = np.maximum(as_it_is + MIN_GAIN, least), np.full(len(recordings), -1)
+    best = np.maximum(as_it_is + MIN_GAIN, least)
+    which = np.full(len(recordings), -1)
     changes = list(_changes(task))
     for number, (_, _, change) in enumerate(changes):
         explained = _explained(responses, change.T @ own[0] @ change, change.T @ own[1], own[2])
         better = explained > best
-        best, which = np.where(better, explained, best), np.where(better, number, which)
+        best = np.where(better, explained, best)
+        which = np.where(better, number, which)
     return [
         (
             recordings[at].hash,
@@ -181,13 +183,15 @@ def _explained(responses: Array, uu: Array, uy: Array, yy: Array) -> Array:
 
 def _changes(task: Task) -> Iterator[tuple[str, list[str], Array]]:
     """Yield possible errors: description, channels, and the correction of the actions, (a, a)."""
-    actions, same = task.actions, np.eye(len(task.actions))
+    actions = task.actions
+    same = np.eye(len(task.actions))
     for i, name in enumerate(actions):
         signs = np.ones(len(actions))
         signs[i] = -1.0
         yield f"as if {name}, or its actuator, were inverted", [name], np.diag(signs)
     for i, j in combinations(range(len(actions)), 2):
-        one, other = actions[i], actions[j]
+        one = actions[i]
+        other = actions[j]
         if task.channels[one].unit == task.channels[other].unit:
             order = list(range(len(actions)))
             order[i], order[j] = j, i

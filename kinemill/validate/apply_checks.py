@@ -172,7 +172,8 @@ def _find_all(values: Track, task: Task, rows: int) -> tuple[Track, list[Finding
         corrected, new = _correct(values, new)
         findings += new
         if corrected is not values or any(finding.drops_rows for finding in new):
-            values, free = corrected, free & _free(new, rows)
+            values = corrected
+            free = free & _free(new, rows)
             trusted = _masked(values, free)
     return values, findings
 
@@ -267,7 +268,8 @@ def _interpolated(values: Array, faults: list[Fault], sound: NDArray[np.bool_]) 
     filled = values.copy()
     for fault in faults:
         gap = np.arange(fault.start, fault.stop)
-        earlier, after = good_rows[good_rows < fault.start], good_rows[good_rows >= fault.stop]
+        earlier = good_rows[good_rows < fault.start]
+        after = good_rows[good_rows >= fault.stop]
         is_short = len(earlier) and len(after) and after[0] - earlier[-1] <= 2 * len(gap) + 1
         filled[gap] = np.interp(gap, good_rows, values[good_rows]) if is_short else np.nan
     return filled

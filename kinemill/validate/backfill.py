@@ -78,7 +78,8 @@ def backfill(
     read = evaluated = 0
     for first in range(0, len(selected), BATCH):
         some = _evaluate(task, home, selected[first : first + BATCH], progress or NullReporter())
-        read, evaluated = read + some[0], evaluated + some[1]
+        read = read + some[0]
+        evaluated = evaluated + some[1]
     return BackfillReport(task.name, len(selected), read, evaluated)
 
 
@@ -86,13 +87,15 @@ def _evaluate(
     task: Task, home: Home, selected: list[Member], progress: Progress
 ) -> tuple[int, int]:
     """Process some recordings; return how many were ingested and validated again."""
-    decisions, recordings = current_decisions(home, task.name), list[Recording]()
+    decisions = current_decisions(home, task.name)
+    recordings = list[Recording]()
     reads = list(read_again(task, home, selected, progress))
     for member, artifact in reads:
         made = decisions.get(member.hash)
         released = made is not None and made.decision == "release"
         recordings.append(as_recording(home, member, artifact, released=released))
-    evaluated, row = 0, 8 * len(task.columns)  # bytes
+    evaluated = 0
+    row = 8 * len(task.columns)  # bytes
     work = partial(_evaluate_one, task, home, rules(task))
     for _, each in in_groups(work, recordings, lambda one: row * one.summary.rows):
         staged = [one for one in each if one]

@@ -94,7 +94,8 @@ def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
     def compute() -> tuple[float, float]:
         own = values[name]
         mean = block_stats(values, name).total / len(own)
-        square, buffer = 0.0, np.empty(min(BLOCK, len(own)))
+        square = 0.0
+        buffer = np.empty(min(BLOCK, len(own)))
         for part in blocks(own):
             off = np.subtract(part, mean, out=buffer[: len(part)])
             square += np.square(off, out=off).sum()

@@ -17,15 +17,14 @@ from kinemill.task import CHECKS, Task
 from kinemill.validate import nonfinite
 from kinemill.validate.apply_checks import TOO_SHORT
 
-NO_EPISODE, NOT_RUN = "there is no episode to check", "not run"
+NO_EPISODE = "there is no episode to check"
+NOT_RUN = "not run"
 MAX_LISTED = 20  # failing episodes or stretches that are listed with a check
 
 # Cross-recording checks: near-duplicates, and outliers of units and actions.
-NEAR_DUPLICATES, UNIT_OUTLIERS, ACTION_OUTLIERS = (
-    "near_duplicates",
-    "unit_outliers",
-    "action_outliers",
-)
+NEAR_DUPLICATES = "near_duplicates"
+UNIT_OUTLIERS = "unit_outliers"
+ACTION_OUTLIERS = "action_outliers"
 _CROSS_RECORDING = {
     NEAR_DUPLICATES: "no two recordings contain the same run",
     UNIT_OUTLIERS: "no recording moves so much more than the others that its units seem wrong",
@@ -160,7 +159,8 @@ def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
     wild = ~np.isfinite(values)
     wild[:, lost] |= values[:, lost] != 0.0
     wild &= ~empty
-    plans, expected = planned_checks(task), row_expectations(task)
+    plans = planned_checks(task)
+    expected = row_expectations(task)
     failing = {
         "row_counts": short,
         "no_nulls": np.logical_or.reduce(missing, axis=1),

@@ -25,7 +25,9 @@ from kinemill.validate.expectations import EPISODE, comparable, spell, suite_fil
 
 RECORDING = "recording"  # column with the names of logs
 KEPT_RESULTS = 5  # stored results of each task; the index page of Data Docs reads them all
-_SOURCE, _ASSET, _BATCH = "kinemill", "episodes", "new"
+_SOURCE = "kinemill"
+_ASSET = "episodes"
+_BATCH = "new"
 _LOCK = Lock()  # Great Expectations has one context at a time
 
 

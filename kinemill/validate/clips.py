@@ -113,7 +113,8 @@ def clip_section(task: Task, values: Mapping[str, NDArray[np.generic]]) -> str:
     body = f'<h2>Cycle</h2><div class="cards">{"".join(cards)}</div>'
     if clip.cycle is None:
         return f"{body}<p>The clip is not periodic, so it has no phase.</p>"
-    first, charts = leading_joint([clip]), list[str]()
+    first = leading_joint([clip])
+    charts = list[str]()
     for joint in moving_joints([clip]):
         name = joints_of(task)[joint]
         unit = escape(task.channels[name].unit)
@@ -147,9 +148,11 @@ def _command_cards(task: Task, clip: Clip) -> list[str]:
 
 def _cycle_lines(clip: Clip, joint: int, first: int) -> list[Line]:
     """Return a line with all cycles of a joint, broken where one ends, and their mean."""
-    phases, values = clip.phases(first), clip.joints[:, joint]
+    phases = clip.phases(first)
+    values = clip.joints[:, joint]
     ends = np.flatnonzero(np.diff(phases) < 0.0) + 1
-    x, y = np.insert(phases, ends, 1.0), np.insert(values, ends, np.nan)
+    x = np.insert(phases, ends, 1.0)
+    y = np.insert(values, ends, np.nan)
     at = np.linspace(0.0, 1.0, 101)
     return [
         Line("each cycle", "persistence", x, y),

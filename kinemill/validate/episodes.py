@@ -36,7 +36,8 @@ from kinemill.validate.faults import Track
 from kinemill.validate.measures import Measured
 from kinemill.validate.report_samples import FaultSpan, TrackStrip
 
-STAGE, VERSION = "validated", 12
+STAGE = "validated"
+VERSION = 12
 SCHEMA = "schema"  # check of one episode against the bounds of all accepted episodes
 MAX_REASONS = 20  # listed reasons per check and recording; the rest are counted
 
@@ -327,7 +328,8 @@ def _sketches(episodes: list[EpisodeFile], tracks: list[Track], task: Task) -> l
 
 def _reason(finding: Finding, time_s: pl.Series, label: str) -> Reason:
     fault = finding.fault
-    first, last = fault.start, fault.stop - 1
+    first = fault.start
+    last = fault.stop - 1
     rows = f"grid row {first}" if first == last else f"grid rows {first}-{last}"
     return {
         "check": finding.check,

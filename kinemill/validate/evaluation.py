@@ -129,7 +129,8 @@ def evaluate_entries(
 ) -> list[NewResult]:
     """Evaluate recordings of the catalog, and publish the results in groups."""
     work = partial(_evaluate_entry, task, home, task_rules)
-    evaluated, row = list[NewResult](), 8 * len(task.columns)  # bytes
+    evaluated = list[NewResult]()
+    row = 8 * len(task.columns)  # bytes
     for group, results in in_groups(work, entries, lambda entry: row * entry.rows):
         new = list[NewResult]()
         for entry, one in zip(group, results, strict=True):

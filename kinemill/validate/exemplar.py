@@ -114,7 +114,8 @@ def _bars(amounts: Sequence[tuple[float, float]]) -> str:
 
 def _channels(task: Task, recording: Recording, bands: Sequence[Band]) -> list[tuple[str, str]]:
     """Draw the channels of a recording over time, the first of them with its name."""
-    tracks, drawn = recording.summary.tracks[:TRACKS], list[tuple[str, str]]()
+    tracks = recording.summary.tracks[:TRACKS]
+    drawn = list[tuple[str, str]]()
     frames = [read_rows(recording.folder / track.file) for track in tracks]
     for name in _drawn(task, frames)[: MOST - 1]:
         title = f"{name}, {task.channels[name].unit}, over s"
@@ -140,7 +141,9 @@ def _std(values: pl.Series) -> float:
 
 def _curve(frames: Sequence[pl.DataFrame], name: str) -> Line:
     """Return a channel over all tracks, with a gap between two of them."""
-    x, y, points = list[NDArray[Any]](), list[NDArray[Any]](), POINTS // len(frames)
+    x = list[NDArray[Any]]()
+    y = list[NDArray[Any]]()
+    points = POINTS // len(frames)
     for frame in frames:
         seconds, values = thinned(frame["time_s"].to_numpy(), frame[name].to_numpy(), points)
         x += [seconds, seconds[-1:]]

@@ -23,9 +23,12 @@ from kinemill.validate.check_results import NOT_RUN, CheckResult, planned_checks
 
 MANY = 1e9  # rows; 115 days at 100 Hz
 EPISODE = "episode"  # column with the names
-BETWEEN, UNIQUE_VALUES = "expect_column_values_to_be_between", "expect_column_values_to_be_unique"
+BETWEEN = "expect_column_values_to_be_between"
+UNIQUE_VALUES = "expect_column_values_to_be_unique"
 NO_FINDINGS = "expect_no_findings"
-ORIGIN, GENERATED, TASK_FILE = "kinemill", "generated", "task file"  # `meta` of an expectation
+ORIGIN = "kinemill"
+GENERATED = "generated"
+TASK_FILE = "task file"  # `meta` of an expectation
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ UNIQUE = Bound("schema_episodes", EPISODE, 0.0, 0.0)
 
 def bounds_of(task: Task) -> list[Bound]:
     """Return the bounds that the task implies for its table."""
-    least, most = float(task.validation.min_steps), MANY
+    least = float(task.validation.min_steps)
+    most = MANY
     rows = "schema_episodes"
     bounds = [
         Bound(rows, "rows", least, most),
@@ -59,7 +63,8 @@ def bounds_of(task: Task) -> list[Bound]:
 
 
 def _channel(task: Task, name: str) -> Iterable[Bound]:
-    channel, check = task.channels[name], f"schema_{name}"
+    channel = task.channels[name]
+    check = f"schema_{name}"
     low, high = channel.limits or (-USUAL, USUAL)
     jumps: dict[str, float] = getattr(getattr(task.validation, "max_jump", None), "bounds", {})
     jump = jumps.get(name, math.pi if channel.kind == "angle" else high - low)
@@ -81,7 +86,8 @@ def suite_of(task: Task, home: Home) -> list[Json]:
     Raises:
         BadInput: The suite file is damaged, or an expectation of a user is wrong.
     """
-    plans, meta = planned_checks(task), {ORIGIN: GENERATED}
+    plans = planned_checks(task)
+    meta = {ORIGIN: GENERATED}
     generated = [
         _item(BETWEEN, {"column": each.column, "min_value": each.low, "max_value": each.high}, meta)
         for each in bounds_of(task)

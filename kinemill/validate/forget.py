@@ -59,7 +59,8 @@ def _artifact_folders(task: Task, home: Home, hash_: str) -> Iterator[Path]:
         for summary in sorted((home.store / stage / task.name).glob(f"*/{SUMMARY}")):
             # The recording of a damaged artifact is unknown; the next run moves it aside.
             with suppress(CorruptArtifact):
-                document, folder = read_json(summary), summary.parent
+                document = read_json(summary)
+                folder = summary.parent
                 if document.get("hash") == hash_:
                     yield folder
                 elif hash_ in document.get("merged", ()) or _is_made_of(folder, merged):

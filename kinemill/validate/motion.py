@@ -52,7 +52,8 @@ def slope_error(velocity: Array, position: Array, dt: float) -> Array:
     """
     change = np.diff(position) / dt
     around = np.abs(velocity - derivative(position, dt))
-    backward, forward = np.full(len(around), np.nan), np.full(len(around), np.nan)
+    backward = np.full(len(around), np.nan)
+    forward = np.full(len(around), np.nan)
     backward[1:] = np.abs(velocity[1:] - change)
     forward[:-1] = np.abs(velocity[:-1] - change)
     error = np.fmin(np.fmin(around, backward), forward)
@@ -178,12 +179,15 @@ def _windows(
     What comes late is taken from as much later, along the path that the velocity makes: of a
     backward difference, half a row late, that is exact however coarse the rows are.
     """
-    velocity, position = values[name], values[parent]
+    velocity = values[name]
+    position = values[parent]
     shift = round(late / dt)
     if shift > 0:
-        velocity, position = velocity[shift:], position[:-shift]
+        velocity = velocity[shift:]
+        position = position[:-shift]
     elif shift < 0:
-        velocity, position = velocity[:shift], position[-shift:]
+        velocity = velocity[:shift]
+        position = position[-shift:]
     every = whole(values, name) and whole(values, parent)
     finite = np.array([]) if every else np.isfinite(velocity) & np.isfinite(position)
     longest = len(velocity) if every else max((b - a for a, b in runs(finite)), default=0)
@@ -191,7 +195,8 @@ def _windows(
     if rows < 1:
         return Windows(np.empty(0), np.empty(0), window, dt)
     step = max(1, (len(velocity) - rows) // MANY)
-    first, last = slice(None, -rows, step), slice(rows, None, step)
+    first = slice(None, -rows, step)
+    last = slice(rows, None, step)
     begin = np.arange(max(shift, 0), max(shift, 0) + len(velocity) - rows, step)
     integral = traveled(values, name, begin + rows, dt) - traveled(values, name, begin, dt)
     moved = position[last] - position[first]
@@ -200,7 +205,8 @@ def _windows(
     if not every:
         unknown = np.concatenate(([0], np.cumsum(~finite)))
         clean = unknown[1:][last] == unknown[:-1][first]
-        integral, moved = integral[clean], moved[clean]
+        integral = integral[clean]
+        moved = moved[clean]
     return Windows(integral, moved, rows * dt, step * dt)
 
 
@@ -218,11 +224,15 @@ def slope_and_offset(integral: Array, moved: Array, window: float) -> tuple[floa
         s without unit, b in unit/s.
     """
     sample = slice(None, None, max(1, len(integral) // _FIT_WINDOWS))
-    y, x = integral[sample], moved[sample]
-    weight, slope, offset = np.ones(len(y)), 1.0, 0.0
+    y = integral[sample]
+    x = moved[sample]
+    weight = np.ones(len(y))
+    slope = 1.0
+    offset = 0.0
     for _ in range(_ROUNDS):
         total = float(weight.sum())
-        x_mean, y_mean = float(weight @ x) / total, float(weight @ y) / total
+        x_mean = float(weight @ x) / total
+        y_mean = float(weight @ y) / total
         off = x - x_mean
         weighted = weight * off
         variance = float(weighted @ off)
@@ -276,7 +286,8 @@ def scale_of(
         share: of the velocity's way, which a scaled position may leave at most.
     """
     integral, moved, length, _ = windows_of(values, velocity, position, *times)
-    velocity_path, position_path = float(np.abs(integral).sum()), float(np.abs(moved).sum())
+    velocity_path = float(np.abs(integral).sum())
+    position_path = float(np.abs(moved).sum())
     if (
         velocity_path <= 0.0
         or position_path <= 0.0

@@ -26,7 +26,8 @@ from kinemill.validate.published import open_results
 from kinemill.validate.report_samples import QuarantinedRecording
 from kinemill.validate.summary import QUARANTINE
 
-STAGE, VERSION = "episodes_partition", 1
+STAGE = "episodes_partition"
+VERSION = 1
 _LISTED = 50  # quarantined recordings
 
 
@@ -55,7 +56,8 @@ def validate_partition(
 
     It returns an artifact with the partition's quarantined recordings, and its counts.
     """
-    entries, done = list(Snapshot(home, recordings)), count(1)
+    entries = list(Snapshot(home, recordings))
+    done = count(1)
     reporter = progress or NullReporter()
 
     def report(entry: CatalogEntry, result: NewResult) -> None:

@@ -34,7 +34,8 @@ from kinemill.task import Task
 from kinemill.validate.episodes import rules
 from kinemill.validate.expectations import suite_digest
 
-STAGE, VERSION = "episodes", 9
+STAGE = "episodes"
+VERSION = 9
 EPISODES = "episodes.json"
 FORMAT = 3
 
@@ -164,7 +165,8 @@ def results_set(task: Task, home: Home) -> str | None:
 
 def is_current(task: Task, home: Home) -> bool:
     """Return whether the last validation is of the present recordings, by the present rules."""
-    head, last = load_index(home, task.name), read_head(home, task.name)
+    head = load_index(home, task.name)
+    last = read_head(home, task.name)
     if head is None or last is None or find_previous(task, home) is None:
         return False
     by = rules_digest(task, suite_digest(home, task.name))

@@ -22,7 +22,8 @@ from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_tra
 from kinemill.validate.clips import clip_section
 from kinemill.validate.faults import runs
 
-WIDTH, HEIGHT = 1100, 172  # px of one channel
+WIDTH = 1100
+HEIGHT = 172  # px of one channel
 TRACKS = 12  # drawn tracks of a recording, those with most findings
 LISTED = 100  # listed findings
 
@@ -185,7 +186,8 @@ def _track(task: Task, stretch: Stretch, window: tuple[int, int] | None) -> str:
 
 
 def _chart(task: Task, stretch: Stretch, name: str, rows: slice) -> str:
-    seconds, values = stretch.seconds[rows], stretch.frame[name].to_numpy()[rows]
+    seconds = stretch.seconds[rows]
+    values = stretch.frame[name].to_numpy()[rows]
     time, drawn = thinned(seconds, values)
     action = task.channels[name].role == "action"
     line = Line(name, "value", time, drawn, staircase=action and len(seconds) <= POINTS)
@@ -240,7 +242,8 @@ def _finding_bands(stretch: Stretch, name: str, rows: slice) -> list[Band]:
 def _band(
     stretch: Stretch, span: tuple[int, int], rows: slice, style: str, label: str
 ) -> list[Band]:
-    first, last = max(span[0], rows.start), min(span[1], rows.stop) - 1
+    first = max(span[0], rows.start)
+    last = min(span[1], rows.stop) - 1
     if first > last:
         return []
     seconds = stretch.seconds
@@ -269,6 +272,7 @@ _KEYS = ("check", "channel", "where", "found", "expected", "fix")
 
 
 def _finding_row(stretch: Stretch, item: Finding) -> list[str]:
-    fault, seconds = item.fault, stretch.seconds
+    fault = item.fault
+    seconds = stretch.seconds
     where = f"{seconds[fault.start]:.3f}–{seconds[fault.stop - 1]:.3f} s"
     return [item.check, fault.channel or "", where, item.message, fault.expected, fault.fix]

@@ -73,7 +73,8 @@ class RecordingStatus:
 
 def recording_statuses(task: Task, home: Home) -> Iterator[RecordingStatus]:
     """Yield the status of each recording of a task, sorted by name, forgotten ones last."""
-    decisions, known_members = current_decisions(home, task.name), members(home, task.name)
+    decisions = current_decisions(home, task.name)
+    known_members = members(home, task.name)
     for member in sorted(known_members.values(), key=lambda item: (item.name, item.hash)):
         yield status_of(task, home, member, decisions.get(member.hash))
     for hash_, decision in decisions.items():
@@ -109,7 +110,8 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
         )
     decisions = current_decisions(home, task.name)
     special = [_decided_on(task, home, made) for made in decisions.values()]
-    listed, skipped = special[offset:][:limit], max(0, offset - len(special))
+    listed = special[offset:][:limit]
+    skipped = max(0, offset - len(special))
     room = None if limit is None else limit - len(listed)
     omitted, rows = evaluations.held_back(home, task.name, decisions, skipped, room)
     listed += [_undecided(task, home, row) for row in rows]

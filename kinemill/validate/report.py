@@ -118,10 +118,12 @@ def _ranges(
 ) -> Json:
     """Return the lowest and highest values of a channel as bars in percent of the chart."""
     channel = task.channels[name]
-    lows, highs = [bar[0] for bar in bars], [bar[1] for bar in bars]
+    lows = [bar[0] for bar in bars]
+    highs = [bar[1] for bar in bars]
     low, high = whole or (min(lows), max(highs))
     span = channel.limits or (low, high)
-    bottom, top = min(low, span[0]), max(high, span[1])
+    bottom = min(low, span[0])
+    top = max(high, span[1])
     height = (top - bottom) or 1.0
 
     def at(value: float) -> float:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from kinemill.ingest.raw import Reason
 
-FAULTY, SOUND = 100, 60  # listed recordings with and without findings
+FAULTY = 100
+SOUND = 60  # listed recordings with and without findings
 REASONS = 8  # listed reasons of one recording
 TRACKS = 100  # drawn tracks of one recording
 

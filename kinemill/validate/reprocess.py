@@ -141,7 +141,9 @@ def _changes(
 def _differences(stage: str, previous: Json, now: Json, path: str = "") -> list[RuleChange]:
     differences: list[RuleChange] = []
     for key in dict.fromkeys([*previous, *now]):
-        old, new, name = previous.get(key), now.get(key), f"{path}{key}"
+        old = previous.get(key)
+        new = now.get(key)
+        name = f"{path}{key}"
         if isinstance(old, dict) and isinstance(new, dict):
             differences += _differences(stage, old, new, f"{name}.")
         elif old != new:

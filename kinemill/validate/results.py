@@ -64,7 +64,8 @@ class Results:
     """The results of a task; methods that write are called under the lock of its validation."""
 
     def __init__(self, task: Task, home: Home) -> None:
-        self._task, self.home = task, home
+        self._task = task
+        self.home = home
 
     @property
     def head(self) -> Head:
@@ -115,7 +116,8 @@ class Results:
             head, state = self._replace(connection, update, rules)
             rows = EvaluationSet(self.home, self._task.name, head.change, connection)
             sample = [*self._items(rows.first(SAMPLE, _WITH_TRACKS))]
-            reference, totals = make_reference(self._task, sample), state.totals
+            reference = make_reference(self._task, sample)
+            totals = state.totals
             if reference.digest != state.reference or not (same_rules and totals.is_exact):
                 totals = self._compare_all(connection, rows, reference)
             else:
@@ -139,7 +141,8 @@ class Results:
         return evaluations.head_in(connection, self._task.name) or Head()
 
     def _replace(self, connection: Connection, update: Update, rules: str) -> tuple[Head, State]:
-        head, name = self._head(connection), self._task.name
+        head = self._head(connection)
+        name = self._task.name
         state = State.of(head, self.home.catalog_db)
         rows = EvaluationSet(self.home, name, head.change, connection)
         new = {one.row.hash: one for one in update.new}

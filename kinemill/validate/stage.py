@@ -143,7 +143,9 @@ class _Validation:
     """One validation of a task's recordings, under the lock of the task."""
 
     def __init__(self, task: Task, home: Home, snapshot: Snapshot, progress: Progress) -> None:
-        self._task, self._home, self._progress = task, home, progress
+        self._task = task
+        self._home = home
+        self._progress = progress
         self._snapshot, self._rules = snapshot, rules(task)
         self._suite = suite_digest(home, task.name)
         self._done = self._total = 0
@@ -219,7 +221,8 @@ class _Validation:
         self, results: Results, sample: Sequence[Item], duplicates: DuplicatePairs
     ) -> Artifact:
         """Publish the artifact that names the results, and the pointer to it."""
-        home, task = self._home, self._task
+        home = self._home
+        task = self._task
         recordings = self._snapshot.artifact.ref
 
         def build(folder: Path) -> Json:

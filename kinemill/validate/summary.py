@@ -33,7 +33,9 @@ from kinemill.validate.report_samples import (
 from kinemill.validate.results import Results
 from kinemill.validate.totals import Item, Totals
 
-CHECKS, QUARANTINE, PAGE = "checks.json", "quarantine.json", "page.html"
+CHECKS = "checks.json"
+QUARANTINE = "quarantine.json"
+PAGE = "page.html"
 SOUND_ROWS = "evaluated.faulty = 0 AND evaluated.removed IS NULL"
 
 
@@ -187,7 +189,8 @@ def _physics(
     task: Task, totals: Totals, results: Results, measured: Mapping[str, Mapping[str, list[float]]]
 ) -> list[CheckResult]:
     """Return for each physical check its number of findings, recordings and dropped rows."""
-    plans, listed = planned_checks(task), list[CheckResult]()
+    plans = planned_checks(task)
+    listed = list[CheckResult]()
     for name in physical_names(task):
         faults, rows, recordings = totals.checks.get(f"physics_{name}", (0, 0, 0))
         items = results.faulty(f"physics_{name}") if faults else []

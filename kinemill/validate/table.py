@@ -42,14 +42,18 @@ def row(episode: str, values: Values, task: Task) -> Row:
 
 def _statistics(values: Values, name: str, task: Task) -> dict[str, float]:
     """Return the statistics of a channel (n,); NaN are ignored in minimum and maximum."""
-    own, kind = values[name], task.channels[name].kind
+    own = values[name]
+    kind = task.channels[name].kind
     mean, deviation = mean_and_deviation(values, name)
     if whole(values, name):
         low, high = extremes(values, name)
-        jump, lost = largest_step(values, name), 0
+        jump = largest_step(values, name)
+        lost = 0
     else:
-        low, high = float(np.fmin.reduce(own)), float(np.fmax.reduce(own))
-        jump, lost = _largest_step(own, "linear"), np.count_nonzero(~np.isfinite(own))
+        low = float(np.fmin.reduce(own))
+        high = float(np.fmax.reduce(own))
+        jump = _largest_step(own, "linear")
+        lost = np.count_nonzero(~np.isfinite(own))
     if kind == "angle" and jump > np.pi:  # another way may be shorter
         jump = _largest_step(own, kind)
     return {

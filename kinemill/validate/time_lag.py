@@ -10,10 +10,8 @@ import numpy as np
 from kinemill.validate.faults import Array, runs
 
 _DIRECT = 200_000  # products from which a Fourier transform is faster than sums one by one
-_STRETCHES, _STRETCH = (
-    20,
-    4096,
-)  # blocks of a longer log that are searched for a lag, and rows of each
+_STRETCHES = 20
+_STRETCH = 4096  # blocks of a longer log that are searched for a lag, and rows of each
 _LARGEST = 1e100  # of numbers whose squares, summed over a log, are finite
 
 
@@ -24,7 +22,8 @@ def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) ->
     the best three. Both are averaged over five rows, for the encoder's sake. Within 0.25 s.
     Pass `finite` if all rows are known to be finite.
     """
-    first, last = 0, len(velocity)
+    first = 0
+    last = len(velocity)
     if not finite:
         is_finite = np.isfinite(velocity) & np.isfinite(position)
         first, last = max(runs(is_finite), key=lambda run: run[1] - run[0], default=(0, 0))
@@ -64,7 +63,8 @@ def _nearest_valley(rest: Array, most: int) -> int:
     count as equal if the rest differs by a tenth of its range, and rises by three tenths between.
     """
     best = int(np.argmin(rest))
-    lowest, span = float(rest[best]), float(np.ptp(rest))
+    lowest = float(rest[best])
+    span = float(np.ptp(rest))
     low = np.flatnonzero(rest <= lowest + 0.1 * span)
     other = int(low[np.argmin(np.abs(low - most))])
     first, last = sorted((other, best))
@@ -89,7 +89,8 @@ def _correlation(long: Array, short: Array) -> Array:
 
     Of long logs by Fourier transform: sums one by one take a second for a log of an hour.
     """
-    rows, shifts = short.shape[1], long.shape[1] - short.shape[1] + 1
+    rows = short.shape[1]
+    shifts = long.shape[1] - short.shape[1] + 1
     if rows * shifts < _DIRECT:
         each = (np.correlate(one, other, "valid") for one, other in zip(long, short, strict=True))
         return np.sum(list(each), axis=0)

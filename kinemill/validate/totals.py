@@ -47,9 +47,11 @@ class Totals:
 
     def changed(self, old: Iterable[Item], new: Iterable[Item]) -> "Totals":
         """Return the totals after recordings were replaced."""
-        counts, dropped = Counter(self.counts), Counter(self.dropped)
+        counts = Counter(self.counts)
+        dropped = Counter(self.dropped)
         checks = {check: Counter(dict(enumerate(own))) for check, own in self.checks.items()}
-        spans, is_exact = dict(self.spans), self.is_exact
+        spans = dict(self.spans)
+        is_exact = self.is_exact
         digests = {-1: list[bytes](), 1: [bytes.fromhex(self.episodes)]}
         for sign, items in ((-1, old), (1, new)):
             for row, details in items:

@@ -54,7 +54,8 @@ def _policy_subject(job: Job, task: Task) -> Subject:
 
     home = Home(job.home)
     source = open_ref(home, job.model)
-    module, about = load_model(source), described(source)
+    module = load_model(source)
+    about = described(source)
     trained = describe(module, about["task"], about["dataset"])
     folder = open_ref(home, job.onnx_model)
     subject = partial(
@@ -83,8 +84,10 @@ def _dynamics_subject(job: Job, task: Task) -> Subject:
     from kinemill.verify.references import load_references
 
     home = Home(job.home)
-    folder, trained = open_ref(home, job.onnx_model), open_ref(home, job.model)
-    step, about = load_model(trained), described(trained)
+    folder = open_ref(home, job.onnx_model)
+    trained = open_ref(home, job.model)
+    step = load_model(trained)
+    about = described(trained)
     looped, motion = closed_loop(task, folder) or (None, "")
     return DynamicsSubject(
         folder=folder,

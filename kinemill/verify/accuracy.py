@@ -125,7 +125,8 @@ def _chunks(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
     for role in ("states", "actions"):
-        own, expected = getattr(predictor, role, None), list(getattr(dataset, role))
+        own = getattr(predictor, role, None)
+        expected = list(getattr(dataset, role))
         if own is not None and list(own) != expected:
             raise BadInput(
                 f"{role} of the model",

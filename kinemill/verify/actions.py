@@ -69,7 +69,8 @@ def _numbers(path: object, frame: pl.DataFrame, name: str) -> Floats:
     values = parsed.to_numpy().astype(np.float64)  # null becomes NaN
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        value, more = column[int(bad[0])], f" ({len(bad)} such rows)" if len(bad) > 1 else ""
+        value = column[int(bad[0])]
+        more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
         text = "empty" if value is None else repr(value)
         where = f"{path}, row {bad[0] + 1}, {name}"
         raise BadInput(where, f"is {text}{more}", expected="a finite number")

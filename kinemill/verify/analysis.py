@@ -105,8 +105,11 @@ def analyze(
     Raises:
         BadInput: The channels differ from the dataset's, or no episode is long enough.
     """
-    whole, scale = whole or predictors, measurement.scale or training_scale(dataset)
-    horizon, stride, margin = measurement.horizon, measurement.stride, measurement.margin
+    whole = whole or predictors
+    scale = measurement.scale or training_scale(dataset)
+    horizon = measurement.horizon
+    stride = measurement.stride
+    margin = measurement.margin
     history = max(predictor.history for predictor in (*predictors.values(), *whole.values()))
     steps = (*horizons_of(horizon), *measurement.steps)
     errors = {
@@ -146,7 +149,8 @@ def _calibration(
 ) -> Calibration | None:
     if not isinstance(model, Simulator):
         return None
-    starts, belief = errors.starts, model.interface.belief
+    starts = errors.starts
+    belief = model.interface.belief
     if belief is not None and belief.conformal is not None and belief.conformal.online:
         # Every row, as on a robot, whatever the stride of the errors.
         starts = dataset.window_starts(split, errors.history + errors.horizon)
@@ -166,8 +170,10 @@ def window_errors(errors: Errors) -> Floats:
 
 def worst_episodes(analysis: Analysis) -> list[WorstEpisode]:
     """Return the episodes that windows start in, the one with the largest error first."""
-    model, run = analysis.model, analysis.free_runs[MODEL]
-    each, episodes = window_errors(model), list[WorstEpisode]()
+    model = analysis.model
+    run = analysis.free_runs[MODEL]
+    each = window_errors(model)
+    episodes = list[WorstEpisode]()
     for episode, free in zip(run.episodes, run.by_episode, strict=True):
         inside = (model.starts >= episode.start) & (model.starts < episode.stop)
         if not inside.any():
@@ -267,7 +273,8 @@ def analysis_results(analysis: Analysis) -> AnalysisResults:
 
 
 def _residuals(analysis: Analysis) -> ResidualStatistics:
-    residuals, model = analysis.residuals, analysis.model
+    residuals = analysis.residuals
+    model = analysis.model
     return ResidualStatistics(
         rows=residuals.rows,
         lags=residuals.lags,

@@ -70,7 +70,8 @@ def verify_folder(folder: Path) -> FolderCheck:
         *try_check("contract", lambda: exported.check_contract(probes)),
         *exported.check_alone(probe),
     ]
-    interface, times = exported.interface, latency(exported.timed_calls(probe))
+    interface = exported.interface
+    times = latency(exported.timed_calls(probe))
     return FolderCheck(
         folder=str(folder),
         passed=all(gate.passed for gate in gates),

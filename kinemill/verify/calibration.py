@@ -108,7 +108,9 @@ def online_factors(errors: Floats, deviation: Floats, starts: Rows) -> Floats:
         starts: first rows of the windows, (W,): consecutive, or greater after a gap.
     """
     count, steps, states = errors.shape
-    tracker, factors, first = IntervalTracker(steps, states), np.empty_like(errors), 0
+    tracker = IntervalTracker(steps, states)
+    factors = np.empty_like(errors)
+    first = 0
     for window in range(count):
         if window and starts[window] != starts[window - 1] + 1:
             tracker.note_gap()
@@ -130,7 +132,8 @@ def calibrate(simulator: Simulator, windows: Windows, starts: Rows) -> Calibrati
     if simulator.interface.belief is None:
         return None
     skip = windows.states.shape[1] - simulator.history
-    errors, deviations = list[Floats](), list[Array]()
+    errors = list[Floats]()
+    deviations = list[Array]()
     conformal = simulator.interface.belief.conformal
     angle = simulator.interface.is_angle
     for first in range(0, len(windows.truth), CHUNK):
@@ -144,7 +147,8 @@ def calibrate(simulator: Simulator, windows: Windows, starts: Rows) -> Calibrati
         )
         errors.append(wrapped(predicted - windows.truth[some], angle))
         deviations.append(deviation)
-    error, deviation = np.concatenate(errors), np.concatenate(deviations)
+    error = np.concatenate(errors)
+    deviation = np.concatenate(deviations)
     stated = calibration_of(simulator.states, error, deviation)
     if conformal is None:
         return stated
@@ -152,7 +156,8 @@ def calibrate(simulator: Simulator, windows: Windows, starts: Rows) -> Calibrati
     result = calibration_of(simulator.states, error, after)
     if not conformal.online:
         return replace(result, uncorrected=stated.coverage)
-    tracked, offline = len(conformal.scale), result.coverage
+    tracked = len(conformal.scale)
+    offline = result.coverage
     factors = online_factors(error[:, :tracked], after[:, :tracked], starts)
     after = after * factors[:, np.minimum(np.arange(after.shape[1]), tracked - 1)]
     result = calibration_of(simulator.states, error, after)

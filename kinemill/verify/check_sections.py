@@ -23,7 +23,8 @@ def trial_sections(document: Verification, motion: str = "") -> list[str]:
 
 
 def _stability(document: Verification) -> str:
-    runs, noise = document.stability, document.sensitivity
+    runs = document.stability
+    noise = document.sensitivity
     if runs is None or noise is None:
         return ""
     first = runs.first_diverged_step
@@ -52,7 +53,9 @@ def _stability(document: Verification) -> str:
 
 
 def _speed(document: Verification) -> str:
-    times, start_times, machine = document.latency_ms, document.cold_start, document.machine
+    times = document.latency_ms
+    start_times = document.cold_start
+    machine = document.machine
     if start_times is None or machine is None:
         return ""
     heads = ["One call, ms", "p50", "p90", "p99", "p99.9", "jitter"]
@@ -157,9 +160,11 @@ def _c99(document: Verification) -> str:
     facts = document.c99
     if facts is None:
         return ""
-    name, original = "step", "step.onnx"
+    name = "step"
+    original = "step.onnx"
     if document.form == "policy":
-        name, original = "policy", "the trained policy"
+        name = "policy"
+        original = "the trained policy"
     rows = [
         ["Weights, constant", f"{facts.weights:,} bytes"],
         ["Scratch, on the stack", f"{facts.scratch:,} bytes"],

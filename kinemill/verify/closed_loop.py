@@ -21,7 +21,8 @@ def closed_loop(task: Task, folder: Path) -> tuple[ClosedLoop, str] | None:
     seeds = range(task.verify.closed_loop)
     if task.control is None or not seeds:
         return None
-    robot, planner = Robot(task), make_planner(task, [learned_model(task, folder)])
+    robot = Robot(task)
+    planner = make_planner(task, [learned_model(task, folder)])
     runs = [run_episode(task, planner, seed, robot=robot) for seed in seeds]
     idle = [run_episode(task, plain_policy(task, "zero"), seed, robot=robot) for seed in seeds]
     results = ClosedLoop(

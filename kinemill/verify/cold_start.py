@@ -38,12 +38,14 @@ class ColdStart:
 
 def measure(folder: Path) -> ColdStart:
     """Load the model of a folder in this process and measure it."""
-    began, initial = time.perf_counter(), _resident()
+    began = time.perf_counter()
+    initial = _resident()
 
     from kinemill.runtime import Policy, load
 
     # Memory of the libraries alone; memory added after this point is that of the model.
-    imported, libraries = time.perf_counter(), _resident()
+    imported = time.perf_counter()
+    libraries = _resident()
     model = load(folder)
     loaded = time.perf_counter()
     call: Callable[[], object]
@@ -53,7 +55,9 @@ def measure(folder: Path) -> ColdStart:
         blank |= {name: part + 1 for name, part in blank.items() if name == "action_mask"}
         call = lambda: model.act(blank)  # noqa: E731 - the same call twice
     else:
-        history, states, actions = model.history, len(model.states), len(model.actions)
+        history = model.history
+        states = len(model.states)
+        actions = len(model.actions)
         inputs = [
             np.zeros(shape, np.float32)
             for shape in ((1, history, states), (1, history - 1, actions), (1, 25, actions))

@@ -33,7 +33,8 @@ _KEY = (
 
 def verified_head(document: Assessment) -> str:
     """Return the head of a verification: green if all checks passed and no reference is better."""
-    text, passed = headline(document), document.passed
+    text = headline(document)
+    passed = document.passed
     worse = "A reference is better" if passed and text.tone == "bad" else ""
     title = worse or ("Verified" if passed else "Not verified")
     return head_section(replace(text, tone="good") if text.tone == "warning" else text, title)
@@ -96,7 +97,9 @@ def best_card(document: Assessment) -> str:
     comparison = document.comparison(best)
     if comparison is None:
         return card(f"Against {label(best)}", "–", "× its error", "", "")
-    low, high, ratio = comparison.low, comparison.high, comparison.ratio
+    low = comparison.low
+    high = comparison.high
+    ratio = comparison.ratio
     more = "; ".join(filter(None, [interval_words(low, high), evidence_words(comparison)]))
     tone = "bad" if low > 1.0 else "good" if high < 1.0 else ""
     big = number(ratio) if math.isfinite(ratio) else "–"
@@ -133,7 +136,8 @@ def free_run_text(document: Assessment) -> str:
 def _head(horizon: str, document: Assessment) -> str:
     if horizon == FREE_RUN:
         return "free run"
-    steps, windows = int(horizon), document.windows
+    steps = int(horizon)
+    windows = document.windows
     dt = windows.seconds / (windows.horizon or 1)
     after = f"<span class='interval'>{amount(steps * dt)} s</span>" if math.isfinite(dt) else ""
     return f"{counted(steps, 'steps')}{after}"
@@ -224,7 +228,8 @@ def _comparison_cell(comparison: Comparison | None) -> str:
 
 def _selection(document: Assessment) -> str:
     """Return the selected members of each family, and the families that were left out."""
-    references, own = document.references, own_reference(document)
+    references = document.references
+    own = own_reference(document)
     if references is None:
         return ""
     rows: list[list[str]] = []

@@ -108,7 +108,8 @@ class Refusal:
 def refusals(simulator: Simulator, probe: Probe) -> list[Refusal]:
     """Call a model with invalid inputs, one at a time."""
     states, past, actions = (part.copy() for part in probe.first(2).windows)
-    nan, infinite = states.copy(), states.copy()
+    nan = states.copy()
+    infinite = states.copy()
     nan[0, -1, 0], infinite[1, 0, -1] = np.nan, np.inf
     wide = np.concatenate([states, states[:, :, :1]], axis=2)
     calls: dict[str, Callable[[], object]] = {
@@ -158,12 +159,14 @@ def same_by_steps(simulator: Simulator, probe: Probe) -> Gate:
     """Check that a rollout of rollout.onnx equals consecutive steps of step.onnx."""
     batch = probe.first(7)
     carry = simulator.warm_up(batch.states, batch.past_actions)
-    state, reached = simulator.estimate(batch.states)[:, -1], list[NDArray[np.float32]]()
+    state = simulator.estimate(batch.states)[:, -1]
+    reached = list[NDArray[np.float32]]()
     for index in range(batch.actions.shape[1]):
         state, *rest = simulator.step(state, batch.actions[:, index], *carry)
         carry = tuple(rest)
         reached.append(state)
-    stepped, rolled = np.stack(reached, axis=1), simulator.rollout(*batch.windows)
+    stepped = np.stack(reached, axis=1)
+    rolled = simulator.rollout(*batch.windows)
     off = np.abs(wrapped(rolled.astype(np.float64) - stepped, simulator.interface.is_angle))
     # At least 1, so that a channel near zero does not make rounding look large.
     reach = np.maximum(np.abs(stepped.astype(np.float64)).max(axis=(0, 1)), 1.0)

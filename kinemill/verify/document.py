@@ -42,7 +42,8 @@ from kinemill.verify.results import (
     WindowCounts,
 )
 
-VERIFICATION, EVALUATION = "verification.json", "evaluation.json"
+VERIFICATION = "verification.json"
+EVALUATION = "evaluation.json"
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,8 @@ class DynamicsSubject:
         It is measured with the trained step in the precision of the files, so that a faulty export
         does not change it.
         """
-        steps, reference = self.settings.horizon, self.evaluations[0]
+        steps = self.settings.horizon
+        reference = self.evaluations[0]
         exact, (rounded, *_) = reference.rollout.part(0)
         truth = held_out_windows(self.dataset, self.exported.interface, steps).truth
         near = near_start(self.pair, reference.probe, exact)
@@ -200,7 +201,8 @@ class DynamicsSubject:
     def variants(self) -> tuple[list[Gate], dict[str, float]]:
         """Gate of each quantized variant, and nRMSE on the test split by variant and for `fp32`."""
         windows = held_out_windows(self.dataset, self.exported.interface, self.settings.horizon)
-        gates, errors = list[Gate](), dict[str, float]()
+        gates = list[Gate]()
+        errors = dict[str, float]()
         for path in sorted(self.folder.glob("rollout.*.onnx")):
             name = path.name.split(".")[1]
             loss = loss_of(load(path, non_finite="pass"), self.simulator, windows, math.inf)
@@ -218,7 +220,9 @@ class DynamicsSubject:
     @cached_property
     def analysis(self) -> Analysis:
         """Errors of the model and its references on the test split."""
-        simulator, settings, references = self.simulator, self.settings, self.references
+        simulator = self.simulator
+        settings = self.settings
+        references = self.references
         measurement = Measurement(settings.horizon, settings.stride)
         if self.counted is not None:
             measurement = replace(measurement, margin=self.counted.margin, steps=self.counted.steps)
@@ -250,7 +254,8 @@ class DynamicsSubject:
 
     def document(self) -> Verification:
         """Return accuracy, comparisons, stability, variants and training."""
-        analysis, exported = self.analysis, self.exported_summary
+        analysis = self.analysis
+        exported = self.exported_summary
         return Verification(
             form="dynamics",
             model=self.model,

@@ -48,7 +48,8 @@ def share_of_contacts(
         return 0.0
     # Compared with changes away from the ends, because contacts would raise the quantile.
     sudden = SUDDEN * float(np.quantile(free_changes, COMMON))
-    middle, contacts = (low + high) / 2.0, list[NDArray[np.bool_]]()
+    middle = (low + high) / 2.0
+    contacts = list[NDArray[np.bool_]]()
     for path, rate, change, at in zip(positions, rates, changes, near, strict=True):
         outward = np.where(path[:-1] > middle, 1.0, -1.0)
         # Toward the end, and slowed by more than free motion explains: moving off is no contact.

@@ -105,7 +105,8 @@ class Errors:
         """Intervals of the log RMSE of each of the S channels, and of the log nRMSE."""
         # Windows that overlap share rows, so the shortest block is their overlap.
         lengths = block_lengths([self.errors**2], self.episode, self.overlap(self.horizon))
-        left_out, moves = leave_out(lengths, self.scale), np.flatnonzero(is_moving(self.std))
+        left_out = leave_out(lengths, self.scale)
+        moves = np.flatnonzero(is_moving(self.std))
         apart = [widest(left_out, np.array([index])) for index in range(len(self.channels))]
         return apart, widest(left_out, moves)
 
@@ -159,7 +160,8 @@ class Errors:
     @QUIETLY
     def against(self, reference: "Errors", margin: float = MARGIN) -> Comparison:
         """Compare with a reference at the last step by nRMSE."""
-        squares, overlap = (self.errors**2, reference.errors**2), self.overlap(self.horizon)
+        squares = (self.errors**2, reference.errors**2)
+        overlap = self.overlap(self.horizon)
         return compare_squares(squares, self.scale, self.episode, overlap, margin)[0]
 
 

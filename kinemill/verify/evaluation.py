@@ -161,7 +161,8 @@ def _example_facts(evaluation: Evaluation, example: Example) -> ExampleFacts:
 
 def _write_examples(evaluation: Evaluation, path: Path) -> None:
     """Write the measured and predicted rows of every example as CSV, one line per row."""
-    analysis, rows = evaluation.analysis, evaluation.logs.rows
+    analysis = evaluation.analysis
+    rows = evaluation.logs.rows
     model = analysis.model
     starts = model.starts[[example.window for example in evaluation.examples]]
     windows = gather(rows, starts, model.history, model.horizon)
@@ -191,7 +192,8 @@ def _rows(evaluation: Evaluation, start: int) -> list[list[float]]:
 
 
 def _page(evaluation: Evaluation, summary: LogEvaluation) -> str:
-    analysis, task = evaluation.analysis, evaluation.logs.rows.task
+    analysis = evaluation.analysis
+    task = evaluation.logs.rows.task
     title = f"{task} {evaluation.source.name}"
     where = f"{len(evaluation.logs.rows.episodes)} episodes of the logs"
     cards = [accuracy_card(analysis)]

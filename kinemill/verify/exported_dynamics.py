@@ -25,13 +25,15 @@ from kinemill.verify.structure import examine
 from kinemill.verify.subject import check_batches
 from kinemill.verify.test_inputs import Array, Arrays, Probe, window_probe
 
-ROWS, HORIZON = 64, 25
+ROWS = 64
+HORIZON = 25
 # Precision of the inputs of a layer in bits, relative to the value (fp16) or the range (int8).
 BITS = {"fp16": 11, "int8": 7}
 # Factor on that precision: values fill only a part of their range, and errors of layers add up.
 ADDS_UP = 32.0
 TINY = 1e-9  # change of a constant channel, to avoid division by zero
-COPIES, BIT = 3, 2.0**-23  # number of perturbed copies, and the relative size of a float32 bit
+COPIES = 3
+BIT = 2.0**-23  # number of perturbed copies, and the relative size of a float32 bit
 TIMES = 10.0  # allowed multiple of the effect of one bit, as in parity with the trained step
 
 
@@ -80,10 +82,13 @@ class ExportedDynamics:
 
     def make_probes(self) -> list[Probe]:
         """Return one probe: a window of zeros, then random windows within the limits."""
-        random, interface = np.random.default_rng(0), self.interface
+        random = np.random.default_rng(0)
+        interface = self.interface
         # Stated limits come last, so that they replace the range of a whole turn.
         limits = {**dict.fromkeys(interface.angles, (-np.pi, np.pi)), **interface.limits}
-        history, states, actions = interface.history, interface.states, interface.actions
+        history = interface.history
+        states = interface.states
+        actions = interface.actions
         parts = (
             draw_within(random, limits, states, (ROWS, history)),
             draw_within(random, limits, actions, (ROWS, history - 1)),
@@ -108,7 +113,8 @@ class ExportedDynamics:
 
     def _rounding(self, probe: Probe) -> Floats:
         """Return the largest change of each rollout by one bit in the inputs, (N, 1, S)."""
-        random, one = np.random.default_rng(0), self.outputs(probe)
+        random = np.random.default_rng(0)
+        one = self.outputs(probe)
         changes = list[Floats]()
         for _ in range(COPIES):
             parts = (
@@ -121,7 +127,8 @@ class ExportedDynamics:
 
     def nan_calls(self, probe: Probe) -> list[Call]:
         """Return the rollout and the step on a few windows."""
-        simulator, inputs = self.simulator, probe.first(NAN_ROWS).inputs
+        simulator = self.simulator
+        inputs = probe.first(NAN_ROWS).inputs
         carry = simulator.warm_up(inputs["states"], inputs["past_actions"])
         step: Arrays = {"state": inputs["states"][:, -1], "action": inputs["actions"][:, 0]}
         step |= {item.name: part for item, part in zip(self.interface.carry, carry, strict=True)}
@@ -176,25 +183,30 @@ class ExportedDynamics:
 
         Later steps can differ by any amount if the motion is chaotic, but must be finite.
         """
-        name, cases = path.name.split(".")[1], read_cases(self.path)
+        name = path.name.split(".")[1]
+        cases = read_cases(self.path)
         inputs = [cases[part] for part in INPUTS]
         variant = load(path, non_finite="pass").rollout(*inputs)
         if name not in BITS or not np.isfinite(variant).all():
             return Gate("rounding", False, "not finite or of unknown kind", f"one of {[*BITS]}")
-        exact, angle = self.simulator.rollout(*inputs)[:, 0], self.interface.is_angle
+        exact = self.simulator.rollout(*inputs)[:, 0]
+        angle = self.interface.is_angle
         off = wrapped((variant[:, 0] - exact).astype(np.float64), angle)
         # Relative to the change in one step: a large state would hide a large error of it.
         moved = wrapped((exact - inputs[0][:, -1]).astype(np.float64), angle)
         rms_off, rms_moved = (np.sqrt(np.square(part).mean(axis=0)) for part in (off, moved))
-        worst, most = float((rms_off / (rms_moved + TINY)).max()), ADDS_UP * 2.0 ** -BITS[name]
+        worst = float((rms_off / (rms_moved + TINY)).max())
+        most = ADDS_UP * 2.0 ** -BITS[name]
         text = f"{worst:.2g} of the change in the first step"
         return Gate("rounding", worst <= most, text, f"at most {most:.2g} for {name}")
 
     def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
         """Return a rollout over the probe's horizon and one step."""
-        simulator, one = self.simulator, probe.first(1)
+        simulator = self.simulator
+        one = probe.first(1)
         carry = simulator.warm_up(one.states, one.past_actions)
-        state, action = one.states[:, -1], one.actions[:, 0]
+        state = one.states[:, -1]
+        action = one.actions[:, 0]
         return {
             "rollout": lambda: simulator.rollout(*one.windows),
             "step": lambda: simulator.step(state, action, *carry),

@@ -37,7 +37,8 @@ def error_growth(analysis: Analysis) -> str:
     model = analysis.model
     intervals, _ = model.intervals()
     time = np.arange(model.horizon + 1, dtype=np.float64) * model.dt
-    indexes, charts = pictured(model), list[str]()
+    indexes = pictured(model)
+    charts = list[str]()
     for index in indexes:
         lines = [
             Line(
@@ -107,7 +108,8 @@ def _ranked(errors: Errors) -> tuple[NDArray[np.int64], int]:
 
 def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
     """Draw windows side by side: measured values, model, champion and best reference."""
-    model, dataset = analysis.model, analysis.dataset
+    model = analysis.model
+    dataset = analysis.dataset
     starts = model.starts[[example.window for example in examples]]
     windows = gather(dataset, starts, model.history, model.horizon)
     predicted = {name: unwrapped(analysis, name, windows) for name in rollout_models(analysis)}
@@ -159,7 +161,8 @@ def _rollout_chart(
     windows: Windows, predicted: dict[str, Floats], index: int, row: int, errors: Errors
 ) -> str:
     past, future = _times(errors)
-    history, truth = windows.states[row, :, index], windows.truth[row, :, index]
+    history = windows.states[row, :, index]
+    truth = windows.truth[row, :, index]
     now = history[-1:]
     lines = [
         Line(label(name), name, future, np.concatenate([now, values[row, :, index]]))
@@ -167,9 +170,11 @@ def _rollout_chart(
     ]
     measured = np.concatenate([history, truth])
     lines.insert(1, Line("measured", "truth", np.concatenate([past, future[1:]]), measured))
-    low, high = measured.min(), measured.max()
+    low = measured.min()
+    high = measured.max()
     model = lines[-1].y[np.isfinite(lines[-1].y)]
-    low, high = min(low, model.min(initial=low)), max(high, model.max(initial=high))
+    low = min(low, model.min(initial=low))
+    high = max(high, model.max(initial=high))
     room = 0.08 * (high - low) or 0.1  # a constant channel has no range
     ends = (float(low - room), float(high + room))
     labels = (_TIME, axis_label(errors.channels[index], errors.units[index]))
@@ -200,7 +205,8 @@ def _times(errors: Errors) -> tuple[Floats, Floats]:
 
 def autocorrelations(analysis: Analysis) -> str:
     """Draw the autocorrelation of the model's one-step residuals, one chart per state."""
-    residuals, model = analysis.residuals, analysis.model
+    residuals = analysis.residuals
+    model = analysis.model
     lags = np.arange(1, residuals.lags + 1, dtype=np.float64)
     charts = [
         figure(
@@ -215,7 +221,9 @@ def autocorrelations(analysis: Analysis) -> str:
 
 def cross_correlations(analysis: Analysis) -> str:
     """Draw the correlation of each state's residuals with the most correlated action."""
-    residuals, model, actions = analysis.residuals, analysis.model, analysis.dataset.actions
+    residuals = analysis.residuals
+    model = analysis.model
+    actions = analysis.dataset.actions
     taus = np.arange(-residuals.lags, residuals.lags + 1, dtype=np.float64)
     charts = list[str]()
     for index in pictured(model):
@@ -234,7 +242,8 @@ def coverages(calibration: Calibration, errors: Errors) -> str:
     """Draw the coverage of each interval over the prediction time, one chart per state."""
     time = np.arange(1, errors.horizon + 1, dtype=np.float64) * errors.dt
     labels = ("time ahead, s", "share of windows")
-    ends, charts = np.array([time[0], time[-1]]), list[str]()
+    ends = np.array([time[0], time[-1]])
+    charts = list[str]()
     for index in pictured(errors):
         lines = [Line(f"{level:.0%} wanted", "limit", ends, np.full(2, level)) for level in LEVELS]
         lines += [

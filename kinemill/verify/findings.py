@@ -10,7 +10,8 @@ from kinemill.verify.document import Assessment
 from kinemill.verify.losses import SKILL, Counted, Loss, all_losses, counts_between_peers, peers_of
 from kinemill.verify.phrases import interval_words, less_or_more, spoken
 
-MODEL, CHAMPION = "model", "champion"
+MODEL = "model"
+CHAMPION = "champion"
 # better, worse: the difference is significant. behind: worse by the interval of this comparison,
 # but not significant among all comparisons, or within the margin. even: no significant difference.
 # uncounted: no reference predicts so far, the task leaves it out, or the model is a reference too.

@@ -135,5 +135,6 @@ def whole_episodes(
     values = dataset.take(rows).astype(np.float64)
     states, actions = np.split(values, [len(dataset.states)], axis=2)
     # Action k acts from row k to k + 1, so the action of the last row has no effect here.
-    past, following = actions[:, : history - 1], actions[:, history - 1 : -1]
+    past = actions[:, : history - 1]
+    following = actions[:, history - 1 : -1]
     return Windows(states[:, :history], past, following, states[:, history:]), steps

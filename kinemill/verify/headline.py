@@ -117,7 +117,8 @@ def performance(document: Assessment) -> str:
     """Return the sentence with the kind of model, its errors in units, and the best reference."""
     if document.form == "policy":
         return _policy(document)
-    metrics, seconds = document.metrics, document.windows.seconds
+    metrics = document.metrics
+    seconds = document.windows.seconds
     subject = f"This {kind_of(document.model)}"
     horizon = f"{amount(seconds)} s ahead" if seconds > 0 else "at the horizon"
     if MODEL not in metrics.nrmse or not metrics.test:
@@ -225,7 +226,8 @@ def _compared(document: Assessment) -> str:
     best = best_in(document)
     if best is None:
         return "and no reference stays finite on this data"
-    comparison, nrmse = document.comparison(best), document.metrics.nrmse
+    comparison = document.comparison(best)
+    nrmse = document.metrics.nrmse
     ratio = comparison.ratio if comparison else math.nan
     if math.isnan(ratio):
         ratio = nrmse[MODEL] / (nrmse[best] or 1.0)
@@ -284,7 +286,8 @@ def _policy(document: Assessment) -> str:
 
 
 def _returns(document: Assessment, returns: Mapping[str, float]) -> str:
-    episodes, gain = document.windows.episodes, document.gains.get("random")
+    episodes = document.windows.episodes
+    gain = document.gains.get("random")
     over = f" over {counted(episodes, 'episodes')}" if episodes else ""
     others = [
         f"{spoken(who)} {amount(returns[who])}"

@@ -12,9 +12,12 @@ import numpy as np
 from kinemill.verify.check_results import Latency, Machine, Throughput
 from kinemill.verify.test_inputs import Probe
 
-WARM_UP, BLOCKS, CALLS = 30, 5, 1000
+WARM_UP = 30
+BLOCKS = 5
+CALLS = 1000
 BLOCK_SECONDS = 0.12  # target duration of a block if the latency has no limit
-THROUGHPUT_BATCHES, THROUGHPUT_SECONDS = (1, 16, 256), 0.03
+THROUGHPUT_BATCHES = (1, 16, 256)
+THROUGHPUT_SECONDS = 0.03
 
 
 Call = Callable[[], object]
@@ -71,7 +74,8 @@ def throughput(
         for batch in THROUGHPUT_BATCHES:
             call = batch_call(probe.first(batch), count)
             call()
-            calls, begin = 0, time.perf_counter()
+            calls = 0
+            begin = time.perf_counter()
             while (spent := time.perf_counter() - begin) < THROUGHPUT_SECONDS or not calls:
                 call()
                 calls += 1

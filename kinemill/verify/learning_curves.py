@@ -42,7 +42,8 @@ PANELS = {  # charts, each with the color of each curve
 }
 _UNITS = {"return": "mean of episodes", "success": "share of episodes", "length": "steps"}
 _STEPS = "training steps"
-_ACTION, _EVENT = "episodes/action/", "episodes/event/"
+_ACTION = "episodes/action/"
+_EVENT = "episodes/event/"
 _INNER = ("learner/", "lr", "horizon")  # prefixes of the algorithm's own curves, shown last
 
 PORTFOLIO = (

@@ -73,7 +73,10 @@ def read_logs(task: Task, home: Home, path: Path) -> Logs:
     logs = {path.name: path}
     if path.is_dir():
         logs = {log.name: log.path for log in scan(task, path).logs}
-    accepted, refused, episodes, hashes = list[str](), list[str](), list[_Episode](), set[str]()
+    accepted = list[str]()
+    refused = list[str]()
+    episodes = list[_Episode]()
+    hashes = set[str]()
     scratch = TemporaryDirectory(prefix="kinemill-logs-")
     for number, (name, file) in enumerate(logs.items()):
         read, hash_ = _read(task, home, name, file, Path(scratch.name, str(number)))
@@ -162,7 +165,8 @@ def _read_episode(task: Task, id_: str, hash_: str, name: str, file: Path) -> _E
 
 def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
     """Concatenate episodes."""
-    packed, start = list[PackedEpisode](), 0
+    packed = list[PackedEpisode]()
+    start = 0
     for episode in episodes:
         stop = start + len(episode.rows)
         packed.append(

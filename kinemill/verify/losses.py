@@ -27,7 +27,8 @@ FEWEST = 2.0  # independent episodes; with fewer an interval is so wide that it 
 # Errors accumulate over whole episodes. If the error of every reference exceeds this number of
 # training standard deviations, predictions have little information, and only a ratio above the
 # second number counts.
-SKILL, GROSS_WITHOUT_SKILL = 0.8, 3.0
+SKILL = 0.8
+GROSS_WITHOUT_SKILL = 3.0
 
 
 @dataclass(frozen=True)

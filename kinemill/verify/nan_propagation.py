@@ -33,7 +33,8 @@ def propagate_nan(calls: Sequence[Call]) -> list[NanPropagation]:
     results: list[NanPropagation] = []
     for call in calls:
         for name, clean in call.inputs.items():
-            row, size = len(clean) // 2, clean[0].size
+            row = len(clean) // 2
+            size = clean[0].size
             # Inputs of size 0, such as past actions with history 1, have no place for a NaN.
             for index in sorted({0, size // 2, size - 1} if size else set[int]()):
                 changed = clean.copy()

@@ -46,7 +46,8 @@ def output_accuracy(
         return {}
     (horizon, stride), history = steps, simulator.history
     starts = window_starts(dataset, split, history + horizon, stride)
-    present, names = starts + history - 1, list(dataset.outputs)
+    present = starts + history - 1
+    names = list(dataset.outputs)
     error = output_deviations(simulator, dataset, names, present, np.array([0, horizon - 1]))
     rmse = np.sqrt((error**2).mean(axis=0))
     mean, linear, std = _references(dataset, training, present)
@@ -81,7 +82,8 @@ def output_deviations(
         offsets: rows ahead of it, ascending; the last is T - 1.
     """
     assert dataset.output_values is not None
-    starts, horizon = present - simulator.history + 1, int(offsets[-1]) + 1
+    starts = present - simulator.history + 1
+    horizon = int(offsets[-1]) + 1
     predicted = list[Floats]()
     for first in range(0, len(starts), CHUNK):
         some = starts[first : first + CHUNK]

@@ -26,11 +26,15 @@ from kinemill.store import Json, read_json
 from kinemill.train.warm_start import CURVES, described
 from kinemill.verify.results import FitDiagnosis
 
-VALIDATION, TRAINING = "validation/multi_step", "train/loss"
+VALIDATION = "validation/multi_step"
+TRAINING = "train/loss"
 LEAST = 8  # smallest number of evaluations that give a result
 TAIL = 3  # smallest number of evaluations for a median
-RISE, FALL, STEEP = 1.1, 0.95, 0.9
-HIGH, NEAR = 0.5, 1.2
+RISE = 1.1
+FALL = 0.95
+STEEP = 0.9
+HIGH = 0.5
+NEAR = 1.2
 
 Points = list[tuple[int, float]]
 

@@ -30,7 +30,8 @@ from kinemill.verify.test_inputs import Array, Probe
 # because torch approximates a softplus to 2e-9.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-6}
 BATCHES = (1, 7, 256)
-LONG, LONG_ROWS = 200, 16
+LONG = 200
+LONG_ROWS = 16
 FAR = 1e3  # distance from its start, in standard deviations, at which a rollout has diverged
 
 
@@ -175,10 +176,12 @@ def compare_step(pair: Pair, reference: Reference) -> list[Parity]:
 
     The carry comes from torch, so that a difference is that of the step alone.
     """
-    probe, evaluated = reference.probe, reference.step
+    probe = reference.probe
+    evaluated = reference.step
     outputs = pair.simulator.step(probe.states[:, -1], probe.actions[:, 0], *reference.carry)
     exact, others = evaluated.part(0)
-    near, sound = np.ones((len(exact), 1), dtype=bool), bool(np.isfinite(exact).all())
+    near = np.ones((len(exact), 1), dtype=bool)
+    sound = bool(np.isfinite(exact).all())
     difference = wrapped(outputs[0].astype(np.float64) - exact, pair.angle)
     rounding = _rounding(pair, near, [one[:, None] for one in others], exact[:, None])
     allowed = np.maximum(FACTOR * rounding, pair.floor(exact))
@@ -198,7 +201,8 @@ def _compare_carry(
     rounding = max(float(np.abs(one - exact).max(initial=0.0)) for one in others)
     allowed = max(TOLERANCE[pair.precision] * scale, FACTOR * rounding)
     distance = float(np.abs(carry - exact).max(initial=0.0))
-    finite, sound = bool(np.isfinite(carry).all()), bool(np.isfinite(exact).all())
+    finite = bool(np.isfinite(carry).all())
+    sound = bool(np.isfinite(exact).all())
     return Parity(
         *("step", probe.name, len(carry), name, distance, allowed, finite),
         passed=distance <= allowed and finite,
@@ -220,13 +224,15 @@ def compare_rollout(pair: Pair, reference: Reference, call: str = "rollout") -> 
     floor = pair.floor(_until(near, exact).max(axis=1))
     allowed = np.maximum(FACTOR * _rounding(pair, near, others, exact), floor)
     # The first step alone must be finite: later ones may diverge in a correct model.
-    names, sound = pair.simulator.interface.states, bool(np.isfinite(exact[:, 0]).all())
+    names = pair.simulator.interface.states
+    sound = bool(np.isfinite(exact[:, 0]).all())
     return _worst(call, probe, difference, allowed, names, sound)
 
 
 def compare_outputs(pair: Pair, reference: Reference) -> list[Parity]:
     """Compare the outputs of one step and of a rollout until it diverges; empty without outputs."""
-    names, probe = pair.simulator.interface.outputs, reference.probe
+    names = pair.simulator.interface.outputs
+    probe = reference.probe
     if not names:
         return []
     last = probe.states[:, -1], probe.actions[:, 0]

@@ -55,7 +55,8 @@ def draw_growth(analysis: Analysis) -> Picture:
 
 def draw_examples(analysis: Analysis, examples: Sequence[Example]) -> Picture:
     """Draw windows, one column each: states with their predictions, then actions."""
-    model, dataset = analysis.model, analysis.dataset
+    model = analysis.model
+    dataset = analysis.dataset
     starts = model.starts[[example.window for example in examples]]
     windows = gather(dataset, starts, model.history, model.horizon)
     predicted = {name: unwrapped(analysis, name, windows) for name in rollout_models(analysis)}
@@ -67,7 +68,8 @@ def draw_examples(analysis: Analysis, examples: Sequence[Example]) -> Picture:
     for column, example in enumerate(examples):
         cells = axes[column :: len(examples)]
         for axis, index in zip(cells, indexes, strict=False):
-            history, truth = windows.states[column, :, index], windows.truth[column, :, index]
+            history = windows.states[column, :, index]
+            truth = windows.truth[column, :, index]
             for name, values in predicted.items():
                 line = np.append(history[-1], values[column, :, index])
                 axis.plot(future, line, color=_color(name), label=label(name))
@@ -119,7 +121,8 @@ def panels(count: int, columns: int) -> tuple[Picture, list[Axes]]:
     rows = -(-count // columns)
     figure = Picture((4.6 * columns, 2.3 * rows + 0.7))
     height = figure.get_figheight()
-    bottom, top = 0.5 / height, 1 - 0.35 / height
+    bottom = 0.5 / height
+    top = 1 - 0.35 / height
     # The margins are computed here, in inches, because a layout engine of matplotlib would draw
     # everything twice.
     each = (height * (top - bottom) - _BETWEEN * (rows - 1)) / rows

@@ -59,7 +59,8 @@ class Precision:
 
     def gate(self) -> Gate:
         """Return the line of the verdict."""
-        at, unit = self.worst, self.units[self.worst]
+        at = self.worst
+        unit = self.units[self.worst]
         value = (
             f"{self.dtype} loses {self.loss[at]:.3g} {unit} of {self.states[at]} over "
             f"{self.steps} steps; the error of the model is {self.error[at]:.3g} {unit}"

@@ -117,8 +117,11 @@ LISTED = 12  # effects in the table
 
 def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verification) -> Parts:
     """Return accuracy, comparison, rollouts, stability, speed and data of a dynamics model."""
-    analysis, interface, dataset = subject.analysis, subject.exported.interface, subject.dataset
-    model, times = analysis.model, verdict.call_latency
+    analysis = subject.analysis
+    interface = subject.exported.interface
+    dataset = subject.dataset
+    model = analysis.model
+    times = verdict.call_latency
     horizon_ms = model.horizon * model.dt * 1000
     speed = f"p99 {number(times.p99)} ms, {number(horizon_ms / times.p50)} × real time"
     splits = {name: dataset.of(name) for name in ("train", "validation", "test")}

@@ -169,7 +169,8 @@ def _growth_section(analysis: Analysis) -> str:
 
 
 def _left_out(model: Errors) -> str:
-    count, every = len(pictured(model)), len(model.channels)
+    count = len(pictured(model))
+    every = len(model.channels)
     if count == every:
         return ""
     return f" The {count} of {every} channels with the largest error are shown."
@@ -189,7 +190,8 @@ def _rollouts(analysis: Analysis, examples: Sequence[Example], text: str) -> str
 
 def _free_run(analysis: Analysis, document: Assessment) -> str:
     """Return the section on errors over whole episodes, and which of them count in the gate."""
-    model, runs = analysis.model, analysis.free_runs
+    model = analysis.model
+    runs = analysis.free_runs
     longest = runs["model"].steps.max() * model.dt
     return (
         "<h2>Free run</h2><p>Root mean square error over whole episodes, simulated from their "
@@ -254,7 +256,8 @@ def _residuals(analysis: Analysis) -> str:
 
 def _calibration(analysis: Analysis) -> str:
     """Return the section on the coverage of intervals; empty if the model states no uncertainty."""
-    calibration, model = analysis.calibration, analysis.model
+    calibration = analysis.calibration
+    model = analysis.model
     if calibration is None:
         return ""
     rows = [

@@ -74,8 +74,11 @@ def residuals_of(
 
     Each episode gives errors and states (n, S) and actions (n, A), in units.
     """
-    series, rows = list[Series](), 0
-    history, states, angle = predictor.history, len(dataset.states), is_angle(dataset)
+    series = list[Series]()
+    rows = 0
+    history = predictor.history
+    states = len(dataset.states)
+    angle = is_angle(dataset)
     for episode in (one for split in splits for one in dataset.of(split)):
         starts = np.arange(episode.start, episode.stop - history, dtype=np.int64)
         if not len(starts) or rows >= most:

@@ -26,7 +26,8 @@ FEWEST_LEVELS = 4
 SMALLEST = 0.02
 # Largest distance of a level from the grid, as a share of the step, and the share of levels that
 # must be so close.
-ON_GRID, MOST = 0.05, 0.95
+ON_GRID = 0.05
+MOST = 0.95
 # A grid is distinguishable from rounding only if its step is at least this many float32 steps.
 ABOVE_ROUNDING = 16.0
 
@@ -101,7 +102,8 @@ def _std(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
     # Sums relative to a value of the data: squares of a large offset would cancel.
     origin = parts[0][0].astype(np.float64)
     origin[angle] = np.angle(turns)  # circular mean: Mardia and Jupp, Directional Statistics, 2.2
-    total, squares = np.zeros(len(origin)), np.zeros(len(origin))
+    total = np.zeros(len(origin))
+    squares = np.zeros(len(origin))
     moves = np.zeros(len(origin), dtype=bool)
     for part in parts:
         apart = wrapped(part.astype(np.float64) - origin, angle)

@@ -95,7 +95,8 @@ def block_lengths(
         starts, size
     )  # number of a window in its episode
     stacked = np.stack(squares)
-    blocks, length = list[Blocks](), max(shortest, 1)
+    blocks = list[Blocks]()
+    length = max(shortest, 1)
     while length < size.max():
         blocks.append(_blocks(stacked, np.flatnonzero(position % length == 0), "blocks"))
         length *= 2
@@ -179,9 +180,11 @@ def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
     error below that of rounding to the sensor resolution counts as that error.
     """
     std = np.where(scale.std > 0.0, scale.std, np.nan)
-    least, results = scale.floor**2, list[LeftOut]()
+    least = scale.floor**2
+    results = list[LeftOut]()
     for blocks in lengths:
-        total, windows = blocks.sums.sum(axis=1, keepdims=True), blocks.counts.sum()
+        total = blocks.sums.sum(axis=1, keepdims=True)
+        windows = blocks.counts.sum()
         remaining = (total - blocks.sums) / (windows - blocks.counts)[:, None]
         whole, remaining = (
             np.sqrt(np.maximum(squares, least)) / std for squares in (total / windows, remaining)
@@ -203,7 +206,8 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
     if math.isinf(error) or math.isinf(reference):
         return _without_interval(error, reference)
     interval = widest(left_out, indexes)
-    middle, half = math.log(error / reference), interval.half
+    middle = math.log(error / reference)
+    half = interval.half
     beyond = middle - math.log1p(margin)
     # Without a standard error, all blocks have the same ratio, and the test is certain.
     steps = beyond / interval.error if interval.error > 0.0 else math.copysign(math.inf, beyond)
@@ -244,7 +248,8 @@ def widest(left_out: Sequence[LeftOut], indexes: NDArray[np.int64]) -> Interval:
 
 def _jackknife(left_out: LeftOut, indexes: NDArray[np.int64]) -> Interval:
     """Return the interval from leaving out one block at a time (Efron 1982, eq. 3.3)."""
-    blocks, count = left_out.blocks, len(left_out.blocks.counts)
+    blocks = left_out.blocks
+    count = len(left_out.blocks.counts)
     effective = _effective(left_out, indexes)
     if count < 2 or effective < blocks.fewest:
         return Interval(math.nan, math.nan, effective, blocks.unit)

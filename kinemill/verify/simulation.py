@@ -64,8 +64,10 @@ def start_of_rows(rows: Floats, interface: Interface, at: int, text: str) -> Sta
     Raises:
         BadInput: There are fewer than H rows up to row `at`, or no row after it.
     """
-    history, states = interface.history, len(interface.states)
-    first, last = history - 1, len(rows) - 2
+    history = interface.history
+    states = len(interface.states)
+    first = history - 1
+    last = len(rows) - 2
     if not first <= at <= last:
         raise BadInput(
             f"row {at} of {text}",

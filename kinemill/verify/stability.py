@@ -11,7 +11,8 @@ from kinemill.runtime import QUIETLY, Floats, Simulator, wrapped
 from kinemill.verify.results import ChannelSensitivity, Sensitivity, Stability
 from kinemill.verify.test_inputs import Probe, long_probe, training_range
 
-STEPS, ROLLOUTS = 1000, 32
+STEPS = 1000
+ROLLOUTS = 32
 RUN_AWAY = 10.0  # distance from the range of a channel, in ranges, at which a rollout has diverged
 NOISE = 0.01  # in training standard deviations of each state
 

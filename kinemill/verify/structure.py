@@ -15,7 +15,8 @@ from kinemill.runtime import Interface
 from kinemill.verify.check_results import Structure
 from kinemill.verify.checklist import Gate, gate
 
-NEWEST_OPSET, NEWEST_IR = 21, 10  # limits of onnxruntime 1.20, the oldest supported version
+NEWEST_OPSET = 21
+NEWEST_IR = 10  # limits of onnxruntime 1.20, the oldest supported version
 MOST_BYTES = 2**31 - 1  # size limit of a protobuf file
 OWN_DOMAINS = ("", "ai.onnx")
 RANDOM = (
@@ -54,7 +55,8 @@ def structure(path: Path, model: onnx.ModelProto) -> Structure:
 
 def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
     """Check that a file is valid and complete, with standard operators and a supported version."""
-    name, own = path.name, structure(path, model)
+    name = path.name
+    own = structure(path, model)
     return [
         gate(f"{name} is valid", _invalid(model), "passes the ONNX checker with shape inference"),
         gate(
@@ -80,7 +82,8 @@ def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
 
 def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
     """Check a file like `sound`, and compare its tensors with its metadata."""
-    name, gates = path.name, sound(path, model)
+    name = path.name
+    gates = sound(path, model)
     try:
         interface = read_interface(path, model)
     except BadInput as error:
@@ -204,7 +207,8 @@ def _fits(shape: Shape, expected: Shape) -> bool:
 
 
 def _step(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    states, actions = len(interface.states), len(interface.actions)
+    states = len(interface.states)
+    actions = len(interface.actions)
     carry: dict[str, Shape] = {item.name: ["batch", *item.shape] for item in interface.carry}
     after = {f"next_{name}": shape for name, shape in carry.items()}
     inputs: dict[str, Shape] = {"state": ["batch", states], "action": ["batch", actions]}
@@ -215,7 +219,8 @@ def _step(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
 
 
 def _rollout(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    states, actions = len(interface.states), len(interface.actions)
+    states = len(interface.states)
+    actions = len(interface.actions)
     history = interface.history
     inputs: dict[str, Shape] = {
         "states": ["batch", history, states],

@@ -87,7 +87,8 @@ def window_probe(name: str, states: Array, past_actions: Array, actions: Array) 
 def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> list[Probe]:
     """Return all probes, measured windows first; random values come from a fixed seed."""
     rng = np.random.default_rng(0)
-    rows, count = interface.history + horizon, len(dataset.states)
+    rows = interface.history + horizon
+    count = len(dataset.states)
     low, high = _bounds(dataset, interface)
     width = len(low)
     # A whole range from the middle: half a range outside of either end.
@@ -124,7 +125,8 @@ def long_probe(dataset: PackedDataset, interface: Interface, rows: int, steps: i
     stops = np.sort([item.stop for item in dataset.of("test")])
     # The end of the episode of each start: the first end after it.
     stop = stops[np.searchsorted(stops, starts, side="right")]
-    now, count = starts + interface.history - 1, len(interface.states)
+    now = starts + interface.history - 1
+    count = len(interface.states)
     past = dataset.take(starts[:, None] + np.arange(interface.history))
     # Wraps to the current row, not to the start of the episode.
     rows_of_actions = now[:, None] + np.arange(steps) % (stop - now)[:, None]
@@ -133,7 +135,8 @@ def long_probe(dataset: PackedDataset, interface: Interface, rows: int, steps: i
 
 
 def _probe(name: str, states: Floats, actions: Floats, history: int, horizon: int) -> Probe:
-    past, future = actions[:, : history - 1], actions[:, history - 1 : history - 1 + horizon]
+    past = actions[:, : history - 1]
+    future = actions[:, history - 1 : history - 1 + horizon]
     return window_probe(name, states[:, :history], past, future)
 
 

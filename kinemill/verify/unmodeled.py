@@ -24,7 +24,8 @@ LEAST = 0.05  # smallest share of the variance of an effect in the result
 PER_CHANNEL = 3  # most effects of a channel in the result
 FOLDS = 4
 LAGS = 5  # rows before the current one
-MAX_PAST, MAX_PRODUCTS = 300, 200  # most terms; many channels have fewer lags, or no products
+MAX_PAST = 300
+MAX_PRODUCTS = 200  # most terms; many channels have fewer lags, or no products
 STEP = 0.1  # width of the step of dry friction in standard deviations of the velocity
 RIDGE = 1e-6  # penalty on squared weights, relative to the rows
 
@@ -57,7 +58,8 @@ def unmodeled_effects(
     if not (np.isfinite(errors).all() and errors.std(axis=0).any()):
         return []
     moments = _Moments(groups, errors, _folds([len(part["linear"]) for part in parts]))
-    total, linear = moments.loss([]), moments.loss(["linear"])
+    total = moments.loss([])
+    linear = moments.loss(["linear"])
     effects = list[UnmodeledEffect]()
     shares: dict[Effect, Floats] = {"linear": _share(total - linear, total)}
     # Linear terms of many channels can be worse than none on rows not fitted.
@@ -98,12 +100,15 @@ def _terms(
 ) -> dict[Effect, Floats]:
     """Return the terms (n - LAGS, F) of each effect for all rows of an episode after `LAGS`."""
     rows = np.concatenate([series.states, series.actions], axis=1)
-    columns, states = dataset.columns, len(dataset.states)
+    columns = dataset.columns
+    states = len(dataset.states)
     angle = np.array([name in dataset.angles for name in columns])
     std = np.where(dataset.std > 0, dataset.std, 1.0)
     scaled = (rows - dataset.mean) / std
-    now, plain = scaled[LAGS:], scaled[LAGS:, ~angle]
-    turns, actions = rows[LAGS:, angle], now[:, states:]
+    now = scaled[LAGS:]
+    plain = scaled[LAGS:, ~angle]
+    turns = rows[LAGS:, angle]
+    actions = now[:, states:]
     rates = rows[LAGS:, [columns.index(name) for name in velocities]]
     rates = rates / std[[columns.index(name) for name in velocities]]
     waves = np.concatenate([np.sin(turns), np.cos(turns)], axis=1)
@@ -188,8 +193,10 @@ class _Moments:
         Each fold is predicted by a regression on the other folds (cross-validation).
         """
         columns = np.concatenate([[0], *(self._columns[name] for name in names)]).astype(np.int64)
-        square, loss = np.ix_(columns, columns), np.zeros(self._cross[0].shape[1])
-        terms, cross = np.sum(self._terms, axis=0), np.sum(self._cross, axis=0)
+        square = np.ix_(columns, columns)
+        loss = np.zeros(self._cross[0].shape[1])
+        terms = np.sum(self._terms, axis=0)
+        cross = np.sum(self._cross, axis=0)
         rows = sum(self._rows)
         for own, with_errors, power, count in zip(
             self._terms, self._cross, self._power, self._rows, strict=True

@@ -77,7 +77,8 @@ def verify_files(subject: Subject) -> Verdict:
         Blocked: The files cannot run, so nothing can be measured.
     """
     checks = run_checks(subject)
-    exported, limit = subject.exported, subject.settings.latency_p99_ms
+    exported = subject.exported
+    limit = subject.settings.latency_p99_ms
     gates = [*checks.gates, *subject.measure()]
     times = latency(exported.timed_calls(subject.probes[0]), whole=limit is not None)
     if limit is not None:
@@ -127,8 +128,10 @@ def _require_runnable(task: str, gates: Sequence[Gate], parity: Sequence[Parity]
 
 def verdict_document(verdict: Verdict) -> Verification:
     """Return verification.json."""
-    subject, checks = verdict.subject, verdict.checks
-    interface, times = subject.exported.interface, verdict.call_latency
+    subject = verdict.subject
+    checks = verdict.checks
+    interface = subject.exported.interface
+    times = verdict.call_latency
     parity = {f"{row.call} parity" for row in checks.parity} | {"closed loop"}
     lines = {gate.name: gate.passed for gate in verdict.gates}
     return replace(

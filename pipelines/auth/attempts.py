@@ -6,7 +6,8 @@ from collections import deque
 
 from kinemill_dagster.pipelines.auth.calls import Refused
 
-PER_ADDRESS, IN_TOTAL = 10, 200  # wrong attempts within a window
+PER_ADDRESS = 10
+IN_TOTAL = 200  # wrong attempts within a window
 WINDOW = 60.0  # s
 
 
@@ -26,7 +27,8 @@ class Attempts:
         Raises:
             Refused: The limit of this address, or of all addresses, is reached.
         """
-        now, network = time.monotonic(), _network(peer)
+        now = time.monotonic()
+        network = _network(peer)
         while self._recent and now - self._recent[0][0] > WINDOW:
             self._recent.popleft()
         own = sum(one == network for _, one in self._recent)

@@ -15,7 +15,9 @@ class Refused(Exception):
 
     def __init__(self, status: int, why: str, *, retry_after: int | None = None) -> None:
         super().__init__(why)
-        self.status, self.why, self.retry_after = status, why, retry_after
+        self.status = status
+        self.why = why
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)

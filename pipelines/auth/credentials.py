@@ -34,7 +34,9 @@ class Credentials:
     """
 
     def __init__(self, users: Users, owner: str, token: str) -> None:
-        self._users, self._owner, self._token = users, owner, token
+        self._users = users
+        self._owner = owner
+        self._token = token
         self._key = secrets.token_bytes(32)
         self._attempts = Attempts()
         self._pool = ThreadPoolExecutor(_THREADS, "password")

@@ -95,7 +95,8 @@ class DagsterSite:
             Refused: It is not part of Dagster's protocol, or contains a mutation.
         """
         message = parse_object(text)
-        kind, name = message.get("type"), message.get("id")
+        kind = message.get("type")
+        name = message.get("id")
         if kind not in _KINDS:
             raise Refused(400, "this message is not part of the protocol graphql-ws")
         if not (name is None or (isinstance(name, str | int) and len(str(name)) <= _LONGEST)):

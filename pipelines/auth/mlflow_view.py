@@ -35,7 +35,8 @@ for (const [key, value] of Object.entries({json.dumps(_FORCED)}))
   localStorage.setItem(key, JSON.stringify(value));
 """
 _STYLE = '[data-assistant-ui="true"] { display: none !important; }\n'
-_SCRIPT_PATH, _STYLE_PATH = "/static-files/kinemill.js", "/static-files/kinemill.css"
+_SCRIPT_PATH = "/static-files/kinemill.js"
+_STYLE_PATH = "/static-files/kinemill.css"
 _TAGS = (
     f'<script src="{_SCRIPT_PATH[1:]}"></script><link href="{_STYLE_PATH[1:]}" rel="stylesheet">'
 )

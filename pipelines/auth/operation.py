@@ -24,7 +24,11 @@ from kinemill.store import Json
 from kinemill_dagster.pipelines.auth.calls import Refused
 
 # The largest query of Dagster's pages has 639 fields, 11 levels, 4 aliases and 3 root fields.
-_TOKENS, _FIELDS, _LEVELS, _ALIASES, _ROOTS = 20_000, 5_000, 30, 30, 20
+_TOKENS = 20_000
+_FIELDS = 5_000
+_LEVELS = 30
+_ALIASES = 30
+_ROOTS = 20
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ def parse_operation(body: Mapping[str, object]) -> Operation:
     Raises:
         Refused: It has none, or several and no name, or exceeds a limit.
     """
-    query, name = body.get("query"), body.get("operationName")
+    query = body.get("query")
+    name = body.get("operationName")
     variables = body.get("variables")
     if not isinstance(query, str):
         raise Refused(400, "the body has no GraphQL query")

@@ -72,7 +72,8 @@ class _Pages:
     """The pages; each request reads the current state."""
 
     def __init__(self, home: Home, runs: Runs | None) -> None:
-        self._home, self._runs = home, runs
+        self._home = home
+        self._runs = runs
 
     def start(self, _: Request) -> Response:
         from kinemill_dagster.pipelines.auth.start_page import start_page

@@ -16,7 +16,8 @@ from kinemill_dagster.pipelines.auth.calls import Call, Refused
 
 SECRET = "KINEMILL_PROXY_SECRET"
 SECRET_HEADER = "x-kinemill-proxy"
-_USER, _GROUPS = "KINEMILL_PROXY_USER", "KINEMILL_PROXY_GROUPS"  # names of its headers
+_USER = "KINEMILL_PROXY_USER"
+_GROUPS = "KINEMILL_PROXY_GROUPS"  # names of its headers
 _SHORTEST = 16  # characters of the secret
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -159,7 +159,8 @@ async def read_json(receive: Receive) -> Json:
     Raises:
         Refused: It is too large, too slow, or no JSON object.
     """
-    body, more = bytearray(), True
+    body = bytearray()
+    more = True
     try:
         async with asyncio.timeout(_PATIENCE):
             while more:

@@ -59,7 +59,8 @@ class Rules:
         host = call.one("host") or ""
         if _name(host) not in self.hosts:
             raise Refused(403, f"this server is not {host or 'without a name'!r}")
-        origin, site = call.one("origin"), call.one("sec-fetch-site")
+        origin = call.one("origin")
+        site = call.one("sec-fetch-site")
         if origin is not None and origin not in {f"{call.scheme}://{host}", *self.origins}:
             raise Refused(403, f"pages of {origin} may not use this server")
         if site in {"cross-site", "same-site"} and not _is_link(call):

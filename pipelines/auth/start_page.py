@@ -23,7 +23,8 @@ from kinemill_dagster.resources.links import TASKS
 
 _QUARANTINE_SHARE = 0.2  # above this share the page shows the quarantined recordings
 _LISTED = 20  # lines of "needs attention"
-_RECENT, _REASON = 10, 160  # decisions, characters of a reason
+_RECENT = 10
+_REASON = 160  # decisions, characters of a reason
 _BAD = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
@@ -188,7 +189,8 @@ def _champion(row: _Row) -> str:
 def _run(record: dg.RunRecord | None) -> str:
     if record is None:
         return "none"
-    run, moment = record.dagster_run, record.create_timestamp.astimezone(UTC)
+    run = record.dagster_run
+    moment = record.create_timestamp.astimezone(UTC)
     age = datetime.now(UTC) - moment
     when = f"{moment:%H:%M}" if age.days < 1 else f"{moment:%Y-%m-%d %H:%M}"
     return f'<a href="{CONSOLE}/runs/{run.run_id}">{escape(run.status.value.lower())}</a>, {when}'

@@ -42,7 +42,8 @@ ROLES = {
 }
 SHORTEST = 12  # characters of a password
 VARIABLE = "KINEMILL_USERS"
-_FILE, _TOKEN = "users.json", "token"
+_FILE = "users.json"
+_TOKEN = "token"
 # 2^15 blocks of 1 kB: 32 MB and about 0.1 s for each guess, as OWASP recommends for p = 3.
 _COST = {"n": 1 << 15, "r": 8, "p": 3}
 _MEMORY = 64 << 20
@@ -190,7 +191,8 @@ class Users:
             BadInput: There is no such user.
         """
         with lock(self._home, "users"):
-            users, token = self._read(), secrets.token_urlsafe(32)
+            users = self._read()
+            token = secrets.token_urlsafe(32)
             self._check(name)
             if name.startswith(GROUP):
                 raise BadInput(name, "is not a user", fix="create the token for a user")

@@ -90,11 +90,14 @@ def _damaged(path: Path, error: ValidationError) -> BadInput:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the document"
     expected = problem["msg"].removeprefix("Input should be ")
-    problem_text, key = "is damaged", problem["loc"][-1] if problem["loc"] else ""
+    problem_text = "is damaged"
+    key = problem["loc"][-1] if problem["loc"] else ""
     if problem["type"] == "missing":
-        problem_text, expected = "is missing", "every user has a role, a password and a token"
+        problem_text = "is missing"
+        expected = "every user has a role, a password and a token"
     elif problem["type"] == "extra_forbidden":
-        problem_text, expected = "is unknown", "role, password, token and tasks"
+        problem_text = "is unknown"
+        expected = "role, password, token and tasks"
     elif key in {"role", "format"}:
         problem_text = f"is {str(problem['input'])[:_MAX_CHARACTERS]!r}"
     return BadInput(

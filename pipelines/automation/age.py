@@ -21,7 +21,8 @@ def next_training(task: Task, home: Home, moment: float) -> dg.RunRequest | dg.S
     from kinemill.register import tags
     from kinemill.register.versions import champion_of
 
-    champion, most = champion_of(home, task.name), task.retrain.max_age
+    champion = champion_of(home, task.name)
+    most = task.retrain.max_age
     if most is None:
         return dg.SkipReason("retrain.max_age is off")
     if champion is None:

@@ -21,10 +21,8 @@ from kinemill_dagster.resources.io import LATEST, read_note
 from kinemill_dagster.resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON, TASK, WHY
 from kinemill_dagster.resources.task_resource import rules_of
 
-_FIRST_PAUSE, _LONGEST = (
-    300.0,
-    86400.0,
-)  # s before the second attempt; four times as long for each further attempt
+_FIRST_PAUSE = 300.0
+_LONGEST = 86400.0  # s before the second attempt; four times as long for each further attempt
 _UP_TO_DATASET = ("recordings", "episodes", "dataset")
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -111,7 +109,8 @@ def next_run(
         return _of_news(task, home, replace(state, request=request, attempt=0), now, arrived.ids)
     if state.pending:
         return _again(task, state, runs, now, unread=len(arrived.ids))
-    threshold, recordings = task.retrain.after_new_recordings, _recordings(home, task.name)
+    threshold = task.retrain.after_new_recordings
+    recordings = _recordings(home, task.name)
     if threshold > 1 and recordings - state.trained >= threshold and not runs.going():
         next_state = replace(
             state,

@@ -44,7 +44,8 @@ def next_training(task: Task, home: Home, cursor: Json) -> Call:
     new = [item for item in drift.drifting if item.recording not in listed]
     if not new:
         return Call(None, _quiet(drift), cursor)
-    request_digest, why = digest([item.recording for item in new]), _why(drift.champion, new)
+    request_digest = digest([item.recording for item in new])
+    why = _why(drift.champion, new)
     if request_digest == cursor.get("request"):
         return Call(None, f"already requested: {why}", cursor)
     tags = {**AUTOMATIC, **SOON, WHY: why}
@@ -53,7 +54,8 @@ def next_training(task: Task, home: Home, cursor: Json) -> Call:
 
 
 def _quiet(drift: LatestDrift) -> str:
-    counts, drifting = drift.counts, len(drift.drifting)
+    counts = drift.counts
+    drifting = len(drift.drifting)
     text = f"{counts.drift} of {counts.episodes} new episodes drift"
     return (
         f"{text}; the dataset of the newest model contains their recordings" if drifting else text
@@ -68,7 +70,8 @@ def _why(champion: int, new: list[DriftingRecording]) -> str:
 
 def _listed(task: Task, home: Home, recordings: Iterable[str]) -> set[object]:
     """Return the recordings that are in the dataset of the newest model."""
-    selected, model = list(recordings), latest(home, task.name, "model")
+    selected = list(recordings)
+    model = latest(home, task.name, "model")
     if not selected or model is None:
         return set()
     import polars as pl

@@ -36,7 +36,8 @@ def retraining_sensor(task: Task) -> list[dg.SensorDefinition]:
 
     Its cursor has the state of each trigger. It requests at most one run per tick.
     """
-    retrain, logs = task.retrain, task.learn.from_logs
+    retrain = task.retrain
+    logs = task.learn.from_logs
     is_triggered = logs and (retrain.on_arrival or retrain.on_drift or retrain.max_age is not None)
     if not is_triggered and not (retrain.on_upstream and upstream_champions(task)):
         return []
@@ -63,7 +64,9 @@ def retraining_sensor(task: Task) -> list[dg.SensorDefinition]:
 def evaluate(task: Task, home: Home, context: dg.SensorEvaluationContext) -> Result:
     """Return the run request of the first trigger that fires, or the reasons why none is."""
     state: Json = json.loads(context.cursor or "{}")
-    instance, events, reasons = context.instance, list[dg.AssetMaterialization](), list[str]()
+    instance = context.instance
+    events = list[dg.AssetMaterialization]()
+    reasons = list[str]()
     request = None
     if task.learn.from_logs and task.retrain.on_arrival:
         call = next_run(task, home, read_state(state.get(LOGS)), runs_of(instance, task.name))

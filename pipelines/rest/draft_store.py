@@ -30,7 +30,8 @@ AGE = 86400.0  # s until a draft is deleted
 MOST_DRAFTS = 5  # of a user; the oldest is deleted
 MOST_LOGS = 200  # of a draft
 LARGEST = 1 << 30  # bytes of all logs of a draft, those that are links excluded
-_RECORD, _PREVIEW = "draft.json", "preview.json"
+_RECORD = "draft.json"
+_PREVIEW = "preview.json"
 
 
 class _Record(BaseModel):
@@ -80,7 +81,8 @@ class Draft:
         Raises:
             BadInput: Two logs have the same name, or the draft is full.
         """
-        target, room = self.logs / name, self.room()
+        target = self.logs / name
+        room = self.room()
         if target.exists():
             raise BadInput(f"log {name!r}", "is named twice", fix="name logs of one folder")
         target.parent.mkdir(parents=True, exist_ok=True)

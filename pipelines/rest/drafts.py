@@ -110,7 +110,8 @@ def build_draft(draft: Id, body: BuildDraft, request: Request, service: ServiceO
     result = _run(own, Order(name=record.name, learn=record.learn, rate=record.rate))
     preview = DraftPreview.model_validate(result)
     if len(preview.channels) > MOST_CHANNELS:
-        problem, fix = f"has {len(preview.channels)} channels", "use kinemill new on the server"
+        problem = f"has {len(preview.channels)} channels"
+        fix = "use kinemill new on the server"
         raise BadInput("the draft", problem, expected=f"at most {MOST_CHANNELS}", fix=fix)
     own.keep_preview(preview)
     return own.document()
@@ -170,7 +171,8 @@ def _text(task: Json, draft: Draft | None) -> str:
     preview = draft.preview() if draft else None
     if preview is None:
         return spell_task(task, {})
-    old, new = preview.task["channels"], task.get("channels")
+    old = preview.task["channels"]
+    new = task.get("channels")
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return spell_task(task, {})
     comments = {

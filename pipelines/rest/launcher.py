@@ -37,7 +37,8 @@ mutation($id: String!, $policy: TerminateRunPolicy) {
   ... on TerminateRunFailure { message } ... on Error { message } } }
 """
 _ASSET_JOB = "__ASSET_JOB"  # Dagster's own job of all assets, of which a run selects some
-_SAFE, _FORCED = "SAFE_TERMINATE", "MARK_AS_CANCELED_IMMEDIATELY"
+_SAFE = "SAFE_TERMINATE"
+_FORCED = "MARK_AS_CANCELED_IMMEDIATELY"
 _TRIES = 10  # attempts to cancel a run
 _PAUSE = 0.3  # s between two of them
 
@@ -51,7 +52,8 @@ class Launcher:
     """
 
     def __init__(self, query: Query, instance: dg.DagsterInstance) -> None:
-        self._query, self._instance = query, instance
+        self._query = query
+        self._instance = instance
 
     def start(
         self, request: Request, task: str, config: Mapping[str, object], tags: Mapping[str, str]

@@ -101,7 +101,8 @@ def _check(task: Path, log: Path) -> LogCheck:
 
 async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, largest: int) -> tuple[int, str]:
     """Write a body of at most `largest` bytes to a file; return its size and sha256."""
-    size, digest = 0, hashlib.sha256()
+    size = 0
+    digest = hashlib.sha256()
     try:
         async for chunk in chunks:
             size += len(chunk)

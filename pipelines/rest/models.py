@@ -82,7 +82,8 @@ def promote_version(
     task: str, body: Promote, request: Request, service: ServiceOf
 ) -> ChampionChange:
     """Make a version champion that passed the gate."""
-    loaded, which = service.task(task), f":{body.version}"
+    loaded = service.task(task)
+    which = f":{body.version}"
     _version(service, task, which)
     with as_user(request):
         return promote(
@@ -95,7 +96,8 @@ def approve_version(
     task: str, body: Approve, request: Request, service: ServiceOf
 ) -> ChampionChange:
     """Approve a version for the rule `approval`, and run the gate again; it may still refuse."""
-    loaded, which = service.task(task), f":{body.version}"
+    loaded = service.task(task)
+    which = f":{body.version}"
     _version(service, task, which)
     with as_user(request):
         return approve(loaded, service.home, which, breaking=body.breaking, why=body.why)
@@ -104,7 +106,8 @@ def approve_version(
 @router.post("/models/{task}/rollback")
 def roll_back(task: str, body: Rollback, request: Request, service: ServiceOf) -> ChampionChange:
     """Roll back to an earlier champion."""
-    loaded, which = service.task(task), "" if body.to is None else f":{body.to}"
+    loaded = service.task(task)
+    which = "" if body.to is None else f":{body.to}"
     _version(service, task, which)
     with as_user(request):
         return rollback(loaded, service.home, to=which, why=body.why, **_expected(body))

@@ -41,7 +41,8 @@ def decide_recording(
     task: str, body: DecideRecording, request: Request, service: ServiceOf
 ) -> Decision:
     """Release a recording from quarantine, reject it, or withdraw the decision."""
-    loaded, decide = service.task(task), _DECISIONS[body.decision]
+    loaded = service.task(task)
+    decide = _DECISIONS[body.decision]
     with as_user(request):
         return decide(loaded, service.home, body.recording, body.because)
 

@@ -85,7 +85,8 @@ class Runs:
 
     def document(self, record: dg.RunRecord) -> RunDocument:
         """Return the document of a run, read again only after a change."""
-        run, is_active = record.dagster_run, status_of(record) not in ENDED | _WAITING
+        run = record.dagster_run
+        is_active = status_of(record) not in ENDED | _WAITING
 
         def version() -> Hashable:
             events = event_log_version(self.instance, run.run_id) if is_active else "unchanged"
@@ -96,7 +97,8 @@ class Runs:
         return self._documents.get(run.run_id, version, lambda: self._document(record))
 
     def _document(self, record: dg.RunRecord) -> RunDocument:
-        run, status = record.dagster_run, status_of(record)
+        run = record.dagster_run
+        status = status_of(record)
         task = task_of(run)
         progress = read_progress(self.home, run.run_id, task)
         ended = record.end_time if status in ENDED else None

@@ -33,7 +33,8 @@ def check_settings(task: str, body: CheckSettings, service: ServiceOf) -> Settin
 
 
 def _line(service: Service, name: str) -> TaskLine:
-    learn, problem = None, None
+    learn = None
+    problem = None
     try:
         learn = valid_task(service.task_file(name)).learn.type
     except KinemillError as error:

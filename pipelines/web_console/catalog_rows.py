@@ -28,7 +28,8 @@ def read_request(values: Mapping[str, str]) -> CatalogRequest:
     """Return the query, order and page in an address; a wrong number means the first page."""
     page = values.get("page", "")
     number = int(page) if page.isdecimal() and len(page) < 8 else 0
-    query, sort = values.get("query", "")[:_LONGEST], values.get("sort", "") or "name"
+    query = values.get("query", "")[:_LONGEST]
+    sort = values.get("sort", "") or "name"
     return CatalogRequest(query.strip(), sort[:_LONGEST], values.get("order") == "down", number)
 
 
@@ -38,7 +39,8 @@ def read_rows(task: Task, home: Home, request: CatalogRequest) -> CatalogRows:
         columns = [*usual_columns(task, home, request.query), "tag"]
         if request.sort not in columns:
             columns.append(request.sort)
-        named, first = [*dict.fromkeys(columns)], request.page * ROWS
+        named = [*dict.fromkeys(columns)]
+        first = request.page * ROWS
         page = Page(named, first, ROWS, request.sort, request.descending)
         result = search(
             task, home, request.query, page, lambda which: recording_splits(home, task.name, which)

@@ -14,7 +14,8 @@ from kinemill_dagster.resources.links import TASKS
 
 def decision_page(version: Version, champion: int | None) -> str:
     """Return the page with the forms for a version."""
-    task, number = escape(version.task), version.number
+    task = escape(version.task)
+    number = version.number
     is_champion = CHAMPION in version.aliases
     rules = [
         [mark(line.passed), name_of(line.rule), escape(str(line.value)), escape(str(line.expected))]

@@ -95,7 +95,8 @@ def _row(one: ChannelPreview, channel: Json) -> list[str]:
         return problem_place(f"channels.{one.channel}.{field}")
 
     is_medium = not one.seconds and "unit" not in channel
-    role, unit = str(channel["role"]), str(channel.get("unit", ""))
+    role = str(channel["role"])
+    unit = str(channel.get("unit", ""))
     low, high = channel.get("limits") or ("", "")
     parent = str(channel.get("derivative_of", ""))
     kind = "derivative_of" if parent else ""
@@ -139,7 +140,8 @@ def _main_settings(task: Task) -> Iterator[str]:
     values = dict.fromkeys(json.dumps({"type": type_}) for type_ in types)
     texts = [str(json.loads(value)["type"]) for value in values]
     if task.learn.type == "dynamics":
-        values, texts = {"null": None, **values}, [_PORTFOLIO, *texts]
+        values = {"null": None, **values}
+        texts = [_PORTFOLIO, *texts]
     today = json.dumps({"type": model.type}) if model else "null"
     common = key_attributes("learn.model", "json", json.loads(today))
     control = f"<select {common}>{options([*values], today, texts)}</select>"

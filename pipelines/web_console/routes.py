@@ -97,7 +97,8 @@ class _Pages:
 
     def version(self, request: Request) -> Response:
         def page() -> str:
-            task, number = request.path_params["task"], request.path_params["number"]
+            task = request.path_params["task"]
+            number = request.path_params["number"]
             self._service.task_file(task)
             version = find_version(self._service.home, task, f":{number}")
             return decision_page(version, aliases_of(self._service.home, task).get(CHAMPION))

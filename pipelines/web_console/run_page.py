@@ -8,7 +8,8 @@ from kinemill_dagster.pipelines.web_console.layout import console_page
 
 def run_page(run: RunDocument) -> str:
     """Return the page of a run; its script follows the run until it has ended."""
-    short, started = run.id[:8], run.created_at[:16].replace("T", " ")
+    short = run.id[:8]
+    started = run.created_at[:16].replace("T", " ")
     settings = "".join(
         f"<li><code>{escape(key)}: {escape(str(value))}</code></li>"
         for key, value in run.parameters.items()

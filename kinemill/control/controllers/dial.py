@@ -38,7 +38,8 @@ class DIAL(Controller):
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""
         count = len(plan.knots)
-        done, fraction = iteration / self.iterations, np.arange(1, count + 1) / count
+        done = iteration / self.iterations
+        fraction = np.arange(1, count + 1) / count
         std = self.noise * np.exp(-done / self.beta_opt_iter - (1 - fraction) / self.beta_horizon)
         return plan.around(self.samples, std[:, None], random, self.min_noise_scale)
 

@@ -38,7 +38,8 @@ WRITERS: Registry[Writer] = Registry("kinemill.dataset.writers", "export format"
 
 def frame_of(dataset: PackedDataset, episode: PackedEpisode) -> pl.DataFrame:
     """Return one episode as `time` (s, from 0) and its channels, float32 in task units."""
-    rows, names = dataset.rows(episode), dataset.columns
+    rows = dataset.rows(episode)
+    names = dataset.columns
     time = pl.select(pl.int_range(0, episode.rows).cast(pl.Float64) * dataset.dt).to_series()
     columns = [pl.Series(name, rows[:, index]) for index, name in enumerate(names)]
     return pl.DataFrame([time.alias(TIME), *columns])

@@ -9,7 +9,8 @@ from typing import Any
 from kinemill.dataset.packed import SPLITS, PackedDataset, PackedEpisode
 from kinemill.dataset.writers import TIME, WRITERS, Export, frame_of
 
-OBSERVATIONS, ACTIONS = "observations", "actions"
+OBSERVATIONS = "observations"
+ACTIONS = "actions"
 
 
 @WRITERS.register("hdf5")

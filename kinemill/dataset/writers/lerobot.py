@@ -21,8 +21,11 @@ from kinemill.dataset.writers import WRITERS, Export
 from kinemill.errors import BadInput
 from kinemill.ingest.raw import elements
 
-STATE, ACTION = "observation.state", "action"
-FILE_MB, VIDEO_MB, CHUNK_FILES = 100, 200, 1000
+STATE = "observation.state"
+ACTION = "action"
+FILE_MB = 100
+VIDEO_MB = 200
+CHUNK_FILES = 1000
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 WHOLE = 1e-6  # largest relative distance of 1 / dt from a whole number of frames per second
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
@@ -87,9 +90,11 @@ def _files(dataset: PackedDataset) -> Iterator[_File]:
         for episode in dataset.of(split):
             if episodes and row + episode.rows - episodes[0][1] > largest:
                 yield _File(split, *divmod(count, CHUNK_FILES), episodes)
-                episodes, count = [], count + 1
+                episodes = []
+                count = count + 1
             episodes.append((number, row, episode))
-            number, row = number + 1, row + episode.rows
+            number = number + 1
+            row = row + episode.rows
         if episodes:
             yield _File(split, *divmod(count, CHUNK_FILES), episodes)
             count += 1
@@ -142,7 +147,8 @@ def _write_data(
 def _frame(
     dataset: PackedDataset, number: int, first: int, episode: PackedEpisode, rate: int
 ) -> pl.DataFrame:
-    rows, states = np.array(dataset.rows(episode)), len(dataset.states)
+    rows = np.array(dataset.rows(episode))
+    states = len(dataset.states)
     index = np.arange(episode.rows, dtype=np.int64)
     parts = {STATE: rows[:, :states], ACTION: rows[:, states:]}
     return pl.DataFrame(

@@ -12,7 +12,8 @@ import polars as pl
 from kinemill.dataset.packed import PackedDataset
 from kinemill.dataset.writers import TIME, WRITERS, Export, one_file_each
 
-STATES, ACTIONS = "/states", "/actions"
+STATES = "/states"
+ACTIONS = "/actions"
 NS = 1_000_000_000
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from kinemill.environments.kinds._planar import Planar, Vector
 from kinemill.environments.kinds._raster import Disc
 
-FASTEST, TOOL = 0.5, 0.03  # m/s; m
+FASTEST = 0.5
+TOOL = 0.03  # m/s; m
 INK = (0.15, 0.15, 0.18)
 MJCF = f"""
 <mujoco>

@@ -100,7 +100,8 @@ class MujocoRows:
     def __init__(
         self, robot: RobotModel, rules: Rules, count: int, substeps: int, randomize: Ranges
     ) -> None:
-        self.robot, self.rules = robot, rules
+        self.robot = robot
+        self.rules = rules
         _check(robot, rules)
         for name in randomize:
             check_parameter(name)
@@ -182,7 +183,8 @@ class MujocoRows:
 
     def _start_state(self, random: np.random.Generator) -> Floats:
         """Draw a physics state (n,)."""
-        state, model = self._base.copy(), self.robot.model
+        state = self._base.copy()
+        model = self.robot.model
         if self.rules.start_noise:
             scalar = np.isin(model.jnt_type, (2, 3))  # mjJNT_SLIDE, mjJNT_HINGE
             columns = [*(1 + model.jnt_qposadr[scalar]), *(1 + model.nq + np.arange(model.nv))]
@@ -211,7 +213,8 @@ def _check(robot: RobotModel, rules: Rules) -> None:
             raise BadInput("environment", f"{name!r} is no quantity of the model", fix=fix)
     for name in rules.derived:
         if name in names:
-            where, fix = f"environment.derived: {name}", "choose another name"
+            where = f"environment.derived: {name}"
+            fix = "choose another name"
             raise BadInput(where, "is a quantity of the model", fix=fix)
     for name in rules.start:
         if name not in robot.joints:
@@ -230,7 +233,8 @@ def _base_state(robot: RobotModel, rules: Rules, size: int) -> Floats:
     import mujoco
 
     library: Any = mujoco
-    model, data = robot.model, library.MjData(robot.model)
+    model = robot.model
+    data = library.MjData(robot.model)
     if rules.keyframe is not None:
         names = [model.key(index).name for index in range(model.nkey)]
         if rules.keyframe not in names:
@@ -255,7 +259,8 @@ class MujocoEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     def __init__(self, rows: MujocoRows, *, render: bool) -> None:
         self._rows, self._factors = rows, dict[str, float]()
-        self.observation_space, self.action_space = rows.observation_space, rows.action_space
+        self.observation_space = rows.observation_space
+        self.action_space = rows.action_space
         self.observation_names = rows.rules.observe
         self.action_names = tuple(rows.rules.actions)
         quantities = rows.robot.quantities
@@ -314,7 +319,8 @@ def draw_robot(model: MujocoModel, row: Floats) -> NDArray[np.uint8]:
     is_mobile = bool(np.isin(model.jnt_type, (0, 2)).any())  # mjJNT_FREE, mjJNT_SLIDE
     center = data.subtree_com[0][axes] if is_mobile else data.xpos[1][axes]
     size = max(0.1, 1.3 * float(model.stat.extent))
-    blue, gray = (0.2, 0.35, 0.65), (0.6, 0.6, 0.55)
+    blue = (0.2, 0.35, 0.65)
+    gray = (0.6, 0.6, 0.55)
     shapes: list[Bar | Disc] = []
 
     def to_image(point: Floats) -> tuple[float, float]:

@@ -52,7 +52,8 @@ class Planar(gymnasium.Env[Any, Any]):
         self.parameters = dict(USUAL)
         self._waiting: deque[Vector] = deque()
         low, high = self.model.actuator_ctrlrange.T
-        self._low, self._high = low, high
+        self._low = low
+        self._high = high
         self.action_space = Box(low.astype(np.float32), high.astype(np.float32))
         count = len(self.observation_names)
         self.observation_space = Box(-np.inf, np.inf, (count,), np.float32)

@@ -76,10 +76,8 @@ def _distance(grid: NDArray[np.float32], shape: Disc | Bar) -> NDArray[np.float3
     if isinstance(shape, Disc):
         away = grid - np.asarray(shape.middle, np.float32)
     else:
-        start, along = (
-            np.asarray(shape.start, np.float32),
-            np.asarray(shape.end, np.float32) - np.asarray(shape.start, np.float32),
-        )
+        start = np.asarray(shape.start, np.float32)
+        along = np.asarray(shape.end, np.float32) - np.asarray(shape.start, np.float32)
         share = np.clip((grid - start) @ along / max(float(along @ along), 1e-12), 0.0, 1.0)
         away = grid - start - share[..., None] * along
     return np.sqrt((away * away).sum(-1)) - np.asarray(shape.radius, np.float32)

@@ -49,7 +49,8 @@ class GymnasiumEnvironment(Environment):
                 register_suite()
             return gymnasium.make(self.id, **settings)
         except (gymnasium.error.Error, ImportError, TypeError) as error:
-            where, problem = f"environment.id: {self.id}", f"cannot be made: {error}"
+            where = f"environment.id: {self.id}"
+            problem = f"cannot be made: {error}"
             raise BadInput(where, problem, fix=_fix(self.id, error)) from error
 
     def vectorized(self, task: object) -> Callable[[int], VectorRows] | None:

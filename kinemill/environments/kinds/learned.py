@@ -19,7 +19,8 @@ from kinemill.task.web_overrides import LOCAL, MODEL
 
 _FILES = (ROLLOUT, STEP, IO, SUMS)
 _EITHER = "give either `start` or `starts`"
-_MODEL, _STARTS = "model", "starts"  # folders of copies: a model's folder holds nothing else
+_MODEL = "model"
+_STARTS = "starts"  # folders of copies: a model's folder holds nothing else
 
 
 @KINDS.register("learned")
@@ -149,7 +150,8 @@ class LearnedEnvironment(Environment):
         """Return the `LearnedBatch` of a task."""
         from kinemill.environments._learned_simulator import LearnedBatch
 
-        own, is_sampled = self._begun(task), self.members == "sampled"
+        own = self._begun(task)
+        is_sampled = self.members == "sampled"
         return LearnedBatch(own, self.folder(), self.starts, is_sampled=is_sampled)
 
     def _begun(self, task: Task) -> Task:

@@ -188,7 +188,8 @@ class LeggedEnvironment(Environment):
             return None
         table = read_clips([Path(clip) for clip in self.clips], task, self.body())
         if self.command_every is not None and len(table.ends) < 2:
-            problem, expected = f"changes {table.names[0]} for no other", "two clips, or no key"
+            problem = f"changes {table.names[0]} for no other"
+            expected = "two clips, or no key"
             raise BadInput("environment.command_every", problem, expected=expected)
         return table
 
@@ -205,7 +206,8 @@ class LeggedEnvironment(Environment):
         Raises:
             BadInput: As `body` and `clip_table`.
         """
-        robots, clips = self._robots(self.body(), task.dt, 1), self.clip_table(task)
+        robots = self._robots(self.body(), task.dt, 1)
+        clips = self.clip_table(task)
         schedule = Schedule(self.push, self.push_every, self.command_every)
         if clips is not None:
             return ClipEnv(robots, clips, self.clip_error, schedule, render=render)
@@ -267,10 +269,13 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         render: bool = False,
     ) -> None:
         body = robots.body
-        self.robots, self.dt, self.commands = robots, robots.dt, commands
+        self.robots = robots
+        self.dt = robots.dt
+        self.commands = commands
         self._push, self._push_rows = schedule.push, max(1, round(schedule.push_every / self.dt))
         self._command_rows = round((schedule.command_every or 0.0) / self.dt)
-        self.observation_names, self.action_names = body.observation_names, body.action_names
+        self.observation_names = body.observation_names
+        self.action_names = body.action_names
         self.units = _units(body)
         self.action_space = Box(body.low.astype(np.float32), body.high.astype(np.float32))
         self.observation_space = Box(-np.inf, np.inf, (len(self.observation_names),), np.float32)
@@ -330,12 +335,16 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         """Return an image from the side with the trunk in its middle, (H, W, 3) uint8."""
         from kinemill.environments.kinds._raster import Bar, Disc, draw
 
-        robots, body = self.robots, self.robots.body
+        robots = self.robots
+        body = self.robots.body
         size = body.standing_height  # m; all lengths below are relative to it
         origin = np.array([robots.position[0, 0], 0.7 * size])
         positions, parents = robots.body_positions(0)
         at = [(float(x), float(z)) for x, z in positions[:, [0, 2]] - origin]
-        dark, light, gray, ground = (0.15, 0.25, 0.45), (0.45, 0.6, 0.8), (0.6, 0.6, 0.55), -0.7
+        dark = (0.15, 0.25, 0.45)
+        light = (0.45, 0.6, 0.8)
+        gray = (0.6, 0.6, 0.55)
+        ground = -0.7
         shapes: list[Bar | Disc] = [
             Bar((-7.0 * size, ground * size), (7.0 * size, ground * size), 0.014 * size, gray)
         ]
@@ -348,7 +357,8 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             shapes.append(Bar(at[parents[child]], at[child], 0.056 * size, color))
         soles = body.soles(robots.position[0, 7:]) @ robots.rotation[0].T + robots.position[0, :3]
         for foot, color in zip(soles[::-1, :, [0, 2]] - origin, (light, dark), strict=False):
-            x, z = foot[:, 0], float(foot[:, 1].mean())
+            x = foot[:, 0]
+            z = float(foot[:, 1].mean())
             shapes.append(Bar((float(x.min()), z), (float(x.max()), z), 0.042 * size, color))
         shapes.append(Disc(at[0], 0.3 * size, dark))
         return draw(shapes, 192, 1.4 * size)
@@ -379,28 +389,36 @@ class ClipEnv(LeggedEnv):
     ) -> None:
         commands: list[Command] = [(x, y, yaw) for x, y, yaw in clips.commands.tolist()]
         super().__init__(robots, commands, schedule, render=render)
-        self.clips, self._tolerance, self.clip, self._errors = clips, tolerance, 0, 0.0
+        self.clips = clips
+        self._tolerance = tolerance
+        self.clip = 0
+        self._errors = 0.0
 
     def _begin(self) -> None:
         """Start in the first pose of a clip."""
-        self.clip, self._errors = int(self.np_random.integers(len(self.commands))), 0.0
+        self.clip = int(self.np_random.integers(len(self.commands)))
+        self._errors = 0.0
         pose = self.clips.at(np.zeros(1), [self.clip])
         noise = self.np_random.normal(0.0, START_STD, pose.joints.shape)
         self.robots.begin_clip([0], self.clips.commands[[self.clip]], pose, noise)
 
     def _change_command(self) -> None:
         """Start another clip, once this one or a repetition of it is over."""
-        robots, count = self.robots, len(self.commands)
-        lasted, end = int(robots.steps[0] - robots.since[0]), int(self.clips.ends[self.clip])
+        robots = self.robots
+        count = len(self.commands)
+        lasted = int(robots.steps[0] - robots.since[0])
+        end = int(self.clips.ends[self.clip])
         if lasted % end == 0 if self.clips.loops[self.clip] else lasted >= end:
             self.clip = (self.clip + int(self.np_random.integers(1, count))) % count
             robots.change_command([0], self.clips.commands[[self.clip]])
 
     def _step_result(self) -> tuple[float, bool, bool, Info]:
         """Return reward, whether it has left the clip, whether the clip is over, and info."""
-        robots, steps = self.robots, int(self.robots.steps[0])
+        robots = self.robots
+        steps = int(self.robots.steps[0])
         pose = self.clips.at((robots.steps - robots.since).astype(float), [self.clip])
-        error, has_left = float(robots.joint_error(pose)[0]), bool(robots.has_left(pose)[0])
+        error = float(robots.joint_error(pose)[0])
+        has_left = bool(robots.has_left(pose)[0])
         self._errors += error
         end = int(self.clips.ends[self.clip])
         loops = bool(self._command_rows or self.clips.loops[self.clip])

@@ -148,9 +148,11 @@ class MujocoEnvironment(Environment):
         Raises:
             BadInput: An actuator is unknown or has no limits, or there are none.
         """
-        names, limits = list(robot.actuators), dict[str, Range]()
+        names = list(robot.actuators)
+        limits = dict[str, Range]()
         if not names:
-            where, fix = f"environment.model: {self.model}", "name joints in environment.motors"
+            where = f"environment.model: {self.model}"
+            fix = "name joints in environment.motors"
             raise BadInput(where, "has no actuators", fix=fix)
         for name in self.actuators or names:
             where = f"environment.actuators: {name}"

@@ -14,9 +14,14 @@ from kinemill.environments.kinds._gantry import TOOL, Gantry, toward
 from kinemill.environments.kinds._raster import Bar, Disc
 from kinemill.task import KINDS, Environment, Task
 
-START, GOAL, RADIUS, NEAR = -0.45, 0.4, 0.11, 0.04  # m
+START = -0.45
+GOAL = 0.4
+RADIUS = 0.11
+NEAR = 0.04  # m
 # The expert: lateral distance to the obstacle, m; distance before it at which it turns, m; m/s.
-WIDE, TURN, SPEED = 0.25, 0.33, 0.4
+WIDE = 0.25
+TURN = 0.33
+SPEED = 0.4
 _STREAM = 23  # a separate random stream for each episode's seed
 
 

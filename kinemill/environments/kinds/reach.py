@@ -15,9 +15,12 @@ from kinemill.environments.kinds._planar import Planar, Vector
 from kinemill.environments.kinds._raster import Bar, Disc
 from kinemill.task import KINDS, Environment, Task
 
-LINK, NEAR, STEPS_NEAR = 0.2, 0.03, 5  # m; m from the target; rows that the tip stays there
+LINK = 0.2
+NEAR = 0.03
+STEPS_NEAR = 5  # m; m from the target; rows that the tip stays there
 TORQUES = np.array([1.0, 0.5])  # N·m, largest of the motors
-STIFFNESS, DAMPING = np.array([2.0, 0.6]), np.array([0.3, 0.06])  # of the expert, N·m/rad, N·m·s
+STIFFNESS = np.array([2.0, 0.6])
+DAMPING = np.array([0.3, 0.06])  # of the expert, N·m/rad, N·m·s
 MJCF = f"""
 <mujoco>
   <compiler angle="radian"/>
@@ -94,7 +97,8 @@ class ReachArm(Planar):
 
     def shapes(self) -> list[Disc | Bar]:
         """Return the target and the links."""
-        shoulder, end = float(self.data.qpos[0]), tip(self.data.qpos)
+        shoulder = float(self.data.qpos[0])
+        end = tip(self.data.qpos)
         elbow = LINK * np.cos(shoulder), LINK * np.sin(shoulder)
         return [
             Disc((self.target[0], self.target[1]), NEAR, (0.85, 0.25, 0.2)),
@@ -118,7 +122,8 @@ class Postures:
 
 def tip(angles: NDArray[np.float64]) -> Vector:
     """Return where the tip is: (2,) rad -> (2,) m."""
-    first, second = angles[0], angles[0] + angles[1]
+    first = angles[0]
+    second = angles[0] + angles[1]
     return LINK * np.array([np.cos(first) + np.cos(second), np.sin(first) + np.sin(second)])
 
 

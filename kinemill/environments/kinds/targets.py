@@ -24,7 +24,11 @@ COLORS: dict[str, Color] = {
     "blue": (0.15, 0.3, 0.85),
 }
 SAYINGS = ("reach the {} target", "go to the {} one", "move to {}", "please touch the {} target")
-AREA, APART, RADIUS, NEAR, STEPS_NEAR = 0.36, 0.22, 0.06, 0.06, 4  # m; m; m; m; rows
+AREA = 0.36
+APART = 0.22
+RADIUS = 0.06
+NEAR = 0.06
+STEPS_NEAR = 4  # m; m; m; m; rows
 SPEED = 0.4  # m/s
 
 
@@ -55,7 +59,8 @@ class TargetsPlane(Gantry):
         super().__init__(substeps, render=render)
         self.pixels, self.letters = sizes
         self.targets: Vector = np.zeros((3, 2))
-        self.named, self.instruction = 0, ""
+        self.named = 0
+        self.instruction = ""
         self._steps_near = [0, 0, 0]
         self.observation_space = Dict(
             {

@@ -147,8 +147,10 @@ def load_body(path: Path, options: RobotOptions = _DEFAULT_OPTIONS) -> Body:
         BadInput: As `read_robot`; or the file has no foot that is named, or that touches the ground
             in stance.
     """
-    robot, library = read_robot(path, options), mujoco()
-    model, stance = robot.model, robot.stance
+    robot = read_robot(path, options)
+    library = mujoco()
+    model = robot.model
+    stance = robot.stance
     level = np.zeros(9)
     library.mju_quat2Mat(level, stance[3:_TRUNK])
     return Body(
@@ -185,7 +187,8 @@ def _feet(
     library: ModuleType, robot: Robot, named: tuple[str, ...], where: str
 ) -> tuple[Foot, ...]:
     """Return the named feet; without names, the bodies that are lowest in stance."""
-    model, data = robot.model, library.MjData(robot.model)
+    model = robot.model
+    data = library.MjData(robot.model)
     data.qpos[:] = robot.stance
     library.mj_fwdPosition(model, data)
     touching = _touching_bodies(model, robot.trunk)
@@ -232,7 +235,8 @@ def _touching_bodies(model: MujocoModel, trunk: int) -> list[int]:
 
 def _points(library: ModuleType, model: MujocoModel, body: int) -> tuple[Floats, Floats]:
     """Return the points (N, 3) and radii (N,), m, whose hull are the shapes of a body."""
-    at, radii = list[Floats](), list[Floats]()
+    at = list[Floats]()
+    radii = list[Floats]()
     for geom in np.flatnonzero(model.geom_bodyid == body):
         if not (model.geom_contype[geom] or model.geom_conaffinity[geom]):
             continue
@@ -246,7 +250,8 @@ def _points(library: ModuleType, model: MujocoModel, body: int) -> tuple[Floats,
 
 def _shape(library: ModuleType, model: MujocoModel, geom: int) -> tuple[Floats, float]:
     """Return points (N, 3) in the frame of a shape, m, and the radius around them, m."""
-    kind, size = library.mjtGeom(int(model.geom_type[geom])), model.geom_size[geom]
+    kind = library.mjtGeom(int(model.geom_type[geom]))
+    size = model.geom_size[geom]
     if kind == library.mjtGeom.mjGEOM_SPHERE:
         return np.zeros((1, 3)), float(size[0])
     if kind == library.mjtGeom.mjGEOM_CAPSULE:
@@ -282,8 +287,10 @@ def _links_of(library: ModuleType, model: MujocoModel, body: int) -> list[_Link]
     """Return a body's place in its parent with its first joint, and its other joints."""
     rotation = np.zeros(9)
     library.mju_quat2Mat(rotation, model.body_quat[body])
-    offset, none = (model.body_pos[body].copy(), rotation.reshape(3, 3)), np.zeros(3)
-    first, count = int(model.body_jntadr[body]), int(model.body_jntnum[body])
+    offset = (model.body_pos[body].copy(), rotation.reshape(3, 3))
+    none = np.zeros(3)
+    first = int(model.body_jntadr[body])
+    count = int(model.body_jntnum[body])
     if not count:
         return [_Link(*offset, None, none, np.zeros((3, 3)), 0.0)]
     links = list[_Link]()
@@ -303,7 +310,8 @@ def _links_of(library: ModuleType, model: MujocoModel, body: int) -> list[_Link]
 
 def _sphere_centers(foot: Foot, joints: Floats) -> Floats:
     """Return the points of a sole in the trunk frame: (N, J) -> (N, K, 3)."""
-    rotation, position = np.eye(3)[None], np.zeros((len(joints), 3))
+    rotation = np.eye(3)[None]
+    position = np.zeros((len(joints), 3))
     for link in foot.links:
         position = position + rotation @ link.position
         rotation = rotation @ link.rotation

@@ -35,7 +35,8 @@ def clip_files(path: Path) -> dict[str, Path]:
         return {path.name: path}
     files = sorted(path.glob("data/**/*.parquet"))
     if not files:
-        problem, expected = "has no file data/**/*.parquet", "a LeRobot data set, or a file"
+        problem = "has no file data/**/*.parquet"
+        expected = "a LeRobot data set, or a file"
         raise BadInput(f"environment.clips: {path}", problem, expected=expected)
     return {f"{path.name}/{file.relative_to(path).as_posix()}": file for file in files}
 

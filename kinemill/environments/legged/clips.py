@@ -113,7 +113,8 @@ class ClipTable:
         spots = np.where(self.loops[clips], np.mod(steps, ends), np.clip(steps, 0.0, ends))
         lower = np.minimum(spots.astype(np.intp), ends - 1)
         share = (spots - lower)[:, None]
-        table, count = self._table, self._count
+        table = self._table
+        count = self._count
         values = table[clips, lower] * (1.0 - share) + table[clips, lower + 1] * share
         attitude = values[:, -11:-7]
         attitude = attitude / np.linalg.norm(attitude, axis=1, keepdims=True)
@@ -133,7 +134,8 @@ class ClipTable:
 def _rows(clip: Clip, body: Body, dt: float) -> Floats:
     """Return joints, rates, feet, attitude, turn, height, velocity and climb, (n, columns)."""
     period = _period(clip.joints) if clip.loops else len(clip.joints)
-    joints, quaternions = clip.joints[:period], _continuous(clip.attitude[:period])
+    joints = clip.joints[:period]
+    quaternions = _continuous(clip.attitude[:period])
     attitude = _without_heading(quaternions)
     level = rotations(attitude)
     turn = _turn_rate(quaternions, dt)
@@ -195,7 +197,8 @@ def _turn_rate(attitude: Floats, dt: float) -> Floats:
 
     It is twice the vector part of q* dq/dt.
     """
-    w, v = attitude[:, :1], attitude[:, 1:]
+    w = attitude[:, :1]
+    v = attitude[:, 1:]
     slope = np.gradient(attitude, dt, axis=0)
     return 2.0 * (w * slope[:, 1:] - slope[:, :1] * v - np.cross(v, slope[:, 1:]))
 
@@ -211,7 +214,8 @@ def _without_heading(attitude: Floats) -> Floats:
     """Return quaternions (n, 4) whose x axis, seen from above, is the world's."""
     forward = rotations(attitude)[:, :2, 0]
     half = -0.5 * np.unwrap(np.arctan2(forward[:, 1], forward[:, 0]))
-    c, s = np.cos(half), np.sin(half)
+    c = np.cos(half)
+    s = np.sin(half)
     w, x, y, z = attitude.T
     return _continuous(
         np.stack([c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w], axis=1)

@@ -89,11 +89,13 @@ class MujocoWarp:
             fix = "pip install 'kinemill[warp]', or environment.physics: mujoco"
             raise BadInput("environment.physics: warp", "is not installed", fix=fix) from error
         self._warp.config.quiet = True
-        self.models, self._substeps = [copy.copy(body.model) for _ in range(count)], substeps
+        self.models = [copy.copy(body.model) for _ in range(count)]
+        self._substeps = substeps
         # Two contacts per sphere, four rows per contact, and the joints at their limits.
         contacts = 2 * sum(len(foot.radii) for foot in body.feet)
         rows = 4 * contacts + len(body.joints) + 6
-        self._device, self._is_stale = self._warp.get_device(device), False
+        self._device = self._warp.get_device(device)
+        self._is_stale = False
         self._varied = {name: _copies(getattr(body.model, name), count) for name in _VARIED}
         self._graph: Any = None
         with self._warp.ScopedDevice(self._device):

@@ -89,7 +89,8 @@ def read_robot(path: Path, options: RobotOptions) -> Robot:
         BadInput: The file does not exist, cannot be read, is not one robot with hinge joints, or
             has motors with unknown gains; or an option names a part that it does not have.
     """
-    library, where = mujoco(), f"environment.robot: {path}"
+    library = mujoco()
+    where = f"environment.robot: {path}"
     spec = _read(library, path, where)
     for mesh in spec.meshes:
         mesh.maxhullvert = min(mesh.maxhullvert, _HULL) if mesh.maxhullvert > 0 else _HULL
@@ -111,7 +112,8 @@ def read_robot(path: Path, options: RobotOptions) -> Robot:
         qpos[6 + joint] = np.clip(stance.get(name, float(qpos[6 + joint])), low, high)
     for name, angle in options.stance.items():
         if name not in joints:
-            problem, fix = f"{name} is no joint of the robot", nearest(name, joints)
+            problem = f"{name} is no joint of the robot"
+            fix = nearest(name, joints)
             raise BadInput("environment.stance", problem, fix=fix)
         qpos[6 + model.joint(name).id] = angle
     qpos[3:7] = qpos[3:7] if attitude is None else attitude
@@ -120,13 +122,16 @@ def read_robot(path: Path, options: RobotOptions) -> Robot:
 
 def read_scene(path: Path, joints: Sequence[str]) -> Scene:
     """Read a model file for pictures of a robot that `read_robot` accepts."""
-    library, where = mujoco(), f"environment.robot: {path}"
+    library = mujoco()
+    where = f"environment.robot: {path}"
     spec = _read(library, path, where)
-    trunk, plane = _trunk(library, spec, where), library.mjtGeom.mjGEOM_PLANE
+    trunk = _trunk(library, spec, where)
+    plane = library.mjtGeom.mjGEOM_PLANE
     if not any(geom.type == plane for geom in spec.geoms):
         spec.worldbody.add_geom(type=plane, size=[0.0, 0.0, 1.0])
     model = _compiled(spec, where)
-    rest, angles = model.qpos0.copy(), _keyframe(library, model)[0]
+    rest = model.qpos0.copy()
+    angles = _keyframe(library, model)[0]
     for name, angle in angles.items():
         rest[model.joint(name).qposadr[0]] = angle
     first = int(model.jnt_qposadr[model.body_jntadr[model.body(trunk.name).id]])
@@ -177,7 +182,8 @@ def _keyframe(library: ModuleType, model: MujocoModel) -> tuple[dict[str, float]
     kind = library.mjtObj.mjOBJ_KEY
     keys = [library.mj_name2id(model, kind, name) for name in STANCES]
     key = next((key for key in keys if key >= 0), None)
-    angles, attitude = dict[str, float](), None
+    angles = dict[str, float]()
+    attitude = None
     if key is None:
         return angles, attitude
     for joint in range(model.njnt):
@@ -194,7 +200,8 @@ def _lock(spec: MujocoModel, trunk: MujocoModel, patterns: tuple[str, ...]) -> N
     names = [own.name for own in joints]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            problem, fix = f"{pattern} is no joint of the robot", nearest(pattern, names)
+            problem = f"{pattern} is no joint of the robot"
+            fix = nearest(pattern, names)
             raise BadInput("environment.locked", problem, fix=fix)
     for own, name in zip(joints, names, strict=True):
         if any(fnmatchcase(name, pattern) for pattern in patterns):
@@ -203,7 +210,8 @@ def _lock(spec: MujocoModel, trunk: MujocoModel, patterns: tuple[str, ...]) -> N
 
 def _hinges(library: ModuleType, trunk: MujocoModel, where: str) -> list[str]:
     """Return the names of the joints, all of which are hinges."""
-    free, hinge = library.mjtJoint.mjJNT_FREE, library.mjtJoint.mjJNT_HINGE
+    free = library.mjtJoint.mjJNT_FREE
+    hinge = library.mjtJoint.mjJNT_HINGE
     joints = [own for own in trunk.find_all("joint") if own.type != free]
     others = [own.name or "a joint" for own in joints if own.type != hinge]
     if others or not joints:
@@ -223,7 +231,9 @@ def _serve(
     where: str,
 ) -> None:
     """Give each hinge a position servo, in the order of the joints."""
-    free, used_patterns, unknown = library.mjtJoint.mjJNT_FREE, set[str](), list[str]()
+    free = library.mjtJoint.mjJNT_FREE
+    used_patterns = set[str]()
+    unknown = list[str]()
     joints = [own for own in spec.joints if own.type != free]
     for joint in joints:
         pattern = next((own for own in gains if fnmatchcase(joint.name, own)), "")
@@ -267,7 +277,8 @@ def _add_servo(
     added.gaintype = library.mjtGain.mjGAIN_FIXED
     added.biastype = library.mjtBias.mjBIAS_AFFINE
     added.gainprm[0], added.biasprm[1], added.biasprm[2] = servo.kp, -servo.kp, -servo.kv
-    added.ctrllimited, added.ctrlrange = True, ends
+    added.ctrllimited = True
+    added.ctrlrange = ends
     added.forcelimited = servo.limit is not None
     if servo.limit is not None:
         added.forcerange = (-servo.limit, servo.limit)
@@ -285,7 +296,8 @@ def _servo(
     limit = _largest_torque(model, actuator, index, gear)
     if gains:
         return Servo(*gains, limit)
-    gain, bias = model.actuator_gainprm[actuator], model.actuator_biasprm[actuator]
+    gain = model.actuator_gainprm[actuator]
+    bias = model.actuator_biasprm[actuator]
     if bias[1] < 0.0:
         return Servo(gear * gear * gain[0], -gear * gear * bias[2], limit)
     if np.any(bias != 0.0) or limit is None:
@@ -311,8 +323,10 @@ def _has_position_servo(library: ModuleType, model: MujocoModel, joint: str) -> 
 
 def servo_of(model: MujocoModel, index: int) -> Servo:
     """Return an actuator of the model of a `Robot`."""
-    limited, ends = model.actuator_forcelimited[index], model.actuator_forcerange[index]
-    kp, kv = float(model.actuator_gainprm[index, 0]), -float(model.actuator_biasprm[index, 2])
+    limited = model.actuator_forcelimited[index]
+    ends = model.actuator_forcerange[index]
+    kp = float(model.actuator_gainprm[index, 0])
+    kv = -float(model.actuator_biasprm[index, 2])
     return Servo(kp, kv, float(ends[1]) if limited else None)
 
 
@@ -332,9 +346,11 @@ def _largest_torque(model: MujocoModel, actuator: int, joint: int, gear: float) 
 
 def _inertia(library: ModuleType, model: MujocoModel, joint: int) -> float:
     """Return the inertia about a joint at the file's own position, kg·m²."""
-    data, dof = library.MjData(model), int(model.jnt_dofadr[joint])
+    data = library.MjData(model)
+    dof = int(model.jnt_dofadr[joint])
     library.mj_forward(model, data)
-    unit, response = np.zeros((1, model.nv)), np.zeros((1, model.nv))
+    unit = np.zeros((1, model.nv))
+    response = np.zeros((1, model.nv))
     unit[0, dof] = 1.0
     library.mj_mulM(model, data, response[0], unit[0])
     return float(response[0, dof])
@@ -351,10 +367,12 @@ def _contacts(
         if not geom.contype and not geom.conaffinity:
             continue
         if geom.id not in of_robot:
-            geom.contype, geom.conaffinity = 1, 1
+            geom.contype = 1
+            geom.conaffinity = 1
             has_ground = has_ground or geom.type == plane
         elif not self_collision:
-            geom.contype, geom.conaffinity = 0, 1
+            geom.contype = 0
+            geom.conaffinity = 1
     if not has_ground:
         spec.worldbody.add_geom(type=plane, size=[0.0, 0.0, 1.0], contype=1, conaffinity=1)
 
@@ -363,11 +381,14 @@ def _simplify(library: ModuleType, spec: MujocoModel, model: MujocoModel) -> Non
     """Delete shapes without contacts and textures, and replace meshes by their convex hulls."""
     for body in spec.bodies:
         if model.body_mass[body.id] > 0.0:
-            body.explicitinertial, body.mass = True, model.body_mass[body.id]
-            body.ipos, body.iquat = model.body_ipos[body.id], model.body_iquat[body.id]
+            body.explicitinertial = True
+            body.mass = model.body_mass[body.id]
+            body.ipos = model.body_ipos[body.id]
+            body.iquat = model.body_iquat[body.id]
             body.inertia, body.fullinertia = model.body_inertia[body.id], np.full(6, np.nan)
     spec.compiler.inertiafromgeom = library.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
-    original_meshes, meshes = list(spec.meshes), dict[int, str]()
+    original_meshes = list(spec.meshes)
+    meshes = dict[int, str]()
     for geom in list(spec.geoms):
         index = geom.id
         if not geom.contype and not geom.conaffinity:
@@ -378,7 +399,8 @@ def _simplify(library: ModuleType, spec: MujocoModel, model: MujocoModel) -> Non
                 meshes[mesh] = f"hull_{mesh}"
                 spec.add_mesh(name=meshes[mesh], uservert=_hull(model, mesh).ravel())
             geom.meshname = meshes[mesh]
-            geom.pos, geom.quat = model.geom_pos[index], model.geom_quat[index]
+            geom.pos = model.geom_pos[index]
+            geom.quat = model.geom_quat[index]
         geom.material = ""
     for element in [*original_meshes, *spec.materials, *spec.textures]:
         spec.delete(element)
@@ -386,7 +408,8 @@ def _simplify(library: ModuleType, spec: MujocoModel, model: MujocoModel) -> Non
 
 def _hull(model: MujocoModel, mesh: int) -> Floats:
     """Return the vertices of a mesh's convex hull, (N, 3) m. MuJoCo collides hulls only."""
-    first, graph = int(model.mesh_vertadr[mesh]), int(model.mesh_graphadr[mesh])
+    first = int(model.mesh_vertadr[mesh])
+    graph = int(model.mesh_graphadr[mesh])
     count = int(model.mesh_graph[graph])
     rows = model.mesh_graph[graph + 2 + count : graph + 2 + 2 * count]
     return model.mesh_vert[first + rows].astype(float)

@@ -77,7 +77,8 @@ class LeggedRobots:
         import mujoco
 
         self._library: Any = mujoco
-        self.body, self.gauge = body, gauge
+        self.body = body
+        self.gauge = gauge
         substeps = max(1, math.ceil(dt / body.step - 1e-9))
         body.model.opt.timestep = dt / substeps
         self.dt, self.physics = dt, physics(body, count, substeps)
@@ -129,7 +130,8 @@ class LeggedRobots:
             rates: (N, J) rad/s.
             velocity: (N, 2) of the trunk along and across its heading, m/s.
         """
-        body, count = self.body, len(joints)
+        body = self.body
+        count = len(joints)
         turn = np.any(rates != 0.0, axis=1) * command[:, 2]
         height = np.column_stack([np.zeros((count, 2)), body.height(joints)])
         attitude = np.tile(body.attitude, (count, 1))
@@ -212,7 +214,8 @@ class LeggedRobots:
         rotation = self.rotation
         forward = rotation[:, :2, 0]
         forward = forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)
-        x, y = self.velocity[:, 0], self.velocity[:, 1]
+        x = self.velocity[:, 0]
+        y = self.velocity[:, 1]
         forward_speed = forward[:, 0] * x + forward[:, 1] * y
         lateral_speed = forward[:, 0] * y - forward[:, 1] * x
         turning = np.einsum("bj,bj->b", rotation[:, 2], self.velocity[:, 3:6])
@@ -238,7 +241,8 @@ class LeggedRobots:
 
     def observe(self, random: np.random.Generator) -> NDArray[np.float32]:
         """Return observations in the order of `Body.observation_names`, (B, 10 + 2 J)."""
-        attitude, joints = self.position[:, 3:7], self.position[:, 7:]
+        attitude = self.position[:, 3:7]
+        joints = self.position[:, 7:]
         turning = np.einsum("bij,bj->bi", self.rotation, self.velocity[:, 3:6])
         rates = self.velocity[:, 6:]
         if self.noise.any():
@@ -248,7 +252,9 @@ class LeggedRobots:
                 for most, shape in zip(NOISE, shapes, strict=True)
             )
             attitude = _tilted(attitude, tilt)
-            turning, joints, rates = turning + turn, joints + angle, rates + rate
+            turning = turning + turn
+            joints = joints + angle
+            rates = rates + rate
         parts = [attitude[:, [1, 2, 3, 0]], turning, joints, rates, self.command]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
@@ -257,7 +263,9 @@ class LeggedRobots:
 
         The trunk, and what is fixed to it, is at its mass center.
         """
-        data, model, trunk = self._data, self.physics.models[row], self.body.trunk
+        data = self._data
+        model = self.physics.models[row]
+        trunk = self.body.trunk
         data.qpos[:] = self.position[row]
         self._library.mj_kinematics(model, data)
         own = np.flatnonzero(model.body_rootid == trunk)
@@ -271,7 +279,8 @@ class LeggedRobots:
 
 def _tilted(attitude: Floats, tilt: Floats) -> Floats:
     """Return unit quaternions (B, 4) turned about their own axes by small angles (B, 3), rad."""
-    w, v = attitude[:, :1], attitude[:, 1:]
+    w = attitude[:, :1]
+    v = attitude[:, 1:]
     half = 0.5 * tilt
     scalar = w - (v * half).sum(axis=1, keepdims=True)
     turned = np.concatenate([scalar, v + w * half + np.cross(v, half)], axis=1)

@@ -30,8 +30,10 @@ SIZE = (240, 240)  # height and width of one robot's picture, px
 BUDGET = 30.0  # s of rendering; slow graphics give fewer pictures of the same episode
 MOST = 120  # pictures
 _TIMEOUT = 60.0  # s, more than `BUDGET`: start and the first picture
-_DISTANCE, _MIDDLE = 4.2, 0.8  # in heights of the standing trunk
-_AZIMUTH, _ELEVATION = 130.0, -12.0  # degrees
+_DISTANCE = 4.2
+_MIDDLE = 0.8  # in heights of the standing trunk
+_AZIMUTH = 130.0
+_ELEVATION = -12.0  # degrees
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,15 @@ def _main(folder: Path) -> None:
     library: Any = mujoco
     model = library.MjModel.from_binary_path(str(folder / "robot.mjb"))
     with np.load(folder / "poses.npz", allow_pickle=False) as arrays:
-        poses, height, trunk = arrays["poses"], float(arrays["height"]), arrays["trunk"]
+        poses = arrays["poses"]
+        height = float(arrays["height"])
+        trunk = arrays["trunk"]
     if not model.nlight:
         model.vis.headlight.ambient[:], model.vis.headlight.diffuse[:] = 0.4, 0.6
     rows = poses.shape[1]
     with library.Renderer(model, *SIZE) as renderer:
-        camera, data = _camera(library, height), library.MjData(model)
+        camera = _camera(library, height)
+        data = library.MjData(model)
 
         def picture(row: int) -> NDArray[np.uint8]:
             return np.concatenate(
@@ -137,7 +142,8 @@ def _main(folder: Path) -> None:
 
 def _camera(library: Any, height: float) -> Any:
     camera = library.MjvCamera()
-    camera.distance, camera.azimuth = _DISTANCE * height, _AZIMUTH
+    camera.distance = _DISTANCE * height
+    camera.azimuth = _AZIMUTH
     camera.elevation, camera.lookat[2] = _ELEVATION, _MIDDLE * height
     return camera
 

@@ -57,7 +57,8 @@ class AngleFeatures(Wrapper):
             return np.concatenate([vector[rest], np.sin(angles), np.cos(angles)]).astype(np.float32)
 
         ends = np.ones(2 * len(columns), np.float32)
-        low, high = np.append(space.low[rest], -ends), np.append(space.high[rest], ends)
+        low = np.append(space.low[rest], -ends)
+        high = np.append(space.high[rest], ends)
         return OnVector(environment, box(low, high), change)
 
     def module(self, layout: PolicyLayout, inputs: int) -> TorchModule:

@@ -32,8 +32,10 @@ from kinemill.export.c99.program import (
 )
 
 BY_LANE = ("normalize", "softmax")  # kernels with a separate loop for each lane
-WIDTH, WIDTH_LANES = 64, 8  # outputs of a layer in one block, as many as the registers hold
-NARROW, PARTS = 8, 32  # a layer of at most 8 outputs and 32 or more inputs uses the kernel `dots`
+WIDTH = 64
+WIDTH_LANES = 8  # outputs of a layer in one block, as many as the registers hold
+NARROW = 8
+PARTS = 32  # a layer of at most 8 outputs and 32 or more inputs uses the kernel `dots`
 
 
 def functions(programs: Mapping[str, Program], lanes: int) -> str:
@@ -69,7 +71,9 @@ class _Emitter:
     """Writes one program as a function `name(in, out)`."""
 
     def __init__(self, name: str, program: Program, lanes: int) -> None:
-        self._name, self._program, self._lanes = name, program, lanes
+        self._name = name
+        self._program = program
+        self._lanes = lanes
         self.widths: set[int] = set()
         self.tables: list[str] = []
         self._named: dict[bytes, str] = {}  # names of tables by content: equal layers share one
@@ -126,16 +130,20 @@ class _Emitter:
         if self._lanes == 1 and outputs <= NARROW and inputs >= PARTS:
             # Transposed: `dots` reads the weights of one output after those of the other.
             name = self._layer([rows.T])
-            x, y = self._pointer(one.x), self._pointer(one.out)
+            x = self._pointer(one.x)
+            y = self._pointer(one.out)
             return [f"    dots({name}, {x}, {y}, {inputs}, {outputs});"]
         widest = WIDTH if self._lanes == 1 else WIDTH_LANES
         starts = range(0, outputs, widest)
         blocks = [rows[:, start : start + widest] for start in starts]
-        name, lines, offset = self._layer(blocks), list[str](), 0
+        name = self._layer(blocks)
+        lines = list[str]()
+        offset = 0
         for start, block in zip(starts, blocks, strict=True):
             width = block.shape[1]
             self.widths.add(width)
-            x, y = self._pointer(one.x), self._pointer(one.out + start)
+            x = self._pointer(one.x)
+            y = self._pointer(one.out + start)
             lines.append(f"    dense_{width}({_plus(name, offset)}, {x}, {y}, {inputs});")
             offset += block.size
         return lines
@@ -154,7 +162,8 @@ class _Emitter:
         more = "".join(f", {spelled(value)}" for value in one.more)
         # Elementwise kernels treat all lanes as one long vector.
         count = one.count if one.kernel in BY_LANE else one.count * self._lanes
-        x, y = self._pointer(one.x), self._pointer(one.out)
+        x = self._pointer(one.x)
+        y = self._pointer(one.out)
         return [f"    {one.kernel}({x}, {y}, {count}{more});"]
 
     def product(self, one: Product) -> list[str]:
@@ -164,7 +173,8 @@ class _Emitter:
 
     def lookup(self, one: Lookup) -> list[str]:
         """Write the lookup of one row of a table."""
-        index, lanes = self._item(Operand(one.index, 0), 1), self._lanes > 1
+        index = self._item(Operand(one.index, 0), 1)
+        lanes = self._lanes > 1
         row = f"{_times(one.count, f'row_at({index}, {one.rows})')} + i"
         if one.table < 0:
             value = f"{self._name}_constants[{_plus(-1 - one.table, row)}]"
@@ -180,7 +190,9 @@ class _Emitter:
 
     def _results(self) -> list[str]:
         """Write the copies of the results of a program, one for each contiguous stretch."""
-        lines, start, ids = list[str](), 0, self._program.outputs
+        lines = list[str]()
+        start = 0
+        ids = self._program.outputs
         while start < len(ids):
             rest = ids[start:]
             # Inputs and memory are two arrays in C, although their ids are consecutive.

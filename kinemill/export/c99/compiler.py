@@ -41,7 +41,8 @@ def compile_shared(sources: Sequence[Path]) -> ctypes.CDLL:
     Raises:
         BadInput: No compiler is installed, or it fails or takes too long.
     """
-    path, message = compiler(), ""
+    path = compiler()
+    message = ""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kinemill-c-") as folder:
         library = Path(folder) / "compiled.so"

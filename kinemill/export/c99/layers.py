@@ -18,11 +18,13 @@ def gemm(values: Values, node: onnx.NodeProto) -> None:
     A constant B is the weight of a layer, which needs no copy of B at run time.
     """
     settings, (x_name, y_name, *more) = attributes(node), node.input
-    alpha, beta = settings.get("alpha", 1.0), settings.get("beta", 1.0)
+    alpha = settings.get("alpha", 1.0)
+    beta = settings.get("beta", 1.0)
     # Transposing ids moves no data: it only changes which elements a loop reads.
     x = values.ids(x_name).T if settings.get("transA") else values.ids(x_name)
     if values.is_constant(y_name) and all(map(values.is_constant, more)):
-        weight, bias = values.constant(y_name), values.constant(more[0]) if more else np.zeros(1)
+        weight = values.constant(y_name)
+        bias = values.constant(more[0]) if more else np.zeros(1)
         weight = weight.T if settings.get("transB") else weight
         # Another shape of C adds a different bias to each row: a product and a sum below.
         if bias.size in (1, weight.shape[1]):
@@ -58,7 +60,8 @@ def matmul(values: Values, node: onnx.NodeProto) -> None:
     leading = np.broadcast_shapes(sizes[0][:-2], sizes[1][:-2])
     shape = (*leading, rows[0], columns[1])
     if values.is_constant(y_name) and np.prod(sizes[1]) == np.prod(columns):
-        x, weight = values.ids(x_name), values.constant(y_name).reshape(columns)
+        x = values.ids(x_name)
+        weight = values.constant(y_name).reshape(columns)
         result = _dense(values, x.reshape(-1, columns[0]), weight)
     elif values.is_constant(x_name) and np.prod(sizes[0]) == np.prod(rows):
         weight = values.constant(x_name).reshape(rows).T  # (A B)^T = B^T A^T
@@ -85,7 +88,8 @@ def normalize(values: Values, node: onnx.NodeProto) -> None:
 
     (...) -> (...); mean and variance are over all elements from `axis` on.
     """
-    settings, x = attributes(node), values.ids(node.input[0])
+    settings = attributes(node)
+    x = values.ids(node.input[0])
     epsilon = float(settings.get("epsilon", 1e-5))
     count = int(np.prod(x.shape[settings.get("axis", -1) :]))
     result = _by_row(x, count, lambda row: values.program.call("normalize", row, epsilon))
@@ -97,7 +101,8 @@ def normalize(values: Values, node: onnx.NodeProto) -> None:
 
 def softmax(values: Values, node: onnx.NodeProto) -> None:
     """Add exp(x - max) / sum along one axis: (...) -> (...)."""
-    axis, x = attributes(node).get("axis", -1), values.ids(node.input[0])
+    axis = attributes(node).get("axis", -1)
+    x = values.ids(node.input[0])
     last = np.moveaxis(x, axis, -1)
     result = _by_row(last, last.shape[-1], lambda row: values.program.call("softmax", row))
     values.put(node.output[0], np.moveaxis(result, -1, axis))

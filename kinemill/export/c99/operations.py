@@ -75,8 +75,10 @@ def _gather_nd(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
 
 
 def _gather_elements(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
-    axis, index = attributes(node).get("axis", 0) % x.ndim, values.ids(node.input[1])
-    rows, positions = np.moveaxis(x, axis, 0), np.moveaxis(index, axis, 0)
+    axis = attributes(node).get("axis", 0) % x.ndim
+    index = values.ids(node.input[1])
+    rows = np.moveaxis(x, axis, 0)
+    positions = np.moveaxis(index, axis, 0)
     result = np.empty(positions.shape, np.int64)
     for position in np.ndindex(positions.shape):
         # Along `axis` the index selects; along all other axes source and result agree.
@@ -141,7 +143,8 @@ def _transpose(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
 
 
 def _cast(values: Values, node: onnx.NodeProto) -> None:
-    to, x = attributes(node)["to"], values.ids(node.input[0])
+    to = attributes(node)["to"]
+    x = values.ids(node.input[0])
     if to == onnx.TensorProto.BOOL:
         x = values.program.each("({0} != 0.0f ? 1.0f : 0.0f)", x)
     elif to not in REAL:  # integers are floats at run time, exact up to 2^24
@@ -150,13 +153,15 @@ def _cast(values: Values, node: onnx.NodeProto) -> None:
 
 
 def _shape(values: Values, node: onnx.NodeProto) -> None:
-    settings, sizes = attributes(node), values.ids(node.input[0]).shape
+    settings = attributes(node)
+    sizes = values.ids(node.input[0]).shape
     part = sizes[settings.get("start", 0) : settings.get("end", len(sizes))]
     values.hold(node.output[0], np.array(part, np.int64))
 
 
 def _split(values: Values, node: onnx.NodeProto) -> None:
-    x, axis = values.ids(node.input[0]), attributes(node).get("axis", 0)
+    x = values.ids(node.input[0])
+    axis = attributes(node).get("axis", 0)
     if len(node.input) > 1:
         sizes = values.constant(node.input[1])
     else:
@@ -177,7 +182,8 @@ def _reduced(form: str) -> Operation:
     """Make a reduction over axes, one element after the other, for all results in parallel."""
 
     def operation(values: Values, node: onnx.NodeProto) -> None:
-        x, keep = values.ids(node.input[0]), attributes(node).get("keepdims", 1)
+        x = values.ids(node.input[0])
+        keep = attributes(node).get("keepdims", 1)
         axes = axes_of(values, node, x.ndim)
         moved = np.moveaxis(x, axes, range(len(axes)))
         rows = moved.reshape(-1, *moved.shape[len(axes) :])
@@ -192,7 +198,8 @@ def _reduced(form: str) -> Operation:
 
 def _mean(values: Values, node: onnx.NodeProto) -> None:
     _reduced(SUM)(values, node)
-    total, x = values.ids(node.output[0]), values.ids(node.input[0])
+    total = values.ids(node.output[0])
+    x = values.ids(node.input[0])
     share = values.program.constant(np.array(total.size / x.size))
     values.put(node.output[0], values.program.each("{0} * {1}", total, share))
 
@@ -205,7 +212,8 @@ def _mod(values: Values, node: onnx.NodeProto) -> None:
 
 def _best(values: Values, node: onnx.NodeProto, sign: str = ">") -> None:
     """Add the index of the highest element along an axis (`<`: lowest), the first of equal ones."""
-    x, settings = values.ids(node.input[0]), attributes(node)
+    x = values.ids(node.input[0])
+    settings = attributes(node)
     axis = settings.get("axis", 0) % x.ndim
     if settings.get("select_last_index", 0):
         raise BadInput("C99", f"{node.name} selects the last of equal ones", expected="the first")
@@ -232,12 +240,14 @@ def _clip(values: Values, node: onnx.NodeProto) -> None:
 
 
 def _pow(values: Values, node: onnx.NodeProto) -> None:
-    form, operands = "powf({0}, {1})", [values.ids(name) for name in node.input]
+    form = "powf({0}, {1})"
+    operands = [values.ids(name) for name in node.input]
     # Small powers as products: powf is slow, and its last bit differs between C libraries.
     if values.is_constant(node.input[1]) and (exponent := values.constant(node.input[1])).size == 1:
         product = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}"}.get(float(exponent.reshape(())))
         if product:
-            form, operands = product, operands[:1]
+            form = product
+            operands = operands[:1]
     values.put(node.output[0], values.program.each(form, *operands))
 
 

@@ -61,7 +61,8 @@ def _join(program: Program) -> None:
     made = {
         statement.out: statement for statement in program.statements if isinstance(statement, Each)
     }
-    remaining, removed = list[Statement](), set[int]()
+    remaining = list[Statement]()
+    removed = set[int]()
     for statement in program.statements:
         joined = (
             _joined(statement, made, readers, removed) if isinstance(statement, Each) else statement
@@ -78,7 +79,8 @@ def _joined(one: Each, made: dict[int, Each], readers: Ids, removed: set[int]) -
     A producer is inlined if it has as many elements, is read element by element, once, and by this
     loop alone. Otherwise it would be computed more than once.
     """
-    operands, form = list(one.operands), one.form
+    operands = list(one.operands)
+    form = one.form
     for index, item in enumerate(one.operands):
         producer = made.get(item.first)
         # A second occurrence in the form would compute the producer twice.
@@ -135,14 +137,17 @@ def _allocate(program: Program, starts: list[int], last: dict[int, int]) -> dict
 
     Statements are visited in order, as in linear scan (Poletto and Sarkar 1999).
     """
-    addresses, living, end = dict[int, int](), dict[int, Span](), program.inputs
+    addresses = dict[int, int]()
+    living = dict[int, Span]()
+    end = program.inputs
     for time, one in enumerate(program.statements):
         chunk = bisect_right(starts, one.out) - 1
         if chunk in addresses:
             continue
         for old in [old for old in living if last[old] < time]:
             del living[old]
-        size, address = program.chunks[chunk][1], program.inputs
+        size = program.chunks[chunk][1]
+        address = program.inputs
         for first, stop in sorted(living.values()):
             if address + size <= first:
                 break

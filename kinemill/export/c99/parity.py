@@ -21,7 +21,8 @@ from kinemill.runtime.integrity import ROLLOUT
 from kinemill.runtime.self_test import CASES
 from kinemill.runtime.timing import CALLS, timed
 
-STEPS, SAME = 200, 1e-5  # steps; tolerance relative to the largest number, as in verification
+STEPS = 200
+SAME = 1e-5  # steps; tolerance relative to the largest number, as in verification
 
 Array = NDArray[np.float32]
 
@@ -36,7 +37,8 @@ class Compiled:
         self.at.restype = None
         self.outputs = getattr(library, f"{source.name}_outputs", None)
         if self.outputs is not None:
-            self.outputs.argtypes, self.outputs.restype = [ctypes.c_void_p] * 4, None
+            self.outputs.argtypes = [ctypes.c_void_p] * 4
+            self.outputs.restype = None
 
     def __call__(self, state: Array, action: Array, carry: Array, after: Array) -> None:
         """Advance (S,), (A,), (C,); the carry is changed in place, `after` (S,) is filled."""
@@ -53,7 +55,8 @@ def write_c99(folder: Path, step: bytes) -> C99Facts:
     source = generate(step)
     (folder / "step.c").write_text(source.code)
     (folder / "step.h").write_text(source.header)
-    compiled, simulator = Compiled(folder, source), load(folder / ROLLOUT, non_finite="pass")
+    compiled = Compiled(folder, source)
+    simulator = load(folder / ROLLOUT, non_finite="pass")
     difference = compare(compiled, simulator)
     return C99Facts(
         weights=source.weights,
@@ -71,12 +74,14 @@ def write_policy_c99(folder: Path, policy: bytes) -> C99Facts:
         BadInput: The policy cannot be translated, or no compiler is installed.
         Blocked: The C code differs from the trained policy.
     """
-    source, interface = generate_policy(policy), read_policy(policy).interface
+    source = generate_policy(policy)
+    interface = read_policy(policy).interface
     (folder / "policy.c").write_text(source.code)
     (folder / "policy.h").write_text(source.header)
     library = compile_shared([folder / "policy.c"])
     act = getattr(library, f"{source.name}_act")
-    act.argtypes, act.restype = [ctypes.c_void_p] * (len(interface.shapes()) + 2), None
+    act.argtypes = [ctypes.c_void_p] * (len(interface.shapes()) + 2)
+    act.restype = None
     sizes = [*(shape[0] for shape, _ in interface.shapes().values())]
     sizes += [
         sum(int(np.prod(item.shape)) for item in interface.carry),
@@ -99,7 +104,8 @@ def compare_policy(act: Callable[..., None], interface: PolicyInterface, folder:
     """
     with np.load(folder / CASES, allow_pickle=False) as cases:
         inputs = [cases[f"input.{name}"].astype(np.float32) for name in interface.shapes()]
-        expected, allowed = cases["action"], cases["allowed"]
+        expected = cases["action"]
+        allowed = cases["allowed"]
     carried = sum(int(np.prod(item.shape)) for item in interface.carry)
     result = np.empty(expected.shape, np.float32)
     for case, rows in enumerate(zip(*inputs, strict=True)):
@@ -128,8 +134,10 @@ def compare(compiled: Compiled, simulator: Simulator) -> float:
         Blocked: They differ by more than rounding.
     """
     states, actions, carried = sizes_of(simulator.interface)
-    random, carry = np.random.default_rng(0), np.zeros(max(carried, 1), np.float32)
-    after, memory = np.empty(states, np.float32), simulator.initial_carry(1)
+    random = np.random.default_rng(0)
+    carry = np.zeros(max(carried, 1), np.float32)
+    after = np.empty(states, np.float32)
+    memory = simulator.initial_carry(1)
     angle = simulator.interface.is_angle
     # The carry has no angles: a difference of 2 π there is a difference.
     angle = np.concatenate([angle, np.zeros(carried, np.bool_)])
@@ -167,7 +175,8 @@ def _outputs(
     if compiled.outputs is None:
         return outputs, outputs
     compiled.outputs(*(part.ctypes.data for part in (*inputs, outputs)))
-    state, action = inputs[0][None], inputs[1][None, : len(simulator.actions)]
+    state = inputs[0][None]
+    action = inputs[1][None, : len(simulator.actions)]
     return outputs, simulator.step_outputs(state, action, *memory)[0]
 
 

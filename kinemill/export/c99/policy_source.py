@@ -97,7 +97,9 @@ def generate_policy(model: bytes) -> Source:
 
 
 def _header(program: PolicyProgram, name: str) -> str:
-    interface, core, big = program.interface, program.core, name.upper()
+    interface = program.interface
+    core = program.core
+    big = name.upper()
     layout = interface.layout
     lists = "".join(
         comment(f"{what}[{i}]: {one}, {layout.units[one]}{_range(interface, one)}")
@@ -133,7 +135,8 @@ void {name}_act({_parameters(program)});
 
 def _tables(program: PolicyProgram, big: str) -> str:
     """Return initializers of arrays by action: the safe action, and the gains of its servos."""
-    actions, servos = program.interface.layout.actions, program.servos
+    actions = program.interface.layout.actions
+    servos = program.servos
     lines = list[str]()
     if program.safe_action:
         values = [program.safe_action[name] for name in actions]
@@ -166,8 +169,10 @@ def _parameters(program: PolicyProgram) -> str:
 
 
 def _code(program: PolicyProgram, name: str) -> str:
-    actions, carry = len(program.interface.layout.actions), program.carried
-    inputs, start = "", 0
+    actions = len(program.interface.layout.actions)
+    carry = program.carried
+    inputs = ""
+    start = 0
     for part, size in (*program.sizes.items(), ("carry", carry)):
         inputs += copied(f"in + {start}", part, size)
         start += size

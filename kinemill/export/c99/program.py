@@ -158,7 +158,8 @@ class Program:
     def each(self, form: str, *operands: Ids) -> Ids:
         """Add loops that compute `form` for all elements of operands, broadcast as in numpy."""
         broadcast = np.broadcast_arrays(*operands)
-        out, flat = self.make(broadcast[0].shape), [item.reshape(-1) for item in broadcast]
+        out = self.make(broadcast[0].shape)
+        flat = [item.reshape(-1) for item in broadcast]
         # One loop for each stretch in which every operand has elements at equal distances.
         start = 0
         while start < out.size:
@@ -180,7 +181,8 @@ class Program:
     def lookup(self, table: Ids, index: Ids) -> Ids:
         """Add the choice of one row of a table: (rows, count), () -> (count,)."""
         rows, count = table.shape
-        out, flat = self.make((count,)), table.reshape(-1)
+        out = self.make((count,))
+        flat = table.reshape(-1)
         first = int(flat[0])
         # Consecutive constants have descending ids; any other table is copied to memory first.
         if not np.array_equal(flat, first - np.arange(flat.size)) or first >= 0:
@@ -191,7 +193,8 @@ class Program:
     def dense(self, x: Ids, weight: Numbers, bias: Numbers) -> Ids:
         """Add a layer for every row of x (..., I): weight (I, O), bias (O,) -> (..., O)."""
         out = self.make((*x.shape[:-1], weight.shape[1]))
-        rows, results = x.reshape(-1, x.shape[-1]), out.reshape(-1, weight.shape[1])
+        rows = x.reshape(-1, x.shape[-1])
+        results = out.reshape(-1, weight.shape[1])
         for row, result in zip(rows, results, strict=True):
             self.statements.append(Dense(int(result[0]), self.contiguous(row), weight, bias))
         return out

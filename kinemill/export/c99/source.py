@@ -180,7 +180,8 @@ def _input_ids(interface: Interface) -> dict[str, Ids]:
 
 def number_inputs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Ids]:
     """Return ids by input, from 0 on in this order, each with a leading batch of 1."""
-    inputs, start = dict[str, Ids](), 0
+    inputs = dict[str, Ids]()
+    start = 0
     for name, shape in shapes.items():
         size = int(np.prod(shape))
         inputs[name] = np.arange(start, start + size).reshape(1, *shape)
@@ -217,7 +218,8 @@ def identifier(task: str) -> str:
 
 
 def _header(parts: Parts, name: str) -> str:
-    interface, macro = parts.interface, f"{name.upper()}_STEP_H"
+    interface = parts.interface
+    macro = f"{name.upper()}_STEP_H"
     states, actions, carry = sizes_of(interface)
     big = name.upper()
     lists = "".join(

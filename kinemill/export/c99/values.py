@@ -17,7 +17,9 @@ class Values:
     """Values of constants, and element ids of all other tensors, by name."""
 
     def __init__(self, program: Program, ids: dict[str, Ids], constants: dict[str, Array]) -> None:
-        self.program, self._ids, self._constants = program, ids, constants
+        self.program = program
+        self._ids = ids
+        self._constants = constants
 
     def ids(self, name: str) -> Ids:
         """Return the element ids of a tensor."""

@@ -16,8 +16,10 @@ import numpy as np
 
 from kinemill.ingest.raw import ColumnAttributes
 
-MOST, LONGEST = 64, 1000  # largest number of attributes, and of characters of each
-MOST_COLUMNS, WIDEST = 10_000, 4096  # columns whose attributes are read, and their elements
+MOST = 64
+LONGEST = 1000  # largest number of attributes, and of characters of each
+MOST_COLUMNS = 10_000
+WIDEST = 4096  # columns whose attributes are read, and their elements
 _UNITS = ("units", "unit")
 _RANGES = ("valid_range", "valid_min", "valid_max")
 
@@ -122,7 +124,8 @@ def _column(stated: Mapping[str, object]) -> ColumnAttributes | None:
     unit = next((text for key in _UNITS if (text := _text(stated.get(key)))), "")
     whole = _numbers(stated.get("valid_range"))
     if len(whole) == 2:
-        low, high = whole[:1], whole[1:]
+        low = whole[:1]
+        high = whole[1:]
     else:
         low, high = (_numbers(stated.get(key)) for key in ("valid_min", "valid_max"))
     attributes = ColumnAttributes(unit, low or (math.nan,), high or (math.nan,))

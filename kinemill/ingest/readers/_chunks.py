@@ -10,7 +10,13 @@ from pathlib import Path
 from kinemill.ingest.raw import Unreadable, reason
 
 MAGIC = b"\x89MCAP0\r\n"
-FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, INDEX, STATISTICS = 2, 3, 4, 5, 6, 7, 11
+FOOTER = 2
+SCHEMA = 3
+CHANNEL = 4
+MESSAGE = 5
+CHUNK = 6
+INDEX = 7
+STATISTICS = 11
 ATTACHMENT = 9
 LARGEST_CHUNK = 1 << 30  # uncompressed bytes; writers make chunks of about 1 MB
 _HEAD = struct.Struct("<BQ")

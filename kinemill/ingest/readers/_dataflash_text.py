@@ -52,7 +52,9 @@ def as_binary(text: bytes, scales: Mapping[str, float]) -> tuple[bytes, list[int
         text: the log.
         scales: scale of the values of each letter; 0 for texts and arrays.
     """
-    packed, layouts, bad = bytearray(), dict[str, _Layout](), list[int]()
+    packed = bytearray()
+    layouts = dict[str, _Layout]()
+    bad = list[int]()
     for number, content in enumerate(io.BytesIO(text), start=1):
         line = content.decode("ascii", "replace").rstrip("\r\n")
         name, _, rest = line.partition(",")

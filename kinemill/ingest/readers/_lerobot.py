@@ -48,7 +48,8 @@ class Cameras:
         """
         if not self.channels or not counters.height:
             return log
-        images, refused = dict[str, Images](), list[Reason]()
+        images = dict[str, Images]()
+        refused = list[Reason]()
         for channel, feature in self.channels.items():
             try:
                 images[channel] = self._images(channel, feature, counters)
@@ -92,7 +93,8 @@ def episodes(log: RawLog, counters: pl.DataFrame, cameras: Cameras) -> RawLog | 
         return cameras.add_to(_episode(log, counters, log.part), counters)
     logs: list[RawLog] = []
     for number, rows in zip(groups[EPISODE], groups["row"], strict=True):
-        own, counts = replace(log, frame=log.frame[rows.sort()]), counters[rows.sort()]
+        own = replace(log, frame=log.frame[rows.sort()])
+        counts = counters[rows.sort()]
         logs.append(cameras.add_to(_episode(own, counts, f"episode {number}"), counts))
     return logs
 
@@ -127,7 +129,8 @@ def _rate(frames: pl.Series, stamps: pl.Series) -> float | None:
         or not frames.dtype.is_integer()
     ):
         return None
-    index, seconds = frames.to_numpy().astype(np.int64), stamps.to_numpy().astype(np.float64)
+    index = frames.to_numpy().astype(np.int64)
+    seconds = stamps.to_numpy().astype(np.float64)
     span = seconds[-1] - seconds[0]
     rate = float(round((index[-1] - index[0]) / span)) if span > 0.0 else 0.0
     if rate < 1.0:

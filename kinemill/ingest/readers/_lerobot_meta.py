@@ -51,7 +51,8 @@ def _labels(feature: str, described: Json) -> dict[str, str]:
 
     Names that do not fit the shape, or are repeated, are ignored.
     """
-    names, shape = list(_names(described.get("names"))), described.get("shape")
+    names = list(_names(described.get("names")))
+    shape = described.get("shape")
     if shape != [len(names)] or len(set(names)) < len(names):
         return {}
     last = feature.rpartition(".")[2]
@@ -75,7 +76,8 @@ def _names(names: object) -> Iterator[str]:
 
 def _tasks(meta: Path) -> Iterator[str]:
     """Yield the texts of the tasks: lines of JSON in version 2.1, an index in version 3."""
-    lines, table = meta / "tasks.jsonl", meta / "tasks.parquet"
+    lines = meta / "tasks.jsonl"
+    table = meta / "tasks.parquet"
     if _small(lines):
         for line in lines.read_text(encoding="utf-8", errors="replace").splitlines():
             yield from _text(_parse_json(line).get("task"))

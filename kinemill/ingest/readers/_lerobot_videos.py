@@ -95,7 +95,8 @@ def find_videos(path: Path) -> list[EpisodeVideo]:
     Raises:
         OSError: The machine caused an error; a damaged file has no videos.
     """
-    folder, features = dataset_of(path, "data"), video_features(path)
+    folder = dataset_of(path, "data")
+    features = video_features(path)
     if folder is None or not features:
         return []
     dataset = _DataSet(folder, read_info(folder))
@@ -135,7 +136,8 @@ class _DataSet:
             return _EpisodeRows(None)
         keys = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
         columns = ["episode_index", *(f"videos/{name}/{key}" for name in features for key in keys)]
-        rows, problem = dict[int, Json](), ""
+        rows = dict[int, Json]()
+        problem = ""
         for path in sorted(meta.glob("*/*.parquet")):
             frame, why = _read_columns(path, columns)
             problem = problem or (f"{path.relative_to(self.folder)} {why}" if why else "")
@@ -146,7 +148,8 @@ class _DataSet:
 
     def video(self, name: str, number: int, feature: Json, episodes: _EpisodeRows) -> EpisodeVideo:
         """Return the video of one camera and episode."""
-        row, fps = (episodes.rows or {}).get(number), _number(self.info.get("fps"))
+        row = (episodes.rows or {}).get(number)
+        fps = _number(self.info.get("fps"))
         shape = tuple(one for one in _list(feature.get("shape")) if isinstance(one, int))
         if fps is None or fps <= 0.0:
             problem = "has no times, because meta/info.json states no `fps`"

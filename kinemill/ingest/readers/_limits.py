@@ -108,7 +108,9 @@ def check_keys(path: Path, *, is_array: bool) -> None:
     Raises:
         Unreadable: They have more.
     """
-    keys, n_rows, size = set[bytes](), 0, 0
+    keys = set[bytes]()
+    n_rows = 0
+    size = 0
     with path.open("rb") as file:
         # A block ends in a whole line, or in the middle of a row of an array.
         while block := file.read(_BLOCK) + (b"" if is_array else file.readline(LONGEST_LINE)):

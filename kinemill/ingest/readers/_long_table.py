@@ -38,7 +38,10 @@ _ROW_WORDS = {
 }
 
 # Columns of the pivot; no signal has such a name.
-_SIGNAL, _VALUE, _ROW, _REPEAT = "\0signal", "\0value", "\0row", "\0repeat"
+_SIGNAL = "\0signal"
+_VALUE = "\0value"
+_ROW = "\0row"
+_REPEAT = "\0repeat"
 
 Kind = Literal["number", "date", "text"]
 
@@ -175,11 +178,13 @@ def _may_name(column: pl.Series, kind: Kind) -> bool:
 def _naming(frame: pl.DataFrame, candidates: list[str]) -> list[str]:
     """Return the columns that name a signal, without those that follow from the others."""
     named = sorted(candidates, key=lambda name: not set(split_words(name)) & _NAMES)
-    naming, count = list[str](), 1
+    naming = list[str]()
+    count = 1
     for name in named:
         more = frame.select([*naming, name]).n_unique()
         if more > count:
-            naming, count = [*naming, name], more
+            naming = [*naming, name]
+            count = more
     return [name for name in candidates if name in naming] if count <= MOST else []
 
 

@@ -20,17 +20,20 @@ from kinemill.ingest.readers._arrays import Array, Values, unusable_array
 
 HEADER = 128
 HEAD = 4096  # bytes at the start of an array that hold everything except its values
-MATRIX, PACKED = 14, 15  # types of elements
+MATRIX = 14
+PACKED = 15  # types of elements
 NUMBERS = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
 CLASSES = {1: "cell array", 2: "struct", 3: "object", 4: "text", 5: "sparse matrix"}
 _MANY = (1, 2)  # classes whose elements may be episodes
-CELL, STRUCT = 1, 2  # classes
+CELL = 1
+STRUCT = 2  # classes
 DEEPEST = 8  # structs in structs
 FIELDS = 4096  # of a struct
 LARGEST = 1 << 30  # bytes of a struct that are unpacked
-FIRST_NUMERIC, LAST_NUMERIC = 6, 15
+FIRST_NUMERIC = 6
+LAST_NUMERIC = 15
 COMPLEX = 0x0800
 
 
@@ -79,7 +82,8 @@ def arrays(path: Path) -> dict[str, Array]:
 
 
 def _elements(file: IO[bytes], path: Path, order: str) -> Iterator[tuple[str, Array]]:
-    end, at = path.stat().st_size, HEADER
+    end = path.stat().st_size
+    at = HEADER
     while at < end:
         file.seek(at)
         kind, stored = _unpack(f"{order}II", file.read(8), 0)
@@ -195,7 +199,8 @@ def _array(one: _Header, head: bytes, order: str, location: _Location) -> Array:
     if one.flags & COMPLEX:
         return unusable_array("holds complex numbers")
     kind, first, size = _tag(head, one.end, order)
-    dtype, shape = np.dtype(order + NUMBERS[kind]) if kind in NUMBERS else None, one.shape
+    dtype = np.dtype(order + NUMBERS[kind]) if kind in NUMBERS else None
+    shape = one.shape
     if dtype is None or min(shape, default=-1) < 0 or prod(shape) * dtype.itemsize != size:
         return unusable_array(f"declares the shape {shape} for {size} bytes of type {kind}")
     return _numbers(shape, dtype, replace(location, skip=first, size=size))

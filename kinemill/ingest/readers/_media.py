@@ -69,7 +69,8 @@ def read_media(
     Raises:
         Unreadable: A channel is missing or of another type; each one has a reason.
     """
-    columns, reasons = list[MediaColumn](), list[Reason]()
+    columns = list[MediaColumn]()
+    reasons = list[Reason]()
     for name in task.media:
         channel = task.channels[name]
         sources = [source.name for source in channel.source] or [name]

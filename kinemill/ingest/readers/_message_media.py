@@ -91,7 +91,8 @@ def hold_texts(texts: pl.Series, positions: Sequence[int], base: Signal) -> Sign
         base: the other signal (n,), with `order`.
     """
     there = texts.is_not_null().to_numpy()
-    said, order = np.asarray(positions)[there], cast(Order, base.order)
+    said = np.asarray(positions)[there]
+    order = cast(Order, base.order)
     last = np.searchsorted(said, order, side="right") - 1
     values = texts.drop_nulls().cast(pl.Float64).gather(np.maximum(last, 0))
     return Signal(base.time, values, order)

@@ -30,9 +30,11 @@ from kinemill.ingest.raw import (
 from kinemill.ingest.readers._message_media import MessageMedia, hold_texts
 from kinemill.task import Ingest, Source, Task
 
-LOGGED, PUBLISHED = "log_time", "publish_time"  # names for `ingest.time` that every log has
+LOGGED = "log_time"
+PUBLISHED = "publish_time"  # names for `ingest.time` that every log has
 NS = 1_000_000_000
-SHOWN_FIELDS, SHOWN_ELEMENTS = 500, 16  # names kept for errors about missing columns
+SHOWN_FIELDS = 500
+SHOWN_ELEMENTS = 16  # names kept for errors about missing columns
 
 _TOKEN = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 _FRACTIONS = ("nsec", "nanosec", "nsecs")

@@ -62,10 +62,12 @@ def list_columns(
     vectors = {name.rpartition("[")[0] for name in [*sources, *task.channels] if "[" in name}
 
     def content(column: TableColumn) -> Iterator[TableColumn]:
-        kind, name = column.kind, column.name
+        kind = column.kind
+        name = column.name
         if isinstance(kind, pl.Struct) and not is_picture(kind):
             for field in kind.fields:
-                inner, get = cast(pl.DataType, field.dtype), column.expression.struct.field
+                inner = cast(pl.DataType, field.dtype)
+                get = column.expression.struct.field
                 yield from listed(
                     TableColumn(f"{name}.{field.name}", inner, get(field.name), column.stored)
                 )
@@ -101,7 +103,8 @@ def read_table(whole: pl.DataFrame, task: Task) -> RawLog:
     header = list_columns(whole.schema, width, task)
     matched = match_columns([column.name for column in header], task)
     expressions, ticks = expressions_of(header, matched, task)
-    frame, contents = whole.select(expressions), dict[str, Images | Texts]()
+    frame = whole.select(expressions)
+    contents = dict[str, Images | Texts]()
     if matched.time is None:
         frame = frame.insert_column(0, row_numbers(whole.height))
     for channel, name in media_columns(whole.schema, task).items():
@@ -180,7 +183,8 @@ def expressions_of(
 
 def _timestamps(column: TableColumn, task: Task) -> tuple[pl.Expr, float]:
     """Return timestamps as Int64 or Float64, and their ticks per second."""
-    kind, expression = column.kind, column.expression
+    kind = column.kind
+    expression = column.expression
     if isinstance(kind, pl.Datetime | pl.Duration):
         return expression.cast(pl.Int64), TICKS[kind.time_unit or "us"]
     if kind == pl.String:

@@ -190,7 +190,8 @@ def _count_texts(lines: Sequence[bytes], separator: bytes | None) -> int | None:
     if len(widths) != 1 or widths <= {0, 1}:
         return None
     columns = [{is_value(field) for field in column} for column in zip(*rows, strict=True)]
-    n_texts, n_values = columns.count({False}), columns.count({True})
+    n_texts = columns.count({False})
+    n_values = columns.count({True})
     if n_texts + n_values < len(columns) or n_texts >= n_values or (n_texts and len(rows) < ROWS):
         return None
     return n_texts

@@ -60,7 +60,8 @@ def _types(kind: str, encoding: str, definition: str) -> Any:
         if kind not in common.fielddefs:
             raise Undecodable("is defined neither in the log nor by ROS 2")
         return common
-    store, types = get_typestore(Stores.EMPTY), dict[str, Any]()
+    store = get_typestore(Stores.EMPTY)
+    types = dict[str, Any]()
     if encoding == "ros2idl":
         for part in re.split(r"^=+\n(?:IDL: .*\n)?", definition, flags=re.MULTILINE):
             types |= get_types_from_idl(part) if part.strip() else {}

@@ -32,7 +32,8 @@ def media_columns(
     Raises:
         Unreadable: A channel is missing or of another type; each one has a reason.
     """
-    columns, reasons = dict[str, str](), list[Reason]()
+    columns = dict[str, str]()
+    reasons = list[Reason]()
     for channel in task.media:
         if channel in (videos or {}):
             continue

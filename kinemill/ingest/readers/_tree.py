@@ -225,7 +225,8 @@ def _common_rows(counts: dict[str, int], task: Task) -> tuple[int, list[Reason]]
     Raises:
         Unreadable: The columns have different numbers of rows.
     """
-    fewest, most = min(counts.values()), max(counts.values())
+    fewest = min(counts.values())
+    most = max(counts.values())
     if fewest == most and fewest > 0:
         return fewest, []
     # Episodes of learning agents have rewards, and may have an instruction per step.

@@ -84,7 +84,8 @@ def _check_end(video: EpisodeVideo, times: Floats) -> None:
         problem = "the timestamps of its rows are missing or go back"
         fix = "correct the column `timestamp` of the data set"
         raise BadLog(video.file, problem, expected="rising timestamps", fix=fix)
-    last, tolerance = float(times.max(initial=video.start)), TOLERANCE / video.fps
+    last = float(times.max(initial=video.start))
+    tolerance = TOLERANCE / video.fps
     if video.stop is not None and last > video.stop - tolerance:
         raise BadLog(
             f"{video.file}, {last:.4f} s",
@@ -164,10 +165,12 @@ def _nearest(
     Raises:
         BadLog: The nearest frame is more than a quarter of a frame away.
     """
-    previous, following = None, next(frames, None)
+    previous = None
+    following = next(frames, None)
     for time in map(float, times):
         while following is not None and following.time < time:
-            previous, following = following, next(frames, None)
+            previous = following
+            following = next(frames, None)
         near = [frame for frame in (previous, following) if frame is not None]
         frame = min(near, key=lambda one: abs(one.time - time), default=None)
         if frame is None or abs(frame.time - time) > TOLERANCE / video.fps:

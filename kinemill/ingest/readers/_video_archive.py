@@ -25,7 +25,8 @@ from kinemill.ingest.readers._lerobot_videos import EpisodeVideo, find_videos, u
 from kinemill.store import file_digest
 from kinemill.task import Task
 
-INDEX, TABLE = "kinemill-videos.json", "log.parquet"
+INDEX = "kinemill-videos.json"
+TABLE = "log.parquet"
 MAGIC = INDEX.encode() + b"\0"  # a tar archive begins with the name of its first file
 LARGEST_INDEX = 64 << 20  # bytes
 _BLOCK = 1 << 20  # bytes that are read at a time
@@ -134,7 +135,9 @@ def write_blocks(path: Path, videos: Sequence[EpisodeVideo]) -> Iterator[bytes]:
 def _entry(name: str, size: int, file: IO[bytes]) -> Iterator[bytes]:
     """Yield one file of an archive, without times and owners: equal files make equal archives."""
     header = tarfile.TarInfo(name)
-    header.size, header.mode, bytes_left = size, 0o444, size
+    header.size = size
+    header.mode = 0o444
+    bytes_left = size
     yield header.tobuf(tarfile.GNU_FORMAT)
     while bytes_left and (block := file.read(min(bytes_left, _BLOCK))):
         bytes_left -= len(block)

@@ -91,7 +91,8 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         return _read_long(*table, layout, task)
     columns = match_columns(layout.names, task)
     media = media_columns(dict.fromkeys(layout.names, pl.String()), task)
-    frame, contents = _numbers(source, layout, columns), dict[str, Images | Texts]()
+    frame = _numbers(source, layout, columns)
+    contents = dict[str, Images | Texts]()
     if media:
         indices = {channel: layout.names.index(name) for channel, name in media.items()}
         for texts in _as_text(_read_rows(source, layout), layout, indices):
@@ -105,11 +106,13 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         reasons.append(_cut_reason(last, layout))
     ticks = task.ingest.ticks
     if columns.time is None:
-        frame, ticks = frame.with_columns(row_numbers(frame.height)), columns.rate or ticks
+        frame = frame.with_columns(row_numbers(frame.height))
+        ticks = columns.rate or ticks
     elif is_date(layout.first(columns.time)):
         ticks = TICKS["ns"]
     elif columns.nanoseconds is not None:
-        frame, ticks = join_stamps(frame), TICKS["ns"]
+        frame = join_stamps(frame)
+        ticks = TICKS["ns"]
     log = RawLog(frame, columns.sources, ticks, len(reasons), reasons, media=contents)
     return split_episodes(log, _marks(source, layout, frame.height))
 
@@ -193,7 +196,8 @@ def _read_long(table: LongTable, text: pl.DataFrame, layout: Layout, task: Task)
         Unreadable: A signal is missing, or one of its values is not a number.
     """
     commas = {"decimal_comma": layout.decimal_comma, "quoted_comma": layout.separator == ","}
-    signals, value = table.signals(text), text[table.value]
+    signals = table.signals(text)
+    value = text[table.value]
     names = [*table.times, *signals.drop_nulls().unique(maintain_order=True)]
     columns = match_columns(names, task)
     plain = plain_digits(spell_booleans(value), **commas)
@@ -305,7 +309,8 @@ def _has_every_field(source: Path | bytes, layout: Layout, rows: int) -> bool:
 
     polars only parses the requested columns: it takes merged lines and comments for rows.
     """
-    n_separators, sign = 0, ord(layout.separator)
+    n_separators = 0
+    sign = ord(layout.separator)
     block = bytearray(1 << 18)  # fits into the processor's cache
     window = np.frombuffer(block, dtype=np.uint8)
     with open_source(source) as file:

@@ -110,7 +110,8 @@ def _read_file(path: Path) -> tuple[_Contents, bytes]:
         head = file.read(_HEAD)
     if is_log_text := not head.startswith(SYNC) and is_text(head):
         check_lines(path)
-    data, bad = path.read_bytes(), list[int]()
+    data = path.read_bytes()
+    bad = list[int]()
     if is_log_text:
         data, bad = as_binary(data, {letter: scale for letter, (_, scale) in _KINDS.items()})
     contents = _read_messages(data)
@@ -121,8 +122,11 @@ def _read_file(path: Path) -> tuple[_Contents, bytes]:
 
 def _read_messages(data: bytes) -> _Contents:
     """Find all messages of a file."""
-    contents, numbered = _Contents(), dict[int, _Type]()
-    at, count, end = 0, 0, len(data)
+    contents = _Contents()
+    numbered = dict[int, _Type]()
+    at = 0
+    count = 0
+    end = len(data)
     while at < end:
         head = data[at : at + 3]
         number = head[2] if len(head) == 3 and head.startswith(SYNC) else -1
@@ -167,12 +171,14 @@ def _define(payload: bytes, contents: _Contents, numbered: dict[int, _Type]) -> 
     name = f"{name}_{number}" if name in contents.types else name
     names = fields.split(",") if fields else []
     kinds = [_KINDS[letter] for letter in formats if letter in _KINDS]
-    layout, scales = np.dtype([]), dict[str, float]()
+    layout = np.dtype([])
+    scales = dict[str, float]()
     if len({*names}) == len(names) == len(kinds) == len(formats):
         layout = np.dtype([(own, kind) for own, (kind, _) in zip(names, kinds, strict=True)])
         scales = {own: scale for own, (_, scale) in zip(names, kinds, strict=True) if scale}
     if layout.itemsize + 3 != size:
-        layout, scales = np.dtype([]), {}
+        layout = np.dtype([])
+        scales = {}
     numbered[number] = contents.types[name] = _Type(name, number, size, layout, scales)
 
 
@@ -248,11 +254,13 @@ def _topics(contents: _Contents, data: bytes) -> dict[str, _Type]:
 
 
 def _topic(name: str, one: _Type, data: bytes) -> _Topic:
-    rows, order = _values(one, data), np.array(one.order, dtype=np.int64)
+    rows = _values(one, data)
+    order = np.array(one.order, dtype=np.int64)
     if one.is_whole(one.instance):
         number = int(name.partition("[")[2].rstrip("]") or 0)
         own = rows[one.instance] == number
-        rows, order = rows[own], order[own]
+        rows = rows[own]
+        order = order[own]
     clock = one.clock or ""
     time = pl.Series(rows[clock].astype(np.int64) * _CLOCKS[clock])
     return _Topic(rows, one.scales, time, order)

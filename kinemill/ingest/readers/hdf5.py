@@ -88,7 +88,8 @@ class _Hdf5:
     """The data sets of one open file, found through hard links only."""
 
     def __init__(self, file: Any, columns_first: bool) -> None:
-        self._file, self._columns_first = file, columns_first
+        self._file = file
+        self._columns_first = columns_first
         self._path = Path(file.filename)
         self._size = self._path.stat().st_size
         self._heaps_are_whole = False
@@ -134,7 +135,8 @@ class _Hdf5:
         if wrong := size_problem(item.name, array):
             raise Unreadable(wrong)
         self._refuse_damaged_heaps(item.dtype)
-        step, unique = max(1, TEXTS // max(1, self._size)), dict[str, str]()
+        step = max(1, TEXTS // max(1, self._size))
+        unique = dict[str, str]()
         if item.shape == ():
             return _strings(item[()])
         texts: list[str] = []
@@ -163,11 +165,13 @@ class _Hdf5:
 
         A link that leaves the file, or might, is yielded as a text about it.
         """
-        open_groups, n_objects = [("", start)], 0
+        open_groups = [("", start)]
+        n_objects = 0
         while open_groups:
             above, group = open_groups.pop()
             for name in group:
-                path, item = f"{above}{name}", _reach(group, name)
+                path = f"{above}{name}"
+                item = _reach(group, name)
                 if (n_objects := n_objects + 1) > MOST or path.count("/") > DEEPEST:
                     message = f"more than {MOST} objects, or {DEEPEST} groups inside each other"
                     raise ValueError(message)
@@ -192,7 +196,8 @@ class _Hdf5:
         def rows(start: int, stop: int) -> Values:
             return _rows(self._path, name, start, stop)
 
-        name, stored = str(item.name), int(item.id.get_storage_size())
+        name = str(item.name)
+        stored = int(item.id.get_storage_size())
         return Array(shape, item.dtype, load, stored, rows=None if self._columns_first else rows)
 
 

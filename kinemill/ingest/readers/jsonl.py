@@ -68,7 +68,9 @@ def _table(path: Path) -> tuple[pl.DataFrame, list[int]]:
 
 
 def _read_by_line(path: Path) -> tuple[pl.DataFrame, list[int]]:
-    rows, bad, frames = list[dict[str, Any]](), list[int](), list[pl.DataFrame]()
+    rows = list[dict[str, Any]]()
+    bad = list[int]()
+    frames = list[pl.DataFrame]()
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
             try:

@@ -168,7 +168,8 @@ def _from_json(data: bytes) -> object:
 def _take_message(payload: bytes, state: _State) -> None:
     channel, _, logged, published = _MESSAGE.unpack_from(payload)
     state.n_messages[channel] += 1
-    gathering, topic = state.gathering, state.topics.get(channel, "")
+    gathering = state.gathering
+    topic = state.topics.get(channel, "")
     decode = state.decoders.get(channel)
     if decode is None:
         return

@@ -85,7 +85,8 @@ def _clip(content: Json) -> _Clip:
     if "Frame_offset" in content or "Frame_size" in content:
         offsets, sizes = (_layout(content, key) for key in ("Frame_offset", "Frame_size"))
     else:
-        offsets, sizes = {"Frames": 0}, {"Frames": values.shape[1]}
+        offsets = {"Frames": 0}
+        sizes = {"Frames": values.shape[1]}
     joints = [str(name) for name in _list(content.get("Joints"))]
     columns: dict[str, int] = {}
     for name, first in offsets.items():
@@ -120,7 +121,8 @@ def _mean_velocity(position: Values, quaternion: Values, rate: float) -> dict[st
     """
     x, y, z, w = quaternion.T
     heading = np.unwrap(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
-    middle, moved = 0.5 * (heading[1:] + heading[:-1]), np.diff(position, axis=0) * rate
+    middle = 0.5 * (heading[1:] + heading[:-1])
+    moved = np.diff(position, axis=0) * rate
     forward = np.cos(middle) * moved[:, 0] + np.sin(middle) * moved[:, 1]
     lateral = np.cos(middle) * moved[:, 1] - np.sin(middle) * moved[:, 0]
     turning = (heading[-1] - heading[0]) * rate / len(middle)

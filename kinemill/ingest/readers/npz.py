@@ -25,7 +25,8 @@ from kinemill.ingest.readers._tree import read_tree
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
-NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
+NPY = b"\x93NUMPY"
+ZIP = b"PK\x03\x04"
 ALONE = "arr_0"  # name of an unnamed array in numpy.savez
 _DAMAGE = (
     OSError,

@@ -123,7 +123,8 @@ def _read(
     indices = [*matched.channels.values(), *matched.stamps.values()]
     stored = {*extra, *media.values(), *(header[index].stored for index in indices)}
     whole = _frame(file.read(columns=sorted(stored)))
-    frame, contents = whole.select(expressions), dict[str, Images | Texts]()
+    frame = whole.select(expressions)
+    contents = dict[str, Images | Texts]()
     if matched.time is None:
         frame = frame.insert_column(0, row_numbers(rows))
     for channel, name in media.items():

@@ -15,7 +15,8 @@ from kinemill.ingest.readers._ros import Decoder, Undecodable, decode_or_none, d
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
-BAG, SQLITE = b"#ROSBAG V2.0", b"SQLite format 3\0"
+BAG = b"#ROSBAG V2.0"
+SQLITE = b"SQLite format 3\0"
 _ENCODINGS = {"MSG": "ros2msg", "IDL": "ros2idl", "NONE": ""}
 
 
@@ -27,7 +28,8 @@ def read(path: Path, task: Task) -> RawLog:
     Raises:
         Unreadable: The file is not a bag or damaged, its types are unknown, or a field is missing.
     """
-    gathering, reasons = MessageCollector(task), list[Reason]()
+    gathering = MessageCollector(task)
+    reasons = list[Reason]()
     count = 0
     try:
         for topic, message, stamp in _messages(path, gathering):

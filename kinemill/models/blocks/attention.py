@@ -43,7 +43,8 @@ class Attention(Block):
         from kinemill.models.networks.blocks import AttentionBlock
 
         *leading, features = inputs[0].shape
-        count, is_set = prod(leading), bool(leading) and not inputs[0].is_image
+        count = prod(leading)
+        is_set = bool(leading) and not inputs[0].is_image
         if not is_set or len(inputs) > 2 or any(input_.size != count for input_ in inputs[1:]):
             shapes = ", ".join(str(input_.shape) for input_ in inputs)
             expected = "a set (N, F), and (N,) which elements are present"

@@ -86,7 +86,8 @@ class EmbeddingBlock(nn.Module):
 
     def __init__(self, choices: Sequence[int], size: int, is_one_hot: bool) -> None:
         super().__init__()
-        self._choices, self._is_one_hot = tuple(choices), is_one_hot
+        self._choices = tuple(choices)
+        self._is_one_hot = is_one_hot
         self.tables = nn.ModuleDict(
             {str(count): nn.Linear(count, size, bias=False) for count in sorted({*choices})}
         )
@@ -119,7 +120,8 @@ class RecurrentBlock(nn.Module):
     def __init__(self, inputs: int, size: int, cell: str) -> None:
         super().__init__()
         gates = 4 if cell == "lstm" else 3
-        self._size, self._is_lstm = size, cell == "lstm"
+        self._size = size
+        self._is_lstm = cell == "lstm"
         self.input, self.recurrent = nn.Linear(inputs, gates * size), nn.Linear(size, gates * size)
 
     def forward(self, sequence: Tensor) -> Tensor:
@@ -134,7 +136,8 @@ class RecurrentBlock(nn.Module):
                 cell = torch.sigmoid(forget) * cell + torch.sigmoid(write) * torch.tanh(new)
                 hidden = torch.sigmoid(show) * torch.tanh(cell)
             else:
-                own, past = row.chunk(3, dim=1), self.recurrent(hidden).chunk(3, dim=1)
+                own = row.chunk(3, dim=1)
+                past = self.recurrent(hidden).chunk(3, dim=1)
                 reset, update = (torch.sigmoid(own[k] + past[k]) for k in (0, 1))
                 new = torch.tanh(own[2] + reset * past[2])
                 hidden = (1.0 - update) * new + update * hidden
@@ -154,7 +157,8 @@ class AttentionBlock(nn.Module):
 
     def __init__(self, inputs: int, size: int, heads: int, layers: int, pool: str) -> None:
         super().__init__()
-        self._heads, self._pool = heads, pool
+        self._heads = heads
+        self._pool = pool
         self.embed = nn.Linear(inputs, size)
         self.mixers = nn.ModuleList(nn.Linear(size, 3 * size) for _ in range(layers))
         self.projections = nn.ModuleList(nn.Linear(size, size) for _ in range(layers))

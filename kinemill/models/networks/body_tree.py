@@ -44,8 +44,10 @@ class Tree(nn.Module):
 
     def __init__(self, bodies: Bodies, order: tuple[int, ...]) -> None:
         super().__init__()
-        self.bodies, self.order = bodies.bodies, order
-        count, joints = len(bodies.bodies), bodies.joints
+        self.bodies = bodies.bodies
+        self.order = order
+        count = len(bodies.bodies)
+        joints = bodies.joints
         # `index` inverts `order`: the joint of each coordinate.
         index = torch.empty(len(joints), dtype=torch.long)
         index[list(order)] = torch.arange(len(joints))
@@ -87,7 +89,8 @@ class Tree(nn.Module):
             if frame.axes:  # a body without joints above it never moves, so it adds nothing
                 inertial = (masses[number], centers[number], inertias[number])
                 added_mass, added_forces = self._contribution(frame, number, *inertial, q.shape[1])
-                mass, forces = mass + added_mass, forces + added_forces
+                mass = mass + added_mass
+                forces = forces + added_forces
         return mass, forces
 
     @torch.no_grad()
@@ -129,7 +132,8 @@ class Tree(nn.Module):
         zeros = torch.zeros_like(q[:, :1]).expand(-1, 3)  # `len` would fix B in an export
         identity = torch.eye(3, dtype=q.dtype, device=q.device).unsqueeze(0)
         world = _Frame(identity, zeros, zeros, zeros - self.get_buffer("gravity"), zeros)
-        frames, columns = list[_Frame](), iter(self.order)
+        frames = list[_Frame]()
+        columns = iter(self.order)
         for number, body in enumerate(self.bodies):
             frame = self._attach(frames[body.parent] if body.parent >= 0 else world, body, number)
             for joint in body.joints:
@@ -167,9 +171,11 @@ class Tree(nn.Module):
             return _Frame(frame.rotation, position, frame.omega, acceleration, frame.alpha, axes)
         # A hinge: go from the origin to the anchor, turn there, and go back in the turned frame.
         arm = frame.rotation @ q.new_tensor(joint.anchor)
-        anchor, acceleration = frame.position + arm, frame.acceleration + _lever(arm, frame)
+        anchor = frame.position + arm
+        acceleration = frame.acceleration + _lever(arm, frame)
         rotation = frame.rotation @ axis_rotation(q.new_tensor(joint.axis), angle)
-        omega, alpha = frame.omega + velocity, frame.alpha + _cross(frame.omega, velocity)
+        omega = frame.omega + velocity
+        alpha = frame.alpha + _cross(frame.omega, velocity)
         hinged = _Frame(rotation, anchor, omega, acceleration, alpha)
         back = -(rotation @ q.new_tensor(joint.anchor))
         axes = (*frame.axes, (column, True, axis, anchor))
@@ -193,7 +199,8 @@ class Tree(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the terms of one body in M (B, n, n) and in c + g (B, n)."""
         arm = frame.rotation @ center
-        com, acceleration = frame.position + arm, frame.acceleration + _lever(arm, frame)
+        com = frame.position + arm
+        acceleration = frame.acceleration + _lever(arm, frame)
         axes = frame.rotation @ self.get_buffer(f"principal_{number}")
         world_inertia = (axes * inertia) @ axes.transpose(1, 2)
         moment = _matvec(world_inertia, frame.alpha)  # Euler: I α + ω × I ω
@@ -206,7 +213,8 @@ class Tree(nn.Module):
 def _jacobians(frame: _Frame, point: Tensor, coordinates: int) -> tuple[Tensor, Tensor]:
     """Return the Jacobians (B, n, 3) of the velocity of a point (B, 3), and of the rotation."""
     zero = torch.zeros_like(frame.omega)
-    linear, angular = [zero] * coordinates, [zero] * coordinates
+    linear = [zero] * coordinates
+    angular = [zero] * coordinates
     # Columns: a × (point - anchor) and a for a hinge, a and 0 for a slide.
     for column, hinge, axis, anchor in frame.axes:
         linear[column] = zero + (_cross(axis, point - anchor) if hinge else axis)
@@ -232,7 +240,8 @@ def axis_rotation(axis: Tensor, angle: Tensor) -> Tensor:
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
     eye = torch.eye(3, dtype=axis.dtype, device=axis.device)
-    sine, cosine = torch.sin(angle).unsqueeze(2), torch.cos(angle).unsqueeze(2)
+    sine = torch.sin(angle).unsqueeze(2)
+    cosine = torch.cos(angle).unsqueeze(2)
     return cosine * eye + sine * cross + (1.0 - cosine) * torch.outer(axis, axis)
 
 

@@ -35,8 +35,10 @@ class BlockGraph(nn.Module):
         self, blocks: Mapping[str, Block], signals: Mapping[str, Signal], outputs: int
     ) -> None:
         super().__init__()
-        readable, modules = dict(signals), dict[str, nn.Module]()
-        self._reads, previous = list[tuple[str, tuple[str, ...]]](), ""
+        readable = dict(signals)
+        modules = dict[str, nn.Module]()
+        self._reads = list[tuple[str, tuple[str, ...]]]()
+        previous = ""
         for name, block in blocks.items():
             reads = tuple(block.of) or ((name,) if name in signals else (previous or WHOLE,))
             modules[name], readable[name] = _made(

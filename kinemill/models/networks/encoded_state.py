@@ -48,12 +48,14 @@ class EncodedStateNetwork(Network):
 
     def __init__(self, size: int, shape: EncodedShape) -> None:
         super().__init__()
-        history, inputs = shape.history, shape.inputs
+        history = shape.history
+        inputs = shape.inputs
         self.history = history
         self.carry_shapes = ((history - 1, inputs), (1,), (size,))
         self.settled = {0: 0.0, 1: float(history)}
         self.encoder = nn.Linear(history * inputs, size)
-        bounds, outputs = shape.bounds, len(shape.bounds)
+        bounds = shape.bounds
+        outputs = len(shape.bounds)
         self.sharpness = nn.Parameter(torch.full((outputs,), 2.0))  # logarithm
         limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
         low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
@@ -97,7 +99,8 @@ class EncodedStateNetwork(Network):
     def at_start(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after fewer than H rows, features (B, K, F)."""
         batch, rows, _ = features.shape
-        window, missing = features, self.history - 1 - rows
+        window = features
+        missing = self.history - 1 - rows
         if missing:
             window = torch.cat([features.new_zeros(batch, missing, features.shape[2]), window], 1)
         count = features.new_full((batch, 1), float(rows))
@@ -125,7 +128,8 @@ class EncodedStateNetwork(Network):
         rows = self.history + MOST_FUTURE
         parts = [(f[:, :rows].double().cpu(), y[:, : rows - 1].double().cpu()) for f, y in batches]
         features, outputs = (torch.cat(some) for some in zip(*parts, strict=True))
-        size, inputs = self.encoder.out_features, self.input_columns.tolist()
+        size = self.encoder.out_features
+        inputs = self.input_columns.tolist()
         model = identify(features, outputs, inputs, self.history, size)
         self.encoder.weight.copy_(model.encoder[0])
         self.encoder.bias.copy_(model.encoder[1])

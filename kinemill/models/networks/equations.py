@@ -176,7 +176,8 @@ class EquationsNetwork(Network):
         self, state: Tensor, action: Tensor, features: Tensor, *carry: Tensor
     ) -> tuple[Tensor, ...]:
         """Return the outputs (B, O) and the next carry."""
-        own, rest = carry[: self.own], carry[self.own :]
+        own = carry[: self.own]
+        rest = carry[self.own :]
         values: dict[str, object] = {"dt": self.dt}
         values |= zip(self.columns, torch.cat([state, action], dim=1).unbind(1), strict=True)
         values |= zip(self.names, (self.share * self.unit).unbind(), strict=True)

@@ -128,7 +128,8 @@ class LuGre(Viscous):
     def accelerate(self, mass: Tensor, forces: Tensor, v: Tensor, bristles: Tensor) -> Tensor:
         """Return the accelerations (B, n) under M (B, n, n), forces, friction, and y (B, n)."""
         forces = forces - super().forward(v)
-        stiffness, limit = self._stiffness(), self._limit(v)
+        stiffness = self._stiffness()
+        limit = self._limit(v)
         damping = 2.0 * torch.sqrt(stiffness * (mass * self.identity).sum(2))
         slope = self.dt * stiffness + damping  # of the force with respect to v⁺
         # Implicit Euler: v⁺ = v + Δ a in the force, so Δ · slope moves to the mass matrix.

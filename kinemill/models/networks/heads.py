@@ -42,7 +42,9 @@ class HeadModule(nn.Module):
     def __init__(self, condition_size: int, length: int, actions: int) -> None:
         super().__init__()
         self.condition_size = condition_size
-        self.length, self.actions, self.size = length, actions, length * actions
+        self.length = length
+        self.actions = actions
+        self.size = length * actions
 
     @abstractmethod
     def forward(self, condition: Tensor, noise: GraphNoise | None) -> Tensor:
@@ -106,7 +108,9 @@ class MixtureHead(HeadModule):
         self, length: int, actions: int, components: int, min_std: float, noise: float
     ) -> None:
         super().__init__(components * (1 + 2 * length * actions), length, actions)
-        self.components, self.min_std, self.noise = components, min_std, noise
+        self.components = components
+        self.min_std = min_std
+        self.noise = noise
 
     def parts(self, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probabilities (B, M), means and log-stds (B, M, N)."""
@@ -254,7 +258,8 @@ class FlowHead(SamplingHead):
     def loss(self, condition: Tensor, target: Tensor, mask: Tensor, noise: NoiseSource) -> Tensor:
         """Return the squared error of the velocity at a random time: (B, T, A), (B, T) -> (B,)."""
         end = target.flatten(1)
-        start, time = noise.normal(len(end), self.size), noise.uniform(len(end), 1)
+        start = noise.normal(len(end), self.size)
+        time = noise.uniform(len(end), 1)
         velocity = self.denoiser((1.0 - time) * start + time * end, time, condition)
         return self.masked_mean((velocity - (end - start)).square(), mask)
 

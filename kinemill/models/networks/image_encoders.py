@@ -58,10 +58,12 @@ class ConvEncoder(nn.Module):
         channels = [colors, *sizes.channels]
         strides = [2 if layer < sizes.strided_layers else 1 for layer in range(len(sizes.channels))]
         for stride in strides:
-            height, width = -(-height // stride), -(-width // stride)
+            height = -(-height // stride)
+            width = -(-width // stride)
         down = torch.linspace(-1, 1, height).repeat_interleave(width)
         columns = torch.linspace(-1, 1, width).repeat(height)
-        self.keypoints, self.queries = sizes.keypoints, sizes.queries if text_size else 0
+        self.keypoints = sizes.keypoints
+        self.queries = sizes.queries if text_size else 0
         self.layers = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=stride, padding=1)
             for (a, b), stride in zip(pairwise(channels), strides, strict=True)
@@ -142,7 +144,8 @@ class ViTBlock(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.width = heads, width // heads
+        self.heads = heads
+        self.width = width // heads
         self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.projection = nn.Linear(width, width)
@@ -179,7 +182,8 @@ class ViTEncoder(nn.Module):
     ) -> None:
         super().__init__()
         height, columns, colors = shape
-        patch, width = sizes.patch, sizes.width
+        patch = sizes.patch
+        width = sizes.width
         if height % patch or columns % patch:
             fix = "choose a patch that divides both, or resize by the channel's `shape`"
             raise BadInput(

@@ -118,7 +118,8 @@ def fit_base_parameters(bodies: Bodies, motion: Motion) -> list[BaseParameter]:
 
     Masses and inertias of `bodies`, see `load_bodies`, are not used.
     """
-    columns, names = _regressor(bodies, motion), parameter_names(bodies)
+    columns = _regressor(bodies, motion)
+    names = parameter_names(bodies)
     independent, factors = _independent(columns)
     values, std = _least_squares(columns[:, independent], motion.force.reshape(-1))
     others = [name for at, name in enumerate(names) if at not in independent]
@@ -163,7 +164,8 @@ def fit_payload(bodies: Bodies, body: str, motion: Motion) -> Payload:
         )
     values, std = _least_squares(columns[:, selected], rest)
     by_column = dict(zip(selected, zip(values, std, strict=True), strict=True))
-    mass, moments = by_column[first][0], [by_column[first + 1 + axis][0] for axis in range(3)]
+    mass = by_column[first][0]
+    moments = [by_column[first + 1 + axis][0] for axis in range(3)]
     x, y, z = (float(moment / mass) for moment in moments)
     return Payload(body, float(mass), (x, y, z), float(by_column[first][1]))
 
@@ -186,7 +188,8 @@ def model_parameters(bodies: Bodies) -> Floats:
         # Parallel axis theorem, from the center of mass to the origin.
         shift = float(center @ center) * np.eye(3) - np.outer(center, center)
         inertia = turn @ np.diag(body.inertia) @ turn.T + body.mass * shift
-        rows, columns = [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]
+        rows = [0, 1, 2, 0, 0, 1]
+        columns = [0, 1, 2, 1, 2, 2]
         values += [body.mass, *(body.mass * center), *inertia[rows, columns]]
     values += [joint.armature for joint in bodies.joints]
     return np.array([*values, *([0.0] * (2 * len(bodies.joints)))])
@@ -215,7 +218,8 @@ def _independent(columns: Floats) -> tuple[list[int], Floats]:
     """
     upper = np.asarray(np.linalg.qr(columns).R)
     norms = np.linalg.norm(upper, axis=0)
-    independent, basis = list[int](), np.zeros((len(upper), 0))
+    independent = list[int]()
+    basis = np.zeros((len(upper), 0))
     for at in np.flatnonzero(norms > 0.0).tolist():
         rest = upper[:, at] / norms[at]
         for _ in range(2):  # a second pass removes the rounding error of the first

@@ -41,7 +41,8 @@ class Lags(Terms):
         self, layout: ModelLayout, relative: Sequence[bool], *, trigonometric: bool
     ) -> None:
         super().__init__()
-        actions, history = len(layout.actions), int(layout.history)
+        actions = len(layout.actions)
+        history = int(layout.history)
         angle = torch.tensor([*layout.angles, *[False] * actions])
         self.trigonometric = trigonometric and bool(angle.any())
         columns = torch.arange(len(angle))
@@ -57,7 +58,8 @@ class Lags(Terms):
         self.register_buffer("angle", columns[angle], persistent=False)
         self.register_buffer("straight", columns[plain], persistent=False)
         waves = 2 * int(angle.sum()) if self.trigonometric else 0
-        first, per_row = int(plain.sum()) + waves, len(angle) + waves
+        first = int(plain.sum()) + waves
+        per_row = len(angle) + waves
         self.columns = len(angle)
         # Terms of a shorter history come first, as `Terms` requires for the choice of a history.
         self.counts = tuple(first + per_row * rows for rows in range(history))

@@ -36,7 +36,8 @@ class LatentNetwork(EncodedStateNetwork):
 
     def __init__(self, settings: _Settings, shape: EncodedShape) -> None:
         super().__init__(settings.size, shape)
-        size, hidden = settings.size, settings.hidden_size
+        size = settings.size
+        hidden = settings.hidden_size
         self.fits_sequences = settings.start == "subspace"
         width = size + len(shape.input_columns)
         self.act = activation(settings.activation)

@@ -77,8 +77,10 @@ class LinearNetwork(Network):
         residual: Network | None,
     ) -> None:
         super().__init__()
-        self.linear, self.residual = nn.Linear(history * inputs, outputs), residual
-        self.ridge, self.feature_mask = ridge, mask
+        self.linear = nn.Linear(history * inputs, outputs)
+        self.residual = residual
+        self.ridge = ridge
+        self.feature_mask = mask
         weights = torch.ones(outputs, inputs)
         if mask is not None:
             weights = (torch.tensor(mask.levels) | torch.tensor(mask.changes)).float()
@@ -128,15 +130,21 @@ def least_squares(
             penalty on the weights of changes alone, in the standard deviations of the changes.
         mask: which features each output depends on; None: all.
     """
-    triangle, rows, width, history = torch.empty(0, 0).double(), 0, 0, 0
+    triangle = torch.empty(0, 0).double()
+    rows = 0
+    width = 0
+    history = 0
     for features, targets in batches:
-        ones, history = features.new_ones(len(features), 1), features.shape[1]
+        ones = features.new_ones(len(features), 1)
+        history = features.shape[1]
         part = torch.cat([features.flatten(1), ones, targets], dim=1).double().cpu()
-        rows, width = rows + len(part), part.shape[1] - targets.shape[1]
+        rows = rows + len(part)
+        width = part.shape[1] - targets.shape[1]
         triangle = torch.linalg.qr(
             torch.cat([triangle, part]) if len(triangle) else part, mode="r"
         ).R
-    lhs, rhs = triangle[:, :width], triangle[:, width:]
+    lhs = triangle[:, :width]
+    rhs = triangle[:, width:]
     # Tikhonov as further rows of the least-squares problem: sqrt(ridge · rows) on the diagonal.
     root = (ridge * rows) ** 0.5
     if mask is None:
@@ -148,7 +156,8 @@ def least_squares(
     for number, (levels, changes) in enumerate(zip(mask.levels, mask.changes, strict=True)):
         whole, differences = _basis(levels, changes, history)
         basis = torch.cat([whole, differences, torch.eye(width).double()[:, -1:]], dim=1)
-        projected, count = lhs @ basis, whole.shape[1]
+        projected = lhs @ basis
+        count = whole.shape[1]
         penalty = torch.full((basis.shape[1],), root).double()
         if differences.shape[1]:
             # RᵀR = XᵀX, so R yields the means and variances of the columns without the rows.
@@ -172,7 +181,8 @@ def _solve(lhs: Tensor, rhs: Tensor, penalty: Tensor) -> Tensor:
 
 def _basis(levels: list[bool], changes: list[bool], history: int) -> tuple[Tensor, Tensor]:
     """Return levels and changes in terms of the window's values: (H F + 1, columns) each."""
-    rows, features = torch.eye(history).double(), torch.eye(len(levels)).double()
+    rows = torch.eye(history).double()
+    features = torch.eye(len(levels)).double()
     differences = rows[:, 1:] - rows[:, :-1]
     parts = ((rows, levels), (differences, changes))
     bases = [

@@ -52,7 +52,8 @@ class Chain(nn.Module):
 
     def forward(self, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return M (B, n, n) and c + g (B, n) of q, v (B, n)."""
-        theta, rate = q @ self.summed.T, v @ self.summed.T
+        theta = q @ self.summed.T
+        rate = v @ self.summed.T
         angle = theta * self.hinge
         if hasattr(self, "axis"):
             angle = angle + self.axis * (1.0 - self.hinge)
@@ -111,7 +112,8 @@ class Free(nn.Module):
         """Return M (B, n, n) and c + g (B, n) of q, v (B, n)."""
         inputs, slope = self._inputs(q)
         bumps = torch.tanh(self.bumps(inputs))
-        raw, diagonal = self.factor(bumps), self.get_buffer("diagonal")
+        raw = self.factor(bumps)
+        diagonal = self.get_buffer("diagonal")
         scale = torch.exp(self.size)
         lower = self._square(scale * (raw + diagonal * (functional.softplus(raw) - raw)))
         # ∂(element)/∂(bump), with softplus' slope on the diagonal.
@@ -131,7 +133,8 @@ class Free(nn.Module):
 
     def _inputs(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """Return (cos q, sin q), or (0, q / std), (B, 2n), and their slopes (B, n, 2n)."""
-        cosine, sine = torch.cos(q) * self.hinge, torch.sin(q) * self.hinge
+        cosine = torch.cos(q) * self.hinge
+        sine = torch.sin(q) * self.hinge
         straight = (1.0 - self.hinge) / self.std
         inputs = torch.cat([cosine, sine + straight * q], dim=1)
         slope = torch.cat([torch.diag_embed(-sine), torch.diag_embed(cosine + straight)], dim=2)

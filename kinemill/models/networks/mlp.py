@@ -29,7 +29,8 @@ class MLPNetwork(Network):
         options: LayerOptions,
     ) -> None:
         super().__init__()
-        self.inputs, self.carry_shapes = inputs, (((history - 1) * inputs,),)
+        self.inputs = inputs
+        self.carry_shapes = (((history - 1) * inputs,),)
         sizes = [history * inputs, *hidden_sizes]
         self.layers = nn.ModuleList(nn.Linear(m, n, bias=options.bias) for m, n in pairwise(sizes))
         self.activation = activation(options.activation)

@@ -47,7 +47,8 @@ class Narx(Regression):
         terms.cpu().double()
         terms.center_on(rows.mean((0, 1)))
         terms.scale_to(rows)
-        candidates, linear = terms.candidates(), terms.lags(rows)
+        candidates = terms.candidates()
+        linear = terms.lags(rows)
         library = products(terms.values(rows), candidates)
         order = forward_selection(linear, library, targets, len(terms.factors))
         del library  # up to 64 MB, and overwritten by the selection
@@ -110,7 +111,8 @@ def forward_selection(linear: Tensor, library: Tensor, targets: Tensor, most: in
     order: list[int] = []
     penalty = math.log(len(targets)) / len(targets)
     while len(order) < min(most, library.shape[1]):
-        squares, total = library.square().sum(0), float(residual.square().sum())
+        squares = library.square().sum(0)
+        total = float(residual.square().sum())
         reduction = (library.T @ residual).square().sum(1) / squares.clamp_min(COLLINEAR)
         reduction = torch.where(squares > COLLINEAR, reduction, 0.0)
         best = int(reduction.argmax())

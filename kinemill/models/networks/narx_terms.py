@@ -101,7 +101,8 @@ class NarxTerms(Terms):
 
     def candidates(self) -> Tensor:
         """Return the factors of each candidate, (M, D) columns of values; 0 is the constant 1."""
-        smooth, degree = range(1, 1 + self.smooth), self.degree
+        smooth = range(1, 1 + self.smooth)
+        degree = self.degree
         rough = range(1 + self.smooth, 1 + self.smooth + self.rough)
         products = [
             factors

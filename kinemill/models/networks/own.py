@@ -34,7 +34,9 @@ class OwnNetwork(Network):
 
     def __init__(self, module: nn.Module, where: str, sizes: tuple[int, int, int]) -> None:
         super().__init__()
-        self.module, self.where, self.sizes = module, where, sizes
+        self.module = module
+        self.where = where
+        self.sizes = sizes
 
     @property
     def contract(self) -> str:
@@ -86,10 +88,12 @@ class OwnNetwork(Network):
         Raises:
             BadInput: An operator has no form in ONNX, or the code depends on values.
         """
-        module, batch = _Positional(self.module), torch.export.Dim("batch")
+        module = _Positional(self.module)
+        batch = torch.export.Dim("batch")
         example = tuple(one.to(_device(self)) for one in self.example())
         # `eval()` below also reaches the modules of `self`; `finally` restores the mode.
-        is_training, module.training = self.training, False
+        is_training = self.training
+        module.training = False
         try:
             with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")

@@ -28,7 +28,8 @@ class PositionCurve(nn.Module):
 
     def __init__(self, hinges: tuple[bool, ...], points: int, *, symmetric: bool) -> None:
         super().__init__()
-        count, self.symmetric = len(hinges), symmetric
+        count = len(hinges)
+        self.symmetric = symmetric
         self.register_buffer("hinge", torch.tensor(hinges).unsqueeze(1), persistent=False)
         self.register_buffer("centers", torch.zeros(count, points))
         self.register_buffer("width", torch.ones(count, 1))
@@ -41,7 +42,8 @@ class PositionCurve(nn.Module):
             high = torch.maximum(low.abs(), high.abs())
             low = -high
         points = self.centers.shape[1]
-        step, turn = (high - low) / (points - 3), 2.0 * math.pi / points
+        step = (high - low) / (points - 3)
+        turn = 2.0 * math.pi / points
         is_turn = self.hinge[:, 0] & (step > turn)
         first = torch.where(is_turn, -math.pi + 0.5 * turn, low - step)
         step = torch.where(is_turn, turn, step)

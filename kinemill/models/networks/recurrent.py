@@ -38,7 +38,8 @@ class RecurrentNetwork(Network):
     ) -> None:
         super().__init__()
         self.carry_shapes = ((layers, hidden_size),) * self.memories
-        sizes, bias = [inputs] + [hidden_size] * (layers - 1), options.bias
+        sizes = [inputs] + [hidden_size] * (layers - 1)
+        bias = options.bias
         width = self.gates * hidden_size
         self.from_input = nn.ModuleList(nn.Linear(n, width, bias=bias) for n in sizes)
         self.from_hidden = nn.ModuleList(nn.Linear(hidden_size, width, bias=bias) for _ in sizes)
@@ -105,7 +106,8 @@ class GRUNetwork(RecurrentNetwork):
         (h,) = memory
         xr, xz, xn = from_input.chunk(3, dim=1)
         hr, hz, hn = from_hidden.chunk(3, dim=1)
-        r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
+        r = torch.sigmoid(xr + hr)
+        z = torch.sigmoid(xz + hz)
         n = torch.tanh(xn + r * hn)
         return (n + z * (h - n),)
 

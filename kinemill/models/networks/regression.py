@@ -54,7 +54,9 @@ class Regression(Network):
 
     def __init__(self, terms: Terms, history: int, output_std: Tensor, ridge: float) -> None:
         super().__init__()
-        self.terms, self.history, self.ridge = terms, history, ridge
+        self.terms = terms
+        self.history = history
+        self.ridge = ridge
         self.holds_scale = False
         count = terms.counts[history - 1]
         self.head = nn.Linear(count, len(output_std))
@@ -134,7 +136,8 @@ class Triangle:
     """
 
     def __init__(self) -> None:
-        self.rows, self.outputs = 0, 0
+        self.rows = 0
+        self.outputs = 0
         self.triangle = torch.empty(0, 0, dtype=torch.float64)
 
     def add(self, terms: Tensor, targets: Tensor) -> None:
@@ -142,7 +145,8 @@ class Triangle:
         part = torch.cat([terms.new_ones(len(terms), 1), terms, targets], dim=1)
         stack = torch.cat([self.triangle, part]) if len(self.triangle) else part
         self.triangle = torch.linalg.qr(stack, mode="r").R
-        self.rows, self.outputs = self.rows + len(terms), targets.shape[1]
+        self.rows = self.rows + len(terms)
+        self.outputs = targets.shape[1]
 
     def solution(self, terms: int, ridge: float) -> Solution:
         """Return the ridge regression on the first `terms`.
@@ -152,10 +156,12 @@ class Triangle:
             ridge: penalty on squared weights of scaled terms, relative to the number of rows; the
                 constant is not penalized.
         """
-        width, count = self.triangle.shape[1] - self.outputs, terms + 1
+        width = self.triangle.shape[1] - self.outputs
+        count = terms + 1
         # Row 0 of R belongs to the column of ones: r_0j = ± Σ x_j / √N.
         mean = self.triangle[0] / self.triangle[0, 0]  # of each column
-        lhs, rhs = self.triangle[1:count, 1:count], self.triangle[1:count, width:]
+        lhs = self.triangle[1:count, 1:count]
+        rhs = self.triangle[1:count, width:]
         std = lhs.norm(dim=0) / self.rows**0.5
         varies = std > MIN_STD * (1.0 + mean[1:count].abs())
         gain = torch.where(varies, 1.0 / torch.where(varies, std, 1.0), 0.0)

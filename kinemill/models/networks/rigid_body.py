@@ -121,7 +121,9 @@ class Equations(nn.Module):
         curve: PositionCurve | None,
     ) -> None:
         super().__init__()
-        self.mechanics, self.actuators, self.friction = mechanics, actuators, friction
+        self.mechanics = mechanics
+        self.actuators = actuators
+        self.friction = friction
         self.curve = curve
 
     def forward(
@@ -167,9 +169,11 @@ class RigidBodyNetwork(Network):
         make_residual: Callable[[], Network] | None,
     ) -> None:
         super().__init__()
-        count, self.dt = len(coordinates.positions), float(layout.dt)
+        count = len(coordinates.positions)
+        self.dt = float(layout.dt)
         self.delay = min(settings.delay, layout.history - 1)
-        self.integrator, self.has_observer = layout.integrator, settings.observer
+        self.integrator = layout.integrator
+        self.has_observer = settings.observer
         hinges = [layout.angles[column] for column in coordinates.positions]
         velocity_std = scale["state_std"][list(coordinates.velocities)]
         buffers = {
@@ -205,8 +209,11 @@ class RigidBodyNetwork(Network):
         Args:
             batches: windows of states (N, K, S), actions (N, K, A), and tensors that are ignored.
         """
-        target, max_velocity = self.equations.actuators.target, torch.zeros_like(self.max_velocity)
-        forces, accelerations, ranges = list[Tensor](), list[Tensor](), list[Tensor]()
+        target = self.equations.actuators.target
+        max_velocity = torch.zeros_like(self.max_velocity)
+        forces = list[Tensor]()
+        accelerations = list[Tensor]()
+        ranges = list[Tensor]()
         for states, actions, *_ in batches:
             ranges.append(torch.stack(torch.aminmax(states.flatten(0, 1), dim=0)))
             v = states.index_select(2, self.velocity)
@@ -214,7 +221,8 @@ class RigidBodyNetwork(Network):
             forces.append((actions[:, -1] @ target).std(0))
             accelerations.append(((v[:, 1:] - v[:, :-1]) / self.dt).flatten(0, 1).std(0))
         self.max_velocity.copy_(SPEED_MARGIN * max_velocity)
-        force, acceleration = torch.stack(forces).mean(0), torch.stack(accelerations).mean(0)
+        force = torch.stack(forces).mean(0)
+        acceleration = torch.stack(accelerations).mean(0)
         driven = (force > 0.0) & (acceleration > 0.0)
         inertia = (force[driven] / acceleration[driven]).mean() if driven.any() else None
         if inertia is not None:
@@ -235,13 +243,15 @@ class RigidBodyNetwork(Network):
         remaining = list(carry)
         q = state.index_select(1, self.coordinate)
         measured = state.index_select(1, self.velocity)
-        actions, after = action.unsqueeze(1), list[Tensor]()
+        actions = action.unsqueeze(1)
+        after = list[Tensor]()
         if self.delay:
             actions = torch.cat([remaining.pop(0), actions], dim=1)
             after.append(actions[:, 1:])
         v = self.estimate(q, measured, remaining.pop(0)) if self.has_observer else measured
         clipped = torch.clamp(v, -self.max_velocity, self.max_velocity)
-        friction, residual_carry = self.equations.friction, list[Tensor]()
+        friction = self.equations.friction
+        residual_carry = list[Tensor]()
         bristles = remaining.pop(0) if isinstance(friction, LuGre) else None
         acceleration = self.equations(q, clipped, actions, bristles)
         if self.residual is not None:
@@ -290,7 +300,8 @@ def make_equations(
     filtered = settings.actuator == "filter"
     actuators = Actuators(coordinates.driven, len(hinges), delay, filtered=filtered)
     friction = make_friction(settings.friction, velocity_std, position_std, float(layout.dt))
-    points, curve = settings.position_curve, None
+    points = settings.position_curve
+    curve = None
     if points:
         curve = PositionCurve(hinges, points, symmetric=settings.symmetric)
     if settings.mass == "chain":

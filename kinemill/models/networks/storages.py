@@ -40,7 +40,8 @@ class StoragesNetwork(EncodedStateNetwork):
     brim: Tensor
 
     def __init__(self, settings: _Settings, shape: EncodedShape) -> None:
-        outputs, count = len(shape.bounds), settings.count
+        outputs = len(shape.bounds)
+        count = settings.count
         super().__init__(outputs * count, shape)
         self.shape = (outputs, count)
         self.inflow = nn.Linear(len(shape.input_columns), outputs)
@@ -74,7 +75,8 @@ class StoragesNetwork(EncodedStateNetwork):
         levels = self.brim - relu(self.brim - relu(x.unflatten(1, self.shape)))
         *flows, last = (self.rate * torch.sqrt(levels + SMALL)).unbind(2)
         flows.append(last * (1.0 + self.curve(levels[..., -1], self.outflow)))
-        following, rise = list[Tensor](), self.inflow(inputs)
+        following = list[Tensor]()
+        rise = self.inflow(inputs)
         for number, flow in enumerate(flows):
             filled = levels[..., number] - flow + rise
             over = relu(filled - self.brim[number])

@@ -66,7 +66,8 @@ def identify(
     scale = torch.where(is_real, variances[order].clamp_min(1e-300).rsqrt(), 0.0)
     encode = observed @ directions[:, order] * scale  # (past, up to n)
     encode = torch.nn.functional.pad(encode, (0, size - encode.shape[1]))
-    state, after = (past - mean) @ encode, (following - mean) @ encode
+    state = (past - mean) @ encode
+    after = (following - mean) @ encode
     # The states at rows k and k + 1 are known now, so A, B, C and D follow by regression.
     moved, shift = _regress(torch.cat([state, columns[:, history - 1]], dim=1), after)
     read, level = _regress(after, outputs[:, history - 1])

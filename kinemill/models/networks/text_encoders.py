@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-PRIME, RADIX = 2**31 - 1, 48_271
+PRIME = 2**31 - 1
+RADIX = 48_271
 _WORD = re.compile(rb"[0-9a-z\x80-\xff]+")
 
 
@@ -59,7 +60,8 @@ class WordsEncoder(nn.Module):
 
     def __init__(self, length: int, size: int, words: Sequence[str], max_words: int) -> None:
         super().__init__()
-        self.length, self.max_words = length, max_words
+        self.length = length
+        self.max_words = max_words
         # The last vector is that of unknown words and starts at zero.
         self.words = nn.Parameter(torch.randn(len(words) + 1, size))
         self.words.data[-1] = 0.0

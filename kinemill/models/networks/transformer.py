@@ -41,8 +41,10 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, sizes: BlockSizes, history: int, options: LayerOptions) -> None:
         super().__init__()
-        size, wide = sizes.size, sizes.mlp_ratio * sizes.size
-        self.heads, self.width = sizes.heads, size // sizes.heads
+        size = sizes.size
+        wide = sizes.mlp_ratio * sizes.size
+        self.heads = sizes.heads
+        self.width = size // sizes.heads
         self.act = activation(options.activation)
         self.attention_norm, self.mlp_norm = options.norm(size), options.norm(size)
         self.query = nn.Linear(size, size, bias=options.bias)

@@ -18,7 +18,8 @@ def load_weights(network: nn.Module, checkpoint: str, where: str) -> None:
 
     if not Path(checkpoint).is_file():
         raise BadInput(where, f"{checkpoint} does not exist", fix="nothing is downloaded here")
-    weights, expected = load_file(checkpoint), network.state_dict()
+    weights = load_file(checkpoint)
+    expected = network.state_dict()
     if differences := different_weights(weights, expected):
         raise BadInput(
             where,

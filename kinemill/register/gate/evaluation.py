@@ -93,7 +93,8 @@ def make_gate_inputs(
     """Measure a challenger and the champion, and return the inputs of all rules."""
     folder = challenger.folder
     # Load it only if it passed the smoke test in a separate process: it could crash this one.
-    model, findings = None, Findings(problem=challenger.served[1])
+    model = None
+    findings = Findings(problem=challenger.served[1])
     if challenger.served[0]:
         model, findings = _measure_challenger(folder, evidence)
     claimed = task.learn.gives == "policy"

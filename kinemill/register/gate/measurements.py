@@ -68,7 +68,8 @@ class DynamicsMeasurements:
         """Measure both on the same windows and whole episodes of the test split."""
         models = [cast(Simulator, one) for one in (challenger, champion)]
         # The longest history of all, so that all predictions start at the same rows.
-        history, promote = self._history(*models), self.task.promote
+        history = self._history(*models)
+        promote = self.task.promote
         own, other = (self._roll_out(model, history) for model in models)
         mine, other_one = (
             measured_of(one.errors, self._rows, promote.channel) for one in (own, other)
@@ -127,7 +128,8 @@ class DynamicsMeasurements:
         If the strongest member diverges on these rows, the stable member replaces it. A challenger
         that is the stable member is compared with that member only.
         """
-        promote, history = self.task.promote, own.errors.history
+        promote = self.task.promote
+        history = own.errors.history
         stable = self._roll_out(reference.stable, history) if reference.stable else None
         if stable is not None and reference.folder is not None and is_same_model(own, stable):
             return replace(pair(own, stable, promote.channel, promote.margin), itself=True)
@@ -150,7 +152,8 @@ def overlap_of(home: Home, dataset: ArtifactRef) -> RowOverlap:
     leakage = DatasetSummary.read(home, dataset).independence
     if not leakage:
         return RowOverlap()
-    test, validation = leakage["test"], leakage["validation"]
+    test = leakage["test"]
+    validation = leakage["validation"]
     total = validation.near_duplicates + validation.repeated_rows
     return RowOverlap(test.near_duplicates, test.repeated_rows, total)
 

@@ -102,7 +102,8 @@ def claims(task: Task, verification: Verification) -> dict[str, Paired]:
     return that is not finite is invalid.
     """
     metric = metric_of(task)
-    values, pairs = claimed(verification, metric), dict[str, Paired]()
+    values = claimed(verification, metric)
+    pairs = dict[str, Paired]()
     model = values.get("model", math.nan)
     for name in metric.opponents:
         if name == "champion":

@@ -27,7 +27,8 @@ from kinemill.verify.significance import compare_squares
 SPLIT = "test"
 # Tolerances between a reference and its exported float32 files: a share of the error, and rounding
 # in units of the training std.
-_TOLERANCE, _ROUNDING = 0.01, 1e-5
+_TOLERANCE = 0.01
+_ROUNDING = 1e-5
 # For channels without an error to compare.
 _NOTHING = Comparison(math.nan, math.nan, math.nan, math.nan, 0.0, "blocks", math.nan, math.nan)
 

@@ -48,7 +48,8 @@ class PolicyMeasurements:
 
     def measure(self, challenger: Loaded) -> Findings:
         """Run a policy from the starts, or measure its actions at held-out rows."""
-        metric, policy = metric_of(self.task), cast(Policy, challenger)
+        metric = metric_of(self.task)
+        policy = cast(Policy, challenger)
         if metric.larger:
             return Findings(_measured(self.trials(policy), metric.name))
         return Findings(_errors(self.errors(policy), self._logs))
@@ -98,7 +99,8 @@ class PolicyMeasurements:
         )
 
     def _errors_of(self, challenger: Policy, champion: Policy) -> ChampionComparison:
-        own, other_one = self.errors(challenger), self.errors(champion)
+        own = self.errors(challenger)
+        other_one = self.errors(champion)
         mine, other = (_errors(one, self._logs) for one in (own, other_one))
         headline = own.against(other_one, margin=self.task.promote.margin)
         return ChampionComparison(mine, other, Paired.of(mine.error, other.error, headline, {}))

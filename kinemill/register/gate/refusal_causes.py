@@ -81,7 +81,8 @@ def _rank(line: Verdict) -> int:
 
 def _explained_by(line: Verdict, failed: Sequence[Verdict]) -> str | None:
     """Return the failed line that explains this one; None for a root cause."""
-    rules, rule = [other.rule for other in failed], line.rule
+    rules = [other.rule for other in failed]
+    rule = line.rule
     if is_diverged(failed):
         first = "verified" if "verified" in rules else "measured"
         if rule != first and any(is_of(one, rule) for one in _DIVERGENCE):

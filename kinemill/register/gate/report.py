@@ -42,7 +42,8 @@ def why(home: Home, task: str, which: str = "") -> Json:
     """
     version = find_version(home, task, which or NEWEST)
     events = follow(home, task)
-    approval, report = approval_of(version, events), version.tags.get(tags.REPORT)
+    approval = approval_of(version, events)
+    report = version.tags.get(tags.REPORT)
     return {
         "task": task,
         "version": version.number,

@@ -49,7 +49,8 @@ def run_bundle(
     array and an empty text; or None and the reason.
     """
     with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
-        inputs_file, output_file = Path(scratch) / "inputs.npz", Path(scratch) / "output.npy"
+        inputs_file = Path(scratch) / "inputs.npz"
+        output_file = Path(scratch) / "output.npy"
         np.savez(inputs_file, allow_pickle=False, **arrays)
         done = run_python(["-c", code, str(folder), str(inputs_file), str(output_file)], TIMEOUT)
         if done is None:
@@ -85,7 +86,9 @@ def serve_zero_window(folder: Path) -> tuple[bool, str]:
     if (folder / POLICY).is_file():
         return serve_policy(folder)
     simulator = load(folder)
-    history, states, actions = simulator.history, len(simulator.states), len(simulator.actions)
+    history = simulator.history
+    states = len(simulator.states)
+    actions = len(simulator.actions)
     still = Windows(
         states=np.zeros((1, history, states)),
         past_actions=np.zeros((1, history - 1, actions)),

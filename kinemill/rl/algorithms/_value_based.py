@@ -67,5 +67,6 @@ class ValueBased(Replaying):
     def random_share(self, step: int, total: int) -> float:
         """Return the share of random actions at a step of a training of `total` steps."""
         progress = min(step / (self.exploration_fraction * total), 1.0)
-        first, last = self.exploration_initial, self.exploration_final
+        first = self.exploration_initial
+        last = self.exploration_final
         return first + progress * (last - first)

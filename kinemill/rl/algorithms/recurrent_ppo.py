@@ -57,7 +57,8 @@ class RecurrentPPO(PPO):
         """Return a copy of the actor's network in a policy of the library."""
         from kinemill.rl.networks import copy_layers
 
-        head, memory = policy.action_net, policy.lstm_actor
+        head = policy.action_net
+        memory = policy.lstm_actor
         core = self.core(learn, policy.observation_space.shape[0], head.out_features)
         for layer, weight, bias in (
             (core.input, memory.weight_ih_l0, memory.bias_ih_l0),

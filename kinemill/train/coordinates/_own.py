@@ -38,7 +38,8 @@ class OwnCoordinates(OwnCode, Coordinates):
         return self._transformed("decode", coordinates)
 
     def _transformed(self, method: str, values: Mapping[str, V]) -> Mapping[str, V]:
-        where, made = f"learn.coordinates: {self.type}", self.call()
+        where = f"learn.coordinates: {self.type}"
+        made = self.call()
         function = getattr(made, method, None)
         if function is None:
             raise BadInput(where, f"has no method {method!r}", expected="encode and decode")

@@ -22,7 +22,8 @@ class OwnLoss(OwnCode, Loss):
         Raises:
             BadInput: The function fails, or its result is not a tensor of that shape.
         """
-        terms, whole = self.call(error), getattr(error, "shape", ())
+        terms = self.call(error)
+        whole = getattr(error, "shape", ())
         if getattr(terms, "shape", None) != whole:
             shape = tuple(getattr(terms, "shape", ())) or type(terms).__name__
             raise BadInput(

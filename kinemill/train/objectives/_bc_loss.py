@@ -53,7 +53,8 @@ class Samples:
         most: int | None = None,
     ) -> "Samples":
         """Return the sequences of a split, every `stride` rows; with `most`, evenly spaced ones."""
-        device, packed = module.action_std.device, data.packed
+        device = module.action_std.device
+        packed = data.packed
         lengths = {"history": module.memory.rows, "seq_len": module.chunk.length}
         sequences = make_sequences(packed, split, stride=stride, **lengths)
         which = evenly_spaced(np.arange(len(sequences)), most or len(sequences))
@@ -94,7 +95,10 @@ class Cloning:
     """
 
     def __init__(self, learn: Any, module: BCPolicy, train: Samples, watch: Samples) -> None:
-        self.learn, self.module, self.train, self.watch = learn, module, train, watch
+        self.learn = learn
+        self.module = module
+        self.train = train
+        self.watch = watch
         size = min(learn.batch_size * learn.accumulate, len(train))
         self._epoch_steps = len(train) // size
         self._usual_rows = train.rows_learned(module)
@@ -134,7 +138,8 @@ class Cloning:
     def _prefetch(self, which: Tensor, step: int) -> None:
         assert self._prefetcher is not None
         assert self._rows is not None
-        rows, epoch = self._rows[which.flatten().numpy()].reshape(-1), step // self._epoch_steps
+        rows = self._rows[which.flatten().numpy()].reshape(-1)
+        epoch = step // self._epoch_steps
         self._prefetcher.request(step, which.numel(), lambda: self.train.feed.read(rows, epoch))
 
     def _losses(
@@ -160,7 +165,8 @@ class Cloning:
         features = self.module.see(samples.feed.at(observed.flatten(), epoch, read))
         conditions = self.module.conditions(features.view(*observed.shape, -1), there)
         count = conditions.shape[1]
-        rows, there = observed[:, -count:].flatten(), there[:, -count:].flatten()
+        rows = observed[:, -count:].flatten()
+        there = there[:, -count:].flatten()
         return conditions.flatten(0, 1), rows, there
 
     @torch.no_grad()
@@ -169,7 +175,8 @@ class Cloning:
 
         The error is in standard deviations of training.
         """
-        losses, squares = list[float](), list[Tensor]()
+        losses = list[float]()
+        squares = list[Tensor]()
         every = torch.arange(len(self.watch), device=self.module.action_std.device)
         for number, some in enumerate(every.split(CHUNK)):
             noise = KeyedNoise(self.learn.seed, number, some.device)
@@ -185,7 +192,8 @@ class Cloning:
         """Return the error of the current action, (B, A), in standard deviations of training."""
         conditions, rows, _ = self._conditions(self.watch, which, 0)
         every = len(conditions) // len(which)
-        present, rows = conditions[every - 1 :: every], rows[every - 1 :: every]
+        present = conditions[every - 1 :: every]
+        rows = rows[every - 1 :: every]
         draws = GraphNoise(rows.unsqueeze(1), torch.zeros_like(rows.unsqueeze(1)))
         truth = self.module.scaled(self.watch.actions.index_select(0, rows))
         return self.module.head(present, draws)[:, 0] - truth

@@ -122,7 +122,8 @@ def assemble(learn: Any, about: Json, scale: Scale) -> BCPolicy:
         scale: tensors by name, see `scale_of`.
     """
     layout = PolicyLayout.from_json(about["layout"])
-    vocabulary_words, text_size = tuple(about["words"]), learn.text.size * len(layout.texts)
+    vocabulary_words = tuple(about["words"])
+    text_size = learn.text.size * len(layout.texts)
     encoders: dict[str, tuple[Any, int]] = {
         name: (learn.image.build(shape, text_size), learn.image.size)
         for name, shape in layout.images.items()
@@ -183,7 +184,8 @@ class EnvEvaluation:
 
     def __init__(self, cloning: Cloning, task: Task) -> None:
         trials = environment_of(task).trials
-        self._cloning, self._task = cloning, task
+        self._cloning = cloning
+        self._task = task
         first = trials.seed + trials.episodes
         self.seeds = range(first, first + trials.n_eval_episodes)
 

@@ -37,7 +37,8 @@ def prepare(
     learn: Any, task: Task, data: Data, device: torch.device, start: WarmStart | None
 ) -> tuple[Step | Ensemble, Objective]:
     """Return the module to train and its objective, see `Supervised.prepare`."""
-    layout, robots = layout_of(task), learn.robots_in(data[1])
+    layout = layout_of(task)
+    robots = learn.robots_in(data[1])
     train, watch = _windows(data, layout, learn.horizon, device)
     module = _module(learn, task, data, (train, watch), start)
     robot_numbers = None
@@ -73,7 +74,8 @@ def _module(
     learn: Any, task: Task, data: Data, windows: tuple[Windows, Windows], start: WarmStart | None
 ) -> Step | Ensemble:
     """Return the initial module: random weights, a closed-form fit, or an earlier model."""
-    layout, robots = layout_of(task), learn.robots_in(data[1])
+    layout = layout_of(task)
+    robots = learn.robots_in(data[1])
     train, watch = windows
     newton = learn.gauss_newton
     starts = newton.n_init if newton and start is None else 1
@@ -203,7 +205,8 @@ def sequences(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Te
     states = torch.cat([states, truth], dim=1)
     actions = torch.cat([past_actions, actions, actions[:, -1:]], dim=1)
     features, *_ = module.window_inputs(states, actions)
-    present, after = states[:, :-1].flatten(0, 1), states[:, 1:].flatten(0, 1)
+    present = states[:, :-1].flatten(0, 1)
+    after = states[:, 1:].flatten(0, 1)
     yield features, module.target_outputs(present, after).unflatten(0, (len(states), -1))
 
 
@@ -216,7 +219,8 @@ class Suspects:
     """
 
     def __init__(self, rollouts: Rollouts, training_set: PackedDataset) -> None:
-        self._rollouts, self._data = rollouts, training_set
+        self._rollouts = rollouts
+        self._data = training_set
 
     @torch.no_grad()
     def __call__(self, which: Tensor, step: int) -> Suspect:
@@ -232,13 +236,15 @@ class Suspects:
 
     def _in_data(self, window: int) -> Suspect | None:
         """Return the first value of a window that is not finite, or None."""
-        first, train = self._first(window), self._rollouts.train
+        first = self._first(window)
+        train = self._rollouts.train
         rows = self._data.view(first, first + train.history + train.horizon)
         bad = np.argwhere(~np.isfinite(rows))
         if len(bad) == 0:
             return None
         row, column = (int(index) for index in bad[0])
-        value, name = float(rows[row, column]), self._data.columns[column]
+        value = float(rows[row, column])
+        name = self._data.columns[column]
         suspect = f"the data are {value} in row {row} of the window"
         return Suspect(self._named(first), name, suspect, in_data=True)
 

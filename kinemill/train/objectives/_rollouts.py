@@ -22,8 +22,10 @@ BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
 CHUNK = 512  # windows per evaluation batch
 SAMPLED = 4096  # training windows that determine the weights of `weights: relative`
 SMALLEST = 1e-12  # lower bound of a squared error, scaled: an exact channel would divide by zero
-BLOCKS, LEFT_OUT = 10, (2, 7)  # a fifth of the windows, in two blocks, left out to select terms
-RUNS, LONGEST = 64, 400  # most rollouts, and most steps of each
+BLOCKS = 10
+LEFT_OUT = (2, 7)  # a fifth of the windows, in two blocks, left out to select terms
+RUNS = 64
+LONGEST = 400  # most rollouts, and most steps of each
 LARGEST = 10.0  # upper bound of an error, in standard deviations
 
 Part = tuple[int, int]  # of a part of a batch: first window, windows of the whole batch
@@ -48,7 +50,10 @@ class Rollouts:
         watch: Windows,
         robots: tuple[Tensor, Tensor] | None = None,
     ) -> None:
-        self.learn, self.module, self.train, self.watch = learn, module, train, watch
+        self.learn = learn
+        self.module = module
+        self.train = train
+        self.watch = watch
         self.robots, self.step = robots, step_of(module)
         self.ensemble = module if isinstance(module, Ensemble) else None
         self.noise = self.ensemble.member.noise if self.ensemble else None
@@ -118,9 +123,11 @@ class Rollouts:
 
     def _errors(self, which: Tensor, step: int, part: Part | None) -> tuple[Tensor, Tensor | None]:
         """Return scaled errors and variances: (M, B, T, C), or M and B as one axis."""
-        horizon, flat = self.learn.horizon_at(step), which.flatten()
+        horizon = self.learn.horizon_at(step)
+        flat = which.flatten()
         states, past, actions, truth = self.train.gather_channels(flat)
-        actions, truth = actions[:, :horizon], truth[:, :horizon]
+        actions = actions[:, :horizon]
+        truth = truth[:, :horizon]
         robots = self.robots[0][flat] if self.robots else None
         keyed = None if part is None else (self.members, part)
         forcing = self.learn.teacher_forcing
@@ -151,7 +158,8 @@ class Rollouts:
         With `weights: relative` each square is multiplied by its weight, as in the loss. With a
         learned variance, `likelihood` is the mean negative log-likelihood by the total variance.
         """
-        squares, likelihoods = list[Tensor](), list[Tensor]()
+        squares = list[Tensor]()
+        likelihoods = list[Tensor]()
         with torch.no_grad():
             for part in torch.arange(len(self.watch), device=self.std.device).split(CHUNK):
                 error, variance = self._errors_of(self.watch, part)
@@ -175,7 +183,8 @@ class Rollouts:
         robots = self.robots[windows is self.watch] if self.robots else None
         with robots_set(self.module, robots[which] if robots is not None else None):
             if self.ensemble is None or self.noise is None:
-                predicted, variance = self.module.rollout_channels(states, past, actions), None
+                predicted = self.module.rollout_channels(states, past, actions)
+                variance = None
             else:
                 predicted, offsets, own = self.ensemble.bundle(states, past, actions)
                 variance = (own + offsets.square().mean(2)) / self.std**2
@@ -242,12 +251,14 @@ class FreeRuns:
             step: with `rollout(states (R, H, S), past_actions (R, H-1, A), actions (R, L, A))`,
                 `wrap` and `state_std`.
         """
-        windows, history = self._windows, self._windows.history
+        windows = self._windows
+        history = self._windows.history
         longest = int(self._steps.max())
         offsets = torch.arange(history + longest, device=self._starts.device)
         within = torch.minimum(offsets, (history + self._steps - 1).unsqueeze(1))  # (R, H + L)
         rows = windows.values[self._starts.unsqueeze(1) + within]
-        states, actions = rows[..., : windows.states], rows[..., windows.states :]
+        states = rows[..., : windows.states]
+        actions = rows[..., windows.states :]
         predicted = step.rollout(
             states[:, :history], actions[:, : history - 1], actions[:, history - 1 : -1]
         )

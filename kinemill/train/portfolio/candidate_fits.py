@@ -74,7 +74,8 @@ class CandidateFits:
         # Later rounds start from the weights of the previous round.
         start = self.start_of(candidate, empty.round - 1) if empty.round > 1 else None
         module, objective = self.prepare(task, self.data, start)
-        steps, each = 0, 0.0
+        steps = 0
+        each = 0.0
         if candidate.trains:
             each = step_seconds(module, objective, task.learn, PROBE_SHARE * seconds)
             steps = max(FEWEST, gradient_steps(task.learn, seconds, each))
@@ -113,7 +114,8 @@ class CandidateFits:
         Raises:
             KinemillError: The training diverged, or a time limit is over.
         """
-        began, steps = time.monotonic(), FEWEST
+        began = time.monotonic()
+        steps = FEWEST
         if candidate.trains:
             learn = self.task_of(candidate, FEWEST, seconds).learn
             steps = max(FEWEST, gradient_steps(learn, seconds, step))

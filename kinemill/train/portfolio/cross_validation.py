@@ -71,8 +71,10 @@ def _recordings(dataset: PackedDataset) -> list[Parts]:
 
 def _consecutive_rows(dataset: PackedDataset) -> list[Parts]:
     """Return the part of each training episode that consecutive rows of a fold take."""
-    parts, own = [Parts() for _ in range(FOLDS)], dataset.of("train")
-    size, passed = sum(one.rows for one in own) / FOLDS, 0
+    parts = [Parts() for _ in range(FOLDS)]
+    own = dataset.of("train")
+    size = sum(one.rows for one in own) / FOLDS
+    passed = 0
     for one in own:
         for number, part in enumerate(parts):
             first, last = (

@@ -21,7 +21,8 @@ ROLLOUTS = (25, 50, 100, 200)  # steps
 REMAINING_ROLLOUT = 0.5  # least share of the training rows that start a rollout
 # A sensor saturates where a state keeps its largest or smallest value for so many rows, unless it
 # also rests elsewhere: a share of equal neighbors as large as QUANTIZED means coarse steps.
-SATURATED, QUANTIZED = 5, 0.2
+SATURATED = 5
+QUANTIZED = 0.2
 MOST_ROWS = 1_000_000  # training rows that are searched for saturation
 ROWS = 20_000  # most training rows of the regression that finds the drives
 
@@ -30,7 +31,8 @@ Floats = NDArray[np.float64]
 
 def channel_facts(task: Task) -> TaskFacts:
     """Return facts about the channels of a task, without its data."""
-    channels, states = task.channels, task.states
+    channels = task.channels
+    states = task.states
     parents = [channels[name].derivative_of for name in states]
     return TaskFacts(
         states=tuple(states),
@@ -74,7 +76,8 @@ def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
 
     If it saturates at one end only, the other end is extended by the width of the range.
     """
-    episodes, count = list[NDArray[np.float32]](), 0
+    episodes = list[NDArray[np.float32]]()
+    count = 0
     for one in dataset.of("train"):
         stop = min(one.stop, one.start + MOST_ROWS - count)
         if one.start < stop:
@@ -90,7 +93,8 @@ def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
         pairs = sum(len(column) - 1 for column in columns)
         same = sum(np.count_nonzero(np.diff(column) == 0.0) for column in columns)
         at_ends = [_equal_pairs(columns, end) for end in (low, high)]
-        width, others = high - low, pairs - sum(at_ends)
+        width = high - low
+        others = pairs - sum(at_ends)
         # Equal neighbors away from the ends mean quantized values, not saturation.
         if max(at_ends) and width and same - sum(at_ends) < QUANTIZED * others:
             ranges[name] = (

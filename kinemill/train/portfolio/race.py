@@ -48,13 +48,15 @@ from kinemill.train.time_limit import OutOfTime, time_limit
 
 STEPS = "steps.json"
 # Shares of the budget after which quick candidates, and all other closed-form candidates, end.
-QUICK, CLOSED = 0.2, 0.4
+QUICK = 0.2
+CLOSED = 0.4
 ROUNDS = (0.3, 0.15)  # share of the budget of each round of training
 LEAST = 0.2  # least share of the budget for the last training
 LAST = len(ROUNDS) + 1  # number of the last round
 # Least time of a candidate: SHORT s, or SHORTEST of a small budget. A shorter training does not
 # show how good a candidate is, so fewer candidates are tried.
-SHORT, SHORTEST = 4.0, 0.07
+SHORT = 4.0
+SHORTEST = 0.07
 LAST_WINDOWS = 4  # factor of the windows of a Gauss-Newton fit in the last training
 MOST_STEPS = 20_000  # most steps of the last training
 # A candidate ends its training after its share of the time. A first fit or a measurement that takes
@@ -106,7 +108,10 @@ class _Race:
         data: tuple[PackedDataset, PackedDataset],
         context: TrainingContext,
     ) -> None:
-        self._learn, self._task, self._data, self._context = learn, task, data, context
+        self._learn = learn
+        self._task = task
+        self._data = data
+        self._context = context
         self._folder = context.folder / PORTFOLIO
         self._folder.mkdir(exist_ok=True)
         self._facts = facts_of(task, data[0])
@@ -166,7 +171,8 @@ class _Race:
         # Unused time of earlier rounds goes to the folds, so that fewer long trainings have to be
         # projected from shorter ones.
         end = max(self._spent + CROSS * self._learn.budget, (1.0 - LEAST) * self._learn.budget)
-        held_out, seconds = dict[str, CandidateResult](), dict[str, float]()
+        held_out = dict[str, CandidateResult]()
+        seconds = dict[str, float]()
         for one in self._results:
             seconds[one.name] = seconds.get(one.name, 0.0) + one.seconds
         tested = finalists(self._bars.order(self._results), seconds) if self._folds else []
@@ -231,11 +237,13 @@ class _Race:
         if not rounds or self._spent + self._fold_seconds(rounds) > end:
             return None
         seconds = sum(one.seconds for one in rounds)
-        began, errors = time.monotonic(), list[CandidateErrors]()
+        began = time.monotonic()
+        errors = list[CandidateErrors]()
         try:
             with time_limit(end - self._spent):
                 for number, fold in enumerate(self._folds):
-                    candidate, step = self._candidates[result.name], result.step_seconds
+                    candidate = self._candidates[result.name]
+                    step = result.step_seconds
                     errors.append(self._fits.errors_on(fold, candidate, step, seconds, number))
                     if not math.isfinite(errors[-1].score):
                         break  # its mean is not finite either

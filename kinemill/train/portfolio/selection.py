@@ -16,7 +16,8 @@ TIE = 1.03
 # number of parameters if the scores include that split. A result whose error at the longest
 # horizon, where the gate compares, is more than HORIZON_TIE times the smallest has no part in the
 # tie: errors of one step, which noise makes equal, hide it in a score.
-FOLDS_TIE, HORIZON_TIE = 1.1, 1.25
+FOLDS_TIE = 1.1
+HORIZON_TIE = 1.25
 FREE_RUN = 0  # key of the free run among the steps of horizons
 
 
@@ -71,7 +72,8 @@ class Bars:
         ranked = sorted(results, key=lambda result: (self.is_behind(result), self.rank(result)))
         if not ranked or ranked[0].score is None:
             return ranked
-        level, tier = TIE * self.rank(ranked[0]), self.is_behind(ranked[0])
+        level = TIE * self.rank(ranked[0])
+        tier = self.is_behind(ranked[0])
         tied = [one for one in ranked if self.is_behind(one) == tier and self.rank(one) <= level]
         rest = ranked[len(tied) :]
         return [*sorted(tied, key=lambda one: (one.parameters, -one.ridge)), *rest]
@@ -95,7 +97,8 @@ class Bars:
             held_out: results on recordings left out of their fits, the best first.
         """
         first, *others = held_out
-        level, tier = FOLDS_TIE * (first.score or 0.0), self.is_behind(first)
+        level = FOLDS_TIE * (first.score or 0.0)
+        tier = self.is_behind(first)
         close = [
             one
             for one in others

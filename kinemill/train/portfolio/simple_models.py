@@ -61,8 +61,10 @@ class SimpleModels:
         attempt: Callable[[Candidate], CandidateResult],
         has_time: Callable[[], bool],
     ) -> None:
-        self._facts, self._structures = facts, structures
-        self._attempt, self._has_time = attempt, has_time
+        self._facts = facts
+        self._structures = structures
+        self._attempt = attempt
+        self._has_time = has_time
         self._members: dict[str, tuple[Structure, int]] = {}
         self.results: list[CandidateResult] = []
 

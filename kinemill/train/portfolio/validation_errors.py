@@ -23,13 +23,17 @@ from kinemill.train.time_limit import check_time
 
 WINDOWS = 1024  # evenly spaced; more windows change the error little
 BATCH = 512  # windows per rollout batch
-EPISODES, LONGEST = 8, 1000  # whole episodes of the free run, and their steps
+EPISODES = 8
+LONGEST = 1000  # whole episodes of the free run, and their steps
 # Errors of free runs between these have no skill, as in the gate: their differences are random.
-SKILL, GROSS = 0.8, 2.4
-SMALLEST, LARGEST = 1e-6, 10.0  # bounds of an error, in standard deviations
+SKILL = 0.8
+GROSS = 2.4
+SMALLEST = 1e-6
+LARGEST = 10.0  # bounds of an error, in standard deviations
 # A state is noise to a model if its error after one step is at least NOISE standard deviations, and
 # at least FLAT of its error at the longest horizon.
-NOISE, FLAT = 0.5, 0.7
+NOISE = 0.5
+FLAT = 0.7
 NOISE_WEIGHT = 0.01  # of a squared error of such a state; it would hide the errors of all others
 PROBE = 20  # most steps of the measurement of time
 
@@ -98,7 +102,9 @@ class ValidationRows:
                 fix="lower verify.horizon, add longer logs, or raise dataset.validation",
             )
         starts = evenly_spaced(starts, WINDOWS)
-        self._history, self._horizon, self._longest = history, horizon, longest
+        self._history = history
+        self._horizon = horizon
+        self._longest = longest
         values = torch.from_numpy(dataset.copy_values())
         self._windows = Windows(
             values, torch.from_numpy(np.asarray(starts)), history, horizon, count
@@ -184,8 +190,10 @@ class ValidationRows:
         index = torch.stack(
             [(episode.start + offsets).clamp(max=episode.stop - 1) for episode in self._episodes]
         )
-        rows, count = self._windows.values[index], len(self._std)
-        states, actions = rows[..., :count], rows[..., count:]
+        rows = self._windows.values[index]
+        count = len(self._std)
+        states = rows[..., :count]
+        actions = rows[..., count:]
         first = self._history - module.rows
         start = module.estimate_history(
             states[:, first : self._history], actions[:, first : self._history - 1]
@@ -213,7 +221,9 @@ def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) 
 
     The measurement ends after the step that exceeds `seconds`.
     """
-    batches, began, each = batches_of(objective, learn), time.monotonic(), 0.0
+    batches = batches_of(objective, learn)
+    began = time.monotonic()
+    each = 0.0
     for step in range(PROBE):
         started = time.monotonic()
         objective.loss(batches.at(step), step).backward()

@@ -21,7 +21,8 @@ class OneCycle(Schedule):
 
     def rate(self, step: int, top: float, steps: int) -> float:
         """Return the learning rate at `step` of `steps`; `top` is the highest rate."""
-        turn, last = self.pct_start * steps - 1.0, max(1.0, steps - 1.0)
+        turn = self.pct_start * steps - 1.0
+        last = max(1.0, steps - 1.0)
         if step <= turn:
             return half_cosine(step / turn, self.start * top, top) if turn else top
         done = (step - max(0.0, turn)) / max(1.0, last - max(0.0, turn))

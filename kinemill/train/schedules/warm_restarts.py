@@ -27,5 +27,6 @@ class WarmRestarts(Warmed):
         if self.t_mult == 1:
             step %= length
         while step >= length:
-            step, length = step - length, length * self.t_mult
+            step = step - length
+            length = length * self.t_mult
         return half_cosine(step / length, top, min(self.min_lr, top))

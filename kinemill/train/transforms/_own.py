@@ -25,7 +25,8 @@ class OwnTransform(OwnCode, Transform):
         """
         features = self.call(dict(channels))
         shape = getattr(next(iter(channels.values())), "shape", ())
-        where, expected = f"learn.features: {self.type}", f"tensors {tuple(shape)} by name"
+        where = f"learn.features: {self.type}"
+        expected = f"tensors {tuple(shape)} by name"
         if not isinstance(features, Mapping) or not features:
             raise BadInput(where, f"returns {type(features).__name__}", expected=expected)
         for name, value in features.items():

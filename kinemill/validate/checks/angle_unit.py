@@ -31,7 +31,8 @@ class AngleUnit(CheckSettings):
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows of channel -> (n,) for each pair in two units of angle."""
         faults: list[Fault] = []
-        declared, parents = scales(values, task, self.window, 10.0), dict(pairs(task))
+        declared = scales(values, task, self.window, 10.0)
+        parents = dict(pairs(task))
         declared_pairs = [
             (velocity, parents[velocity], scale) for velocity, scale in declared.items()
         ]
@@ -47,7 +48,8 @@ class AngleUnit(CheckSettings):
             channel = wrong or (position if large else velocity)
             guess = "degrees" if wrong else "radians"
             if wrong == velocity and _read_as_degrees(task, position):
-                channel, guess = position, "radians, but declared as degrees"
+                channel = position
+                guess = "radians, but declared as degrees"
             faults.append(
                 Fault(
                     0,

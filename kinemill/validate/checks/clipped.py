@@ -50,7 +50,8 @@ class Clipped(CheckSettings):
     def _find(self, name: str, values: Array, task: Task) -> list[Fault]:
         if len(values) <= 4 * self.rows:
             return []
-        low, high = float(values.min()), float(values.max())
+        low = float(values.min())
+        high = float(values.max())
         tolerance = rounding(low, high)
         same = np.abs(np.diff(values)) <= tolerance
         if low == high or np.count_nonzero(same) == 0:

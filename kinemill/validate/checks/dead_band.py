@@ -36,7 +36,8 @@ class DeadBand(CheckSettings):
         """Return a fault over all rows for each velocity of channel -> (n,) with a dead band."""
         faults: list[Fault] = []
         for velocity, position in pairs(task):
-            v, x = values[velocity], values[position]
+            v = values[velocity]
+            x = values[position]
             if velocity in self.ignore or len(v) < 9:
                 continue
             width = self._width(v, x, task.dt)
@@ -63,7 +64,8 @@ class DeadBand(CheckSettings):
             return 0.0
         slope = derivative(x, dt)
         finite = np.isfinite(v) & np.isfinite(slope)
-        zero, moves = finite & zero, finite & (v != 0.0)
+        zero = finite & zero
+        moves = finite & (v != 0.0)
         if np.count_nonzero(zero) < self.rows or not moves.any():
             return 0.0
         noise = float(np.median(slope_error(v, x, dt)[moves]))

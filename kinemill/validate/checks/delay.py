@@ -111,7 +111,8 @@ def _fit_response(values: Values, task: Task, search_range: float) -> Response |
     commands = np.stack([first_rows[name] for name in actions], axis=1)[:-1]
     later = sliding_window_view(commands, rows, axis=0)[::-1]  # (lags + 1, a, n)
     by_lag = _rest(np.ascontiguousarray(later), regressors, inverse)
-    square, product = by_lag @ by_lag.transpose(0, 2, 1), by_lag @ target
+    square = by_lag @ by_lag.transpose(0, 2, 1)
+    product = by_lag @ target
     gains = np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product
     explained = np.sum(gains * product, axis=(1, 2)) / float(np.sum(target**2))
     best = int(np.argmax(explained))

@@ -16,7 +16,8 @@ from kinemill.validate.block_stats import extremes, may_rest, rounding, whole
 from kinemill.validate.faults import CheckSettings, Fault, Values, changes, ends_smoothly, runs
 
 # A value that is held so often, for so many rows, is a neutral position.
-NEUTRAL_ROWS, NEUTRAL_STRETCHES = 3, 3
+NEUTRAL_ROWS = 3
+NEUTRAL_STRETCHES = 3
 
 
 @CHECKS.register("frozen_action")
@@ -80,7 +81,8 @@ class FrozenAction(CheckSettings):
 
     def _frozen(self, values: Values, name: str, dt: float) -> list[tuple[int, int]]:
         action, (low, high) = values[name], _range(values, name)
-        span, tolerance = high - low, rounding(low, high)
+        span = high - low
+        tolerance = rounding(low, high)
         least = max(self.rows, round(self.seconds / dt))
         if span <= 0.0 or not may_rest(action, least, tolerance):
             return []

@@ -39,7 +39,8 @@ class LoopClosure(CheckSettings):
             seam = _seam(values[name], task.channels[name].kind)
             if seam is None or seam.bend <= self.kink * seam.usual_bend:
                 continue
-            unit, rows = task.channels[name].unit, len(values[name])
+            unit = task.channels[name].unit
+            rows = len(values[name])
             faults.append(
                 Fault(
                     rows - 1,

@@ -103,7 +103,8 @@ def _moves(velocity: str, position: str, rows: int, values: Values, dt: float) -
 
 
 def _fault(rows: int, channel: str, what: str, values: Values, task: Task) -> Fault:
-    value, unit = float(values[channel][rows]), task.channels[channel].unit
+    value = float(values[channel][rows])
+    unit = task.channels[channel].unit
     return Fault(
         0,
         rows,

@@ -9,7 +9,8 @@ from kinemill.task import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 
 _SAME = 1e-7  # values closer than this fraction of the span are equal
-_ROWS, _STRETCHES = 20_000, 20  # rows to evaluate, in stretches spread evenly over a longer log
+_ROWS = 20_000
+_STRETCHES = 20  # rows to evaluate, in stretches spread evenly over a longer log
 
 
 @CHECKS.register("quantization")

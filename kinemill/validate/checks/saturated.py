@@ -45,7 +45,8 @@ class Saturated(CheckSettings):
         """Return the stretches of channel -> (n,) at an extreme that its partner contradicts."""
         faults: list[Fault] = []
         for velocity, position in pairs(task):
-            v, x = values[velocity], values[position]
+            v = values[velocity]
+            x = values[position]
             if len(v) > self.rows:
                 ends = [self._at_an_end(values, name) for name in (velocity, position)]
                 faults += self._velocity(velocity, v, x, ends[0], task)
@@ -84,7 +85,8 @@ class Saturated(CheckSettings):
         """Return (start, stop, sign) of repeated extremes of a channel."""
         own, stats, (low, high) = values[name], block_stats(values, name), extremes(values, name)
         tolerance = rounding(low, high)
-        most, least = high - tolerance, low + tolerance
+        most = high - tolerance
+        least = low + tolerance
         parts = list(blocks(own))
         above = sum(np.count_nonzero(parts[k] >= most) for k in _where(stats.highs >= most))
         below = sum(np.count_nonzero(parts[k] <= least) for k in _where(stats.lows <= least))

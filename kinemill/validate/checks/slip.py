@@ -34,7 +34,9 @@ class Slip(CheckSettings):
         """Return both rows of every step of channel -> (n,), ignoring NaN rows."""
         faults: list[Fault] = []
         for velocity, position in pairs(task):
-            x, v, channel = values[position], values[velocity], task.channels[position]
+            x = values[position]
+            v = values[velocity]
+            channel = task.channels[position]
             if len(x) < 4:
                 continue
             floor = self.share * reach_of(x, channel)

@@ -40,7 +40,8 @@ class Spike(CheckSettings):
             return []
         faults: list[Fault] = []
         for velocity, position in pairs(task):
-            v, x = values[velocity], values[position]
+            v = values[velocity]
+            x = values[position]
             floor = self._floor(velocity, values, task)
             if floor is not None:
                 unlike = slope_error(v, x, task.dt)
@@ -106,7 +107,8 @@ def _bent(x: Array, v: Array, reach: int, dt: float) -> Array:
 
 def _steps(x: Array, v: Array, fault: Fault, dt: float) -> bool:
     """Return whether the position is different after the rows than before: a step, not a spike."""
-    earlier, later = fault.start - 1, fault.stop
+    earlier = fault.start - 1
+    later = fault.stop
     if earlier < 0 or later >= len(x):
         return False
     way = 0.5 * (later - earlier) * dt * (v[earlier] + v[later])

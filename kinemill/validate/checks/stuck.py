@@ -130,7 +130,8 @@ class Stuck(CheckSettings):
         if ends_smoothly(values[name], *where, 0.0):
             return None
         for state in task.states:
-            usual, here = np.std(values[state]), np.std(values[state][slice(*where)])
+            usual = np.std(values[state])
+            here = np.std(values[state][slice(*where)])
             if state != name and usual > 0 and here > usual / 4:
                 return f"{state} moves, and {name} never rests at another value"
         return None

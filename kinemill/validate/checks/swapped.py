@@ -47,7 +47,8 @@ class Swapped(CheckSettings):
         for i, j in combinations(range(len(channel_pairs)), 2):
             crossed = fits[i, j] and fits[j, i] and units[i] == units[j]
             if crossed and not fits[i, i] and not fits[j, j]:
-                one, other = channel_pairs[i], channel_pairs[j]
+                one = channel_pairs[i]
+                other = channel_pairs[j]
                 rows = len(values[one[0]])
                 faults.append(_fault(rows, one, other, float(same[i, j])))
                 faults.append(_fault(rows, other, one, float(same[j, i])))

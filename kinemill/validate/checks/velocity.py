@@ -105,7 +105,8 @@ class Velocity(CheckSettings):
             return _explain_scale(fit.scale, parent) if moves > self.absolute else None
         if fit.error > max(self.absolute, self.shape * moves):
             return "a velocity that does not follow the position"
-        size, off = max(rms(fit.moved), 1e-12), abs(fit.scale - 1) * rms(fit.moved)
+        size = max(rms(fit.moved), 1e-12)
+        off = abs(fit.scale - 1) * rms(fit.moved)
         deviation = max(
             float(np.std(fit.moved)), 1e-12
         )  # with identical windows offset and scale are indistinguishable
@@ -194,7 +195,8 @@ def fit_of(values: Values, name: str, position: str, window: float, dt: float) -
 
 def _fitted(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
     """Fit a velocity of channel -> (n,) over windows of `window` s; None if no window fits."""
-    velocity, path = values[name], values[position]
+    velocity = values[name]
+    path = values[position]
     integral, moved, length, apart = windows_of(values, name, position, window, dt)
     if not len(integral):
         return None

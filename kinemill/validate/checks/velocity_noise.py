@@ -54,11 +54,14 @@ class VelocityNoise(CheckSettings):
         if fit is None or not 0.5 < fit.scale < 2.0:
             return None  # `velocity` reports it
         middle = slice(max(0, (len(values[name]) - _SAMPLE) // 2), None)
-        v, x = values[name][middle][:_SAMPLE], values[position][middle][:_SAMPLE]
-        off, deviation = _difference(v, x, task.dt, fit.late), float(np.nanstd(v))
+        v = values[name][middle][:_SAMPLE]
+        x = values[position][middle][:_SAMPLE]
+        off = _difference(v, x, task.dt, fit.late)
+        deviation = float(np.nanstd(v))
         if off is None or len(off) < self.rows:
             return None
-        size, unit = rms(off), task.channels[name].unit
+        size = rms(off)
+        unit = task.channels[name].unit
         if size <= max(self.share * deviation, self.noise * _slope_noise(x, task.dt)):
             return None
         return Fault(

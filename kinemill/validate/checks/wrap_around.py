@@ -34,7 +34,8 @@ class WrapAround(CheckSettings):
         """Return the stretches of channel -> (n,) that lack a whole range."""
         faults: list[Fault] = []
         for velocity, position in pairs(task):
-            v, x = values[velocity], values[position]
+            v = values[velocity]
+            x = values[position]
             if len(v) < 5:
                 continue
             if not self._follows(v, x, self._least(*extremes(values, velocity)), task.dt):
@@ -111,7 +112,8 @@ class WrapAround(CheckSettings):
         away = all(later[0] - sooner[1] > 3 for sooner, later in pairwise(whole))  # else spikes
         if not whole or not away or not self._same(np.abs(step[over])):
             return []
-        size, unit = float(np.median(np.abs(step[over]))), task.channels[name].unit
+        size = float(np.median(np.abs(step[over])))
+        unit = task.channels[name].unit
         return [
             Fault(
                 start,

@@ -26,7 +26,8 @@ from kinemill.validate.drift.documents import (
 )
 from kinemill.validate.drift.reference import Reference, squares_of
 
-STAGE, VERSION = "drift_recording", 2
+STAGE = "drift_recording"
+VERSION = 2
 BINS = 10  # deciles
 LEAST = 1e-4  # share of an empty bin, since the logarithm of zero is infinite
 
@@ -86,7 +87,8 @@ class DriftEvaluator:
         return from_json_value(artifact.summary, _Measured, Path(artifact.ref.path)).episodes
 
     def _measure(self, episode: str, file: Path) -> EpisodeMeasurement:
-        values, verify = _rows(self.task, file), self.task.verify
+        values = _rows(self.task, file)
+        verify = self.task.verify
         squares = squares_of(self.simulator, values, verify.horizon, verify.stride)
         return EpisodeMeasurement(
             episode,
@@ -99,7 +101,8 @@ class DriftEvaluator:
 
 def _errors(task: Task, squares: Floats, reference: Reference) -> dict[str, ChannelError]:
     """Return the errors by state; values that are not finite are None, since JSON has no NaN."""
-    rmse, usual = np.sqrt(squares.mean(axis=0)), reference.usual(len(squares))
+    rmse = np.sqrt(squares.mean(axis=0))
+    usual = reference.usual(len(squares))
     return {
         name: ChannelError(
             task.channels[name].unit,
@@ -125,7 +128,8 @@ def _angles(task: Task) -> NDArray[np.bool_]:
 
 def _coverage(task: Task, values: Floats, sample: Floats) -> dict[str, ChannelCoverage]:
     angle = _angles(task)
-    training, new = wrapped(sample, angle), wrapped(values, angle)
+    training = wrapped(sample, angle)
+    new = wrapped(values, angle)
     return {
         name: ChannelCoverage(
             population_stability(training[:, at], new[:, at]),

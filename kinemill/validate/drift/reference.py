@@ -26,7 +26,8 @@ from kinemill.task import Task
 from kinemill.task.protocols import Champion
 from kinemill.validate.drift.documents import HeldOut, HeldOutEpisode
 
-STAGE, VERSION = "drift_reference", 2
+STAGE = "drift_reference"
+VERSION = 2
 EPISODES = 200  # maximum number of held-out episodes, enough for the 95 % quantile
 SAMPLE = 2000  # training rows for the comparison of distributions
 MIN_STRETCHES = 5  # minimum number of stretches to estimate the variation of errors
@@ -82,7 +83,8 @@ def squares_of(
     A window starts at every `stride`-th row with the history of the model. An episode that is
     shorter than history and horizon has no window.
     """
-    history, names = simulator.history, simulator.states
+    history = simulator.history
+    names = simulator.states
     angle = np.array([name in simulator.interface.angles for name in names])
     starts = np.arange(0, len(values) - history - horizon + 1, stride, dtype=np.int64)
     chunks = [np.empty((0, len(names)))]
@@ -111,7 +113,8 @@ def make_reference(task: Task, home: Home, champion: Champion, simulator: Simula
         home, STAGE, task.name, inputs, lambda folder: _measure(task, champion, simulator, folder)
     )
     folder = open_ref(home, artifact.ref)
-    squares, counts = np.load(folder / "squares.npy"), read_json(folder / "windows.json")
+    squares = np.load(folder / "squares.npy")
+    counts = read_json(folder / "windows.json")
     sample = np.load(folder / "sample.npy").astype(np.float64)
     deviation = sample[:, : squares.shape[1]].std(axis=0)
     return Reference(
@@ -125,7 +128,8 @@ def make_reference(task: Task, home: Home, champion: Champion, simulator: Simula
 
 
 def _measure(task: Task, champion: Champion, simulator: Simulator, folder: Path) -> Json:
-    horizon, stride = task.verify.horizon, task.verify.stride
+    horizon = task.verify.horizon
+    stride = task.verify.stride
     squares_by_episode: list[Floats] = []
     episodes: list[HeldOutEpisode] = []
     for identity, name, rows in champion.held_out(EPISODES):

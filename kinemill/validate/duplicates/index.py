@@ -93,7 +93,8 @@ class DuplicateIndex:
     """The units of one task, inside one transaction."""
 
     def __init__(self, table: SketchTable, task: Task) -> None:
-        self._table, self._task = table, task
+        self._table = table
+        self._task = task
         self._cache: dict[int, _Unit] = {}
 
     @property
@@ -124,10 +125,8 @@ class DuplicateIndex:
         return duplicates
 
     def _courses(self, sketches: Sequence[Sketch]) -> list[Course]:
-        seconds, begins = (
-            [sketch.seconds for sketch in sketches],
-            [sketch.begins for sketch in sketches],
-        )
+        seconds = [sketch.seconds for sketch in sketches]
+        begins = [sketch.begins for sketch in sketches]
         return courses_of(seconds, [numbers(sketch) for sketch in sketches], begins, self._task)
 
     def insert(self, items: Iterable[Sketched]) -> None:

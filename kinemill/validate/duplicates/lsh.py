@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from kinemill.validate.duplicates.similarity import LENGTHS, POINTS, SHIFT, Course
 from kinemill.validate.faults import Array
 
-SIGNS, TABLES = 30, 16  # of a key, of an index
+SIGNS = 30
+TABLES = 16  # of a key, of an index
 ENDS = 7  # places that both ends of a log are looked for at, within `SHIFT` of where they are
 SHAPE = 32  # points of a shape, each a mean over five of a sketch
-_LENGTH, _BEGIN = 48, 1 << 62  # where in a key its length is, and that it is of first rows
+_LENGTH = 48
+_BEGIN = 1 << 62  # where in a key its length is, and that it is of first rows
 _BATCH = 64  # courses hashed together; more do not fit into a cache
 _INNER = 128  # columns multiplied at a time: threads would cost more than so small a product
 
@@ -108,7 +110,8 @@ def _positions() -> tuple[NDArray[np.intp], _Singles]:
     """Return where among p points those of a shape are after each move: row and part, (m, q)."""
     first, last = _moves()
     share = (np.arange(SHAPE) + 0.5) / SHAPE
-    begin, end = first[:, None] - 0.5, POINTS - 0.5 + last[:, None]
+    begin = first[:, None] - 0.5
+    end = POINTS - 0.5 + last[:, None]
     positions = np.clip(begin + share * (end - begin), 0.0, POINTS - 1)
     row = np.minimum(positions.astype(np.intp), POINTS - 2)
     part: _Singles = np.asarray(positions - row, np.float32)

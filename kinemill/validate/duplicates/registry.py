@@ -100,7 +100,8 @@ def find_pairs(task: Task, home: Home) -> DuplicatePairs:
 
 def duplicate_groups(home: Home, task: str) -> dict[str, str]:
     """Return the root of every recording that repeats another, and of every `recording/part`."""
-    paths, copies = _paths(home, task), catalog_notes.read_notes(home, task)
+    paths = _paths(home, task)
+    copies = catalog_notes.read_notes(home, task)
     groups: dict[str, str] = {}
     for recording in sorted(paths):
         roots = copies.get(recording) or _read(paths[recording]).roots
@@ -111,8 +112,10 @@ def duplicate_groups(home: Home, task: str) -> dict[str, str]:
 
 def _enter_notes(home: Home, task: str) -> None:
     """Let the catalog hold the notes of the store and no others."""
-    paths, copies = _paths(home, task), catalog_notes.read_notes(home, task)
-    new, lost = paths.keys() - copies, copies.keys() - paths
+    paths = _paths(home, task)
+    copies = catalog_notes.read_notes(home, task)
+    new = paths.keys() - copies
+    lost = copies.keys() - paths
     if new or lost:
         notes = {recording: _read(paths[recording]).roots for recording in sorted(new)}
         catalog_notes.enter(home, task, notes, lost)

@@ -30,18 +30,12 @@ NOISES = 4.0  # times its noise, and
 STILL = 0.01  # of half of its limits: a state that deviates by less is at rest
 SHIFT = 0.03  # of its duration by which one log may start earlier or later than the other
 RESOLVED = 0.5  # of a state's deviation that its course must have
-COARSE, FAR = (
-    4,
-    3.0,
-)  # stride of the coarse distance, and the factor on `ALIKE` above which it rejects
-STRETCHES, STRETCH = (
-    20,
-    1000,
-)  # blocks in which the noise of a long log is estimated, and rows of each
-STEP, FINER = (
-    0.5,
-    5,
-)  # stride of the shifts of the coarse search, and number of shifts that are refined
+COARSE = 4
+FAR = 3.0  # stride of the coarse distance, and the factor on `ALIKE` above which it rejects
+STRETCHES = 20
+STRETCH = 1000  # blocks in which the noise of a long log is estimated, and rows of each
+STEP = 0.5
+FINER = 5  # stride of the shifts of the coarse search, and number of shifts that are refined
 
 Signs = NDArray[np.bool_]
 
@@ -96,9 +90,11 @@ def _points(piece: Values, name: str) -> Array:
     a point stays the same. If little remains, in long logs of fast motion, values are sampled.
     """
     values = piece[name]
-    rows, part = len(values), len(values) / POINTS
+    rows = len(values)
+    part = len(values) / POINTS
     middles: Array = part * (np.arange(POINTS, dtype=np.float64) + 0.5)
-    first, last = np.maximum(middles - part, 0.0), np.minimum(middles + part, rows)
+    first = np.maximum(middles - part, 0.0)
+    last = np.minimum(middles + part, rows)
     sum_before, sum_after = _sums(values, np.stack((first, last)))
     means = (sum_after - sum_before) / (last - first)
     if means.std() > RESOLVED * mean_and_deviation(piece, name)[1]:
@@ -134,7 +130,8 @@ def _noise(piece: Values, name: str) -> float:
         firsts = np.linspace(0, len(values) - STRETCH, STRETCHES).astype(np.intp)
         some = values[firsts[:, None] + np.arange(STRETCH)]
     change = np.diff(some)
-    bend, change = np.abs(np.diff(change)).ravel(), np.abs(change).ravel()
+    bend = np.abs(np.diff(change)).ravel()
+    change = np.abs(change).ravel()
     change = change[change > 1e-9 * max(high - low, 1e-300)]
     step = float(np.quantile(change, 0.05)) if len(change) else 0.0
     usual = 1.4826 * float(np.median(bend)) / np.sqrt(6.0) if len(bend) else 0.0
@@ -189,8 +186,10 @@ def courses_of(
     if not seconds:
         return []
     channels = [task.channels[name] for name in course_channels(task)]
-    count, stacked = len(channels), np.stack(numbers).astype(np.float64)
-    points, noise = stacked[:, :-count].reshape(-1, POINTS, count), stacked[:, -count:]
+    count = len(channels)
+    stacked = np.stack(numbers).astype(np.float64)
+    points = stacked[:, :-count].reshape(-1, POINTS, count)
+    noise = stacked[:, -count:]
     angles = [channel.kind == "angle" for channel in channels]
     turns = np.floor((points[:, :1] + np.pi) / (2.0 * np.pi))
     points -= 2.0 * np.pi * turns * np.array(angles)
@@ -219,7 +218,8 @@ def distances(one: Course, others: Sequence[Course]) -> Array:
     if not others:
         return result
     seconds = np.array([other.seconds for other in others])
-    shorter, longer = np.minimum(one.seconds, seconds), np.maximum(one.seconds, seconds)
+    shorter = np.minimum(one.seconds, seconds)
+    longer = np.maximum(one.seconds, seconds)
     rest = np.maximum(one.rest, [other.rest for other in others])  # (k, s)
     sizes = np.array([other.size for other in others])
     size = np.maximum(np.minimum(one.size, sizes), rest)
@@ -229,7 +229,9 @@ def distances(one: Course, others: Sequence[Course]) -> Array:
     at = np.flatnonzero(near)
     if not len(at):
         return result
-    shorter, longer, size = shorter[at], longer[at], size[at]
+    shorter = shorter[at]
+    longer = longer[at]
+    size = size[at]
     stack = _CourseStack(one, [others[k] for k in at.tolist()], size)
     step = STEP * shorter / POINTS
     counts = np.ceil((SHIFT * longer + (longer - shorter)) / step)
@@ -249,7 +251,8 @@ class _CourseStack:
     """A course and k others, each with the deviation (k, s) that scales its distance."""
 
     def __init__(self, one: Course, others: Sequence[Course], size: Array) -> None:
-        self._one, self._size = one, size
+        self._one = one
+        self._size = size
         self._points = np.stack([other.points for other in others])
         self._seconds = np.array([other.seconds for other in others])
 
@@ -280,7 +283,8 @@ def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Sig
     part = (positions - row)[..., None]
     inside = (positions >= 0.0) & (positions <= POINTS - 1)
     row += POINTS * np.arange(len(points))[:, None, None]
-    flat, rise = points.reshape(-1, points.shape[2]), np.diff(points, axis=1, append=0.0)
+    flat = points.reshape(-1, points.shape[2])
+    rise = np.diff(points, axis=1, append=0.0)
     values = rise.reshape(flat.shape).take(row, axis=0)
     values *= part
     values += flat.take(row, axis=0)

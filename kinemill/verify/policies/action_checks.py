@@ -56,9 +56,11 @@ def beyond(policy: Policy, actions: NDArray[np.float32]) -> list[str]:
     """Return faults of actions (N, T, A), in units: outside limits, NaN, or not a choice."""
     faults: list[str] = []
     for index, name in enumerate(policy.actions):
-        values, choices = actions[..., index], policy.interface.choices[index]
+        values = actions[..., index]
+        choices = policy.interface.choices[index]
         low, high = (np.float32(end) for end in policy.limits.get(name, (-np.inf, np.inf)))
-        least, most = float(values.min()), float(values.max())
+        least = float(values.min())
+        most = float(values.max())
         if not (low <= least and most <= high):
             faults.append(f"{name} is {least:.6g} to {most:.6g}, not {low:g} to {high:g}")
         elif choices and not bool((values == np.rint(values)).all()):
@@ -68,7 +70,8 @@ def beyond(policy: Policy, actions: NDArray[np.float32]) -> list[str]:
 
 def forbidden(policy: Policy, probe: Probe, actions: NDArray[np.float32]) -> list[str]:
     """Return faults of choices that the mask (N, T, M) forbids: actions (N, T, A) -> texts."""
-    faults, first = list[str](), 0
+    faults = list[str]()
+    first = 0
     for index, (name, count) in enumerate(
         zip(policy.actions, policy.interface.choices, strict=True)
     ):

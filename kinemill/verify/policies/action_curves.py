@@ -39,7 +39,8 @@ def action_curves(
     """
     longest = max(one.rows for one in data.packed.of(SPLIT))
     rows = scored_rows(data)
-    ages, size = rows - data.first_rows[rows], _sizes(policy, measured, rows)
+    ages = rows - data.first_rows[rows]
+    size = _sizes(policy, measured, rows)
     edges = np.unique(np.linspace(1, longest, min(PARTS, longest - 1) + 1).astype(np.int64))
     part = np.searchsorted(edges, ages, side="right") - 1
     used = [index for index in range(len(edges)) if bool((part == index).any())]
@@ -48,7 +49,8 @@ def action_curves(
     if policy.interface.carry:
         half = int(np.median([one.rows for one in data.packed.of(SPLIT)])) // 2
         after = _after_reset(policy, data, min(horizon, max(half, 1)), stride)
-    choices, dt = policy.interface.choices, data.packed.dt
+    choices = policy.interface.choices
+    dt = data.packed.dt
     return ActionCurves(
         dt=dt,
         seconds=[float(ages[part == index].mean()) * dt for index in used],
@@ -81,7 +83,8 @@ def _after_reset(policy: Policy, data: Demonstrations, horizon: int, stride: int
     """
     feed = Feed(data, policy.interface.layout, torch.device("cpu"))
     starts = data.packed.window_starts(SPLIT, horizon, stride)
-    choices, sums = np.array(policy.interface.choices) > 0, np.zeros((horizon, len(policy.actions)))
+    choices = np.array(policy.interface.choices) > 0
+    sums = np.zeros((horizon, len(policy.actions)))
     for part in _batches(starts):
         carry = policy.initial_carry(len(part))
         for step in range(horizon):
@@ -110,7 +113,8 @@ def action_values(
     """
     logged, own = _values(policy, critic, data, measured)
     rows = scored_rows(data)
-    logged, own = logged[rows], own[rows]
+    logged = logged[rows]
+    own = own[rows]
     episode = episodes_of(data.packed, SPLIT, rows)
     difference = logged - own
     by_episode = [float(difference[episode == one].mean()) for one in np.unique(episode)]
@@ -130,7 +134,8 @@ def _values(
     policy: Policy, critic: ActionCritic, data: Demonstrations, measured: HeldOut
 ) -> tuple[Floats, Floats]:
     """Return the values of logged and own actions, (N,) each; NaN outside the test split."""
-    episodes, layout = data.packed.of(SPLIT), policy.interface.layout
+    episodes = data.packed.of(SPLIT)
+    layout = policy.interface.layout
     feed = Feed(data, layout, torch.device("cpu"))
     carry = list(critic.actor.initial_carry(len(episodes)))
     logged, own = (np.full(len(data.actions), np.nan) for _ in range(2))

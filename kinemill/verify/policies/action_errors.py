@@ -68,11 +68,13 @@ def scored_rows(data: Demonstrations) -> NDArray[np.int64]:
 
 def actions_on_logs(policy: Policy, data: Demonstrations) -> NDArray[np.float32]:
     """Return the action of a policy at each row of the test split, (N, A), in units; else NaN."""
-    episodes, layout = data.packed.of(SPLIT), policy.interface.layout
+    episodes = data.packed.of(SPLIT)
+    layout = policy.interface.layout
     actions = np.full(data.actions.shape, np.nan, np.float32)
     if not episodes:
         return actions
-    feed, carry = Feed(data, layout, torch.device("cpu")), policy.initial_carry(len(episodes))
+    feed = Feed(data, layout, torch.device("cpu"))
+    carry = policy.initial_carry(len(episodes))
     for step in range(max(episode.rows for episode in episodes)):
         # All episodes run as one batch. An ended episode repeats its last row, and its actions are
         # not stored.
@@ -189,7 +191,9 @@ def measure_logs(policy: Policy, logs: Logs) -> HeldOut:
         BadInput: The policy has other actions, or observes channels that the logs lack, or no
             episode has two rows.
     """
-    layout, packed, data = policy.interface.layout, logs.rows, Demonstrations(logs.rows, logs.media)
+    layout = policy.interface.layout
+    packed = logs.rows
+    data = Demonstrations(logs.rows, logs.media)
     if policy.actions != tuple(packed.actions):
         raise BadInput(
             "actions", f"are {', '.join(policy.actions)}", expected=", ".join(packed.actions)

@@ -20,11 +20,14 @@ from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.verify.test_inputs import Arrays, Probe
 
-ROWS, STEPS, LONG = 256, 3, 200
+ROWS = 256
+STEPS = 3
+LONG = 200
 EPISODES = 7  # rows of probes with many steps
 PICTURED = (64, 2)  # rows and steps of observations with pictures
 # Multiples of the limits: values of a broken sensor, and values that no sensor gives.
-EXTREME, IMPOSSIBLE = 10.0, 1e6
+EXTREME = 10.0
+IMPOSSIBLE = 1e6
 
 
 def make_probes(interface: PolicyInterface) -> list[Probe]:
@@ -58,7 +61,8 @@ def turn_inputs(interface: PolicyInterface, agent: Agent, plain: Arrays) -> Arra
 
     The numbers of `plain`, (N, T, ...), are used.
     """
-    layout, numbers = interface.layout, plain[OBSERVATION].copy()
+    layout = interface.layout
+    numbers = plain[OBSERVATION].copy()
     first, stop = agent.columns
     # The observation has a one-hot code of the acting agent, and zeros in the columns of others.
     own = numbers[..., first:stop].copy()
@@ -67,7 +71,8 @@ def turn_inputs(interface: PolicyInterface, agent: Agent, plain: Arrays) -> Arra
     made = plain | {OBSERVATION: numbers}
     if not layout.mask:
         return made
-    mask, column = plain[MASK].copy(), 0
+    mask = plain[MASK].copy()
+    column = 0
     for index, count in enumerate(interface.choices):
         if not agent.actions[0] <= index < agent.actions[1]:
             mask[..., column : column + count] = 0.0

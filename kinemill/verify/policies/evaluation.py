@@ -62,7 +62,8 @@ class PolicyMeasurement:
 
     def document(self) -> PolicyEvaluation:
         """Return evaluation.json."""
-        on_logs, model = self.on_logs, self.trials.get("model")
+        on_logs = self.on_logs
+        model = self.trials.get("model")
         others = {who: one for who, one in self.trials.items() if who != "model"}
         errors = on_logs.held_out.errors if on_logs else {}
         return PolicyEvaluation(
@@ -104,7 +105,9 @@ class PolicyMeasurement:
 
 
 def _cards(document: PolicyEvaluation) -> list[str]:
-    cards, trials, errors = list[str](), document.trials.get("model"), document.actions
+    cards = list[str]()
+    trials = document.trials.get("model")
+    errors = document.actions
     if trials is not None:
         low, high = trials.return_interval
         text = f"95 %: {number(low)} to {number(high)}, {len(trials.returns)} episodes"
@@ -142,7 +145,8 @@ def _log_sections(measured: LogMeasurement) -> str:
 
 
 def _curve_charts(curves: ActionCurves) -> list[str]:
-    charts, seconds = list[str](), np.asarray(curves.seconds)
+    charts = list[str]()
+    seconds = np.asarray(curves.seconds)
     for name, one in list(curves.channels.items())[:MOST]:
         line = Line(name, "model", seconds, np.asarray(one.by_time))
         labels = ("time in the episode, s", axis_label(name, one.unit))

@@ -111,7 +111,8 @@ class ExportedPolicy:
 
     def nan_calls(self, probe: Probe) -> list[Call]:
         """Return the second step of the policy, to test NaN in numbers, mask and carry."""
-        policy, inputs = self.policy, probe.first(NAN_ROWS).start()
+        policy = self.policy
+        inputs = probe.first(NAN_ROWS).start()
         _, carry = policy.step(inputs, policy.initial_carry(NAN_ROWS))
         names = [item.name for item in self.interface.carry]
         tensors: Arrays = {name: inputs[name] for name in (OBSERVATION, MASK) if name in inputs}
@@ -140,7 +141,8 @@ class ExportedPolicy:
 
     def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
         """Return `act`, from an observation to an action, and `step`, without conversion."""
-        policy, one = self.policy, probe.first(1).start()
+        policy = self.policy
+        one = probe.first(1).start()
         observation = {name: part[0] for name, part in one.items() if name != SEED}
         carry = policy.initial_carry(1)
         policy.reset()
@@ -149,5 +151,6 @@ class ExportedPolicy:
     def batch_call(self, probe: Probe, threads: int) -> TimedCall:
         """Return one step of a batch."""
         policy = self.policy if threads == 1 else self.threaded
-        inputs, carry = probe.start(), policy.initial_carry(probe.rows)
+        inputs = probe.start()
+        carry = policy.initial_carry(probe.rows)
         return lambda: policy.step(inputs, carry)

@@ -30,7 +30,8 @@ from kinemill.verify.results import PolicyGain
 from kinemill.verify.verifier import Verdict
 
 MOST = 8  # most actions with a chart
-STEPS, CHOICES = 500, 100  # most steps in a chart, and in one of an action with choices
+STEPS = 500
+CHOICES = 100  # most steps in a chart, and in one of an action with choices
 
 
 def policy_parts(verdict: Verdict, document: Verification) -> Parts:
@@ -76,7 +77,8 @@ def policy_parts(verdict: Verdict, document: Verification) -> Parts:
 
 
 def _cards(verdict: Verdict, subject: PolicySubject, document: Verification) -> list[str]:
-    times, cards = verdict.call_latency, list[str]()
+    times = verdict.call_latency
+    cards = list[str]()
     if subject.trials:
         model = subject.trials.model
         intervals = model.interval()
@@ -110,7 +112,8 @@ def returns_section(trials: Mapping[str, Trials], gains: Mapping[str, PolicyGain
     """Return the table and the chart of returns, `model` first, all from the same starts."""
     rows = list[list[str]]()
     for who, one in trials.items():
-        intervals, lengths = one.interval(), one.lengths
+        intervals = one.interval()
+        lengths = one.lengths
         low, high = intervals["return"]
         success = "–"
         if one.success is not None:
@@ -162,7 +165,8 @@ def _episode(subject: PolicySubject) -> str:
 
 def _recorded_motion(subject: PolicySubject, episode: Recorded) -> ClipTable | None:
     """Return the logged motion of a legged robot with the command closest to that of an episode."""
-    data, environment = subject.demonstrations, subject.task.environment
+    data = subject.demonstrations
+    environment = subject.task.environment
     if data is None or not isinstance(environment, LeggedEnvironment):
         return None
     body = environment.body()
@@ -177,7 +181,8 @@ def _recorded_motion(subject: PolicySubject, episode: Recorded) -> ClipTable | N
     one = logged[nearest]
     rows = observed[one.start : one.stop]
     # Logs have quaternions as x, y, z, w; clips have w first.
-    attitude, joints = rows[:, [3, 0, 1, 2]], rows[:, len(TRUNK) : -len(COMMAND)]
+    attitude = rows[:, [3, 0, 1, 2]]
+    joints = rows[:, len(TRUNK) : -len(COMMAND)]
     clip = Clip(f"the log {one.name}", joints, attitude, commands[nearest], loops=True)
     return ClipTable([clip], body, subject.task.dt)
 
@@ -194,10 +199,12 @@ def _actions(subject: PolicySubject) -> str:
         actions = subject.held_out.actions[first.start : first.stop].astype(np.float64)
     if not len(actions):
         return ""
-    rows, charts = list[list[str]](), list[str]()
+    rows = list[list[str]]()
+    charts = list[str]()
     for index, name in enumerate(policy.actions):
         limits = policy.limits.get(name, (-np.inf, np.inf))
-        values, choices = actions[:, index], policy.interface.choices[index]
+        values = actions[:, index]
+        choices = policy.interface.choices[index]
         text = _choice_row(values, choices) if choices else _value_row(values, *limits)
         rows.append([name_of(name, policy.units[name]), *text])
         if index < MOST:
@@ -246,7 +253,8 @@ def errors_section(held_out: HeldOut, where: str) -> str:
 
 def _error_charts(held_out: HeldOut) -> list[str]:
     """Draw the logged actions and those of the policy in the first test episode."""
-    model, first = held_out.errors["model"], held_out.episodes[0]
+    model = held_out.errors["model"]
+    first = held_out.episodes[0]
     rows = slice(first.start, min(first.stop, first.start + STEPS))
     time = np.arange(rows.stop - rows.start) * np.float64(model.dt)
     charts: list[str] = []

@@ -132,7 +132,8 @@ class PolicySubject:
 
     def _compare_batch(self, cases: Cases, probe: Probe, batch: int, threads: int) -> Parity:
         """Compare the first `batch` rows of a probe, in one batch."""
-        expected, allowed = cases.action[:batch], cases.allowed[:batch]
+        expected = cases.action[:batch]
+        allowed = cases.allowed[:batch]
         try:
             actions = self.exported.outputs(probe.first(batch), threads)
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many unrelated types
@@ -189,9 +190,11 @@ class PolicySubject:
 
     def document(self) -> Verification:
         """Return errors of actions, returns, success, and the comparison with random actions."""
-        held_out, trials = self.held_out, self.trials
+        held_out = self.held_out
+        trials = self.trials
         errors = held_out.errors if held_out else {}
-        metrics, windows = metrics_of(errors), WindowCounts(horizon=1)
+        metrics = metrics_of(errors)
+        windows = WindowCounts(horizon=1)
         if held_out:
             model = errors[MODEL]
             windows = WindowCounts(
@@ -227,7 +230,8 @@ class PolicySubject:
 
 def gain_of(one: Trials, other: Trials) -> PolicyGain:
     """Return 95 % intervals of the mean paired difference in return and success."""
-    returns, success = bootstrap(np.subtract(one.returns, other.returns).tolist()), None
+    returns = bootstrap(np.subtract(one.returns, other.returns).tolist())
+    success = None
     if one.successes and other.successes:
         apart = np.asarray(one.successes, float) - np.asarray(other.successes, float)
         success = bootstrap(apart.tolist())

@@ -79,7 +79,8 @@ class EnvironmentTrials:
         After episodes differ, the difference is random: `SIGMAS` standard errors of a difference of
         two means are allowed.
         """
-        returns, count = np.asarray(self.model.returns), len(self.torch.returns)
+        returns = np.asarray(self.model.returns)
+        count = len(self.torch.returns)
         near = RETURNS * max(1.0, abs(float(returns[:count].mean())))
         if all(step is None for step in self.diverged_at):
             return near
@@ -157,7 +158,8 @@ def require_layout(task: Task, policy: Policy, variant: str | None = None) -> No
     """
     environment = make_environment(task, variant=variant)
     try:
-        there, own = layout_of(task, environment), policy.interface.layout
+        there = layout_of(task, environment)
+        own = policy.interface.layout
     finally:
         environment.close()
     where = f"environment of {task.name}"
@@ -215,7 +217,8 @@ def _equal(one: Array, other: Array) -> NDArray[np.bool_]:
 
 def _relative_difference(one: Recorded, other: Recorded, interface: PolicyInterface) -> Floats:
     """Return the difference of actions divided by the allowed difference, (N, A)."""
-    count, steps = len(interface.layout.actions), min(len(one.rewards), len(other.rewards))
+    count = len(interface.layout.actions)
+    steps = min(len(one.rewards), len(other.rewards))
     first, second = (
         part.actions[:steps].reshape(steps, count).astype(np.float64) for part in (one, other)
     )

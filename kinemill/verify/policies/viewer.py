@@ -17,9 +17,13 @@ from kinemill.environments.evaluation import Recorded
 from kinemill.environments.video import Video
 from kinemill.reports.components import name_of
 
-MOST_STEPS, MOST_FRAMES, MOST_ROWS = 400, 120, 12
-SIZE, WIDE = (320, 320), (480, 240)  # largest size of a frame, and of two side by side, px
-_HEIGHT, _LENGTH = 100.0, 1000.0  # size of a chart in SVG units
+MOST_STEPS = 400
+MOST_FRAMES = 120
+MOST_ROWS = 12
+SIZE = (320, 320)
+WIDE = (480, 240)  # largest size of a frame, and of two side by side, px
+_HEIGHT = 100.0
+_LENGTH = 1000.0  # size of a chart in SVG units
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +89,8 @@ def _chart(values: Floats) -> str:
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     scale = _HEIGHT * 0.9 / (high - low) if high > low else 0.0
-    parts, is_open = list[str](), False
+    parts = list[str]()
+    is_open = False
     for index, value in enumerate(values):
         if not np.isfinite(value):
             is_open = False
@@ -114,7 +119,8 @@ def _pictures(video: Video | None, steps: list[int]) -> tuple[list[str], list[in
     rows = rows[:: max(1, -(-len(rows) // MOST_FRAMES))]
     urls = list[str]()
     for row in rows:
-        picture, file = Image.fromarray(video.pictures[row]), io.BytesIO()
+        picture = Image.fromarray(video.pictures[row])
+        file = io.BytesIO()
         picture.thumbnail(WIDE if _is_wide(video) else SIZE, Image.Resampling.BOX)
         picture.save(file, "WEBP", quality=60, method=2)
         urls.append(f"data:image/webp;base64,{b64encode(file.getvalue()).decode('ascii')}")

@@ -74,12 +74,15 @@ def constant_velocities(
     """
     states = task.states
     count = len(states)
-    rates, derived, velocities = np.zeros((count, count)), np.zeros(count), np.zeros(count)
+    rates = np.zeros((count, count))
+    derived = np.zeros(count)
+    velocities = np.zeros(count)
     for row, name in enumerate(states):
         position = task.channels[name].derivative_of
         if position not in states or derived[states.index(position)]:
             continue
-        column, channel = states.index(position), task.channels[name]
+        column = states.index(position)
+        channel = task.channels[name]
         # A velocity can have another unit than its position per second, such as rpm and rad.
         unit = task.channels[position].unit
         rates[row, column] = task.dt * factor(f"({channel.unit})*s", unit)[0]

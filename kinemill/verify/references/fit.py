@@ -53,7 +53,8 @@ def fit_references(
     Raises:
         BadInput: No episode is long enough for one window.
     """
-    verify, most = task.verify, longest or HISTORIES[-1]
+    verify = task.verify
+    most = longest or HISTORIES[-1]
     histories = [rows for rows in histories_of(dataset, verify.horizon) if rows <= most]
     if not histories:
         raise BadInput(
@@ -65,7 +66,8 @@ def fit_references(
     std = training_scale(dataset).std
     ground = ground_of(dataset, histories[-1], verify.horizon, verify.stride, std)
     specs, left_out = specs_of(task)
-    angle, scope = is_angle(dataset), Scope(dataset, folder, digest)
+    angle = is_angle(dataset)
+    scope = Scope(dataset, folder, digest)
     items = {"persistence": _simple([Persistence()], ground)}
     velocities = constant_velocities(task, angle, histories[-1])
     items["constant_velocity"] = _simple(velocities, ground)
@@ -130,7 +132,8 @@ def _reference(spec: Spec, scope: Scope, selected: tuple[Candidate, Candidate | 
 def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bool) -> Member:
     """Return the selected member as a separate model, and write it to the folder, if any."""
     error, fitted = selected
-    step, own = single(make_step(spec, scope.dataset, fitted), fitted.solution), None
+    step = single(make_step(spec, scope.dataset, fitted), fitted.solution)
+    own = None
     if step.readout is not None:
         windows = make_windows(scope.dataset, "train", step.layout, 1)
         fit_readout(step, windows, torch.arange(len(windows)))

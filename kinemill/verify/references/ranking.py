@@ -18,7 +18,8 @@ from kinemill.verify.references.step_predictor import StepPredictor, stacked
 
 # All members are ranked on every fourth of many windows. Members with an error up to 1.15 times the
 # smallest one, at the horizon or over all horizons, are then ranked on all windows.
-COARSE, NEAR = 4, 1.15
+COARSE = 4
+NEAR = 1.15
 # Relative increase of the error at the horizon that smaller errors at shorter horizons may cost.
 LEEWAY = 0.05
 

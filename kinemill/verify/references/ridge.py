@@ -25,7 +25,8 @@ from kinemill.verify.references.specs import Spec
 ROWS = 8192  # training windows in one batch, which bounds memory
 # Enough training windows in total, or per term if that is more: more rows would change predictions
 # by less than 2 % of the noise.
-FITTED, PER_TERM = 20_000, 30
+FITTED = 20_000
+PER_TERM = 30
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Fitted:
 def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:
     """Return the step of a member in float64, without its weights."""
     task = spec.task_of(member.structure, member.history, member.ridge)
-    layout, learn = layout_of(task), task.learn
+    layout = layout_of(task)
+    learn = task.learn
     step = make(getattr(learn, "model"), layout, scale_of(dataset, layout))  # noqa: B009
     step.network.terms.center_on(torch.from_numpy(np.asarray(dataset.mean)))
     return step.double().eval()
@@ -90,7 +92,8 @@ def _fit(
 
 def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield terms (N, F) and outputs (N, O) of evenly spaced training windows, float64."""
-    history, terms = step.history, step.network.terms
+    history = step.history
+    terms = step.network.terms
     starts = dataset.window_starts("train", history + 1)
     most = max(FITTED, PER_TERM * terms.counts[-1])
     starts = evenly_spaced(starts, most)

@@ -29,7 +29,8 @@ LONGEST = 2000  # most steps of a whole validation episode
 EPISODES = 16  # number of whole validation episodes, the longest ones
 # The error over whole episodes is bounded up to this many training standard deviations, or up to
 # this multiple of the persistence error, if that is larger.
-BOUNDED, WORSE = 3.0, 2.0
+BOUNDED = 3.0
+WORSE = 2.0
 # Below this share of the persistence error in training, validation rows are nearly at rest.
 RESTING = 0.5
 
@@ -110,7 +111,8 @@ def ground_of(
     long = sorted(dataset.of(split), key=lambda one: -one.rows)[:EPISODES]
     long = [one for one in long if one.rows > history]
     whole, steps = whole_episodes(dataset, long, history, LONGEST)
-    angle, none = is_angle(dataset), np.zeros(len(std))
+    angle = is_angle(dataset)
+    none = np.zeros(len(std))
 
     def ground(windows: Windows, bound: Floats, split: str) -> Ground:
         return Ground(windows, whole, steps, angle, std, bound, split)

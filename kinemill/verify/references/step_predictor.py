@@ -26,7 +26,8 @@ class StepPredictor:
     def __init__(self, step: Step) -> None:
         self.step = step.double().eval()
         self.history: int = step.history
-        self.states, self.actions = step.layout.states, step.layout.actions
+        self.states = step.layout.states
+        self.actions = step.layout.actions
 
     @single_thread()
     def rollout(self, states: Array, past_actions: Array, actions: Array) -> Floats:

@@ -55,7 +55,8 @@ class Killer(NullReporter):
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_goes_on_bit_for_bit(shared_data, tmp_path):
-    task, models = load_task(WALKER, SHORT), []
+    task = load_task(WALKER, SHORT)
+    models = []
     for after in (None, 900):
         home = Home(tmp_path / str(after))
         refs = data_of(task, home, shared_data / "awd_motion")

@@ -48,7 +48,9 @@ def task(**environment) -> Task:
 
 def stands(environment, seed: int) -> tuple[int, dict, np.ndarray]:
     observation, _ = environment.reset(seed=seed)
-    targets, rows, info = BODY.stance.astype(np.float32), 0, {}
+    targets = BODY.stance.astype(np.float32)
+    rows = 0
+    info = {}
     while True:
         observation, _, over, cut, info = environment.step(targets)
         rows += 1
@@ -81,11 +83,13 @@ def test_an_episode_follows_from_its_seed():
 def test_its_mirror_image_moves_as_the_mirror_of_the_task_says():
     """Two robots in mirrored states, with mirrored targets, stay mirror images."""
     (mirror,) = load_task(WALKER).augment
-    robots, random = robots_of(2), np.random.default_rng(0)
+    robots = robots_of(2)
+    random = np.random.default_rng(0)
     order, signs = mirror.image_of(BODY.observation_names)
     actions, action_signs = mirror.image_of(BODY.action_names)
     command = np.array([[0.1, 0.05, 0.3], [0.1, -0.05, -0.3]])
-    stances, rest = np.tile(BODY.stance, (2, 1)), np.zeros((2, 10))
+    stances = np.tile(BODY.stance, (2, 1))
+    rest = np.zeros((2, 10))
     robots.begin(slice(None), command, stances, rest, command[:, :2])
     for _ in range(20):
         targets = BODY.stance + random.uniform(-0.1, 0.1, 10)
@@ -137,7 +141,8 @@ def test_feet_are_where_mujoco_has_them():
     import mujoco
 
     model = BODY.model
-    data, random = mujoco.MjData(model), np.random.default_rng(0)
+    data = mujoco.MjData(model)
+    random = np.random.default_rng(0)
     joints = random.uniform(-0.5, 0.5, (5, 10))
     for own in joints:
         data.qpos[:3], data.qpos[7:] = 0.0, own
@@ -154,9 +159,11 @@ def robots_of(count: int, physics=MujocoThreads) -> LeggedRobots:
 
 
 def walked(walkers: LeggedRobots, rows: int = 25) -> np.ndarray:
-    count, random = len(walkers.position), np.random.default_rng(3)
+    count = len(walkers.position)
+    random = np.random.default_rng(3)
     joints = BODY.stance + random.normal(0.0, 0.02, (count, 10))
-    command, rates = np.zeros((count, 3)), random.normal(0.0, 0.05, (count, 2))
+    command = np.zeros((count, 3))
+    rates = random.normal(0.0, 0.05, (count, 2))
     walkers.begin(np.arange(count), command, joints, np.zeros((count, 10)), rates)
     for _ in range(rows):
         walkers.advance(BODY.stance + random.normal(0.0, 0.1, (count, 10)))
@@ -167,11 +174,10 @@ def test_many_walk_as_one_does():
     """On threads and one by one: to the last bit, heavier ones among them."""
     many = robots_of(9)
     many.vary(4, {"mass": 1.2, "gain": 0.9})
-    actual, random = walked(many), np.random.default_rng(3)
-    joints, rates = (
-        BODY.stance + random.normal(0.0, 0.02, (9, 10)),
-        random.normal(0.0, 0.05, (9, 2)),
-    )
+    actual = walked(many)
+    random = np.random.default_rng(3)
+    joints = BODY.stance + random.normal(0.0, 0.02, (9, 10))
+    rates = random.normal(0.0, 0.05, (9, 2))
     targets = [BODY.stance + random.normal(0.0, 0.1, (9, 10)) for _ in range(25)]
     for row in (0, 4):
         one = robots_of(1)
@@ -188,12 +194,14 @@ def test_warp_moves_them_as_mujoco_does():
     pytest.importorskip("mujoco_warp", reason="pip install 'kinemill[warp]'")
     from functools import partial
 
-    one, other = robots_of(8), robots_of(8, partial(MujocoWarp, device="cpu"))
+    one = robots_of(8)
+    other = robots_of(8, partial(MujocoWarp, device="cpu"))
     for row in range(8):
         for walkers in (one, other):
             walkers.vary(row, {"mass": 0.9 + 0.03 * row, "friction": 1.1 - 0.03 * row})
     walked(one, 1)  # feet press the ground: one that just touches does or does not, by rounding
-    random, still = np.random.default_rng(4), one.position.copy()
+    random = np.random.default_rng(4)
+    still = one.position.copy()
     for _ in range(20):
         other.position, other.velocity = one.position.copy(), one.velocity.copy()
         targets = BODY.stance + random.normal(0.0, 0.1, (8, 10))
@@ -221,7 +229,8 @@ def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(family):
     environment = make_environment(task())
     observation, _ = environment.reset(seed=1)
     phase = np.array([reference.nearest_phase(observation[7:17], observation[27:30])])
-    which, added = [reference.row_of(observation[27:30])], np.zeros((1, 10))
+    which = [reference.row_of(observation[27:30])]
+    added = np.zeros((1, 10))
     carry = policy.initial_carry(1)
     with torch.no_grad():
         for _ in range(20):
@@ -282,7 +291,8 @@ def test_the_reward_of_the_velocity_is_weighted(family):
 def test_episodes_of_a_training_end_and_begin_anew(family):
     tracking = walks(family, 16, steps=30, push=0.3, push_every=0.2)
     first, _ = tracking.reset([5, *[None] * 15])
-    dones, ends = 0, []
+    dones = 0
+    ends = []
     for _ in range(60):
         inputs, rewards, done, infos, _ = tracking.step(np.zeros((16, 10)))
         assert inputs.shape == (16, WIDTH)
@@ -320,13 +330,15 @@ def test_a_foot_that_bears_stays_where_it_is(family):
 @pytest.mark.parametrize(("bend", "warned"), [(0.0, True), (1.0, False)])
 def test_gaits_far_below_the_stance_are_reported_with_a_better_one(family, bend, warned):
     stance = dict(zip(BODY.joints, (bend * family.mean[0]).tolist(), strict=True))
-    body, messages = load_body(BODY_FILE, RobotOptions(stance=stance)), list[str]()
+    body = load_body(BODY_FILE, RobotOptions(stance=stance))
+    messages = list[str]()
     loop = SimpleNamespace(
         _reference=GaitReference(family, np.array([[0.13, 0.0, 0.0]]), body),
         _progress=SimpleNamespace(log_message=messages.append),
     )
     _TrackingLoop._warn_of_stance(loop, body)
-    gait, stance = body.trunk_height(family.mean[0].numpy()), body.standing_height
+    gait = body.trunk_height(family.mean[0].numpy())
+    stance = body.standing_height
     assert (gait < 0.9 * stance) is warned
     assert len(messages) == warned
     for text in messages:
@@ -344,10 +356,12 @@ def test_the_plug_in_joins_by_its_entry_point():
 
 def test_a_motion_prior_learns_to_tell_the_gaits_steps_from_others(family):
     reference = GaitReference(family, np.array([[0.05, 0.0, 0.0], [0.15, 0.0, 0.0]]), BODY)
-    prior, random = MotionPrior(reference, 10, seed=0), np.random.default_rng(1)
+    prior = MotionPrior(reference, 10, seed=0)
+    random = np.random.default_rng(1)
 
     def clip() -> tuple[np.ndarray, np.ndarray]:
-        phases, which = random.uniform(0.0, 2.0 * np.pi, 64), random.integers(2, size=64)
+        phases = random.uniform(0.0, 2.0 * np.pi, 64)
+        which = random.integers(2, size=64)
         one, other = (reference.at(phases + k * reference.phase_step, which).joints for k in (0, 1))
         return one, other
 

@@ -49,7 +49,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
 
 def _against(name: str, inputs: GateInputs) -> Verdict:
-    rule, metric = f"beats_{name}", metric_of(inputs.task)
+    rule = f"beats_{name}"
+    metric = metric_of(inputs.task)
     if name == CHAMPION:
         return _against_champion(rule, inputs)
     if name == own_reference(inputs):
@@ -65,7 +66,8 @@ def _against(name: str, inputs: GateInputs) -> Verdict:
 
 
 def _compared(inputs: GateInputs, rule: str, paired: Paired, who: str) -> Verdict:
-    margin, metric = inputs.task.promote.margin, metric_of(inputs.task)
+    margin = inputs.task.promote.margin
+    metric = metric_of(inputs.task)
     if metric.larger:
         ceiling = 1.0 if metric.name == SUCCESS else inputs.task.promote.ceiling
         most = math.inf if ceiling is None else ceiling
@@ -96,7 +98,9 @@ def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
 
 def _not_worse(inputs: GateInputs, rule: str, champion: Champion, paired: Paired) -> Verdict:
     """Pass a challenger that is as good as a provisional champion, by the margin."""
-    margin, model, reference = inputs.task.promote.margin, paired.model, paired.reference
+    margin = inputs.task.promote.margin
+    model = paired.model
+    reference = paired.reference
     who = f"provisional champion version {champion.version}: {reference:.6g}, margin {margin:g}"
     if metric_of(inputs.task).larger:
         bound = reference - margin * abs(reference)
@@ -109,7 +113,8 @@ def _not_worse(inputs: GateInputs, rule: str, champion: Champion, paired: Paired
 
 def compare(rule: str, paired: Paired, margin: float, who: str) -> Verdict:
     """Pass a model whose error is smaller than the reference's, by the margin; a tie fails."""
-    model, reference = paired.model, paired.reference
+    model = paired.model
+    reference = paired.reference
     bound = (1.0 - margin) * reference
     # False for NaN on either side and for negative numbers, which are not errors.
     passed = 0.0 <= model <= bound and model < reference and math.isfinite(model)
@@ -140,7 +145,8 @@ def compare_more(
     bound = min(required, most) if reference <= most else required
     # False for NaN on either side.
     passed = bound <= model and model > reference and math.isfinite(model)
-    sign, at_maximum = ">=" if bound > reference else ">", ", the maximum" * (reference == most)
+    sign = ">=" if bound > reference else ">"
+    at_maximum = ", the maximum" * (reference == most)
     expected = f"{sign} {bound:.6g} ({who}: {reference:.6g}{at_maximum}, margin {margin:g})"
     tie = f"{model:.6g}, not better: equal to the {who}, no measurable gain"
     return Verdict(rule, passed, tie if model == reference else to_json_number(model), expected)

@@ -16,7 +16,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     Refused: one channel became worse; kinemill model compare shows by how much. Increase the
     weight of the channel in learn.weights.
     """
-    allowed, champion = inputs.task.promote.max_channel_loss, inputs.champion
+    allowed = inputs.task.promote.max_channel_loss
+    champion = inputs.champion
     if allowed is None:
         return []
     expected = f"<= {1.0 + allowed:g} x champion, each channel"

@@ -16,7 +16,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     Refused: collect more episodes where the controller fails (kinemill model rollout, or more
     loop.rounds), or give control.controller more samples or a longer horizon.
     """
-    promote, closed = inputs.task.promote, inputs.verification.closed_loop
+    promote = inputs.task.promote
+    closed = inputs.verification.closed_loop
     episodes = closed.episodes if closed else []
     verdicts: list[Verdict] = []
     if (least := promote.min_success) is not None:

@@ -17,7 +17,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     history + verify.horizon do not count. If no more data will be recorded, lower
     promote.min_test_episodes and promote.min_independent.
     """
-    promote, amount = inputs.task.promote, sample_size_of(inputs)
+    promote = inputs.task.promote
+    amount = sample_size_of(inputs)
     required = f">= {promote.min_test_episodes} test episodes, >= {promote.min_independent} blocks"
     passed = inputs.measured is not None and not amount.lacks(inputs)
     undecided = inputs.measured is not None and amount.episodes > 0 and not passed

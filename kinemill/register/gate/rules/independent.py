@@ -19,7 +19,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     """
     if not inputs.task.learn.from_logs:
         return []
-    bound, overlap = inputs.task.promote.max_repeated, inputs.overlap
+    bound = inputs.task.promote.max_repeated
+    overlap = inputs.overlap
     apart = inputs.task.dataset.near_duplicates == "apart"
     counted = overlap.same_recording if apart else overlap.same_recording + overlap.near_duplicates
     value = "not measured"

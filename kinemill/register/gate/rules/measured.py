@@ -23,12 +23,14 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     kinemill run with the same logs. If it fails again, the model is not deterministic. If the
     error is not finite, train with a longer learn.horizon or a smaller model.
     """
-    document, metric = inputs.verification, metric_of(inputs.task)
+    document = inputs.verification
+    metric = metric_of(inputs.task)
     model = claimed(document, metric).get("model", math.nan)
     claim = Measured(
         model, {}, claimed_count(document, metric), 0, claimed_history(document, metric)
     )
-    measured, of = inputs.measured, "episodes" if metric.larger else "windows"
+    measured = inputs.measured
+    of = "episodes" if metric.larger else "windows"
     if measured is None:
         value = f"was not measured{inputs.problem and f': {inputs.problem}'}"
         return [Verdict("measured", passed=False, value=value, expected=_text(claim, of))]

@@ -42,9 +42,12 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     metric = metric_of(inputs.task)
     if inputs.task.learn.gives != "dynamics":
         return []
-    last, horizons = inputs.task.verify.horizon, compared(inputs)
-    counted, own = Counted.of(inputs.task.promote, last), own_reference(inputs)
-    losses, peers = all_losses(horizons, counted, own, last), peers_of(own)
+    last = inputs.task.verify.horizon
+    horizons = compared(inputs)
+    counted = Counted.of(inputs.task.promote, last)
+    own = own_reference(inputs)
+    losses = all_losses(horizons, counted, own, last)
+    peers = peers_of(own)
     between = (str(last), *(horizon for horizon in counted.horizons if horizon == FREE_RUN))
     at = {name: between if name in peers else counted.horizons for name in metric.opponents}
     lines = [_line(name, inputs, horizons, losses, at[name]) for name in metric.opponents]
