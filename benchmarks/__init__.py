@@ -63,8 +63,10 @@ def table(rows: list[Row]) -> str:
         references = list[str]()
         for reference, value in each["references"].items():
             low, high = each.get("spread", {}).get(reference, (None, None))
-            spread = "" if low is None else f" ({low:.2f} to {high:.2f})"
-            references.append(f"{reference}: {value:,.3g}, {each['ratios'][reference]:.2f}{spread}")
+            ratio_range = "" if low is None else f" ({low:.2f} to {high:.2f})"
+            references.append(
+                f"{reference}: {value:,.3g}, {each['ratios'][reference]:.2f}{ratio_range}"
+            )
         ours = f"{each['ours']:,.3g} {each['unit']}"
         lines.append(f"| {each['work']} | {ours} | {'; '.join(references)} |")
     return "\n".join(lines) + "\n"

@@ -238,9 +238,9 @@ def _grouped(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         case, _, part = row["work"].partition(": ")
         key = (row["section"], case)
         if not part or key not in groups:
-            alike = (part, row.get("unit", ""), row.get("goal", ""), row["status"])
+            shared = (part, row.get("unit", ""), row.get("goal", ""), row["status"])
             is_alone = not part or row.get("note")
-            key = (row["section"], row["work"]) if is_alone else (row["section"], *alike)
+            key = (row["section"], row["work"]) if is_alone else (row["section"], *shared)
         groups.setdefault(key, []).append(row)
     return list(groups.values())
 
