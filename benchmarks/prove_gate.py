@@ -137,7 +137,7 @@ def curve(cells: Cells) -> Iterator[str]:
     large = {key: cell for key, cell in cells.items() if key[1].episodes >= _least()}
     for kind, of_kind in by_kind(large).items():
         columns = [[cell.share(truth) for cell in of_kind] for truth in CURVE]
-        finite = [[one for one in cell.detectable if np.isfinite(one)] for cell in of_kind]
+        finite = [[share for share in cell.detectable if np.isfinite(share)] for cell in of_kind]
         columns.append([float(np.median(values)) if values else np.inf for values in finite])
         yield f"| {kind} | {' | '.join(percent(shares, 0) for shares in columns)} |"
 
