@@ -57,15 +57,18 @@ def main(name: str, measure: Callable[[], list[Row]]) -> None:
 
 
 def table(rows: list[Row]) -> str:
-    """Return rows as a Markdown table."""
-    lines = ["| work | unit | kinemill | reference | ratio |", "|---|---|---|---|---|"]
+    """Return rows as a Markdown table; a ratio has its spread over the rounds if it is known."""
+    lines = ["| work | kinemill | reference: figure, ratio |", "|---|---|---|"]
     for each in rows:
-        own = f"| {each['work']} | {each['unit']} | {each['ours']:,.3g} |"
-        if not each["references"]:
-            lines.append(f"{own} | |")
+        references = list[str]()
         for reference, value in each["references"].items():
-            ratio = each["ratios"][reference]
-            lines.append(f"{own} {reference}: {value:,.3g} | {ratio:.2f} |")
+            low, high = each.get("spread", {}).get(reference, (None, None))
+            ratio_range = "" if low is None else f" ({low:.2f} to {high:.2f})"
+            references.append(
+                f"{reference}: {value:,.3g}, {each['ratios'][reference]:.2f}{ratio_range}"
+            )
+        ours = f"{each['ours']:,.3g} {each['unit']}"
+        lines.append(f"| {each['work']} | {ours} | {'; '.join(references)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -217,7 +217,6 @@ def scaled(comparison: Comparison, factor: float, margin: float = MARGIN) -> Com
     return replace(
         comparison,
         error=comparison.error * factor,
-        ratio=comparison.ratio * factor,
         low=comparison.low * factor,
         high=comparison.high * factor,
         p_worse=p_worse,

@@ -19,8 +19,6 @@ class Row:
         overrides: of the task.
         library: settings of stable-baselines3; None: it has no such algorithm.
         learned: whether it learns in what the task `pendulum` learned, which is made first.
-        is_ordinary: whether it is a row of the second table only.
-        has_no_rows: whether its environment has no vectorized form, so that it is in both tables.
     """
 
     task: str
@@ -29,8 +27,6 @@ class Row:
     overrides: dict[str, Any] = field(default_factory=dict)
     library: dict[str, Any] | None = None
     learned: bool = False
-    is_ordinary: bool = False
-    has_no_rows: bool = False
 
 
 _Q_LEARNING = {  # of the zoo: shared names, then ours, then the library's
@@ -196,7 +192,6 @@ ROWS = {
             "every": 1000,
             "settings": {"learning_rate": 1e-3},
         },
-        has_no_rows=True,
     ),
     "Pendulum-v1, TD3": Row(
         "pendulum_rl",
@@ -224,7 +219,6 @@ ROWS = {
                 "policy_kwargs": {"net_arch": [400, 300]},
             },
         },
-        has_no_rows=True,
     ),
     "Pendulum-v1, TQC": Row(
         "pendulum_rl",
@@ -240,7 +234,6 @@ ROWS = {
             "every": 1000,
             "settings": {"learning_rate": 1e-3},
         },
-        has_no_rows=True,
     ),
     "pendulum swing-up, PPO in the learned model, tested in true physics": Row(
         "pendulum_swing_up", None, None, {"environment.trials.episodes": 100}, learned=True
@@ -265,9 +258,8 @@ ROWS = {
                 "ent_coef": 0.01,
             },
         },
-        has_no_rows=True,
     ),
 }
 ROWS[ORDINARY_CART] = replace(
-    ROWS[CART], overrides={**ROWS[CART].overrides, "learn.runner": "in_process"}, is_ordinary=True
+    ROWS[CART], overrides={**ROWS[CART].overrides, "learn.runner": "in_process"}
 )

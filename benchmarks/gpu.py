@@ -219,15 +219,50 @@ def as_table(report: dict[str, Any]) -> str:
         f"{about['date']}, {where}; {about['processors']} processors, Python {about['python']}, "
         f"{versions}; {report['seconds']:.0f} s.",
         "",
-        "| section | work | figure | unit | goal | result | notes |",
-        "|---|---|---|---|---|---|---|",
+        "| section | work | figure | goal | result |",
+        "|---|---|---|---|---|",
     ]
-    for row in report["rows"]:
-        figure = "" if row.get("value") is None else f"{row['value']:,.4g}"
-        cells = [row["section"], row["work"], figure, row.get("unit", ""), row.get("goal", "")]
-        cells += [row["status"], row.get("note", "")]
+    for rows in _grouped(report["rows"]):
+        first = rows[0]
+        result = "" if first["status"] == "measured" else first["status"]
+        result = ": ".join(filter(None, [result, first.get("note", "")]))
+        cells = [first["section"], *_work_and_figures(rows), first.get("goal", ""), result]
         lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _grouped(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Group rows: `CASE: PART` with a row `CASE`, else with rows alike of the same PART."""
+    groups = dict[tuple[str, ...], list[dict[str, Any]]]()
+    for row in rows:
+        case, _, part = row["work"].partition(": ")
+        key = (row["section"], case)
+        if not part or key not in groups:
+            shared = (part, row.get("unit", ""), row.get("goal", ""), row["status"])
+            is_alone = not part or row.get("note")
+            key = (row["section"], row["work"]) if is_alone else (row["section"], *shared)
+        groups.setdefault(key, []).append(row)
+    return list(groups.values())
+
+
+def _work_and_figures(rows: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    """Return the cells `work` and `figure` of a group; a failed figure is marked."""
+    first = rows[0]
+    figures = ["" if row.get("value") is None else f"{row['value']:,.4g}" for row in rows]
+    units = [row.get("unit", "") for row in rows]
+    with_unit = [f"{figure} {unit}".strip() for figure, unit in zip(figures, units, strict=True)]
+    if len(rows) == 1:
+        return first["work"], with_unit[0]
+    names = [row["work"].partition(": ") for row in rows]
+    if part := names[0][2]:
+        cases = [f"{name[0]} {figure}" for name, figure in zip(names, figures, strict=True)]
+        return part, f"{'; '.join(cases)} {units[0]}".strip()
+    marks = [" (failed)" if row["status"] == "failed" else "" for row in rows]
+    details = [
+        f"{name[2]} {figure}{mark}"
+        for name, figure, mark in zip(names[1:], with_unit[1:], marks[1:], strict=True)
+    ]
+    return first["work"], "; ".join([with_unit[0], *details])
 
 
 if __name__ == "__main__":

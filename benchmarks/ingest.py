@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 from scipy.signal import cont2discrete, lfilter, ss2tf
 
-from benchmarks import ROOT, ROUNDS, Row
+from benchmarks import ROOT, ROUNDS, Row, table
 from kinemill.ingest import stage as ingest
 from kinemill.process import tune_process
 from kinemill.store import file_digest
@@ -260,20 +260,6 @@ def _largest_resident() -> float:
     return float(line.split()[1]) / 1024
 
 
-def table(rows: list[Row]) -> str:
-    """Return rows as a Markdown table, ratios with their spread over the rounds."""
-    lines = ["| work | unit | kinemill | reference | ratio |", "|---|---|---|---|---|"]
-    for each in rows:
-        for reference, value in each["references"].items():
-            low, high = each.get("spread", {}).get(reference, (None, None))
-            ratio_range = "" if low is None else f" ({low:.2f} to {high:.2f})"
-            lines.append(
-                f"| {each['work']} | {each['unit']} | {each['ours']:,.3g} | "
-                f"{reference}: {value:,.3g} | {each['ratios'][reference]:.2f}{ratio_range} |"
-            )
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     """Measure; `--json` prints a document, `--peak HOME LOGS` is how this calls itself."""
     tune_process()  # as every process of kinemill's
@@ -283,8 +269,7 @@ def main() -> None:
         print(_largest_resident())
         return
     rows = measure()
-    text = table(rows)
-    print(json.dumps({"rows": rows, "table": text}) if "--json" in sys.argv else text)
+    print(json.dumps({"rows": rows}) if "--json" in sys.argv else table(rows))
 
 
 if __name__ == "__main__":

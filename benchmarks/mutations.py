@@ -141,23 +141,26 @@ def plant_in_policies(titles: list[str], scratch: Path) -> list[ExportCheck]:
 
 
 def page(planted: list[ExportCheck], sound: list[ExportCheck]) -> str:
-    """Return the table with its totals, as Markdown."""
-    lines = ["| planted fault | detected | named | first message |", "|---|---|---|---|"]
+    """Return the totals, and the failed line that reports each fault, as Markdown."""
+    detected = sum(one.is_detected for one in planted)
+    named = sum(one.is_named for one in planted)
+    alarms = [one for one in sound if one.is_detected]
+    lines = [
+        f"{detected} of {len(planted)} faults are detected, {named} named. {len(sound)} sound "
+        f"exports: {len(alarms)} false alarms.",
+        "",
+        "| planted fault | first message |",
+        "|---|---|",
+    ]
     for one in planted:
         failures = next(
             (line for line in one.failures if any(word in line for word in one.expected)), ""
         )
         said = (failures or (one.failures or ["nothing"])[0]).replace("|", "/").splitlines()[0]
-        marks = ["yes" if is_true else "**no**" for is_true in (one.is_detected, one.is_named)]
-        lines.append(f"| {one.title} | {' | '.join(marks)} | {_short(said)} |")
-    detected = sum(one.is_detected for one in planted)
-    named = sum(one.is_named for one in planted)
-    alarms = [one for one in sound if one.is_detected]
-    lines.append(f"| **all {len(planted)}** | **{detected}** | **{named}** | |")
-    lines.append(f"| **{len(sound)} sound exports** | **{len(alarms)} false alarms** | | |")
-    names = "; ".join(one.title for one in sound)
+        missed = "" if one.is_named else "**not named**: " if one.is_detected else "**missed**: "
+        lines.append(f"| {one.title} | {missed}{_short(said)} |")
     wrong = "".join(f"\n\nFalse alarm: {one.title}: {'; '.join(one.failures)}." for one in alarms)
-    return "\n".join(lines) + f"\n\nSound: {names}.{wrong}\n"
+    return "\n".join(lines) + f"{wrong}\n"
 
 
 def _short(text: str) -> str:

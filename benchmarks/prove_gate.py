@@ -120,30 +120,37 @@ def _paired(comparisons: Comparisons) -> Paired:
 
 
 def table(cells: Cells) -> Iterator[str]:
-    """Yield the rows of promotions by cell."""
-    yield (
-        "| errors | test episodes x windows | equal | 10 % worse | 2 % better | 10 % better | "
-        "one channel worse | provisional | coverage of the interval |"
-    )
-    yield "|---" * 9 + "|"
-    for (kind, size), cell in cells.items():
-        shares = [cell.share(truth) for truth in (EQUAL, WORSE, "2 % better", "10 % better", TRADE)]
-        share_cells = " | ".join(f"{share:.1%}" for share in shares)
-        coverage = f"{cell.covered / cell.intervals:.1%}" if cell.intervals else "no interval"
-        provisional = f"{cell.share(EQUAL, 'provisional'):.1%}"
-        yield f"| {kind} | {size} | {share_cells} | {provisional} | {coverage} |"
+    """Yield a row of promotions for each kind: %, for each test split of SIZES."""
+    yield "| errors | equal | 10 % worse | one channel worse | provisional | coverage |"
+    yield "|---" * 6 + "|"
+    for kind, of_kind in by_kind(cells).items():
+        columns = [[cell.share(truth) for cell in of_kind] for truth in (EQUAL, WORSE, TRADE)]
+        columns.append([cell.share(EQUAL, "provisional") for cell in of_kind])
+        columns.append([cell.covered / max(cell.intervals, 1) for cell in of_kind])
+        yield f"| {kind} | {' | '.join(percent(shares, 1) for shares in columns)} |"
 
 
 def curve(cells: Cells) -> Iterator[str]:
-    """Yield the rows of the power: share of better models that become champion."""
-    yield f"| errors | test | {' | '.join(CURVE)} | reported for 80 % |"
-    yield "|---" * (len(CURVE) + 3) + "|"
-    for (kind, size), cell in cells.items():
-        share_cells = " | ".join(f"{cell.share(truth):.0%}" for truth in CURVE)
-        finite = [value for value in cell.detectable if np.isfinite(value)]
-        stated = f"{np.median(finite):.0%}" if finite else "none"
-        if size.episodes >= _least():
-            yield f"| {kind} | {size} | {share_cells} | {stated} |"
+    """Yield a row of the power for each kind: %, for each test split that allows a champion."""
+    yield f"| errors | {' | '.join(CURVE)} | reported for 80 % |"
+    yield "|---" * (len(CURVE) + 2) + "|"
+    large = {key: cell for key, cell in cells.items() if key[1].episodes >= _least()}
+    for kind, of_kind in by_kind(large).items():
+        columns = [[cell.share(truth) for cell in of_kind] for truth in CURVE]
+        finite = [[share for share in cell.detectable if np.isfinite(share)] for cell in of_kind]
+        columns.append([float(np.median(values)) if values else np.inf for values in finite])
+        yield f"| {kind} | {' | '.join(percent(shares, 0) for shares in columns)} |"
+
+
+def by_kind(cells: Cells) -> dict[str, list[Cell]]:
+    """Return the cells of each kind, in the order of their sizes."""
+    kinds = dict.fromkeys(kind for kind, _ in cells)
+    return {kind: [cell for key, cell in cells.items() if key[0] == kind] for kind in kinds}
+
+
+def percent(shares: Sequence[float], digits: int) -> str:
+    """Return shares in % as text."""
+    return ", ".join(f"{100.0 * share:.{digits}f}" for share in shares)
 
 
 def draw(powers: Mapping[tuple[str, Size], Sequence[float]]) -> None:
@@ -212,19 +219,23 @@ def page(cells: Cells) -> list[str]:
     }
     worst = ", ".join(f"{worst_share(own):.1%} of {title}" for title, own in groups.items())
     verdict = "at most 5 % in every cell" if worst_share(cells) <= ALLOWED else "MORE THAN 5 %"
+    splits = ", ".join(map(str, SIZES))
     text = [
         f"{PAIRS} pairs in each cell. False promotions (a model that is equal or worse becomes an "
-        f"established champion) in the worst cell: {worst.lower()}; {verdict}."
+        f"established champion) in the worst cell: {worst.lower()}; {verdict}.",
+        "",
+        "Share of models that become champion, %, with test splits of (episodes x windows) "
+        f"{splits}. *One channel worse*: 30 % better, except one channel that is 50 % worse after "
+        "1 step. *Provisional*: equal models that become provisional champion. *Coverage* of the "
+        "true difference by the interval.",
     ]
     for title, own in groups.items():
         text += ["", f"{title}:", "", *table(own)]
     text += [
         "",
-        "*One channel worse*: 30 % better, except one channel that is 50 % worse after 1 step. "
-        "*Provisional*: share of equal models that become provisional champion.",
-        "",
-        "Share of better models that become champion, by reduction of the error. Last column: the "
-        "improvement that reports state as detectable in 80 % of the cases (median).",
+        "Share of better models that become champion, %, by reduction of the error; the last four "
+        "test splits. Last column: the improvement that reports state as detectable in 80 % of the "
+        "cases (median).",
     ]
     for title, own in groups.items():
         text += ["", f"{title}:", "", *curve(own)]

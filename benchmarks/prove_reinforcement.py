@@ -225,16 +225,11 @@ def finished(name: str) -> list[Any]:
     return [read_json(path) for k in range(SEEDS) if (path := file_of(name, k)).is_file()]
 
 
-def report(is_ordinary: bool = False) -> str:
-    """Return the table of finished results; other rows are copied from docs/results-*.md.
-
-    `is_ordinary` selects the table in which both sides step ordinary environments.
-    """
-    page = read_section("reinforcement") + read_section("reinforcement-ordinary")
+def report() -> str:
+    """Return the table of finished results; other rows are copied from docs/results-*.md."""
+    page = read_section("reinforcement")
     lines = [HEAD]
     for name, row in ROWS.items():
-        if is_ordinary != row.is_ordinary and not (is_ordinary and row.has_no_rows):
-            continue
         results, starts = finished(name), (f"| {name}: ", f"| {name} |")
         if any("ours" in one for one in results):
             lines.append(_line(name, row, results))
@@ -318,7 +313,7 @@ def main() -> None:
         files = sorted(results_folder().glob("*.json"))
         print(json.dumps({path.stem: read_json(path) for path in files}, indent=2))
         return
-    tables = {"reinforcement": report(), "reinforcement-ordinary": report(is_ordinary=True)}
+    tables = {"reinforcement": report()}
     if all(finished(name) for name in (CART, ORDINARY_CART)):
         tables["reinforcement-parts"] = parts()
     for section, text in tables.items():
