@@ -169,9 +169,6 @@ ROWS = {
         },
     ),
     "CartPole-v1, A2C": _cart({"type": "a2c"}, {"lr": 2e-3}, 8, _A2C),
-    "CartPole-v1, IMPALA": _cart(  # compared with A2C: stable-baselines3 has no IMPALA
-        {"type": "impala", "gamma": 0.98, "gae_lambda": 0.95}, {"lr": 4e-3}, 16, _A2C
-    ),
     "CartPole-v1, PPO with an LSTM": _cart(
         {"type": "recurrent_ppo", **_LSTM}, {"lr": 1e-3}, 8, _RECURRENT
     ),
