@@ -8,23 +8,20 @@ The ratio of the two errors is measured on both: `python -m benchmarks.prove_val
 import tempfile
 from pathlib import Path
 
-from benchmarks import EXAMPLES, ROOT, replace_section
+from benchmarks import EXAMPLES, _proof
 from kinemill import runtime
 from kinemill.augment import stage as augment
 from kinemill.dataset import load_dataset
-from kinemill.dataset import stage as dataset_stage
 from kinemill.export import stage as export
-from kinemill.ingest import stage as ingest
 from kinemill.store import open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
-from kinemill.validate import stage as validate
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.references import load_references, stage
 
-DATA = ROOT.parent / "shared" / "data" / "double_pendulum_sysid"
+DATA = _proof.DATA / "double_pendulum_sysid"
 RECORDINGS = ("00", "01", "02", "03", "04", "12")
 REFERENCE = "physics"
 QUIET = NullReporter()
@@ -36,8 +33,7 @@ def ratios(home: Home, recording: str) -> dict[str, float]:
         EXAMPLES / "double_pendulum.yaml",
         {"dataset.test": [f"*traj{recording}*"], "learn.compile": "off"},
     )
-    recordings = ingest.run(task, home, DATA, QUIET).artifact.ref
-    dataset = dataset_stage.run(task, home, validate.run(task, home, recordings, QUIET).ref).ref
+    dataset = _proof.dataset_of(task, home, DATA)
     training_set = augment.run(task, home, dataset).ref
     model = train.run(task, home, dataset, training_set, (QUIET, QUIET)).ref
     references_ = load_references(home, stage.run(task, home, dataset).ref)
@@ -56,16 +52,13 @@ def ratios(home: Home, recording: str) -> dict[str, float]:
 
 def main() -> None:
     """Measure every recording and rewrite the section `validation` of docs/results-*.md."""
-    lines = [
-        "| left out | on the ends of the training recordings | on the left-out recording |",
-        "|---|---|---|",
-    ]
+    lines = list[list[str]]()
     for recording in RECORDINGS:
         with tempfile.TemporaryDirectory() as folder:
             result = ratios(Home(Path(folder)), recording)
-        lines.append(f"| {recording} | {result['validation']:.2f} | {result['test']:.2f} |")
-        print(lines[-1], flush=True)
-    replace_section("validation", "\n".join(lines) + "\n")
+        lines.append([recording, *(f"{result[split]:.2f}" for split in ("validation", "test"))])
+    head = ["on the ends of the training recordings", "on the left-out recording"]
+    _proof.write("validation", _proof.table(["left out", *head], lines))
 
 
 if __name__ == "__main__":
