@@ -12,12 +12,12 @@ They validate the constants; the development kinds do not.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks import EXAMPLES, ROOT, replace_section
+from benchmarks import EXAMPLES, ROOT, _proof
 from benchmarks._gate_pairs import (
     DEVELOPMENT_KINDS,
     HELD_OUT_KINDS,
@@ -230,7 +230,7 @@ def page(cells: Cells) -> list[str]:
         "true difference by the interval.",
     ]
     for title, own in groups.items():
-        text += ["", f"{title}:", "", *table(own)]
+        text += ["", f"{title}:", "", table(own).strip()]
     text += [
         "",
         "Share of better models that become champion, %, by reduction of the error; the last four "
@@ -238,7 +238,7 @@ def page(cells: Cells) -> list[str]:
         "cases (median).",
     ]
     for title, own in groups.items():
-        text += ["", f"{title}:", "", *curve(own)]
+        text += ["", f"{title}:", "", curve(own).strip()]
     return [*text, "", f"![How often a better model becomes champion](images/{PICTURE.name})"]
 
 
@@ -251,8 +251,7 @@ def main() -> None:
             print(kind, size, f"false {cells[kind, size].share(EQUAL):.3f}", flush=True)
     draw(powers_of(cells))
     text = "\n".join(page(cells)) + "\n"
-    replace_section("gate", text)
-    print(text)
+    _proof.write("gate", text)
     if worst_share(cells) > ALLOWED:
         raise SystemExit(1)
 
