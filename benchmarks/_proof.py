@@ -45,7 +45,7 @@ def results_folder(name: str) -> Path:
     return Home.resolve().root / "prove" / name
 
 
-def kept(path: Path, measure: Callable[[], Any]) -> Any:
+def cached(path: Path, measure: Callable[[], Any]) -> Any:
     """Return the result of an earlier call, or measure it and keep it as JSON."""
     if not path.is_file():
         publish_json(path, measure())

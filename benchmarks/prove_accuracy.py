@@ -68,7 +68,7 @@ def prove(task: str, seed: int) -> Path:
         _proof.kinemill(home.root, *export)
         return document
 
-    _proof.kept(result_folder.with_suffix(".json"), train)  # outside: its files are sealed
+    _proof.cached(result_folder.with_suffix(".json"), train)  # outside: its files are sealed
     return result_folder
 
 

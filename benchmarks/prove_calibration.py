@@ -99,7 +99,7 @@ def main() -> None:
         home, logs, task = home_of(name), SETS[name], str(EXAMPLES / f"{name}.yaml")
         words = ["--logs", str(_proof.DATA / logs.folder)]
         words += _proof.overridden(ENSEMBLE | logs.settings)
-        _proof.kept(home / "run.json", partial(_proof.kinemill, home, "run", task, *words))
+        _proof.cached(home / "run.json", partial(_proof.kinemill, home, "run", task, *words))
     steps = [f"{step} step{'s' * (step > 1)}" for step in STEPS]
     head = ["set", "nrmse", "correction", *steps, "steps with 85 to 95 %"]
     _proof.write("calibration", _proof.table(head, [row for name in SETS for row in rows(name)]))

@@ -235,7 +235,7 @@ def rows(results: Mapping[str, list[Figures]]) -> Iterator[list[object]]:
 def one_seed(case: str, seed: int) -> Figures:
     """Return the result of a case and seed, from an earlier call if it finished."""
     measure = partial(prove_g1, seed) if case == "g1" else partial(prove, case, seed)
-    return _proof.kept(results_folder() / f"{case}-{seed}.json", measure)
+    return _proof.cached(results_folder() / f"{case}-{seed}.json", measure)
 
 
 def main() -> None:

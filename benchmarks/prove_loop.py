@@ -98,7 +98,7 @@ ROWS = {
 def one_seed(name: str, seed: int) -> dict[str, Any]:
     """Return the result of one loop, from an earlier call if it finished."""
     home = _home(name, seed)
-    return _proof.kept(home.with_suffix(".json"), partial(_proved, ROWS[name], seed, home))
+    return _proof.cached(home.with_suffix(".json"), partial(_proved, ROWS[name], seed, home))
 
 
 def _home(name: str, seed: int) -> Path:
@@ -131,8 +131,8 @@ def _proved(row: Row, seed: int, home: Path) -> dict[str, Any]:
 def table_row(name: str, seeds: range) -> list[object]:
     """Return the line of a row in docs/results-*.md, from the seeds that ran."""
     row = ROWS[name]
-    kept = [seed for seed in seeds if _home(name, seed).with_suffix(".json").is_file()]
-    results = [one_seed(name, seed) for seed in kept]
+    finished = [seed for seed in seeds if _home(name, seed).with_suffix(".json").is_file()]
+    results = [one_seed(name, seed) for seed in finished]
     cells = [name, row.model, f"{row.budget:,}"]
     if not results:
         return [*cells, "not run"]

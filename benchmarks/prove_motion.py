@@ -121,7 +121,7 @@ def prove(name: str, seed: int) -> Walk:
         task = load_task(EXAMPLES / f"{name}.yaml", {"learn.seed": seed})
         return asdict(evaluate(*learn(task, Home(root), CLIPS)))
 
-    return Walk(**_proof.kept(root / "walk.json", walk))
+    return Walk(**_proof.cached(root / "walk.json", walk))
 
 
 def prove_gaits() -> None:

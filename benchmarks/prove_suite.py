@@ -69,7 +69,7 @@ OWN: dict[str, dict[str, Any]] = {
 def one_seed(name: str, seed: int) -> dict[str, Any]:
     """Return the result of one training, from an earlier call if it finished."""
     path = _proof.results_folder("suite") / f"{name}-{seed}.json"
-    return _proof.kept(path, partial(_proved, name, seed, path.with_suffix("")))
+    return _proof.cached(path, partial(_proved, name, seed, path.with_suffix("")))
 
 
 def _proved(name: str, seed: int, home: Path) -> dict[str, Any]:

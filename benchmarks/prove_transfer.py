@@ -49,7 +49,7 @@ def prove(name: str, seed: int) -> dict[str, dict[str, Any]]:
 
     def run(result: str, task: str, logs: str, settings: dict[str, Any]) -> dict[str, Any]:
         options = ["--logs", str(_proof.DATA / logs), *_proof.overridden(settings)]
-        return _proof.kept(
+        return _proof.cached(
             home / f"{result}.json", lambda: _proof.kinemill(home, "run", task, *options)
         )
 

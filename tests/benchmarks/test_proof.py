@@ -10,9 +10,9 @@ def test_table_fills_short_rows_with_empty_cells():
 
 def test_finished_result_is_not_measured_again(tmp_path):
     path = tmp_path / "home" / "1.json"
-    results = iter([{"return": 1.0}])
-    kept = [_proof.kept(path, lambda: next(results)) for _ in range(2)]
-    assert kept == [{"return": 1.0}] * 2
+    measured = iter([{"return": 1.0}])
+    results = [_proof.cached(path, lambda: next(measured)) for _ in range(2)]
+    assert results == [{"return": 1.0}] * 2
 
 
 def test_settings_are_options_in_json():
