@@ -119,27 +119,28 @@ def _paired(comparisons: Comparisons) -> Paired:
     return Paired.of(headline.error, headline.reference, headline, comparisons)
 
 
-def table(cells: Cells) -> Iterator[str]:
-    """Yield a row of promotions for each kind: %, for each test split of SIZES."""
-    yield "| errors | equal | 10 % worse | one channel worse | provisional | coverage |"
-    yield "|---" * 6 + "|"
+def table(cells: Cells) -> str:
+    """Return promotions, one row for each kind: %, for each test split of SIZES."""
+    rows = list[list[str]]()
     for kind, of_kind in by_kind(cells).items():
         columns = [[cell.share(truth) for cell in of_kind] for truth in (EQUAL, WORSE, TRADE)]
         columns.append([cell.share(EQUAL, "provisional") for cell in of_kind])
         columns.append([cell.covered / max(cell.intervals, 1) for cell in of_kind])
-        yield f"| {kind} | {' | '.join(percent(shares, 1) for shares in columns)} |"
+        rows.append([kind, *(percent(shares, 1) for shares in columns)])
+    head = ["errors", "equal", "10 % worse", "one channel worse", "provisional", "coverage"]
+    return _proof.table(head, rows)
 
 
-def curve(cells: Cells) -> Iterator[str]:
-    """Yield a row of the power for each kind: %, for each test split that allows a champion."""
-    yield f"| errors | {' | '.join(CURVE)} | reported for 80 % |"
-    yield "|---" * (len(CURVE) + 2) + "|"
+def curve(cells: Cells) -> str:
+    """Return the power, one row for each kind: %, for each test split that allows a champion."""
+    rows = list[list[str]]()
     large = {key: cell for key, cell in cells.items() if key[1].episodes >= _least()}
     for kind, of_kind in by_kind(large).items():
         columns = [[cell.share(truth) for cell in of_kind] for truth in CURVE]
         finite = [[share for share in cell.detectable if np.isfinite(share)] for cell in of_kind]
         columns.append([float(np.median(values)) if values else np.inf for values in finite])
-        yield f"| {kind} | {' | '.join(percent(shares, 0) for shares in columns)} |"
+        rows.append([kind, *(percent(shares, 0) for shares in columns)])
+    return _proof.table(["errors", *CURVE, "reported for 80 %"], rows)
 
 
 def by_kind(cells: Cells) -> dict[str, list[Cell]]:

@@ -220,7 +220,7 @@ def finished(name: str) -> list[Any]:
 def report() -> str:
     """Return the table of finished results; other rows are copied from docs/results-*.md."""
     page = read_section("reinforcement")
-    lines = [HEAD]
+    rows = list[list[str]]()
     for name, row in ROWS.items():
         results, starts = finished(name), (f"| {name}: ", f"| {name} |")
         if any("ours" in one for one in results):
@@ -298,10 +298,6 @@ def main() -> None:
             command = [sys.executable, "-m", "benchmarks.prove_reinforcement", "--row", name]
             library_options = [word for side in options.side or () for word in ("--side", side)]
             subprocess.run([*command, "--one", str(seed), *library_options], check=True)
-    if options.json:
-        files = sorted(results_folder().glob("*.json"))
-        print(json.dumps({path.stem: read_json(path) for path in files}, indent=2))
-        return
     tables = {"reinforcement": report()}
     if all(finished(name) for name in (CART, ORDINARY_CART)):
         tables["reinforcement-parts"] = parts()
