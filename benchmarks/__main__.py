@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import ROOT, replace_section, table
 
 # These take longer or have no section of docs/results-*.md, and run only if named.
-OTHERS = ("prove_", "catalog", "gpu", "kill", "ray_ingest", "readers", "search")
+OTHERS = ("prove_", "gpu", "readers")
 NAMES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import ROOT
+from benchmarks import ROOT, _proof
 from benchmarks._clips import CLIP_RATE, humanoid_clip, task_text, write_clip
 from benchmarks._motion_trials import (
     CHANGE_EVERY,
@@ -30,7 +30,7 @@ from benchmarks._motion_trials import (
     with_changing_commands,
 )
 from benchmarks._onboard import Onboard, build_onboard
-from benchmarks.prove_motion import CLIPS, HOMES, data_of
+from benchmarks.prove_motion import CLIPS, data_of
 from kinemill.draft.motion import build_motion
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.robot_file import read_robot
@@ -141,7 +141,7 @@ def prove_row(name: str, steps: int | None, trials: int) -> PhysicsRow:
         trials: of the exported policy.
     """
     budget = steps or STEPS[name]
-    root = HOMES / f"motion-physics-{name}-{budget}"
+    root = _proof.results_folder(f"motion-physics-{name}-{budget}")
     path = root / f"row-{trials}.json"
     if path.is_file():
         return PhysicsRow.read(path)

@@ -68,7 +68,6 @@ def _q_learning(algorithm: dict[str, Any], library: dict[str, Any]) -> Row:
     )
 
 
-_LSTM = {"n_steps": 128, "n_epochs": 10, "gamma": 0.99, "gae_lambda": 0.95}
 _BATCH = 128  # of the algorithms that have batches
 _A2C = {"class": "A2C", "copies": 8, "steps": 500_000, "settings": {"ent_coef": 0.0}}
 _ARS = {
@@ -78,19 +77,6 @@ _ARS = {
     "copies": 1,
     "steps": 100_000,
     "settings": {"n_delta": 2},
-}
-_RECURRENT = {  # the zoo tunes it without velocities only: settings as ours
-    "package": "sb3_contrib",
-    "class": "RecurrentPPO",
-    "policy": "MlpLstmPolicy",
-    "copies": 8,
-    "steps": 100_000,
-    "settings": {
-        **_LSTM,
-        "batch_size": _BATCH,
-        "learning_rate": 1e-3,
-        "policy_kwargs": {"lstm_hidden_size": 64},
-    },
 }
 
 
@@ -160,21 +146,7 @@ ROWS = {
     "CartPole-v1, DQN": _q_learning(
         {"type": "dqn"}, {"class": "DQN", "policy_kwargs": {"net_arch": [256, 256]}}
     ),
-    "CartPole-v1, QR-DQN": _q_learning(
-        {"type": "qrdqn", "n_quantiles": 10},
-        {
-            "package": "sb3_contrib",
-            "class": "QRDQN",
-            "policy_kwargs": {"net_arch": [256, 256], "n_quantiles": 10},
-        },
-    ),
     "CartPole-v1, A2C": _cart({"type": "a2c"}, {"lr": 2e-3}, 8, _A2C),
-    "CartPole-v1, IMPALA": _cart(  # compared with A2C: stable-baselines3 has no IMPALA
-        {"type": "impala", "gamma": 0.98, "gae_lambda": 0.95}, {"lr": 4e-3}, 16, _A2C
-    ),
-    "CartPole-v1, PPO with an LSTM": _cart(
-        {"type": "recurrent_ppo", **_LSTM}, {"lr": 1e-3}, 8, _RECURRENT
-    ),
     "CartPole-v1, ARS": _cart({"type": "ars", "n_delta": 2, "linear": True}, {"lr": 0.02}, 1, _ARS),
     "stock cutting, PPO with masks": Row(
         "examples/reinforcement/stock_cutting.yaml", 0.3, None, {"learn.target": 0.3}

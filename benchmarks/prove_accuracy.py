@@ -5,30 +5,23 @@ its model and document are kept, so an interrupted proof resumes. All errors are
 exported ONNX files, on recordings that neither training nor selection used.
 """
 
-import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import ROOT, replace_section
+from benchmarks import _proof
 from kinemill import runtime
 from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset
-from kinemill.dataset import stage as dataset_stage
-from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import stage as validate
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.errors import Errors
 from kinemill.verify.references import fit_references
 
-DATA = ROOT.parent / "shared" / "data"
 SETS = {
     "double_pendulum": "double_pendulum_sysid",
     "simple_pendulum": "simple_pendulum",
@@ -43,12 +36,12 @@ JOINTS = {"left arm": (0, 7), "right arm": (7, 14), "left hand": (14, 20), "righ
 FAMILIES = ("persistence", "linear", "linear_sincos")  # in the tables
 UNKNOWING = 32000  # rows of the arrow within the amplitudes of training
 
-Lines = list[str]
+Lines = list[list[object]]
 
 
 def home_of(task: str) -> Home:
     """Return the home of the proof of one task."""
-    return Home(Home.resolve().root / "prove" / task)
+    return Home(_proof.results_folder(task))
 
 
 def prove(task: str, seed: int) -> Path:
@@ -61,29 +54,22 @@ def prove(task: str, seed: int) -> Path:
     """
     home = home_of(task)
     result_folder = home.root / f"seed-{seed}"
-    document_file = result_folder.with_suffix(".json")  # not in the folder: its files are sealed
-    if document_file.is_file():
-        return result_folder
-    arguments = ["--json", "--logs", str(DATA / SETS[task]), "--set", f"learn.seed={seed}"]
-    done = _kinemill(home, "run", task, *arguments)
-    document = json.loads(done.stdout) if done.stdout else {}
-    if not (document.get("verification") or {}).get("passed"):
-        message = f"{task}, seed {seed}: exit code {done.returncode}, {done.stdout}"
-        raise RuntimeError(message)
-    candidates = document["selection"]["candidates"]
-    (version,) = [one["version"] for one in candidates if one["candidate"] == "trained"]
-    shutil.rmtree(result_folder, ignore_errors=True)
-    _kinemill(
-        home, "model", "export", f"{task}:{version}", "--to", str(result_folder)
-    ).check_returncode()
-    document_file.write_text(done.stdout)
+
+    def train() -> dict[str, Any]:
+        arguments = ["--logs", str(_proof.DATA / SETS[task]), "--set", f"learn.seed={seed}"]
+        document = _proof.kinemill(home.root, "run", task, *arguments)
+        if not (document.get("verification") or {}).get("passed"):
+            message = f"{task}, seed {seed}: {document}"
+            raise RuntimeError(message)
+        candidates = document["selection"]["candidates"]
+        (version,) = [one["version"] for one in candidates if one["candidate"] == "trained"]
+        shutil.rmtree(result_folder, ignore_errors=True)
+        export = ["model", "export", f"{task}:{version}", "--to", str(result_folder)]
+        _proof.kinemill(home.root, *export)
+        return document
+
+    _proof.cached(result_folder.with_suffix(".json"), train)  # outside: its files are sealed
     return result_folder
-
-
-def _kinemill(home: Home, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [str(Path(sys.executable).with_name("kinemill")), *arguments]
-    environment = {**os.environ, "KINEMILL_HOME": str(home.root)}
-    return subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE, text=True)
 
 
 def simulators(task: str) -> list[Any]:
@@ -94,10 +80,7 @@ def simulators(task: str) -> list[Any]:
 def pack(task: str, changed: dict[str, Any] | None = None) -> PackedDataset:
     """Return a task's dataset, as the chain makes it, with parts of the task changed."""
     loaded, home = load_task(task, {"ingest.min_file_age": 0.0, **(changed or {})}), home_of(task)
-    recordings = ingest.run(loaded, home, DATA / SETS[task]).artifact.ref
-    return load_dataset(
-        home, dataset_stage.run(loaded, home, validate.run(loaded, home, recordings).ref).ref
-    )
+    return load_dataset(home, _proof.dataset_of(loaded, home, _proof.DATA / SETS[task]))
 
 
 def references(task: str, dataset: PackedDataset) -> dict[str, Any]:
@@ -125,15 +108,13 @@ def by_channel(task: str) -> Lines:
         own = [float(one.rmse[index]) for one in errors]
         reference_errors = [float(one.rmse[index]) for one in others.values()]
         ratio = [value / reference_errors[-1] for value in own]
-        reference_cells = " | ".join(f"{value:.3g}" for value in reference_errors)
-        unit = dataset.units[name]
-        rows.append(
-            f"| {task} | {name} | {unit} | {mean_and_std(own)} | {reference_cells} "
-            f"| {mean_and_std(ratio, 2)} |"
-        )
+        reference_cells = [f"{value:.3g}" for value in reference_errors]
+        cells = [task, name, dataset.units[name], mean_and_std(own), *reference_cells]
+        rows.append([*cells, mean_and_std(ratio, 2)])
     sincos = others["linear_sincos"]
     ratio = [float((one.rmse / sincos.rmse).mean()) for one in errors]
-    return [*rows, f"| {task} | mean over channels | | | | | | {mean_and_std(ratio, 2)} |"]
+    empty = [""] * (2 + len(FAMILIES))
+    return [*rows, [task, "mean over channels", *empty, mean_and_std(ratio, 2)]]
 
 
 def other_days() -> Lines:
@@ -147,9 +128,9 @@ def other_days() -> Lines:
         history = max(models[0].history, linear.history)
         reference = evaluate(linear, dataset, history=history).rmse
         ratios = [evaluate(one, dataset, history=history).rmse / reference for one in models]
-        columns = " | ".join(mean_and_std([float(one[i]) for one in ratios], 2) for i in range(4))
+        columns = [mean_and_std([float(one[i]) for one in ratios], 2) for i in range(4)]
         mean = mean_and_std([float(one.mean()) for one in ratios], 2)
-        rows.append(f"| {run}{' (replayed)' if run in REPLAYED else ''} | {columns} | {mean} |")
+        rows.append([f"{run}{' (replayed)' if run in REPLAYED else ''}", *columns, mean])
     return rows
 
 
@@ -165,9 +146,12 @@ def by_limb() -> Lines:
         return float(one.mean[joints].mean())
 
     return [
-        f"| {limb} | {'rad' if 'arm' in limb else '1'} "
-        f"| {mean_and_std([of(one, slice(*joints)) for one in errors])} "
-        f"| {of(reference, slice(*joints)):.3g} |"
+        [
+            limb,
+            "rad" if "arm" in limb else "1",
+            mean_and_std([of(one, slice(*joints)) for one in errors]),
+            f"{of(reference, slice(*joints)):.3g}",
+        ]
         for limb, joints in JOINTS.items()
     ]
 
@@ -196,11 +180,11 @@ def simulations() -> Lines:
     }
     for name, (episode, until, *published) in stretches.items():
         errors = [1e3 * rms(free_run(model, dataset, episode, 50)[:until]) for model in models]
-        rows.append(f"| {name} | mV | {mean_and_std(errors)} | {' | '.join(published)} |")
+        rows.append([name, "mV", mean_and_std(errors), *published])
     dataset, models = pack("cascaded_tanks"), simulators("cascaded_tanks")
     (test,) = dataset.of("test")
     errors = [rms(free_run(model, dataset, test, model.history)) for model in models]
-    return [*rows, f"| cascaded_tanks | V | {mean_and_std(errors)} | 0.396 | 0.191 |"]
+    return [*rows, ["cascaded_tanks", "V", mean_and_std(errors), "0.396", "0.191"]]
 
 
 def rms(errors: Any) -> float:
@@ -210,30 +194,22 @@ def rms(errors: Any) -> float:
 
 def report() -> str:
     """Return the tables of the section `accuracy`, as far as seeds are proven."""
-    names = f"task | channel | unit | kinemill | {' | '.join(FAMILIES)}"
-    joints = "shoulder | elbow | shoulder velocity | elbow velocity"
-    tables = {
-        f"| {names} | ratio to linear_sincos |": [
-            *by_channel("double_pendulum"),
-            *by_channel("simple_pendulum"),
-        ],
-        f"| double pendulum, another day, ratio to linear_sincos | {joints} | mean |": other_days(),
-        "| g1, mean over 25 steps | unit | kinemill | linear |": by_limb(),
-        "| free-run simulation | unit | kinemill | published GRU | best published |": simulations(),
-    }
-    return "\n".join(
-        "\n".join([head, "|---" * (head.count("|") - 1) + "|", *rows, ""])
-        for head, rows in tables.items()
-    )
+    joints = ["shoulder", "elbow", "shoulder velocity", "elbow velocity"]
+    channels = [*by_channel("double_pendulum"), *by_channel("simple_pendulum")]
+    run = "free-run simulation"
+    tables = [
+        (["task", "channel", "unit", "kinemill", *FAMILIES, "ratio to linear_sincos"], channels),
+        (["double pendulum, another day, ratio to linear_sincos", *joints, "mean"], other_days()),
+        (["g1, mean over 25 steps", "unit", "kinemill", "linear"], by_limb()),
+        ([run, "unit", "kinemill", "published GRU", "best published"], simulations()),
+    ]
+    return "\n".join(_proof.table(head, rows) for head, rows in tables)
 
 
 def main() -> None:
     """Prove all tasks and rewrite the section `accuracy` of docs/results-*.md."""
-    if not DATA.is_dir():
-        sys.exit(f"{DATA} is not here: the proof reads real logs kept beside the checkout")
-    text = report()
-    replace_section("accuracy", text)
-    print(text)
+    _proof.require(_proof.DATA)
+    _proof.write("accuracy", report())
 
 
 if __name__ == "__main__":

@@ -1,23 +1,20 @@
 """Calibration of learned models on hardware logs: `make prove-calibration`.
 
 Trains an ensemble with learned variance for each of five sets of real logs, through the whole
-pipeline, in a separate home under `var/prove/`, or PROVE_HOME. Finished results are kept. The
-coverage of 90 % intervals is that of the verification on the test episodes: without correction,
-with the conformal correction from the validation episodes, and with intervals that also follow the
-errors of the run. `--set NAME` proves one set; sets that did not run are marked.
+pipeline, in a separate home under `prove/calibration/` of KINEMILL_HOME. The coverage of 90 %
+intervals is that of the verification on the test episodes: without correction, with the conformal
+correction from the validation episodes, and with intervals that also follow the errors of the run.
+`--row NAME` proves one set; sets that did not run are marked.
 """
 
-import argparse
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import EXAMPLES, replace_section
-from benchmarks.prove_transfer import DATA, HOMES, run
+from benchmarks import EXAMPLES, _proof
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.document import Verification, read_verification
 
@@ -58,15 +55,7 @@ SETS = {
 
 def home_of(name: str) -> Path:
     """Return the home of a set."""
-    return HOMES / f"calibration-{name}"
-
-
-def prove(name: str) -> None:
-    """Train, export and verify the model of a set, unless that is done."""
-    home, logs = home_of(name), SETS[name]
-    home.mkdir(parents=True, exist_ok=True)
-    task = str(EXAMPLES / f"{name}.yaml")
-    run(home / "run.json", home, task, logs.folder, ENSEMBLE | logs.settings)
+    return _proof.results_folder("calibration") / name
 
 
 def verified(name: str) -> Verification | None:
@@ -78,21 +67,21 @@ def verified(name: str) -> Verification | None:
     return read_verification(newest.parent) if newest else None
 
 
-def line(name: str, correction: str, nrmse: float, coverage: dict[str, list[Any]]) -> str:
+def line(name: str, correction: str, nrmse: float, coverage: dict[str, list[Any]]) -> list[str]:
     """Return a row of the table from the coverage by state, T numbers each."""
     shares: Floats = np.array(list(coverage.values()), dtype=np.float64).mean(axis=0)
-    cells = " | ".join(f"{shares[step - 1]:.0%}" for step in STEPS)
+    cells = [f"{shares[step - 1]:.0%}" for step in STEPS]
     inside = int(((shares >= LOW) & (shares <= HIGH)).sum())
-    return f"| {name} | {nrmse:.3g} | {correction} | {cells} | {inside} of {len(shares)} |"
+    return [name, f"{nrmse:.3g}", correction, *cells, f"{inside} of {len(shares)}"]
 
 
-def rows(name: str) -> list[str]:
+def rows(name: str) -> list[list[str]]:
     """Return the rows of a set: without correction, with it, and with online intervals."""
     document = verified(name)
     analysis = document.analysis if document else None
     calibration = analysis.calibration if analysis else None
     if document is None or calibration is None:
-        return [f"| {name} | not run |{' |' * (len(STEPS) + 2)}"]
+        return [[name, "not run"]]
     nrmse = float(document.metrics.nrmse["model"])
     coverages = {
         "none": calibration.uncorrected,
@@ -102,21 +91,18 @@ def rows(name: str) -> list[str]:
     return [line(name, key, nrmse, one["0.9"]) for key, one in coverages.items() if one]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Prove the sets and rewrite the section `calibration` of docs/results-*.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", choices=list(SETS), action="append")
-    selected = parser.parse_args(arguments).set or list(SETS)
-    if not DATA.is_dir():
-        sys.exit(f"{DATA} is not here: the proof reads real logs kept beside the checkout")
-    for name in selected:
-        prove(name)
-    heads = [f"{step} step{'s' * (step > 1)}" for step in STEPS]
-    head = f"| set | nrmse | correction | {' | '.join(heads)} | steps with 85 to 95 % |"
-    ruler = "|---" * (len(heads) + 4) + "|"
-    text = "\n".join([head, ruler, *(row for name in SETS for row in rows(name))])
-    replace_section("calibration", f"{text}\n")
-    print(text)
+    options = _proof.parser(__doc__, SETS).parse_args()
+    _proof.require(_proof.DATA)
+    for name in options.row or SETS:
+        home, logs, task = home_of(name), SETS[name], str(EXAMPLES / f"{name}.yaml")
+        words = ["--logs", str(_proof.DATA / logs.folder)]
+        words += _proof.overridden(ENSEMBLE | logs.settings)
+        _proof.cached(home / "run.json", partial(_proof.kinemill, home, "run", task, *words))
+    steps = [f"{step} step{'s' * (step > 1)}" for step in STEPS]
+    head = ["set", "nrmse", "correction", *steps, "steps with 85 to 95 %"]
+    _proof.write("calibration", _proof.table(head, [row for name in SETS for row in rows(name)]))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,20 @@
 """Closed loops with learned models against true physics: `make prove-control`.
 
 For each task, in a separate home under `prove/control/` of KINEMILL_HOME: logs of the simulated
-robot, the chain, then 20 seeded starts with each contestant. Finished results are kept, so an
-interrupted proof resumes. `--task NAME` runs one task, `--seeds N` fewer starts.
+robot, the chain, then 20 seeded starts with each contestant. `--row NAME` runs one
+task, `--seeds N` fewer starts.
 """
 
-import argparse
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import ROOT, replace_section
+from benchmarks import ROOT, _proof
 from benchmarks._animation import animate
 from kinemill.control import (
     learned_model,
@@ -42,32 +40,14 @@ THREADS = os.cpu_count() or 1
 IMAGES = ROOT / "docs" / "images"
 
 
-def results_folder() -> Path:
-    """Return the folder of what is finished."""
-    return Home.resolve().root / "prove" / "control"
-
-
-def kinemill(home: Path, *arguments: str) -> dict[str, Any]:
-    """Run a command in a home, and return its document, also for a refusal or a missed target."""
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("kinemill")), *arguments, "--json"],
-        env={**os.environ, "KINEMILL_HOME": str(home)},
-        check=False,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode > 1:
-        sys.exit(f"kinemill {' '.join(arguments)} ended with code {done.returncode}")
-    return json.loads(done.stdout)
-
-
 def champion(task: str) -> tuple[Path, dict[str, Any]]:
     """Return the home with a task's champion, and the document of the chain that made it."""
-    home, document = results_folder() / task, results_folder() / f"{task}.json"
+    home = _proof.results_folder("control") / task
+    document = home.with_suffix(".json")
     if not document.is_file():
         logs = home / "logs" / task
         write_logs(logs, task, episodes=EPISODES, seconds=SECONDS, noise=False, broken=False)
-        done = kinemill(home, "run", task)
+        done = _proof.kinemill(home, "run", task)
         if done["alias"] != "champion":
             sys.exit(
                 f"{task}: the chain ended without a champion: {done['status']}, {done['gate']}"
@@ -78,7 +58,7 @@ def champion(task: str) -> tuple[Path, dict[str, Any]]:
 
 def episode(name: str, contestant: str, seed: int, home: Path) -> Episode:
     """Run one start, or return what came of it the last time."""
-    path = results_folder() / f"{name}-{contestant}" / f"{seed}.json"
+    path = _proof.results_folder("control") / f"{name}-{contestant}" / f"{seed}.json"
     if path.is_file():
         raw = json.loads(path.read_text())
         return Episode(**raw | {key: np.array(raw[key]) for key in ("states", "actions")})
@@ -98,23 +78,21 @@ def policy(name: str, contestant: str, home: Path) -> Any:
     return make_planner(task, [learned_model(task, fetch_bundle(f"models:/{name}@champion", home))])
 
 
-def prove_task(name: str, seeds: Sequence[int]) -> list[str]:
+def prove_task(name: str, seeds: Sequence[int]) -> list[list[str]]:
     """Run all contestants on a task; return its rows of the table."""
     home, chain = champion(name)
-    rows, costs = list[str](), dict[str, float]()
+    rows, costs = list[list[str]](), dict[str, float]()
     for contestant in CONTESTANTS:
         runs = [episode(name, contestant, seed, home) for seed in seeds]
         costs[contestant] = sum(run.cost for run in runs)
         good, rate = sum(run.success for run in runs), np.median([run.seconds for run in runs])
         ratio = f"{costs[contestant] / costs['true']:.3f}"
         speed = f"{1 / rate:.0f}" if contestant in ("true", "champion") else ""
-        rows.append(
-            f"| {name} | {contestant} | {good} of {len(runs)} | {costs[contestant]:.1f} | {ratio} "
-            f"| {speed} |"
-        )
+        successes = f"{good} of {len(runs)}"
+        rows.append([name, contestant, successes, f"{costs[contestant]:.1f}", ratio, speed])
         if contestant == "champion":
             show(name, runs, seeds)
-    print("\n".join([f"nrmse {chain['metrics']['nrmse']['model']:.4f}", *rows]))
+    print(f"{name}: nrmse {chain['metrics']['nrmse']['model']:.4f}, {rows}", flush=True)
     return rows
 
 
@@ -122,24 +100,23 @@ def show(name: str, runs: Sequence[Episode], seeds: Sequence[int]) -> None:
     """Write the report, and the animation that the documentation shows."""
     task = load_task(name)
     publish_file(
-        results_folder() / f"{name}.html", page(task, "the champion", runs, seeds).encode()
+        _proof.results_folder("control") / f"{name}.html",
+        page(task, "the champion", runs, seeds).encode(),
     )
     if name in PICTURED:
         animation = animate(links(task, [run.states for run in runs]), task.dt)
         publish_file(IMAGES / f"control-{name}.gif", animation)
 
 
-def accuracy(name: str) -> list[str]:
+def accuracy(name: str) -> list[list[str]]:
     """Return the champion's errors 25 steps ahead on its test split, as shares of the range."""
     _, chain = champion(name)
-    task, rows = load_task(name), list[str]()
+    task, rows = load_task(name), list[list[str]]()
     ranges = spans(name)
     for state in task.states:
         error = chain["metrics"]["test"][state]["rmse"]["model"]
-        rows.append(
-            f"| {name} | {state} | {task.channels[state].unit} | {error:.3g} | {ranges[state]:.3g} "
-            f"| {100 * error / ranges[state]:.2f} |"
-        )
+        cells = [f"{error:.3g}", f"{ranges[state]:.3g}", f"{100 * error / ranges[state]:.2f}"]
+        rows.append([name, state, task.channels[state].unit, *cells])
     return rows
 
 
@@ -153,32 +130,19 @@ def spans(name: str) -> dict[str, float]:
     return ranges | {angle: 2 * np.pi for angle in dataset.angles}
 
 
-def write_section(rows: Iterable[str], errors: Iterable[str]) -> None:
-    """Rewrite the section `control` of docs/results-*.md."""
-    text = [
-        "| task | planning model | success | total cost | ratio to true physics | Hz |",
-        "|---|---|---|---|---|---|",
-        *rows,
-        "",
-        "| task | state | unit | error at 25 steps | range | % |",
-        "|---|---|---|---|---|---|",
-        *errors,
-    ]
-    replace_section("control", "\n".join(text) + "\n")
-
-
 def main() -> None:
     """Prove what was asked for; the page is rewritten when all of it is there."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", choices=TASKS, action="append")
-    parser.add_argument("--seeds", type=int, default=20)
-    options = parser.parse_args()
-    tasks, seeds = options.task or TASKS, range(options.seeds)
+    options = _proof.parser(__doc__, TASKS, 20).parse_args()
+    tasks, seeds = options.row or TASKS, range(options.seeds)
     rows = [row for name in tasks for row in prove_task(name, seeds)]
-    errors = [row for name in tasks for row in accuracy(name)]
-    print("\n".join(errors))
-    if not options.task:
-        write_section(rows, errors)
+    head = ["task", "planning model", "success", "total cost", "ratio to true physics", "Hz"]
+    text = _proof.table(head, rows)
+    head = ["task", "state", "unit", "error at 25 steps", "range", "%"]
+    text += "\n" + _proof.table(head, [row for name in tasks for row in accuracy(name)])
+    if options.row:
+        print(text)
+    else:
+        _proof.write("control", text)
 
 
 if __name__ == "__main__":

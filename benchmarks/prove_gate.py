@@ -12,12 +12,12 @@ They validate the constants; the development kinds do not.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks import EXAMPLES, ROOT, replace_section
+from benchmarks import EXAMPLES, ROOT, _proof
 from benchmarks._gate_pairs import (
     DEVELOPMENT_KINDS,
     HELD_OUT_KINDS,
@@ -119,27 +119,28 @@ def _paired(comparisons: Comparisons) -> Paired:
     return Paired.of(headline.error, headline.reference, headline, comparisons)
 
 
-def table(cells: Cells) -> Iterator[str]:
-    """Yield a row of promotions for each kind: %, for each test split of SIZES."""
-    yield "| errors | equal | 10 % worse | one channel worse | provisional | coverage |"
-    yield "|---" * 6 + "|"
+def table(cells: Cells) -> str:
+    """Return promotions, one row for each kind: %, for each test split of SIZES."""
+    rows = list[list[str]]()
     for kind, of_kind in by_kind(cells).items():
         columns = [[cell.share(truth) for cell in of_kind] for truth in (EQUAL, WORSE, TRADE)]
         columns.append([cell.share(EQUAL, "provisional") for cell in of_kind])
         columns.append([cell.covered / max(cell.intervals, 1) for cell in of_kind])
-        yield f"| {kind} | {' | '.join(percent(shares, 1) for shares in columns)} |"
+        rows.append([kind, *(percent(shares, 1) for shares in columns)])
+    head = ["errors", "equal", "10 % worse", "one channel worse", "provisional", "coverage"]
+    return _proof.table(head, rows)
 
 
-def curve(cells: Cells) -> Iterator[str]:
-    """Yield a row of the power for each kind: %, for each test split that allows a champion."""
-    yield f"| errors | {' | '.join(CURVE)} | reported for 80 % |"
-    yield "|---" * (len(CURVE) + 2) + "|"
+def curve(cells: Cells) -> str:
+    """Return the power, one row for each kind: %, for each test split that allows a champion."""
+    rows = list[list[str]]()
     large = {key: cell for key, cell in cells.items() if key[1].episodes >= _least()}
     for kind, of_kind in by_kind(large).items():
         columns = [[cell.share(truth) for cell in of_kind] for truth in CURVE]
         finite = [[share for share in cell.detectable if np.isfinite(share)] for cell in of_kind]
         columns.append([float(np.median(values)) if values else np.inf for values in finite])
-        yield f"| {kind} | {' | '.join(percent(shares, 0) for shares in columns)} |"
+        rows.append([kind, *(percent(shares, 0) for shares in columns)])
+    return _proof.table(["errors", *CURVE, "reported for 80 %"], rows)
 
 
 def by_kind(cells: Cells) -> dict[str, list[Cell]]:
@@ -230,7 +231,7 @@ def page(cells: Cells) -> list[str]:
         "true difference by the interval.",
     ]
     for title, own in groups.items():
-        text += ["", f"{title}:", "", *table(own)]
+        text += ["", f"{title}:", "", table(own).strip()]
     text += [
         "",
         "Share of better models that become champion, %, by reduction of the error; the last four "
@@ -238,7 +239,7 @@ def page(cells: Cells) -> list[str]:
         "cases (median).",
     ]
     for title, own in groups.items():
-        text += ["", f"{title}:", "", *curve(own)]
+        text += ["", f"{title}:", "", curve(own).strip()]
     return [*text, "", f"![How often a better model becomes champion](images/{PICTURE.name})"]
 
 
@@ -251,8 +252,7 @@ def main() -> None:
             print(kind, size, f"false {cells[kind, size].share(EQUAL):.3f}", flush=True)
     draw(powers_of(cells))
     text = "\n".join(page(cells)) + "\n"
-    replace_section("gate", text)
-    print(text)
+    _proof.write("gate", text)
     if worst_share(cells) > ALLOWED:
         raise SystemExit(1)
 

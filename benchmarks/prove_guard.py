@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import ROOT, replace_section
+from benchmarks import ROOT, _proof, replace_section
 from benchmarks._fuzzing import vary
 from benchmarks._guarded import MINE, ROLES, GuardedServers, digest, guarded
 from benchmarks._payloads import Payload, Raw, payloads
@@ -189,19 +189,16 @@ def _excerpt(request: Raw) -> str:
 
 def section(counts_by_role: dict[str, RequestCounts], seconds: float) -> str:
     """Return the table of docs/results-*.md."""
-    lines = ["| role | requests | refused | passed | state compared | changed | violations |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    head = ["role", "requests", "refused", "passed", "state compared", "changed", "violations"]
+    rows = list[list[str]]()
     for role, one in counts_by_role.items():
         name = f"{role} (control)" if role == "admin" else role
         name = f"operator of {MINE} only" if role == "limited" else name
         violations = "" if role == "admin" else str(len(one.violations))
         numbers = [one.sent, one.sent - one.passed, one.passed, one.batches, one.changes]
-        cells = " | ".join(f"{number:,}" for number in numbers)
-        lines.append(f"| {name} | {cells} | {violations} |")
-    lines.append(
-        f"\n{sum(one.sent for one in counts_by_role.values()):,} requests in {seconds:.0f} s.\n"
-    )
-    return "\n".join(lines)
+        rows.append([name, *(f"{number:,}" for number in numbers), violations])
+    total = sum(one.sent for one in counts_by_role.values())
+    return f"{_proof.table(head, rows)}\n{total:,} requests in {seconds:.0f} s.\n"
 
 
 def _print_line(text: str) -> None:

@@ -4,37 +4,33 @@ For each task and seed, in separate folders under `prove/imitation/` of KINEMILL
 expert's demonstrations, run the pipeline up to a trained policy, then run the trials of the task
 file in ONNX Runtime. References: the expert; plain behavior cloning for the obstacle; the same
 policy with the instruction of another episode for the targets. g1_lerobot is evaluated by the next
-action on its last four episodes. Finished results are reused. Options: `--task NAME`, `--seeds N`;
-`--table` only writes the table. The table is written to docs/results-*.md when it is complete.
+action on its last four episodes. Finished results are reused. Options: `--row NAME`, `--seeds N`.
+The table is written to docs/results-*.md when it is complete; `--seeds 0` only writes it.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import ROOT, replace_section
+from benchmarks import _proof
 from kinemill.augment import stage as augment
-from kinemill.dataset import stage as dataset_stage
 from kinemill.environments import make_environment
 from kinemill.environments.demonstrations import demonstrations
 from kinemill.environments.evaluation import Trials, bootstrap, run_episode, summed, try_policy
 from kinemill.export.policy import describe, write_policy
-from kinemill.ingest import stage as ingest
 from kinemill.runtime import load
-from kinemill.store import publish_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.validate import stage as validate
 
 DEMONSTRATIONS = {"reach": 500, "obstacle": 300, "targets": 800}
 PLAIN: dict[str, Any] = {"learn.head": {"type": "deterministic"}, "learn.chunk": {"length": 1}}
@@ -46,7 +42,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "g1": ("g1_policy", {}),
 }
 SEEDS = 3
-G1 = ROOT.parent / "shared" / "data" / "g1_lerobot"
+G1 = _proof.DATA / "g1_lerobot"
 ARMS, HISTORY, OWN_HISTORY = 14, 10, 8  # joints in rad, before the hands; rows that linear ones see
 Figures = dict[str, Any]
 Array = NDArray[Any]
@@ -76,7 +72,7 @@ class WrongInstruction:
 
 def results_folder() -> Path:
     """Return the folder of finished results."""
-    return Home.resolve().root / "prove" / "imitation"
+    return _proof.results_folder("imitation")
 
 
 def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
@@ -84,8 +80,7 @@ def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
     name, changed = CASES[case]
     task = load_task(name, {**changed, "learn.seed": seed})
     home = Home(results_folder() / name / "home")
-    recordings = ingest.run(task, home, logs).artifact.ref
-    dataset = dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
+    dataset = _proof.dataset_of(task, home, logs)
     began = time.monotonic()
     artifact = train.run(
         task, home, dataset, augment.run(task, home, dataset).ref, (NullReporter(), NullReporter())
@@ -207,14 +202,12 @@ def finished_results() -> dict[str, list[Figures]]:
     }
 
 
-def table(results: Mapping[str, list[Figures]]) -> Iterator[str]:
-    """Yield the lines of the table of all cases."""
+def rows(results: Mapping[str, list[Figures]]) -> Iterator[list[object]]:
+    """Yield the rows of the table of all cases."""
 
     def figures(case: str, name: str, digits: int = 3) -> str:
         return ", ".join(f"{one[name]:.{digits}f}" for one in results[case])
 
-    yield "| task | seeds | policy | 95 % interval of the mean | references |"
-    yield "|---|---|---|---|---|"
     reference_cells = {
         "reach": f"expert {figures('reach', 'expert')}",
         "obstacle": f"expert {figures('obstacle', 'expert')}; "
@@ -225,40 +218,36 @@ def table(results: Mapping[str, list[Figures]]) -> Iterator[str]:
     for case, others in reference_cells.items():
         low, high = bootstrap([one["success"] for one in results[case]])
         what = f"`{case}`, {DEMONSTRATIONS[case]} demonstrations: success"
-        own = f"**{figures(case, 'success')}** | {low:.3f} to {high:.3f}"
-        yield f"| {what} | {len(results[case])} | {own} | {others} |"
+        own = f"**{figures(case, 'success')}**"
+        yield [what, len(results[case]), own, f"{low:.3f} to {high:.3f}", others]
     low, high = bootstrap([one["policy"] for one in results["g1"]])
     first = results["g1"][0]
-    yield (
-        f"| `g1_policy`: next action of the arms, last 4 episodes, rad | {len(results['g1'])} "
-        f"| **{figures('g1', 'policy', 5)}** | {low:.5f} to {high:.5f} "
-        f"| linear on {HISTORY} rows {first['linear']:.5f}; linear, one joint per "
-        f"model, {OWN_HISTORY} rows {first['own_linear']:.5f}; "
-        f"last action repeated {first['repeat']:.5f} |"
-    )
+    yield [
+        "`g1_policy`: next action of the arms, last 4 episodes, rad",
+        len(results["g1"]),
+        f"**{figures('g1', 'policy', 5)}**",
+        f"{low:.5f} to {high:.5f}",
+        f"linear on {HISTORY} rows {first['linear']:.5f}; linear, one joint per model, "
+        f"{OWN_HISTORY} rows {first['own_linear']:.5f}; last action repeated {first['repeat']:.5f}",
+    ]
+
+
+def one_seed(case: str, seed: int) -> Figures:
+    """Return the result of a case and seed, from an earlier call if it finished."""
+    measure = partial(prove_g1, seed) if case == "g1" else partial(prove, case, seed)
+    return _proof.cached(results_folder() / f"{case}-{seed}.json", measure)
 
 
 def main() -> None:
     """Run the selected cases that are not finished; write the table when it is complete."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", choices=list(CASES), action="append")
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument(
-        "--table", action="store_true", help="write the table of finished results only"
-    )
-    options = parser.parse_args()
-    for case in () if options.table else options.task or CASES:
-        for seed in range(options.seeds):
-            path = results_folder() / f"{case}-{seed}.json"
-            if not path.is_file():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                publish_json(path, prove_g1(seed) if case == "g1" else prove(case, seed))
-            print(case, seed, path.read_text().strip(), flush=True)
+    options = _proof.parser(__doc__, CASES, SEEDS).parse_args()
+    _proof.prove_seeds(options.row or CASES, range(options.seeds), one_seed)
     results = finished_results()
     if missing := [case for case, its in results.items() if len(its) < SEEDS]:
         print(f"no table yet: {', '.join(missing)} need {SEEDS} seeds")
         return
-    replace_section("imitation", "\n".join(table(results)) + "\n")
+    head = ["task", "seeds", "policy", "95 % interval of the mean", "references"]
+    _proof.write("imitation", _proof.table(head, rows(results)))
 
 
 if __name__ == "__main__":

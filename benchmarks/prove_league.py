@@ -5,10 +5,9 @@ of a set are its test rows, if its publisher states them, and a rate if its logs
 The tasks name no model, so each run selects one from the portfolio within `--budget` seconds. All
 errors are those of the exported ONNX files on test rows that neither training nor selection has
 read. Finished sets are not run again: delete a folder under `prove/league` in the home to run its
-set again. `--sets NAME ...` runs some sets.
+set again. `--row NAME` runs one set.
 """
 
-import argparse
 import json
 import math
 import os
@@ -22,19 +21,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
-from benchmarks import ROOT, read_section, replace_section
+from benchmarks import _proof, read_section
 from benchmarks.prove_accuracy import free_run, rms
 from kinemill import runtime
 from kinemill.dataset import load_dataset
-from kinemill.dataset import stage as dataset_stage
-from kinemill.ingest import stage as ingest
 from kinemill.store import publish_document, read_document, read_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.portfolio import RESULTS
-from kinemill.validate import stage as validate
 
-DATA = ROOT.parent / "shared" / "data"
+DATA = _proof.DATA
 BUDGET = 480.0  # s of the portfolio; the whole run has to end within LIMIT
 LIMIT = 600  # s of `kinemill new` and `kinemill run` together
 RESULT = "result.json"
@@ -177,7 +173,7 @@ class Selection(TypedDict):
 
 def project() -> Path:
     """Return the folder of the project that all sets share."""
-    return Home.resolve().root / "prove" / "league"
+    return _proof.results_folder("league")
 
 
 def play(entry: DataSet, budget: float) -> LeagueResult:
@@ -261,27 +257,22 @@ def _trained(task: str, selection: Selection) -> dict[str, float]:
 
 def simulations(entries: Sequence[DataSet]) -> str:
     """Return errors in free run next to published ones, as a table in Markdown."""
-    lines = [
-        "| free run over the test stretch | unit | defaults | tuned task | published GRU "
-        "| best published | ratio to the best |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = ["free run over the test stretch", "unit", "defaults", "tuned task"]
+    head += ["published GRU", "best published", "ratio to the best"]
+    rows = list[list[str]]()
     for entry in entries:
         if (published := entry.published) is not None:
             error = _free_run_error(entry, published)
             (tuned,) = _tuned_errors(published.tuned)
             cells = [entry.name, published.unit, _number(error), _number(tuned)]
             cells += [f"{published.gru:g}", f"{published.best:g}", _number(error / published.best)]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+            rows.append(cells)
+    return _proof.table(head, rows)
 
 
 def by_channel(entries: Sequence[DataSet]) -> str:
     """Return errors at the horizon next to those of tuned tasks, as a table in Markdown."""
-    lines = [
-        "| set | channel | unit | defaults | tuned task | ratio |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = list[list[str]]()
     for entry in entries:
         if entry.tuned is None:
             continue
@@ -289,10 +280,10 @@ def by_channel(entries: Sequence[DataSet]) -> str:
         for (name, one), tuned in zip(test.items(), _tuned_errors(entry.tuned), strict=True):
             ratios.append(one["rmse"]["model"] / tuned)
             cells = [entry.name, name, one["unit"], _number(one["rmse"]["model"]), _number(tuned)]
-            lines.append(f"| {' | '.join([*cells, f'{ratios[-1]:.2f}'])} |")
+            rows.append([*cells, f"{ratios[-1]:.2f}"])
         mean = math.exp(statistics.fmean(map(math.log, ratios)))
-        lines.append(f"| {entry.name} | geometric mean | | | | {mean:.2f} |")
-    return "\n".join([*lines, ""])
+        rows.append([entry.name, "geometric mean", "", "", "", f"{mean:.2f}"])
+    return _proof.table(["set", "channel", "unit", "defaults", "tuned task", "ratio"], rows)
 
 
 def _tuned_errors(label: str) -> list[float]:
@@ -317,9 +308,7 @@ def _free_run_error(entry: DataSet, published: Published) -> float:
     model, home = runtime.load(folder), Home(project() / "var")
     changed = {"dataset.test": entry.test} if entry.test else {}
     task = load_task(project() / "tasks" / f"{entry.name}.yaml", changed)
-    recordings = ingest.run(task, home, DATA / entry.source).artifact.ref
-    episodes = validate.run(task, home, recordings).ref
-    dataset = load_dataset(home, dataset_stage.run(task, home, episodes).ref)
+    dataset = load_dataset(home, _proof.dataset_of(task, home, DATA / entry.source))
     (test,) = dataset.of("test")
     warmup = max(published.warmup, model.history)
     return rms(free_run(model, dataset, test, warmup)) / published.scale
@@ -332,16 +321,13 @@ def _last_line(text: str) -> str:
 
 def table(results: Sequence[LeagueResult]) -> str:
     """Return the results as a table in Markdown, with the geometric mean of the ratios."""
-    lines = [
-        "| set | family | nRMSE | best reference | its nRMSE | ratio | quarantined | gate | serves "
-        "| s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    head = ["set", "family", "nRMSE", "best reference", "its nRMSE", "ratio", "quarantined"]
+    rows = list[list[str]]()
     for one in results:
         cells = [one.name, one.family, _number(one.model), one.reference]
         cells += [_number(one.reference_error), _number(one.ratio), str(one.quarantined)]
         cells += [one.status, one.served, f"{one.seconds:.0f}"]
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(cells)
     ratios = [one.ratio for one in results if one.ratio]
     mean = math.exp(statistics.fmean(map(math.log, ratios))) if ratios else math.nan
     better = sum(ratio < 1.0 - LEVEL for ratio in ratios)
@@ -353,7 +339,7 @@ def table(results: Sequence[LeagueResult]) -> str:
         f"of {len(results)} sets, level within {LEVEL:.0%} on {level}; {late} took longer than "
         f"{LIMIT} s. Budget of the portfolio: {budgets} s.\n"
     )
-    return "\n".join([*lines, "", text])
+    return "\n".join([_proof.table([*head, "gate", "serves", "s"], rows), text])
 
 
 def _number(value: float | None) -> str:
@@ -362,23 +348,19 @@ def _number(value: float | None) -> str:
 
 def main() -> None:
     """Run the league and rewrite its section of docs/results-*.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", nargs="*", choices=[one.name for one in SETS])
+    parser = _proof.parser(__doc__, [one.name for one in SETS])
     parser.add_argument("--budget", type=float, default=BUDGET)
     options = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"{DATA} is missing: the league needs the public data sets")
+    _proof.require(DATA)
     project().mkdir(parents=True, exist_ok=True)
     _kinemill("init", ".")
-    selected = [one for one in SETS if not options.sets or one.name in options.sets]
-    for entry in selected:
-        result = play(entry, options.budget)
-        print(table([result]).splitlines()[2], flush=True)
+    for entry in SETS:
+        if not options.row or entry.name in options.row:
+            print(play(entry, options.budget), flush=True)
     done = [one for one in SETS if (project() / "results" / one.name / RESULT).is_file()]
     results = [play(one, options.budget) for one in done]
     text = "\n".join([table(results), by_channel(done), simulations(done)])
-    replace_section("league", text)
-    print(text)
+    _proof.write("league", text)
 
 
 if __name__ == "__main__":

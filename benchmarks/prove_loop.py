@@ -3,22 +3,16 @@
 For each row and each of 5 seeds, in a separate home under `prove/loop/` of KINEMILL_HOME: the
 learning loop until its target or its budget of steps, then 16 starts that neither the loop nor its
 verification used, without exploration noise. Settings were chosen with seed 0, which is not among
-these. Finished results are kept, so an interrupted proof resumes. `--row NAME` runs one row,
+these. `--row NAME` runs one row,
 `--seeds N` fewer seeds; rows that did not run are marked.
 """
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import replace_section
-from benchmarks.prove_control import kinemill
-from kinemill.store import publish_json
-from kinemill.store.home import Home
+from benchmarks import _proof
 from kinemill.task import load_task
 
 STARTS, FIRST_START = 16, 90_000_000
@@ -101,27 +95,25 @@ ROWS = {
 }
 
 
-def results_folder() -> Path:
-    """Return the folder of what is finished."""
-    return Home.resolve().root / "prove" / "loop"
-
-
 def one_seed(name: str, seed: int) -> dict[str, Any]:
     """Return the result of one loop, from an earlier call if it finished."""
-    row, folder = ROWS[name], name.replace(", ", "-")
-    path = results_folder() / f"{folder}-{seed}.json"
-    if not path.is_file():
-        publish_json(path, _proved(row, seed, results_folder() / f"{folder}-{seed}"))
-    return json.loads(path.read_text())
+    home = _home(name, seed)
+    return _proof.cached(home.with_suffix(".json"), partial(_proved, ROWS[name], seed, home))
+
+
+def _home(name: str, seed: int) -> Path:
+    return _proof.results_folder("loop") / f"{name.replace(', ', '-')}-{seed}"
 
 
 def _proved(row: Row, seed: int, home: Path) -> dict[str, Any]:
     """Run one loop, and the version that it ended with from new starts."""
     settings = (*row.settings, f"loop.seed={seed}", f"learn.seed={seed}")
-    looped = kinemill(home, "run", row.task, *(word for key in settings for word in ("--set", key)))
+    looped = _proof.kinemill(
+        home, "run", row.task, *(word for key in settings for word in ("--set", key))
+    )
     starts = ["--episodes", str(STARTS), "--seed", str(FIRST_START + STARTS * seed)]
     model = ["--model", f"models:/{row.task}/{looped['version']}"]
-    rolled = kinemill(
+    rolled = _proof.kinemill(
         home, "model", "rollout", row.task, *model, *starts, "--to", str(home / "starts")
     )
     rounds = looped["rounds"]
@@ -136,12 +128,14 @@ def _proved(row: Row, seed: int, home: Path) -> dict[str, Any]:
     }
 
 
-def table_row(name: str, seeds: Sequence[int]) -> str:
+def table_row(name: str, seeds: range) -> list[object]:
     """Return the line of a row in docs/results-*.md, from the seeds that ran."""
     row = ROWS[name]
-    results = [one_seed(name, seed) for seed in seeds]
+    finished = [seed for seed in seeds if _home(name, seed).with_suffix(".json").is_file()]
+    results = [one_seed(name, seed) for seed in finished]
+    cells = [name, row.model, f"{row.budget:,}"]
     if not results:
-        return f"| {name} | {row.model} | {row.budget:,} | not run | | | | |"
+        return [*cells, "not run"]
     dt = load_task(row.task).dt
     reached = sum(one["successes"] >= REACHED and one["steps"] <= row.budget for one in results)
     steps = sorted(one["steps"] for one in results)
@@ -151,36 +145,18 @@ def table_row(name: str, seeds: Sequence[int]) -> str:
         needed = f"{low:,} to {high:,} ({low * dt:.0f} to {high * dt:.0f} s)"
     each = ", ".join(str(one["successes"]) for one in results)
     wall, cpu = (sorted(one[key] for one in results)[len(results) // 2] for key in ("wall", "cpu"))
-    return (
-        f"| {name} | {row.model} | {row.budget:,} | {reached} of {len(results)} "
-        f"| {each} of {STARTS} | {needed} | {wall:.0f} | {cpu:.0f} |"
-    )
-
-
-def finished(name: str, seeds: Sequence[int]) -> list[int]:
-    """Return the seeds of a row with a kept result."""
-    folder = name.replace(", ", "-")
-    return [seed for seed in seeds if (results_folder() / f"{folder}-{seed}.json").is_file()]
+    counts = [f"{reached} of {len(results)}", f"{each} of {STARTS}"]
+    return [*cells, *counts, needed, f"{wall:.0f}", f"{cpu:.0f}"]
 
 
 def main() -> None:
     """Run the selected rows, and rewrite the section with all finished ones."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--row", choices=list(ROWS), action="append")
-    parser.add_argument("--seeds", type=int, default=5)
-    options = parser.parse_args()
+    options = _proof.parser(__doc__, ROWS, 5).parse_args()
     seeds = range(1, 1 + options.seeds)
-    for name in options.row or ROWS:
-        for seed in seeds:
-            sys.stdout.write(f"{name}, seed {seed}: {json.dumps(one_seed(name, seed))}\n")
-            sys.stdout.flush()
-    lines = [table_row(name, finished(name, seeds)) for name in ROWS]
-    head = (
-        "| task | model | budget, steps | seeds that reach 15 of 16 | successes from new starts "
-        "| steps of the plant (time) | wall, s | CPU, s |"
-    )
-    text = "\n".join([head, "|---|---|---|---|---|---|---|---|", *lines])
-    replace_section("loop", f"{text}\n")
+    _proof.prove_seeds(options.row or ROWS, seeds, one_seed)
+    head = ["task", "model", "budget, steps", "seeds that reach 15 of 16"]
+    head += ["successes from new starts", "steps of the plant (time)", "wall, s", "CPU, s"]
+    _proof.write("loop", _proof.table(head, [table_row(name, seeds) for name in ROWS]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Policies from reference clips, on held-out clips and commands: `make prove-motion`.
 
 The row `gaits`, without physics: for each robot and seed the chain up to `train` runs in a
-separate home under `var/prove/`, or PROVE_HOME. The policy continues from its own output for 25
+separate home under `prove/` of KINEMILL_HOME. The policy continues from its own output for 25
 rows from every row of the held-out clip, and for 1,000 rows from the first one. The reference is a
 linear model with the same history, fitted on the same training clips.
 
@@ -11,11 +11,8 @@ amp_humanoid; `switch` changes between two of them by command. An interrupted ro
 `--row NAME` selects one.
 """
 
-import argparse
-import json
 import os
 import statistics
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import EXAMPLES, ROOT, replace_section
+from benchmarks import EXAMPLES, _proof, replace_section
 from kinemill.augment import stage as augment
-from kinemill.dataset import stage as dataset_stage
-from kinemill.ingest import stage as ingest
 from kinemill.motion.gait_rollout import (
     EVALUATION_ROWS,
     LinearGait,
@@ -41,10 +36,8 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.validate import stage as validate
 
-CLIPS = ROOT.parent / "shared" / "data" / "awd_motion"
-HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
+CLIPS = _proof.DATA / "awd_motion"
 SEEDS = range(int(os.environ.get("SEEDS", "3")))
 TASKS = ("go_bdx", "mini_bdx")
 TRIALS = 100  # in physics
@@ -75,9 +68,8 @@ class Walk:
 
 def data_of(task: Task, home: Home, logs: Path) -> tuple[ArtifactRef, ArtifactRef]:
     """Take clips in; return the dataset and its training set."""
-    report = ingest.run(task, home, logs)
-    data = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
-    return data.ref, augment.run(task, home, data.ref).ref
+    dataset = _proof.dataset_of(task, home, logs)
+    return dataset, augment.run(task, home, dataset).ref
 
 
 def learn(task: Task, home: Home, logs: Path) -> tuple[Any, Demonstrations]:
@@ -123,35 +115,30 @@ def evaluate(policy: Any, data: Demonstrations) -> Walk:
 
 def prove(name: str, seed: int) -> Walk:
     """Train and judge once, or return what came of it the last time."""
-    root = HOMES / f"motion-{name}-{seed}"
-    path = root / "walk.json"
-    if not path.is_file():
+    root = _proof.results_folder(f"motion-{name}-{seed}")
+
+    def walk() -> dict[str, Any]:
         task = load_task(EXAMPLES / f"{name}.yaml", {"learn.seed": seed})
-        results = evaluate(*learn(task, Home(root), CLIPS))
-        path.write_text(json.dumps(asdict(results)))
-    return Walk(**json.loads(path.read_text()))
+        return asdict(evaluate(*learn(task, Home(root), CLIPS)))
+
+    return Walk(**_proof.cached(root / "walk.json", walk))
 
 
 def prove_gaits() -> None:
     """Prove every robot without physics and rewrite the section `motion` of docs/results-*.md."""
-    lines = [
-        "| robot | policy, rad | linear on 20 rows, rad | constant pose, rad | 1,000 rows: finite "
-        "| range relative to the clips | error, rad |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = ["robot", "policy, rad", "linear on 20 rows, rad", "constant pose, rad"]
+    head += ["1,000 rows: finite", "range relative to the clips", "error, rad"]
+    rows = list[list[object]]()
     for name in TASKS:
         results = [prove(name, seed) for seed in SEEDS]
         middle = statistics.median(one.policy for one in results)
-        values_text = ", ".join(f"{one.policy:.4f}" for one in results)
-        lines.append(
-            f"| {name} | **{middle:.4f}** ({values_text}) | {results[0].linear:.4f} | "
-            f"{results[0].stays:.4f} | {all(one.long_finite for one in results)} | "
-            f"{max(one.long_range for one in results):.2f} | "
-            f"{max(one.long_error for one in results):.4f} |"
-        )
-    text = "\n".join(lines) + "\n"
-    replace_section("motion", text)
-    print(text)
+        values = ", ".join(f"{one.policy:.4f}" for one in results)
+        figures = f"{results[0].linear:.4f}", f"{results[0].stays:.4f}"
+        far = max(one.long_range for one in results), max(one.long_error for one in results)
+        is_finite = all(one.long_finite for one in results)
+        cells: list[object] = [name, f"**{middle:.4f}** ({values})", *figures, is_finite]
+        rows.append([*cells, f"{far[0]:.2f}", f"{far[1]:.4f}"])
+    _proof.write("motion", _proof.table(head, rows))
 
 
 def prove_physics(names: list[str], steps: int | None, trials: int) -> None:
@@ -162,7 +149,8 @@ def prove_physics(names: list[str], steps: int | None, trials: int) -> None:
     from benchmarks._motion_rows import HEAD, STEPS, PhysicsRow, prove_row
 
     paths = [
-        HOMES / f"motion-physics-{name}-{STEPS[name]}" / f"row-{TRIALS}.json" for name in STEPS
+        _proof.results_folder(f"motion-physics-{name}-{STEPS[name]}") / f"row-{TRIALS}.json"
+        for name in STEPS
     ]
     for name in names:
         print("\n".join([*HEAD, prove_row(name, steps, trials).line()]), flush=True)
@@ -175,16 +163,13 @@ def main() -> None:
     """Prove the rows that are named, by default all."""
     from benchmarks._motion_rows import ROBOTS, STEPS
 
-    parser = argparse.ArgumentParser(description=__doc__)
     rows = ["gaits", *STEPS]
-    parser.add_argument("--row", action="append", choices=rows, help="repeatable; default: all")
+    parser = _proof.parser(__doc__, rows)
     parser.add_argument("--steps", type=int, help="of a training in physics; for a smoke test")
     parser.add_argument("--trials", type=int, default=TRIALS, help="in physics")
     options = parser.parse_args()
     names = options.row or rows
-    for folder in (CLIPS, ROBOTS):
-        if not folder.is_dir():
-            sys.exit(f"{folder} is not here: the proof reads data kept beside the checkout")
+    _proof.require(CLIPS, ROBOTS)
     torch.set_num_threads(1)
     if "gaits" in names:
         prove_gaits()

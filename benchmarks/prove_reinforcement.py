@@ -8,12 +8,10 @@ that ran one after the other. Cells are medians over seeds with minimum and maxi
 mean of 100 episodes from unseen initial states. Each seed of the swing-up trains in its own
 dynamics model, created as a user would: 24 logs of 15 s, then `kinemill run pendulum`. Finished
 results are kept under `prove/reinforcement/` of KINEMILL_HOME. Options: `--row NAME`, `--seeds N`;
-`--report` only rewrites the table of docs/results-*.md.
+`--seeds 0` only rewrites the table of docs/results-*.md.
 """
 
-import argparse
 import importlib
-import json
 import statistics
 import subprocess
 import sys
@@ -23,9 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import read_section, replace_section
+from benchmarks import _proof, read_section
 from benchmarks._reinforcement_rows import CART, ORDINARY_CART, ROWS, Row
-from benchmarks.prove_control import kinemill
 from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task.protocols import NullReporter
@@ -34,20 +31,15 @@ SEEDS, EPISODES = 5, 100
 TIMES, LIBRARIES = ("seconds", "processor"), ("ours", "theirs")
 IMPORTS = ("torch._dynamo", "stable_baselines3", "kinemill.rl.training_loop", "kinemill.rl.sb3")
 PARTS = ("stepping", "evaluation", "learning")
-HEAD = (
-    "| task | seeds that reached the target | return, unseen starts | s | CPU s | "
-    "stable-baselines3: reached | return | s | CPU s | ratio: s | "
-    "ratio: CPU s |\n|---|---|---|---|---|---|---|---|---|---|---|"
-)
-PARTS_HEAD = (
-    "| side | environment steps | environment, s | evaluations, s | rest, s | total, s | "
-    "environment, µs per step | rest, µs per step |\n|---|---|---|---|---|---|---|---|"
-)
+HEAD = ["task", "seeds that reached the target", "return, unseen starts", "s", "CPU s"]
+HEAD += ["stable-baselines3: reached", "return", "s", "CPU s", "ratio: s", "ratio: CPU s"]
+PARTS_HEAD = ["side", "environment steps", "environment, s", "evaluations, s", "rest, s"]
+PARTS_HEAD += ["total, s", "environment, µs per step", "rest, µs per step"]
 
 
 def results_folder() -> Path:
     """Return the folder of finished results."""
-    return Home.resolve().root / "prove" / "reinforcement"
+    return _proof.results_folder("reinforcement")
 
 
 def dynamics(seed: int) -> Path:
@@ -62,7 +54,7 @@ def dynamics(seed: int) -> Path:
     if not Home(home).has_registry:
         write_logs(home / "given", "pendulum", seed=seed)
         log_options = ["--logs", str(home / "given"), "--set", "ingest.min_file_age=0"]
-        done = kinemill(home, "run", "pendulum", *log_options)
+        done = _proof.kinemill(home, "run", "pendulum", *log_options)
         if done["alias"] != "champion":
             sys.exit(f"pendulum: no champion from the logs of seed {seed}: {done['gate']}")
     return Path(fetch_bundle("models:/pendulum@champion", home))
@@ -228,14 +220,15 @@ def finished(name: str) -> list[Any]:
 def report() -> str:
     """Return the table of finished results; other rows are copied from docs/results-*.md."""
     page = read_section("reinforcement")
-    lines = [HEAD]
+    rows = list[list[str]]()
     for name, row in ROWS.items():
         results, starts = finished(name), (f"| {name}: ", f"| {name} |")
         if any("ours" in one for one in results):
-            lines.append(_line(name, row, results))
+            rows.append(_cells_of(name, row, results))
         else:
-            lines += [line for line in page.splitlines() if line.startswith(starts)][:1]
-    return "\n".join(lines) + "\n"
+            previous = [line for line in page.splitlines() if line.startswith(starts)][:1]
+            rows += [line.strip("| ").split(" | ") for line in previous]
+    return _proof.table(HEAD, rows)
 
 
 def parts() -> str:
@@ -245,7 +238,7 @@ def parts() -> str:
         "kinemill, `in_process`": (ORDINARY_CART, "ours"),
         "stable-baselines3": (ORDINARY_CART, "theirs"),
     }
-    lines = [PARTS_HEAD]
+    lines = list[list[str]]()
     for side, (name, key) in rows.items():
         runs = [one[key] for one in finished(name) if key in one]
         steps = [one["steps"] for one in runs]
@@ -254,11 +247,11 @@ def parts() -> str:
             median_and_range([1e6 * one[part] / one["steps"] for one in runs])
             for part in ("stepping", "learning")
         ]
-        lines.append(f"| {' | '.join([side, median_and_range(steps, 0), *cells, *each])} |")
-    return "\n".join(lines) + "\n"
+        lines.append([side, median_and_range(steps, 0), *cells, *each])
+    return _proof.table(PARTS_HEAD, lines)
 
 
-def _line(name: str, row: Row, results: Sequence[Any]) -> str:
+def _cells_of(name: str, row: Row, results: Sequence[Any]) -> list[str]:
     own = [one["ours"] for one in results if "ours" in one]
     other = [one["theirs"] for one in results if "theirs" in one]
     pairs = [one for one in results if len(one) == len(LIBRARIES)]
@@ -268,7 +261,7 @@ def _line(name: str, row: Row, results: Sequence[Any]) -> str:
     if pairs:
         shares = [[one["ours"][key] / one["theirs"][key] for one in pairs] for key in TIMES]
         cells += [*_cells(row, other), *(median_and_range(ratios, 2) for ratios in shares)]
-    return f"| {' | '.join([*cells, *['-'] * (11 - len(cells))])} |"
+    return [*cells, *["-"] * (len(HEAD) - len(cells))]
 
 
 def _cells(row: Row, results: Sequence[Any]) -> list[str]:
@@ -291,35 +284,28 @@ def median_and_range(values: Sequence[float], digits: int = 1) -> str:
 
 def main() -> None:
     """Run the selected rows, each seed in a separate process."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--row", choices=list(ROWS), help="run one row only")
-    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser = _proof.parser(__doc__, ROWS, SEEDS)
     parser.add_argument("--one", type=int, help="run this seed in this process")
     parser.add_argument(
         "--side", choices=LIBRARIES, action="append", help="default: both, alternating"
     )
-    parser.add_argument("--report", action="store_true", help="only rewrite the table")
-    parser.add_argument("--json", action="store_true", help="print finished results as JSON")
     options = parser.parse_args()
     if options.one is not None:
-        prove(options.row, options.one, options.side or LIBRARIES)
+        prove(options.row[0], options.one, options.side or LIBRARIES)
         return
-    for seed in () if options.report or options.json else range(options.seeds):
-        for name in [options.row] if options.row else ROWS:
+    for seed in range(options.seeds):
+        for name in options.row or ROWS:
             command = [sys.executable, "-m", "benchmarks.prove_reinforcement", "--row", name]
             library_options = [word for side in options.side or () for word in ("--side", side)]
             subprocess.run([*command, "--one", str(seed), *library_options], check=True)
-    if options.json:
-        files = sorted(results_folder().glob("*.json"))
-        print(json.dumps({path.stem: read_json(path) for path in files}, indent=2))
-        return
     tables = {"reinforcement": report()}
     if all(finished(name) for name in (CART, ORDINARY_CART)):
         tables["reinforcement-parts"] = parts()
     for section, text in tables.items():
-        print(f"## {section}\n\n{text}")
-        if not options.row:
-            replace_section(section, text)
+        if options.row:
+            print(text)
+        else:
+            _proof.write(section, text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Cost of one more recording among 1,000 and among 1,000,000: `make prove-scale`.
 
-Fills two homes through the library, `var/prove/scale-<number>/`, with logs of 0.6 s (three
+Fills two homes through the library, `prove/scale/` of KINEMILL_HOME, with logs of 0.6 s (three
 channels, one in fifty broken). The first 20,000 are ingested and validated; the others are copies
 of them (`benchmarks/_scale_copies.py`). Existing recordings are reused, so an interrupted run
 resumes. Filling skips fsync; measuring does not. Then runs each operation `ROUNDS` times,
@@ -13,7 +13,6 @@ time.
 """
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -27,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import ROOT, ROUNDS, replace_section
+from benchmarks import ROUNDS, _proof
 from benchmarks._scale_copies import Copies
 from kinemill.augment import stage as augment
 from kinemill.dataset import diff_datasets, find_version, list_datasets, show_dataset
@@ -207,16 +206,14 @@ def _newest_two(filled: FilledHome) -> tuple[str, str]:
 def table(measured: Measured) -> str:
     """Return a Markdown table: medians in ms with minimum and maximum, CPU ms; ratio medians."""
     small, large = next(iter(measured.values()))
-    lines = [
-        f"| work | among {small:,} | among {large:,} | ratio | CPU | CPU | ratio |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = ["work", f"among {small:,}", f"among {large:,}", "ratio", "CPU", "CPU", "ratio"]
+    rows = list[list[str]]()
     for what, by_size in measured.items():
         walls, cpus = ([[one[at] for one in by_size[n]] for n in (small, large)] for at in (0, 1))
         cells = [*map(_cell, walls), _ratio(walls), *map(_middle, cpus), _ratio(cpus)]
-        lines.append(f"| {what} | {' | '.join(cells)} |")
+        rows.append([what, *cells])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return "\n".join([*lines, "", f"Peak memory of the process: {peak:,.0f} MB.", ""])
+    return f"{_proof.table(head, rows)}\nPeak memory of the process: {peak:,.0f} MB.\n"
 
 
 def _ratio(samples: list[list[float]]) -> str:
@@ -235,23 +232,17 @@ def main() -> None:
     """Fill both homes, measure them, and rewrite the section `scale` of docs/results-*.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recordings", type=int, default=LARGE)
-    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "prove")
-    parser.add_argument(
-        "--json", action="store_true", help="print figures; do not rewrite the page"
-    )
+    parser.add_argument("--folder", type=Path, default=_proof.results_folder("scale"))
     options = parser.parse_args()
     tune_process()  # as in every process of kinemill
-    filled_homes = [
-        FilledHome(n, options.folder / f"scale-{n}") for n in (SMALL, options.recordings)
-    ]
+    filled_homes = [FilledHome(n, options.folder / str(n)) for n in (SMALL, options.recordings)]
     for filled in filled_homes:
         fill(filled)
     measured = measure(filled_homes)
-    if options.json:
-        print(json.dumps({"seconds": measured}))
-    elif options.recordings >= LARGE:
-        replace_section("scale", table(measured))
-    print(table(measured), file=sys.stderr)
+    if options.recordings >= LARGE:
+        _proof.write("scale", table(measured))
+    else:
+        print(table(measured))
 
 
 if __name__ == "__main__":

@@ -3,27 +3,23 @@
 For each task and seed: `kinemill run gym:dm_control/TASK-v0` in a separate home under
 `prove/suite/` of KINEMILL_HOME. SAC trains for 100,000 steps of the environment: 50,000 actions,
 each held for two steps, and 45,000 updates; in finger-spin 100,000 actions and 96,000 updates.
-Verification runs the exported ONNX file for 100 episodes from unseen starts. Finished results are
-kept. `--row NAME` proves one task, `--seeds N` other than 3 seeds. `--sb3` trains with the tuned
-settings of stable-baselines3 (`_suite_peer`). Needs the extra `dm-control`.
+Verification runs the exported ONNX file for 100 episodes from unseen starts. `--row NAME` proves
+one task, `--seeds N` other than 3 seeds. `--sb3` trains with the tuned settings of stable-
+baselines3 (`_suite_peer`). Needs the extra `dm-control`.
 """
 
-import argparse
 import json
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import replace_section
-from benchmarks.prove_control import kinemill
+from benchmarks import _proof
 from kinemill.environments.dm_control import register_suite
-from kinemill.store import publish_json
-from kinemill.store.home import Home
 
 STEPS, REPEAT, EPISODES = 100_000, 2, 100
 PEER = "-sb3"  # behind the name of a task: SAC of stable-baselines3
@@ -37,7 +33,7 @@ TARGETS = {  # issue 27; None: reported
     "cheetah-run": None,
 }
 SETTINGS: dict[str, Any] = {
-    "learn.algorithm": {"type": "sac", "learning_starts": 5000, "tau": 0.01, "exploration": {}},
+    "learn.algorithm": {"type": "sac", "learning_starts": 5000, "tau": 0.01},
     "learn.model": {"type": "mlp", "hidden_sizes": [128, 128], "activation": "relu"},
     "learn.critic": {
         "type": "mlp",
@@ -55,9 +51,8 @@ SETTINGS: dict[str, Any] = {
 }
 # The shoulder of reacher turns without limits and starts anywhere: +pi and -pi are one state.
 ANGLES = {"reacher-easy": [{"type": "angle_features", "of": [0]}]}
-# The spinner turns fast only once the policy is good, so its statistics change. Random policies bat
-# it to and fro, and a policy that learns from them does not find how to turn it; nor do most of
-# those that hold each action for two steps. The discount per second stays the same as with two.
+# Most policies that hold each action for two steps bat the spinner to and fro, and do not turn it.
+# The discount per second stays the same as with two.
 REPEATS = {"finger-spin": 1}
 OWN: dict[str, dict[str, Any]] = {
     "finger-spin": {
@@ -66,23 +61,15 @@ OWN: dict[str, dict[str, Any]] = {
             "learning_starts": 4000,
             "tau": 0.01,
             "gamma": 0.985,
-            "running_norm": True,
         }
     }
 }
 
 
-def results_folder() -> Path:
-    """Return the folder of what is finished."""
-    return Home.resolve().root / "prove" / "suite"
-
-
 def one_seed(name: str, seed: int) -> dict[str, Any]:
     """Return the result of one training, from an earlier call if it finished."""
-    path = results_folder() / f"{name}-{seed}.json"
-    if not path.is_file():
-        publish_json(path, _proved(name, seed, path.with_suffix("")))
-    return json.loads(path.read_text())
+    path = _proof.results_folder("suite") / f"{name}-{seed}.json"
+    return _proof.cached(path, partial(_proved, name, seed, path.with_suffix("")))
 
 
 def _proved(name: str, seed: int, home: Path) -> dict[str, Any]:
@@ -101,8 +88,7 @@ def _pipeline(name: str, seed: int, home: Path) -> dict[str, Any]:
     changed["dt"] = repeat * _time_step(name)
     wrapper = [{"type": "action_repeat", "repeat": repeat}] if repeat > 1 else []
     changed["environment.wrappers"] = [*wrapper, *ANGLES.get(name, [])]
-    words = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
-    done = kinemill(home, "run", address, *(word for one in words for word in ("--set", one)))
+    done = _proof.kinemill(home, "run", address, *_proof.overridden(changed))
     return {"return": done["metrics"]["return"]["model"], "alias": done["alias"]}
 
 
@@ -126,42 +112,34 @@ def _children_cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def finished(name: str, seeds: Sequence[int]) -> list[int]:
-    """Return the seeds of a task with a kept result."""
-    return [seed for seed in seeds if (results_folder() / f"{name}-{seed}.json").is_file()]
-
-
-def table_row(name: str, seeds: Sequence[int]) -> str:
+def table_row(name: str) -> list[object]:
     """Return the line of a task in docs/results-*.md, from the seeds that ran."""
+    files = _proof.results_folder("suite").glob(f"{name}-[0-9]*.json")
+    seeds = sorted(int(path.stem.rpartition("-")[2]) for path in files)
     results = [one_seed(name, seed) for seed in seeds]
-    target = TARGETS.get(name) or "none"
-    title = name.replace(PEER, ", SAC of stable-baselines3")
+    cells: list[object] = [name.replace(PEER, ", SAC of stable-baselines3")]
+    cells.append(TARGETS.get(name) or "none")
     if not results:
-        return f"| {title} | {target} | not run | | | | |"
+        return [*cells, "not run"]
     returns = [one["return"] for one in results]
     each = ", ".join(f"{one:.0f}" for one in returns)
     wall, cpu = (statistics.median(one[key] for one in results) for key in ("wall", "cpu"))
-    numbers = ", ".join(str(seed) for seed in seeds)
-    mean = statistics.mean(returns)
-    return f"| {title} | {target} | {mean:.0f} | {each} | {numbers} | {wall:.0f} | {cpu:.0f} |"
+    cells += [f"{statistics.mean(returns):.0f}", each, ", ".join(map(str, seeds))]
+    return [*cells, f"{wall:.0f}", f"{cpu:.0f}"]
 
 
 def main() -> None:
     """Run the selected tasks, and rewrite the section with all finished ones."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--row", choices=list(TARGETS), action="append")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = _proof.parser(__doc__, TARGETS, 3)
     parser.add_argument("--sb3", action="store_true", help="train with stable-baselines3 alone")
     options = parser.parse_args()
-    seeds = range(1, 1 + options.seeds)
-    for name in [f"{one}{PEER * options.sb3}" for one in options.row or TARGETS]:
-        for seed in seeds:
-            sys.stdout.write(f"{name}, seed {seed}: {json.dumps(one_seed(name, seed))}\n")
-            sys.stdout.flush()
-    peers = [name for one in TARGETS if finished(name := f"{one}{PEER}", range(1, 100))]
-    lines = [table_row(name, finished(name, range(1, 100))) for name in [*TARGETS, *peers]]
-    head = "| task | target | mean return | return of each seed | seeds | wall, s | CPU, s |"
-    replace_section("suite", "\n".join([head, "|---|---|---|---|---|---|---|", *lines, ""]))
+    names = [f"{one}{PEER * options.sb3}" for one in options.row or TARGETS]
+    _proof.prove_seeds(names, range(1, 1 + options.seeds), one_seed)
+    lines = [table_row(name) for name in TARGETS]
+    peers = [table_row(f"{name}{PEER}") for name in TARGETS]
+    head = ["task", "target", "mean return", "return of each seed", "seeds", "wall, s", "CPU, s"]
+    finished = [*lines, *(line for line in peers if len(line) == len(head))]
+    _proof.write("suite", _proof.table(head, finished))
 
 
 if __name__ == "__main__":

@@ -2,24 +2,20 @@
 
 The training of a model of robot C.0 (two runs, other link lengths) starts from a model of robot A.0
 (six runs), or from scratch. Errors are RMSE at 25 steps on a third run of C.0 that neither model
-used. Each seed has a separate home under `var/prove/`, or PROVE_HOME; finished results are kept.
+used. Each seed has a separate home under `prove/transfer/` of KINEMILL_HOME.
 """
 
-import json
 import os
 import statistics
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks import EXAMPLES, ROOT, replace_section
+from benchmarks import EXAMPLES, _proof
 from kinemill.task.yaml import read_yaml
 
-DATA = ROOT.parent / "shared" / "data"
-HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
 SEEDS = range(int(os.environ.get("SEEDS", "1")))
 OLD, NEW = "double_pendulum", "double_pendulum_c0"
 SPLIT = {"validation": {"tail": 0.1}, "test": ["*traj03*"], "unused": ["*traj02*"]}
@@ -46,35 +42,19 @@ def new_task(folder: Path) -> Path:
     return path
 
 
-def run(
-    result_file: Path, home: Path, task: str, logs: str, overrides: dict[str, Any]
-) -> dict[str, Any]:
-    """Run the chain once, or return what it printed the last time."""
-    if result_file.is_file():
-        return json.loads(result_file.read_text())
-    command = [str(Path(sys.executable).with_name("kinemill")), "run", task, "--json"]
-    command += ["--logs", str(DATA / logs)]
-    for key, value in overrides.items():
-        command += ["--set", f"{key}={json.dumps(value)}"]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "KINEMILL_HOME": str(home)},
-        check=False,  # a model that the gate refuses is measured, too
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode not in (0, 1):
-        sys.exit(done.returncode)
-    result_file.write_text(done.stdout)
-    return json.loads(done.stdout)
-
-
 def prove(name: str, seed: int) -> dict[str, dict[str, Any]]:
     """Train on A.0, then on C.0 anew and from there; return the documents of the latter two."""
-    home = HOMES / f"transfer-{name.replace(' ', '-')}-{seed}"
+    home = _proof.results_folder("transfer") / f"{name.replace(' ', '-')}-{seed}"
     home.mkdir(parents=True, exist_ok=True)
+
+    def run(result: str, task: str, logs: str, settings: dict[str, Any]) -> dict[str, Any]:
+        options = ["--logs", str(_proof.DATA / logs), *_proof.overridden(settings)]
+        return _proof.cached(
+            home / f"{result}.json", lambda: _proof.kinemill(home, "run", task, *options)
+        )
+
     own = MODELS[name] | {"learn.seed": seed}
-    old = run(home / "old.json", home, OLD, "double_pendulum_sysid", own)
+    old = run("old", OLD, "double_pendulum_sysid", own)
     rate = own.get("learn.optimizer.lr") or _rate(home)
     start = {
         "learn.start_from": f"models:/{OLD}/{old['version']}",
@@ -83,8 +63,8 @@ def prove(name: str, seed: int) -> dict[str, dict[str, Any]]:
     task = str(new_task(home))
     data = "double_pendulum_c0"
     return {
-        "anew": run(home / "anew.json", home, task, data, own),
-        "from A.0": run(home / "started.json", home, task, data, own | start),
+        "anew": run("anew", task, data, own),
+        "from A.0": run("started", task, data, own | start),
     }
 
 
@@ -92,26 +72,24 @@ def _rate(home: Path) -> float:
     return read_yaml(new_task(home)).value["learn"]["optimizer"]["lr"]
 
 
-def lines(name: str, results: list[dict[str, dict[str, Any]]]) -> list[str]:
-    """Return the table rows of one model: each channel, then the mean over channels."""
-    rows: list[str] = []
-    test = results[0]["anew"]["metrics"]["test"]
-    for channel, errors in test.items():
+def rows(name: str, results: list[dict[str, dict[str, Any]]]) -> Iterator[list[str]]:
+    """Yield the table rows of one model: each channel, then the mean over channels."""
+    first = results[0]["anew"]["metrics"]
+    for channel, errors in first["test"].items():
         pair = [
             _cell([one[who]["metrics"]["test"][channel]["rmse"]["model"] for one in results])
             for who in ("anew", "from A.0")
         ]
-        rows.append(
-            f"| {name} | {channel} | {errors['unit']} | {pair[0]} | {pair[1]} | "
-            f"{errors['rmse']['linear']:.3g} | {errors['rmse']['linear_sincos']:.3g} |"
-        )
+        yield [name, channel, errors["unit"], *pair, *_linear(errors["rmse"])]
     pair = [
         _cell([one[who]["metrics"]["nrmse"]["model"] for one in results])
         for who in ("anew", "from A.0")
     ]
-    nrmse = results[0]["anew"]["metrics"]["nrmse"]
-    tail = f"{nrmse['linear']:.3g} | {nrmse['linear_sincos']:.3g} |"
-    return [*rows, f"| {name} | nrmse | 1 | {pair[0]} | {pair[1]} | {tail}"]
+    yield [name, "nrmse", "1", *pair, *_linear(first["nrmse"])]
+
+
+def _linear(errors: dict[str, float]) -> list[str]:
+    return [f"{errors[name]:.3g}" for name in ("linear", "linear_sincos")]
 
 
 def _cell(values: list[float]) -> str:
@@ -122,17 +100,11 @@ def _cell(values: list[float]) -> str:
 
 def main() -> None:
     """Prove every model and rewrite the section `transfer` of docs/results-*.md."""
-    if not DATA.is_dir():
-        sys.exit(f"{DATA} is not here: the proof reads real logs kept beside the checkout")
-    rows = [
-        "| model | channel | unit | from scratch | from A.0 | linear | linear_sincos |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in MODELS:
-        rows += lines(name, [prove(name, seed) for seed in SEEDS])
-    text = "\n".join(rows) + "\n"
-    replace_section("transfer", text)
-    print(text)
+    _proof.require(_proof.DATA)
+    head = ["model", "channel", "unit", "from scratch", "from A.0", "linear", "linear_sincos"]
+    proven = {name: [prove(name, seed) for seed in SEEDS] for name in MODELS}
+    lines = [line for name, results in proven.items() for line in rows(name, results)]
+    _proof.write("transfer", _proof.table(head, lines))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A biped that learns to walk from clips, in physics: `make prove-walker`, some 15 min on 2 cores.
 
-Trains `plugins/kinemill-walker/tasks/walker.yaml` in a home under `var/prove/`, or PROVE_HOME, and
+Trains `plugins/kinemill-walker/tasks/walker.yaml` in a home under `prove/` of KINEMILL_HOME, and
 resumes from the last checkpoint. PHYSICS changes the training, such as
 `PHYSICS='{"num_envs": 4096}'` for MuJoCo Warp on a GPU. Evaluates the best policy on the task's
 trials, with two references: the gait played back open loop, and standing still, which must fail.
@@ -13,13 +13,12 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from benchmarks import ROOT, replace_section
+from benchmarks import ROOT, _proof
 from benchmarks.prove_motion import CLIPS, data_of
 from kinemill.environments import make_environment
 from kinemill.motion.gait_reference import GaitReference
@@ -35,7 +34,6 @@ from kinemill.train import stage as train
 from kinemill.train.demonstrations import Demonstrations
 
 WALKER = ROOT / "plugins" / "kinemill-walker" / "tasks" / "walker.yaml"
-HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
 PHYSICS = json.loads(os.environ.get("PHYSICS", "{}"))  # changes of `learn.physics`
 PREPARED = "prepared.json"  # references of the dataset and its training set
 
@@ -137,7 +135,7 @@ def evaluate(task: Task, walker: Walker, reference: GaitReference, trials: int) 
 def prepared() -> tuple[Task, Home, tuple[ArtifactRef, ArtifactRef]]:
     """Return the task, its home, and references of dataset and training set."""
     task = load_task(WALKER, {f"learn.physics.{key}": value for key, value in PHYSICS.items()})
-    home = Home(HOMES / "walker")
+    home = Home(_proof.results_folder("walker"))
     path = home.root / PREPARED
     if CLIPS.is_dir():
         path.write_text(json.dumps([ref.to_json() for ref in data_of(task, home, CLIPS)]))
@@ -177,18 +175,12 @@ def main() -> None:
         "open-loop gait": evaluate(task, Playing(reference), reference, trials),
         "standing still": evaluate(task, Playing(reference, still=True), reference, trials),
     }
-    lines = [
-        "| policy | standing time, s | velocity error, m/s | joint error, rad | success |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {name} | {one.seconds:.2f} | {one.velocity:.3f} | {one.joints:.3f} | "
-            f"{one.success:.0%} |"
-            for name, one in rows.items()
-        ),
-    ]
-    text = "\n".join(lines) + "\n"
-    replace_section("walker", text)
-    print(text)
+    head = ["policy", "standing time, s", "velocity error, m/s", "joint error, rad", "success"]
+    lines = list[list[str]]()
+    for name, one in rows.items():
+        figures = f"{one.seconds:.2f}", f"{one.velocity:.3f}", f"{one.joints:.3f}"
+        lines.append([name, *figures, f"{one.success:.0%}"])
+    _proof.write("walker", _proof.table(head, lines))
     print(json.dumps({name: vars(one) for name, one in rows.items()}))
 
 

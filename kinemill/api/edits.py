@@ -1,4 +1,4 @@
-"""Edit recordings reversibly: exclude, split, merge, rename and re-scale; list and undo edits."""
+"""Edit recordings reversibly: exclude, split, merge; list and undo edits."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict, Unpack, cast
@@ -25,11 +25,6 @@ class EditArguments(TypedDict, total=False):
         part: part of the log to which times refer; required if the log has several.
         merge: recording that continues this one.
         max_gap: longest gap between both recordings, s; default: that of the task.
-        rename: channel and the column that holds it.
-        scale: channel and the factor of its recorded values.
-        offset: channel and the value that is added to its recorded values, in the unit of the
-            column.
-        unit: channel and the unit of its recorded values.
     """
 
     exclude: tuple[float, float]
@@ -37,10 +32,6 @@ class EditArguments(TypedDict, total=False):
     part: str
     merge: str
     max_gap: float
-    rename: tuple[str, str]
-    scale: tuple[str, float]
-    offset: tuple[str, float]
-    unit: tuple[str, str]
 
 
 def edit_recording(
@@ -57,7 +48,7 @@ def edit_recording(
 
     Example:
         km.edit_recording("arm", "run1.csv", exclude=(3.2, 4.5), because="gripper was stuck")
-        km.edit_recording("arm", where="robot = 'r7'", unit=("angle", "deg"))
+        km.edit_recording("arm", where="robot = 'r7'", split=60.0)
 
     Args:
         task: a task, its name or file.
@@ -183,16 +174,6 @@ def _change(task: Task, home: Home, arguments: EditArguments) -> "EditChange":
         return EditChange("exclude", start_s=float(start), stop_s=float(stop), part=part)
     if "split" in arguments:
         return EditChange("split", start_s=float(arguments["split"]), part=part)
-    if "merge" in arguments:
-        other = find_member(task, home, arguments["merge"])
-        gap = arguments.get("max_gap", task.max_gap)
-        return EditChange("merge", other=other.hash, other_name=other.name, max_gap_s=float(gap))
-    if "rename" in arguments:
-        channel, column = arguments["rename"]
-        return EditChange("rename", channel=channel, column=column)
-    if "unit" in arguments:
-        channel, unit = arguments["unit"]
-        return EditChange("unit", channel=channel, unit=unit)
-    kind = "scale" if "scale" in arguments else "offset"
-    channel, value = arguments.get("scale") or arguments.get("offset") or ("", 0.0)
-    return EditChange(kind, channel=channel, value=float(value))
+    other = find_member(task, home, arguments.get("merge", ""))
+    gap = arguments.get("max_gap", task.max_gap)
+    return EditChange("merge", other=other.hash, other_name=other.name, max_gap_s=float(gap))

@@ -9,7 +9,6 @@ from kinemill.api.compared_models import compared_models
 from kinemill.api.html import facts_table, image
 from kinemill.api.models import ModelLike, load_simulator_of
 from kinemill.data.frames import FrameLogs
-from kinemill.errors import BadInput
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
@@ -87,18 +86,6 @@ class Evaluation:
         from kinemill.verify.plots import draw_growth
 
         return draw_growth(self.measured.analysis)
-
-    def plot_examples(self) -> "Picture":
-        """Draw measured and predicted windows.
-
-        Raises:
-            BadInput: The evaluation has no examples.
-        """
-        from kinemill.verify.plots import draw_examples
-
-        if not self.measured.examples:
-            raise BadInput("evaluation", "has no examples", fix="pass examples=3")
-        return draw_examples(self.measured.analysis, self.measured.examples)
 
     def _repr_html_(self) -> str:
         windows = self.document.windows

@@ -18,16 +18,6 @@ Time = Annotated[float | None, typer.Option(metavar="S", help="Cut into two trac
 Part = Annotated[str | None, typer.Option(help="Part of the log that times refer to.")]
 Other = Annotated[str | None, typer.Option(metavar="OTHER", help="Continue with a recording.")]
 Gap = Annotated[float | None, typer.Option(min=0.0, help="Longest gap of a merge, s.")]
-Column = Annotated[
-    str | None, typer.Option(metavar="CHANNEL=COLUMN", help="Read from another column.")
-]
-Factor = Annotated[
-    str | None, typer.Option(metavar="CHANNEL=FACTOR", help="Multiply the recorded values.")
-]
-Summand = Annotated[
-    str | None, typer.Option(metavar="CHANNEL=VALUE", help="Add to the recorded values.")
-]
-Unit = Annotated[str | None, typer.Option(metavar="CHANNEL=UNIT", help="Read in another unit.")]
 Undo = Annotated[bool, typer.Option("--undo", help="Withdraw an edit.")]
 Number = Annotated[int | None, typer.Option(min=1, help="Edit to withdraw; default: the last.")]
 
@@ -41,10 +31,6 @@ def edit(
     part: Part = None,
     merge: Other = None,
     max_gap: Gap = None,
-    rename: Column = None,
-    scale: Factor = None,
-    offset: Summand = None,
-    unit: Unit = None,
     undo: Undo = False,
     number: Number = None,
     because: Because = "",
@@ -61,10 +47,11 @@ def edit(
 
     loaded = load_task(task)
     arguments = {
-        **{"exclude": _span(exclude), "split": split, "part": part or None},
-        **{"merge": merge, "max_gap": max_gap, "rename": _pair("--rename", rename)},
-        **{"scale": _scaled("--scale", scale), "offset": _scaled("--offset", offset)},
-        "unit": _pair("--unit", unit),
+        "exclude": _span(exclude),
+        "split": split,
+        "part": part or None,
+        "merge": merge,
+        "max_gap": max_gap,
     }
     if undo:
         _require_nothing([name for name, value in arguments.items() if value is not None])
@@ -86,31 +73,15 @@ def _span(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     start, _, stop = text.partition(":")
-    return _number("--exclude", start, "3.2:4.5"), _number("--exclude", stop, "3.2:4.5")
+    return _seconds(start), _seconds(stop)
 
 
-def _pair(option: str, text: str | None) -> tuple[str, str] | None:
-    """Return a channel and its value."""
-    if text is None:
-        return None
-    channel, _, value = (part.strip() for part in text.partition("="))
-    if not channel or not value:
-        fix = f"write {option} angle=..."
-        raise BadInput(f"{option} {text}", "is not a pair", expected="CHANNEL=VALUE", fix=fix)
-    return channel, value
-
-
-def _scaled(option: str, text: str | None) -> tuple[str, float] | None:
-    pair = _pair(option, text)
-    return pair and (pair[0], _number(option, pair[1], "angle=0.5"))
-
-
-def _number(option: str, text: str, example: str) -> float:
+def _seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        problem, fix = f"{text!r} is not a number", f"write {option} {example}"
-        raise BadInput(option, problem, expected="a number", fix=fix) from None
+        problem, fix = f"{text!r} is not a number", "write --exclude 3.2:4.5"
+        raise BadInput("--exclude", problem, expected="a number", fix=fix) from None
 
 
 def _require_nothing(named: list[str]) -> None:

@@ -67,21 +67,18 @@ def gc(
 
 def backup(
     to: Annotated[Path, typer.Argument(help="Backup folder, outside the home.")],
-    link: Annotated[
-        bool, typer.Option("--link", help="Hard-link immutable files; needs the same disk.")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Back up the home while it is in use.
 
-    Files that an earlier backup holds are not copied again.
+    Files that the folder has are not copied again.
 
-    Example: kinemill admin backup path/to/backups
+    Example: kinemill admin backup path/to/backup
     """
     from kinemill.maintenance.backups import back_up
     from kinemill.task.protocols import NullReporter
 
-    report = back_up(Home.resolve(), to, NullReporter(), link=link)
+    report = back_up(Home.resolve(), to, NullReporter())
     if as_json:
         document(report)
     else:
@@ -99,10 +96,6 @@ def backup(
 
 def restore(
     source: Annotated[Path, typer.Argument(metavar="FROM", help="Backup folder.")],
-    at: Annotated[
-        str | None,
-        typer.Option("--at", help="Backup to restore, for example 20260131; default: the last."),
-    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Move the current content of the home aside.")
     ] = False,
@@ -112,12 +105,12 @@ def restore(
 
     Every file is checked against its hash.
 
-    Example: kinemill admin restore path/to/backups --at 20260131
+    Example: kinemill admin restore path/to/backup
     """
     from kinemill.maintenance.restore import restore as bring_back
     from kinemill.task.protocols import NullReporter
 
-    report = bring_back(Home.find(), source, NullReporter(), at=at, replace=replace)
+    report = bring_back(Home.find(), source, NullReporter(), replace=replace)
     if as_json:
         document(report)
         return
@@ -207,22 +200,18 @@ def rebuild_catalog(
         Path | None,
         typer.Option("--from", metavar="FOLDER", help="Begin with the catalog of a backup."),
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", help="Backup to use, for example 20260131; default: the last."),
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rebuild the catalog of recordings from the store.
 
     Beginning with a backup is faster: only what changed since is entered.
 
-    Example: kinemill admin rebuild-catalog --from path/to/backups
+    Example: kinemill admin rebuild-catalog --from path/to/backup
     """
     from kinemill.maintenance.rebuild_catalog import rebuild_catalog as rebuild
 
     columns = {"recordings": "recordings", "next": "next ingest"}
-    _show_rebuilt("catalog", rebuild(Home.resolve(), source, at), columns, as_json=as_json)
+    _show_rebuilt("catalog", rebuild(Home.resolve(), source), columns, as_json=as_json)
 
 
 def rebuild_registry(as_json: JsonOption = False) -> None:

@@ -150,9 +150,8 @@ def _check_fits(task: Task, home: Home, member: Member, edits: LogEdits) -> None
         logs = read_edited(task, raw, edits, read_logs)
     except Unreadable as error:
         item = error.reasons[0]
-        where = f"{member.name}, channel {item['channel']}" if item["channel"] else member.name
         raise BadInput(
-            where, str(item["found"]), expected=item["expected"], fix=item["fix"]
+            member.name, str(item["found"]), expected=item["expected"], fix=item["fix"]
         ) from error
     if any(make_tracks(log, task).frames for log in logs):
         return

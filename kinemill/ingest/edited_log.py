@@ -1,7 +1,6 @@
 """Edited log: read a log with the edits that hold for its recording.
 
-Edits of a channel change the column, unit, factor or offset that the reader uses. Edits of times
-split the clock of the log; nothing is interpolated across such a split.
+Edits split the clock of the log; nothing is interpolated across such a split.
 """
 
 import math
@@ -9,27 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kinemill.errors import BadInput
 from kinemill.ingest.continued_logs import continue_log
 from kinemill.ingest.edits import Edit, EditChange, current_edits
 from kinemill.ingest.membership import Member, find_member, keep_raw, raw_path
 from kinemill.ingest.raw import RawLog, Unreadable, reason
 from kinemill.ingest.topics import last_time
-from kinemill.registry import nearest
 from kinemill.store import Json, digest, to_json_value
 from kinemill.store.home import Home
-from kinemill.task import Source, Task
-from kinemill.task.units import factor
+from kinemill.task import Task
 
 ReadLogs = Callable[[Task, Path], list[RawLog]]  # reads the parts of a file
 
 
 @dataclass(frozen=True)
 class LogEdits:
-    """The edits that hold for one recording, each channel and kind once.
+    """The edits that hold for one recording, each once.
 
     Attributes:
-        changes: in the order in which they are applied; the last one of a channel and kind.
+        changes: in the order in which they are applied.
         merged: recordings that continue this one, in the order of time, by content hash.
     """
 
@@ -86,11 +82,12 @@ def edit_digests(home: Home, task: str) -> frozenset[tuple[str, str]]:
 
 
 def resolve(home: Home, task: str, edits: Sequence[Edit]) -> LogEdits:
-    """Return the effect of edits of one recording; a later one of a channel replaces earlier ones.
+    """Return the effect of edits of one recording.
 
     A merged recording that is no member any more is left out: its bytes were forgotten.
     """
-    last, merged = dict[object, EditChange](), dict[str, MergedLog]()
+    changes = dict[EditChange, None]()
+    merged = dict[str, MergedLog]()
     for change in (edit.change for edit in edits if edit.change):
         if change.kind == "merge":
             member = find_member(home, task, change.other)
@@ -98,10 +95,9 @@ def resolve(home: Home, task: str, edits: Sequence[Edit]) -> LogEdits:
                 continue
             own = edits_of(home, task, change.other)
             merged[change.other] = MergedLog(member, raw_path(home, member), own)
-        key = (change.kind, change.channel) if change.channel else change
-        last.pop(key, None)
-        last[key] = change
-    return LogEdits(tuple(last.values()), merged)
+        changes.pop(change, None)
+        changes[change] = None
+    return LogEdits(tuple(changes), merged)
 
 
 def read_edited(task: Task, raw: Path, edits: LogEdits, read: ReadLogs) -> list[RawLog]:
@@ -112,89 +108,21 @@ def read_edited(task: Task, raw: Path, edits: LogEdits, read: ReadLogs) -> list[
     """
     if not edits:
         return read(task, raw)
-    own = _with_sources(task, [change for change in edits.changes if change.channel])
-    logs = read(own, raw)
+    logs = read(task, raw)
     for change in edits.changes:
         if change.kind == "merge":
             one = edits.merged[change.other]
             others = read_edited(task, one.raw, one.edits, read)
             logs = [continue_log(logs, others, change, task)]
-        elif change.kind in {"exclude", "split"}:
+        else:
             logs = _cut(logs, change)
     return logs
 
 
-def bad_edit(
-    change: EditChange, problem: str, *, expected: str, fix: str, channel: str | None = None
-) -> Unreadable:
-    """Return the error of an edit that does not fit a log or a task."""
+def bad_edit(change: EditChange, problem: str, *, expected: str, fix: str) -> Unreadable:
+    """Return the error of an edit that does not fit a log."""
     text = f"the edit to {change.spell()}: {problem}"
-    return Unreadable(reason("edit", "log", text, expected=expected, fix=fix, channel=channel))
-
-
-def _with_sources(task: Task, changes: Sequence[EditChange]) -> Task:
-    """Return the task with the columns, units, factors and offsets of edited channels."""
-    for change in reversed(changes):  # the first edit is applied to the recorded value
-        _check_channel(change, task)
-        name = change.channel
-        channel = task.channels[name]
-        sources = _edited(channel.source or [Source(name=name)], change)
-        channels = {**task.channels, name: channel.model_copy(update={"source": sources})}
-        parts = {
-            part: {own: _edited(s, change) if own == name else s for own, s in columns.items()}
-            for part, columns in task.ingest.parts.items()
-        }
-        ingest = task.ingest.model_copy(update={"parts": parts})
-        task = task.model_copy(update={"channels": channels, "ingest": ingest})
-    return task
-
-
-def _edited(sources: Sequence[Source], change: EditChange) -> list[Source]:
-    """Return the columns of a channel as one edit changes them."""
-    if change.kind == "rename":
-        return [sources[0].model_copy(update={"name": change.column})]
-    if change.kind == "unit":
-        return [one.model_copy(update={"unit": change.unit}) for one in sources]
-    if change.kind == "scale":
-        return [one.model_copy(update={"scale": one.scale * change.value}) for one in sources]
-    return [
-        one.model_copy(update={"offset": one.offset + one.scale * change.value}) for one in sources
-    ]
-
-
-def _check_channel(change: EditChange, task: Task) -> None:
-    """Check that an edit of a channel has a meaning under the present task.
-
-    Raises:
-        Unreadable: The channel is unknown or computed, or the unit or number does not fit.
-    """
-    name = change.channel
-    if name not in task.logged_numbers:
-        what = "is computed" if name in task.numbers else "holds no numbers"
-        problem = f"the channel {name!r} " + (what if name in task.channels else "does not exist")
-        fix = nearest(name, task.logged_numbers)
-        expected = "a channel of numbers that a column of the log gives"
-        raise bad_edit(change, problem, expected=expected, fix=fix, channel=name)
-    if change.kind == "unit":
-        target = task.channels[name].unit
-        try:
-            factor(change.unit, target)
-        except BadInput as error:
-            expected = f"a unit that converts to {target}"
-            fix = f"name another unit: {error.fix}" if error.fix else "name another unit"
-            raise bad_edit(
-                change, f"unit {change.unit!r} {error.problem}", expected=expected, fix=fix,
-                channel=name,
-            ) from error  # fmt: skip
-    if change.kind in {"scale", "offset"} and (
-        not math.isfinite(change.value) or (change.kind == "scale" and change.value == 0.0)
-    ):
-        expected = "a finite number" + (" other than 0" if change.kind == "scale" else "")
-        fix = f"write --{change.kind} {name}=2.5, for example"
-        raise bad_edit(
-            change, f"{change.value:g} is no {change.kind}", expected=expected, fix=fix,
-            channel=name,
-        )  # fmt: skip
+    return Unreadable(reason("edit", "log", text, expected=expected, fix=fix))
 
 
 def _cut(logs: list[RawLog], change: EditChange) -> list[RawLog]:

@@ -13,8 +13,8 @@ from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.store.locks import now
 
-EditKind = Literal["exclude", "split", "merge", "rename", "scale", "offset", "unit"]
-KINDS: tuple[EditKind, ...] = ("exclude", "split", "merge", "rename", "scale", "offset", "unit")
+EditKind = Literal["exclude", "split", "merge"]
+KINDS: tuple[EditKind, ...] = ("exclude", "split", "merge")
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,6 @@ class EditChange:
         start_s: first excluded time, or the time at which the recording is split.
         stop_s: last excluded time.
         part: name of the part of the log that the times are of; "" if it has one.
-        channel: the channel that is recorded differently.
-        column: column that holds it (`rename`).
-        value: factor (`scale`) or summand (`offset`) of its recorded values.
-        unit: unit of its recorded values (`unit`).
         other: content hash of the recording that continues this one (`merge`).
         max_gap_s: longest time without samples between both, s (`merge`).
     """
@@ -38,10 +34,6 @@ class EditChange:
     start_s: float = 0.0
     stop_s: float = 0.0
     part: str = ""
-    channel: str = ""
-    column: str = ""
-    value: float = 0.0
-    unit: str = ""
     other: str = ""
     other_name: str = ""
     max_gap_s: float = 0.0
@@ -53,10 +45,6 @@ class EditChange:
             "exclude": f"exclude {self.start_s:g} to {self.stop_s:g} s{part}",
             "split": f"split at {self.start_s:g} s{part}",
             "merge": f"merge {self.other_name} ({self.other[:16]})",
-            "rename": f"read {self.channel} from the column {self.column}",
-            "unit": f"read {self.channel} in {self.unit}",
-            "scale": f"multiply {self.channel} by {self.value:g}",
-            "offset": f"add {self.value:g} to {self.channel}",
         }
         return texts[self.kind]
 

@@ -1,83 +1,143 @@
-"""Backups: a pool of files by SHA-256, and one small document per backup.
+"""Backup: a folder with the files of a home, from which `kinemill admin restore` restores it.
 
-`objects/ab/abcd...` stores each file of all backups once; `backups/STAMP.json` lists the files with
-path, size and time. A second backup copies new files only, and older ones stay complete. The
-document is written last, so an interrupted backup is no backup.
+`objects/ab/abcd...` stores each file by its SHA-256, so a second backup copies new files only.
+`backup.json` lists the files of the home with path, size and time. It is replaced last: an
+interrupted backup leaves the previous one as it was. Files that it does not list are then deleted.
 
 Databases are copied first, by SQLite's online backup: everything that they refer to was published
 before, so the later copy of the store includes it. `kinemill admin gc` waits during a backup.
 """
 
 import os
-from collections.abc import Callable, Generator, Iterator
+import re
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple, cast
+from uuid import uuid4
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.failures import check_databases
-from kinemill.maintenance.backup_pool import BACKUPS, FORMAT, Entry, Pool, is_pool
 from kinemill.maintenance.sqlite_backup import belongs_to_database, copy_database, databases
-from kinemill.store import MANIFEST, Home, Json, fault_point, publish_json, read_json
+from kinemill.store import MANIFEST, Format, Home, Json, fault_point, publish_json, read_json
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.database import database
 from kinemill.store.digests import copy, file_digest
 from kinemill.store.disk_space import convert_disk_errors, shortage
+from kinemill.store.home import is_inner_path
 from kinemill.store.locks import MAINTENANCE, file_timestamp, lock
 from kinemill.task.protocols import Progress
 from kinemill.tracking.database import has_versions, open_registry
 
+FORMAT = Format("backup", 1)
+OBJECTS, FILE = "objects", "backup.json"
+_ASIDES = ".aside-*"
+_SHA256 = re.compile("[0-9a-f]{64}")
 # Caches, and files of processes of this machine.
 _LEFT_OUT = {".locks", "backups", "alerts.yaml", "drafts"}
 _LEFT_OUT_OF_STORE = {".staging", ".corrupt"}
 _BATCH = 200  # files per flush to disk
 
 
-def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> Json:
+class Entry(NamedTuple):
+    """A file of a backup: its path in the home, its digest, and its stat."""
+
+    path: str
+    sha256: str
+    bytes: int
+    mode: int
+    mtime_ns: int
+
+
+def object_path(folder: Path, sha256: str) -> Path:
+    """Return the path of the file with this SHA-256 in a backup."""
+    return folder / OBJECTS / sha256[:2] / sha256
+
+
+def damaged(stored: Path, path: str) -> CorruptArtifact:
+    """Return the error for a file of a backup whose bytes have changed."""
+    return CorruptArtifact(
+        stored,
+        f"is missing, or its bytes have changed; it contains {path}",
+        fix="use an earlier copy of the backup folder",
+    )
+
+
+def open_backup(folder: Path) -> tuple[str, list[Entry]]:
+    """Return the time of a backup, and its files.
+
+    Raises:
+        BadInput: The folder has no complete backup.
+        CorruptArtifact: Its document is damaged, or of another format.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise BadInput(folder, f"has no {FILE}", expected="a folder of kinemill admin backup")
+    document = FORMAT.open(path, read_json(path))
+    return document["made"], [_checked(path, line) for line in document["files"]]
+
+
+def _checked(document: Path, line: object) -> Entry:
+    """Return an entry of a backup, checked: files are read and written by its fields.
+
+    Raises:
+        CorruptArtifact: A path leaves the home, or a field is not that of a file.
+    """
+    if isinstance(line, list) and [type(value) for value in line] == [str, str, int, int, int]:
+        entry = Entry(*cast(list[Any], line))
+        if is_inner_path(entry.path) and _SHA256.fullmatch(entry.sha256):
+            return entry._replace(mode=entry.mode & 0o777)
+    expected = "path in the home, sha256, bytes, mode and time"
+    raise CorruptArtifact(document, f"lists {line!r:.200}", expected=expected)
+
+
+def back_up(home: Home, to: Path, progress: Progress) -> Json:
     """Back up a home while it is in use.
 
     Args:
         home: the home.
-        to: folder outside of the home, new or with earlier backups.
+        to: folder outside of the home, new or with an earlier backup of this home.
         progress: receives messages.
-        link: whether to hard-link immutable files on the same disk instead of copying them; this
-            needs no space, and does not protect against a disk failure.
 
     Returns:
         The document of `kinemill admin backup`. It lists damaged artifacts and raw logs, which are
         omitted: the next run rebuilds them, or reports missing data.
 
     Raises:
-        BadInput: The folder is in the home, or the home is empty.
+        BadInput: The folder is in the home or has the backup of another one, or the home is empty.
         KinemillError: The registry is missing or damaged.
-        CorruptArtifact: A database is damaged, or the disk returns different bytes.
+        CorruptArtifact: A database is damaged.
     """
     _check(home, to)
     if has_versions(home):
         open_registry(home)
     with lock(home, "dagster"):
         check_databases(home)
-    pool, damage = Pool(to, link), list[str]()
-    with lock(home, MAINTENANCE, progress.log_message), convert_disk_errors(to), pool.open():
+    writer = _Writer(home, to)
+    with lock(home, MAINTENANCE, progress.log_message), convert_disk_errors(to):
+        (to / OBJECTS).mkdir(parents=True, exist_ok=True)
+        for leftover in (to / OBJECTS).glob(_ASIDES):
+            leftover.unlink()
         stamp = file_timestamp()
-        files = _everything(home, pool, progress, damage)
-        added = dict(pool.added)
-        pool.verify(files)
-        fault_point("backup.verified")
+        files = _copy_all(writer, progress)
+        fault_point("backup.copied")
         document = {
             "made": stamp,
-            "home": home.root.name,
             "shared_database": database() is not None,
             "files": [list(entry) for entry in files],
         }
-        publish_json(to / BACKUPS / f"{stamp}.json", FORMAT.stamp(document))
+        publish_json(to / FILE, FORMAT.stamp(document))
+        fault_point("backup.listed")
+        _prune(to, {entry.sha256 for entry in files})
     return {
         "backup": str(to),
         "made": stamp,
         "files": len(files),
         "bytes": sum(entry.bytes for entry in files),
-        "added": {"files": len(added), "bytes": sum(added.values())},
-        "verified": True,
-        "damaged": damage,
+        "added": {"files": len(writer.added), "bytes": sum(writer.added.values())},
+        "damaged": writer.damage,
         "left_out": _left_out(),
     }
 
@@ -87,7 +147,12 @@ def _check(home: Home, to: Path) -> None:
         raise BadInput(home.root, "is empty", fix="set KINEMILL_HOME to the home to back up")
     if to.resolve().is_relative_to(home.root.resolve()):
         raise BadInput(to, f"is inside the home {home.root}", fix="use a folder on another disk")
-    if (to.exists() and not to.is_dir()) or (to.is_dir() and any(to.iterdir()) and not is_pool(to)):
+    if (to / FILE).is_file():
+        stored = [entry.path for entry in open_backup(to)[1] if entry.path.startswith("store/")]
+        if stored and not any((home.root / path).exists() for path in stored):
+            problem = f"has a backup of another home: nothing of it is in {home.root}"
+            raise BadInput(to, problem, fix="use a new folder")
+    elif to.exists() and (not to.is_dir() or {path.name for path in to.iterdir()} - {OBJECTS}):
         raise BadInput(to, "is not empty and has no backup", fix="use a new folder")
     if text := shortage(to):
         raise BadInput(to, text, fix="use a folder on a disk with free space")
@@ -99,22 +164,99 @@ def _left_out() -> list[str]:
     return ["alerts.yaml, which holds addresses", "the shared database: pg_dump backs it up"]
 
 
-def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -> list[Entry]:
-    """Add all files of a home to the pool: databases, then changing files, then immutable ones."""
+def _prune(folder: Path, listed: set[str]) -> None:
+    """Delete the files of earlier backups that are not listed any more."""
+    for path in (folder / OBJECTS).glob("[0-9a-f][0-9a-f]/*"):
+        if _SHA256.fullmatch(path.name) and path.name not in listed:
+            path.unlink()
+
+
+@dataclass
+class _Writer:
+    """The files that a backup adds to its folder, and the damage that it finds."""
+
+    home: Home
+    folder: Path
+    added: dict[str, int] = field(default_factory=dict[str, int])  # sizes, by sha256
+    damage: list[str] = field(default_factory=list[str])
+    _moves: list[Move] = field(default_factory=list[Move])
+
+    def copy(self, path: Path) -> Entry:
+        """Copy a file, with the bytes as read, unless the backup has them."""
+        aside = self._aside()
+        with path.open("rb") as original:
+            looked = os.fstat(original.fileno())
+            sha256 = copy(original, aside)
+        return self._take(path, aside, sha256, looked)
+
+    def copy_known(self, path: Path, sha256: str) -> Entry:
+        """Copy a file with a known digest; read it only if it is new.
+
+        Raises:
+            CorruptArtifact: It is missing, or has another digest.
+        """
+        try:
+            looked = path.stat()
+            if self._has(sha256, looked.st_size):
+                return self._entry(path, sha256, looked.st_size, looked)
+            entry = self.copy(path)
+        except FileNotFoundError as error:
+            raise _damage(path) from error
+        if entry.sha256 != sha256:
+            raise _damage(path)
+        return entry
+
+    def copy_database(self, path: Path) -> Entry:
+        """Copy a consistent state of a database."""
+        aside = self._aside()
+        looked = path.stat()
+        copy_database(path, aside)
+        return self._take(path, aside, file_digest(aside), looked)
+
+    def flush(self) -> None:
+        """Flush the copied files to disk, and give them their names."""
+        settle(self._moves)
+        self._moves.clear()
+
+    def _aside(self) -> Path:
+        return self.folder / OBJECTS / f".aside-{uuid4().hex}"
+
+    def _has(self, sha256: str, size: int) -> bool:
+        path = object_path(self.folder, sha256)
+        # A file of another size is damaged, and is replaced.
+        return sha256 in self.added or (path.is_file() and path.stat().st_size == size)
+
+    def _take(self, path: Path, aside: Path, sha256: str, looked: os.stat_result) -> Entry:
+        size = aside.stat().st_size
+        if self._has(sha256, size):
+            aside.unlink()
+        else:
+            self.added[sha256] = size
+            self._moves.append(Move(aside, object_path(self.folder, sha256)))
+        if len(self._moves) >= _BATCH:
+            self.flush()
+        return self._entry(path, sha256, size, looked)
+
+    def _entry(self, path: Path, sha256: str, size: int, looked: os.stat_result) -> Entry:
+        name = path.relative_to(self.home.root).as_posix()
+        return Entry(name, sha256, size, looked.st_mode & 0o777, looked.st_mtime_ns)
+
+
+def _copy_all(writer: _Writer, progress: Progress) -> list[Entry]:
+    """Copy all files of a home: databases, then changing files, then immutable ones."""
+    home = writer.home
     files, copied = list[Entry](), set[Path]()
     with _audit_logs_held(home):  # a consistent state of MLflow's database and the audit logs
-        files += _flush_in_batches(
-            _copy_to_pool(home, pool, path) for path in _audit_logs(home, copied)
-        )
+        files += [writer.copy(path) for path in _audit_logs(home, copied)]
         for path in databases(home):
             copied.add(path)
-            if entry := _database(home, pool, path):
-                files.append(entry)
+            with suppress(FileNotFoundError):  # the run was deleted in the meantime
+                files.append(writer.copy_database(path))
     fault_point("backup.databases")
-    files += _flush_in_batches(_changing(home, pool, copied))
-    for entry in _flush_in_batches(_frozen(home, pool, damage)):
+    for entry in chain(_changing(writer, copied), _frozen(writer)):
         files.append(entry)
         progress.advance("backup", len(files), len(files), entry.path)
+    writer.flush()
     return sorted(files)
 
 
@@ -134,47 +276,9 @@ def _audit_logs(home: Home, copied: set[Path]) -> list[Path]:
     return logs
 
 
-def _database(home: Home, pool: Pool, path: Path) -> Entry | None:
-    aside = pool.aside()
-    try:
-        looked = path.stat()
-        copy_database(path, aside)
-    except FileNotFoundError:
-        return None  # the run was deleted in the meantime
-    sha256 = file_digest(aside)
-    entry = _entry(home, path, sha256, aside.stat().st_size, looked)
-    if move := pool.take(aside, sha256):
-        settle([move])
-    return entry
-
-
-def _entry(home: Home, path: Path, sha256: str, size: int, looked: os.stat_result) -> Entry:
-    name = path.relative_to(home.root).as_posix()
-    return Entry(name, sha256, size, looked.st_mode & 0o777, looked.st_mtime_ns)
-
-
-_One = tuple[Entry, Move | None]
-_Files = Iterator[_One]
-
-
-def _flush_in_batches(files: _Files) -> Iterator[Entry]:
-    """Yield entries, and flush their files to disk in batches."""
-    moves, targets = list[Move](), set[Path]()
-    for entry, move in files:
-        if move and move.target in targets:  # twice in this batch
-            move.aside.unlink()
-        elif move:
-            moves.append(move)
-            targets.add(move.target)
-        yield entry
-        if len(moves) >= _BATCH:
-            settle(moves)
-            moves, targets = [], set()
-    settle(moves)
-
-
-def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Files:
-    """Add the files that can change during the backup, with the bytes as read."""
+def _changing(writer: _Writer, copied: set[Path]) -> Iterator[Entry]:
+    """Copy the files that can change during the backup, with the bytes as read."""
+    home = writer.home
     for path in _walk(home):
         if (
             path in copied
@@ -184,43 +288,35 @@ def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Files:
         ):
             continue
         with suppress(FileNotFoundError):  # deleted in the meantime, such as a replaced checkpoint
-            yield _copy_to_pool(home, pool, path)
+            yield writer.copy(path)
 
 
-def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Files:
-    """Add artifacts and raw logs, which never change."""
-    for manifest in sorted(home.store.glob(f"*/*/*/{MANIFEST}")):
-        yield from _whole(
-            home, damage, lambda manifest=manifest: _artifact_files(home, pool, manifest)
-        )
-    for path in sorted((home.store / "raw").glob("*/*")):
-        if not path.name.startswith("."):
-            digest = path.name.partition(".")[0]
-            yield from _whole(
-                home,
-                damage,
-                lambda path=path, digest=digest: [_add_to_pool(home, pool, path, digest)],
+def _frozen(writer: _Writer) -> Iterator[Entry]:
+    """Copy artifacts and raw logs, which never change; record and omit damaged ones."""
+    home = writer.home
+    units: list[Path] = sorted(home.store.glob(f"*/*/*/{MANIFEST}"))
+    units += sorted(path for path in (home.store / "raw").glob("*/*") if path.name[0] != ".")
+    for path in units:
+        try:
+            yield from (
+                _artifact_files(writer, path)
+                if path.name == MANIFEST
+                else [writer.copy_known(path, path.name.partition(".")[0])]
             )
+        except CorruptArtifact as error:
+            writer.damage.append(f"{Path(error.where).relative_to(home.root)} {error.problem}")
 
 
-def _whole(home: Home, damage: list[str], take: Callable[[], list[_One]]) -> _Files:
-    """Yield all files of an artifact; record and omit a damaged one."""
-    try:
-        yield from take()
-    except CorruptArtifact as error:
-        damage.append(f"{Path(error.where).relative_to(home.root)} {error.problem}")
-
-
-def _artifact_files(home: Home, pool: Pool, manifest: Path) -> list[_One]:
-    folder, content = manifest.parent, read_json(manifest)
+def _artifact_files(writer: _Writer, manifest: Path) -> list[Entry]:
+    content = read_json(manifest)
     try:
         listed = {name: about["sha256"] for name, about in content["files"].items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise _damage(manifest) from error
     files = [
-        _add_to_pool(home, pool, folder / name, sha256) for name, sha256 in sorted(listed.items())
+        writer.copy_known(manifest.parent / name, sha256) for name, sha256 in sorted(listed.items())
     ]
-    return [*files, _copy_to_pool(home, pool, manifest)]
+    return [*files, writer.copy(manifest)]
 
 
 def _is_frozen(home: Home, path: Path) -> bool:
@@ -230,50 +326,9 @@ def _is_frozen(home: Home, path: Path) -> bool:
     return parts[1] == "raw" or (home.root.joinpath(*parts[:4]) / MANIFEST).is_file()
 
 
-def _add_to_pool(home: Home, pool: Pool, path: Path, sha256: str) -> _One:
-    """Add a file with a known digest; read it only if it is new."""
-    try:
-        looked = path.stat()
-        if pool.has(sha256, looked.st_size):
-            return _entry(home, path, sha256, looked.st_size, looked), None
-        entry, move = (
-            _link_to_pool(home, pool, path) if pool.link else _copy_to_pool(home, pool, path)
-        )
-    except FileNotFoundError as error:
-        raise _damage(path) from error
-    if entry.sha256 != sha256:
-        raise _damage(path)
-    return entry, move
-
-
 def _damage(path: Path) -> CorruptArtifact:
     fix = "the next run rebuilds it; then back up again"
     return CorruptArtifact(path, "is missing, or its bytes have changed", fix=fix)
-
-
-def _copy_to_pool(home: Home, pool: Pool, path: Path) -> _One:
-    aside = pool.aside()
-    try:
-        with path.open("rb") as original:
-            looked = os.fstat(original.fileno())
-            sha256 = copy(original, aside)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    entry = _entry(home, path, sha256, aside.stat().st_size, looked)
-    return entry, pool.take(aside, sha256)
-
-
-def _link_to_pool(home: Home, pool: Pool, path: Path) -> _One:
-    aside = pool.aside()
-    try:
-        aside.hardlink_to(path)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        return _copy_to_pool(home, pool, path)  # links need the same disk
-    looked, sha256 = path.stat(), file_digest(aside)
-    return _entry(home, path, sha256, looked.st_size, looked), pool.take(aside, sha256)
 
 
 def _walk(home: Home) -> Iterator[Path]:

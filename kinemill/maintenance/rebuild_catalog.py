@@ -17,7 +17,7 @@ from kinemill.ingest.inspection import read_before
 from kinemill.ingest.membership import members
 from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.snapshot import entry_of
-from kinemill.maintenance.backup_pool import open_backup
+from kinemill.maintenance.backups import open_backup
 from kinemill.maintenance.restore import ASIDE, copy_file
 from kinemill.search.segments import Segments
 from kinemill.search.view import FOLDER as VIEW
@@ -29,7 +29,7 @@ from kinemill.store.locks import lock, unused
 from kinemill.task import Task, load_task
 
 
-def rebuild_catalog(home: Home, source: Path | None = None, at: str | None = None) -> Json:
+def rebuild_catalog(home: Home, source: Path | None = None) -> Json:
     """Replace the catalog by a new one from the memberships and artifacts of each task.
 
     With a backup, its catalog comes first, and only what changed since is entered. Without one, the
@@ -38,20 +38,19 @@ def rebuild_catalog(home: Home, source: Path | None = None, at: str | None = Non
 
     Args:
         home: the home.
-        source: folder with backups of the home; None: start from an empty catalog.
-        at: prefix of the backup's time; None: the last backup.
+        source: folder of a backup of the home; None: start from an empty catalog.
 
     Returns:
         Home, `backup` (the replaced file, or null), `made` (time of the backup, or null), and for
         each task its `recordings` and the work of its `next` ingest.
 
     Raises:
-        BadInput: A process uses the home, there is no such backup, or it holds no catalog.
+        BadInput: A process uses the home, there is no backup, or it holds no catalog.
         CorruptArtifact: The catalog in the backup is damaged; the home is unchanged.
     """
     names = sorted(path.name for path in home.store.glob("members/*") if path.is_dir())
     with unused(home), convert_disk_errors(home.root):
-        made = _copy_aside(home, source, at) if source else None
+        made = _copy_aside(home, source) if source else None
         replaced = catalog.discard(home)
         fault_point("rebuild.discarded")
         if made:
@@ -72,12 +71,12 @@ def rebuild_catalog(home: Home, source: Path | None = None, at: str | None = Non
     }
 
 
-def _copy_aside(home: Home, source: Path, at: str | None) -> str:
+def _copy_aside(home: Home, source: Path) -> str:
     """Copy the catalog of a backup to the temporary folder; return the time of the backup."""
     if database() is not None:
         fix = "restore its schema kinemill with pg_restore"
         raise BadInput(VARIABLE, "is set: backups do not hold a shared database", fix=fix)
-    made, files = open_backup(source, at)
+    made, files = open_backup(source)
     name = home.catalog_db.relative_to(home.root).as_posix()
     entry = next((one for one in files if one.path == name), None)
     if entry is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kinemill.errors import BadInput
-from kinemill.maintenance.backup_pool import OBJECTS, Entry, damaged, open_backup
+from kinemill.maintenance.backups import Entry, damaged, object_path, open_backup
 from kinemill.store import Json, fault_point
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import copy
@@ -19,9 +19,7 @@ ASIDE = ".restored"  # temporary folder of the home
 _NOTHING = {".locks", "alerts.yaml", "backups", ASIDE, RESTORE_MARKER}  # entries of an empty home
 
 
-def restore(
-    home: Home, source: Path, progress: Progress, *, at: str | None = None, replace: bool = False
-) -> Json:
+def restore(home: Home, source: Path, progress: Progress, *, replace: bool = False) -> Json:
     """Restore a home to the state of a backup; check every file.
 
     All files are read and checked before any is moved to its place. Existing content is moved to
@@ -30,19 +28,18 @@ def restore(
 
     Args:
         home: the home, empty unless `replace`.
-        source: folder with backups.
+        source: folder of the backup.
         progress: receives messages.
-        at: prefix of the backup's time; None: the last backup.
         replace: whether the home can have content.
 
     Returns:
         The document of `kinemill admin restore`.
 
     Raises:
-        BadInput: The home is not empty or in use, or there is no such backup.
+        BadInput: The home is not empty or in use, or there is no backup.
         CorruptArtifact: A file of the backup is damaged; the home is unchanged.
     """
-    made, files = open_backup(source, at)
+    made, files = open_backup(source)
     _check(home, files, replace=replace)
     home.root.mkdir(parents=True, exist_ok=True)
     aside = home.root / ASIDE
@@ -82,7 +79,7 @@ def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
 
 def copy_file(source: Path, entry: Entry, aside: Path) -> None:
     """Copy one file of the backup to the temporary folder."""
-    stored = source / OBJECTS / entry.sha256[:2] / entry.sha256
+    stored = object_path(source, entry.sha256)
     to = aside / entry.path  # checked by `open_backup`
     to.parent.mkdir(parents=True, exist_ok=True)
     try:

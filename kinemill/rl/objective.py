@@ -188,12 +188,6 @@ class Reinforcement(Learn):
         copy._parts, copy._frames = tuple(parts), frames
         return copy
 
-    def without_callbacks(self) -> "Reinforcement":
-        """Return a copy without callbacks, which another process can unpickle."""
-        copy = self.model_copy()
-        copy._callbacks = ()
-        return copy
-
     def of_critic(self) -> "Reinforcement":
         """Return a copy with the model of the critics as `model`."""
         return self if self.critic is None else self.model_copy(update={"model": self.critic})

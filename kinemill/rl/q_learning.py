@@ -13,54 +13,8 @@ import numpy as np
 import torch
 from sb3_contrib import QRDQN
 from stable_baselines3 import DQN
-from stable_baselines3.common.type_aliases import PyTorchObs
-from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 from torch.nn import functional
-
-from kinemill.rl.prioritized_replay import PrioritizedReplay
-
-
-class DuelingNetwork(QNetwork):
-    """Value plus advantage minus the mean advantage (Wang et al., 2016, eq. 9)."""
-
-    value: nn.Linear
-    advantage: nn.Linear
-
-    def split(self) -> None:
-        """Replace the last layer by two streams."""
-        *hidden, last = self.q_net
-        assert isinstance(last, nn.Linear)
-        self.q_net = nn.Sequential(*hidden)
-        self.value = nn.Linear(last.in_features, 1)
-        self.advantage = nn.Linear(last.in_features, last.out_features)
-
-    def forward(self, obs: PyTorchObs) -> Tensor:
-        """Return the value of each action: (B, E) -> (B, actions)."""
-        features = self.q_net(self.extract_features(obs, self.features_extractor))
-        advantages = self.advantage(features)
-        return self.value(features) + advantages - advantages.mean(dim=1, keepdim=True)
-
-    def last_layer(self) -> nn.Linear:
-        """Return one linear layer with the same outputs; both streams are linear."""
-        last = nn.Linear(self.advantage.in_features, self.advantage.out_features)
-        weight, bias = self.advantage.weight, self.advantage.bias
-        with torch.no_grad():
-            # The value (1, F) broadcasts over the actions (A, F): V + A - mean A is linear in F.
-            last.weight.copy_(self.value.weight + weight - weight.mean(dim=0))
-            last.bias.copy_(self.value.bias + bias - bias.mean())
-        return last
-
-
-class DuelingPolicy(DQNPolicy):
-    """The policy of DQN with a dueling network."""
-
-    def make_q_net(self) -> DuelingNetwork:
-        """Make the network, or its target."""
-        settings = self._update_features_extractor(self.net_args, features_extractor=None)
-        network = DuelingNetwork(**settings)
-        network.split()
-        return network.to(self.device)
 
 
 class DoubleDQN(DQN):
@@ -70,8 +24,6 @@ class DoubleDQN(DQN):
         exploration: environment step -> share of random actions.
         double: whether the online network selects the next action of a target, and the target
             network evaluates it.
-        priorities: exponents of prioritized replay: `alpha`, and environment step -> `beta`; None:
-            uniform replay.
         named: arguments of `stable_baselines3.DQN`.
     """
 
@@ -80,17 +32,10 @@ class DoubleDQN(DQN):
         *,
         exploration: Callable[[int], float],
         double: bool,
-        priorities: tuple[float, Callable[[int], float]] | None,
         **named: Any,
     ) -> None:
-        self._exploration, self._double = exploration, double
-        if priorities:
-            alpha, beta = priorities
-            named["replay_buffer_class"] = PrioritizedReplay
-            named["replay_buffer_kwargs"] = {
-                "alpha": alpha,
-                "beta": lambda: beta(self.num_timesteps),
-            }
+        self._exploration = exploration
+        self._double = double
         super().__init__(**named)
 
     def _setup_model(self) -> None:
@@ -114,16 +59,12 @@ class DoubleDQN(DQN):
             best = next_values.gather(1, selecting.argmax(dim=1, keepdim=True))
             target = batch.rewards + (1.0 - batch.dones) * self.gamma * best
         value = self.q_net(batch.observations).gather(1, batch.actions.long())
-        loss = functional.smooth_l1_loss(value, target, reduction="none")
-        if isinstance(buffer, PrioritizedReplay):
-            loss = loss * torch.as_tensor(buffer.corrections, device=self.device)
-            buffer.learned((target - value.detach()).cpu().numpy()[:, 0])
-        mean = loss.mean()
+        loss = functional.smooth_l1_loss(value, target)
         self.policy.optimizer.zero_grad()
-        mean.backward()
+        loss.backward()
         nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
         self.policy.optimizer.step()
-        return float(mean.item())
+        return float(loss.item())
 
 
 class QuantileDQN(QRDQN):

@@ -28,8 +28,6 @@ from kinemill.rl.drawing import Call, critic_call
 from kinemill.rl.learner import Site
 from kinemill.rl.networks import Core, extractor_of, policies_of
 from kinemill.rl.objective import Reinforcement
-from kinemill.rl.prioritized_replay import PrioritizedReplay
-from kinemill.rl.running_norm import norms_of
 from kinemill.store import Json
 from kinemill.task.plugins import Model
 from kinemill.task.reinforcement import Pretrain
@@ -46,7 +44,7 @@ _ACTIVATIONS = {
     "sigmoid": nn.Sigmoid,
 }
 _COUNTERS = ("num_timesteps", "_episode_num", "_n_updates", "_n_calls", "exploration_rate")
-_BUFFER_STATE = ("pos", "full", "highest")  # in the replay buffer
+_BUFFER_STATE = ("pos", "full")  # in the replay buffer
 _REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -281,8 +279,6 @@ class LibraryLearner:
         """Fit the actor to demonstrated actions; critics and optimizers do not change."""
         algorithm, policy = self._site.learn.algorithm, self.model.policy
         policy.set_training_mode(True)
-        for norm in norms_of(policy):
-            norm.update(np.asarray(steps.rows, np.float64), len(steps.rows))
         device = torch.device(self._site.device)
         loss = partial(algorithm.cloning_loss, policy)
         losses = fit_actor(loss, policy.parameters(), steps, settings, seed, device)
@@ -317,9 +313,7 @@ class LibraryLearner:
         if buffer is None:
             return groups, counters
         groups["replay"] = _replay_tensors(buffer)
-        return groups, counters | {
-            name: getattr(buffer, name) for name in _BUFFER_STATE if hasattr(buffer, name)
-        }
+        return groups, counters | {name: getattr(buffer, name) for name in _BUFFER_STATE}
 
     def restore(self, groups: Groups, state: Json) -> None:
         """Restore what `state` returned."""
@@ -372,14 +366,11 @@ def fill_replay(
 def _replay_tensors(buffer: ReplayBuffer) -> dict[str, Tensor]:
     """Return the filled part of a replay buffer, (steps, environments, ...) by name."""
     rows = buffer.buffer_size if buffer.full else buffer.pos
-    names = [*_REPLAY, *(["priorities"] if isinstance(buffer, PrioritizedReplay) else [])]
-    return {name: torch.from_numpy(getattr(buffer, name)[:rows]) for name in names}
+    return {name: torch.from_numpy(getattr(buffer, name)[:rows]) for name in _REPLAY}
 
 
 def _refill_replay(buffer: ReplayBuffer, tensors: Mapping[str, Tensor], state: Json) -> None:
     for name, value in tensors.items():
         getattr(buffer, name)[: len(value)] = value.numpy()
-    for name in {*_BUFFER_STATE} & {*state}:
+    for name in _BUFFER_STATE:
         setattr(buffer, name, state[name])
-    if isinstance(buffer, PrioritizedReplay):
-        buffer.add_up()

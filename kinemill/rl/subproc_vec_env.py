@@ -3,9 +3,8 @@
 import multiprocessing
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from multiprocessing.connection import wait
 from typing import Any
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
@@ -28,29 +27,18 @@ class SubprocessCopies:
         BadInput: The environment is a Python object, which another process cannot load.
     """
 
-    concurrent = True
-
     def __init__(self, make: Callable[[], object], count: int) -> None:
         if not isinstance(make, partial):
             problem = "an environment given as a Python object cannot run in another process"
             raise BadInput("learn.runner: processes", problem, fix="learn.runner: in_process")
-        self._copies = make, count
-        self._start()
-
-    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, far_end = context.Pipe()
-        args = (far_end, *self._copies, os.getpid())
+        args = (far_end, make, count, os.getpid())
         self._process = context.Process(target=_serve, args=args, daemon=True)
         with without_ctrl_c():
             self._process.start()
         # While this process holds the far end open, the death of the child raises no EOFError.
         far_end.close()
-
-    @property
-    def pid(self) -> int | None:
-        """Process ID."""
-        return self._process.pid
 
     def begin(self, name: str, *args: object) -> None:
         """Send the call of a method of `Copies`.
@@ -77,17 +65,6 @@ class SubprocessCopies:
         if not succeeded:
             raise TrainingFailed("an environment in a process of learn.runner", f"raised\n{result}")
         return result
-
-    def first(self, workers: Sequence[object]) -> int:
-        """Wait until one of several processes has a result or has ended; return its index."""
-        pipes = [worker._pipe for worker in workers if isinstance(worker, SubprocessCopies)]
-        ready = wait(pipes)
-        return next(index for index, pipe in enumerate(pipes) if pipe in ready)
-
-    def restart(self) -> None:
-        """Restart the process; its copies have no episodes yet."""
-        self.end()
-        self._start()
 
     def _lost(self) -> ProcessLost:
         where = f"process {self._process.pid} of learn.runner"

@@ -84,16 +84,7 @@ class Copies:
 
 
 def call(copies: Any, name: str, args: Sequence[object]) -> object:
-    """Call a method of copies by name, or one of two functions.
-
-    `spaces` returns masked, observation and action space; `roll_out` runs `rollouts.roll_out`.
-    """
+    """Call a method of copies by name; `spaces` returns masked, observation and action space."""
     if name == "spaces":
         return copies.masked, copies.observation_space, copies.action_space
-    if name == "roll_out":
-        from kinemill.rl.rollouts import RolloutJob, roll_out
-
-        (job,) = args
-        assert isinstance(job, RolloutJob)
-        return roll_out(copies, job)
     return getattr(copies, name)(*args)

@@ -18,13 +18,7 @@ from kinemill.rl.sync_vec_env import call
 
 
 class Worker(Protocol):
-    """A group of copies, in this process or another, that receives one call at a time.
-
-    Attributes:
-        concurrent: whether a call runs concurrently until its result is fetched.
-    """
-
-    concurrent: bool
+    """A group of copies, in this process or another, that receives one call at a time."""
 
     def begin(self, name: str, *args: object) -> None:
         """Start a call of a method of `Copies`."""
@@ -32,14 +26,6 @@ class Worker(Protocol):
 
     def result(self) -> object:
         """Wait for the result of the call."""
-        ...
-
-    def first(self, workers: Sequence[object]) -> int:
-        """Wait until one of several workers of this kind has a result, and return its index."""
-        ...
-
-    def restart(self) -> None:
-        """Restart a worker that has ended; its copies have no episodes yet."""
         ...
 
     def end(self) -> None:
@@ -90,11 +76,6 @@ class CopiesEnv(VecEnv):
         # A copy: stable-baselines3 adds the values of truncated episodes to its array.
         self.masks, self.infos, self.rewards = masks, infos, rewards.copy()
         return observations, rewards, dones, infos
-
-    @property
-    def workers(self) -> Sequence[Worker]:
-        """The workers, each of which can roll out a policy."""
-        return self._workers
 
     def split(self, rows: Any) -> list[Any]:
         """Split rows (B, ...) into the share of each worker."""
@@ -166,18 +147,8 @@ class LocalWorker:
         copies: `Copies`, or another class with its interface.
     """
 
-    concurrent = False
-
     def __init__(self, copies: Any) -> None:
         self._copies, self._result = copies, None
-
-    def first(self, workers: Sequence[object]) -> int:
-        """Return 0: `begin` has finished the call."""
-        del workers
-        return 0
-
-    def restart(self) -> None:
-        """Do nothing: copies in this process cannot end separately."""
 
     def begin(self, name: str, *args: object) -> None:
         """Execute the call."""

@@ -16,7 +16,6 @@ def test_errors_on_frames_are_in_the_units_of_the_task(in_rod_home, training, tm
     exact = table.filter(model="linear_sincos", channel="angle")["rmse"][0]
     assert exact < 1e-3 < evaluation.rmse["angle"]
     assert evaluation.plot().png().startswith(b"\x89PNG")
-    assert evaluation.plot_examples().png().startswith(b"\x89PNG")
     assert evaluation.headline in evaluation._repr_html_().replace("&#x27;", "'")
     assert (tmp_path / "report.html").is_file()
 
@@ -24,8 +23,6 @@ def test_errors_on_frames_are_in_the_units_of_the_task(in_rod_home, training, tm
 def test_examples_have_to_be_asked_for(in_rod_home, training):
     evaluation = km.evaluate(training, logs_of(7), horizon=5, examples=0)
     assert evaluation.folder is None
-    with pytest.raises(BadInput, match="has no examples"):
-        evaluation.plot_examples()
 
 
 def test_a_folder_needs_its_task(in_rod_home, training):

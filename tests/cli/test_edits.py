@@ -59,9 +59,7 @@ def test_an_edit_is_made_listed_shown_searched_and_undone(
 def test_one_edit_of_all_recordings_that_a_query_finds(three, kinemill, evaluated, swing):
     kinemill("data", "edit", "swing", "--where", "name = 'b.csv'", "--split", 1)
     assert km.list_edits("swing")["name"].to_list() == ["b.csv"]
-    km.edit_recording(
-        "swing", where="status <> 'quarantined'", scale=("torque", 0.5), because="gain"
-    )
+    km.edit_recording("swing", where="status <> 'quarantined'", split=2.0, because="two runs")
     assert km.list_edits("swing").height == 4
     km.undo_edit("swing", where="name = 'c.csv'")
     assert km.list_edits("swing", "c.csv")["undone"].null_count() == 0
@@ -85,13 +83,11 @@ def test_edits_move_no_recording_between_splits(three, kinemill, evaluated, swin
     ("arguments", "message"),
     [
         (["a.csv"], "names no change; expected one of exclude, split"),
-        (["a.csv", "--split", 1, "--unit", "torque=N*m"], "split and unit together"),
+        (["a.csv", "--split", 1, "--exclude", "1:2"], "exclude and split together"),
         (["--split", 1], "neither a recording nor a query"),
         (["a.csv", "--where", "status = 'accepted'", "--split", 1], "a recording and a query"),
         (["--where", "name = 'x'", "--split", 1], "no recording is selected"),
         (["a.csv", "--exclude", "1-2"], "'1-2' is not a number.*3.2:4.5"),
-        (["a.csv", "--scale", "torque"], "is not a pair; expected CHANNEL=VALUE"),
-        (["a.csv", "--scale", "torque=much"], "'much' is not a number"),
         (["a.csv", "--undo", "--split", 1], "cannot be combined with --split"),
         (["x.csv", "--split", 1], "is no recording of swing"),
         (["a.csv", "--exclude", "60:70"], r"a\.csv: .*between 0 and 5\.99 s"),

@@ -102,28 +102,6 @@ def test_a_split_makes_two_tracks_of_all_rows(two, edit, frames):
     assert [frame.height for frame in frames("a.csv")] == [40, 30, 30]
 
 
-def test_a_channel_is_read_from_another_column(task, home, logs, write, edit, frames):
-    lines = ["time,position,velocity,tau", *(f"{k / 100},{k / 10},10,{k}" for k in range(ROWS))]
-    write("a.csv", "\n".join([*lines, ""]))
-    ingest.run(task, home, logs)
-    assert entries(home, task)["a.csv"].tracks == 0
-    edit("a.csv", "rename", channel="torque", column="tau")
-    (frame,) = frames("a.csv")
-    assert frame["torque"].to_list() == [float(k) for k in range(ROWS)]
-
-
-def test_unit_factor_and_offset_of_a_channel(two, edit, frames, undo):
-    edit("a.csv", "unit", channel="velocity", unit="deg/s")
-    assert frames("a.csv")[0]["velocity"][0] == pytest.approx(math.radians(10.0))
-    undo("a.csv")
-    edit("a.csv", "scale", channel="torque", value=0.5)
-    edit("a.csv", "offset", channel="torque", value=3.0)
-    assert frames("a.csv")[0]["torque"][10] == pytest.approx(0.5 * 10 + 3.0)
-    edit("a.csv", "scale", channel="torque", value=2.0)  # replaces the factor, and comes last
-    assert frames("a.csv")[0]["torque"][10] == pytest.approx(2.0 * (10 + 3.0))
-    assert frames("b.csv")[0]["torque"][10] == 10.0
-
-
 def test_undo_finds_the_earlier_artifact_and_no_other_recording_is_read(
     two, edit, undo, task, home, logs, monkeypatch
 ):
@@ -143,24 +121,23 @@ def test_undo_finds_the_earlier_artifact_and_no_other_recording_is_read(
 
 def test_raw_bytes_are_untouched(two, edit, home, logs, task):
     raw = {path: path.read_bytes() for path in (home.store / "raw").rglob("*") if path.is_file()}
-    edit("a.csv", "scale", channel="torque", value=2.0)
+    edit("a.csv", "split", start_s=0.4)
     ingest.run(task, home, logs)
     assert {path: path.read_bytes() for path in raw} == raw
 
 
 def test_undo_names_one_of_several_edits(two, edit, undo, frames, home, task):
     first = edit("a.csv", "split", start_s=0.4)
-    edit("a.csv", "scale", channel="torque", value=2.0)
+    edit("a.csv", "split", start_s=0.7)
     undo("a.csv", first.number)
-    (frame,) = frames("a.csv")
-    assert frame["torque"][10] == 20.0
+    assert [frame.height for frame in frames("a.csv")] == [70, 30]
     with pytest.raises(BadInput, match=r"a\.csv: does not have the edit 1; expected one of: 2"):
         undo("a.csv", first.number)
     undo("a.csv")
     with pytest.raises(BadInput, match=r"does not have an edit; expected one of: none"):
         undo("a.csv")
     rows = edits.edit_rows(task, home)
-    assert [(row.kind, row.undone is None) for row in rows] == [("split", False), ("scale", False)]
+    assert [(row.kind, row.undone is None) for row in rows] == [("split", False), ("split", False)]
 
 
 @pytest.mark.parametrize(
@@ -173,13 +150,6 @@ def test_undo_names_one_of_several_edits(two, edit, undo, frames, home, task):
         ("split", {"start_s": 0.0}, "outside of the recording"),
         ("split", {"start_s": 0.99}, "outside of the recording"),
         ("split", {"start_s": 0.5, "part": "left"}, None),
-        ("scale", {"channel": "torque", "value": 0.0}, "channel torque.*0 is no scale.*than 0"),
-        ("scale", {"channel": "torque", "value": math.inf}, "inf is no scale.*finite"),
-        ("offset", {"channel": "torque", "value": math.nan}, "nan is no offset.*finite"),
-        ("scale", {"channel": "torqe", "value": 2.0}, "'torqe' does not exist.*mean 'torque'"),
-        ("unit", {"channel": "torque", "unit": "m"}, r"cannot be converted to 'N\*m'"),
-        ("unit", {"channel": "torque", "unit": "furlongz"}, "channel torque.*furlongz"),
-        ("rename", {"channel": "torque", "column": "tau"}, "no column 'tau'.*'torque'"),
     ],
 )
 def test_a_bad_edit_is_refused_and_changes_nothing(
@@ -193,18 +163,6 @@ def test_a_bad_edit_is_refused_and_changes_nothing(
     assert "a.csv" in str(error.value)
     assert not EDITS.read(home, task.name)
     assert ingest.run(task, home, logs).artifact.ref == two.artifact.ref
-
-
-def test_an_edit_that_no_longer_fits_the_task_holds_back_its_recording_alone(
-    two, edit, make_task, home, logs
-):
-    edit("a.csv", "unit", channel="velocity", unit="deg/s")
-    changed = make_task(channels__velocity__unit="m/s", channels__velocity__derivative_of=None)
-    report = ingest.run(changed, home, logs)
-    (held,) = [one for one in load_recordings(home, report.artifact.ref) if not one.summary.tracks]
-    (item,) = held.summary.reasons
-    assert (held.name, item["check"], item["channel"]) == ("a.csv", "edit", "velocity")
-    assert "converts to m/s" in item["expected"]
 
 
 # Merges
@@ -247,12 +205,10 @@ def test_a_merged_recording_is_one_track_and_the_other_is_none(
 def test_an_edit_of_the_other_recording_is_part_of_the_merged_one(pieces, merge, edit, frames):
     merge("a.csv", "b.csv")
     frames("a.csv")
-    edit("b.csv", "scale", channel="torque", value=2.0)
     edit("b.csv", "exclude", start_s=0.1, stop_s=0.2)  # of its own clock, which starts at 0.6 s
     first, second = frames("a.csv")
     assert first["time_s"].to_list() == pytest.approx([k / 100 for k in range(70)])
-    assert first["torque"][65] == pytest.approx(130.0)
-    assert first["torque"][50] == pytest.approx(50.0)
+    assert first["torque"][65] == pytest.approx(65.0)
     assert second.height == 19
 
 
@@ -319,7 +275,6 @@ def test_logs_in_different_units_are_merged_in_that_of_the_task(
 def test_a_log_that_grows_keeps_the_edits_of_what_it_was(
     two, edit, undo, task, home, logs, frames, swing
 ):
-    edit("a.csv", "scale", channel="torque", value=2.0)
     edit("a.csv", "split", start_s=0.5)
     ingest.run(task, home, logs)
     path = logs / "a.csv"
@@ -331,7 +286,6 @@ def test_a_log_that_grows_keeps_the_edits_of_what_it_was(
     path.write_text(path.read_text() + lines)
     first, second = frames("a.csv")
     assert [first.height, second.height] == [50, 100]
-    assert first["torque"][10] == pytest.approx(20.0)
     (entry,) = [one for one in entries(home, task).values() if one.name == "a.csv"]
     texts = [edit.because for edit in current_edits(home, task.name)[entry.hash]]
     assert all("which this recording continues" in text for text in texts)

@@ -45,4 +45,3 @@ def test_an_act_that_cannot_be_read_stops_everything(home, content):
 def test_changes_are_spelled_for_people():
     assert SPLIT.spell() == "split at 1.5 s"
     assert EditChange("exclude", 3.2, 4.5, "left").spell() == "exclude 3.2 to 4.5 s of left"
-    assert EditChange("unit", channel="q", unit="deg").spell() == "read q in deg"

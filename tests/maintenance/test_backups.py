@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.maintenance.backup_pool import Pool, open_backup
-from kinemill.maintenance.backups import back_up
+from kinemill.maintenance.backups import back_up, open_backup
 from kinemill.maintenance.restore import restore
 from kinemill.maintenance.sqlite_backup import copy_database, databases
 from kinemill.store import file_digest, open_ref
@@ -56,20 +55,20 @@ def test_database_of_a_search_is_copied_by_sqlite(home):
 
 
 @pytest.fixture
-def pool(tmp_path):
-    return tmp_path / "pool"
+def folder(tmp_path):
+    return tmp_path / "folder"
 
 
-def again(pool, tmp_path, **more):
+def again(folder, tmp_path, **more):
     there = Home(tmp_path / "again")
-    restore(there, pool, NullReporter(), **more)
+    restore(there, folder, NullReporter(), **more)
     return there
 
 
-def test_a_restored_home_has_every_file_as_it_was(full, pool, tmp_path):
+def test_a_restored_home_has_every_file_as_it_was(full, folder, tmp_path):
     home, ref = full
-    result = back_up(home, pool, NullReporter())
-    there = again(pool, tmp_path)
+    result = back_up(home, folder, NullReporter())
+    there = again(folder, tmp_path)
     assert open_ref(there, ref).is_dir()
     names = {path.relative_to(there.root).as_posix() for path in there.root.rglob("*.csv")}
     assert len(names) == 2
@@ -80,24 +79,23 @@ def test_a_restored_home_has_every_file_as_it_was(full, pool, tmp_path):
     with closing(sqlite3.connect(there.mlflow_db)) as database:
         assert database.execute("SELECT sum(value) FROM numbers").fetchone() == (499500,)
     assert not (there.root / "alerts.yaml").exists()
-    assert b"secret" not in b"".join(p.read_bytes() for p in pool.rglob("*") if p.is_file())
+    assert b"secret" not in b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
     assert not (there.store / ".staging").exists()
     assert result["added"]["files"] == result["files"] - 1  # the log and its raw bytes are the same
 
 
-def test_a_second_backup_copies_only_what_is_new(full, pool, made):
+def test_a_second_backup_copies_only_what_is_new(full, folder, made):
     home, _ = full
-    first = back_up(home, pool, NullReporter())
-    again = back_up(home, pool, NullReporter())
+    first = back_up(home, folder, NullReporter())
+    again = back_up(home, folder, NullReporter())
     assert again["added"] == {"files": 0, "bytes": 0}
     made("model", n=2)
-    third = back_up(home, pool, NullReporter())
+    third = back_up(home, folder, NullReporter())
     assert third["files"] == first["files"] + 3
     assert third["added"]["files"] <= 2  # rows and summary have the bytes of the first model's
-    assert len(open_backup(pool, first["made"])[1]) == first["files"]
 
 
-def test_a_database_is_whole_while_it_is_written(full, pool, tmp_path):
+def test_a_database_is_whole_while_it_is_written(full, folder, tmp_path):
     """Every transaction adds a pair of numbers that cancel: a copy cut in between would not."""
     home, _ = full
     stop = threading.Event()
@@ -123,19 +121,19 @@ def test_a_database_is_whole_while_it_is_written(full, pool, tmp_path):
         writer.join()
 
 
-def test_what_is_damaged_is_named_and_left_out_of_the_backup(full, pool, made):
+def test_what_is_damaged_is_named_and_left_out_of_the_backup(full, folder, made):
     home, ref = full
     whole = made("model", n=2)
     (home.root / ref.path / "rows.bin").write_bytes(bytes(999) + b"x")
-    result = back_up(home, pool, NullReporter())
+    result = back_up(home, folder, NullReporter())
     assert [line.split()[0] for line in result["damaged"]] == [f"{ref.path}/rows.bin"]
-    there = Home(pool.parent / "again")
-    restore(there, pool, NullReporter())
+    there = Home(folder.parent / "again")
+    restore(there, folder, NullReporter())
     assert open_ref(there, whole).is_dir()
     assert not (there.root / ref.path).exists()
 
 
-def test_an_emptied_database_of_dagster_is_not_backed_up(full, pool):
+def test_an_emptied_database_of_dagster_is_not_backed_up(full, folder):
     """A backup holds what the error of a damaged database advises to restore."""
     home, _ = full
     reference = home.dagster / "refs" / "latest" / "tiny" / "model.json"
@@ -145,30 +143,30 @@ def test_an_emptied_database_of_dagster_is_not_backed_up(full, pool):
     runs.parent.mkdir(parents=True, exist_ok=True)
     runs.write_bytes(b"")
     with pytest.raises(CorruptArtifact, match="it has no tables"):
-        back_up(home, pool, NullReporter())
-    assert not pool.exists()
+        back_up(home, folder, NullReporter())
+    assert not folder.exists()
 
 
-def test_a_damaged_backup_is_noticed_before_anything_is_in_its_place(full, pool, tmp_path):
+def test_a_damaged_backup_is_noticed_before_anything_is_in_its_place(full, folder, tmp_path):
     home, _ = full
-    back_up(home, pool, NullReporter())
-    location = max((pool / "objects").rglob("*"), key=lambda path: path.stat().st_size)
+    back_up(home, folder, NullReporter())
+    location = max((folder / "objects").rglob("*"), key=lambda path: path.stat().st_size)
     location.chmod(0o644)
     location.write_bytes(b"y" + location.read_bytes()[1:])
     there = Home(tmp_path / "again")
     with pytest.raises(CorruptArtifact, match="bytes have changed"):
-        restore(there, pool, NullReporter())
+        restore(there, folder, NullReporter())
     assert {path.name for path in there.root.iterdir()} <= {".locks", ".restored"}
-    back_up(home, pool, NullReporter())  # of the same size: it is believed until it is read
+    back_up(home, folder, NullReporter())  # of the same size: it is believed until it is read
 
 
-def test_a_home_that_is_not_empty_is_replaced_only_when_told(full, pool):
+def test_a_home_that_is_not_empty_is_replaced_only_when_told(full, folder):
     home, ref = full
-    back_up(home, pool, NullReporter())
+    back_up(home, folder, NullReporter())
     (home.logs("cart") / "b.csv").write_bytes(b"new")
     with pytest.raises(BadInput, match="not empty"):
-        restore(home, pool, NullReporter())
-    result = restore(home, pool, NullReporter(), replace=True)
+        restore(home, folder, NullReporter())
+    result = restore(home, folder, NullReporter(), replace=True)
     assert not (home.logs("cart") / "b.csv").exists()
     old = Path(result["replaced"])
     assert (old / "logs" / "cart" / "b.csv").read_bytes() == b"new"
@@ -176,21 +174,11 @@ def test_a_home_that_is_not_empty_is_replaced_only_when_told(full, pool):
     assert open_ref(home, ref).is_dir()
 
 
-def test_a_home_in_use_is_not_replaced(full, pool):
+def test_a_home_in_use_is_not_replaced(full, folder):
     home, _ = full
-    back_up(home, pool, NullReporter())
+    back_up(home, folder, NullReporter())
     with lock(home, "up"), pytest.raises(BadInput, match="in use by"):
-        restore(home, pool, NullReporter(), replace=True)
-
-
-def test_the_backup_of_a_time_is_found_by_the_beginning_of_it(full, pool, tmp_path):
-    home, _ = full
-    first = back_up(home, pool, NullReporter())["made"]
-    (home.logs("cart") / "b.csv").write_bytes(b"new")
-    back_up(home, pool, NullReporter())
-    assert not (again(pool, tmp_path, at=first).logs("cart") / "b.csv").exists()
-    with pytest.raises(BadInput, match="has 2 backups of 20"):
-        open_backup(pool, "20")
+        restore(home, folder, NullReporter(), replace=True)
 
 
 @pytest.mark.parametrize(
@@ -200,30 +188,38 @@ def test_the_backup_of_a_time_is_found_by_the_beginning_of_it(full, pool, tmp_pa
         {1: "../../x"}, {1: None}, {2: "1"}, {3: 1.5}, {4: True},
     ],
 )  # fmt: skip
-def test_backup_that_lists_files_elsewhere_is_refused(full, pool, tmp_path, change):
+def test_backup_that_lists_files_elsewhere_is_refused(full, folder, tmp_path, change):
     home, _ = full
-    back_up(home, pool, NullReporter())
-    (path,) = (pool / "backups").glob("*.json")
+    back_up(home, folder, NullReporter())
+    path = folder / "backup.json"
     document = json.loads(path.read_text())
     for column, value in change.items():
         document["files"][0][column] = value
     path.write_text(json.dumps(document))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(CorruptArtifact, match="expected path in the home, sha256"):
-        restore(Home(tmp_path / "again"), pool, NullReporter())
+        restore(Home(tmp_path / "again"), folder, NullReporter())
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_restored_file_has_no_setuid_bit(full, pool, tmp_path):
+def test_restored_file_has_no_setuid_bit(full, folder, tmp_path):
     home, _ = full
-    back_up(home, pool, NullReporter())
-    (path,) = (pool / "backups").glob("*.json")
+    back_up(home, folder, NullReporter())
+    path = folder / "backup.json"
     document = json.loads(path.read_text())
     for line in document["files"]:
         line[3] |= 0o6000
     path.write_text(json.dumps(document))
-    there = again(pool, tmp_path)
+    there = again(folder, tmp_path)
     assert not any(file.stat().st_mode & 0o6000 for file in there.root.rglob("*"))
+
+
+def test_backup_of_another_home_is_not_replaced(full, folder, tmp_path):
+    back_up(full[0], folder, NullReporter())
+    other = Home(tmp_path / "other")
+    (other.root / "logs").mkdir(parents=True)
+    with pytest.raises(BadInput, match="backup of another home"):
+        back_up(other, folder, NullReporter())
 
 
 @pytest.mark.parametrize("location", ["inside", "other"])
@@ -231,50 +227,59 @@ def test_a_backup_goes_neither_into_the_home_nor_over_something_else(full, tmp_p
     home, _ = full
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("x")
-    to = home.root / "pool" if location == "inside" else tmp_path / "other"
+    to = home.root / "folder" if location == "inside" else tmp_path / "other"
     with pytest.raises(BadInput):
         back_up(home, to, NullReporter())
-
-
-def test_linked_files_take_no_room(full, pool):
-    home, ref = full
-    back_up(home, pool, NullReporter(), link=True)
-    assert (home.root / ref.path / "rows.bin").stat().st_nlink == 2
-    assert (home.logs("cart") / "a.csv").stat().st_nlink == 1  # it may still be written to
 
 
 POINTS = ["restore.read:1", "restore.replaced:1", "moves.renamed:1"]
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_while_restoring_the_home_says_so_and_once_more_mends_it(full, pool, point):
+def test_killed_while_restoring_the_home_says_so_and_once_more_mends_it(full, folder, point):
     home, ref = full
-    back_up(home, pool, NullReporter())
+    back_up(home, folder, NullReporter())
     killed(
-        home, pool, point, "restore(Home.find(), Path(sys.argv[1]), NullReporter(), replace=True)"
+        home, folder, point, "restore(Home.find(), Path(sys.argv[1]), NullReporter(), replace=True)"
     )
     if point != "restore.read:1":
         with pytest.raises(BadInput, match="incompletely restored"):
             Home.resolve()
-    restore(home, pool, NullReporter(), replace=point == "restore.read:1")
+    restore(home, folder, NullReporter(), replace=point == "restore.read:1")
     assert open_ref(Home.resolve(), ref).is_dir()
     with closing(sqlite3.connect(home.mlflow_db)) as database:
         assert database.execute("SELECT count(*) FROM numbers").fetchone() == (1000,)
 
 
-@pytest.mark.parametrize("point", ["moves.renamed:2", "backup.verified:1"])
-def test_a_backup_that_was_killed_is_none_and_the_next_goes_on(full, pool, point):
+@pytest.mark.parametrize("point", ["moves.renamed:1", "backup.copied:1", "backup.listed:1"])
+def test_killed_backup_leaves_the_previous_one_usable_and_the_next_completes(
+    full, folder, tmp_path, made, point
+):
+    home, ref = full
+    back_up(home, folder, NullReporter())
+    later = made("model", n=2)
+    shutil.rmtree(home.logs("cart"))
+    killed(home, folder, point, "back_up(Home.find(), Path(sys.argv[1]), NullReporter())")
+    there = again(folder, tmp_path)
+    assert open_ref(there, ref).is_dir()
+    assert (there.root / later.path).is_dir() == (point == "backup.listed:1")
+    assert (there.logs("cart") / "a.csv").is_file() == (point != "backup.listed:1")
+    (folder / "objects" / ".aside-half").write_bytes(b"half")
+    back_up(home, folder, NullReporter())
+    stored = {path.name for path in (folder / "objects").rglob("*") if path.is_file()}
+    assert stored == {entry.sha256 for entry in open_backup(folder)[1]}
+
+
+@pytest.mark.parametrize("point", ["moves.renamed:1", "backup.copied:1"])
+def test_killed_first_backup_is_none_and_its_files_are_not_copied_again(full, folder, point):
     home, _ = full
-    killed(home, pool, point, "back_up(Home.find(), Path(sys.argv[1]), NullReporter())")
-    with pytest.raises(BadInput, match="has 0 backups"):
-        open_backup(pool)
-    previous = sum(path.is_file() for path in (pool / "objects").rglob("[0-9a-f]*"))
-    result = back_up(home, pool, NullReporter())
-    assert result["added"]["files"] < result["files"] - 1
-    assert previous > 0
+    killed(home, folder, point, "back_up(Home.find(), Path(sys.argv[1]), NullReporter())")
+    with pytest.raises(BadInput, match=r"has no backup\.json"):
+        open_backup(folder)
+    assert back_up(home, folder, NullReporter())["added"]["files"] <= 1  # a database that changed
 
 
-def killed(home, pool, point, what):
+def killed(home, folder, point, what):
     script = (
         "import sys; from pathlib import Path; from kinemill.store.home import Home\n"
         "from kinemill.maintenance.backups import back_up\n"
@@ -282,7 +287,8 @@ def killed(home, pool, point, what):
         f"from kinemill.task.protocols import NullReporter\n{what}"
     )
     message = {**os.environ, "KINEMILL_FAULT": point, "KINEMILL_HOME": str(home.root)}
-    done = subprocess.run([sys.executable, "-c", script, pool], cwd=ROOT, env=message, check=False)
+    command = [sys.executable, "-c", script, folder]
+    done = subprocess.run(command, cwd=ROOT, env=message, check=False)
     assert done.returncode == -9
 
 
@@ -307,12 +313,12 @@ with dg.build_resources({"cart": define_task_resource(load_task(sys.argv[1]))}) 
 
 
 def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begins_meanwhile(
-    full, pool, tmp_path, empty_database
+    full, folder, tmp_path, empty_database
 ):
     """Each run of Dagster has the task as a resource from its start to its end."""
     home, _ = full
     shutil.copy(empty_database, home.mlflow_db)
-    back_up(home, pool, NullReporter())
+    back_up(home, folder, NullReporter())
     (tmp_path / "cart.yaml").write_text(TASK)
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, str(tmp_path / "cart.yaml")],
@@ -322,7 +328,7 @@ def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begi
     )
     assert process.stdout.readline() == b"began\n"  # and no stage holds any lock
     with pytest.raises(BadInput, match=rf"in use by .*\({process.pid}\), use/"):
-        restore(home, pool, NullReporter(), replace=True)
+        restore(home, folder, NullReporter(), replace=True)
     process.kill()
     process.wait()
     with (
@@ -330,7 +336,7 @@ def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begi
         pytest.raises(BadInput, match="is being restored; wait until the restore has"),
     ):
         in_use(home, "run").__enter__()
-    assert restore(home, pool, NullReporter(), replace=True)["replaced"]
+    assert restore(home, folder, NullReporter(), replace=True)["replaced"]
 
 
 def test_several_runs_hold_a_home_at_once(home):
@@ -341,19 +347,3 @@ def test_several_runs_hold_a_home_at_once(home):
     assert holders(home) == []
     with unused(home):
         pass
-
-
-def test_what_a_dead_backup_left_is_swept_and_what_a_live_one_writes_is_not(full, pool):
-    home, _ = full
-    back_up(home, pool, NullReporter())
-    remaining = Pool(pool, link=False).aside()
-    remaining.write_bytes(b"half")
-    with Pool(pool, link=False).open():  # another backup, which may be writing it
-        assert remaining.exists() is False  # it held the pool alone when it began
-        live = Pool(pool, link=False).aside()
-        live.write_bytes(b"half")
-        back_up(home, pool, NullReporter())
-        assert live.exists()
-    back_up(home, pool, NullReporter())
-    assert not live.exists()
-    assert not list((pool / "objects").glob(".aside-*"))

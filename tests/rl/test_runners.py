@@ -53,7 +53,7 @@ def test_what_goes_wrong_in_another_process_is_told():
     environment.reset()
     with pytest.raises(TrainingFailed, match="a forbidden door was taken"):
         environment.step(np.array([[2, 0], [2, 0]]))
-    os.kill(environment._workers[0].pid, 9)
+    os.kill(environment._workers[0]._process.pid, 9)
     with pytest.raises(ProcessLost, match="resumes from the last checkpoint"):
         environment.step(np.array([[0, 0], [0, 0]]))
     environment.close()

@@ -7,8 +7,6 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from kinemill.errors import BadInput
-from kinemill.rl.exploration import RandomPolicies
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Steps, StepsOrZero, Weight, Width
@@ -111,10 +109,6 @@ class Replaying(Algorithm):
             copy_layers(layers, core.layers)
         return core.eval()
 
-    def variant(self, model: Any) -> Any:
-        """Return stable-baselines3's class `model`, or a subclass with further features."""
-        return model
-
     def made(
         self, site: Site, model: Callable[..., object], settings: Mapping[str, object]
     ) -> Learner:
@@ -127,7 +121,7 @@ class Replaying(Algorithm):
             with_layer_norm,
         )
 
-        library = self.variant(model)
+        library: Any = model
         policy = library.policy_aliases["MlpPolicy"]
         if has_own_critic(site.learn):
             policy = with_critic(policy, site.learn, self.features)
@@ -143,51 +137,16 @@ class OffPolicy(Replaying):
     acts: ClassVar[tuple[str, ...]] = ("continuous",)
     head: ClassVar[Head] = "squashed"
     norms_critics: ClassVar[bool] = True
-    exploration: RandomPolicies | None = Field(
-        default=None,
-        description="random linear policies that explore, before and in turns with the learned one",
-        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
-    )
-    running_norm: bool = Field(
-        default=False,
-        description="normalize observations by statistics of the replay buffer, kept up to date",
-        exclude_if=lambda value: not value,
-    )
-
-    def variant(self, model: Any) -> Any:
-        """Return stable-baselines3's class `model`, or a subclass with the settings above."""
-        from kinemill.rl.exploration import exploring
-        from kinemill.rl.running_norm import normalizing
-
-        if self.exploration is not None:
-            model = exploring(model, self.exploration)
-        return normalizing(model) if self.running_norm else model
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
-        from kinemill.rl.running_norm import RunningNorm
         from kinemill.rl.sb3 import plain_models, policy_kwargs
 
         models = plain_models(learn)
-        if models is None and self.running_norm:
-            where, expected = "learn.algorithm.running_norm", "{type: mlp} for actor and critic"
-            raise BadInput(where, "needs plain perceptrons", expected=expected)
         if models is None:
             return policy_kwargs(learn, {"pi": [], "qf": [self.features]}, self.features)
         actor, critic = (list(model.hidden_sizes) for model in models)
-        settings = policy_kwargs(learn, {"pi": actor, "qf": critic})
-        if self.running_norm:
-            settings["features_extractor_class"] = RunningNorm
-        return settings
-
-    def copied(self, learn: Reinforcement, policy: Any) -> Any:
-        """Return a copy of the acting network that takes observations without normalization."""
-        from kinemill.rl.running_norm import fold
-
-        core = super().copied(learn, policy)
-        if self.running_norm:
-            fold(policy.actor.features_extractor, core.layers)
-        return core
+        return policy_kwargs(learn, {"pi": actor, "qf": critic})
 
     def critic_problem(self) -> str | None:
         """Return None: the critics can have a separate model."""

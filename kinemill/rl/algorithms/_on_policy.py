@@ -173,7 +173,7 @@ class ActorCritic(Algorithm):
 
     def compatible(self, other: str) -> bool:
         """Return whether an algorithm's networks are the same."""
-        return other in ("ppo", "a2c", "maskable_ppo", "impala")
+        return other in ("ppo", "a2c", "maskable_ppo")
 
     def learner(self, site: Site) -> Learner:
         """Return the learner."""

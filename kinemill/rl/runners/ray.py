@@ -1,6 +1,6 @@
 """Copies in actors of a Ray cluster: `RAY_ADDRESS`, or one started on this machine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import Literal
 
@@ -55,14 +55,10 @@ class _Copies:
 class _Actor:
     """Copies in an actor; a `kinemill.rl.vec_env.Worker`."""
 
-    concurrent = True
-
     def __init__(self, ray: ModuleType, make: Callable[[], object], count: int) -> None:
-        self._ray, self._pending, self._copies = ray, None, (make, count)
-        self._start()
-
-    def _start(self) -> None:
-        self._actor = self._ray.remote(num_cpus=1)(_Copies).remote(*self._copies)
+        self._ray = ray
+        self._pending = None
+        self._actor = ray.remote(num_cpus=1)(_Copies).remote(make, count)
 
     def begin(self, name: str, *args: object) -> None:
         """Send a call."""
@@ -82,17 +78,6 @@ class _Actor:
         except self._ray.exceptions.RayActorError as error:
             fix = "run again: the training resumes from the last checkpoint"
             raise ProcessLost("an actor of learn.runner: ray", "has ended", fix=fix) from error
-
-    def first(self, workers: Sequence[object]) -> int:
-        """Wait until one of several actors has a result or has ended; return its index."""
-        pending = [worker._pending for worker in workers if isinstance(worker, _Actor)]
-        (ready,), _ = self._ray.wait(pending, num_returns=1)
-        return pending.index(ready)
-
-    def restart(self) -> None:
-        """Restart the actor; its copies have no episodes yet."""
-        self.end()
-        self._start()
 
     def end(self) -> None:
         """End the actor."""
