@@ -51,6 +51,7 @@ class Event:
         previous: the champion that it replaced, or None.
         why: the given reason, or the rules that decided.
         status: `open` while it is applied, `interrupted` if its process died before that.
+        files: sha256 of the version's `sha256sums`; "" if another program registered it.
     """
 
     at: str
@@ -60,6 +61,7 @@ class Event:
     previous: int | None
     why: str
     status: Status = "done"
+    files: str = ""
 
     @property
     def label(self) -> str:
@@ -117,6 +119,12 @@ def last_champion(events: Sequence[Event]) -> int | None:
         if event.what in CHAMPION_CHANGES and event.status == "done":
             return event.version
     return None
+
+
+def recorded_files(home: Home, task: str, version: int) -> str:
+    """Return the digest of a version's files at its last event; "" without one."""
+    events = reversed(read_events(home, task))
+    return next((event.files for event in events if event.version == version and event.files), "")
 
 
 def publish(home: Home, path: Path, document: Json) -> None:
