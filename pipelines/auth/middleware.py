@@ -69,19 +69,10 @@ class Guard:
         if identity.by == "password":
             cookie = self._rules.sessions.issue(call, identity)
         body = receive if route.body == "stream" else _body_once(request, receive)
-        response = _closed_frames(send, cookie)
-        if decision.after is None:
-            await self._app(forwarded(request, scope, _names(identity)), body, response)
-            return
-        status = 0
-
-        async def note_status(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await response(message)
-
-        await self._app(forwarded(request, scope, _names(identity)), body, note_status)
-        if status == 200:
+        statuses = list[int]()
+        response = _closed_frames(send, cookie, statuses)
+        await self._app(forwarded(request, scope, _names(identity)), body, response)
+        if decision.after and statuses == [200]:
             await self._run_after(decision.after)
 
     async def _run_after(self, action: Callable[[], None]) -> None:
@@ -208,11 +199,15 @@ def _names(identity: Identity) -> dict[str, str]:
     }
 
 
-def _closed_frames(send: Send, cookie: str | None = None) -> Send:
-    """Add headers against framing and content sniffing."""
+def _closed_frames(
+    send: Send, cookie: str | None = None, statuses: list[int] | None = None
+) -> Send:
+    """Add headers against framing and content sniffing, and the status to `statuses`."""
 
     async def send_frame(message: Message) -> None:
         if message["type"] == "http.response.start":
+            if statuses is not None:
+                statuses.append(message["status"])
             headers = MutableHeaders(scope=message)
             headers["X-Frame-Options"] = "DENY"
             headers.append("Content-Security-Policy", "frame-ancestors 'none'")

@@ -144,6 +144,9 @@ def test_kinemill_run_registers_as_operator_and_decides_as_promoter(
     assert (run.info.user_id, run.data.tags["mlflow.user"]) == ("operator", "operator")
     assert run.data.metrics["train/loss"] > 0.0
     assert not workspace.home.mlflow_db.exists()
+    client.log_text(version.run_id, "hello" * 1_000_000, "big.txt")  # no limit as of JSON bodies
+    sizes = {file.path: file.file_size for file in client.list_artifacts(version.run_id)}
+    assert sizes["big.txt"] == 5_000_000
 
     client = client_as("promoter")
     result = run_command("run", TASK)
