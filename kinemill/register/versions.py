@@ -110,7 +110,7 @@ class Version:
             CorruptArtifact: The registry names other files than those that the gate evaluated.
         """
         sums = self.require(tags.SUMS)
-        recorded = recorded_files(self.home, self.task, self.number) if self.decision else ""
+        recorded = recorded_files(self.home, self.task, self.source)
         if recorded not in ("", sums):
             raise CorruptArtifact(
                 self.name,
