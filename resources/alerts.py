@@ -15,7 +15,6 @@ once, however often it is reported. Addresses are secrets: they are read when ne
 logged nor stored; messages show `#1 slack`.
 """
 
-import ipaddress
 import os
 import re
 import time
@@ -94,15 +93,9 @@ def _canonical_origin(match: re.Match[str]) -> str:
 
 
 class Webhooks(_Settings):
-    """Allowed addresses of MLflow's webhooks.
-
-    Attributes:
-        origins: scheme, host and port of the receivers.
-        private: allowed networks that are not public.
-    """
+    """Allowed addresses of MLflow's webhooks: scheme, host and port of the receivers."""
 
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
-    private: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
 
     def canonical(self, address: str) -> str:
         """Return the address of a webhook in canonical form.

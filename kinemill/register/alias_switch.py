@@ -101,7 +101,7 @@ def apply_decision(tracking: Tracking, task: str, event: Event) -> None:
         _follow(tracking, task, aliases)
         if event.what in CHAMPION_CHANGES and aliases.get(CHAMPION) != event.previous:
             raise changed(task, aliases.get(CHAMPION), event.previous)
-        append_event(home, task, event)
+        append_event(home, task, _with_files(home, task, event))
         fault_point("register.recorded")
         with tracking.errors():
             if event.what in CHAMPION_CHANGES:
@@ -123,9 +123,18 @@ def _follow(
         events[-1] = _close(tracking, task, events[-1], aliases)
     if champion != (recorded := last_champion(events)):
         why = "the alias was set in MLflow" if champion else "its alias or version was deleted"
-        events.append(Event(now(), who, MOVED, champion, recorded, why))
+        event = Event(now(), who, MOVED, champion, recorded, why)
+        events.append(_with_files(home, task, event))
         append_event(home, task, events[-1])
     return events
+
+
+def _with_files(home: Home, task: str, event: Event) -> Event:
+    """Return an event with the digest of its version's files."""
+    version = next((item for item in versions_of(home, task) if item.number == event.version), None)
+    if version is None:
+        return event
+    return replace(event, source=version.source, files=version.tags.get(tags.SUMS, ""))
 
 
 def _close(tracking: Tracking, task: str, event: Event, aliases: Mapping[str, int]) -> Event:

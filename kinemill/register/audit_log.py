@@ -51,6 +51,8 @@ class Event:
         previous: the champion that it replaced, or None.
         why: the given reason, or the rules that decided.
         status: `open` while it is applied, `interrupted` if its process died before that.
+        source: address of the version's files in MLflow, which never changes.
+        files: sha256 of their list `sha256sums`; "" if another program registered the version.
     """
 
     at: str
@@ -60,6 +62,8 @@ class Event:
     previous: int | None
     why: str
     status: Status = "done"
+    source: str = ""
+    files: str = ""
 
     @property
     def label(self) -> str:
@@ -117,6 +121,12 @@ def last_champion(events: Sequence[Event]) -> int | None:
         if event.what in CHAMPION_CHANGES and event.status == "done":
             return event.version
     return None
+
+
+def recorded_files(home: Home, task: str, source: str) -> str:
+    """Return the first recorded digest of the files at an address in MLflow; "" without one."""
+    events = read_events(home, task)
+    return next((event.files for event in events if event.source == source and event.files), "")
 
 
 def publish(home: Home, path: Path, document: Json) -> None:

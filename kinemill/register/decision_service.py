@@ -31,7 +31,6 @@ from kinemill.tracking import Tracking
 from kinemill.verify.analysis import plain
 from kinemill.verify.document import read_verification
 
-_OF_DECISION = {tags.BETTER, tags.DECISION, tags.PROVISIONAL, tags.REPORT, tags.SERVES}
 _ATTEMPTS = 3  # evaluations, if another MLflow client moves the champion during each
 
 
@@ -98,7 +97,7 @@ def _evaluate(
         key=version.require(tags.KEY),
         metrics=verification.metrics,
         champion_errors=plain(measured.channels if measured else {}),
-        tags={name: value for name, value in version.tags.items() if name not in _OF_DECISION},
+        tags={name: value for name, value in version.tags.items() if name not in tags.OF_DECISION},
     )
     return facts, verdicts
 

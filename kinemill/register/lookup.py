@@ -106,7 +106,7 @@ def show(task: str, home: Home, which: str = "") -> VersionDocument:
         CorruptArtifact: The recorded path is outside of the home.
     """
     item = find_version(home, task, which)
-    folder = home.inside(item.tags.get(tags.BUNDLE, ""), item.name)
+    folder = home.in_store(item.tags.get(tags.BUNDLE, ""), item.name)
     bring(home, folder)
     report = item.tags.get(tags.REPORT)
     lineage = ("DATASET", "MODEL", "STARTED_FROM", "ONNX", "VERIFICATION", "TASK", "COMMIT")

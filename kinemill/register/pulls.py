@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.errors import Unreachable
-from kinemill.register import tags
 from kinemill.register.versions import bundle_folder, find_version
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.runtime.registry_client import VersionRef
@@ -28,7 +27,7 @@ class OfHome:
         if not self.home.has_registry:
             raise Unreachable(self.home.mlflow_db, "is missing: no registry, or not mounted")
         version = find_version(self.home, self.task, self.which)
-        return VersionRef(version.number, version.require(tags.SUMS), version.provisional)
+        return VersionRef(version.number, version.sums, version.provisional)
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
         """Copy the bundle, from the store or from MLflow's copy."""

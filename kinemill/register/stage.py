@@ -6,9 +6,12 @@ but without a decision resumes at step 2. The stage holds the lock of the task.
 """
 
 import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from kinemill.errors import Blocked
 from kinemill.register import tags
 from kinemill.register.alias_switch import follow, guarded
 from kinemill.register.bundle import make_bundle
@@ -137,14 +140,15 @@ def run(
         follow(home, task.name)  # a decision that a killed process left open
         bundle = make_bundle(home, task.name, produced.onnx_model, produced.verification)
         stamped = _tags(task, home, produced, bundle, commit) | {tags.KEY: key}
-        version = _find(home, task.name, key)
+        version = _find(home, task.name, stamped)
         if version and version.decision:
             return _registration(version, "unchanged")
         if version is None:
             folder = open_ref(home, bundle.ref)
             if again := decided_before(tracking, task, stamped, folder):
                 number = str(again.number)
-                tracking.client.set_model_version_tag(task.name, number, tags.KEY, key)
+                with _promoter_needed(again):
+                    tracking.client.set_model_version_tag(task.name, number, tags.KEY, key)
                 return _registration(again, "unchanged")
             run_id = produced.run_id or _find_or_start_run(tracking, task, produced, key)
             save_task(home, task)
@@ -152,9 +156,32 @@ def run(
             version = find_version(home, task.name, f":{created}")
         fault_point("register.created")
         _link(tracking, version, produced)
-        decide(tracking, task, version, evidence or make_measurements(task, home, produced.dataset))
+        evidence = evidence or make_measurements(task, home, produced.dataset)
+        with _promoter_needed(version):
+            decide(tracking, task, version, evidence)
         decided = find_version(tracking.home, task.name, f":{version.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
+
+
+@contextmanager
+def _promoter_needed(version: Version) -> Generator[None]:
+    """Convert the refusal of an MLflow server whose guard knows roles.
+
+    Raises:
+        Blocked: The user may register versions, but not decide about them.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "PERMISSION_DENIED":
+            raise
+        raise Blocked(
+            version.name,
+            f"is registered, and the gate may not decide about it ({error.message})",
+            fix=f"a promoter runs kinemill run {version.task}, which evaluates the version",
+        ) from error
 
 
 def return_challenger(task: Task, home: Home, holder: int, version: int) -> None:
@@ -188,10 +215,16 @@ def _registration(version: Version, status: Status) -> Registration:
     )
 
 
-def _find(home: Home, task: str, key: str) -> Version | None:
-    """Return the version with this key; the oldest one, as MLflow users can copy versions."""
-    matches = [item for item in versions_of(home, task) if item.tags.get(tags.KEY) == key]
-    return matches[-1] if matches else None
+def _find(home: Home, task: str, stamped: Mapping[str, str]) -> Version | None:
+    """Return the version with this key, and with these files unless it is decided.
+
+    MLflow's users can copy versions and write tags: it is the oldest one.
+    """
+    for item in reversed(versions_of(home, task)):
+        is_same = item.decision or item.tags.get(tags.SUMS) == stamped[tags.SUMS]
+        if item.tags.get(tags.KEY) == stamped[tags.KEY] and is_same:
+            return item
+    return None
 
 
 def _find_or_start_run(tracking: Tracking, task: Task, produced: Produced, key: str) -> str:

@@ -25,3 +25,5 @@ NO = "no"  # MLflow shows an empty tag as missing
 PERFORMANCE = "kinemill.performance"  # the sentence about errors and the best reference
 VERSION = "kinemill.version"  # on the run: its version
 NOTE = "mlflow.note.content"  # on the run: the description that MLflow shows
+
+OF_DECISION = frozenset({BETTER, DECISION, PROVISIONAL, REPORT, SERVES})  # set by the gate

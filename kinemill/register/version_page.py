@@ -249,7 +249,7 @@ def _left_out(summary: Json) -> str:
 
 def _verified(home: Home, version: Version) -> str:
     """Return the body of the verification report."""
-    report = home.inside(version.tags.get(tags.BUNDLE, ""), version.name) / "report.html"
+    report = home.in_store(version.tags.get(tags.BUNDLE, ""), version.name) / "report.html"
     if not report.is_file():
         return ""
     body = report.read_text(encoding="utf-8").partition(HEAD[1])[2].partition("<footer>")[0]

@@ -11,7 +11,7 @@ from typing import Any
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.audit_log import read_events
+from kinemill.register.audit_log import read_events, recorded_files
 from kinemill.register.decision import DECISION_FILE, Decision
 from kinemill.register.verdict import Verdict
 from kinemill.runtime.download import check_bundle
@@ -101,6 +101,24 @@ class Version:
                 fix=f"register a version with kinemill run {self.task}",
             )
         return self.tags[tag]
+
+    @property
+    def sums(self) -> str:
+        """The sha256 of `sha256sums`, the list of its files, as the audit log recorded it.
+
+        Raises:
+            CorruptArtifact: The registry names other files than those that the gate evaluated.
+        """
+        sums = self.require(tags.SUMS)
+        recorded = recorded_files(self.home, self.task, self.source)
+        if recorded not in ("", sums):
+            raise CorruptArtifact(
+                self.name,
+                f"the tag {tags.SUMS} is {sums[:SHORT]}: its files were changed in MLflow",
+                expected=f"{recorded[:SHORT]}, as in the audit log",
+                fix=f"restore the tag, or kinemill model rollback {self.task}",
+            )
+        return sums
 
     @property
     def logged_model(self) -> str:
@@ -248,12 +266,14 @@ def bundle_folder(home: Home, version: Version) -> Path:
     """
     path = version.require(tags.BUNDLE)
     digest = version.require(tags.BUNDLE_DIGEST)
-    version.require(tags.SUMS)
-    home.inside(path, version.name)
+    sums = version.sums
+    home.in_store(path, version.name)
     try:
-        return open_ref(home, ArtifactRef(path, digest))
+        folder = open_ref(home, ArtifactRef(path, digest))
+        check_bundle(folder, sums)
     except CorruptArtifact as damage:
         return _download(open_tracking(home), version, damage)
+    return folder
 
 
 def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> Path:
@@ -263,7 +283,7 @@ def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> 
         copy_bundle(tracking, version, folder)
         return {"files": sorted(read_sums(folder))}
 
-    inputs = {"sums": version.tags[tags.SUMS]}
+    inputs = {"sums": version.sums}
     try:
         fetched = get_or_build(tracking.home, "fetched", version.task, inputs, build)
     except (MlflowException, CorruptArtifact, OSError) as error:
@@ -284,7 +304,7 @@ def copy_bundle(tracking: Tracking, version: Version, folder: Path) -> None:
         MlflowException, OSError: The copy does not exist or cannot be reached.
     """
     copy = copy_logged(tracking, version, "bundle", folder)
-    check_bundle(copy, version.tags[tags.SUMS])
+    check_bundle(copy, version.sums)
     for path in sorted(copy.iterdir()):
         path.rename(folder / path.name)
     shutil.rmtree(copy)

@@ -96,7 +96,7 @@ def start_in_version(version: Version, home: Home) -> WarmStart:
 
 def _require_inside(version: Version, home: Home) -> None:
     for tag in (tags.MODEL_FOLDER, tags.TRAINED_FOLDER):
-        home.inside(version.tags.get(tag, ""), version.name)
+        home.in_store(version.tags.get(tag, ""), version.name)
 
 
 def trained_in(version: Version) -> ArtifactRef:

@@ -75,7 +75,7 @@ def open_ref(home: Home, ref: ArtifactRef) -> Path:
 @contextmanager
 def _opened(home: Home, ref: ArtifactRef) -> Generator[Path]:
     """Yield the folder behind `ref`; drop the task's caches if it is damaged."""
-    folder = home.inside(ref.path, "the reference to an artifact")
+    folder = home.in_store(ref.path, "the reference to an artifact")
     bring(home, folder)
     try:
         yield folder

@@ -101,6 +101,20 @@ class Home:
             raise CorruptArtifact(named, f"names {path!r}, outside of the home", fix=fix)
         return target
 
+    def in_store(self, path: str, named: object) -> Path:
+        """Return a path in the store from its path relative to the home; "" is the home.
+
+        Only kinemill writes the store. MLflow's users can upload files to the other folders.
+
+        Raises:
+            CorruptArtifact: The path is not in the store.
+        """
+        target = self.inside(path, named)
+        if path and not target.is_relative_to(os.path.normpath(self.store.absolute())):
+            fix = "the registry was modified; kinemill model rollback restores an earlier version"
+            raise CorruptArtifact(named, f"names {path!r}, outside of the store", fix=fix)
+        return target
+
     def close(self) -> None:
         """Restrict the home to its owner: logs and models are private.
 

@@ -7,7 +7,7 @@ guard is an ASGI middleware in each server's process, so that it covers every po
 - `middleware`: the ASGI middleware; `connections`: its time limits and maximum of connections.
 - `request`, `operation`: HTTP and GraphQL requests, parsed once and written in canonical form.
 - `permissions`: permissions; `dagster_site`, `mlflow_site`: served routes and their permissions.
-- `mlflow_records`, `uploads`: runs in MLflow with their users, and their open uploads.
+- `mlflow_records`: the runs and experiments that requests to MLflow name.
 - `rest_routes`: permissions of REST, which `pipelines/rest` serves.
 - `users`, `users_file`: users with their roles, tasks, passwords and tokens.
 - `credentials`, `attempts`: passwords and tokens, within limits.

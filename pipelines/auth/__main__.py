@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from kinemill.register.alias_switch import follow
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user
 from kinemill.store.project import WORKSPACE, require_project
@@ -17,8 +18,6 @@ from kinemill.task import list_tasks
 from kinemill.tracking.database import artifact_root, prepare_mlflow, tracking_uri
 from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite, find_run
 from kinemill_dagster.pipelines.auth.middleware import Guard
-from kinemill_dagster.pipelines.auth.mlflow_records import MlflowRecords
-from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
 from kinemill_dagster.pipelines.auth.mlflow_view import MlflowView
 from kinemill_dagster.pipelines.auth.pages import with_pages
 from kinemill_dagster.pipelines.auth.permissions import Site
@@ -69,6 +68,7 @@ def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
 
     prepare_mlflow()
     prepare_webhooks(home)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # this process is the server
     os.environ |= {
         "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # the guard is stricter
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
@@ -87,10 +87,16 @@ def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
     from mlflow.server.fastapi_app import app
 
     limit_deliveries()
-    records = MlflowRecords(artifact_root(home), list_tasks)
-    index = Path(str(pages.static_folder)) / "index.html"
-    view = MlflowView(app, index)
-    yield view, MlflowSite(records, lambda: allowed_webhooks(home))
+    from kinemill_dagster.pipelines.auth.mlflow_records import MlflowRecords
+    from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
+
+    def record_move(model: str, user: str) -> None:
+        if model in list_tasks():
+            follow(home, model, user)
+
+    records = MlflowRecords(artifact_root(home))
+    view = MlflowView(app, Path(str(pages.static_folder)) / "index.html")
+    yield view, MlflowSite(records, lambda: allowed_webhooks(home), record_move)
 
 
 def main(arguments: Sequence[str]) -> None:

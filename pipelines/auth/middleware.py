@@ -5,7 +5,7 @@ receives the client's bytes.
 """
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
@@ -13,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kinemill.errors import KinemillError
 from kinemill_dagster.pipelines.auth.calls import Call, Refused
 from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Route
 from kinemill_dagster.pipelines.auth.request import (
@@ -25,7 +26,6 @@ from kinemill_dagster.pipelines.auth.request import (
 )
 from kinemill_dagster.pipelines.auth.revocation import CLOSED, revocable
 from kinemill_dagster.pipelines.auth.rules import Rules
-from kinemill_dagster.pipelines.auth.uploads import Uploads
 from kinemill_dagster.pipelines.auth.users import Identity
 from kinemill_dagster.resources.tags import USER_HEADER, USER_MAY_HEADER
 
@@ -42,7 +42,7 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
-        self._app, self._rules, self._uploads = app, rules, Uploads()
+        self._app, self._rules = app, rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, websocket, or lifespan event."""
@@ -55,21 +55,32 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         call, cookie = _call_of(scope), None
-        with ExitStack() as stack:
-            try:
-                own_page = self._rules.check_page(call)
-                identity = await self._rules.who(call, own_page=own_page)
-                request, route = await self._parsed(call, scope, receive, identity)
-                request = await self._authorized(request, route, identity, stack)
-            except Refused as refused:
-                response = self._refuse(call, scope, refused)
-                await response(scope, receive, _closed_frames(send))
-                return
-            if identity.by == "password":
-                cookie = self._rules.sessions.issue(call, identity)
-            body = receive if route.body == "stream" else _body_once(request, receive)
-            response = _closed_frames(send, cookie)
-            await self._app(forwarded(request, scope, _names(identity)), body, response)
+        try:
+            own_page = self._rules.check_page(call)
+            identity = await self._rules.who(call, own_page=own_page)
+            request, route = await self._parsed(call, scope, receive, identity)
+            decision = await self._authorized(request, route, identity)
+        except Refused as refused:
+            response = self._refuse(call, scope, refused)
+            await response(scope, receive, _closed_frames(send))
+            return
+        if decision.body is not None:
+            request = replace(request, body=decision.body)
+        if identity.by == "password":
+            cookie = self._rules.sessions.issue(call, identity)
+        body = receive if route.body == "stream" else _body_once(request, receive)
+        statuses = list[int]()
+        response = _closed_frames(send, cookie, statuses)
+        await self._app(forwarded(request, scope, _names(identity)), body, response)
+        if decision.after and statuses == [200]:
+            await self._run_after(decision.after)
+
+    async def _run_after(self, action: Callable[[], None]) -> None:
+        """Run an action after the response: it may wait for a lock that the client holds."""
+        try:
+            await run_in_threadpool(action)
+        except (KinemillError, OSError) as error:
+            _log.error("the audit log does not follow: %s", error)
 
     async def _parsed(
         self, call: Call, scope: Scope, receive: Receive, identity: Identity
@@ -87,25 +98,18 @@ class Guard:
         check_json(call)
         return replace(request, query=(), body=await read_json(receive)), route
 
-    async def _authorized(
-        self, request: Request, route: Route, identity: Identity, stack: ExitStack
-    ) -> Request:
-        """Return the request that the app receives.
+    async def _authorized(self, request: Request, route: Route, identity: Identity) -> Decision:
+        """Return the decision about a request.
 
         Raises:
             Refused: The user may not make it.
         """
-        if route.body == "stream":
-            stack.enter_context(self._uploads.open_writer(request.path))
         decision = await run_in_threadpool(route.decide, request, identity.name)
         self._rules.check_may(identity, decision)
-        if route.body == "stream":
-            self._uploads.check(request.path)
-        stack.enter_context(self._uploads.closing(decision.closes))
         if decision.permission is not Permission.LOOK:
             details = (identity.name, request.method, request.path, decision.changes)
             _log.warning("%s: %s %r [%s]", *details)
-        return request if decision.body is None else replace(request, body=decision.body)
+        return decision
 
     def _refuse(self, call: Call, scope: Scope, refused: Refused) -> Response:
         _log.warning(
@@ -195,11 +199,15 @@ def _names(identity: Identity) -> dict[str, str]:
     }
 
 
-def _closed_frames(send: Send, cookie: str | None = None) -> Send:
-    """Add headers against framing and content sniffing."""
+def _closed_frames(
+    send: Send, cookie: str | None = None, statuses: list[int] | None = None
+) -> Send:
+    """Add headers against framing and content sniffing, and the status to `statuses`."""
 
     async def send_frame(message: Message) -> None:
         if message["type"] == "http.response.start":
+            if statuses is not None:
+                statuses.append(message["status"])
             headers = MutableHeaders(scope=message)
             headers["X-Frame-Options"] = "DENY"
             headers.append("Content-Security-Policy", "frame-ancestors 'none'")

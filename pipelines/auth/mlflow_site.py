@@ -1,50 +1,105 @@
-"""Served routes of MLflow: pages, queries, and changes to the user's own records.
+"""Served routes of MLflow: each message of its API needs one role.
 
-kinemill writes runs and versions directly to the database and the artifact store. Over HTTP, all
-registered versions and finished runs are therefore read-only.
+A body is parsed as the protobuf message that MLflow's handler parses, and MLflow receives that
+message. Method and path of a message are those of MLflow's service descriptors.
 """
 
+import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.json_format import ParseError
+from mlflow.protos import databricks_pb2
+from mlflow.protos.mlflow_artifacts_pb2 import MlflowArtifactsService
+from mlflow.protos.model_registry_pb2 import ModelRegistryService
+from mlflow.protos.service_pb2 import MlflowService
+from mlflow.protos.webhooks_pb2 import WebhookService
+from mlflow.utils.proto_json_utils import message_to_json, parse_dict
+
+from kinemill.errors import BadInput
+from kinemill.register.tags import OF_DECISION
+from kinemill.register.versions import CHAMPION
 from kinemill_dagster.pipelines.auth.calls import Refused
-from kinemill_dagster.pipelines.auth.mlflow_records import MADE_BY, Records, Run
+from kinemill_dagster.pipelines.auth.mlflow_records import MlflowRecords
 from kinemill_dagster.pipelines.auth.mlflow_view import is_answered
 from kinemill_dagster.pipelines.auth.operation import parse_operation
 from kinemill_dagster.pipelines.auth.permissions import Decision, Permission, Route, only
 from kinemill_dagster.pipelines.auth.request import Request, check_texts
-from kinemill_dagster.pipelines.auth.webhook_routes import webhook_route
 from kinemill_dagster.resources.alerts import Webhooks
 
-_RESERVED = ("kinemill.", "mlflow.user")  # tags that kinemill and the guard write
-_SNAKE = re.compile(r"[a-z][a-z0-9_]*")  # MLflow reads artifactLocation as artifact_location
-_NAMES = r"[\w.-]+"
-_PAGES = re.compile(
+# Messages that are not listed are closed, as are those that a new MLflow brings.
+MESSAGES = {
+    Permission.LOOK: """
+        BatchGetTraceInfos BatchGetTraces CalculateTraceFilterCorrelation DownloadArtifact
+        GetAssessmentRequest GetDataset GetDatasetExperimentIds GetDatasetRecords GetExperiment
+        GetExperimentByName GetLatestVersions GetLoggedModel GetMetricHistory
+        GetMetricHistoryBulkInterval GetModelVersion GetModelVersionByAlias
+        GetModelVersionDownloadUri GetOnlineTraceDetails GetPresignedDownloadUrl GetRegisteredModel
+        GetRun GetTrace GetTraceInfo GetTraceInfoV3 ListArtifacts ListLoggedModelArtifacts
+        QueryTraceMetrics SearchDatasets SearchEvaluationDatasets SearchExperiments SearchIssues
+        SearchLoggedModels SearchModelVersions SearchRegisteredModels SearchRuns SearchTraces
+        SearchTracesV3 SearchUnifiedTraces
+    """,
+    Permission.OPERATE: """
+        AbortMultipartUpload CompleteMultipartUpload CreateExperiment CreateLoggedModel
+        CreateModelVersion CreateMultipartUpload CreateRegisteredModel CreateRun
+        DeleteExperimentTag DeleteTag FinalizeLoggedModel LogBatch LogInputs
+        LogLoggedModelParamsRequest LogMetric LogModel LogOutputs LogParam SetExperimentTag
+        SetLoggedModelTags SetTag UpdateRun UploadArtifact
+    """,
+    Permission.PROMOTE: """
+        DeleteModelVersionTag DeleteRegisteredModelAlias DeleteRegisteredModelTag
+        SetModelVersionTag SetRegisteredModelAlias SetRegisteredModelTag
+        TransitionModelVersionStage UpdateModelVersion UpdateRegisteredModel
+    """,
+    Permission.ADMINISTER: """
+        CreateWebhook DeleteExperiment DeleteLoggedModel DeleteLoggedModelTag DeleteModelVersion
+        DeleteRegisteredModel DeleteRun DeleteWebhook GetWebhook ListWebhooks RenameRegisteredModel
+        RestoreExperiment RestoreRun TestWebhook UpdateExperiment UpdateWebhook
+    """,
+}
+_PAGES = re.compile(  # reads without a message
     r"|static-files/.+|health|version|get-artifact|model-versions/get-artifact|graphql"
+    r"|(?:ajax-)?api/[23]\.0/mlflow/(?:metrics/get-history-bulk|server-info|ui-telemetry"
+    r"|get-trace-artifact|logged-models/[\w.-]+/artifacts/files)"
 )
-_READ = re.compile(
-    r"artifacts/list|experiments/(?:get|get-by-name|search)|runs/get"
-    r"|metrics/get-history(?:-bulk|-bulk-interval)?"
-    r"|model-versions/(?:get|get-download-uri|search)"
-    r"|registered-models/(?:get|search|alias|get-latest-versions)"
-    rf"|logged-models/{_NAMES}(?:/artifacts/(?:directories|files))?"
-    rf"|traces(?:/(?:get|batchGet|{_NAMES}(?:/info|/assessments/{_NAMES})?))?"
-    r"|unified-traces|get-trace-artifact|get-online-trace-details|server-info|ui-telemetry"
-    rf"|datasets/(?:search|{_NAMES}(?:/experiment-ids|/records)?)"
-)
-_QUERIES = re.compile(  # queries that MLflow accepts by POST
-    r"(?:experiments|runs|logged-models|traces|datasets|issues)/search"
-    r"|experiments/search-datasets|registered-models/get-latest-versions"
-    r"|traces/(?:batchGetInfos|calculate-filter-correlation|metrics)"
-)
-_API = re.compile(r"(?:ajax-)?api/[23]\.0/mlflow/(.+)")
-_ARTIFACTS = re.compile(r"(?:ajax-)?api/2\.0/mlflow-artifacts/(artifacts|presigned|mpu)(?:/(.+))?")
-_UPLOADING = re.compile(r"(?:create|complete|abort)/(.+)")
+_USER = "mlflow.user"
+_EXPERIMENTS = {  # fields that lead to an experiment
+    "experiment_id": "experiments",
+    "run_id": "runs",
+    "run_uuid": "runs",
+    "source_run_id": "runs",
+    "model_id": "models",
+}
+_SUBJECTS = ("name", *_EXPERIMENTS, "webhook_id")
 _DOCUMENTS = {"model_json", "schema", "profile"}  # of many columns
 _PART = re.compile(r"[/.]")
-_Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Endpoint:
+    method: str
+    path: re.Pattern[str]
+    message: type[Any]
+    permission: Permission
+
+
+def _endpoints() -> Iterator[_Endpoint]:
+    permissions = {name: role for role, names in MESSAGES.items() for name in names.split()}
+    for service in (MlflowService, ModelRegistryService, WebhookService, MlflowArtifactsService):
+        for method in service.DESCRIPTOR.methods:
+            message = service().GetRequestClass(method)
+            if (permission := permissions.get(message.DESCRIPTOR.name)) is not None:
+                for endpoint in method.GetOptions().Extensions[databricks_pb2.rpc].endpoints:
+                    path = re.sub(r"<path:(\w+)>", r"(?P<\1>.+)", endpoint.path.strip("/"))
+                    path = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)
+                    pattern = re.compile(rf"(?:ajax-)?api/[23]\.0/{path}")
+                    yield _Endpoint(endpoint.method, pattern, message, permission)
+
+
+_ENDPOINTS = tuple(_endpoints())
 
 
 class MlflowSite:
@@ -53,55 +108,18 @@ class MlflowSite:
     Args:
         records: lookups of runs and experiments.
         webhooks: returns the addresses that webhooks may use.
+        follow: called with model and user after a user moved or removed the champion.
     """
 
-    def __init__(self, records: Records, webhooks: Callable[[], Webhooks] = Webhooks) -> None:
-        self._records, self._webhooks = records, webhooks
-        self._changes: dict[tuple[str, str], Callable[[_Body, str], Decision]] = {
-            ("POST", "experiments/create"): self._create_experiment,
-            ("POST", "experiments/set-experiment-tag"): self._tag_experiment,
-            ("POST", "experiments/delete-experiment-tag"): self._tag_experiment,
-            ("POST", "runs/create"): self._create_run,
-            ("POST", "runs/update"): self._update_run,
-            ("POST", "runs/set-tag"): self._tag_run,
-            ("POST", "runs/delete-tag"): self._tag_run,
-            **{
-                ("POST", f"runs/{name}"): self._log_to_run
-                for name in (
-                    "log-batch",
-                    "log-inputs",
-                    "log-metric",
-                    "log-model",
-                    "log-parameter",
-                    "outputs",
-                )
-            },
-            ("POST", "logged-models"): self._create_model,
-            ("POST", "registered-models/create"): self._create_registered,
-            ("POST", "model-versions/create"): self._register,
-            ("POST", "registered-models/alias"): _promote,
-            ("DELETE", "registered-models/alias"): _promote,
-            ("POST", "model-versions/transition-stage"): _promote,
-            **{
-                key: _administer
-                for key in (
-                    ("POST", "experiments/update"),
-                    ("POST", "experiments/delete"),
-                    ("POST", "experiments/restore"),
-                    ("POST", "runs/delete"),
-                    ("POST", "runs/restore"),
-                    ("POST", "registered-models/rename"),
-                    ("PATCH", "registered-models/update"),
-                    ("DELETE", "registered-models/delete"),
-                    ("POST", "registered-models/set-tag"),
-                    ("DELETE", "registered-models/delete-tag"),
-                    ("PATCH", "model-versions/update"),
-                    ("DELETE", "model-versions/delete"),
-                    ("POST", "model-versions/set-tag"),
-                    ("DELETE", "model-versions/delete-tag"),
-                )
-            },
-        }
+    def __init__(
+        self,
+        records: MlflowRecords,
+        webhooks: Callable[[], Webhooks] = Webhooks,
+        follow: Callable[[str, str], None] = lambda _name, _user: None,
+    ) -> None:
+        self._records = records
+        self._webhooks = webhooks
+        self._follow = follow
 
     def route(self, request: Request) -> Route:
         """Return the route of a request.
@@ -112,169 +130,153 @@ class MlflowSite:
         path = "/".join(request.segments)
         if path == "graphql" and request.method == "POST":
             return Route(_graphql, "json")
-        if request.is_safe and _PAGES.fullmatch(path) and not (path == "graphql" and request.query):
+        is_page = _PAGES.fullmatch(path) and not (path == "graphql" and request.query)
+        if request.is_safe and (is_page or is_answered(path)):
             return only(Permission.LOOK)
-        if request.is_safe and is_answered(path):
-            return only(Permission.LOOK)
-        if match := _ARTIFACTS.fullmatch(path):
-            return self._of_artifact(request, match[1], match[2] or "")
-        if match := _API.fullmatch(path):
-            route = webhook_route(request, match[1], self._webhooks)
-            if route := route or self._of_api(request, match[1]):
-                return route
-        status = 405 if path == "graphql" else 403
-        raise Refused(status, "this part of the server is closed")
+        method = "GET" if request.is_safe else request.method
+        for endpoint in _ENDPOINTS:
+            if endpoint.method == method and (match := endpoint.path.fullmatch(path)):
+                return self._route(endpoint, match.groupdict())
+        raise Refused(
+            405 if path == "graphql" else 403,
+            f"this part of the server is closed: {request.method} {path[:80]}",
+        )
 
     def message(self, text: str | bytes) -> bytes:
         """Refuse: MLflow has no websocket."""
         raise Refused(403, f"MLflow has no websocket; {len(text)} bytes are dropped")
 
-    def _of_api(self, request: Request, rest: str) -> Route | None:
-        if request.is_safe:
-            return only(Permission.LOOK) if _READ.fullmatch(rest) else None
-        if request.method == "POST" and _QUERIES.fullmatch(rest):
-            return Route(_ask, "json")
-        if decide := self._changes.get((request.method, rest)):
-            return Route(lambda body, user: decide(_fields(body), user), "json")
-        match = re.fullmatch(rf"logged-models/({_NAMES})(/params|/tags(?:/.+)?)?", rest)
-        if match and (request.method, match[2] or "") in {
-            ("PATCH", ""),
-            ("POST", "/params"),
-            ("PATCH", "/tags"),
-        }:
-            return Route(
-                lambda body, user: self._change_model(match[1], _fields(body), user), "json"
-            )
-        if match and request.method == "DELETE":
-            return Route(lambda _body, _user: Decision(Permission.ADMINISTER, None, changes=rest))
-        return None
-
-    def _of_artifact(self, request: Request, kind: str, path: str) -> Route:
-        """Return the route of an artifact request: reads, and uploads to unfinished runs."""
-        if request.is_safe and kind in {"artifacts", "presigned"}:
-            return only(Permission.LOOK)
-        if request.method == "PUT" and kind == "artifacts":
-            return Route(lambda _body, user: self._upload(path, user), "stream")
-        match = _UPLOADING.fullmatch(path)
-        if request.method == "POST" and kind == "mpu" and match:
-            return Route(lambda _body, user: self._upload(match[1], user), "json")
-        raise Refused(403, "artifacts are written by PUT and cannot be deleted")
-
-    def _upload(self, path: str, user: str) -> Decision:
-        owner = self._records.owner_of(path)
-        if owner is None:
-            raise Refused(403, "artifacts can be written only to the folder of a run")
-        _check_open(owner, user)
-        return Decision(Permission.OPERATE, self._tasks(owner.experiment), changes=path)
-
-    def _create_experiment(self, body: _Body, _: str) -> Decision:
-        if body.get("artifact_location"):
-            raise Refused(403, "the server chooses artifact_location")
-        _check_tags(body.get("tags"))
-        return self._create(body)
-
-    def _tag_experiment(self, body: _Body, _: str) -> Decision:
-        _check_key(body.get("key"))
-        tasks = self._tasks(body.get("experiment_id"))
-        return Decision(Permission.OPERATE, tasks, changes=_field(body, "experiment_id"))
-
-    def _create_run(self, body: _Body, user: str) -> Decision:
-        """Tag a new run with its user: only this user can write to it."""
-        _check_tags(body.get("tags"))
-        tags = [one for one in body.get("tags") or [] if one.get("key") != "mlflow.user"]
-        stamped = [{"key": MADE_BY, "value": user}, {"key": "mlflow.user", "value": user}]
-        tasks = self._tasks(body.get("experiment_id"))
-        return Decision(
-            Permission.OPERATE, tasks, {**body, "user_id": user, "tags": [*tags, *stamped]}
+    def _route(self, endpoint: _Endpoint, named: dict[str, str]) -> Route:
+        """Return the route of an endpoint whose path has these fields."""
+        if endpoint.method == "GET":
+            return only(endpoint.permission)
+        has_body = endpoint.method != "DELETE" or not named
+        return Route(
+            lambda request, user: self._decide(endpoint, named, request, user),
+            "stream" if endpoint.method == "PUT" else "json" if has_body else "none",
+            least=endpoint.permission,
         )
 
-    def _update_run(self, body: _Body, user: str) -> Decision:
-        run = self._run_of(body)
-        if run.is_finished and body.get("status") not in {None, ""}:
-            raise Refused(403, f"run {run.id} is finished; start a new one")
-        return replace(self._on_run(run, user), closes=frozenset({run.id}))
+    def _decide(
+        self, endpoint: _Endpoint, named: dict[str, str], request: Request, user: str
+    ) -> Decision:
+        """Parse a message, check it, and sign it with the user."""
+        message = _parse(endpoint.message, request.body or {}, named)
+        permission = max(endpoint.permission, self._check(message))
+        _sign(message, user)
+        body = json.loads(message_to_json(message, pretty=False))
+        subject = named.get("artifact_path") or _subject(message)
+        if permission is Permission.LOOK:
+            return Decision(permission, body=body)
+        return Decision(
+            permission,
+            self._uploaded_to(subject) if "artifact_path" in named else self._tasks(message),
+            None if request.body is None else body,
+            changes=subject,
+            after=(lambda: self._follow(subject, user)) if _may_move_champion(message) else None,
+        )
 
-    def _tag_run(self, body: _Body, user: str) -> Decision:
-        _check_key(body.get("key"))
-        return self._on_run(self._run_of(body), user)
+    def _check(self, message: Any) -> Permission:
+        """Check addresses in a message; return the permission that its tags need.
 
-    def _log_to_run(self, body: _Body, user: str) -> Decision:
-        _check_tags(body.get("tags"))
-        run = self._run_of(body)
-        _check_open(run, user)
-        return self._on_run(run, user)
-
-    def _create_model(self, body: _Body, user: str) -> Decision:
-        _check_tags(body.get("tags"))
-        if body.get("source_run_id"):
-            _check_open(self._run_of({"run_id": body["source_run_id"]}), user)
-        stamped = [*(body.get("tags") or []), {"key": MADE_BY, "value": user}]
-        tasks = self._tasks(body.get("experiment_id"))
-        return Decision(Permission.OPERATE, tasks, {**body, "tags": stamped})
-
-    def _change_model(self, name: str, body: _Body, user: str) -> Decision:
-        _check_tags(body.get("tags"))
-        if body.get("model_id") not in {None, name}:
-            raise Refused(400, "the body names another model than the path")
-        model = self._records.model(name)
-        if model is None:
-            raise Refused(404, f"no model {name}")
-        _check_owner(model, user)
-        if model.is_finished and set(body) - {"tags", "model_id"}:
-            raise Refused(403, f"model {name} is finished")
-        tasks = self._tasks(model.experiment)
-        return Decision(Permission.OPERATE, tasks, changes=name, closes=frozenset({name}))
-
-    def _create_registered(self, body: _Body, _: str) -> Decision:
-        _check_tags(body.get("tags"))
-        return self._create(body)
-
-    def _register(self, body: _Body, _: str) -> Decision:
-        _check_tags(body.get("tags"))
-        source = body.get("source")
-        run, model = body.get("run_id"), body.get("model_id")
-        if not (isinstance(source, str) and self._records.holds(source, run, model)):
+        Raises:
+            Refused: The server would read or write at an address of the user's choice.
+        """
+        kind = message.DESCRIPTOR.name
+        if kind == "CreateExperiment" and message.artifact_location:
+            raise Refused(403, "the server chooses artifact_location")
+        if kind in {"CreateWebhook", "UpdateWebhook"}:
+            try:
+                addresses = self._webhooks()
+                if message.HasField("url"):
+                    message.url = addresses.canonical(message.url)
+            except BadInput as error:
+                raise Refused(403, str(error)) from error
+        if kind != "CreateModelVersion":
+            return Permission.LOOK
+        if not self._records.holds(message.source, message.run_id, message.model_id):
             raise Refused(
                 403,
-                f"the source {str(source)[:80]!r} is not in the artifacts of a run; use "
+                f"the source {message.source[:80]!r} is not in the artifacts of a run; use "
                 "runs:/RUN/PATH, models:/ID of a logged model, or an address below the artifacts "
                 "of the run that run_id names",
             )
-        named = " ".join(str(part or "") for part in (run, model, source))
-        return replace(self._create(body), closes=frozenset(re.findall(_NAMES, named)))
+        is_decided = any(tag.key in OF_DECISION for tag in message.tags)
+        return Permission.PROMOTE if is_decided else Permission.OPERATE
 
-    def _create(self, body: _Body) -> Decision:
-        """Return the permission to create a named record.
+    def _uploaded_to(self, path: str) -> frozenset[str]:
+        """Return the task of an uploaded artifact.
 
         Raises:
-            Refused: The name is that of a task, which kinemill creates.
+            Refused: The path is in no folder of a run or logged model.
         """
-        if self._records.is_task(body.get("name")):
-            raise Refused(
-                403, f"{body.get('name')!r} is reserved for kinemill; choose another name"
-            )
-        return Decision(Permission.OPERATE, _named(body), changes=_field(body, "name"))
+        if (experiment := self._records.experiment_at(path)) is None:
+            raise Refused(403, "artifacts can be written only to the folder of a run")
+        return _tasks_of(experiment)
 
-    def _run_of(self, body: _Body) -> Run:
-        names = {body[key] for key in ("run_id", "run_uuid") if body.get(key)}
-        if len(names) != 1 or not all(isinstance(name, str) for name in names):
-            raise Refused(400, "the body must name one run as run_id")
-        name = names.pop()
-        if (run := self._records.run(name)) is None:
-            raise Refused(404, f"there is no run {name[:40]}")
-        return run
-
-    def _on_run(self, run: Run, user: str) -> Decision:
-        permission = Permission.OPERATE if run.owner == user else Permission.ADMINISTER
-        return Decision(permission, self._tasks(run.experiment), changes=run.id)
-
-    def _tasks(self, experiment: object) -> frozenset[str] | None:
-        """Return the task of an experiment, or None."""
-        return _task_of(self._records.experiment(str(experiment)))
+    def _tasks(self, message: Any) -> frozenset[str] | None:
+        """Return the tasks that a message changes; None if it belongs to no experiment or model."""
+        fields = message.DESCRIPTOR.fields_by_name
+        is_named = message.DESCRIPTOR.file.name == "model_registry.proto"
+        if is_named or message.DESCRIPTOR.name == "CreateExperiment":
+            return _tasks_of(message.name)
+        experiments = {
+            self._records.experiment(kind, getattr(message, field))
+            for field, kind in _EXPERIMENTS.items()
+            if field in fields and getattr(message, field)
+        }
+        names = [name for name in experiments if name is not None]
+        return _tasks_of(*names) if names and len(names) == len(experiments) else None
 
 
-def _ask(_: Request, _user: str) -> Decision:
-    return Decision(Permission.LOOK)
+def _parse(message: type[Any], body: Any, named: dict[str, str]) -> Any:
+    """Return the message of a body; fields in the path replace those of the body.
+
+    Raises:
+        Refused: A field has another type, or a text is too long.
+    """
+    check_texts(body, but=_DOCUMENTS)
+    parsed = message()
+    try:
+        parse_dict(body, parsed)
+    except ParseError as error:
+        raise Refused(400, f"this is not {parsed.DESCRIPTOR.name} ({str(error)[:120]})") from error
+    for field, value in named.items():
+        if field in parsed.DESCRIPTOR.fields_by_name:
+            setattr(parsed, field, value)
+    return parsed
+
+
+def _sign(message: Any, user: str) -> None:
+    """Write the user of a request into a message, whatever user it names."""
+    kind = message.DESCRIPTOR.name
+    if kind == "CreateRun":
+        message.user_id = user
+        if all(tag.key != _USER for tag in message.tags):
+            message.tags.add(key=_USER)
+    if kind.startswith("Set") and "key" in message.DESCRIPTOR.fields_by_name:
+        message.value = user if message.key == _USER else message.value
+    for tag in message.tags if "tags" in message.DESCRIPTOR.fields_by_name else ():
+        tag.value = user if tag.key == _USER else tag.value
+
+
+def _may_move_champion(message: Any) -> bool:
+    return message.DESCRIPTOR.name in {
+        "DeleteModelVersion",
+        "DeleteRegisteredModel",
+        "RenameRegisteredModel",
+    } or (message.DESCRIPTOR.name.endswith("RegisteredModelAlias") and message.alias == CHAMPION)
+
+
+def _subject(message: Any) -> str:
+    fields = message.DESCRIPTOR.fields_by_name
+    values = (str(getattr(message, field)) for field in _SUBJECTS if field in fields)
+    return next((value[:80] for value in values if value), "")
+
+
+def _tasks_of(*names: str) -> frozenset[str]:
+    """Return the tasks of experiments or models: `walker`, `walker/notes`, `walker.notes`."""
+    return frozenset(_PART.split(name)[0] for name in names)
 
 
 def _graphql(request: Request, _: str) -> Decision:
@@ -282,77 +284,3 @@ def _graphql(request: Request, _: str) -> Decision:
     return Decision(
         Permission.NEVER if operation.is_mutation else Permission.LOOK, body=operation.body
     )
-
-
-def _promote(body: _Body, _: str) -> Decision:
-    return Decision(Permission.PROMOTE, _named(body), changes=_field(body, "name"))
-
-
-def _administer(body: _Body, _: str) -> Decision:
-    _check_key(body.get("key"), missing=True)
-    return Decision(Permission.ADMINISTER, None, changes=_field(body, "name"))
-
-
-def _fields(request: Request) -> _Body:
-    """Return a body with unambiguous keys.
-
-    Raises:
-        Refused: A key is spelled differently from MLflow's own clients, or a text is too long.
-    """
-    body = request.body or {}
-    for key in body:
-        if not _SNAKE.fullmatch(key):
-            raise Refused(400, f"{key[:40]!r} is not a field of MLflow's requests")
-    check_texts(body, but=_DOCUMENTS)
-    return body
-
-
-def _check_open(run: Run, user: str) -> None:
-    _check_owner(run, user)
-    if run.is_finished:
-        raise Refused(403, f"{run.id} is finished or registered and therefore read-only")
-
-
-def _check_owner(run: Run, user: str) -> None:
-    if run.owner != user:
-        raise Refused(
-            403, f"{run.id} belongs to {run.owner or 'kinemill'}, and only this user may change it"
-        )
-
-
-def _check_tags(tags: object) -> None:
-    """Check the tags of a request.
-
-    Raises:
-        Refused: One is reserved for kinemill, or the tags are not a list of keys and values.
-    """
-    if not isinstance(tags, list | None):
-        raise Refused(400, "tags must be a list")
-    for tag in tags or []:
-        if not isinstance(tag, Mapping):
-            raise Refused(400, "a tag must be an object with key and value")
-        if tag.get("key") != "mlflow.user":  # MLflow's client sends it; the guard replaces it
-            _check_key(tag.get("key"))
-
-
-def _check_key(key: object, *, missing: bool = False) -> None:
-    if key is None and missing:
-        return
-    if not isinstance(key, str):
-        raise Refused(400, "a tag needs a key")
-    if key.strip().startswith(_RESERVED):
-        raise Refused(403, f"the tag {key[:60]!r} is reserved for kinemill")
-
-
-def _named(body: _Body) -> frozenset[str] | None:
-    """Return the task of the record that a body names."""
-    return _task_of(body.get("name"))
-
-
-def _task_of(name: object) -> frozenset[str] | None:
-    """Return the task of an experiment or model: `walker`, `walker/notes`, `walker.notes`."""
-    return frozenset({_PART.split(name)[0]}) if isinstance(name, str) else None
-
-
-def _field(body: _Body, key: str) -> str:
-    return str(body.get(key, ""))[:80]

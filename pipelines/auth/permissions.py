@@ -33,14 +33,14 @@ class Decision:
             attributed, which rejects users with limited tasks.
         body: canonical JSON body; None for the parsed one.
         changes: description for the log.
-        closes: runs and models that it finishes or registers.
+        after: called after the server has carried it out.
     """
 
     permission: Permission
     tasks: frozenset[str] | None = NO_TASK
     body: Mapping[str, Any] | None = None
     changes: str = ""
-    closes: frozenset[str] = frozenset()
+    after: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

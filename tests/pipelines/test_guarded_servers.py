@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -91,38 +90,6 @@ def test_a_run_belongs_to_whoever_launched_it_whatever_they_say(served, monkeypa
     monkeypatch.setenv("KINEMILL_TOKEN", Users(served.workspace.home).renew_token("operators-name"))
     theirs = run_command(*requested)
     assert json.loads(theirs.stdout)["owner"] == "operators-name"
-
-
-def test_an_mlflow_client_logs_and_uploads_with_a_token(served, token, tmp_path):
-    script = tmp_path / "client.py"
-    script.write_text(
-        "import sys, mlflow\n"
-        f"mlflow.set_tracking_uri({served.urls['MLflow']!r})\n"
-        "mlflow.set_experiment('by a client')\n"
-        "with mlflow.start_run() as run:\n"
-        "    mlflow.log_metric('m', 2.0)\n"
-        "    mlflow.log_artifact(sys.argv[1])\n"
-        "print(mlflow.artifacts.load_text(run.info.artifact_uri + '/big.txt')[:5])\n"
-    )
-    (tmp_path / "big.txt").write_text("hello" * 1_000_000)
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    requested = [sys.executable, str(script), str(tmp_path / "big.txt")]
-    ways = {"with": {"MLFLOW_TRACKING_TOKEN": token}, "without": {}}
-    message = {
-        way: subprocess.run(
-            requested,
-            env={**os.environ, **quiet, **more},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for way, more in ways.items()
-    }
-    assert (
-        message["with"].stdout.splitlines()[-1:] == ["hello"] or "hello" in message["with"].stdout
-    )
-    assert message["without"].returncode != 0
-    assert "send a token" in message["without"].stderr
 
 
 def test_an_operator_runs_no_code_by_uploading_a_file(served):

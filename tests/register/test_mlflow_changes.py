@@ -1,5 +1,6 @@
 """Changes that people and programs make in MLflow: each is legitimate, and no command stops."""
 
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -9,17 +10,20 @@ import time
 import urllib.request
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
-from kinemill.errors import BadInput, CorruptArtifact, Unreachable
+from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
 from kinemill.register import audit, fetch_bundle, list_versions, promotion, show, why
-from kinemill.register.alias_switch import ChampionChanged
+from kinemill.register.alias_switch import ChampionChanged, follow
 from kinemill.register.audit_log import CHAMPION_CHANGES, MOVED
 from kinemill.register.champion import load_champion
-from kinemill.register.versions import aliases_of, champion_of
+from kinemill.register.versions import aliases_of, champion_of, find_version
+from kinemill.runtime.integrity import SUMS
+from kinemill.store import file_digest
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from tests.register.conftest import TASK, Chain, Claims, hang_up
@@ -170,6 +174,65 @@ def test_move_in_mlflow_is_explained(three):
     assert text.startswith("refused by")
     assert "; made champion in MLflow by user unknown, noticed 20" in text
     assert "; replaced as champion in MLflow" in why(three.home, "cart", ":3")["explanation"]
+
+
+def test_user_who_moved_the_champion_is_recorded_if_known(three):
+    client_of(three).set_registered_model_alias("cart", "champion", "1")
+    follow(three.home, "cart", who="pam")
+    moved = check_audit(three)[-1]
+    assert (moved.who, moved.what, moved.version) == ("pam", MOVED, 1)
+    assert "in MLflow by user pam, noticed 20" in why(three.home, "cart", ":1")["explanation"]
+
+
+def test_audit_log_records_the_files_of_each_version(three):
+    client = client_of(three)
+    client.set_registered_model_alias("cart", "champion", "1")
+    promotion.promote(three.task, three.home, ":2")
+    events = check_audit(three)
+    assert [event.version for event in events] == [1, 2, 3, 1, 2]
+    assert events[0].files != events[1].files
+    for event in events:
+        version = client.get_model_version("cart", str(event.version))
+        assert (event.source, event.files) == (version.source, version.tags["kinemill.sums"])
+
+
+def test_changed_files_of_a_version_are_named(three, tmp_path):
+    """Neither a changed file nor a changed list of files is loaded, promoted or pulled."""
+    client, version = client_of(three), find_version(three.home, "cart", ":2")
+    loads = (
+        partial(fetch_bundle, "models:/cart/2", three.home),
+        partial(promotion.promote, three.task, three.home, ":2"),
+    )
+    client.set_model_version_tag("cart", "2", "kinemill.sums", "0" * 64)
+    for load in loads:
+        with pytest.raises(KinemillError, match=r"cart/2.*: its files were changed in MLflow"):
+            load()
+    client.set_model_version_tag("cart", "2", "kinemill.sums", version.sums)
+    other = find_version(three.home, "cart", ":1")  # another bundle of the store, and intact
+    for name in ("kinemill.bundle", "kinemill.bundle_digest"):
+        client.set_model_version_tag("cart", "2", name, other.tags[name])
+    assert file_digest(fetch_bundle("models:/cart/2", three.home) / SUMS) == version.sums
+
+    logged = client.get_logged_model(version.logged_model)
+    copy = Path(logged.artifact_location.removeprefix("file://")) / "bundle" / "rollout.onnx"
+    copy.write_bytes(copy.read_bytes()[:-1] + b"!")
+    shutil.rmtree(three.home.store / "fetched")
+    named = r"models:/cart/2: has no intact files: .*MLflow's copy: .*rollout.onnx: is missing or"
+    with pytest.raises(CorruptArtifact, match=named):
+        fetch_bundle("models:/cart/2", three.home)
+
+
+def test_version_of_another_user_with_a_stolen_key_is_not_decided(three):
+    """A version with the key of a future registration, made by a user who may register."""
+    made = three.register(0.01, gain=0.9, champion=0.02)
+    client = client_of(three)
+    stolen = dict(client.get_model_version("cart", str(made.version)).tags)
+    client.delete_model_version("cart", str(made.version))
+    known = ("kinemill.key", "kinemill.bundle", "kinemill.bundle_digest")
+    forged = {name: stolen[name] for name in known} | {"kinemill.sums": "0" * 64}
+    client.create_model_version("cart", source="s3://models/cart", tags=forged)
+    again = three.register(0.01, gain=0.9, champion=0.02)
+    assert (again.version, again.decision) == (6, "champion")
 
 
 def test_deleted_version_is_named_as_deleted(three):

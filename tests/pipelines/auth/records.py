@@ -1,33 +1,19 @@
 """Records of MLflow for tests without a server."""
 
-from kinemill_dagster.pipelines.auth.mlflow_records import Run
+EXPERIMENTS = {"1": "notes", "2": "tiny", "3": "tiny/notes"}
+RUNS = {"open": "1", "mill": "2"}
 
 
 class FewRecords:
-    """One open run of each of two users, a finished one, and one that kinemill made."""
+    """Three experiments, and a run in each of two."""
 
-    runs = {
-        "open": Run("open", "otto", "1", is_finished=False),
-        "done": Run("done", "otto", "1", is_finished=True),
-        "olgas": Run("olgas", "olga", "1", is_finished=False),
-        "mill": Run("mill", None, "2", is_finished=False),
-    }
+    def experiment(self, kind, name):
+        return EXPERIMENTS.get(name if kind == "experiments" else RUNS.get(name))
 
-    def run(self, name):
-        return self.runs.get(name)
-
-    def model(self, name):
-        return self.runs.get(name.removeprefix("m-"))
-
-    def experiment(self, name):
-        return {"1": "notes", "2": "tiny", "3": "tiny/notes"}.get(name)
-
-    def owner_of(self, path):
+    def experiment_at(self, path):
         parts = path.split("/")
-        return self.runs.get(parts[1]) if parts[2:3] == ["artifacts"] and parts[3:] else None
+        is_below = parts[2:3] == ["artifacts"] and parts[3:]
+        return self.experiment("runs", parts[1]) if is_below else None
 
     def holds(self, source, run, model):
         return source == f"runs:/{run}/model"
-
-    def is_task(self, name):
-        return name == "tiny"

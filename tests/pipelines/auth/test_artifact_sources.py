@@ -1,8 +1,5 @@
 """The source of a version lies in the artifacts of a run: the server reads it with its own key."""
 
-import subprocess
-import sys
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +12,7 @@ from kinemill_dagster.pipelines.auth import mlflow_records
 from kinemill_dagster.pipelines.auth.mlflow_records import MlflowRecords
 from kinemill_dagster.pipelines.auth.users import Users
 from tests.deploy.conftest import bucket, s3
-from tests.pipelines.serving import free
+from tests.pipelines.test_guarded_mlflow import serve_mlflow
 
 __all__ = ["bucket", "s3"]  # fixtures
 RUN, MODEL, FOREIGN = "a" * 32, "m-" + "b" * 32, "c" * 32
@@ -45,7 +42,7 @@ class Store:
 def records(monkeypatch):
     """Records of a server whose artifacts are in an object store."""
     monkeypatch.setattr(mlflow_records, "_tracking", Store)
-    return MlflowRecords(ROOT, list)
+    return MlflowRecords(ROOT)
 
 
 @pytest.mark.parametrize(
@@ -99,22 +96,8 @@ def served(tmp_path, monkeypatch, bucket, quick_hashes):
     for name, role in (("otto", "operator"), ("vic", "viewer")):
         users.put(name, role, PASSWORD)
         tokens[name] = {"Authorization": f"Bearer {users.renew_token(name)}"}
-    port = free()
-    command = [sys.executable, "-m", "kinemill_dagster.pipelines.auth", "mlflow", "--login"]
-    process = subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(1200):
-            try:
-                requests.get(url, timeout=5)
-                break
-            except requests.ConnectionError:
-                assert process.poll() is None
-                time.sleep(0.05)
+    with serve_mlflow(tmp_path / "log") as url:
         yield url, tokens
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.mark.e2e
