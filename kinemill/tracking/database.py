@@ -52,6 +52,7 @@ def prepare_mlflow() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # `--json` uses stdout
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # the default waits 4 minutes
+    os.environ.setdefault("MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS", "5")  # merges small batches
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     if server := object_store.endpoint():
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", server)
