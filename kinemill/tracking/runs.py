@@ -311,16 +311,25 @@ def log_dataset(client: Any, run_id: str | None, name: str, digest: str, summary
         run_id: the run.
         name: name of the dataset, equal to that of the task.
         digest: digest of the dataset version; MLflow stores a prefix.
-        summary: summary with `episodes` and `rows` by split.
+        summary: summary with `episodes` and `rows` by split, and `statistics` by channel.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    counts = {key: summary[key] for key in ("episodes", "rows") if key in summary}
+    counts = {
+        f"{split} {what}": count
+        for what in ("episodes", "rows")
+        for split, count in summary.get(what, {}).items()
+    }
+    columns = [
+        {"name": channel, "type": "float", "required": True}
+        for channel in summary.get("statistics", {})
+    ]
     dataset = Dataset(
         name=name,
         digest=digest[:DIGEST],
         source_type="kinemill",
         source=json.dumps({"dataset": digest}),
+        schema=json.dumps({"mlflow_colspec": columns}),
         profile=json.dumps(counts),
     )
     tags = [InputTag("mlflow.data.context", "training")]

@@ -212,11 +212,13 @@ def test_system_metrics_are_mlflows_and_can_be_disabled(tracked_home, client, mo
 def test_run_lists_its_dataset_once(tracked_home, client):
     run_id = start_run(tracked_home, "arm", "k")
     digest = "ab" * 32
-    summary = {"episodes": {"train": 3}, "rows": {"train": 60}, "other": 1}
+    summary = {"episodes": {"train": 3}, "rows": {"train": 60}, "statistics": {"angle": {}}}
     for _ in range(2):  # by the training, and when its model is registered
         log_dataset(client, run_id, "arm", digest, summary)
     (result,) = client.get_run(run_id).inputs.dataset_inputs
     assert (result.dataset.name, result.dataset.digest) == ("arm", digest[:32])
     assert json.loads(result.dataset.source) == {"dataset": digest}
-    assert json.loads(result.dataset.profile) == {"episodes": {"train": 3}, "rows": {"train": 60}}
+    assert json.loads(result.dataset.profile) == {"train episodes": 3, "train rows": 60}
+    (column,) = json.loads(result.dataset.schema)["mlflow_colspec"]
+    assert (column["name"], column["type"]) == ("angle", "float")
     assert [(tag.key, tag.value) for tag in result.tags] == [("mlflow.data.context", "training")]
