@@ -48,14 +48,16 @@ def assist(job: Json) -> None:
 
 def work(job: Json, pipes: PipesContext) -> None:
     """Run the training of the job file."""
-    from kinemill.tracking import MlflowTracker
+    from kinemill.tracking import MlflowTracker, system_metrics
     from kinemill.train import TrainingJob
     from kinemill.train.ddp import joined
 
     training = TrainingJob.from_json(job)
-    tracker = MlflowTracker(training.home, job["tracked"]["run_id"])
+    home = training.home
+    run_id = job["tracked"]["run_id"]
+    tracker = MlflowTracker(home, run_id, training.folder)
     try:
-        with joined(training.task.learn.device):
+        with system_metrics(home, run_id), joined(training.task.learn.device):
             model = training.run((tracker, Lines(pipes)))
     except BaseException:
         tracker.end("FAILED")

@@ -34,7 +34,7 @@ TESTS = (
     "tests/export/test_export.py", "tests/export/test_c99.py", "tests/runtime/test_loader.py",
     "tests/register/test_registration.py", "tests/pipelines/test_chain.py",
     "tests/pipelines/test_definitions.py", "tests/resources/test_alerts.py",
-    "tests/test_tracking.py",
+    "tests/tracking/test_runs.py",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from kinemill.store.locks import in_use, lock
 from kinemill.task import Task, load_task, make_task, remember_task
 from kinemill.task.loader import recorded_task
 from kinemill.task.protocols import Tracker
-from kinemill.tracking import MlflowTracker, log_dataset, open_tracking, start_run
+from kinemill.tracking import MlflowTracker, log_dataset, open_tracking, start_run, system_metrics
 
 if TYPE_CHECKING:
     import polars as pl
@@ -299,9 +299,10 @@ def _tracked_fit(job: "TrainingJob", report: Reporter) -> Artifact:
     run_id = start_run(home, task.name, job.folder.name, params=settings)
     client = open_tracking(home).client
     log_dataset(client, run_id, task.name, job.dataset.digest, summary_of(home, job.dataset))
-    tracker = live_tracker(home, run_id, report)
+    tracker = live_tracker(home, run_id, report, job.folder)
     try:
-        model = job.run((tracker, report))
+        with system_metrics(home, run_id):
+            model = job.run((tracker, report))
     except BaseException:
         tracker.end("FAILED")
         raise
@@ -310,7 +311,7 @@ def _tracked_fit(job: "TrainingJob", report: Reporter) -> Artifact:
     return model
 
 
-def live_tracker(home: Home, run_id: str, report: Tracker) -> "MlflowTracker":
+def live_tracker(home: Home, run_id: str, report: Tracker, folder: Path) -> "MlflowTracker":
     """Return a tracker of an MLflow run that also forwards metrics to `report`."""
 
     class LiveTracker(MlflowTracker):
@@ -321,4 +322,4 @@ def live_tracker(home: Home, run_id: str, report: Tracker) -> "MlflowTracker":
             super().log_metrics(metrics, step)
             report.log_metrics(metrics, step)
 
-    return LiveTracker(home, run_id)
+    return LiveTracker(home, run_id, folder)

@@ -50,7 +50,6 @@ class Guard:
         self.constants = [
             scalar("guard.zero", 0.0),
             integers("guard.columns", [1]),
-            integers("guard.last", [2]),
         ]
 
     def watch(self, names: list[str]) -> None:
@@ -65,6 +64,9 @@ class Guard:
     def protect(self, name: str, out: str, rank: int) -> None:
         """Add the sum to output `name` (B, ...) of `rank` axes."""
         addend = "guard.sum"
+        last = integers("guard.last", [2])
+        if rank > 2 and last not in self.constants:  # ONNX Runtime warns about unused ones
+            self.constants.append(last)
         # Without more axes, (B, 1) would align its batch with the second last axis.
         for axes in range(3, rank + 1):
             wider = f"guard.sum.{out}.{axes}"

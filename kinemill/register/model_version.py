@@ -19,6 +19,7 @@ from kinemill.register.bundle import SUMS, model_files, read_sums
 from kinemill.store import fault_point
 from kinemill.task import Task
 from kinemill.tracking import Tracking
+from kinemill.tracking.runs import DIGEST
 from kinemill.verify.document import read_verification
 from kinemill.verify.results import Metrics
 
@@ -36,13 +37,18 @@ def create_version(
     crash after it leaves a complete version without a decision. It returns the number of the new
     version.
     """
+    from mlflow.entities import LoggedModelOutput, Metric
+
     client = tracking.client
-    metrics = _metrics(read_verification(bundle).metrics)
     logged = client.create_logged_model(
         client.get_run(run_id).info.experiment_id,
         name=task.name,
         source_run_id=run_id,
-        tags={name: stamped[name] for name in (tags.DATASET, tags.COMMIT)},
+        tags={
+            name: value
+            for name, value in stamped.items()
+            if name in (tags.DATASET, tags.COMMIT) or name.startswith("mlflow.")
+        },
     )
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) / "model"
@@ -50,7 +56,24 @@ def create_version(
         client.log_model_artifacts(logged.model_id, str(folder))
     fault_point("register.uploaded")
     client.finalize_logged_model(logged.model_id, "READY")
-    _link(client, run_id, logged.model_id, metrics)
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run_id,
+        metrics=[
+            Metric(
+                name,
+                value,
+                now,
+                0,
+                model_id=logged.model_id,
+                dataset_name=task.name,
+                dataset_digest=stamped[tags.DATASET][:DIGEST],
+                run_id=run_id,
+            )
+            for name, value in _metrics(read_verification(bundle).metrics).items()
+        ],
+    )
     create_registered_model(client, task)
     with tracking.as_default():
         version = client.create_model_version(
@@ -150,21 +173,6 @@ def _metrics(metrics: Metrics) -> dict[str, float]:
         for name, value in by_name.items()
         if math.isfinite(value)
     }
-
-
-def _link(client: Any, run_id: str, model_id: str, metrics: Mapping[str, float]) -> None:
-    """Log the output model and its metrics on the run."""
-    from mlflow.entities import LoggedModelOutput, Metric
-
-    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-    now = int(time.time() * 1000)
-    client.log_batch(
-        run_id,
-        metrics=[
-            Metric(name, value, now, 0, model_id=model_id, run_id=run_id)
-            for name, value in metrics.items()
-        ],
-    )
 
 
 def about(task: Task) -> str:

@@ -290,7 +290,10 @@ def _link(tracking: Tracking, version: Version, produced: Produced) -> None:
         client.log_artifact(run_id, str(curves))
     client.set_tag(run_id, tags.VERSION, version.name)
     text = version.tags.get(tags.PERFORMANCE)
-    if text and tags.NOTE not in client.get_run(run_id).data.tags:  # keep a user's description
+    run = client.get_run(run_id)
+    if run.info.status != "FINISHED":  # MLflow was away at the end of the training
+        client.set_terminated(run_id, "FINISHED")
+    if text and tags.NOTE not in run.data.tags:  # keep a user's description
         client.set_tag(run_id, tags.NOTE, text)
     registered = [{"name": version.task, "version": str(version.number)}]
     client.set_logged_model_tags(

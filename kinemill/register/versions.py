@@ -225,8 +225,12 @@ def find_version(home: Home, task: str, which: str = "") -> Version:
     if which == f"@{CHAMPION}":
         fix += "; none passed the gate yet, or the alias was deleted in MLflow"
     recorded = {f":{event.version}" for event in read_events(home, task)}
+    where = task + which
+    if number := aliases_of(home, task).get(which[1:]):  # set by another program
+        where += f", version {number}"
+        which = f":{number}"
     problem = "was deleted in MLflow" if which in recorded else "is not a version"
-    raise BadInput(task + which, problem, expected=f"one of {there}", fix=fix)
+    raise BadInput(where, problem, expected=f"one of {there}", fix=fix)
 
 
 def no_version(home: Home, task: str) -> BadInput:

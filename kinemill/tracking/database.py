@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kinemill.errors import KinemillError, Unreachable
+from kinemill.errors import KinemillError, Unreachable, causes
 from kinemill.store import Home, object_store
 from kinemill.store.database import (
     address_of,
@@ -51,7 +51,10 @@ def prepare_mlflow() -> None:
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # `--json` uses stdout
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # the default waits 4 minutes
+    os.environ.setdefault(
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"
+    )  # 15 s; the default waits 4 minutes
+    os.environ.setdefault("MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS", "5")  # merges small batches
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     if server := object_store.endpoint():
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", server)
@@ -109,7 +112,9 @@ class Tracking:
             yield
         except MlflowException as error:
             where = self.uri if tracking_server() else tracked_in(self.home)
-            problem = f"MLflow refuses or does not respond ({error.message.splitlines()[0]})"
+            *_, cause = causes(error)  # MLflow's message repeats those of all libraries below it
+            reason = (str(cause) or error.message).splitlines()[0]
+            problem = f"MLflow refuses or does not respond ({reason})"
             fix = "start the server of MLFLOW_TRACKING_URI, or check the database; then repeat"
             raise Unreachable(where, problem, fix=fix) from error
 

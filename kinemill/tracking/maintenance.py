@@ -1,7 +1,6 @@
 """Maintenance of MLflow's database: upgrades, deleted runs, orphan runs of dead processes."""
 
 import importlib
-import logging
 import platform
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -10,12 +9,12 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlparse
 
 from kinemill.process import process_of
-from kinemill.store import Home, read_json
+from kinemill.store import Home
 from kinemill.tracking.database import open_tracking, prepare_mlflow, tracking_uri
-from kinemill.tracking.runs import OWNER, unsent_folder, write
+from kinemill.tracking.jsonl import FILE, read_points
+from kinemill.tracking.runs import KEY, OWNER, TASK, log_missing
 
 ENDED = "kinemill.ended"
-_log = logging.getLogger(__name__)
 
 
 class DeletedRun(NamedTuple):
@@ -106,31 +105,18 @@ def _alive(owner: str) -> bool:
 
 
 def end_orphans(home: Home) -> list[str]:
-    """Send buffered metrics, mark runs of dead processes as KILLED, and return their ids."""
+    """Complete the metrics of runs of dead processes, mark them KILLED, and return their ids."""
     client = open_tracking(home).client
-    _send_unsent(home, client)
     ended: list[str] = []
     experiments = [item.experiment_id for item in client.search_experiments()]
     active = client.search_runs(experiments, "attributes.status = 'RUNNING'")
     for run in active:
-        owner = run.data.tags.get(OWNER)
+        tags = run.data.tags
+        owner = tags.get(OWNER)
         if owner and not _alive(owner):
+            training = home.runs / tags.get(TASK, "") / tags.get(KEY, "")
+            log_missing(client, run.info.run_id, read_points(training / FILE))
             client.set_tag(run.info.run_id, ENDED, f"its process ({owner}) has ended")
             client.set_terminated(run.info.run_id, "KILLED")
             ended.append(run.info.run_id)
     return ended
-
-
-def _send_unsent(home: Home, client: Any) -> None:
-    from mlflow.exceptions import MlflowException
-
-    for path in sorted(unsent_folder(home).glob("*.json")):
-        unsent = read_json(path)
-        try:
-            write(client, path.stem, unsent)
-            if unsent["status"]:
-                client.set_terminated(path.stem, unsent["status"])
-        except (MlflowException, OSError) as error:  # OSError: of the artifacts' folder
-            _log.warning("%s still cannot be sent: %s", path, str(error).splitlines()[0])
-            continue
-        path.unlink()

@@ -11,8 +11,7 @@ from typing import TypeVar
 from kinemill.task.document import Task
 from kinemill.task.protocols import Progress, Tracker
 from kinemill.task.trackers import Opened, Training
-from kinemill.tracking.jsonl import FILE, JsonLines, read_points
-from kinemill.tracking.runs import MlflowTracker
+from kinemill.tracking.jsonl import FILE, JsonLines
 from kinemill.tracking.throughput import Paced
 
 
@@ -26,8 +25,6 @@ def logged(
         Tracker and progress with the additions.
     """
     tracker, progress = listeners
-    if isinstance(tracker, MlflowTracker):
-        tracker.go_on(read_points(folder / FILE))
     training = Training(task.name, folder.name, folder, progress.log_message)
     extra = [Guarded(FILE, lambda: JsonLines(folder / FILE), progress.log_message, lasting=True)]
     extra += [

@@ -13,10 +13,9 @@ from kinemill.store.versioned_cache import database_version, file_version
 from kinemill.tracking.database import open_tracking
 from kinemill.tracking.jsonl import FILE, Point, Reader, read_points, read_tail
 from kinemill.tracking.run_links import DAGSTER_RUN, TrainingLink, noted_training, total_steps
-from kinemill.tracking.runs import unsent_folder
 
 LOSS = "train/loss"
-_OF_REGISTRATION = "test/"  # metrics of the registration, in the same MLflow run
+_OTHER = ("test/", "system/")  # metrics in the same MLflow run without steps of the training
 _TAIL = 16 << 10  # bytes that usually hold the last loss
 
 
@@ -55,8 +54,8 @@ def progress_version(home: Home, run: str, *, is_active: bool) -> Hashable:
     total = total_steps(home, link) if link else None
     if link and (metrics := file_version(home.root / link.folder / FILE)):
         return link, total, metrics
-    if not is_active:  # MLflow has its metrics, apart from those that are still unsent
-        return link, total, file_version(unsent_folder(home))
+    if not is_active:  # MLflow has its metrics
+        return link, total
     database = database_version(home.mlflow_db, "mlflow")
     return database and (link, total, database)
 
@@ -70,7 +69,7 @@ def _progress_in_mlflow(home: Home, run: str, task: str, link: TrainingLink | No
     latest = {
         metric.key: metric
         for metric in mlflow_run.data.to_proto().metrics
-        if not metric.key.startswith(_OF_REGISTRATION)
+        if not metric.key.startswith(_OTHER)
     }
     loss = latest[LOSS].value if LOSS in latest else math.nan
     step = max((metric.step for metric in latest.values()), default=None)
@@ -153,7 +152,7 @@ def _points(client: Any, task: str, run: str) -> list[Point]:
         return []
     by_step = dict[int, Point]()
     for metric in mlflow_run.data.metrics:
-        if metric.startswith(_OF_REGISTRATION):
+        if metric.startswith(_OTHER):
             continue
         for value in client.get_metric_history(mlflow_run.info.run_id, metric):
             time = value.timestamp / 1000

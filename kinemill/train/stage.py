@@ -129,8 +129,8 @@ def _train(
     publish_file(folder / CONFIG, text.encode())
     tracker.log_text("config", text)
     progress.log_message(f"{task.name}: {in_short(task.learn)}; all settings: {folder / CONFIG}")
-    with watch_memory(folder, listeners, device) as logging:
-        trained = task.learn.train(task, data, TrainingContext(folder, logging, device, start))
+    with watch_memory(folder, progress, device):
+        trained = task.learn.train(task, data, TrainingContext(folder, listeners, device, start))
     memory = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
     progress.log_message(f"peak memory: {memory}")
     return trained

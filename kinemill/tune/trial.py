@@ -169,6 +169,8 @@ def _model(
     with lock(home, f"train/{task.name}/{job.folder.name}", listeners[1].log_message):
         if cached := job.find_model():
             return cached
+        if isinstance(listeners[0], MlflowTracker):
+            listeners[0].folder = job.folder
         last = task.learn.total_steps if search.prunes else None
         watch = Watch(listeners[0], trial, bounds, last)
         try:

@@ -314,6 +314,8 @@ def test_alias_of_a_missing_version_is_one_clear_error(three):
     for command in (champion_of, load_champion):
         with pytest.raises(BadInput, match=r"cart:99: is not a version"):
             command(three.home, "cart")
+    with pytest.raises(BadInput, match=r"cart@champion, version 99: is not a version"):
+        fetch_bundle("models:/cart@champion", three.home)
     assert promotion.promote(three.task, three.home, ":1").version == 1
 
 
@@ -334,7 +336,10 @@ def test_lost_database_is_reported_and_not_replaced(three):
 def test_unreachable_server_is_named(three, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(Unreachable, match=r"http://127.0.0.1:9: MLflow refuses or does not"):
+    with pytest.raises(
+        Unreachable,
+        match=r"http://127.0.0.1:9: .* respond \(\[Errno 111\] Conn",
+    ):
         list_versions("cart", three.home)
 
 

@@ -45,7 +45,9 @@ def test_the_run_lists_its_dataset_its_model_and_how_good_that_is(client):
     (made,) = run.outputs.model_outputs
     assert made.model_id in version.source
     assert run.data.metrics["test/nrmse/linear"] == 0.3
-    assert {"mlflow.user", "mlflow.source.name"} <= set(run.data.tags)
+    model = client.get_logged_model(made.model_id)
+    assert {"mlflow.user", "mlflow.source.name"} <= run.data.tags.keys() & model.tags.keys()
+    assert {metric.dataset_digest for metric in model.metrics} == {used.dataset.digest}
     (report,) = client.list_artifacts(version.run_id, "version-1")
     assert report.path == "version-1/report.html"
 

@@ -9,7 +9,6 @@ import pytest
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.task.trackers import TRACKERS, Training
-from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from kinemill.tracking.jsonl import read_points
 from kinemill.tracking.metric_logger import logged
 from kinemill.tracking.throughput import Pace, Paced, Throttle, clock, format_pace
@@ -190,19 +189,6 @@ def test_wandb_without_a_key_is_kept_for_later_and_says_so(folder, monkeypatch, 
     assert len(said) == 1
     assert "wandb is offline (No API key configured" in said[0]
     assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
-
-
-def test_mlflow_shows_the_whole_curve_of_a_training_that_went_on(task, folder, tracked_home):
-    first, second = (start_run(tracked_home, "arm", "k") for _ in range(2))
-    for run, steps in ((first, (10, 20, 30)), (second, (20, 30, 40)), (second, (40, 50))):
-        tracker = MlflowTracker(tracked_home, run)
-        with logged(task, folder, (tracker, Listener())) as (all_of_them, _):
-            for step in steps:
-                all_of_them.log_metrics({"train/loss": 1.0 / step}, step)
-        tracker.close()
-    client = open_tracking(tracked_home).client
-    displayed = {one.step: one.value for one in client.get_metric_history(second, "train/loss")}
-    assert displayed == {step: 1.0 / step for step in (10, 20, 30, 40, 50)}
 
 
 def test_switching_trackers_is_no_other_training(task):

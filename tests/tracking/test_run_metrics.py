@@ -19,6 +19,7 @@ def test_metrics_come_from_mlflow_where_the_folder_is_gone(tracked_home):
     for step, loss in ((50, 0.02), (100, math.nan)):
         client.log_metric(run, "train/loss", loss, 1790000000000, step)
     client.log_metric(run, "test/nrmse/model", 0.1, 1790000000000, 0)
+    client.log_metric(run, "system/cpu_utilization_percentage", 9.0, 1790000000000, 1000)
     note_training(tracked_home, RUN, TrainingLink("runs/arm/gone", 500, run))
     metrics = RunMetrics.of(tracked_home, RUN, "arm")
     assert [(point["step"], point["train/loss"]) for point in metrics.points] == [
