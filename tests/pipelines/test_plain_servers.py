@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from benchmarks._browser import CHROMIUM, browser
 from kinemill_dagster.pipelines.project_files import make_project
 from kinemill_dagster.pipelines.serve import Server, free_ports, is_reachable, stop
 from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, TINY
-from tests.pipelines.serving import until
+from tests.pipelines.serving import REPOSITORY, until
 from tests.pipelines.test_first_commands import COMMANDS, environment
 
 pytestmark = [
@@ -32,6 +33,8 @@ ASSETS = """{ assetNodes { assetKey { path } description
   metadataEntries { ...entry } assetMaterializations(limit: 1) { metadataEntries { ...entry } } } }
 fragment entry on MetadataEntry { label ... on UrlMetadataEntry { url }
   ... on PathMetadataEntry { path } ... on MarkdownMetadataEntry { mdStr } }"""
+LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename
+  ... on PythonError { cause { message } } } }"""
 LINK = re.compile(r"\]\(([^)]+)\)|(https?://[^\s)]+)")  # of markdown, and bare ones
 BUTTON = "[...document.querySelectorAll('button')].find(item => item.innerText.includes({}))"
 
@@ -45,18 +48,11 @@ class Servers:
     mlflow: str
 
     def ask(self, query, **variables):
-        return self._post(f"{self.dagster}/graphql", {"query": query, "variables": variables})[
-            "data"
-        ]
-
-    def ask_mlflow(self, route, **body):
-        return self._post(f"{self.mlflow}/api/2.0/mlflow/{route}", body)
-
-    def _post(self, url, body):
+        body = json.dumps({"query": query, "variables": variables}).encode()
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        request = urllib.request.Request(f"{self.dagster}/graphql", body, headers)
         with urllib.request.urlopen(request, timeout=120) as response:
-            return json.load(response)
+            return json.load(response)["data"]
 
 
 @contextmanager
@@ -134,15 +130,15 @@ def test_page_of_the_job_offers_its_schedule(servers, tab):
     assert "Scheduled At 03:00 AM UTC" in tab.evaluate("document.body.innerText")
 
 
-def test_launch_out_of_bounds_is_refused_with_its_reason(servers, tab):
-    tab.open(f"{servers.dagster}/locations/kinemill/jobs/{TASK}/playground", 1400, 1000)
-    tab.wait_for("Launch run")
-    config = f"resources:\n  {TASK}:\n    config: {{learn: {{steps: -5}}}}\n"
-    editor = "document.querySelector('.CodeMirror').CodeMirror"
-    tab.evaluate(f"{editor}.setValue({json.dumps(config)})")
-    tab.settle()
-    tab.evaluate(f"{BUTTON.format(json.dumps('Launch run'))}.click()")
-    tab.wait_for("learn.steps: Input should be greater than 0")
+def test_launch_out_of_bounds_is_refused_with_its_reason(servers):
+    """By the mutation that the launchpad sends."""
+    config = {"resources": {TASK: {"config": {"learn": {"steps": -5}}}}}
+    parameters = {"selector": {**REPOSITORY, "jobName": TASK}, "runConfigData": config}
+    before = servers.ask(RUNS)
+    refused = servers.ask(LAUNCH, p=parameters)["launchRun"]
+    assert refused["__typename"] == "PythonError"
+    assert "learn.steps: Input should be greater than 0" in refused["cause"]["message"]
+    assert servers.ask(RUNS) == before
 
 
 def test_links_and_paths_of_the_assets_open(servers):
@@ -174,12 +170,11 @@ def test_data_docs_open_with_their_results(servers, tab):
 
 
 def test_links_of_a_model_version_and_its_report_open(servers):
-    found = servers.ask_mlflow("model-versions/search", filter=f"name = '{TASK}'")
-    (version,) = found["model_versions"]
-    texts = [version.get("description", ""), *(tag["value"] for tag in version.get("tags", []))]
+    (version,) = MlflowClient(servers.mlflow).search_model_versions(f"name = '{TASK}'")
+    texts = [version.description or "", *version.tags.values()]
     links = {link for text in texts for found in LINK.findall(text) for link in found if link}
     check_links(servers.mlflow, links)
-    report = f"path=version-{version['version']}/report.html&run_uuid={version['run_id']}"
+    report = f"path=version-{version.version}/report.html&run_uuid={version.run_id}"
     check_links(servers.mlflow, {f"/get-artifact?{report}"})
 
 
