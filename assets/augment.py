@@ -13,18 +13,20 @@ import dagster as dg
 
 from kinemill.store import ArtifactRef
 from kinemill_dagster.assets.metadata import build_metadata, picture, table
-from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_resource, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, stage
+from kinemill_dagster.resources.task_resource import TaskResource
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Return the asset `training_set` of a task."""
 
     @stage(settings, "training_set", __doc__, after=["dataset"], kinds={"numpy"})
-    def training_set(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
+    def training_set(
+        context: dg.AssetExecutionContext, resource: TaskResource, dataset: ArtifactRef
+    ) -> Events:
         from kinemill.augment import stage as augment
         from kinemill_dagster.resources.pictures import before_after
 
-        resource = get_task_resource(context)
         artifact = augment.run(resource.task, resource.home, dataset)
         summary = augment.TrainingSetSummary.of(artifact)
         drawn = before_after(resource.home, resource.task.name, artifact.ref)

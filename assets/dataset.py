@@ -15,12 +15,12 @@ from kinemill_dagster.assets.stage import (
     Events,
     Lines,
     emit,
-    get_task_resource,
     refuse_failed,
     stage,
 )
 from kinemill_dagster.resources.io import handed_on, pass_on
 from kinemill_dagster.resources.partitions import is_partitioned
+from kinemill_dagster.resources.task_resource import TaskResource
 
 _CARD = """Dataset: the card of the policy's environment, without logs.
 
@@ -39,19 +39,21 @@ def _from_episodes(settings: ChainSettings) -> dg.AssetsDefinition:
     if is_partitioned(settings.task):
 
         @stage(settings, "dataset", __doc__, kinds={"numpy"})
-        def dataset(context: dg.AssetExecutionContext) -> Events:
-            yield from _packed(context, _all_episodes(context))
+        def dataset(context: dg.AssetExecutionContext, resource: TaskResource) -> Events:
+            yield from _packed(context, resource, _all_episodes(context, resource))
 
     else:
 
         @stage(settings, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
-        def dataset(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
-            yield from _packed(context, episodes)
+        def dataset(
+            context: dg.AssetExecutionContext, resource: TaskResource, episodes: ArtifactRef
+        ) -> Events:
+            yield from _packed(context, resource, episodes)
 
     return dataset
 
 
-def _all_episodes(context: dg.AssetExecutionContext) -> ArtifactRef:
+def _all_episodes(context: dg.AssetExecutionContext, resource: TaskResource) -> ArtifactRef:
     """Return the episodes of all partitions.
 
     In a run of one partition the dataset joins the partitions; unchanged recordings are cached.
@@ -63,8 +65,7 @@ def _all_episodes(context: dg.AssetExecutionContext) -> ArtifactRef:
     from kinemill.validate import load_checks
     from kinemill.validate import stage as validate
 
-    resource, run = get_task_resource(context), context.run.run_id
-    task, home = resource.task, resource.home
+    task, home, run = resource.task, resource.home, context.run.run_id
     if made := handed_on(home, run, task.name, "episodes"):
         return made
     recordings = publish_members(task, home, Lines(context)).ref
@@ -76,14 +77,15 @@ def _all_episodes(context: dg.AssetExecutionContext) -> ArtifactRef:
     return episodes
 
 
-def _packed(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
+def _packed(
+    context: dg.AssetExecutionContext, resource: TaskResource, episodes: ArtifactRef
+) -> Events:
     """Publish the dataset of some episodes."""
     from kinemill.dataset import DatasetSummary, load_dataset
     from kinemill.dataset import stage as dataset_stage
     from kinemill.dataset.histograms import histogram_sheet
     from kinemill_dagster.resources.pictures import clips_drawn
 
-    resource = get_task_resource(context)
     artifact = dataset_stage.run(resource.task, resource.home, episodes)
     summary, packed = DatasetSummary.of(artifact), load_dataset(resource.home, artifact.ref)
     cycles, clips = clips_drawn(resource.task, resource.home, artifact.ref)
@@ -116,10 +118,9 @@ def _packed(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
 
 def _from_environment(settings: ChainSettings) -> dg.AssetsDefinition:
     @stage(settings, "dataset", _CARD, kinds={"gymnasium"})
-    def dataset(context: dg.AssetExecutionContext) -> Events:
+    def dataset(context: dg.AssetExecutionContext, resource: TaskResource) -> Events:
         from kinemill.environments.card import make_card, open_card
 
-        resource = get_task_resource(context)
         artifact = make_card(resource.task, resource.home)
         document = open_card(resource.home, artifact.ref).document
         layout, random = document.layout, document.random

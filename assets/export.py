@@ -15,7 +15,8 @@ import dagster as dg
 from kinemill.export.summary import C99Facts, ExportSummary
 from kinemill.store import ArtifactRef, Json, from_json_value
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_resource, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, stage
+from kinemill_dagster.resources.task_resource import TaskResource
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
@@ -23,11 +24,13 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
     @stage(settings, "onnx_model", __doc__, after=["model", "dataset"], kinds={"onnx"})
     def onnx_model(
-        context: dg.AssetExecutionContext, model: ArtifactRef, dataset: ArtifactRef
+        context: dg.AssetExecutionContext,
+        resource: TaskResource,
+        model: ArtifactRef,
+        dataset: ArtifactRef,
     ) -> Events:
         from kinemill.export import stage as export
 
-        resource = get_task_resource(context)
         artifact = export.run(resource.task, resource.home, model, dataset)
         summary = from_json_value(artifact.summary, ExportSummary, Path(artifact.ref.path))
         yield from emit(

@@ -18,7 +18,6 @@ from kinemill.ingest.partitions import (
 )
 from kinemill.ingest.report import IngestReport
 from kinemill.store import ArtifactRef, Json, summary_of
-from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
@@ -30,7 +29,6 @@ from kinemill_dagster.assets.stage import (
     Events,
     Lines,
     emit,
-    get_task_resource,
     stage,
 )
 from kinemill_dagster.resources.io import note
@@ -55,16 +53,15 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     task = settings.task
 
     @stage(settings, "recordings", __doc__, kinds={"parquet", "polars"}, checks=_CHECKS)
-    def recordings(context: dg.AssetExecutionContext, config: Logs) -> Events:
+    def recordings(
+        context: dg.AssetExecutionContext, config: Logs, resource: TaskResource
+    ) -> Events:
         from kinemill.ingest import stage as ingest
         from kinemill.ingest.files import drop_folder
         from kinemill.task.web_overrides import within
         from kinemill_dagster.resources.pictures import recordings_drawn
 
-        resource, folder = (
-            get_task_resource(context),
-            Path(config.folder) if config.folder else None,
-        )
+        folder = Path(config.folder) if config.folder else None
         if resource.web and folder is not None:
             folder = within(drop_folder(resource.task, resource.home), folder)
         key = selected_partition(context, task)
@@ -73,7 +70,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         report = ingest.run(resource.task, resource.home, folder, Lines(context), partition=key)
         note(resource.home, context.run.run_id, task.name, "cached", report.cached)
         if is_partitioned(task):
-            yield from _emit_partitions(context, task, key, report)
+            yield from _emit_partitions(context, resource, key, report)
             return
         summary = report.artifact.summary
         yield from emit(
@@ -98,12 +95,12 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
 
 def _emit_partitions(
-    context: dg.AssetExecutionContext, task: Task, key: str | None, report: IngestReport
+    context: dg.AssetExecutionContext, resource: TaskResource, key: str | None, report: IngestReport
 ) -> Events:
     """Yield the output of a run of one or all partitions. The check covers all recordings."""
     from kinemill.ingest.snapshot import Snapshot
 
-    home, recordings = get_task_resource(context).home, report.artifact.ref
+    task, home, recordings = resource.task, resource.home, report.artifact.ref
     about = build_metadata(ignored=_ignored(report), reasons=reasons(report.fresh, "file"))
     if key is not None:
         counts = count_recordings(key, Snapshot(home, recordings))

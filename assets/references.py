@@ -12,18 +12,20 @@ import dagster as dg
 from kinemill.store import ArtifactRef, Json
 from kinemill.verify.document import ReferencesFacts
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_resource, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, stage
+from kinemill_dagster.resources.task_resource import TaskResource
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Return the asset `references` of a task."""
 
     @stage(settings, "references", __doc__, after=["dataset"], kinds={"numpy"})
-    def references(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
+    def references(
+        context: dg.AssetExecutionContext, resource: TaskResource, dataset: ArtifactRef
+    ) -> Events:
         from kinemill.verify.references import load_references
         from kinemill.verify.references import stage as references_stage
 
-        resource = get_task_resource(context)
         artifact = references_stage.run(resource.task, resource.home, dataset)
         loaded = load_references(resource.home, artifact.ref)
         yield from emit(

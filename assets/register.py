@@ -24,7 +24,6 @@ from kinemill_dagster.assets.stage import (
     Events,
     Lines,
     emit,
-    get_task_resource,
     stage,
 )
 from kinemill_dagster.resources.io import LATEST, handed_on, note
@@ -43,7 +42,9 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     after = [*_AFTER, *(["references"] if predicts else [])]
 
     @stage(settings, "registered_model", __doc__, after=after, kinds={"mlflow"}, checks=checks)
-    def registered_model(context: dg.AssetExecutionContext, **made: ArtifactRef) -> Events:
+    def registered_model(
+        context: dg.AssetExecutionContext, resource: TaskResource, **made: ArtifactRef
+    ) -> Events:
         from kinemill.register import Produced, register_candidates
         from kinemill_dagster.resources.registration import artifact_of
         from kinemill_dagster.resources.training import (
@@ -53,7 +54,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             version_page,
         )
 
-        resource, references = get_task_resource(context), made.pop("references", None)
+        references = made.pop("references", None)
         produced = Produced(**made, run_id=tracked_run(resource, made["model"]))
         candidates = register_candidates(
             resource.task, resource.home, produced, references, progress=Lines(context)

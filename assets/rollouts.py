@@ -9,15 +9,15 @@ rollouts, until the loop reaches its target or its number of rounds.
 
 import warnings
 from dataclasses import asdict
-from typing import Any
+from functools import partial
 
 import dagster as dg
 
 from kinemill_dagster.assets.lineage import CHAMPION, ROLLOUTS, asset_tags
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import ChainSettings, Lines, get_task_resource
+from kinemill_dagster.assets.stage import ChainSettings, Events, Lines, with_run
 from kinemill_dagster.resources.links import described, report_link
-from kinemill_dagster.resources.retryable import note_fault
+from kinemill_dagster.resources.task_resource import TaskResource
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
@@ -38,21 +38,17 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             required_resource_keys={task.name},
             resource_defs=settings.resources,
         )
-        def rollouts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        @partial(with_run, task=task.name, asset=ROLLOUTS)
+        def rollouts(context: dg.AssetExecutionContext, resource: TaskResource) -> Events:
             from kinemill.register.loop_round import REPORT, continue_loop, journal_of
 
-            resource = get_task_resource(context)
-            try:
-                state = continue_loop(resource.task, resource.home, Lines(context).log_message)
-            except Exception as error:
-                note_fault(context.instance, context.run.run_id, error)
-                raise
+            state = continue_loop(resource.task, resource.home, Lines(context).log_message)
             page = journal_of(resource.task, resource.home).folder / REPORT
             metadata = build_metadata(
                 summary=state.summary,
                 episodes=table([asdict(episode) for episode in state.episodes]),
                 report=report_link(resource.home, page) if state.rounds else None,
             )
-            return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(state.key))
+            yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(state.key))
 
     return rollouts

@@ -1,17 +1,20 @@
 """Shared code of all assets: declaration, emission of artifacts or cache hits, and checks."""
 
 import functools
+import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Json, recomputed
+from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
@@ -28,7 +31,7 @@ from kinemill_dagster.resources.links import described
 from kinemill_dagster.resources.retryable import note_fault
 from kinemill_dagster.resources.task_resource import TaskResource
 
-Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.MaterializeResult[ArtifactRef]]
+Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.MaterializeResult[Any]]
 _STAGE = {asset: stage for stage, asset in CHAIN.items()}
 _SHORTEST = timedelta(minutes=2)  # Dagster's minimum for both windows is 1 minute
 
@@ -63,7 +66,7 @@ class ChainSettings:
     """
 
     task: Task
-    resources: Mapping[str, dg.ResourceDefinition]
+    resources: Mapping[str, dg.ResourceDefinition | dg.ConfigurableIOManager]
 
 
 def stage(
@@ -117,7 +120,8 @@ def stage(
             resource_defs=settings.resources,
             pool=pool_of(task, name),
         )
-        return define(_with_run(_with_checks_alone(body, name, checks) if checks else body, name))
+        checked = _with_checks_alone(body, name, checks) if checks else body
+        return define(with_run(checked, task.name, name))
 
     return declare
 
@@ -130,24 +134,28 @@ def _check_specs(key: dg.AssetKey, checks: Checks | None) -> list[dg.AssetCheckS
     ]
 
 
-def _with_run(body: Callable[..., Events], asset: str) -> Callable[..., Events]:
-    """Compute a cached artifact again if the run says so, and tag a failed run for retries."""
+def with_run(body: Callable[..., Events], task: str, asset: str) -> Callable[..., Events]:
+    """Return the function of an asset with the task's resource as its argument `resource`.
+
+    It also computes a cached artifact again if the run says so, and tags a failed run for retries.
+    Dagster binds a resource by the name of a parameter. The key of this one is the name of the
+    task, which can be the name of another parameter, such as `model`.
+    """
 
     @functools.wraps(body)
-    def wrapper(context: dg.AssetExecutionContext, *args: object, **kwargs: object) -> Events:
-        resource = get_task_resource(context)
+    def wrapper(context: dg.AssetExecutionContext, **inputs: object) -> Events:
+        resource: TaskResource = getattr(context.resources, task)
         is_recomputed = asset in resource.recompute
         try:
-            with (
-                recomputed(resource.home, asset, resource.task.name)
-                if is_recomputed
-                else nullcontext()
-            ):
-                yield from body(context, *args, **kwargs)
+            with recomputed(resource.home, asset, task) if is_recomputed else nullcontext():
+                yield from body(context, resource=resource, **inputs)
         except Exception as error:
             note_fault(context.instance, context.run.run_id, error)
             raise
 
+    signature = inspect.signature(body)
+    visible = [item for item in signature.parameters.values() if item.name != "resource"]
+    vars(wrapper)["__signature__"] = signature.replace(parameters=visible)
     return wrapper
 
 
@@ -157,11 +165,12 @@ def _with_checks_alone(
     """Evaluate the stored artifact instead of the body in a run of checks only."""
 
     @functools.wraps(body)
-    def wrapper(context: dg.AssetExecutionContext, *args: object, **kwargs: object) -> Events:
+    def wrapper(
+        context: dg.AssetExecutionContext, resource: TaskResource, **inputs: object
+    ) -> Events:
         if context.selected_asset_keys:
-            yield from body(context, *args, **kwargs)
+            yield from body(context, resource=resource, **inputs)
             return
-        resource = get_task_resource(context)
         ref = latest(resource.home, resource.task.name, asset)
         if ref is None:
             raise BadInput(
@@ -183,12 +192,6 @@ def _freshness(task: Task, name: str) -> FreshnessPolicy | None:
     return FreshnessPolicy.time_window(fail_window=most, warn_window=most * 0.8)
 
 
-def get_task_resource(context: dg.AssetExecutionContext) -> TaskResource:
-    """Return the task resource of an asset."""
-    key, *_ = context.assets_def.keys or {one.asset_key for one in context.assets_def.check_specs}
-    return getattr(context.resources, key.path[0])
-
-
 def emit(
     context: dg.AssetExecutionContext,
     artifact: Artifact,
@@ -205,11 +208,11 @@ def emit(
     Raises:
         dagster.Failure: a blocking check failed.
     """
-    resource, checks = get_task_resource(context), list(results or [])
+    checks = list(results or [])
     if results is not None:
         yield from _results(context, checks)
     blocking = {spec.name for spec in context.assets_def.check_specs if spec.blocking}
-    folder = resource.home.root / artifact.ref.path
+    folder = Home.resolve().root / artifact.ref.path
     common = build_metadata(
         digest=artifact.ref.digest, cached=artifact.cached, store=dg.MetadataValue.path(str(folder))
     )

@@ -14,7 +14,7 @@ from kinemill.store import Artifact, ArtifactRef, Json, read_document
 from kinemill.task.portfolio import RESULTS, CandidateResult
 from kinemill.train.summary import ModelSummary
 from kinemill_dagster.assets.metadata import build_metadata, picture, table
-from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_resource, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, stage
 from kinemill_dagster.resources.task_resource import TaskResource
 
 _KINDS = {"pytorch", "mlflow"}
@@ -27,27 +27,34 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
     @stage(settings, "model", __doc__, after=["dataset", "training_set"], kinds=_KINDS)
     def model(
-        context: dg.AssetExecutionContext, dataset: ArtifactRef, training_set: ArtifactRef
+        context: dg.AssetExecutionContext,
+        resource: TaskResource,
+        dataset: ArtifactRef,
+        training_set: ArtifactRef,
     ) -> Events:
-        yield from _trained(context, dataset, training_set)
+        yield from _trained(context, resource, dataset, training_set)
 
     return model
 
 
 def _from_card(settings: ChainSettings) -> dg.AssetsDefinition:
     @stage(settings, "model", __doc__, after=["dataset"], kinds={*_KINDS, "gymnasium"})
-    def model(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
-        yield from _trained(context, dataset, dataset)
+    def model(
+        context: dg.AssetExecutionContext, resource: TaskResource, dataset: ArtifactRef
+    ) -> Events:
+        yield from _trained(context, resource, dataset, dataset)
 
     return model
 
 
 def _trained(
-    context: dg.AssetExecutionContext, dataset: ArtifactRef, training_set: ArtifactRef
+    context: dg.AssetExecutionContext,
+    resource: TaskResource,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
 ) -> Events:
     from kinemill_dagster.resources.training import train_elsewhere
 
-    resource = get_task_resource(context)
     artifact = train_elsewhere(context, resource, dataset, training_set)
     yield from emit(context, artifact, _about_training(resource, artifact))
 

@@ -9,7 +9,6 @@ its time step. Rebuilt when the recordings, the task's `validate` part or its su
 import dagster as dg
 
 from kinemill.store import Artifact, ArtifactRef, Home, Json, open_ref
-from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome, planned_checks
 from kinemill.validate.checkpoint import data_docs
@@ -30,7 +29,6 @@ from kinemill_dagster.assets.stage import (
     Events,
     Lines,
     emit,
-    get_task_resource,
     stage,
 )
 from kinemill_dagster.resources.links import report_link
@@ -49,20 +47,21 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     kinds = {"polars", "greatexpectations"}
 
     @stage(settings, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
-    def episodes(context: dg.AssetExecutionContext, recordings: ArtifactRef) -> Events:
+    def episodes(
+        context: dg.AssetExecutionContext, resource: TaskResource, recordings: ArtifactRef
+    ) -> Events:
         from kinemill.validate import stage as validate
         from kinemill_dagster.resources.pictures import episodes_drawn
 
-        resource = get_task_resource(context)
         if (key := selected_partition(context, task)) is not None:
-            yield from _emit_partition(context, key, recordings)
+            yield from _emit_partition(context, resource, key, recordings)
             return
         artifact = validate.run(resource.task, resource.home, recordings, Lines(context))
         folder, summary = open_ref(resource.home, artifact.ref), EpisodesSummary.of(artifact)
         drawn = episodes_drawn(resource.task, resource.home, recordings, artifact.ref)
         results = _evaluate(resource, artifact.ref, Lines(context))
         if is_partitioned(task):
-            yield from _emit_all(context, task, artifact, results)
+            yield from _emit_all(context, resource, artifact, results)
             return
         yield from emit(
             context,
@@ -85,9 +84,10 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     return episodes
 
 
-def _emit_partition(context: dg.AssetExecutionContext, key: str, recordings: ArtifactRef) -> Events:
+def _emit_partition(
+    context: dg.AssetExecutionContext, resource: TaskResource, key: str, recordings: ArtifactRef
+) -> Events:
     """Validate one partition. The checks cover all recordings, and block `dataset`."""
-    resource = get_task_resource(context)
     task, home = resource.task, resource.home
     artifact, counts = validate_partition(task, home, key, recordings, Lines(context))
     listed = read_quarantine(open_ref(home, artifact.ref))
@@ -96,10 +96,13 @@ def _emit_partition(context: dg.AssetExecutionContext, key: str, recordings: Art
 
 
 def _emit_all(
-    context: dg.AssetExecutionContext, task: Task, artifact: Artifact, results: list[CheckOutcome]
+    context: dg.AssetExecutionContext,
+    resource: TaskResource,
+    artifact: Artifact,
+    results: list[CheckOutcome],
 ) -> Events:
     """Yield the output of a run of all partitions, with the counts of each."""
-    home = get_task_resource(context).home
+    task, home = resource.task, resource.home
     counts = episodes_by_partition(task, home, artifact.ref)
     add_counts(context, task, {one.key: _about_partition(one) for one in counts})
     report = report_link(home, home.root / artifact.ref.path / "page.html")

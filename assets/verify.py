@@ -27,7 +27,6 @@ from kinemill_dagster.assets.stage import (
     Events,
     Lines,
     emit,
-    get_task_resource,
     stage,
 )
 from kinemill_dagster.resources.links import report_link
@@ -74,11 +73,12 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     checks = Checks(specs, evaluate)
 
     @stage(settings, "verification", __doc__, after=after, kinds={"onnx"}, checks=checks)
-    def verification(context: dg.AssetExecutionContext, **made: ArtifactRef) -> Events:
+    def verification(
+        context: dg.AssetExecutionContext, resource: TaskResource, **made: ArtifactRef
+    ) -> Events:
         from kinemill.verify import stage as verify_stage
         from kinemill.verify.headline import headline
 
-        resource = get_task_resource(context)
         made.pop("references", None)  # the stage reads the references from the store
         artifact = verify_stage.run(resource.task, resource.home, **made, progress=Lines(context))
         folder = open_ref(resource.home, artifact.ref)

@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO, cast
 from uuid import uuid4
@@ -95,13 +94,12 @@ def run_chain(
     with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
         instance.add_event_listener(run_id, progress_view.listen)
         try:
-            tags = _retry_tags(plain, home, overrides or {}, logs)
-            tags |= run_tags(plain, home, instance, logs)
+            tags = run_tags(plain, home, instance, logs)
             tags |= {RESUME: "true"} if resume else {}
             config = run_config(plain, overrides or {}, logs)
             if recompute:
                 config["resources"][plain.name]["config"]["recompute"] = list(recompute)
-            _execute(instance, plain, config, _Run(run_id, tags))
+            _execute(instance, plain, config, _Run(run_id, tags, logs))
         except KinemillError as error:
             error.document = to_json_value(_document(instance, home, plain, run_id))
             raise
@@ -138,8 +136,7 @@ def make_until(
     lock_ = in_use(home, f"chain-{run_id[:8]}")
     with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
         instance.add_event_listener(run_id, progress_view.listen)
-        tags = _retry_tags(plain, home, overrides, logs) | run_tags(plain, home, instance, logs)
-        run = _Run(run_id, tags, upto)
+        run = _Run(run_id, run_tags(plain, home, instance, logs), logs, upto)
         _execute(instance, plain, run_config(plain, overrides, logs), run)
     made = handed_on(home, run_id, plain.name, asset)
     if made is None:
@@ -171,21 +168,36 @@ class _Errors:
 
 
 class _Run(NamedTuple):
-    """Id, tags and assets of a run; None: all assets."""
+    """Id, tags, folder of logs and assets of a run; None: the drop folder, all assets."""
 
     id: str
     tags: Mapping[str, str]
+    logs: Path | None
     assets: Sequence[str] | None = None
 
 
 def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) -> None:
     """Run the job of a task or a part of it; overrides are already checked by `load_task`."""
-    job = chain_job(task, web=False)
+    job = chain_job(task)
+    tags = {OWNER: current_user(), **run.tags}
+    if not _is_accepted(job, task, config, run.logs):
+        job = chain_job(task, web=False)
+        tags[MAX_RETRIES] = "0"
     part = None if run.assets is None else [dg.AssetKey([task.name, name]) for name in run.assets]
     reap(instance)  # a dead run may occupy the slot that this one needs
-    # `execute_in_process` has no parameter for the origin.
-    create = partial(instance.create_run_for_job, remote_job_origin=origin_of(job.name))
-    vars(instance)["create_run_for_job"] = create
+    create = instance.create_run_for_job
+
+    def create_run(*, job_def: dg.JobDefinition, **rest: Any) -> dg.DagsterRun:
+        """Create the run with the job and the origin that the pages know.
+
+        `execute_in_process` has no parameter for the origin, and replaces the executor in a copy of
+        the job, which the pages would show as an earlier version. A re-executed run logs to stderr.
+        """
+        known = job if part is None else job_def
+        rest["run_config"] = {key: rest["run_config"][key] for key in config if key != "loggers"}
+        return create(job_def=known, remote_job_origin=origin_of(job.name), **rest)
+
+    vars(instance)["create_run_for_job"] = create_run
     try:
         with redirect_stderr(cast(TextIO, _Errors(sys.stderr))):
             job.execute_in_process(
@@ -193,7 +205,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
                 instance=instance,
                 run_id=run.id,
                 asset_selection=part,
-                tags={OWNER: current_user(), **run.tags},
+                tags=tags,
             )
     except dg.Failure as error:
         raise Blocked(task.name, str(error.description), fix=_look(task)) from error
@@ -207,17 +219,18 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
         free(instance)  # a signal leaves slots occupied
 
 
-def _retry_tags(
-    task: Task, home: Home, overrides: Mapping[str, object], logs: Path | None
-) -> dict[str, str]:
-    """Return the tag of a run that the servers must not retry: they accept no code or folders."""
+def _is_accepted(job: dg.JobDefinition, task: Task, config: Json, logs: Path | None) -> bool:
+    """Return whether the servers accept the config of a run, to re-execute or retry it.
+
+    They accept no code and no folders, and numbers only as numbers.
+    """
     try:
-        load_task(task.path or task.name, overrides, web=True)
+        dg.validate_run_config(job, config)
         if logs is not None:
-            within(drop_folder(task, home), logs.absolute())
-    except KinemillError:
-        return {MAX_RETRIES: "0"}
-    return {}
+            within(drop_folder(task, Home.resolve()), logs.absolute())
+    except (dg.DagsterInvalidConfigError, dg.DagsterConfigMappingFunctionError, KinemillError):
+        return False
+    return True
 
 
 def _look(task: Task) -> str:

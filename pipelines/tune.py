@@ -19,7 +19,6 @@ from kinemill.task.loader import named_task
 from kinemill.task.overrides import nested
 from kinemill.task.protocols import Progress
 from kinemill_dagster.assets.stage import Lines
-from kinemill_dagster.resources.task_resource import TaskResource
 
 _OF_CHAIN = ("status", "version", "alias", "gate", "selection")
 
@@ -95,7 +94,7 @@ def _tune(
     dataset = make_until(
         "dataset", task, outer, logs=request.logs, show_progress=show_progress, web=request.web
     )
-    start = start_of(TaskResource(effective, home))
+    start = start_of(effective, home)
     search = begin(effective, home, dataset, overrides, start)
     count = request.trials or effective.tune.trials
     progress.log_message(f"{search.name}: {count} trials, report and study in {search.folder}")

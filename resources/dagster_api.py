@@ -6,10 +6,8 @@ Each name is listed with the reason why no public API replaces it:
 |---|---|---|
 | `CheckRunHealthResult`, `WorkerStatus` | result of a launcher's `check_run_worker_health` | the
   method is public, the classes that it returns are not exported |
-| `PostProcessingError` | reject run config before a launch | any other exception becomes a server
-  error in the launchpad instead of an error of the field |
-| `WorkspaceProcessContext`, `WorkspaceFileTarget` | serve Dagster's web app behind the guard,
-  and launch runs from REST | the command `dagster-webserver` accepts no middleware |
+| `load_workspace_process_context_from_yaml_paths` | serve Dagster's web app behind the guard, and
+  launch runs from REST | the command `dagster-webserver` accepts no middleware |
 
 `FreshnessPolicy` is public, but in `dagster` only since 1.12.
 
@@ -27,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._config.errors import PostProcessingError
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster.preview.freshness import FreshnessPolicy
 from dagster_shared.serdes import deserialize_value
@@ -38,7 +35,6 @@ __all__ = [
     "CheckRunHealthResult",
     "FreshnessPolicy",
     "GraphqlFailed",
-    "PostProcessingError",
     "WebApp",
     "WorkerStatus",
     "can_migrate",
@@ -91,19 +87,15 @@ class GraphqlFailed(Exception):
 
 
 @contextmanager
-def open_web_app(
-    instance: dg.DagsterInstance, workspace: Path, *, read_only: bool
-) -> Generator[WebApp]:
+def open_web_app(instance: dg.DagsterInstance, workspace: Path) -> Generator[WebApp]:
     """Open Dagster's webserver with the code servers of a workspace file."""
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster._core.workspace.load import load_workspace_process_context_from_yaml_paths
     from dagster_graphql.schema import create_schema
     from dagster_webserver.app import create_app_from_workspace_process_context
     from dagster_webserver.version import __version__
 
-    target = WorkspaceFileTarget([str(workspace)])
-    with WorkspaceProcessContext(
-        instance, target, version=__version__, read_only=read_only
+    with load_workspace_process_context_from_yaml_paths(
+        instance, [str(workspace)], __version__
     ) as context:
         schema = create_schema()
 

@@ -70,8 +70,8 @@ def _generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> lis
     return ids
 
 
-class RefIOManager(dg.IOManager):
-    """Pass references between the stages of a run as JSON files."""
+class RefIOManager(dg.ConfigurableIOManager):
+    """Passes references between stages as JSON files, without pickle."""
 
     def handle_output(self, context: dg.OutputContext, obj: ArtifactRef) -> None:
         """Write the reference for this run, then update the latest one."""
@@ -97,7 +97,4 @@ class RefIOManager(dg.IOManager):
         )
 
 
-@dg.io_manager(description="Passes references between stages as JSON files, without pickle.")
-def refs() -> RefIOManager:
-    """Return the IO manager of all assets."""
-    return RefIOManager()
+refs = RefIOManager()

@@ -5,15 +5,16 @@ Bounds and names, which the launchpad's form cannot check, are checked at the la
 Dagster builds the plan, and again when the resource starts, before any step.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from kinemill.errors import KinemillError
@@ -27,7 +28,6 @@ from kinemill.task.presets import list_presets, preset_overrides
 from kinemill.task.setting_list import spell_bounds
 from kinemill.tracking.database import open_registry
 from kinemill_dagster.resources.compute import COMPUTE
-from kinemill_dagster.resources.dagster_api import PostProcessingError
 from kinemill_dagster.resources.retryable import note_refusal
 
 # Recordings and episodes are cached by log, for the job `backfill`; no decision is made twice.
@@ -40,22 +40,49 @@ def rules_of(task: Task) -> str:
     return digest([task.model_dump(mode="json", by_alias=True), version("kinemill")])[:16]
 
 
-@dataclass(frozen=True)
-class TaskResource:
-    """The effective task of a run, and its home.
+class TaskResource(dg.ConfigurableResource[Any]):
+    """The effective task of a run, and its home."""
 
-    Attributes:
-        task: task with overrides.
-        home: home of all data.
-        web: whether the run configuration comes from a web request: it cannot set code, files or
-            machines.
-        recompute: assets that are computed although they are cached.
-    """
+    file: str = Field(description="path of the task file")
+    web: bool = Field(
+        default=False,
+        description="whether the overrides come from a web request: they cannot set code, files or "
+        "machines",
+    )
+    overrides: dict[str, Any | None] = Field(
+        default={}, description="overrides, as in the task file"
+    )
+    recompute: list[str] = Field(
+        default=[], description="assets to compute although they are cached"
+    )
 
-    task: Task
-    home: Home
-    web: bool = False
-    recompute: frozenset[str] = frozenset()
+    @cached_property
+    def task(self) -> Task:
+        """The task with overrides."""
+        return load_task(Path(self.file), self.overrides, web=self.web)
+
+    @cached_property
+    def home(self) -> Home:
+        """The home of all data."""
+        return Home.resolve()
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["TaskResource"]:
+        """Check the task and open the registry before any step of a run.
+
+        Raises:
+            KinemillError: The task file or an override is invalid, or the registry is lost.
+        """
+        run = context.run
+        try:
+            name = self.task.name
+        except KinemillError:
+            if context.instance and run:
+                note_refusal(context.instance, run.run_id)
+            raise
+        with in_use(self.home, f"run-{run.run_id[:8] if run else name}"):
+            open_registry(self.home)
+            yield self
 
     def read_ahead(self, folder: Path | None, report: Callable[[str], None]) -> None:
         """Read new logs on the nodes of the task's cluster, if any."""
@@ -66,83 +93,42 @@ class TaskResource:
 
 
 def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
-    """Return the resource of a task; its config are overrides as in the task file.
+    """Return the resource of a task, configured by the launchpad's form.
 
     Args:
         task: task of the task file.
         web: whether the config comes from users of the server; if not, from a user of this machine,
             who can set code and files, and it is already checked.
     """
-    form = launchpad(task)
-    schema = form if web else dg.Permissive()
+    path = task.path or Path(f"{task.name}.yaml")
+    schema = launchpad(task) if web else dg.Permissive()
 
-    def start(context: dg.InitResourceContext) -> Iterator[TaskResource]:
-        try:
-            changed = form.effective(context.resource_config or {}, web=web)
-        except KinemillError:
-            if context.instance and context.run:
-                note_refusal(context.instance, context.run.run_id)
-            raise
-        home, run = Home.resolve(), context.run
-        with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
-            open_registry(home)  # before any step: a lost registry fails the run here
-            recompute = frozenset((context.resource_config or {}).get(_RECOMPUTE, ()))
-            yield TaskResource(changed, home, web, recompute)
-
-    return dg.ResourceDefinition(
-        resource_fn=start,
-        config_schema=dg.Field(schema, is_required=False),
-        description=f"Overrides of {form.path.name} for this run; other values are unchanged.",
-    )
-
-
-class Form(dg.Shape):
-    """The launchpad's form of a task; values are validated together with the task.
-
-    Args:
-        fields: fields of the form.
-        task: task with these keys.
-    """
-
-    def __new__(cls, fields: Mapping[str, dg.Field], task: Task) -> "Form":
-        """Create a separate instance: Dagster shares one between identical forms."""
-        del fields, task
-        made = object.__new__(cls)
-        made._initialized = False
-        return made
-
-    def __init__(self, fields: Mapping[str, dg.Field], task: Task) -> None:
-        super().__init__(dict(fields))
-        self.path = task.path or Path(f"{task.name}.yaml")
-
-    def effective(self, value: Json, *, web: bool = True) -> Task:
-        """Return the task with the form's values, of a web request or a local user.
+    def overrides_of(config: Json) -> Json:
+        """Return the resource's config; Dagster calls this when it plans a run, before a launch.
 
         Raises:
             KinemillError: A key or value is invalid, with its bound.
         """
-        rest = dict(value)
-        rest.pop(_RECOMPUTE, None)
-        named = preset_overrides(rest.pop(_PRESETS, []))
-        changed = load_task(self.path, named | rest, web=web)
-        COMPUTE[changed.compute.type]  # unknown targets fail before any step
-        return changed
+        overrides = dict(config)
+        stages = overrides.pop(_RECOMPUTE, [])
+        overrides = preset_overrides(overrides.pop(_PRESETS, [])) | overrides
+        if web and overrides:
+            changed = load_task(path, overrides, web=True)
+            COMPUTE[changed.compute.type]  # unknown targets fail before any step
+        return {"file": str(path), "web": web, "overrides": overrides, "recompute": stages}
 
-    def post_process(self, value: Json) -> Json:
-        """Check the values; Dagster calls this before it launches a run.
-
-        Raises:
-            PostProcessingError: A value is invalid; the launchpad displays the message.
-        """
-        try:
-            if value:
-                self.effective(value)
-        except KinemillError as error:
-            raise PostProcessingError(str(error)) from None
-        return value
+    return (
+        TaskResource.configure_at_launch()
+        .get_resource_definition()
+        .configured(
+            overrides_of,
+            config_schema=dg.Field(schema, is_required=False),
+            description=f"Overrides of {path.name} for this run; other values are unchanged.",
+        )
+    )
 
 
-def launchpad(task: Task) -> Form:
+def launchpad(task: Task) -> dict[str, dg.Field]:
     """Return the launchpad's form of the task's models, with current values as descriptions.
 
     It has no defaults: Dagster would merge those of the old `type` into a new one.
@@ -161,7 +147,7 @@ def launchpad(task: Task) -> Form:
         is_required=False,
         description=f"Stages to compute although they are cached: {', '.join(RECOMPUTABLE)}",
     )
-    return Form(fields, task)
+    return fields
 
 
 def _fields(part: BaseModel) -> dict[str, dg.Field]:

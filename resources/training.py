@@ -10,6 +10,7 @@ import dagster as dg
 from kinemill.errors import TrainingFailed
 from kinemill.store import Artifact, ArtifactRef, publish_json, read_json, summary_of
 from kinemill.store.home import Home
+from kinemill.task import Task
 from kinemill.task.protocols import WarmStart
 from kinemill.train import TrainingJob
 from kinemill_dagster.resources.compute import COMPUTE
@@ -36,7 +37,7 @@ def train_elsewhere(
     from kinemill.tracking import lock
 
     task, home = resource.task, resource.home
-    training = TrainingJob(task, home, dataset, training_set, start_of(resource))
+    training = TrainingJob(task, home, dataset, training_set, start_of(task, home))
     if "model" in resource.recompute:
         rmtree(training.folder, ignore_errors=True)  # its last checkpoint is the cached model
     if RESUME in context.run.tags:
@@ -103,13 +104,13 @@ def _load_exporter() -> None:
     warm_up()
 
 
-def start_of(resource: TaskResource) -> WarmStart | None:
+def start_of(task: Task, home: Home) -> WarmStart | None:
     """Return the start model of the training, if the task has one."""
-    if resource.task.learn.start_from is None:
+    if task.learn.start_from is None:
         return None  # without the registry, whose import takes a second
     from kinemill import register
 
-    return register.start_of(resource.task, resource.home)
+    return register.start_of(task, home)
 
 
 def write_job(training: TrainingJob, *, dagster_run: str) -> Path:

@@ -161,6 +161,14 @@ def test_private_modules_of_dagster_are_used_in_the_adapters_only():
     users = {name for name, source in sources.items() if private_modules_of_dagster(source)}
     assert users - {"tests/test_structure.py"} == ADAPTERS
     assert "dagster._" not in (ROOT / "dagster.yaml").read_text()
+    product = ast.parse((ROOT / "resources/dagster_api.py").read_text())
+    names = [
+        item.name
+        for node in ast.walk(product)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dagster._")
+        for item in node.names
+    ]
+    assert len(names) <= 3
 
 
 def test_importing_looks_at_no_environment_file_client_or_clock():

@@ -32,7 +32,7 @@ _GRACE = 3  # s for open responses at shutdown
 
 
 @contextmanager
-def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tuple[Any, Site]]:
+def dagster_app(home: Home, workspace: Path) -> Generator[tuple[Any, Site]]:
     """Return Dagster's web app with its code server, our pages, and REST."""
     from dagster import DagsterInstance
 
@@ -45,7 +45,7 @@ def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tu
     install_listeners()
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(_STATEMENT, _RECYCLE, _CONNECTIONS)
-        with open_web_app(instance, workspace, read_only=read_only) as web:
+        with open_web_app(instance, workspace) as web:
             site = DagsterSite(task_of_job, lambda run: find_run(instance, run))
             service = Service(home, Runs(home, instance), Launcher(web.query, instance))
             yield with_pages(web.app, home, instance, service), site
@@ -105,11 +105,7 @@ def main(arguments: Sequence[str]) -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     home = Home.resolve()
     workspace = Path(options.workspace or require_project() / WORKSPACE)
-    opened = (
-        mlflow_app(home)
-        if options.server == "mlflow"
-        else dagster_app(home, workspace, read_only=options.read_only)
-    )
+    opened = mlflow_app(home) if options.server == "mlflow" else dagster_app(home, workspace)
     with opened as (app, site):
         _run(Guard(app, _rules(home, site, options)), options)
 

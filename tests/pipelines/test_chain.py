@@ -12,11 +12,10 @@ from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.metadata import DESCRIPTIONS
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import chain_job, definitions_of
 from kinemill_dagster.pipelines.instance import open_instance
-from kinemill_dagster.pipelines.run import _retry_tags, run_chain
+from kinemill_dagster.pipelines.run import _is_accepted, run_chain, run_config
 from kinemill_dagster.resources.io import latest
-from kinemill_dagster.resources.tags import MAX_RETRIES
 from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
 from tests.pipelines.conftest import TASK
 
@@ -61,18 +60,19 @@ def test_run_in_terminal_has_the_job_of_the_code_location_and_its_output(first_r
 
 
 @pytest.mark.parametrize(
-    ("overrides", "folder", "expected"),
+    ("overrides", "folder", "accepted"),
     [
-        ({"learn.steps": 5}, "more", {}),
-        ({"learn.loss": "loss.py:Loss"}, None, {MAX_RETRIES: "0"}),
-        ({}, "..", {MAX_RETRIES: "0"}),
+        ({"learn.steps": 5}, "more", True),
+        ({"learn.loss": "loss.py:Loss"}, None, False),
+        ({}, "..", False),
     ],
 )
-def test_run_with_local_code_or_folders_is_not_retried_by_the_servers(
-    workspace, overrides, folder, expected
+def test_run_with_local_code_or_folders_is_not_accepted_by_the_servers(
+    workspace, overrides, folder, accepted
 ):
-    logs = workspace.home.logs(TASK) / folder if folder else None
-    assert _retry_tags(load_task(TASK), workspace.home, overrides, logs) == expected
+    task, logs = load_task(TASK), workspace.home.logs(TASK) / folder if folder else None
+    config = run_config(task, overrides, logs)
+    assert _is_accepted(chain_job(task), task, config, logs) == accepted
 
 
 def test_no_pickle_is_left_anywhere_in_the_home(first_run):

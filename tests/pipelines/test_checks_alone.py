@@ -87,7 +87,7 @@ def test_the_pages_offer_to_execute_every_check(copy):
     workspace = ROOT / "workspace.yaml"
     with (
         open_instance(copy.home) as instance,
-        open_web_app(instance, workspace, read_only=False) as web,
+        open_web_app(instance, workspace) as web,
         TestClient(web.app) as client,
     ):
         for asset in STAGES:

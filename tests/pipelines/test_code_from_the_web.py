@@ -10,6 +10,8 @@ from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.project_definitions import build
 from kinemill_dagster.pipelines.run import make_until, run_config
 from kinemill_dagster.pipelines.tune import tune
+from kinemill_dagster.resources.task_resource import TaskResource
+from tests.launchpad import refusal, task_of_run
 from tests.pipelines.conftest import TASK, TINY
 
 
@@ -35,19 +37,18 @@ def job():
 def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(workspace, evil, key):
     """`launchRun` and the launchpad make this plan before there is a run."""
     config = run_config(load_task(TASK), {key: f"{evil}:f"}, None)
-    with pytest.raises(dg.DagsterInvalidConfigError, match="web requests cannot set"):
-        dg.validate_run_config(job(), config)
+    assert "web requests cannot set" in refusal(job(), config)
 
 
 def test_a_run_that_was_stored_before_is_refused_when_it_starts(workspace, evil, monkeypatch):
     """As a second run of one that `kinemill run` configured: what its resource is given."""
-    task = load_task(TASK)
-    resource = chain_job(task).resource_defs[TASK]
-    context = dg.build_init_resource_context(config={"learn": {"eval_callback": f"{evil}:f"}})
-    with pytest.raises(BadInput, match="web requests cannot set"):
-        next(resource.resource_fn(context))
+    task, overrides = load_task(TASK), {"learn": {"eval_callback": f"{evil}:f"}}
+    resource = TaskResource(file=str(task.path), overrides=overrides, web=True)
+    start = resource.yield_for_execution(dg.build_init_resource_context())
+    with pytest.raises(BadInput, match="web requests cannot set"), start:
+        pass
     made = chain_job(task, web=False).resource_defs[TASK]
-    assert next(made.resource_fn(context)).task.learn.eval_callback == f"{evil}:f"
+    assert task_of_run(made, overrides).learn.eval_callback == f"{evil}:f"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import pytest
 
 from kinemill.errors import KinemillError
 from kinemill.task import load_task
-from kinemill_dagster.resources.task_resource import define_task_resource, launchpad
+from kinemill_dagster.resources.task_resource import TaskResource, define_task_resource, launchpad
 from tests.conftest import EXAMPLES
+from tests.launchpad import refusal
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +17,8 @@ def task():
 
 def described(shape, *keys):
     for key in keys[:-1]:
-        shape = shape.fields[key].config_type
-    return shape.fields[keys[-1]].description
+        shape = shape[key].config_type.fields
+    return shape[keys[-1]].description
 
 
 def test_descriptions_state_the_bounds(task):
@@ -31,10 +32,11 @@ def test_descriptions_state_the_bounds(task):
 
 @pytest.mark.parametrize("change", [{"batch_size": 0}, {"batch_size": -5}, {"seed": -1}])
 def test_a_value_out_of_bounds_is_refused_before_any_step_and_named(task, change):
-    resource = define_task_resource(task)
-    context = dg.build_init_resource_context(config={"learn": change})
-    with pytest.raises(KinemillError, match=f"learn.{next(iter(change))}"):
-        next(resource.resource_fn(context))
+    """Also in a run that was stored before its task file changed."""
+    resource = TaskResource(file=str(task.path), overrides={"learn": change}, web=True)
+    start = resource.yield_for_execution(dg.build_init_resource_context())
+    with pytest.raises(KinemillError, match=f"learn.{next(iter(change))}"), start:
+        pass
 
 
 @pytest.mark.parametrize(
@@ -54,9 +56,7 @@ def test_a_launch_out_of_bounds_is_refused_where_the_plan_is_made(task, change, 
         resource_defs={"mill": define_task_resource(task)}
     )
     config = {"resources": {"mill": {"config": {"learn": change}}}}
-    with pytest.raises(dg.DagsterInvalidConfigError) as refused:
-        dg.validate_run_config(job, config)
-    assert said in str(refused.value).replace("Input", "input")
+    assert said in refusal(job, config).replace("Input", "input")
     config["resources"]["mill"]["config"]["learn"] = {"batch_size": 7}
     assert dg.validate_run_config(job, config)
 
@@ -87,13 +87,14 @@ def test_own_code_is_not_in_the_form_and_not_accepted_from_it():
     """Numbers of own code can be set in the launchpad, the code and its text cannot."""
     task = load_task(EXAMPLES.parent / "own_code" / "rod.yaml")
     form = launchpad(task)
-    model = form.fields["learn"].config_type.fields["model"].config_type
+    model = form["learn"].config_type.fields["model"].config_type
     assert {"type", "width"} == set(model.fields)
-    assert form.effective({"learn": {"model": {"width": 8}}}).learn.model.width == 8
+    resource = TaskResource(file=str(task.path), overrides={"learn": {"model": {"width": 8}}})
+    assert resource.task.learn.model.width == 8
     for model in (
         {"type": "my_net.py:Net", "source": "import os"},
         {"type": "my_aug.py:shake"},
         {"type": "other.py:Net"},
     ):
         with pytest.raises(KinemillError, match="web requests cannot set"):
-            form.effective({"learn": {"model": model}})
+            load_task(task.path, {"learn": {"model": model}}, web=True)

@@ -14,6 +14,7 @@ from kinemill.task.overrides import apply, leaves, nested
 from kinemill_dagster.pipelines.run import run_config
 from kinemill_dagster.resources.task_resource import define_task_resource
 from tests.conftest import EXAMPLES
+from tests.launchpad import task_of_run
 
 CART_POLE = EXAMPLES / "cart_pole.yaml"
 
@@ -142,11 +143,8 @@ PIECES = st.sampled_from(
 
 def recorded(config):
     """The task of a run with this run config, as `kinemill run` starts it."""
-    import dagster as dg
-
-    task = load_task(CART_POLE)
-    context = dg.build_init_resource_context(config=config["resources"]["cart_pole"]["config"])
-    return next(define_task_resource(task, web=False).resource_fn(context)).task
+    resource = define_task_resource(load_task(CART_POLE), web=False)
+    return task_of_run(resource, config["resources"]["cart_pole"]["config"])
 
 
 @given(st.lists(PIECES, max_size=5))
