@@ -1,7 +1,7 @@
 // Run the policy.c of a legged robot as its onboard computer does: no library, no allocation.
 //
 //     kinemill model export go_bdx --c99 --to policy
-//     gcc -std=c99 -O2 -c policy/policy.c -o policy.o
+//     gcc -std=c99 -O3 -c policy/policy.c -o policy.o
 //     g++ -std=c++17 -O2 -Ipolicy -DACT=go_bdx_act -DNAME=GO_BDX run_policy.cpp policy.o -lm -o run
 //     sensors | ./run | motors        # with --free: as fast as lines arrive, without a clock
 //

@@ -1,7 +1,7 @@
 // Run a model's step.c from C++, as a microcontroller would: no library, no allocation.
 //
 //     kinemill model export pendulum --c99 --to model
-//     gcc -std=c99 -O2 -c model/step.c -o step.o
+//     gcc -std=c99 -O3 -c model/step.c -o step.o
 //     g++ -std=c++17 -O2 -Imodel -DSTEP=pendulum_step -DNAME=PENDULUM run_step.cpp step.o -lm
 //
 // STEP and NAME are the task's: the function, and what the sizes in step.h begin with.
