@@ -193,9 +193,9 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
         `execute_in_process` has no parameter for the origin, and replaces the executor in a copy of
         the job, which the pages would show as an earlier version. A re-executed run logs to stderr.
         """
-        known = job if part is None else job_def
+        recorded = job if part is None else job_def
         rest["run_config"] = {key: rest["run_config"][key] for key in config if key != "loggers"}
-        return create(job_def=known, remote_job_origin=origin_of(job.name), **rest)
+        return create(job_def=recorded, remote_job_origin=origin_of(job.name), **rest)
 
     vars(instance)["create_run_for_job"] = create_run
     try:
