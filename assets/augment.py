@@ -36,7 +36,9 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             build_metadata(
                 episodes=summary.episodes,
                 rows=summary.rows,
-                augmentations=table([asdict(one) for one in summary.augmentations]),
+                augmentations=table(
+                    [asdict(augmentation) for augmentation in summary.augmentations]
+                ),
                 before_after=picture(drawn) if drawn else None,
             ),
         )

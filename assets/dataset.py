@@ -65,12 +65,14 @@ def _all_episodes(context: dg.AssetExecutionContext, resource: TaskResource) -> 
     from kinemill.validate import load_checks
     from kinemill.validate import stage as validate
 
-    task, home, run = resource.task, resource.home, context.run.run_id
+    task = resource.task
+    home = resource.home
+    run = context.run.run_id
     if made := handed_on(home, run, task.name, "episodes"):
         return made
     recordings = publish_members(task, home, Lines(context)).ref
     episodes = validate.run(task, home, recordings, Lines(context)).ref
-    blocking = [one for one in load_checks(home, episodes) if one.blocking]
+    blocking = [check for check in load_checks(home, episodes) if check.blocking]
     refuse_failed(blocking, home.root / episodes.path, {})
     for asset, ref in (("recordings", recordings), ("episodes", episodes)):
         pass_on(home, run, task.name, asset, ref)
@@ -87,7 +89,8 @@ def _packed(
     from kinemill_dagster.resources.pictures import clips_drawn
 
     artifact = dataset_stage.run(resource.task, resource.home, episodes)
-    summary, packed = DatasetSummary.of(artifact), load_dataset(resource.home, artifact.ref)
+    summary = DatasetSummary.of(artifact)
+    packed = load_dataset(resource.home, artifact.ref)
     cycles, clips = clips_drawn(resource.task, resource.home, artifact.ref)
     for warning in summary.warnings:
         context.log.warning(warning)
@@ -123,7 +126,8 @@ def _from_environment(settings: ChainSettings) -> dg.AssetsDefinition:
 
         artifact = make_card(resource.task, resource.home)
         document = open_card(resource.home, artifact.ref).document
-        layout, random = document.layout, document.random
+        layout = document.layout
+        random = document.random
         yield from emit(
             context,
             artifact,

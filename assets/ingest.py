@@ -100,7 +100,9 @@ def _emit_partitions(
     """Yield the output of a run of one or all partitions. The check covers all recordings."""
     from kinemill.ingest.snapshot import Snapshot
 
-    task, home, recordings = resource.task, resource.home, report.artifact.ref
+    task = resource.task
+    home = resource.home
+    recordings = report.artifact.ref
     about = build_metadata(ignored=_ignored(report), reasons=reasons(report.fresh, "file"))
     if key is not None:
         counts = count_recordings(key, Snapshot(home, recordings))
@@ -108,7 +110,7 @@ def _emit_partitions(
         yield from emit(context, report.artifact, about, None, data_version=counts.digest)
         return
     counts = recordings_by_partition(task, home, recordings)
-    add_counts(context, task, {one.key: _about_partition(one) for one in counts})
+    add_counts(context, task, {count.key: _about_partition(count) for count in counts})
     yield from emit(context, report.artifact, about, [_readable(report.artifact.summary)])
 
 

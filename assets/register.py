@@ -59,8 +59,10 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         candidates = register_candidates(
             resource.task, resource.home, produced, references, progress=Lines(context)
         )
-        result, selection = candidates.result, candidates.selection
-        registration, verification = result.registration, result.produced.verification
+        result = candidates.result
+        selection = candidates.selection
+        registration = result.registration
+        verification = result.produced.verification
         for name, value in (
             ("registration", to_json_value(registration)),
             ("verified", verification.to_json()),

@@ -216,7 +216,9 @@ def emit(
     common = build_metadata(
         digest=artifact.ref.digest, cached=artifact.cached, store=dg.MetadataValue.path(str(folder))
     )
-    refuse_failed([one for one in checks if one.name in blocking], folder, {**metadata, **common})
+    refuse_failed(
+        [check for check in checks if check.name in blocking], folder, {**metadata, **common}
+    )
     yield dg.MaterializeResult(
         asset_key=context.asset_key,
         value=artifact.ref,

@@ -62,7 +62,8 @@ def _trained(
 def _about_training(resource: TaskResource, trained: Artifact) -> Json:
     from kinemill_dagster.resources.training import run_page
 
-    summary, folder = ModelSummary.of(trained), resource.home.root / trained.ref.path
+    summary = ModelSummary.of(trained)
+    folder = resource.home.root / trained.ref.path
     return build_metadata(
         family=summary.family,
         families=_families(folder),
@@ -84,16 +85,16 @@ def _families(model: Path) -> dg.TableMetadataValue | None:
     return table(
         [
             {
-                "family": one.name,
-                "round": one.round,
-                "score": one.score,
-                **{f"{steps} steps": error for steps, error in (one.errors or {}).items()},
-                "free run": one.free_run,
-                "parameters": one.parameters,
-                "seconds": one.seconds,
-                "failure": one.failure,
+                "family": result.name,
+                "round": result.round,
+                "score": result.score,
+                **{f"{steps} steps": error for steps, error in (result.errors or {}).items()},
+                "free run": result.free_run,
+                "parameters": result.parameters,
+                "seconds": result.seconds,
+                "failure": result.failure,
             }
-            for one in results
+            for result in results
         ]
     )
 

@@ -57,7 +57,8 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             yield from _emit_partition(context, resource, key, recordings)
             return
         artifact = validate.run(resource.task, resource.home, recordings, Lines(context))
-        folder, summary = open_ref(resource.home, artifact.ref), EpisodesSummary.of(artifact)
+        folder = open_ref(resource.home, artifact.ref)
+        summary = EpisodesSummary.of(artifact)
         drawn = episodes_drawn(resource.task, resource.home, recordings, artifact.ref)
         results = _evaluate(resource, artifact.ref, Lines(context))
         if is_partitioned(task):
@@ -88,7 +89,8 @@ def _emit_partition(
     context: dg.AssetExecutionContext, resource: TaskResource, key: str, recordings: ArtifactRef
 ) -> Events:
     """Validate one partition. The checks cover all recordings, and block `dataset`."""
-    task, home = resource.task, resource.home
+    task = resource.task
+    home = resource.home
     artifact, counts = validate_partition(task, home, key, recordings, Lines(context))
     listed = read_quarantine(open_ref(home, artifact.ref))
     about = _about_partition(counts) | build_metadata(reasons=_reasons(listed))
@@ -102,9 +104,10 @@ def _emit_all(
     results: list[CheckOutcome],
 ) -> Events:
     """Yield the output of a run of all partitions, with the counts of each."""
-    task, home = resource.task, resource.home
+    task = resource.task
+    home = resource.home
     counts = episodes_by_partition(task, home, artifact.ref)
-    add_counts(context, task, {one.key: _about_partition(one) for one in counts})
+    add_counts(context, task, {count.key: _about_partition(count) for count in counts})
     report = report_link(home, home.root / artifact.ref.path / "page.html")
     about = build_metadata(report=report, data_docs=_data_docs(home))
     yield from emit(context, artifact, about, results)

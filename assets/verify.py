@@ -111,7 +111,7 @@ def _predicted(resource: TaskResource, verification: ArtifactRef, document: Veri
     return build_metadata(
         errors=table(_lines(document.metrics)),
         error_growth=picture(drawn),
-        closed_loop=table([asdict(one) for one in loop.episodes]) if loop else None,
+        closed_loop=table([asdict(episode) for episode in loop.episodes]) if loop else None,
     )
 
 

@@ -94,10 +94,12 @@ def draw_pair(kind: str, size: Size, random: np.random.Generator) -> tuple[Drawn
         random: source of all draws.
     """
     parts = [_episode(kind, _length(kind, size, random), random) for _ in range(size.episodes)]
-    errors_by_horizon = {steps: np.concatenate([one[steps] for one in parts]) for steps in HORIZONS}
-    whole = np.array([FREE_RUN * np.sqrt((one[HORIZONS[-1]] ** 2).mean(axis=0)) for one in parts])
+    errors_by_horizon = {
+        steps: np.concatenate([part[steps] for part in parts]) for steps in HORIZONS
+    }
+    whole = np.array([FREE_RUN * np.sqrt((part[HORIZONS[-1]] ** 2).mean(axis=0)) for part in parts])
     whole *= np.exp(BY_MODEL * random.standard_normal(whole.shape))
-    lengths = np.array([len(one[HORIZONS[-1]]) for one in parts], dtype=np.int64)
+    lengths = np.array([len(part[HORIZONS[-1]]) for part in parts], dtype=np.int64)
     return _drawn(errors_by_horizon, whole, lengths, 0), _drawn(
         errors_by_horizon, whole, lengths, 1
     )

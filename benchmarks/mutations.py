@@ -159,7 +159,9 @@ def page(planted: list[ExportCheck], sound: list[ExportCheck]) -> str:
         said = (failures or (one.failures or ["nothing"])[0]).replace("|", "/").splitlines()[0]
         missed = "" if one.is_named else "**not named**: " if one.is_detected else "**missed**: "
         lines.append(f"| {one.title} | {missed}{_short(said)} |")
-    wrong = "".join(f"\n\nFalse alarm: {one.title}: {'; '.join(one.failures)}." for one in alarms)
+    wrong = "".join(
+        f"\n\nFalse alarm: {alarm.title}: {'; '.join(alarm.failures)}." for alarm in alarms
+    )
     return "\n".join(lines) + f"{wrong}\n"
 
 
@@ -179,7 +181,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, single_thread():
         planted = plant(list(FAULTS), data, Path(scratch))
         sound = clean([title for title, *_ in SOUND], data, Path(scratch))
-        sound += clean_fitted([one.title for one in sound_models()], Path(scratch))
+        sound += clean_fitted([model.title for model in sound_models()], Path(scratch))
         planted += plant_in_policies(list(OF_POLICIES), Path(scratch))
         sound += [
             ExportCheck(f"policy, {name}", (), failures)
@@ -189,7 +191,8 @@ def main() -> None:
     if options.json:
         document = {
             kind: [
-                vars(one) | {"detected": one.is_detected, "named": one.is_named} for one in checks
+                vars(check) | {"detected": check.is_detected, "named": check.is_named}
+                for check in checks
             ]
             for kind, checks in (("planted", planted), ("sound", sound))
         }

@@ -62,7 +62,9 @@ def prove(task: str, seed: int) -> Path:
             message = f"{task}, seed {seed}: {document}"
             raise RuntimeError(message)
         candidates = document["selection"]["candidates"]
-        (version,) = [one["version"] for one in candidates if one["candidate"] == "trained"]
+        (version,) = [
+            candidate["version"] for candidate in candidates if candidate["candidate"] == "trained"
+        ]
         shutil.rmtree(result_folder, ignore_errors=True)
         export = ["model", "export", f"{task}:{version}", "--to", str(result_folder)]
         _proof.kinemill(home.root, *export)
@@ -98,21 +100,21 @@ def by_channel(task: str) -> Lines:
     """Return the errors at the horizon, by channel: rows of a table."""
     dataset, models = pack(task), simulators(task)
     reference_results = references(task, dataset)
-    history = max(one.history for one in (*models, *reference_results.values()))
+    history = max(model.history for model in (*models, *reference_results.values()))
     errors = [evaluate(model, dataset, history=history) for model in models]
     others = {
         name: evaluate(reference_results[name], dataset, history=history) for name in FAMILIES
     }
     rows: Lines = []
     for index, name in enumerate(dataset.states):
-        own = [float(one.rmse[index]) for one in errors]
+        own = [float(error.rmse[index]) for error in errors]
         reference_errors = [float(one.rmse[index]) for one in others.values()]
         ratio = [value / reference_errors[-1] for value in own]
         reference_cells = [f"{value:.3g}" for value in reference_errors]
         cells = [task, name, dataset.units[name], mean_and_std(own), *reference_cells]
         rows.append([*cells, mean_and_std(ratio, 2)])
     sincos = others["linear_sincos"]
-    ratio = [float((one.rmse / sincos.rmse).mean()) for one in errors]
+    ratio = [float((error.rmse / sincos.rmse).mean()) for error in errors]
     empty = [""] * (2 + len(FAMILIES))
     return [*rows, [task, "mean over channels", *empty, mean_and_std(ratio, 2)]]
 
@@ -127,9 +129,9 @@ def other_days() -> Lines:
         linear = references("double_pendulum", dataset)["linear_sincos"]
         history = max(models[0].history, linear.history)
         reference = evaluate(linear, dataset, history=history).rmse
-        ratios = [evaluate(one, dataset, history=history).rmse / reference for one in models]
-        columns = [mean_and_std([float(one[i]) for one in ratios], 2) for i in range(4)]
-        mean = mean_and_std([float(one.mean()) for one in ratios], 2)
+        ratios = [evaluate(model, dataset, history=history).rmse / reference for model in models]
+        columns = [mean_and_std([float(ratio[i]) for ratio in ratios], 2) for i in range(4)]
+        mean = mean_and_std([float(ratio.mean()) for ratio in ratios], 2)
         rows.append([f"{run}{' (replayed)' if run in REPLAYED else ''}", *columns, mean])
     return rows
 
@@ -149,7 +151,7 @@ def by_limb() -> Lines:
         [
             limb,
             "rad" if "arm" in limb else "1",
-            mean_and_std([of(one, slice(*joints)) for one in errors]),
+            mean_and_std([of(error, slice(*joints)) for error in errors]),
             f"{of(reference, slice(*joints)):.3g}",
         ]
         for limb, joints in JOINTS.items()

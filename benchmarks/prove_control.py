@@ -125,7 +125,7 @@ def spans(name: str) -> dict[str, float]:
     home = Home(champion(name)[0])
     dataset = load_dataset(home, find_version(home, name).ref)
     tests = [each for each in dataset.episodes if each.split == "test"]
-    rows = np.concatenate([dataset.values[each.start : each.stop] for each in tests])
+    rows = np.concatenate([dataset.values[test_.start : test_.stop] for test_ in tests])
     ranges = dict(zip(dataset.states, np.ptp(rows, axis=0).tolist(), strict=False))
     return ranges | {angle: 2 * np.pi for angle in dataset.angles}
 

@@ -250,7 +250,11 @@ def _family(task: str) -> str:
 def _trained(task: str, selection: Selection) -> dict[str, float]:
     """Return the errors of the trained model and of the references, nRMSE, by name."""
     listed = json.loads(_kinemill("model", "list", task, "--json").stdout)["versions"]
-    (own,) = [one["version"] for one in selection["candidates"] if one["candidate"] == "trained"]
+    (own,) = [
+        candidate["version"]
+        for candidate in selection["candidates"]
+        if candidate["candidate"] == "trained"
+    ]
     (version,) = [one for one in listed if one["version"] == own]
     return {name: value for name, value in version["metrics"]["nrmse"].items() if value}
 
@@ -323,17 +327,17 @@ def table(results: Sequence[LeagueResult]) -> str:
     """Return the results as a table in Markdown, with the geometric mean of the ratios."""
     head = ["set", "family", "nRMSE", "best reference", "its nRMSE", "ratio", "quarantined"]
     rows = list[list[str]]()
-    for one in results:
-        cells = [one.name, one.family, _number(one.model), one.reference]
-        cells += [_number(one.reference_error), _number(one.ratio), str(one.quarantined)]
-        cells += [one.status, one.served, f"{one.seconds:.0f}"]
+    for result in results:
+        cells = [result.name, result.family, _number(result.model), result.reference]
+        cells += [_number(result.reference_error), _number(result.ratio), str(result.quarantined)]
+        cells += [result.status, result.served, f"{result.seconds:.0f}"]
         rows.append(cells)
-    ratios = [one.ratio for one in results if one.ratio]
+    ratios = [result.ratio for result in results if result.ratio]
     mean = math.exp(statistics.fmean(map(math.log, ratios))) if ratios else math.nan
     better = sum(ratio < 1.0 - LEVEL for ratio in ratios)
     level = sum(1.0 - LEVEL <= ratio <= 1.0 + LEVEL for ratio in ratios)
-    late = sum(one.seconds > LIMIT for one in results)
-    budgets = ", ".join(sorted({f"{one.budget:g}" for one in results}))
+    late = sum(result.seconds > LIMIT for result in results)
+    budgets = ", ".join(sorted({f"{result.budget:g}" for result in results}))
     text = (
         f"Geometric mean of the ratios: {mean:.2f}. Better than every simple reference on {better} "
         f"of {len(results)} sets, level within {LEVEL:.0%} on {level}; {late} took longer than "

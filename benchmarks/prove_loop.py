@@ -137,14 +137,18 @@ def table_row(name: str, seeds: range) -> list[object]:
     if not results:
         return [*cells, "not run"]
     dt = load_task(row.task).dt
-    reached = sum(one["successes"] >= REACHED and one["steps"] <= row.budget for one in results)
-    steps = sorted(one["steps"] for one in results)
+    reached = sum(
+        result["successes"] >= REACHED and result["steps"] <= row.budget for result in results
+    )
+    steps = sorted(result["steps"] for result in results)
     low, high = steps[0], steps[-1]
     needed = f"{low:,} ({low * dt:.0f} s)"
     if high > low:
         needed = f"{low:,} to {high:,} ({low * dt:.0f} to {high * dt:.0f} s)"
-    each = ", ".join(str(one["successes"]) for one in results)
-    wall, cpu = (sorted(one[key] for one in results)[len(results) // 2] for key in ("wall", "cpu"))
+    each = ", ".join(str(result["successes"]) for result in results)
+    wall, cpu = (
+        sorted(result[key] for result in results)[len(results) // 2] for key in ("wall", "cpu")
+    )
     counts = [f"{reached} of {len(results)}", f"{each} of {STARTS}"]
     return [*cells, *counts, needed, f"{wall:.0f}", f"{cpu:.0f}"]
 

@@ -131,11 +131,14 @@ def prove_gaits() -> None:
     rows = list[list[object]]()
     for name in TASKS:
         results = [prove(name, seed) for seed in SEEDS]
-        middle = statistics.median(one.policy for one in results)
-        values = ", ".join(f"{one.policy:.4f}" for one in results)
+        middle = statistics.median(result.policy for result in results)
+        values = ", ".join(f"{result.policy:.4f}" for result in results)
         figures = f"{results[0].linear:.4f}", f"{results[0].stays:.4f}"
-        far = max(one.long_range for one in results), max(one.long_error for one in results)
-        is_finite = all(one.long_finite for one in results)
+        far = (
+            max(result.long_range for result in results),
+            max(result.long_error for result in results),
+        )
+        is_finite = all(result.long_finite for result in results)
         cells: list[object] = [name, f"**{middle:.4f}** ({values})", *figures, is_finite]
         rows.append([*cells, f"{far[0]:.2f}", f"{far[1]:.4f}"])
     _proof.write("motion", _proof.table(head, rows))

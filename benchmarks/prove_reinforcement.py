@@ -223,7 +223,7 @@ def report() -> str:
     rows = list[list[str]]()
     for name, row in ROWS.items():
         results, starts = finished(name), (f"| {name}: ", f"| {name} |")
-        if any("ours" in one for one in results):
+        if any("ours" in result for result in results):
             rows.append(_cells_of(name, row, results))
         else:
             previous = [line for line in page.splitlines() if line.startswith(starts)][:1]
@@ -241,10 +241,10 @@ def parts() -> str:
     lines = list[list[str]]()
     for side, (name, key) in rows.items():
         runs = [one[key] for one in finished(name) if key in one]
-        steps = [one["steps"] for one in runs]
-        cells = [median_and_range([one[part] for one in runs]) for part in (*PARTS, "processor")]
+        steps = [run["steps"] for run in runs]
+        cells = [median_and_range([run[part] for run in runs]) for part in (*PARTS, "processor")]
         each = [
-            median_and_range([1e6 * one[part] / one["steps"] for one in runs])
+            median_and_range([1e6 * run[part] / run["steps"] for run in runs])
             for part in ("stepping", "learning")
         ]
         lines.append([side, median_and_range(steps, 0), *cells, *each])
@@ -252,27 +252,27 @@ def parts() -> str:
 
 
 def _cells_of(name: str, row: Row, results: Sequence[Any]) -> list[str]:
-    own = [one["ours"] for one in results if "ours" in one]
-    other = [one["theirs"] for one in results if "theirs" in one]
-    pairs = [one for one in results if len(one) == len(LIBRARIES)]
+    own = [result["ours"] for result in results if "ours" in result]
+    other = [result["theirs"] for result in results if "theirs" in result]
+    pairs = [result for result in results if len(result) == len(LIBRARIES)]
     bound = f" within {row.within:g} s" if row.within else ""
     aim = "" if row.target is None else f": {row.target:g}{bound}"
     cells = [name + aim, *_cells(row, own)]
     if pairs:
-        shares = [[one["ours"][key] / one["theirs"][key] for one in pairs] for key in TIMES]
+        shares = [[pair["ours"][key] / pair["theirs"][key] for pair in pairs] for key in TIMES]
         cells += [*_cells(row, other), *(median_and_range(ratios, 2) for ratios in shares)]
     return [*cells, *["-"] * (len(HEAD) - len(cells))]
 
 
 def _cells(row: Row, results: Sequence[Any]) -> list[str]:
     """Return seeds that reached the target, returns and times of one side."""
-    wins = [one["success"] for one in results if one.get("success") is not None]
-    solved = sum(one["reached"] for one in results)
+    wins = [result["success"] for result in results if result.get("success") is not None]
+    solved = sum(result["reached"] for result in results)
     return [
         f"{len(results)} seeds" if row.target is None else f"{solved} of {len(results)}",
-        median_and_range([one["return"] for one in results])
+        median_and_range([result["return"] for result in results])
         + (f", success {median_and_range(wins, 2)}" if wins else ""),
-        *(median_and_range([one[key] for one in results]) for key in TIMES),
+        *(median_and_range([result[key] for result in results]) for key in TIMES),
     ]
 
 

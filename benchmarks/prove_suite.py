@@ -121,9 +121,9 @@ def table_row(name: str) -> list[object]:
     cells.append(TARGETS.get(name) or "none")
     if not results:
         return [*cells, "not run"]
-    returns = [one["return"] for one in results]
+    returns = [result["return"] for result in results]
     each = ", ".join(f"{one:.0f}" for one in returns)
-    wall, cpu = (statistics.median(one[key] for one in results) for key in ("wall", "cpu"))
+    wall, cpu = (statistics.median(result[key] for result in results) for key in ("wall", "cpu"))
     cells += [f"{statistics.mean(returns):.0f}", each, ", ".join(map(str, seeds))]
     return [*cells, f"{wall:.0f}", f"{cpu:.0f}"]
 

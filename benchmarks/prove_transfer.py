@@ -77,12 +77,12 @@ def rows(name: str, results: list[dict[str, dict[str, Any]]]) -> Iterator[list[s
     first = results[0]["anew"]["metrics"]
     for channel, errors in first["test"].items():
         pair = [
-            _cell([one[who]["metrics"]["test"][channel]["rmse"]["model"] for one in results])
+            _cell([result[who]["metrics"]["test"][channel]["rmse"]["model"] for result in results])
             for who in ("anew", "from A.0")
         ]
         yield [name, channel, errors["unit"], *pair, *_linear(errors["rmse"])]
     pair = [
-        _cell([one[who]["metrics"]["nrmse"]["model"] for one in results])
+        _cell([result[who]["metrics"]["nrmse"]["model"] for result in results])
         for who in ("anew", "from A.0")
     ]
     yield [name, "nrmse", "1", *pair, *_linear(first["nrmse"])]
@@ -95,7 +95,7 @@ def _linear(errors: dict[str, float]) -> list[str]:
 def _cell(values: list[float]) -> str:
     if len(values) == 1:
         return f"**{values[0]:.3g}**"
-    return f"**{statistics.median(values):.3g}** ({', '.join(f'{one:.3g}' for one in values)})"
+    return f"**{statistics.median(values):.3g}** ({', '.join(f'{value:.3g}' for value in values)})"
 
 
 def main() -> None:

@@ -89,7 +89,8 @@ def _tune(
     from kinemill_dagster.resources.training import start_of
     from kinemill_dagster.resources.tune_processes import search_elsewhere
 
-    began, effective = time.time(), load_task(task, overrides, web=request.web)
+    began = time.time()
+    effective = load_task(task, overrides, web=request.web)
     outer = {key: value for key, value in nested(overrides).items() if key != "tune"}
     dataset = make_until(
         "dataset", task, outer, logs=request.logs, show_progress=show_progress, web=request.web
@@ -100,7 +101,8 @@ def _tune(
     progress.log_message(f"{search.name}: {count} trials, report and study in {search.folder}")
     until = began + request.timeout if request.timeout else None
     trials = search_elsewhere(search, Bounds(count, until), request.workers, progress)
-    document, best = describe(search, trials), best_of(trials)
+    document = describe(search, trials)
+    best = best_of(trials)
     if request.register and best is not None:
         changed = {**outer, **best.settings}
         chain = run_chain(

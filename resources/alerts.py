@@ -87,7 +87,8 @@ def _origin(text: str) -> str:
 
 
 def _canonical_origin(match: re.Match[str]) -> str:
-    scheme, host = match["scheme"].lower(), match["host"].lower()
+    scheme = match["scheme"].lower()
+    host = match["host"].lower()
     is_default = match["port"] in {None, {"http": "80", "https": "443"}[scheme]}
     return f"{scheme}://{host}" if is_default else f"{scheme}://{host}:{match['port']}"
 
@@ -152,7 +153,8 @@ def settings(home: Home) -> Alerts | None:
     Raises:
         BadInput: The file is missing or invalid; the message contains no address.
     """
-    named, path = os.environ.get(VARIABLE), settings_file(home)
+    named = os.environ.get(VARIABLE)
+    path = settings_file(home)
     if not path.is_file():
         if named:
             raise BadInput(
@@ -203,7 +205,8 @@ def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, even
 
 def is_news(home: Home, kind: Kind, event: Event) -> bool:
     """Return whether an event is new and has a receiver."""
-    alerts, now = settings(home), time.time()
+    alerts = settings(home)
+    now = time.time()
     if alerts is None or not alerts.receivers(_note(kind, event)):
         return False
     at = now if event.at is None else event.at

@@ -32,7 +32,8 @@ from kinemill_dagster.resources.retryable import note_refusal
 
 # Recordings and episodes are cached by log, for the job `backfill`; no decision is made twice.
 RECOMPUTABLE = ("dataset", "training_set", "references", "model", "onnx_model", "verification")
-_PRESETS, _RECOMPUTE = "presets", "recompute"  # keys of the launchpad beside those of the task
+_PRESETS = "presets"
+_RECOMPUTE = "recompute"  # keys of the launchpad beside those of the task
 
 
 def rules_of(task: Task) -> str:

@@ -36,7 +36,8 @@ def train_elsewhere(
     """
     from kinemill.tracking import lock
 
-    task, home = resource.task, resource.home
+    task = resource.task
+    home = resource.home
     training = TrainingJob(task, home, dataset, training_set, start_of(task, home))
     if "model" in resource.recompute:
         rmtree(training.folder, ignore_errors=True)  # its last checkpoint is the cached model
@@ -118,9 +119,12 @@ def write_job(training: TrainingJob, *, dagster_run: str) -> Path:
     from kinemill.tracking import end_orphans, log_dataset, open_tracking, start_run
     from kinemill.tracking.run_links import DAGSTER_RUN
 
-    home, task, dataset = training.home, training.task, training.dataset
+    home = training.home
+    task = training.task
+    dataset = training.dataset
     end_orphans(home)  # runs of trainings with killed processes
-    key, learn = training.folder.name, task.learn
+    key = training.folder.name
+    learn = task.learn
     tags = {DAGSTER_RUN: dagster_run}
     if pages := os.environ.get("KINEMILL_DAGSTER_URL"):  # served by `kinemill ui`
         history = f"[versions of {task.name}]({pages}/kinemill/tasks/{task.name})"

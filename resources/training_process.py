@@ -22,7 +22,8 @@ class Lines:
     """Progress as log lines of the Dagster run; `advance` writes at most one per second."""
 
     def __init__(self, pipes: PipesContext) -> None:
-        self._pipes, self._last = pipes, 0.0
+        self._pipes = pipes
+        self._last = 0.0
 
     def log_message(self, message: str) -> None:
         """Send one line."""
@@ -68,7 +69,8 @@ def work(job: Json, pipes: PipesContext) -> None:
 
 def main() -> int:
     """Run the job of the command line; report known failures in one line."""
-    job, parent = Path(sys.argv[1]), int(sys.argv[2])
+    job = Path(sys.argv[1])
+    parent = int(sys.argv[2])
     exit_with_parent(parent)
     tune_process()
     if int(os.environ.get("RANK", "0")) > 0:
@@ -81,7 +83,8 @@ def _exit_code(do: Callable[[], None]) -> int:
     try:
         do()
     except Exception as error:  # noqa: BLE001 - the last frame there is
-        code, failure = report(error), as_known_failure(error)
+        code = report(error)
+        failure = as_known_failure(error)
         if isinstance(failure, Diverged):
             return os.EX_DATAERR
         passing = isinstance(failure, ProcessLost | Unreachable)  # a retry can succeed

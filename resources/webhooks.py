@@ -76,5 +76,6 @@ def limit_deliveries() -> None:
 def _hide_addresses(record: logging.LogRecord) -> bool:
     """Remove paths and queries of webhooks from logs: many contain a secret."""
     record.msg = _PATH.sub(r"\1/...", record.getMessage())
-    record.args, record.exc_info = (), None
+    record.args = ()
+    record.exc_info = None
     return True

@@ -12,7 +12,9 @@ OPSET = 20
 IR_VERSION = 10
 
 # Names of tensors.
-DISAGREEMENT, OUTPUTS, ESTIMATED = "disagreement", "outputs", "estimated_states"
+DISAGREEMENT = "disagreement"
+OUTPUTS = "outputs"
+ESTIMATED = "estimated_states"
 
 Dim = str | int | None
 
@@ -105,7 +107,8 @@ def disagreement(offsets: str, axis: int) -> tuple[list[onnx.NodeProto], onnx.Te
 def needed_nodes(nodes: Sequence[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
     """Return the nodes that `outputs` depend on, in order."""
     # Nodes of ONNX are in topological order, so one pass from the end finds all of them.
-    names, result = set(outputs), list[onnx.NodeProto]()
+    names = set(outputs)
+    result = list[onnx.NodeProto]()
     for node in reversed(nodes):
         if names & set(node.output):
             result.append(node)

@@ -67,7 +67,8 @@ def undo(
                 problem = f"does not have {which}"
                 raise BadInput(member.name, problem, expected=f"one of: {listed}", fix=fix)
             withdrawn.setdefault(numbers[-1], []).append(member.hash)
-        who, when = current_user(), now()
+        who = current_user()
+        when = now()
         acts = [Edit(0, h, None, who, when, because, number) for number, h in withdrawn.items()]
         return [EDITS.append(home, task.name, lambda act=act: act) for act in acts]
 
@@ -100,7 +101,8 @@ class EditRow:
 
 def edit_rows(task: Task, home: Home, recording: str | None = None) -> list[EditRow]:
     """Return every edit of a task's recordings, or of one, oldest first."""
-    acts, names = EDITS.read(home, task.name), dict[str, str]()
+    acts = EDITS.read(home, task.name)
+    names = dict[str, str]()
     undone = {(act.undoes, hash_): act.when for act in acts for hash_ in act.recordings}
     rows = list[EditRow]()
     for act in acts:

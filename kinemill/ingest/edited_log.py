@@ -144,7 +144,8 @@ def _cut_one(log: RawLog, change: EditChange) -> RawLog:
     end = last_time(log)
     if end is None:
         return log  # it could not be read; its reasons tell why
-    start, stop = change.start_s, change.stop_s if change.kind == "exclude" else change.start_s
+    start = change.start_s
+    stop = change.stop_s if change.kind == "exclude" else change.start_s
     inside = 0.0 < start < end if change.kind == "split" else start <= end and stop >= 0.0
     if not inside or not math.isfinite(start + stop) or start > stop:
         expected = f"a time between 0 and {end:.6g} s, the length of the recording"

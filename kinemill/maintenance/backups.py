@@ -32,7 +32,8 @@ from kinemill.task.protocols import Progress
 from kinemill.tracking.database import has_versions, open_registry
 
 FORMAT = Format("backup", 1)
-OBJECTS, FILE = "objects", "backup.json"
+OBJECTS = "objects"
+FILE = "backup.json"
 _ASIDES = ".aside-*"
 _SHA256 = re.compile("[0-9a-f]{64}")
 # Caches, and files of processes of this machine.
@@ -245,7 +246,8 @@ class _Writer:
 def _copy_all(writer: _Writer, progress: Progress) -> list[Entry]:
     """Copy all files of a home: databases, then changing files, then immutable ones."""
     home = writer.home
-    files, copied = list[Entry](), set[Path]()
+    files = list[Entry]()
+    copied = set[Path]()
     with _audit_logs_held(home):  # a consistent state of MLflow's database and the audit logs
         files += [writer.copy(path) for path in _audit_logs(home, copied)]
         for path in databases(home):

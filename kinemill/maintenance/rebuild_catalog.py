@@ -78,7 +78,7 @@ def _copy_aside(home: Home, source: Path) -> str:
         raise BadInput(VARIABLE, "is set: backups do not hold a shared database", fix=fix)
     made, files = open_backup(source)
     name = home.catalog_db.relative_to(home.root).as_posix()
-    entry = next((one for one in files if one.path == name), None)
+    entry = next((file for file in files if file.path == name), None)
     if entry is None:
         raise BadInput(source, f"holds no {name} in its backup of {made}", fix="leave out --from")
     shutil.rmtree(home.root / ASIDE, ignore_errors=True)
@@ -118,7 +118,8 @@ def refill(task: Task, home: Home) -> Refilled:
         released = frozenset(h for h, made in decisions.items() if made.decision == "release")
         by = SetRules(digest(reading_rules(task)), barred, released, edit_digests(home, task.name))
         restored = _restored(task, home, by)
-        entries, unread = dict[str, CatalogEntry | None](), len(pending(home, task.name))
+        entries = dict[str, CatalogEntry | None]()
+        unread = len(pending(home, task.name))
         for member in members(home, task.name).values():
             if member.hash in barred or not task.ingest.wants(member.name):
                 continue
@@ -144,4 +145,4 @@ def _restored(task: Task, home: Home, by: SetRules) -> Mapping[str, CatalogEntry
         return {}
     edited = {hash_ for hash_, _ in head.by.edits ^ by.edits}
     entries = RecordingSet(home, task.name, head.change)
-    return {one.hash: one for one in entries if one.hash not in edited}
+    return {entry.hash: entry for entry in entries if entry.hash not in edited}

@@ -97,7 +97,8 @@ def _exchange(home: Home, aside: Path) -> str | None:
     """Move the restored content to its place; return the folder of the old content."""
     (home.root / RESTORE_MARKER).touch()
     stamp = file_timestamp()
-    old, moved = home.root / f".replaced-{stamp}", list[str]()
+    old = home.root / f".replaced-{stamp}"
+    moved = list[str]()
     for path in sorted(home.root.iterdir()):
         if path.name not in _NOTHING and not path.name.startswith(".replaced-"):
             old.mkdir(exist_ok=True)

@@ -75,7 +75,8 @@ def _evaluate(
     tracking: Tracking, task: Task, version: Version, evidence: Measurements
 ) -> tuple[DecisionFacts, list[Verdict]]:
     """Return the facts of the decision and the verdicts."""
-    home, champion = tracking.home, champion_of(tracking.home, task.name)
+    home = tracking.home
+    champion = champion_of(tracking.home, task.name)
     folder = bundle_folder(home, version)
     verification = read_verification(folder)
     challenger = Challenger(
@@ -118,7 +119,8 @@ def publish_decision(
     tracking: Tracking, version: Version, facts: DecisionFacts, verdicts: list[Verdict]
 ) -> None:
     """Publish the decision in the store and in MLflow, as files, tags and description."""
-    home, client = tracking.home, tracking.client
+    home = tracking.home
+    client = tracking.client
     text = version.tags.get(tags.PERFORMANCE, "")
     published = decision_document.make_decision(
         home, facts, verdicts, bundle_folder(home, version), text

@@ -282,7 +282,9 @@ def _model_summary(home: Home, produced: Produced) -> ModelSummary:
 
 def _link(tracking: Tracking, version: Version, produced: Produced) -> None:
     """Log dataset, learning curves and version on the run, and the version on its logged model."""
-    client, run_id, dataset = tracking.client, version.run_id, produced.dataset
+    client = tracking.client
+    run_id = version.run_id
+    dataset = produced.dataset
     summary = summary_of(tracking.home, dataset)
     log_dataset(client, run_id, version.task, dataset.digest, summary)
     curves = open_ref(tracking.home, produced.trained or produced.model) / CURVES

@@ -75,8 +75,10 @@ def _header(version: Version, decide: str) -> str:
 def _cards(version: Version) -> str:
     if version.metrics.returns:
         return _trial_cards(version)
-    errors, own = version.metrics.nrmse, version.tags.get(tags.REFERENCE)
-    model, best = errors.get("model", math.nan), best_reference(errors, own)
+    errors = version.metrics.nrmse
+    own = version.tags.get(tags.REFERENCE)
+    model = errors.get("model", math.nan)
+    best = best_reference(errors, own)
     others = [name for name in dict.fromkeys((best, "persistence")) if name in errors]
     others = [name for name in others if name != own]
     worse = best is not None and model > errors[best]
@@ -237,7 +239,9 @@ def _faults(folder: Path, left_out: set[str]) -> list[tuple[str, Json]]:
 
 
 def _left_out(summary: Json) -> str:
-    lost, accepted, whole = summary["dropped"], summary["rows"], summary["quarantined"]
+    lost = summary["dropped"]
+    accepted = summary["rows"]
+    whole = summary["quarantined"]
     if not lost and not whole:
         return "No data was left out."
     by = ", ".join(f"{escape(check)} {rows:,}" for check, rows in lost.items())

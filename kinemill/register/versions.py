@@ -21,7 +21,8 @@ from kinemill.tracking import Tracking, open_tracking
 from kinemill.tracking.database import open_registry
 from kinemill.verify.results import Metrics
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION = "champion"
+CHALLENGER = "challenger"
 NEWEST = "@newest"  # of kinemill, not an MLflow alias; MLflow reserves `latest`
 _NONE_YET = "has no version yet"
 SHORT = 12  # displayed characters of a digest
@@ -181,7 +182,8 @@ def versions_of(home: Home, task: str) -> list[Version]:
 
 
 def _version(home: Home, entity: Any, aliases: dict[str, int]) -> Version:
-    number, created = int(entity.version), entity.creation_timestamp / 1000.0
+    number = int(entity.version)
+    created = entity.creation_timestamp / 1000.0
     return Version(
         home=home,
         task=entity.name,

@@ -185,7 +185,8 @@ class Reinforcement(Learn):
     def with_parts(self, parts: Sequence[ObservedPart], frames: int) -> "Reinforcement":
         """Return a copy for networks that read parts of their input by name."""
         copy = self.model_copy()
-        copy._parts, copy._frames = tuple(parts), frames
+        copy._parts = tuple(parts)
+        copy._frames = frames
         return copy
 
     def of_critic(self) -> "Reinforcement":
@@ -285,7 +286,9 @@ class Reinforcement(Learn):
         restart = {
             name: value for name, value in weights.items() if name.startswith(RestartWeights.PREFIX)
         }
-        wrappers = [WRAPPERS[one["type"]].model_validate(one) for one in description["wrappers"]]
+        wrappers = [
+            WRAPPERS[wrapper["type"]].model_validate(wrapper) for wrapper in description["wrappers"]
+        ]
         return actor_of(self, PolicyLayout.from_json(description["layout"]), wrappers, restart)
 
     def train(self, task: Task, data: Card, bench: TrainingContext) -> Trained:

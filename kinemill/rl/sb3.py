@@ -75,7 +75,8 @@ def is_plain(model: Model) -> TypeGuard[MLP]:
 
 def plain_models(learn: Reinforcement) -> tuple[MLP, MLP] | None:
     """Return the models of actor and critic if stable-baselines3 can build them, else None."""
-    actor, critic = learn.model, learn.of_critic().model
+    actor = learn.model
+    critic = learn.of_critic().model
     if learn.critic is not None and has_normalized_critic(learn):
         # `with_layer_norm` inserts the norms into a critic that the library builds without them.
         critic = critic.model_copy(update={"layer_norm": False})
@@ -187,8 +188,10 @@ class LibraryLearner:
     def __init__(
         self, site: Site, build: Callable[..., object], core: Callable[[object], Core]
     ) -> None:
-        self._site, self._core = site, core
-        rate, environment = site.rate, site.environment
+        self._site = site
+        self._core = core
+        rate = site.rate
+        environment = site.environment
         self.model: Any = build(
             env=environment,
             learning_rate=lambda _: rate(self._steps()),
@@ -277,7 +280,8 @@ class LibraryLearner:
 
     def clone(self, steps: ClonedSteps, settings: Pretrain, seed: int) -> dict[str, float]:
         """Fit the actor to demonstrated actions; critics and optimizers do not change."""
-        algorithm, policy = self._site.learn.algorithm, self.model.policy
+        algorithm = self._site.learn.algorithm
+        policy = self.model.policy
         policy.set_training_mode(True)
         device = torch.device(self._site.device)
         loss = partial(algorithm.cloning_loss, policy)

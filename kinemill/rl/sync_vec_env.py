@@ -55,7 +55,8 @@ class Copies:
         It returns observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
         """
         count = len(self._environments)
-        rewards, dones = np.zeros(count, np.float32), np.zeros(count, bool)
+        rewards = np.zeros(count, np.float32)
+        dones = np.zeros(count, bool)
         infos = list[dict[str, Any]]()
         for row, environment in enumerate(self._environments):
             observation, rewards[row], terminated, truncated, info = environment.step(actions[row])

@@ -83,7 +83,8 @@ class CopiesEnv(VecEnv):
 
     def drain(self) -> list[dict[str, float]]:
         """Return the statistics of episodes that ended since the last call."""
-        episodes, self.episodes = self.episodes, []
+        episodes = self.episodes
+        self.episodes = []
         return episodes
 
     def close(self) -> None:
@@ -148,7 +149,8 @@ class LocalWorker:
     """
 
     def __init__(self, copies: Any) -> None:
-        self._copies, self._result = copies, None
+        self._copies = copies
+        self._result = None
 
     def begin(self, name: str, *args: object) -> None:
         """Execute the call."""

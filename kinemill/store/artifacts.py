@@ -159,7 +159,8 @@ def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
         text = (folder / MANIFEST).read_text()
         manifest = json.loads(text)
         identity = {"stage": stage, "task": task, "inputs": manifest["inputs"]}
-        names, form = list(manifest["files"]), 1 if manifest["format"] == 1 else FORMAT
+        names = list(manifest["files"])
+        form = 1 if manifest["format"] == 1 else FORMAT
         return digest(manifest["inputs"]) == key and text == manifest_of(
             folder, identity, names, form
         )

@@ -69,7 +69,7 @@ class Home:
             BadInput: It is not a folder, is incompletely restored, or was written by a newer
                 kinemill.
         """
-        folder = next(one for one in (self.root, *self.root.parents) if one.exists())
+        folder = next(parent for parent in (self.root, *self.root.parents) if parent.exists())
         if not folder.is_dir():
             fix = "set KINEMILL_HOME to a folder of yours"
             raise BadInput(

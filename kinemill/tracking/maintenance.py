@@ -65,7 +65,8 @@ def revision(home: Home) -> Revision:
     from alembic.util import CommandError
 
     with _engine(home) as (utils, engine):
-        current, latest = utils._get_schema_version(engine), utils._get_latest_schema_revision()
+        current = utils._get_schema_version(engine)
+        latest = utils._get_latest_schema_revision()
         scripts = ScriptDirectory.from_config(utils._get_alembic_config(""))
     try:
         is_known = bool(scripts.get_revision(str(current)))

@@ -64,8 +64,11 @@ class Guarded:
         *,
         lasting: bool = False,
     ) -> None:
-        self._name, self._report, self._lasting = name, report, lasting
-        self._is_reported, self._opened = False, None
+        self._name = name
+        self._report = report
+        self._lasting = lasting
+        self._is_reported = False
+        self._opened = None
         self._opened = self._try(begin)
 
     def log_params(self, params: Mapping[str, object]) -> None:

@@ -27,7 +27,9 @@ from kinemill_dagster.pipelines.auth.rules import HERE, Rules
 from kinemill_dagster.pipelines.auth.users import Users, home_token
 
 _SERVERS = ("dagster_webserver", "mlflow")
-_STATEMENT, _RECYCLE, _CONNECTIONS = 15_000, 3600, 20  # ms, s: the webserver's own defaults
+_STATEMENT = 15_000
+_RECYCLE = 3600
+_CONNECTIONS = 20  # ms, s: the webserver's own defaults
 _GRACE = 3  # s for open responses at shutdown
 
 

@@ -42,7 +42,8 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
-        self._app, self._rules = app, rules
+        self._app = app
+        self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, websocket, or lifespan event."""
@@ -54,7 +55,8 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call, cookie = _call_of(scope), None
+        call = _call_of(scope)
+        cookie = None
         try:
             own_page = self._rules.check_page(call)
             identity = await self._rules.who(call, own_page=own_page)

@@ -48,7 +48,8 @@ class MlflowRecords:
         `model` or `run` names.
         """
         if match := _REFERENCE.fullmatch(source):
-            location, rest = _location(match["kind"], match["id"]), match["path"] or ""
+            location = _location(match["kind"], match["id"])
+            rest = match["path"] or ""
             is_plain = not rest if match["kind"] == "models" else _BELOW.fullmatch(rest)
         else:
             location = _location("models", model) if model else _location("runs", run)

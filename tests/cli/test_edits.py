@@ -70,7 +70,7 @@ def test_edits_move_no_recording_between_splits(three, kinemill, evaluated, swin
         task = swing()
         made = dataset_stage.run(task, home, evaluated(task, three).ref)
         dataset = load_dataset(home, made.ref)
-        return {one.recording: one.split for one in dataset.episodes}
+        return {episode.recording: episode.split for episode in dataset.episodes}
 
     before = sides()
     kinemill("data", "edit", "swing", "--where", "", "--split", 2.5)

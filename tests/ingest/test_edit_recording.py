@@ -60,7 +60,11 @@ def frames(task, home, logs):
 
     def read(name: str) -> list[pl.DataFrame]:
         report = ingest.run(task, home, logs)
-        found = [one for one in load_recordings(home, report.artifact.ref) if one.name == name]
+        found = [
+            recording
+            for recording in load_recordings(home, report.artifact.ref)
+            if recording.name == name
+        ]
         return [read_rows(one.folder / t.file) for one in found for t in one.summary.tracks]
 
     return read

@@ -341,7 +341,7 @@ def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begi
 
 def test_several_runs_hold_a_home_at_once(home):
     with in_use(home, "run-a"), in_use(home, "run-b"):
-        assert len([one for one in holders(home) if one.lock.startswith("use/run-")]) == 2
+        assert len([holder for holder in holders(home) if holder.lock.startswith("use/run-")]) == 2
         with pytest.raises(BadInput, match="in use by"), unused(home):
             pass
     assert holders(home) == []

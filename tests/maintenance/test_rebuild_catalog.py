@@ -46,7 +46,7 @@ def task(home, tmp_path):
         write(home, f"{number}.csv", 0.5 * number)
     (home.logs("drive") / "broken.csv").write_text("time,angle\n0,1\n")
     ingest.run(task, home)
-    member = next(one for one in _entries(home) if one.name == "2.csv")
+    member = next(entry for entry in _entries(home) if entry.name == "2.csv")
     decide(home, "drive", (member.hash, member.name), "reject", "bent")
     return task
 
@@ -95,7 +95,7 @@ def test_a_task_that_cannot_be_loaded_is_filled_by_its_next_ingest(home, task):
 
 def test_a_recording_whose_artifact_is_gone_is_read_again(home, task):
     recordings = ingest.run(task, home).artifact.ref
-    lost = next(one for one in _entries(home) if one.name == "1.csv")
+    lost = next(entry for entry in _entries(home) if entry.name == "1.csv")
     (home.root / lost.ref.path).rename(home.root / "gone")
     (line,) = rebuild_catalog(home)["tasks"].values()
     assert line == {"recordings": 2, "next": "reads 1, checks every recording"}
@@ -115,7 +115,7 @@ def test_a_backup_spares_looking_at_unchanged_recordings(home, task, backups, mo
     write(home, "later.csv", 9.0)
     recordings = ingest.run(task, home).artifact.ref
     episodes = validate.run(task, home, recordings)
-    later = next(one for one in _entries(home) if one.name == "later.csv")
+    later = next(entry for entry in _entries(home) if entry.name == "later.csv")
     home.catalog_db.write_bytes(b"no database")
     read, evaluated = list[str](), list[str]()
     _note_calls(
@@ -137,10 +137,10 @@ def test_a_backup_spares_looking_at_unchanged_recordings(home, task, backups, mo
 
 
 def test_decisions_since_the_backup_hold(home, task, backups):
-    (barred,) = (one for one in _entries(home) if one.name == "1.csv")
+    (barred,) = (entry for entry in _entries(home) if entry.name == "1.csv")
     decide(home, "drive", (barred.hash, barred.name), "reject", "bent")
     rebuild_catalog(home, backups)
-    assert sorted(one.name for one in _entries(home)) == ["0.csv", "broken.csv"]
+    assert sorted(entry.name for entry in _entries(home)) == ["0.csv", "broken.csv"]
     recordings = ingest.run(task, home).artifact.ref
     assert validate.run(task, home, recordings).summary["recordings"] == 2
 

@@ -69,7 +69,9 @@ def test_all_checks_of_an_asset_run_together(copy):
         result = execute(instance, dg.AssetSelection.checks_for_assets(key("episodes")))
     graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
     declared = {one.name for one in graph.asset_check_keys if one.asset_key == key("episodes")}
-    assert {one.check_name for one in result.get_asset_check_evaluations()} == declared
+    assert {
+        evaluation.check_name for evaluation in result.get_asset_check_evaluations()
+    } == declared
     assert len(declared) > 10
 
 

@@ -36,14 +36,16 @@ def test_a_run_outlives_a_database_held_for_a_minute(copy, which):
     run = start_run(**{"learn.steps": 400, "learn.save_every": 10})
     training_of(run, copy.home)
     locked = []
-    threads = [threading.Thread(target=hold, args=(one, LOCKED, locked)) for one in databases]
+    threads = [
+        threading.Thread(target=hold, args=(database, LOCKED, locked)) for database in databases
+    ]
     for thread in threads:
         thread.start()
     out, message = run.communicate(timeout=900)
     for thread in threads:
         thread.join()
     assert run.returncode == 0, message
-    assert sorted(locked) == sorted(one.name for one in databases)
+    assert sorted(locked) == sorted(database.name for database in databases)
     document = json.loads(out)
     assert document["status"] == "done"
     client = open_tracking(copy.home).client

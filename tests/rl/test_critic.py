@@ -48,7 +48,7 @@ def test_the_choice_of_a_value_based_policy_has_the_largest_value(home, variant)
     task = rl_task(CART, VARIANTS[variant], steps=64)
     critic = load_critic(task, start_in(published(task, home)))
     rows = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
-    values = [critic.values(rows, torch.full((20, 1), float(one))) for one in (0, 1)]
+    values = [critic.values(rows, torch.full((20, 1), float(number))) for number in (0, 1)]
     best = torch.stack(values, dim=1).argmax(dim=1)
     assert critic.actor(rows)[0][:, 0].tolist() == best.tolist()
 

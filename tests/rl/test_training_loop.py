@@ -106,7 +106,7 @@ def test_training_leaves_nothing_in_the_temporary_folder(name, tmp_path, monkeyp
     task = rl_task(place_of(name), name)
     task.learn.algorithm.learner(site_of(task)).advance(64, 1)
     # torch makes a cache of its own once in a process.
-    assert not [one for one in tmp_path.iterdir() if not one.name.startswith("torchinductor_")]
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith("torchinductor_")]
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "evolution"])

@@ -92,7 +92,7 @@ def test_tensorboard_shows_scalars_and_texts_and_no_step_of_an_attempt_before(ta
     train(tracked, folder, Listener(), (20, 40))
     displayed = EventAccumulator(str(folder / "tensorboard"))
     displayed.Reload()
-    assert [(one.step, one.value) for one in displayed.Scalars("train/loss")] == [
+    assert [(Scalar.step, Scalar.value) for Scalar in displayed.Scalars("train/loss")] == [
         (10, pytest.approx(0.1)), (20, pytest.approx(0.05)), (40, pytest.approx(0.025)),
     ]  # fmt: skip
     text = displayed.Tensors("config/text_summary")[-1]

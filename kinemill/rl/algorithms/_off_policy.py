@@ -99,8 +99,10 @@ class Replaying(Algorithm):
 
         from kinemill.rl.networks import ModelCore, copy_layers
 
-        inputs, outputs = policy.observation_space.shape[0], flatdim(policy.action_space)
-        core, layers = self.core(learn, inputs, outputs), self.layers(policy)
+        inputs = policy.observation_space.shape[0]
+        outputs = flatdim(policy.action_space)
+        core = self.core(learn, inputs, outputs)
+        layers = self.layers(policy)
         if isinstance(core, ModelCore):
             extractor = getattr(policy, self.acts_by).features_extractor.extractor
             core.extractor.load_state_dict(extractor.state_dict())
@@ -162,7 +164,8 @@ class OffPolicy(Replaying):
 
         del masks
         library: Any = policy
-        space, demonstrated = library.action_space, torch.as_tensor(actions)
+        space = library.action_space
+        demonstrated = torch.as_tensor(actions)
         low, high = (torch.as_tensor(end).to(demonstrated) for end in (space.low, space.high))
         target = 2.0 * (demonstrated - low) / (high - low) - 1.0
         return (library(rows, deterministic=True) - target).square().mean()

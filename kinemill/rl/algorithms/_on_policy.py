@@ -54,7 +54,8 @@ class ActorCritic(Algorithm):
         from kinemill.rl.privileged import with_privileged_critic
         from kinemill.rl.sb3 import has_own_critic, with_critic
 
-        policy, layout = library.policy_aliases["MlpPolicy"], site.layout
+        policy = library.policy_aliases["MlpPolicy"]
+        layout = site.layout
         if layout.agents:
             choices = layout.choices or (0,) * len(layout.actions)
             policy = turn_policy(layout.agents, choices)
