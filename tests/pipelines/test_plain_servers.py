@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,8 +52,13 @@ class Servers:
         body = json.dumps({"query": query, "variables": variables}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.dagster}/graphql", body, headers)
-        with urllib.request.urlopen(request, timeout=120) as response:
-            return json.load(response)["data"]
+        try:
+            with urllib.request.urlopen(request, timeout=120) as response:
+                return json.load(response)["data"]
+        except urllib.error.HTTPError as error:
+            if error.code != 500:  # with the data if Dagster caught the error
+                raise
+            return json.load(error)["data"]
 
 
 @contextmanager
