@@ -1,6 +1,6 @@
 """Robots that track gaits and clips in physics: the rows of the second table of `prove_motion`.
 
-Each row has its own home under `var/prove/`, or PROVE_HOME. Its training resumes from the last
+Each row has its own home under `prove/` of KINEMILL_HOME. Its training resumes from the last
 checkpoint, and existing results are reused. The exported file acts in all trials.
 """
 
