@@ -75,8 +75,8 @@ def _by_guess(table: Table, commands: set[str]) -> dict[str, str]:
     return {
         identifier(column): column
         for column in table.values
-        if (guessed := guess(column)).role == "state" and guessed.what == "position"
-        and guessed.turning
+        if (estimate := guess(column)).role == "state" and estimate.what == "position"
+        and estimate.turning
         and split_index(column)[1] is None
         and column not in commands
     }  # fmt: skip

@@ -143,17 +143,17 @@ def _without_copies(
 ) -> dict[Path, Mapping[str, Floats]]:
     """Return the columns without those that an earlier file has too, such as its timestamps."""
     first = dict[str, Floats]()
-    kept = dict[Path, Mapping[str, Floats]]()
+    unique = dict[Path, Mapping[str, Floats]]()
     for path, file_columns in columns.items():
-        kept[path] = file_columns
+        unique[path] = file_columns
         if not is_unnamed(file_columns):
-            kept[path] = {
+            unique[path] = {
                 name: values
                 for name, values in file_columns.items()
                 if name not in first or not np.array_equal(first[name], values, equal_nan=True)
             }
             first = {**file_columns, **first}
-    return kept
+    return unique
 
 
 def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]:

@@ -247,13 +247,13 @@ def _commands(tables: list[Table]) -> list[Column]:
     """Return the commands that all clips have."""
     commands = list[Column]()
     for channel, (sources, unit) in COMMANDS.items():
-        chosen = [next((s for s in sources if s in table.values), None) for table in tables]
-        names = [source for source in sources if source in chosen]
-        if None in chosen:
+        selected = [next((s for s in sources if s in table.values), None) for table in tables]
+        names = [source for source in sources if source in selected]
+        if None in selected:
             continue
         samples = {
             (table.path, table.part): table.values[source]
-            for table, source in zip(tables, chosen, strict=True)
+            for table, source in zip(tables, selected, strict=True)
             if source
         }
         role = replace(guess(names[0]), role="observation")

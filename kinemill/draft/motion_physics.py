@@ -269,14 +269,14 @@ def _column(
     channel: str, sources: Sequence[str], unit: str, tables: Sequence[Table]
 ) -> Column | None:
     """Return a channel that all clips have; None if one lacks it."""
-    chosen = [next((name for name in sources if name in table.values), None) for table in tables]
-    if None in chosen:
+    selected = [next((name for name in sources if name in table.values), None) for table in tables]
+    if None in selected:
         return None
     samples = {
         (table.path, table.part): table.values[name]
-        for table, name in zip(tables, chosen, strict=True)
+        for table, name in zip(tables, selected, strict=True)
         if name
     }
-    names = [name for name in sources if name in chosen]
+    names = [name for name in sources if name in selected]
     role = replace(guess(names[0], channel), role="state")
     return Column(role, names, samples, unit=unit, sure=True, channel=channel)

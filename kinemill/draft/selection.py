@@ -388,13 +388,13 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     units = _other_units(first, readings)
     samples = {
         (table.path, table.part): _converted(
-            table.values[reading.name], units.get(reading.name), first
+            table.values[candidate.name], units.get(candidate.name), first
         )
-        for table, reading in readings
+        for table, candidate in readings
     }
     stated = {
-        table.attributes_of(reading.name).range_of(split_index(reading.name)[1])
-        for table, reading in readings
+        table.attributes_of(candidate.name).range_of(split_index(candidate.name)[1])
+        for table, candidate in readings
     }
     stated_range = stated.pop() if len(stated) == 1 else None  # logs that differ state none
     return Column(first, names, samples, stated_range=stated_range, units=units)
@@ -402,7 +402,9 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
 
 def _other_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:
     """Return the units of the columns that state another one than the usual column, by name."""
-    stated = {reading.name: reading.unit for _, reading in readings if reading.name != usual.name}
+    stated = {
+        candidate.name: candidate.unit for _, candidate in readings if candidate.name != usual.name
+    }
     return {
         name: unit
         for name, unit in stated.items()
