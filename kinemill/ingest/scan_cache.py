@@ -91,7 +91,7 @@ class UnchangedFiles:
 
     Attributes:
         cache: its scan cache; None: no file is unchanged.
-        others: names of files with an entry that do not belong here.
+        excluded: names of files with an entry that do not belong here.
     """
 
     folder: str = ""
