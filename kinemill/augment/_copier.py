@@ -119,10 +119,10 @@ class Copier:
         stop = 0
         for segment in segments:
             stop = stop + segment.rows
-            own = list[PackedEpisode]()
-            while not own or own[-1].stop < stop:
-                own.append(next(episodes))
-            yield segment, own
+            segment_episodes = list[PackedEpisode]()
+            while not segment_episodes or segment_episodes[-1].stop < stop:
+                segment_episodes.append(next(episodes))
+            yield segment, segment_episodes
 
     def key(self, segment: Segment, episodes: Sequence[PackedEpisode]) -> str:
         """Return the key of a segment of copies; it includes episode ids, which seed the copies."""
@@ -140,18 +140,20 @@ class Copier:
         copied = list[_Copied]()
         with ThreadPoolExecutor(self._workers) as pool:
             for result in pool.map(self._copy_one, episodes):
-                for index, own in enumerate(result.counts_by_plugin):
-                    counts[index] += own
-                original, *others = result.contents
-                contents += others
+                for index, plugin_counts in enumerate(result.counts_by_plugin):
+                    counts[index] += plugin_counts
+                original, *copies = result.contents
+                contents += copies
                 copied += [
-                    _Copied(one.episode.id, original.episode.id, len(one.values), list(one.views))
-                    for one in others
+                    _Copied(
+                        copy.episode.id, original.episode.id, len(copy.values), list(copy.views)
+                    )
+                    for copy in copies
                 ]
         if contents:
-            rows = np.concatenate([one.values for one in contents], dtype=np.float32)
+            rows = np.concatenate([content.values for content in contents], dtype=np.float32)
             write_segment(self._folder, VALUES, key, rows)
-            if aux := [one.aux for one in contents if one.aux]:
+            if aux := [content.aux for content in contents if content.aux]:
                 write_aux(self._folder, key, aux)
         made = CopiedSegment(copied, counts)
         write_document(self._folder / name, made)
@@ -176,7 +178,7 @@ class Copier:
     @cached_property
     def _originals(self) -> dict[str, PackedEpisode]:
         """Training episodes of the dataset by id."""
-        return {one.id: one for one in self._source.dataset.of("train")}
+        return {episode.id: episode for episode in self._source.dataset.of("train")}
 
 
 def _copy(task: Task, original: Content, signals: Signals) -> _WithCopies:

@@ -34,13 +34,17 @@ def copies(task: Task, index: int, content: Content, signals: Signals) -> Iterat
     """Yield the copies of one episode by augmentation `index` of the task."""
     plugin = cast(Augmentation, task.augment[index])
     episode = content.episode
-    own = [plugin.seed, episode.id, plugin.type, index]
-    if _hash_fraction([*own, "share"]) >= plugin.share:
+    identity = [plugin.seed, episode.id, plugin.type, index]
+    if _hash_fraction([*identity, "share"]) >= plugin.share:
         return
-    suffix = f"-{index}" if [other.type for other in task.augment].count(plugin.type) > 1 else ""
+    suffix = (
+        f"-{index}"
+        if [augmentation.type for augmentation in task.augment].count(plugin.type) > 1
+        else ""
+    )
     numbers = _numbers(content)
     for number in range(plugin.copies):
-        seed = int(digest([*own, number])[:16], 16)
+        seed = int(digest([*identity, number])[:16], 16)
         values = plugin.vary(numbers, signals, np.random.default_rng(seed))
         if values.shape[1:] != numbers.shape[1:] or not np.isfinite(values).all():
             where = f"augment.{index} ({plugin.type}), episode {episode.id}"
@@ -95,6 +99,6 @@ def _split(
     )
 
 
-def _hash_fraction(own: list[object]) -> float:
+def _hash_fraction(identity: list[object]) -> float:
     """Return a number in [0, 1) from the digest of `own`."""
-    return int(digest(own)[:16], 16) / 2.0**64
+    return int(digest(identity)[:16], 16) / 2.0**64

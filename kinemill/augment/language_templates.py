@@ -40,7 +40,7 @@ class LanguageTemplates(TextAugmentation):
 
     def rephrase(self, text: str, random: np.random.Generator) -> str:
         """Return `text` rephrased; all choices are equally likely."""
-        for word, others in self.words.items():
-            choice = [word, *others][int(random.integers(0, len(others) + 1))]
+        for word, synonyms in self.words.items():
+            choice = [word, *synonyms][int(random.integers(0, len(synonyms) + 1))]
             text = text.replace(word, choice)
         return self.templates[int(random.integers(0, len(self.templates)))].replace(TEXT, text)

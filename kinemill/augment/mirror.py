@@ -66,23 +66,30 @@ class Mirror(Augmentation):
 
     def _wrong(self, name: str, channels: Mapping[str, Channel]) -> Problems:
         """Return the differences between the mirror image of a channel and its partner."""
-        own = channels[name]
+        channel = channels[name]
         partner = self._partner(name)
-        other = channels[partner]
+        mirrored = channels[partner]
         problems = list[str]()
-        if (own.role, own.kind, own.unit) != (other.role, other.kind, other.unit):
+        if (channel.role, channel.kind, channel.unit) != (
+            mirrored.role,
+            mirrored.kind,
+            mirrored.unit,
+        ):
             problems.append(f"{name!r} and {partner!r} differ in role, kind or unit")
         if self._sign(name) != self._sign(partner):
             problems.append(f"{name!r} changes its sign and its partner {partner!r} does not")
-        elif self._image(own.limits, name) != other.limits:
-            image = self._image(own.limits, name)
-            theirs = other.limits
+        elif self._image(channel.limits, name) != mirrored.limits:
+            image = self._image(channel.limits, name)
+            theirs = mirrored.limits
             problems.append(
                 f"{name!r} has limits whose mirror image is {image and list(image)}, and "
                 f"{partner!r} has {theirs and list(theirs)}"
             )
         problems += self._apart_from_parent(name, channels)
-        named = next((one for one in (name, own.derivative_of) if one in self.flip), None)
+        named = next(
+            (candidate for candidate in (name, channel.derivative_of) if candidate in self.flip),
+            None,
+        )
         where = ("flip", self.flip.index(named)) if named else ("swap",)
         return [(where, what) for what in problems]
 

@@ -126,7 +126,9 @@ def _build(
 ) -> Json:
     about = read_description(source)
     # The statistics are those of the dataset, so segments need no moments here.
-    originals = [replace(one, moments=None) for one in about.segments if one.split == "train"]
+    originals = [
+        replace(segment, moments=None) for segment in about.segments if segment.split == "train"
+    ]
     for original in originals:
         link_segment(source, folder, original.key)
         link_segment(source, folder, original.listing)
@@ -144,20 +146,20 @@ def _build(
     if media := Media.read(source):
         views = {
             episode.id: episode.views
-            for each in added
-            for episode in each.episodes
+            for segment in added
+            for episode in segment.episodes
             if episode.views
         }
         used = scan_listing(source, "train").select(pl.col("recording").unique()).collect()
         recordings = media.of(set(used["recording"]))
-        arrays = [Segment(one.key, one.rows) for one in segments]
+        arrays = [Segment(segment.key, segment.rows) for segment in segments]
         write_media(folder, replace(media, recordings=recordings, segments=arrays, views=views))
     counts = [CopyCounts() for _ in task.augment]
-    for each in added:
-        for index, own in enumerate(each.counts):
-            counts[index] += own
-    number, total = (sum(one.episodes for one in own) for own in (originals, segments))
-    rows = sum(one.rows for one in segments)
+    for copied in added:
+        for index, plugin_counts in enumerate(copied.counts):
+            counts[index] += plugin_counts
+    number, total = (sum(segment.episodes for segment in group) for group in (originals, segments))
+    rows = sum(segment.rows for segment in segments)
     return to_json_value(_summary(task, counts, number, total, rows))
 
 

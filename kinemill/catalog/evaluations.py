@@ -187,9 +187,17 @@ class EvaluationSet:
             else [query.where(row.hash.in_(batch)) for batch in batches(sorted(hashes))]
         )
         for part in parts:
-            for one in self._rows(part):
-                ref = ArtifactRef(one.path, one.digest)
-                yield ListedEpisode(one.id, one.hash, one.name, one.rows, ref, one.file, one.part)
+            for episode in self._rows(part):
+                ref = ArtifactRef(episode.path, episode.digest)
+                yield ListedEpisode(
+                    episode.id,
+                    episode.hash,
+                    episode.name,
+                    episode.rows,
+                    ref,
+                    episode.file,
+                    episode.part,
+                )
 
     def _query(self, where: TextClause | None = None) -> Select[Any]:
         query = select(evaluated).where(evaluated.c.task == self._task)
@@ -251,22 +259,22 @@ def replace(
     ended = list(old)
     added = list(new)
     change = head.change + bool(ended or added)
-    end(connection, evaluated, task, (one.hash for one in ended), change)
-    rows = [_row(task, change, one.row) for one in added]
+    end(connection, evaluated, task, (evaluation.hash for evaluation in ended), change)
+    rows = [_row(task, change, evaluation.row) for evaluation in added]
     belonging = {table: list[dict[str, Any]]() for table in _BELONGING}
-    for one in added:
-        key = {"task": task, "hash": one.row.hash, "added": change}
-        belonging[documents].append({**key, "document": one.document})
-        belonging[episodes] += [{**key, **vars(episode)} for episode in one.episodes]
+    for evaluation in added:
+        key = {"task": task, "hash": evaluation.row.hash, "added": change}
+        belonging[documents].append({**key, "document": evaluation.document})
+        belonging[episodes] += [{**key, **vars(episode)} for episode in evaluation.episodes]
         belonging[findings] += [
             {**key, "check": check, "count": count, "rows": lost}
-            for check, (count, lost) in {**_marks(one.row), **one.findings}.items()
+            for check, (count, lost) in {**_marks(evaluation.row), **evaluation.findings}.items()
         ]
     for table, values in {evaluated: rows, **belonging}.items():
         if values:
             connection.execute(insert(table), values)
-    digests = [bytes.fromhex(head.set), *(one.row.digest for one in added)]
-    return change, set_difference(digests, (one.digest for one in ended))
+    digests = [bytes.fromhex(head.set), *(evaluation.row.digest for evaluation in added)]
+    return change, set_difference(digests, (evaluation.digest for evaluation in ended))
 
 
 def quarantined_names(home: Home, task: str, limit: int) -> list[str]:
@@ -292,8 +300,8 @@ def held_back(
             len(connection.execute(query.where(evaluated.c.hash.in_(batch))).all())
             for batch in batches(left_out)
         )
-        every = connection.execute(query.order_by(findings.c.hash)).yield_per(200)
-        rows = (_evaluation(row) for row in every if row.hash not in left_out)
+        selected = connection.execute(query.order_by(findings.c.hash)).yield_per(200)
+        rows = (_evaluation(row) for row in selected if row.hash not in left_out)
         return omitted, [*islice(rows, offset, None if limit is None else offset + limit)]
 
 
@@ -332,10 +340,10 @@ def save_head(connection: Connection, task: str, head: Head, *, named: bool) -> 
     set_head(connection, task, evaluated, head, named=named)
 
 
-def _row(task: str, change: int, one: Evaluation) -> dict[str, Any]:
-    values = {**asdict(one), **one.ref.to_json(), "task": task, "added": change}
+def _row(task: str, change: int, evaluation: Evaluation) -> dict[str, Any]:
+    values = {**asdict(evaluation), **evaluation.ref.to_json(), "task": task, "added": change}
     del values["ref"]
-    return values | {"faulty": int(one.faulty), "held_back": int(one.held_back)}
+    return values | {"faulty": int(evaluation.faulty), "held_back": int(evaluation.held_back)}
 
 
 def _evaluation(row: Row[Any]) -> Evaluation:

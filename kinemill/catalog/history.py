@@ -78,9 +78,11 @@ def change_of(home: Home, task: str, set_: str, table: Table = recordings) -> in
         return connection.execute(query).scalar()
 
 
-def changed_between(home: Home, task: str, table: Table, one: int, other: int) -> set[str]:
+def changed_between(
+    home: Home, task: str, table: Table, first_change: int, second_change: int
+) -> set[str]:
     """Return the content hashes of the rows that differ between two changes."""
-    first, last = sorted((one, other))
+    first, last = sorted((first_change, second_change))
     hashes = set[str]()
     with transaction(home) as connection:
         for column in (table.c.added, table.c.removed):
@@ -134,12 +136,12 @@ def ended_paths(home: Home, task: str, set_: str, table: Table) -> set[str]:
 
 def forget_earlier(connection: Connection, table: Table, task: str, head: Head) -> None:
     """Delete the earlier sets of a task, which a deleted row belonged to."""
-    others = and_(sets.c.task == task, sets.c.kind == table.name, sets.c.set != head.set)
-    connection.execute(delete(sets).where(others))
+    earlier = and_(sets.c.task == task, sets.c.kind == table.name, sets.c.set != head.set)
+    connection.execute(delete(sets).where(earlier))
 
 
 def batches(items: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
     """Yield items in lists, by default as many at a time as one query names."""
     remaining = iter(items)
-    while some := list(islice(remaining, size)):
-        yield some
+    while batch := list(islice(remaining, size)):
+        yield batch

@@ -24,14 +24,14 @@ def replace_outliers(
         listed: check, content hash, name of the recording, and the outlier as JSON.
         replaced: content hashes whose outliers are removed; None: all.
     """
-    every = delete(outliers).where(outliers.c.task == task)
+    deletion = delete(outliers).where(outliers.c.task == task)
     if replaced is None:
-        connection.execute(every)
+        connection.execute(deletion)
     else:
         for batch in batches(replaced):
-            connection.execute(every.where(outliers.c.hash.in_(batch)))
+            connection.execute(deletion.where(outliers.c.hash.in_(batch)))
     names = ("check", "hash", "name", "document")
-    if rows := [{"task": task, **dict(zip(names, one, strict=True))} for one in listed]:
+    if rows := [{"task": task, **dict(zip(names, outlier, strict=True))} for outlier in listed]:
         connection.execute(insert(outliers), rows)
 
 

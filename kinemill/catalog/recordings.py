@@ -198,7 +198,11 @@ def amend(
         head = _head(connection, task) or CatalogHead(0, set_digest([]), SetRules(), Totals())
         present = _rows_of(connection, task, None if whole else changes)
         requested = {**dict.fromkeys(present), **changes} if whole else changes
-        new = {hash_: one for hash_, one in requested.items() if present.get(hash_) != one}
+        new = {
+            hash_: recording
+            for hash_, recording in requested.items()
+            if present.get(hash_) != recording
+        }
         old = [present[hash_] for hash_ in new if hash_ in present]
         _write(connection, task, head.change + 1, old, new)
         made = CatalogHead(head.change + bool(new), *_sums(head, old, new.values(), by))
@@ -214,8 +218,8 @@ def _write(
     old: Iterable[CatalogEntry],
     new: Mapping[str, CatalogEntry | None],
 ) -> None:
-    end(connection, recordings, task, (one.hash for one in old), change)
-    if rows := [_row(task, change, one) for one in new.values() if one]:
+    end(connection, recordings, task, (recording.hash for recording in old), change)
+    if rows := [_row(task, change, recording) for recording in new.values() if recording]:
         connection.execute(insert(recordings), rows)
 
 
@@ -223,7 +227,7 @@ def _sums(
     head: CatalogHead, old: list[CatalogEntry], new: Iterable[CatalogEntry | None], by: SetRules
 ) -> tuple[str, SetRules, Totals]:
     """Return set, rules and totals of a head after entries were replaced."""
-    added = [one for one in new if one]
+    added = [recording for recording in new if recording]
     set_ = set_difference([bytes.fromhex(head.set), *map(_digest, added)], map(_digest, old))
     totals = head.totals
     for sign, entries in ((-1, old), (1, added)):

@@ -135,30 +135,32 @@ class SketchTable:
             keys: keys of each unit; a full one is left out.
             numbers: numbers of some units; the others get the next ones.
         """
-        own = list[int]()
+        row_numbers = list[int]()
         values = list[dict[str, object]]()
         for row in rows:
             self._last += row.unit not in numbers
-            own.append(numbers.get(row.unit, self._last))
+            row_numbers.append(numbers.get(row.unit, self._last))
             begins = json.dumps(row.begins)
-            values.append({**vars(row), "task": self._task, "number": own[-1], "begins": begins})
+            values.append(
+                {**vars(row), "task": self._task, "number": row_numbers[-1], "begins": begins}
+            )
         recordings = {row.hash for row in rows}
         new = [
             {"task": self._task, "hash": recording}
             for recording in sorted(recordings - self.registered(recordings))
         ]
-        for table, added in ((sketches, values), (sketched, new), self._ranked(own, keys)):
+        for table, added in ((sketches, values), (sketched, new), self._ranked(row_numbers, keys)):
             if added:
                 self._connection.execute(insert(table), added)
         self.units += len(rows)
-        return own
+        return row_numbers
 
     def _ranked(
         self, numbers: Sequence[int], keys: Sequence[Sequence[int]]
     ) -> tuple[Table, list[dict[str, object]]]:
         """Return the table of keys, and the rows to add to it."""
         of = sketch_keys.c
-        unique = sorted({key for each in keys for key in each})
+        unique = sorted({key for sketch_keys in keys for key in sketch_keys})
         query = select(of.key, func.max(of.rank)).where(of.task == self._task).group_by(of.key)
         last = {
             key: rank
@@ -166,8 +168,8 @@ class SketchTable:
             for key, rank in self._connection.execute(query.where(of.key.in_(batch)))
         }
         rows = list[dict[str, object]]()
-        for number, each in zip(numbers, keys, strict=True):
-            for key in each:
+        for number, number_keys in zip(numbers, keys, strict=True):
+            for key in number_keys:
                 rank = last[key] = last.get(key, -1) + 1
                 if rank < ROOM:
                     rows.append({"task": self._task, "key": key, "rank": rank, "number": number})
@@ -194,7 +196,9 @@ class SketchTable:
         """Delete units with their pairs."""
         of = sketch_keys.c
         pair = sketch_pairs.c
-        named = [{"k": key, "n": number} for number, each in keys.items() for key in each]
+        named = [
+            {"k": key, "n": number} for number, sketch_keys in keys.items() for key in sketch_keys
+        ]
         where = (of.key == bindparam("k")) & (of.number == bindparam("n"))
         if named:
             self._connection.execute(delete(sketch_keys).where(of.task == self._task, where), named)
@@ -218,14 +222,14 @@ class SketchTable:
     def nearest_pairs(self, limit: int) -> list[tuple[str, str, float]]:
         """Return the names of the nearest pairs, and their distances."""
         pair = sketch_pairs.c
-        one = sketches.alias()
-        other = sketches.alias()
+        first = sketches.alias()
+        second = sketches.alias()
         query = (
-            select(one.c.name, other.c.name, pair.distance)
+            select(first.c.name, second.c.name, pair.distance)
             .join_from(
-                sketch_pairs, one, (one.c.task == pair.task) & (one.c.number == pair.earlier)
+                sketch_pairs, first, (first.c.task == pair.task) & (first.c.number == pair.earlier)
             )
-            .join(other, (other.c.task == pair.task) & (other.c.number == pair.later))
+            .join(second, (second.c.task == pair.task) & (second.c.number == pair.later))
             .where(pair.task == self._task)
             .order_by(pair.distance, pair.later, pair.earlier)
         )

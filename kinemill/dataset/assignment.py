@@ -92,16 +92,16 @@ def fill_sides(
     Recordings in `used` never change their split.
     """
     listed = list(episodes)
-    free = [one for one in listed if _is_free(rules, one, context)]
-    splits = {one.id: context.side(rules, one) for one in listed}
-    current = {context.key(rules, one): splits[one.id] for one in free}
-    fixed = {context.key(rules, one) for one in listed if one.recording in used}
+    free = [episode for episode in listed if _is_free(rules, episode, context)]
+    splits = {episode.id: context.side(rules, episode) for episode in listed}
+    current = {context.key(rules, episode): splits[episode.id] for episode in free}
+    fixed = {context.key(rules, episode) for episode in listed if episode.recording in used}
     new: dict[str, str] = {}
     for side in empty_sides(rules, splits.values()):
         count = Counter(current.values())
         # From the largest split, whose share changes least; equal ones in the order of their hash.
         ranked = sorted(
-            (unit for unit, own in current.items() if count[own] > 1 and unit not in fixed),
+            (unit for unit, side in current.items() if count[side] > 1 and unit not in fixed),
             key=lambda unit: (-count[current[unit]], position(unit)),
         )
         if ranked:

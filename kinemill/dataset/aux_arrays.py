@@ -87,14 +87,14 @@ class Media:
     def load(self, folder: Path, episode: PackedEpisode) -> AuxRows:
         """Return the auxiliary rows of one episode in a dataset's folder, memory-mapped."""
         stop = 0
-        for one in self.segments:
+        for segment in self.segments:
             start = stop
-            stop = stop + one.rows
+            stop = stop + segment.rows
             if episode.start < stop:
                 break
         else:
             raise AssertionError(f"{episode.id} lies after the last segment")
-        numbers, references = _map(folder, one.key)
+        numbers, references = _map(folder, segment.key)
         rows = slice(episode.start - start, episode.stop - start)
         return AuxRows(numbers[rows], references[rows])
 
@@ -185,8 +185,10 @@ def write_media(folder: Path, media: Media) -> None:
 
 def write_aux(folder: Path, key: str, contents: Sequence[AuxRows]) -> None:
     """Write the auxiliary arrays of a segment, episode after episode."""
-    write_segment(folder, NUMBERS, key, np.concatenate([one.numbers for one in contents]))
-    write_segment(folder, REFERENCES, key, np.concatenate([one.references for one in contents]))
+    write_segment(folder, NUMBERS, key, np.concatenate([content.numbers for content in contents]))
+    write_segment(
+        folder, REFERENCES, key, np.concatenate([content.references for content in contents])
+    )
 
 
 def episode_values(
@@ -206,9 +208,9 @@ def _map(folder: Path, key: str) -> tuple[NDArray[np.float32], NDArray[np.int32]
     return numbers, references
 
 
-def _check_shapes(own: dict[str, list[int]], name: str, shapes: dict[str, list[int]]) -> None:
+def _check_shapes(expected: dict[str, list[int]], name: str, shapes: dict[str, list[int]]) -> None:
     """Add the image shapes of a recording to `shapes`; refuse shapes that differ."""
-    for channel, shape in own.items():
+    for channel, shape in expected.items():
         if shape != shapes.setdefault(channel, shape):
             raise BadInput(
                 f"{name}, image {channel!r}",

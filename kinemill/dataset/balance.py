@@ -23,9 +23,9 @@ def classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
     if balance is None:
         return {}
     attributes = {
-        "episode": lambda one: one.id,
-        "recording": lambda one: one.recording,
-        "task": lambda one: collected.tasks.get(one.id, task.name),
+        "episode": lambda episode: episode.id,
+        "recording": lambda episode: episode.recording,
+        "task": lambda episode: collected.tasks.get(episode.id, task.name),
     }
     if balance.group_by in attributes:
         return {episode.id: attributes[balance.group_by](episode) for episode in collected.episodes}

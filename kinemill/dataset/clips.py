@@ -35,7 +35,7 @@ def clips_in(task: Task, packed: PackedDataset, folder: Path) -> Clips:
 
 
 def _count(splits: Sequence[Sequence[PackedEpisode]], split: Sequence[PackedEpisode]) -> int:
-    total = sum(len(one) for one in splits)
+    total = sum(len(clips) for clips in splits)
     return max(1, MOST * len(split) // total) if total > MOST else len(split)
 
 
@@ -51,8 +51,8 @@ def clip_sheet(task: Task, clips: Clips) -> str | None:
     charts = list[tuple[str, str]]()
     for joint in moving_joints(only):
         lines = [
-            Line(one.name, STYLES[one.split], at, clip.curve(joint, first, at))
-            for one, clip in cyclic
+            Line(piece.name, STYLES[piece.split], at, clip.curve(joint, first, at))
+            for piece, clip in cyclic
         ]
         unit = task.channels[names[joint]].unit
         title = f"{names[joint]}, {unit}, over the phase of a cycle"

@@ -54,8 +54,10 @@ class Description:
 
     def count(self, split: str) -> tuple[int, int]:
         """Return the number of episodes and of rows of a split."""
-        own = [one for one in self.listed if one.split == split]
-        return sum(one.episodes for one in own), sum(one.rows for one in own)
+        segments = [segment for segment in self.listed if segment.split == split]
+        return sum(segment.episodes for segment in segments), sum(
+            segment.rows for segment in segments
+        )
 
 
 def write_description(folder: Path, description: Description) -> None:

@@ -34,16 +34,16 @@ def dataset_problem(
     if not task.learn.from_logs:
         return ""
     ref = latest_episodes(home, task.name)
-    own = load_episodes(home, ref) if ref else []
-    ingested = {one.recording for one in own}
-    new = [one for one in accepted if one.recording not in ingested]
+    existing = load_episodes(home, ref) if ref else []
+    ingested = {episode.recording for episode in existing}
+    new = [episode for episode in accepted if episode.recording not in ingested]
     try:
         if new:
             refuse_lost_motion(task, _extent(task, new))
         if task.dataset.group_by not in {"recording", "part"} or not split:
             check_rows(task, piece_table(map(_as_training, accepted)).lazy())
         elif new:
-            _check_split(task, home, [*own, *new], new)
+            _check_split(task, home, [*existing, *new], new)
     except BadInput as error:
         return str(error)
     return ""
@@ -60,18 +60,18 @@ def _extent(task: Task, episodes: Sequence[AcceptedEpisode]) -> Extent:
     )
 
 
-def _as_training(one: AcceptedEpisode) -> Piece:
-    return Piece(one.id, one.id, one.recording, one.name, "train", 0, one.rows)
+def _as_training(episode: AcceptedEpisode) -> Piece:
+    return Piece(episode.id, episode.id, episode.recording, episode.name, "train", 0, episode.rows)
 
 
 def _check_split(
     task: Task, home: Home, episodes: list[SplitEpisode], new: list[AcceptedEpisode]
 ) -> None:
     context = SplitContext(
-        starts={one.id: one.start for one in new},
+        starts={episode.id: episode.start for episode in new},
         roots=roots_of(task, duplicates_of(task, home, episodes)),
         assigned=stored_sides(task, home),
     )
     added = fill_sides(task.dataset, episodes, context, used_recordings(home, task))
     context = replace(context, assigned={**context.assigned, **added})
-    check_split(task, episodes, context, {one.id: one.values for one in new})
+    check_split(task, episodes, context, {episode.id: episode.values for episode in new})

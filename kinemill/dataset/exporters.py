@@ -127,10 +127,12 @@ def _task_file(task: Task, rules: Json, dataset: PackedDataset, export: Export) 
     channels: dict[str, object] = {}
     aux = [name for name in export.sources if name not in dataset.columns]
     for name in [*dataset.columns, *aux]:
-        own = {key: value for key, value in rules["channels"][name].items() if value is not None}
-        own.pop("resample", None)
+        settings = {
+            key: value for key, value in rules["channels"][name].items() if value is not None
+        }
+        settings.pop("resample", None)
         source = export.sources.get(name)
-        channels[name] = own | {"source": [{"name": source}] if source else []}
+        channels[name] = settings | {"source": [{"name": source}] if source else []}
     document = {
         "task": dataset.task,
         "dt": dataset.dt,

@@ -98,8 +98,8 @@ class PreviousVersion:
         used = scan_listing(self.folder, *SPLITS).select(
             *_SOURCE, pl.col("start").alias("old_start")
         )
-        own = used.with_row_index("old_number").cast({"old_number": pl.Int64}).collect()
-        return pieces.join(own, on=_SOURCE, how="left", maintain_order="left")
+        numbered = used.with_row_index("old_number").cast({"old_number": pl.Int64}).collect()
+        return pieces.join(numbered, on=_SOURCE, how="left", maintain_order="left")
 
     def read(self, segment: Segment) -> pl.DataFrame:
         """Return the pieces of a segment as `locate` does, with all columns of a listing."""
@@ -224,7 +224,7 @@ def _find_repeating(
     """Return the recordings of which a unit now repeats another recording than before."""
     old = dict(repeats.select("unit", "repeats").iter_rows())
     current = duplicate_groups(home, task.name)
-    units = {one for one in {*old, *current} if old.get(one) != current.get(one)}
+    units = {unit for unit in {*old, *current} if old.get(unit) != current.get(unit)}
     if not units:
         return set()
     listing = scan_listing(previous.folder).filter(unit_column(task.dataset).is_in(units))

@@ -109,11 +109,11 @@ def diff_datasets(
     again from the same recording.
     """
     a, b = (find_version(home, task, which) for which in (first, second))
-    folders = [one.folder(home) for one in (a, b)]
+    folders = [ref.folder(home) for ref in (a, b)]
     common = set.intersection(
-        *({segment.listing for segment in listed_segments(own)} for own in folders)
+        *({segment.listing for segment in listed_segments(folder)} for folder in folders)
     )
-    old, new = (scan_listing(own, without=common).select(PUBLIC) for own in folders)
+    old, new = (scan_listing(folder, without=common).select(PUBLIC) for folder in folders)
     joined = old.join(new, on="id", how="full", suffix="_b", coalesce=True)
     in_both = pl.col("split").is_not_null() & pl.col("split_b").is_not_null()
     kinds = {
@@ -143,9 +143,9 @@ def diff_datasets(
 def _changed_rules(a: object, b: object, key: str = "") -> Iterator[Json]:
     """Yield the dotted keys under which two settings differ, with both values."""
     if isinstance(a, dict) and isinstance(b, dict):
-        one = cast("Mapping[str, Any]", a)
-        other = cast("Mapping[str, Any]", b)
-        for name in dict.fromkeys([*one, *other]):
-            yield from _changed_rules(one.get(name), other.get(name), f"{key}.{name}".strip("."))
+        first = cast("Mapping[str, Any]", a)
+        second = cast("Mapping[str, Any]", b)
+        for name in dict.fromkeys([*first, *second]):
+            yield from _changed_rules(first.get(name), second.get(name), f"{key}.{name}".strip("."))
     elif a != b:
         yield {"key": key, "a": a, "b": b}

@@ -88,12 +88,14 @@ def scan_layout(layout: Layout, previous: PreviousVersion | None) -> pl.LazyFram
     """Return a lazy table of `split`, `name`, `part` and `rows` of all pieces, in any order."""
     columns = {"split": pl.String, "name": pl.String, "part": pl.String, "rows": pl.Int64}
     # New segments share a table, and hold all its pieces: a column of it is not copied.
-    new = {id(one.table): one.table for one in layout if isinstance(one, NewSegment)}
+    new = {
+        id(segment.table): segment.table for segment in layout if isinstance(segment, NewSegment)
+    }
     frames = [pl.LazyFrame(schema=columns), *(table.lazy() for table in new.values())]
-    for one in layout:
-        if isinstance(one, Segment):
+    for segment in layout:
+        if isinstance(segment, Segment):
             assert previous, "kept segments are those of a previous version"
-            frames.append(scan_segment(previous.folder, one, 0))
+            frames.append(scan_segment(previous.folder, segment, 0))
     return pl.concat([frame.select(*columns).cast(pl.Schema(columns)) for frame in frames])
 
 
@@ -114,7 +116,7 @@ class _Cut:
         self._most = most
         self._changed = unchanged.changed
         self._previous = unchanged.previous
-        segments = [one for one in self._previous.about.listed if one.split == split]
+        segments = [segment for segment in self._previous.about.listed if segment.split == split]
         touched = np.concatenate([hashes_of(pieces["id"]), _hashes(unchanged.changed)])
         self._unread = [segment for segment in segments if not _contains(segment.prefix, touched)]
         self._pieces = pieces
@@ -131,18 +133,20 @@ class _Cut:
         """Return the segments of the split in the order of their rows."""
         while True:
             number = len(self._pieces)
-            starts = [bounds_of(one.prefix)[0] for one in self._unread]
+            starts = [bounds_of(segment.prefix)[0] for segment in self._unread]
             hashes = np.concatenate([hashes_of(self._pieces["id"]), np.array(starts, np.int64)])
-            unread_rows = np.array([one.rows for one in self._unread], np.int64)
+            unread_rows = np.array([segment.rows for segment in self._unread], np.int64)
             rows = np.concatenate([self._pieces["rows"].to_numpy(), unread_rows])
             order = np.argsort(hashes, kind="stable")
             cuts = list(cut(hashes[order], rows[order], self._most))
             groups = [order[first:last] for first, last, _ in cuts if last - first > 1]
-            merged = [int(one) - number for own in groups for one in own[own >= number]]
+            merged = [int(index) - number for group in groups for index in group[group >= number]]
             if not merged:
                 break
             self._open([self._unread[index] for index in merged])
-            self._unread = [one for index, one in enumerate(self._unread) if index not in merged]
+            self._unread = [
+                segment for index, segment in enumerate(self._unread) if index not in merged
+            ]
         return [
             replace(self._unread[int(order[first]) - number], prefix=prefix)
             if order[first] >= number

@@ -57,12 +57,15 @@ def find_related(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -
 def find_torn_duplicates(related: Sequence[Related], context: SplitContext) -> NearDuplicates:
     """Count the near-duplicates that stay together, and list those in different splits."""
     groups: dict[str, dict[str, set[str]]] = {}
-    for one in related:
-        splits = groups.setdefault(one.root, {})
-        if one.side != "unused":
-            splits.setdefault(one.side, set()).add(one.name)
+    for episode in related:
+        splits = groups.setdefault(episode.root, {})
+        if episode.side != "unused":
+            splits.setdefault(episode.side, set()).add(episode.name)
     torn = [splits for splits in groups.values() if len(splits) > 1]
-    listed = [{side: sorted(names) for side, names in one.items()} for one in torn[:LISTED]]
+    listed = [
+        {side: sorted(names) for side, names in names_by_side.items()}
+        for names_by_side in torn[:LISTED]
+    ]
     return NearDuplicates(len(context.roots), len(torn), listed)
 
 
@@ -81,10 +84,10 @@ def measure_leakage(
         pieces = scan_listing(folder, side)
         repeats = pl.col("recording").is_in(repeating)
         duplicated = pieces.filter(repeats).select(pl.col("rows").sum()) if repeating else None
-        others = rows - (duplicated.collect().item() if duplicated is not None else 0)
+        distinct = rows - (duplicated.collect().item() if duplicated is not None else 0)
         tears = tears_recordings(rules)  # else no recording has rows in two splits
-        again = _repeated_rows(dataset, folder, pieces.filter(~repeats)) if tears else 0.0
-        leakage[side] = Leakage((rows - others) / (rows or 1), again / (rows or 1))
+        repeated_share = _repeated_rows(dataset, folder, pieces.filter(~repeats)) if tears else 0.0
+        leakage[side] = Leakage((rows - distinct) / (rows or 1), repeated_share / (rows or 1))
     return leakage
 
 
@@ -92,14 +95,14 @@ def _repeating_training(related: Sequence[Related]) -> list[str]:
     """Return the recordings with a near-duplicate, other than themselves, that is trained on."""
     trained: dict[str, set[str]] = {}
     roots: dict[str, set[str]] = {}
-    for one in related:
-        roots.setdefault(one.recording, set()).add(one.root)
-        if one.side == "train":
-            trained.setdefault(one.root, set()).add(one.recording)
+    for episode in related:
+        roots.setdefault(episode.recording, set()).add(episode.root)
+        if episode.side == "train":
+            trained.setdefault(episode.root, set()).add(episode.recording)
     return [
         recording
-        for recording, own in roots.items()
-        if any(trained.get(root, set()) - {recording} for root in own)
+        for recording, recording_roots in roots.items()
+        if any(trained.get(root, set()) - {recording} for root in recording_roots)
     ]
 
 
@@ -111,7 +114,7 @@ def _repeated_rows(dataset: PackedDataset, folder: Path, pieces: pl.LazyFrame) -
     sampled = ListedEpisodes(cut.gather_every(max(1, len(cut) // PIECES)).head(PIECES).lazy())
     if not sampled:
         return 0.0
-    recordings = [one.recording for one in sampled]
+    recordings = [piece.recording for piece in sampled]
     trained = ListedEpisodes(training.filter(pl.col("recording").is_in(recordings)))
     shares = [
         _repeated_share(dataset, piece, [o for o in trained if o.recording == piece.recording])
@@ -125,10 +128,10 @@ def _repeated_share(
     dataset: PackedDataset, piece: PackedEpisode, training: Sequence[PackedEpisode]
 ) -> float:
     """Return the share of a piece's windows that recur in training rows."""
-    own = _scaled(dataset, piece.start, piece.stop)
-    length = min(LENGTH, len(own))
-    firsts = np.unique(np.linspace(0, len(own) - length, WINDOWS).astype(np.int64))
-    windows = [own[first : first + length] for first in firsts]
+    scaled = _scaled(dataset, piece.start, piece.stop)
+    length = min(LENGTH, len(scaled))
+    firsts = np.unique(np.linspace(0, len(scaled) - length, WINDOWS).astype(np.int64))
+    windows = [scaled[first : first + length] for first in firsts]
     windows = [window for window in windows if np.sqrt(window.var(axis=0).mean()) >= MOTION]
     if not windows:
         return 0.0

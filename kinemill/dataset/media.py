@@ -126,9 +126,9 @@ class MediaSet:
         """
         flat = np.asarray(rows, np.int64).reshape(-1)
         out = np.empty((len(flat), *self.media.shapes[channel]), np.uint8)
-        ordered = sorted(self.episodes.values(), key=lambda one: one.start)
+        ordered = sorted(self.episodes.values(), key=lambda episode: episode.start)
         # The last episode that starts at or before a row.
-        owner = np.searchsorted([one.start for one in ordered], flat, side="right") - 1
+        owner = np.searchsorted([episode.start for episode in ordered], flat, side="right") - 1
         for index in np.unique(owner).tolist():
             inside = np.flatnonzero(owner == index)
             episode = ordered[index]
@@ -152,11 +152,13 @@ class MediaSet:
         """Return the column of a channel's references, and its views in an episode."""
         roles = self.media.channels
         if roles.get(channel) != role:
-            names = [name for name, own in roles.items() if own == role]
+            names = [name for name, channel_role in roles.items() if channel_role == role]
             raise BadInput(f"{role} {channel!r}", "unknown", fix=nearest(channel, names))
         self._episode(episode)
         views = [view for view in self.media.views.get(episode, []) if view.channel == channel]
-        columns = [name for name, own in roles.items() if own in {"image", "text"}]
+        columns = [
+            name for name, channel_role in roles.items() if channel_role in {"image", "text"}
+        ]
         return columns.index(channel), views
 
     def _stored(self, recording: str, channel: str, file: str) -> Any:

@@ -55,10 +55,10 @@ def changed_episodes(
     task: Task, home: Home, episodes: ArtifactRef, unchanged: UnchangedPieces
 ) -> EpisodeSet:
     """Return the episodes of changed recordings, with near-duplicates among all recordings."""
-    own = load_episodes(home, episodes, unchanged.changed)
-    duplicates = {**unchanged.repeats, **duplicates_of(task, home, own)}
+    changed = load_episodes(home, episodes, unchanged.changed)
+    duplicates = {**unchanged.repeats, **duplicates_of(task, home, changed)}
     context = SplitContext(roots=roots_of(task, duplicates), duplicates=duplicates)
-    return EpisodeSet(own, context, unchanged=unchanged)
+    return EpisodeSet(changed, context, unchanged=unchanged)
 
 
 def collect_episodes(task: Task, home: Home, episodes: ArtifactRef) -> EpisodeSet:
@@ -68,12 +68,12 @@ def collect_episodes(task: Task, home: Home, episodes: ArtifactRef) -> EpisodeSe
         BadInput: A joined task lacks a channel, has other units, another time step, or no
             episodes; or the session of a recording is unknown.
     """
-    own = load_episodes(home, episodes)
+    selection = load_episodes(home, episodes)
     selected = ""
     if task.dataset.where is not None:
-        own = _select(task, home, own, task.dataset.where)
-        selected = digest(own.table.select("id", "artifact").sort("id").rows())
-    collected = EpisodeSet(own, _context(task, home, own), selected=selected)
+        selection = _select(task, home, selection, task.dataset.where)
+        selected = digest(selection.table.select("id", "artifact").sort("id").rows())
+    collected = EpisodeSet(selection, _context(task, home, selection), selected=selected)
     for joined in task.dataset.join:
         collected = _join(task, home, collected, joined)
     return collected
@@ -104,49 +104,53 @@ def _context(task: Task, home: Home, episodes: Sequence[SplitEpisode]) -> SplitC
 
 
 def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> EpisodeSet:
-    other = load_task(sibling(task.path, joined.task) if task.path else joined.task)
-    where = f"{task.path or task.name}: dataset.join: {other.name}"
-    if differences := [*_differences(task, other)]:
+    joined_task = load_task(sibling(task.path, joined.task) if task.path else joined.task)
+    where = f"{task.path or task.name}: dataset.join: {joined_task.name}"
+    if differences := [*_differences(task, joined_task)]:
         fix = "give both tasks the same channels, or remove it"
         raise BadInput(where, "; ".join(differences), fix=fix)
-    ref = latest_episodes(home, other.name)
+    ref = latest_episodes(home, joined_task.name)
     if ref is None:
-        raise BadInput(where, "has no validated episodes yet", fix=f"kinemill run {other.name}")
+        raise BadInput(
+            where, "has no validated episodes yet", fix=f"kinemill run {joined_task.name}"
+        )
     present = {episode.recording for episode in collected.episodes}
     added = load_episodes(home, ref).filter(~pl.col("recording").is_in(present))
     context = collected.context
     if joined.split:
-        own = _context(other.model_copy(update={"dataset": task.dataset}), home, added)
+        joined_context = _context(
+            joined_task.model_copy(update={"dataset": task.dataset}), home, added
+        )
         context = replace(
             context,
-            groups={**context.groups, **own.groups},
-            roots={**context.roots, **own.roots},
-            duplicates={**context.duplicates, **own.duplicates},
+            groups={**context.groups, **joined_context.groups},
+            roots={**context.roots, **joined_context.roots},
+            duplicates={**context.duplicates, **joined_context.duplicates},
         )
     else:
-        context = replace(context, training=context.training | {one.id for one in added})
+        context = replace(context, training=context.training | {episode.id for episode in added})
     return replace(
         collected,
         episodes=collected.episodes + added,
         context=context,
-        tasks=collected.tasks | {one.id: other.name for one in added},
-        digests=collected.digests | {other.name: EpisodesSummary.read(home, ref).digest},
+        tasks=collected.tasks | {episode.id: joined_task.name for episode in added},
+        digests=collected.digests | {joined_task.name: EpisodesSummary.read(home, ref).digest},
     )
 
 
-def _differences(task: Task, other: Task) -> Iterator[str]:
+def _differences(task: Task, joined: Task) -> Iterator[str]:
     """Yield the differences that prevent joining the episodes of two tasks."""
-    if other.name == task.name:
+    if joined.name == task.name:
         yield "is this task itself"
-    if abs(other.dt - task.dt) > 1e-9 * task.dt:
-        yield f"has a time step of {other.dt:g} s; expected {task.dt:g} s"
+    if abs(joined.dt - task.dt) > 1e-9 * task.dt:
+        yield f"has a time step of {joined.dt:g} s; expected {task.dt:g} s"
     for name, channel in task.channels.items():
-        if name not in other.channels:
+        if name not in joined.channels:
             yield f"has no channel {name!r}"
             continue
         for key in _EQUAL:
             expected = getattr(channel, key)
-            actual = getattr(other.channels[name], key)
+            actual = getattr(joined.channels[name], key)
             if expected != actual:
                 yield f"has {name!r} with {key} {actual!r}; expected {expected!r}"
 

@@ -221,10 +221,10 @@ class PackedDataset:
             where = "a window's length and stride"
             raise BadInput(where, f"{length} and {stride}", expected="both >= 1")
         _require_split(split)
-        own = self.table.filter(pl.col("split") == split)
-        starts = own["start"].to_numpy()
+        episodes = self.table.filter(pl.col("split") == split)
+        starts = episodes["start"].to_numpy()
         # 0 for an episode shorter than a window, where the quotient is negative.
-        counts = np.maximum(0, (own["stop"].to_numpy() - starts - length) // stride + 1)
+        counts = np.maximum(0, (episodes["stop"].to_numpy() - starts - length) // stride + 1)
         # Number of each window in its episode: 0, 1, ..., count - 1.
         numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return np.repeat(starts, counts) + stride * numbers
@@ -257,7 +257,7 @@ def packed_files(folder: Path) -> list[Path]:
     rows = [path_of(folder, VALUES, segment.key) for segment in about.segments]
     return [
         folder / DESCRIPTION,
-        *(listing_path(folder, one.listing) for one in about.listed),
+        *(listing_path(folder, segment.listing) for segment in about.listed),
         *rows,
     ]
 

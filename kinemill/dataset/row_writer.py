@@ -165,8 +165,8 @@ class RowWriter:
         for number in new.tolist():
             piece = pieces.row(number, named=True)
             stop = int(stops[number])
-            own = slice(stop - piece["rows"], stop)
-            values[own], moments[number] = self._read(piece, episodes[piece["source"]], own)
+            span = slice(stop - piece["rows"], stop)
+            values[span], moments[number] = self._read(piece, episodes[piece["source"]], span)
         values.flush()
         write_segment(self._folder, MOMENTS, key, moments.reshape(len(rows), -1))
         return Segment(key, total, _merge_pieces(rows, moments, columns))
@@ -182,20 +182,20 @@ class RowWriter:
         if len(copied):
             moments[copied] = previous.moments.take(numbers[copied]).reshape(-1, *moments.shape[1:])
         spans = list(runs(stops - pieces["rows"].to_numpy(), stops, starts))
-        for own, old in spans:
-            values[own] = previous.values.view(old.start, old.stop)
+        for rows, old in spans:
+            values[rows] = previous.values.view(old.start, old.stop)
         if self._aux:
             self._aux.copy_from(previous.folder, spans)
             self._aux.refer(previous.folder, set(pieces["recording"].gather(copied).to_list()))
         return np.flatnonzero(starts < 0)
 
-    def _read(self, piece: Json, episode: ReadableEpisode, own: slice) -> tuple[Floats, Floats]:
+    def _read(self, piece: Json, episode: ReadableEpisode, rows: slice) -> tuple[Floats, Floats]:
         """Return the rows (n, C) of a piece and their moments (2, C + S), read from its episode."""
         frame = episode.read().slice(piece["first"], piece["rows"])
         content = _content(self._task, episode, piece["first"], frame)
         deltas = np.diff(content[:, : len(self._task.states)], axis=0)
         if self._aux:
-            self._aux.add(own, piece["recording"], piece["name"], frame, episode.path)
+            self._aux.add(rows, piece["recording"], piece["name"], frame, episode.path)
         if self._aux_names and len(frame) > 1:
             numbers = frame.select(self._aux_names).to_numpy().astype(np.float64)
             self._extents.append(extent_of_rows(self._aux_names, numbers))
@@ -219,17 +219,17 @@ class RowWriter:
         return [extent, merge_extents(self._extents)] if self._extents else [extent]
 
 
-def _merge_pieces(rows: NDArray[np.int64], own: Floats, columns: int) -> SegmentMoments:
+def _merge_pieces(rows: NDArray[np.int64], moments: Floats, columns: int) -> SegmentMoments:
     """Return the moments of a segment, given those of its pieces (P, 2, C + S)."""
-    mean, squares = merge(rows, own[:, :, :columns])
+    mean, squares = merge(rows, moments[:, :, :columns])
     # A piece of n rows has n - 1 changes; none leads from one piece to the next.
-    delta_mean, delta_squares = merge(rows - 1, own[:, :, columns:])
+    delta_mean, delta_squares = merge(rows - 1, moments[:, :, columns:])
     # Three deviations from the mean of each piece, because segments store no extremes.
-    reach = np.abs(own[:, 0, :columns]) + 3.0 * np.sqrt(own[:, 1, :columns] / rows[:, None])
+    reach = np.abs(moments[:, 0, :columns]) + 3.0 * np.sqrt(moments[:, 1, :columns] / rows[:, None])
     return SegmentMoments(
         [*mean.tolist(), *delta_mean.tolist()],
         [*squares.tolist(), *delta_squares.tolist()],
-        own[:, 1, :columns].sum(axis=0).tolist(),
+        moments[:, 1, :columns].sum(axis=0).tolist(),
         reach.max(axis=0).tolist(),
         int((rows - 1).sum()),
     )
@@ -237,11 +237,11 @@ def _merge_pieces(rows: NDArray[np.int64], own: Floats, columns: int) -> Segment
 
 def _statistics(listed: Sequence[Segment], columns: int) -> tuple[Floats, Floats, Floats]:
     """Return mean and std (C,) of the rows of segments, and std (S,) of the changes of states."""
-    parts = [(one.rows, one.moments) for one in listed if one.moments]
-    own = np.array([[part.mean, part.squares] for _, part in parts])
-    mean, std = join(np.array([rows for rows, _ in parts]), own[:, :, :columns])
+    parts = [(segment.rows, segment.moments) for segment in listed if segment.moments]
+    moments = np.array([[part.mean, part.squares] for _, part in parts])
+    mean, std = join(np.array([rows for rows, _ in parts]), moments[:, :, :columns])
     changes = np.array([part.changes for _, part in parts])
-    return mean, std, join(changes, own[:, :, columns:])[1]
+    return mean, std, join(changes, moments[:, :, columns:])[1]
 
 
 def _content(task: Task, episode: ReadableEpisode, first: int, frame: pl.DataFrame) -> Floats:

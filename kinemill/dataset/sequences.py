@@ -76,11 +76,13 @@ def make_sequences(
     spans = list[Rows]()
     weights = list[Floats]()
     for episode in episodes:
-        own = np.unique(np.append(np.arange(episode.start, episode.stop, stride), episode.stop - 1))
-        presents.append(own)
-        spans.append(np.tile([episode.start, episode.stop - 1], (len(own), 1)))
+        current = np.unique(
+            np.append(np.arange(episode.start, episode.stop, stride), episode.stop - 1)
+        )
+        presents.append(current)
+        spans.append(np.tile([episode.start, episode.stop - 1], (len(current), 1)))
         # Sequences share the total weight of an episode's rows, whatever the stride.
-        weights.append(np.full(len(own), episode.weight * episode.rows / len(own)))
+        weights.append(np.full(len(current), episode.weight * episode.rows / len(current)))
     present, span, weight = map(np.concatenate, (presents, spans, weights))
     first = span[:, :1]
     last = span[:, 1:]

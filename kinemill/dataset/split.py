@@ -156,11 +156,17 @@ def named_side(rules: Dataset, name: str, group: str | None = None, part: str = 
             that no session is torn apart.
         part: part of the recording, if it has several.
     """
-    own = names_of(name, part)
+    names_in_recording = names_of(name, part)
     for side in _NAMED:
         if not (globs := patterns(rules, side)):
             continue
-        names = own if group is None else [group, *own] if side == "unused" else [group]
+        names = (
+            names_in_recording
+            if group is None
+            else [group, *names_in_recording]
+            if side == "unused"
+            else [group]
+        )
         if _matches(names, globs):
             return side
     return None
@@ -183,13 +189,21 @@ def share_side(rules: Dataset, unit: str) -> str:
 def patterns(rules: Dataset, side: str) -> list[str]:
     """Return the name patterns that put recordings into a split."""
     listed = getattr(rules, side)
-    return [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
+    return (
+        [pattern for pattern in listed if isinstance(pattern, str)]
+        if isinstance(listed, list)
+        else []
+    )
 
 
 def ranges(rules: Dataset, side: str) -> list[Rows]:
     """Return the row ranges that the task puts into a split."""
     listed = getattr(rules, side)
-    return [one for one in listed if isinstance(one, Rows)] if isinstance(listed, list) else []
+    return (
+        [range_ for range_ in listed if isinstance(range_, Rows)]
+        if isinstance(listed, list)
+        else []
+    )
 
 
 def tears_recordings(rules: Dataset) -> bool:
@@ -230,10 +244,12 @@ def cut_pieces(
             continue
         spans = _spans(prescribed, episode, side, context.starts.get(episode.id, 0), shortest)
         for side_, first, last in spans:
-            own = episode.id if len(spans) == 1 else f"{episode.id}-rows{first}"
-            blocks = _validation(rules, own, last - first, shortest) if side_ == "train" else []
+            piece_id = episode.id if len(spans) == 1 else f"{episode.id}-rows{first}"
+            blocks = (
+                _validation(rules, piece_id, last - first, shortest) if side_ == "train" else []
+            )
             if not blocks:
-                pieces.append(Piece(own, *about, side_, first, last))
+                pieces.append(Piece(piece_id, *about, side_, first, last))
                 continue
             # Odd intervals between the edges are the validation blocks.
             edges = [0, *(edge for block in blocks for edge in block), last - first]
@@ -242,7 +258,7 @@ def cut_pieces(
                     continue
                 rest = "train" if end - begin >= shortest else "unused"
                 split = "validation" if index % 2 else rest
-                piece = f"{own}-rows{first + begin}" if index else own
+                piece = f"{piece_id}-rows{first + begin}" if index else piece_id
                 pieces.append(Piece(piece, *about, split, first + begin, first + end))
     return pieces
 
@@ -255,13 +271,13 @@ def _spans(
     `prescribed` are row ranges with the index of their split; later ones overwrite earlier ones.
     """
     names = names_of(episode.name, episode.part) if prescribed else []
-    own = [(index, one) for index, one in prescribed if _matches(names, [one.of])]
-    if not own or side == "unused":
+    matching = [(index, part) for index, part in prescribed if _matches(names, [part.of])]
+    if not matching or side == "unused":
         return [(side, 0, episode.rows)]
     marks = np.full(episode.rows, -1, np.int8)
-    for index, one in own:
-        last = episode.rows if one.rows[1] is None else max(one.rows[1] - start, 0)
-        marks[max(one.rows[0] - start, 0) : last] = index
+    for index, part in matching:
+        last = episode.rows if part.rows[1] is None else max(part.rows[1] - start, 0)
+        marks[max(part.rows[0] - start, 0) : last] = index
     edges = [0, *(np.flatnonzero(np.diff(marks)) + 1).tolist(), episode.rows]
     spans: list[tuple[str, int, int]] = []
     for first, last in pairwise(edges):
@@ -271,7 +287,7 @@ def _spans(
     return spans
 
 
-def _validation(rules: Dataset, own: str, rows: int, shortest: int) -> list[tuple[int, int]]:
+def _validation(rules: Dataset, name: str, rows: int, shortest: int) -> list[tuple[int, int]]:
     """Return the validation blocks (first row, row after the last) of rows of training.
 
     A share of blocks is divided among equal sections, with one block in each, at a place that
@@ -290,7 +306,7 @@ def _validation(rules: Dataset, own: str, rows: int, shortest: int) -> list[tupl
     section = rows // count
     # One block per section, at a position from the id alone: equal in every version.
     firsts = [
-        index * section + round(position(f"{own}-{index}") * (section - size))
+        index * section + round(position(f"{name}-{index}") * (section - size))
         for index in range(count)
     ]
     return [(first, first + size) for first in firsts]
@@ -304,11 +320,11 @@ def unmatched_patterns(
     sessions = set((groups or {}).values())
     unmatched: list[str] = []
     for side in _NAMED:
-        own = recordings if not groups or side == "unused" else []
+        matched = recordings if not groups or side == "unused" else []
         unmatched += [
             f"{side}: {pattern!r}"
             for pattern in patterns(rules, side)
-            if not _matches([*own, *sessions], [pattern])
+            if not _matches([*matched, *sessions], [pattern])
         ]
         unmatched += [
             f"{side}: {range_.spell()}"

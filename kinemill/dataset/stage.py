@@ -168,7 +168,7 @@ def _unmatched(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -> 
     if not any([*patterns(rules, side), *ranges(rules, side)] for side in splits):
         return []
     named = listing.select("name", "part").unique().collect().iter_rows()
-    names = {one for name, part in named for one in names_of(name, part)}
+    names = {alias for name, part in named for alias in names_of(name, part)}
     return unmatched_patterns(rules, names, context.groups)
 
 
@@ -179,9 +179,9 @@ def _begins(
     if not any(ranges(task.dataset, side) for side in ("unused", "test", "validation")):
         return {}
 
-    def begin(one: ReadableEpisode) -> int:
-        cached = previous.begins.get((one.id, one.artifact)) if previous else None
-        return round(float(one.read()["time_s"][0]) / task.dt) if cached is None else cached
+    def begin(episode: ReadableEpisode) -> int:
+        cached = previous.begins.get((episode.id, episode.artifact)) if previous else None
+        return round(float(episode.read()["time_s"][0]) / task.dt) if cached is None else cached
 
     return {episode.id: begin(episode) for episode in episodes}
 
@@ -199,7 +199,7 @@ def _table(
     table = pl.concat([part.with_columns(of) for part, of in zip(parts, sources, strict=True)])
     weights = weights_of(table, task.dataset.balance) if task.dataset.balance else pl.lit(1.0)
     table = table.with_columns(weights.alias("weight"))
-    return table.select(one for one in table if one.null_count() < max(len(one), 1))
+    return table.select(column for column in table if column.null_count() < max(len(column), 1))
 
 
 def _part(
@@ -210,26 +210,26 @@ def _part(
     groups = context.groups
     listed = [*episodes]
     pieces = cut_pieces(rules, listed, task.validation.min_steps, context)
-    numbers = {one.id: number for number, one in enumerate(listed)}
+    numbers = {episode.id: number for number, episode in enumerate(listed)}
     sources = [numbers[piece.episode] for piece in pieces]
     of = [listed[number] for number in sources]
     columns = {
         "split": [piece.split for piece in pieces],
         "first": [piece.first for piece in pieces],
         "rows": [piece.rows for piece in pieces],
-        "group": [groups.get(one.recording) for one in of],
-        "begins": [context.starts.get(one.id) for one in of],
-        "task": [labels.tasks.get(one.id, "") for one in of],
-        "side": [context.side(rules, one) for one in of],
-        "repeats": [context.duplicates.get(unit_of(rules, one)) for one in of],
-        "class": [labels.classes.get(one.id) for one in of],
+        "group": [groups.get(episode.recording) for episode in of],
+        "begins": [context.starts.get(episode.id) for episode in of],
+        "task": [labels.tasks.get(episode.id, "") for episode in of],
+        "side": [context.side(rules, episode) for episode in of],
+        "repeats": [context.duplicates.get(unit_of(rules, episode)) for episode in of],
+        "class": [labels.classes.get(episode.id) for episode in of],
         "source": sources,
     }
     kinds = {**SCHEMA, **COMPACT, "class": pl.String, "source": pl.Int64}
-    own = pl.DataFrame(columns, schema={name: kinds[name] for name in columns})
+    table = pl.DataFrame(columns, schema={name: kinds[name] for name in columns})
     # Columns of the table of episodes, so that ids, names and digests are in memory once.
     shared = episodes.table.select("id", "recording", "name", "artifact", "part")
     shared = shared.with_columns(pl.col("id").alias("episode"))
     if (ids := [piece.id for piece in pieces]) != [*numbers]:  # some are cut or left out
         shared = shared[sources].with_columns(pl.Series("id", ids, pl.String))
-    return own.hstack(shared)
+    return table.hstack(shared)

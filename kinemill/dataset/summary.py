@@ -70,7 +70,9 @@ class DatasetSummary(StoredSummary):
         texts = [f"dataset.{pattern} matches nothing" for pattern in self.unmatched]
         texts += self.coarse
         for splits in self.repeats.listed:
-            names = "; ".join(f"{side}: {', '.join(own[:3])}" for side, own in splits.items())
+            names = "; ".join(
+                f"{side}: {', '.join(names_of_side[:3])}" for side, names_of_side in splits.items()
+            )
             texts.append(f"near-duplicates are in different splits, so errors look small ({names})")
         if (more := self.repeats.torn - len(self.repeats.listed)) > 0:
             texts.append(f"{more} more groups of near-duplicates are in different splits")

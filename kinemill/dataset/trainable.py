@@ -93,12 +93,16 @@ def check_rows(task: Task, pieces: pl.LazyFrame) -> None:
         BadInput: Names the split, its recordings with their lengths, and the settings to change.
     """
     for split, parts in task.learn.needed_rows(task).items():
-        own = pieces.filter(pl.col("split") == split)
+        pieces_of_split = pieces.filter(pl.col("split") == split)
         needed = sum(parts.values())
-        number, most = own.select(pl.len(), pl.col("rows").max()).collect().row(0)
+        number, most = pieces_of_split.select(pl.len(), pl.col("rows").max()).collect().row(0)
         if not number or most >= needed:
             continue
-        longest = own.sort("rows", descending=True, maintain_order=True).head(_NAMED).collect()
+        longest = (
+            pieces_of_split.sort("rows", descending=True, maintain_order=True)
+            .head(_NAMED)
+            .collect()
+        )
         settings = " or ".join(name for name in parts if "." in name)
         move = "" if split == "train" else f"choose a longer recording with dataset.{split}, "
         lines = longest.select("name", "rows").iter_rows()
@@ -160,7 +164,8 @@ def check_split(
     check_rows(task, table)
     clips = {
         piece.name: {
-            name: own[piece.first : piece.last] for name, own in values[piece.episode].items()
+            name: samples[piece.first : piece.last]
+            for name, samples in values[piece.episode].items()
         }
         for piece in pieces
         if piece.split == "train" and piece.episode in values

@@ -67,8 +67,8 @@ def _explained(
 
     It is 0 if the difference of the velocity from the derivative is small.
     """
-    every = [position, *(axis for axis in axes if axis is not position), *angles]
-    logs = [_shared_rows(log, velocity, every) for log in velocity.samples]
+    columns = [position, *(axis for axis in axes if axis is not position), *angles]
+    logs = [_shared_rows(log, velocity, columns) for log in velocity.samples]
     parts = [_windows(rows, len(axes)) for rows in logs if len(rows)]
     fit = fit_line([(part[:, 0], part[:, 1]) for part in parts])
     if fit is None or sum(map(len, parts)) < FEWEST:
@@ -86,20 +86,20 @@ def _explained(
     return 1.0 - float(np.var(rest - inputs @ solution) / np.var(rest))
 
 
-def _shared_rows(log: tuple[Path, str], velocity: Column, every: Sequence[Column]) -> Floats:
+def _shared_rows(log: tuple[Path, str], velocity: Column, columns: Sequence[Column]) -> Floats:
     """Return seconds, velocity and unwrapped columns of a log (n, 2 + columns), angles in rad.
 
     Empty if the log lacks a column, or has them on several clocks.
     """
     pairs = [
-        on_one_clock(velocity.samples[log], one.samples[log], one)
-        for one in every
-        if log in one.samples
+        on_one_clock(velocity.samples[log], column.samples[log], column)
+        for column in columns
+        if log in column.samples
     ]
     present = [pair for pair in pairs if pair]
-    if len(present) < len(every) or len({len(pair[0]) for pair in present}) > 1:
+    if len(present) < len(columns) or len({len(pair[0]) for pair in present}) > 1:
         return np.empty((0, 2))
-    scales = [one.radians if one.kind == "angle" else 1.0 for one in every]
+    scales = [column.radians if column.kind == "angle" else 1.0 for column in columns]
     paths = [scale * pair[2] for scale, pair in zip(scales, present, strict=True)]
     rows = np.column_stack([*present[0][:2], *paths])
     return rows[np.isfinite(rows).all(axis=1)]
@@ -121,7 +121,7 @@ def _windows(rows: Floats, axes: int) -> Floats:
     steps = np.diff(paths, axis=0)
     middle = 0.5 * (angles[1:] + angles[:-1])
     factors = [np.cos(middle) - 1.0, *[np.sin(middle)] * (axes - 1)]
-    turned = np.concatenate([steps[:, [at]] * own for at, own in enumerate(factors)], axis=1)
+    turned = np.concatenate([steps[:, [at]] * weight for at, weight in enumerate(factors)], axis=1)
     sums = np.concatenate([paths[:, :1], np.pad(np.cumsum(turned, axis=0), ((1, 0), (0, 0)))], 1)
-    every = [integrals_of(seconds, speed, path, 0) for path in sums.T]
-    return np.column_stack([every[0][0], *(moved for _, moved in every)])
+    integrals = [integrals_of(seconds, speed, path, 0) for path in sums.T]
+    return np.column_stack([integrals[0][0], *(moved for _, moved in integrals)])

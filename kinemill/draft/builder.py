@@ -71,8 +71,8 @@ def build(
         BadLog: The only log cannot be read.
     """
     read = read_tables(source, rate)
-    every = read.tables
-    selected = list(zip(every, choose_all(every, is_policy=is_policy), strict=True))
+    candidates = read.tables
+    selected = list(zip(candidates, choose_all(candidates, is_policy=is_policy), strict=True))
     used, unused, optional = with_common_columns(selected)
     tables = [table for table, _ in used]
     columns, left_out = join_columns(used, optional)
@@ -137,13 +137,17 @@ def _angles(columns: list[Column]) -> list[Column]:
         for column in columns
         if {"tau", "torque", "torques"} & set(column.guess.family.split())
     }
-    every = [
+    angles = [
         column if column.kind == "quaternion" else _counted(column) or _angle(column, torques)
         for column in columns
     ]
-    every = _limbs(every)
-    degrees = {_vector_of(one) for one in every if one.log_unit == "deg" and not one.guess.unit}
-    return [_in_degrees(one) if _vector_of(one) in degrees else one for one in every]
+    angles = _limbs(angles)
+    degrees = {
+        _vector_of(column)
+        for column in angles
+        if column.log_unit == "deg" and not column.guess.unit
+    }
+    return [_in_degrees(column) if _vector_of(column) in degrees else column for column in angles]
 
 
 def _limbs(columns: list[Column]) -> list[Column]:
@@ -154,15 +158,15 @@ def _limbs(columns: list[Column]) -> list[Column]:
     far = [column for column in columns if _turns_twice(column)]
     if not far:
         return columns
-    vectors = {split_index(one.names[0])[0] for one in far}
-    largest = max(float(np.abs(one.values).max()) for one in far)
+    vectors = {split_index(column.names[0])[0] for column in far}
+    largest = max(float(np.abs(column.values).max()) for column in far)
     is_degrees = PERCENT < largest < DEGREES
     note = f"not rad: the values reach {largest:.4g}" + ("" if is_degrees else ", maybe percent")
 
-    def corrected(one: Column) -> Column:
+    def corrected(column: Column) -> Column:
         if is_degrees:
-            return replace(one, log_unit="deg", notes=[note])
-        return replace(one, kind="linear", unit="1", sure=False, notes=[note])
+            return replace(column, log_unit="deg", notes=[note])
+        return replace(column, kind="linear", unit="1", sure=False, notes=[note])
 
     return [
         corrected(column)
@@ -265,7 +269,9 @@ def _register(column: Column) -> int | None:
     period = 2 ** int(np.ceil(np.log2(span + 1.0)))
     if span < FULL * period:
         return None
-    steps = np.concatenate([np.diff(own[np.isfinite(own)]) for _, own in column.samples.values()])
+    steps = np.concatenate(
+        [np.diff(values[np.isfinite(values)]) for _, values in column.samples.values()]
+    )
     n_jumps = int(np.count_nonzero(np.abs(steps) > 0.5 * period))
     short = (steps + 0.5 * period) % period - 0.5 * period
     is_motion = np.ptp(short) > 0.0 and np.abs(short).max() < 0.25 * period  # no row counter
@@ -298,7 +304,7 @@ def _offset(column: Column) -> Column:
     if column.kind != "linear" or column.units:  # one offset is in one unit
         return column
     values = column.values
-    changes = [np.diff(own) for _, own in column.samples.values()]
+    changes = [np.diff(values) for _, values in column.samples.values()]
     change = np.concatenate(changes)
     change = change[np.isfinite(change)]
     if not len(change) or not far_from_zero(values, float(change.std())):

@@ -65,8 +65,8 @@ def clip_columns(table: Table, robot: RobotFile | None, commands: set[str]) -> C
 
 def _as_in_robot(columns: ClipColumns, robot: RobotFile | None) -> ClipColumns:
     """Spell joints as the robot file does: its simulation has channels of these names."""
-    own = {identifier(name): name for name in robot.joints} if robot else {}
-    spelled = {name: one for name, one in own.items() if PLAIN.match(one)}
+    joint_names = {identifier(name): name for name in robot.joints} if robot else {}
+    spelled = {name: joint for name, joint in joint_names.items() if PLAIN.match(joint)}
     joints = {spelled.get(name, name): column for name, column in columns.joints.items()}
     return replace(columns, joints=joints)
 
@@ -75,7 +75,8 @@ def _by_guess(table: Table, commands: set[str]) -> dict[str, str]:
     return {
         identifier(column): column
         for column in table.values
-        if (one := guess(column)).role == "state" and one.what == "position" and one.turning
+        if (estimate := guess(column)).role == "state" and estimate.what == "position"
+        and estimate.turning
         and split_index(column)[1] is None
         and column not in commands
     }  # fmt: skip
@@ -89,7 +90,9 @@ def _by_texts(table: Table) -> ClipColumns | None:
         for texts in _NAMES:
             names = read_names(table.path, texts)
             if len(names) == len(columns) == len(set(names)):
-                joints = {identifier(name): one for name, one in zip(names, columns, strict=True)}
+                joints = {
+                    identifier(name): column for name, column in zip(names, columns, strict=True)
+                }
                 return ClipColumns(joints, conclusion=f"joints: {vector} by the names in {texts}")
     return None
 
@@ -139,11 +142,11 @@ def _attitude(table: Table, columns: list[str]) -> dict[str, str]:
 
     The scalar part is first or last: the trunk of a robot is upright most of the time.
     """
-    own = columns[3:ROOT]
-    values: Floats = np.stack([table.values[name][1] for name in own], axis=1)
+    quaternion = columns[3:ROOT]
+    values: Floats = np.stack([table.values[name][1] for name in quaternion], axis=1)
     if np.abs(np.linalg.norm(values, axis=1) - 1.0).max() > _UNIT:
         return {}
     last = float(np.mean(values[:, 0] ** 2 + values[:, 1] ** 2))
     first = float(np.mean(values[:, 1] ** 2 + values[:, 2] ** 2))
     axes = "xyzw" if last <= first else "wxyz"
-    return {f"trunk_{axis}": name for axis, name in zip(axes, own, strict=True)}
+    return {f"trunk_{axis}": name for axis, name in zip(axes, quaternion, strict=True)}

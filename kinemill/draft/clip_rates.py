@@ -40,22 +40,22 @@ def turning_rates(attitude: Sequence[Column]) -> tuple[list[Column], list[Column
         attitude: `trunk_x` to `trunk_w`.
     """
     signs = {
-        log: unbroken_signs(np.stack([one.samples[log][1] for one in attitude]))
+        log: unbroken_signs(np.stack([column.samples[log][1] for column in attitude]))
         for log in attitude[0].samples
     }
-    slopes = [replace(derived(one, "output", signs), unit="1/s") for one in attitude]
+    slopes = [replace(derived(column, "output", signs), unit="1/s") for column in attitude]
     columns = _by_channel([*attitude, *slopes])
     rates = [
-        computed(f"turn_{one}", "state", "rad/s", _turning(one, *_NEXT[one]), columns)
-        for one in "xyz"
+        computed(f"turn_{axis}", "state", "rad/s", _turning(axis, *_NEXT[axis]), columns)
+        for axis in "xyz"
     ]
     return rates, slopes
 
 
-def _turning(one: str, second: str, third: str) -> str:
+def _turning(first: str, second: str, third: str) -> str:
     """Return the formula of the rate around one axis of the world."""
     return (
-        f"2 * (trunk_w * trunk_{one}_rate - trunk_{one} * trunk_w_rate"
+        f"2 * (trunk_w * trunk_{first}_rate - trunk_{first} * trunk_w_rate"
         f" + trunk_{second} * trunk_{third}_rate - trunk_{third} * trunk_{second}_rate)"
     )
 
@@ -70,7 +70,7 @@ def walked_commands(
         attitude: `trunk_x` to `trunk_w`.
         turn_z: rate of the trunk around the vertical axis, rad/s.
     """
-    slopes = [derived(one, "output") for one in root]
+    slopes = [derived(column, "output") for column in root]
     columns = _by_channel([*slopes, *attitude, turn_z])
     heading = [computed(name, "output", "1", text, columns) for name, text in _HEADING.items()]
     columns |= _by_channel(heading)
@@ -95,12 +95,14 @@ def derived(
         signs: factor 1 or -1 of each row (n,) by log, as -q and q are the same rotation.
         channel: name of the derivative; empty: that of the parent with `_rate`.
     """
-    own = Channel(role="output", unit="1", derived="derivative", of="x", derivative_of="x")
+    derivative_channel = Channel(
+        role="output", unit="1", derived="derivative", of="x", derivative_of="x"
+    )
     samples = dict(parent.samples)
     for log, (seconds, values) in samples.items():
         step = usual_step(seconds)
         sign = 1.0 if signs is None else signs[log]
-        slope = sign * derivative(sign * values, step, half_width(own, step))
+        slope = sign * derivative(sign * values, step, half_width(derivative_channel, step))
         samples[log] = seconds, slope
     name = channel or f"{parent.channel}_rate"
     unit = f"{parent.unit}/s"
@@ -126,7 +128,10 @@ def computed(
     inputs = {name: columns[name].samples for name in expression.names}
     first = inputs[min(inputs)]
     samples = {
-        log: (seconds, expression.value({name: own[log][1] for name, own in inputs.items()}))
+        log: (
+            seconds,
+            expression.value({name: samples[log][1] for name, samples in inputs.items()}),
+        )
         for log, (seconds, _) in first.items()
     }
     formula = f'expression: "{text}"'

@@ -84,14 +84,14 @@ class Column:
     @property
     def missing(self) -> float:
         """Share of samples that are not finite."""
-        every = np.concatenate([values for _, values in self.samples.values()])
-        return float(np.mean(~np.isfinite(every))) if len(every) else 0.0
+        values = np.concatenate([values for _, values in self.samples.values()])
+        return float(np.mean(~np.isfinite(values))) if len(values) else 0.0
 
     @property
     def values(self) -> Floats:
         """All finite samples, (n,), in the unit of the column."""
-        every = np.concatenate([values for _, values in self.samples.values()])
-        return every[np.isfinite(every)]
+        values = np.concatenate([values for _, values in self.samples.values()])
+        return values[np.isfinite(values)]
 
     def converted(self, values: Floats) -> Floats:
         """Return finite samples of a log (n,) in the channel's unit."""
@@ -120,14 +120,14 @@ def name_channels(columns: list[Column]) -> list[Column]:
     """Return columns with channel names: the column names without a common prefix, all unique."""
     fronts = {re.sub(r"[^./]*\Z", "", column.names[0]) for column in columns}
     front = fronts.pop() if len(fronts) == 1 and len(columns) > 1 else ""
-    plain = [identifier(_base(one, front)) for one in columns]
+    plain = [identifier(_base(column, front)) for column in columns]
     often = Counter(plain)
     numbered = Counter[str]()
     named: list[Column] = []
     for column, name in zip(columns, plain, strict=True):
         numbered[name] += 1
-        own = f"{name}_{numbered[name]}" if often[name] > 1 else name
-        named.append(replace(column, channel=own))
+        channel = f"{name}_{numbered[name]}" if often[name] > 1 else name
+        named.append(replace(column, channel=channel))
     return named
 
 
@@ -161,7 +161,7 @@ def fold_names(names: Iterable[str]) -> list[str]:
     return [name for run in spelled for name in run]
 
 
-def _is_next(one: str, other: str) -> bool:
+def _is_next(name: str, following: str) -> bool:
     """Return whether names differ by their last number only, which is higher by 1."""
-    match = _LAST_NUMBER.fullmatch(one)
-    return match is not None and other == f"{match[1]}{int(match[2]) + 1}{match[3]}"
+    match = _LAST_NUMBER.fullmatch(name)
+    return match is not None and following == f"{match[1]}{int(match[2]) + 1}{match[3]}"

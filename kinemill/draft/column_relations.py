@@ -64,8 +64,8 @@ def find_quaternions(columns: list[Column]) -> list[Column]:
     start = 0
     while start + ELEMENTS <= len(result):
         four = result[start : start + ELEMENTS]
-        names = [one.full_name for one in four]
-        values = [one.values for one in four]
+        names = [column.full_name for column in four]
+        values = [column.values for column in four]
         if _are_elements(names, values) and _is_unit(four):
             result[start : start + ELEMENTS] = [
                 replace(column, kind="quaternion", unit="1", sure=True) for column in four
@@ -94,8 +94,8 @@ def _are_elements(names: list[str], values: list[Floats]) -> bool:
 
 def _is_unit(four: list[Column]) -> bool:
     for log, (_, first) in four[0].samples.items():
-        others = [column.samples.get(log) for column in four[1:]]
-        values = [first, *(item[1] for item in others if item)]
+        remaining = [column.samples.get(log) for column in four[1:]]
+        values = [first, *(item[1] for item in remaining if item)]
         if len(values) != ELEMENTS or not _has_unit_length(values):
             return False
     return True
@@ -145,7 +145,7 @@ def _is_near(action: Column, position: Column) -> bool:
     """Return whether all logs that have both columns agree, row by row."""
     shared_logs = [log for log in action.samples if log in position.samples]
     pairs = [(action.samples[log][1], position.samples[log][1]) for log in shared_logs]
-    if not pairs or any(len(one) != len(other) for one, other in pairs):
+    if not pairs or any(len(first) != len(second) for first, second in pairs):
         return False
     commanded, reached = (np.concatenate(side) for side in zip(*pairs, strict=True))
     is_finite = np.isfinite(commanded) & np.isfinite(reached)

@@ -92,14 +92,16 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
     relations = _one_each(relations)
     # A column that is a velocity by its data has no velocity among its positions.
     relations = {
-        name: one
-        for name, one in relations.items()
-        if one.position not in relations or _is_named(name, columns)
+        name: relation
+        for name, relation in relations.items()
+        if relation.position not in relations or _is_named(name, columns)
     }
     by_name = {column.guess.name: column for column in columns}
     relations = {
-        name: replace(one, body=body_frame_reason(by_name[name], by_name[one.position], states))
-        for name, one in relations.items()
+        name: replace(
+            relation, body=body_frame_reason(by_name[name], by_name[relation.position], states)
+        )
+        for name, relation in relations.items()
     }
     turned = {relation.position: relation for relation in relations.values() if relation.units}
     placed = {
@@ -108,14 +110,21 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
     result = [
         _velocity(placed[name], relations.get(name), list(placed.values())) for name in placed
     ]
-    related = [one for one in result if one.guess.name in relations]
-    return [one if one.guess.name in relations else _as_vector(one, related) for one in result]
+    related = [column for column in result if column.guess.name in relations]
+    return [
+        column if column.guess.name in relations else _as_vector(column, related)
+        for column in result
+    ]
 
 
 def _as_vector(column: Column, related: list[Column]) -> Column:
     """Return an angular velocity without a position in the unit of the others of its vector."""
     vector = _vector(column)
-    units = {one.log_unit for one in related if one.unit == "rad/s" and _vector(one) == vector}
+    units = {
+        column.log_unit
+        for column in related
+        if column.unit == "rad/s" and _vector(column) == vector
+    }
     unit = units.pop() if len(units) == 1 else None
     if unit is None or column.unit != "rad/s" or column.sure:
         return column
@@ -135,7 +144,9 @@ def _one_each(relations: dict[str, Relation]) -> dict[str, Relation]:
     for relation in relations.values():
         best[relation.position] = max(relation.share, best.get(relation.position, 0.0))
     return {
-        name: one for name, one in relations.items() if one.share >= min(SURE, best[one.position])
+        name: relation
+        for name, relation in relations.items()
+        if relation.share >= min(SURE, best[relation.position])
     }
 
 
@@ -158,22 +169,22 @@ def _best(
         (
             position.guess.index != velocity.guess.index,
             -_shared_words(velocity, position),
-            -one.share,
-            one,
+            -relation.share,
+            relation,
         )
         for position in positions
         if named
         or position.guess.what == "position"
         or likely is None
         or (velocity.guess.name, position.guess.name) in likely
-        for one in _relation(velocity, position, MAJORITY if named else SURE)
+        for relation in _relation(velocity, position, MAJORITY if named else SURE)
     ]
     return min(ranked, key=lambda item: item[:3])[3] if ranked else None
 
 
-def _shared_words(one: Column, other: Column) -> int:
+def _shared_words(velocity: Column, position: Column) -> int:
     """Return the number of words that two names share, such as the joint's."""
-    words = [set(split_words(item.full_name)) for item in (one, other)]
+    words = [set(split_words(item.full_name)) for item in (velocity, position)]
     return len((words[0] & words[1]) - POSITION - VELOCITY)
 
 
@@ -214,15 +225,17 @@ def _shifted(
     late = usual_delay(shared, fit)
     if abs(late) <= LATE:
         return fit, 0.0
-    other = fit_line([integrals_of(*pair, round(late / usual_step_of(pair[0]))) for pair in shared])
-    return (other, late) if other and other[1] > fit[1] else (fit, 0.0)
+    delayed_fit = fit_line(
+        [integrals_of(*pair, round(late / usual_step_of(pair[0]))) for pair in shared]
+    )
+    return (delayed_fit, late) if delayed_fit and delayed_fit[1] > fit[1] else (fit, 0.0)
 
 
 def _contradict(velocity: Column, position: Column) -> bool:
     """Return whether a column states a unit, such as percent, that no velocity of it has."""
-    own = velocity.guess.unit
+    unit = velocity.guess.unit
     of = position.guess.unit
-    return bool(own and of) and not is_derivative(own or "1", of or "1")
+    return bool(unit and of) and not is_derivative(unit or "1", of or "1")
 
 
 def _units_of(
@@ -234,14 +247,14 @@ def _units_of(
         return None, 1.0 if _is_close(ratio, 1.0) else None
     turning = position.kind == "angle" or position.guess.turning
     likely = [stated] if stated else ["rad"] if turning else []
-    for own in likely:
-        for unit in UNITS[own]:
-            if _allowed(velocity, unit) and _is_close(ratio, _between(own, unit)):
-                return (own, unit), _between(own, unit)
+    for source in likely:
+        for unit in UNITS[source]:
+            if _allowed(velocity, unit) and _is_close(ratio, _between(source, unit)):
+                return (source, unit), _between(source, unit)
     if not stated:
-        for own, unit in TELLING:
-            if _allowed(velocity, unit) and _is_close(ratio, _between(own, unit), 0.1):
-                return (own, unit), _between(own, unit)
+        for source, unit in TELLING:
+            if _allowed(velocity, unit) and _is_close(ratio, _between(source, unit), 0.1):
+                return (source, unit), _between(source, unit)
     return None, 1.0 if _is_close(ratio, 1.0) else None
 
 
@@ -277,11 +290,11 @@ def _velocity(column: Column, relation: Relation | None, placed: list[Column]) -
     if relation is None:
         return _unrelated(column, placed) if column.guess.what == "velocity" else column
     parent = next(item for item in placed if item.guess.name == relation.position)
-    others = {item.guess.index for item in placed if item.guess.what == "position"}
-    others -= {parent.guess.index}
+    position_indices = {item.guess.index for item in placed if item.guess.what == "position"}
+    position_indices -= {parent.guess.index}
     unit = "rad/s" if parent.kind == "angle" else _per_second(parent.unit)
-    own = relation.units[1] if relation.units else None
-    log_unit = own if own and own != unit else None
+    fitted_unit = relation.units[1] if relation.units else None
+    log_unit = fitted_unit if fitted_unit and fitted_unit != unit else None
     return replace(
         column,
         unit=unit,
@@ -289,7 +302,7 @@ def _velocity(column: Column, relation: Relation | None, placed: list[Column]) -
         log_unit=log_unit,
         scale=relation.sign,
         derivative_of=None if relation.body else relation.position,
-        notes=[*column.notes, *_notes(column, parent, others, relation, log_unit)],
+        notes=[*column.notes, *_notes(column, parent, position_indices, relation, log_unit)],
     )
 
 
@@ -298,7 +311,11 @@ def _per_second(unit: str) -> str:
 
 
 def _notes(
-    column: Column, parent: Column, others: set[str], relation: Relation, log_unit: str | None
+    column: Column,
+    parent: Column,
+    position_indices: set[str],
+    relation: Relation,
+    log_unit: str | None,
 ) -> Iterator[str]:
     if log_unit:
         yield f"in {log_unit}, by {relation.position}"
@@ -312,7 +329,7 @@ def _notes(
     if relation.late:
         when = "after" if relation.late > 0.0 else "before"
         yield f"comes {abs(relation.late):.2g} s {when} the slope of {relation.position}"
-    if column.guess.index and parent.guess.index and column.guess.index in others:
+    if column.guess.index and parent.guess.index and column.guess.index in position_indices:
         yield f"follows {relation.position}, not the position with its number: swapped columns?"
 
 

@@ -65,9 +65,9 @@ def edit_task(task: Json, rows: Sequence[ChannelRow], settings: Mapping[str, obj
             value[part] = _renamed(value[part], names)
     for columns in cast("dict[str, Json]", value.get("ingest", {}).get("parts", {})).values():
         for name in old.keys() & columns.keys():
-            own = columns.pop(name)
+            column = columns.pop(name)
             if name in names:
-                columns[names[name]] = own
+                columns[names[name]] = column
     apply(value, nested(settings))
     return value
 

@@ -86,8 +86,8 @@ def preview_of(checked: CheckedDraft) -> DraftPreview:
 
 
 def _of_column(column: Column) -> ChannelPreview:
-    every = [column.converted(values) for _, values in column.samples.values()]
-    values = np.concatenate(every)
+    samples = [column.converted(values) for _, values in column.samples.values()]
+    values = np.concatenate(samples)
     seconds, curve = _curve(column)
     return ChannelPreview(
         channel=column.channel,

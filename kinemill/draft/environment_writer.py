@@ -42,7 +42,7 @@ class EnvironmentDraft:
 
 def write_environment_task(draft: EnvironmentDraft) -> str:
     """Return the text of the task file of a draft."""
-    every = max(1024, draft.steps // 20 // 1024 * 1024)
+    eval_every = max(1024, draft.steps // 20 // 1024 * 1024)
     lines = [
         f"# Drafted by kinemill new from {draft.title}: check every comment.",
         *(f"# {remark}." for remark in draft.remarks),
@@ -54,8 +54,8 @@ def write_environment_task(draft: EnvironmentDraft) -> str:
         "  type: reinforcement",
         *draft.algorithm,
         f"  steps: {draft.steps}",
-        f"  eval_every: {every}",
-        f"  save_every: {2 * every}",
+        f"  eval_every: {eval_every}",
+        f"  save_every: {2 * eval_every}",
         *_target(draft),
     ]
     return "\n".join(lines) + "\n"

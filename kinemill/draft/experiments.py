@@ -54,12 +54,12 @@ class Experiment:
 
 def find_experiments(names: Iterable[str]) -> tuple[Experiment, Experiment] | None:
     """Return the experiment to learn from and the one to test with; None without evidence."""
-    every = list(names)
+    listed = list(names)
     words: dict[str, dict[Stem, str]] = {}
-    for name in every:
+    for name in listed:
         for word, stem in _readings(name):
             words.setdefault(word, {})[stem] = name
-    stems = {tuple(split_words(name)) for name in every}
+    stems = {tuple(split_words(name)) for name in listed}
     pairs = [
         (words[first], first, words[second], second)
         for first in TRAINING
@@ -74,18 +74,20 @@ def find_experiments(names: Iterable[str]) -> tuple[Experiment, Experiment] | No
     ]
     if len(complete) != 1:
         return None
-    ((own, first, other, second),) = complete
-    labels = {name: "_".join(stem) for stem, name in own.items()}
+    ((first_columns, first, second_columns, second),) = complete
+    labels = {name: "_".join(stem) for stem, name in first_columns.items()}
     return (
-        Experiment(first, {name: name for name in own.values()}, labels),
-        Experiment(second, {own[stem]: other[stem] for stem in own}, labels),
+        Experiment(first, {name: name for name in first_columns.values()}, labels),
+        Experiment(
+            second, {first_columns[stem]: second_columns[stem] for stem in first_columns}, labels
+        ),
     )
 
 
 def numbered_experiments(table: Table) -> list[Experiment]:
     """Return the experiments whose columns end with different numbers; none without evidence."""
     columns: dict[str, dict[str, str]] = {}
-    changing = [name for name, (_, one) in table.values.items() if _changes(one)]
+    changing = [name for name, (_, values) in table.values.items() if _changes(values)]
     for name in changing:
         match = _NUMBERED.fullmatch(name)
         if match is None or match[1].lower() not in (*INPUTS, *OUTPUTS):
@@ -150,8 +152,8 @@ def _regressors(rows: Floats, outputs: list[int]) -> Floats:
     These are the LAGS rows before it, the inputs of the row itself, and a constant.
     """
     lags = [rows[LAGS - lag : len(rows) - lag] for lag in range(1, LAGS + 1)]
-    own = np.delete(rows[LAGS:], outputs, axis=1)
-    return np.concatenate([*lags, own, np.ones((len(own), 1))], axis=1)
+    current_inputs = np.delete(rows[LAGS:], outputs, axis=1)
+    return np.concatenate([*lags, current_inputs, np.ones((len(current_inputs), 1))], axis=1)
 
 
 def _have_one_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
@@ -168,8 +170,8 @@ def _have_one_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
 
 def _are_coupled(inputs: list[Floats], changes: list[Floats], alone: list[Floats]) -> bool:
     """Return whether columns of other recordings improve the predictions of some recording."""
-    for at, (own, change) in enumerate(zip(inputs, changes, strict=True)):
-        combined = np.concatenate([own, *inputs[:at], *inputs[at + 1 :]], axis=1)
+    for at, (input_rows, change) in enumerate(zip(inputs, changes, strict=True)):
+        combined = np.concatenate([input_rows, *inputs[:at], *inputs[at + 1 :]], axis=1)
         if (_errors(combined, change) < (1.0 - COUPLED) * alone[at]).any():
             return True
     return False
@@ -180,16 +182,16 @@ def _errors(inputs: Floats, changes: Floats) -> Floats:
     return np.maximum(held_out_errors(inputs, changes), EXACT * changes.std(axis=0))
 
 
-def _errors_of_model(x: Floats, y: Floats, other: Floats, target: Floats) -> Floats:
+def _errors_of_model(x: Floats, y: Floats, held_out: Floats, target: Floats) -> Floats:
     """Return the rms errors (outputs,) on a recording of a model that is fitted to another."""
-    return np.sqrt(np.mean((other @ ridge_fit(x, y) - target) ** 2, axis=0))
+    return np.sqrt(np.mean((held_out @ ridge_fit(x, y) - target) ** 2, axis=0))
 
 
 def _readings(name: str) -> Iterable[tuple[str, Stem]]:
     """Yield the word of an experiment in a name, and the words of the rest."""
     words = split_words(name)
     for index, word in enumerate(words):
-        endings = [one for one in (*TRAINING, *TESTING) if word.endswith(one)]
+        endings = [ending for ending in (*TRAINING, *TESTING) if word.endswith(ending)]
         if not endings:
             continue
         marker = max(endings, key=len)  # `test` ends with `est` too
@@ -209,7 +211,10 @@ def split_table(table: Table) -> list[Table]:
         named(
             replace(
                 table,
-                values={own: table.values[own] for own in (*experiment.columns.values(), *shared)},
+                values={
+                    column: table.values[column]
+                    for column in (*experiment.columns.values(), *shared)
+                },
             ),
             experiment,
         )
@@ -219,14 +224,14 @@ def split_table(table: Table) -> list[Table]:
 
 def named(table: Table, experiment: Experiment) -> Table:
     """Return the table of an experiment, with the column names of the first one."""
-    names = {own: name for name, own in experiment.columns.items()}
+    names = {column: name for name, column in experiment.columns.items()}
     time = names.get(table.time, table.time) if table.time else None
     return replace(
         table,
         time=time,
-        values={names.get(own, own): samples for own, samples in table.values.items()},
+        values={names.get(column, column): samples for column, samples in table.values.items()},
         part=f"{table.part}/{experiment.part}".lstrip("/"),
         experiment=experiment.part,
         labels={**experiment.stems, **table.labels},
-        sources={name: own for name, own in experiment.columns.items() if name != own},
+        sources={name: column for name, column in experiment.columns.items() if name != column},
     )

@@ -40,10 +40,10 @@ def build_imitation(
     if not actions:
         names = ", ".join(column.channel for column in draft.columns) or "none"
         words = ", ".join(sorted(COMMAND)[:6])
-        others = ", ".join(f"{name} ({why})" for name, why in draft.left_out.items()) or "none"
+        unused = ", ".join(f"{name} ({why})" for name, why in draft.left_out.items()) or "none"
         raise BadInput(
             source,
-            f"no column is a demonstrated action; columns are {names}; left out are {others}",
+            f"no column is a demonstrated action; columns are {names}; left out are {unused}",
             expected=f"commands under names with a word such as {words}",
             fix="rename the columns of the commands, or write the task by hand: docs/imitation.md",
         )
@@ -54,8 +54,8 @@ def build_imitation(
             "the demonstrations hold actions only",
             expected="numbers, images or texts that the policy observes",
         )
-    own = {medium.source for medium in found_media.media}
-    left_out = {name: why for name, why in draft.left_out.items() if name not in own}
+    sources = {medium.source for medium in found_media.media}
+    left_out = {name: why for name, why in draft.left_out.items() if name not in sources}
     plans = find_plans(*_arrays(draft.columns))
     return replace(
         draft,
@@ -82,11 +82,11 @@ def _arrays(columns: list[Column]) -> tuple[list[Floats], list[Floats]]:
 def _rows(columns: list[Column], log: tuple[Path, str]) -> Floats:
     """Return the columns of a demonstration at the times of its fastest one, (n, columns)."""
     samples = [column.samples[log] for column in columns]
-    seconds = max((own for own, _ in samples), key=len)
+    seconds = max((stamps for stamps, _ in samples), key=len)
     return np.stack(
         [
-            values if len(values) == len(seconds) else np.interp(seconds, own, values)
-            for own, values in samples
+            values if len(values) == len(seconds) else np.interp(seconds, stamps, values)
+            for stamps, values in samples
         ],
         axis=1,
     )

@@ -62,13 +62,13 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
 
 def _roles(columns: list[Column]) -> _Roles:
     logs = [log for log in columns[0].samples if all(log in column.samples for column in columns)]
-    every = [
+    recordings = [
         _standard(np.stack(values, axis=1))
         for log in logs[:MOST_LOGS]
         for values in [[column.samples[log][1][:ROWS] for column in columns]]
         if len({len(value) for value in values}) == 1
     ]
-    gains = [_gains(rows) for rows in every]
+    gains = [_gains(rows) for rows in recordings]
     if not gains:
         return _Roles([], "the columns share no clock")
     gain = np.median(gains, axis=0)
@@ -77,15 +77,18 @@ def _roles(columns: list[Column]) -> _Roles:
     inputs = np.flatnonzero(unnamed & (driven <= INDEPENDENT) & (gain.max(axis=1) >= DRIVES))
     if not len(inputs):
         return _Roles([], "no column drives another without being driven")
-    others = np.setdiff1d(np.arange(len(columns)), inputs)
-    if np.any(driven[others] < DRIVES):
-        names = ", ".join(columns[at].guess.name for at in others[driven[others] < DRIVES])
+    states = np.setdiff1d(np.arange(len(columns)), inputs)
+    if np.any(driven[states] < DRIVES):
+        names = ", ".join(columns[at].guess.name for at in states[driven[states] < DRIVES])
         return _Roles([], f"it is unclear what drives {names}")
     immediate = {
         int(at)
         for at in inputs
         if np.median(
-            [max(_gain_of_present(rows, int(at), int(other)) for other in others) for rows in every]
+            [
+                max(_gain_of_present(rows, int(at), int(state)) for state in states)
+                for rows in recordings
+            ]
         )
         >= AT_ONCE
     }
@@ -105,27 +108,27 @@ def _gains(scaled: Floats) -> Floats:
     gains = np.zeros((count, count))
     if len(scaled) < 20 * LAGS:
         return gains
-    for driver, other in permutations(range(count), 2):
-        gains[driver, other] = max(
-            _gain(scaled[:, driver], scaled[:, other], horizon) for horizon in HORIZONS
+    for driver, driven in permutations(range(count), 2):
+        gains[driver, driven] = max(
+            _gain(scaled[:, driver], scaled[:, driven], horizon) for horizon in HORIZONS
         )
     return gains
 
 
-def _gain(driver: Floats, other: Floats, horizon: int) -> float:
-    """Return the relative reduction of the squared error of a change of `other` (n,)."""
-    rows = len(other) - LAGS - horizon + 1
+def _gain(driver: Floats, driven: Floats, horizon: int) -> float:
+    """Return the relative reduction of the squared error of a change of `driven` (n,)."""
+    rows = len(driven) - LAGS - horizon + 1
     first = LAGS - 1
-    change = other[first + horizon :][:rows] - other[first:][:rows]
-    own = _past(other, rows)
+    change = driven[first + horizon :][:rows] - driven[first:][:rows]
+    past = _past(driven, rows)
     theirs = _past(driver, rows)
-    without = _error(np.column_stack([own, np.ones(rows)]), change)
+    without = _error(np.column_stack([past, np.ones(rows)]), change)
     if without < PREDICTABLE:
         return 0.0
-    return 1.0 - _error(np.column_stack([own, theirs, np.ones(rows)]), change) / without
+    return 1.0 - _error(np.column_stack([past, theirs, np.ones(rows)]), change) / without
 
 
-def _gain_of_present(scaled: Floats, driver: int, other: int) -> float:
+def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:
     """Return how much the value of an input in the predicted row reduces the squared error.
 
     Inputs have been found to depend on no other column, so the value cannot follow from the output.
@@ -134,10 +137,10 @@ def _gain_of_present(scaled: Floats, driver: int, other: int) -> float:
     if rows < 20 * LAGS:
         return 0.0
     present = scaled[LAGS:, driver]
-    change = scaled[LAGS:, other] - scaled[LAGS - 1 : -1, other]
-    own = _past(scaled[:, other], rows)
+    change = scaled[LAGS:, driven] - scaled[LAGS - 1 : -1, driven]
+    past = _past(scaled[:, driven], rows)
     theirs = _past(scaled[:, driver], rows)
-    inputs = np.column_stack([own, theirs, np.ones(rows)])
+    inputs = np.column_stack([past, theirs, np.ones(rows)])
     without = _error(inputs, change)
     if without < PREDICTABLE * float(np.var(change)):
         return 0.0

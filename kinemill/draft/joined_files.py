@@ -113,12 +113,14 @@ def table_by_row(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floa
     Raises:
         BadInput: The numbers of rows differ.
     """
-    lengths = {path: len(next(iter(one.values()))) for path, one in columns.items()}
+    lengths = {
+        path: len(next(iter(columns_of_file.values()))) for path, columns_of_file in columns.items()
+    }
     rows = min(lengths.values())
-    every = dict[Path, Mapping[str, Floats]]()
-    for path, one in columns.items():
-        every[path] = own = _rows_of_one_column(one, rows)
-        if len(next(iter(own.values()))) != rows:
+    files = dict[Path, Mapping[str, Floats]]()
+    for path, columns_of_file in columns.items():
+        files[path] = file_columns = _rows_of_one_column(columns_of_file, rows)
+        if len(next(iter(file_columns.values()))) != rows:
             shortest = min(lengths, key=lengths.__getitem__).name
             raise BadInput(
                 path,
@@ -127,12 +129,12 @@ def table_by_row(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floa
                 f"a multiple of it, at most {MOST_VALUES} times",
                 fix="name only the files of one recording; for logs with timestamps: --by time",
             )
-    every = _without_copies(every)
-    names = column_names({path: [*own] for path, own in every.items()})
+    files = _without_copies(files)
+    names = column_names({path: [*file_columns] for path, file_columns in files.items()})
     return {
         name: values
-        for path, own in every.items()
-        for name, values in zip(names[path], own.values(), strict=True)
+        for path, file_columns in files.items()
+        for name, values in zip(names[path], file_columns.values(), strict=True)
     }
 
 
@@ -141,17 +143,17 @@ def _without_copies(
 ) -> dict[Path, Mapping[str, Floats]]:
     """Return the columns without those that an earlier file has too, such as its timestamps."""
     first = dict[str, Floats]()
-    every = dict[Path, Mapping[str, Floats]]()
-    for path, own in columns.items():
-        every[path] = own
-        if not is_unnamed(own):
-            every[path] = {
+    unique = dict[Path, Mapping[str, Floats]]()
+    for path, file_columns in columns.items():
+        unique[path] = file_columns
+        if not is_unnamed(file_columns):
+            unique[path] = {
                 name: values
-                for name, values in own.items()
+                for name, values in file_columns.items()
                 if name not in first or not np.array_equal(first[name], values, equal_nan=True)
             }
-            first = {**own, **first}
-    return every
+            first = {**file_columns, **first}
+    return unique
 
 
 def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]:
@@ -162,10 +164,10 @@ def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]
     used = set[str]()
     names = dict[Path, list[str]]()
     for path, short in zip(columns, short_names(list(columns)), strict=True):
-        own = columns[path]
-        unnamed, names[path] = is_unnamed(own), list[str]()
-        for number, name in enumerate(own, start=1):
-            plain = f"{short}_{number}" if len(own) > 1 else short
+        file_columns = columns[path]
+        unnamed, names[path] = is_unnamed(file_columns), list[str]()
+        for number, name in enumerate(file_columns, start=1):
+            plain = f"{short}_{number}" if len(file_columns) > 1 else short
             names[path].append(_unused(plain if unnamed else name, short, used))
             used.add(names[path][-1])
     return names
@@ -174,7 +176,7 @@ def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]
 def _unused(name: str, short: str, used: Set[str]) -> str:
     """Return the name of a column, with that of its file or a number if it is used."""
     names = chain([name, f"{short}_{name}"], (f"{name}_{number}" for number in count(2)))
-    return next(one for one in names if one not in used)
+    return next(name for name in names if name not in used)
 
 
 def is_unnamed(columns: Iterable[str]) -> bool:

@@ -38,24 +38,24 @@ def with_letters(table: Table) -> Table:
     for name in table.values:
         front = name[:-1]
         letter = name[-1:]
-        if letter == "p" and all(f"{front}{own}" in table.values for own in _BODY_RATES):
-            labels |= {f"{front}{own}": label for own, label in _BODY_RATES.items()}
-            own_velocities = {f"{front}{own}": label for own, label in _BODY_VELOCITIES.items()}
-            labels |= own_velocities if set(own_velocities) <= set(table.values) else {}
+        if letter == "p" and all(f"{front}{letters}" in table.values for letters in _BODY_RATES):
+            labels |= {f"{front}{letters}": label for letters, label in _BODY_RATES.items()}
+            velocities = {f"{front}{letters}": label for letters, label in _BODY_VELOCITIES.items()}
+            labels |= velocities if set(velocities) <= set(table.values) else {}
     labels |= _surfaces(table) | _sensed(table)
     vectors = _vectors(table)
     for base, names in vectors.items():
         stem = base.removesuffix("m").rstrip("_")
-        for other in _references_of(base, stem, table):
+        for reference in _references_of(base, stem, table):
             labels |= _numbered(f"{stem}_measured", names if stem != base else [])
-            labels |= _numbered(f"{stem}_reference", vectors[other])
+            labels |= _numbered(f"{stem}_reference", vectors[reference])
     axes = {name: match[1].lower() for name in table.values if (match := _CONTROL.fullmatch(name))}
     if set(axes.values()) & TURNING:
         labels |= {name: f"control_{axis}" for name, axis in axes.items()}
     for name in table.values:
         if _first_word(name) == "e" and (pair := _difference(name, table)):
             labels |= {name: f"error_{name}"}
-            labels |= {one: f"reference_{one}" for one in pair if _first_word(one) == "r"}
+            labels |= {name: f"reference_{name}" for name in pair if _first_word(name) == "r"}
     return replace(table, labels={**labels, **table.labels})
 
 
@@ -72,9 +72,11 @@ def _sensed(table: Table) -> dict[str, str]:
         front = name[:-2]
         letter = name[-2:-1]
         needed = {letter, "a"} if letter == "g" else {letter}
-        every = {f"{front}{own}{axis}" for own in needed for axis in "xyz"}
-        if letter in _SENSED and name[-1:] == "x" and every <= set(table.values):
-            labels |= {f"{front}{letter}{own}": f"{front}{_SENSED[letter]}_{own}" for own in "xyz"}
+        required = {f"{front}{letters}{axis}" for letters in needed for axis in "xyz"}
+        if letter in _SENSED and name[-1:] == "x" and required <= set(table.values):
+            labels |= {
+                f"{front}{letter}{axis}": f"{front}{_SENSED[letter]}_{axis}" for axis in "xyz"
+            }
     return labels
 
 
@@ -87,7 +89,7 @@ def _surfaces(table: Table) -> dict[str, str]:
     if not {"e", "a"} <= set(letters.values()):
         return {}
     steps = {n for n in letters if n == "dt" and _is_step(table.values[n][1], table.step)}
-    return {name: _SURFACES[own] for name, own in letters.items() if name not in steps}
+    return {name: _SURFACES[surface] for name, surface in letters.items() if name not in steps}
 
 
 def _is_step(values: Floats, step: float) -> bool:
@@ -102,24 +104,24 @@ def _first_word(name: str) -> str:
 def _difference(name: str, table: Table) -> tuple[str, str] | None:
     """Return the two columns whose difference a column is, with either sign; None if none are."""
     seconds, error = table.values[name]
-    others = {
-        other: np.interp(seconds, *samples)
-        for other, samples in table.values.items()
-        if other != name and len(samples[0])
+    candidates = {
+        candidate: np.interp(seconds, *samples)
+        for candidate, samples in table.values.items()
+        if candidate != name and len(samples[0])
     }
     allowed = SAME * float(np.nanstd(error))
     present = np.flatnonzero(np.isfinite(error))
-    if not len(present) or not others:
+    if not len(present) or not candidates:
         return None
     # Most pairs are excluded by a few rows, from the lowest to the highest error.
     ranks = np.linspace(0, len(present) - 1, min(_EXCLUDING, len(present))).astype(int)
     rows = present[np.argsort(error[present])[ranks]]
-    names = list(others)
-    sample = np.stack([values[rows] for values in others.values()])
+    names = list(candidates)
+    sample = np.stack([values[rows] for values in candidates.values()])
     for at, first in enumerate(names):
         close = _spread_of_sum(sample[at] - sample[at + 1 :], error[rows]) < _SLACK * allowed
-        for second in (names[at + 1 + int(other)] for other in np.flatnonzero(close)):
-            if _spread_of_sum(others[first] - others[second], error) < allowed:
+        for second in (names[at + 1 + int(offset)] for offset in np.flatnonzero(close)):
+            if _spread_of_sum(candidates[first] - candidates[second], error) < allowed:
                 return first, second
     return None
 

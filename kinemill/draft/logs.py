@@ -71,9 +71,10 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
             problems[str(path.relative_to(source))] = str(error).removeprefix(f"{path}: ")
     problems |= _other_formats(source)
     # `ingest.rate` is that of all logs.
-    others = [table for table in tables if table.rate != tables[0].rate]
+    different = [table for table in tables if table.rate != tables[0].rate]
     problems |= {
-        str(one.path.relative_to(source)): f"{_clock(one)}; {_clock(tables[0])}" for one in others
+        str(table.path.relative_to(source)): f"{_clock(table)}; {_clock(tables[0])}"
+        for table in different
     }
     tables = [table for table in tables if table.rate == tables[0].rate]
     if not _share_columns(tables) and (command := join_hint(source, logs)):
@@ -134,8 +135,14 @@ def log_names(paths: Iterable[Path]) -> dict[Path, str]:
     """
     parts = {path: path.parts for path in paths}
     depths = range(1, max(map(len, parts.values()), default=1) + 1)
-    names = ({path: "/".join(own[-depth:]) for path, own in parts.items()} for depth in depths)
-    unique = next(own for own in names if len({*own.values()}) == len(own))
+    names = (
+        {path: "/".join(segments[-depth:]) for path, segments in parts.items()} for depth in depths
+    )
+    unique = next(
+        names_of_depth
+        for names_of_depth in names
+        if len({*names_of_depth.values()}) == len(names_of_depth)
+    )
     return {path: valid_text(name) for path, name in unique.items()}
 
 
@@ -154,9 +161,9 @@ def log_files(folder: Path) -> list[Path]:
 def _other_formats(folder: Path) -> dict[str, str]:
     """Return why archives and logs of formats without a reader are not read, by relative name."""
     return {
-        str(path.relative_to(folder)): f"is {other[0]}; {other[1]}"
+        str(path.relative_to(folder)): f"is {format_[0]}; {format_[1]}"
         for path in sorted(folder.rglob("*"))
-        if (other := other_format(path)) and is_file(path) and form_of(path) is None
+        if (format_ := other_format(path)) and is_file(path) and form_of(path) is None
     }
 
 

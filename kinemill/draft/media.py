@@ -108,7 +108,12 @@ def _videos(table: Table) -> tuple[list[Medium], dict[str, str]]:
         except Unreadable as error:
             left_out[name] = f"{error.where}: {error.problem}"
             continue
-        images = [one for part in parts for one in part.media.values() if isinstance(one, Images)]
+        images = [
+            content
+            for part in parts
+            for content in part.media.values()
+            if isinstance(content, Images)
+        ]
         media += [_camera(name, image.shape) for image in images[:1]]
     return media, left_out
 
@@ -166,14 +171,14 @@ def _named(media: Iterable[Medium], used_names: set[str]) -> list[Medium]:
     """Name channels after the last part of their source; a text is called `instruction`."""
     result = list[Medium]()
     used = set(used_names)
-    for one in media:
-        last = one.source.strip("/").replace(".", "/").rpartition("/")[2]
-        name = "instruction" if one.role == "text" else identifier(last)
-        name = name if name not in used else f"{name}_{one.role}"
+    for medium in media:
+        last = medium.source.strip("/").replace(".", "/").rpartition("/")[2]
+        name = "instruction" if medium.role == "text" else identifier(last)
+        name = name if name not in used else f"{name}_{medium.role}"
         while name in used:
             name = f"{name}_2"
         used.add(name)
-        result.append(replace(one, channel=name))
+        result.append(replace(medium, channel=name))
     return result
 
 

@@ -59,7 +59,9 @@ def find_mirror(
         commands: mean forward, lateral and turning velocity of each clip, (E, 3), or (E, 0).
         limits: stated limits of joints, rad, which give the signs that clips do not show.
     """
-    pairs = [(joint, other) for joint in joints if (other := partner(joint)) in joints and other]
+    pairs = [
+        (joint, mirrored) for joint in joints if (mirrored := partner(joint)) in joints and mirrored
+    ]
     paired = {name for pair in pairs for name in pair}
     flipped = [
         joint for joint in joints if joint not in paired and LATERAL & set(split_words(joint))
@@ -68,41 +70,41 @@ def find_mirror(
     # In a gait, a leg moves as its partner did half a cycle earlier.
     half = round(_cycle(clips) / 2.0)
     series = _command_series(clips, commands)
-    for one, other in pairs:
-        columns = joints.index(one), joints.index(other)
-        if TURNING in split_words(one):
+    for joint, mirrored in pairs:
+        columns = joints.index(joint), joints.index(mirrored)
+        if TURNING in split_words(joint):
             ratio = 1.0 if series is None else _command_ratio(series, columns)
         else:
             ratio = _shift_ratio(clips, columns, half)
-        by_limits = _opposite_limits(limits.get(one), limits.get(other))
+        by_limits = _opposite_limits(limits.get(joint), limits.get(mirrored))
         if 1.0 / CLEAR < ratio < CLEAR and by_limits is not None:
             is_flipped = by_limits
         elif 1.0 / CLEAR < ratio < CLEAR:
-            unclear += [one, other]
-            is_flipped = TURNING in split_words(one)
+            unclear += [joint, mirrored]
+            is_flipped = TURNING in split_words(joint)
         else:
             is_flipped = ratio > 1.0
-        flipped += [one, other] if is_flipped else []
+        flipped += [joint, mirrored] if is_flipped else []
     return Mirror(pairs, [name for name in joints if name in flipped], unclear)
 
 
-def _opposite_limits(one: Ends | None, other: Ends | None) -> bool | None:
+def _opposite_limits(first: Ends | None, second: Ends | None) -> bool | None:
     """Return whether the limits of a pair are opposite; None if neither is clear."""
-    if one is None or other is None:
+    if first is None or second is None:
         return None
-    same = bool(np.allclose(one, other, rtol=0.0, atol=ROUNDED))
-    opposite = bool(np.allclose(one, (-other[1], -other[0]), rtol=0.0, atol=ROUNDED))
+    same = bool(np.allclose(first, second, rtol=0.0, atol=ROUNDED))
+    opposite = bool(np.allclose(first, (-second[1], -second[0]), rtol=0.0, atol=ROUNDED))
     return opposite if same != opposite else None
 
 
 def partner(joint: str) -> str | None:
     """Return the name of the right joint of a left one; None for others."""
     words = split_words(joint)
-    for word, other in PARTNERS.items():
+    for word, counterpart in PARTNERS.items():
         if words.count(word) == 1:
             start = joint.lower().index(word) if word == "left" else _letter(joint, word)
             if start is not None:
-                right = other.capitalize() if joint[start].isupper() else other
+                right = counterpart.capitalize() if joint[start].isupper() else counterpart
                 return joint[:start] + right + joint[start + len(word) :]
     return None
 
@@ -123,12 +125,12 @@ def _command_ratio(series: Floats, columns: tuple[int, int]) -> float:
     Of a command's image, lateral and turning velocity are opposite, and half a cycle changes the
     sign of odd harmonics.
     """
-    one = series[:, :, columns[0]]
-    other = series[:, :, columns[1]]
+    first = series[:, :, columns[0]]
+    second = series[:, :, columns[1]]
     odd = np.concatenate([[1.0], np.repeat((-1.0) ** np.arange(1, HARMONICS + 1), 2)])
-    image = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * odd[: one.shape[1]] * other
-    same = np.sum((one - image) ** 2)
-    opposite = np.sum((one + image) ** 2)
+    image = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * odd[: first.shape[1]] * second
+    same = np.sum((first - image) ** 2)
+    opposite = np.sum((first + image) ** 2)
     return float(same / max(opposite, 1e-12))
 
 
@@ -136,10 +138,10 @@ def _shift_ratio(clips: Sequence[Floats], columns: tuple[int, int], half: int) -
     """Return the misfit of the same sign over that of the opposite one, `half` a cycle later."""
     same = opposite = 1e-9  # joints at rest at 0 have either sign
     for clip in clips:
-        one = clip[: len(clip) - half, columns[0]]
-        other = clip[half:, columns[1]]
-        same += float(np.sum((one - other) ** 2))
-        opposite += float(np.sum((one + other) ** 2))
+        first = clip[: len(clip) - half, columns[0]]
+        second = clip[half:, columns[1]]
+        same += float(np.sum((first - second) ** 2))
+        opposite += float(np.sum((first + second) ** 2))
     return same / opposite
 
 

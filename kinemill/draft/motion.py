@@ -92,7 +92,11 @@ def build_motion(
     columns, findings = _with_limits(columns, robot)
     limits = {column.channel: column.limits for column in columns}
     angles, means = _arrays(columns, commands)
-    odd = [table.path for table, own in zip(tables, angles, strict=True) if not _repeats(own)]
+    odd = [
+        table.path
+        for table, angle_columns in zip(tables, angles, strict=True)
+        if not _repeats(angle_columns)
+    ]
     mirror = find_mirror([*clips.joints], angles, means, limits)
     columns, obstacle = _mirrored_limits(columns, mirror)
     if odd:
@@ -179,21 +183,23 @@ _LEARN = (
 
 def _one_robot(tables: list[Table], source: Path, robot: RobotFile | None) -> _Clips:
     """Return the clips with the same joints: those of the robot file, else of most clips."""
-    excluded = {one for sources, _ in COMMANDS.values() for one in sources}
+    excluded = {source for sources, _ in COMMANDS.values() for source in sources}
     columns = [clip_columns(table, robot, excluded) for table in tables]
-    groups = Counter(tuple(own.joints) for own in columns if own.joints)
+    groups = Counter(tuple(clip.joints) for clip in columns if clip.joints)
     if not groups:
         raise _unnamed(source, tables[0], robot)
     limited = set(robot.joints) if robot else set[str]()
-    most = max(groups, key=lambda own: (-len(limited ^ set(own)) if robot else 0, groups[own]))
-    is_used = [tuple(own.joints) == most for own in columns]
-    used = [table for table, one in zip(tables, is_used, strict=True) if one]
+    most = max(
+        groups, key=lambda joints: (-len(limited ^ set(joints)) if robot else 0, groups[joints])
+    )
+    is_used = [tuple(clip.joints) == most for clip in columns]
+    used = [table for table, is_kept in zip(tables, is_used, strict=True) if is_kept]
     names = log_names(table.path for table in tables)
-    others = f"joints are not the {len(most)} of the other clips"
+    difference = f"joints are not the {len(most)} of the other clips"
     unused = {
-        names[table.path]: f"its {len(own.joints)} {others}"
-        for table, own, one in zip(tables, columns, is_used, strict=True)
-        if not one
+        names[table.path]: f"its {len(clip.joints)} {difference}"
+        for table, clip, is_kept in zip(tables, columns, is_used, strict=True)
+        if not is_kept
     }
     return _Clips(used, columns[is_used.index(True)], unused, names)
 
@@ -216,8 +222,8 @@ def _unnamed(source: Path, table: Table, robot: RobotFile | None) -> BadInput:
 
 def _joint(joint: str, column: str, tables: list[Table]) -> Column:
     samples = {(table.path, table.part): table.values[column] for table in tables}
-    own = replace(guess(column, joint), role="state", what="position")
-    return Column(own, [column], samples, unit="rad", sure=True, channel=joint)
+    joint_guess = replace(guess(column, joint), role="state", what="position")
+    return Column(joint_guess, [column], samples, unit="rad", sure=True, channel=joint)
 
 
 def _with_limits(
@@ -241,13 +247,13 @@ def _commands(tables: list[Table]) -> list[Column]:
     """Return the commands that all clips have."""
     commands = list[Column]()
     for channel, (sources, unit) in COMMANDS.items():
-        own = [next((s for s in sources if s in table.values), None) for table in tables]
-        names = [source for source in sources if source in own]
-        if None in own:
+        selected = [next((s for s in sources if s in table.values), None) for table in tables]
+        names = [source for source in sources if source in selected]
+        if None in selected:
             continue
         samples = {
             (table.path, table.part): table.values[source]
-            for table, source in zip(tables, own, strict=True)
+            for table, source in zip(tables, selected, strict=True)
             if source
         }
         role = replace(guess(names[0]), role="observation")
@@ -268,27 +274,27 @@ def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column
     if not mirror.pairs:
         return columns, "mirror: no left and right joints by name"
     by_name = {column.channel: column for column in columns}
-    partners = {**dict(mirror.pairs), **{other: one for one, other in mirror.pairs}}
+    partners = {**dict(mirror.pairs), **{second: first for first, second in mirror.pairs}}
     for name, column in by_name.items():
-        other = by_name[partners.get(name, name)].limits
-        if other and name in mirror.flipped:
+        mirrored = by_name[partners.get(name, name)].limits
+        if mirrored and name in mirror.flipped:
             # The image of [low, high] under a change of sign is [-high, -low].
-            other = -other[1], -other[0]
-        if column.limits is None and other is None:
+            mirrored = -mirrored[1], -mirrored[0]
+        if column.limits is None and mirrored is None:
             continue
-        far = column.limits is None or other is None
-        if far or not np.allclose(column.limits or (), other or (), rtol=0.0, atol=ROUNDED):
+        far = column.limits is None or mirrored is None
+        if far or not np.allclose(column.limits or (), mirrored or (), rtol=0.0, atol=ROUNDED):
             return columns, f"mirror: none, as the limits of {name} do not mirror its partner's"
-    for one, other in mirror.pairs:
-        ends = by_name[one].limits
-        image = (-ends[1], -ends[0]) if ends and one in mirror.flipped else ends
-        by_name[other] = replace(by_name[other], limits=image)
+    for joint, mirrored in mirror.pairs:
+        ends = by_name[joint].limits
+        image = (-ends[1], -ends[0]) if ends and joint in mirror.flipped else ends
+        by_name[mirrored] = replace(by_name[mirrored], limits=image)
     return [by_name[column.channel] for column in columns], ""
 
 
 def _augment(mirror: Mirror, commands: list[Column], observed: list[Column]) -> list[str]:
     names = {column.channel for column in observed}
-    has_rates = any(f"{one}_velocity" in names for one, _ in mirror.pairs)
+    has_rates = any(f"{joint}_velocity" in names for joint, _ in mirror.pairs)
     ends = ("", "_velocity", "_target") if has_rates else ("", "_target")
     flipped = [name for name in MIRRORED if name in names]
     flipped += [f"{name}{end}" for name in mirror.flipped for end in ends]
@@ -298,7 +304,11 @@ def _augment(mirror: Mirror, commands: list[Column], observed: list[Column]) -> 
         "  - type: mirror  # a turn to the left is one to the right, half a cycle later",
         *([f"    flip: [{', '.join(flipped)}]"] if flipped else []),
         "    swap:",
-        *(f"      - [{one}{end}, {other}{end}]" for one, other in mirror.pairs for end in ends),
+        *(
+            f"      - [{first}{end}, {second}{end}]"
+            for first, second in mirror.pairs
+            for end in ends
+        ),
     ]
 
 
@@ -337,9 +347,9 @@ def _dataset(tables: list[Table], step: float) -> str:
     if len(tables) == 1:
         rows = round((1.0 - TEST) * spans[0] / step)
         return f"dataset: {{{validation}, test: [{{rows: [{rows}, null]}}]}}  # its end"
-    *_, other, last = map(pattern_of, log_names(table.path for table in tables).values())
+    *_, next_to_last, last = map(pattern_of, log_names(table.path for table in tables).values())
     if len(tables) > 2 and VALIDATION * max(spans) / step < _LEAST:  # too short for a tail
-        validation = f"validation: [{other}]"
+        validation = f"validation: [{next_to_last}]"
     return f"dataset: {{{validation}, test: [{last}]}}  # name your own"
 
 
@@ -385,8 +395,8 @@ def _left_out(table: Table, used: list[Column], resting: Mapping[str, str]) -> d
 def _is_numbered_twice(name: str, table: Table) -> bool:
     """Return whether an element of a vector has a name as well, such as `joints_pos[left_knee]`."""
     vector, index = split_index(name)
-    others = (value for value in table.values if value.startswith(f"{vector}["))
-    return index is not None and any(split_index(one)[1] is None for one in others)
+    elements = (value for value in table.values if value.startswith(f"{vector}["))
+    return index is not None and any(split_index(element)[1] is None for element in elements)
 
 
 def _resting(clips: _Clips, physics: Physics | None) -> dict[str, str]:
@@ -394,9 +404,9 @@ def _resting(clips: _Clips, physics: Physics | None) -> dict[str, str]:
     if physics is None:
         return {}
     why = "a joint at rest in all clips: the simulated robot has it locked"
-    other = f"a joint that is not a hinge of {physics.robot.name}"
+    not_hinge = f"a joint that is not a hinge of {physics.robot.name}"
     return {
-        column: why if name in physics.locked else other
+        column: why if name in physics.locked else not_hinge
         for name, column in clips.joints.items()
         if name not in physics.joints
     }

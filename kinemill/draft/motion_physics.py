@@ -97,10 +97,8 @@ class Physics:
         means = [
             [float(np.mean(values)) for _, values in column.samples.values()] for column in commands
         ]
-        every = (
-            np.array(means).T.round(2) + 0.0 if len(means) == _COMMAND_SIZE else np.zeros((0, 3))
-        )
-        drawn = np.unique(every, axis=0)
+        bins = np.array(means).T.round(2) + 0.0 if len(means) == _COMMAND_SIZE else np.zeros((0, 3))
+        drawn = np.unique(bins, axis=0)
         rows = np.linspace(0, len(drawn) - 1, min(COMMANDS, len(drawn))).round().astype(int)
         spelled = ", ".join(f"[{x:g}, {y:g}, {yaw:g}]" for x, y, yaw in drawn[rows])
         angles = ", ".join(f"{name}: {angle:g}" for name, angle in self.stance.items())
@@ -168,16 +166,16 @@ def find_physics(
     attitude = _columns(ATTITUDE, tables, clip.trunk)
     if not attitude:
         return None, f"physics: none, the clips have no column for {', '.join(ATTITUDE)}"
-    attitude = [replace(one, kind="quaternion") for one in attitude]
+    attitude = [replace(column, kind="quaternion") for column in attitude]
     turn = _columns(_TURN, tables)
     inputs = list[Column]()
     if not turn:
         turn, inputs = turning_rates(attitude)
     root = [] if len(commands) == _COMMAND_SIZE else _columns(_ROOT, tables, clip.trunk)
     if root:
-        root = [replace(one, guess=replace(one.guess, role="output")) for one in root]
-        commands, others = walked_commands(root, attitude, turn[-1])
-        inputs = [*inputs, *others]
+        root = [replace(column, guess=replace(column.guess, role="output")) for column in root]
+        commands, command_inputs = walked_commands(root, attitude, turn[-1])
+        inputs = [*inputs, *command_inputs]
     rates = {
         f"{name}_velocity": ((*_measured_rates(joints[name]), f"{name}_velocity"), "rad/s")
         for name in body.joints
@@ -197,9 +195,9 @@ def find_physics(
         [*commands],
         inputs,
     )
-    computed = [one.channel for one in (*turn, *velocities, *commands) if one.formula]
+    computed = [column.channel for column in (*turn, *velocities, *commands) if column.formula]
     rest = f"; computed: {', '.join(computed)}" if computed else ""
-    feet = ", ".join(one.name for one in body.feet)
+    feet = ", ".join(foot.name for foot in body.feet)
     return physics, f"physics: {len(body.joints)} servos; feet: {feet}{rest}"
 
 
@@ -240,22 +238,25 @@ def _still_joints(tables: Sequence[Table], joints: Mapping[str, str], body: Body
         if name not in joints:
             return True
         values: list[Floats] = [table.values[joints[name]][1] for table in tables]
-        return all(float(np.abs(own - zero[name]).max(initial=0.0)) < _STILL for own in values)
+        return all(
+            float(np.abs(values_of_clip - zero[name]).max(initial=0.0)) < _STILL
+            for values_of_clip in values
+        )
 
     return [name for name in body.joints if is_still(name)]
 
 
 def _columns(
-    sources: _Sources, tables: Sequence[Table], own: Mapping[str, str] | None = None
+    sources: _Sources, tables: Sequence[Table], names: Mapping[str, str] | None = None
 ) -> list[Column]:
     """Return channels that all clips have; none if a clip lacks one.
 
     Args:
         sources: columns of each channel.
         tables: the clips.
-        own: columns of channels that are named otherwise.
+        names: columns of channels that are named otherwise.
     """
-    renamed = {channel: (name,) for channel, name in (own or {}).items()}
+    renamed = {channel: (name,) for channel, name in (names or {}).items()}
     columns = [
         _column(channel, renamed.get(channel, names), unit, tables)
         for channel, (names, unit) in sources.items()
@@ -268,14 +269,14 @@ def _column(
     channel: str, sources: Sequence[str], unit: str, tables: Sequence[Table]
 ) -> Column | None:
     """Return a channel that all clips have; None if one lacks it."""
-    own = [next((name for name in sources if name in table.values), None) for table in tables]
-    if None in own:
+    selected = [next((name for name in sources if name in table.values), None) for table in tables]
+    if None in selected:
         return None
     samples = {
         (table.path, table.part): table.values[name]
-        for table, name in zip(tables, own, strict=True)
+        for table, name in zip(tables, selected, strict=True)
         if name
     }
-    names = [name for name in sources if name in own]
+    names = [name for name in sources if name in selected]
     role = replace(guess(names[0], channel), role="state")
     return Column(role, names, samples, unit=unit, sure=True, channel=channel)

@@ -29,8 +29,8 @@ def drafted_task(address: str, home: Home) -> Path:
     """
     environment = address.removeprefix(PREFIX)
     name = task_name_of(environment)
-    if (own := _project_file(name)) is not None:
-        return own
+    if (project_file := _project_file(name)) is not None:
+        return project_file
     path = home.task_file(name).with_suffix(".d") / f"{name}.yaml"
     title = f"# {PREFIX}{environment}\n"
     if path.is_file() and path.read_text(encoding="utf-8").startswith(title):

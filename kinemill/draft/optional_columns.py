@@ -57,7 +57,7 @@ def _gain(rows: Floats, states: list[int]) -> float | None:
     inputs = np.column_stack([np.diff(scaled[:, :-1], axis=0)[:-HORIZON], inputs])
     changes = scaled[1 + HORIZON :, states] - scaled[1:-HORIZON, states]
     without = np.delete(inputs, -2, axis=1)
-    errors = [held_out_errors(one, changes) for one in (without, inputs)]
+    errors = [held_out_errors(regressors, changes) for regressors in (without, inputs)]
     return float(np.max(1.0 - errors[1] / np.maximum(errors[0], 1e-12)))
 
 

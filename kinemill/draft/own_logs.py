@@ -88,7 +88,9 @@ def _splits(checked: CheckedDraft) -> list[LearnPart]:
         return []
     *_, validation, test = accepted
     shares = (IN_BLOCKS, f"[{validation}]")
-    splits = (f"dataset: {{validation: {own}, test: [{test}]}}  # name your own" for own in shares)
+    splits = (
+        f"dataset: {{validation: {share}, test: [{test}]}}  # name your own" for share in shares
+    )
     return [replace(draft.part, dataset=split) for split in splits]
 
 
@@ -110,11 +112,13 @@ def _check(draft: Draft) -> CheckedDraft:
 def _checks_to_relax(checked: CheckedDraft) -> dict[str, str]:
     """Return the checks that refuse many logs, with the number of logs."""
     counted = Counter(check for entry in checked.entries if (check := _refusal(entry)))
-    every = len(checked.entries)
+    n_logs = len(checked.entries)
     return {
-        check: f"it would refuse {count} of {every} of these logs, whole or most of their rows"
+        check: f"it would refuse {count} of {n_logs} of these logs, whole or most of their rows"
         for check, count in counted.items()
-        if count > MANY * every and count >= min(LEAST, every) and check not in checked.draft.warned
+        if count > MANY * n_logs
+        and count >= min(LEAST, n_logs)
+        and check not in checked.draft.warned
     }
 
 
@@ -123,6 +127,6 @@ def _refusal(entry: Json) -> str | None:
     dropped = {check: n for check, n in entry["dropped"].items() if check in CHECKS}
     if not dropped:
         return None
-    check = max(dropped, key=lambda one: dropped[one])
+    check = max(dropped, key=lambda reason: dropped[reason])
     lost = dropped[check] >= MOST * (entry["rows"] + entry["dropped_rows"])
     return check if lost or not entry["episodes"] else None

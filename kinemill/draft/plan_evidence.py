@@ -59,25 +59,25 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
     """
     if len(observed) < 2 or observed[0].shape[1] == 0:
         return Plans(1, False, "too few numbers or demonstrations to compare")
-    every = _standard(observed)
+    episodes = _standard(observed)
     acts = _standard(actions)
-    owner = np.repeat(np.arange(len(every)), [len(one) for one in every])
-    rows = np.concatenate(every)
+    owner = np.repeat(np.arange(len(episodes)), [len(episode) for episode in episodes])
+    rows = np.concatenate(episodes)
     act_rows = np.concatenate(acts)
     sample = np.linspace(0, len(rows) - 1, min(REFERENCES, len(rows))).astype(int)
     pairs = [
-        _neighbors(every[at], rows[others], act_rows[others])
-        for at in _compared(every)
-        for others in [sample[owner[sample] != at]]
+        _neighbors(episodes[at], rows[candidates], act_rows[candidates])
+        for at in _compared(episodes)
+        for candidates in [sample[owner[sample] != at]]
     ]
-    compared = [acts[at] for at in _compared(every)]
+    compared = [acts[at] for at in _compared(episodes)]
     scale = float(np.median(_distances(rows, owner)))
     is_near = [distance <= NEAR * scale for distance, _ in pairs]
     if sum(map(np.count_nonzero, is_near)) < FEWEST:
         return Plans(1, False, "no two demonstrations are similar enough to compare")
     differences = [
-        np.where(near[:, None], own - nearest.mean(axis=1), np.nan)
-        for near, own, (_, nearest) in zip(is_near, compared, pairs, strict=True)
+        np.where(near[:, None], episode_actions - nearest.mean(axis=1), np.nan)
+        for near, episode_actions, (_, nearest) in zip(is_near, compared, pairs, strict=True)
     ]
     if ambiguous := _ambiguous_rows(is_near, [nearest for _, nearest in pairs]):
         length = int(np.clip(2 * ambiguous, SAMPLED, LONGEST))
@@ -88,7 +88,7 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
     if disagreement.max() < DISAGREE:
         share = f"{disagreement.max():.0%} of the variance differs"
         return Plans(1, False, f"similar observations have similar actions ({share})")
-    longest = min(len(one) for one in every) // 4
+    longest = min(len(episode) for episode in episodes) // 4
     rows_of = {
         int(at): _lasting([difference[:, at] for difference in differences], longest)
         for at in np.flatnonzero(disagreement >= DISAGREE)
@@ -101,24 +101,24 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
     return Plans(lasting, False, f"similar rows differ by {share}, for {lasting} rows")
 
 
-def _standard(every: Sequence[Floats]) -> list[Floats]:
+def _standard(episodes: Sequence[Floats]) -> list[Floats]:
     """Return all rows with mean 0 and variance 1 of each column; constant columns are 0."""
-    rows = np.concatenate(every)
+    rows = np.concatenate(episodes)
     mean = np.nanmean(rows, axis=0)
     std = np.nanstd(rows, axis=0)
-    return [np.nan_to_num((one - mean) / np.where(std > 0.0, std, 1.0)) for one in every]
+    return [np.nan_to_num((episode - mean) / np.where(std > 0.0, std, 1.0)) for episode in episodes]
 
 
-def _compared(every: Sequence[Floats]) -> list[int]:
+def _compared(episodes: Sequence[Floats]) -> list[int]:
     """Return the demonstrations whose rows are compared, evenly spread."""
-    rows = float(np.mean([len(one) for one in every]))
-    count = max(2, min(len(every), int(QUERIES / rows)))
-    return sorted({int(at) for at in np.linspace(0, len(every) - 1, count)})
+    rows = float(np.mean([len(episode) for episode in episodes]))
+    count = max(2, min(len(episodes), int(QUERIES / rows)))
+    return sorted({int(at) for at in np.linspace(0, len(episodes) - 1, count)})
 
 
-def _neighbors(own: Floats, rows: Floats, actions: Floats) -> tuple[Floats, Floats]:
+def _neighbors(queries: Floats, rows: Floats, actions: Floats) -> tuple[Floats, Floats]:
     """Return the distance (n,) of the k-th nearest row, and the actions (n, k, A) of all k."""
-    squared = (own**2).sum(axis=1)[:, None] - 2.0 * own @ rows.T + (rows**2).sum(axis=1)
+    squared = (queries**2).sum(axis=1)[:, None] - 2.0 * queries @ rows.T + (rows**2).sum(axis=1)
     count = min(NEIGHBORS, len(rows))
     nearest = np.argpartition(squared, count - 1, axis=1)[:, :count]
     farthest = np.take_along_axis(squared, nearest, axis=1).max(axis=1)
@@ -128,9 +128,9 @@ def _neighbors(own: Floats, rows: Floats, actions: Floats) -> tuple[Floats, Floa
 def _distances(rows: Floats, owner: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Floats:
     """Return distances of rows of different demonstrations."""
     random = np.random.default_rng(0)
-    one, other = random.integers(0, len(rows), (2, 4000))
-    differ = owner[one] != owner[other]
-    return np.linalg.norm(rows[one[differ]] - rows[other[differ]], axis=1)
+    first, second = random.integers(0, len(rows), (2, 4000))
+    differ = owner[first] != owner[second]
+    return np.linalg.norm(rows[first[differ]] - rows[second[differ]], axis=1)
 
 
 def _lasting(differences: Sequence[Floats], longest: int) -> int:
@@ -144,12 +144,14 @@ def _lasting(differences: Sequence[Floats], longest: int) -> int:
 
 def _product(differences: Sequence[Floats], lag: int) -> float:
     """Return the mean product of differences `lag` rows apart, where both are known."""
-    each = [
+    factors = [
         difference[: len(difference) - lag] * difference[lag:]
         for difference in differences
         if len(difference) > lag
     ]
-    products = np.concatenate([one.reshape(-1) for one in each]) if each else np.empty(0)
+    products = (
+        np.concatenate([factor.reshape(-1) for factor in factors]) if factors else np.empty(0)
+    )
     products = products[np.isfinite(products)]
     return float(products.mean()) if len(products) else 0.0
 
@@ -166,9 +168,12 @@ def _ambiguous_rows(is_near: Sequence[Mask], neighbors: Sequence[Floats]) -> int
     for at in range(neighbors[0].shape[2]):
         values = [neighbor[..., at] for neighbor in neighbors]
         is_split = [
-            near & (own.var(axis=1) > SPLIT) for near, own in zip(is_near, values, strict=True)
+            near & (nearest.var(axis=1) > SPLIT)
+            for near, nearest in zip(is_near, values, strict=True)
         ]
-        groups = np.concatenate([own[rows] for own, rows in zip(values, is_split, strict=True)])
+        groups = np.concatenate(
+            [nearest[rows] for nearest, rows in zip(values, is_split, strict=True)]
+        )
         if len(groups) < max(FEWEST, COMMON * compared):
             continue
         if float(np.median([_within(group) for group in groups])) < TWO_GROUPS:

@@ -31,8 +31,8 @@ def with_range(column: Column) -> Column:
     """
     if column.kind != "linear" or column.role in {"observation", "output"} or column.limits:
         return column
-    every = [column.converted(values) for _, values in column.samples.values()]
-    nonempty = [values for values in every if len(values)]
+    samples = [column.converted(values) for _, values in column.samples.values()]
+    nonempty = [values for values in samples if len(values)]
     ranges = [_ends(values) for values in nonempty]
     if recordings_agree(ranges):
         limits = _rounded(*_hard(_union(ranges)))
@@ -54,13 +54,14 @@ def recordings_agree(ranges: list[Ends]) -> bool:
     if len(ranges) < AGREEING:
         return False
     return all(
-        _inside(own, _union([*ranges[:at], *ranges[at + 1 :]])) for at, own in enumerate(ranges)
+        _inside(range_, _union([*ranges[:at], *ranges[at + 1 :]]))
+        for at, range_ in enumerate(ranges)
     )
 
 
-def _inside(own: Ends, others: Ends) -> bool:
-    room = NEW * (others[1] - others[0])
-    return others[0] - room <= own[0] and own[1] <= others[1] + room
+def _inside(range_: Ends, combined: Ends) -> bool:
+    room = NEW * (combined[1] - combined[0])
+    return combined[0] - room <= range_[0] and range_[1] <= combined[1] + room
 
 
 def _union(ranges: list[Ends]) -> Ends:

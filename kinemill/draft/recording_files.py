@@ -171,7 +171,7 @@ def _groups(keys: Mapping[Path, _Key]) -> list[RecordingFiles]:
     files = dict[tuple[str, ...], dict[str, Path]]()
     for path, (recording, quantity) in sorted(keys.items()):
         files.setdefault(recording, {})[quantity] = path
-    counted = Counter(quantity for own in files.values() for quantity in own)
+    counted = Counter(quantity for paths in files.values() for quantity in paths)
     used = sorted(quantity for quantity, count in counted.items() if 2 * count > len(files))
     if not 2 <= len(used) <= MOST_FILES:
         return []
@@ -179,11 +179,11 @@ def _groups(keys: Mapping[Path, _Key]) -> list[RecordingFiles]:
     return [
         RecordingFiles(
             "_".join(recording[shared:]),
-            [own[quantity] for quantity in used if quantity in own],
-            [quantity for quantity in used if quantity not in own],
+            [paths[quantity] for quantity in used if quantity in paths],
+            [quantity for quantity in used if quantity not in paths],
         )
-        for recording, own in files.items()
-        if not own.keys().isdisjoint(used)
+        for recording, paths in files.items()
+        if not paths.keys().isdisjoint(used)
     ]
 
 
@@ -204,7 +204,7 @@ def _method(paths: Sequence[Path]) -> str:
         return ""
     if len(columns) < len(paths) or not _may_be_parts(columns):
         return ""
-    if all(any(map(is_stamp, (*numbers, *others))) for numbers, others in columns.values()):
+    if all(any(map(is_stamp, (*numbers, *texts))) for numbers, texts in columns.values()):
         return "time"
     try:
         table_by_row({path: numbers for path, (numbers, _) in columns.items()})
@@ -217,25 +217,26 @@ def _until_repeated(paths: Sequence[Path]) -> Iterator[tuple[Path, _Columns]]:
     """Yield the columns of files, and end before one that repeats a column: it is a recording."""
     names = set[str]()
     for path in paths:
-        numbers, others = columns_of(path)
+        numbers, texts = columns_of(path)
         named = set[str]() if is_unnamed(numbers) else {n for n in numbers if not is_stamp(n)}
         if names & named:
             return
         names |= named
-        yield path, (numbers, others)
+        yield path, (numbers, texts)
 
 
 def _may_be_parts(columns: Mapping[Path, _Columns]) -> bool:
     """Return whether no file can be a recording, by the number and the meaning of its columns."""
-    own = {
+    names_by_file = {
         path: [name for name in numbers if not is_stamp(name)]
         for path, (numbers, _) in columns.items()
     }
-    is_plain = any(is_unnamed(one) and len(one) > 1 for one in own.values())
-    if is_plain and not all(map(_is_quantity, short_names(list(own)))):
+    is_plain = any(is_unnamed(names) and len(names) > 1 for names in names_by_file.values())
+    if is_plain and not all(map(_is_quantity, short_names(list(names_by_file)))):
         return False  # recordings without headers
     return not all(
-        {"action", "state"} <= {guess(name).role for name in one} for one in own.values()
+        {"action", "state"} <= {guess(name).role for name in names}
+        for names in names_by_file.values()
     )
 
 

@@ -86,9 +86,9 @@ def _first(name: str, environment: str) -> EnvironmentDraft:
     if _GYMNASIUM.search(environment):
         settings = {"type": "gymnasium", "id": environment}
     elif ":" in environment:
-        source, _, own = environment.rpartition(":")
+        source, _, attribute = environment.rpartition(":")
         module = str(Path(source).absolute()) if source.endswith(".py") else source
-        settings = {"type": "python", "path": f"{module}:{own}"}
+        settings = {"type": "python", "path": f"{module}:{attribute}"}
     else:
         raise BadInput(
             f"--env {environment}",
@@ -243,8 +243,12 @@ def _spell_trials(trials: Trials) -> str:
 
 def _is_uneven(trials: Trials) -> bool:
     """Return whether observations of random actions differ much in their standard deviations."""
-    every = [episode.observations.get("observation") for episode in trials.episodes]
-    vectors = [np.asarray(one, np.float64) for one in every if one is not None]
+    observations = [episode.observations.get("observation") for episode in trials.episodes]
+    vectors = [
+        np.asarray(observation, np.float64)
+        for observation in observations
+        if observation is not None
+    ]
     if not vectors:
         return False
     std = np.concatenate(vectors).std(axis=0)

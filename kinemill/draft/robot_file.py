@@ -205,9 +205,9 @@ def _scaled(ends: Ends | None, scale: float) -> Ends | None:
     return low, high
 
 
-def _narrowest(every: list[Ends | None]) -> Ends | None:
+def _narrowest(ranges: list[Ends | None]) -> Ends | None:
     """Return the intersection of the ranges; None if there is none."""
-    stated = [ends for ends in every if ends]
+    stated = [ends for ends in ranges if ends]
     if not stated:
         return None
     low = max(ends[0] for ends in stated)

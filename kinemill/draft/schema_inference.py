@@ -109,19 +109,23 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
     about = reader.about(path)
     tables = list[Table]()
     if experiments := find_experiments(listed):
-        every = {name for experiment in experiments for name in experiment.columns.values()}
+        experiment_columns = {
+            name for experiment in experiments for name in experiment.columns.values()
+        }
         for experiment in experiments:
-            own = [
-                name for name in listed if name not in every or name in experiment.columns.values()
+            columns = [
+                name
+                for name in listed
+                if name not in experiment_columns or name in experiment.columns.values()
             ]
-            result = _everything(reader, path, own, rate)
+            result = _everything(reader, path, columns, rate)
             tables += [named(_table(path, log, result, rate), experiment) for log in result.logs]
     else:
         used = [name for name in listed if reader.selects and name in about.labels] or listed
         result = _everything(reader, path, used, rate)
         result.refused.update(_unused(listed, used))
         whole = [_table(path, log, result, rate) for log in result.logs]
-        tables = [part for one in whole for part in split_table(one)]
+        tables = [part for table in whole for part in split_table(table)]
     return [
         with_letters(
             replace(
@@ -138,8 +142,8 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
 def _unused(listed: list[str], used: list[str]) -> dict[str, str]:
     """Return the reason why topics without a used field are left out, by topic."""
     topics = {name.partition(".")[0] for name in used}
-    others = [name for name in listed if name.partition(".")[0] not in topics]
-    return {f"{name.partition('.')[0]}.*": UNUSUAL for name in others}
+    unusual = [name for name in listed if name.partition(".")[0] not in topics]
+    return {f"{name.partition('.')[0]}.*": UNUSUAL for name in unusual}
 
 
 def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
@@ -155,7 +159,7 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
     if form in {"csv", "text"}:
         table = read_text(path, 1.0)
         numbers = {name: values for name, (_, values) in table.values.items()}
-        return _some(numbers, path), [*table.left_out]
+        return _require_columns(numbers, path), [*table.left_out]
     if form is None:
         raise BadInput(path, "is not a log", fix="name files that a reader can read")
     reader: Reader = READERS[form]
@@ -173,10 +177,10 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
     # An array of one column is listed with and without its index.
     twice = {f"{name}[0]" for name in columns}
     plain = {name: values for name, values in columns.items() if name not in twice}
-    return _some(plain, path), [*result.refused]
+    return _require_columns(plain, path), [*result.refused]
 
 
-def _some(columns: dict[str, Floats], path: Path) -> dict[str, Floats]:
+def _require_columns(columns: dict[str, Floats], path: Path) -> dict[str, Floats]:
     if not columns:
         raise BadInput(path, "has no column of numbers")
     return columns
@@ -355,7 +359,7 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
 
     Commands may be slower if there are no fast ones.
     """
-    stamps = [stamp for one in log.signals.values() for stamp in one.time.head(1).to_list()]
+    stamps = [stamp for signal in log.signals.values() for stamp in signal.time.head(1).to_list()]
     origin = min(stamps)
     samples = dict[str, Samples]()
     for index, name in enumerate(result.names):
@@ -372,13 +376,13 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
     slowest = SLOW * min(steps.values())
     shortest = COVERED * max(spans.values())
     covering = {
-        n: one for n, one in samples.items() if steps[n] <= slowest and spans[n] >= shortest
+        n: values for n, values in samples.items() if steps[n] <= slowest and spans[n] >= shortest
     }
     if not any(_role(name) == "action" for name in covering):
         longest = SLOW_COMMANDS * min(steps.values())
         covering |= {
-            n: one
-            for n, one in samples.items()
+            n: values
+            for n, values in samples.items()
             if _role(n) == "action" and steps[n] <= longest and spans[n] >= shortest
         }
     why = f"slower than {1.0 / slowest:.2g} Hz, or not there all the time"

@@ -61,7 +61,7 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     unused = dict.fromkeys(_constant_columns(tables), "never changes")
     unused = unused if is_policy else status_columns(tables) | unused
     choices = [_choose(table, {}, unused) for table in tables]
-    roles = {one.role for selected, _ in choices for one in selected.values()}
+    roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
     if "action" not in roles:
         instead |= {"reference": "action"}
@@ -71,19 +71,21 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     return [_observed(*choice) for choice in choices] if is_policy else choices
 
 
-def _observed(selected: dict[str, Guess], others: dict[str, str]) -> Choice:
+def _observed(selected: dict[str, Guess], unused: dict[str, str]) -> Choice:
     """Leave out what is not an action outside of a group of observations, such as `obs/joint_pos`.
 
     In robomimic and LIBERO, that is the state of the simulator, which no robot measures.
     """
-    sensed = [one for one in selected.values() if one.role != "action"]
-    groups = {one.name.partition("/")[0] for one in sensed if "/" in one.name} & OBSERVATIONS
+    sensed = [column for column in selected.values() if column.role != "action"]
+    groups = {
+        column.name.partition("/")[0] for column in sensed if "/" in column.name
+    } & OBSERVATIONS
     if not groups:
-        return selected, others
-    outside = {one.name for one in sensed if one.name.partition("/")[0] not in groups}
+        return selected, unused
+    outside = {column.name for column in sensed if column.name.partition("/")[0] not in groups}
     why = f"outside of {min(groups)}/, which holds what a policy observes"
-    selected = {family: one for family, one in selected.items() if one.name not in outside}
-    return selected, others | dict.fromkeys(outside, why)
+    selected = {family: column for family, column in selected.items() if column.name not in outside}
+    return selected, unused | dict.fromkeys(outside, why)
 
 
 def _constant_columns(tables: list[Table]) -> set[str]:
@@ -99,7 +101,7 @@ def _constant_columns(tables: list[Table]) -> set[str]:
 
 
 def with_common_columns(
-    every: list[ChosenTable],
+    choices: list[ChosenTable],
 ) -> tuple[list[ChosenTable], dict[str, str], dict[str, str]]:
     """Return the logs that have all needed columns, the others, and optional columns, with reasons.
 
@@ -111,47 +113,51 @@ def with_common_columns(
     """
     counted = Counter(
         family
-        for _, (selected, _) in every
-        for family, one in selected.items()
-        if one.role != "observation"
+        for _, (selected, _) in choices
+        for family, column in selected.items()
+        if column.role != "observation"
     )
-    core = [family for family, count in counted.items() if count == len(every)]
-    most = [family for family, count in counted.items() if len(every) > count > 0.5 * len(every)]
-    complete = _with_columns(set(most), every)
-    if len(most) > len(core) and 2 * len(complete[0]) > len(every):
+    core = [family for family, count in counted.items() if count == len(choices)]
+    most = [
+        family for family, count in counted.items() if len(choices) > count > 0.5 * len(choices)
+    ]
+    complete = _with_columns(set(most), choices)
+    if len(most) > len(core) and 2 * len(complete[0]) > len(choices):
         return complete
-    if not any(_states(one) & set(core) for one in every):
-        kinds = Counter(frozenset(one[1][0]) for one in every if _states(one))
-        return _with_columns(set(kinds.most_common(1)[0][0]) if kinds else set(), every)
-    gains = {family: _gain(family, core, every) for family in most}
+    if not any(_states(choice) & set(core) for choice in choices):
+        kinds = Counter(frozenset(choice[1][0]) for choice in choices if _states(choice))
+        return _with_columns(set(kinds.most_common(1)[0][0]) if kinds else set(), choices)
+    gains = {family: _gain(family, core, choices) for family in most}
     needed = {family for family, gain in gains.items() if gain >= GAIN}
     optional = {
-        family: f"in {counted[family]} of {len(every)} logs, and the other columns predict the "
+        family: f"in {counted[family]} of {len(choices)} logs, and the other columns predict the "
         f"motion as well ({max(gain, 0.0):.0%} better with it)"
         for family, gain in gains.items()
         if family not in needed
     }
-    used, unused, _ = _with_columns(needed, every)
-    if 2 * (len(every) - len(used)) >= len(every):
-        return every, {}, optional
+    used, unused, _ = _with_columns(needed, choices)
+    if 2 * (len(choices) - len(used)) >= len(choices):
+        return choices, {}, optional
     return used, unused, optional
 
 
-def _states(one: ChosenTable) -> set[str]:
+def _states(choice: ChosenTable) -> set[str]:
     """Return the quantities of a log that are states."""
-    return {family for family, own in one[1][0].items() if own.role == "state"}
+    return {family for family, column in choice[1][0].items() if column.role == "state"}
 
 
 def _with_columns(
-    needed: set[str], every: list[ChosenTable]
+    needed: set[str], choices: list[ChosenTable]
 ) -> tuple[list[ChosenTable], dict[str, str], dict[str, str]]:
     """Return the logs that have all needed quantities, and what the others lack."""
-    names = {family: own.name for _, (selected, _) in every for family, own in selected.items()}
-    lacking = [sorted(needed - selected.keys()) for _, (selected, _) in every]
-    used = [one for one, missing in zip(every, lacking, strict=True) if not missing]
+    names = {
+        family: column.name for _, (selected, _) in choices for family, column in selected.items()
+    }
+    lacking = [sorted(needed - selected.keys()) for _, (selected, _) in choices]
+    used = [choice for choice, missing in zip(choices, lacking, strict=True) if not missing]
     unused = dict[str, str]()
-    logs = log_names(table.path for table, _ in every)
-    for (table, _), missing in zip(every, lacking, strict=True):
+    logs = log_names(table.path for table, _ in choices)
+    for (table, _), missing in zip(choices, lacking, strict=True):
         if missing:
             rest = f" and {len(missing) - MOST_MISSING} more" if len(missing) > MOST_MISSING else ""
             columns = ", ".join(names[family] for family in missing[:MOST_MISSING])
@@ -159,8 +165,8 @@ def _with_columns(
     return used, unused, {}
 
 
-def _gain(family: str, core: list[str], every: list[ChosenTable]) -> float:
-    logs = [(table, selected) for table, (selected, _) in every if family in selected]
+def _gain(family: str, core: list[str], choices: list[ChosenTable]) -> float:
+    logs = [(table, selected) for table, (selected, _) in choices if family in selected]
     return error_reduction(family, core, logs)
 
 
@@ -175,8 +181,8 @@ def join_columns(
     """
     families: dict[str, list[tuple[Table, Guess]]] = {}
     left_out: dict[str, str] = {}
-    for table, (selected, others) in used:
-        left_out |= table.left_out | others
+    for table, (selected, unused) in used:
+        left_out |= table.left_out | unused
         for family, name_guess in selected.items():
             families.setdefault(family, []).append((table, name_guess))
     rotations = _chosen_rotations(used)
@@ -213,10 +219,10 @@ def _chosen_rotations(used: list[ChosenTable]) -> set[str]:
     """
     elements = set[str]().union(*(rotation_elements(table) for table, _ in used))
     turning = {
-        _vector(one.name)
+        _vector(column.name)
         for table, (selected, _) in used
-        for one in selected.values()
-        if one.name in elements and np.ptp(table.values[one.name][1]) > 0.0
+        for column in selected.values()
+        if column.name in elements and np.ptp(table.values[column.name][1]) > 0.0
     }
     return {name for name in elements if _vector(name) in turning}
 
@@ -235,14 +241,14 @@ def _choose(table: Table, instead: dict[str, str], unused: dict[str, str]) -> Ch
         unused: columns that are not channels in any log, with reasons.
     """
     selected: dict[str, Guess] = {}
-    others = {name: unused[name] for name in table.values if name in unused}
-    others |= letter_columns(table)
-    others |= dict.fromkeys(clocks(table), "another clock: it rises with time")
-    others |= dict.fromkeys(
+    left_out = {name: unused[name] for name in table.values if name in unused}
+    left_out |= letter_columns(table)
+    left_out |= dict.fromkeys(clocks(table), "another clock: it rises with time")
+    left_out |= dict.fromkeys(
         _oversized(table), f"holds numbers beyond {LARGEST:.2g}: no measurement"
     )
-    others |= dict.fromkeys((name for name in table.values if name in MARKS), "marks episodes")
-    others |= counters(table)
+    left_out |= dict.fromkeys((name for name in table.values if name in MARKS), "marks episodes")
+    left_out |= counters(table)
     guesses = [
         _with_stated_unit(guess(name, table.labels.get(name, "")), table)
         for name in table.values
@@ -260,22 +266,22 @@ def _choose(table: Table, instead: dict[str, str], unused: dict[str, str]) -> Ch
         )
         is_measured = name_guess.name in measured
         role = "state" if is_measured else instead.get(name_guess.what, name_guess.role)
-        if name_guess.name in others:
+        if name_guess.name in left_out:
             continue
         if name_guess.name in followed:
             role = None
         if "next" in split_words(name_guess.name):
-            others[name_guess.name] = "a value of the following row, by its name"
+            left_out[name_guess.name] = "a value of the following row, by its name"
         elif name_guess.name in duplicates:
-            others[name_guess.name] = f"the same numbers as {duplicates[name_guess.name]}"
+            left_out[name_guess.name] = f"the same numbers as {duplicates[name_guess.name]}"
         elif role is None:
-            others[name_guess.name] = PLANNED if name_guess.what == "reference" else ASIDE
+            left_out[name_guess.name] = PLANNED if name_guess.what == "reference" else ASIDE
         elif family in selected:
-            others[name_guess.name] = f"another reading of {selected[family].name}"
+            left_out[name_guess.name] = f"another reading of {selected[family].name}"
         else:
             selected[family] = replace(name_guess, role=role)
     order = list(table.values)
-    return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), others
+    return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), left_out
 
 
 def _oversized(table: Table) -> list[str]:
@@ -287,35 +293,35 @@ def _oversized(table: Table) -> list[str]:
     ]
 
 
-def _with_stated_unit(one: Guess, table: Table) -> Guess:
+def _with_stated_unit(column: Guess, table: Table) -> Guess:
     """Return a guess with the unit that the log states, as an attribute or in brackets.
 
     A column without a descriptive name, or with that of an axis such as `x`, is a position or a
     velocity by its unit.
     """
-    stated = known_unit(table.attributes_of(one.name).unit)
-    name = split_index(one.label or one.name)[0]  # a repeated column is numbered
+    stated = known_unit(table.attributes_of(column.name).unit)
+    name = split_index(column.label or column.name)[0]  # a repeated column is numbered
     if signed_unit(name):  # torque_mNm is the torque_Nm of other logs
-        one = replace(one, family=guess(_PREFIX.sub("", name)).family)
-    unit = stated or bracketed_unit(name) or signed_unit(name) or one.unit
-    if one.what not in {"unknown", "position"} or one.role != "state":
-        return replace(one, unit=unit)
-    what = _meaning_of(unit) or one.what
-    return replace(one, unit=unit, what=what, role=ROLES.get(what, one.role))
+        column = replace(column, family=guess(_PREFIX.sub("", name)).family)
+    unit = stated or bracketed_unit(name) or signed_unit(name) or column.unit
+    if column.what not in {"unknown", "position"} or column.role != "state":
+        return replace(column, unit=unit)
+    what = _meaning_of(unit) or column.what
+    return replace(column, unit=unit, what=what, role=ROLES.get(what, column.role))
 
 
 def _meaning_of(unit: str | None) -> str | None:
     """Return what a column with this unit measures of a motion, or None."""
     if unit is None or unit in _FREQUENCIES:
         return None
-    rates = (what for what, units in _MOTIONS.items() for own in units
-             if has_same_dimension(unit, own))  # fmt: skip
+    rates = (what for what, units in _MOTIONS.items() for rate_unit in units
+             if has_same_dimension(unit, rate_unit))  # fmt: skip
     return "position" if unit in {"rad", "deg"} else next(rates, None)
 
 
 def _measured(guesses: list[Guess]) -> set[str]:
     """Return the currents and forces that are not actions, because another column is one."""
-    actions = [one for one in guesses if one.role == "action"]
+    actions = [column for column in guesses if column.role == "action"]
     measured = {action.name for action in actions if _is_current(action)}
     if any(_words(action) & MODULATED or action.unit in PULSES for action in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND & LOADS}
@@ -326,33 +332,33 @@ def _measured(guesses: list[Guess]) -> set[str]:
         *(_quantities(action) for action in actions if _words(action) & EXPLICIT)
     )
     # T_in is not inflow but inside, next to a setpoint of T.
-    controlled = {f"{one.family} in" for one in guesses if one.what == "reference"}
+    controlled = {f"{column.family} in" for column in guesses if column.what == "reference"}
     measured |= {action.name for action in actions if action.family in controlled}
     unnamed = [action for action in actions if not _words(action) & EXPLICIT]
-    measured |= {one.name for one in unnamed if _quantities(one) & commanded}
+    measured |= {column.name for column in unnamed if _quantities(column) & commanded}
     return measured if len(measured) < len(actions) else set()
 
 
-def _quantities(one: Guess) -> set[str]:
-    return _words(one) & (COMMAND | SURFACES) - EXPLICIT
+def _quantities(column: Guess) -> set[str]:
+    return _words(column) & (COMMAND | SURFACES) - EXPLICIT
 
 
 def _followed(guesses: list[Guess]) -> set[str]:
     """Return references of motions next to those of forces, which act on the robot."""
-    references = [one for one in guesses if one.what == "reference"]
+    references = [column for column in guesses if column.what == "reference"]
     motions = {
         reference.name for reference in references if _words(reference) & (POSITION | VELOCITY)
     }
     return motions if len(motions) < len(references) else set()
 
 
-def _is_current(one: Guess) -> bool:
+def _is_current(column: Guess) -> bool:
     """Return whether a column is a measured current by name."""
-    return bool(_words(one) & CURRENT) and not _words(one) & COMMAND
+    return bool(_words(column) & CURRENT) and not _words(column) & COMMAND
 
 
-def _words(one: Guess) -> set[str]:
-    return set(split_words(one.label or one.name))
+def _words(column: Guess) -> set[str]:
+    return set(split_words(column.label or column.name))
 
 
 def _find_duplicates(table: Table) -> dict[str, str]:
@@ -381,11 +387,14 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     names = list(dict.fromkeys([usual, *(name_guess.name for _, name_guess in readings)]))
     units = _other_units(first, readings)
     samples = {
-        (table.path, table.part): _converted(table.values[one.name], units.get(one.name), first)
-        for table, one in readings
+        (table.path, table.part): _converted(
+            table.values[candidate.name], units.get(candidate.name), first
+        )
+        for table, candidate in readings
     }
     stated = {
-        table.attributes_of(one.name).range_of(split_index(one.name)[1]) for table, one in readings
+        table.attributes_of(candidate.name).range_of(split_index(candidate.name)[1])
+        for table, candidate in readings
     }
     stated_range = stated.pop() if len(stated) == 1 else None  # logs that differ state none
     return Column(first, names, samples, stated_range=stated_range, units=units)
@@ -393,7 +402,9 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
 
 def _other_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:
     """Return the units of the columns that state another one than the usual column, by name."""
-    stated = {one.name: one.unit for _, one in readings if one.name != usual.name}
+    stated = {
+        candidate.name: candidate.unit for _, candidate in readings if candidate.name != usual.name
+    }
     return {
         name: unit
         for name, unit in stated.items()

@@ -64,7 +64,7 @@ def match_joints(columns: list[Column], robot: RobotFile) -> dict[str, JointLimi
 
 def _joint_of(column: Column, robot: RobotFile) -> JointLimits | None:
     """Return the joint of a column by its name; None if no joint or several have it."""
-    own = _essence(column.full_name)
+    essence = _essence(column.full_name)
     named = [
         (joint, _essence(name))
         for joint in robot.joints.values()
@@ -72,8 +72,8 @@ def _joint_of(column: Column, robot: RobotFile) -> JointLimits | None:
         if name
     ]
     tests: tuple[Callable[[list[str]], bool], ...] = (
-        lambda words: words == own,
-        lambda words: own[-len(words) :] == words,  # `k_left_elbow` of the joint `left_elbow`
+        lambda words: words == essence,
+        lambda words: essence[-len(words) :] == words,  # `k_left_elbow` of the joint `left_elbow`
     )
     for test in tests:
         matches = {joint.name: joint for joint, words in named if words and test(words)}
@@ -114,8 +114,10 @@ def _with_unit(column: Column, joint: JointLimits, path: Path) -> Column:
     if joint.unit == "m":
         return replace(column, unit="m", sure=True, notes=[*column.notes, f"in m: {note}"])
     reach = max(map(abs, joint.position)) if joint.position else 2.0 * np.pi
-    sizes = [np.abs(own[np.isfinite(own)]) for _, own in column.samples.values()]
-    usual = float(np.median([np.quantile(own, 0.99) for own in sizes if len(own)]))
+    sizes = [np.abs(values[np.isfinite(values)]) for _, values in column.samples.values()]
+    usual = float(
+        np.median([np.quantile(magnitudes, 0.99) for magnitudes in sizes if len(magnitudes)])
+    )
     log_unit = "deg" if usual > FARTHER * reach else column.log_unit or "rad"
     return replace(
         column,
@@ -144,8 +146,8 @@ def with_stated_limits(
         if joint is None or column.role in {"observation", "output"}:
             limited.append(column)
             continue
-        own, finding = _limited(column, joint, robot.path)
-        limited.append(own)
+        limited_column, finding = _limited(column, joint, robot.path)
+        limited.append(limited_column)
         findings.append(finding)
     matched = {joint.name for joint in joints.values()}
     for name in robot.joints:
@@ -166,12 +168,12 @@ def _limited(column: Column, joint: JointLimits, path: Path) -> tuple[Column, Li
     if _is_contradicted(beyond, logs):
         finding = f"contradicted by {_name_logs(beyond, logs)}: check unit, name and {path.name}"
         note = f"{path.name} states {spelled}, which most logs exceed"
-        own = replace(column, notes=[*column.notes, note])
-        return own, LimitFinding(joint.name, column.channel, spelled, finding)
+        limited = replace(column, notes=[*column.notes, note])
+        return limited, LimitFinding(joint.name, column.channel, spelled, finding)
     finding = f"exceeded in {_name_logs(beyond, logs)}" if beyond else f"{what}: all logs agree"
     note = f"limits: {what} of joint {joint.name} in {path.name}"
-    own = replace(column, limits=ends, notes=[*column.notes, note])
-    return own, LimitFinding(joint.name, column.channel, spelled, finding, bool(beyond))
+    limited = replace(column, limits=ends, notes=[*column.notes, note])
+    return limited, LimitFinding(joint.name, column.channel, spelled, finding, bool(beyond))
 
 
 def with_log_limits(column: Column) -> Column:
@@ -188,8 +190,8 @@ def with_log_limits(column: Column) -> Column:
         spelled = f"{low:g} to {high:g} {column.unit}"
         note = f"the logs state a range of {spelled}, and exceed it: {_name_logs(beyond, logs)}"
         return replace(column, notes=[*column.notes, note])
-    own = f", exceeded in {_name_logs(beyond, logs)}" if beyond else ""
-    note = f"limits: valid range stated in the logs{own}"
+    exceeded = f", exceeded in {_name_logs(beyond, logs)}" if beyond else ""
+    note = f"limits: valid range stated in the logs{exceeded}"
     return replace(column, limits=(low, high), notes=[*column.notes, note])
 
 
@@ -205,14 +207,14 @@ def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:
         if column.role == "action" and joint.command and not joint.is_servo:
             return joint.command, "control"
         return UNKNOWN_UNIT
-    every = [
+    candidates = [
         ("position", joint.position, joint.unit),
         ("velocity", joint.velocity, f"{joint.unit}/s"),
         ("effort", joint.effort, joint.effort_unit),
     ]
     if column.role == "action" and joint.is_servo:
-        every.insert(0, ("target", _inside(joint.command, joint.position), joint.unit))
-    of_unit = [item for item in every if _converts(item[2], column.unit)]
+        candidates.insert(0, ("target", _inside(joint.command, joint.position), joint.unit))
+    of_unit = [item for item in candidates if _converts(item[2], column.unit)]
     for what, ends, unit in of_unit:
         if ends:
             scale, offset = factor(unit, column.unit)
@@ -230,9 +232,9 @@ def _inside(command: Ends | None, position: Ends | None) -> Ends | None:
     return (low, high) if low < high else command
 
 
-def _converts(unit: str, other: str) -> bool:
+def _converts(unit: str, target: str) -> bool:
     try:
-        factor(unit, other)
+        factor(unit, target)
     except BadInput:
         return False
     return True
@@ -246,8 +248,8 @@ def _logs_beyond(column: Column, ends: Ends) -> dict[Path, tuple[int, float, flo
     for (log, _), (_, raw) in column.samples.items():
         parts.setdefault(log, []).append(column.converted(raw))
     beyond = dict[Path, tuple[int, float, float]]()
-    for log, own in parts.items():
-        values = np.concatenate(own)
+    for log, arrays in parts.items():
+        values = np.concatenate(arrays)
         far = values[(values < ends[0] - room) | (values > ends[1] + room)]
         if len(far):
             farthest = float(far[np.argmax(np.abs(far - middle))])

@@ -268,15 +268,15 @@ def _experiment(draft: Draft, table: Table) -> str:
 
     Logs with other numbers of experiments have several first parts, which name all columns.
     """
-    own = [
+    entries = [
         f"{column.channel}: {_source_item(column, table.sources.get(name, name))}"
         for column in draft.columns
         for name in column.names
         if name in table.sources or (name in table.values and len(column.names) > 1)
     ]
     if table.time in table.sources:
-        own.append(f"time: {_text(table.sources[table.time])}")
-    return f"{table.experiment}: {{{', '.join(own)}}}"
+        entries.append(f"time: {_text(table.sources[table.time])}")
+    return f"{table.experiment}: {{{', '.join(entries)}}}"
 
 
 def _dataset(draft: Draft) -> str:

@@ -66,7 +66,7 @@ def join_by_time(
     joined = dict[str, Floats]()
     matches = list[Match]()
     is_matched = np.ones(len(grid), dtype=bool)
-    names = column_names({path: [*one.values] for path, one in zip(paths, tables, strict=True)})
+    names = column_names({path: [*table.values] for path, table in zip(paths, tables, strict=True)})
     for number, table in enumerate(tables):
         shift = table.origin - tables[0].origin + (offset if number else 0.0)
         columns = [
@@ -85,7 +85,7 @@ def join_by_time(
         expected = "files whose times overlap"
         raise BadInput(paths[0], "has no row that all other files match", expected=expected)
     frame = pl.DataFrame({TIME: tables[0].origin + grid, **joined}).filter(is_matched)
-    left_out = [f"{one.path.name}: {name}" for one in tables for name in one.left_out]
+    left_out = [f"{table.path.name}: {name}" for table in tables for name in table.left_out]
     return JoinedTable(frame, left_out, matches[1:])
 
 
@@ -147,14 +147,14 @@ def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) ->
     return _Column(np.where(is_close, sampled, np.nan), np.where(is_close, distance, np.inf))
 
 
-def _no_match(first: Table, other: Table, grid: Floats, shift: float, offset: float) -> BadInput:
+def _no_match(first: Table, second: Table, grid: Floats, shift: float, offset: float) -> BadInput:
     """Return the error for a file of another time, with the offset that aligns the first rows."""
     start = first.origin + float(grid[0])
-    own = first.origin + shift + float(next(iter(other.values.values()))[0][0])
+    begin = first.origin + shift + float(next(iter(second.values.values()))[0][0])
     return BadInput(
-        other.path,
-        f"no row matches: it begins at {own:.9g} s, and {first.path.name} spans {start:.9g} to "
+        second.path,
+        f"no row matches: it begins at {begin:.9g} s, and {first.path.name} spans {start:.9g} to "
         f"{first.origin + float(grid[-1]):.9g} s",
         expected="logs whose times overlap",
-        fix=f"if both began together: --offset {offset + start - own:.9g}",
+        fix=f"if both began together: --offset {offset + start - begin:.9g}",
     )

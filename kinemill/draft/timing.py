@@ -56,7 +56,7 @@ def bridged_gap(columns: list[Column], dt: float) -> float | None:
 
 def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
     """Return the longest gap of one log, s; None if it never changes."""
-    seconds, values = next(own for key, own in column.samples.items() if key == log)
+    seconds, values = next(samples for key, samples in column.samples.items() if key == log)
     seconds = seconds[:ROWS]
     values = values[:ROWS]
     is_finite = np.isfinite(values)

@@ -18,32 +18,32 @@ ROUNDS = 5  # of fitting the line to the windows close to it
 CONSTANT = 1e-3  # spread of the motion relative to its mean, below which it is constant
 
 
-def fit_line(every: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
+def fit_line(pairs: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
     """Return the factor of a robust line through all windows, and the share that agrees.
 
     Args:
-        every: integral of the velocity and motion of the position, both (windows,), by log.
+        pairs: integral of the velocity and motion of the position, both (windows,), by log.
 
     Returns:
         Velocity integral per motion, and the share of the windows with motion close to the line;
         None if the columns do not move or a constant offset dominates.
     """
-    integral = np.concatenate([one[0] for one in every]) if every else np.empty(0)
-    moved = np.concatenate([one[1] for one in every]) if every else np.empty(0)
+    integral = np.concatenate([pair[0] for pair in pairs]) if pairs else np.empty(0)
+    moved = np.concatenate([pair[1] for pair in pairs]) if pairs else np.empty(0)
     if len(moved) < 4:
         return None
     ratio, offset = _line(integral, moved)
     if not np.isfinite(ratio) or ratio == 0.0:
         return None
     expected = ratio * moved
-    own = integral - offset
-    size = np.maximum(np.abs(expected), np.abs(own))
-    usual = min(_trimmed_rms(expected), _trimmed_rms(own))
+    centered = integral - offset
+    size = np.maximum(np.abs(expected), np.abs(centered))
+    usual = min(_trimmed_rms(expected), _trimmed_rms(centered))
     is_moving = size > APART * usual
     # A column that is mostly an offset, such as a constant command, follows nothing.
     if usual == 0.0 or not is_moving.any() or abs(offset) > _trimmed_rms(expected):
         return None
-    close = np.abs(own - expected) <= APART * np.maximum(size, usual)
+    close = np.abs(centered - expected) <= APART * np.maximum(size, usual)
     return ratio, float(np.mean(close[is_moving]))
 
 
@@ -53,11 +53,11 @@ def likely_pairs(columns: list[Column]) -> set[tuple[str, str]]:
     All pairs are compared in one matrix product, in the first log. The set is empty if the columns
     have different clocks there.
     """
-    every = [next(iter(column.samples.values())) for column in columns]
-    if not every or any(not np.array_equal(seconds, every[0][0]) for seconds, _ in every):
+    samples = [next(iter(column.samples.values())) for column in columns]
+    if not samples or any(not np.array_equal(seconds, samples[0][0]) for seconds, _ in samples):
         return set()
-    seconds = every[0][0][:ROWS]
-    values = np.column_stack([own[:ROWS] for _, own in every])
+    seconds = samples[0][0][:ROWS]
+    values = np.column_stack([values_of_column[:ROWS] for _, values_of_column in samples])
     values = np.nan_to_num(values)
     steps = np.diff(seconds)[:, None]
     integral = np.vstack([0 * values[:1], np.cumsum(steps * (values[1:] + values[:-1]) / 2, 0)])
@@ -148,14 +148,14 @@ def on_one_clock(
     if np.array_equal(velocity[0], position[0]):
         return (seconds, speed, path[:ROWS]) if len(speed) >= 4 else None
     is_finite = np.isfinite(path)
-    own = position[0][is_finite]
+    stamps = position[0][is_finite]
     path = path[is_finite]
-    if len(own) < 4 or len(speed) < 4 or np.any(np.diff(own) <= 0.0):
+    if len(stamps) < 4 or len(speed) < 4 or np.any(np.diff(stamps) <= 0.0):
         return None
-    inside = (seconds >= own[0]) & (seconds <= own[-1])
+    inside = (seconds >= stamps[0]) & (seconds <= stamps[-1])
     if np.count_nonzero(inside) < 4:
         return None
-    return seconds[inside], speed[inside], np.interp(seconds[inside], own, path)
+    return seconds[inside], speed[inside], np.interp(seconds[inside], stamps, path)
 
 
 def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tuple[Floats, Floats]:

@@ -117,7 +117,7 @@ def _examine(
         for file_stat, content in contents.items()
         if content and not history.has(file_stat, content)
     }
-    finished = {one.name for one, content in contents.items() if content and one not in new}
+    finished = {log.name for log, content in contents.items() if content and log not in new}
     any_read = bool(finished) or cache.any()
     more = len(contents) < len(waiting)
     arrived = NewLogs(frozenset(new.values()), more=more, any_read=any_read)

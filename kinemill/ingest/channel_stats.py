@@ -57,8 +57,8 @@ def channel_stats(frames: Sequence[pl.DataFrame], channels: list[str]) -> dict[s
     total: _Moments | None = None
     with np.errstate(all="ignore"):  # overflow and empty columns are filtered below
         for block in _blocks(frames, channels):
-            one = _moments(block)
-            total = one if total is None else _merge(total, one)
+            moments = _moments(block)
+            total = moments if total is None else _merge(total, moments)
         if total is None:
             return {}
         std = np.sqrt(total.squares / total.count)
@@ -104,13 +104,13 @@ def _moments(values: Floats) -> _Moments:
     return _Moments(count, low, high, shift + mean, squares)
 
 
-def _merge(one: _Moments, other: _Moments) -> _Moments:
+def _merge(first: _Moments, second: _Moments) -> _Moments:
     """Merge the moments of two sets of values."""
-    count = one.count + other.count
-    share = other.count / np.maximum(count, 1.0)
-    gap = np.where((one.count > 0) & (other.count > 0), other.mean - one.mean, 0.0)
-    mean = np.where(one.count > 0, one.mean + gap * share, other.mean)
-    squares = one.squares + other.squares + gap**2 * one.count * share
-    low = np.minimum(one.low, other.low)
-    high = np.maximum(one.high, other.high)
+    count = first.count + second.count
+    share = second.count / np.maximum(count, 1.0)
+    gap = np.where((first.count > 0) & (second.count > 0), second.mean - first.mean, 0.0)
+    mean = np.where(first.count > 0, first.mean + gap * share, second.mean)
+    squares = first.squares + second.squares + gap**2 * first.count * share
+    low = np.minimum(first.low, second.low)
+    high = np.maximum(first.high, second.high)
     return _Moments(count, low, high, mean, squares)

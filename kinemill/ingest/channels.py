@@ -134,8 +134,8 @@ def on_grid(values: Mapping[str, Channel], seconds: Floats, grid: Floats, task: 
     out: Values = {}
     for method in {task.method(name) for name in values}:
         channels = {
-            name: unwrap(own) if task.channels[name].kind == "angle" else own
-            for name, own in values.items()
+            name: unwrap(channel_values) if task.channels[name].kind == "angle" else channel_values
+            for name, channel_values in values.items()
             if task.method(name) == method
         }
         resample = {"linear": linear, "cubic": cubic, "hold": hold}[method]
@@ -155,9 +155,9 @@ def quaternion_signs(values: Mapping[str, Channel], task: Task) -> Values:
     for names in rotations(task.channels):
         if not set(names) <= set(values):
             continue
-        own = unbroken_signs(np.stack([values[name] for name in names]))
-        if (own < 0.0).any():
-            signs |= dict.fromkeys(names, own)
+        elements = unbroken_signs(np.stack([values[name] for name in names]))
+        if (elements < 0.0).any():
+            signs |= dict.fromkeys(names, elements)
     return signs
 
 
@@ -200,7 +200,7 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
     A NaN affects the steps up to the neighboring rows only.
     """
     if _is_grid(seconds, grid, exact):
-        return {name: np.asarray(own) for name, own in values.items()}
+        return {name: np.asarray(channel) for name, channel in values.items()}
     # One array for all channels: large arrays use large pages, which cost half as much to fill.
     out = borrow_array((len(values), len(grid)))
 
@@ -215,8 +215,8 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
             last = int(upper.max())
             lower = lower - first
             upper = upper - first
-            for own, to in zip(values.values(), out, strict=True):
-                near = own[first : last + 1]
+            for channel, to in zip(values.values(), out, strict=True):
+                near = channel[first : last + 1]
                 # All indices are valid; mode="clip" skips the bounds check.
                 near.take(lower, out=low, mode="clip")
                 near.take(upper, out=high, mode="clip")
@@ -276,11 +276,11 @@ def _counted_rows(seconds: Floats, grid: Floats, first: int) -> Rows | None:
     count = len(grid)
     if first + count + 2 > len(seconds):
         return None
-    previous, own, after, far = (seconds[first + k : first + k + count] for k in (-1, 0, 1, 2))
+    previous, current, after, far = (seconds[first + k : first + k + count] for k in (-1, 0, 1, 2))
     if not (previous <= grid).all() or not (grid < far).all():
         return None
     rows = np.arange(first - 1, first - 1 + count)
-    rows += own <= grid
+    rows += current <= grid
     rows += after <= grid
     return rows
 
@@ -297,10 +297,10 @@ def cubic(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: f
     if _is_grid(seconds, grid, exact):
         return out
     for name, channel in values.items():
-        own = np.asarray(channel)
-        is_finite = np.isfinite(own)
+        samples = np.asarray(channel)
+        is_finite = np.isfinite(samples)
         if np.count_nonzero(is_finite) > 3:
-            curve = np.asarray(CubicSpline(seconds[is_finite], own[is_finite])(grid))
+            curve = np.asarray(CubicSpline(seconds[is_finite], samples[is_finite])(grid))
             out[name] = np.where(np.isfinite(out[name]), curve, np.nan)
     return out
 
@@ -309,4 +309,4 @@ def hold(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: fl
     """Take the last row at or before each step: channels (n,) at (n,) s -> at (m,) s."""
     last = np.searchsorted(seconds, grid + exact, side="right") - 1
     rows = np.clip(last, 0, len(seconds) - 1)
-    return {name: np.asarray(own)[rows] for name, own in values.items()}
+    return {name: np.asarray(channel)[rows] for name, channel in values.items()}

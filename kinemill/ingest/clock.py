@@ -95,8 +95,8 @@ def _rises(seconds: Floats, most: float) -> bool:
 def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows, Floats, Rows]:
     """Return positions and seconds of rows with a finite timestamp, and positions of the others."""
     if stamps.null_count() == 0:  # for small logs numpy is faster than polars
-        every = stamps.to_numpy()
-        good = np.abs(every) <= LATEST if stamps.dtype.is_float() else np.isfinite(every)
+        numbers = stamps.to_numpy()
+        good = np.abs(numbers) <= LATEST if stamps.dtype.is_float() else np.isfinite(numbers)
     else:
         good = usable(stamps).to_numpy()
     lost = np.flatnonzero(~good)

@@ -124,7 +124,7 @@ def split_clocks(table: Table) -> Table:
         far -= {name for name in commands if steps[name] <= slowest_command}
     return replace(
         table,
-        values={name: one for name, one in values.items() if name not in far},
+        values={name: samples for name, samples in values.items() if name not in far},
         left_out={**table.left_out, **dict.fromkeys(far, f"slower than {1.0 / slowest:.2g} Hz")},
         own_clocks=True,
     )
@@ -189,15 +189,15 @@ def _stamped_by_two(
     rest = nanoseconds_of(seconds, list(numbers)) or ""
     least = float(np.nanmin(numbers[seconds]))
     since = numbers[seconds] - least
-    others = {name: values for name, values in numbers.items() if name not in {seconds, rest}}
-    table = stamped(path, seconds, since + 1e-9 * numbers[rest], others, left_out, unit="s")
+    remaining = {name: values for name, values in numbers.items() if name not in {seconds, rest}}
+    table = stamped(path, seconds, since + 1e-9 * numbers[rest], remaining, left_out, unit="s")
     return replace(table, origin=table.origin + least)
 
 
 def _without_units(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, ColumnAttributes]]:
     """Return the rows below a line of units, and the unit of each column."""
     first, second = (
-        [(one or "").strip() for one in row] for row in (*frame.head(2).rows(), (), ())[:2]
+        [(cell or "").strip() for cell in row] for row in (*frame.head(2).rows(), (), ())[:2]
     )
     if not any(first) or any(map(_is_value, first)) or not any(map(_is_value, second)):
         return frame, {}
@@ -260,8 +260,10 @@ def _text(path: Path) -> tuple[pl.DataFrame, str]:
 
 
 def _binary(path: Path, head: bytes) -> BadLog:
-    if other := other_format(path):
-        return BadLog(path, f"is {other[0]}", expected="a log that a reader reads", fix=other[1])
+    if detected := other_format(path):
+        return BadLog(
+            path, f"is {detected[0]}", expected="a log that a reader reads", fix=detected[1]
+        )
     kind = "a pickle, which could run code" if head.startswith(PICKLE) else "binary data, not text"
     fix = "write the numbers as text, .npy or .npz, or name the file after its format"
     return BadLog(path, f"holds {kind}", expected="a text table", fix=fix)
@@ -308,8 +310,8 @@ def table_of(
         samples = {name: (np.arange(len(v)) / rate, v) for name, v in numbers.items()}
         return Table(path, None, "s", samples, left_out, rate=rate)
     if clock is None and (steps := _step_column(numbers)):
-        others = {name: values for name, values in numbers.items() if name != steps}
-        table = stamped(path, steps, np.nancumsum(numbers[steps]), others, left_out)
+        remaining = {name: values for name, values in numbers.items() if name != steps}
+        table = stamped(path, steps, np.nancumsum(numbers[steps]), remaining, left_out)
         return replace(table, sums_time=True)
     if clock is None:
         raise BadLog(
@@ -320,8 +322,8 @@ def table_of(
             fix="for a log without timestamps, set its rows per second: --rate HZ"
             f"{_rounded(numbers)}",
         )
-    others = {name: values for name, values in numbers.items() if name != clock}
-    return stamped(path, clock, numbers[clock], others, left_out)
+    remaining = {name: values for name, values in numbers.items() if name != clock}
+    return stamped(path, clock, numbers[clock], remaining, left_out)
 
 
 def stamped(
@@ -507,7 +509,7 @@ def attributes_by_column(
     for name in dict.fromkeys(
         split_index(table.sources.get(value, value))[0] for value in table.values
     ):
-        grouped = (one for path, one in stated.items() if path.endswith(f"/{name}"))
-        if (one := stated.get(name) or next(grouped, None)) is not None:
-            attributes_[name] = one
+        grouped = (attributes for path, attributes in stated.items() if path.endswith(f"/{name}"))
+        if (attributes := stated.get(name) or next(grouped, None)) is not None:
+            attributes_[name] = attributes
     return attributes_

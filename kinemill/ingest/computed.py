@@ -40,8 +40,8 @@ def add_computed(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
                 slope = derivative(sign * values[parent], task.dt, half_width(channel, task.dt))
                 scale, _ = factor(f"({task.channels[parent].unit})/s", channel.unit)
                 computed = scale * sign * slope
-            own = np.broadcast_to(np.asarray(computed, np.float64), frame.height)
-            values[name] = np.where(np.abs(own) <= magnitude(channel), own, np.nan)
+            result = np.broadcast_to(np.asarray(computed, np.float64), frame.height)
+            values[name] = np.where(np.abs(result) <= magnitude(channel), result, np.nan)
     return frame.with_columns(pl.Series(name, values[name]) for name in order)
 
 

@@ -15,7 +15,7 @@ _LIKELY = 2.0  # factor by which the rates of two pieces of one recording may di
 
 
 def continue_log(
-    logs: list[RawLog], others: list[RawLog], change: EditChange, task: Task
+    logs: list[RawLog], continuation: list[RawLog], change: EditChange, task: Task
 ) -> RawLog:
     """Return one log with the samples of two, in the order of time.
 
@@ -23,7 +23,7 @@ def continue_log(
 
     Args:
         logs: the parts of the first log; one.
-        others: the parts of the log that continues it; one.
+        continuation: the parts of the log that continues it; one.
         change: the edit that merges them, with the longest allowed gap.
         task: names the channels and their units.
 
@@ -31,7 +31,7 @@ def continue_log(
         Unreadable: The logs do not fit: parts, channels, clocks, rates, or the gap between them.
     """
     first = _only_part(logs, "this log", change)
-    second = _only_part(others, "the other", change)
+    second = _only_part(continuation, "the other", change)
     _check_channels(first, second, change)
     _check_clocks(first, second, change)
     first, second = _same_units(first, second, task)
@@ -69,16 +69,16 @@ def _check_channels(first: RawLog, second: RawLog, change: EditChange) -> None:
     if bool(first.signals) != bool(second.signals):
         expected = "two tables, or two logs of messages"
         raise _refusal(change, "one is a table and one has messages", expected, fix)
-    own, others = ({*one.signals, *one.frame.columns} for one in (first, second))
-    if own != others:
-        differ = ", ".join(sorted(own ^ others))
+    first_names, second_names = ({*log.signals, *log.frame.columns} for log in (first, second))
+    if first_names != second_names:
+        differ = ", ".join(sorted(first_names ^ second_names))
         raise _refusal(change, f"only one of them has {differ}", "the same channels", fix)
 
 
 def _check_clocks(first: RawLog, second: RawLog, change: EditChange) -> None:
     fix = "merge a log of the same recorder that starts after this one ends"
     if (first.ticks, _stamp_types(first)) != (second.ticks, _stamp_types(second)):
-        clocks = [f"{one.ticks:g} ticks/s ({_stamp_types(one)})" for one in (first, second)]
+        clocks = [f"{log.ticks:g} ticks/s ({_stamp_types(log)})" for log in (first, second)]
         raise _refusal(change, f"clocks of {' and '.join(clocks)}", "two clocks of one kind", fix)
     gap = (stamp_range(second)[0] - stamp_range(first)[1]) / first.ticks
     if gap <= 0.0:
@@ -105,8 +105,8 @@ def _same_units(first: RawLog, second: RawLog, task: Task) -> tuple[RawLog, RawL
     keys = ("unit", "scale", "offset")
     differ = [
         name
-        for name, one in first.sources.items()
-        if any(getattr(one, key) != getattr(second.sources[name], key) for key in keys)
+        for name, source in first.sources.items()
+        if any(getattr(source, key) != getattr(second.sources[name], key) for key in keys)
     ]
     return _converted(first, differ, task), _converted(second, differ, task)
 
@@ -124,8 +124,8 @@ def _converted(log: RawLog, names: list[str], task: Task) -> RawLog:
             values = signals[name].values * source.scale + source.offset
             signals[name] = replace(signals[name], values=values * scale + offset)
         else:
-            own = pl.col(name) * source.scale + source.offset
-            frame = frame.with_columns(own * scale + offset)
+            logged = pl.col(name) * source.scale + source.offset
+            frame = frame.with_columns(logged * scale + offset)
         sources[name] = Source(name=name, unit=unit)
     return replace(log, frame=frame, signals=signals, sources=sources)
 
@@ -136,12 +136,12 @@ def _joined(first: RawLog, second: RawLog) -> dict[str, Signal]:
     shift = max(orders, default=-1) + 1
     clocks = dict[tuple[int, int], pl.Series]()
     signals = dict[str, Signal]()
-    for name, own in first.signals.items():
-        other = second.signals[name]
-        key = (id(own.time), id(other.time))
-        time = clocks.setdefault(key, pl.concat([own.time, other.time]))
+    for name, signal in first.signals.items():
+        continuation = second.signals[name]
+        key = (id(signal.time), id(continuation.time))
+        time = clocks.setdefault(key, pl.concat([signal.time, continuation.time]))
         order = None
-        if own.order is not None and other.order is not None:
-            order = np.concatenate([own.order, other.order + shift])
-        signals[name] = Signal(time, pl.concat([own.values, other.values]), order)
+        if signal.order is not None and continuation.order is not None:
+            order = np.concatenate([signal.order, continuation.order + shift])
+        signals[name] = Signal(time, pl.concat([signal.values, continuation.values]), order)
     return signals

@@ -99,11 +99,11 @@ def current_decisions(home: Home, task: str) -> dict[str, Decision]:
     last = {decision.recording: decision for decision in DECISIONS.read(home, task)}
     current = {hash_: item for hash_, item in last.items() if item.decision != "withdraw"}
     barred = {hash_ for hash_, item in current.items() if item.bars}
-    for other, (hash_, edit) in merges(home, task).items():
-        if edit.change and not barred & {other, hash_}:  # else the other is a recording again
+    for merged, (hash_, edit) in merges(home, task).items():
+        if edit.change and not barred & {merged, hash_}:  # else the other is a recording again
             because = f"it continues {hash_[:16]}"
-            about = (edit.number, other, edit.change.other_name, "merge")
-            current[other] = Decision(*about, edit.who, edit.when, because)
+            about = (edit.number, merged, edit.change.other_name, "merge")
+            current[merged] = Decision(*about, edit.who, edit.when, because)
     return current
 
 

@@ -70,8 +70,8 @@ class ScanResult(NamedTuple):
         """Return the logs of the LeRobot data sets to which videos belong."""
         datasets = {f"/{video.name}".rpartition("/videos/")[0] for video in videos}
         below = tuple(f"{dataset}/data/".lstrip("/") for dataset in datasets)
-        every = (*self.logs, *(one for one, _ in self.unchanged.items())) if below else ()
-        return {one for one in every if one.name.startswith(below)}
+        logs = (*self.logs, *(log for log, _ in self.unchanged.items())) if below else ()
+        return {log for log in logs if log.name.startswith(below)}
 
 
 def empty_scan() -> ScanResult:
@@ -261,11 +261,13 @@ def _has_log_suffix(path: Path, admitted: dict[str, Reader], form: str) -> bool:
     name = path.name.lower()
     # A DataFlash log in its text form has the suffix of text tables, whose reader may be excluded.
     ending = {
-        own: reader
-        for own, reader in {**READERS, **admitted}.items()
+        log_form: reader
+        for log_form, reader in {**READERS, **admitted}.items()
         if name.endswith(reader.suffixes) and not reader.describes(path)
     }
-    if form in ending or any(own in admitted and not ending[own].shared for own in ending):
+    if form in ending or any(
+        log_form in admitted and not ending[log_form].shared for log_form in ending
+    ):
         return True
     if not ending or not all(reader.shared for reader in ending.values()):
         return False

@@ -51,12 +51,12 @@ def store_media(parts: Parts, folder: Path) -> Parts:
     stored: Parts = []
     for part, tracks in parts:
         images = {n: its for n, its in tracks.media.items() if isinstance(its, Images)}
-        counts = {name: one.count for name, one in pictures.items()}
+        counts = {name: picture.count for name, picture in pictures.items()}
         try:
             moved = {n: _append(pictures, n, its, tracks, folder) for n, its in images.items()}
         except BadLog as error:
-            for name, one in pictures.items():
-                one.cut(counts.get(name, 0))
+            for name, picture in pictures.items():
+                picture.cut(counts.get(name, 0))
             stored.append((part, _without_tracks(tracks, error)))
             continue
         moved |= {
@@ -69,8 +69,8 @@ def store_media(parts: Parts, folder: Path) -> Parts:
             continue
         frames = [frame.with_columns(_renumber(frame, moved)) for frame in tracks.frames]
         stored.append((part, replace(tracks, frames=frames)))
-    for one in pictures.values():
-        one.close()
+    for picture in pictures.values():
+        picture.close()
     for name, listed in texts.items():
         publish_json(folder / text_file(name), listed)
     return stored

@@ -28,9 +28,9 @@ PROBLEM = "sidecar_problem"  # key of the error, in place of the side-car's cont
 
 def metadata(task: Task, name: str, stored: Mapping[str, str]) -> dict[str, str]:
     """Return the metadata of a recording."""
-    own = {key[1:]: value for key, value in stored.items() if key.startswith(OWN)}
+    attributes = {key[1:]: value for key, value in stored.items() if key.startswith(OWN)}
     from_sidecar = {key: value for key, value in stored.items() if not key.startswith(OWN)}
-    return own | name_groups(task, name) | from_sidecar
+    return attributes | name_groups(task, name) | from_sidecar
 
 
 def name_groups(task: Task, name: str) -> dict[str, str]:
@@ -88,11 +88,11 @@ def describe(task: Task, member: Member, log: Path | None) -> Member:
     """
     if log is None:
         return member
-    own = {key: value for key, value in member.meta.items() if key.startswith(OWN)}
-    from_sidecar = {key: value for key, value in member.meta.items() if key not in own}
+    attributes = {key: value for key, value in member.meta.items() if key.startswith(OWN)}
+    from_sidecar = {key: value for key, value in member.meta.items() if key not in attributes}
     if not from_sidecar or PROBLEM in from_sidecar:
         from_sidecar = read_sidecar(task, log)
-    merged = (own or read_attributes(task, log)) | from_sidecar
+    merged = (attributes or read_attributes(task, log)) | from_sidecar
     return replace(member, meta=merged) if merged != member.meta else member
 
 
@@ -109,9 +109,9 @@ def _flat(path: Path, value: Mapping[str, object]) -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, item in value.items():
         inner = cast("dict[str, Any]", item) if isinstance(item, dict) else {"": item}
-        for below, one in inner.items():
+        for below, child in inner.items():
             name = f"{key}.{below}" if below else key
-            if isinstance(one, dict | list):
+            if isinstance(child, dict | list):
                 raise BadInput(path, f"{name} is nested too deeply", expected="text or a number")
-            flat[name] = "" if one is None else str(one)
+            flat[name] = "" if child is None else str(child)
     return flat

@@ -204,9 +204,9 @@ def _what(parts: list[str]) -> str:
         return "sensor"
     if tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
-    own = tokens - _denied(parts)
+    words = tokens - _denied(parts)
     for what, vocabulary in _KINDS:
-        if own & vocabulary:
+        if words & vocabulary:
             return what
     return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
 

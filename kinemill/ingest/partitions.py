@@ -76,12 +76,12 @@ def file_key(task: Task, file_stat: FileStat) -> str:
     The log is opened only if its name and side-car do not give the key.
     """
     sidecar = read_sidecar
-    own = read_attributes
+    attributes = read_attributes
     return _find_key(
         task,
         file_stat.label,
         lambda: sidecar(task, file_stat.path),
-        lambda: own(task, file_stat.path),
+        lambda: attributes(task, file_stat.path),
     )
 
 
@@ -90,13 +90,13 @@ def member_key(task: Task, member: Member) -> str:
     return _find_key(task, member.name, lambda: member.meta, lambda: member.meta)
 
 
-def _find_key(task: Task, name: str, sidecar: Source, own: Source) -> str:
+def _find_key(task: Task, name: str, sidecar: Source, attributes: Source) -> str:
     by = task.ingest.partition_by
     names = ("day", "date") if by == "day" else (str(by),)
     sources: list[Source] = [
         sidecar,
         lambda: name_groups(task, name),
-        lambda: {key[1:]: value for key, value in own().items() if key.startswith(OWN)},
+        lambda: {key[1:]: value for key, value in attributes().items() if key.startswith(OWN)},
     ]
     for source in sources:
         values = source()
@@ -117,7 +117,7 @@ def _day_in(text: str) -> str | None:
 
 def member_keys(task: Task, home: Home) -> dict[str, str]:
     """Return the partition of every recording of a task, by content hash."""
-    return {hash_: member_key(task, one) for hash_, one in members(home, task.name).items()}
+    return {hash_: member_key(task, member) for hash_, member in members(home, task.name).items()}
 
 
 def new_keys(task: Task, home: Home, folder: Path | None = None) -> list[str]:
@@ -139,7 +139,7 @@ def recordings_by_partition(
         CorruptArtifact: the snapshot is damaged.
     """
     entries = by_partition(task, home, Snapshot(home, recordings), lambda entry: entry.hash)
-    return [count_recordings(key, each) for key, each in entries.items()]
+    return [count_recordings(key, group) for key, group in entries.items()]
 
 
 def by_partition(

@@ -252,8 +252,8 @@ def nanoseconds_of(name: str, names: Sequence[str]) -> str | None:
     """Return the column of nanoseconds next to one of seconds: `stamp.sec`, `stamp.nanosec`."""
     match = _SECONDS.match(name)
     words = ("nanosec", "nanosecs", "nsec", "nsecs") if match else ()
-    others = [f"{match[1]}{word}" for word in words if match]
-    return next((one for one in others if one in names), None)
+    candidates = [f"{match[1]}{word}" for word in words if match]
+    return next((candidate for candidate in candidates if candidate in names), None)
 
 
 _INDEX = re.compile(r"(.+)\[(\d{1,9})\]\Z", re.DOTALL)

@@ -105,24 +105,24 @@ def _record(
                 read.append(result)
                 progress.advance("ingest", done := done + 1, len(jobs), result.member.name)
             first.result()
-            staged = [one.artifact for one in read if isinstance(one.artifact, Staged)]
-            raw = [move for one in read for move in one.raw]
-            entries = [move for one in read for move in one.entry]
-            renewed = {one.member.hash for one in read if one.is_renewed}
+            staged = [result.artifact for result in read if isinstance(result.artifact, Staged)]
+            raw = [move for result in read for move in result.raw]
+            entries = [move for result in read for move in result.entry]
+            renewed = {result.member.hash for result in read if result.is_renewed}
             task, home, _, _ = group[0]
             note_renewals(home, task.name, renewed)
             published = iter(publish_staged(home, staged, raw, entries))
             note_renewals(home, task.name, renewed)
         finally:
-            _discard(move for one in read for move in (*one.raw, *one.entry))
-            for one in read:
-                if isinstance(one.artifact, Staged):
-                    one.artifact.discard()
-        for one in read:
-            if isinstance(one.artifact, Staged):
-                yield one.member, next(published)
+            _discard(move for result in read for move in (*result.raw, *result.entry))
+            for recording_result in read:
+                if isinstance(recording_result.artifact, Staged):
+                    recording_result.artifact.discard()
+        for recording_result in read:
+            if isinstance(recording_result.artifact, Staged):
+                yield recording_result.member, next(published)
             else:
-                yield one.member, one.artifact or one.why
+                yield recording_result.member, recording_result.artifact or recording_result.why
 
 
 def _bytes_of(job: Job) -> int:

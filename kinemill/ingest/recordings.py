@@ -89,7 +89,11 @@ def _own_part(task: Task) -> Json:
         "dt": part["dt"],
         "channels": {
             name: {key: channel[key] for key in ("role", "kind", "unit", "source")}
-            | {"resample": {key: own for key, own in channel["resample"].items() if own != 0}}
+            | {
+                "resample": {
+                    key: setting for key, setting in channel["resample"].items() if setting != 0
+                }
+            }
             | ({"shape": channel["shape"]} if channel["shape"] else {})
             | {key: channel[key] for key in _OPTIONAL if channel.get(key)}
             for name, channel in part["channels"].items()
@@ -199,7 +203,7 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
             logs.append(refused_part(part, [_name_part(item, part) for item in error.reasons]))
         else:
             logs += [replace(log, part=f"{log.part}/{part}".lstrip("/")) for log in part_logs]
-    if len(failed) == len(logs) and all(one.reasons == failed[0].reasons for one in failed):
+    if len(failed) == len(logs) and all(failure.reasons == failed[0].reasons for failure in failed):
         raise failed[0]  # the fault is in the file, not in the parts
     return logs
 
@@ -223,5 +227,5 @@ def _name_part(item: Reason, part: str) -> Reason:
     """Return the reason with the key that names the columns of the part in its fix."""
     channel = item["channel"]
     usual = f"`channels.{channel}.source`" if channel else "`ingest.time`"
-    own = f"`ingest.parts.{part}.{channel or 'time'}`"
-    return {**item, "fix": (item["fix"] or "").replace(usual, own)}
+    part_setting = f"`ingest.parts.{part}.{channel or 'time'}`"
+    return {**item, "fix": (item["fix"] or "").replace(usual, part_setting)}

@@ -76,9 +76,9 @@ class ScanCache:
         """
         latest = (time.time() if now is None else now) - _FRESH
         added = {
-            os.fsencode(one.name): (one.size, pack_stat(*one[2:]), hash_)
-            for one, hash_ in hashes.items()
-            if one.ctime_ns / 1e9 < latest
+            os.fsencode(file.name): (file.size, pack_stat(*file[2:]), hash_)
+            for file, hash_ in hashes.items()
+            if file.ctime_ns / 1e9 < latest
         }
         removed = [os.fsencode(name) for name in stale]
         if added or removed:
@@ -91,12 +91,12 @@ class UnchangedFiles:
 
     Attributes:
         cache: its scan cache; None: no file is unchanged.
-        others: names of files with an entry that do not belong here.
+        excluded: names of files with an entry that do not belong here.
     """
 
     folder: str = ""
     cache: ScanCache | None = None
-    others: Set[str] = frozenset()
+    excluded: Set[str] = frozenset()
     count: int = 0
 
     def __len__(self) -> int:
@@ -115,18 +115,20 @@ class UnchangedFiles:
     def described_by(self, bases: Set[str]) -> Iterator[FileStat]:
         """Yield the logs named `base`, or `base` with one suffix."""
         if self.cache:
-            for one, _ in self._logs(self.cache.beginning_with(bases)):
-                if one.name in bases or one.name.rpartition(".")[0] in bases:
-                    yield one
+            for log, _ in self._logs(self.cache.beginning_with(bases)):
+                if log.name in bases or log.name.rpartition(".")[0] in bases:
+                    yield log
 
     def without(self, file_stats: Iterable[FileStat]) -> "UnchangedFiles":
         """Return the logs without some of them."""
         names = {stat.name for stat in file_stats}
-        return UnchangedFiles(self.folder, self.cache, self.others | names, self.count - len(names))
+        return UnchangedFiles(
+            self.folder, self.cache, self.excluded | names, self.count - len(names)
+        )
 
     def _logs(self, entries: Iterable[tuple[str, Entry]]) -> Iterator[tuple[FileStat, str]]:
         for name, (key, hash_) in entries:
-            if name not in self.others and hash_ != NOTHING:
+            if name not in self.excluded and hash_ != NOTHING:
                 yield FileStat(self.folder, name, *key), hash_.hex()
 
 

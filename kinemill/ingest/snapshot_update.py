@@ -72,8 +72,8 @@ class SnapshotUpdate:
         self._carry_edits_over(read, earlier)
         requested = self._requested_hashes(read, unchanged)
         contents = list(read.items())
-        if others := requested - set(read.values()):
-            contents += unchanged.with_hashes(sorted(others))
+        if missing := requested - set(read.values()):
+            contents += unchanged.with_hashes(sorted(missing))
         changes, entered, unfinished = self._record(requested, contents, progress)
         changes |= self._exclude_superseded(read, earlier, changes)
         snapshot = self._publish(changes)

@@ -120,16 +120,16 @@ def _ingest(
     described = _described_anew(task, scanned)
     if partition is not None:
         scanned, described = _restrict(task, scanned, described, partition)
-    again = sorted(described - {*scanned.logs})
-    unchanged = scanned.unchanged.without(again)
-    warn(home.root, progress.log_message, _FOLD * sum(one.size for one in scanned.new))
+    changed = sorted(described - {*scanned.logs})
+    unchanged = scanned.unchanged.without(changed)
+    warn(home.root, progress.log_message, _FOLD * sum(log.size for log in scanned.new))
     fault_point("ingest.scanned")
     decisions = current_decisions(home, task.name)
-    still, unstable = _settled_logs(task, scanned, again)
+    still, unstable = _settled_logs(task, scanned, changed)
     with _reserve_copies(home) as copy_path:
         read, unread = _hash_all(task, still, copy_path)
         fault_point("ingest.hashed")
-        earlier = _earlier_contents(cache, read, scanned.stale | {one.name for one in again})
+        earlier = _earlier_contents(cache, read, scanned.stale | {log.name for log in changed})
         update = SnapshotUpdate(task, home, decisions, described)
         if partition is None:
             result = update.take(read, unchanged, earlier, progress)
@@ -140,7 +140,7 @@ def _ingest(
         raise _nothing(task, source, unread, partition)
     if not is_file(source):
         finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in result.unfinished}
-        stale = [*scanned.stale, *(one.name for one in again)] if partition is None else []
+        stale = [*scanned.stale, *(log.name for log in changed)] if partition is None else []
         cache.write({**finished, **dict.fromkeys(_examined(scanned, unstable), NOTHING)}, stale)
     reporter = Reporter(
         task,
@@ -164,15 +164,15 @@ def _examined(scanned: ScanResult, unstable: list[FileStat]) -> list[FileStat]:
 
 
 def _settled_logs(
-    task: Task, scanned: ScanResult, again: list[FileStat]
+    task: Task, scanned: ScanResult, changed: list[FileStat]
 ) -> tuple[list[FileStat], list[FileStat]]:
     """Return the stable logs whose videos are stable too, and all other logs."""
-    waiting = [*scanned.new, *again]
+    waiting = [*scanned.new, *changed]
     still, unstable = wait_for_settled(waiting, task.ingest.min_file_age)
     videos = {video.name for video in scanned.videos}
-    of_changing = scanned.logs_of(one for one in unstable if one.name in videos)
-    logs = [one for one in still if one.name not in videos]
-    changing = [one for one in unstable if one.name not in videos]
+    of_changing = scanned.logs_of(log for log in unstable if log.name in videos)
+    logs = [log for log in still if log.name not in videos]
+    changing = [log for log in unstable if log.name not in videos]
     settled = [log for log in logs if log not in of_changing]
     return settled, [*changing, *(log for log in logs if log in of_changing)]
 
@@ -181,8 +181,8 @@ def _earlier_contents(
     cache: ScanCache, read: Iterable[FileStat], stale: Set[str]
 ) -> dict[FileStat, str]:
     """Return the content hashes that the last ingest read under the names of changed files."""
-    cached = cache.find({one.name for one in read} & stale)
-    return {one: cached[one.name][1].hex() for one in read if one.name in cached}
+    cached = cache.find({log.name for log in read} & stale)
+    return {log: cached[log.name][1].hex() for log in read if log.name in cached}
 
 
 def _sync_with_remote(task: Task, home: Home) -> None:
@@ -212,8 +212,8 @@ def _restrict(
 ) -> tuple[ScanResult, set[FileStat]]:
     """Return the new logs of one partition with their side-cars, and those that are described."""
     logs = [log for log in scanned.logs if file_key(task, log) == partition]
-    described = {one for one in described if file_key(task, one) == partition}
-    bases = {one.name for one in described} | {one.name.rpartition(".")[0] for one in described}
+    described = {log for log in described if file_key(task, log) == partition}
+    bases = {log.name for log in described} | {log.name.rpartition(".")[0] for log in described}
     sidecars = [
         sidecar
         for sidecar in scanned.sidecars

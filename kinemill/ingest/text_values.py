@@ -74,7 +74,7 @@ def _with_decimals(times: pl.Series) -> pl.Series:
     if counts.null_count() == len(counts):
         return times
     longest = int(counts.str.len_chars().fill_null(0).to_numpy().max())
-    digits = next(one for one in _COUNTED_DIGITS if longest <= one)
+    digits = next(count for count in _COUNTED_DIGITS if longest <= count)
     decimals = times.str.extract(_COUNTED, 1) + "." + counts.str.zfill(digits)
     return decimals.fill_null(times)
 

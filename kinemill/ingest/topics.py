@@ -115,8 +115,10 @@ class Topic:
         seconds = self.clock.seconds
         rows = _STRETCHES * _STRETCH
         starts = np.linspace(0, max(len(seconds) - _STRETCH, 0), _STRETCHES).astype(np.intp)
-        some = [seconds[at : at + _STRETCH] for at in starts] if len(seconds) > rows else [seconds]
-        rising = np.concatenate([np.diff(part) for part in some])
+        stretches = (
+            [seconds[at : at + _STRETCH] for at in starts] if len(seconds) > rows else [seconds]
+        )
+        rising = np.concatenate([np.diff(part) for part in stretches])
         rising = rising[rising > 0.0]
         return float(np.median(rising)) if len(rising) else 0.0
 
@@ -137,20 +139,20 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
     breaks = [(stamp - origin) / log.ticks for stamp in log.breaks] if origin is not None else []
     breaks += _chosen_breaks(log, EXACT * task.dt)
     clocks = [
-        read_clock(one.signal.time, log.ticks, one.max_gap, task.dt, origin, breaks)
-        for one in shared
+        read_clock(group.signal.time, log.ticks, group.max_gap, task.dt, origin, breaks)
+        for group in shared
     ]
     stamps = [
-        Stamps(clock.seconds, _take_rows(one.signal.order, clock.rows))
-        for one, clock in zip(shared, clocks, strict=True)
+        Stamps(clock.seconds, _take_rows(group.signal.order, clock.rows))
+        for group, clock in zip(shared, clocks, strict=True)
     ]
     topics = list[Topic]()
     reasons = list[Reason]()
     odd = list[Reason]()
-    for one, clock, n_resets in zip(shared, clocks, count_resets(stamps), strict=True):
-        values, issues = _in_units(one, clock.rows, log, task)
+    for group, clock, n_resets in zip(shared, clocks, count_resets(stamps), strict=True):
+        values, issues = _in_units(group, clock.rows, log, task)
         topics.append(Topic(values, clock, n_resets))
-        reasons += clock.reasons if len(shared) == 1 else _of_topic(one, clock.reasons)
+        reasons += clock.reasons if len(shared) == 1 else _of_topic(group, clock.reasons)
         odd += issues
     return topics, reasons + odd
 
@@ -168,13 +170,13 @@ def _take_rows(order: Rows | None, rows: Rows) -> Rows | None:
 
 def _by_clock(signals: dict[str, Signal], task: Task) -> list[_Shared]:
     """Group signals by their timestamps and their `max_gap`."""
-    own: dict[tuple[int, float], _Shared] = {}
+    groups: dict[tuple[int, float], _Shared] = {}
     for name in task.logged:
         signal = signals[name]
         gap = task.bridged(name)
-        one = own.setdefault((id(signal.time), gap), _Shared(signal, gap, {}))
-        one.channels[name] = signal.values
-    return list(own.values())
+        group = groups.setdefault((id(signal.time), gap), _Shared(signal, gap, {}))
+        group.channels[name] = signal.values
+    return list(groups.values())
 
 
 def _of_table(frame: pl.DataFrame, task: Task) -> list[_Shared]:
@@ -195,13 +197,16 @@ def _of_table(frame: pl.DataFrame, task: Task) -> list[_Shared]:
             )
         else:
             table.channels[name] = values
-    alone = [_Shared(one, task.bridged(name), {name: one.values}) for name, one in sparse.items()]
+    alone = [
+        _Shared(signal, task.bridged(name), {name: signal.values})
+        for name, signal in sparse.items()
+    ]
     return [*([table] if table.channels else []), *alone]
 
 
 def _first_stamp(shared: list[_Shared]) -> float | None:
     """Return the earliest first timestamp of the topics, as logged."""
-    return min(_first_stamps([one.signal.time for one in shared]), default=None)
+    return min(_first_stamps([group.signal.time for group in shared]), default=None)
 
 
 def _first_stamps(times: list[pl.Series]) -> list[float]:
@@ -233,9 +238,9 @@ def _times(log: RawLog) -> list[pl.Series]:
 def stamp_range(log: RawLog) -> tuple[float, float]:
     """Return the first and the largest usable timestamp of a log, as logged; 0 without one."""
     good = [time.filter(usable(time)) for time in _times(log)]
-    every = pl.concat(good) if good else pl.Series(dtype=pl.Int64)
+    stamps = pl.concat(good) if good else pl.Series(dtype=pl.Int64)
     first = min(_first_stamps(_times(log)), default=0.0)
-    return first, float(every.to_numpy().max(initial=first))
+    return first, float(stamps.to_numpy().max(initial=first))
 
 
 def last_time(log: RawLog) -> float | None:
@@ -253,12 +258,12 @@ def usual_distance(log: RawLog) -> float:
 
 
 def _in_units(
-    one: _Shared, rows: Rows, log: RawLog, task: Task
+    group: _Shared, rows: Rows, log: RawLog, task: Task
 ) -> tuple[dict[str, Channel], list[Reason]]:
     """Return the channels of a clock at its usable rows (n,) of (N,), and reasons."""
     usable = dict[str, Channel]()
     reasons = list[Reason]()
-    for name, series in one.channels.items():
+    for name, series in group.channels.items():
         source = log.sources.get(name) or Source(name=name)  # media references have no source
         values, issues = convert_units(name, series, source, task)
         usable[name] = values if len(rows) == len(values) else np.asarray(values)[rows]
@@ -266,9 +271,9 @@ def _in_units(
     return usable, reasons
 
 
-def _of_topic(one: _Shared, reasons: list[Reason]) -> list[Reason]:
+def _of_topic(group: _Shared, reasons: list[Reason]) -> list[Reason]:
     """Name the clock in reasons by its first channel."""
-    name = next(iter(one.channels))
+    name = next(iter(group.channels))
     return [
         {**item, "channel": name, "where": (item["where"] or "").replace("row", "sample")}
         for item in reasons

@@ -107,18 +107,18 @@ def _no_media(log: RawLog, task: Task) -> list[Reason]:
 
 def _shared_stretches(topics: list[Topic], exact: float) -> list[_Stretch]:
     """Return the stretches that lie inside one piece of every topic, in the order of time."""
-    common: list[tuple[Span, list[slice]]] = [(span, [own]) for span, own in topics[0].pieces()]
+    common: list[tuple[Span, list[slice]]] = [(span, [piece]) for span, piece in topics[0].pieces()]
     for topic in topics[1:]:
         common = _overlaps(common, topic.pieces())
     stretches: list[_Stretch] = []
     for span, pieces in common:
         inside = [
-            _samples_in_span(topic.clock.seconds, own, span, exact)
-            for topic, own in zip(topics, pieces, strict=True)
+            _samples_in_span(topic.clock.seconds, piece, span, exact)
+            for topic, piece in zip(topics, pieces, strict=True)
         ]
         near = [
-            slice(max(there.start - 1, own.start), min(there.stop + 1, own.stop))
-            for there, own in zip(inside, pieces, strict=True)
+            slice(max(there.start - 1, piece.start), min(there.stop + 1, piece.stop))
+            for there, piece in zip(inside, pieces, strict=True)
         ]
         stretches.append(_Stretch(span, near, sum(there.stop - there.start for there in inside)))
     return stretches
@@ -138,11 +138,11 @@ def _overlaps(
     overlaps: list[tuple[Span, list[slice]]] = []
     i = j = 0
     while i < len(common) and j < len(pieces):
-        (ours, owns), (theirs, own) = common[i], pieces[j]
+        (ours, owns), (theirs, piece) = common[i], pieces[j]
         start = max(ours.start, theirs.start)
         stop = min(ours.stop, theirs.stop)
         if ours.n_resets == theirs.n_resets and start <= stop:
-            overlaps.append((Span(ours.n_resets, start, stop), [*owns, own]))
+            overlaps.append((Span(ours.n_resets, start, stop), [*owns, piece]))
         first = (ours.n_resets, ours.stop) <= (theirs.n_resets, theirs.stop)
         i, j = (i + 1, j) if first else (i, j + 1)
     return overlaps
@@ -170,7 +170,7 @@ def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
     columns = dict[str, Floats]()
     for topic, near in zip(topics, stretch.samples, strict=True):
         whole = near == slice(0, len(topic.clock.rows))
-        values = topic.values if whole else {n: own[near] for n, own in topic.values.items()}
+        values = topic.values if whole else {n: values[near] for n, values in topic.values.items()}
         columns |= on_grid(values, topic.clock.seconds[near], grid, task)
     frame = pl.DataFrame({TIME: grid, **{name: columns[name] for name in task.logged}})
     lead_rows = {name: task.channels[name].resample.lead for name in task.logged}
@@ -263,9 +263,9 @@ def _silent_channels(span: Span, topics: list[Topic]) -> list[str]:
     middle = 0.5 * (span.start + span.stop)
     names = list[str]()
     for topic in topics:
-        own = [piece for piece, _ in topic.pieces() if piece.n_resets == span.n_resets]
-        begun = any(piece.start <= middle for piece in own)
-        if not (begun and any(piece.stop >= middle for piece in own)):
+        pieces = [piece for piece, _ in topic.pieces() if piece.n_resets == span.n_resets]
+        begun = any(piece.start <= middle for piece in pieces)
+        if not (begun and any(piece.stop >= middle for piece in pieces)):
             names.append(next(iter(topic.values)))
     return names
 
@@ -295,8 +295,8 @@ def likely_unit(step: float, ticks: float, dt: float) -> str | None:
     """
     if not step or 1.0 / _LIKELY < step / dt < _LIKELY:
         return None
-    for unit, other in _TICKS.items():
-        if other != ticks and 1.0 / _LIKELY < step * ticks / other / dt < _LIKELY:
+    for unit, rate in _TICKS.items():
+        if rate != ticks and 1.0 / _LIKELY < step * ticks / rate / dt < _LIKELY:
             return unit
     return None
 
@@ -310,8 +310,8 @@ def doubtful_unit(log: RawLog, step: float, task: Task) -> list[Reason]:
         task: its `ingest.time_unit` is the unit they were read in.
     """
     unit = likely_unit(step, log.ticks, task.dt)
-    own = not log.signals and log.ticks == task.ingest.ticks
-    if unit is None or not own or 1.0 / _FAR < step / task.dt < _FAR:
+    is_default = not log.signals and log.ticks == task.ingest.ticks
+    if unit is None or not is_default or 1.0 / _FAR < step / task.dt < _FAR:
         return []
     return [
         reason(

@@ -30,7 +30,7 @@ def check_cycles(
         BadInput: No clip is selected, they have no common cycle, or one is too short.
     """
     where = f"{task.path or task.name}: dataset, train split"
-    selected = [name for name in clips if any(fnmatch(name, own) for own in learn.motions)]
+    selected = [name for name in clips if any(fnmatch(name, pattern) for pattern in learn.motions)]
     if not selected:
         names = ", ".join(sorted(clips)[:_NAMED])
         raise BadInput(

@@ -193,9 +193,9 @@ class ClipFamily(nn.Module):
         end = (self.ends[clip] * self.phase_step).unsqueeze(1)
         phase = phase + self.phase_step
         # Half a row: sums of float32 miss the end by rounding.
-        again = torch.where(phase > end - 0.5 * self.phase_step, phase - end, phase)
+        wrapped = torch.where(phase > end - 0.5 * self.phase_step, phase - end, phase)
         at_end = torch.where(phase > end, end, phase)
-        return torch.where(self.loops[clip].unsqueeze(1) > 0.5, again, at_end)
+        return torch.where(self.loops[clip].unsqueeze(1) > 0.5, wrapped, at_end)
 
     def curve(self, phase: Tensor, latent: Tensor) -> Tensor:
         """Return joint angles of clips (B, 1) at phases (B, T): (B, T, J), rad."""

@@ -68,14 +68,14 @@ class Clips:
     def mean_commands(self) -> Doubles:
         """Return the mean command of each clip, (E, M), task units."""
         rows = [self.observed[a:b][:, self.commands].astype(np.float64) for a, b in self.episodes]
-        return np.stack([own.mean(axis=0) for own in rows])
+        return np.stack([commands.mean(axis=0) for commands in rows])
 
     def starts(self, rows: int, stride: int = 1) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the first row (W,) of each `stride`-th window of some rows, and its clip (W,)."""
-        each = [np.arange(a, b - rows + 1, stride) for a, b in self.episodes]
-        of = [np.full(len(own), clip) for clip, own in enumerate(each)]
+        starts = [np.arange(a, b - rows + 1, stride) for a, b in self.episodes]
+        of = [np.full(len(clip_starts), clip) for clip, clip_starts in enumerate(starts)]
         empty = np.empty(0, np.int64)
-        first, clip = (np.concatenate([empty, *part]).astype(np.int64) for part in (each, of))
+        first, clip = (np.concatenate([empty, *part]).astype(np.int64) for part in (starts, of))
         return first, clip
 
 
@@ -87,10 +87,12 @@ def select_clips(learn: MotionSettings, task: Task, data: Demonstrations, split:
     """
     names = learn.observed_channels(task.channels)
     joints = learn.joints(task.channels)
-    every = data.packed.of(split)
-    episodes = [one for one in every if any(fnmatch(one.name, own) for own in learn.motions)]
+    clips = data.packed.of(split)
+    episodes = [
+        clip for clip in clips if any(fnmatch(clip.name, pattern) for pattern in learn.motions)
+    ]
     if not episodes:
-        available = ", ".join(sorted({one.name for one in every})) or "none"
+        available = ", ".join(sorted({clip.name for clip in clips})) or "none"
         where = f"{split} split of {data.packed.task}"
         raise BadInput(where, f"has no clip of {', '.join(learn.motions)}", expected=available)
     columns = [names.index(joints[name]) for name in task.actions]

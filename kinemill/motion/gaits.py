@@ -85,9 +85,9 @@ def fit_gaits(
     rest = list[Floats]()
     for clip, first in zip(clips, phases, strict=True):
         terms = fourier(first + 2.0 * np.pi * np.arange(len(clip)) / cycle, orders)
-        own = np.linalg.lstsq(terms, clip, rcond=None)[0]
-        series.append(own)
-        rest.append(np.square(clip - terms @ own).mean(axis=0))
+        coefficients = np.linalg.lstsq(terms, clip, rcond=None)[0]
+        series.append(coefficients)
+        rest.append(np.square(clip - terms @ coefficients).mean(axis=0))
     stacked = np.stack(series)
     mean, latents, directions = _components(stacked, max_directions)
     return Gaits(

@@ -32,9 +32,12 @@ def mirror_inputs(mirror: Mirror, layout: PolicyLayout, *, privileged: bool) -> 
     joints, rates, command = columns(len(layout.actions))
     expected = np.ones(len(names), np.float32)
     expected[:7], expected[command] = (*_ATTITUDE, *_TURN), _COMMAND
-    own = np.r_[:7, command]
-    if not (np.array_equal(order[own], own) and np.array_equal(signs[own], expected[own])):
-        flipped = [names[column] for column in own if expected[column] < 0.0]
+    expected_columns = np.r_[:7, command]
+    if not (
+        np.array_equal(order[expected_columns], expected_columns)
+        and np.array_equal(signs[expected_columns], expected[expected_columns])
+    ):
+        flipped = [names[column] for column in expected_columns if expected[column] < 0.0]
         raise BadInput(
             "augment: mirror",
             "does not reflect trunk and command left to right",

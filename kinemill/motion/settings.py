@@ -189,7 +189,7 @@ class MotionSettings(Demonstrated):
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of the observed channels, and actions without a joint."""
         problems: Problems = []
-        numbers = [n for n, one in channels.items() if one.role in ("state", "observation")]
+        numbers = [n for n, channel in channels.items() if channel.role in ("state", "observation")]
         for name in self.observations:
             if name not in numbers:
                 problems.append(
@@ -215,7 +215,7 @@ class MotionSettings(Demonstrated):
     def observed_channels(self, channels: Mapping[str, Channel]) -> list[str]:
         """Return the observed channels, in order."""
         roles = ("state", "observation")
-        default = [n for role in roles for n, one in channels.items() if one.role == role]
+        default = [n for role in roles for n, channel in channels.items() if channel.role == role]
         return self.observations or default
 
     def joints(self, channels: Mapping[str, Channel]) -> dict[str, str]:
@@ -228,7 +228,7 @@ class MotionSettings(Demonstrated):
         joints: dict[str, str] = {}
         for name, channel in channels.items():
             if channel.role == "action":
-                own = by_source.get(tuple(source.name for source in channel.source))
-                joint = self.action_joints.get(name, own)
+                source_joint = by_source.get(tuple(source.name for source in channel.source))
+                joint = self.action_joints.get(name, source_joint)
                 joints |= {name: joint} if joint else {}
         return joints

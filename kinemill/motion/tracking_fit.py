@@ -89,8 +89,8 @@ def clips_of(task: Task) -> ClipTable | None:
     Raises:
         BadInput: They cannot be read, or leave the limits of the robot.
     """
-    own = task.environment
-    return own.clip_table(task) if isinstance(own, LeggedEnvironment) else None
+    environment = task.environment
+    return environment.clip_table(task) if isinstance(environment, LeggedEnvironment) else None
 
 
 def describe_tracking(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) -> Json:
@@ -241,7 +241,14 @@ class _TrackingLoop(TrainingLoop):
 
     def _mirror_image(self, *, privileged: bool) -> MirrorImage | None:
         """Return that of the task's mirror; None without one, and for clips."""
-        mirror = next((one for one in self._task.augment if isinstance(one, Mirror)), None)
+        mirror = next(
+            (
+                augmentation
+                for augmentation in self._task.augment
+                if isinstance(augmentation, Mirror)
+            ),
+            None,
+        )
         is_gait = isinstance(self._reference, GaitReference)
         if mirror is None or not is_gait or not self._learn.algorithm.single_steps:
             return None

@@ -134,7 +134,7 @@ class Changes:
             present = {path.stem for path in _folder(home, task).glob("*.json")}
             self.changed, self.removed = sorted(present), keys() - present
         else:
-            present = {one for one in touched if is_member(home, task.name, one)}
+            present = {hash_ for hash_ in touched if is_member(home, task.name, hash_)}
             self.changed = sorted(present)
             self.removed = touched - present
 
@@ -171,7 +171,9 @@ class Changes:
     def sources(self) -> Iterator[Source]:
         """Yield what is known about each changed recording, sorted by content hash."""
         decisions = {item.recording: item for item in self._decisions}
-        current = {key: one for key, one in decisions.items() if one.decision != "withdraw"}
+        current = {
+            key: decision for key, decision in decisions.items() if decision.decision != "withdraw"
+        }
         for start in range(0, len(self.changed), _RANGE):
             hashes = self.changed[start : start + _RANGE]
             entries = self._set.find_all(hashes) if self._set else {}

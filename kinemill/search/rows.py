@@ -128,10 +128,10 @@ def frame_of(task: Task, rows: Iterable[Row]) -> pl.DataFrame:
     listed = list(rows)
     counts = Counter(key for row in listed for key in row.metadata)
     keys = sorted(key for key, _ in counts.most_common(MOST_KEYS))
-    own = schema(task)
+    types = schema(task)
     columns = [
         pl.Series(name, [row.values.get(name) for row in listed], dtype, strict=False)
-        for name, dtype in own.items()
+        for name, dtype in types.items()
         if name != CONTENT
     ]
     columns.append(pl.Series(CONTENT, [row.content for row in listed], pl.Int64))

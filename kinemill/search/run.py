@@ -101,7 +101,7 @@ def search_view(
         frame = frame.sort(pl.col(by), NAME, KEY, descending=down, nulls_last=True)
     frame = frame.slice(page.offset, page.limit)
     return SearchResult(
-        total, frame.select(pl.col(own).alias(name) for name, own in stored.items())
+        total, frame.select(pl.col(column).alias(name) for name, column in stored.items())
     )
 
 

@@ -89,9 +89,9 @@ class Segments:
         frame = pl.scan_ipc(path, row_index_name=_INDEX if segment.deleted else None)
         if segment.deleted:
             frame = frame.filter(pl.col(_INDEX).is_in(self._deleted(segment).implode()).not_())
-        own = frame.collect_schema().names()
+        names = frame.collect_schema().names()
         return frame.select(
-            [name for name in own if name != _INDEX and (columns is None or name in columns)]
+            [name for name in names if name != _INDEX and (columns is None or name in columns)]
         )
 
     def _deleted(self, segment: Segment) -> pl.Series:
@@ -112,8 +112,8 @@ class Segments:
         fault_point("search.segment")
         keys = pl.Series(KEY, sorted(removed), pl.String)
         if new:
-            (own,) = self.scan([new], [KEY])
-            keys = keys.append(own.collect()[KEY])
+            (added,) = self.scan([new], [KEY])
+            keys = keys.append(added.collect()[KEY])
         segments = self._delete(pointer.segments, keys) + ([new] if new else [])
         published = replace(pointer, segments=self._merge_similar(segments))
         fault_point("search.merged")
@@ -129,12 +129,12 @@ class Segments:
         for segment in segments:
             frame = pl.scan_ipc(self.folder / segment.file, row_index_name=_INDEX)
             rows = frame.filter(pl.col(KEY).is_in(keys.implode())).select(_INDEX).collect()[_INDEX]
-            every = self._deleted(segment).append(rows).unique().sort()
-            if len(every) == segment.deleted_rows:
+            deleted = self._deleted(segment).append(rows).unique().sort()
+            if len(deleted) == segment.deleted_rows:
                 remaining.append(segment)
-            elif len(every) < segment.rows:
-                file = self._sink(pl.LazyFrame({_INDEX: every}))
-                remaining.append(replace(segment, deleted=file, deleted_rows=len(every)))
+            elif len(deleted) < segment.rows:
+                file = self._sink(pl.LazyFrame({_INDEX: deleted}))
+                remaining.append(replace(segment, deleted=file, deleted_rows=len(deleted)))
         return remaining
 
     def _merge_similar(self, segments: list[Segment]) -> list[Segment]:

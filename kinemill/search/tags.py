@@ -96,17 +96,17 @@ def add_tag(
     Raises:
         BadInput: The tag is empty or too long, or the span has no length.
     """
-    own = details or TagDetails()
-    ends = [end for end in (own.start_s, own.stop_s) if end is not None]
+    settings = details or TagDetails()
+    ends = [end for end in (settings.start_s, settings.stop_s) if end is not None]
     rising = all(earlier < later for earlier, later in pairwise(ends))
     if not rising or not all(math.isfinite(end) and end >= 0.0 for end in ends):
         raise BadInput(
             f"tag {tag!r}",
-            f"the span from {own.start_s} to {own.stop_s} s is invalid",
+            f"the span from {settings.start_s} to {settings.stop_s} s is invalid",
             expected="times from 0 s, the first one before the last one",
         )
     act = Tag(0, [*recordings], _checked(tag), current_user(), now())
-    act = replace(act, start_s=own.start_s, stop_s=own.stop_s, note=own.note)
+    act = replace(act, start_s=settings.start_s, stop_s=settings.stop_s, note=settings.note)
     return TAGS.append(home, task, lambda: act)
 
 
@@ -118,7 +118,10 @@ def remove_tag(home: Home, task: str, recordings: Sequence[str], tag: str) -> Ta
     """
     TAGS.fetch(home, task)
     tagged = {
-        hash_ for one in current_tags(home, task) if one.tag == tag for hash_ in one.recordings
+        hash_
+        for tagging in current_tags(home, task)
+        if tagging.tag == tag
+        for hash_ in tagging.recordings
     }
     if missing := [hash_ for hash_ in recordings if hash_ not in tagged]:
         problem = f"is no tag of {len(missing)} recordings, such as {missing[0][:16]}"

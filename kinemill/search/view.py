@@ -49,9 +49,9 @@ class View:
 
     def scan(self, columns: Collection[str]) -> pl.LazyFrame:
         """Return the live rows with some columns, as a lazy table; unknown ones are null."""
-        own = schema(self.task)
+        types = schema(self.task)
         empty = pl.LazyFrame(
-            schema={name: own.get(name, pl.String) for name in dict.fromkeys([KEY, *columns])}
+            schema={name: types.get(name, pl.String) for name in dict.fromkeys([KEY, *columns])}
         )
         frames = [self._complete(segment, columns) for segment in self._segments(columns)]
         return pl.concat([empty, *frames], how="diagonal")
@@ -64,11 +64,11 @@ class View:
 
     def _complete(self, frame: pl.LazyFrame, columns: Collection[str]) -> pl.LazyFrame:
         """Return a segment with the keys of the metadata that it stores without a column."""
-        own = frame.collect_schema().names()
-        if OTHERS not in own:
+        present = frame.collect_schema().names()
+        if OTHERS not in present:
             return frame
         item = pl.element().struct
-        missing = [name for name in columns if name.startswith(META) and name not in own]
+        missing = [name for name in columns if name.startswith(META) and name not in present]
         added = [
             pl.col(OTHERS)
             .list.eval(item.field("value").filter(item.field("key") == name.removeprefix(META)))

@@ -74,6 +74,15 @@ class AcceptedEpisodes(Sequence[Episode]):
         return Episode(id_, recording, name, rows, file, folder, artifact, part)
 
 
-def _row(one: ListedEpisode) -> tuple[str | int, ...]:
-    ref = one.ref
-    return one.id, one.recording, one.name, one.rows, one.file, ref.path, ref.digest, one.part
+def _row(episode: ListedEpisode) -> tuple[str | int, ...]:
+    ref = episode.ref
+    return (
+        episode.id,
+        episode.recording,
+        episode.name,
+        episode.rows,
+        episode.file,
+        ref.path,
+        ref.digest,
+        episode.part,
+    )

@@ -105,16 +105,18 @@ def find_action_outliers(
     """Return the recordings whose actions seem inverted or exchanged, with their content hashes."""
     if not recordings:
         return []
-    own = _stack([recording.products for recording in recordings])
+    products = _stack([recording.products for recording in recordings])
     members = np.array([recording.hash in reference.members for recording in recordings])
-    responses = _others(own, members, reference)
-    as_it_is = _explained(responses, *own)
-    least = np.maximum(MIN_EXPLAINED, MIN_OF_OWN * _explained(_own(own), *own))
+    responses = _responses_without(products, members, reference)
+    as_it_is = _explained(responses, *products)
+    least = np.maximum(MIN_EXPLAINED, MIN_OF_OWN * _explained(_own_responses(products), *products))
     best = np.maximum(as_it_is + MIN_GAIN, least)
     which = np.full(len(recordings), -1)
     changes = list(_changes(task))
     for number, (_, _, change) in enumerate(changes):
-        explained = _explained(responses, change.T @ own[0] @ change, change.T @ own[1], own[2])
+        explained = _explained(
+            responses, change.T @ products[0] @ change, change.T @ products[1], products[2]
+        )
         better = explained > best
         best = np.where(better, explained, best)
         which = np.where(better, number, which)
@@ -137,9 +139,9 @@ def find_action_outliers(
 def _stack(listed: list[ActionProducts]) -> Products:
     """Return `uu` (r, a, a), `uy` (r, a, v) and `yy` (r, v) of recordings."""
     actions = round(len(listed[0].uu) ** 0.5)
-    uu = np.array([one.uu for one in listed])
-    uy = np.array([one.uy for one in listed])
-    yy = np.array([one.yy for one in listed])
+    uu = np.array([products.uu for products in listed])
+    uy = np.array([products.uy for products in listed])
+    yy = np.array([products.yy for products in listed])
     return (
         uu.reshape(-1, actions, actions),
         uy.reshape(-1, actions, yy.shape[1]),
@@ -147,26 +149,28 @@ def _stack(listed: list[ActionProducts]) -> Products:
     )
 
 
-def _sums(own: Products) -> tuple[Array, Array]:
+def _sums(products: Products) -> tuple[Array, Array]:
     """Return the sums for least squares over all recordings, (v, a, a) and (v, a).
 
     Division by `yy` gives every recording the same weight for each velocity.
     """
-    uu, uy, yy = own
+    uu, uy, yy = products
     return np.einsum("rij,rv->vij", uu, 1.0 / yy), np.einsum("riv,rv->vi", uy, 1.0 / yy)
 
 
-def _others(own: Products, members: NDArray[np.bool_], reference: ResponseReference) -> Array:
+def _responses_without(
+    products: Products, members: NDArray[np.bool_], reference: ResponseReference
+) -> Array:
     """Return the responses G (r, v, a) of the sample, without the own recording of a member."""
-    uu, uy, yy = own
+    uu, uy, yy = products
     weights = members[:, None] / yy  # (r, v)
     square = reference.square - uu[:, None] * weights[:, :, None, None]
     return _solve(square, reference.product - (uy * weights[:, None]).transpose(0, 2, 1))
 
 
-def _own(own: Products) -> Array:
+def _own_responses(products: Products) -> Array:
     """Return the own response of each recording, (r, v, a)."""
-    return _solve(own[0][:, None], own[1].transpose(0, 2, 1))
+    return _solve(products[0][:, None], products[1].transpose(0, 2, 1))
 
 
 def _solve(square: Array, product: Array) -> Array:
@@ -190,9 +194,9 @@ def _changes(task: Task) -> Iterator[tuple[str, list[str], Array]]:
         signs[i] = -1.0
         yield f"as if {name}, or its actuator, were inverted", [name], np.diag(signs)
     for i, j in combinations(range(len(actions)), 2):
-        one = actions[i]
-        other = actions[j]
-        if task.channels[one].unit == task.channels[other].unit:
+        first = actions[i]
+        second = actions[j]
+        if task.channels[first].unit == task.channels[second].unit:
             order = list(range(len(actions)))
             order[i], order[j] = j, i
-            yield f"as if {one} and {other} were exchanged", [one, other], same[order]
+            yield f"as if {first} and {second} were exchanged", [first, second], same[order]

@@ -191,8 +191,8 @@ def _correct(values: Track, pending: list[Finding]) -> tuple[Track, list[Finding
 
 def _rule(check: Check, fault: Fault, always: Rule) -> Rule:
     """Return the rule of the check, or `repair` for a fault with a correction, or `always`."""
-    own: Rule | None = getattr(check, "on_fault", None)
-    return own or ("repair" if fault.correct else always)
+    rule: Rule | None = getattr(check, "on_fault", None)
+    return rule or ("repair" if fault.correct else always)
 
 
 def _find(
@@ -201,7 +201,7 @@ def _find(
     """Return the faults that the checks of one phase find in the free rows (n,)."""
     if phase != "stretch":
         return [
-            (name, fault) for name, each in checks.items() for fault in each.find(trusted, task)
+            (name, fault) for name, check in checks.items() for fault in check.find(trusted, task)
         ]
     stretches = [
         (start, trusted if free.all() else Track(_rows(trusted, start, stop)))
@@ -233,11 +233,11 @@ def _repair(values: Track, task: Task, findings: list[Finding]) -> tuple[Values,
     """
     if not any(item.rule == "repair" and not item.repaired for item in findings):
         return {}, findings
-    own = {name: getattr(check, "repair_rows", None) for name, check in checks_of(task).items()}
+    limits = {name: getattr(check, "repair_rows", None) for name, check in checks_of(task).items()}
     rows = len(next(iter(values.values())))
 
     def is_short(item: Finding) -> bool:
-        longest = own.get(item.check) or task.validation.repair_rows
+        longest = limits.get(item.check) or task.validation.repair_rows
         fits = item.fault.repairable and item.fault.stop - item.fault.start <= longest
         return item.rule == "repair" and not item.repaired and fits
 

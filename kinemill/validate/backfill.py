@@ -77,9 +77,9 @@ def backfill(
         )
     read = evaluated = 0
     for first in range(0, len(selected), BATCH):
-        some = _evaluate(task, home, selected[first : first + BATCH], progress or NullReporter())
-        read = read + some[0]
-        evaluated = evaluated + some[1]
+        batch = _evaluate(task, home, selected[first : first + BATCH], progress or NullReporter())
+        read = read + batch[0]
+        evaluated = evaluated + batch[1]
     return BackfillReport(task.name, len(selected), read, evaluated)
 
 
@@ -97,8 +97,8 @@ def _evaluate(
     evaluated = 0
     row = 8 * len(task.columns)  # bytes
     work = partial(_evaluate_one, task, home, rules(task))
-    for _, each in in_groups(work, recordings, lambda one: row * one.summary.rows):
-        staged = [one for one in each if one]
+    for _, group in in_groups(work, recordings, lambda recording: row * recording.summary.rows):
+        staged = [recording for recording in group if recording]
         publish_staged(home, staged)
         evaluated += len(staged)
     return sum(not artifact.cached for _, artifact in reads), evaluated

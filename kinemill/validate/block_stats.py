@@ -50,9 +50,9 @@ def _look(values: Array) -> BlockStats:
             rises.append(change.max())
             falls.append(change.min())
     rise, fall = (np.array(rises).max(), np.array(falls).min()) if rises else (0.0, 0.0)
-    every = np.array(lows), np.array(highs)
-    span = float(every[0].min()), float(every[1].max())
-    return BlockStats(*span, *every, float(total), float(rise), float(fall))
+    bounds = np.array(lows), np.array(highs)
+    span = float(bounds[0].min()), float(bounds[1].max())
+    return BlockStats(*span, *bounds, float(total), float(rise), float(fall))
 
 
 def extremes(values: Values, name: str) -> tuple[float, float]:
@@ -92,14 +92,14 @@ def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
     """Return mean and standard deviation of a channel (n,), computed once for a track."""
 
     def compute() -> tuple[float, float]:
-        own = values[name]
-        mean = block_stats(values, name).total / len(own)
+        channel = values[name]
+        mean = block_stats(values, name).total / len(channel)
         square = 0.0
-        buffer = np.empty(min(BLOCK, len(own)))
-        for part in blocks(own):
+        buffer = np.empty(min(BLOCK, len(channel)))
+        for part in blocks(channel):
             off = np.subtract(part, mean, out=buffer[: len(part)])
             square += np.square(off, out=off).sum()
-        return mean, float(np.sqrt(square / len(own)))
+        return mean, float(np.sqrt(square / len(channel)))
 
     return memoize(values, ("deviation", name), compute)
 
@@ -111,5 +111,5 @@ def may_rest(values: Array, rows: int, tolerance: float) -> bool:
     steps between them; so few are looked at.
     """
     apart = max(1, rows // 2)
-    some = values[::apart]
-    return bool((np.abs(np.diff(some)) <= 1.01 * apart * tolerance).any())
+    sample = values[::apart]
+    return bool((np.abs(np.diff(sample)) <= 1.01 * apart * tolerance).any())

@@ -105,9 +105,9 @@ def physical_names(task: Task) -> list[str]:
 
 def _summary_line(task: Task, name: str) -> str:
     """Return the first line of the docstring of a physical check."""
-    own = task.validation.checks.get(name)
+    check = task.validation.checks.get(name)
     return (
-        ((CHECKS[name] if own is None else type(own)).__doc__ or name)
+        ((CHECKS[name] if check is None else type(check)).__doc__ or name)
         .partition("\n")[0]
         .replace("`", "")
     )

@@ -72,7 +72,7 @@ def run_checkpoint(task: Task, home: Home, table: pl.DataFrame) -> list[Failure]
                 "validation makes new ones",
             ) from error
     (validation,) = result.run_results.values()
-    return [_failure(task, home, each) for each in validation.results if not each.success]
+    return [_failure(task, home, result) for result in validation.results if not result.success]
 
 
 def _failure(task: Task, home: Home, result: Any) -> Failure:

@@ -71,8 +71,12 @@ def clip_of(task: Task, values: Mapping[str, NDArray[np.generic]]) -> Clip:
     joints = np.stack([np.asarray(values[name], np.float64) for name in joints_of(task)], axis=1)
     joints = joints[np.isfinite(joints).all(axis=1)]
     commands = {name: np.asarray(values[name], np.float64) for name in commands_of(task)}
-    finite = {name: own[np.isfinite(own)] for name, own in commands.items()}
-    ends = {name: (float(own.min()), float(own.max())) for name, own in finite.items() if len(own)}
+    finite = {name: command[np.isfinite(command)] for name, command in commands.items()}
+    ends = {
+        name: (float(command.min()), float(command.max()))
+        for name, command in finite.items()
+        if len(command)
+    }
     return Clip(joints, _cycle(task, joints), ends)
 
 

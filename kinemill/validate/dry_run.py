@@ -110,7 +110,7 @@ def _accepted(
     for episode in result.episodes:
         frame = read_rows(folder / episode.file, ["time_s", *task.numbers])
         start = round(float(frame["time_s"][0]) / task.dt)
-        columns = {own: frame[own].to_numpy() for own in clip_channels}
+        columns = {channel: frame[channel].to_numpy() for channel in clip_channels}
         rows = frame.select(task.numbers).to_numpy().astype(np.float64)
         change = np.diff(rows, axis=0).std(axis=0) if len(rows) > 1 else 0.0 * rows[0]
         extent = np.stack([rows.mean(axis=0), np.abs(rows).max(axis=0), rows.std(axis=0), change])

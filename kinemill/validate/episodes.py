@@ -246,8 +246,8 @@ def _evaluate_track(
         piece = frame.slice(start, stop - start)
         # A piece that is the whole track reuses the values that the checks computed.
         untouched = piece.height == frame.height and not verdict.repaired
-        own = values if untouched else _track_of(piece, task)
-        row = table.row(episode_id(recording.hash, number), own, task)
+        track_values = values if untouched else _track_of(piece, task)
+        row = table.row(episode_id(recording.hash, number), track_values, task)
         if broken := _broken(row, bounds):
             where = f"{label}grid rows {start}-{stop - 1}"
             results.reasons.append(_out_of_bounds(*broken, row, where, task))
@@ -256,7 +256,7 @@ def _evaluate_track(
         same = file if untouched and is_stored_form else None
         episode = _publish(folder, recording.hash, number, piece, same)
         results.episodes.append(replace(episode, part=track.part))
-        results.tracks.append(own)
+        results.tracks.append(track_values)
         results.rows.append(row)
 
 
@@ -307,10 +307,10 @@ def _out_of_bounds(column: str, expected: str, row: table.Row, where: str, task:
     )
 
 
-def _linked(file: Path, again: Path) -> bool:
+def _linked(file: Path, target: Path) -> bool:
     """Hard-link a published file, which never changes, if the file system supports it."""
     try:
-        link(file, again)
+        link(file, target)
     except OSError as error:
         if error.errno in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}:
             return False

@@ -92,11 +92,11 @@ class Details:
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return the number of findings and of dropped rows by the full name of the check."""
-        own = {
+        counts = {
             f"physics_{check}": (count, self.dropped.get(check, 0))
             for check, count in self.findings.items()
         }
-        return own | {check: (one.failed, 0) for check, one in self.broken.items()}
+        return counts | {check: (rule.failed, 0) for check, rule in self.broken.items()}
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ def evaluate_entries(
     row = 8 * len(task.columns)  # bytes
     for group, results in in_groups(work, entries, lambda entry: row * entry.rows):
         new = list[NewResult]()
-        for entry, one in zip(group, results, strict=True):
-            new.append(one)
-            report(entry, one)
-        publish_staged(home, [one.staged for one in new if one.staged])
+        for entry, result in zip(group, results, strict=True):
+            new.append(result)
+            report(entry, result)
+        publish_staged(home, [result.staged for result in new if result.staged])
         evaluated += new
     return evaluated
 
@@ -198,7 +198,7 @@ def _describe(
         result.strip,
         result.products,
         _statistics(task, result),
-        set_digest(bytes.fromhex(digest(asdict(one))) for one in listed(row, result)),
+        set_digest(bytes.fromhex(digest(asdict(reason))) for reason in listed(row, result)),
     )
     return NewResult(row, details, result, staged)
 
@@ -207,7 +207,7 @@ def drop_episodes(task: Task, new: NewResult, failed: Mapping[str, Sequence[Reas
     """Return a result without the episodes that fail expectations: id -> reasons."""
     result = new.result
     ingest_reasons = new.details.reasons[: len(new.details.reasons) - len(result.reasons)]
-    indices = [index for index, one in enumerate(result.episodes) if one.id not in failed]
+    indices = [index for index, episode in enumerate(result.episodes) if episode.id not in failed]
     dropped = Counter(result.dropped)
     for episode in result.episodes:
         if reasons := failed.get(episode.id):
@@ -220,7 +220,7 @@ def drop_episodes(task: Task, new: NewResult, failed: Mapping[str, Sequence[Reas
         episodes=episodes,
         dropped_rows=sum(dropped.values()),
         dropped=dict(sorted(dropped.items())),
-        reasons=[*result.reasons, *(each for listed in failed.values() for each in listed)],
+        reasons=[*result.reasons, *(reason for listed in failed.values() for reason in listed)],
         sketches=[sketch for sketch in result.sketches if sketch.part in parts],
         products=result.products if episodes else None,
         table={name: [column[index] for index in indices] for name, column in result.table.items()},
@@ -251,8 +251,8 @@ def listed(row: Evaluation, result: RecordingResult) -> list[ListedEpisode]:
 def rows_of(task: Task, evaluated: list[NewResult]) -> pl.DataFrame:
     """Return one row per episode of newly evaluated recordings."""
     columns: dict[str, list[str | float | None]] = {name: [] for name in table.columns_of(task)}
-    for each in evaluated:
-        for name, values in each.result.table.items():
+    for evaluation in evaluated:
+        for name, values in evaluation.result.table.items():
             columns[name] += values
     return pl.DataFrame(columns, schema=table.empty(task).schema)
 

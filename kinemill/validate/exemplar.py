@@ -38,10 +38,10 @@ def recording_sheet(task: Task, home: Home, recordings: ArtifactRef) -> str | No
     """
     snapshot = Snapshot(home, recordings)
     sample = sorted(islice(snapshot, SAMPLE), key=lambda entry: entry.name)
-    entry = _median([one for one in sample if one.tracks])
+    entry = _median([entry for entry in sample if entry.tracks])
     if entry is None:
         return None
-    bars = [(one.rows - one.dropped_rows, one.dropped_rows) for one in sample]
+    bars = [(entry.rows - entry.dropped_rows, entry.dropped_rows) for entry in sample]
     first = "rows of the log, by recording" + _of(len(sample), len(snapshot))
     charts = [(first, _bars(bars)), *_channels(task, open_recording(home, entry), [])]
     return sheet(charts, SIZE, 1, {"model": "read", "bad": "left out"})
@@ -60,16 +60,16 @@ def episode_sheet(
         row.hash: (row.name, Details.parse(document, home.catalog_db))
         for row, document in open_results(home, episodes).first(SAMPLE)
     }
-    entries = [one for one in snapshot.find_all(evaluated).values() if one.tracks]
+    entries = [entry for entry in snapshot.find_all(evaluated).values() if entry.tracks]
     faulty = [
-        one
-        for one in entries
-        if any(track.faults and track.accepted for track in evaluated[one.hash][1].strip)
+        entry
+        for entry in entries
+        if any(track.faults and track.accepted for track in evaluated[entry.hash][1].strip)
     ]
     entry = _median(faulty or entries)
     if entry is None:
         return None
-    sample = [details for _, details in sorted(evaluated.values(), key=lambda one: one[0])]
+    sample = [details for _, details in sorted(evaluated.values(), key=lambda pair: pair[0])]
     bars = [(accepted, whole - accepted) for accepted, whole in map(_seconds, sample)]
     first = "seconds, by recording" + _of(len(sample), len(snapshot))
     _, example = evaluated[entry.hash]
@@ -89,8 +89,8 @@ def _seconds(evaluated: Details) -> tuple[float, float]:
     return accepted, sum(track.stop - track.start for track in evaluated.strip)
 
 
-def _of(count: int, every: int) -> str:
-    return "" if count == every else f", {count} of {every}"
+def _of(count: int, total: int) -> str:
+    return "" if count == total else f", {count} of {total}"
 
 
 def _bars(amounts: Sequence[tuple[float, float]]) -> str:

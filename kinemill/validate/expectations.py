@@ -89,8 +89,10 @@ def suite_of(task: Task, home: Home) -> list[Json]:
     plans = planned_checks(task)
     meta = {ORIGIN: GENERATED}
     generated = [
-        _item(BETWEEN, {"column": each.column, "min_value": each.low, "max_value": each.high}, meta)
-        for each in bounds_of(task)
+        _item(
+            BETWEEN, {"column": bound.column, "min_value": bound.low, "max_value": bound.high}, meta
+        )
+        for bound in bounds_of(task)
     ]
     generated.append(_item(UNIQUE_VALUES, {"column": EPISODE}, meta))
     generated += [
@@ -134,9 +136,9 @@ def comparable(suite: list[Json]) -> list[Json]:
     """Return the expectations of a suite without the ids that Great Expectations assigns."""
     keys = ("type", "kwargs", "meta", "description", "notes")
     return [
-        {key: each.get(key) or None for key in keys}
-        | {"severity": each.get("severity") or "critical"}
-        for each in suite
+        {key: item.get(key) or None for key in keys}
+        | {"severity": item.get("severity") or "critical"}
+        for item in suite
     ]
 
 
@@ -150,7 +152,7 @@ def _added(path: Path) -> list[Json]:
         return []
     try:
         listed: list[Json] = json.loads(path.read_bytes())["expectations"]
-        return [each for each in listed if ORIGIN not in (each.get("meta") or {})]
+        return [item for item in listed if ORIGIN not in (item.get("meta") or {})]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             path,
@@ -171,11 +173,11 @@ def _checked(task: Task, path: Path) -> list[Json]:
     for item in added:
         where = f"{path}: expectation {item.get('type')!r}"
         try:
-            each = Expectation(type=item["type"], **item["kwargs"])
+            expectation = Expectation(type=item["type"], **item["kwargs"])
         except (KeyError, TypeError, ValidationError) as error:
             fix = "expected keys `type` and `kwargs`"
             raise BadInput(where, f"cannot be read ({error})", fix=fix) from error
-        if problems := each.problems(channels):
+        if problems := expectation.problems(channels):
             key, what = problems[0]
             raise BadInput(
                 f"{where}, {'.'.join(map(str, key))}", what, fix="correct or remove it in this file"

@@ -44,8 +44,8 @@ class StoredData:
 def stored_data(task: Task, home: Home, member: Member) -> StoredData:
     """Return the stored data of a recording, searched in all artifacts of the task."""
     raw = raw_path(home, member)
-    others = home.store.joinpath("members").glob(f"*/{member.hash}.json")
-    shared = any(path.parent.name != task.name for path in others)
+    references = home.store.joinpath("members").glob(f"*/{member.hash}.json")
+    shared = any(path.parent.name != task.name for path in references)
     return StoredData(
         raw if raw.is_file() and not shared else None,
         list(_artifact_folders(task, home, member.hash)),

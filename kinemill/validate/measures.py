@@ -22,7 +22,7 @@ def summarize(
     result: dict[str, dict[str, list[float]]] = {}
     for key, (least, largest) in sorted(spans.items()):
         check, _, name = key.partition("/")
-        own = values.get(check, {}).get(name) or [least, largest]
+        current = values.get(check, {}).get(name) or [least, largest]
         if check:
-            result.setdefault(check, {})[name] = [least, float(np.median(own)), largest]
+            result.setdefault(check, {})[name] = [least, float(np.median(current)), largest]
     return result

@@ -58,7 +58,11 @@ def slope_error(velocity: Array, position: Array, dt: float) -> Array:
     forward[:-1] = np.abs(velocity[:-1] - change)
     error = np.fmin(np.fmin(around, backward), forward)
     if np.isnan(position).any():
-        kinds = [each for each in (around, backward, forward) if np.isfinite(each).any()]
+        kinds = [
+            difference
+            for difference in (around, backward, forward)
+            if np.isfinite(difference).any()
+        ]
         usual = min(kinds, key=lambda kind: float(np.nanmedian(kind)), default=around)
         error[np.isnan(usual)] = np.nan
     return error
@@ -91,9 +95,9 @@ def noise(error: Array) -> Array:
     blocks = np.concatenate((filled, np.full(rows - len(filled), np.nan))).reshape(-1, BLOCK)
     ranked = np.sort(blocks, axis=1)  # NaN last
     rank = (_QUIET * np.count_nonzero(np.isfinite(blocks), axis=1)).astype(np.intp)
-    own = np.nan_to_num(ranked[np.arange(len(ranked)), np.minimum(rank, BLOCK - 1)])
-    padded = np.concatenate(([0.0], own, [0.0]))
-    around = np.maximum(np.maximum(padded[:-2], padded[2:]), own)
+    level = np.nan_to_num(ranked[np.arange(len(ranked)), np.minimum(rank, BLOCK - 1)])
+    padded = np.concatenate(([0.0], level, [0.0]))
+    around = np.maximum(np.maximum(padded[:-2], padded[2:]), level)
     return np.maximum(np.repeat(around, BLOCK)[: len(filled)], whole)
 
 
@@ -148,14 +152,14 @@ def traveled(values: Values, name: str, rows: NDArray[np.intp], dt: float) -> Ar
     """
     if not len(rows):
         return np.empty(0)
-    own = values[name]
-    own = own if whole(values, name) else np.where(np.isfinite(own), own, 0.0)
+    velocity = values[name]
+    velocity = velocity if whole(values, name) else np.where(np.isfinite(velocity), velocity, 0.0)
     edges = rows if rows[0] == 0 else np.concatenate(([0], rows))
     path = np.zeros(len(edges))
     if len(edges) > 1:
-        np.cumsum(np.add.reduceat(own[: edges[-1]], edges[:-1]), out=path[1:])
+        np.cumsum(np.add.reduceat(velocity[: edges[-1]], edges[:-1]), out=path[1:])
     path = path[len(edges) - len(rows) :]
-    path += 0.5 * (own[rows] - own[0])
+    path += 0.5 * (velocity[rows] - velocity[0])
     path *= dt
     return path
 
@@ -188,9 +192,9 @@ def _windows(
     elif shift < 0:
         velocity = velocity[:shift]
         position = position[-shift:]
-    every = whole(values, name) and whole(values, parent)
-    finite = np.array([]) if every else np.isfinite(velocity) & np.isfinite(position)
-    longest = len(velocity) if every else max((b - a for a, b in runs(finite)), default=0)
+    is_whole = whole(values, name) and whole(values, parent)
+    finite = np.array([]) if is_whole else np.isfinite(velocity) & np.isfinite(position)
+    longest = len(velocity) if is_whole else max((b - a for a, b in runs(finite)), default=0)
     rows = min(max(1, round(window / dt)), longest // 2)
     if rows < 1:
         return Windows(np.empty(0), np.empty(0), window, dt)
@@ -202,7 +206,7 @@ def _windows(
     moved = position[last] - position[first]
     if late:
         integral += (late - shift * dt) * (velocity[last] - velocity[first])
-    if not every:
+    if not is_whole:
         unknown = np.concatenate(([0], np.cumsum(~finite)))
         clean = unknown[1:][last] == unknown[:-1][first]
         integral = integral[clean]

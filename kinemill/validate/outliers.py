@@ -50,7 +50,7 @@ class OutlierReference:
 def make_reference(task: Task, sample: Sequence[Item]) -> OutlierReference:
     """Return the reference of a sample, given in the order of content hashes."""
     accepted = [(row, details) for row, details in sample if row.episodes]
-    products = {row.hash: one.products for row, one in accepted if one.products}
+    products = {row.hash: details.products for row, details in accepted if details.products}
     return OutlierReference(
         digest([row.digest.hex() for row, _ in sample]),
         usual_stds([details.statistics for _, details in accepted], task),
@@ -63,16 +63,16 @@ def find_outliers(
 ) -> Iterator[FoundOutlier]:
     """Yield the outliers among some recordings."""
     for row, details in items:
-        for one in find_unit_outliers(row.name, details.statistics, reference.stds, task):
-            yield UNIT_OUTLIERS, row.hash, one
+        for outlier in find_unit_outliers(row.name, details.statistics, reference.stds, task):
+            yield UNIT_OUTLIERS, row.hash, outlier
     if reference.responses:
         recordings = [
             Responding(row.hash, row.name, details.products)
             for row, details in items
             if row.episodes and details.products
         ]
-        for hash_, one in find_action_outliers(recordings, reference.responses, task):
-            yield ACTION_OUTLIERS, hash_, one
+        for hash_, outlier in find_action_outliers(recordings, reference.responses, task):
+            yield ACTION_OUTLIERS, hash_, outlier
 
 
 def usual_stds(recordings: Sequence[Statistics], task: Task) -> dict[str, float]:
@@ -84,7 +84,9 @@ def usual_stds(recordings: Sequence[Statistics], task: Task) -> dict[str, float]
         return {}
     channels = dict.fromkeys(name for pair in pairs(task) for name in pair)
     values = {
-        name: [std for own in recordings for std in own[f"{name}:std"] if std is not None]
+        name: [
+            std for statistics in recordings for std in statistics[f"{name}:std"] if std is not None
+        ]
         for name in channels
     }
     return {name: max(float(np.median(all_)), _LOWEST) for name, all_ in values.items() if all_}
@@ -102,10 +104,10 @@ def find_unit_outliers(
         if position not in usual or velocity not in usual or not statistics:
             continue
         unit = "in degrees" if task.channels[position].unit == "rad" else "in another unit"
-        each = zip(statistics[f"{position}:std"], statistics[f"{velocity}:std"], strict=True)
+        stds = zip(statistics[f"{position}:std"], statistics[f"{velocity}:std"], strict=True)
         factor = max(
-            min((one or 0.0) / usual[position], (other or 0.0) / usual[velocity])
-            for one, other in each
+            min((position_std or 0.0) / usual[position], (velocity_std or 0.0) / usual[velocity])
+            for position_std, velocity_std in stds
         )
         if factor > _FAR:
             text = f"{factor:.3g} times the usual deviation, as if {unit}"

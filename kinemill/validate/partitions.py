@@ -46,7 +46,7 @@ def episodes_by_partition(task: Task, home: Home, episodes: ArtifactRef) -> list
         CorruptArtifact: the episodes are damaged.
     """
     items = by_partition(task, home, open_results(home, episodes), lambda item: item.hash)
-    return [_count(key, each) for key, each in items.items()]
+    return [_count(key, group) for key, group in items.items()]
 
 
 def validate_partition(

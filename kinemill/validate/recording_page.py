@@ -56,7 +56,7 @@ def view(
         BadInput: The episode does not exist.
     """
     stretches, _ = stretches_of(task, recording)
-    selected, window = _one(stretches, recording, episode)
+    selected, window = _select(stretches, recording, episode)
     pieces = sum(len(stretch.verdict.pieces) for stretch in stretches)
     body = [
         _header(task, recording, episode),
@@ -78,11 +78,11 @@ def stretches_of(
     Raises:
         BadInput: The episode does not exist.
     """
-    every = [_evaluate(task, recording, track) for track in recording.summary.tracks]
-    return _one(every, recording, episode)
+    evaluations = [_evaluate(task, recording, track) for track in recording.summary.tracks]
+    return _select(evaluations, recording, episode)
 
 
-def _one(
+def _select(
     stretches: list[Stretch], recording: Recording, episode: int | None
 ) -> tuple[list[Stretch], Window | None]:
     pieces = [(stretch, piece) for stretch in stretches for piece in stretch.verdict.pieces]

@@ -103,10 +103,12 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
     If the last validation is up to date, only the recordings of the page are read.
     """
     if not is_current(task, home):
-        every = [item for item in recording_statuses(task, home) if item.status != "accepted"]
-        incomplete = [item for item in every if item.status != NOT_VALIDATED or item.reasons]
+        unaccepted = [item for item in recording_statuses(task, home) if item.status != "accepted"]
+        incomplete = [item for item in unaccepted if item.status != NOT_VALIDATED or item.reasons]
         return HeldBackPage(
-            len(incomplete), _by_name(incomplete[offset:][:limit]), len(every) - len(incomplete)
+            len(incomplete),
+            _by_name(incomplete[offset:][:limit]),
+            len(unaccepted) - len(incomplete),
         )
     decisions = current_decisions(home, task.name)
     special = [_decided_on(task, home, made) for made in decisions.values()]

@@ -12,10 +12,10 @@ _NAMED = 3  # recordings or episodes listed in a refusal
 
 def refusal(blocking: Iterable[CheckOutcome], folder: Path) -> str:
     """Return why the blocking checks of an artifact stop the pipeline; "" if all passed."""
-    refused = [one for one in blocking if not one.passed]
+    refused = [result for result in blocking if not result.passed]
     if not refused:
         return ""
-    causes = [one for one in refused if not is_skipped(one.values)] or refused
+    causes = [result for result in refused if not is_skipped(result.values)] or refused
     text = "; ".join(_text(cause) for cause in causes)
     because = next((_because(cause) for cause in causes if cause.values.get("because")), "")
     return f"{because}blocked by {len(causes)} check(s): {text}; all values are in {folder}"
@@ -25,7 +25,7 @@ def _text(result: CheckOutcome) -> str:
     """Format a failed check in one line: values, recordings or episodes, and the fix."""
     values = {name: value for name, value in result.values.items() if name != "fix"}
     numbers = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
-    names = [_name(one) for one in result.values.get("failing") or []]
+    names = [_name(item) for item in result.values.get("failing") or []]
     named = f" in {join_first(names, _NAMED)}" if names else ""
     fix = f": {result.values['fix']}" if result.values.get("fix") else ""
     return f"{result.name} ({', '.join(numbers) or result.description}){named}{fix}"

@@ -147,7 +147,7 @@ def _ranges(
 
 def ranges(table: pl.DataFrame, task: Task) -> Bars:
     """Return the lowest and highest value of each channel by episode, as bars of a chart."""
-    each = max(1, -(-table.height // BARS))
+    group_size = max(1, -(-table.height // BARS))
     columns = [
         column
         for name in task.columns
@@ -155,7 +155,7 @@ def ranges(table: pl.DataFrame, task: Task) -> Bars:
     ]
     grouped = (
         table.with_row_index()
-        .group_by(pl.col("index") // each, maintain_order=True)
+        .group_by(pl.col("index") // group_size, maintain_order=True)
         .agg(*columns)
         .drop("index")
     )

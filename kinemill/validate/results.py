@@ -98,7 +98,7 @@ class Results:
     def outliers(self, check: str, limit: int) -> tuple[int, list[Json]]:
         """Return the number of outliers of a check, and the first ones by name."""
         total, listed = outliers.find_outliers(self.home, self._task.name, check, limit)
-        return total, [json.loads(one) for one in listed]
+        return total, [json.loads(text) for text in listed]
 
     def enter(self, update: Update, rules: str) -> None:
         """Enter results; the set is incomplete until `complete` is called.
@@ -145,21 +145,23 @@ class Results:
         name = self._task.name
         state = State.of(head, self.home.catalog_db)
         rows = EvaluationSet(self.home, name, head.change, connection)
-        new = {one.row.hash: one for one in update.new}
+        new = {result.row.hash: result for result in update.new}
         present = rows.find([*new, *update.removed])
         added = [
-            one for key, one in new.items() if key not in present or present[key][0] != one.row
+            result
+            for key, result in new.items()
+            if key not in present or present[key][0] != result.row
         ]
         old = [
             present[key]
-            for key in (*(one.row.hash for one in added), *update.removed)
+            for key in (*(result.row.hash for result in added), *update.removed)
             if key in present
         ]
         change, set_ = evaluations.replace(
-            connection, name, head, [row for row, _ in old], [one.entry() for one in added]
+            connection, name, head, [row for row, _ in old], [result.entry() for result in added]
         )
         totals = state.totals.changed(
-            self._items(iter(old)), [(one.row, one.details) for one in added]
+            self._items(iter(old)), [(result.row, result.details) for result in added]
         )
         state = State(totals, "", state.outliers, state.reference)
         return Head(change, set_, rules, {}), state
@@ -188,8 +190,8 @@ class Results:
         replaced: Sequence[str],
     ) -> None:
         rows = (
-            (check, hash_, one.recording, json.dumps(one.to_json()))
-            for check, hash_, one in find_outliers(self._task, reference, items)
+            (check, hash_, outlier.recording, json.dumps(outlier.to_json()))
+            for check, hash_, outlier in find_outliers(self._task, reference, items)
         )
         outliers.replace_outliers(connection, self._task.name, rows, replaced)
 

@@ -67,26 +67,26 @@ def check_rows(task: Task, home: Home, results: Sequence[NewResult]) -> list[New
 
 
 def _apply(
-    task: Task, one: NewResult, reasons: dict[str, list[Reason]], generated: list[Failure]
+    task: Task, evaluated: NewResult, reasons: dict[str, list[Reason]], generated: list[Failure]
 ) -> NewResult:
-    names = [episode.id for episode in one.result.episodes]
+    names = [episode.id for episode in evaluated.result.episodes]
     if failed := {name: reasons[name] for name in names if name in reasons}:
-        one = drop_episodes(task, one, failed)
+        evaluated = drop_episodes(task, evaluated, failed)
     if broken := _broken(task, {*names}, generated):
-        one = replace(one, details=replace(one.details, broken=broken))
-    return one
+        evaluated = replace(evaluated, details=replace(evaluated.details, broken=broken))
+    return evaluated
 
 
 def _is_sound(task: Task, results: list[NewResult]) -> bool:
     return all(check.passed for check in sound_rows(task, rows_of(task, results)))
 
 
-def _unsound(task: Task, one: NewResult) -> dict[str, BrokenRule]:
+def _unsound(task: Task, evaluated: NewResult) -> dict[str, BrokenRule]:
     """Return the checks that a recording fails whose rows are missing, too few or not finite."""
-    if not one.row.episodes or _is_sound(task, [one]):
+    if not evaluated.row.episodes or _is_sound(task, [evaluated]):
         return {}
     skipped = skipped_checks(task, "rows are missing, too few or not finite")
-    checks: Iterable[CheckResult] = [*sound_rows(task, rows_of(task, [one])), *skipped]
+    checks: Iterable[CheckResult] = [*sound_rows(task, rows_of(task, [evaluated])), *skipped]
     return {
         check.name: BrokenRule(
             check.values.get("failed", 1),
@@ -105,22 +105,26 @@ def _table(task: Task, results: Sequence[NewResult]) -> pl.DataFrame:
     recordings are accepted as they are, so they are left out.
     """
     checked = [result for result in results if not result.row.released]
-    counts = [max(1, len(one.result.episodes)) for one in checked]
+    counts = [max(1, len(evaluated.result.episodes)) for evaluated in checked]
     names = [name for name in planned_checks(task) if name.startswith("physics_")]
     columns: dict[str, list[str | float | None]] = {
         RECORDING: [
-            one.row.name for one, rows in zip(checked, counts, strict=True) for _ in range(rows)
+            evaluated.row.name
+            for evaluated, rows in zip(checked, counts, strict=True)
+            for _ in range(rows)
         ]
     }
     for name in names:
         check = name.removeprefix("physics_")
         columns[name] = [
-            float(one.result.findings.get(check, 0))
-            for one, rows in zip(checked, counts, strict=True)
+            float(evaluated.result.findings.get(check, 0))
+            for evaluated, rows in zip(checked, counts, strict=True)
             for _ in range(rows)
         ]
     for name in rows_of(task, []).columns:
-        columns[name] = [value for one in checked for value in one.result.table.get(name) or [None]]
+        columns[name] = [
+            value for evaluated in checked for value in evaluated.result.table.get(name) or [None]
+        ]
     numbers = dict.fromkeys(columns, pl.Float64)
     return pl.DataFrame(columns, schema={**numbers, RECORDING: pl.String, EPISODE: pl.String})
 

@@ -166,7 +166,9 @@ class _Validation:
                 results.enter(update, head.rules if is_known else "")
             new = check_rows(self._task, self._home, self._evaluate(batch.entries))
             # Sequentially: concurrent calls would only compete for the GIL.
-            sketches = (s for one in new if one.staged or not is_restored for s in one.sketches)
+            sketches = (
+                s for result in new if result.staged or not is_restored for s in result.sketches
+            )
             register_duplicates(self._task, self._home, sketches, batch.removed)
             update = Update(new, batch.removed)
         sample = results.complete(update or Update(), by, self._snapshot.set)
@@ -182,28 +184,28 @@ class _Validation:
         self._total = len(hashes)
         for batch in batches(sorted(hashes), BATCH):
             entries = self._snapshot.find_all(batch)
-            yield _Batch([*entries.values()], [one for one in batch if one not in entries])
+            yield _Batch([*entries.values()], [entry for entry in batch if entry not in entries])
 
     def _compared(self, *, is_known: bool) -> Iterator[_Batch]:
         """Yield what differs from the results in the catalog, comparing every recording."""
         self._total, results = len(self._snapshot), last_set(self._home, self._task.name)
         previous = ""
         for batch in batches(self._snapshot, BATCH):
-            present = {one.hash: one for one in results.between(previous, batch[-1].hash)}
+            present = {entry.hash: entry for entry in results.between(previous, batch[-1].hash)}
             previous = batch[-1].hash
             entries = [e for e in batch if not (is_known and _is_of(present.get(e.hash), e))]
-            removed = [*(present.keys() - {one.hash for one in batch})]
+            removed = [*(present.keys() - {entry.hash for entry in batch})]
             self._done += len(batch) - len(entries)
             yield _Batch(entries, sorted(removed))
-        if rest := [one.hash for one in results.between(previous, "g")]:
+        if rest := [entry.hash for entry in results.between(previous, "g")]:
             yield _Batch(removed=rest)
 
     def _evaluate(self, entries: Sequence[CatalogEntry]) -> list[NewResult]:
         """Evaluate recordings, and report each."""
 
-        def report(entry: CatalogEntry, one: NewResult) -> None:
+        def report(entry: CatalogEntry, result: NewResult) -> None:
             self._done += 1
-            message = f"{entry.name}: {one.row.episodes} episodes"
+            message = f"{entry.name}: {result.row.episodes} episodes"
             self._progress.advance("validate", self._done, self._total, message)
 
         return evaluate_entries(self._task, self._home, self._rules, entries, report)

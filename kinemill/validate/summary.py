@@ -99,9 +99,9 @@ def describe(
     checks = [_with_fix(task, check, faulty) for check in checks]
     write_document(folder / CHECKS, checks)
     quarantined = [
-        QuarantinedRecording(one.recording, one.name, one.reasons, one.omitted)
-        for one in faulty
-        if not one.episodes
+        QuarantinedRecording(sample.recording, sample.name, sample.reasons, sample.omitted)
+        for sample in faulty
+        if not sample.episodes
     ]
     write_document(folder / QUARANTINE, quarantined)
     summary = EpisodesSummary(
@@ -172,14 +172,14 @@ def _of_episodes(task: Task, totals: Totals, results: Results) -> list[CheckResu
         name: {"episodes": totals["checked"], "expectations": count}
         for name, count in schema.items()
     }
-    return [_of_rule(task, name, own, totals, results) for name, own in values.items()]
+    return [_of_rule(task, name, broken, totals, results) for name, broken in values.items()]
 
 
 def _of_rule(task: Task, name: str, values: Json, totals: Totals, results: Results) -> CheckResult:
     failed = totals.checks.get(name, (0, 0, 0))[0]
     broken = [details.broken[name] for _, details in results.faulty(name)] if failed else []
-    failing = [item for one in broken for item in one.failing][:MAX_LISTED]
-    errors = dict.fromkeys(one.error for one in broken if one.error)
+    failing = [item for rule in broken for item in rule.failing][:MAX_LISTED]
+    errors = dict.fromkeys(rule.error for rule in broken if rule.error)
     values = {**values, "failed": failed, "failing": failing}
     values |= {"error": "; ".join(errors)} if errors else {}
     return planned_checks(task)[name].make_result(not failed, values)
@@ -202,8 +202,8 @@ def _physics(
         ]
         values: Json = {"faults": faults, "rows": rows, "recordings": recordings}
         values["failing"] = reasons[:MAX_LISTED]
-        if own := measured.get(name):
-            values["measured"] = own
+        if measurement := measured.get(name):
+            values["measured"] = measurement
         listed.append(plans[f"physics_{name}"].make_result(not faults, values))
     return listed
 
@@ -216,8 +216,8 @@ def _cross_recording(task: Task, results: Results, duplicates: DuplicatePairs) -
     by_check[NEAR_DUPLICATES] = (duplicates.total, to_json_value(duplicates.nearest)[:MAX_LISTED])
     plans = planned_checks(task)
     return [
-        plans[name].make_result(not total, {"found": total, "failing": some})
-        for name, (total, some) in by_check.items()
+        plans[name].make_result(not total, {"found": total, "failing": listed})
+        for name, (total, listed) in by_check.items()
     ]
 
 
@@ -226,8 +226,11 @@ def _with_fix(task: Task, check: CheckResult, faulty: list[RecordingSample]) -> 
     if check.passed or not check.blocking or is_skipped(check.values):
         return check
     if check.name in {"accepted_not_empty", "quarantined_share"}:
-        lost = [one for one in faulty if not one.episodes and one.reasons]
-        values = {**check.values, "because": [_first_reason(one) for one in lost[:MAX_LISTED]]}
+        lost = [sample for sample in faulty if not sample.episodes and sample.reasons]
+        values = {
+            **check.values,
+            "because": [_first_reason(sample) for sample in lost[:MAX_LISTED]],
+        }
         command = f"kinemill data quarantine list {task.name} shows all reasons"
         fix = f"correct these logs or the task; {command}"
     else:
@@ -236,10 +239,10 @@ def _with_fix(task: Task, check: CheckResult, faulty: list[RecordingSample]) -> 
     return replace(check, values={**values, "fix": fix})
 
 
-def _first_reason(one: RecordingSample) -> str:
-    first = one.reasons[0]
+def _first_reason(sample: RecordingSample) -> str:
+    first = sample.reasons[0]
     what = " ".join(part for part in (first["check"], first["channel"]) if part)
-    return f"{one.name}: {what}, {first['where']}: {first['found']}; {first['fix']}"
+    return f"{sample.name}: {what}, {first['where']}: {first['found']}; {first['fix']}"
 
 
 def _amounts(task: Task, totals: Totals, results: Results) -> list[CheckResult]:

@@ -42,7 +42,7 @@ def row(episode: str, values: Values, task: Task) -> Row:
 
 def _statistics(values: Values, name: str, task: Task) -> dict[str, float]:
     """Return the statistics of a channel (n,); NaN are ignored in minimum and maximum."""
-    own = values[name]
+    series = values[name]
     kind = task.channels[name].kind
     mean, deviation = mean_and_deviation(values, name)
     if whole(values, name):
@@ -50,12 +50,12 @@ def _statistics(values: Values, name: str, task: Task) -> dict[str, float]:
         jump = largest_step(values, name)
         lost = 0
     else:
-        low = float(np.fmin.reduce(own))
-        high = float(np.fmax.reduce(own))
-        jump = _largest_step(own, "linear")
-        lost = np.count_nonzero(~np.isfinite(own))
+        low = float(np.fmin.reduce(series))
+        high = float(np.fmax.reduce(series))
+        jump = _largest_step(series, "linear")
+        lost = np.count_nonzero(~np.isfinite(series))
     if kind == "angle" and jump > np.pi:  # another way may be shorter
-        jump = _largest_step(own, kind)
+        jump = _largest_step(series, kind)
     return {
         "min": low,
         "max": high,

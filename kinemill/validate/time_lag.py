@@ -30,7 +30,7 @@ def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) ->
     most = min(round(0.25 / dt), (last - first) // 6)
     if most < 2:
         return 0.0
-    if max(np.abs(one[first:last]).max() for one in (velocity, position)) > _LARGEST:
+    if max(np.abs(signal[first:last]).max() for signal in (velocity, position)) > _LARGEST:
         return 0.0
     v, x = (_stretches(values[first:last], 16 * most) for values in (velocity, position))
     # At each row but the first and last three: the mean of five rows, and of five differences.
@@ -66,12 +66,12 @@ def _nearest_valley(rest: Array, most: int) -> int:
     lowest = float(rest[best])
     span = float(np.ptp(rest))
     low = np.flatnonzero(rest <= lowest + 0.1 * span)
-    other = int(low[np.argmin(np.abs(low - most))])
-    first, last = sorted((other, best))
+    valley = int(low[np.argmin(np.abs(low - most))])
+    first, last = sorted((valley, best))
     high = lowest + 0.3 * span
     if not np.any(rest[first : last + 1] > high):
         return best
-    start, stop = next(run for run in runs(rest <= high) if run[0] <= other < run[1])
+    start, stop = next(run for run in runs(rest <= high) if run[0] <= valley < run[1])
     return start + int(np.argmin(rest[start:stop]))
 
 
@@ -92,8 +92,10 @@ def _correlation(long: Array, short: Array) -> Array:
     rows = short.shape[1]
     shifts = long.shape[1] - short.shape[1] + 1
     if rows * shifts < _DIRECT:
-        each = (np.correlate(one, other, "valid") for one, other in zip(long, short, strict=True))
-        return np.sum(list(each), axis=0)
+        products = (
+            np.correlate(first, second, "valid") for first, second in zip(long, short, strict=True)
+        )
+        return np.sum(list(products), axis=0)
     from scipy.fft import next_fast_len
 
     size = cast("int", next_fast_len(long.shape[1], real=True))

@@ -49,7 +49,7 @@ class Totals:
         """Return the totals after recordings were replaced."""
         counts = Counter(self.counts)
         dropped = Counter(self.dropped)
-        checks = {check: Counter(dict(enumerate(own))) for check, own in self.checks.items()}
+        checks = {check: Counter(dict(enumerate(counts))) for check, counts in self.checks.items()}
         spans = dict(self.spans)
         is_exact = self.is_exact
         digests = {-1: list[bytes](), 1: [bytes.fromhex(self.episodes)]}
@@ -58,8 +58,8 @@ class Totals:
                 _add(counts, _counts_of(row), sign)
                 _add(dropped, details.dropped, sign)
                 for check, (count, lost) in details.counts().items():
-                    own = checks.setdefault(check, Counter())
-                    _add(own, {0: count, 1: lost, 2: 1}, sign)
+                    counter = checks.setdefault(check, Counter())
+                    _add(counter, {0: count, 1: lost, 2: 1}, sign)
                 digests[sign].append(bytes.fromhex(details.episodes))
                 for name, values in spans_of(details):
                     if sign > 0:
@@ -70,9 +70,9 @@ class Totals:
             _positive(counts),
             _positive(dropped),
             {
-                check: (own[0], own[1], own[2])
-                for check, own in sorted(checks.items())
-                if any(own.values())
+                check: (counts[0], counts[1], counts[2])
+                for check, counts in sorted(checks.items())
+                if any(counts.values())
             },
             dict(sorted(spans.items())),
             set_difference(digests[1], digests[-1]),
@@ -103,7 +103,7 @@ def spans_of(details: Details) -> Iterator[tuple[str, Span]]:
         channel, _, what = column.rpartition(":")
         lows = [value for value in values if value is not None]
         if what == "min" and lows:
-            highs = [one for one in details.statistics[f"{channel}:max"] if one is not None]
+            highs = [high for high in details.statistics[f"{channel}:max"] if high is not None]
             yield f"/{channel}", (min(lows), max(highs, default=min(lows)))
 
 
@@ -116,9 +116,9 @@ def _positive(counter: Counter[str]) -> dict[str, int]:
     return {key: value for key, value in sorted(counter.items()) if value}
 
 
-def _union(one: Span | None, other: Span) -> Span:
-    return (min(one[0], other[0]), max(one[1], other[1])) if one else other
+def _union(first: Span | None, second: Span) -> Span:
+    return (min(first[0], second[0]), max(first[1], second[1])) if first else second
 
 
-def _touches(every: Span | None, own: Span) -> bool:
-    return every is None or own[0] <= every[0] or own[1] >= every[1]
+def _touches(total: Span | None, span: Span) -> bool:
+    return total is None or span[0] <= total[0] or span[1] >= total[1]

@@ -248,4 +248,8 @@ def _column_statistics(column: pl.Series) -> dict[str, list[float]]:
 
 def _flatten(columns: Mapping[str, Mapping[str, list[float]]]) -> dict[str, list[float]]:
     """Return statistics as columns of the episodes: `stats/<feature>/<name>`."""
-    return {f"stats/{key}/{name}": one for key, own in columns.items() for name, one in own.items()}
+    return {
+        f"stats/{key}/{name}": value
+        for key, statistics in columns.items()
+        for name, value in statistics.items()
+    }

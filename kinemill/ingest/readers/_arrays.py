@@ -80,7 +80,11 @@ def rows_first(arrays: dict[str, Array]) -> dict[str, Array]:
     MATLAB users often store a channel as a row of a matrix. The lengths of vectors, such as the
     time, show which axis is time. Without vectors, all matrices have to be far wider than high.
     """
-    shapes = [one.shape for one in arrays.values() if not one.trouble and not _no_number(one.dtype)]
+    shapes = [
+        array.shape
+        for array in arrays.values()
+        if not array.trouble and not _no_number(array.dtype)
+    ]
     lengths = {
         prod(shape) for shape in shapes if len(shape) in (1, 2) and max(shape) == prod(shape) > 1
     }
@@ -250,8 +254,8 @@ def read_texts(array: Array) -> list[str] | None:
     if wrong := size_problem("of texts", array):
         raise Unreadable(wrong)
     return [
-        one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one)
-        for one in array.load().reshape(-1).tolist()
+        text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        for text in array.load().reshape(-1).tolist()
     ]
 
 

@@ -31,8 +31,8 @@ def texts(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:
     """
     attributes: dict[str, str] = {}
     for name, value in pairs:
-        for key, one in _flat(name, value):
-            text = _text(one)
+        for key, child in _flat(name, value):
+            text = _text(child)
             if text is not None and len(text) <= LONGEST and len(attributes) < MOST:
                 attributes[key] = text
     return attributes
@@ -47,7 +47,7 @@ def _flat(name: str, value: object) -> Iterable[tuple[str, object]]:
         except (ValueError, RecursionError):
             inside = value
         if isinstance(inside, dict):
-            return [(f"{name}.{key}", one) for key, one in cast(dict[str, Any], inside).items()]
+            return [(f"{name}.{key}", child) for key, child in cast(dict[str, Any], inside).items()]
     return [(name, value)]
 
 
@@ -79,9 +79,11 @@ def of_parquet(path: Path) -> dict[str, str]:
     from pyarrow.parquet import read_metadata
 
     pairs: dict[bytes, bytes] = read_metadata(path).metadata or {}
-    own = (b"ARROW:schema", b"pandas", b"huggingface")
+    internal = (b"ARROW:schema", b"pandas", b"huggingface")
     return texts(
-        (key.decode("utf-8", "replace"), value) for key, value in pairs.items() if key not in own
+        (key.decode("utf-8", "replace"), value)
+        for key, value in pairs.items()
+        if key not in internal
     )
 
 
@@ -111,11 +113,11 @@ def columns_of_parquet(path: Path) -> dict[str, ColumnAttributes]:
     from pyarrow.parquet import read_schema
 
     columns: dict[str, ColumnAttributes] = {}
-    for one in [*read_schema(path)][:MOST_COLUMNS]:
-        pairs: dict[bytes, bytes] = one.metadata or {}
-        own = {key.decode("utf-8", "replace"): value for key, value in pairs.items()}
-        if attributes := _column({key: own[key] for key in (*_UNITS, *_RANGES) if key in own}):
-            columns[one.name] = attributes
+    for field in [*read_schema(path)][:MOST_COLUMNS]:
+        pairs: dict[bytes, bytes] = field.metadata or {}
+        texts = {key.decode("utf-8", "replace"): value for key, value in pairs.items()}
+        if attributes := _column({key: texts[key] for key in (*_UNITS, *_RANGES) if key in texts}):
+            columns[field.name] = attributes
     return columns
 
 

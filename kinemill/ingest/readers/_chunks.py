@@ -93,7 +93,11 @@ def definitions(path: Path) -> Iterator[Record]:
             return
         file.seek(start)
         summary = file.read(size - start)
-    yield from (own for own in inner(summary, start) if own.opcode in {SCHEMA, CHANNEL})
+    yield from (
+        chunk_record
+        for chunk_record in inner(summary, start)
+        if chunk_record.opcode in {SCHEMA, CHANNEL}
+    )
 
 
 def unpack(record: Record) -> bytes:

@@ -119,7 +119,7 @@ def is_units_row(first: list[str], second: list[str]) -> bool:
     def has_number(fields: list[str]) -> bool:
         return any(_NUMBER.fullmatch(field.strip()) or is_date(field.strip()) for field in fields)
 
-    return any(one.strip() for one in first) and not has_number(first) and has_number(second)
+    return any(cell.strip() for cell in first) and not has_number(first) and has_number(second)
 
 
 def is_value(text: str) -> bool:

@@ -33,7 +33,7 @@ class _Layout(NamedTuple):
             struct.error: a value is out of range.
         """
         fields = [field.strip() for field in rest.split(",", len(self.letters) - 1)]
-        values = [_value(*one, scales) for one in zip(self.letters, fields, strict=True)]
+        values = [_value(*pair, scales) for pair in zip(self.letters, fields, strict=True)]
         return SYNC + bytes([self.number]) + self.packed.pack(*values)
 
 
@@ -75,7 +75,7 @@ def _define(rest: str, layouts: dict[str, _Layout]) -> bytes:
     number, _, name, letters, fields = (field.strip() for field in rest.split(",", 4))
     packed = struct.Struct("<" + "".join(_PACKED.get(letter, letter) for letter in letters))
     layouts[name] = _Layout(int(number), letters, packed)
-    texts = (one.encode("ascii", "replace") for one in (name, letters, fields))
+    texts = (field.encode("ascii", "replace") for field in (name, letters, fields))
     payload = DEFINES.pack(int(number), 3 + packed.size, *texts)
     return SYNC + bytes([DEFINITION]) + payload
 

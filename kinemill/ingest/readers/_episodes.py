@@ -48,9 +48,9 @@ def episode_starts(marks: Mapping[str, NDArray[Any]], rows: int) -> list[int]:
         marks: columns with names in `NAMES`, (rows,); one of another length is ignored.
         rows: number of rows of the table.
     """
-    starts = [_starts(name, own) for name, own in marks.items() if len(own) == rows]
-    every = np.unique(np.concatenate(starts)) if starts else np.empty(0, dtype=np.int64)
-    return every[(every > 0) & (every < rows)].astype(np.int64).tolist()
+    starts = [_starts(name, values) for name, values in marks.items() if len(values) == rows]
+    boundaries = np.unique(np.concatenate(starts)) if starts else np.empty(0, dtype=np.int64)
+    return boundaries[(boundaries > 0) & (boundaries < rows)].astype(np.int64).tolist()
 
 
 def _starts(name: str, values: NDArray[Any]) -> NDArray[np.int64]:

@@ -93,9 +93,9 @@ def episodes(log: RawLog, counters: pl.DataFrame, cameras: Cameras) -> RawLog | 
         return cameras.add_to(_episode(log, counters, log.part), counters)
     logs: list[RawLog] = []
     for number, rows in zip(groups[EPISODE], groups["row"], strict=True):
-        own = replace(log, frame=log.frame[rows.sort()])
+        episode = replace(log, frame=log.frame[rows.sort()])
         counts = counters[rows.sort()]
-        logs.append(cameras.add_to(_episode(own, counts, f"episode {number}"), counts))
+        logs.append(cameras.add_to(_episode(episode, counts, f"episode {number}"), counts))
     return logs
 
 

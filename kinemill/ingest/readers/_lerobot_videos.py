@@ -55,8 +55,8 @@ def video_features(path: Path) -> dict[str, Json]:
     """Return the fields of each feature that is a video, of the data set of a log or a video."""
     folder = dataset_of(path, "data") or dataset_of(path, "videos")
     features = as_object(read_info(folder).get("features")) if folder else {}
-    described = {name: as_object(one) for name, one in features.items()}
-    return {name: one for name, one in described.items() if one.get("dtype") == "video"}
+    described = {name: as_object(feature) for name, feature in features.items()}
+    return {name: feature for name, feature in described.items() if feature.get("dtype") == "video"}
 
 
 def is_depth(feature: Json) -> bool:
@@ -68,7 +68,9 @@ def is_depth(feature: Json) -> bool:
 def camera_channels(task: Task, features: Mapping[str, object]) -> dict[str, str]:
     """Return the feature of each image channel of a task that names a video."""
     images = [name for name in task.media if task.channels[name].role == "image"]
-    sources = {name: [one.name for one in task.channels[name].source] or [name] for name in images}
+    sources = {
+        name: [source.name for source in task.channels[name].source] or [name] for name in images
+    }
     cameras = {
         name: next((candidate for candidate in candidates if candidate in features), "")
         for name, candidates in sources.items()
@@ -105,8 +107,8 @@ def find_videos(path: Path) -> list[EpisodeVideo]:
     numbers = sorted(set(column.drop_nulls().to_list()))
     episodes = dataset.episodes(features, numbers)
     return [
-        dataset.video(name, number, one, episodes)
-        for name, one in sorted(features.items())
+        dataset.video(name, number, feature, episodes)
+        for name, feature in sorted(features.items())
         for number in numbers
     ]
 
@@ -142,15 +144,15 @@ class _DataSet:
             frame, why = _read_columns(path, columns)
             problem = problem or (f"{path.relative_to(self.folder)} {why}" if why else "")
             if "episode_index" in frame.columns:
-                some = frame.filter(pl.col("episode_index").is_in(numbers))
-                rows |= {int(row["episode_index"]): row for row in some.to_dicts()}
+                matching = frame.filter(pl.col("episode_index").is_in(numbers))
+                rows |= {int(row["episode_index"]): row for row in matching.to_dicts()}
         return _EpisodeRows(rows, problem)
 
     def video(self, name: str, number: int, feature: Json, episodes: _EpisodeRows) -> EpisodeVideo:
         """Return the video of one camera and episode."""
         row = (episodes.rows or {}).get(number)
         fps = _number(self.info.get("fps"))
-        shape = tuple(one for one in _list(feature.get("shape")) if isinstance(one, int))
+        shape = tuple(size for size in _list(feature.get("shape")) if isinstance(size, int))
         if fps is None or fps <= 0.0:
             problem = "has no times, because meta/info.json states no `fps`"
             return EpisodeVideo(name, number, "meta/info.json", 1.0, problem=problem)

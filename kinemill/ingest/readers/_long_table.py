@@ -102,16 +102,18 @@ def find_long(frame: pl.DataFrame) -> LongTable | None:
             in `may_be_long`.
     """
     (value,) = _value_columns(frame.columns)
-    others = frame.drop(value)
-    kinds: dict[str, Kind] = {one.name: kind for one in others if (kind := _kind(one)) is not None}
+    remaining = frame.drop(value)
+    kinds: dict[str, Kind] = {
+        series.name: kind for series in remaining if (kind := _kind(series)) is not None
+    }
     times = [
         name
         for name, kind in kinds.items()
-        if (kind == "date" or is_stamp(name)) and others[name].n_unique() > 1
+        if (kind == "date" or is_stamp(name)) and remaining[name].n_unique() > 1
     ]
     unit = next((name for name in kinds if set(split_words(name)) & _UNITS), None)
     rest = [name for name in kinds if name not in {*times, unit}]
-    names = _naming(frame, [name for name in rest if _may_name(others[name], kinds[name])])
+    names = _naming(frame, [name for name in rest if _may_name(remaining[name], kinds[name])])
     if not times or not names or _share_of_numbers(frame[value]) < NUMBERS:
         return None
     more = [name for name in rest if name not in names and kinds[name] == "number"]

@@ -100,11 +100,11 @@ def _elements(file: IO[bytes], path: Path, order: str) -> Iterator[tuple[str, Ar
                 continue
         location = _Location(path, at - stored, stored, kind == PACKED, 0, 0)
         start = 8 if location.packed else 0
-        one = _header(head, start, order)
-        yield one.name, _array(one, head, order, location)
-        if one.number in _MANY and prod(one.shape) > 0:
-            inside = _fields if one.number == STRUCT else _elements_of_cell
-            yield from inside(one, location.content(), order, location)
+        header = _header(head, start, order)
+        yield header.name, _array(header, head, order, location)
+        if header.number in _MANY and prod(header.shape) > 0:
+            inside = _fields if header.number == STRUCT else _elements_of_cell
+            yield from inside(header, location.content(), order, location)
 
 
 @dataclass(frozen=True)
@@ -159,14 +159,14 @@ def _fields(
         at = first + size
         if kind != MATRIX or size == 0 or at > len(content):
             continue
-        one = _header(content, first, order)
+        header = _header(content, first, order)
         owner = struct_.name if count == 1 else f"{struct_.name}({number})"
-        one = replace(one, name=f"{owner}/{name.split(bytes(1))[0].decode('ascii')}")
-        yield one.name, _array(one, content, order, location)
-        if one.is_struct and depth < DEEPEST:
-            yield from _fields(one, content, order, location, depth + 1)
-        elif one.number == CELL and count == 1 and not one.name.startswith("("):
-            yield from _elements_of_cell(one, content, order, location)
+        header = replace(header, name=f"{owner}/{name.split(bytes(1))[0].decode('ascii')}")
+        yield header.name, _array(header, content, order, location)
+        if header.is_struct and depth < DEEPEST:
+            yield from _fields(header, content, order, location, depth + 1)
+        elif header.number == CELL and count == 1 and not header.name.startswith("("):
+            yield from _elements_of_cell(header, content, order, location)
 
 
 def _elements_of_cell(
@@ -182,25 +182,27 @@ def _elements_of_cell(
         at = first + size
         if kind != MATRIX or size == 0 or at > len(content):
             continue
-        one = replace(_header(content, first, order), name=f"({number})/{cell.name}")
-        if FIRST_NUMERIC <= one.number <= LAST_NUMERIC:
-            yield one.name, _array(one, content, order, location)
-        elif one.is_struct:
-            yield from _fields(one, content, order, location)
+        header = replace(_header(content, first, order), name=f"({number})/{cell.name}")
+        if FIRST_NUMERIC <= header.number <= LAST_NUMERIC:
+            yield header.name, _array(header, content, order, location)
+        elif header.is_struct:
+            yield from _fields(header, content, order, location)
 
 
-def _array(one: _Header, head: bytes, order: str, location: _Location) -> Array:
+def _array(header: _Header, head: bytes, order: str, location: _Location) -> Array:
     """Return an array with the location of its values."""
-    if one.number in _MANY and prod(one.shape) > 1:
-        kind = f"is a MATLAB {CLASSES[one.number]} of {prod(one.shape)} elements, not one array"
+    if header.number in _MANY and prod(header.shape) > 1:
+        kind = (
+            f"is a MATLAB {CLASSES[header.number]} of {prod(header.shape)} elements, not one array"
+        )
         return unusable_array(f"{kind}; save the numbers of each element to a separate file")
-    if not FIRST_NUMERIC <= one.number <= LAST_NUMERIC:
-        return unusable_array(f"is a MATLAB {CLASSES.get(one.number, 'object')}, not an array")
-    if one.flags & COMPLEX:
+    if not FIRST_NUMERIC <= header.number <= LAST_NUMERIC:
+        return unusable_array(f"is a MATLAB {CLASSES.get(header.number, 'object')}, not an array")
+    if header.flags & COMPLEX:
         return unusable_array("holds complex numbers")
-    kind, first, size = _tag(head, one.end, order)
+    kind, first, size = _tag(head, header.end, order)
     dtype = np.dtype(order + NUMBERS[kind]) if kind in NUMBERS else None
-    shape = one.shape
+    shape = header.shape
     if dtype is None or min(shape, default=-1) < 0 or prod(shape) * dtype.itemsize != size:
         return unusable_array(f"declares the shape {shape} for {size} bytes of type {kind}")
     return _numbers(shape, dtype, replace(location, skip=first, size=size))

@@ -74,15 +74,15 @@ def read_media(
     for name in task.media:
         channel = task.channels[name]
         sources = [source.name for source in channel.source] or [name]
-        one = (
+        column = (
             _image(name, sources, arrays, channel)
             if channel.role == "image"
             else _text(name, sources, tree, part)
         )
-        if isinstance(one, MediaColumn):
-            columns.append(one)
+        if isinstance(column, MediaColumn):
+            columns.append(column)
         else:
-            reasons.append(one or _nothing(name, sources, channel, list(arrays)))
+            reasons.append(column or _nothing(name, sources, channel, list(arrays)))
     if reasons:
         raise Unreadable(*reasons)
     return columns

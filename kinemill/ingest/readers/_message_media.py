@@ -34,7 +34,7 @@ class MessageMedia:
         self._channels = {
             source: name
             for name in task.media
-            for source in [one.name for one in task.channels[name].source] or [name]
+            for source in [column.name for column in task.channels[name].source] or [name]
         }
         self.names = list(self._channels)
         self._pictures = {source: PictureFile(name) for source, name in self._sources_of("image")}

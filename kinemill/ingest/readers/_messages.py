@@ -96,12 +96,12 @@ class MessageCollector:
 
     def show(self, topic: str, message: object) -> None:
         """Store the field names of the first message of a topic, for messages of errors."""
-        for own, part in _frames(topic, message):
-            if own != topic:
+        for frame_topic, part in _frames(topic, message):
+            if frame_topic != topic:
                 self._with_frames.add(topic)
                 self._field_names.setdefault(topic, [])
-            if own not in self._field_names:
-                self._field_names[own] = [f"{own}.{name}" for name in _fields(part)]
+            if frame_topic not in self._field_names:
+                self._field_names[frame_topic] = [f"{frame_topic}.{name}" for name in _fields(part)]
 
     def add(self, topic: str, message: object, logged: int, published: int | None = None) -> None:
         """Store the requested fields of one message.
@@ -113,38 +113,40 @@ class MessageCollector:
             published: time at which it was published, ns; None: as logged.
         """
         self._count += 1
-        for own, part in _frames(topic, message):
-            self._add(own, part, logged, published)
+        for frame_topic, part in _frames(topic, message):
+            self._add(frame_topic, part, logged, published)
 
     def _add(self, topic: str, message: object, logged: int, published: int | None) -> None:
-        one = self._topics.get(topic) or self._open(topic)
+        content = self._topics.get(topic) or self._open(topic)
         if message is None:
-            one.broken.append(len(one.order) + len(one.broken) + 1)
+            content.broken.append(len(content.order) + len(content.broken) + 1)
             return
-        one.order.append(self._count)
-        one.stamps[LOGGED].append(_within(logged))
-        one.stamps[PUBLISHED].append(_within(logged if published is None else published))
-        for name, path in one.clocks.items():
-            one.stamps[name].append(_stamp(_follow(message, path), self._task.ingest.ticks))
-        for name, path in one.paths.items():
-            one.values[name].append(_number(_follow(message, path)))
-        for name, path in one.media.items():
-            one.values[name].append(self._media.take(name, _follow(message, path)))
+        content.order.append(self._count)
+        content.stamps[LOGGED].append(_within(logged))
+        content.stamps[PUBLISHED].append(_within(logged if published is None else published))
+        for name, path in content.clocks.items():
+            content.stamps[name].append(_stamp(_follow(message, path), self._task.ingest.ticks))
+        for name, path in content.paths.items():
+            content.values[name].append(_number(_follow(message, path)))
+        for name, path in content.media.items():
+            content.values[name].append(self._media.take(name, _follow(message, path)))
 
     def _open(self, topic: str) -> _Topic:
         names = [name for name in self._names if name.startswith(f"{topic}.")]
-        own = f"{topic}."
-        times = {name: name.removeprefix(own) for name in self._task.ingest.time}
+        prefix = f"{topic}."
+        times = {name: name.removeprefix(prefix) for name in self._task.ingest.time}
         clocks = {
             name: _path(inside) for name, inside in times.items() if name not in {LOGGED, PUBLISHED}
         }
         media = {name: () for name in self._media.names if name == topic}
-        media |= {n: _path(n.removeprefix(own)) for n in self._media.names if n.startswith(own)}
-        one = _Topic({name: _path(name.removeprefix(own)) for name in names}, clocks, media)
-        one.stamps = {name: [] for name in (LOGGED, PUBLISHED, *clocks)}
-        one.values = {name: [] for name in [*one.paths, *one.media]}
-        self._topics[topic] = one
-        return one
+        media |= {
+            n: _path(n.removeprefix(prefix)) for n in self._media.names if n.startswith(prefix)
+        }
+        opened = _Topic({name: _path(name.removeprefix(prefix)) for name in names}, clocks, media)
+        opened.stamps = {name: [] for name in (LOGGED, PUBLISHED, *clocks)}
+        opened.values = {name: [] for name in [*opened.paths, *opened.media]}
+        self._topics[topic] = opened
+        return opened
 
     def log(self, dropped: int = 0, reasons: list[Reason] | None = None) -> RawLog:
         """Return the collected log.
@@ -218,11 +220,11 @@ def _frames(topic: str, message: object) -> Iterator[tuple[str, object]]:
         _follow(transform, ("child_frame_id",))
         for transform in (transforms if isinstance(transforms, list | tuple) else [])
     ]
-    if not frames or not all(isinstance(one, str) and one for one in frames):
+    if not frames or not all(isinstance(frame, str) and frame for frame in frames):
         yield topic, message
         return
-    for frame, one in zip(frames, transforms, strict=True):
-        yield f"{topic}/{frame.strip('/')}", one
+    for frame, transform in zip(frames, transforms, strict=True):
+        yield f"{topic}/{frame.strip('/')}", transform
 
 
 def _signal(topic: _Topic, name: str, clock: pl.Series) -> Signal:
@@ -296,8 +298,10 @@ def _names(value: object, name: str) -> Iterator[str]:
         for element, inner in zip(elements(name, SHOWN_ELEMENTS), value, strict=False):
             yield from _names(inner, element)
     else:
-        own = getattr(value, "__dataclass_fields__", ())
-        inside = value if isinstance(value, Mapping) else {key: getattr(value, key) for key in own}
+        fields = getattr(value, "__dataclass_fields__", ())
+        inside = (
+            value if isinstance(value, Mapping) else {key: getattr(value, key) for key in fields}
+        )
         for key, inner in inside.items():
             if not key.startswith("__"):
                 yield from _names(inner, f"{name}.{key}" if name else key)

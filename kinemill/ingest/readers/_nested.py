@@ -82,7 +82,7 @@ def list_columns(
         yield from inside
 
     top = (TableColumn(name, kind, pl.col(name), name) for name, kind in schema.items())
-    return [one for column in top for one in listed(column)]
+    return [nested for column in top for nested in listed(column)]
 
 
 def read_table(whole: pl.DataFrame, task: Task) -> RawLog:
@@ -120,8 +120,8 @@ def _elements(
     expression = column.expression
     get = expression.arr.get if isinstance(kind, pl.Array) else expression.list.get
     for index, name in enumerate(elements(column.name, min(width, WIDEST))):
-        one = get(index, null_on_oob=True)
-        yield TableColumn(name, cast(pl.DataType, kind.inner), one, column.stored, width)
+        element = get(index, null_on_oob=True)
+        yield TableColumn(name, cast(pl.DataType, kind.inner), element, column.stored, width)
 
 
 def _refuse_text(columns: Mapping[str, TableColumn]) -> None:
@@ -171,7 +171,7 @@ def expressions_of(
     """
     selected = {channel: header[index] for channel, index in matched.channels.items()}
     _refuse_text(selected)
-    channels = [one.expression.cast(pl.Float64).alias(name) for name, one in selected.items()]
+    channels = [column.expression.cast(pl.Float64).alias(name) for name, column in selected.items()]
     if matched.time is None:
         return channels, matched.rate or 1.0
     if matched.nanoseconds is not None:

@@ -109,11 +109,11 @@ def as_images(
         raise Unreadable(_other_shape(channel, shape, spec))
 
     def read(rows: NDArray[np.int64]) -> Iterator[Pictures]:
-        for some in np.array_split(rows, -(-len(rows) // BLOCK)) if len(rows) else []:
-            block = [picture(int(row)) for row in some]
-            for row, one in zip(some, block, strict=True):
-                if one.shape != shape:
-                    problem = f"picture {row + 1} is {list(one.shape)}"
+        for block_rows in np.array_split(rows, -(-len(rows) // BLOCK)) if len(rows) else []:
+            block = [picture(int(row)) for row in block_rows]
+            for row, image in zip(block_rows, block, strict=True):
+                if image.shape != shape:
+                    problem = f"picture {row + 1} is {list(image.shape)}"
                     raise BadLog(
                         f"image {channel!r}", problem, expected=f"{list(shape)}, as before"
                     )

@@ -140,9 +140,11 @@ def _layout_of(head: bytes) -> _Plain | None:
 def _separator_of(lines: Sequence[bytes]) -> list[bytes | None]:
     """Return the separators of the fields if the first lines are rows of numbers."""
     rows = lines[:ROWS]
-    n_texts = {one: _count_texts(rows, one) for one in _SEPARATORS if len(rows) > 1}
+    n_texts = {
+        separator: _count_texts(rows, separator) for separator in _SEPARATORS if len(rows) > 1
+    }
     least = min((n for n in n_texts.values() if n is not None), default=None)
-    return [] if least is None else [one for one, n in n_texts.items() if n == least]
+    return [] if least is None else [separator for separator, n in n_texts.items() if n == least]
 
 
 def _below_text(

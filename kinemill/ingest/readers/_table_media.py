@@ -43,7 +43,7 @@ def media_columns(
         if name is None:
             reasons.append(_missing(channel, names, list(schema)))
         elif not _fits(schema[name], spec):
-            reasons.append(_other(channel, name, schema[name], spec))
+            reasons.append(_unusable(channel, name, schema[name], spec))
         else:
             columns[channel] = name
     if reasons:
@@ -135,7 +135,7 @@ def _missing(channel: str, names: list[str], available: list[str]) -> Reason:
     )
 
 
-def _other(channel: str, name: str, kind: pl.DataType, spec: Channel) -> Reason:
+def _unusable(channel: str, name: str, kind: pl.DataType, spec: Channel) -> Reason:
     pictures = "PNG or JPEG pictures, as bytes or a struct with `bytes`"
     return reason(
         "media",

@@ -202,15 +202,15 @@ def _log(
     values: dict[str, Values], matched: Columns, media: list[MediaColumn], task: Task, part: str
 ) -> RawLog:
     counts = {name: len(column) for name, column in values.items()}
-    counts |= {one.channel: one.rows for one in media if one.rows}
+    counts |= {column.channel: column.rows for column in media if column.rows}
     rows, reasons = _common_rows(counts, task)
     stamps = values.pop(TIME, None)
     time = row_numbers(rows) if stamps is None else _stamps(stamps[:rows])
     columns = {name: np.ascontiguousarray(v[:rows], np.float64) for name, v in values.items()}
-    columns |= {one.channel: one.references(rows) for one in media}
+    columns |= {column.channel: column.references(rows) for column in media}
     frame = pl.DataFrame([time, *(pl.Series(name, column) for name, column in columns.items())])
     ticks = matched.rate if stamps is None and matched.rate else task.ingest.ticks
-    contents = {one.channel: one.media for one in media}
+    contents = {column.channel: column.media for column in media}
     return RawLog(frame, matched.sources, ticks, len(reasons), reasons, part, media=contents)
 
 

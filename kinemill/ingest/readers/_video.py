@@ -172,7 +172,7 @@ def _nearest(
             previous = following
             following = next(frames, None)
         near = [frame for frame in (previous, following) if frame is not None]
-        frame = min(near, key=lambda one: abs(one.time - time), default=None)
+        frame = min(near, key=lambda candidate: abs(candidate.time - time), default=None)
         if frame is None or abs(frame.time - time) > TOLERANCE / video.fps:
             problem = f"the nearest frame is at {frame.time:.4f} s" if frame else "no frame"
             raise BadLog(

@@ -126,8 +126,8 @@ def write_blocks(path: Path, videos: Sequence[EpisodeVideo]) -> Iterator[bytes]:
     files = {TABLE: path} | {
         video.file: folder / video.file for video in videos if not video.problem
     }
-    for name, own in files.items():
-        with _open_present(own) as file:
+    for name, video_path in files.items():
+        with _open_present(video_path) as file:
             yield from _entry(name, os.fstat(file.fileno()).st_size, file)
     yield bytes(2 * tarfile.BLOCKSIZE)
 

@@ -204,7 +204,7 @@ def _too_large(path: Path, compression: _Compression, problem: str) -> Reason:
 
 
 def _problem(actual: str, fix: str) -> Reason:
-    expected = "a log in " + ", ".join(one.name for one in _COMPRESSIONS.values())
+    expected = "a log in " + ", ".join(compression.name for compression in _COMPRESSIONS.values())
     return reason("format", "file", actual, expected=expected, fix=fix)
 
 
@@ -219,7 +219,14 @@ def _cut(compression: _Compression, size: int) -> Reason:
 
 
 def _compression_of(head: bytes) -> _Compression | None:
-    return next((one for one in _COMPRESSIONS.values() if head.startswith(one.magic)), None)
+    return next(
+        (
+            compression
+            for compression in _COMPRESSIONS.values()
+            if head.startswith(compression.magic)
+        ),
+        None,
+    )
 
 
 def _inner(form: str) -> list[Reader]:
@@ -255,10 +262,10 @@ def _reader_of(content: Path, form: str = "auto") -> Reader:
 def _keep(log: RawLog, folder: _Folder) -> RawLog:
     """Return a log whose images keep the unpacked content until they are read."""
     media = {
-        name: replace(one, read=partial(_read_images, folder, one.read))
-        if isinstance(one, Images)
-        else one
-        for name, one in log.media.items()
+        name: replace(content, read=partial(_read_images, folder, content.read))
+        if isinstance(content, Images)
+        else content
+        for name, content in log.media.items()
     }
     return replace(log, media=media)
 

@@ -204,8 +204,10 @@ def _read_long(table: LongTable, text: pl.DataFrame, layout: Layout, task: Task)
     numbers = plain.cast(pl.Float64, strict=False)
     reasons = list[Reason]()
     for channel, at in columns.channels.items():
-        own = signals == names[at]
-        bad = (own & plain.is_not_null() & numbers.is_null()).fill_null(value=False).arg_true()
+        is_signal = signals == names[at]
+        bad = (
+            (is_signal & plain.is_not_null() & numbers.is_null()).fill_null(value=False).arg_true()
+        )
         reasons += [_no_number(channel, value, bad)] if len(bad) else []
     if reasons:
         raise Unreadable(*reasons)
@@ -329,7 +331,7 @@ def _read_leniently(data: bytes, layout: Layout, columns: Columns) -> pl.DataFra
     indices = _selected_columns(columns)
     text = _as_text(data, layout, indices)
     commas = {"decimal_comma": layout.decimal_comma, "quoted_comma": layout.separator == ","}
-    plain = text.with_columns(plain_digits(spell_booleans(one), **commas) for one in text)
+    plain = text.with_columns(plain_digits(spell_booleans(column), **commas) for column in text)
     numbers = plain.cast(pl.Float64, strict=False)
     if columns.time is not None:
         numbers = numbers.with_columns(_stamps(text[TIME], plain[TIME], layout.first(columns.time)))

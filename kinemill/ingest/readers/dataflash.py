@@ -58,14 +58,14 @@ _UNITS = {"UNKNOWN": "", "deglatitude": "deg", "deglongitude": "deg", "degheadin
 _HEAD = 4096  # bytes that show the form of a file
 _MOST_INSTANCES = 16  # more are not instances
 _QUANTITIES = {  # field: descriptive name and unit, for drafts, of what moves a vehicle or shows it
-    **{f"ATT.{one}": (f"{one.lower()}_angle", "deg") for one in ("Roll", "Pitch", "Yaw")},
+    **{f"ATT.{axis}": (f"{axis.lower()}_angle", "deg") for axis in ("Roll", "Pitch", "Yaw")},
     **{f"IMU.Gyr{axis}": (f"gyro_{axis.lower()}", "rad/s") for axis in "XYZ"},
     **{f"IMU.Acc{axis}": (f"acceleration_{axis.lower()}", "m/s^2") for axis in "XYZ"},
     **{f"{ekf}.V{axis}": (f"velocity_{axis.lower()}", "m/s")
        for ekf in ("NKF1", "XKF1") for axis in ("N", "E", "D")},
     **{f"{ekf}.P{axis}": (f"position_{axis.lower()}", "m")
        for ekf in ("NKF1", "XKF1") for axis in ("N", "E", "D")},
-    **{f"RCOU.{own}{n}": (f"pwm_{n}", "us") for own in ("C", "Ch", "Chan") for n in range(1, 15)},
+    **{f"RCOU.{stem}{n}": (f"pwm_{n}", "us") for stem in ("C", "Ch", "Chan") for n in range(1, 15)},
     "ARSP.Airspeed": ("airspeed", "m/s"),
 }  # fmt: skip
 
@@ -174,19 +174,19 @@ def _define(payload: bytes, contents: _Contents, numbered: dict[int, _Type]) -> 
     layout = np.dtype([])
     scales = dict[str, float]()
     if len({*names}) == len(names) == len(kinds) == len(formats):
-        layout = np.dtype([(own, kind) for own, (kind, _) in zip(names, kinds, strict=True)])
-        scales = {own: scale for own, (_, scale) in zip(names, kinds, strict=True) if scale}
+        layout = np.dtype([(field, kind) for field, (kind, _) in zip(names, kinds, strict=True)])
+        scales = {field: scale for field, (_, scale) in zip(names, kinds, strict=True) if scale}
     if layout.itemsize + 3 != size:
         layout = np.dtype([])
         scales = {}
     numbered[number] = contents.types[name] = _Type(name, number, size, layout, scales)
 
 
-def _values(one: _Type, data: bytes) -> NDArray[Any]:
+def _values(type_: _Type, data: bytes) -> NDArray[Any]:
     """Return the messages of a type, structured (n,)."""
     raw = np.frombuffer(data, dtype=np.uint8)
-    at = np.array(one.at, dtype=np.int64)[:, None] + 3
-    return np.ascontiguousarray(raw[at + np.arange(one.layout.itemsize)]).view(one.layout)[:, 0]
+    at = np.array(type_.at, dtype=np.int64)[:, None] + 3
+    return np.ascontiguousarray(raw[at + np.arange(type_.layout.itemsize)]).view(type_.layout)[:, 0]
 
 
 def _describe(contents: _Contents, data: bytes) -> None:
@@ -197,28 +197,28 @@ def _describe(contents: _Contents, data: bytes) -> None:
         return
     for row in _values(stated, data).tolist():
         number, units, multipliers = row[-3:]
-        one = by_number.get(number)
-        if one is None or not isinstance(units, bytes) or not isinstance(multipliers, bytes):
+        type_ = by_number.get(number)
+        if type_ is None or not isinstance(units, bytes) or not isinstance(multipliers, bytes):
             continue
-        for index, own in enumerate(one.layout.names or ()):
+        for index, column in enumerate(type_.layout.names or ()):
             unit, multiplier = (
                 part[index : index + 1].decode("ascii", "replace") for part in (units, multipliers)
             )
             if unit == _INSTANCE:
-                one.instance = own
+                type_.instance = column
             text = str(pairs["UNIT"].get(unit, ""))
-            one.units[own] = _UNITS.get(text, text)
+            type_.units[column] = _UNITS.get(text, text)
             factor = pairs["MULT"].get(multiplier, 1.0)
             # Letters such as `c` include their multiplier.
-            if one.scales.get(own) == 1.0 and isinstance(factor, float) and factor > 0.0:
-                one.scales[own] = float(f"{factor:.6g}")  # 1e-6 is a float32 in some firmware
+            if type_.scales.get(column) == 1.0 and isinstance(factor, float) and factor > 0.0:
+                type_.scales[column] = float(f"{factor:.6g}")  # 1e-6 is a float32 in some firmware
 
 
-def _pairs(one: _Type | None, data: bytes) -> dict[str, str | float]:
+def _pairs(type_: _Type | None, data: bytes) -> dict[str, str | float]:
     """Return what a type lists under single letters."""
-    if one is None or len(one.layout.names or ()) != 3:
+    if type_ is None or len(type_.layout.names or ()) != 3:
         return {}
-    rows = _values(one, data).tolist()
+    rows = _values(type_, data).tolist()
     return {
         chr(letter & 0x7F): value.decode("ascii", "replace") if isinstance(value, bytes) else value
         for _, letter, value in rows
@@ -253,17 +253,17 @@ def _topics(contents: _Contents, data: bytes) -> dict[str, _Type]:
     return topics
 
 
-def _topic(name: str, one: _Type, data: bytes) -> _Topic:
-    rows = _values(one, data)
-    order = np.array(one.order, dtype=np.int64)
-    if one.is_whole(one.instance):
+def _topic(name: str, type_: _Type, data: bytes) -> _Topic:
+    rows = _values(type_, data)
+    order = np.array(type_.order, dtype=np.int64)
+    if type_.is_whole(type_.instance):
         number = int(name.partition("[")[2].rstrip("]") or 0)
-        own = rows[one.instance] == number
-        rows = rows[own]
-        order = order[own]
-    clock = one.clock or ""
+        is_instance = rows[type_.instance] == number
+        rows = rows[is_instance]
+        order = order[is_instance]
+    clock = type_.clock or ""
     time = pl.Series(rows[clock].astype(np.int64) * _CLOCKS[clock])
-    return _Topic(rows, one.scales, time, order)
+    return _Topic(rows, type_.scales, time, order)
 
 
 def read(path: Path, task: Task) -> RawLog:
@@ -280,17 +280,17 @@ def read(path: Path, task: Task) -> RawLog:
     if not types:
         raise Unreadable(_whole_file("holds no messages with timestamps"))
     header = {
-        f"{topic}.{own}": (topic, own)
-        for topic, one in types.items()
-        for own in one.scales
-        if own not in {one.clock, one.instance}
+        f"{topic}.{field}": (topic, field)
+        for topic, type_ in types.items()
+        for field in type_.scales
+        if field not in {type_.clock, type_.instance}
     }
     columns = match_columns(list(header), task, rate=TICKS)
     fields = {channel: header[source.name] for channel, source in columns.sources.items()}
     topics = {name: _topic(name, types[name], data) for name, _ in fields.values()}
     signals = {
-        channel: Signal(topics[name].time, topics[name].values(own), topics[name].order)
-        for channel, (name, own) in fields.items()
+        channel: Signal(topics[name].time, topics[name].values(field), topics[name].order)
+        for channel, (name, field) in fields.items()
     }
     reasons = _reasons(contents, len(data))
     return RawLog(pl.DataFrame(), columns.sources, TICKS, 0, reasons, signals=signals)
@@ -332,11 +332,11 @@ def _about(path: Path) -> About:
     """Return the units of all fields, and descriptive names of those that drafts use."""
     contents, data = _read_file(path)
     names = {
-        f"{topic}.{own}": one.units.get(own, "")
-        for topic, one in _topics(contents, data).items()
-        for own in one.scales
+        f"{topic}.{field}": type_.units.get(field, "")
+        for topic, type_ in _topics(contents, data).items()
+        for field in type_.scales
     }
-    labels = {name: one for name, (one, _) in _QUANTITIES.items() if name in names}
+    labels = {name: label for name, (label, _) in _QUANTITIES.items() if name in names}
     units = {name: unit or _QUANTITIES.get(name, ("", ""))[1] for name, unit in names.items()}
     columns = {name: ColumnAttributes(unit) for name, unit in units.items() if unit}
     return About(labels, columns=columns)
@@ -345,10 +345,10 @@ def _about(path: Path) -> About:
 def _attributes(path: Path) -> dict[str, str]:
     """Return the firmware, as its first message of text states it: `ArduCopter V4.3.0 (...)`."""
     contents, data = _read_file(path)
-    one = contents.types.get("MSG")
-    if one is None:
+    type_ = contents.types.get("MSG")
+    if type_ is None:
         return {}
-    lines = [row[-1].decode("ascii", "replace") for row in _values(one, data).tolist()]
+    lines = [row[-1].decode("ascii", "replace") for row in _values(type_, data).tolist()]
     firmware = next((line for line in lines if " V" in line), None)
     return texts([("firmware", firmware)])
 

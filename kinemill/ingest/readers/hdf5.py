@@ -118,12 +118,12 @@ class _Hdf5:
         here = self._file.get(group) if group else self._file
         if not _is_group(here):
             return None
-        if name.startswith("@") and (own := name[1:]) in here.attrs:
-            kind = here.attrs.get_id(own)
+        if name.startswith("@") and (attribute := name[1:]) in here.attrs:
+            kind = here.attrs.get_id(attribute)
             if not _is_text(kind.dtype, kind.shape):
                 return None
             self._refuse_damaged_heaps(kind.dtype)
-            return _strings(here.attrs[own])
+            return _strings(here.attrs[attribute])
         item: Any = _reach(here, name) if name in here else None
         if _is_external(item) or not _is_text(item.dtype, item.shape):
             return None
@@ -226,7 +226,9 @@ def _is_text(dtype: np.dtype[np.generic], shape: tuple[int, ...] | None) -> bool
 
 def _strings(values: object) -> list[str]:
     items = np.asarray(values, dtype=object).reshape(-1).tolist()
-    return [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in items]
+    return [
+        text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in items
+    ]
 
 
 def _reach(group: Any, name: str) -> Any:

@@ -194,7 +194,7 @@ def _matrix_of(rows: list[list[object] | None]) -> Content:
         return "holds rows of different lengths"
     width = widths.pop()
     empty: list[object] = [None] * width
-    flat = _array_of([one for row in rows for one in (row or empty)])
+    flat = _array_of([value for row in rows for value in (row or empty)])
     if not isinstance(flat, np.ndarray):
         return flat if isinstance(flat, str) else "holds arrays of texts"
     if flat.ndim == _MOST_AXES:
@@ -244,8 +244,10 @@ def _has_rows(head: str) -> bool:
 
 def _describes(path: Path) -> bool:
     """Return whether the file is next to a log of the same name, such as `run.csv`."""
-    others = [reader for name in READERS if not (reader := READERS[name]).shared]
-    return any(path.with_suffix(suffix).exists() for one in others for suffix in one.suffixes)
+    readers = [reader for name in READERS if not (reader := READERS[name]).shared]
+    return any(
+        path.with_suffix(suffix).exists() for reader in readers for suffix in reader.suffixes
+    )
 
 
 def _attributes(path: Path) -> dict[str, str]:

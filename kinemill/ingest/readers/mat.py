@@ -59,10 +59,10 @@ class _Mat:
 
     def arrays(self, group: str) -> dict[str, Array]:
         if not group:
-            return {name: one for name, one in self._arrays.items() if not _ELEMENT.match(name)}
+            return {name: array for name, array in self._arrays.items() if not _ELEMENT.match(name)}
         below = f"{group}/"
-        own = {name: one for name, one in self._arrays.items() if name.startswith(below)}
-        return {name.removeprefix(below): one for name, one in own.items()}
+        nested = {name: array for name, array in self._arrays.items() if name.startswith(below)}
+        return {name.removeprefix(below): array for name, array in nested.items()}
 
     def number(self, group: str, name: str) -> float | None:
         return only_number(self._arrays.get(f"{group}/{name}" if group else name))

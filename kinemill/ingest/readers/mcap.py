@@ -109,10 +109,10 @@ def _take_chunk(record: Record, state: _State) -> None:
         state.reasons.append(_damaged_chunk(record, str(error)))
         return
     state.damaged = False
-    for own in inner(data, record.offset):
+    for inner_record in inner(data, record.offset):
         # No nested chunks, which could recurse forever.
-        if own.opcode in {SCHEMA, CHANNEL, MESSAGE}:
-            _take(own, state)
+        if inner_record.opcode in {SCHEMA, CHANNEL, MESSAGE}:
+            _take(inner_record, state)
 
 
 def _take_schema(payload: bytes, state: _State) -> None:
@@ -235,8 +235,10 @@ def _attributes(path: Path) -> dict[str, str]:
     with suppress(Damaged):  # `read` reports it
         for record in records(path):
             if record.opcode == METADATA and not record.cut:
-                own = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
-                pairs += [(f"{own.name}.{key}", value) for key, value in own.metadata.items()]
+                metadata = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
+                pairs += [
+                    (f"{metadata.name}.{key}", value) for key, value in metadata.metadata.items()
+                ]
     return texts(pairs)
 
 

@@ -156,8 +156,8 @@ def _read_header(
         return unusable_array("holds pickled objects, which could run code; they are not read")
 
     def load() -> Values:
-        with reopen() as again:
-            return np.lib.format.read_array(again, allow_pickle=False)
+        with reopen() as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
 
     array = Array(tuple(shape), dtype, load, stored)
     if min(shape, default=0) < 0 or file.tell() + array.size > size:

@@ -56,7 +56,9 @@ def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, ob
     try:
         with _open(path, ros1) as bag:
             decoders = _decoders(bag.connections, gathering, ros1)
-            connections = [one for one in bag.connections if one.id in decoders]
+            connections = [
+                connection for connection in bag.connections if connection.id in decoders
+            ]
             for connection, stamp, data in bag.messages(connections) if connections else []:
                 yield connection.topic, decode_or_none(decoders[connection.id], data), stamp
     except Unreadable:
@@ -83,12 +85,12 @@ def _decoders(connections: Any, gathering: MessageCollector, ros1: bool) -> dict
     ] or list(connections)
     decoders: dict[int, Decoder] = {}
     reasons: list[Reason] = []
-    for one in selected:
-        encoding = "ros1msg" if ros1 else _ENCODINGS[one.msgdef.format.name]
+    for connection in selected:
+        encoding = "ros1msg" if ros1 else _ENCODINGS[connection.msgdef.format.name]
         try:
-            decoders[one.id] = decoder(one.msgtype, encoding, one.msgdef.data)
+            decoders[connection.id] = decoder(connection.msgtype, encoding, connection.msgdef.data)
         except Undecodable as error:
-            reasons.append(_unknown(one.topic, str(error)))
+            reasons.append(_unknown(connection.topic, str(error)))
     if reasons and (not decoders or gathering.wants(selected[0].topic)):
         raise Unreadable(*reasons)
     return decoders

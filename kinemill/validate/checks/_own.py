@@ -26,7 +26,9 @@ class OwnCheck(OwnCode, CheckSettings):
             BadInput: It fails, or returns no truth value for each row.
         """
         rows = len(next(iter(values.values())))
-        faulty = np.asarray(self.call({name: one.copy() for name, one in values.items()}, task.dt))
+        faulty = np.asarray(
+            self.call({name: channel.copy() for name, channel in values.items()}, task.dt)
+        )
         if faulty.shape != (rows,) or faulty.dtype != np.bool_:
             raise BadInput(
                 f"validate.checks: {self.type}",

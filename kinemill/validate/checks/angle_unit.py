@@ -70,14 +70,14 @@ class AngleUnit(CheckSettings):
         """
         finite = {name for pair in pairs(task) for name in pair}
         free = {name: task.channels[name] for name in task.states if name not in finite}
-        angles = [name for name, own in free.items() if own.kind == "angle"]
-        for velocity, own in free.items():
-            for position in angles if own.kind == "linear" else []:
-                if is_derivative(own.unit, task.channels[position].unit):
+        angles = [name for name, channel in free.items() if channel.kind == "angle"]
+        for velocity, channel in free.items():
+            for position in angles if channel.kind == "linear" else []:
+                if is_derivative(channel.unit, task.channels[position].unit):
                     times = (self.window, task.dt)
                     scale = scale_of(values, velocity, position, times, 10.0, _CLEARLY)
                     if scale is not None:
-                        in_rate = factor(own.unit, f"({task.channels[position].unit})/s")[0]
+                        in_rate = factor(channel.unit, f"({task.channels[position].unit})/s")[0]
                         yield velocity, position, scale * in_rate
 
 

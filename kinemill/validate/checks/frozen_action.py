@@ -90,9 +90,9 @@ class FrozenAction(CheckSettings):
         still = [(start, stop + 1) for start, stop in runs(same)]
         long = [(start, stop) for start, stop in still if stop - start > least]
         inside = sum(stop - start - 1 for start, stop in long)
-        others = np.count_nonzero(same) - inside
+        outside = np.count_nonzero(same) - inside
         habit = inside > self.max_constant_share * len(same)
-        if not long or habit or others > self.max_equal_share * max(1, len(same) - inside):
+        if not long or habit or outside > self.max_equal_share * max(1, len(same) - inside):
             return []
         allowed = np.array([0.0, low, high])
         starts = [start for start, stop in still if stop - start >= NEUTRAL_ROWS]

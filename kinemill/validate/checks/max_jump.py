@@ -33,13 +33,16 @@ class MaxJump(CheckSettings):
         if not isinstance(value, dict) or isinstance(value.get("bounds"), dict):
             return cast("object", value)
         settings = cast("dict[str, Any]", value)
-        own = {key: settings[key] for key in CheckSettings.model_fields if key in settings}
-        return {"bounds": {key: item for key, item in settings.items() if key not in own}, **own}
+        common = {key: settings[key] for key in CheckSettings.model_fields if key in settings}
+        return {
+            "bounds": {key: item for key, item in settings.items() if key not in common},
+            **common,
+        }
 
     @model_serializer
     def _serialize(self) -> Json:
-        own = {key: getattr(self, key) for key in CheckSettings.model_fields}
-        return {**self.bounds, **{key: item for key, item in own.items() if item is not None}}
+        common = {key: getattr(self, key) for key in CheckSettings.model_fields}
+        return {**self.bounds, **{key: item for key, item in common.items() if item is not None}}
 
     def problems(self, channels: Mapping[str, object]) -> Problems:
         """Return bounds for channels that the task does not have."""

@@ -37,7 +37,7 @@ class Quantization(CheckSettings):
 
     def _step(self, values: Array) -> float:
         """Return the usual distance between neighboring values of (n,), or 0 if continuous."""
-        finite = _some(values)
+        finite = _finite_sample(values)
         finite = finite[np.isfinite(finite)]
         finite.sort()
         span = float(finite[-1] - finite[0]) if len(finite) else 0.0
@@ -48,7 +48,7 @@ class Quantization(CheckSettings):
         return float(np.median(gaps))
 
 
-def _some(values: Array) -> Array:
+def _finite_sample(values: Array) -> Array:
     """Return a sample of (n,) in stretches: neighboring rows show the quantization step."""
     if len(values) <= _ROWS:
         return values

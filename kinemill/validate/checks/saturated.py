@@ -83,15 +83,15 @@ class Saturated(CheckSettings):
 
     def _at_an_end(self, values: Values, name: str) -> _Ends:
         """Return (start, stop, sign) of repeated extremes of a channel."""
-        own, stats, (low, high) = values[name], block_stats(values, name), extremes(values, name)
+        series, stats, (low, high) = values[name], block_stats(values, name), extremes(values, name)
         tolerance = rounding(low, high)
         most = high - tolerance
         least = low + tolerance
-        parts = list(blocks(own))
+        parts = list(blocks(series))
         above = sum(np.count_nonzero(parts[k] >= most) for k in _where(stats.highs >= most))
         below = sum(np.count_nonzero(parts[k] <= least) for k in _where(stats.lows <= least))
-        ends = [(own >= most, 1)] if above >= self.rows else []
-        ends += [(own <= least, -1)] if below >= self.rows else []
+        ends = [(series >= most, 1)] if above >= self.rows else []
+        ends += [(series <= least, -1)] if below >= self.rows else []
         return [
             (start, stop, sign)
             for there, sign in ends

@@ -67,8 +67,8 @@ class Spike(CheckSettings):
         over = error > floor
         if not over.any():
             return []
-        sizes = [noise(each) for each in errors]
-        out = [each > self.noise * size for each, size in zip(errors, sizes, strict=True)]
+        sizes = [noise(error) for error in errors]
+        out = [error > self.noise * size for error, size in zip(errors, sizes, strict=True)]
         over &= np.logical_or(*out) & (error > _PEAK * _around(error))
         return [
             Fault(
@@ -98,10 +98,10 @@ def _out_of_line(values: Array, reach: int) -> Array:
 def _bent(x: Array, v: Array, reach: int, dt: float) -> Array:
     """Return the distance of x (n,) from the mean of its neighbors, less the curve of v."""
     inner = slice(reach, -reach)
-    own = x[inner] - 0.5 * (x[2 * reach :] + x[: -2 * reach])
+    residual = x[inner] - 0.5 * (x[2 * reach :] + x[: -2 * reach])
     bend = 0.25 * reach * dt * (v[: -2 * reach] - v[2 * reach :])
     error = np.full(len(x), np.nan)
-    error[inner] = np.minimum(np.abs(own), np.abs(own - bend))
+    error[inner] = np.minimum(np.abs(residual), np.abs(residual - bend))
     return error
 
 

@@ -139,7 +139,7 @@ class Stuck(CheckSettings):
 
 def _rotation_rests(name: str, where: tuple[int, int], values: Values, task: Task) -> bool:
     """Return whether every element of the quaternion that `name` is part of keeps its value."""
-    (elements,) = [own for own in rotations(task.channels) if name in own]
+    (elements,) = [rotation for rotation in rotations(task.channels) if name in rotation]
     return all(
         any(start <= where[0] and where[1] <= stop for start, stop in _still(values, element, 1))
         for element in elements
@@ -155,11 +155,11 @@ def _moved(path: Array) -> float:
 
 def _still(values: Values, name: str, least: int) -> list[tuple[int, int]]:
     """Return the stretches with one value as (start, stop), without short ones."""
-    own, (low, high) = values[name], extremes(values, name)
+    series, (low, high) = values[name], extremes(values, name)
     tolerance = rounding(low, high)
-    if not may_rest(own, least, tolerance):
+    if not may_rest(series, least, tolerance):
         return []
-    change = np.diff(own)
+    change = np.diff(series)
     same = np.abs(change, out=change) <= tolerance
     return [(start, stop + 1) for start, stop in runs(same)]
 

@@ -47,11 +47,11 @@ class Swapped(CheckSettings):
         for i, j in combinations(range(len(channel_pairs)), 2):
             crossed = fits[i, j] and fits[j, i] and units[i] == units[j]
             if crossed and not fits[i, i] and not fits[j, j]:
-                one = channel_pairs[i]
-                other = channel_pairs[j]
-                rows = len(values[one[0]])
-                faults.append(_fault(rows, one, other, float(same[i, j])))
-                faults.append(_fault(rows, other, one, float(same[j, i])))
+                first = channel_pairs[i]
+                second = channel_pairs[j]
+                rows = len(values[first[0]])
+                faults.append(_fault(rows, first, second, float(same[i, j])))
+                faults.append(_fault(rows, second, first, float(same[j, i])))
         return faults
 
     def _differences(
@@ -79,12 +79,12 @@ class Swapped(CheckSettings):
         return np.stack(integrals)[:, clean], np.stack(moved)[:, clean], units
 
 
-def _fault(rows: int, own: tuple[str, str], other: tuple[str, str], same: float) -> Fault:
+def _fault(rows: int, pair: tuple[str, str], peer: tuple[str, str], same: float) -> Fault:
     return Fault(
         0,
         rows,
-        own[0],
-        actual=f"it follows {other[1]} (correlation {same:.3f}), and {other[0]} follows {own[1]}",
-        expected=f"the derivative of {own[1]}",
-        fix=f"swap the `source` of {own[0]} and {other[0]}, or of their positions",
+        pair[0],
+        actual=f"it follows {peer[1]} (correlation {same:.3f}), and {peer[0]} follows {pair[1]}",
+        expected=f"the derivative of {pair[1]}",
+        fix=f"swap the `source` of {pair[0]} and {peer[0]}, or of their positions",
     )

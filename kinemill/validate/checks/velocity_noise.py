@@ -83,10 +83,10 @@ def _difference(v: Array, x: Array, dt: float, late: float) -> Array | None:
     shifts = {int(np.floor(late / dt)), int(np.ceil(late / dt))}
     differences: list[Array] = []
     for shift in shifts:
-        own = v[1:-1]
-        own = own[max(shift, 0) : len(own) + min(shift, 0)]
-        other = slope[max(-shift, 0) : len(slope) + min(-shift, 0)]
-        off = own - other
+        measured = v[1:-1]
+        measured = measured[max(shift, 0) : len(measured) + min(shift, 0)]
+        derived = slope[max(-shift, 0) : len(slope) + min(-shift, 0)]
+        off = measured - derived
         differences.append(off[np.isfinite(off)])
     differences = [off for off in differences if len(off)]
     return min(differences, key=rms) if differences else None

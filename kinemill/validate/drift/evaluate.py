@@ -66,8 +66,10 @@ class DriftEvaluator:
         Episodes are sorted by recording.
         """
         unseen = (episode for episode in episodes if episode.recording not in self.used)
-        for done, (hash_, each) in enumerate(groupby(unseen, lambda one: one.recording), 1):
-            listed = list(each)
+        for done, (hash_, group) in enumerate(
+            groupby(unseen, lambda episode: episode.recording), 1
+        ):
+            listed = list(group)
             measured = self._recording(hash_, listed)
             self.progress.advance("drift", done, done, listed[0].name)
             yield RecordingMeasurement(hash_, listed[0].name, measured)

@@ -179,11 +179,11 @@ def open_simulator(task: Task, champion: Champion) -> Simulator:
     }
     differing = [name for name, value in now.items() if getattr(interface, name) != value]
     if differing:
-        own = "; ".join(f"{name} {getattr(interface, name)}" for name in differing)
+        differences = "; ".join(f"{name} {getattr(interface, name)}" for name in differing)
         expected = "; ".join(f"{name} {now[name]}" for name in differing)
         raise BadInput(
             f"champion version {champion.version}",
-            f"has another interface than the task: {own}",
+            f"has another interface than the task: {differences}",
             expected=expected,
             fix=f"kinemill run {task.name} trains a model for it",
         )

@@ -83,12 +83,12 @@ def _report(
     ordered = sorted(
         verdicts, key=lambda verdict: (verdict.verdict != DRIFT, verdict.name, verdict.episode)
     )
-    counts = Counter(one.verdict for one in ordered)
+    counts = Counter(result.verdict for result in ordered)
     worst: dict[str, EpisodeVerdict] = {}
-    for one in ordered:
-        largest = worst.setdefault(one.recording, one)
-        if _size(one.ratio) > _size(largest.ratio):
-            worst[one.recording] = one
+    for result in ordered:
+        largest = worst.setdefault(result.recording, result)
+        if _size(result.ratio) > _size(largest.ratio):
+            worst[result.recording] = result
     return replace(
         _empty_report(task, EVALUATED, ""),
         champion=DriftChampion(
@@ -101,9 +101,9 @@ def _report(
             len(worst), len(ordered), counts[DRIFT], counts[NO_DRIFT], counts[TOO_SHORT]
         ),
         drifting=[
-            DriftingRecording(hash_, one.name, one.message)
-            for hash_, one in sorted(worst.items())
-            if one.verdict == DRIFT
+            DriftingRecording(hash_, result.name, result.message)
+            for hash_, result in sorted(worst.items())
+            if result.verdict == DRIFT
         ],
         episodes=ordered,
     )

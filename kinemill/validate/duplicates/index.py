@@ -113,11 +113,11 @@ class DuplicateIndex:
         """
         duplicates: dict[str, list[Duplicate]] = {}
         for batch in batches(items, BATCH):
-            courses = self._courses([one.sketch for one in batch])
+            courses = self._courses([item.sketch for item in batch])
             all_keys = hashed(courses)
-            added = self._insert(batch, courses, [key.own for key in all_keys])
-            for number, item, own, its_keys in zip(added, batch, courses, all_keys, strict=True):
-                if matches := self._find_duplicates(number, own, its_keys):
+            added = self._insert(batch, courses, [key.stored for key in all_keys])
+            for number, item, course, its_keys in zip(added, batch, courses, all_keys, strict=True):
+                if matches := self._find_duplicates(number, course, its_keys):
                     duplicates[item.unit] = matches
                     self._table.add_pairs(
                         number, {match.number: match.distance for match in matches}
@@ -132,7 +132,7 @@ class DuplicateIndex:
     def insert(self, items: Iterable[Sketched]) -> None:
         """Add units without a search for those that they are duplicates of."""
         for batch in batches(items, BATCH):
-            courses = self._courses([one.sketch for one in batch])
+            courses = self._courses([item.sketch for item in batch])
             self._insert(batch, courses, keys(courses))
 
     def _insert(
@@ -141,31 +141,31 @@ class DuplicateIndex:
         courses: Sequence[Course],
         own_keys: Sequence[Sequence[int]],
     ) -> list[int]:
-        existing = self._table.numbers_of(one.unit for one in items)
+        existing = self._table.numbers_of(item.unit for item in items)
         self._delete(existing.values())
         rows = [
             StoredSketch(
-                one.unit,
-                one.recording,
-                one.name,
-                one.sketch.seconds,
-                one.sketch.begins,
-                numbers(one.sketch).tobytes(),
+                item.unit,
+                item.recording,
+                item.name,
+                item.sketch.seconds,
+                item.sketch.begins,
+                numbers(item.sketch).tobytes(),
             )
-            for one in items
+            for item in items
         ]
         added = self._table.insert(rows, own_keys, existing)
-        for number, item, own in zip(added, items, courses, strict=True):
-            self._cache[number] = _Unit(item.unit, item.recording, own)
+        for number, item, course in zip(added, items, courses, strict=True):
+            self._cache[number] = _Unit(item.unit, item.recording, course)
         return added
 
-    def _find_duplicates(self, number: int, own: Course, its_keys: Keys) -> list[Duplicate]:
+    def _find_duplicates(self, number: int, course: Course, its_keys: Keys) -> list[Duplicate]:
         near = self._candidates(number, its_keys.probes)
         units = self._units(near)
-        far = duplicate_distances(own, [unit.course for unit in units])
+        far = duplicate_distances(course, [unit.course for unit in units])
         duplicates = [
-            Duplicate(other, unit.unit, unit.recording, distance)
-            for other, unit, distance in zip(near, units, far, strict=True)
+            Duplicate(candidate, unit.unit, unit.recording, distance)
+            for candidate, unit, distance in zip(near, units, far, strict=True)
             if distance is not None
         ]
         return duplicates[:MOST]
@@ -192,8 +192,8 @@ class DuplicateIndex:
         arrays = [np.frombuffer(row.numbers, np.float32) for row in rows.values()]
         courses = courses_of(seconds, arrays, begins, self._task)
         return {
-            number: _Unit(row.unit, row.hash, own)
-            for (number, row), own in zip(rows.items(), courses, strict=True)
+            number: _Unit(row.unit, row.hash, course)
+            for (number, row), course in zip(rows.items(), courses, strict=True)
         }
 
     def remove(self, recordings: Iterable[str]) -> None:
@@ -215,8 +215,8 @@ class DuplicateIndex:
     def pairs(self, limit: int) -> tuple[int, list[DuplicatePair]]:
         """Return the number of pairs, and the nearest ones."""
         return self._table.pairs, [
-            DuplicatePair((min(one, other), max(one, other)), distance)
-            for one, other, distance in self._table.nearest_pairs(limit)
+            DuplicatePair((min(first, second), max(first, second)), distance)
+            for first, second, distance in self._table.nearest_pairs(limit)
         ]
 
 

@@ -32,9 +32,9 @@ _Singles = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Keys:
-    """Keys of a course: `own` to store it, `probes` to search for its duplicates."""
+    """Keys of a course: `stored` to insert it, `probes` to search for its duplicates."""
 
-    own: list[int]
+    stored: list[int]
     probes: list[int]
 
 
@@ -42,23 +42,23 @@ def hashed(courses: Sequence[Course]) -> list[Keys]:
     """Return the keys of courses of the same states."""
     results: list[Keys] = []
     for first in range(0, len(courses), _BATCH):
-        some = courses[first : first + _BATCH]
-        for one, shapes in zip(some, _shapes(some), strict=True):
-            begins = [_BEGIN | int(begin[:15], 16) for begin in sorted(one.begins)]
-            own = (_length(one.seconds) << _LENGTH) | shapes[len(shapes) // 2]
-            results.append(Keys([*own.tolist(), *begins], [*_probes(one, shapes), *begins]))
+        batch = courses[first : first + _BATCH]
+        for course, shapes in zip(batch, _shapes(batch), strict=True):
+            begins = [_BEGIN | int(begin[:15], 16) for begin in sorted(course.begins)]
+            hashes = (_length(course.seconds) << _LENGTH) | shapes[len(shapes) // 2]
+            results.append(Keys([*hashes.tolist(), *begins], [*_probes(course, shapes), *begins]))
     return results
 
 
 def keys(courses: Sequence[Course]) -> list[list[int]]:
     """Return the keys under which each course is entered: of its shape and of its first rows."""
-    return [each.own for each in hashed(courses)]
+    return [result.stored for result in hashed(courses)]
 
 
-def _probes(one: Course, shapes: NDArray[np.int64]) -> list[int]:
+def _probes(course: Course, shapes: NDArray[np.int64]) -> list[int]:
     """Return the keys of shapes (m, tables), each with the length that the move makes of it."""
     first, last = _moves()
-    seconds = one.seconds * (1.0 + (last - first) / (POINTS - 1))
+    seconds = course.seconds * (1.0 + (last - first) / (POINTS - 1))
     # Some are shorter by more than the ends move: `LENGTHS` is more than `SHIFT`.
     lengths = [_length(seconds * (1.0 - SHIFT)), _length(seconds * (1.0 + SHIFT))]
     return np.unique((np.stack(lengths)[:, :, None] << _LENGTH) | shapes).tolist()

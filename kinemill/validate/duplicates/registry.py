@@ -81,7 +81,7 @@ def register_duplicates(
     batch, which the next call adds.
     """
     fresh = sorted(new, key=lambda item: (item.recording, item.part))
-    by_recording = (list(own) for _, own in groupby(fresh, key=lambda item: item.recording))
+    by_recording = (list(group) for _, group in groupby(fresh, key=lambda item: item.recording))
     with lock(home, f"duplicates-{task.name}"):
         bring_new(home, _folder(home, task.name))
         if hashes := list(removed):
@@ -198,7 +198,9 @@ def _make_note(
         if part:
             roots = parts if first.recording == recording else note_of(first).parts
             parts[part] = roots.get(first.part, first.unit)
-    others = [one for each in by_part.values() for one in each if one.recording != recording]
-    earliest = min(others, key=lambda one: one.number, default=None)
+    candidates = [
+        match for matches in by_part.values() for match in matches if match.recording != recording
+    ]
+    earliest = min(candidates, key=lambda match: match.number, default=None)
     root = (note_of(earliest).root or earliest.recording) if earliest else None
     return DuplicateNote(recording, root, parts)

@@ -42,7 +42,7 @@ Signs = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Sketch:
-    """Summary of a recording, or of one of its parts, for comparison with others.
+    """Summary of a recording, or of one of its parts, for comparison with neighbors.
 
     Attributes:
         seconds: duration of the longest episode, s.
@@ -70,7 +70,7 @@ def sketch(pieces: Sequence[Values], task: Task) -> Sketch:
         seconds=_rows(longest) * task.dt,
         points=[float(f"{x:.6g}") for x in np.stack(points, axis=1).ravel().tolist()],
         noise=[float(f"{_noise(longest, name):.4g}") for name in course_channels(task)],
-        begins=sorted({one for piece in pieces[:BEGINS] if (one := _begin(piece, task))}),
+        begins=sorted({begin for piece in pieces[:BEGINS] if (begin := _begin(piece, task))}),
     )
 
 
@@ -125,11 +125,11 @@ def _noise(piece: Values, name: str) -> float:
     long log, evenly spaced stretches are evaluated.
     """
     values, (low, high) = piece[name], extremes(piece, name)
-    some = values[None]
+    stretches = values[None]
     if len(values) > STRETCHES * STRETCH:
         firsts = np.linspace(0, len(values) - STRETCH, STRETCHES).astype(np.intp)
-        some = values[firsts[:, None] + np.arange(STRETCH)]
-    change = np.diff(some)
+        stretches = values[firsts[:, None] + np.arange(STRETCH)]
+    change = np.diff(stretches)
     bend = np.abs(np.diff(change)).ravel()
     change = np.abs(change).ravel()
     change = change[change > 1e-9 * max(high - low, 1e-300)]
@@ -206,33 +206,33 @@ def courses_of(
     ]
 
 
-def distances(one: Course, others: Sequence[Course]) -> Array:
-    """Return the rms distance of a course to each of others, (k,), relative to the deviation.
+def distances(course: Course, neighbors: Sequence[Course]) -> Array:
+    """Return the rms distance of a course to each of neighbors, (k,), relative to the deviation.
 
     It is that of the worst state. One course is shifted along the other by up to `SHIFT` plus the
     difference of their durations, and the smallest distance counts. It is infinite for different
     durations and for robots at rest. A state that rests in both is scaled by the deviation that
     counts as rest.
     """
-    result = np.full(len(others), np.inf)
-    if not others:
+    result = np.full(len(neighbors), np.inf)
+    if not neighbors:
         return result
-    seconds = np.array([other.seconds for other in others])
-    shorter = np.minimum(one.seconds, seconds)
-    longer = np.maximum(one.seconds, seconds)
-    rest = np.maximum(one.rest, [other.rest for other in others])  # (k, s)
-    sizes = np.array([other.size for other in others])
-    size = np.maximum(np.minimum(one.size, sizes), rest)
+    seconds = np.array([neighbor.seconds for neighbor in neighbors])
+    shorter = np.minimum(course.seconds, seconds)
+    longer = np.maximum(course.seconds, seconds)
+    rest = np.maximum(course.rest, [neighbor.rest for neighbor in neighbors])  # (k, s)
+    sizes = np.array([neighbor.size for neighbor in neighbors])
+    size = np.maximum(np.minimum(course.size, sizes), rest)
     near = (shorter >= (1.0 - LENGTHS) * longer) & (size > rest).any(axis=1)
     # Triangle inequality of standard deviations, with a margin for ends that are cut off.
-    near &= (np.abs(one.size - sizes) <= 3.0 * MAX_DISTANCE * size).all(axis=1)
+    near &= (np.abs(course.size - sizes) <= 3.0 * MAX_DISTANCE * size).all(axis=1)
     at = np.flatnonzero(near)
     if not len(at):
         return result
     shorter = shorter[at]
     longer = longer[at]
     size = size[at]
-    stack = _CourseStack(one, [others[k] for k in at.tolist()], size)
+    stack = _CourseStack(course, [neighbors[k] for k in at.tolist()], size)
     step = STEP * shorter / POINTS
     counts = np.ceil((SHIFT * longer + (longer - shorter)) / step)
     moves = np.arange(-counts.max(), counts.max() + 1.0)
@@ -240,7 +240,7 @@ def distances(one: Course, others: Sequence[Course]) -> Array:
     result[at], shifts = stack.moved_by(coarse, COARSE)
     close = np.flatnonzero(result[at] <= FAR * MAX_DISTANCE)  # most comparisons end here
     if len(close):
-        stack = _CourseStack(one, [others[k] for k in at[close].tolist()], size[close])
+        stack = _CourseStack(course, [neighbors[k] for k in at[close].tolist()], size[close])
         finer = np.linspace(-1.0, 1.0, 2 * FINER + 1, dtype=np.float64)
         fine: Array = shifts[close, None] + step[close, None] * finer
         result[at[close]] = stack.moved_by(fine)[0]
@@ -248,22 +248,22 @@ def distances(one: Course, others: Sequence[Course]) -> Array:
 
 
 class _CourseStack:
-    """A course and k others, each with the deviation (k, s) that scales its distance."""
+    """A course and k neighbors, each with the deviation (k, s) that scales its distance."""
 
-    def __init__(self, one: Course, others: Sequence[Course], size: Array) -> None:
-        self._one = one
+    def __init__(self, course: Course, neighbors: Sequence[Course], size: Array) -> None:
+        self._course = course
         self._size = size
-        self._points = np.stack([other.points for other in others])
-        self._seconds = np.array([other.seconds for other in others])
+        self._points = np.stack([neighbor.points for neighbor in neighbors])
+        self._seconds = np.array([neighbor.seconds for neighbor in neighbors])
 
-    def moved_by(self, shifts: Array, every: int = 1) -> tuple[Array, Array]:
+    def moved_by(self, shifts: Array, step: int = 1) -> tuple[Array, Array]:
         """Return the smallest distances over shifts (k, d) s, (k,), and their shifts, (k,) s."""
         seconds = self._seconds[:, None, None]
         times = (
-            np.minimum(self._one.seconds, seconds) / POINTS * (np.arange(0, POINTS, every) + 0.5)
+            np.minimum(self._course.seconds, seconds) / POINTS * (np.arange(0, POINTS, step) + 0.5)
         )
         half = 0.5 * shifts[:, :, None]
-        a, a_inside = _at(self._one.points[None], self._one.seconds, times + half)
+        a, a_inside = _at(self._course.points[None], self._course.seconds, times + half)
         b, b_inside = _at(self._points, seconds, times - half)
         inside = (a_inside & b_inside).astype(np.float64)
         a -= b
@@ -272,8 +272,8 @@ class _CourseStack:
         off = np.sqrt(square / inside.sum(axis=2)[:, :, None])
         worst = (off / self._size[:, None]).max(axis=2)
         best = np.argmin(worst, axis=1)
-        each = np.arange(len(shifts))
-        return worst[each, best], shifts[each, best]
+        indices = np.arange(len(shifts))
+        return worst[indices, best], shifts[indices, best]
 
 
 def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Signs]:
@@ -291,13 +291,13 @@ def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Sig
     return values, inside
 
 
-def duplicate_distances(one: Course, others: Sequence[Course]) -> list[float | None]:
+def duplicate_distances(course: Course, neighbors: Sequence[Course]) -> list[float | None]:
     """Return the distance of each other course of the same run, and None for different runs.
 
     The distance is zero if first rows are equal.
     """
-    far = distances(one, others).tolist()
+    far = distances(course, neighbors).tolist()
     return [
-        0.0 if one.begins & other.begins else size if size < MAX_DISTANCE else None
-        for other, size in zip(others, far, strict=True)
+        0.0 if course.begins & neighbor.begins else size if size < MAX_DISTANCE else None
+        for neighbor, size in zip(neighbors, far, strict=True)
     ]
