@@ -116,9 +116,9 @@ def _names(task: Task, environment: Env, what: str, count: int) -> tuple[str, ..
 
     An environment's own names count first where they are channels: a policy may see some of them.
     """
-    given = tuple(_attribute(environment, f"{what}_names", ()))
-    named = given if given and set(given) <= set(task.channels) else ()
-    names = named or _channels(task, what) or given
+    attributes = tuple(_attribute(environment, f"{what}_names", ()))
+    named = attributes if attributes and set(attributes) <= set(task.channels) else ()
+    names = named or _channels(task, what) or attributes
     short = "obs" if what == "observation" else what
     names = tuple(names) or tuple(f"{short}_{index}" for index in range(count))
     if len(names) != count:

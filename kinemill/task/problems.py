@@ -129,4 +129,4 @@ def _is_settings(kind: object) -> bool:
 def _settings_class(kind: Any) -> type[BaseModel] | None:
     if _is_settings(kind):
         return kind
-    return next((found for inner in get_args(kind) if (found := _settings_class(inner))), None)
+    return next((model for inner in get_args(kind) if (model := _settings_class(inner))), None)

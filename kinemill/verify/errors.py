@@ -93,7 +93,9 @@ class Errors:
     def constant(self) -> tuple[str, ...]:
         """Channels that never move in training, which `nrmse` leaves out."""
         moves = is_moving(self.std)
-        return tuple(name for name, moving in zip(self.channels, moves, strict=True) if not moving)
+        return tuple(
+            name for name, has_motion in zip(self.channels, moves, strict=True) if not has_motion
+        )
 
     def notes(self) -> dict[str, str]:
         """Return remarks on errors by channel."""

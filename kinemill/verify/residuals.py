@@ -160,9 +160,9 @@ def _correlation(first: list[Floats], second: list[Floats], tau: int) -> Floats:
     """
     shape = first[0].shape[1], second[0].shape[1]
     product = np.zeros(shape)
-    for left, right in zip(first, second, strict=True):
+    for x, y in zip(first, second, strict=True):
         # Pairs within an episode only; a negative tau pairs a residual with a later action.
-        a, b = (left[tau:], right[: len(right) - tau]) if tau >= 0 else (left[:tau], right[-tau:])
+        a, b = (x[tau:], y[: len(y) - tau]) if tau >= 0 else (x[:tau], y[-tau:])
         if len(a):
             product += a.T @ b
     powers = [

@@ -59,26 +59,26 @@ def structure(path: Path, model: onnx.ModelProto) -> Structure:
 def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
     """Check that a file is valid and complete, with standard operators and a supported version."""
     name = path.name
-    found = structure(path, model)
+    summary = structure(path, model)
     return [
         gate(f"{name} is valid", _invalid(model), "passes the ONNX checker with shape inference"),
         gate(
             f"{name} is complete",
             _outside(path, model),
             "all weights inside, below 2 GB",
-            f"{found.parameters} numbers in {found.bytes / 1e3:.0f} kB",
+            f"{summary.parameters} numbers in {summary.bytes / 1e3:.0f} kB",
         ),
         gate(
             f"{name} operators",
             _unsupported_operators(model),
             "standard ONNX operators without random numbers",
-            f"{sum(found.operators.values())} of {len(found.operators)} kinds",
+            f"{sum(summary.operators.values())} of {len(summary.operators)} kinds",
         ),
         gate(
             f"{name} versions",
             _versions(model),
             f"opset at most {NEWEST_OPSET}, IR at most {NEWEST_IR}",
-            f"opset {found.opset}, IR {found.ir}",
+            f"opset {summary.opset}, IR {summary.ir}",
         ),
     ]
 

@@ -70,7 +70,7 @@ def _join(program: Program) -> None:
         if isinstance(joined, Each):
             made[joined.out] = joined
         remaining.append(joined)
-    program.statements[:] = [kept for kept in remaining if kept.out not in removed]
+    program.statements[:] = [operation for operation in remaining if operation.out not in removed]
 
 
 def _joined(statement: Each, made: dict[int, Each], readers: Ids, removed: set[int]) -> Each:

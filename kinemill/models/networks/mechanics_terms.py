@@ -139,7 +139,7 @@ def angle_sums(hinges: int) -> list[list[float]]:
     unit = [[float(row == column) for column in range(hinges)] for row in range(hinges)]
     sums = [*unit, *([2.0 * value for value in row] for row in unit)]
     if hinges <= MAX_SUMMED_HINGES:
-        for left, right in combinations(unit, 2):
-            sums.append([a + b for a, b in zip(left, right, strict=True)])
-            sums.append([a - b for a, b in zip(left, right, strict=True)])
+        for first, second in combinations(unit, 2):
+            sums.append([a + b for a, b in zip(first, second, strict=True)])
+            sums.append([a - b for a, b in zip(first, second, strict=True)])
     return sums or [[]]

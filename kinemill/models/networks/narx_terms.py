@@ -111,7 +111,7 @@ class NarxTerms(Terms):
         ]
         products += [(factor,) for factor in rough]
         if self.mixes:
-            products += [(left, right) for left in rough for right in smooth]
+            products += [(first, second) for first in rough for second in smooth]
         padded = [(*factors, *[0] * (degree - len(factors))) for factors in products]
         return torch.tensor(padded, dtype=torch.long).reshape(-1, degree)
 

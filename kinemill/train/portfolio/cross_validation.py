@@ -159,18 +159,18 @@ def finalists(
 
     def key(result: CandidateResult) -> tuple[bool, float]:
         is_last = not is_quick(result) and any(
-            _is_dominated(result, rival) for rival in best.values()
+            _is_dominated(result, reference) for reference in best.values()
         )
         return is_last, seconds[result.name]
 
     return [first, *sorted(slower, key=key)]
 
 
-def _is_dominated(result: CandidateResult, rival: CandidateResult) -> bool:
+def _is_dominated(result: CandidateResult, reference: CandidateResult) -> bool:
     """Return whether another result is better, with fewer parameters."""
-    if result.score is None or rival.score is None:
+    if result.score is None or reference.score is None:
         return False
-    return rival.score < result.score and rival.parameters < result.parameters
+    return reference.score < result.score and reference.parameters < result.parameters
 
 
 def averaged(result: CandidateResult, errors: Sequence[CandidateErrors]) -> CandidateResult:

@@ -177,7 +177,7 @@ class _Race:
             seconds[candidate.name] = seconds.get(candidate.name, 0.0) + candidate.seconds
         tested = finalists(self._bars.order(self._results), seconds) if self._folds else []
         for number, candidate in enumerate(tested):
-            slow = [rival for rival in tested[number:] if seconds[rival.name] >= QUICK_FOLDS]
+            slow = [later for later in tested[number:] if seconds[later.name] >= QUICK_FOLDS]
             share = (end - self._spent) / max(1, len(slow))
             result = self._cross_validate(candidate, end, share)
             if result is not None:

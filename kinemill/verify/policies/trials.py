@@ -208,19 +208,21 @@ def compare_episodes(
     return (None if same == steps + 1 and ended else min(same, steps)), ""
 
 
-def _equal(left: Array, right: Array) -> NDArray[np.bool_]:
+def _equal(actual: Array, expected: Array) -> NDArray[np.bool_]:
     """Return whether observations are equal up to rounding at each step: (T, ...) -> (T,)."""
-    first, second = (part.reshape(len(part), -1).astype(np.float64) for part in (left, right))
+    first, second = (part.reshape(len(part), -1).astype(np.float64) for part in (actual, expected))
     reach = np.maximum(np.abs(first).max(axis=0, initial=0.0), 1e-6)
     return (np.abs(first - second) <= SAME * reach).all(axis=1)
 
 
-def _relative_difference(left: Recorded, right: Recorded, interface: PolicyInterface) -> Floats:
+def _relative_difference(
+    actual: Recorded, expected: Recorded, interface: PolicyInterface
+) -> Floats:
     """Return the difference of actions divided by the allowed difference, (N, A)."""
     count = len(interface.layout.actions)
-    steps = min(len(left.rewards), len(right.rewards))
+    steps = min(len(actual.rewards), len(expected.rewards))
     first, second = (
-        part.actions[:steps].reshape(steps, count).astype(np.float64) for part in (left, right)
+        part.actions[:steps].reshape(steps, count).astype(np.float64) for part in (actual, expected)
     )
     choices = np.array(interface.choices)
     scale = action_scale(first.astype(np.float32)[None], interface)

@@ -106,7 +106,7 @@ def strongest(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def is_stable(
-    candidates: Sequence[Candidate], rivals: Sequence[Floats], ground: Ground
+    candidates: Sequence[Candidate], references: Sequence[Floats], ground: Ground
 ) -> Candidate | None:
     """Return the strongest member that stays bounded over whole episodes; None if none does.
 
@@ -115,10 +115,10 @@ def is_stable(
 
     Args:
         candidates: members of the family.
-        rivals: nRMSE of the strongest member of each other family, (K,) each.
+        references: nRMSE of the strongest member of each other family, (K,) each.
         ground: data with the whole episodes.
     """
-    bars = [(1.0 + TIE) * np.maximum(errors, EXACT) for errors in rivals]
+    bars = [(1.0 + TIE) * np.maximum(errors, EXACT) for errors in references]
     unsurpassed = [
         candidate
         for candidate in candidates
