@@ -68,14 +68,14 @@ class Trajectories(Mapping[str, Simulation]):
         import polars as pl
 
         parts = [
-            one.frame.select(pl.lit(name).alias("trajectory"), pl.all())
-            for name, one in self.simulations.items()
+            simulation.frame.select(pl.lit(name).alias("trajectory"), pl.all())
+            for name, simulation in self.simulations.items()
         ]
         return pl.concat(parts, how="diagonal")
 
     def to_numpy(self) -> "dict[str, NDArray[np.float64]]":
         """Return the states (steps + 1, S) of each trajectory by its name, in task units."""
-        return {name: one.to_numpy() for name, one in self.simulations.items()}
+        return {name: simulation.to_numpy() for name, simulation in self.simulations.items()}
 
     def plot(self, name: str | None = None) -> "Picture":
         """Draw the trajectory with this name over time; default: the first."""

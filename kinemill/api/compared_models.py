@@ -113,8 +113,12 @@ def _champion(loaded: LoadedModel[Simulator]) -> tuple[Simulator | None, str]:
     if loaded.version is None and champion.model == model_digest(loaded.folder):
         return None, ""
     simulator = load(champion.folder, non_finite="pass")
-    own = loaded.model.interface
-    other = simulator.interface
-    if (own.states, own.actions, own.dt) != (other.states, other.actions, other.dt):
+    interface = loaded.model.interface
+    champion_interface = simulator.interface
+    if (interface.states, interface.actions, interface.dt) != (
+        champion_interface.states,
+        champion_interface.actions,
+        champion_interface.dt,
+    ):
         return None, f"version {champion.version} has other channels or another time step"
     return simulator, ""

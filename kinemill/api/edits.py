@@ -76,7 +76,7 @@ def edit_members(
 
     home = Home.resolve()
     arguments = cast(
-        "EditArguments", {name: own for name, own in change.items() if own is not None}
+        "EditArguments", {name: value for name, value in change.items() if value is not None}
     )
     members = _selected(task, home, recording, where)
     return edits.edit(task, home, members, _change(task, home, arguments), because)
@@ -104,8 +104,8 @@ def undo_edit(
     """
     from kinemill.ingest import edit_recording as edits
 
-    own, home = resolve_task(task), Home.resolve()
-    return edits.undo(own, home, _selected(own, home, recording, where), number, because)
+    resolved, home = resolve_task(task), Home.resolve()
+    return edits.undo(resolved, home, _selected(resolved, home, recording, where), number, because)
 
 
 def list_edits(task: "TaskLike", recording: str | None = None) -> "pl.DataFrame":
@@ -126,10 +126,10 @@ def list_edits(task: "TaskLike", recording: str | None = None) -> "pl.DataFrame"
     from kinemill.ingest.edit_recording import EditRow, edit_rows
     from kinemill.ingest.inspection import find_member
 
-    own, home = resolve_task(task), Home.resolve()
-    hash_ = None if recording is None else find_member(own, home, recording).hash
+    resolved, home = resolve_task(task), Home.resolve()
+    hash_ = None if recording is None else find_member(resolved, home, recording).hash
     texts = {name: pl.String for name in EditRow.__dataclass_fields__ if name != "number"}
-    rows = [vars(row) for row in edit_rows(own, home, hash_)]
+    rows = [vars(row) for row in edit_rows(resolved, home, hash_)]
     return pl.DataFrame(rows, schema={"number": pl.Int64, **texts})
 
 
@@ -174,6 +174,6 @@ def _change(task: Task, home: Home, arguments: EditArguments) -> "EditChange":
         return EditChange("exclude", start_s=float(start), stop_s=float(stop), part=part)
     if "split" in arguments:
         return EditChange("split", start_s=float(arguments["split"]), part=part)
-    other = find_member(task, home, arguments.get("merge", ""))
+    merged = find_member(task, home, arguments.get("merge", ""))
     gap = arguments.get("max_gap", task.max_gap)
-    return EditChange("merge", other=other.hash, other_name=other.name, max_gap_s=float(gap))
+    return EditChange("merge", other=merged.hash, other_name=merged.name, max_gap_s=float(gap))

@@ -143,15 +143,17 @@ def evaluate(
     read = read_data(loaded.task, loaded.home, data)
     verify = loaded.task.verify
     horizon = horizon or verify.horizon
-    others = compared_models(loaded, read, horizon)
+    references = compared_models(loaded, read, horizon)
     margin = loaded.task.promote.margin
-    measurement = Measurement(horizon, stride or verify.stride, margin, others.scale)
-    analysis = evaluate_logs(loaded.model, others.windows, read, measurement, others.episodes)
+    measurement = Measurement(horizon, stride or verify.stride, margin, references.scale)
+    analysis = evaluate_logs(
+        loaded.model, references.windows, read, measurement, references.episodes
+    )
     picked = ranked_examples(analysis.model, examples) if examples else []
     steps = horizon, measurement.stride
-    outputs = output_accuracy(loaded.model, read.rows, others.training, SPLIT, steps)
+    outputs = output_accuracy(loaded.model, read.rows, references.training, SPLIT, steps)
     source = EvaluatedModel(**loaded.to_json())
-    notes = others.notes + refusal_note(read)
+    notes = references.notes + refusal_note(read)
     measured = Measured(read, analysis, picked, source, notes, outputs)
     if to is None:
         return Evaluation(evaluation_document(measured), measured, None)

@@ -126,9 +126,9 @@ def _load(
 ) -> LoadedModel[M]:
     home = Home.resolve()
     if not isinstance(model, str):
-        own, folder = _folder_of(model, task)
+        model_task, folder = _folder_of(model, task)
         loaded = load(folder, non_finite="pass")
-        return LoadedModel(own, home, loaded, folder, str(folder), None)
+        return LoadedModel(model_task, home, loaded, folder, str(folder), None)
     task, version, folder = registered_model(model, home, changed)
     name = f":{version.number}" + "".join(f" @{alias}" for alias in version.aliases)
     loaded = load(folder, non_finite="pass")
@@ -149,8 +149,8 @@ def registered_model(
     task_name, which = split_address(model)
     task = load_task(task_name)
     version = find_version(home, task.name, which)
-    own = reading_task(task_of(home, task, version, changed), task)
-    return own, version, bundle_folder(home, version)
+    model_task = reading_task(task_of(home, task, version, changed), task)
+    return model_task, version, bundle_folder(home, version)
 
 
 def split_address(model: str) -> tuple[str, str]:

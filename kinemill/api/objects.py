@@ -59,9 +59,9 @@ class Objects:
     @property
     def live(self) -> bool:
         """Whether an object has no source for other processes."""
-        own = self.environment is not None and not isinstance(self.environment, Environment)
+        is_object = self.environment is not None and not isinstance(self.environment, Environment)
         functions = [wrapper for wrapper in self.wrappers if not isinstance(wrapper, Wrapper)]
-        return bool(own or functions or self.callbacks)
+        return bool(is_object or functions or self.callbacks)
 
     def overrides(self, task: Task) -> dict[str, object]:
         """Return the custom code as overrides of a task.
@@ -79,8 +79,11 @@ class Objects:
             elif code is not None:
                 changes[f"learn.{name}"] = capture(code, f"objects.{name}")
         if self.augment:
-            own = [capture(one, f"objects.augment[{i}]") for i, one in enumerate(self.augment)]
-            changes["augment"] = [*task.part("augment")["augment"], *own]
+            augmentations = [
+                capture(augmentation, f"objects.augment[{i}]")
+                for i, augmentation in enumerate(self.augment)
+            ]
+            changes["augment"] = [*task.part("augment")["augment"], *augmentations]
         for part, codes in (("validate.checks", self.checks), ("verify.baselines", self.baselines)):
             where = part.rpartition(".")[2]
             for name, code in codes.items():
@@ -122,24 +125,24 @@ def _with_instances(task: Task, objects: Objects) -> Task:
     if task.learn.type != "reinforcement":
         fix = "leave environment, wrappers and callbacks out"
         raise BadInput(f"task {task.name}", f"learns by {task.learn.type}", fix=fix)
-    own: Any = task.environment
+    environment: Any = task.environment
     if objects.environment is not None and not isinstance(objects.environment, Environment):
         settings = {
-            name: getattr(own, name)
+            name: getattr(environment, name)
             for name in ("steps", "wrappers", "randomize", "variants", "trials")
-            if own is not None
+            if environment is not None
         }
         maker = copies_of(objects.environment)
-        own = ObjectEnvironment(maker=maker, name=name_of(maker), **settings)
+        environment = ObjectEnvironment(maker=maker, name=name_of(maker), **settings)
     if objects.wrappers:
         functions = [wrapper for wrapper in objects.wrappers if not isinstance(wrapper, Wrapper)]
         around = [
             ObjectWrapper(wrap_with=function, name=name_of(function)) for function in functions
         ]
-        own = own.model_copy(update={"wrappers": [*around, *own.wrappers]})
+        environment = environment.model_copy(update={"wrappers": [*around, *environment.wrappers]})
     learn: Any = task.learn.model_copy()
     learn.call(objects.callbacks)
-    return task.model_copy(update={"environment": own, "learn": learn})
+    return task.model_copy(update={"environment": environment, "learn": learn})
 
 
 def copies_of(environment: object) -> Callable[[], object]:

@@ -50,7 +50,9 @@ class PolicyResults:
     def rmse(self) -> dict[str, float]:
         """RMSE between each action and the logged one, in its unit; empty without logs."""
         actions = self.document.actions
-        return {n: one.rmse for n, one in actions["model"].channels.items()} if actions else {}
+        return (
+            {n: channel.rmse for n, channel in actions["model"].channels.items()} if actions else {}
+        )
 
     def to_polars(self) -> "pl.DataFrame":
         """Return one row per model and action: `model`, `action`, `unit`, `rmse` and `mae`.
@@ -61,9 +63,15 @@ class PolicyResults:
 
         return pl.DataFrame(
             [
-                {"model": who, "action": name, "unit": one.unit, "rmse": one.rmse, "mae": one.mae}
+                {
+                    "model": who,
+                    "action": name,
+                    "unit": channel.unit,
+                    "rmse": channel.rmse,
+                    "mae": channel.mae,
+                }
                 for who, accuracy in (self.document.actions or {}).items()
-                for name, one in accuracy.channels.items()
+                for name, channel in accuracy.channels.items()
             ]
         )
 
@@ -119,21 +127,21 @@ def evaluate_policy(
     from kinemill.verify.policies.evaluation import PolicyMeasurement
 
     loaded: LoadedModel[Policy] = load_policy_of(model, task, overrides)
-    own = loaded.task
+    model_task = loaded.task
     notes = list[str]()
-    has_trials = own.environment is not None and episodes != 0
+    has_trials = model_task.environment is not None and episodes != 0
     if data is None and not has_trials:
         expected = "logs, or episodes in an environment"
         raise BadInput("evaluate", "has nothing to measure", expected=expected)
     on_logs = None
     if data is not None:
-        on_logs = _on_logs(loaded, data, horizon or own.verify.horizon, stride, notes)
+        on_logs = _on_logs(loaded, data, horizon or model_task.verify.horizon, stride, notes)
     trials = _trials(loaded, episodes, variant, notes) if has_trials else {}
     measurement = PolicyMeasurement(
-        own.name,
+        model_task.name,
         EvaluatedModel(**loaded.to_json()),
         on_logs,
-        _environment_text(own, variant) if trials else None,
+        _environment_text(model_task, variant) if trials else None,
         trials,
         notes,
     )
@@ -198,13 +206,15 @@ def _trials(
     from kinemill.environments.factory import environment_of
     from kinemill.verify.policies.trials import require_layout, run_random
 
-    own = loaded.task
-    settings = environment_of(own).trials
+    model_task = loaded.task
+    settings = environment_of(model_task).trials
     seeds = [settings.seed + index for index in range(episodes or settings.episodes)]
-    require_layout(own, loaded.model, variant)
+    require_layout(model_task, loaded.model, variant)
     actors = {"model": loaded.model} | _champion(loaded, notes)
-    trials = {who: try_policy(own, one, seeds, variant=variant) for who, one in actors.items()}
-    return trials | {"random": run_random(own, seeds, variant)}
+    trials = {
+        who: try_policy(model_task, actor, seeds, variant=variant) for who, actor in actors.items()
+    }
+    return trials | {"random": run_random(model_task, seeds, variant)}
 
 
 def _champion(loaded: LoadedModel[Policy], notes: list[str]) -> dict[str, Policy]:
@@ -227,8 +237,8 @@ def _champion(loaded: LoadedModel[Policy], notes: list[str]) -> dict[str, Policy
 def _environment_text(task: Task, variant: str | None) -> str:
     from kinemill.environments.factory import environment_of
 
-    own = environment_of(task)
-    name = getattr(own, "id", None) or getattr(own, "path", None)
-    variant = variant or own.trials.variant
-    parts = [own.type, name, f"variant {variant}" if variant else None]
+    environment = environment_of(task)
+    name = getattr(environment, "id", None) or getattr(environment, "path", None)
+    variant = variant or environment.trials.variant
+    parts = [environment.type, name, f"variant {variant}" if variant else None]
     return ", ".join(str(part) for part in parts if part)

@@ -73,10 +73,10 @@ def export_recordings(
     """
     from kinemill.dataset.exporters import export_data
 
-    own = resolve_task(task)
-    hashes = search_page(own, query, ["recording"]).frame["recording"]
+    resolved = resolve_task(task)
+    hashes = search_page(resolved, query, ["recording"]).frame["recording"]
     out = Path(folder).expanduser().resolve()
-    return export_data(own, Home.resolve(), form, out, version, hashes.to_list())
+    return export_data(resolved, Home.resolve(), form, out, version, hashes.to_list())
 
 
 def search_page(

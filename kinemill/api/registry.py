@@ -185,11 +185,11 @@ class Registered:
         result = self.candidates.result
         training = self.training
         logs = training.dataset is not None
-        own = training.dataset and EpisodesSummary.read(self.home, training.dataset.episodes)
+        episodes = training.dataset and EpisodesSummary.read(self.home, training.dataset.episodes)
         return run_document(
             RunFacts(
                 task=self.task.name,
-                episodes=own,
+                episodes=episodes,
                 dataset=training.data.digest,
                 verification=open_verification(self.home, result.produced.verification),
                 selection=self.candidates.selection,

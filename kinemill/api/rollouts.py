@@ -123,16 +123,16 @@ def rollout(
     """
     from kinemill.control.recorded_runs import run_and_log
 
-    own = task_with_controller(task, controller, overrides)
-    if own.learn.gives == "policy":
-        raise BadInput(f"task {own.name}", "learns a policy", fix="use rollout_policy")
-    name, act = planner(own, controller, model, Execution(threads, provider))
+    resolved = task_with_controller(task, controller, overrides)
+    if resolved.learn.gives == "policy":
+        raise BadInput(f"task {resolved.name}", "learns a policy", fix="use rollout_policy")
+    name, act = planner(resolved, controller, model, Execution(threads, provider))
     seeds = range(seed, seed + episodes)
-    folder = log_folder(own, to)
+    folder = log_folder(resolved, to)
     numbered = counted(seeds, len(seeds), "rollout", reporter(progress))
-    runs = run_and_log(own, (name, act), numbered, folder, seconds=seconds, explore=explore)
-    document = {"task": own.name, "controller": name, "model": str(model), **runs.document}
-    return Rollout(own, document, folder, seeds, tuple(runs.episodes))
+    runs = run_and_log(resolved, (name, act), numbered, folder, seconds=seconds, explore=explore)
+    document = {"task": resolved.name, "controller": name, "model": str(model), **runs.document}
+    return Rollout(resolved, document, folder, seeds, tuple(runs.episodes))
 
 
 def rollout_policy(
@@ -168,18 +168,18 @@ def rollout_policy(
     """
     from kinemill.environments.rollout_logs import averages, record_videos, roll_out
 
-    own = resolve_task(task, overrides)
-    where = model_address(own.name, model)
+    resolved = resolve_task(task, overrides)
+    where = model_address(resolved.name, model)
     policy = load_policy(where)
     seeds = range(seed, seed + episodes)
-    folder = log_folder(own, to)
-    document: Json = {"task": own.name, "model": where, "variant": variant, "videos": []}
-    rolled = roll_out(own, policy, seeds, folder, variant=variant, workers=workers)
+    folder = log_folder(resolved, to)
+    document: Json = {"task": resolved.name, "model": where, "variant": variant, "videos": []}
+    rolled = roll_out(resolved, policy, seeds, folder, variant=variant, workers=workers)
     document |= averages(list(counted(rolled, len(seeds), "rollout", reporter(progress))))
     if video:
-        videos = Home.resolve().root / VIDEOS / own.name
-        document["videos"] = record_videos(own, policy, seeds, videos, variant=variant)
-    return Rollout(own, document, folder, seeds)
+        videos = Home.resolve().root / VIDEOS / resolved.name
+        document["videos"] = record_videos(resolved, policy, seeds, videos, variant=variant)
+    return Rollout(resolved, document, folder, seeds)
 
 
 def task_with_controller(

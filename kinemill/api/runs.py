@@ -44,12 +44,12 @@ def run(
         Blocked: A blocking check failed, or the exported files do not work.
         TrainingFailed: Loss or gradient is not finite.
     """
-    own = resolve_task(task, overrides, presets)
+    resolved = resolve_task(task, overrides, presets)
     home = Home.resolve()
     report = reporter(progress)
     with in_use(home, f"run-{uuid4().hex[:8]}"):
         remember_task(home, resolve_task(task))
-        return register_stages(train_stages(own, home, data, report, track=True), report)
+        return register_stages(train_stages(resolved, home, data, report, track=True), report)
 
 
 def learn_in_loop(

@@ -47,7 +47,7 @@ class TuneResult:
         return self.document["best"]["settings"]
 
     @property
-    def own(self) -> float | None:
+    def task_error(self) -> float | None:
         """Validation result with the task's own settings, in the same unit; None if unknown."""
         return self.document["own"]
 
@@ -78,9 +78,9 @@ class TuneResult:
         from kinemill.verify.plots import panels
 
         done = [result for result in self.document["results"] if result["error"] is not None]
-        errors = np.array([one["error"] for one in done])
+        errors = np.array([trial["error"] for trial in done])
         figure, (axis,) = panels(1, 1)
-        numbers = [one["number"] for one in done]
+        numbers = [trial["number"] for trial in done]
         axis.plot(numbers, errors, "o", label="trial")
         best = np.maximum if objective_of(self.task).more else np.minimum
         axis.step(numbers, best.accumulate(errors), where="post", label="best")
@@ -94,7 +94,7 @@ class TuneResult:
             "trials": f"{document['trials']}, {document['pruned']} pruned, "
             f"{document['failed']} failed",
             f"best, {document['objective']}": self.best,
-            "with the task's own settings": self.own,
+            "with the task's own settings": self.task_error,
             "settings": self.settings,
             "version": self.version,
             "report": self.report,
@@ -133,12 +133,12 @@ def tune(
         BadInput: Dagster is not installed, a limit is not above 0, or no trial has a result.
         Blocked: A blocking check failed on the data.
     """
-    own = resolve_task(task, overrides)
+    resolved = resolve_task(task, overrides)
     home = Home.resolve()
     changed = dict(overrides or {})
     is_file = isinstance(task, str | Path)
     path = str(task) if is_file else str(write_task(home, resolve_task(task)))
-    logs = data.write(own, home) if isinstance(data, FrameLogs) else data
+    logs = data.write(resolved, home) if isinstance(data, FrameLogs) else data
     folder = Path(logs).expanduser().resolve() if logs is not None else None
     pipeline = project("pipelines.tune")
     request = pipeline.TuneRequest(trials, workers, timeout, register, folder)
@@ -146,5 +146,5 @@ def tune(
         path, changed, request, reporter(progress), show_progress=False
     )
     if document["best"] is None:
-        raise BadInput(own.name, "no trial has a result", fix="see the report of the search")
-    return TuneResult(own, document)
+        raise BadInput(resolved.name, "no trial has a result", fix="see the report of the search")
+    return TuneResult(resolved, document)

@@ -105,8 +105,8 @@ class _Collected:
         elif isinstance(value, type | FunctionType) and _is_of_notebook(value):
             self.add(name, value)
         elif (module := getattr(value, "__module__", None)) and _is_in(module, value):
-            own = getattr(value, "__qualname__", name)
-            self.imports[name] = f"from {module} import {own} as {name}"
+            imported = getattr(value, "__qualname__", name)
+            self.imports[name] = f"from {module} import {imported} as {name}"
         elif _is_plain(value):
             self.parts.setdefault(name, f"{name} = {value!r}")
         else:
@@ -122,7 +122,9 @@ def _import_line(name: str, module: ModuleType) -> str:
 def _is_plain(value: object) -> bool:
     """Return whether a value is a number, a text, or a container of such values."""
     if isinstance(value, Mapping):
-        return type(value) is dict and all(_is_plain(one) for pair in value.items() for one in pair)
+        return type(value) is dict and all(
+            _is_plain(item) for pair in value.items() for item in pair
+        )
     if type(value) in (list, tuple, set, frozenset):
         return all(map(_is_plain, value))  # pyright: ignore[reportArgumentType]
     return isinstance(value, _PLAIN)
@@ -173,7 +175,7 @@ def _of_class(thing: type) -> str:
     name = thing.__qualname__.replace("<locals>.", "").split(".")[-1]
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ClassDef) and node.name == name:
-            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             if first <= code.co_firstlineno <= (node.end_lineno or 0):
                 return "".join(text.splitlines(keepends=True)[first - 1 : node.end_lineno])
     raise OSError(f"no class {name} in {code.co_filename}")
@@ -195,7 +197,7 @@ def _scope(thing: Definition) -> Mapping[str, object]:
     for value in vars(thing).values():
         if isinstance(value, FunctionType):
             cells = inspect.getclosurevars(value).nonlocals
-            scope |= value.__globals__ | {k: one for k, one in cells.items() if k != "__class__"}
+            scope |= value.__globals__ | {k: cell for k, cell in cells.items() if k != "__class__"}
     return scope
 
 

@@ -195,15 +195,15 @@ def train(
         Blocked: A blocking check failed on the data, or the exported files do not work.
         TrainingFailed: Loss or gradient is not finite.
     """
-    own, home = resolve_task(task, overrides, presets), Home.resolve()
+    resolved, home = resolve_task(task, overrides, presets), Home.resolve()
     report = reporter(progress)
     with in_use(home, f"train-{uuid4().hex[:8]}"):
         if objects is not None:
-            own = with_objects(own, objects)
+            resolved = with_objects(resolved, objects)
             if objects.live:
-                return train_stages(own, home, data, report, track=False)
-        remember_task(home, own if objects is not None else resolve_task(task))
-        return train_stages(own, home, data, report, track=track)
+                return train_stages(resolved, home, data, report, track=False)
+        remember_task(home, resolved if objects is not None else resolve_task(task))
+        return train_stages(resolved, home, data, report, track=track)
 
 
 def resolve_task(

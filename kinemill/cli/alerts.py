@@ -73,13 +73,13 @@ def _waiting(home: object, settings: Any) -> list[Json]:
 
     queue = project("resources.alerts")
     waiting = [read_json(path) for path in queue.waiting(home).glob("*.json")]
-    every = [*waiting, *(read_json(path) for path in queue.sent(home).glob("*.json"))]
+    notes = [*waiting, *(read_json(path) for path in queue.sent(home).glob("*.json"))]
     return [
         {
             "receiver": name,
             "waiting": sum(name not in [*note["sent"], *note["dropped"]] for note in waiting),
-            "sent": sum(name in note["sent"] for note in every),
-            "dropped": sum(name in note["dropped"] for note in every),
+            "sent": sum(name in note["sent"] for note in notes),
+            "dropped": sum(name in note["dropped"] for note in notes),
         }
         for name, _ in settings.named()
     ]

@@ -48,9 +48,11 @@ def compare(
     task, first = address_of(a)
     second = f":{b}" if b.isdigit() else b
     if not second.startswith((":", "@")):
-        other, second = address_of(b)
-        if other.name != task.name:
-            raise BadInput(b, f"belongs to task {other.name}", expected=f"a version of {task.name}")
+        second_task, second = address_of(b)
+        if second_task.name != task.name:
+            raise BadInput(
+                b, f"belongs to task {second_task.name}", expected=f"a version of {task.name}"
+            )
     comparison = measure(task, Home.resolve(), first, second)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

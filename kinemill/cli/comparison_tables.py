@@ -75,12 +75,18 @@ def _print_horizons(comparison: DynamicsComparison) -> None:
     table(f"error of {' / '.join(reversed(comparison.names))}", heads, rows)
 
 
-def _ratio(one: Comparison) -> str:
+def _ratio(comparison: Comparison) -> str:
     """Return a ratio as text, with a word if the difference is significant."""
-    if not math.isfinite(one.ratio):
+    if not math.isfinite(comparison.ratio):
         return "diverges"
-    text = quantity(one.ratio, 3)
-    return f"{text} worse" if one.low > 1.0 else f"{text} better" if one.high < 1.0 else text
+    text = quantity(comparison.ratio, 3)
+    return (
+        f"{text} worse"
+        if comparison.low > 1.0
+        else f"{text} better"
+        if comparison.high < 1.0
+        else text
+    )
 
 
 def _pair_text(line: ComparedChannel, step: int) -> str:

@@ -30,5 +30,5 @@ def config(
         return
     lines = [f"{setting.key}: {json.dumps(setting.value)}" for setting in settings]
     width = min(72, max(map(len, lines)))
-    for line, one in zip(lines, settings, strict=True):
-        typer.echo(f"{line:<{width}}  # {one.origin}")
+    for line, setting in zip(lines, settings, strict=True):
+        typer.echo(f"{line:<{width}}  # {setting.origin}")

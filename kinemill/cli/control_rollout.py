@@ -56,7 +56,8 @@ def collect_demonstrations(options: Rollout, workers: int, *, failures: bool) ->
         document(summary)
         return
     rows = [
-        [one["seed"], one["success"], one["episode_return"], one["rows"]] for one in summary["runs"]
+        [result["seed"], result["success"], result["episode_return"], result["rows"]]
+        for result in summary["runs"]
     ]
     table(f"demonstrations of {task.name}", ["seed", "success", "return", "rows"], rows[:20])
     succeeded = "" if summary["success"] is None else f", {summary['success']:.1%} succeeded"

@@ -111,10 +111,10 @@ def list_recordings(
     from kinemill.validate.recording_status import recording_statuses
 
     loaded = load_task(task)
-    every = [*recording_statuses(loaded, Home.resolve())]
-    lines = [item.to_json() for item in every[offset:][:limit]]
+    statuses = [*recording_statuses(loaded, Home.resolve())]
+    lines = [item.to_json() for item in statuses[offset:][:limit]]
     if as_json:
-        document({"task": loaded.name, "total": len(every), "recordings": lines})
+        document({"task": loaded.name, "total": len(statuses), "recordings": lines})
         return
     rows = [
         [line["name"], line["recording"][:16]]
@@ -122,7 +122,7 @@ def list_recordings(
         for line in lines
     ]
     columns = ["name", "recording", "status", "episodes", "rows"]
-    table(f"recordings of {loaded.name}, {len(lines)} of {len(every)}", columns, rows)
+    table(f"recordings of {loaded.name}, {len(lines)} of {len(statuses)}", columns, rows)
 
 
 def _print_ignored(ignored: dict[str, str]) -> None:
@@ -130,8 +130,8 @@ def _print_ignored(ignored: dict[str, str]) -> None:
     names: dict[str, list[str]] = {}
     for name, why in ignored.items():
         names.setdefault(why, []).append(escape_controls(name))
-    for why, each in names.items():
-        notify(f"ignored ({why}): {join_first(each, _NAMED)}")
+    for why, files in names.items():
+        notify(f"ignored ({why}): {join_first(files, _NAMED)}")
 
 
 def reprocess(

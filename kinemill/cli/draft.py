@@ -145,8 +145,8 @@ def _refuse(name: str, target: Path) -> None:
     try:
         check_task_name(name)
     except ValueError as error:
-        other = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_0123456789")
-        fix = f"such as {other}" if other and other != name else "such as my_robot"
+        proposal = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_0123456789")
+        fix = f"such as {proposal}" if proposal and proposal != name else "such as my_robot"
         raise BadInput("NAME", str(error), fix=fix) from None
     if target.exists():
         raise exists(target)

@@ -26,8 +26,8 @@ def draft_document(checked: CheckedDraft) -> dict[str, object]:
         "guesses": {c.channel: "; ".join(c.reasons) for c in columns if not c.sure or c.notes},
         "channels": [dict(zip(_HEADINGS, line, strict=True)) for line in _lines(checked.draft)],
         "media": [
-            {"channel": one.channel, "role": one.role, "source": one.source}
-            for one in checked.draft.media
+            {"channel": medium.channel, "role": medium.role, "source": medium.source}
+            for medium in checked.draft.media
         ],
         "joints": [vars(joint) for joint in checked.draft.joints],
         "remarks": checked.draft.remarks,
@@ -83,20 +83,20 @@ def show_draft(checked: CheckedDraft) -> None:
 
 def warn_of_losses(checked: CheckedDraft) -> None:
     """Warn of logs that lose rows; exit with code 1 if no log is accepted."""
-    every = len(checked.entries)
+    total = len(checked.entries)
     for check, why in checked.draft.warned.items():
         notify(f"validate.{check} only warns: {why}; check the channels that it names")
     if checked.cut:
-        most = max(one["dropped_rows"] / (one["dropped_rows"] + one["rows"]) for one in checked.cut)
+        most = max(log["dropped_rows"] / (log["dropped_rows"] + log["rows"]) for log in checked.cut)
         share = f"at most {max(most, 0.001):.1%} of one log"
-        notify(f"{len(checked.cut)} of {every} logs lose rows, {share}, for the reasons above")
+        notify(f"{len(checked.cut)} of {total} logs lose rows, {share}, for the reasons above")
     if checked.refused:
         refused = [str(entry["file"]).rpartition("/")[2] for entry in checked.refused]
         names = escape_controls(join_first(refused, MOST_NAMES))
-        notify(f"{len(checked.refused)} of {every} logs would be quarantined: {names}")
+        notify(f"{len(checked.refused)} of {total} logs would be quarantined: {names}")
     if checked.problem:
         notify(f"no model can be trained on these logs: {escape_controls(checked.problem)}")
-    if every and len(checked.refused) == every:
+    if total and len(checked.refused) == total:
         raise typer.Exit(1)
 
 
@@ -106,7 +106,9 @@ def environment_document(checked: CheckedEnvironment) -> dict[str, object]:
     trials = checked.trials
     return {
         "dt": task.dt,
-        "observations": [n for n, one in task.channels.items() if one.role == "observation"],
+        "observations": [
+            n for n, channel in task.channels.items() if channel.role == "observation"
+        ],
         "actions": task.actions,
         "environment": checked.draft.settings,
         "target": checked.draft.target,

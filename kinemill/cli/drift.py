@@ -32,7 +32,7 @@ def drift(
     from kinemill.validate import stage as validate
     from kinemill.validate.drift import find_drift
 
-    own = load_task(task)
+    loaded = load_task(task)
     home = Home.resolve()
     progress = StderrProgress()
     with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
@@ -41,7 +41,9 @@ def drift(
         if logs is not None:  # read into a temporary home
             source = logs_path(logs, "--logs")
             new = Home(Path(scratch))
-        recordings = ingest.run(own, new, source, progress).artifact.ref
-        episodes = validate.run(own, new, recordings, progress).ref
-        report = find_drift(own, new, episodes, lambda: load_champion(home, own.name), progress)
+        recordings = ingest.run(loaded, new, source, progress).artifact.ref
+        episodes = validate.run(loaded, new, recordings, progress).ref
+        report = find_drift(
+            loaded, new, episodes, lambda: load_champion(home, loaded.name), progress
+        )
     document(report) if as_json else drift_table(report)

@@ -29,7 +29,7 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     if dummy.states is not None:
         task = _write_task(task, dummy, home)
     loaded = load_task(task)
-    other = _other_pictures(loaded, dummy)
+    pictures = _other_pictures(loaded, dummy)
     os.environ["KINEMILL_HOME"] = str(home.root)
     # A folder per settings and task: other logs must not mix with this run.
     inputs = loaded.part("dt", "channels", "validate", "learn", "verify")
@@ -37,8 +37,8 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     folder = home.logs(loaded.name)
     write_dummy_logs(loaded, folder / below, dummy)
     overrides = dummy_overrides(loaded, dummy, below)
-    if other:
-        notify(f"no trials: the environment of {loaded.name} gives {other}")
+    if pictures:
+        notify(f"no trials: the environment of {loaded.name} gives {pictures}")
         overrides["environment"] = None
     return task, folder, [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
 

@@ -107,10 +107,10 @@ def list_edits(
     from kinemill.task import load_task
 
     loaded = load_task(task)
-    every = all_edits(loaded, recording)
-    page = every.slice(offset, limit)
+    rows = all_edits(loaded, recording)
+    page = rows.slice(offset, limit)
     if as_json:
-        document({"task": loaded.name, "total": every.height, "edits": page.to_dicts()})
+        document({"task": loaded.name, "total": rows.height, "edits": page.to_dicts()})
         return
     columns = ["number", "name", "edit", "who", "when", "because", "undone"]
-    table(f"edits of {loaded.name}, {page.height} of {every.height}", columns, page[columns].rows())
+    table(f"edits of {loaded.name}, {page.height} of {rows.height}", columns, page[columns].rows())

@@ -82,7 +82,7 @@ def _print_summary(evaluation: LogEvaluation, folder: Path) -> None:
 
 def _print_model(evaluation: LogEvaluation) -> None:
     """Print further results of the model: MAE, free run, whiteness."""
-    own = evaluation.accuracy["model"].channels
+    channels = evaluation.accuracy["model"].channels
     analysis = evaluation.analysis
     if analysis is None:
         return
@@ -93,7 +93,7 @@ def _print_model(evaluation: LogEvaluation) -> None:
             *(name, line.unit, _interval(line), quantity(line.mae), quantity(free[name])),
             residuals[name].ljung_box.p,
         ]
-        for name, line in own.items()
+        for name, line in channels.items()
     ]
     columns = ["channel", "unit", "RMSE, 95 %", "MAE", "free run, RMSE", "Ljung-Box p"]
     table("this model", columns, rows)

@@ -62,13 +62,13 @@ def _print_results(evaluation: PolicyEvaluation) -> None:
 def _print_actions(evaluation: PolicyEvaluation) -> None:
     assert evaluation.actions is not None
     assert evaluation.logs is not None
-    own = evaluation.actions["model"]
+    accuracy = evaluation.actions["model"]
     repeat = evaluation.actions["repeat"]
     rows: list[list[object]] = [
         [name, line.unit, line.rmse, _ends(line.interval), line.mae, repeat.channels[name].rmse]
-        for name, line in own.channels.items()
+        for name, line in accuracy.channels.items()
     ]
-    rows.append(["nrmse", "", own.nrmse, _ends(own.nrmse_interval), "", repeat.nrmse])
+    rows.append(["nrmse", "", accuracy.nrmse, _ends(accuracy.nrmse_interval), "", repeat.nrmse])
     logs = evaluation.logs
     title = f"difference from the logged action, {logs.episodes} episodes, {logs.rows} rows"
     columns = ["action", "unit", "RMSE", "95 %", "MAE", "RMSE, repeat last"]
@@ -81,7 +81,8 @@ def _print_curves(curves: ActionCurves) -> None:
     picked = sorted({round(k * (len(seconds) - 1) / 3) for k in range(4)})
     heads = [f"{seconds[k]:.3g} s" for k in picked]
     rows: list[list[object]] = [
-        [name, one.unit, *(one.by_time[k] for k in picked)] for name, one in curves.channels.items()
+        [name, channel.unit, *(channel.by_time[k] for k in picked)]
+        for name, channel in curves.channels.items()
     ]
     table("over the time of an episode", ["action", "unit", *heads], rows)
     steps = [channel.by_step for channel in curves.channels.values() if channel.by_step is not None]
@@ -91,9 +92,9 @@ def _print_curves(curves: ActionCurves) -> None:
     picked = sorted({0, last // 3, 2 * last // 3, last - 1})
     heads = [f"{k * curves.dt:.3g} s" for k in picked]
     rows = [
-        [name, one.unit, *(one.by_step[k] for k in picked)]
-        for name, one in curves.channels.items()
-        if one.by_step is not None
+        [name, channel.unit, *(channel.by_step[k] for k in picked)]
+        for name, channel in curves.channels.items()
+        if channel.by_step is not None
     ]
     table("after a reset of its memory", ["action", "unit", *heads], rows)
 
@@ -113,12 +114,14 @@ def _print_values(values: ActionValues) -> None:
 
 def _print_trials(evaluation: PolicyEvaluation) -> None:
     rows = list[list[object]]()
-    for who, one in evaluation.trials.items():
-        success = "" if one.success is None else f"{one.success:.0%}"
-        ends = one.success_interval
+    for who, trial in evaluation.trials.items():
+        success = "" if trial.success is None else f"{trial.success:.0%}"
+        ends = trial.success_interval
         within = "" if ends is None else f"{ends[0]:.0%} to {ends[1]:.0%}"
-        lengths = f"{np.mean(one.lengths):.4g} ({min(one.lengths)} to {max(one.lengths)})"
-        rows.append([who, one.mean_return, _ends(one.return_interval), success, within, lengths])
+        lengths = f"{np.mean(trial.lengths):.4g} ({min(trial.lengths)} to {max(trial.lengths)})"
+        rows.append(
+            [who, trial.mean_return, _ends(trial.return_interval), success, within, lengths]
+        )
     episodes = len(evaluation.trials["model"].returns)
     title = f"{episodes} episodes in {evaluation.environment}"
     table(title, ["actions of", "return", "95 %", "success", "95 %", "steps"], rows)

@@ -78,11 +78,11 @@ def join(
 
 def _report_each(results: Iterable[Json], *, as_json: bool) -> None:
     """Report the outcomes of `join_each`; exit with 1 if a recording cannot be joined."""
-    every = list[Json]()
+    recordings = list[Json]()
     failed = 0
     made = 0
     for result in results:
-        every.append(result)
+        recordings.append(result)
         failed = failed + bool(result["problem"])
         made = made + ("rows" in result)
         if result["problem"]:
@@ -90,25 +90,27 @@ def _report_each(results: Iterable[Json], *, as_json: bool) -> None:
         elif "rows" in result and not as_json:
             _report(result)
     if as_json:
-        document({"recordings": every})
+        document({"recordings": recordings})
     else:
-        existing = len(every) - made - failed
-        typer.echo(f"{made} of {len(every)} recordings joined, {existing} already, {failed} failed")
+        existing = len(recordings) - made - failed
+        typer.echo(
+            f"{made} of {len(recordings)} recordings joined, {existing} already, {failed} failed"
+        )
     if failed:
         raise typer.Exit(1)
 
 
-def _report(one: Json) -> None:
-    columns = ", ".join(one["columns"])
-    names = ", ".join(one["files"])
-    typer.echo(f"{one['file']}: {one['rows']} rows of {columns}, from {names}")
-    for match in one["matches"]:
+def _report(result: Json) -> None:
+    columns = ", ".join(result["columns"])
+    names = ", ".join(result["files"])
+    typer.echo(f"{result['file']}: {result['rows']} rows of {columns}, from {names}")
+    for match in result["matches"]:
         typer.echo(
-            f"{match['file']}: matches {match['rows']} rows of {one['files'][0]}, "
+            f"{match['file']}: matches {match['rows']} rows of {result['files'][0]}, "
             f"at most {match['distance_s']:.3g} s apart"
         )
-    if one["left_out"]:
-        notify(f"left out, as they hold no usable numbers: {', '.join(one['left_out'])}")
+    if result["left_out"]:
+        notify(f"left out, as they hold no usable numbers: {', '.join(result['left_out'])}")
 
 
 def _paths(files: list[Path]) -> list[Path]:

@@ -57,7 +57,7 @@ def gc(
     if not why:
         report["kept"] = {
             "things": len(report["kept"]),
-            "bytes": sum(one["bytes"] for one in report["kept"]),
+            "bytes": sum(entry["bytes"] for entry in report["kept"]),
         }
     document(report) if as_json else _show(report, why=why)
     if not report["within_budget"]:

@@ -65,7 +65,7 @@ def show_recording(task: TaskName, recording: RecordingName, as_json: JsonOption
     member = find_member(loaded, home, recording)
     status = status_of(loaded, home, member, current_decisions(home, loaded.name).get(member.hash))
     made = DECISIONS.read(home, loaded.name)
-    trail = [one.to_json() for one in made if one.recording == member.hash]
+    trail = [decision.to_json() for decision in made if decision.recording == member.hash]
     edits = [vars(row) for row in edit_rows(loaded, home, member.hash) if row.undone is None]
     if as_json:
         document({"task": loaded.name, **status.to_json(), "edits": edits, "audit": trail})

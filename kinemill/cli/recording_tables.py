@@ -10,7 +10,7 @@ from kinemill.validate.reprocess import ReprocessReport
 def reprocess_table(report: ReprocessReport) -> None:
     """Print the changed rules and the number of processed recordings."""
     if report.changed:
-        rules = [[one.stage, one.rule, one.old, one.new] for one in report.changed]
+        rules = [[change.stage, change.rule, change.old, change.new] for change in report.changed]
         table("rules that changed", ["stage", "rule", "old", "new"], rules)
     rows = [
         ["ingest", report.recordings.cached, report.recordings.processed],
@@ -35,8 +35,8 @@ def drift_table(report: DriftReport) -> None:
     rows = [
         [
             *(episode.episode, episode.name, episode.verdict, episode.worst, episode.ratio),
-            max(each.psi for each in episode.coverage.values()),
-            max(each.ks for each in episode.coverage.values()),
+            max(coverage.psi for coverage in episode.coverage.values()),
+            max(coverage.ks for coverage in episode.coverage.values()),
         ]
         for episode in report.episodes
     ]
@@ -52,5 +52,5 @@ def drift_table(report: DriftReport) -> None:
             f"{key} {quantity(usual[key], 3)} {unit}" for key, unit in champion.units.items()
         )
     )
-    for one in report.drifting:
-        typer.echo(f"{one.name}: {one.message}")
+    for drifting in report.drifting:
+        typer.echo(f"{drifting.name}: {drifting.message}")

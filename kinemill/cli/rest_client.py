@@ -157,7 +157,8 @@ def _own_token(url: str) -> str | None:
     home = Home.find()
     address = urllib.parse.urlsplit(url)
     if not any(
-        address.netloc == urllib.parse.urlsplit(one).netloc for one in _written(home).values()
+        address.netloc == urllib.parse.urlsplit(written_url).netloc
+        for written_url in _written(home).values()
     ):
         return None
     try:

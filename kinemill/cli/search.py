@@ -56,7 +56,7 @@ def search_recordings(
         notify(f"{page.total} recordings of {loaded.name} in {to}")
     else:
         title = f"recordings of {loaded.name}, {page.frame.height} of {page.total}"
-        table(title, page.frame.columns, [[_cell(*one) for one in row.items()] for row in rows])
+        table(title, page.frame.columns, [[_cell(*cell) for cell in row.items()] for row in rows])
 
 
 def _export(task: str, query: str, folder: Path, form: str, *, as_json: bool) -> None:

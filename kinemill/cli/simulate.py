@@ -77,9 +77,9 @@ def simulate(
         document({**summary, **rows})
         return
     if not to:
-        every = max(1, simulation.frame.height // _PRINTED_ROWS)
+        stride = max(1, simulation.frame.height // _PRINTED_ROWS)
         columns = [name for name in simulation.frame.columns if not name.endswith("_measured")]
-        printed = simulation.frame.select(columns).gather_every(every)
+        printed = simulation.frame.select(columns).gather_every(stride)
         title = f"{summary['task']}{summary['model']['name']}: {summary['from']}"
         table(title, columns, printed.rows())
     _print_end(summary)

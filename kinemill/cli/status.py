@@ -130,8 +130,8 @@ def _follow(server: Server, run: str, *, as_json: bool) -> None:
 
 def _print_end(run: RunDocument) -> None:
     if run.resumed_by:
-        again = run.resumed_by[:_SHORT]
-        notify(f"another attempt resumed it: kinemill runs metrics {again} --follow")
+        resumed_by = run.resumed_by[:_SHORT]
+        notify(f"another attempt resumed it: kinemill runs metrics {resumed_by} --follow")
     more = run.error or run.model
     notify(f"run {run.id[:_SHORT]} is {run.status}" + (f": {more}" if more else ""))
 

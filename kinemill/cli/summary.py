@@ -34,15 +34,15 @@ def run_summary(
 
     verified = verified or Verification()
     metrics = result.metrics
-    own = own_reference(verified)
+    reference = own_reference(verified)
     if result.headline:
         typer.echo(wrap_text(result.headline))
     _facts_table(result)
-    errors_table(metrics, own)
+    errors_table(metrics, reference)
     tried_table(metrics)
     if metrics.test:
         comparison_table(verified)
-        growth_table(verified.accuracy, best_reference(metrics.nrmse, own))
+        growth_table(verified.accuracy, best_reference(metrics.nrmse, reference))
     if verified.outputs:
         table("outputs, predicted but not fed back", *output_lines(verified.outputs))
     failed_table(result.gate)
@@ -84,18 +84,18 @@ def _facts_table(result: RunDocument) -> None:
 
 
 def errors_table(
-    metrics: Metrics, own: str | None = None, title: str = "error at the horizon"
+    metrics: Metrics, reference: str | None = None, title: str = "error at the horizon"
 ) -> None:
     """Print each channel's error at the horizon, with the best reference and persistence.
 
-    More references do not fit into 80 columns; the report shows all of them. `own` is the reference
-    that was published as the model; it is omitted.
+    More references do not fit into 80 columns; the report shows all of them. `reference` was
+    published as the model; it is omitted.
     """
     if not metrics.test:
         return
 
     policy = "repeat" in metrics.nrmse
-    best = best_reference(metrics.nrmse, own)
+    best = best_reference(metrics.nrmse, reference)
     names = _ACTIONS if policy else [*filter(None, ("model", best, *_COMPARED))]
     names = [name for name in dict.fromkeys(names) if name in metrics.nrmse]
     rows: list[list[Any]] = [
@@ -117,7 +117,10 @@ def _errors(line: Mapping[str, float], names: Sequence[str]) -> list[str]:
 def tried_table(metrics: Metrics) -> None:
     """Print the results of a policy in its environment, with champion and random actions."""
     rows = [
-        [name, *_errors({who: one for who, one in by.items() if math.isfinite(one)}, _POLICIES)]
+        [
+            name,
+            *_errors({who: error for who, error in by.items() if math.isfinite(error)}, _POLICIES),
+        ]
         for name, by in metrics.trial_metrics().items()
     ]
     if rows:
@@ -154,13 +157,13 @@ def growth_table(accuracy: Mapping[str, Accuracy], reference: str | None = "line
     channels = accuracy["model"].channels if "model" in accuracy else {}
     last = max((len(line.by_step) for line in channels.values()), default=0)
     steps = sorted({1, (last + 1) // 2, last})  # three models fit into 80 columns
-    other = accuracy[reference].channels if reference and reference in accuracy else {}
+    reference_lines = accuracy[reference].channels if reference and reference in accuracy else {}
     rows = [
-        [name, line.unit, *(_pair_text(line, other.get(name), step) for step in steps)]
+        [name, line.unit, *(_pair_text(line, reference_lines.get(name), step) for step in steps)]
         for name, line in channels.items()
     ]
     if rows and last > 1:
-        suffix = f" / {reference}" if other else ""
+        suffix = f" / {reference}" if reference_lines else ""
         title = f"error by steps ahead, model{suffix}"
         table(title, ["channel", "unit", *(counted(step, "steps") for step in steps)], rows)
 
@@ -176,8 +179,8 @@ def first_not_finite(accuracy: Mapping[str, Accuracy]) -> str | None:
     return f"predictions of {name} are not finite from {step} steps ahead on"
 
 
-def _pair_text(line: ChannelAccuracy, other: ChannelAccuracy | None, step: int) -> str:
-    values = [quantity(one.by_step[step - 1], 2) for one in (line, other) if one]
+def _pair_text(line: ChannelAccuracy, reference: ChannelAccuracy | None, step: int) -> str:
+    values = [quantity(accuracy.by_step[step - 1], 2) for accuracy in (line, reference) if accuracy]
     return " / ".join(values)
 
 

@@ -60,25 +60,27 @@ def list_tags(
     loaded = load_task(task)
     home = Home.resolve()
     TAGS.fetch(home, loaded.name)
-    every = [(one, hash_) for one in current_tags(home, loaded.name) for hash_ in one.recordings]
+    pairs = [
+        (stored, hash_) for stored in current_tags(home, loaded.name) for hash_ in stored.recordings
+    ]
     lines: list[dict[str, str | float | None]] = []
-    for one, hash_ in every[offset:][:limit]:
+    for stored, hash_ in pairs[offset:][:limit]:
         member = find_member(home, loaded.name, hash_)
         lines.append(
             {
                 "recording": hash_,
                 "name": member.name if member else None,
-                "tag": one.tag,
-                "start_s": one.start_s,
-                "stop_s": one.stop_s,
-                "note": one.note,
-                "who": one.who,
-                "when": one.when,
+                "tag": stored.tag,
+                "start_s": stored.start_s,
+                "stop_s": stored.stop_s,
+                "note": stored.note,
+                "who": stored.who,
+                "when": stored.when,
             }
         )
     if as_json:
-        document({"task": loaded.name, "total": len(every), "tags": lines})
+        document({"task": loaded.name, "total": len(pairs), "tags": lines})
         return
     columns = ["name", "tag", "start_s", "stop_s", "note", "who", "when"]
     rows = [[line[key] for key in columns] for line in lines]
-    table(f"tags of {loaded.name}, {len(lines)} of {len(every)}", columns, rows)
+    table(f"tags of {loaded.name}, {len(lines)} of {len(pairs)}", columns, rows)

@@ -44,12 +44,12 @@ def transfer(
         document({"task": loaded.name, "episodes": episodes, "trained": results})
         return
     rows = [
-        [trained, *(_spell_success(one) for one in under.values())]
+        [trained, *(_spell_success(result) for result in under.values())]
         for trained, under in results.items()
     ]
     table("success, or return: trained under (row), tested under (column)", ["", *names], rows)
 
 
-def _spell_success(one: Json) -> str:
+def _spell_success(result: Json) -> str:
     """Return the success of a policy as text, or its return if success is not reported."""
-    return quantity(one["return"]) if one["success"] is None else f"{one['success']:.1%}"
+    return quantity(result["return"]) if result["success"] is None else f"{result['success']:.1%}"

@@ -54,25 +54,25 @@ def task_under(task: Task, variant: str) -> Task:
     """Return the task with the settings of a variant of its environment."""
     if variant == USUAL:
         return task
-    own = environment_of(task, variant)
+    environment = environment_of(task, variant)
     fixed = {
         name: (value, value)
-        for name, value in own.variants[variant].items()
-        if name not in type(own).model_fields
+        for name, value in environment.variants[variant].items()
+        if name not in type(environment).model_fields
     }
-    changed = own.model_copy(update={"randomize": {**own.randomize, **fixed}})
+    changed = environment.model_copy(update={"randomize": {**environment.randomize, **fixed}})
     return task.model_copy(update={"environment": changed})
 
 
 def train_policy(task: Task, variant: str, folder: Path, episodes: int, workers: int) -> Agent:
     """Train a policy from an expert under a variant, in a temporary home."""
-    own = task_under(task, variant)
+    varied = task_under(task, variant)
     home = Home(folder / "home")
     notify(f"{variant}: {episodes} demonstrations")
-    list(demonstrations(own, folder / "logs", range(episodes), workers=workers))
-    recordings = ingest.run(own, home, folder / "logs").artifact.ref
-    dataset = dataset_stage.run(own, home, validate.run(own, home, recordings).ref).ref
-    training_set = augment.run(own, home, dataset).ref
+    list(demonstrations(varied, folder / "logs", range(episodes), workers=workers))
+    recordings = ingest.run(varied, home, folder / "logs").artifact.ref
+    dataset = dataset_stage.run(varied, home, validate.run(varied, home, recordings).ref).ref
+    training_set = augment.run(varied, home, dataset).ref
     notify(f"{variant}: training")
-    artifact = train.run(own, home, dataset, training_set, (NullReporter(), NullReporter()))
+    artifact = train.run(varied, home, dataset, training_set, (NullReporter(), NullReporter()))
     return as_policy(load_model(home.root / artifact.ref.path), task.name)

@@ -91,12 +91,14 @@ def _print_space(part: Json) -> None:
 
 def _print(summary: Json) -> None:
     best = summary["best"]
-    own = summary["own"]
+    task_error = summary["own"]
     typer.echo(
         f"{summary['study']}: {summary['trials']} trials, {summary['pruned']} pruned, "
         f"{summary['failed']} failed"
     )
-    against = f"; {quantity(own)} with the task's own settings" if own is not None else ""
+    against = (
+        f"; {quantity(task_error)} with the task's own settings" if task_error is not None else ""
+    )
     value = f"{summary['objective']} {quantity(best['value'])} {summary['unit']}".rstrip()
     typer.echo(f"best: trial {best['number']}, {value}{against}")
     if best["settings"]:

@@ -100,8 +100,8 @@ class Cost:
             (..., T).
         """
         terms = self._terms(states, actions, previous, start)
-        each = (term.weight * SHAPES[term.shape](error) for term, error in terms)
-        return sum(each, np.zeros(states.shape[:-1]))
+        costs = (term.weight * SHAPES[term.shape](error) for term, error in terms)
+        return sum(costs, np.zeros(states.shape[:-1]))
 
     def total(self, states: Floats, actions: Floats, previous: Floats, start: Floats) -> Floats:
         """Return J of plans of T steps: (..., T, S), (..., T, A) -> (...); see `step_costs`."""

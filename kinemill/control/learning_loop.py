@@ -94,7 +94,7 @@ class RoundRecord:
         """Successes and trials of the version; of the round's episodes if it had no trials."""
         if self.trials:
             return self.successes, self.trials
-        return sum(one.success for one in self.collected), len(self.collected)
+        return sum(episode.success for episode in self.collected), len(self.collected)
 
 
 def loop_of(task: Task) -> Loop:

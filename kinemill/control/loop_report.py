@@ -54,17 +54,17 @@ def _cards(task: Task, rounds: Sequence[RoundRecord]) -> str:
         card("successes", str(good), f"of {count}", of),
         card("robot", seconds, "s", f"{last.steps} steps, failed episodes included"),
         card("version", str(last.version), "", escape(last.alias or "no alias")),
-        card("processor", f"{sum(each.cpu for each in rounds):.0f}", "s", "all rounds"),
+        card("processor", f"{sum(record.cpu for record in rounds):.0f}", "s", "all rounds"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
 def _curves(task: Task, rounds: Sequence[RoundRecord]) -> str:
-    seconds = np.array([each.steps * task.dt for each in rounds])
-    counts = [each.success_counts for each in rounds]
+    seconds = np.array([record.steps * task.dt for record in rounds])
+    counts = [record.success_counts for record in rounds]
     shares = [good / trials if trials else np.nan for good, trials in counts]
-    errors = [np.nan if each.nrmse is None else each.nrmse for each in rounds]
-    coverage = [np.nan if each.coverage is None else each.coverage for each in rounds]
+    errors = [np.nan if record.nrmse is None else record.nrmse for record in rounds]
+    coverage = [np.nan if record.coverage is None else record.coverage for record in rounds]
     parts = [
         _curve("share of successes", seconds, np.array(shares), (0.0, 1.0)),
         _curve("error on test episodes, nrmse", seconds, np.array(errors), None),
@@ -91,37 +91,37 @@ def _rounds(task: Task, rounds: Sequence[RoundRecord]) -> str:
     heads += ["nrmse", "coverage", "wall, s", "processor, s"]
     rows = [
         [
-            str(each.number),
-            f"{each.steps * task.dt:.0f}",
-            f"{sum(one.success for one in each.collected)} of {len(each.collected)}",
-            f"{each.successes} of {each.trials}" if each.trials else "–",
-            str(each.version),
-            escape(each.alias or ""),
-            escape(", ".join(each.gate)),
-            number(np.nan if each.nrmse is None else each.nrmse),
-            number(np.nan if each.coverage is None else each.coverage),
-            f"{each.wall:.0f}",
-            f"{each.cpu:.0f}",
+            str(record.number),
+            f"{record.steps * task.dt:.0f}",
+            f"{sum(episode.success for episode in record.collected)} of {len(record.collected)}",
+            f"{record.successes} of {record.trials}" if record.trials else "–",
+            str(record.version),
+            escape(record.alias or ""),
+            escape(", ".join(record.gate)),
+            number(np.nan if record.nrmse is None else record.nrmse),
+            number(np.nan if record.coverage is None else record.coverage),
+            f"{record.wall:.0f}",
+            f"{record.cpu:.0f}",
         ]
-        for each in rounds
+        for record in rounds
     ]
     return table(heads, rows, 7)
 
 
 def _added(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
     """Return a table of the changes by round: states, error, successes."""
-    shares = new_states(task, [_runs_of(each, runs) for each in rounds])
+    shares = new_states(task, [_runs_of(record, runs) for record in rounds])
     rows: list[list[str]] = []
-    for index, (each, share) in enumerate(zip(rounds, shares, strict=True)):
+    for index, (record, share) in enumerate(zip(rounds, shares, strict=True)):
         previous = rounds[index - 1] if index else None
         error = np.nan
-        if previous and previous.nrmse and each.nrmse is not None:
-            error = 100.0 * (each.nrmse / previous.nrmse - 1.0)
-        gained = each.success_counts[0] - (previous.success_counts[0] if previous else 0)
+        if previous and previous.nrmse and record.nrmse is not None:
+            error = 100.0 * (record.nrmse / previous.nrmse - 1.0)
+        gained = record.success_counts[0] - (previous.success_counts[0] if previous else 0)
         rows.append(
             [
-                str(each.number),
-                f"{sum(episode.steps for episode in each.episodes) * task.dt:.0f}",
+                str(record.number),
+                f"{sum(episode.steps for episode in record.episodes) * task.dt:.0f}",
                 number(100.0 * share),
                 number(error),
                 f"{gained:+d}",
@@ -169,25 +169,29 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
 def _videos(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
     """Return an animation of the episodes of each round."""
     panels: list[str] = []
-    for each in rounds:
-        if not (ends := links(task, _runs_of(each, runs))):
+    for record in rounds:
+        if not (ends := links(task, _runs_of(record, runs))):
             continue
-        good = sum(one.success for one in each.collected)
-        by = "random actions" if each.number == 0 else f"version {rounds[each.number - 1].version}"
-        text = f"Round {each.number}, {by}: {good} of {len(each.collected)} episodes succeed"
+        good = sum(episode.success for episode in record.collected)
+        by = (
+            "random actions"
+            if record.number == 0
+            else f"version {rounds[record.number - 1].version}"
+        )
+        text = f"Round {record.number}, {by}: {good} of {len(record.collected)} episodes succeed"
         drawn = animated_links(ends, task.dt, text)
         panels.append(f'<div class="panel">{drawn}<p>{text}, with exploration noise.</p></div>')
     return "".join(panels)
 
 
-def _runs_of(each: RoundRecord, runs: Runs) -> list[Floats]:
-    return [runs[one.log] for one in each.collected if one.log in runs]
+def _runs_of(record: RoundRecord, runs: Runs) -> list[Floats]:
+    return [runs[episode.log] for episode in record.collected if episode.log in runs]
 
 
 def _episodes(rounds: Sequence[RoundRecord]) -> str:
     rows = [
         [
-            str(each.number),
+            str(record.number),
             str(episode.seed),
             escape(episode.error or ("success" if episode.success else "no success")),
             escape(episode.log),
@@ -195,8 +199,8 @@ def _episodes(rounds: Sequence[RoundRecord]) -> str:
             str(episode.steps),
             str(episode.refused),
         ]
-        for each in rounds
-        for episode in each.episodes
+        for record in rounds
+        for episode in record.episodes
     ]
     heads = ["round", "seed", "result", "log", "cost", "steps", "steps without a plan"]
     return table(heads, rows, 4)

@@ -122,7 +122,7 @@ def matrices(spline: str, knots: int, horizon: int) -> tuple[Floats, Floats]:
 
     The first knot belongs to the current step, the last one to the last step of the horizon.
     """
-    each = (horizon - 1) / (knots - 1) if knots > 1 else 1.0  # steps between two knots
+    spacing = (horizon - 1) / (knots - 1) if knots > 1 else 1.0  # steps between two knots
     form = SPLINES[spline]
-    at_steps = form(np.arange(horizon) / each, knots)
-    return at_steps, form(np.arange(knots) + 1.0 / each, knots)
+    at_steps = form(np.arange(horizon) / spacing, knots)
+    return at_steps, form(np.arange(knots) + 1.0 / spacing, knots)

@@ -184,9 +184,9 @@ class Planner:
         Returns:
             (B,); a plan that diverges in a model has an infinite cost there.
         """
-        each = [self._cost(model, states, past_actions, actions) for model in self.models]
+        model_costs = [self._cost(model, states, past_actions, actions) for model in self.models]
         # (M, B) of an ensemble and (B,) of one model become rows of one array.
-        costs = np.concatenate([one.reshape(-1, len(actions)) for one in each])
+        costs = np.concatenate([cost.reshape(-1, len(actions)) for cost in model_costs])
         return RISKS[self.risk.type](costs, self.risk) if len(costs) > 1 else costs[0]
 
     def _cost(self, model: Model, states: Floats, past_actions: Floats, actions: Floats) -> Floats:

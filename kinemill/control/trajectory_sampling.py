@@ -51,7 +51,7 @@ def sample_trajectories(
     state = simulator.estimate(histories)[:, -1]
     particles = list[Floats]()
     apart = list[Floats]()
-    own = list[Floats]()
+    covariances = list[Floats]()
     for action in plans.swapaxes(0, 1):
         state, *carry = simulator.step(state, action, *carry)
         if uncertainty.sample_noise and covariance is not None:
@@ -60,7 +60,7 @@ def sample_trajectories(
             # The noise is in the particles now; the model must not add its variance again.
             carry[covariance] = np.zeros_like(carry[covariance])
         elif covariance is not None:
-            own.append(carry[covariance])
+            covariances.append(carry[covariance])
         apart.append(carry[offsets])
         # The step returns the mean state; the offsets of the members are in the carry.
         particles.append(wrapped(state[:, None] + carry[offsets], angle))
@@ -68,7 +68,7 @@ def sample_trajectories(
             # The carries up to the offsets are those of the members; all move together.
             carry[: offsets + 1] = _permuted(carry[: offsets + 1], random)
     deviation = deviation_of(
-        belief, np.stack(apart, axis=1), np.stack(own, axis=1) if own else None
+        belief, np.stack(apart, axis=1), np.stack(covariances, axis=1) if covariances else None
     )
     return np.stack(particles, axis=2).astype(np.float32), deviation
 
@@ -89,9 +89,9 @@ def _noise(covariance: Floats, members: int, random: np.random.Generator) -> Flo
     scale = np.sqrt(np.where(variance > 0.0, variance, 1.0))
     correlation = covariance / (scale[:, :, None] * scale[:, None, :])
     is_finite: Floats = np.logical_and.reduce(np.isfinite(correlation), axis=(1, 2))
-    one = np.eye(correlation.shape[1])
+    identity = np.eye(correlation.shape[1])
     factor = np.linalg.cholesky(
-        np.where(is_finite[:, None, None], correlation, one) + _JITTER * one
+        np.where(is_finite[:, None, None], correlation, identity) + _JITTER * identity
     )
     drawn = random.standard_normal((len(covariance), members, covariance.shape[1]))
     noise = np.einsum("bij,bej->bei", factor, drawn) * scale[:, None, :]

@@ -52,7 +52,7 @@ class Controlled:
             previous: the actions before these, (B, A).
             last: the states that the actions acted on, (B, S).
         """
-        each = (
+        costs = (
             [
                 self.cost.step_costs(states[k : k + 1], actions[k : k + 1], previous[k], last[k])[0]
                 for k in range(len(states))
@@ -61,7 +61,7 @@ class Controlled:
             # Without rate terms the row before is not read, so one row stands for all.
             else self.cost.step_costs(states, actions, previous[0], last[0])
         )
-        return -np.clip(np.asarray(each) * self.task.dt, -_LARGEST, _LARGEST)
+        return -np.clip(np.asarray(costs) * self.task.dt, -_LARGEST, _LARGEST)
 
     @property
     def _looks_back(self) -> bool:

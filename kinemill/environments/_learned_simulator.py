@@ -80,10 +80,10 @@ class LearnedBatch:
         inputs = history, past[:, 1:], action[:, None]
         members = states[:, -1].astype(int)
         if self._members:
-            each = self._simulator.rollout_members(*inputs)[np.arange(len(states)), members, 0]
+            following = self._simulator.rollout_members(*inputs)[np.arange(len(states)), members, 0]
         else:
-            each = self._simulator.rollout(*inputs)[:, 0]
-        next_states = each.astype(float)
+            following = self._simulator.rollout(*inputs)[:, 0]
+        next_states = following.astype(float)
         lost = np.logical_not(np.isfinite(next_states)).any(axis=1)
         next_states[lost] = history[lost, -1]
         next_states = np.clip(next_states, self.rules.low, self.rules.high)

@@ -113,10 +113,10 @@ def make_card(task: Task, home: Home) -> Artifact:
         BadInput: The environment or a file of it is missing, or random actions have a return that
             is not finite.
     """
-    own = environment_of(task)
-    sources = own.sources()
+    environment = environment_of(task)
+    sources = environment.sources()
     part = task.part("environment", "control")
-    lineage = own.lineage()
+    lineage = environment.lineage()
     libraries = _versions()
     inputs: Json = {
         **part,  # some rewards depend on `control`
@@ -130,7 +130,7 @@ def make_card(task: Task, home: Home) -> Artifact:
             target = folder / SOURCES / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        pinned = task.model_copy(update={"environment": own.at(folder / SOURCES)})
+        pinned = task.model_copy(update={"environment": environment.at(folder / SOURCES)})
         summary = _summary_of(pinned)
         document = CardDocument(
             **vars(summary), environment=part["environment"], lineage=lineage, libraries=libraries
@@ -175,10 +175,10 @@ def _random_trials(task: Task, policy: RandomPolicy, seeds: Sequence[int]) -> Tr
     random_trials = try_policy(task, policy, seeds)
     for seed, episode_return in zip(random_trials.seeds, random_trials.returns, strict=True):
         if not np.isfinite(episode_return):
-            (again,) = try_policy(task, policy, [seed], record=1).episodes
+            (replayed,) = try_policy(task, policy, [seed], record=1).episodes
             raise BadInput(
                 f"environment of {task.name}, seed {seed}",
-                f"{_odd_reward(again.rewards)}, actions drawn at random",
+                f"{_odd_reward(replayed.rewards)}, actions drawn at random",
                 expected="finite numbers",
                 fix="correct the rewards that `step` returns",
             )

@@ -30,6 +30,6 @@ def register_suite() -> None:
     structures: Any = import_module("mujoco")
     listed: Any = import_module("dm_control.mujoco.wrapper.mjbindings.sizes").array_sizes
     for name, structure in (("mjmodel", structures.MjModel), ("mjdata", structures.MjData)):
-        for field in [one for one in listed[name] if not hasattr(structure, one)]:
+        for field in [key for key in listed[name] if not hasattr(structure, key)]:
             del listed[name][field]
     import_module("shimmy")

@@ -31,12 +31,12 @@ def environment_of(task: Task, variant: str | None = None) -> Environment:
     if variant not in task.environment.variants:
         names = list(task.environment.variants)
         raise BadInput(f"variant {variant!r}", "unknown", fix=nearest(variant, names))
-    own = {
+    update = {
         name: value
         for name, value in task.environment.variants[variant].items()
         if name in type(task.environment).model_fields
     }
-    return task.environment.model_copy(update=own)
+    return task.environment.model_copy(update=update)
 
 
 def make_environment(task: Task, *, render: bool = False, variant: str | None = None) -> Env:

@@ -73,8 +73,8 @@ class Adapter(nn.Module):
     def load(self, estimates: Mapping[str, object]) -> None:
         """Load the statistics of the wrapper, arrays by name of a buffer."""
         for name, value in estimates.items():
-            own: Tensor = getattr(self, name)
-            own.copy_(torch.as_tensor(value, dtype=own.dtype))
+            buffer: Tensor = getattr(self, name)
+            buffer.copy_(torch.as_tensor(value, dtype=buffer.dtype))
 
 
 class Normalized(Adapter):
@@ -167,10 +167,10 @@ class Turned(Adapter):
 
     def __init__(self, inputs: int, columns: list[int]) -> None:
         super().__init__(inputs + len(columns))
-        others = [index for index in range(inputs) if index not in columns]
+        remaining = [index for index in range(inputs) if index not in columns]
         # Indexing with lists is exported as GatherND, which the C code generator does not have.
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
-        self.register_buffer("others", torch.tensor(others, dtype=torch.long), persistent=False)
+        self.register_buffer("others", torch.tensor(remaining, dtype=torch.long), persistent=False)
 
     def observe(
         self, x: Tensor, first: Tensor, carry: tuple[Tensor, ...]

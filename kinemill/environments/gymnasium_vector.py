@@ -168,12 +168,12 @@ class Restart:
         """Set a row to what `entries` returned."""
         inner = vector.unwrapped
         for name, values in entries.items():
-            own = getattr(inner, name)
+            current = getattr(inner, name)
             index = (*(slice(None),) * self._axes[name], row)
-            if hasattr(own, "at"):  # JAX: arrays cannot be changed in place
-                setattr(inner, name, own.at[index].set(values))
+            if hasattr(current, "at"):  # JAX: arrays cannot be changed in place
+                setattr(inner, name, current.at[index].set(values))
             else:
-                own[index] = values
+                current[index] = values
 
 
 def row_axes(two: VectorEnv, three: VectorEnv) -> dict[str, int]:
@@ -181,15 +181,15 @@ def row_axes(two: VectorEnv, three: VectorEnv) -> dict[str, int]:
 
     Arrays whose size differs between `two` and `three` copies hold the state of copies.
     """
-    for one in (two, three):
-        _first_step(one)
+    for vector in (two, three):
+        _first_step(vector)
     axes = dict[str, int]()
     for name, value in vars(three.unwrapped).items():
         shape = getattr(value, "shape", None)
-        other = getattr(getattr(two.unwrapped, name, None), "shape", None)
-        if isinstance(value, gymnasium.Space) or not isinstance(shape, tuple) or other is None:
+        two_shape = getattr(getattr(two.unwrapped, name, None), "shape", None)
+        if isinstance(value, gymnasium.Space) or not isinstance(shape, tuple) or two_shape is None:
             continue
-        pairs = enumerate(zip(other, shape, strict=False))
+        pairs = enumerate(zip(two_shape, shape, strict=False))
         if row_axis := [axis for axis, ends in pairs if ends == (2, 3)]:
             axes[name] = row_axis[0]
     return axes
@@ -214,10 +214,10 @@ def _difference(restart: Restart, rows: VectorEnv, singles: list[VectorEnv]) -> 
     """Return why rows do not move as single copies do; empty if they do."""
     random = np.random.default_rng(0)
     restart.prepare(rows, 1)
-    for row, one in enumerate(singles):
-        restart.prepare(one, 2)
+    for row, single in enumerate(singles):
+        restart.prepare(single, 2)
         restart.start(rows, row, random)
-        restart.put(one, 0, restart.entries(rows)[row])
+        restart.put(single, 0, restart.entries(rows)[row])
     order = np.arange(_TRIAL_ROWS)
     is_active = np.ones(_TRIAL_ROWS, bool)
     rows.single_action_space.seed(0)
@@ -231,9 +231,11 @@ def _difference(restart: Restart, rows: VectorEnv, singles: list[VectorEnv]) -> 
         observed, rewards, ended, cut, infos = _step(rows, actions)
         last = _last_observations(observed, infos)
         for row, index in enumerate(order):
-            own = _step(singles[index], actions[row : row + 1])
+            expected = _step(singles[index], actions[row : row + 1])
             ours = np.array([*last[row], rewards[row], ended[row]])
-            theirs = np.array([*_last_observations(own[0], own[4])[0], own[1][0], own[2][0]])
+            theirs = np.array(
+                [*_last_observations(expected[0], expected[4])[0], expected[1][0], expected[2][0]]
+            )
             if is_active[index] and not np.allclose(ours, theirs, rtol=1e-4, atol=1e-6):
                 return "its state is not in arrays with one entry for each copy"
             is_active[index] &= not (ended[row] or cut[row])

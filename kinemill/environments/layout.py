@@ -33,9 +33,9 @@ def layout_of(task: Task, environment: Env) -> PolicyLayout:
         ends = _limits(environment.action_space, acted)
         numbers = [name for name, count in zip(acted, choices, strict=True) if not count]
         limits |= {name: ends[name] for name in numbers if name in ends}
-    own = _attribute(environment, "units", {})
+    given_units = _attribute(environment, "units", {})
     units = {
-        name: task.channels[name].unit if name in task.channels else own.get(name, "1")
+        name: task.channels[name].unit if name in task.channels else given_units.get(name, "1")
         for name in (*observation_names, *acted)
     }
     limits |= {
@@ -116,9 +116,9 @@ def _names(task: Task, environment: Env, what: str, count: int) -> tuple[str, ..
 
     An environment's own names count first where they are channels: a policy may see some of them.
     """
-    own = tuple(_attribute(environment, f"{what}_names", ()))
-    named = own if own and set(own) <= set(task.channels) else ()
-    names = named or _channels(task, what) or own
+    attributes = tuple(_attribute(environment, f"{what}_names", ()))
+    named = attributes if attributes and set(attributes) <= set(task.channels) else ()
+    names = named or _channels(task, what) or attributes
     short = "obs" if what == "observation" else what
     names = tuple(names) or tuple(f"{short}_{index}" for index in range(count))
     if len(names) != count:
@@ -135,7 +135,9 @@ def _channels(task: Task, what: str) -> tuple[str, ...]:
         return tuple(task.actions)
     selected = getattr(task.learn, "observations", None)
     roles = ("state", "observation")
-    names = [name for role in roles for name, one in task.channels.items() if one.role == role]
+    names = [
+        name for role in roles for name, channel in task.channels.items() if channel.role == role
+    ]
     return tuple(name for name in selected if name in names) if selected else tuple(names)
 
 

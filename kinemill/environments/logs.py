@@ -73,7 +73,7 @@ def _source(task: Task, name: str) -> str:
     """Return the name that the task looks for a channel under."""
     channel = task.channels.get(name)
     if channel is None and name == "reward":
-        rewards = [key for key, one in task.channels.items() if one.role == "reward"]
+        rewards = [key for key, definition in task.channels.items() if definition.role == "reward"]
         channel = task.channels[rewards[0]] if rewards else None
         name = rewards[0] if rewards else name
     return channel.source[0].name if channel is not None and channel.source else name

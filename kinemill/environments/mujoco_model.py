@@ -124,8 +124,10 @@ def load_model(path: Path, motors: Mapping[str, Limits], used: Iterable[str]) ->
     # A full physics state is time, positions, velocities, then activations.
     quantities = {name: Source(1 + k, unit) for k, (name, unit) in enumerate(units.items())}
     quantities["time"] = Source(0, "s")
-    own = {name: column for name, column in sensors.items() if _ADDED not in name}
-    quantities |= {_identifier(name): Source(size + column) for name, column in own.items()}
+    sensor_columns = {name: column for name, column in sensors.items() if _ADDED not in name}
+    quantities |= {
+        _identifier(name): Source(size + column) for name, column in sensor_columns.items()
+    }
     quantities |= {
         name: Source(size + sensors[f"sensor_{sensor}_{axis}"], "m" if is_length else "1")
         for name, (sensor, axis, is_length) in frames.items()
@@ -142,14 +144,14 @@ def load_model(path: Path, motors: Mapping[str, Limits], used: Iterable[str]) ->
 def quantity_names(model: RobotModel) -> list[str]:
     """Return the names of all quantities, frames of bodies and sites included."""
     frames = [
-        f"{kind}_{_identifier(one.name)}_{axis}"
+        f"{kind}_{_identifier(element.name)}_{axis}"
         for kind, count, of in (
             ("body", model.model.nbody, model.model.body),
             ("site", model.model.nsite, model.model.site),
         )
-        for one in map(of, range(count))
+        for element in map(of, range(count))
         for axis in (*_XYZ, "up")
-        if one.name
+        if element.name
     ]
     return list(dict.fromkeys([*model.quantities, *frames]))
 
@@ -183,7 +185,7 @@ def _identifier(name: str) -> str:
 
 
 def _add_motors(library: ModuleType, spec: MujocoModel, motors: Mapping[str, Limits]) -> None:
-    names = [one.name for one in spec.joints]
+    names = [existing.name for existing in spec.joints]
     for joint, ends in motors.items():
         if joint not in names:
             where = f"environment.motors: {joint}"
@@ -219,8 +221,8 @@ def _add_frames(
         kind = types.mjSENS_FRAMEZAXIS if axis == "up" else types.mjSENS_FRAMEPOS
         sensor = f"{_ADDED}{match[1]}/{match[2]}/{'up' if axis == 'up' else 'position'}"
         if sensor not in added:
-            own = {"objtype": object_type, "objname": names[match[2]]}
-            spec.add_sensor(name=sensor, type=kind, **own)
+            target = {"objtype": object_type, "objname": names[match[2]]}
+            spec.add_sensor(name=sensor, type=kind, **target)
             added.add(sensor)
         is_length = axis != "up"
         frames[name] = sensor, _XYZ.index(axis) if is_length else 2, is_length
@@ -251,21 +253,21 @@ def _sensors(model: MujocoModel) -> dict[str, int]:
     """Return the column of each sensor value among the sensor values."""
     columns = dict[str, int]()
     for index in range(model.nsensor):
-        own = model.sensor(index)
+        sensor = model.sensor(index)
         start = int(model.sensor_adr[index])
-        name = f"sensor_{own.name or index}"
+        name = f"sensor_{sensor.name or index}"
         count = int(model.sensor_dim[index])
         numbered = {f"{name}_{k}": start + k for k in range(count)}
         columns |= numbered if count > 1 else {name: start}
     return columns
 
 
-def _actuators(model: MujocoModel, others: Mapping[str, Source]) -> tuple[str, ...]:
+def _actuators(model: MujocoModel, quantities: Mapping[str, Source]) -> tuple[str, ...]:
     names = list[str]()
     for index in range(model.nu):
-        own = model.actuator(index).name.removeprefix(_ADDED)
-        name = _identifier(own) or f"actuator_{index}"
-        names.append(f"{name}_command" if name in others or name in names else name)
+        raw_name = model.actuator(index).name.removeprefix(_ADDED)
+        name = _identifier(raw_name) or f"actuator_{index}"
+        names.append(f"{name}_command" if name in quantities or name in names else name)
     return tuple(names)
 
 

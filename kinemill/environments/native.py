@@ -179,7 +179,7 @@ class FlatObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
         self._alone = OBSERVATION if list(spaces) == [OBSERVATION] else None
         self.observation_space = spaces[OBSERVATION] if self._alone else Dict(spaces)
         self.observation_names = tuple(
-            one for name in self._keys for one in numbered(name, parts[name])
+            label for name in self._keys for label in numbered(name, parts[name])
         )
 
     @property
@@ -204,7 +204,7 @@ def _policy_spaces(space: Space, native: NativeSpace, keys: Sequence[str]) -> di
     original = dict(zip(parts, part_spaces(space, native), strict=True))
     if keys:
         flat = [flatten_space(original[name]) for name in keys]
-        low, high = (np.concatenate([getattr(one, end) for one in flat]) for end in ("low", "high"))
+        low, high = (np.concatenate([getattr(box, end) for box in flat]) for end in ("low", "high"))
         spaces[OBSERVATION] = Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
     for name, part in parts.items():
         if part.kind == "image":
@@ -223,7 +223,7 @@ def part_spaces(space: Space, native: NativeSpace) -> list[Space]:
         return [space]
     inside = space.spaces.values() if isinstance(space, Dict) else getattr(space, "spaces", ())
     pairs = zip(inside, native.parts, strict=True)
-    return [leaf for one, part in pairs for leaf in part_spaces(one, part)]
+    return [leaf for inner, part in pairs for leaf in part_spaces(inner, part)]
 
 
 def numbered(name: str, part: NativeSpace) -> list[str]:

@@ -15,25 +15,25 @@ def seen_by(policy: object, observation: object, available: PolicyLayout) -> obj
     return observation if interface is None else narrowed(observation, interface.layout, available)
 
 
-def narrowed(observation: Any, own: PolicyLayout, available: PolicyLayout) -> Any:
-    """Return the `own` part of the `available` observation, in the order of `own`.
+def narrowed(observation: Any, layout: PolicyLayout, available: PolicyLayout) -> Any:
+    """Return the `layout` part of the `available` observation, in the order of `layout`.
 
     Names that are not shown cannot be picked: all is returned then, by its place.
 
     Args:
         observation: (..., D), or a mapping with it and media by name; each may be of many steps.
-        own: names to return.
+        layout: names to return.
         available: names of the observation.
     """
-    media = [*own.images, *own.texts]
-    same = own.observation == available.observation and media == [
+    media = [*layout.images, *layout.texts]
+    same = layout.observation == available.observation and media == [
         *available.images,
         *available.texts,
     ]
-    if same or not set(available.observation).issuperset(own.observation):
+    if same or not set(available.observation).issuperset(layout.observation):
         return observation
-    columns = [available.observation.index(name) for name in own.observation]
+    columns = [available.observation.index(name) for name in layout.observation]
     if not isinstance(observation, dict):
         return observation[..., columns]
-    others = {name: observation[name] for name in (*media, MASK) if name in observation}
-    return ({OBSERVATION: observation[OBSERVATION][..., columns]} if columns else {}) | others
+    unchanged = {name: observation[name] for name in (*media, MASK) if name in observation}
+    return ({OBSERVATION: observation[OBSERVATION][..., columns]} if columns else {}) | unchanged

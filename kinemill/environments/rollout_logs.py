@@ -37,8 +37,10 @@ def roll_out(
     The episodes are the same for any number of workers.
     """
     for first in range(0, len(seeds), AT_ONCE):
-        some = seeds[first : first + AT_ONCE]
-        trials = try_policy(task, policy, some, variant=variant, workers=workers, record=len(some))
+        chunk = seeds[first : first + AT_ONCE]
+        trials = try_policy(
+            task, policy, chunk, variant=variant, workers=workers, record=len(chunk)
+        )
         for episode in trials.episodes:
             yield {
                 "seed": episode.seed,
@@ -81,7 +83,7 @@ def record_videos(
             where = f"environment of {task.name}"
             raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")
         path = folder / f"{task.name}-{seed:06d}.webp"
-        publish_file(path, animated_image(video.pictures, video.every * task.dt))
+        publish_file(path, animated_image(video.pictures, video.stride * task.dt))
         made.append(str(path))
     return made
 
@@ -97,9 +99,9 @@ def animated_image(frames: NDArray[np.uint8], dt: float) -> bytes:
     """
     from PIL import Image
 
-    every = max(1, round(1.0 / (RATE * dt)))
-    frame_seconds = dt * every
-    images: list[Any] = [Image.fromarray(frame) for frame in frames[::every][:MOST]]
+    stride = max(1, round(1.0 / (RATE * dt)))
+    frame_seconds = dt * stride
+    images: list[Any] = [Image.fromarray(frame) for frame in frames[::stride][:MOST]]
     for picture in images:
         picture.thumbnail((WIDE, WIDE), Image.Resampling.BOX)
     file = io.BytesIO()

@@ -124,8 +124,8 @@ class TurnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             rewards = rewards + self._by_agent(reward)
             events = events | info
         self._pending = np.zeros(len(self._blocks))
-        scalar, own = self._scored(reward, rewards)
-        return self._encode(observation), scalar, ended, cut, events | own
+        scalar, agent_rewards = self._scored(reward, rewards)
+        return self._encode(observation), scalar, ended, cut, events | agent_rewards
 
     @property
     def _agent(self) -> str:
@@ -187,10 +187,10 @@ class _Block:
         self.spaces = (observed, acted)
         self.native = space_of(observed)
         parts = named_parts(self.native)
-        self.keys = tuple(key for key, one in parts.items() if one.kind in ("numbers", "choices"))
-        other = [key for key, one in parts.items() if one.kind in ("image", "text")]
-        if other or not self.keys:
-            problem = f"has {', '.join(other)}" if other else "has no numbers"
+        self.keys = tuple(key for key, part in parts.items() if part.kind in ("numbers", "choices"))
+        media = [key for key, part in parts.items() if part.kind in ("image", "text")]
+        if media or not self.keys:
+            problem = f"has {', '.join(media)}" if media else "has no numbers"
             where = f"environment.observation_spaces: {name}"
             raise BadInput(where, problem, expected="numbers, choices and action_mask")
         leaves = dict(zip(parts, part_spaces(observed, self.native), strict=True))
@@ -198,7 +198,7 @@ class _Block:
         # Zeros fill the block in turns of others.
         self.low = np.minimum(0.0, np.concatenate([np.ravel(b.low) for b in flat]))
         self.high = np.maximum(0.0, np.concatenate([np.ravel(b.high) for b in flat]))
-        self.names = [one for key in self.keys for one in numbered(key, parts[key])]
+        self.names = [label for key in self.keys for label in numbered(key, parts[key])]
         self.acted: ActionBlock = action_block(acted)
 
 
@@ -250,8 +250,8 @@ def _agents(blocks: Mapping[str, _Block], groups: Mapping[str, list[str]]) -> tu
         column = columns[1]
         action = actions[1]
         for name in members:
-            own: tuple[NativeSpace, ...] = (blocks[name].native, blocks[name].acted.space)
-            agents[name] = Agent(name, policy, own[0], block.keys, own[1], columns, actions)
+            spaces: tuple[NativeSpace, ...] = (blocks[name].native, blocks[name].acted.space)
+            agents[name] = Agent(name, policy, spaces[0], block.keys, spaces[1], columns, actions)
     return tuple(agents[name] for name in blocks)
 
 

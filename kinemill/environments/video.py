@@ -30,12 +30,12 @@ class Video:
 
     Attributes:
         pictures: (K, H, W, 3).
-        every: steps from one picture to the next.
+        stride: steps from one picture to the next.
         note: what they show, or why they are not of the robot's model.
     """
 
     pictures: NDArray[np.uint8]
-    every: int = 1
+    stride: int = 1
     note: str = ""
 
 
@@ -98,12 +98,12 @@ def _record_robot(
         motion = core.clips
         clip = core.clip
     if motion is None:
-        pictures, every = render_video(scene, height, [poses])
-        return Video(pictures, every, "The robot's own model.")
+        pictures, stride = render_video(scene, height, [poses])
+        return Video(pictures, stride, "The robot's own model.")
     reference = _poses_of(motion, clip, len(poses), task.dt)
-    pictures, every = render_video(scene, height, [reference, poses])
+    pictures, stride = render_video(scene, height, [reference, poses])
     return Video(
-        pictures, every, f"The robot's own model: left {motion.names[clip]}, right the run."
+        pictures, stride, f"The robot's own model: left {motion.names[clip]}, right the run."
     )
 
 

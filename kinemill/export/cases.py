@@ -49,9 +49,9 @@ def make_cases(step: TrainedStep, interface: Interface, rows: PackedDataset | No
 
 
 def _expected(step: TrainedStep, interface: Interface, inputs: Arrays, std: Floats) -> Arrays:
-    exact, others = evaluate(step, rollout, [*inputs.values()], interface.dtype).part(0)
+    exact, rounded = evaluate(step, rollout, [*inputs.values()], interface.dtype).part(0)
     angle = interface.is_angle
-    rounding = np.max([np.abs(wrapped(one - exact, angle)) for one in others], axis=0)
+    rounding = np.max([np.abs(wrapped(values - exact, angle)) for values in rounded], axis=0)
     allowed = _allowed(exact, rounding, std)
     return {"next_states": exact.astype(np.float32), "allowed": allowed.astype(np.float32)}
 

@@ -112,4 +112,4 @@ def _errors(
 
 
 def _table(values: Floats) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(float(f"{one:.{DIGITS}g}") for one in row) for row in values)
+    return tuple(tuple(float(f"{number:.{DIGITS}g}") for number in row) for row in values)

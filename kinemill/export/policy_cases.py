@@ -108,7 +108,9 @@ def allowed_of(
         interface: interface of the policy.
     """
     scale = action_scale(action, interface)
-    distance = np.max([np.abs(action.astype(np.float64) - one) for one in perturbed], axis=0)
+    distance = np.max(
+        [np.abs(action.astype(np.float64) - changed) for changed in perturbed], axis=0
+    )
     floor = np.maximum(TOLERANCE * scale, np.spacing(np.abs(action)))
     usual = np.median(distance, axis=(0, 1))
     allowed = np.maximum(FACTOR * np.maximum(distance, usual), floor)

@@ -49,7 +49,7 @@ def half(core: Core) -> Core:
             continue
         inputs = [f"{node.input[0]}.half", *(f"{name}.half" for name in node.input[1:])]
         # Layers that read the same tensor share its cast.
-        if not any(inputs[0] in one.output for one in made):
+        if not any(inputs[0] in producer.output for producer in made):
             made.append(_cast(node.input[0], inputs[0], TensorProto.FLOAT16))
         for name in node.input[1:]:
             value = numpy_helper.to_array(weights[name])
@@ -181,7 +181,7 @@ def loss_of(variant: Simulator, original: Simulator, windows: Windows, most: flo
 
     `most` is the allowed relative increase of the error.
     """
-    errors = [_nrmse(one, windows) for one in (variant, original)]
+    errors = [_nrmse(simulator, windows) for simulator in (variant, original)]
     return Loss(errors[0], errors[1], (1.0 + most) * errors[1], _fault(variant, windows))
 
 

@@ -165,8 +165,8 @@ def _estimate(
     """Return nodes and constants that estimate derived states; none without an estimator."""
     if estimator is None:
         return [], []
-    own = {name for node in estimator.node for name in node.output}
-    names = {name: f"estimate.{name}" for name in own if name}
+    produced = {name for node in estimator.node for name in node.output}
+    names = {name: f"estimate.{name}" for name in produced if name}
     names[ESTIMATED] = f"unguarded.{ESTIMATED}"
     weights = {item.name: f"estimate.{item.name}" for item in estimator.initializer}
     nodes = [copy.deepcopy(node) for node in estimator.node]
@@ -218,11 +218,11 @@ def _horizon(
     core: onnx.GraphProto, weights: dict[str, str], inputs: list[str], paths: tuple[str, ...]
 ) -> onnx.NodeProto:
     state, action, *carried = list(core.input)
-    following, *others = list(core.output)
-    after = others[: len(carried)]
-    outputs = others[len(carried) :]
+    following, *results = list(core.output)
+    after = results[: len(carried)]
+    outputs = results[len(carried) :]
     driver = action if inputs[-1] == "actions" else value("action", "batch", 1)
-    body = _body(core, weights, "roll", [state, *carried, driver], [following, *others])
+    body = _body(core, weights, "roll", [state, *carried, driver], [following, *results])
     # A Scan needs separate outputs for the same value fed back and stacked over time.
     stacked = {item.name: f"unguarded.{item.name}" for item in outputs}
     stacked |= {following.name: "unguarded.next_states"}
@@ -253,9 +253,9 @@ def _body(
     """Return a copy of the nodes that `outputs` need; weights stay in the outer graph."""
     # Only the needed nodes: the carry of a history window does not depend on the network.
     nodes = needed_nodes(core.node, {item.name for item in outputs})
-    own = {name for node in nodes for name in node.output}
-    own |= {item.name for item in core.input}
-    names = weights | {name: f"{prefix}.{name}" for name in own if name}
+    local_names = {name for node in nodes for name in node.output}
+    local_names |= {item.name for item in core.input}
+    names = weights | {name: f"{prefix}.{name}" for name in local_names if name}
     copies = [copy.deepcopy(node) for node in nodes]
     for node in copies:
         rename(node, names)

@@ -110,7 +110,7 @@ class Rounding(TorchDispatchMode):
         if kind not in _ELEMENTWISE:
             args = tree_map_only(Tensor, self._perturb_relative, args)
         result = func(*args, **kwargs)
-        return tree_map_only(Tensor, lambda one: self._perturb_relative(one, 2.0), result)
+        return tree_map_only(Tensor, lambda tensor: self._perturb_relative(tensor, 2.0), result)
 
     def _sum(self, func: Any, args: tuple[Tensor, ...], kwargs: Mapping[str, object]) -> Tensor:
         """Run a sum, a mean or a cumulative sum."""
@@ -177,14 +177,14 @@ def rounded(module: _Module, seed: int = 0, precision: Dtype = "float32") -> _Mo
 
     A runtime may fold a scale into a layer, which rounds its weights again.
     """
-    other = copy.deepcopy(module)
+    copied = copy.deepcopy(module)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for weight in other.parameters():
+        for weight in copied.parameters():
             if weight.is_floating_point():
                 sign = torch.randint(0, 2, weight.shape, generator=generator) * 2 - 1
                 weight.mul_(1.0 + 2.0 * UNIT[precision] * sign)
-    return other
+    return copied
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,15 +193,15 @@ class Evaluations:
 
     Attributes:
         exact: outputs in float64.
-        others: outputs of correct runtimes; the first are those of torch.
+        rounded: outputs of correct runtimes; the first are those of torch.
     """
 
     exact: tuple[Floats, ...]
-    others: list[tuple[Floats, ...]]
+    rounded: list[tuple[Floats, ...]]
 
     def part(self, index: int) -> tuple[Floats, list[Floats]]:
         """Return one output (B, ...) in float64, and in the other evaluations."""
-        return self.exact[index], [each[index] for each in self.others]
+        return self.exact[index], [evaluation[index] for evaluation in self.rounded]
 
 
 def evaluate(
@@ -221,17 +221,17 @@ def evaluate(
     tensors = [torch.from_numpy(part).double() for part in inputs]
     with torch.no_grad():
         exact = _arrays(run(precise, *tensors))
-        others = [exact]
+        rounded_runs = [exact]
         if precision == "float32":
             single = copy.deepcopy(step).cpu().float().eval()
-            others = [_arrays(run(single, *(part.float() for part in tensors)))]
+            rounded_runs = [_arrays(run(single, *(part.float() for part in tensors)))]
         for seed in range(APART):
-            others.append(_arrays(run(rounded(precise, seed, precision), *tensors)))
+            rounded_runs.append(_arrays(run(rounded(precise, seed, precision), *tensors)))
         with Rounding(0, precision):
             # All copies in one batch: rows are independent, so each copy has different noise.
             moved = run(precise, *(torch.cat([part] * COPIES) for part in tensors))
     split = [np.split(part, COPIES) for part in _arrays(moved)]
-    return Evaluations(exact, [*others, *zip(*split, strict=True)])
+    return Evaluations(exact, [*rounded_runs, *zip(*split, strict=True)])
 
 
 def _arrays(tensors: tuple[Tensor, ...]) -> tuple[Floats, ...]:

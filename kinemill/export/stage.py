@@ -11,8 +11,8 @@ VERSION = 10
 
 def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Json:
     """Return the inputs that define the key of the artifact; arguments as in `run`."""
-    own = {"model": model.digest, **task.part("export"), "version": VERSION}
-    return own | ({"dataset": dataset.digest} if dataset else {})
+    document = {"model": model.digest, **task.part("export"), "version": VERSION}
+    return document | ({"dataset": dataset.digest} if dataset else {})
 
 
 def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Artifact:

@@ -171,8 +171,8 @@ def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> 
                 **named,
             )
         except Exception as error:
-            if own := own_networks(module):
-                raise export_error(error, own[0].where) from error
+            if networks := own_networks(module):
+                raise export_error(error, networks[0].where) from error
             raise
 
 

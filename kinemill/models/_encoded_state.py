@@ -48,7 +48,7 @@ class EncodedStateModel(Model):
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return limits of unknown states, and empty intervals."""
-        states = {name: one for name, one in channels.items() if one.role == "state"}
+        states = {name: channel for name, channel in channels.items() if channel.role == "state"}
         problems = unknown_channels(list(self.limits), states, "limits")
         return problems + [
             (("limits", name), f"{low} is not below {high}")

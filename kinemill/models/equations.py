@@ -80,9 +80,9 @@ class Equations(Model):
 
     @model_validator(mode="after")
     def _are_complete(self) -> "Equations":
-        own = [*self.parameters, *self.hidden, *self.terms, *self.curves]
-        for name in own:
-            if own.count(name) > 1 or name in (*FUNCTIONS, "pi", STEP) or not name.isidentifier():
+        names = [*self.parameters, *self.hidden, *self.terms, *self.curves]
+        for name in names:
+            if names.count(name) > 1 or name in (*FUNCTIONS, "pi", STEP) or not name.isidentifier():
                 message = f"{name!r} is used twice, or no name that a formula can have"
                 raise ValueError(message)
         if not self.equations:
@@ -101,7 +101,9 @@ class Equations(Model):
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return unknown names in formulas, and names that are channels."""
         problems = Problems()
-        allowed = {name for name, one in channels.items() if one.role in {"state", "action"}}
+        allowed = {
+            name for name, channel in channels.items() if channel.role in {"state", "action"}
+        }
         for key in ("parameters", "hidden", "terms", "curves"):
             names = getattr(self, key)
             problems += [((key, name), "is a channel") for name in names if name in channels]
@@ -126,11 +128,11 @@ class Equations(Model):
 
     def output_problems(self, outputs: Mapping[str, Any]) -> Problems:
         """Return a problem if there is not one equation of each output."""
-        own = [name for name in self.equations if name not in self.hidden]
-        if sorted(own) == sorted(outputs):
+        formulas = [name for name in self.equations if name not in self.hidden]
+        if sorted(formulas) == sorted(outputs):
             return []
         message = (
-            f"has formulas of {sorted(own)}; expected one of each of learn.outputs "
+            f"has formulas of {sorted(formulas)}; expected one of each of learn.outputs "
             f"{sorted(outputs)}, and of hidden states; set "
             "learn.outputs: {NAME: {relation: equal, of: STATE}}, or rename them"
         )

@@ -74,8 +74,8 @@ class Linear(Model):
         names = [*layout.states, *layout.actions]
         columns = [names[k] for k in feature_columns(layout)]
         numbers = [states.index(output.of) for _, output in layout.outputs]
-        own = [{states[k], *layout.actions[k : k + 1]} for k in numbers]
-        return self._make_local(sizes, columns, own)
+        local_columns = [{states[k], *layout.actions[k : k + 1]} for k in numbers]
+        return self._make_local(sizes, columns, local_columns)
 
     def build_acting(self, layout: PolicyLayout, sizes: tuple[int, int, int]) -> TorchModule:
         """Make the network of a policy, `local` or not.
@@ -110,11 +110,11 @@ class Linear(Model):
         return self._make((inputs, outputs, history), None)
 
     def _make_local(
-        self, sizes: tuple[int, int, int], columns: Sequence[str], own: Sequence[set[str]]
+        self, sizes: tuple[int, int, int], columns: Sequence[str], local_columns: Sequence[set[str]]
     ) -> TorchModule:
         from kinemill.models.networks.linear import FeatureMask
 
-        return self._make(sizes, FeatureMask.by_name(columns, own, self.groups))
+        return self._make(sizes, FeatureMask.by_name(columns, local_columns, self.groups))
 
     def _make(self, sizes: tuple[int, int, int], mask: Any) -> TorchModule:
         """Make the `LinearNetwork` for inputs, outputs, history and a `FeatureMask` or None."""

@@ -100,11 +100,11 @@ class RigidBody(Model):
 
     def default_outputs(self, channels: Mapping[str, Channel]) -> dict[str, dict[str, str]]:
         """Return the derivative of each velocity: a state that is `derivative_of` another one."""
-        states = {name: one for name, one in channels.items() if one.role == "state"}
+        states = {name: channel for name, channel in channels.items() if channel.role == "state"}
         return {
             f"{name}_rate": {"relation": "derivative", "of": name}
-            for name, one in states.items()
-            if one.derivative_of in states
+            for name, channel in states.items()
+            if channel.derivative_of in states
         }
 
     def output_problems(self, outputs: Mapping[str, Any]) -> Problems:

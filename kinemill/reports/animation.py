@@ -34,10 +34,10 @@ def animated_links(runs: Sequence[NDArray[np.float64]], dt: float, label: str) -
     width = columns * PANEL
     height = -(-len(finite_runs) // columns) * PANEL
     reach = 1.1 * max((float(np.abs(run).max()) for run in finite_runs if len(run)), default=1.0)
-    every = max(1, round(1.0 / (RATE * dt)))
+    stride = max(1, round(1.0 / (RATE * dt)))
     panels = [
         f'<g transform="translate({index % columns * PANEL + HALF:g},'
-        f'{index // columns * PANEL + HALF:g})">{_panel(run, every, dt, reach or 1.0)}</g>'
+        f'{index // columns * PANEL + HALF:g})">{_panel(run, stride, dt, reach or 1.0)}</g>'
         for index, run in enumerate(finite_runs)
     ]
     return (
@@ -52,22 +52,22 @@ def _finite(run: NDArray[np.float64]) -> int:
     return int(lost.argmax()) if lost.any() else len(run)
 
 
-def _panel(run: NDArray[np.float64], every: int, dt: float, reach: float) -> str:
+def _panel(run: NDArray[np.float64], stride: int, dt: float, reach: float) -> str:
     """Draw one run: the rail through its first joint, its links, and a time bar."""
     if not len(run):
         return ""
-    points = np.rint(run[::every] * [1.0, -1.0] * (10.0 * HALF / reach)) / 10.0 + 0.0  # no -0
+    points = np.rint(run[::stride] * [1.0, -1.0] * (10.0 * HALF / reach)) / 10.0 + 0.0  # no -0
     frames = [" ".join(f"{x:g},{z:g}" for x, z in ends) for ends in points.tolist()]
-    seconds = max(1, len(frames) - 1) * every * dt
+    seconds = max(1, len(frames) - 1) * stride * dt
     start = -0.92 * HALF
     end = 0.92 * HALF
     low = 0.95 * HALF
-    again = f'dur="{seconds:g}s" repeatCount="indefinite"'
+    timing = f'dur="{seconds:g}s" repeatCount="indefinite"'
     return (
         f'<line class="rail" x1="{start:g}" y1="0" x2="{end:g}" y2="0"/>'
         f'<line class="clock" x1="{start:g}" y1="{low:g}" x2="{start:g}" y2="{low:g}">'
-        f'<animate attributeName="x2" values="{start:g};{end:g}" {again}/></line>'
+        f'<animate attributeName="x2" values="{start:g};{end:g}" {timing}/></line>'
         f'<polyline class="link" points="{frames[0]}" marker-start="url(#cart)" '
         f'marker-mid="url(#joint)" marker-end="url(#joint)">'
-        f'<animate attributeName="points" values="{";".join(frames)}" {again}/></polyline>'
+        f'<animate attributeName="points" values="{";".join(frames)}" {timing}/></polyline>'
     )

@@ -192,9 +192,9 @@ def _thumbnail_path(seconds: NDArray[np.float64], values: NDArray[np.float64], t
 
 
 def _range_x(lines: Sequence[Line]) -> tuple[float, float]:
-    every = np.concatenate([line.x for line in lines])
-    low = float(every.min())
-    high = float(every.max())
+    values = np.concatenate([line.x for line in lines])
+    low = float(values.min())
+    high = float(values.max())
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 

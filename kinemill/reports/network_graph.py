@@ -62,11 +62,11 @@ def blocks_of_operations(
         sources_of_one = _joined(sources, operation.inputs)
         passed = _joined(functions, operation.inputs)
         if operation.matrix and sources_of_one:
-            own = operation.outputs[0]
+            output = operation.outputs[0]
             title = " x ".join(map(str, operation.matrix))
             below = ", ".join(passed)
-            blocks.append(Block(own, title, below, _nearest(blocks, sources_of_one)))
-            sources_of_one = {own: None}
+            blocks.append(Block(output, title, below, _nearest(blocks, sources_of_one)))
+            sources_of_one = {output: None}
             passed = {}
         elif operation.function:
             passed = {**passed, operation.function: None}
@@ -83,13 +83,16 @@ def _nearest(blocks: list[Block], candidates: dict[str, None]) -> tuple[str, ...
     """Return the boxes that are not already inputs of another of them."""
     above: dict[str, set[str]] = {}
     for block in blocks:
-        above[block.name] = {*block.after, *(one for name in block.after for one in above[name])}
-    through = {one for name in candidates for one in above[name]}
+        above[block.name] = {
+            *block.after,
+            *(ancestor for name in block.after for ancestor in above[name]),
+        }
+    through = {ancestor for name in candidates for ancestor in above[name]}
     return tuple(name for name in candidates if name not in through)
 
 
 def _joined(of: dict[str, dict[str, None]], names: Iterable[str]) -> dict[str, None]:
-    return {one: None for name in names for one in of.get(name, {})}
+    return {item: None for name in names for item in of.get(name, {})}
 
 
 _COLORS = "--card:#fff;--ink:#222;--soft:#666;--line:#999;--model:#2563eb;background:#fff"

@@ -93,9 +93,9 @@ class Turns:
     def is_masked(self) -> bool:
         """Whether choices are forbidden in some turns."""
         # With several networks, the choices of those that are not used are forbidden.
-        own = any(_has_mask(agent.observation) for agent in self.agents.values())
+        has_agent_mask = any(_has_mask(agent.observation) for agent in self.agents.values())
         unused = len({agent.policy for agent in self.agents.values()}) > 1
-        return any(self.choices) and (own or unused)
+        return any(self.choices) and (has_agent_mask or unused)
 
     def agent(self, name: str) -> Agent:
         """Return an agent.
@@ -126,8 +126,8 @@ class Turns:
         numbers[slice(*agent.columns)] = parts[OBSERVATION]
         if not self.is_masked:
             return {OBSERVATION: numbers}
-        own = parts.get(MASK) if mask is None else np.asarray(mask)
-        return {OBSERVATION: numbers, MASK: self._mask(agent, own)}
+        agent_mask = parts.get(MASK) if mask is None else np.asarray(mask)
+        return {OBSERVATION: numbers, MASK: self._mask(agent, agent_mask)}
 
     def decode(self, name: str, action: object) -> object:
         """Return the action (A,) of the policy in the space of an agent, in physical units.
@@ -136,9 +136,9 @@ class Turns:
             BadInput: The agent is unknown, or the action has too few values.
         """
         agent = self.agent(name)
-        return decode(agent.action, self.own(name, action))
+        return decode(agent.action, self.agent_values(name, action))
 
-    def own(self, name: str, action: object) -> Array:
+    def agent_values(self, name: str, action: object) -> Array:
         """Return the values of an agent in the action (A,) of the policy, in the same units.
 
         Raises:
@@ -146,18 +146,18 @@ class Turns:
         """
         return np.asarray(action).reshape(-1)[slice(*self.agent(name).actions)]
 
-    def _mask(self, agent: Agent, own: Array | None) -> Array:
+    def _mask(self, agent: Agent, agent_mask: Array | None) -> Array:
         """Return the mask (M,): an agent's own choices, and choice 0 of all others."""
         first, stop = agent.actions
         count = sum(self.choices[first:stop])
-        if own is None:
-            own = np.ones(count, np.int8)
-        if np.shape(own) != (count,):
+        if agent_mask is None:
+            agent_mask = np.ones(count, np.int8)
+        if np.shape(agent_mask) != (count,):
             where = f"{MASK} of {agent.name}"
-            raise BadInput(where, f"has shape {np.shape(own)}", expected=f"({count},)")
+            raise BadInput(where, f"has shape {np.shape(agent_mask)}", expected=f"({count},)")
         lower = [_first_alone(part) for part in self.choices[:first]]
         upper = [_first_alone(part) for part in self.choices[stop:]]
-        return np.concatenate([*lower, own.astype(np.int8), *upper])
+        return np.concatenate([*lower, agent_mask.astype(np.int8), *upper])
 
 
 def _first_alone(count: int) -> Array:

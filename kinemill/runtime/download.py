@@ -107,10 +107,10 @@ def watch(
     to: Path,
     report: Callable[[Json], None],
     stop: threading.Event,
-    every: float = 5.0,
+    interval: float = 5.0,
     try_it: Check = run_stored_cases,
 ) -> None:
-    """Pull every `every` seconds until `stop` is set; report changes and failures.
+    """Pull every `interval` seconds until `stop` is set; report changes and failures.
 
     No response of a registry ends the loop. After failures the time between two attempts doubles,
     up to a minute.
@@ -120,11 +120,11 @@ def watch(
         to: as in `pull`.
         report: called with the result of `pull` when the version or the error has changed.
         stop: ends the loop.
-        every: time between two calls of `pull`, s.
+        interval: time between two calls of `pull`, s.
         try_it: as in `pull`.
     """
     previous: tuple[object, ...] | None = None
-    delay = every
+    delay = interval
     while True:
         try:
             result = pull(source, to, try_it)
@@ -136,7 +136,7 @@ def watch(
         if (result["version"], why) != previous:
             report(result)
         previous = (result["version"], why)
-        delay = min(delay * 2.0, max(every, _SLOWEST)) if why else every
+        delay = min(delay * 2.0, max(interval, _SLOWEST)) if why else interval
         if stop.wait(delay):
             return
 

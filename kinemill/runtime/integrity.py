@@ -141,8 +141,10 @@ def interface_digest(properties: Mapping[str, str], io: bytes) -> str:
         properties: metadata without `interface_sha256`.
         io: bytes of io.yaml.
     """
-    own = json.dumps(sorted(properties.items()), separators=(",", ":")).encode()
-    return hashlib.sha256(hashlib.sha256(own).digest() + hashlib.sha256(io).digest()).hexdigest()
+    metadata = json.dumps(sorted(properties.items()), separators=(",", ":")).encode()
+    return hashlib.sha256(
+        hashlib.sha256(metadata).digest() + hashlib.sha256(io).digest()
+    ).hexdigest()
 
 
 def metadata_of(model: bytes) -> dict[str, str]:

@@ -206,7 +206,7 @@ def _conformal(value: Json | None) -> Conformal | None:
     if value is None:
         return None
     scale, floor = (
-        tuple(tuple(float(one) for one in row) for row in value[name])
+        tuple(tuple(float(number) for number in row) for row in value[name])
         for name in ("scale", "floor")
     )
     return Conformal(scale, floor, value["windows"], value["online"])

@@ -73,8 +73,8 @@ def load(
     if file.name == POLICY:
         model = read_model(file, sums)
         return Policy.open(file, model, execution=execution, finite=finite, bounded=bounded)
-    own = file.name.startswith("rollout.")
-    step_file = file.with_name(file.name.replace("rollout", "step", 1) if own else STEP)
+    is_rollout = file.name.startswith("rollout.")
+    step_file = file.with_name(file.name.replace("rollout", "step", 1) if is_rollout else STEP)
     step = read_model(step_file, sums) if step_file.is_file() else None
     simulator = Simulator(
         file, read_model(file, sums), step, execution=execution, finite=finite, bounded=bounded

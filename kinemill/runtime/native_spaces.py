@@ -122,18 +122,20 @@ def encode(space: NativeSpace, keys: tuple[str, ...], value: object) -> dict[str
         BadInput: A choice is outside of its range.
     """
     alone = IMAGE if space.kind == "image" else OBSERVATION
-    values = {name or alone: (part, own) for name, part, own in _walk(space, value)}
+    values = {name or alone: (part, content) for name, part, content in _walk(space, value)}
     made: dict[str, Array] = {}
     if keys:
         made[OBSERVATION] = np.concatenate([_vector(*values[name]) for name in keys])
-    for name, (part, own) in values.items():
+    for name, (part, content) in values.items():
         if part.kind == "image":
-            made[name] = _to_image(np.asarray(own))
+            made[name] = _to_image(np.asarray(content))
         elif part.kind == "text":
-            made[name] = np.asarray(own)
+            made[name] = np.asarray(content)
         elif part.kind == "mask":
             inner = part.parts[0]
-            made[name] = np.concatenate([_vector(one, x) for _, one, x in _walk(inner, own)])
+            made[name] = np.concatenate(
+                [_vector(inner_space, x) for _, inner_space, x in _walk(inner, content)]
+            )
     return made
 
 
@@ -167,7 +169,7 @@ def fits(space: NativeSpace, value: object) -> bool:
         return (
             isinstance(value, tuple)
             and len(value) == len(space.parts)
-            and all(fits(part, one) for part, one in zip(space.parts, value, strict=True))
+            and all(fits(part, item) for part, item in zip(space.parts, value, strict=True))
         )
     if space.kind == "string":
         return True

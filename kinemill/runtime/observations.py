@@ -42,7 +42,7 @@ class ObservationReader:
         self._choices = Axis("choices", self._layout.mask)
         self.turns = Turns(self._layout.agents) if self._layout.agents else None
 
-    def one(self, observation: object, mask: ArrayLike | None, seed: int) -> Inputs:
+    def read_single(self, observation: object, mask: ArrayLike | None, seed: int) -> Inputs:
         """Return the tensors of one observation, a batch of one.
 
         Args:
@@ -80,7 +80,7 @@ class ObservationReader:
         Without a mask, all choices are allowed.
 
         Raises:
-            BadInput: As in `one`, or batch sizes differ.
+            BadInput: As in `read_single`, or batch sizes differ.
         """
         made = dict[str, NDArray[Any]]()
         for name, (shape, kind) in self._shapes.items():

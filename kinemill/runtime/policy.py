@@ -206,9 +206,13 @@ class Policy:
             if agent is not None:
                 observation = self._observations.turn(agent, observation, mask)
                 mask = None
-            elif any(fits(one.observation, observation) for one in self.interface.layout.agents):
+            elif any(
+                fits(entry.observation, observation) for entry in self.interface.layout.agents
+            ):
                 raise BadInput("agent", "is missing", expected=f"one of {', '.join(self.agents)}")
-            inputs = self._observations.one(observation, mask, step_seed(self._seed, self._step))
+            inputs = self._observations.read_single(
+                observation, mask, step_seed(self._seed, self._step)
+            )
             action, carry = self._run(inputs, self._carry)
             is_finite = bool(np.isfinite(action).all())
             if is_finite:  # NaN in the carry would stay there for the rest of the episode
@@ -219,7 +223,7 @@ class Policy:
         values = action[0].copy()
         choices = self.interface.choices
         if agent is not None and (turns := self._observations.turns) is not None:
-            values = turns.own(agent, values)
+            values = turns.agent_values(agent, values)
             choices = choices_of(turns.agent(agent).action)
         if not all(choices):
             return values
@@ -289,7 +293,7 @@ class Policy:
             BadInput: As in `act`.
         """
         lenient = ObservationReader(self.interface, finite=False, bounded=False)
-        made = lenient.one(observation, None, 0)
+        made = lenient.read_single(observation, None, 0)
         return {name: part[0].copy() for name, part in made.items() if name != SEED}
 
 

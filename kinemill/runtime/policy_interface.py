@@ -83,8 +83,8 @@ class PolicyInterface:
             BadInput: The properties are not of a policy that kinemill exported, or of another
                 format.
         """
-        own = [name for name in cls.__dataclass_fields__ if name != "layout"]
-        names = (FORM, *own, *PolicyLayout.__dataclass_fields__)
+        fields = [name for name in cls.__dataclass_fields__ if name != "layout"]
+        names = (FORM, *fields, *PolicyLayout.__dataclass_fields__)
         values = read_properties(where, properties, names, "a policy")
         if values[FORM] != POLICY:
             raise BadInput(where, f"is {values[FORM]}", expected=POLICY)

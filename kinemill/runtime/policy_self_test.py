@@ -100,6 +100,8 @@ def try_policy(policy: Policy, folder: Path, calls: int) -> tuple[list[Line], La
 
 def control_step(policy: Policy, cases: Arrays) -> Callable[[], object]:
     """Return a function that computes one action (A,) of the first case, as a control loop does."""
-    one = {name: np.ascontiguousarray(part[0, 0]) for name, part in inputs_of(cases).items()}
+    observation = {
+        name: np.ascontiguousarray(part[0, 0]) for name, part in inputs_of(cases).items()
+    }
     policy.reset()
-    return lambda: policy.act(one)
+    return lambda: policy.act(observation)

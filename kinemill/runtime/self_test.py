@@ -59,7 +59,7 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
     refuse_folder(folder)
     lines = files_lines(folder)
     report: Json = {"passed": False, "folder": str(folder), "lines": lines}
-    if not all(each["passed"] for each in lines):
+    if not all(check["passed"] for check in lines):
         return report  # a changed file is never run
     model = load(folder, non_finite="pass")
     acts = (folder / POLICY).is_file()
@@ -69,7 +69,7 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
         p99 = times["act" if acts else "rollout"]["p99"]
         lines.append(line("latency", p99 <= bound_ms, f"p99 {p99:.3f} ms", f"{bound_ms} ms"))
     return report | {
-        "passed": all(each["passed"] for each in lines),
+        "passed": all(check["passed"] for check in lines),
         "task": model.interface.task,
         "latency_ms": times,
         "onnxruntime": _version(),
@@ -224,11 +224,11 @@ def runs(variant: Simulator, name: str, cases: Arrays) -> Line:
 
 def latency(simulator: Simulator, cases: Arrays, calls: int) -> Latencies:
     """Return the latency of a rollout over the horizon of the cases, and of a step; batch 1, ms."""
-    one = [cases[name][:1] for name in INPUTS]
-    carry = simulator.warm_up(*one[:2])
-    state = one[0][:, -1]
-    action = one[2][:, 0]
+    inputs = [cases[name][:1] for name in INPUTS]
+    carry = simulator.warm_up(*inputs[:2])
+    state = inputs[0][:, -1]
+    action = inputs[2][:, 0]
     return {
-        "rollout": timed(lambda: simulator.rollout(*one), calls),
+        "rollout": timed(lambda: simulator.rollout(*inputs), calls),
         "step": timed(lambda: simulator.step(state, action, *carry), calls),
     }

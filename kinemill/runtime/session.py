@@ -41,7 +41,11 @@ class Execution:
             raise BadInput("threads", str(self.threads), expected="1 or more")
         available = ort.get_available_providers()
         if self.provider_name not in available:
-            short = [name for name, one in PROVIDERS.items() if one in available]
+            short = [
+                name
+                for name, execution_provider in PROVIDERS.items()
+                if execution_provider in available
+            ]
             names = short + [name for name in available if name not in PROVIDERS.values()]
             fix = "for `cuda` and `tensorrt` install onnxruntime-gpu in place of onnxruntime"
             expected = f"one of {', '.join(names)}"
@@ -62,8 +66,8 @@ def with_fallbacks(provider: str, available: Sequence[str]) -> list[tuple[str, d
         provider: name in ONNX Runtime.
         available: providers of the installed ONNX Runtime.
     """
-    others = [name for name in _NEXT.get(provider, []) if name in available]
-    names = dict.fromkeys([provider, *others, CPU])
+    fallbacks = [name for name in _NEXT.get(provider, []) if name in available]
+    names = dict.fromkeys([provider, *fallbacks, CPU])
     return [(name, _OPTIONS.get(name, {})) for name in names]
 
 

@@ -351,7 +351,7 @@ class Simulator:
     def initial_carry(self, batch: int) -> tuple[Array, ...]:
         """Return the carry before the first step: zeros (B, ...) for each part."""
         dtype = self.interface.dtype
-        return tuple(np.zeros((batch, *one.shape), dtype) for one in self.interface.carry)
+        return tuple(np.zeros((batch, *part.shape), dtype) for part in self.interface.carry)
 
     def step(self, state: ArrayLike, action: ArrayLike, *carry: ArrayLike) -> tuple[Array, ...]:
         """Advance by one time step.

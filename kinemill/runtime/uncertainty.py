@@ -32,9 +32,9 @@ def members_of(interface: Interface, predicted: Array, offsets: Array) -> Array:
 
     All are in task units; angles are wrapped to [-π, π] rad.
     """
-    own = predicted[:, None] + offsets.transpose(0, 2, 1, 3)
+    members = predicted[:, None] + offsets.transpose(0, 2, 1, 3)
     angle = interface.is_angle
-    return wrapped(own, angle).astype(np.float32)
+    return wrapped(members, angle).astype(np.float32)
 
 
 def deviation_of(belief: Belief, offsets: Array, covariance: Array | None) -> Array:
@@ -51,8 +51,8 @@ def deviation_of(belief: Belief, offsets: Array, covariance: Array | None) -> Ar
     """
     variance = np.square(offsets.astype(np.float64)).mean(axis=2)
     if covariance is not None:
-        own = covariance.diagonal(axis1=2, axis2=3).astype(np.float64)
-        variance = variance + own + np.array(belief.measured)
+        diagonal = covariance.diagonal(axis1=2, axis2=3).astype(np.float64)
+        variance = variance + diagonal + np.array(belief.measured)
     if belief.conformal is not None:
         variance = corrected(belief.conformal, variance)
     return np.sqrt(variance).astype(np.float32)

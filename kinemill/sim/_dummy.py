@@ -101,10 +101,10 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
 
 def _column(task: Task, name: str) -> str:
     """Return the channel whose column a channel is read from: itself, or its next state."""
-    own = task.channels[name]
-    if own.role != "action" or not own.resample.lead or not own.source:
+    channel = task.channels[name]
+    if channel.role != "action" or not channel.resample.lead or not channel.source:
         return name
-    same = (state for state in task.states if task.channels[state].source == own.source)
+    same = (state for state in task.states if task.channels[state].source == channel.source)
     return next(same, name)
 
 

@@ -62,11 +62,11 @@ def gait(task: Task, seed: int, time: Floats, random: np.random.Generator) -> Ta
         middle, scale = _within(task, orders, family, omega)
         for name, order in orders.items():
             turned = scale * waves * (1j * omega) ** order
-            own = middle if order == 0 else 0.0
+            center = middle if order == 0 else 0.0
             signal = play(turned, omega, time)
             noise = NOISE * float(np.abs(signal).max()) * random.standard_normal(len(time))
-            table[name] = own + signal + noise
-            next_values[name] = own + play(turned, omega, time + task.dt)
+            table[name] = center + signal + noise
+            next_values[name] = center + play(turned, omega, time + task.dt)
     for name in task.actions:
         table[name] = next_values[targets[name]]
     for name, value in zip(commands, command, strict=True):

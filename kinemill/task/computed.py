@@ -59,7 +59,9 @@ def computed_problems(channels: Mapping[str, Channel]) -> Problems:
     for name, channel in computed.items():
         where = ("channels", name, "of" if channel.derived else "expression")
         unknown = sorted(inputs_of(channel) - set(numbers))
-        problems += [(where, f"no number {one!r}; {nearest(one, numbers)}") for one in unknown]
+        problems += [
+            (where, f"no number {number!r}; {nearest(number, numbers)}") for number in unknown
+        ]
         if channel.derived and not unknown:
             problems += [(where, what) for what in _unfit_parent(channel, channels)]
     if problems:

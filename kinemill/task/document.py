@@ -200,7 +200,7 @@ class Task(Settings):
     def derived(self) -> dict[str, str]:
         """The derived states, each with the state whose time derivative it is."""
         channels = {name: self.channels[name] for name in self.states}
-        return {name: str(one.of) for name, one in channels.items() if one.derived}
+        return {name: str(channel.of) for name, channel in channels.items() if channel.derived}
 
     def _with_roles(self, *roles: str) -> list[str]:
         return [name for name, channel in self.channels.items() if channel.role in roles]
@@ -222,9 +222,9 @@ class Task(Settings):
 
     def method(self, channel: str) -> str:
         """Return the resampling method of a channel: `linear`, `cubic` or `hold`."""
-        own = self.channels[channel]
-        usual = "hold" if own.role in {"reward", *MEDIA} else self.ingest.resample.method
-        return own.resample.method or usual
+        definition = self.channels[channel]
+        usual = "hold" if definition.role in {"reward", *MEDIA} else self.ingest.resample.method
+        return definition.resample.method or usual
 
     def bridged(self, channel: str) -> float:
         """Return the longest gap that is interpolated in a channel with its own timestamps, s."""

@@ -89,7 +89,7 @@ def _argument_problems(type_: str, arguments: Json) -> Problems:
         part = {**accepted.get(key, {}), "definitions": schema["definitions"]}
         error = next(Draft7Validator(part).iter_errors(value), None)
         if error:
-            kinds = [each["type"] for each in part.get("anyOf", [part]) if "type" in each]
+            kinds = [kind["type"] for kind in part.get("anyOf", [part]) if "type" in kind]
             expected = f"; expected {' or '.join(kinds)}" if kinds else ""
             problems.append(((key,), f"found {value!r}{expected}"))
     return problems
@@ -113,7 +113,7 @@ def _kwargs(type_: str) -> Json:
     """Return the JSON schemas of the arguments; a table of numbers needs no dates."""
     properties = _schemas()[type_]["properties"] if type_ in _schemas() else {}
     return {
-        key: {**part, "anyOf": [each for each in part["anyOf"] if not _is_foreign(each)]}
+        key: {**part, "anyOf": [kind for kind in part["anyOf"] if not _is_foreign(kind)]}
         if "anyOf" in part
         else part
         for key, part in properties.items()

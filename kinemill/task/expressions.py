@@ -112,7 +112,7 @@ def _is_number(node: ast.expr) -> bool:
 def _value(node: ast.expr, values: Mapping[str, object], operation: Operations) -> Any:
     match node:
         case ast.BinOp():
-            arguments = [_value(one, values, operation) for one in (node.left, node.right)]
+            arguments = [_value(operand, values, operation) for operand in (node.left, node.right)]
             return operation(_BINARY[type(node.op)])(*arguments)
         case ast.UnaryOp():
             return operation(_UNARY[type(node.op)])(_value(node.operand, values, operation))

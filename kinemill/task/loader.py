@@ -329,8 +329,8 @@ def _problems(task: Task) -> list[Problem]:
     listed = task.validation.expectations
     modeled += [(("validate", "expectations", index), item) for index, item in enumerate(listed)]
     # Checks use states and actions only; dynamics models also predict outputs.
-    own = {name: task.channels[name] for name in task.columns}
-    with_outputs = own | {name: task.channels[name] for name in task.outputs}
+    columns = {name: task.channels[name] for name in task.columns}
+    with_outputs = columns | {name: task.channels[name] for name in task.outputs}
     errors: list[tuple[Location, str]] = list(problems_between(task.channels))
     errors += computed_problems(task.channels)
     if task.learn.from_logs and not task.channels:
@@ -345,7 +345,7 @@ def _problems(task: Task) -> list[Problem]:
     )
     errors += [(("promote", *where), what) for where, what in unfit]
     errors += [(("export", *where), what) for where, what in task.export.unfit() if policy]
-    scopes = ((task.channels, parts), (own, modeled), (with_outputs, predicted))
+    scopes = ((task.channels, parts), (columns, modeled), (with_outputs, predicted))
     for channels, items in scopes:
         for where, part in items:
             errors += [((*where, *inner), what) for inner, what in part.problems(channels)]

@@ -161,12 +161,12 @@ class _Merge:
         self, value: Json, at: tuple[str, ...], key: str, changes: Mapping[str, object]
     ) -> None:
         """Drop `steps` where `epochs` is set, and the reverse."""
-        other = {"steps": "epochs", "epochs": "steps"}.get(key)
-        if at not in _LENGTHS or other is None or changes[key] is None or other in changes:
+        replaced = {"steps": "epochs", "epochs": "steps"}.get(key)
+        if at not in _LENGTHS or replaced is None or changes[key] is None or replaced in changes:
             return
-        if value.pop(other, None) is not None:
+        if value.pop(replaced, None) is not None:
             path = ".".join(at)
-            self.notes.append(f"--set {path}.{key}: dropped {path}.{other}, which it replaces")
+            self.notes.append(f"--set {path}.{key}: dropped {path}.{replaced}, which it replaces")
 
     def _merge_value(self, old: object, new: object, at: tuple[str, ...]) -> object:
         has_choice = at[:2] == _SPACE and (is_choice(old) or is_choice(new))

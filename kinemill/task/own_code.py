@@ -160,12 +160,12 @@ def _member(adapter: type[OwnCode], named: str, source: str) -> type[Plugin]:
     module = run_module(name, source)
     target = getattr(module, what, None)
     if not callable(target):
-        own = [
+        members = [
             key
-            for key, one in vars(module).items()
-            if callable(one) and getattr(one, "__module__", None) == module.__name__
+            for key, member in vars(module).items()
+            if callable(member) and getattr(member, "__module__", None) == module.__name__
         ]
-        message = f"{name} has no class or function {what!r}; {nearest(what, own)}"
+        message = f"{name} has no class or function {what!r}; {nearest(what, members)}"
         raise ValueError(message)
     if isinstance(target, type) and issubclass(target, adapter.protocol):
         return _as_plugin(target, named)
@@ -195,13 +195,17 @@ def _settings(adapter: type[OwnCode], target: Callable[..., Any], named: str) ->
         raise ValueError(message) from error
     rest = _without_arguments(adapter, parameters, named)
     fields: dict[str, Any] = {}
-    for one in rest:
-        if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+    for parameter in rest:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        if one.name.startswith("_") or hasattr(adapter, one.name) or one.name in _fields(adapter):
-            message = f"{named} has a parameter {one.name!r}, which is reserved; rename it"
+        if (
+            parameter.name.startswith("_")
+            or hasattr(adapter, parameter.name)
+            or parameter.name in _fields(adapter)
+        ):
+            message = f"{named} has a parameter {parameter.name!r}, which is reserved; rename it"
             raise ValueError(message)
-        fields[one.name] = _setting(one)
+        fields[parameter.name] = _setting(parameter)
     try:
         create_model("Settings", **fields)
     except PydanticUserError as error:

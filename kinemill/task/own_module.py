@@ -45,9 +45,9 @@ def read_source(named: str, context: object) -> str:
     if len(text) > _MOST:
         message = f"{name} has {len(text)} characters; expected at most {_MOST}"
         raise ValueError(message)
-    if other := _local_import(_parse(name, text), path.parent):
+    if peer := _local_import(_parse(name, text), path.parent):
         message = (
-            f"{name} imports {other}, another file of the project, which is not part of the cache "
+            f"{name} imports {peer}, another file of the project, which is not part of the cache "
             f"key; put both into one file, or install it as a package"
         )
         raise ValueError(message)
@@ -66,7 +66,7 @@ def _project_file(folder: Path, name: str) -> Path:
         message = f"{name} is outside of the project {root}; copy the file into it"
         raise ValueError(message)
     if not path.is_file():
-        files = [str(one.relative_to(folder)) for one in folder.glob("*.py")]
+        files = [str(file.relative_to(folder)) for file in folder.glob("*.py")]
         hint = nearest(name, files) if files else "expected a path relative to the task file"
         message = f"there is no file {folder / name}; {hint}"
         raise ValueError(message)
@@ -87,7 +87,7 @@ def _local_import(tree: ast.Module, folder: Path) -> str | None:
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
-            names = [one.name for one in node.names]
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             if node.level:
                 return "." * node.level + (node.module or "")

@@ -49,7 +49,7 @@ def preset_overrides(items: list[str]) -> Json:
     presets = list_presets()
     overrides = dict[str, Any]()
     for item in items:
-        part, equals, name = (one.strip() for one in item.partition("="))
+        part, equals, name = (text.strip() for text in item.partition("="))
         where = f"preset {item!r}"
         if not equals:
             raise BadInput(where, "is not part=preset", fix="as in --with model=small")

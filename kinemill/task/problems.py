@@ -52,9 +52,9 @@ def _is_redundant(
     if item["type"] == "default_factory_not_called":
         return True
     return item["type"].endswith("_type") and any(
-        other[: len(where)] == where
-        and (len(other) > len(where) or not its["type"].endswith("_type"))
-        for other, its in errors
+        location[: len(where)] == where
+        and (len(location) > len(where) or not its["type"].endswith("_type"))
+        for location, its in errors
     )
 
 
@@ -129,4 +129,4 @@ def _is_settings(kind: object) -> bool:
 def _settings_class(kind: Any) -> type[BaseModel] | None:
     if _is_settings(kind):
         return kind
-    return next((one for inner in get_args(kind) if (one := _settings_class(inner))), None)
+    return next((model for inner in get_args(kind) if (model := _settings_class(inner))), None)

@@ -108,7 +108,7 @@ def task_schema() -> Json:
     members = {base: [family[name] for name in family] for base, family in _FAMILIES.items()}
     members[ValidateBase] = [validate_settings()]
     models = dict.fromkeys(
-        [Task, *members, *(one for member in members.values() for one in member)]
+        [Task, *members, *(plugin for member in members.values() for plugin in member)]
     )
     references, whole = models_json_schema(
         [(model, "validation") for model in models], by_alias=True, schema_generator=_WithShortForms

@@ -171,7 +171,7 @@ def select_values(space: Mapping[str, object], chooser: Chooser) -> Json:
 
     def walk(node: object, name: str) -> None:
         if isinstance(node, dict) and not is_choice(node) and node:
-            for key in sorted(node, key=lambda one: one != "type"):  # it defines the other keys
+            for key in sorted(node, key=lambda item: item != "type"):  # it defines the other keys
                 walk(node[key], f"{name}.{key}" if name else key)
         else:
             settings[name] = _value(node, name, chooser)
@@ -220,25 +220,27 @@ class FixedChooser:
 
 def single_choices(space: Mapping[str, object]) -> Iterator[dict[str, Number]]:
     """Yield choices for `FixedChooser` that select each item and each bound once."""
-    return _each(dict(space), "", {})
+    return _walk_choices(dict(space), "", {})
 
 
-def _each(node: object, name: str, choices: Mapping[str, Number]) -> Iterator[dict[str, Number]]:
+def _walk_choices(
+    node: object, name: str, choices: Mapping[str, Number]
+) -> Iterator[dict[str, Number]]:
     if isinstance(node, list):
         for index, item in enumerate(node):
-            yield from _each(item, f"{name}.{index}", choices)
+            yield from _walk_choices(item, f"{name}.{index}", choices)
     elif isinstance(node, dict) and SELECT in node:
         for index, (item, item_label) in enumerate(
             zip(node[SELECT], labels_of(node[SELECT]), strict=True)
         ):
             extended = {**choices, name: index}
             yield extended
-            yield from _each(item, f"{name}[{item_label}]", extended)
+            yield from _walk_choices(item, f"{name}[{item_label}]", extended)
     elif isinstance(node, dict) and RANGE in node:
         yield from ({**choices, name: bound} for bound in node[RANGE][:2])
     elif isinstance(node, dict):
         for key, item in node.items():
-            yield from _each(item, f"{name}.{key}" if name else key, choices)
+            yield from _walk_choices(item, f"{name}.{key}" if name else key, choices)
 
 
 def wrong_choices(

@@ -312,7 +312,7 @@ class Balance(Settings):
 
 def _as_joined(value: object) -> object:
     items: list[object] = value if isinstance(value, list) else [value]
-    return [{"task": one} if isinstance(one, str) else one for one in items]
+    return [{"task": item} if isinstance(item, str) else item for item in items]
 
 
 class Dataset(Settings):
@@ -353,7 +353,9 @@ class Dataset(Settings):
         """Return the problem of `where`: no condition, or an unknown channel or unit."""
         if self.where is None:
             return []
-        units = {name: one.unit for name, one in channels.items() if one.role not in MEDIA}
+        units = {
+            name: channel.unit for name, channel in channels.items() if channel.role not in MEDIA
+        }
         try:
             parse(self.where, Vocabulary(units, factor, versions=False))
         except QueryError as error:

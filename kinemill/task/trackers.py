@@ -53,4 +53,4 @@ class Track(Plugin):
 def as_tracks(value: object) -> object:
     """Convert `tensorboard` and `[tensorboard, {type: wandb}]` to lists of settings."""
     listed = value if isinstance(value, list) else [value]
-    return [{"type": one} if isinstance(one, str) else one for one in listed]
+    return [{"type": item} if isinstance(item, str) else item for item in listed]

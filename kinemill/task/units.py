@@ -54,12 +54,12 @@ def factor(source: str, target: str) -> tuple[float, float]:
     _parse(target)
     try:
         zero = float(units.Quantity(0.0, source).to(target).magnitude)
-        one = float(units.Quantity(1.0, source).to(target).magnitude)
+        scaled = float(units.Quantity(1.0, source).to(target).magnitude)
     except Exception as error:
         raise BadInput(
             f"unit {source!r}", f"cannot be converted to {target!r}", fix=str(error)
         ) from error
-    return one - zero, zero
+    return scaled - zero, zero
 
 
 def _parse(unit: str) -> Any:
@@ -85,9 +85,9 @@ def check_unit(unit: str) -> str:
     return unit
 
 
-def has_same_dimension(unit: str, other: str) -> bool:
+def has_same_dimension(unit: str, reference: str) -> bool:
     """Return whether a value in one unit can be converted to the other."""
-    return bool(_parse(unit).dimensionality == _parse(other).dimensionality)
+    return bool(_parse(unit).dimensionality == _parse(reference).dimensionality)
 
 
 def is_derivative(unit: str, of: str) -> bool:

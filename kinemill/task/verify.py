@@ -94,7 +94,9 @@ class Verify(Settings):
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: names that are not states or channels of the task."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
-        channel_names = [name for name, one in channels.items() if one.role in ("state", "action")]
+        channel_names = [
+            name for name, channel in channels.items() if channel.role in ("state", "action")
+        ]
         errors: Problems = []
         if self.energy:
             names = Expression(self.energy.formula).names

@@ -103,7 +103,7 @@ MODEL = Local(public="models:/")  # a registered model; the folder of a model is
 
 def mark_of(info: Any) -> Local | None:
     """Return the annotation `Local` of a pydantic field, or None."""
-    return next((one for one in info.metadata if isinstance(one, Local)), None)
+    return next((mark for mark in info.metadata if isinstance(mark, Local)), None)
 
 
 def marked_values(part: object) -> Iterator[Value]:

@@ -40,21 +40,21 @@ def check_batch(learn: Learn, objective: Objective, device: torch.device) -> Non
             fix=f"set learn.batch_size to {objective.windows} or less, or add logs",
         )
     on_gpu = device.type == "cuda"
-    each = bytes_per_window(objective, device) * (1.0 if learn.amp == "off" else 0.5)
-    if not each or (on_gpu and learn.halve_batch):  # `halve_batch` finds the size that fits
+    window_bytes = bytes_per_window(objective, device) * (1.0 if learn.amp == "off" else 0.5)
+    if not window_bytes or (on_gpu and learn.halve_batch):  # `halve_batch` finds the size that fits
         return
     memory = gpu_memory(device) if on_gpu else host_memory()
     windows = min(learn.batch_size, math.ceil(objective.windows / learn.accumulate))
-    needed = each * windows / process_group().size
+    needed = window_bytes * windows / process_group().size
     if needed > memory.free:
-        raise _too_large(where, learn, windows, (each, needed), memory)
+        raise _too_large(where, learn, windows, (window_bytes, needed), memory)
 
 
 def _too_large(
     where: str, learn: Learn, windows: int, bytes_needed: tuple[float, float], memory: Memory
 ) -> BadInput:
-    each, needed = bytes_needed
-    fits = int(_ROOM * memory.free * process_group().size / each)
+    window_bytes, needed = bytes_needed
+    fits = int(_ROOM * memory.free * process_group().size / window_bytes)
     fix = "shorten learn.horizon, or choose a smaller model"
     if fits:
         pieces = learn.accumulate * math.ceil(windows / fits)

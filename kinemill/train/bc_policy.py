@@ -85,11 +85,11 @@ class BCPolicy(PolicyModule):
         names = self.layout.inputs
         inputs, (count, *rest) = dict(zip(names, tensors, strict=False)), tensors[len(names) :]
         features = self.see(inputs)
-        own = len(self._network_shapes)
-        condition, *after = self.recall(features, count, rest[:own])
+        network_count = len(self._network_shapes)
+        condition, *after = self.recall(features, count, rest[:network_count])
         draws = GraphNoise(inputs[SEED], count) if self.layout.seeded else None
         chunk = self.head(condition, draws)
-        queue = rest[own:]
+        queue = rest[network_count:]
         if queue:
             action, queued = self.chunk.join(chunk, count, queue[0])
             queue = [queued]
@@ -99,7 +99,9 @@ class BCPolicy(PolicyModule):
         # A clamp or a `where` can hide NaN, so each output row is NaN if one of its inputs is.
         nan = nan_of_rows((*inputs.values(), *tensors[len(names) :]))
         carry = (count + 1.0, *after, *queue)
-        return action + nan, *(one + nan.reshape(-1, *[1] * (one.dim() - 1)) for one in carry)
+        return action + nan, *(
+            tensor + nan.reshape(-1, *[1] * (tensor.dim() - 1)) for tensor in carry
+        )
 
     def see(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Encode one row of each episode: inputs by name (B, ...) -> features (B, F)."""
@@ -113,7 +115,7 @@ class BCPolicy(PolicyModule):
         if self.lowered is None:
             return self.network(features, *carry)
         with torch.autocast(features.device.type, self.lowered):
-            return tuple(one.to(torch.float32) for one in self.network(features, *carry))
+            return tuple(tensor.to(torch.float32) for tensor in self.network(features, *carry))
 
     def recall(
         self, features: Tensor, count: Tensor, carry: Iterable[Tensor]
@@ -133,7 +135,7 @@ class BCPolicy(PolicyModule):
             ]
         outputs, *after = self.ask(features, *whole)
         shapes = self.network.carry_shapes
-        own_carry = [one for one, shape in zip(after, shapes, strict=True) if 0 not in shape]
+        own_carry = [tensor for tensor, shape in zip(after, shapes, strict=True) if 0 not in shape]
         return outputs, *own_carry
 
     def conditions(self, features: Tensor, mask: Tensor) -> Tensor:
@@ -150,7 +152,7 @@ class BCPolicy(PolicyModule):
         outputs: list[Tensor] = []  # torch.compile cannot trace `list[Tensor]()`
         for k in range(rows):
             row = mask[:, k]
-            carry = tuple(one * row.reshape(-1, *[1] * (one.dim() - 1)) for one in carry)
+            carry = tuple(tensor * row.reshape(-1, *[1] * (tensor.dim() - 1)) for tensor in carry)
             condition, *after = self.ask(features[:, k], *carry)
             carry = tuple(after)
             outputs.append(condition)

@@ -37,7 +37,7 @@ def assemble(
 
     def initialize(member: int, start: int) -> tuple[float, Step]:
         torch.manual_seed(member_seed(learn.seed, member + start * learn.ensemble))
-        step = _one(learn, layout, scale, robots)
+        step = _initial_step(learn, layout, scale, robots)
         return (first(step, member) if first is not None else 0.0), step
 
     steps: list[Step] = []
@@ -56,7 +56,9 @@ def assemble(
     return Ensemble([Member(step, Noise(*sizes) if noisy else None) for step in steps])
 
 
-def _one(learn: Any, layout: Layout, scale: Mapping[str, torch.Tensor], robots: int) -> Step:
+def _initial_step(
+    learn: Any, layout: Layout, scale: Mapping[str, torch.Tensor], robots: int
+) -> Step:
     if robots == 1:
         return make_step(learn.model, layout, scale)
 

@@ -213,8 +213,8 @@ def pays(operations: int, steps: int) -> bool:
 
     The estimate uses constants and no clock, so that equal trainings make the same choice.
     """
-    constant, each = COMPILE_TIME
-    return steps * operations * OVERHEAD > constant + each * operations
+    constant, per_operation = COMPILE_TIME
+    return steps * operations * OVERHEAD > constant + per_operation * operations
 
 
 def has_compiler() -> bool:

@@ -169,8 +169,8 @@ def window_weights(dataset: PackedDataset, layout: Layout, horizon: int) -> Tens
         return None
     counts = np.array([max(episode.rows - length + 1, 0) for episode in episodes])
     of_rows = np.array([episode.weight * episode.rows for episode in episodes])
-    each = np.divide(of_rows, counts, out=np.zeros(len(counts)), where=counts > 0)
-    weights = np.repeat(each, counts)
+    row_weights = np.divide(of_rows, counts, out=np.zeros(len(counts)), where=counts > 0)
+    weights = np.repeat(row_weights, counts)
     return torch.from_numpy(weights / weights.mean())
 
 
@@ -181,7 +181,9 @@ def on_device(windows: Windows, device: torch.device) -> Windows:
         BadInput: The windows do not fit into the free memory of the GPU.
     """
     needed = sum(
-        one.nbytes for one in (windows.values, windows.starts, windows.outputs) if one is not None
+        tensor.nbytes
+        for tensor in (windows.values, windows.starts, windows.outputs)
+        if tensor is not None
     )
     if device.type == "cuda" and needed > (memory := gpu_memory(device)).free:
         raise BadInput(

@@ -77,8 +77,8 @@ class ProcessGroup:
         )
         distributed.all_reduce(flat)
         parts = flat[1:].split([gradient.numel() for gradient in gradients])
-        for one, part in zip(gradients, parts, strict=True):
-            one.copy_(part.view_as(one))
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
         return flat[0]
 
     def broadcast(self, content: bytes = b"") -> bytes:
@@ -133,9 +133,9 @@ def joined(device: str) -> Generator[ProcessGroup]:
     gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
     gpu = ""
     if gpus:
-        own = int(os.environ.get("LOCAL_RANK", "0")) % gpus
-        torch.cuda.set_device(own)
-        gpu = str(torch.cuda.get_device_properties(own).uuid)
+        device_index = int(os.environ.get("LOCAL_RANK", "0")) % gpus
+        torch.cuda.set_device(device_index)
+        gpu = str(torch.cuda.get_device_properties(device_index).uuid)
     store, rank, count = next(rendezvous("env://", timeout=TIMEOUT))
     backend = _select_backend(PrefixStore("gpu", store), rank, count, gpu)
     distributed.init_process_group(
@@ -165,19 +165,19 @@ def _select_backend(store: Store, rank: int, size: int, gpu: str) -> str:
 
 
 def broadcast_tensors(
-    own: ProcessGroup, content: tuple[Groups, Json] | None
+    group: ProcessGroup, content: tuple[Groups, Json] | None
 ) -> tuple[Groups, Json] | None:
     """Return the checkpoint of rank zero, or None.
 
     Args:
-        own: the process group.
+        group: the process group.
         content: checkpoint of rank zero, as `read_checkpoint` returns it.
     """
-    if own.size == 1:
+    if group.size == 1:
         return content
-    state = json.dumps(content[1] if content else None).encode() if own.is_rank_zero else b""
-    document: Any = json.loads(own.broadcast(state))
+    state = json.dumps(content[1] if content else None).encode() if group.is_rank_zero else b""
+    document: Any = json.loads(group.broadcast(state))
     if document is None:
         return None
-    tensors = own.broadcast(pack_tensors(content[0]) if own.is_rank_zero and content else b"")
+    tensors = group.broadcast(pack_tensors(content[0]) if group.is_rank_zero and content else b"")
     return unpack_tensors(tensors), document

@@ -99,8 +99,8 @@ class Demonstrations:
         index = torch.zeros(self.packed.total_rows, dtype=torch.int64)
         for episode in self.packed.episodes:
             texts = self.texts(episode.id, channel, epoch)
-            own = [numbers_of.setdefault(text, len(numbers_of)) for text in texts]
-            index[episode.start : episode.stop] = torch.tensor(own)
+            numbers = [numbers_of.setdefault(text, len(numbers_of)) for text in texts]
+            index[episode.start : episode.stop] = torch.tensor(numbers)
         return torch.from_numpy(np.stack([as_bytes(text, length) for text in numbers_of])), index
 
     def texts(self, episode: str, channel: str, epoch: int = 0) -> list[str]:
@@ -234,13 +234,13 @@ def _cache_bytes(device: torch.device) -> float:
 
 def layout_of(task: Task, observation: Sequence[str]) -> PolicyLayout:
     """Return the layout of a policy that observes numbers of a task's channels, in this order."""
-    own = [*observation, *task.actions]
-    limits = {name: task.channels[name].limits for name in own}
+    names = [*observation, *task.actions]
+    limits = {name: task.channels[name].limits for name in names}
     return PolicyLayout(
         dt=task.dt,
         observation=tuple(observation),
         actions=tuple(task.actions),
-        units={name: task.channels[name].unit for name in own},
+        units={name: task.channels[name].unit for name in names},
         limits={name: ends for name, ends in limits.items() if ends is not None},
         choices=(0,) * len(task.actions),
     )

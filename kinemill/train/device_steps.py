@@ -88,7 +88,10 @@ class DeviceSteps:
             assert isinstance(training.optimizer, torch.optim.AdamW)
             most = max_norm(learn)
             self._compiled = compiled(
-                training.module, lambda some: objective.loss(some, 0), training.optimizer, most
+                training.module,
+                lambda windows: objective.loss(windows, 0),
+                training.optimizer,
+                most,
             )
         is_captured = is_graph and device.type == "cuda"
         for group in training.optimizer.param_groups:

@@ -43,12 +43,12 @@ class Average:
     @contextmanager
     def applied(self) -> Generator[None]:
         """Set the module's weights to the averages inside the context, and restore them after."""
-        own = {name: p.detach().clone() for name, p in self._learning.items()}
+        learned = {name: p.detach().clone() for name, p in self._learning.items()}
         self._set(self.values)
         try:
             yield
         finally:
-            self._set(own)
+            self._set(learned)
 
     @torch.no_grad()
     def _set(self, values: dict[str, Tensor]) -> None:

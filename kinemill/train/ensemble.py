@@ -112,7 +112,9 @@ class Ensemble(nn.Module):
         """Wrap the angles of states (..., S) to [-π, π]."""
         return self.member.step.wrap(state)
 
-    def each(self, method: str, *arguments: Tensor, shared: tuple[bool, ...]) -> tuple[Tensor, ...]:
+    def call_members(
+        self, method: str, *arguments: Tensor, shared: tuple[bool, ...]
+    ) -> tuple[Tensor, ...]:
         """Call a method of all members, vectorized.
 
         Args:
@@ -127,11 +129,11 @@ class Ensemble(nn.Module):
             return self._one_by_one(method, arguments, shared)
         axes = tuple(None if same else 1 for same in shared)
 
-        def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> tuple[Tensor, ...]:
+        def call(parameters: dict[str, Tensor], *arguments_: Tensor) -> tuple[Tensor, ...]:
             return functional_call(self.member, parameters, (method, *arguments_))
 
-        every = torch.vmap(one, in_dims=(0, *axes), randomness="different")
-        parts = every(dict(self.member.named_parameters()), *arguments)
+        mapped = torch.vmap(call, in_dims=(0, *axes), randomness="different")
+        parts = mapped(dict(self.member.named_parameters()), *arguments)
         return tuple(part.transpose(0, 1) for part in parts)
 
     def _one_by_one(
@@ -152,9 +154,11 @@ class Ensemble(nn.Module):
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Advance one time step: (B, S), (B, A), carry -> next state (B, S), carry."""
         *inner, _, covariance_before, _ = self._parts(carry)
-        own, is_prediction = self._own(state, carry)
+        states, is_prediction = self._member_states(state, carry)
         shared = (False, True, *(False for _ in inner))
-        following, added, *after = self.each("advance", own, action, *inner, shared=shared)
+        following, added, *after = self.call_members(
+            "advance", states, action, *inner, shared=shared
+        )
         moved = self.wrap(following - state.unsqueeze(1))
         mean = moved.mean(1)
         state_after = self.wrap(state + mean)
@@ -166,7 +170,7 @@ class Ensemble(nn.Module):
         covariance = self.member.grown(accumulated) + added.mean(1)
         return state_after, *after, apart, covariance, state_after
 
-    def _own(self, state: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    def _member_states(self, state: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Return each member's state (B, E, S), and whether rows are predictions, (B, 1) 1 or 0."""
         *_, offsets, _, expected = self._parts(carry)
         # Exact equality: a rollout feeds the same tensor back, and a measurement differs in a bit.
@@ -178,8 +182,8 @@ class Ensemble(nn.Module):
         next_state, *after = self(state, action, *carry)
         inner = carry[: len(self.member.step.carry_shapes)]
         shared = (False, True, *(False for _ in inner))
-        own, _ = self._own(state, carry)
-        (outputs,) = self.each("outputs", own, action, *inner, shared=shared)
+        states, _ = self._member_states(state, carry)
+        (outputs,) = self.call_members("outputs", states, action, *inner, shared=shared)
         return next_state, outputs.mean(1), *after
 
     def _parts(self, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -193,7 +197,9 @@ class Ensemble(nn.Module):
         if self.history == 1:
             return blank
         inner = len(self.member.step.carry_shapes)
-        after = self.each("warm_up", states, past_actions, shared=(True, True)) if inner else ()
+        after = (
+            self.call_members("warm_up", states, past_actions, shared=(True, True)) if inner else ()
+        )
         return *after, *blank[inner:]
 
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
@@ -243,17 +249,17 @@ class Ensemble(nn.Module):
     def _variance(self, carry: tuple[Tensor, ...], belief: Belief) -> Tensor:
         if belief.covariance is None:
             return torch.zeros_like(carry[-1])
-        own = carry[belief.covariance].diagonal(dim1=-2, dim2=-1)
-        return own + own.new_tensor(belief.measured)
+        variance = carry[belief.covariance].diagonal(dim1=-2, dim2=-1)
+        return variance + variance.new_tensor(belief.measured)
 
     def unroll(self, *data: Tensor) -> tuple[Tensor, Tensor]:
         """Roll out every member on its own batch, see `Member.unroll`; all (E, B, ...)."""
 
-        def one(parameters: dict[str, Tensor], *arguments_: Tensor) -> tuple[Tensor, Tensor]:
+        def call(parameters: dict[str, Tensor], *arguments_: Tensor) -> tuple[Tensor, Tensor]:
             return functional_call(self.member, parameters, ("unroll", *arguments_))
 
-        every = torch.vmap(one, in_dims=(0, *(0 for _ in data)), randomness="different")
-        return every(dict(self.member.named_parameters()), *data)
+        mapped = torch.vmap(call, in_dims=(0, *(0 for _ in data)), randomness="different")
+        return mapped(dict(self.member.named_parameters()), *data)
 
     def apart(self) -> "Ensemble":
         """Return a copy with separate members, for tracing a graph."""

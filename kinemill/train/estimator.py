@@ -73,7 +73,7 @@ class Estimator(nn.Module):
 
 def columns_of(layout: Layout) -> tuple[list[int], list[int]]:
     """Return the columns of the D derived states, and of the states that they derive from."""
-    pairs = [(layout.states.index(one), layout.states.index(of)) for one, of in layout.derived]
+    pairs = [(layout.states.index(name), layout.states.index(of)) for name, of in layout.derived]
     return [column for column, _ in pairs], [parent for _, parent in pairs]
 
 

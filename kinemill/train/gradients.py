@@ -25,7 +25,7 @@ def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, i
     device = next(training.module.parameters()).device
     scaler = training.scaler
     pieces = training.state.pieces
-    own = process_group()
+    group = process_group()
     parameters = list(training.module.parameters())
 
     def whole(batch: Tensor, step: int) -> Tensor:
@@ -36,16 +36,16 @@ def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, i
     def in_pieces(batch: Tensor, step: int) -> Tensor:
         windows = batch.shape[1]
         total = torch.zeros((), device=device)
-        first, part = own.share(batch)
+        first, part = group.share(batch)
         for piece in part.tensor_split(min(pieces, part.shape[1]), dim=1):
             share = piece.shape[1] / windows
             loss = objective.loss(piece.to(device), step, (first, windows)) * share
             (loss if scaler is None else scaler.scale(loss)).backward()
             first = first + piece.shape[1]
             total = total + loss.detach()
-        return own.add(parameters, total)
+        return group.add(parameters, total)
 
-    return whole if pieces == 1 and own.size == 1 else in_pieces
+    return whole if pieces == 1 and group.size == 1 else in_pieces
 
 
 def max_norm(learn: Learn) -> float:

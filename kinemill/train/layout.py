@@ -133,7 +133,7 @@ class Layout:
             window=raw["window"],
             encodings=tuple(make(ENCODINGS, Encoding, item) for item in raw["encodings"]),
             output_channels=tuple(raw["output_channels"]),
-            derived=tuple((one, of) for one, of in raw["derived"]),
+            derived=tuple((name, of) for name, of in raw["derived"]),
             estimator_rows=raw["estimator_rows"],
             transform=transform and make(TRANSFORMS, Transform, transform),
             transformed=tuple(raw["transformed"]),
@@ -157,8 +157,8 @@ def make_layout(
     follows = relations or {}
     states = task.states
     outputs = outputs_of(states, outputs, follows)
-    own = {name: task.channels[name] for name in states}
-    follows = relations_of(own, outputs, follows)
+    channels = {name: task.channels[name] for name in states}
+    follows = relations_of(channels, outputs, follows)
     drift, gain = integrate(task, list(outputs.values()), follows, integrator)
     return Layout(
         states=tuple(states),

@@ -146,8 +146,8 @@ def batches_of(objective: Objective, learn: Learn) -> Batches:
 
 def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progress) -> Training:
     """Return a new training, or one restored from the checkpoint in `folder`."""
-    own = process_group()
-    own.align(module)
+    group = process_group()
+    group.align(module)
     training = Training(
         module,
         learn.optimizer.build(p for p in module.parameters() if p.requires_grad),
@@ -156,7 +156,7 @@ def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progre
         State(pieces=learn.accumulate),
     )
     saved = broadcast_tensors(
-        own, read_checkpoint(folder, progress.log_message) if own.is_rank_zero else None
+        group, read_checkpoint(folder, progress.log_message) if group.is_rank_zero else None
     )
     if saved is not None:
         training.restore(*saved)

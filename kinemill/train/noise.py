@@ -121,10 +121,10 @@ class Draws:
             }
             drawn = [noise[draw.source].draw(draw.sample, draw.shape) for draw in self._draws]
             if row == len(self._tensors):
-                self._tensors.append([sent(one, self._device) for one in drawn])
+                self._tensors.append([sent(array, self._device) for array in drawn])
             else:
-                for target, one in zip(self._tensors[row], drawn, strict=True):
-                    target.copy_(sent(one, self._device))
+                for target, array in zip(self._tensors[row], drawn, strict=True):
+                    target.copy_(sent(array, self._device))
 
     @contextmanager
     def supplying(self, row: int) -> Generator[None]:

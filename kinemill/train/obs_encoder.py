@@ -68,5 +68,5 @@ class ObsEncoder(nn.Module):
 
 
 def _indices(turning: list[bool], value: bool) -> Tensor:
-    indices = [index for index, one in enumerate(turning) if one == value]
+    indices = [index for index, turns in enumerate(turning) if turns == value]
     return torch.tensor(indices, dtype=torch.int64)  # without a dtype, an empty list is float32

@@ -254,7 +254,7 @@ class Steps:
             state.matmul = "highest"
         else:
             loss = self.objective.loss
-            state.matmul = probe(self.training.module, lambda some: loss(some, 0), piece)
+            state.matmul = probe(self.training.module, lambda windows: loss(windows, 0), piece)
 
 
 def reason_against(training: Training, objective: Objective, learn: Learn) -> str | None:
@@ -317,7 +317,7 @@ def is_to_be_compiled(
         return not against
     if has_own_code(learn):  # may use code that the compiler cannot trace
         return False
-    operations = operations_of(lambda some: objective.loss(some, 0), batch)
+    operations = operations_of(lambda windows: objective.loss(windows, 0), batch)
     training.module.zero_grad(set_to_none=True)
     return pays(operations, learn.total_steps)
 
@@ -333,7 +333,9 @@ def as_program(training: Training, objective: Objective, learn: Learn) -> Update
     assert isinstance(
         optimizer, torch.optim.AdamW
     )  # otherwise `reason_against` would have reported it
-    program = compiled(module, lambda some: objective.loss(some, 0), optimizer, max_norm(learn))
+    program = compiled(
+        module, lambda windows: objective.loss(windows, 0), optimizer, max_norm(learn)
+    )
 
     def update(batch: Tensor, step: int) -> float:
         rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
@@ -351,12 +353,12 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
     optimizer = training.optimizer
     scaler = training.scaler
     gradient = gradient_of(training, objective)
-    own = process_group()
+    processes = process_group()
 
     def update(batch: Tensor, step: int) -> float:
         for group in optimizer.param_groups:
             group["lr"] = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
-        seed = learn.seed * 1_000_003 + step + own.seed(step)
+        seed = learn.seed * 1_000_003 + step + processes.seed(step)
         torch.manual_seed(seed % 2**63)  # for dropout; all other noise is keyed by the step
         optimizer.zero_grad(set_to_none=True)
         loss = gradient(batch, step)

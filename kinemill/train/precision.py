@@ -43,12 +43,12 @@ def probe(module: torch.nn.Module, loss: Callable[[Tensor], Tensor], batch: Tens
     if not worth_a_look(module, batch):
         return "highest"
     exact, seconds = _gradient("highest", module, loss, batch)
-    near, others = _gradient("medium", module, loss, batch)
+    near, medium_seconds = _gradient("medium", module, loss, batch)
     for _ in range(ROUNDS - 1):
         seconds = min(seconds, _gradient("highest", module, loss, batch)[1])
-        others = min(others, _gradient("medium", module, loss, batch)[1])
+        medium_seconds = min(medium_seconds, _gradient("medium", module, loss, batch)[1])
     off = float((near - exact).norm() / exact.norm().clamp_min(1e-30))
-    return "medium" if off <= OFF and seconds >= GAIN * others else "highest"
+    return "medium" if off <= OFF and seconds >= GAIN * medium_seconds else "highest"
 
 
 def worth_a_look(module: torch.nn.Module, batch: Tensor) -> bool:

@@ -85,8 +85,8 @@ def _flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
         yield prefix.removeprefix("task."), value
         return
     inner: Json = dict(value)  # pyright: ignore[reportUnknownArgumentType]
-    for key, one in inner.items():
-        yield from _flat(one, f"{prefix}.{key}" if prefix else key)
+    for key, part in inner.items():
+        yield from _flat(part, f"{prefix}.{key}" if prefix else key)
 
 
 def _abbreviate(value: object) -> str:

@@ -88,8 +88,8 @@ def robots_set(module: nn.Module, robots: Tensor | None) -> Generator[None]:
 
 def robots_of(dataset: PackedDataset) -> tuple[str, ...]:
     """Return the tasks of the episodes of a dataset, its own task first."""
-    others = sorted({episode.task for episode in dataset.episodes} - {"", dataset.task})
-    return dataset.task, *others
+    robots = sorted({episode.task for episode in dataset.episodes} - {"", dataset.task})
+    return dataset.task, *robots
 
 
 def robot_by_window(dataset: PackedDataset, robots: tuple[str, ...], starts: Tensor) -> Tensor:

@@ -37,8 +37,8 @@ def feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tenso
     for encoding, columns in layout.groups if layout.transform is None else ():
         for part in range(encoding.parts):
             for column in columns:
-                own = layout.encodings[column]
-                pairs.append(_of_feature(dataset, layout, own, (column, part)))
+                encoded = layout.encodings[column]
+                pairs.append(_of_feature(dataset, layout, encoded, (column, part)))
     mean, std = zip(*pairs, strict=True)
     return torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
 
@@ -111,10 +111,10 @@ def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
         states = torch.from_numpy(rows)
         encoded = transform.encode(dict(zip(layout.states, states.unbind(1), strict=True)))
         decoded = transform.decode(encoded)
-        again = torch.stack([decoded[name] for name in layout.states], 1).detach()
+        restored = torch.stack([decoded[name] for name in layout.states], 1).detach()
         # The inverse may return an angle that differs by whole turns.
-        turns = torch.tensor(layout.angles) * torch.round((again - states) / (2 * math.pi))
-        _check_inverse(layout, (again - states - 2 * math.pi * turns) / std)
+        turns = torch.tensor(layout.angles) * torch.round((restored - states) / (2 * math.pi))
+        _check_inverse(layout, (restored - states - 2 * math.pi * turns) / std)
         values = torch.stack([encoded[name] for name in layout.coordinate_names], 1).detach()
         squares = squares + values.diff(dim=0).square().sum(0)
         count += max(len(values) - 1, 0)

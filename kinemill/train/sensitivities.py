@@ -184,15 +184,15 @@ class Rollouts:
         missed = missed[lead:]
         many = max(1, CELLS // (len(slopes) * self._size * (self._size + len(flat))))
         for first in range(0, len(actions), many):
-            some = slice(first, min(len(actions), first + many))
-            by_x, by_parameter = self._jacobians(flat, visited[:-1][some], actions[some])
+            chunk = slice(first, min(len(actions), first + many))
+            by_x, by_parameter = self._jacobians(flat, visited[:-1][chunk], actions[chunk])
             rows: list[Tensor] = []
-            for own, added in zip(by_x, by_parameter, strict=True):
+            for by_state, added in zip(by_x, by_parameter, strict=True):
                 # Chain rule: dx[k+1]/dp = df/dp + df/dx · dx[k]/dp.
-                slopes = torch.baddbmm(added, own, slopes)
+                slopes = torch.baddbmm(added, by_state, slopes)
                 rows.append(slopes[:, :states])
             scaled = torch.stack(rows) / std.unsqueeze(1)
-            yield missed[some].flatten(), scaled.flatten(0, 2)
+            yield missed[chunk].flatten(), scaled.flatten(0, 2)
 
     def _roll(self, flat: Tensor, horizon: int) -> Tensor:
         """Return x at the start and after each step, (T + 1 - lead, B, n); cache the result."""
@@ -220,8 +220,8 @@ class Rollouts:
         states, past_actions, actions, _ = self._window
 
         def initial(flat: Tensor) -> Tensor:
-            own = self.named(flat, "packed.step.")
-            return functional_call(self._initial, own, (states, past_actions, actions[:, 0]))
+            weights = self.named(flat, "packed.step.")
+            return functional_call(self._initial, weights, (states, past_actions, actions[:, 0]))
 
         if self._step.history + self._packed.lead == 1:
             return flat.new_zeros(len(states), self._size, len(flat))
@@ -236,10 +236,10 @@ class Rollouts:
         by_parameter = list[Tensor]()
         rows = zip(x.flatten(0, 1).split(ROWS), actions.flatten(0, 1).split(ROWS), strict=True)
         make = self._backward if 2 * self._size < len(flat) else self._forward
-        for some, under in rows:
+        for chunk, under in rows:
             self._deadline.check()
-            own, added = make(flat, some, under)
-            by_x.append(own)
+            of_state, added = make(flat, chunk, under)
+            by_x.append(of_state)
             by_parameter.append(added)
         sizes = x.shape[:2]
         return torch.cat(by_x).unflatten(0, sizes), torch.cat(by_parameter).unflatten(0, sizes)
@@ -256,10 +256,10 @@ class Rollouts:
 
     def _forward(self, flat: Tensor, x: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the same as `_backward`, by forward mode."""
-        own = self.named(flat, "step.")
+        weights = self.named(flat, "step.")
 
         def move(shift: Tensor) -> Tensor:
-            return functional_call(self._packed, own, (x + shift, actions))
+            return functional_call(self._packed, weights, (x + shift, actions))
 
         def change(flat: Tensor) -> Tensor:
             return functional_call(self._packed, self.named(flat, "step."), (x, actions))

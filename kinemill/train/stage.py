@@ -93,8 +93,10 @@ def run(
         deterministic = determined(on=task.learn.deterministic)
         with logged(task, folder, listeners) as logging, deterministic:
             trained = _train(task, data, folder, logging, start)
-        own = task if trained.learn is None else task.model_copy(update={"learn": trained.learn})
-        description = description_of(own, data, dataset.digest)
+        trained_task = (
+            task if trained.learn is None else task.model_copy(update={"learn": trained.learn})
+        )
+        description = description_of(trained_task, data, dataset.digest)
         text = json.dumps(description, indent=1, allow_nan=False)
         (staging / DESCRIPTION).write_text(f"{text}\n")
         return _publish_into(staging, trained, start)

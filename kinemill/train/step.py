@@ -116,8 +116,8 @@ class Step(nn.Module):
         columns = len(self.layout.encodings)
         if self.sliding:
             return ((self.history - 1, columns),)
-        own = tuple(self.network.carry_shapes)
-        return ((1 + columns,), *own) if self.has_origin else own
+        shapes = tuple(self.network.carry_shapes)
+        return ((1 + columns,), *shapes) if self.has_origin else shapes
 
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
         """Return the initial carry: zeros, (B, ...) each."""
@@ -249,9 +249,9 @@ class Step(nn.Module):
             features = self.network_inputs(rows, self.encoder.origin(rows))[-1]
             return torch.cat([features.flatten(1), outputs], dim=-1)
         origin = self._origin(row, carry[0]) if self.has_origin else None
-        own = carry[1:] if self.has_origin else carry
+        network_carry = carry[1:] if self.has_origin else carry
         features = self.network_inputs(row, origin)[-1]
-        return torch.cat([features, outputs, *(part.flatten(1) for part in own)], dim=-1)
+        return torch.cat([features, outputs, *(part.flatten(1) for part in network_carry)], dim=-1)
 
     def _readout_size(self) -> int:
         """Return the length K of `_readout_row`."""

@@ -65,8 +65,8 @@ class Supervised(Learn):
         watch = load_callback(self.eval_callback, task)
         dataset, training_set = data
         module, objective = self.prepare(task, dataset, training_set, bench.device, bench.start)
-        one = module.alone(0) if isinstance(module, Ensemble) else module
-        for network in own_networks(one):
+        member = module.alone(0) if isinstance(module, Ensemble) else module
+        for network in own_networks(member):
             network.check_export()
         parameters = sum(value.numel() for value in module.parameters())
         learn = self.with_steps(objective.windows)

@@ -51,7 +51,7 @@ class DataFacts:
         """Return the facts about a dataset of a task."""
         horizon = task.verify.horizon
         std = dict(zip(packed.columns, packed.std.tolist(), strict=True))
-        longest = max((each.rows for each in packed.of("validation")), default=0)
+        longest = max((episode.rows for episode in packed.of("validation")), default=0)
         states = {name: std[name] for name in packed.states if std[name] > 0.0}
         portfolio = facts_of(task, packed) if _is_portfolio(task) else None
         return cls(states, max(1, longest - horizon), portfolio)
@@ -88,21 +88,23 @@ def portfolio_space(task: Task, facts: TaskFacts) -> Json:
         for structure in MODELS[model].structures(facts)
     ]
     usual = replace(facts, history=min(USUAL_HISTORY, facts.longest))
-    others = [
+    candidates = [
         _near(candidate, task, facts)
         for model in MODELS
         for candidate in MODELS[model].candidates(usual)
     ]
-    return {"select": [*simple, *others]}
+    return {"select": [*simple, *candidates]}
 
 
 def _near(candidate: Candidate, task: Task, facts: TaskFacts) -> Json:
     """Return the space around the settings of a candidate."""
     settings: Json = {**candidate.settings}
     settings["model"] = plugin_space(MODELS[settings["model"]["type"]](**settings["model"]), task)
-    own = settings["history"]
-    histories = [number for number in _numbers(own) if number <= facts.longest]
-    settings["history"] = {"select": [own, *(history for history in histories if history != own)]}
+    current = settings["history"]
+    histories = [number for number in _numbers(current) if number <= facts.longest]
+    settings["history"] = {
+        "select": [current, *(history for history in histories if history != current)]
+    }
     rate = settings["optimizer"]["lr"]
     bounds = [_rounded(rate / _RATES), _rounded(rate * _RATES)]
     settings["optimizer"] = {"lr": {"range": bounds, "log": True}}
@@ -117,36 +119,40 @@ def _around(task: Task, facts: DataFacts) -> Json:
         own_models if task.learn.from_logs else ()
     )  # reinforcement learning does not support all
     is_comparable = getattr(task.learn, "checkpoint", None) in _COMPARABLE
-    for key, others in (
+    for key, names in (
         *(("model", models), ("optimizer", None), ("schedule", None)),
         *((("head", None),) if is_comparable else ()),
     ):
-        own: Any = getattr(task.learn, key, None)
-        if isinstance(own, Plugin):
-            learn[key] = {"select": list(_alternatives(key, own, others, task))}
+        current: Any = getattr(task.learn, key, None)
+        if isinstance(current, Plugin):
+            learn[key] = {"select": list(_alternatives(key, current, names, task))}
     if isinstance(algorithm := getattr(task.learn, "algorithm", None), Plugin):
         learn["algorithm"] = _exemplary(algorithm)
         if getattr(algorithm, "uses_batches", False):
             size = task.learn.batch_size
             learn["batch_size"] = {"select": [size, max(1, size // 2), 2 * size, 4 * size]}
     if "history" in type(task.learn).model_fields:
-        own = task.learn.history  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+        current = task.learn.history  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
         fits = [
-            number for number in _numbers(own) if facts.history is None or number <= facts.history
+            number
+            for number in _numbers(current)
+            if facts.history is None or number <= facts.history
         ]
-        learn["history"] = {"select": sorted({own, *fits}, key=lambda fit: (fit != own, fit))}
+        learn["history"] = {
+            "select": sorted({current, *fits}, key=lambda fit: (fit != current, fit))
+        }
     return learn
 
 
 def _alternatives(
-    key: str, own: Plugin, others: tuple[str, ...] | None, task: Task
+    key: str, plugin: Plugin, names: tuple[str, ...] | None, task: Task
 ) -> Iterator[Json]:
     """Yield the space of the task's plug-in, then of plug-ins that work without settings."""
     family: Any = MODELS if key == "model" else family_at(("learn", key))
     around = plugin_space if key == "model" else _rate_alone
-    yield around(own, task)
-    for name in family if others is None else others:
-        if name != own.type and (plain := _plain(family[name], task)):
+    yield around(plugin, task)
+    for name in family if names is None else names:
+        if name != plugin.type and (plain := _plain(family[name], task)):
             yield around(plain, task)
 
 
@@ -165,20 +171,20 @@ def _made(cls: type[Plugin], values: Json, task: Task) -> Plugin | None:
     return None if plugin.problems(task.channels) else plugin
 
 
-def _exemplary(own: Plugin) -> Json:
+def _exemplary(plugin: Plugin) -> Json:
     """Return the settings of a plug-in, and the examples of its fields as alternatives."""
-    dumped: Json = own.model_dump(mode="json")
-    for name, field in type(own).model_fields.items():
+    dumped: Json = plugin.model_dump(mode="json")
+    for name, field in type(plugin).model_fields.items():
         if field.examples:
-            others = [example for example in field.examples if example != dumped[name]]
-            dumped[name] = {"select": [dumped[name], *others]}
+            examples = [example for example in field.examples if example != dumped[name]]
+            dumped[name] = {"select": [dumped[name], *examples]}
     return dumped
 
 
-def _rate_alone(own: Plugin, task: Task) -> Json:
+def _rate_alone(plugin: Plugin, task: Task) -> Json:
     """Return the settings of an optimizer or a schedule, with a range of learning rates."""
     del task
-    dumped: Json = own.model_dump(mode="json")
+    dumped: Json = plugin.model_dump(mode="json")
     if "lr" in dumped:
         low = _rounded(dumped["lr"] / _RATES)
         high = _rounded(dumped["lr"] * _RATES)
@@ -190,14 +196,14 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def plugin_space(own: Plugin, task: Task) -> Json:
+def plugin_space(plugin: Plugin, task: Task) -> Json:
     """Return the space around the settings of one plug-in: alternatives for each field."""
-    dumped: Json = own.model_dump(mode="json")
+    dumped: Json = plugin.model_dump(mode="json")
     offers: dict[str, list[Any]] = {name: [value] for name, value in dumped.items()}
     fixed = () if task.learn.from_logs else _NOISY
     for name, value in dumped.items():
-        for offer in _offers(own, name, value) if name not in fixed else ():
-            if all(_made(type(own), values, task) for values in _pairs(offers, name, offer)):
+        for offer in _offers(plugin, name, value) if name not in fixed else ():
+            if all(_made(type(plugin), values, task) for values in _pairs(offers, name, offer)):
                 offers[name].append(offer)
     return {
         name: {"select": offer} if len(offer) > 1 else offer[0] for name, offer in offers.items()
@@ -213,9 +219,9 @@ def _pairs(offers: Mapping[str, Sequence[object]], name: str, offer: object) -> 
             yield from ({**usual, key: value} for value in values[1:])
 
 
-def _offers(own: Plugin, name: str, value: object) -> list[object]:
+def _offers(plugin: Plugin, name: str, value: object) -> list[object]:
     """Return candidate values of a field except `value`; they can be invalid."""
-    field = type(own).model_fields[name]
+    field = type(plugin).model_fields[name]
     if get_origin(field.annotation) is Literal:
         return [
             argument
@@ -237,7 +243,7 @@ def _numbers(value: int) -> list[int]:
 
 
 def _is_counts(value: object) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(type(one) is int for one in value) and value != []
+    return isinstance(value, list) and all(type(item) is int for item in value) and value != []
 
 
 def _layers(sizes: list[int]) -> list[list[int]]:
@@ -249,10 +255,16 @@ def _layers(sizes: list[int]) -> list[list[int]]:
 
 def _augment(task: Task, facts: DataFacts) -> list[object]:
     """Return the task's augmentations, none, and state noise of two sizes."""
-    own = task.part("augment")["augment"]
+    augmentations = task.part("augment")["augment"]
     noises: list[Any] = []
     if facts.std and task.learn.type == "dynamics":
         for share in _NOISE:
             std = {name: _rounded(share * deviation) for name, deviation in facts.std.items()}
             noises.append([{"type": "gaussian_noise", "std": std}])
-    return [own, [], *noises] if own else [own, *noises] if noises else []
+    return (
+        [augmentations, [], *noises]
+        if augmentations
+        else [augmentations, *noises]
+        if noises
+        else []
+    )

@@ -39,11 +39,11 @@ class TuneObjective:
         """Format a minimized value: `error 0.021 std`, `return 481.2`."""
         return f"{self.short} {self.to_display(error):.4g}{f' {self.unit}' if self.unit else ''}"
 
-    def gained(self, error: float, own: float) -> str:
+    def gained(self, error: float, baseline: float) -> str:
         """Format the gain over the task's settings: a share, or a difference of returns."""
-        if self.more or own <= 0.0:
-            return f"{number(own - error)} {'more' if self.more else 'less'}"
-        return f"{1 - error / own:.0%} less"
+        if self.more or baseline <= 0.0:
+            return f"{number(baseline - error)} {'more' if self.more else 'less'}"
+        return f"{1 - error / baseline:.0%} less"
 
 
 def objective_of(task: Task) -> TuneObjective:

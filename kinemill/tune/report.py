@@ -73,29 +73,31 @@ def _lead(trials: list[TrialRecord], best: TrialRecord | None) -> str:
     if best is None or best.error is None:
         return "No trial is complete yet."
     of = best.objective
-    own = _own(trials)
+    task_error = _task_error(trials)
     text = f"Trial <b>{best.number}</b> has the best {of.short}, <b>{_spell(best, best.error)}</b> "
     text += f"{f'{of.unit} ' if of.unit else ''}{of.means}"
-    if best.own:
+    if best.is_baseline:
         return f"{text}: these are the task's settings; no other trial was better."
-    if own is None:
+    if task_error is None:
         return f"{text}."
-    return f"{text}: <b>{of.gained(best.error, own)}</b> than with the task's settings."
+    return f"{text}: <b>{of.gained(best.error, task_error)}</b> than with the task's settings."
 
 
-def _own(trials: list[TrialRecord]) -> float | None:
-    return next((line.error for line in trials if line.own and line.error is not None), None)
+def _task_error(trials: list[TrialRecord]) -> float | None:
+    return next(
+        (line.error for line in trials if line.is_baseline and line.error is not None), None
+    )
 
 
 def _cards(search: Search, trials: list[TrialRecord], best: TrialRecord | None) -> str:
     counts = describe(search, trials)
-    own = _own(trials)
+    task_error = _task_error(trials)
     took = sum(line.seconds or 0.0 for line in trials)
     of = objective_of(search.task())
     spent = f"{counts['pruned']} pruned, {counts['failed']} failed"
     cards = [
         (f"Best {of.name}", _spell(best, best.error if best else None), of.unit, of.means),
-        ("The task's settings", _spell(best, own), of.unit, "trial 0, for comparison"),
+        ("The task's settings", _spell(best, task_error), of.unit, "trial 0, for comparison"),
         ("Trials", str(counts["trials"]), "", spent),
         ("Time", f"{took / 60:.1f}", "min", "of all trials"),
     ]

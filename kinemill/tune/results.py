@@ -36,7 +36,7 @@ class TrialRecord:
         state: done, pruned, failed, lost, running or waiting.
         error: minimized value of a complete trial, see `objective`.
         last: last reported step and its validation error.
-        own: whether it has the task's settings.
+        is_baseline: whether it has the task's settings.
         settings: overrides of the task.
         seconds: wall time, s.
         why: cause of a failure.
@@ -49,7 +49,7 @@ class TrialRecord:
     state: str
     error: float | None
     last: tuple[int, float] | None
-    own: bool
+    is_baseline: bool
     settings: Json
     seconds: float | None
     why: str | None
@@ -69,7 +69,7 @@ class TrialRecord:
 
     def spelled(self) -> str:
         """Format the settings of the trial briefly."""
-        if self.own:
+        if self.is_baseline:
             return "the task's settings"
         settings = {
             key.removeprefix("learn."): value
@@ -109,7 +109,7 @@ def _line(trial: FrozenTrial, objective: TuneObjective, *, is_lost: bool) -> Tri
         state="lost" if is_lost else _STATES[trial.state],
         error=trial.value if trial.state == TrialState.COMPLETE else None,
         last=(last, steps[last]) if last is not None else None,
-        own=OWN in attributes,
+        is_baseline=OWN in attributes,
         settings=attributes.get(SETTINGS, {}),
         seconds=attributes.get(SECONDS),
         why=attributes.get(WHY, "its process died") if trial.state == TrialState.FAIL else None,
@@ -129,7 +129,9 @@ def describe(search: Search, trials: list[TrialRecord]) -> Json:
     """Return the document of a search, output of `kinemill model tune --json`."""
     counted = Counter(line.state for line in trials)
     best = best_of(trials)
-    own = next((line.error for line in trials if line.own and line.error is not None), None)
+    task_error = next(
+        (line.error for line in trials if line.is_baseline and line.error is not None), None
+    )
     task = search.task()
     of = objective_of(task)
     return {
@@ -145,7 +147,7 @@ def describe(search: Search, trials: list[TrialRecord]) -> Json:
             "value": of.to_display(best.error or 0.0),
             "settings": best.settings,
         },
-        "own": None if own is None else of.to_display(own),
+        "own": None if task_error is None else of.to_display(task_error),
         "objective": of.short,
         "unit": of.unit,
         "report": str(search.folder / REPORT),

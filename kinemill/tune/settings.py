@@ -43,7 +43,7 @@ def flat(value: object, key: str) -> Json:
     if not isinstance(value, dict) or not value:
         return {key: value}
     settings: Json = {}
-    for name in sorted(value, key=lambda one: one != "type"):
+    for name in sorted(value, key=lambda item: item != "type"):
         settings |= flat(value[name], f"{key}.{name}")
     return settings
 

@@ -109,8 +109,10 @@ def next_trial(
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=task.tune.startup, seed=seed)
         trial = study.ask()
         stack.enter_context(lock(search.home, _name(search, trial.number)))
-        own = OWN in trial.user_attrs
-        trial.set_user_attr(PROPOSED, {} if own else select_values(search.space, Proposals(trial)))
+        is_baseline = OWN in trial.user_attrs
+        trial.set_user_attr(
+            PROPOSED, {} if is_baseline else select_values(search.space, Proposals(trial))
+        )
         return study, trial
 
 

@@ -233,8 +233,8 @@ def rollout_error(module: Any, packed: PackedDataset, steps: tuple[int, int, int
     angles = [packed.states.index(name) for name in packed.angles]
     total = 0.0
     with torch.no_grad():
-        for some in torch.arange(len(starts)).split(BATCH):
-            states, past, actions, truth = windows.gather(some)
+        for part in torch.arange(len(starts)).split(BATCH):
+            states, past, actions, truth = windows.gather(part)
             late = history - known_steps
             off = (module.rollout(states[:, late:], past[:, late:], actions) - truth).double()
             turns = off[..., angles] / (2.0 * math.pi)

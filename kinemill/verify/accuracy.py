@@ -125,12 +125,12 @@ def _chunks(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
     for role in ("states", "actions"):
-        own = getattr(predictor, role, None)
+        channels = getattr(predictor, role, None)
         expected = list(getattr(dataset, role))
-        if own is not None and list(own) != expected:
+        if channels is not None and list(channels) != expected:
             raise BadInput(
                 f"{role} of the model",
-                f"are {list(own)}",
+                f"are {list(channels)}",
                 expected=f"{expected}, as in the dataset",
             )
 

@@ -113,18 +113,21 @@ def analyze(
     history = max(predictor.history for predictor in (*predictors.values(), *whole.values()))
     steps = (*horizons_of(horizon), *measurement.steps)
     errors = {
-        name: replace(evaluate(one, dataset, split, steps, stride, history), scale=scale)
-        for name, one in predictors.items()
+        name: replace(evaluate(predictor, dataset, split, steps, stride, history), scale=scale)
+        for name, predictor in predictors.items()
     }
-    runs = {name: free_run(one, dataset, split, history, scale) for name, one in whole.items()}
+    runs = {
+        name: free_run(predictor, dataset, split, history, scale)
+        for name, predictor in whole.items()
+    }
     return Analysis(
         dataset=dataset,
         predictors=dict(predictors),
         errors=errors,
         free_runs=runs,
         comparisons={
-            name: compare((errors[MODEL], runs[MODEL]), (one, runs.get(name)), margin)
-            for name, one in errors.items()
+            name: compare((errors[MODEL], runs[MODEL]), (reference_errors, runs.get(name)), margin)
+            for name, reference_errors in errors.items()
             if name != MODEL
         },
         residuals=whiteness(residuals_of(predictors[MODEL], dataset, split)),
@@ -172,13 +175,13 @@ def worst_episodes(analysis: Analysis) -> list[WorstEpisode]:
     """Return the episodes that windows start in, the one with the largest error first."""
     model = analysis.model
     run = analysis.free_runs[MODEL]
-    each = window_errors(model)
+    errors_by_window = window_errors(model)
     episodes = list[WorstEpisode]()
     for episode, free in zip(run.episodes, run.by_episode, strict=True):
         inside = (model.starts >= episode.start) & (model.starts < episode.stop)
         if not inside.any():
             continue
-        worst = int(model.starts[inside][np.argmax(each[inside])])
+        worst = int(model.starts[inside][np.argmax(errors_by_window[inside])])
         rmse = np.sqrt((model.errors[inside] ** 2).mean(axis=0))
         episodes.append(
             WorstEpisode(
@@ -186,7 +189,7 @@ def worst_episodes(analysis: Analysis) -> list[WorstEpisode]:
                 name=episode.name,
                 rows=episode.rows,
                 windows=int(inside.sum()),
-                error=float(each[inside].mean()),
+                error=float(errors_by_window[inside].mean()),
                 worst_from=(worst + model.history - 1 - episode.start) * model.dt,
                 rmse=dict(zip(model.channels, rmse.tolist(), strict=True)),
                 free_run=dict(zip(model.channels, free.tolist(), strict=True)),
@@ -231,12 +234,14 @@ def metrics_of(errors: Mapping[str, Errors]) -> Metrics:
         test={
             name: ChannelError(
                 unit=model.units[index],
-                rmse={who: float(one.rmse[index]) for who, one in errors.items()},
+                rmse={
+                    who: float(channel_errors.rmse[index]) for who, channel_errors in errors.items()
+                },
                 note=notes.get(name, ""),
             )
             for index, name in enumerate(model.channels)
         },
-        nrmse={who: one.nrmse for who, one in errors.items()},
+        nrmse={who: channel_errors.nrmse for who, channel_errors in errors.items()},
     )
 
 

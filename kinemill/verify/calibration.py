@@ -92,7 +92,7 @@ def calibration_of(channels: Sequence[str], errors: Floats, deviation: Floats) -
     ]
     return Calibration(
         channels=tuple(channels),
-        coverage=np.array([each.mean(axis=0) for each in inside]),
+        coverage=np.array([covered.mean(axis=0) for covered in inside]),
         deviation=np.sqrt(np.square(deviation).mean(axis=0)),
         rmse=np.sqrt(np.square(errors).mean(axis=0)),
         windows=len(errors),
@@ -137,15 +137,15 @@ def calibrate(simulator: Simulator, windows: Windows, starts: Rows) -> Calibrati
     conformal = simulator.interface.belief.conformal
     angle = simulator.interface.is_angle
     for first in range(0, len(windows.truth), CHUNK):
-        some = slice(first, first + CHUNK)
+        chunk = slice(first, first + CHUNK)
         # The correction is applied below, so that one rollout gives the coverage with and without.
         predicted, deviation = simulator.rollout_deviation(
-            windows.states[some, skip:],
-            windows.past_actions[some, skip:],
-            windows.actions[some],
+            windows.states[chunk, skip:],
+            windows.past_actions[chunk, skip:],
+            windows.actions[chunk],
             conformal=False,
         )
-        errors.append(wrapped(predicted - windows.truth[some], angle))
+        errors.append(wrapped(predicted - windows.truth[chunk], angle))
         deviations.append(deviation)
     error = np.concatenate(errors)
     deviation = np.concatenate(deviations)

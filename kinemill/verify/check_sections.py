@@ -60,8 +60,11 @@ def _speed(document: Verification) -> str:
         return ""
     heads = ["One call, ms", "p50", "p90", "p99", "p99.9", "jitter"]
     calls = [
-        [escape(what), *map(number, (one.p50, one.p90, one.p99, one.p99_9, one.jitter))]
-        for what, one in times.items()
+        [
+            escape(what),
+            *map(number, (latency.p50, latency.p90, latency.p99, latency.p99_9, latency.jitter)),
+        ]
+        for what, latency in times.items()
     ]
     through = [
         [str(line.batch), str(line.threads), f"{line.steps_per_second:,.0f}"]
@@ -138,14 +141,16 @@ def _variants(document: Verification) -> str:
         return ""
     rows = [
         [
-            mark(one.passed),
+            mark(variant.passed),
             name_of(name),
-            *map(number, (one.nrmse, one.nrmse_fp32, one.allowed)),
-            *map(number, (one.test, one.test_fp32)),
-            f"{sum(one.bytes.values()) / 1000:,.1f}\u00a0kB" if one.bytes else "–",
-            "published" if one.passed else f"left out: {escape(one.why or 'too large an error')}",
+            *map(number, (variant.nrmse, variant.nrmse_fp32, variant.allowed)),
+            *map(number, (variant.test, variant.test_fp32)),
+            f"{sum(variant.bytes.values()) / 1000:,.1f}\u00a0kB" if variant.bytes else "–",
+            "published"
+            if variant.passed
+            else f"left out: {escape(variant.why or 'too large an error')}",
         ]
-        for name, one in document.variants.items()
+        for name, variant in document.variants.items()
     ]
     heads = ["", "Variant", "nRMSE", "float32", "Allowed", "Test", "float32", "Both files", ""]
     return (

@@ -229,12 +229,12 @@ def _comparison_cell(comparison: Comparison | None) -> str:
 def _selection(document: Assessment) -> str:
     """Return the selected members of each family, and the families that were left out."""
     references = document.references
-    own = own_reference(document)
+    reference = own_reference(document)
     if references is None:
         return ""
     rows: list[list[str]] = []
     for name, family in references.families.items():
-        about = "this model" if name == own else ""
+        about = "this model" if name == reference else ""
         rows.append([name_of(label(name), about), *_facts("over windows", family.strongest)])
         if family.stable is not None and family.stable != family.strongest:
             rows.append([name_of(label(name), about), *_facts("in free run", family.stable)])

@@ -59,7 +59,9 @@ def _angles_beyond_turn(simulator: Simulator, probes: Sequence[Probe]) -> list[s
     probes = [probe for probe in probes if not probe.is_extreme]
     inputs = np.max([_largest(probe.windows[0]) for probe in probes], axis=0)
     rolled = [simulator.rollout(*probe.windows) for probe in probes]
-    largest = np.max([_largest(mask_diverged(one, simulator, inputs)) for one in rolled], axis=0)
+    largest = np.max(
+        [_largest(mask_diverged(rollout, simulator, inputs)) for rollout in rolled], axis=0
+    )
     return [
         f"{name} reaches {largest[index]:.4g} rad"
         for index, name in enumerate(simulator.states)

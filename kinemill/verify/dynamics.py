@@ -214,7 +214,7 @@ class DynamicsSubject:
 
     def check_behavior(self) -> list[Gate]:
         """Check precision, variants and physics."""
-        physics = [one.gate() for one in self.physics]
+        physics = [check.gate() for check in self.physics]
         return [self.precision.gate(), *self.variants[0], *physics]
 
     @cached_property
@@ -260,7 +260,7 @@ class DynamicsSubject:
             form="dynamics",
             model=self.model,
             metrics=metrics_of(analysis.errors),
-            accuracy={who: accuracy(one) for who, one in analysis.errors.items()},
+            accuracy={who: accuracy(model_errors) for who, model_errors in analysis.errors.items()},
             against=analysis.comparisons,
             outputs=self.outputs,
             windows=window_counts(analysis.model),
@@ -270,7 +270,7 @@ class DynamicsSubject:
             precision=self.precision.results(),
             sensitivity=sensitivity(self.simulator, self.probes[0], self.std),
             stability=self.stability,
-            physics={one.name: one.result() for one in self.physics},
+            physics={check.name: check.result() for check in self.physics},
             closed_loop=self.closed_loop,
             c99=exported.c99 if exported else None,
             variants=self._variant_results(exported) if exported else {},

@@ -34,16 +34,18 @@ def share_of_contacts(
         0 without contacts.
     """
     column = dataset.states.index(velocity)
-    positions = [one.states[:, dataset.states.index(position)] for one in series]
+    positions = [item.states[:, dataset.states.index(position)] for item in series]
     low = float(min(path.min() for path in positions))
     high = float(max(path.max() for path in positions))
     if position in dataset.angles and high - low > MOST_TURN:
         return 0.0
-    rates = [one.states[:, column] for one in series]
+    rates = [item.states[:, column] for item in series]
     margin = NEAR * (high - low)
     near = [_either(path < low + margin) | _either(path > high - margin) for path in positions]
     changes = [np.diff(rate) for rate in rates]
-    free_changes = np.abs(np.concatenate([one[~at] for one, at in zip(changes, near, strict=True)]))
+    free_changes = np.abs(
+        np.concatenate([of_episode[~at] for of_episode, at in zip(changes, near, strict=True)])
+    )
     if not len(free_changes):
         return 0.0
     # Compared with changes away from the ends, because contacts would raise the quantile.
@@ -56,8 +58,10 @@ def share_of_contacts(
         contacts.append(at & (outward * rate[:-1] > 0.0) & (outward * change < -sudden))
     if sum(int(contact.sum()) for contact in contacts) < FEWEST:
         return 0.0
-    squares = [one.errors[:, column] ** 2 for one in series]
-    inside = sum(float(one[_around(at)].sum()) for one, at in zip(squares, contacts, strict=True))
+    squares = [item.errors[:, column] ** 2 for item in series]
+    inside = sum(
+        float(square[_around(at)].sum()) for square, at in zip(squares, contacts, strict=True)
+    )
     total = sum(float(square.sum()) for square in squares)
     return inside / total if total > 0.0 else 0.0
 

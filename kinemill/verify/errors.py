@@ -93,7 +93,9 @@ class Errors:
     def constant(self) -> tuple[str, ...]:
         """Channels that never move in training, which `nrmse` leaves out."""
         moves = is_moving(self.std)
-        return tuple(name for name, one in zip(self.channels, moves, strict=True) if not one)
+        return tuple(
+            name for name, has_motion in zip(self.channels, moves, strict=True) if not has_motion
+        )
 
     def notes(self) -> dict[str, str]:
         """Return remarks on errors by channel."""
@@ -130,7 +132,7 @@ class Errors:
         They are NaN if there are too few independent blocks, or if the predictor diverges.
         """
         apart, whole = self.log_intervals
-        by_channel = [_about(*one) for one in zip(self.rmse.tolist(), apart, strict=True)]
+        by_channel = [_about(*pair) for pair in zip(self.rmse.tolist(), apart, strict=True)]
         return np.array(by_channel), np.array(_about(self.nrmse, whole))
 
     @QUIETLY
@@ -170,7 +172,9 @@ def named(
 ) -> dict[str, Comparison]:
     """Return comparisons by channel, `nrmse` first, without channels that never move."""
     apart = zip(channels, comparisons[1:], is_moving(scale.std), strict=True)
-    return {NRMSE: comparisons[0]} | {name: one for name, one, moves in apart if moves}
+    return {NRMSE: comparisons[0]} | {
+        name: comparison for name, comparison, moves in apart if moves
+    }
 
 
 def _about(value: float, sure: Interval) -> tuple[float, float]:

@@ -39,4 +39,4 @@ def estimated_starts(
     """Return references that start from the estimates of `simulator`, if it has derived states."""
     if not simulator.interface.derived:
         return dict(references)
-    return {name: EstimatedStart(one, simulator) for name, one in references.items()}
+    return {name: EstimatedStart(reference, simulator) for name, reference in references.items()}

@@ -108,8 +108,8 @@ def evaluate_logs(
             expected=f"at least history + horizon = {rows}",
             fix="use a smaller --horizon, or longer logs",
         )
-    others = estimated_starts(opponents if whole is None else whole, simulator)
-    over_episodes = {MODEL: simulator, **others}
+    estimated = estimated_starts(opponents if whole is None else whole, simulator)
+    over_episodes = {MODEL: simulator, **estimated}
     return analyze(predictors, logs.rows, SPLIT, measurement, over_episodes)
 
 
@@ -142,7 +142,7 @@ def evaluation_document(evaluation: Evaluation) -> LogEvaluation:
         logs=evaluation.logs.facts(),
         notes=evaluation.notes,
         metrics=metrics_of(analysis.errors),
-        accuracy={who: accuracy(one) for who, one in analysis.errors.items()},
+        accuracy={who: accuracy(model_errors) for who, model_errors in analysis.errors.items()},
         against=analysis.comparisons,
         outputs=evaluation.outputs,
         windows=window_counts(analysis.model),
@@ -154,7 +154,9 @@ def evaluation_document(evaluation: Evaluation) -> LogEvaluation:
 def _example_facts(evaluation: Evaluation, example: Example) -> ExampleFacts:
     model = evaluation.analysis.model
     start = int(model.starts[example.window])
-    episode = next(one for one in evaluation.logs.rows.episodes if one.start <= start < one.stop)
+    episode = next(
+        packed for packed in evaluation.logs.rows.episodes if packed.start <= start < packed.stop
+    )
     row = start + model.history - 1 - episode.start
     return ExampleFacts(example.title, episode.id, episode.name, row, row * model.dt)
 

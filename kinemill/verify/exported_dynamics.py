@@ -101,11 +101,11 @@ class ExportedDynamics:
         simulator = self.simulator if threads == 1 else self.threaded
         return simulator.rollout(*probe.windows)
 
-    def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
+    def agreement(self, name: str, probe: Probe, actual: Array, expected: Array) -> Gate:
         """Compare rollouts (N, T, S) up to the effect of one float32 bit in the inputs."""
         # At least 1: a channel within ±1 is compared by its absolute difference.
-        reach = np.maximum(np.abs(other.astype(np.float64)).max(axis=(0, 1)), 1.0)
-        off = np.abs(wrapped(one.astype(np.float64) - other, self.interface.is_angle)) / reach
+        reach = np.maximum(np.abs(expected.astype(np.float64)).max(axis=(0, 1)), 1.0)
+        off = np.abs(wrapped(actual.astype(np.float64) - expected, self.interface.is_angle)) / reach
         # A chaotic model amplifies the rounding of another batch size, so a fixed limit would fail.
         passed = bool((off <= np.maximum(SAME, TIMES * self._rounding(probe) / reach)).all())
         value = f"they differ by {float(off.max()):.1e} of a channel's largest value"
@@ -114,7 +114,7 @@ class ExportedDynamics:
     def _rounding(self, probe: Probe) -> Floats:
         """Return the largest change of each rollout by one bit in the inputs, (N, 1, S)."""
         random = np.random.default_rng(0)
-        one = self.outputs(probe)
+        single = self.outputs(probe)
         changes = list[Floats]()
         for _ in range(COPIES):
             parts = (
@@ -122,7 +122,7 @@ class ExportedDynamics:
                 for part in probe.windows
             )
             rolled = self.simulator.rollout(*parts).astype(np.float64)
-            changes.append(np.abs(rolled - one).max(axis=1))
+            changes.append(np.abs(rolled - single).max(axis=1))
         return np.max(changes, axis=0)[:, None]
 
     def nan_calls(self, probe: Probe) -> list[Call]:
@@ -203,12 +203,12 @@ class ExportedDynamics:
     def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
         """Return a rollout over the probe's horizon and one step."""
         simulator = self.simulator
-        one = probe.first(1)
-        carry = simulator.warm_up(one.states, one.past_actions)
-        state = one.states[:, -1]
-        action = one.actions[:, 0]
+        first_row = probe.first(1)
+        carry = simulator.warm_up(first_row.states, first_row.past_actions)
+        state = first_row.states[:, -1]
+        action = first_row.actions[:, 0]
         return {
-            "rollout": lambda: simulator.rollout(*one.windows),
+            "rollout": lambda: simulator.rollout(*first_row.windows),
             "step": lambda: simulator.step(state, action, *carry),
         }
 

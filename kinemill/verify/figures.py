@@ -49,10 +49,10 @@ def error_growth(analysis: Analysis) -> str:
             )
             for name, errors in reversed(analysis.errors.items())
         ]
-        own = lines[-1].y[np.isfinite(lines[-1].y)].max(initial=0.0)
-        every = np.concatenate([line.y for line in lines])
+        model_top = lines[-1].y[np.isfinite(lines[-1].y)].max(initial=0.0)
+        values = np.concatenate([line.y for line in lines])
         # Limit the axis, because the errors of a diverging model would flatten all other curves.
-        top = min(every[np.isfinite(every)].max(initial=0.0), 8.0 * own or np.inf)
+        top = min(values[np.isfinite(values)].max(initial=0.0), 8.0 * model_top or np.inf)
         low, high = intervals[index]
         bars = [Whisker(float(time[-1]), low, high, "model")] if np.isfinite(high) else []
         chart = line_chart(
@@ -139,7 +139,7 @@ def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
 
 def rollout_models(analysis: Analysis) -> list[str]:
     """Return the names of the best reference, the champion and the model, in drawing order."""
-    errors = {name: one.nrmse for name, one in analysis.errors.items()}
+    errors = {name: model_errors.nrmse for name, model_errors in analysis.errors.items()}
     finite = [name for name in errors if name not in _DRAWN and np.isfinite(errors[name])]
     best = min(finite, key=lambda name: errors[name], default=None)
     return [name for name in (best, *_DRAWN) if name in analysis.predictors]

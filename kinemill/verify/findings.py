@@ -43,9 +43,13 @@ class Cell:
 
     def phrase(self) -> str:
         """Return the comparison as a phrase: `2.1 times the error of persistence, 95 % ...`."""
-        one = self.comparison
-        size = less_or_more(one.ratio) if math.isfinite(one.ratio) else "diverged, unlike"
-        inside = interval_words(one.low, one.high)
+        comparison = self.comparison
+        size = (
+            less_or_more(comparison.ratio)
+            if math.isfinite(comparison.ratio)
+            else "diverged, unlike"
+        )
+        inside = interval_words(comparison.low, comparison.high)
         return ", ".join(filter(None, [f"{size} {spoken(self.reference)}", inside]))
 
 
@@ -61,15 +65,15 @@ def own_reference(document: Assessment) -> str | None:
     return document.model.reference if document.model else None
 
 
-def best_reference(nrmse: Mapping[str, float], own: str | None = None) -> str | None:
+def best_reference(nrmse: Mapping[str, float], excluded: str | None = None) -> str | None:
     """Return the reference with the smallest nRMSE at the horizon; None if none is finite.
 
-    `own` is the reference that the model is, which is not compared with itself.
+    `excluded` is the reference that the model is, which is not compared with itself.
     """
     references = {
         name: error
         for name, error in nrmse.items()
-        if name not in (MODEL, CHAMPION, own) and math.isfinite(error)
+        if name not in (MODEL, CHAMPION, excluded) and math.isfinite(error)
     }
     return min(references, key=lambda name: references[name], default=None)
 
@@ -87,8 +91,10 @@ def history_of(document: Assessment, reference: str) -> int | None:
 
 def compared_with(document: Assessment) -> dict[str, Comparisons]:
     """Return the comparisons with each reference except the model itself, at every horizon."""
-    own = own_reference(document)
-    return {name: comparisons for name, comparisons in document.against.items() if name != own}
+    reference = own_reference(document)
+    return {
+        name: comparisons for name, comparisons in document.against.items() if name != reference
+    }
 
 
 def cells_of(document: Assessment) -> dict[tuple[str, str], Cell]:
@@ -119,12 +125,12 @@ class _Rules:
     """Rules of the gate: which comparisons count, the reference that is the model, and T."""
 
     counted: Counted
-    own: str | None
+    own_reference: str | None
     last: int
 
     def count(self, horizon: str, channel: str, reference: str) -> bool:
         """Return whether the gate counts a comparison with a reference."""
-        if reference in peers_of(self.own) and not counts_between_peers(
+        if reference in peers_of(self.own_reference) and not counts_between_peers(
             horizon, channel, self.last
         ):
             return False
@@ -137,10 +143,10 @@ def _losses(
 ) -> dict[tuple[str, str], list[Loss]]:
     """Return the comparisons that the gate counts as losses, by horizon and channel."""
     losses: dict[tuple[str, str], list[Loss]] = {}
-    lines = all_losses(compared, rules.counted, rules.own, rules.last).values()
-    for one in (loss for line in lines for loss in line):
-        if one.comparison is not None:
-            losses.setdefault((one.horizon, one.channel), []).append(one)
+    lines = all_losses(compared, rules.counted, rules.own_reference, rules.last).values()
+    for loss in (loss for line in lines for loss in line):
+        if loss.comparison is not None:
+            losses.setdefault((loss.horizon, loss.channel), []).append(loss)
     return losses
 
 
@@ -159,7 +165,9 @@ def _cell(
         for name, comparisons in compared.items()
         if channel in comparisons.get(horizon, {})
     }
-    finite = {name: one for name, one in opponents.items() if math.isfinite(one.reference)}
+    finite = {
+        name: opponent for name, opponent in opponents.items() if math.isfinite(opponent.reference)
+    }
     if not finite:
         return None
     name = min(finite, key=lambda opponent: finite[opponent].reference)

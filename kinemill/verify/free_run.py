@@ -102,7 +102,7 @@ def _steps(episode: PackedEpisode, history: int) -> int:
 def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[PackedEpisode]]:
     """Yield batches of episodes with similar lengths, which keeps the padding small."""
     group = list[PackedEpisode]()
-    for episode in sorted(episodes, key=lambda one: one.rows):
+    for episode in sorted(episodes, key=lambda packed: packed.rows):
         steps = _steps(episode, history)
         if steps < 1:
             continue

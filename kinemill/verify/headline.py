@@ -248,9 +248,9 @@ def _bare(ratio: float) -> str:
 
 def _worse(document: Assessment, cells: Sequence[Cell]) -> str:
     """Return the number of comparisons in which a reference is better, and the worst of them."""
-    every = sum(cell.state != "uncounted" for cell in cells_of(document).values())
+    total = sum(cell.state != "uncounted" for cell in cells_of(document).values())
     worst = cells[0]
-    message = f"a reference is better in {len(cells)} of {counted(every, 'comparisons')}"
+    message = f"a reference is better in {len(cells)} of {counted(total, 'comparisons')}"
     return f"Do not rely on it: {message}, most {worst.location()} ({worst.phrase()})."
 
 
@@ -289,15 +289,15 @@ def _returns(document: Assessment, returns: Mapping[str, float]) -> str:
     episodes = document.windows.episodes
     gain = document.gains.get("random")
     over = f" over {counted(episodes, 'episodes')}" if episodes else ""
-    others = [
+    remarks = [
         f"{spoken(who)} {amount(returns[who])}"
         for who in ("random", "champion")
         if math.isfinite(returns.get(who, math.nan))
     ]
     if gain is not None:
         low, high = gain.returns
-        others.append(f"95 % interval of the gain over random {amount(low)} to {amount(high)}")
-    inside = f" ({'; '.join(others)})" if others else ""
+        remarks.append(f"95 % interval of the gain over random {amount(low)} to {amount(high)}")
+    inside = f" ({'; '.join(remarks)})" if remarks else ""
     model = returns.get(MODEL, math.nan)
     return f"This policy has a mean return of {amount(model)}{over}{inside}"
 
@@ -306,5 +306,7 @@ def _successes(success: Mapping[str, float]) -> str:
     share, random_share = (success.get(name, math.nan) for name in (MODEL, "random"))
     if math.isnan(share):
         return ""
-    other = f" (random actions {percent(random_share)})" if math.isfinite(random_share) else ""
-    return f" and succeeds in {percent(share)} of them{other}"
+    random_text = (
+        f" (random actions {percent(random_share)})" if math.isfinite(random_share) else ""
+    )
+    return f" and succeeds in {percent(share)} of them{random_text}"

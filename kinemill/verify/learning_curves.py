@@ -166,8 +166,8 @@ def _statistics(curves: Curves, best: int) -> str:
     """Return a table of all curves; the algorithm's own curves are collapsed."""
     inner = {name: points for name, points in curves.items() if name.startswith(_INNER)}
     first = [name for styles in PANELS.values() for name in styles]
-    others = [name for name in curves if name not in inner and name not in first]
-    outer = {name: curves[name] for name in [*first, *others] if name in curves}
+    remaining = [name for name in curves if name not in inner and name not in first]
+    outer = {name: curves[name] for name in [*first, *remaining] if name in curves}
     return (f"<h3>Statistics</h3>{_table(outer, best)}" if outer else "") + (
         f"<details><summary>Curves of the algorithm</summary>{_table(inner, best)}</details>"
     ) * bool(inner)

@@ -126,7 +126,7 @@ class _Episode:
         name: name of its log.
         file: file with its rows, which may be deleted already.
         rows: states and actions, (N, C), in units; angles are continuous, as in datasets.
-        others: additional channels, one row per step; images and texts are references to files.
+        extra_channels: one row per step; images and texts are references to files.
     """
 
     id: str
@@ -134,7 +134,7 @@ class _Episode:
     name: str
     file: Path
     rows: Floats
-    others: pl.DataFrame
+    extra_channels: pl.DataFrame
 
 
 def _read(
@@ -181,7 +181,7 @@ def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
     statistics = values.mean(axis=0), values.std(axis=0), moved.std(axis=0)
     dataset = PackedDataset.of_task(task, packed, [values.astype(np.float32)], statistics)
     outputs = [
-        episode.others.select(task.outputs).to_numpy().reshape(len(episode.rows), -1)
+        episode.extra_channels.select(task.outputs).to_numpy().reshape(len(episode.rows), -1)
         for episode in episodes
     ]
     return replace(dataset, output_values=np.concatenate(outputs).astype(np.float32))
@@ -196,9 +196,11 @@ def _media(
         return None
     segment = Segment("logs", rows.total_rows)
     writer.open(segment.key, segment.rows)
-    for one, packed in zip(episodes, rows.episodes, strict=True):
-        own = slice(packed.start, packed.stop)
-        writer.add(own, packed.recording, packed.name, one.others, one.file)
+    for episode, packed in zip(episodes, rows.episodes, strict=True):
+        rows_of_episode = slice(packed.start, packed.stop)
+        writer.add(
+            rows_of_episode, packed.recording, packed.name, episode.extra_channels, episode.file
+        )
     writer.finish([segment])
     media = Media.read(folder)
     assert media is not None

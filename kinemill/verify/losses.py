@@ -87,7 +87,7 @@ def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:
     if promote.horizons is None:
         steps = {1, round(math.sqrt(horizon)), horizon}
         return (*map(str, sorted(steps)), FREE_RUN)
-    steps = {int(one) for one in promote.horizons if one != FREE_RUN}
+    steps = {int(steps_text) for steps_text in promote.horizons if steps_text != FREE_RUN}
     whole = (FREE_RUN,) if FREE_RUN in promote.horizons else ()
     return (*map(str, sorted(steps)), *whole)
 
@@ -110,15 +110,15 @@ def holm(p_values: Sequence[float]) -> list[bool]:
     return rejected
 
 
-def peers_of(own: str | None) -> tuple[str, ...]:
-    """Return the other non-trivial references if the model is the reference `own`; else none.
+def peers_of(reference: str | None) -> tuple[str, ...]:
+    """Return the other non-trivial references if the model is `reference`; else none.
 
     Often one of two references is better one step ahead and the other at the horizon. If each had
     to be no worse than the other everywhere, neither could become champion. So the reference that
     was best on validation rows must be no worse than its peers only at the horizon and over whole
     episodes, and only in the mean over channels.
     """
-    return tuple(name for name in REFERENCES if own and name not in (*TRIVIAL, own))
+    return tuple(name for name in REFERENCES if reference and name not in (*TRIVIAL, reference))
 
 
 def counts_between_peers(horizon: str, channel: str, last: int) -> bool:
@@ -127,22 +127,22 @@ def counts_between_peers(horizon: str, channel: str, last: int) -> bool:
 
 
 def all_losses(
-    compared: Mapping[str, Horizons], counted: Counted, own: str | None, last: int
+    compared: Mapping[str, Horizons], counted: Counted, reference: str | None, last: int
 ) -> dict[str, list[Loss]]:
     """Return the losses of a model by reference, with fewer comparisons for its peers.
 
     Args:
         compared: comparisons of the model by name of the reference.
         counted: comparisons that count.
-        own: the reference that the model is; None for a trained model.
+        reference: the reference that the model is; None for a trained model.
         last: `verify.horizon`, T.
     """
-    peers = peers_of(own)
-    others = {name: comparisons for name, comparisons in compared.items() if name not in peers}
+    peers = peers_of(reference)
+    non_peers = {name: comparisons for name, comparisons in compared.items() if name not in peers}
     equals = {name: comparisons for name, comparisons in compared.items() if name in peers}
     whole = (FREE_RUN,) if FREE_RUN in counted.horizons else ()
     return {
-        **losses(others, counted.horizons, counted.channels),
+        **losses(non_peers, counted.horizons, counted.channels),
         **losses(equals, (str(last), *whole), [NRMSE]),
     }
 

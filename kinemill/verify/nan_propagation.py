@@ -41,8 +41,8 @@ def propagate_nan(calls: Sequence[Call]) -> list[NanPropagation]:
                 changed[row].flat[index] = np.nan
                 outputs = call.run({**call.inputs, name: changed})
                 fills_row = all(bool(np.isnan(out[row]).all()) for out in outputs)
-                others = (np.delete(out, row, 0) for out in outputs)
-                is_contained = all(bool(np.isfinite(out).all()) for out in others)
+                remaining = (np.delete(out, row, 0) for out in outputs)
+                is_contained = all(bool(np.isfinite(out).all()) for out in remaining)
                 results.append(NanPropagation(call.name, name, fills_row, is_contained))
     return results
 

@@ -74,7 +74,8 @@ def critic_section(path: Path) -> str:
         return ""
     content = json.loads(path.read_text(encoding="utf-8"))
     blocks = [
-        Block(one["name"], one["title"], one["below"], tuple(one["after"])) for one in content
+        Block(block["name"], block["title"], block["below"], tuple(block["after"]))
+        for block in content
     ]
     return (
         "<h2>Critic</h2><p>The value network of the training run, with the observation after the "

@@ -86,8 +86,8 @@ def output_deviations(
     horizon = int(offsets[-1]) + 1
     predicted = list[Floats]()
     for first in range(0, len(starts), CHUNK):
-        some = starts[first : first + CHUNK]
-        windows = gather(dataset, some, simulator.history, horizon)
+        chunk = starts[first : first + CHUNK]
+        windows = gather(dataset, chunk, simulator.history, horizon)
         rolled = simulator.rollout_outputs(windows.states, windows.past_actions, windows.actions)
         picked = rolled[1][:, offsets].astype(np.float64)
         predicted.append(picked[..., [list(simulator.outputs).index(name) for name in names]])
@@ -140,7 +140,7 @@ def _regressors(
 
 def outputs_gate(accuracy: dict[str, OutputAccuracy]) -> list[Gate]:
     """Return the gate that the errors of outputs are finite; an empty list without outputs."""
-    errors = [value for one in accuracy.values() for value in (one.rmse, one.rmse_horizon)]
+    errors = [value for output in accuracy.values() for value in (output.rmse, output.rmse_horizon)]
     return [finite("finite outputs", bool(np.isfinite(errors).all()))] if errors else []
 
 
@@ -155,11 +155,11 @@ def outputs_section(accuracy: dict[str, OutputAccuracy], dt: float) -> str:
     heads = ["Output", "Model", "Linear map", "Mean", f"Model, {seconds:.4g} s ahead"]
     rows = [
         [
-            name_of(name, one.unit),
-            *error_cells({"model": one.rmse, "linear": one.linear, "mean": one.mean}, {}),
-            number(one.rmse_horizon),
+            name_of(name, output.unit),
+            *error_cells({"model": output.rmse, "linear": output.linear, "mean": output.mean}, {}),
+            number(output.rmse_horizon),
         ]
-        for name, one in accuracy.items()
+        for name, output in accuracy.items()
     ]
     return (
         "<h2>Outputs</h2><p>Root mean square error of channels that are predicted but not fed "
@@ -172,7 +172,7 @@ def outputs_section(accuracy: dict[str, OutputAccuracy], dt: float) -> str:
 def output_lines(accuracy: dict[str, OutputAccuracy]) -> tuple[Sequence[str], list[list[object]]]:
     """Return the heads and rows of the table of outputs for a terminal."""
     rows: list[list[object]] = [
-        [name, one.unit, one.rmse, one.linear, one.mean, one.rmse_horizon]
-        for name, one in accuracy.items()
+        [name, output.unit, output.rmse, output.linear, output.mean, output.rmse_horizon]
+        for name, output in accuracy.items()
     ]
     return ["output", "unit", "RMSE", "linear map", "mean", "RMSE ahead"], rows

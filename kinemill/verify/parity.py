@@ -110,11 +110,11 @@ class Reference:
         """Return the rows with these indices, (R,)."""
 
         def of(evaluations: Evaluations) -> Evaluations:
-            exact, *others = (
-                tuple(part[rows] for part in each)
-                for each in (evaluations.exact, *evaluations.others)
+            exact, *rounded = (
+                tuple(part[rows] for part in evaluation)
+                for evaluation in (evaluations.exact, *evaluations.rounded)
             )
-            return Evaluations(exact, others)
+            return Evaluations(exact, rounded)
 
         carry = tuple(part[rows] for part in self.carry)
         return Reference(self.probe.take(rows), carry, of(self.step), of(self.rollout))
@@ -137,20 +137,20 @@ def evaluate_step(pair: Pair, probes: Sequence[Probe]) -> list[Reference]:
         pair.precision,
     )
     rolled = evaluate(pair.step, rollout, batch.windows, pair.precision)
-    every = Reference(batch, carry, stepped, rolled)
+    reference = Reference(batch, carry, stepped, rolled)
     ends = np.cumsum([probe.rows for probe in probes])
     return [
-        replace(every.take(np.arange(end - probe.rows, end)), probe=probe)
+        replace(reference.take(np.arange(end - probe.rows, end)), probe=probe)
         for probe, end in zip(probes, ends, strict=True)
     ]
 
 
 def compare(pair: Pair, references: Sequence[Reference]) -> list[Parity]:
     """Compare step and rollout on every probe, and at several batch sizes on the first."""
-    first, *others = references
+    first, *later = references
     # Rows repeat where a batch is larger than the probe.
     batches = [first.take(np.arange(rows) % first.probe.rows) for rows in BATCHES]
-    return [row for batch in (*batches, *others) for row in compare_both(pair, batch)]
+    return [row for batch in (*batches, *later) for row in compare_both(pair, batch)]
 
 
 def compare_both(pair: Pair, reference: Reference) -> list[Parity]:
@@ -179,11 +179,11 @@ def compare_step(pair: Pair, reference: Reference) -> list[Parity]:
     probe = reference.probe
     evaluated = reference.step
     outputs = pair.simulator.step(probe.states[:, -1], probe.actions[:, 0], *reference.carry)
-    exact, others = evaluated.part(0)
+    exact, rounded = evaluated.part(0)
     near = np.ones((len(exact), 1), dtype=bool)
     sound = bool(np.isfinite(exact).all())
     difference = wrapped(outputs[0].astype(np.float64) - exact, pair.angle)
-    rounding = _rounding(pair, near, [one[:, None] for one in others], exact[:, None])
+    rounding = _rounding(pair, near, [values[:, None] for values in rounded], exact[:, None])
     allowed = np.maximum(FACTOR * rounding, pair.floor(exact))
     names = pair.simulator.interface.states
     rows = [_worst("step", probe, difference, allowed, names, sound)]
@@ -196,9 +196,9 @@ def _compare_carry(
     pair: Pair, probe: Probe, name: str, carry: Array, part: tuple[Floats, list[Floats]]
 ) -> Parity:
     """Compare one part of the carry; it has no unit, so the floor is a share of its maximum."""
-    exact, others = part
+    exact, rounded = part
     scale = float(np.abs(exact).max(initial=1.0))
-    rounding = max(float(np.abs(one - exact).max(initial=0.0)) for one in others)
+    rounding = max(float(np.abs(values - exact).max(initial=0.0)) for values in rounded)
     allowed = max(TOLERANCE[pair.precision] * scale, FACTOR * rounding)
     distance = float(np.abs(carry - exact).max(initial=0.0))
     finite = bool(np.isfinite(carry).all())
@@ -217,12 +217,12 @@ def compare_rollout(pair: Pair, reference: Reference, call: str = "rollout") -> 
     in training standard deviations.
     """
     probe = reference.probe
-    exact, others = reference.rollout.part(0)
+    exact, rounded = reference.rollout.part(0)
     near = near_start(pair, probe, exact)
     rolled = pair.simulator.rollout(*probe.windows).astype(np.float64)
     difference = _until(near, wrapped(rolled - exact, pair.angle)).max(axis=1)
     floor = pair.floor(_until(near, exact).max(axis=1))
-    allowed = np.maximum(FACTOR * _rounding(pair, near, others, exact), floor)
+    allowed = np.maximum(FACTOR * _rounding(pair, near, rounded, exact), floor)
     # The first step alone must be finite: later ones may diverge in a correct model.
     names = pair.simulator.interface.states
     sound = bool(np.isfinite(exact[:, 0]).all())
@@ -238,11 +238,11 @@ def compare_outputs(pair: Pair, reference: Reference) -> list[Parity]:
     last = probe.states[:, -1], probe.actions[:, 0]
     stepped = pair.simulator.step_outputs(*last, *reference.carry)[:, None]
     rolled = pair.simulator.rollout_outputs(*probe.windows)[1]
-    exact, others = reference.step.part(-1)
+    exact, rounded = reference.step.part(-1)
     # Outputs are functions of the states, so they count until the states diverge.
     near = near_start(pair, probe, reference.rollout.exact[0])
     always = np.ones((len(near), 1), dtype=bool)
-    one_step = exact[:, None], [one[:, None] for one in others]
+    one_step = exact[:, None], [values[:, None] for values in rounded]
     return [
         _worst_output(pair, probe, always, stepped, one_step),
         _worst_output(pair, probe, near, rolled, reference.rollout.part(1)),
@@ -257,10 +257,10 @@ def _worst_output(
     part: tuple[Floats, list[Floats]],
 ) -> Parity:
     """Compare outputs (N, T, Y), in units, at the steps where `near` (N, T) is true."""
-    exact, others = part
+    exact, rounded = part
     std = output_std(pair.step)
     difference = _until(near, outputs.astype(np.float64) - exact).max(axis=1)
-    rounding = np.max([_until(near, one - exact).max(axis=1) for one in others], axis=0)
+    rounding = np.max([_until(near, values - exact).max(axis=1) for values in rounded], axis=0)
     worst = (rounding / std).max(axis=1, keepdims=True) * std
     allowed = np.maximum(FACTOR * worst, TOLERANCE[pair.precision] * std)
     sound = bool(np.isfinite(exact[:, 0]).all())
@@ -284,10 +284,10 @@ def compare_long(pair: Pair, probe: Probe) -> Parity:
 
 
 def _rounding(
-    pair: Pair, near: NDArray[np.bool_], others: Sequence[Floats], exact: Floats
+    pair: Pair, near: NDArray[np.bool_], rounded: Sequence[Floats], exact: Floats
 ) -> Floats:
     """Return the effect of rounding on each rollout before it diverges: (N, T, S) -> (N, S)."""
-    off = [_until(near, wrapped(one - exact, pair.angle)).max(axis=1) for one in others]
+    off = [_until(near, wrapped(values - exact, pair.angle)).max(axis=1) for values in rounded]
     return (np.max(off, axis=0) / pair.std).max(axis=1, keepdims=True) * pair.std
 
 

@@ -111,7 +111,7 @@ def asymmetry(simulator: Simulator, probe: Probe, std: Floats, symmetry: Symmetr
 
 def mirror(values: Array, names: tuple[str, ...], symmetry: Symmetry) -> NDArray[np.float32]:
     """Mirror values of the C channels `names`, in units: (..., C) -> (..., C)."""
-    partner = {one: other for pair in symmetry.swap for one, other in (pair, pair[::-1])}
+    partner = {name: mirrored for pair in symmetry.swap for name, mirrored in (pair, pair[::-1])}
     order = [names.index(partner.get(name, name)) for name in names]
     sign = np.array([-1.0 if name in symmetry.flip else 1.0 for name in names])
     return (values[..., order] * sign).astype(np.float32)

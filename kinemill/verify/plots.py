@@ -44,8 +44,8 @@ def draw_growth(analysis: Analysis) -> Picture:
             axis.plot(
                 time, errors.by_step[:, index], color=_color(name), lw=wide, label=label(name)
             )
-        own = float(np.nan_to_num(model.by_step[:, index], posinf=0.0).max())
-        axis.set_ylim(0.0, min(axis.get_ylim()[1], 8.0 * own or np.inf))
+        peak = float(np.nan_to_num(model.by_step[:, index], posinf=0.0).max())
+        axis.set_ylim(0.0, min(axis.get_ylim()[1], 8.0 * peak or np.inf))
         axis.set_title(model.channels[index], fontsize=10)
         axis.set_ylabel(axis_label("RMSE", model.units[index]), fontsize=8)
         axis.set_xlabel("time ahead, s")
@@ -125,8 +125,10 @@ def panels(count: int, columns: int) -> tuple[Picture, list[Axes]]:
     top = 1 - 0.35 / height
     # The margins are computed here, in inches, because a layout engine of matplotlib would draw
     # everything twice.
-    each = (height * (top - bottom) - _BETWEEN * (rows - 1)) / rows
-    figure.subplots_adjust(0.16 / columns, bottom, 1 - 0.04 / columns, top, 0.25, _BETWEEN / each)
+    row_height = (height * (top - bottom) - _BETWEEN * (rows - 1)) / rows
+    figure.subplots_adjust(
+        0.16 / columns, bottom, 1 - 0.04 / columns, top, 0.25, _BETWEEN / row_height
+    )
     axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
     for axis in axes:
         axis.grid(color="0.92")

@@ -96,5 +96,5 @@ def negligible_loss(error: Floats, resolution: Floats, std: Floats) -> Floats:
         resolution: sensor resolution.
         std: standard deviation in training.
     """
-    own = np.where(np.isfinite(error), SHARE * error, 0.0)
-    return np.maximum(own, np.maximum(resolution, LITTLE * std))
+    allowed = np.where(np.isfinite(error), SHARE * error, 0.0)
+    return np.maximum(allowed, np.maximum(resolution, LITTLE * std))

@@ -157,7 +157,10 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verific
         facts=[
             ["History", f"{interface.history} rows, {interface.history * interface.dt:.4g} s"],
             *[
-                [name.capitalize(), f"{len(items)} episodes, {sum(one.rows for one in items)} rows"]
+                [
+                    name.capitalize(),
+                    f"{len(items)} episodes, {sum(item.rows for item in items)} rows",
+                ]
                 for name, items in splits.items()
             ],
         ],
@@ -172,8 +175,8 @@ def _unmodeled(document: Verification) -> str:
     if not document.unmodeled:
         return ""
     rows = [
-        [name_of(one.channel), f"{one.share:.0%}", *map(escape, ADVICE[one.effect])]
-        for one in document.unmodeled[:LISTED]
+        [name_of(effect.channel), f"{effect.share:.0%}", *map(escape, ADVICE[effect.effect])]
+        for effect in document.unmodeled[:LISTED]
     ]
     head = ["channel", "share of the residuals", "explained by", "suggestion"]
     return (

@@ -78,11 +78,11 @@ def analysis_sections(
     ]
 
 
-def _without_itself(analysis: Analysis, own: str | None) -> Analysis:
+def _without_itself(analysis: Analysis, reference: str | None) -> Analysis:
     """Return the analysis without the reference that the model is."""
     parts = analysis.predictors, analysis.errors, analysis.free_runs
     predictors, errors, free_runs = (
-        {name: one for name, one in part.items() if name != own} for part in parts
+        {name: result for name, result in part.items() if name != reference} for part in parts
     )
     return replace(analysis, predictors=predictors, errors=errors, free_runs=free_runs)
 
@@ -117,7 +117,11 @@ def error_table(
         head: head of the first column.
         worse: channels, or `nrmse`, on which a reference is significantly better.
     """
-    ends = {who: one.intervals() for who, one in errors.items() if isinstance(one, Errors)}
+    ends = {
+        who: channel_errors.intervals()
+        for who, channel_errors in errors.items()
+        if isinstance(channel_errors, Errors)
+    }
 
     def row(name: str, values: dict[str, float], index: int | None) -> list[str]:
         limits = {
@@ -129,11 +133,15 @@ def error_table(
     rows = [
         [
             name_of(channel, units[index]),
-            *row(channel, {who: float(one.rmse[index]) for who, one in errors.items()}, index),
+            *row(
+                channel,
+                {who: float(channel_errors.rmse[index]) for who, channel_errors in errors.items()},
+                index,
+            ),
         ]
         for index, channel in enumerate(errors["model"].channels)
     ]
-    whole = row(NRMSE, {who: one.nrmse for who, one in errors.items()}, None)
+    whole = row(NRMSE, {who: channel_errors.nrmse for who, channel_errors in errors.items()}, None)
     rows.append([name_of("nRMSE", "mean of RMSE / deviation"), *whole])
     return table([head, *map(label, errors)], rows, numbers_from=1, even=True)
 
@@ -170,10 +178,10 @@ def _growth_section(analysis: Analysis) -> str:
 
 def _left_out(model: Errors) -> str:
     count = len(pictured(model))
-    every = len(model.channels)
-    if count == every:
+    total = len(model.channels)
+    if count == total:
         return ""
-    return f" The {count} of {every} channels with the largest error are shown."
+    return f" The {count} of {total} channels with the largest error are shown."
 
 
 def _rollouts(analysis: Analysis, examples: Sequence[Example], text: str) -> str:

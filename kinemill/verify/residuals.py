@@ -79,7 +79,7 @@ def residuals_of(
     history = predictor.history
     states = len(dataset.states)
     angle = is_angle(dataset)
-    for episode in (one for split in splits for one in dataset.of(split)):
+    for episode in (packed for split in splits for packed in dataset.of(split)):
         starts = np.arange(episode.start, episode.stop - history, dtype=np.int64)
         if not len(starts) or rows >= most:
             continue
@@ -104,23 +104,23 @@ def whiteness(series: list[Series]) -> Residuals:
     # At most a quarter of the longest episode: larger lags have too few pairs of rows.
     lags = max(1, min(LAGS, max(len(part) for part in errors) // 4))
     # Not centered, so that `mean` shows the bias of the model.
-    every = np.concatenate([item.errors for item in series])
+    stacked = np.concatenate([item.errors for item in series])
     auto = np.stack([_correlation(errors, errors, lag) for lag in range(1, lags + 1)])
-    own = np.diagonal(auto, axis1=1, axis2=2)
-    q, p = ljung_box(own, rows)
+    autocorrelation = np.diagonal(auto, axis1=1, axis2=2)
+    q, p = ljung_box(autocorrelation, rows)
     taus = range(-lags, lags + 1)
     acted = [_correlation(actions, actions, lag) for lag in range(1, lags + 1)]
     inputs = np.diagonal(np.stack(acted), axis1=1, axis2=2)
     return Residuals(
         rows=rows,
-        mean=every.mean(axis=0),
-        std=every.std(axis=0),
-        auto=own,
+        mean=stacked.mean(axis=0),
+        std=stacked.std(axis=0),
+        auto=autocorrelation,
         band=NORMAL_99 / np.sqrt(rows),
         ljung_box=q,
         p=p,
         cross=np.stack([_correlation(errors, actions, tau) for tau in taus]),
-        cross_band=_cross_band(own, inputs, rows),
+        cross_band=_cross_band(autocorrelation, inputs, rows),
     )
 
 
@@ -160,9 +160,9 @@ def _correlation(first: list[Floats], second: list[Floats], tau: int) -> Floats:
     """
     shape = first[0].shape[1], second[0].shape[1]
     product = np.zeros(shape)
-    for one, other in zip(first, second, strict=True):
+    for x, y in zip(first, second, strict=True):
         # Pairs within an episode only; a negative tau pairs a residual with a later action.
-        a, b = (one[tau:], other[: len(other) - tau]) if tau >= 0 else (one[:tau], other[-tau:])
+        a, b = (x[tau:], y[: len(y) - tau]) if tau >= 0 else (x[:tau], y[-tau:])
         if len(a):
             product += a.T @ b
     powers = [

@@ -45,8 +45,8 @@ class Metrics:
 
     def trial_metrics(self) -> dict[str, dict[str, Number]]:
         """Return the measured outcomes of trials, `return` and `success`."""
-        each = {"return": self.returns, "success": self.success}
-        return {name: values for name, values in each.items() if values is not None}
+        metrics = {"return": self.returns, "success": self.success}
+        return {name: values for name, values in metrics.items() if values is not None}
 
     def by_name(self, name: str) -> dict[str, Number]:
         """Return `nrmse`, `return` or `success` of each model; empty if it was not measured."""

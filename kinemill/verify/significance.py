@@ -239,10 +239,10 @@ def widest(left_out: Sequence[LeftOut], indexes: NDArray[np.int64]) -> Interval:
     For one model it is the interval of log(error), for two that of log(error of the first / error
     of the second). Errors are averaged over the channels at `indexes`, (I,).
     """
-    intervals = [_jackknife(one, indexes) for one in left_out]
+    intervals = [_jackknife(estimates, indexes) for estimates in left_out]
     usable = [interval for interval in intervals if math.isfinite(interval.half)]
     if usable:
-        return max(usable, key=lambda one: one.half)
+        return max(usable, key=lambda interval: interval.half)
     return max(intervals, key=lambda interval: interval.effective_n)
 
 

@@ -40,12 +40,15 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 def structure(path: Path, model: onnx.ModelProto) -> Structure:
     """Return the contents of the file `path`, which was read as `model`."""
-    every = list(graphs(model.graph))
-    kinds = Counter(_kind(node) for part in every for node in part.node)
+    subgraphs = list(graphs(model.graph))
+    kinds = Counter(_kind(node) for part in subgraphs for node in part.node)
     return Structure(
         file=path.name,
         bytes=path.stat().st_size,
-        opset=next((one.version for one in model.opset_import if one.domain in OWN_DOMAINS), 0),
+        opset=next(
+            (imported.version for imported in model.opset_import if imported.domain in OWN_DOMAINS),
+            0,
+        ),
         ir=model.ir_version,
         producer=f"{model.producer_name} {model.producer_version}".strip(),
         operators=dict(sorted(kinds.items())),
@@ -56,26 +59,26 @@ def structure(path: Path, model: onnx.ModelProto) -> Structure:
 def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
     """Check that a file is valid and complete, with standard operators and a supported version."""
     name = path.name
-    own = structure(path, model)
+    summary = structure(path, model)
     return [
         gate(f"{name} is valid", _invalid(model), "passes the ONNX checker with shape inference"),
         gate(
             f"{name} is complete",
             _outside(path, model),
             "all weights inside, below 2 GB",
-            f"{own.parameters} numbers in {own.bytes / 1e3:.0f} kB",
+            f"{summary.parameters} numbers in {summary.bytes / 1e3:.0f} kB",
         ),
         gate(
             f"{name} operators",
             _unsupported_operators(model),
             "standard ONNX operators without random numbers",
-            f"{sum(own.operators.values())} of {len(own.operators)} kinds",
+            f"{sum(summary.operators.values())} of {len(summary.operators)} kinds",
         ),
         gate(
             f"{name} versions",
             _versions(model),
             f"opset at most {NEWEST_OPSET}, IR at most {NEWEST_IR}",
-            f"opset {own.opset}, IR {own.ir}",
+            f"opset {summary.opset}, IR {summary.ir}",
         ),
     ]
 
@@ -167,11 +170,11 @@ def _training(nodes: list[onnx.NodeProto]) -> list[str]:
 
 def _versions(model: onnx.ModelProto) -> list[str]:
     faults = [
-        f"opset {one.version} of {one.domain or 'ONNX'}"
-        for one in model.opset_import
-        if one.domain in OWN_DOMAINS and not 1 <= one.version <= NEWEST_OPSET
+        f"opset {imported.version} of {imported.domain or 'ONNX'}"
+        for imported in model.opset_import
+        if imported.domain in OWN_DOMAINS and not 1 <= imported.version <= NEWEST_OPSET
     ]
-    if not any(one.domain in OWN_DOMAINS for one in model.opset_import):
+    if not any(imported.domain in OWN_DOMAINS for imported in model.opset_import):
         faults.append("no opset")
     return [*faults, *([] if model.ir_version <= NEWEST_IR else [f"IR {model.ir_version}"])]
 
@@ -201,8 +204,8 @@ def _unlike_metadata(graph: onnx.GraphProto, interface: Interface) -> list[str]:
 def _fits(shape: Shape, expected: Shape) -> bool:
     """Return whether all sizes match and all named dimensions are free."""
     return len(shape) == len(expected) and all(
-        isinstance(mine, str) if isinstance(other, str) else mine == other
-        for mine, other in zip(shape, expected, strict=True)
+        isinstance(mine, str) if isinstance(size, str) else mine == size
+        for mine, size in zip(shape, expected, strict=True)
     )
 
 

@@ -54,7 +54,7 @@ class Exported(Protocol):
         """Return predictions or actions, (N, T, C), in units."""
         ...
 
-    def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
+    def agreement(self, name: str, probe: Probe, actual: Array, expected: Array) -> Gate:
         """Compare two outputs (N, T, C) of the same inputs, up to the effect of rounding."""
         ...
 
@@ -137,7 +137,7 @@ def check_batches(exported: Exported, probe: Probe) -> list[Gate]:
         return [exported.agreement("batch independence", batch, np.concatenate(single), in_batch)]
 
     def threaded() -> list[Gate]:
-        one, two = (exported.outputs(probe, threads) for threads in (1, 2))
-        return [exported.agreement("thread independence", probe, two, one)]
+        single_thread, two_threads = (exported.outputs(probe, threads) for threads in (1, 2))
+        return [exported.agreement("thread independence", probe, two_threads, single_thread)]
 
     return [*try_check("batch independence", alone), *try_check("thread independence", threaded)]

@@ -115,8 +115,8 @@ def held_out_windows(dataset: PackedDataset, interface: Interface, horizon: int)
 def held_out_probe(dataset: PackedDataset, interface: Interface, horizon: int) -> Probe:
     """Return at most `MOST` evenly spaced windows of the test split."""
     windows = held_out_windows(dataset, interface, horizon)
-    every = np.concatenate([windows.past_actions, windows.actions], axis=1)
-    return _probe("held-out", windows.states, every, interface.history, horizon)
+    actions = np.concatenate([windows.past_actions, windows.actions], axis=1)
+    return _probe("held-out", windows.states, actions, interface.history, horizon)
 
 
 def long_probe(dataset: PackedDataset, interface: Interface, rows: int, steps: int) -> Probe:

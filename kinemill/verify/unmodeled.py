@@ -45,16 +45,16 @@ def unmodeled_effects(
         pairs: name of the position by name of its velocity.
     """
     # The first LAGS rows have no complete past; the others must fill every fold.
-    series = [one for one in series if len(one.errors) > LAGS + FOLDS]
+    series = [item for item in series if len(item.errors) > LAGS + FOLDS]
     if not series:
         return []
-    parts = [_terms(one, dataset, list(pairs)) for one in series]
+    parts = [_terms(item, dataset, list(pairs)) for item in series]
     groups: dict[Effect, Floats] = {
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]
         if parts[0][name].shape[1]
     }
-    errors = np.concatenate([one.errors[LAGS:] for one in series])
+    errors = np.concatenate([item.errors[LAGS:] for item in series])
     if not (np.isfinite(errors).all() and errors.std(axis=0).any()):
         return []
     moments = _Moments(groups, errors, _folds([len(part["linear"]) for part in parts]))
@@ -75,10 +75,12 @@ def unmodeled_effects(
     for column, channel in enumerate(dataset.states):
         if channel in pairs.values():
             continue
-        own = [UnmodeledEffect(channel, name, float(one[column])) for name, one in shares.items()]
-        own += _contacts(series, dataset, channel, pairs.get(channel))
-        own.sort(key=order)
-        effects += [effect for effect in own[:PER_CHANNEL] if effect.share >= LEAST]
+        candidates = [
+            UnmodeledEffect(channel, name, float(share[column])) for name, share in shares.items()
+        ]
+        candidates += _contacts(series, dataset, channel, pairs.get(channel))
+        candidates.sort(key=order)
+        effects += [effect for effect in candidates[:PER_CHANNEL] if effect.share >= LEAST]
     return sorted(effects, key=order)
 
 
@@ -146,7 +148,7 @@ def _products(plain: Floats, waves: Floats) -> Floats:
     pairs = list(combinations(range(plain.shape[1]), 2))
     if len(pairs) + plain.shape[1] * waves.shape[1] > MAX_PRODUCTS:
         return np.empty((len(plain), 0))
-    between = [plain[:, one] * plain[:, other] for one, other in pairs]
+    between = [plain[:, first] * plain[:, second] for first, second in pairs]
     with_waves = [column * wave for column in plain.T for wave in waves.T]
     return np.stack([*between, *with_waves], axis=1) if between or with_waves else plain[:, :0]
 
@@ -175,16 +177,16 @@ class _Moments:
     def __init__(
         self, groups: dict[Effect, Floats], errors: Floats, folds: NDArray[np.int64]
     ) -> None:
-        every = np.concatenate([np.ones((len(errors), 1)), *groups.values()], axis=1)
+        columns = np.concatenate([np.ones((len(errors), 1)), *groups.values()], axis=1)
         # Unit root mean square, so that RIDGE penalizes all columns equally.
-        rms = np.sqrt((every**2).mean(axis=0))
-        every = every / np.where(rms > 0, rms, 1.0)
+        rms = np.sqrt((columns**2).mean(axis=0))
+        columns = columns / np.where(rms > 0, rms, 1.0)
         ends = np.cumsum([1, *(part.shape[1] for part in groups.values())])
         self._columns = {name: np.arange(ends[at], ends[at + 1]) for at, name in enumerate(groups)}
         masks = [folds == fold for fold in range(FOLDS)]
         self._rows = [int(mask.sum()) for mask in masks]
-        self._terms = [every[mask].T @ every[mask] for mask in masks]  # (F, F)
-        self._cross = [every[mask].T @ errors[mask] for mask in masks]  # (F, S)
+        self._terms = [columns[mask].T @ columns[mask] for mask in masks]  # (F, F)
+        self._cross = [columns[mask].T @ errors[mask] for mask in masks]  # (F, S)
         self._power = [(errors[mask] ** 2).sum(axis=0) for mask in masks]  # (S,)
 
     def loss(self, names: Sequence[Effect]) -> Floats:
@@ -198,15 +200,15 @@ class _Moments:
         terms = np.sum(self._terms, axis=0)
         cross = np.sum(self._cross, axis=0)
         rows = sum(self._rows)
-        for own, with_errors, power, count in zip(
+        for fold_terms, with_errors, power, count in zip(
             self._terms, self._cross, self._power, self._rows, strict=True
         ):
             # Times the rows of the fit, because the moments are sums, not means.
             penalty = RIDGE * (rows - count) * np.eye(len(columns))
             weights = np.linalg.solve(
-                (terms - own)[square] + penalty, (cross - with_errors)[columns]
+                (terms - fold_terms)[square] + penalty, (cross - with_errors)[columns]
             )
             # |e - X w|² = e'e - 2 w' X'e + w' X'X w, from the moments of the fold.
             explained = 2.0 * (weights * with_errors[columns]).sum(axis=0)
-            loss += power - explained + (weights * (own[square] @ weights)).sum(axis=0)
+            loss += power - explained + (weights * (fold_terms[square] @ weights)).sum(axis=0)
         return loss

@@ -163,6 +163,8 @@ def summary(document: Verification) -> VerificationSummary:
         passed=document.summary.passed,
         form=document.form,
         metrics=document.metrics,
-        nrmse_interval={who: one.nrmse_interval for who, one in document.accuracy.items()},
+        nrmse_interval={
+            who: accuracy.nrmse_interval for who, accuracy in document.accuracy.items()
+        },
         checks=document.summary,
     )

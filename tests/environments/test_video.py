@@ -60,7 +60,7 @@ def test_the_clip_is_left_of_the_run_in_the_robots_own_model(task):
     own = record_video(task, Still(), 0)
     assert own is not None
     assert own.note == "The robot's own model: left crouch.json, right the run."
-    assert own.every == 1
+    assert own.stride == 1
     assert own.pictures.shape == (99, SIZE[0], 2 * SIZE[1], 3)
     clip, run = np.split(own.pictures.astype(int), 2, axis=2)
     assert top_of_trunk(clip[50]) > top_of_trunk(clip[0]) + 10  # px: it sinks

@@ -34,7 +34,7 @@ def errors(search) -> list[float | None]:
 def test_a_search_begins_with_the_own_settings_and_ends_with_what_was_asked_for(searched, tmp_path):
     result = list_trials(searched)
     assert [line.state for line in result] == ["done"] * 4
-    assert (result[0].own, result[0].settings) == (True, {})
+    assert (result[0].is_baseline, result[0].settings) == (True, {})
     assert best_of(result).error == min(errors(searched))
     document = describe(searched, result)
     assert (document["trials"], document["best"]["number"]) == (4, best_of(result).number)
@@ -72,7 +72,8 @@ def test_test_data_changes_no_error(searched, search_of):
 
 def test_the_chain_finds_the_best_model_made(searched, pendulum):
     best = min(
-        (line for line in list_trials(searched) if not line.own), key=lambda line: line.error
+        (line for line in list_trials(searched) if not line.is_baseline),
+        key=lambda line: line.error,
     )
     task = pendulum(**best.settings)  # what `kinemill run --set @best.yaml` makes of the file
     training_set = augment.run(task, searched.home, searched.dataset).ref
@@ -287,7 +288,7 @@ def test_a_task_without_a_model_is_searched_over_the_candidates_of_its_portfolio
     go(search, 4)
     lines = list_trials(search)
     assert sum(line.error is not None for line in lines) >= 3
-    assert lines[0].own
+    assert lines[0].is_baseline
     for line in lines[1:]:
         assert {"learn.model.type", "learn.history"} <= line.settings.keys()
         assert load_task(task_file, line.settings).learn.model is not None

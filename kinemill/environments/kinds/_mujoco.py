@@ -59,7 +59,7 @@ class Quantities:
     """Values by name of rows (B, S)."""
 
     def __init__(self, robot: RobotModel, rules: Rules) -> None:
-        self._columns = {name: one.column for name, one in robot.quantities.items()}
+        self._columns = {name: quantity.column for name, quantity in robot.quantities.items()}
         self._derived = {name: Expression(text) for name, text in rules.derived.items()}
         self._formulas = dict[str, Expression]()
 
@@ -78,7 +78,7 @@ class Quantities:
 def used_names(rules: Rules) -> set[str]:
     """Return all names that rules refer to, without those of derived quantities."""
     texts = [*rules.derived.values(), *rules.reward.values(), *rules.healthy]
-    texts += [one.of for one in rules.success]
+    texts += [condition.of for condition in rules.success]
     names = {name for text in texts for name in Expression(text).names}
     return (names | set(rules.observe)) - set(rules.derived)
 
@@ -171,11 +171,11 @@ class MujocoRows:
         if not self.rules.success:
             return None
         success = ~ended
-        for one in self.rules.success:
-            error = self._quantities.of(one.of, rows) - one.target
-            if one.kind == "angle":
+        for condition in self.rules.success:
+            error = self._quantities.of(condition.of, rows) - condition.target
+            if condition.kind == "angle":
                 error = wrapped(error, np.array(True))
-            success &= np.abs(error) <= one.within
+            success &= np.abs(error) <= condition.within
         return success
 
     def _sense(self, batch: MujocoBatch, physics: Floats, control: Floats) -> Floats:

@@ -47,8 +47,8 @@ class Planar(gymnasium.Env[Any, Any]):
         self._substeps = substeps
         self.metadata = {"render_modes": ["rgb_array"]}
         self.render_mode = "rgb_array" if render else None
-        own = {"body_mass", "body_inertia", "dof_damping", "actuator_gainprm"}
-        self._own = {name: getattr(self.model, name).copy() for name in own}
+        fields = {"body_mass", "body_inertia", "dof_damping", "actuator_gainprm"}
+        self._nominal = {name: getattr(self.model, name).copy() for name in fields}
         self.parameters = dict(USUAL)
         self._waiting: deque[Vector] = deque()
         low, high = self.model.actuator_ctrlrange.T
@@ -69,10 +69,10 @@ class Planar(gymnasium.Env[Any, Any]):
             raise BadInput(where, "is no parameter", fix=nearest(unknown[0], list(USUAL)))
         self.parameters = {**USUAL, **parameters}
         mass, friction, gain = (self.parameters[name] for name in ("mass", "friction", "gain"))
-        self.model.body_mass[:] = self._own["body_mass"] * mass
-        self.model.body_inertia[:] = self._own["body_inertia"] * mass
-        self.model.dof_damping[:] = self._own["dof_damping"] * friction
-        self.model.actuator_gainprm[:] = self._own["actuator_gainprm"]
+        self.model.body_mass[:] = self._nominal["body_mass"] * mass
+        self.model.body_inertia[:] = self._nominal["body_inertia"] * mass
+        self.model.dof_damping[:] = self._nominal["dof_damping"] * friction
+        self.model.actuator_gainprm[:] = self._nominal["actuator_gainprm"]
         self.model.actuator_gainprm[:, 0] *= gain
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:

@@ -81,15 +81,15 @@ def _fix(name: str, error: Exception) -> str | None:
 
     registered = gymnasium.registry.get(name)
     if name.startswith(PREFIX):
-        own = [one for one in gymnasium.registry if one.startswith(PREFIX)]
-        return nearest(name, own) if own else "pip install 'kinemill[dm-control]'"
+        suite = [key for key in gymnasium.registry if key.startswith(PREFIX)]
+        return nearest(name, suite) if suite else "pip install 'kinemill[dm-control]'"
     if registered is None:
         return _other_package(name)
     if not isinstance(error, gymnasium.error.DependencyNotInstalled | ImportError):
         return None
     newest = max(
-        (own for own in gymnasium.registry.values() if own.name == registered.name),
-        key=lambda own: own.version or 0,
+        (spec for spec in gymnasium.registry.values() if spec.name == registered.name),
+        key=lambda spec: spec.version or 0,
     )
     if newest.id != name:
         return f"use {newest.id}"
@@ -105,5 +105,5 @@ def _other_package(name: str) -> str:
 
     if ":" in name:
         return "install the package that registers it"
-    plain = [own for own in gymnasium.registry if "/" not in own]
+    plain = [key for key in gymnasium.registry if "/" not in key]
     return f"{nearest(name, plain)}; an id of another package is PACKAGE:{name}"

@@ -65,7 +65,7 @@ class LearnedEnvironment(Environment):
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return initial values, including those of channels that are no states."""
-        states = [name for name, one in channels.items() if one.role == "state"]
+        states = [name for name, channel in channels.items() if channel.role == "state"]
         unknown = [name for name in self.start if name not in states]
         return [
             *super().problems(channels),
@@ -93,7 +93,11 @@ class LearnedEnvironment(Environment):
         folder = self.folder()
         if not (folder / _FILES[0]).is_file():
             raise BadInput(f"environment.model: {self.model}", f"has no {_FILES[0]}")
-        files = {f"{_MODEL}/{one}": folder / one for one in _FILES if (folder / one).is_file()}
+        files = {
+            f"{_MODEL}/{file_name}": folder / file_name
+            for file_name in _FILES
+            if (folder / file_name).is_file()
+        }
         if self.starts:
             from kinemill.environments._recorded_starts import start_files
 
@@ -150,9 +154,9 @@ class LearnedEnvironment(Environment):
         """Return the `LearnedBatch` of a task."""
         from kinemill.environments._learned_simulator import LearnedBatch
 
-        own = self._begun(task)
+        simulator = self._begun(task)
         is_sampled = self.members == "sampled"
-        return LearnedBatch(own, self.folder(), self.starts, is_sampled=is_sampled)
+        return LearnedBatch(simulator, self.folder(), self.starts, is_sampled=is_sampled)
 
     def _begun(self, task: Task) -> Task:
         """Return the task with the starts of the model's own."""

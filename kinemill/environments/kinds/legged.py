@@ -134,7 +134,7 @@ class LeggedEnvironment(Environment):
     @field_validator("clips")
     @classmethod
     def _resolve_clips(cls, value: list[str], info: ValidationInfo) -> list[str]:
-        return [from_task_folder(one, info) for one in value]
+        return [from_task_folder(path, info) for path in value]
 
     @model_validator(mode="after")
     def _check_changes(self) -> "LeggedEnvironment":
@@ -155,7 +155,11 @@ class LeggedEnvironment(Environment):
         """
         self.body()
         files = [clip_files(Path(clip)) for clip in self.clips]
-        clips = {f"{_CLIPS}/{name}": path for own in files for name, path in own.items()}
+        clips = {
+            f"{_CLIPS}/{name}": path
+            for files_of_clip in files
+            for name, path in files_of_clip.items()
+        }
         return model_sources(self.robot_path, f"environment.robot: {self.robot}") | clips
 
     def at(self, folder: Path) -> "LeggedEnvironment":

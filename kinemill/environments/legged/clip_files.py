@@ -61,13 +61,13 @@ def read_clips(paths: Sequence[Path], task: Task, body: Body) -> ClipTable:
     files = [file for path in paths for file in clip_files(path).values()]
     clips = [clip for file in files for clip in _read(file, task, body)]
     for index, clip in enumerate(clips):
-        for other in clips[:index]:
-            apart = np.linalg.norm((clip.command - other.command) / COMMAND_UNITS)
+        for earlier in clips[:index]:
+            apart = np.linalg.norm((clip.command - earlier.command) / COMMAND_UNITS)
             if apart > _APART:
                 continue
             raise BadInput(
                 "environment.clips",
-                f"{other.name} and {clip.name} have the same command "
+                f"{earlier.name} and {clip.name} have the same command "
                 f"{clip.command.round(4).tolist()}",
                 expected="a command of its own for each clip: it selects the clip",
                 fix="give each clip another number as command_x, command_y or command_yaw",
@@ -103,7 +103,7 @@ def _clip_of(log: RawLog, task: Task, body: Body, path: Path, *, loops: bool) ->
     attitude = np.stack([w, x, y, z], axis=1)
     _check_numbers(np.concatenate([joints, attitude], axis=1), where)
     check_limits(name, joints, body, task.dt)
-    command = [float(values[one].mean()) if one in values else 0.0 for one in COMMAND]
+    command = [float(values[column].mean()) if column in values else 0.0 for column in COMMAND]
     return Clip(name, joints, attitude, np.array(command), loops)
 
 

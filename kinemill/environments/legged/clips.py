@@ -96,10 +96,10 @@ class ClipTable:
 
     def __init__(self, clips: Sequence[Clip], body: Body, dt: float) -> None:
         rows = [_rows(clip, body, dt) for clip in clips]
-        self.ends = np.array([len(own) - 1 for own in rows])
+        self.ends = np.array([len(frames) - 1 for frames in rows])
         longest = int(self.ends.max()) + 1
         self._table = np.stack(
-            [np.pad(own, ((0, longest - len(own)), (0, 0)), mode="edge") for own in rows]
+            [np.pad(frames, ((0, longest - len(frames)), (0, 0)), mode="edge") for frames in rows]
         )
         self._count = len(body.joints)
         self.joints = self._table[:, :, : self._count]

@@ -31,16 +31,18 @@ def draw_command(commands: Sequence[Command], random: np.random.Generator) -> ND
 def sample_commands(commands: Sequence[Command]) -> list[NDArray[np.float64]]:
     """Return fixed commands (3,): each command once, or `SAMPLES` times if one has a range."""
     random = np.random.default_rng(0)
-    count = SAMPLES if any(isinstance(own, tuple) for command in commands for own in command) else 1
+    count = (
+        SAMPLES if any(isinstance(part, tuple) for command in commands for part in command) else 1
+    )
     return [_draw(command, random) for command in commands for _ in range(count)]
 
 
 def largest_command(commands: Sequence[Command]) -> NDArray[np.float64]:
     """Return the largest absolute value of each part of some commands, (3,)."""
-    ends = [[np.abs(own).max() for own in command] for command in commands]
+    ends = [[np.abs(part).max() for part in command] for command in commands]
     return np.array(ends, float).max(axis=0)
 
 
 def _draw(command: Command, random: np.random.Generator) -> NDArray[np.float64]:
-    parts = (random.uniform(*own) if isinstance(own, tuple) else own for own in command)
+    parts = (random.uniform(*part) if isinstance(part, tuple) else part for part in command)
     return np.array([float(part) for part in parts])

@@ -141,10 +141,10 @@ class MujocoWarp:
     def _send(self) -> None:
         """Copy the varied fields of all models to the device."""
         for name, values in self._varied.items():
-            own = getattr(self._model, name)
-            sent = self._warp.array(values, dtype=own.dtype)
-            if len(own) == len(values):
-                self._warp.copy(own, sent)
+            target = getattr(self._model, name)
+            sent = self._warp.array(values, dtype=target.dtype)
+            if len(target) == len(values):
+                self._warp.copy(target, sent)
             else:
                 setattr(self._model, name, sent)
         self._is_stale = False

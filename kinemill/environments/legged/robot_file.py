@@ -161,13 +161,13 @@ def _compiled(spec: MujocoModel, where: str) -> MujocoModel:
 
 def _trunk(library: ModuleType, spec: MujocoModel, where: str) -> MujocoModel:
     """Return the body with the free joint; one is added to a robot that has none."""
-    free = [own for own in spec.joints if own.type == library.mjtJoint.mjJNT_FREE]
+    free = [joint for joint in spec.joints if joint.type == library.mjtJoint.mjJNT_FREE]
     if len(free) > 1:
-        names = ", ".join(own.parent.name for own in free)
+        names = ", ".join(joint.parent.name for joint in free)
         raise BadInput(where, f"has free joints in {names}", expected="one robot")
     if free:
         return free[0].parent
-    roots = [own for own in spec.worldbody.bodies if own.find_all("joint")]
+    roots = [body for body in spec.worldbody.bodies if body.find_all("joint")]
     if len(roots) != 1:
         expected = "one robot: a tree of bodies with hinge joints"
         raise BadInput(
@@ -196,31 +196,31 @@ def _keyframe(library: ModuleType, model: MujocoModel) -> tuple[dict[str, float]
 
 
 def _lock(spec: MujocoModel, trunk: MujocoModel, patterns: tuple[str, ...]) -> None:
-    joints = [own for own in trunk.find_all("joint") if own.name]
-    names = [own.name for own in joints]
+    joints = [joint for joint in trunk.find_all("joint") if joint.name]
+    names = [joint.name for joint in joints]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             problem = f"{pattern} is no joint of the robot"
             fix = nearest(pattern, names)
             raise BadInput("environment.locked", problem, fix=fix)
-    for own, name in zip(joints, names, strict=True):
+    for joint, name in zip(joints, names, strict=True):
         if any(fnmatchcase(name, pattern) for pattern in patterns):
-            spec.delete(own)
+            spec.delete(joint)
 
 
 def _hinges(library: ModuleType, trunk: MujocoModel, where: str) -> list[str]:
     """Return the names of the joints, all of which are hinges."""
     free = library.mjtJoint.mjJNT_FREE
     hinge = library.mjtJoint.mjJNT_HINGE
-    joints = [own for own in trunk.find_all("joint") if own.type != free]
-    others = [own.name or "a joint" for own in joints if own.type != hinge]
-    if others or not joints:
-        problem = f"{', '.join(others)} is not a hinge" if others else "has no joints"
-        fix = f"lock them: environment.locked: [{', '.join(others)}]" if others else None
+    joints = [joint for joint in trunk.find_all("joint") if joint.type != free]
+    unsupported = [joint.name or "a joint" for joint in joints if joint.type != hinge]
+    if unsupported or not joints:
+        problem = f"{', '.join(unsupported)} is not a hinge" if unsupported else "has no joints"
+        fix = f"lock them: environment.locked: [{', '.join(unsupported)}]" if unsupported else None
         raise BadInput(where, problem, expected="hinge joints after the free joint", fix=fix)
-    if not all(own.name for own in joints):
+    if not all(joint.name for joint in joints):
         raise BadInput(where, "has joints without a name", expected="a name for each joint")
-    return [own.name for own in joints]
+    return [joint.name for joint in joints]
 
 
 def _serve(
@@ -234,9 +234,9 @@ def _serve(
     free = library.mjtJoint.mjJNT_FREE
     used_patterns = set[str]()
     unknown = list[str]()
-    joints = [own for own in spec.joints if own.type != free]
+    joints = [element for element in spec.joints if element.type != free]
     for joint in joints:
-        pattern = next((own for own in gains if fnmatchcase(joint.name, own)), "")
+        pattern = next((key for key in gains if fnmatchcase(joint.name, key)), "")
         used_patterns.add(pattern)
         servo = _servo(library, original, joint.name, gains.get(pattern))
         if gains.get(pattern) or not _has_position_servo(library, original, joint.name):
@@ -256,7 +256,7 @@ def _serve(
     for pattern in gains:
         if pattern not in used_patterns:
             problem = f"{pattern} is no joint of the robot that moves"
-            fix = nearest(pattern, [own.name for own in joints])
+            fix = nearest(pattern, [element.name for element in joints])
             raise BadInput("environment.gains", problem, fix=fix)
 
 
@@ -312,8 +312,8 @@ def _servo(
 def _actuator(library: ModuleType, model: MujocoModel, joint: int) -> int | None:
     """Return the index of the first actuator of a joint."""
     is_own = model.actuator_trntype == int(library.mjtTrn.mjTRN_JOINT)
-    own = np.flatnonzero(is_own & (model.actuator_trnid[:, 0] == joint))
-    return int(own[0]) if len(own) else None
+    actuators = np.flatnonzero(is_own & (model.actuator_trnid[:, 0] == joint))
+    return int(actuators[0]) if len(actuators) else None
 
 
 def _has_position_servo(library: ModuleType, model: MujocoModel, joint: str) -> bool:
@@ -361,7 +361,7 @@ def _contacts(
 ) -> None:
     """Enable collisions of the robot with the ground, and add ground if there is none."""
     plane = library.mjtGeom.mjGEOM_PLANE
-    of_robot = {own.id for own in trunk.find_all("geom")}
+    of_robot = {element.id for element in trunk.find_all("geom")}
     has_ground = False
     for geom in spec.geoms:
         if not geom.contype and not geom.conaffinity:

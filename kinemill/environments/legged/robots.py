@@ -268,13 +268,13 @@ class LeggedRobots:
         trunk = self.body.trunk
         data.qpos[:] = self.position[row]
         self._library.mj_kinematics(model, data)
-        own = np.flatnonzero(model.body_rootid == trunk)
-        rows = {int(body): index for index, body in enumerate(own)}
-        positions = data.xpos[own].copy()
-        positions[model.body_weldid[own] == model.body_weldid[trunk]] = (
+        bodies = np.flatnonzero(model.body_rootid == trunk)
+        rows = {int(body): index for index, body in enumerate(bodies)}
+        positions = data.xpos[bodies].copy()
+        positions[model.body_weldid[bodies] == model.body_weldid[trunk]] = (
             data.xmat[trunk].reshape(3, 3) @ self.body.center + data.xpos[trunk]
         )
-        return positions, [rows.get(int(model.body_parentid[body]), -1) for body in own]
+        return positions, [rows.get(int(model.body_parentid[body]), -1) for body in bodies]
 
 
 def _tilted(attitude: Floats, tilt: Floats) -> Floats:

@@ -127,7 +127,7 @@ def _main(folder: Path) -> None:
 
         def picture(row: int) -> NDArray[np.uint8]:
             return np.concatenate(
-                [_picture(library, renderer, camera, data, own[row], trunk) for own in poses],
+                [_picture(library, renderer, camera, data, pose[row], trunk) for pose in poses],
                 axis=1,
             )
 
@@ -135,9 +135,9 @@ def _main(folder: Path) -> None:
         began = time.perf_counter()
         first = picture(0)
         most = min(MOST, max(2, int(BUDGET / max(time.perf_counter() - began, 1e-6))))
-        every = max(1, -(-rows // most))
-        pictures = [first, *(picture(row) for row in range(every, rows, every))]
-    np.savez(folder / "video.npz", allow_pickle=False, pictures=np.stack(pictures), every=every)
+        stride = max(1, -(-rows // most))
+        pictures = [first, *(picture(row) for row in range(stride, rows, stride))]
+    np.savez(folder / "video.npz", allow_pickle=False, pictures=np.stack(pictures), every=stride)
 
 
 def _camera(library: Any, height: float) -> Any:

@@ -33,7 +33,9 @@ class AngleFeatures(Wrapper):
             if isinstance(name, str) and name not in names:
                 where = f"environment.wrappers: angle_features: {name}"
                 raise BadInput(where, "is not observed", fix=nearest(name, list(names)))
-        return sorted(one if isinstance(one, int) else list(names).index(one) for one in self.of)
+        return sorted(
+            column if isinstance(column, int) else list(names).index(column) for column in self.of
+        )
 
     def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with sine and cosine behind all other numbers.

@@ -40,7 +40,7 @@ class GymnasiumWrapper(Wrapper):
         except ImportError as error:
             raise BadInput(where, f"cannot be imported: {error}") from error
         if name not in classes:
-            names = [key for key, one in classes.items() if isinstance(one, type)]
+            names = [key for key, class_ in classes.items() if isinstance(class_, type)]
             raise BadInput(where, "is not there", fix=nearest(name, names))
         try:
             return classes[name](environment, **self.arguments)

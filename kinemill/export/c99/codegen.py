@@ -46,9 +46,9 @@ def functions(programs: Mapping[str, Program], lanes: int) -> str:
         lanes: rows in parallel; the C code needs LANES defined as this number.
     """
     emitted = [_Emitter(name, program, lanes) for name, program in programs.items()]
-    texts = [text for one in emitted for text in one.tables]
-    bodies = [one.function() for one in emitted]
-    widths = sorted({width for one in emitted for width in one.widths})
+    texts = [text for emitter in emitted for text in emitter.tables]
+    bodies = [emitter.function() for emitter in emitted]
+    widths = sorted({width for emitter in emitted for width in emitter.widths})
     used = "".join(bodies)
     form = DENSE if lanes == 1 else DENSE_LANES
     kernels = {
@@ -88,16 +88,20 @@ class _Emitter:
     def function(self) -> str:
         """Return the function."""
         # Inputs are read in place from `in`; only computed elements need memory.
-        own = self._program.elements - self._program.inputs
-        memory = [f"    float m[{own * self._lanes}]{_ALIGNED[self._lanes > 1]};"] if own else []
+        count = self._program.elements - self._program.inputs
+        memory = (
+            [f"    float m[{count * self._lanes}]{_ALIGNED[self._lanes > 1]};"] if count else []
+        )
         head = f"static void {self._name}(const float *restrict in, float *restrict out)"
         return "\n".join([head, "{", *memory, *self._lines, *self._results(), "}", ""])
 
-    def each(self, one: Each) -> list[str]:
+    def elementwise(self, statement: Each) -> list[str]:
         """Write a loop."""
-        result = self._item(Operand(one.out, 1), one.count)
-        form = one.form.format(*(self._item(item, one.count) for item in one.operands))
-        loops = [f"for (int i = 0; i < {one.count}; ++i)"] if one.count > 1 else []
+        result = self._item(Operand(statement.out, 1), statement.count)
+        form = statement.form.format(
+            *(self._item(item, statement.count) for item in statement.operands)
+        )
+        loops = [f"for (int i = 0; i < {statement.count}; ++i)"] if statement.count > 1 else []
         loops += ["for (int l = 0; l < LANES; ++l)"] if self._lanes > 1 else []
         lines = [f"{'    ' * (depth + 1)}{loop}" for depth, loop in enumerate(loops)]
         return [*lines, f"{'    ' * (len(loops) + 1)}{result} = {form};"]
@@ -121,17 +125,17 @@ class _Emitter:
         array, first = self._array(first)
         return f"{array} + {first * self._lanes}" if first else array
 
-    def dense(self, one: Dense) -> list[str]:
+    def dense(self, statement: Dense) -> list[str]:
         """Write a layer, block after block of its outputs."""
-        inputs, outputs = one.weight.shape
+        inputs, outputs = statement.weight.shape
         # The bias comes first, because the kernels begin their sums with it.
-        rows = np.vstack([one.bias, one.weight])
+        rows = np.vstack([statement.bias, statement.weight])
         # Few outputs leave most of a vector register idle, so the sum over inputs is vectorized.
         if self._lanes == 1 and outputs <= NARROW and inputs >= PARTS:
             # Transposed: `dots` reads the weights of one output after those of the other.
             name = self._layer([rows.T])
-            x = self._pointer(one.x)
-            y = self._pointer(one.out)
+            x = self._pointer(statement.x)
+            y = self._pointer(statement.out)
             return [f"    dots({name}, {x}, {y}, {inputs}, {outputs});"]
         widest = WIDTH if self._lanes == 1 else WIDTH_LANES
         starts = range(0, outputs, widest)
@@ -142,8 +146,8 @@ class _Emitter:
         for start, block in zip(starts, blocks, strict=True):
             width = block.shape[1]
             self.widths.add(width)
-            x = self._pointer(one.x)
-            y = self._pointer(one.out + start)
+            x = self._pointer(statement.x)
+            y = self._pointer(statement.out + start)
             lines.append(f"    dense_{width}({_plus(name, offset)}, {x}, {y}, {inputs});")
             offset += block.size
         return lines
@@ -157,35 +161,39 @@ class _Emitter:
             self.tables.append(_table(self._named[key], values))
         return self._named[key]
 
-    def call(self, one: Call) -> list[str]:
+    def call(self, statement: Call) -> list[str]:
         """Write a call of a kernel."""
-        more = "".join(f", {spelled(value)}" for value in one.more)
+        more = "".join(f", {spelled(value)}" for value in statement.more)
         # Elementwise kernels treat all lanes as one long vector.
-        count = one.count if one.kernel in BY_LANE else one.count * self._lanes
-        x = self._pointer(one.x)
-        y = self._pointer(one.out)
-        return [f"    {one.kernel}({x}, {y}, {count}{more});"]
+        count = statement.count if statement.kernel in BY_LANE else statement.count * self._lanes
+        x = self._pointer(statement.x)
+        y = self._pointer(statement.out)
+        return [f"    {statement.kernel}({x}, {y}, {count}{more});"]
 
-    def product(self, one: Product) -> list[str]:
+    def product(self, statement: Product) -> list[str]:
         """Write a matrix product."""
-        pointers = ", ".join(self._pointer(first) for first in (one.x, one.y, one.out))
-        return [f"    product({pointers}, {one.rows}, {one.inner}, {one.columns});"]
+        pointers = ", ".join(
+            self._pointer(first) for first in (statement.x, statement.y, statement.out)
+        )
+        return [
+            f"    product({pointers}, {statement.rows}, {statement.inner}, {statement.columns});"
+        ]
 
-    def lookup(self, one: Lookup) -> list[str]:
+    def lookup(self, statement: Lookup) -> list[str]:
         """Write the lookup of one row of a table."""
-        index = self._item(Operand(one.index, 0), 1)
+        index = self._item(Operand(statement.index, 0), 1)
         lanes = self._lanes > 1
-        row = f"{_times(one.count, f'row_at({index}, {one.rows})')} + i"
-        if one.table < 0:
-            value = f"{self._name}_constants[{_plus(-1 - one.table, row)}]"
+        row = f"{_times(statement.count, f'row_at({index}, {statement.rows})')} + i"
+        if statement.table < 0:
+            value = f"{self._name}_constants[{_plus(-1 - statement.table, row)}]"
         else:
-            array, first = self._array(one.table)
+            array, first = self._array(statement.table)
             offset = _plus(first, row)
             value = f"{array}[({offset}) * LANES + l]" if lanes else f"{array}[{offset}]"
-        loops = [f"for (int i = 0; i < {one.count}; ++i)"]
+        loops = [f"for (int i = 0; i < {statement.count}; ++i)"]
         loops += ["for (int l = 0; l < LANES; ++l)"] if lanes else []
         lines = [f"{'    ' * (depth + 1)}{loop}" for depth, loop in enumerate(loops)]
-        result = self._item(Operand(one.out, 1), 2)
+        result = self._item(Operand(statement.out, 1), 2)
         return [*lines, f"{'    ' * (len(loops) + 1)}{result} = {value};"]
 
     def _results(self) -> list[str]:
@@ -209,7 +217,7 @@ class _Emitter:
 
 _ALIGNED = {False: "", True: " __attribute__((aligned(64)))"}
 _WRITE: dict[type, Any] = {
-    Each: _Emitter.each,
+    Each: _Emitter.elementwise,
     Dense: _Emitter.dense,
     Product: _Emitter.product,
     Call: _Emitter.call,

@@ -35,7 +35,7 @@ def gemm(values: Values, node: onnx.NodeProto) -> None:
     y = values.ids(y_name).T if settings.get("transB") else values.ids(y_name)
     result = _scaled(values, values.program.product(x, y), alpha)
     if more:
-        result = values.program.each(
+        result = values.program.elementwise(
             "{0} + {1}", result, _scaled(values, values.ids(more[0]), beta)
         )
     values.put(node.output[0], result)
@@ -44,7 +44,7 @@ def gemm(values: Values, node: onnx.NodeProto) -> None:
 def _scaled(values: Values, x: Ids, factor: float) -> Ids:
     if factor == 1.0:
         return x
-    return values.program.each("{0} * {1}", x, values.program.constant(np.array(factor)))
+    return values.program.elementwise("{0} * {1}", x, values.program.constant(np.array(factor)))
 
 
 def matmul(values: Values, node: onnx.NodeProto) -> None:
@@ -93,9 +93,9 @@ def normalize(values: Values, node: onnx.NodeProto) -> None:
     epsilon = float(settings.get("epsilon", 1e-5))
     count = int(np.prod(x.shape[settings.get("axis", -1) :]))
     result = _by_row(x, count, lambda row: values.program.call("normalize", row, epsilon))
-    result = values.program.each("{0} * {1}", result, values.ids(node.input[1]))
+    result = values.program.elementwise("{0} * {1}", result, values.ids(node.input[1]))
     if len(node.input) > 2:
-        result = values.program.each("{0} + {1}", result, values.ids(node.input[2]))
+        result = values.program.elementwise("{0} + {1}", result, values.ids(node.input[2]))
     values.put(node.output[0], result)
 
 

@@ -17,12 +17,12 @@ from kinemill.export.c99.values import Operation, Values, attributes, axes_of
 REAL = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
 
 
-def _each(form: str) -> Operation:
+def _elementwise(form: str) -> Operation:
     """Make an elementwise operation."""
 
     def operation(values: Values, node: onnx.NodeProto) -> None:
         operands = [values.ids(name) for name in node.input]
-        values.put(node.output[0], values.program.each(form, *operands))
+        values.put(node.output[0], values.program.elementwise(form, *operands))
 
     return operation
 
@@ -33,14 +33,14 @@ def _chain(form: str) -> Operation:
     def operation(values: Values, node: onnx.NodeProto) -> None:
         result = values.ids(node.input[0])
         for name in node.input[1:]:
-            result = values.program.each(form, result, values.ids(name))
+            result = values.program.elementwise(form, result, values.ids(name))
         values.put(node.output[0], result)
 
     return operation
 
 
 def _test(condition: str) -> Operation:
-    return _each(f"({condition} ? 1.0f : 0.0f)")
+    return _elementwise(f"({condition} ? 1.0f : 0.0f)")
 
 
 def _call(kernel: str) -> Operation:
@@ -90,7 +90,7 @@ def _gather_elements(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
 def _looked_up(values: Values, table: Ids, index: Ids) -> Ids:
     """Return rows of a table (N, ...) by indices (...) computed at run time."""
     flat = table.reshape(len(table), -1)
-    rows = [values.program.lookup(flat, own) for own in index.reshape(-1, 1)]
+    rows = [values.program.lookup(flat, position) for position in index.reshape(-1, 1)]
     return np.stack(rows).reshape(*index.shape, *table.shape[1:])
 
 
@@ -146,9 +146,9 @@ def _cast(values: Values, node: onnx.NodeProto) -> None:
     to = attributes(node)["to"]
     x = values.ids(node.input[0])
     if to == onnx.TensorProto.BOOL:
-        x = values.program.each("({0} != 0.0f ? 1.0f : 0.0f)", x)
+        x = values.program.elementwise("({0} != 0.0f ? 1.0f : 0.0f)", x)
     elif to not in REAL:  # integers are floats at run time, exact up to 2^24
-        x = values.program.each("truncf({0})", x)
+        x = values.program.elementwise("truncf({0})", x)
     values.put(node.output[0], x)
 
 
@@ -166,8 +166,8 @@ def _split(values: Values, node: onnx.NodeProto) -> None:
         sizes = values.constant(node.input[1])
     else:
         # Rounded up: ONNX makes the last part smaller if the axis is not divisible.
-        each = -(-x.shape[axis] // len(node.output))
-        sizes = np.full(len(node.output), each)
+        part_size = -(-x.shape[axis] // len(node.output))
+        sizes = np.full(len(node.output), part_size)
     parts = np.split(x, np.cumsum(sizes)[:-1], axis=axis)
     for name, part in zip(node.output, parts, strict=True):
         values.put(name, part)
@@ -189,7 +189,7 @@ def _reduced(form: str) -> Operation:
         rows = moved.reshape(-1, *moved.shape[len(axes) :])
         total = rows[0]
         for row in rows[1:]:
-            total = values.program.each(form, total, row)
+            total = values.program.elementwise(form, total, row)
         shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
         values.put(node.output[0], total.reshape(shape) if keep else total)
 
@@ -201,13 +201,13 @@ def _mean(values: Values, node: onnx.NodeProto) -> None:
     total = values.ids(node.output[0])
     x = values.ids(node.input[0])
     share = values.program.constant(np.array(total.size / x.size))
-    values.put(node.output[0], values.program.each("{0} * {1}", total, share))
+    values.put(node.output[0], values.program.elementwise("{0} * {1}", total, share))
 
 
 def _mod(values: Values, node: onnx.NodeProto) -> None:
     """Add the remainder with the sign of the divisor, or with that of the dividend (`fmod`)."""
     is_c = attributes(node).get("fmod", 0)
-    _each("fmodf({0}, {1})" if is_c else "({0} - {1} * floorf({0} / {1}))")(values, node)
+    _elementwise("fmodf({0}, {1})" if is_c else "({0} - {1} * floorf({0} / {1}))")(values, node)
 
 
 def _best(values: Values, node: onnx.NodeProto, sign: str = ">") -> None:
@@ -223,8 +223,8 @@ def _best(values: Values, node: onnx.NodeProto, sign: str = ">") -> None:
         here = values.program.constant(np.full(row.shape, float(number)))
         form = f"({{0}} {sign} {{1}} ? {{2}} : {{3}})"
         # Before `highest` is updated; a strict comparison keeps the first of equal elements.
-        index = values.program.each(form, row, highest, here, index)
-        highest = values.program.each(MAX if sign == ">" else MIN, highest, row)
+        index = values.program.elementwise(form, row, highest, here, index)
+        highest = values.program.elementwise(MAX if sign == ">" else MIN, highest, row)
     values.put(
         node.output[0], np.expand_dims(index, axis) if settings.get("keepdims", 1) else index
     )
@@ -235,7 +235,7 @@ def _clip(values: Values, node: onnx.NodeProto) -> None:
     # Written so that NaN stays NaN.
     forms = ("({0} < {1} ? {1} : {0})", "({0} > {1} ? {1} : {0})")
     for form, bound in zip(forms, node.input[1:], strict=False):
-        x = values.program.each(form, x, values.ids(bound)) if bound else x
+        x = values.program.elementwise(form, x, values.ids(bound)) if bound else x
     values.put(node.output[0], x)
 
 
@@ -248,7 +248,7 @@ def _pow(values: Values, node: onnx.NodeProto) -> None:
         if product:
             form = product
             operands = operands[:1]
-    values.put(node.output[0], values.program.each(form, *operands))
+    values.put(node.output[0], values.program.elementwise(form, *operands))
 
 
 def _gelu(values: Values, node: onnx.NodeProto) -> None:
@@ -257,7 +257,7 @@ def _gelu(values: Values, node: onnx.NodeProto) -> None:
     if attributes(node).get("approximate") == b"tanh":
         inner = "0.797884561f * ({0} + 0.044715f * {0} * {0} * {0})"
         form = f"0.5f * {{0}} * (1.0f + bounded({inner}))"
-    values.put(node.output[0], values.program.each(form, values.ids(node.input[0])))
+    values.put(node.output[0], values.program.elementwise(form, values.ids(node.input[0])))
 
 
 def _bent(form: str, default: float) -> Operation:
@@ -265,7 +265,9 @@ def _bent(form: str, default: float) -> Operation:
 
     def operation(values: Values, node: onnx.NodeProto) -> None:
         slope = values.program.constant(np.array(attributes(node).get("alpha", default)))
-        values.put(node.output[0], values.program.each(form, values.ids(node.input[0]), slope))
+        values.put(
+            node.output[0], values.program.elementwise(form, values.ids(node.input[0]), slope)
+        )
 
     return operation
 
@@ -273,39 +275,39 @@ def _bent(form: str, default: float) -> Operation:
 SUM = "{0} + {1}"
 MAX, MIN = (f"({{0}} {sign} {{1}} || {{0}} != {{0}} ? {{0}} : {{1}})" for sign in "><")
 OPERATIONS: dict[str, Operation] = {
-    "Add": _each(SUM),
-    "Sub": _each("{0} - {1}"),
-    "Mul": _each("{0} * {1}"),
-    "Div": _each("{0} / {1}"),
-    "Neg": _each("-{0}"),
-    "Abs": _each("fabsf({0})"),
-    "Sign": _each("({0} > 0.0f ? 1.0f : {0} < 0.0f ? -1.0f : {0})"),
-    "Sqrt": _each("sqrtf({0})"),
-    "Exp": _each("expf({0})"),
-    "Log": _each("logf({0})"),
-    "Erf": _each("erff({0})"),
-    "Tan": _each("tanf({0})"),
-    "Asin": _each("asinf({0})"),
-    "Acos": _each("acosf({0})"),
-    "Atan": _each("atanf({0})"),
-    "Sinh": _each("sinhf({0})"),
-    "Cosh": _each("coshf({0})"),
-    "Asinh": _each("asinhf({0})"),
-    "Reciprocal": _each("1.0f / {0}"),
-    "Round": _each("rintf({0})"),
-    "Floor": _each("floorf({0})"),
-    "Ceil": _each("ceilf({0})"),
-    "Tanh": _each("bounded({0})"),
-    "Sigmoid": _each("0.5f * bounded(0.5f * {0}) + 0.5f"),
-    "Softplus": _each("(({0} > 0.0f ? {0} : 0.0f) + log1pf(expf(-fabsf({0}))))"),
-    "Relu": _each("({0} < 0.0f ? 0.0f : {0})"),
+    "Add": _elementwise(SUM),
+    "Sub": _elementwise("{0} - {1}"),
+    "Mul": _elementwise("{0} * {1}"),
+    "Div": _elementwise("{0} / {1}"),
+    "Neg": _elementwise("-{0}"),
+    "Abs": _elementwise("fabsf({0})"),
+    "Sign": _elementwise("({0} > 0.0f ? 1.0f : {0} < 0.0f ? -1.0f : {0})"),
+    "Sqrt": _elementwise("sqrtf({0})"),
+    "Exp": _elementwise("expf({0})"),
+    "Log": _elementwise("logf({0})"),
+    "Erf": _elementwise("erff({0})"),
+    "Tan": _elementwise("tanf({0})"),
+    "Asin": _elementwise("asinf({0})"),
+    "Acos": _elementwise("acosf({0})"),
+    "Atan": _elementwise("atanf({0})"),
+    "Sinh": _elementwise("sinhf({0})"),
+    "Cosh": _elementwise("coshf({0})"),
+    "Asinh": _elementwise("asinhf({0})"),
+    "Reciprocal": _elementwise("1.0f / {0}"),
+    "Round": _elementwise("rintf({0})"),
+    "Floor": _elementwise("floorf({0})"),
+    "Ceil": _elementwise("ceilf({0})"),
+    "Tanh": _elementwise("bounded({0})"),
+    "Sigmoid": _elementwise("0.5f * bounded(0.5f * {0}) + 0.5f"),
+    "Softplus": _elementwise("(({0} > 0.0f ? {0} : 0.0f) + log1pf(expf(-fabsf({0}))))"),
+    "Relu": _elementwise("({0} < 0.0f ? 0.0f : {0})"),
     "LeakyRelu": _bent("({0} < 0.0f ? {1} * {0} : {0})", 0.01),
     "Elu": _bent("({0} < 0.0f ? {1} * expm1f({0}) : {0})", 1.0),
     "Gelu": _gelu,
     "Max": _chain(MAX),
     "Min": _chain(MIN),
     "Sum": _chain(SUM),
-    "Where": _each("({0} != 0.0f ? {1} : {2})"),
+    "Where": _elementwise("({0} != 0.0f ? {1} : {2})"),
     "Equal": _test("{0} == {1}"),
     "Less": _test("{0} < {1}"),
     "LessOrEqual": _test("{0} <= {1}"),

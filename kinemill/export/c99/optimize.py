@@ -31,24 +31,24 @@ def tidy(program: Program) -> None:
     _reuse(program)
 
 
-def _reads(one: Statement) -> Iterator[Span]:
+def _reads(statement: Statement) -> Iterator[Span]:
     """Yield the spans of elements that a statement reads; constants have negative ids."""
-    if isinstance(one, Each):
-        for item in one.operands:
+    if isinstance(statement, Each):
+        for item in statement.operands:
             if item.first >= 0:
-                last = item.first + item.step * (one.count - 1)
+                last = item.first + item.step * (statement.count - 1)
                 yield min(item.first, last), max(item.first, last) + 1
-    elif isinstance(one, Dense):
-        yield one.x, one.x + one.weight.shape[0]
-    elif isinstance(one, Product):
-        yield one.x, one.x + one.rows * one.inner
-        yield one.y, one.y + one.inner * one.columns
-    elif isinstance(one, Lookup):
-        yield one.index, one.index + 1
-        if one.table >= 0:
-            yield one.table, one.table + one.rows * one.count
+    elif isinstance(statement, Dense):
+        yield statement.x, statement.x + statement.weight.shape[0]
+    elif isinstance(statement, Product):
+        yield statement.x, statement.x + statement.rows * statement.inner
+        yield statement.y, statement.y + statement.inner * statement.columns
+    elif isinstance(statement, Lookup):
+        yield statement.index, statement.index + 1
+        if statement.table >= 0:
+            yield statement.table, statement.table + statement.rows * statement.count
     else:
-        yield one.x, one.x + one.count
+        yield statement.x, statement.x + statement.count
 
 
 def _join(program: Program) -> None:
@@ -70,23 +70,23 @@ def _join(program: Program) -> None:
         if isinstance(joined, Each):
             made[joined.out] = joined
         remaining.append(joined)
-    program.statements[:] = [one for one in remaining if one.out not in removed]
+    program.statements[:] = [operation for operation in remaining if operation.out not in removed]
 
 
-def _joined(one: Each, made: dict[int, Each], readers: Ids, removed: set[int]) -> Each:
+def _joined(statement: Each, made: dict[int, Each], readers: Ids, removed: set[int]) -> Each:
     """Return a loop with the producers of its operands inlined; add those to `removed`.
 
     A producer is inlined if it has as many elements, is read element by element, once, and by this
     loop alone. Otherwise it would be computed more than once.
     """
-    operands = list(one.operands)
-    form = one.form
-    for index, item in enumerate(one.operands):
+    operands = list(statement.operands)
+    form = statement.form
+    for index, item in enumerate(statement.operands):
         producer = made.get(item.first)
         # A second occurrence in the form would compute the producer twice.
-        if producer is None or producer.count != one.count or form.count(f"{{{index}}}") != 1:
+        if producer is None or producer.count != statement.count or form.count(f"{{{index}}}") != 1:
             continue
-        if one.count > 1 and item.step != 1:
+        if statement.count > 1 and item.step != 1:
             continue
         # Another reader needs the elements in memory.
         if not (readers[producer.out : producer.out + producer.count] == 1).all():
@@ -96,17 +96,19 @@ def _joined(one: Each, made: dict[int, Each], readers: Ids, removed: set[int]) -
         form = form.replace(f"{{{index}}}", f"({inner})")
         operands.extend(producer.operands)
         removed.add(producer.out)
-    return _without_gaps(replace(one, form=form, operands=tuple(operands)))
+    return _without_gaps(replace(statement, form=form, operands=tuple(operands)))
 
 
-def _without_gaps(one: Each) -> Each:
+def _without_gaps(statement: Each) -> Each:
     """Drop operands that the form no longer names, and renumber the others."""
-    named = [i for i in range(len(one.operands)) if f"{{{i}}}" in one.form]
-    names = ["" for _ in one.operands]
+    named = [i for i in range(len(statement.operands)) if f"{{{i}}}" in statement.form]
+    names = ["" for _ in statement.operands]
     for new, old in enumerate(named):
         names[old] = f"{{{new}}}"
     return replace(
-        one, form=one.form.format(*names), operands=tuple(one.operands[i] for i in named)
+        statement,
+        form=statement.form.format(*names),
+        operands=tuple(statement.operands[i] for i in named),
     )
 
 
@@ -114,8 +116,8 @@ def _reuse(program: Program) -> None:
     """Give later statements the memory of elements that no later statement reads."""
     starts = [first for first, _ in program.chunks]
     last: dict[int, int] = {}  # last statement that writes or reads each chunk
-    for time, one in enumerate(program.statements):
-        for first, _ in [(one.out, 0), *_reads(one)]:
+    for time, statement in enumerate(program.statements):
+        for first, _ in [(statement.out, 0), *_reads(statement)]:
             if first >= program.inputs:
                 last[bisect_right(starts, first) - 1] = time
     for first in program.outputs[program.outputs >= program.inputs].tolist():
@@ -140,8 +142,8 @@ def _allocate(program: Program, starts: list[int], last: dict[int, int]) -> dict
     addresses = dict[int, int]()
     living = dict[int, Span]()
     end = program.inputs
-    for time, one in enumerate(program.statements):
-        chunk = bisect_right(starts, one.out) - 1
+    for time, statement in enumerate(program.statements):
+        chunk = bisect_right(starts, statement.out) - 1
         if chunk in addresses:
             continue
         for old in [old for old in living if last[old] < time]:
@@ -158,13 +160,17 @@ def _allocate(program: Program, starts: list[int], last: dict[int, int]) -> dict
     return addresses
 
 
-def _moved(one: Statement, moved: Callable[[int], int]) -> Statement:
-    if isinstance(one, Each):
-        operands = tuple(Operand(moved(item.first), item.step) for item in one.operands)
-        return replace(one, out=moved(one.out), operands=operands)
-    if isinstance(one, Product):
-        return replace(one, out=moved(one.out), x=moved(one.x), y=moved(one.y))
-    if isinstance(one, Lookup):
-        table = one.table if one.table < 0 else moved(one.table)
-        return replace(one, out=moved(one.out), index=moved(one.index), table=table)
-    return replace(one, out=moved(one.out), x=moved(one.x))
+def _moved(statement: Statement, moved: Callable[[int], int]) -> Statement:
+    if isinstance(statement, Each):
+        operands = tuple(Operand(moved(item.first), item.step) for item in statement.operands)
+        return replace(statement, out=moved(statement.out), operands=operands)
+    if isinstance(statement, Product):
+        return replace(
+            statement, out=moved(statement.out), x=moved(statement.x), y=moved(statement.y)
+        )
+    if isinstance(statement, Lookup):
+        table = statement.table if statement.table < 0 else moved(statement.table)
+        return replace(
+            statement, out=moved(statement.out), index=moved(statement.index), table=table
+        )
+    return replace(statement, out=moved(statement.out), x=moved(statement.x))

@@ -63,10 +63,10 @@ def read_policy(model: bytes) -> PolicyProgram:
     properties = {item.key: item.value for item in proto.metadata_props}
     interface = PolicyInterface.from_metadata("policy.onnx", properties)
     shapes = interface.shapes()
-    if other := [name for name in shapes if name not in (OBSERVATION, MASK)]:
+    if unsupported := [name for name in shapes if name not in (OBSERVATION, MASK)]:
         raise BadInput(
             "C99",
-            f"the policy reads {', '.join(other)}",
+            f"the policy reads {', '.join(unsupported)}",
             expected="a policy of numbers that does not sample its actions",
             fix="run it with ONNX Runtime",
         )
@@ -102,9 +102,9 @@ def _header(program: PolicyProgram, name: str) -> str:
     big = name.upper()
     layout = interface.layout
     lists = "".join(
-        comment(f"{what}[{i}]: {one}, {layout.units[one]}{_range(interface, one)}")
+        comment(f"{what}[{i}]: {channel}, {layout.units[channel]}{_range(interface, channel)}")
         for what, names in (("observation", layout.observation), ("action", layout.actions))
-        for i, one in enumerate(names)
+        for i, channel in enumerate(names)
     )
     masked = f"#define {big}_MASK {layout.mask}\n" if layout.mask else ""
     mask = " * mask: 1 for each choice that is allowed, else 0;\n" if layout.mask else ""

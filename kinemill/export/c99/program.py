@@ -155,7 +155,7 @@ class Program:
         self.chunks.append((start, count))
         return np.arange(start, start + count).reshape(shape)
 
-    def each(self, form: str, *operands: Ids) -> Ids:
+    def elementwise(self, form: str, *operands: Ids) -> Ids:
         """Add loops that compute `form` for all elements of operands, broadcast as in numpy."""
         broadcast = np.broadcast_arrays(*operands)
         out = self.make(broadcast[0].shape)
@@ -176,7 +176,7 @@ class Program:
         # Kernels read memory, so constants are copied even if they are contiguous.
         if first >= 0 and np.array_equal(flat, np.arange(first, first + flat.size)):
             return first
-        return int(self.each("{0}", flat)[0])
+        return int(self.elementwise("{0}", flat)[0])
 
     def lookup(self, table: Ids, index: Ids) -> Ids:
         """Add the choice of one row of a table: (rows, count), () -> (count,)."""
@@ -221,8 +221,8 @@ class Program:
         steps = np.diff(ids)
         # A stretch must not leave its chunk: chunks move separately when memory is reused.
         ends = (steps != steps[:1]) | (ids[1:] < low) | (ids[1:] >= high)
-        other = np.flatnonzero(ends)
-        return int(other[0]) + 1 if len(other) else len(ids)
+        breaks = np.flatnonzero(ends)
+        return int(breaks[0]) + 1 if len(breaks) else len(ids)
 
     def _chunk(self, element: int) -> tuple[int, int]:
         """Return the first element of a chunk, and the one after its last."""

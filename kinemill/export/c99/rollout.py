@@ -139,5 +139,5 @@ def _compiled(step: bytes) -> CompiledRollout:
 
 def lanes_of(parts: Parts) -> int:
     """Return the number of rows that run in parallel: as many as the stack of a thread holds."""
-    one = 4 * max(parts.core.elements, parts.warm.elements)
-    return next((lanes for lanes in (LANES, LANES // 4) if lanes * one <= STACK), 1)
+    lane_bytes = 4 * max(parts.core.elements, parts.warm.elements)
+    return next((lanes for lanes in (LANES, LANES // 4) if lanes * lane_bytes <= STACK), 1)

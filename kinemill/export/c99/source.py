@@ -167,7 +167,7 @@ def _computed(program: Program, outputs: list[Ids]) -> Ids:
     ids = np.concatenate([output.reshape(-1) for output in outputs])
     constant = ids < 0
     if constant.any():
-        ids[constant] = program.each("{0}", ids[constant])
+        ids[constant] = program.elementwise("{0}", ids[constant])
     return ids
 
 
@@ -223,9 +223,9 @@ def _header(parts: Parts, name: str) -> str:
     states, actions, carry = sizes_of(interface)
     big = name.upper()
     lists = "".join(
-        comment(f"{what}[{i}]: {one}, {interface.units[one]}")
+        comment(f"{what}[{i}]: {channel}, {interface.units[channel]}")
         for what, names in interface.roles.items()
-        for i, one in enumerate(names)
+        for i, channel in enumerate(names)
     )
     return f"""\
 /* One step of the model of {name}, made by kinemill {version("kinemill")} from step.onnx.

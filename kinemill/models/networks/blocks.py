@@ -34,9 +34,9 @@ class DenseBlock(nn.Module):
         self.norms = nn.ModuleList(options.norm(size) for size in sizes)
         self._activation = activation(activation_name)
 
-    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+    def forward(self, first: Tensor, *remaining: Tensor) -> Tensor:
         """Return the last layer: (..., F), or several (B, ...), -> (..., last size)."""
-        x = joined([first, *others]) if others else first
+        x = joined([first, *remaining]) if remaining else first
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = self._activation(norm(layer(x)))
         return x
@@ -136,10 +136,10 @@ class RecurrentBlock(nn.Module):
                 cell = torch.sigmoid(forget) * cell + torch.sigmoid(write) * torch.tanh(new)
                 hidden = torch.sigmoid(show) * torch.tanh(cell)
             else:
-                own = row.chunk(3, dim=1)
+                gates = row.chunk(3, dim=1)
                 past = self.recurrent(hidden).chunk(3, dim=1)
-                reset, update = (torch.sigmoid(own[k] + past[k]) for k in (0, 1))
-                new = torch.tanh(own[2] + reset * past[2])
+                reset, update = (torch.sigmoid(gates[k] + past[k]) for k in (0, 1))
+                new = torch.tanh(gates[2] + reset * past[2])
                 hidden = (1.0 - update) * new + update * hidden
         return hidden
 

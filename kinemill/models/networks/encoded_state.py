@@ -66,7 +66,7 @@ class EncodedStateNetwork(Network):
             window, count, _ = self.carry_shapes
             self.carry_shapes = window, count, (size + outputs,)
             self.decay = nn.Parameter(torch.full((outputs,), DECAY))
-            rows = [(1.0, *one) if one else (0.0, 0, 0.0, 0.0) for one in shape.measured]
+            rows = [(1.0, *column) if column else (0.0, 0, 0.0, 0.0) for column in shape.measured]
             has_offset, source, gain, shift = torch.tensor(rows).unbind(1)
             buffers |= {"has_offset": has_offset, "source": source.long()}
             buffers |= {"gain": gain, "shift": shift}
@@ -127,7 +127,7 @@ class EncodedStateNetwork(Network):
         """
         rows = self.history + MOST_FUTURE
         parts = [(f[:, :rows].double().cpu(), y[:, : rows - 1].double().cpu()) for f, y in batches]
-        features, outputs = (torch.cat(some) for some in zip(*parts, strict=True))
+        features, outputs = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         size = self.encoder.out_features
         inputs = self.input_columns.tolist()
         model = identify(features, outputs, inputs, self.history, size)

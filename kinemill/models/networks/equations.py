@@ -104,11 +104,11 @@ class EquationsNetwork(Network):
         self.share = nn.Parameter(first / unit * (1.0 + draws))
         curves = settings.curves.values()
         self.curves = nn.ModuleList(CurveNetwork(*curve.range, curve.points) for curve in curves)
-        self.arguments = {name: one.of for name, one in settings.curves.items()}
+        self.arguments = {name: curve.of for name, curve in settings.curves.items()}
         if self.hidden:
             self._make_observer(settings.hidden, layout, scale)
         self.residual = make_residual() if make_residual is not None else None
-        self.own = len(self.carry_shapes)
+        self.state_carry_count = len(self.carry_shapes)
         if self.residual is not None:
             zero_head(self.residual)
             self.carry_shapes = (*self.carry_shapes, *self.residual.carry_shapes)
@@ -176,26 +176,28 @@ class EquationsNetwork(Network):
         self, state: Tensor, action: Tensor, features: Tensor, *carry: Tensor
     ) -> tuple[Tensor, ...]:
         """Return the outputs (B, O) and the next carry."""
-        own = carry[: self.own]
-        rest = carry[self.own :]
+        state_carry = carry[: self.state_carry_count]
+        rest = carry[self.state_carry_count :]
         values: dict[str, object] = {"dt": self.dt}
         values |= zip(self.columns, torch.cat([state, action], dim=1).unbind(1), strict=True)
         values |= zip(self.names, (self.share * self.unit).unbind(), strict=True)
         if self.hidden:
-            x = self.present(state, features, *own)
+            x = self.present(state, features, *state_carry)
             values |= zip(self.hidden, x.unbind(1), strict=True)
         self._add_curves(values, [name for name in self.arguments.values() if name in values])
         for name, term in self.terms.items():
             values[name] = term.value_by(operation, values)
             self._add_curves(values, [name])
-        following = {name: one.value_by(operation, values) for name, one in self.equations.items()}
+        following = {
+            name: equation.value_by(operation, values) for name, equation in self.equations.items()
+        }
         outputs = self.stack(self.outputs, following, state)
         if self.residual is not None:
             added, *rest = self.residual(features, *rest)
             outputs = outputs + added * self.output_std
         if not self.hidden:
             return outputs, *rest
-        count = torch.clamp(own[0] + 1.0, max=float(self.history))
+        count = torch.clamp(state_carry[0] + 1.0, max=float(self.history))
         predicted = self.following * state.index_select(1, self.measured) + self.rate * outputs
         return outputs, count, self.stack(self.hidden, following, state), predicted, *rest
 
@@ -247,12 +249,12 @@ def _power(base: Any, exponent: Any) -> Any:
 
 
 # By absolute values, because the Min and Max operators of ONNX Runtime turn NaN into a number.
-def _minimum(one: Any, other: Any) -> Any:
-    return 0.5 * (one + other - abs(one - other))
+def _minimum(first: Any, second: Any) -> Any:
+    return 0.5 * (first + second - abs(first - second))
 
 
-def _maximum(one: Any, other: Any) -> Any:
-    return 0.5 * (one + other + abs(one - other))
+def _maximum(first: Any, second: Any) -> Any:
+    return 0.5 * (first + second + abs(first - second))
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {

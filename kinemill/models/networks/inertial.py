@@ -122,10 +122,10 @@ def fit_base_parameters(bodies: Bodies, motion: Motion) -> list[BaseParameter]:
     names = parameter_names(bodies)
     independent, factors = _independent(columns)
     values, std = _least_squares(columns[:, independent], motion.force.reshape(-1))
-    others = [name for at, name in enumerate(names) if at not in independent]
+    dependent = [name for at, name in enumerate(names) if at not in independent]
     return [
         BaseParameter(
-            _combination(names[at], factors[row], others),
+            _combination(names[at], factors[row], dependent),
             float(values[row]),
             float(std[row] / max(abs(values[row]), 1e-12)),
         )
@@ -142,7 +142,7 @@ def fit_payload(bodies: Bodies, body: str, motion: Motion) -> Payload:
     Raises:
         BadInput: The robot has no such body, or the motion does not identify the load.
     """
-    listed = [one.name for one in bodies.bodies]
+    listed = [listed_body.name for listed_body in bodies.bodies]
     if body not in listed:
         raise BadInput(f"body {body!r}", "is not in the model", expected=f"one of {listed}")
     first = len(STANDARD) * listed.index(body)
@@ -203,10 +203,13 @@ def _regressor(bodies: Bodies, motion: Motion) -> Floats:
             "motion", f"has {count} coordinates", expected=f"{len(bodies.joints)} joints"
         )
     tree = Tree(bodies, tuple(range(count))).double()
-    q, v, a = (torch.tensor(one, dtype=torch.float64) for one in (motion.q, motion.v, motion.a))
+    q, v, a = (
+        torch.tensor(values, dtype=torch.float64) for values in (motion.q, motion.v, motion.a)
+    )
     of_bodies = tree.regressor(q, v, a).numpy()
     joints = np.concatenate(
-        [one[:, :, None] * np.eye(count) for one in (motion.a, motion.v, np.sign(motion.v))], axis=2
+        [values[:, :, None] * np.eye(count) for values in (motion.a, motion.v, np.sign(motion.v))],
+        axis=2,
     )
     return np.concatenate([of_bodies, joints], axis=2).reshape(-1, of_bodies.shape[2] + 3 * count)
 
@@ -227,8 +230,8 @@ def _independent(columns: Floats) -> tuple[list[int], Floats]:
         if (size := float(np.linalg.norm(rest))) > DEPENDENT:
             independent.append(at)
             basis = np.column_stack([basis, rest / size])
-    others = [at for at in range(columns.shape[1]) if at not in independent]
-    factors = np.linalg.lstsq(upper[:, independent], upper[:, others], rcond=None)[0]
+    dependent = [at for at in range(columns.shape[1]) if at not in independent]
+    factors = np.linalg.lstsq(upper[:, independent], upper[:, dependent], rcond=None)[0]
     return independent, factors
 
 
@@ -243,11 +246,11 @@ def _least_squares(columns: Floats, target: Floats) -> tuple[Floats, Floats]:
     return weights / scale, np.sqrt(np.diag(covariance)) / scale
 
 
-def _combination(own: str, factors: Floats, others: Sequence[str]) -> str:
+def _combination(base_name: str, factors: Floats, dependent: Sequence[str]) -> str:
     """Return a base parameter as text, such as `Jzz of upper + 0.16 m of fore`."""
     terms = [
         f" {'-' if factor < 0.0 else '+'} {abs(factor):.3g} {name}"
-        for factor, name in zip(factors, others, strict=True)
+        for factor, name in zip(factors, dependent, strict=True)
         if abs(factor) > SMALLEST
     ]
-    return "".join([own, *terms])
+    return "".join([base_name, *terms])

@@ -42,15 +42,17 @@ class FeatureMask:
                 pattern as one of its own channels.
         """
         changes: Rows = []
-        for own in levels:
-            patterns = [group for group in groups if any(fnmatchcase(name, group) for name in own)]
+        for level in levels:
+            patterns = [
+                group for group in groups if any(fnmatchcase(name, group) for name in level)
+            ]
             changes.append(
                 [
-                    name not in own and any(fnmatchcase(name, pattern) for pattern in patterns)
+                    name not in level and any(fnmatchcase(name, pattern) for pattern in patterns)
                     for name in columns
                 ]
             )
-        return cls([[name in own for name in columns] for own in levels], changes)
+        return cls([[name in names for name in columns] for names in levels], changes)
 
 
 class LinearNetwork(Network):

@@ -172,6 +172,6 @@ def solve(mass: Tensor, forces: Tensor) -> Tensor:
 
 def _dot(first: list[Tensor], second: list[Tensor], like: Tensor) -> Tensor:
     total = torch.zeros_like(like[:, 0, 0])
-    for one, other in zip(first, second, strict=False):
-        total = total + one * other
+    for a, b in zip(first, second, strict=False):
+        total = total + a * b
     return total

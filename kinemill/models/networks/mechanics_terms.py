@@ -127,7 +127,7 @@ def velocity_products(pairs: int, hinges: int) -> tuple[list[int], list[int]]:
     indices = list(combinations_with_replacement(range(pairs), 2))
     if len(indices) * (1 + 2 * hinges) > MAX_PRODUCTS:
         indices = [(number, number) for number in range(pairs)]
-    return [one for one, _ in indices], [other for _, other in indices]
+    return [row for row, _ in indices], [column for _, column in indices]
 
 
 def angle_sums(hinges: int) -> list[list[float]]:
@@ -139,7 +139,7 @@ def angle_sums(hinges: int) -> list[list[float]]:
     unit = [[float(row == column) for column in range(hinges)] for row in range(hinges)]
     sums = [*unit, *([2.0 * value for value in row] for row in unit)]
     if hinges <= MAX_SUMMED_HINGES:
-        for one, other in combinations(unit, 2):
-            sums.append([a + b for a, b in zip(one, other, strict=True)])
-            sums.append([a - b for a, b in zip(one, other, strict=True)])
+        for first, second in combinations(unit, 2):
+            sums.append([a + b for a, b in zip(first, second, strict=True)])
+            sums.append([a - b for a, b in zip(first, second, strict=True)])
     return sums or [[]]

@@ -43,7 +43,7 @@ class Narx(Regression):
             (torch.cat([states, actions], dim=-1).double().cpu().flip(1), targets.double().cpu())
             for states, actions, _, targets in batches
         ]
-        rows, targets = (torch.cat(some) for some in zip(*parts, strict=True))
+        rows, targets = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         terms.cpu().double()
         terms.center_on(rows.mean((0, 1)))
         terms.scale_to(rows)

@@ -109,9 +109,9 @@ class NarxTerms(Terms):
             for count in range(2, degree + 1)
             for factors in combinations_with_replacement(smooth, count)
         ]
-        products += [(one,) for one in rough]
+        products += [(factor,) for factor in rough]
         if self.mixes:
-            products += [(one, other) for one in rough for other in smooth]
+            products += [(first, second) for first in rough for second in smooth]
         padded = [(*factors, *[0] * (degree - len(factors))) for factors in products]
         return torch.tensor(padded, dtype=torch.long).reshape(-1, degree)
 

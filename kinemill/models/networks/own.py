@@ -90,7 +90,7 @@ class OwnNetwork(Network):
         """
         module = _Positional(self.module)
         batch = torch.export.Dim("batch")
-        example = tuple(one.to(_device(self)) for one in self.example())
+        example = tuple(tensor.to(_device(self)) for tensor in self.example())
         # `eval()` below also reaches the modules of `self`; `finally` restores the mode.
         is_training = self.training
         module.training = False
@@ -194,17 +194,17 @@ def _device(module: nn.Module) -> torch.device:
 
 def own_networks(module: nn.Module) -> list[OwnNetwork]:
     """Return the user-defined networks in a module."""
-    return [one for one in module.modules() if isinstance(one, OwnNetwork)]
+    return [network for network in module.modules() if isinstance(network, OwnNetwork)]
 
 
 def export_error(error: BaseException, where: str) -> BadInput:
     """Return why a module cannot be exported to ONNX: file, line, operator and what to do."""
     # torch.onnx wraps the error: its causes name the operator and the line of the user's code.
     texts = list[str]()
-    one: BaseException | None = error
-    while one is not None:
-        texts.append(str(one))
-        one = one.__cause__ or one.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
     text = "\n".join(texts)
     lines = _LINE.findall(text)
     at = f" in {lines[-1][0]}:{lines[-1][1]}" if lines else f" ({line_of(error)})"

@@ -72,8 +72,8 @@ class Samples:
 
     def rows_learned(self, module: BCPolicy) -> float:
         """Return the mean number of trained rows per sequence: 1, or up to K with a carry."""
-        each = self.there[:, -(module.memory.rows if module.memory.carried else 1) :].sum(dim=1)
-        return float((each.cpu().double() * self.weights).sum() / self.weights.sum())
+        rows = self.there[:, -(module.memory.rows if module.memory.carried else 1) :].sum(dim=1)
+        return float((rows.cpu().double() * self.weights).sum() / self.weights.sum())
 
     def future_actions(self, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Return the next actions at rows (B,) and their mask: (B, T, A), (B, T) 1 or 0."""
@@ -177,23 +177,23 @@ class Cloning:
         """
         losses = list[float]()
         squares = list[Tensor]()
-        every = torch.arange(len(self.watch), device=self.module.action_std.device)
-        for number, some in enumerate(every.split(CHUNK)):
-            noise = KeyedNoise(self.learn.seed, number, some.device)
-            total, rows = self._losses(self.watch, some, noise, 0)
-            losses.append(float(total / rows) * len(some))
-            squares.append(self._missed(some).square())
+        samples = torch.arange(len(self.watch), device=self.module.action_std.device)
+        for number, part in enumerate(samples.split(CHUNK)):
+            noise = KeyedNoise(self.learn.seed, number, part.device)
+            total, rows = self._losses(self.watch, part, noise, 0)
+            losses.append(float(total / rows) * len(part))
+            squares.append(self._missed(part).square())
         return {
-            "validation/loss": sum(losses) / len(every),
+            "validation/loss": sum(losses) / len(samples),
             "validation/action": torch.cat(squares).mean().sqrt().item(),
         }
 
     def _missed(self, which: Tensor) -> Tensor:
         """Return the error of the current action, (B, A), in standard deviations of training."""
         conditions, rows, _ = self._conditions(self.watch, which, 0)
-        every = len(conditions) // len(which)
-        present = conditions[every - 1 :: every]
-        rows = rows[every - 1 :: every]
+        rows_per_sample = len(conditions) // len(which)
+        present = conditions[rows_per_sample - 1 :: rows_per_sample]
+        rows = rows[rows_per_sample - 1 :: rows_per_sample]
         draws = GraphNoise(rows.unsqueeze(1), torch.zeros_like(rows.unsqueeze(1)))
         truth = self.module.scaled(self.watch.actions.index_select(0, rows))
         return self.module.head(present, draws)[:, 0] - truth

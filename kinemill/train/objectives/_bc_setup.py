@@ -156,17 +156,17 @@ def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
         ("observation", data.observed(layout.observation)),
         ("action", data.actions),
     ):
-        own = torch.from_numpy(np.asarray(values[rows], np.float64))
-        std = own.std(0, correction=0)
-        scale[f"{name}_mean"] = own.mean(0)
+        numbers = torch.from_numpy(np.asarray(values[rows], np.float64))
+        std = numbers.std(0, correction=0)
+        scale[f"{name}_mean"] = numbers.mean(0)
         scale[f"{name}_std"] = torch.where(std > 1e-9, std, torch.ones_like(std))
     return scale
 
 
 def scale_in(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the scaling tensors among trained weights."""
-    own = {name: weights[name] for name in SCALES}
-    return own | {name: weights[f"encoder.{name}"] for name in _ENCODER_SCALES}
+    present = {name: weights[name] for name in SCALES}
+    return present | {name: weights[f"encoder.{name}"] for name in _ENCODER_SCALES}
 
 
 class EnvEvaluation:

@@ -139,9 +139,9 @@ def error_of(step: Step, windows: Windows) -> float:
 
     It is in squared standard deviations of the states in training.
     """
-    every = torch.arange(len(windows), device=windows.values.device)
+    windows_order = torch.arange(len(windows), device=windows.values.device)
     sums = []
-    for part in every.split(EXAMPLES):
+    for part in windows_order.split(EXAMPLES):
         states, past_actions, actions, truth = windows.gather(part)
         missed = step.wrap(step.rollout(states, past_actions, actions) - truth) / step.state_std
         sums.append(missed.square().mean((1, 2)))
@@ -264,5 +264,7 @@ class Suspects:
         return Suspect(self._named(self._first(numbers[int(window)])), name, suspect, in_data=False)
 
     def _named(self, first: int) -> str:
-        episode = next(one for one in self._data.episodes if one.start <= first < one.stop)
+        episode = next(
+            packed for packed in self._data.episodes if packed.start <= first < packed.stop
+        )
         return f"window from row {first - episode.start} of episode {episode.name}"

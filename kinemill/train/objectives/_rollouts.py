@@ -141,8 +141,8 @@ class Rollouts:
         fed = torch.zeros(len(flat), horizon, dtype=torch.bool, device=flat.device)
         if forcing is not None:
             fed = noise.below(forcing.at(step), len(flat), horizon)
-        own = truth[..., : len(self.std)]  # state that a rollout continues from
-        data = [states, past, actions, own, fed, *([robots] if robots is not None else [])]
+        state_truth = truth[..., : len(self.std)]  # state that a rollout continues from
+        data = [states, past, actions, state_truth, fed, *([robots] if robots is not None else [])]
         if self.ensemble is None:
             predicted, variance = Member(self.module, None).unroll(*data)
         else:
@@ -186,8 +186,8 @@ class Rollouts:
                 predicted = self.module.rollout_channels(states, past, actions)
                 variance = None
             else:
-                predicted, offsets, own = self.ensemble.bundle(states, past, actions)
-                variance = (own + offsets.square().mean(2)) / self.std**2
+                predicted, offsets, own_part = self.ensemble.bundle(states, past, actions)
+                variance = (own_part + offsets.square().mean(2)) / self.std**2
         return self.step.errors(predicted, truth), variance
 
 

@@ -148,22 +148,24 @@ class Dynamics(Supervised):
         """Return problems of outputs, relations, encodings and the model."""
         outputs = self.outputs_for(channels)
         problems = problems_of(channels, outputs, self.relations, self.integrator)
-        inputs = {name: one for name, one in channels.items() if one.role != "output"}
+        inputs = {name: channel for name, channel in channels.items() if channel.role != "output"}
         problems += [
             (("encoding", *where), what)
             for where, what in self.encoding.problems(inputs, self.window)
         ]
         problems += self._own_problems()
         if self.model is not None:
-            states = [name for name, one in channels.items() if one.role == "state"]
+            states = [name for name, channel in channels.items() if channel.role == "state"]
             unfit = self.model.output_problems(outputs_of(states, outputs, self.relations))
             unfit += self.model.problems(inputs)
             problems += [(("model", *where), what) for where, what in unfit]
         problems += unknown_channels(list(self.noise), inputs, "noise")
         if isinstance(self.weights, dict):
             roles = ("state", "output")
-            predicted = {name: one for name, one in channels.items() if one.role in roles}
-            states = [name for name, one in predicted.items() if one.role == "state"]
+            predicted = {
+                name: channel for name, channel in channels.items() if channel.role in roles
+            }
+            states = [name for name, channel in predicted.items() if channel.role == "state"]
             problems += unknown_channels(list(self.weights), predicted, "weights")
             if states and not any(self.weights.get(name, 1.0) for name in states):
                 problems.append((("weights",), "are zero for every state"))
@@ -173,8 +175,8 @@ class Dynamics(Supervised):
                     ("loss",),
                     f"gaussian supports no output channels such as {name!r}; use squared",
                 )
-                for name, one in channels.items()
-                if one.role == "output"
+                for name, channel in channels.items()
+                if channel.role == "output"
             ]
         if self.model is None and self.epochs is not None:
             what = "has no meaning without `model`: a portfolio trains for `budget` seconds"
@@ -193,8 +195,8 @@ class Dynamics(Supervised):
     def _own_problems(self) -> Problems:
         """Return problems of settings that custom features or coordinates exclude."""
         problems: Problems = []
-        own = {"features": self.features, "coordinates": self.coordinates}
-        for name in [key for key, value in own.items() if value is not None]:
+        settings = {"features": self.features, "coordinates": self.coordinates}
+        for name in [key for key, value in settings.items() if value is not None]:
             if self.model is None:
                 problems.append(((name,), "needs `model`: a portfolio has models of channels"))
             elif type(self.model).build_for is not Model.build_for:

@@ -65,7 +65,7 @@ class Imitation(Demonstrated):
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of the observed channels."""
         problems: Problems = []
-        observed = [name for name, one in channels.items() if one.role != "reward"]
+        observed = [name for name, channel in channels.items() if channel.role != "reward"]
         for name in self.observations:
             if name not in observed:
                 problems.append(
@@ -90,7 +90,7 @@ class Imitation(Demonstrated):
         names = self.observations or usual_order
         role = {name: channels[name].role for name in names}
         numbers = [name for name in names if role[name] not in MEDIA]
-        images, texts = ([name for name in names if role[name] == one] for one in MEDIA)
+        images, texts = ([name for name in names if role[name] == medium] for medium in MEDIA)
         return numbers, images, texts
 
     def setup_function(self) -> Callable[..., object]:

@@ -75,10 +75,10 @@ class CandidateFits:
         start = self.start_of(candidate, empty.round - 1) if empty.round > 1 else None
         module, objective = self.prepare(task, self.data, start)
         steps = 0
-        each = 0.0
+        per_step = 0.0
         if candidate.trains:
-            each = step_seconds(module, objective, task.learn, PROBE_SHARE * seconds)
-            steps = max(FEWEST, gradient_steps(task.learn, seconds, each))
+            per_step = step_seconds(module, objective, task.learn, PROBE_SHARE * seconds)
+            steps = max(FEWEST, gradient_steps(task.learn, seconds, per_step))
             task = self.task_of(candidate, steps, seconds)
             folder = self._folder_of(candidate, empty.round)
             rest = seconds - (time.monotonic() - began)
@@ -89,7 +89,7 @@ class CandidateFits:
         self.restore_noise()
         errors = self.rows.errors_of(module)
         self._write(candidate, empty.round, task, module)
-        return replace(measured(empty, module, errors), steps=steps, step_seconds=each)
+        return replace(measured(empty, module, errors), steps=steps, step_seconds=per_step)
 
     def restore_noise(self) -> None:
         """Give the small noise weight to the states that were noise to the first simple model.
@@ -199,7 +199,7 @@ def learn_of(learn: Any, candidate: Candidate, steps: int, seconds: float, windo
     return result.model_copy(update={"gauss_newton": newton.model_copy(update=changes)})
 
 
-def gradient_steps(learn: Any, seconds: float, each: float) -> int:
-    """Return the number of training steps of `each` s that fit into `seconds` of a candidate."""
+def gradient_steps(learn: Any, seconds: float, per_step: float) -> int:
+    """Return how many training steps of `per_step` s fit into `seconds` of a candidate."""
     share = 1.0 if learn.gauss_newton is None else 1.0 - NEWTON
-    return int(share * seconds / max(each, 1e-6))
+    return int(share * seconds / max(per_step, 1e-6))

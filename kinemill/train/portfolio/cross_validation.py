@@ -51,8 +51,8 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
         horizon: steps of the longest rollout over windows.
     """
     dataset, training_set = data
-    trained = {one.recording for one in dataset.of("train")}
-    if {one.recording for one in dataset.of("validation")} - trained:
+    trained = {episode.recording for episode in dataset.of("train")}
+    if {episode.recording for episode in dataset.of("validation")} - trained:
         return []
     parts = _recordings(dataset) if len(trained) >= FOLDS else _consecutive_rows(dataset)
     try:
@@ -63,27 +63,30 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
 
 def _recordings(dataset: PackedDataset) -> list[Parts]:
     """Return the episodes of training and validation, grouped by recording, for each fold."""
-    own = [*dataset.of("train"), *dataset.of("validation")]
-    names = sorted({one.recording for one in own})
+    episodes = [*dataset.of("train"), *dataset.of("validation")]
+    names = sorted({episode.recording for episode in episodes})
     groups = [set(names[number::FOLDS]) for number in range(FOLDS)]
-    return [{one.id: (0.0, 1.0) for one in own if one.recording in group} for group in groups]
+    return [
+        {episode.id: (0.0, 1.0) for episode in episodes if episode.recording in group}
+        for group in groups
+    ]
 
 
 def _consecutive_rows(dataset: PackedDataset) -> list[Parts]:
     """Return the part of each training episode that consecutive rows of a fold take."""
     parts = [Parts() for _ in range(FOLDS)]
-    own = dataset.of("train")
-    size = sum(one.rows for one in own) / FOLDS
+    episodes = dataset.of("train")
+    size = sum(episode.rows for episode in episodes) / FOLDS
     passed = 0
-    for one in own:
+    for episode in episodes:
         for number, part in enumerate(parts):
             first, last = (
-                min(max((edge * size - passed) / one.rows, 0.0), 1.0)
+                min(max((edge * size - passed) / episode.rows, 0.0), 1.0)
                 for edge in (number, number + 1)
             )
             if first < last:
-                part[one.id] = first, last
-        passed += one.rows
+                part[episode.id] = first, last
+        passed += episode.rows
     return parts
 
 
@@ -97,7 +100,7 @@ def _fold(
         for part in _cut(episode, held_out, "validation")
     ]
     changed = replace(dataset, episodes=episodes)
-    rest = [part for one in training_set.of("train") for part in _cut(one, held_out, "")]
+    rest = [part for episode in training_set.of("train") for part in _cut(episode, held_out, "")]
     rest = [part for part in rest if part.split]
     return Fold(
         changed, replace(training_set, episodes=rest), ValidationRows(changed, *size, STEPS)
@@ -113,8 +116,8 @@ def _cut(episode: PackedEpisode, held_out: Parts, split: str) -> list[PackedEpis
     edges = [episode.start + round(share * episode.rows) for share in (0.0, first, last, 1.0)]
     splits = ("train", split, "train")
     return [
-        replace(episode, split=own, start=begin, stop=end)
-        for own, (begin, end) in zip(splits, pairwise(edges), strict=True)
+        replace(episode, split=label, start=begin, stop=end)
+        for label, (begin, end) in zip(splits, pairwise(edges), strict=True)
         if begin < end
     ]
 
@@ -124,7 +127,7 @@ def validation_share(dataset: PackedDataset, folds: Sequence[Fold]) -> float:
 
     Folds of recordings hold out the blocks of the validation split too; folds of rows do not.
     """
-    held_out = sum(one.rows for fold in folds for one in fold.dataset.of("validation"))
+    held_out = sum(episode.rows for fold in folds for episode in fold.dataset.of("validation"))
     return 1.0 - held_out / sum(
         episode.rows for episode in dataset.episodes if episode.split != "test"
     )
@@ -144,28 +147,30 @@ def finalists(
         seconds: time of each candidate by name, s.
     """
 
-    def is_quick(one: CandidateResult) -> bool:
-        return seconds[one.name] < QUICK_FOLDS
+    def is_quick(result: CandidateResult) -> bool:
+        return seconds[result.name] < QUICK_FOLDS
 
     best = dict[str, CandidateResult]()
-    for one in ordered:
-        if one.score is not None:
-            best.setdefault(one.name.partition(", history")[0], one)
-    first, *others = best.values()
-    others = [*others[: FINALISTS - 1], *(o for o in others[FINALISTS - 1 :] if is_quick(o))]
+    for result in ordered:
+        if result.score is not None:
+            best.setdefault(result.name.partition(", history")[0], result)
+    first, *slower = best.values()
+    slower = [*slower[: FINALISTS - 1], *(o for o in slower[FINALISTS - 1 :] if is_quick(o))]
 
-    def key(one: CandidateResult) -> tuple[bool, float]:
-        is_last = not is_quick(one) and any(_is_dominated(one, other) for other in best.values())
-        return is_last, seconds[one.name]
+    def key(result: CandidateResult) -> tuple[bool, float]:
+        is_last = not is_quick(result) and any(
+            _is_dominated(result, reference) for reference in best.values()
+        )
+        return is_last, seconds[result.name]
 
-    return [first, *sorted(others, key=key)]
+    return [first, *sorted(slower, key=key)]
 
 
-def _is_dominated(one: CandidateResult, other: CandidateResult) -> bool:
+def _is_dominated(result: CandidateResult, reference: CandidateResult) -> bool:
     """Return whether another result is better, with fewer parameters."""
-    if one.score is None or other.score is None:
+    if result.score is None or reference.score is None:
         return False
-    return other.score < one.score and other.parameters < one.parameters
+    return reference.score < result.score and reference.parameters < result.parameters
 
 
 def averaged(result: CandidateResult, errors: Sequence[CandidateErrors]) -> CandidateResult:
@@ -199,7 +204,7 @@ def projected(
             return error * later / earlier
         return math.sqrt(error**2 - earlier**2 + later**2)
 
-    errors, earlier, later = (one.errors or {} for one in (held_out, short, long))
+    errors, earlier, later = (result.errors or {} for result in (held_out, short, long))
     by_horizon = {
         steps: expected(error, earlier.get(steps), later.get(steps))
         for steps, error in errors.items()
@@ -217,8 +222,8 @@ def pooled(held_out: CandidateResult, validated: CandidateResult, share: float) 
         share: weight of the validation split, see `validation_share`.
     """
 
-    def mean(one: float | None, other: float | None) -> float:
-        return one ** (1.0 - share) * other**share if one and other else math.inf
+    def mean(earlier: float | None, later: float | None) -> float:
+        return earlier ** (1.0 - share) * later**share if earlier and later else math.inf
 
     errors = validated.errors or {}
     by_horizon = {

@@ -66,9 +66,11 @@ def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
 
 def _rollout(dataset: PackedDataset, history: int) -> int:
     """Return the most steps of rollouts that start in enough of the training rows."""
-    rows = sum(one.rows for one in dataset.of("train"))
+    rows = sum(episode.rows for episode in dataset.of("train"))
     starts = {steps: len(dataset.window_starts("train", history + steps)) for steps in ROLLOUTS}
-    return max((one for one in ROLLOUTS if starts[one] >= REMAINING_ROLLOUT * rows), default=1)
+    return max(
+        (steps for steps in ROLLOUTS if starts[steps] >= REMAINING_ROLLOUT * rows), default=1
+    )
 
 
 def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
@@ -78,11 +80,11 @@ def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
     """
     episodes = list[NDArray[np.float32]]()
     count = 0
-    for one in dataset.of("train"):
-        stop = min(one.stop, one.start + MOST_ROWS - count)
-        if one.start < stop:
-            episodes.append(dataset.take(np.arange(one.start, stop)))
-            count += stop - one.start
+    for episode in dataset.of("train"):
+        stop = min(episode.stop, episode.start + MOST_ROWS - count)
+        if episode.start < stop:
+            episodes.append(dataset.take(np.arange(episode.start, stop)))
+            count += stop - episode.start
     ranges = dict[str, tuple[float, float]]()
     for number, name in enumerate(dataset.states):
         if name in dataset.angles:
@@ -94,9 +96,9 @@ def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
         same = sum(np.count_nonzero(np.diff(column) == 0.0) for column in columns)
         at_ends = [_equal_pairs(columns, end) for end in (low, high)]
         width = high - low
-        others = pairs - sum(at_ends)
+        remaining = pairs - sum(at_ends)
         # Equal neighbors away from the ends mean quantized values, not saturation.
-        if max(at_ends) and width and same - sum(at_ends) < QUANTIZED * others:
+        if max(at_ends) and width and same - sum(at_ends) < QUANTIZED * remaining:
             ranges[name] = (
                 low if at_ends[0] else low - width,
                 high if at_ends[1] else high + width,

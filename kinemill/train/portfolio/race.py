@@ -131,7 +131,7 @@ class _Race:
         # between them are the same.
         path = self._folder / RESULTS
         earlier = read_document(path, list[CandidateResult]) if path.is_file() else []
-        self._earlier = {(one.name, one.round): one for one in earlier}
+        self._earlier = {(result.name, result.round): result for result in earlier}
 
     def run(self) -> CandidateResult:
         """Return the best result of all candidates.
@@ -153,7 +153,7 @@ class _Race:
         self._bars = Bars.of(simple.results)
         history = self._history(self._best())
         facts = replace(self._facts, history=history)
-        proposals = [one for model in MODELS for one in MODELS[model].candidates(facts)]
+        proposals = [proposal for model in MODELS for proposal in MODELS[model].candidates(facts)]
         for candidate in proposals:
             if not candidate.trains:
                 if self._spent < CLOSED * self._learn.budget:
@@ -173,21 +173,21 @@ class _Race:
         end = max(self._spent + CROSS * self._learn.budget, (1.0 - LEAST) * self._learn.budget)
         held_out = dict[str, CandidateResult]()
         seconds = dict[str, float]()
-        for one in self._results:
-            seconds[one.name] = seconds.get(one.name, 0.0) + one.seconds
+        for candidate in self._results:
+            seconds[candidate.name] = seconds.get(candidate.name, 0.0) + candidate.seconds
         tested = finalists(self._bars.order(self._results), seconds) if self._folds else []
-        for number, one in enumerate(tested):
-            slow = [other for other in tested[number:] if seconds[other.name] >= QUICK_FOLDS]
+        for number, candidate in enumerate(tested):
+            slow = [later for later in tested[number:] if seconds[later.name] >= QUICK_FOLDS]
             share = (end - self._spent) / max(1, len(slow))
-            result = self._cross_validate(one, end, share)
+            result = self._cross_validate(candidate, end, share)
             if result is not None:
-                held_out[one.name] = result
+                held_out[candidate.name] = result
                 text = f"score {score_text(result.score)} on rows left out of its fit"
-                self._context.listeners[1].log_message(f"{one.name}: {text}")
+                self._context.listeners[1].log_message(f"{candidate.name}: {text}")
             if not held_out:
                 return winner  # the winner is the first finalist, and it has no result
         last = max(self._rows.horizons)
-        errors = [error_at(one, last) for one in held_out.values()]
+        errors = [error_at(fold_result, last) for fold_result in held_out.values()]
         if winner.name not in held_out or min(errors) > UNINFORMATIVE:
             return winner
         self._held_out = held_out
@@ -195,14 +195,14 @@ class _Race:
         best = self._simplest(ordered).name  # pooled errors include those on the validation split
         if not self._share:
             tied = self._held_out_bars().tied(ordered)
-            best = self._bars.order(one for one in self._results if one.name in tied)[0].name
+            best = self._bars.order(fit for fit in self._results if fit.name in tied)[0].name
         self._results = [
-            replace(one, held_out=(held_out[one.name].errors or {})[last])
-            if one.name in held_out
-            else one
-            for one in self._results
+            replace(entry, held_out=(held_out[entry.name].errors or {})[last])
+            if entry.name in held_out
+            else entry
+            for entry in self._results
         ]
-        return next(one for one in self._bars.order(self._results) if one.name == best)
+        return next(ranked for ranked in self._bars.order(self._results) if ranked.name == best)
 
     def _order_held_out(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
         """Return results of the cross-validation, the best first."""
@@ -212,10 +212,13 @@ class _Race:
     def _simplest(self, ordered: Sequence[CandidateResult]) -> CandidateResult:
         """Return, of the results that differ from the first one by chance, the smallest model."""
         tied = self._held_out_bars().tied(ordered)
-        return min((one for one in ordered if one.name in tied), key=lambda one: one.parameters)
+        return min(
+            (result for result in ordered if result.name in tied),
+            key=lambda result: result.parameters,
+        )
 
     def _held_out_bars(self) -> Bars:
-        return Bars.of(one for one in self._held_out.values() if one.round == 0)
+        return Bars.of(result for result in self._held_out.values() if result.round == 0)
 
     def _cross_validate(
         self, result: CandidateResult, end: float, share: float
@@ -230,13 +233,15 @@ class _Race:
             end: time at which the cross-validation of all candidates ends, s after the start.
             share: time of this candidate, s; a single round may take longer.
         """
-        rounds = [one for one in self._results if one.name == result.name and not one.failure]
-        rounds = [one for one in rounds if one.round <= result.round]
+        rounds = [
+            tested for tested in self._results if tested.name == result.name and not tested.failure
+        ]
+        rounds = [tested for tested in rounds if tested.round <= result.round]
         while len(rounds) > 1 and self._fold_seconds(rounds) > share:
             rounds.pop()
         if not rounds or self._spent + self._fold_seconds(rounds) > end:
             return None
-        seconds = sum(one.seconds for one in rounds)
+        seconds = sum(tested.seconds for tested in rounds)
         began = time.monotonic()
         errors = list[CandidateErrors]()
         try:
@@ -256,7 +261,7 @@ class _Race:
 
     def _fold_seconds(self, rounds: Sequence[CandidateResult]) -> float:
         """Return the expected time of all folds with the trainings of these rounds, s."""
-        return len(self._folds) * sum(one.seconds for one in rounds)
+        return len(self._folds) * sum(tested.seconds for tested in rounds)
 
     def _end_of_rounds(self) -> float:
         """Return the time at which all rounds end, s after the start."""
@@ -291,7 +296,9 @@ class _Race:
         listed as not tested.
         """
         budget = self._learn.budget
-        candidates = sorted(candidates, key=lambda one: "gauss_newton" not in one.settings)
+        candidates = sorted(
+            candidates, key=lambda proposal: "gauss_newton" not in proposal.settings
+        )
         for number, share in enumerate(ROUNDS, start=1):
             end = min(self._spent + share * budget, self._end_of_rounds())
             results: list[CandidateResult] = []
@@ -306,7 +313,7 @@ class _Race:
                     self._skip(candidate)
             results = self._bars.order(result for result in results if not result.failure)
             better = {result.name for result in results[: math.ceil(len(results) / 2)]}
-            candidates = [one for one in candidates if one.name in better]
+            candidates = [proposal for proposal in candidates if proposal.name in better]
 
     def _skip(self, candidate: Candidate) -> None:
         """List a candidate as not tested, because the budget is used up."""
@@ -382,10 +389,10 @@ class _Race:
         trained = replace(trained, seconds=state.seconds, steps=state.step)
         is_better = self._is_better(trained, last, winner)
         first, second = (trained, winner) if is_better else (winner, trained)
-        others = [one for one in self._bars.order(self._results) if one is not winner]
+        remaining = [result for result in self._bars.order(self._results) if result is not winner]
         served = self._candidates[first.name]
         listeners[1].log_message(f"best family: {first.name}")
-        results = to_json_value([first, second, *others])
+        results = to_json_value([first, second, *remaining])
         return Trained(
             weights=module.state_dict()
             if is_better
@@ -427,10 +434,10 @@ class _Race:
         """Return the best result of a candidate that trains; the winner if there is none."""
         ordered = [winner, *self._bars.order(self._results)]
         learners = [
-            one
-            for one in ordered
-            if self._candidates[one.name].trains
-            and (not self._held_out or one.name in self._held_out)
+            result
+            for result in ordered
+            if self._candidates[result.name].trains
+            and (not self._held_out or result.name in self._held_out)
         ]
         return next((learner for learner in learners if learner.score is not None), winner)
 

@@ -74,9 +74,13 @@ class Bars:
             return ranked
         level = TIE * self.rank(ranked[0])
         tier = self.is_behind(ranked[0])
-        tied = [one for one in ranked if self.is_behind(one) == tier and self.rank(one) <= level]
+        tied = [
+            result
+            for result in ranked
+            if self.is_behind(result) == tier and self.rank(result) <= level
+        ]
         rest = ranked[len(tied) :]
-        return [*sorted(tied, key=lambda one: (one.parameters, -one.ridge)), *rest]
+        return [*sorted(tied, key=lambda result: (result.parameters, -result.ridge)), *rest]
 
     def by_score(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
         """Return results over all rows, the best score first, those behind a reference last.
@@ -85,8 +89,8 @@ class Bars:
         be unlike all others.
         """
 
-        def key(one: CandidateResult) -> tuple[bool, float]:
-            return self.is_behind(one), math.inf if one.score is None else one.score
+        def key(result: CandidateResult) -> tuple[bool, float]:
+            return self.is_behind(result), math.inf if result.score is None else result.score
 
         return sorted(results, key=key)
 
@@ -96,15 +100,15 @@ class Bars:
         Args:
             held_out: results on recordings left out of their fits, the best first.
         """
-        first, *others = held_out
+        first, *following = held_out
         level = FOLDS_TIE * (first.score or 0.0)
         tier = self.is_behind(first)
         close = [
-            one
-            for one in others
-            if one.score is not None and one.score <= level and self.is_behind(one) == tier
+            result
+            for result in following
+            if result.score is not None and result.score <= level and self.is_behind(result) == tier
         ]
-        longest = {one.name: error_at(one, self._longest) for one in (first, *close)}
+        longest = {result.name: error_at(result, self._longest) for result in (first, *close)}
         return {
             name for name, error in longest.items() if error <= HORIZON_TIE * min(longest.values())
         }

@@ -81,7 +81,7 @@ class SimpleModels:
                     sequence.waited = PATIENCE
                 else:
                     sequence.add(self._fit(sequence.structure, history))
-            active = [one for one in active if one.waited < PATIENCE]
+            active = [search for search in active if search.waited < PATIENCE]
         for family in dict.fromkeys(structure.family for structure in self._structures):
             self._fit_ridges(family)
 
@@ -97,14 +97,16 @@ class SimpleModels:
     def _fit_ridges(self, family: str) -> None:
         """Fit the best of a family, by rank and by the longest horizon, with other ridges."""
         bars = Bars.of(self.results)
-        own = [
+        ridges = [
             result
             for result in self.results
             if self._members[result.name][0].family == family and result.score is not None
         ]
-        if not own:
+        if not ridges:
             return
-        best = {one.name for one in (min(own, key=bars.rank), min(own, key=_at_horizon))}
+        best = {
+            result.name for result in (min(ridges, key=bars.rank), min(ridges, key=_at_horizon))
+        }
         for name in sorted(best):
             for ridge in RIDGES:
                 if ridge != USUAL_RIDGE and self._has_time():

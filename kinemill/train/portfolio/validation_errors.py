@@ -114,7 +114,7 @@ class ValidationRows:
         self._states = dataset.states
         self._weights = torch.ones(int(self._variable.sum()), dtype=torch.float64)
         self._angles = [dataset.states.index(name) for name in dataset.angles]
-        episodes = [one for one in dataset.of("validation") if one.rows > history]
+        episodes = [packed for packed in dataset.of("validation") if packed.rows > history]
         self._episodes = sorted(episodes, key=lambda episode: -episode.rows)[:EPISODES]
 
     @property
@@ -223,16 +223,16 @@ def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) 
     """
     batches = batches_of(objective, learn)
     began = time.monotonic()
-    each = 0.0
+    best = 0.0
     for step in range(PROBE):
         started = time.monotonic()
         objective.loss(batches.at(step), step).backward()
         now = time.monotonic()
-        each = now - started if step == 0 else min(each, now - started)  # first calls are slower
+        best = now - started if step == 0 else min(best, now - started)  # first calls are slower
         if now - began > seconds:
             break
     module.zero_grad()
-    return each
+    return best
 
 
 def measured(empty: CandidateResult, module: Any, errors: CandidateErrors) -> CandidateResult:

@@ -100,13 +100,13 @@ def out_of_range(policy: Policy) -> list[Gate]:
 
 def _reset(policy: Policy, probe: Probe) -> Gate:
     """Check that the first action after a reset does not depend on earlier steps."""
-    one = {name: part[0, 0] for name, part in probe.inputs.items()}
+    observation = {name: part[0, 0] for name, part in probe.inputs.items()}
     policy.reset(seed=3)
-    first = policy.act(one)
+    first = policy.act(observation)
     for _ in range(3):
-        policy.act(one)
+        policy.act(observation)
     policy.reset(seed=3)
-    same = bool(np.array_equal(first, policy.act(one)))
+    same = bool(np.array_equal(first, policy.act(observation)))
     text = "the same action" if same else "another action"
     return Gate("reset", same, text, "the same first action after every reset")
 

@@ -37,7 +37,7 @@ def action_curves(
         horizon: steps after a reset; at most half of the median episode is used.
         stride: rows between resets.
     """
-    longest = max(one.rows for one in data.packed.of(SPLIT))
+    longest = max(packed.rows for packed in data.packed.of(SPLIT))
     rows = scored_rows(data)
     ages = rows - data.first_rows[rows]
     size = _sizes(policy, measured, rows)
@@ -47,7 +47,7 @@ def action_curves(
     by_time = np.array([size[part == index].mean(axis=0) for index in used])
     after = None
     if policy.interface.carry:
-        half = int(np.median([one.rows for one in data.packed.of(SPLIT)])) // 2
+        half = int(np.median([packed.rows for packed in data.packed.of(SPLIT)])) // 2
         after = _after_reset(policy, data, min(horizon, max(half, 1)), stride)
     choices = policy.interface.choices
     dt = data.packed.dt
@@ -111,19 +111,19 @@ def action_values(
         data: data with a test split.
         measured: actions of the policy on the test split, (N, A).
     """
-    logged, own = _values(policy, critic, data, measured)
+    logged, of_policy = _values(policy, critic, data, measured)
     rows = scored_rows(data)
     logged = logged[rows]
-    own = own[rows]
+    of_policy = of_policy[rows]
     episode = episodes_of(data.packed, SPLIT, rows)
-    difference = logged - own
-    by_episode = [float(difference[episode == one].mean()) for one in np.unique(episode)]
+    difference = logged - of_policy
+    by_episode = [float(difference[episode == number].mean()) for number in np.unique(episode)]
     return ActionValues(
         critic=critic.algorithm.type,
         discount=critic.algorithm.gamma,
         rows=len(rows),
         logged=float(logged.mean()),
-        policy=float(own.mean()),
+        policy=float(of_policy.mean()),
         difference=float(difference.mean()),
         interval=bootstrap(by_episode),
         better=float((difference > 0.0).mean()),
@@ -138,14 +138,14 @@ def _values(
     layout = policy.interface.layout
     feed = Feed(data, layout, torch.device("cpu"))
     carry = list(critic.actor.initial_carry(len(episodes)))
-    logged, own = (np.full(len(data.actions), np.nan) for _ in range(2))
+    logged, of_policy = (np.full(len(data.actions), np.nan) for _ in range(2))
     for step in range(max(episode.rows for episode in episodes)):
         rows = np.array([min(episode.start + step, episode.stop - 1) for episode in episodes])
         inputs = policy_inputs(policy, feed, rows, step)
         tensors = [torch.from_numpy(inputs[name]) for name in layout.inputs]
         encoded, carry = critic.encode(tensors, carry)
         is_running = np.array([step < episode.rows for episode in episodes])
-        for values, actions in ((logged, measured.logged), (own, measured.actions)):
+        for values, actions in ((logged, measured.logged), (of_policy, measured.actions)):
             acted = torch.from_numpy(np.nan_to_num(actions[rows]))
             values[rows[is_running]] = critic.values(encoded, acted).numpy()[is_running]
-    return logged, own
+    return logged, of_policy

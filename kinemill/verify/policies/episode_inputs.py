@@ -65,9 +65,9 @@ def turn_inputs(interface: PolicyInterface, agent: Agent, plain: Arrays) -> Arra
     numbers = plain[OBSERVATION].copy()
     first, stop = agent.columns
     # The observation has a one-hot code of the acting agent, and zeros in the columns of others.
-    own = numbers[..., first:stop].copy()
+    agent_numbers = numbers[..., first:stop].copy()
     numbers[:] = 0.0
-    numbers[..., first:stop], numbers[..., layout.agents.index(agent)] = own, 1.0
+    numbers[..., first:stop], numbers[..., layout.agents.index(agent)] = agent_numbers, 1.0
     made = plain | {OBSERVATION: numbers}
     if not layout.mask:
         return made
@@ -142,7 +142,7 @@ def recorded_probe(episodes: Sequence[Recorded], interface: PolicyInterface) -> 
         narrowed(episode.observations, interface.layout, episode.layout) for episode in episodes
     ]
     inputs: Arrays = {
-        name: np.stack([one[name][:steps] for one in observed])
+        name: np.stack([observation[name][:steps] for observation in observed])
         for name in interface.layout.inputs
         if name != SEED
     }

@@ -64,18 +64,18 @@ class PolicyMeasurement:
         """Return evaluation.json."""
         on_logs = self.on_logs
         model = self.trials.get("model")
-        others = {who: one for who, one in self.trials.items() if who != "model"}
+        baselines = {who: trial for who, trial in self.trials.items() if who != "model"}
         errors = on_logs.held_out.errors if on_logs else {}
         return PolicyEvaluation(
             self.task,
             self.source,
             logs=on_logs and on_logs.logs.facts(),
-            actions={who: accuracy(one) for who, one in errors.items()} or None,
+            actions={who: accuracy(action_errors) for who, action_errors in errors.items()} or None,
             curves=on_logs and on_logs.curves,
             values=on_logs and on_logs.values,
             environment=self.environment,
-            trials={who: trial_results(one) for who, one in self.trials.items()},
-            gains={who: gain_of(model, one) for who, one in others.items()} if model else {},
+            trials={who: trial_results(trial) for who, trial in self.trials.items()},
+            gains={who: gain_of(model, trial) for who, trial in baselines.items()} if model else {},
             notes=self.notes,
         )
 
@@ -147,16 +147,16 @@ def _log_sections(measured: LogMeasurement) -> str:
 def _curve_charts(curves: ActionCurves) -> list[str]:
     charts = list[str]()
     seconds = np.asarray(curves.seconds)
-    for name, one in list(curves.channels.items())[:MOST]:
-        line = Line(name, "model", seconds, np.asarray(one.by_time))
-        labels = ("time in the episode, s", axis_label(name, one.unit))
-        charts.append(figure(name, one.unit, line_chart([line], labels=labels)))
-        if one.by_step is not None:
-            time = np.arange(len(one.by_step)) * np.float64(curves.dt)
-            line = Line(name, "model", time, np.asarray(one.by_step))
-            labels = ("time after a reset, s", axis_label(name, one.unit))
+    for name, curve in list(curves.channels.items())[:MOST]:
+        line = Line(name, "model", seconds, np.asarray(curve.by_time))
+        labels = ("time in the episode, s", axis_label(name, curve.unit))
+        charts.append(figure(name, curve.unit, line_chart([line], labels=labels)))
+        if curve.by_step is not None:
+            time = np.arange(len(curve.by_step)) * np.float64(curves.dt)
+            line = Line(name, "model", time, np.asarray(curve.by_step))
+            labels = ("time after a reset, s", axis_label(name, curve.unit))
             charts.append(
-                figure(f"{name}, after a reset", one.unit, line_chart([line], labels=labels))
+                figure(f"{name}, after a reset", curve.unit, line_chart([line], labels=labels))
             )
     return charts
 

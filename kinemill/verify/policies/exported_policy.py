@@ -101,11 +101,11 @@ class ExportedPolicy:
         """Return the actions for a probe, (N, T, A), in units."""
         return play(self.policy if threads == 1 else self.threaded, probe.inputs)
 
-    def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
+    def agreement(self, name: str, probe: Probe, actual: Array, expected: Array) -> Gate:
         """Compare actions (N, T, A), in units, up to rounding."""
         del probe
-        off = np.abs(one.astype(np.float64) - other)
-        passed = bool((off <= NEAR * allowed_of(other, [other], self.interface)).all())
+        off = np.abs(actual.astype(np.float64) - expected)
+        passed = bool((off <= NEAR * allowed_of(expected, [expected], self.interface)).all())
         text = f"they differ by {float(off.max()):.1e}"
         return Gate(name, passed, text, "equal up to rounding")
 
@@ -142,11 +142,11 @@ class ExportedPolicy:
     def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
         """Return `act`, from an observation to an action, and `step`, without conversion."""
         policy = self.policy
-        one = probe.first(1).start()
-        observation = {name: part[0] for name, part in one.items() if name != SEED}
+        inputs = probe.first(1).start()
+        observation = {name: part[0] for name, part in inputs.items() if name != SEED}
         carry = policy.initial_carry(1)
         policy.reset()
-        return {"act": lambda: policy.act(observation), "step": lambda: policy.step(one, carry)}
+        return {"act": lambda: policy.act(observation), "step": lambda: policy.step(inputs, carry)}
 
     def batch_call(self, probe: Probe, threads: int) -> TimedCall:
         """Return one step of a batch."""

@@ -111,22 +111,22 @@ def _returns(subject: PolicySubject, document: Verification) -> str:
 def returns_section(trials: Mapping[str, Trials], gains: Mapping[str, PolicyGain]) -> str:
     """Return the table and the chart of returns, `model` first, all from the same starts."""
     rows = list[list[str]]()
-    for who, one in trials.items():
-        intervals = one.interval()
-        lengths = one.lengths
+    for who, trial in trials.items():
+        intervals = trial.interval()
+        lengths = trial.lengths
         low, high = intervals["return"]
         success = "–"
-        if one.success is not None:
+        if trial.success is not None:
             ends = "{:.0%} – {:.0%}".format(*intervals["success"])
-            success = f"{one.success:.0%} ({ends})"
-        text = f"{number(one.mean_return)} ({number(low)} – {number(high)})"
+            success = f"{trial.success:.0%} ({ends})"
+        text = f"{number(trial.mean_return)} ({number(low)} – {number(high)})"
         steps = f"{np.mean(lengths):.4g} ({min(lengths)} – {max(lengths)})"
         rows.append([name_of(label(who)), text, success, steps])
     seeds = trials["model"].seeds
     compared = "".join(
         f" From the same starts, its return minus that of {spoken(who)} is {number(low)} to "
         f"{number(high)}."
-        for who, (low, high) in ((who, one.returns) for who, one in gains.items())
+        for who, (low, high) in ((who, gain.returns) for who, gain in gains.items())
     )
     return (
         "<h2>Returns</h2>"
@@ -141,16 +141,16 @@ def returns_section(trials: Mapping[str, Trials], gains: Mapping[str, PolicyGain
 def _returns_chart(trials: Mapping[str, Trials]) -> str:
     """Draw the returns of all episodes in ascending order."""
 
-    def line(who: str, one: Trials) -> Line:
-        values = np.sort(np.asarray(one.returns, dtype=np.float64))
+    def line(who: str, trial: Trials) -> Line:
+        values = np.sort(np.asarray(trial.returns, dtype=np.float64))
         style = "persistence" if who == "random" else who
         return Line(label(who), style, np.linspace(0.0, 1.0, len(values)), values)
 
-    lines = [line(who, one) for who, one in reversed([*trials.items()])]
+    lines = [line(who, trial) for who, trial in reversed([*trials.items()])]
     chart = line_chart(
         lines, labels=("share of episodes, lowest return first", "return"), size=(700, 212)
     )
-    key = legend({one.style: one.label for one in reversed(lines)})
+    key = legend({drawn.style: drawn.label for drawn in reversed(lines)})
     return key + figure("Return", "", chart)
 
 
@@ -171,19 +171,21 @@ def _recorded_motion(subject: PolicySubject, episode: Recorded) -> ClipTable | N
         return None
     body = environment.body()
     names = [*TRUNK, *body.joints, *COMMAND]
-    logged = [one for split in ("test", "train") for one in data.packed.of(split)]
+    logged = [packed for split in ("test", "train") for packed in data.packed.of(split)]
     if not logged or any(name not in (*data.packed.columns, *data.roles) for name in names):
         return None
     observed = data.observed(names).astype(np.float64)
     command = episode.observations["observation"][0][-len(COMMAND) :]
-    commands = [observed[one.start : one.stop, -len(COMMAND) :].mean(axis=0) for one in logged]
+    commands = [
+        observed[packed.start : packed.stop, -len(COMMAND) :].mean(axis=0) for packed in logged
+    ]
     nearest = int(np.linalg.norm(np.array(commands) - command, axis=1).argmin())
-    one = logged[nearest]
-    rows = observed[one.start : one.stop]
+    closest = logged[nearest]
+    rows = observed[closest.start : closest.stop]
     # Logs have quaternions as x, y, z, w; clips have w first.
     attitude = rows[:, [3, 0, 1, 2]]
     joints = rows[:, len(TRUNK) : -len(COMMAND)]
-    clip = Clip(f"the log {one.name}", joints, attitude, commands[nearest], loops=True)
+    clip = Clip(f"the log {closest.name}", joints, attitude, commands[nearest], loops=True)
     return ClipTable([clip], body, subject.task.dt)
 
 
@@ -192,8 +194,8 @@ def _actions(subject: PolicySubject) -> str:
     policy = subject.policy
     actions = np.zeros((0, len(policy.actions)))
     if subject.trials and subject.trials.model.episodes:
-        one = subject.trials.model.episodes[0]
-        actions = one.actions.reshape(len(one.rewards), -1).astype(np.float64)
+        recorded = subject.trials.model.episodes[0]
+        actions = recorded.actions.reshape(len(recorded.rewards), -1).astype(np.float64)
     elif subject.held_out:
         first = subject.held_out.episodes[0]
         actions = subject.held_out.actions[first.start : first.stop].astype(np.float64)
@@ -234,8 +236,12 @@ def _value_row(values: Floats, low: float, high: float) -> list[str]:
 def _choice_row(values: Floats, choices: int) -> list[str]:
     """Return the share of each choice, the most frequent first."""
     shares = np.bincount(values.astype(int), minlength=choices) / len(values)
-    order = [int(one) for one in np.argsort(-shares)[:4] if shares[one]]
-    return [", ".join(f"{one}: {shares[one]:.0%}" for one in order), f"0 to {choices - 1}", "–"]
+    order = [int(choice) for choice in np.argsort(-shares)[:4] if shares[choice]]
+    return [
+        ", ".join(f"{choice}: {shares[choice]:.0%}" for choice in order),
+        f"0 to {choices - 1}",
+        "–",
+    ]
 
 
 def errors_section(held_out: HeldOut, where: str) -> str:

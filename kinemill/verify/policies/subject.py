@@ -203,10 +203,15 @@ class PolicySubject:
         by_actor = {MODEL: trials.model, RANDOM: trials.random} if trials else {}
         if trials:
             metrics = replace(
-                metrics, returns={who: one.mean_return for who, one in by_actor.items()}
+                metrics,
+                returns={who: actor_trials.mean_return for who, actor_trials in by_actor.items()},
             )
             windows = replace(windows, episodes=len(trials.model.returns))
-            shares = {who: one.success for who, one in by_actor.items() if one.success is not None}
+            shares = {
+                who: actor_trials.success
+                for who, actor_trials in by_actor.items()
+                if actor_trials.success is not None
+            }
             if trials.model.success is not None:
                 metrics = replace(metrics, success=shares)
         promote = self.task.promote
@@ -215,24 +220,26 @@ class PolicySubject:
         return Verification(
             form="policy",
             metrics=metrics,
-            accuracy={who: accuracy(one) for who, one in errors.items()},
+            accuracy={who: accuracy(action_errors) for who, action_errors in errors.items()},
             against={
-                name: errors[MODEL].compare(one) for name, one in errors.items() if name != MODEL
+                name: errors[MODEL].compare(action_errors)
+                for name, action_errors in errors.items()
+                if name != MODEL
             },
             gains={RANDOM: gain_of(trials.model, trials.random)} if trials else {},
             windows=windows,
             counted=Counted((), None, promote.margin) if trials and in_environment else None,
-            trials={who: trial_results(one) for who, one in by_actor.items()},
+            trials={who: trial_results(actor_trials) for who, actor_trials in by_actor.items()},
             torch_trials=trials.torch_trials() if trials else None,
             c99=self.exported_summary.c99 if self.exported_summary else None,
         )
 
 
-def gain_of(one: Trials, other: Trials) -> PolicyGain:
+def gain_of(trials: Trials, baseline: Trials) -> PolicyGain:
     """Return 95 % intervals of the mean paired difference in return and success."""
-    returns = bootstrap(np.subtract(one.returns, other.returns).tolist())
+    returns = bootstrap(np.subtract(trials.returns, baseline.returns).tolist())
     success = None
-    if one.successes and other.successes:
-        apart = np.asarray(one.successes, float) - np.asarray(other.successes, float)
+    if trials.successes and baseline.successes:
+        apart = np.asarray(trials.successes, float) - np.asarray(baseline.successes, float)
         success = bootstrap(apart.tolist())
     return PolicyGain(returns, success)

@@ -128,8 +128,8 @@ def run_trials(
     model = try_policy(task, policy, seeds, record=len(first))
     torch = try_policy(task, in_torch, first, record=len(first))
     compared = [
-        compare_episodes(one, other, interface)
-        for one, other in zip(model.episodes, torch.episodes, strict=True)
+        compare_episodes(exported, original, interface)
+        for exported, original in zip(model.episodes, torch.episodes, strict=True)
     ]
     return EnvironmentTrials(
         model=model,
@@ -159,13 +159,13 @@ def require_layout(task: Task, policy: Policy, variant: str | None = None) -> No
     environment = make_environment(task, variant=variant)
     try:
         there = layout_of(task, environment)
-        own = policy.interface.layout
+        layout = policy.interface.layout
     finally:
         environment.close()
     where = f"environment of {task.name}"
     lacking = [
         name
-        for name in (*own.observation, *own.images, *own.texts)
+        for name in (*layout.observation, *layout.images, *layout.texts)
         if name not in (*there.observation, *there.images, *there.texts)
     ]
     if lacking:
@@ -173,11 +173,11 @@ def require_layout(task: Task, policy: Policy, variant: str | None = None) -> No
         available = (*there.observation, *there.images, *there.texts)
         raise BadInput(where, problem, expected=f"one of {', '.join(available)}")
     choices = there.choices or (0,) * len(there.actions)
-    if (there.actions, choices) != (own.actions, policy.interface.choices):
+    if (there.actions, choices) != (layout.actions, policy.interface.choices):
         raise BadInput(
             where,
             f"takes {_actions_text(there.actions, choices)}",
-            expected=_actions_text(own.actions, policy.interface.choices),
+            expected=_actions_text(layout.actions, policy.interface.choices),
         )
 
 
@@ -187,40 +187,42 @@ def _actions_text(names: Sequence[str], choices: Sequence[int]) -> str:
 
 
 def compare_episodes(
-    one: Recorded, other: Recorded, interface: PolicyInterface
+    first: Recorded, second: Recorded, interface: PolicyInterface
 ) -> tuple[int | None, str]:
     """Compare two episodes until their observations differ.
 
     It returns the step at which observations or lengths differ, or None; and the fault, which is an
     action that differs although all earlier observations are equal, or an empty text.
     """
-    steps = min(len(one.rewards), len(other.rewards))
+    steps = min(len(first.rewards), len(second.rewards))
     equal = np.ones(steps + 1, dtype=bool)
-    for name, values in one.observations.items():
-        equal &= _equal(values[: steps + 1], other.observations[name][: steps + 1])
+    for name, values in first.observations.items():
+        equal &= _equal(values[: steps + 1], second.observations[name][: steps + 1])
     same = int(np.logical_and.accumulate(equal).sum())  # number of equal observations
-    off = _relative_difference(one, other, interface)[: min(same, steps)]
+    off = _relative_difference(first, second, interface)[: min(same, steps)]
     if bool((off > 1.0).any()):
         step = int(np.flatnonzero((off > 1.0).any(axis=1))[0])
         name = interface.layout.actions[int(off[step].argmax())]
-        return step, f"seed {one.seed}, step {step}: {name} differs after equal observations"
-    ended = len(one.rewards) == len(other.rewards)
+        return step, f"seed {first.seed}, step {step}: {name} differs after equal observations"
+    ended = len(first.rewards) == len(second.rewards)
     return (None if same == steps + 1 and ended else min(same, steps)), ""
 
 
-def _equal(one: Array, other: Array) -> NDArray[np.bool_]:
+def _equal(actual: Array, expected: Array) -> NDArray[np.bool_]:
     """Return whether observations are equal up to rounding at each step: (T, ...) -> (T,)."""
-    first, second = (part.reshape(len(part), -1).astype(np.float64) for part in (one, other))
+    first, second = (part.reshape(len(part), -1).astype(np.float64) for part in (actual, expected))
     reach = np.maximum(np.abs(first).max(axis=0, initial=0.0), 1e-6)
     return (np.abs(first - second) <= SAME * reach).all(axis=1)
 
 
-def _relative_difference(one: Recorded, other: Recorded, interface: PolicyInterface) -> Floats:
+def _relative_difference(
+    actual: Recorded, expected: Recorded, interface: PolicyInterface
+) -> Floats:
     """Return the difference of actions divided by the allowed difference, (N, A)."""
     count = len(interface.layout.actions)
-    steps = min(len(one.rewards), len(other.rewards))
+    steps = min(len(actual.rewards), len(expected.rewards))
     first, second = (
-        part.actions[:steps].reshape(steps, count).astype(np.float64) for part in (one, other)
+        part.actions[:steps].reshape(steps, count).astype(np.float64) for part in (actual, expected)
     )
     choices = np.array(interface.choices)
     scale = action_scale(first.astype(np.float32)[None], interface)

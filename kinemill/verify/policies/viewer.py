@@ -31,14 +31,14 @@ Floats = NDArray[np.float64]
 def episode_viewer(episode: Recorded, video: Video | None) -> str:
     """Return the section of an episode as HTML."""
     count = len(episode.rewards)
-    every = max(1, -(-count // MOST_STEPS))
-    steps = list(range(0, count, every))
+    stride = max(1, -(-count // MOST_STEPS))
+    steps = list(range(0, count, stride))
     series = {name: values[steps] for name, values in series_of(episode).items()}
     pictures, frame = _pictures(video, steps)
     data = {
         "step": steps,
         "time": [round(step * episode.layout.dt, 6) for step in steps],
-        "interval": max(20, round(1000 * episode.layout.dt * every)),
+        "interval": max(20, round(1000 * episode.layout.dt * stride)),
         "values": [[_number(value) for value in values] for values in series.values()],
         "frames": pictures,
         "frame": frame,
@@ -112,9 +112,9 @@ def _pictures(video: Video | None, steps: list[int]) -> tuple[list[str], list[in
     """Return the pictures as data URLs, and the index of the picture of each step."""
     from PIL import Image
 
-    if video is None or len(video.pictures) <= steps[-1] // video.every:
+    if video is None or len(video.pictures) <= steps[-1] // video.stride:
         return [], []
-    of_steps = [step // video.every for step in steps]
+    of_steps = [step // video.stride for step in steps]
     rows = sorted(set(of_steps))
     rows = rows[:: max(1, -(-len(rows) // MOST_FRAMES))]
     urls = list[str]()

@@ -100,8 +100,8 @@ class References:
     @property
     def history(self) -> int:
         """The longest history of all references, rows."""
-        every = [*self.predictors().values(), *self.free_run().values()]
-        return max(one.history for one in every)
+        predictors = [*self.predictors().values(), *self.free_run().values()]
+        return max(predictor.history for predictor in predictors)
 
     def predictors(self) -> dict[str, Predictor]:
         """Return the references for comparisons over windows, by name."""

@@ -77,13 +77,19 @@ def fit_references(
             left_out[name] = f"needs {rows}"
         else:
             items[name] = _simple([baseline], ground)
-    every = {spec.name: candidates_of(spec, dataset, ground, histories) for spec in specs}
-    left_out |= {name: NOT_FINITE for name, candidates in every.items() if not candidates}
-    first = {name: strongest(candidates) for name, candidates in every.items() if candidates}
+    candidates_by_spec = {
+        spec.name: candidates_of(spec, dataset, ground, histories) for spec in specs
+    }
+    left_out |= {
+        name: NOT_FINITE for name, candidates in candidates_by_spec.items() if not candidates
+    }
+    first = {
+        name: strongest(candidates) for name, candidates in candidates_by_spec.items() if candidates
+    }
     for spec in specs:
         if spec.name in first:
-            rest = [one.errors for name, one in first.items() if name != spec.name]
-            selected = first[spec.name], is_stable(every[spec.name], rest, ground)
+            rest = [candidate.errors for name, candidate in first.items() if name != spec.name]
+            selected = first[spec.name], is_stable(candidates_by_spec[spec.name], rest, ground)
             items[spec.name] = _reference(spec, scope, selected)
     return References(items, left_out, ground.split)
 
@@ -133,14 +139,14 @@ def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bo
     """Return the selected member as a separate model, and write it to the folder, if any."""
     error, fitted = selected
     step = single(make_step(spec, scope.dataset, fitted), fitted.solution)
-    own = None
+    path = None
     if step.readout is not None:
         windows = make_windows(scope.dataset, "train", step.layout, 1)
         fit_readout(step, windows, torch.arange(len(windows)))
     if scope.folder is not None:
-        own = scope.folder / (spec.name if lasts else f"{spec.name}-strongest")
-        _write(own, spec, fitted, scope, step)
-    return Member(StepPredictor(step), fitted.history, fitted.ridge, error, lasts, own)
+        path = scope.folder / (spec.name if lasts else f"{spec.name}-strongest")
+        _write(path, spec, fitted, scope, step)
+    return Member(StepPredictor(step), fitted.history, fitted.ridge, error, lasts, path)
 
 
 def _write(folder: Path, spec: Spec, fitted: Fitted, scope: Scope, step: Step) -> None:

@@ -70,8 +70,8 @@ class Candidate:
     def lasts(self, ground: Ground) -> bool:
         """Return whether it stays bounded over whole episodes; tests its whole group in a batch."""
         if not self.group.is_stable:
-            every = ground.lasts(self.group.stacked, len(self.group.fitted))
-            self.group.is_stable = every.tolist()
+            stable = ground.lasts(self.group.stacked, len(self.group.fitted))
+            self.group.is_stable = stable.tolist()
         return self.group.is_stable[self.number]
 
 
@@ -79,7 +79,7 @@ def candidates_of(
     spec: Spec, dataset: PackedDataset, ground: Ground, histories: list[int]
 ) -> list[Candidate]:
     """Return all members of a family that stay finite over the windows."""
-    groups = [_group(spec, dataset, ground, one) for one in fit_groups(spec, dataset, histories)]
+    groups = [_group(spec, dataset, ground, fits) for fits in fit_groups(spec, dataset, histories)]
     candidates = _finite(groups)
     if not candidates:
         return []
@@ -90,7 +90,7 @@ def candidates_of(
         for candidate in candidates
         if candidate.nrmse <= at_end or candidate.overall <= overall
     ]
-    close_groups = list({id(one.group): one.group for one in close}.values())
+    close_groups = list({id(candidate.group): candidate.group for candidate in close}.values())
     for group in close_groups:
         group.errors = ground.errors(group.stacked, len(group.fitted))
     return _finite(close_groups)  # errors of other groups are from fewer windows, not comparable
@@ -106,7 +106,7 @@ def strongest(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def is_stable(
-    candidates: Sequence[Candidate], others: Sequence[Floats], ground: Ground
+    candidates: Sequence[Candidate], references: Sequence[Floats], ground: Ground
 ) -> Candidate | None:
     """Return the strongest member that stays bounded over whole episodes; None if none does.
 
@@ -115,17 +115,17 @@ def is_stable(
 
     Args:
         candidates: members of the family.
-        others: nRMSE of the strongest member of each other family, (K,) each.
+        references: nRMSE of the strongest member of each other family, (K,) each.
         ground: data with the whole episodes.
     """
-    bars = [(1.0 + TIE) * np.maximum(errors, EXACT) for errors in others]
+    bars = [(1.0 + TIE) * np.maximum(errors, EXACT) for errors in references]
     unsurpassed = [
         candidate
         for candidate in candidates
         if all((candidate.errors <= bar).all() for bar in bars)
     ]
     ranked = [*(_ordered(unsurpassed) if unsurpassed else []), *_ordered(candidates)]
-    return next((one for one in ranked if one.lasts(ground)), None)
+    return next((candidate for candidate in ranked if candidate.lasts(ground)), None)
 
 
 def _ordered(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -134,9 +134,14 @@ def _ordered(candidates: Sequence[Candidate]) -> list[Candidate]:
     among = [candidate.overall for candidate in candidates if candidate.nrmse <= level]
     equal = (1.0 + TIE) * max(min(among), EXACT)
 
-    def order(one: Candidate) -> tuple[float, float, int, float]:
-        behind = max(one.nrmse, level)
-        return behind, max(one.overall, equal), one.fitted.history, -one.fitted.ridge
+    def order(candidate: Candidate) -> tuple[float, float, int, float]:
+        behind = max(candidate.nrmse, level)
+        return (
+            behind,
+            max(candidate.overall, equal),
+            candidate.fitted.history,
+            -candidate.fitted.ridge,
+        )
 
     return sorted(candidates, key=order)
 
@@ -152,6 +157,6 @@ def _finite(groups: Sequence[_Group]) -> list[Candidate]:
 
 def _group(spec: Spec, dataset: PackedDataset, ground: Ground, fitted: list[Fitted]) -> _Group:
     step = make_step(spec, dataset, fitted[0])
-    predictor = StepPredictor(stacked(step, [one.solution for one in fitted]))
-    every = max(1, min(COARSE, len(ground.windows.states) // LEAST))
-    return _Group(fitted, ground.errors(predictor, len(fitted), every), predictor)
+    predictor = StepPredictor(stacked(step, [member.solution for member in fitted]))
+    stride = max(1, min(COARSE, len(ground.windows.states) // LEAST))
+    return _Group(fitted, ground.errors(predictor, len(fitted), stride), predictor)

@@ -57,15 +57,15 @@ class Ground:
     split: str
 
     @QUIETLY
-    def errors(self, predictor: Predictor, copies: int = 1, every: int = 1) -> Floats:
+    def errors(self, predictor: Predictor, copies: int = 1, stride: int = 1) -> Floats:
         """Return the nRMSE of each member at the K horizons of `horizons_of`, (M, K).
 
         Args:
             predictor: all M members in one; it predicts M · W windows, member by member.
             copies: number of members, M.
-            every: use every n-th window.
+            stride: use every n-th window.
         """
-        windows = _repeat(self.windows, copies, every)
+        windows = _repeat(self.windows, copies, stride)
         steps = np.array(horizons_of(windows.truth.shape[1])) - 1
         truth = windows.truth[:, steps]
         predicted = predict(predictor, windows)[:, steps]
@@ -108,8 +108,8 @@ def ground_of(
     split = "validation" if len(dataset.window_starts("validation", history + horizon)) else "train"
     window_starts(dataset, split, history + horizon, stride)  # raises if there is no window
     windows = _windows(dataset, split, (history, horizon, stride))
-    long = sorted(dataset.of(split), key=lambda one: -one.rows)[:EPISODES]
-    long = [one for one in long if one.rows > history]
+    long = sorted(dataset.of(split), key=lambda episode: -episode.rows)[:EPISODES]
+    long = [episode for episode in long if episode.rows > history]
     whole, steps = whole_episodes(dataset, long, history, LONGEST)
     angle = is_angle(dataset)
     none = np.zeros(len(std))
@@ -136,22 +136,22 @@ def _windows(dataset: PackedDataset, split: str, size: tuple[int, int, int]) -> 
     return gather(dataset, starts, history, horizon)
 
 
-def _joined(one: Windows, other: Windows) -> Windows:
-    """Return all windows of `one`, and at most as many evenly spaced windows of `other`."""
-    count = len(other.states)
-    picked = np.linspace(0, count - 1, min(len(one.states), count)).astype(np.int64)
+def _joined(first: Windows, second: Windows) -> Windows:
+    """Return all windows of `first`, and at most as many evenly spaced windows of `second`."""
+    count = len(second.states)
+    picked = np.linspace(0, count - 1, min(len(first.states), count)).astype(np.int64)
     return Windows(
-        np.concatenate([one.states, other.states[picked]]),
-        np.concatenate([one.past_actions, other.past_actions[picked]]),
-        np.concatenate([one.actions, other.actions[picked]]),
-        np.concatenate([one.truth, other.truth[picked]]),
+        np.concatenate([first.states, second.states[picked]]),
+        np.concatenate([first.past_actions, second.past_actions[picked]]),
+        np.concatenate([first.actions, second.actions[picked]]),
+        np.concatenate([first.truth, second.truth[picked]]),
     )
 
 
-def _repeat(windows: Windows, copies: int, every: int = 1) -> Windows:
+def _repeat(windows: Windows, copies: int, stride: int = 1) -> Windows:
     return Windows(
-        np.concatenate([windows.states[::every]] * copies),
-        np.concatenate([windows.past_actions[::every]] * copies),
-        np.concatenate([windows.actions[::every]] * copies),
-        windows.truth[::every],
+        np.concatenate([windows.states[::stride]] * copies),
+        np.concatenate([windows.past_actions[::stride]] * copies),
+        np.concatenate([windows.actions[::stride]] * copies),
+        windows.truth[::stride],
     )

@@ -71,13 +71,13 @@ class Document:
 
 def inputs(task: Task, dataset: ArtifactRef) -> Json:
     """Return the values on which the references depend."""
-    own = task.part("verify")["verify"].get("baselines")
+    baselines = task.part("verify")["verify"].get("baselines")
     return {
         "dataset": dataset.digest,
         **task.part("channels", "dt"),
         "horizon": task.verify.horizon,
         "stride": task.verify.stride,
-        **({"baselines": own} if own else {}),
+        **({"baselines": baselines} if baselines else {}),
     }
 
 
@@ -127,10 +127,10 @@ def load_references(home: Home, ref: ArtifactRef) -> References:
 
 
 def _member(folder: Path, facts: MemberFacts, baseline: Baseline | None) -> Member:
-    own = folder / facts.model if facts.model is not None else None
+    path = folder / facts.model if facts.model is not None else None
     predictor: Predictor
-    if own is not None:
-        predictor = StepPredictor(load_model(own))
+    if path is not None:
+        predictor = StepPredictor(load_model(path))
     elif baseline is not None and baseline.own is not None:
         predictor = make(BASELINES, BaselineSettings, baseline.own)
     elif baseline is None or baseline.rates is None:
@@ -140,7 +140,7 @@ def _member(folder: Path, facts: MemberFacts, baseline: Baseline | None) -> Memb
             np.array(part, dtype=np.float64) for part in (baseline.rates, baseline.moved)
         )
         predictor = ConstantVelocity(rates, moved, np.array(baseline.angle), facts.history)
-    return Member(predictor, facts.history, facts.ridge, facts.validation_nrmse, facts.stable, own)
+    return Member(predictor, facts.history, facts.ridge, facts.validation_nrmse, facts.stable, path)
 
 
 def _baselines(references: References) -> dict[str, Baseline]:
@@ -150,8 +150,8 @@ def _baselines(references: References) -> dict[str, Baseline]:
         for kind, member in (("strongest", item.best), ("stable", item.stable_member)):
             if member is not None and member.folder is None:
                 if isinstance(member.predictor, BaselineSettings):
-                    own = member.predictor.model_dump(mode="json")
-                    baselines[f"{name}-{kind}"] = Baseline(member.history, own=own)
+                    settings = member.predictor.model_dump(mode="json")
+                    baselines[f"{name}-{kind}"] = Baseline(member.history, own=settings)
                     continue
                 values = vars(member.predictor)
                 lists = {key: np.asarray(value).tolist() for key, value in values.items()}
