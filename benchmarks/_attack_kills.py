@@ -149,11 +149,14 @@ class _Attack:
     """Kills of one command."""
 
     def __init__(self, commands: Commands, victim: Victim, source: Workspace, folder: Path) -> None:
-        self._commands, self._victim = commands, victim
-        self._source, self._folder = source, folder
+        self._commands = commands
+        self._victim = victim
+        self._source = source
+        self._folder = folder
         self._number = 0  # of complete runs
         self._space = source.copy(folder / "0")
         self._logs = tree_digest(source.logs)
+        self._previous = state(commands, self._space)
 
     def measure(self) -> tuple[float, float]:
         """Complete one run; return when it wrote its first file, and when it ended, s.
@@ -175,7 +178,8 @@ class _Attack:
         self._number += 1
         if self._victim.is_fresh:
             self._space = self._source.copy(self._folder / str(self._number))
-        self.previous = state(self._commands, self._space)
+        else:
+            self._previous = state(self._commands, self._space)
 
     def kill(self, moment: float) -> Result:
         """Kill the command after `moment` s, unless it is faster."""
@@ -183,9 +187,9 @@ class _Attack:
 
     def complete(self) -> str:
         """Run the command once more to its end; return what is wrong."""
-        early = "" if self._victim.is_fresh else lost(self._commands, self._space, self.previous)
+        early = "" if self._victim.is_fresh else lost(self._commands, self._space, self._previous)
         problem = early or self._run(_PATIENCE).problem(self._victim.codes)
-        problem = problem or lost(self._commands, self._space, self.previous)
+        problem = problem or lost(self._commands, self._space, self._previous)
         problem = problem or changed(self._logs, tree_digest(self._space.logs))
         leftover = [
             path for path in self._space.home.rglob(".aside-*") if path.is_dir() or path.is_file()
@@ -200,7 +204,9 @@ class _Attack:
 
 
 def _kill(commands: Commands, source: Workspace, folder: Path, name: str, kills: int) -> Row:
-    row, victim, moments = Row(f"SIGKILL of {name}"), VICTIMS[name], random.Random(name)
+    row = Row(f"SIGKILL of {name}")
+    victim = VICTIMS[name]
+    moments = random.Random(name)
     folder.mkdir()
     try:
         attack = _Attack(commands, victim, source, folder)
@@ -240,4 +246,4 @@ def attack_by_kills(
             pool.submit(_kill, commands, sources[VICTIMS[name].source], folder / name, name, kills)
             for name in names
         ]
-        return [one.result() for one in work]
+        return [rows.result() for rows in work]
