@@ -102,10 +102,10 @@ def test_what_float32_does_exactly_is_not_moved():
 
 def test_samples_are_the_same_each_time_and_as_many_as_stated():
     module, x = Sum(20), np.ones((4, 40), np.float32)
-    one, other = (evaluate(module, lambda step, inputs: step(inputs), [x]) for _ in range(2))
-    assert len(one.others) == 2 + COPIES
-    for mine, same in zip(one.others, other.others, strict=True):
-        np.testing.assert_array_equal(mine[0], same[0])
+    first, second = (evaluate(module, lambda step, inputs: step(inputs), [x]) for _ in range(2))
+    assert len(first.rounded) == 2 + COPIES
+    for sample, repeated in zip(first.rounded, second.rounded, strict=True):
+        np.testing.assert_array_equal(sample[0], repeated[0])
 
 
 def test_float64_rounds_less_by_29_bits():
