@@ -6,13 +6,13 @@ import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from kinemill.errors import CorruptArtifact
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import send
+from kinemill.store.staging import process_mark
 
 Json = dict[str, Any]
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -45,7 +45,7 @@ def digest(value: object) -> str:
 def aside_of(path: Path) -> Path:
     """Return a temporary path next to `path` for an atomic replacement."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.parent / f".aside-{uuid4().hex}"
+    return path.parent / f".aside-{process_mark()}"
 
 
 def publish_file(path: Path, content: bytes) -> None:

@@ -11,22 +11,29 @@ from uuid import uuid4
 from kinemill.process import process_of
 from kinemill.store.home import Home
 
-_MARK = re.compile(r"\.([0-9a-f]{8})\.(\d+)\.[0-9a-f]{32}")  # host, process, uuid
+_MARK = re.compile(r"[.-]([0-9a-f]{8})\.(\d+)\.[0-9a-f]{32}")  # host, process, uuid
+_LOCAL = ("pending", "index")  # folders of local files, which are replaced in place
 
 
 def staging_path(home: Home, kind: str, suffix: str = "") -> Path:
     """Return a path in staging that does not exist yet; `kind` names its purpose."""
     folder = home.store / ".staging"
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{kind}.{_host()}.{os.getpid()}.{uuid4().hex}{suffix}"
+    return folder / f"{kind}.{process_mark()}{suffix}"
+
+
+def process_mark() -> str:
+    """Return the part of a temporary name by which the file of a dead process is recognized."""
+    return f"{_host()}.{os.getpid()}.{uuid4().hex}"
 
 
 def sweep_staging(home: Home) -> None:
-    """Delete what processes of this machine left in staging when they were killed.
+    """Delete what processes of this machine left in the store when they were killed.
 
     A process whose pid was reused is dead if its successor started after the last change.
     """
-    for path in (home.store / ".staging").glob("*"):
+    replaced = [path for name in _LOCAL for path in (home.store / name).glob(".aside-*")]
+    for path in [*(home.store / ".staging").glob("*"), *replaced]:
         mark = _MARK.search(path.name)
         if mark is None or mark[1] != _host():
             continue

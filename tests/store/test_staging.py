@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from kinemill.store import staging
+from kinemill.store import aside_of, staging
 from kinemill.store.staging import staging_path, sweep_staging
 
 
@@ -33,3 +33,15 @@ def test_leftovers_of_dead_processes_alone_are_swept(home, monkeypatch):
         kept = {ours, *marked["live"], foreign, unmarked}
         assert {*(home.store / ".staging").iterdir()} == kept
         live.communicate(b"\n")
+
+
+def test_files_that_a_killed_process_was_replacing_are_swept(home):
+    code = "import sys; from kinemill.store import aside_of; from pathlib import Path\n"
+    code += "aside_of(Path(sys.argv[1])).touch(); aside_of(Path(sys.argv[2])).touch()"
+    places = [home.store / name / "arm.json" for name in ("pending", "index")]
+    subprocess.run([sys.executable, "-c", code, *map(str, places)], check=True)
+    live = aside_of(places[0])
+    live.touch()
+    assert len([*home.store.glob("*/.aside-*")]) == 3
+    sweep_staging(home)
+    assert [*home.store.glob("*/.aside-*")] == [live]
