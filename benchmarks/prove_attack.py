@@ -176,9 +176,10 @@ def attack(site: Site, names: Sequence[str]) -> list[Row]:
             sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
         return rows
 
-    with ThreadPoolExecutor(2) as pool:
-        groups = pool.map(run, [kills, [name for name in names if name not in kills]])
-        return [row for rows in groups for row in rows]
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(run, kills)
+        rows = run([name for name in names if name not in kills])  # Ray needs the main thread
+        return killed.result() + rows
 
 
 def table(rows: Sequence[Row], seconds: float) -> str:
