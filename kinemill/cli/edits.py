@@ -80,7 +80,8 @@ def _seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        problem, fix = f"{text!r} is not a number", "write --exclude 3.2:4.5"
+        problem = f"{text!r} is not a number"
+        fix = "write --exclude 3.2:4.5"
         raise BadInput("--exclude", problem, expected="a number", fix=fix) from None
 
 
