@@ -32,7 +32,7 @@ def sweep_staging(home: Home) -> None:
 
     A process whose pid was reused is dead if its successor started after the last change.
     """
-    replaced = [path for name in _LOCAL for path in (home.store / name).glob(".aside-*")]
+    replaced = [path for name in _LOCAL for path in (home.store / name).rglob(".aside-*")]
     for path in [*(home.store / ".staging").glob("*"), *replaced]:
         mark = _MARK.search(path.name)
         if mark is None or mark[1] != _host():

@@ -38,10 +38,10 @@ def test_leftovers_of_dead_processes_alone_are_swept(home, monkeypatch):
 def test_files_that_a_killed_process_was_replacing_are_swept(home):
     code = "import sys; from kinemill.store import aside_of; from pathlib import Path\n"
     code += "aside_of(Path(sys.argv[1])).touch(); aside_of(Path(sys.argv[2])).touch()"
-    places = [home.store / name / "arm.json" for name in ("pending", "index")]
+    places = [home.store / name / "arm.json" for name in ("pending", "index/tiny")]
     subprocess.run([sys.executable, "-c", code, *map(str, places)], check=True)
     live = aside_of(places[0])
     live.touch()
-    assert len([*home.store.glob("*/.aside-*")]) == 3
+    assert len([*home.store.rglob(".aside-*")]) == 3
     sweep_staging(home)
-    assert [*home.store.glob("*/.aside-*")] == [live]
+    assert [*home.store.rglob(".aside-*")] == [live]
