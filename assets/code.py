@@ -16,7 +16,7 @@ from kinemill.task import Task
 
 _VERSION = "VERSION"
 _SUBMODULES = {"references": "verify.references.stage"}
-_CARD = "environments.card"  # instead of a dataset, for tasks without logs
+_CARD = "policies.environments.card"  # instead of a dataset, for tasks without logs
 
 
 def code_version(task: Task, stage: str) -> str:

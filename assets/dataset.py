@@ -122,7 +122,7 @@ def _packed(
 def _from_environment(settings: ChainSettings) -> dg.AssetsDefinition:
     @stage(settings, "dataset", _CARD, kinds={"gymnasium"})
     def dataset(context: dg.AssetExecutionContext, resource: TaskResource) -> Events:
-        from kinemill.environments.card import make_card, open_card
+        from kinemill.policies.environments.card import make_card, open_card
 
         artifact = make_card(resource.task, resource.home)
         document = open_card(resource.home, artifact.ref).document

@@ -40,7 +40,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         )
         @partial(with_run, task=task.name, asset=ROLLOUTS)
         def rollouts(context: dg.AssetExecutionContext, resource: TaskResource) -> Events:
-            from kinemill.register.loop_round import REPORT, continue_loop, journal_of
+            from kinemill.control.loop_round import REPORT, continue_loop, journal_of
 
             state = continue_loop(resource.task, resource.home, Lines(context).log_message)
             page = journal_of(resource.task, resource.home).folder / REPORT

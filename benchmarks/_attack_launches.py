@@ -135,7 +135,7 @@ def attack_launches(folder: Path, paths: list[str]) -> list[Row]:
 def _limit(servers: GuardedServers) -> None:
     """Limit an operator to the task that no launch here is of."""
     from kinemill.store.home import Home
-    from kinemill_dagster.pipelines.auth.users import Users
+    from kinemill_dagster.pipelines.server.auth.users import Users
 
     users = Users(Home(servers.home))
     users.put("limited", "operator", PASSWORD, [OTHER])

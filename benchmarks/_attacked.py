@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import EXAMPLES
-from kinemill.sim import write_logs
+from kinemill.control.sim import write_logs
 
 TASK, LOOP = "tiny", "cart_pole_swing_up_loop"
 TASK_FILE = f"""\

@@ -29,8 +29,8 @@ def measure(bench: Bench) -> None:
 
 
 def _robots(count: int, **engine: Any) -> Any:
-    from kinemill.environments.legged.body import load_body
-    from kinemill.environments.legged.robots import Gauge, LeggedRobots
+    from kinemill.policies.environments.legged.body import load_body
+    from kinemill.policies.environments.legged.robots import Gauge, LeggedRobots
 
     return LeggedRobots(load_body(Path(BODY)), Gauge(0.1, 0.5, 0.13), count, 0.02, **engine)
 
@@ -55,7 +55,7 @@ def _speed(bench: Bench, work: str, robots: Any) -> None:
 
 
 def _warp(bench: Bench, count: int) -> None:
-    from kinemill.environments.legged.physics import MujocoWarp
+    from kinemill.policies.environments.legged.physics import MujocoWarp
 
     engine = partial(MujocoWarp, device="cuda:0")
     _speed(bench, f"MuJoCo Warp, {count} bipeds", _robots(count, physics=engine))

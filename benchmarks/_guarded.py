@@ -96,8 +96,8 @@ def guarded(folder: Path, checkout: Path = ROOT) -> Generator[GuardedServers]:
 def _users(home: Path, checkout: Path) -> dict[str, str]:
     """Make a user of each role; return the tokens."""
     from kinemill.store.home import Home
-    from kinemill_dagster.pipelines.auth.users import Users
     from kinemill_dagster.pipelines.instance import open_instance
+    from kinemill_dagster.pipelines.server.auth.users import Users
 
     made, tokens = Home(home), dict[str, str]()
     made.make()
@@ -146,7 +146,13 @@ def _fill(servers: GuardedServers) -> None:
 
 
 def _server(servers: GuardedServers, name: str, checkout: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "kinemill_dagster.pipelines.auth", SERVERS[name], "--login"]
+    command = [
+        sys.executable,
+        "-m",
+        "kinemill_dagster.pipelines.server.auth",
+        SERVERS[name],
+        "--login",
+    ]
     log = (servers.home.parent / f"{name}.log").open("wb")
     environment = {
         **os.environ,

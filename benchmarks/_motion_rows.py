@@ -34,10 +34,10 @@ from benchmarks.prove_motion import CLIPS, data_of
 from kinemill.draft.motion import build_motion
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.robot_file import read_robot
-from kinemill.environments.kinds.legged import LeggedEnvironment
 from kinemill.export.policy import describe, write_policy
-from kinemill.motion.gait_reference import GaitReference
-from kinemill.motion.tracking_policy import TrackingPolicy
+from kinemill.policies.environments.kinds.legged import LeggedEnvironment
+from kinemill.policies.motion.gait_reference import GaitReference
+from kinemill.policies.motion.tracking_policy import TrackingPolicy
 from kinemill.runtime import Policy, load
 from kinemill.runtime.integrity import POLICY
 from kinemill.store.home import Home

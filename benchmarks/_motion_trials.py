@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.environments import make_environment
-from kinemill.environments.kinds.legged import LeggedEnvironment
-from kinemill.environments.legged.body import Body
-from kinemill.environments.legged.clips import Pose
-from kinemill.motion.gait_reference import GaitReference
-from kinemill.motion.tracking_policy import TrackingPolicy
-from kinemill.sim import mujoco
+from kinemill.control.sim import mujoco
+from kinemill.policies.environments import make_environment
+from kinemill.policies.environments.kinds.legged import LeggedEnvironment
+from kinemill.policies.environments.legged.body import Body
+from kinemill.policies.environments.legged.clips import Pose
+from kinemill.policies.motion.gait_reference import GaitReference
+from kinemill.policies.motion.tracking_policy import TrackingPolicy
 from kinemill.task import Task
 
 SEED = 7_000_000  # of the first trial, apart from those of the tasks

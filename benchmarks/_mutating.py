@@ -43,17 +43,23 @@ def _changed(export: Export, change: Callable[[Any], None]) -> None:
 def _weights(export: Export, ending: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
     """Change the constants whose names end so, in both files."""
 
+    matches: list[onnx.TensorProto] = []
+
     def edit(model: onnx.ModelProto) -> None:
-        matches = [one for one in model.graph.initializer if one.name.endswith(ending)]
-        for item in matches:
+        found = [item for item in model.graph.initializer if item.name.endswith(ending)]
+        matches.extend(found)
+        for item in found:
             value = change(numpy_helper.to_array(item).copy())
             item.CopyFrom(numpy_helper.from_array(value, item.name))
 
     export.write()
     export.edit(edit)
+    assert matches, f"no constant is called {ending}"
 
 
-def _behind(model: onnx.ModelProto, kind: str, *made: Callable[[str, str], list[Any]]) -> None:
+def _behind(
+    model: onnx.ModelProto, kind: str, *made: Callable[[str, str], list[Any]], which: int = 0
+) -> None:
     """Put nodes behind the first node of a kind, in every graph that computes a step."""
     for graph in graphs(model.graph):
         nodes = [
@@ -63,8 +69,10 @@ def _behind(model: onnx.ModelProto, kind: str, *made: Callable[[str, str], list[
         ]
         if not nodes:
             continue
-        name, first = nodes[0].output[0], list(graph.node).index(nodes[0])
-        nodes[0].output[0] = f"{name}.before"
+        node = nodes[which]
+        name = node.output[0]
+        first = list(graph.node).index(node)
+        node.output[0] = f"{name}.before"
         new = [node for make in made for node in make(f"{name}.before", name)]
         rest = list(graph.node)[first + 1 :]
         del graph.node[first + 1 :]
@@ -78,10 +86,10 @@ def _constant(model: onnx.ModelProto, name: str, value: Any) -> None:
 
 
 def _behind_state(model: onnx.ModelProto, kind: str, constant: Any, other: str = "") -> None:
-    """Put an operation with a constant behind the sum that is the next state, before its angle."""
+    """Put an operation with a constant behind the last sum, the next state before its angle."""
     _constant(model, "planted", constant)
     inputs = ["planted", *([other] if other else [])]
-    _behind(model, "Add", lambda a, b: [helper.make_node(kind, [a, *inputs], [b])])
+    _behind(model, "Add", lambda a, b: [helper.make_node(kind, [a, *inputs], [b])], which=-1)
 
 
 @fault("dropout left in training mode", "training mode")
@@ -104,7 +112,7 @@ def _(export: Export) -> None:
 
 @fault("input channels swapped", *PARITY)
 def _(export: Export) -> None:
-    _weights(export, "div.choosing", lambda w: w[:, ::-1])
+    _weights(export, "layers.0.weight", lambda w: w[:, ::-1])
 
 
 @fault("next state in degrees", *PARITY)
@@ -191,7 +199,7 @@ def _freeze(model: onnx.ModelProto, name: str, size: int) -> None:
 @fault("one weight with its sign flipped", *PARITY)
 def _(export: Export) -> None:
     def flip(weights: np.ndarray) -> np.ndarray:
-        weights[3, 1] *= -1
+        weights[1, 3] *= -1
         return weights
 
     _weights(export, "head.weight", flip)

@@ -19,10 +19,10 @@ from benchmarks._policies import KINDS, Chooser, Gains, Looking, Sampler, publis
 from kinemill.errors import Blocked
 from kinemill.export.bundle import seal
 from kinemill.export.policy import describe
+from kinemill.policies.verification.subject import PolicySubject
 from kinemill.runtime.integrity import POLICY
 from kinemill.task.document import Task
 from kinemill.train.policy import PolicyModule
-from kinemill.verify.policies.subject import PolicySubject
 from kinemill.verify.verifier import run_checks
 
 PARITY = "policy parity"

@@ -15,8 +15,8 @@ import numpy as np
 from stable_baselines3 import SAC
 
 from benchmarks.prove_suite import EPISODES, REPEAT, STEPS
-from kinemill.environments.dm_control import register_suite
-from kinemill.environments.wrappers.action_repeat import RepeatedAction
+from kinemill.policies.environments.dm_control import register_suite
+from kinemill.policies.environments.wrappers.action_repeat import RepeatedAction
 from kinemill.task.environment import Trials
 
 TUNED: dict[str, Any] = {  # rl-baselines3-zoo 2.x, hyperparams/sac.yml, pybullet-defaults

@@ -17,7 +17,7 @@ import polars as pl
 
 from benchmarks import EXAMPLES, ROOT, replace_section
 from benchmarks._planting import KINDS
-from kinemill.sim import SIMULATORS
+from kinemill.control.sim import SIMULATORS
 from kinemill.task import Task, load_task
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import Values

@@ -15,8 +15,8 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from benchmarks import EXAMPLES, Row, interleaved, main, row
-from kinemill.environments import layout_of, make_environment
-from kinemill.rl.learner_context import copy_factory, native_factory
+from kinemill.policies.environments import layout_of, make_environment
+from kinemill.policies.rl.learner_context import copy_factory, native_factory
 from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.task.reinforcement import RUNNERS

@@ -14,10 +14,10 @@ import torch
 
 from benchmarks import Row, interleaved, main, row
 from kinemill.control import LearnedModel, TruePhysics, make_planner
+from kinemill.control.sim.cart_pole_swing_up import CartPoleSwingUp
 from kinemill.export.interface import describe
 from kinemill.export.step_files import write_model
 from kinemill.runtime import load
-from kinemill.sim.cart_pole_swing_up import CartPoleSwingUp
 from kinemill.task import load_task
 from kinemill.train.devices import single_thread
 from kinemill.train.layout import layout_of

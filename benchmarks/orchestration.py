@@ -45,7 +45,7 @@ def _overhead(folder: Path) -> list[Row]:
         made = [
             sys.executable,
             "-m",
-            "kinemill.sim",
+            "kinemill.control.sim",
             TASK,
             "--to",
             logs_folder,

@@ -35,7 +35,7 @@ from benchmarks._attack_machines import (
 )
 from benchmarks._attacked import TASK, Commands, Row, Workspace, changed_environment, new_workspace
 from benchmarks.readers import PAGES, make_home, read, server
-from kinemill_dagster.pipelines.serve import is_reachable
+from kinemill_dagster.pipelines.server.serve import is_reachable
 
 KILLS = 20
 _RATE = 60.0  # requests/s of all readers, at least

@@ -25,9 +25,9 @@ from kinemill.control import (
 )
 from kinemill.control.closed_loop import Episode
 from kinemill.control.report import links, page
+from kinemill.control.sim import write_logs
 from kinemill.dataset import find_version, load_dataset
 from kinemill.register import fetch_bundle
-from kinemill.sim import write_logs
 from kinemill.store import publish_file, publish_json
 from kinemill.store.home import Home
 from kinemill.task import load_task

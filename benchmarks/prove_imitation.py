@@ -20,10 +20,16 @@ from numpy.typing import NDArray
 
 from benchmarks import _proof
 from kinemill.augment import stage as augment
-from kinemill.environments import make_environment
-from kinemill.environments.demonstrations import demonstrations
-from kinemill.environments.evaluation import Trials, bootstrap, run_episode, summed, try_policy
 from kinemill.export.policy import describe, write_policy
+from kinemill.policies.environments import make_environment
+from kinemill.policies.environments.demonstrations import demonstrations
+from kinemill.policies.environments.evaluation import (
+    Trials,
+    bootstrap,
+    run_episode,
+    summed,
+    try_policy,
+)
 from kinemill.runtime import load
 from kinemill.store.home import Home
 from kinemill.task import load_task

@@ -74,7 +74,14 @@ def _first_and_again(name: str, home: Path, environment: dict[str, str]) -> dict
 def _run(home: Path, environment: dict[str, str], command: list[str]) -> float:
     """Return the seconds of a command on a home."""
     if command is _RAY_COMMAND:
-        write = [sys.executable, "-m", "kinemill.sim", _TASK, "--to", str(home / "logs" / _TASK)]
+        write = [
+            sys.executable,
+            "-m",
+            "kinemill.control.sim",
+            _TASK,
+            "--to",
+            str(home / "logs" / _TASK),
+        ]
         subprocess.run(write, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     began = time.perf_counter()
     subprocess.run(

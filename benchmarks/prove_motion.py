@@ -22,7 +22,7 @@ import torch
 
 from benchmarks import EXAMPLES, _proof, replace_section
 from kinemill.augment import stage as augment
-from kinemill.motion.gait_rollout import (
+from kinemill.policies.motion.gait_rollout import (
     EVALUATION_ROWS,
     LinearGait,
     rollout_from_history,

@@ -29,7 +29,12 @@ from kinemill.task.protocols import NullReporter
 
 SEEDS, EPISODES = 5, 100
 TIMES, LIBRARIES = ("seconds", "processor"), ("ours", "theirs")
-IMPORTS = ("torch._dynamo", "stable_baselines3", "kinemill.rl.training_loop", "kinemill.rl.sb3")
+IMPORTS = (
+    "torch._dynamo",
+    "stable_baselines3",
+    "kinemill.policies.rl.training_loop",
+    "kinemill.policies.rl.sb3",
+)
 PARTS = ("stepping", "evaluation", "learning")
 HEAD = ["task", "seeds that reached the target", "return, unseen starts", "s", "CPU s"]
 HEAD += ["stable-baselines3: reached", "return", "s", "CPU s", "ratio: s", "ratio: CPU s"]
@@ -47,8 +52,8 @@ def dynamics(seed: int) -> Path:
 
     The trained model is reused.
     """
+    from kinemill.control.sim import write_logs
     from kinemill.register import fetch_bundle
-    from kinemill.sim import write_logs
 
     home = results_folder() / f"dynamics-{seed}"
     if not Home(home).has_registry:
@@ -99,9 +104,9 @@ class Spent:
 
 def ours(row: Row, seed: int) -> dict[str, Any]:
     """Train once with kinemill, in a separate home."""
-    from kinemill.environments.card import make_card
-    from kinemill.rl.evaluation import Evaluator
-    from kinemill.rl.vec_env import CopiesEnv
+    from kinemill.policies.environments.card import make_card
+    from kinemill.policies.rl.evaluation import Evaluator
+    from kinemill.policies.rl.vec_env import CopiesEnv
     from kinemill.task import load_task
     from kinemill.train import stage as train
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import _proof
-from kinemill.environments.dm_control import register_suite
+from kinemill.policies.environments.dm_control import register_suite
 
 STEPS, REPEAT, EPISODES = 100_000, 2, 100
 PEER = "-sb3"  # behind the name of a task: SAC of stable-baselines3

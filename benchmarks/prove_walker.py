@@ -20,10 +20,10 @@ import torch
 
 from benchmarks import ROOT, _proof
 from benchmarks.prove_motion import CLIPS, data_of
-from kinemill.environments import make_environment
-from kinemill.motion.gait_reference import GaitReference
-from kinemill.motion.gait_setup import fit_family, make_policy, scale_of, select_clips
-from kinemill.motion.tracking_policy import TrackingPolicy
+from kinemill.policies.environments import make_environment
+from kinemill.policies.motion.gait_reference import GaitReference
+from kinemill.policies.motion.gait_setup import fit_family, make_policy, scale_of, select_clips
+from kinemill.policies.motion.tracking_policy import TrackingPolicy
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home

@@ -27,7 +27,7 @@ from benchmarks import EXAMPLES, ROOT
 from benchmarks._servers import free_port
 from kinemill.store.home import Home
 from kinemill.tracking.run_links import TrainingLink, note_training, noted_training
-from kinemill_dagster.pipelines.serve import is_reachable
+from kinemill_dagster.pipelines.server.serve import is_reachable
 from kinemill_dagster.resources.tags import TASK as TAG
 
 TASK = "cart_pole"
@@ -45,7 +45,7 @@ _SECONDS = 20.0
 
 def make_home(folder: Path) -> Home:
     """Train the task once, then add copies of the run with its events and metrics."""
-    from kinemill.sim import write_logs
+    from kinemill.control.sim import write_logs
     from kinemill_dagster.pipelines.instance import open_instance
     from kinemill_dagster.pipelines.run import run_chain
 
@@ -123,7 +123,7 @@ def run_in_progress(home: Home) -> Generator[None]:
 @contextmanager
 def server(home: Home) -> Generator[tuple[int, str, psutil.Process]]:
     """Serve the pages of Dagster on loopback with a login; yield port, token and process."""
-    from kinemill_dagster.pipelines.auth.users import Users
+    from kinemill_dagster.pipelines.server.auth.users import Users
 
     users, port = Users(home), free_port()
     users.put("vic", "viewer", "correct horse battery")
@@ -132,7 +132,7 @@ def server(home: Home) -> Generator[tuple[int, str, psutil.Process]]:
         "KINEMILL_PROJECT": str(ROOT),
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "kinemill_dagster.pipelines.auth", "dagster_webserver"]
+    command = [sys.executable, "-m", "kinemill_dagster.pipelines.server.auth", "dagster_webserver"]
     command += ["--login", "--port", str(port), "--workspace", str(ROOT / "workspace.yaml")]
     with (home.root / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=home.root, env=environment, stdout=log, stderr=log)

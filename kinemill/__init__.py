@@ -1,7 +1,7 @@
 """kinemill: turn robot logs into verified, versioned dynamics models and policies.
 
-`kinemill.api` is the Python API, `kinemill.data` reads frames and datasets, and
-`kinemill.runtime.load` loads an exported model. Importing this package imports nothing else.
+`kinemill.api` is the Python API, and `kinemill.runtime.load` loads an exported model. Importing
+this package imports nothing else.
 """
 
 __version__ = "0.1.0"

@@ -131,3 +131,23 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+
+class Links(Registry[T]):
+    """Registry by which a package reaches packages above it; nobody else adds members.
+
+    Args:
+        what: noun for one member in messages.
+        modules: the dotted name of the module that registers a member, by name.
+    """
+
+    def __init__(self, what: str, modules: Mapping[str, str]) -> None:
+        super().__init__(what, what, modules=modules)
+
+    @cached_property
+    def _files(self) -> list[str]:
+        return []
+
+    @cached_property
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        return {}

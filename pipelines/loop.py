@@ -12,9 +12,7 @@ from pathlib import Path
 
 from kinemill.control import ControlledPlant, Robot
 from kinemill.control.learning_loop import Collector, RoundRecord, is_finished, is_reached, loop_of
-from kinemill.errors import Blocked
-from kinemill.ingest.files import drop_folder
-from kinemill.register.loop_round import (
+from kinemill.control.loop_round import (
     REPORT,
     finish_round,
     journal_of,
@@ -22,6 +20,8 @@ from kinemill.register.loop_round import (
     registered,
     round_record,
 )
+from kinemill.errors import Blocked
+from kinemill.ingest.files import drop_folder
 from kinemill.store import Json, to_json_value
 from kinemill.store.home import Home
 from kinemill.store.locks import lock

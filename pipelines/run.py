@@ -35,9 +35,9 @@ from kinemill.verify.document import Verification, open_verification, read_verif
 from kinemill_dagster.assets import CHAIN, stages_of
 from kinemill_dagster.pipelines.cancellation import cancel_run
 from kinemill_dagster.pipelines.chain import chain_job
-from kinemill_dagster.pipelines.console import view
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.orphan_runs import free, reap
+from kinemill_dagster.pipelines.server.console import view
 from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
 from kinemill_dagster.resources.partitions import run_tags

@@ -81,7 +81,7 @@ def _tune(
     *,
     show_progress: bool,
 ) -> Json:
-    from kinemill.tune import Bounds, begin, best_of, describe
+    from kinemill.selection.tune import Bounds, begin, best_of, describe
     from kinemill_dagster.pipelines.run import (
         make_until,
         run_chain,

@@ -1,4 +1,4 @@
-"""Links to the pages of kinemill (`pipelines/auth`) and MLflow, where a server serves them.
+"""Links to the pages of kinemill (`pipelines/server/auth`) and MLflow, where a server serves them.
 
 `kinemill ui` and the containers set the addresses for their runs; a run in a terminal finds them in
 the home. `dagster dev` serves no page of kinemill, so its assets have paths and names in place of

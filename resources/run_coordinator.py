@@ -1,6 +1,6 @@
 """Run coordinator: set the owner of each run, the user of the web pages or the terminal.
 
-The guard of the pages identifies the user (`pipelines/auth`). An administrator can launch for
+The guard of the pages identifies the user (`server/auth`). An administrator can launch for
 another user by the tag `kinemill/owner`; for all others the guard overrides it. Limits of
 concurrent runs per owner use it.
 

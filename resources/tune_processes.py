@@ -11,15 +11,7 @@ from pathlib import Path
 from kinemill.errors import BadInput, KinemillError, TrainingFailed
 from kinemill.interrupts import message_on_interrupt, resume
 from kinemill.process import end
-from kinemill.store.database import database
-from kinemill.store.disk_space import DiskFull, full_system
-from kinemill.store.locks import lock
-from kinemill.store.machine import check_processes
-from kinemill.store.object_store import remote
-from kinemill.store.project import project_root
-from kinemill.task.compute import Ray
-from kinemill.task.protocols import Progress
-from kinemill.tune import (
+from kinemill.selection.tune import (
     Bounds,
     Search,
     TrialRecord,
@@ -29,6 +21,14 @@ from kinemill.tune import (
     write_job,
     write_report,
 )
+from kinemill.store.database import database
+from kinemill.store.disk_space import DiskFull, full_system
+from kinemill.store.locks import lock
+from kinemill.store.machine import check_processes
+from kinemill.store.object_store import remote
+from kinemill.store.project import project_root
+from kinemill.task.compute import Ray
+from kinemill.task.protocols import Progress
 from kinemill_dagster.resources.remote_job import HOME, RemoteJob
 from kinemill_dagster.resources.training import models_folder
 
@@ -122,7 +122,7 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
     Raises:
         BadInput: Workers on other machines do not share the trials.
     """
-    module = "kinemill.tune.worker"
+    module = "kinemill.selection.tune.worker"
     compute = search.task().compute
     if not isinstance(compute, Ray):
         parent = ["kinemill.process", str(os.getpid())]

@@ -10,14 +10,14 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 
 from kinemill.store.home import Home
-from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite, StoredRun
-from kinemill_dagster.pipelines.auth.middleware import Guard
-from kinemill_dagster.pipelines.auth.pages import with_pages
-from kinemill_dagster.pipelines.auth.rules import Rules
-from kinemill_dagster.pipelines.auth.users import Users, home_token
-from kinemill_dagster.pipelines.rest.launcher import Launcher
-from kinemill_dagster.pipelines.rest.run_documents import Runs
-from kinemill_dagster.pipelines.rest.service import Service
+from kinemill_dagster.pipelines.server.auth.dagster_site import DagsterSite, StoredRun
+from kinemill_dagster.pipelines.server.auth.middleware import Guard
+from kinemill_dagster.pipelines.server.auth.pages import with_pages
+from kinemill_dagster.pipelines.server.auth.rules import Rules
+from kinemill_dagster.pipelines.server.auth.users import Users, home_token
+from kinemill_dagster.pipelines.server.rest.launcher import Launcher
+from kinemill_dagster.pipelines.server.rest.run_documents import Runs
+from kinemill_dagster.pipelines.server.rest.service import Service
 from kinemill_dagster.resources.tags import TASK
 
 

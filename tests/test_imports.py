@@ -36,7 +36,7 @@ PROGRAMS = {
         "torch polars pydantic onnx mlflow pandas yaml",
     ),
     "names of plug-ins": (FAMILIES, "torch polars mlflow great_expectations kinemill.ingest"),
-    "plants": ("import kinemill.sim", "mujoco"),
+    "plants": ("import kinemill.control.sim", "mujoco"),
     "tracking": ("import kinemill.tracking", "mlflow psutil"),
 }
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import kinemill
-from kinemill_dagster.pipelines.serve import free_port, is_reachable
+from kinemill_dagster.pipelines.server.serve import free_port, is_reachable
 from tests.conftest import EXAMPLES, ROOT
 
 pytestmark = pytest.mark.e2e
@@ -256,7 +256,7 @@ def try_task(location):
     """Draft a task from logs, and train its portfolio for a short time."""
     location.run("kinemill", "init", "mill", "--example", "pendulum")
     logs = ["--to", "logs", "--episodes", "12", "--seconds", "10"]
-    location.run("python", "-m", "kinemill.sim", "pendulum", *logs, below="mill")
+    location.run("python", "-m", "kinemill.control.sim", "pendulum", *logs, below="mill")
     location.run("kinemill", "new", "rod", "--from", "logs", below="mill")
     some = ["--set", "learn.budget=20", "--json"]
     run = subprocess.run(

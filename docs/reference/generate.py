@@ -261,9 +261,9 @@ def _anchor(name: str) -> str:
 
 def registries() -> Iterator[Registry[Any]]:
     """Yield the registry of each family, in the order of its package."""
+    from kinemill.control.sim import SIMULATORS
     from kinemill.dataset.writers import WRITERS
     from kinemill.register.gate import RULES
-    from kinemill.sim import SIMULATORS
     from kinemill.task import schema
     from kinemill.task.plugins import CHECKS, READERS
 
@@ -338,7 +338,7 @@ def _tags(path: Path) -> Iterator[tuple[object, ...]]:
 
 def rest_operations() -> str:
     """Return the page of all REST operations, from the OpenAPI document."""
-    from kinemill_dagster.pipelines.rest.app import describe_app
+    from kinemill_dagster.pipelines.server.rest.app import describe_app
 
     document = describe_app().openapi()
     schemas = document["components"]["schemas"]
@@ -389,9 +389,9 @@ def _operation(title: str, operation: Schema, schemas: Schema) -> str:
 
 def _role(title: str) -> str:
     """Return the role without which the guard refuses an operation."""
-    from kinemill_dagster.pipelines.auth.request import Request
-    from kinemill_dagster.pipelines.auth.rest_routes import PREFIX, rest_route
-    from kinemill_dagster.pipelines.auth.rules import ROLE_OF
+    from kinemill_dagster.pipelines.server.auth.request import Request
+    from kinemill_dagster.pipelines.server.auth.rest_routes import PREFIX, rest_route
+    from kinemill_dagster.pipelines.server.auth.rules import ROLE_OF
 
     method, _, path = title.partition(" ")
     request = Request(method, (*PREFIX, *path.strip("/").split("/")))

@@ -8,14 +8,16 @@ Example:
     km.evaluate(training, logs).plot()
     km.register(training)
 
-The functions are in a separate module because `kinemill.train`, `kinemill.tune` and
+The functions are in a separate module because `kinemill.train`, `kinemill.selection.tune` and
 `kinemill.verify` are the packages of the stages. Functions import torch, polars and matplotlib when
 they need them.
 """
 
 from kinemill.api.batch_simulation import Trajectories, simulate_batch
+from kinemill.api.dataset import Dataset, make_dataset
 from kinemill.api.edits import edit_recording, list_edits, undo_edit
 from kinemill.api.evaluation import Evaluation, evaluate
+from kinemill.api.frames import FrameLogs, from_frames
 from kinemill.api.models import LoadedModel
 from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
 from kinemill.api.progress import Update
@@ -30,7 +32,6 @@ from kinemill.api.search import TuneResult, tune
 from kinemill.api.simulation import Simulation, simulate
 from kinemill.api.tasks import TaskParts, load_task, make_task
 from kinemill.api.training import Objects, Training, train
-from kinemill.data import Dataset, FrameLogs, from_frames, make_dataset
 from kinemill.runtime.session import Execution
 from kinemill.task import Channel, Task
 

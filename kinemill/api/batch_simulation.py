@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.api.frames import FrameLogs
 from kinemill.api.html import facts_table, image
 from kinemill.api.models import ModelLike, load_simulator_of
 from kinemill.api.simulation import Simulation, start_at_rest, strict_simulator
-from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.runtime.session import Execution

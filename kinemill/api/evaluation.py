@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinemill.api.compared_models import compared_models
+from kinemill.api.frames import FrameLogs
 from kinemill.api.html import facts_table, image
 from kinemill.api.models import ModelLike, load_simulator_of
-from kinemill.data.frames import FrameLogs
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 

@@ -120,7 +120,7 @@ def with_objects(task: Task, objects: Objects) -> Task:
 
 def _with_instances(task: Task, objects: Objects) -> Task:
     """Return the task with objects that exist in this process only."""
-    from kinemill.environments.instances import ObjectEnvironment, ObjectWrapper, name_of
+    from kinemill.policies.environments.instances import ObjectEnvironment, ObjectWrapper, name_of
 
     if task.learn.type != "reinforcement":
         fix = "leave environment, wrappers and callbacks out"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinemill.api.evaluation import read_data
+from kinemill.api.frames import FrameLogs
 from kinemill.api.html import facts_table
 from kinemill.api.models import LoadedModel, ModelLike, load_policy_of
-from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.runtime.policy import Policy
 from kinemill.task.document import Task
@@ -16,10 +16,10 @@ from kinemill.task.document import Task
 if TYPE_CHECKING:
     import polars as pl
 
-    from kinemill.environments.evaluation import Trials
-    from kinemill.rl.critic import ActionCritic
+    from kinemill.policies.environments.evaluation import Trials
+    from kinemill.policies.rl.critic import ActionCritic
+    from kinemill.policies.verification.evaluation import LogMeasurement
     from kinemill.verify.document import PolicyEvaluation
-    from kinemill.verify.policies.evaluation import LogMeasurement
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +123,8 @@ def evaluate_policy(
             actions, or there are neither logs nor trials.
         CorruptArtifact: The files of the policy are damaged.
     """
+    from kinemill.policies.verification.evaluation import PolicyMeasurement
     from kinemill.verify.document import EvaluatedModel
-    from kinemill.verify.policies.evaluation import PolicyMeasurement
 
     loaded: LoadedModel[Policy] = load_policy_of(model, task, overrides)
     model_task = loaded.task
@@ -158,11 +158,11 @@ def _on_logs(
     stride: int | None,
     notes: list[str],
 ) -> "LogMeasurement":
+    from kinemill.policies.verification.action_curves import action_curves, action_values
+    from kinemill.policies.verification.action_errors import measure_logs
+    from kinemill.policies.verification.evaluation import LogMeasurement
     from kinemill.train.demonstrations import Demonstrations
     from kinemill.verify.evaluation import refusal_note
-    from kinemill.verify.policies.action_curves import action_curves, action_values
-    from kinemill.verify.policies.action_errors import measure_logs
-    from kinemill.verify.policies.evaluation import LogMeasurement
 
     logs = read_data(loaded.task, loaded.home, data)
     notes += refusal_note(logs)
@@ -184,9 +184,9 @@ def _critic(loaded: LoadedModel[Policy], notes: list[str]) -> "ActionCritic | No
     if loaded.version is None:
         notes.append("no values of actions: an exported folder has no critic")
         return None
+    from kinemill.policies.rl.critic import load_critic
     from kinemill.register.versions import find_version
     from kinemill.register.warm_start import start_in_version
-    from kinemill.rl.critic import load_critic
 
     version = find_version(loaded.home, loaded.task.name, f":{loaded.version}")
     try:
@@ -202,9 +202,9 @@ def _critic(loaded: LoadedModel[Policy], notes: list[str]) -> "ActionCritic | No
 def _trials(
     loaded: LoadedModel[Policy], episodes: int | None, variant: str | None, notes: list[str]
 ) -> "dict[str, Trials]":
-    from kinemill.environments.evaluation import try_policy
-    from kinemill.environments.factory import environment_of
-    from kinemill.verify.policies.trials import require_layout, run_random
+    from kinemill.policies.environments.evaluation import try_policy
+    from kinemill.policies.environments.factory import environment_of
+    from kinemill.policies.verification.trials import require_layout, run_random
 
     model_task = loaded.task
     settings = environment_of(model_task).trials
@@ -235,7 +235,7 @@ def _champion(loaded: LoadedModel[Policy], notes: list[str]) -> dict[str, Policy
 
 
 def _environment_text(task: Task, variant: str | None) -> str:
-    from kinemill.environments.factory import environment_of
+    from kinemill.policies.environments.factory import environment_of
 
     environment = environment_of(task)
     name = getattr(environment, "id", None) or getattr(environment, "path", None)

@@ -166,7 +166,7 @@ def rollout_policy(
         BadInput: There is no such task, policy or variant, or the task has no `environment` part.
         CorruptArtifact: The files of the policy are damaged.
     """
-    from kinemill.environments.rollout_logs import averages, record_videos, roll_out
+    from kinemill.policies.environments.rollout_logs import averages, record_videos, roll_out
 
     resolved = resolve_task(task, overrides)
     where = model_address(resolved.name, model)

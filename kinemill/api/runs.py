@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from kinemill.api.dataset import Data, Dataset
 from kinemill.api.progress import ShowProgress, StderrProgress, reporter
 from kinemill.api.project import project
 from kinemill.api.registry import Registered, register_stages
 from kinemill.api.training import Overrides, TaskLike, resolve_task, train_stages
-from kinemill.data.dataset import Data, Dataset
 from kinemill.store import Home, Json
 from kinemill.store.locks import in_use
 from kinemill.task import remember_task

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kinemill.api.dataset import Data
+from kinemill.api.frames import FrameLogs
 from kinemill.api.html import facts_table
 from kinemill.api.progress import ShowProgress, reporter
 from kinemill.api.project import project
 from kinemill.api.training import Overrides, TaskLike, resolve_task
-from kinemill.data.dataset import Data
-from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput
 from kinemill.store import Home, Json
 from kinemill.task.document import Task
@@ -74,7 +74,7 @@ class TuneResult:
 
     def plot(self) -> "Picture":
         """Draw the error of each trial, and the best error so far."""
-        from kinemill.tune.objective import objective_of
+        from kinemill.selection.tune.objective import objective_of
         from kinemill.verify.plots import panels
 
         done = [result for result in self.document["results"] if result["error"] is not None]

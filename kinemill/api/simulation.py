@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.api.frames import FrameLogs
 from kinemill.api.html import facts_table, image
 from kinemill.api.models import LoadedModel, ModelLike, load_simulator_of
-from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load_simulator
 from kinemill.runtime.session import Execution

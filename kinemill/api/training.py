@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from kinemill.api.dataset import Data, Dataset, make_dataset
 from kinemill.api.html import facts_table, image
 from kinemill.api.objects import Objects, with_objects
 from kinemill.api.progress import Reporter, ShowProgress, reporter
-from kinemill.data.dataset import Data, Dataset, make_dataset
 from kinemill.errors import BadInput
 from kinemill.runtime import Policy, Simulator, load
 from kinemill.store import Artifact, ArtifactRef, Home, read_json, summary_of
@@ -27,7 +27,7 @@ from kinemill.tracking import MlflowTracker, log_dataset, open_tracking, start_r
 if TYPE_CHECKING:
     import polars as pl
 
-    from kinemill.environments.evaluation import Trials
+    from kinemill.policies.environments.evaluation import Trials
     from kinemill.reports.picture import Picture
     from kinemill.tracking import MlflowTracker
     from kinemill.train import TrainingJob
@@ -122,7 +122,7 @@ class Training:
         Raises:
             BadInput: The task learns dynamics, or has no environment or no such variant.
         """
-        from kinemill.environments.evaluation import try_policy
+        from kinemill.policies.environments.evaluation import try_policy
 
         seeds = range(seed, seed + episodes)
         return try_policy(self.task, self.policy, seeds, variant=variant, record=episodes)
@@ -180,7 +180,7 @@ def train(
         task: a task, its name or file, a mapping with the keys of a task file, or `gym:ID` of an
             environment, whose task is drafted.
         data: frames, a dataset, a log or a folder of logs; default: the task's drop folder. See
-            `kinemill.data.make_dataset`.
+            `make_dataset`.
         overrides: dotted key to value, such as `{"learn.steps": 500}`.
         presets: such as `["algorithm=ppo", "model=small"]`, before the overrides.
         objects: Python objects as settings, see `Objects`. The source of custom code is captured; a
@@ -269,7 +269,7 @@ def _data(
     if task.learn.from_logs or data is not None:
         dataset = make_dataset(task, data, home=home, progress=report)
         return dataset, dataset.ref
-    from kinemill.environments.card import make_card
+    from kinemill.policies.environments.card import make_card
 
     return None, make_card(task, home).ref
 

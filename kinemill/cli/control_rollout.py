@@ -11,8 +11,8 @@ from kinemill.api.rollouts import rollout as run
 from kinemill.cli.output import document, quantity, table
 from kinemill.control.closed_loop import PlannerExpert
 from kinemill.control.report import page
-from kinemill.environments import demonstrations
-from kinemill.environments.evaluation import Agent
+from kinemill.policies.environments import demonstrations
+from kinemill.policies.environments.evaluation import Agent
 from kinemill.runtime import load
 from kinemill.runtime.session import Execution
 from kinemill.store import Json, publish_file

@@ -76,7 +76,7 @@ def _without(*names: str) -> Generator[None]:
 
 def write(task: str, home: Home) -> bool:
     """Write the demo's logs unless they exist; return whether it wrote any."""
-    from kinemill.sim import write_logs
+    from kinemill.control.sim import write_logs
 
     folder = home.logs(task)
     if folder.is_dir() and any(folder.iterdir()):

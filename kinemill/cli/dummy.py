@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kinemill.cli.output import notify
+from kinemill.control.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
 from kinemill.store import Home, digest, publish_file
 from kinemill.task import Task, list_tasks, load_task, parse_overrides
 
@@ -47,7 +47,7 @@ def _other_pictures(task: Task, dummy: Dummy) -> str:
     """Return the images whose size in the environment differs from the logs, as text."""
     if dummy.image is None or task.environment is None or task.learn.type != "imitation":
         return ""
-    from kinemill.environments import layout_of, make_environment
+    from kinemill.policies.environments import layout_of, make_environment
 
     with closing(make_environment(task)) as environment:
         images = layout_of(task, environment).images

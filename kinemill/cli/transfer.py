@@ -32,7 +32,7 @@ def transfer(
     Example: kinemill model transfer reach --episodes 100
     """
     from kinemill.cli.transfer_matrix import USUAL, matrix, train_policy
-    from kinemill.environments.factory import environment_of
+    from kinemill.policies.environments.factory import environment_of
     from kinemill.task import load_task, parse_overrides
 
     loaded = load_task(task, parse_overrides(overrides or []))

@@ -7,10 +7,10 @@ from typing import Any
 from kinemill.augment import stage as augment
 from kinemill.cli.output import notify
 from kinemill.dataset import stage as dataset_stage
-from kinemill.environments.demonstrations import demonstrations
-from kinemill.environments.evaluation import Agent, try_policy
-from kinemill.environments.factory import environment_of
 from kinemill.ingest import stage as ingest
+from kinemill.policies.environments.demonstrations import demonstrations
+from kinemill.policies.environments.evaluation import Agent, try_policy
+from kinemill.policies.environments.factory import environment_of
 from kinemill.store import Home, Json
 from kinemill.task import NullReporter, Task
 from kinemill.train import load_model

@@ -57,9 +57,9 @@ def tune(
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.api.project import project
+    from kinemill.selection.tune.defaults import default_space
     from kinemill.store.database import check_database
     from kinemill.task import load_task
-    from kinemill.tune.defaults import default_space
 
     logs = logs_path(logs, "--logs") if logs else None
     changed = changes(presets, overrides)

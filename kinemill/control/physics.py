@@ -12,9 +12,9 @@ import numpy as np
 
 from kinemill.control.cost import control_of
 from kinemill.control.plan import Floats
+from kinemill.control.sim import SIMULATORS, Plant, mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.sim import SIMULATORS, Plant, mujoco
 from kinemill.task.channels import Source
 from kinemill.task.document import Task
 

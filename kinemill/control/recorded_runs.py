@@ -14,8 +14,8 @@ from kinemill.control.exploration import Exploration
 from kinemill.control.physics import Robot
 from kinemill.control.plan import Floats
 from kinemill.control.policies import Policy
+from kinemill.control.sim import Table, table_csv
 from kinemill.errors import BadInput
-from kinemill.sim import Table, table_csv
 from kinemill.store import Json, digest, publish_file
 from kinemill.task.document import Task
 

@@ -10,10 +10,10 @@ from kinemill.control.closed_loop import Episode
 from kinemill.control.cost import Cost, control_of
 from kinemill.control.physics import joint_positions
 from kinemill.control.plan import Floats
+from kinemill.control.sim import SIMULATORS, Plant
 from kinemill.reports.animation import animated_links
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, html_page, mark, name_of, table
-from kinemill.sim import SIMULATORS, Plant
 from kinemill.task.document import Task
 
 PICTURED = 6  # runs in the animation, and in each chart

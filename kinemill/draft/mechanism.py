@@ -9,7 +9,7 @@ from typing import Any
 
 from kinemill.draft.environment_writer import EnvironmentDraft
 from kinemill.draft.robot_file import Ends, read_robot
-from kinemill.environments.mujoco_model import RobotModel, load_model
+from kinemill.policies.environments.mujoco_model import RobotModel, load_model
 from kinemill.store import Json
 
 SECONDS = 10.0  # of an episode

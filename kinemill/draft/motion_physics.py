@@ -11,12 +11,12 @@ from kinemill.draft.clip_names import ClipColumns
 from kinemill.draft.clip_rates import derived, turning_rates, walked_commands
 from kinemill.draft.column import Column
 from kinemill.draft.mechanism import is_legged
-from kinemill.environments.legged.body import CROUCHED, Body, load_body
-from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import guess
+from kinemill.policies.environments.legged.body import CROUCHED, Body, load_body
+from kinemill.policies.environments.legged.robot_file import RobotOptions
 
 SECONDS = 20.0  # length of an episode
 _COMMAND_SIZE = 3  # velocities of a command

@@ -16,12 +16,12 @@ import numpy as np
 
 from kinemill.draft.environment_writer import EnvironmentDraft, write_environment_task
 from kinemill.draft.mechanism import is_legged, mechanism_draft
-from kinemill.environments.evaluation import RandomPolicy, Trials, try_policy
-from kinemill.environments.factory import make_environment
-from kinemill.environments.gym_types import Env
-from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import is_file
+from kinemill.policies.environments.evaluation import RandomPolicy, Trials, try_policy
+from kinemill.policies.environments.factory import make_environment
+from kinemill.policies.environments.gym_types import Env
+from kinemill.policies.environments.layout import layout_of
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task import Task, load_task
@@ -103,7 +103,7 @@ def _of_model(name: str, environment: str) -> EnvironmentDraft:
     path = Path(environment).absolute()
     if is_file(path) and not is_legged(path):
         return replace(mechanism_draft(name, path, ROBOT_DT), title=environment)
-    from kinemill.environments.legged.body import load_body
+    from kinemill.policies.environments.legged.body import load_body
 
     body = load_body(path)
     dt = body.step * max(1, round(ROBOT_DT / body.step))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from kinemill.dataset.environment_card import read_card
 from kinemill.store import Artifact, ArtifactRef, Home, Json, get_or_build, open_ref, to_json_value
 from kinemill.task.document import Task
 
@@ -59,7 +60,5 @@ def _environment_sources(task: Task, home: Home, dataset: ArtifactRef | None) ->
     """Return digests of the models that the environment of a policy uses."""
     if dataset is None or task.learn.from_logs:
         return {}
-    from kinemill.environments.card import open_card
-
-    lineage = open_card(home, dataset).document.lineage
+    lineage = read_card(open_ref(home, dataset)).lineage
     return {f"environment.{name}": value for name, value in lineage.items()}

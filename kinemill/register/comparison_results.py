@@ -1,6 +1,6 @@
 """Documents of `kinemill model compare`: `comparison.json` of dynamics models and of policies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,7 +10,9 @@ from kinemill.register import tags
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import Version
 from kinemill.store.numbers import Interval, Number
-from kinemill.verify.comparison import Comparisons
+from kinemill.verify.analysis import accuracy, window_counts
+from kinemill.verify.comparison import NRMSE, Comparisons
+from kinemill.verify.errors import Errors
 from kinemill.verify.results import ChannelAccuracy, WindowCounts
 
 Side = Literal["a", "b"]
@@ -156,3 +158,24 @@ class PolicyComparison(Compared):
 def ratio_of(one: float, other: float) -> float:
     """Return `one` / `other`, or NaN if that is not finite."""
     return one / other if other and np.isfinite(one) else float("nan")
+
+
+def compare_errors(
+    first: Errors, second: Errors, horizons: Comparisons, compared: Compared
+) -> DynamicsComparison:
+    """Return the comparison of errors on the same windows; `horizons`: second against first."""
+    result = horizons[str(first.horizon)][NRMSE]
+    better = "b" if result.high < 1.0 else "a" if result.low > 1.0 else None
+    others = accuracy(second).channels
+    return DynamicsComparison(
+        **vars(replace(compared, better=better)),
+        windows=replace(window_counts(first), effective_n=result.effective_n, unit=result.unit),
+        nrmse=ComparedErrors(
+            first.nrmse, second.nrmse, (result.low, result.high), result.detectable
+        ),
+        channels={
+            name: ComparedChannel(line.unit, line, others[name])
+            for name, line in accuracy(first).channels.items()
+        },
+        horizons=horizons,
+    )

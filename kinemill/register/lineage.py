@@ -5,13 +5,13 @@ import polars as pl
 from kinemill.dataset import dataset_versions, scan_listing
 from kinemill.dataset import find_version as find_dataset
 from kinemill.dataset.description import SPLITS
-from kinemill.environments.card import DOCUMENT as CARD
-from kinemill.environments.card import CardDocument
+from kinemill.dataset.environment_card import DOCUMENT as CARD
+from kinemill.dataset.environment_card import read_card
 from kinemill.errors import BadInput
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.register import tags
 from kinemill.register.versions import Version, find_version, versions_of
-from kinemill.store import Home, Json, read_document
+from kinemill.store import Home, Json
 
 PAGE = 20
 
@@ -33,12 +33,12 @@ def recordings_of(
         *(pl.col("split").eq(split).sum().alias(split) for split in SPLITS), pl.col("rows").sum()
     )
     names = ("TASK", "COMMIT", "MODEL", "ONNX", "VERIFICATION")
-    card = dataset.folder(home) / CARD
+    folder = dataset.folder(home)
     return {
         "task": task,
         "model": _model(model),
         "dataset": {"version": dataset.number, "digest": dataset.ref.digest},
-        "environment": read_document(card, CardDocument).lineage if card.is_file() else {},
+        "environment": read_card(folder).lineage if (folder / CARD).is_file() else {},
         "made_by": {name.lower(): model.tags.get(getattr(tags, name)) for name in names},
         "total": recordings.select(pl.len()).collect().item(),
         "offset": offset,

@@ -15,6 +15,7 @@ from kinemill.register.versions import (
     versions_of,
 )
 from kinemill.runtime.integrity import read_sums
+from kinemill.runtime.loader import STORES
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
 from kinemill.verify.results import Metrics
@@ -126,6 +127,7 @@ def show(task: str, home: Home, which: str = "") -> VersionDocument:
     )
 
 
+@STORES.register("models")
 def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
     """Return a local folder with a version's bundle, hash-checked.
 

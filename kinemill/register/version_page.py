@@ -10,16 +10,16 @@ from pathlib import Path
 from re import fullmatch
 
 from kinemill.dataset import load_dataset
+from kinemill.dataset.environment_card import DOCUMENT as CARD
+from kinemill.dataset.environment_card import CardDocument, read_card
 from kinemill.dataset.histograms import STYLES, histograms
-from kinemill.environments.card import DOCUMENT as CARD
-from kinemill.environments.card import CardDocument
 from kinemill.register import tags
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.versions import SHORT, Version
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
-from kinemill.store import ArtifactRef, Home, Json, read_document
+from kinemill.store import ArtifactRef, Home, Json
 from kinemill.store.provenance import CHANGED
 from kinemill.validate.summary import read_checks, read_quarantine
 from kinemill.verify.comparison_sections import HEAD, head_section
@@ -173,7 +173,7 @@ def _data(home: Home, link: Link | None) -> str:
     if link is None or link.folder is None:
         return ""
     if (link.folder / CARD).is_file():
-        return _environment(read_document(link.folder / CARD, CardDocument))
+        return _environment(read_card(link.folder))
     packed = load_dataset(
         home, ArtifactRef(link.folder.relative_to(home.root).as_posix(), link.digest)
     )

@@ -1,12 +1,13 @@
 """Loader of a `Simulator` or `Policy` from a folder, file or registry address."""
 
-import importlib
 import importlib.util
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from kinemill.errors import BadInput
+from kinemill.registry import Links
 from kinemill.runtime.integrity import (
     POLICY,
     ROLLOUT,
@@ -20,6 +21,9 @@ from kinemill.runtime.model_safety import refuse_folder
 from kinemill.runtime.policy import Policy
 from kinemill.runtime.session import Execution
 from kinemill.runtime.simulator import Simulator
+
+# Members return the folder of a model that an address names; robots may lack their packages.
+STORES: Links[Callable[[str], Path]] = Links("model store", {"models": "kinemill.register.lookup"})
 
 _LOG = logging.getLogger(__name__)
 
@@ -146,9 +150,7 @@ def _fetch(address: str) -> Path:
     if importlib.util.find_spec("mlflow") is None:
         raise _lacks(address, "mlflow")
     try:
-        # Imported by name: optional on a robot, and in a higher layer.
-        register = importlib.import_module("kinemill.register")
-        return Path(register.fetch_bundle(address))
+        return STORES["models"](address)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "kinemill":
             raise

@@ -3,9 +3,8 @@
 Symbols: B batch, H history, T horizon, S states, A actions, Y outputs.
 """
 
-import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
+from kinemill.registry import Links
 from kinemill.runtime.history_buffer import HistoryBuffer
 from kinemill.runtime.initial_state import hold, move
 from kinemill.runtime.input_checks import Array, same_batch
@@ -23,6 +23,11 @@ from kinemill.runtime.native_engine import CompiledRollout, check_same
 from kinemill.runtime.session import Execution, open_with
 from kinemill.runtime.stepper import Step, open_step
 from kinemill.runtime.uncertainty import belief_of, deviation_of, members_of
+
+# Members compile the bytes of a step.onnx; they need packages that a robot may not have.
+COMPILERS: Links[Callable[[bytes], CompiledRollout]] = Links(
+    "compiler", {"c99": "kinemill.export.c99.rollout"}
+)
 
 _NEXT = ["next_states"]
 _INPUTS = ["states", "past_actions", "actions"]
@@ -96,9 +101,7 @@ class Simulator:
         if self._arguments[2] is None:
             step_path = self._where.with_name("step.onnx")
             raise BadInput(step_path, "does not exist", expected="the source of the C code")
-        # Imported by name: optional on a robot, and in a higher layer.
-        compiling = importlib.import_module("kinemill.export.c99.rollout")
-        self.use_compiled(compiling.compile_rollout(self._arguments[2]))
+        self.use_compiled(COMPILERS["c99"](self._arguments[2]))
 
     def use_compiled(self, compiled: CompiledRollout) -> None:
         """Use compiled code for `rollout` after comparing it with the ONNX file.

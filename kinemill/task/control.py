@@ -170,13 +170,13 @@ class Uncertainty(Settings):
 
 
 def _plants() -> Registry[Any]:
-    return Registry("kinemill.sim", "simulated robot")
+    return Registry("kinemill.control.sim", "simulated robot")
 
 
 class Control(Settings):
     """The objective of a controller, its plant, and how it plans."""
 
-    plant: str = Field(description="a robot of `kinemill.sim`")
+    plant: str = Field(description="a robot of `kinemill.control.sim`")
     seconds: Seconds = Field(default=8.0, description="length of an episode")
     start: dict[str, Range] = Field(
         default={}, description="state: lowest and highest initial value; other states start at 0"

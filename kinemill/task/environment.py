@@ -53,7 +53,7 @@ class Wrapper(Plugin):
         return {}
 
     def module(self, layout: Any, inputs: int) -> Any:
-        """Return a wrapper of the policy as a `kinemill.environments.graph.Adapter`, torch.
+        """Return a wrapper of the policy as an `environments.graph.Adapter`, torch.
 
         The estimated arrays are loaded into its buffers afterwards.
 
@@ -94,11 +94,13 @@ class Trials(Settings):
     )
 
 
-KINDS: Registry[type["Environment"]] = Registry("kinemill.environments.kinds", "environment")
+KINDS: Registry[type["Environment"]] = Registry(
+    "kinemill.policies.environments.kinds", "environment"
+)
 WRAPPERS: Registry[type[Wrapper]] = Registry(
-    "kinemill.environments.wrappers",
+    "kinemill.policies.environments.wrappers",
     "wrapper",
-    own="kinemill.environments.wrappers._own:OwnWrapper",
+    own="kinemill.policies.environments.wrappers._own:OwnWrapper",
 )
 
 
@@ -198,7 +200,7 @@ class Environment(Plugin):
         )
 
     def vectorized(self, task: Any) -> Any:
-        """Return a factory of `kinemill.environments.vector_env.VectorRows`, or None."""
+        """Return a factory of `kinemill.policies.environments.vector_env.VectorRows`, or None."""
         del task
 
     def sources(self) -> dict[str, Path]:

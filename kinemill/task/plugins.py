@@ -228,7 +228,11 @@ ENCODINGS: Registry[type[Encoding]] = Registry("kinemill.train.features", "encod
 OBJECTIVES: Registry[type[Plugin]] = Registry(
     "kinemill.train.objectives",
     "learn type",
-    modules={"reinforcement": "kinemill.rl.objective", "motion": "kinemill.motion.objective"},
+    modules={
+        "imitation": "kinemill.policies.imitation.objective",
+        "motion": "kinemill.policies.motion.objective",
+        "reinforcement": "kinemill.policies.rl.objective",
+    },
 )
 LOSSES: Registry[type[Loss]] = Registry(
     "kinemill.train.losses", "loss", own="kinemill.train.losses._own:OwnLoss"

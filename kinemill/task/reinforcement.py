@@ -122,11 +122,11 @@ class Algorithm(Plugin):
 
     @abstractmethod
     def learner(self, site: Any) -> Any:
-        """Return a `kinemill.rl.learner.Learner` for a `Site`."""
+        """Return a `kinemill.policies.rl.learner.Learner` for a `Site`."""
 
     @abstractmethod
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
-        """Return the network of the policy, a `kinemill.rl.networks.Core`.
+        """Return the network of the policy, a `kinemill.policies.rl.networks.Core`.
 
         Args:
             learn: the `learn` part with the `model`.
@@ -182,7 +182,7 @@ class Runner(Plugin):
 
     @abstractmethod
     def open(self, make: Callable[[], object], native: object, copies: int) -> Any:
-        """Return a `kinemill.rl.vec_env.CopiesEnv`.
+        """Return a `kinemill.policies.rl.vec_env.CopiesEnv`.
 
         Args:
             make: picklable factory of one environment with all wrappers.
@@ -191,5 +191,7 @@ class Runner(Plugin):
         """
 
 
-ALGORITHMS: Registry[type[Algorithm]] = Registry("kinemill.rl.algorithms", "algorithm", "ppo")
-RUNNERS: Registry[type[Runner]] = Registry("kinemill.rl.runners", "runner", "auto")
+ALGORITHMS: Registry[type[Algorithm]] = Registry(
+    "kinemill.policies.rl.algorithms", "algorithm", "ppo"
+)
+RUNNERS: Registry[type[Runner]] = Registry("kinemill.policies.rl.runners", "runner", "auto")

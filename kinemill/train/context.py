@@ -1,9 +1,12 @@
 """Context and result of a training, common to all learn types."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kinemill.registry import Links
+from kinemill.task.document import Task
 from kinemill.task.protocols import Progress, Tracker, WarmStart
 from kinemill.train.summary import LearnFacts
 
@@ -55,3 +58,9 @@ class Trained:
     facts: LearnFacts
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     learn: Any = None
+
+
+# Members select a model for a task without one, and train it: settings, task, data and context.
+SELECTIONS: Links[Callable[[Any, Task, Any, TrainingContext], Trained]] = Links(
+    "model selection", {"portfolio": "kinemill.selection.portfolio.race"}
+)

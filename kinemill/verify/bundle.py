@@ -15,11 +15,10 @@ from kinemill.runtime.self_test import files_lines
 from kinemill.verify.check_results import Latency, Machine, Structure
 from kinemill.verify.checklist import Gate, try_check
 from kinemill.verify.cold_start import ColdStart, cold_start
-from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.latency import latency, machine
 from kinemill.verify.nan_propagation import GATE, nan_gate, propagate_nan
 from kinemill.verify.structure import structure
-from kinemill.verify.subject import Exported, check_batches
+from kinemill.verify.subject import KINDS, Exported, check_batches
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,8 @@ def verify_folder(folder: Path) -> FolderCheck:
 
 
 def _open(folder: Path) -> Exported:
-    if (folder / POLICY).is_file():
-        from kinemill.verify.policies.exported_policy import ExportedPolicy
-
-        return ExportedPolicy(folder)
-    return ExportedDynamics(folder)
+    kind = "policy" if (folder / POLICY).is_file() else "dynamics"
+    return KINDS[kind].exported(folder)
 
 
 def check_folder(folder: Path) -> None:

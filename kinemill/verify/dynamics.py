@@ -112,6 +112,11 @@ class DynamicsSubject:
         return self.exported.simulator
 
     @property
+    def kind(self) -> str:
+        """Its name in `KINDS`."""
+        return "dynamics"
+
+    @property
     def task_name(self) -> str:
         """Name of the task."""
         return self.exported.interface.task
@@ -281,6 +286,9 @@ class DynamicsSubject:
                 self.pairs,
             ),
         )
+
+    def write_files(self, folder: Path) -> None:
+        """Write nothing: the report has all results."""
 
     def _variant_results(self, exported: ExportSummary) -> dict[str, VariantResult]:
         """Return the loss and size of each quantized variant."""

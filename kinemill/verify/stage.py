@@ -5,62 +5,17 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kinemill.errors import Blocked
 from kinemill.process import surroundings
 from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, read_document, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import NullReporter, Progress, Task
-from kinemill.verify.document import VerificationSummary
+from kinemill.verify.job import Job, JobResult
 from kinemill.verify.losses import Counted
 
 VERSION = 20
-
-
-@dataclass(frozen=True)
-class Job:
-    """Inputs of the verification process.
-
-    Attributes:
-        parent: id of the process that started it; it exits with its parent.
-        home: folder of the home.
-        folder: folder of the artifact in staging.
-        result: path for the summary or the error.
-        task: the task file as JSON.
-        onnx_model, model, dataset: the artifacts.
-        references: artifact with the references; None for policies.
-    """
-
-    parent: int
-    home: Path
-    folder: Path
-    result: Path
-    task: dict[str, Any]
-    onnx_model: ArtifactRef
-    model: ArtifactRef
-    dataset: ArtifactRef
-    references: ArtifactRef | None
-
-
-@dataclass(frozen=True)
-class JobError:
-    """Why nothing could be verified: the fields of a `Blocked`."""
-
-    where: str
-    problem: str
-    expected: str | None
-    fix: str | None
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """Result of the verification process: the summary, or the error."""
-
-    summary: VerificationSummary | None
-    error: JobError | None = None
 
 
 def inputs(

@@ -6,20 +6,25 @@ folder, for `kinemill model verify FOLDER`. `Subject` adds the trained network a
 Symbols: N rows, T steps, C output channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
 
+from kinemill.registry import Links
 from kinemill.runtime import Interface, PolicyInterface
+from kinemill.task import Task
 from kinemill.task.verify import Verify
 from kinemill.verify.check_results import Parity
 from kinemill.verify.checklist import Gate, try_check
 from kinemill.verify.document import Verification
+from kinemill.verify.job import Job
 from kinemill.verify.latency import Call as TimedCall
 from kinemill.verify.nan_propagation import Call
+from kinemill.verify.report_sections import Parts
+from kinemill.verify.results import ClosedLoop
 from kinemill.verify.test_inputs import Array, Probe
 
 _ROWS = 7  # rows of a batch that are also computed alone
@@ -88,6 +93,11 @@ class Subject(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """Its name in `KINDS`."""
+        ...
+
+    @property
     def task_name(self) -> str:
         """Name of the task."""
         ...
@@ -125,6 +135,39 @@ class Subject(Protocol):
     def document(self) -> Verification:
         """Return the document with the measurements that are specific to this kind of model."""
         ...
+
+    def write_files(self, folder: Path) -> None:
+        """Write further files next to the report."""
+        ...
+
+
+class Kind(Protocol):
+    """How verification handles one kind of model: imports are local, because they are large."""
+
+    def exported(self, folder: Path) -> Exported:
+        """Return the exported files of a folder."""
+        ...
+
+    def subject(self, job: Job, task: Task) -> Subject:
+        """Open the files and data of a job."""
+        ...
+
+    def parts(self, subject: Any, document: Verification) -> Parts:
+        """Return the parts of the report that are specific to this kind."""
+        ...
+
+
+# By `learn.gives` of the task.
+KINDS: Links[Kind] = Links(
+    "kind of model",
+    {"dynamics": "kinemill.verify.dynamics_kind", "policy": "kinemill.policies.verification.kind"},
+)
+
+# Members run episodes of the controller of a task with the exported model in a folder; they return
+# the results and HTML, or None if the task wants no episodes.
+CLOSED_LOOPS: Links[Callable[[Task, Path], tuple[ClosedLoop, str] | None]] = Links(
+    "closed loop", {"control": "kinemill.control.verification"}
+)
 
 
 def check_batches(exported: Exported, probe: Probe) -> list[Gate]:

@@ -198,7 +198,7 @@ def rollouts_sensor(task: Task) -> list[dg.SensorDefinition]:
         description="Collects the next round of the learning loop when its version is registered.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> Result:
-        from kinemill.register.loop_round import loop_state
+        from kinemill.control.loop_round import loop_state
 
         state = loop_state(task, Home.resolve())
         if state.status != "collect":

@@ -8,7 +8,7 @@ import kinemill.api as km
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 from tests.conftest import EXAMPLES
-from tests.environments.plants import Point
+from tests.policies.environments.plants import Point
 
 TASK = """task: point
 dt: 0.1
@@ -74,17 +74,17 @@ def test_environments_are_for_reinforcement(home):
 
 
 def test_settings_objects_and_an_instance_of_an_environment_are_taken(home, tmp_path):
-    from kinemill.environments.kinds.python import PythonEnvironment
-    from kinemill.environments.wrappers.frame_stack import FrameStack
     from kinemill.models.mlp import MLP
-    from kinemill.rl.algorithms.a2c import A2C
+    from kinemill.policies.environments.kinds.python import PythonEnvironment
+    from kinemill.policies.environments.wrappers.frame_stack import FrameStack
+    from kinemill.policies.rl.algorithms.a2c import A2C
 
     path = tmp_path / "point.yaml"
     path.write_text(TASK)
     trials = {"episodes": 3, "n_eval_episodes": 2}
     objects = km.Objects(
         environment=PythonEnvironment(
-            path="tests.environments.plants:Point", steps=10, trials=trials
+            path="tests.policies.environments.plants:Point", steps=10, trials=trials
         ),
         wrappers=[FrameStack(frames=2)],
         algorithm=A2C(n_steps=4),

@@ -1,8 +1,8 @@
 """The result of a search, as a notebook shows it."""
 
 import kinemill.api as km
-from kinemill.tune import describe, list_trials
-from tests.tune.conftest import packed, searched
+from kinemill.selection.tune import describe, list_trials
+from tests.selection.tune.conftest import packed, searched
 
 __all__ = ["packed", "searched"]  # fixtures
 

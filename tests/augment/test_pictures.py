@@ -22,9 +22,9 @@ def test_without_copies_there_is_nothing_to_draw(home):
 def test_pictures_of_cameras_are_shown_before_and_after(tmp_path):
     from matplotlib.image import imread
 
+    from kinemill.control.sim import write_dummy_logs
     from kinemill.dataset import stage as dataset_stage
     from kinemill.ingest import stage as ingest
-    from kinemill.sim import write_dummy_logs
     from kinemill.store.home import Home
     from kinemill.validate import stage as validate
     from tests.augment.test_media import COLOR, CROP, DUMMY, task_of

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.cli.transfer_matrix import USUAL, matrix, task_under
-from kinemill.environments import make_environment
-from kinemill.environments.kinds.reach import Postures
+from kinemill.policies.environments import make_environment
+from kinemill.policies.environments.kinds.reach import Postures
 from kinemill.task import load_task
 from tests.conftest import EXAMPLES
 

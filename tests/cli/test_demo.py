@@ -31,7 +31,7 @@ def demo(monkeypatch, kinemill, tmp_path):
         (folder / "a.csv").touch()
 
     monkeypatch.setattr(run_command, "run_task", run_task)
-    monkeypatch.setattr("kinemill.sim.write_logs", write_logs)
+    monkeypatch.setattr("kinemill.control.sim.write_logs", write_logs)
 
     def run(*options):
         previous = dict(os.environ)

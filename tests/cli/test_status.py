@@ -11,7 +11,7 @@ from kinemill.cli.app import app
 from kinemill.errors import BadInput, Unreachable
 from kinemill.tracking.jsonl import JsonLines
 from kinemill.tracking.run_links import TrainingLink, note_training
-from kinemill_dagster.pipelines.rest import runs
+from kinemill_dagster.pipelines.server.rest import runs
 from tests.cli.conftest import TASK
 from tests.rest_server import ScriptedDagster, repository, serve
 

@@ -71,7 +71,7 @@ def test_the_tip_is_where_the_predicted_angles_put_it():
     np.testing.assert_allclose(
         result["tip_position"], x + 0.6 * np.sin(inner) + 0.6 * np.sin(inner + outer), atol=1e-12
     )
-    from kinemill.sim.double_cart_pole import DoubleCartPole
+    from kinemill.control.sim.double_cart_pole import DoubleCartPole
 
     ends = DoubleCartPole().points(states.reshape(-1, 6)[:, :3])[:, -1]
     np.testing.assert_allclose(result["tip_position"].ravel(), ends[:, 0], atol=1e-12)

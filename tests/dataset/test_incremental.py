@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kinemill.control.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.dataset import dataset_versions, load_dataset, multi_task, segments
 from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.incremental import find_unchanged, runs
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest import stage as ingest
-from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store import MANIFEST
 from kinemill.store.home import Home
 from kinemill.task import load_task

@@ -78,7 +78,7 @@ def test_the_demo_task_on_postgres(database, tmp_path, monkeypatch):
 def test_a_second_machine_has_it_all_and_goes_on_where_the_first_was_killed(
     database, bucket, tmp_path
 ):
-    from kinemill.sim import write_logs
+    from kinemill.control.sim import write_logs
 
     one, other = Home(tmp_path / "one"), Home(tmp_path / "other")
     write_logs(one.logs("cart_pole"), "cart_pole")

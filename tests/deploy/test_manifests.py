@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from kinemill.store.home import Home
-from kinemill_dagster.pipelines.auth.users import Users
+from kinemill_dagster.pipelines.server.auth.users import Users
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -94,14 +94,14 @@ def test_the_compose_file_has_known_keys_and_names_what_it_defines():
 def test_every_service_of_ours_is_one_that_can_be_started(monkeypatch, tmp_path):
     from kinemill.store.database import database
     from kinemill.store.object_store import endpoint
-    from kinemill_dagster.pipelines.service import command
+    from kinemill_dagster.pipelines.server.service import command
 
     home = Home(tmp_path / "home")
     Users(home).put("ada", "admin", "correct horse battery")
     for name, service in compose()["services"].items():
         if service["image"] == "kinemill":
             module, which = service["command"]
-            assert (module, which) == ("kinemill_dagster.pipelines.service", name)
+            assert (module, which) == ("kinemill_dagster.pipelines.server.service", name)
             assert name == "bucket" or len(command(name, home)) > 2
             for key in ("KINEMILL_DATABASE", "KINEMILL_REMOTE"):
                 value = re.sub(r"\$\{\w+:\?\}", "secret", service["environment"][key])

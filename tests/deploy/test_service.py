@@ -6,8 +6,8 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill_dagster.pipelines import service
-from kinemill_dagster.pipelines.auth.__main__ import _parsed
-from kinemill_dagster.pipelines.auth.users import Users
+from kinemill_dagster.pipelines.server.auth.__main__ import _parsed
+from kinemill_dagster.pipelines.server.auth.users import Users
 
 
 class Became(Exception):
@@ -44,7 +44,7 @@ def test_both_servers_with_pages_are_behind_the_guard(become, tracked_home, monk
     monkeypatch.setenv("KINEMILL_PROXY_SECRET", "s" * 32)
     for name, server in (("webserver", "dagster_webserver"), ("mlflow", "mlflow")):
         arguments = become(name)
-        assert arguments[1:4] == ["-m", "kinemill_dagster.pipelines.auth", server]
+        assert arguments[1:4] == ["-m", "kinemill_dagster.pipelines.server.auth", server]
         result = _parsed(arguments[3:])
         assert result.login
         assert result.host == "0.0.0.0"

@@ -10,7 +10,7 @@ from kinemill.draft.motion import build_motion
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.robot_file import read_robot
 from kinemill.draft.task_draft_writer import write_task
-from kinemill.motion.tracking_policy import TrackingPolicy
+from kinemill.policies.motion.tracking_policy import TrackingPolicy
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter

@@ -17,7 +17,7 @@ from kinemill.runtime import load
 from kinemill.task.export import Export
 from tests.conftest import ROOT
 from tests.export.conftest import published, random_step
-from tests.motion.policies import SERVOS, of_gaits
+from tests.policies.motion.policies import SERVOS, of_gaits
 
 EXAMPLES = ROOT / "examples"
 

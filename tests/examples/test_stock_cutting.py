@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from kinemill.environments import layout_of, make_environment
-from kinemill.environments.card import make_card
-from kinemill.environments.evaluation import RandomPolicy, try_policy
+from kinemill.policies.environments import layout_of, make_environment
+from kinemill.policies.environments.card import make_card
+from kinemill.policies.environments.evaluation import RandomPolicy, try_policy
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train

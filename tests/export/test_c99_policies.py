@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
-from kinemill.environments.graph import Normalized, Scaled, Stacked, Turned
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.bundle import deliver
 from kinemill.export.c99 import parity
@@ -21,16 +20,17 @@ from kinemill.export.c99.compiler import compiler
 from kinemill.export.c99.policy_source import generate_policy
 from kinemill.export.policy import describe, write_policy
 from kinemill.export.policy_cases import random_inputs
-from kinemill.rl.actor import Actor
-from kinemill.rl.networks import LSTMCore, Perceptron
+from kinemill.policies.environments.graph import Normalized, Scaled, Stacked, Turned
+from kinemill.policies.imitation.bc_setup import assemble
+from kinemill.policies.rl.actor import Actor
+from kinemill.policies.rl.networks import LSTMCore, Perceptron
 from kinemill.runtime import load
 from kinemill.runtime.policy_self_test import play
 from kinemill.task.export import Export
 from kinemill.task.plugins import OBJECTIVES
-from kinemill.train.objectives._bc_setup import assemble
 from kinemill.train.policy import PolicyLayout
 from tests.export.test_c99 import SANE, STRICT, run
-from tests.motion.policies import SERVOS, of_clips, of_gaits
+from tests.policies.motion.policies import SERVOS, of_clips, of_gaits
 
 # Reads rows of inputs; writes rows of action and carry.
 DRIVER = """

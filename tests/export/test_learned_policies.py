@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.environments.card import make_card
-from kinemill.environments.evaluation import try_policy
 from kinemill.export import stage as export
+from kinemill.policies.environments.card import make_card
+from kinemill.policies.environments.evaluation import try_policy
 from kinemill.runtime import load
 from kinemill.store import open_ref
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
-from tests.rl.test_training_loop import CART, DOORS, POINT, rl_task
+from tests.policies.rl.test_training_loop import CART, DOORS, POINT, rl_task
 
 WRAPPED = {
     **POINT,

@@ -99,7 +99,7 @@ def tasks(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def logs(tmp_path_factory) -> Path:
     """Logs of a simulated cart-pole: good ones, and broken ones, and a copy under another name."""
-    from kinemill.sim import write_logs
+    from kinemill.control.sim import write_logs
 
     folder = tmp_path_factory.mktemp("logs")
     write_logs(folder, "cart_pole", episodes=5, seconds=3.0, workers=1)
@@ -172,7 +172,7 @@ def task_gone_wrong(workspace, tmp_path, monkeypatch):
 @pytest.fixture
 def quick_hashes(monkeypatch):
     """Passwords are hashed at a thousandth of the cost; a server in another process knows none."""
-    from kinemill_dagster.pipelines.auth import users
+    from kinemill_dagster.pipelines.server.auth import users
 
     monkeypatch.setattr(users, "_COST", {"n": 1 << 5, "r": 8, "p": 1})
 

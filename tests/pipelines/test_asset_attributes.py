@@ -27,7 +27,7 @@ def test_the_code_version_of_an_asset_is_that_of_its_stage(specs, stage):
 
 
 def test_a_task_without_logs_has_the_code_version_of_its_card(workspace):
-    from kinemill.environments.card import VERSION
+    from kinemill.policies.environments.card import VERSION
     from tests.conftest import ROOT
 
     path = next(ROOT.rglob("tasks/cartpole_rl.yaml"), None) or next(ROOT.rglob("cartpole_rl.yaml"))

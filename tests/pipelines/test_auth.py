@@ -9,13 +9,13 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from kinemill.errors import BadInput
-from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite, StoredRun
-from kinemill_dagster.pipelines.auth.login import Entrance
-from kinemill_dagster.pipelines.auth.middleware import Guard
-from kinemill_dagster.pipelines.auth.mlflow_site import MlflowSite
-from kinemill_dagster.pipelines.auth.rules import HERE, Rules
-from kinemill_dagster.pipelines.auth.users import Users, home_token
-from tests.pipelines.auth.records import FewRecords
+from kinemill_dagster.pipelines.server.auth.dagster_site import DagsterSite, StoredRun
+from kinemill_dagster.pipelines.server.auth.login import Entrance
+from kinemill_dagster.pipelines.server.auth.middleware import Guard
+from kinemill_dagster.pipelines.server.auth.mlflow_site import MlflowSite
+from kinemill_dagster.pipelines.server.auth.rules import HERE, Rules
+from kinemill_dagster.pipelines.server.auth.users import Users, home_token
+from tests.pipelines.server.auth.records import FewRecords
 
 HERE_URL = "http://127.0.0.1:3000"
 WEBSOCKET = "ws://127.0.0.1:3000/graphql"

@@ -192,7 +192,7 @@ def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
 
 @pytest.mark.slow  # test_servers has a log arrive, too, and asks for the second champion
 def test_one_log_more_brings_one_recording_more(copy):
-    from kinemill.sim import write_logs
+    from kinemill.control.sim import write_logs
 
     write_logs(copy.home.logs(TASK), "cart_pole", episodes=6, seconds=3.0, workers=1)
     previous = len(list((copy.home.store / "members" / TASK).iterdir()))

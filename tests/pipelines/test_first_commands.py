@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from kinemill_dagster.pipelines.project_files import make_project
-from kinemill_dagster.pipelines.serve import free_port
+from kinemill_dagster.pipelines.server.serve import free_port
 from tests.conftest import COMMAND, ROOT
 
 pytestmark = pytest.mark.e2e

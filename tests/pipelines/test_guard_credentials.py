@@ -10,11 +10,11 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from kinemill_dagster.pipelines.auth import credentials
-from kinemill_dagster.pipelines.auth import users as user_list
-from kinemill_dagster.pipelines.auth.middleware import Guard
-from kinemill_dagster.pipelines.auth.rules import Rules
-from kinemill_dagster.pipelines.auth.users import Users, home_token
+from kinemill_dagster.pipelines.server.auth import credentials
+from kinemill_dagster.pipelines.server.auth import users as user_list
+from kinemill_dagster.pipelines.server.auth.middleware import Guard
+from kinemill_dagster.pipelines.server.auth.rules import Rules
+from kinemill_dagster.pipelines.server.auth.users import Users, home_token
 from tests.pipelines.test_auth import DAGSTER, HERE_URL, MLFLOW, PASSWORD, basic, echo
 
 WRONG = 401

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.versions import versions_of
 from kinemill.store import publish_json
-from kinemill_dagster.pipelines.auth.pages import with_pages
 from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.server.auth.pages import with_pages
 from kinemill_dagster.resources.links import report_link, task_link, version_link
 
 

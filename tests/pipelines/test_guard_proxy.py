@@ -5,11 +5,11 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from kinemill.errors import BadInput
-from kinemill_dagster.pipelines.auth.login import Entrance
-from kinemill_dagster.pipelines.auth.middleware import Guard
-from kinemill_dagster.pipelines.auth.proxy import proxy_at
-from kinemill_dagster.pipelines.auth.rules import HERE, Rules
-from kinemill_dagster.pipelines.auth.users import Users, home_token
+from kinemill_dagster.pipelines.server.auth.login import Entrance
+from kinemill_dagster.pipelines.server.auth.middleware import Guard
+from kinemill_dagster.pipelines.server.auth.proxy import proxy_at
+from kinemill_dagster.pipelines.server.auth.rules import HERE, Rules
+from kinemill_dagster.pipelines.server.auth.users import Users, home_token
 from tests.pipelines.test_auth import DAGSTER, DELETE, LAUNCH, PASSWORD, echo, post
 
 SECRET = "a secret that both of them know"

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill_dagster.pipelines.auth.users import Users
-from kinemill_dagster.pipelines.auth.users_file import read_users
+from kinemill_dagster.pipelines.server.auth.users import Users
+from kinemill_dagster.pipelines.server.auth.users_file import read_users
 from tests.pipelines.test_auth import PASSWORD
 
 

@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from kinemill.register.audit_log import MOVED, read_events
 from kinemill.store.home import Home
-from kinemill_dagster.pipelines.auth.users import Users
+from kinemill_dagster.pipelines.server.auth.users import Users
 from tests.conftest import run_command
 from tests.pipelines.conftest import TASK
 from tests.pipelines.serving import free, until
@@ -91,7 +91,7 @@ def server(tmp_path_factory, tasks, receiver):
 def serve_mlflow(log):
     """Run MLflow's guarded server; yield its address."""
     port = free()
-    command = [sys.executable, "-m", "kinemill_dagster.pipelines.auth", "mlflow", "--login"]
+    command = [sys.executable, "-m", "kinemill_dagster.pipelines.server.auth", "mlflow", "--login"]
     with log.open("wb") as file:
         process = subprocess.Popen([*command, "--port", str(port)], stderr=file)
     url = f"http://127.0.0.1:{port}"

@@ -44,7 +44,7 @@ const say = (name, what) => document.getElementById("told").textContent += name 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, tasks):
     """`kinemill ui` on an empty home, with an operator and a viewer beside its owner."""
-    from kinemill_dagster.pipelines.auth.users import Users
+    from kinemill_dagster.pipelines.server.auth.users import Users
 
     site = Workspace(Home(tmp_path_factory.mktemp("guarded") / "home"), tasks)
     with pytest.MonkeyPatch.context() as patch:
@@ -82,7 +82,7 @@ def test_curl_gets_through_with_a_token_alone(served, token):
 
 
 def test_a_run_belongs_to_whoever_launched_it_whatever_they_say(served, monkeypatch):
-    from kinemill_dagster.pipelines.auth.users import Users
+    from kinemill_dagster.pipelines.server.auth.users import Users
 
     requested = ["runs", "start", TASK, "--json", "--owner", "ann"]
     mine = run_command(*requested)

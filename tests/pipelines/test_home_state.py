@@ -10,11 +10,11 @@ import pytest
 from kinemill.tracking import open_tracking
 from kinemill.tracking.jsonl import JsonLines
 from kinemill.tracking.run_links import TrainingLink, note_training
-from kinemill_dagster.pipelines.auth.users import Users
 from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.server.auth.users import Users
 from kinemill_dagster.resources.tags import RETRIED_BY
 from tests.conftest import ROOT
-from tests.pipelines.rest.conftest import make_site
+from tests.pipelines.server.rest.conftest import make_site
 from tests.rest_server import ScriptedDagster, serve
 
 MATERIALIZATION = dg.DagsterEventType.ASSET_MATERIALIZATION

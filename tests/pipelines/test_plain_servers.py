@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from benchmarks._browser import CHROMIUM, browser
 from kinemill_dagster.pipelines.project_files import make_project
-from kinemill_dagster.pipelines.serve import Server, free_ports, is_reachable, stop
+from kinemill_dagster.pipelines.server.serve import Server, free_ports, is_reachable, stop
 from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, TINY
 from tests.pipelines.serving import REPOSITORY, until

@@ -27,7 +27,7 @@ LONG = {"steps": 1_000_000, "patience": None}
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, first_run, logs):
     """A home with a champion of `tiny`, logs of four more tasks, and two users."""
-    from kinemill_dagster.pipelines.auth.users import Users
+    from kinemill_dagster.pipelines.server.auth.users import Users
 
     original, _ = first_run
     root = tmp_path_factory.mktemp("served")
@@ -64,7 +64,7 @@ def displayed(workspace):
 
 
 def token_of(served, name):
-    from kinemill_dagster.pipelines.auth.users import Users
+    from kinemill_dagster.pipelines.server.auth.users import Users
 
     return Users(served.workspace.home).renew_token(name)
 

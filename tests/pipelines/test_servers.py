@@ -67,7 +67,7 @@ def arrived(served):
     selector = {**REPOSITORY, "sensorName": f"{TASK}_retraining"}
     until(lambda: served.ask(TICKS, s=selector)["sensorOrError"]["sensorState"]["ticks"], "a tick")
     assert done(0) == []  # the chain has used the logs that were there
-    from kinemill.sim import write_logs
+    from kinemill.control.sim import write_logs
 
     aside = served.workspace.tasks.parent / "more"
     write_logs(aside, "cart_pole", episodes=6, seconds=3.0, workers=1)

@@ -7,10 +7,10 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.register import list_versions
+from kinemill.selection.tune import list_trials
+from kinemill.selection.tune.search import folder_of, read_search
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
-from kinemill.tune import list_trials
-from kinemill.tune.search import folder_of, read_search
 from kinemill_dagster.pipelines.tune import TuneRequest, tune, tune_task
 from tests.pipelines.conftest import TASK
 

@@ -16,7 +16,7 @@ from kinemill.train.checkpoint import checkpoints
 from kinemill.train.policy_runner import as_policy
 from kinemill_dagster.resources.torchrun_job import report_failures
 from kinemill_dagster.resources.training import write_job
-from tests.train.cloning import demonstrations, policy_task
+from tests.policies.imitation.cloning import demonstrations, policy_task
 from tests.train.conftest import packed, pendulum_task, publish  # noqa: F401, a fixture
 
 ROOT = Path(__file__).resolve().parents[2]

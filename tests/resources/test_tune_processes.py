@@ -10,20 +10,20 @@ import psutil
 import pytest
 
 from kinemill.errors import TrainingFailed
+from kinemill.selection.tune import Bounds, list_trials
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
-from kinemill.tune import Bounds, list_trials
 from kinemill_dagster.resources.tune_processes import search_elsewhere
 from tests.conftest import ROOT
+from tests.selection.tune.conftest import TASK, begun, packed_with
 from tests.train.conftest import swing
-from tests.tune.conftest import TASK, begun, packed_with
 
 STARTER = """\
 import sys
 from pathlib import Path
 from kinemill.task.protocols import NullReporter
-from kinemill.tune import Bounds
-from kinemill.tune.search import read_search
+from kinemill.selection.tune import Bounds
+from kinemill.selection.tune.search import read_search
 from kinemill_dagster.resources.tune_processes import search_elsewhere
 
 search_elsewhere(read_search(Path(sys.argv[1])), Bounds(50), 2, NullReporter())

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
 
-from kinemill.environments.native import action_space_of, space_of
 from kinemill.errors import BadInput
+from kinemill.policies.environments.native import action_space_of, space_of
 from kinemill.runtime.native_spaces import NativeSpace, action_count, decode, encode, fits
-from tests.environments.spaces import Masked, Nested
+from tests.policies.environments.spaces import Masked, Nested
 
 OBSERVATIONS = [
     Discrete(3, start=5),

@@ -6,8 +6,8 @@ import math
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from kinemill.control.sim import SIMULATORS
 from kinemill.errors import TaskError
-from kinemill.sim import SIMULATORS
 from kinemill.task import bounds as kinds
 from kinemill.task import load_task
 from kinemill.task.plugins import Settings

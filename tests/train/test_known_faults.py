@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from kinemill.dataset import PackedEpisode
-from kinemill.environments.demonstrations import demonstrations as demonstrate
 from kinemill.errors import BadInput
 from kinemill.export.interface import describe
 from kinemill.export.policy import describe as describe_policy
 from kinemill.export.policy import write_policy
 from kinemill.export.step_files import write_model
+from kinemill.policies.environments.demonstrations import demonstrations as demonstrate
 from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.task.document import Task
@@ -25,8 +25,8 @@ from kinemill.train.layout import layout_of
 from kinemill.train.loop import fit
 from tests.conftest import EXAMPLES
 from tests.export.conftest import DESCRIPTION
+from tests.policies.imitation.cloning import demonstrations, policy_task
 from tests.train import cloning
-from tests.train.cloning import demonstrations, policy_task
 from tests.train.conftest import pendulum_task, publish
 
 QUIET, CPU = (NullReporter(), NullReporter()), torch.device("cpu")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from kinemill.augment import stage as augment
+from kinemill.control.sim import write_logs
 from kinemill.dataset import stage as dataset_stage
-from kinemill.environments.card import make_card
 from kinemill.export import stage as export
 from kinemill.ingest import stage as ingest
-from kinemill.sim import write_logs
+from kinemill.policies.environments.card import make_card
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
@@ -19,7 +19,7 @@ SILENT = (NullReporter(), NullReporter())
 
 
 def learned_pendulum(home, seed):
-    """Return the exported model of a pendulum, from the logs that `kinemill.sim` makes."""
+    """Return the exported model of a pendulum, from the logs that `kinemill.control.sim` makes."""
     task = load_task(EXAMPLES / "pendulum.yaml", {"ingest.min_file_age": 0})
     write_logs(home.root / "logs", "pendulum", seed=seed)
     accepted = validate.run(task, home, ingest.run(task, home, home.root / "logs").artifact.ref)

@@ -17,7 +17,7 @@ from kinemill.train.coordinate_network import CoordinateNetwork
 from kinemill.train.coordinates._own import OwnCoordinates
 from tests.api.conftest import swing
 from tests.conftest import ROOT
-from tests.train.cloning import demonstrations, policy_task
+from tests.policies.imitation.cloning import demonstrations, policy_task
 
 SHORT = {
     "learn.steps": 20,

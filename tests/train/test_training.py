@@ -60,7 +60,7 @@ def test_another_way_to_the_weights_learns_models_of_its_kind_anew(home, packed,
     ref = publish(home, packed)
     task = pendulum_task()
     original = TrainingJob(task, home, ref, ref).folder
-    monkeypatch.setattr("kinemill.rl.objective.Reinforcement.version", 99)
+    monkeypatch.setattr("kinemill.policies.rl.objective.Reinforcement.version", 99)
     assert TrainingJob(task, home, ref, ref).folder == original
     monkeypatch.setattr("kinemill.train.objectives.dynamics.Dynamics.version", 99)
     assert TrainingJob(task, home, ref, ref).folder != original

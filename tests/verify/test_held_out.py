@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from kinemill.policies.verification.action_errors import measure_held_out, scored_rows
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.policy import PolicyLayout, PolicyModule
 from kinemill.train.policy_runner import as_policy
-from kinemill.verify.policies.action_errors import measure_held_out, scored_rows
 
 LAYOUT = PolicyLayout(
     0.02, ("angle", "velocity"), ("torque",), {"angle": "rad", "velocity": "rad/s", "torque": "N*m"}

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from kinemill.environments.card import make_card
+from kinemill.policies.environments.card import make_card
 from kinemill.reports.charts import Line, line_chart
 from kinemill.store import open_ref, publish_document
 from kinemill.task.document import Task
@@ -96,7 +96,7 @@ def test_what_a_real_training_counts_is_in_its_section(home):
             },
             "environment": {
                 "type": "python",
-                "path": "tests.environments.plants:Point",
+                "path": "tests.policies.environments.plants:Point",
                 "steps": 8,
                 "trials": {"episodes": 2, "n_eval_episodes": 2},
             },

@@ -12,6 +12,7 @@ from kinemill.export.c99.codegen import functions
 from kinemill.export.c99.compiler import compile_shared, compiler
 from kinemill.export.c99.source import STACK, Parts, read, sizes_of
 from kinemill.runtime.native_engine import CompiledRollout
+from kinemill.runtime.simulator import COMPILERS
 
 LANES = 16  # rows in parallel: 16 float32 fill one AVX-512 register, or two of AVX
 
@@ -112,6 +113,7 @@ def rollout_code(parts: Parts, lanes: int) -> str:
     )
 
 
+@COMPILERS.register("c99")
 def compile_rollout(step: bytes) -> CompiledRollout:
     """Compile the rollout of a step.onnx.
 

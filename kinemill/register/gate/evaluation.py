@@ -11,6 +11,7 @@ from kinemill.register import tags
 from kinemill.register.audit_log import APPROVED, Event
 from kinemill.register.bundle import model_digest, model_files
 from kinemill.register.gate.inputs import (
+    MEASUREMENTS,
     Approval,
     Champion,
     Findings,
@@ -204,10 +205,4 @@ def approval_of(version: Version, events: Sequence[Event]) -> Approval | None:
 
 def make_measurements(task: Task, home: Home, dataset: ArtifactRef) -> Measurements:
     """Return the measurements for the kind of model that a task learns."""
-    if task.learn.gives == "policy":
-        from kinemill.register.gate.policy_measurements import PolicyMeasurements
-
-        return PolicyMeasurements(task, home, dataset)
-    from kinemill.register.gate.measurements import DynamicsMeasurements
-
-    return DynamicsMeasurements(task, home, dataset)
+    return MEASUREMENTS[task.learn.gives](task, home, dataset)

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from kinemill.register.comparison_results import Compared, DynamicsComparison, PolicyComparison
 from kinemill.register.verdict import Value
+from kinemill.registry import Links
 from kinemill.runtime import Policy, Simulator
+from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.document import Verification
@@ -222,3 +225,19 @@ class Measurements(Protocol):
     def measure_overlap(self) -> RowOverlap:
         """Return the shares of validation and test rows that repeat training rows."""
         ...
+
+    def compare_versions(
+        self, a: Loaded, b: Loaded, compared: Compared
+    ) -> DynamicsComparison | PolicyComparison:
+        """Compare the models of two versions for `kinemill model compare`."""
+        ...
+
+
+# Members measure models on a dataset version; the name is `learn.gives` of the task.
+MEASUREMENTS: Links[Callable[[Task, Home, ArtifactRef], Measurements]] = Links(
+    "kind of model",
+    {
+        "dynamics": "kinemill.register.gate.measurements",
+        "policy": "kinemill.policies.gate_measurements",
+    },
+)

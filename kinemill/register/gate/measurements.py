@@ -12,7 +12,9 @@ import numpy as np
 from kinemill.dataset import DatasetSummary, PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
+from kinemill.register.comparison_results import Compared, DynamicsComparison, compare_errors
 from kinemill.register.gate.inputs import (
+    MEASUREMENTS,
     ChampionComparison,
     Findings,
     Loaded,
@@ -35,11 +37,13 @@ from kinemill.runtime import Predictor, Simulator, load
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.verify.accuracy import gather, window_starts
+from kinemill.verify.analysis import compare as compare_horizons
 from kinemill.verify.errors import Errors
 
 _UNSTABLE = 3.0  # ratio to the error of the stable member of its family
 
 
+@MEASUREMENTS.register("dynamics")
 @dataclass(frozen=True)
 class DynamicsMeasurements:
     """Measurements on the test split of the dataset that the challenger was trained on."""
@@ -80,6 +84,18 @@ class DynamicsMeasurements:
         outputs = output_comparisons((models[0], models[1]), self._rows, own.errors, margin)
         horizons = {key: {**one, **outputs.get(key, {})} for key, one in paired.horizons.items()}
         return ChampionComparison(mine, other_one, replace(paired, horizons=horizons))
+
+    def compare_versions(self, a: Loaded, b: Loaded, compared: Compared) -> DynamicsComparison:
+        """Compare two models on the same windows of the test split."""
+        first = cast(Simulator, a)
+        second = cast(Simulator, b)
+        history = max(first.history, second.history)
+        a_run = roll_out(first, self._rows, self.task, history)
+        b_run = roll_out(second, self._rows, self.task, history)
+        horizons = compare_horizons(
+            (b_run.errors, b_run.run), (a_run.errors, a_run.run), self.task.promote.margin
+        )
+        return compare_errors(a_run.errors, b_run.errors, horizons, compared)
 
     def serve(self, folder: Path) -> tuple[bool, str]:
         """Load the bundle in a separate process and predict the first test window."""

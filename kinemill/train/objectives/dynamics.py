@@ -27,7 +27,7 @@ from kinemill.task.plugins import (
     pick,
     pick_or_none,
 )
-from kinemill.train.context import Trained, TrainingContext
+from kinemill.train.context import SELECTIONS, Trained, TrainingContext
 from kinemill.train.dynamics_settings import Encodings, GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.layout import Follows, Integrator, Layout, Output, Window, layout_of
 from kinemill.train.relations import outputs_of, problems_of
@@ -241,9 +241,7 @@ class Dynamics(Supervised):
         """Train the model; without `model`, select one from the portfolio."""
         if self.model is not None:
             return super().train(task, data, bench)
-        from kinemill.train.portfolio import train_portfolio
-
-        return train_portfolio(self, task, data, bench)
+        return SELECTIONS["portfolio"](self, task, data, bench)
 
     def setup_function(self) -> Callable[..., object]:
         """Return the function behind `prepare`."""

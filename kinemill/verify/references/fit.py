@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import Predictor
+from kinemill.selection.portfolio.histories import histories_of
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES
 from kinemill.train.data import make_windows
 from kinemill.train.devices import single_thread
-from kinemill.train.portfolio.histories import histories_of
 from kinemill.train.readout import fit_readout
 from kinemill.train.step import Step
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from kinemill.selection.portfolio.facts import channel_facts
 from kinemill.task import MODELS, OBJECTIVES, Task
 from kinemill.task.portfolio import Structure
-from kinemill.train.portfolio.facts import channel_facts
 
 LEFT_OUT = {
     "linear_sincos": "no state is an angle: it would be identical to `linear`",

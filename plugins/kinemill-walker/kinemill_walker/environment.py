@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kinemill.environments.kinds.legged import LeggedEnvironment
+from kinemill.policies.environments.kinds.legged import LeggedEnvironment
 from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.environment import KINDS
 from kinemill.task.web_overrides import LOCAL

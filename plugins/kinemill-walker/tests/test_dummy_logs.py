@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.sim.test_dummy_gaits import clips_of
-from tests.sim.test_dummy_gaits import (
+from tests.control.sim.test_dummy_gaits import clips_of
+from tests.control.sim.test_dummy_gaits import (
     test_clips_are_gaits_of_one_cycle_that_follow_their_commands as check_clips,
 )
 

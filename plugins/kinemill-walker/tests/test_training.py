@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.prove_motion import data_of
 from kinemill.errors import BadInput
-from kinemill.motion.tracking_policy import TrackingPolicy
+from kinemill.policies.motion.tracking_policy import TrackingPolicy
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter

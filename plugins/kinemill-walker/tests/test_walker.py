@@ -9,22 +9,22 @@ import pytest
 import torch
 from kinemill_walker.environment import BODY as BODY_FILE
 
-from kinemill.environments import make_environment
-from kinemill.environments.legged.body import Body, load_body
-from kinemill.environments.legged.physics import MujocoThreads, MujocoWarp
-from kinemill.environments.legged.robot_file import RobotOptions
-from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.errors import BadInput
-from kinemill.motion.gait_policy import ClipScale, GaitPolicy, GaitSizes
-from kinemill.motion.gait_reference import GaitReference
-from kinemill.motion.gaits import fit_gaits
-from kinemill.motion.motion_prior import BATCH, MotionPrior
-from kinemill.motion.motion_tracking import REACH, Tracking
-from kinemill.motion.policy_inputs import input_size, policy_inputs
-from kinemill.motion.settings import TrackingReward, TrackingSettings
-from kinemill.motion.tracking_fit import _TrackingLoop
-from kinemill.motion.tracking_policy import TrackingPolicy
-from kinemill.rl.networks import Perceptron
+from kinemill.policies.environments import make_environment
+from kinemill.policies.environments.legged.body import Body, load_body
+from kinemill.policies.environments.legged.physics import MujocoThreads, MujocoWarp
+from kinemill.policies.environments.legged.robot_file import RobotOptions
+from kinemill.policies.environments.legged.robots import Gauge, LeggedRobots
+from kinemill.policies.motion.gait_policy import ClipScale, GaitPolicy, GaitSizes
+from kinemill.policies.motion.gait_reference import GaitReference
+from kinemill.policies.motion.gaits import fit_gaits
+from kinemill.policies.motion.motion_prior import BATCH, MotionPrior
+from kinemill.policies.motion.motion_tracking import REACH, Tracking
+from kinemill.policies.motion.policy_inputs import input_size, policy_inputs
+from kinemill.policies.motion.settings import TrackingReward, TrackingSettings
+from kinemill.policies.motion.tracking_fit import _TrackingLoop
+from kinemill.policies.motion.tracking_policy import TrackingPolicy
+from kinemill.policies.rl.networks import Perceptron
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task import load_task
 from kinemill.task.document import Task
@@ -347,7 +347,7 @@ def test_gaits_far_below_the_stance_are_reported_with_a_better_one(family, bend,
 
 
 def test_the_plug_in_joins_by_its_entry_point():
-    (point,) = entry_points(group="kinemill.environments.kinds", name="walker")
+    (point,) = entry_points(group="kinemill.policies.environments.kinds", name="walker")
     assert point.value == "kinemill_walker.environment"
     assert len(BODY.joints) == 10
     assert len(BODY.observation_names) == 30

@@ -4,8 +4,8 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from kinemill.sim._table import csv
-from kinemill.sim.cart_pole import CartPole
+from kinemill.control.sim._table import csv
+from kinemill.control.sim.cart_pole import CartPole
 from kinemill.store import publish_document
 from kinemill.task import load_task
 from kinemill.validate.drift import latest_drift

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 import pytest
 
+from kinemill.control.sim._table import csv
+from kinemill.control.sim.cart_pole import CartPole
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.export.bundle import write_interface
@@ -18,8 +20,6 @@ from kinemill.export.rollout import rollout_model
 from kinemill.export.step import step_model
 from kinemill.ingest import stage as ingest
 from kinemill.runtime import Interface
-from kinemill.sim._table import csv
-from kinemill.sim.cart_pole import CartPole
 from kinemill.store import ArtifactRef
 from kinemill.store.digests import file_digest
 from kinemill.store.home import Home

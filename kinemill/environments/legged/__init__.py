@@ -1,5 +1,0 @@
-"""Legged robots in physics: bodies in MJCF, MuJoCo on all cores or on a GPU, many robots as arrays.
-
-The environment kind `legged` (`kinemill.environments.kinds.legged`) is built from them, and motion
-tracking (`kinemill.motion.motion_tracking`) trains on them.
-"""

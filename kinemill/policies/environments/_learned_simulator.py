@@ -1,0 +1,155 @@
+"""The environment of the kind `learned`, for a batch of rows or one.
+
+A row's state holds the inputs of the model: H states, H - 1 actions before them, and the
+action before the present one; then the number of the ensemble's member that the row follows. So
+what comes next follows from it alone.
+
+Episodes that begin at recorded rows and last a few steps are the branched rollouts of model-based
+policy optimization (Janner et al. 2019, MBPO, algorithm 2). A member for each episode is the
+trajectory sampling TS-infinity of Chua et al. 2018.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.control.learned_dynamics import learned_model
+from kinemill.policies.environments._controlled import Controlled, Floats
+from kinemill.policies.environments._recorded_starts import RecordedStarts
+from kinemill.policies.environments.gym_types import Options, Reset, Transition
+from kinemill.policies.environments.vector_env import Advanced
+from kinemill.runtime.uncertainty import belief_of
+from kinemill.task.document import Task
+
+
+class LearnedBatch:
+    """A `kinemill.policies.environments.vector_env.Batch` that a learned simulator moves.
+
+    Before an episode that begins with `control.start`, the robot is assumed to rest at its initial
+    state, with action zero.
+
+    Args:
+        task: with a `control` part, of the model's channels.
+        folder: of the exported model.
+        starts: dataset with rows that episodes begin at; "": they begin as `control` says.
+        is_sampled: whether each episode follows one member of an ensemble, and not the mean.
+
+    Raises:
+        BadInput: The model or the dataset is of other channels or of another time step, the
+            training episodes are shorter than the model's history, or the model has no members.
+    """
+
+    def __init__(
+        self, task: Task, folder: Path, starts: str = "", *, is_sampled: bool = False
+    ) -> None:
+        self.rules = Controlled(task)
+        self._task = task
+        self.observation_space = self.rules.observation_space
+        self.action_space = self.rules.action_space
+        self._model = learned_model(task, folder)
+        self._simulator = self._model.simulator
+        self._states, self._actions = len(task.states), len(task.actions)
+        self._members = (
+            belief_of(self._simulator.interface, "environment.members").members if is_sampled else 0
+        )
+        self._starts = RecordedStarts(task, starts, self._simulator) if starts else None
+
+    def start(self, random: np.random.Generator) -> Floats:
+        """Return a random start (H S + H A + 1,): H states, H actions, and a member."""
+        if self._starts:
+            history, past = self._starts.draw(random)
+        else:
+            history = np.tile(self.rules.start(random), self._simulator.history)
+            past = np.zeros(self._simulator.history * self._actions)
+        member = random.integers(self._members) if self._members else 0
+        return np.concatenate([history, past, np.array([member], float)])
+
+    def observe(self, states: Floats) -> NDArray[np.float32]:
+        """Return the present states of the robot, (B, S)."""
+        return self._split(states)[0][:, -1].astype(np.float32)
+
+    def advance(self, states: Floats, actions: object) -> Advanced:
+        """Predict one step; a row that the model loses (not finite) has ended."""
+        history, past = self._split(states)
+        space: Any = self.action_space
+        action = np.clip(np.asarray(actions, dtype=float), space.low, space.high)
+        # The first action led to the oldest state, so the model does not read it.
+        inputs = history, past[:, 1:], action[:, None]
+        members = states[:, -1].astype(int)
+        if self._members:
+            following = self._simulator.rollout_members(*inputs)[np.arange(len(states)), members, 0]
+        else:
+            following = self._simulator.rollout(*inputs)[:, 0]
+        next_states = following.astype(float)
+        lost = np.logical_not(np.isfinite(next_states)).any(axis=1)
+        next_states[lost] = history[lost, -1]
+        next_states = np.clip(next_states, self.rules.low, self.rules.high)
+        rewards = self.rules.rewards(next_states, action, past[:, -1], history[:, -1])
+        history = np.concatenate([history[:, 1:], next_states[:, None]], axis=1)
+        past = np.concatenate([past[:, 1:], action[:, None]], axis=1)
+        after = np.concatenate(
+            [history.reshape(len(history), -1), past.reshape(len(past), -1), states[:, -1:]], axis=1
+        )
+        return Advanced(after, rewards, np.asarray(lost))
+
+    def _split(self, states: Floats) -> tuple[Floats, Floats]:
+        """Return the H states (B, H, S) and H actions (B, H, A) that rows hold."""
+        rows = len(states)
+        steps = self._simulator.history
+        cut = steps * self._states
+        history = states[:, :cut].reshape(rows, steps, self._states)
+        return history, states[:, cut:-1].reshape(rows, steps, self._actions)
+
+
+class LearnedEnv(gymnasium.Env[Any, Any]):
+    """One row of it.
+
+    Args:
+        batch: the environment.
+        limit: steps of an episode; the last one reports whether it was a success.
+        render: whether it renders images.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, batch: LearnedBatch, limit: int, *, render: bool) -> None:
+        self._batch = batch
+        self._task = batch.rules.task
+        self._limit = limit
+        self.render_mode = "rgb_array" if render else None
+        self.observation_space = self._batch.observation_space
+        self.action_space = self._batch.action_space
+        self.observation_names = tuple(self._task.states)
+
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
+        """Begin an episode."""
+        super().reset(seed=seed, options=options)
+        self._row = self._batch.start(self.np_random)
+        self._states, self._actions = list[Any](), list[Any]()
+        return self._batch.observe(self._row[None])[0], {}
+
+    def step(self, action: object) -> Transition:
+        """Predict one step."""
+        action = np.asarray(action, dtype=float)
+        rows, rewards, lost, *_ = self._batch.advance(self._row[None], action[None])
+        self._row = rows[0]
+        observation = self._batch.observe(rows)[0]
+        self._states.append(observation.astype(float))
+        self._actions.append(action)
+        info: dict[str, Any] = {}
+        if len(self._actions) >= self._limit or lost[0]:
+            info |= self._batch.rules.last_info(self._states, self._actions)
+        return observation, float(rewards[0]), bool(lost[0]), False, info
+
+    def render(self) -> NDArray[np.uint8]:
+        """Return a picture (H, W, 3) uint8 of the links of the plant."""
+        from kinemill.control.physics import Robot
+        from kinemill.policies.environments._controlled import picture
+
+        robot = Robot(self._task)
+        now = self._batch.observe(self._row[None])[0].astype(float)
+        joints = robot.to_plant(now)[: len(robot.plant.joints)]
+        return picture(robot.plant.points(joints[None])[0])

@@ -1,0 +1,109 @@
+"""An environment of Gymnasium, by its id: `CartPole-v1`."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from kinemill.errors import BadInput
+from kinemill.policies.environments.dm_control import PREFIX, register_suite
+from kinemill.policies.environments.gym_types import Env
+from kinemill.policies.environments.vector_env import VectorRows
+from kinemill.registry import nearest
+from kinemill.task.environment import KINDS, Environment
+from kinemill.task.web_overrides import LOCAL
+
+# Packages of Gymnasium whose libraries come with the default install.
+_INSTALLED = ("box2d", "classic_control", "mujoco", "toy_text")
+
+
+@KINDS.register("gymnasium")
+class GymnasiumEnvironment(Environment):
+    """An environment by its Gymnasium id, as `gymnasium.make` makes it."""
+
+    type: Literal["gymnasium"] = "gymnasium"
+    id: Annotated[str, LOCAL] = Field(
+        description="its name in Gymnasium, `package:Name-v0` imports a package first"
+    )
+    arguments: Annotated[dict[str, Any], LOCAL] = Field(
+        default={}, description="of its constructor, by name"
+    )
+
+    def make(self, task: object, *, render: bool = False) -> Env:
+        """Return the environment; Gymnasium's own limit of time counts if the task sets none.
+
+        Raises:
+            BadInput: there is none of this id, or it does not take an argument.
+        """
+        import gymnasium
+
+        del task
+        settings: dict[str, Any] = dict(self.arguments)
+        if self.steps is not None:
+            settings["max_episode_steps"] = -1  # the task's own comes around it
+        if render:
+            settings["render_mode"] = "rgb_array"
+        _redirect_mujoco(self.id)
+        try:
+            if self.id.startswith(PREFIX):
+                register_suite()
+            return gymnasium.make(self.id, **settings)
+        except (gymnasium.error.Error, ImportError, TypeError) as error:
+            where = f"environment.id: {self.id}"
+            problem = f"cannot be made: {error}"
+            raise BadInput(where, problem, fix=_fix(self.id, error)) from error
+
+    def vectorized(self, task: object) -> Callable[[int], VectorRows] | None:
+        """Return a factory of copies by the `vector_entry_point` of the id; None without one."""
+        del task
+        from kinemill.policies.environments.gymnasium_vector import vector_rows
+
+        return vector_rows(self.id, self.arguments, self.steps, self.randomize)
+
+
+def _redirect_mujoco(name: str) -> None:
+    """Send MuJoCo's warnings to `logging`, not to stderr and a file in the working folder."""
+    import gymnasium
+
+    registered = gymnasium.registry.get(name)
+    if registered is None or "mujoco" not in str(registered.entry_point):
+        return
+    import mujoco
+
+    from kinemill.policies.environments.mujoco_batch import redirect_warnings
+
+    redirect_warnings(mujoco)
+
+
+def _fix(name: str, error: Exception) -> str | None:
+    """Return what to install, or the nearest registered id."""
+    import gymnasium
+
+    registered = gymnasium.registry.get(name)
+    if name.startswith(PREFIX):
+        suite = [key for key in gymnasium.registry if key.startswith(PREFIX)]
+        return nearest(name, suite) if suite else "pip install 'kinemill[dm-control]'"
+    if registered is None:
+        return _other_package(name)
+    if not isinstance(error, gymnasium.error.DependencyNotInstalled | ImportError):
+        return None
+    newest = max(
+        (spec for spec in gymnasium.registry.values() if spec.name == registered.name),
+        key=lambda spec: spec.version or 0,
+    )
+    if newest.id != name:
+        return f"use {newest.id}"
+    family = str(registered.entry_point).removeprefix("gymnasium.envs.").partition(".")[0]
+    if family in _INSTALLED:
+        return "pip install 'kinemill[cpu]'"
+    return "install the package of this environment"
+
+
+def _other_package(name: str) -> str:
+    """Return the nearest id of Gymnasium, and how to name one of another package."""
+    import gymnasium
+
+    if ":" in name:
+        return "install the package that registers it"
+    plain = [key for key in gymnasium.registry if "/" not in key]
+    return f"{nearest(name, plain)}; an id of another package is PACKAGE:{name}"

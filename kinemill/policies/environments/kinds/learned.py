@@ -1,0 +1,166 @@
+"""A learned simulator instead of physics: the exported model of a dynamics task, step by step."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from kinemill.errors import BadInput
+from kinemill.policies.environments.gym_types import Env
+from kinemill.policies.environments.vector_env import Rows
+from kinemill.registry import nearest
+from kinemill.runtime.integrity import IO, ROLLOUT, STEP, SUMS
+from kinemill.task import Channel, Problems, Steps, Task
+from kinemill.task.environment import KINDS, Environment, Range
+from kinemill.task.hooks import from_task_folder
+from kinemill.task.web_overrides import LOCAL, MODEL
+
+_FILES = (ROLLOUT, STEP, IO, SUMS)
+_EITHER = "give either `start` or `starts`"
+_MODEL = "model"
+_STARTS = "starts"  # folders of copies: a model's folder holds nothing else
+
+
+@KINDS.register("learned")
+class LearnedEnvironment(Environment):
+    """A learned simulator as the environment, to train without the robot.
+
+    Its states and actions are the task's channels, its reward is the task's `control` part.
+    """
+
+    type: Literal["learned"] = "learned"
+    model: Annotated[str, MODEL] = Field(
+        description="of the dynamics: models:/TASK@champion, models:/TASK/3, or a model folder "
+        "relative to the task file"
+    )
+    start: dict[str, Range] = Field(
+        default={},
+        description="state: lowest and highest value that an episode begins with in the model, in "
+        "place of `control.start`: wider, so that little is left unseen; the plant keeps its own",
+    )
+    starts: Annotated[str, LOCAL] = Field(
+        default="",
+        description="datasets:/TASK or datasets:/TASK/3: episodes in the model begin at rows of "
+        "the training episodes, in place of `start`, and last `branch` steps",
+    )
+    branch: Steps = Field(
+        default=10, description="steps of an episode in the model that begins at a row of `starts`"
+    )
+    members: Literal["mean", "sampled"] = Field(
+        default="mean",
+        description="of an ensemble, what an episode in the model follows: the mean, or one member "
+        "that is drawn when it begins",
+    )
+    physics: Literal["learned", "plant"] = Field(
+        default="learned",
+        description="plant: that of `control` in its place, as a variant to be tested under",
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _found_from_the_task(cls, value: str, info: ValidationInfo) -> str:
+        return value if value.startswith("models:/") else from_task_folder(value, info)
+
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
+        """Return initial values, including those of channels that are no states."""
+        states = [name for name, channel in channels.items() if channel.role == "state"]
+        unknown = [name for name in self.start if name not in states]
+        return [
+            *super().problems(channels),
+            *([(("starts",), _EITHER)] if self.start and self.starts else []),
+            *((("start", name), f"no state; {nearest(name, states)}") for name in unknown),
+        ]
+
+    def folder(self) -> Path:
+        """Return where the model's files are.
+
+        Raises:
+            BadInput: there is no such model.
+        """
+        if not self.model.startswith("models:/"):
+            return Path(self.model)
+        from kinemill.register import fetch_bundle
+
+        return fetch_bundle(self.model)
+
+    def sources(self) -> dict[str, Path]:
+        """Return the files of the model, and of the dataset of `starts`.
+
+        Raises:
+            BadInput: There is no such model or dataset, or the model lacks a file.
+        """
+        folder = self.folder()
+        if not (folder / _FILES[0]).is_file():
+            raise BadInput(f"environment.model: {self.model}", f"has no {_FILES[0]}")
+        files = {
+            f"{_MODEL}/{file_name}": folder / file_name
+            for file_name in _FILES
+            if (folder / file_name).is_file()
+        }
+        if self.starts:
+            from kinemill.policies.environments._recorded_starts import start_files
+
+            files |= {f"{_STARTS}/{path.name}": path for path in start_files(self.starts)}
+        return files
+
+    def at(self, folder: Path) -> "LearnedEnvironment":
+        """Return the same with the copies in `folder`."""
+        starts = str(folder / _STARTS) if self.starts else ""
+        return self.model_copy(update={"model": str(folder / _MODEL), "starts": starts})
+
+    def lineage(self) -> dict[str, str]:
+        """Return which model it is, and the digest of the dataset that it learned from."""
+        from kinemill.runtime import load
+
+        return {"model": self.model, "dataset": str(load(self.folder()).interface.dataset)}
+
+    def make(self, task: Task, *, render: bool = False) -> Env:
+        """Return the environment.
+
+        Raises:
+            BadInput: there is no such model, or it is of other channels or of another time step.
+        """
+        if self.physics == "plant":
+            from kinemill.policies.environments._plant import make_plant_environment
+
+            return make_plant_environment(task, self.steps, render=render)
+        from gymnasium.wrappers import TimeLimit
+
+        from kinemill.policies.environments._learned_simulator import LearnedEnv
+
+        batch = self._batch(task)
+        limit = self._steps or batch.rules.steps
+        environment = LearnedEnv(batch, limit, render=render)
+        return environment if limit == self.steps else TimeLimit(environment, limit)
+
+    def vectorized(self, task: Task) -> Callable[[int], Rows] | None:
+        """Return a factory of copies that are predicted in one batch."""
+        if self.physics == "plant":
+            return None
+
+        def rows(count: int) -> Rows:
+            batch = self._batch(task)
+            return Rows(batch, count, self._steps or batch.rules.steps)
+
+        return rows
+
+    @property
+    def _steps(self) -> int | None:
+        """Steps of an episode in the model."""
+        return self.branch if self.starts else self.steps
+
+    def _batch(self, task: Task) -> Any:
+        """Return the `LearnedBatch` of a task."""
+        from kinemill.policies.environments._learned_simulator import LearnedBatch
+
+        simulator = self._begun(task)
+        is_sampled = self.members == "sampled"
+        return LearnedBatch(simulator, self.folder(), self.starts, is_sampled=is_sampled)
+
+    def _begun(self, task: Task) -> Task:
+        """Return the task with the starts of the model's own."""
+        if not self.start or task.control is None:
+            return task
+        control = task.control.model_copy(update={"start": self.start})
+        return task.model_copy(update={"control": control})

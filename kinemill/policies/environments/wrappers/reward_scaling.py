@@ -1,0 +1,29 @@
+"""Rewards scaled for critics; returns are reported in the environment's unit."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from kinemill.policies.environments.gym_types import Env
+from kinemill.task.bounds import Quantity, Ratio
+from kinemill.task.environment import WRAPPERS, Wrapper
+
+
+@WRAPPERS.register("reward_scaling")
+class RewardScaling(Wrapper):
+    """Scale rewards in training: times `factor`, plus `offset`. Evaluations report the original."""
+
+    scope = "training"
+    type: Literal["reward_scaling"] = "reward_scaling"
+    factor: Ratio = Field(default=0.1, description="factor on each reward of the training")
+    offset: Quantity = Field(default=0.0, description="value that is added to each scaled reward")
+
+    def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
+        """Return the environment with other rewards."""
+        from gymnasium.wrappers import TransformReward
+
+        del estimates
+        return TransformReward(
+            environment, lambda reward: self.factor * float(reward) + self.offset
+        )

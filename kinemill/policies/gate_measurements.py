@@ -1,0 +1,202 @@
+"""Measurements of policies by the gate: trials from the same starts, or errors on logs."""
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from kinemill.errors import BadInput
+from kinemill.policies.environments.card import open_card
+from kinemill.policies.environments.evaluation import Trials, bootstrap, try_policy
+from kinemill.register.comparison_results import (
+    Compared,
+    ComparedOutcome,
+    ComparedStart,
+    DynamicsComparison,
+    PolicyComparison,
+    compare_errors,
+)
+from kinemill.register.gate.inputs import (
+    MEASUREMENTS,
+    ChampionComparison,
+    Findings,
+    Loaded,
+    Measured,
+    Paired,
+    RowOverlap,
+)
+from kinemill.register.gate.measurements import age_of, overlap_of
+from kinemill.register.gate.metric import metric_of
+from kinemill.register.gate.smoke_test import serve_policy
+from kinemill.runtime import Policy
+from kinemill.store import ArtifactRef, Home
+from kinemill.task import Task
+from kinemill.task.promote import RETURN, SUCCESS
+from kinemill.verify.errors import Errors
+
+
+@MEASUREMENTS.register("policy")
+@dataclass(frozen=True)
+class PolicyMeasurements:
+    """Measurements of policies in the task's environment, or on the test split of its logs.
+
+    Attributes:
+        task: task that sets the metric.
+        home: home with the data.
+        dataset: training dataset of the challenger, or the card of its environment.
+    """
+
+    task: Task
+    home: Home
+    dataset: ArtifactRef
+    _trials: dict[int, tuple[Policy, Trials]] = field(
+        default_factory=dict[int, tuple[Policy, Trials]], repr=False, compare=False
+    )
+
+    def measure(self, challenger: Loaded) -> Findings:
+        """Run a policy from the starts, or measure its actions at held-out rows."""
+        metric = metric_of(self.task)
+        policy = cast(Policy, challenger)
+        if metric.larger:
+            return Findings(_measured(self.trials(policy), metric.name))
+        return Findings(_errors(self.errors(policy), self._logs))
+
+    def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
+        """Run policies from the same starts, or measure their actions at the same rows."""
+        own, other = (cast(Policy, one) for one in (challenger, champion))
+        if metric_of(self.task).larger:
+            return self._compare(self.trials(own), self.trials(other))
+        return self._errors_of(own, other)
+
+    def compare_versions(
+        self, a: Loaded, b: Loaded, compared: Compared
+    ) -> DynamicsComparison | PolicyComparison:
+        """Compare two policies from the same starts, or by their actions at the same rows."""
+        first = cast(Policy, a)
+        second = cast(Policy, b)
+        if metric_of(self.task).larger:
+            return _compare_trials(self.trials(first), self.trials(second), compared)
+        a_errors = self.errors(first)
+        b_errors = self.errors(second)
+        horizons = b_errors.compare(a_errors, self.task.promote.margin)
+        return compare_errors(a_errors, b_errors, horizons, compared)
+
+    def serve(self, folder: Path) -> tuple[bool, str]:
+        """Load the policy in a fresh process and run it."""
+        return serve_policy(folder)
+
+    def age(self) -> float:
+        """Return the age of the dataset version in the catalog, s."""
+        return age_of(self.home, self.task, self.dataset)
+
+    def measure_overlap(self) -> RowOverlap:
+        """Return the shares of repeated rows of the dataset version; 0 without logs."""
+        return overlap_of(self.home, self.dataset) if self.task.learn.from_logs else RowOverlap()
+
+    def trials(self, policy: Policy) -> Trials:
+        """Return the trials of a policy in the environment; each policy runs once."""
+        # By identity: the stored policy keeps its id from being reused.
+        cached = self._trials.get(id(policy))
+        if cached is None:
+            cached = self._trials[id(policy)] = policy, _run(self._world, policy)
+        return cached[1]
+
+    @cached_property
+    def _world(self) -> Task:
+        """The task in the environment that the challenger was verified in."""
+        if self.task.learn.from_logs:
+            return self.task
+        return open_card(self.home, self.dataset).task(self.task)
+
+    def _compare(self, challenger: Trials, champion: Trials) -> ChampionComparison:
+        name = metric_of(self.task).name
+        mine, other_one = (_measured(one, name) for one in (challenger, champion))
+        # Paired by start: the variance between starts cancels in the differences.
+        apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
+        interval = bootstrap(apart) if apart else (math.nan, math.nan)
+        return ChampionComparison(
+            mine, other_one, Paired(mine.error, other_one.error, interval=interval)
+        )
+
+    def _errors_of(self, challenger: Policy, champion: Policy) -> ChampionComparison:
+        own = self.errors(challenger)
+        other_one = self.errors(champion)
+        mine, other = (_errors(one, self._logs) for one in (own, other_one))
+        headline = own.against(other_one, margin=self.task.promote.margin)
+        return ChampionComparison(mine, other, Paired.of(mine.error, other.error, headline, {}))
+
+    def errors(self, policy: Policy) -> Errors:
+        """Return the errors of a policy's actions on the test split.
+
+        Raises:
+            BadInput: Its actions differ from the dataset's.
+        """
+        from kinemill.policies.verification.action_errors import (
+            actions_on_logs,
+            errors_of,
+            scored_rows,
+        )
+
+        data = self._logs
+        if policy.actions != tuple(data.packed.actions):
+            text = f"are {', '.join(policy.actions)}"
+            raise BadInput("actions", text, expected=", ".join(data.packed.actions))
+        rows = scored_rows(data)
+        return errors_of(actions_on_logs(policy, data)[rows], data, rows, policy)
+
+    @cached_property
+    def _logs(self) -> Any:
+        from kinemill.train.demonstrations import Demonstrations  # which imports torch
+
+        return Demonstrations.open(self.home, self.dataset)
+
+
+def _run(task: Task, policy: Policy) -> Trials:
+    """Run a policy from every start."""
+    from kinemill.policies.verification.trials import trial_seeds  # which imports torch
+
+    return try_policy(task, policy, trial_seeds(task))
+
+
+def _values(trials: Trials, name: str) -> list[float]:
+    return [float(value) for value in (trials.returns if name == RETURN else trials.successes)]
+
+
+def _measured(trials: Trials, name: str) -> Measured:
+    values = _values(trials, name)
+    metrics = {RETURN: trials.mean_return}
+    metrics |= {SUCCESS: trials.success} if trials.success is not None else {}
+    mean = float(np.mean(values)) if values else math.nan
+    return Measured(mean, metrics, len(trials.returns), len(trials.returns))
+
+
+def _errors(errors: Errors, data: Any) -> Measured:
+    channels = dict(zip(errors.channels, errors.rmse.tolist(), strict=True))
+    error = errors.nrmse if math.isfinite(errors.nrmse) else math.inf
+    return Measured(error, channels, len(errors.starts), len(data.packed.of("test")))
+
+
+def _compare_trials(first: Trials, second: Trials, compared: Compared) -> PolicyComparison:
+    """Return the comparison of outcomes from the same starts."""
+    from kinemill.policies.verification.subject import gain_of  # which imports onnx
+
+    gain = gain_of(second, first)
+    success = None
+    low, high = gain.returns
+    better = "b" if low > 0.0 else "a" if high < 0.0 else None
+    if first.success is not None and second.success is not None and gain.success is not None:
+        success = _compare_means(first.success, second.success, gain.success)
+    pairs = zip(first.seeds, first.returns, second.returns, strict=True)
+    return PolicyComparison(
+        **vars(replace(compared, better=better)),
+        returns=_compare_means(first.mean_return, second.mean_return, gain.returns),
+        success=success,
+        episodes=[ComparedStart(seed, one, other) for seed, one, other in pairs],
+    )
+
+
+def _compare_means(one: float, other: float, interval: tuple[float, float]) -> ComparedOutcome:
+    return ComparedOutcome(one, other, other - one, interval)

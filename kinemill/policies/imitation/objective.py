@@ -1,0 +1,116 @@
+"""Imitation: learn actions from demonstrations.
+
+Behavior cloning: at each row of an episode, the next actions are learned from the rows up to it.
+
+Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from kinemill.models.encoders import IMAGES, TEXTS, ImageEncoder, TextEncoder
+from kinemill.models.heads import HEADS, Head
+from kinemill.policies.imitation.chunks import Chunk
+from kinemill.registry import nearest
+from kinemill.store import Json
+from kinemill.task import Channel, RowCount, Task, TorchModule, Width
+from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, usual
+from kinemill.task.settings import MEDIA, Problems
+from kinemill.train.supervised import Demonstrated
+
+
+@OBJECTIVES.register("imitation")
+class Imitation(Demonstrated):
+    """Learn a policy: demonstrated actions from observations, images and texts."""
+
+    type: Literal["imitation"] = "imitation"
+    observations: list[str] = Field(
+        default=[],
+        description="observed channels, in this order; an action is that of the row before; "
+        "default: all states, observations, images and texts",
+    )
+    seq_len: RowCount = Field(
+        default=1,
+        description="observed rows up to the present; recurrent models train through this many "
+        "and carry their state",
+    )
+    stride: RowCount = Field(default=1, description="rows between the presents of two sequences")
+    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
+        description="architecture of the network"
+    )
+    head: Annotated[SerializeAsAny[Head], BeforeValidator(pick(HEADS, Head))] = Field(
+        default_factory=lambda: usual(HEADS), description="head that computes actions"
+    )
+    chunk: Chunk = Field(default=Chunk(), description="actions per prediction")
+    image: Annotated[SerializeAsAny[ImageEncoder], BeforeValidator(pick(IMAGES, ImageEncoder))] = (
+        Field(default_factory=lambda: usual(IMAGES), description="encoder of each image")
+    )
+    text: Annotated[SerializeAsAny[TextEncoder], BeforeValidator(pick(TEXTS, TextEncoder))] = Field(
+        default_factory=lambda: usual(TEXTS), description="encoder of each text"
+    )
+    text_bytes: Width = Field(default=64, description="length of a text, bytes; the rest is cut")
+    eval_in_env: bool = Field(
+        default=False,
+        description="run `trials.n_eval_episodes` episodes in the environment at each evaluation, "
+        "with seeds after those of the trials",
+    )
+    checkpoint: Literal["loss", "action", "success"] = Field(
+        default="loss",
+        description="metric that selects the best weights: loss or error of the next action on "
+        "validation episodes, or success in the environment",
+    )
+
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
+        """Return problems of the observed channels."""
+        problems: Problems = []
+        observed = [name for name, channel in channels.items() if channel.role != "reward"]
+        for name in self.observations:
+            if name not in observed:
+                problems.append(
+                    (("observations",), f"no observed channel {name!r}; {nearest(name, observed)}")
+                )
+        if len(set(self.observations)) < len(self.observations):
+            problems.append((("observations",), "contains a channel twice"))
+        if channels and all(channels[name].role == "action" for name in observed):
+            problems.append((("observations",), "the task has no state, observation or image"))
+        if channels and not any(channel.role == "action" for channel in channels.values()):
+            problems.append((("observations",), "the task has no action channel"))
+        return problems
+
+    def observed(self, channels: Mapping[str, Channel]) -> tuple[list[str], list[str], list[str]]:
+        """Return the observed numbers, images and texts, each in order."""
+        usual_order = [
+            name
+            for role in ("state", "observation", *MEDIA)
+            for name, channel in channels.items()
+            if channel.role == role
+        ]
+        names = self.observations or usual_order
+        role = {name: channels[name].role for name in names}
+        numbers = [name for name in names if role[name] not in MEDIA]
+        images, texts = ([name for name in names if role[name] == medium] for medium in MEDIA)
+        return numbers, images, texts
+
+    def setup_function(self) -> Callable[..., object]:
+        """Return the function behind `prepare`."""
+        from kinemill.policies.imitation.bc_setup import prepare
+
+        return prepare
+
+    def describe(self, task: Task, data: Any) -> Json:
+        """Return the policy's layout, units, limits, standard deviations and words."""
+        from kinemill.policies.imitation.bc_setup import layout_with_media, words_in
+
+        layout = layout_with_media(self, task, data[0])
+        return {**data[0].describe(layout, task), "words": list(words_in(data[1], layout))}
+
+    def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
+        """Return a `kinemill.policies.imitation.bc_policy.BCPolicy` with the scaling of `weights`.
+
+        The weights themselves are random; the caller loads them.
+        """
+        from kinemill.policies.imitation.bc_setup import assemble, scale_in
+
+        return assemble(self, description, scale_in(weights))

@@ -1,0 +1,246 @@
+"""Motion tracking: the reward of a policy that follows gaits or clips in physics.
+
+Each joint target is the reference at the next phase plus a correction by the policy. The reward is
+a weighted sum of the environment's and of imitation (Peng et al. 2018, section 5): pose, velocity,
+feet, and the trunk's attitude, height and velocity. Most episodes start inside the motion at a
+random phase (reference-state initialization), the others as in an evaluation. The critic also
+observes what a robot does not measure (`PRIVILEGED`).
+
+Symbols: B robots, J joints, F feet, φ phase, rad.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from kinemill.policies.environments.gym_types import Info
+from kinemill.policies.environments.kinds.legged import LeggedEnvironment
+from kinemill.policies.environments.legged.clips import COMMAND_UNITS, Pose
+from kinemill.policies.environments.legged.commands import sample_commands
+from kinemill.policies.environments.legged.robots import LeggedRobots
+from kinemill.policies.environments.vector_env import EPISODE, summed
+from kinemill.policies.motion.motion_prior import MotionPrior
+from kinemill.policies.motion.policy_inputs import PRIVILEGED, policy_inputs
+from kinemill.policies.motion.reference import Floats, Reference, Rows
+from kinemill.policies.motion.settings import TrackingSettings
+
+REACH = 0.35  # rad, largest correction of a joint target
+_HEIGHT_UNIT = 0.1  # m
+_DEFAULTS = TrackingSettings()
+
+Observations = NDArray[np.float32]
+Step = tuple[Observations, Observations, NDArray[np.bool_], list[dict[str, Any]], Floats]
+
+
+class Tracking:
+    """Robots that track gaits, with the interface of `kinemill.policies.rl.vec_env`.
+
+    Args:
+        environment: settings of the robots.
+        robots: B.
+        reference: the gaits or clips to track.
+        prior: a motion prior and its share of the imitation reward, or None.
+        settings: weights of the reward, and how training episodes start.
+        privileged: whether observations end with the `PRIVILEGED` columns.
+    """
+
+    masked = False
+
+    def __init__(
+        self,
+        environment: LeggedEnvironment,
+        robots: LeggedRobots,
+        reference: Reference,
+        prior: tuple[MotionPrior, float] | None = None,
+        settings: TrackingSettings = _DEFAULTS,
+        *,
+        privileged: bool = False,
+    ) -> None:
+        count = len(robots.position)
+        joints = len(robots.body.joints)
+        dt = robots.dt
+        self._environment = environment
+        self._reference = reference
+        self._prior = prior
+        self._settings = settings
+        self._privileged = privileged
+        self._robots = robots
+        self._body = robots.body
+        cut = np.inf if settings.episode is None else max(1, round(settings.episode / dt))
+        self._limit = min(environment.steps or np.inf, cut)
+        self._push_rows = max(1, round(environment.push_every / dt))
+        self._change_rows = round((environment.command_every or 0.0) / dt)
+        self._push = np.full(count, environment.push)
+        self._random = np.random.default_rng(0)
+        self._phase, self._command_rows = np.zeros(count), np.zeros(count, int)
+        self._correction, self._returns = np.zeros((count, joints)), np.zeros(count)
+        self._sums, self._squares = np.zeros((count, joints)), np.zeros((count, joints))
+        self._masks = np.ones((count, 0))
+        self._task_rows = reference.rows_of(sample_commands(environment.commands))
+        self.action_space = Box(-1.0, 1.0, (joints,), np.float32)
+        shape = self.reset([0, *[None] * (count - 1)])[0].shape[1:]
+        self.observation_space = Box(-np.inf, np.inf, shape, np.float32)
+
+    def reset(self, seeds: Sequence[int | None]) -> tuple[Observations, Floats]:
+        """Start an episode in each row; return observations (B, E) and masks."""
+        fixed = [seed for seed in seeds if seed is not None]
+        if fixed:
+            self._random = np.random.default_rng(fixed)
+        self._begin(np.arange(len(self._phase)))
+        return self._inputs(), self._masks
+
+    def _begin(self, rows: Rows) -> None:
+        """Start inside a motion, or as in an evaluation, with a command of task or clip."""
+        random = self._random
+        count = len(rows)
+        reference = self._reference
+        ranges = sorted(self._environment.randomize.items())
+        for row in rows if ranges else ():
+            factors = {name: random.uniform(*ends) for name, ends in ranges}
+            self._robots.vary(int(row), factors)
+            self._push[row] = factors.get("push", self._environment.push)
+        command_rows = self._draw_commands(count)
+        inside = random.random(count) < self._settings.gait_starts
+        phase = reference.begin(self._robots, rows, command_rows, inside, random)
+        self._phase[rows], self._command_rows[rows] = phase, command_rows
+        for totals in (self._correction, self._returns, self._sums, self._squares):
+            totals[rows] = 0.0
+
+    def step(self, actions: object) -> Step:
+        """Add corrections (B, J), in units of `REACH`, to the gait's targets.
+
+        It returns observations (B, E), rewards (B,), ends of episodes (B,), infos and masks.
+        """
+        robots = self._robots
+        self._correction = np.clip(np.asarray(actions, float), -1.0, 1.0)
+        self._phase = self._reference.advance(self._phase, self._command_rows)
+        pose = self._reference.at(self._phase, self._command_rows)
+        targets = pose.joints + REACH * self._correction
+        targets = np.clip(
+            targets, self._body.low.astype(np.float32), self._body.high.astype(np.float32)
+        )
+        previous = robots.position[:, 7:]
+        robots.advance(targets)
+        pushed = (robots.steps % self._push_rows == 0)[:, None] * self._push[:, None]
+        robots.push(pushed * self._random.uniform(-1.0, 1.0, (len(pushed), 2)))
+        task = self._reference.task_reward(robots, pose)
+        imitation = self._imitation(pose)
+        if self._prior is not None:
+            prior, share = self._prior
+            imitation += share * (prior.reward(previous, robots.position[:, 7:]) - imitation)
+        weights = self._settings.reward
+        rewards = weights.task * task + weights.imitation * imitation
+        rewards += weights.command_weight * self._reference.speed_reward(robots)
+        self._returns += task
+        self._sums += targets
+        self._squares += targets * targets
+        ended = self._reference.has_ended(robots, pose)
+        dones = ended | (robots.steps >= self._limit)
+        if self._change_rows:
+            self._change_commands(np.flatnonzero(~dones))
+        else:
+            dones |= self._reference.is_over(self._phase, self._command_rows)
+        inputs = self._inputs()
+        infos = self._restart(dones, ended, inputs)
+        return inputs, rewards.astype(np.float32), dones, infos, self._masks
+
+    def _restart(
+        self, dones: NDArray[np.bool_], ended: NDArray[np.bool_], inputs: Observations
+    ) -> list[dict[str, Any]]:
+        """Begin new episodes where one is over, with their `inputs`; return the infos of steps."""
+        infos: list[dict[str, Any]] = [{} for _ in dones]
+        rows = np.flatnonzero(dones)
+        if len(rows):
+            for row in rows:
+                infos[row] = self._final_info(int(row), inputs[row].copy(), bool(ended[row]))
+            self._begin(rows)
+            inputs[rows] = self._inputs()[rows]
+        return infos
+
+    def _change_commands(self, rows: Rows) -> None:
+        """Give other commands to those of some robots that had theirs long enough."""
+        robots = self._robots
+        reference = self._reference
+        is_due = robots.steps[rows] - robots.since[rows] >= self._change_rows
+        is_due &= reference.can_change(self._phase[rows], self._command_rows[rows])
+        if not len(rows := rows[is_due]):
+            return
+        following = reference.next_rows(self._command_rows[rows], self._random)
+        if following is None:
+            following = self._draw_commands(len(rows))
+        self._command_rows[rows] = following
+        self._phase[rows] = reference.after_change(self._phase[rows])
+        robots.change_command(rows, reference.commands[following])
+
+    def _draw_commands(self, count: int) -> Rows:
+        """Return random rows of the reference's commands, those of the task or of clips."""
+        random = self._random
+        of_clip = random.integers(self._reference.clips, size=count)
+        of_task = np.array(self._task_rows)[random.integers(len(self._task_rows), size=count)]
+        is_of_task = random.random(count) < self._settings.task_commands
+        return np.where(is_of_task, of_task, of_clip)
+
+    def _final_info(self, row: int, inputs: Observations, ended: bool) -> Info:
+        episode = (float(self._returns[row]), int(self._robots.steps[row]), ended)
+        stats = summed(episode, (self._sums[row], self._squares[row]))
+        stats["success"] = float(self._reference.is_success(self._robots, row, ended=ended))
+        return {"terminal_observation": inputs, "TimeLimit.truncated": not ended, EPISODE: stats}
+
+    def _inputs(self) -> Observations:
+        observations = self._robots.observe(self._random)
+        inputs = policy_inputs(
+            observations, self._phase, self._correction, self._reference, self._command_rows
+        )
+        return (
+            np.concatenate([inputs, self._privileged_inputs()], axis=1)
+            if self._privileged
+            else inputs
+        )
+
+    def _privileged_inputs(self) -> Observations:
+        """Return what a robot does not measure, (B, PRIVILEGED)."""
+        robots = self._robots
+        pose = self._reference.at(self._phase, self._command_rows)
+        parts = [
+            robots.heading_velocity() / COMMAND_UNITS,
+            (robots.smooth - robots.command) / COMMAND_UNITS,
+            (robots.position[:, 2] - pose.height) / _HEIGHT_UNIT,
+            self._push,
+            robots.scales - 1.0,
+            robots.latency,
+            robots.noise,
+        ]
+        columns = np.column_stack(parts).astype(np.float32)
+        assert columns.shape[1] == PRIVILEGED
+        return columns
+
+    def _imitation(self, pose: Pose) -> Floats:
+        """Return the imitation reward of each robot, (B,)."""
+        robots = self._robots
+        body = self._body
+        weights = self._settings.reward
+        rotation = robots.rotation
+        joints = robots.position[:, 7:]
+        tilt = rotation[:, 2] - pose.up  # pitch and roll, while they are small
+        sink = np.minimum(0.0, robots.position[:, 2] - pose.height)
+        drift = np.square(robots.heading_velocity()[:, :2] - pose.velocity).sum(axis=1)
+        feet = body.to_level(body.soles(joints).mean(axis=-2)) - pose.feet
+        joint_rates = robots.velocity[:, 6:] - pose.rates
+        root = (
+            weights.attitude_decay * np.square(tilt).sum(axis=1)
+            + weights.height_decay * sink**2
+            + weights.trunk_velocity_decay * drift
+        )
+        terms = (
+            (weights.pose_weight, weights.pose_decay * np.square(joints - pose.joints).sum(axis=1)),
+            (weights.velocity_weight, weights.velocity_decay * np.square(joint_rates).sum(axis=1)),
+            (weights.feet_weight, weights.feet_decay * np.square(feet).sum(axis=(1, 2))),
+            (weights.root_weight, root),
+        )
+        return np.sum([weight * np.exp(-error) for weight, error in terms], axis=0)
+
+    def close(self) -> None:
+        """Do nothing: no process or file is open."""

@@ -1,0 +1,234 @@
+"""Settings of the objective `motion`: gaits from clips, and motion tracking in physics."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
+
+from kinemill.policies.rl.objective import Reinforcement
+from kinemill.registry import nearest
+from kinemill.task import Channel, Problems
+from kinemill.task.bounds import Count, RatioOrZero, RowCount, Seconds, Steps, Weight
+from kinemill.task.plugins import OPTIMIZERS, Optimizer, Settings, pick, usual
+from kinemill.task.stages import Patterns, as_list
+from kinemill.train.supervised import Demonstrated
+
+DEFAULTS: dict[str, Any] = {
+    "algorithm": {"type": "ppo", "n_steps": 32, "n_epochs": 5, "gamma": 0.98},
+    "model": {"type": "mlp", "hidden_sizes": [128, 128], "activation": "elu"},
+    "optimizer": {"type": "adam", "lr": 5e-4},
+    "schedule": {"type": "cosine_warmup", "warmup_steps": 0, "min_lr": 2e-5},
+    "num_envs": 256,
+    "batch_size": 2048,
+    "steps": 6_000_000,
+    "eval_every": 500_000,
+    "save_every": 500_000,
+    "evals_per_round": 1,
+    "patience": None,
+}
+MIN_LR = 1e-4
+MAX_LR = 0.1  # bounds of the learning rate, as in the form that starts a run
+
+
+def _as_physics(value: object) -> object:
+    """Return the settings of `physics` with `DEFAULTS` for the omitted ones."""
+    if not isinstance(value, dict):
+        return value
+    return {**DEFAULTS, **cast(dict[str, Any], value)}
+
+
+class TrackingReward(Settings):
+    """Reward: `task` times the environment's plus `imitation` times the sum of four terms.
+
+    Each term is weight · exp(-decay · squared error) (Peng et al. 2018, DeepMimic, section 5.2).
+    `command_weight` adds one of the velocity, on the scale of all commands.
+    """
+
+    task: Weight = Field(default=0.4, description="weight of the environment's reward")
+    imitation: Weight = Field(default=0.6, description="weight of the imitation reward")
+    command_weight: Weight = Field(
+        default=0.0,
+        description="weight of a second reward of the commanded velocity, which is 1/e at an "
+        "error as large as the root mean square of all commands; gaits only. With `task` alone, "
+        "policies may walk slower than commanded, and a robot that stands gets nothing for its "
+        "first slow steps under a command of several times `environment.tolerance`",
+    )
+    pose_weight: Weight = Field(default=0.4, description="weight of joint angles")
+    pose_decay: Weight = Field(default=4.0, description="1/rad²")
+    velocity_weight: Weight = Field(default=0.1, description="weight of joint rates")
+    velocity_decay: Weight = Field(default=0.02, description="s²/rad²")
+    feet_weight: Weight = Field(
+        default=0.25, description="weight of the positions of the soles relative to the trunk"
+    )
+    feet_decay: Weight = Field(default=150.0, description="1/m²")
+    root_weight: Weight = Field(default=0.25, description="weight of the trunk's errors")
+    attitude_decay: Weight = Field(default=40.0, description="pitch and roll, 1/rad²")
+    height_decay: Weight = Field(
+        default=1000.0, description="height of the trunk below the gait's, 1/m²"
+    )
+    trunk_velocity_decay: Weight = Field(
+        default=4.0, description="horizontal velocity of the trunk, s²/m²"
+    )
+
+
+class TrackingSettings(Settings):
+    """Reward, and starts of training episodes (reference-state initialization)."""
+
+    reward: TrackingReward = TrackingReward()
+    gait_starts: float = Field(
+        default=0.8,
+        ge=0.0,
+        le=1.0,
+        description="share of episodes that start at a random phase of a gait; the others start "
+        "in stance",
+    )
+    episode: Seconds | None = Field(
+        default=None,
+        description="s after which a training episode is cut, unless `environment.steps` cuts it "
+        "earlier. Without it, robots that already walk use almost all steps of a training: those "
+        "whose command makes them fall after 2 s get a tenth of the others' 20 s",
+    )
+    command_ramp: Seconds | None = Field(
+        default=1.5,
+        description="s in which the exported policy moves from one end of `environment.commands` "
+        "to the other at the fastest, gaits only; null: as fast as the command itself",
+    )
+    task_commands: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="share of episodes with a command of the environment; the others have the "
+        "command of a clip",
+    )
+
+
+class MotionSettings(Demonstrated):
+    """Fields of `learn` with `type: motion`, and the channels that they select."""
+
+    type: Literal["motion"] = "motion"
+    observations: list[str] = Field(
+        default=[],
+        description="channels that the policy observes, in this order; default: all states and "
+        "observations. Those of role observation are commands",
+    )
+    action_joints: dict[str, str] = Field(
+        default={},
+        description="by action, the joint whose next value it is; default: the channel with the "
+        "same source",
+    )
+    motions: Annotated[Patterns, BeforeValidator(as_list)] = Field(
+        default=["*"],
+        description="name patterns of the clips to train on, within the training split",
+    )
+    cycle: Seconds | None = Field(
+        default=None, description="length of a cycle, s; default: estimated from the clips"
+    )
+    history: int = Field(
+        default=20, ge=4, le=200, description="rows from which phase and gait are estimated"
+    )
+    harmonics: Count = Field(
+        default=10, description="largest number of harmonics of a joint's curve over a cycle"
+    )
+    directions: Count = Field(
+        default=8, description="largest number of principal components of the family of gaits"
+    )
+    horizon: RowCount = Field(default=5, description="rows of a training rollout")
+    noise: RatioOrZero = Field(
+        default=0.1,
+        description="std of the noise on rows and commands in training, in units of the gaits' "
+        "residual of each joint and of the std of each command",
+    )
+    epochs: int | None = Field(
+        default=100, ge=1, le=1000, description="passes over all windows, in place of `steps`"
+    )
+    batch_size: int = Field(default=32, ge=1, le=512, description="windows per batch")
+    hidden_size: int = Field(
+        default=256, ge=32, le=512, multiple_of=32, description="units of each of two layers"
+    )
+    optimizer: Annotated[
+        SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
+    ] = Field(
+        default_factory=lambda: usual(OPTIMIZERS),
+        description=f"its `lr` must be >= {MIN_LR:g} and <= {MAX_LR:g}",
+    )
+    stride: RowCount = Field(
+        default=5, description="rows between two windows; adjacent windows are almost equal"
+    )
+    steps: Steps | None = Field(
+        default=None, description="number of optimizer steps, in place of `epochs`"
+    )
+
+    physics: Annotated[Reinforcement | None, BeforeValidator(_as_physics)] = Field(
+        default=None,
+        description="training in the task's environment, with the keys of `type: reinforcement`",
+    )
+
+    prior: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of an adversarial motion prior in the imitation reward",
+    )
+    tracking: TrackingSettings = Field(
+        default=TrackingSettings(), description="reward and episode starts in the environment"
+    )
+
+    @property
+    def in_physics(self) -> Reinforcement:
+        """The settings of the training in an environment, defaults included."""
+        return self.physics or Reinforcement.model_validate(DEFAULTS)
+
+    @field_validator("optimizer")
+    @classmethod
+    def _check_rate(cls, value: Optimizer) -> Optimizer:
+        if not MIN_LR <= value.lr <= MAX_LR:
+            message = f"lr {value.lr:g} is not between {MIN_LR:g} and {MAX_LR:g}"
+            raise ValueError(message)
+        return value
+
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
+        """Return problems of the observed channels, and actions without a joint."""
+        problems: Problems = []
+        numbers = [n for n, channel in channels.items() if channel.role in ("state", "observation")]
+        for name in self.observations:
+            if name not in numbers:
+                problems.append(
+                    (("observations",), f"{name!r} is not observed; {nearest(name, numbers)}")
+                )
+        if self.physics is not None:
+            nested = self.physics.problems(channels)
+            problems += [(("physics", *where), what) for where, what in nested]
+        if problems or not channels:
+            return problems
+        observed = self.observed_channels(channels)
+        joints = self.joints(channels)
+        for name, channel in channels.items():
+            if channel.role == "action" and joints.get(name) not in observed:
+                what = f"action {name!r} is the next value of no observed joint"
+                problems.append(
+                    (("action_joints",), f"{what}; set learn.action_joints: {{{name}: JOINT}}")
+                )
+        if not joints:
+            problems.append((("action_joints",), "there is no action to learn"))
+        return problems
+
+    def observed_channels(self, channels: Mapping[str, Channel]) -> list[str]:
+        """Return the observed channels, in order."""
+        roles = ("state", "observation")
+        default = [n for role in roles for n, channel in channels.items() if channel.role == role]
+        return self.observations or default
+
+    def joints(self, channels: Mapping[str, Channel]) -> dict[str, str]:
+        """Return by action the joint whose next value it is."""
+        by_source = {
+            tuple(source.name for source in channels[name].source): name
+            for name in self.observed_channels(channels)
+            if name in channels and channels[name].source
+        }
+        joints: dict[str, str] = {}
+        for name, channel in channels.items():
+            if channel.role == "action":
+                source_joint = by_source.get(tuple(source.name for source in channel.source))
+                joint = self.action_joints.get(name, source_joint)
+                joints |= {name: joint} if joint else {}
+        return joints

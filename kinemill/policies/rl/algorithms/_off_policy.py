@@ -1,0 +1,219 @@
+"""Off-policy algorithms: shared settings of algorithms with a replay buffer."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kinemill.policies.rl.learner import Learner, Site
+from kinemill.policies.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, Steps, StepsOrZero, Weight, Width
+from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
+
+
+class Replaying(Algorithm):
+    """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps.
+
+    Attributes:
+        acts_by: name of the acting network in a policy of the library.
+    """
+
+    acts_by: ClassVar[str] = "actor"
+    uses_batches: ClassVar[bool] = True
+    reads_images: ClassVar[bool] = True
+    gamma: float = Field(
+        default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
+    )
+    tau: float = Field(
+        default=0.005,
+        gt=0.0,
+        le=1.0,
+        description="rate of the target networks' moving average",
+        examples=[0.005, 0.01, 0.02],
+    )
+    buffer_size: Steps = Field(default=1_000_000, description="replay buffer size, steps")
+    learning_starts: StepsOrZero = Field(
+        default=100, description="random steps before the first update"
+    )
+    train_freq: Count = Field(
+        default=1, description="steps per environment between updates", examples=[1, 4, 16]
+    )
+    gradient_steps: int = Field(
+        default=1,
+        ge=-1,
+        le=1_000_000,
+        description="network updates after each `train_freq` steps; -1: one per step",
+        examples=[1, -1],
+    )
+    features: Width = Field(
+        default=64, description="features of a model that is not a plain perceptron"
+    )
+
+    def usual(self, learn: Reinforcement) -> dict[str, Any]:
+        """Return the shared settings under the names of stable-baselines3."""
+        return {
+            "gamma": self.gamma,
+            "tau": self.tau,
+            "buffer_size": min(self.buffer_size, learn.total_steps + learn.eval_every),
+            "learning_starts": self.learning_starts,
+            "train_freq": self.train_freq,
+            "gradient_steps": self.gradient_steps,
+            "batch_size": learn.batch_size,
+            "policy_kwargs": self.networks(learn),
+        }
+
+    @abstractmethod
+    def networks(self, learn: Reinforcement) -> dict[str, object]:
+        """Return stable-baselines3's `policy_kwargs`."""
+
+    @abstractmethod
+    def layers(self, policy: Any) -> list[object]:
+        """Return the layers of the acting network in a policy of the library, in order."""
+
+    @abstractmethod
+    def action_values(self, policy: Any, rows: object, actions: object) -> object:
+        """Return the values of actions by the critic of a policy of the library, (B,).
+
+        Args:
+            policy: policy of the library.
+            rows: observations after the wrappers, (B, E).
+            actions: (B, A) within [-1, 1], or choices.
+        """
+
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
+        """Return the actor's network."""
+        from kinemill.policies.rl.networks import Extractor, ModelCore, Perceptron
+        from kinemill.policies.rl.sb3 import plain_models
+
+        models = plain_models(learn)
+        if models is not None:
+            model, _ = models
+            return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
+        return ModelCore(Extractor(learn, inputs, self.features), outputs)
+
+    def copied(self, learn: Reinforcement, policy: Any) -> Any:
+        """Return a copy of the acting network in a policy of the library."""
+        from gymnasium.spaces.utils import flatdim
+
+        from kinemill.policies.rl.networks import ModelCore, copy_layers
+
+        inputs = policy.observation_space.shape[0]
+        outputs = flatdim(policy.action_space)
+        core = self.core(learn, inputs, outputs)
+        layers = self.layers(policy)
+        if isinstance(core, ModelCore):
+            extractor = getattr(policy, self.acts_by).features_extractor.extractor
+            core.extractor.load_state_dict(extractor.state_dict())
+            copy_layers(layers, [core.head])
+        else:
+            copy_layers(layers, core.layers)
+        return core.eval()
+
+    def made(
+        self, site: Site, model: Callable[..., object], settings: Mapping[str, object]
+    ) -> Learner:
+        """Return a learner with stable-baselines3's class `model`."""
+        from kinemill.policies.rl.sb3 import (
+            LibraryLearner,
+            has_normalized_critic,
+            has_own_critic,
+            with_critic,
+            with_layer_norm,
+        )
+
+        library: Any = model
+        policy = library.policy_aliases["MlpPolicy"]
+        if has_own_critic(site.learn):
+            policy = with_critic(policy, site.learn, self.features)
+        elif has_normalized_critic(site.learn):
+            policy = with_layer_norm(policy)
+        build: Callable[..., Any] = partial(library, **{"policy": policy, **settings})
+        return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))
+
+
+class OffPolicy(Replaying):
+    """Actor-critic algorithms for continuous actions."""
+
+    acts: ClassVar[tuple[str, ...]] = ("continuous",)
+    head: ClassVar[Head] = "squashed"
+    norms_critics: ClassVar[bool] = True
+
+    def networks(self, learn: Reinforcement) -> dict[str, object]:
+        """Return stable-baselines3's `policy_kwargs`."""
+        from kinemill.policies.rl.sb3 import plain_models, policy_kwargs
+
+        models = plain_models(learn)
+        if models is None:
+            return policy_kwargs(learn, {"pi": [], "qf": [self.features]}, self.features)
+        actor, critic = (list(model.hidden_sizes) for model in models)
+        return policy_kwargs(learn, {"pi": actor, "qf": critic})
+
+    def critic_problem(self) -> str | None:
+        """Return None: the critics can have a separate model."""
+        return None
+
+    def pretrain_problem(self) -> str | None:
+        """Return None: cloning can fit the actor."""
+        return None
+
+    def cloning_loss(self, policy: object, rows: object, actions: object, masks: object) -> object:
+        """Return the mean squared error of the actions, squashed and within [-1, 1]."""
+        import torch
+
+        del masks
+        library: Any = policy
+        space = library.action_space
+        demonstrated = torch.as_tensor(actions)
+        low, high = (torch.as_tensor(end).to(demonstrated) for end in (space.low, space.high))
+        target = 2.0 * (demonstrated - low) / (high - low) - 1.0
+        return (library(rows, deterministic=True) - target).square().mean()
+
+    def finish_cloning(self, policy: object, least_std: object) -> None:
+        """Copy the actor to its target network, if the algorithm has one."""
+        del least_std
+        library: Any = policy
+        if getattr(library, "actor_target", None) is not None:
+            library.actor_target.load_state_dict(library.actor.state_dict())
+
+    def action_values(self, policy: Any, rows: object, actions: object) -> object:
+        """Return the smallest value of the critics, (B,)."""
+        import torch
+
+        return torch.cat(policy.critic(rows, actions), dim=1).min(dim=1).values
+
+    def layers(self, policy: Any) -> list[object]:
+        """Return the layers of the actor of a policy of the library, in order."""
+        return [*policy.actor.latent_pi, policy.actor.mu]
+
+
+class Stochastic(OffPolicy):
+    """Actor-critic algorithms whose policy is a distribution, with entropy in the objective."""
+
+    ent_coef: Weight | Literal["auto"] = Field(
+        default="auto", description="weight of the entropy in the objective; auto: learned"
+    )
+    sde_sample_freq: Count | None = Field(
+        default=None,
+        description="steps between draws of state-dependent exploration noise (gSDE), at most "
+        "`train_freq`; default: independent noise at each step",
+        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
+    )
+
+    @model_validator(mode="after")
+    def _draws_between_updates(self) -> Self:
+        # stable-baselines3 also draws after each update.
+        if self.sde_sample_freq is not None and self.train_freq % self.sde_sample_freq:
+            message = f"sde_sample_freq {self.sde_sample_freq} does not divide train_freq"
+            raise ValueError(f"{message} {self.train_freq}; noise is also drawn after each update")
+        return self
+
+    def usual(self, learn: Reinforcement) -> dict[str, Any]:
+        """Return the shared settings under the names of stable-baselines3."""
+        settings: dict[str, Any] = {**super().usual(learn), "ent_coef": self.ent_coef}
+        if self.sde_sample_freq is not None:
+            settings |= {"use_sde": True, "sde_sample_freq": self.sde_sample_freq}
+            # The exported network does not clip the mean.
+            settings["policy_kwargs"] = {**settings["policy_kwargs"], "clip_mean": 0.0}
+        return settings

@@ -1,0 +1,185 @@
+"""On-policy algorithms: shared settings of algorithms that train on the newest steps only."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from kinemill.policies.rl.learner import Learner, Site
+from kinemill.policies.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, Weight, Width
+from kinemill.task.reinforcement import DISCOUNTS, Algorithm
+
+
+class ActorCritic(Algorithm):
+    """Shared settings of on-policy algorithms."""
+
+    acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices", "mixed")
+    reads_images: ClassVar[bool] = True
+    multi_agent: ClassVar[bool] = True
+    num_envs = 8
+    n_steps: Count = Field(
+        default=128, description="steps per environment between updates", examples=[32, 128, 512]
+    )
+    gamma: float = Field(
+        default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
+    )
+    gae_lambda: float = Field(
+        default=0.95,
+        ge=0.0,
+        le=1.0,
+        description="λ of generalized advantage estimation",
+        examples=[0.8, 0.9, 0.95, 0.98],
+    )
+    ent_coef: Weight = Field(
+        default=0.0, description="weight of the entropy in the loss", examples=[0.0, 0.001, 0.01]
+    )
+    vf_coef: Weight = Field(default=0.5, description="weight of the critic in the loss")
+    critic: Literal["shared", "separate"] = Field(
+        default="separate", description="whether the critic has a separate network, `learn.critic`"
+    )
+    sde_sample_freq: Count | None = Field(
+        default=None,
+        description="steps between draws of state-dependent exploration noise (gSDE); default: "
+        "independent noise at each step",
+    )
+    features: Width = Field(
+        default=64, description="features of a shared model, or of one that is no plain perceptron"
+    )
+
+    def policy_class(self, site: Site, library: Any) -> Any:
+        """Return the policy class of a library algorithm for the task's kind of actions."""
+        from kinemill.policies.rl.mixed_actions import mixed_policy, turn_policy
+        from kinemill.policies.rl.privileged import with_privileged_critic
+        from kinemill.policies.rl.sb3 import has_own_critic, with_critic
+
+        policy = library.policy_aliases["MlpPolicy"]
+        layout = site.layout
+        if layout.agents:
+            choices = layout.choices or (0,) * len(layout.actions)
+            policy = turn_policy(layout.agents, choices)
+        elif layout.is_mixed:
+            policy = mixed_policy(layout.choices)
+        if site.privileged:
+            return with_privileged_critic(policy, site.privileged)
+        return (
+            with_critic(policy, site.learn, self.features) if has_own_critic(site.learn) else policy
+        )
+
+    @abstractmethod
+    def build(self, site: Site) -> Callable[..., object]:
+        """Return a function (env, learning_rate, device, seed) -> stable-baselines3 model."""
+
+    def rollouts(self, site: Site) -> dict[str, Any]:
+        """Return the library's settings of a rollout buffer with agents or with mirror images."""
+        if site.mirror is not None:
+            from kinemill.policies.rl.mirrored_buffer import MirroredRollouts
+
+            images = {"mirror": site.mirror}
+            return {"rollout_buffer_class": MirroredRollouts, "rollout_buffer_kwargs": images}
+        if not site.layout.agents:
+            return {}
+        from kinemill.policies.rl.agent_buffer import AgentRollouts
+
+        own = {"environment": site.environment, "agents": len(site.layout.agents)}
+        return {"rollout_buffer_class": AgentRollouts, "rollout_buffer_kwargs": own}
+
+    def usual(self, learn: Reinforcement) -> dict[str, Any]:
+        """Return the shared settings under the names of stable-baselines3."""
+        frequency = self.sde_sample_freq
+        sde = {} if frequency is None else {"use_sde": True, "sde_sample_freq": frequency}
+        return {
+            **sde,
+            "n_steps": self.n_steps,
+            "gamma": self.gamma,
+            "gae_lambda": self.gae_lambda,
+            "ent_coef": self.ent_coef,
+            "vf_coef": self.vf_coef,
+            "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
+            "policy_kwargs": self.networks(learn),
+        }
+
+    def networks(self, learn: Reinforcement) -> dict[str, object]:
+        """Return stable-baselines3's `policy_kwargs`."""
+        from kinemill.policies.rl.sb3 import plain_models, policy_kwargs
+
+        models = plain_models(learn)
+        if models is not None and self.critic == "separate":
+            actor, critic = (list(model.hidden_sizes) for model in models)
+            return policy_kwargs(learn, {"pi": actor, "vf": critic})
+        shared = {"share_features_extractor": self.critic == "shared"}
+        return policy_kwargs(learn, [], self.features) | shared
+
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
+        """Return the actor's network."""
+        from kinemill.policies.rl.networks import ModelCore, Perceptron, extractor_of
+        from kinemill.policies.rl.sb3 import plain_models
+
+        models = plain_models(learn)
+        if models is not None and self.critic == "separate":
+            model, _ = models
+            return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
+        return ModelCore(extractor_of(learn, inputs, self.features), outputs)
+
+    def copied(self, learn: Reinforcement, policy: Any) -> Any:
+        """Return a copy of the actor's network in a policy of the library."""
+        from kinemill.policies.rl.networks import ModelCore, copy_layers
+
+        head = policy.action_net
+        privileged = getattr(policy, "privileged", 0)
+        inputs = policy.observation_space.shape[0] - privileged
+        core = self.core(learn, inputs, head.out_features)
+        if isinstance(core, ModelCore):
+            core.extractor.load_state_dict(policy.pi_features_extractor.extractor.state_dict())
+            core.head.load_state_dict(head.state_dict())
+        else:
+            copy_layers([*policy.mlp_extractor.policy_net, head], core.layers)
+        return core.eval()
+
+    def has_privileged_critic(self, learn: Reinforcement) -> bool:
+        """Return whether actor and critic are separate plain perceptrons."""
+        from kinemill.policies.rl.sb3 import plain_models
+
+        return self.single_steps and self.critic == "separate" and plain_models(learn) is not None
+
+    def pretrain_problem(self) -> str | None:
+        """Return None: cloning can fit the actor's distribution."""
+        return None
+
+    def cloning_loss(self, policy: object, rows: object, actions: object, masks: object) -> object:
+        """Return the mean negative log-likelihood of the actions (B, A), a scalar."""
+        from gymnasium.spaces import Discrete
+
+        library: Any = policy
+        demonstrated: Any = actions
+        demonstrated = (
+            demonstrated[:, 0] if isinstance(library.action_space, Discrete) else demonstrated
+        )
+        own_masks = (masks,) if self.masked else ()
+        return -library.evaluate_actions(rows, demonstrated, *own_masks)[1].mean()
+
+    def finish_cloning(self, policy: object, least_std: object) -> None:
+        """Raise the standard deviations to the least ones: a close fit would not explore."""
+        import torch
+
+        log_std: Any = getattr(policy, "log_std", None)
+        if log_std is not None:
+            with torch.no_grad():
+                log_std.copy_(torch.maximum(log_std, torch.as_tensor(least_std).log().to(log_std)))
+
+    def critic_problem(self) -> str | None:
+        """Return why a separate model of the critic has no effect; None: it has one."""
+        return None if self.critic == "separate" else "has no effect: the critic is shared"
+
+    def compatible(self, other: str) -> bool:
+        """Return whether an algorithm's networks are the same."""
+        return other in ("ppo", "a2c", "maskable_ppo")
+
+    def learner(self, site: Site) -> Learner:
+        """Return the learner."""
+        from kinemill.policies.rl.sb3 import LibraryLearner
+
+        return LibraryLearner(
+            site, self.build(site), lambda policy: self.copied(site.learn, policy)
+        )

@@ -1,0 +1,72 @@
+"""Value-based algorithms: shared settings of algorithms that learn the value of each choice."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from kinemill.policies.rl.algorithms._off_policy import Replaying
+from kinemill.policies.rl.learner import Site
+from kinemill.policies.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, Fraction, Share, Steps
+
+
+class ValueBased(Replaying):
+    """Shared settings: epsilon-greedy exploration and a target network."""
+
+    acts: ClassVar[tuple[str, ...]] = ("choice",)
+    tau: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=1.0,
+        description="share of the network in its target at each update of the target",
+    )
+    train_freq: Count = Field(
+        default=4, description="steps per environment between updates", examples=[1, 4, 16]
+    )
+    target_update_interval: Steps = Field(
+        default=1_000,
+        description="steps between updates of the target network",
+        examples=[100, 1_000, 10_000],
+    )
+    exploration_initial: Share = Field(
+        default=1.0, description="share of random actions at the start"
+    )
+    exploration_final: Share = Field(
+        default=0.05, description="share of random actions at the end", examples=[0.01, 0.05, 0.1]
+    )
+    exploration_fraction: Fraction = Field(
+        default=0.1,
+        description="share of the training in which the share of random actions decreases",
+        examples=[0.1, 0.2, 0.5],
+    )
+
+    def networks(self, learn: Reinforcement) -> dict[str, object]:
+        """Return stable-baselines3's `policy_kwargs`."""
+        from kinemill.policies.rl.sb3 import plain_models, policy_kwargs
+
+        models = plain_models(learn)
+        if models is not None:
+            return policy_kwargs(learn, list(models[0].hidden_sizes))
+        return policy_kwargs(learn, [], self.features)
+
+    def action_values(self, policy: Any, rows: object, actions: object) -> object:
+        """Return the values of choices (B, 1): (B,); with quantiles, their mean."""
+        values = getattr(policy, self.acts_by)(rows)
+        values = values.mean(dim=1) if values.ndim == 3 else values
+        return values.gather(1, actions).squeeze(1)
+
+    def shared(self, site: Site) -> dict[str, Any]:
+        """Return the shared settings under the names of stable-baselines3."""
+        learn = site.learn
+        return self.usual(learn) | {
+            "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
+            "target_update_interval": self.target_update_interval,
+            "exploration": lambda step: self.random_share(step, learn.total_steps),
+        }
+
+    def random_share(self, step: int, total: int) -> float:
+        """Return the share of random actions at a step of a training of `total` steps."""
+        progress = min(step / (self.exploration_fraction * total), 1.0)
+        first = self.exploration_initial
+        last = self.exploration_final
+        return first + progress * (last - first)

@@ -1,0 +1,46 @@
+"""Advantage actor-critic (Mnih et al., 2016): one optimizer step per rollout."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from kinemill.policies.rl.algorithms._on_policy import ActorCritic
+from kinemill.policies.rl.learner import Site
+from kinemill.task.bounds import Count, Share
+from kinemill.task.reinforcement import ALGORITHMS
+
+
+@ALGORITHMS.register("a2c")
+class A2C(ActorCritic):
+    """Advantage actor-critic: short rollouts of many copies; the smallest on-policy baseline."""
+
+    single_steps: ClassVar[bool] = True
+    type: Literal["a2c"] = "a2c"
+    n_steps: Count = Field(
+        default=5, description="steps per environment between updates", examples=[5, 8, 16, 32]
+    )
+    gae_lambda: Share = Field(
+        default=1.0,
+        description="λ of generalized advantage estimation; 1 uses whole returns",
+        examples=[0.9, 0.95, 1.0],
+    )
+    normalize_advantage: bool = Field(
+        default=False,
+        description="scale the advantages of a batch to mean 0, standard deviation 1",
+        examples=[False, True],
+    )
+
+    def build(self, site: Site) -> Callable[..., object]:
+        """Return the constructor of the library's model."""
+        import stable_baselines3
+
+        settings = {
+            **self.usual(site.learn),
+            **self.rollouts(site),
+            "use_rms_prop": False,  # the task's optimizer
+            "normalize_advantage": self.normalize_advantage,
+        }
+        policy = self.policy_class(site, stable_baselines3.A2C)
+        return partial(stable_baselines3.A2C, policy, **settings)

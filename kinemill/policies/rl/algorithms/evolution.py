@@ -1,0 +1,50 @@
+"""Evolution strategies (Salimans et al., 2017): the gradient of the return of perturbed policies.
+
+Perturbations come in mirrored pairs, and returns are replaced by their ranks. All members of a
+generation start from the same initial state, each in a separate copy of the environment.
+
+    g = 1 / (n s) sum_i w(R_i) e_i,   w: ranks, evenly between -1/2 and 1/2
+"""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from kinemill.policies.rl.learner import Learner, Site
+from kinemill.policies.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, Ratio
+from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
+
+
+@ALGORITHMS.register("evolution")
+class Evolution(Algorithm):
+    """Evolution strategies, without gradients; for rewards that are sparse or not smooth.
+
+    `learn.num_envs` is the size of a generation, an even number.
+    """
+
+    masked: ClassVar[bool] = True
+    num_envs: ClassVar[int] = 32
+    head: ClassVar[Head] = "squashed"
+    type: Literal["evolution"] = "evolution"
+    noise: Ratio = Field(
+        default=0.1, description="std of a perturbation, per weight", examples=[0.02, 0.05, 0.1]
+    )
+    episodes: Count = Field(default=1, description="episodes per member")
+
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
+        """Return the policy's network.
+
+        Raises:
+            BadInput: The model is not a plain perceptron.
+        """
+        from kinemill.policies.rl.networks import Perceptron, require_plain_mlp
+
+        model = require_plain_mlp(learn.model, self.type)
+        return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
+
+    def learner(self, site: Site) -> Learner:
+        """Return the learner."""
+        from kinemill.policies.rl.evolution import EvolutionLearner
+
+        return EvolutionLearner(site, self)

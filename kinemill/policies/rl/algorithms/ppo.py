@@ -1,0 +1,56 @@
+"""Proximal policy optimization (Schulman et al., 2017): several passes over the newest steps."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from kinemill.policies.rl.algorithms._on_policy import ActorCritic
+from kinemill.policies.rl.learner import Site
+from kinemill.policies.rl.objective import Reinforcement
+from kinemill.task import ALGORITHMS, Count, Ratio
+
+
+@ALGORITHMS.register("ppo")
+class PPO(ActorCritic):
+    """Proximal policy optimization; the algorithm to try first, for any kind of action.
+
+    An optimizer step uses `learn.batch_size` environment steps.
+    """
+
+    uses_batches: ClassVar[bool] = True
+    single_steps: ClassVar[bool] = True
+    type: Literal["ppo"] = "ppo"
+    n_epochs: Count = Field(
+        default=10, description="passes over the collected steps", examples=[5, 10, 20]
+    )
+    clip_range: Ratio = Field(
+        default=0.2,
+        description="largest relative change of an action's probability in an update",
+        examples=[0.1, 0.2, 0.3],
+    )
+    target_kl: Ratio | None = Field(
+        default=None, description="KL divergence at which the epochs of an update stop"
+    )
+    normalize_advantage: bool = Field(
+        default=True, description="scale the advantages of a batch to mean 0, standard deviation 1"
+    )
+
+    def build(self, site: Site) -> Callable[..., object]:
+        """Return the constructor of the library's model."""
+        import stable_baselines3
+
+        policy = self.policy_class(site, stable_baselines3.PPO)
+        settings = self.settings(site.learn) | self.rollouts(site)
+        return partial(stable_baselines3.PPO, policy, **settings)
+
+    def settings(self, learn: Reinforcement) -> dict[str, Any]:
+        """Return all settings by the library's names."""
+        return self.usual(learn) | {
+            "batch_size": learn.batch_size,
+            "n_epochs": self.n_epochs,
+            "clip_range": self.clip_range,
+            "target_kl": self.target_kl,
+            "normalize_advantage": self.normalize_advantage,
+        }

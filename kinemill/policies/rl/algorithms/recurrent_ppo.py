@@ -1,0 +1,77 @@
+"""PPO with an LSTM in actor and critic, for partially observed environments."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from kinemill.errors import BadInput
+from kinemill.policies.rl.algorithms.ppo import PPO
+from kinemill.policies.rl.learner import Site
+from kinemill.policies.rl.objective import Reinforcement
+from kinemill.task import ALGORITHMS, Width
+
+
+@ALGORITHMS.register("recurrent_ppo")
+class RecurrentPPO(PPO):
+    """PPO with an LSTM, for partially observed environments; its state is the policy's carry."""
+
+    acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
+    recurrent: ClassVar[bool] = True
+    single_steps: ClassVar[bool] = False
+    reads_images: ClassVar[bool] = False
+    multi_agent: ClassVar[bool] = False
+    type: Literal["recurrent_ppo"] = "recurrent_ppo"
+    lstm_hidden_size: Width = Field(
+        default=64, description="hidden units of the LSTM of the actor and of the critic"
+    )
+
+    def build(self, site: Site) -> Callable[..., object]:
+        """Return the constructor of the library's model.
+
+        Raises:
+            BadInput: The layers above the LSTM are not a plain perceptron.
+        """
+        import sb3_contrib
+
+        from kinemill.policies.rl.sb3 import plain_models
+
+        if plain_models(site.learn) is None or self.critic == "shared":
+            where = "learn.algorithm: recurrent_ppo"
+            expected = "model: {type: mlp}, no dropout, and a separate critic like it"
+            raise BadInput(where, "already has an LSTM", expected=expected)
+        settings = self.settings(site.learn)
+        settings["policy_kwargs"] |= {"lstm_hidden_size": self.lstm_hidden_size}
+        return partial(sb3_contrib.RecurrentPPO, "MlpLstmPolicy", **settings)
+
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
+        """Return the actor's network."""
+        from kinemill.policies.rl.networks import LSTMCore, require_plain_mlp
+
+        model = require_plain_mlp(learn.model, self.type)
+        sizes = [*model.hidden_sizes, outputs]
+        return LSTMCore(inputs, self.lstm_hidden_size, sizes, model.activation)
+
+    def copied(self, learn: Reinforcement, policy: Any) -> Any:
+        """Return a copy of the actor's network in a policy of the library."""
+        from kinemill.policies.rl.networks import copy_layers
+
+        head = policy.action_net
+        memory = policy.lstm_actor
+        core = self.core(learn, policy.observation_space.shape[0], head.out_features)
+        for layer, weight, bias in (
+            (core.input, memory.weight_ih_l0, memory.bias_ih_l0),
+            (core.recurrent, memory.weight_hh_l0, memory.bias_hh_l0),
+        ):
+            layer.load_state_dict({"weight": weight, "bias": bias})
+        copy_layers([*policy.mlp_extractor.policy_net, head], core.above.layers)
+        return core.eval()
+
+    def pretrain_problem(self) -> str:
+        """Return that cloning is not supported: it trains on single steps."""
+        return "is not supported: cloning does not train an LSTM"
+
+    def compatible(self, other: str) -> bool:
+        """Return whether the networks are the same."""
+        return other == self.type

@@ -1,0 +1,44 @@
+"""Twin delayed deterministic policy gradient (Fujimoto et al., 2018)."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kinemill.policies.rl.algorithms._off_policy import OffPolicy
+from kinemill.policies.rl.learner import Learner, Site
+from kinemill.task import ALGORITHMS, Count, RatioOrZero
+
+
+@ALGORITHMS.register("td3")
+class TD3(OffPolicy):
+    """Twin delayed DDPG: off-policy and deterministic, for continuous actions.
+
+    Noises are in halves of an action's range.
+    """
+
+    type: Literal["td3"] = "td3"
+    action_noise: RatioOrZero = Field(
+        default=0.1, description="noise on the actions in training", examples=[0.1, 0.2, 0.4]
+    )
+    target_policy_noise: RatioOrZero = Field(default=0.2, description="noise on target actions")
+    target_noise_clip: RatioOrZero = Field(default=0.5, description="largest noise of the targets")
+    policy_delay: Count = Field(default=2, description="critic updates per actor update")
+
+    def layers(self, policy: Any) -> list[object]:
+        """Return the layers of the actor of a policy of the library, in order."""
+        return list(policy.actor.mu)
+
+    def learner(self, site: Site) -> Learner:
+        """Return the learner."""
+        import numpy as np
+        import stable_baselines3
+        from stable_baselines3.common.noise import NormalActionNoise
+
+        count = site.environment.action_space.shape[0]
+        settings = self.usual(site.learn) | {
+            "action_noise": NormalActionNoise(np.zeros(count), np.full(count, self.action_noise)),
+            "target_policy_noise": self.target_policy_noise,
+            "target_noise_clip": self.target_noise_clip,
+            "policy_delay": self.policy_delay,
+        }
+        return self.made(site, stable_baselines3.TD3, settings)

@@ -1,0 +1,34 @@
+"""Truncated quantile critics (Kuznetsov et al., 2020): SAC without the highest quantiles."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kinemill.policies.rl.algorithms._off_policy import Stochastic
+from kinemill.policies.rl.learner import Learner, Site
+from kinemill.task.bounds import CountOrZero, Width
+from kinemill.task.reinforcement import ALGORITHMS
+
+
+@ALGORITHMS.register("tqc")
+class TQC(Stochastic):
+    """SAC with quantile critics, truncated against overestimation; for continuous actions."""
+
+    type: Literal["tqc"] = "tqc"
+    n_quantiles: Width = Field(default=25, description="quantiles of the return, per critic")
+    top_quantiles_to_drop_per_net: CountOrZero = Field(
+        default=2, description="highest quantiles left out, in each critic", examples=[0, 2, 5]
+    )
+
+    def action_values(self, policy: Any, rows: object, actions: object) -> object:
+        """Return the mean of all quantiles of all critics, (B,)."""
+        return policy.critic(rows, actions).mean(dim=(1, 2))
+
+    def learner(self, site: Site) -> Learner:
+        """Return the learner."""
+        import sb3_contrib
+
+        settings = self.usual(site.learn)
+        settings["top_quantiles_to_drop_per_net"] = self.top_quantiles_to_drop_per_net
+        settings["policy_kwargs"] |= {"n_quantiles": self.n_quantiles}
+        return self.made(site, sb3_contrib.TQC, settings)

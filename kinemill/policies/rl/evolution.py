@@ -1,0 +1,187 @@
+"""Evolution strategies as a learner: generations of perturbed policies, see `algorithms/evolution`.
+
+Symbols: P members, W weights of a policy, E inputs.
+"""
+
+import copy
+from collections.abc import Iterable
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kinemill.errors import BadInput
+from kinemill.policies.rl.actor import outputs_of
+from kinemill.policies.rl.learner import Site
+from kinemill.policies.rl.networks import Perceptron
+from kinemill.policies.rl.sb3 import seed_all
+from kinemill.store import Json
+from kinemill.train.checkpoint import Groups
+from kinemill.train.training_state import load_optimizer, optimizer_tensors
+
+Floats = NDArray[np.float32]
+
+
+class EvolutionLearner:
+    """One policy, improved by generations of perturbed copies.
+
+    Raises:
+        BadInput: The number of copies is odd.
+    """
+
+    def __init__(self, site: Site, settings: Any) -> None:
+        self._site = site
+        self._settings = settings
+        self._steps = 0
+        self._copies: Any = site.environment
+        self._random = np.random.default_rng(site.learn.seed)
+        if self._copies.num_envs % 2:
+            count = str(self._copies.num_envs)
+            raise BadInput("learn.num_envs", count, expected="an even number: mirrored pairs")
+        torch.manual_seed(site.learn.seed)
+        inputs = self._copies.observation_space.shape[0]
+        self._core: Perceptron = settings.core(site.learn, inputs, outputs_of(site.layout))
+        with torch.no_grad():  # near-equal scores: no choice is preferred at the start
+            self._core.layers[-1].weight.mul_(0.1)  # pyright: ignore[reportCallIssue]
+        self._optimizer = site.learn.optimizer.build(list(self._core.parameters()))
+
+    @property
+    def step(self) -> int:
+        """Environment steps of all members so far."""
+        return self._steps
+
+    def advance(self, until: int, seed: int | None) -> dict[str, float]:
+        """Run generations up to `until` environment steps, or slightly more."""
+        if seed is not None:
+            seed_all(seed)
+            self._random = np.random.default_rng(seed)
+        values = dict[str, float]()
+        while self._steps < until:
+            values = self._generation(self._random)
+        return values
+
+    def _generation(self, random: np.random.Generator) -> dict[str, float]:
+        pairs = self._copies.num_envs // 2
+        std = self._settings.noise
+        here = nn.utils.parameters_to_vector(self._core.parameters()).detach()
+        half = torch.from_numpy(random.standard_normal((pairs, len(here)), dtype=np.float32))
+        noise = torch.cat([half, -half])  # mirrored pairs reduce the variance of the gradient
+        returns = np.zeros(2 * pairs)
+        for _ in range(self._settings.episodes):
+            returns += self._returns(here + std * noise, int(random.integers(2**31)))
+        weights = torch.from_numpy(centered_ranks(returns))
+        # Salimans et al. 2017, algorithm 1; negative, because the optimizer minimizes.
+        gradient = -(weights @ noise) / (len(noise) * std)
+        rate = self._site.rate(self._steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        start = 0
+        for parameter in self._core.parameters():
+            # In the order of `parameters_to_vector`, which flattened the weights above.
+            parameter.grad = gradient[start : start + parameter.numel()].view_as(parameter).clone()
+            start += parameter.numel()
+        self._optimizer.step()
+        return {
+            "population_return": float(returns.mean()),
+            "population_best": float(returns.max()),
+            "gradient": float(gradient.norm()),
+        }
+
+    @torch.no_grad()
+    def _returns(self, members: Tensor, seed: int) -> NDArray[np.float64]:
+        """Run one episode with each of the members (P, W); return their returns (P,)."""
+        layers = _layers(self._core, members)
+        count = len(members)
+        self._copies._seeds = [seed] * count  # the same initial state for all: returns compare
+        observations = self._copies.reset()
+        returns = np.zeros(count)
+        alive = np.ones(count, bool)
+        while alive.any():
+            raw = self._core.batched(torch.from_numpy(observations)[:, None], layers)[:, 0]
+            observations, rewards, dones, _ = self._copies.step(self._actions(raw))
+            # A copy whose episode ended starts another one, whose rewards must not count.
+            returns += np.where(alive, rewards, 0.0)
+            self._steps += int(alive.sum())
+            alive &= ~dones
+        return returns
+
+    def _actions(self, raw: Tensor) -> NDArray[np.generic]:
+        """Turn outputs (P, n) into actions (P, A) or choices, as `Actor` does."""
+        choices = self._site.layout.choices
+        if any(choices):
+            if self._copies.masked:
+                raw = raw.masked_fill(torch.from_numpy(self._copies.masks) < 0.5, -1e8)
+            parts = [part.argmax(dim=1) for part in raw.split(choices, dim=1)]
+            return parts[0].numpy() if len(parts) == 1 else torch.stack(parts, dim=1).numpy()
+        space = self._copies.action_space
+        low = torch.from_numpy(space.low)
+        high = torch.from_numpy(space.high)
+        return (low + 0.5 * (torch.tanh(raw) + 1.0) * (high - low)).numpy()
+
+    def core(self) -> Perceptron:
+        """Return a copy of the policy's current network."""
+        return copy.deepcopy(self._core).eval()
+
+    def critic(self) -> None:
+        """Return None: evolution has no critic."""
+
+    def restart_weights(self) -> dict[str, Tensor]:
+        """Return a copy of the policy's weights by name."""
+        return {name: value.clone() for name, value in self._core.state_dict().items()}
+
+    def start(self, restart_weights: dict[str, Tensor]) -> None:
+        """Set the policy's weights by name.
+
+        Raises:
+            BadInput: The weights belong to another network.
+        """
+        own = {name: value.shape for name, value in self._core.state_dict().items()}
+        if own != {name: value.shape for name, value in restart_weights.items()}:
+            fix = "set learn.model to the sizes of the start model"
+            raise BadInput("learn.start_from", "has another network", fix=fix)
+        self._core.load_state_dict(restart_weights)
+
+    def state(self) -> tuple[Groups, Json]:
+        """Return network, optimizer and the count of steps."""
+        groups: Groups = {
+            "network": self.restart_weights(),
+            "optimizer": optimizer_tensors(self._optimizer),
+        }
+        return groups, {"steps": self._steps}
+
+    def restore(self, groups: Groups, state: Json) -> None:
+        """Restore what `state` returned."""
+        self._core.load_state_dict(groups["network"])
+        load_optimizer(self._optimizer, groups.get("optimizer", {}))
+        self._steps = state["steps"]
+
+
+def centered_ranks(values: object) -> Floats:
+    """Return ranks of values (P,) -> (P,), from -0.5 (lowest) to 0.5; ties have equal ranks.
+
+    Salimans et al. 2017, section 2.1: rank shaping removes the effect of outlier returns.
+    """
+    values = np.asarray(values)
+    _, rank_of, count = np.unique(values, return_inverse=True, return_counts=True)
+    below = np.cumsum(count) - count
+    # Ties have the mean of the ranks that they occupy.
+    ranks = below[rank_of] + 0.5 * (count[rank_of] - 1)
+    return (ranks / max(1, len(values) - 1) - 0.5).astype(np.float32)
+
+
+def _layers(core: Perceptron, members: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Split members (P, W) into weights (P, in, out) and biases (P, 1, out) of each layer."""
+    layers = list[tuple[Tensor, Tensor]]()
+    start = 0
+    for layer in cast(Iterable[nn.Linear], core.layers):
+        outputs = layer.out_features
+        inputs = layer.in_features
+        middle = start + outputs * inputs
+        end = start + outputs * (inputs + 1)
+        # A linear layer stores (out, in), then its bias; `baddbmm` needs (in, out).
+        weight = members[:, start:middle].reshape(-1, outputs, inputs).transpose(1, 2)
+        layers.append((weight.contiguous(), members[:, None, middle:end]))
+        start = end
+    return layers

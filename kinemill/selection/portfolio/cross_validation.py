@@ -1,0 +1,248 @@
+"""Cross-validation of finalists, before one of them is selected.
+
+A validation split of blocks contains parts of the training recordings. A model with many terms can
+be the best there and still diverge on a new recording. The finalists are therefore fitted again
+without some of the recordings, and measured on these. With one or two recordings a block can lack
+what other rows show, such as a tank that overflows; then consecutive rows are left out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.errors import BadInput
+from kinemill.selection.portfolio.validation_errors import CandidateErrors, ValidationRows, finite
+from kinemill.task.portfolio import CandidateResult
+
+FOLDS = 3  # groups of recordings, or of rows, each held out once
+STEPS = 250  # length of free runs; longer ones would take most of the time over all folds
+FINALISTS = 6  # families whose best member is a finalist
+QUICK_FOLDS = 2.0  # s; faster families are always finalists, because their folds cost little time
+
+# Share of its rows from which and up to which an episode is held out, by id.
+Parts = dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A dataset whose validation split is held out of a fit.
+
+    Attributes:
+        dataset: dataset with the held-out rows as its validation split.
+        training_set: training set without these rows.
+        rows: held-out rows for the measurement.
+    """
+
+    dataset: PackedDataset
+    training_set: PackedDataset
+    rows: ValidationRows
+
+
+def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: int) -> list[Fold]:
+    """Return the folds; none if the validation split has whole recordings.
+
+    With fewer recordings than folds, each fold leaves out as many consecutive training rows.
+
+    Args:
+        data: the dataset and its training set.
+        history: most rows that any candidate needs before its first prediction.
+        horizon: steps of the longest rollout over windows.
+    """
+    dataset, training_set = data
+    trained = {episode.recording for episode in dataset.of("train")}
+    if {episode.recording for episode in dataset.of("validation")} - trained:
+        return []
+    parts = _recordings(dataset) if len(trained) >= FOLDS else _consecutive_rows(dataset)
+    try:
+        return [_fold(dataset, training_set, part, (history, horizon)) for part in parts]
+    except BadInput:  # a fold is too short for one window
+        return []
+
+
+def _recordings(dataset: PackedDataset) -> list[Parts]:
+    """Return the episodes of training and validation, grouped by recording, for each fold."""
+    episodes = [*dataset.of("train"), *dataset.of("validation")]
+    names = sorted({episode.recording for episode in episodes})
+    groups = [set(names[number::FOLDS]) for number in range(FOLDS)]
+    return [
+        {episode.id: (0.0, 1.0) for episode in episodes if episode.recording in group}
+        for group in groups
+    ]
+
+
+def _consecutive_rows(dataset: PackedDataset) -> list[Parts]:
+    """Return the part of each training episode that consecutive rows of a fold take."""
+    parts = [Parts() for _ in range(FOLDS)]
+    episodes = dataset.of("train")
+    size = sum(episode.rows for episode in episodes) / FOLDS
+    passed = 0
+    for episode in episodes:
+        for number, part in enumerate(parts):
+            first, last = (
+                min(max((edge * size - passed) / episode.rows, 0.0), 1.0)
+                for edge in (number, number + 1)
+            )
+            if first < last:
+                part[episode.id] = first, last
+        passed += episode.rows
+    return parts
+
+
+def _fold(
+    dataset: PackedDataset, training_set: PackedDataset, held_out: Parts, size: tuple[int, int]
+) -> Fold:
+    episodes = [
+        part
+        for episode in dataset.episodes
+        if episode.split != "test"
+        for part in _cut(episode, held_out, "validation")
+    ]
+    changed = replace(dataset, episodes=episodes)
+    rest = [part for episode in training_set.of("train") for part in _cut(episode, held_out, "")]
+    rest = [part for part in rest if part.split]
+    return Fold(
+        changed, replace(training_set, episodes=rest), ValidationRows(changed, *size, STEPS)
+    )
+
+
+def _cut(episode: PackedEpisode, held_out: Parts, split: str) -> list[PackedEpisode]:
+    """Return the parts of an episode, the one that is held out in `split`, others in training.
+
+    An augmented copy is cut where its original is: its id begins with that of the original.
+    """
+    first, last = held_out.get(episode.id.partition("+")[0], (0.0, 0.0))
+    edges = [episode.start + round(share * episode.rows) for share in (0.0, first, last, 1.0)]
+    splits = ("train", split, "train")
+    return [
+        replace(episode, split=label, start=begin, stop=end)
+        for label, (begin, end) in zip(splits, pairwise(edges), strict=True)
+        if begin < end
+    ]
+
+
+def validation_share(dataset: PackedDataset, folds: Sequence[Fold]) -> float:
+    """Return the share of the rows of training and validation that no fold holds out.
+
+    Folds of recordings hold out the blocks of the validation split too; folds of rows do not.
+    """
+    held_out = sum(episode.rows for fold in folds for episode in fold.dataset.of("validation"))
+    return 1.0 - held_out / sum(
+        episode.rows for episode in dataset.episodes if episode.split != "test"
+    )
+
+
+def finalists(
+    ordered: Sequence[CandidateResult], seconds: Mapping[str, float]
+) -> list[CandidateResult]:
+    """Return the best member of the first families and of all quick families.
+
+    The best result is first. Then follow the quick results and those that no other result beats
+    with fewer parameters, then the rest, each in order of their time. A simple model that is
+    mediocre on the training recordings can be the best on a new one.
+
+    Args:
+        ordered: all results, the best first.
+        seconds: time of each candidate by name, s.
+    """
+
+    def is_quick(result: CandidateResult) -> bool:
+        return seconds[result.name] < QUICK_FOLDS
+
+    best = dict[str, CandidateResult]()
+    for result in ordered:
+        if result.score is not None:
+            best.setdefault(result.name.partition(", history")[0], result)
+    first, *slower = best.values()
+    slower = [*slower[: FINALISTS - 1], *(o for o in slower[FINALISTS - 1 :] if is_quick(o))]
+
+    def key(result: CandidateResult) -> tuple[bool, float]:
+        is_last = not is_quick(result) and any(
+            _is_dominated(result, reference) for reference in best.values()
+        )
+        return is_last, seconds[result.name]
+
+    return [first, *sorted(slower, key=key)]
+
+
+def _is_dominated(result: CandidateResult, reference: CandidateResult) -> bool:
+    """Return whether another result is better, with fewer parameters."""
+    if result.score is None or reference.score is None:
+        return False
+    return reference.score < result.score and reference.parameters < result.parameters
+
+
+def averaged(result: CandidateResult, errors: Sequence[CandidateErrors]) -> CandidateResult:
+    """Return a result with the mean of its errors over the folds."""
+    steps = list(errors[0].by_horizon)
+    by_horizon = {step: _mean([error.by_horizon[step] for error in errors]) for step in steps}
+    free_run = _mean([error.free_run for error in errors])
+    return _with(result, CandidateErrors(by_horizon, free_run))
+
+
+def projected(
+    held_out: CandidateResult, short: CandidateResult, long: CandidateResult
+) -> CandidateResult:
+    """Return the expected errors on new recordings after a longer training.
+
+    A longer training fits the validation split better, whose recordings it has seen. What makes
+    errors on new recordings larger than these, in mean squares, is assumed to stay as it is. With
+    robot C.0 of docs/results-models.md, a network trained 5, 15 and 40 s has 0.031, 0.026 and 0.025
+    there, and 0.078, 0.073 and 0.075 on new recordings.
+
+    Args:
+        held_out: errors on new recordings after a short training.
+        short: errors on the validation split after the short training.
+        long: errors on the validation split after the longer training.
+    """
+
+    def expected(error: float | None, earlier: float | None, later: float | None) -> float:
+        if not (error and earlier and later):
+            return math.inf
+        if error <= earlier:
+            return error * later / earlier
+        return math.sqrt(error**2 - earlier**2 + later**2)
+
+    errors, earlier, later = (result.errors or {} for result in (held_out, short, long))
+    by_horizon = {
+        steps: expected(error, earlier.get(steps), later.get(steps))
+        for steps, error in errors.items()
+    }
+    free_run = expected(held_out.free_run, short.free_run, long.free_run)
+    return _with(long, CandidateErrors(by_horizon, free_run))
+
+
+def pooled(held_out: CandidateResult, validated: CandidateResult, share: float) -> CandidateResult:
+    """Return the errors over the folds and the validation split: weighted geometric means.
+
+    Args:
+        held_out: mean errors over the folds.
+        validated: errors on the validation split.
+        share: weight of the validation split, see `validation_share`.
+    """
+
+    def mean(earlier: float | None, later: float | None) -> float:
+        return earlier ** (1.0 - share) * later**share if earlier and later else math.inf
+
+    errors = validated.errors or {}
+    by_horizon = {
+        steps: mean(error, errors.get(steps)) for steps, error in (held_out.errors or {}).items()
+    }
+    free_run = mean(held_out.free_run, validated.free_run)
+    return _with(held_out, CandidateErrors(by_horizon, free_run))
+
+
+def _with(result: CandidateResult, errors: CandidateErrors) -> CandidateResult:
+    by_horizon = {steps: finite(error) for steps, error in errors.by_horizon.items()}
+    return replace(
+        result,
+        errors=by_horizon,
+        free_run=finite(errors.free_run),
+        score=finite(errors.score),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return mean if math.isfinite(mean) else math.inf

@@ -1,0 +1,156 @@
+"""Facts about a task and its data that model families need, see `TaskFacts`.
+
+Symbols: N rows, S states, A actions, n coordinates.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset
+from kinemill.runtime.window_metrics import evenly_spaced
+from kinemill.selection.portfolio.histories import histories_of
+from kinemill.task.document import Task
+from kinemill.task.portfolio import HISTORIES, TaskFacts
+
+# Least share of the windows that the longest history leaves: all candidates start after its rows.
+REMAINING = {"train": 0.8, "validation": 0.8}
+ROLLOUTS = (25, 50, 100, 200)  # steps
+REMAINING_ROLLOUT = 0.5  # least share of the training rows that start a rollout
+# A sensor saturates where a state keeps its largest or smallest value for so many rows, unless it
+# also rests elsewhere: a share of equal neighbors as large as QUANTIZED means coarse steps.
+SATURATED = 5
+QUANTIZED = 0.2
+MOST_ROWS = 1_000_000  # training rows that are searched for saturation
+ROWS = 20_000  # most training rows of the regression that finds the drives
+
+Floats = NDArray[np.float64]
+
+
+def channel_facts(task: Task) -> TaskFacts:
+    """Return facts about the channels of a task, without its data."""
+    channels = task.channels
+    states = task.states
+    parents = [channels[name].derivative_of for name in states]
+    return TaskFacts(
+        states=tuple(states),
+        actions=tuple(task.actions),
+        angles=frozenset(name for name in states if channels[name].kind == "angle"),
+        relative=tuple(name for name in task.columns if channels[name].kind == "coordinate"),
+        pairs={
+            velocity: position
+            for velocity, position in zip(states, parents, strict=True)
+            if position in states and parents.count(position) == 1
+        },
+        drives={},
+        longest=HISTORIES[-1],
+        horizon=task.verify.horizon,
+    )
+
+
+def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
+    """Return the facts about a task and its dataset."""
+    facts = channel_facts(task)
+    histories = histories_of(dataset, task.verify.horizon, REMAINING)
+    longest = max(histories, default=1)
+    return replace(
+        facts,
+        drives=drives_of(dataset, facts.pairs),
+        longest=longest,
+        rollout=_rollout(dataset, longest),
+        saturated=saturated(dataset),
+    )
+
+
+def _rollout(dataset: PackedDataset, history: int) -> int:
+    """Return the most steps of rollouts that start in enough of the training rows."""
+    rows = sum(episode.rows for episode in dataset.of("train"))
+    starts = {steps: len(dataset.window_starts("train", history + steps)) for steps in ROLLOUTS}
+    return max(
+        (steps for steps in ROLLOUTS if starts[steps] >= REMAINING_ROLLOUT * rows), default=1
+    )
+
+
+def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
+    """Return the range of each state whose sensor saturates in training, in its unit.
+
+    If it saturates at one end only, the other end is extended by the width of the range.
+    """
+    episodes = list[NDArray[np.float32]]()
+    count = 0
+    for episode in dataset.of("train"):
+        stop = min(episode.stop, episode.start + MOST_ROWS - count)
+        if episode.start < stop:
+            episodes.append(dataset.take(np.arange(episode.start, stop)))
+            count += stop - episode.start
+    ranges = dict[str, tuple[float, float]]()
+    for number, name in enumerate(dataset.states):
+        if name in dataset.angles:
+            continue
+        columns = [rows[:, number] for rows in episodes]
+        low = float(min(column.min() for column in columns))
+        high = float(max(column.max() for column in columns))
+        pairs = sum(len(column) - 1 for column in columns)
+        same = sum(np.count_nonzero(np.diff(column) == 0.0) for column in columns)
+        at_ends = [_equal_pairs(columns, end) for end in (low, high)]
+        width = high - low
+        remaining = pairs - sum(at_ends)
+        # Equal neighbors away from the ends mean quantized values, not saturation.
+        if max(at_ends) and width and same - sum(at_ends) < QUANTIZED * remaining:
+            ranges[name] = (
+                low if at_ends[0] else low - width,
+                high if at_ends[1] else high + width,
+            )
+    return ranges
+
+
+def _equal_pairs(columns: list[NDArray[np.float32]], end: float) -> int:
+    """Return the number of pairs of equal neighbors in runs of at least SATURATED rows at `end`."""
+    pairs = 0
+    for column in columns:
+        edges = np.diff(np.concatenate([[False], column == end, [False]]).astype(np.int8))
+        lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+        pairs += int((lengths[lengths >= SATURATED] - 1).sum())
+    return pairs
+
+
+def drives_of(dataset: PackedDataset, pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return the coordinate that each action accelerates most; each coordinate has one action.
+
+    The change of every velocity in one step is regressed on states, sines and cosines of angles,
+    and actions, all standardized. The assignment with the largest sum of absolute weights of the
+    actions is chosen (Kuhn, 1955). Actions beyond the number of coordinates are left out.
+    """
+    # Verification imports this module without calling the function, which would cost it 0.8 s.
+    from scipy.optimize import linear_sum_assignment
+
+    velocities = [name for name in dataset.states if name in pairs]
+    if not velocities or not dataset.actions:
+        return {}
+    now, following = _steps(dataset)
+    count = len(dataset.states)
+    angles = [dataset.states.index(name) for name in dataset.angles]
+    terms = np.concatenate([now, np.sin(now[:, angles]), np.cos(now[:, angles])], axis=1)
+    rates = [dataset.states.index(name) for name in velocities]
+    changes = following[:, rates] - now[:, rates]
+    weights, *_ = np.linalg.lstsq(_standardized(terms), _standardized(changes), rcond=None)
+    effect = np.abs(weights[count : count + len(dataset.actions)])  # (A, n)
+    actions, coordinates = linear_sum_assignment(effect, maximize=True)
+    return {
+        dataset.actions[action]: pairs[velocities[coordinate]]
+        for action, coordinate in zip(actions.tolist(), coordinates.tolist(), strict=True)
+    }
+
+
+def _steps(dataset: PackedDataset) -> tuple[Floats, Floats]:
+    """Return evenly spaced rows (N, S + A) of training, and the rows that follow them."""
+    starts = dataset.window_starts("train", 2)
+    starts = evenly_spaced(starts, ROWS)
+    return (dataset.take(starts).astype(np.float64), dataset.take(starts + 1).astype(np.float64))
+
+
+def _standardized(values: Floats) -> Floats:
+    std = values.std(axis=0)
+    return (values - values.mean(axis=0)) / np.where(std > 0.0, std, 1.0)

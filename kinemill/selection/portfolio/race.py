@@ -1,0 +1,469 @@
+"""Successive halving among model families, and the training of the best.
+
+Quick candidates are fitted in closed form first. The others are trained in rounds: each gets the
+same time, and the better half continues. `portfolio.json` holds all results, and a killed portfolio
+resumes after the last one. Numbers of steps depend on the measured time per step, so two machines
+can choose differently; a published model is never changed.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kinemill.dataset import PackedDataset
+from kinemill.errors import BadInput, Diverged, KinemillError
+from kinemill.selection.portfolio.candidate_fits import (
+    FEWEST,
+    CandidateFits,
+    gradient_steps,
+    learn_of,
+)
+from kinemill.selection.portfolio.cross_validation import (
+    QUICK_FOLDS,
+    averaged,
+    finalists,
+    folds_of,
+    pooled,
+    projected,
+    validation_share,
+)
+from kinemill.selection.portfolio.facts import facts_of
+from kinemill.selection.portfolio.selection import Bars, error_at
+from kinemill.selection.portfolio.simple_models import SimpleModels
+from kinemill.selection.portfolio.validation_errors import (
+    CandidateErrors,
+    ValidationRows,
+    measured,
+    score_text,
+)
+from kinemill.store import publish_document, publish_json, read_document, read_json, to_json_value
+from kinemill.task import MODELS, Task
+from kinemill.task.computed import estimator_rows
+from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
+from kinemill.train.checkpoint import clear
+from kinemill.train.context import PORTFOLIO, SELECTIONS, Trained, TrainingContext
+from kinemill.train.ddp import process_group
+from kinemill.train.loop import fit
+from kinemill.train.run_config import dotted
+from kinemill.train.summary import LearnFacts
+from kinemill.train.time_limit import OutOfTime, time_limit
+
+STEPS = "steps.json"
+# Shares of the budget after which quick candidates, and all other closed-form candidates, end.
+QUICK = 0.2
+CLOSED = 0.4
+ROUNDS = (0.3, 0.15)  # share of the budget of each round of training
+LEAST = 0.2  # least share of the budget for the last training
+LAST = len(ROUNDS) + 1  # number of the last round
+# Least time of a candidate: SHORT s, or SHORTEST of a small budget. A shorter training does not
+# show how good a candidate is, so fewer candidates are tried.
+SHORT = 4.0
+SHORTEST = 0.07
+LAST_WINDOWS = 4  # factor of the windows of a Gauss-Newton fit in the last training
+MOST_STEPS = 20_000  # most steps of the last training
+# A candidate ends its training after its share of the time. A first fit or a measurement that takes
+# longer is stopped after GRACE times the share, and at the end of all rounds in any case.
+GRACE = 4.0
+CROSS = 0.2  # share of the budget for the cross-validation of finalists
+# Error in standard deviations, of the mean in training as a prediction. If no finalist is better on
+# rows left out of its fit, these rows are unlike all others, and do not show which one is best.
+UNINFORMATIVE = 1.0
+
+
+@SELECTIONS.register("portfolio")
+def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext) -> Trained:
+    """Choose a model family within `learn.budget` seconds, and train its best member to the end.
+
+    Args:
+        learn: settings of `objectives.dynamics`, without a model.
+        task: the task with these settings as `learn`.
+        data: the packed dataset and its training set.
+        context: context of the training.
+
+    Returns:
+        The result of the last training; its `learn` holds the settings of the winner.
+
+    Raises:
+        BadInput: Several processes share the training, `learn.start_from` is set, or no episode of
+            a split is long enough.
+        TrainingFailed: Every candidate failed; the first failure is raised.
+    """
+    if process_group().size > 1 or context.start is not None:
+        reason = "learn.start_from" if context.start is not None else "several processes"
+        raise BadInput(
+            f"task {task.name}",
+            f"{reason}, and no learn.model",
+            expected="the model family",
+            fix="set learn.model; a portfolio trains from scratch in one process",
+        )
+    race = _Race(learn, task, data, context)
+    winner = race.run()
+    return race.finish(winner)
+
+
+class _Race:
+    """All candidates of one training; arguments as in `train_portfolio`."""
+
+    def __init__(
+        self,
+        learn: Any,
+        task: Task,
+        data: tuple[PackedDataset, PackedDataset],
+        context: TrainingContext,
+    ) -> None:
+        self._learn = learn
+        self._task = task
+        self._data = data
+        self._context = context
+        self._folder = context.folder / PORTFOLIO
+        self._folder.mkdir(exist_ok=True)
+        self._facts = facts_of(task, data[0])
+        derived = [task.channels[name] for name in task.derived]
+        rows = max(self._facts.longest, estimator_rows(derived, task.dt))
+        self._rows = ValidationRows(data[0], rows, task.verify.horizon)
+        self._fits = CandidateFits(learn, task, data, self._rows, self._folder, context.device)
+        self._bars = Bars({})
+        self._folds = folds_of(data, rows, task.verify.horizon)
+        self._share = validation_share(data[0], self._folds) if self._folds else 0.0
+        self._held_out: dict[str, CandidateResult] = {}  # errors of finalists by cross-validation
+        self._candidates: dict[str, Candidate] = {}
+        self._failures: list[KinemillError] = []
+        self._spent = 0.0  # s
+        self._results: list[CandidateResult] = []
+        # Results from before an interruption are used in the original order, so that all decisions
+        # between them are the same.
+        path = self._folder / RESULTS
+        earlier = read_document(path, list[CandidateResult]) if path.is_file() else []
+        self._earlier = {(result.name, result.round): result for result in earlier}
+
+    def run(self) -> CandidateResult:
+        """Return the best result of all candidates.
+
+        Raises:
+            KinemillError: Every candidate failed; the first failure is raised.
+        """
+        simple = SimpleModels(
+            self._facts,
+            [structure for model in MODELS for structure in MODELS[model].structures(self._facts)],
+            lambda candidate: self._attempt(candidate, 0, self._closed_seconds()),
+            lambda: self._spent < QUICK * self._learn.budget,
+        )
+        self._fits.restore_noise()
+        simple.fit()
+        if noise := self._rows.noise:
+            text = f"{', '.join(noise)}: noise to a linear model, so errors of it count little"
+            self._context.listeners[1].log_message(text)
+        self._bars = Bars.of(simple.results)
+        history = self._history(self._best())
+        facts = replace(self._facts, history=history)
+        proposals = [proposal for model in MODELS for proposal in MODELS[model].candidates(facts)]
+        for candidate in proposals:
+            if not candidate.trains:
+                if self._spent < CLOSED * self._learn.budget:
+                    self._attempt(candidate, 0, self._closed_seconds())
+                else:
+                    self._skip(candidate)
+        self._halve([candidate for candidate in proposals if candidate.trains])
+        winner = self._best()
+        if winner is None:
+            raise self._failure()
+        return self._best_by_cross_validation(winner)
+
+    def _best_by_cross_validation(self, winner: CandidateResult) -> CandidateResult:
+        """Return the best finalist of a cross-validation; the winner if there is none."""
+        # Unused time of earlier rounds goes to the folds, so that fewer long trainings have to be
+        # projected from shorter ones.
+        end = max(self._spent + CROSS * self._learn.budget, (1.0 - LEAST) * self._learn.budget)
+        held_out = dict[str, CandidateResult]()
+        seconds = dict[str, float]()
+        for candidate in self._results:
+            seconds[candidate.name] = seconds.get(candidate.name, 0.0) + candidate.seconds
+        tested = finalists(self._bars.order(self._results), seconds) if self._folds else []
+        for number, candidate in enumerate(tested):
+            slow = [later for later in tested[number:] if seconds[later.name] >= QUICK_FOLDS]
+            share = (end - self._spent) / max(1, len(slow))
+            result = self._cross_validate(candidate, end, share)
+            if result is not None:
+                held_out[candidate.name] = result
+                text = f"score {score_text(result.score)} on rows left out of its fit"
+                self._context.listeners[1].log_message(f"{candidate.name}: {text}")
+            if not held_out:
+                return winner  # the winner is the first finalist, and it has no result
+        last = max(self._rows.horizons)
+        errors = [error_at(fold_result, last) for fold_result in held_out.values()]
+        if winner.name not in held_out or min(errors) > UNINFORMATIVE:
+            return winner
+        self._held_out = held_out
+        ordered = self._order_held_out(held_out.values())
+        best = self._simplest(ordered).name  # pooled errors include those on the validation split
+        if not self._share:
+            tied = self._held_out_bars().tied(ordered)
+            best = self._bars.order(fit for fit in self._results if fit.name in tied)[0].name
+        self._results = [
+            replace(entry, held_out=(held_out[entry.name].errors or {})[last])
+            if entry.name in held_out
+            else entry
+            for entry in self._results
+        ]
+        return next(ranked for ranked in self._bars.order(self._results) if ranked.name == best)
+
+    def _order_held_out(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
+        """Return results of the cross-validation, the best first."""
+        bars = self._held_out_bars()
+        return bars.by_score(results) if self._share else bars.order(results)
+
+    def _simplest(self, ordered: Sequence[CandidateResult]) -> CandidateResult:
+        """Return, of the results that differ from the first one by chance, the smallest model."""
+        tied = self._held_out_bars().tied(ordered)
+        return min(
+            (result for result in ordered if result.name in tied),
+            key=lambda result: result.parameters,
+        )
+
+    def _held_out_bars(self) -> Bars:
+        return Bars.of(result for result in self._held_out.values() if result.round == 0)
+
+    def _cross_validate(
+        self, result: CandidateResult, end: float, share: float
+    ) -> CandidateResult | None:
+        """Return the errors of a candidate on rows left out of its fit; None if there is no time.
+
+        If its whole training takes longer than its share, the folds are trained as long as in an
+        earlier round, and the errors are projected.
+
+        Args:
+            result: the best result of the candidate.
+            end: time at which the cross-validation of all candidates ends, s after the start.
+            share: time of this candidate, s; a single round may take longer.
+        """
+        rounds = [
+            tested for tested in self._results if tested.name == result.name and not tested.failure
+        ]
+        rounds = [tested for tested in rounds if tested.round <= result.round]
+        while len(rounds) > 1 and self._fold_seconds(rounds) > share:
+            rounds.pop()
+        if not rounds or self._spent + self._fold_seconds(rounds) > end:
+            return None
+        seconds = sum(tested.seconds for tested in rounds)
+        began = time.monotonic()
+        errors = list[CandidateErrors]()
+        try:
+            with time_limit(end - self._spent):
+                for number, fold in enumerate(self._folds):
+                    candidate = self._candidates[result.name]
+                    step = result.step_seconds
+                    errors.append(self._fits.errors_on(fold, candidate, step, seconds, number))
+                    if not math.isfinite(errors[-1].score):
+                        break  # its mean is not finite either
+        except KinemillError:
+            return None
+        finally:
+            self._spent += time.monotonic() - began
+        folds = projected(averaged(rounds[-1], errors), rounds[-1], result)
+        return pooled(folds, result, self._share) if self._share else folds
+
+    def _fold_seconds(self, rounds: Sequence[CandidateResult]) -> float:
+        """Return the expected time of all folds with the trainings of these rounds, s."""
+        return len(self._folds) * sum(tested.seconds for tested in rounds)
+
+    def _end_of_rounds(self) -> float:
+        """Return the time at which all rounds end, s after the start."""
+        share = LEAST + CROSS if self._folds else LEAST
+        return (1.0 - share) * self._learn.budget
+
+    def _most_seconds(self, candidate: Candidate, seconds: float) -> float:
+        """Return the time after which a candidate with a share of `seconds` is stopped, s."""
+        if not candidate.trains:
+            return seconds
+        return min(GRACE * seconds, self._end_of_rounds() - self._spent + seconds)
+
+    def _closed_seconds(self) -> float:
+        """Return the time limit of the next candidate in closed form, s."""
+        return (CLOSED + SHORTEST) * self._learn.budget - self._spent
+
+    def _failure(self) -> KinemillError:
+        """Return the first failure; without one, an error that no rollout stays finite."""
+        if self._failures:
+            return self._failures[0]
+        return Diverged(
+            f"portfolio of {self._task.name}",
+            f"none of {len(self._results)} candidates stays finite over the validation split",
+            expected="rollouts that stay finite over verify.horizon",
+            fix="lower verify.horizon, or check the units of the channels",
+        )
+
+    def _halve(self, candidates: Sequence[Candidate]) -> None:
+        """Train candidates in rounds; the better half of a round continues.
+
+        Gauss-Newton fits come first. If a budget is too small for all candidates, the others are
+        listed as not tested.
+        """
+        budget = self._learn.budget
+        candidates = sorted(
+            candidates, key=lambda proposal: "gauss_newton" not in proposal.settings
+        )
+        for number, share in enumerate(ROUNDS, start=1):
+            end = min(self._spent + share * budget, self._end_of_rounds())
+            results: list[CandidateResult] = []
+            for index, candidate in enumerate(candidates):
+                remaining = end - self._spent
+                if remaining > 0.0:
+                    seconds = max(
+                        remaining / (len(candidates) - index), min(SHORTEST * budget, SHORT)
+                    )
+                    results.append(self._attempt(candidate, number, min(seconds, remaining)))
+                elif number == 1:
+                    self._skip(candidate)
+            results = self._bars.order(result for result in results if not result.failure)
+            better = {result.name for result in results[: math.ceil(len(results) / 2)]}
+            candidates = [proposal for proposal in candidates if proposal.name in better]
+
+    def _skip(self, candidate: Candidate) -> None:
+        """List a candidate as not tested, because the budget is used up."""
+        self._candidates[candidate.name] = candidate
+        empty = CandidateResult.empty(candidate, 1)
+        why = f"not tested: learn.budget ({self._learn.budget:g} s) is used up"
+        self._results.append(replace(empty, failure=why))
+
+    def _history(self, best: CandidateResult | None) -> int:
+        return int(self._candidates[best.name].settings["history"]) if best else 1
+
+    def _best(self) -> CandidateResult | None:
+        best = next(iter(self._bars.order(self._results)), None)
+        return best if best is not None and best.score is not None else None
+
+    def _attempt(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
+        """Return the result of a candidate in a round, from the file if it exists."""
+        self._candidates[candidate.name] = candidate
+        earlier = self._earlier.get((candidate.name, number))
+        result = earlier or self._measure(candidate, number, seconds)
+        self._results.append(result)
+        self._spent += result.seconds
+        if earlier is None:
+            publish_document(self._folder / RESULTS, self._results)
+            self._report(result)
+        return result
+
+    def _measure(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
+        """Train and measure a candidate; a failure is a result too."""
+        began = time.monotonic()
+        empty = CandidateResult.empty(candidate, number)
+        try:
+            with time_limit(self._most_seconds(candidate, seconds)):
+                result = self._fits.result_of(candidate, empty, seconds)
+        except OutOfTime:
+            why = (
+                f"stopped: its share of learn.budget ({self._learn.budget:g} s) is {seconds:.3g} s"
+            )
+            result = replace(empty, failure=why)
+        except KinemillError as failure:
+            self._failures.append(failure)
+            result = replace(empty, failure=str(failure))
+        return replace(result, seconds=time.monotonic() - began)
+
+    def _report(self, result: CandidateResult) -> None:
+        progress = self._context.listeners[1]
+        text = result.failure or f"score {score_text(result.score)}, {result.parameters} parameters"
+        progress.log_message(f"{result.name}: {text}, {result.seconds:.1f} s")
+
+    def finish(self, winner: CandidateResult) -> Trained:
+        """Train with the remaining budget, and return the best weights.
+
+        A winner that was fitted in closed form cannot be trained further. The best candidate that
+        trains by gradients is trained instead, and published if it becomes better.
+        """
+        last = self._last_learner(winner)
+        learn, rest = self._last_settings(last)
+        listeners = self._context.listeners
+        listeners[1].log_message(f"best so far: {winner.name}")
+        listeners[1].log_message(f"last training: {last.name}, {learn.total_steps} steps")
+        parameters = {"parameters": last.parameters, "family": last.name}
+        task = self._task.model_copy(update={"learn": learn})
+        listeners[0].log_params(dotted(task.part("learn")) | parameters)
+        began = time.monotonic()
+        start = self._fits.start_of(self._candidates[last.name], last.round)
+        module, objective = self._fits.prepare(task, self._data, start)
+        with time_limit(rest - (time.monotonic() - began)):
+            state, best = fit(module, objective, learn, self._context.folder, listeners)
+        module.load_state_dict(best)
+        errors = self._rows.errors_of(module.to("cpu").eval())
+        empty = CandidateResult.empty(self._candidates[last.name], LAST)
+        trained = measured(empty, module, errors)
+        trained = replace(trained, seconds=state.seconds, steps=state.step)
+        is_better = self._is_better(trained, last, winner)
+        first, second = (trained, winner) if is_better else (winner, trained)
+        remaining = [result for result in self._bars.order(self._results) if result is not winner]
+        served = self._candidates[first.name]
+        listeners[1].log_message(f"best family: {first.name}")
+        results = to_json_value([first, second, *remaining])
+        return Trained(
+            weights=module.state_dict()
+            if is_better
+            else self._fits.weights_of(served, winner.round),
+            history=state.history,
+            step=state.step,
+            best_step=state.best_step if is_better else 0,
+            best=state.best,
+            monitor=objective.monitor,
+            facts=LearnFacts(
+                parameters=first.parameters,
+                windows=objective.windows,
+                train_loss=state.history["train/loss"][-1][1],
+                family=first.name,
+            ),
+            files={RESULTS: json.dumps(results, indent=1).encode() + b"\n"},
+            learn=learn if is_better else learn_of(self._learn, served, FEWEST, 0.0),
+        )
+
+    def _last_settings(self, last: CandidateResult) -> tuple[Any, float]:
+        """Return the settings of the last training, and its time limit, s."""
+        candidate = self._candidates[last.name]
+        rest = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
+        learn = learn_of(self._learn, candidate, FEWEST, rest, LAST_WINDOWS)
+        steps = self._last_steps(learn, candidate, last, rest)
+        return learn_of(self._learn, candidate, steps, rest, LAST_WINDOWS), rest
+
+    def _is_better(
+        self, trained: CandidateResult, last: CandidateResult, winner: CandidateResult
+    ) -> bool:
+        """Return whether the last training beats the winner, by cross-validation if possible."""
+        if not self._held_out:
+            return self._bars.order([winner, trained])[0] is trained
+        expected = projected(self._held_out[last.name], last, trained)
+        ordered = self._order_held_out([self._held_out[winner.name], expected])
+        return (self._simplest(ordered) if self._share else ordered[0]) is expected
+
+    def _last_learner(self, winner: CandidateResult) -> CandidateResult:
+        """Return the best result of a candidate that trains; the winner if there is none."""
+        ordered = [winner, *self._bars.order(self._results)]
+        learners = [
+            result
+            for result in ordered
+            if self._candidates[result.name].trains
+            and (not self._held_out or result.name in self._held_out)
+        ]
+        return next((learner for learner in learners if learner.score is not None), winner)
+
+    def _last_steps(
+        self, learn: Any, candidate: Candidate, winner: CandidateResult, rest: float
+    ) -> int:
+        """Return the number of steps of the last training; stored, for a resume with the same.
+
+        After an interruption, a repeated cross-validation can select another candidate. It does not
+        continue from checkpoints of the first one.
+        """
+        path = self._folder / STEPS
+        if path.is_file():
+            stored = read_json(path)
+            if stored["candidate"] == candidate.name:
+                return int(stored["steps"])
+            clear(self._context.folder)
+        steps = FEWEST
+        if candidate.trains:
+            steps = gradient_steps(learn, rest, winner.step_seconds)
+            steps = min(MOST_STEPS, max(FEWEST, steps))
+        publish_json(path, {"candidate": candidate.name, "steps": steps})
+        return steps

@@ -1,0 +1,131 @@
+"""Order of candidates: by score relative to simple references; in a tie, simple ones first."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kinemill.selection.portfolio.validation_errors import LARGEST, SMALLEST, counted
+from kinemill.task.portfolio import CandidateResult
+
+LEEWAY = 1.05  # allowed ratio to the smallest error of the references at the longest horizon
+# Ranks up to this ratio to the smallest are a tie: the fewest parameters come first, then the
+# largest penalty.
+TIE = 1.03
+# Scores on recordings left out of a fit are means over three folds, of a few recordings each.
+# Within this ratio their order is random, and the order on the validation split decides, or the
+# number of parameters if the scores include that split. A result whose error at the longest
+# horizon, where the gate compares, is more than HORIZON_TIE times the smallest has no part in the
+# tie: errors of one step, which noise makes equal, hide it in a score.
+FOLDS_TIE = 1.1
+HORIZON_TIE = 1.25
+FREE_RUN = 0  # key of the free run among the steps of horizons
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Smallest errors of the references, which are simple models fitted in closed form.
+
+    Attributes:
+        errors: error in standard deviations, by steps of the horizon; `FREE_RUN` for the free run.
+    """
+
+    errors: Mapping[int, float]
+
+    @classmethod
+    def of(cls, results: Iterable[CandidateResult]) -> "Bars":
+        """Return the smallest errors of the results of references."""
+        smallest: dict[int, float] = {}
+        for result in results:
+            for steps, error in _errors(result).items():
+                smallest[steps] = min(error, smallest.get(steps, math.inf))
+        return cls(smallest)
+
+    def rank(self, result: CandidateResult) -> float:
+        """Return the score times the largest ratio to a reference, if that is above 1.
+
+        By the score alone, a candidate could win that is good over whole episodes and far worse
+        than a linear model at one step. Infinite without a score.
+        """
+        if result.score is None:
+            return math.inf
+        ratios = (
+            error / self.errors[steps]
+            for steps, error in _errors(result).items()
+            if steps in self.errors
+        )
+        return result.score * max(1.0, *ratios, 1.0)
+
+    def is_behind(self, result: CandidateResult) -> bool:
+        """Return whether a reference is better at the longest horizon, where the gate compares."""
+        last = self._longest
+        return last in self.errors and error_at(result, last) > LEEWAY * self.errors[last]
+
+    @property
+    def _longest(self) -> int:
+        return max(self.errors, default=FREE_RUN)
+
+    def order(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
+        """Return all results, the best first; in a tie the simplest first.
+
+        Results that are worse than a reference at the longest horizon come after all others.
+        """
+        ranked = sorted(results, key=lambda result: (self.is_behind(result), self.rank(result)))
+        if not ranked or ranked[0].score is None:
+            return ranked
+        level = TIE * self.rank(ranked[0])
+        tier = self.is_behind(ranked[0])
+        tied = [
+            result
+            for result in ranked
+            if self.is_behind(result) == tier and self.rank(result) <= level
+        ]
+        rest = ranked[len(tied) :]
+        return [*sorted(tied, key=lambda result: (result.parameters, -result.ridge)), *rest]
+
+    def by_score(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
+        """Return results over all rows, the best score first, those behind a reference last.
+
+        Unlike in `order`, the ratio to a reference has no influence: rows that a fold holds out can
+        be unlike all others.
+        """
+
+        def key(result: CandidateResult) -> tuple[bool, float]:
+            return self.is_behind(result), math.inf if result.score is None else result.score
+
+        return sorted(results, key=key)
+
+    def tied(self, held_out: Sequence[CandidateResult]) -> set[str]:
+        """Return the names of results that differ from the first one by chance.
+
+        Args:
+            held_out: results on recordings left out of their fits, the best first.
+        """
+        first, *following = held_out
+        level = FOLDS_TIE * (first.score or 0.0)
+        tier = self.is_behind(first)
+        close = [
+            result
+            for result in following
+            if result.score is not None and result.score <= level and self.is_behind(result) == tier
+        ]
+        longest = {result.name: error_at(result, self._longest) for result in (first, *close)}
+        return {
+            name for name, error in longest.items() if error <= HORIZON_TIE * min(longest.values())
+        }
+
+
+def error_at(result: CandidateResult, steps: int) -> float:
+    """Return the error of a result after a number of steps; infinite without one."""
+    return _errors(result).get(steps, math.inf)
+
+
+def _errors(result: CandidateResult) -> dict[int, float]:
+    """Return the errors that count, clipped, by steps; none of a result without a score."""
+    if result.score is None:
+        return {}
+    free_run = math.inf if result.free_run is None else result.free_run
+    errors = {**(result.errors or {}), FREE_RUN: counted(free_run)}
+    return {
+        steps: min(max(math.inf if error is None else error, SMALLEST), LARGEST)
+        for steps, error in errors.items()
+    }

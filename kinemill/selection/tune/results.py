@@ -1,0 +1,204 @@
+"""Results of a search: its trials, the best one, and its settings as a file."""
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from kinemill.selection.tune.objective import TuneObjective, objective_of
+from kinemill.selection.tune.search import Search
+from kinemill.selection.tune.settings import write_settings
+from kinemill.selection.tune.study import OWN, WHY, open_study, retried
+from kinemill.selection.tune.trial import FACTS, RUN, SECONDS, SETTINGS
+from kinemill.store import Json
+
+BEST = "best.yaml"
+REPORT = "report.html"
+_STATES = {
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a search.
+
+    Attributes:
+        number: index from 0; trial 0 has the task's settings.
+        state: done, pruned, failed, lost, running or waiting.
+        error: minimized value of a complete trial, see `objective`.
+        last: last reported step and its validation error.
+        is_baseline: whether it has the task's settings.
+        settings: overrides of the task.
+        seconds: wall time, s.
+        why: cause of a failure.
+        run: id of its MLflow run.
+        facts: parameters, steps, best_step of its model, and whether it was cached.
+        objective: meaning of the error.
+    """
+
+    number: int
+    state: str
+    error: float | None
+    last: tuple[int, float] | None
+    is_baseline: bool
+    settings: Json
+    seconds: float | None
+    why: str | None
+    run: str | None
+    facts: Json
+    objective: TuneObjective
+
+    def describe(self) -> str:
+        """Format the result of the trial in one line."""
+        if self.error is not None:
+            return f"trial {self.number}: {self.objective.spelled(self.error)}, {self.spelled()}"
+        if self.state == "pruned" and self.last:
+            step, error = self.last
+            value = self.objective.to_display(error)
+            return f"trial {self.number}: pruned at step {step}, {value:.4g}, {self.spelled()}"
+        return f"trial {self.number}: {self.state}" + (f", {self.why}" if self.why else "")
+
+    def spelled(self) -> str:
+        """Format the settings of the trial briefly."""
+        if self.is_baseline:
+            return "the task's settings"
+        settings = {
+            key.removeprefix("learn."): value
+            for key, value in self.settings.items()
+            if not key.startswith("augment") and value is not None
+        }
+        names = [str(value) for key, value in settings.items() if key.endswith(".type")]
+        main = _main_settings(settings).items()
+        return ", ".join([*names, *(f"{key.rpartition('.')[2]} {value}" for key, value in main)])
+
+
+def _main_settings(settings: Json) -> Json:
+    """Return the main settings: sizes, history, learning rate."""
+    names = ("hidden_size", "hidden_sizes", "size", "layers", "history", "lr", "degree")
+    main = {key: value for key, value in settings.items() if key.rpartition(".")[2] in names}
+    return {
+        key: f"{value:.3g}" if isinstance(value, float) else value for key, value in main.items()
+    }
+
+
+def list_trials(search: Search) -> list[TrialRecord]:
+    """Return the trials of a search by number."""
+    task = search.task()
+    study = open_study(search, task)
+    objective = objective_of(task)
+    trials = study.get_trials(deepcopy=False)
+    lost = retried(trials)
+    return [_line(trial, objective, is_lost=trial.number in lost) for trial in trials]
+
+
+def _line(trial: FrozenTrial, objective: TuneObjective, *, is_lost: bool) -> TrialRecord:
+    attributes = trial.user_attrs
+    steps = trial.intermediate_values
+    last = max(steps, default=None)
+    return TrialRecord(
+        number=trial.number,
+        state="lost" if is_lost else _STATES[trial.state],
+        error=trial.value if trial.state == TrialState.COMPLETE else None,
+        last=(last, steps[last]) if last is not None else None,
+        is_baseline=OWN in attributes,
+        settings=attributes.get(SETTINGS, {}),
+        seconds=attributes.get(SECONDS),
+        why=attributes.get(WHY, "its process died") if trial.state == TrialState.FAIL else None,
+        run=attributes.get(RUN),
+        facts=attributes.get(FACTS, {}),
+        objective=objective,
+    )
+
+
+def best_of(trials: list[TrialRecord]) -> TrialRecord | None:
+    """Return the trial with the smallest error; of equal ones the first."""
+    done = [line for line in trials if line.error is not None]
+    return min(done, key=lambda line: (line.error, line.number), default=None)
+
+
+def describe(search: Search, trials: list[TrialRecord]) -> Json:
+    """Return the document of a search, output of `kinemill model tune --json`."""
+    counted = Counter(line.state for line in trials)
+    best = best_of(trials)
+    task_error = next(
+        (line.error for line in trials if line.is_baseline and line.error is not None), None
+    )
+    task = search.task()
+    of = objective_of(task)
+    return {
+        "task": task.name,
+        "study": search.name,
+        "trials": sum(counted[name] for name in ("done", "pruned", "failed")),
+        "pruned": counted["pruned"],
+        "failed": counted["failed"],
+        "best": None
+        if best is None
+        else {
+            "number": best.number,
+            "value": of.to_display(best.error or 0.0),
+            "settings": best.settings,
+        },
+        "own": None if task_error is None else of.to_display(task_error),
+        "objective": of.short,
+        "unit": of.unit,
+        "report": str(search.folder / REPORT),
+        "settings": str(search.folder / BEST) if best else None,
+        "results": [
+            {
+                "number": line.number,
+                "state": line.state,
+                "error": None if line.error is None else of.to_display(line.error),
+                "seconds": line.seconds,
+                "settings": line.settings,
+            }
+            for line in trials
+        ],
+    }
+
+
+def write_best(search: Search) -> Path | None:
+    """Write the settings of the best trial as overrides; return the file, or None."""
+    best = best_of(list_trials(search))
+    if best is None:
+        return None
+    path = search.folder / BEST
+    task = search.task().name
+    about = [
+        f"Trial {best.number} of {search.name}: {best.objective.spelled(best.error or 0.0)}.",
+        f"kinemill run {task} --set @THIS_FILE",
+    ]
+    write_settings(path, {**search.overrides, **best.settings}, about)
+    return path
+
+
+def quantile(done: int) -> float:
+    """Return the share of good trials: a tenth, at least five, at most half."""
+    return min(0.5, max(0.1, 5 / max(done, 1)))
+
+
+def importances(search: Search) -> dict[str, float]:
+    """Return the importance of each setting for good trials; the sum is 1.
+
+    Conditional PED-ANOVA (Watanabe et al., 2023; Optuna 5). Empty below ten complete trials.
+    """
+    study = open_study(search, search.task())
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if sum(1 for trial in done if trial.params) < 10 or len({t.value for t in done}) < 3:
+        return {}
+    evaluate: Any = optuna.importance.PedAnovaImportanceEvaluator
+    with warnings.catch_warnings():
+        # Optuna warns about settings in few trials.
+        warnings.simplefilter("ignore", UserWarning)
+        shares = optuna.importance.get_param_importances(
+            study, evaluator=evaluate(target_quantile=quantile(len(done)))
+        )
+    return dict(shares)

@@ -1,0 +1,55 @@
+"""Settings of a trial as complete overrides of its task."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kinemill.errors import BadInput
+from kinemill.selection.tune.search import Search
+from kinemill.store import Json, publish_file
+from kinemill.task import Task
+
+
+def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
+    """Return the task of a trial and its overrides, with every key of each plug-in.
+
+    A proposed plug-in replaces the task's. All its keys are overridden, because single overrides
+    would keep other keys of the task's plug-in.
+
+    Raises:
+        TaskError: The settings are invalid together.
+        BadInput: A value of the task would be mixed with the proposed values.
+    """
+    proposed = search.task(proposal)
+    dumped = proposed.model_dump(mode="json", by_alias=True)
+    settings: Json = {}
+    for key in proposal:
+        value: Any = dumped
+        for name in key.split("."):
+            value = value[int(name)] if isinstance(value, list) else value[name]
+        settings |= flat(value, key)
+    task = search.task(settings)
+    if task.part("learn", "augment") != proposed.part("learn", "augment"):
+        raise BadInput(
+            f"tune.space of {proposed.name}",
+            f"{', '.join(proposal)} would be mixed with the task's values",
+            fix="use values instead of mappings",
+        )
+    return task, settings
+
+
+def flat(value: object, key: str) -> Json:
+    """Return nested settings as dotted keys; `type` is first, because it defines the others."""
+    if not isinstance(value, dict) or not value:
+        return {key: value}
+    settings: Json = {}
+    for name in sorted(value, key=lambda item: item != "type"):
+        settings |= flat(value[name], f"{key}.{name}")
+    return settings
+
+
+def write_settings(path: Path, settings: Json, about: list[str]) -> None:
+    """Write settings as a file for `kinemill run --set @FILE`, after the comment lines `about`."""
+    lines = [f"# {line}" for line in about]
+    lines += [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in settings.items()]
+    publish_file(path, ("\n".join(lines) + "\n").encode())

@@ -1,0 +1,1 @@
+"""Servers of a home: the guard before Dagster and MLflow, the REST interface and the console."""

@@ -1,0 +1,78 @@
+"""The REST app: its routers, its errors, and its OpenAPI document."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from kinemill import __version__
+from kinemill.errors import BadInput, Blocked, KinemillError, Unreachable, spell_failure
+from kinemill.failures import as_known_failure
+from kinemill_dagster.pipelines.server.rest import drafts, logs, models, recordings, runs, tasks
+from kinemill_dagster.pipelines.server.rest.documents import Problem
+from kinemill_dagster.pipelines.server.rest.run_documents import UnknownRun
+from kinemill_dagster.pipelines.server.rest.service import NotHere, Service
+
+_log = logging.getLogger("kinemill.rest")
+_DESCRIPTION = (
+    "Tasks, logs, runs and models of one kinemill server, for programs. Send a token as "
+    "`Authorization: Bearer TOKEN`; roles are those of the web pages."
+)
+_STATUS: tuple[tuple[type[KinemillError], int], ...] = (
+    (NotHere, 404),
+    (UnknownRun, 404),
+    (BadInput, 400),
+    (Blocked, 409),
+    (Unreachable, 503),
+)
+
+
+def make_app(service: Service) -> FastAPI:
+    """Return the app, to be mounted at `/api/v1`."""
+    app = describe_app()
+    app.state.service = service
+    return app
+
+
+def describe_app() -> FastAPI:
+    """Return the app without a home: enough for its OpenAPI document."""
+    app = FastAPI(
+        title="kinemill",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,  # they load scripts from other sites
+        redoc_url=None,
+        responses={code: {"model": Problem} for code in (400, 401, 403, 404)},
+        servers=[{"url": "/api/v1"}],
+        root_path_in_servers=False,
+    )
+    for router in (
+        tasks.router,
+        drafts.router,
+        logs.router,
+        recordings.router,
+        runs.router,
+        models.router,
+    ):
+        app.include_router(router)
+    for kind in (KinemillError, Exception):
+        app.add_exception_handler(kind, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    return app
+
+
+def _on_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error that the user has to act on; any other one is a bug, which the log shows."""
+    failure = as_known_failure(error)
+    status = next((code for kind, code in _STATUS if isinstance(failure, kind)), 500)
+    _log.warning("%s %s: %s", request.method, request.url.path, failure or spell_failure(error))
+    message = str(failure) if failure else "an error in kinemill; the log of the server shows it"
+    return JSONResponse({"message": message}, status)
+
+
+def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+    """Answer an invalid query string or body: the first problem."""
+    problem = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    where = ".".join(str(part) for part in problem.get("loc", ()))
+    return JSONResponse({"message": f"{where}: {problem.get('msg', error)}"}, 400)

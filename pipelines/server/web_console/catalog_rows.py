@@ -1,0 +1,98 @@
+"""Rows of the page of recordings: search, order, and thumbnails of the stored channels."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from kinemill.dataset.catalog import recording_splits
+from kinemill.errors import BadInput
+from kinemill.ingest.decisions import current_decisions
+from kinemill.ingest.edit_recording import edit_rows
+from kinemill.ingest.inspection import as_recording, find_member, read_before
+from kinemill.ingest.recordings import Recording
+from kinemill.ingest.rows import read_rows as read_track
+from kinemill.reports.charts import thumbnail
+from kinemill.search.output import as_json_rows
+from kinemill.search.run import Page, search, usual_columns
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.validate.recording_page import view
+from kinemill_dagster.pipelines.server.rest.service import NotHere
+from kinemill_dagster.pipelines.server.web_console.catalog_page import (
+    ROWS,
+    CatalogRequest,
+    CatalogRows,
+)
+
+_LONGEST = 2000  # characters of a query
+_CHANNELS = 3  # drawn for each recording
+
+
+def read_request(values: Mapping[str, str]) -> CatalogRequest:
+    """Return the query, order and page in an address; a wrong number means the first page."""
+    page = values.get("page", "")
+    number = int(page) if page.isdecimal() and len(page) < 8 else 0
+    query = values.get("query", "")[:_LONGEST]
+    sort = values.get("sort", "") or "name"
+    return CatalogRequest(query.strip(), sort[:_LONGEST], values.get("order") == "down", number)
+
+
+def read_rows(task: Task, home: Home, request: CatalogRequest) -> CatalogRows:
+    """Return the recordings of a page; a wrong query is a part of the page."""
+    try:
+        columns = [*usual_columns(task, home, request.query), "tag"]
+        if request.sort not in columns:
+            columns.append(request.sort)
+        named = [*dict.fromkeys(columns)]
+        first = request.page * ROWS
+        page = Page(named, first, ROWS, request.sort, request.descending)
+        result = search(
+            task, home, request.query, page, lambda which: recording_splits(home, task.name, which)
+        )
+    except BadInput as error:
+        return CatalogRows(problem=str(error))
+    rows = as_json_rows(result.frame)
+    hashes = [str(row["recording"]) for row in rows]
+    drawn = {hash_: _thumbnail(task, home, hash_) for hash_ in hashes}
+    return CatalogRows(result.total, rows, drawn)
+
+
+def recording_page(task: Task, home: Home, which: str) -> str:
+    """Return the page of one recording, with the edits that it was read with.
+
+    Raises:
+        BadInput: It does not exist, or was not read by the present rules.
+    """
+    member = find_member(task, home, which)
+    recording = _recording(task, home, member.hash)
+    if recording is None:
+        fix = f"kinemill data reprocess {task.name}"
+        raise NotHere(member.name, "was not read under the task's present rules", fix=fix)
+    edits = [row for row in edit_rows(task, home, member.hash) if row.undone is None]
+    return view(task, recording, edits=edits)
+
+
+def _recording(task: Task, home: Home, hash_: str) -> Recording | None:
+    """Return a recording as read by the present rules, or None."""
+    member = find_member(task, home, hash_)
+    artifact = read_before(task, home, member)
+    if artifact is None:
+        return None
+    made = current_decisions(home, task.name).get(member.hash)
+    released = made is not None and made.decision == "release"
+    return as_recording(home, member, artifact, released=released)
+
+
+def _thumbnail(task: Task, home: Home, hash_: str) -> str:
+    """Return the first channels of the longest track of a recording as SVG; "" without one."""
+    try:
+        recording = _recording(task, home, hash_)
+    except BadInput:
+        return ""  # forgotten since the search
+    if recording is None or not recording.summary.tracks:
+        return ""
+    track = max(recording.summary.tracks, key=lambda one: one.rows)
+    names = task.numbers[:_CHANNELS]
+    frame = read_track(recording.folder / track.file, ["time_s", *names])
+    columns = {name: frame[name].cast(pl.Float64).to_numpy() for name in names}
+    return thumbnail(frame["time_s"].to_numpy(), columns)

@@ -1,0 +1,93 @@
+"""Connections of slow clients are closed, and honest ones are answered meanwhile."""
+
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+
+from kinemill_dagster.pipelines.server.auth import connections
+from kinemill_dagster.pipelines.server.auth.connections import LimitedProtocol
+from tests.pipelines.test_auth import echo
+
+HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "
+WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
+
+
+@pytest.fixture
+def port(monkeypatch):
+    """The port of a server with short limits."""
+    monkeypatch.setattr(connections, "HEAD", 1.0)
+    monkeypatch.setattr(connections, "BODY", 1.0)
+    monkeypatch.setattr(connections, "MOST", 20)
+    config = uvicorn.Config(echo, port=0, http=LimitedProtocol, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join(30)
+
+
+def opened(port, sent):
+    made = socket.create_connection(("127.0.0.1", port), timeout=30)
+    made.sendall(sent)
+    return made
+
+
+def ended(connection):
+    """Whether the server closes a connection without an answer."""
+    try:
+        return connection.recv(1000) == b""
+    except ConnectionResetError:
+        return True
+
+
+def answered(port):
+    with opened(port, WHOLE) as connection:
+        return connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("sent", [b"", HALF, POST, POST + b"123"])
+def test_a_request_that_does_not_come_is_given_up(port, sent):
+    with opened(port, sent) as connection:
+        assert ended(connection)
+
+
+def test_a_byte_now_and_then_does_not_keep_headers_waiting(port):
+    with opened(port, HALF) as connection:
+        for _ in range(100):
+            try:
+                connection.sendall(b"x")
+            except OSError:
+                return
+            time.sleep(0.1)
+    pytest.fail("a connection was kept for 10 s by one byte of a header every 0.1 s")
+
+
+def test_a_body_that_arrives_slowly_is_read(port):
+    with opened(port, POST) as connection:
+        for _ in range(5):
+            time.sleep(0.4)
+            connection.sendall(b"12")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_the_oldest_half_requests_give_way(port):
+    half = [opened(port, HALF) for _ in range(30)]
+    assert answered(port)
+    assert ended(half[0])
+    for connection in half:
+        connection.close()
+
+
+def test_several_requests_share_a_connection(port):
+    with opened(port, WHOLE) as connection:
+        for _ in range(3):
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+            time.sleep(0.5)
+            connection.sendall(WHOLE)

@@ -1,0 +1,415 @@
+"""Drafts of new tasks over REST: from logs to a task file, and what is refused on the way."""
+
+import json
+import os
+import shutil
+import threading
+import urllib.error
+import urllib.request
+
+import dagster as dg
+import pytest
+
+from kinemill.task import load_task
+from kinemill_dagster.pipelines.server.auth.users import Users
+from kinemill_dagster.pipelines.server.rest import draft_store, drafts
+from tests.pipelines.server.rest.conftest import make_site
+from tests.rest_server import repository, serve
+
+LOGS = ("run-0000.csv", "run-0001.csv")
+
+
+@pytest.fixture
+def site(workspace, tmp_path, monkeypatch):
+    """An empty home, and a folder of tasks that tests may write to."""
+    shutil.copytree(workspace.tasks, tmp_path / "tasks")
+    monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path / "tasks"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = make_site(workspace.home, instance)
+        made.tasks = tmp_path / "tasks"
+        yield made
+
+
+def put(site, draft, name, content, status=201):
+    response = site.client.put(f"/api/v1/drafts/{draft}/logs/{name}", content=content)
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+def start(site, name="arm", status=201, **body):
+    return site.post("drafts", {"name": name, **body}, status)
+
+
+def uploaded(site, logs, name="arm", **body):
+    """The id of a draft with two logs."""
+    draft = start(site, name, **body)["id"]
+    for log in LOGS:
+        put(site, draft, log, (logs / log).read_bytes())
+    return draft
+
+
+@pytest.fixture(scope="module")
+def preview(logs, tmp_path_factory):
+    """The preview of a draft of two logs, made once."""
+    from kinemill.draft.builder import build
+    from kinemill.draft.draft_preview import preview_of
+    from kinemill.draft.own_logs import check_own_logs
+
+    folder = tmp_path_factory.mktemp("own")
+    for log in LOGS:
+        shutil.copy(logs / log, folder)
+    return preview_of(check_own_logs(build("arm", folder)))
+
+
+@pytest.fixture
+def draft(site, logs, preview):
+    """The id of a draft that is built."""
+    made = uploaded(site, logs)
+    draft_store.open_draft(site.home, made, "otto").keep_preview(preview)
+    return made
+
+
+def rows(preview, **changes):
+    """The rows of a preview as a form sends them; changes by channel."""
+    listed = []
+    for channel in preview["channels"]:
+        own = preview["task"]["channels"][channel["channel"]]
+        row = {
+            "channel": channel["channel"],
+            "name": channel["channel"],
+            "role": own["role"],
+            "unit": str(own["unit"]),
+            "limits": own.get("limits"),
+            "derivative_of": own.get("derivative_of"),
+        }
+        listed.append({**row, **changes.get(channel["channel"], {})})
+    return listed
+
+
+def test_logs_become_a_task_that_a_run_can_use(site, logs):
+    draft = uploaded(site, logs)
+    built = site.post(f"drafts/{draft}/build")
+    preview = built["preview"]
+    assert [log["name"] for log in built["logs"]] == list(LOGS)
+    cart = next(channel for channel in preview["channels"] if channel["channel"] == "qpos_cart")
+    assert -1.6 <= cart["low"] < cart["high"] <= 1.6
+    assert "position by name" in cart["reasons"]
+    assert len(cart["seconds"]) == len(cart["values"]) > 100
+    edits = {
+        "channels": rows(preview, qpos_cart={"name": "cart", "unit": "m", "limits": [-2.0, 2.0]}),
+        "settings": {"learn.budget": 60, "dt": 0.02},
+    }
+    edits["channels"][2]["unit"] = "m/s"
+    result = site.post(f"drafts/{draft}/edit", edits)
+    assert result["problems"] == []
+    checked = site.post(f"drafts/{draft}/check", {"task": result["task"]})
+    assert [file["file"] for file in checked["files"]] == list(LOGS)
+    assert all(file["outcome"] == "episodes" for file in checked["files"])
+    created = site.post("tasks", {"task": result["task"], "draft": draft}, 201)
+    assert created == {"name": "arm", "logs": 2, "problem": None}
+    task = load_task("arm")
+    assert (task.dt, task.channels["cart"].limits) == (0.02, (-2.0, 2.0))
+    assert task.channels["cart"].source[0].name == "qpos_cart"
+    text = task.path.read_text()
+    assert "# unit?" in text  # of the channels that nobody edited
+    assert "cart: {role: state, unit: m, observed_range" in text.partition("# unit?")[0]
+    assert sorted(path.name for path in site.home.logs("arm").iterdir()) == list(LOGS)
+    assert not list(site.home.drafts.iterdir())
+    assert ("repositoriesOrError", {}, "otto") in site.dagster.requests
+
+
+def test_a_new_task_is_loaded_by_dagster_or_the_response_says_why_not(site, draft, preview):
+    site.dagster.nodes = [repository("l", "tiny")]
+    task = {**preview.task, "task": "leg"}
+    created = site.post("tasks", {"task": task}, 201)
+    assert "is not loaded by Dagster" in created["problem"]
+    assert "reload" in [name for name, *_ in site.dagster.requests]
+    assert load_task("leg")
+
+
+def test_logs_that_are_on_the_server_are_used_without_a_copy(site, logs):
+    shutil.copytree(logs, site.home.logs("tiny"))
+    (site.home.logs("tiny") / ".hidden.csv").write_text("x")
+    (folder,) = site.get("logs")["folders"]
+    assert (folder["folder"], folder["total"]) == ("tiny", len(list(logs.iterdir())))
+    assert folder["files"][0]["bytes"] > 100
+    chosen_logs = [{"folder": "tiny", "names": list(LOGS)}]
+    made = start(site, logs=chosen_logs)
+    assert [log["name"] for log in made["logs"]] == list(LOGS)
+    inside = site.home.drafts / made["id"] / "logs" / LOGS[0]
+    assert inside.samefile(site.home.logs("tiny") / LOGS[0])
+    everything = start(site, logs=[{"folder": "tiny"}])
+    assert len(everything["logs"]) == folder["total"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "status", "message"),
+    [
+        ({"folder": "nobody"}, 404, "unknown"),
+        ({"folder": ".."}, 404, "unknown"),
+        ({"folder": "../store"}, 404, "unknown"),
+        ({"folder": "tiny", "names": ["../../secret.csv"]}, 400, "is not the name of a log"),
+        ({"folder": "tiny", "names": ["/etc/passwd"]}, 400, "is not the name of a log"),
+        ({"folder": "tiny", "names": ["~/x.csv"]}, 400, "is not the name of a log"),
+        ({"folder": "tiny", "names": [".hidden.csv"]}, 400, "is not the name of a log"),
+        ({"folder": "tiny", "names": ["out.csv"]}, 400, "is outside"),
+        ({"folder": "tiny", "names": ["away/secret.csv"]}, 400, "is outside"),
+        ({"folder": "tiny", "names": ["nothing.csv"]}, 404, "is not in the folder"),
+        ({"folder": "tiny", "names": ["a\x00b"]}, 400, "pattern"),
+        ({"folder": "empty"}, 400, "has no files"),
+    ],
+)
+def test_no_name_leads_out_of_a_drop_folder(site, tmp_path, choice, status, message):
+    (tmp_path / "secret.csv").write_text("secret")
+    drop = site.home.logs("tiny")
+    drop.mkdir(parents=True)
+    (drop / "out.csv").symlink_to(tmp_path / "secret.csv")
+    (drop / "away").symlink_to(tmp_path, target_is_directory=True)
+    site.home.logs("empty").mkdir()
+    assert message in start(site, status=status, logs=[choice])["message"]
+    assert not list(site.home.drafts.glob("*"))
+
+
+def test_links_out_of_a_folder_are_not_listed(site, tmp_path):
+    (tmp_path / "secret.csv").write_text("secret")
+    drop = site.home.logs("tiny")
+    drop.mkdir(parents=True)
+    (drop / "out.csv").symlink_to(tmp_path / "secret.csv")
+    (site.home.root / "logs" / "link").symlink_to(tmp_path, target_is_directory=True)
+    assert site.get("logs")["folders"] == []
+
+
+@pytest.mark.parametrize("name", ["tiny", "broken"])
+def test_the_name_of_a_task_is_taken_once(site, preview, name):
+    assert "already exists" in start(site, name, 400)["message"]
+    message = site.post("tasks", {"task": {**preview.task, "task": name}}, 400)["message"]
+    assert "already exists" in message
+
+
+@pytest.mark.parametrize("name", ["", "Arm", "../arm", "a/b", "arm.yaml", "-x", "a" * 101, 3])
+def test_a_bad_name_is_refused(site, preview, name):
+    start(site, name, 400)
+    site.post("tasks", {"task": {**preview.task, "task": name}}, 400)
+    assert sorted(path.stem for path in site.tasks.glob("*.yaml")) == ["broken", "tiny"]
+
+
+def test_a_keyword_of_python_names_no_task(site, preview):
+    message = site.post("tasks", {"task": {**preview.task, "task": "class"}}, 400)["message"]
+    assert "is a Python keyword" in message
+
+
+@pytest.mark.parametrize("name", [".hidden.csv", "~x.csv", "x.csv.part", "é" * 150])
+def test_a_name_that_is_no_log_is_refused(site, name):
+    draft = start(site)["id"]
+    assert put(site, draft, name, b"x", 400)["message"]
+    assert site.get(f"drafts/{draft}")["logs"] == []
+
+
+def test_uploads_are_bounded_by_size_and_number(site, monkeypatch):
+    draft = start(site)["id"]
+    monkeypatch.setattr(draft_store, "LARGEST", 10)
+    monkeypatch.setattr(draft_store, "MOST_LOGS", 3)
+    assert "is too large" in put(site, draft, "a.csv", b"x" * 11, 400)["message"]
+
+    def chunks():
+        yield b"x" * 6
+        yield b"x" * 6
+
+    assert "is too large" in put(site, draft, "a.csv", chunks(), 400)["message"]
+    put(site, draft, "a.csv", b"x" * 6)
+    assert "is too large" in put(site, draft, "b.csv", b"x" * 5, 400)["message"]
+    put(site, draft, "b.csv", b"x" * 2)
+    put(site, draft, "c.csv", b"x")
+    assert "is full" in put(site, draft, "d.csv", b"x", 400)["message"]
+    assert len(site.get(f"drafts/{draft}")["logs"]) == 3
+
+
+def test_a_faulty_log_is_named_and_the_others_are_used(site, logs):
+    draft = uploaded(site, logs)
+    put(site, draft, "faulty.parquet", b"PAR1 this is no parquet")
+    preview = site.post(f"drafts/{draft}/build")["preview"]
+    assert any("faulty.parquet" in note for note in preview["notes"])
+    assert len(preview["files"]) == 2
+
+
+def test_logs_that_cannot_be_read_are_an_error_without_paths(site):
+    draft = start(site)["id"]
+    put(site, draft, "a.csv", b"\x00\x01")
+    message = site.post(f"drafts/{draft}/build", status=400)["message"]
+    assert "none of 1 logs can be read; a.csv" in message
+    assert str(site.home.root) not in message
+    assert "/tmp" not in message
+    empty = start(site)["id"]
+    assert "holds no log" in site.post(f"drafts/{empty}/build", status=400)["message"]
+
+
+def test_logs_of_too_many_channels_are_no_draft(site, logs, monkeypatch):
+    monkeypatch.setattr(drafts, "MOST_CHANNELS", 4)
+    draft = uploaded(site, logs)
+    message = site.post(f"drafts/{draft}/build", status=400)["message"]
+    assert "has 5 channels; expected at most 4" in message
+    assert site.get(f"drafts/{draft}")["preview"] is None
+
+
+def test_problems_are_listed_by_field_with_the_text_of_the_command_line(site, draft, preview):
+    changed = rows(
+        preview.model_dump(),
+        qpos_cart={"limits": [2.0, 1.0], "unit": "banana"},
+        ctrl_cart={"role": "actoin"},
+    )
+    result = site.post(f"drafts/{draft}/edit", {"channels": changed, "settings": {"dt": -1}})
+    problems = {problem["key"]: problem["message"] for problem in result["problems"]}
+    assert "the lower limit 2.0 is not below" in problems["channels.qpos_cart.limits"]
+    assert "banana" in problems["channels.qpos_cart.unit"]
+    assert "did you mean 'action'" in problems["channels.ctrl_cart.role"]
+    assert "greater than or equal to 0.000000001" in problems["dt"]
+    half = rows(preview.model_dump(), qpos_cart={"limits": [None, 1.0]})
+    result = site.post(f"drafts/{draft}/edit", {"channels": half})
+    assert result["problems"][0]["key"] == "channels.qpos_cart.limits.0"
+
+
+CODE = {
+    "learn.loss": "evil.py:f",
+    "learn.model": {"type": "evil.py:Net"},
+    "learn.eval_callback": "evil.py:f",
+    "learn.start_from": "/etc",
+    "augment": [{"type": "evil.py:shake"}],
+    "validate.checks": {"mine": "evil.py:check"},
+    "verify.baselines": {"mine": "evil.py:baseline"},
+    "ingest.watch": "/etc",
+    "environment": "evil.py:World",
+    "channels.qpos_cart.expression": "qvel_cart * 2",
+    "compute": {"type": "ssh", "host": "evil"},
+    "tune.space": {"learn": {"eval_callback": {"select": ["evil.py:f"]}}},
+}
+
+
+@pytest.mark.parametrize("key", list(CODE))
+def test_a_task_from_the_web_names_no_code_file_or_machine(site, draft, preview, key, monkeypatch):
+    ran = site.tasks / "ran"
+    (site.tasks / "evil.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    monkeypatch.chdir(site.tasks)
+    edits = {"channels": rows(preview.model_dump()), "settings": {key: CODE[key]}}
+    result = site.post(f"drafts/{draft}/edit", edits)
+    assert result["problems"]
+    refused = site.post("tasks", {"task": result["task"], "draft": draft}, 400)["message"]
+    site.post(f"drafts/{draft}/check", {"task": result["task"]}, 400)
+    assert "web" in refused or "unknown" in refused or "found 'ssh'" in refused, refused
+    assert not (site.tasks / "arm.yaml").exists()
+    assert not ran.exists()
+
+
+def test_a_draft_belongs_to_its_user(site, draft, preview):
+    other = {"X-Kinemill-User": "eve", "X-Kinemill-May": "administer"}
+    body = {"channels": rows(preview.model_dump())}
+    for response in (
+        site.client.get(f"/api/v1/drafts/{draft}", headers=other),
+        site.client.put(f"/api/v1/drafts/{draft}/logs/a.csv", content=b"x", headers=other),
+        site.client.post(f"/api/v1/drafts/{draft}/build", json={}, headers=other),
+        site.client.post(f"/api/v1/drafts/{draft}/edit", json=body, headers=other),
+        site.client.post(
+            "/api/v1/tasks", json={"task": preview.task, "draft": draft}, headers=other
+        ),
+    ):
+        assert response.status_code == 404, response.text
+    assert not (site.tasks / "arm.yaml").exists()
+
+
+def test_drafts_are_deleted_after_a_day_and_beyond_five_of_a_user(site, monkeypatch):
+    ids = [start(site)["id"] for _ in range(7)]
+    assert {path.name for path in site.home.drafts.iterdir()} == set(ids[2:])
+    monkeypatch.setattr(draft_store, "AGE", -1.0)
+    site.get(f"drafts/{ids[-1]}", status=404)
+    assert list(site.home.drafts.iterdir()) == []
+
+
+@pytest.mark.parametrize("draft", ["%2e%2e", "x", "0" * 32, "..%2f..%2fetc"])
+def test_an_unknown_draft_is_404(site, draft):
+    response = site.client.get(f"/api/v1/drafts/{draft}")
+    assert response.status_code in (400, 404)
+
+
+def test_a_log_of_the_same_name_in_the_drop_folder_stays(site, draft, preview):
+    drop = site.home.logs("arm")
+    drop.mkdir(parents=True)
+    (drop / LOGS[0]).write_text("mine")
+    message = site.post("tasks", {"task": preview.task, "draft": draft}, 400)["message"]
+    assert "is in the drop folder already" in message
+    assert not (site.tasks / "arm.yaml").exists()
+    assert (drop / LOGS[0]).read_text() == "mine"
+    (drop / LOGS[0]).unlink()
+    site.post("tasks", {"task": preview.task, "draft": draft}, 201)
+
+
+def test_a_draft_that_takes_too_long_is_ended(site, logs, monkeypatch):
+    monkeypatch.setattr(drafts, "PATIENCE", 0.1)
+    message = site.post(f"drafts/{uploaded(site, logs)}/build", status=400)["message"]
+    assert "were not read within" in message
+
+
+def test_a_third_draft_at_the_same_time_waits_its_turn(site, logs, monkeypatch):
+    monkeypatch.setattr(drafts, "_slots", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(drafts, "_WAIT", 0.01)
+    with drafts._slot():
+        message = site.post(f"drafts/{uploaded(site, logs)}/build", status=503)["message"]
+    assert "is busy with" in message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_of_tasks_that_is_read_only_is_an_error(site, draft, preview):
+    site.tasks.chmod(0o500)
+    response = site.client.post("/api/v1/tasks", json={"task": preview.task})
+    assert "cannot be written" in response.json()["message"]
+
+
+def ask(url, path, token=None, body=None, method="POST", **headers):
+    """Send a request to the guard; return status and message."""
+    content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+    sent = {"Content-Type": "application/json", **headers}
+    sent |= {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"{url}/api/v1/{path}", content, sent, method=method)
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["message"]
+
+
+def test_roles_tasks_and_other_sites_behind_the_guard(site, draft, preview):
+    """A draft needs an operator, a task needs a promoter, and no other site can send either."""
+    roles = {"vera": "viewer", "otto": "operator", "pat": "promoter"}
+    task, new = {"task": preview.task, "draft": draft}, {"name": "arm"}
+    with serve(site.home, site.instance, site.dagster.query, **roles) as (url, tokens):
+        assert ask(url, "drafts", None, new)[0] == 401
+        for path in ("drafts", f"drafts/{draft}/build", f"drafts/{draft}/check", "tasks"):
+            assert ask(url, path, tokens["vera"], task)[0] == 403, path
+        upload = f"drafts/{draft}/logs/a.csv"
+        assert ask(url, upload, tokens["vera"], b"x", "PUT")[0] == 403
+        assert ask(url, upload, tokens["otto"], b"x", "PUT")[0] == 201
+        assert ask(url, "tasks", tokens["otto"], task) == (
+            403,
+            "otto may not do this; it needs the role promoter",
+        )
+        assert ask(url, upload, tokens["pat"], b"x", "PUT")[0] == 404  # of somebody else
+        for headers in (
+            {"Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Content-Type": "text/plain"},
+            {"Content-Type": "application/x-www-form-urlencoded"},
+        ):
+            assert ask(url, "drafts", tokens["otto"], new, **headers)[0] in (403, 415), headers
+        assert not (site.tasks / "arm.yaml").exists()
+        assert ask(url, "tasks", tokens["pat"], {"task": preview.task})[0] == 201
+        users = Users(site.home)
+        users.put("tim", "promoter", "correct horse battery", ["tiny"])
+        token, leg = users.renew_token("tim"), {**preview.task, "task": "leg"}
+        assert ask(url, "tasks", token, {"task": leg}) == (403, "tim may not change leg")
+        assert ask(url, "drafts", token, {"name": "leg"}) == (403, "tim may not change leg")
+    assert sorted(path.stem for path in site.tasks.glob("*.yaml")) == ["arm", "broken", "tiny"]
+
+
+def test_a_body_with_unknown_keys_is_refused(site, draft):
+    start(site, status=400, code="x")
+    site.post(f"drafts/{draft}/edit", {"channels": [{"channel": "q", "code": 1}]}, 400)
+    site.post("tasks", {"task": {"task": "arm"}, "path": "/etc/x"}, 400)
+    assert json.dumps(site.get(f"drafts/{draft}")["logs"])

@@ -1,0 +1,54 @@
+"""Requests of the launcher to Dagster, and its handling of the responses."""
+
+import pytest
+
+from kinemill_dagster.resources.dagster_api import GraphqlFailed
+from tests.rest_server import repository
+
+
+def test_a_task_file_newer_than_the_server_makes_it_reload(site):
+    site.dagster.nodes = [repository("l", "leg")]
+    message = site.post("runs", {"task": "tiny"}, status=400)["message"]
+    assert ("reload", {"location": "l"}, "otto") in site.dagster.requests
+    assert message == "task tiny: is not loaded by Dagster; its page shows why"
+
+
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        (
+            {
+                "__typename": "RunConfigValidationInvalid",
+                "errors": [{"message": "unexpected config entry"}],
+            },
+            "unexpected config entry",
+        ),
+        (
+            {"__typename": "PythonError", "message": "Error 1: bad seed\n\nStack Trace:\n  File x"},
+            "Error 1: bad seed",
+        ),
+        ({"__typename": "UnauthorizedError"}, "UnauthorizedError"),
+    ],
+)
+def test_what_dagster_refuses_to_start_is_400_in_its_words(site, response, message):
+    site.dagster.responses["launchRun"] = response
+    said = site.post("runs", {"task": "tiny"}, status=400)["message"]
+    assert said == f"task tiny: cannot be started: {message}"
+
+
+def test_an_error_of_graphql_is_500(site):
+    def fail(*_):
+        message = "no such field"
+        raise GraphqlFailed(message)
+
+    site.dagster.repositoriesOrError = fail
+    assert "no such field" in site.post("runs", {"task": "tiny"}, status=500)["message"]
+
+
+def test_a_cancellation_that_dagster_refuses_is_an_error(site, monkeypatch):
+    monkeypatch.setattr("kinemill_dagster.pipelines.server.rest.launcher._PAUSE", 0.0)
+    refusal = {"__typename": "TerminateRunFailure", "message": "no such process"}
+    site.dagster.responses["terminateRun"] = refusal
+    run = site.dagster.add("tiny")
+    message = site.post(f"runs/{run}/cancel", status=500)["message"]
+    assert message == f"run {run[:8]}: cannot be canceled: no such process"

@@ -1,0 +1,80 @@
+"""Models over REST: listed, looked up, downloaded with hashes, promoted and rolled back."""
+
+import hashlib
+
+import pytest
+
+from kinemill.register.champion_change import ChampionChange
+from kinemill.store.locks import current_user
+from kinemill_dagster.pipelines.server.rest import models
+
+
+def test_models_and_versions_are_listed(trained, site):
+    (line,) = trained.get("models")["models"]
+    assert line == {"task": "tiny", "champion": 1, "versions": 1}
+    (version,) = trained.get("models/tiny")["versions"]
+    assert (version["version"], version["aliases"]) == (1, ["champion"])
+    assert version["gate"]
+
+
+def test_without_a_version_there_is_nothing(site):
+    assert site.get("models") == {"models": []}
+    assert site.get("models/tiny") == {"task": "tiny", "versions": []}
+    message = "tiny: has no version yet; kinemill run tiny"
+    assert site.get("models/tiny/@champion", status=404)["message"] == message
+    assert site.get("models/nobody", status=404)["message"].startswith("task 'nobody': unknown")
+
+
+@pytest.mark.parametrize("which", ["1", "@champion"])
+def test_a_version_is_found_by_number_and_alias(trained, which):
+    version = trained.get(f"models/tiny/{which}")
+    assert (version["version"], version["address"]) == (1, "models:/tiny/1")
+    assert version["files"].keys() >= {"step.onnx", "rollout.onnx"}
+    assert not version.keys() & {"folder", "report"}
+
+
+@pytest.mark.parametrize(("which", "status"), [("7", 404), ("@nobody", 404), ("champion", 400)])
+def test_a_version_that_is_not_there_is_an_error(trained, which, status):
+    trained.get(f"models/tiny/{which}", status=status)
+
+
+def test_all_files_of_a_version_can_be_downloaded_and_no_other(trained):
+    resolved = trained.get("models/tiny/@champion/resolve")
+    assert (resolved["version"], resolved["task"]) == (1, "tiny")
+
+    def download(name):
+        return trained.client.get(f"/api/v1/models/tiny/1/files/{name}")
+
+    assert hashlib.sha256(download("sha256sums").content).hexdigest() == resolved["sums"]
+    for name, digest in resolved["files"].items():
+        assert hashlib.sha256(download(name).content).hexdigest() == digest
+    for name in ("summary.json", "../x", "%2e%2e/x", "nothing"):
+        assert download(name).status_code == 404
+
+
+@pytest.mark.parametrize("what", ["promote", "rollback"])
+def test_a_decision_has_the_user_as_its_author(trained, monkeypatch, what):
+    authors = []
+
+    def decide(task, home, *which, **settings):
+        authors.append((current_user(), task.name, which, settings))
+        return ChampionChange("tiny", 1, ["champion"], "champion", "", 2, [], [])
+
+    monkeypatch.setattr(models, what, decide)
+    body = {"why": "ran well", "expected": 0} | ({"version": 1} if what == "promote" else {})
+    change = trained.post(f"models/tiny/{what}", body)
+    assert (change["version"], change["previous_champion"]) == (1, 2)
+    ((author, task, *_, settings),) = authors
+    assert (author, task, settings["why"]) == ("otto", "tiny", "ran well")
+    assert settings["expected"] is None  # there is no champion yet
+    assert current_user() != "otto"
+
+
+def test_what_cannot_be_promoted_or_rolled_back_is_an_error(trained):
+    post, promote = trained.post, "models/tiny/promote"
+    assert "is not a version" in post(promote, {"version": 7}, status=404)["message"]
+    changed = post(promote, {"version": 1, "expected": 9}, status=400)["message"]
+    assert "champion" in changed
+    assert "a reason" in post(promote, {"version": 1, "force": True}, status=400)["message"]
+    post("models/tiny/rollback", {}, status=400)
+    post("models/nobody/rollback", {}, status=404)

@@ -1,0 +1,86 @@
+"""Videos of robots from their own model, next to the clip; drawn where there are no graphics."""
+
+import numpy as np
+import pytest
+
+from benchmarks._clips import task_text, write_clip
+from kinemill.errors import BadInput
+from kinemill.policies.environments.legged.robot_file import read_scene
+from kinemill.policies.environments.legged.video import MOST, SIZE, render_video
+from kinemill.policies.environments.rollout_logs import record_videos
+from kinemill.policies.environments.video import record_video
+from kinemill.task import load_task
+from tests.policies.environments.test_legged import quadruped
+from tests.policies.motion.test_clip_tracking import DT, JOINTS, RATE, SETTINGS, crouch
+
+
+class Still:
+    """Keeps all joints at zero."""
+
+    def reset(self, seed: int | None = None) -> None:
+        """Do nothing."""
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """Return zeros."""
+        del observation
+        return np.zeros(len(JOINTS), np.float32)
+
+
+@pytest.fixture
+def task(tmp_path):
+    (tmp_path / "clips").mkdir()
+    shell = (
+        '<geom type="box" size=".1 .05 .02" contype="0" conaffinity="0" rgba="1 0 0 1" mass="0"/>'
+    )
+    (tmp_path / "dog.xml").write_text(quadruped(joint=f"<freejoint/>{shell}"))
+    zero = {"Vel_x": 0.0, "Vel_y": 0.0, "Yaw": 0.0}
+    write_clip(tmp_path / "clips" / "crouch.json", crouch(0.6), RATE, **zero)
+    (tmp_path / "dog.yaml").write_text(task_text("dog", JOINTS, DT, SETTINGS))
+    return load_task(tmp_path / "dog.yaml")
+
+
+def record_pose(task, rows: int):
+    """Record a robot that stands; skip the test without graphics."""
+    body = task.environment.body()
+    pose = np.concatenate([[0, 0, 0.2], body.attitude, body.stance])
+    scene = read_scene(task.environment.robot_path, JOINTS)
+    try:
+        return render_video(scene, body.standing_height, [np.tile(pose, (rows, 1))])
+    except BadInput as error:
+        pytest.skip(str(error))
+
+
+def top_of_trunk(picture: np.ndarray) -> int:
+    """Return the first row of a picture (H, W, 3) with red in it."""
+    return int(np.flatnonzero((picture[..., 0] > picture[..., 1] + 40).any(axis=1))[0])
+
+
+def test_the_clip_is_left_of_the_run_in_the_robots_own_model(task):
+    record_pose(task, 1)
+    own = record_video(task, Still(), 0)
+    assert own is not None
+    assert own.note == "The robot's own model: left crouch.json, right the run."
+    assert own.stride == 1
+    assert own.pictures.shape == (99, SIZE[0], 2 * SIZE[1], 3)
+    clip, run = np.split(own.pictures.astype(int), 2, axis=2)
+    assert top_of_trunk(clip[50]) > top_of_trunk(clip[0]) + 10  # px: it sinks
+    assert abs(top_of_trunk(run[50]) - top_of_trunk(run[10])) < 5
+
+
+def test_a_long_episode_has_a_bounded_number_of_pictures(task):
+    pictures, every = record_pose(task, 1001)
+    assert len(pictures) == -(-1001 // every) <= MOST
+
+
+def test_without_graphics_it_is_drawn_and_the_reason_is_given(task, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "none")
+    own = record_video(task, Still(), 0)
+    assert own is not None
+    assert own.note.startswith(
+        "Drawn, not rendered from the robot's model: offscreen graphics (none)"
+    )
+    assert own.pictures.shape[1:3] == (192, 192)
+    (path,) = record_videos(task, Still(), [0], tmp_path)
+    assert path.endswith(".webp")
+    with pytest.raises(BadInput, match=r"offscreen graphics \(none\).*MUJOCO_GL"):
+        render_video(read_scene(tmp_path / "dog.xml", JOINTS), 0.2, [np.zeros((1, 15))])

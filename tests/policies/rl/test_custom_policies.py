@@ -1,0 +1,166 @@
+"""A model and a policy class of another package, in a task that learns by reinforcement."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.export import stage as export
+from kinemill.policies.environments.card import make_card
+from kinemill.runtime import load
+from kinemill.task.plugins import MODELS
+from kinemill.task.protocols import NullReporter
+from kinemill.task.reinforcement import ALGORITHMS
+from kinemill.train import load_model
+from kinemill.train import stage as train
+from tests.conftest import ROOT
+from tests.policies.rl.test_training_loop import POINT, rl_task, site_of
+
+SHOP = '''
+from functools import partial
+from typing import Literal
+
+import stable_baselines3
+import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import nn
+
+from kinemill.task.plugins import MODELS, Model
+from kinemill.task.reinforcement import ALGORITHMS
+from kinemill.policies.rl.algorithms.ppo import PPO
+
+
+class Waves(nn.Module):
+    carry_shapes = ()
+
+    def __init__(self, inputs, outputs, waves):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(inputs, waves), nn.Linear(waves, outputs)
+
+    def forward(self, features, *carry):
+        return self.outer(torch.sin(self.inner(features))), *carry
+
+
+@MODELS.register("sines")
+class Sines(Model):
+    """Sums of sines, of an activation that the library has not heard of."""
+
+    type: Literal["sines"] = "sines"
+    waves: int = 5
+    activation: str = "sine"
+
+    def build(self, inputs, outputs, history):
+        return Waves(inputs, outputs, self.waves)
+
+
+class FromRest(ActorCriticPolicy):
+    """A policy of the library's kind that does nothing before it has learned something."""
+
+    def _build(self, lr_schedule):
+        super()._build(lr_schedule)
+        with torch.no_grad():
+            self.action_net.weight.zero_()
+            self.action_net.bias.fill_(0.25)
+
+
+@ALGORITHMS.register("resting_ppo")
+class RestingPPO(PPO):
+    type: Literal["resting_ppo"] = "resting_ppo"
+
+    def build(self, site):
+        return partial(stable_baselines3.PPO, FromRest, **self.settings(site.learn))
+'''
+LEARN = {"model": {"type": "sines", "waves": 7}, "steps": 64}
+RESTING = {"type": "resting_ppo", "n_steps": 16, "n_epochs": 1}
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """The folder of a package that is there as long as the test."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "waveshop.py").write_text(SHOP)
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    sys.modules.pop("waveshop", None)
+    for family, name in ((MODELS, "sines"), (ALGORITHMS, "resting_ppo")):
+        family._loaded.pop(name, None)
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sac", RESTING], ids=["ppo", "sac", "its own"])
+def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, algorithm):
+    import waveshop  # noqa: F401  enters what it brings
+
+    task, silent = rl_task(POINT, algorithm, **LEARN), (NullReporter(), NullReporter())
+    card = make_card(task, home)
+    trained = train.run(task, home, card.ref, card.ref, silent)
+    policy = load_model(home.root / trained.ref.path)
+    learner = task.learn.algorithm.learner(site_of(task))
+    learner.start(policy.restart.named())
+    observations = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
+    expected = learner.model.predict(observations, deterministic=True)[0]
+    assert policy(torch.from_numpy(observations))[0].detach().numpy() == pytest.approx(
+        expected, abs=1e-5
+    )
+    assert policy.core.extractor.network.inner.out_features == 7
+    file = load(home.root / export.run(task, home, trained.ref, card.ref).ref.path)
+    actual = np.stack([file.act(observation) for observation in observations])
+    assert actual == pytest.approx(expected, abs=1e-5)
+
+
+def test_its_policy_class_is_what_the_library_builds(shop):
+    import waveshop
+
+    task = rl_task(POINT, RESTING, **LEARN)
+    learner = task.learn.algorithm.learner(site_of(task))
+    assert type(learner.model.policy) is waveshop.FromRest
+    observations = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
+    assert learner.model.predict(observations, deterministic=True)[0] == pytest.approx(0.25)
+    with torch.no_grad():
+        head = learner.core()(torch.from_numpy(observations))[0]
+    assert head.numpy() == pytest.approx(0.25)
+
+
+def test_an_algorithm_that_needs_a_perceptron_refuses_it(shop):
+    import waveshop  # noqa: F401
+
+    task = rl_task(POINT, "evolution", **LEARN)
+    with pytest.raises(BadInput, match="is not a plain perceptron"):
+        task.learn.algorithm.learner(site_of(task))
+
+
+@pytest.mark.slow  # starts processes that find the package by its entry points
+def test_an_installed_package_joins_by_its_entry_points(shop, home, tmp_path):
+    about = shop / "waveshop-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: waveshop\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[kinemill.models]\nsines = waveshop\n"
+        "[kinemill.policies.rl.algorithms]\nresting_ppo = waveshop\n"
+    )
+    path = tmp_path / "point.yaml"
+    path.write_text(
+        "task: point\ndt: 0.1\nenvironment: " + json.dumps(POINT) + "\nlearn: {type: reinforcement,"
+        "algorithm: " + json.dumps(RESTING) + ", model: {type: sines}, num_envs: 2, steps: 64,"
+        "eval_every: 64, batch_size: 16}\n"
+    )
+    code = (
+        "from kinemill.policies.environments.card import make_card\n"
+        "from kinemill.export import stage as export\nfrom kinemill.store.home import Home\n"
+        "from kinemill.task import load_task\nfrom kinemill.task.protocols import NullReporter\n"
+        "from kinemill.train import stage as train\nfrom kinemill.verify import stage\n"
+        f"task, home = load_task({str(path)!r}), Home.resolve()\n"
+        "card = make_card(task, home).ref\n"
+        "model = train.run(task, home, card, card, (NullReporter(), NullReporter())).ref\n"
+        "verdict = stage.run(task, home, export.run(task, home, model, card).ref, model, card)\n"
+        "print(verdict.summary['passed'], task.learn.model.waves)\n"
+    )
+    variables = os.environ | {"PYTHONPATH": f"{shop}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=variables)
+    assert done.stdout.split()[-2:] == ["True", "5"], done.stderr

@@ -1,0 +1,54 @@
+"""Settings that exceed the machine's memory are refused before environments are created."""
+
+import pytest
+
+from kinemill.errors import BadInput
+from kinemill.policies.environments.factory import make_environment
+from kinemill.policies.environments.layout import layout_of
+from kinemill.policies.rl import learner_context
+from kinemill.policies.rl.learner_context import check_machine
+from kinemill.store.machine import GIB, Memory
+from tests.policies.rl.test_training_loop import POINT, rl_task
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """Check settings on a host with some free bytes."""
+
+    def run(free, copies, **learn):
+        memory = Memory("the host", 64 * GIB - free, 64 * GIB)
+        monkeypatch.setattr(learner_context, "host_memory", lambda: memory)
+        task = rl_task(**learn)
+        check_machine(task.learn, layout_of(task, make_environment(task)), copies)
+
+    return run
+
+
+def test_a_rollout_buffer_beyond_the_memory_names_the_environments(check):
+    """16 steps of 1000 environments, 4 bytes for each observed or acted number."""
+    layout = layout_of(rl_task(), make_environment(rl_task()))
+    numbers = len(layout.observation) + len(layout.actions)
+    needed = 4 * numbers * 16 * 1000
+    check(needed, 1000)
+    message = (
+        r"learn\.num_envs: 1000 times .*n_steps: the buffer takes .*are free.*lower learn\.num_envs"
+    )
+    with pytest.raises(BadInput, match=message):
+        check(needed - 1, 1000)
+
+
+def test_a_replay_buffer_is_as_large_as_the_training_at_most(check):
+    check(10**6, 2, algorithm="sac", steps=1000, environment=POINT)
+    with pytest.raises(
+        BadInput, match=r"buffer_size: 1000000: .*lower learn\.algorithm\.buffer_size"
+    ):
+        check(10**6, 2, algorithm="sac", steps=10_000_000, environment=POINT)
+
+
+def test_processes_beyond_the_cores_are_refused(check, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    runner = {"type": "processes", "workers": 9}
+    with pytest.raises(
+        BadInput, match=r"learn\.runner\.workers: is 9; .*at most 8, 4 for each core"
+    ):
+        check(GIB, 9, runner=runner)

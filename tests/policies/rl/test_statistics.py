@@ -1,0 +1,127 @@
+"""Statistics of a training as it runs: the line, the table, and the same numbers as metrics."""
+
+import numpy as np
+import pytest
+
+from kinemill.policies.environments.evaluation import Trials
+from kinemill.policies.environments.vector_env import EPISODE, Advanced, Rows
+from kinemill.policies.rl.episode_stats import EpisodeStats
+from kinemill.policies.rl.statistics import (
+    Distribution,
+    Evaluated,
+    evaluation_distributions,
+    training_distributions,
+)
+from kinemill.task.protocols import NullReporter
+from kinemill.tracking.statistics import is_statistics, text_for
+from tests.policies.environments.plants import Point
+from tests.policies.rl.test_training_loop import POINT, rl_task
+
+EPISODES = [
+    {"return": -4.0, "length": 10.0, "event/pushed": 2.0, "action/0/mean": 0.5, "action/0/std": 1.0}
+    | {"action/0/min": -2.0, "action/0/max": 1.0},
+    {"return": -2.0, "length": 6.0, "action/0/mean": 0.1, "action/0/std": 0.5}
+    | {"action/0/min": -1.0, "action/0/max": 2.0},
+]
+
+
+def test_the_table_has_returns_lengths_actions_and_events():
+    distributions = training_distributions(EPISODES, ["push"])
+    assert distributions["train return"] == Distribution(-3.0, 1.0, -4.0, -2.0)
+    assert distributions["train length"] == Distribution(8.0, 2.0, 6.0, 10.0)
+    assert distributions["action push"] == Distribution(
+        0.3, 0.75, -2.0, 2.0
+    )  # over all steps: the extremes
+    assert distributions["event pushed"] == Distribution(1.0, 1.0, 0.0, 2.0)
+    assert training_distributions([], ["push"]) == {}
+
+    trials = Trials((1.0, 3.0), (True, False), (4, 8), (0, 1))
+    what = Evaluated(step=2048, pace=1234.5, count=2, success=0.5, is_best=True)
+    line, head, *rows = what.text(evaluation_distributions(trials) | distributions).splitlines()
+    assert line == (
+        "statistics at step 2,048: return 2 std 1 min 1 max 3, length 6, success 50%, "
+        "2 training episodes, 1,234 steps/s, new best policy"
+    )
+    assert head.split() == ["mean", "std", "min", "max"]
+    assert [row.split() for row in rows if row.startswith("action")] == [
+        ["action", "push", "0.3", "0.75", "-2", "2"]
+    ]
+    assert len({len(row) for row in [head, *rows]}) == 1
+
+
+def test_a_pipe_gets_the_line_and_a_terminal_the_table():
+    message = "statistics at step 1: return 2\n   mean\n"
+    assert is_statistics(message)
+    assert not is_statistics("peak memory: 1 GiB")
+    assert text_for(message, is_terminal=False) == "statistics at step 1: return 2"
+    assert text_for(message, is_terminal=True) == message
+
+
+def test_extremes_of_actions_are_those_of_one_episode_in_both_runners():
+    environment = EpisodeStats(Point(edge=9.0))
+    environment.reset(seed=0)
+    for push in (1.0, -0.5):
+        environment.step(np.float32([push]))
+    summary = environment._summed({}, False)
+    assert (summary["action/0/min"], summary["action/0/max"]) == (-0.5, 1.0)
+    assert "success" not in environment._summed({"is_success": None}, False)  # unknown
+
+    class Line:
+        """Position + action; never ends by itself."""
+
+        observation_space = action_space = Point().action_space
+
+        def start(self, random):
+            return np.zeros(1)
+
+        def observe(self, states):
+            return states.astype(np.float32)
+
+        def advance(self, states, actions):
+            return Advanced(states + actions, np.ones(len(states)), np.zeros(len(states), bool))
+
+    rows = Rows(Line(), 2, 2)
+    rows.reset([0, 1])
+    for first, ends in ((1.0, (-0.5, 1.0)), (0.25, (-0.5, 0.25))):  # of each episode alone
+        rows.step(np.array([[first], [0.0]]))
+        infos = rows.step(np.array([[-0.5], [0.0]]))[3]
+        stats = infos[0][EPISODE]
+        assert (stats["action/0/min"], stats["action/0/max"]) == ends
+
+
+class RecordingReporter(NullReporter):
+    """Keeps messages and metrics."""
+
+    def __init__(self):
+        self.messages, self.metrics = [], []
+
+    def log_message(self, message):
+        self.messages.append(message)
+
+    def log_metrics(self, metrics, step):
+        self.metrics.append((step, metrics))
+
+
+def test_each_evaluation_has_a_table_and_the_same_metrics(home):
+    from kinemill.policies.environments.card import make_card
+    from kinemill.train import stage as train
+
+    reporter = RecordingReporter()
+    task = rl_task(POINT, steps=128, eval_every=64)
+    card = make_card(task, home).ref
+    train.run(task, home, card, card, (reporter, reporter))
+    tables = [message for message in reporter.messages if is_statistics(message)]
+    assert len(tables) == 2
+    assert "new best policy" in tables[0]
+    assert "event pushed" in tables[0]  # a number in `info`
+    metrics = [values for _, values in reporter.metrics if "evaluation/return" in values]
+    names = {"episodes/evaluation_std", "episodes/evaluation_min", "episodes/evaluation_max"}
+    names |= {"episodes/return_std", "episodes/return_min", "episodes/return_max"}
+    names |= {"episodes/action/action_0/min", "episodes/event/pushed", "steps_per_second"}
+    assert names <= set(metrics[0])
+    assert f"return {metrics[0]['evaluation/return']:.4g} std" in tables[0]
+    assert metrics[0]["episodes/evaluation_min"] <= metrics[0]["evaluation/return"]
+    assert metrics[0]["episodes/return_max"] == pytest.approx(
+        float(next(row for row in tables[0].splitlines() if "train return" in row).split()[-1]),
+        rel=1e-3,
+    )

@@ -1,0 +1,107 @@
+"""Agents that act in turns, from training to the exported policy that acts for each of them."""
+
+import numpy as np
+import pytest
+
+import kinemill.api as km
+from kinemill.errors import BadInput
+from kinemill.runtime import load
+from tests.policies.environments import games
+
+HERE = "tests.policies.environments.games"
+
+
+def settings(name, algorithm="ppo", **environment):
+    trials = {"episodes": 3, "n_eval_episodes": 2}
+    return {
+        "task": "game",
+        "dt": 0.1,
+        "environment": {
+            "type": "python",
+            "path": f"{HERE}:{name}",
+            "trials": trials,
+            **environment,
+        },
+        "learn": {
+            "type": "reinforcement",
+            "algorithm": {"type": algorithm, "n_steps": 16},
+            "model": {"type": "mlp", "hidden_sizes": [8]},
+            "num_envs": 2,
+            "steps": 64,
+            "eval_every": 64,
+            "batch_size": 16,
+        },
+    }
+
+
+def test_sub_steps_pass_the_whole_chain_and_act_in_the_bare_environment(tracked_home):
+    registered = km.run(km.make_task(**settings("Reach")), progress=False)
+    assert [check for check in registered.verification.checks if not check.passed] == []
+    rows = registered.verification.document.parity
+    assert {"turns of side", "turns of push"} <= {row.probe for row in rows}
+    policy = load(registered.training.folder)
+    assert policy.agents == ("side", "push")
+    environment = games.Reach()
+    observation, _ = environment.reset(seed=1)
+    over = False
+    while not over:
+        action = policy.act_native(observation, agent=environment.agent_selection)
+        observation, _, over, _, _ = environment.step(action)  # checks its space
+    with pytest.raises(BadInput, match="one of side, push"):
+        policy.act(observation)
+    with pytest.raises(BadInput, match="is 'pusch'"):
+        policy.act(observation, agent="pusch")
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm", "policies"),
+    [
+        ("Countdown", "a2c", "shared"),
+        ("Countdown", "ppo", "separate"),
+        ("Meeting", "ppo", "shared"),
+    ],
+)
+def test_players_of_pettingzoo_train_with_their_own_rewards(home, name, algorithm, policies):
+    task = settings(name, algorithm, policies=policies, score=None)
+    training = km.train(task, progress=False, track=False)
+    inside = getattr(games, name)()
+    if name == "Countdown":
+        inside.reset(seed=2)
+        for agent in inside.agent_iter():
+            over = inside.terminations[agent]
+            action = None if over else training.policy.act(inside.observe(agent), agent=agent)
+            inside.step(action)
+        assert inside.remaining == 0
+        return
+    observations, _ = inside.reset(seed=2)
+    while inside.agents:
+        actions = {
+            a: training.policy.act(own_observation, agent=a)
+            for a, own_observation in observations.items()
+        }
+        observations, *_ = inside.step(actions)
+    assert all(np.isfinite(own_observation).all() for own_observation in observations.values())
+
+
+def test_an_algorithm_of_a_single_agent_names_those_that_train_agents(home):
+    task = settings("Countdown", "maskable_ppo")
+    with pytest.raises(BadInput, match=r"agents that act in turns.*use a2c, ppo"):
+        km.train(task, progress=False, track=False)
+
+
+@pytest.mark.slow
+def test_players_learn_a_game_by_playing_against_themselves(home):
+    """The first of two perfect players loses countdown from 12; a random second one it beats."""
+    changes = {"random": {"random_agents": ["first"]}}
+    task = settings("Countdown", policies="shared", score="second", variants=changes)
+    task["environment"]["trials"] |= {
+        "episodes": 100,
+        "n_eval_episodes": 50,
+        "variant": "random",
+        "eval_variant": "random",
+    }
+    task["learn"] |= {"steps": 40_000, "eval_every": 10_000, "num_envs": 8, "batch_size": 256}
+    task["learn"]["algorithm"] |= {"n_steps": 64, "gamma": 1.0, "ent_coef": 0.01}
+    task["learn"]["optimizer"] = {"type": "adam", "lr": 1e-3}
+    final = km.train(task, progress=False, track=False).summary.final
+    assert final["return"] > 0.9  # of -1 to 1; random players get about 0

@@ -1,0 +1,120 @@
+"""All stages of a policy, from its environment to the address that robots load."""
+
+import pytest
+import yaml
+
+from benchmarks._balance import DT
+from benchmarks._mutating_policies import TASK
+from benchmarks._policies import Gains
+from kinemill import runtime
+from kinemill.augment import stage as augment
+from kinemill.dataset import stage as dataset_stage
+from kinemill.export import stage as export
+from kinemill.export.bundle import deliver
+from kinemill.ingest import stage as ingest
+from kinemill.policies.environments.card import make_card
+from kinemill.policies.environments.rollout_logs import roll_out
+from kinemill.register import Produced
+from kinemill.register import stage as register
+from kinemill.runtime.__main__ import main
+from kinemill.task import load_task
+from kinemill.task.protocols import NullReporter
+from kinemill.train import stage as train
+from kinemill.validate import stage as validate
+from kinemill.verify import stage
+from kinemill.verify.document import open_verification
+
+BRIEF = {
+    "learn.steps": 2560,
+    "learn.eval_every": 2560,
+    "environment.trials": {"episodes": 6, "n_eval_episodes": 2},
+    "promote.beats": ["champion"],
+    "promote.interval": False,
+}
+
+
+@pytest.mark.slow
+def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_path, capsys):
+    home, task, no_user = (
+        tracked_home,
+        load_task("cartpole_rl", BRIEF),
+        (NullReporter(), NullReporter()),
+    )
+    card = make_card(task, home).ref
+    model = train.run(task, home, card, card, no_user).ref
+    exported = export.run(task, home, model, card).ref
+    verdict = stage.run(task, home, exported, model, card)
+    document = open_verification(home, verdict.ref)
+    assert document.passed, [line for line in document.gates if not line.passed]
+    assert len(document.trials["model"].returns) == 6
+    assert document.torch_trials.faults == []
+    produced = Produced(verdict.ref, exported, model, card)
+    result = register.run(task, home, produced)
+    assert (result.status, result.alias) == ("done", "champion")
+    again = register.run(task, home, produced)
+    assert (again.status, again.version) == ("unchanged", 1)
+    policy = runtime.load("models:/cartpole_rl@champion")
+    assert policy.act(
+        {"cart_position": 0, "cart_velocity": 0, "pole_angle": 0.1, "pole_velocity": 0.5}
+    ) in (0, 1)
+    deliver(home.root / result.bundle, tmp_path / "robot")
+    capsys.readouterr()
+    assert main(["verify", str(tmp_path / "robot"), "--calls", "10"]) == 0
+    assert "policy parity, batch 1" in capsys.readouterr().out
+
+
+LEARNER = {
+    "task": "balancing",
+    "dt": DT,
+    "channels": {
+        "angle": {"role": "state", "unit": "rad"},
+        "velocity": {"role": "observation", "unit": "m/s"},
+        "force": {"role": "action", "unit": "N", "limits": [-10, 10]},
+    },
+    "ingest": {"min_file_age": 0},
+    "validate": {"min_steps": 5},
+    "dataset": {"validation": 0.2, "test": 0.3, "near_duplicates": "apart"},
+    "learn": {
+        "type": "imitation",
+        "model": {"type": "mlp", "hidden_sizes": [16]},
+        "seq_len": 2,
+        "steps": 300,
+        "eval_every": 100,
+        "optimizer": {"type": "adam", "lr": 1e-2},
+    },
+}
+
+
+@pytest.mark.slow
+def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_folders):
+    home, no_user = tracked_home, (NullReporter(), NullReporter())
+    path = tmp_path / "balancing.yaml"
+    path.write_text(yaml.safe_dump(LEARNER))
+    task = load_task(path)
+    expert = runtime.load(policy_folders[Gains])
+    # With 20, fewer than five independent test episodes remain, which is too little for the gate.
+    assert len(list(roll_out(TASK, expert, range(80), home.logs(task.name)))) == 80
+    snapshot = ingest.run(task, home, home.logs(task.name)).artifact
+    episodes = validate.run(task, home, snapshot.ref).ref
+    dataset = dataset_stage.run(task, home, episodes).ref
+    training_set = augment.run(task, home, dataset).ref
+    model = train.run(task, home, dataset, training_set, no_user).ref
+    exported = export.run(task, home, model, dataset).ref
+    verdict = stage.run(task, home, exported, model, dataset)
+    document = open_verification(home, verdict.ref)
+    assert document.passed, [line for line in document.gates if not line.passed]
+    errors = document.metrics.nrmse
+    # The expert is linear in what it observes now and at the row before.
+    assert errors["linear"] < 1e-4 < errors["model"] < errors["repeat"]
+    assert {"held-out logs", "limits"} <= {row.probe for row in document.parity}
+    produced = Produced(verdict.ref, exported, model, dataset)
+    result = register.run(task, home, produced)
+    failed = {line.rule for line in result.gate if not line.passed}
+    assert failed == {"beats_linear", "interval_linear"}
+    requests = load_task(path, {"promote.beats": ["repeat", "champion"]})
+    result = register.run(requests, home, produced)
+    assert (result.status, [line for line in result.gate if not line.passed]) == ("done", [])
+    measured = next(line for line in result.gate if line.rule == "measured")
+    assert measured.value == measured.expected.removeprefix("as verified: ")
+    policy = runtime.load("models:/balancing@champion")
+    assert policy.act({"angle": 0.02, "velocity": 0.0}) == pytest.approx([1.2], abs=0.5)

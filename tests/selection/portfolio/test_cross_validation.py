@@ -1,0 +1,124 @@
+"""Cross-validation of finalists: which recordings are held out, and what their errors become."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from kinemill.selection.portfolio.cross_validation import (
+    averaged,
+    finalists,
+    folds_of,
+    pooled,
+    projected,
+    validation_share,
+)
+from kinemill.selection.portfolio.validation_errors import CandidateErrors
+from kinemill.task.portfolio import CandidateResult
+
+
+def with_recordings(packed, *recordings):
+    """Episodes of the packed dataset with these recordings, in order."""
+    changed = zip(packed.episodes, recordings, strict=True)
+    return replace(packed, episodes=[replace(one, recording=name) for one, name in changed])
+
+
+def test_each_recording_is_held_out_once_and_never_fitted(packed):
+    """Four training episodes of three recordings; validation is a block of one of them."""
+    dataset = with_recordings(packed, "a", "b", "c", "a", "c")
+    folds = folds_of((dataset, dataset), 5, 20)
+    held_out = [{one.recording for one in fold.dataset.of("validation")} for fold in folds]
+    assert held_out == [{"a"}, {"b"}, {"c"}]
+    for fold, names in zip(folds, held_out, strict=True):
+        for part in (fold.dataset, fold.training_set):
+            assert not names & {one.recording for one in part.of("train")}
+    assert len(folds[2].dataset.of("validation")) == 2  # its training and its validation block
+
+
+def test_every_training_row_of_two_recordings_is_held_out_once(packed):
+    """Three folds of 200 rows, of four training episodes with 150 rows each."""
+    dataset = with_recordings(packed, "a", "b", "a", "b", "a")
+    copies = [replace(one, id=f"{one.id}+mirror") for one in dataset.of("train")]
+    training_set = replace(dataset, episodes=[*dataset.of("train"), *copies])
+    folds = folds_of((dataset, training_set), 5, 20)
+    held_out = [rows_of(fold.dataset.of("validation")) for fold in folds]
+    assert [len(rows) for rows in held_out] == [200, 200, 200]
+    assert set().union(*held_out) == rows_of(dataset.of("train"))
+    for fold, rows in zip(folds, held_out, strict=True):
+        assert rows_of(fold.training_set.of("train")) == rows_of(dataset.of("train")) - rows
+        copied = [
+            episode for episode in fold.training_set.episodes if episode.id.endswith("+mirror")
+        ]
+        assert rows_of(copied) == rows_of(dataset.of("train")) - rows
+
+
+def rows_of(episodes):
+    return {row for episode in episodes for row in range(episode.start, episode.stop)}
+
+
+@pytest.mark.parametrize(("history", "horizon"), [(5, 20), (190, 20)])
+def test_there_are_no_folds(packed, history, horizon):
+    """Validation is a recording that no training row is of, or a fold holds no window."""
+    own = "d" if history == 5 else "a"
+    dataset = with_recordings(packed, "a", "b", "a", "b", own)
+    assert folds_of((dataset, dataset), history, horizon) == []
+
+
+def result(name, seconds=1.0, score=1.0):
+    errors = {1: 0.01, 25: 0.1}
+    return CandidateResult(name, "x", 0, 0, 10, seconds, 0.0, errors, 0.4, score)
+
+
+def test_a_finalist_is_the_best_of_its_family_and_quick_ones_come_first_after_the_winner():
+    ordered = [
+        result("narx, history 10", 9.0),
+        result("rigid body, chain, history 10", 7.0),
+        result("narx, history 5", 0.1),
+        result("linear, history 4", 0.5),
+        replace(result("gru, history 4"), score=None),
+    ]
+    selected = finalists(ordered, {one.name: one.seconds for one in ordered})
+    assert [one.name.split(",")[0] for one in selected] == ["narx", "linear", "rigid body"]
+
+
+def test_quick_families_are_finalists_even_if_many_come_before_them():
+    slow = [replace(result(f"slow {at}, history 1"), seconds=30.0) for at in range(8)]
+    ordered = [*slow, replace(result("linear, history 4"), seconds=0.1)]
+    selected = finalists(ordered, {one.name: one.seconds for one in ordered})
+    names = [one.name.split(",")[0] for one in selected]
+    assert names == ["slow 0", "linear", "slow 1", "slow 2", "slow 3", "slow 4", "slow 5"]
+
+
+def test_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():
+    folds = [CandidateErrors({1: 0.1, 25: 0.2}, 0.3), CandidateErrors({1: 0.3, 25: 0.4}, 0.5)]
+    mean = averaged(result("a"), folds)
+    assert mean.errors == pytest.approx({1: 0.2, 25: 0.3})
+    assert mean.score == pytest.approx((0.2 * 0.3 * 0.4) ** (1 / 3))
+    diverging = CandidateErrors({1: 0.1, 25: math.nan}, math.inf)
+    assert averaged(result("a"), [*folds, diverging]).score is None
+
+
+def test_a_longer_training_does_not_change_what_is_new_in_new_recordings():
+    before = replace(result("a"), errors={1: 0.04, 25: 0.3}, free_run=1.0)
+    held_out = replace(result("a"), errors={1: 0.02, 25: 0.5}, free_run=1.25)
+    after = replace(result("a"), errors={1: 0.01, 25: 1e-9}, free_run=1e-9)
+    expected = projected(held_out, before, after)
+    assert expected.errors == pytest.approx({1: 0.005, 25: 0.4})  # 0.5² - 0.3² = 0.4²
+    assert expected.free_run == pytest.approx(0.75)
+
+
+def test_rows_that_no_fold_holds_out_are_those_of_the_validation_split(packed):
+    """Four training episodes and one validation episode of 150 rows each."""
+    rows = with_recordings(packed, "a", "b", "a", "b", "a")
+    recordings = with_recordings(packed, "a", "b", "c", "a", "c")
+    shares = [validation_share(one, folds_of((one, one), 5, 20)) for one in (rows, recordings)]
+    assert shares == pytest.approx([0.2, 0.0])
+
+
+def test_pooled_errors_are_geometric_means_by_rows():
+    held_out = replace(result("a"), errors={1: 0.04, 25: 0.4}, free_run=0.9)
+    mean = pooled(held_out, replace(result("a"), free_run=0.1), 0.5)
+    assert mean.errors == pytest.approx({1: 0.02, 25: 0.2})
+    assert mean.free_run == pytest.approx(0.3)
+    diverged = pooled(replace(held_out, errors={1: 0.04, 25: None}), result("a"), 0.5)
+    assert diverged.score is None

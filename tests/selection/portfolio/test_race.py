@@ -1,0 +1,357 @@
+"""A portfolio on the pendulum whose equation is known: what wins, what fails, what resumes."""
+
+import json
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.selection.portfolio import race, train_portfolio
+from kinemill.selection.portfolio.candidate_fits import CandidateFits
+from kinemill.selection.portfolio.selection import Bars
+from kinemill.selection.portfolio.validation_errors import CandidateErrors
+from kinemill.store import read_json
+from kinemill.task.plugins import MODELS
+from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
+from kinemill.task.protocols import NullReporter, WarmStart
+from kinemill.train import stage
+from kinemill.train.checkpoint import checkpoints
+from kinemill.train.context import PORTFOLIO, TrainingContext
+from kinemill.train.ddp import ProcessGroup
+from kinemill.train.time_limit import check_time, time_limit
+from kinemill.train.warm_start import described, load_model
+from tests.train.conftest import Recorder, pendulum_task, publish
+
+EXACT = ("linear, sin cos", "physics")  # families that hold the equation of the pendulum
+FAMILIES = ("arx", "mlp", "physics")
+
+
+class Clock:
+    """Each look at it takes 10 ms, on any machine."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 0.01
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def few_families(monkeypatch):
+    monkeypatch.setattr(race, "time", Clock())
+    monkeypatch.setattr(race, "time_limit", lambda seconds: nullcontext())  # limits are real time
+    monkeypatch.setattr(race, "MODELS", {name: MODELS[name] for name in FAMILIES})
+
+
+def task_without_model(budget=0.37, **learn):
+    task = pendulum_task(model=None, budget=budget, steps=4000, **learn)
+    return task.model_copy(update={"verify": task.verify.model_copy(update={"horizon": 20})})
+
+
+def context_in(folder, start=None):
+    return TrainingContext(folder, (NullReporter(), Recorder()), torch.device("cpu"), start)
+
+
+def train(task, packed, folder, start=None):
+    context = context_in(folder, start)
+    return train_portfolio(task.learn, task, (packed, packed), context), context
+
+
+def results_of(trained):
+    return json.loads(trained.files[RESULTS])
+
+
+def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
+    """Linear in sin q, the rate and the torque, it is exact; angles alone and a network are not."""
+    trained, context = train(task_without_model(), packed, tmp_path)
+    assert trained.facts.family.startswith(EXACT)
+    results = [one for one in results_of(trained) if one["score"] is not None]
+    exact = min(result["score"] for result in results if result["name"].startswith(EXACT))
+    others = [result["score"] for result in results if not result["name"].startswith(EXACT)]
+    assert exact < 1e-2 * min(others)
+    for result in results:
+        assert set(result["errors"]) == {"1", "4", "20"}
+        assert result["parameters"] > 0
+    # The winner has nothing left to learn, so the last training is that of the best learner.
+    assert {result["round"] for result in results if result["type"] == "mlp"} == {1, 2, race.LAST}
+    assert any("best family: " in line for line in context.listeners[1].messages)
+
+
+def test_the_test_split_is_not_read(packed, tmp_path):
+    """Rows of the test split that are not a number change no error."""
+    nan_rows = np.full((60, 3), np.nan, dtype=np.float32)
+    first = packed.episodes[0]
+    test = replace(first, id="t", split="test", start=len(packed.values))
+    test = replace(test, stop=test.start + len(nan_rows))
+    other = replace(
+        packed,
+        segments=[np.concatenate([packed.values, nan_rows])],
+        episodes=[*packed.episodes, test],
+    )
+    closed = []
+    for number, data in enumerate((packed, other)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        trained, _ = train(task_without_model(), data, folder)
+        results = [one for one in results_of(trained) if one["round"] == 0]
+        closed.append({result["name"]: result["score"] for result in results})
+    assert closed[0] == closed[1]
+    assert len(closed[0]) > 5
+
+
+@pytest.mark.parametrize("phase", ["closed form", "training"])
+def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, monkeypatch, phase):
+    """In closed form and while networks are trained: its choices are those of one run."""
+    task, path = task_without_model(budget=0.7), tmp_path / PORTFOLIO / RESULTS
+    original, killed = race.ValidationRows.errors_of, []
+
+    def is_due():
+        rounds = [one["round"] for one in read_json(path)] if path.is_file() else []
+        return any(rounds) if phase == "training" else len(rounds) == 6
+
+    def errors_of(rows, module):
+        if not killed and is_due():
+            killed.append(module)
+            raise KeyboardInterrupt
+        return original(rows, module)
+
+    monkeypatch.setattr(race.ValidationRows, "errors_of", errors_of)
+    with pytest.raises(KeyboardInterrupt):
+        train(task, packed, tmp_path)
+    saved = read_json(path)
+    assert any(one["round"] for one in saved) == (phase == "training")
+    trained, _ = train(task, packed, tmp_path)
+    assert all(one in results_of(trained) for one in saved)  # their times too: none was repeated
+    names = [(one["name"], one["round"]) for one in results_of(trained)]
+    assert len(names) == len(set(names))
+
+
+def test_a_resumed_portfolio_can_select_another_candidate(packed, tmp_path, monkeypatch):
+    """Its last training does not continue from checkpoints of the first one's."""
+
+    class Sizes(MODELS["mlp"]):
+        @classmethod
+        def candidates(cls, facts):
+            del facts
+            return [
+                Candidate(f"size {size}", {"model": {"type": "mlp", "hidden_sizes": [size]}}, True)
+                for size in (4, 8)
+            ]
+
+    monkeypatch.setattr(race, "MODELS", {"arx": MODELS["arx"], "sizes": Sizes})
+    task, lasts = task_without_model(save_every=5), []
+
+    def last_learner(self, winner):
+        del winner
+        results = {
+            result.name: result
+            for result in self._results
+            if result.round and result.score is not None
+        }
+        name = f"size {8 if lasts else 4}"
+        lasts.append(name)
+        return results[name]
+
+    monkeypatch.setattr(race._Race, "_last_learner", last_learner)
+    for expected in ("size 4", "size 8", "size 8"):
+        trained, _ = train(task, packed, tmp_path)
+        assert [one["name"] for one in results_of(trained) if one["round"] == race.LAST] == [
+            expected
+        ]
+        assert checkpoints(tmp_path)
+
+
+def test_a_candidate_that_fails_is_reported_and_the_others_go_on(packed, tmp_path, monkeypatch):
+    class Unfit(MODELS["mlp"]):
+        @classmethod
+        def candidates(cls, facts):
+            del facts
+            settings = {"model": {"type": "mlp"}, "history": 500}
+            return [Candidate("too long", settings, trains=True)]
+
+    monkeypatch.setattr(race, "MODELS", {"arx": MODELS["arx"], "unfit": Unfit})
+    trained, context = train(task_without_model(), packed, tmp_path)
+    assert trained.learn.model.type == "arx"
+    (failed,) = [one for one in results_of(trained) if one["name"] == "too long"]
+    assert "no episode has 504 steps" in failed["failure"]
+    assert failed["score"] is None
+    assert any("no episode has 504 steps" in line for line in context.listeners[1].messages)
+
+
+def test_the_first_failure_is_raised_if_no_candidate_is_left(packed, tmp_path, monkeypatch):
+    class Unfit(MODELS["mlp"]):
+        @classmethod
+        def candidates(cls, facts):
+            del facts
+            return [Candidate("too long", {"model": {"type": "mlp"}, "history": 500}, trains=True)]
+
+    monkeypatch.setattr(race, "MODELS", {"unfit": Unfit})
+    with pytest.raises(BadInput, match="no episode has 504 steps"):
+        train(task_without_model(), packed, tmp_path)
+
+
+def test_a_portfolio_trains_from_scratch_in_one_process(packed, tmp_path, monkeypatch):
+    with pytest.raises(BadInput, match=r"learn.start_from, and no learn.model"):
+        train(task_without_model(), packed, tmp_path, WarmStart("x", "y", "z"))
+    monkeypatch.setattr(race, "process_group", lambda: ProcessGroup(0, 2))
+    with pytest.raises(BadInput, match=r"several processes, and no learn.model"):
+        train(task_without_model(), packed, tmp_path)
+
+
+def test_the_published_model_is_the_winner(packed, home):
+    """The description holds the winner's settings; the candidates' folder is gone."""
+    task, dataset = task_without_model(), publish(home, packed)
+    artifact = stage.run(task, home, dataset, dataset, (NullReporter(), NullReporter()))
+    folder = home.root / artifact.ref.path
+    learn = described(folder)["learn"]
+    assert learn["model"]["type"] in {"arx", "physics"}
+    step = load_model(folder)
+    assert step.history == learn["history"]
+    assert artifact.summary["family"] == read_json(folder / RESULTS)[0]["name"]
+    assert not list(home.runs.rglob(PORTFOLIO))
+    again = stage.run(task, home, dataset, dataset, (NullReporter(), NullReporter()))
+    assert again.cached
+
+
+def test_a_small_budget_is_kept_and_the_rest_is_listed_as_not_tried(packed, tmp_path, monkeypatch):
+    """Networks take 0.12 s each by the clock: a budget of 0.3 s has no time for all ten."""
+
+    class Many(MODELS["mlp"]):
+        @classmethod
+        def candidates(cls, facts):
+            settings = {"model": {"type": "mlp", "hidden_sizes": [4]}, "history": facts.history}
+            return [Candidate(f"network {number}", settings, trains=True) for number in range(10)]
+
+    monkeypatch.setattr(race, "MODELS", {"arx": MODELS["arx"], "many": Many})
+    task = task_without_model()
+    learn = task.learn.model_copy(update={"budget": 0.3})
+    trained, _ = train(task.model_copy(update={"learn": learn}), packed, tmp_path)
+    results = results_of(trained)
+    waiting = [result for result in results if "not tested" in result["failure"]]
+    assert waiting
+    assert all("learn.budget (0.3 s)" in one["failure"] for one in waiting)
+    earlier = [result for result in results if result["round"] < race.LAST]
+    longest = max(one["seconds"] for one in earlier)
+    assert sum(one["seconds"] for one in earlier) <= (1.0 - race.LEAST) * 0.3 + longest
+    assert trained.facts.family not in {one["name"] for one in waiting}
+
+
+def test_a_candidate_that_takes_too_long_is_stopped_and_reported(packed, tmp_path, monkeypatch):
+    """Without the limit its measurement, and this test, would never end."""
+    original = race.ValidationRows.errors_of
+
+    def errors_of(rows, module):
+        while type(module.network).__name__ != "Regression":
+            check_time()
+            time.sleep(0.01)
+        return original(rows, module)
+
+    monkeypatch.setattr(race, "time_limit", time_limit)  # in real time
+    monkeypatch.setattr(race.ValidationRows, "errors_of", errors_of)
+    task = task_without_model()
+    learn = task.learn.model_copy(update={"budget": 1.0})
+    trained, context = train(task.model_copy(update={"learn": learn}), packed, tmp_path)
+    assert trained.learn.model.type in {"arx", "physics"}
+    stopped = [one for one in results_of(trained) if one["failure"].startswith("stopped")]
+    assert "mlp" in {one["type"] for one in stopped}
+    assert all("learn.budget (1 s)" in one["failure"] for one in stopped)
+    assert any("stopped: its share" in line for line in context.listeners[1].messages)
+
+
+def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_path, monkeypatch):
+    """It is the best on the validation split, whose recordings its fit has seen."""
+    task, errors = task_without_model(budget=2.0), CandidateErrors({1: 0.1, 4: 0.1, 20: 0.1}, 0.1)
+    first, _ = train(task, packed, tmp_path)
+    best = first.facts.family
+
+    def errors_on(fits, fold, finalist, step, seconds, number):
+        del fits, fold, step, seconds, number
+        return (
+            replace(errors, free_run=math.inf, by_horizon={20: math.nan})
+            if (finalist.name == best)
+            else errors
+        )
+
+    monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(race, "validation_share", lambda *_: 0.0)
+    monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
+    (tmp_path / "again").mkdir()
+    trained, context = train(task, packed, tmp_path / "again")
+    assert trained.facts.family != best
+    measured = {one["name"] for one in results_of(trained) if one["held_out"] is not None}
+    assert trained.facts.family in measured
+    assert best not in measured
+    lines = context.listeners[1].messages
+    assert f"{best}: score not finite on rows left out of its fit" in lines
+
+
+def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_path, monkeypatch):
+    """Without, the family that takes longest would win without any cross-validation."""
+    task, trainings = task_without_model(budget=2.0), []
+    network = Candidate("slow, history 1", {"history": 1, "model": {"type": "mlp"}}, trains=True)
+    short = CandidateResult(
+        network.name, "mlp", 1, seconds=0.05, errors={1: 0.2, 20: 0.4}, free_run=0.4, score=0.3
+    )
+    long = replace(
+        short, round=2, seconds=0.2, errors={1: 0.05, 20: 0.025}, free_run=0.1, score=0.1
+    )
+
+    def errors_on(fits, fold, finalist, step, seconds, number):
+        del fits, fold, finalist, step, number
+        trainings.append(seconds)
+        return CandidateErrors({1: 0.3, 20: 0.8}, 0.8)
+
+    monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(race, "validation_share", lambda *_: 0.0)
+    monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
+    context = context_in(tmp_path)
+    whole = race._Race(task.learn, task, (packed, packed), context)
+    whole._candidates, whole._results = {network.name: network}, [short, long]
+    held_out = whole._cross_validate(long, end=0.4, share=0.4)
+    assert trainings == [0.05] * 3
+    assert held_out.errors == pytest.approx({1: 0.0525**0.5, 20: 0.480625**0.5})
+    # One round may take longer than the share, but not longer than all finalists have.
+    assert whole._cross_validate(long, end=0.4, share=0.01) is not None
+    assert whole._cross_validate(long, end=0.1, share=0.01) is None
+
+
+@pytest.mark.parametrize(
+    ("unlike", "error", "selected"),
+    [(1, 0.21, "small"), (1, 0.3, "large"), (9, 0.21, "large"), (9, 0.19, "large")],
+)
+def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
+    packed, tmp_path, monkeypatch, unlike, error, selected
+):
+    """The larger one is the best on the validation split, and by a little on the other rows.
+
+    If the mean would be a better prediction of these, they decide nothing.
+    """
+    task = task_without_model(budget=10.0)
+    large = CandidateResult(
+        "large", "mlp", 1, seconds=0.01, parameters=9999, errors={20: 0.1}, free_run=0.1, score=0.1
+    )
+    small = replace(large, name="small", parameters=9, errors={20: 0.11}, score=0.105)
+    simple = replace(large, name="simple", round=0, errors={20: 0.9}, free_run=0.9, score=0.9)
+    errors = {"large": 0.2, "small": error, "simple": 0.9}
+
+    def errors_on(fits, fold, finalist, step, seconds, number):
+        del fits, fold, step, seconds, number
+        own = unlike * errors[finalist.name]
+        return CandidateErrors({20: own}, own)
+
+    monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(race, "validation_share", lambda *_: 0.1)
+    monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
+    whole = race._Race(task.learn, task, (packed, packed), context_in(tmp_path))
+    whole._results = [large, small, simple]
+    whole._candidates = {
+        result.name: Candidate(result.name, {}, trains=False) for result in whole._results
+    }
+    whole._bars = Bars.of([simple])
+    assert whole._best_by_cross_validation(large).name == selected

@@ -1,0 +1,114 @@
+"""Order of candidates: what a reference does better costs, and in a tie the simple one wins."""
+
+from dataclasses import replace
+
+import pytest
+
+from kinemill.selection.portfolio.selection import Bars
+from kinemill.task.portfolio import CandidateResult
+
+
+def result(name, errors, free_run, parameters=10):
+    score = 1.0
+    for error in (*errors.values(), free_run):
+        score *= error
+    score **= 1.0 / (len(errors) + 1)
+    return CandidateResult(name, "x", 0, 0, parameters, 1.0, 0.0, errors, free_run, score)
+
+
+REFERENCE = result("linear", {1: 0.01, 5: 0.05, 25: 0.2}, 0.4)
+
+
+def test_a_candidate_far_worse_than_a_reference_at_one_step_loses():
+    """Its score is half of the reference's, but it is 19 times worse at one step."""
+    narx = result("narx", {1: 0.19, 5: 0.01, 25: 0.02}, 0.06)
+    assert narx.score < 0.7 * REFERENCE.score
+    bars = Bars.of([REFERENCE])
+    assert [one.name for one in bars.order([narx, REFERENCE])] == ["linear", "narx"]
+    assert bars.rank(narx) == pytest.approx(19.0 * narx.score)
+    assert bars.rank(REFERENCE) == REFERENCE.score
+
+
+def test_a_candidate_that_is_nowhere_worse_ranks_by_its_score():
+    better = result("mlp", {1: 0.009, 5: 0.04, 25: 0.1}, 0.3)
+    bars = Bars.of([REFERENCE])
+    assert bars.rank(better) == better.score
+    assert bars.order([REFERENCE, better])[0] is better
+
+
+def test_bars_are_the_smallest_errors_of_all_references():
+    other = result("physics", {1: 0.02, 5: 0.02, 25: 0.05}, 0.5)
+    assert Bars.of([REFERENCE, other]).errors == {1: 0.01, 5: 0.02, 25: 0.05, 0: 0.4}
+
+
+@pytest.mark.parametrize(("factor", "first"), [(0.99, "small"), (0.9, "large")])
+def test_a_tie_goes_to_fewer_parameters(factor, first):
+    errors = {1: 0.01, 5: 0.05, 25: 0.1}
+    small = result("small", errors, 0.3, parameters=5)
+    large = result("large", {k: factor * v for k, v in errors.items()}, 0.3, parameters=500)
+    assert Bars({}).order([large, small])[0].name == first
+
+
+def test_a_tie_of_as_many_parameters_goes_to_the_larger_penalty():
+    errors = {1: 0.01, 5: 0.05, 25: 0.1}
+    free, penalized = (
+        replace(result(name, errors, run), ridge=ridge)
+        for name, run, ridge in (("free", 0.3, 1e-6), ("penalized", 0.301, 0.1))
+    )
+    assert Bars({}).order([free, penalized])[0].name == "penalized"
+
+
+def test_free_runs_without_skill_are_no_bar():
+    """Both predict nothing after a whole episode, so neither loses for it."""
+    lucky = result("lucky", {1: 0.01, 25: 0.2}, 0.81)
+    other = result("other", {1: 0.01, 25: 0.2}, 2.3)
+    bars = Bars.of([lucky])
+    assert bars.rank(other) == pytest.approx(other.score)
+
+
+def test_candidates_without_a_score_come_last():
+    failed = CandidateResult("gru", "gru", 1, failure="not tried")
+    bars = Bars.of([failed])
+    assert bars.order([failed, REFERENCE]) == [REFERENCE, failed]
+    assert bars.errors == {}
+
+
+def test_a_candidate_behind_a_reference_at_the_longest_horizon_comes_after_all_others():
+    """There the gate compares; a reference itself is never behind."""
+    exact = result("physics", {1: 0.001, 25: 0.01}, 0.13)
+    steady = result("physics, more ridge", {1: 0.001, 25: 0.04}, 0.001)
+    bars = Bars.of([exact, steady])
+    assert steady.score < exact.score
+    assert bars.rank(steady) < bars.rank(exact)
+    assert bars.order([steady, exact]) == [exact, steady]
+    assert bars.order([result("mlp", {1: 0.001, 25: 0.0104}, 0.001), exact])[0].name == "mlp"
+
+
+def test_scores_on_new_recordings_that_are_close_differ_by_chance():
+    errors = {1: 0.01, 5: 0.05, 25: 0.1}
+    first, close, far = (
+        result(name, {k: factor * v for k, v in errors.items()}, 0.3 * factor)
+        for name, factor in (("first", 1.0), ("close", 1.04), ("far", 1.3))
+    )
+    bars = Bars.of([first, close, far])
+    assert bars.tied(bars.order([far, close, first])) == {"first", "close"}
+    assert bars.tied([first, far]) == {"first"}
+
+
+def test_no_tie_hides_a_large_difference_at_the_longest_horizon():
+    """As with the double pendulum C.0: a network is better in free run, and 1.5 times worse."""
+    chain = result("chain", {1: 0.019, 5: 0.020, 25: 0.044}, 0.150)
+    network = result("network", {1: 0.018, 5: 0.020, 25: 0.066}, 0.095)
+    bars = Bars.of([result("linear", {1: 0.019, 5: 0.021, 25: 0.08}, 0.3)])
+    assert network.score < chain.score < 1.1 * network.score
+    assert bars.tied(bars.order([network, chain])) == {"chain"}
+
+
+def test_over_all_rows_the_score_alone_decides_among_those_that_are_not_behind():
+    linear = result("linear", {1: 0.01, 25: 0.2}, 0.4)
+    latent = result("latent", {1: 0.02, 25: 0.1}, 0.2)
+    short = result("short", {1: 0.001, 25: 0.3}, 0.1)
+    bars = Bars.of([linear])
+    assert bars.order([linear, latent])[0] is linear
+    assert bars.by_score([linear, short, latent]) == [latent, linear, short]
+    assert bars.by_score([replace(latent, score=None), linear])[0] is linear
