@@ -42,7 +42,6 @@ def _changed(export: Export, change: Callable[[Any], None]) -> None:
 
 def _weights(export: Export, ending: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
     """Change the constants whose names end so, in both files."""
-
     matches: list[onnx.TensorProto] = []
 
     def edit(model: onnx.ModelProto) -> None:
