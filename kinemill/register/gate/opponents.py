@@ -1,10 +1,12 @@
 """Models that a challenger has to beat, and its comparisons with them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from kinemill.register.gate.inputs import NO_CHAMPION, Champion, GateInputs, Paired
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.verdict import Verdict
+from kinemill.task import Task
 from kinemill.task.promote import REFERENCES, TRIVIAL
 from kinemill.verify.losses import Horizons
 
@@ -90,3 +92,17 @@ def verdict_without_measurement(
 def is_break_approved(champion: Champion, inputs: GateInputs) -> bool:
     """Return whether a user approved an interface that differs from the champion's."""
     return inputs.approval is not None and inputs.approval.breaking and bool(champion.differs)
+
+
+def why_no_reference(task: Task) -> str:
+    """Return why a reference cannot replace this task's model; "" if it can."""
+    learn: Any = task.learn
+    if not task.promote.allow_reference:
+        return "promote.allow_reference is false"
+    unsupported = {
+        f"learn.ensemble: {learn.ensemble}": learn.ensemble > 1,
+        f"learn.loss: {learn.loss}": learn.loss == "gaussian",
+        f"learn.robots: {learn.robots}": learn.robots != "none",
+    }
+    named = [what for what, is_set in unsupported.items() if is_set]
+    return ", ".join(f"a reference does not support {what}" for what in named)

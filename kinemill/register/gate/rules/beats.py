@@ -9,6 +9,7 @@ and fails if the champion was deleted or cannot be loaded.
 """
 
 import math
+from dataclasses import replace
 
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.opponents import (
@@ -17,6 +18,7 @@ from kinemill.register.gate.opponents import (
     is_break_approved,
     own_reference,
     to_beat,
+    why_no_reference,
 )
 from kinemill.register.gate.rules import (
     NO_CHAMPION,
@@ -28,7 +30,8 @@ from kinemill.register.gate.rules import (
     to_json_number,
 )
 from kinemill.register.gate.sample_size import is_enough
-from kinemill.task.promote import SUCCESS
+from kinemill.task.promote import SUCCESS, TRIVIAL
+from kinemill.verify.losses import GROSS
 
 
 @RULES.register("beats")
@@ -38,7 +41,9 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     For returns and success rates: model >= reference + margin * |reference|, limited to
     `promote.ceiling`, and model > reference. A challenger that is itself a reference must beat
     persistence, constant velocity and the champion. With enough test data, a provisional champion
-    is replaced by a challenger that is not worse.
+    is replaced by a challenger that is not worse. A first model that is not significantly worse
+    than these two becomes provisional champion, and so does one that is worse than a reference
+    which cannot replace it.
 
     Refused: train longer, on more logs, or another model (kinemill model tune), or set a smaller
     promote.margin. Where a reference is better, use it as the model: promote.allow_reference.
@@ -58,11 +63,24 @@ def _against(name: str, inputs: GateInputs) -> Verdict:
     who = name if metric.channel is None else f"{name}, {metric.channel}"
     paired = inputs.references.get(name)
     if paired is not None:
-        return _compared(inputs, rule, paired, who)
+        line = _compared(inputs, rule, paired, who)
+        return replace(line, undecided=not line.passed and _is_doubt(inputs, name, paired))
     if is_absent(inputs, name):
         paired = f"no reference on this data: {inputs.absent[name]}"
         return Verdict(rule, True, paired, "beaten, where it exists")
     return Verdict(rule, False, "was not measured", f"better than {who}")
+
+
+def _is_doubt(inputs: GateInputs, name: str, paired: Paired) -> bool:
+    """Return whether a model may serve although it does not beat this reference."""
+    if not math.isfinite(paired.model):
+        return False
+    if inputs.task.learn.gives == "policy":
+        return False
+    low = paired.interval[0]
+    significant = paired.headline is not None and not paired.headline.is_equal and low > 1.0
+    gross = math.isnan(low) and paired.model > GROSS * paired.reference
+    return not (significant or gross) and (name in TRIVIAL or bool(why_no_reference(inputs.task)))
 
 
 def _compared(inputs: GateInputs, rule: str, paired: Paired, who: str) -> Verdict:
