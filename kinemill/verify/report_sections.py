@@ -169,8 +169,8 @@ def _tolerances(model: Errors) -> str:
         for index, name in enumerate(model.channels)
     ]
     return (
-        "<details><summary>Differences that mean nothing</summary><p>Two errors that differ by less "
-        "than the tolerance count as equal: the largest of the resolution, the noise of "
+        "<details><summary>Differences that mean nothing</summary><p>Two errors that differ by "
+        "less than the tolerance count as equal: the largest of the resolution, the noise of "
         "measurements, both estimated from the training rows, and a hundredth of the range.</p>"
         + table(["Channel", "Resolution", "Noise", "Tolerance"], rows, numbers_from=1)
         + "</details>"

@@ -1,5 +1,6 @@
 """Models that a challenger has to beat, and its comparisons with them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from kinemill.register.gate.metric import metric_of
 from kinemill.register.verdict import Verdict
 from kinemill.task import Task
 from kinemill.task.promote import REFERENCES, TRIVIAL
-from kinemill.verify.losses import Horizons
+from kinemill.verify.losses import GROSS, Horizons
 
 CHAMPION = "champion"
 
@@ -106,3 +107,15 @@ def why_no_reference(task: Task) -> str:
     }
     named = [what for what, is_set in unsupported.items() if is_set]
     return ", ".join(f"a reference does not support {what}" for what in named)
+
+
+def is_doubt(inputs: GateInputs, name: str, paired: Paired) -> bool:
+    """Return whether a model may serve although it does not beat this reference."""
+    if not math.isfinite(paired.model):
+        return False
+    if inputs.task.learn.gives == "policy":
+        return False
+    low = paired.interval[0]
+    significant = paired.headline is not None and not paired.headline.is_equal and low > 1.0
+    gross = math.isnan(low) and paired.model > GROSS * paired.reference
+    return not (significant or gross) and (name in TRIVIAL or bool(why_no_reference(inputs.task)))

@@ -16,9 +16,9 @@ from kinemill.register.gate.opponents import (
     CHAMPION,
     is_absent,
     is_break_approved,
+    is_doubt,
     own_reference,
     to_beat,
-    why_no_reference,
 )
 from kinemill.register.gate.rules import (
     NO_CHAMPION,
@@ -30,8 +30,7 @@ from kinemill.register.gate.rules import (
     to_json_number,
 )
 from kinemill.register.gate.sample_size import is_enough
-from kinemill.task.promote import SUCCESS, TRIVIAL
-from kinemill.verify.losses import GROSS
+from kinemill.task.promote import SUCCESS
 
 
 @RULES.register("beats")
@@ -64,23 +63,11 @@ def _against(name: str, inputs: GateInputs) -> Verdict:
     paired = inputs.references.get(name)
     if paired is not None:
         line = _compared(inputs, rule, paired, who)
-        return replace(line, undecided=not line.passed and _is_doubt(inputs, name, paired))
+        return replace(line, undecided=not line.passed and is_doubt(inputs, name, paired))
     if is_absent(inputs, name):
         paired = f"no reference on this data: {inputs.absent[name]}"
         return Verdict(rule, True, paired, "beaten, where it exists")
     return Verdict(rule, False, "was not measured", f"better than {who}")
-
-
-def _is_doubt(inputs: GateInputs, name: str, paired: Paired) -> bool:
-    """Return whether a model may serve although it does not beat this reference."""
-    if not math.isfinite(paired.model):
-        return False
-    if inputs.task.learn.gives == "policy":
-        return False
-    low = paired.interval[0]
-    significant = paired.headline is not None and not paired.headline.is_equal and low > 1.0
-    gross = math.isnan(low) and paired.model > GROSS * paired.reference
-    return not (significant or gross) and (name in TRIVIAL or bool(why_no_reference(inputs.task)))
 
 
 def _compared(inputs: GateInputs, rule: str, paired: Paired, who: str) -> Verdict:

@@ -6,12 +6,14 @@ interval of the difference per start, and has to be above 0.
 """
 
 import math
+from dataclasses import replace
 
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.opponents import (
     CHAMPION,
     is_absent,
     is_break_approved,
+    is_doubt,
     own_reference,
     to_beat,
 )
@@ -72,7 +74,9 @@ def _sure(inputs: GateInputs, rule: str, paired: Paired, name: str) -> Verdict:
     if paired.reference == math.inf:
         passed = math.isfinite(paired.model)
         return Verdict(rule, passed, f"{name} diverges", "significantly beaten")
-    return _below_one(rule, paired, champion=name == CHAMPION)
+    line = _below_one(rule, paired, champion=name == CHAMPION)
+    doubtful = name != CHAMPION and is_doubt(inputs, name, paired)
+    return replace(line, undecided=not line.passed and (line.undecided or doubtful))
 
 
 def _not_significantly_worse(inputs: GateInputs, rule: str, paired: Paired) -> Verdict:
