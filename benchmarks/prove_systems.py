@@ -155,9 +155,7 @@ def run_cell(name: str, noise: float, logs: int, budget: float) -> dict[str, Any
     home = Home(folder / "var")
     task = load_task(folder / "tasks" / f"{task_name}.yaml")
     training = load_dataset(home, _proof.dataset_of(task, home, folder / "logs"))
-    everything = load_task(
-        task.path, {f"dataset.{split}": [name] for split, name in SPLITS.items()}
-    )
+    splits = {f"dataset.{split}": [name] for split, name in SPLITS.items()}
     fresh_home = Home(folder / "fresh_home")
     fresh = load_dataset(
         fresh_home, _proof.dataset_of(load_task(task.path, splits), fresh_home, folder / "fresh")
