@@ -16,10 +16,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill.dataset import load_dataset
 from kinemill.register import stage
 from kinemill.register.document import CandidateDecision, Selection
 from kinemill.register.gate.inputs import Measurements
 from kinemill.register.gate.opponents import CHAMPION, why_no_reference
+from kinemill.register.gate.paired_rollouts import free_runs
 from kinemill.register.gate.rules import is_of
 from kinemill.register.stage import Produced, Registration
 from kinemill.store import (
@@ -125,7 +127,7 @@ def register_candidates(
         return Candidates(trained, None, _why_none(first))
     if why := why_no_reference(task):
         return Candidates(trained, None, why)
-    name = exportable(home, references)
+    name = exportable(home, references, produced.dataset)
     if name is None:
         return Candidates(trained, None, "no reference is stable and can be exported")
     why = f"version {first.version}, the trained model, is refused: {', '.join(failed)}"
@@ -162,16 +164,23 @@ def _why_none(registration: Registration) -> str:
     return "no reference is better"
 
 
-def exportable(home: Home, references: ArtifactRef) -> str | None:
-    """Return the stable, exportable reference with the smallest validation error, if any."""
+def exportable(home: Home, references: ArtifactRef, dataset: ArtifactRef) -> str | None:
+    """Return the exportable reference with the smallest validation error that is stable, if any.
+
+    It is stable if no free run of a recorded episode diverges: the gate serves no others.
+    """
     from kinemill.verify.references import load_references  # imports torch
 
-    errors = {
-        name: item.stable_member.nrmse
+    rows = load_dataset(home, dataset)
+    members = {
+        name: item.stable_member
         for name, item in load_references(home, references).items.items()
         if item.stable_member is not None and item.folder is not None
     }
-    return min(errors, key=lambda name: errors[name], default=None)
+    ranked = sorted(members, key=lambda name: members[name].nrmse)
+    return next(
+        (name for name in ranked if not free_runs(members[name].predictor, rows).diverged), None
+    )
 
 
 def _make(

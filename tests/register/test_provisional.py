@@ -124,6 +124,15 @@ def test_first_model_that_is_worse_in_a_detail_is_provisional_champion(
     assert concluded(replace(lost, champion=ESTABLISHED)) == ("refused", False)
 
 
+def test_reference_that_is_worse_than_another_one_is_provisional_champion(task):
+    inputs = comparison(task)
+    itself = replace(paired(0.1, 0.1), itself=True)
+    references = {"linear": itself, "linear_sincos": detail("25", "nrmse")}
+    lost = replace(inputs, references=inputs.references | references)
+    assert concluded(lost) == ("champion", True)
+    assert concluded(replace(lost, champion=ESTABLISHED)) == ("refused", False)
+
+
 def test_difference_within_the_tolerance_of_a_channel_is_no_loss(task):
     inputs = comparison(task)
     pair = detail("25", "velocity")

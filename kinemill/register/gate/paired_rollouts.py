@@ -57,7 +57,7 @@ def roll_out(model: Predictor, rows: PackedDataset, task: Task, history: int) ->
 
 
 @QUIETLY
-def free_runs(model: Simulator, rows: PackedDataset) -> Runs:
+def free_runs(model: Predictor, rows: PackedDataset) -> Runs:
     """Simulate recorded episodes of all splits from their first rows, at most `MOST_RUNS`.
 
     An episode diverges if a state is not finite or farther than `DIVERGED` ranges from its range in

@@ -37,7 +37,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
     A difference below the tolerance of a channel is none: noise, resolution, and a hundredth of its
     range. A detail, a loss on one channel or at another horizon than verify.horizon and free run,
-    makes a provisional champion only.
+    makes a provisional champion only. So does a loss of a reference to another one, which was worse
+    on validation rows, or diverges.
 
     Significantly worse means worse by more than `promote.margin` (for the champion the larger of
     that and `promote.max_channel_loss`), or more than twice the error where there is too little
@@ -79,7 +80,9 @@ def _line(
     if name in compared_models:
         if lost := losses[name]:
             last = inputs.task.verify.horizon
-            undecided = name != CHAMPION and all(_is_detail(loss, last) for loss in lost)
+            is_peer = name in peers_of(own_reference(inputs))
+            is_doubt = is_peer or all(_is_detail(loss, last) for loss in lost)
+            undecided = name != CHAMPION and is_doubt
             return Verdict(rule, False, _format_losses(lost), expected, undecided)
         return _nowhere(rule, compared_models[name], horizons, expected)
     if name == CHAMPION:
