@@ -116,7 +116,7 @@ class RowOverlap:
 
 @dataclass(frozen=True)
 class Runs:
-    """Free runs of recorded episodes of all splits from their first rows.
+    """Free runs of recorded episodes of all splits.
 
     Attributes:
         episodes: number of episodes.
@@ -153,7 +153,7 @@ class GateInputs:
         served: whether the serving runtime loaded it and predicted, and a message.
         approval: approval by a user, if any.
         overlap: shares of its validation and test data that repeat its training data.
-        runs: recorded episodes that the challenger simulated as a whole; None for policies.
+        runs: recorded episodes that the challenger simulated to their end; None for policies.
     """
 
     task: Task
@@ -186,7 +186,7 @@ class Findings:
             whose verification contains the comparison.
         absent: reason by name for each reference that does not exist for this data.
         problem: why it could not be measured.
-        runs: recorded episodes that it simulated as a whole; None for policies.
+        runs: recorded episodes that it simulated to their end; None for policies.
     """
 
     measured: Measured | None = None
