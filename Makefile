@@ -101,8 +101,9 @@ prove-transfer: setup ## compare training from another robot's model with traini
 prove-calibration: setup ## measure the calibration of uncertainty on hardware logs, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_calibration
 
-prove-gate: setup ## test the gate on 60,000 model pairs of known quality, rewrites docs/results-*.md
+prove-gate: setup ## test the gate on 60,000 model pairs and 48 runs of known quality (3 h), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_gate
+	$(BIN)/python -m benchmarks.prove_systems
 
 prove-scale: setup ## time one more log among 1,000 and 1,000,000 recordings (2 h), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_scale

@@ -178,7 +178,8 @@ def _drawn(
     bounds = zip((stops - lengths).tolist(), stops.tolist(), strict=True)
     own = {steps: errors[:, which] for steps, errors in errors_by_horizon.items()}
     rmse = np.sqrt((own[HORIZONS[-1]] ** 2).mean(axis=0))
-    scale = Scale(np.ones(len(CHANNELS)), np.zeros(len(CHANNELS)))
+    none = np.zeros(len(CHANNELS))
+    scale = Scale(np.ones(len(CHANNELS)), none, none, none)
     episodes = tuple(
         PackedEpisode(str(k), str(k), str(k), "test", start * STRIDE, stop * STRIDE)
         for k, (start, stop) in enumerate(bounds)

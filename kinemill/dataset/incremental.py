@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from kinemill.catalog import change_of
 from kinemill.catalog.tables import evaluated
-from kinemill.dataset.assignment import empty_sides
+from kinemill.dataset.assignment import short_sides
 from kinemill.dataset.catalog import Version, dataset_versions
 from kinemill.dataset.description import SPLITS, Description, read_description
 from kinemill.dataset.listing import scan_listing, scan_segment
@@ -199,8 +199,9 @@ def find_unchanged(
     changed |= _find_repeating(task, home, previous, repeats)
     is_unchanged = ~pl.col("recording").is_in(changed)
     unchanged = scan_listing(previous.folder).filter(is_unchanged)
-    if empty_sides(task.dataset, unchanged.select(pl.col("side").unique()).collect()["side"]):
-        return None  # which recording fills an empty split depends on all of them
+    units = unchanged.select(unit_column(task.dataset).alias("unit"), "side").unique().collect()
+    if short_sides(task.dataset, units["side"]):
+        return None  # which recording fills a short split depends on all of them
     still = repeats.filter(is_unchanged).select("unit", "repeats")
     return UnchangedPieces(previous, changed, dict(still.iter_rows()))
 

@@ -300,14 +300,14 @@ def _dataset(draft: Draft) -> str:
 def _test_units(units: list[str]) -> list[str]:
     """Return the share of test logs, evenly spread: neighbors are often of one experiment.
 
-    From 15 logs on they are at least as many as the gate expects of test episodes. Logs named as a
+    From 10 logs on they are at least as many as the gate expects of test episodes. Logs named as a
     test set next to a training set are the test split.
     """
     named = [unit for unit in units if TEST_WORDS & {*split_words(unit)}]
     if named and any(TRAINING_WORDS & {*split_words(unit)} for unit in units if unit not in named):
         return named
     count = max(1, round(TEST * len(units)))
-    if len(units) >= 3 * EPISODES:
+    if len(units) >= 2 * EPISODES:
         count = max(count, EPISODES)
     return [units[round(at * len(units) / count) - 1] for at in range(1, count + 1)]
 

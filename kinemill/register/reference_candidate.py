@@ -1,8 +1,9 @@
 """The best reference as the second candidate of a run.
 
-The gate compares a trained model with the references on test episodes. If it refuses the model
-because a reference is as good or better, the strongest reference that can be exported is exported,
-verified and evaluated by the same gate. Both become versions, so both decisions are on record.
+The gate compares a trained model with the references on test episodes. If it refuses the model,
+the strongest reference that can be exported is exported, verified and evaluated by the same gate,
+so that a run whose training failed still serves. Both become versions, so both decisions are on
+record.
 
 The validation split does not decide between the two. It is often the end of recordings that both
 were fitted to, where a flexible model has a smaller error than on an unseen recording. The ratio
@@ -14,11 +15,14 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from kinemill.dataset import load_dataset
 from kinemill.register import stage
 from kinemill.register.document import CandidateDecision, Selection
 from kinemill.register.gate.inputs import Measurements
+from kinemill.register.gate.opponents import CHAMPION, why_no_reference
+from kinemill.register.gate.paired_rollouts import free_runs
+from kinemill.register.gate.rules import is_of
 from kinemill.register.stage import Produced, Registration
 from kinemill.store import (
     ArtifactRef,
@@ -31,11 +35,11 @@ from kinemill.store import (
 )
 from kinemill.store.home import Home
 from kinemill.task import NullReporter, Progress, Task
-from kinemill.task.promote import REFERENCES
 
 TRAINED = "trained"
 _PUBLISHED = 2  # code version of the artifact of a published reference
-_RULES = ("beats", "interval", "no_worse")  # rules that compare with references
+# Rules whose refusal no other model of the same data would escape.
+_NOT_OF_THE_MODEL = ("approval", "evidence", "freshness", "independent", "interface")
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def register_candidates(
     evidence: Measurements | None = None,
     progress: Progress | None = None,
 ) -> Candidates:
-    """Register the trained model, and the best reference if the gate found a reference better.
+    """Register the trained model, and the best reference if the gate refused the model.
 
     Args:
         task: task with the rules in its `promote` part.
@@ -118,15 +122,15 @@ def register_candidates(
     first = stage.run(task, home, produced, evidence=evidence)
     trained = Candidate(TRAINED, produced, first)
     progress = progress or NullReporter()
-    lost_to = lost_to_references(first)
-    if references is None or not lost_to:
+    failed = failed_of_model(first)
+    if references is None or not failed:
         return Candidates(trained, None, _why_none(first))
     if why := why_no_reference(task):
         return Candidates(trained, None, why)
-    name = exportable(home, references)
+    name = exportable(home, references, produced.dataset)
     if name is None:
         return Candidates(trained, None, "no reference is stable and can be exported")
-    why = f"version {first.version}, the trained model, is refused: {', '.join(lost_to)}"
+    why = f"version {first.version}, the trained model, is refused: {', '.join(failed)}"
     progress.log_message(f"{why}; {name} is the next candidate")
     made = _make(task, home, produced, (references, name), progress)
     second = Candidate(name, made, stage.run(task, home, made, evidence=evidence))
@@ -136,51 +140,47 @@ def register_candidates(
     return Candidates(trained, second, why)
 
 
-def lost_to_references(registration: Registration) -> list[str]:
-    """Return the failed rules that compare with a reference; none unless the gate refused.
+def failed_of_model(registration: Registration) -> list[str]:
+    """Return the failed rules that a reference may pass; none unless the gate refused.
 
-    Rules that failed only for lack of test data do not count, because the reference has no more.
+    Doubts about the test data do not count, because the reference has the same, and neither do
+    comparisons with the champion.
     """
     if registration.decision != "refused":
         return []
-    compared = {f"{rule}_{name}" for rule in _RULES for name in REFERENCES}
     return [
         line.rule
         for line in registration.gate
-        if line.rule in compared and not (line.passed or line.undecided)
+        if not (line.passed or line.undecided)
+        and not any(is_of(rule, line.rule) for rule in _NOT_OF_THE_MODEL)
+        and not line.rule.endswith(f"_{CHAMPION}")
     ]
 
 
 def _why_none(registration: Registration) -> str:
     if registration.decision == "refused":
-        return "refused, but not because of a reference"
+        failed = [line.rule for line in registration.gate if not line.passed]
+        return f"a reference would be refused as well: {', '.join(failed)}"
     return "no reference is better"
 
 
-def why_no_reference(task: Task) -> str:
-    """Return why a reference cannot replace this task's model; "" if it can."""
-    learn: Any = task.learn
-    if not task.promote.allow_reference:
-        return "promote.allow_reference is false"
-    unsupported = {
-        f"learn.ensemble: {learn.ensemble}": learn.ensemble > 1,
-        f"learn.loss: {learn.loss}": learn.loss == "gaussian",
-        f"learn.robots: {learn.robots}": learn.robots != "none",
-    }
-    named = [what for what, is_set in unsupported.items() if is_set]
-    return ", ".join(f"a reference does not support {what}" for what in named)
+def exportable(home: Home, references: ArtifactRef, dataset: ArtifactRef) -> str | None:
+    """Return the exportable reference with the smallest validation error that is stable, if any.
 
-
-def exportable(home: Home, references: ArtifactRef) -> str | None:
-    """Return the stable, exportable reference with the smallest validation error, if any."""
+    It is stable if no free run of a recorded episode diverges: the gate serves no others.
+    """
     from kinemill.verify.references import load_references  # imports torch
 
-    errors = {
-        name: item.stable_member.nrmse
+    rows = load_dataset(home, dataset)
+    members = {
+        name: item.stable_member
         for name, item in load_references(home, references).items.items()
         if item.stable_member is not None and item.folder is not None
     }
-    return min(errors, key=lambda name: errors[name], default=None)
+    ranked = sorted(members, key=lambda name: members[name].nrmse)
+    return next(
+        (name for name in ranked if not free_runs(members[name].predictor, rows).diverged), None
+    )
 
 
 def _make(

@@ -15,7 +15,8 @@ class Verdict:
         passed: whether the condition holds.
         value: the result.
         expected: the condition.
-        undecided: whether it failed only for lack of test data, which makes a champion provisional.
+        undecided: whether it failed for a doubt and not for a harm that was shown: too little or
+            repeated test data, or a detail. Such lines make a first champion provisional.
     """
 
     rule: str

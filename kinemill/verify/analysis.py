@@ -210,6 +210,8 @@ def accuracy(errors: Errors) -> Accuracy:
                 unit=errors.units[index],
                 std=float(errors.scale.std[index]),
                 resolution=float(errors.scale.resolution[index]),
+                noise=float(errors.scale.noise[index]),
+                tolerance=float(errors.scale.tolerance[index]),
                 rmse=float(errors.rmse[index]),
                 interval=(float(by_channel[index, 0]), float(by_channel[index, 1])),
                 mean=float(errors.mean[index]),

@@ -27,6 +27,8 @@ class Comparison:
             interval.
         p_worse: one-sided p-value of the hypothesis that the error is at most (1 + margin) times
             that of the reference: small if the model is worse; NaN without an interval.
+        tolerance: largest difference between the two errors that means nothing, in training
+            standard deviations.
     """
 
     error: Diverging
@@ -37,6 +39,7 @@ class Comparison:
     unit: Unit
     detectable: Number
     p_worse: Number
+    tolerance: Number = 0.0
 
     @property
     def ratio(self) -> float:
@@ -44,6 +47,11 @@ class Comparison:
         if not math.isfinite(self.reference):
             return math.nan
         return self.error / self.reference if self.reference else math.inf
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the errors differ by less than sensors and the robot resolve."""
+        return abs(self.error - self.reference) <= self.tolerance
 
 
 # By horizon (steps as text, or `free_run`), then by channel (a state, or `nrmse`).

@@ -99,7 +99,7 @@ class Errors:
 
     def notes(self) -> dict[str, str]:
         """Return remarks on errors by channel."""
-        return dict.fromkeys(self.constant, "constant in the training rows, left out of nrmse")
+        return dict.fromkeys(self.constant, "at rest in the training rows, left out of nrmse")
 
     @cached_property
     @QUIETLY

@@ -16,6 +16,7 @@ from kinemill.verify.comparison import NRMSE, Comparison
 
 # By horizon (steps as text, or "free_run"), then by channel (a state, or "nrmse" for their mean).
 Horizons = Mapping[str, Mapping[str, Comparison]]
+# A difference below the tolerance of a channel is no loss: see `Comparison.is_equal`.
 Why = Literal["significant", "gross", "diverges", "not measured"]
 
 CHAMPION = "champion"  # name of the champion among the references
@@ -221,7 +222,7 @@ def _certain(line: Loss) -> Loss | None:
         return line
     if not math.isfinite(comparison.reference):
         return None
-    if comparison.error <= comparison.reference:
+    if comparison.error <= comparison.reference or comparison.is_equal:
         return None
     if not math.isfinite(comparison.error):
         return Loss(line.reference, line.horizon, line.channel, "diverges", comparison)
@@ -251,4 +252,9 @@ def _has_skill(line: Loss) -> bool:
 
 def _is_testable(line: Loss) -> bool:
     comparison = line.comparison
-    return comparison is not None and math.isfinite(comparison.p_worse) and _has_skill(line)
+    return (
+        comparison is not None
+        and math.isfinite(comparison.p_worse)
+        and not comparison.is_equal
+        and _has_skill(line)
+    )

@@ -156,6 +156,24 @@ def _errors(analysis: Analysis, document: Assessment, where: str) -> str:
         f"95 % interval, from {model.effective_n:.0f} independent {model.unit}. The best is bold; "
         "red means that a reference is significantly better.</p>"
         + error_table(analysis.errors, model.units, worse=_worse(document, str(model.horizon)))
+        + _tolerances(model)
+    )
+
+
+def _tolerances(model: Errors) -> str:
+    """Return the differences of errors that mean nothing, and their causes, collapsed."""
+    scale = model.scale
+    columns = (scale.resolution, scale.noise, scale.tolerance)
+    rows = [
+        [name_of(name, model.units[index]), *(number(float(values[index])) for values in columns)]
+        for index, name in enumerate(model.channels)
+    ]
+    return (
+        "<details><summary>Differences that mean nothing</summary><p>Two errors that differ by "
+        "less than the tolerance count as equal: the largest of the resolution, the noise of "
+        "measurements, both estimated from the training rows, and a hundredth of the range.</p>"
+        + table(["Channel", "Resolution", "Noise", "Tolerance"], rows, numbers_from=1)
+        + "</details>"
     )
 
 

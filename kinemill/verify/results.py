@@ -60,6 +60,8 @@ class ChannelAccuracy:
     Attributes:
         std: standard deviation in training.
         resolution: smallest difference between recorded values.
+        noise: standard deviation of the noise of measurements.
+        tolerance: largest difference of two errors that means nothing, see `verify.scale`.
         rmse, mae, mse: root mean square, mean absolute and mean square error at the horizon.
         interval: 95 % interval of `rmse`.
         mean: RMSE averaged over the steps.
@@ -69,6 +71,8 @@ class ChannelAccuracy:
     unit: str
     std: Number
     resolution: Number
+    noise: Number
+    tolerance: Number
     rmse: Number
     interval: Interval
     mean: Number

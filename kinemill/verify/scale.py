@@ -2,13 +2,15 @@
 
 Errors are divided by the standard deviation of the TRAINING rows: if a joint rests in the test
 split, the deviation of the test rows would make every error of that joint look large. The sensor
-resolution is a lower bound for the divisor and for errors.
+resolution is a lower bound for the divisor and for errors. The tolerance is the difference of two
+errors that nobody can feel: noise, resolution, and a hundredth of the range.
 
 Symbols: N rows, S states, E episodes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import comb
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -28,6 +30,16 @@ SMALLEST = 0.02
 # must be so close.
 ON_GRID = 0.05
 MOST = 0.95
+ORDERS = range(2, 7)  # of differences
+MEDIAN_OF_NORMAL = 0.6745  # median magnitude of a standard normal variable
+# A state that moves less than this share of the largest motion in its unit is at rest, such as a
+# joint that holds its position while the others move.
+AT_REST = 0.003
+# Share of the range of a state that is a difference without meaning on a robot.
+PRACTICAL = 0.01
+# Largest share of the standard deviation that counts as noise: what changes from row to row may be
+# motion as well, where rows are far apart.
+MOST_NOISE = 0.1
 # A grid is distinguishable from rounding only if its step is at least this many float32 steps.
 ABOVE_ROUNDING = 16.0
 
@@ -38,12 +50,17 @@ class Scale:
 
     Attributes:
         std: standard deviation in training, at least `resolution`, (S,), in units; 0 for a
-            state that never moves there.
+            state that is at rest there.
         resolution: smallest difference between recorded values, (S,), in units.
+        noise: standard deviation of the noise of measurements, (S,), in units.
+        tolerance: largest difference of two RMS errors that means nothing, (S,), in units: the
+            largest of resolution, noise and `PRACTICAL` of the range in training.
     """
 
     std: Floats
     resolution: Floats
+    noise: Floats
+    tolerance: Floats
 
     @property
     def floor(self) -> Floats:
@@ -62,8 +79,19 @@ def training_scale(dataset: PackedDataset) -> Scale:
     scale = _SCALES.get(dataset)
     if scale is None:
         angle = np.array([name in dataset.angles for name in dataset.states])
-        scale = _SCALES[dataset] = scale_of(dataset, np.arange(len(dataset.states)), angle)
+        scale = scale_of(dataset, np.arange(len(dataset.states)), angle)
+        units = [dataset.units.get(name, "") for name in dataset.states]
+        std = np.where(at_rest(scale.std, units), 0.0, scale.std)
+        scale = _SCALES[dataset] = replace(scale, std=std)
     return scale
+
+
+def at_rest(std: Floats, units: Sequence[str]) -> NDArray[np.bool_]:
+    """Return whether each state (S,) moves little compared with the largest motion in its unit."""
+    largest = dict[str, float]()
+    for unit, value in zip(units, std.tolist(), strict=True):
+        largest[unit] = max(value, largest.get(unit, 0.0))
+    return std < AT_REST * np.array([largest[unit] for unit in units])
 
 
 def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Scale | None:
@@ -71,8 +99,9 @@ def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Sca
     channels = accuracy["model"].channels if "model" in accuracy else {}
     if any(name not in channels for name in states):
         return None
-    values = np.array([(channels[name].std, channels[name].resolution) for name in states])
-    return Scale(values[:, 0], values[:, 1]) if np.isfinite(values).all() else None
+    keys = "std", "resolution", "noise", "tolerance"
+    values = np.array([[getattr(channels[name], key) for key in keys] for name in states])
+    return Scale(*values.T) if np.isfinite(values).all() else None
 
 
 def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[np.bool_]) -> Scale:
@@ -89,7 +118,37 @@ def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[
     )
     resolution = np.array([_resolution(column) for column in sample.T])
     std = np.where(std > 0.0, np.maximum(std, resolution), 0.0)
-    return Scale(std, resolution)
+    runs = [dataset.view(rows.start, rows.stop)[:, columns] for rows in _sample(episodes)]
+    noise = np.minimum(noise_of(runs, angle), MOST_NOISE * std)
+    span = sample.max(axis=0) - sample.min(axis=0)
+    span = np.where(angle, np.minimum(span, 2.0 * np.pi), span)
+    tolerance = np.maximum.reduce([resolution, noise, PRACTICAL * span])
+    return Scale(std, resolution, noise, tolerance)
+
+
+def noise_of(runs: Sequence[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
+    """Return an upper estimate of the noise of each column, (S,), in units.
+
+    The k-th difference of white noise has binomial(2k, k) times its variance, at any k, and that of
+    a smooth signal falls with k until only the noise remains. So the estimate is the smallest over
+    k, each from the median of magnitudes, which impacts do not change (Hall, Kay and Titterington
+    1990, Asymptotically optimal difference-based estimation of variance).
+
+    Args:
+        runs: consecutive rows, (N, S) each, in units.
+        angle: whether a column is an angle, whose first differences are wrapped, (S,).
+    """
+    estimates = list[Floats]()
+    for order in ORDERS:
+        parts = list[Floats]()
+        for run in runs:
+            if len(run) > order:
+                first = wrapped(np.diff(run.astype(np.float64), axis=0), angle)
+                parts.append(np.abs(np.diff(first, order - 1, axis=0)))
+        if parts:
+            middle = np.median(np.concatenate(parts), axis=0) / MEDIAN_OF_NORMAL
+            estimates.append(middle / np.sqrt(comb(2 * order, order)))
+    return np.min(estimates, axis=0) if estimates else np.zeros(len(angle))
 
 
 def _std(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:

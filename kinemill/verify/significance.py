@@ -114,7 +114,10 @@ def episode_blocks(squares: Sequence[Floats], counts: Floats) -> list[Blocks]:
 
 
 def _blocks(squares: Floats, starts: NDArray[np.int64], unit: Unit) -> Blocks:
-    fewest = 0.0 if unit == "episodes" else FEWEST_BLOCKS
+    # One or two episodes have no spread to speak of, so blocks within them decide, if there are
+    # enough; that one of few episodes has most of the error shows from the third one on.
+    alone = FEWEST_ALONE if len(starts) < FEWEST_ALONE else 0.0
+    fewest = alone if unit == "episodes" else FEWEST_BLOCKS
     counts = np.diff(starts, append=squares.shape[1]).astype(np.float64)
     return Blocks(np.add.reduceat(squares, starts, axis=1), counts, unit, fewest)
 
@@ -163,12 +166,14 @@ class LeftOut:
         remaining: RMS error without each block, (M, B, S).
         share: share of the squared error in each block, (M, B, S).
         std: standard deviation in training, (S,), in units; NaN for a channel that never moves.
+        tolerance: difference of errors that means nothing, (S,), in training standard deviations.
     """
 
     whole: Floats
     remaining: Floats
     share: Floats
     std: Floats
+    tolerance: Floats
     blocks: Blocks
 
 
@@ -190,7 +195,7 @@ def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
             np.sqrt(np.maximum(squares, least)) / std for squares in (total / windows, remaining)
         )
         share = np.nan_to_num(blocks.sums / total)
-        results.append(LeftOut(whole[:, 0], remaining, share, std, blocks))
+        results.append(LeftOut(whole[:, 0], remaining, share, std, scale.tolerance / std, blocks))
     return results
 
 
@@ -223,6 +228,7 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
         detectable=-math.expm1(-(half + quantile * interval.error)),
         # One-sided test of a ratio above 1 + margin, Student's t with effective degrees of freedom.
         p_worse=float(stdtr(interval.freedom, -steps)) if math.isfinite(half) else math.nan,
+        tolerance=float(left_out[-1].tolerance[indexes].mean()),
     )
 
 

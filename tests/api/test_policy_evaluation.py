@@ -1,12 +1,12 @@
 """`evaluate_policy`: an exported policy in its environment and in others."""
 
 import pytest
-from tests.register.test_policies import TASK
 
 import kinemill.api as km
 from benchmarks._policies import Gains
 from kinemill.errors import BadInput
 from kinemill.task import make_task
+from tests.policies.test_gate_measurements import TASK
 
 
 def test_a_policy_is_tried_next_to_random_actions_and_its_report_is_written(

@@ -253,7 +253,7 @@ def test_a_channel_that_never_moves_is_named_with_its_error(kinemill, model, log
     log("a.csv", spoil=coast)
     logs, out = log("b.csv", 1.0, spoil=coast).parent, tmp_path / "out"
     result = evaluate(kinemill, model, logs, out)
-    note = "constant in the training rows, left out of nrmse"
+    note = "at rest in the training rows, left out of nrmse"
     assert {name: line["note"] for name, line in result["metrics"]["test"].items()} == {
         "angle": "",
         "velocity": note,

@@ -88,7 +88,7 @@ def test_a_number_has_four_digits_unless_asked():
 
 
 def test_a_channel_that_never_moves_is_named_below_the_errors(capsys):
-    note = "constant in the training rows, left out of nrmse"
+    note = "at rest in the training rows, left out of nrmse"
     test = {
         "angle": ChannelError("rad", {"model": 0.1}),
         "lift": ChannelError("m", {"model": 0.0}, note),

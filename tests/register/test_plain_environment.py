@@ -12,7 +12,7 @@ import pytest
 from benchmarks._policies import Gains, published
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from tests.register import test_policies as policies
+from tests.policies import test_gate_measurements as policies
 
 pytestmark = pytest.mark.slow
 

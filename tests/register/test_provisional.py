@@ -10,12 +10,14 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.register import list_versions, promote, rollback, show, why
 from kinemill.register.gate.evaluation import conclude, evaluate
+from kinemill.register.gate.inputs import Runs
 from kinemill.register.gate.rules import Champion, GateInputs, Measured, RowOverlap
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
 from kinemill.task import load_task
 from tests.register.conftest import BASELINES, HISTORY, WINDOWS, Claims, paired, verification
+from tests.register.conftest import comparison as compare
 from tests.register.registrations import gate_of
 
 NAN = math.nan
@@ -91,8 +93,90 @@ def test_all_else_has_to_hold(task):
     equal = worse.references | {"linear": paired(0.1, 0.1)}
     assert concluded(replace(worse, references=equal)) == ("refused", False)
     wide = worse.references | {"linear": paired(0.1, 0.12, (0.5, 1.4))}  # an interval that holds 1
-    assert concluded(replace(worse, references=wide)) == ("refused", False)
+    assert concluded(replace(worse, references=wide)) == ("champion", True)
     assert concluded(replace(worse, served=(False, "ended"))) == ("refused", False)
+
+
+def detail(horizon, channel):
+    """Return a pair that is better but for one channel at one horizon, significantly."""
+    pair = paired(0.1, 0.3)
+    lost = compare(0.15, 0.1, (1.2, 1.8), p_worse=1e-6)
+    at_horizon = {**pair.horizons[horizon], channel: lost}
+    return replace(pair, horizons={**pair.horizons, horizon: at_horizon})
+
+
+@pytest.mark.parametrize(
+    ("horizon", "channel", "decision"),
+    [
+        ("1", "velocity", ("champion", True)),
+        ("1", "nrmse", ("champion", True)),
+        ("25", "position", ("champion", True)),
+        ("25", "nrmse", ("refused", False)),
+        ("free_run", "nrmse", ("refused", False)),
+    ],
+)
+def test_first_model_that_is_worse_in_a_detail_is_provisional_champion(
+    task, horizon, channel, decision
+):
+    inputs = comparison(task)
+    lost = replace(inputs, references=inputs.references | {"linear": detail(horizon, channel)})
+    assert concluded(lost) == decision
+    assert concluded(replace(lost, champion=ESTABLISHED)) == ("refused", False)
+
+
+def test_reference_that_is_worse_than_another_one_is_provisional_champion(task):
+    inputs = comparison(task)
+    itself = replace(paired(0.1, 0.1), itself=True)
+    references = {"linear": itself, "linear_sincos": detail("25", "nrmse")}
+    lost = replace(inputs, references=inputs.references | references)
+    assert concluded(lost) == ("champion", True)
+    assert concluded(replace(lost, champion=ESTABLISHED)) == ("refused", False)
+
+
+def test_difference_within_the_tolerance_of_a_channel_is_no_loss(task):
+    inputs = comparison(task)
+    pair = detail("25", "velocity")
+    lost = replace(pair.horizons["25"]["velocity"], tolerance=0.06)
+    pair = replace(
+        pair, horizons={**pair.horizons, "25": {**pair.horizons["25"], "velocity": lost}}
+    )
+    assert concluded(replace(inputs, references=inputs.references | {"linear": pair})) == (
+        "champion",
+        False,
+    )
+
+
+def test_repeated_test_rows_make_a_first_champion_provisional(task):
+    repeated = replace(comparison(task), overlap=RowOverlap(1.0, 0.0, 1.0))
+    assert concluded(repeated) == ("champion", True)
+    assert "near_duplicates: apart" in conclude(repeated, evaluate(repeated)).provisional
+    assert concluded(replace(repeated, champion=ESTABLISHED)) == ("refused", False)
+    assert concluded(replace(repeated, overlap=RowOverlap())) == ("refused", False)  # not measured
+
+
+@pytest.mark.parametrize(
+    ("pair", "decision"),
+    [
+        (paired(0.95, 1.0, (0.7, 1.3)), ("champion", True)),
+        (paired(1.05, 1.0, (0.8, 1.4)), ("champion", True)),
+        (paired(1.5, 1.0, (1.2, 1.9)), ("refused", False)),
+        (paired(2.5, 1.0, (NAN, NAN), p_worse=NAN), ("refused", False)),
+        (paired(math.inf, 1.0, (NAN, NAN), p_worse=NAN), ("refused", False)),
+    ],
+)
+def test_first_model_serves_unless_it_is_significantly_worse_than_persistence(task, pair, decision):
+    inputs = comparison(task)
+    pair = replace(pair, horizons=inputs.references["persistence"].horizons)
+    references = inputs.references | {"persistence": pair}
+    assert concluded(replace(inputs, references=references)) == decision
+
+
+def test_model_that_diverges_in_a_recorded_episode_is_never_champion(task):
+    diverging = replace(comparison(task), runs=Runs(12, ("run7.csv",)))
+    assert concluded(diverging) == ("refused", False)
+    (line,) = [item for item in evaluate(diverging) if not item.passed]
+    assert (line.rule, line.value) == ("stability", "1 of 12 episodes diverge: run7.csv")
+    assert concluded(replace(diverging, runs=Runs(12, ()))) == ("champion", False)
 
 
 def test_than_a_provisional_champion_enough_data_has_to_show_no_more_than_that_it_is_as_good(task):

@@ -6,7 +6,7 @@ from kinemill.register import reference_candidate, stage
 from kinemill.register.reference_candidate import (
     Candidate,
     Candidates,
-    lost_to_references,
+    failed_of_model,
     register_candidates,
     why_no_reference,
 )
@@ -35,20 +35,21 @@ def candidates(trained, reference):
 
 
 @pytest.mark.parametrize(
-    ("rules", "undecided", "lost_to"),
+    ("rules", "undecided", "failed"),
     [
-        (("beats_linear", "latency"), (), ["beats_linear"]),
+        (("beats_linear", "independent"), (), ["beats_linear"]),
+        (("measured", "stability", "freshness"), (), ["measured", "stability"]),
         (("interval_physics", "no_worse_linear"), (), ["interval_physics", "no_worse_linear"]),
-        (("beats_champion", "no_worse_champion", "parity"), (), []),
+        (("beats_champion", "no_worse_champion", "approval"), (), []),
         (("interval_linear",), ("interval_linear",), []),
         (("beats_linear", "interval_linear"), ("interval_linear",), ["beats_linear"]),
     ],
 )
-def test_only_a_reference_that_is_as_good_is_a_reason_to_offer_one(rules, undecided, lost_to):
+def test_rules_that_a_reference_may_pass_are_a_reason_to_offer_one(rules, undecided, failed):
     refused = registered(1, "refused", *rules, undecided=undecided)
-    assert lost_to_references(refused) == lost_to
-    assert lost_to_references(registered(1, "champion", *rules)) == []
-    assert lost_to_references(registered(1, "waiting", *rules)) == []
+    assert failed_of_model(refused) == failed
+    assert failed_of_model(registered(1, "champion", *rules)) == []
+    assert failed_of_model(registered(1, "waiting", *rules)) == []
 
 
 @pytest.mark.parametrize(

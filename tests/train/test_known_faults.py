@@ -25,8 +25,8 @@ from kinemill.train.layout import layout_of
 from kinemill.train.loop import fit
 from tests.conftest import EXAMPLES
 from tests.export.conftest import DESCRIPTION
+from tests.policies.imitation import cloning
 from tests.policies.imitation.cloning import demonstrations, policy_task
-from tests.train import cloning
 from tests.train.conftest import pendulum_task, publish
 
 QUIET, CPU = (NullReporter(), NullReporter()), torch.device("cpu")

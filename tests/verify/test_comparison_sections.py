@@ -67,10 +67,10 @@ def test_references_that_were_left_out_are_named_with_the_reason():
 
 def test_a_channel_that_is_left_out_of_the_average_is_named():
     result = verified(_1=lines(BETTER, BETTER))
-    note = "constant in the training rows, left out of nrmse"
+    note = "at rest in the training rows, left out of nrmse"
     channels = result.metrics.test
     channels["velocity"] = replace(channels["velocity"], note=note)
-    assert "<b>velocity</b> is constant in the training rows" in comparison_section(result)
+    assert "<b>velocity</b> is at rest in the training rows" in comparison_section(result)
 
 
 def test_without_a_comparison_there_is_no_section():

@@ -1,13 +1,17 @@
 """Scale of errors: standard deviation of the training rows, and sensor resolution."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import accuracy
 from kinemill.verify.references import Persistence
-from kinemill.verify.scale import stated_scale, training_scale
+from kinemill.verify.scale import noise_of, stated_scale, training_scale
 from tests.verify.conftest import pack, swing
+
+NO_ANGLE = np.array([False, False])
 
 
 def test_the_spread_is_that_of_the_training_rows_whatever_the_test_rows_do():
@@ -52,6 +56,41 @@ def test_a_sensor_that_hardly_leaves_its_codes_is_divided_by_its_resolution():
     assert scale.resolution[1] == 0.5
     assert scale.std[1] == 0.5  # its standard deviation is 0.08
     assert scale.std[0] == 0.0  # never moves
+
+
+def test_noise_of_a_smooth_motion_is_that_of_the_sensor():
+    random = np.random.default_rng(0)
+    time = np.arange(4000) * 0.01
+    smooth = np.stack([np.sin(3.0 * time), np.cos(2.0 * time)], axis=1)
+    noisy = smooth + [0.005, 0.0] * random.normal(size=smooth.shape)
+    noise = noise_of([noisy[:1500].astype(np.float32), noisy[1500:].astype(np.float32)], NO_ANGLE)
+    assert noise[0] == pytest.approx(0.005, rel=0.1)
+    assert noise[1] < 1e-4
+
+
+def test_jumps_of_an_angle_by_a_turn_are_no_noise():
+    turning = ((np.arange(3000) * 0.05 + np.pi) % (2.0 * np.pi) - np.pi)[:, None]
+    assert noise_of([turning.astype(np.float32)], np.array([True]))[0] < 1e-4
+
+
+def test_tolerance_is_the_largest_of_resolution_noise_and_a_hundredth_of_the_range():
+    rows = swing(400, 2)
+    scale = training_scale(pack({"train": [rows]}))
+    span = np.ptp(rows[:, 1])
+    assert scale.tolerance[1] == pytest.approx(0.01 * span, rel=1e-3)
+    loud = rows + np.array([0.0, 0.05, 0.0]) * np.random.default_rng(1).normal(size=rows.shape)
+    noisy = training_scale(pack({"train": [loud]}))
+    assert noisy.noise[1] == pytest.approx(0.05, rel=0.2)
+    assert noisy.tolerance[1] >= noisy.noise[1]
+
+
+def test_joint_that_rests_while_others_of_its_unit_move_is_left_out():
+    rows = swing(400, 2)
+    rows[:, 1] = 1e-4 * np.random.default_rng(3).normal(size=400)
+    dataset = replace(pack({"train": [rows]}), units={"angle": "rad", "velocity": "rad"})
+    scale = training_scale(dataset)
+    assert scale.std[1] == 0.0
+    assert scale.std[0] > 0.0
 
 
 def test_the_scale_of_a_model_is_read_from_its_verification():

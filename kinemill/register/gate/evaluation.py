@@ -20,7 +20,7 @@ from kinemill.register.gate.inputs import (
     Measurements,
 )
 from kinemill.register.gate.metric import claims
-from kinemill.register.gate.rules import RULES
+from kinemill.register.gate.rules import RULES, is_of
 from kinemill.register.gate.sample_size import sample_size_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import Version, bundle_folder
@@ -64,8 +64,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 def conclude(inputs: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:
     """Return the conclusion from the verdicts.
 
-    If all failed lines failed only for lack of test data, the challenger becomes provisional
-    champion. An established champion is not replaced that way.
+    If no failed line shows a harm, only doubts, the challenger becomes provisional champion. An
+    established champion is not replaced that way.
     """
     failed = [item for item in verdicts if not item.passed]
     waits = any(item.rule == "approval" for item in failed)
@@ -78,14 +78,26 @@ def conclude(inputs: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:
     return Conclusion("waiting" if waits else "champion", provisional)
 
 
-def _provisional(inputs: GateInputs, undecided: Sequence[Verdict]) -> str:
-    lacks = sample_size_of(inputs).lacks(inputs) or [
-        f"{item.rule}: {item.value}" for item in undecided
-    ]
-    return (
-        f"{', '.join(lacks)}: record more test episodes, or give dataset.test a larger share; if "
-        "this is all there will be, lower promote.min_test_episodes and promote.min_independent"
-    )
+def _provisional(inputs: GateInputs, doubts: Sequence[Verdict]) -> str:
+    """Return the doubts in words, and what would settle them."""
+    lacks = sample_size_of(inputs).lacks(inputs)
+    details = [item for item in doubts if item.rule != "evidence"]
+    # Too few data explain a wide interval.
+    details = [item for item in details if not (lacks and is_of("interval", item.rule))]
+    reasons = [*lacks, *(f"{item.rule}: {item.value}" for item in details)]
+    advice = list[str]()
+    if lacks or any(is_of("interval", item.rule) for item in doubts):
+        advice.append(
+            "record more test episodes, or give dataset.test a larger share; if this is all there "
+            "will be, lower promote.min_test_episodes and promote.min_independent"
+        )
+    if any(item.rule == "independent" for item in doubts):
+        advice.append(
+            "record other motions, or set dataset.near_duplicates: apart if the machine repeats one"
+        )
+    if any(is_of(rule, item.rule) for item in details for rule in ("no_worse", "beats")):
+        advice.append("give learn.budget more time, or record more logs")
+    return f"{', '.join(reasons)}: {'; '.join(advice)}"
 
 
 def make_gate_inputs(
@@ -112,6 +124,7 @@ def make_gate_inputs(
         served=challenger.served,
         approval=challenger.approval,
         overlap=evidence.measure_overlap(),
+        runs=findings.runs,
     )
 
 

@@ -115,6 +115,19 @@ class RowOverlap:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """Free runs of recorded episodes of all splits.
+
+    Attributes:
+        episodes: number of episodes.
+        diverged: names of those that diverge.
+    """
+
+    episodes: int
+    diverged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Approval:
     """Approval of a version: who, when (ISO 8601, UTC), and whether it may break users."""
 
@@ -140,6 +153,7 @@ class GateInputs:
         served: whether the serving runtime loaded it and predicted, and a message.
         approval: approval by a user, if any.
         overlap: shares of its validation and test data that repeat its training data.
+        runs: recorded episodes that the challenger simulated to their end; None for policies.
     """
 
     task: Task
@@ -154,6 +168,7 @@ class GateInputs:
     served: tuple[bool, str] = (False, "was not tried")
     approval: Approval | None = None
     overlap: RowOverlap = RowOverlap()
+    runs: Runs | None = None
 
 
 def to_json_number(value: float) -> Value:
@@ -171,12 +186,14 @@ class Findings:
             whose verification contains the comparison.
         absent: reason by name for each reference that does not exist for this data.
         problem: why it could not be measured.
+        runs: recorded episodes that it simulated to their end; None for policies.
     """
 
     measured: Measured | None = None
     references: Mapping[str, Paired] = field(default_factory=dict[str, Paired])
     absent: Mapping[str, str] = field(default_factory=dict[str, str])
     problem: str = ""
+    runs: Runs | None = None
 
 
 @dataclass(frozen=True)

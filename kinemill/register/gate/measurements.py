@@ -27,6 +27,7 @@ from kinemill.register.gate.paired_rollouts import (
     RolledOut,
     error_of,
     errors_of,
+    free_runs,
     is_same_model,
     output_comparisons,
     pair,
@@ -66,7 +67,8 @@ class DynamicsMeasurements:
             for name, reference in self._references.items.items()
         }
         measured = measured_of(own.errors, self._rows, self.task.promote.channel)
-        return Findings(measured, pairs, self._references.left_out)
+        runs = free_runs(model, self._rows)
+        return Findings(measured, pairs, self._references.left_out, runs=runs)
 
     def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
         """Measure both on the same windows and whole episodes of the test split."""

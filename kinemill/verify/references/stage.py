@@ -36,7 +36,7 @@ from kinemill.verify.references.family import Member, Reference, References
 from kinemill.verify.references.fit import fit_references
 from kinemill.verify.references.step_predictor import StepPredictor
 
-VERSION = 6
+VERSION = 7
 STAGE = "references"
 FILE = "references.json"
 

@@ -15,8 +15,8 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train.ddp import joined
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import fit
+from tests.policies.imitation import cloning
 from tests.policies.imitation.cloning import CHANNELS
-from tests.train import cloning
 from tests.train.test_ddp import finish
 
 CLONING = {"batch_size": 17, "compile": "off", "patience": None, "seq_len": 5}  # 9 and 8

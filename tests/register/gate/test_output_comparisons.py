@@ -84,7 +84,7 @@ def test_the_errors_are_those_of_the_rows_ahead(data, errors):
 
 
 def test_a_challenger_with_worse_outputs_loses_there_alone(data, errors):
-    lost = losses_of(data, errors, Fake(data, 0.15), Fake(data, 0.1))
+    lost = losses_of(data, errors, Fake(data, 1.5), Fake(data, 0.3))
     assert {one.channel for one in lost} == {"force", "temperature"}
     assert {one.horizon for one in lost} == {"1", "3", "10"}
 

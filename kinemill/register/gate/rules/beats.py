@@ -9,12 +9,14 @@ and fails if the champion was deleted or cannot be loaded.
 """
 
 import math
+from dataclasses import replace
 
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.opponents import (
     CHAMPION,
     is_absent,
     is_break_approved,
+    is_doubt,
     own_reference,
     to_beat,
 )
@@ -38,7 +40,9 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     For returns and success rates: model >= reference + margin * |reference|, limited to
     `promote.ceiling`, and model > reference. A challenger that is itself a reference must beat
     persistence, constant velocity and the champion. With enough test data, a provisional champion
-    is replaced by a challenger that is not worse.
+    is replaced by a challenger that is not worse. A first model that is not significantly worse
+    than these two becomes provisional champion, and so does one that is worse than a reference
+    which cannot replace it.
 
     Refused: train longer, on more logs, or another model (kinemill model tune), or set a smaller
     promote.margin. Where a reference is better, use it as the model: promote.allow_reference.
@@ -58,7 +62,8 @@ def _against(name: str, inputs: GateInputs) -> Verdict:
     who = name if metric.channel is None else f"{name}, {metric.channel}"
     paired = inputs.references.get(name)
     if paired is not None:
-        return _compared(inputs, rule, paired, who)
+        line = _compared(inputs, rule, paired, who)
+        return replace(line, undecided=not line.passed and is_doubt(inputs, name, paired))
     if is_absent(inputs, name):
         paired = f"no reference on this data: {inputs.absent[name]}"
         return Verdict(rule, True, paired, "beaten, where it exists")

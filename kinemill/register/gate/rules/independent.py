@@ -11,7 +11,9 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
     Near-duplicates of training recordings count, and rows that repeat training rows of the same
     recording. Repeated validation rows are only reported. With `dataset.near_duplicates: apart`,
-    near-duplicates are only reported as well.
+    near-duplicates are only reported as well. Machines that repeat one motion have such data, so a
+    model that passes all other rules becomes provisional champion, unless there is an established
+    champion.
 
     Refused: put near-duplicates on the same side in `dataset`, or use whole recordings for the
     test split; `kinemill data datasets show` lists them. If the task is one repeated motion, set
@@ -29,4 +31,6 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
             f"{overlap.test:.0%} of the test rows, {overlap.validation:.0%} of the validation rows"
         )
     expected = f"<= {bound:.0%} of the test rows" + (", near-duplicates aside" if apart else "")
-    return [Verdict("independent", counted <= bound, value, expected)]
+    passed = counted <= bound
+    undecided = not passed and math.isfinite(counted)
+    return [Verdict("independent", passed, value, expected, undecided)]

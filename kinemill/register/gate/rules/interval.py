@@ -6,12 +6,14 @@ interval of the difference per start, and has to be above 0.
 """
 
 import math
+from dataclasses import replace
 
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.opponents import (
     CHAMPION,
     is_absent,
     is_break_approved,
+    is_doubt,
     own_reference,
     to_beat,
 )
@@ -24,7 +26,7 @@ from kinemill.verify.comparison import Comparison
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if the paired 95 % interval of model / reference is below 1, for each of `beats`.
 
-    A smaller error with too little test data for an interval makes a provisional champion only.
+    A smaller error whose interval reaches 1 makes a provisional champion only.
 
     Refused: the test split is too small to show a difference; more or longer test episodes narrow
     the interval. `promote.interval: false` compares without an interval.
@@ -68,11 +70,13 @@ def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
 
 def _sure(inputs: GateInputs, rule: str, paired: Paired, name: str) -> Verdict:
     if metric_of(inputs.task).larger:
-        return _above_zero(rule, *paired.interval)
+        return _above_zero(rule, paired, champion=name == CHAMPION)
     if paired.reference == math.inf:
         passed = math.isfinite(paired.model)
         return Verdict(rule, passed, f"{name} diverges", "significantly beaten")
-    return _below_one(rule, paired)
+    line = _below_one(rule, paired, champion=name == CHAMPION)
+    doubtful = name != CHAMPION and is_doubt(inputs, name, paired)
+    return replace(line, undecided=not line.passed and (line.undecided or doubtful))
 
 
 def _not_significantly_worse(inputs: GateInputs, rule: str, paired: Paired) -> Verdict:
@@ -84,18 +88,22 @@ def _not_significantly_worse(inputs: GateInputs, rule: str, paired: Paired) -> V
     return Verdict(rule, passed, _text(low, high, paired.headline), expected)
 
 
-def _below_one(rule: str, paired: Paired) -> Verdict:
+def _below_one(rule: str, paired: Paired, *, champion: bool) -> Verdict:
     low, high = paired.interval
     passed = 0.0 <= low <= high < 1.0  # false for NaN: too little data
-    undecided = math.isnan(high) and 0.0 <= paired.model < paired.reference < math.inf
+    better = 0.0 <= paired.model < paired.reference < math.inf
+    # A champion is replaced for a gain that was shown, or where the data can show none.
+    undecided = not passed and better and (math.isnan(high) or not champion)
     expected = "below 1: 95 % interval of model / reference"
     return Verdict(rule, passed, _text(low, high, paired.headline), expected, undecided)
 
 
-def _above_zero(rule: str, low: float, high: float) -> Verdict:
+def _above_zero(rule: str, paired: Paired, *, champion: bool) -> Verdict:
+    low, high = paired.interval
     passed = 0.0 < low <= high < math.inf  # false for NaN
+    undecided = not passed and not champion and paired.model > paired.reference
     expected = "above 0: 95 % interval of model - reference"
-    return Verdict(rule, passed, _text(low, high, None), expected)
+    return Verdict(rule, passed, _text(low, high, None), expected, undecided)
 
 
 def _text(low: float, high: float, comparison: Comparison | None) -> str:

@@ -19,7 +19,14 @@ from kinemill.register.gate.opponents import (
 )
 from kinemill.register.gate.rules import RULES, GateInputs, Verdict
 from kinemill.task.promote import FREE_RUN
-from kinemill.verify.losses import Counted, Horizons, Loss, all_losses, peers_of
+from kinemill.verify.losses import (
+    Counted,
+    Horizons,
+    Loss,
+    all_losses,
+    counts_between_peers,
+    peers_of,
+)
 
 _LISTED = 3  # losses listed in a line
 
@@ -27,6 +34,11 @@ _LISTED = 3  # losses listed in a line
 @RULES.register("no_worse")
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if the challenger is not significantly worse than any of `promote.beats`.
+
+    A difference below the tolerance of a channel is none: noise, resolution, and a hundredth of its
+    range. A detail, a loss on one channel or at another horizon than verify.horizon and free run,
+    makes a provisional champion only. So does a loss of a reference to another one, which was worse
+    on validation rows, or diverges.
 
     Significantly worse means worse by more than `promote.margin` (for the champion the larger of
     that and `promote.max_channel_loss`), or more than twice the error where there is too little
@@ -66,12 +78,22 @@ def _line(
         return None  # the rule `beats` reports it
     expected = f"nowhere significantly worse: {', '.join(map(at_horizon, horizons))}"
     if name in compared_models:
-        if losses[name]:
-            return Verdict(rule, False, _format_losses(losses[name]), expected)
+        if lost := losses[name]:
+            last = inputs.task.verify.horizon
+            is_peer = name in peers_of(own_reference(inputs))
+            is_doubt = is_peer or all(_is_detail(loss, last) for loss in lost)
+            undecided = name != CHAMPION and is_doubt
+            return Verdict(rule, False, _format_losses(lost), expected, undecided)
         return _nowhere(rule, compared_models[name], horizons, expected)
     if name == CHAMPION:
         return verdict_without_measurement(rule, inputs, expected, is_measured=False)
     return Verdict(rule, False, "was not measured", expected)
+
+
+def _is_detail(loss: Loss, last: int) -> bool:
+    """Return whether a loss to a reference is neither a divergence nor one of the whole model."""
+    is_whole = counts_between_peers(loss.horizon, loss.channel, last)
+    return loss.why in {"significant", "gross"} and not is_whole
 
 
 def _format_losses(losses: Sequence[Loss]) -> str:
