@@ -109,12 +109,17 @@ def state(commands: Commands, workspace: Workspace) -> dict[str, Any]:
     Raises:
         ValueError: A command failed, or the audit is incomplete.
     """
-    recordings = commands.run(workspace, "data", "list", TASK, "--json").document()["recordings"]
-    versions = commands.run(workspace, "model", "list", TASK, "--json").document()["versions"]
+    listed, models, audit = commands.documents(
+        workspace, ["data", "list", TASK], ["model", "list", TASK], ["model", "audit", TASK]
+    )
+    needed = [listed, models, *([audit] if models.get("versions") else [])]
+    if problems := [document["problem"] for document in needed if "problem" in document]:
+        raise ValueError(problems[0])
+    recordings = listed["recordings"]
+    versions = models["versions"]
     champions = [version["version"] for version in versions if "champion" in version["aliases"]]
     events: list[Any] = []
     if versions:
-        audit = commands.run(workspace, "model", "audit", TASK, "--json").document()
         events = audit["events"]
         # Nothing here moves a champion in MLflow: such an event is a decision without its record.
         gaps = [
@@ -138,9 +143,13 @@ def state(commands: Commands, workspace: Workspace) -> dict[str, Any]:
 def lost(commands: Commands, workspace: Workspace, previous: dict[str, Any]) -> str:
     """Return what is lost compared with an earlier state, or an empty text."""
     try:
-        after = state(commands, workspace)
+        return missing_from(state(commands, workspace), previous)
     except ValueError as error:
         return str(error)
+
+
+def missing_from(after: dict[str, Any], previous: dict[str, Any]) -> str:
+    """Return what a state lacks of an earlier one, or an empty text."""
     names = [name for name, values in previous.items() if values - after[name]]
     return f"lost {', '.join(names)}" if names else ""
 
@@ -178,8 +187,6 @@ class _Attack:
         self._number += 1
         if self._victim.is_fresh:
             self._space = self._source.copy(self._folder / str(self._number))
-        else:
-            self._previous = state(self._commands, self._space)
 
     def kill(self, moment: float) -> Result:
         """Kill the command after `moment` s, unless it is faster."""
@@ -189,7 +196,7 @@ class _Attack:
         """Run the command once more to its end; return what is wrong."""
         early = "" if self._victim.is_fresh else lost(self._commands, self._space, self._previous)
         problem = early or self._run(_PATIENCE).problem(self._victim.codes)
-        problem = problem or lost(self._commands, self._space, self._previous)
+        problem = problem or self._compare()
         problem = problem or changed(self._logs, tree_digest(self._space.logs))
         leftover = [
             path for path in self._space.home.rglob(".aside-*") if path.is_dir() or path.is_file()
@@ -197,6 +204,17 @@ class _Attack:
         return problem or (
             f"leaves {leftover[0]}" if leftover and self._victim.source == "bare" else ""
         )
+
+    def _compare(self) -> str:
+        """Return what is lost; what is there now may not get lost in the next run either."""
+        try:
+            after = state(self._commands, self._space)
+        except ValueError as error:
+            return str(error)
+        problem = missing_from(after, self._previous)
+        if not self._victim.is_fresh:
+            self._previous = after
+        return problem
 
     def _run(self, patience: float) -> Result:
         arguments = self._victim.arguments(self._space, self._number)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,9 +224,25 @@ class Commands:
 
     def run(self, workspace: Workspace, *arguments: str, patience: float = 300.0) -> Result:
         """Run a command, which is killed after `patience` s without its children."""
+        return self._fork(_work, arguments, workspace, patience)
+
+    def documents(self, workspace: Workspace, *commands: Sequence[str]) -> list[Any]:
+        """Run commands that print JSON, one after the other in one process; return the documents.
+
+        A command that fails has the document `{"problem": text}`.
+
+        Raises:
+            ValueError: The process failed.
+        """
+        document: list[Any] = self._fork(_read, commands, workspace, 300.0).document()
+        return document
+
+    def _fork(
+        self, work: Callable[..., None], arguments: object, workspace: Workspace, patience: float
+    ) -> Result:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         process = self._context.Process(
-            target=_work, args=(arguments, workspace.environment(), folder)
+            target=work, args=(arguments, workspace.environment(), folder)
         )
         began = time.monotonic()
         process.start()
@@ -241,15 +257,37 @@ class Commands:
         return Result(process.exitcode or 0, output, errors, seconds)
 
 
-def _work(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-    """Run the command line of kinemill in this process."""
-    from kinemill.cli import main
+def _read(commands: Sequence[Sequence[str]], environment: Mapping[str, str], folder: Path) -> None:
+    """Print the documents of commands as one list."""
+    from typer.testing import CliRunner
 
+    from kinemill.cli.app import app
+
+    _enter(environment, folder)
+    results = [CliRunner().invoke(app, [*arguments, "--json"]) for arguments in commands]
+    documents = [
+        {"problem": f"{result.stderr}{result.exception or ''}"}
+        if result.exit_code
+        else json.loads(result.stdout)
+        for result in results
+    ]
+    print(json.dumps(documents), flush=True)
+
+
+def _enter(environment: Mapping[str, str], folder: Path) -> None:
+    """Make this process one of a workspace whose outputs go to a folder."""
     os.setsid()
     for descriptor in (1, 2):
         os.dup2(os.open(folder / str(descriptor), os.O_CREAT | os.O_WRONLY), descriptor)
     os.environ.update({"OMP_NUM_THREADS": "1", **environment})
     os.chdir(folder)
+
+
+def _work(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    """Run the command line of kinemill in this process."""
+    from kinemill.cli import main
+
+    _enter(environment, folder)
     sys.argv = ["kinemill", *arguments]
     try:
         main()

@@ -150,7 +150,7 @@ SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
         site.used, site.scratch("databases"), site.some(list(COMMANDS))
     ),
     "clock": lambda site: attack_clock(
-        site.commands, site.used, site.scratch("clock"), site.number(5)
+        site.commands, site.used, site.scratch("clock"), site.number(2)
     ),
     "ray": lambda site: attack_ray(site.bare, site.scratch("ray")),
     "logs": lambda site: attack_logs(
