@@ -219,6 +219,14 @@ class Schedule(Plugin):
         """
 
 
+class GateRule(Settings):
+    """Settings of a gate rule with limits, which applies if `promote.rules` sets it."""
+
+    @abstractmethod
+    def __call__(self, inputs: Any) -> Any:
+        """Return the verdicts for `GateInputs`, see `kinemill.register.gate.rules`."""
+
+
 AUGMENTATIONS: Registry[type[Plugin]] = Registry(
     "kinemill.augment", "augmentation", own="kinemill.augment._own:OwnAugmentation"
 )
@@ -256,6 +264,7 @@ SCHEDULES: Registry[type[Schedule]] = Registry(
 CHECKS: Registry[type[Settings]] = Registry(
     "kinemill.validate.checks", "physical check", own="kinemill.validate.checks._own:OwnCheck"
 )
+RULES: Registry[Any] = Registry("kinemill.register.gate.rules", "gate rule")
 READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 
 

@@ -11,6 +11,7 @@ from kinemill.errors import BadInput, TaskError
 from kinemill.task import load_task
 from kinemill.task.document import Task, validate_settings
 from kinemill.task.overrides import _FAMILIES
+from kinemill.task.plugins import RULES
 from kinemill.task.web_overrides import mark_of, within
 from tests.conftest import EXAMPLES
 
@@ -23,6 +24,7 @@ TEXT = {
         "channel",
         "description",
         "owners",
+        "rules",
         "unit",
         "derivative_of",
         "texts",
@@ -96,6 +98,7 @@ def every_model():
         Task,
         validate_settings(),
         *(one[name] for one in _FAMILIES.values() for name in one),
+        *(rule for rule in RULES.values() if isinstance(rule, type)),
     ]
     calls = []
     while waiting:
@@ -178,7 +181,7 @@ READ = {
     *("pick", "pick_own", "pick_or_none", "pick_environment", "_named", "_validate_part"),
     "_pick_loss",
     *("as_list", "as_tracks", "_as_joined", "_as_physics", "_as_resample", "_as_sources"),
-    *("_formula", "_number", "_known_unit"),
+    *("_formula", "_number", "_known_unit", "_rules"),
 }
 
 
