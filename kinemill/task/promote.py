@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
 
+from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.bounds import Count, Fraction, Quantity, Ratio, RatioOrZero, RowCount, Seconds
 from kinemill.task.channels import Channel
@@ -33,16 +34,20 @@ def _seconds(value: object) -> object:
 
 
 def _rules(value: object, info: ValidationInfo) -> object:
-    """Build the settings of each rule by its class; a rule without settings is an error."""
+    """Build the settings of each rule by its class."""
     if not isinstance(value, dict):
         return value
     built: dict[str, object] = {}
     for name, settings in value.items():
-        rule = RULES.get(name)
+        try:
+            rule = RULES[name]
+        except BadInput as error:
+            raise ValueError(str(error)) from error
         if not (isinstance(rule, type) and issubclass(rule, GateRule)):
             limited = [key for key in RULES if isinstance(RULES[key], type)]
-            problem = "takes no settings" if name in RULES else "is not a gate rule"
-            message = f"{name!r} {problem}; rules with settings: {', '.join(limited) or 'none'}"
+            message = (
+                f"{name!r} takes no settings; rules with settings: {', '.join(limited) or 'none'}"
+            )
             raise ValueError(message)
         built[name] = rule.model_validate(settings, context=info.context)
     return built
