@@ -1,10 +1,12 @@
 import inspect
 import math
+import re
 import runpy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from kinemill.register.gate.evaluation import conclude, evaluate
 from kinemill.register.gate.report import advice
@@ -13,12 +15,17 @@ from kinemill.register.gate.rules import (
     Approval,
     Champion,
     GateInputs,
+    GateRule,
     Measured,
     Paired,
     RowOverlap,
+    Verdict,
+    enabled_rules,
     is_of,
     to_json_number,
 )
+from kinemill.task.bounds import Ratio
+from kinemill.task.promote import Promote
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.checklist import Gate
 from kinemill.verify.document import ModelKind, Verification
@@ -389,3 +396,38 @@ def test_out_of_parity_says_whether_the_trained_model_is_finite(task):
     assert (line.passed, line.value) == (False, f"out of parity: step parity: {spoilt}")
     for cause in ("bug in the export", "training diverged", "precision"):
         assert cause in advice("parity")
+
+
+class Flash(GateRule):
+    """Pass if the files fit. Refused: use fewer layers."""
+
+    megabytes: Ratio
+
+    def __call__(self, inputs):
+        return [Verdict("flash", inputs.size / 1e6 <= self.megabytes, inputs.size, "fits")]
+
+
+@pytest.mark.parametrize(("megabytes", "passed"), [(None, []), (0.5, [True]), (0.001, [False])])
+def test_rule_with_settings_applies_if_the_task_sets_it(task, monkeypatch, megabytes, passed):
+    monkeypatch.setitem(RULES._loaded, "flash", Flash)
+    rules = {"flash": {"megabytes": megabytes}} if megabytes else {}
+    promote = Promote.model_validate({"rules": rules})
+    assert Promote.model_validate(promote.model_dump()) == promote
+    inputs = replace(_good(task.model_copy(update={"promote": promote})), size=100_000)
+    enabled = enabled_rules(promote.rules)
+    verdicts = [verdict for rule in enabled if isinstance(rule, Flash) for verdict in rule(inputs)]
+    assert [verdict.passed for verdict in verdicts] == passed
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"size": {"megabytes": 1}}, "'size' takes no settings; rules with settings: flash"),
+        ({"flas": {}}, "unknown name; did you mean 'flash'?"),
+        ({"flash": {"megabites": 1}}, "megabites"),
+    ],
+)
+def test_wrong_settings_of_rules_are_refused(monkeypatch, rules, message):
+    monkeypatch.setitem(RULES._loaded, "flash", Flash)
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        Promote.model_validate({"rules": rules})
