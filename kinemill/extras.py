@@ -25,14 +25,14 @@ _SHARED = {"mill": "cpu"}  # an extra that is a part of others, and the one that
 
 def extras() -> dict[str, set[str]]:
     """Return the distributions of each extra, lower case; empty if kinemill is not installed."""
-    found: dict[str, set[str]] = {}
+    members: dict[str, set[str]] = {}
     try:
         requirements = metadata.requires("kinemill") or []
     except metadata.PackageNotFoundError:  # a checkout on PYTHONPATH
-        return found
+        return members
     for match in filter(None, map(_REQUIREMENT.match, requirements)):
-        found.setdefault(match[2], set()).add(match[1].lower())
-    return found
+        members.setdefault(match[2], set()).add(match[1].lower())
+    return members
 
 
 def has_extra(name: str) -> bool:
@@ -61,7 +61,7 @@ def missing_package(error: ModuleNotFoundError, needed_by: str = "") -> MissingP
     where = needed_by or f"module {module!r}"
     problem = f"needs {module!r}, which is not installed" if needed_by else "is not installed"
     distribution = _DISTRIBUTIONS.get(module, module.lower().replace("_", "-"))
-    sizes = {name: len(members) for name, members in extras().items() if distribution in members}
+    sizes = {name: len(group) for name, group in extras().items() if distribution in group}
     if not sizes:
         return MissingPackage(where, problem, fix="install the package that provides it")
     smallest = min(sizes, key=lambda name: sizes[name])
