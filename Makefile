@@ -1,6 +1,6 @@
 # kinemill: `make demo` runs the whole chain once, `make test` passes the tests. `make help` lists all.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-EXTRAS ?= cpu
+EXTRAS ?= all
 PLUGINS := $(wildcard plugins/*)
 BIN := .venv/bin
 INSTALL ?= $(BIN)/python -m pip install --disable-pip-version-check -q
@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-attack prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
+.PHONY: help setup demo test test-core test-policies test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-attack prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,14 @@ demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 star
 
 test: setup ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not net' -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
+
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-core: setup ## run the half of the tests that needs no environments and policies
+	$(PYTEST) -m 'not policies and not ci and not slow and not net'
+
+test-policies: setup ## run the half with environments and policies
+	$(PYTEST) -m 'policies and not ci and not slow and not net'
 
 wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .

@@ -45,9 +45,9 @@ def _weights(export: Export, ending: str, change: Callable[[np.ndarray], np.ndar
     matches: list[onnx.TensorProto] = []
 
     def edit(model: onnx.ModelProto) -> None:
-        found = [item for item in model.graph.initializer if item.name.endswith(ending)]
-        matches.extend(found)
-        for item in found:
+        tensors = [item for item in model.graph.initializer if item.name.endswith(ending)]
+        matches.extend(tensors)
+        for item in tensors:
             value = change(numpy_helper.to_array(item).copy())
             item.CopyFrom(numpy_helper.from_array(value, item.name))
 

@@ -12,25 +12,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kinemill.errors import BadInput, KinemillError, Unreachable, causes
+from kinemill.extras import missing_package
 from kinemill.store import database, object_store
 
 _LONGEST = 200  # letters of a reason
 _MEMORY = "close other programs, or use smaller batches, models or images"
 _NETWORK = "check that the server runs, and the address, the network and the proxy"
-_EXTRAS = {  # extras of kinemill by module; all others belong to the extra `mill`
-    "psycopg2": "postgres",
-    "dagster_postgres": "postgres",
-    "boto3": "s3",
-    "botocore": "s3",
-    "ray": "ray",
-    "dagster_k8s": "kubernetes",
-    "kubernetes": "kubernetes",
-    "wandb": "wandb",
-    "rerun": "rerun",
-    "pettingzoo": "pettingzoo",
-    "dm_control": "dm-control",
-    "shimmy": "dm-control",
-}
 _ERRNO = {  # what to do about errors of the system, which name the file if there is one
     errno.EADDRINUSE: "choose another port, or stop the program that uses it",
     errno.EMFILE: "raise the limit of open files: ulimit -n 8192",
@@ -63,15 +50,6 @@ def as_external_failure(error: BaseException) -> KinemillError | None:
             if describe and (failure := describe(cause)):
                 return failure
     return None
-
-
-def missing_package(error: BaseException) -> KinemillError | None:
-    """Return the error of a missing package, with the extra of kinemill that installs it."""
-    name = (getattr(error, "name", None) or "kinemill").partition(".")[0]
-    if name.startswith("kinemill"):
-        return None
-    fix = f"pip install 'kinemill[{_EXTRAS.get(name, 'mill')}]'"
-    return BadInput(f"module {name!r}", "is not installed", fix=fix)
 
 
 def _of_object_store(error: BaseException) -> KinemillError:

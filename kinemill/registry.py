@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from kinemill.errors import BadInput
+from kinemill.extras import missing_package
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -105,21 +106,29 @@ class Registry(Mapping[str, T], Generic[T]):
 
         Raises:
             BadInput: The plug-in is unknown, or its file registers nothing under its own name.
+            MissingPackage: The extra that it needs is not installed.
         """
         if name not in self._loaded:
-            if name in self._files:
-                importlib.import_module(f"{self.package}.{name}")
-            elif name in self.modules:
-                importlib.import_module(self.modules[name])
-            elif name in self._entry_points:
-                self._entry_points[name].load()
-            else:
-                raise BadInput(
-                    f"{self.what} {name!r}", "unknown name", fix=nearest(name, list(self))
-                )
+            try:
+                self._import(name)
+            except ModuleNotFoundError as error:
+                if missing := missing_package(error, f"{self.what} {name!r}"):
+                    raise missing from error
+                raise
         if name not in self._loaded:
             raise BadInput(self.package, f"{name}.py registers no {self.what} called {name!r}")
         return self._loaded[name]
+
+    def _import(self, name: str) -> None:
+        """Import the module that registers a member."""
+        if name in self._files:
+            importlib.import_module(f"{self.package}.{name}")
+        elif name in self.modules:
+            importlib.import_module(self.modules[name])
+        elif name in self._entry_points:
+            self._entry_points[name].load()
+        else:
+            raise BadInput(f"{self.what} {name!r}", "unknown name", fix=nearest(name, list(self)))
 
     def __contains__(self, name: object) -> bool:
         return any(

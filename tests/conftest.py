@@ -1,12 +1,14 @@
 """Shared fixtures: the real logs next to the checkout, and a separate home."""
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,9 @@ def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"
 COMMAND = [sys.executable, "-c", "from kinemill.cli import main; main()"]
+_POLICIES = re.compile(
+    r"^ *(from|import) (gymnasium|kinemill\.policies|kinemill_walker|tests\.policies)", re.MULTILINE
+)
 os.environ["KINEMILL_TASKS"] = str(EXAMPLES)  # so that tests find the examples by name
 
 
@@ -45,12 +50,22 @@ def run_command(*arguments, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left with one at the end.
+@cache
+def _uses_policies(path: Path) -> bool:
+    folder = ROOT / "tests" / "policies"
+    return path.is_relative_to(folder) or _POLICIES.search(path.read_text()) is not None
 
-    Those that need the home of `first_run` follow those that do not: one worker makes it, and the
-    others would wait for half a minute.
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses policies, and begin with the files that take longest.
+
+    No worker is then left with a long file at the end. Files that need the home of `first_run`
+    follow those that do not: one worker makes it, and the others would wait for half a minute.
     """
+    for item in items:
+        if _uses_policies(item.path):
+            item.add_marker("policies")
     long = {item.path for item in items if item.get_closest_marker("e2e")}
     waiting = {item.path for item in items if "first_run" in getattr(item, "fixturenames", ())}
     items.sort(key=lambda item: (item.path not in long, item.path in long & waiting))

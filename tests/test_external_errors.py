@@ -18,7 +18,7 @@ import torch
 import yaml
 
 from kinemill.errors import BadInput, KinemillError, Unreachable
-from kinemill.external_errors import missing_package
+from kinemill.extras import MissingPackage
 from kinemill.failures import as_known_failure, report
 from kinemill.store.disk_space import DiskFull
 
@@ -80,8 +80,8 @@ TORCH = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to
         (torch.OutOfMemoryError("CUDA"), KinemillError, "memory: there is not enough (CUDA)"),
         (RuntimeError(TORCH), KinemillError, "memory: there is not enough ([enforce fail]"),
         (RuntimeError("can't start new thread"), KinemillError, "(can't start new thread); close"),
-        (ModuleNotFoundError(name="psycopg2.errors"), BadInput, "'kinemill[postgres]'"),
-        (ModuleNotFoundError(name="polars"), BadInput, "pip install 'kinemill[mill]'"),
+        (ModuleNotFoundError(name="psycopg2.errors"), MissingPackage, "'kinemill[postgres]'"),
+        (ModuleNotFoundError(name="polars"), MissingPackage, "pip install 'kinemill[cpu]'"),
         (UnicodeEncodeError("ascii", "µ", 0, 1, "no"), BadInput, "set PYTHONUTF8=1"),
         (sqlite3.OperationalError("database is locked"), KinemillError, "wait for the process"),
         (sqlite3.OperationalError("disk I/O error"), KinemillError, "check the disk"),
@@ -128,12 +128,3 @@ def test_error_of_the_code_is_a_bug(home, capsys, error):
     home.make()
     assert report(error) == 3
     assert "This is a bug in kinemill." in capsys.readouterr().err
-
-
-def test_missing_package_names_the_extra_that_installs_it():
-    from importlib import metadata
-
-    from kinemill.external_errors import _EXTRAS
-
-    assert set(_EXTRAS.values()) <= set(metadata.metadata("kinemill").get_all("Provides-Extra"))
-    assert missing_package(ModuleNotFoundError("no name")) is None

@@ -123,7 +123,7 @@ class Environment:
     def installed(cls, python, wheel, folder):
         """Install the wheel and all that it needs into an empty environment."""
         subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
-        pinned = ["--no-compile", "-c", ROOT / "constraints.txt", f"{wheel}[cpu]"]
+        pinned = ["--no-compile", "-c", ROOT / "constraints.txt", f"{wheel}[all]"]
         made = cls(folder)
         subprocess.run([made.bin / "python", "-m", "pip", "install", "-q", *pinned], check=True)
         return made

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from kinemill.external_errors import missing_package
+from kinemill.extras import missing_package
 
 
 def project(module: str) -> ModuleType:

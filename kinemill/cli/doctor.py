@@ -14,15 +14,17 @@ import typer
 from kinemill import __version__
 from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import KinemillError, Unreachable
+from kinemill.extras import extras, has_extra, installed
 from kinemill.failures import as_known_failure
 from kinemill.store import Home, Json, database, object_store, ray_cluster
 from kinemill.store.disk_space import shortage
 from kinemill.store.project import project_root
 
 _NEEDED = [
-    "numpy", "onnxruntime", "torch", "onnx", "dagster", "dagster-webserver", "dagster-pipes",
-    "mlflow", "great-expectations", "polars", "pydantic", "safetensors", "mujoco",
+    "numpy", "onnxruntime", "torch", "onnx", "dagster", "dagster-pipes", "mlflow",
+    "great-expectations", "polars", "pydantic", "safetensors",
 ]  # fmt: skip
+_USUAL = ("policies", "server")  # extras of `all`
 _MARKS = {True: "ok", False: "MISSING", None: "-"}
 _REPORTED = ("kinemill", "torch", "dagster", "mlflow", "onnxruntime")
 
@@ -45,7 +47,7 @@ def examine() -> list[Finding]:
     """Run all checks, which are independent."""
     with ThreadPoolExecutor() as pool:  # each server may be silent for 5 s
         pending = {name: pool.submit(check) for name, check in _server_checks().items()}
-        local = [_python(), *_packages(), _gpu(), _compiler(), _project(), *_tasks()]
+        local = [_python(), *_packages(), _extras(), _gpu(), _compiler(), _project(), *_tasks()]
         servers = [_server(name, result.exception()) for name, result in pending.items()]
     return [*local, *servers, *_home(servers)]
 
@@ -82,7 +84,16 @@ def _packages() -> Iterator[Finding]:
         if (number := installed(name)) is not None:
             yield Finding(name, ok=True, value=number)
         else:
-            yield Finding(name, False, "not installed", "make setup, or pip install kinemill[mill]")
+            yield Finding(name, False, "not installed", "pip install 'kinemill[cpu]'")
+
+
+def _extras() -> Finding:
+    """Return the extras that are installed, beside those of `kinemill[all]` and for developers."""
+    combined = {"all", "cpu", "dev", "docs", "mill"}
+    present = sorted(name for name in extras() if name not in combined and has_extra(name))
+    missing = [name for name in _USUAL if name not in present]
+    fix = f"pip install 'kinemill[{','.join(missing)}]'" if missing else ""
+    return Finding("extras", None if missing else True, ", ".join(present) or "none", fix)
 
 
 def _gpu() -> Finding:
@@ -221,13 +232,3 @@ def version(as_json: JsonOption = False) -> None:
 def versions() -> dict[str, str | None]:
     """Return the versions for a bug report; None for a missing library."""
     return {"python": platform.python_version(), **{name: installed(name) for name in _REPORTED}}
-
-
-def installed(name: str) -> str | None:
-    """Return the version of an installed distribution, or None if it is not installed."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

@@ -99,20 +99,18 @@ def _draft_logs(
     `source` holds the logs, their rate in Hz, and a robot file.
     """
     from kinemill.cli.draft_summary import draft_document, show_draft, warn_of_losses
-    from kinemill.draft.builder import build
-    from kinemill.draft.imitation import build_imitation
-    from kinemill.draft.motion import build_motion
     from kinemill.draft.own_logs import check_own_logs
     from kinemill.draft.robot_file import read_robot
     from kinemill.draft.task_file import create_task_file
 
-    builders = {
-        LearnType.DYNAMICS: build,
-        LearnType.IMITATION: build_imitation,
-        LearnType.MOTION: build_motion,
-    }
+    if learn is LearnType.MOTION:
+        from kinemill.draft.motion import build_motion as build
+    elif learn is LearnType.IMITATION:
+        from kinemill.draft.imitation import build_imitation as build
+    else:
+        from kinemill.draft.builder import build
     log, rate, robot = source
-    checked = check_own_logs(builders[learn](name, log, rate, read_robot(robot) if robot else None))
+    checked = check_own_logs(build(name, log, rate, read_robot(robot) if robot else None))
     create_task_file(output.target, checked.text)
     if output.as_json:
         document({"task": name, "file": str(output.target), **draft_document(checked)})
@@ -125,7 +123,7 @@ def _draft_logs(
 
 
 def _draft_environment(name: str, env: str, output: _Output) -> None:
-    from kinemill.cli.draft_summary import environment_document, show_environment
+    from kinemill.cli.environment_summary import environment_document, show_environment
     from kinemill.draft.reinforcement import build_reinforcement
     from kinemill.draft.task_file import create_task_file
 

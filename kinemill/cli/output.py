@@ -131,8 +131,8 @@ class Bad(str):
 def _drawn(cell: object) -> Any:
     from rich.text import Text
 
-    text = escape_controls(spell(cell))
-    return Text(text, style="bold red") if isinstance(cell, Bad) else text
+    # Not a plain string: its brackets would be markup, and `kinemill[cpu]` lose its extra.
+    return Text(escape_controls(spell(cell)), style="bold red" if isinstance(cell, Bad) else "")
 
 
 def wrap_text(text: str) -> str:

@@ -51,10 +51,10 @@ def ui(
     from kinemill.tracking.database import open_registry
 
     open_registry(Home.resolve())  # a lost registry is reported before any server starts
-    access = project("pipelines.auth.login").Entrance(
+    access = project("pipelines.server.auth.login").Entrance(
         host, tuple(name or ()), login, read_only, certificate, key, tuple(proxy or ())
     )
-    code = project("pipelines.serve").serve(
+    code = project("pipelines.server.serve").serve(
         dagster_port=port, mlflow_port=mlflow_port, entrance=access
     )
     raise typer.Exit(code)
@@ -116,7 +116,7 @@ def remove_user(name: UserName) -> None:
 def _users() -> ModuleType:
     from kinemill.api.project import project
 
-    return project("pipelines.auth.users").Users(Home.resolve())
+    return project("pipelines.server.auth.users").Users(Home.resolve())
 
 
 def _names(tasks: str | None) -> list[str] | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
 
 from kinemill.errors import BadInput
+from kinemill.extras import MissingPackage
 from kinemill.registry import Registry
 from kinemill.task.bounds import LearningRate, Quantity, RowCount
 from kinemill.task.channels import Channel
@@ -218,6 +219,14 @@ class Schedule(Plugin):
         """
 
 
+class GateRule(Settings):
+    """Settings of a gate rule with limits, which applies if `promote.rules` sets it."""
+
+    @abstractmethod
+    def __call__(self, inputs: Any) -> Any:
+        """Return the verdicts for `GateInputs`, see `kinemill.register.gate.rules`."""
+
+
 AUGMENTATIONS: Registry[type[Plugin]] = Registry(
     "kinemill.augment", "augmentation", own="kinemill.augment._own:OwnAugmentation"
 )
@@ -255,6 +264,7 @@ SCHEDULES: Registry[type[Schedule]] = Registry(
 CHECKS: Registry[type[Settings]] = Registry(
     "kinemill.validate.checks", "physical check", own="kinemill.validate.checks._own:OwnCheck"
 )
+RULES: Registry[Any] = Registry("kinemill.register.gate.rules", "gate rule")
 READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 
 
@@ -269,6 +279,7 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
 
     Raises:
         ValueError: The class is unknown, or does not accept the settings.
+        MissingPackage: The class needs an extra; pydantic lists no further problems of the task.
     """
     if isinstance(value, cls):
         return value
@@ -282,6 +293,8 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
         if isinstance(value, dict) and is_own(named):
             return cast(P, make_own(cast(type[OwnCode], family.adapter()), value, context))
         member = family[named]
+    except MissingPackage:
+        raise
     except BadInput as error:
         raise ValueError(str(error)) from error
     return member.model_validate(value, context=context)

@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
 
+from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.bounds import Count, Fraction, Quantity, Ratio, RatioOrZero, RowCount, Seconds
 from kinemill.task.channels import Channel
-from kinemill.task.plugins import Settings
-from kinemill.task.settings import Problems
+from kinemill.task.plugins import RULES, GateRule
+from kinemill.task.settings import Problems, Settings
 
 NRMSE = "test/nrmse"
 RETURN = "return"
@@ -30,6 +31,26 @@ def _seconds(value: object) -> object:
     """Convert text such as `30 days` to s; return any other value unchanged."""
     match = _PERIOD.fullmatch(value.strip()) if isinstance(value, str) else None
     return float(match["number"]) * _PERIODS[match["unit"]] if match else value
+
+
+def _rules(value: object, info: ValidationInfo) -> object:
+    """Build the settings of each rule by its class."""
+    if not isinstance(value, dict):
+        return value
+    built: dict[str, object] = {}
+    for name, settings in value.items():
+        try:
+            rule = RULES[name]
+        except BadInput as error:
+            raise ValueError(str(error)) from error
+        if not (isinstance(rule, type) and issubclass(rule, GateRule)):
+            limited = [key for key in RULES if isinstance(RULES[key], type)]
+            message = (
+                f"{name!r} takes no settings; rules with settings: {', '.join(limited) or 'none'}"
+            )
+            raise ValueError(message)
+        built[name] = rule.model_validate(settings, context=info.context)
+    return built
 
 
 class Promote(Settings):
@@ -141,6 +162,10 @@ class Promote(Settings):
     )
     approval: bool = Field(
         default=False, description="require a manual approval: kinemill model approve"
+    )
+
+    rules: Annotated[dict[str, SerializeAsAny[GateRule]], BeforeValidator(_rules)] = Field(
+        default={}, description="settings of further gate rules by name, such as those of plug-ins"
     )
 
     @property

@@ -6,12 +6,14 @@ any combination of keys.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
+from kinemill.extras import MissingPackage
 from kinemill.registry import Registry
 from kinemill.store import Json
 from kinemill.task.blocks import BLOCKS, Block
@@ -105,28 +107,40 @@ class _WithShortForms(GenerateJsonSchema):
 
 def task_schema() -> Json:
     """Return the JSON schema of a task file; imports the settings of every plug-in."""
-    members = {base: [family[name] for name in family] for base, family in _FAMILIES.items()}
-    members[ValidateBase] = [validate_settings()]
-    models = dict.fromkeys(
-        [Task, *members, *(plugin for member in members.values() for plugin in member)]
-    )
+    members = {base: _members(family) for base, family in _FAMILIES.items()}
+    plugins = [plugin for family in members.values() for plugin in family.values()]
+    models = dict.fromkeys([Task, *members, ValidateBase, validate_settings(), *plugins])
     references, whole = models_json_schema(
         [(model, "validation") for model in models], by_alias=True, schema_generator=_WithShortForms
     )
     definitions: dict[str, Any] = whole["$defs"]
-    for base, plugins in members.items():
-        options = [references[model, "validation"] for model in plugins]
-        if base in _FAMILIES and _FAMILIES[base].own is not None:
-            options.append(OWN_SCHEMA)
+    definitions[_name(references, ValidateBase)] = references[validate_settings(), "validation"]
+    for base, family in _FAMILIES.items():
+        options = [references[model, "validation"] for model in members[base].values()]
+        options += [_any_settings(name) for name in family if name not in members[base]]
+        options += [OWN_SCHEMA] if family.own is not None else []
         definitions[_name(references, base)] = {"anyOf": options}
-    for family in _FAMILIES.values():
-        for name in family:
-            _name_type(definitions[_name(references, family[name])], name, family.usual)
+        for name, plugin in members[base].items():
+            _name_type(definitions[_name(references, plugin)], name, family.usual)
     for name, definition in definitions.items():
         if definition.get("$comment") == _CONVERTED["$comment"]:
             definitions[name] = {"anyOf": [definition, _SHORT]}
     task = definitions.pop(_name(references, Task))
     return {"$schema": DIALECT, **task, "title": "kinemill task", "$defs": definitions}
+
+
+def _members(family: Registry[Any]) -> dict[str, type[BaseModel]]:
+    """Return the members of a family whose packages are installed, by name."""
+    members: dict[str, type[BaseModel]] = {}
+    for name in family:
+        with suppress(MissingPackage):
+            members[name] = family[name]
+    return members
+
+
+def _any_settings(name: str) -> JsonSchemaValue:
+    """Return the schema of a plug-in whose settings are unknown, because it needs an extra."""
+    return {"type": "object", "properties": {"type": {"const": name}}, "required": ["type"]}
 
 
 def _name(references: Mapping[Any, JsonSchemaValue], model: type[BaseModel]) -> str:

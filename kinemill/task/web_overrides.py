@@ -96,6 +96,7 @@ def allow(name: str, value: object, values: object) -> None:
         context.validated.add((name, _spell(value)))
 
 
+PLAIN = "a plain name"  # of a thing of the task: free text that the web can set
 LOCAL = Local()
 CODE = Local(code=True)
 MODEL = Local(public="models:/")  # a registered model; the folder of a model is protected

@@ -26,6 +26,7 @@ from types import FrameType
 import psutil
 
 from kinemill.errors import BadInput
+from kinemill.extras import require_package
 from kinemill.interrupts import Interrupted, resume
 from kinemill.store import publish_json
 from kinemill.store.home import Home
@@ -70,11 +71,12 @@ def serve(
     The next free port is used if one is taken. Without `entrance`, only this machine is served.
 
     Raises:
-        BadInput: The home is already served (two daemons would start everything twice), or the
-            options are invalid.
+        BadInput: The home is already served (two daemons would start everything twice), the
+            options are invalid, or the extra `server` is not installed.
         CorruptArtifact: A database of Dagster is damaged.
         Interrupted: A signal arrived; all servers are stopped.
     """
+    require_package("dagster_webserver", "kinemill ui")
     home = Home.resolve()
     opened = (entrance or Entrance()).checked(Users(home))
 

@@ -18,6 +18,7 @@ import sysconfig
 from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError
+from kinemill.extras import require_package
 from kinemill.registry import nearest
 from kinemill.store.home import Home
 from kinemill.store.object_store import make_bucket
@@ -41,7 +42,7 @@ def command(name: str, home: Home) -> list[str]:
     """Return the arguments of Python that start a server.
 
     Raises:
-        BadInput: Unknown name, or a server with pages and no users.
+        BadInput: Unknown name, a server with pages and no users, or the extra `server` is missing.
     """
     workspace = str(packaged(_WORKSPACE))
     code = ["dagster", "code-server", "start", "-h", _HERE, "-p", "4000"]
@@ -64,6 +65,7 @@ def daemon_arguments(workspace: str) -> list[str]:
 
 
 def _guarded(server: str, name: str, home: Home) -> list[str]:
+    require_package(server, name)
     entrance = Entrance(_EVERYWHERE, names=_listed(_NAMES), proxy=_listed(_PROXY)).checked(
         Users(home)
     )

@@ -138,6 +138,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
     assert done.returncode == 0
     assert result["home"]["value"] == str(Home.resolve().root)
     assert {"python", "torch", "gpu", "disk", "registry", "task arm"} <= set(result)
+    assert {"policies", "server"} <= set(result["extras"]["value"].split(", "))
     (tasks / "arm.yaml").write_text(TASK + "extra: 1\n")
     done = run_command("doctor", "--json")
     assert done.returncode == 1

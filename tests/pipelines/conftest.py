@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,23 @@ class Workspace:
         patch.setenv("DAGSTER_HOME", str(self.home.dagster))
 
 
+OPTIONAL = [  # packages of the extras `policies` and `server`
+    "gymnasium", "mujoco", "stable_baselines3", "sb3_contrib", "pygame", "Box2D", "imageio",
+    "dagster_webserver", "dagster_graphql", "dagster_dg_cli",
+]  # fmt: skip
+
+
+def block_extras(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let imports of the optional packages fail, here and in the processes that start now."""
+    for name in {*OPTIONAL, *sys.modules}:
+        if name.partition(".")[0] in OPTIONAL:
+            patch.setitem(sys.modules, name, None)
+    folder.mkdir()
+    start = f"import sys\nsys.modules.update(dict.fromkeys({OPTIONAL}))\n"
+    (folder / "sitecustomize.py").write_text(start)
+    patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+
+
 def run_stages_here(patch: pytest.MonkeyPatch) -> None:
     """Let runs of this process train and verify in it."""
     from kinemill.verify import __main__ as verification
@@ -110,7 +128,8 @@ def logs(tmp_path_factory) -> Path:
 def first_run(tmp_path_factory, tasks, logs) -> tuple[Workspace, RunDocument]:
     """A home on which the chain ran once, and the document of that run; nobody may change it.
 
-    The run takes 25 s, so one worker of pytest-xdist makes it for all.
+    The run takes 25 s, so one worker of pytest-xdist makes it for all. It shows as well that
+    dynamics tasks need no optional package.
     """
     from kinemill_dagster.pipelines.run import run_chain
 
@@ -121,6 +140,7 @@ def first_run(tmp_path_factory, tasks, logs) -> tuple[Workspace, RunDocument]:
         if not document.exists():
             shutil.copytree(logs, site.home.logs(TASK))
             site.enter(patch)
+            block_extras(patch, shared / "first-run-site")
             document.write_text(json.dumps(to_json_value(run_chain(TASK))))
         return site, from_json_value(json.loads(document.read_text()), RunDocument, document)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kinemill.control.sim import SIMULATORS, write_logs
 from kinemill.errors import KinemillError
+from kinemill.extras import require_package
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=None, help="default: one a processor")
     options = parser.parse_args(arguments)
     try:
+        require_package("mujoco", parser.prog)
         paths = write_logs(
             options.to,
             options.system,

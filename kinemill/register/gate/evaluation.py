@@ -20,7 +20,7 @@ from kinemill.register.gate.inputs import (
     Measurements,
 )
 from kinemill.register.gate.metric import claims
-from kinemill.register.gate.rules import RULES, is_of
+from kinemill.register.gate.rules import enabled_rules, is_of
 from kinemill.register.gate.sample_size import sample_size_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import Version, bundle_folder
@@ -58,7 +58,8 @@ class Conclusion:
 
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Return the verdicts of all rules, in the order of their names."""
-    return [verdict for name in RULES for verdict in RULES[name](inputs)]
+    rules = enabled_rules(inputs.task.promote.rules)
+    return [verdict for rule in rules for verdict in rule(inputs)]
 
 
 def conclude(inputs: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:

@@ -11,7 +11,7 @@ from kinemill.register.gate.rules import is_of
 from kinemill.register.verdict import Verdict
 
 # Root causes first: files that do not work, too little data, a worse model, then the remaining
-# rules.
+# rules. Rules of plug-ins follow.
 RANK = (
     "precision",
     "parity",

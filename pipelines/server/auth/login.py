@@ -59,7 +59,7 @@ class Entrance:
         return opened
 
     def flags(self, port: int) -> list[str]:
-        """Return the arguments of `python -m pipelines.auth` for one of the servers."""
+        """Return the arguments of `python -m kinemill_dagster.pipelines.server.auth SERVER`."""
         flags = ["--host", self.host, "--port", str(port)]
         for name in sorted(self._names()):
             flags += ["--name", name]

@@ -1,8 +1,12 @@
 import inspect
 import math
+import re
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from kinemill.register.gate.evaluation import conclude, evaluate
 from kinemill.register.gate.report import advice
@@ -11,12 +15,17 @@ from kinemill.register.gate.rules import (
     Approval,
     Champion,
     GateInputs,
+    GateRule,
     Measured,
     Paired,
     RowOverlap,
+    Verdict,
+    enabled_rules,
     is_of,
     to_json_number,
 )
+from kinemill.task.bounds import Ratio
+from kinemill.task.promote import Promote
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.checklist import Gate
 from kinemill.verify.document import ModelKind, Verification
@@ -33,8 +42,18 @@ from kinemill.verify.results import (
 from tests.register.conftest import BASELINES, HISTORY, paired
 
 NAN = math.nan
+
+
+def _example(name):
+    """Return a rule with the settings `EXAMPLE` of its own test file, which `_good` passes."""
+    file = Path(__file__).parent / "rules" / f"test_{name}.py"
+    return RULES[name].model_validate(runpy.run_path(str(file))["EXAMPLE"])
+
+
+LIMITED = {name: _example(name) for name in RULES if isinstance(RULES[name], type)}
 # Every rule that a task may ask for, asked for.
 ALL = {
+    "rules": LIMITED,
     "max_channel_loss": 0.1,
     "max_size": 1.0,
     "max_diverged": 0.01,
@@ -117,9 +136,8 @@ def _refused(gate_inputs):
 def test_what_passes_every_rule_passes_the_gate(task):
     verdicts = evaluate(_good(task))
     assert [verdict.rule for verdict in verdicts if not verdict.passed] == []
-    assert {name for name in RULES if any(is_of(name, item.rule) for item in verdicts)} == set(
-        RULES
-    )
+    seen = {name for name in RULES if any(is_of(name, item.rule) for item in verdicts)}
+    assert seen == set(RULES)
 
 
 @pytest.mark.parametrize("name", list(RULES))
@@ -136,8 +154,9 @@ def test_no_rule_passes_what_was_not_measured(name, task):
     for references in unknown.values():
         champion = Champion(1, _errs(NAN), _errs(NAN), references.get("linear"), differs=None)
         inputs = GateInputs(good.task, Verification(), champion, references=references)
-        assert [verdict.passed for verdict in RULES[name](inputs)].count(True) == 0
-        assert RULES[name](inputs)
+        verdicts = (LIMITED.get(name) or RULES[name])(inputs)
+        assert [verdict.passed for verdict in verdicts].count(True) == 0
+        assert verdicts
         assert conclude(inputs, evaluate(inputs)).decision == "refused"
 
 
@@ -377,3 +396,38 @@ def test_out_of_parity_says_whether_the_trained_model_is_finite(task):
     assert (line.passed, line.value) == (False, f"out of parity: step parity: {spoilt}")
     for cause in ("bug in the export", "training diverged", "precision"):
         assert cause in advice("parity")
+
+
+class Flash(GateRule):
+    """Pass if the files fit. Refused: use fewer layers."""
+
+    megabytes: Ratio
+
+    def __call__(self, inputs):
+        return [Verdict("flash", inputs.size / 1e6 <= self.megabytes, inputs.size, "fits")]
+
+
+@pytest.mark.parametrize(("megabytes", "passed"), [(None, []), (0.5, [True]), (0.001, [False])])
+def test_rule_with_settings_applies_if_the_task_sets_it(task, monkeypatch, megabytes, passed):
+    monkeypatch.setitem(RULES._loaded, "flash", Flash)
+    rules = {"flash": {"megabytes": megabytes}} if megabytes else {}
+    promote = Promote.model_validate({"rules": rules})
+    assert Promote.model_validate(promote.model_dump()) == promote
+    inputs = replace(_good(task.model_copy(update={"promote": promote})), size=100_000)
+    enabled = enabled_rules(promote.rules)
+    verdicts = [verdict for rule in enabled if isinstance(rule, Flash) for verdict in rule(inputs)]
+    assert [verdict.passed for verdict in verdicts] == passed
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"size": {"megabytes": 1}}, "'size' takes no settings; rules with settings: flash"),
+        ({"flas": {}}, "unknown name; did you mean 'flash'?"),
+        ({"flash": {"megabites": 1}}, "megabites"),
+    ],
+)
+def test_wrong_settings_of_rules_are_refused(monkeypatch, rules, message):
+    monkeypatch.setitem(RULES._loaded, "flash", Flash)
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        Promote.model_validate({"rules": rules})

@@ -95,7 +95,7 @@ def _fix(name: str, error: Exception) -> str | None:
         return f"use {newest.id}"
     family = str(registered.entry_point).removeprefix("gymnasium.envs.").partition(".")[0]
     if family in _INSTALLED:
-        return "pip install 'kinemill[cpu]'"
+        return "pip install 'kinemill[policies]'"
     return "install the package of this environment"
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Literal
 
-from kinemill.errors import BadInput, ProcessLost, TrainingFailed
+from kinemill.errors import ProcessLost, TrainingFailed
+from kinemill.extras import require_package
 from kinemill.store.ray_cluster import connect_ray
 from kinemill.task.reinforcement import RUNNERS, Runner
 
@@ -26,11 +27,9 @@ class Ray(Runner):
         from kinemill.policies.rl.vec_env import CopiesEnv
 
         del native
-        try:
-            import ray
-        except ModuleNotFoundError as error:
-            fix = "pip install 'kinemill[ray]'"
-            raise BadInput("learn.runner: ray", "is not installed", fix=fix) from error
+        require_package("ray", "learn.runner: ray")
+        import ray
+
         if not ray.is_initialized():
             connect_ray(log_to_driver=False, include_dashboard=False)
         sizes = shares(copies, self.workers)
