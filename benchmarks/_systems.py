@@ -57,26 +57,28 @@ def excitation(system: System, random: np.random.Generator) -> Floats:
         periods = system.slowest * random.uniform(0.08, 1.0, 5)
         phases = random.uniform(0.0, 2.0 * np.pi, 5)
         waves = np.sin(2.0 * np.pi * time[:, None] / periods + phases).mean(axis=1)
-        held = random.uniform(-1.0, 1.0, system.rows)[(time / (0.3 * system.slowest)).astype(int)]
-        columns.append(amplitude * np.clip(waves + 0.5 * held, -1.0, 1.0))
+        levels = random.uniform(-1.0, 1.0, system.rows)[(time / (0.3 * system.slowest)).astype(int)]
+        columns.append(amplitude * np.clip(waves + 0.5 * levels, -1.0, 1.0))
     return np.maximum(np.stack(columns, axis=1), system.lowest)
 
 
 def simulate(system: System, random: np.random.Generator) -> tuple[Floats, Floats]:
     """Return the logged states (T, X) and the commanded actions (T, A) of one episode."""
-    wanted = excitation(system, random)
+    reference = excitation(system, random)
     state = system.start(random)
     late = round(system.delay / system.dt)
     states = np.zeros((system.rows, len(state)))
     actions = (
-        np.zeros_like(wanted)
+        np.zeros_like(reference)
         if system.control is None
         else np.zeros((system.rows, len(system.actions)))
     )
     step = system.dt / SUBSTEPS
     for row in range(system.rows):
         states[row] = state
-        actions[row] = wanted[row] if system.control is None else system.control(state, wanted[row])
+        actions[row] = (
+            reference[row] if system.control is None else system.control(state, reference[row])
+        )
         action = actions[max(row - late, 0)]
         for _ in range(SUBSTEPS):
             k1 = system.derivative(state, action)
@@ -92,12 +94,12 @@ def write_logs(system: System, folder: Path, count: int, noise: float, seed: int
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     motions = [simulate(system, random) for _ in range(count)]
-    spread = np.concatenate([states for states, _ in motions]).std(axis=0)
+    width = np.concatenate([states for states, _ in motions]).std(axis=0)
     names = {"time": "s", **system.states, **system.actions}
     head = ",".join(f"{name} [{unit}]" for name, unit in names.items())
     time = np.arange(system.rows) * system.dt
     for number, (states, actions) in enumerate(motions):
-        measured = states + noise * spread * random.normal(size=states.shape)
+        measured = states + noise * width * random.normal(size=states.shape)
         rows = np.column_stack([time, measured, actions])
         path = folder / f"run_{number:02d}.csv"
         np.savetxt(path, rows, fmt="%.7g", delimiter=",", header=head, comments="")
@@ -107,8 +109,8 @@ def _sign(value: Floats | float) -> Floats | float:
     return np.tanh(STEEP * np.asarray(value))
 
 
-def _near(*center: float, spread: float = 0.2) -> Callable[[np.random.Generator], Floats]:
-    return lambda random: np.array(center) + spread * random.normal(size=len(center))
+def _near(*center: float, width: float = 0.2) -> Callable[[np.random.Generator], Floats]:
+    return lambda random: np.array(center) + width * random.normal(size=len(center))
 
 
 def _pendulum(x: Floats, u: Floats) -> Floats:
@@ -214,7 +216,7 @@ SYSTEMS = {
     ),
     "arm": System(
         _arm,
-        _near(*[0.0] * 6, spread=0.1),
+        _near(*[0.0] * 6, width=0.1),
         {f"q{n}": _JOINT for n in (1, 2, 3)} | {f"dq{n}": _SPEED for n in (1, 2, 3)},
         {f"tau{n}": "N*m" for n in (1, 2, 3)},
         (8.0, 4.0, 1.5),
@@ -228,7 +230,7 @@ SYSTEMS = {
     ),
     "backlash": System(
         _backlash,
-        _near(*[0.0] * 4, spread=0.02),
+        _near(*[0.0] * 4, width=0.02),
         {"motor_position": "m", "load_position": "m"}
         | {"motor_velocity": "m/s", "load_velocity": "m/s"},
         {"force": "N"},
@@ -254,7 +256,7 @@ SYSTEMS = {
     ),
     "drone": System(
         _drone,
-        _near(*[0.0] * 6, spread=0.05),
+        _near(*[0.0] * 6, width=0.05),
         {"x": "m", "z": "m", "pitch": _JOINT}
         | {"x_velocity": "m/s", "z_velocity": "m/s", "pitch_rate": _SPEED},
         {"thrust_1": "N", "thrust_2": "N"},
@@ -268,7 +270,7 @@ SYSTEMS = {
     ),
     "bouc_wen": System(
         _bouc_wen,
-        _near(*[0.0] * 3, spread=0.05),
+        _near(*[0.0] * 3, width=0.05),
         {"y": "m", "y_velocity": "m/s"},
         {"force": "N"},
         (6.0,),

@@ -67,16 +67,16 @@ class Linear:
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         """Predict T steps: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
-        known = states[:, -self.history :].astype(np.float64)
+        recent = states[:, -self.history :].astype(np.float64)
         acted = np.concatenate([past_actions, actions], axis=1).astype(np.float64)
         first = past_actions.shape[1] - self.history + 1
         steps = list[Floats]()
         for step in range(actions.shape[1]):
             window = acted[:, first + step : first + step + self.history]
-            change = _features(known, window, self.angle, self.scale) @ self.weights
-            following = known[:, -1] + change * self.scale[0]
+            change = _features(recent, window, self.angle, self.scale) @ self.weights
+            following = recent[:, -1] + change * self.scale[0]
             steps.append(following)
-            known = np.concatenate([known[:, 1:], following[:, None]], axis=1)
+            recent = np.concatenate([recent[:, 1:], following[:, None]], axis=1)
         return np.stack(steps, axis=1)
 
 
@@ -95,9 +95,9 @@ def fit_linear(rows: PackedDataset, history: int, *, sine: bool) -> Linear:
     count = len(rows.states)
     angle = np.array([sine and name in rows.angles for name in rows.states], dtype=float)
     parts = [rows.rows(episode).astype(np.float64) for episode in rows.of("train")]
-    spread = np.concatenate(parts).std(axis=0)
-    spread = np.where(spread > 0.0, spread, 1.0)
-    scale = spread[:count], spread[count:]
+    deviation = np.concatenate(parts).std(axis=0)
+    deviation = np.where(deviation > 0.0, deviation, 1.0)
+    scale = deviation[:count], deviation[count:]
     features = list[Floats]()
     changes = list[Floats]()
     for part in parts:
@@ -106,9 +106,9 @@ def fit_linear(rows: PackedDataset, history: int, *, sine: bool) -> Linear:
             windows = windows.transpose(0, 2, 1)
             features.append(_features(windows[..., :count], windows[..., count:], angle, scale))
             changes.append((part[history:, :count] - part[history - 1 : -1, :count]) / scale[0])
-    given = np.concatenate(features)
-    gram = given.T @ given + RIDGE * len(given) * np.eye(given.shape[1])
-    weights = np.linalg.solve(gram, given.T @ np.concatenate(changes))
+    matrix = np.concatenate(features)
+    gram = matrix.T @ matrix + RIDGE * len(matrix) * np.eye(matrix.shape[1])
+    weights = np.linalg.solve(gram, matrix.T @ np.concatenate(changes))
     return Linear(history, angle, weights, scale)
 
 

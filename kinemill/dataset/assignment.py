@@ -47,11 +47,11 @@ def assign_sides(
     rules = task.dataset
     if not _has_share(rules):
         return context
-    with lock(home, f"sides-{task.name}"):
+    with lock(home, f"splits-{task.name}"):
         assigned = known_sides(task, home)
         context = replace(context, assigned=assigned)
-        sides = {context.key(rules, item): context.side(rules, item) for item in episodes}
-        if not short_sides(rules, sides.values()):
+        splits = {context.key(rules, item): context.side(rules, item) for item in episodes}
+        if not short_sides(rules, splits.values()):
             return context
         new = fill_sides(rules, episodes, context, used_recordings(home, task))
         for unit, side in new.items():
@@ -97,12 +97,12 @@ def fill_sides(
     """
     listed = list(episodes)
     free = [episode for episode in listed if _is_free(rules, episode, context)]
-    sides = {context.key(rules, episode): context.side(rules, episode) for episode in listed}
-    current = {unit: sides[unit] for unit in (context.key(rules, episode) for episode in free)}
+    splits = {context.key(rules, episode): context.side(rules, episode) for episode in listed}
+    current = {unit: splits[unit] for unit in (context.key(rules, episode) for episode in free)}
     fixed = {context.key(rules, episode) for episode in listed if episode.recording in used}
     new: dict[str, str] = {}
-    needed = needed_units(rules, len(sides))
-    for side in short_sides(rules, sides.values()):
+    needed = needed_units(rules, len(splits))
+    for side in short_sides(rules, splits.values()):
         count = Counter(current.values())
         # From the largest split, whose share changes least; equal ones in the order of their hash.
         ranked = sorted(
@@ -126,9 +126,9 @@ def _is_free(rules: Dataset, episode: SplitEpisode, context: SplitContext) -> bo
     return named is None and not assigned and episode.id not in context.training
 
 
-def short_sides(rules: Dataset, sides: Iterable[str]) -> list[str]:
-    """Return the splits that lack units, once for each; `sides` are those of the present units."""
-    present = Counter(sides)
+def short_sides(rules: Dataset, splits: Iterable[str]) -> list[str]:
+    """Return the splits that lack units, once for each; `splits` are those of the present units."""
+    present = Counter(splits)
     needed = needed_units(rules, present.total())
     return [side for side, least in needed.items() for _ in range(least - present[side])]
 

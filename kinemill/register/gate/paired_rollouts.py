@@ -66,18 +66,18 @@ def free_runs(model: Predictor, rows: PackedDataset) -> Runs:
     """
     episodes = [episode for split in SPLITS for episode in rows.of(split)]
     long_enough = [episode for episode in episodes if episode.rows > model.history]
-    chosen = long_enough[:: -(-len(long_enough) // MOST_RUNS) or 1]
+    simulated = long_enough[:: -(-len(long_enough) // MOST_RUNS) or 1]
     low, high = (ends[: len(rows.states)] for ends in training_range(rows))
     far = DIVERGED * np.where(high > low, high - low, 1.0)
     diverged = list[str]()
-    for episode in chosen:
+    for episode in simulated:
         apart = (episode.rows - model.history) // STARTS
         runs = [replace(episode, start=episode.start + apart * at) for at in range(STARTS)]
         windows, _ = whole_episodes(rows, runs, model.history, LONGEST_RUN)
         states = predict(model, windows)
         if not ((states >= low - far) & (states <= high + far)).all():  # false for NaN
             diverged.append(episode.name)
-    return Runs(len(chosen), tuple(diverged))
+    return Runs(len(simulated), tuple(diverged))
 
 
 def errors_of(model: Predictor, rows: PackedDataset, task: Task, history: int) -> Errors:
