@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinemill.models.networks.scaling import nonzero_std
 from kinemill.train.data import Windows
 
 WIDTH = 64  # tanh features
 ROWS = 8192  # rows per encoding batch
 RIDGE = 1e-4  # penalty on scaled weights, relative to the rows fitted
-CONSTANT = 1e-9  # a smaller standard deviation, relative to the mean, counts as 1
 
 
 class Readout(nn.Module):
@@ -86,9 +86,8 @@ class Readout(nn.Module):
         """Set the scaling of (n, .) values; the deviation of a constant counts as 1."""
         mean = values.mean(0)
         std = values.std(0, correction=0)
-        moves = std > CONSTANT * (1.0 + mean.abs())
         getattr(self, f"{name}_mean").copy_(mean)
-        getattr(self, f"{name}_std").copy_(torch.where(moves, std, torch.ones_like(std)))
+        getattr(self, f"{name}_std").copy_(nonzero_std(std, mean))
 
 
 @torch.no_grad()

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.windows import gather, window_starts
 from kinemill.reports.charts import number
 from kinemill.reports.components import error_cells, name_of, table
 from kinemill.runtime import Simulator
 from kinemill.runtime.window_metrics import QUIETLY, Floats, evenly_spaced
-from kinemill.verify.accuracy import CHUNK, gather, window_starts
+from kinemill.verify.accuracy import CHUNK
 from kinemill.verify.check_results import OutputAccuracy
 from kinemill.verify.checklist import Gate, finite
 

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from kinemill.dataset.scale import Scale
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.comparison import MARGIN, Comparison, Unit
-from kinemill.verify.scale import Scale
 
 CONFIDENCE = 0.975  # two-sided 95 %
 POWER = 0.8  # power of `detectable`

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kinemill.models.networks.layers import Network
-
-MIN_STD = 1e-12  # a term that varies less in training has no weight
+from kinemill.models.networks.scaling import is_varying
 
 
 class Terms(nn.Module):
@@ -163,7 +162,7 @@ class Triangle:
         lhs = self.triangle[1:count, 1:count]
         rhs = self.triangle[1:count, width:]
         std = lhs.norm(dim=0) / self.rows**0.5
-        varies = std > MIN_STD * (1.0 + mean[1:count].abs())
+        varies = is_varying(std, mean[1:count])  # a term that does not has no weight
         gain = torch.where(varies, 1.0 / torch.where(varies, std, 1.0), 0.0)
         penalty = torch.eye(terms, dtype=torch.float64) * (max(ridge, 0.0) * self.rows) ** 0.5
         stack = torch.cat([lhs * gain, penalty])
