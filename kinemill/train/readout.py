@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinemill.models.networks.regression import Triangle
 from kinemill.models.networks.scaling import nonzero_std
 from kinemill.train.data import Windows
 
@@ -73,14 +74,12 @@ class Readout(nn.Module):
             for name, value in scaling.named_buffers():
                 self.get_buffer(name).copy_(value)
         features = self._features(seen_rows.to(self.input_mean.dtype)).double()
-        mean = features.mean(0)
-        centered = features - mean
         target = (truth - self.output_mean.double()) / self.output_std.double()
-        square = centered.T @ centered
-        square += RIDGE * len(centered) * torch.eye(len(square), device=square.device).double()
-        weight = torch.linalg.solve(square, centered.T @ target)
-        self.linear.weight.copy_(weight.T)
-        self.linear.bias.copy_(target.mean(0) - mean @ weight)
+        triangle = Triangle()
+        triangle.add(features.cpu(), target.cpu())
+        solution = triangle.solution(features.shape[1], RIDGE, scaled=False)
+        self.linear.weight.copy_(solution.weight)
+        self.linear.bias.copy_(solution.bias)
 
     def _scale(self, name: str, values: Tensor) -> None:
         """Set the scaling of (n, .) values; the deviation of a constant counts as 1."""

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.models._layout import ModelLayout
-from kinemill.models.networks.layers import Network
-from kinemill.models.networks.linear import zero_head
+from kinemill.models.networks.layers import Network, zero_head
 from kinemill.models.networks.scaling import angle_period, wrap_angles
 from kinemill.task.expressions import Expression
 

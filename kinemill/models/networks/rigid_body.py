@@ -15,8 +15,7 @@ from kinemill.models._layout import ModelLayout
 from kinemill.models._mjcf import Bodies, TreeJoint
 from kinemill.models.networks.body_tree import Tree
 from kinemill.models.networks.friction import Coulomb, LuGre, Viscous, make_friction
-from kinemill.models.networks.layers import Network
-from kinemill.models.networks.linear import zero_head
+from kinemill.models.networks.layers import Network, zero_head
 from kinemill.models.networks.mechanics import Chain, Free
 from kinemill.models.networks.position_curve import PositionCurve
 from kinemill.models.networks.scaling import angle_period, wrap_angles
