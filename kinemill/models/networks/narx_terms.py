@@ -5,7 +5,6 @@ candidates, K selected products, F terms.
 """
 
 from collections.abc import Sequence
-from functools import reduce
 from itertools import combinations_with_replacement, product
 from math import comb
 
@@ -17,6 +16,7 @@ from kinemill.models._layout import ModelLayout
 from kinemill.models.networks.lag_terms import Lags
 from kinemill.models.networks.regression import Terms
 from kinemill.models.networks.scaling import nonzero_std
+from kinemill.models.networks.window_terms import products
 
 # In standard deviations of a level or of a change:
 WIDTHS = (0.05, 0.3)  # of tanh(x / width), a smooth sign: a sharp and a soft step
@@ -155,9 +155,3 @@ class NarxTerms(Terms):
     def forward(self, rows: Tensor) -> Tensor:
         """Return the terms: (B, H, C), newest first -> (B, F)."""
         return torch.cat([self.lags(rows), products(self.values(rows), self.factors)], dim=1)
-
-
-def products(values: Tensor, factors: Tensor) -> Tensor:
-    """Return products of values: (B, Z), columns (K, D) int64 -> (B, K)."""
-    gathered = values.index_select(1, factors.flatten()).unflatten(1, (-1, factors.shape[1]))
-    return reduce(torch.mul, gathered.unbind(2))

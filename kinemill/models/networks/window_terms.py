@@ -27,13 +27,14 @@ class Products(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return all products, those of degree 2 first: (B, width) -> (B, count)."""
-        return torch.cat([self.of_degree(values, degree) for degree in self.degrees], dim=1)
+        factors = (self.get_buffer(f"columns_{degree}") for degree in self.degrees)
+        return torch.cat([products(values, columns) for columns in factors], dim=1)
 
-    def of_degree(self, values: Tensor, degree: int) -> Tensor:
-        """Return the products of one degree: (B, width) -> (B, monomials)."""
-        columns = self.get_buffer(f"columns_{degree}")
-        factors = values.index_select(1, columns.flatten()).unflatten(1, (-1, degree))
-        return reduce(torch.mul, factors.unbind(2))
+
+def products(values: Tensor, factors: Tensor) -> Tensor:
+    """Return products of values: (B, Z), columns (K, D) int64 -> (B, K)."""
+    gathered = values.index_select(1, factors.flatten()).unflatten(1, (-1, factors.shape[1]))
+    return reduce(torch.mul, gathered.unbind(2))
 
 
 class WindowTerms(Terms):
