@@ -105,9 +105,10 @@ class ModulePredictor:
     @torch.no_grad()
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> NDArray[np.float32]:
         """Predict T steps: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), in units."""
-        arrays = (states, past_actions, actions)
-        known, past, following = (torch.from_numpy(rows.astype(np.float32)) for rows in arrays)
-        return self._module.rollout(*self._module.estimate_history(known, past), following).numpy()
+        *history, following = (
+            torch.from_numpy(rows.astype(np.float32)) for rows in (states, past_actions, actions)
+        )
+        return self._module.rollout(*self._module.estimate_history(*history), following).numpy()
 
 
 class ValidationRows:
@@ -146,8 +147,8 @@ class ValidationRows:
         self._longest = longest
         self._starts = evenly_spaced(starts, WINDOWS)
         self._std = training_scale(dataset).std if std is None else std
-        self._moving = list(compress(dataset.states, is_moving(self._std)))
-        self._weights = np.ones(len(self._moving))
+        self._moving_states = list(compress(dataset.states, is_moving(self._std)))
+        self._weights = np.ones(len(self._moving_states))
         episodes = [packed for packed in dataset.of("validation") if packed.rows > history]
         self._episodes = sorted(episodes, key=lambda episode: -episode.rows)[:EPISODES]
 
@@ -159,14 +160,14 @@ class ValidationRows:
     @property
     def noise(self) -> list[str]:
         """States whose squared errors have the weight NOISE_WEIGHT, see `find_noise`."""
-        return list(compress(self._moving, self._weights < 1.0))
+        return list(compress(self._moving_states, self._weights < 1.0))
 
     def set_noise(self, states: Collection[str]) -> None:
         """Give the squared errors of some states the weight NOISE_WEIGHT, and all others 1.
 
         If all states are named, all have the weight 1.
         """
-        is_noise = np.array([name in states for name in self._moving], dtype=bool)
+        is_noise = np.array([name in states for name in self._moving_states], dtype=bool)
         self._weights = np.where(is_noise & ~is_noise.all(), NOISE_WEIGHT, 1.0)
 
     def find_noise(self, module: Any) -> list[str]:
@@ -175,12 +176,12 @@ class ValidationRows:
         Args:
             module: as in `errors_of`; a simple model.
         """
-        sizes = np.zeros((self._horizon, len(self._moving)))
+        sizes = np.zeros((self._horizon, len(self._moving_states)))
         for errors in self._window_errors(module):
             sizes += np.abs(errors).sum(axis=0)
         # Of a normal distribution: the deviation, from the mean size.
         first, last = (sizes * math.sqrt(math.pi / 2.0) / len(self._starts))[[0, -1]]
-        return list(compress(self._moving, (first >= NOISE) & (first >= FLAT * last)))
+        return list(compress(self._moving_states, (first >= NOISE) & (first >= FLAT * last)))
 
     @QUIETLY
     def errors_of(self, module: Any) -> CandidateErrors:
