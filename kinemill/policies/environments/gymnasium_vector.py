@@ -256,9 +256,9 @@ class GymnasiumRows(EpisodeRows):
     def __init__(self, vector: VectorEnv, count: int, limit: int, restart: Restart | None) -> None:
         mode = vector.metadata.get("autoreset_mode")
         self._resets_itself = restart is None and mode is AutoresetMode.SAME_STEP
-        spaces = vector.single_observation_space, vector.single_action_space
         # A vector environment that resets itself cuts episodes off itself.
-        super().__init__(count, np.inf if self._resets_itself else limit, spaces)
+        most = np.inf if self._resets_itself else limit
+        super().__init__(count, most, vector.single_observation_space, vector.single_action_space)
         self._vector = vector
         self._restart = restart
         if restart is not None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.policies.environments.gym_types import Info
+from kinemill.policies.environments.gym_types import Info, Space
 
 EPISODE = "kinemill_episode"  # key of `info` at the end of an episode: its statistics
 
@@ -180,15 +180,19 @@ class EpisodeRows:
     Args:
         count: rows, B.
         limit: steps after which an episode is truncated.
-        spaces: of observations and of actions of one row.
+        observation_space: of one row.
+        action_space: of one row.
     """
 
     masked = False
 
-    def __init__(self, count: int, limit: float, spaces: tuple[Any, Any]) -> None:
+    def __init__(
+        self, count: int, limit: float, observation_space: Space, action_space: Space
+    ) -> None:
         self._count = count
         self._limit = limit
-        self.observation_space, self.action_space = spaces
+        self.observation_space = observation_space
+        self.action_space = action_space
         self._randoms = [np.random.default_rng(row) for row in range(count)]
         self._masks = np.ones((count, 0))
 
@@ -245,7 +249,7 @@ class Rows(EpisodeRows):
     """
 
     def __init__(self, batch: Batch, count: int, limit: int) -> None:
-        super().__init__(count, limit, (batch.observation_space, batch.action_space))
+        super().__init__(count, limit, batch.observation_space, batch.action_space)
         self._batch = batch
 
     def start_all(self, seeds: Sequence[int | None]) -> NDArray[np.float32]:
@@ -268,5 +272,6 @@ class Rows(EpisodeRows):
         self._states = after.states
         observations = self._batch.observe(self._states)
         never = np.zeros(self._count, bool)
-        rest = after.rewards, after.terminated, never, observations, after.success
-        return Moved(observations, *rest)
+        return Moved(
+            observations, after.rewards, after.terminated, never, observations, after.success
+        )
