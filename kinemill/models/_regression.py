@@ -1,6 +1,6 @@
 """Settings that regressions on rows in task units share: `arx`, `narx`, `physics`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -28,7 +28,7 @@ class RegressionModel(Model):
         """Make the `Terms`; `relative` says which columns have changes alone, (C,)."""
         raise NotImplementedError
 
-    def network(self) -> Any:
+    def network(self) -> Callable[..., TorchModule]:
         """Return the class of the network."""
         from kinemill.models.networks.regression import Regression
 

@@ -8,7 +8,7 @@ decided by the error in free run over a share of the training rows that is left 
 selection, because an error of one step does not predict that of a rollout.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
@@ -72,7 +72,7 @@ class Narx(RegressionModel):
 
         return NarxTerms(layout, relative, self.rows, self.degree, self.terms)
 
-    def network(self) -> Any:
+    def network(self) -> Callable[..., TorchModule]:
         """Return `kinemill.models.networks.narx.Narx`, which selects terms."""
         from kinemill.models.networks import narx
 
