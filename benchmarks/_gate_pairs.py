@@ -22,12 +22,12 @@ from scipy.signal import lfilter
 from scipy.special import stdtr, stdtrit
 
 from kinemill.dataset import PackedEpisode
+from kinemill.dataset.scale import Scale
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.analysis import Comparisons
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.errors import Errors
 from kinemill.verify.free_run import FreeRun
-from kinemill.verify.scale import Scale
 from kinemill.verify.significance import CONFIDENCE, LEAST_FREEDOM, MARGIN
 
 CHANNELS = ("position", "velocity")

@@ -29,15 +29,14 @@ from benchmarks import _proof
 from benchmarks._systems import SYSTEMS, Floats, write_logs
 from kinemill import runtime
 from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset.scale import training_scale
 from kinemill.register.gate.paired_rollouts import free_runs
 from kinemill.register.versions import versions_of
-from kinemill.runtime.window_metrics import Predictor
+from kinemill.runtime.window_metrics import Predictor, normalized
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.verify.accuracy import evaluate
-from kinemill.verify.errors import normalized
 from kinemill.verify.free_run import free_run
-from kinemill.verify.scale import training_scale
 
 NOISE = (0.0, 0.01)
 LOGS = (8, 25)

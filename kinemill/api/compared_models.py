@@ -43,9 +43,9 @@ def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) 
         logs: the logs of the comparison.
         horizon: steps ahead at which errors are compared.
     """
+    from kinemill.dataset.scale import training_scale
     from kinemill.verify.evaluation import references_for
     from kinemill.verify.references import Persistence
-    from kinemill.verify.scale import training_scale
 
     notes = list[str]()
     training, why = _training_rows(loaded)
@@ -72,8 +72,8 @@ def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) 
 
 def _stated_scale(loaded: LoadedModel[Simulator]) -> Any:
     """Return the scale of errors in the bundle of a model, or None."""
+    from kinemill.verify.analysis import stated_scale
     from kinemill.verify.document import VERIFICATION, read_verification
-    from kinemill.verify.scale import stated_scale
 
     if not (loaded.folder / VERIFICATION).is_file():
         return None

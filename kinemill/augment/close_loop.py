@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, same_again
+from kinemill.runtime import wrapped
 from kinemill.task import AUGMENTATIONS, Channel, Seconds, rotations, unknown_channels
 
 Floats = NDArray[np.float64]
@@ -66,8 +67,7 @@ class CloseLoop(Augmentation):
         for name in self.channels:
             signal = values[:, signals.where([name])[0]].astype(np.float64)
             gap, slope = _missing(signal, signs.get(name, 1.0), signals.dt)
-            if signals.channels[name].kind == "angle":
-                gap -= 2.0 * np.pi * np.round(gap / (2.0 * np.pi))
+            gap = float(wrapped(np.asarray(gap), signals.channels[name].kind == "angle"))
             for child, order in self._family(name, signals):
                 column = signals.where([child])[0]
                 closed[rows - blend :, column] += _correction(

@@ -5,7 +5,6 @@ Symbols: n rows of a piece, P pieces, k columns, C channels, S states.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from math import pi
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +35,7 @@ from kinemill.dataset.segments import (
     write_segment,
 )
 from kinemill.errors import CorruptArtifact
+from kinemill.runtime import whole_turns
 from kinemill.store import Json, digest
 from kinemill.task import Task
 
@@ -247,9 +247,9 @@ def _statistics(listed: Sequence[Segment], columns: int) -> tuple[Floats, Floats
 def _content(task: Task, episode: ReadableEpisode, first: int, frame: pl.DataFrame) -> Floats:
     """Return the (n, C) float64 rows of a piece, angles shifted to start within half a turn."""
     content = np.array(frame.select(task.columns).to_numpy(), np.float64)
-    for column, name in enumerate(task.columns):
-        if task.channels[name].kind == "angle":
-            content[:, column] -= whole_turns(float(content[0, column]))
+    # float32 near 1e4 rad resolves only 1 mrad, and whole turns carry no information.
+    angle = np.array([task.channels[name].kind == "angle" for name in task.columns])
+    content -= whole_turns(content[0], angle)
     largest = float(np.finfo(np.float32).max)
     # `not <=` includes NaN.
     bad = np.argwhere(~(np.abs(content) <= largest))
@@ -261,14 +261,6 @@ def _content(task: Task, episode: ReadableEpisode, first: int, frame: pl.DataFra
             expected="a finite number, which validation ensures",
         )
     return content
-
-
-def whole_turns(angle: float) -> float:
-    """Return the multiple of 2π, rad, to subtract so that `angle` lies in [-π, π).
-
-    float32 near 1e4 rad resolves only 1 mrad, and whole turns carry no information.
-    """
-    return 2.0 * pi * float(np.floor((angle + pi) / (2.0 * pi)))
 
 
 def moments(rows: Floats) -> Floats:

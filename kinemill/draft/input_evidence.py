@@ -14,6 +14,7 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.ingest.clock import Floats
+from kinemill.runtime.window_metrics import nonzero_std
 
 LAGS = 8  # rows of the past
 HORIZONS = (1, 4, 16)  # rows over which a change is predicted
@@ -98,8 +99,7 @@ def _roles(columns: list[Column]) -> _Roles:
 def _standard(rows: Floats) -> Floats:
     """Return finite rows (n, columns) with mean 0 and variance 1 of each column."""
     rows = rows[np.isfinite(rows).all(axis=1)]
-    std = rows.std(axis=0) if len(rows) else np.ones(rows.shape[1])
-    return (rows - rows.mean(axis=0)) / np.where(std > 0.0, std, 1.0) if len(rows) else rows
+    return (rows - rows.mean(axis=0)) / nonzero_std(rows.std(axis=0)) if len(rows) else rows
 
 
 def _gains(scaled: Floats) -> Floats:

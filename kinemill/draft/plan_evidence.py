@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.ingest.clock import Floats
+from kinemill.runtime.window_metrics import nonzero_std
 
 Mask = NDArray[np.bool_]
 
@@ -105,8 +106,8 @@ def _standard(episodes: Sequence[Floats]) -> list[Floats]:
     """Return all rows with mean 0 and variance 1 of each column; constant columns are 0."""
     rows = np.concatenate(episodes)
     mean = np.nanmean(rows, axis=0)
-    std = np.nanstd(rows, axis=0)
-    return [np.nan_to_num((episode - mean) / np.where(std > 0.0, std, 1.0)) for episode in episodes]
+    std = nonzero_std(np.nanstd(rows, axis=0))
+    return [np.nan_to_num((episode - mean) / std) for episode in episodes]
 
 
 def _compared(episodes: Sequence[Floats]) -> list[int]:

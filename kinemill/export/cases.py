@@ -13,7 +13,14 @@ from kinemill.dataset import PackedDataset
 from kinemill.export.rounding import FACTOR, evaluate, rollout
 from kinemill.export.step import TrainedStep
 from kinemill.runtime import Interface, wrapped
-from kinemill.runtime.window_metrics import Floats, Windows, cut_windows, draw_within, evenly_spaced
+from kinemill.runtime.window_metrics import (
+    Floats,
+    Windows,
+    cut_windows,
+    draw_within,
+    evenly_spaced,
+    nonzero_std,
+)
 
 CASES = 8
 HORIZON = 25
@@ -42,8 +49,7 @@ def make_cases(step: TrainedStep, interface: Interface, rows: PackedDataset | No
     windows = training_windows(rows, interface.history, HORIZON, CASES) if rows else None
     inputs = _as_inputs(windows) if windows else _random_inputs(interface)
     std = np.ones(len(interface.states)) if rows is None else rows.std[: len(interface.states)]
-    # A constant channel counts in its unit, as in verification.
-    std = np.where(std > 0.0, std, 1.0)
+    std = nonzero_std(std)  # a constant channel counts in its unit
     with np.errstate(over="ignore"):  # predictions may diverge
         return inputs | _expected(step, interface, inputs, std)
 

@@ -23,7 +23,7 @@ from kinemill.errors import BadInput
 from kinemill.export._graph import IR_VERSION, OPSET
 from kinemill.export.cases import training_windows
 from kinemill.runtime import Interface, Simulator
-from kinemill.runtime.window_metrics import QUIETLY, Windows, deviations
+from kinemill.runtime.window_metrics import QUIETLY, Windows, deviations, nonzero_std
 
 LAYERS = ("Gemm", "MatMul")
 CALIBRATION = 256
@@ -190,8 +190,7 @@ def _nrmse(simulator: Simulator, windows: Windows) -> float:
     angle = simulator.interface.is_angle
     off = deviations(simulator, windows, angle)
     # The same divisor for variant and original: only the ratio of their errors counts.
-    std = windows.truth.std(axis=(0, 1))
-    std = np.where(std > 0.0, std, 1.0)
+    std = nonzero_std(windows.truth.std(axis=(0, 1)))
     return float((np.sqrt(np.square(off).mean(axis=(0, 1))) / std).mean())
 
 

@@ -10,6 +10,9 @@ a learned part, and returns outputs (B, O) in their own units: rad/s² where an 
 derivative of rad/s. `warm_up(states (B, K, S), actions (B, K, A), features (B, K, F))` likewise.
 The carry starts as zeros. `learn.integrator: rk4` evaluates the network four times in a step, at
 intermediate states, and keeps the carry of the first evaluation.
+
+A regression is a list of terms: its settings extend `RegressionModel` of `_regression.py` and
+return the terms, which `networks/regression.py` fits in closed form; see `arx.py`.
 """
 
 from kinemill.task.plugins import MODELS

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kinemill.models._lag_model import LagModel
 from kinemill.models._layout import ModelLayout
+from kinemill.models._regression import RegressionModel
 from kinemill.task import MODELS, TorchModule
 from kinemill.task.portfolio import Structure, TaskFacts
 
 
 @MODELS.register("arx")
-class Arx(LagModel):
+class Arx(RegressionModel):
     """A linear model of the last rows, solved in closed form; the baseline to try first."""
 
     type: Literal["arx"] = "arx"
@@ -45,11 +45,11 @@ class Arx(LagModel):
             for family, name, mode in modes
         ]
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
-        """Make the `Regression` on lags."""
-        from kinemill.models.networks.lag_terms import Lags, relative_columns
-        from kinemill.models.networks.regression import Regression
+    def terms_of(
+        self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, Any]
+    ) -> TorchModule:
+        """Make the `Lags`."""
+        del scale
+        from kinemill.models.networks.lag_terms import Lags
 
-        relative = relative_columns(layout, self.relative)
-        terms = Lags(layout, relative, trigonometric=self.angles == "sin_cos")
-        return Regression(terms, layout.history, scale["output_std"], self.ridge)
+        return Lags(layout, relative, trigonometric=self.angles == "sin_cos")

@@ -112,16 +112,22 @@ class Linear(Model):
     def _make_local(
         self, sizes: tuple[int, int, int], columns: Sequence[str], local_columns: Sequence[set[str]]
     ) -> TorchModule:
-        from kinemill.models.networks.linear import FeatureMask
+        from kinemill.models.networks.local_regression import FeatureMask
 
         return self._make(sizes, FeatureMask.by_name(columns, local_columns, self.groups))
 
     def _make(self, sizes: tuple[int, int, int], mask: Any) -> TorchModule:
-        """Make the `LinearNetwork` for inputs, outputs, history and a `FeatureMask` or None."""
-        from kinemill.models.networks.linear import LinearNetwork
+        """Make the network for inputs, outputs, history and a `FeatureMask` or None."""
+        from kinemill.models.networks.local_regression import LocalRegression
+        from kinemill.models.networks.regression import Regression
+        from kinemill.models.networks.window_terms import WindowTerms
 
+        inputs, outputs, history = sizes
         residual = self.residual.build(*sizes) if self.residual else None
-        return LinearNetwork(*sizes, self.ridge, mask, residual)
+        if mask is not None:
+            return LocalRegression(inputs, history, self.ridge, mask, residual)
+        terms = WindowTerms(inputs, history)
+        return Regression(terms, history, outputs, self.ridge, residual=residual)
 
 
 def _of_each_state(facts: TaskFacts) -> list[Candidate]:

@@ -8,13 +8,13 @@ decided by the error in free run over a share of the training rows that is left 
 selection, because an error of one step does not predict that of a rollout.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from kinemill.models._lag_model import LagModel
 from kinemill.models._layout import ModelLayout
+from kinemill.models._regression import RegressionModel
 from kinemill.task import MODELS, Candidate, RowCount, TaskFacts, TorchModule
 
 MAX_CHANNELS = 60  # in a task, up to which a portfolio includes it
@@ -25,7 +25,7 @@ LONG = 20  # histories to try in addition to the best in closed form, rows
 
 
 @MODELS.register("narx")
-class Narx(LagModel):
+class Narx(RegressionModel):
     """`arx` with a few selected products; for smooth nonlinear systems with few channels."""
 
     type: Literal["narx"] = "narx"
@@ -63,16 +63,17 @@ class Narx(LagModel):
                 proposals.append(Candidate(name, {**common, **settings}, trains=True))
         return proposals
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
-        """Make the network `Narx`.
-
-        Raises:
-            BadInput: There are too many channels.
-        """
-        from kinemill.models.networks import narx
-        from kinemill.models.networks.lag_terms import relative_columns
+    def terms_of(
+        self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, Any]
+    ) -> TorchModule:
+        """Make the `NarxTerms`."""
+        del scale
         from kinemill.models.networks.narx_terms import NarxTerms
 
-        relative = relative_columns(layout, self.relative)
-        terms = NarxTerms(layout, relative, self.rows, self.degree, self.terms)
-        return narx.Narx(terms, layout.history, scale["output_std"], self.ridge)
+        return NarxTerms(layout, relative, self.rows, self.degree, self.terms)
+
+    def network(self) -> Callable[..., TorchModule]:
+        """Return `kinemill.models.networks.narx.Narx`, which selects terms."""
+        from kinemill.models.networks import narx
+
+        return narx.Narx

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from kinemill.models._layout import ModelLayout
-from kinemill.task.bounds import RatioOrZero
+from kinemill.models._regression import RegressionModel
 from kinemill.task.channels import Channel
-from kinemill.task.plugins import MODELS, Model
+from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
 from kinemill.task.protocols import TorchModule
 from kinemill.task.settings import Problems, unknown_channels
@@ -24,13 +24,10 @@ MAX_HISTORY = 10  # rows that delays and filters of a drive take
 
 
 @MODELS.register("physics")
-class Physics(Model):
+class Physics(RegressionModel):
     """Physical terms of joints, solved in closed form; for mechanics with few joints."""
 
     type: Literal["physics"] = "physics"
-    ridge: RatioOrZero = Field(
-        default=1e-6, description="penalty on weights, relative to the rows fitted"
-    )
     coupling: bool = Field(
         default=True,
         description="products of velocities with each other, and of both velocities and actions "
@@ -45,17 +42,11 @@ class Physics(Model):
         description="position by velocity; default: the pairs that `learn.outputs` and "
         "`learn.relations` integrate",
     )
-    relative: list[str] | None = Field(
-        default=None,
-        description="channels that enter through their changes alone; default: those that "
-        "`learn.encoding` encodes as `relative`",
-    )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names of unknown channels."""
         pairs = [*(self.pairs or {}), *(self.pairs or {}).values()]
-        relative = unknown_channels(list(self.relative or []), channels, "relative")
-        return unknown_channels(pairs, channels, "pairs") + relative
+        return unknown_channels(pairs, channels, "pairs") + super().problems(channels)
 
     @classmethod
     def structures(cls, facts: TaskFacts) -> Sequence[Structure]:
@@ -86,18 +77,15 @@ class Physics(Model):
         name = f"physics of accelerations, Stribeck friction, history {rows}"
         return [Candidate(name, settings | {"optimizer": {"lr": 1e-4}})] if facts.pairs else []
 
-    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
-        """Make the `Regression` on terms of mechanics."""
-        from kinemill.models.networks.lag_terms import relative_columns
+    def terms_of(
+        self, layout: ModelLayout, relative: Sequence[bool], scale: Mapping[str, Any]
+    ) -> TorchModule:
+        """Make the `MechanicsTerms`."""
         from kinemill.models.networks.mechanics_terms import MechanicsTerms
-        from kinemill.models.networks.regression import Regression
 
-        relative = relative_columns(layout, self.relative)
         pairs = _pairs(layout, self.pairs)
-        std = scale["state_std"]
         flags = {"coupling": self.coupling, "stribeck": self.friction == "stribeck"}
-        terms = MechanicsTerms(layout, relative, pairs, std, **flags)
-        return Regression(terms, layout.history, scale["output_std"], self.ridge)
+        return MechanicsTerms(layout, relative, pairs, scale["state_std"], **flags)
 
 
 def _pairs(layout: ModelLayout, named: Mapping[str, str] | None) -> list[tuple[int, int]]:

@@ -44,13 +44,14 @@ class Polynomial(Model):
         ]
 
     def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
-        """Make the `PolynomialNetwork`.
+        """Make the `Regression` on products and values of the window.
 
         Raises:
             BadInput: There are too many monomials.
         """
-        from kinemill.models.networks.polynomial import PolynomialNetwork
+        from kinemill.models.networks.regression import Regression
+        from kinemill.models.networks.window_terms import WindowTerms
 
         width = min(self.rows, history) * inputs
-        monomials = monomials_of(width, self.degree)
-        return PolynomialNetwork(inputs, outputs, history, monomials, width, self.ridge)
+        terms = WindowTerms(inputs, history, monomials_of(width, self.degree), width)
+        return Regression(terms, history, outputs, self.ridge)

@@ -9,7 +9,7 @@ Symbols: B batch, H history, T horizon, S states, A actions, k step index. All t
 first, float32, in the units of `simulator.units`. Action k acts from state k to k+1.
 """
 
-from kinemill.runtime.interface import Belief, Carry, Conformal, Interface, wrapped
+from kinemill.runtime.interface import Belief, Carry, Conformal, Interface, whole_turns, wrapped
 from kinemill.runtime.loader import load, load_policy, load_simulator
 from kinemill.runtime.policy import Policy
 from kinemill.runtime.policy_interface import PolicyInterface
@@ -33,5 +33,6 @@ __all__ = [
     "load",
     "load_policy",
     "load_simulator",
+    "whole_turns",
     "wrapped",
 ]

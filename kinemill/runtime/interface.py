@@ -212,10 +212,17 @@ def _conformal(value: Json | None) -> Conformal | None:
     return Conformal(scale, floor, value["windows"], value["online"])
 
 
-def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:
-    """Wrap differences (..., S) of channels that are angles (S,) to [-π, π] rad."""
-    turns = np.round(difference / (2 * np.pi)) * (2 * np.pi)
-    return difference - np.where(angle, turns, 0.0)
+def whole_turns(values: NDArray[Any], angle: NDArray[np.bool_] | bool) -> NDArray[Any]:
+    """Return the nearest multiples of 2π rad of values (..., S), 0 of other channels than angles.
+
+    Torch has the same function: `kinemill.models.networks.scaling.wrap_angles`.
+    """
+    return np.where(angle, np.round(values / (2 * np.pi)) * (2 * np.pi), 0.0)
+
+
+def wrapped(values: NDArray[Any], angle: NDArray[np.bool_] | bool) -> NDArray[Any]:
+    """Wrap values (..., S) of channels that are angles (S,) to [-π, π] rad."""
+    return values - whole_turns(values, angle)
 
 
 def safe_values(

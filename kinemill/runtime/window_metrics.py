@@ -1,6 +1,15 @@
 """Windows of measured or drawn rows, and the errors of predictions on them.
 
-Symbols: N rows, C channels (S states, then A actions), W windows, H history, T horizon.
+The error of a rollout in standard deviations, of window w, step t and state s, is
+
+    e[w, t, s] = wrapped(predicted[w, t, s] - measured[w, t, s]) / std[s]
+
+with both values in the unit of the state, and the standard deviation of its training rows
+(`kinemill.dataset.scale`). States that never move in training have no error. nRMSE is the root mean
+square of e over windows, averaged over states.
+
+Symbols: N rows, C channels (S states, then A actions), W windows, H history, T horizon, M states
+that move in training.
 """
 
 from collections.abc import Mapping, Sequence
@@ -107,3 +116,27 @@ def predict(predictor: Predictor, windows: Windows) -> Floats:
 def deviations(predictor: Predictor, windows: Windows, angle: NDArray[np.bool_]) -> Floats:
     """Return prediction minus truth, (W, T, S); differences of angles (S,) within [-π, π]."""
     return wrapped(predict(predictor, windows) - windows.truth, angle)
+
+
+def is_moving(std: Floats) -> NDArray[np.bool_]:
+    """Return whether each state moves in training: standard deviations (S,) -> (S,).
+
+    Standard deviations of a dataset are exactly 0 for a constant channel.
+    """
+    return std > 0.0
+
+
+def nonzero_std(std: Floats) -> Floats:
+    """Return a divisor for each channel, (S,): its standard deviation, 1 for a constant channel."""
+    return np.where(is_moving(std), std, 1.0)
+
+
+def in_std(values: Floats, std: Floats) -> Floats:
+    """Divide errors by standard deviations: (..., S), (S,), both in units -> (..., M)."""
+    moves = is_moving(std)
+    return np.asarray(values[..., moves] / std[moves])
+
+
+def normalized(rmse: Floats, std: Floats) -> Any:
+    """Return the nRMSE of RMSE by state: (..., S), (S,), in units -> (...); NaN if none moves."""
+    return in_std(rmse, std).mean(axis=-1) if is_moving(std).any() else np.nan

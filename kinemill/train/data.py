@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.models.networks.scaling import nonzero_std
 from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.store.machine import GIB
 from kinemill.train.coordinate_network import SCALE as COORDINATE_STD
@@ -212,8 +213,8 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
         BadInput: No training episode is long enough for the estimates of derived states.
     """
     mean = torch.tensor(dataset.mean, dtype=torch.float64)
-    std = _no_zeros(torch.tensor(dataset.std, dtype=torch.float64))
-    delta = _no_zeros(torch.tensor(dataset.delta_std, dtype=torch.float64))
+    std = nonzero_std(torch.tensor(dataset.std, dtype=torch.float64))
+    delta = nonzero_std(torch.tensor(dataset.delta_std, dtype=torch.float64))
     output_mean = list[Tensor]()
     output_std = list[Tensor]()
     for _, output in layout.outputs:
@@ -225,15 +226,11 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
     feature_mean, feature_std = feature_scale(dataset, layout)
     estimator = {"estimator.weight": estimator_weights(dataset, layout)} if layout.derived else {}
     if layout.coordinates is not None:
-        estimator[COORDINATE_STD] = _no_zeros(coordinate_scale(dataset, layout))
+        estimator[COORDINATE_STD] = nonzero_std(coordinate_scale(dataset, layout))
     return estimator | {
         "state_std": std[: len(layout.states)],
         "feature_mean": feature_mean,
-        "feature_std": _no_zeros(feature_std),
+        "feature_std": nonzero_std(feature_std, feature_mean),
         "output_mean": torch.stack(output_mean),
         "output_std": torch.stack(output_std),
     }
-
-
-def _no_zeros(std: Tensor) -> Tensor:
-    return torch.where(std > 1e-12, std, torch.ones_like(std))

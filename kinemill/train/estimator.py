@@ -9,8 +9,6 @@ no constant term, so a robot at rest has the velocity 0.
 Symbols: B batch, N windows, R rows known, S states, D derived states.
 """
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.models.networks.scaling import angle_period, wrap_angles
 from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.train.layout import Layout
 
@@ -38,19 +37,16 @@ class Estimator(nn.Module):
     select: Tensor
     scatter: Tensor
     period: Tensor
-    frequency: Tensor
 
     def __init__(self, layout: Layout, weight: Tensor) -> None:
         super().__init__()
         columns, parents = columns_of(layout)
         states = len(layout.states)
-        angles = torch.tensor([layout.angles[parent] for parent in parents])
         fixed = {
             "mask": torch.tensor([float(column not in columns) for column in range(states)]),
             "select": torch.eye(states)[:, parents],
             "scatter": torch.eye(states)[columns],
-            "period": torch.where(angles, 2 * math.pi, 0.0),
-            "frequency": torch.where(angles, 1 / (2 * math.pi), 0.0),
+            "period": angle_period([layout.angles[parent] for parent in parents]),
         }
         self.register_buffer("weight", weight.to(torch.float32))
         for name, value in fixed.items():
@@ -64,8 +60,7 @@ class Estimator(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """Return states (B, R, S) with estimates in the derived columns."""
         positions = states @ self.select
-        moved = positions - positions[:, -1:]
-        moved = moved - self.period * torch.round(moved * self.frequency)  # angles: shorter way
+        moved = wrap_angles(positions - positions[:, -1:], self.period)
         by_state = moved.transpose(1, 2).unsqueeze(2)  # (B, D, 1, R)
         estimates = (by_state @ self.weight).squeeze(2).transpose(1, 2)
         return states * self.mask + estimates @ self.scatter

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinemill.models.networks.regression import Triangle
+from kinemill.models.networks.scaling import nonzero_std
 from kinemill.train.data import Windows
 
 WIDTH = 64  # tanh features
 ROWS = 8192  # rows per encoding batch
 RIDGE = 1e-4  # penalty on scaled weights, relative to the rows fitted
-CONSTANT = 1e-9  # a smaller standard deviation, relative to the mean, counts as 1
 
 
 class Readout(nn.Module):
@@ -73,22 +74,19 @@ class Readout(nn.Module):
             for name, value in scaling.named_buffers():
                 self.get_buffer(name).copy_(value)
         features = self._features(seen_rows.to(self.input_mean.dtype)).double()
-        mean = features.mean(0)
-        centered = features - mean
         target = (truth - self.output_mean.double()) / self.output_std.double()
-        square = centered.T @ centered
-        square += RIDGE * len(centered) * torch.eye(len(square), device=square.device).double()
-        weight = torch.linalg.solve(square, centered.T @ target)
-        self.linear.weight.copy_(weight.T)
-        self.linear.bias.copy_(target.mean(0) - mean @ weight)
+        triangle = Triangle()
+        triangle.add(features.cpu(), target.cpu())
+        solution = triangle.solution(features.shape[1], RIDGE, scaled=False)
+        self.linear.weight.copy_(solution.weight)
+        self.linear.bias.copy_(solution.bias)
 
     def _scale(self, name: str, values: Tensor) -> None:
         """Set the scaling of (n, .) values; the deviation of a constant counts as 1."""
         mean = values.mean(0)
         std = values.std(0, correction=0)
-        moves = std > CONSTANT * (1.0 + mean.abs())
         getattr(self, f"{name}_mean").copy_(mean)
-        getattr(self, f"{name}_std").copy_(torch.where(moves, std, torch.ones_like(std)))
+        getattr(self, f"{name}_std").copy_(nonzero_std(std, mean))
 
 
 @torch.no_grad()

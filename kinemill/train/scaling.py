@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.models.networks.scaling import LEAST_STD, wrap_angles
 from kinemill.task.plugins import Encoding
 from kinemill.train.layout import Layout
 
@@ -105,7 +106,8 @@ def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
     count = 0
     squares = torch.zeros(len(layout.coordinate_names))
     assert transform is not None
-    std = torch.tensor(dataset.std[: len(layout.states)], dtype=torch.float64).clamp_min(1e-12)
+    std = torch.tensor(dataset.std[: len(layout.states)], dtype=torch.float64).clamp_min(LEAST_STD)
+    period = 2.0 * math.pi * torch.tensor(layout.angles, dtype=torch.float64)
     for episode in dataset.of("train"):
         rows = np.array(dataset.rows(episode), dtype=np.float64)[:, : len(layout.states)]
         states = torch.from_numpy(rows)
@@ -113,8 +115,7 @@ def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
         decoded = transform.decode(encoded)
         restored = torch.stack([decoded[name] for name in layout.states], 1).detach()
         # The inverse may return an angle that differs by whole turns.
-        turns = torch.tensor(layout.angles) * torch.round((restored - states) / (2 * math.pi))
-        _check_inverse(layout, (restored - states - 2 * math.pi * turns) / std)
+        _check_inverse(layout, wrap_angles(restored - states, period) / std)
         values = torch.stack([encoded[name] for name in layout.coordinate_names], 1).detach()
         squares = squares + values.diff(dim=0).square().sum(0)
         count += max(len(values) - 1, 0)

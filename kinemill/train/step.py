@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
+from kinemill.models.networks.scaling import angle_period, wrap_angles
 from kinemill.task.plugins import Model
 from kinemill.train.coordinate_network import make_network
 from kinemill.train.estimator import Estimator
@@ -51,7 +52,6 @@ class Step(nn.Module):
     drift: Tensor
     gain: Tensor
     period: Tensor
-    frequency: Tensor
     state_std: Tensor
     feature_mean: Tensor
     feature_std: Tensor
@@ -74,11 +74,9 @@ class Step(nn.Module):
                 expected="differences to the previous row, or `learn.window: sliding`",
                 fix="train the model again",
             )
-        angles = torch.tensor(layout.angles)
         self.register_buffer("drift", torch.tensor(layout.drift, dtype=torch.float32))
         self.register_buffer("gain", torch.tensor(layout.gain, dtype=torch.float32))
-        self.register_buffer("period", torch.where(angles, 2 * math.pi, 0.0))
-        self.register_buffer("frequency", torch.where(angles, 1 / (2 * math.pi), 0.0))
+        self.register_buffer("period", angle_period(layout.angles))
         for name in SCALES:
             self.register_buffer(name, scale[name].to(torch.float32))
         outputs = len(layout.output_channels)
@@ -127,11 +125,8 @@ class Step(nn.Module):
         return tuple(self.drift.new_zeros(batch, *shape) for shape in shapes)
 
     def wrap(self, state: Tensor) -> Tensor:
-        """Wrap the angles of states (..., S) to [-π, π] by a - 2π round(a / 2π).
-
-        NaN stays NaN, unlike with atan2.
-        """
-        return state - self.period * torch.round(state * self.frequency)
+        """Wrap the angles of states (..., S) to [-π, π] rad."""
+        return wrap_angles(state, self.period)
 
     def network_inputs(self, rows: Tensor, origin: Tensor | None) -> tuple[Tensor, ...]:
         """Return the network's inputs of rows (..., C) in task units, relative to `origin`."""

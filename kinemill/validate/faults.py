@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kinemill.registry import Registry
+from kinemill.runtime import wrapped
 from kinemill.task import CHECKS as _SETTINGS
 from kinemill.task import RowCount, Settings, Task
 
@@ -185,5 +186,4 @@ def ends_smoothly(values: Array, start: int, stop: int, tolerance: float) -> boo
 
 def steps(values: Array, kind: str) -> Array:
     """Return x[k+1] - x[k] of (n,) as (n-1,); an angle's the short way round, in [-pi, pi] rad."""
-    change = np.diff(values)
-    return change - 2 * np.pi * np.round(change / (2 * np.pi)) if kind == "angle" else change
+    return wrapped(np.diff(values), kind == "angle")

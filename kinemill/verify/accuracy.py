@@ -9,56 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.scale import training_scale
+from kinemill.dataset.windows import episodes_of, gather, is_angle, window_starts
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import (
     QUIETLY,
     Floats,
     Predictor,
-    Windows,
-    cut_windows,
     deviations,
 )
 from kinemill.verify.errors import Errors, horizons_of
-from kinemill.verify.scale import training_scale
 
 CHUNK = 1024  # windows in one batch, which bounds memory
-
-
-def gather(
-    dataset: PackedDataset, starts: NDArray[np.int64], history: int, horizon: int
-) -> Windows:
-    """Cut the windows that begin at rows `starts`, (W,), out of a dataset.
-
-    The windows have states (W, H, S), past actions (W, H-1, A), actions (W, T, A) and measured
-    states (W, T, S), in units.
-    """
-    length = history + horizon
-    rows = dataset.take(starts[:, None] + np.arange(length)).reshape(-1, len(dataset.columns))
-    firsts = np.arange(len(starts)) * length
-    return cut_windows(rows, len(dataset.states), firsts, history, horizon)
-
-
-def window_starts(dataset: PackedDataset, split: str, rows: int, stride: int) -> NDArray[np.int64]:
-    """Return the first rows (W,) of the windows of `split`.
-
-    Raises:
-        BadInput: No episode of the split is long enough.
-    """
-    starts = np.asarray(dataset.window_starts(split, rows, stride), dtype=np.int64)
-    if len(starts) == 0:
-        longest = max((item.stop - item.start for item in dataset.of(split)), default=0)
-        raise BadInput(
-            f"{split} split",
-            f"its longest episode has {longest} rows",
-            expected=f"at least history + horizon = {rows}",
-            fix="lower verify.horizon, or give the split longer episodes",
-        )
-    return starts
-
-
-def is_angle(dataset: PackedDataset) -> NDArray[np.bool_]:
-    """Return whether each state is an angle: dataset -> (S,)."""
-    return np.array([name in dataset.angles for name in dataset.states])
 
 
 @QUIETLY
@@ -133,9 +95,3 @@ def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
                 f"are {list(channels)}",
                 expected=f"{expected}, as in the dataset",
             )
-
-
-def episodes_of(dataset: PackedDataset, split: str, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number within `split` of the episode that holds each row, (W,) -> (W,)."""
-    first_rows = np.sort([item.start for item in dataset.of(split)])
-    return (np.searchsorted(first_rows, starts, side="right") - 1).astype(np.int64)

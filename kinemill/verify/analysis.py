@@ -4,18 +4,21 @@ Verification uses the test split of a dataset, `kinemill model evaluate` any log
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.scale import Scale, training_scale
+from kinemill.dataset.windows import gather
 from kinemill.runtime import Floats, Predictor, Simulator
-from kinemill.verify.accuracy import evaluate, gather
+from kinemill.runtime.window_metrics import is_moving
+from kinemill.verify.accuracy import evaluate
 from kinemill.verify.calibration import Calibration, calibrate
 from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons
-from kinemill.verify.errors import Errors, horizons_of, is_moving
+from kinemill.verify.errors import Errors, horizons_of
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.residuals import Residuals, residuals_of, whiteness
 from kinemill.verify.results import (
@@ -32,7 +35,6 @@ from kinemill.verify.results import (
     WindowCounts,
     WorstEpisode,
 )
-from kinemill.verify.scale import Scale, training_scale
 
 MODEL = "model"
 
@@ -315,3 +317,13 @@ def plain(value: object) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Scale | None:
+    """Return the scale (S,), in units, that a document states; None if it states none."""
+    channels = accuracy["model"].channels if "model" in accuracy else {}
+    if any(name not in channels for name in states):
+        return None
+    keys = "std", "resolution", "noise", "tolerance"
+    values = np.array([[getattr(channels[name], key) for key in keys] for name in states])
+    return Scale(*values.T) if np.isfinite(values).all() else None

@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.scale import training_scale
 from kinemill.export.quantized import loss_of
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Floats, Interface, Simulator, load, wrapped
@@ -55,7 +56,6 @@ from kinemill.verify.precision import Precision, negligible_loss, rms_at
 from kinemill.verify.references import Persistence, References
 from kinemill.verify.residuals import residuals_of
 from kinemill.verify.results import ClosedLoop, FitDiagnosis, Stability
-from kinemill.verify.scale import training_scale
 from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
 from kinemill.verify.unmodeled import ROWS, unmodeled_effects

@@ -7,14 +7,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.dataset.scale import Scale
+from kinemill.runtime.window_metrics import QUIETLY, Floats, is_moving, normalized
 from kinemill.verify.comparison import MARGIN, NRMSE, Comparison, Unit
-from kinemill.verify.scale import Scale
 from kinemill.verify.significance import Interval, block_lengths, compare_squares, leave_out, widest
 
 
@@ -182,20 +181,6 @@ def _about(value: float, sure: Interval) -> tuple[float, float]:
     with np.errstate(all="ignore"):
         factor = float(np.exp(sure.half)) if np.isfinite(value) else np.nan
     return value / factor, value * factor
-
-
-def is_moving(std: Floats) -> NDArray[np.bool_]:
-    """Return whether each channel moves in training: standard deviations (S,) -> (S,)."""
-    return std > 0.0
-
-
-def normalized(rmse: Floats, std: Floats) -> Any:
-    """Divide RMSE by standard deviations and average: (..., S), (S,), in units -> (...).
-
-    Channels that never move in training are left out; NaN if none moves.
-    """
-    moves = is_moving(std)
-    return (rmse[..., moves] / std[moves]).mean(axis=-1) if moves.any() else np.nan
 
 
 def horizons_of(steps: int) -> tuple[int, ...]:

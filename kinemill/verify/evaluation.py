@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.dataset import load_dataset
+from kinemill.dataset.windows import gather
 from kinemill.errors import BadInput, join_first
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.runtime import Predictor, Simulator
 from kinemill.selection.portfolio.histories import histories_of
 from kinemill.store import ArtifactRef, Home, publish_document, publish_file
 from kinemill.task.document import Task
-from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import (
     MODEL,
     Analysis,

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.windows import gather, is_angle
 from kinemill.reports.charts import Line, Whisker, axis_label, line_chart, number, value_range
 from kinemill.reports.components import figure
 from kinemill.runtime import wrapped
-from kinemill.runtime.window_metrics import Floats, Windows, predict
-from kinemill.verify.accuracy import gather, is_angle
+from kinemill.runtime.window_metrics import Floats, Windows, is_moving, predict
 from kinemill.verify.analysis import Analysis, window_errors
 from kinemill.verify.calibration import LEVELS, Calibration
-from kinemill.verify.errors import Errors, is_moving
+from kinemill.verify.errors import Errors
 from kinemill.verify.phrases import label
 
 _TIME = "time from the start of the prediction, s"

@@ -3,19 +3,23 @@
 Symbols: E episodes, H history, T steps, S states, A actions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.runtime import wrapped
-from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, Windows, predict
-from kinemill.verify.accuracy import is_angle
+from kinemill.dataset.scale import Scale, training_scale
+from kinemill.dataset.windows import is_angle, whole_episodes
+from kinemill.runtime.window_metrics import (
+    QUIETLY,
+    Floats,
+    Predictor,
+    deviations,
+    normalized,
+)
 from kinemill.verify.comparison import MARGIN, Comparison
-from kinemill.verify.errors import named, normalized
-from kinemill.verify.scale import Scale, training_scale
+from kinemill.verify.errors import named
 from kinemill.verify.significance import compare_blocks, episode_blocks
 
 LONGEST = 50_000  # most steps of an episode that are simulated
@@ -85,7 +89,7 @@ def free_run(
     angle = is_angle(dataset)
     for group in _groups(dataset.of(split), history):
         windows, counts = whole_episodes(dataset, group, history, LONGEST)
-        deviation = wrapped(predict(predictor, windows) - windows.truth, angle)
+        deviation = deviations(predictor, windows, angle)
         for episode, by_episode, count in zip(group, deviation, counts, strict=True):
             # Without the steps of the padding, which repeat the last row.
             errors[episode] = np.sqrt((by_episode[:count] ** 2).mean(axis=0))
@@ -113,28 +117,3 @@ def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[Packed
         group.append(episode)
     if group:
         yield group
-
-
-def whole_episodes(
-    dataset: PackedDataset, episodes: Sequence[PackedEpisode], history: int, longest: int
-) -> tuple[Windows, NDArray[np.int64]]:
-    """Return whole episodes as E windows, and the number of steps of each, (E,).
-
-    The windows have states (E, H, S), past actions (E, H-1, A), actions (E, T, A) and measured
-    states (E, T, S), in units. An episode that ends before T steps repeats its last row.
-
-    Args:
-        dataset: dataset with the episodes.
-        episodes: episodes with more than `history` rows.
-        history: known rows at the start of each episode, H.
-        longest: most steps of an episode.
-    """
-    steps = np.array([min(episode.rows - history, longest) for episode in episodes])
-    offsets = np.arange(history + steps.max())
-    rows = np.stack([np.minimum(episode.start + offsets, episode.stop - 1) for episode in episodes])
-    values = dataset.take(rows).astype(np.float64)
-    states, actions = np.split(values, [len(dataset.states)], axis=2)
-    # Action k acts from row k to k + 1, so the action of the last row has no effect here.
-    past = actions[:, : history - 1]
-    following = actions[:, history - 1 : -1]
-    return Windows(states[:, :history], past, following, states[:, history:]), steps

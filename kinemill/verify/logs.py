@@ -21,7 +21,7 @@ from kinemill.ingest.inspection import find_member, read_aside
 from kinemill.ingest.log_digest import log_digest
 from kinemill.ingest.membership import keep_raw
 from kinemill.ingest.rows import read_rows
-from kinemill.runtime import Floats, wrapped
+from kinemill.runtime import Floats, whole_turns
 from kinemill.store import Home
 from kinemill.task import Task
 from kinemill.validate.episodes import evaluate_into
@@ -159,7 +159,7 @@ def _read_episode(task: Task, id_: str, hash_: str, name: str, file: Path) -> _E
     frame = read_rows(file, task.recorded)
     rows = frame.select(task.columns).to_numpy().astype(np.float64)
     # As in datasets, an angle starts within half a turn. One offset keeps the episode continuous.
-    rows -= np.where(angle, rows[0] - wrapped(rows[0], angle), 0.0)
+    rows -= whole_turns(rows[0], angle)
     return _Episode(id_, hash_, name, file, rows, frame.drop(task.columns))
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.windows import gather, window_starts
 from kinemill.reports.charts import number
 from kinemill.reports.components import error_cells, name_of, table
 from kinemill.runtime import Simulator
-from kinemill.runtime.window_metrics import QUIETLY, Floats, evenly_spaced
-from kinemill.verify.accuracy import CHUNK, gather, window_starts
+from kinemill.runtime.window_metrics import QUIETLY, Floats, evenly_spaced, nonzero_std
+from kinemill.verify.accuracy import CHUNK
 from kinemill.verify.check_results import OutputAccuracy
 from kinemill.verify.checklist import Gate, finite
 
@@ -132,8 +133,7 @@ def _regressors(
     turned = values[:, angle]
     parts = np.concatenate([values[:, ~angle], np.cos(turned), np.sin(turned)], axis=1)
     if scale is None:
-        std = parts.std(axis=0)
-        scale = parts.mean(axis=0), np.where(std > 0.0, std, 1.0)
+        scale = parts.mean(axis=0), nonzero_std(parts.std(axis=0))
     scaled = (parts - scale[0]) / scale[1]
     return np.concatenate([scaled, np.ones((len(rows), 1))], axis=1), scale
 

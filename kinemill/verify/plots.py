@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
+from kinemill.dataset.windows import gather
 from kinemill.reports.charts import axis_label
 from kinemill.reports.picture import Picture
 from kinemill.runtime import Interface
-from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import MODEL, Analysis
 from kinemill.verify.figures import Example, pictured, rollout_models, unwrapped
 from kinemill.verify.phrases import label

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import gammaincc
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.windows import gather, is_angle
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, deviations
-from kinemill.verify.accuracy import CHUNK, gather, is_angle
+from kinemill.verify.accuracy import CHUNK
 
 LAGS = 25
 ROWS = 50_000  # enough rows: the bands are then narrower than any relevant effect

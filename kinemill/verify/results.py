@@ -61,7 +61,7 @@ class ChannelAccuracy:
         std: standard deviation in training.
         resolution: smallest difference between recorded values.
         noise: standard deviation of the noise of measurements.
-        tolerance: largest difference of two errors that means nothing, see `verify.scale`.
+        tolerance: largest difference of two errors that means nothing, see `dataset.scale`.
         rmse, mae, mse: root mean square, mean absolute and mean square error at the horizon.
         interval: 95 % interval of `rmse`.
         mean: RMSE averaged over the steps.

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from kinemill.runtime.window_metrics import Floats
+from kinemill.dataset.scale import Scale
+from kinemill.runtime.window_metrics import Floats, is_moving
 from kinemill.verify.comparison import MARGIN, Comparison, Unit
-from kinemill.verify.scale import Scale
 
 CONFIDENCE = 0.975  # two-sided 95 %
 POWER = 0.8  # power of `detectable`
@@ -151,7 +151,7 @@ def compare_blocks(
     lengths: Sequence[Blocks], scale: Scale, margin: float = MARGIN
 ) -> list[Comparison]:
     """Compare a model with a reference by blocks of sums (2, B, S); see `compare_squares`."""
-    moves = np.flatnonzero(scale.std > 0.0)
+    moves = np.flatnonzero(is_moving(scale.std))
     selections = [moves, *(np.array([index]) for index in range(len(scale.std)))]
     left_out = leave_out(lengths, scale)
     return [_compare(left_out, indexes, margin) for indexes in selections]
@@ -184,7 +184,7 @@ def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
     Sums (M, B, S), in squared units, become errors (M, B, S) in training standard deviations. An
     error below that of rounding to the sensor resolution counts as that error.
     """
-    std = np.where(scale.std > 0.0, scale.std, np.nan)
+    std = np.where(is_moving(scale.std), scale.std, np.nan)
     least = scale.floor**2
     results = list[LeftOut]()
     for blocks in lengths:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.windows import gather, window_starts
 from kinemill.runtime import Interface
 from kinemill.runtime.window_metrics import Floats, Windows, evenly_spaced
-from kinemill.verify.accuracy import gather, window_starts
 
 MOST = 256  # most windows of the test split
 CORNERS = 64  # rows of each synthetic probe

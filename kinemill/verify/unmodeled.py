@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import QUIETLY, Floats, wrapped
+from kinemill.runtime.window_metrics import nonzero_std
 from kinemill.verify.effects import Effect, UnmodeledEffect
 from kinemill.verify.end_stops import share_of_contacts
 from kinemill.verify.residuals import Series
@@ -105,7 +106,7 @@ def _terms(
     columns = dataset.columns
     states = len(dataset.states)
     angle = np.array([name in dataset.angles for name in columns])
-    std = np.where(dataset.std > 0, dataset.std, 1.0)
+    std = nonzero_std(dataset.std)
     scaled = (rows - dataset.mean) / std
     now = scaled[LAGS:]
     plain = scaled[LAGS:, ~angle]

@@ -59,7 +59,7 @@ def random_step(model: str | dict = "mlp", history: int = 4, network=None, **lea
     # Copies: a step keeps the tensors that it is given, and a test may change those of its step.
     step = make_step(task.learn.model, layout, {name: one.clone() for name, one in scale.items()})
     step.network = network or step.network
-    if settings["type"] == "narx":  # random products of three factors diverge within 25 steps
+    if settings["type"] in ("narx", "polynomial"):  # random products diverge within 25 steps
         step.network.head.weight.data *= 0.1
     return step.eval()
 

@@ -50,7 +50,7 @@ def test_the_ridge_keeps_weights_of_repeated_columns_small(truth):
         network = Linear(ridge=ridge).build(INPUTS, OUTPUTS, HISTORY)
         with torch.no_grad():
             network.fit(doubled())
-        largest.append(network.linear.weight.abs().max().item())
+        largest.append(network.head.weight.abs().max().item())
     assert largest[1] < 10 < largest[0]
 
 
@@ -92,7 +92,7 @@ def test_local_joints_see_themselves_and_their_own_command():
     own = features[:, -1, 2:] - 0.5 * features[:, 0, :2]  # commands now, places before
     with torch.no_grad():
         network.fit([(features, own + features[:, -1, [1, 0]])])  # and what nobody may use
-        effective = (network.linear.weight * network.mask).unflatten(1, (2, 4))
+        effective = (network.head.weight * network.head.mask).unflatten(1, (2, 4)).flip(1)
     assert torch.count_nonzero(effective[0, :, [1, 3]]) == 0
     assert torch.count_nonzero(effective[1, :, [0, 2]]) == 0
     assert effective[0, 1, 2].item() == pytest.approx(1.0, abs=0.2)  # the rest is noise of size 1
@@ -124,13 +124,13 @@ def test_an_action_sees_how_others_of_its_group_change_and_not_where_they_are():
     moved[:, :, [1, 5]] += 10.0  # the other joint and its goal, all along
     other_folder, *_ = network(moved[:, -1], *network.warm_up(moved[:, :-1]))
     torch.testing.assert_close(other_folder[:, 0], expected[:, 0], atol=1e-3, rtol=0.0)
-    weight = (network.linear.weight * network.mask).unflatten(1, (3, 8))
+    weight = (network.head.weight * network.head.mask).unflatten(1, (3, 8))
     assert torch.count_nonzero(weight[0, :, [2, 3, 6, 7]]) == 0
 
     firm, _ = driven(1e6)
     with torch.no_grad():
         firm.fit([(features, expected)])
-    weight = firm.linear.weight.detach().unflatten(1, (3, 8))
+    weight = firm.head.weight.detach().unflatten(1, (3, 8)).flip(1)
     assert weight[0, :, [1, 5]].abs().max() < 1e-5
     assert weight[0, -1, 4].item() == pytest.approx(0.7, abs=0.1)  # beside noise of 0.3
 

@@ -100,7 +100,7 @@ def test_a_linear_model_is_fitted_to_the_training_rows_before_it_learns(packed):
     module, objective = task.learn.prepare(task, packed, packed, CPU)
     fitted = objective.loss(torch.arange(objective.windows), 0).item()
     with torch.no_grad():
-        module.network.linear.weight.zero_()
+        module.network.head.weight.zero_()
     assert fitted < 0.1 * objective.loss(torch.arange(objective.windows), 0).item()
 
 

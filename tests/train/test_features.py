@@ -249,9 +249,9 @@ def test_all_stages_of_rk4_count_from_the_same_row():
     inputs = ["place", "speed", "force"]
     order = [column for _, group in layout.groups for column in group]
     with torch.no_grad():
-        step.network.linear.weight.zero_()
-        step.network.linear.weight[0, 3 + [inputs[k] for k in order].index("place")] = 5.0
-        step.network.linear.bias.zero_()
+        step.network.head.weight.zero_()
+        step.network.head.weight[0, [inputs[k] for k in order].index("place")] = 5.0
+        step.network.head.bias.zero_()
         states = torch.tensor([[[0.5, 0.0], [1.0, 2.0]]])
         output = step.rollout(states, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1))[0, 0]
 

@@ -9,6 +9,7 @@ import torch
 from kinemill.augment import stage as augment
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.windows import window_starts
 from kinemill.export import stage as export
 from kinemill.export.interface import describe
 from kinemill.ingest import stage as ingest
@@ -20,7 +21,6 @@ from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.warm_start import described
 from kinemill.validate import stage as validate
-from kinemill.verify.accuracy import window_starts
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.logs import read_logs
 from kinemill.verify.output_errors import output_accuracy, output_lines, outputs_section

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from kinemill.dataset.windows import gather
 from kinemill.runtime.window_metrics import predict
 from kinemill.store import get_or_build
 from kinemill.train import load_model
-from kinemill.verify.accuracy import evaluate, gather
+from kinemill.verify.accuracy import evaluate
 from kinemill.verify.references import fit_references, load_references, stage
 from tests.dataset.packing import write_packed
 from tests.verify.conftest import pack, pendulum_task, swing

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinemill.dataset.scale import Scale
 from kinemill.store import from_json_value, to_json_value
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.losses import losses
-from kinemill.verify.scale import Scale
 from kinemill.verify.significance import compare_squares
 
 

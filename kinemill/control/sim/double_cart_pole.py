@@ -14,6 +14,7 @@ from kinemill.control.sim._cart import Cart
 from kinemill.control.sim._excitation import Signal
 from kinemill.control.sim._logs import SIMULATORS
 from kinemill.control.sim._plant import Plant, pushes
+from kinemill.runtime import wrapped
 from kinemill.task.bounds import PositiveQuantity, QuantityOrZero
 
 UPRIGHT = np.array([0.0, np.pi, 0.0, 0.0, 0.0, 0.0])
@@ -53,7 +54,7 @@ class DoubleCartPole(Cart):
         Near the top it balances under half of the excitation, until that throws the poles over.
         """
         off = state - UPRIGHT
-        off[1:3] -= 2 * np.pi * np.round(off[1:3] / (2 * np.pi))
+        off[1:3] = wrapped(off[1:3], True)
         if np.abs(off[1:3]).max() < self.caught:
             return push / 2.0 - regulator(cast(Any, self), tuple(UPRIGHT.tolist()), WEIGHTS) @ off
         stiffness, damping = self.centering

@@ -8,7 +8,6 @@ measured and predicted states, times a trained gain, corrects them. The gains di
 as those of a Kalman filter do at its start.
 """
 
-import math
 import operator
 from collections.abc import Callable, Container, Mapping
 from typing import Any, Protocol
@@ -17,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.models._layout import ModelLayout
-from kinemill.models.networks.layers import Network
-from kinemill.models.networks.linear import zero_head
+from kinemill.models.networks.layers import Network, zero_head
+from kinemill.models.networks.scaling import angle_period, wrap_angles
 from kinemill.task.expressions import Expression
 
 _ERROR = 0.01  # of a prediction one row ahead, in standard deviations: the unit of the gains
@@ -134,7 +133,7 @@ class EquationsNetwork(Network):
             "error_std": _ERROR * scale["state_std"].float()[columns],
             "following": torch.tensor([0.0 if kind == "equal" else 1.0 for kind in kinds]),
             "rate": torch.tensor([self.dt if kind == "derivative" else 1.0 for kind in kinds]),
-            "period": torch.tensor([2 * math.pi * layout.angles[column] for column in columns]),
+            "period": angle_period([layout.angles[column] for column in columns]),
         }
         for name, value in buffers.items():
             self.register_buffer(name, value)
@@ -155,7 +154,7 @@ class EquationsNetwork(Network):
         if self.history == 1:
             return x
         error = state.index_select(1, self.measured) - predicted
-        error = (error - self.period * torch.round(error / (2 * math.pi))) / self.error_std
+        error = wrap_angles(error, self.period) / self.error_std
         gains = (is_at[:, 1:] @ self.gains).unflatten(1, (x.shape[1], -1))  # (B, x, O)
         return x + self.size * (gains * error.unsqueeze(1)).sum(2)
 

@@ -3,7 +3,6 @@
 Symbols: B batch, H history, S states, A actions, C = S + A columns, F terms.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from kinemill.models._layout import ModelLayout
 from kinemill.models.networks.regression import Terms
+from kinemill.models.networks.scaling import angle_period, wrap_angles
 
 
 def relative_columns(layout: ModelLayout, names: Sequence[str] | None) -> tuple[bool, ...]:
@@ -32,7 +32,6 @@ class Lags(Terms):
 
     center: Tensor
     period: Tensor
-    frequency: Tensor
     level: Tensor
     angle: Tensor
     straight: Tensor
@@ -43,14 +42,12 @@ class Lags(Terms):
         super().__init__()
         actions = len(layout.actions)
         history = int(layout.history)
-        angle = torch.tensor([*layout.angles, *[False] * actions])
+        angles = [*layout.angles, *[False] * actions]
+        angle = torch.tensor(angles)
         self.trigonometric = trigonometric and bool(angle.any())
         columns = torch.arange(len(angle))
         self.register_buffer("center", torch.zeros(len(angle)))
-        self.register_buffer("period", torch.where(angle, 2 * math.pi, 0.0), persistent=False)
-        self.register_buffer(
-            "frequency", torch.where(angle, 1 / (2 * math.pi), 0.0), persistent=False
-        )
+        self.register_buffer("period", angle_period(angles), persistent=False)
         plain = ~angle if self.trigonometric else torch.ones_like(angle)
         # Columns without a level are multiplied by 0, not removed: NaN has to reach all outputs.
         level = torch.where(torch.tensor(relative) & ~angle, 0.0, 1.0)[plain]
@@ -70,7 +67,7 @@ class Lags(Terms):
 
     def wrap(self, values: Tensor) -> Tensor:
         """Wrap the angles of (..., C) to [-π, π] rad; other columns stay."""
-        return values - self.period * torch.round(values * self.frequency)
+        return wrap_angles(values, self.period)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return the terms: (B, H, C), newest first -> (B, F)."""

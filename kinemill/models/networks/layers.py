@@ -78,3 +78,9 @@ def clamp(x: Tensor, bound: float) -> Tensor:
     """Clamp (...) to ± `bound` such that NaN stays NaN; the Clip of ONNX Runtime may lose it."""
     limit = torch.full_like(x, bound)
     return torch.where(x > bound, limit, torch.where(x < -bound, -limit, x))
+
+
+def zero_head(network: nn.Module) -> None:
+    """Set the last layer of a residual network to zero, so that it starts without effect."""
+    for value in network.get_submodule("head").parameters():
+        nn.init.zeros_(value)

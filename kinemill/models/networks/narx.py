@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kinemill.models.networks.narx_terms import NarxTerms, products
+from kinemill.models.networks.narx_terms import NarxTerms
 from kinemill.models.networks.regression import Regression, Solution, Triangle
+from kinemill.models.networks.window_terms import products
 
 CELLS = 8_000_000  # numbers of the candidates over all rows; bounds memory at 64 MB and time
 SMALLEST = 1e-300  # norm of a column that is not zero

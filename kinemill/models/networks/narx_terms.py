@@ -5,7 +5,6 @@ candidates, K selected products, F terms.
 """
 
 from collections.abc import Sequence
-from functools import reduce
 from itertools import combinations_with_replacement, product
 from math import comb
 
@@ -16,13 +15,14 @@ from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout
 from kinemill.models.networks.lag_terms import Lags
 from kinemill.models.networks.regression import Terms
+from kinemill.models.networks.scaling import nonzero_std
+from kinemill.models.networks.window_terms import products
 
 # In standard deviations of a level or of a change:
 WIDTHS = (0.05, 0.3)  # of tanh(x / width), a smooth sign: a sharp and a soft step
 DEAD_ZONES = (0.3, 1.0)  # half widths
 ROUGH = len(WIDTHS) + 1 + len(DEAD_ZONES)  # non-smooth functions of a value
 MAX_CANDIDATES = 2000
-MIN_STD = 1e-9  # of a level or change that varies
 
 
 class NarxTerms(Terms):
@@ -123,13 +123,13 @@ class NarxTerms(Terms):
         """Set centers and standard deviations of the factors to those of rows (N, H, C)."""
         newest = rows[:, 0]
         self.center.copy_(newest.mean(0))
-        self.std.copy_(_positive(newest.std(0)))
+        self.std.copy_(nonzero_std(newest.std(0), self.center))
         # The kink of |x| belongs at zero for a velocity or a current, at the mean for a level that
         # is far from zero.
         self.rest.copy_(torch.where(self.center.abs() < self.std, 0.0, self.center))
         if self.history > 1:
             change = self.lags.wrap(newest - rows[:, 1])
-            self.change_std.copy_(_positive(change.square().mean(0).sqrt()))
+            self.change_std.copy_(nonzero_std(change.square().mean(0).sqrt()))
 
     def values(self, rows: Tensor) -> Tensor:
         """Return the factors: (B, H, C), newest first -> (B, Z)."""
@@ -155,13 +155,3 @@ class NarxTerms(Terms):
     def forward(self, rows: Tensor) -> Tensor:
         """Return the terms: (B, H, C), newest first -> (B, F)."""
         return torch.cat([self.lags(rows), products(self.values(rows), self.factors)], dim=1)
-
-
-def products(values: Tensor, factors: Tensor) -> Tensor:
-    """Return products of values: (B, Z), columns (K, D) int64 -> (B, K)."""
-    gathered = values.index_select(1, factors.flatten()).unflatten(1, (-1, factors.shape[1]))
-    return reduce(torch.mul, gathered.unbind(2))
-
-
-def _positive(std: Tensor) -> Tensor:
-    return torch.where(std > MIN_STD, std, 1.0)

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from kinemill.models._encoded_state import EncodedShape
 from kinemill.models.networks.encoded_state import EncodedStateNetwork
-from kinemill.models.networks.polynomial import Monomials, Products
 from kinemill.models.networks.subspace import StateSpace
+from kinemill.models.networks.window_terms import Monomials, Products
 
 
 class PnlssNetwork(EncodedStateNetwork):

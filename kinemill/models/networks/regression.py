@@ -1,7 +1,7 @@
 """A network that is linear in given terms of the last rows, fitted in closed form.
 
-The models `arx` and `physics` differ in their terms alone. Symbols: B batch, N windows, H history,
-C columns (states, then actions), F terms, O outputs.
+The models `arx`, `narx`, `physics`, `linear` and `polynomial` differ in their terms alone. Symbols:
+B batch, N windows, H history, C columns (states, then actions; or features), F terms, O outputs.
 """
 
 from collections.abc import Iterable
@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kinemill.models.networks.layers import Network
-
-MIN_STD = 1e-12  # a term that varies less in training has no weight
+from kinemill.models.networks.layers import Network, zero_head
+from kinemill.models.networks.scaling import is_varying
 
 
 class Terms(nn.Module):
@@ -30,72 +29,108 @@ class Terms(nn.Module):
     columns: int
 
     def center_on(self, mean: Tensor) -> None:
-        """Subtract a mean (C,), in task units, because large offsets would cost digits."""
-        raise NotImplementedError
+        """Subtract a mean (C,), in task units, because large offsets would cost digits.
+
+        Terms of scaled features do not need it.
+        """
 
 
 class Regression(Network):
-    """`(state (B, S), action (B, A), features, window (B, H-1, C)) -> outputs (B, O), window`.
+    """`(inputs, window (B, H-1, C), carry of the residual) -> outputs (B, O), window, carry`.
 
-    The window holds raw rows, the newest first. Each term is divided by its standard deviation in
-    training, and each output is in its own unit.
+    With `output_std`, the inputs are `state (B, S), action (B, A), features (B, F)` in task units,
+    and outputs are in their own units; each term is divided by its standard deviation in training.
+    Without, the inputs are scaled features (B, F), and terms and outputs have no further scale. The
+    window holds the rows of the terms, the newest first.
 
     Args:
         terms: the terms.
         history: H.
-        output_std: standard deviation of each output in training, (O,).
+        outputs: O.
         ridge: penalty on squared weights of scaled terms, relative to the rows fitted.
+        output_std: standard deviation of each output in training, (O,); None: features only.
+        residual: network `(features (B, F), carry) -> (B, O), carry` whose output is added.
     """
 
-    physical = True
     head: nn.Linear
     gain: Tensor
     output_std: Tensor
 
-    def __init__(self, terms: Terms, history: int, output_std: Tensor, ridge: float) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        history: int,
+        outputs: int,
+        ridge: float,
+        output_std: Tensor | None = None,
+        residual: Network | None = None,
+    ) -> None:
         super().__init__()
+        self.physical = output_std is not None
         self.terms = terms
         self.history = history
         self.ridge = ridge
         self.holds_scale = False
         count = terms.counts[history - 1]
-        self.head = nn.Linear(count, len(output_std))
-        self.register_buffer("gain", torch.ones(count))
-        self.register_buffer("output_std", output_std.float())
-        self.carry_shapes = ((history - 1, terms.columns),) if history > 1 else ()
+        self.head = nn.Linear(count, outputs)
+        self.register_buffer("gain", torch.ones(count), persistent=self.physical)
+        scale = torch.ones(outputs) if output_std is None else output_std.float()
+        self.register_buffer("output_std", scale, persistent=self.physical)
+        self.residual = residual
+        window = ((history - 1, terms.columns),) if history > 1 else ()
+        self.carry_shapes = (*window, *(residual.carry_shapes if residual is not None else ()))
+        if residual is not None:
+            zero_head(residual)
 
-    def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        """Return the window after rows (B, K, ...), oldest first; missing rows are 0."""
-        del features
+    def _rows(self, *inputs: Tensor) -> Tensor:
+        """Return the rows of the terms: inputs (..., S), (..., A), (..., F) -> (..., C)."""
+        return torch.cat(inputs[:2], dim=-1) if self.physical else inputs[0]
+
+    def warm_up(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the carry after inputs (B, K, ...), oldest first; missing rows are 0."""
+        carry = () if self.residual is None else self.residual.warm_up(inputs[-1])
         if self.history == 1:
-            return ()
-        rows = torch.cat([states, actions], dim=-1).flip(1)[:, : self.history - 1]
+            return carry
+        rows = self._rows(*inputs).flip(1)[:, : self.history - 1]
         missing = self.history - 1 - rows.shape[1]
-        return (functional.pad(rows, (0, 0, 0, missing)) if missing else rows,)
+        return (functional.pad(rows, (0, 0, 0, missing)) if missing else rows, *carry)
 
-    def forward(
-        self, state: Tensor, action: Tensor, features: Tensor, *carry: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Return the outputs (B, O) after this row, and the next window (B, H - 1, C)."""
-        del features
-        rows = torch.cat([state, action], dim=-1).unsqueeze(1)
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs (B, O) after this row, and the next carry."""
+        count = 3 if self.physical else 1
+        inputs = tensors[:count]
+        carry = tensors[count:]
+        rows = self._rows(*inputs).unsqueeze(1)
+        after: list[Tensor] = []  # a list, because torch.compile cannot trace others
         if self.history > 1:
             rows = torch.cat([rows, carry[0]], dim=1)
-        outputs = self.head(self.terms(rows) * self.gain) * self.output_std
-        return (outputs, rows[:, :-1]) if self.history > 1 else (outputs,)
+            after = [rows[:, :-1]]
+        terms = self.terms(rows)
+        outputs = (
+            self.head(terms * self.gain) * self.output_std if self.physical else self.head(terms)
+        )
+        if self.residual is not None:
+            added, *rest = self.residual(inputs[-1], *carry[len(after) :])
+            return outputs + added, *after, *rest
+        return outputs, *after
 
     def fit(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
-        """Set the weights to the least-squares solution of windows (N, H, ...), outputs (N, O)."""
+        """Set the weights to the least-squares solution of inputs (N, H, ...), outputs (N, O)."""
         triangle = Triangle()
         with torch.no_grad():
-            for number, (states, actions, _, targets) in enumerate(batches):
-                rows = torch.cat([states, actions], dim=-1).double().cpu()
+            for number, (*inputs, targets) in enumerate(batches):
+                rows = self._rows(*inputs).double().cpu()
                 # The first batch sets the centers: all batches must be in the same coordinates.
                 if number == 0 and not self.holds_scale:
                     self.terms.center_on(rows.mean((0, 1)))
                 triangle.add(self.terms.cpu().double()(rows.flip(1)), targets.double().cpu())
             self.terms.to(self.gain)
-            self.set(triangle.solution(self.terms.counts[self.history - 1], self.ridge))
+            self.set(self.solve(triangle))
+
+    def solve(self, triangle: "Triangle") -> "Solution":
+        """Return the least-squares solution of the rows of a triangle."""
+        count = self.terms.counts[self.history - 1]
+        return triangle.solution(count, self.ridge, scaled=self.physical)
 
     def hold_scale(self) -> None:
         """Keep centers and gains in further fits, because members of an ensemble share buffers."""
@@ -148,13 +183,14 @@ class Triangle:
         self.rows = self.rows + len(terms)
         self.outputs = targets.shape[1]
 
-    def solution(self, terms: int, ridge: float) -> Solution:
+    def solution(self, terms: int, ridge: float, *, scaled: bool = True) -> Solution:
         """Return the ridge regression on the first `terms`.
 
         Args:
             terms: F.
             ridge: penalty on squared weights of scaled terms, relative to the number of rows; the
                 constant is not penalized.
+            scaled: whether terms are divided by their standard deviations.
         """
         width = self.triangle.shape[1] - self.outputs
         count = terms + 1
@@ -163,8 +199,10 @@ class Triangle:
         lhs = self.triangle[1:count, 1:count]
         rhs = self.triangle[1:count, width:]
         std = lhs.norm(dim=0) / self.rows**0.5
-        varies = std > MIN_STD * (1.0 + mean[1:count].abs())
+        varies = is_varying(std, mean[1:count])  # a term that does not has no weight
         gain = torch.where(varies, 1.0 / torch.where(varies, std, 1.0), 0.0)
+        if not scaled:
+            gain = torch.ones_like(gain)
         penalty = torch.eye(terms, dtype=torch.float64) * (max(ridge, 0.0) * self.rows) ** 0.5
         stack = torch.cat([lhs * gain, penalty])
         target = torch.cat([rhs, rhs.new_zeros(terms, self.outputs)])

@@ -15,10 +15,10 @@ from kinemill.models._layout import ModelLayout
 from kinemill.models._mjcf import Bodies, TreeJoint
 from kinemill.models.networks.body_tree import Tree
 from kinemill.models.networks.friction import Coulomb, LuGre, Viscous, make_friction
-from kinemill.models.networks.layers import Network
-from kinemill.models.networks.linear import zero_head
+from kinemill.models.networks.layers import Network, zero_head
 from kinemill.models.networks.mechanics import Chain, Free
 from kinemill.models.networks.position_curve import PositionCurve
+from kinemill.models.networks.scaling import angle_period, wrap_angles
 
 # Velocities are clipped at this multiple of the largest velocity in training, because explicit
 # integration of faster motion diverges.
@@ -184,7 +184,7 @@ class RigidBodyNetwork(Network):
         constants = {
             "coordinate": torch.tensor(coordinates.positions),
             "velocity": torch.tensor(coordinates.velocities),
-            "period": 2.0 * torch.pi * torch.tensor(hinges).float(),
+            "period": angle_period(hinges),
         }
         for name, value in (buffers | constants).items():
             self.register_buffer(name, value, persistent=name in buffers)
@@ -270,8 +270,7 @@ class RigidBodyNetwork(Network):
     def estimate(self, q: Tensor, measured: Tensor, predicted: Tensor) -> Tensor:
         """Return the velocity (B, n), a blend of the measured and the predicted one."""
         is_known, expected_q, v = predicted.split([1, q.shape[1], q.shape[1]], dim=1)
-        innovation = q - expected_q
-        innovation = innovation - self.period * torch.round(innovation / (2.0 * torch.pi))
+        innovation = wrap_angles(q - expected_q, self.period)
         share = torch.sigmoid(self.velocity_gain)
         correction = (1.0 - share) * (v - measured) + self.position_gain / self.dt * innovation
         limit = self.max_correction  # a larger deviation is not measurement noise

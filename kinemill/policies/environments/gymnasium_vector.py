@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from kinemill.policies.environments.domain_randomization import is_number
 from kinemill.policies.environments.gym_types import Space, VectorEnv
-from kinemill.policies.environments.vector_env import Episodes, Floats, Step, VectorRows
+from kinemill.policies.environments.vector_env import EpisodeRows, Moved, VectorRows
 
 _logger = logging.getLogger(__name__)
 _TRIAL_ROWS = 3
@@ -242,7 +242,7 @@ def _difference(restart: Restart, rows: VectorEnv, singles: list[VectorEnv]) -> 
     return ""
 
 
-class GymnasiumRows:
+class GymnasiumRows(EpisodeRows):
     """`VectorRows` of a vector environment of Gymnasium.
 
     Args:
@@ -253,63 +253,46 @@ class GymnasiumRows:
             takes a `reset_mask`. One seed then determines the starts of all rows.
     """
 
-    masked = False
-
     def __init__(self, vector: VectorEnv, count: int, limit: int, restart: Restart | None) -> None:
+        mode = vector.metadata.get("autoreset_mode")
+        self._resets_itself = restart is None and mode is AutoresetMode.SAME_STEP
+        # A vector environment that resets itself cuts episodes off itself.
+        most = np.inf if self._resets_itself else limit
+        super().__init__(count, most, vector.single_observation_space, vector.single_action_space)
         self._vector = vector
-        self._count = count
-        self._limit = limit
         self._restart = restart
-        self._is_same_step = vector.metadata.get("autoreset_mode") is AutoresetMode.SAME_STEP
-        self.observation_space = vector.single_observation_space
-        self.action_space = vector.single_action_space
-        self._randoms = [np.random.default_rng(row) for row in range(count)]
-        self._masks = np.ones((count, 0))
         if restart is not None:
             restart.prepare(vector, 0)
 
-    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], Floats]:
-        """Begin an episode in each row; return observations (B, D) and masks."""
-        self._episodes = Episodes(self._count)
+    def start_all(self, seeds: Sequence[int | None]) -> NDArray[np.float32]:
+        """Begin an episode in each row; return observations (B, D)."""
         if self._restart is None:
-            observed, _ = self._vector.reset(seed=seeds[0])
-            return np.array(observed, np.float32), self._masks
+            return np.array(self._vector.reset(seed=seeds[0])[0], np.float32)
         for row, seed in enumerate(seeds):
             if seed is not None:
-                self._randoms[row] = np.random.default_rng(seed)
                 self._restart.forget(row)
-        starts = [self._restart.start(self._vector, row, self._randoms[row]) for row in self._range]
-        return np.stack(starts), self._masks
+        starts = [
+            self._restart.start(self._vector, row, random)
+            for row, random in enumerate(self._randoms)
+        ]
+        return np.stack(starts)
 
-    @property
-    def _range(self) -> range:
-        return range(self._count)
-
-    def step(self, actions: object) -> Step:
-        """Go one step on; return observations, rewards, dones, infos, masks."""
-        observed, rewards, ended, cut, more = _step(self._vector, actions)
-        self._episodes.add(rewards, actions)
-        dones = ended | cut
-        infos = list[dict[str, Any]]({} for _ in self._range)
-        if self._restart is not None or not self._is_same_step:
-            dones |= self._episodes.steps >= self._limit
-        if dones.any():
-            last = _last_observations(observed, more)
-            for row in map(int, np.flatnonzero(dones)):
-                infos[row] = self._episodes.finished(row, last[row], ended=bool(ended[row]))
-            observed = self._started(observed, dones)
-        return observed, rewards.astype(np.float32), dones, infos, self._masks
-
-    def _started(
-        self, observed: NDArray[np.float32], dones: NDArray[np.bool_]
+    def start_rows(
+        self, rows: NDArray[np.int64], observations: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Return observations (B, D) after the rows that are done have begun a new episode."""
+        """Begin an episode in some rows; return `observations` (B, D) with theirs."""
         if self._restart is not None:
-            for row in map(int, np.flatnonzero(dones)):
-                observed[row] = self._restart.start(self._vector, row, self._randoms[row])
-        elif not self._is_same_step:
-            return np.array(self._vector.reset(options={"reset_mask": dones})[0], np.float32)
-        return observed
+            for row in rows.tolist():
+                observations[row] = self._restart.start(self._vector, row, self._randoms[row])
+        elif not self._resets_itself:
+            is_done = np.isin(np.arange(self._count), rows)
+            return np.array(self._vector.reset(options={"reset_mask": is_done})[0], np.float32)
+        return observations
+
+    def advance(self, actions: object) -> Moved:
+        """Go one step on."""
+        observed, rewards, ended, cut, infos = _step(self._vector, actions)
+        return Moved(observed, rewards, ended, cut, _last_observations(observed, infos))
 
     def close(self) -> None:
         """Close the vector environments."""

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.policies.environments.gym_types import Info
+from kinemill.policies.environments.gym_types import Info, Space
 
 EPISODE = "kinemill_episode"  # key of `info` at the end of an episode: its statistics
 
 Floats = NDArray[np.float64]
+Statistics = dict[str, float]
 # observations (B, D), rewards (B,), dones (B,), infos, masks (B, M)
 Step = tuple[
     NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]], Floats
@@ -103,6 +104,37 @@ class Episodes:
         self._lows = np.minimum(self._lows, executed)
         self._highs = np.maximum(self._highs, executed)
 
+    def statistics(self, row: int, *, ended: bool, success: bool | None = None) -> Statistics:
+        """Return what the episode of a row was like, and clear its sums.
+
+        `kinemill.policies.rl.episode_stats` averages it.
+
+        Args:
+            row: which.
+            ended: whether it reached a terminal state; if not, it was truncated.
+            success: whether it was one; None: not known.
+        """
+        steps = int(self.steps[row])
+        means = self._sums[row] / steps
+        # E[x²] - E[x]², where rounding can make the difference slightly negative.
+        stds = np.sqrt(np.maximum(self._squares[row] / steps - means**2, 0.0))
+        parts = {"mean": means, "std": stds, "min": self._lows[row], "max": self._highs[row]}
+        statistics = {
+            "return": float(self._returns[row]),
+            "length": float(steps),
+            "ended": float(ended),
+            **({} if success is None else {"success": float(success)}),
+            **{
+                f"action/{k}/{part}": float(value)
+                for part, values in parts.items()
+                for k, value in enumerate(values)
+            },
+        }
+        self.steps[row], self._returns[row] = 0, 0.0
+        self._sums[row], self._squares[row] = 0.0, 0.0
+        self._lows[row], self._highs[row] = np.inf, -np.inf
+        return statistics
+
     def finished(
         self,
         row: int,
@@ -111,34 +143,103 @@ class Episodes:
         ended: bool,
         success: bool | None = None,
     ) -> Info:
-        """Return the `info` of a row whose episode is over, and clear its statistics.
+        """Return the `info` of a row whose episode is over with an observation (D,).
 
-        Args:
-            row: which.
-            observation: the last one, (D,).
-            ended: whether it reached a terminal state; if not, it was truncated.
-            success: whether it was one; None: not known.
+        The other arguments are those of `statistics`.
         """
-        stats = summed(
-            (float(self._returns[row]), int(self.steps[row]), ended),
-            (self._sums[row], self._squares[row]),
-        )
-        ends = {"min": self._lows[row], "max": self._highs[row]}
-        for part, values in ends.items():
-            stats |= {f"action/{k}/{part}": float(value) for k, value in enumerate(values)}
-        if success is not None:
-            stats["success"] = float(success)
-        self.steps[row], self._returns[row] = 0, 0.0
-        self._sums[row], self._squares[row] = 0.0, 0.0
-        self._lows[row], self._highs[row] = np.inf, -np.inf
         return {
             "terminal_observation": observation.copy(),
             "TimeLimit.truncated": not ended,
-            EPISODE: stats,
+            EPISODE: self.statistics(row, ended=ended, success=success),
         }
 
 
-class Rows:
+class Moved(NamedTuple):
+    """One step of all rows, before rows whose episode is over begin another one.
+
+    Attributes:
+        observations: (B, D).
+        rewards: (B,).
+        terminated: whether each episode reached a terminal state, (B,).
+        truncated: whether the environment cut each episode off, (B,).
+        last: observations (B, D) with the last ones of episodes that are over.
+        success: whether each episode would be a success if it ended here, (B,); None: not known.
+    """
+
+    observations: NDArray[np.float32]
+    rewards: Floats
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    last: NDArray[np.float32]
+    success: NDArray[np.bool_] | None = None
+
+
+class EpisodeRows:
+    """Base of `VectorRows`: counts episodes, and begins the next one in the last step of each.
+
+    Args:
+        count: rows, B.
+        limit: steps after which an episode is truncated.
+        observation_space: of one row.
+        action_space: of one row.
+    """
+
+    masked = False
+
+    def __init__(
+        self, count: int, limit: float, observation_space: Space, action_space: Space
+    ) -> None:
+        self._count = count
+        self._limit = limit
+        self.observation_space = observation_space
+        self.action_space = action_space
+        self._randoms = [np.random.default_rng(row) for row in range(count)]
+        self._masks = np.ones((count, 0))
+
+    def start_all(self, seeds: Sequence[int | None]) -> NDArray[np.float32]:
+        """Begin an episode in each row; return observations (B, D)."""
+        raise NotImplementedError
+
+    def start_rows(
+        self, rows: NDArray[np.int64], observations: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Begin an episode in some rows; return `observations` (B, D) with theirs."""
+        raise NotImplementedError
+
+    def advance(self, actions: object) -> Moved:
+        """Go one step on."""
+        raise NotImplementedError
+
+    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], Floats]:
+        """Begin an episode in each row; return observations (B, D) and masks."""
+        for row, seed in enumerate(seeds):
+            if seed is not None:
+                self._randoms[row] = np.random.default_rng(seed)
+        self._episodes = Episodes(self._count)
+        return self.start_all(seeds), self._masks
+
+    def step(self, actions: object) -> Step:
+        """Go one step on; return observations, rewards, dones, infos, masks."""
+        after = self.advance(actions)
+        self._episodes.add(after.rewards, actions)
+        dones = after.terminated | after.truncated | (self._episodes.steps >= self._limit)
+        infos: list[dict[str, Any]] = [{} for _ in range(self._count)]
+        rows = np.flatnonzero(dones)
+        for row in rows.tolist():
+            success = None if after.success is None else bool(after.success[row])
+            infos[row] = self._episodes.finished(
+                row, after.last[row], ended=bool(after.terminated[row]), success=success
+            )
+        observations = after.observations
+        if len(rows):
+            observations = self.start_rows(rows, observations)
+        return observations, after.rewards.astype(np.float32), dones, infos, self._masks
+
+    def close(self) -> None:
+        """Release resources; by default there are none."""
+
+
+class Rows(EpisodeRows):
     """`VectorRows` of a `Batch`.
 
     Args:
@@ -147,67 +248,30 @@ class Rows:
         limit: steps after which an episode is truncated.
     """
 
-    masked = False
-
     def __init__(self, batch: Batch, count: int, limit: int) -> None:
+        super().__init__(count, limit, batch.observation_space, batch.action_space)
         self._batch = batch
-        self._count = count
-        self._limit = limit
-        self.observation_space = batch.observation_space
-        self.action_space = batch.action_space
-        self._randoms = [np.random.default_rng(row) for row in range(count)]
-        self._masks = np.ones((count, 0))
 
-    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], Floats]:
-        """Begin an episode in each row; return observations (B, D) and masks."""
-        for row, seed in enumerate(seeds):
-            if seed is not None:
-                self._randoms[row] = np.random.default_rng(seed)
+    def start_all(self, seeds: Sequence[int | None]) -> NDArray[np.float32]:
+        """Begin an episode in each row; return observations (B, D)."""
+        del seeds
         self._states = np.stack([self._batch.start(random) for random in self._randoms])
-        self._episodes = Episodes(self._count)
-        return self._batch.observe(self._states), self._masks
+        return self._batch.observe(self._states)
 
-    def step(self, actions: object) -> Step:
-        """Go one step on; return observations, rewards, dones, infos, masks."""
+    def start_rows(
+        self, rows: NDArray[np.int64], observations: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Begin an episode in some rows; return `observations` (B, D) with theirs."""
+        self._states[rows] = [self._batch.start(self._randoms[row]) for row in rows]
+        observations[rows] = self._batch.observe(self._states[rows])
+        return observations
+
+    def advance(self, actions: object) -> Moved:
+        """Go one step on."""
         after = self._batch.advance(self._states, actions)
         self._states = after.states
-        rewards = after.rewards
-        ended = after.terminated
-        self._episodes.add(rewards, actions)
-        dones = ended | (self._episodes.steps >= self._limit)
-        # Before the reset below, so that ended episodes report their last observation.
         observations = self._batch.observe(self._states)
-        infos: list[dict[str, Any]] = [{} for _ in range(self._count)]
-        if dones.any():
-            rows = np.flatnonzero(dones)
-            for row in rows:
-                success = None if after.success is None else bool(after.success[row])
-                infos[row] = self._episodes.finished(
-                    int(row), observations[row], ended=bool(ended[row]), success=success
-                )
-                self._states[row] = self._batch.start(self._randoms[row])
-            observations[rows] = self._batch.observe(self._states[rows])
-        return observations, rewards.astype(np.float32), dones, infos, self._masks
-
-    def close(self) -> None:
-        """Have nothing to close."""
-
-
-def summed(episode: tuple[float, int, bool], actions: tuple[Floats, Floats]) -> dict[str, float]:
-    """Return what an episode was like; `kinemill.policies.rl.episode_stats` sums it.
-
-    Args:
-        episode: its return, its steps, and whether it terminated.
-        actions: their sums and sums of squares over its steps, (A,) each.
-    """
-    episode_return, steps, ended = episode
-    means = actions[0] / steps
-    # E[x²] - E[x]², where rounding can make the difference slightly negative.
-    stds = np.sqrt(np.maximum(actions[1] / steps - means**2, 0.0))
-    return {
-        "return": episode_return,
-        "length": float(steps),
-        "ended": float(ended),
-        **{f"action/{k}/mean": float(value) for k, value in enumerate(means)},
-        **{f"action/{k}/std": float(value) for k, value in enumerate(stds)},
-    }
+        never = np.zeros(self._count, bool)
+        return Moved(
+            observations, after.rewards, after.terminated, never, observations, after.success
+        )

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kinemill.errors import BadInput
 from kinemill.models._recurrent import Recurrent
+from kinemill.models.networks.scaling import nonzero_std
 from kinemill.models.networks.text_encoders import vocabulary
 from kinemill.models.networks.weights import load_weights
 from kinemill.policies.environments.evaluation import try_policy
@@ -159,7 +160,7 @@ def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
         numbers = torch.from_numpy(np.asarray(values[rows], np.float64))
         std = numbers.std(0, correction=0)
         scale[f"{name}_mean"] = numbers.mean(0)
-        scale[f"{name}_std"] = torch.where(std > 1e-9, std, torch.ones_like(std))
+        scale[f"{name}_std"] = nonzero_std(std, numbers.mean(0))
     return scale
 
 

@@ -16,12 +16,11 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from kinemill.policies.environments.gym_types import Info
 from kinemill.policies.environments.kinds.legged import LeggedEnvironment
 from kinemill.policies.environments.legged.clips import COMMAND_UNITS, Pose
 from kinemill.policies.environments.legged.commands import sample_commands
 from kinemill.policies.environments.legged.robots import LeggedRobots
-from kinemill.policies.environments.vector_env import EPISODE, summed
+from kinemill.policies.environments.vector_env import Episodes, Step
 from kinemill.policies.motion.motion_prior import MotionPrior
 from kinemill.policies.motion.policy_inputs import PRIVILEGED, policy_inputs
 from kinemill.policies.motion.reference import Floats, Reference, Rows
@@ -32,7 +31,6 @@ _HEIGHT_UNIT = 0.1  # m
 _DEFAULTS = TrackingSettings()
 
 Observations = NDArray[np.float32]
-Step = tuple[Observations, Observations, NDArray[np.bool_], list[dict[str, Any]], Floats]
 
 
 class Tracking:
@@ -76,8 +74,7 @@ class Tracking:
         self._push = np.full(count, environment.push)
         self._random = np.random.default_rng(0)
         self._phase, self._command_rows = np.zeros(count), np.zeros(count, int)
-        self._correction, self._returns = np.zeros((count, joints)), np.zeros(count)
-        self._sums, self._squares = np.zeros((count, joints)), np.zeros((count, joints))
+        self._correction = np.zeros((count, joints))
         self._masks = np.ones((count, 0))
         self._task_rows = reference.rows_of(sample_commands(environment.commands))
         self.action_space = Box(-1.0, 1.0, (joints,), np.float32)
@@ -89,6 +86,7 @@ class Tracking:
         fixed = [seed for seed in seeds if seed is not None]
         if fixed:
             self._random = np.random.default_rng(fixed)
+        self._episodes = Episodes(len(self._phase))
         self._begin(np.arange(len(self._phase)))
         return self._inputs(), self._masks
 
@@ -106,8 +104,7 @@ class Tracking:
         inside = random.random(count) < self._settings.gait_starts
         phase = reference.begin(self._robots, rows, command_rows, inside, random)
         self._phase[rows], self._command_rows[rows] = phase, command_rows
-        for totals in (self._correction, self._returns, self._sums, self._squares):
-            totals[rows] = 0.0
+        self._correction[rows] = 0.0
 
     def step(self, actions: object) -> Step:
         """Add corrections (B, J), in units of `REACH`, to the gait's targets.
@@ -134,9 +131,7 @@ class Tracking:
         weights = self._settings.reward
         rewards = weights.task * task + weights.imitation * imitation
         rewards += weights.command_weight * self._reference.speed_reward(robots)
-        self._returns += task
-        self._sums += targets
-        self._squares += targets * targets
+        self._episodes.add(task, targets)
         ended = self._reference.has_ended(robots, pose)
         dones = ended | (robots.steps >= self._limit)
         if self._change_rows:
@@ -153,9 +148,14 @@ class Tracking:
         """Begin new episodes where one is over, with their `inputs`; return the infos of steps."""
         infos: list[dict[str, Any]] = [{} for _ in dones]
         rows = np.flatnonzero(dones)
+        robots = self._robots
         if len(rows):
-            for row in rows:
-                infos[row] = self._final_info(int(row), inputs[row].copy(), bool(ended[row]))
+            for row in rows.tolist():
+                is_ended = bool(ended[row])
+                success = self._reference.is_success(robots, row, ended=is_ended)
+                infos[row] = self._episodes.finished(
+                    row, inputs[row], ended=is_ended, success=success
+                )
             self._begin(rows)
             inputs[rows] = self._inputs()[rows]
         return infos
@@ -182,12 +182,6 @@ class Tracking:
         of_task = np.array(self._task_rows)[random.integers(len(self._task_rows), size=count)]
         is_of_task = random.random(count) < self._settings.task_commands
         return np.where(is_of_task, of_task, of_clip)
-
-    def _final_info(self, row: int, inputs: Observations, ended: bool) -> Info:
-        episode = (float(self._returns[row]), int(self._robots.steps[row]), ended)
-        stats = summed(episode, (self._sums[row], self._squares[row]))
-        stats["success"] = float(self._reference.is_success(self._robots, row, ended=ended))
-        return {"terminal_observation": inputs, "TimeLimit.truncated": not ended, EPISODE: stats}
 
     def _inputs(self) -> Observations:
         observations = self._robots.observe(self._random)

@@ -7,8 +7,8 @@ import gymnasium
 import numpy as np
 
 from kinemill.policies.environments.evaluation import numbers_in
-from kinemill.policies.environments.gym_types import Info, Options, Reset, Transition
-from kinemill.policies.environments.vector_env import EPISODE
+from kinemill.policies.environments.gym_types import Options, Reset, Transition
+from kinemill.policies.environments.vector_env import EPISODE, Episodes
 from kinemill.policies.rl.statistics import Distribution
 
 _TRAIN_KEYS = ("return", "length", "success")
@@ -22,41 +22,22 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
-        self._reward = 0.0
-        self._steps = 0
-        self._actions, self._events = list[Any](), dict[str, float]()
+        self._episodes = Episodes(1)
+        self._events = dict[str, float]()
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: object) -> Transition:
         """Make one step, and count its reward, action and events."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._reward += float(reward)
-        self._steps += 1
-        self._actions.append(action)
+        self._episodes.add(np.array([reward], dtype=float), action)
         if info:
             for name, value in numbers_in(info).items():
                 self._events[name] = self._events.get(name, 0.0) + value
         if terminated or truncated:
-            info = {**info, EPISODE: self._summed(info, terminated)}
+            stats = self._episodes.statistics(0, ended=terminated, success=info.get("is_success"))
+            stats |= {f"event/{name}": value for name, value in self._events.items()}
+            info = {**info, EPISODE: stats}
         return observation, reward, terminated, truncated, info
-
-    def _summed(self, info: Info, terminated: bool) -> dict[str, float]:
-        actions = np.asarray(self._actions, dtype=float).reshape(self._steps, -1)
-        reached = info.get("is_success")
-        success = {} if reached is None else {"success": float(reached)}
-        averages = actions.mean(axis=0)
-        stds = actions.std(axis=0)
-        return {
-            "return": self._reward,
-            "length": float(self._steps),
-            "ended": float(terminated),
-            **success,
-            **{f"action/{k}/mean": float(value) for k, value in enumerate(averages)},
-            **{f"action/{k}/std": float(value) for k, value in enumerate(stds)},
-            **{f"action/{k}/min": float(value) for k, value in enumerate(actions.min(axis=0))},
-            **{f"action/{k}/max": float(value) for k, value in enumerate(actions.max(axis=0))},
-            **{f"event/{name}": value for name, value in self._events.items()},
-        }
 
 
 def mean_stats(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> dict[str, float]:

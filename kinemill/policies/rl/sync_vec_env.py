@@ -15,13 +15,13 @@ import numpy as np
 from gymnasium.spaces import Dict
 from numpy.typing import NDArray
 
+from kinemill.policies.environments.vector_env import Step
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 
 Make = Callable[[], Any]
 Observations = NDArray[np.float32]
 Masks = NDArray[np.float64]
 Observed = Observations | dict[str, Observations]  # of one copy
-Step = tuple[Observations, Observations, NDArray[np.bool_], list[dict[str, Any]], Masks]
 
 
 class Copies:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kinemill.dataset.windows import episodes_of
 from kinemill.policies.environments.evaluation import bootstrap
 from kinemill.policies.rl.critic import ActionCritic
 from kinemill.policies.verification.action_errors import HeldOut, policy_inputs, scored_rows
 from kinemill.runtime import Floats, Policy
 from kinemill.train.demonstrations import Demonstrations, Feed
-from kinemill.verify.accuracy import episodes_of
 from kinemill.verify.document import ActionCurves, ActionValues, ChannelCurves
 from kinemill.verify.logs import SPLIT
 

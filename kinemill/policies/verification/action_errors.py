@@ -17,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset.scale import Scale, scale_of
+from kinemill.dataset.windows import episodes_of
 from kinemill.errors import BadInput
 from kinemill.runtime import Floats, Policy
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import MASK, SEED
 from kinemill.train.demonstrations import Demonstrations, Feed
-from kinemill.verify.accuracy import episodes_of
 from kinemill.verify.analysis import MODEL
 from kinemill.verify.errors import Errors
 from kinemill.verify.logs import SPLIT, Logs
-from kinemill.verify.scale import Scale, scale_of
 from kinemill.verify.test_inputs import Array
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from kinemill.dataset import DatasetSummary, PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
+from kinemill.dataset.windows import gather, window_starts
 from kinemill.errors import BadInput
 from kinemill.register.comparison_results import Compared, DynamicsComparison, compare_errors
 from kinemill.register.gate.inputs import (
@@ -37,7 +38,6 @@ from kinemill.register.gate.smoke_test import serve, serve_zero_window
 from kinemill.runtime import Predictor, Simulator, load
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
-from kinemill.verify.accuracy import gather, window_starts
 from kinemill.verify.analysis import compare as compare_horizons
 from kinemill.verify.errors import Errors
 

@@ -10,19 +10,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.scale import scale_of
+from kinemill.dataset.windows import whole_episodes
 from kinemill.register.gate.inputs import Paired, Runs
 from kinemill.runtime import QUIETLY, Floats, Predictor, Simulator
-from kinemill.runtime.window_metrics import predict
+from kinemill.runtime.window_metrics import in_std, predict
 from kinemill.task import Task
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import compare
 from kinemill.verify.comparison import NRMSE, Comparison
 from kinemill.verify.errors import Errors
-from kinemill.verify.free_run import FreeRun, free_run, whole_episodes
+from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.losses import counted_horizons
 from kinemill.verify.output_errors import output_deviations
-from kinemill.verify.scale import scale_of
 from kinemill.verify.significance import compare_squares
 from kinemill.verify.test_inputs import training_range
 
@@ -140,8 +141,7 @@ def is_same_model(own: RolledOut, other: RolledOut) -> bool:
 
 def _rms(values: Floats, own: RolledOut) -> float:
     """Return the root mean square of (W, S) in training std, over channels that move there."""
-    moves = own.errors.std > 0.0
-    return float(np.sqrt(((values[:, moves] / own.errors.std[moves]) ** 2).mean()))
+    return float(np.sqrt((in_std(values, own.errors.std) ** 2).mean()))
 
 
 @QUIETLY

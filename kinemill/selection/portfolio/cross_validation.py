@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset.scale import training_scale
 from kinemill.errors import BadInput
 from kinemill.selection.portfolio.validation_errors import CandidateErrors, ValidationRows, finite
 from kinemill.task.portfolio import CandidateResult
@@ -102,9 +103,9 @@ def _fold(
     changed = replace(dataset, episodes=episodes)
     rest = [part for episode in training_set.of("train") for part in _cut(episode, held_out, "")]
     rest = [part for part in rest if part.split]
-    return Fold(
-        changed, replace(training_set, episodes=rest), ValidationRows(changed, *size, STEPS)
-    )
+    # All folds count errors in the same unit.
+    rows = ValidationRows(changed, *size, STEPS, training_scale(dataset).std)
+    return Fold(changed, replace(training_set, episodes=rest), rows)
 
 
 def _cut(episode: PackedEpisode, held_out: Parts, split: str) -> list[PackedEpisode]:

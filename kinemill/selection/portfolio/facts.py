@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
-from kinemill.runtime.window_metrics import evenly_spaced
+from kinemill.runtime.window_metrics import evenly_spaced, nonzero_std
 from kinemill.selection.portfolio.histories import histories_of
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES, TaskFacts
@@ -152,5 +152,4 @@ def _steps(dataset: PackedDataset) -> tuple[Floats, Floats]:
 
 
 def _standardized(values: Floats) -> Floats:
-    std = values.std(axis=0)
-    return (values - values.mean(axis=0)) / np.where(std > 0.0, std, 1.0)
+    return (values - values.mean(axis=0)) / nonzero_std(values.std(axis=0))

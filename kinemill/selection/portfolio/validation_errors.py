@@ -1,23 +1,38 @@
-"""Measurements of candidates: errors over the same rows of the validation split, time and size.
+"""Score of dynamics models on the validation split, for the portfolio and for `model tune`.
 
-Symbols: W windows, E episodes, H history, T horizon, S states.
+With the errors e in standard deviations of `kinemill.runtime.window_metrics`, the error at step t
+is the mean over windows of sqrt(mean over states of e[w, t, s]²), and that of a free run is the
+root mean square over all steps of whole episodes. The score is the geometric mean of the errors at
+1 step, a fifth of the horizon, the horizon, and in free run, without unit.
+
+Symbols: W windows, E episodes, H history, T horizon, S states, M states that move in training.
 """
 
 import math
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.scale import training_scale
+from kinemill.dataset.windows import gather, is_angle, whole_episodes
 from kinemill.errors import BadInput
-from kinemill.runtime.window_metrics import evenly_spaced
+from kinemill.runtime.window_metrics import (
+    QUIETLY,
+    Floats,
+    Windows,
+    deviations,
+    evenly_spaced,
+    in_std,
+    is_moving,
+)
 from kinemill.task.portfolio import CandidateResult
-from kinemill.train.data import Windows
 from kinemill.train.loop import Objective, batches_of
 from kinemill.train.time_limit import check_time
 
@@ -76,6 +91,26 @@ def counted(free_run: float) -> float:
     return SKILL if SKILL < free_run <= GROSS else free_run
 
 
+class ModulePredictor:
+    """A dynamics model in torch as a predictor that starts from measured rows.
+
+    Args:
+        module: a `train.step.Step` or an ensemble; derived states are estimated, as at run time.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self.history: int = module.rows
+
+    @torch.no_grad()
+    def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> NDArray[np.float32]:
+        """Predict T steps: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), in units."""
+        *history, following = (
+            torch.from_numpy(rows.astype(np.float32)) for rows in (states, past_actions, actions)
+        )
+        return self._module.rollout(*self._module.estimate_history(*history), following).numpy()
+
+
 class ValidationRows:
     """Windows and whole episodes of the validation split, the same for all candidates.
 
@@ -84,15 +119,20 @@ class ValidationRows:
         history: most rows that any candidate needs before its first prediction.
         horizon: steps of the longest rollout over windows.
         longest: most steps of the free run over a whole episode.
+        std: divisor of errors, (S,), in units; None: `training_scale` of the dataset.
 
     Raises:
         BadInput: No validation episode is long enough for one window.
     """
 
     def __init__(
-        self, dataset: PackedDataset, history: int, horizon: int, longest: int = LONGEST
+        self,
+        dataset: PackedDataset,
+        history: int,
+        horizon: int,
+        longest: int = LONGEST,
+        std: Floats | None = None,
     ) -> None:
-        count = len(dataset.states)
         starts = dataset.window_starts("validation", history + horizon)
         if len(starts) == 0:
             raise BadInput(
@@ -101,19 +141,14 @@ class ValidationRows:
                 "verify.horizon)",
                 fix="lower verify.horizon, add longer logs, or raise dataset.validation",
             )
-        starts = evenly_spaced(starts, WINDOWS)
+        self._dataset = dataset
         self._history = history
         self._horizon = horizon
         self._longest = longest
-        values = torch.from_numpy(dataset.copy_values())
-        self._windows = Windows(
-            values, torch.from_numpy(np.asarray(starts)), history, horizon, count
-        )
-        self._std = torch.from_numpy(np.where(dataset.std > SMALLEST, dataset.std, 1.0)[:count])
-        self._variable = torch.from_numpy(dataset.std[:count] > SMALLEST)
-        self._states = dataset.states
-        self._weights = torch.ones(int(self._variable.sum()), dtype=torch.float64)
-        self._angles = [dataset.states.index(name) for name in dataset.angles]
+        self._starts = evenly_spaced(starts, WINDOWS)
+        self._std = training_scale(dataset).std if std is None else std
+        self._moving_states = list(compress(dataset.states, is_moving(self._std)))
+        self._weights = np.ones(len(self._moving_states))
         episodes = [packed for packed in dataset.of("validation") if packed.rows > history]
         self._episodes = sorted(episodes, key=lambda episode: -episode.rows)[:EPISODES]
 
@@ -125,95 +160,67 @@ class ValidationRows:
     @property
     def noise(self) -> list[str]:
         """States whose squared errors have the weight NOISE_WEIGHT, see `find_noise`."""
-        names = np.array(self._states)[self._variable.numpy()]
-        return names[(self._weights < 1.0).numpy()].tolist()
+        return list(compress(self._moving_states, self._weights < 1.0))
 
     def set_noise(self, states: Collection[str]) -> None:
         """Give the squared errors of some states the weight NOISE_WEIGHT, and all others 1.
 
         If all states are named, all have the weight 1.
         """
-        is_noise = torch.tensor([name in states for name in self._states])[self._variable]
-        self._weights = torch.where(is_noise & ~is_noise.all(), NOISE_WEIGHT, 1.0).double()
+        is_noise = np.array([name in states for name in self._moving_states], dtype=bool)
+        self._weights = np.where(is_noise & ~is_noise.all(), NOISE_WEIGHT, 1.0)
 
-    @torch.no_grad()
     def find_noise(self, module: Any) -> list[str]:
         """Return the states that are noise to a model: their errors are large and do not grow.
 
         Args:
             module: as in `errors_of`; a simple model.
         """
-        sums = torch.zeros(len(self._states), self._horizon, dtype=torch.float64)
-        for squares in self._squares_of_windows(module):
-            sums += squares.sqrt().sum(0).T
+        sizes = np.zeros((self._horizon, len(self._moving_states)))
+        for errors in self._window_errors(module):
+            sizes += np.abs(errors).sum(axis=0)
         # Of a normal distribution: the deviation, from the mean size.
-        first, last = (sums * math.sqrt(math.pi / 2.0) / len(self._windows))[:, [0, -1]].T
-        is_noise = (first >= NOISE) & (first >= FLAT * last)
-        return [name for name, noisy in zip(self._states, is_noise.tolist(), strict=True) if noisy]
+        first, last = (sizes * math.sqrt(math.pi / 2.0) / len(self._starts))[[0, -1]]
+        return list(compress(self._moving_states, (first >= NOISE) & (first >= FLAT * last)))
 
-    @torch.no_grad()
+    @QUIETLY
     def errors_of(self, module: Any) -> CandidateErrors:
-        """Return the errors of a dynamics model.
-
-        Args:
-            module: a `train.step.Step` or an ensemble. Rollouts start from measured states;
-                derived states are estimated.
+        """Return the errors of a dynamics model, see `ModulePredictor`.
 
         Raises:
             OutOfTime: The time limit is over.
         """
-        sums = torch.zeros(self._horizon, dtype=torch.float64)
-        for squares in self._squares_of_windows(module):
-            sums += self._mean(squares).sqrt().sum(0)
+        sums = np.zeros(self._horizon)
+        for errors in self._window_errors(module):
+            sums += np.sqrt(self._mean_square(errors)).sum(axis=0)
         check_time()
-        means = (sums / len(self._windows)).tolist()
+        means = (sums / len(self._starts)).tolist()
         by_horizon = {steps: means[steps - 1] for steps in self.horizons}
         return CandidateErrors(by_horizon, self._free_run(module))
 
-    def _squares_of_windows(self, module: Any) -> Iterator[Tensor]:
-        """Yield the squared errors (batch, T, S) of the windows."""
-        late = self._history - module.rows
-        for part in torch.arange(len(self._windows)).split(BATCH):
+    def _window_errors(self, module: Any) -> Iterator[Floats]:
+        """Yield the errors of windows in standard deviations, (W, T, M)."""
+        for first in range(0, len(self._starts), BATCH):
             check_time()
-            states, past, actions, truth = self._windows.gather(part)
-            start = module.estimate_history(states[:, late:], past[:, late:])
-            yield self._squares(module.rollout(*start, actions), truth)
-
-    def _mean(self, squares: Tensor) -> Tensor:
-        """Return the weighted mean over the states that vary, the last dimension."""
-        return (squares[..., self._variable] * self._weights).sum(-1) / self._weights.sum()
+            starts = self._starts[first : first + BATCH]
+            yield self._errors(module, gather(self._dataset, starts, self._history, self._horizon))
 
     def _free_run(self, module: Any) -> float:
         """Return the RMS error of rollouts over whole episodes, computed as one batch."""
-        steps = [min(episode.rows - self._history, self._longest) for episode in self._episodes]
-        offsets = torch.arange(self._history + max(steps))
-        index = torch.stack(
-            [(episode.start + offsets).clamp(max=episode.stop - 1) for episode in self._episodes]
-        )
-        rows = self._windows.values[index]
-        count = len(self._std)
-        states = rows[..., :count]
-        actions = rows[..., count:]
-        first = self._history - module.rows
-        start = module.estimate_history(
-            states[:, first : self._history], actions[:, first : self._history - 1]
-        )
-        predicted = module.rollout(*start, actions[:, self._history - 1 : -1])
-        squares = self._squares(predicted, states[:, self._history :])
-        inside = torch.arange(squares.shape[1]) < torch.tensor(steps).unsqueeze(1)  # no padding
-        return _root(self._mean(squares[inside]).mean())
+        windows, steps = whole_episodes(self._dataset, self._episodes, self._history, self._longest)
+        squares = self._mean_square(self._errors(module, windows))
+        inside = np.arange(squares.shape[1]) < steps[:, None]  # no padding
+        error = math.sqrt(squares[inside].mean())
+        return error if math.isfinite(error) else math.inf
 
-    def _squares(self, predicted: Tensor, truth: Tensor) -> Tensor:
-        """Return squared errors, float64, in squared standard deviations; angles are wrapped."""
-        missed = (predicted - truth).double()
-        turns = missed[..., self._angles] / (2.0 * math.pi)
-        missed[..., self._angles] = 2.0 * math.pi * (turns - turns.round())
-        return (missed / self._std).square()
+    def _errors(self, module: Any, windows: Windows) -> Floats:
+        """Return errors in standard deviations, (W, T, M)."""
+        angle = is_angle(self._dataset)
+        return in_std(deviations(ModulePredictor(module), windows, angle), self._std)
 
-
-def _root(mean: Tensor) -> float:
-    value = float(mean)
-    return math.sqrt(value) if math.isfinite(value) else math.inf
+    def _mean_square(self, errors: Floats) -> Floats:
+        """Return the weighted mean of the squares over the states, (..., M) -> (...)."""
+        return np.asarray(errors**2 @ self._weights / self._weights.sum())
 
 
 def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) -> float:

@@ -50,9 +50,8 @@ def objective_of(task: Task) -> TuneObjective:
     """Return the objective of trials of a task."""
     if task.learn.type == "dynamics":
         duration = f"{task.verify.horizon * task.dt:.4g} s ({task.verify.horizon} steps)"
-        return TuneObjective(
-            unit="std", means=f"of channels on validation episodes, over {duration}"
-        )
+        rollouts = f"of rollouts up to {duration} and over whole validation episodes"
+        return TuneObjective(unit="std", means=rollouts)
     uses_return = not task.learn.from_logs or (task.learn.type == "motion" and task.environment)
     if uses_return:
         return TuneObjective("return", more=True, means="on average in the task's environment")

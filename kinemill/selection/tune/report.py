@@ -206,7 +206,7 @@ def _row(line: TrialRecord, best: TrialRecord | None) -> list[str]:
 def _facts(search: Search) -> str:
     task = search.task()
     of = objective_of(search.task())
-    rolled = f"error of rollouts of {search.horizon} steps after {search.history} measured steps"
+    rolled = f"score of rollouts, up to {search.horizon} steps and whole episodes"
     rows: list[tuple[str, Any]] = [
         ("study", search.name),
         ("dataset", search.dataset.digest[:12]),

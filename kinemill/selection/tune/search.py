@@ -11,10 +11,11 @@ from kinemill.selection.tune.defaults import DataFacts, default_space
 from kinemill.store import ArtifactRef, Home, Json, digest, publish_file, publish_json, read_json
 from kinemill.task import Task, WarmStart, load_task
 from kinemill.task.component_file import task_bytes
+from kinemill.task.computed import estimator_rows
 from kinemill.task.own_code import code_of
 from kinemill.task.search import SELECT, FixedChooser, select_values, single_choices
 
-VERSION = 1
+VERSION = 2
 JOB = "search.json"
 TASKS = "task"
 
@@ -126,7 +127,8 @@ def _space(task: Task, home: Home, dataset: ArtifactRef) -> tuple[Json, int]:
     packed = load_dataset(home, dataset)
     usual = default_space(task, DataFacts.of(task, packed))
     space = task.tune.space or usual
-    longest = max([history_of(task), *_histories(space)])
+    derived = [task.channels[name] for name in task.derived]
+    longest = max([history_of(task), *_histories(space), estimator_rows(derived, task.dt)])
     if task.learn.type != "dynamics":  # the training evaluates it, on other windows
         return space, longest
     if not len(packed.window_starts("validation", longest + task.verify.horizon)):

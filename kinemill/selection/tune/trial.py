@@ -6,17 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import optuna
-import torch
 from optuna.trial import Trial, TrialState
 
 from kinemill.augment import stage as augment
-from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset import load_dataset
 from kinemill.errors import KinemillError, TrainingFailed
-from kinemill.runtime.window_metrics import evenly_spaced
+from kinemill.selection.portfolio.validation_errors import ValidationRows
 from kinemill.selection.tune.search import Search
 from kinemill.selection.tune.settings import complete
 from kinemill.selection.tune.study import OWN, PROPOSED, WHY, retry
@@ -25,14 +22,11 @@ from kinemill.task.document import Task
 from kinemill.task.protocols import ForwardingTracker, NullReporter, Progress, Tracker
 from kinemill.tracking import MlflowTracker, Status, lock, start_run
 from kinemill.train import TrainingJob, load_model
-from kinemill.train.data import Windows
 from kinemill.train.summary import ModelSummary
 
 SETTINGS, SECONDS, RUN, FACTS = "settings", "seconds", "run", "facts"
 RESULT = "kinemill.trial"
 _FIRST = ("validation/multi_step", "validation/missed")
-WINDOWS = 2048  # evenly spaced; more windows change the error little
-BATCH = 512
 
 
 class Pruned(Exception):
@@ -197,12 +191,11 @@ def _note_run(bounds: Bounds, tracker: Tracker, model: Artifact) -> None:
 
 
 def evaluate(search: Search, task: Task, model: Artifact) -> float:
-    """Return the validation error of a trained model, in training std of the channels.
+    """Return the validation error of a trained model; infinite if it is not finite.
 
-    The error is the root mean square over all states, steps and windows; infinite if not finite.
-    All trials predict from the same rows over the same horizon, with any history. Training and test
-    episodes are not used. A policy has the error of its training; with reinforcement learning, the
-    negative of its best return.
+    It is the score of `kinemill.selection.portfolio.validation_errors`. All trials predict from the
+    same rows, with any history. Training and test episodes are not used. A policy has the error of
+    its training; with reinforcement learning, the negative of its best return.
     """
     if task.learn.type != "dynamics":
         summary = ModelSummary.of(model)
@@ -210,35 +203,6 @@ def evaluate(search: Search, task: Task, model: Artifact) -> float:
 
     packed = load_dataset(search.home, search.dataset)
     module = load_model(search.home.root / model.ref.path)
-    # A portfolio selects the history, so that of the task does not apply.
-    return rollout_error(module, packed, (module.history, search.history, search.horizon))
-
-
-def rollout_error(module: Any, packed: PackedDataset, steps: tuple[int, int, int]) -> float:
-    """Return the error of a dynamics model over windows of the validation split.
-
-    Args:
-        module: a network with `rollout(states (B, H, S), past_actions (B, H-1, A), actions
-            (B, T, A)) -> (B, T, S)`, in channel units.
-        packed: the dataset.
-        steps: history of the model, known rows of each window, and horizon.
-    """
-    known_steps, history, horizon = steps
-    starts = packed.window_starts("validation", history + horizon)
-    starts = evenly_spaced(starts, WINDOWS)
-    count = len(packed.states)
-    values = torch.from_numpy(packed.copy_values())
-    windows = Windows(values, torch.from_numpy(starts), history, horizon, count)
-    scale = torch.from_numpy(np.where(packed.std > 1e-12, packed.std, 1.0)[:count])
-    angles = [packed.states.index(name) for name in packed.angles]
-    total = 0.0
-    with torch.no_grad():
-        for part in torch.arange(len(starts)).split(BATCH):
-            states, past, actions, truth = windows.gather(part)
-            late = history - known_steps
-            off = (module.rollout(states[:, late:], past[:, late:], actions) - truth).double()
-            turns = off[..., angles] / (2.0 * math.pi)
-            off[..., angles] = 2.0 * math.pi * (turns - turns.round())
-            total += (off / scale).square().sum().item()
-    error = math.sqrt(total / (len(starts) * horizon * count)) if total >= 0.0 else math.inf
-    return error if math.isfinite(error) else math.inf
+    # A portfolio selects the history, so it can exceed those of the search.
+    rows = ValidationRows(packed, max(search.history, module.rows), search.horizon)
+    return rows.errors_of(module).score

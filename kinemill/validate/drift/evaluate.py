@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kinemill.catalog.evaluations import ListedEpisode
 from kinemill.ingest.rows import read_rows
-from kinemill.runtime import Floats, Simulator, wrapped
+from kinemill.runtime import Floats, Simulator, whole_turns, wrapped
 from kinemill.store import Home, Json, from_json_value, get_or_build, open_ref, to_json_value
 from kinemill.task import Progress, Task
 from kinemill.validate.drift.documents import (
@@ -120,8 +120,7 @@ def _rows(task: Task, file: Path) -> Floats:
     """Return the rows of an episode, (n, C), with angles wrapped as in packed datasets."""
     frame = read_rows(file, task.columns)
     values = frame.select(task.columns).to_numpy().astype(np.float64)
-    angle = _angles(task)
-    return values - np.where(angle, values[0] - wrapped(values[0], angle), 0.0)
+    return values - whole_turns(values[0], _angles(task))
 
 
 def _angles(task: Task) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.runtime import whole_turns
 from kinemill.task import Task
 from kinemill.validate.block_stats import extremes, mean_and_deviation
 from kinemill.validate.faults import Array, Values
@@ -190,9 +191,8 @@ def courses_of(
     stacked = np.stack(numbers).astype(np.float64)
     points = stacked[:, :-count].reshape(-1, POINTS, count)
     noise = stacked[:, -count:]
-    angles = [channel.kind == "angle" for channel in channels]
-    turns = np.floor((points[:, :1] + np.pi) / (2.0 * np.pi))
-    points -= 2.0 * np.pi * turns * np.array(angles)
+    angles = np.array([channel.kind == "angle" for channel in channels])
+    points -= whole_turns(points[:, :1], angles)
     limits = [channel.limits for channel in channels]
     reach = np.array([0.5 * (limit[1] - limit[0]) if limit else 0.0 for limit in limits])
     rest = np.maximum(NOISES * noise, STILL * reach)

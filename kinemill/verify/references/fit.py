@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.scale import training_scale
+from kinemill.dataset.windows import is_angle
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import Predictor
 from kinemill.selection.portfolio.histories import histories_of
@@ -19,7 +21,6 @@ from kinemill.train.devices import single_thread
 from kinemill.train.readout import fit_readout
 from kinemill.train.step import Step
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
-from kinemill.verify.accuracy import is_angle
 from kinemill.verify.references.baselines import Persistence, constant_velocities
 from kinemill.verify.references.family import Member, Reference, References
 from kinemill.verify.references.ranking import Candidate, candidates_of, is_stable, strongest
@@ -27,7 +28,6 @@ from kinemill.verify.references.ridge import Fitted, make_step
 from kinemill.verify.references.selection import Ground, ground_of
 from kinemill.verify.references.specs import Spec, specs_of
 from kinemill.verify.references.step_predictor import StepPredictor, single
-from kinemill.verify.scale import training_scale
 
 NOT_FINITE = "none of its members stays finite on validation rows"
 

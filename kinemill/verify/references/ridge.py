@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.windows import gather
 from kinemill.models.networks.regression import Triangle
 from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.task.portfolio import MOST_TERMS, RIDGES, Structure
@@ -19,7 +20,6 @@ from kinemill.train.data import scale_of
 from kinemill.train.layout import layout_of
 from kinemill.train.step import Step
 from kinemill.train.step import make_step as make
-from kinemill.verify.accuracy import gather
 from kinemill.verify.references.specs import Spec
 
 ROWS = 8192  # training windows in one batch, which bounds memory

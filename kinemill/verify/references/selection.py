@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.windows import gather, is_angle, whole_episodes, window_starts
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import (
     QUIETLY,
@@ -16,11 +17,11 @@ from kinemill.runtime.window_metrics import (
     Predictor,
     Windows,
     evenly_spaced,
+    in_std,
+    normalized,
     predict,
 )
-from kinemill.verify.accuracy import gather, is_angle, window_starts
-from kinemill.verify.errors import horizons_of, is_moving, normalized
-from kinemill.verify.free_run import whole_episodes
+from kinemill.verify.errors import horizons_of
 from kinemill.verify.references.baselines import Persistence
 
 ROLLED = 30_000  # steps over all windows that rank a member, such as 1,200 windows of 25 steps
@@ -79,7 +80,7 @@ class Ground:
         return np.asarray((np.isfinite(far) & (far <= self.bound)).all(axis=1))
 
     def far(self, predictor: Predictor, copies: int = 1) -> Floats:
-        """Return the RMSE over whole episodes, (M, S), in training standard deviations."""
+        """Return the RMSE over whole episodes of the states that move, (M, S), in training std."""
         predicted = predict(predictor, _repeat(self.whole, copies))
         off = wrapped(
             predicted.reshape(copies, *self.whole.truth.shape) - self.whole.truth, self.angle
@@ -87,7 +88,7 @@ class Ground:
         inside = np.arange(off.shape[2]) < self.steps[:, None]  # (E, T); the rest is padding
         square = np.where(inside[None, :, :, None], off, 0.0) ** 2
         rmse = np.sqrt(square.sum(axis=(1, 2)) / inside.sum())
-        return np.where(is_moving(self.std), rmse / np.maximum(self.std, 1e-12), 0.0)
+        return in_std(rmse, self.std)
 
 
 def ground_of(

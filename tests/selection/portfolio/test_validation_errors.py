@@ -104,7 +104,7 @@ def test_a_few_windows_do_not_decide(packed):
     """The mean of their squares would make it 0.32, three times as much."""
     rows = ValidationRows(packed, history=3, horizon=20)
     errors = rows.errors_of(Failing(packed, 0.01))
-    share = -(-len(rows._windows) // 10) / len(rows._windows)
+    share = -(-len(rows._starts) // 10) / len(rows._starts)
     assert errors.by_horizon[20] == pytest.approx(0.01 * (1 + 99 * share), rel=1e-3)
 
 

@@ -8,11 +8,12 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from kinemill.augment import stage as augment
+from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.selection.portfolio.validation_errors import ValidationRows
 from kinemill.selection.tune import (
     best_of,
     describe,
@@ -25,11 +26,10 @@ from kinemill.selection.tune.results import importances
 from kinemill.selection.tune.search import begin, folder_of, read_search
 from kinemill.selection.tune.settings import complete
 from kinemill.selection.tune.study import FILE, next_trial, open_study
-from kinemill.selection.tune.trial import rollout_error
 from kinemill.store.home import Home
 from kinemill.task import load_task, parse_overrides
 from kinemill.tracking import open_tracking
-from kinemill.train import TrainingJob
+from kinemill.train import TrainingJob, load_model
 from tests.selection.tune.conftest import go, packed_with, start
 from tests.train.conftest import publish, swing
 
@@ -100,29 +100,15 @@ def test_the_best_settings_are_a_file_of_overrides(searched, task_file):
     assert load_task(task_file, read).learn.history == read.get("learn.history", 3)
 
 
-def test_a_model_that_is_right_has_no_error_and_a_turn_is_none(packed):
-    """Truth as prediction, with a turn added to every angle, then with 1 rad/s too much."""
-    from kinemill.train.data import Windows
-
-    values = torch.from_numpy(np.array(packed.values))
-    starts = torch.from_numpy(packed.window_starts("validation", 3 + 6))
-    truth = Windows(values, starts, 3, 6, 2).gather(torch.arange(len(starts)))[3]
-
-    class DataFacts:
-        def __init__(self, off):
-            self.off = torch.tensor(off)
-
-        def rollout(self, states, past_actions, actions):
-            assert (states.shape[1:], past_actions.shape[1:]) == ((2, 2), (1, 1))
-            return truth + self.off
-
-    assert rollout_error(DataFacts([0.0, 0.0]), packed, (2, 3, 6)) == 0.0
-    assert rollout_error(DataFacts([2 * np.pi, 0.0]), packed, (2, 3, 6)) < 1e-5  # float32
-    expected = np.sqrt(0.5) / packed.std[1]
-    assert rollout_error(DataFacts([0.0, 1.0]), packed, (2, 3, 6)) == pytest.approx(
-        expected, rel=1e-5
-    )
-    assert rollout_error(DataFacts([0.0, np.nan]), packed, (2, 3, 6)) == np.inf
+def test_trial_error_is_the_score_of_the_portfolio(searched):
+    best = best_of(list_trials(searched))
+    task, _ = complete(searched, best.settings)
+    training_set = augment.run(task, searched.home, searched.dataset).ref
+    model = TrainingJob(task, searched.home, searched.dataset, training_set).find_model()
+    packed = load_dataset(searched.home, searched.dataset)
+    rows = ValidationRows(packed, searched.history, task.verify.horizon)
+    module = load_model(searched.home.root / model.ref.path)
+    assert best.error == rows.errors_of(module).score
 
 
 def test_validation_episodes_must_hold_a_window(search_of):

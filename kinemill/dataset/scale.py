@@ -8,7 +8,7 @@ errors that nobody can feel: noise, resolution, and a hundredth of the range.
 Symbols: N rows, S states, E episodes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import comb
 from weakref import WeakKeyDictionary
@@ -16,9 +16,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset.packed import PackedDataset, PackedEpisode
+from kinemill.dataset.windows import is_angle
 from kinemill.runtime import Floats, wrapped
-from kinemill.verify.results import Accuracy
 
 # Rows that are enough to estimate the sensor resolution.
 RESOLUTION_ROWS = 100_000
@@ -78,8 +78,7 @@ def training_scale(dataset: PackedDataset) -> Scale:
     """
     scale = _SCALES.get(dataset)
     if scale is None:
-        angle = np.array([name in dataset.angles for name in dataset.states])
-        scale = scale_of(dataset, np.arange(len(dataset.states)), angle)
+        scale = scale_of(dataset, np.arange(len(dataset.states)), is_angle(dataset))
         units = [dataset.units.get(name, "") for name in dataset.states]
         std = np.where(at_rest(scale.std, units), 0.0, scale.std)
         scale = _SCALES[dataset] = replace(scale, std=std)
@@ -92,16 +91,6 @@ def at_rest(std: Floats, units: Sequence[str]) -> NDArray[np.bool_]:
     for unit, value in zip(units, std.tolist(), strict=True):
         largest[unit] = max(value, largest.get(unit, 0.0))
     return std < AT_REST * np.array([largest[unit] for unit in units])
-
-
-def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Scale | None:
-    """Return the scale (S,), in units, that a document states; None if it states none."""
-    channels = accuracy["model"].channels if "model" in accuracy else {}
-    if any(name not in channels for name in states):
-        return None
-    keys = "std", "resolution", "noise", "tolerance"
-    values = np.array([[getattr(channels[name], key) for key in keys] for name in states])
-    return Scale(*values.T) if np.isfinite(values).all() else None
 
 
 def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[np.bool_]) -> Scale:

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kinemill.dataset.scale import noise_of, training_scale
 from kinemill.verify.accuracy import evaluate
-from kinemill.verify.analysis import accuracy
+from kinemill.verify.analysis import accuracy, stated_scale
 from kinemill.verify.references import Persistence
-from kinemill.verify.scale import noise_of, stated_scale, training_scale
 from tests.verify.conftest import pack, swing
 
 NO_ANGLE = np.array([False, False])

@@ -1,0 +1,37 @@
+"""Angles and standard deviations of channels in torch, as `kinemill.runtime` has them in numpy.
+
+Symbols: C channels.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+# A term varies if its standard deviation is larger than this, relative to its mean: rounding gives
+# the sine of a constant angle a standard deviation above 0.
+LEAST_STD = 1e-12
+
+
+def angle_period(angles: Sequence[bool]) -> Tensor:
+    """Return the period of each channel, (C,): 2π rad of an angle, 0 of others."""
+    return 2.0 * math.pi * torch.tensor(angles, dtype=torch.float32)
+
+
+def wrap_angles(values: Tensor, period: Tensor) -> Tensor:
+    """Wrap the angles of (..., C) to [-π, π] rad by a - 2π round(a / 2π); `period` is (C,).
+
+    NaN stays NaN, unlike with atan2.
+    """
+    return values - period * torch.round(values * (1.0 / (2.0 * math.pi)))
+
+
+def is_varying(std: Tensor, mean: Tensor | float = 0.0) -> Tensor:
+    """Return whether terms vary: standard deviations and means, (C,) each -> (C,)."""
+    return std > LEAST_STD * (1.0 + torch.as_tensor(mean).abs())
+
+
+def nonzero_std(std: Tensor, mean: Tensor | float = 0.0) -> Tensor:
+    """Return a divisor of each term, (C,): its standard deviation, 1 if it does not vary."""
+    return torch.where(is_varying(std, mean), std, 1.0)
