@@ -105,8 +105,8 @@ def fit_linear(rows: PackedDataset, history: int, *, sine: bool) -> Linear:
             windows = windows.transpose(0, 2, 1)
             features.append(_features(windows[..., :count], windows[..., count:], angle, scale))
             changes.append((part[history:, :count] - part[history - 1 : -1, :count]) / scale[0])
-    matrix = np.concatenate(features)
-    gram = matrix.T @ matrix + RIDGE * len(matrix) * np.eye(matrix.shape[1])
+    matrix: Floats = np.concatenate(features)
+    gram: Floats = matrix.T @ matrix + RIDGE * len(matrix) * np.eye(matrix.shape[1])
     weights = np.linalg.solve(gram, matrix.T @ np.concatenate(changes))
     return Linear(history, angle, weights, scale)
 
@@ -154,7 +154,7 @@ def run_cell(name: str, noise: float, logs: int, budget: float) -> dict[str, Any
     home = Home(folder / "var")
     task = load_task(folder / "tasks" / f"{task_name}.yaml")
     training = load_dataset(home, _proof.dataset_of(task, home, folder / "logs"))
-    splits = {f"dataset.{split}": [name] for split, name in SPLITS.items()}
+    splits: dict[str, Any] = {f"dataset.{split}": [name] for split, name in SPLITS.items()}
     fresh_home = Home(folder / "fresh_home")
     fresh = load_dataset(
         fresh_home, _proof.dataset_of(load_task(task.path, splits), fresh_home, folder / "fresh")
