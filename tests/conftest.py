@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -76,6 +77,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     long = {item.path for item in items if item.get_closest_marker("e2e")}
     waiting = {item.path for item in items if "first_run" in getattr(item, "fixturenames", ())}
     items.sort(key=lambda item: (item.path not in long, item.path in long & waiting))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _skip_great_expectations(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let Great Expectations find nothing: a validation of a few episodes takes 1 s in it.
+
+    Modules that are about its findings, and those that run servers, have a mark and run it.
+    """
+    if request.node.get_closest_marker("expectations") or request.node.get_closest_marker("e2e"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kinemill.validate.row_checks.run_checkpoint", lambda *_: [])
+        yield
 
 
 @pytest.fixture(scope="session")
