@@ -36,7 +36,6 @@ def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
             connection.execute("PRAGMA synchronous = OFF")
 
 
-
 def _skip_fsync(_handle: int) -> None:
     """Nothing needs to survive a power cut, and a flush takes up to 0.1 s on a busy disk."""
 

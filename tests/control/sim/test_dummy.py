@@ -42,7 +42,7 @@ def tasks_with_logs():
         seen |= kinds
 
 
-@pytest.mark.parametrize("path", tasks_with_logs())
+@pytest.mark.parametrize("path", [*tasks_with_logs()])
 def test_dummy_logs_of_a_task_are_accepted_whole(path, home, tmp_path):
     task = load_task(path, dummy_overrides(load_task(path)))
     write_dummy_logs(task, tmp_path / "logs", Dummy(episodes=3))

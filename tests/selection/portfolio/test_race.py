@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.selection.portfolio import race, train_portfolio
+from kinemill.selection.portfolio import race
 from kinemill.selection.portfolio.candidate_fits import CandidateFits
+from kinemill.selection.portfolio.race import train_portfolio
 from kinemill.selection.portfolio.selection import Bars
 from kinemill.selection.portfolio.validation_errors import CandidateErrors
 from kinemill.store import read_json

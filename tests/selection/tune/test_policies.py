@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import yaml
-from tests.train.test_ddp_policies import gaits
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
@@ -36,6 +35,7 @@ from kinemill.task.search import select_values
 from kinemill.train import stage as train
 from tests.api.test_objects import TASK
 from tests.policies.imitation.cloning import CHANNELS, demonstrations, packed, policy_task
+from tests.policies.imitation.test_ddp_policies import gaits
 from tests.selection.tune.test_space import Dice
 from tests.train.conftest import publish
 

@@ -119,7 +119,7 @@ def test_a_wrong_space_is_told_with_line_and_key(task_file, space, message):
 STRIDE = 4  # each model gets every fourth task, and all models together get all tasks
 
 
-@pytest.mark.parametrize(("offset", "model"), enumerate(MODELS), ids=list(MODELS))
+@pytest.mark.parametrize(("offset", "model"), [*enumerate(MODELS)], ids=list(MODELS))
 def test_default_space_of_a_model_makes_valid_tasks(offset, model):
     """The space of another plug-in can: its default cannot be sampled."""
     attempted, untold = 0, []
