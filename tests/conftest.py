@@ -23,8 +23,10 @@ tune_process()
 # A shell that starts the tests in the background has Ctrl-C ignored, in all that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine fails no test.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine fails no test. Properties over code that takes long have fewer examples.
+settings.register_profile(
+    "busy", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("busy")
 
 

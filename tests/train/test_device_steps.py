@@ -303,6 +303,7 @@ def test_a_graph_makes_the_same_steps_on_a_gpu(case, packed, tmp_path):
     assert train("on") == pytest.approx(train("off"), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
 def test_compiled_steps_are_those_that_wait(packed, tmp_path, as_on_gpu):
     task = pendulum_task(patience=None, compile="on")
