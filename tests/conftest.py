@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,10 @@ tune_process()
 # A shell that starts the tests in the background has Ctrl-C ignored, in all that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine fails no test.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine fails no test. Properties over code that takes long have fewer examples.
+settings.register_profile(
+    "busy", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("busy")
 
 
@@ -34,6 +37,12 @@ def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
         with suppress(sqlite3.DatabaseError):  # a damaged file is for the test to find
             connection.execute("PRAGMA synchronous = OFF")
 
+
+def _skip_fsync(_handle: int) -> None:
+    """Nothing needs to survive a power cut, and a flush takes up to 0.1 s on a busy disk."""
+
+
+os.fsync = _skip_fsync
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"
@@ -69,6 +78,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     long = {item.path for item in items if item.get_closest_marker("e2e")}
     waiting = {item.path for item in items if "first_run" in getattr(item, "fixturenames", ())}
     items.sort(key=lambda item: (item.path not in long, item.path in long & waiting))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _skip_great_expectations(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let Great Expectations find nothing: a validation of a few episodes takes 1 s in it.
+
+    Modules that are about its findings, and those that run servers, have a mark and run it.
+    """
+    if request.node.get_closest_marker("expectations") or request.node.get_closest_marker("e2e"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kinemill.validate.row_checks.run_checkpoint", lambda *_: [])
+        yield
 
 
 @pytest.fixture(scope="session")

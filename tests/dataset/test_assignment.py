@@ -45,7 +45,7 @@ def sides_of(rule: Dataset, context: SplitContext, logs: list[Log]) -> dict[str,
     return {log.name: context.side(rule, log) for log in logs}
 
 
-@settings(max_examples=300)
+@settings(max_examples=75)
 @given(rules, batches, st.booleans())
 def test_no_recording_changes_its_side_as_data_grow(rule, grown, in_sessions):
     logs: dict[str, Log] = {}
@@ -66,7 +66,7 @@ def test_no_recording_changes_its_side_as_data_grow(rule, grown, in_sessions):
             earlier = splits  # a dataset version: from here on nothing moves
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(share, share, st.sets(st.integers(0, 10_000), min_size=3, max_size=40))
 def test_three_recordings_are_enough_for_three_sides_whatever_the_shares(validation, test, numbers):
     rule, logs = Dataset(validation=validation, test=test), [Log(f"run-{n}") for n in numbers]

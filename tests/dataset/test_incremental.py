@@ -158,7 +158,7 @@ BASE = [spin("val.csv", speed=1.0), spin("test.csv", 9.0, 20.0), spin("a.csv"), 
 VISITS = st.tuples(st.sets(st.sampled_from(range(len(NEW)))), RULES)
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(st.lists(VISITS, min_size=2, max_size=3))
 @example([({0, 1}, {"test": 0.3, "validation": 0.2}), (set(), {"test": 0.3, "validation": 0.2})])
 def test_whatever_comes_and_goes_every_version_is_as_if_made_anew(tmp_path_factory, history):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -70,7 +70,6 @@ def test_rows_may_be_those_of_some_recordings_only():
     st.integers(1, 120),
     st.integers(0, 40),
 )
-@settings(max_examples=80)
 def test_every_row_is_in_one_piece_and_the_prescribed_ones_in_test(selection, rows, start):
     spans = [(first, first + length) for first, length in selection]
     rules = Dataset(test=[{"rows": list(span)} for span in spans] or ["none"], validation=["x"])

@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemill.dataset import load_dataset, show_dataset
@@ -23,7 +23,6 @@ def by_session(**dataset):
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5)), min_size=1, unique=True))
-@settings(max_examples=60)
 def test_all_recordings_of_a_session_are_on_one_side(pairs):
     episodes = [spin(f"{session}/a-{number}.csv", rows=9) for session, number in pairs]
     groups = {episode.recording: episode.name.split("/")[0] for episode in episodes}

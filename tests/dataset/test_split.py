@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemill.dataset.split import (
@@ -63,7 +63,6 @@ rules = st.builds(
 )
 
 
-@settings(max_examples=150)
 @given(rules, logs, logs)
 def test_nothing_changes_side_as_data_grows(rule, earlier, more):
     small = {piece.id: piece for piece in cut_pieces(rule, earlier)}
@@ -73,7 +72,6 @@ def test_nothing_changes_side_as_data_grows(rule, earlier, more):
     assert unchanged == small
 
 
-@settings(max_examples=150)
 @given(rules, logs)
 def test_pieces_of_one_recording_stay_together_and_cover_every_row_once(rule, episodes):
     pieces = cut_pieces(rule, episodes)

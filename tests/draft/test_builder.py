@@ -278,17 +278,21 @@ def test_a_speed_in_rpm_is_the_derivative_of_an_angle_in_degrees(tmp_path, home,
     assert (speed.source[0].unit, max(speed.observed_range)) == ("rpm", pytest.approx(6.0, rel=0.2))
 
 
-NO_LOGS = {"awd_robots"}  # robot models
+# Large sets are slow: drafts of some run to a dataset above, and test_motion.py has the clips.
+SMALL = ["acrobot_pendubot_33hz", "bouc_wen_sim_h5", "buck_converter", "cartpole_sim_mcap"]
+SMALL += ["cascaded_tanks", "g1_lerobot", "px4_ulog", "rlc_sim"]
+LARGE = ["awd_motion", "dc_generator", "double_pendulum_c0", "double_pendulum_sysid"]
+LARGE += ["pendubot_400hz", "silverbox", "simple_pendulum"]
 RATES = {"dc_generator": 50.0, "silverbox": 610.35}  # Hz, of logs without stamps
 
 
-def test_the_draft_of_any_set_takes_the_logs_it_was_made_from(shared_data):
-    for folder in sorted(path for path in shared_data.iterdir() if path.is_dir()):
-        if folder.name in NO_LOGS:
-            continue
-        checked = check_own_logs(build("drafted", folder, RATES.get(folder.name)))
-        assert checked.entries
-        assert checked.refused == [], folder
+@pytest.mark.parametrize(
+    "name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
+)
+def test_draft_of_a_set_takes_all_logs_that_it_was_made_from(shared_data, name):
+    checked = check_own_logs(build("drafted", shared_data / name, RATES.get(name)))
+    assert checked.entries
+    assert checked.refused == []
 
 
 @pytest.mark.parametrize(

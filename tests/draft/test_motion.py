@@ -1,6 +1,7 @@
 """Motion drafts: joints, mirror pairs, commands, loop mode and control rate of clips."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -41,6 +42,18 @@ def clip(path, forward, turning, rate=50, joints=JOINTS):
         "Frames": frames.tolist(),
     }
     path.write_text(json.dumps(clip_columns))
+
+
+@pytest.fixture(scope="module")
+def draft_of(shared_data):
+    """Return a function from a real robot to its draft from all clips, which takes 4 s, once."""
+
+    @cache
+    def build(robot):
+        model = read_robot(shared_data / "awd_robots" / robot / "scene.xml")
+        return build_motion("biped", shared_data / "awd_motion", robot=model)
+
+    return build
 
 
 @pytest.fixture
@@ -148,10 +161,10 @@ def test_limits_of_a_robot_file_tell_the_signs_of_joints_at_rest(clips, tmp_path
 
 @pytest.mark.parametrize(("robot", "moving_joints"), [("go_bdx", 10), ("mini_bdx", 12)])
 def test_the_model_file_of_a_legged_robot_gives_its_physics(
-    shared_data, task_of, robot, moving_joints
+    shared_data, draft_of, task_of, robot, moving_joints
 ):
     model = shared_data / "awd_robots" / robot / "scene.xml"
-    draft = build_motion("biped", shared_data / "awd_motion", robot=read_robot(model))
+    draft = draft_of(robot)
     task = task_of(draft)
     joints = task.environment.body().joints
     assert len(joints) == moving_joints
@@ -176,12 +189,9 @@ def test_the_model_file_of_a_legged_robot_gives_its_physics(
     ("robot", "low"),
     [("mini_bdx", {"left_knee": -1.63, "left_hip_pitch": 0.95}), ("go_bdx", None)],
 )
-def test_a_robot_that_crouches_in_its_clips_starts_so(shared_data, task_of, robot, low):
+def test_a_robot_that_crouches_in_its_clips_starts_so(draft_of, task_of, robot, low):
     """From straight legs it would drop into its gait, close to where a robot has fallen."""
-    model = read_robot(shared_data / "awd_robots" / robot / "scene.xml")
-    environment = task_of(
-        build_motion("biped", shared_data / "awd_motion", robot=model)
-    ).environment
+    environment = task_of(draft_of(robot)).environment
     assert {name: environment.stance[name] for name in low or {}} == (low or {})
     assert bool(environment.stance) == (low is not None)
     upright = environment.model_copy(update={"stance": {}}).body().standing_height
@@ -190,9 +200,9 @@ def test_a_robot_that_crouches_in_its_clips_starts_so(shared_data, task_of, robo
     )
 
 
-def test_a_robot_file_selects_the_clips_and_limits_the_joints(shared_data, task_of):
+def test_a_robot_file_selects_the_clips_and_limits_the_joints(shared_data, draft_of, task_of):
     robot = read_robot(shared_data / "awd_robots" / "go_bdx" / "scene.xml")
-    draft = build_motion("biped", shared_data / "awd_motion", robot=robot)
+    draft = draft_of("go_bdx")
     assert all(name.startswith("mini_bdx") for name in draft.unused)
     task = task_of(draft)
     assert task.channels["left_hip_yaw"].limits == pytest.approx((-0.785398, 0.785398))

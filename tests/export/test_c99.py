@@ -62,6 +62,13 @@ def built(folder, *flags):
     return source
 
 
+@pytest.fixture(scope="module")
+def program(folder):
+    """Return the compiled step, with sanitizers."""
+    built(folder, *SANE)
+    return (folder / "main").rename(folder / "sanitized")
+
+
 def run(program, rows):
     done = subprocess.run(
         [program], input=rows.astype(np.float32).tobytes(), capture_output=True, check=True
@@ -70,12 +77,12 @@ def run(program, rows):
     return np.frombuffer(done.stdout, np.float32).reshape(len(rows), -1)
 
 
-def test_the_c_runs_as_the_onnx_file_under_sanitizers(folder):
+def test_the_c_runs_as_the_onnx_file_under_sanitizers(folder, program):
     simulator = load(folder / "rollout.onnx", non_finite="pass")
-    built(folder, *SANE)
     rows = np.random.default_rng(1).normal(0.0, 2.0, (60, 3))
     rows[20:, 0] *= 1e4  # angles far from zero, where math.h takes over
-    result, carry = run(folder / "main", rows), simulator.initial_carry(1)
+    result = run(program, rows)
+    carry = simulator.initial_carry(1)
     angle = np.zeros(result.shape[1], np.bool_)
     angle[0] = True
     for row, mine in zip(rows.astype(np.float32), result, strict=True):
@@ -84,16 +91,13 @@ def test_the_c_runs_as_the_onnx_file_under_sanitizers(folder):
         scale = max(1.0, float(np.abs(row).max()))  # float32 tells 1e4 rad to 1e-3
         off = np.abs(wrapped(mine - expected, angle))
         assert (off <= 1e-6 * scale * np.maximum(1.0, np.abs(expected))).all()
-    (folder / "main").unlink()
 
 
-def test_a_nan_that_goes_in_comes_out_everywhere(folder):
-    built(folder)
+def test_a_nan_that_goes_in_comes_out_everywhere(program):
     for column in range(3):
         row = np.zeros((1, 3))
         row[0, column] = np.nan
-        assert np.isnan(run(folder / "main", row)).all()
-    (folder / "main").unlink()
+        assert np.isnan(run(program, row)).all()
 
 
 def test_it_needs_no_more_than_math_h_and_allocates_nothing(folder):
@@ -135,16 +139,16 @@ def test_a_compiled_rollout_keeps_nan_in_its_row(folder, rows):
         simulator.rollout(np.full((1, 4, 2), np.inf), inputs[1][:1], inputs[2][:1])
 
 
-def test_comments_of_the_header_are_readable_and_cannot_end_early(tmp_path):
-    header = generate((published(random_step("gru"), tmp_path) / "step.onnx").read_bytes()).header
+def test_comments_of_the_header_are_readable_and_cannot_end_early(gru_folder):
+    header = generate((gru_folder / "step.onnx").read_bytes()).header
     assert " * state[0]: angle, rad\n * state[1]: velocity, rad/s\n" in header
     assert " * action[0]: torque, N*m\n" in header
     assert comment("a: m/s², kg·m") == " * a: m/s^2, kg*m\n"
     assert comment("a\\ */ /* ??/ é") == " * a_ * / / * _/ _\n"
 
 
-def test_a_step_that_needs_too_much_stack_is_refused(tmp_path, monkeypatch):
-    folder = published(random_step(MODELS["mlp"]), tmp_path)
+def test_a_step_that_needs_too_much_stack_is_refused(step_folders, monkeypatch):
+    folder = step_folders["mlp"]
     monkeypatch.setattr(source, "STACK", 256)
     with pytest.raises(BadInput, match=r"needs \d+ bytes of stack; expected at most 256"):
         generate((folder / "step.onnx").read_bytes())

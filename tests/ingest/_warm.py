@@ -3,12 +3,9 @@
 Nothing here lets polars start its threads, which would not be there after a fork.
 """
 
-import great_expectations
-import great_expectations.expectations
-
 import kinemill.task.units
 import kinemill.validate
 from kinemill.task import CHECKS, READERS
 
-LOADED = (great_expectations, kinemill.validate, [*CHECKS.values()], [*READERS.values()])
+LOADED = (kinemill.validate, [*CHECKS.values()], [*READERS.values()])
 kinemill.task.units.check_unit("rad/s")  # reads pint's definitions

@@ -1,6 +1,8 @@
 """LeRobot data sets with videos, in which the brightness of a frame is its number."""
 
 import json
+import os
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -13,6 +15,24 @@ STEP = 5  # of brightness from frame to frame
 CODECS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 
 
+@contextmanager
+def keep_scheduling():
+    """Restore the scheduling policy: SVT-AV1 makes a process of root a real-time process.
+
+    It would then starve all other processes of the machine until the tests end.
+    """
+    if not hasattr(os, "sched_getscheduler"):  # only Linux has scheduling policies
+        yield
+        return
+    policy = os.sched_getscheduler(0)
+    parameter = os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameter)
+
+
+@keep_scheduling()
 def encode(
     path, numbers, codec="h264", *, size=(HEIGHT, WIDTH), times=None, key_frames=12, clock=FPS
 ):

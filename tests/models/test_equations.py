@@ -99,7 +99,7 @@ def test_an_unknown_curve_is_fitted_with_the_parameters(tmp_path):
     rows = tanks(0, bend=0.5)
     without, curved = (start(task_of(tmp_path, one), rows) for one in (DRAFT, text))
     for step in (without, curved):
-        settings = GaussNewton(windows=60, iterations=40, ridge=1e-7)
+        settings = GaussNewton(windows=60, iterations=20, ridge=1e-7)
         fit_rollouts(step, windows_of(rows), torch.arange(len(windows_of(rows))), settings)
     unseen = windows_of(tanks(1, bend=0.5))
     assert error_of(curved, unseen) < 0.1 * error_of(without, unseen)

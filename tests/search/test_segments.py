@@ -21,7 +21,7 @@ keys = st.sampled_from([f"{number:02d}" for number in range(20)])
 steps = st.lists(st.tuples(st.dictionaries(keys, st.integers(0, 9)), st.sets(keys)), max_size=12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(steps)
 def test_segments_hold_what_a_dictionary_would(tmp_path_factory, steps):
     segments = Segments(tmp_path_factory.mktemp("segments"))

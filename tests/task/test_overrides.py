@@ -148,7 +148,7 @@ def recorded(config):
 
 
 @given(st.lists(PIECES, max_size=5))
-@settings(max_examples=150)
+@settings(max_examples=40)
 def test_what_config_shows_is_what_a_run_records(pieces):
     """Through the run config as Dagster stores it, in any order and nesting."""
     overrides = {key: value for piece in pieces for key, value in piece.items()}

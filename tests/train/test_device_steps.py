@@ -5,7 +5,6 @@ import gc
 
 import pytest
 import torch
-from tests.train.test_ddp_policies import parts_of
 
 from kinemill.errors import BadInput, Diverged, TrainingFailed
 from kinemill.task.protocols import NullReporter
@@ -17,6 +16,7 @@ from kinemill.train.nan_diagnosis import NotFinite
 from kinemill.train.noise import Draws, KeyedNoise
 from kinemill.train.optimizer_step import Steps, one_by_one, reason_against_graph
 from kinemill.train.training_state import State, Training
+from tests.policies.imitation.test_ddp_policies import parts_of
 from tests.train.conftest import CPU, QUIET, Recorder, assert_resumes, pendulum_task
 
 DROPPED = {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.2}}
@@ -303,6 +303,7 @@ def test_a_graph_makes_the_same_steps_on_a_gpu(case, packed, tmp_path):
     assert train("on") == pytest.approx(train("off"), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
 def test_compiled_steps_are_those_that_wait(packed, tmp_path, as_on_gpu):
     task = pendulum_task(patience=None, compile="on")

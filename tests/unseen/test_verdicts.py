@@ -9,7 +9,7 @@ from kinemill.register import find_version
 from kinemill_dagster.pipelines.run import run_chain
 from tests.unseen.systems import ARM, AXIS, DRIVE, MASS, PENDULUM, RESTING_ARM, STRUCTURE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROWS, TEST = 300, 8  # of an episode; test episodes
 MLP = {
     "type": "dynamics",
@@ -47,7 +47,6 @@ def test_a_linear_system_gets_a_linear_champion(verdict_on):
     assert result.provisional == ""
 
 
-@pytest.mark.slow
 def test_a_lightly_damped_structure_gets_a_linear_champion_with_a_long_history(verdict_on):
     """A network of four rows was champion, because its linear rival was given four rows too."""
     result = verdict_on(STRUCTURE, split(STRUCTURE, 500), settings(MLP | {"history": 4}))
@@ -56,7 +55,6 @@ def test_a_lightly_damped_structure_gets_a_linear_champion_with_a_long_history(v
     assert result.history >= 10
 
 
-@pytest.mark.slow
 def test_a_pendulum_of_low_noise_is_not_left_to_a_network_that_is_worse(verdict_on):
     """A network of 4.25 times the error of `linear_sincos` was champion: nobody had to beat it."""
     result = verdict_on(PENDULUM, split(PENDULUM), settings(MLP))
@@ -69,7 +67,6 @@ def test_a_pendulum_of_low_noise_is_not_left_to_a_network_that_is_worse(verdict_
     assert find_version(result.home, PENDULUM.name, "@champion").number == 2
 
 
-@pytest.mark.slow
 def test_a_good_model_of_a_robot_that_rests_in_a_third_of_its_test_data_is_accepted(verdict_on):
     """An interval over blocks in which nothing moves refused it at a tenth of the error."""
     result = verdict_on(ARM, split(ARM, tested=RESTING_ARM), settings(CUBIC))
@@ -80,7 +77,6 @@ def test_a_good_model_of_a_robot_that_rests_in_a_third_of_its_test_data_is_accep
     assert result.provisional == ""
 
 
-@pytest.mark.slow
 def test_one_test_episode_makes_a_provisional_champion(verdict_on):
     result = verdict_on(ARM, split(ARM, test=1), settings(CUBIC))
     assert result.choice == "trained", result
@@ -88,7 +84,6 @@ def test_one_test_episode_makes_a_provisional_champion(verdict_on):
     assert "test episode" in result.provisional
 
 
-@pytest.mark.slow
 def test_a_drive_whose_free_run_is_worse_than_standing_still_gets_no_champion(verdict_on):
     """It was: a network several times worse than persistence over whole episodes."""
     result = verdict_on(DRIVE, split(DRIVE, 900, test=6), settings(MLP | {"steps": 30}, **OWN))
@@ -97,7 +92,6 @@ def test_a_drive_whose_free_run_is_worse_than_standing_still_gets_no_champion(ve
     assert any(rule.startswith("no_worse_") for rule in result.refused)
 
 
-@pytest.mark.slow
 def test_an_axis_of_decimeters_with_windows_of_millimeters_gets_a_stable_champion(verdict_on):
     """A linear model ran away as soon as the position was a coordinate."""
     linear = MLP | AS_FITTED | {"model": {"type": "linear"}, "history": 10}

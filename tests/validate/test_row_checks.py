@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from kinemill.validate import expectations, load_checks, row_checks
 from kinemill.validate import stage as validate
 from tests.validate.conftest import as_frame
+
+pytestmark = pytest.mark.expectations
 
 
 def test_failures_are_stored_with_their_recording_and_add_up(

@@ -72,7 +72,10 @@ def test_parts_are_columns_of_the_row_that_a_network_gets(path):
     assert by_name[layout.observation[20]].columns == (20, 21)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "sac", pytest.param("td3", marks=pytest.mark.slow)])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ppo", "td3")]
+
+
+@pytest.mark.parametrize("algorithm", ["sac", *SLOW])
 def test_actor_and_critic_of_blocks_train_and_are_exported(algorithm, path, home):
     settings = {"type": algorithm, **({} if algorithm == "ppo" else OFF_POLICY)}
     # The export compares the file with the policy in torch.

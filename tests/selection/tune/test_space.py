@@ -116,23 +116,28 @@ def test_a_wrong_space_is_told_with_line_and_key(task_file, space, message):
     assert message in wrong(task_file, space)
 
 
-@pytest.mark.parametrize("model", list(MODELS))
-def test_the_default_space_never_raises(model):
+STRIDE = 4  # each model gets every fourth task, and all models together get all tasks
+
+
+@pytest.mark.parametrize(("offset", "model"), [*enumerate(MODELS)], ids=list(MODELS))
+def test_default_space_of_a_model_makes_valid_tasks(offset, model):
     """The space of another plug-in can: its default cannot be sampled."""
     attempted, untold = 0, []
-    for path in TASKS:
+    paths = TASKS[offset % STRIDE :: STRIDE]
+    for path in paths:
         try:
             task = load_task(path, {"learn.model.type": model})
         except TaskError as error:
             untold.append(str(error))
             continue
         space = default_space(task, DataFacts({name: 1.0 for name in task.states}))
-        for seed in range(50 // len(TASKS) + 1):
+        for seed in range(2):
             settings = select_values(space, Dice(seed))
             assert load_task(path, settings).learn.model.type in {*SIMULATORS, model}
             attempted += 1
     # A model may have to be told of each robot, or not know what one of them has.
-    assert attempted >= 50 or len(untold) > 0
+    assert attempted == 2 * (len(paths) - len(untold))
+    assert attempted > 0 or len(untold) > 0
 
 
 def test_the_default_space_holds_the_own_settings_and_more():
@@ -185,7 +190,7 @@ def test_every_part_of_that_space_makes_a_task(tmp_path):
     path = tmp_path / "cart_pole.yaml"
     path.write_text(yaml.safe_dump(raw))
     space = default_space(load_task(path))
-    for seed in range(40):
+    for seed in range(20):
         task = load_task(path, select_values(space, Dice(seed)))
         assert task.learn.model is not None
     # It can be written into the task file, and a wrong key in it is an error with its place.
