@@ -38,7 +38,7 @@ test: setup ## run the fast tests
 
 MARKED ?= ci or slow
 
-test-all: setup ## run the tests that `make test` leaves out (hours; MARKED=ci: those of .ci/run, minutes)
+test-all: setup ## run the tests that `make test` leaves out (hours; MARKED='ci and not slow': those of .ci/run)
 	$(PYTEST) -m '($(MARKED)) and not net' --timeout 7200 --durations=15
 
 test-core: setup ## run the half of the tests that needs no environments and policies

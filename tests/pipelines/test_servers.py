@@ -22,7 +22,7 @@ from tests.conftest import ROOT, run_command
 from tests.pipelines.conftest import TASK, Workspace
 from tests.pipelines.serving import REPOSITORY, TERMINATE, alive, serve, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 CHROMIUM = shutil.which("chromium")
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
