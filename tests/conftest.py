@@ -7,15 +7,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, event
 
 from kinemill.process import tune_process
+from kinemill.store import atomic_write
 from kinemill.store.home import Home
 
 tune_process()
@@ -27,9 +30,13 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 
+# No test cuts the power, so nothing waits until what it wrote is on the disk.
+os.fsync = lambda _handle: None
+atomic_write._syncfs = lambda: None
+
+
 @event.listens_for(Engine, "connect")
 def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
-    """No test cuts the power, so what SQLite wrote can be read although it is not on the disk."""
     if isinstance(connection, sqlite3.Connection):
         with suppress(sqlite3.DatabaseError):  # a damaged file is for the test to find
             connection.execute("PRAGMA synchronous = OFF")
@@ -87,14 +94,26 @@ def home(tmp_path, monkeypatch) -> Home:
     return Home.resolve()
 
 
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that the first worker of pytest-xdist fills by `make`, for all of them."""
+    base = factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder, finished = shared / name, shared / f"{name}.finished"
+    with FileLock(shared / f"{name}.lock"):
+        if not finished.exists():
+            folder.mkdir()
+            make(folder)
+            finished.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory) -> Path:
     """MLflow's database, made once: making one takes seconds, copying it none."""
     from kinemill.tracking import open_tracking
 
-    home = Home(tmp_path_factory.mktemp("template"))
-    open_tracking(home)
-    return home.mlflow_db
+    made = make_once(tmp_path_factory, "template", lambda folder: open_tracking(Home(folder)))
+    return Home(made).mlflow_db
 
 
 @pytest.fixture
@@ -112,7 +131,8 @@ def policy_folders(tmp_path_factory):
 
     class Folders(dict):
         def __missing__(self, kind) -> Path:
-            self[kind] = published(kind(), tmp_path_factory.mktemp(kind.__name__))
+            make = partial(published, kind())
+            self[kind] = make_once(tmp_path_factory, f"policy-{kind.__name__}", make)
             return self[kind]
 
     return Folders()
@@ -128,7 +148,8 @@ def step_folders(tmp_path_factory):
 
     class Folders(dict):
         def __missing__(self, name) -> Path:
-            self[name] = published(random_step(name), tmp_path_factory.mktemp(name))
+            make = partial(published, random_step(name))
+            self[name] = make_once(tmp_path_factory, f"step-{name}", make)
             return self[name]
 
     return Folders()
