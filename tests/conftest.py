@@ -13,6 +13,8 @@ from functools import cache, partial
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, event
@@ -41,6 +43,20 @@ def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
         with suppress(sqlite3.DatabaseError):  # a damaged file is for the test to find
             connection.execute("PRAGMA synchronous = OFF")
 
+
+_read_scripts = ScriptDirectory.from_config
+_scripts: dict[str, ScriptDirectory] = {}
+
+
+def _kept_scripts(config: Config) -> ScriptDirectory:
+    """Read the migrations of MLflow and Dagster once, not for each database that is opened."""
+    location = str(config.get_main_option("script_location"))
+    if location not in _scripts:
+        _scripts[location] = _read_scripts(config)
+    return _scripts[location]
+
+
+ScriptDirectory.from_config = _kept_scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"
