@@ -8,9 +8,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache, partial
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from alembic.config import Config
@@ -71,6 +73,24 @@ def run_command(*arguments, **options) -> subprocess.CompletedProcess[str]:
     """Run `kinemill` with some arguments in a separate process."""
     command = [*COMMAND, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def run_here(*arguments, **environment) -> subprocess.CompletedProcess[str]:
+    """Run `kinemill` with some arguments in this process: another imports for a second or more."""
+    from kinemill.cli.app import main
+
+    out, err = StringIO(), StringIO()
+    with (
+        patch.dict(os.environ, environment),
+        patch.object(sys, "argv", ["kinemill", *map(str, arguments)]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return subprocess.CompletedProcess(
+        arguments, ended.value.code or 0, out.getvalue(), err.getvalue()
+    )
 
 
 @cache

@@ -72,6 +72,7 @@ def test_no_training_begins_without_mlflow_and_it_says_which_file(workspace):
         start_run(workspace.home, TASK, "key")
 
 
+@pytest.mark.ci
 def test_mlflows_database_is_waited_for_while_somebody_holds_it(tracked):
     began = threading.Event()
 
