@@ -127,7 +127,7 @@ prove-suite: setup ## DeepMind Control Suite through the pipeline, 3 seeds (hour
 	$(BIN)/python -m benchmarks.prove_suite
 
 prove-kills: setup ## SIGKILL at moments of training, each step of a checkpoint, 200 moments of ingest, 100 of decisions
-	$(BIN)/python -m pytest --timeout 7200 -m slow tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_kills.py
+	$(BIN)/python -m pytest --timeout 7200 -m 'ci or slow' tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_kills.py
 
 prove-guard: setup ## send 12,000 varied requests through the guard as each role, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_guard

@@ -258,8 +258,8 @@ def fill(home):
     "command",
     [
         ["data", "ingest", TASK, "logs"],
-        ["run", TASK, "--logs", "logs"],
-        ["admin", "rebuild-catalog"],
+        pytest.param(["run", TASK, "--logs", "logs"], marks=pytest.mark.ci),
+        pytest.param(["admin", "rebuild-catalog"], marks=pytest.mark.ci),
     ],
 )
 def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command, empty_database):
