@@ -114,6 +114,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path not in long, item.path in long & waiting))
 
 
+def leave_out_expectations(patch: pytest.MonkeyPatch) -> None:
+    """Validate as if no episode failed an expectation: Great Expectations takes 1 s for each run.
+
+    For tests of something else: generated expectations, which sound episodes meet, are not run.
+    """
+    patch.setattr("kinemill.validate.row_checks.run_checkpoint", lambda *_: [])
+
+
+@pytest.fixture
+def no_expectations(monkeypatch) -> None:
+    leave_out_expectations(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real logs, kept beside the checkout and never copied into it."""

@@ -28,6 +28,11 @@ learn: {type: dynamics, model: {type: mlp}}
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_expectations(no_expectations) -> None:
+    """Use the fixture in all tests of commands."""
+
+
 @pytest.fixture
 def swing(tmp_path, home, monkeypatch) -> Callable[..., Task]:
     """The task `swing`, read anew: its file may have been changed by `text`."""

@@ -24,11 +24,12 @@ from kinemill_dagster.pipelines.run import make_until
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
 from kinemill_dagster.resources.tags import RANGE_END, RANGE_START
-from tests.conftest import ROOT
+from tests.conftest import ROOT, leave_out_expectations
 from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
 from tests.pipelines.automation.ticks import Ticks
 from tests.pipelines.conftest import TASK, TINY
 
+pytestmark = pytest.mark.usefixtures("no_expectations")
 PARTITIONED = TINY.replace(
     "{time: timestamp, min_file_age: 0}",
     "{time: timestamp, min_file_age: 0, partition_by: robot, meta: {name: '(?P<robot>[a-z]+)/'}}",
@@ -82,6 +83,7 @@ def finished(tmp_path_factory, logs):
     made = Robots(tmp_path_factory.mktemp("partitions"))
     with pytest.MonkeyPatch.context() as patch:
         made.enter(patch)
+        leave_out_expectations(patch)
         fill(made, logs)
         return made, make_until("dataset", TASK, {})
 
