@@ -45,7 +45,7 @@ def served(first_run, tmp_path_factory):
     shutil.copytree(original.home.root, site.home.root)
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
-        with serve(site, ports=(3900, 5900)) as active:
+        with serve(site) as active:
             yield active
 
 

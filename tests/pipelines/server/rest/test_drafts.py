@@ -266,6 +266,7 @@ def test_logs_that_cannot_be_read_are_an_error_without_paths(site):
     assert "holds no log" in site.post(f"drafts/{empty}/build", status=400)["message"]
 
 
+@pytest.mark.usefixtures("drafted_here")
 def test_logs_of_too_many_channels_are_no_draft(site, logs, monkeypatch):
     monkeypatch.setattr(drafts, "MOST_CHANNELS", 4)
     draft = uploaded(site, logs)
