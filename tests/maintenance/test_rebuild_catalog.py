@@ -16,6 +16,7 @@ from kinemill.task.loader import remember_task
 from kinemill.task.protocols import NullReporter
 from kinemill.validate import stage as validate
 
+pytestmark = pytest.mark.usefixtures("no_expectations")
 TASK = """
 task: drive
 dt: 0.01
