@@ -95,11 +95,6 @@ def editor_schema():
     return Draft202012Validator(schema)
 
 
-@pytest.mark.slow  # `dg scaffold` knows the component only if `dg list` does
-def test_dg_lists_the_component(dg):
-    assert TYPE in dg("list", "components")
-
-
 @pytest.mark.ci
 def test_scaffolded_components_load(dg, scaffolded):
     assert (scaffolded / "defs" / "small" / "defs.yaml").read_text() == (

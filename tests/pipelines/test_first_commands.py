@@ -74,15 +74,7 @@ LIST = ("dg list defs", "cart_pole/registered_model")
 
 @pytest.mark.parametrize(
     ("project", "command", "expected"),
-    [
-        ("init", *VALIDATE),
-        ("init", *CHECK),
-        ("init", *LIST),
-        # `dg dev` loads the clone below.
-        pytest.param("clone", *VALIDATE, marks=pytest.mark.slow),
-        pytest.param("clone", *CHECK, marks=pytest.mark.slow),
-        pytest.param("clone", *LIST, marks=pytest.mark.slow),
-    ],
+    [("init", *VALIDATE), ("init", *CHECK), ("init", *LIST)],  # `dg dev` loads the clone below
     indirect=["project"],
 )
 def test_the_definitions_load(project, command, expected):
