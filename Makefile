@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core test-policies test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-attack prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
+.PHONY: help setup demo test test-core test-policies test-all test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-attack prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +31,15 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 starts over)
 	@$(BIN)/kinemill demo --keep . $(if $(FRESH),--fresh)
 
-test: setup ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not net' -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
-
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test: setup ## run the fast tests
+	$(PYTEST) -m 'not ci and not slow and not net' --durations=15
+
+MARKED ?= ci or slow
+
+test-all: setup ## run the tests that `make test` leaves out (hours; MARKED='ci and not slow': those of .ci/run)
+	$(PYTEST) -m '($(MARKED)) and not net' --timeout 7200 --durations=15
 
 test-core: setup ## run the half of the tests that needs no environments and policies
 	$(PYTEST) -m 'not policies and not ci and not slow and not net'
@@ -48,15 +53,11 @@ wheel: setup ## build the wheel into dist/
 test-wheel: setup ## run first commands, servers and tests from the wheel, with each installed Python 3.11 to 3.13
 	$(BIN)/python -m pytest tests/test_wheel.py
 
-test-slow: setup ## run the slow tests as well (trainings on real logs over several seeds)
-	$(BIN)/python -m pytest --timeout 7200 -m 'not net'
-
 DAGSTER_TESTS ?= tests/pipelines tests/resources/test_launchpad.py tests/resources/test_database_listeners.py
 
 test-dagster: setup .venv/dagster-1.11 .venv/dagster-1.12 ## run the tests of the Dagster project with three minor versions of Dagster
 	for version in 1.11 1.12 ''; do \
-	  PYTHONPATH=$${version:+.venv/dagster-$$version} OMP_NUM_THREADS=1 \
-	    $(BIN)/python -m pytest -m 'not slow and not net' -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(DAGSTER_TESTS) || exit 1; done
+	  PYTHONPATH=$${version:+.venv/dagster-$$version} $(PYTEST) -m 'not slow and not net' $(DAGSTER_TESTS) || exit 1; done
 
 .venv/dagster-1.%: | $(STAMP) # the newest patch, found before the installed version on PYTHONPATH
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --target $@.part \
@@ -126,7 +127,7 @@ prove-suite: setup ## DeepMind Control Suite through the pipeline, 3 seeds (hour
 	$(BIN)/python -m benchmarks.prove_suite
 
 prove-kills: setup ## SIGKILL at moments of training, each step of a checkpoint, 200 moments of ingest, 100 of decisions
-	$(BIN)/python -m pytest --timeout 7200 -m slow tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_kills.py
+	$(BIN)/python -m pytest --timeout 7200 -m 'ci or slow' tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_kills.py
 
 prove-guard: setup ## send 12,000 varied requests through the guard as each role, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_guard

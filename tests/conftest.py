@@ -7,16 +7,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import cache, partial
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, event
 
 from kinemill.process import tune_process
+from kinemill.store import atomic_write
 from kinemill.store.home import Home
 
 tune_process()
@@ -30,19 +36,31 @@ settings.register_profile(
 settings.load_profile("busy")
 
 
+# No test cuts the power, so nothing waits until what it wrote is on the disk.
+os.fsync = lambda _handle: None
+atomic_write._syncfs = lambda: None
+
+
 @event.listens_for(Engine, "connect")
 def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
-    """No test cuts the power, so what SQLite wrote can be read although it is not on the disk."""
     if isinstance(connection, sqlite3.Connection):
         with suppress(sqlite3.DatabaseError):  # a damaged file is for the test to find
             connection.execute("PRAGMA synchronous = OFF")
 
 
-def _skip_fsync(_handle: int) -> None:
-    """Nothing needs to survive a power cut, and a flush takes up to 0.1 s on a busy disk."""
+_read_scripts = ScriptDirectory.from_config
+_scripts: dict[str, ScriptDirectory] = {}
 
 
-os.fsync = _skip_fsync
+def _kept_scripts(config: Config) -> ScriptDirectory:
+    """Read the migrations of MLflow and Dagster once, not for each database that is opened."""
+    location = str(config.get_main_option("script_location"))
+    if location not in _scripts:
+        _scripts[location] = _read_scripts(config)
+    return _scripts[location]
+
+
+ScriptDirectory.from_config = _kept_scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"
@@ -57,6 +75,24 @@ def run_command(*arguments, **options) -> subprocess.CompletedProcess[str]:
     """Run `kinemill` with some arguments in a separate process."""
     command = [*COMMAND, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def run_here(*arguments, **environment) -> subprocess.CompletedProcess[str]:
+    """Run `kinemill` with some arguments in this process: another imports for a second or more."""
+    from kinemill.cli.app import main
+
+    out, err = StringIO(), StringIO()
+    with (
+        patch.dict(os.environ, environment),
+        patch.object(sys, "argv", ["kinemill", *map(str, arguments)]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return subprocess.CompletedProcess(
+        arguments, ended.value.code or 0, out.getvalue(), err.getvalue()
+    )
 
 
 @cache
@@ -80,17 +116,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path not in long, item.path in long & waiting))
 
 
+def leave_out_expectations(patch: pytest.MonkeyPatch) -> None:
+    """Validate as if no episode failed an expectation: Great Expectations takes 1 s each time."""
+    patch.setattr("kinemill.validate.row_checks.run_checkpoint", lambda *_: [])
+
+
+@pytest.fixture
+def no_expectations(monkeypatch) -> None:
+    """For tests with whole chains that are about something else."""
+    leave_out_expectations(monkeypatch)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _skip_great_expectations(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let Great Expectations find nothing: a validation of a few episodes takes 1 s in it.
-
-    Modules that are about its findings, and those that run servers, have a mark and run it.
-    """
+    """Run no expectations, but in modules that are about their findings or that run servers."""
     if request.node.get_closest_marker("expectations") or request.node.get_closest_marker("e2e"):
         yield
         return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kinemill.validate.row_checks.run_checkpoint", lambda *_: [])
+    with pytest.MonkeyPatch.context() as changes:
+        leave_out_expectations(changes)
         yield
 
 
@@ -110,14 +154,26 @@ def home(tmp_path, monkeypatch) -> Home:
     return Home.resolve()
 
 
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that the first worker of pytest-xdist fills by `make`, for all of them."""
+    base = factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder, finished = shared / name, shared / f"{name}.finished"
+    with FileLock(shared / f"{name}.lock"):
+        if not finished.exists():
+            folder.mkdir()
+            make(folder)
+            finished.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory) -> Path:
     """MLflow's database, made once: making one takes seconds, copying it none."""
     from kinemill.tracking import open_tracking
 
-    home = Home(tmp_path_factory.mktemp("template"))
-    open_tracking(home)
-    return home.mlflow_db
+    made = make_once(tmp_path_factory, "template", lambda folder: open_tracking(Home(folder)))
+    return Home(made).mlflow_db
 
 
 @pytest.fixture
@@ -135,7 +191,8 @@ def policy_folders(tmp_path_factory):
 
     class Folders(dict):
         def __missing__(self, kind) -> Path:
-            self[kind] = published(kind(), tmp_path_factory.mktemp(kind.__name__))
+            make = partial(published, kind())
+            self[kind] = make_once(tmp_path_factory, f"policy-{kind.__name__}", make)
             return self[kind]
 
     return Folders()
@@ -151,7 +208,8 @@ def step_folders(tmp_path_factory):
 
     class Folders(dict):
         def __missing__(self, name) -> Path:
-            self[name] = published(random_step(name), tmp_path_factory.mktemp(name))
+            make = partial(published, random_step(name))
+            self[name] = make_once(tmp_path_factory, f"step-{name}", make)
             return self[name]
 
     return Folders()

@@ -1,9 +1,13 @@
 """What a process does not import: heavy packages cost every command seconds."""
 
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
+
+from tests.conftest import ROOT
 
 HELP = """
 from kinemill.cli.app import app
@@ -47,3 +51,10 @@ def test_a_process_imports_nothing_heavy(program, home):
     code += f"\nimport sys; print(sorted({set(heavy.split())} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_module_of_the_project_that_a_command_loads_by_name_exists():
+    text = "".join(path.read_text() for path in (ROOT / "kinemill").rglob("*.py"))
+    names = re.findall(r'project\("([\w.]+)"\)', text)
+    assert len(names) > 10
+    assert [name for name in names if find_spec(f"kinemill_dagster.{name}") is None] == []

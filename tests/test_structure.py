@@ -132,6 +132,8 @@ ADAPTERS = {"resources/dagster_api.py", "tests/dagster_internals.py"}
 def private_modules_of_dagster(source: str) -> list[str]:
     """Name the private modules of Dagster that a module imports or starts."""
     modules = []
+    if "dagster" not in source:
+        return modules
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             modules += [item.name for item in node.names]

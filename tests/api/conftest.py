@@ -1,6 +1,5 @@
 """A swinging rod as frames, and its model, trained once for all tests of the API."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import polars as pl
 import pytest
 
 import kinemill.api as km
+from tests.conftest import leave_out_expectations
 
 DT = 0.02
 
@@ -64,12 +64,7 @@ def in_rod_home(rod_home, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def training(rod_home) -> km.Training:
-    home_before = os.environ.get("KINEMILL_HOME")
-    os.environ["KINEMILL_HOME"] = str(rod_home)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KINEMILL_HOME", str(rod_home))
+        leave_out_expectations(patch)
         return km.train(rod(), logs_of(0, 1, 2, 3, 4), progress=False, track=False)
-    finally:
-        if home_before is None:
-            del os.environ["KINEMILL_HOME"]
-        else:
-            os.environ["KINEMILL_HOME"] = home_before

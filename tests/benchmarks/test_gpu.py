@@ -96,6 +96,7 @@ def test_the_time_of_kernels_counts_once_and_without_copies():
     assert _gpu_training.kernel_time(events, on_gpu=True) == 30.0
 
 
+@pytest.mark.ci
 def test_the_checks_of_precision_and_memory_run_on_a_cpu(bench, tmp_path):
     _gpu_correctness._check_precision(bench, tmp_path)
     _gpu_correctness._check_cancel(bench, tmp_path)

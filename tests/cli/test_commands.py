@@ -11,7 +11,7 @@ import yaml
 from kinemill.cli.app import app
 from kinemill.cli.summary import growth_table
 from kinemill.store.home import Home
-from tests.conftest import run_command
+from tests.conftest import run_here
 from tests.verify.documents import accuracy
 
 ROOT: Any = typer.main.get_command(app)
@@ -66,7 +66,7 @@ def test_commands_are_in_their_groups():
 
 def test_tasks_lists_the_good_and_the_broken(tasks):
     (tasks / "bad.yaml").write_text("task: bad\ndt: 0\n")
-    done = run_command("task", "list", "--json")
+    done = run_here("task", "list", "--json")
     assert done.returncode == 0
     listed = {row["task"]: row for row in json.loads(done.stdout)["tasks"]}
     assert listed["arm"]["states"] == ["angle"]
@@ -75,19 +75,19 @@ def test_tasks_lists_the_good_and_the_broken(tasks):
 
 
 def test_config_fills_in_defaults_and_overrides(tasks):
-    done = run_command("task", "show", "arm", "--set", "learn.history=7")
+    done = run_here("task", "show", "arm", "--set", "learn.history=7")
     message = yaml.safe_load(done.stdout)
     assert (message["learn"]["history"], message["dt"], message["task"]) == (7, 0.01, "arm")
 
 
 def test_config_for_the_launchpad_is_the_config_of_one_resource(tasks):
-    message = yaml.safe_load(run_command("task", "show", "arm", "--launchpad").stdout)
+    message = yaml.safe_load(run_here("task", "show", "arm", "--launchpad").stdout)
     assert list(message) == ["resources"]
     assert message["resources"]["arm"]["config"]["learn"]["model"]["type"] == "mlp"
 
 
 def test_config_prints_the_schema_of_task_files(tasks):
-    schema = json.loads(run_command("task", "schema").stdout)
+    schema = json.loads(run_here("task", "schema").stdout)
     assert schema["title"] == "kinemill task"
     assert {"task", "dt", "learn"} <= set(schema["required"])
 
@@ -109,7 +109,7 @@ def test_config_prints_the_schema_of_task_files(tasks):
     ],
 )
 def test_bad_input_is_code_2_and_says_what_to_do(tasks, arguments, said):
-    done = run_command(*arguments)
+    done = run_here(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stdout == ""
@@ -117,7 +117,7 @@ def test_bad_input_is_code_2_and_says_what_to_do(tasks, arguments, said):
 
 
 def test_models_of_a_task_that_never_ran_are_none(tasks):
-    done = run_command("model", "list", "arm", "--json")
+    done = run_here("model", "list", "arm", "--json")
     assert json.loads(done.stdout) == {"task": "arm", "versions": []}
 
 
@@ -125,7 +125,7 @@ def test_ingest_prints_the_files_of_the_design(tasks, tmp_path):
     log = tmp_path / "a.csv"
     rows = "".join(f"{k / 100},{k / 1000},0.5\n" for k in range(200))
     log.write_text(f"time,angle,torque\n{rows}")
-    done = run_command("data", "ingest", "arm", str(log), "--json")
+    done = run_here("data", "ingest", "arm", str(log), "--json")
     assert done.returncode == 0
     (file,) = json.loads(done.stdout)["files"]
     assert set(file) == {"file", "hash", "outcome", "episodes", "rows", "reasons"}
@@ -133,14 +133,14 @@ def test_ingest_prints_the_files_of_the_design(tasks, tmp_path):
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
-    done = run_command("doctor", "--json")
+    done = run_here("doctor", "--json")
     result = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert done.returncode == 0
     assert result["home"]["value"] == str(Home.resolve().root)
     assert {"python", "torch", "gpu", "disk", "registry", "task arm"} <= set(result)
     assert {"policies", "server"} <= set(result["extras"]["value"].split(", "))
     (tasks / "arm.yaml").write_text(TASK + "extra: 1\n")
-    done = run_command("doctor", "--json")
+    done = run_here("doctor", "--json")
     assert done.returncode == 1
     assert "unknown key" in next(
         check["value"] for check in json.loads(done.stdout)["checks"] if check["ok"] is False
@@ -151,7 +151,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
 def test_a_home_that_cannot_be_written_is_code_2(tasks, home):
     home.root.mkdir(mode=0o555, parents=True)
     for command in (["run", "arm"], ["ui"]):
-        done = run_command(*command)
+        done = run_here(*command)
         assert (done.returncode, done.stdout) == (2, "")
         assert str(home.root) in done.stderr
         assert "set KINEMILL_HOME" in done.stderr
@@ -170,6 +170,6 @@ def test_the_summary_shows_how_errors_grow_beside_the_linear_models(capsys):
 def test_an_internal_failure_is_code_3(tasks, home):
     home.root.mkdir(parents=True)
     home.mlflow_db.write_text("no database at all, although it is called one")
-    done = run_command("model", "list", "arm")
+    done = run_here("model", "list", "arm")
     assert done.returncode == 3
     assert done.stdout == ""

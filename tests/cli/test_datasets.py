@@ -78,16 +78,14 @@ def test_a_recording_tells_where_it_went(versions):
     assert "a/1.csv" in by_hash.stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
+def test_command_for_what_is_not_there_is_bad_input(versions):
+    recording = ["model", "lineage", "arm", "--recording", "z.csv"]
+    for arguments, said in (
         (["data", "datasets", "show", "arm", "9"], "expected 1 to 2"),
         (["model", "lineage", "arm"], "has no version yet"),
-        (["model", "lineage", "arm", "--recording", "z.csv"], "is not a recording of task 'arm'"),
-    ],
-)
-def test_what_is_not_there_is_told(versions, arguments, said):
-    done = kinemill(*arguments)
-    assert isinstance(done.exception, BadInput)
-    assert said in str(done.exception)
-    assert done.stdout == ""
+        (recording, "is not a recording of task 'arm'"),
+    ):
+        done = kinemill(*arguments)
+        assert isinstance(done.exception, BadInput)
+        assert said in str(done.exception)
+        assert done.stdout == ""

@@ -79,9 +79,8 @@ def test_edits_move_no_recording_between_splits(three, kinemill, evaluated, swin
     assert sides() == before
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_edit_with_bad_arguments_is_an_error_with_a_fix(three, kinemill):
+    for arguments, message in (
         (["a.csv"], "names no change; expected one of exclude, split"),
         (["a.csv", "--split", 1, "--exclude", "1:2"], "exclude and split together"),
         (["--split", 1], "neither a recording nor a query"),
@@ -91,11 +90,9 @@ def test_edits_move_no_recording_between_splits(three, kinemill, evaluated, swin
         (["a.csv", "--undo", "--split", 1], "cannot be combined with --split"),
         (["x.csv", "--split", 1], "is no recording of swing"),
         (["a.csv", "--exclude", "60:70"], r"a\.csv: .*between 0 and 5\.99 s"),
-    ],
-)
-def test_bad_arguments_are_errors_with_a_fix(three, kinemill, arguments, message):
-    with pytest.raises(BadInput, match=message):
-        kinemill("data", "edit", "swing", *arguments)
+    ):
+        with pytest.raises(BadInput, match=message):
+            kinemill("data", "edit", "swing", *arguments)
     assert kinemill("data", "edits", "swing", "--json")["total"] == 0
 
 

@@ -80,7 +80,9 @@ def test_damage_in_the_store_is_as_if_nothing_were_there(bucket, homes):
     assert bucket.Object(f"mill/{made.ref.path}/data.txt").get()["Body"].read() == b"made again"
 
 
-@pytest.mark.parametrize("fault", ["remote.data:1", "remote.sent:2"])
+@pytest.mark.parametrize(
+    "fault", ["remote.data:1", pytest.param("remote.sent:2", marks=pytest.mark.ci)]
+)
 def test_a_machine_that_dies_while_it_uploads_leaves_nothing_half(bucket, homes, fault):
     one, other = homes
     script = (

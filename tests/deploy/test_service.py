@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill_dagster.pipelines import service
+from kinemill_dagster.pipelines.server import service
 from kinemill_dagster.pipelines.server.auth.__main__ import _parsed
 from kinemill_dagster.pipelines.server.auth.users import Users
 

@@ -312,6 +312,7 @@ with dg.build_resources({"cart": define_task_resource(load_task(sys.argv[1]))}) 
 """
 
 
+@pytest.mark.ci
 def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begins_meanwhile(
     full, folder, tmp_path, empty_database
 ):

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from filelock import FileLock
 
 from kinemill.register.document import RunDocument
 from kinemill.store import from_json_value, read_json, to_json_value
 from kinemill.store.home import Home
+from tests.conftest import make_once
+from tests.dagster_internals import keep_engines
+
+keep_engines()
 
 TASK = "tiny"
 
@@ -125,24 +128,26 @@ def logs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def first_run(tmp_path_factory, tasks, logs) -> tuple[Workspace, RunDocument]:
+def first_run(tmp_path_factory, tasks, logs, empty_database) -> tuple[Workspace, RunDocument]:
     """A home on which the chain ran once, and the document of that run; nobody may change it.
 
-    The run takes 25 s, so one worker of pytest-xdist makes it for all. It shows as well that
-    dynamics tasks need no optional package.
+    The run shows as well that dynamics tasks need no optional package.
     """
     from kinemill_dagster.pipelines.run import run_chain
 
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    site, document = Workspace(Home(shared / "first-run"), tasks), shared / "first-run.json"
-    with FileLock(shared / "first-run.lock"), pytest.MonkeyPatch.context() as patch:
-        if not document.exists():
-            shutil.copytree(logs, site.home.logs(TASK))
+    def make(folder):
+        site = Workspace(Home(folder / "home"), tasks)
+        shutil.copytree(logs, site.home.logs(TASK))
+        shutil.copy(empty_database, site.home.mlflow_db)
+        with pytest.MonkeyPatch.context() as patch:
             site.enter(patch)
-            block_extras(patch, shared / "first-run-site")
-            document.write_text(json.dumps(to_json_value(run_chain(TASK))))
-        return site, from_json_value(json.loads(document.read_text()), RunDocument, document)
+            block_extras(patch, folder / "site")
+            text = json.dumps(to_json_value(run_chain(TASK)))
+        (folder / "run.json").write_text(text)
+
+    made = make_once(tmp_path_factory, "first-run", make)
+    document = from_json_value(read_json(made / "run.json"), RunDocument, made / "run.json")
+    return Workspace(Home(made / "home"), tasks), document
 
 
 @pytest.fixture

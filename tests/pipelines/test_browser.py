@@ -14,6 +14,7 @@ from tests.pipelines.serving import serve
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.ci,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
 

@@ -190,17 +190,6 @@ def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     assert _stale(copy) == []
 
 
-@pytest.mark.slow  # test_servers has a log arrive, too, and asks for the second champion
-def test_one_log_more_brings_one_recording_more(copy):
-    from kinemill.control.sim import write_logs
-
-    write_logs(copy.home.logs(TASK), "cart_pole", episodes=6, seconds=3.0, workers=1)
-    previous = len(list((copy.home.store / "members" / TASK).iterdir()))
-    document = run_chain(TASK)
-    assert len(list((copy.home.store / "members" / TASK).iterdir())) == previous + 1
-    assert (document.status, document.version) == ("done", 2)
-
-
 def test_a_blocking_check_stops_the_chain_and_moves_no_reference(copy):
     previous = {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()}
     with pytest.raises(Blocked) as refused:

@@ -82,6 +82,7 @@ def test_a_check_of_an_asset_that_was_never_made_names_the_command(workspace):
             execute(instance, selection)
 
 
+@pytest.mark.ci
 def test_the_pages_offer_to_execute_every_check(copy):
     from starlette.testclient import TestClient
 

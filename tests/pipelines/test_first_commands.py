@@ -21,7 +21,7 @@ from kinemill_dagster.pipelines.project_files import make_project
 from kinemill_dagster.pipelines.server.serve import free_port
 from tests.conftest import COMMAND, ROOT
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 COMMANDS = Path(sys.executable).parent
 
@@ -74,14 +74,7 @@ LIST = ("dg list defs", "cart_pole/registered_model")
 
 @pytest.mark.parametrize(
     ("project", "command", "expected"),
-    [
-        ("init", *VALIDATE),
-        ("init", *CHECK),
-        ("init", *LIST),
-        ("clone", *VALIDATE),
-        pytest.param("clone", *CHECK, marks=pytest.mark.slow),  # `dg dev` loads the clone below
-        pytest.param("clone", *LIST, marks=pytest.mark.slow),
-    ],
+    [("init", *VALIDATE), ("init", *CHECK), ("init", *LIST)],  # `dg dev` loads the clone below
     indirect=["project"],
 )
 def test_the_definitions_load(project, command, expected):

@@ -12,10 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kinemill.control import EpisodeFailed, Robot, TruePhysics
+from kinemill.control import EpisodeFailed, Robot, TruePhysics, loop_round
 from kinemill.control.learning_loop import Journal
 from kinemill.errors import Blocked, TrainingFailed
-from kinemill.register import loop_round
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter

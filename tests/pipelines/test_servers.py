@@ -22,7 +22,7 @@ from tests.conftest import ROOT, run_command
 from tests.pipelines.conftest import TASK, Workspace
 from tests.pipelines.serving import REPOSITORY, TERMINATE, alive, serve, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 CHROMIUM = shutil.which("chromium")
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
@@ -45,7 +45,7 @@ def served(first_run, tmp_path_factory):
     shutil.copytree(original.home.root, site.home.root)
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
-        with serve(site, ports=(3900, 5900)) as active:
+        with serve(site) as active:
             yield active
 
 

@@ -30,6 +30,7 @@ def message(result) -> dict:
     return {key: actual.value for key, actual in event.step_output_data.metadata.items()}
 
 
+@pytest.mark.ci
 def test_the_job_begins_with_the_model_that_is_there(copy):
     """The task's own settings are the first trial; the chain has trained that model already."""
     with dg.instance_for_test() as instance:

@@ -3,6 +3,7 @@
 import math
 import shutil
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from kinemill.verify.checklist import Gate
 from kinemill.verify.comparison import NRMSE, Comparison
 from kinemill.verify.document import Verification
 from kinemill.verify.results import ChannelError, Metrics, Stability, WindowCounts
+from tests.conftest import make_once
 from tests.dataset.packing import write_packed
 from tests.export.documents import io_of
 
@@ -349,20 +351,20 @@ def chain(tracked_home, task) -> Chain:
 @pytest.fixture(scope="session")
 def template(tmp_path_factory, empty_database):
     """Homes with this number of successive champions; each is built once and then copied."""
-    made = {}
+
+    def build(champions, folder):
+        (folder / "cart.yaml").write_text(TASK)
+        home = Home(folder / "home")
+        home.root.mkdir()
+        shutil.copy(empty_database, home.mlflow_db)
+        chain = Chain(home, load_task(folder / "cart.yaml"))
+        for n in range(champions):
+            chain.register(0.1 / 2**n, gain=0.5 + n / 10, champion=0.15 / 2**n)
+        hang_up(home)
 
     def of(champions):
-        if champions not in made:
-            folder = tmp_path_factory.mktemp(f"champions-{champions}")
-            (folder / "cart.yaml").write_text(TASK)
-            home = Home(folder / "home")
-            home.root.mkdir()
-            shutil.copy(empty_database, home.mlflow_db)
-            chain = Chain(home, load_task(folder / "cart.yaml"))
-            for n in range(champions):
-                chain.register(0.1 / 2**n, gain=0.5 + n / 10, champion=0.15 / 2**n)
-            made[champions] = home.root
-        return made[champions]
+        make = partial(build, champions)
+        return make_once(tmp_path_factory, f"champions-{champions}", make) / "home"
 
     return of
 

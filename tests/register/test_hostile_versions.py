@@ -117,12 +117,9 @@ def hostile(request, sound, tmp_path, canary):
     return HOSTILE[request.param]
 
 
-def test_a_hostile_champion_is_not_loaded(hostile):
+def test_hostile_champion_is_not_loaded_and_a_robot_keeps_its_version(hostile, sound, tmp_path):
     with pytest.raises(BadInput, match=hostile):
         runtime.load(ADDRESS)
-
-
-def test_a_robot_keeps_the_version_it_has(hostile, sound, tmp_path):
     to = tmp_path / "robot"
     pull = partial(download.pull, try_it=run_stored_cases)
     assert pull(OfHome(sound.home, "cart", ":1"), to)["status"] == "pulled"

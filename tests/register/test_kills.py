@@ -75,8 +75,13 @@ stage.run(load_task(task), Home(Path(home)), produced, evidence=Claims(0.05, 0.1
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(point, marks=pytest.mark.ci if point == "decided" else pytest.mark.slow)
+        for point in POINTS
+    ],
+)
 def test_killed_anywhere_it_leaves_a_champion_and_a_rerun_finishes_once(
     with_champion, point, monkeypatch
 ):

@@ -1,8 +1,6 @@
 """Every process of Dagster waits for a locked database, also with engines that existed before."""
 
-import subprocess
-import sys
-
+import dagster as dg
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
@@ -10,18 +8,8 @@ from sqlalchemy.pool import NullPool
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.instance import prepare
 from kinemill_dagster.resources import database_listeners
-from tests.conftest import ROOT
 
 TIMEOUT = f"{database_listeners.TIMEOUT * 1000}"
-OF_A_PROCESS = """
-import dagster as dg
-from sqlalchemy import text
-
-with dg.DagsterInstance.get() as instance:
-    instance.{part}
-    with instance.run_storage.connect() as connection:
-        print(connection.execute(text("PRAGMA busy_timeout")).scalar())
-"""
 
 
 def timeout_of(engine):
@@ -56,10 +44,14 @@ def test_an_engine_that_existed_before_waits_too(tmp_path):
     assert timeout_of(engine) == TIMEOUT
 
 
+@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("part", ["run_coordinator", "run_launcher"])
-def test_the_classes_of_dagster_yaml_install_the_listeners(part, home, monkeypatch):
+def test_class_of_dagster_yaml_that_is_loaded_installs_the_listeners(part, home, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "")  # `prepare` sets it
     prepare(Home(home.root))
-    command = [sys.executable, "-c", OF_A_PROCESS.format(part=part)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == TIMEOUT
+    with dg.DagsterInstance.get() as instance:
+        assert not event.contains(Engine, "connect", database_listeners._set_timeout)
+        assert getattr(instance, part)
+        with instance.run_storage.connect() as connection:
+            timeout = connection.execute(text("PRAGMA busy_timeout")).scalar()
+    assert str(timeout) == TIMEOUT

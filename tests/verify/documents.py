@@ -55,7 +55,7 @@ def document(error=0.1, others=None, **more):
 def accuracy(**by_step):
     """Return the errors of one model by channel after each step, in rad."""
     none = {"std": 1.0, "resolution": 0.0, "interval": (NAN, NAN), "mean": NAN, "mae": NAN}
-    none |= {"mse": NAN, "mae_by_step": [], "mse_by_step": []}
+    none |= {"noise": 0.0, "tolerance": 0.0, "mse": NAN, "mae_by_step": [], "mse_by_step": []}
     channels = {
         name: ChannelAccuracy(unit="rad", rmse=steps[-1], by_step=steps, **none)
         for name, steps in by_step.items()

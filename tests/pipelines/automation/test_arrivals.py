@@ -271,6 +271,7 @@ def test_the_sensor_asks_dagster_how_its_run_ended(workspace, drop, take):
         assert (runs_of(instance, TASK).going(), fate("never made")) == (False, "ended")
 
 
+@pytest.mark.usefixtures("no_expectations")
 def test_good_logs_are_read_whatever_arrives_with_them(workspace, drop, logs):
     folder = workspace.home.logs(TASK)
     drop("l" * 251 + ".csv", 1)

@@ -94,6 +94,7 @@ def check_of(instance, run_id):
 
 
 @pytest.mark.e2e
+@pytest.mark.ci
 @pytest.mark.usefixtures("in_this_process")
 def test_from_a_changed_robot_to_the_training_that_learns_from_it(copy):
     """A log from where things weigh 6 times as much: the check warns, one run is requested."""

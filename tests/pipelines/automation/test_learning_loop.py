@@ -6,8 +6,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from kinemill.control import EpisodeFailed, Robot, TruePhysics
-from kinemill.register import loop_round
+from kinemill.control import EpisodeFailed, Robot, TruePhysics, loop_round
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.verify.effects import UnmodeledEffect

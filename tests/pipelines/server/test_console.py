@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from kinemill.tracking.throughput import Pace, Throttle
-from kinemill_dagster.pipelines import console as views
+from kinemill_dagster.pipelines.server import console as views
 from kinemill_dagster.pipelines.server.console import LineView, LiveView
 
 

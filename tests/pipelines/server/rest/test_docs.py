@@ -24,6 +24,7 @@ def commands(url, token):
     return script.replace("http://127.0.0.1:3000", url).replace("=... ", f"={token} ")
 
 
+@pytest.mark.ci
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_commands_of_the_page_work(copy, logs, tmp_path, monkeypatch):
     shutil.copytree(copy.tasks, tmp_path / "tasks")

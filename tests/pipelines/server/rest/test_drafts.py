@@ -1,15 +1,20 @@
 """Drafts of new tasks over REST: from logs to a task file, and what is refused on the way."""
 
+import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
+from contextlib import redirect_stdout
 
 import dagster as dg
 import pytest
 
+from kinemill.draft import draft_process
 from kinemill.task import load_task
 from kinemill_dagster.pipelines.server.auth.users import Users
 from kinemill_dagster.pipelines.server.rest import draft_store, drafts
@@ -28,6 +33,21 @@ def site(workspace, tmp_path, monkeypatch):
         made = make_site(workspace.home, instance)
         made.tasks = tmp_path / "tasks"
         yield made
+
+
+@pytest.fixture
+def drafted_here(monkeypatch):
+    """Draft and check in this process: the imports of another take 2 s."""
+
+    def work(arguments, _patience):
+        output = io.StringIO()
+        monkeypatch.setattr(sys, "argv", arguments[1:])
+        with redirect_stdout(output):
+            draft_process.main()
+        return subprocess.CompletedProcess(arguments, 0, output.getvalue(), "")
+
+    monkeypatch.setattr(draft_process, "limit_memory", lambda _: 0)
+    monkeypatch.setattr(drafts, "run_python", work)
 
 
 def put(site, draft, name, content, status=201):
@@ -86,6 +106,7 @@ def rows(preview, **changes):
     return listed
 
 
+@pytest.mark.usefixtures("drafted_here")
 def test_logs_become_a_task_that_a_run_can_use(site, logs):
     draft = uploaded(site, logs)
     built = site.post(f"drafts/{draft}/build")
@@ -224,6 +245,7 @@ def test_uploads_are_bounded_by_size_and_number(site, monkeypatch):
     assert len(site.get(f"drafts/{draft}")["logs"]) == 3
 
 
+@pytest.mark.usefixtures("drafted_here")
 def test_a_faulty_log_is_named_and_the_others_are_used(site, logs):
     draft = uploaded(site, logs)
     put(site, draft, "faulty.parquet", b"PAR1 this is no parquet")
@@ -232,6 +254,7 @@ def test_a_faulty_log_is_named_and_the_others_are_used(site, logs):
     assert len(preview["files"]) == 2
 
 
+@pytest.mark.usefixtures("drafted_here")
 def test_logs_that_cannot_be_read_are_an_error_without_paths(site):
     draft = start(site)["id"]
     put(site, draft, "a.csv", b"\x00\x01")
@@ -243,6 +266,7 @@ def test_logs_that_cannot_be_read_are_an_error_without_paths(site):
     assert "holds no log" in site.post(f"drafts/{empty}/build", status=400)["message"]
 
 
+@pytest.mark.usefixtures("drafted_here")
 def test_logs_of_too_many_channels_are_no_draft(site, logs, monkeypatch):
     monkeypatch.setattr(drafts, "MOST_CHANNELS", 4)
     draft = uploaded(site, logs)
