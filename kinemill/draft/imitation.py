@@ -16,7 +16,7 @@ from kinemill.draft.column import Column
 from kinemill.draft.media import Medium, find_media
 from kinemill.draft.plan_evidence import Plans, find_plans
 from kinemill.draft.robot_file import RobotFile
-from kinemill.draft.task_draft_writer import Draft, LearnPart, split_units
+from kinemill.draft.task_draft_writer import EPISODES, Draft, LearnPart, split_units
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import COMMAND
@@ -126,7 +126,9 @@ def _dataset(draft: Draft) -> str | None:
         return f"dataset: {{{by}validation: 0.1, test: 0.1, {repeats}}}"
     if len(units) < 3:
         return None
-    patterns = f"validation: [{units[-2]}], test: [{units[-1]}]"
+    tests = units[-EPISODES:] if len(units) >= 2 * EPISODES else units[-1:]
+    validation = units[-len(tests) - 1]
+    patterns = f"validation: [{validation}], test: [{', '.join(tests)}]"
     return f"dataset: {{{by}{patterns}, {repeats}}}  # name your own"
 
 

@@ -99,7 +99,7 @@ def test_a_missing_library_is_named(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "Box2D", None)
-    with pytest.raises(BadInput, match=r"pip install 'kinemill\[cpu\]'"):
+    with pytest.raises(BadInput, match=r"pip install 'kinemill\[policies\]'"):
         build_reinforcement("lander", "LunarLander-v3")
 
 
