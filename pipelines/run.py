@@ -29,6 +29,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
 from kinemill.task.overrides import nested
+from kinemill.task.portfolio import untested_text
 from kinemill.task.web_overrides import within
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification, open_verification, read_verification
@@ -265,9 +266,16 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
         registration=registration,
         report=str(home.root / registration.report) if registration else None,
         seconds=seconds(instance, run_id),
-        warnings=DatasetSummary.read(home, dataset).warnings if dataset else [],
+        warnings=_warnings(home, dataset, refs["model"]),
     )
     return run_document(facts)
+
+
+def _warnings(home: Home, dataset: ArtifactRef | None, model: ArtifactRef | None) -> list[str]:
+    """Return the warnings about a dataset, and which candidates the budget left out."""
+    warned = list(DatasetSummary.read(home, dataset).warnings) if dataset else []
+    untested = untested_text(home.in_store(model.path, "the trained model")) if model else ""
+    return [*warned, untested] if untested else warned
 
 
 def _verified(home: Home, task: Task, run_id: str) -> ArtifactRef | None:

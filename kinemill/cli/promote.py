@@ -61,6 +61,8 @@ def why(
             f"the residuals. Try: {effect['try']}"
         )
         typer.echo(wrap_text(text))
+    if report["untested"]:
+        typer.echo(wrap_text(report["untested"]))
     gate_table(from_json_value(report["gate"], list[Verdict], Path("gate")))
     if report["report"]:
         typer.echo(f"report  {report['report']}")

@@ -58,7 +58,7 @@ class RunDocument:
         provisional: why the champion is provisional; "" if it is not.
         gate: verdicts of the gate.
         report: path of the report with the decision.
-        warnings: warnings about the dataset.
+        warnings: warnings about the dataset, and candidates that the budget left out.
         seconds: wall time by stage, s.
     """
 

@@ -26,7 +26,7 @@ class RunFacts:
         registration: registration of the selected candidate.
         report: path of the report with the decision.
         seconds: wall time by stage, s.
-        warnings: warnings about the dataset.
+        warnings: warnings about the dataset, and candidates that the budget left out.
     """
 
     task: str

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from kinemill.store import Json
+from kinemill.store import Json, read_document
 
 RESULTS = "portfolio.json"  # list of `CandidateResult` in the folder of the model
+UNTESTED = "not tested: "  # start of the failure of a candidate for which no budget was left
+_NAMED = 5  # untested candidates in a sentence
 HISTORIES = (1, 2, 4, 10, 20, 40, 80)  # rows of history of simple models
 RIDGES = (1e-12, 1e-8, 1e-6, 1e-4, 1e-2, 1e-1)  # relative to the rows, terms scaled
 USUAL_RIDGE = 1e-6  # the ridge with which every history is fitted
@@ -176,3 +179,24 @@ class CandidateResult:
         model = candidate.settings["model"]
         ridge = float(model.get("ridge", 0.0))
         return cls(candidate.name, model["type"], number, ridge=ridge)
+
+
+def untested_text(model: Path) -> str:
+    """Return the candidates that the budget of a portfolio left out; empty if there are none.
+
+    Args:
+        model: folder of the trained model.
+    """
+    path = model / RESULTS
+    if not path.is_file():
+        return ""
+    results = read_document(path, list[CandidateResult])
+    names = [result.name for result in results if result.failure.startswith(UNTESTED)]
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    total = len({result.name for result in results})
+    return (
+        f"{len(names)} of {total} candidates were not tested, because learn.budget was used up: "
+        f"{'; '.join(names[:_NAMED])}{more}. A larger learn.budget tries them"
+    )

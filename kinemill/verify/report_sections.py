@@ -161,7 +161,7 @@ def _errors(analysis: Analysis, document: Assessment, where: str) -> str:
 
 
 def _tolerances(model: Errors) -> str:
-    """Return the differences of errors that mean nothing, and their causes, collapsed."""
+    """Return the losses that do not count in the gate, and their causes, collapsed."""
     scale = model.scale
     columns = (scale.resolution, scale.noise, scale.tolerance)
     rows = [
@@ -169,9 +169,9 @@ def _tolerances(model: Errors) -> str:
         for index, name in enumerate(model.channels)
     ]
     return (
-        "<details><summary>Differences that mean nothing</summary><p>Two errors that differ by "
-        "less than the tolerance count as equal: the largest of the resolution, the noise of "
-        "measurements, both estimated from the training rows, and a hundredth of the range.</p>"
+        "<details><summary>Losses that do not count</summary><p>The gate counts no loss below the "
+        "tolerance: the largest of the resolution, the noise of measurements, both estimated from "
+        "the training rows, and a hundredth of the range.</p>"
         + table(["Channel", "Resolution", "Noise", "Tolerance"], rows, numbers_from=1)
         + "</details>"
     )

@@ -14,6 +14,7 @@ from kinemill.register.gate.rules import RULES, is_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder, find_version
 from kinemill.store import Home, Json
+from kinemill.task.portfolio import untested_text
 from kinemill.verify.document import read_verification
 from kinemill.verify.effects import ADVICE
 
@@ -35,7 +36,8 @@ def why(home: Home, task: str, which: str = "") -> Json:
         `explanation` (one sentence), `causes` (rule, value, expected, fix, `follows`; root causes
         first), `unmodeled` (what explains residuals and what to try; empty if the files of the
         version were deleted), `blessings` (better, serves), approved, `gate` (rule, passed, value,
-        expected, and `fix` for failed ones), report.
+        expected, and `fix` for failed ones), `untested` (candidates for which the budget of the
+        portfolio did not suffice, or ""), report.
 
     Raises:
         BadInput: The version does not exist.
@@ -63,6 +65,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
             line.to_json() | ({} if line.passed else {"fix": advice(line.rule)})
             for line in version.gate
         ],
+        "untested": _untested(home, version),
         "report": str(home.inside(report, version.name)) if report else None,
     }
 
@@ -79,6 +82,16 @@ def causes(gate: Sequence[Verdict]) -> list[Json]:
         line = {"rule": cause.rule, "value": cause.line.value, "expected": cause.line.expected}
         documents.append(line | {"fix": None if cause.follows else fix, "follows": cause.follows})
     return documents
+
+
+def _untested(home: Home, version: Version) -> str:
+    # A reference was registered in place of the model that the portfolio trained.
+    folders = (version.tags.get(tag) for tag in (tags.TRAINED_FOLDER, tags.MODEL_FOLDER))
+    folder = next((folder for folder in folders if folder), None)
+    try:
+        return untested_text(home.in_store(folder, version.name)) if folder else ""
+    except CorruptArtifact:  # commands that use the version report it
+        return ""
 
 
 def _unmodeled(home: Home, version: Version) -> list[Json]:

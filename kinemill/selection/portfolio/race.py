@@ -42,7 +42,7 @@ from kinemill.selection.portfolio.validation_errors import (
 from kinemill.store import publish_document, publish_json, read_document, read_json, to_json_value
 from kinemill.task import MODELS, Task
 from kinemill.task.computed import estimator_rows
-from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
+from kinemill.task.portfolio import RESULTS, UNTESTED, Candidate, CandidateResult
 from kinemill.train.checkpoint import clear
 from kinemill.train.context import PORTFOLIO, SELECTIONS, Trained, TrainingContext
 from kinemill.train.ddp import process_group
@@ -325,7 +325,7 @@ class _Race:
         """List a candidate as not tested, because the budget is used up."""
         self._candidates[candidate.name] = candidate
         empty = CandidateResult.empty(candidate, 1)
-        why = f"not tested: learn.budget ({self._learn.budget:g} s) is used up"
+        why = f"{UNTESTED}learn.budget ({self._learn.budget:g} s) is used up"
         self._results.append(replace(empty, failure=why))
 
     def _history(self, best: CandidateResult | None) -> int:
