@@ -88,7 +88,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _extras() -> Finding:
-    """Return the extras that are installed, beside those of `kinemill[all]` and for developers."""
+    """Return the extras that are installed, besides those of `kinemill[all]` and for developers."""
     combined = {"all", "cpu", "dev", "docs", "mill"}
     present = sorted(name for name in extras() if name not in combined and has_extra(name))
     missing = [name for name in _USUAL if name not in present]

@@ -2,8 +2,8 @@
 
 Errors are divided by the standard deviation of the TRAINING rows: if a joint rests in the test
 split, the deviation of the test rows would make every error of that joint look large. The sensor
-resolution is a lower bound for the divisor and for errors. The tolerance is the difference of two
-errors that nobody can feel: noise, resolution, and a hundredth of the range.
+resolution is a lower bound for the divisor and for errors. The tolerance is the largest
+loss that does not count: noise, resolution, or a hundredth of the range.
 
 Symbols: N rows, S states, E episodes.
 """
@@ -35,7 +35,7 @@ MEDIAN_OF_NORMAL = 0.6745  # median magnitude of a standard normal variable
 # A state that moves less than this share of the largest motion in its unit is at rest, such as a
 # joint that holds its position while the others move.
 AT_REST = 0.003
-# Share of the range of a state that is a difference without meaning on a robot.
+# Share of the range of a state that makes no practical difference on a robot.
 PRACTICAL = 0.01
 # Largest share of the standard deviation that counts as noise: what changes from row to row may be
 # motion as well, where rows are far apart.
@@ -53,7 +53,7 @@ class Scale:
             state that is at rest there.
         resolution: smallest difference between recorded values, (S,), in units.
         noise: standard deviation of the noise of measurements, (S,), in units.
-        tolerance: largest difference of two RMS errors that means nothing, (S,), in units: the
+        tolerance: largest difference of two RMS errors that does not count, (S,), in units: the
             largest of resolution, noise and `PRACTICAL` of the range in training.
     """
 

@@ -1,4 +1,4 @@
-"""Policies: environments, reinforcement, imitation and motion, and how verification judges them.
+"""Policies: environments, reinforcement, imitation and motion, and their verification.
 
 The stages reach this package through registries alone, see `task.plugins`. It needs the extra
 `policies`.

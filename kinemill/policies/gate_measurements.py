@@ -194,9 +194,9 @@ def _compare_trials(first: Trials, second: Trials, compared: Compared) -> Policy
         **vars(replace(compared, better=better)),
         returns=_compare_means(first.mean_return, second.mean_return, gain.returns),
         success=success,
-        episodes=[ComparedStart(seed, one, other) for seed, one, other in pairs],
+        episodes=[ComparedStart(*returns) for returns in pairs],
     )
 
 
-def _compare_means(one: float, other: float, interval: tuple[float, float]) -> ComparedOutcome:
-    return ComparedOutcome(one, other, other - one, interval)
+def _compare_means(first: float, second: float, interval: tuple[float, float]) -> ComparedOutcome:
+    return ComparedOutcome(first, second, second - first, interval)
