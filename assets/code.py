@@ -15,7 +15,7 @@ from kinemill.store.project import project_root, require_project
 from kinemill.task import Task
 
 _VERSION = "VERSION"
-_SUBMODULES = {"references": "verify.references.stage"}
+_SUBMODULES = {"references": "selection.references.stage"}
 _CARD = "policies.environments.card"  # instead of a dataset, for tasks without logs
 
 

@@ -1,16 +1,16 @@
 """References: simple models fitted to the dataset, to be beaten by a trained model.
 
 Input: dataset. Persistence, constant velocity, linear models with several lengths of history, and
-simple physics if the channels allow it. They are fitted to the training split and selected on the
-validation split, never on the test split. The table shows the best member of each family, and
-whether it stays bounded over whole episodes. Rebuilt when the dataset, channels or `verify.horizon`
+simple physics if the channels allow it. Members of a family are ranked on recordings that are left
+out of their fits, never on the test split; those that diverge in free run are left out. The table
+shows the selected member of each family. Rebuilt when the dataset, channels or `verify.horizon`
 change.
 """
 
 import dagster as dg
 
+from kinemill.selection.reference_facts import ReferencesFacts
 from kinemill.store import ArtifactRef, Json
-from kinemill.verify.document import ReferencesFacts
 from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import ChainSettings, Events, emit, stage
 from kinemill_dagster.resources.task_resource import TaskResource
@@ -23,8 +23,8 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     def references(
         context: dg.AssetExecutionContext, resource: TaskResource, dataset: ArtifactRef
     ) -> Events:
-        from kinemill.verify.references import load_references
-        from kinemill.verify.references import stage as references_stage
+        from kinemill.selection.references import load_references
+        from kinemill.selection.references import stage as references_stage
 
         artifact = references_stage.run(resource.task, resource.home, dataset)
         loaded = load_references(resource.home, artifact.ref)
@@ -38,21 +38,21 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
 
 def _rows(references: ReferencesFacts) -> list[Json]:
-    """Return a row per family: best member and its stability, or the reason of a failure.
+    """Return a row per family: its selected member, or why there is none.
 
-    Errors are nRMSE at the horizon on the validation split; `stable_error` is that of the best
-    member whose whole-episode rollouts stay bounded.
+    Score and error at the horizon are in standard deviations, on rows left out of the fits.
     """
     families = [
         {
             "reference": name,
-            "history": family.strongest.history,
-            "ridge": family.strongest.ridge,
-            "error": family.strongest.validation_nrmse,
-            "stable_error": family.stable.validation_nrmse if family.stable else None,
+            "history": member.history,
+            "ridge": member.ridge,
+            "score": member.score,
+            "error": member.error,
+            "stable": member.stable,
             "left_out": None,
         }
-        for name, family in references.families.items()
+        for name, member in references.families.items()
     ]
     left_out = references.left_out.items()
     return [*families, *({"reference": name, "left_out": why} for name, why in left_out)]

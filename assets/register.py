@@ -5,8 +5,6 @@ task, data and code. The rules of the gate are checks that never block: after a 
 stays, and the run succeeds. Rebuilt when the verification or the task's `promote` part changes; an
 earlier decision about the same model is kept.
 
-If the gate refuses the trained model because a reference is equal or better, the best reference is
-exported, verified and registered as the next version; `candidates` lists both.
 """
 
 import dagster as dg
@@ -22,7 +20,6 @@ from kinemill_dagster.assets.stage import (
     Checks,
     CheckSpec,
     Events,
-    Lines,
     emit,
     stage,
 )
@@ -38,14 +35,12 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     task = settings.task
     specs = {f"gate_{rule}": CheckSpec(str(RULES[rule].__doc__)) for rule in RULES}
     checks = Checks(specs, _evaluate)
-    predicts = task.learn.gives == "dynamics"
-    after = [*_AFTER, *(["references"] if predicts else [])]
 
-    @stage(settings, "registered_model", __doc__, after=after, kinds={"mlflow"}, checks=checks)
+    @stage(settings, "registered_model", __doc__, after=_AFTER, kinds={"mlflow"}, checks=checks)
     def registered_model(
         context: dg.AssetExecutionContext, resource: TaskResource, **made: ArtifactRef
     ) -> Events:
-        from kinemill.register import Produced, register_candidates
+        from kinemill.register import stage as register
         from kinemill_dagster.resources.registration import artifact_of
         from kinemill_dagster.resources.training import (
             files_page,
@@ -54,21 +49,10 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             version_page,
         )
 
-        references = made.pop("references", None)
-        produced = Produced(**made, run_id=tracked_run(resource, made["model"]))
-        candidates = register_candidates(
-            resource.task, resource.home, produced, references, progress=Lines(context)
-        )
-        result = candidates.result
-        selection = candidates.selection
-        registration = result.registration
-        verification = result.produced.verification
-        for name, value in (
-            ("registration", to_json_value(registration)),
-            ("verified", verification.to_json()),
-            ("candidates", to_json_value(selection)),
-        ):
-            note(resource.home, context.run.run_id, task.name, name, value)
+        produced = register.Produced(**made, run_id=tracked_run(resource, made["model"]))
+        registration = register.run(resource.task, resource.home, produced)
+        value = to_json_value(registration)
+        note(resource.home, context.run.run_id, task.name, "registration", value)
         yield from emit(
             context,
             artifact_of(resource.home, registration),
@@ -77,7 +61,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
                 version=registration.version,
                 alias=registration.alias,
                 decision=registration.decision,
-                candidates=table(to_json_value(selection)["candidates"]) if predicts else None,
                 gate=table([line.to_json() for line in registration.gate]),
                 report=report_link(resource.home, resource.home.root / registration.report),
                 files=files_page(resource, made["model"], registration.logged_model),

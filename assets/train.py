@@ -1,21 +1,23 @@
-"""Model: the trained network of a dynamics model or a policy.
+"""Model: the trained network of a dynamics model or a policy, or a reference that is better.
 
-Inputs: dataset (validation) and training set, or the card of an environment. Training runs in a
+Inputs: dataset (validation), training set and references, or the card of an environment. A dynamics
+model that loses to a reference on the validation split, or diverges on a recorded episode, is
+replaced by the best reference; `candidates` lists all of them. Training runs in a
 separate process with live metrics in MLflow and live lines in the run's log. It resumes from the
 last checkpoint after a kill, and keeps the weights with the best validation error or return.
 Rebuilt when the data or the task's `learn` part changes; otherwise the cached model is used.
 """
 
-from pathlib import Path
-
 import dagster as dg
 
-from kinemill.store import Artifact, ArtifactRef, Json, read_document
-from kinemill.task.portfolio import RESULTS, CandidateResult
+from kinemill.store import Artifact, ArtifactRef, Json, to_json_value
+from kinemill.task.portfolio import CandidateResult
 from kinemill.train.summary import ModelSummary
 from kinemill_dagster.assets.metadata import build_metadata, picture, table
-from kinemill_dagster.assets.stage import ChainSettings, Events, emit, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, Lines, emit, stage
+from kinemill_dagster.resources.io import note
 from kinemill_dagster.resources.task_resource import TaskResource
+from kinemill_dagster.resources.training import link_training, run_page, train_elsewhere
 
 _KINDS = {"pytorch", "mlflow"}
 
@@ -25,6 +27,9 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     if not settings.task.learn.from_logs:
         return _from_card(settings)
 
+    if settings.task.learn.gives == "dynamics":
+        return _selected(settings)
+
     @stage(settings, "model", __doc__, after=["dataset", "training_set"], kinds=_KINDS)
     def model(
         context: dg.AssetExecutionContext,
@@ -32,7 +37,35 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         dataset: ArtifactRef,
         training_set: ArtifactRef,
     ) -> Events:
-        yield from _trained(context, resource, dataset, training_set)
+        artifact = train_elsewhere(context, resource, dataset, training_set)
+        yield from emit(context, artifact, _about_training(resource, artifact))
+
+    return model
+
+
+def _selected(settings: ChainSettings) -> dg.AssetsDefinition:
+    after = ["dataset", "training_set", "references"]
+
+    @stage(settings, "model", __doc__, after=after, kinds=_KINDS)
+    def model(
+        context: dg.AssetExecutionContext,
+        resource: TaskResource,
+        dataset: ArtifactRef,
+        training_set: ArtifactRef,
+        references: ArtifactRef,
+    ) -> Events:
+        from kinemill.selection.selected_model import select_model
+
+        task, home = resource.task, resource.home
+        trained = train_elsewhere(context, resource, dataset, training_set)
+        selected, selection = select_model(task, home, trained, dataset, references, Lines(context))
+        link_training(resource, selected.ref, trained.ref)
+        note(home, context.run.run_id, task.name, "selection", to_json_value(selection))
+        about = _about_training(resource, selected) | build_metadata(
+            selected=f"{selection.selected}: {selection.why}",
+            candidates=_candidates(selection.candidates),
+        )
+        yield from emit(context, selected, about)
 
     return model
 
@@ -42,31 +75,17 @@ def _from_card(settings: ChainSettings) -> dg.AssetsDefinition:
     def model(
         context: dg.AssetExecutionContext, resource: TaskResource, dataset: ArtifactRef
     ) -> Events:
-        yield from _trained(context, resource, dataset, dataset)
+        artifact = train_elsewhere(context, resource, dataset, dataset)
+        yield from emit(context, artifact, _about_training(resource, artifact))
 
     return model
 
 
-def _trained(
-    context: dg.AssetExecutionContext,
-    resource: TaskResource,
-    dataset: ArtifactRef,
-    training_set: ArtifactRef,
-) -> Events:
-    from kinemill_dagster.resources.training import train_elsewhere
-
-    artifact = train_elsewhere(context, resource, dataset, training_set)
-    yield from emit(context, artifact, _about_training(resource, artifact))
-
-
 def _about_training(resource: TaskResource, trained: Artifact) -> Json:
-    from kinemill_dagster.resources.training import run_page
-
     summary = ModelSummary.of(trained)
     folder = resource.home.root / trained.ref.path
     return build_metadata(
         family=summary.family,
-        families=_families(folder),
         steps=summary.steps,
         epochs=None if resource.task.learn.epochs is None else summary.epochs,
         **{_metric_label(summary.monitor): summary.best},
@@ -77,15 +96,12 @@ def _about_training(resource: TaskResource, trained: Artifact) -> Json:
     )
 
 
-def _families(model: Path) -> dg.TableMetadataValue | None:
-    """Return the candidates of a portfolio, the best first; None without a portfolio."""
-    if not (model / RESULTS).is_file():
-        return None
-    results = read_document(model / RESULTS, list[CandidateResult])
+def _candidates(results: list[CandidateResult]) -> dg.TableMetadataValue:
+    """Return the candidates of a run, the best first."""
     return table(
         [
             {
-                "family": result.name,
+                "candidate": result.name,
                 "round": result.round,
                 "score": result.score,
                 **{f"{steps} steps": error for steps, error in (result.errors or {}).items()},

@@ -16,11 +16,11 @@ import numpy as np
 from benchmarks import _proof
 from kinemill import runtime
 from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset
+from kinemill.selection.references import fit_references
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.errors import Errors
-from kinemill.verify.references import fit_references
 
 SETS = {
     "double_pendulum": "double_pendulum_sysid",

@@ -19,7 +19,7 @@ from kinemill.errors import BadInput, Blocked, KinemillError
 from kinemill.failures import quiet_threads
 from kinemill.ingest.files import drop_folder, require_logs
 from kinemill.interrupts import Interrupted
-from kinemill.register.document import RunDocument, Selection
+from kinemill.register.document import RunDocument
 from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.stage import Registration
 from kinemill.register.versions import bundle_folder, find_version
@@ -29,7 +29,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
 from kinemill.task.overrides import nested
-from kinemill.task.portfolio import untested_text
+from kinemill.task.portfolio import Selection, untested_text
 from kinemill.task.web_overrides import within
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification, open_verification, read_verification
@@ -253,7 +253,7 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
     registration = (
         from_json_value(registered, Registration, Path("registration")) if registered else None
     )
-    candidates = read_note(home, run_id, task.name, "candidates")
+    selection = read_note(home, run_id, task.name, "selection")
     dataset = refs["dataset"]
     episodes = refs["episodes"]
     facts = RunFacts(
@@ -261,8 +261,8 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
         cached=read_note(home, run_id, task.name, "cached") or 0,
         episodes=EpisodesSummary.read(home, episodes) if episodes else None,
         dataset=dataset.digest if dataset else None,
-        verification=_verification(home, _verified(home, task, run_id) or refs["verification"]),
-        selection=from_json_value(candidates, Selection, Path("selection")) if candidates else None,
+        verification=_verification(home, refs["verification"]),
+        selection=from_json_value(selection, Selection, Path("selection")) if selection else None,
         registration=registration,
         report=str(home.root / registration.report) if registration else None,
         seconds=seconds(instance, run_id),
@@ -276,12 +276,6 @@ def _warnings(home: Home, dataset: ArtifactRef | None, model: ArtifactRef | None
     warned = list(DatasetSummary.read(home, dataset).warnings) if dataset else []
     untested = untested_text(home.in_store(model.path, "the trained model")) if model else ""
     return [*warned, untested] if untested else warned
-
-
-def _verified(home: Home, task: Task, run_id: str) -> ArtifactRef | None:
-    """Return the verification of the candidate that the run selected, or None."""
-    note_ = read_note(home, run_id, task.name, "verified")
-    return ArtifactRef.from_json(note_) if note_ else None
 
 
 def _verification(home: Home, ref: ArtifactRef | None) -> Verification | None:

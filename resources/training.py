@@ -152,6 +152,13 @@ def tracked_run(resource: TaskResource, model: ArtifactRef) -> str | None:
     return read_json(file)["run_id"] if file.is_file() else None
 
 
+def link_training(resource: TaskResource, model: ArtifactRef, trained: ArtifactRef) -> None:
+    """Link a selected model to the MLflow run of the training that it was selected after."""
+    file, source = (_run_file(resource, ref) for ref in (model, trained))
+    if file != source and source.is_file():
+        publish_json(file, read_json(source))
+
+
 def run_page(resource: TaskResource, model: ArtifactRef) -> dg.MetadataValue | None:
     """Return the page or the id of that run in MLflow, or None."""
     file = _run_file(resource, model)

@@ -44,8 +44,8 @@ def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) 
         horizon: steps ahead at which errors are compared.
     """
     from kinemill.dataset.scale import training_scale
+    from kinemill.selection.references import Persistence
     from kinemill.verify.evaluation import references_for
-    from kinemill.verify.references import Persistence
 
     notes = list[str]()
     training, why = _training_rows(loaded)

@@ -1,6 +1,6 @@
 """Verify, register, promote and roll back models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -11,7 +11,7 @@ from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.api.training import TaskLike, Training, resolve_task
 from kinemill.errors import Blocked
 from kinemill.runtime import Policy, Simulator, load
-from kinemill.store import ArtifactRef, Home
+from kinemill.store import Artifact, ArtifactRef, Home, summary_of
 from kinemill.store.locks import in_use
 from kinemill.task.document import Task
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from kinemill.register.champion_change import ChampionChange
     from kinemill.register.document import RunDocument
-    from kinemill.register.reference_candidate import Candidates
+    from kinemill.register.stage import Registration
+    from kinemill.task.portfolio import Selection
     from kinemill.verify.bundle import FolderCheck
     from kinemill.verify.checklist import Gate
     from kinemill.verify.document import Verification as Document
@@ -110,19 +111,21 @@ class Registered:
         home: home of the registry.
         training: the training of the model.
         verification: verification of the registered model.
-        candidates: the trained model, and the best reference if it was better.
+        registration: version and decision.
+        selection: the candidates; None for a policy.
     """
 
     task: Task
     home: Home
     training: Training
     verification: Verification
-    candidates: "Candidates"
+    registration: "Registration"
+    selection: "Selection | None" = None
 
     @property
     def version(self) -> int:
         """Number of the version."""
-        return self.candidates.result.registration.version
+        return self.registration.version
 
     @property
     def address(self) -> str:
@@ -132,7 +135,7 @@ class Registered:
     @property
     def alias(self) -> str | None:
         """`champion`, `challenger` or None."""
-        return self.candidates.result.registration.alias
+        return self.registration.alias
 
     @property
     def status(self) -> str:
@@ -140,22 +143,22 @@ class Registered:
 
         A version that waits for an approval is `refused` too.
         """
-        return self.candidates.result.registration.status
+        return self.registration.status
 
     @property
     def headline(self) -> str:
         """One or two sentences about the model and the decision."""
-        return self.candidates.result.registration.headline
+        return self.registration.headline
 
     @property
     def report(self) -> Path:
         """The report with the decision, an offline HTML page."""
-        return self.home.root / self.candidates.result.registration.report
+        return self.home.root / self.registration.report
 
     @property
     def folder(self) -> Path:
-        """Folder of the registered model: the trained model, or a better reference."""
-        return self.home.root / self.candidates.result.produced.onnx_model.path
+        """Folder of the registered model."""
+        return self.training.folder
 
     @property
     def model(self) -> Simulator | Policy:
@@ -171,7 +174,7 @@ class Registered:
             [
                 {name: line.to_json()[name] for name in names}
                 | {"value": str(line.value), "expected": str(line.expected)}
-                for line in self.candidates.result.registration.gate
+                for line in self.registration.gate
             ]
         )
 
@@ -180,9 +183,7 @@ class Registered:
         from kinemill.dataset import DatasetSummary
         from kinemill.register.run_summary import RunFacts, run_document
         from kinemill.validate.summary import EpisodesSummary
-        from kinemill.verify.document import open_verification
 
-        result = self.candidates.result
         training = self.training
         logs = training.dataset is not None
         episodes = training.dataset and EpisodesSummary.read(self.home, training.dataset.episodes)
@@ -191,9 +192,9 @@ class Registered:
                 task=self.task.name,
                 episodes=episodes,
                 dataset=training.data.digest,
-                verification=open_verification(self.home, result.produced.verification),
-                selection=self.candidates.selection,
-                registration=result.registration,
+                verification=self.verification.document,
+                selection=self.selection,
+                registration=self.registration,
                 report=str(self.report),
                 warnings=DatasetSummary.read(self.home, training.data).warnings if logs else [],
             )
@@ -204,10 +205,7 @@ class Registered:
             "version": self.address,
             "alias": self.alias,
             "decision": self.status,
-            "refused by": [
-                line.rule for line in self.candidates.result.registration.gate if not line.passed
-            ]
-            or None,
+            "refused by": [line.rule for line in self.registration.gate if not line.passed] or None,
             "report": self.report,
         }
         return facts_table(self.headline, facts)
@@ -231,27 +229,41 @@ def register(training: Training, *, progress: ShowProgress = True) -> Registered
 
 
 def register_stages(training: Training, report: Reporter) -> Registered:
-    """Run the stages after export: verification, references, registration.
+    """Select the trained model or a reference that is better, verify and register it.
 
     Raises:
         Blocked: The exported files cannot be run.
     """
-    from kinemill.register.reference_candidate import register_candidates
-    from kinemill.register.stage import Produced
+    from kinemill.register import stage
 
-    task = training.task
-    home = training.home
+    task, home = training.task, training.home
+    selection = None
+    if task.learn.gives == "dynamics":
+        training, selection = _select(training, report)
     verification = _verify_training(training, report)
     if verification.artifact is None:
         raise Blocked(task.name, "has no verification")
-    produced = Produced(verification.artifact, training.exported, training.trained, training.data)
-    references = None
-    if task.learn.gives == "dynamics":
-        from kinemill.verify.references import stage as references_stage
+    refs = verification.artifact, training.exported, training.trained, training.data
+    registration = stage.run(task, home, stage.Produced(*refs))
+    return Registered(task, home, training, verification, registration, selection)
 
-        references = references_stage.run(task, home, training.data).ref
-    candidates = register_candidates(task, home, produced, references, progress=report)
-    return Registered(task, home, training, verification, candidates)
+
+def _select(training: Training, report: Reporter) -> "tuple[Training, Selection]":
+    """Return the training, or the reference that is better in its place, and the selection."""
+    from kinemill.export import stage as export
+    from kinemill.selection.references import stage as references_stage
+    from kinemill.selection.selected_model import select_model
+    from kinemill.train.summary import ModelSummary
+
+    task, home, data = training.task, training.home, training.data
+    references = references_stage.run(task, home, data).ref
+    trained = Artifact(training.trained, summary_of(home, training.trained), training.cached)
+    selected, selection = select_model(task, home, trained, data, references, report)
+    if selected is trained:
+        return training, selection
+    exported = export.run(task, home, selected.ref, data).ref
+    about = ModelSummary.of(selected)
+    return replace(training, trained=selected.ref, exported=exported, summary=about), selection
 
 
 def promote(

@@ -9,6 +9,7 @@ import typer
 from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
 from kinemill.register.document import RunDocument
 from kinemill.register.verdict import Verdict
+from kinemill.task.portfolio import Selection
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
 from kinemill.verify.findings import Cell, best_reference, cells_of, own_reference
@@ -17,6 +18,7 @@ from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
 _POLICIES = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
+_CANDIDATES = 5  # listed
 _COMPARED = ("champion", "persistence")  # displayed with a dynamics model and the best reference
 
 
@@ -38,6 +40,7 @@ def run_summary(
     if result.headline:
         typer.echo(wrap_text(result.headline))
     _facts_table(result)
+    candidates_table(result.selection)
     errors_table(metrics, reference)
     tried_table(metrics)
     if metrics.test:
@@ -66,6 +69,7 @@ def _facts_table(result: RunDocument) -> None:
         rows = [["episodes", f"{episodes.accepted} accepted"], ["recordings", text], *rows]
     if selection := result.selection:
         rows.append(["model", f"{selection.selected}: {selection.why}"])
+
     if verification:
         latency = verification.latency_ms
         rows += [
@@ -81,6 +85,21 @@ def _facts_table(result: RunDocument) -> None:
         rows.append(["gate", text])
     rows.append(["took", f"{sum(result.seconds.values()):.1f} s"])
     table(f"{result.task}: {result.status}", ["", ""], rows)
+
+
+def candidates_table(selection: Selection | None) -> None:
+    """Print the best candidates with score, free run, parameters and time."""
+    if selection is None:
+        return
+    tried = [result for result in selection.candidates if not result.failure]
+    rows = [
+        [result.name, result.score, result.free_run, result.parameters, result.seconds]
+        for result in tried[:_CANDIDATES]
+    ]
+    if rows:
+        more = len(tried) - len(rows)
+        title = f"candidates{f', and {more} more' * bool(more)}"
+        table(title, ["", "score", "free run", "parameters", "seconds"], rows)
 
 
 def errors_table(

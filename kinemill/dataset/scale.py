@@ -199,3 +199,11 @@ def _is_grid(gaps: Floats, step: float) -> bool:
     # The error of the step grows with the gap. Above a quarter of a step, a match is a coincidence.
     allowed = np.clip(ON_GRID**2 * counted, ON_GRID, 0.25)
     return bool((np.abs(counted - np.round(counted)) <= allowed).mean() >= MOST)
+
+
+def training_range(dataset: PackedDataset) -> tuple[Floats, Floats]:
+    """Return the smallest and largest training value per channel, (S + A,) each, in units."""
+    rows = [dataset.rows(item) for item in dataset.of("train")]
+    low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
+    high = np.max([part.max(axis=0) for part in rows], axis=0).astype(np.float64)
+    return low, high

@@ -26,7 +26,6 @@ _MODULES = {
     "list_versions": "lookup",
     "recordings_of": "lineage",
     "promote": "promotion",
-    "register_candidates": "reference_candidate",
     "rollback": "promotion",
     "run_document": "run_summary",
     "show": "lookup",

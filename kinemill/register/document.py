@@ -3,32 +3,9 @@
 from dataclasses import dataclass, field
 
 from kinemill.register.verdict import Verdict
+from kinemill.task.portfolio import Selection
 from kinemill.verify.check_results import CheckSummary
 from kinemill.verify.results import Metrics
-
-
-@dataclass(frozen=True)
-class CandidateDecision:
-    """Name of a candidate, its version and the decision of the gate."""
-
-    candidate: str
-    version: int
-    decision: str
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Candidates of a run, printed by commands.
-
-    Attributes:
-        selected: name of the candidate that is the result of the run.
-        why: why a reference was or was not a candidate.
-        candidates: the trained model, then the reference if it was one.
-    """
-
-    selected: str
-    why: str
-    candidates: list[CandidateDecision]
 
 
 @dataclass(frozen=True)

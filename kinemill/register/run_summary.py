@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kinemill.register.document import EpisodeCounts, RunDocument, Selection
+from kinemill.register.document import EpisodeCounts, RunDocument
 from kinemill.register.stage import Registration
 from kinemill.register.versions import SHORT
+from kinemill.task.portfolio import Selection
 from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification

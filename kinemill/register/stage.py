@@ -27,7 +27,6 @@ from kinemill.register.versions import (
     CHALLENGER,
     CHAMPION,
     Version,
-    aliases_of,
     find_version,
     versions_of,
 )
@@ -56,7 +55,6 @@ class Produced:
         onnx_model: the exported model.
         model: the trained model, or a reference published as one.
         dataset: the dataset, or the card of the environment.
-        trained: the model trained in the same run, if `model` is a reference.
         run_id: MLflow run of the training; None: find it, or create a new run.
     """
 
@@ -64,7 +62,6 @@ class Produced:
     onnx_model: ArtifactRef
     model: ArtifactRef
     dataset: ArtifactRef
-    trained: ArtifactRef | None = None
     run_id: str | None = None
 
 
@@ -184,18 +181,6 @@ def _promoter_needed(version: Version) -> Generator[None]:
         ) from error
 
 
-def return_challenger(task: Task, home: Home, holder: int, version: int) -> None:
-    """Move the alias `challenger` from one refused version back to an earlier one.
-
-    Nothing changes if another version has become challenger since. `holder` has the alias,
-    `version` gets it.
-    """
-    with guarded(home, task.name):
-        if aliases_of(home, task.name).get(CHALLENGER) == holder:
-            client = open_tracking(home).client
-            client.set_registered_model_alias(task.name, CHALLENGER, str(version))
-
-
 def _registration(version: Version, status: Status) -> Registration:
     aliases = [alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases]
     return Registration(
@@ -229,9 +214,10 @@ def _find(home: Home, task: str, stamped: Mapping[str, str]) -> Version | None:
 
 def _find_or_start_run(tracking: Tracking, task: Task, produced: Produced, key: str) -> str:
     """Return the run that trained the model, as tagged by an earlier registration, or a new run."""
+    model = _model_summary(tracking.home, produced).trained or produced.model
     trained = tracking.client.search_runs(
         [tracking.experiment(task.name)],
-        f"tags.`{tags.MODEL}` = '{produced.model.digest}'",
+        f"tags.`{tags.MODEL}` = '{model.digest}'",
         max_results=1,
     )
     if trained:
@@ -267,12 +253,13 @@ def _tags(
 
 def _reference(home: Home, produced: Produced) -> dict[str, str]:
     """Return the tags of a reference: its name, and the model trained in the same run."""
-    if produced.trained is None:
+    summary = _model_summary(home, produced)
+    if summary.trained is None:
         return {}
     return {
-        tags.REFERENCE: str(_model_summary(home, produced).reference),
-        tags.TRAINED: produced.trained.digest,
-        tags.TRAINED_FOLDER: produced.trained.path,
+        tags.REFERENCE: str(summary.reference),
+        tags.TRAINED: summary.trained.digest,
+        tags.TRAINED_FOLDER: summary.trained.path,
     }
 
 
@@ -287,7 +274,7 @@ def _link(tracking: Tracking, version: Version, produced: Produced) -> None:
     dataset = produced.dataset
     summary = summary_of(tracking.home, dataset)
     log_dataset(client, run_id, version.task, dataset.digest, summary)
-    curves = open_ref(tracking.home, produced.trained or produced.model) / CURVES
+    curves = open_ref(tracking.home, produced.model) / CURVES
     if curves.is_file():  # a model that is fitted in closed form has none
         client.log_artifact(run_id, str(curves))
     client.set_tag(run_id, tags.VERSION, version.name)
@@ -301,6 +288,8 @@ def _link(tracking: Tracking, version: Version, produced: Produced) -> None:
     client.set_logged_model_tags(
         version.logged_model, {"mlflow.modelVersions": json.dumps(registered)}
     )
-    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE):
+    for name in (tags.DATASET, tags.REFERENCE):
         if name in version.tags:
             client.set_tag(run_id, name, version.tags[name])
+    trained_model = version.tags.get(tags.TRAINED, version.tags[tags.MODEL])
+    client.set_tag(run_id, tags.MODEL, trained_model)

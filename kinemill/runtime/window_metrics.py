@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from kinemill.runtime.interface import wrapped
 
+Array = NDArray[Any]
 Floats = NDArray[np.float64]
 # Errors of a diverging predictor become infinite without warnings.
 QUIETLY = np.errstate(over="ignore", invalid="ignore")
@@ -54,6 +55,11 @@ class Windows:
     past_actions: Floats
     actions: Floats
     truth: Floats
+
+    def repeated(self, copies: int) -> "Windows":
+        """Return all windows several times, one after the other."""
+        parts = self.states, self.past_actions, self.actions, self.truth
+        return Windows(*(np.concatenate([part] * copies) for part in parts))
 
 
 def evenly_spaced(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -181,6 +181,21 @@ class CandidateResult:
         return cls(candidate.name, model["type"], number, ridge=ridge)
 
 
+@dataclass(frozen=True)
+class Selection:
+    """The candidates of a run.
+
+    Attributes:
+        selected: name of the candidate that the run exports and registers.
+        why: the reason in words.
+        candidates: results of all candidates, the best first.
+    """
+
+    selected: str
+    why: str
+    candidates: list[CandidateResult]
+
+
 def untested_text(model: Path) -> str:
     """Return the candidates that the budget of a portfolio left out; empty if there are none.
 

@@ -18,7 +18,7 @@ RETURN = "return"
 SUCCESS = "success"
 ACTIONS = "action_rmse"
 FREE_RUN = "free_run"  # whole episodes, simulated from the first state
-# Reference models that a dynamics model must beat: see kinemill.verify.references.
+# Reference models that a dynamics model must beat: see kinemill.selection.references.
 REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")
 TRIVIAL = REFERENCES[:2]  # without a model file; an exported reference must beat them, too
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday

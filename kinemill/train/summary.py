@@ -20,6 +20,14 @@ class StartModel:
         return cls(start.address, start.digest) if start else None
 
 
+@dataclass(frozen=True)
+class TrainedModel:
+    """Folder, relative to the home, and digest of the model trained in the run of a reference."""
+
+    path: str
+    digest: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class LearnFacts:
     """Numbers of a training that depend on its result.
@@ -59,6 +67,7 @@ class ModelSummary(LearnFacts, StoredSummary):
         steps: number of training steps; 0 for a reference.
         best_step: step of the weights.
         started_from: the model that the training started from; None without one.
+        trained: the model that was trained in the same run, of a reference; None otherwise.
     """
 
     monitor: str
@@ -66,3 +75,4 @@ class ModelSummary(LearnFacts, StoredSummary):
     steps: int = 0
     best_step: int = 0
     started_from: StartModel | None = None
+    trained: TrainedModel | None = None

@@ -6,8 +6,9 @@ from html import escape
 
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, name_of, table
+from kinemill.selection.reference_facts import MemberFacts
 from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons
-from kinemill.verify.document import Assessment, MemberFacts
+from kinemill.verify.document import Assessment
 from kinemill.verify.findings import Cell, best_in, cells_of, compared_with, own_reference
 from kinemill.verify.headline import Headline, headline
 from kinemill.verify.losses import GROSS_WITHOUT_SKILL, SKILL
@@ -233,25 +234,26 @@ def _selection(document: Assessment) -> str:
     if references is None:
         return ""
     rows: list[list[str]] = []
-    for name, family in references.families.items():
+    for name, member in references.families.items():
         about = "this model" if name == reference else ""
-        rows.append([name_of(label(name), about), *_facts("over windows", family.strongest)])
-        if family.stable is not None and family.stable != family.strongest:
-            rows.append([name_of(label(name), about), *_facts("in free run", family.stable)])
+        rows.append([name_of(label(name), about), *_facts(member)])
     for name, why in references.left_out.items():
-        rows.append([name_of(label(name)), "left out", escape(why), "–"])
+        rows.append([name_of(label(name)), f"left out: {escape(why)}", "–", "–"])
     if not rows:
         return ""
-    heads = ["Reference", "Used", "Settings", "Validation nRMSE"]
-    split = escape(references.chosen_on or "validation")
-    text = f"<p>Fitted on training rows, selected on {split} rows, without test rows.</p>"
-    return text + table(heads, rows, numbers_from=3, fixed=True)
+    heads = ["Reference", "Settings", "Score", "Error at the horizon"]
+    left_out = escape(references.left_out_rows)
+    text = (
+        f"<p>Fitted on training rows; selected by their score on {left_out}, without test rows. "
+        "Errors are in standard deviations.</p>"
+    )
+    return text + table(heads, rows, numbers_from=2, fixed=True)
 
 
-def _facts(where: str, member: MemberFacts) -> list[str]:
+def _facts(member: MemberFacts) -> list[str]:
     settings = [f"history {member.history}"]
     if member.ridge is not None:
         settings.append(f"ridge {member.ridge:g}")
     if not member.stable:
-        settings.append("unstable over whole episodes")
-    return [where, escape(", ".join(settings)), number(member.validation_nrmse)]
+        settings.append("diverges in free run")
+    return [escape(", ".join(settings)), number(member.score), number(member.error)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from kinemill.export.summary import C99Facts
+from kinemill.selection.reference_facts import ReferencesFacts
 from kinemill.store import ArtifactRef, Home, open_ref, read_document
 from kinemill.store.numbers import Interval, Number
 from kinemill.verify.check_results import (
@@ -59,52 +60,6 @@ class ModelKind:
     kind: str = ""
     history: int | None = None
     reference: str | None = None
-
-
-@dataclass(frozen=True)
-class MemberFacts:
-    """A member of a family of references.
-
-    Attributes:
-        history: rows of history.
-        ridge: penalty of the regression; None for a reference without weights.
-        validation_nrmse: nRMSE on validation windows, at the horizon.
-        stable: whether whole validation episodes stay finite and bounded.
-        model: name of the folder with its trained model; None if it has none.
-    """
-
-    history: int
-    ridge: float | None
-    validation_nrmse: Number
-    stable: bool
-    model: str | None
-
-
-@dataclass(frozen=True)
-class FamilyFacts:
-    """A family of references: its strongest member, and its best stable one, if any."""
-
-    strongest: MemberFacts
-    stable: MemberFacts | None
-
-
-@dataclass(frozen=True)
-class ReferencesFacts:
-    """References of a dataset.
-
-    Attributes:
-        best: the family with the smallest error at the horizon, on validation rows.
-        chosen_on: the split on which members were selected.
-        digest: digest of the published artifact; empty if it was not published.
-        families: families by name, simplest first.
-        left_out: families that are not references here, with the reason.
-    """
-
-    best: str
-    chosen_on: str
-    digest: str
-    families: dict[str, FamilyFacts]
-    left_out: dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from kinemill.dataset.scale import training_scale
 from kinemill.export.quantized import loss_of
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Floats, Interface, Simulator, load, wrapped
+from kinemill.selection.references import Persistence, References
 from kinemill.task.verify import Verify
 from kinemill.train.step import Step
 from kinemill.verify.analysis import (
@@ -53,7 +54,6 @@ from kinemill.verify.parity import (
 )
 from kinemill.verify.physics import PhysicalCheck, physical_checks
 from kinemill.verify.precision import Precision, negligible_loss, rms_at
-from kinemill.verify.references import Persistence, References
 from kinemill.verify.residuals import residuals_of
 from kinemill.verify.results import ClosedLoop, FitDiagnosis, Stability
 from kinemill.verify.stability import sensitivity, stability

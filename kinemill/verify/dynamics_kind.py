@@ -25,13 +25,13 @@ class DynamicsKind:
         from kinemill.dataset import load_dataset
         from kinemill.export.interface import describe
         from kinemill.export.summary import ExportSummary
+        from kinemill.selection.references import load_references
         from kinemill.train import load_model
         from kinemill.train.warm_start import described, kind_of
         from kinemill.verify.document import ModelKind
         from kinemill.verify.dynamics import DynamicsSubject
         from kinemill.verify.losses import Counted
         from kinemill.verify.overfitting import fitting_in
-        from kinemill.verify.references import load_references
 
         home = Home(job.home)
         folder = open_ref(home, job.onnx_model)

@@ -13,7 +13,8 @@ from kinemill.dataset.windows import gather
 from kinemill.errors import BadInput, join_first
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.runtime import Predictor, Simulator
-from kinemill.selection.portfolio.histories import histories_of
+from kinemill.selection.histories import histories_of
+from kinemill.selection.references import References, find_references, fit_references
 from kinemill.store import ArtifactRef, Home, publish_document, publish_file
 from kinemill.task.document import Task
 from kinemill.verify.analysis import (
@@ -36,7 +37,6 @@ from kinemill.verify.headline import headline
 from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.output_errors import outputs_section
 from kinemill.verify.plots import draw_examples, draw_growth
-from kinemill.verify.references import References, find_references, fit_references
 from kinemill.verify.report_sections import accuracy_card, analysis_sections, windows_card
 
 NAMED = 8  # most refused logs that a note lists

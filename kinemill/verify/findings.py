@@ -84,9 +84,9 @@ def best_in(document: Assessment) -> str | None:
 
 
 def history_of(document: Assessment, reference: str) -> int | None:
-    """Return the rows of history of the strongest member of a reference; None if unknown."""
+    """Return the rows of history of a reference; None if unknown."""
     families = document.references.families if document.references else {}
-    return families[reference].strongest.history if reference in families else None
+    return families[reference].history if reference in families else None
 
 
 def compared_with(document: Assessment) -> dict[str, Comparisons]:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.scale import training_range
 from kinemill.runtime import QUIETLY, Floats, Simulator, wrapped
 from kinemill.verify.results import ChannelSensitivity, Sensitivity, Stability
-from kinemill.verify.test_inputs import Probe, long_probe, training_range
+from kinemill.verify.test_inputs import Probe, long_probe
 
 STEPS = 1000
 ROLLOUTS = 32

@@ -64,7 +64,7 @@ def run(
     """
     references: ArtifactRef | None = None
     if task.learn.gives == "dynamics":
-        from kinemill.verify.references import stage  # it imports polars
+        from kinemill.selection.references import stage  # it imports polars
 
         references = stage.run(task, home, dataset).ref
     refs = onnx_model, model, dataset, references

@@ -4,21 +4,20 @@ Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
+from kinemill.dataset.scale import training_range
 from kinemill.dataset.windows import gather, window_starts
 from kinemill.runtime import Interface
-from kinemill.runtime.window_metrics import Floats, Windows, evenly_spaced
+from kinemill.runtime.window_metrics import Array, Floats, Windows, evenly_spaced
 
 MOST = 256  # most windows of the test split
 CORNERS = 64  # rows of each synthetic probe
 EXTREMES = "extremes"
 
-Array = NDArray[Any]
 Arrays = dict[str, Array]
 
 
@@ -138,14 +137,6 @@ def _probe(name: str, states: Floats, actions: Floats, history: int, horizon: in
     past = actions[:, : history - 1]
     future = actions[:, history - 1 : history - 1 + horizon]
     return window_probe(name, states[:, :history], past, future)
-
-
-def training_range(dataset: PackedDataset) -> tuple[Floats, Floats]:
-    """Return the smallest and largest training value per channel, (S + A,) each, in units."""
-    rows = [dataset.rows(item) for item in dataset.of("train")]
-    low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
-    high = np.max([part.max(axis=0) for part in rows], axis=0).astype(np.float64)
-    return low, high
 
 
 def _bounds(dataset: PackedDataset, interface: Interface) -> tuple[Floats, Floats]:

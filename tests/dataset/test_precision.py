@@ -12,15 +12,15 @@ from kinemill.dataset.dry_run import dataset_problem
 from kinemill.draft.builder import draft
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
+from kinemill.selection.references import StepPredictor
+from kinemill.selection.references.ridge import fit_groups, make_step
+from kinemill.selection.references.specs import specs_of
+from kinemill.selection.references.step_predictor import single
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.validate import stage as validate
 from kinemill.validate.dry_run import dry_run
 from kinemill.verify.accuracy import evaluate
-from kinemill.verify.references import StepPredictor
-from kinemill.verify.references.ridge import fit_groups, make_step
-from kinemill.verify.references.specs import specs_of
-from kinemill.verify.references.step_predictor import single
 
 NAMES = ("a.csv", "b.csv", "val.csv", "test.csv")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from kinemill.dataset.scale import noise_of, training_scale
+from kinemill.selection.references import Persistence
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import accuracy, stated_scale
-from kinemill.verify.references import Persistence
 from tests.verify.conftest import pack, swing
 
 NO_ANGLE = np.array([False, False])

@@ -21,7 +21,7 @@ def specs(workspace):
 
 @pytest.mark.parametrize("stage", CHAIN)
 def test_the_code_version_of_an_asset_is_that_of_its_stage(specs, stage):
-    module = {"references": "verify.references.stage"}.get(stage, f"{stage}.stage")
+    module = {"references": "selection.references.stage"}.get(stage, f"{stage}.stage")
     version = importlib.import_module(f"kinemill.{module}").VERSION
     assert specs[CHAIN[stage]].code_version == str(version)
 

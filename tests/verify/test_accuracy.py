@@ -5,8 +5,8 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.runtime import wrapped
+from kinemill.selection.references import Persistence
 from kinemill.verify.accuracy import evaluate
-from kinemill.verify.references import Persistence
 from tests.verify.conftest import DT, pack, swing
 
 

@@ -9,6 +9,7 @@ from kinemill.export import stage as export
 from kinemill.export.interface import describe
 from kinemill.ingest import stage as ingest
 from kinemill.runtime import load
+from kinemill.selection.references import Persistence, fit_references
 from kinemill.store import open_ref
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -19,7 +20,6 @@ from kinemill.train.warm_start import described
 from kinemill.validate import stage as validate
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.estimated import EstimatedStart, estimated_starts
-from kinemill.verify.references import Persistence, fit_references
 from kinemill.verify.verifier import verdict_document, verify_files
 from tests.verify.conftest import swing
 

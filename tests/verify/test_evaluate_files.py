@@ -11,6 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from kinemill.export.bundle import seal
+from kinemill.selection.references import fit_references
 from kinemill.store import to_json_value
 from kinemill.task.promote import REFERENCES
 from kinemill.task.verify import Verify
@@ -19,7 +20,6 @@ from kinemill.verify.document import read_verification
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.overfitting import FitDiagnosis
 from kinemill.verify.parity import Pair
-from kinemill.verify.references import fit_references
 from kinemill.verify.report import page, write
 from kinemill.verify.verifier import run_checks, summary, verdict_document, verify_files
 from tests.export.conftest import random_step, task_of

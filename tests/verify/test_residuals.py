@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from kinemill.selection.references import Persistence, fit_references
 from kinemill.verify.free_run import free_run
-from kinemill.verify.references import Persistence, fit_references
 from kinemill.verify.residuals import Series, ljung_box, residuals_of, whiteness
 from tests.verify.conftest import DT, pack, pendulum_task, swing
 

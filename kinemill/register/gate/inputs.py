@@ -10,6 +10,7 @@ from kinemill.register.comparison_results import Compared, DynamicsComparison, P
 from kinemill.register.verdict import Value
 from kinemill.registry import Links
 from kinemill.runtime import Policy, Simulator
+from kinemill.selection.divergence import Runs
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.verify.comparison import Comparison
@@ -112,19 +113,6 @@ class RowOverlap:
     def test(self) -> float:
         """Share of the test rows, of either kind."""
         return self.near_duplicates + self.same_recording
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Free runs of recorded episodes of all splits.
-
-    Attributes:
-        episodes: number of episodes.
-        diverged: names of those that diverge.
-    """
-
-    episodes: int
-    diverged: tuple[str, ...]
 
 
 @dataclass(frozen=True)

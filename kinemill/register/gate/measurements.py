@@ -27,8 +27,6 @@ from kinemill.register.gate.paired_rollouts import (
     SPLIT,
     RolledOut,
     error_of,
-    errors_of,
-    free_runs,
     is_same_model,
     output_comparisons,
     pair,
@@ -36,12 +34,11 @@ from kinemill.register.gate.paired_rollouts import (
 )
 from kinemill.register.gate.smoke_test import serve, serve_zero_window
 from kinemill.runtime import Predictor, Simulator, load
+from kinemill.selection.divergence import free_runs
 from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.verify.analysis import compare as compare_horizons
 from kinemill.verify.errors import Errors
-
-_UNSTABLE = 3.0  # ratio to the error of the stable member of its family
 
 
 @MEASUREMENTS.register("dynamics")
@@ -124,38 +121,27 @@ class DynamicsMeasurements:
 
     @cached_property
     def _references(self) -> Any:
-        from kinemill.verify.references import load_references, stage  # import torch
+        from kinemill.selection.references import load_references, stage  # import torch
 
         built = stage.run(self.task, self.home, self.dataset)
         return load_references(self.home, built.ref)
 
     def _history(self, *models: Predictor) -> int:
         """Return the rows of history at the start of each window: the longest of all models."""
-        references = (
-            *self._references.predictors().values(),
-            *self._references.free_run().values(),
-        )
-        return max(model.history for model in (*models, *references))
+        return max(self._references.history, *(model.history for model in models))
 
     def _roll_out(self, model: Predictor, history: int) -> RolledOut:
         return roll_out(model, self._rows, self.task, history)
 
     def _against(self, own: RolledOut, reference: Any) -> Paired:
-        """Compare with a family of references: the strongest member, in free run the stable one.
-
-        If the strongest member diverges on these rows, the stable member replaces it. A challenger
-        that is the stable member is compared with that member only.
-        """
+        """Compare with a reference; in free run only where it stays bounded."""
         promote = self.task.promote
         history = own.errors.history
-        stable = self._roll_out(reference.stable, history) if reference.stable else None
-        if stable is not None and reference.folder is not None and is_same_model(own, stable):
-            return replace(pair(own, stable, promote.channel, promote.margin), itself=True)
-        errors = errors_of(reference.strongest, self._rows, self.task, history)
-        # `not <=` includes NaN: a member that diverges is replaced by the stable one.
-        if stable is not None and not errors.nrmse <= _UNSTABLE * stable.errors.nrmse:
-            errors = stable.errors
-        other = RolledOut(errors, stable.run if stable else None)
+        other = self._roll_out(reference.predictor, history)
+        if reference.folder is not None and is_same_model(own, other):
+            return replace(pair(own, other, promote.channel, promote.margin), itself=True)
+        if not reference.stable:
+            other = replace(other, run=None)
         return pair(own, other, promote.channel, promote.margin)
 
 

@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from kinemill.register.gate.inputs import NO_CHAMPION, Champion, GateInputs, Paired
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.verdict import Verdict
-from kinemill.task import Task
 from kinemill.task.promote import REFERENCES, TRIVIAL
 from kinemill.verify.losses import GROSS, Horizons
 
@@ -95,27 +93,18 @@ def is_break_approved(champion: Champion, inputs: GateInputs) -> bool:
     return inputs.approval is not None and inputs.approval.breaking and bool(champion.differs)
 
 
-def why_no_reference(task: Task) -> str:
-    """Return why a reference cannot replace this task's model; "" if it can."""
-    learn: Any = task.learn
-    if not task.promote.allow_reference:
-        return "promote.allow_reference is false"
-    unsupported = {
-        f"learn.ensemble: {learn.ensemble}": learn.ensemble > 1,
-        f"learn.loss: {learn.loss}": learn.loss == "gaussian",
-        f"learn.robots: {learn.robots}": learn.robots != "none",
-    }
-    named = [what for what, is_set in unsupported.items() if is_set]
-    return ", ".join(f"a reference does not support {what}" for what in named)
-
-
 def is_doubt(inputs: GateInputs, name: str, paired: Paired) -> bool:
-    """Return whether a model may serve although it does not beat this reference."""
+    """Return whether a model may serve although it does not beat this reference.
+
+    Without a model file, persistence and constant velocity show whether it predicts at all.
+    """
     if not math.isfinite(paired.model):
         return False
     if inputs.task.learn.gives == "policy":
         return False
+    if name not in TRIVIAL:
+        return True
     low = paired.interval[0]
     significant = paired.headline is not None and not paired.headline.is_equal and low > 1.0
     gross = math.isnan(low) and paired.model > GROSS * paired.reference
-    return not (significant or gross) and (name in TRIVIAL or bool(why_no_reference(inputs.task)))
+    return not (significant or gross)

@@ -11,10 +11,9 @@ import numpy as np
 
 from kinemill.dataset import PackedDataset
 from kinemill.dataset.scale import scale_of
-from kinemill.dataset.windows import whole_episodes
-from kinemill.register.gate.inputs import Paired, Runs
+from kinemill.register.gate.inputs import Paired
 from kinemill.runtime import QUIETLY, Floats, Predictor, Simulator
-from kinemill.runtime.window_metrics import in_std, predict
+from kinemill.runtime.window_metrics import in_std
 from kinemill.task import Task
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.accuracy import evaluate
@@ -25,14 +24,8 @@ from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.losses import counted_horizons
 from kinemill.verify.output_errors import output_deviations
 from kinemill.verify.significance import compare_squares
-from kinemill.verify.test_inputs import training_range
 
 SPLIT = "test"
-SPLITS = (SPLIT, "validation", "train")
-STARTS = 3  # an unstable model may run well from one row and away from another
-MOST_RUNS = 40  # episodes that are simulated as a whole, and their most steps
-LONGEST_RUN = 20_000
-DIVERGED = 1000.0  # ranges
 # Tolerances between a reference and its exported float32 files: a share of the error, and rounding
 # in units of the training std.
 _TOLERANCE = 0.01
@@ -56,29 +49,6 @@ def roll_out(model: Predictor, rows: PackedDataset, task: Task, history: int) ->
         BadInput: The channels differ from the dataset's, or no episode is as long as a window.
     """
     return RolledOut(errors_of(model, rows, task, history), free_run(model, rows, SPLIT, history))
-
-
-@QUIETLY
-def free_runs(model: Predictor, rows: PackedDataset) -> Runs:
-    """Simulate at most `MOST_RUNS` recorded episodes of all splits, each from `STARTS` rows.
-
-    An episode diverges if a state is not finite or farther than `DIVERGED` ranges from its range in
-    training: drift of an integrator stays far below it, and exponential growth does not.
-    """
-    episodes = [episode for split in SPLITS for episode in rows.of(split)]
-    long_enough = [episode for episode in episodes if episode.rows > model.history]
-    simulated = long_enough[:: -(-len(long_enough) // MOST_RUNS) or 1]
-    low, high = (ends[: len(rows.states)] for ends in training_range(rows))
-    far = DIVERGED * np.where(high > low, high - low, 1.0)
-    diverged = list[str]()
-    for episode in simulated:
-        apart = (episode.rows - model.history) // STARTS
-        runs = [replace(episode, start=episode.start + apart * at) for at in range(STARTS)]
-        windows, _ = whole_episodes(rows, runs, model.history, LONGEST_RUN)
-        states = predict(model, windows)
-        if not ((states >= low - far) & (states <= high + far)).all():  # false for NaN
-            diverged.append(episode.name)
-    return Runs(len(simulated), tuple(diverged))
 
 
 def errors_of(model: Predictor, rows: PackedDataset, task: Task, history: int) -> Errors:

@@ -12,8 +12,8 @@ from torch import nn
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
-from kinemill.selection.portfolio.cross_validation import Fold
-from kinemill.selection.portfolio.validation_errors import (
+from kinemill.selection.cross_validation import Fold
+from kinemill.selection.validation_errors import (
     CandidateErrors,
     ValidationRows,
     measured,

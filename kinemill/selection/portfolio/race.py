@@ -10,18 +10,12 @@ import json
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, Diverged, KinemillError
-from kinemill.selection.portfolio.candidate_fits import (
-    FEWEST,
-    CandidateFits,
-    gradient_steps,
-    learn_of,
-)
-from kinemill.selection.portfolio.cross_validation import (
+from kinemill.selection.cross_validation import (
     QUICK_FOLDS,
     averaged,
     finalists,
@@ -30,10 +24,16 @@ from kinemill.selection.portfolio.cross_validation import (
     projected,
     validation_share,
 )
-from kinemill.selection.portfolio.facts import facts_of
+from kinemill.selection.facts import facts_of
+from kinemill.selection.portfolio.candidate_fits import (
+    FEWEST,
+    CandidateFits,
+    gradient_steps,
+    learn_of,
+)
 from kinemill.selection.portfolio.selection import Bars, error_at
-from kinemill.selection.portfolio.simple_models import SimpleModels
-from kinemill.selection.portfolio.validation_errors import (
+from kinemill.selection.references.fit import strongest_members
+from kinemill.selection.validation_errors import (
     CandidateErrors,
     ValidationRows,
     measured,
@@ -52,9 +52,8 @@ from kinemill.train.summary import LearnFacts
 from kinemill.train.time_limit import OutOfTime, time_limit
 
 STEPS = "steps.json"
-# Shares of the budget after which quick candidates, and all other closed-form candidates, end.
-QUICK = 0.2
-CLOSED = 0.4
+REFERENCES = "references.json"
+CLOSED = 0.4  # share of the budget after which candidates in closed form end
 ROUNDS = (0.3, 0.15)  # share of the budget of each round of training
 LEAST = 0.2  # least share of the budget for the last training
 LAST = len(ROUNDS) + 1  # number of the last round
@@ -71,6 +70,14 @@ CROSS = 0.2  # share of the budget for the cross-validation of finalists
 # Error in standard deviations, of the mean in training as a prediction. If no finalist is better on
 # rows left out of its fit, these rows are unlike all others, and do not show which one is best.
 UNINFORMATIVE = 1.0
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The references of a portfolio, and the time that their selection took, s."""
+
+    members: list[Candidate]
+    seconds: float
 
 
 @SELECTIONS.register("portfolio")
@@ -145,18 +152,13 @@ class _Race:
         Raises:
             KinemillError: Every candidate failed; the first failure is raised.
         """
-        simple = SimpleModels(
-            self._facts,
-            [structure for model in MODELS for structure in MODELS[model].structures(self._facts)],
-            lambda candidate: self._attempt(candidate, 0, self._closed_seconds()),
-            lambda: self._spent < QUICK * self._learn.budget,
-        )
         self._fits.restore_noise()
-        simple.fit()
+        for candidate in self._references():
+            self._attempt(candidate, 0, self._closed_seconds())
         if noise := self._rows.noise:
             text = f"{', '.join(noise)}: noise to a linear model, so errors of it count little"
             self._context.listeners[1].log_message(text)
-        self._bars = Bars.of(simple.results)
+        self._bars = Bars.of(self._results)
         history = self._history(self._best())
         facts = replace(self._facts, history=history)
         proposals = [proposal for model in MODELS for proposal in MODELS[model].candidates(facts)]
@@ -171,6 +173,19 @@ class _Race:
         if winner is None:
             raise self._failure()
         return self._best_by_cross_validation(winner)
+
+    def _references(self) -> list[Candidate]:
+        """Return the references, as candidates; their selection takes time of the budget."""
+        path = self._folder / REFERENCES
+        if not path.is_file():
+            began = time.monotonic()
+            members = [
+                member.fitted.candidate for member in strongest_members(self._task, self._data[0])
+            ]
+            publish_document(path, Selected(members, time.monotonic() - began))
+        selected = read_document(path, Selected)
+        self._spent += selected.seconds
+        return selected.members
 
     def _best_by_cross_validation(self, winner: CandidateResult) -> CandidateResult:
         """Return the best finalist of a cross-validation; the winner if there is none."""

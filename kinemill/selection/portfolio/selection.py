@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kinemill.selection.portfolio.validation_errors import LARGEST, SMALLEST, counted
+from kinemill.selection.validation_errors import LARGEST, SMALLEST, counted
 from kinemill.task.portfolio import CandidateResult
 
 LEEWAY = 1.05  # allowed ratio to the smallest error of the references at the longest horizon

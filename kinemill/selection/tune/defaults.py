@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeGuard, get_args, get_origin
 from pydantic import ValidationError
 
 from kinemill.dataset import PackedDataset
-from kinemill.selection.portfolio.facts import channel_facts, facts_of
+from kinemill.selection.facts import channel_facts, facts_of
 from kinemill.store import Json
 from kinemill.task import MODELS, Plugin, Task
 from kinemill.task.overrides import family_at

@@ -13,10 +13,10 @@ from optuna.trial import Trial, TrialState
 from kinemill.augment import stage as augment
 from kinemill.dataset import load_dataset
 from kinemill.errors import KinemillError, TrainingFailed
-from kinemill.selection.portfolio.validation_errors import ValidationRows
 from kinemill.selection.tune.search import Search
 from kinemill.selection.tune.settings import complete
 from kinemill.selection.tune.study import OWN, PROPOSED, WHY, retry
+from kinemill.selection.validation_errors import ValidationRows
 from kinemill.store import Artifact, publish_json
 from kinemill.task.document import Task
 from kinemill.task.protocols import ForwardingTracker, NullReporter, Progress, Tracker
@@ -193,7 +193,7 @@ def _note_run(bounds: Bounds, tracker: Tracker, model: Artifact) -> None:
 def evaluate(search: Search, task: Task, model: Artifact) -> float:
     """Return the validation error of a trained model; infinite if it is not finite.
 
-    It is the score of `kinemill.selection.portfolio.validation_errors`. All trials predict from the
+    It is the score of `kinemill.selection.validation_errors`. All trials predict from the
     same rows, with any history. Training and test episodes are not used. A policy has the error of
     its training; with reinforcement learning, the negative of its best return.
     """

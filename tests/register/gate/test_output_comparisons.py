@@ -7,9 +7,9 @@ import pytest
 
 from kinemill.register.gate.paired_rollouts import output_comparisons
 from kinemill.runtime import Simulator
+from kinemill.selection.references import Persistence
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.losses import losses
-from kinemill.verify.references import Persistence
 from tests.verify.conftest import pack, swing
 
 HORIZON = 10

@@ -15,7 +15,7 @@ from kinemill.selection.portfolio import race
 from kinemill.selection.portfolio.candidate_fits import CandidateFits
 from kinemill.selection.portfolio.race import train_portfolio
 from kinemill.selection.portfolio.selection import Bars
-from kinemill.selection.portfolio.validation_errors import CandidateErrors
+from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.store import read_json
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult

@@ -13,7 +13,6 @@ import yaml
 from kinemill.augment import stage as augment
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.selection.portfolio.validation_errors import ValidationRows
 from kinemill.selection.tune import (
     best_of,
     describe,
@@ -26,6 +25,7 @@ from kinemill.selection.tune.results import importances
 from kinemill.selection.tune.search import begin, folder_of, read_search
 from kinemill.selection.tune.settings import complete
 from kinemill.selection.tune.study import FILE, next_trial, open_study
+from kinemill.selection.validation_errors import ValidationRows
 from kinemill.store.home import Home
 from kinemill.task import load_task, parse_overrides
 from kinemill.tracking import open_tracking

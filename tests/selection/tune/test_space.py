@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kinemill.errors import TaskError
-from kinemill.selection.portfolio.facts import channel_facts
+from kinemill.selection.facts import channel_facts
 from kinemill.selection.tune import DataFacts, default_space
 from kinemill.selection.tune.defaults import SIMULATORS, USUAL_HISTORY
 from kinemill.task import MODELS, load_task

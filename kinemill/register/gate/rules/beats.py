@@ -41,11 +41,10 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     `promote.ceiling`, and model > reference. A challenger that is itself a reference must beat
     persistence, constant velocity and the champion. With enough test data, a provisional champion
     is replaced by a challenger that is not worse. A first model that is not significantly worse
-    than these two becomes provisional champion, and so does one that is worse than a reference
-    which cannot replace it.
+    than these two becomes provisional champion.
 
     Refused: train longer, on more logs, or another model (kinemill model tune), or set a smaller
-    promote.margin. Where a reference is better, use it as the model: promote.allow_reference.
+    promote.margin.
     Where a policy has the champion's return, no action is needed. Replace a champion that was
     deleted or is broken manually: kinemill model promote.
     """

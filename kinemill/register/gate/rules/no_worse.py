@@ -18,7 +18,7 @@ from kinemill.register.gate.opponents import (
     verdict_without_measurement,
 )
 from kinemill.register.gate.rules import RULES, GateInputs, Verdict
-from kinemill.task.promote import FREE_RUN
+from kinemill.task.promote import FREE_RUN, TRIVIAL
 from kinemill.verify.losses import (
     Counted,
     Horizons,
@@ -36,9 +36,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if the challenger is not significantly worse than any of `promote.beats`.
 
     A difference below the tolerance of a channel is none: noise, resolution, and a hundredth of its
-    range. A detail, a loss on one channel or at another horizon than verify.horizon and free run,
-    makes a provisional champion only. So does a loss of a reference to another one, which was worse
-    on validation rows, or diverges.
+    range. A loss to a fitted reference makes a provisional champion only, and so does a loss on one
+    channel or at another horizon than verify.horizon and free run.
 
     Significantly worse means worse by more than `promote.margin` (for the champion the larger of
     that and `promote.max_channel_loss`), or more than twice the error where there is too little
@@ -81,7 +80,7 @@ def _line(
         if lost := losses[name]:
             last = inputs.task.verify.horizon
             is_peer = name in peers_of(own_reference(inputs))
-            is_doubt = is_peer or all(_is_detail(loss, last) for loss in lost)
+            is_doubt = is_peer or all(_is_doubt(loss, name, last) for loss in lost)
             undecided = name != CHAMPION and is_doubt
             return Verdict(rule, False, _format_losses(lost), expected, undecided)
         return _nowhere(rule, compared_models[name], horizons, expected)
@@ -90,10 +89,10 @@ def _line(
     return Verdict(rule, False, "was not measured", expected)
 
 
-def _is_detail(loss: Loss, last: int) -> bool:
-    """Return whether a loss to a reference is neither a divergence nor one of the whole model."""
+def _is_doubt(loss: Loss, name: str, last: int) -> bool:
+    """Return whether a loss to a reference is neither a divergence nor one to a trivial model."""
     is_whole = counts_between_peers(loss.horizon, loss.channel, last)
-    return loss.why in {"significant", "gross"} and not is_whole
+    return loss.why in {"significant", "gross"} and not (is_whole and name in TRIVIAL)
 
 
 def _format_losses(losses: Sequence[Loss]) -> str:

@@ -15,12 +15,12 @@ from kinemill.dataset import PackedDataset
 from kinemill.dataset.windows import gather
 from kinemill.models.networks.regression import Triangle
 from kinemill.runtime.window_metrics import evenly_spaced
-from kinemill.task.portfolio import MOST_TERMS, RIDGES, Structure
+from kinemill.selection.references.specs import Spec
+from kinemill.task.portfolio import MOST_TERMS, RIDGES, Candidate, Structure
 from kinemill.train.data import scale_of
 from kinemill.train.layout import layout_of
 from kinemill.train.step import Step
 from kinemill.train.step import make_step as make
-from kinemill.verify.references.specs import Spec
 
 ROWS = 8192  # training windows in one batch, which bounds memory
 # Enough training windows in total, or per term if that is more: more rows would change predictions
@@ -45,6 +45,11 @@ class Fitted:
     ridge: float
     solution: Any
 
+    @property
+    def candidate(self) -> Candidate:
+        """The member as a candidate of a portfolio."""
+        return self.structure.candidate(self.history, self.ridge)
+
 
 def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:
     """Return the step of a member in float64, without its weights."""
@@ -63,6 +68,12 @@ def fit_groups(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list
         for structure in spec.structures
         for group in _fit(spec, structure, dataset, histories)
     ]
+
+
+def fit_group(spec: Spec, member: Fitted, dataset: PackedDataset) -> Fitted:
+    """Return a member fitted to all training rows of a dataset."""
+    ((*group,),) = _fit(spec, member.structure, dataset, [member.history])
+    return next(fitted for fitted in group if fitted.ridge == member.ridge)
 
 
 def _fit(

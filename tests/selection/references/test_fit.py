@@ -6,10 +6,10 @@ import torch
 
 from kinemill.dataset.windows import gather
 from kinemill.runtime.window_metrics import predict
+from kinemill.selection.references import fit_references, load_references, stage
 from kinemill.store import get_or_build
 from kinemill.train import load_model
 from kinemill.verify.accuracy import evaluate
-from kinemill.verify.references import fit_references, load_references, stage
 from tests.dataset.packing import write_packed
 from tests.verify.conftest import pack, pendulum_task, swing
 
@@ -59,7 +59,7 @@ def test_a_member_is_a_trained_model(home, pendulum, tmp_path):
     arguments = windows.states, windows.past_actions, windows.actions
     with torch.no_grad():
         rolled = step.rollout(*(torch.from_numpy(part).float() for part in arguments)).numpy()
-    expected = result.items["linear"].stable.rollout(*arguments)
+    expected = result.items["linear"].predictor.rollout(*arguments)
     np.testing.assert_allclose(rolled, expected, rtol=0, atol=1e-3)  # float32
 
 
@@ -94,7 +94,7 @@ def test_episodes_of_one_row_of_history_have_a_constant_velocity():
     """Such as the short episodes of a log with many gaps."""
     runs = {split: [swing(11, number)] for number, split in enumerate(("train", "validation"))}
     result = fit_references(pendulum_task(horizon=10), pack({**runs, "test": [swing(12, 5)]}))
-    assert {name: item.best.history for name, item in result.items.items()}[
+    assert {name: item.history for name, item in result.items.items()}[
         "constant_velocity"
     ] == 1
 
@@ -124,9 +124,9 @@ def test_the_test_split_chooses_nothing():
         for seed in (8, 9)
     )
     for name, item in one.items.items():
-        expected = other.items[name].best
-        assert (item.best.history, item.best.ridge) == (expected.history, expected.ridge)
-        assert item.best.nrmse == pytest.approx(expected.nrmse, rel=1e-6)
+        expected = other.items[name]
+        assert (item.history, item.ridge) == (expected.history, expected.ridge)
+        assert item.score == pytest.approx(expected.score, rel=1e-6)
 
 
 def test_where_a_coordinate_counts_from_changes_nothing():
@@ -141,8 +141,8 @@ def test_where_a_coordinate_counts_from_changes_nothing():
         splits = {"train": range(3), "validation": range(5, 7), "test": range(8, 10)}
         dataset = pack({name: [*map(counted, some)] for name, some in splits.items()}, angles=())
         linear = fit_references(pendulum_task("coordinate"), dataset).items["linear"]
-        assert linear.stable is not None
-        return evaluate(linear.strongest, dataset, "test", 25, history=10).nrmse
+        assert linear.stable
+        return evaluate(linear.predictor, dataset, "test", 25, history=10).nrmse
 
     near, far = errors(0.0), errors(1e6)
     assert far == pytest.approx(near, rel=1e-3)

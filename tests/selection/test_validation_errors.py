@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.selection.portfolio.validation_errors import CandidateErrors, ValidationRows
+from kinemill.selection.validation_errors import CandidateErrors, ValidationRows
 
 
 class Shifted:

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime.window_metrics import evenly_spaced, nonzero_std
-from kinemill.selection.portfolio.histories import histories_of
+from kinemill.selection.histories import histories_of
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES, TaskFacts
 
-# Least share of the windows that the longest history leaves: all candidates start after its rows.
-REMAINING = {"train": 0.8, "validation": 0.8}
 ROLLOUTS = (25, 50, 100, 200)  # steps
 REMAINING_ROLLOUT = 0.5  # least share of the training rows that start a rollout
 # A sensor saturates where a state keeps its largest or smallest value for so many rows, unless it
@@ -53,8 +51,7 @@ def channel_facts(task: Task) -> TaskFacts:
 def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
     """Return the facts about a task and its dataset."""
     facts = channel_facts(task)
-    histories = histories_of(dataset, task.verify.horizon, REMAINING)
-    longest = max(histories, default=1)
+    longest = max(histories_of(dataset, task.verify.horizon), default=1)
     return replace(
         facts,
         drives=drives_of(dataset, facts.pairs),

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.runtime import QUIETLY, Floats, wrapped
+from kinemill.runtime.window_metrics import Array
 from kinemill.task.document import Task
 from kinemill.task.units import factor
-from kinemill.verify.test_inputs import Array
 
 
 @dataclass(frozen=True)

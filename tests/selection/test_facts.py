@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from kinemill.selection.portfolio.facts import drives_of, facts_of, saturated
+from kinemill.selection.facts import drives_of, facts_of, saturated
 from tests.train.conftest import DT, pendulum_task
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from kinemill.selection.portfolio.cross_validation import (
+from kinemill.selection.cross_validation import (
     averaged,
     finalists,
     folds_of,
@@ -13,7 +13,7 @@ from kinemill.selection.portfolio.cross_validation import (
     projected,
     validation_share,
 )
-from kinemill.selection.portfolio.validation_errors import CandidateErrors
+from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.task.portfolio import CandidateResult
 
 

@@ -8,13 +8,20 @@ what other rows show, such as a tank that overflows; then consecutive rows are l
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.dataset.scale import training_scale
 from kinemill.errors import BadInput
-from kinemill.selection.portfolio.validation_errors import CandidateErrors, ValidationRows, finite
+from kinemill.selection.validation_errors import (
+    WINDOWS,
+    CandidateErrors,
+    ValidationRows,
+    finite,
+    mean_errors,
+)
 from kinemill.task.portfolio import CandidateResult
 
 FOLDS = 3  # groups of recordings, or of rows, each held out once
@@ -62,6 +69,39 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
         return []
 
 
+def left_out_rows(
+    data: tuple[PackedDataset, PackedDataset], history: int, horizon: int
+) -> tuple[list[Fold], str]:
+    """Return rows that are left out of fits, and their name.
+
+    They are the folds over all recordings but those of the test split, or over the rows of one or
+    two recordings. Without a fold that is long enough they are the validation split, or else the
+    training split itself.
+
+    Raises:
+        BadInput: No episode is long enough for one window.
+    """
+    dataset, training_set = data
+    recordings = {episode.recording for episode in dataset.episodes if episode.split != "test"}
+    parts = _recordings(dataset) if len(recordings) >= FOLDS else _consecutive_rows(dataset)
+    what = "recordings" if len(recordings) >= FOLDS else "rows"
+    try:
+        folds = [_fold(dataset, training_set, part, (history, horizon)) for part in parts]
+    except BadInput:
+        pass
+    else:
+        return folds, f"{what} that were left out of a fit, in {FOLDS} groups"
+    for split in ("validation", "train"):
+        with suppress(BadInput):
+            rows = ValidationRows(dataset, history, horizon, STEPS, split=split)
+            return [Fold(dataset, training_set, rows)], f"rows of the {split} split"
+    raise BadInput(
+        f"dataset of {dataset.task}",
+        f"no episode has {history + horizon} rows (a history of {history} + verify.horizon)",
+        fix="lower verify.horizon, or add longer logs",
+    )
+
+
 def _recordings(dataset: PackedDataset) -> list[Parts]:
     """Return the episodes of training and validation, grouped by recording, for each fold."""
     episodes = [*dataset.of("train"), *dataset.of("validation")]
@@ -104,7 +144,8 @@ def _fold(
     rest = [part for episode in training_set.of("train") for part in _cut(episode, held_out, "")]
     rest = [part for part in rest if part.split]
     # All folds count errors in the same unit.
-    rows = ValidationRows(changed, *size, STEPS, training_scale(dataset).std)
+    std, windows = training_scale(dataset).std, WINDOWS // FOLDS
+    rows = ValidationRows(changed, *size, STEPS, std, windows=windows)
     return Fold(changed, replace(training_set, episodes=rest), rows)
 
 
@@ -176,10 +217,7 @@ def _is_dominated(result: CandidateResult, reference: CandidateResult) -> bool:
 
 def averaged(result: CandidateResult, errors: Sequence[CandidateErrors]) -> CandidateResult:
     """Return a result with the mean of its errors over the folds."""
-    steps = list(errors[0].by_horizon)
-    by_horizon = {step: _mean([error.by_horizon[step] for error in errors]) for step in steps}
-    free_run = _mean([error.free_run for error in errors])
-    return _with(result, CandidateErrors(by_horizon, free_run))
+    return _with(result, mean_errors(errors))
 
 
 def projected(
@@ -242,8 +280,3 @@ def _with(result: CandidateResult, errors: CandidateErrors) -> CandidateResult:
         free_run=finite(errors.free_run),
         score=finite(errors.score),
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    mean = sum(values) / len(values)
-    return mean if math.isfinite(mean) else math.inf

@@ -5,12 +5,13 @@ is the mean over windows of sqrt(mean over states of e[w, t, s]²), and that of 
 root mean square over all steps of whole episodes. The score is the geometric mean of the errors at
 1 step, a fifth of the horizon, the horizon, and in free run, without unit.
 
-Symbols: W windows, E episodes, H history, T horizon, S states, M states that move in training.
+Symbols: M models, W windows, E episodes, H history, T horizon, S states, M' states that move in
+training.
 """
 
 import math
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
@@ -20,12 +21,13 @@ import torch
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
-from kinemill.dataset.scale import training_scale
+from kinemill.dataset.scale import training_range, training_scale
 from kinemill.dataset.windows import gather, is_angle, whole_episodes
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import (
     QUIETLY,
     Floats,
+    Predictor,
     Windows,
     deviations,
     evenly_spaced,
@@ -37,7 +39,7 @@ from kinemill.train.loop import Objective, batches_of
 from kinemill.train.time_limit import check_time
 
 WINDOWS = 1024  # evenly spaced; more windows change the error little
-BATCH = 512  # windows per rollout batch
+BATCH = 4096  # windows of all models per rollout batch
 EPISODES = 8
 LONGEST = 1000  # whole episodes of the free run, and their steps
 # Errors of free runs between these have no skill, as in the gate: their differences are random.
@@ -50,6 +52,7 @@ LARGEST = 10.0  # bounds of an error, in standard deviations
 NOISE = 0.5
 FLAT = 0.7
 NOISE_WEIGHT = 0.01  # of a squared error of such a state; it would hide the errors of all others
+BOUND = 2.0  # ranges of a state in training: an error of a free run above this is infinite
 PROBE = 20  # most steps of the measurement of time
 
 
@@ -62,11 +65,16 @@ class CandidateErrors:
             window, averaged over windows. States that are noise have the weight NOISE_WEIGHT. With
             a mean of squares, a few windows with faults, or near an unstable equilibrium, would
             decide between otherwise equal candidates.
-        free_run: error over whole episodes; infinite if a rollout leaves all bounds.
+        free_run: error over whole episodes; infinite if a state leaves `BOUND`.
     """
 
     by_horizon: dict[int, float]
     free_run: float
+
+    @property
+    def stays_bounded(self) -> bool:
+        """Whether all rollouts stay finite and within bounds, see `BOUND`."""
+        return math.isfinite(self.free_run) and all(map(math.isfinite, self.by_horizon.values()))
 
     @property
     def score(self) -> float:
@@ -120,9 +128,11 @@ class ValidationRows:
         horizon: steps of the longest rollout over windows.
         longest: most steps of the free run over a whole episode.
         std: divisor of errors, (S,), in units; None: `training_scale` of the dataset.
+        split: split of the rows.
+        windows: most windows.
 
     Raises:
-        BadInput: No validation episode is long enough for one window.
+        BadInput: No episode of the split is long enough for one window.
     """
 
     def __init__(
@@ -132,11 +142,13 @@ class ValidationRows:
         horizon: int,
         longest: int = LONGEST,
         std: Floats | None = None,
+        split: str = "validation",
+        windows: int = WINDOWS,
     ) -> None:
-        starts = dataset.window_starts("validation", history + horizon)
+        starts = dataset.window_starts(split, history + horizon)
         if len(starts) == 0:
             raise BadInput(
-                f"validation split of {dataset.task}",
+                f"{split} split of {dataset.task}",
                 f"no episode has {history + horizon} rows (a history of {history} + "
                 "verify.horizon)",
                 fix="lower verify.horizon, add longer logs, or raise dataset.validation",
@@ -145,11 +157,16 @@ class ValidationRows:
         self._history = history
         self._horizon = horizon
         self._longest = longest
-        self._starts = evenly_spaced(starts, WINDOWS)
+        self._starts = evenly_spaced(starts, windows)
         self._std = training_scale(dataset).std if std is None else std
+        self._angle = is_angle(dataset)
+        low, high = (ends[: len(dataset.states)] for ends in training_range(dataset))
+        ranges = np.where(self._angle, math.inf, high - low)
+        moves = is_moving(self._std)
+        self._bound = BOUND * ranges[moves] / self._std[moves]
         self._moving_states = list(compress(dataset.states, is_moving(self._std)))
         self._weights = np.ones(len(self._moving_states))
-        episodes = [packed for packed in dataset.of("validation") if packed.rows > history]
+        episodes = [packed for packed in dataset.of(split) if packed.rows > history]
         self._episodes = sorted(episodes, key=lambda episode: -episode.rows)[:EPISODES]
 
     @property
@@ -177,50 +194,92 @@ class ValidationRows:
             module: as in `errors_of`; a simple model.
         """
         sizes = np.zeros((self._horizon, len(self._moving_states)))
-        for errors in self._window_errors(module):
-            sizes += np.abs(errors).sum(axis=0)
+        for errors in self._window_errors(ModulePredictor(module), 1, self._starts):
+            sizes += np.abs(errors[0]).sum(axis=0)
         # Of a normal distribution: the deviation, from the mean size.
         first, last = (sizes * math.sqrt(math.pi / 2.0) / len(self._starts))[[0, -1]]
         return list(compress(self._moving_states, (first >= NOISE) & (first >= FLAT * last)))
 
-    @QUIETLY
     def errors_of(self, module: Any) -> CandidateErrors:
         """Return the errors of a dynamics model, see `ModulePredictor`.
 
         Raises:
             OutOfTime: The time limit is over.
         """
-        sums = np.zeros(self._horizon)
-        for errors in self._window_errors(module):
-            sums += np.sqrt(self._mean_square(errors)).sum(axis=0)
+        return self.measure(ModulePredictor(module))[0]
+
+    @QUIETLY
+    def measure(
+        self, predictor: Predictor, copies: int = 1, stride: int = 1, *, free_run: bool = True
+    ) -> list[CandidateErrors]:
+        """Return the errors of M models that run as one batch, model by model.
+
+        Args:
+            predictor: all models in one; it predicts M · W windows.
+            copies: number of models, M.
+            stride: use every n-th window.
+            free_run: whether to measure free runs; without them, their error is 1.
+
+        Raises:
+            OutOfTime: The time limit is over.
+        """
+        starts = self._starts[::stride]
+        sums = np.zeros((copies, self._horizon))
+        for errors in self._window_errors(predictor, copies, starts):
+            sums += np.sqrt(self._mean_square(errors)).sum(axis=1)
         check_time()
-        means = (sums / len(self._starts)).tolist()
-        by_horizon = {steps: means[steps - 1] for steps in self.horizons}
-        return CandidateErrors(by_horizon, self._free_run(module))
+        means = sums / len(starts)
+        runs = self._free_run(predictor, copies) if free_run else [1.0] * copies
+        return [
+            CandidateErrors({steps: float(mean[steps - 1]) for steps in self.horizons}, run)
+            for mean, run in zip(means, runs, strict=True)
+        ]
 
-    def _window_errors(self, module: Any) -> Iterator[Floats]:
-        """Yield the errors of windows in standard deviations, (W, T, M)."""
-        for first in range(0, len(self._starts), BATCH):
+    def _window_errors(
+        self, predictor: Predictor, copies: int, starts: NDArray[np.int64]
+    ) -> Iterator[Floats]:
+        """Yield the errors of windows in standard deviations, (M, W, T, M')."""
+        size = max(1, BATCH // copies)
+        for first in range(0, len(starts), size):
             check_time()
-            starts = self._starts[first : first + BATCH]
-            yield self._errors(module, gather(self._dataset, starts, self._history, self._horizon))
+            batch = starts[first : first + size]
+            windows = gather(self._dataset, batch, self._history, self._horizon)
+            yield self._errors(predictor, windows, copies)
 
-    def _free_run(self, module: Any) -> float:
+    def _free_run(self, predictor: Predictor, copies: int) -> list[float]:
         """Return the RMS error of rollouts over whole episodes, computed as one batch."""
         windows, steps = whole_episodes(self._dataset, self._episodes, self._history, self._longest)
-        squares = self._mean_square(self._errors(module, windows))
-        inside = np.arange(squares.shape[1]) < steps[:, None]  # no padding
-        error = math.sqrt(squares[inside].mean())
-        return error if math.isfinite(error) else math.inf
+        errors = self._errors(predictor, windows, copies)
+        inside = np.arange(errors.shape[2]) < steps[:, None]  # no padding
+        runs = [
+            math.sqrt(squares[inside].mean())
+            if (np.abs(own[inside]) <= self._bound).all()  # false for NaN
+            else math.inf
+            for own, squares in zip(errors, self._mean_square(errors), strict=True)
+        ]
+        return [run if math.isfinite(run) else math.inf for run in runs]
 
-    def _errors(self, module: Any, windows: Windows) -> Floats:
-        """Return errors in standard deviations, (W, T, M)."""
-        angle = is_angle(self._dataset)
-        return in_std(deviations(ModulePredictor(module), windows, angle), self._std)
+    def _errors(self, predictor: Predictor, windows: Windows, copies: int) -> Floats:
+        """Return errors in standard deviations, (M, W, T, M')."""
+        repeated = windows if copies == 1 else windows.repeated(copies)
+        errors = in_std(deviations(predictor, repeated, self._angle), self._std)
+        return np.reshape(errors, (copies, len(windows.states), *errors.shape[1:]))
 
     def _mean_square(self, errors: Floats) -> Floats:
-        """Return the weighted mean of the squares over the states, (..., M) -> (...)."""
+        """Return the weighted mean of the squares over the states, (..., M') -> (...)."""
         return np.asarray(errors**2 @ self._weights / self._weights.sum())
+
+
+def mean_errors(errors: Sequence[CandidateErrors]) -> CandidateErrors:
+    """Return the mean errors over folds; infinite where one is not finite."""
+    steps = errors[0].by_horizon
+    by_horizon = {step: _mean([error.by_horizon[step] for error in errors]) for step in steps}
+    return CandidateErrors(by_horizon, _mean([error.free_run for error in errors]))
+
+
+def _mean(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return mean if math.isfinite(mean) else math.inf
 
 
 def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) -> float:

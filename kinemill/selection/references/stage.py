@@ -12,6 +12,12 @@ import numpy as np
 
 from kinemill.dataset import load_dataset
 from kinemill.runtime.window_metrics import Predictor
+from kinemill.selection.reference_facts import MemberFacts
+from kinemill.selection.reference_facts import ReferencesFacts as Facts
+from kinemill.selection.references.baselines import ConstantVelocity, Persistence
+from kinemill.selection.references.family import Reference, References
+from kinemill.selection.references.fit import fit_references
+from kinemill.selection.references.step_predictor import StepPredictor
 from kinemill.store import (
     Artifact,
     ArtifactRef,
@@ -29,14 +35,8 @@ from kinemill.task.document import Task
 from kinemill.task.plugins import BASELINES, make
 from kinemill.task.plugins import Baseline as BaselineSettings
 from kinemill.train import load_model
-from kinemill.verify.document import MemberFacts
-from kinemill.verify.document import ReferencesFacts as Facts
-from kinemill.verify.references.baselines import ConstantVelocity, Persistence
-from kinemill.verify.references.family import Member, Reference, References
-from kinemill.verify.references.fit import fit_references
-from kinemill.verify.references.step_predictor import StepPredictor
 
-VERSION = 7
+VERSION = 8
 STAGE = "references"
 FILE = "references.json"
 
@@ -60,10 +60,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Document:
-    """references.json: the facts, and the references without a folder.
-
-    Keys of `baselines` are `FAMILY-strongest` and `FAMILY-stable`.
-    """
+    """references.json: the facts, and the references without a folder, by name."""
 
     facts: Facts
     baselines: dict[str, Baseline]
@@ -76,7 +73,6 @@ def inputs(task: Task, dataset: ArtifactRef) -> Json:
         "dataset": dataset.digest,
         **task.part("channels", "dt"),
         "horizon": task.verify.horizon,
-        "stride": task.verify.stride,
         **({"baselines": baselines} if baselines else {}),
     }
 
@@ -116,17 +112,14 @@ def load_references(home: Home, ref: ArtifactRef) -> References:
     """
     folder = open_ref(home, ref)
     document = read_document(folder / FILE, Document)
-    items: dict[str, Reference] = {}
-    for name, family in document.facts.families.items():
-        best = _member(folder, family.strongest, document.baselines.get(f"{name}-strongest"))
-        stable = family.stable and _member(
-            folder, family.stable, document.baselines.get(f"{name}-stable")
-        )
-        items[name] = Reference(best, stable)
-    return References(items, document.facts.left_out, document.facts.chosen_on, ref.digest)
+    items = {
+        name: _member(folder, facts, document.baselines.get(name))
+        for name, facts in document.facts.families.items()
+    }
+    return References(items, document.facts.left_out, document.facts.left_out_rows, ref.digest)
 
 
-def _member(folder: Path, facts: MemberFacts, baseline: Baseline | None) -> Member:
+def _member(folder: Path, facts: MemberFacts, baseline: Baseline | None) -> Reference:
     path = folder / facts.model if facts.model is not None else None
     predictor: Predictor
     if path is not None:
@@ -140,20 +133,22 @@ def _member(folder: Path, facts: MemberFacts, baseline: Baseline | None) -> Memb
             np.array(part, dtype=np.float64) for part in (baseline.rates, baseline.moved)
         )
         predictor = ConstantVelocity(rates, moved, np.array(baseline.angle), facts.history)
-    return Member(predictor, facts.history, facts.ridge, facts.validation_nrmse, facts.stable, path)
+    return Reference(
+        predictor, facts.history, facts.ridge, facts.score, facts.error, facts.stable, path
+    )
 
 
 def _baselines(references: References) -> dict[str, Baseline]:
-    """Return the references that have no model folder."""
-    baselines: dict[str, Baseline] = {}
-    for name, item in references.items.items():
-        for kind, member in (("strongest", item.best), ("stable", item.stable_member)):
-            if member is not None and member.folder is None:
-                if isinstance(member.predictor, BaselineSettings):
-                    settings = member.predictor.model_dump(mode="json")
-                    baselines[f"{name}-{kind}"] = Baseline(member.history, own=settings)
-                    continue
-                values = vars(member.predictor)
-                lists = {key: np.asarray(value).tolist() for key, value in values.items()}
-                baselines[f"{name}-{kind}"] = Baseline(**lists)
-    return baselines
+    """Return the references that have no model folder, by name."""
+    return {
+        name: _baseline(member)
+        for name, member in references.items.items()
+        if member.folder is None
+    }
+
+
+def _baseline(member: Reference) -> Baseline:
+    if isinstance(member.predictor, BaselineSettings):
+        return Baseline(member.history, own=member.predictor.model_dump(mode="json"))
+    values = vars(member.predictor)
+    return Baseline(**{key: np.asarray(value).tolist() for key, value in values.items()})

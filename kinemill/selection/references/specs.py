@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kinemill.selection.portfolio.facts import channel_facts
+from kinemill.selection.facts import channel_facts
 from kinemill.task import MODELS, OBJECTIVES, Task
 from kinemill.task.portfolio import Structure
 

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.models.networks.regression import Solution
-from kinemill.runtime.window_metrics import Floats
+from kinemill.runtime.window_metrics import Array, Floats
 from kinemill.train.devices import single_thread
 from kinemill.train.step import Step
-from kinemill.verify.test_inputs import Array
 
 
 class StepPredictor:

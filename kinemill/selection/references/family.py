@@ -1,0 +1,97 @@
+"""References: families of simple models, each with its selected member."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.runtime.window_metrics import Predictor
+from kinemill.selection.reference_facts import MemberFacts, ReferencesFacts
+from kinemill.selection.validation_errors import CandidateErrors
+
+TIE = 0.01  # scores with a smaller relative difference count as equal
+EXACT = 1e-6  # scores below this count as equal, because rows are stored in float32
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The selected member of a family of simple models.
+
+    Attributes:
+        predictor: the fitted model.
+        history: rows of history.
+        ridge: penalty of the regression; None for a reference without weights.
+        score: score on rows left out of its fit.
+        error: error at the horizon on these rows, in standard deviations.
+        stable: whether free runs over these rows stay bounded.
+        folder: folder with the member as a trained model (`kinemill.train.load_model`), which can
+            be exported; None for a reference that is not a model.
+    """
+
+    predictor: Predictor
+    history: int
+    ridge: float | None
+    score: float
+    error: float
+    stable: bool
+    folder: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        predictor: Predictor,
+        errors: CandidateErrors,
+        ridge: float | None = None,
+        folder: Path | None = None,
+    ) -> "Reference":
+        """Return a member with its errors on rows left out of its fit."""
+        last = errors.by_horizon[max(errors.by_horizon)]
+        score, stable = errors.score, errors.stays_bounded
+        return cls(predictor, predictor.history, ridge, score, last, stable, folder)
+
+    def facts(self) -> MemberFacts:
+        """Return the member without its weights."""
+        model = self.folder.name if self.folder else None
+        return MemberFacts(self.history, self.ridge, self.score, self.error, self.stable, model)
+
+
+@dataclass(frozen=True)
+class References:
+    """All families with which a model is compared.
+
+    Attributes:
+        items: references by name, simplest first.
+        left_out: omitted families, with reasons.
+        left_out_rows: the rows that selected the members, in words.
+        digest: digest of the published references; empty if they were not published.
+    """
+
+    items: Mapping[str, Reference]
+    left_out: Mapping[str, str]
+    left_out_rows: str
+    digest: str = ""
+
+    @property
+    def best(self) -> str:
+        """The family with the smallest score; of equal ones, the simplest."""
+        level = (1.0 + TIE) * max(min(item.score for item in self.items.values()), EXACT)
+        return next(name for name, item in self.items.items() if item.score <= level)
+
+    @property
+    def history(self) -> int:
+        """The longest history of all references, rows."""
+        return max(item.history for item in self.items.values())
+
+    def predictors(self) -> dict[str, Predictor]:
+        """Return the references for comparisons over windows, by name."""
+        return {name: item.predictor for name, item in self.items.items()}
+
+    def free_run(self) -> dict[str, Predictor]:
+        """Return the references for comparisons over whole episodes, by name, if stable."""
+        return {name: item.predictor for name, item in self.items.items() if item.stable}
+
+    def facts(self) -> ReferencesFacts:
+        """Return all families without their weights."""
+        families = {name: item.facts() for name, item in self.items.items()}
+        return ReferencesFacts(
+            self.best, self.left_out_rows, self.digest, families, dict(self.left_out)
+        )

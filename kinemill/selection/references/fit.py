@@ -1,0 +1,150 @@
+"""Fit the families of a dataset and select their members."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from kinemill.dataset import PackedDataset
+from kinemill.dataset.windows import is_angle
+from kinemill.errors import BadInput
+from kinemill.runtime.window_metrics import Predictor
+from kinemill.selection.cross_validation import Fold, left_out_rows
+from kinemill.selection.histories import histories_of
+from kinemill.selection.references.baselines import Persistence, constant_velocities
+from kinemill.selection.references.family import Reference, References
+from kinemill.selection.references.ranking import Candidate, strongest
+from kinemill.selection.references.ridge import fit_group, make_step
+from kinemill.selection.references.specs import Spec, specs_of
+from kinemill.selection.references.step_predictor import StepPredictor, single
+from kinemill.selection.validation_errors import mean_errors
+from kinemill.task.document import Task
+from kinemill.task.portfolio import HISTORIES
+from kinemill.train.data import make_windows
+from kinemill.train.devices import single_thread
+from kinemill.train.readout import fit_readout
+from kinemill.train.step import Step
+from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
+
+UNSTABLE = "no member stays bounded in free runs over rows left out of its fit"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Data to fit members, and the folder to write them to.
+
+    Attributes:
+        dataset: dataset with the training rows.
+        folder: folder to write members to; None to write none.
+        digest: digest of the dataset.
+    """
+
+    dataset: PackedDataset
+    folder: Path | None
+    digest: str
+
+
+@single_thread()
+def fit_references(
+    task: Task,
+    dataset: PackedDataset,
+    folder: Path | None = None,
+    *,
+    digest: str = "",
+    longest: int | None = None,
+) -> References:
+    """Fit and select the references.
+
+    Args:
+        task: task with channels and horizon.
+        dataset: dataset with the channels in the order of the task.
+        folder: folder to write members to as trained models; None to write none.
+        digest: digest of the dataset.
+        longest: most rows of history; None for as many as the splits allow.
+
+    Raises:
+        BadInput: No episode is long enough for one window.
+    """
+    histories = _histories(task, dataset, longest)
+    folds, about = left_out_rows((dataset, dataset), histories[-1], task.verify.horizon)
+    specs, left_out = specs_of(task)
+    velocities = constant_velocities(task, is_angle(dataset), histories[-1])
+    items = {
+        "persistence": _simple([Persistence()], folds),
+        "constant_velocity": _simple(velocities, folds),
+    }
+    for name, baseline in task.verify.baselines.items():
+        if baseline.history > histories[-1]:
+            rows = f"{baseline.history} rows of history, and the episodes allow {histories[-1]}"
+            left_out[name] = f"needs {rows}"
+        else:
+            items[name] = _simple([baseline], folds)
+    scope = Scope(dataset, folder, digest)
+    for spec in specs:
+        if selected := strongest(spec, folds, histories):
+            items[spec.name] = _reference(spec, scope, selected)
+        else:
+            left_out[spec.name] = UNSTABLE
+    return References(items, left_out, about)
+
+
+def strongest_members(task: Task, dataset: PackedDataset) -> list[Candidate]:
+    """Return the selected member of each family of regressions, as `fit_references` selects it.
+
+    Raises:
+        BadInput: No episode is long enough for one window.
+    """
+    histories = _histories(task, dataset)
+    folds, _ = left_out_rows((dataset, dataset), histories[-1], task.verify.horizon)
+    members = (strongest(spec, folds, histories) for spec in specs_of(task)[0])
+    return [member for member in members if member is not None]
+
+
+def _histories(task: Task, dataset: PackedDataset, longest: int | None = None) -> list[int]:
+    most = longest or HISTORIES[-1]
+    histories = [rows for rows in histories_of(dataset, task.verify.horizon) if rows <= most]
+    if not histories:
+        raise BadInput(
+            f"references of {task.name}",
+            "no training episode has 2 rows, or no episode of the other splits has a window",
+            expected="episodes of at least verify.horizon + 1 rows",
+            fix="lower verify.horizon, or add longer logs",
+        )
+    return histories
+
+
+def _simple(predictors: Sequence[Predictor], folds: Sequence[Fold]) -> Reference:
+    """Return the best reference without weights."""
+    members = [
+        Reference.of(predictor, mean_errors([fold.rows.measure(predictor)[0] for fold in folds]))
+        for predictor in predictors
+    ]
+    return min(members, key=lambda member: member.score)
+
+
+def _reference(spec: Spec, scope: Scope, selected: Candidate) -> Reference:
+    """Fit a selected member to all training rows, and write it to the folder, if any."""
+    fitted = fit_group(spec, selected.fitted, scope.dataset)
+    step = single(make_step(spec, scope.dataset, fitted), fitted.solution)
+    if step.readout is not None:
+        windows = make_windows(scope.dataset, "train", step.layout, 1)
+        fit_readout(step, windows, torch.arange(len(windows)))
+    path = None
+    if scope.folder is not None:
+        path = scope.folder / spec.name
+        _write(path, spec, selected, scope, step)
+    return Reference.of(StepPredictor(step), selected.errors, fitted.ridge, path)
+
+
+def _write(folder: Path, spec: Spec, selected: Candidate, scope: Scope, step: Step) -> None:
+    """Write a member as a trained model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted = selected.fitted
+    task = spec.task_of(fitted.structure, fitted.history, fitted.ridge)
+    about = description_of(task, (scope.dataset, scope.dataset), scope.digest)
+    (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
+    weights = {name: value.contiguous() for name, value in step.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)

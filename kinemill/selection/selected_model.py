@@ -1,0 +1,201 @@
+"""The model that a run exports and registers: the trained one, or a reference that is better.
+
+selected = select_model(task, home, trained, dataset, references)
+
+All are measured on the validation split with the score of `kinemill.selection.validation_errors`. A
+model that a portfolio selected has won against the same references by cross-validation, so it is
+measured no more. A model that diverges on a recorded episode is not selected.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.errors import BadInput
+from kinemill.selection.divergence import free_runs
+from kinemill.selection.portfolio.selection import Bars
+from kinemill.selection.references import Reference, load_references
+from kinemill.selection.validation_errors import ModulePredictor, ValidationRows, measured
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    Json,
+    get_or_build,
+    open_ref,
+    publish_document,
+    read_document,
+    read_json,
+    to_json_value,
+)
+from kinemill.store.home import Home
+from kinemill.task import NullReporter, Progress, Task
+from kinemill.task.portfolio import RESULTS, CandidateResult, Selection
+from kinemill.train import load_model
+from kinemill.train.summary import ModelSummary, TrainedModel
+from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS
+
+VERSION = 1
+FILE = "selection.json"
+TRAINED = "trained"
+PICTURE = "loss.png"
+
+
+def why_no_reference(task: Task) -> str:
+    """Return why a reference cannot replace this task's model; "" if it can."""
+    learn: Any = task.learn
+    if not task.promote.allow_reference:
+        return "promote.allow_reference is false"
+    unsupported = {
+        f"learn.ensemble: {learn.ensemble}": learn.ensemble > 1,
+        f"learn.loss: {learn.loss}": learn.loss == "gaussian",
+        f"learn.robots: {learn.robots}": learn.robots != "none",
+    }
+    named = [what for what, is_set in unsupported.items() if is_set]
+    return ", ".join(f"a reference does not support {what}" for what in named)
+
+
+def select_model(
+    task: Task,
+    home: Home,
+    trained: Artifact,
+    dataset: ArtifactRef,
+    references: ArtifactRef,
+    progress: Progress | None = None,
+) -> tuple[Artifact, Selection]:
+    """Return the model to export, and how it was selected.
+
+    A selected reference is published as a trained model.
+
+    Args:
+        task: task with a dynamics model.
+        home: home of the artifacts.
+        trained: the trained model.
+        dataset: dataset with the validation split.
+        references: see `kinemill.selection.references`.
+        progress: receives a message about the selection.
+    """
+
+    def build(folder: Path) -> Json:
+        selection = _select(task, home, trained.ref, dataset, references)
+        publish_document(folder / FILE, selection)
+        return {"selected": selection.selected, "why": selection.why}
+
+    inputs = {
+        "trained": trained.ref.digest,
+        "references": references.digest,
+        "allowed": why_no_reference(task),
+        "version": VERSION,
+    }
+    artifact = get_or_build(home, "selection", task.name, inputs, build)
+    selection = read_document(open_ref(home, artifact.ref) / FILE, Selection)
+    if not artifact.cached:
+        (progress or NullReporter()).log_message(f"{selection.selected}: {selection.why}")
+    if selection.selected == TRAINED:
+        return trained, selection
+    member = load_references(home, references).items[selection.selected]
+    return _publish(task, home, trained.ref, artifact.ref, member, selection), selection
+
+
+def _select(
+    task: Task, home: Home, trained: ArtifactRef, dataset: ArtifactRef, references: ArtifactRef
+) -> Selection:
+    rows = load_dataset(home, dataset)
+    folder = open_ref(home, trained)
+    raced = folder / RESULTS
+    results = read_document(raced, list[CandidateResult]) if raced.is_file() else []
+    if why := why_no_reference(task):
+        return Selection(TRAINED, why, results)
+    members = {
+        name: member
+        for name, member in load_references(home, references).items.items()
+        if member.folder is not None
+    }
+    if results:
+        ranked = sorted(members, key=lambda name: members[name].score)
+        order = [TRAINED, *ranked]
+        why = "the best candidate of the portfolio on rows left out of its fit"
+    else:
+        results, why = _compare(task, rows, folder, members)
+        order = [result.name for result in results if result.score is not None] or [TRAINED]
+    diverging = list[str]()
+    for name in order:
+        module = load_model(folder if name == TRAINED else members[name].folder)
+        runs = free_runs(ModulePredictor(module), rows)
+        if not runs.diverged:
+            if diverging:
+                why = f"the best candidate that does not diverge, as {'; '.join(diverging)}"
+            return Selection(name, why, results)
+        where = f"{len(runs.diverged)} of {runs.episodes} recorded episodes"
+        diverging.append(f"{name} does on {where}")
+    return Selection(order[0], f"all candidates diverge: {'; '.join(diverging)}", results)
+
+
+def _compare(
+    task: Task, rows: PackedDataset, folder: Path, members: dict[str, Reference]
+) -> tuple[list[CandidateResult], str]:
+    """Measure the trained model and the references on the validation split, the best first."""
+    modules = {TRAINED: load_model(folder)} | {
+        name: load_model(member.folder) for name, member in members.items()
+    }
+    history = max(module.rows for module in modules.values())
+    try:
+        validation = ValidationRows(rows, history, task.verify.horizon)
+    except BadInput as error:
+        empty = CandidateResult(TRAINED, "", 0, failure=str(error))
+        return [empty], "the validation split is too short to compare it with references"
+    results = list[CandidateResult]()
+    for name, module in modules.items():
+        began = time.monotonic()
+        result = measured(CandidateResult(name, "", 0), module, validation.errors_of(module))
+        results.append(replace(result, seconds=time.monotonic() - began))
+    ordered = Bars.of(results[1:]).order(results)
+    return ordered, _reason(ordered)
+
+
+def _reason(ordered: Sequence[CandidateResult]) -> str:
+    best, *others = ordered
+    if not others or best.score is None:
+        return "no reference can be exported"
+    second = next((result for result in others if TRAINED in (best.name, result.name)), others[0])
+    if second.score is None:
+        return f"{second.name} diverges on the validation split"
+    ratio = best.score / second.score
+    return f"{ratio:.3g} times the score of {second.name} on the validation split"
+
+
+def _publish(
+    task: Task,
+    home: Home,
+    trained: ArtifactRef,
+    selection: ArtifactRef,
+    member: Reference,
+    selected: Selection,
+) -> Artifact:
+    """Publish a reference as a trained model, with its name in the description."""
+    source = member.folder
+    if source is None:
+        raise ValueError(f"{selected.selected} cannot be exported")
+
+    def build(folder: Path) -> Json:
+        about = {**read_json(source / DESCRIPTION), "reference": selected.selected}
+        (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
+        shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
+        for name in (CURVES, PICTURE, RESULTS):  # of the model that was trained in the same run
+            if (path := open_ref(home, trained) / name).is_file():
+                shutil.copyfile(path, folder / name)
+        summary = ModelSummary(
+            reference=selected.selected,
+            parameters=sum(value.numel() for value in load_model(folder).parameters()),
+            monitor="validation/score",
+            best=member.score,
+            trained=TrainedModel(trained.path, trained.digest),
+        )
+        return to_json_value(summary)
+
+    inputs = {"selection": selection.digest, "version": VERSION}
+    return get_or_build(home, "model", task.name, inputs, build)
