@@ -118,5 +118,5 @@ def _note(version: Version) -> str:
         return ""
     return (
         f"{version.name} is the reference {reference!r}; training starts from the model that was "
-        "trained in the same run and refused"
+        "trained in the same run"
     )

@@ -94,9 +94,7 @@ def test_episodes_of_one_row_of_history_have_a_constant_velocity():
     """Such as the short episodes of a log with many gaps."""
     runs = {split: [swing(11, number)] for number, split in enumerate(("train", "validation"))}
     result = fit_references(pendulum_task(horizon=10), pack({**runs, "test": [swing(12, 5)]}))
-    assert {name: item.history for name, item in result.items.items()}[
-        "constant_velocity"
-    ] == 1
+    assert {name: item.history for name, item in result.items.items()}["constant_velocity"] == 1
 
 
 def test_rollouts_use_one_thread_as_a_busy_machine_slows_several_down(references, pendulum):
