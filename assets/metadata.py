@@ -35,7 +35,7 @@ DESCRIPTIONS = {
     "random_return": "return of random actions: mean and interval",
     "augmentations": "rows added by each augmentation, share of episodes, and dropped copies",
     "before_after": "a training episode and its copies",
-    "references": "the selected member of each family of simple models, with its errors on rows left out of the fits",
+    "references": "the selected member of each family of simple models, with its errors",
     "best_reference": "the reference with the smallest score",
     "candidates": "candidates of the run, the best first: errors on rows left out, time, failures",
     "family": "model family that the portfolio selected, of a task without learn.model",

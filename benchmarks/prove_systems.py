@@ -30,9 +30,9 @@ from benchmarks._systems import SYSTEMS, Floats, write_logs
 from kinemill import runtime
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.dataset.scale import training_scale
-from kinemill.selection.divergence import free_runs
 from kinemill.register.versions import versions_of
 from kinemill.runtime.window_metrics import Predictor, normalized
+from kinemill.selection.divergence import free_runs
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.verify.accuracy import evaluate

@@ -116,13 +116,13 @@ def follow(parent: int) -> None:
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
-def end(child: "subprocess.Popen[bytes]") -> None:
-    """Terminate a child; kill it after 2 s."""
+def end(child: "subprocess.Popen[bytes]", patience: float = _PATIENCE) -> None:
+    """Terminate a child; kill it after `patience` s."""
     if child.poll() is not None:
         return
     child.terminate()
     try:
-        child.wait(timeout=_PATIENCE)
+        child.wait(timeout=patience)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()

@@ -5,6 +5,7 @@ training (`RANK`, `WORLD_SIZE`) only rank 0 does so.
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from kinemill.errors import Diverged, ProcessLost, Unreachable
 from kinemill.failures import as_known_failure, report
+from kinemill.interrupts import Interrupted
 from kinemill.process import exit_with_parent, tune_process
 from kinemill.store import Json, publish_json, read_json
 
@@ -72,6 +74,9 @@ def main() -> int:
     job = Path(sys.argv[1])
     parent = int(sys.argv[2])
     exit_with_parent(parent)
+    from kinemill.train.stop_request import stop_on_sigterm  # imports torch
+
+    stop_on_sigterm()
     tune_process()
     if int(os.environ.get("RANK", "0")) > 0:
         return _exit_code(lambda: assist(read_json(job)))
@@ -82,6 +87,8 @@ def main() -> int:
 def _exit_code(do: Callable[[], None]) -> int:
     try:
         do()
+    except Interrupted:
+        return 128 + signal.SIGTERM
     except Exception as error:  # noqa: BLE001 - the last frame there is
         code = report(error)
         failure = as_known_failure(error)

@@ -22,7 +22,7 @@ class Compute(Plugin):
 
     max_runtime: Seconds = Field(
         default=3600.0,
-        description="time limit of a training, s; a rerun resumes from the last checkpoint",
+        description="time limit of a training, s; a rerun resumes from its checkpoint",
     )
     run_timeout: Seconds = Field(
         default=86400.0, description="time limit of a whole run with all stages, s"

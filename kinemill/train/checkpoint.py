@@ -23,6 +23,7 @@ from kinemill.store import Format, Json, aside_of, digest, fault_point, read_jso
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.remote_sync import send_checkpoints
 from kinemill.task.learn import Learn
+from kinemill.train.stop_request import check_stop, is_stop_requested
 
 INDEX = "checkpoint.json"
 TENSORS = "tensors.safetensors"
@@ -68,9 +69,12 @@ class Retention:
 
 
 def is_due(step: int, saved: int, learn: Learn) -> bool:
-    """Return whether a training at `step`, last saved at step `saved`, writes a checkpoint."""
+    """Return whether a training at `step`, last saved at step `saved`, writes a checkpoint.
+
+    It does at each step that `save_every` names, and at the step where it has to stop.
+    """
     spans = (learn.save_every, learn.keep.every or learn.save_every)
-    return any(step // span > saved // span for span in spans)
+    return is_stop_requested() or any(step // span > saved // span for span in spans)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -97,6 +101,7 @@ def write_checkpoint(
     Raises:
         TrainingFailed: The disk is full or not writable; existing checkpoints stay.
         CorruptArtifact: The disk returns different bytes; older checkpoints stay.
+        Interrupted: The training has to stop, see `stop_request`.
     """
     checkpoint = folder / f"{_PREFIX}{state['step']:09d}"
     with _report_os_errors(checkpoint):
@@ -107,6 +112,7 @@ def write_checkpoint(
             _drop(old)
             fault_point("checkpoint.dropped")
     send_checkpoints(folder, INDEX)
+    check_stop()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from kinemill.task import Compute
 from kinemill_dagster.resources.compute import COMPUTE
 
 LOG = "training.log"
+_LAST_STEP = 30.0  # s to end the current step and write its checkpoint
 _TAIL = 2000  # bytes of the child's output in an error
 
 
@@ -77,10 +78,12 @@ def watch(
         try:
             code = child.wait(timeout=settings.max_runtime)
         except subprocess.TimeoutExpired as error:
+            end(child, _LAST_STEP)
             raise TrainingFailed(
                 "compute.max_runtime",
                 f"training was stopped after {settings.max_runtime:g} s",
-                fix="raise it or lower learn.steps; a rerun resumes from the last checkpoint",
+                fix="raise it or lower learn.steps; kinemill run --resume goes on from its "
+                "checkpoint",
             ) from error
         finally:
             end(child)

@@ -13,6 +13,7 @@ import pytest
 
 from kinemill.register import find_version, list_versions
 from kinemill.tracking import open_tracking
+from kinemill.train.checkpoint import checkpoints
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.dagster_api import WorkerStatus
@@ -125,12 +126,15 @@ def test_two_runs_at_once_train_one_model(copy):
 
 
 def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):
-    run = start_run(**{"compute.max_runtime": 4, "learn.steps": 1_000_000, "learn.save_every": 10})
-    training = training_of(run, copy.home, saved=False)  # 4 s may be over before it saves
+    steps = {"learn.steps": 1_000_000, "learn.save_every": 1_000_000}
+    run = start_run(**{"compute.max_runtime": 4, **steps})
+    training = training_of(run, copy.home, saved=False)
     _, message = run.communicate(timeout=300)
     assert run.returncode == 3
     assert "compute.max_runtime: training was stopped after 4 s" in message
     assert deleted(training)
+    # `save_every` alone would write none.
+    assert any(checkpoints(path) for path in (copy.home.runs / TASK).iterdir())
 
 
 @pytest.mark.slow

@@ -183,7 +183,7 @@ def learn_of(learn: Any, candidate: Candidate, steps: int, seconds: float, windo
         windows: factor of the windows of a Gauss-Newton fit.
     """
     settings = {
-        **learn.model_dump(mode="json"),
+        **learn.model_dump(mode="json", exclude={"budget"}),
         "schedule": {"type": "cosine_warmup", "warmup_steps": max(1, steps // 20)},
         **candidate.settings,
         "steps": steps,

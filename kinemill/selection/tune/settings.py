@@ -8,6 +8,7 @@ from kinemill.errors import BadInput
 from kinemill.selection.tune.search import Search
 from kinemill.store import Json, publish_file
 from kinemill.task import Task
+from kinemill.task.portfolio import BUDGET
 
 
 def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
@@ -20,6 +21,10 @@ def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
         TaskError: The settings are invalid together.
         BadInput: A value of the task would be mixed with the proposed values.
     """
+    learn: Any = search.task().learn
+    has_budget = getattr(learn, "budget", BUDGET) != BUDGET
+    if has_budget and any(key.startswith("learn.model") for key in proposal):
+        proposal = {**proposal, "learn.budget": BUDGET}  # without a meaning if a model is set
     proposed = search.task(proposal)
     dumped = proposed.model_dump(mode="json", by_alias=True)
     settings: Json = {}

@@ -27,6 +27,7 @@ from kinemill.task.plugins import (
     pick,
     pick_or_none,
 )
+from kinemill.task.portfolio import BUDGET
 from kinemill.train.context import SELECTIONS, Trained, TrainingContext
 from kinemill.train.dynamics_settings import Encodings, GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.layout import Follows, Integrator, Layout, Output, Window, layout_of
@@ -97,9 +98,9 @@ class Dynamics(Supervised):
         "families in validation, within `budget`",
     )
     budget: Seconds = Field(
-        default=600.0,
-        description="time that a portfolio takes to select and train a model, s; unused if `model` "
-        "is set",
+        default=BUDGET,
+        description="time that a portfolio takes to select and train a model, s; an error if "
+        "`model` is set",
     )
     history: RowCount = Field(
         default=10, description="rows of states and actions in the input of the model"
@@ -181,6 +182,9 @@ class Dynamics(Supervised):
         if self.model is None and self.epochs is not None:
             what = "has no meaning without `model`: a portfolio trains for `budget` seconds"
             problems.append((("epochs",), f"{what}; set learn.model or learn.budget"))
+        if self.model is not None and self.budget != BUDGET:
+            what = "has no effect with `model`: it is the time in which a portfolio selects one"
+            problems.append((("budget",), f"{what}; set learn.steps, or remove learn.model"))
         if self.checkpoint == "likelihood" and self.loss != "gaussian":
             problems.append((("checkpoint",), "likelihood needs `loss: gaussian`"))
         return problems
