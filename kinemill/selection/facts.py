@@ -16,7 +16,7 @@ from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES, TaskFacts
 
 ROLLOUTS = (25, 50, 100, 200)  # steps
-REMAINING_ROLLOUT = 0.5  # least share of the training rows that start a rollout
+REMAINING_ROLLOUT = 0.4  # least share of the training rows that start a rollout
 # A sensor saturates where a state keeps its largest or smallest value for so many rows, unless it
 # also rests elsewhere: a share of equal neighbors as large as QUANTIZED means coarse steps.
 SATURATED = 5

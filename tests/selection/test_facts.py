@@ -48,8 +48,8 @@ def test_the_longest_history_leaves_room_for_the_horizon(packed):
     task = pendulum_task()
     far = task.verify.model_copy(update={"horizon": 100})
     facts = facts_of(task.model_copy(update={"verify": far}), packed)
-    assert facts.longest == 10
-    assert facts.histories == (1, 2, 4, 10)
+    assert facts.longest == 20
+    assert facts.histories == (1, 2, 4, 10, 20)
 
 
 def levels(packed, *columns):
@@ -87,5 +87,5 @@ def test_other_levels_do_not_saturate(packed, values):
 
 
 def test_rollouts_are_as_long_as_most_episodes_allow(packed):
-    """Four episodes of 150 rows; with a history of 20, half of the rows start 50 steps."""
+    """Four episodes of 150 rows; with a history of 40, 0.4 of the rows start 50 steps."""
     assert facts_of(pendulum_task(), packed).rollout == 50

@@ -213,7 +213,7 @@ def test_references_can_read_outputs_out_too(chain):
     task, home, _, refs = chain
     dataset = load_dataset(home, refs["dataset"])
     references = fit_references(task, dataset, longest=2)
-    linear = references.items["linear"].best.predictor.step
+    linear = references.items["linear"].predictor.step
     rows = torch.from_numpy(np.array(dataset.values[:2], np.float64))[None, -linear.history :]
     with torch.no_grad():
         outputs = linear.readout(linear.readout_inputs(rows[..., :2], rows[..., 2:]))

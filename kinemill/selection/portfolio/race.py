@@ -53,6 +53,7 @@ from kinemill.train.time_limit import OutOfTime, time_limit
 
 STEPS = "steps.json"
 REFERENCES = "references.json"
+UNLIMITED = 3600.0  # s of a reference: without one, a small budget would have no result
 CLOSED = 0.4  # share of the budget after which candidates in closed form end
 ROUNDS = (0.3, 0.15)  # share of the budget of each round of training
 LEAST = 0.2  # least share of the budget for the last training
@@ -154,7 +155,7 @@ class _Race:
         """
         self._fits.restore_noise()
         for candidate in self._references():
-            self._attempt(candidate, 0, self._closed_seconds())
+            self._attempt(candidate, 0, UNLIMITED)
         if noise := self._rows.noise:
             text = f"{', '.join(noise)}: noise to a linear model, so errors of it count little"
             self._context.listeners[1].log_message(text)

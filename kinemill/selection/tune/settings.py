@@ -23,7 +23,8 @@ def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
     """
     learn: Any = search.task().learn
     has_budget = getattr(learn, "budget", BUDGET) != BUDGET
-    if has_budget and any(key.startswith("learn.model") for key in proposal):
+    keys = [name for key, value in proposal.items() for name in flat(value, key)]
+    if has_budget and any(name.startswith("learn.model") for name in keys):
         proposal = {**proposal, "learn.budget": BUDGET}  # without a meaning if a model is set
     proposed = search.task(proposal)
     dumped = proposed.model_dump(mode="json", by_alias=True)

@@ -86,7 +86,7 @@ def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
 
 def test_the_test_split_is_not_read(packed, tmp_path):
     """Rows of the test split that are not a number change no error."""
-    nan_rows = np.full((60, 3), np.nan, dtype=np.float32)
+    nan_rows = np.full((150, 3), np.nan, dtype=np.float32)
     first = packed.episodes[0]
     test = replace(first, id="t", split="test", start=len(packed.values))
     test = replace(test, stop=test.start + len(nan_rows))
@@ -103,7 +103,7 @@ def test_the_test_split_is_not_read(packed, tmp_path):
         results = [one for one in results_of(trained) if one["round"] == 0]
         closed.append({result["name"]: result["score"] for result in results})
     assert closed[0] == closed[1]
-    assert len(closed[0]) > 5
+    assert len(closed[0]) > 3
 
 
 @pytest.mark.parametrize("phase", ["closed form", "training"])
@@ -114,7 +114,7 @@ def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, mon
 
     def is_due():
         rounds = [one["round"] for one in read_json(path)] if path.is_file() else []
-        return any(rounds) if phase == "training" else len(rounds) == 6
+        return any(rounds) if phase == "training" else len(rounds) == 2
 
     def errors_of(rows, module):
         if not killed and is_due():
@@ -193,6 +193,7 @@ def test_the_first_failure_is_raised_if_no_candidate_is_left(packed, tmp_path, m
             return [Candidate("too long", {"model": {"type": "mlp"}, "history": 500}, trains=True)]
 
     monkeypatch.setattr(race, "MODELS", {"unfit": Unfit})
+    monkeypatch.setattr(race, "strongest_members", lambda *_: [])
     with pytest.raises(BadInput, match="no episode has 504 steps"):
         train(task_without_model(), packed, tmp_path)
 
