@@ -29,7 +29,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
 from kinemill.task.overrides import nested
-from kinemill.task.portfolio import Selection, untested_text
+from kinemill.task.portfolio import Selection, portfolio_results, untested_text
 from kinemill.task.web_overrides import within
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification, open_verification, read_verification
@@ -274,7 +274,10 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
 def _warnings(home: Home, dataset: ArtifactRef | None, model: ArtifactRef | None) -> list[str]:
     """Return the warnings about a dataset, and which candidates the budget left out."""
     warned = list(DatasetSummary.read(home, dataset).warnings) if dataset else []
-    untested = untested_text(home.in_store(model.path, "the trained model")) if model else ""
+    if model is None:
+        return warned
+    results = portfolio_results(home.in_store(model.path, "the trained model"))
+    untested = untested_text(results)
     return [*warned, untested] if untested else warned
 
 

@@ -43,9 +43,10 @@ def why(
     Example: kinemill model why my_robot:3
     """
     from kinemill.api.models import address_of
-    from kinemill.cli.summary import gate_table
+    from kinemill.cli.summary import candidates_table, gate_table
     from kinemill.register.gate.report import why as look
     from kinemill.register.verdict import Verdict
+    from kinemill.task.portfolio import CandidateResult
 
     task, which = address_of(model)
     report = look(Home.resolve(), task.name, which)
@@ -61,6 +62,7 @@ def why(
             f"the residuals. Try: {effect['try']}"
         )
         typer.echo(wrap_text(text))
+    candidates_table(from_json_value(report["candidates"], list[CandidateResult], Path("why")))
     if report["untested"]:
         typer.echo(wrap_text(report["untested"]))
     gate_table(from_json_value(report["gate"], list[Verdict], Path("gate")))

@@ -9,7 +9,7 @@ import typer
 from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
 from kinemill.register.document import RunDocument
 from kinemill.register.verdict import Verdict
-from kinemill.task.portfolio import Selection
+from kinemill.task.portfolio import CandidateResult
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
 from kinemill.verify.findings import Cell, best_reference, cells_of, own_reference
@@ -40,7 +40,7 @@ def run_summary(
     if result.headline:
         typer.echo(wrap_text(result.headline))
     _facts_table(result)
-    candidates_table(result.selection)
+    candidates_table(result.selection.candidates if result.selection else [])
     errors_table(metrics, reference)
     tried_table(metrics)
     if metrics.test:
@@ -87,11 +87,9 @@ def _facts_table(result: RunDocument) -> None:
     table(f"{result.task}: {result.status}", ["", ""], rows)
 
 
-def candidates_table(selection: Selection | None) -> None:
+def candidates_table(candidates: Sequence[CandidateResult]) -> None:
     """Print the best candidates with score, free run, parameters and time."""
-    if selection is None:
-        return
-    tried = [result for result in selection.candidates if not result.failure]
+    tried = [result for result in candidates if not result.failure]
     rows = [
         [result.name, result.score, result.free_run, result.parameters, result.seconds]
         for result in tried[:_CANDIDATES]

@@ -34,7 +34,7 @@ from kinemill.store import (
 )
 from kinemill.store.home import Home
 from kinemill.task import NullReporter, Progress, Task
-from kinemill.task.portfolio import RESULTS, CandidateResult, Selection
+from kinemill.task.portfolio import RESULTS, CandidateResult, Selection, portfolio_results
 from kinemill.train import load_model
 from kinemill.train.summary import ModelSummary, TrainedModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS
@@ -106,8 +106,7 @@ def _select(
 ) -> Selection:
     rows = load_dataset(home, dataset)
     folder = open_ref(home, trained)
-    raced = folder / RESULTS
-    results = read_document(raced, list[CandidateResult]) if raced.is_file() else []
+    results = portfolio_results(folder)
     if why := why_no_reference(task):
         return Selection(TRAINED, why, results)
     members = {

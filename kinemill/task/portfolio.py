@@ -1,6 +1,6 @@
 """Portfolio of model families: candidates of each family for a task without `learn.model`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -197,16 +197,18 @@ class Selection:
     candidates: list[CandidateResult]
 
 
-def untested_text(model: Path) -> str:
-    """Return the candidates that the budget of a portfolio left out; empty if there are none.
+def portfolio_results(model: Path) -> list[CandidateResult]:
+    """Return the results of a portfolio, the best first; none without one.
 
     Args:
         model: folder of the trained model.
     """
     path = model / RESULTS
-    if not path.is_file():
-        return ""
-    results = read_document(path, list[CandidateResult])
+    return read_document(path, list[CandidateResult]) if path.is_file() else []
+
+
+def untested_text(results: Sequence[CandidateResult]) -> str:
+    """Return the candidates that the budget of a portfolio left out; empty if there are none."""
     names = [result.name for result in results if result.failure.startswith(UNTESTED)]
     if not names:
         return ""

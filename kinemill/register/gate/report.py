@@ -13,8 +13,8 @@ from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.gate.rules import RULES, is_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder, find_version
-from kinemill.store import Home, Json
-from kinemill.task.portfolio import untested_text
+from kinemill.store import Home, Json, to_json_value
+from kinemill.task.portfolio import CandidateResult, portfolio_results, untested_text
 from kinemill.verify.document import read_verification
 from kinemill.verify.effects import ADVICE
 
@@ -36,8 +36,8 @@ def why(home: Home, task: str, which: str = "") -> Json:
         `explanation` (one sentence), `causes` (rule, value, expected, fix, `follows`; root causes
         first), `unmodeled` (what explains residuals and what to try; empty if the files of the
         version were deleted), `blessings` (better, serves), approved, `gate` (rule, passed, value,
-        expected, and `fix` for failed ones), `untested` (candidates for which the budget of the
-        portfolio did not suffice, or ""), report.
+        expected, and `fix` for failed ones), `candidates` (results of the portfolio, the best
+        first), `untested` (candidates for which its budget did not suffice, or ""), report.
 
     Raises:
         BadInput: The version does not exist.
@@ -46,6 +46,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
     events = follow(home, task)
     approval = approval_of(version, events)
     report = version.tags.get(tags.REPORT)
+    results = _results(home, version)
     return {
         "task": task,
         "version": version.number,
@@ -65,7 +66,8 @@ def why(home: Home, task: str, which: str = "") -> Json:
             line.to_json() | ({} if line.passed else {"fix": advice(line.rule)})
             for line in version.gate
         ],
-        "untested": _untested(home, version),
+        "candidates": [to_json_value(result) for result in results if not result.failure],
+        "untested": untested_text(results),
         "report": str(home.inside(report, version.name)) if report else None,
     }
 
@@ -84,14 +86,12 @@ def causes(gate: Sequence[Verdict]) -> list[Json]:
     return documents
 
 
-def _untested(home: Home, version: Version) -> str:
-    # A reference was registered in place of the model that the portfolio trained.
-    folders = (version.tags.get(tag) for tag in (tags.TRAINED_FOLDER, tags.MODEL_FOLDER))
-    folder = next((folder for folder in folders if folder), None)
+def _results(home: Home, version: Version) -> list[CandidateResult]:
+    folder = version.tags.get(tags.MODEL_FOLDER)
     try:
-        return untested_text(home.in_store(folder, version.name)) if folder else ""
+        return portfolio_results(home.in_store(folder, version.name)) if folder else []
     except CorruptArtifact:  # commands that use the version report it
-        return ""
+        return []
 
 
 def _unmodeled(home: Home, version: Version) -> list[Json]:
