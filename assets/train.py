@@ -96,7 +96,7 @@ def _about_training(resource: TaskResource, trained: Artifact) -> Json:
     )
 
 
-def _candidates(results: list[CandidateResult]) -> dg.TableMetadataValue:
+def _candidates(results: list[CandidateResult]) -> dg.TableMetadataValue | None:
     """Return the candidates of a run, the best first."""
     return table(
         [

@@ -49,7 +49,7 @@ class Fold:
 
 
 def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: int) -> list[Fold]:
-    """Return the folds; none if the validation split has whole recordings.
+    """Return the folds; none if the validation split has `FOLDS` whole recordings or more.
 
     With fewer recordings than folds, each fold leaves out as many consecutive training rows.
 
@@ -60,7 +60,7 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
     """
     dataset, training_set = data
     trained = {episode.recording for episode in dataset.of("train")}
-    if {episode.recording for episode in dataset.of("validation")} - trained:
+    if len({episode.recording for episode in dataset.of("validation")} - trained) >= FOLDS:
         return []
     parts = _recordings(dataset) if len(trained) >= FOLDS else _consecutive_rows(dataset)
     try:

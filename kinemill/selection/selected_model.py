@@ -10,7 +10,7 @@ measured no more. A model that diverges on a recorded episode is not selected.
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,21 +109,19 @@ def _select(
     results = portfolio_results(folder)
     if why := why_no_reference(task):
         return Selection(TRAINED, why, results)
-    members = {
-        name: member
-        for name, member in load_references(home, references).items.items()
-        if member.folder is not None
+    members = load_references(home, references).items
+    folders = {TRAINED: folder} | {
+        name: member.folder for name, member in members.items() if member.folder is not None
     }
     if results:
-        ranked = sorted(members, key=lambda name: members[name].score)
-        order = [TRAINED, *ranked]
+        order = [TRAINED, *sorted(folders.keys() - {TRAINED}, key=lambda name: members[name].score)]
         why = "the best candidate of the portfolio on rows left out of its fit"
     else:
-        results, why = _compare(task, rows, folder, members)
+        results, why = _compare(task, rows, folders)
         order = [result.name for result in results if result.score is not None] or [TRAINED]
     diverging = list[str]()
     for name in order:
-        module = load_model(folder if name == TRAINED else members[name].folder)
+        module = load_model(folders[name])
         runs = free_runs(ModulePredictor(module), rows)
         if not runs.diverged:
             if diverging:
@@ -135,12 +133,10 @@ def _select(
 
 
 def _compare(
-    task: Task, rows: PackedDataset, folder: Path, members: dict[str, Reference]
+    task: Task, rows: PackedDataset, folders: Mapping[str, Path]
 ) -> tuple[list[CandidateResult], str]:
     """Measure the trained model and the references on the validation split, the best first."""
-    modules = {TRAINED: load_model(folder)} | {
-        name: load_model(member.folder) for name, member in members.items()
-    }
+    modules = {name: load_model(folder) for name, folder in folders.items()}
     history = max(module.rows for module in modules.values())
     try:
         validation = ValidationRows(rows, history, task.verify.horizon)

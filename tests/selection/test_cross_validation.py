@@ -56,12 +56,25 @@ def rows_of(episodes):
     return {row for episode in episodes for row in range(episode.start, episode.stop)}
 
 
-@pytest.mark.parametrize(("history", "horizon"), [(5, 20), (190, 20)])
-def test_there_are_no_folds(packed, history, horizon):
-    """Validation is a recording that no training row is of, or a fold holds no window."""
-    own = "d" if history == 5 else "a"
-    dataset = with_recordings(packed, "a", "b", "a", "b", own)
-    assert folds_of((dataset, dataset), history, horizon) == []
+@pytest.mark.parametrize(
+    ("history", "recording", "count"),
+    [
+        (5, "d", 3),  # one whole validation recording is too few to rank candidates
+        (190, "a", 0),  # a fold holds no window
+    ],
+)
+def test_folds_of_few_validation_recordings_cover_all_recordings(packed, history, recording, count):
+    dataset = with_recordings(packed, "a", "b", "a", "b", recording)
+    assert len(folds_of((dataset, dataset), history, 20)) == count
+
+
+def test_folds_of_enough_validation_recordings_are_none(packed):
+    episodes = [
+        replace(episode, split="validation" if number > 1 else "train")
+        for number, episode in enumerate(packed.episodes)
+    ]
+    dataset = with_recordings(replace(packed, episodes=episodes), "a", "b", "c", "d", "e")
+    assert folds_of((dataset, dataset), 5, 20) == []
 
 
 def result(name, seconds=1.0, score=1.0):
