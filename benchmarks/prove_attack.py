@@ -195,9 +195,9 @@ def table(rows: Sequence[Row], seconds: float) -> str:
         families.setdefault(family, []).append(row)
     for family, members in families.items():
         names = "; ".join(row.attack.removeprefix(family) for row in members)
-        tried = sum(row.attempts for row in members)
-        held = tried - sum(len(row.failed) for row in members)
-        lines.append(f"| {family}{names} | {tried:,} | {held:,} |")
+        attempts = sum(row.attempts for row in members)
+        failures = sum(len(row.failed) for row in members)
+        lines.append(f"| {family}{names} | {attempts:,} | {attempts - failures:,} |")
     attempts = sum(row.attempts for row in rows)
     return "\n".join([*lines, "", f"{attempts:,} tries in {seconds:.0f} s.", ""])
 
