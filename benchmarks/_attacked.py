@@ -61,7 +61,6 @@ COMMAND = ("-c", "from kinemill.cli import main; main()")
 _ADDRESS_SPACE = 6 << 30  # bytes; protects the machine from what a command reads
 _PRELOADED = (  # none of them lets polars or torch start threads, which do not survive a fork
     "benchmarks.prove_attack",
-    "dagster._core.storage.base_storage",
     "great_expectations.expectations",
     "kinemill.api.progress",
     "kinemill.cli.app",
