@@ -260,8 +260,10 @@ def attack_by_kills(
     """Kill each command `kills` times, at moments drawn between its first write and its end."""
     commands.run(sources["bare"], "task", "list")  # starts the server that forks
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        work = [
-            pool.submit(_kill, commands, sources[VICTIMS[name].source], folder / name, name, kills)
-            for name in names
-        ]
-        return [rows.result() for rows in work]
+        work = {
+            name: pool.submit(
+                _kill, commands, sources[VICTIMS[name].source], folder / name, name, kills
+            )
+            for name in reversed(names)  # the longest first
+        }
+        return [work[name].result() for name in names]

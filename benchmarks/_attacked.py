@@ -62,13 +62,24 @@ _ADDRESS_SPACE = 6 << 30  # bytes; protects the machine from what a command read
 _PRELOADED = (  # none of them lets polars or torch start threads, which do not survive a fork
     "benchmarks.prove_attack",
     "great_expectations.expectations",
+    "kinemill.api.progress",
+    "kinemill.cli.app",
+    "kinemill.export.step_files",
     "kinemill.register.promotion",
+    "kinemill.train.objectives.dynamics",
     "kinemill.verify.stage",
     "kinemill_dagster.pipelines.run",
     "matplotlib.pyplot",
+    "mlflow.pyfunc",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.tracking",
+    "onnxscript.function_libs.torch_lib.ops",
     "optuna",
     "torch._dynamo",
+    "torch.export._trace",
+    "torch.onnx._internal.exporter._core",
+    "benchmarks._preloaded",
 )
 
 

@@ -131,25 +131,24 @@ def measure(folder: str, pattern: str, each: int) -> tuple[Count, Count]:
 def table(counts: list[tuple[Count, Count]]) -> str:
     """Return the counts as a Markdown table."""
     lines = [
-        "| logs | sound | draft from one log: checked | cut | quarantined | failed checks | "
-        "draft from all: cut | quarantined |",
-        "|---|---|---|---|---|---|---|---|",
+        "| logs | sound | draft from one log: checked | cut or quarantined | "
+        "draft from all: cut or quarantined |",
+        "|---|---|---|---|---|",
     ]
     for one, joint in counts:
-        by = ", ".join(f"{name} {count}" for name, count in sorted(one.by_check.items()))
+        by = "".join(f", {name} {count}" for name, count in sorted(one.by_check.items()))
         lines.append(
-            f"| `{one.robot}` | {one.sound} | {one.checked} | {one.cut} | {one.quarantined} "
-            f"| {by} | {joint.cut} | {joint.quarantined} |"
+            f"| `{one.robot}` | {one.sound} | {one.checked} | {one.cut + one.quarantined}{by} "
+            f"| {joint.cut + joint.quarantined} |"
         )
-    single, joint = (
-        [sum(getattr(pair[side], key) for pair in counts) for key in ("sound", "checked", "cut")]
-        + [sum(pair[side].quarantined for pair in counts)]
-        for side in (0, 1)
-    )
-    lines.append(
-        f"| all | {single[0]} | {single[1]} | {single[2]} | {single[3]} | | {joint[2]} "
-        f"| {joint[3]} |"
-    )
+    single = [pair[0] for pair in counts]
+    totals = [
+        sum(count.sound for count in single),
+        sum(count.checked for count in single),
+        sum(count.cut + count.quarantined for count in single),
+        sum(pair[1].cut + pair[1].quarantined for pair in counts),
+    ]
+    lines.append(f"| all | {' | '.join(map(str, totals))} |")
     return "\n".join(lines) + "\n"
 
 

@@ -81,12 +81,12 @@ def _row(folder: str, task: Task) -> Row:
 def table(rows: list[Row]) -> str:
     """Return rows as a Markdown table."""
     lines = [
-        "| format | real files | number | MB | quarantined | episodes | rows | time, s |",
-        "|---|---|---|---|---|---|---|---|",
+        "| format | real files | number | MB | episodes | rows | time, s |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {row['format']} | `{row['set']}` | {row['files']} | {row['megabytes']:.1f} "
-        f"| {row['quarantined']} | {row['episodes']} | {row['rows']:,} | {row['seconds']:.2f} |"
+        f"| {row['episodes']} | {row['rows']:,} | {row['seconds']:.2f} |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"

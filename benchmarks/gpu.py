@@ -33,6 +33,8 @@ TOTAL = 470.0  # s, below 8 min with the start of Python
 SHORTEST = 15.0  # s, with less left a section is not started
 ON_CPU = 6.0  # times the limit of a section without a GPU, where processors may be busy
 GRACE = 5.0  # s that a section has for its last case, before it is killed
+MANY = 4  # cases of one work, of which the table has the largest figure alone
+UNLISTED = ("arithmetic", "memory")  # parts of a case that `gpu.json` has and the table leaves out
 PACKAGES = ("torch", "triton", "numpy", "onnxruntime", "onnxruntime-gpu", "mujoco", "mujoco-warp")
 
 
@@ -218,15 +220,17 @@ def as_table(report: dict[str, Any]) -> str:
     lines = [
         f"{about['date']}, {where}; {about['processors']} processors, Python {about['python']}, "
         f"{versions}; {report['seconds']:.0f} s.",
-        "",
-        "| section | work | figure | goal | result |",
-        "|---|---|---|---|---|",
     ]
+    section = ""
     for rows in _grouped(report["rows"]):
         first = rows[0]
+        if first["section"] != section:
+            section = first["section"]
+            lines += ["", f"| {section} | figure | result |", "|---|---|---|"]
         result = "" if first["status"] == "measured" else first["status"]
-        result = ": ".join(filter(None, [result, first.get("note", "")]))
-        cells = [first["section"], *_work_and_figures(rows), first.get("goal", ""), result]
+        goal = f" (goal: {first['goal']})" if first.get("goal") else ""
+        result = ": ".join(filter(None, [f"{result}{goal}".strip(), first.get("note", "")]))
+        cells = [*_work_and_figures(rows), result]
         lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -254,13 +258,19 @@ def _work_and_figures(rows: Sequence[dict[str, Any]]) -> tuple[str, str]:
     if len(rows) == 1:
         return first["work"], with_unit[0]
     names = [row["work"].partition(": ") for row in rows]
-    if part := names[0][2]:
+    part = names[0][2]
+    if part and len(rows) > MANY:
+        worst = max(range(len(rows)), key=lambda number: rows[number].get("value") or 0.0)
+        largest = f"largest {with_unit[worst]} ({names[worst][0]})"
+        return part, f"{len(rows)} cases, {largest}"
+    if part:
         cases = [f"{name[0]} {figure}" for name, figure in zip(names, figures, strict=True)]
         return part, f"{'; '.join(cases)} {units[0]}".strip()
     marks = [" (failed)" if row["status"] == "failed" else "" for row in rows]
     details = [
         f"{name[2]} {figure}{mark}"
         for name, figure, mark in zip(names[1:], with_unit[1:], marks[1:], strict=True)
+        if name[2] not in UNLISTED
     ]
     return first["work"], "; ".join([with_unit[0], *details])
 

@@ -141,7 +141,7 @@ def plant_in_policies(titles: list[str], scratch: Path) -> list[ExportCheck]:
 
 
 def page(planted: list[ExportCheck], sound: list[ExportCheck]) -> str:
-    """Return the totals, and the failed line that reports each fault, as Markdown."""
+    """Return the totals, and the faults by the failed check that reports them, as Markdown."""
     detected = sum(one.is_detected for one in planted)
     named = sum(one.is_named for one in planted)
     alarms = [one for one in sound if one.is_detected]
@@ -149,27 +149,27 @@ def page(planted: list[ExportCheck], sound: list[ExportCheck]) -> str:
         f"{detected} of {len(planted)} faults are detected, {named} named. {len(sound)} sound "
         f"exports: {len(alarms)} false alarms.",
         "",
-        "| planted fault | first message |",
+        "| failed check | planted faults |",
         "|---|---|",
     ]
+    faults = dict[str, list[str]]()
     for one in planted:
         failures = next(
             (line for line in one.failures if any(word in line for word in one.expected)), ""
         )
-        said = (failures or (one.failures or ["nothing"])[0]).replace("|", "/").splitlines()[0]
-        missed = "" if one.is_named else "**not named**: " if one.is_detected else "**missed**: "
-        lines.append(f"| {one.title} | {missed}{_short(said)} |")
+        said = failures or (one.failures or ["nothing"])[0]
+        missed = "" if one.is_named else "not named: " if one.is_detected else "**missed**: "
+        faults.setdefault(f"{missed}{_check_of(said)}", []).append(one.title)
+    lines += [f"| {check} | {'; '.join(titles)} |" for check, titles in faults.items()]
     wrong = "".join(
         f"\n\nFalse alarm: {alarm.title}: {'; '.join(alarm.failures)}." for alarm in alarms
     )
     return "\n".join(lines) + f"{wrong}\n"
 
 
-def _short(text: str) -> str:
-    """Shorten paths to file names, and the text to 110 characters."""
-    words = [word.rpartition("/")[2] if word.startswith("/") else word for word in text.split()]
-    failures = " ".join(words)
-    return failures if len(failures) <= 110 else f"{failures[:109]}…"
+def _check_of(line: str) -> str:
+    """Return the check of a failed line: `step parity` of `step parity: 0.1 in angle`."""
+    return line.rpartition("verification: ")[2].partition(":")[0]
 
 
 def main() -> None:

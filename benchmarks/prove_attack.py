@@ -182,12 +182,22 @@ def attack(site: Site, names: Sequence[str]) -> list[Row]:
         return killed.result() + rows
 
 
+# Attacks that share a row of the table.
+FAMILIES = ("SIGKILL of ", "launch with a looser gate: ", "PostgreSQL ", "object store ")
+
+
 def table(rows: Sequence[Row], seconds: float) -> str:
-    """Return the table of docs/results-*.md."""
+    """Return the table of docs/results-*.md, with a row for each family of attacks."""
     lines = ["| attack | tried | held |", "|---|---|---|"]
-    lines += [
-        f"| {row.attack} | {row.attempts:,} | {row.attempts - len(row.failed):,} |" for row in rows
-    ]
+    families = dict[str, list[Row]]()
+    for row in rows:
+        family = next((name for name in FAMILIES if row.attack.startswith(name)), row.attack)
+        families.setdefault(family, []).append(row)
+    for family, members in families.items():
+        names = "; ".join(row.attack.removeprefix(family) for row in members)
+        attempts = sum(row.attempts for row in members)
+        failures = sum(len(row.failed) for row in members)
+        lines.append(f"| {family}{names} | {attempts:,} | {attempts - failures:,} |")
     attempts = sum(row.attempts for row in rows)
     return "\n".join([*lines, "", f"{attempts:,} tries in {seconds:.0f} s.", ""])
 

@@ -120,21 +120,22 @@ def _paired(comparisons: Comparisons) -> Paired:
 
 
 def table(cells: Cells) -> str:
-    """Return promotions, one row for each kind: %, for each test split of SIZES."""
+    """Return promotions, one row for each kind: the range over the test splits of SIZES, %."""
     rows = list[list[str]]()
     for kind, of_kind in by_kind(cells).items():
         columns = [[cell.share(truth) for cell in of_kind] for truth in (EQUAL, WORSE, TRADE)]
         columns.append([cell.share(EQUAL, "provisional") for cell in of_kind])
         columns.append([cell.covered / max(cell.intervals, 1) for cell in of_kind])
-        rows.append([kind, *(percent(shares, 1) for shares in columns)])
+        rows.append([kind, *(percent_range(shares) for shares in columns)])
     head = ["errors", "equal", "10 % worse", "one channel worse", "provisional", "coverage"]
     return _proof.table(head, rows)
 
 
 def curve(cells: Cells) -> str:
-    """Return the power, one row for each kind: %, for each test split that allows a champion."""
+    """Return the power, one row for each kind: %, for two test splits that allow a champion."""
     rows = list[list[str]]()
-    large = {key: cell for key, cell in cells.items() if key[1].episodes >= _least()}
+    ends = _ends()
+    large = {key: cell for key, cell in cells.items() if key[1] in ends}
     for kind, of_kind in by_kind(large).items():
         columns = [[cell.share(truth) for cell in of_kind] for truth in CURVE]
         finite = [[share for share in cell.detectable if np.isfinite(share)] for cell in of_kind]
@@ -147,6 +148,11 @@ def by_kind(cells: Cells) -> dict[str, list[Cell]]:
     """Return the cells of each kind, in the order of their sizes."""
     kinds = dict.fromkeys(kind for kind, _ in cells)
     return {kind: [cell for key, cell in cells.items() if key[0] == kind] for kind in kinds}
+
+
+def percent_range(shares: Sequence[float]) -> str:
+    """Return the smallest and the largest share, %."""
+    return f"{100.0 * min(shares):.1f} to {100.0 * max(shares):.1f}"
 
 
 def percent(shares: Sequence[float], digits: int) -> str:
@@ -199,6 +205,12 @@ def powers_of(cells: Cells) -> dict[tuple[str, Size], list[float]]:
     }
 
 
+def _ends() -> tuple[Size, Size]:
+    """Return the smallest and the largest test split that allow a champion."""
+    large = [size for size in SIZES if size.episodes >= _least()]
+    return large[0], large[-1]
+
+
 def _least() -> int:
     return _task().promote.min_test_episodes
 
@@ -225,21 +237,21 @@ def page(cells: Cells) -> list[str]:
         f"{PAIRS} pairs in each cell. False promotions (a model that is equal or worse becomes an "
         f"established champion) in the worst cell: {worst.lower()}; {verdict}.",
         "",
-        "Share of models that become champion, %, with test splits of (episodes x windows) "
-        f"{splits}. *One channel worse*: 30 % better, except one channel that is 50 % worse after "
-        "1 step. *Provisional*: equal models that become provisional champion. *Coverage* of the "
-        "true difference by the interval.",
+        "Share of models that become champion, %: the range over test splits of (episodes x "
+        f"windows) {splits}. *One channel worse*: 30 % better, except one channel that is 50 % "
+        "worse after 1 step. *Provisional*: equal models that become provisional champion. "
+        "*Coverage* of the true difference by the interval.",
+        "",
+        table(cells).strip(),
     ]
-    for title, own in groups.items():
-        text += ["", f"{title}:", "", table(own).strip()]
     text += [
         "",
-        "Share of better models that become champion, %, by reduction of the error; the last four "
-        "test splits. Last column: the improvement that reports state as detectable in 80 % of the "
-        "cases (median).",
+        "Share of better models that become champion, %, by reduction of the error, with test "
+        f"splits of {' and '.join(map(str, _ends()))}. Last column: the improvement that reports "
+        "state as detectable in 80 % of the cases (median).",
+        "",
+        curve(cells).strip(),
     ]
-    for title, own in groups.items():
-        text += ["", f"{title}:", "", curve(own).strip()]
     return [*text, "", f"![How often a better model becomes champion](images/{PICTURE.name})"]
 
 

@@ -325,25 +325,26 @@ def _last_line(text: str) -> str:
 
 def table(results: Sequence[LeagueResult]) -> str:
     """Return the results as a table in Markdown, with the geometric mean of the ratios."""
-    head = ["set", "family", "nRMSE", "best reference", "its nRMSE", "ratio", "quarantined"]
+    head = ["set", "family", "nRMSE", "best reference", "its nRMSE", "ratio", "gate", "serves"]
     rows = list[list[str]]()
     for result in results:
         cells = [result.name, result.family, _number(result.model), result.reference]
-        cells += [_number(result.reference_error), _number(result.ratio), str(result.quarantined)]
-        cells += [result.status, result.served, f"{result.seconds:.0f}"]
+        cells += [_number(result.reference_error), _number(result.ratio)]
+        cells += [result.status, result.served]
         rows.append(cells)
     ratios = [result.ratio for result in results if result.ratio]
     mean = math.exp(statistics.fmean(map(math.log, ratios))) if ratios else math.nan
     better = sum(ratio < 1.0 - LEVEL for ratio in ratios)
     level = sum(1.0 - LEVEL <= ratio <= 1.0 + LEVEL for ratio in ratios)
     late = sum(result.seconds > LIMIT for result in results)
+    quarantined = sum(result.quarantined for result in results)
     budgets = ", ".join(sorted({f"{result.budget:g}" for result in results}))
     text = (
         f"Geometric mean of the ratios: {mean:.2f}. Better than every simple reference on {better} "
         f"of {len(results)} sets, level within {LEVEL:.0%} on {level}; {late} took longer than "
-        f"{LIMIT} s. Budget of the portfolio: {budgets} s.\n"
+        f"{LIMIT} s, {quarantined} logs were quarantined. Budget of the portfolio: {budgets} s.\n"
     )
-    return "\n".join([_proof.table([*head, "gate", "serves", "s"], rows), text])
+    return "\n".join([_proof.table(head, rows), text])
 
 
 def _number(value: float | None) -> str:

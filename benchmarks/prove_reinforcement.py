@@ -22,24 +22,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import _proof, read_section
-from benchmarks._reinforcement_rows import CART, ORDINARY_CART, ROWS, Row
+from benchmarks._reinforcement_rows import ROWS, Row
 from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task.protocols import NullReporter
 
 SEEDS, EPISODES = 5, 100
-TIMES, LIBRARIES = ("seconds", "processor"), ("ours", "theirs")
+LIBRARIES = ("ours", "theirs")
 IMPORTS = (
     "torch._dynamo",
     "stable_baselines3",
     "kinemill.policies.rl.training_loop",
     "kinemill.policies.rl.sb3",
 )
-PARTS = ("stepping", "evaluation", "learning")
-HEAD = ["task", "seeds that reached the target", "return, unseen starts", "s", "CPU s"]
-HEAD += ["stable-baselines3: reached", "return", "s", "CPU s", "ratio: s", "ratio: CPU s"]
-PARTS_HEAD = ["side", "environment steps", "environment, s", "evaluations, s", "rest, s"]
-PARTS_HEAD += ["total, s", "environment, µs per step", "rest, µs per step"]
+HEAD = ["task", "seeds that reached the target", "return, unseen starts", "CPU s"]
+HEAD += ["stable-baselines3: reached", "return", "CPU s", "ratio of CPU s"]
 
 
 def results_folder() -> Path:
@@ -236,26 +233,6 @@ def report() -> str:
     return _proof.table(HEAD, rows)
 
 
-def parts() -> str:
-    """Return the CPU time of CartPole by part, kinemill with both runners."""
-    rows = {
-        "kinemill, `native`": (CART, "ours"),
-        "kinemill, `in_process`": (ORDINARY_CART, "ours"),
-        "stable-baselines3": (ORDINARY_CART, "theirs"),
-    }
-    lines = list[list[str]]()
-    for side, (name, key) in rows.items():
-        runs = [one[key] for one in finished(name) if key in one]
-        steps = [run["steps"] for run in runs]
-        cells = [median_and_range([run[part] for run in runs]) for part in (*PARTS, "processor")]
-        each = [
-            median_and_range([1e6 * run[part] / run["steps"] for run in runs])
-            for part in ("stepping", "learning")
-        ]
-        lines.append([side, median_and_range(steps, 0), *cells, *each])
-    return _proof.table(PARTS_HEAD, lines)
-
-
 def _cells_of(name: str, row: Row, results: Sequence[Any]) -> list[str]:
     own = [result["ours"] for result in results if "ours" in result]
     other = [result["theirs"] for result in results if "theirs" in result]
@@ -264,20 +241,20 @@ def _cells_of(name: str, row: Row, results: Sequence[Any]) -> list[str]:
     aim = "" if row.target is None else f": {row.target:g}{bound}"
     cells = [name + aim, *_cells(row, own)]
     if pairs:
-        shares = [[pair["ours"][key] / pair["theirs"][key] for pair in pairs] for key in TIMES]
-        cells += [*_cells(row, other), *(median_and_range(ratios, 2) for ratios in shares)]
+        ratios = [pair["ours"]["processor"] / pair["theirs"]["processor"] for pair in pairs]
+        cells += [*_cells(row, other), median_and_range(ratios, 2)]
     return [*cells, *["-"] * (len(HEAD) - len(cells))]
 
 
 def _cells(row: Row, results: Sequence[Any]) -> list[str]:
-    """Return seeds that reached the target, returns and times of one side."""
+    """Return seeds that reached the target, returns and CPU time of one side."""
     wins = [result["success"] for result in results if result.get("success") is not None]
     solved = sum(result["reached"] for result in results)
     return [
         f"{len(results)} seeds" if row.target is None else f"{solved} of {len(results)}",
         median_and_range([result["return"] for result in results])
         + (f", success {median_and_range(wins, 2)}" if wins else ""),
-        *(median_and_range([result[key] for result in results]) for key in TIMES),
+        median_and_range([result["processor"] for result in results]),
     ]
 
 
@@ -303,14 +280,10 @@ def main() -> None:
             command = [sys.executable, "-m", "benchmarks.prove_reinforcement", "--row", name]
             library_options = [word for side in options.side or () for word in ("--side", side)]
             subprocess.run([*command, "--one", str(seed), *library_options], check=True)
-    tables = {"reinforcement": report()}
-    if all(finished(name) for name in (CART, ORDINARY_CART)):
-        tables["reinforcement-parts"] = parts()
-    for section, text in tables.items():
-        if options.row:
-            print(text)
-        else:
-            _proof.write(section, text)
+    if options.row:
+        print(report())
+    else:
+        _proof.write("reinforcement", report())
 
 
 if __name__ == "__main__":

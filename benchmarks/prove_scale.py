@@ -204,14 +204,13 @@ def _newest_two(filled: FilledHome) -> tuple[str, str]:
 
 
 def table(measured: Measured) -> str:
-    """Return a Markdown table: medians in ms with minimum and maximum, CPU ms; ratio medians."""
+    """Return a Markdown table: medians in ms with minimum and maximum, and medians of ratios."""
     small, large = next(iter(measured.values()))
-    head = ["work", f"among {small:,}", f"among {large:,}", "ratio", "CPU", "CPU", "ratio"]
+    head = ["work", f"among {small:,}", f"among {large:,}", "ratio", "ratio of CPU"]
     rows = list[list[str]]()
     for what, by_size in measured.items():
         walls, cpus = ([[one[at] for one in by_size[n]] for n in (small, large)] for at in (0, 1))
-        cells = [*map(_cell, walls), _ratio(walls), *map(_middle, cpus), _ratio(cpus)]
-        rows.append([what, *cells])
+        rows.append([what, *map(_cell, walls), _ratio(walls), _ratio(cpus)])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return f"{_proof.table(head, rows)}\nPeak memory of the process: {peak:,.0f} MB.\n"
 

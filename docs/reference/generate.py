@@ -295,7 +295,8 @@ def _summary(plugin: Any) -> str:
     """Return the first sentence of a plug-in's docstring, or of its module's."""
     own = plugin.__doc__ if inspect.isclass(plugin) or inspect.isfunction(plugin) else None
     if not own:
-        module = inspect.getmodule(plugin if hasattr(plugin, "__module__") else type(plugin))
+        # A reader of logs is an object of one class; its functions are in the module of the format.
+        module = inspect.getmodule(getattr(plugin, "recognizes", plugin))
         own = module.__doc__ if module else ""
     return re.split(r"(?<=\.)\s", " ".join((own or "").split()))[0]
 

@@ -59,6 +59,14 @@ def test_every_plug_in_and_every_tag_has_a_purpose(pages):
         assert [cells for cells in result if len(cells) < 2 or not cells[1].strip()] == []
 
 
+def test_plug_in_list_distinguishes_the_log_formats(pages):
+    _, _, rest = pages["plugin-list.md"].partition("`kinemill.ingest.readers`")
+    section, _, _ = rest.partition("\n## ")
+    purposes = [cells[1] for cells in rows(section)]
+    assert len(purposes) > 10
+    assert len(set(purposes)) == len(purposes)
+
+
 def test_every_family_of_the_library_is_listed(pages):
     source = "\n".join(path.read_text() for path in (ROOT / "kinemill").rglob("*.py"))
     families = set(re.findall(r"\bRegistry\(\s*\"(kinemill[\w.]+)\"", source))
