@@ -89,13 +89,13 @@ def _facts_table(result: RunDocument) -> None:
 
 def candidates_table(candidates: Sequence[CandidateResult]) -> None:
     """Print the best candidates with score, free run, parameters and time."""
-    tried = [result for result in candidates if not result.failure]
+    measured = [result for result in candidates if not result.failure]
     rows = [
         [result.name, result.score, result.free_run, result.parameters, result.seconds]
-        for result in tried[:_CANDIDATES]
+        for result in measured[:_CANDIDATES]
     ]
     if rows:
-        more = len(tried) - len(rows)
+        more = len(measured) - len(rows)
         title = f"candidates{f', and {more} more' * bool(more)}"
         table(title, ["", "score", "free run", "parameters", "seconds"], rows)
 

@@ -56,7 +56,7 @@ class Windows:
     actions: Floats
     truth: Floats
 
-    def repeated(self, copies: int) -> "Windows":
+    def tiled(self, copies: int) -> "Windows":
         """Return all windows several times, one after the other."""
         parts = self.states, self.past_actions, self.actions, self.truth
         return Windows(*(np.concatenate([part] * copies) for part in parts))

@@ -261,8 +261,8 @@ class ValidationRows:
 
     def _errors(self, predictor: Predictor, windows: Windows, copies: int) -> Floats:
         """Return errors in standard deviations, (M, W, T, M')."""
-        repeated = windows if copies == 1 else windows.repeated(copies)
-        errors = in_std(deviations(predictor, repeated, self._angle), self._std)
+        tiled = windows if copies == 1 else windows.tiled(copies)
+        errors = in_std(deviations(predictor, tiled, self._angle), self._std)
         return np.reshape(errors, (copies, len(windows.states), *errors.shape[1:]))
 
     def _mean_square(self, errors: Floats) -> Floats:

@@ -55,7 +55,7 @@ def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_hori
     test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.7, task=task, evidence=test)
     (verdict,) = [item for item in registration.gate if item.rule == "beats_champion"]
-    assert "cannot be measured: train split: its longest episode has 40 rows" in verdict.value
+    assert "cannot be measured: dataset of cart: no episode has" in verdict.value
 
 
 @pytest.mark.parametrize(("result", "status"), [(float("nan"), "refused"), (float("inf"), "done")])

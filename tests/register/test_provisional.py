@@ -91,7 +91,7 @@ def test_without_any_test_episode_nothing_is_champion(task):
 def test_all_else_has_to_hold(task):
     worse = comparison(task, episodes=1)
     equal = worse.references | {"linear": paired(0.1, 0.1)}
-    assert concluded(replace(worse, references=equal)) == ("refused", False)
+    assert concluded(replace(worse, references=equal)) == ("champion", True)
     wide = worse.references | {"linear": paired(0.1, 0.12, (0.5, 1.4))}  # an interval that holds 1
     assert concluded(replace(worse, references=wide)) == ("champion", True)
     assert concluded(replace(worse, served=(False, "ended"))) == ("refused", False)
@@ -106,20 +106,22 @@ def detail(horizon, channel):
 
 
 @pytest.mark.parametrize(
-    ("horizon", "channel", "decision"),
+    ("reference", "horizon", "channel", "decision"),
     [
-        ("1", "velocity", ("champion", True)),
-        ("1", "nrmse", ("champion", True)),
-        ("25", "position", ("champion", True)),
-        ("25", "nrmse", ("refused", False)),
-        ("free_run", "nrmse", ("refused", False)),
+        ("persistence", "1", "velocity", ("champion", True)),
+        ("persistence", "1", "nrmse", ("champion", True)),
+        ("persistence", "25", "position", ("champion", True)),
+        ("persistence", "25", "nrmse", ("refused", False)),
+        ("persistence", "free_run", "nrmse", ("refused", False)),
+        ("linear", "25", "nrmse", ("champion", True)),
+        ("linear", "free_run", "nrmse", ("champion", True)),
     ],
 )
-def test_first_model_that_is_worse_in_a_detail_is_provisional_champion(
-    task, horizon, channel, decision
+def test_first_model_that_is_worse_than_a_reference_is_provisional_champion(
+    task, reference, horizon, channel, decision
 ):
     inputs = comparison(task)
-    lost = replace(inputs, references=inputs.references | {"linear": detail(horizon, channel)})
+    lost = replace(inputs, references=inputs.references | {reference: detail(horizon, channel)})
     assert concluded(lost) == decision
     assert concluded(replace(lost, champion=ESTABLISHED)) == ("refused", False)
 

@@ -9,7 +9,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import show, stage, start_of, tags
 from kinemill.store import get_or_build
 from kinemill.task import load_task
-from kinemill.train.summary import StartModel
+from kinemill.train.summary import StartModel, TrainedModel
 from tests.register.conftest import Claims, trained
 
 
@@ -80,15 +80,16 @@ def test_a_reference_as_champion_stands_for_the_network_trained_beside_it(chain,
     produced = chain.produce(0.1)
     network = get_or_build(chain.home, "model", "cart", {"trained": 1}, lambda _: trained()).ref
 
-    fit = trained(reference="linear")
+    beside = TrainedModel(network.path, network.digest)
+    fit = trained(reference="linear", trained=beside)
     fitted = get_or_build(chain.home, "model", "cart", {"fit": 1}, lambda _: fit).ref
-    produced = replace(produced, model=fitted, trained=network)
+    produced = replace(produced, model=fitted)
     stage.run(task, chain.home, produced, evidence=Claims(0.1))
     start = start_of(start_task(task, "models:/cart/1"), chain.home)
     assert start.digest == network.digest
     assert start.folder == str(chain.home.root / network.path)
     assert start.note == (
         "models:/cart/1 is the reference 'linear'; training starts from the model that was "
-        "trained in the same run and refused"
+        "trained in the same run"
     )
     assert show("cart", chain.home).tags[tags.REFERENCE] == "linear"

@@ -94,13 +94,13 @@ def _explained_by(line: Verdict, failed: Sequence[Verdict]) -> str | None:
 def _roots(line: Verdict) -> list[str]:
     """Return the lines that would explain this one, strongest first."""
     rule = line.rule
-    if line.undecided and rule != "evidence":
-        return ["evidence"]  # too little test data for an interval
+    # Undecided: too little test data for an interval.
+    roots = ["evidence"] if line.undecided and rule != "evidence" else []
     if rule == "verified" and all(
         "parity" in check or check in _EXPORTED for check in _checks(line)
     ):
         return list(_EXPORTED)
-    return [
+    return roots + [
         rule.replace(weaker, stronger, 1) for stronger, weaker in _STRONGER if is_of(weaker, rule)
     ]
 

@@ -9,7 +9,7 @@ from kinemill.selection.reference_facts import MemberFacts, ReferencesFacts
 from kinemill.selection.validation_errors import CandidateErrors
 
 TIE = 0.01  # scores with a smaller relative difference count as equal
-EXACT = 1e-6  # scores below this count as equal, because rows are stored in float32
+EXACT = 1e-5  # scores below this count as equal, because rows are stored in float32
 
 
 @dataclass(frozen=True)
