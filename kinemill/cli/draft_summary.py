@@ -29,6 +29,7 @@ def draft_document(checked: CheckedDraft) -> dict[str, object]:
             for medium in checked.draft.media
         ],
         "joints": [vars(joint) for joint in checked.draft.joints],
+        "clock": checked.draft.clock_line,
         "remarks": checked.draft.remarks,
         "left_out": checked.draft.left_out,
         "logs": checked.entries,
@@ -62,7 +63,7 @@ def show_draft(checked: CheckedDraft) -> None:
     logs = "1 log" if len(draft.logs) == 1 else f"{len(draft.logs)} logs"
     title = f"{draft.name}: dt {draft.dt:g} s, {logs}"
     table(title, _HEADINGS, _lines(draft))
-    for remark in draft.remarks:
+    for remark in (draft.clock_line, *draft.remarks):
         typer.echo(f"  {escape_controls(remark)}")
     if draft.joints:
         rows = [(joint.joint, joint.channel, joint.limits, joint.finding) for joint in draft.joints]

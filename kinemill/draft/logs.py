@@ -13,7 +13,7 @@ from pathlib import Path
 from kinemill.draft.recording_files import join_hint
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.errors import BadInput
-from kinemill.ingest.columns import Table
+from kinemill.draft.table import Table
 from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.other_formats import other_format
@@ -21,6 +21,7 @@ from kinemill.store.json_io import valid_text
 from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder, or parts of all logs, that are read
+FEWEST_ROWS = 3  # of a recording
 PLANNED = "a plan by its name, and no measurement"
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
 _PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoint", "setpoints"}
@@ -66,7 +67,15 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
     most_parts = MOST_LOGS // max(1, min(len(logs), MOST_LOGS))  # of a log, so that others are read
     for path in logs[:MOST_LOGS]:
         try:
-            tables += survey(path, rate)[:most_parts]
+            parts = survey(path, rate)
+            tables += [part for part in parts if part.rows >= FEWEST_ROWS][:most_parts]
+            problems |= {
+                f"{path.relative_to(source)}{f' {part.part}' if part.part else ''}": (
+                    f"too short: {part.rows} rows; a draft needs {FEWEST_ROWS}"
+                )
+                for part in parts
+                if part.rows < FEWEST_ROWS
+            }
         except (BadInput, OSError) as error:
             problems[str(path.relative_to(source))] = str(error).removeprefix(f"{path}: ")
     problems |= _other_formats(source)

@@ -26,7 +26,7 @@ from kinemill.draft.stated_limits import LimitFinding, match_joints, with_stated
 from kinemill.draft.task_draft_writer import Draft, LearnPart, pattern_of, quote
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table
+from kinemill.draft.table import Table
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._plain_table import COLUMN

@@ -11,8 +11,8 @@ from kinemill.draft.column_relations import letter_columns, rotation_elements
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import GAIN, error_reduction
 from kinemill.draft.status_columns import clocks, counters, status_columns
-from kinemill.ingest.columns import Samples, Table
-from kinemill.ingest.header_units import bracketed_unit, known_unit, signed_unit
+from kinemill.draft.table import Samples, Table
+from kinemill.ingest.header_units import signed_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
     COMMAND,
@@ -29,7 +29,7 @@ from kinemill.ingest.name_heuristics import (
 )
 from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._episodes import NAMES as MARKS
-from kinemill.task.units import factor, has_same_dimension
+from kinemill.task.units import factor, has_same_dimension, read_unit
 
 # Units of motions; a frequency in Hz has the dimension of an angular velocity.
 _MOTIONS = {"velocity": ("m/s", "rad/s"), "acceleration": ("m/s^2", "rad/s^2")}
@@ -299,15 +299,19 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     A column without a descriptive name, or with that of an axis such as `x`, is a position or a
     velocity by its unit.
     """
-    stated = known_unit(table.attributes_of(column.name).unit)
+    stated = table.attributes_of(column.name).unit
     name = split_index(column.label or column.name)[0]  # a repeated column is numbered
-    if signed_unit(name):  # torque_mNm is the torque_Nm of other logs
+    if signed := signed_unit(name):  # torque_mNm is the torque_Nm of other logs
         column = replace(column, family=guess(_PREFIX.sub("", name)).family)
-    unit = stated or bracketed_unit(name) or signed_unit(name) or column.unit
+    unit = signed or column.unit
+    if stated:
+        unit = read_unit(stated, frozenset(split_words(name)))
+        column = replace(column, doubt="" if unit else f"the unit {stated!r} is not known")
+    column = replace(column, unit=unit)
     if column.what not in {"unknown", "position"} or column.role != "state":
-        return replace(column, unit=unit)
+        return column
     what = _meaning_of(unit) or column.what
-    return replace(column, unit=unit, what=what, role=ROLES.get(what, column.role))
+    return replace(column, what=what, role=ROLES.get(what, column.role))
 
 
 def _meaning_of(unit: str | None) -> str | None:
@@ -316,7 +320,8 @@ def _meaning_of(unit: str | None) -> str | None:
         return None
     rates = (what for what, units in _MOTIONS.items() for rate_unit in units
              if has_same_dimension(unit, rate_unit))  # fmt: skip
-    return "position" if unit in {"rad", "deg"} else next(rates, None)
+    is_place = unit in {"rad", "deg"} or has_same_dimension(unit, "m")
+    return "position" if is_place else next(rates, None)
 
 
 def _measured(guesses: list[Guess]) -> set[str]:
@@ -397,7 +402,8 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
         for table, candidate in readings
     }
     stated_range = stated.pop() if len(stated) == 1 else None  # logs that differ state none
-    return Column(first, names, samples, stated_range=stated_range, units=units)
+    notes = [first.doubt] if first.doubt else []
+    return Column(first, names, samples, stated_range=stated_range, notes=notes, units=units)
 
 
 def _other_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:

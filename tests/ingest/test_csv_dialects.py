@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.columns import read_text
+from kinemill.draft.text_table import read_text
 from kinemill.ingest.files import scan
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read
