@@ -43,6 +43,7 @@ from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
 from kinemill.ingest.readers.csv import has_episodes, is_long
 from kinemill.task import READERS, Channel, Task
 
+NO_CLOCK = "\0"  # no column has this name
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 SHORT = 20  # rows of the shortest log
@@ -217,7 +218,7 @@ def _everything(reader: Reader, path: Path, listed: list[str], rate: float | Non
     if stamps or rate is not None:
         result = _readable(reader, path, names, _Clock(stamps[:1], None if stamps else rate))
         if rate is not None and any(_is_coarse(log) for log in result.logs):
-            result = _readable(reader, path, names, _Clock([], rate))
+            result = replace(_readable(reader, path, names, _Clock([NO_CLOCK], rate)), time=None)
         return replace(result, refused=aside | result.refused)
     try:
         result = _readable(reader, path, names, _Clock([], None))
@@ -277,7 +278,7 @@ def _asking(names: list[str], clock: _Clock) -> Task:
         str(index): Channel.model_validate({"role": _role(name), "unit": "1", "source": name})
         for index, name in enumerate(names)
     }
-    time = clock.time or ([] if clock.rate else empty_task().ingest.time)
+    time = clock.time or empty_task().ingest.time
     ingest = empty_task().ingest.model_copy(update={"time": time, "rate": clock.rate})
     return empty_task().model_copy(update={"channels": channels, "ingest": ingest})
 

@@ -25,6 +25,7 @@ from kinemill.ingest.name_heuristics import (
     VELOCITY,
     Guess,
     guess,
+    is_no_unit,
     split_words,
 )
 from kinemill.ingest.raw import split_index
@@ -304,8 +305,9 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     if signed := signed_unit(name):  # torque_mNm is the torque_Nm of other logs
         column = replace(column, family=guess(_PREFIX.sub("", name)).family)
     unit = signed or column.unit
-    if stated:
-        unit = read_unit(stated, frozenset(split_words(name)))
+    known = read_unit(stated, frozenset(split_words(name))) if stated else None
+    if known or (stated and not is_no_unit(stated)):
+        unit = known
         column = replace(column, doubt="" if unit else f"the unit {stated!r} is not known")
     column = replace(column, unit=unit)
     if column.what not in {"unknown", "position"} or column.role != "state":

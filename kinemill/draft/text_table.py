@@ -157,6 +157,16 @@ def _dates(frame: pl.DataFrame) -> str | None:
     return None
 
 
+def _binary(path: Path, head: bytes) -> BadLog:
+    if detected := other_format(path):
+        return BadLog(
+            path, f"is {detected[0]}", expected="a log that a reader reads", fix=detected[1]
+        )
+    kind = "a pickle, which could run code" if head.startswith(PICKLE) else "binary data, not text"
+    fix = "write the numbers as text, .npy or .npz, or name the file after its format"
+    return BadLog(path, f"holds {kind}", expected="a text table", fix=fix)
+
+
 def _of_file(path: Path, error: Unreadable) -> BadLog:
     """Return an error of a reader with the name of the file."""
     first = error.reasons[0]

@@ -104,7 +104,7 @@ LENGTH = {"pos", "position", "x", "y", "z", "height", "depth", "altitude", "dist
           "length", "stroke", "displacement"}  # fmt: skip
 _FAMILIES = {
     "tau": "N*m", "torque": "N*m", "torques": "N*m", "effort": "N*m", "force": "N", "voltage": "V",
-    "current": "A", "currents": "A", "forces": "N", "voltages": "V", "thrust": "N",
+    "current": "A", "currents": "A", "forces": "N", "voltages": "V",
 }  # fmt: skip
 _AXES = {"x", "y", "z"}
 # Units of fields of standard ROS messages (REP 103), such as twist.linear.x and cmd_vel.angular.z.
@@ -120,7 +120,8 @@ _LOCAL = {
 }  # fmt: skip
 # "Joint Speed (rpm)" or "speed [rpm]"; `state[hip]` without a space is an element.
 STATED = re.compile(r"(?:\(|\s\[)\s*([^()\[\]]*[A-Za-z%°µμΩ\-][^()\[\]]*?)\s*[)\]]\s*$")
-_COMMENT = re.compile(r"[A-Za-z]{5,}|[A-Za-z_]+[ _][A-Za-z _]+")  # no unit if it is none
+_COMMENT = re.compile(r"[^A-Za-z%°]*|.*[A-Za-z]{5,}.*|\S+(\s+\S+){2,}")  # if it is no known unit
+_COPY = re.compile(r"(?<=[)\]])(\[\d+\])\Z")  # number of a repeated name
 _COMMENTS = {"raw", "cmd", "left", "meas", "est", "ref", "set", "act", "abs", "rel", "avg", "mean",
              "fl", "fr", "rl", "rr", "x", "y", "z", "max", "filt", "opt", "new", "old"}  # fmt: skip
 _SECOND = re.compile(r"(?<=[a-z])DDot")  # qDDot is the acceleration next to qDot
@@ -160,18 +161,23 @@ def plain_letters(text: str) -> str:
 
 def unit_text(name: str) -> str | None:
     """Return what the brackets at the end of a name hold, if it is no comment; None without any."""
-    match = STATED.search(name)
+    match = STATED.search(_COPY.sub("", name))
     if match is None:
         return None
-    text = match[1]
-    is_comment = text.lower() in _COMMENTS or _COMMENT.fullmatch(text)
-    is_round = name.rstrip().endswith(")")
-    return None if is_comment and is_round and read_unit(text, _context(name)) is None else text
+    is_round = match[0].rstrip().endswith(")")
+    is_comment = is_round and (match[1].lower() in _COMMENTS or is_no_unit(match[1]))
+    return None if is_comment and read_unit(match[1], _context(name)) is None else match[1]
+
+
+def is_no_unit(text: str) -> bool:
+    """Return whether a text that is no known unit is a remark, and not an unknown unit."""
+    return _COMMENT.fullmatch(text) is not None
 
 
 def without_brackets(name: str) -> str:
     """Return a name without the unit in brackets that it ends with."""
-    return STATED.sub("", name).strip() or name
+    copy = _COPY.search(name)
+    return STATED.sub("", _COPY.sub("", name)).strip() + (copy[1] if copy else "") or name
 
 
 def bracketed_unit(name: str) -> str | None:

@@ -109,12 +109,12 @@ def spell_booleans(text: pl.Series) -> pl.Series:
 def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
     """Return numbers (n,) as float() reads them, and null for a value that is spelled as missing.
 
-    `1,234.5` is 1234.5. The whole column shows what its commas mean: 1,5 has a decimal comma, and
-    1,234 groups of digits if the table has decimal points, or if the numbers below 1,000 are whole.
+    `1,234.5` is 1234.5. The whole column shows what its commas mean: 1,234 has groups of digits if
+    the table has decimal points, or if the numbers below 1,000 are whole.
 
     Args:
         text: without spaces around it.
-        decimal_comma: whether the table has decimal commas, where the column does not show it.
+        decimal_comma: whether the table has decimal commas. Without them, 1,5 is unchanged.
     """
     text = text.replace([*MISSING, ""], None)
     if text.str.contains(_HAS_SPELLING).any():
@@ -132,6 +132,8 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
     ):
         grouped = text.str.contains(_GROUPS).fill_null(value=False)
         return text.zip_with(~grouped, text.str.replace_all(",", "", literal=True))
+    if not decimal_comma:
+        return text
     by_points = text.str.contains(_GROUPS_BY_POINTS).fill_null(value=False)
     plain = text.zip_with(~by_points, text.str.replace_all(".", "", literal=True))
     return plain.str.replace(",", ".", literal=True)

@@ -342,9 +342,8 @@ def is_binary(head: bytes) -> bool:
     """Return whether bytes hold no text; zeros that a power loss left in a text do not count."""
     if head.startswith(UTF16):
         return False
-    return len(head.translate(None, _CONTROLS)) < len(head.translate(None, b"\0")) or (
-        2 * head.count(b"\0") > len(head.rstrip(b"\0"))
-    )
+    has_controls = len(head.translate(None, _CONTROLS)) < len(head.translate(None, b"\0"))
+    return has_controls or b"\0" in head.partition(b"\n")[0]
 
 
 def without_damage(content: bytes) -> tuple[bytes, int]:
