@@ -134,6 +134,7 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
                 text=about.text,
                 attributes=attributes_by_column(about.columns, table),
                 remarks=(*table.remarks, *_contradictions(about, table)),
+                splits=about.splits,
             )
         )
         for table in tables

@@ -8,6 +8,7 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns, rotation_elements
+from kinemill.draft.input_evidence import controller_outputs
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import GAIN, error_reduction
 from kinemill.draft.status_columns import clocks, counters, status_columns
@@ -43,6 +44,8 @@ MODULATED = {"pwm", "duty", "throttle"}
 PULSES = {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
+MOST_LOGS = 3  # in which outputs of controllers are searched
+JUMPS = "inferred the output of a controller: it jumps with the set point"
 MOST_MISSING = 5  # columns that a log lacks
 MOSTLY = 0.5  # share of missing samples above which a column would cut most rows
 LARGEST = float(np.finfo(np.float32).max)
@@ -61,14 +64,17 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     """
     unused = dict.fromkeys(_constant_columns(tables), "never changes")
     unused = unused if is_policy else status_columns(tables) | unused
-    choices = [_choose(table, {}, unused) for table in tables]
+    outputs = set[str]().union(*(controller_outputs(table) for table in tables[:MOST_LOGS]))
+    choices = [_choose(table, {}, unused, set()) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
-    if "action" not in roles:
+    outputs = outputs if "action" not in roles else set[str]()
+    if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
     elif is_policy:
         instead |= {"reference": "observation"}
-    choices = [_choose(table, instead, unused) for table in tables] if instead else choices
+    if instead or outputs:
+        choices = [_choose(table, instead, unused, outputs) for table in tables]
     return [_observed(*choice) for choice in choices] if is_policy else choices
 
 
@@ -233,13 +239,16 @@ def _vector(name: str) -> tuple[str, ...]:
     return tuple(split_words(name)[:-1])
 
 
-def _choose(table: Table, instead: dict[str, str], unused: dict[str, str]) -> Choice:
+def _choose(
+    table: Table, instead: dict[str, str], unused: dict[str, str], outputs: set[str]
+) -> Choice:
     """Choose the best variant of each quantity of a log; return reasons for the others.
 
     Args:
         table: the log.
         instead: roles of columns that are selected otherwise than by name.
         unused: columns that are not channels in any log, with reasons.
+        outputs: columns that are the output of a controller by the data.
     """
     selected: dict[str, Guess] = {}
     left_out = {name: unused[name] for name in table.values if name in unused}
@@ -267,6 +276,9 @@ def _choose(table: Table, instead: dict[str, str], unused: dict[str, str]) -> Ch
         )
         is_measured = name_guess.name in measured
         role = "state" if is_measured else instead.get(name_guess.what, name_guess.role)
+        if name_guess.name in outputs:
+            role = "action"
+            name_guess = replace(name_guess, doubt=JUMPS)
         if name_guess.name in left_out:
             continue
         if name_guess.name in followed:
@@ -372,10 +384,11 @@ def _find_duplicates(table: Table) -> dict[str, str]:
     """Return columns that repeat another one exactly, and that one; names are preferred to indices.
 
     A clip lists a joint by index and by name, and an array of one column with and without index.
+    The state of a simulator repeats what `obs/` holds.
     """
     first: dict[bytes, str] = {}
     duplicates: dict[str, str] = {}
-    for name in sorted(table.values, key=lambda name: (name.endswith("]"), _has_index(name))):
+    for name in sorted(table.values, key=_rank):
         values = table.values[name][1]
         original = first.setdefault(values.tobytes(), name)
         finite = values[np.isfinite(values)]
@@ -384,8 +397,10 @@ def _find_duplicates(table: Table) -> dict[str, str]:
     return duplicates
 
 
-def _has_index(name: str) -> bool:
-    return split_index(name)[1] is not None
+def _rank(name: str) -> tuple[bool, bool, bool]:
+    """Return the order in which columns of the same numbers are preferred: observations first."""
+    is_observed = name.partition("/")[0] in OBSERVATIONS
+    return not is_observed, name.endswith("]"), split_index(name)[1] is not None
 
 
 def _column(readings: list[tuple[Table, Guess]]) -> Column:

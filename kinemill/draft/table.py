@@ -38,6 +38,7 @@ class Table:
         meeting: time step at which states and commands meet, s; None: that of the fastest clock.
         remarks: conclusions about the log that a user has to check.
         clock_rule: evidence for the clock and its unit, in words.
+        splits: names of the parts of each data split that the log states.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Table:
     meeting: float | None = None
     remarks: tuple[str, ...] = ()
     clock_rule: str = ""
+    splits: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     def attributes_of(self, name: str) -> ColumnAttributes:
         """Return what the log states of a column, or of the vector that it is an element of."""

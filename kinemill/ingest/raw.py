@@ -172,6 +172,7 @@ class About:
         columns: attributes of its columns, by name without the index of an element.
         left_out: content that cannot be read, with reasons.
         rate: rate that the metadata states, Hz.
+        splits: names of the parts of each data split that the log states.
     """
 
     labels: dict[str, str] = field(default_factory=dict[str, str])
@@ -179,6 +180,7 @@ class About:
     columns: dict[str, ColumnAttributes] = field(default_factory=dict[str, ColumnAttributes])
     left_out: dict[str, str] = field(default_factory=dict[str, str])
     rate: float | None = None
+    splits: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
 
 def refused_part(part: str, reasons: list[Reason]) -> RawLog:

@@ -41,6 +41,7 @@ _HAS_SPELLING = r"#|[nN][aA][nN]|[iI][nN][fF]|[dD]"
 _GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$"
 _SURE_GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3}){2,}(\.\d*)?$|^[+-]?[1-9]\d{0,2}(,\d{3})+\.\d*$"
 _GROUPS_BY_POINTS = r"^[+-]?\d{1,3}(\.\d{3})+,\d*$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
+_SPACED_GROUPS = r"^[+-]?[1-9]\d{0,2}(['’\u00a0\u202f ]\d{3})+([.,]\d*)?$"
 _WHOLE = r"^[+-]?\d{1,3}$"  # a number below 1,000
 
 
@@ -120,6 +121,8 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
     if text.str.contains(_HAS_SPELLING).any():
         for pattern, spelling in _SPELLINGS.items():
             text = text.str.replace(pattern, spelling)
+    if text.str.contains(_SPACED_GROUPS).any():  # 1'234.5 of Switzerland, 1 234,5 of France
+        text = text.str.replace_all(r"['’\u00a0\u202f ]", "")
     if not text.str.contains(",", literal=True).any():
         return text
     has_comma = text.str.contains(",", literal=True).fill_null(value=False)
