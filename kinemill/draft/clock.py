@@ -229,9 +229,7 @@ def _score(length: float, stamps: Floats, motion: Iterable[float]) -> float:
 
 def _fits(length: float, motion: Iterable[float]) -> bool:
     """Return whether velocities are derivatives of positions under a unit of `length` s."""
-    return any(
-        abs(ratio * length / factor - 1.0) < 0.1 for ratio in motion for factor in FACTORS
-    )
+    return any(abs(ratio * length / factor - 1.0) < 0.1 for ratio in motion for factor in FACTORS)
 
 
 def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:

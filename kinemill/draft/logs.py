@@ -12,8 +12,8 @@ from pathlib import Path
 
 from kinemill.draft.recording_files import join_hint
 from kinemill.draft.schema_inference import form_of, survey
-from kinemill.errors import BadInput
 from kinemill.draft.table import Table
+from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.other_formats import other_format

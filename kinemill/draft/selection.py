@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from kinemill.draft.column import Column
-from kinemill.draft.column_relations import letter_columns, rotation_elements
+from kinemill.draft.column_relations import rotation_elements
 from kinemill.draft.input_evidence import controller_outputs
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import GAIN, error_reduction
-from kinemill.draft.status_columns import clocks, counters, status_columns
+from kinemill.draft.rules import OBSERVATIONS, deciding_rule, facts_of, status_columns
 from kinemill.draft.table import Samples, Table
 from kinemill.ingest.header_units import signed_unit
 from kinemill.ingest.name_heuristics import (
@@ -30,7 +30,6 @@ from kinemill.ingest.name_heuristics import (
     split_words,
 )
 from kinemill.ingest.raw import split_index
-from kinemill.ingest.readers._episodes import NAMES as MARKS
 from kinemill.task.units import factor, has_same_dimension, read_unit
 
 # Units of motions; a frequency in Hz has the dimension of an angular velocity.
@@ -48,8 +47,6 @@ MOST_LOGS = 3  # in which outputs of controllers are searched
 JUMPS = "inferred the output of a controller: it jumps with the set point"
 MOST_MISSING = 5  # columns that a log lacks
 MOSTLY = 0.5  # share of missing samples above which a column would cut most rows
-LARGEST = float(np.finfo(np.float32).max)
-OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
@@ -252,58 +249,29 @@ def _choose(
     """
     selected: dict[str, Guess] = {}
     left_out = {name: unused[name] for name in table.values if name in unused}
-    left_out |= letter_columns(table)
-    left_out |= dict.fromkeys(clocks(table), "another clock: it rises with time")
-    left_out |= dict.fromkeys(
-        _oversized(table), f"holds numbers beyond {LARGEST:.2g}: no measurement"
-    )
-    left_out |= dict.fromkeys((name for name in table.values if name in MARKS), "marks episodes")
-    left_out |= counters(table)
-    guesses = [
-        _with_stated_unit(guess(name, table.labels.get(name, "")), table)
-        for name in table.values
-        if name not in unused
-    ]
-    duplicates = _find_duplicates(table)
+    facts = [item for item in facts_of(table) if item.name not in unused]
+    left_out |= {item.name: why for item in facts if (why := deciding_rule(item)[1])}
+    guesses = [_with_stated_unit(item.found, table) for item in facts]
     measured = _measured(guesses)
     followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
-    for name_guess in sorted(guesses, key=lambda item: item.preference):
+    for column in sorted(guesses, key=lambda item: item.preference):
         # Unknown columns without other words are separate quantities.
-        family = (
-            name_guess.name
-            if name_guess.what == "unknown"
-            else f"{name_guess.what} {name_guess.family}"
-        )
-        is_measured = name_guess.name in measured
-        role = "state" if is_measured else instead.get(name_guess.what, name_guess.role)
-        if name_guess.name in outputs:
-            role = "action"
-            name_guess = replace(name_guess, doubt=JUMPS)
-        if name_guess.name in left_out:
+        is_unknown = column.what == "unknown"
+        family = column.name if is_unknown else f"{column.what} {column.family}"
+        role = instead.get(column.what, column.role)
+        role = "state" if column.name in measured else None if column.name in followed else role
+        role = "action" if column.name in outputs else role
+        if column.name in left_out:
             continue
-        if name_guess.name in followed:
-            role = None
-        if "next" in split_words(name_guess.name):
-            left_out[name_guess.name] = "a value of the following row, by its name"
-        elif name_guess.name in duplicates:
-            left_out[name_guess.name] = f"the same numbers as {duplicates[name_guess.name]}"
-        elif role is None:
-            left_out[name_guess.name] = PLANNED if name_guess.what == "reference" else ASIDE
+        if role is None:
+            left_out[column.name] = PLANNED if column.what == "reference" else ASIDE
         elif family in selected:
-            left_out[name_guess.name] = f"another reading of {selected[family].name}"
+            left_out[column.name] = f"another reading of {selected[family].name}"
         else:
-            selected[family] = replace(name_guess, role=role)
+            doubt = JUMPS if column.name in outputs else column.doubt
+            selected[family] = replace(column, role=role, doubt=doubt)
     order = list(table.values)
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), left_out
-
-
-def _oversized(table: Table) -> list[str]:
-    """Return the columns with a number that float32, the type of models, cannot hold."""
-    return [
-        name
-        for name, (_, values) in table.values.items()
-        if np.any(np.abs(values[np.isfinite(values)]) > LARGEST)
-    ]
 
 
 def _with_stated_unit(column: Guess, table: Table) -> Guess:
@@ -378,29 +346,6 @@ def _is_current(column: Guess) -> bool:
 
 def _words(column: Guess) -> set[str]:
     return set(split_words(column.label or column.name))
-
-
-def _find_duplicates(table: Table) -> dict[str, str]:
-    """Return columns that repeat another one exactly, and that one; names are preferred to indices.
-
-    A clip lists a joint by index and by name, and an array of one column with and without index.
-    The state of a simulator repeats what `obs/` holds.
-    """
-    first: dict[bytes, str] = {}
-    duplicates: dict[str, str] = {}
-    for name in sorted(table.values, key=_rank):
-        values = table.values[name][1]
-        original = first.setdefault(values.tobytes(), name)
-        finite = values[np.isfinite(values)]
-        if original != name and len(finite) and np.ptp(finite) > 0.0:
-            duplicates[name] = original
-    return duplicates
-
-
-def _rank(name: str) -> tuple[bool, bool, bool]:
-    """Return the order in which columns of the same numbers are preferred: observations first."""
-    is_observed = name.partition("/")[0] in OBSERVATIONS
-    return not is_observed, name.endswith("]"), split_index(name)[1] is not None
 
 
 def _column(readings: list[tuple[Table, Guess]]) -> Column:

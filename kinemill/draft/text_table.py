@@ -249,7 +249,11 @@ def stamped(
 
 
 def _on_clock(
-    path: Path, stamps: Floats, ticks: float, numbers: Mapping[str, Floats], left_out: dict[str, str]
+    path: Path,
+    stamps: Floats,
+    ticks: float,
+    numbers: Mapping[str, Floats],
+    left_out: dict[str, str],
 ) -> Table:
     """Return columns (n,) on stamps (n,) in ticks; rows are sorted and spread as by ingest."""
     remarks = list[str]()

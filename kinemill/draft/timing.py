@@ -3,9 +3,9 @@
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.table import Table
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
-from kinemill.draft.table import Table
 
 EVEN = 1e-6  # of a step: deviation of evenly spaced timestamps
 NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too

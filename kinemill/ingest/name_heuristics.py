@@ -1,7 +1,7 @@
 """Name heuristics: infer role, unit and preference of a column from its name.
 
-Names are split at separators, capitals and digits: `vel_meas1` gives vel, meas and 1. Words of other
-languages are translated (`terms.py`); a unit in brackets is no part of the name.
+Names are split at separators, capitals and digits: `vel_meas1` gives vel, meas and 1. Words of
+other languages are translated (`terms.py`); a unit in brackets is no part of the name.
 """
 
 import re
@@ -35,7 +35,7 @@ CURRENT = {
 # An action unless another word of the name denies it.
 DRIVE = {"motor", "motors", "actuator", "actuators", "servo", "servos", "input", "relay", "valve",
          "valves", "pump", "pumps", "fan", "fans", "heater", "heaters", "compressor", "switch",
-         "brake", "drive", "thruster", "thrusters", "propeller", "propellers",
+         "brake", "drive", "controller", "thruster", "thrusters", "propeller", "propellers",
          "elevator"} | CURRENT  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
@@ -49,8 +49,9 @@ TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("action", SURFACES),
           ("position", POSITION), ("action", DRIVE)]  # fmt: skip
 # Quantities that may rise as a clock does.
-PHYSICAL = {"latitude", "longitude", "lat", "lon", "lng", "altitude", "alt", "elevation", "northing",
-            "easting", "north", "east", "utm", "odometer", "odo", "mileage", "distance", "dist",
+PHYSICAL = {"latitude", "longitude", "lat", "lon", "lng", "altitude", "alt", "elevation",
+            "northing", "easting", "north", "east", "utm", "odometer", "odo", "mileage",
+            "distance", "dist",
             "range", "energy", "charge", "capacity", "consumption", "fuel", "volume", "mass",
             "weight", "level", "depth", "length", "soc", "wh", "kwh", "ah", "mah", "lifetime",
             "turns", "revolutions", "encoder", "counts", "steps", "pulses"} | MEASURED  # fmt: skip
@@ -232,14 +233,13 @@ ROLES = {"action": "action", "reference": None, "acceleration": "observation",
 
 def _what(parts: list[str], *, is_measured: bool) -> str:
     tokens = set(parts)
-    if ("controller", "output") in pairwise(parts) or ("control", "output") in pairwise(parts):
-        return "action"
     is_setpoint = len(parts) > 1 and parts[-1] in SETPOINT and not tokens & _SAMPLES
     if tokens & REFERENCE or is_setpoint:
         return "reference"
     if tokens & ACCELERATION:
         return "acceleration"
-    if tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"}):
+    is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"})
+    if is_sensor and not tokens & EXPLICIT:
         return "sensor"
     if tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
@@ -253,8 +253,8 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
 def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
     """Return words that name nothing next to the others, such as motor in motor_temperature."""
     tokens = set(parts)
-    if ("control", "state") in pairwise(parts):  # the state that a controller uses
-        return {"control"}
+    if {("control", "state"), ("controller", "state")} & {*pairwise(parts)}:  # that it uses
+        return {"control", "controller"}
     if is_measured:
         return _JOINTS | DRIVE
     # The measured current of a motor is often its only command.

@@ -65,7 +65,7 @@ def is_pointer(path: Path) -> bool:
 
 
 def other_format(path: Path) -> tuple[str, str] | None:
-    """Return what an unreadable file is, and the fix; None if suffix and first bytes are unknown."""
+    """Return what an unreadable file is, and the fix; None if neither suffix nor head is known."""
     name = path.name.lower()
     if name.endswith((*_ARCHIVES, *_COMPRESSED)):
         return _ARCHIVE

@@ -70,23 +70,31 @@ _ATOMS = {
     "newtons": "N", "watt": "W", "watts": "W", "pascal": "Pa", "hertz": "Hz", "meter": "m",
     "meters": "m", "metre": "m", "metres": "m", "radian": "rad", "radians": "rad", "Ohm": "ohm",
     "kOhm": "kohm", "Gauss": "gauss", "gauss": "gauss", "mGauss": "mgauss", "cc": "cm^3",
-    "g0": "g_0", "gee": "g_0", "arcsec": "arcsec", "arcmin": "arcmin", "thou": "thou", "mil": "thou",
+    "g0": "g_0", "gee": "g_0", "arcmin": "arcmin", "mil": "thou", "thou": "thou",
     "khz": "kHz", "mhz": "MHz", "hz": "Hz", "kpa": "kPa", "hpa": "hPa", "mbar": "mbar", "kg": "kg",
     "ma": "mA", "mv": "mV", "rps": "turn/s", "slug": "slug", "liter": "l", "litre": "l",
 }  # fmt: skip
 _WHOLE = {  # of a whole text, in lower case
     **dict.fromkeys(("-", "--", "1", "none", "unitless", "dimensionless", "bool", "norm"), "1"),
-    **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "rot/min", "g/min", "vuelta/min"), "rpm"),
-    **dict.fromkeys(("mh2o", "mmh2o", "inh2o", "cmh2o"), ""), "inh2o": "inH2O", "cmh2o": "cmH2O",
+    **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "rot/min"), "rpm"),
+    "inh2o": "inH2O", "cmh2o": "cmH2O",
     "kgcm": "kgf*cm", "kgfcm": "kgf*cm", "kgm": "kgf*m", "kgfm": "kgf*m", "gcm": "gf*cm",
     "gfcm": "gf*cm", "ozin": "ozf*inch", "ozfin": "ozf*inch", "inoz": "ozf*inch",
     "lbft": "lbf*ft", "ftlb": "lbf*ft", "lbfft": "lbf*ft", "lbin": "lbf*inch", "inlb": "lbf*inch",
     "ftlbs": "lbf*ft", "inlbs": "lbf*inch", "lbfin": "lbf*inch",
 }  # fmt: skip
+_WEIGHTS = {"kg": "kgf", "g": "gf", "lb": "lbf", "lbs": "lbf", "oz": "ozf"}
+_BY_CONTEXT = (
+    (ACCELERATIONS, {"g": "g_0", "G": "g_0", "mg": "mg_0", "mG": "mg_0"}),
+    (FIELDS, {"G": "gauss", "mG": "mgauss"}),
+    (TEMPERATURES, {"C": "degC", "F": "degF"}),
+    (FORCES, _WEIGHTS),
+)
 _LENGTHS = frozenset(["m", "cm", "mm", "in", "inch", "ft"])
 _TORQUE = re.compile(r"([munkMG]?)[Nn]([mc]?m)")
 _SCALED = re.compile(
-    r"(?:[x*]\s*)?(?:(\d+)\s*/\s*(\d+)|(10\^-?\d+|\d*\.?\d+(?:[eE][-+]?\d+)?))\s*[*x ]?\s*([A-Za-z].*)"
+    r"(?:[x*]\s*)?(?:(\d+)\s*/\s*(\d+)|(10\^-?\d+|\d*\.?\d+(?:[eE][-+]?\d+)?))"
+    r"\s*[*x ]?\s*([A-Za-z].*)"
 )
 _SCALES = {1e-6: "u", 1e-3: "m", 0.01: "c", 0.1: "d", 10.0: "da", 100.0: "h", 1e3: "k", 1e6: "M"}
 _FACTOR = re.compile(r"\s*([*/]?)\s*([A-Za-z]+)\^?\(?([-+]?\d+)?\)?")
@@ -102,7 +110,7 @@ def read_unit(text: str, words: Set[str] = frozenset()) -> str | None:
     """
     text = _plain_text(text)
     if text.lower() in _WHOLE:
-        return _WHOLE[text.lower()] or None
+        return _WHOLE[text.lower()]
     if scaled := _SCALED.fullmatch(text):
         numerator, denominator, number, rest = scaled.groups()
         unit = read_unit(rest, words)
@@ -197,21 +205,18 @@ def _atom(name: str, words: Set[str], parts: list[tuple[str, str, str]]) -> str 
         if is_length:
             return "nautical_mile" if words & DISTANCES else None
         return f"{torque[1]}N*{torque[2]}"
-    if name in {"g", "G", "mg", "mG"} and is_alone and words & ACCELERATIONS:
-        return "g_0" if len(name) == 1 else "mg_0"
-    if name in {"G", "mG"} and words & FIELDS:
-        return "gauss" if name == "G" else "mgauss"
-    if name in {"C", "F"} and words & TEMPERATURES:
-        return f"deg{name}"
+    for context, meanings in _BY_CONTEXT:
+        if is_alone and words & context and name in meanings:
+            return meanings[name]
     # kg*cm is a torque and kg/cm2 a pressure, but kg*m2 is an inertia.
-    is_weight = (is_alone and words & FORCES) or any(
+    is_weight = any(
         length in _LENGTHS and (sign, power) in {("*", ""), ("", ""), ("/", "2")}
         for sign, length, power in parts
     )
-    if name in {"kg", "g", "lb", "lbs", "oz"} and is_weight:
-        return {"kg": "kgf", "g": "gf", "oz": "ozf"}.get(name, "lbf")
+    if is_weight and name in _WEIGHTS:
+        return _WEIGHTS[name]
     if name in _SI or (name[:1] in _PREFIXES and name[1:] in _SI):
-        return name.replace("gf", "gram_force") if name.endswith("gf") else name
+        return name
     return _ATOMS.get(name) or (_ATOMS.get(name.lower()) if len(name) > 2 else None)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.ingest import stage as ingest
 from kinemill.draft.text_table import read_text
+from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import scan
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read

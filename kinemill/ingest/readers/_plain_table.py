@@ -8,7 +8,6 @@ remarks of a logger under its header is converted too; the remarks are left out.
 
 import io
 import mmap
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +40,9 @@ ROWS = 3  # lines under the first one that show the columns
 COLUMN = "column_"  # and its number: the name of a column without a header
 _LIST = re.compile(rb"\"\s*(array\()?[\[(]+\s*[-+.\dn]")  # a quoted cell that begins as a list
 _ELEMENT = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)"
-_CELL = re.compile(rf"(array\()?[\[(]+\s*{_ELEMENT}([\s,;\[\]()]+{_ELEMENT})*[\s,\])]*(dtype=\w+\))?")
+_CELL = re.compile(
+    rf"(array\()?[\[(]+\s*{_ELEMENT}([\s,;\[\]()]+{_ELEMENT})*[\s,\])]*(dtype=\w+\))?"
+)
 _SEPARATORS = (b";", b"\t", b",", None)  # None: spaces
 
 
@@ -119,7 +120,7 @@ def source_of(path: Path) -> Path | bytes:
 def count_damaged(path: Path) -> int:
     """Return how many lines of a text hold zeros that a loss of power left; 0 in other files."""
     with path.open("rb") as file:
-        if is_binary(file.read(HEAD)) or not os.path.getsize(path):
+        if is_binary(file.read(HEAD)) or not path.stat().st_size:
             return 0
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             is_utf16 = content[:2] in UTF16

@@ -123,18 +123,23 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         last = frame.height + (1 if layout.cut else 0)
         frame = frame if layout.cut else frame.head(frame.height - 1)
         reasons.append(_cut_reason(last, layout))
-    ticks = task.ingest.ticks
-    if columns.time is None:
-        frame = frame.with_columns(row_numbers(frame.height))
-        ticks = columns.rate or ticks
-    elif is_date(layout.first(columns.time)):
-        ticks = TICKS["ns"]
-    elif columns.nanoseconds is not None:
-        frame = join_stamps(frame)
-        ticks = TICKS["ns"]
+    frame, ticks = _with_ticks(frame, layout, columns, task)
     lost = damaged + layout.drop_last
     log = RawLog(frame, columns.sources, ticks, lost, reasons, media=contents)
     return split_episodes(log, _marks(source, layout, frame.height))
+
+
+def _with_ticks(
+    frame: pl.DataFrame, layout: Layout, columns: Columns, task: Task
+) -> tuple[pl.DataFrame, float]:
+    """Return rows with their timestamps, and the ticks per second of these."""
+    if columns.time is None:
+        return frame.with_columns(row_numbers(frame.height)), columns.rate or task.ingest.ticks
+    if is_date(layout.first(columns.time)):
+        return frame, TICKS["ns"]
+    if columns.nanoseconds is not None:
+        return join_stamps(frame), TICKS["ns"]
+    return frame, task.ingest.ticks
 
 
 def has_episodes(path: Path) -> bool:

@@ -100,7 +100,9 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
         signal = "time" if not signal and has_clock and owner.endswith("X") else signal
         if field in _VALUES and not array.trouble and signal and signal not in result:
             result[signal] = array
-            unit = next((texts[f"{owner}/{key}"] for key in _UNITS if f"{owner}/{key}" in texts), "")
+            unit = next(
+                (texts[f"{owner}/{key}"] for key in _UNITS if f"{owner}/{key}" in texts), ""
+            )
             units |= {signal: unit} if unit else {}
         elif owner not in owners:
             result[name] = unusable_array(NO_ARRAY) if name in texts else array

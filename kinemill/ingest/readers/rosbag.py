@@ -147,7 +147,11 @@ def _recognizes(head: bytes) -> bool:
 
 
 def about(path: Path) -> About:
-    """Return the topics of a bag whose type has no definition, with reasons."""
+    """Return the topics of a bag whose type has no definition, with reasons.
+
+    Raises:
+        Unreadable: The bag cannot be opened.
+    """
     with path.open("rb") as file:
         ros1 = file.read(len(BAG)) == BAG
     left_out = dict[str, str]()
@@ -158,8 +162,9 @@ def about(path: Path) -> About:
                     _decoder(connection, ros1)
                 except Undecodable as error:
                     left_out[connection.topic] = f"{error}; {DEFINITION}"
-    except Exception as error:  # of rosbags; `read` names the same damage
-        return About(left_out={"the bag": (str(error).splitlines() or ["cannot be opened"])[0]})
+    except Exception as error:  # of rosbags, as in `_messages`
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Unreadable(_whole(f"cannot be read ({line[:200]})")) from error
     return About(left_out=left_out)
 
 

@@ -104,7 +104,9 @@ def csv(
     (folder / name).write_bytes((front + end.join(lines) + end).encode(encoding))
 
 
-def motion(clock: Mapping[str, Sequence[object] | Array], **options: object) -> Callable[[Path], None]:
+def motion(
+    clock: Mapping[str, Sequence[object] | Array], **options: object
+) -> Callable[[Path], None]:
     """Return a writer of the pendulum under a clock."""
 
     def write(folder: Path) -> None:
@@ -116,7 +118,7 @@ def motion(clock: Mapping[str, Sequence[object] | Array], **options: object) -> 
 
 def whole(values: Array) -> list[str]:
     """Return whole numbers as text."""
-    return [str(int(round(float(value)))) for value in values]
+    return [f"{value:.0f}" for value in values]
 
 
 def integers(start: int, step: int) -> list[str]:
@@ -129,9 +131,13 @@ def decimals(values: Array, digits: int) -> list[str]:
     return [f"{value:.{digits}f}" for value in values]
 
 
-def clock(name: str, stamps: Sequence[object] | Array, unit: str | float = "s", dt: float = DT) -> Sample:
+def clock(
+    name: str, stamps: Sequence[object] | Array, unit: str | float = "s", dt: float = DT
+) -> Sample:
     """Return a sample of the class `clock`."""
-    return Sample("clock", name, motion({name.split("|")[0]: stamps}), dt, MOTION, unit=unit)
+    return Sample(
+        "clock", name, motion({name.split("|", maxsplit=1)[0]: stamps}), dt, MOTION, unit=unit
+    )
 
 
 CLOCKS = [
@@ -195,7 +201,7 @@ OTHER_CLOCKS = [
             None, says="--rate HZ",
         )
         for name, values in {
-            "latitude": 48.1 + 1e-5 * K, "gps_lon": 11.5 + 1e-5 * K, "odometer_km": 120.0 + 0.01 * K,
+            "latitude": 48.1 + 1e-5 * K, "gps_lon": 11.5 + 1e-5 * K, "odometer_km": 9.0 + 0.01 * K,
             "energy [Wh]": 5.0 * K, "Breitengrad": 48.1 + 1e-5 * K, "fuel_level": 0.1 * K,
             "altitude (ft)": 2.0 * K, "encoder": 7.0 * K, "distance": 0.1 * K,
         }.items()
@@ -287,7 +293,8 @@ SPELLINGS = [
                                        "velocity_rad_s": ["-nan(ind)" if k in {50, 90} else v
                                                           for k, v in enumerate(SPEED)],
                                        "torque_Nm": TORQUE}), DT, MOTION),
-    Sample("spelling", "UTF-16", motion({"time": TIME}, separator="\t", encoding="utf-16"), DT, MOTION),
+    Sample("spelling", "UTF-16",
+           motion({"time": TIME}, separator="\t", encoding="utf-16"), DT, MOTION),
     Sample("spelling", "lines that end in CR", motion({"time": TIME}, end="\r"), DT, MOTION),
     Sample("spelling", "separator stated by Excel", motion({"time": TIME}, separator=";",
                                                            front="sep=;\n"), DT, MOTION),
@@ -300,14 +307,16 @@ SPELLINGS = [
                                        "q": [f'"[{a:.6f}, {a / 2:.6f}]"' for a in ANGLE],
                                        "dq": [f'"[{a:.6f} {a / 2:.6f}]"' for a in SPEED],
                                        "tau": [f'"({a:.6f}, {-a:.6f})"' for a in TORQUE]}),
-           DT, {"q[0]": ("state", "rad"), "dq[1]": ("state", "rad/s"), "tau[0]": ("action", "N*m")}),
+           DT, {"q[0]": ("state", "rad"), "dq[1]": ("state", "rad/s"),
+                "tau[0]": ("action", "N*m")}),
     Sample("spelling", "table of R",
            lambda folder: (folder / "run.txt").write_text(
                "time angle_rad velocity_rad_s torque_Nm\n" + "".join(
                    f"{k + 1} {TIME[k]:.2f} {ANGLE[k]:.6f} {SPEED[k]:.6f} {TORQUE[k]:.6f}\n"
                    for k in K)) and None, DT, MOTION),
     Sample("spelling", "units below the names",
-           lambda folder: csv(folder, {"t": ["ms", *integers(0, 10)], "angle": ["deg", *np.rad2deg(ANGLE)],
+           lambda folder: csv(folder, {"t": ["ms", *integers(0, 10)],
+                                       "angle": ["deg", *np.rad2deg(ANGLE)],
                                        "torque": ["Nmm", *(1000 * TORQUE)]}),
            DT, {"angle": ("state", "rad"), "torque": ("action", "N*mm")}, unit="ms"),
 ]  # fmt: skip
@@ -390,7 +399,8 @@ OTHERS = [
     Sample("container", "structs of signals in MATLAB", _structs, DT,
            {"angle": ("state", "rad"), "torque": ("action", "N*mm")}),
     Sample("container", "chunks of actions", _chunks, DT,
-           {"action[0][0]": ("action", None), "action_is_pad[0]": ("left", None)}, learn="imitation"),
+           {"action[0][0]": ("action", None), "action_is_pad[0]": ("left", None)},
+           learn="imitation"),
     Sample("container", "a video next to a log", lambda folder: (
         motion({"time": TIME})(folder), (folder / "run.mp4").write_bytes(b"\0\0\0\x18ftypmp42"),
     )[0], DT, MOTION, says="run.mp4"),
