@@ -4,6 +4,7 @@ The rows are those of the CSV reader. For other formats the reader lists the col
 (`schema_inference.py`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,8 @@ from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
 from kinemill.ingest.other_formats import other_format
 from kinemill.ingest.own_clocks import is_slower
 from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
-from kinemill.ingest.readers._csv_layout import Layout, is_binary
+from kinemill.ingest.readers._csv_layout import Layout, decode, is_binary
+from kinemill.ingest.readers._plain_table import COLUMN
 from kinemill.ingest.readers.csv import read_as_text
 from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spell_booleans
 
@@ -82,7 +84,22 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     else:
         table = table_of(path, numbers, left_out, rate, layout.units)
     units = {name: ColumnAttributes(unit=unit) for name, unit in layout.units.items() if unit}
-    return replace(table, attributes=units, remarks=(*table.remarks, *layout.remarks))
+    remarks = (*table.remarks, *layout.remarks, *_unused_names(path, layout.names))
+    return replace(table, attributes=units, remarks=remarks)
+
+
+def _unused_names(path: Path, names: list[str]) -> list[str]:
+    """Return a remark on a commented header that does not fit the columns without names."""
+    if not all(name.startswith(COLUMN) for name in names):
+        return []
+    with path.open("rb") as file:
+        lines = [decode(line) for line in file.read(HEAD).split(b"\n") if line.startswith(b"#")]
+    words = re.split(r"[,;\s]+", lines[-1].strip("# \r")) if lines else []
+    if len(words) < 2:
+        return []
+    return [
+        f"the comment {lines[-1][:80]!r} holds {len(words)} names, and rows {len(names)} values"
+    ]
 
 
 def read_numbers(path: Path) -> tuple[dict[str, Floats], list[str]]:
@@ -175,9 +192,12 @@ def _of_file(path: Path, error: Unreadable) -> BadLog:
 
 def _numbers(column: pl.Series, layout: Layout) -> Floats | None:
     """Return a column as numbers with NaN for missing ones; None if it is not numeric."""
-    text = plain_digits(spell_booleans(column), decimal_comma=layout.decimal_comma)
-    numbers = text.cast(pl.Float64, strict=False)
-    filled = text.count()
+    numbers = column.cast(pl.Float64, strict=False)
+    filled = column.count()
+    if numbers.count() < filled:
+        text = plain_digits(spell_booleans(column), decimal_comma=layout.decimal_comma)
+        numbers = text.cast(pl.Float64, strict=False)
+        filled = text.count()
     if not filled or numbers.count() < 0.5 * filled:
         return None
     return numbers.fill_null(np.nan).to_numpy().copy()

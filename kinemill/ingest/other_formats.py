@@ -3,6 +3,7 @@
 from pathlib import Path
 
 _SPREADSHEET = "a spreadsheet", "save each sheet as CSV"
+SDLOG2 = "a log of PX4's old logger (sdlog2)", "write it as CSV with sdlog2_dump.py of PX4"
 _TABLES = {
     ".tlog": (
         "a MAVLink telemetry log, which needs the message definitions of its vehicle",
@@ -30,10 +31,7 @@ _TABLES = {
             "decode it with the DBC file of the vehicle, with cantools and python-can, to CSV",
         ),
     ),
-    ".px4log": (
-        "a PX4 log of the old logger (sdlog2)",
-        "write it as CSV with sdlog2_dump.py of PX4",
-    ),
+    ".px4log": SDLOG2,
     **dict.fromkeys(
         (".mp4", ".avi", ".mkv", ".mov", ".webm"), ("a video", "no channel is read from it here")
     ),
@@ -43,7 +41,6 @@ _TABLES = {
 }
 # First bytes of formats whose suffix does not show them.
 _HEADS = (
-    (b"\xa3\x95\x80\x80\x59TIME", _TABLES[".px4log"]),
     (b"TDSm", _TABLES[".tdms"]),
     (b"LOGG", _TABLES[".blf"]),
     (b"MDF  ", _TABLES[".mf4"]),

@@ -83,9 +83,8 @@ def read_as_text(path: Path) -> tuple[pl.DataFrame, Layout]:
     source = source_of(path)
     layout = inspect(source)
     indices = {name: at for at, name in enumerate(layout.names) if name}
-    data = source.read_bytes() if isinstance(source, Path) else source
     try:
-        return _as_text(data, layout, indices, MOST), layout
+        return _as_text(source, layout, indices, MOST), layout
     except (pl.exceptions.PolarsError, csv.Error) as error:
         raise _no_csv(error) from error
 
@@ -397,15 +396,20 @@ def _read_leniently(
 
 
 def _as_text(
-    data: bytes, layout: Layout, indices: Mapping[str, int], rows: int | None = None
+    source: Path | bytes, layout: Layout, indices: Mapping[str, int], rows: int | None = None
 ) -> pl.DataFrame:
     """Read columns as text, null for empty fields; of the first rows, by default of all."""
-    header = layout.separator.join(str(index) for index in range(len(layout.names)))
+    skipped = 0
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            skipped = file.read(layout.start).count(b"\n")
     return (
         pl.scan_csv(
-            header.encode() + b"\n" + data[layout.start :],
+            source if isinstance(source, Path) else source[layout.start :],
+            has_header=False,
+            skip_lines=skipped,
+            schema={str(index): pl.String() for index in range(len(layout.names))},
             separator=layout.separator,
-            infer_schema=False,
             null_values=list(MISSING),
             comment_prefix=COMMENT,
             glob=False,
