@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Set
 from functools import cache
 from typing import Any
 
@@ -101,7 +100,7 @@ _FACTOR = re.compile(r"\s*([*/]?)\s*([A-Za-z]+)\^?\(?([-+]?\d+)?\)?")
 
 
 @cache
-def read_unit(text: str, words: Set[str] = frozenset()) -> str | None:
+def read_unit(text: str, words: frozenset[str] = frozenset()) -> str | None:
     """Return the unit that a whole text spells, as pint reads it; None if it is unknown.
 
     Args:
@@ -157,7 +156,7 @@ def _scaled(size: float, unit: str | None) -> str | None:
         return None
 
 
-def _compound(text: str, words: Set[str]) -> str | None:
+def _compound(text: str, words: frozenset[str]) -> str | None:
     """Return a product of powers of units; None if a part is unknown."""
     # A dash or a point between letters is a product, a dash before a digit a power.
     text = re.sub(r"(?<=[A-Za-z0-9])\s*[-.]\s*(?=[A-Za-z])", "*", text)
@@ -194,7 +193,7 @@ def _compound(text: str, words: Set[str]) -> str | None:
     return "rpm" if is_per_minute and is_turning else spelled
 
 
-def _atom(name: str, words: Set[str], parts: list[tuple[str, str, str]]) -> str | None:
+def _atom(name: str, words: frozenset[str], parts: list[tuple[str, str, str]]) -> str | None:
     """Return the unit that a spelling without signs names, as pint reads it; None if unknown.
 
     `parts` are signs, names and powers of the whole unit.

@@ -415,6 +415,8 @@ def _as_text(
             glob=False,
             encoding="utf8-lossy",
             truncate_ragged_lines=True,  # the removed fields are empty
+            extra_columns="ignore",
+            missing_columns="insert",
             n_rows=rows,
         )
         .select(pl.col(str(at)).str.strip_chars().alias(name) for name, at in indices.items())

@@ -300,12 +300,12 @@ def _splits(path: Path) -> dict[str, list[str]]:
         masks = file.get(MASKS)
         if not isinstance(masks, h5py.Group):
             return {}
-        listed = {name: _reach(masks, name) for name in masks}
+        listed = {name: _reach(masks, name) for name in map(str, masks)}
         return {
             name: [bytes(text).decode(errors="replace") for text in np.asarray(mask[()]).tolist()]
             for name, mask in listed.items()
             if isinstance(mask, h5py.Dataset) and mask.dtype.kind == "S" and mask.ndim == 1
-            if not _is_external(mask) and mask.size <= MOST_EPISODES
+            if not _is_external(mask) and len(mask) <= MOST_EPISODES
         }
 
 

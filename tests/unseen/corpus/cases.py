@@ -1,4 +1,4 @@
-"""Smallest inputs of reported mistakes, kept beside the checkout, with the drafts right for them."""
+"""Smallest inputs of reported mistakes, kept beside the checkout, and the drafts right for them."""
 
 import shutil
 from pathlib import Path

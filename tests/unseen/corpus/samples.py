@@ -67,7 +67,7 @@ class Sample:
 
     kind: str
     name: str
-    write: Callable[[Path], None]
+    write: Callable[[Path], object]
     dt: float | None = DT
     columns: Mapping[str, Column] = field(default_factory=dict[str, Column])
     says: str = ""
@@ -313,7 +313,7 @@ SPELLINGS = [
            lambda folder: (folder / "run.txt").write_text(
                "time angle_rad velocity_rad_s torque_Nm\n" + "".join(
                    f"{k + 1} {TIME[k]:.2f} {ANGLE[k]:.6f} {SPEED[k]:.6f} {TORQUE[k]:.6f}\n"
-                   for k in K)) and None, DT, MOTION),
+                   for k in K)), DT, MOTION),
     Sample("spelling", "units below the names",
            lambda folder: csv(folder, {"t": ["ms", *integers(0, 10)],
                                        "angle": ["deg", *np.rad2deg(ANGLE)],
