@@ -304,7 +304,7 @@ def _splits(path: Path) -> dict[str, list[str]]:
         return {
             name: [bytes(text).decode(errors="replace") for text in np.asarray(mask[()]).tolist()]
             for name, mask in listed.items()
-            if isinstance(mask, h5py.Dataset) and mask.dtype.kind == "S" and mask.ndim == 1
+            if isinstance(mask, h5py.Dataset) and mask.dtype.kind in "SO" and mask.ndim == 1
             if not _is_external(mask) and len(mask) <= MOST_EPISODES
         }
 
