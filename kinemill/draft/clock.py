@@ -65,9 +65,14 @@ STEPS = (5e-5, 2.0)  # s, usual time steps of robots
 CALENDAR = (5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600)  # s, steps of dated logs
 UPTIMES = ((3600.0, 0.0), (30.0 * DAY, -0.5), (np.inf, -3.0))  # s since the start, and score
 DATED = {1.0: 2.0, 1e-3: 2.0, 1e-6: 2.0, 1e-9: 2.0}  # score of a date since 1970; others: 1
+LENGTHS = (1.0, 1e-3, 1e-6, 1e-9, TICK, 60.0, 3600.0, DAY)  # s, of units without a name
+RARE_LENGTHS = (TICK, 60.0, 3600.0, DAY)
+RARE = 4.0  # score against these without dates
+IMPLAUSIBLE = -1.5  # score of a clock that no unit makes likely
 INTEGRATES = 2.0  # score of a velocity that is the derivative of a position
 NAMED = 6.0  # score of a unit that is stated
 DOUBT = 1.0  # difference of scores below which the draft asks
+SAME = 0.03  # relative; minutes and degrees differ by 0.05
 FACTORS = (1.0, 57.29578, 1.0 / 57.29578)  # of a velocity and a slope, in rad or deg
 RISING = 0.9  # share of rows in which a clock rises
 FRESH = 0.5  # share of rows with another timestamp than the row before, below which digits lack
@@ -172,7 +177,7 @@ def with_unit(
         return ClockChoice(name, stated, f"{why}, unit by {'unit' if unit else 'name'}")
     motion = list(_integrals(name, numbers))
     scores = sorted(
-        ((_score(length, stamps, motion), length) for length in (1.0, 1e-3, 1e-6, 1e-9, TICK, DAY)),
+        ((_score(length, stamps, motion), length) for length in LENGTHS),
         key=lambda item: -item[0],
     )
     (best, length), (second, alternative) = scores[:2]
@@ -194,13 +199,21 @@ def with_unit(
                 f"{name} is taken for {_spell(length)}, as its numbers are {step:.4g} apart; "
                 f"if they are {_spell(alternative)}: {other}"
             )
+    if best < IMPLAUSIBLE:
+        apart = float(np.median(np.abs(np.diff(stamps)))) * length
+        remarks.append(
+            f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
+            f"is wrong, set ingest.time_unit to the s of a unit, as 86400 for days"
+        )
     if why == EVENLY and not name.startswith(COLUMN):
         remarks.append(f"{name} is taken for the clock, as {why}; if it is none: --rate HZ")
     return ClockChoice(name, length, rule, tuple(remarks), is_stated=why != EVENLY)
 
 
 def _spell(length: float) -> str:
-    return UNIT_NAMES.get(length) or {DAY: "days", TICK: "100 ns"}.get(length, f"{length:g} s")
+    return UNIT_NAMES.get(length) or {DAY: "days", TICK: "100 ns", 60.0: "min", 3600.0: "h"}.get(
+        length, f"{length:g} s"
+    )
 
 
 def _score(length: float, stamps: Floats, motion: Iterable[float]) -> float:
@@ -222,14 +235,17 @@ def _score(length: float, stamps: Floats, motion: Iterable[float]) -> float:
         score += next(value for longest, value in UPTIMES if start <= longest)
         score += 0.5 if length == 1.0 else 0.0
         score -= 1.5 if length == 1.0 and is_whole and usual >= 2.0 else 0.0
-        score -= 9.0 if length in {TICK, DAY} else 0.0  # only dates are counted so
+        score -= RARE if length in RARE_LENGTHS else 0.0
     score -= 0.8 if length < 1.0 and not is_whole else 0.0
-    return float(score) + (INTEGRATES if _fits(length, motion) else 0.0)
+    if not _fits(length, motion):
+        return float(score)
+    # No other units of a position and its velocity differ by 60, as m and mm/s do by 1000.
+    return float(score) + INTEGRATES + (RARE if length >= 60.0 else 0.0)
 
 
 def _fits(length: float, motion: Iterable[float]) -> bool:
     """Return whether velocities are derivatives of positions under a unit of `length` s."""
-    return any(abs(ratio * length / factor - 1.0) < 0.1 for ratio in motion for factor in FACTORS)
+    return any(abs(ratio * length / factor - 1.0) < SAME for ratio in motion for factor in FACTORS)
 
 
 def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:

@@ -29,10 +29,11 @@ from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
-from kinemill.ingest.other_formats import is_pointer
+from kinemill.ingest.other_formats import is_pointer, other_format
 from kinemill.ingest.raw import (
     TIME,
     About,
+    ColumnAttributes,
     Header,
     RawLog,
     Reader,
@@ -99,6 +100,8 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
     if is_pointer(path):
         raise BadLog(path, "is a pointer of Git LFS, not the log", fix="git lfs pull, in its clone")
     form = form_of(path)
+    if form is None and (known := other_format(path)):
+        raise BadLog(path, f"is {known[0]}", expected="a log that a reader reads", fix=known[1])
     is_text = form in {"csv", "text"} and not is_long(path) and not has_episodes(path)
     if form is None or is_text:
         return [with_letters(split_clocks(t, rate)) for t in split_table(read_text(path, rate))]
@@ -119,12 +122,14 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
                 if name not in experiment_columns or name in experiment.columns.values()
             ]
             result = _everything(reader, path, columns, rate)
-            tables += [named(_table(path, log, result, rate), experiment) for log in result.logs]
+            tables += [
+                named(_table(path, log, result, rate, about), experiment) for log in result.logs
+            ]
     else:
         used = [name for name in listed if reader.selects and name in about.labels] or listed
         result = _everything(reader, path, used, rate)
         result.refused.update(_unused(listed, used) | about.left_out)
-        whole = [_table(path, log, result, rate) for log in result.logs]
+        whole = [_table(path, log, result, rate, about) for log in result.logs]
         tables = [part for table in whole for part in split_table(table)]
     return [
         with_letters(
@@ -348,7 +353,7 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
     return {n: f"does not have {usual} rows" for n in names if rows[n] not in fits[n]}
 
 
-def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> Table:
+def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, about: About) -> Table:
     if log.signals:
         return _of_messages(path, log, result, rate)
     numbers = {name: _floats(log.frame[str(at)]) for at, name in enumerate(result.names)}
@@ -358,7 +363,9 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> 
     meeting = 1.0 / rate if rate and result.time else None
     if result.time and log.ticks == 1.0:  # plain numbers of unknown unit
         numbers[result.time] = _floats(time)
-        table = stamped(path, with_unit(result.time, numbers), numbers, result.refused)
+        unit = about.columns.get(result.time, ColumnAttributes()).unit
+        clock = with_unit(result.time, numbers, unit)
+        table = stamped(path, clock, numbers, result.refused)
         return replace(table, part=log.part, meeting=meeting)
     first = time.drop_nulls()[0]
     seconds = _floats(time - first) / log.ticks

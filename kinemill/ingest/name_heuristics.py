@@ -81,7 +81,8 @@ SENSOR = {"sensor", "wrench", "contact", "external", "grf", "ft", "strain"}
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
 _ASIDE = {"fric", "friction",
           "pert", "perturbation", "err", "error", "index", "idx", "frame", "seq", "counter", "id",
-          "padding", "pad", "mask", "masks", "flag", "flags", "valid", "status", "variance",
+          "padding", "padded", "pad", "mask", "masks", "flag", "flags", "valid", "status",
+          "variance",
           "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
           "terminations", "truncations", "terminals", "timeouts", "infos", "fps", "dt",
           "uptime", "cpu", "heap", "rssi",
@@ -120,7 +121,9 @@ _LOCAL = {
     **dict.fromkeys(("ax", "ay", "az"), "m/s^2"), "bottom": "m", "heading": "rad",
 }  # fmt: skip
 # "Joint Speed (rpm)" or "speed [rpm]"; `state[hip]` without a space is an element.
-STATED = re.compile(r"(?:\(|\s\[)\s*([^()\[\]]*[A-Za-z%°µμΩ\-][^()\[\]]*?)\s*[)\]]\s*$")
+STATED = re.compile(
+    r"(?:\(|\s\[|\{|<)\s*([^()\[\]{}<>]*[A-Za-z%°µμΩ\-][^()\[\]{}<>]*?)\s*[)\]}>]\s*$"
+)
 _COMMENT = re.compile(r"[^A-Za-z%°]*|.*[A-Za-z]{5,}.*|\S+(\s+\S+){2,}")  # if it is no known unit
 _COPY = re.compile(r"(?<=[)\]])(\[\d+\])\Z")  # number of a repeated name
 _COMMENTS = {"raw", "cmd", "left", "meas", "est", "ref", "set", "act", "abs", "rel", "avg", "mean",
