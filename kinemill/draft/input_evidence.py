@@ -91,7 +91,7 @@ def _jumps_with(reference: Floats, values: Floats) -> bool:
     """Return whether a column (n,) makes its largest steps where the reference (n,) does."""
     if len(reference) != len(values) or len(values) < 2:
         return False
-    steps = np.abs(np.diff(values))
+    steps = np.abs(np.diff(np.where(np.isfinite(values), values, np.nan)))
     steps = np.fmax(steps, np.append(steps[1:], 0.0))
     jumps = np.abs(np.diff(reference)) > 0.0
     if not FEWEST_JUMPS <= np.count_nonzero(jumps) <= MOST_JUMPS * len(jumps):

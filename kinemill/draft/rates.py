@@ -42,8 +42,8 @@ def meet(
     if not kept & commands:
         kept |= {name for name in commands if steps[name] <= HELD * step}
     left_out = {
-        name: f"slower than {1.0 / (SLOW * step):.2g} Hz; --rate {1.0 / own:.2g} would keep it"
-        for name, own in steps.items()
+        name: f"slower than {1.0 / (SLOW * step):.3g} Hz; a lower --rate would keep it"
+        for name in steps
         if name not in kept
     }
     if step == fastest:

@@ -99,15 +99,15 @@ class Rule:
 
 def _counter(facts: Facts) -> str:
     """Rise by the same whole number in each row, but for a few rows; vectors do not count."""
-    steps = np.diff(facts.values)
     if (
-        len(facts.values) <= FEWEST_NUMBERED
+        len(facts.finite) < len(facts.values)
+        or len(facts.values) <= FEWEST_NUMBERED
         or split_index(facts.name)[1] is not None
         or facts.found.what != "unknown"
     ):
         return ""
-    step = float(np.median(steps))
-    is_counter = step >= 1.0 and step.is_integer() and np.mean(steps == step) > NUMBERED
+    step = float(np.median(facts.steps))
+    is_counter = step >= 1.0 and step.is_integer() and np.mean(facts.steps == step) > NUMBERED
     return f"a counter: it rises by {step:g} in each row" if is_counter else ""
 
 

@@ -61,11 +61,12 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     """
     unused = dict.fromkeys(_constant_columns(tables), "never changes")
     unused = unused if is_policy else status_columns(tables) | unused
-    outputs = set[str]().union(*(controller_outputs(table) for table in tables[:MOST_LOGS]))
     choices = [_choose(table, {}, unused, set()) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
-    outputs = outputs if "action" not in roles else set[str]()
+    outputs = set[str]()
+    if "action" not in roles:
+        outputs = outputs.union(*(controller_outputs(table) for table in tables[:MOST_LOGS]))
     if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
     elif is_policy:

@@ -90,7 +90,8 @@ class Draft:
     @property
     def clock_line(self) -> str:
         """The clock, its rate, and the rows that it loses."""
-        clocks = ", ".join(dict.fromkeys(table.clock for table in self.tables))
+        first = {(table.time, table.time_unit): table.clock for table in reversed(self.tables)}
+        clocks = ", ".join(reversed(first.values()))
         lost = sum(table.lost_rows for table in self.tables)
         rows = lost + sum(table.rows for table in self.tables)
         return f"Clock: {clocks}, {1.0 / self.step:.4g} Hz; {lost} of {rows} rows lost"
