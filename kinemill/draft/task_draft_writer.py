@@ -218,8 +218,9 @@ def _resample(column: Column, draft: Draft) -> list[str]:
     if not all(table.own_clocks for table in draft.tables):
         return []
     gap = max(column.longest_gap, 5.0 * column.step)
+    is_held = column.guess.role == "action" and any(table.meeting for table in draft.tables)
     if gap <= 5.0 * draft.dt:
-        return []
+        return ["resample: {method: hold}"] if is_held else []
     method = "method: hold, " if column.guess.role == "action" else ""
     return [f"resample: {{{method}max_gap: {gap:.2g}}}"]
 
