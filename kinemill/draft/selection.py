@@ -250,9 +250,9 @@ def _choose(
     """
     selected: dict[str, Guess] = {}
     left_out = {name: unused[name] for name in table.values if name in unused}
-    facts = [item for item in facts_of(table) if item.name not in unused]
+    facts = facts_of(table)
     left_out |= {item.name: why for item in facts if (why := deciding_rule(item)[1])}
-    guesses = [_with_stated_unit(item.found, table) for item in facts]
+    guesses = [_with_stated_unit(item.found, table) for item in facts if item.name not in unused]
     measured = _measured(guesses)
     followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
     for column in sorted(guesses, key=lambda item: item.preference):
