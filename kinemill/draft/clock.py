@@ -161,8 +161,8 @@ def _evidence(
 def is_physical(name: str, unit: str = "") -> bool:
     """Return whether a column has the name or the unit of a physical channel."""
     stated = unit or _bracketed(name)
-    known = read_unit(stated) if stated and not _length_of(stated) else None
-    if known is not None and known != "1" and not has_same_dimension(known, "s"):
+    unit_ = read_unit(stated) if stated and not _length_of(stated) else None
+    if unit_ is not None and unit_ != "1" and not has_same_dimension(unit_, "s"):
         return True
     return bool(PHYSICAL & {*split_words(name)}) and not is_stamp(name)
 

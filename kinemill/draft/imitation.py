@@ -128,8 +128,8 @@ def _dataset(draft: Draft) -> str | None:
     if tests := splits.get("test") or validation:
         held_out = [pattern_of(f"/{part}") for part in tests]
         rest = [unit for unit in units if not any(unit.endswith(name[2:]) for name in held_out)]
-        chosen = [pattern_of(f"/{part}") for part in validation] if "test" in splits else rest[-1:]
-        patterns = f"validation: [{', '.join(chosen)}], test: [{', '.join(held_out)}]"
+        listed = [pattern_of(f"/{part}") for part in validation] if "test" in splits else rest[-1:]
+        patterns = f"validation: [{', '.join(listed)}], test: [{', '.join(held_out)}]"
         return f"dataset: {{group_by: part, {patterns}, {repeats}}}  # as the log states"
     if len(units) >= SHARES_FROM:
         return f"dataset: {{{by}validation: 0.1, test: 0.1, {repeats}}}"

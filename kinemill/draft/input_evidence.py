@@ -44,10 +44,10 @@ class _Roles:
 
 
 def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
-    """Return columns in which inputs among unnamed states are actions, and why none was found.
+    """Return columns in which inputs among unnamed states are actions, and why none was meaning.
 
     Columns are unchanged if all names show a role, or there is an action already. The reason is ""
-    in these cases and if inputs were found.
+    in these cases and if inputs were meaning.
     """
     states = [at for at, column in enumerate(columns) if column.role == "state"]
     is_named = all(columns[at].guess.what != "unknown" for at in states)
@@ -60,9 +60,9 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
         column = columns[states[at]]
         note = "inferred an action: its past predicts others, and theirs does not predict it"
         notes = [*column.notes, note, *([ACTS_AT_ONCE] if at in roles.immediate else [])]
-        acting = replace(column.guess, role="action")
+        action = replace(column.guess, role="action")
         lead = int(at in roles.immediate)
-        result[states[at]] = replace(column, guess=acting, lead=lead, notes=notes)
+        result[states[at]] = replace(column, guess=action, lead=lead, notes=notes)
     return result, roles.why
 
 
@@ -73,11 +73,11 @@ def controller_outputs(table: Table) -> set[str]:
     needs time.
     """
     guesses = {name: guess(name) for name in table.values}
-    references = [name for name, found in guesses.items() if found.what == "reference"]
+    references = [name for name, meaning in guesses.items() if meaning.what == "reference"]
     unnamed = [
         name
-        for name, found in guesses.items()
-        if found.what in {"unknown", "position"} and not found.unit
+        for name, meaning in guesses.items()
+        if meaning.what in {"unknown", "position"} and not meaning.unit
     ]
     return {
         name

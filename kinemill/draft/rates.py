@@ -11,7 +11,7 @@ from kinemill.draft.column import fold_names
 from kinemill.ingest.name_heuristics import guess
 
 SLOW = 4.0  # times the step of a draft; slower columns leave few rows in common
-HELD = 20.0  # the same for commands, if no faster column is one
+SLOWEST_COMMAND = 20.0  # the same for commands, if no faster column is one
 REACH = 50.0  # times the fastest step; a draft is not slowed down further
 LONGEST = 0.5  # s, longest step that a fast log is slowed down to
 
@@ -26,36 +26,36 @@ def meet(
         rate: rate that the user states, Hz.
 
     Returns:
-        Columns that are kept; the step of the draft, s, if it is not the fastest; reasons for the
+        Columns that are used; the step of the draft, s, if it is not the fastest; reasons for the
         other columns; remarks.
     """
     guesses = {name: guess(name) for name in steps}
-    commands = {name for name, found in guesses.items() if found.role == "action"}
+    commands = {name for name, meaning in guesses.items() if meaning.role == "action"}
     positions = {
         name
-        for name, found in guesses.items()
-        if found.what == "position" and found.role == "state"
+        for name, meaning in guesses.items()
+        if meaning.what == "position" and meaning.role == "state"
     }
     fastest = min(steps.values())
     step = 1.0 / rate if rate else _meeting(steps, positions, commands, fastest)
-    kept = {name for name, own in steps.items() if own <= SLOW * step}
-    if not kept & commands:
-        kept |= {name for name in commands if steps[name] <= HELD * step}
+    names = {name for name, usual in steps.items() if usual <= SLOW * step}
+    if not names & commands:
+        names |= {name for name in commands if steps[name] <= SLOWEST_COMMAND * step}
     left_out = {
         name: f"slower than {1.0 / (SLOW * step):.3g} Hz; a lower --rate would keep it"
         for name in steps
-        if name not in kept
+        if name not in names
     }
     if step == fastest:
-        return kept, None, left_out, []
-    dropped = [name for name in kept if steps[name] > SLOW * fastest]
+        return names, None, left_out, []
+    dropped = [name for name in names if steps[name] > SLOW * fastest]
     remark = f"runs at {1.0 / step:.4g} Hz, where states and commands meet"
     if rate:
         remark = f"runs at {rate:g} Hz, as --rate states"
     if dropped:
-        names = ", ".join(fold_names(_topics(dropped)))
-        remark += f"; --rate {1.0 / fastest:.4g} would drop {names}"
-    return kept, step, left_out, [remark]
+        topics = ", ".join(fold_names(_topics(dropped)))
+        remark += f"; --rate {1.0 / fastest:.4g} would drop {topics}"
+    return names, step, left_out, [remark]
 
 
 def _meeting(
@@ -68,7 +68,7 @@ def _meeting(
     step = fastest
     if SLOW * fastest < position <= longest:
         step = position
-    if HELD * fastest < command <= longest:
+    if SLOWEST_COMMAND * fastest < command <= longest:
         step = max(step, command)
     return step
 

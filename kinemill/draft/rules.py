@@ -38,14 +38,14 @@ class Facts:
     Attributes:
         name: of the column.
         values: its samples (n,).
-        found: its meaning by name.
+        meaning: its meaning by name.
         is_letter: whether it holds the character codes of a text, next to others.
         same_as: another column with the same numbers; empty without any.
     """
 
     name: str
     values: Floats
-    found: Guess
+    meaning: Guess
     is_letter: bool = False
     same_as: str = ""
 
@@ -73,13 +73,13 @@ class Facts:
         """Facts in words, for `kinemill new --explain`."""
         if not len(self.finite):
             return "no numbers"
-        held = float(np.mean(self.steps == 0.0)) if len(self.steps) else 1.0
+        share_held = float(np.mean(self.steps == 0.0)) if len(self.steps) else 1.0
         rising = float(np.mean(self.steps > 0.0)) if len(self.steps) else 0.0
         missing = 1.0 - len(self.finite) / len(self.values)
         kind = "whole numbers" if not np.mod(self.finite, 1.0).any() else "numbers"
         return (
-            f"{self.found.what} by name, unit {self.found.unit or 'unknown'}; {kind} "
-            f"{self.finite.min():.4g} to {self.finite.max():.4g}, held {held:.0%}, "
+            f"{self.meaning.what} by name, unit {self.meaning.unit or 'unknown'}; {kind} "
+            f"{self.finite.min():.4g} to {self.finite.max():.4g}, held {share_held:.0%}, "
             f"rising {rising:.0%}, missing {missing:.1%}"
         )
 
@@ -103,7 +103,7 @@ def _counter(facts: Facts) -> str:
         len(facts.finite) < len(facts.values)
         or len(facts.values) <= FEWEST_NUMBERED
         or split_index(facts.name)[1] is not None
-        or facts.found.what != "unknown"
+        or facts.meaning.what != "unknown"
     ):
         return ""
     step = float(np.median(facts.steps))
@@ -114,7 +114,7 @@ def _counter(facts: Facts) -> str:
 def _clock(facts: Facts) -> str:
     """Never fall, and have the name of a timestamp, or be dates."""
     is_named = {*facts.words[:1], *facts.words[-1:]} & STAMP
-    is_date = len(facts.finite) and facts.finite[0] >= EPOCH and facts.found.what == "unknown"
+    is_date = len(facts.finite) and facts.finite[0] >= EPOCH and facts.meaning.what == "unknown"
     is_clock = facts.never_falls and (is_named or is_date)
     return "another clock: it rises with time" if is_clock else ""
 

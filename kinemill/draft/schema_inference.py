@@ -100,8 +100,8 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
     if is_pointer(path):
         raise BadLog(path, "is a pointer of Git LFS, not the log", fix="git lfs pull, in its clone")
     form = form_of(path)
-    if form is None and (known := other_format(path)):
-        raise BadLog(path, f"is {known[0]}", expected="a log that a reader reads", fix=known[1])
+    if form is None and (format_ := other_format(path)):
+        raise BadLog(path, f"is {format_[0]}", expected="a log that a reader reads", fix=format_[1])
     is_text = form in {"csv", "text"} and not is_long(path) and not has_episodes(path)
     if form is None or is_text:
         return [with_letters(split_clocks(t, rate)) for t in split_table(read_text(path, rate))]
@@ -409,14 +409,14 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | Non
         for name, (seconds, _) in samples.items()
         if spans[name] >= shortest
     }
-    kept, step, slow, remarks = meet(steps, rate)
+    names, step, slow, remarks = meet(steps, rate)
     short = {name: "not there all the time" for name in samples if name not in steps}
     left_out = {f"{name.partition('.')[0]}.*": why for name, why in {**slow, **short}.items()}
     return Table(
         path,
         None,
         "s",
-        {name: values for name, values in samples.items() if name in kept},
+        {name: values for name, values in samples.items() if name in names},
         result.refused | empty | left_out,
         log.part,
         own_clocks=True,

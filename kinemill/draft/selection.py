@@ -252,7 +252,7 @@ def _choose(
     left_out = {name: unused[name] for name in table.values if name in unused}
     facts = facts_of(table)
     left_out |= {item.name: why for item in facts if (why := deciding_rule(item)[1])}
-    guesses = [_with_stated_unit(item.found, table) for item in facts if item.name not in unused]
+    guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
     measured = _measured(guesses)
     followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
     for column in sorted(guesses, key=lambda item: item.preference):
@@ -286,9 +286,9 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     if signed := signed_unit(name):  # torque_mNm is the torque_Nm of other logs
         column = replace(column, family=guess(_PREFIX.sub("", name)).family)
     unit = signed or column.unit
-    known = read_unit(stated, frozenset(split_words(name))) if stated else None
-    if known or (stated and not is_no_unit(stated)):
-        unit = known
+    unit_read = read_unit(stated, frozenset(split_words(name))) if stated else None
+    if unit_read or (stated and not is_no_unit(stated)):
+        unit = unit_read
         column = replace(column, doubt="" if unit else f"the unit {stated!r} is not known")
     column = replace(column, unit=unit)
     if column.what not in {"unknown", "position"} or column.role != "state":

@@ -55,10 +55,10 @@ def split_clocks(table: Table, rate: float | None = None) -> Table:
         return table
     values = {**table.values, **slower}
     steps = {name: usual_step(seconds) for name, (seconds, _) in values.items()}
-    kept, step, left_out, remarks = meet(steps, rate if table.time else None)
+    names, step, left_out, remarks = meet(steps, rate if table.time else None)
     return replace(
         table,
-        values={name: samples for name, samples in values.items() if name in kept},
+        values={name: samples for name, samples in values.items() if name in names},
         left_out={**table.left_out, **left_out},
         own_clocks=True,
         meeting=step or table.meeting,

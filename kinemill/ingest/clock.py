@@ -128,25 +128,24 @@ def repair_stamps(
     if change.all() or _are_copies(np.flatnonzero(change == 0.0), channels):
         return seconds, reasons
     edges = np.flatnonzero((change < 0.0) | (change > longest)) + 1
-    pieces = [_spread(piece) for piece in np.split(seconds, edges)]
+    pieces = [_spread_evenly(piece) for piece in np.split(seconds, edges)]
     if any(piece is None for piece in pieces):
         return seconds, reasons
     n_repeated = int(np.count_nonzero(change == 0.0))
-    spread = np.concatenate([piece for piece in pieces if piece is not None])
-    return spread, [*reasons, _rounded_reason(n_repeated, len(seconds))]
+    even = np.concatenate([piece for piece in pieces if piece is not None])
+    return even, [*reasons, _rounded_reason(n_repeated, len(seconds))]
 
 
-def _are_copies(before: Rows, channels: Sequence[pl.Series]) -> bool:
-    """Return whether the rows (N,) after `before` repeat the values of the row before."""
+def _are_copies(rows: Rows, channels: Sequence[pl.Series]) -> bool:
+    """Return whether the rows (N,) after `rows` repeat the values of the row before."""
     if not channels:
         return False
     return all(
-        bool(series.gather(before).eq_missing(series.gather(before + 1)).all())
-        for series in channels
+        bool(series.gather(rows).eq_missing(series.gather(rows + 1)).all()) for series in channels
     )
 
 
-def _spread(seconds: Floats) -> Floats | None:
+def _spread_evenly(seconds: Floats) -> Floats | None:
     """Return evenly spaced stamps (n,) if these are such stamps with too few digits, else None.
 
     The resolution of rounded stamps is larger than their mean distance, and none is farther from
@@ -175,11 +174,11 @@ def _wrap_reason(rows: Rows, period: float) -> Reason:
     )
 
 
-def _rounded_reason(repeated: int, total: int) -> Reason:
+def _rounded_reason(n_repeated: int, total: int) -> Reason:
     return reason(
         "rounded_stamps",
         "whole log",
-        f"{repeated} of {total} rows have the timestamp of the previous row, as digits are missing",
+        f"{n_repeated} of {total} rows have the timestamp of the row before, as digits are missing",
         expected="timestamps with enough digits to tell rows apart",
         fix="nothing to do: rows are spread evenly, as their rate is constant",
     )

@@ -66,11 +66,11 @@ def other_format(path: Path) -> tuple[str, str] | None:
     name = path.name.lower()
     if name.endswith((*_ARCHIVES, *_COMPRESSED)):
         return _ARCHIVE
-    if known := _TABLES.get(path.suffix.lower()):
-        return known
+    if format_ := _TABLES.get(path.suffix.lower()):
+        return format_
     try:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError:
         return None  # whoever reads it names the problem
-    return next((found for start, found in _HEADS if head.startswith(start)), None)
+    return next((format_ for start, format_ in _HEADS if head.startswith(start)), None)

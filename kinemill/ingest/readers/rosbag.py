@@ -63,7 +63,7 @@ def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, ob
                 connection for connection in bag.connections if connection.id in decoders
             ]
             for connection, stamp, data in bag.messages(connections) if connections else []:
-                message = decode_or_none(decoders[connection.id], _unpacked(data))
+                message = decode_or_none(decoders[connection.id], _unpack(data))
                 yield connection.topic, message, stamp
     except Unreadable:
         raise
@@ -104,7 +104,7 @@ def _decoder(connection: Any, ros1: bool) -> Decoder:
     return decoder(connection.msgtype, encoding, connection.msgdef.data)
 
 
-def _unpacked(data: bytes) -> bytes:
+def _unpack(data: bytes) -> bytes:
     """Return a message that rosbag2 has compressed with zstd, or another message unchanged."""
     if not data.startswith(ZSTD):
         return data
