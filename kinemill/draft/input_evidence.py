@@ -44,10 +44,10 @@ class _Roles:
 
 
 def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
-    """Return columns in which inputs among unnamed states are actions, and why none was meaning.
+    """Return columns in which inputs among unnamed states are actions, and why none was found.
 
     Columns are unchanged if all names show a role, or there is an action already. The reason is ""
-    in these cases and if inputs were meaning.
+    in these cases and if inputs were found.
     """
     states = [at for at, column in enumerate(columns) if column.role == "state"]
     is_named = all(columns[at].guess.what != "unknown" for at in states)

@@ -137,7 +137,7 @@ def repair_stamps(
 
 
 def _are_copies(rows: Rows, channels: Sequence[pl.Series]) -> bool:
-    """Return whether the rows (N,) after `rows` repeat the values of the row before."""
+    """Return whether the row after each of `rows` (k,) has the same values in all channels."""
     if not channels:
         return False
     return all(
