@@ -26,7 +26,7 @@ from kinemill.ingest.name_heuristics import (
 )
 from kinemill.ingest.raw import TICKS
 from kinemill.ingest.readers._plain_table import COLUMN
-from kinemill.task.units import has_same_dimension, read_unit
+from kinemill.task.units import factor, has_same_dimension, read_unit
 
 DAY = 86_400.0
 TICK = 1e-7  # s, of FILETIME and .NET
@@ -69,8 +69,9 @@ LENGTHS = (1.0, 1e-3, 1e-6, 1e-9, TICK, 60.0, 3600.0, DAY)  # s, of units withou
 RARE_LENGTHS = (TICK, 60.0, 3600.0, DAY)
 RARE = 4.0  # score against these without dates
 IMPLAUSIBLE = -1.5  # score of a clock that no unit makes likely
-INTEGRATES = 2.0  # score of a velocity that is the derivative of a position
+INTEGRATES = 3.0  # score of a velocity that is the derivative of a position
 NAMED = 6.0  # score of a unit that is stated
+DATE_DOUBT = 2.0  # the same for a unit by dates
 DOUBT = 1.0  # difference of scores below which the draft asks
 SAME = 0.03  # relative; minutes and degrees differ by 0.05
 FACTORS = (1.0, 57.29578, 1.0 / 57.29578)  # of a velocity and a slope, in rad or deg
@@ -182,23 +183,25 @@ def with_unit(
     )
     (best, length), (second, alternative) = scores[:2]
     remarks = list[str]()
+    steps = np.diff(stamps)
+    is_whole = not np.mod(stamps, 1.0).any() and bool((steps > 0.0).any())
+    is_doubtful = is_whole and not _fits(length, motion)
     if (date := _date(length, stamps)) is not None:
         rule = f"{why}, unit by dates since {date}"
+        is_doubtful = is_doubtful and best - second <= DATE_DOUBT
         if date != "1970":
             remarks.append(f"{name} is taken for {_spell(length)} since {date}")
     else:
         rule = f"{why}, unit by its rate" + (" and velocities" if _fits(length, motion) else "")
-        is_whole = not np.mod(stamps, 1.0).any()
-        is_doubtful = length != 1.0 or best - second < DOUBT
-        steps = np.diff(stamps)
-        if is_whole and is_doubtful and (steps > 0.0).any() and not _fits(length, motion):
-            alternative = 1.0 if length == 1e-3 else alternative
-            step = float(np.median(steps[steps > 0.0]))
-            other = f"ingest.time_unit: {spell_unit(alternative)}, and dt: {step * alternative:.4g}"
-            remarks.append(
-                f"{name} is taken for {_spell(length)}, as its numbers are {step:.4g} apart; "
-                f"if they are {_spell(alternative)}: {other}"
-            )
+        is_doubtful = is_doubtful and (length != 1.0 or best - second < DOUBT)
+        alternative = 1.0 if length == 1e-3 else alternative
+    if is_doubtful:
+        step = float(np.median(steps[steps > 0.0]))
+        stated = f"ingest.time_unit: {spell_unit(alternative)}, and dt: {step * alternative:.4g}"
+        remarks.append(
+            f"{name} is taken for {_spell(length)}, as its numbers are {step:.4g} apart; "
+            f"if they are {_spell(alternative)}: {stated}"
+        )
     if best < IMPLAUSIBLE:
         apart = float(np.median(np.abs(np.diff(stamps)))) * length
         remarks.append(
@@ -260,14 +263,18 @@ def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
     seconds = ((stamps - finite.min()) * USUAL_STEP / usual)[order]
     guesses = [guess(name) for name in numbers if name != clock]
     pairs = [
-        (velocity.name, position.name)
+        (velocity, position)
         for velocity in guesses
         for position in guesses
         if (velocity.what, position.what) == ("velocity", "position")
-        if velocity.index == position.index
+        if velocity.index == position.index and bool(velocity.unit) == bool(position.unit)
+        if not velocity.unit or has_same_dimension(velocity.unit, f"{position.unit}/s")
     ]
     for velocity, position in pairs[:MOST_PAIRS]:
-        pair = integrals_of(seconds, numbers[velocity][order], numbers[position][order], 0)
+        speed = numbers[velocity.name][order]
+        if velocity.unit:
+            speed = speed * factor(velocity.unit, f"{position.unit}/s")[0]
+        pair = integrals_of(seconds, speed, numbers[position.name][order], 0)
         if (fit := fit_line([pair])) is not None and fit[1] > RISING:
             yield abs(fit[0]) * usual / USUAL_STEP
 
