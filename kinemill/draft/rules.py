@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from kinemill.draft.clock import is_physical
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
 from kinemill.draft.table import Table
@@ -115,7 +116,7 @@ def _clock(facts: Facts) -> str:
     """Never fall, and have the name of a timestamp, or be dates."""
     is_named = {*facts.words[:1], *facts.words[-1:]} & STAMP
     is_date = len(facts.finite) and facts.finite[0] >= EPOCH and facts.meaning.what == "unknown"
-    is_clock = facts.never_falls and (is_named or is_date)
+    is_clock = facts.never_falls and (is_named or is_date) and not is_physical(facts.name)
     return "another clock: it rises with time" if is_clock else ""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from kinemill.draft.clock import advances, with_unit
+from kinemill.draft.clock import advances, is_physical, with_unit
 from kinemill.draft.experiments import find_experiments, named, split_table
 from kinemill.draft.letter_names import with_letters
 from kinemill.draft.rates import meet
@@ -216,7 +216,9 @@ def _everything(reader: Reader, path: Path, listed: list[str], rate: float | Non
 
     The clock are timestamps, or the rate of the rows.
     """
-    stamps = [name for name in listed if is_stamp(name.rpartition("/")[2])]
+    stamps = [
+        name for name in listed if is_stamp(name.rpartition("/")[2]) and not is_physical(name)
+    ]
     aside = {name: ASIDE for name in listed if _is_aside(guess(name))}
     aside |= {name: "a timestamp, by its name" for name in listed if _is_stamp(name)}
     names = [name for name in listed if name not in {*aside, *stamps}]
