@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core test-policies test-all test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-attack prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
+.PHONY: help setup demo test test-core test-policies test-all test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-drafts prove-attack prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -131,6 +131,9 @@ prove-kills: setup ## SIGKILL at moments of training, each step of a checkpoint,
 
 prove-guard: setup ## send 12,000 varied requests through the guard as each role, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_guard
+
+prove-drafts: setup ## compare drafts of 110 logs in the layouts of tools, and their variants, rewrites docs/results-*.md
+	$(BIN)/python -m benchmarks.prove_drafts
 
 prove-attack: setup ## attack commands and servers on loopback (10 min; ONLY='kills files' runs some), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_attack $(if $(ONLY),--only $(ONLY))

@@ -53,8 +53,11 @@ def new(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=1e-6, help="Sampling rate in Hz for logs without timestamps."),
+        typer.Option("--rate", min=1e-6, help="Rate of the rows, or of the task, in Hz."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show facts and the deciding rule per column.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Draft a task file from logs, clips or an environment.
@@ -74,7 +77,7 @@ def new(
         fix = f"kinemill new {name} --learn {learn.value} --from FOLDER"
         problem = "has no logs" if log is None else "has an environment"
         raise _usage(f"--learn {learn.value}", problem, fix)
-    _draft_logs(name, learn, (log, rate, robot), output)
+    _draft_logs(name, learn, (log, rate, robot), output, explain=explain)
 
 
 def _required(env: str | None, log: Path | None, robot: Path | None) -> str:
@@ -92,13 +95,23 @@ def _usage(where: str, problem: str, fix: str) -> Exception:
 
 
 def _draft_logs(
-    name: str, learn: LearnType, source: tuple[Path, float | None, Path | None], output: _Output
+    name: str,
+    learn: LearnType,
+    source: tuple[Path, float | None, Path | None],
+    output: _Output,
+    *,
+    explain: bool,
 ) -> None:
     """Draft a task from logs.
 
     `source` holds the logs, their rate in Hz, and a robot file.
     """
-    from kinemill.cli.draft_summary import draft_document, show_draft, warn_of_losses
+    from kinemill.cli.draft_summary import (
+        draft_document,
+        show_draft,
+        show_facts,
+        warn_of_losses,
+    )
     from kinemill.draft.own_logs import check_own_logs
     from kinemill.draft.robot_file import read_robot
     from kinemill.draft.task_file import create_task_file
@@ -116,6 +129,8 @@ def _draft_logs(
         document({"task": name, "file": str(output.target), **draft_document(checked)})
     else:
         show_draft(checked)
+        if explain:
+            show_facts(checked.draft)
         command = f"kinemill run {output.task} --logs {shlex.quote(str(log))}"
         following = f"correct what is wrong in it, then: {command}"
         typer.echo(f"written to {output.target}; next: {following}")

@@ -6,6 +6,7 @@ from kinemill.cli.log_results import show_files
 from kinemill.cli.output import notify, table
 from kinemill.draft.column import fold_names
 from kinemill.draft.own_logs import CheckedDraft
+from kinemill.draft.rules import deciding_rule, facts_of
 from kinemill.draft.task_draft_writer import Draft
 from kinemill.errors import join_first
 from kinemill.reports.control_characters import escape_controls
@@ -29,6 +30,7 @@ def draft_document(checked: CheckedDraft) -> dict[str, object]:
             for medium in checked.draft.media
         ],
         "joints": [vars(joint) for joint in checked.draft.joints],
+        "clock": checked.draft.clock_line,
         "remarks": checked.draft.remarks,
         "left_out": checked.draft.left_out,
         "logs": checked.entries,
@@ -56,13 +58,29 @@ def _lines(draft: Draft) -> list[tuple[str, ...]]:
     ]
 
 
+def show_facts(draft: Draft) -> None:
+    """Print the facts of each column of the first log, and the rule that decided about it."""
+    decided = {
+        name: ("role", f"{column.role} {column.channel}: {'; '.join(column.reasons)}")
+        for column in draft.columns
+        for name in column.names
+    }
+    rows = list[tuple[str, ...]]()
+    for facts in facts_of(draft.tables[0]):
+        rule, why = deciding_rule(facts)
+        left_out = (rule or "name", why or draft.left_out.get(facts.name, "of another part"))
+        rule, decision = decided.get(facts.name, left_out)
+        rows.append((facts.name, rule, decision, str(facts)))
+    table("facts and rules", ("column", "rule", "decision", "facts"), rows)
+
+
 def show_draft(checked: CheckedDraft) -> None:
     """Print the conclusions of a draft, and the results of its checks on the logs."""
     draft = checked.draft
     logs = "1 log" if len(draft.logs) == 1 else f"{len(draft.logs)} logs"
     title = f"{draft.name}: dt {draft.dt:g} s, {logs}"
     table(title, _HEADINGS, _lines(draft))
-    for remark in draft.remarks:
+    for remark in (draft.clock_line, *draft.remarks):
         typer.echo(f"  {escape_controls(remark)}")
     if draft.joints:
         rows = [(joint.joint, joint.channel, joint.limits, joint.finding) for joint in draft.joints]

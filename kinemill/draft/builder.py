@@ -19,6 +19,7 @@ from kinemill.draft.input_evidence import infer_inputs
 from kinemill.draft.logs import read_tables
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
+from kinemill.draft.rules import without_flags
 from kinemill.draft.selection import choose_all, join_columns, with_common_columns
 from kinemill.draft.stated_limits import (
     match_joints,
@@ -26,9 +27,8 @@ from kinemill.draft.stated_limits import (
     with_robot_units,
     with_stated_limits,
 )
-from kinemill.draft.status_columns import without_flags
 from kinemill.draft.task_draft_writer import Draft, write_task
-from kinemill.draft.timing import bridged_gap, clock_remarks, time_step
+from kinemill.draft.timing import bridged_gap, time_step
 from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
 from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
@@ -103,7 +103,7 @@ def build(
         bridged_gap(channels, dt),
         no_action=no_action,
         joints=stated,
-        remarks=clock_remarks(tables[0]),
+        remarks=list(dict.fromkeys(remark for table in tables for remark in table.remarks)),
         exclude=read.exclude,
     )
 

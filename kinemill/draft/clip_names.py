@@ -12,8 +12,8 @@ import numpy as np
 
 from kinemill.draft.column import PLAIN, identifier
 from kinemill.draft.robot_file import RobotFile
+from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._plain_table import COLUMN

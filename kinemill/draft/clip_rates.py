@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.table import usual_step
 from kinemill.ingest.channels import unbroken_signs
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import usual_step
 from kinemill.ingest.computed import derivative
 from kinemill.ingest.name_heuristics import Guess, guess
 from kinemill.task.channels import Channel

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kinemill.draft.table import Samples, usual_step
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Samples, usual_step
 from kinemill.ingest.header_units import without_unit
 from kinemill.ingest.name_heuristics import Guess, plain_letters
 from kinemill.task.units import factor

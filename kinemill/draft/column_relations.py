@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import COMMAND, REFERENCE, split_words
 from kinemill.ingest.raw import split_index
 

@@ -17,8 +17,8 @@ from itertools import permutations
 import numpy as np
 
 from kinemill.draft.optional_columns import held_out_errors, ridge_fit
+from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import split_words
 
 TRAINING = ("estimation", "est", "training", "train", "identification", "ident", "id")

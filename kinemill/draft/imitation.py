@@ -16,13 +16,14 @@ from kinemill.draft.column import Column
 from kinemill.draft.media import Medium, find_media
 from kinemill.draft.plan_evidence import Plans, find_plans
 from kinemill.draft.robot_file import RobotFile
-from kinemill.draft.task_draft_writer import EPISODES, Draft, LearnPart, split_units
+from kinemill.draft.task_draft_writer import EPISODES, Draft, LearnPart, pattern_of, split_units
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import COMMAND
 
 SHARES_FROM = 20  # demonstrations from which shares by hash leave no side of the split empty
 SHORT = 20  # rows: the usual `validate.min_steps`, which would lose shorter demonstrations
+VALIDATION = ("valid", "validation", "val")  # names of a split
 LEAST_ROWS = 5  # of a demonstration
 
 
@@ -62,7 +63,7 @@ def build_imitation(
         media=found_media.media,
         left_out=left_out | found_media.left_out,
         text=found_media.instruction,
-        remarks=[f"plans: {plans.why}"],
+        remarks=[*draft.remarks, f"plans: {plans.why}"],
         part=LearnPart(
             learn=tuple(_learn(found_media.media, plans)),
             dataset=_dataset(draft),
@@ -122,13 +123,21 @@ def _dataset(draft: Draft) -> str | None:
     by, units = split_units(draft)
     # Demonstrations of one task are near-duplicates of each other.
     repeats = "near_duplicates: apart"
+    splits = {name: parts for table in draft.tables for name, parts in table.splits.items()}
+    validation = next((splits[name] for name in VALIDATION if name in splits), [])
+    if tests := splits.get("test") or validation:
+        held_out = [pattern_of(f"/{part}") for part in tests]
+        rest = [unit for unit in units if not any(unit.endswith(name[2:]) for name in held_out)]
+        listed = [pattern_of(f"/{part}") for part in validation] if "test" in splits else rest[-1:]
+        patterns = f"validation: [{', '.join(listed)}], test: [{', '.join(held_out)}]"
+        return f"dataset: {{group_by: part, {patterns}, {repeats}}}  # as the log states"
     if len(units) >= SHARES_FROM:
         return f"dataset: {{{by}validation: 0.1, test: 0.1, {repeats}}}"
     if len(units) < 3:
         return None
     tests = units[-EPISODES:] if len(units) >= 2 * EPISODES else units[-1:]
-    validation = units[-len(tests) - 1]
-    patterns = f"validation: [{validation}], test: [{', '.join(tests)}]"
+    last = units[-len(tests) - 1]
+    patterns = f"validation: [{last}], test: [{', '.join(tests)}]"
     return f"dataset: {{{by}{patterns}, {repeats}}}  # name your own"
 
 

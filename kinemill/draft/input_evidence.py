@@ -13,7 +13,9 @@ from itertools import permutations
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
+from kinemill.ingest.name_heuristics import guess
 from kinemill.runtime.window_metrics import nonzero_std
 
 LAGS = 8  # rows of the past
@@ -26,6 +28,9 @@ PREDICTABLE = 1e-5  # relative squared error from the own past, below which it c
 ROWS = 20_000  # of a log that are used
 MOST_COLUMNS = 12
 MOST_LOGS = 3
+FEWEST_JUMPS = 3
+MOST_JUMPS = 0.2  # share of the rows in which a held set point changes
+JUMP = 2.0  # least step of a controller's output with the set point, relative to its usual ones
 RIDGE = 1e-6  # relative to the number of rows, of standardized columns
 
 
@@ -55,10 +60,45 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
         column = columns[states[at]]
         note = "inferred an action: its past predicts others, and theirs does not predict it"
         notes = [*column.notes, note, *([ACTS_AT_ONCE] if at in roles.immediate else [])]
-        guess = replace(column.guess, role="action")
+        action = replace(column.guess, role="action")
         lead = int(at in roles.immediate)
-        result[states[at]] = replace(column, guess=guess, lead=lead, notes=notes)
+        result[states[at]] = replace(column, guess=action, lead=lead, notes=notes)
     return result, roles.why
+
+
+def controller_outputs(table: Table) -> set[str]:
+    """Return the columns without a descriptive name that jump together with a set point.
+
+    A controller answers a step of its set point in the same row or the next one; what it controls
+    needs time.
+    """
+    guesses = {name: guess(name) for name in table.values}
+    references = [name for name, meaning in guesses.items() if meaning.what == "reference"]
+    unnamed = [
+        name
+        for name, meaning in guesses.items()
+        if meaning.what in {"unknown", "position"} and not meaning.unit
+    ]
+    return {
+        name
+        for reference in references
+        for name in unnamed
+        if _jumps_with(table.values[reference][1], table.values[name][1])
+    }
+
+
+def _jumps_with(reference: Floats, values: Floats) -> bool:
+    """Return whether a column (n,) makes its largest steps where the reference (n,) does."""
+    if len(reference) != len(values) or len(values) < 2:
+        return False
+    steps = np.abs(np.diff(np.where(np.isfinite(values), values, np.nan)))
+    steps = np.fmax(steps, np.append(steps[1:], 0.0))
+    jumps = np.abs(np.diff(reference)) > 0.0
+    if not FEWEST_JUMPS <= np.count_nonzero(jumps) <= MOST_JUMPS * len(jumps):
+        return False
+    near = jumps | np.append(jumps[1:], False)
+    usual = float(np.nanquantile(steps[~near], 0.95))
+    return float(np.nanmedian(steps[jumps])) > JUMP * usual
 
 
 def _roles(columns: list[Column]) -> _Roles:

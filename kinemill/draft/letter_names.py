@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import TURNING, guess, split_words
 
 # Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.

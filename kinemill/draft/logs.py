@@ -7,13 +7,13 @@ measured: a model of them would learn the planner's model of the robot.
 import fnmatch
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kinemill.draft.recording_files import join_hint
 from kinemill.draft.schema_inference import form_of, survey
-from kinemill.errors import BadInput
-from kinemill.ingest.columns import Table
+from kinemill.draft.table import Table
+from kinemill.errors import BadInput, join_first
 from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.other_formats import other_format
@@ -21,6 +21,8 @@ from kinemill.store.json_io import valid_text
 from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder, or parts of all logs, that are read
+MOST_NAMES = 8
+FEWEST_ROWS = 3  # of a recording
 PLANNED = "a plan by its name, and no measurement"
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
 _PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoint", "setpoints"}
@@ -54,7 +56,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         BadLog: The only log cannot be read.
     """
     if is_file(source):
-        return LogTables(survey(source, rate)[:MOST_LOGS])
+        return LogTables(_long_parts(source, rate)[:MOST_LOGS])
     if not is_folder(source):
         raise BadInput(source, "is neither file nor folder", fix="name a log, or a folder of logs")
     logs = log_files(source)
@@ -66,7 +68,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
     most_parts = MOST_LOGS // max(1, min(len(logs), MOST_LOGS))  # of a log, so that others are read
     for path in logs[:MOST_LOGS]:
         try:
-            tables += survey(path, rate)[:most_parts]
+            tables += _long_parts(path, rate)[:most_parts]
         except (BadInput, OSError) as error:
             problems[str(path.relative_to(source))] = str(error).removeprefix(f"{path}: ")
     problems |= _other_formats(source)
@@ -82,6 +84,25 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
     if not tables:
         raise _nothing_to_read(source, problems)
     return LogTables(tables, problems, _patterns(source, plans, logs))
+
+
+def _long_parts(path: Path, rate: float | None) -> list[Table]:
+    """Return the parts of a log that are long enough; a remark of the first names the others.
+
+    Raises:
+        BadInput: There is none.
+    """
+    parts = survey(path, rate)
+    long = [part for part in parts if part.rows >= FEWEST_ROWS]
+    short = [
+        f"{part.part or path.name}: {part.rows} rows" for part in parts if part.rows < FEWEST_ROWS
+    ]
+    if not long:
+        raise BadInput(path, f"too short: {', '.join(short)}", expected=f"{FEWEST_ROWS} or more")
+    if not short:
+        return long
+    remark = f"too short and left out: {join_first(short, MOST_NAMES)}"
+    return [replace(long[0], remarks=(*long[0].remarks, remark)), *long[1:]]
 
 
 def _nothing_to_read(folder: Path, problems: Mapping[str, str]) -> BadInput:

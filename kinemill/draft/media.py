@@ -15,8 +15,8 @@ import numpy as np
 from kinemill.draft.column import identifier
 from kinemill.draft.lerobot_tasks import TASK_INDEX, dataset_tasks
 from kinemill.draft.schema_inference import empty_task, form_of, read_parts
+from kinemill.draft.table import Table
 from kinemill.errors import BadLog
-from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.raw import Images, RawLog, Texts, Unreadable
 from kinemill.ingest.readers._lerobot_videos import is_depth, video_features

@@ -23,10 +23,10 @@ from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.schema_inference import form_of
 from kinemill.draft.stated_limits import LimitFinding, match_joints, with_stated_limits
+from kinemill.draft.table import Table
 from kinemill.draft.task_draft_writer import Draft, LearnPart, pattern_of, quote
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._plain_table import COLUMN

@@ -11,9 +11,9 @@ from kinemill.draft.clip_names import ClipColumns
 from kinemill.draft.clip_rates import derived, turning_rates, walked_commands
 from kinemill.draft.column import Column
 from kinemill.draft.mechanism import is_legged
+from kinemill.draft.table import Table
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import guess
 from kinemill.policies.environments.legged.body import CROUCHED, Body, load_body
 from kinemill.policies.environments.legged.robot_file import RobotOptions

@@ -8,8 +8,8 @@ were not fitted to.
 
 import numpy as np
 
+from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import Guess
 
 HORIZON = 5  # rows over which the change of a state is predicted

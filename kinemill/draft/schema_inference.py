@@ -12,29 +12,28 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from kinemill.draft.clock import advances, is_physical, with_unit
 from kinemill.draft.experiments import find_experiments, named, split_table
 from kinemill.draft.letter_names import with_letters
-from kinemill.errors import BadInput, BadLog
-from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import (
-    SLOW,
-    SLOW_COMMANDS,
-    Samples,
-    Table,
-    advances,
-    attributes_by_column,
+from kinemill.draft.rates import meet
+from kinemill.draft.table import Samples, Table, attributes_by_column, usual_step
+from kinemill.draft.text_table import (
     coarse_clock,
+    read_numbers,
     read_text,
     split_clocks,
     stamped,
     table_of,
-    usual_step,
 )
+from kinemill.errors import BadInput, BadLog
+from kinemill.ingest.clock import Floats
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
-from kinemill.ingest.other_formats import is_pointer
+from kinemill.ingest.other_formats import is_pointer, other_format
 from kinemill.ingest.raw import (
     TIME,
+    About,
+    ColumnAttributes,
     Header,
     RawLog,
     Reader,
@@ -45,11 +44,13 @@ from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
 from kinemill.ingest.readers.csv import has_episodes, is_long
 from kinemill.task import READERS, Channel, Task
 
+NO_CLOCK = "\0"  # no column has this name
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 SHORT = 20  # rows of the shortest log
 COVERED = 0.8  # of the log's duration that a topic must span
 UNUSUAL = "no usual state or command of a vehicle; list a field as a channel to use it"
+OTHER_RATE = 0.1  # relative difference between the rates of metadata and timestamps
 RARE = 0.1  # of the mean time between messages: the least usual one; less are bursts
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
@@ -99,9 +100,11 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
     if is_pointer(path):
         raise BadLog(path, "is a pointer of Git LFS, not the log", fix="git lfs pull, in its clone")
     form = form_of(path)
+    if form is None and (format_ := other_format(path)):
+        raise BadLog(path, f"is {format_[0]}", expected="a log that a reader reads", fix=format_[1])
     is_text = form in {"csv", "text"} and not is_long(path) and not has_episodes(path)
     if form is None or is_text:
-        return [with_letters(split_clocks(t)) for t in split_table(read_text(path, rate))]
+        return [with_letters(split_clocks(t, rate)) for t in split_table(read_text(path, rate))]
     if form == FORMAT:
         return _survey_compressed(path, rate)
     reader: Reader = READERS[form]
@@ -119,23 +122,37 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
                 if name not in experiment_columns or name in experiment.columns.values()
             ]
             result = _everything(reader, path, columns, rate)
-            tables += [named(_table(path, log, result, rate), experiment) for log in result.logs]
+            tables += [
+                named(_table(path, log, result, rate, about), experiment) for log in result.logs
+            ]
     else:
         used = [name for name in listed if reader.selects and name in about.labels] or listed
         result = _everything(reader, path, used, rate)
-        result.refused.update(_unused(listed, used))
-        whole = [_table(path, log, result, rate) for log in result.logs]
+        result.refused.update(_unused(listed, used) | about.left_out)
+        whole = [_table(path, log, result, rate, about) for log in result.logs]
         tables = [part for table in whole for part in split_table(table)]
     return [
         with_letters(
             replace(
-                split_clocks(table),
+                split_clocks(table, rate),
                 labels={**table.labels, **about.labels},
                 text=about.text,
                 attributes=attributes_by_column(about.columns, table),
+                remarks=(*table.remarks, *_contradictions(about, table)),
+                splits=about.splits,
             )
         )
         for table in tables
+    ]
+
+
+def _contradictions(about: About, table: Table) -> list[str]:
+    """Return what the metadata of a log states otherwise than its rows."""
+    if about.rate is None or abs(about.rate * table.step - 1.0) < OTHER_RATE:
+        return []
+    return [
+        f"the metadata states {about.rate:g} Hz, and timestamps are {table.step:.4g} s apart: "
+        f"one of them is wrong by {about.rate * table.step:.3g}"
     ]
 
 
@@ -157,9 +174,8 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
     """
     form = form_of(path)
     if form in {"csv", "text"}:
-        table = read_text(path, 1.0)
-        numbers = {name: values for name, (_, values) in table.values.items()}
-        return _require_columns(numbers, path), [*table.left_out]
+        numbers, others = read_numbers(path)
+        return _require_columns(numbers, path), others
     if form is None:
         raise BadInput(path, "is not a log", fix="name files that a reader can read")
     reader: Reader = READERS[form]
@@ -200,13 +216,17 @@ def _everything(reader: Reader, path: Path, listed: list[str], rate: float | Non
 
     The clock are timestamps, or the rate of the rows.
     """
-    stamps = [name for name in listed if is_stamp(name.rpartition("/")[2])]
+    stamps = [
+        name for name in listed if is_stamp(name.rpartition("/")[2]) and not is_physical(name)
+    ]
     aside = {name: ASIDE for name in listed if _is_aside(guess(name))}
     aside |= {name: "a timestamp, by its name" for name in listed if _is_stamp(name)}
     names = [name for name in listed if name not in {*aside, *stamps}]
     aside.pop(stamps[0] if stamps else "", None)
     if stamps or rate is not None:
-        result = _readable(reader, path, names, _Clock([] if rate else stamps[:1], rate))
+        result = _readable(reader, path, names, _Clock(stamps[:1], None if stamps else rate))
+        if rate is not None and any(_is_coarse(log) for log in result.logs):
+            result = replace(_readable(reader, path, names, _Clock([NO_CLOCK], rate)), time=None)
         return replace(result, refused=aside | result.refused)
     try:
         result = _readable(reader, path, names, _Clock([], None))
@@ -219,6 +239,11 @@ def _everything(reader: Reader, path: Path, listed: list[str], rate: float | Non
         result = _readable(reader, path, listed, _Clock([], 1.0))
         return replace(result, searched=True)
     return replace(result, refused=aside | result.refused)
+
+
+def _is_coarse(log: RawLog) -> bool:
+    """Return whether the clock of a table has too few digits."""
+    return not log.signals and not advances(_floats(log.frame[TIME]))
 
 
 def _is_aside(name_guess: Guess) -> bool:
@@ -330,62 +355,75 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
     return {n: f"does not have {usual} rows" for n in names if rows[n] not in fits[n]}
 
 
-def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> Table:
+def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, about: About) -> Table:
     if log.signals:
-        return _of_messages(path, log, result)
+        return _of_messages(path, log, result, rate)
     numbers = {name: _floats(log.frame[str(at)]) for at, name in enumerate(result.names)}
     if result.searched:
         return replace(table_of(path, numbers, result.refused), part=log.part)
     time = log.frame[TIME]
+    meeting = 1.0 / rate if rate and result.time else None
     if result.time and log.ticks == 1.0:  # plain numbers of unknown unit
-        return replace(
-            stamped(path, result.time, _floats(time), numbers, result.refused), part=log.part
-        )
+        numbers[result.time] = _floats(time)
+        unit = about.columns.get(result.time, ColumnAttributes()).unit
+        clock = with_unit(result.time, numbers, unit)
+        table = stamped(path, clock, numbers, result.refused)
+        return replace(table, part=log.part, meeting=meeting)
     first = time.drop_nulls()[0]
     seconds = _floats(time - first) / log.ticks
     if result.time and not advances(seconds):
         raise coarse_clock(path, result.time, seconds)
-    samples = {name: (seconds, values) for name, values in numbers.items()}
-    origin = float(first) / log.ticks
-    return Table(path, result.time, "s", samples, result.refused, log.part, rate, origin=origin)
+    return Table(
+        path,
+        result.time,
+        "s",
+        {name: (seconds, values) for name, values in numbers.items()},
+        result.refused,
+        log.part,
+        None if result.time else rate,
+        origin=float(first) / log.ticks,
+        meeting=meeting,
+        clock_rule="timestamps of the format" if result.time else "",
+    )
 
 
 def _floats(column: pl.Series) -> Floats:
     return column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
 
 
-def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
-    """Keep the topics that are about as fast as the fastest one and cover the log's duration.
-
-    Commands may be slower if there are no fast ones.
-    """
+def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> Table:
+    """Keep the topics that cover the log's duration, and meet at `rate`, Hz (`rates.py`)."""
     stamps = [stamp for signal in log.signals.values() for stamp in signal.time.head(1).to_list()]
     origin = min(stamps)
     samples = dict[str, Samples]()
+    empty = dict[str, str]()
     for index, name in enumerate(result.names):
         signal = log.signals[str(index)]
         if not len(signal.time):
+            empty[f"{name.partition('.')[0]}.*"] = "holds no messages"
             continue
         samples[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
     spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in samples.items()}
+    shortest = COVERED * max(spans.values())
     # A topic that sends in bursts is slower than its usual step: its mean rate bounds it.
     steps = {
         name: max(usual_step(seconds), RARE * spans[name] / len(seconds))
         for name, (seconds, _) in samples.items()
+        if spans[name] >= shortest
     }
-    slowest = SLOW * min(steps.values())
-    shortest = COVERED * max(spans.values())
-    covering = {
-        n: values for n, values in samples.items() if steps[n] <= slowest and spans[n] >= shortest
-    }
-    if not any(_role(name) == "action" for name in covering):
-        longest = SLOW_COMMANDS * min(steps.values())
-        covering |= {
-            n: values
-            for n, values in samples.items()
-            if _role(n) == "action" and steps[n] <= longest and spans[n] >= shortest
-        }
-    why = f"slower than {1.0 / slowest:.2g} Hz, or not there all the time"
-    left_out = {f"{n.partition('.')[0]}.*": why for n in result.names if n not in covering}
-    table = Table(path, None, "s", covering, result.refused | left_out, log.part, own_clocks=True)
-    return replace(table, origin=float(origin) / log.ticks)
+    names, step, slow, remarks = meet(steps, rate)
+    short = {name: "not there all the time" for name in samples if name not in steps}
+    left_out = {f"{name.partition('.')[0]}.*": why for name, why in {**slow, **short}.items()}
+    return Table(
+        path,
+        None,
+        "s",
+        {name: values for name, values in samples.items() if name in names},
+        result.refused | empty | left_out,
+        log.part,
+        own_clocks=True,
+        origin=float(origin) / log.ticks,
+        meeting=step,
+        remarks=tuple(remarks),
+        clock_rule="timestamps of the messages",
+    )

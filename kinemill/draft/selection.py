@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from kinemill.draft.column import Column
-from kinemill.draft.column_relations import letter_columns, rotation_elements
+from kinemill.draft.column_relations import rotation_elements
+from kinemill.draft.input_evidence import controller_outputs
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import GAIN, error_reduction
-from kinemill.draft.status_columns import clocks, counters, status_columns
-from kinemill.ingest.columns import Samples, Table
-from kinemill.ingest.header_units import bracketed_unit, known_unit, signed_unit
+from kinemill.draft.rules import OBSERVATIONS, deciding_rule, facts_of, status_columns
+from kinemill.draft.table import Samples, Table
+from kinemill.ingest.header_units import signed_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
     COMMAND,
@@ -25,11 +26,11 @@ from kinemill.ingest.name_heuristics import (
     VELOCITY,
     Guess,
     guess,
+    is_no_unit,
     split_words,
 )
 from kinemill.ingest.raw import split_index
-from kinemill.ingest.readers._episodes import NAMES as MARKS
-from kinemill.task.units import factor, has_same_dimension
+from kinemill.task.units import factor, has_same_dimension, read_unit
 
 # Units of motions; a frequency in Hz has the dimension of an angular velocity.
 _MOTIONS = {"velocity": ("m/s", "rad/s"), "acceleration": ("m/s^2", "rad/s^2")}
@@ -42,10 +43,10 @@ MODULATED = {"pwm", "duty", "throttle"}
 PULSES = {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
+MOST_LOGS = 3  # in which outputs of controllers are searched
+JUMPS = "inferred the output of a controller: it jumps with the set point"
 MOST_MISSING = 5  # columns that a log lacks
 MOSTLY = 0.5  # share of missing samples above which a column would cut most rows
-LARGEST = float(np.finfo(np.float32).max)
-OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
@@ -60,14 +61,18 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     """
     unused = dict.fromkeys(_constant_columns(tables), "never changes")
     unused = unused if is_policy else status_columns(tables) | unused
-    choices = [_choose(table, {}, unused) for table in tables]
+    choices = [_choose(table, {}, unused, set()) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
+    outputs = set[str]()
     if "action" not in roles:
+        outputs = outputs.union(*(controller_outputs(table) for table in tables[:MOST_LOGS]))
+    if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
     elif is_policy:
         instead |= {"reference": "observation"}
-    choices = [_choose(table, instead, unused) for table in tables] if instead else choices
+    if instead or outputs:
+        choices = [_choose(table, instead, unused, outputs) for table in tables]
     return [_observed(*choice) for choice in choices] if is_policy else choices
 
 
@@ -232,65 +237,42 @@ def _vector(name: str) -> tuple[str, ...]:
     return tuple(split_words(name)[:-1])
 
 
-def _choose(table: Table, instead: dict[str, str], unused: dict[str, str]) -> Choice:
+def _choose(
+    table: Table, instead: dict[str, str], unused: dict[str, str], outputs: set[str]
+) -> Choice:
     """Choose the best variant of each quantity of a log; return reasons for the others.
 
     Args:
         table: the log.
         instead: roles of columns that are selected otherwise than by name.
         unused: columns that are not channels in any log, with reasons.
+        outputs: columns that are the output of a controller by the data.
     """
     selected: dict[str, Guess] = {}
     left_out = {name: unused[name] for name in table.values if name in unused}
-    left_out |= letter_columns(table)
-    left_out |= dict.fromkeys(clocks(table), "another clock: it rises with time")
-    left_out |= dict.fromkeys(
-        _oversized(table), f"holds numbers beyond {LARGEST:.2g}: no measurement"
-    )
-    left_out |= dict.fromkeys((name for name in table.values if name in MARKS), "marks episodes")
-    left_out |= counters(table)
-    guesses = [
-        _with_stated_unit(guess(name, table.labels.get(name, "")), table)
-        for name in table.values
-        if name not in unused
-    ]
-    duplicates = _find_duplicates(table)
+    facts = facts_of(table)
+    left_out |= {item.name: why for item in facts if (why := deciding_rule(item)[1])}
+    guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
     measured = _measured(guesses)
     followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
-    for name_guess in sorted(guesses, key=lambda item: item.preference):
+    for column in sorted(guesses, key=lambda item: item.preference):
         # Unknown columns without other words are separate quantities.
-        family = (
-            name_guess.name
-            if name_guess.what == "unknown"
-            else f"{name_guess.what} {name_guess.family}"
-        )
-        is_measured = name_guess.name in measured
-        role = "state" if is_measured else instead.get(name_guess.what, name_guess.role)
-        if name_guess.name in left_out:
+        is_unknown = column.what == "unknown"
+        family = column.name if is_unknown else f"{column.what} {column.family}"
+        role = instead.get(column.what, column.role)
+        role = "state" if column.name in measured else None if column.name in followed else role
+        role = "action" if column.name in outputs else role
+        if column.name in left_out:
             continue
-        if name_guess.name in followed:
-            role = None
-        if "next" in split_words(name_guess.name):
-            left_out[name_guess.name] = "a value of the following row, by its name"
-        elif name_guess.name in duplicates:
-            left_out[name_guess.name] = f"the same numbers as {duplicates[name_guess.name]}"
-        elif role is None:
-            left_out[name_guess.name] = PLANNED if name_guess.what == "reference" else ASIDE
+        if role is None:
+            left_out[column.name] = PLANNED if column.what == "reference" else ASIDE
         elif family in selected:
-            left_out[name_guess.name] = f"another reading of {selected[family].name}"
+            left_out[column.name] = f"another reading of {selected[family].name}"
         else:
-            selected[family] = replace(name_guess, role=role)
+            doubt = JUMPS if column.name in outputs else column.doubt
+            selected[family] = replace(column, role=role, doubt=doubt)
     order = list(table.values)
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), left_out
-
-
-def _oversized(table: Table) -> list[str]:
-    """Return the columns with a number that float32, the type of models, cannot hold."""
-    return [
-        name
-        for name, (_, values) in table.values.items()
-        if np.any(np.abs(values[np.isfinite(values)]) > LARGEST)
-    ]
 
 
 def _with_stated_unit(column: Guess, table: Table) -> Guess:
@@ -299,15 +281,20 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     A column without a descriptive name, or with that of an axis such as `x`, is a position or a
     velocity by its unit.
     """
-    stated = known_unit(table.attributes_of(column.name).unit)
+    stated = table.attributes_of(column.name).unit
     name = split_index(column.label or column.name)[0]  # a repeated column is numbered
-    if signed_unit(name):  # torque_mNm is the torque_Nm of other logs
+    if signed := signed_unit(name):  # torque_mNm is the torque_Nm of other logs
         column = replace(column, family=guess(_PREFIX.sub("", name)).family)
-    unit = stated or bracketed_unit(name) or signed_unit(name) or column.unit
+    unit = signed or column.unit
+    unit_read = read_unit(stated, frozenset(split_words(name))) if stated else None
+    if unit_read or (stated and not is_no_unit(stated)):
+        unit = unit_read
+        column = replace(column, doubt="" if unit else f"the unit {stated!r} is not known")
+    column = replace(column, unit=unit)
     if column.what not in {"unknown", "position"} or column.role != "state":
-        return replace(column, unit=unit)
+        return column
     what = _meaning_of(unit) or column.what
-    return replace(column, unit=unit, what=what, role=ROLES.get(what, column.role))
+    return replace(column, what=what, role=ROLES.get(what, column.role))
 
 
 def _meaning_of(unit: str | None) -> str | None:
@@ -316,7 +303,8 @@ def _meaning_of(unit: str | None) -> str | None:
         return None
     rates = (what for what, units in _MOTIONS.items() for rate_unit in units
              if has_same_dimension(unit, rate_unit))  # fmt: skip
-    return "position" if unit in {"rad", "deg"} else next(rates, None)
+    is_place = unit in {"rad", "deg"} or has_same_dimension(unit, "m")
+    return "position" if is_place else next(rates, None)
 
 
 def _measured(guesses: list[Guess]) -> set[str]:
@@ -361,26 +349,6 @@ def _words(column: Guess) -> set[str]:
     return set(split_words(column.label or column.name))
 
 
-def _find_duplicates(table: Table) -> dict[str, str]:
-    """Return columns that repeat another one exactly, and that one; names are preferred to indices.
-
-    A clip lists a joint by index and by name, and an array of one column with and without index.
-    """
-    first: dict[bytes, str] = {}
-    duplicates: dict[str, str] = {}
-    for name in sorted(table.values, key=lambda name: (name.endswith("]"), _has_index(name))):
-        values = table.values[name][1]
-        original = first.setdefault(values.tobytes(), name)
-        finite = values[np.isfinite(values)]
-        if original != name and len(finite) and np.ptp(finite) > 0.0:
-            duplicates[name] = original
-    return duplicates
-
-
-def _has_index(name: str) -> bool:
-    return split_index(name)[1] is not None
-
-
 def _column(readings: list[tuple[Table, Guess]]) -> Column:
     usual = Counter(name_guess.name for _, name_guess in readings).most_common(1)[0][0]
     first = next(name_guess for _, name_guess in readings if name_guess.name == usual)
@@ -397,7 +365,8 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
         for table, candidate in readings
     }
     stated_range = stated.pop() if len(stated) == 1 else None  # logs that differ state none
-    return Column(first, names, samples, stated_range=stated_range, units=units)
+    notes = [first.doubt] if first.doubt else []
+    return Column(first, names, samples, stated_range=stated_range, notes=notes, units=units)
 
 
 def _other_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from kinemill.draft.column import PLAIN, YAML_WORDS, Column, fold_names
 from kinemill.draft.logs import log_names
 from kinemill.draft.media import Medium
 from kinemill.draft.stated_limits import LimitFinding
-from kinemill.ingest.columns import Table
+from kinemill.draft.table import Table
 from kinemill.ingest.name_heuristics import split_words
 
 _ALONE = "the end of the only log; name another log when there is one"
@@ -88,6 +88,15 @@ class Draft:
         return list(dict.fromkeys(table.path for table in self.tables))
 
     @property
+    def clock_line(self) -> str:
+        """The clock, its rate, and the rows that it loses."""
+        first = {(table.time, table.time_unit): table.clock for table in reversed(self.tables)}
+        clocks = ", ".join(reversed(first.values()))
+        lost = sum(table.lost_rows for table in self.tables)
+        rows = lost + sum(table.rows for table in self.tables)
+        return f"Clock: {clocks}, {1.0 / self.step:.4g} Hz; {lost} of {rows} rows lost"
+
+    @property
     def no_action_line(self) -> str:
         """Advice if no column is an action; empty if one is."""
         if any(column.role == "action" for column in self.columns):
@@ -112,6 +121,7 @@ def write_task(draft: Draft) -> str:
     verify = [f"verify: {{horizon: {_horizon(draft)}, stride: 5}}"]
     channels = {column.guess.name: column.channel for column in draft.columns}
     lines = [
+        f"# {_quiet(draft.clock_line)}.",
         f"# Drafted by kinemill new from {_quiet(logs)}: check every comment.",
         "# observed_range is the range of these logs with a margin; values outside are warnings.",
         "# State a joint's own range as limits: values outside are cut out.",
@@ -208,8 +218,9 @@ def _resample(column: Column, draft: Draft) -> list[str]:
     if not all(table.own_clocks for table in draft.tables):
         return []
     gap = max(column.longest_gap, 5.0 * column.step)
+    is_held = column.guess.role == "action" and any(table.meeting for table in draft.tables)
     if gap <= 5.0 * draft.dt:
-        return []
+        return ["resample: {method: hold}"] if is_held else []
     method = "method: hold, " if column.guess.role == "action" else ""
     return [f"resample: {{{method}max_gap: {gap:.2g}}}"]
 

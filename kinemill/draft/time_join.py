@@ -15,9 +15,9 @@ import polars as pl
 
 from kinemill.draft.joined_files import JoinedTable, Match, column_names
 from kinemill.draft.schema_inference import survey
+from kinemill.draft.table import Samples, Table, usual_step
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Samples, Table, usual_step
 
 PERIODS = 1.5  # of the slower log: the largest distance of a sample from a row
 TIME = "time"

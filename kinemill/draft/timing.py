@@ -3,10 +3,9 @@
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.table import Table
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table
-from kinemill.ingest.name_heuristics import split_words
 
 EVEN = 1e-6  # of a step: deviation of evenly spaced timestamps
 NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too
@@ -15,7 +14,6 @@ NOISE = 1.5  # the same, relative to the error over the shortest gap, which is n
 MOST_STEPS = 50  # longest gap, in rows of the log
 ROWS = 20_000  # of a log, from its start, that show how smooth it is
 USUAL_GAP = 5.0  # time steps: the default of `ingest.resample.max_gap`
-EPOCH = 1e6  # s: least timestamp of a clock that does not start with the log
 
 
 def time_step(tables: list[Table], step: float) -> float:
@@ -88,18 +86,3 @@ def _bridging_error(seconds: Floats, values: Floats, rows: int) -> float:
     last = (len(values) - 1) // rows * rows + 1
     bridged = np.interp(seconds[:last], seconds[sample], values[sample])
     return float(np.sqrt(np.mean((bridged - values[:last]) ** 2)))
-
-
-def clock_remarks(table: Table) -> list[str]:
-    """Return a remark if only the distance of the timestamps shows that they are in ms.
-
-    Epoch times and names such as `time_ms` leave no doubt; 0, 5, 10 may be ms or s.
-    """
-    is_stated = table.time is None or table.time_unit in split_words(table.time)
-    if is_stated or table.time_unit != "ms" or table.origin >= EPOCH:
-        return []
-    step = f"{1000.0 * table.step:.4g}"
-    return [
-        f"{table.time} is taken for ms, as its numbers are {step} apart; "
-        f"if they are s: ingest.time_unit: s, and dt: {step}"
-    ]

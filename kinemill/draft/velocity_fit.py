@@ -3,9 +3,9 @@
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.table import Samples
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Samples
 from kinemill.validate.motion import rms
 from kinemill.validate.time_lag import lag
 

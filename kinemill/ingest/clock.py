@@ -19,6 +19,11 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 _BLOCK = 16_384  # rows that fit into the processor's cache
 LATEST = 2.0**63  # ticks; the largest timestamp of any clock
 EXACT = 1e-6  # of a time step: rounding error of equal timestamps
+WRAPS = (2.0**32, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3)  # ticks; us or ms may be logged in s
+LONGEST_WRAP = 5.0  # usual steps between the rows before and after a wrap
+FEWEST_STAMPS = 10  # different stamps that show a constant rate
+COARSER = 0.98  # largest mean distance of rounded stamps, relative to their resolution
+FALLING = 0.9  # share of falling stamps of a log with its newest row first
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,11 @@ def read_clock(
     step: float,
     origin: float | None = None,
     breaks: Sequence[float] = (),
+    channels: Sequence[pl.Series] = (),
 ) -> Clock:
     """Convert timestamps to rising seconds.
+
+    A counter that wraps continues, and stamps with too few digits are spread evenly.
 
     Args:
         stamps: Int64 or Float64 (N,), in ticks.
@@ -53,6 +61,7 @@ def read_clock(
         step: time step of the task, s; timestamps differ if they do by more than 1e-6 of it.
         origin: the timestamp that becomes 0 s; default: the first.
         breaks: a new segment starts after each of these times, s.
+        channels: values (N,) of the rows; a row that repeats all of them is a copy.
     """
     rows, seconds, lost = _finite(stamps, ticks, origin)
     reasons = [_no_stamp_reason(lost)] if len(lost) else []
@@ -61,6 +70,9 @@ def read_clock(
     bridged = max_gap + EXACT * step
     if len(rows) > 1 and not breaks and _rises(seconds, bridged):
         return Clock(rows, seconds, [slice(0, len(rows))], len(lost), reasons)
+    copies = [series.gather(rows) for series in channels]
+    seconds, repairs = repair_stamps(seconds, ticks, bridged, copies)
+    reasons += repairs
     change = np.diff(seconds)
     n_repeated = 0
     if not change.all():
@@ -81,6 +93,95 @@ def read_clock(
     cuts = np.unique(np.concatenate([back, silent, *broken])) + 1
     segments = [slice(*pair) for pair in pairwise([0, *cuts.tolist(), len(rows)])]
     return Clock(rows, seconds, segments, len(lost) + n_repeated, reasons)
+
+
+def is_newest_first(stamps: Floats) -> bool:
+    """Return whether timestamps (N,) fall in nearly all rows."""
+    steps = np.diff(stamps[np.isfinite(stamps)])
+    return len(steps) > 1 and bool(np.mean(steps < 0.0) > FALLING)
+
+
+def repair_stamps(
+    seconds: Floats, ticks: float, longest: float, channels: Sequence[pl.Series] = ()
+) -> tuple[Floats, list[Reason]]:
+    """Continue a counter that wraps, and spread stamps with too few digits evenly.
+
+    Args:
+        seconds: (n,) s.
+        ticks: ticks per second.
+        longest: a longer gap interrupts a constant rate, s.
+        channels: values (n,) of the rows.
+    """
+    reasons = list[Reason]()
+    change = np.diff(seconds)
+    rising = change[change > 0.0]
+    usual = float(np.median(rising)) if len(rising) else 0.0
+    for period in (size / ticks for size in WRAPS):
+        wraps = np.flatnonzero((change + period > 0.0) & (change + period <= LONGEST_WRAP * usual))
+        wraps = wraps[change[wraps] < 0.0]
+        if len(wraps):
+            where = np.zeros(len(seconds))
+            where[wraps + 1] = period
+            seconds = seconds + np.cumsum(where)
+            change = np.diff(seconds)
+            reasons.append(_wrap_reason(wraps + 2, period))
+    if change.all() or _are_copies(np.flatnonzero(change == 0.0), channels):
+        return seconds, reasons
+    edges = np.flatnonzero((change < 0.0) | (change > longest)) + 1
+    pieces = [_spread_evenly(piece) for piece in np.split(seconds, edges)]
+    if any(piece is None for piece in pieces):
+        return seconds, reasons
+    n_repeated = int(np.count_nonzero(change == 0.0))
+    even = np.concatenate([piece for piece in pieces if piece is not None])
+    return even, [*reasons, _rounded_reason(n_repeated, len(seconds))]
+
+
+def _are_copies(rows: Rows, channels: Sequence[pl.Series]) -> bool:
+    """Return whether the row after each of `rows` (k,) has the same values in all channels."""
+    if not channels:
+        return False
+    return all(
+        bool(series.gather(rows).eq_missing(series.gather(rows + 1)).all()) for series in channels
+    )
+
+
+def _spread_evenly(seconds: Floats) -> Floats | None:
+    """Return evenly spaced stamps (n,) if these are such stamps with too few digits, else None.
+
+    The resolution of rounded stamps is larger than their mean distance, and none is farther from
+    an even one than the resolution.
+    """
+    change = np.diff(seconds)
+    if change.all():
+        return seconds
+    if np.count_nonzero(change) < FEWEST_STAMPS:
+        return None
+    resolution = float(change[change > 0.0].min())
+    rows = np.arange(len(seconds))
+    slope, start = np.polyfit(rows, seconds, 1)
+    even = start + slope * rows
+    is_rounded = 0.0 < slope < COARSER * resolution
+    return even if is_rounded and np.abs(seconds - even).max() <= resolution else None
+
+
+def _wrap_reason(rows: Rows, period: float) -> Reason:
+    return reason(
+        "clock_wrap",
+        stretches(rows),
+        f"the counter of the clock starts again after {period:.10g} s",
+        expected="rising timestamps",
+        fix="nothing to do: time continues",
+    )
+
+
+def _rounded_reason(n_repeated: int, total: int) -> Reason:
+    return reason(
+        "rounded_stamps",
+        "whole log",
+        f"{n_repeated} of {total} rows have the timestamp of the row before, as digits are missing",
+        expected="timestamps with enough digits to tell rows apart",
+        fix="nothing to do: rows are spread evenly, as their rate is constant",
+    )
 
 
 def _rises(seconds: Floats, most: float) -> bool:

@@ -4,29 +4,33 @@ import re
 from functools import cache
 
 from kinemill.errors import BadInput
-from kinemill.ingest.name_heuristics import UNITS, split_words
+from kinemill.ingest.name_heuristics import STATED, UNITS, bracketed_unit, split_words
 from kinemill.ingest.raw import Reason, reason
 from kinemill.task import Source, Task
-from kinemill.task.units import check_unit, factor, is_derivative
+from kinemill.task.units import factor, is_derivative, read_unit
 
-# "Joint Speed (rpm)" or "speed [rpm]"; `state[hip]` without a space is an element.
-_STATED = re.compile(r"(?:\(|\s\[)\s*([^()\[\]]*[A-Za-z%°][^()\[\]]*?)\s*[)\]]\s*$")
 _SUFFIXES = ("rad", "deg", "degrees", "rpm", "mm", "cm", "rads", "degs", "mps")
 # Units after the last separator whose capitals or signs `split_words` would lose.
 _LAST = re.compile(r"[\s_./]([A-Za-z%°]+)\Z")
-_SIGNED = {
-    "mA": "mA", "mV": "mV", "mNm": "mN*m", "kN": "kN", "kPa": "kPa", "Hz": "Hz", "kW": "kW",
-    "%": "percent", "pct": "percent", "percent": "percent",
-    "°": "deg", "°C": "degC", "degC": "degC", "°F": "degF", "degF": "degF",
-}  # fmt: skip
-_POWER = re.compile(r"(?<=[a-z])(?=[23]\Z)")  # m/s2 is m/s^2
-_SPELLED = {**_SIGNED, "°/s": "deg/s", "deg/sec": "deg/s", "rad/sec": "rad/s"}
+_SIGNED = frozenset(
+    ["mA", "mV", "mNm", "Nmm", "Ncm", "Nm", "kNm", "kN", "kPa", "MPa", "hPa", "Hz", "kHz", "kW",
+     "mW", "um", "uA", "kV", "kgf", "lbf", "kgcm", "psi", "%", "pct", "percent", "°", "°C", "degC",
+     "°F", "degF"]
+)  # fmt: skip
+# Units of one letter, by the words next to which they are no name.
+_LETTERS = {
+    "V": {"voltage", "volt", "vbat"},
+    "A": {"current", "curr"},
+    "W": {"power"},
+    "N": {"force", "thrust"},
+    "K": {"temperature", "temp"},
+}
 
 
 @cache
 def stated_unit(column: str) -> str | None:
     """Return the unit at the end of a column's name, or None."""
-    if _STATED.search(column):
+    if STATED.search(column):
         return bracketed_unit(column)
     if unit := signed_unit(column):
         return unit
@@ -36,7 +40,7 @@ def stated_unit(column: str) -> str | None:
 
 def without_unit(column: str) -> str:
     """Return the name of a column without the unit that it ends with; a bare unit is a name."""
-    name = _STATED.sub("", column)
+    name = STATED.sub("", column)
     if name == column and stated_unit(column):
         name = re.sub(r"[\s_./][A-Za-z%°]+\Z", "", column)
     return name.strip() or column
@@ -46,25 +50,11 @@ def without_unit(column: str) -> str:
 def signed_unit(column: str) -> str | None:
     """Return the unit such as mA, % or °C after the last separator of a name, or None."""
     last = _LAST.search(column)
-    return _SIGNED.get(last[1]) if last else None
-
-
-@cache
-def bracketed_unit(column: str) -> str | None:
-    """Return the unit in brackets at the end of a column's name, or None."""
-    match = _STATED.search(column)
-    return known_unit(match[1]) if match else None
-
-
-@cache
-def known_unit(text: str) -> str | None:
-    """Return the unit that a text spells, or None if it spells none."""
-    text = text.strip()
-    text = _SPELLED.get(text, UNITS.get(text.lower(), _POWER.sub("^", text)))
-    try:
-        return check_unit(text)
-    except BadInput:
-        return None  # a comment, such as "(filtered)"
+    if last is None:
+        return None
+    words = frozenset(split_words(column[: last.start()]))
+    is_unit = last[1] in _SIGNED or bool(_LETTERS.get(last[1], set[str]()) & words)
+    return read_unit(last[1], words) if is_unit else None
 
 
 def contradicted_unit(name: str, source: Source, task: Task) -> list[Reason]:

@@ -1,12 +1,16 @@
 """Name heuristics: infer role, unit and preference of a column from its name.
 
-Names are split at separators, capitals and digits: `vel_meas1` gives vel, meas and 1.
+Names are split at separators, capitals and digits: `vel_meas1` gives vel, meas and 1. Words of
+other languages are translated (`terms.py`); a unit in brackets is no part of the name.
 """
 
 import re
 import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
+
+from kinemill.ingest.terms import translate
+from kinemill.task.units import read_unit
 
 LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
 _JOINTS = LIMBS | {"joint", "joints"}
@@ -17,7 +21,7 @@ VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qdot", "qvel", "omega"
             "dx"}  # fmt: skip
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
            "action", "actions", "act", "force", "effort", "voltage", "pwm", "duty",
-           "throttle", "steering"}  # fmt: skip
+           "throttle", "steering", "thrust", "thrusts"}  # fmt: skip
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
 # Control surfaces, which have angles; an elevator may be a lift as well.
 SURFACES = {"aileron", "ailerons", "rudder", "rudders", "flap", "flaps", "elevon", "elevons"}
@@ -31,7 +35,7 @@ CURRENT = {
 # An action unless another word of the name denies it.
 DRIVE = {"motor", "motors", "actuator", "actuators", "servo", "servos", "input", "relay", "valve",
          "valves", "pump", "pumps", "fan", "fans", "heater", "heaters", "compressor", "switch",
-         "brake", "drive", "thruster", "thrusters", "propeller", "propellers",
+         "brake", "drive", "controller", "thruster", "thrusters", "propeller", "propellers",
          "elevator"} | CURRENT  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
@@ -44,6 +48,13 @@ STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("action", SURFACES),
           ("position", POSITION), ("action", DRIVE)]  # fmt: skip
+# Quantities that may rise as a clock does.
+PHYSICAL = {"latitude", "longitude", "lat", "lon", "lng", "altitude", "alt", "elevation",
+            "northing", "easting", "north", "east", "utm", "odometer", "odo", "mileage",
+            "distance", "dist",
+            "range", "energy", "charge", "capacity", "consumption", "fuel", "volume", "mass",
+            "weight", "level", "depth", "length", "soc", "wh", "kwh", "ah", "mah", "lifetime",
+            "turns", "revolutions", "encoder", "counts", "steps", "pulses"} | MEASURED  # fmt: skip
 STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "datetime"}
 # A number of these names is the rate or the step of all rows.
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate")  # Hz
@@ -65,12 +76,13 @@ REFERENCE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "se
 SETPOINT = {"set", "sp"}  # as the last word; a training_set holds data
 _SAMPLES = {"train", "training", "test", "validation", "data"}
 # Sensors without a state: their values follow from the motion.
-SENSOR = {"sensor", "contact", "external", "grf", "ft", "strain"}
+SENSOR = {"sensor", "wrench", "contact", "external", "grf", "ft", "strain"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
 _ASIDE = {"fric", "friction",
           "pert", "perturbation", "err", "error", "index", "idx", "frame", "seq", "counter", "id",
-          "padding", "flag", "flags", "valid", "status", "variance",
+          "padding", "padded", "pad", "mask", "masks", "flag", "flags", "valid", "status",
+          "variance",
           "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
           "terminations", "truncations", "terminals", "timeouts", "infos", "fps", "dt",
           "uptime", "cpu", "heap", "rssi",
@@ -94,7 +106,7 @@ LENGTH = {"pos", "position", "x", "y", "z", "height", "depth", "altitude", "dist
           "length", "stroke", "displacement"}  # fmt: skip
 _FAMILIES = {
     "tau": "N*m", "torque": "N*m", "torques": "N*m", "effort": "N*m", "force": "N", "voltage": "V",
-    "current": "A",
+    "current": "A", "currents": "A", "forces": "N", "voltages": "V",
 }  # fmt: skip
 _AXES = {"x", "y", "z"}
 # Units of fields of standard ROS messages (REP 103), such as twist.linear.x and cmd_vel.angular.z.
@@ -108,16 +120,14 @@ _LOCAL = {
     **dict.fromkeys(_AXES, "m"), **dict.fromkeys(("vx", "vy", "vz", "deriv"), "m/s"),
     **dict.fromkeys(("ax", "ay", "az"), "m/s^2"), "bottom": "m", "heading": "rad",
 }  # fmt: skip
-_GERMAN = {
-    "zeit": "time", "zeitstempel": "timestamp", "weg": "position", "winkel": "angle",
-    "geschwindigkeit": "velocity", "drehzahl": "speed", "beschleunigung": "acceleration",
-    "druck": "pressure", "temperatur": "temperature", "durchfluss": "flow", "strom": "current",
-    "spannung": "voltage", "kraft": "force", "drehmoment": "torque", "moment": "torque",
-    "stellgrosse": "command", "ventil": "valve", "pumpe": "pump", "heizung": "heater",
-    "sollwert": "setpoint", "soll": "setpoint", "istwert": "measured", "ist": "measured",
-}  # fmt: skip
-LONG = 5  # letters of a term that ends a compound, such as `Motorstrom`
-_WATTS = re.compile(r"(?:\(|\s\[)\s*[kMm]?W\s*[)\]]\s*\Z")  # as a word, w is an angular velocity
+# "Joint Speed (rpm)" or "speed [rpm]"; `state[hip]` without a space is an element.
+STATED = re.compile(
+    r"(?:\(|\s\[|\{|<)\s*([^()\[\]{}<>]*[A-Za-z%°µμΩ\-][^()\[\]{}<>]*?)\s*[)\]}>]\s*$"
+)
+_COMMENT = re.compile(r"[^A-Za-z%°]*|.*[A-Za-z]{5,}.*|\S+(\s+\S+){2,}")  # if it is no known unit
+_COPY = re.compile(r"(?<=[)\]])(\[\d+\])\Z")  # number of a repeated name
+_COMMENTS = {"raw", "cmd", "left", "meas", "est", "ref", "set", "act", "abs", "rel", "avg", "mean",
+             "fl", "fr", "rl", "rr", "x", "y", "z", "max", "filt", "opt", "new", "old"}  # fmt: skip
 _SECOND = re.compile(r"(?<=[a-z])DDot")  # qDDot is the acceleration next to qDot
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
@@ -138,12 +148,13 @@ class Guess:
     preference: int  # of variants of a family, the one with the lowest value is used
     turning: bool
     label: str = ""
+    doubt: str = ""  # what is unclear about its unit
 
 
 def split_words(name: str) -> list[str]:
-    """Split a column's name into lower-case words and numbers; German terms become English."""
+    """Split a column's name into lower-case words and numbers; other languages become English."""
     tokens = [token.lower() for token in _TOKEN.findall(_SECOND.sub("_ddot", plain_letters(name)))]
-    return [_translate(token) for token in tokens]
+    return translate(tokens)
 
 
 def plain_letters(text: str) -> str:
@@ -152,19 +163,45 @@ def plain_letters(text: str) -> str:
     return "".join(letter for letter in parts if not unicodedata.combining(letter))
 
 
-def _translate(word: str) -> str:
-    """Return the English word of a German term, or of the last part of a compound."""
-    ends = (term for term in _GERMAN if len(term) >= LONG and word.endswith(term))
-    return _GERMAN.get(word) or _GERMAN.get(max(ends, key=len, default=""), word)
+def unit_text(name: str) -> str | None:
+    """Return what the brackets at the end of a name hold, if it is no comment; None without any."""
+    match = STATED.search(_COPY.sub("", name))
+    if match is None:
+        return None
+    is_round = match[0].rstrip().endswith(")")
+    is_comment = is_round and (match[1].lower() in _COMMENTS or is_no_unit(match[1]))
+    return None if is_comment and read_unit(match[1], _context(name)) is None else match[1]
+
+
+def is_no_unit(text: str) -> bool:
+    """Return whether a text that is no known unit is a remark, and not an unknown unit."""
+    return _COMMENT.fullmatch(text) is not None
+
+
+def without_brackets(name: str) -> str:
+    """Return a name without the unit in brackets that it ends with."""
+    copy = _COPY.search(name)
+    return STATED.sub("", _COPY.sub("", name)).strip() + (copy[1] if copy else "") or name
+
+
+def bracketed_unit(name: str) -> str | None:
+    """Return the unit in brackets at the end of a name; None without any, or if it is unknown."""
+    text = unit_text(name)
+    return None if text is None else read_unit(text, _context(name))
+
+
+def _context(name: str) -> frozenset[str]:
+    return frozenset(split_words(without_brackets(name)))
 
 
 def guess(name: str, label: str = "") -> Guess:
     """Infer the meaning of a column from its name or its label."""
-    parts = split_words(_WATTS.sub("", label or name))
+    full_name = label or name
+    parts = split_words(without_brackets(full_name))
     tokens = set(parts)
     # A hand has an index finger; in other names the word `index` means a row counter.
     aside = bool(tokens & (_ASIDE - ({"index"} if label else set())))
-    what = _what(parts)
+    what = _what(parts, is_measured=bool({*split_words(full_name)} & MEASURED))
     role = None if aside else ROLES.get(what, "state")
     digits = [part for part in parts if part.isdigit()]
     readings = _READINGS["action" if role == "action" else "state"]
@@ -176,16 +213,20 @@ def guess(name: str, label: str = "") -> Guess:
     ignored = reading_words | set(UNITS) | _ASIDE | REFERENCE
     ignored |= SETPOINT if what == "reference" else set[str]()
     family = " ".join(part for part in parts if part not in ignored)
+    spelled = unit_text(full_name)
+    unit = _unit(parts, what) if spelled is None else bracketed_unit(full_name)
+    unit = f"{unit}/s" if what == "velocity" and unit in {"rad", "deg"} else unit
     return Guess(
         name,
         role,
         what,
-        _unit(parts, what),
+        unit,
         family or " ".join(parts),
         digits[-1] if digits else "",
         preference,
         bool(tokens & TURNING) and not tokens & (MEASURED | CIRCULAR),
         label,
+        "" if spelled is None or unit else f"the unit {spelled!r} is not known",
     )
 
 
@@ -193,30 +234,31 @@ ROLES = {"action": "action", "reference": None, "acceleration": "observation",
          "sensor": "observation"}  # fmt: skip
 
 
-def _what(parts: list[str]) -> str:
+def _what(parts: list[str], *, is_measured: bool) -> str:
     tokens = set(parts)
     is_setpoint = len(parts) > 1 and parts[-1] in SETPOINT and not tokens & _SAMPLES
     if tokens & REFERENCE or is_setpoint:
         return "reference"
     if tokens & ACCELERATION:
         return "acceleration"
-    if tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"}):
+    is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"})
+    if is_sensor and not tokens & EXPLICIT:
         return "sensor"
     if tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
-    words = tokens - _denied(parts)
+    words = tokens - _denied(parts, is_measured=is_measured)
     for what, vocabulary in _KINDS:
         if words & vocabulary:
             return what
     return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
 
 
-def _denied(parts: list[str]) -> set[str]:
+def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
     """Return words that name nothing next to the others, such as motor in motor_temperature."""
     tokens = set(parts)
-    if ("control", "state") in pairwise(parts):  # the state that a controller uses
-        return {"control"}
-    if tokens & MEASURED:
+    if {("control", "state"), ("controller", "state")} & {*pairwise(parts)}:  # that it uses
+        return {"control", "controller"}
+    if is_measured:
         return _JOINTS | DRIVE
     # The measured current of a motor is often its only command.
     return DRIVE - CURRENT if tokens & FEEDBACK else set()
@@ -230,11 +272,12 @@ def _unit(parts: list[str], what: str) -> str | None:
     if tokens & {"c", "celsius", "degc"} and tokens & {"temp", "temperature", "ambient"}:
         return "degC"
     if stated:
-        return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]
+        return stated[0]
     if field := _field_unit(parts):
         return field
     if what == "action" or tokens & POWER:
-        return next((unit for token, unit in _FAMILIES.items() if token in tokens), None)
+        named = [_FAMILIES[part] for part in parts if part in _FAMILIES]
+        return named[-1] if named else None  # /torque_cmd.currents[0] holds A
     return None
 
 

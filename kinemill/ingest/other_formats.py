@@ -3,6 +3,7 @@
 from pathlib import Path
 
 _SPREADSHEET = "a spreadsheet", "save each sheet as CSV"
+SDLOG2 = "a log of PX4's old logger (sdlog2)", "write it as CSV with sdlog2_dump.py of PX4"
 _TABLES = {
     ".tlog": (
         "a MAVLink telemetry log, which needs the message definitions of its vehicle",
@@ -15,7 +16,37 @@ _TABLES = {
         "write it as CSV with npTDMS: TdmsFile.read(FILE).as_dataframe().to_csv(NEW)",
     ),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), _SPREADSHEET),
+    **dict.fromkeys(
+        (".bfl", ".bbl"),
+        ("a Betaflight blackbox log", "decode it: blackbox_decode FILE, which writes CSV"),
+    ),
+    **dict.fromkeys(
+        (".mf4", ".mdf"),
+        ("a measurement file (ASAM MDF)", "write it as CSV with asammdf: MDF(FILE).export('csv')"),
+    ),
+    **dict.fromkeys(
+        (".blf", ".asc", ".trc"),
+        (
+            "a CAN trace",
+            "decode it with the DBC file of the vehicle, with cantools and python-can, to CSV",
+        ),
+    ),
+    ".px4log": SDLOG2,
+    **dict.fromkeys(
+        (".mp4", ".avi", ".mkv", ".mov", ".webm"), ("a video", "no channel is read from it here")
+    ),
+    **dict.fromkeys((".pkl", ".pickle"), ("a pickle, which could run code", "write CSV or .npz")),
+    ".rrd": ("a recording of Rerun", "write it as CSV: rerun rrd print, or the dataframe API"),
+    ".c3d": ("a motion capture file", "write it as CSV with ezc3d or Mokka"),
 }
+# First bytes of formats whose suffix does not show them.
+_HEADS = (
+    (b"TDSm", _TABLES[".tdms"]),
+    (b"LOGG", _TABLES[".blf"]),
+    (b"MDF  ", _TABLES[".mf4"]),
+    (b"H Product:Blackbox", _TABLES[".bfl"]),
+    (b"PK\x03\x04", _SPREADSHEET),
+)
 _ARCHIVE = "an archive, and no reader extracts it", "extract it next to the other logs"
 _ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # of something that is no log
@@ -31,8 +62,15 @@ def is_pointer(path: Path) -> bool:
 
 
 def other_format(path: Path) -> tuple[str, str] | None:
-    """Return what an unreadable file is, and the fix; None if its suffix is unknown."""
+    """Return what an unreadable file is, and the fix; None if neither suffix nor head is known."""
     name = path.name.lower()
     if name.endswith((*_ARCHIVES, *_COMPRESSED)):
         return _ARCHIVE
-    return _TABLES.get(path.suffix.lower())
+    if format_ := _TABLES.get(path.suffix.lower()):
+        return format_
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return None  # whoever reads it names the problem
+    return next((format_ for start, format_ in _HEADS if head.startswith(start)), None)

@@ -170,11 +170,17 @@ class About:
         labels: descriptive names of its columns, by their names in the log.
         text: instruction of the log.
         columns: attributes of its columns, by name without the index of an element.
+        left_out: content that cannot be read, with reasons.
+        rate: rate that the metadata states, Hz.
+        splits: names of the parts of each data split that the log states.
     """
 
     labels: dict[str, str] = field(default_factory=dict[str, str])
     text: str = ""
     columns: dict[str, ColumnAttributes] = field(default_factory=dict[str, ColumnAttributes])
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
+    rate: float | None = None
+    splits: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
 
 def refused_part(part: str, reasons: list[Reason]) -> RawLog:

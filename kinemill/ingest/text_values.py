@@ -24,14 +24,25 @@ _DAY = 86_400_000_000_000  # ns
 _BOOLEANS = {"true": "1", "false": "0", "on": "1", "off": "0", "yes": "1", "no": "0"}
 MISSING = (
     *("-", "--", "---", "NA", "N/A", "na", "n/a", "#N/A", "null", "NULL", "None", "none"),
-    *("#DIV/0!", "#NUM!", "#VALUE!", "#REF!"),  # errors of a spreadsheet
+    *("#DIV/0!", "#NUM!", "#VALUE!", "#REF!", "#NAME?", "#NULL!"),  # errors of a spreadsheet
+    *("#WERT!", "#ZAHL!", "#BEZUG!", "#NV", "#VALEUR!", "#NOMBRE!", "#REF"),
+    *("No Data", "Bad", "I/O Timeout", "<null>", "missing", "?"),  # of historians
 )  # spellings of a missing value
-# Infinity and NaN as Microsoft's C library spells them, and as float() reads them.
-_SPELLINGS = {r"^([+-]?)1\.#INF\d*$": "${1}inf", r"^[+-]?1\.#(IND|QNAN|SNAN)\d*$": "nan"}
+# Infinity and NaN as C libraries spell them, and exponents of Fortran, as float() reads them.
+_SPELLINGS = {
+    r"^([+-]?)1\.#INF\d*$": "${1}inf",
+    r"(?i)^[+-]?1\.#(IND|QNAN|SNAN)\d*$": "nan",
+    r"(?i)^[+-]?nan\(?[a-z0-9]*\)?$": "nan",
+    r"(?i)^([+-]?)inf(inity)?$": "${1}inf",
+    r"^([+-]?[0-9.]+)[dD]([+-]?\d+)$": "${1}e${2}",
+}
+_HAS_SPELLING = r"#|[nN][aA][nN]|[iI][nN][fF]|[dD]"
 # Digits in groups of three. Without a decimal part, `1,234` may also be 1.234.
-_GROUPS = r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$"
-_SURE_GROUPS = r"^[+-]?\d{1,3}(,\d{3}){2,}$|^[+-]?\d{1,3}(,\d{3})+\.\d*$"
+_GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$"
+_SURE_GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3}){2,}(\.\d*)?$|^[+-]?[1-9]\d{0,2}(,\d{3})+\.\d*$"
 _GROUPS_BY_POINTS = r"^[+-]?\d{1,3}(\.\d{3})+,\d*$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
+_SPACED_GROUPS = r"^[+-]?[1-9]\d{0,2}(['’\u00a0\u202f ]\d{3})+([.,]\d*)?$"
+_WHOLE = r"^[+-]?\d{1,3}$"  # a number below 1,000
 
 
 def is_date(text: str) -> bool:
@@ -96,26 +107,32 @@ def spell_booleans(text: pl.Series) -> pl.Series:
     return text if is_other.any() else plain.replace(_BOOLEANS)
 
 
-def plain_digits(text: pl.Series, *, decimal_comma: bool, quoted_comma: bool = False) -> pl.Series:
+def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
     """Return numbers (n,) as float() reads them, and null for a value that is spelled as missing.
 
-    `1,234.5` is 1234.5. The whole column shows what its commas mean.
+    `1,234.5` is 1234.5. The whole column shows what its commas mean: 1,234 has groups of digits if
+    the table has decimal points, or if the numbers below 1,000 are whole.
 
     Args:
         text: without spaces around it.
-        decimal_comma: whether a comma is the decimal sign where the column does not show it.
-        quoted_comma: whether commas separate fields: then `1,234` is 1234, unless the column has
-            texts such as 1,5. Without both, such a text is unchanged: it may be 1.234 as well.
+        decimal_comma: whether the table has decimal commas. Without them, 1,5 is unchanged.
     """
     text = text.replace([*MISSING, ""], None)
-    if text.str.contains("#", literal=True).any():
+    if text.str.contains(_HAS_SPELLING).any():
         for pattern, spelling in _SPELLINGS.items():
             text = text.str.replace(pattern, spelling)
+    if text.str.contains(_SPACED_GROUPS).any():  # 1'234.5 of Switzerland, 1 234,5 of France
+        text = text.str.replace_all(r"['’\u00a0\u202f ]", "")
     if not text.str.contains(",", literal=True).any():
         return text
-    with_comma = text.filter(text.str.contains(",", literal=True).fill_null(value=False))
-    is_sure = with_comma.str.contains(_SURE_GROUPS).any()
-    if is_sure or (quoted_comma and with_comma.str.contains(_GROUPS).all()):
+    has_comma = text.str.contains(",", literal=True).fill_null(value=False)
+    with_comma = text.filter(has_comma)
+    is_grouped = bool(with_comma.str.contains(_GROUPS).all())
+    below = text.filter(~has_comma).drop_nulls()
+    is_whole = bool(len(below)) and bool(below.str.contains(_WHOLE).all())
+    if with_comma.str.contains(_SURE_GROUPS).any() or (
+        is_grouped and (is_whole or not decimal_comma)
+    ):
         grouped = text.str.contains(_GROUPS).fill_null(value=False)
         return text.zip_with(~grouped, text.str.replace_all(",", "", literal=True))
     if not decimal_comma:

@@ -139,7 +139,15 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
     breaks = [(stamp - origin) / log.ticks for stamp in log.breaks] if origin is not None else []
     breaks += _chosen_breaks(log, EXACT * task.dt)
     clocks = [
-        read_clock(group.signal.time, log.ticks, group.max_gap, task.dt, origin, breaks)
+        read_clock(
+            group.signal.time,
+            log.ticks,
+            group.max_gap,
+            task.dt,
+            origin,
+            breaks,
+            list(group.channels.values()),
+        )
         for group in shared
     ]
     stamps = [

@@ -14,13 +14,12 @@ import numpy as np
 import polars as pl
 
 from kinemill.ingest.channels import on_grid
-from kinemill.ingest.clock import EXACT, Floats
+from kinemill.ingest.clock import EXACT, Floats, is_newest_first
 from kinemill.ingest.computed import add_computed
-from kinemill.ingest.raw import MAX_LISTED, TIME, Images, RawLog, Reason, Texts, reason
+from kinemill.ingest.raw import MAX_LISTED, TICKS, TIME, Images, RawLog, Reason, Texts, reason
 from kinemill.ingest.topics import Piece, Span, Topic, absolute_start, read_topics
 from kinemill.task import Task
 
-_TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _LIKELY = 10.0  # factor by which the rate of a log may differ from that of the task
 _FAR = 100.0  # factor beyond which it is in doubt
 
@@ -67,6 +66,10 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
         return Tracks([], 0, log.dropped_rows + log.frame.height, [*log.reasons, *missing])
     if task.ingest.time_kind == "steps" and not log.signals:
         log = replace(log, frame=log.frame.with_columns(pl.col(TIME).fill_nan(None).cum_sum()))
+    elif not log.signals and is_newest_first(log.frame[TIME].cast(pl.Float64).to_numpy()):
+        log = replace(
+            log, frame=log.frame.reverse(), reasons=[*log.reasons, _newest_first_reason()]
+        )
     topics, reasons = read_topics(log, task)
     reasons = [*log.reasons, *reasons]
     total = sum(len(topic.clock.rows) for topic in topics)
@@ -87,6 +90,16 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
     else:
         reasons += doubtful_unit(log, max(topic.usual_step() for topic in topics), task)
     return Tracks(frames, rows, lost + total - rows, reasons, log.media, absolute_start(log))
+
+
+def _newest_first_reason() -> Reason:
+    return reason(
+        "newest_first",
+        "whole log",
+        "timestamps fall: the newest row is first",
+        expected="rising timestamps",
+        fix="nothing to do: rows are read from the last one to the first",
+    )
 
 
 def _no_media(log: RawLog, task: Task) -> list[Reason]:
@@ -295,7 +308,7 @@ def likely_unit(step: float, ticks: float, dt: float) -> str | None:
     """
     if not step or 1.0 / _LIKELY < step / dt < _LIKELY:
         return None
-    for unit, rate in _TICKS.items():
+    for unit, rate in TICKS.items():
         if rate != ticks and 1.0 / _LIKELY < step * ticks / rate / dt < _LIKELY:
             return unit
     return None

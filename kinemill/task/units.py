@@ -1,5 +1,7 @@
 """Unit conversion: engineering spellings (`rad/s`, `N*m`, `deg`), converted to SI units by pint."""
 
+import re
+import unicodedata
 from functools import cache
 from typing import Any
 
@@ -33,12 +35,197 @@ COMMON = frozenset(
 )
 
 
+# Words of a name that decide between two meanings of a spelling.
+TORQUES = frozenset(["torque", "torques", "tau", "moment", "effort"])
+FORCES = frozenset(["force", "forces", "thrust", "load", "lift", "drag", "tension", "pull"])
+ACCELERATIONS = frozenset(
+    ["acc", "accel", "acceleration", "accelerations", "accelerometer", "ax", "ay", "az", "imu",
+     "vibration", "shock"]
+)  # fmt: skip
+TEMPERATURES = frozenset(["temp", "temps", "temperature", "temperatures", "ambient", "oil", "air"])
+FIELDS = frozenset(["mag", "magnetometer", "field", "magnetic", "b", "bx", "by", "bz"])
+DISTANCES = frozenset(["dist", "distance", "range", "track", "route", "leg", "waypoint", "travel"])
+_SI = frozenset(
+    ["m", "s", "g", "A", "V", "W", "N", "Pa", "J", "Hz", "T", "K", "rad", "deg", "bar", "ohm", "F",
+     "H", "l", "L", "VA", "Wh", "Ah", "Nm", "C", "gf", "mol", "lx"]
+)  # fmt: skip
+_PREFIXES = "numcdhkMG"
+# Spellings that pint does not read, or reads as another unit: `cfm` as centifermi.
+_ATOMS = {
+    "degree": "deg", "degrees": "deg", "degs": "deg", "grad": "deg", "rads": "rad",
+    "degC": "degC", "degF": "degF", "celsius": "degC", "rpm": "rpm", "min": "min", "h": "h",
+    "hr": "h", "hour": "h", "d": "day", "sec": "s", "secs": "s", "second": "s", "in": "inch",
+    "inch": "inch", "inches": "inch", "ft": "ft", "feet": "ft", "foot": "ft", "yd": "yard",
+    "mi": "mile", "mile": "mile", "miles": "mile", "nmi": "nautical_mile", "NM": "nautical_mile",
+    "kn": "knot", "kt": "knot", "kts": "knot", "kns": "knot", "knot": "knot", "knots": "knot",
+    "mph": "mph", "lb": "pound", "lbs": "pound", "lbf": "lbf", "oz": "ounce", "ozf": "ozf",
+    "kgf": "kgf", "kp": "kgf", "daN": "daN", "psi": "psi", "psia": "psi", "psig": "psi",
+    "ksi": "ksi", "inHg": "inHg", "mmHg": "mmHg", "atm": "atm", "torr": "torr", "gal": "gallon",
+    "gpm": "gallon/min", "lpm": "l/min", "slpm": "l/min", "cfm": "ft^3/min", "fpm": "ft/min",
+    "fps": "ft/s", "kph": "km/h", "kmh": "km/h", "kmph": "km/h", "mps": "m/s", "dps": "deg/s",
+    "percent": "percent", "pct": "percent", "perc": "percent", "ppm": "ppm", "hp": "hp",
+    "PS": "metric_horsepower", "kwh": "kWh", "rev": "turn", "revs": "turn", "turn": "turn",
+    "turns": "turn", "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N",
+    "newtons": "N", "watt": "W", "watts": "W", "pascal": "Pa", "hertz": "Hz", "meter": "m",
+    "meters": "m", "metre": "m", "metres": "m", "radian": "rad", "radians": "rad", "Ohm": "ohm",
+    "kOhm": "kohm", "Gauss": "gauss", "gauss": "gauss", "mGauss": "mgauss", "cc": "cm^3",
+    "g0": "g_0", "gee": "g_0", "arcmin": "arcmin", "mil": "thou", "thou": "thou",
+    "khz": "kHz", "mhz": "MHz", "hz": "Hz", "kpa": "kPa", "hpa": "hPa", "mbar": "mbar", "kg": "kg",
+    "ma": "mA", "mv": "mV", "rps": "turn/s", "slug": "slug", "liter": "l", "litre": "l",
+}  # fmt: skip
+_WHOLE = {  # of a whole text, in lower case
+    **dict.fromkeys(("-", "--", "1", "none", "unitless", "dimensionless", "bool", "norm"), "1"),
+    **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "rot/min"), "rpm"),
+    "inh2o": "inH2O", "cmh2o": "cmH2O",
+    "kgcm": "kgf*cm", "kgfcm": "kgf*cm", "kgm": "kgf*m", "kgfm": "kgf*m", "gcm": "gf*cm",
+    "gfcm": "gf*cm", "ozin": "ozf*inch", "ozfin": "ozf*inch", "inoz": "ozf*inch",
+    "lbft": "lbf*ft", "ftlb": "lbf*ft", "lbfft": "lbf*ft", "lbin": "lbf*inch", "inlb": "lbf*inch",
+    "ftlbs": "lbf*ft", "inlbs": "lbf*inch", "lbfin": "lbf*inch",
+}  # fmt: skip
+_WEIGHTS = {"kg": "kgf", "g": "gf", "lb": "lbf", "lbs": "lbf", "oz": "ozf"}
+_BY_CONTEXT = (
+    (ACCELERATIONS, {"g": "g_0", "G": "g_0", "mg": "mg_0", "mG": "mg_0"}),
+    (FIELDS, {"G": "gauss", "mG": "mgauss"}),
+    (TEMPERATURES, {"C": "degC", "F": "degF"}),
+    (FORCES, _WEIGHTS),
+)
+_LENGTHS = frozenset(["m", "cm", "mm", "in", "inch", "ft"])
+_TORQUE = re.compile(r"([munkMG]?)[Nn]([mc]?m)")
+_SCALED = re.compile(
+    r"(?:[x*]\s*)?(?:(\d+)\s*/\s*(\d+)|(10\^-?\d+|\d*\.?\d+(?:[eE][-+]?\d+)?))"
+    r"\s*[*x ]?\s*([A-Za-z].*)"
+)
+_SCALES = {1e-6: "u", 1e-3: "m", 0.01: "c", 0.1: "d", 10.0: "da", 100.0: "h", 1e3: "k", 1e6: "M"}
+_FACTOR = re.compile(r"\s*([*/]?)\s*([A-Za-z]+)\^?\(?([-+]?\d+)?\)?")
+
+
+@cache
+def read_unit(text: str, words: frozenset[str] = frozenset()) -> str | None:
+    """Return the unit that a whole text spells, as pint reads it; None if it is unknown.
+
+    Args:
+        text: such as `Nmm`, `kg-cm`, `m/s²`, `min⁻¹`, `0.1 A` or `°/s`.
+        words: lower-case words of the name; `nm` of a torque is N*m, of a distance nautical miles.
+    """
+    text = _plain_text(text)
+    if text.lower() in _WHOLE:
+        return _WHOLE[text.lower()]
+    if scaled := _SCALED.fullmatch(text):
+        numerator, denominator, number, rest = scaled.groups()
+        unit = read_unit(rest, words)
+        size = float(numerator) / float(denominator) if number is None else _size(number)
+        return _scaled(size, unit)
+    joined = re.sub(r"[-.* ]", "", text).lower()
+    if joined in _WHOLE and not any(sign in text for sign in "/^"):
+        return _WHOLE[joined]
+    unit = _compound(text, words)
+    try:
+        return None if unit is None else check_unit(unit)
+    except BadInput:
+        return None
+
+
+def _plain_text(text: str) -> str:
+    """Return a text in ASCII: `µm/s²` is `um/s2`, and `°C` degC."""
+    text = unicodedata.normalize("NFKC", text.replace("º", "°")).strip()
+    for sign, plain in (("μ", "u"), ("−", "-"), ("–", "-"), ("°", "deg"), ("Ω", "ohm"),
+                        ("·", "*"), ("⋅", "*"), ("∙", "*"), ("•", "*"), ("×", "x"), ("**", "^"),
+                        ("%", "percent")):  # fmt: skip
+        text = text.replace(sign, plain)
+    text = re.sub(r"\bdeg\s+(?=[CF]\b)", "deg", text)
+    return re.sub(r"\s+per\s+", "/", text)
+
+
+def _size(number: str) -> float:
+    base, _, power = number.partition("^")
+    return float(base) ** float(power) if power else float(base)
+
+
+def _scaled(size: float, unit: str | None) -> str | None:
+    """Return a unit with a prefix in place of a factor, where one exists."""
+    if unit is None or size == 1.0:
+        return unit
+    prefix = next((sign for scale, sign in _SCALES.items() if abs(size / scale - 1) < 1e-9), None)
+    is_prefixed = unit[:1] in _PREFIXES and unit[1:] in _SI
+    head, sign, rest = unit.partition("/")
+    if prefix is None or is_prefixed or not head.isalpha() or head in {"degC", "degF"}:
+        return None
+    try:
+        return check_unit(f"{prefix}{head}{sign}{rest}")
+    except BadInput:
+        return None
+
+
+def _compound(text: str, words: frozenset[str]) -> str | None:
+    """Return a product of powers of units; None if a part is unknown."""
+    # A dash or a point between letters is a product, a dash before a digit a power.
+    text = re.sub(r"(?<=[A-Za-z0-9])\s*[-.]\s*(?=[A-Za-z])", "*", text)
+    text = re.sub(r"\A(1\s*)?/", "1/", text)
+    if text.startswith("1/"):
+        head = "1"
+        rest = text[1:]
+    else:
+        head = ""
+        rest = text
+    at = 0
+    parts = list[tuple[str, str, str]]()
+    while at < len(rest):
+        match = _FACTOR.match(rest, at)
+        if match is None or match.end() == at:
+            return None
+        sign, name, power = match[1], match[2], match[3] or ""
+        if power.startswith("-") and parts:
+            sign = "/"
+            power = power.lstrip("-").removesuffix("1") if power == "-1" else power.lstrip("-")
+        parts.append((sign, name, power))
+        at = match.end() + len(rest[match.end() :]) - len(rest[match.end() :].lstrip())
+    if not parts:
+        return None
+    spelled = head
+    for sign, name, power in parts:
+        unit = _atom(name, words, parts)
+        if unit is None or (power and not unit.isidentifier()):
+            return None
+        unit = f"({unit})" if sign == "/" and not unit.isidentifier() else unit
+        spelled += f"{sign or ('*' if spelled else '')}{unit}{f'^{power}' if power else ''}"
+    is_per_minute = spelled in {"1/min", "min^-1"}
+    is_turning = bool(words & {"speed", "rpm", "omega", "motor", "rotor", "engine", "n"})
+    return "rpm" if is_per_minute and is_turning else spelled
+
+
+def _atom(name: str, words: frozenset[str], parts: list[tuple[str, str, str]]) -> str | None:
+    """Return the unit that a spelling without signs names, as pint reads it; None if unknown.
+
+    `parts` are signs, names and powers of the whole unit.
+    """
+    is_alone = len(parts) == 1
+    if torque := _TORQUE.fullmatch(name):
+        is_length = name == "nm" and not words & TORQUES
+        if is_length:
+            return "nautical_mile" if words & DISTANCES else None
+        return f"{torque[1]}N*{torque[2]}"
+    for context, meanings in _BY_CONTEXT:
+        if is_alone and words & context and name in meanings:
+            return meanings[name]
+    # kg*cm is a torque and kg/cm2 a pressure, but kg*m2 is an inertia.
+    is_weight = any(
+        length in _LENGTHS and (sign, power) in {("*", ""), ("", ""), ("/", "2")}
+        for sign, length, power in parts
+    )
+    if is_weight and name in _WEIGHTS:
+        return _WEIGHTS[name]
+    if name in _SI or (name[:1] in _PREFIXES and name[1:] in _SI):
+        return name
+    return _ATOMS.get(name) or (_ATOMS.get(name.lower()) if len(name) > 2 else None)
+
+
 @cache
 def _registry() -> Any:
     import pint
 
     registry = pint.UnitRegistry()
     registry.define("kmph = kilometer / hour")  # pint reads a thousand mph
+    registry.define("gf = gram_force")
     return registry
 
 

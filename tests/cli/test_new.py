@@ -47,6 +47,15 @@ def test_a_file_of_another_name_is_refused_and_one_of_its_own_is_written(
     assert load_task(target).channels["velocity"].derivative_of == "angle"
 
 
+def test_explain_shows_the_facts_of_each_column_and_the_rule(swing, log, kinemill, tmp_path):
+    said = kinemill(
+        "new", "mine", "--from", log("a.csv"), "--to", tmp_path / "mine.yaml", "--explain"
+    )
+    assert "Clock: time in s" in said
+    assert "facts and rules" in said
+    assert "held" in said
+
+
 def test_a_bad_name_leaves_no_file(swing, log, kinemill, tmp_path):
     target = tmp_path / "Mine.yaml"
     with pytest.raises(BadInput, match="is not a valid task name"):

@@ -6,7 +6,7 @@ import pytest
 from kinemill.draft.builder import build
 from kinemill.draft.experiments import find_experiments, numbered_experiments
 from kinemill.draft.own_logs import check_own_logs
-from kinemill.ingest.columns import table_of
+from kinemill.draft.text_table import table_of
 
 ROWS, SHORT = 400, 150
 

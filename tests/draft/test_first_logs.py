@@ -81,7 +81,9 @@ def test_a_column_at_half_the_rate_is_a_channel_and_at_a_tenth_it_is_not(tmp_pat
     checked = check_own_logs(build("belt", log))
     assert ("current" in checked.task.channels) is is_used
     if not is_used:
-        assert checked.draft.left_out["current"] == "slower than 25 Hz"
+        assert (
+            checked.draft.left_out["current"] == "slower than 25 Hz; a lower --rate would keep it"
+        )
     assert not checked.cut
     assert not checked.refused
 

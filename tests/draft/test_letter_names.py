@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.draft.builder import build
 from kinemill.draft.letter_names import with_letters
-from kinemill.ingest.columns import Table
+from kinemill.draft.table import Table
 
 TIME = 0.1 * np.arange(300)  # s
 

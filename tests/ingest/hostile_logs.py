@@ -75,7 +75,6 @@ def _text_forms() -> dict[str, bytes]:
         "quoted.csv": HEADER + b'0,"1,2,3\n' + (ROWS + b'""\n') * (LONG // len(ROWS) + 1),
         "header_quote.csv": b'"' + HEADER + ROWS * (LONG // len(ROWS) + 1),
         "nul.csv": bytes(LONG),
-        "nul_cell.csv": HEADER + b"0,1,2," + bytes(LONG) + b"\n" + ROWS,
         "nul_rows.csv": HEADER + b"\0,\0,\0,\0\n" * 1000,
         "columns.csv": b",".join(b"c%d" % k for k in range(100_000)) + b"\n" + b"1," * 100_000,
         "fields.csv": HEADER + b"0,1,2,3" + b",4" * 100_000 + b"\n" + ROWS,

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest.readers._csv_layout import is_table
-from kinemill.ingest.readers.csv import has_episodes, is_long, read
+from kinemill.ingest.readers.csv import has_episodes, is_long, read, read_as_text
 from kinemill.task import Source
 from tests.ingest.conftest import refusals
 
@@ -97,18 +97,48 @@ def test_blank_lines_at_the_end_are_no_rows(write, task):
     assert read(write("a.csv", f"{HEADER}0,1,2,3\n0.01,4,5,6\n\n\n"), task).frame.height == 2
 
 
-def test_text_in_a_numeric_column_is_refused_with_row_channel_and_text(write, task):
-    rows = "".join(f"{k / 100},1,1,1\n" for k in range(811))
-    (reason,) = refusals(read, write("a.csv", f"{HEADER}{rows}8.11,1,err!,1\n8.12,1,2,3\n"), task)
-    assert (reason["check"], reason["channel"], reason["where"]) == (
-        "number",
-        "velocity",
-        "row 812",
-    )
+@pytest.mark.parametrize(("texts", "is_read"), [(40, True), (60, False)])
+def test_few_texts_in_a_numeric_column_are_missing_values_with_a_reason(
+    write, task, texts, is_read
+):
+    rows = [f"{k / 100},1,{'err!' if k < texts else 1},1\n" for k in range(1000)]
+    path = write("a.csv", HEADER + "".join(rows))
+    if is_read:
+        log = read(path, task)
+        assert log.frame["velocity"].null_count() == texts
+        (reason,) = log.reasons
+    else:
+        (reason,) = refusals(read, path, task)
+    assert (reason["check"], reason["channel"]) == ("number", "velocity")
+    assert reason["where"] == f"row 1 and {texts - 1} more rows"
     assert "'err!'" in str(reason["found"])
 
 
-@pytest.mark.parametrize("text", ["1.5abc", "1_000", "0x10", "1,5", "true", "--1", "\x00\x00"])
+def test_lines_with_zeros_of_a_power_loss_are_left_out_with_a_reason(write, task):
+    rows = "".join(f"{k / 100},{k},1,1\n" for k in range(9))
+    damaged = f"{HEADER}{rows}0.09,9,1".encode() + bytes(600) + b",3\n0.2,20,1,1\n" + bytes(512)
+    log = read(write("a.csv", damaged), task)
+    assert [row[1] for row in log.frame.rows()] == [*range(9), 20.0]
+    assert [(item["check"], item["found"]) for item in log.reasons] == [
+        ("damaged_lines", "2 lines hold zeros, as a loss of power leaves them")
+    ]
+
+
+def test_lists_in_cells_are_vectors(write):
+    rows = '0,"[0.5, 1]","[2 3.5e1]",1\n0.01,"[0.25, nan]","[4 5]",1\n'
+    path = write("a.csv", f"time,q,dq,torque\n{rows}")
+    text, _ = read_as_text(path)
+    assert text.columns == ["time", "q[0]", "q[1]", "dq[0]", "dq[1]", "torque"]
+    assert text.row(1) == ("0.01", "0.25", "nan", "4", "5", "1")
+
+
+def test_names_below_one_short_header_belong_to_the_last_columns(write, task):
+    rows = "".join(f"{k + 1} {k / 100} {k} 2 3\n" for k in range(5))
+    log = read(write("a.csv", f"time position velocity torque\n{rows}"), task)
+    assert log.frame.row(4) == (0.04, 4.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("text", ["1.5abc", "1_000", "0x10", "1,5", "true", "--1"])
 def test_nothing_that_is_no_number_becomes_one(write, task, text):
     (reason,) = refusals(read, write("a.csv", f'{HEADER}0,1,"{text}",1\n0.01,1,1,1\n'), task)
     assert (reason["channel"], reason["where"]) == ("velocity", "row 1")

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kinemill.draft.text_table import read_text
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.columns import read_text
 from kinemill.ingest.files import scan
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read
@@ -29,10 +29,15 @@ def test_a_decimal_comma_between_semicolons_or_tabs(write, task, separator, note
     assert log.frame.rows() == [(0.0, 1.5, -2.0, 3.0), (0.01, 1.25e-3, 0.5, 4.0)]
 
 
-def test_a_comma_between_numbers_with_points_is_no_decimal_comma(write, task):
-    with pytest.raises(Unreadable) as error:
-        read(write("a.csv", "time;position;velocity;torque\n0.0;1,500;2;3\n0.01;1;2;3\n"), task)
-    assert error.value.reasons[0]["found"] == "the text '1,500'"
+def test_commas_of_whole_numbers_next_to_decimal_points_group_digits(write, task):
+    log = read(write("a.csv", "time;position;velocity;torque\n0.0;1,500;2;3\n0.01;1;2;3\n"), task)
+    assert [row[1] for row in log.frame.rows()] == [1500.0, 1.0]
+
+
+def test_quoted_decimal_commas_between_commas_are_read(write, task):
+    rows = '"0,000","1,5","-0,25","3"\n"0,010","1,234","0,5","4"\n'
+    log = read(write("a.csv", HEADER + rows), task)
+    assert log.frame.rows() == [(0.0, 1.5, -0.25, 3.0), (0.01, 1.234, 0.5, 4.0)]
 
 
 def test_a_tsv_file_is_a_log(task, home, logs, write):

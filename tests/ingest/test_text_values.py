@@ -77,11 +77,23 @@ def test_switches_are_1_and_0():
         (["1,234", "12"], [1234.0, 12.0]),  # in quotes between commas
         (["1,234", "1,5"], [None, None]),
         (["-1.#INF", "1.#INF00", "#DIV/0!", "--", "2"], [-math.inf, math.inf, None, None, 2.0]),
+        (["-Infinity", "1.5D+02", "#WERT!", "No Data", "2"], [-math.inf, 150.0, None, None, 2.0]),
     ],
 )
 def test_a_column_shows_what_its_commas_mean(texts, numbers):
-    plain = plain_digits(pl.Series(texts), decimal_comma=False, quoted_comma=True)
+    plain = plain_digits(pl.Series(texts), decimal_comma=False)
     assert plain.cast(pl.Float64, strict=False).to_list() == numbers
+
+
+@pytest.mark.parametrize("spelling", ["-nan(ind)", "nan(snan)", "NaN", "-1.#IND", "1.#QNAN"])
+def test_spellings_of_nan_are_nan(spelling):
+    (number,) = plain_digits(pl.Series([spelling]), decimal_comma=False).cast(pl.Float64)
+    assert math.isnan(number)
+
+
+def test_whole_numbers_below_a_thousand_show_groups_of_digits():
+    plain = plain_digits(pl.Series(["1,234", "-739", "12,000"]), decimal_comma=True)
+    assert plain.to_list() == ["1234", "-739", "12000"]
 
 
 def test_points_group_digits_before_a_decimal_comma():

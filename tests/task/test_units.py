@@ -5,7 +5,7 @@ import math
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.task.units import COMMON, check_unit, factor, in_unit, is_derivative
+from kinemill.task.units import COMMON, check_unit, factor, in_unit, is_derivative, read_unit
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,18 @@ def test_common_units_are_units(unit):
 
 def test_a_number_without_a_unit_stands_alone():
     assert (f"3{in_unit('rad')}", f"3{in_unit('1')}") == ("3 rad", "3")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "unit"),
+    [
+        ("Nmm", "torque", "N*mm"), ("kg-cm", "torque", "kgf*cm"), ("nm", "dist", "nautical_mile"),
+        ("nm", "torque", "N*m"), ("nm", "", None), ("kg*m^2", "inertia", "kg*m^2"),
+        ("kg", "thrust", "kgf"), ("kg", "mass", "kg"), ("g", "accel", "g_0"), ("m s⁻¹", "", "m/s"),
+        ("rad.s-1", "", "rad/s"), ("min-1", "speed", "rpm"), ("0.01 deg", "", "cdeg"),
+        ("kn", "", "knot"), ("kN", "", "kN"), ("m3/h", "", "m^3/h"), ("°C", "", "degC"),
+        ("filtered", "", None), ("1e-7 deg", "", None), ("-", "", "1"),
+    ],
+)  # fmt: skip
+def test_unit_is_read_from_the_whole_text(text, words, unit):
+    assert read_unit(text, frozenset(words.split())) == unit

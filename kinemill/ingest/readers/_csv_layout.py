@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -20,8 +20,12 @@ NO_ROWS = "record the log again, or leave it out at `ingest.exclude`"
 PREAMBLE = 200  # lines above a header, in which an instrument describes its recording
 EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns have 19
 
+ROW = ""  # the name of a column of row numbers: it is left out
+SHORT_HEADER = "the header has a name less than the rows have values: the first value is no column"
+_CONTROLS = bytes({*range(9), *range(14, 32)} - {26, 27})  # that no text has
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")  # digits in groups of three
+GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # the same, surely no decimal comma in front
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
@@ -40,6 +44,8 @@ class Layout:
         blank_end: number of blank lines at the end.
         decimal_comma: whether numbers are written as 1,5.
         comments: whether lines under the header start with #, or one holds the units.
+        units: units of the columns in the line under the header, by name.
+        remarks: what a reader of the draft has to know.
     """
 
     names: list[str]
@@ -52,6 +58,8 @@ class Layout:
     blank_end: int
     decimal_comma: bool
     comments: bool
+    units: dict[str, str] = field(default_factory=dict[str, str])
+    remarks: tuple[str, ...] = ()
 
     def fields(self, line: bytes) -> list[str]:
         """Return the fields of one line.
@@ -92,7 +100,7 @@ def as_utf8(head: bytes) -> bytes:
     """Return the first bytes of a text in UTF-8, with lines that end in LF or CRLF."""
     if head.startswith(UTF16):
         head = head.decode("utf-16", errors="ignore").encode()
-    return with_newlines(head)
+    return with_newlines(head if is_binary(head) else without_damage(head)[0])
 
 
 def with_newlines(content: bytes) -> bytes:
@@ -156,17 +164,19 @@ def inspect(source: Path | bytes) -> Layout:
     rows = list(islice(content, 20))
     separator = find_separator(header, rows[0] if rows else b"")
     names = [name.strip() for name in header_names(header, separator)]
-    if has_units := len(rows) > 1 and is_units_row(
-        *(split(decode(row), separator) for row in rows[:2])
-    ):
+    cells = [[cell.strip() for cell in split(decode(row), separator)] for row in rows]
+    units = dict[str, str]()
+    if has_units := len(rows) > 1 and is_units_row(*cells[:2]):
+        units = dict(zip(names, cells[0], strict=False))
         start = head.index(b"\n", head.index(rows.pop(0), start)) + 1
     if not rows:
         problem = "holds a header and no rows"
         raise Unreadable(whole_file(problem, "rows under it", NO_ROWS))
+    numbered = _numbers_rows(cells[has_units:], len(names))
     end = tail.rstrip(b"\r\n")
     newlines = tail[len(end) :].count(b"\n")
     return Layout(
-        unique_names(names),
+        unique_names([ROW, *names] if numbered else names),
         separator,
         header_line,
         start,
@@ -174,9 +184,22 @@ def inspect(source: Path | bytes) -> Layout:
         end.rsplit(b"\n", 1)[-1],
         newlines == 0,
         max(newlines - 1, 0),
-        separator != "," and _commas(rows, separator),
-        has_units or b"\n#" in tail or b"\n#" in head[start - 1 :] or is_marked(header, separator),
+        _has_decimal_comma(cells[has_units:], separator),
+        has_units
+        or numbered
+        or b"\n#" in tail
+        or b"\n#" in head[start - 1 :]
+        or is_marked(header, separator),
+        units,
+        (SHORT_HEADER,) if numbered else (),
     )
+
+
+def _numbers_rows(cells: list[list[str]], width: int) -> bool:
+    """Return whether rows have a field more than the header: their number, as R writes it."""
+    numbers = [row[0] for row in cells if len(row) == width + 1 and row[-1]]
+    first = [int(number) for number in numbers if number.isdigit()]
+    return len(first) == len(cells) > 1 and first == list(range(first[0], first[0] + len(first)))
 
 
 def is_content(line: bytes) -> bool:
@@ -254,7 +277,7 @@ def find_separator(header: bytes, row: bytes) -> str:
     signs = [sign for sign in SEPARATORS if sign in decode(row)] or SEPARATORS
     separator = max(signs, key=text.count)
     width = len(header_names(header, " "))
-    if separator in text or width == 1 or len(decode(row).split(" ")) != width:
+    if separator in text or width == 1 or len(decode(row).split(" ")) - width not in {0, 1}:
         return separator
     return " "
 
@@ -290,6 +313,8 @@ def _is_row(text: bytes, header: bytes) -> bool:
     separator = find_separator(header, text)
     width = len(header_names(header, separator))
     fields = [field.strip() for field in split(decode(text), separator)]
+    if len(fields) == width + 1 and fields[0].isdigit() and separator == " ":
+        fields = fields[1:]  # the number of the row
     numbers = [
         field
         for field in fields
@@ -298,11 +323,34 @@ def _is_row(text: bytes, header: bytes) -> bool:
     return len(fields) == width > 1 and len(numbers) * 2 > width
 
 
-def _commas(rows: list[bytes], separator: str) -> bool:
-    """Return whether numbers have a decimal comma: some do, and none has a point."""
-    fields = [field for row in rows for field in split(decode(row), separator)]
-    plain = (field.strip() for field in fields)
-    points = any(
-        "." in field and (_NUMBER.fullmatch(field) or _GROUPED.fullmatch(field)) for field in plain
-    )
-    return not points and any(_WITH_COMMA.fullmatch(field.strip()) for field in fields)
+def _has_decimal_comma(cells: list[list[str]], separator: str) -> bool:
+    """Return whether numbers have a decimal comma: some do, and none has a point.
+
+    Between commas, a quoted 1,234 is a group of digits, unless others show decimal commas.
+    """
+    fields = [cell for row in cells for cell in row]
+    is_number = [bool(_NUMBER.fullmatch(cell) or _GROUPED.fullmatch(cell)) for cell in fields]
+    if any("." in cell for cell, number in zip(fields, is_number, strict=True) if number):
+        return False
+    with_comma = [cell for cell in fields if _WITH_COMMA.fullmatch(cell)]
+    if separator != ",":
+        return bool(with_comma)
+    return any(not GROUPS.fullmatch(cell) for cell in with_comma)
+
+
+def is_binary(head: bytes) -> bool:
+    """Return whether bytes hold no text; zeros that a power loss left in a text do not count."""
+    if head.startswith(UTF16):
+        return False
+    has_controls = len(head.translate(None, _CONTROLS)) < len(head.translate(None, b"\0"))
+    return has_controls or b"\0" in head.partition(b"\n")[0]
+
+
+def without_damage(content: bytes) -> tuple[bytes, int]:
+    """Return a text without the lines that hold zeros of a power loss, and their number."""
+    if b"\0" not in content:
+        return content, 0
+    lines = content.split(b"\n")
+    sound = [line for line in lines if b"\0" not in line]
+    text = b"\n".join(sound)
+    return (text if text.endswith(b"\n") else text + b"\n"), len(lines) - len(sound)

@@ -40,10 +40,15 @@ def about(path: Path) -> About:
     if folder is None:
         return About()
     labels: dict[str, str] = {}
-    features = as_object(read_info(folder).get("features"))
+    info = read_info(folder)
+    features = as_object(info.get("features"))
     for feature, described in features.items():
         labels |= _labels(feature, as_object(described))
-    return About(labels, " / ".join(list(dict.fromkeys(_tasks(folder / "meta")))[:MAX_TASKS]))
+    fps = info.get("fps")
+    text = " / ".join(list(dict.fromkeys(_tasks(folder / "meta")))[:MAX_TASKS])
+    is_empty = {} if info else {"meta/info.json": "is empty or damaged: names and rate are unknown"}
+    rate = float(fps) if isinstance(fps, int | float) and fps > 0 else None
+    return About(labels, text, left_out=is_empty, rate=rate)
 
 
 def _labels(feature: str, described: Json) -> dict[str, str]:

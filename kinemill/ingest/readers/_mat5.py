@@ -29,6 +29,8 @@ CLASSES = {1: "cell array", 2: "struct", 3: "object", 4: "text", 5: "sparse matr
 _MANY = (1, 2)  # classes whose elements may be episodes
 CELL = 1
 STRUCT = 2  # classes
+TEXT = 4
+TEXT_MARK = "is a MATLAB text: "
 DEEPEST = 8  # structs in structs
 FIELDS = 4096  # of a struct
 LARGEST = 1 << 30  # bytes of a struct that are unpacked
@@ -163,7 +165,7 @@ def _fields(
         owner = struct_.name if count == 1 else f"{struct_.name}({number})"
         header = replace(header, name=f"{owner}/{name.split(bytes(1))[0].decode('ascii')}")
         yield header.name, _array(header, content, order, location)
-        if header.is_struct and depth < DEEPEST:
+        if header.number == STRUCT and depth < DEEPEST:
             yield from _fields(header, content, order, location, depth + 1)
         elif header.number == CELL and count == 1 and not header.name.startswith("("):
             yield from _elements_of_cell(header, content, order, location)
@@ -196,6 +198,8 @@ def _array(header: _Header, head: bytes, order: str, location: _Location) -> Arr
             f"is a MATLAB {CLASSES[header.number]} of {prod(header.shape)} elements, not one array"
         )
         return unusable_array(f"{kind}; save the numbers of each element to a separate file")
+    if header.number == TEXT:
+        return unusable_array(TEXT_MARK + _spelled(header, head, order))
     if not FIRST_NUMERIC <= header.number <= LAST_NUMERIC:
         return unusable_array(f"is a MATLAB {CLASSES.get(header.number, 'object')}, not an array")
     if header.flags & COMPLEX:
@@ -206,6 +210,13 @@ def _array(header: _Header, head: bytes, order: str, location: _Location) -> Arr
     if dtype is None or min(shape, default=-1) < 0 or prod(shape) * dtype.itemsize != size:
         return unusable_array(f"declares the shape {shape} for {size} bytes of type {kind}")
     return _numbers(shape, dtype, replace(location, skip=first, size=size))
+
+
+def _spelled(header: _Header, head: bytes, order: str) -> str:
+    """Return the text of an array of characters in one row, as far as `head` holds it."""
+    kind, first, size = _tag(head, header.end, order)
+    encoding = {2: "latin-1", 4: f"utf-16-{'le' if order == '<' else 'be'}", 16: "utf-8"}.get(kind)
+    return head[first : first + size].decode(encoding or "latin-1", errors="replace").strip()
 
 
 def _numbers(shape: tuple[int, ...], dtype: np.dtype[np.generic], where: _Location) -> Array:

@@ -1,5 +1,6 @@
 """Columns of nested tables: fields of structs (`cmd.left`) and elements of vectors (`gyro[2]`)."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -59,7 +60,11 @@ def list_columns(
         task: task with the channels.
     """
     sources = [source.name for channel in task.channels.values() for source in channel.source]
-    vectors = {name.rpartition("[")[0] for name in [*sources, *task.channels] if "[" in name}
+    vectors = {
+        name[: match.start()]
+        for name in [*sources, *task.channels]
+        for match in re.finditer(r"\[", name)
+    }
 
     def content(column: TableColumn) -> Iterator[TableColumn]:
         kind = column.kind
@@ -73,7 +78,8 @@ def list_columns(
                 )
         elif isinstance(kind, pl.Array | pl.List) and (name in vectors or not task.channels):
             for element in _elements(column, kind, width_of):
-                yield from content(element) if isinstance(element.kind, pl.Struct) else [element]
+                is_nested = isinstance(element.kind, pl.Struct | pl.Array | pl.List)
+                yield from content(element) if is_nested else [element]
 
     def listed(column: TableColumn) -> Iterator[TableColumn]:
         inside = list(content(column))

@@ -7,13 +7,16 @@ remarks of a logger under its header is converted too; the remarks are left out.
 """
 
 import io
+import mmap
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from kinemill.ingest.raw import Unreadable
+import polars as pl
+
+from kinemill.ingest.raw import Unreadable, elements
 from kinemill.ingest.readers._csv_layout import (
     BOM,
     COMMENT,
@@ -21,17 +24,25 @@ from kinemill.ingest.readers._csv_layout import (
     UTF16,
     as_utf8,
     decode,
+    find_separator,
     header_line,
+    is_binary,
     is_content,
     is_value,
     whole_file,
     with_newlines,
+    without_damage,
 )
 from kinemill.ingest.readers._limits import check_lines
 
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
 COLUMN = "column_"  # and its number: the name of a column without a header
+_LIST = re.compile(rb"\"\s*(array\()?[\[(]+\s*[-+.\dn]")  # a quoted cell that begins as a list
+_ELEMENT = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)"
+_CELL = re.compile(
+    rf"(array\()?[\[(]+\s*{_ELEMENT}([\s,;\[\]()]+{_ELEMENT})*[\s,\])]*(dtype=\w+\))?"
+)
 _SEPARATORS = (b";", b"\t", b",", None)  # None: spaces
 
 
@@ -84,8 +95,11 @@ def source_of(path: Path) -> Path | bytes:
         head = file.read(HEAD)
         check_lines(path, _header_at(head))
         has_newlines = b"\n" in head or b"\r" not in head
-        layout = _layout_of(with_newlines(head))
-        if layout is None and has_newlines and not head.startswith(UTF16):
+        plain = as_utf8(head)
+        layout = _layout_of(plain)
+        has_lists = bool(_LIST.search(plain))
+        is_damaged = count_damaged(path) > 0
+        if not (layout or has_lists or is_damaged) and has_newlines and not head.startswith(UTF16):
             return path
         content = head + file.read()
     if head.startswith(UTF16):
@@ -95,8 +109,56 @@ def source_of(path: Path) -> Path | bytes:
             problem = f"is not text in UTF-16 ({error})"
             raise Unreadable(whole_file(problem, "text", "save it again")) from error
         layout = _layout_of(with_newlines(content[:HEAD]))
+    elif is_damaged:
+        content, _ = without_damage(content)
     content = with_newlines(content)
-    return content if layout is None else layout.text(content)
+    if layout is not None:
+        return layout.text(content)
+    return _with_elements(content) if has_lists else content
+
+
+def count_damaged(path: Path) -> int:
+    """Return how many lines of a text hold zeros that a loss of power left; 0 in other files."""
+    with path.open("rb") as file:
+        if is_binary(file.read(HEAD)) or not path.stat().st_size:
+            return 0
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            is_utf16 = content[:2] in UTF16
+            return 0 if is_utf16 or content.find(b"\0") < 0 else without_damage(content[:])[1]
+
+
+def _with_elements(content: bytes) -> bytes:
+    """Return a table whose cells with lists of numbers are columns, one for each element.
+
+    `"[0.1, 0.2]"` and `"[0.1 0.2]"` are what pandas and NumPy write. Cells with another number of
+    elements than the first one are empty.
+    """
+    lines = content.split(b"\n")
+    header = header_line(content)
+    frame = pl.read_csv(
+        content,
+        separator=find_separator(lines[header], lines[header + 1]),
+        skip_lines=header,
+        infer_schema=False,
+        truncate_ragged_lines=True,
+        encoding="utf8-lossy",
+        glob=False,
+    )
+    columns = list[pl.Series]()
+    for column in frame:
+        cells = column.str.strip_chars()
+        first = cells.drop_nulls().head(1).to_list()
+        if not first or not _CELL.fullmatch(first[0]):
+            columns.append(column)
+            continue
+        lists = cells.str.extract_all(_ELEMENT)
+        width = len(lists.drop_nulls()[0])
+        lists = pl.select(pl.when(lists.list.len() == width).then(lists)).to_series()
+        columns += [
+            lists.list.get(index, null_on_oob=True).alias(name)
+            for index, name in enumerate(elements(column.name.strip(), width))
+        ]
+    return pl.DataFrame(columns).write_csv().encode()
 
 
 def _header_at(head: bytes) -> int | None:

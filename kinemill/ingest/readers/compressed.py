@@ -22,11 +22,13 @@ from typing import BinaryIO, Protocol, cast
 
 import numpy as np
 
+from kinemill.ingest.other_formats import other_format
 from kinemill.ingest.raw import About, Images, Pictures, RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._limits import LARGEST_UNPACKED, RATIO, unpacked_limit
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
+NO_FORMAT = "write it as CSV, or leave it out at `ingest.exclude`"
 FORMAT = "compressed"  # its name as `ingest.format`
 HEAD = 4096  # bytes by which the inner format is recognized
 _BLOCK = 1 << 16  # at the end of a cut file, less than one block is lost
@@ -164,7 +166,9 @@ def _unpack(path: Path, folder: Path) -> tuple[Path, Reason | None]:
     with path.open("rb") as file:
         compression = _compression_of(file.read(HEAD))
     if compression is None:
-        raise Unreadable(_problem("holds none of the known compressions", "compress it again"))
+        what, fix = other_format(path) or ("of a format that no reader recognizes", NO_FORMAT)
+        listed = f"one of the formats {', '.join(READERS)}"
+        raise Unreadable(reason("format", "file", f"is {what}", expected=listed, fix=fix))
     suffix = path.suffix.lower()
     content = folder / (path.stem if suffix in _COMPRESSIONS else path.name)
     limit = unpacked_limit(path.stat().st_size)

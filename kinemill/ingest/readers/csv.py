@@ -1,7 +1,7 @@
 """CSV logs: one header line, one row per timestamp, one column per channel.
 
 Fields are separated by comma, semicolon, tab or |, whichever is most frequent in the header, or by
-spaces; except with commas, numbers may have a decimal comma. Lines that start with # are
+spaces; numbers may have a decimal comma. Lines that start with # are
 comments, except for the header. Timestamps are numbers in `ingest.time_unit`, dates
 (`text_values.py`), or seconds in a column such as `stamp.sec` next to `stamp.nanosec`. In a column
 of true and false, or on and off, these are 1 and 0. `"1,234.5"` is 1234.5. Lines above the header,
@@ -55,7 +55,7 @@ from kinemill.ingest.readers._episodes import NAMES as MARKS
 from kinemill.ingest.readers._episodes import NUMBERS, episode_starts, split_episodes
 from kinemill.ingest.readers._long_table import LongTable, find_long, may_be_long, pivot
 from kinemill.ingest.readers._nested import read_table
-from kinemill.ingest.readers._plain_table import source_of
+from kinemill.ingest.readers._plain_table import count_damaged, source_of
 from kinemill.ingest.readers._table_media import media_columns, read_media
 from kinemill.ingest.text_values import (
     MISSING,
@@ -68,8 +68,25 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 LARGE = 1 << 20  # bytes
+MOST = 1_000_000  # rows that a draft reads
+FEW_TEXTS = 0.05  # share of texts in a column of numbers that are missing values
 # polars parses a large file on all cores; the next one reuses its memory.
 _TURN = Lock()
+
+
+def read_as_text(path: Path) -> tuple[pl.DataFrame, Layout]:
+    """Return all columns with a name as text (n,), null for a missing value, and the layout.
+
+    Raises:
+        Unreadable: The file holds no table.
+    """
+    source = source_of(path)
+    layout = inspect(source)
+    indices = {name: at for at, name in enumerate(layout.names) if name}
+    try:
+        return _as_text(source, layout, indices, MOST), layout
+    except (pl.exceptions.PolarsError, csv.Error) as error:
+        raise _no_csv(error) from error
 
 
 def read(path: Path, task: Task) -> RawLog | list[RawLog]:
@@ -91,7 +108,9 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         return _read_long(*table, layout, task)
     columns = match_columns(layout.names, task)
     media = media_columns(dict.fromkeys(layout.names, pl.String()), task)
-    frame = _numbers(source, layout, columns)
+    frame, reasons = _numbers(source, layout, columns)
+    if damaged := count_damaged(path):
+        reasons.append(_damage_reason(damaged))
     contents = dict[str, Images | Texts]()
     if media:
         indices = {channel: layout.names.index(name) for channel, name in media.items()}
@@ -99,22 +118,27 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
             contents[texts.name], references = read_media(texts, texts.name, task)
             frame = frame.with_columns(references)
     frame = frame.head(max(frame.height - layout.blank_end, 0)) if layout.blank_end else frame
-    reasons: list[Reason] = []
     if layout.drop_last:
         last = frame.height + (1 if layout.cut else 0)
         frame = frame if layout.cut else frame.head(frame.height - 1)
         reasons.append(_cut_reason(last, layout))
-    ticks = task.ingest.ticks
-    if columns.time is None:
-        frame = frame.with_columns(row_numbers(frame.height))
-        ticks = columns.rate or ticks
-    elif is_date(layout.first(columns.time)):
-        ticks = TICKS["ns"]
-    elif columns.nanoseconds is not None:
-        frame = join_stamps(frame)
-        ticks = TICKS["ns"]
-    log = RawLog(frame, columns.sources, ticks, len(reasons), reasons, media=contents)
+    frame, ticks = _with_ticks(frame, layout, columns, task)
+    lost = damaged + layout.drop_last
+    log = RawLog(frame, columns.sources, ticks, lost, reasons, media=contents)
     return split_episodes(log, _marks(source, layout, frame.height))
+
+
+def _with_ticks(
+    frame: pl.DataFrame, layout: Layout, columns: Columns, task: Task
+) -> tuple[pl.DataFrame, float]:
+    """Return rows with their timestamps, and the ticks per second of these."""
+    if columns.time is None:
+        return frame.with_columns(row_numbers(frame.height)), columns.rate or task.ingest.ticks
+    if is_date(layout.first(columns.time)):
+        return frame, TICKS["ns"]
+    if columns.nanoseconds is not None:
+        return join_stamps(frame), TICKS["ns"]
+    return frame, task.ingest.ticks
 
 
 def has_episodes(path: Path) -> bool:
@@ -143,6 +167,16 @@ def _marks(
         else spell_booleans(text).cast(pl.Float64, strict=False).to_numpy()
         for text in texts
     }
+
+
+def _damage_reason(lines: int) -> Reason:
+    return reason(
+        "damaged_lines",
+        "whole log",
+        f"{lines} lines hold zeros, as a loss of power leaves them",
+        expected="text",
+        fix="nothing to do: these lines are left out",
+    )
 
 
 def _cut_reason(row: int, layout: Layout) -> Reason:
@@ -195,7 +229,7 @@ def _read_long(table: LongTable, text: pl.DataFrame, layout: Layout, task: Task)
     Raises:
         Unreadable: A signal is missing, or one of its values is not a number.
     """
-    commas = {"decimal_comma": layout.decimal_comma, "quoted_comma": layout.separator == ","}
+    commas = {"decimal_comma": layout.decimal_comma}
     signals = table.signals(text)
     value = text[table.value]
     names = [*table.times, *signals.drop_nulls().unique(maintain_order=True)]
@@ -220,11 +254,14 @@ def _read_long(table: LongTable, text: pl.DataFrame, layout: Layout, task: Task)
     return read_table(pivot(pl.DataFrame(times), signals, numbers), task)
 
 
-def _numbers(source: Path | bytes, layout: Layout, columns: Columns) -> pl.DataFrame:
+def _numbers(
+    source: Path | bytes, layout: Layout, columns: Columns
+) -> tuple[pl.DataFrame, list[Reason]]:
     """Read the requested columns as numbers; fall back to the lenient parser."""
     source = _whole_lines(source, layout) if layout.cut else source
     try:
-        for kind in [] if layout.comments else _time_kinds(layout, columns):
+        is_lenient = layout.comments or (layout.decimal_comma and layout.separator == ",")
+        for kind in [] if is_lenient else _time_kinds(layout, columns):
             try:
                 frame = _read_fast(source, layout, columns, kind)
             except pl.exceptions.ComputeError:
@@ -232,13 +269,17 @@ def _numbers(source: Path | bytes, layout: Layout, columns: Columns) -> pl.DataF
             if _is_complete(frame, layout, columns) or _has_every_field(
                 source, layout, frame.height
             ):
-                return frame
+                return frame, []
         data = source.read_bytes() if isinstance(source, Path) else source
         _refuse_long_rows(data, layout)
         return _read_leniently(data, layout, columns)
     except (pl.exceptions.PolarsError, csv.Error) as error:
-        message = f"cannot be read as CSV ({(str(error).splitlines() or ['?'])[0]})"
-        raise Unreadable(whole_file(message, "rows of separated fields", "repair it")) from error
+        raise _no_csv(error) from error
+
+
+def _no_csv(error: Exception) -> Unreadable:
+    message = f"cannot be read as CSV ({(str(error).splitlines() or ['?'])[0]})"
+    return Unreadable(whole_file(message, "rows of separated fields", "repair it"))
 
 
 def _read_rows(source: Path | bytes, layout: Layout) -> bytes:
@@ -322,42 +363,61 @@ def _has_every_field(source: Path | bytes, layout: Layout, rows: int) -> bool:
     return n_separators == (rows - layout.blank_end) * (len(layout.names) - 1)
 
 
-def _read_leniently(data: bytes, layout: Layout, columns: Columns) -> pl.DataFrame:
+def _read_leniently(
+    data: bytes, layout: Layout, columns: Columns
+) -> tuple[pl.DataFrame, list[Reason]]:
     """Read text and convert it to numbers; allow spaces, comments and spellings of missing values.
 
+    A few texts in a column of numbers are missing values, each column with a reason.
+
     Raises:
-        Unreadable: A value is text, with row, channel and text of the first one in each channel.
+        Unreadable: More values are text, with row, channel and text of the first one of a channel.
     """
     indices = _selected_columns(columns)
     text = _as_text(data, layout, indices)
-    commas = {"decimal_comma": layout.decimal_comma, "quoted_comma": layout.separator == ","}
+    commas = {"decimal_comma": layout.decimal_comma}
     plain = text.with_columns(plain_digits(spell_booleans(column), **commas) for column in text)
     numbers = plain.cast(pl.Float64, strict=False)
     if columns.time is not None:
         numbers = numbers.with_columns(_stamps(text[TIME], plain[TIME], layout.first(columns.time)))
-    reasons = [
-        problem
+    problems = {
+        name: problem
         for name in indices
         if (problem := _text_reason(name, text[name], plain[name], numbers[name]))
-    ]
-    if reasons:
-        raise Unreadable(*reasons)
-    return numbers
+    }
+    wrong = {
+        name: problem
+        for name, problem in problems.items()
+        if numbers[name].count() < (1.0 - FEW_TEXTS) * plain[name].count()
+    }
+    if wrong:
+        raise Unreadable(*wrong.values())
+    return numbers, list(problems.values())
 
 
-def _as_text(data: bytes, layout: Layout, indices: Mapping[str, int]) -> pl.DataFrame:
-    """Read columns as text, null for empty fields."""
-    header = layout.separator.join(str(index) for index in range(len(layout.names)))
+def _as_text(
+    source: Path | bytes, layout: Layout, indices: Mapping[str, int], rows: int | None = None
+) -> pl.DataFrame:
+    """Read columns as text, null for empty fields; of the first rows, by default of all."""
+    skipped = 0
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            skipped = file.read(layout.start).count(b"\n")
     return (
         pl.scan_csv(
-            header.encode() + b"\n" + data[layout.start :],
+            source if isinstance(source, Path) else source[layout.start :],
+            has_header=False,
+            skip_lines=skipped,
+            schema={str(index): pl.String() for index in range(len(layout.names))},
             separator=layout.separator,
-            infer_schema=False,
             null_values=list(MISSING),
             comment_prefix=COMMENT,
             glob=False,
             encoding="utf8-lossy",
             truncate_ragged_lines=True,  # the removed fields are empty
+            extra_columns="ignore",
+            missing_columns="insert",
+            n_rows=rows,
         )
         .select(pl.col(str(at)).str.strip_chars().alias(name) for name, at in indices.items())
         .select(pl.all().replace([*MISSING, ""], None))

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kinemill.ingest.other_formats import SDLOG2
 from kinemill.ingest.raw import (
     MAX_LISTED,
     About,
@@ -277,6 +278,10 @@ def read(path: Path, task: Task) -> RawLog:
     """
     contents, data = _read_file(path)
     types = _topics(contents, data)
+    if not types and b"StartTime" in data[: 1 << 16]:
+        kind, fix = SDLOG2
+        expected = "a DataFlash log of ArduPilot"
+        raise Unreadable(reason("format", "file", f"is {kind}", expected=expected, fix=fix))
     if not types:
         raise Unreadable(_whole_file("holds no messages with timestamps"))
     header = {

@@ -31,6 +31,8 @@ from kinemill.task.plugins import READERS
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Global heaps: HDF5 File Format Specification 3.0, III.E
+MASKS = "mask"  # group of splits
+MOST_EPISODES = 100_000  # of a mask
 _HEAP = b"GCOL\x01\x00\x00\x00"  # signature with version and three reserved bytes
 _HEAP_HEADER = struct.Struct("<8sQ")  # signature, bytes of the heap
 _HEAP_OBJECT = struct.Struct("<HHIQ")  # index (0: free space), references, reserved, bytes
@@ -277,7 +279,7 @@ def _recognizes(head: bytes) -> bool:
 
 
 def _about(path: Path) -> About:
-    """Return units and valid ranges of the data sets.
+    """Return units and valid ranges of the data sets, and the splits of `mask/` (robomimic).
 
     Raises:
         Unreadable: The file is damaged.
@@ -285,9 +287,26 @@ def _about(path: Path) -> About:
     try:
         if trouble := damaged_heap(path):  # reading texts from it could loop forever
             raise ValueError(trouble)
-        return About(columns=columns_of_hdf5(path))
+        return About(columns=columns_of_hdf5(path), splits=_splits(path))
     except _DAMAGE as error:
         raise damaged_file("HDF5", error) from error
+
+
+def _splits(path: Path) -> dict[str, list[str]]:
+    """Return the names of the episodes that each data set of bytes in `mask/` lists."""
+    import h5py
+
+    with h5py.File(path, "r", locking=False) as file:
+        masks = file.get(MASKS)
+        if not isinstance(masks, h5py.Group):
+            return {}
+        listed = {name: _reach(masks, name) for name in map(str, masks)}
+        return {
+            name: [bytes(text).decode(errors="replace") for text in np.asarray(mask[()]).tolist()]
+            for name, mask in listed.items()
+            if isinstance(mask, h5py.Dataset) and mask.dtype.kind in "SO" and mask.ndim == 1
+            if not _is_external(mask) and len(mask) <= MOST_EPISODES
+        }
 
 
 READERS.register("hdf5")(

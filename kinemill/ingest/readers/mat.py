@@ -4,7 +4,8 @@ A row or column vector is a channel under its own name; column k of a matrix, co
 `x[k]`; a matrix with a channel in each row is transposed; a field of a struct is `s/field`. `Ts`
 or `dt` (s), or `fs` (Hz), give the time of logs without timestamps. If a file holds no other
 arrays, the elements of an array of structs are episodes, `runs(1)`, and so are those of cells,
-`(1)`; not in files of version 7.3. Objects are not read.
+`(1)`; not in files of version 7.3. Objects are not read. Structs that hold the name and the data of
+a signal, as measurement and simulation tools write them, are arrays of that name.
 """
 
 import re
@@ -13,15 +14,19 @@ from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
 
-from kinemill.ingest.raw import RawLog, Reader
-from kinemill.ingest.readers._arrays import Array, damaged_file, only_number
-from kinemill.ingest.readers._mat5 import arrays
+from kinemill.ingest.raw import About, ColumnAttributes, RawLog, Reader
+from kinemill.ingest.readers._arrays import Array, damaged_file, only_number, unusable_array
+from kinemill.ingest.readers._mat5 import TEXT_MARK, arrays
 from kinemill.ingest.readers._tree import read_tree
 from kinemill.ingest.readers.hdf5 import read_file
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 HDF5 = b"MATLAB 7.3"
+_NAMES = ("Name", "name", "label", "signalName", "SignalName", "blockName")
+_VALUES = ("Data", "data", "Values", "values")
+_UNITS = ("Unit", "unit", "Units", "units")
+NO_ARRAY = "is a MATLAB text, not an array"
 _ELEMENT = re.compile(r"([^/]*\(\d+\))/")  # of an array of structs, or of cells
 
 
@@ -45,7 +50,7 @@ class _Mat:
     """The variables of a file of versions 5 to 7."""
 
     def __init__(self, path: Path) -> None:
-        self._arrays = dict(arrays(path))
+        self._arrays, self.units = _by_signal(dict(arrays(path)))
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
         del stop_at
@@ -72,4 +77,50 @@ class _Mat:
         return None
 
 
-READERS.register("mat")(Reader((".mat",), lambda head: head.startswith(b"MATLAB "), read))
+def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return arrays by name of the signal that a struct holds, and the units that it states.
+
+    dSPACE ControlDesk writes `rec/Y(3)/Name` next to `rec/Y(3)/Data`, and time as `rec/X/Data`;
+    Simulink `s/signals(2)/label` next to `s/signals(2)/values`.
+    """
+    texts = {
+        name: array.trouble.removeprefix(TEXT_MARK)
+        for name, array in listed.items()
+        if array.trouble.startswith(TEXT_MARK)
+    }
+    result = dict[str, Array]()
+    units = dict[str, str]()
+    owners = {name.rpartition("/")[0]: "" for name in texts if name.rpartition("/")[2] in _NAMES}
+    for owner in owners:
+        owners[owner] = next(texts[f"{owner}/{key}"] for key in _NAMES if f"{owner}/{key}" in texts)
+    has_clock = any(name.endswith("/X/Data") for name in listed)
+    for name, array in listed.items():
+        owner, _, field = name.rpartition("/")
+        signal = owners.get(owner, "").rpartition("/")[2].strip()
+        signal = "time" if not signal and has_clock and owner.endswith("X") else signal
+        if field in _VALUES and not array.trouble and signal and signal not in result:
+            result[signal] = array
+            unit = next(
+                (texts[f"{owner}/{key}"] for key in _UNITS if f"{owner}/{key}" in texts), ""
+            )
+            units |= {signal: unit} if unit else {}
+        elif owner not in owners:
+            result[name] = unusable_array(NO_ARRAY) if name in texts else array
+    return result, units
+
+
+def about(path: Path) -> About:
+    """Return the units that recordings of signals state."""
+    with path.open("rb") as file:
+        if file.read(len(HDF5)) == HDF5:
+            return About()
+    try:
+        units = _Mat(path).units
+    except (OSError, ValueError, MemoryError, zlib.error) as error:
+        raise damaged_file("MATLAB", error) from error
+    return About(columns={name: ColumnAttributes(unit=unit) for name, unit in units.items()})
+
+
+READERS.register("mat")(
+    Reader((".mat",), lambda head: head.startswith(b"MATLAB "), read, about=about)
+)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason
+from kinemill.ingest.raw import About, RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._messages import MessageCollector
 from kinemill.ingest.readers._ros import Decoder, Undecodable, decode_or_none, decoder
 from kinemill.task import Task
@@ -17,6 +17,9 @@ from kinemill.task.plugins import READERS
 
 BAG = b"#ROSBAG V2.0"
 SQLITE = b"SQLite format 3\0"
+ZSTD = b"\x28\xb5\x2f\xfd"  # first bytes of a compressed message; those of CDR are 0 and 1
+LARGEST = 1 << 28  # bytes of an unpacked message
+DEFINITION = "record with ROS 2 Iron or later, which stores definitions, or convert to MCAP"
 _ENCODINGS = {"MSG": "ros2msg", "IDL": "ros2idl", "NONE": ""}
 
 
@@ -60,7 +63,8 @@ def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, ob
                 connection for connection in bag.connections if connection.id in decoders
             ]
             for connection, stamp, data in bag.messages(connections) if connections else []:
-                yield connection.topic, decode_or_none(decoders[connection.id], data), stamp
+                message = decode_or_none(decoders[connection.id], _unpack(data))
+                yield connection.topic, message, stamp
     except Unreadable:
         raise
     except Exception as error:  # errors of rosbags, and others that damaged bytes cause
@@ -86,14 +90,31 @@ def _decoders(connections: Any, gathering: MessageCollector, ros1: bool) -> dict
     decoders: dict[int, Decoder] = {}
     reasons: list[Reason] = []
     for connection in selected:
-        encoding = "ros1msg" if ros1 else _ENCODINGS[connection.msgdef.format.name]
         try:
-            decoders[connection.id] = decoder(connection.msgtype, encoding, connection.msgdef.data)
+            decoders[connection.id] = _decoder(connection, ros1)
         except Undecodable as error:
             reasons.append(_unknown(connection.topic, str(error)))
     if reasons and (not decoders or gathering.wants(selected[0].topic)):
         raise Unreadable(*reasons)
     return decoders
+
+
+def _decoder(connection: Any, ros1: bool) -> Decoder:
+    encoding = "ros1msg" if ros1 else _ENCODINGS[connection.msgdef.format.name]
+    return decoder(connection.msgtype, encoding, connection.msgdef.data)
+
+
+def _unpack(data: bytes) -> bytes:
+    """Return a message that rosbag2 has compressed with zstd, or another message unchanged."""
+    if not data.startswith(ZSTD):
+        return data
+    import zstandard
+
+    size = zstandard.frame_content_size(data)
+    if size > LARGEST:
+        message = f"a message of {size} bytes"
+        raise ValueError(message)
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
 
 
 def _whole(problem: str) -> Reason:
@@ -117,7 +138,7 @@ def _unknown(topic: str, problem: str) -> Reason:
         f"topic {topic}",
         problem,
         expected="a type that the bag defines, or a standard type of ROS 2",
-        fix="record with ROS 2 Iron or later, which stores definitions, or convert to MCAP",
+        fix=DEFINITION,
     )
 
 
@@ -125,4 +146,26 @@ def _recognizes(head: bytes) -> bool:
     return head.startswith((BAG, SQLITE))
 
 
-READERS.register("rosbag")(Reader((".bag", ".db3"), _recognizes, read))
+def about(path: Path) -> About:
+    """Return the topics of a bag whose type has no definition, with reasons.
+
+    Raises:
+        Unreadable: The bag cannot be opened.
+    """
+    with path.open("rb") as file:
+        ros1 = file.read(len(BAG)) == BAG
+    left_out = dict[str, str]()
+    try:
+        with _open(path, ros1) as bag:
+            for connection in bag.connections:
+                try:
+                    _decoder(connection, ros1)
+                except Undecodable as error:
+                    left_out[connection.topic] = f"{error}; {DEFINITION}"
+    except Exception as error:  # of rosbags, as in `_messages`
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Unreadable(_whole(f"cannot be read ({line[:200]})")) from error
+    return About(left_out=left_out)
+
+
+READERS.register("rosbag")(Reader((".bag", ".db3"), _recognizes, read, about=about))

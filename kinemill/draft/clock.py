@@ -1,0 +1,384 @@
+"""Clock of a draft: the column of the timestamps, and its unit, by evidence.
+
+A candidate is a column that rises, or falls in a log with its newest row first. Its name, dates of
+our time and a regular rate speak for it, bursts against it. A quantity with the name or unit of a
+physical channel is never a clock. The unit of a clock without a stated one is the hypothesis with
+the highest score (`_score`): usual rates, dates of our time, and velocities that are the derivative
+of positions under that unit.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinemill.draft.velocity_fit import fit_line, integrals_of
+from kinemill.ingest.clock import Floats, is_newest_first
+from kinemill.ingest.name_heuristics import (
+    PER_SECOND,
+    PHYSICAL,
+    STEP,
+    guess,
+    is_stamp,
+    plain_letters,
+    split_words,
+)
+from kinemill.ingest.raw import TICKS
+from kinemill.ingest.readers._plain_table import COLUMN
+from kinemill.task.units import factor, has_same_dimension, read_unit
+
+DAY = 86_400.0
+TICK = 1e-7  # s, of FILETIME and .NET
+DURATION = {"duration", "timestep"}  # first or last word of a time step
+# Usual spellings of the units of a clock, and their length in s.
+SPELLINGS: dict[str, float] = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "sek", "sekunden"), 1.0),
+    **dict.fromkeys(("ms", "msec", "msecs", "millis", "millisec", "millisecs", "millisecond",
+                     "milliseconds", "milli"), 1e-3),
+    **dict.fromkeys(("us", "usec", "usecs", "micros", "microsec", "microsecs", "microsecond",
+                     "microseconds", "micro"), 1e-6),
+    **dict.fromkeys(("ns", "nsec", "nsecs", "nanos", "nanosec", "nanosecs", "nanosecond",
+                     "nanoseconds", "nano"), 1e-9),
+    **dict.fromkeys(("filetime", "100ns"), TICK),
+    **dict.fromkeys(("min", "mins", "minute", "minutes", "minuten"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "stunden"), 3600.0),
+    **dict.fromkeys(("day", "days", "datenum", "tage", "mjd"), DAY),
+    **dict.fromkeys(("week", "weeks"), 7.0 * DAY),
+}  # fmt: skip
+UNIT_NAMES = {1.0: "s", 1e-3: "ms", 1e-6: "us", 1e-9: "ns"}
+# Zeros of clocks, s since 1970, by the length of their unit in s.
+EPOCHS = {
+    **dict.fromkeys((1.0, 1e-3, 1e-6, 1e-9), (("1970", 0.0),)),
+    TICK: (("1601 (FILETIME)", -11_644_473_600.0), ("the year 1 (.NET)", -62_135_596_800.0)),
+    DAY: (
+        ("1900 (a spreadsheet)", -25_569.0 * DAY),
+        ("the year 0 (MATLAB)", -719_529.0 * DAY),
+        ("Julian day 0", -2_440_587.5 * DAY),
+        ("modified Julian day 0", -40_587.0 * DAY),
+        ("1970", 0.0),
+    ),
+}
+DATES = (788_918_400.0, 2_366_841_600.0)  # s since 1970: 1995 to 2045
+USUAL_STEP = 0.01  # s
+STEPS = (5e-5, 2.0)  # s, usual time steps of robots
+CALENDAR = (5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600)  # s, steps of dated logs
+UPTIMES = ((3600.0, 0.0), (30.0 * DAY, -0.5), (np.inf, -3.0))  # s since the start, and score
+DATED = {1.0: 2.0, 1e-3: 2.0, 1e-6: 2.0, 1e-9: 2.0}  # score of a date since 1970; others: 1
+LENGTHS = (1.0, 1e-3, 1e-6, 1e-9, TICK, 60.0, 3600.0, DAY)  # s, of units without a name
+RARE_LENGTHS = (TICK, 60.0, 3600.0, DAY)
+RARE = 4.0  # score against these without dates
+IMPLAUSIBLE = -1.5  # score of a clock that no unit makes likely
+INTEGRATES = 3.0  # score of a velocity that is the derivative of a position
+NAMED = 6.0  # score of a unit that is stated
+DATE_DOUBT = 2.0  # the same for a unit by dates
+DOUBT = 1.0  # difference of scores below which the draft asks
+SAME = 0.03  # relative; minutes and degrees differ by 0.05
+FACTORS = (1.0, 57.29578, 1.0 / 57.29578)  # of a velocity and a slope, in rad or deg
+RISING = 0.9  # share of rows in which a clock rises
+FRESH = 0.5  # share of rows with another timestamp than the row before, below which digits lack
+BURSTS = 0.1  # share of short steps of a clock that shows when rows were received
+EVEN = 0.01  # deviation of 90 % of the steps of a clock without a name, relative
+MOST_PAIRS = 12  # of velocity and position, that are compared
+EVENLY = "it rises evenly"
+FEWEST_STAMPS = 20  # different numbers of a clock with too few digits
+FEWEST_NAMED = 4  # the same for a column with the name of a clock, or of epoch times
+
+
+@dataclass(frozen=True)
+class ClockChoice:
+    """The clock of a table.
+
+    Attributes:
+        name: its column.
+        unit: length of its unit, s.
+        rule: evidence, in words.
+        remarks: what a user has to check.
+        is_stated: whether its name, or its dates, show that it is a clock.
+    """
+
+    name: str
+    unit: float
+    rule: str
+    remarks: tuple[str, ...] = ()
+    is_stated: bool = True
+
+    @property
+    def spelled_unit(self) -> str:
+        """Its unit, as `ingest.time_unit` spells it."""
+        return spell_unit(self.unit)
+
+
+def spell_unit(unit: float) -> str:
+    """Return a unit of length `unit` s as `ingest.time_unit` spells it."""
+    return UNIT_NAMES.get(unit) or f"{unit:.10g}"
+
+
+def ticks_of(unit: str) -> float:
+    """Return the ticks per second of a unit that `ingest.time_unit` spells."""
+    return TICKS.get(unit) or 1.0 / float(unit)
+
+
+def choose_clock(
+    numbers: Mapping[str, Floats], units: Mapping[str, str] | None = None
+) -> ClockChoice | None:
+    """Return the clock among columns (n,), some with a stated unit; None if none is one."""
+    units = units or {}
+    ranked = [
+        (score, -at, name, why)
+        for at, (name, values) in enumerate(numbers.items())
+        for score, why in _evidence(name, values, units.get(name, ""), is_first=at == 0)
+    ]
+    if not ranked:
+        return None
+    _, _, name, why = max(ranked)
+    return with_unit(name, numbers, units.get(name, ""), why)
+
+
+def _evidence(
+    name: str, values: Floats, unit: str, *, is_first: bool
+) -> Iterator[tuple[float, str]]:
+    """Yield the score of a column as a clock, and the reason, if it can be one."""
+    finite = values[np.isfinite(values)]
+    steps = np.diff(finite)
+    if len(steps) < 2 or not steps.any() or is_physical(name, unit):
+        return
+    steps = -steps if is_newest_first(finite) else steps
+    is_rising = np.mean(steps > 0.0) > RISING
+    # A logger that is faster than its source, or prints few digits, repeats timestamps.
+    is_repeating = steps.min() >= 0.0 and np.mean(steps > 0.0) > FRESH
+    bursts = float(np.mean(steps < 0.1 * np.mean(steps)) > BURSTS)
+    stated = is_stamp(name) or bool(unit and _length_of(unit))
+    if stated or _ends_as_stamp(name):
+        if is_rising or is_repeating:
+            yield 3.0 - 0.5 * (not stated) - bursts * is_rising - 2.0 * (not is_rising), "name"
+    elif is_rising and guess(name).what == "unknown" and steps.min() > 0.0:
+        if _date(1.0, finite) or any(_date(length, finite) for length in (1e-3, 1e-6, 1e-9)):
+            yield 0.5, "it holds dates of our time"
+        elif (is_first and name == f"{COLUMN}1") or (not name.startswith(COLUMN) and _even(steps)):
+            yield 0.25 * is_first, EVENLY
+
+
+def is_physical(name: str, unit: str = "") -> bool:
+    """Return whether a column has the name or the unit of a physical channel."""
+    stated = unit or _bracketed(name)
+    unit_ = read_unit(stated) if stated and not _length_of(stated) else None
+    if unit_ is not None and unit_ != "1" and not has_same_dimension(unit_, "s"):
+        return True
+    return bool(PHYSICAL & {*split_words(name)}) and not is_stamp(name)
+
+
+def with_unit(
+    name: str, numbers: Mapping[str, Floats], unit: str = "", why: str = "name"
+) -> ClockChoice:
+    """Return a clock with the most likely unit."""
+    stamps = numbers[name][np.isfinite(numbers[name])]
+    stamps = stamps[::-1] if is_newest_first(stamps) else stamps
+    if stated := _length_of(unit) or _length_in(name):
+        return ClockChoice(name, stated, f"{why}, unit by {'unit' if unit else 'name'}")
+    motion = list(_integrals(name, numbers))
+    scores = sorted(
+        ((_score(length, stamps, motion), length) for length in LENGTHS),
+        key=lambda item: -item[0],
+    )
+    (best, length), (second, alternative) = scores[:2]
+    remarks = list[str]()
+    steps = np.diff(stamps)
+    is_whole = not np.mod(stamps, 1.0).any() and bool((steps > 0.0).any())
+    is_doubtful = is_whole and not _fits(length, motion)
+    if (date := _date(length, stamps)) is not None:
+        rule = f"{why}, unit by dates since {date}"
+        is_doubtful = is_doubtful and best - second <= DATE_DOUBT
+        if date != "1970":
+            remarks.append(f"{name} is taken for {_spell(length)} since {date}")
+    else:
+        rule = f"{why}, unit by its rate" + (" and velocities" if _fits(length, motion) else "")
+        is_doubtful = is_doubtful and (length != 1.0 or best - second < DOUBT)
+        alternative = 1.0 if length == 1e-3 else alternative
+    if is_doubtful:
+        step = float(np.median(steps[steps > 0.0]))
+        stated = f"ingest.time_unit: {spell_unit(alternative)}, and dt: {step * alternative:.4g}"
+        remarks.append(
+            f"{name} is taken for {_spell(length)}, as its numbers are {step:.4g} apart; "
+            f"if they are {_spell(alternative)}: {stated}"
+        )
+    if best < IMPLAUSIBLE:
+        apart = float(np.median(np.abs(np.diff(stamps)))) * length
+        remarks.append(
+            f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
+            f"is wrong, set ingest.time_unit to the s of a unit, as 86400 for days"
+        )
+    if why == EVENLY and not name.startswith(COLUMN):
+        remarks.append(f"{name} is taken for the clock, as {why}; if it is none: --rate HZ")
+    return ClockChoice(name, length, rule, tuple(remarks), is_stated=why != EVENLY)
+
+
+def _spell(length: float) -> str:
+    return UNIT_NAMES.get(length) or {DAY: "days", TICK: "100 ns", 60.0: "min", 3600.0: "h"}.get(
+        length, f"{length:g} s"
+    )
+
+
+def _score(length: float, stamps: Floats, motion: Iterable[float]) -> float:
+    """Return how likely the unit of stamps (n,) is `length` s."""
+    steps = np.diff(stamps)
+    usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 1.0
+    step = usual * length
+    date = _date(length, stamps)
+    score = -0.25 * abs(np.log10(step / USUAL_STEP))
+    outside = max(np.log10(step / STEPS[1]), np.log10(STEPS[0] / step), 0.0)
+    score -= outside
+    is_whole = not np.mod(stamps, 1.0).any()
+    if date is not None:
+        is_calendar = any(abs(step - usual_step) < 1e-3 * usual_step for usual_step in CALENDAR)
+        score = max(score, -0.5) if is_calendar else score
+        score += DATED.get(length, 1.0) if date == "1970" else 1.0
+    else:
+        start = abs(float(stamps[0])) * length
+        score += next(value for longest, value in UPTIMES if start <= longest)
+        score += 0.5 if length == 1.0 else 0.0
+        score -= 1.5 if length == 1.0 and is_whole and usual >= 2.0 else 0.0
+        score -= RARE if length in RARE_LENGTHS else 0.0
+    score -= 0.8 if length < 1.0 and not is_whole else 0.0
+    if not _fits(length, motion):
+        return float(score)
+    # No other units of a position and its velocity differ by 60, as m and mm/s do by 1000.
+    return float(score) + INTEGRATES + (RARE if length >= 60.0 else 0.0)
+
+
+def _fits(length: float, motion: Iterable[float]) -> bool:
+    """Return whether velocities are derivatives of positions under a unit of `length` s."""
+    return any(abs(ratio * length / factor - 1.0) < SAME for ratio in motion for factor in FACTORS)
+
+
+def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
+    """Yield the integral of each velocity per motion of its position, for a unit of 1 s."""
+    stamps = numbers[clock]
+    finite = stamps[np.isfinite(stamps)]
+    steps = np.diff(finite)
+    usual = float(np.median(np.abs(steps))) if len(steps) else 0.0
+    if not usual:
+        return
+    order = slice(None, None, -1) if is_newest_first(finite) else slice(None)
+    seconds = ((stamps - finite.min()) * USUAL_STEP / usual)[order]
+    guesses = [guess(name) for name in numbers if name != clock]
+    pairs = [
+        (velocity, position)
+        for velocity in guesses
+        for position in guesses
+        if (velocity.what, position.what) == ("velocity", "position")
+        if velocity.index == position.index and bool(velocity.unit) == bool(position.unit)
+        if not velocity.unit or has_same_dimension(velocity.unit, f"{position.unit}/s")
+    ]
+    for velocity, position in pairs[:MOST_PAIRS]:
+        speed = numbers[velocity.name][order]
+        if velocity.unit:
+            speed = speed * factor(velocity.unit, f"{position.unit}/s")[0]
+        pair = integrals_of(seconds, speed, numbers[position.name][order], 0)
+        if (fit := fit_line([pair])) is not None and fit[1] > RISING:
+            yield abs(fit[0]) * usual / USUAL_STEP
+
+
+def _date(length: float, stamps: Floats) -> str | None:
+    """Return the zero of a clock with units of `length` s that shows dates of our time, if any."""
+    first = float(stamps[0]) * length
+    last = float(stamps[-1]) * length
+    return next(
+        (
+            zero
+            for zero, offset in EPOCHS.get(length, ())
+            if DATES[0] < first + offset < DATES[1] and DATES[0] < last + offset < DATES[1]
+        ),
+        None,
+    )
+
+
+def _bracketed(name: str) -> str:
+    match = re.search(r"[(\[]([^()\[\]]*)[)\]]\s*\Z", name)
+    return match[1] if match and not match[1].isdigit() else ""
+
+
+def _length_of(text: str) -> float | None:
+    """Return the length in s of a unit of time that a whole text spells, or None."""
+    word = plain_letters(text).replace("μ", "u").strip().lower()
+    return SPELLINGS.get(word)
+
+
+def _length_in(name: str) -> float | None:
+    """Return the length in s of the unit that brackets or a word of a name spell, or None."""
+    if length := _length_of(_bracketed(name)):
+        return length
+    words = split_words(plain_letters(name).replace("μ", "u"))
+    if words in (["sec"], ["secs"], ["seconds"], ["sec", "s"]):
+        return 1.0
+    return next((SPELLINGS[word] for word in words[1:] or words if word in SPELLINGS), None)
+
+
+def _ends_as_stamp(name: str) -> bool:
+    """Return whether a name ends as that of a clock does: `header.stamp`, `sim_time`, `Systime`."""
+    words = split_words(plain_letters(name).replace("μ", "u"))
+    if {"tow", "itow"} & {*words} or (words and len(words[-1]) > 3 and words[-1] in SPELLINGS):
+        return True
+    words = words[:-1] if len(words) > 1 and words[-1] in SPELLINGS else words
+    return any(word in {"stamp", "timestamp"} or word.endswith("time") for word in words[-1:])
+
+
+def _even(steps: Floats) -> bool:
+    """Return whether nine of ten steps (n,) are the usual one."""
+    usual = float(np.median(steps))
+    return bool(np.quantile(np.abs(steps - usual), 0.9) <= EVEN * usual)
+
+
+def advances(stamps: Floats) -> bool:
+    """Return whether a clock (n,) changes in more than half of its rows; others have few digits."""
+    steps = np.diff(stamps[np.isfinite(stamps)])
+    return not len(steps) or bool(np.mean(steps != 0.0) > FRESH)
+
+
+def rate_of(stamps: Floats) -> str:
+    """Return the rows (n,) per unit of a clock that repeats its numbers; empty if they never rise.
+
+    The first and the last number may have fewer rows than the others.
+    """
+    rises = np.flatnonzero(np.diff(stamps) > 0.0)
+    if len(rises) < 2:
+        return ""
+    return f"{(rises[-1] - rises[0]) / (stamps[rises[-1]] - stamps[rises[0]]):.4g}"
+
+
+def rounded_hint(numbers: Mapping[str, Floats]) -> str:
+    """Return a hint at a column that may be a clock with too few digits; empty if there is none."""
+    for name, values in numbers.items():
+        stamps = values[np.isfinite(values)]
+        is_named = is_stamp(name) or _ends_as_stamp(name) or bool(len(stamps) and stamps[0] >= 1e9)
+        n_different = len(np.unique(stamps))
+        if not is_named and (guess(name).what != "unknown" or n_different < FEWEST_STAMPS):
+            continue
+        if n_different < FEWEST_NAMED or (np.diff(stamps) < 0.0).any() or is_physical(name):
+            continue
+        unit = with_unit(name, {name: values}).unit
+        rate = rate_of(stamps * unit)
+        return (
+            f"; {name} never falls, but repeats its numbers: --rate {rate} if it is time in "
+            f"{_spell(unit)}"
+        )
+    return ""
+
+
+def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
+    """Return the rate, Hz, that a column such as `fs` or `Ts` states by its only number, if any."""
+    for name in (*PER_SECOND, *STEP):
+        values = np.unique(numbers[name][np.isfinite(numbers[name])]) if name in numbers else []
+        if len(values) == 1 and 0.0 < values[0] < 1e9:
+            return float(values[0] if name in PER_SECOND else 1.0 / values[0])
+    return None
+
+
+def step_column(numbers: Mapping[str, Floats]) -> str | None:
+    """Return the column of the time since the row before, which is never negative, by its name."""
+    for name, values in numbers.items():
+        is_named = name in STEP or {*split_words(name)[:1], *split_words(name)[-1:]} & DURATION
+        finite = values[np.isfinite(values)]
+        if is_named and len(finite) and finite.min() >= 0.0 and np.mean(finite > 0.0) > RISING:
+            return name
+    return None

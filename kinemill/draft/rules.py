@@ -1,0 +1,229 @@
+"""Facts about the columns of a log, and the rules that leave columns out of a draft.
+
+The facts of a column are computed once; the first rule of `RULES` that applies to them decides. A
+name alone is no evidence of a status: the mode of a beam is its shape. So a status also needs few
+different values, all whole numbers, and a column without a descriptive name even fewer.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kinemill.draft.clock import is_physical
+from kinemill.draft.column import Column
+from kinemill.draft.column_relations import letter_columns
+from kinemill.draft.table import Table
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.name_heuristics import EXPLICIT, STAMP, Guess, guess, split_words
+from kinemill.ingest.raw import split_index
+from kinemill.ingest.readers._episodes import NAMES as MARKS
+
+EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
+FEWEST_NUMBERED = 20  # rows that show that a column numbers them
+NUMBERED = 0.95  # share of the steps of such a column that are equal
+MOST_MODES = 32
+MOST_FLAGS = 8  # different values of a column named as a mode, and of another one
+LARGEST = float(np.finfo(np.float32).max)
+OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
+_STATUS = {"mode", "modes", "bit", "bits", "bitmask", "digital", "safety", "estop", "enabled",
+           "running", "ready", "fault", "faults", "alarm", "alarms", "warning", "warnings",
+           "code", "armed", "connected", "online", "is", "has"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the name and the rows of a column show.
+
+    Attributes:
+        name: of the column.
+        values: its samples (n,).
+        meaning: its meaning by name.
+        is_letter: whether it holds the character codes of a text, next to others.
+        same_as: another column with the same numbers; empty without any.
+    """
+
+    name: str
+    values: Floats
+    meaning: Guess
+    is_letter: bool = False
+    same_as: str = ""
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Words of the name."""
+        return split_words(self.name)
+
+    @cached_property
+    def finite(self) -> Floats:
+        """Finite samples (k,)."""
+        return self.values[np.isfinite(self.values)]
+
+    @cached_property
+    def steps(self) -> Floats:
+        """Differences of finite samples (k - 1,)."""
+        return np.diff(self.finite)
+
+    @property
+    def never_falls(self) -> bool:
+        """Whether no sample is below the one before."""
+        return len(self.steps) > 0 and bool(self.steps.min() >= 0.0)
+
+    def __str__(self) -> str:
+        """Facts in words, for `kinemill new --explain`."""
+        if not len(self.finite):
+            return "no numbers"
+        share_held = float(np.mean(self.steps == 0.0)) if len(self.steps) else 1.0
+        rising = float(np.mean(self.steps > 0.0)) if len(self.steps) else 0.0
+        missing = 1.0 - len(self.finite) / len(self.values)
+        kind = "whole numbers" if not np.mod(self.finite, 1.0).any() else "numbers"
+        return (
+            f"{self.meaning.what} by name, unit {self.meaning.unit or 'unknown'}; {kind} "
+            f"{self.finite.min():.4g} to {self.finite.max():.4g}, held {share_held:.0%}, "
+            f"rising {rising:.0%}, missing {missing:.1%}"
+        )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule that leaves a column out.
+
+    Attributes:
+        name: of the rule.
+        reason: returns why a column is left out; empty if it is not.
+    """
+
+    name: str
+    reason: Callable[[Facts], str]
+
+
+def _counter(facts: Facts) -> str:
+    """Rise by the same whole number in each row, but for a few rows; vectors do not count."""
+    if (
+        len(facts.finite) < len(facts.values)
+        or len(facts.values) <= FEWEST_NUMBERED
+        or split_index(facts.name)[1] is not None
+        or facts.meaning.what != "unknown"
+    ):
+        return ""
+    step = float(np.median(facts.steps))
+    is_counter = step >= 1.0 and step.is_integer() and np.mean(facts.steps == step) > NUMBERED
+    return f"a counter: it rises by {step:g} in each row" if is_counter else ""
+
+
+def _clock(facts: Facts) -> str:
+    """Never fall, and have the name of a timestamp, or be dates."""
+    is_named = {*facts.words[:1], *facts.words[-1:]} & STAMP
+    is_date = len(facts.finite) and facts.finite[0] >= EPOCH and facts.meaning.what == "unknown"
+    is_clock = facts.never_falls and (is_named or is_date) and not is_physical(facts.name)
+    return "another clock: it rises with time" if is_clock else ""
+
+
+def _oversized(facts: Facts) -> str:
+    """Hold a number that float32, the type of models, cannot hold."""
+    is_oversized = bool(np.any(np.abs(facts.finite) > LARGEST))
+    return f"holds numbers beyond {LARGEST:.2g}: no measurement" if is_oversized else ""
+
+
+RULES = (  # the first one that applies decides
+    Rule("counter", _counter),
+    Rule("episode mark", lambda facts: "marks episodes" if facts.name in MARKS else ""),
+    Rule("size", _oversized),
+    Rule("clock", _clock),
+    Rule("text", lambda facts: "a letter of a text" if facts.is_letter else ""),
+    Rule(
+        "next row",
+        lambda facts: "a value of the following row, by its name" if "next" in facts.words else "",
+    ),
+    Rule(
+        "copy", lambda facts: f"the same numbers as {facts.same_as}" if facts.same_as else ""
+    ),
+)  # fmt: skip
+
+
+def facts_of(table: Table) -> list[Facts]:
+    """Return the facts of all columns of a log."""
+    letters = letter_columns(table)
+    copies = _copies(table)
+    return [
+        Facts(
+            name,
+            values,
+            guess(name, table.labels.get(name, "")),
+            name in letters,
+            copies.get(name, ""),
+        )
+        for name, (_, values) in table.values.items()
+    ]
+
+
+def deciding_rule(facts: Facts) -> tuple[str, str]:
+    """Return the name of the first rule that leaves a column out, and its reason; or two ""."""
+    return next(((rule.name, why) for rule in RULES if (why := rule.reason(facts))), ("", ""))
+
+
+def _copies(table: Table) -> dict[str, str]:
+    """Return columns that repeat another one exactly, and that one; names are preferred to indices.
+
+    A clip lists a joint by index and by name, and an array of one column with and without index.
+    The state of a simulator repeats what `obs/` holds.
+    """
+    first: dict[bytes, str] = {}
+    copies: dict[str, str] = {}
+    for name in sorted(table.values, key=_rank):
+        values = table.values[name][1]
+        original = first.setdefault(values.tobytes(), name)
+        finite = values[np.isfinite(values)]
+        if original != name and len(finite) and np.ptp(finite) > 0.0:
+            copies[name] = original
+    return copies
+
+
+def _rank(name: str) -> tuple[bool, bool, bool]:
+    """Return the order in which columns of the same numbers are preferred: observations first."""
+    is_observed = name.partition("/")[0] in OBSERVATIONS
+    return not is_observed, name.endswith("]"), split_index(name)[1] is not None
+
+
+def status_columns(tables: Sequence[Table]) -> dict[str, str]:
+    """Return the columns that are a status by name and values, with reasons."""
+    named = {
+        name for table in tables for name in table.values
+        if (words := {*split_words(name)}) & _STATUS and not words & EXPLICIT
+    }  # fmt: skip
+    numbers = {
+        name: np.concatenate([table.values[name][1] for table in tables if name in table.values])
+        for name in sorted(named)
+    }
+    return {
+        name: f"a status by its name, of {count} whole numbers"
+        for name, values in numbers.items()
+        if 0 < (count := _whole_numbers(values)) <= MOST_MODES
+    }
+
+
+def without_flags(columns: list[Column]) -> tuple[list[Column], dict[str, str]]:
+    """Return the columns without states of a few whole numbers, and why these are left out.
+
+    Where no column is an action, one of these may be the input, and all are kept.
+    """
+    flags = {
+        name: f"a flag or a mode: {count} whole numbers, and no input by the data"
+        for column in columns
+        if column.guess.role == "state" and column.guess.what == "unknown"
+        if 0 < (count := _whole_numbers(column.values)) <= MOST_FLAGS
+        for name in column.names
+    }
+    rest = [column for column in columns if column.names[0] not in flags]
+    if {"state", "action"} <= {column.guess.role for column in rest}:
+        return rest, flags
+    return columns, {}
+
+
+def _whole_numbers(values: Floats) -> int:
+    """Return how many whole numbers (n,) has; 0 if some are others, or there are few rows."""
+    finite = values[np.isfinite(values)]
+    if len(finite) < FEWEST_NUMBERED or np.mod(finite, 1.0).any():
+        return 0
+    return len(np.unique(finite))

@@ -1,0 +1,326 @@
+"""Columns of a text table without a task, and columns on the clock that a draft chooses.
+
+The rows are those of the CSV reader. For other formats the reader lists the columns
+(`schema_inference.py`).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kinemill.draft.clock import (
+    ClockChoice,
+    advances,
+    choose_clock,
+    rate_of,
+    rounded_hint,
+    stated_rate,
+    step_column,
+    ticks_of,
+    with_unit,
+)
+from kinemill.draft.rates import meet
+from kinemill.draft.table import Table, usual_step
+from kinemill.errors import BadLog
+from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
+from kinemill.ingest.other_formats import other_format
+from kinemill.ingest.own_clocks import is_slower
+from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
+from kinemill.ingest.readers._csv_layout import Layout, decode, is_binary
+from kinemill.ingest.readers._plain_table import COLUMN
+from kinemill.ingest.readers.csv import read_as_text
+from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spell_booleans
+
+HEAD = 1 << 18  # bytes that show whether a file is text
+PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
+COARSE = "most rows repeat its last date"
+NEWEST_FIRST = "the newest row is first: rows are read from the last one to the first"
+
+
+def split_clocks(table: Table, rate: float | None = None) -> Table:
+    """Return a table whose slower columns have their samples alone, and a clock of their own.
+
+    Columns much slower than `rate`, Hz, or than where states and commands meet are left out.
+    """
+    slower = {
+        name: (seconds[present], values[present])
+        for name, (seconds, values) in table.values.items()
+        if is_slower(present := np.isfinite(values))
+    }
+    if not slower:
+        return table
+    values = {**table.values, **slower}
+    steps = {name: usual_step(seconds) for name, (seconds, _) in values.items()}
+    names, step, left_out, remarks = meet(steps, rate if table.time else None)
+    return replace(
+        table,
+        values={name: samples for name, samples in values.items() if name in names},
+        left_out={**table.left_out, **left_out},
+        own_clocks=True,
+        meeting=step or table.meeting,
+        remarks=(*table.remarks, *remarks),
+    )
+
+
+def read_text(path: Path, rate: float | None = None) -> Table:
+    """Read every column of a text table.
+
+    Raises:
+        BadLog: the file holds no table.
+    """
+    text, numbers, layout = _read(path)
+    left_out = {name: "holds no numbers" for name in text.columns if name not in numbers}
+    dates = _dates(text)
+    if dates is not None:
+        numbers.pop(dates, None)
+        left_out.pop(dates, None)
+        table = _dated(path, text[dates], numbers, left_out, rate)
+    elif rate is None and (split := _split_clock(numbers)):
+        table = _stamped_by_two(path, split, numbers, left_out)
+    else:
+        table = table_of(path, numbers, left_out, rate, layout.units)
+    units = {name: ColumnAttributes(unit=unit) for name, unit in layout.units.items() if unit}
+    remarks = (*table.remarks, *layout.remarks, *_unused_names(path, layout.names))
+    return replace(table, attributes=units, remarks=remarks)
+
+
+def _unused_names(path: Path, names: list[str]) -> list[str]:
+    """Return a remark on a commented header that does not fit the columns without names."""
+    if not all(name.startswith(COLUMN) for name in names):
+        return []
+    with path.open("rb") as file:
+        lines = [decode(line) for line in file.read(HEAD).split(b"\n") if line.startswith(b"#")]
+    words = re.split(r"[,;\s]+", lines[-1].strip("# \r")) if lines else []
+    if len(words) < 2:
+        return []
+    return [
+        f"the comment {lines[-1][:80]!r} holds {len(words)} names, and rows {len(names)} values"
+    ]
+
+
+def read_numbers(path: Path) -> tuple[dict[str, Floats], list[str]]:
+    """Return the columns of numbers of a text table, (n,) each, and the names of the others.
+
+    Raises:
+        BadLog: the file holds no table.
+    """
+    text, numbers, _ = _read(path)
+    return numbers, [name for name in text.columns if name not in numbers]
+
+
+def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Floats], Layout]:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if is_binary(head):
+        raise _binary(path, head)
+    try:
+        text, layout = read_as_text(path)
+    except Unreadable as error:
+        raise _of_file(path, error) from error
+    columns = ((column.name, _numbers(column, layout)) for column in text)
+    return text, {name: values for name, values in columns if values is not None}, layout
+
+
+def _split_clock(numbers: Mapping[str, Floats]) -> str | None:
+    """Return the column of the whole seconds of a clock in two columns; None without one."""
+    return next((name for name in numbers if nanoseconds_of(name, list(numbers))), None)
+
+
+def _dated(
+    path: Path,
+    dates: pl.Series,
+    numbers: dict[str, Floats],
+    left_out: dict[str, str],
+    rate: float | None,
+) -> Table:
+    """Return columns (n,) on dates (n,), or on another clock if most rows repeat the last date."""
+    stamps = parse_dates(dates)
+    first = stamps.drop_nulls()[0]
+    seconds = (stamps - first).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
+    if not advances(seconds):
+        if rate is not None or choose_clock(numbers) is not None:
+            return table_of(path, numbers, left_out | {dates.name: COARSE}, rate)
+        raise coarse_clock(path, dates.name, seconds)
+    table = _on_clock(path, seconds, 1.0, numbers, left_out)
+    origin = table.origin + int(first) / 1e9
+    meeting = 1.0 / rate if rate else None
+    rule = "it holds dates"
+    return replace(table, time=dates.name, origin=origin, clock_rule=rule, meeting=meeting)
+
+
+def _stamped_by_two(
+    path: Path, seconds: str, numbers: dict[str, Floats], left_out: dict[str, str]
+) -> Table:
+    """Return columns (n,) on timestamps in two columns: whole seconds, and nanoseconds."""
+    rest = nanoseconds_of(seconds, list(numbers)) or ""
+    least = float(np.nanmin(numbers[seconds]))
+    since = numbers[seconds] - least
+    remaining = {name: values for name, values in numbers.items() if name not in {seconds, rest}}
+    table = _on_clock(path, since + 1e-9 * numbers[rest], 1.0, remaining, left_out)
+    rule = f"seconds, and nanoseconds in {rest}"
+    return replace(table, time=seconds, origin=table.origin + least, clock_rule=rule)
+
+
+def _dates(frame: pl.DataFrame) -> str | None:
+    """Return the first column of dates, the clock of the log; None without one."""
+    for column in frame:
+        first = column.drop_nulls().head(1).str.strip_chars()
+        if len(first) and is_date(first[0]):
+            return column.name
+    return None
+
+
+def _binary(path: Path, head: bytes) -> BadLog:
+    if detected := other_format(path):
+        return BadLog(
+            path, f"is {detected[0]}", expected="a log that a reader reads", fix=detected[1]
+        )
+    kind = "a pickle, which could run code" if head.startswith(PICKLE) else "binary data, not text"
+    fix = "write the numbers as text, .npy or .npz, or name the file after its format"
+    return BadLog(path, f"holds {kind}", expected="a text table", fix=fix)
+
+
+def _of_file(path: Path, error: Unreadable) -> BadLog:
+    """Return an error of a reader with the name of the file."""
+    first = error.reasons[0]
+    return BadLog(path, str(first["found"]), expected=first["expected"], fix=first["fix"])
+
+
+def _numbers(column: pl.Series, layout: Layout) -> Floats | None:
+    """Return a column as numbers with NaN for missing ones; None if it is not numeric."""
+    numbers = column.cast(pl.Float64, strict=False)
+    filled = column.count()
+    if numbers.count() < filled:
+        text = plain_digits(spell_booleans(column), decimal_comma=layout.decimal_comma)
+        numbers = text.cast(pl.Float64, strict=False)
+        filled = text.count()
+    if not filled or numbers.count() < 0.5 * filled:
+        return None
+    return numbers.fill_null(np.nan).to_numpy().copy()
+
+
+def table_of(
+    path: Path,
+    numbers: dict[str, Floats],
+    left_out: dict[str, str],
+    rate: float | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Table:
+    """Return columns of one length as a table, on the clock among them or by `rate`, Hz.
+
+    With a clock among the columns, `rate` is that of the draft.
+
+    Raises:
+        BadLog: no column is a clock, no rate is given, and none is stated.
+    """
+    clock = choose_clock(numbers, units)
+    if clock is not None and (
+        (_counts_rows(numbers[clock.name]) and (rate or _states_steps(numbers)))
+        or (rate and (not clock.is_stated or not advances(numbers[clock.name])))
+    ):
+        clock = None
+    row_rate = rate or stated_rate(numbers)
+    if clock is None and row_rate is not None:
+        samples = {name: (np.arange(len(v)) / row_rate, v) for name, v in numbers.items()}
+        return Table(path, None, "s", samples, left_out, rate=row_rate)
+    if clock is None and (steps := step_column(numbers)):
+        total = {**numbers, steps: np.nancumsum(numbers[steps])}
+        table = stamped(path, with_unit(steps, total), total, left_out)
+        return replace(table, sums_time=True)
+    if clock is None:
+        raise BadLog(
+            path,
+            "no column rises as a clock does",
+            expected="timestamps under a name such as time or timestamp, or dates such as "
+            "2024-05-01 12:00:00 or 1.5.2024 12:00:00",
+            fix="for a log without timestamps, set its rows per second: --rate HZ"
+            f"{rounded_hint(numbers)}",
+        )
+    return replace(stamped(path, clock, numbers, left_out), meeting=1.0 / rate if rate else None)
+
+
+def stamped(
+    path: Path, clock: ClockChoice, numbers: Mapping[str, Floats], left_out: dict[str, str]
+) -> Table:
+    """Return columns (n,) on the clock among them.
+
+    Rows out of order are dropped.
+
+    Raises:
+        BadLog: Most rows repeat the timestamp before.
+    """
+    stamps = numbers[clock.name]
+    ticks = ticks_of(clock.spelled_unit)
+    if not advances(stamps):
+        raise coarse_clock(path, clock.name, stamps / ticks)
+    remaining = {name: values for name, values in numbers.items() if name != clock.name}
+    table = _on_clock(path, stamps, ticks, remaining, left_out)
+    return replace(
+        table,
+        time=clock.name,
+        time_unit=clock.spelled_unit,
+        clock_rule=clock.rule,
+        remarks=(*clock.remarks, *table.remarks),
+    )
+
+
+def _on_clock(
+    path: Path,
+    stamps: Floats,
+    ticks: float,
+    numbers: Mapping[str, Floats],
+    left_out: dict[str, str],
+) -> Table:
+    """Return columns (n,) on stamps (n,) in ticks; rows are sorted and spread as by ingest."""
+    remarks = list[str]()
+    if is_newest_first(stamps):
+        stamps = stamps[::-1]
+        numbers = {name: values[::-1] for name, values in numbers.items()}
+        remarks.append(NEWEST_FIRST)
+    good = np.isfinite(stamps)
+    origin = float(stamps[good][0])
+    seconds, repairs = repair_stamps(
+        (stamps[good] - origin) / ticks,
+        ticks,
+        np.inf,
+        [pl.Series(values[good]) for values in numbers.values()],
+    )
+    remarks += [f"{item['check']}: {item['found']}; {item['fix']}" for item in repairs]
+    rising = np.diff(seconds, prepend=-np.inf) > 0.0
+    samples = {name: (seconds[rising], v[good][rising]) for name, v in numbers.items()}
+    lost = len(stamps) - int(np.count_nonzero(rising))
+    return Table(
+        path,
+        None,
+        "s",
+        samples,
+        left_out,
+        origin=origin / ticks,
+        lost_rows=lost,
+        remarks=tuple(remarks),
+    )
+
+
+def coarse_clock(path: Path, name: str, seconds: Floats) -> BadLog:
+    """Return the error of a clock with too few digits, such as one of whole seconds, (n,) s."""
+    finite = seconds[np.isfinite(seconds)]
+    return BadLog(
+        path,
+        f"{name} has {len(np.unique(finite))} different timestamps in {len(finite)} rows",
+        expected="a clock with enough digits to tell rows apart",
+        fix=f"set the rows per second: --rate {rate_of(finite) or 'HZ'}",
+    )
+
+
+def _counts_rows(values: Floats) -> bool:
+    """Return whether (n,) numbers rise by 1 in each row, as those of rows do."""
+    return len(values) > 1 and bool(np.all(np.diff(values) == 1.0))
+
+
+def _states_steps(numbers: Mapping[str, Floats]) -> bool:
+    """Return whether a column other than a clock holds the rate, or the time between rows."""
+    return stated_rate(numbers) is not None or step_column(numbers) is not None

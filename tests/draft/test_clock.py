@@ -1,0 +1,45 @@
+"""Clock of a draft among columns, and its unit."""
+
+import numpy as np
+import pytest
+
+from kinemill.draft.clock import choose_clock, spell_unit
+
+K = np.arange(400.0)
+VELOCITY = {"pos": np.sin(0.02 * K), "vel": 2.0 * np.cos(0.02 * K)}  # rows 0.01 s apart
+
+
+@pytest.mark.parametrize(
+    ("stamps", "unit"),
+    [
+        (1.8e9 + 1e4 * K, "us"),
+        (1.7e9 + 60.0 * K, "s"),
+        (1.7e12 + 10.0 * K, "ms"),
+        (1.3e17 + 1e5 * K, "1e-07"),
+        (45_413.5 + K / 86_400.0, "86400"),
+        (10.0 * K, "ms"),
+        (5.5 * K, "s"),
+        (K, "s"),
+    ],
+)
+def test_unit_of_a_clock_without_other_columns(stamps, unit):
+    choice = choose_clock({"time": stamps})
+    assert choice is not None
+    assert spell_unit(choice.unit) == unit
+
+
+def test_velocities_decide_between_units():
+    choice = choose_clock({"t": 10_000.0 * K, **VELOCITY})
+    assert choice is not None
+    assert (choice.spelled_unit, choice.remarks) == ("us", ())
+
+
+@pytest.mark.parametrize("name", ["latitude", "odometer", "Q [Ah]", "height", "temp_motor"])
+def test_physical_quantity_that_rises_is_no_clock(name):
+    assert choose_clock({name: K, "u": np.sin(K)}) is None
+
+
+def test_clock_without_a_name_is_asked_about():
+    choice = choose_clock({"ticker": 0.01 * K, "u": np.sin(K)})
+    assert choice is not None
+    assert choice.remarks[-1].startswith("ticker is taken for the clock, as it rises evenly")

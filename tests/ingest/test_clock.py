@@ -1,0 +1,47 @@
+"""Timestamps that are repaired: wrapped counters, too few digits, and the newest row first."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.ingest.clock import is_newest_first, read_clock, repair_stamps
+
+TIME = 0.004 * np.arange(500)
+
+
+@pytest.mark.parametrize(("ticks", "period"), [(1e6, 2.0**32), (1e3, 2.0**16), (1.0, 4294.967296)])
+def test_counter_that_wraps_continues(ticks, period):
+    stamps = (period / ticks - 1.0 + TIME) % (period / ticks)
+    seconds, (reason,) = repair_stamps(stamps, ticks, np.inf)
+    assert np.diff(seconds) == pytest.approx(0.004, abs=1e-9)
+    assert (reason["check"], reason["where"]) == ("clock_wrap", "row 251")
+
+
+def test_reset_of_a_clock_is_no_wrap():
+    stamps = np.tile(TIME[:250], 2)
+    seconds, reasons = repair_stamps(stamps, 1.0, np.inf)
+    assert (seconds is stamps, reasons) == (True, [])
+
+
+def test_stamps_with_two_decimals_are_spread_evenly():
+    seconds, (reason,) = repair_stamps(np.floor(TIME * 100) / 100, 1.0, np.inf)
+    assert np.diff(seconds) == pytest.approx(0.004, rel=0.01)
+    assert np.abs(seconds - TIME).max() < 0.01
+    assert reason["check"] == "rounded_stamps"
+
+
+@pytest.mark.parametrize("case", ["copies of rows", "a rate that changes"])
+def test_other_repeated_stamps_are_dropped(case):
+    stamps = np.floor(TIME * 100) / 100
+    values = pl.Series(np.sin(TIME))
+    if case == "copies of rows":
+        values = pl.Series(np.sin(stamps))
+    else:
+        stamps = np.floor(np.where(TIME > 1.0, 4 * TIME - 3.0, TIME) * 100) / 100
+    clock = read_clock(pl.Series(stamps), 1.0, 1.0, 0.01, channels=[values])
+    assert [reason["check"] for reason in clock.reasons] == ["repeated_stamp"]
+
+
+def test_falling_stamps_show_the_newest_row_first():
+    assert is_newest_first(TIME[::-1])
+    assert not is_newest_first(np.tile(TIME[:5], 100))
