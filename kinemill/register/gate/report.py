@@ -11,9 +11,10 @@ from kinemill.register.gate.evaluation import approval_of
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.gate.rules import RULES, is_of
+from kinemill.register.robot_trials import trials_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder, find_version
-from kinemill.store import Home, Json
+from kinemill.store import Home, Json, to_json_value
 from kinemill.task.portfolio import untested_text
 from kinemill.verify.document import read_verification
 from kinemill.verify.effects import ADVICE
@@ -34,10 +35,11 @@ def why(home: Home, task: str, which: str = "") -> Json:
     Returns:
         task, version, aliases, decision, `provisional` (why, or ""), `headline`,
         `explanation` (one sentence), `causes` (rule, value, expected, fix, `follows`; root causes
-        first), `unmodeled` (what explains residuals and what to try; empty if the files of the
-        version were deleted), `blessings` (better, serves), approved, `gate` (rule, passed, value,
-        expected, and `fix` for failed ones), `untested` (candidates for which the budget of the
-        portfolio did not suffice, or ""), report.
+        first), `trials` (counted trials on a robot, or None), `unmodeled` (what explains residuals
+        and what to try; empty if the files of the version were deleted), `blessings` (better,
+        serves), approved, `gate` (rule, passed, value, expected, and `fix` for failed ones),
+        `untested` (candidates for which the budget of the portfolio did not suffice, or ""),
+        report.
 
     Raises:
         BadInput: The version does not exist.
@@ -60,6 +62,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
             "better": version.tags.get(tags.BETTER),
             "serves": version.tags.get(tags.SERVES),
         },
+        "trials": to_json_value(trials_of(version.number, events)),
         "approved": f"by {approval.who}, {approval.at}" if approval else None,
         "gate": [
             line.to_json() | ({} if line.passed else {"fix": advice(line.rule)})
