@@ -65,12 +65,14 @@ def _print_actions(evaluation: PolicyEvaluation) -> None:
     accuracy = evaluation.actions["model"]
     repeat = evaluation.actions.get("repeat")
     rows: list[list[object]] = [
-        [name, line.unit, line.rmse, _ends(line.interval), line.mae]
-        + ([repeat.channels[name].rmse] if repeat else [])
+        [
+            *(name, line.unit, line.rmse, _ends(line.interval), line.mae),
+            *([repeat.channels[name].rmse] if repeat else []),
+        ]
         for name, line in accuracy.channels.items()
     ]
-    mean = ["nrmse", "", accuracy.nrmse, _ends(accuracy.nrmse_interval), ""]
-    rows.append(mean + ([repeat.nrmse] if repeat else []))
+    mean = ("nrmse", "", accuracy.nrmse, _ends(accuracy.nrmse_interval), "")
+    rows.append([*mean, *([repeat.nrmse] if repeat else [])])
     logs = evaluation.logs
     title = f"difference from the logged action, {logs.episodes} episodes, {logs.rows} rows"
     columns = ["action", "unit", "RMSE", "95 %", "MAE"]

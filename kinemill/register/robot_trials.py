@@ -6,6 +6,7 @@ last record of a version counts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kinemill.errors import BadInput
 from kinemill.register.audit_log import TRIALS, Event
@@ -71,4 +72,5 @@ def worse_p(trials: RobotTrials, reference: RobotTrials) -> float:
     from scipy.stats import fisher_exact
 
     counts = [[one.successes, one.of - one.successes] for one in (trials, reference)]
-    return float(fisher_exact(counts, alternative="less").pvalue)
+    result: Any = fisher_exact(counts, alternative="less")  # whose type has no attributes
+    return float(result.pvalue)
