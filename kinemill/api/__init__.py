@@ -25,7 +25,15 @@ from kinemill.api.recordings import (
     export_recordings,
     search_recordings,
 )
-from kinemill.api.registry import Registered, Verification, promote, register, rollback, verify
+from kinemill.api.registry import (
+    Registered,
+    Verification,
+    promote,
+    record_trials,
+    register,
+    rollback,
+    verify,
+)
 from kinemill.api.rollouts import Rollout, rollout, rollout_policy
 from kinemill.api.runs import learn_in_loop, run
 from kinemill.api.search import TuneResult, tune
@@ -65,6 +73,7 @@ __all__ = [
     "make_dataset",
     "make_task",
     "promote",
+    "record_trials",
     "register",
     "rollback",
     "rollout",

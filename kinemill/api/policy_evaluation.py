@@ -168,7 +168,7 @@ def _on_logs(
     notes += refusal_note(logs)
     if loaded.model.interface.layout.mask:
         notes.append("logs have no action mask: forbidden choices count as allowed")
-    held_out = measure_logs(loaded.model, logs)
+    held_out = measure_logs(loaded.model, logs, loaded.task.learn.plan_rows)
     rows = Demonstrations(logs.rows, logs.media)
     steps = horizon, stride or loaded.task.verify.stride
     curves = action_curves(loaded.model, rows, held_out, *steps)

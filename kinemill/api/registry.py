@@ -290,6 +290,28 @@ def promote(
     return promotion.promote(task, home, f":{version.number}", force=force, why=why, **expected)
 
 
+def record_trials(
+    model: Registered | str, *, success: int, of: int, note: str = ""
+) -> "ChampionChange":
+    """Record counted trials of a version on a robot, and run the gate again.
+
+    Args:
+        model: a registered version, or TASK:3 or TASK@challenger.
+        success: number of successful trials.
+        of: number of trials; of several records of a version, the last one counts.
+        note: text for the audit log.
+
+    Raises:
+        BadInput: There is no such version, or the counts are impossible.
+    """
+    from kinemill.register import promotion
+
+    address = model.address if isinstance(model, Registered) else model
+    home = Home.resolve()
+    task, version, _ = registered_model(address, home)
+    return promotion.record_trials(task, home, f":{version.number}", success, of, note=note)
+
+
 def rollback(task: TaskLike, *, to: int | None = None, why: str = "") -> "ChampionChange":
     """Roll back to the previous champion, or to a version.
 

@@ -100,6 +100,7 @@ _MODEL: Commands = {
     "export": ("export.export", "Copy a registered model to a portable folder."),
     "verify": ("verify.verify", "Verify an exported model folder."),
     "approve": ("promote.approve", "Approve a version and run the gate again."),
+    "trials": ("promote.trials", "Record counted trials on a robot and run the gate again."),
     "promote": ("promote.promote", "Make a version champion."),
     "rollback": ("promote.rollback", "Roll back to the previous champion."),
     "pull": ("pull.pull", "Download a version to the model folder of a robot."),

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.output import interval, quantity, table
+from kinemill.cli.output import interval, quantity, table, wrap_text
 from kinemill.register.comparison_results import (
     ComparedChannel,
     DynamicsComparison,
@@ -22,6 +22,8 @@ def comparison_tables(comparison: DynamicsComparison | PolicyComparison) -> None
         _print_policy(comparison)
     else:
         _print_dynamics(comparison)
+    if comparison.trials_text:
+        typer.echo(wrap_text(comparison.trials_text))
 
 
 def _print_policy(comparison: PolicyComparison) -> None:

@@ -63,16 +63,20 @@ def _print_actions(evaluation: PolicyEvaluation) -> None:
     assert evaluation.actions is not None
     assert evaluation.logs is not None
     accuracy = evaluation.actions["model"]
-    repeat = evaluation.actions["repeat"]
+    repeat = evaluation.actions.get("repeat")
     rows: list[list[object]] = [
-        [name, line.unit, line.rmse, _ends(line.interval), line.mae, repeat.channels[name].rmse]
+        [
+            *(name, line.unit, line.rmse, _ends(line.interval), line.mae),
+            *([repeat.channels[name].rmse] if repeat else []),
+        ]
         for name, line in accuracy.channels.items()
     ]
-    rows.append(["nrmse", "", accuracy.nrmse, _ends(accuracy.nrmse_interval), "", repeat.nrmse])
+    mean = ("nrmse", "", accuracy.nrmse, _ends(accuracy.nrmse_interval), "")
+    rows.append([*mean, *([repeat.nrmse] if repeat else [])])
     logs = evaluation.logs
     title = f"difference from the logged action, {logs.episodes} episodes, {logs.rows} rows"
-    columns = ["action", "unit", "RMSE", "95 %", "MAE", "RMSE, repeat last"]
-    table(title, columns, rows)
+    columns = ["action", "unit", "RMSE", "95 %", "MAE"]
+    table(title, columns + (["RMSE, repeat last"] if repeat else []), rows)
 
 
 def _print_curves(curves: ActionCurves) -> None:

@@ -1,4 +1,4 @@
-"""Gate commands: why, approve, promote, rollback and audit."""
+"""Gate commands: why, approve, trials, promote, rollback and audit."""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,6 +62,11 @@ def why(
             f"the residuals. Try: {effect['try']}"
         )
         typer.echo(wrap_text(text))
+    if trials := report["trials"]:
+        low, high = trials["interval"]
+        counts = f"{trials['successes']} of {trials['of']} (95 %: {low:.1%} to {high:.1%})"
+        text = f"trials on the robot: {counts}, by {trials['who']}, {trials['at']}"
+        typer.echo(wrap_text(f"{text}: {trials['note']}".rstrip(": ")))
     candidates_table(from_json_value(report["candidates"], list[CandidateResult], Path("why")))
     if report["untested"]:
         typer.echo(wrap_text(report["untested"]))
@@ -94,6 +99,28 @@ def approve(
     champion_change(change, as_json=as_json)
     if "champion" not in change.aliases:
         raise typer.Exit(_REFUSED)
+
+
+def trials(
+    model: VersionName,
+    success: Annotated[int, typer.Option("--success", help="Number of successful trials.")],
+    of: Annotated[int, typer.Option("--of", help="Number of trials.")],
+    note: Annotated[str, typer.Option("--note", help="Text for the audit log.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Record counted trials on a robot and run the gate again.
+
+    The last record of a version counts: after further trials, give the total.
+
+    Example: kinemill model trials my_robot:3 --success 17 --of 20
+    """
+    from kinemill.api.models import address_of
+    from kinemill.cli.version_tables import champion_change
+    from kinemill.register.promotion import record_trials
+
+    task, which = address_of(model)
+    change = record_trials(task, Home.resolve(), which, success, of, note=note)
+    champion_change(change, as_json=as_json)
 
 
 def promote(

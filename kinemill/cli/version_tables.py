@@ -49,6 +49,8 @@ def version_page(version: VersionDocument) -> None:
     aliases = "".join(f"@{alias}" for alias in version.aliases)
     typer.echo(wrap_text(version.headline))
     typer.echo(f"{version.address} {aliases}  {version.created}  {version.decision or ''}")
+    if version.trials:
+        typer.echo(f"trials on the robot  {version.trials}")
     errors_table(version.metrics, version.tags.get("kinemill.reference"))
     tried_table(version.metrics)
     gate_table(version.gate)
@@ -59,7 +61,7 @@ def version_page(version: VersionDocument) -> None:
 
 
 def champion_change(change: ChampionChange, *, as_json: bool) -> None:
-    """Print the result of an approval, a promotion or a rollback, with the failed rules."""
+    """Print the result of a manual decision, with the failed rules."""
     if as_json:
         document(change)
         return

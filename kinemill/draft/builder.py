@@ -15,6 +15,7 @@ import numpy as np
 from kinemill.draft.column import Column, name_channels
 from kinemill.draft.column_relations import find_quaternions, name_targets
 from kinemill.draft.derivatives import find_derivatives
+from kinemill.draft.horizon import NO_HORIZON, find_horizon
 from kinemill.draft.input_evidence import infer_inputs
 from kinemill.draft.logs import read_tables
 from kinemill.draft.ranges import with_range
@@ -28,7 +29,7 @@ from kinemill.draft.stated_limits import (
     with_stated_limits,
 )
 from kinemill.draft.task_draft_writer import Draft, write_task
-from kinemill.draft.timing import bridged_gap, time_step
+from kinemill.draft.timing import bridged_gap, motion_step, time_step
 from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
 from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
@@ -88,10 +89,14 @@ def build(
     columns = with_robot_units(columns, joints, robot) if robot else columns
     related = [_offset(column) for column in name_targets(find_derivatives(columns))]
     related.sort(key=lambda column: column.guess.role == "action")
-    dt = time_step(tables, step)
     channels = name_channels(related)
     channels, stated = with_stated_limits(channels, joints, robot) if robot else (channels, [])
     channels = [with_range(with_log_limits(column)) for column in channels]
+    # A policy acts at the rate of its demonstrations.
+    motion = step if is_policy else motion_step(channels, step)
+    dt = time_step(tables, motion)
+    if motion > step:  # what acts within one row of the log acts within the first step
+        channels = [replace(column, lead=0) for column in channels]
     return Draft(
         name,
         tables,
@@ -105,6 +110,8 @@ def build(
         joints=stated,
         remarks=list(dict.fromkeys(remark for table in tables for remark in table.remarks)),
         exclude=read.exclude,
+        averages=motion > step,
+        horizon=NO_HORIZON if is_policy else find_horizon(channels, dt),
     )
 
 

@@ -99,7 +99,11 @@ def _learn(media: list[Medium], plans: Plans) -> Iterator[str]:
     texts = [medium for medium in media if medium.role == "text"]
     yield "learn:"
     yield "  type: imitation  # behavior cloning; the policy observes all channels but the actions"
-    yield "  model: {type: mlp, hidden_sizes: [128, 128], activation: silu}"
+    network = "{type: mlp, hidden_sizes: [128, 128], activation: silu}"
+    if media or plans.has_two_ways:
+        yield f"  model: {network}"
+    else:
+        yield f"  model: {{type: linear, residual: {network}}}  # least squares and the rest"
     if images:
         names = ", ".join(medium.channel for medium in images)
         yield f"  image: {{type: conv, channels: [16, 32, 32]}}  # encodes {names}"

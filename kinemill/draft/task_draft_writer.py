@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.draft.column import PLAIN, YAML_WORDS, Column, fold_names
+from kinemill.draft.horizon import NO_HORIZON, Horizon
 from kinemill.draft.logs import log_names
 from kinemill.draft.media import Medium
 from kinemill.draft.stated_limits import LimitFinding
@@ -20,9 +21,6 @@ TEST_WORDS = {"test", "testing", "val", "validation"}  # names of data sets
 TRAINING_WORDS = {"train", "training", "id", "identification", "est", "estimation"}
 EPISODES = 5  # of a test, `promote.min_test_episodes`
 LAGS = 100  # rows that a block has to leave beyond the horizon, for models with a long history
-STEPS = 25  # of a horizon at most
-FAST = 0.02
-SLOW = 0.1  # s; a robot's logs in between have a horizon of 0.5 s
 IN_BLOCKS = f"{{blocks: {BLOCKS}}}"
 MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
 NAMED = 20  # logs that are named
@@ -81,6 +79,8 @@ class Draft:
     exclude: list[str] = field(
         default_factory=list[str]
     )  # `ingest.exclude`: files that are not logs
+    averages: bool = False  # whether rows are means over `dt`, as the logs are much faster
+    horizon: Horizon = NO_HORIZON  # `verify.horizon`, of a dynamics model
 
     @property
     def logs(self) -> list[Path]:
@@ -118,7 +118,9 @@ def write_task(draft: Draft) -> str:
     """Return the text of the task file of a draft."""
     logs = f"{len(draft.logs)} logs" if len(draft.logs) > 1 else draft.logs[0].name
     text = draft.text or next((table.text for table in draft.tables if table.text), "")
-    verify = [f"verify: {{horizon: {_horizon(draft)}, stride: 5}}"]
+    horizon = draft.horizon
+    verify = [f"verify: {{horizon: {horizon.steps}, stride: 5}}  # {_quiet(horizon.why)}"]
+    slower = "; the motion is slower: a row is the mean over dt" if draft.averages else ""
     channels = {column.guess.name: column.channel for column in draft.columns}
     lines = [
         f"# {_quiet(draft.clock_line)}.",
@@ -128,7 +130,7 @@ def write_task(draft: Draft) -> str:
         *(f"# {_quiet(remark)}." for remark in draft.remarks),
         f"task: {draft.name}",
         *([f"description: {quote(_quiet(text))}"] if text else []),
-        f"dt: {draft.dt:.12g}  # s; timestamps are {draft.step:.3g} s apart",
+        f"dt: {draft.dt:.12g}  # s; timestamps are {draft.step:.3g} s apart{slower}",
         "channels:",
         *(_channel(column, channels, draft) for column in draft.columns),
         *(_medium(medium, draft.dt) for medium in draft.media),
@@ -265,7 +267,9 @@ def _ingest(draft: Draft) -> list[str]:
         parts += ["time_kind: steps"] if draft.tables[0].sums_time else []
     rate = draft.tables[0].rate
     parts += [f"rate: {rate:.12g}"] if rate else []
-    parts += [f"resample: {{max_gap: {draft.max_gap:g}}}"] if draft.max_gap else []
+    resample = ["method: mean"] if draft.averages else []
+    resample += [f"max_gap: {draft.max_gap:g}"] if draft.max_gap else []
+    parts += [f"resample: {{{', '.join(resample)}}}"] if resample else []
     parts += [f"exclude: [{', '.join(map(_text, draft.exclude))}]"] if draft.exclude else []
     parts += draft.part.ingest
     if draft.experiments:
@@ -299,7 +303,7 @@ def _dataset(draft: Draft) -> str:
     by, units = split_units(draft)
     if len(draft.tables) >= MANY_LOGS:
         rows = statistics.median(_rows(table, draft.dt) for table in draft.tables)
-        is_long = BLOCKS * rows >= _horizon(draft) + LAGS
+        is_long = BLOCKS * rows >= draft.horizon.steps + LAGS
         return f"dataset: {{{by}validation: {IN_BLOCKS if is_long else BLOCKS}, test: {TEST}}}"
     if len(units) == 1:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft.tables[0], draft.dt))}, null]}}"
@@ -349,18 +353,6 @@ def _rows(table: Table, dt: float) -> int:
         end(float(end(seconds)) for seconds, _ in table.values.values()) for end in (min, max)
     )
     return int((last - first) / dt) + 1
-
-
-def _horizon(draft: Draft) -> int:
-    """Return the steps of `verify.horizon`.
-
-    Half a second is the time scale of a robot's joints. Rows far apart are of slow processes, such
-    as levels of tanks, of which half a second shows nothing.
-    """
-    if FAST <= draft.dt <= SLOW:
-        return max(5, min(STEPS, round(0.5 / draft.dt)))
-    shortest = min((_rows(table, draft.dt) for table in draft.tables if table.values), default=0)
-    return STEPS if draft.dt < FAST else max(5, min(STEPS, shortest // 20))
 
 
 def quote(name: str) -> str:

@@ -1,4 +1,10 @@
-"""Timing of a draft: its time step, and the longest gap between rows that interpolation bridges."""
+"""Timing of a draft: its time step, and the longest gap between rows that interpolation bridges.
+
+Where the logs are much faster than the motion, the time step follows the motion: in one row of such
+a log the states change less than their noise, and a horizon of some rows is the blink of an eye.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +17,15 @@ EVEN = 1e-6  # of a step: deviation of evenly spaced timestamps
 NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too
 BRIDGED = 0.02  # rms error of interpolation over a gap, relative to the spread of a channel
 NOISE = 1.5  # the same, relative to the error over the shortest gap, which is noise
-MOST_STEPS = 50  # longest gap, in rows of the log
+GAPS = tuple(k * 10**n for n in range(4) for k in (2, 3, 5, 8, 12))  # in rows of the log
+MOST_STEPS = 50  # rows of the longest gap to bridge
+# Linear interpolation bridges about a sixteenth of the period of the fastest motion, and a fourth
+# of that is a time step: 10 ms for the double pendulum, 7.5 ms for the pendubot.
+STEPS_A_GAP = 4
+ROBOT = 0.02  # s, the slowest usual time step of a robot's controller
+FASTER = 4.0  # rows in a time step, from which on a log is much faster than its motion
+MUCH_FASTER = 20.0  # the same of slow logs, whose rate was mostly chosen for the motion
+LEAST_HOLD = 3.0  # rows, from which on commands are held; else they are a signal, whose mean acts
 ROWS = 20_000  # of a log, from its start, that show how smooth it is
 USUAL_GAP = 5.0  # time steps: the default of `ingest.resample.max_gap`
 
@@ -22,6 +36,41 @@ def time_step(tables: list[Table], step: float) -> float:
     if all(_even(seconds) for seconds in clocks.values()):
         return float(f"{step:.12g}")
     return nice(step)
+
+
+def motion_step(columns: Sequence[Column], step: float) -> float:
+    """Return the time step, s, that the motion needs: several steps of the log, or one.
+
+    It is a fourth of the longest time over which interpolation shows the motion of every state,
+    but not longer than commands are held, and than a robot's controller waits.
+    """
+    gaps = [
+        float(np.median(log_gaps))
+        for column in columns
+        if column.role == "state" and not column.formula
+        if (log_gaps := [gap for log in column.samples if (gap := _smooth_gap(column, log))])
+    ]
+    if not gaps:
+        return step
+    hold_times = [time for time in _hold_times(columns) if time >= LEAST_HOLD * step]
+    longest = min([min(gaps) / STEPS_A_GAP, *hold_times])
+    is_fast = step < ROBOT
+    factor = min(longest, ROBOT if is_fast else longest) / step
+    if factor < (FASTER if is_fast else MUCH_FASTER):
+        return step
+    digit = 10 ** int(np.log10(factor))
+    return step * digit * int(factor / digit + EVEN)
+
+
+def _hold_times(columns: Sequence[Column]) -> list[float]:
+    """Return the usual time for which each command keeps its value, s; of those that change."""
+    hold_times = list[float]()
+    for column in columns:
+        for seconds, values in column.samples.values():
+            changes = np.flatnonzero(np.diff(values[:ROWS]))
+            if column.role == "action" and len(changes) > 2:
+                hold_times.append(float(np.median(np.diff(seconds[changes]))))
+    return hold_times
 
 
 def _even(seconds: Floats) -> bool:
@@ -46,14 +95,19 @@ def bridged_gap(columns: list[Column], dt: float) -> float | None:
     """
     states = [column for column in columns if column.guess.role == "state"]
     logs = dict.fromkeys(log for column in states for log in column.samples)
-    gaps = [_smooth_gap(column, log) for column in states for log in logs if log in column.samples]
+    gaps = [
+        _smooth_gap(column, log, MOST_STEPS)
+        for column in states
+        for log in logs
+        if log in column.samples
+    ]
     per_log = [gap for gap in gaps if gap is not None]
     shortest = min(per_log, default=0.0)
     return float(f"{shortest:.2g}") if shortest > USUAL_GAP * dt else None
 
 
-def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
-    """Return the longest gap of one log, s; None if it never changes."""
+def _smooth_gap(column: Column, log: tuple[object, str], most: int = GAPS[-1]) -> float | None:
+    """Return the longest gap of one log, s, of at most `most` rows; None if it never changes."""
     seconds, values = next(samples for key, samples in column.samples.items() if key == log)
     seconds = seconds[:ROWS]
     values = values[:ROWS]
@@ -69,12 +123,12 @@ def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
         values = np.asarray(unwrap(values * column.radians))
     step = float(np.median(np.diff(seconds)))
     std = float(np.std(values))
-    errors = {k: _bridging_error(seconds, values, k) for k in (2, 3, 5, 8, 12, 20, 30, MOST_STEPS)}
     # Noise adds the same error to any gap; only a larger error shows that motion is lost.
-    allowed = max(BRIDGED * std, NOISE * errors[2])
+    allowed = max(BRIDGED * std, NOISE * _bridging_error(seconds, values, 2))
     reached = 1
-    for rows, error in errors.items():
-        if error > allowed or 4 * rows > len(values):
+    for rows in GAPS:
+        is_short = 4 * rows > len(values) or rows > most
+        if is_short or _bridging_error(seconds, values, rows) > allowed:
             break
         reached = rows
     return reached * step

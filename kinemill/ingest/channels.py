@@ -138,6 +138,9 @@ def on_grid(values: Mapping[str, Channel], seconds: Floats, grid: Floats, task: 
             for name, channel_values in values.items()
             if task.method(name) == method
         }
+        if method == "mean":
+            out |= mean(seconds, channels, grid, task)
+            continue
         resample = {"linear": linear, "cubic": cubic, "hold": hold}[method]
         out |= resample(seconds, channels, grid, EXACT * task.dt)
     if not signs:
@@ -303,6 +306,55 @@ def cubic(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: f
             curve = np.asarray(CubicSpline(seconds[is_finite], samples[is_finite])(grid))
             out[name] = np.where(np.isfinite(out[name]), curve, np.nan)
     return out
+
+
+def mean(seconds: Floats, values: Mapping[str, Channel], grid: Floats, task: Task) -> Values:
+    """Average channels (n,) at (n,) s over a time step at each of (m,) s, between samples linear.
+
+    A moving average is an anti-aliasing filter with zeros at the multiples of the new sample rate.
+    It is centered, so that it shifts no signal, and shorter at the ends of the log. An action acts
+    from its step on, so its average is that of the step after it. A NaN affects the steps whose
+    average contains it.
+    """
+    first, last = seconds[[0, -1]]
+    exact = EXACT * task.dt
+    out = linear(seconds, values, grid, exact)
+    reach = np.minimum(0.5 * task.dt, np.minimum(grid - first, last - grid))
+    centered = grid - reach, grid + reach
+    following = grid, np.minimum(grid + task.dt, last)
+    for name, channel in values.items():
+        start, stop = following if task.channels[name].role == "action" else centered
+        is_wide = stop - start > exact
+        samples = np.asarray(channel)
+        averages = _averages(seconds, samples, start[is_wide], stop[is_wide])
+        out[name] = out[name].copy()  # it may be the values of the log
+        out[name][is_wide] = averages
+    return out
+
+
+def _averages(seconds: Floats, samples: Floats, start: Floats, stop: Floats) -> Floats:
+    """Return the means of samples (n,) at (n,) s over spans (m,) to (m,) s, linear in between."""
+    is_finite = np.isfinite(samples)
+    origin = float(samples[is_finite].mean()) if is_finite.any() else 0.0
+    # Integrals from the start of the log; near zero, so that their differences are exact.
+    deviations = np.where(is_finite, samples - origin, 0.0)
+    steps = np.diff(seconds)
+    integral = np.concatenate([[0.0], np.cumsum(0.5 * steps * (deviations[1:] + deviations[:-1]))])
+
+    def integral_at(times: Floats) -> Floats:
+        row = np.clip(np.searchsorted(seconds, times, side="right") - 1, 0, len(steps) - 1)
+        into = times - seconds[row]
+        slope = (deviations[row + 1] - deviations[row]) / steps[row]
+        return integral[row] + into * (deviations[row] + 0.5 * slope * into)
+
+    averages = origin + (integral_at(stop) - integral_at(start)) / (stop - start)
+    if is_finite.all():
+        return averages
+    missing = np.concatenate([[0], np.cumsum(~is_finite)])
+    first_row = np.searchsorted(seconds, start, side="right") - 1
+    stop_row = np.searchsorted(seconds, stop, side="left") + 1
+    is_known = missing[np.minimum(stop_row, len(samples))] == missing[first_row]
+    return np.where(is_known, averages, np.nan)
 
 
 def hold(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: float) -> Values:

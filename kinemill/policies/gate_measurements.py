@@ -62,7 +62,10 @@ class PolicyMeasurements:
         policy = cast(Policy, challenger)
         if metric.larger:
             return Findings(_measured(self.trials(policy), metric.name))
-        return Findings(_errors(self.errors(policy), self._logs))
+        from kinemill.policies.verification.references import absent_references
+
+        measured = _errors(self.errors(policy), self._logs)
+        return Findings(measured, absent=absent_references(policy))
 
     def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
         """Run policies from the same starts, or measure their actions at the same rows."""

@@ -19,6 +19,7 @@ from kinemill.register import tags
 from kinemill.register.audit_log import (
     CHAMPION_CHANGES,
     MOVED,
+    TRIALS,
     UNKNOWN_USER,
     Event,
     append_event,
@@ -156,6 +157,9 @@ def _complete(tracking: Tracking, task: str, event: Event, aliases: Mapping[str,
         client.delete_registered_model_alias(task, CHALLENGER)
     if event.what in _GATE:
         client.set_model_version_tag(task, str(event.version), tags.DECISION, event.what)
+    if event.what == TRIALS:
+        counts = f"{event.successes} of {event.trials}"
+        client.set_model_version_tag(task, str(event.version), tags.TRIALS, counts)
 
 
 def changed(task: str, current: int | None, expected: int | None) -> ChampionChanged:

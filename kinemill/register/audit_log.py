@@ -24,12 +24,14 @@ What = Literal[
     "waiting",
     "approved",
     "approved as breaking",
+    "trials",
     "promoted",
     "rolled back",
     "moved in MLflow",
 ]
 Status = Literal["open", "done", "interrupted"]
 MOVED: What = "moved in MLflow"
+TRIALS: What = "trials"
 PROMOTED = frozenset[What]({"champion", "promoted", MOVED})
 CHAMPION_CHANGES = PROMOTED | {"rolled back"}
 APPROVED = frozenset[What]({"approved", "approved as breaking"})
@@ -53,6 +55,8 @@ class Event:
         status: `open` while it is applied, `interrupted` if its process died before that.
         source: address of the version's files in MLflow, which never changes.
         files: sha256 of their list `sha256sums`; "" if another program registered the version.
+        successes: number of successful trials on a robot, of `trials`.
+        trials: number of counted trials on a robot.
     """
 
     at: str
@@ -64,11 +68,14 @@ class Event:
     status: Status = "done"
     source: str = ""
     files: str = ""
+    successes: int = 0
+    trials: int = 0
 
     @property
     def label(self) -> str:
-        """The type of the event, with its status unless it is done."""
-        return self.what if self.status == "done" else f"{self.what} ({self.status})"
+        """The type of the event with its counts, and with its status unless it is done."""
+        counts = f": {self.successes} of {self.trials}" if self.what == TRIALS else ""
+        return self.what + counts + ("" if self.status == "done" else f" ({self.status})")
 
     @classmethod
     def of(cls, what: What, version: int, previous: int | None, why: str) -> "Event":

@@ -29,6 +29,7 @@ def comparison_page(comparison: DynamicsComparison | PolicyComparison) -> str:
     sections = [
         f'<header><div><div class="eyebrow">Model comparison</div><h1>{escape(title)}</h1></div>'
         f'</header><p class="lead">{_lead(comparison)}</p>',
+        f"<p>{escape(comparison.trials_text)}</p>",
         f'<div class="cards">{_cards(comparison)}</div>',
         _errors(comparison),
         _horizons(comparison),
@@ -170,7 +171,8 @@ def _trials_page(comparison: PolicyComparison) -> str:
     lead = (
         f"From the same {len(comparison.episodes)} starts the return of {second} is "
         f"<b>{number(comparison.returns.difference)}</b> larger than that of {first} "
-        f"(95 % interval {number(low)} to {number(high)}): {verdict}."
+        f"(95 % interval {number(low)} to {number(high)}): {verdict}. "
+        f"{escape(comparison.trials_text)}"
     )
     cards = [
         card(f"{name.capitalize()}, {what}", number(value), "", "on average")

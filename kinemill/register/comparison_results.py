@@ -7,6 +7,8 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.register import tags
+from kinemill.register.audit_log import read_events
+from kinemill.register.robot_trials import RobotTrials, trials_of, worse_p
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import Version
 from kinemill.store.numbers import Interval, Number
@@ -20,7 +22,7 @@ Side = Literal["a", "b"]
 
 @dataclass(frozen=True)
 class ComparedVersion:
-    """One of the two versions: its status in the registry, and the decision of the gate."""
+    """One of the two versions: its status, the decision of the gate, and trials on a robot."""
 
     version: int
     aliases: list[str]
@@ -30,6 +32,7 @@ class ComparedVersion:
     decision: str | None
     gate: list[Verdict]
     dataset: str | None
+    trials: RobotTrials | None
 
     @classmethod
     def of(cls, version: Version) -> "ComparedVersion":
@@ -43,6 +46,7 @@ class ComparedVersion:
             decision=version.decision,
             gate=version.gate,
             dataset=version.tags.get(tags.DATASET),
+            trials=trials_of(version.number, read_events(version.home, version.task)),
         )
 
 
@@ -68,6 +72,21 @@ class Compared:
     def names(self) -> tuple[str, str]:
         """Both versions, as `version 3`."""
         return f"version {self.a.version}", f"version {self.b.version}"
+
+    @property
+    def trials_text(self) -> str:
+        """The trials of both versions on a robot, and whether they differ; "" without any."""
+        first, second = self.a.trials, self.b.trials
+        if first is None and second is None:
+            return ""
+        text = "; ".join(
+            f"{name} {trials or 'none'}"
+            for name, trials in zip(self.names, (first, second), strict=True)
+        )
+        if first is None or second is None:
+            return f"trials on the robot: {text}"
+        p = min(1.0, 2.0 * min(worse_p(first, second), worse_p(second, first)))
+        return f"trials on the robot: {text}; p = {p:.2g} that such a difference is by chance"
 
     @property
     def winner(self) -> str | None:

@@ -18,8 +18,10 @@ from kinemill.register.gate.evaluation import (
 )
 from kinemill.register.gate.inputs import Measurements, Serve
 from kinemill.register.gate.rules import Verdict
+from kinemill.register.robot_trials import trials_of
 from kinemill.register.versions import (
     CHALLENGER,
+    CHAMPION,
     Version,
     bundle_folder,
     champion_of,
@@ -43,14 +45,16 @@ def decide(tracking: Tracking, task: Task, version: Version, evidence: Measureme
     Raises:
         ChampionChanged: Other MLflow clients moved the champion during each evaluation.
     """
-    client = tracking.client
-    client.set_registered_model_alias(task.name, CHALLENGER, str(version.number))
+    if CHAMPION not in version.aliases:
+        tracking.client.set_registered_model_alias(task.name, CHALLENGER, str(version.number))
     for attempt in range(1, _ATTEMPTS + 1):
-        facts, verdicts = _evaluate(tracking, task, version, evidence)
+        champion = champion_of(tracking.home, task.name)
+        facts, verdicts = _evaluate(tracking, task, version, evidence, champion)
         publish_decision(tracking, version, facts, verdicts)
         fault_point("register.decided")
         why = _why(verdicts, facts.provisional)
-        event = Event.of(facts.decision, version.number, facts.previous_champion, why)
+        previous = champion.number if champion else None
+        event = Event.of(facts.decision, version.number, previous, why)
         try:
             apply_decision(tracking, task.name, event)
         except ChampionChanged:
@@ -72,29 +76,41 @@ def _why(verdicts: list[Verdict], provisional: str) -> str:
 
 
 def _evaluate(
-    tracking: Tracking, task: Task, version: Version, evidence: Measurements
+    tracking: Tracking,
+    task: Task,
+    version: Version,
+    evidence: Measurements,
+    champion: Version | None,
 ) -> tuple[DecisionFacts, list[Verdict]]:
     """Return the facts of the decision and the verdicts."""
     home = tracking.home
-    champion = champion_of(tracking.home, task.name)
+    events = read_events(home, task.name)
+    # A champion that is evaluated again, after trials on the robot, has no opponent.
+    is_champion = champion is not None and champion.number == version.number
+    opponent = None if is_champion else champion
     folder = bundle_folder(home, version)
     verification = read_verification(folder)
     challenger = Challenger(
         folder,
         verification,
         serves(tracking, version, evidence.serve),
-        approval_of(version, read_events(home, task.name)),
+        approval_of(version, events),
+        trials_of(version.number, events),
+        trials_of(opponent.number, events) if opponent else None,
     )
-    inputs = make_gate_inputs(task, challenger, champion, evidence)
+    inputs = make_gate_inputs(task, challenger, opponent, evidence)
     verdicts = evaluate(inputs)
     conclusion = conclude(inputs, verdicts)
     measured = inputs.champion.measured if inputs.champion else None
+    previous = champion.number if champion else None
+    if is_champion and conclusion.decision == CHAMPION:
+        previous = version.previous_champion
     facts = DecisionFacts(
         task=task.name,
         version=version.number,
         decision=conclusion.decision,
         provisional=conclusion.provisional,
-        previous_champion=champion.number if champion else None,
+        previous_champion=previous,
         key=version.require(tags.KEY),
         metrics=verification.metrics,
         champion_errors=plain(measured.channels if measured else {}),

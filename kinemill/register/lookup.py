@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.register import tags
+from kinemill.register.audit_log import read_events
 from kinemill.register.gate.headline import headline_of
+from kinemill.register.robot_trials import RobotTrials, trials_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import (
     SHORT,
@@ -71,6 +73,7 @@ class VersionDocument(VersionLine):
     Attributes:
         decision: decision of the gate; None while undecided.
         headline: one sentence about the model.
+        trials: counted trials on a robot; None without any.
         run_id: MLflow run of its training.
         address: `models:/TASK/NUMBER`.
         description: text for MLflow's pages, markdown.
@@ -84,6 +87,7 @@ class VersionDocument(VersionLine):
     task: str
     decision: str | None
     headline: str
+    trials: RobotTrials | None
     run_id: str | None
     address: str
     description: str | None
@@ -116,6 +120,7 @@ def show(task: str, home: Home, which: str = "") -> VersionDocument:
         task=task,
         decision=item.decision,
         headline=headline_of(item).text,
+        trials=trials_of(item.number, read_events(home, task)),
         run_id=item.run_id,
         address=item.name,
         description=item.description,

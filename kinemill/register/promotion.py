@@ -1,19 +1,22 @@
-"""Manual decisions: approve a version, promote one, roll back to the previous champion.
+"""Manual decisions: approve a version, record its trials on a robot, promote one, roll back.
 
 Each function looks up the champion first and moves the alias by compare-and-set; a concurrent
 change raises `ChampionChanged`. A new champion has to load and predict in the serving runtime.
 """
 
+from dataclasses import replace
+
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput, Blocked, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.alias_switch import apply_decision, follow, guarded
-from kinemill.register.audit_log import CHAMPION_CHANGES, PROMOTED, Event
+from kinemill.register.audit_log import CHAMPION_CHANGES, PROMOTED, TRIALS, Event, read_events
 from kinemill.register.champion_change import ChampionChange
 from kinemill.register.decision_service import decide, serves
 from kinemill.register.gate.evaluation import differences, make_measurements
 from kinemill.register.gate.inputs import Measurements
 from kinemill.register.gate.smoke_test import serve_zero_window
+from kinemill.register.robot_trials import check_counts, trials_of
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import (
     CHAMPION,
@@ -72,6 +75,53 @@ def approve(
         made_with = task_of(home, task, version)
         decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
         return ChampionChange.of(find_version(home, task.name, f":{number}"), champion)
+
+
+def record_trials(
+    task: Task,
+    home: Home,
+    which: str,
+    successes: int,
+    of: int,
+    *,
+    note: str = "",
+    evidence: Measurements | None = None,
+) -> ChampionChange:
+    """Record counted trials of a version on a robot, and evaluate the gate again.
+
+    The last record of a version counts: after further trials, record the new total. The decision
+    stays as it is for a version that is neither champion nor challenger, and where neither
+    `promote.min_success` nor trials of the champion compare the counts.
+
+    Args:
+        task: task of the version.
+        home: home with the registry.
+        which: `:number` or `@alias`.
+        successes: number of successful trials.
+        of: number of trials.
+        note: text for the audit log, such as the place and the robot.
+        evidence: measurements for the gate; default: the test split of the version's dataset.
+
+    Raises:
+        BadInput: The version does not exist, or the counts are impossible.
+    """
+    check_counts(successes, of)
+    with guarded(home, task.name):
+        version = find_version(home, task.name, which)
+        version.require(tags.BUNDLE)
+        tracking = open_tracking(home)
+        number = version.number
+        champion = aliases_of(home, task.name).get(CHAMPION)
+        event = Event.of(TRIALS, number, champion, note)
+        apply_decision(tracking, task.name, replace(event, successes=successes, trials=of))
+        made_with = task_of(home, task, version)
+        opponent = None if champion == number else champion
+        is_counted = made_with.promote.min_success is not None or trials_of(
+            opponent, read_events(home, task.name)
+        )
+        if version.aliases and is_counted:
+            decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
+        return ChampionChange.of(find_version(home, task.name, f":{number}"), opponent)
 
 
 def promote(

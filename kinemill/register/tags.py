@@ -22,6 +22,7 @@ BETTER = "kinemill.blessing.better"  # yes or no: every rule but `serves` holds
 SERVES = "kinemill.blessing.serves"  # yes or no: loads and predicts in the serving runtime
 PROVISIONAL = "kinemill.provisional"  # no, or why the champion is provisional
 NO = "no"  # MLflow shows an empty tag as missing
+TRIALS = "kinemill.trials"  # counted trials on a robot, such as 17 of 20
 PERFORMANCE = "kinemill.performance"  # the sentence about errors and the best reference
 VERSION = "kinemill.version"  # on the run: its version
 NOTE = "mlflow.note.content"  # on the run: the description that MLflow shows

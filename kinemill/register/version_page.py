@@ -14,8 +14,10 @@ from kinemill.dataset.environment_card import DOCUMENT as CARD
 from kinemill.dataset.environment_card import CardDocument, read_card
 from kinemill.dataset.histograms import STYLES, histograms
 from kinemill.register import tags
+from kinemill.register.audit_log import read_events
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.provenance_chain import Link, provenance_of
+from kinemill.register.robot_trials import trials_of
 from kinemill.register.versions import SHORT, Version
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
@@ -110,7 +112,9 @@ def _gate(version: Version) -> str:
         for line in version.gate
     ]
     lines = table(["", "Rule", "Value", "Expected"], rows, fixed=True)
-    return f"<h2>Decision of the gate</h2>{lines}"
+    trials = trials_of(version.number, read_events(version.home, version.task))
+    counted = f"<p>Trials on the robot: {trials}. {escape(trials.note)}</p>" if trials else ""
+    return f"<h2>Decision of the gate</h2>{counted}{lines}"
 
 
 def _provenance(version: Version, links: Sequence[Link]) -> str:
@@ -140,7 +144,7 @@ def _provenance(version: Version, links: Sequence[Link]) -> str:
 
 def _onnx(version: Version) -> str:
     """Return the file that robots load."""
-    policy = version.metrics.returns or "repeat" in version.metrics.nrmse
+    policy = version.metrics.returns or "mean" in version.metrics.nrmse
     return "policy.onnx" if policy else "rollout.onnx"
 
 

@@ -239,6 +239,11 @@ class Learn(Plugin):
         del task
         return True
 
+    @property
+    def plan_rows(self) -> int:
+        """Rows from one plan of a policy to the next."""
+        return 1
+
     def check_clips(self, task: Any, clips: Mapping[str, Mapping[str, object]]) -> None:
         """Raise BadInput if the training episodes are unusable.
 

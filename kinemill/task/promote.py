@@ -20,6 +20,8 @@ ACTIONS = "action_rmse"
 FREE_RUN = "free_run"  # whole episodes, simulated from the first state
 # Reference models that a dynamics model must beat: see kinemill.selection.references.
 REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")
+# References of policies on logs: see kinemill.policies.verification.references.
+POLICY_REFERENCES = ("mean", "repeat", "linear", "nearest")
 TRIVIAL = REFERENCES[:2]  # without a model file; an exported reference must beat them, too
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
@@ -74,14 +76,16 @@ class Promote(Settings):
             "linear_sincos",
             "physics",
             "random",
+            "mean",
             "repeat",
+            "nearest",
             "champion",
         ]
     ] = Field(
         default=[*REFERENCES, "champion"],
         description="references that a model must beat; default for policies: random and "
-        "champion, or without an environment repeat (the action of the previous row), "
-        "linear and champion",
+        "champion, or without an environment mean (the mean action), repeat (the last observed "
+        "action), linear, nearest (the most similar demonstration) and champion",
     )
     horizons: list[RowCount | Literal["free_run"]] | None = Field(
         default=None,
@@ -129,7 +133,9 @@ class Promote(Settings):
     )
     min_success: Fraction | None = Field(
         default=None,
-        description="smallest share of the `verify.closed_loop` episodes that must succeed",
+        description="smallest success rate: the share of the `verify.closed_loop` episodes; "
+        "without these, the lower end of the 95 % interval of the trials on the robot that "
+        "kinemill model trials records",
     )
     max_refused: float | None = Field(
         default=None,
@@ -215,7 +221,8 @@ class Promote(Settings):
             policy and environment and self.metric in (NRMSE, RETURN)
         ):
             errors.append((("ceiling",), "applies to returns, which are not compared here"))
-        unusable = [name for name in self.beats if not policy and name in ("random", "repeat")]
+        of_policies = {"random", *POLICY_REFERENCES} - {*REFERENCES}
+        unusable = [name for name in self.beats if not policy and name in of_policies]
         return errors + [(("beats",), f"{name} applies to policies only") for name in unusable]
 
 

@@ -36,10 +36,11 @@ _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 class Resample(Settings):
     """Resampling of jittered timestamps to the task's fixed time step."""
 
-    method: Literal["linear", "cubic", "hold"] = Field(
+    method: Literal["linear", "cubic", "mean", "hold"] = Field(
         default="linear",
-        description="cubic: a spline, for motions close to the Nyquist limit; hold: the last "
-        "sample at or before the step",
+        description="cubic: a spline, for motions close to the Nyquist limit; mean: the mean over "
+        "a time step, an anti-aliasing filter for logs that are much faster than dt; hold: the "
+        "last sample at or before the step",
     )
     max_gap: Seconds | None = Field(
         default=None,

@@ -276,7 +276,7 @@ class PolicyEvaluation:
 
     Attributes:
         logs: logs with the compared actions.
-        actions: differences from the logged actions: `model`, and `repeat`.
+        actions: differences from the logged actions: `model`, and `repeat` if it observes actions.
         curves: these differences over time.
         values: values of the logged actions; None without a critic of actions.
         environment: environment of the trials, such as `gymnasium, variant heavy`.

@@ -43,6 +43,7 @@ _CAUSES = {  # meaning of a refusal by rule of the gate; {} is replaced by the s
     "stability": "its long rollouts diverge",
     "coverage": "its intervals cover too few or too many of the test windows",
     "closed_loop": "its controller does not succeed often enough",
+    "trials": "its trials on the robot do not succeed often enough",
     "interface": "its interface is not the champion's",
     "latency": "it is too slow",
     "size": "it is too large",

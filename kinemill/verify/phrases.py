@@ -16,7 +16,9 @@ LABELS: dict[str, str] = {
     "linear_sincos": "linear, sin/cos",
     "physics": "fitted physics",
     "random": "random actions",
+    "mean": "mean action",
     "repeat": "repeat last action",
+    "nearest": "nearest demonstration",
 }
 _NAMES = {  # in a sentence
     "constant_velocity": "constant velocity",
@@ -25,7 +27,9 @@ _NAMES = {  # in a sentence
     "physics": "the fitted physics model",
     "champion": "the champion",
     "random": "random actions",
-    "repeat": "repeating the last action",
+    "mean": "the mean action",
+    "repeat": "repeating the last observed action",
+    "nearest": "the nearest demonstration",
 }
 _KINDS = {
     "arx": "linear model",

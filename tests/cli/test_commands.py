@@ -47,7 +47,7 @@ def test_commands_are_in_their_groups():
         ],
         "model": [
             "list", "show", "compare", "why", "evaluate", "simulate", "rollout", "report", "export",
-            "verify", "approve", "promote", "rollback", "pull", "audit", "lineage",
+            "verify", "approve", "trials", "promote", "rollback", "pull", "audit", "lineage",
             "tune", "transfer",
         ],
         "runs": ["start", "list", "show", "metrics", "cancel"],

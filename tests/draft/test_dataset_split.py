@@ -32,12 +32,6 @@ def test_a_fifth_of_a_few_logs_or_five_of_ten_are_the_test_split(tmp_path, count
     assert f"test: [{names}]}}  # name your own" in draft("arm", tmp_path)
 
 
-@pytest.mark.parametrize(("dt", "horizon"), [(0.001, 25), (0.05, 10), (0.1, 5), (0.5, 15)])
-def test_slow_processes_are_verified_over_more_than_half_a_second(tmp_path, dt, horizon):
-    _logs(tmp_path, 2, 300, dt)
-    assert f"verify: {{horizon: {horizon}, stride: 5}}" in draft("arm", tmp_path)
-
-
 @pytest.mark.parametrize("training", ["train", "id"])
 def test_a_log_called_test_is_the_test_split_and_not_the_last_one(tmp_path, training):
     _logs(tmp_path, 2, 300, 0.05)

@@ -68,7 +68,7 @@ def test_one_recording_beyond_the_others_is_no_agreement():
 
 def test_a_slow_log_of_a_robot_drafted_from_a_fast_one_has_no_gaps(tmp_path, home):
     seconds = 0.002 * np.arange(3000)
-    lines = [f"{t:.3f},{np.sin(t):.8f},{np.cos(3 * t):.8f}" for t in seconds]
+    lines = [f"{t:.3f},{np.sin(17 * t):.8f},{np.cos(3 * t):.8f}" for t in seconds]
     (tmp_path / "fast.csv").write_text("\n".join(["time,pos,tau", *lines]) + "\n")
     (tmp_path / "slow.csv").write_text("\n".join(["time,pos,tau", *lines[::10]]) + "\n")
     task = task_of(draft("drafted", tmp_path / "fast.csv"), tmp_path)

@@ -8,6 +8,7 @@ from kinemill.draft.logs import read_tables
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.timing import nice
 from kinemill.errors import BadLog
+from kinemill.ingest.channels import on_grid
 from kinemill.task import load_task
 from tests.draft.tables import load, table
 from tests.draft.test_derivatives import TIME, motion
@@ -31,10 +32,10 @@ def test_time_is_the_sum_of_durations(tmp_path, form, name):
         np.savetxt(path, rows, "%.9g", ",", header=",".join(columns), comments="")
     checked = check_own_logs(build("arm", path))
     task = checked.task
-    assert (task.dt, task.ingest.time, task.ingest.time_kind) == (0.001, [name], "steps")
+    assert (task.dt, task.ingest.time, task.ingest.time_kind) == (0.02, [name], "steps")
     assert task.channels["dq"].derivative_of == "q"
     (entry,) = checked.entries
-    assert (entry["outcome"], entry["rows"]) == ("episodes", round(seconds[-1] / 0.001) + 1)
+    assert (entry["outcome"], entry["rows"]) == ("episodes", int(seconds[-1] / 0.02) + 1)
     assert (checked.refused, checked.cut) == ([], [])
 
 
@@ -141,7 +142,7 @@ def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time
 
 
 def test_even_stamps_give_their_own_step_and_no_rounded_one(tmp_path, time):
-    path = table(tmp_path / "a.csv", time=time * 100 / 750, q=np.sin(time), u=np.cos(time))
+    path = table(tmp_path / "a.csv", time=time / 7.5, q=np.sin(20 * time), u=np.cos(time))
     assert load(tmp_path, "even", path)[0].dt == pytest.approx(1 / 750, rel=1e-6)
 
 
@@ -222,3 +223,86 @@ def test_timestamps_that_may_be_ms_or_s_are_remarked(tmp_path, time, name, start
     path = tmp_path / "a.csv"
     np.savetxt(path, rows, delimiter=",", header=",".join(columns), comments="", fmt="%.14g")
     assert build("slow", path).remarks == remarks
+
+
+def axis(seed):
+    """Log 12 s of a position controlled axis at 1 kHz: s, m with an encoder of 5 um, N."""
+    random = np.random.default_rng(seed)
+    seconds = 0.001 * np.arange(12_000)
+    waves = [
+        0.1 / k * np.sin(1.02 * k * seconds + random.uniform(0, 2 * np.pi)) for k in (1, 2, 3, 5)
+    ]
+    target = np.sum(waves, axis=0)
+    target -= target[0]
+    speeds = np.gradient(target, seconds)
+    noise = 5e-6 * random.normal(size=len(seconds))
+    position = speed = 0.0
+    rows = []
+    for t, goal, goal_speed, error in zip(seconds, target, speeds, noise, strict=True):
+        measured = round((position + error) / 5e-6) * 5e-6
+        force = np.clip(4000 * (goal - measured) + 600 * (goal_speed - speed), -150, 150)
+        rows.append((t, measured, force))
+        speed += 0.001 * (force - 200 * speed - 20 * np.tanh(speed / 0.005)) / 95
+        position += 0.001 * speed
+    return np.array(rows)
+
+
+def least_squares(rows):
+    """Fit the next position to two rows of position and force."""
+    features = np.concatenate([_features(x, u) for x, u in rows])
+    targets = np.concatenate([x[2:] for x, _ in rows])
+    scale = features.std(axis=0)
+    scale[-1] = 1.0
+    return np.linalg.lstsq(features / scale, targets, rcond=1e-12)[0] / scale
+
+
+def _features(x, u):
+    return np.column_stack([x[1:-1], x[:-2], u[1:-1], u[:-2], np.ones(len(x) - 2)])
+
+
+def error_ahead(weights, rows, steps):
+    """Return the rms error over windows of some steps, m."""
+    x, u = rows
+    errors = []
+    for start in range(0, len(x) - steps - 2, steps):
+        known = list(x[start : start + 2])
+        for k in range(start + 2, start + 2 + steps):
+            known.append(weights @ [known[-1], known[-2], u[k - 1], u[k - 2], 1.0])
+        errors.append(np.array(known) - x[start : start + 2 + steps])
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def test_a_fast_log_is_drafted_at_the_step_of_its_motion_where_least_squares_works(tmp_path):
+    """At 1 kHz the motion of one row is less than the steps of the encoder."""
+    logs = [axis(seed) for seed in range(3)]
+    for number, log in enumerate(logs):
+        path = tmp_path / f"{number}.csv"
+        np.savetxt(path, log, "%.7g", ",", header="time,position,force", comments="")
+    task, text = load(tmp_path, "axis", tmp_path)
+    assert (task.dt, task.ingest.resample.method) == (0.02, "mean")
+    assert "timestamps are 0.001 s apart; the motion is slower: a row is the mean over dt" in text
+    assert 0.4 <= task.verify.horizon * task.dt <= 1.0
+    fast = [(log[:, 1], log[:, 2]) for log in logs]
+    grid = task.dt * np.arange(600)
+    means = [
+        on_grid({"position": log[:, 1], "force": log[:, 2]}, log[:, 0], grid, task) for log in logs
+    ]
+    slow = [(one["position"], one["force"]) for one in means]
+    errors = [
+        error_ahead(least_squares(rows[:2]), rows[2], round(0.5 / dt))
+        for rows, dt in ((fast, 0.001), (slow, task.dt))
+    ]
+    assert errors[1] < 0.1 * errors[0]
+
+
+def test_a_log_is_not_averaged_over_more_than_a_held_command(tmp_path):
+    seconds = 0.001 * np.arange(8000)
+    commands = np.repeat(np.random.default_rng(0).uniform(-1, 1, 1600), 5)
+    path = table(tmp_path / "a.csv", time=seconds, position=np.sin(seconds), force=commands)
+    assert load(tmp_path, "held", path)[0].dt == pytest.approx(0.005)
+
+
+def test_demonstrations_keep_their_rate(tmp_path):
+    seconds = 0.001 * np.arange(8000)
+    path = table(tmp_path / "a.csv", time=seconds, position=np.sin(seconds), force=np.cos(seconds))
+    assert build("arm", path, is_policy=True).dt == pytest.approx(0.001)

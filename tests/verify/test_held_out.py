@@ -37,14 +37,14 @@ def test_errors_are_those_that_hands_find(pendulum):
     assert len(rows) == 6 * 119  # six episodes of 120 rows, without the first of each
     result = measure_held_out(as_policy(Counting(0.0)), data).errors
     assert result["model"].rmse == pytest.approx([np.sqrt((torque[rows] ** 2).mean())])
-    apart = torque[rows] - torque[rows - 1]
-    assert result["repeat"].rmse == pytest.approx([np.sqrt((apart**2).mean())], rel=1e-6)
     observed = np.concatenate([pendulum.values[:, :2], np.ones((len(torque), 1))], axis=1)
     train = slice(0, 800)  # four episodes of 200 rows come first
     weights = np.linalg.lstsq(observed[train].astype(float), torque[train], rcond=None)[0]
     off = observed[rows] @ weights - torque[rows]
     assert result["linear"].rmse == pytest.approx([np.sqrt((off**2).mean())], rel=1e-6)
     deviation = torque[train].std()
+    off = torque[train].mean() - torque[rows]
+    assert result["mean"].rmse == pytest.approx([np.sqrt((off**2).mean())], rel=1e-6)
     assert result["model"].nrmse == pytest.approx(result["model"].rmse[0] / deviation)
 
 

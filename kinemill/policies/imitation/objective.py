@@ -62,6 +62,11 @@ class Imitation(Demonstrated):
         "validation episodes, or success in the environment",
     )
 
+    @property
+    def plan_rows(self) -> int:
+        """Rows from one plan to the next."""
+        return self.chunk.n_action_steps
+
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of the observed channels."""
         problems: Problems = []

@@ -1,15 +1,12 @@
-"""Errors of a policy's actions on logs, compared with two simple policies.
+"""Errors of a policy's actions on logs, compared with references.
 
 The policy observes each test episode from its start, with its carry, and its action at every row is
-compared with the logged one. `repeat` repeats the logged action of the previous row. `linear` is a
-least-squares fit of the current and previous observations on the training split. The first row of
-an episode is left out, because it has no previous action.
+compared with the logged one, and so are those of simple policies, see `references`. The first row
+of an episode is left out, because the action before it is unknown.
 
-Symbols: N rows, E episodes, D observed numbers, A actions, H rows of history of `linear`.
+Symbols: N rows, E episodes, A actions.
 """
 
-import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +17,8 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.dataset.scale import Scale, scale_of
 from kinemill.dataset.windows import episodes_of
 from kinemill.errors import BadInput
-from kinemill.runtime import Floats, Policy
+from kinemill.policies.verification.references import reference_actions
+from kinemill.runtime import Policy
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import MASK, SEED
 from kinemill.train.demonstrations import Demonstrations, Feed
@@ -46,18 +44,18 @@ class HeldOut:
     actions: NDArray[np.float32]
 
 
-def measure_held_out(policy: Policy, data: Demonstrations, history: int | None = 1) -> HeldOut:
-    """Measure a policy and the simple policies on the test split.
+def measure_held_out(
+    policy: Policy, data: Demonstrations, history: int = 1, chunk: int = 1
+) -> HeldOut:
+    """Measure a policy and its references on the test split.
 
-    `history` counts the rows of `linear`, the current one included; None leaves it out.
+    `history` counts the rows of the references, the current one included, and `chunk` the rows from
+    one plan of the policy to the next.
     """
     rows = scored_rows(data)
     actions = actions_on_logs(policy, data)
-    errors = {MODEL: errors_of(actions[rows], data, rows, policy)}
-    errors["repeat"] = errors_of(data.actions[rows - 1], data, rows, policy)
-    if policy.observation and history is not None:
-        linear = fit_linear(data, policy.observation, history)
-        errors["linear"] = errors_of(linear[rows], data, rows, policy)
+    by_name = {MODEL: actions[rows], **reference_actions(policy, data, rows, history, chunk)}
+    errors = {name: errors_of(acted, data, rows, policy) for name, acted in by_name.items()}
     return HeldOut(errors, data.packed.of(SPLIT), data.actions, actions)
 
 
@@ -129,63 +127,10 @@ def action_scale(packed: PackedDataset) -> Scale:
     return scale_of(packed, columns, np.zeros(len(columns), dtype=np.bool_))
 
 
-def fit_linear(data: Demonstrations, names: tuple[str, ...], history: int) -> Floats:
-    """Return the actions (N, A), in units, of a linear model fitted on the training split.
+def measure_logs(policy: Policy, logs: Logs, chunk: int = 1) -> HeldOut:
+    """Measure a policy on logs; without a training split, `repeat` is the only reference.
 
-    It is NaN without a training split.
-
-    Args:
-        data: data with a training split.
-        names: observed channels.
-        history: rows of history, H.
-    """
-    observed = data.observed(names).astype(np.float64)
-    train = data.packed.window_starts("train", 1)
-    if not len(train):
-        return np.full(data.actions.shape, np.nan)
-    examples = _examples(data, observed, train, history)
-    # Only R of the QR decomposition is kept: its size does not grow with the rows, and unlike
-    # normal equations it does not square the condition number (Golub and Van Loan, 5.3).
-    r = functools.reduce(lambda top, more: _triangle(np.concatenate([top, more])), examples)
-    width = r.shape[1] - data.actions.shape[1]
-    weights = np.linalg.lstsq(r[:, :width], r[:, width:], rcond=None)[0]
-    rows = np.arange(len(observed))
-    parts = [
-        _features(data, observed, rows[first : first + ROWS], history) @ weights
-        for first in range(0, len(rows), ROWS)
-    ]
-    return np.concatenate(parts)
-
-
-ROWS = 8192  # rows in one batch, which bounds memory
-
-
-def _triangle(rows: Floats) -> Floats:
-    return np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
-
-
-def _features(
-    data: Demonstrations, observed: Floats, rows: NDArray[np.int64], history: int
-) -> Floats:
-    """Return the observations of H rows up to each of `rows`, and a 1: (N,) -> (N, H D + 1).
-
-    Before the start of an episode, its first row repeats.
-    """
-    lags = [observed[np.maximum(rows - lag, data.first_rows[rows])] for lag in range(history)]
-    return np.concatenate([*lags, np.ones((len(rows), 1))], axis=1)
-
-
-def _examples(
-    data: Demonstrations, observed: Floats, rows: NDArray[np.int64], history: int
-) -> Iterator[Floats]:
-    for first in range(0, len(rows), ROWS):
-        part = rows[first : first + ROWS]
-        features = _features(data, observed, part, history)
-        yield np.concatenate([features, data.actions[part].astype(np.float64)], axis=1)
-
-
-def measure_logs(policy: Policy, logs: Logs) -> HeldOut:
-    """Measure a policy and `repeat` on logs, which have no training split for `linear`.
+    `chunk` counts the rows from one plan of the policy to the next.
 
     Raises:
         BadInput: The policy has other actions, or observes channels that the logs lack, or no
@@ -207,4 +152,4 @@ def measure_logs(policy: Policy, logs: Logs) -> HeldOut:
         )
     if not len(scored_rows(data)):
         raise BadInput(logs.path, "has no episode of two rows", expected="longer logs")
-    return measure_held_out(policy, data, None)
+    return measure_held_out(policy, data, chunk=chunk)

@@ -176,7 +176,7 @@ class PolicySubject:
         if self.demonstrations is None or not learn.imitates_actions(self.task):
             return None
         history = getattr(learn, "history", None) or getattr(learn, "seq_len", 1)
-        return measure_held_out(self.policy, self.demonstrations, history)
+        return measure_held_out(self.policy, self.demonstrations, history, learn.plan_rows)
 
     def check_behavior(self) -> list[Gate]:
         """Check returns in the environment, and that errors on logs are finite."""

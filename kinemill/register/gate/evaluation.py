@@ -22,6 +22,7 @@ from kinemill.register.gate.inputs import (
 from kinemill.register.gate.metric import claims
 from kinemill.register.gate.rules import enabled_rules, is_of
 from kinemill.register.gate.sample_size import sample_size_of
+from kinemill.register.robot_trials import RobotTrials
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import Interface, PolicyInterface
@@ -35,12 +36,20 @@ _POLICY = ("observation", "actions", "dt", "choices", "images", "texts", "mask")
 
 @dataclass(frozen=True)
 class Challenger:
-    """Facts about a challenger before its evaluation: files, verification, smoke test, approval."""
+    """Facts about a challenger before its evaluation.
+
+    Attributes:
+        folder: its files.
+        served: result of the smoke test.
+        trials, champion_trials: counted trials on a robot; None without any.
+    """
 
     folder: Path
     verification: Verification
     served: tuple[bool, str]
     approval: Approval | None
+    trials: RobotTrials | None = None
+    champion_trials: RobotTrials | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,8 @@ def _provisional(inputs: GateInputs, doubts: Sequence[Verdict]) -> str:
         advice.append(
             "record other motions, or set dataset.near_duplicates: apart if the machine repeats one"
         )
+    if any(is_of("trials", item.rule) for item in doubts):
+        advice.append("run trials on the robot and record them: kinemill model trials")
     if any(is_of(rule, item.rule) for item in details for rule in ("no_worse", "beats")):
         advice.append("give learn.budget more time, or record more logs")
     return f"{', '.join(reasons)}: {'; '.join(advice)}"
@@ -111,13 +122,16 @@ def make_gate_inputs(
     findings = Findings(problem=challenger.served[1])
     if challenger.served[0]:
         model, findings = _measure_challenger(folder, evidence)
-    claimed = task.learn.gives == "policy"
+    references = findings.references
+    if task.learn.gives == "policy":
+        claimed = claims(task, challenger.verification)
+        references = {name: pair for name, pair in claimed.items() if name not in findings.absent}
     return GateInputs(
         task,
         challenger.verification,
         champion=_champion(current, folder, model, evidence) if current else None,
         measured=findings.measured,
-        references=claims(task, challenger.verification) if claimed else findings.references,
+        references=references,
         absent=findings.absent,
         problem=findings.problem,
         size=sum((folder / name).stat().st_size for name in model_files(folder)),
@@ -126,6 +140,8 @@ def make_gate_inputs(
         approval=challenger.approval,
         overlap=evidence.measure_overlap(),
         runs=findings.runs,
+        trials=challenger.trials,
+        champion_trials=challenger.champion_trials,
     )
 
 

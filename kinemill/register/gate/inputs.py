@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kinemill.register.comparison_results import Compared, DynamicsComparison, PolicyComparison
+from kinemill.register.robot_trials import RobotTrials
 from kinemill.register.verdict import Value
 from kinemill.registry import Links
 from kinemill.runtime import Policy, Simulator
@@ -142,6 +143,8 @@ class GateInputs:
         approval: approval by a user, if any.
         overlap: shares of its validation and test data that repeat its training data.
         runs: recorded episodes that the challenger simulated to their end; None for policies.
+        trials: its counted trials on a robot; None without any.
+        champion_trials: those of the champion.
     """
 
     task: Task
@@ -157,6 +160,8 @@ class GateInputs:
     approval: Approval | None = None
     overlap: RowOverlap = RowOverlap()
     runs: Runs | None = None
+    trials: RobotTrials | None = None
+    champion_trials: RobotTrials | None = None
 
 
 def to_json_number(value: float) -> Value:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kinemill.register.gate.inputs import Paired
 from kinemill.task import Task
-from kinemill.task.promote import ACTIONS, NRMSE, REFERENCES, RETURN
+from kinemill.task.promote import ACTIONS, NRMSE, POLICY_REFERENCES, REFERENCES, RETURN
 from kinemill.verify.comparison import NRMSE as MEAN
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.document import Verification
@@ -37,7 +37,7 @@ def metric_of(task: Task) -> Metric:
     if task.learn.gives == "dynamics":
         return Metric("nrmse", promote.channel, False, tuple(promote.beats), steps=True)
     uses_trials = promote.metric != ACTIONS and task.environment is not None
-    usual = ("random", "champion") if uses_trials else ("repeat", "linear", "champion")
+    usual = ("random", "champion") if uses_trials else (*POLICY_REFERENCES, "champion")
     # The default of `promote.beats` names references that exist for dynamics models only.
     meant = tuple(name for name in promote.beats if name not in REFERENCES or name == "linear")
     opponents = usual if len(meant) < len(promote.beats) else meant

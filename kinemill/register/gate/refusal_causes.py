@@ -25,6 +25,7 @@ RANK = (
     "channels",
     "stability",
     "closed_loop",
+    "trials",
     "coverage",
     "interface",
     "evidence",

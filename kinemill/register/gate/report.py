@@ -11,6 +11,7 @@ from kinemill.register.gate.evaluation import approval_of
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.gate.rules import RULES, is_of
+from kinemill.register.robot_trials import trials_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder, find_version
 from kinemill.store import Home, Json, to_json_value
@@ -34,10 +35,11 @@ def why(home: Home, task: str, which: str = "") -> Json:
     Returns:
         task, version, aliases, decision, `provisional` (why, or ""), `headline`,
         `explanation` (one sentence), `causes` (rule, value, expected, fix, `follows`; root causes
-        first), `unmodeled` (what explains residuals and what to try; empty if the files of the
-        version were deleted), `blessings` (better, serves), approved, `gate` (rule, passed, value,
-        expected, and `fix` for failed ones), `candidates` (results of the portfolio, the best
-        first), `untested` (candidates for which its budget did not suffice, or ""), report.
+        first), `trials` (counted trials on a robot, or None), `unmodeled` (what explains residuals
+        and what to try; empty if the files of the version were deleted), `blessings` (better,
+        serves), approved, `gate` (rule, passed, value, expected, and `fix` for failed ones),
+        `candidates` (results of the portfolio, the best first), `untested` (candidates for which
+        its budget did not suffice, or ""), report.
 
     Raises:
         BadInput: The version does not exist.
@@ -61,6 +63,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
             "better": version.tags.get(tags.BETTER),
             "serves": version.tags.get(tags.SERVES),
         },
+        "trials": to_json_value(trials_of(version.number, events)),
         "approved": f"by {approval.who}, {approval.at}" if approval else None,
         "gate": [
             line.to_json() | ({} if line.passed else {"fix": advice(line.rule)})

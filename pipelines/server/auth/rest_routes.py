@@ -29,6 +29,7 @@ from kinemill_dagster.pipelines.server.rest.bodies import (
     DecideRecording,
     EditDraft,
     Promote,
+    RecordTrials,
     Rollback,
     StartDraft,
     StartRun,
@@ -83,6 +84,7 @@ _CHANGES = (
     _Change("POST", ("tasks",), CreateTask, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "promote"), Promote, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "approve"), Approve, Permission.PROMOTE),
+    _Change("POST", ("models", _ANY, "trials"), RecordTrials, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "rollback"), Rollback, Permission.PROMOTE),
 )
 

@@ -145,6 +145,15 @@ class Approve(Body):
     why: Reason = ""
 
 
+class RecordTrials(Body):
+    """Record counted trials of a version on a robot, and run the gate again."""
+
+    version: Number
+    success: Annotated[int, Field(ge=0, description="Number of successful trials.")]
+    of: Annotated[int, Field(ge=1, le=1_000_000, description="Number of trials.")]
+    note: Reason = ""
+
+
 class Rollback(Body):
     """Roll back to an earlier champion."""
 

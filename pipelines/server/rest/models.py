@@ -10,13 +10,18 @@ from fastapi.responses import FileResponse
 from kinemill.errors import BadInput
 from kinemill.register.champion_change import ChampionChange
 from kinemill.register.lookup import VersionDocument, VersionList, show
-from kinemill.register.promotion import approve, promote, rollback
+from kinemill.register.promotion import approve, promote, record_trials, rollback
 from kinemill.register.pulls import OfHome
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.task import list_tasks
 from kinemill_dagster.pipelines.home_state import RegisteredTask, registered_task
-from kinemill_dagster.pipelines.server.rest.bodies import Approve, Promote, Rollback
+from kinemill_dagster.pipelines.server.rest.bodies import (
+    Approve,
+    Promote,
+    RecordTrials,
+    Rollback,
+)
 from kinemill_dagster.pipelines.server.rest.documents import ModelLine, ModelList, ResolvedVersion
 from kinemill_dagster.pipelines.server.rest.service import NotHere, Service, ServiceOf, as_user
 
@@ -101,6 +106,18 @@ def approve_version(
     _version(service, task, which)
     with as_user(request):
         return approve(loaded, service.home, which, breaking=body.breaking, why=body.why)
+
+
+@router.post("/models/{task}/trials")
+def record_robot_trials(
+    task: str, body: RecordTrials, request: Request, service: ServiceOf
+) -> ChampionChange:
+    """Record counted trials of a version on a robot, and run the gate again."""
+    loaded = service.task(task)
+    which = f":{body.version}"
+    _version(service, task, which)
+    with as_user(request):
+        return record_trials(loaded, service.home, which, body.success, body.of, note=body.note)
 
 
 @router.post("/models/{task}/rollback")

@@ -22,7 +22,7 @@ from kinemill.verify.logs import Logs, read_logs
 from tests.verify.test_held_out import LAYOUT, Counting
 
 
-def test_actions_are_compared_with_the_logged_ones_beside_repeating_the_last(pendulum):
+def test_actions_are_compared_with_the_logged_ones(pendulum):
     logs = Logs(Path("logs"), pendulum, ("a.csv",), ())
     policy = as_policy(Counting(0.0))
     held_out = measure_logs(policy, logs)

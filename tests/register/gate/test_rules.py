@@ -24,6 +24,7 @@ from kinemill.register.gate.rules import (
     is_of,
     to_json_number,
 )
+from kinemill.register.robot_trials import RobotTrials
 from kinemill.task.bounds import Ratio
 from kinemill.task.promote import Promote
 from kinemill.verify.check_results import CallLatency, CheckSummary
@@ -125,6 +126,7 @@ def _good(task, **changes):
         served=(True, "answered"),
         approval=Approval("ann", "2026-11-20T10:00:00+00:00"),
         overlap=RowOverlap(0.0, 0.0, 0.0),
+        trials=RobotTrials(20, 20, (0.83, 1.0), "ann", "2026-11-20T10:00:00+00:00", ""),
     )
     return replace(whole, **changes)
 
@@ -153,7 +155,11 @@ def test_no_rule_passes_what_was_not_measured(name, task):
     }
     for references in unknown.values():
         champion = Champion(1, _errs(NAN), _errs(NAN), references.get("linear"), differs=None)
-        inputs = GateInputs(good.task, Verification(), champion, references=references)
+        unverified = Verification(closed_loop=_closed_loop(0, 0))
+        no_trials = RobotTrials(0, 0, (NAN, NAN), "", "", "")
+        inputs = GateInputs(
+            good.task, unverified, champion, references=references, trials=no_trials
+        )
         verdicts = (LIMITED.get(name) or RULES[name])(inputs)
         assert [verdict.passed for verdict in verdicts].count(True) == 0
         assert verdicts

@@ -9,6 +9,8 @@ from kinemill.register.gate.rules import RULES, GateInputs, Verdict, to_json_num
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if at least a share `promote.min_success` of the closed-loop episodes succeeds.
 
+    Without such episodes, the rule trials uses `promote.min_success`.
+
     With `promote.max_refused`, the planner also has to find a plan within
     `control.uncertainty.max_std` at all but this share of their steps. The episodes are the
     `verify.closed_loop` ones of the verification, in the simulated plant.
@@ -20,7 +22,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     closed = inputs.verification.closed_loop
     episodes = closed.episodes if closed else []
     verdicts: list[Verdict] = []
-    if (least := promote.min_success) is not None:
+    if (least := promote.min_success) is not None and has_closed_loop(inputs):
         share = (
             sum(episode.success for episode in episodes) / len(episodes) if episodes else math.nan
         )
@@ -36,3 +38,9 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
             Verdict("closed_loop_refused", 0.0 <= share <= most, to_json_number(share), expected)
         )
     return verdicts
+
+
+def has_closed_loop(inputs: GateInputs) -> bool:
+    """Return whether the verification runs, or must run, episodes in closed loop."""
+    is_required = inputs.task.control is not None and inputs.task.verify.closed_loop > 0
+    return is_required or inputs.verification.closed_loop is not None

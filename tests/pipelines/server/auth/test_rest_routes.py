@@ -56,6 +56,11 @@ def decided(method, path, **body):
         (lambda: decided("POST", "models/tiny/rollback"), Permission.PROMOTE, {"tiny"}),
         (lambda: decided("POST", "models/tiny/approve", version=2), Permission.PROMOTE, {"tiny"}),
         (
+            lambda: decided("POST", "models/tiny/trials", version=2, success=17, of=20),
+            Permission.PROMOTE,
+            {"tiny"},
+        ),
+        (
             lambda: decided("POST", "tasks/tiny/quarantine", decision="release", recording="a.csv"),
             Permission.OPERATE,
             {"tiny"},

@@ -70,6 +70,23 @@ def test_a_decision_has_the_user_as_its_author(trained, monkeypatch, what):
     assert current_user() != "otto"
 
 
+def test_impossible_trials_are_an_error_and_recorded_ones_have_the_user(trained, monkeypatch):
+    post, path = trained.post, "models/tiny/trials"
+    counts = {"success": 17, "of": 20, "note": "lab"}
+    assert "is not a version" in post(path, {"version": 7, **counts}, status=404)["message"]
+    for wrong in ({"success": 21}, {"success": -1}, {"of": 0}):
+        post(path, {"version": 1, **counts, **wrong}, status=400)
+    recorded = []
+
+    def record(task, home, which, successes, of, *, note):
+        recorded.append((current_user(), task.name, which, successes, of, note))
+        return ChampionChange("tiny", 1, ["champion"], "champion", "", None, [], [])
+
+    monkeypatch.setattr(models, "record_trials", record)
+    assert post(path, {"version": 1, **counts})["decision"] == "champion"
+    assert recorded == [("otto", "tiny", ":1", 17, 20, "lab")]
+
+
 def test_what_cannot_be_promoted_or_rolled_back_is_an_error(trained):
     post, promote = trained.post, "models/tiny/promote"
     assert "is not a version" in post(promote, {"version": 7}, status=404)["message"]

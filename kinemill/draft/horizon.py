@@ -1,0 +1,149 @@
+"""Horizon of a draft: the dead time of the commands, and the slowest time constant of the states.
+
+Both are measured in the logs. The dead time is the delay after which commands explain the next
+change of the states best, given the states so far. The time constant of a state is the time for
+which its values stay correlated with themselves.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinemill.draft.column import Column
+from kinemill.ingest.channels import unwrap
+from kinemill.ingest.clock import EXACT, Floats
+from kinemill.runtime.window_metrics import nonzero_std
+
+FEWEST = 5  # steps of a horizon
+MOST = 50  # steps; longer rollouts cost more than they show
+SHARE = 10  # a horizon is at most this part of the median log
+CORRELATED = math.exp(-1.0)  # autocorrelation after one time constant of exponential decay
+LONGEST_DELAY = 40  # steps
+PAST = 3  # rows of the states so far
+ACTS = 0.02  # least share of the error that commands explain
+DELAYED = 0.8  # largest error with delayed commands, relative to that with commands at once
+ROWS = 5000  # that are compared
+LEAST_ROWS = 10 * LONGEST_DELAY
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Horizon of a draft: its number of steps, and the reason."""
+
+    steps: int
+    why: str
+
+
+NO_HORIZON = Horizon(0, "")  # of a policy
+
+
+def find_horizon(columns: Sequence[Column], dt: float) -> Horizon:
+    """Return the horizon that covers dead time and slowest time constant, at a time step in s."""
+    recordings = [recording for recording in _recordings(columns, dt) if len(recording)]
+    states = [column.channel for column in columns if column.role == "state"]
+    if not recordings or not states:
+        return Horizon(FEWEST, "the logs are short")
+    dead_time = find_dead_time([rows[:ROWS] for rows in recordings], len(states)) * dt
+    constants = np.median([_time_constants(rows[:, : len(states)]) for rows in recordings], axis=0)
+    slowest = int(constants.argmax())
+    constant = float(constants[slowest]) * dt
+    most = min(MOST, int(np.median([len(rows) for rows in recordings])) // SHARE)
+    steps = max(FEWEST, min(most, math.ceil((dead_time + constant) / dt)))
+    more = " or more" * bool(constants[slowest] >= MOST)
+    text = f"the slowest time constant is {constant:.2g} s{more} ({states[slowest]})"
+    delay = f", commands act after {dead_time:.2g} s" if dead_time else ""
+    bound = f", {steps} steps are the most" * (steps == most)
+    return Horizon(steps, f"{steps * dt:.3g} s: {text}{delay}{bound}")
+
+
+def _recordings(columns: Sequence[Column], dt: float) -> list[Floats]:
+    """Return the rows of each log at the time step: states, then actions."""
+    signals = [
+        column
+        for role in ("state", "action")
+        for column in columns
+        if column.role == role and not column.formula
+    ]
+    logs = dict.fromkeys(log for column in signals for log in column.samples)
+    shared = [log for log in logs if all(log in column.samples for column in signals)]
+    return [_rows([_samples(column, log) for column in signals], dt) for log in shared]
+
+
+def _samples(column: Column, log: tuple[object, str]) -> tuple[Floats, Floats]:
+    seconds, values = next(samples for key, samples in column.samples.items() if key == log)
+    is_finite = np.isfinite(values)
+    values = values[is_finite]
+    if column.kind == "angle":
+        values = np.asarray(unwrap(values * column.radians))
+    return seconds[is_finite], values
+
+
+def _rows(samples: Sequence[tuple[Floats, Floats]], dt: float) -> Floats:
+    """Return the rows (n, columns) of a log in which all columns have samples."""
+    if min(len(seconds) for seconds, _ in samples) < 2:
+        return np.zeros((0, len(samples)))
+    start = max(float(seconds[0]) for seconds, _ in samples)
+    stop = min(float(seconds[-1]) for seconds, _ in samples)
+    grid = start + dt * np.arange(int((stop - start) / dt + EXACT) + 1)
+    return np.stack([np.interp(grid, seconds, values) for seconds, values in samples], axis=1)
+
+
+def _time_constants(states: Floats) -> Floats:
+    """Return the rows for which each state (n, S) stays correlated with itself, at most `MOST`.
+
+    An oscillation is correlated again after a period, and counts as long as it is.
+    """
+    centered = states - states.mean(axis=0)
+    power = nonzero_std((centered**2).sum(axis=0))
+    lags = range(1, min(MOST, len(states) - 1) + 1)
+    correlations = [(centered[lag:] * centered[:-lag]).sum(axis=0) / power for lag in lags]
+    is_correlated = np.abs(correlations) >= CORRELATED
+    return np.array([max(np.flatnonzero(column) + 1, default=0) for column in is_correlated.T])
+
+
+def find_dead_time(recordings: Sequence[Floats], states: int) -> int:
+    """Return the delay of the commands in rows; 0 without one, or if the logs do not show it.
+
+    The next change of each state is regressed on the states so far, and on the commands of two
+    rows, which are later and later ago.
+
+    Args:
+        recordings: rows (n, columns), the states first.
+        states: number of states.
+    """
+    parts = [_regression(rows, states) for rows in recordings if len(rows) >= LEAST_ROWS]
+    if not parts or recordings[0].shape[1] == states:
+        return 0
+    past, commands, changes = (np.concatenate(part) for part in zip(*parts, strict=True))
+    # What the states so far explain of the commands and of the changes is left out of both.
+    basis = np.linalg.qr(past)[0]
+    changes = changes - basis @ (basis.T @ changes)
+    actions = recordings[0].shape[1] - states
+    commands = commands - basis @ (basis.T @ commands)
+    power = nonzero_std((changes**2).sum(axis=0))
+    errors = list[float]()
+    for delay in range(LONGEST_DELAY):
+        pair = commands[:, delay * actions : (delay + 2) * actions]
+        residuals = changes - pair @ np.linalg.lstsq(pair, changes, rcond=None)[0]
+        errors.append(float(((residuals**2).sum(axis=0) / power).mean()))
+    best = int(np.argmin(errors))
+    is_delayed = errors[best] <= min(DELAYED * errors[0], 1.0 - ACTS)
+    return best if best > 1 and is_delayed else 0
+
+
+def _regression(rows: Floats, states: int) -> tuple[Floats, Floats, Floats]:
+    """Return past states and a constant, commands by delay, and next changes, one row each."""
+    scaled = (rows - rows.mean(axis=0)) / nonzero_std(rows.std(axis=0))
+    count = len(rows) - LONGEST_DELAY - 1
+    current = slice(LONGEST_DELAY, LONGEST_DELAY + count)
+
+    def earlier(lag: int) -> slice:
+        return slice(current.start - lag, current.stop - lag)
+
+    past = [scaled[earlier(lag), :states] for lag in range(PAST)]
+    commands = [scaled[earlier(lag), states:] for lag in range(LONGEST_DELAY + 1)]
+    changes = scaled[earlier(-1), :states] - scaled[current, :states]
+    constant = np.ones((count, 1))
+    return np.concatenate([*past, constant], axis=1), np.concatenate(commands, axis=1), changes
