@@ -183,8 +183,11 @@ class Registered:
         from kinemill.dataset import DatasetSummary
         from kinemill.register.run_summary import RunFacts, run_document
         from kinemill.validate.summary import EpisodesSummary
+        from kinemill.verify.document import open_verification
 
         training = self.training
+        artifact = self.verification.artifact
+        verified = open_verification(self.home, artifact) if artifact else None
         logs = training.dataset is not None
         episodes = training.dataset and EpisodesSummary.read(self.home, training.dataset.episodes)
         return run_document(
@@ -192,7 +195,7 @@ class Registered:
                 task=self.task.name,
                 episodes=episodes,
                 dataset=training.data.digest,
-                verification=self.verification.document,
+                verification=verified,
                 selection=self.selection,
                 registration=self.registration,
                 report=str(self.report),

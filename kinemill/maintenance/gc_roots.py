@@ -26,7 +26,8 @@ from kinemill.register import tags
 from kinemill.register.versions import Version, all_aliases, versions_of
 from kinemill.store.home import Home
 
-_SNAPSHOTS = {"recordings", "episodes"}  # they refer to quarantined recordings
+# The first two refer to quarantined recordings; a selection is what the next unchanged run reads.
+_SNAPSHOTS = {"recordings", "episodes", "selection"}
 _PATH = re.compile(rb'"path":\s*"(store/[^"]+)"')
 
 
@@ -77,7 +78,7 @@ def _newest(graph: Graph) -> Iterator[Root]:
         if node.stage in _SNAPSHOTS:
             last[node.stage, node.task] = node
     for node in last.values():
-        yield Root(node.path, f"newest {node.stage} of {node.task}, quarantine included")
+        yield Root(node.path, f"newest {node.stage} of {node.task}")
 
 
 def _handed_on(home: Home, used_since: float) -> Iterator[Root]:

@@ -294,10 +294,14 @@ def _rounding(
 def near_start(pair: Pair, probe: Probe, exact: Floats) -> NDArray[np.bool_]:
     """Return whether each step is before the rollout diverges: (N, T, S) -> (N, T).
 
-    NaN counts as divergence, and so does every later step.
+    NaN counts as divergence, and so do every later step and the one before it, whose rounding a
+    model that is about to diverge amplifies without bound. The first step counts unless it diverges
+    itself.
     """
     off = np.abs(exact - probe.states[:, -1:].astype(np.float64)) / pair.std
-    return np.logical_and.accumulate((off < FAR).all(axis=2), axis=1)
+    near = np.logical_and.accumulate((off < FAR).all(axis=2), axis=1)
+    near[:, 1:-1] &= near[:, 2:]
+    return near
 
 
 def _until(near: NDArray[np.bool_], values: Floats) -> Floats:
