@@ -192,11 +192,13 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
         """Create the run with the job and the origin that the pages know.
 
         `execute_in_process` has no parameter for the origin, and replaces the executor in a copy of
-        the job, which the pages would show as an earlier version. A re-executed run logs to stderr.
+        the job, which the pages would show as an earlier version. A re-executed run logs to stderr,
+        this one does not: Dagster reads the loggers of a run from the run.
         """
         recorded = job if part is None else job_def
         rest["run_config"] = {key: rest["run_config"][key] for key in config if key != "loggers"}
-        return create(job_def=recorded, remote_job_origin=origin_of(job.name), **rest)
+        made = create(job_def=recorded, remote_job_origin=origin_of(job.name), **rest)
+        return made._replace(run_config=config)  # pyright: ignore[reportPrivateUsage]
 
     vars(instance)["create_run_for_job"] = create_run
     try:

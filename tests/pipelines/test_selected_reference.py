@@ -32,10 +32,11 @@ def metadata(workspace, asset):
     return event.asset_materialization.metadata
 
 
-def test_run_of_a_network_that_loses_to_a_reference_registers_the_reference_alone(copy):
+def test_run_of_a_network_that_loses_to_a_reference_registers_the_reference_alone(copy, capfd):
     trained, trainings = latest(copy.home, TASK, "model"), copy.home.runs / TASK
     previous = sorted(path.name for path in trainings.iterdir())
     document = run_chain(TASK, OFFERED)
+    assert "dagster" not in "".join(capfd.readouterr())  # its messages are in the log of the run
     selected = document.selection.selected
     assert selected in EXPORTABLE
     assert "times the score of trained on the validation split" in document.selection.why
