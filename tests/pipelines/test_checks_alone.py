@@ -21,7 +21,7 @@ STAGES = {
     "recordings": "kinemill.ingest.stage.run",
     "episodes": "kinemill.validate.stage.run",
     "verification": "kinemill.verify.stage.run",
-    "registered_model": "kinemill.register.register_candidates",
+    "registered_model": "kinemill.register.stage.run",
 }
 
 
