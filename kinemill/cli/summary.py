@@ -89,8 +89,11 @@ def _facts_table(result: RunDocument) -> None:
 
 def candidates_table(candidates: Sequence[CandidateResult]) -> None:
     """Print the best candidates with score, free run, parameters and time."""
-    # The best round of each candidate; they are sorted.
-    measured = list({r.name: r for r in reversed(candidates) if not r.failure}.values())[::-1]
+    best = dict[str, CandidateResult]()  # round of each candidate
+    for result in candidates:
+        if not result.failure:
+            best.setdefault(result.name, result)
+    measured = list(best.values())
     rows = [
         [result.name, result.score, result.free_run, result.parameters, result.seconds]
         for result in measured[:_CANDIDATES]

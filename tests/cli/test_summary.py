@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from kinemill.cli.output import interval, quantity
-from kinemill.cli.summary import first_not_finite, run_summary, spell_gate
+from kinemill.cli.summary import candidates_table, first_not_finite, run_summary, spell_gate
 from kinemill.register.document import EpisodeCounts, RunDocument
 from kinemill.register.verdict import Verdict
+from kinemill.task.portfolio import CandidateResult
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.document import Verification
 from kinemill.verify.results import ChannelError, Metrics
@@ -95,3 +96,15 @@ def test_a_channel_that_never_moves_is_named_below_the_errors(capsys):
     }
     run_summary(replace(DIVERGED, metrics=Metrics(test, {"model": 0.1})), VERIFIED)
     assert f"\nlift: {note}\n" in capsys.readouterr().out
+
+
+def test_candidates_table_lists_the_best_round_of_each_candidate(capsys):
+    first = CandidateResult("narx", "narx", 3, score=0.1, parameters=9)
+    linear = CandidateResult("linear", "arx", 0, score=0.2)
+    failed = CandidateResult("gru", "gru", 1, failure="diverged")
+    candidates_table([first, linear, replace(first, round=1, score=0.3), failed])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert [line[0] for line in lines[-2:]] == ["narx", "linear"]
+    assert lines[-2][1] == "0.1"
+    candidates_table([failed])
+    assert capsys.readouterr().out == ""
