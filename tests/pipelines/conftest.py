@@ -1,5 +1,6 @@
 """One small task, one home on which its chain has run, and servers on that home."""
 
+import gc
 import json
 import os
 import shutil
@@ -143,6 +144,7 @@ def first_run(tmp_path_factory, tasks, logs, empty_database) -> tuple[Workspace,
             site.enter(patch)
             block_extras(patch, folder / "site")
             text = json.dumps(to_json_value(run_chain(TASK)))
+        gc.collect()  # closes databases, whose -wal and -shm files would vanish from a copy
         (folder / "run.json").write_text(text)
 
     made = make_once(tmp_path_factory, "first-run", make)
