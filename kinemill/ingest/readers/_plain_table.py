@@ -7,7 +7,6 @@ remarks of a logger under its header is converted too; the remarks are left out.
 """
 
 import io
-import mmap
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from kinemill.ingest.readers._csv_layout import (
 )
 from kinemill.ingest.readers._limits import check_lines
 
+BLOCK = 1 << 20  # bytes
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
 COLUMN = "column_"  # and its number: the name of a column without a header
@@ -120,11 +120,14 @@ def source_of(path: Path) -> Path | bytes:
 def count_damaged(path: Path) -> int:
     """Return how many lines of a text hold zeros that a loss of power left; 0 in other files."""
     with path.open("rb") as file:
-        if is_binary(file.read(HEAD)) or not path.stat().st_size:
+        head = file.read(HEAD)
+        if is_binary(head) or head.startswith(UTF16):
             return 0
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            is_utf16 = content[:2] in UTF16
-            return 0 if is_utf16 or content.find(b"\0") < 0 else without_damage(content[:])[1]
+        file.seek(0)
+        # In blocks: pages of a mapped file would count as memory of the process.
+        if not any(b"\0" in block for block in iter(lambda: file.read(BLOCK), b"")):
+            return 0
+    return without_damage(path.read_bytes())[1]
 
 
 def _with_elements(content: bytes) -> bytes:
