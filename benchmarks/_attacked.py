@@ -58,9 +58,6 @@ retrain: {{cron: null}}
 MEBIBYTE = 1 << 20
 KILLED = -int(signal.SIGKILL)
 COMMAND = ("-c", "from kinemill.cli import main; main()")
-# Of this process at its start: a section that runs beside others changes `os.environ`. With the one
-# variable that is left out, each command would compile its libraries.
-_ENVIRONMENT = {key: os.environ[key] for key in os.environ if key != "PYTHONDONTWRITEBYTECODE"}
 _ADDRESS_SPACE = 6 << 30  # bytes; protects the machine from what a command reads
 _PRELOADED = (  # none of them lets polars or torch start threads, which do not survive a fork
     "benchmarks.prove_attack",
@@ -184,7 +181,7 @@ def run_cold(
         began = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, *python, *arguments],
-            env={**_ENVIRONMENT, "OMP_NUM_THREADS": "1", **environment},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,

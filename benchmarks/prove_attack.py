@@ -38,7 +38,6 @@ from benchmarks.readers import PAGES, make_home, read, server
 from kinemill_dagster.pipelines.server.serve import is_reachable
 
 KILLS = 20
-_MAIN = ("ray", "launches", "readers")  # change the environment of this process, or need its thread
 _RATE = 60.0  # requests/s of all readers, at least
 _MEDIAN = 1.0  # s of a page, at most
 
@@ -164,24 +163,23 @@ SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
 
 
 def attack(site: Site, names: Sequence[str]) -> list[Row]:
-    """Run the kills, the sections that need the main thread, and all others side by side."""
-    if len(names) > 1:
+    """Run the kills beside all other sections, which run one after the other; return the rows."""
+    kills = [name for name in names if name == "kills"]
+    if kills:
         _ = site.used  # made once, before the threads copy it
-    rows: dict[str, list[Row]] = {}
 
-    def run(sections: Sequence[str]) -> None:
+    def run(sections: Sequence[str]) -> list[Row]:
+        rows: list[Row] = []
         for name in sections:
             began = time.monotonic()
-            rows[name] = SECTIONS[name](site)
+            rows += SECTIONS[name](site)
             sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
+        return rows
 
-    lanes = [["kills"], [name for name in SECTIONS if name not in ("kills", *_MAIN)]]
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        work = [pool.submit(run, [name for name in lane if name in names]) for lane in lanes]
-        run([name for name in _MAIN if name in names])
-        for lane in work:
-            lane.result()
-    return [row for name in names for row in rows[name]]
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(run, kills)
+        rows = run([name for name in names if name not in kills])  # Ray needs the main thread
+        return killed.result() + rows
 
 
 # Attacks that share a row of the table.
