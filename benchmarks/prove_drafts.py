@@ -16,7 +16,7 @@ from benchmarks import ROOT, replace_section
 sys.path.insert(0, str(ROOT))
 
 from tests.unseen.corpus.cases import CASES, FOLDER
-from tests.unseen.corpus.judge import mistakes
+from tests.unseen.corpus.comparison import mistakes
 from tests.unseen.corpus.samples import SAMPLES
 from tests.unseen.corpus.variants import variants
 

@@ -42,7 +42,7 @@ NEWEST_FIRST = "the newest row is first: rows are read from the last one to the 
 
 
 def split_clocks(table: Table, rate: float | None = None) -> Table:
-    """Return a table whose slower columns have their samples alone, and a clock of their own.
+    """Return a table whose slower columns have only their samples, with a separate clock.
 
     Columns much slower than `rate`, Hz, or than where states and commands meet are left out.
     """

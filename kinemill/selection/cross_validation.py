@@ -58,15 +58,12 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
         history: most rows that any candidate needs before its first prediction.
         horizon: steps of the longest rollout over windows.
     """
-    dataset, training_set = data
+    dataset, _ = data
     trained = {episode.recording for episode in dataset.of("train")}
     if len({episode.recording for episode in dataset.of("validation")} - trained) >= FOLDS:
         return []
     parts = _recordings(dataset) if len(trained) >= FOLDS else _consecutive_rows(dataset)
-    try:
-        return [_fold(dataset, training_set, part, (history, horizon)) for part in parts]
-    except BadInput:  # a fold is too short for one window
-        return []
+    return _folds(data, parts, (history, horizon))
 
 
 def left_out_rows(
@@ -85,11 +82,7 @@ def left_out_rows(
     recordings = {episode.recording for episode in dataset.episodes if episode.split != "test"}
     parts = _recordings(dataset) if len(recordings) >= FOLDS else _consecutive_rows(dataset)
     what = "recordings" if len(recordings) >= FOLDS else "rows"
-    try:
-        folds = [_fold(dataset, training_set, part, (history, horizon)) for part in parts]
-    except BadInput:
-        pass
-    else:
+    if folds := _folds(data, parts, (history, horizon)):
         return folds, f"{what} that were left out of a fit, in {FOLDS} groups"
     for split in ("validation", "train"):
         with suppress(BadInput):
@@ -129,6 +122,16 @@ def _consecutive_rows(dataset: PackedDataset) -> list[Parts]:
                 part[episode.id] = first, last
         passed += episode.rows
     return parts
+
+
+def _folds(
+    data: tuple[PackedDataset, PackedDataset], parts: Sequence[Parts], size: tuple[int, int]
+) -> list[Fold]:
+    """Return the folds that hold out these parts; none if one is too short for a window."""
+    try:
+        return [_fold(*data, part, size) for part in parts]
+    except BadInput:
+        return []
 
 
 def _fold(

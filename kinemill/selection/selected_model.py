@@ -3,8 +3,8 @@
 selected = select_model(task, home, trained, dataset, references)
 
 All are measured on the validation split with the score of `kinemill.selection.validation_errors`. A
-model that a portfolio selected has won against the same references by cross-validation, so it is
-measured no more. A model that diverges on a recorded episode is not selected.
+portfolio compared its winner with the same references before. A model that diverges on a recorded
+episode is not selected.
 """
 
 import json

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unseen.corpus.cases import CASES, FOLDER
-from tests.unseen.corpus.judge import mistakes
+from tests.unseen.corpus.comparison import mistakes
 from tests.unseen.corpus.samples import SAMPLES
 from tests.unseen.corpus.variants import variants
 
