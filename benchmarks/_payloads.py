@@ -201,6 +201,15 @@ def _posts(servers: GuardedServers) -> list[Payload]:
     ]
 
 
+def upload_targets(servers: GuardedServers) -> dict[str, str]:
+    """Return the path below the artifact root that each upload writes, by the payload's name."""
+    return {
+        "upload to champion": f"{servers.ids['mill_path']}/bundle/step.onnx",
+        "upload to another's run": servers.ids["path_olga"],
+        "upload anywhere": "zz/evil.py",
+    }
+
+
 def _uploads(servers: GuardedServers) -> list[Payload]:
     """Return requests that write or delete files, and an experiment elsewhere on the disk."""
     ids = servers.ids
@@ -213,16 +222,11 @@ def _uploads(servers: GuardedServers) -> list[Payload]:
             {"name": f"x{n}", "artifact_location": f"file://{servers.home}/elsewhere"},
         ),
     )
-    uploads = {
-        "upload to champion": f"{ids['mill_path']}/bundle/step.onnx",
-        "upload to another's run": ids["path_olga"],
-        "upload anywhere": "zz/evil.py",
-    }
     puts = [
         Payload(
             name, "mlflow", lambda n, path=path: ("PUT", f"{_FILES}/artifacts/{path}", b"%d" % n)
         )
-        for name, path in uploads.items()
+        for name, path in upload_targets(servers).items()
     ]
     erase = Payload(
         "erase", "mlflow", lambda _: ("DELETE", f"{_FILES}/artifacts/{ids['path_olga']}", b"")

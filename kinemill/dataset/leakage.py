@@ -1,14 +1,15 @@
-"""Data leakage: validation and test rows that repeat training rows, so that errors look small.
+"""Data leakage: validation and test rows that repeat training rows.
 
-Two kinds are measured. A near-duplicate is another recording of the same run
-(`kinemill.validate.duplicates.similarity`). A repeated stretch belongs to a recording that is also
-trained on, cut by `tail` or `rows`, and recurs in the training rows: periodic motion, or the same
-excitation again.
+Rows are searched in the training rows of the same run: in near-duplicates
+(`kinemill.validate.duplicates.similarity`) and, where `tail` or `rows` cut a recording, in the rest
+of it. Equal samples are copies, on which errors look small. The same course with other samples,
+such as a periodic motion or an excitation that was run again, is a repetition: its noise is new, so
+it is a valid test, of repeatability alone.
 
 Symbols: N rows, C columns, L rows of a window.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +28,9 @@ LISTED = 20  # torn groups listed by name
 LENGTH = 200  # rows of a window; a shorter piece is one window
 WINDOWS = 8
 PIECES = 24  # windows per piece, and pieces per split, that are sampled
-MOST = 20_000  # training rows of the same recording that are searched, the nearest in time
+MOST = 20_000  # training rows of the same run that are searched, the nearest in time
 MATCH = 0.15  # rms distance to the best match, relative to the deviation of the window
+COPY = 1e-4  # the same, of equal samples: text with five digits
 MOTION = 0.1  # minimum deviation of a window, relative to the data: rest repeats nothing
 
 
@@ -74,78 +76,95 @@ def measure_leakage(
 ) -> dict[str, Leakage]:
     """Return the shares of validation and test rows that repeat training rows.
 
-    The share of repeated stretches is estimated from sampled windows.
+    The shares are estimated from sampled windows.
     """
-    repeating = _repeating_training(related)
+    duplicated = _trained_duplicates(related)
+    training = scan_listing(folder, "train").select(*EPISODE, "rows")
     about = read_description(folder)
     leakage: dict[str, Leakage] = {}
     for side in ("validation", "test"):
-        _, rows = about.count(side)
+        searched = {name: {name, *names} for name, names in duplicated.items()}
         pieces = scan_listing(folder, side)
-        repeats = pl.col("recording").is_in(repeating)
-        duplicated = pieces.filter(repeats).select(pl.col("rows").sum()) if repeating else None
-        distinct = rows - (duplicated.collect().item() if duplicated is not None else 0)
-        tears = tears_recordings(rules)  # else no recording has rows in two splits
-        repeated_share = _repeated_rows(dataset, folder, pieces.filter(~repeats)) if tears else 0.0
-        leakage[side] = Leakage((rows - distinct) / (rows or 1), repeated_share / (rows or 1))
+        if tears_recordings(rules):  # else no recording has rows in two splits
+            torn = pieces.join(training, on="recording", how="semi").select("recording").collect()
+            searched |= {name: {name} for name in torn["recording"] if name not in searched}
+        pieces = pieces.filter(pl.col("recording").is_in([*searched]))
+        copied, repeated = _repeated_rows(dataset, pieces, training, searched)
+        rows = about.count(side)[1] or 1
+        leakage[side] = Leakage(copied / rows, repeated / rows)
     return leakage
 
 
-def _repeating_training(related: Sequence[Related]) -> list[str]:
-    """Return the recordings with a near-duplicate, other than themselves, that is trained on."""
+def _trained_duplicates(related: Sequence[Related]) -> dict[str, set[str]]:
+    """Return the trained near-duplicates of each recording that has any besides itself."""
     trained: dict[str, set[str]] = {}
     roots: dict[str, set[str]] = {}
     for episode in related:
         roots.setdefault(episode.recording, set()).add(episode.root)
         if episode.side == "train":
             trained.setdefault(episode.root, set()).add(episode.recording)
-    return [
-        recording
-        for recording, recording_roots in roots.items()
-        if any(trained.get(root, set()) - {recording} for root in recording_roots)
-    ]
+    duplicated = dict[str, set[str]]()
+    for recording, recording_roots in roots.items():
+        neighbors = set[str]().union(*(trained.get(root, set()) for root in recording_roots))
+        if neighbors := neighbors - {recording}:
+            duplicated[recording] = neighbors
+    return duplicated
 
 
-def _repeated_rows(dataset: PackedDataset, folder: Path, pieces: pl.LazyFrame) -> float:
-    """Return the number of rows of pieces that recur in training rows of their recording."""
-    training = scan_listing(folder, "train").select(*EPISODE, "rows")
-    cut = pieces.join(training, on="recording", how="semi", maintain_order="left")
-    cut = cut.select(*EPISODE, "rows").collect()
-    sampled = ListedEpisodes(cut.gather_every(max(1, len(cut) // PIECES)).head(PIECES).lazy())
+def _repeated_rows(
+    dataset: PackedDataset,
+    pieces: pl.LazyFrame,
+    training: pl.LazyFrame,
+    searched: Mapping[str, Collection[str]],
+) -> tuple[float, float]:
+    """Return the number of rows of pieces that copy, and that repeat, training rows of their run.
+
+    Args:
+        dataset: rows.
+        pieces: of a split.
+        training: pieces that are trained on.
+        searched: the recordings in which each recording is searched.
+    """
+    listed = pieces.select(*EPISODE, "rows").collect()
+    sampled = ListedEpisodes(listed.gather_every(max(1, len(listed) // PIECES)).head(PIECES).lazy())
     if not sampled:
-        return 0.0
-    recordings = [piece.recording for piece in sampled]
-    trained = ListedEpisodes(training.filter(pl.col("recording").is_in(recordings)))
+        return 0.0, 0.0
+    names = set[str]().union(*(searched[piece.recording] for piece in sampled))
+    trained = ListedEpisodes(training.filter(pl.col("recording").is_in([*names])))
     shares = [
-        _repeated_share(dataset, piece, [o for o in trained if o.recording == piece.recording])
+        _repeated_shares(
+            dataset, piece, [run for run in trained if run.recording in searched[piece.recording]]
+        )
         for piece in sampled
     ]
-    share = float(np.average(shares, weights=[piece.rows for piece in sampled]))
-    return share * int(cut["rows"].sum())
+    copied, repeated = np.average(shares, axis=0, weights=[piece.rows for piece in sampled])
+    total = int(listed["rows"].sum())
+    return float(copied) * total, float(repeated) * total
 
 
-def _repeated_share(
+def _repeated_shares(
     dataset: PackedDataset, piece: PackedEpisode, training: Sequence[PackedEpisode]
-) -> float:
-    """Return the share of a piece's windows that recur in training rows."""
+) -> tuple[float, float]:
+    """Return the shares of a piece's windows that copy, and that repeat, training rows."""
     scaled = _scaled(dataset, piece.start, piece.stop)
     length = min(LENGTH, len(scaled))
     firsts = np.unique(np.linspace(0, len(scaled) - length, WINDOWS).astype(np.int64))
     windows = [scaled[first : first + length] for first in firsts]
     windows = [window for window in windows if np.sqrt(window.var(axis=0).mean()) >= MOTION]
     if not windows:
-        return 0.0
+        return 0.0, 0.0
     nearest = np.full(len(windows), np.inf)
     for rows in _search_rows(dataset, training, length):
         nearest = np.minimum(nearest, _distances(rows, windows))
-    variance = np.array([window.var(axis=0).mean() for window in windows])
-    return float(np.mean(nearest <= MATCH**2 * variance))
+    distance = np.sqrt(nearest / np.array([window.var(axis=0).mean() for window in windows]))
+    copied = float(np.mean(distance <= COPY))
+    return copied, float(np.mean(distance <= MATCH)) - copied
 
 
 def _search_rows(
     dataset: PackedDataset, training: Sequence[PackedEpisode], length: int
 ) -> Iterator[Floats]:
-    """Yield the latest `MOST` training rows of a recording, in stretches that fit a window."""
+    """Yield the latest `MOST` training rows of a run, in stretches that fit a window."""
     remaining = MOST
     for episode in reversed(training):
         first = max(episode.start, episode.stop - remaining)

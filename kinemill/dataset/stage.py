@@ -33,7 +33,7 @@ from kinemill.task import Dataset, Task
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.summary import EpisodesSummary
 
-VERSION = 12
+VERSION = 13
 _BATCH = 5_000  # episodes that are objects at the same time
 
 

@@ -36,10 +36,15 @@ class NearDuplicates:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Shares of the rows of a split that repeat training rows, 0 to 1."""
+    """Shares of the rows of a split that repeat training rows, 0 to 1.
 
-    near_duplicates: float
-    repeated_rows: float
+    Attributes:
+        copies: equal samples.
+        repetitions: the same course again, with new noise.
+    """
+
+    copies: float
+    repetitions: float
 
 
 @dataclass(frozen=True)
@@ -73,20 +78,21 @@ class DatasetSummary(StoredSummary):
             names = "; ".join(
                 f"{side}: {', '.join(names_of_side[:3])}" for side, names_of_side in splits.items()
             )
-            texts.append(f"near-duplicates are in different splits, so errors look small ({names})")
+            texts.append(f"near-duplicates are in different splits ({names})")
         if (more := self.repeats.torn - len(self.repeats.listed)) > 0:
             texts.append(f"{more} more groups of near-duplicates are in different splits")
         for side, leakage in self.independence.items():
-            # The lines above name the recordings if whole recordings are apart.
-            if leakage.near_duplicates >= DUPLICATE_SHARE and not self.repeats.torn:
+            if leakage.copies >= DUPLICATE_SHARE:
                 texts.append(
-                    f"about {leakage.near_duplicates:.0%} of the {side} rows are of recordings "
-                    "with a near-duplicate in training, so errors look small; use other recordings"
+                    f"about {leakage.copies:.0%} of the {side} rows are copies of training rows, "
+                    "so errors look small; use other recordings"
                 )
-            if leakage.repeated_rows >= DUPLICATE_SHARE:
+            # The lines above name the recordings if whole recordings are apart.
+            if leakage.repetitions >= DUPLICATE_SHARE and not self.repeats.torn:
                 texts.append(
-                    f"about {leakage.repeated_rows:.0%} of the {side} rows recur in training "
-                    "rows of the same recording, so errors look small; use whole recordings"
+                    f"about {leakage.repetitions:.0%} of the {side} rows repeat a motion of the "
+                    "training rows with new noise, so errors tell how well it is repeated, not "
+                    "how other motions are predicted"
                 )
         return texts
 

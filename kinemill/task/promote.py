@@ -164,7 +164,7 @@ class Promote(Settings):
         default=0.5,
         ge=0.0,
         le=1.0,
-        description=("largest fraction of test rows that repeat training rows"),
+        description="largest fraction of test rows that are copies of training rows",
     )
     approval: bool = Field(
         default=False, description="require a manual approval: kinemill model approve"

@@ -52,15 +52,15 @@ def test_a_tail_of_periodic_motion_repeats_the_training_rows_and_is_reported(hom
     summary = made(
         home, Content("a.csv", periodic() + noise), Content("test.csv", random(1)), **TAIL
     )
-    assert leakage(summary, "validation").repeated_rows == 1.0
+    assert leakage(summary, "validation").repetitions == 1.0
     assert leakage(summary, "test") == Leakage(0.0, 0.0)
     (warning,) = summary.warnings
-    assert warning.startswith("about 100% of the validation rows recur in training rows")
+    assert warning.startswith("about 100% of the validation rows repeat a motion of the training")
 
 
 def test_an_angle_that_grows_from_turn_to_turn_repeats_all_the_same(home):
     summary = made(home, Content("a.csv", turning()), Content("test.csv", random(1)), **TAIL)
-    assert leakage(summary, "validation").repeated_rows == 1.0
+    assert leakage(summary, "validation").repetitions == 1.0
 
 
 def test_a_tail_under_another_excitation_repeats_nothing(home):
@@ -74,19 +74,21 @@ def test_a_robot_that_rests_at_the_end_repeats_nothing(home):
     values[-ROWS // 2 :] = values[-ROWS // 2]
     values[-ROWS // 2 :, 1] = 0.0
     summary = made(home, Content("a.csv", values), Content("test.csv", random(1)), **TAIL)
-    assert leakage(summary, "validation").repeated_rows == 0.0
+    assert leakage(summary, "validation").repetitions == 0.0
 
 
 @pytest.mark.parametrize("repeats", ["together", "apart"])
-def test_test_recordings_of_the_same_run_count_by_their_rows(home, repeats):
-    first, again, other = (
-        Content(name, random(seed))
-        for name, seed in (("a.csv", 0), ("test1.csv", 0), ("test2.csv", 5))
-    )
+@pytest.mark.parametrize(("noise", "shares"), [(0.0, (0.5, 0.0)), (0.01, (0.0, 0.5))])
+def test_test_recordings_of_the_same_run_are_copies_unless_their_noise_is_new(
+    home, repeats, noise, shares
+):
+    new = np.random.default_rng(0).normal(0.0, noise, (ROWS, 3))
+    first = Content("a.csv", random(0))
+    again = Content("test1.csv", random(0) + new)
     note(home, again, first)
-    validation = Content("val.csv", random(7))
-    summary = made(home, first, again, other, validation, near_duplicates=repeats)
-    assert leakage(summary, "test") == Leakage(0.5, 0.0)
+    others = Content("test2.csv", random(5)), Content("val.csv", random(7))
+    summary = made(home, first, again, *others, near_duplicates=repeats)
+    assert leakage(summary, "test") == Leakage(*shares)
     assert any("near-duplicates are in different splits" in line for line in summary.warnings)
 
 
@@ -98,13 +100,12 @@ def test_test_rows_cut_from_a_periodic_recording_count(home):
         test={"rows": [2000, 2600], "of": "a.csv"},
         validation=["val*"],
     )
-    assert leakage(summary, "test").repeated_rows == 1.0
+    assert leakage(summary, "test").repetitions == 1.0
 
 
-def test_tails_of_two_recordings_of_the_same_run_are_reported_as_near_duplicates(home):
+def test_tails_of_two_recordings_of_the_same_run_are_not_in_the_training_rows(home):
     first, again = Content("a.csv", random(0)), Content("b.csv", random(0))
     note(home, again, first)
     summary = made(home, first, again, Content("test.csv", random(1)), **TAIL)
-    assert leakage(summary, "validation") == Leakage(1.0, 0.0)
-    (warned,) = summary.warnings
-    assert warned.startswith("about 100% of the validation rows are of recordings with a near-dupl")
+    assert leakage(summary, "validation") == Leakage(0.0, 0.0)
+    assert summary.warnings == []

@@ -233,7 +233,7 @@ class Chain:
             {"onnx": exported.digest, "found": to_json_value(document)},
             lambda folder: _verify(folder, document),
         )
-        none = {"near_duplicates": 0.0, "repeated_rows": 0.0}
+        none = {"copies": 0.0, "repetitions": 0.0}
         dataset = self._first_time(
             "dataset",
             {},

@@ -102,9 +102,7 @@ def _provisional(inputs: GateInputs, doubts: Sequence[Verdict]) -> str:
             "will be, lower promote.min_test_episodes and promote.min_independent"
         )
     if any(item.rule == "independent" for item in doubts):
-        advice.append(
-            "record other motions, or set dataset.near_duplicates: apart if the machine repeats one"
-        )
+        advice.append("take copies of training rows out of dataset.test")
     if any(is_of("trials", item.rule) for item in doubts):
         advice.append("run trials on the robot and record them: kinemill model trials")
     if any(is_of(rule, item.rule) for item in details for rule in ("no_worse", "beats")):

@@ -101,19 +101,14 @@ class RowOverlap:
     """Shares of rows that repeat training rows, from the dataset version.
 
     Attributes:
-        near_duplicates: share of the test rows that repeat other recordings.
-        same_recording: share of the test rows that repeat training rows of the same recording.
-        validation: share of the validation rows, of either kind.
+        copies: share of the test rows that are equal to training rows.
+        repetitions: share of the test rows that repeat a trained motion with new noise.
+        validation: share of the validation rows that are equal to training rows.
     """
 
-    near_duplicates: float = math.nan
-    same_recording: float = math.nan
+    copies: float = math.nan
+    repetitions: float = math.nan
     validation: float = math.nan
-
-    @property
-    def test(self) -> float:
-        """Share of the test rows, of either kind."""
-        return self.near_duplicates + self.same_recording
 
 
 @dataclass(frozen=True)

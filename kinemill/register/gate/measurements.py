@@ -157,9 +157,7 @@ def overlap_of(home: Home, dataset: ArtifactRef) -> RowOverlap:
     if not leakage:
         return RowOverlap()
     test = leakage["test"]
-    validation = leakage["validation"]
-    total = validation.near_duplicates + validation.repeated_rows
-    return RowOverlap(test.near_duplicates, test.repeated_rows, total)
+    return RowOverlap(test.copies, test.repetitions, leakage["validation"].copies)
 
 
 def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:

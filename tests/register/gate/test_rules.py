@@ -363,23 +363,23 @@ def test_what_is_not_finite_is_shown_as_text(task):
 
 
 @pytest.mark.parametrize(
-    ("repeats", "shares", "passed"),
+    ("shares", "passed"),
     [
-        ("together", RowOverlap(0.3, 0.2, 1.0), True),  # validation alone refuses nothing
-        ("together", RowOverlap(0.3, 0.21, 0.0), False),
-        ("together", RowOverlap(0.51, 0.0, 0.0), False),
-        ("apart", RowOverlap(1.0, 0.5, 0.0), True),  # the same motion over and over, as stated
-        ("apart", RowOverlap(0.0, 0.51, 0.0), False),
-        ("together", RowOverlap(NAN, 0.0, 0.0), False),
+        (RowOverlap(0.5, 0.0, 1.0), True),  # validation alone refuses nothing
+        (RowOverlap(0.51, 0.0, 0.0), False),
+        (RowOverlap(0.0, 1.0, 0.0), True),  # the same motion over and over
+        (RowOverlap(NAN, 0.0, 0.0), False),
     ],
 )
-def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repeats, shares, passed):
-    remaining = task.dataset.model_copy(update={"near_duplicates": repeats})
-    inputs = replace(_good(task.model_copy(update={"dataset": remaining})), overlap=shares)
-    (line,) = RULES["independent"](inputs)
+def test_independent_with_copies_of_training_rows_fails_and_with_repetitions_passes(
+    task, shares, passed
+):
+    (line,) = RULES["independent"](replace(_good(task), overlap=shares))
     assert line.passed is passed
-    assert "of the test rows" in str(line.expected)
-    assert "near_duplicates: apart" in advice("independent")
+    assert line.expected == "copies: <= 50% of the test rows"
+    if shares.repetitions:
+        assert "100% of the test rows repeat a trained motion" in str(line.value)
+    assert "dataset.test" in advice("independent")
 
 
 def _failing(good, name, failed_line, what):

@@ -1,4 +1,4 @@
-"""The test split does not repeat the training data."""
+"""The test split does not copy the training data."""
 
 import math
 
@@ -7,30 +7,27 @@ from kinemill.register.gate.rules import RULES, GateInputs, Verdict
 
 @RULES.register("independent")
 def evaluate(inputs: GateInputs) -> list[Verdict]:
-    """Pass if at most `promote.max_repeated` of the test rows repeat training rows.
+    """Pass if at most `promote.max_repeated` of the test rows are copies of training rows.
 
-    Near-duplicates of training recordings count, and rows that repeat training rows of the same
-    recording. Repeated validation rows are only reported. With `dataset.near_duplicates: apart`,
-    near-duplicates are only reported as well. Machines that repeat one motion have such data, so a
+    A motion that was run again, with new noise, is no copy: such rows test how well the model
+    repeats it, and their share is reported. Copied validation rows are only reported as well. A
     model that passes all other rules becomes provisional champion, unless there is an established
     champion.
 
-    Refused: put near-duplicates on the same side in `dataset`, or use whole recordings for the
-    test split; `kinemill data datasets show` lists them. If the task is one repeated motion, set
-    `near_duplicates: apart`.
+    Refused: take copies of training rows out of `dataset.test`; `kinemill data datasets show` lists
+    near-duplicates in different splits.
     """
     if not inputs.task.learn.from_logs:
         return []
     bound = inputs.task.promote.max_repeated
     overlap = inputs.overlap
-    apart = inputs.task.dataset.near_duplicates == "apart"
-    counted = overlap.same_recording if apart else overlap.same_recording + overlap.near_duplicates
+    is_measured = math.isfinite(overlap.copies + overlap.validation)
     value = "not measured"
-    if math.isfinite(overlap.test + overlap.validation):
+    if is_measured:
         value = (
-            f"{overlap.test:.0%} of the test rows, {overlap.validation:.0%} of the validation rows"
+            f"{overlap.copies:.0%} of the test rows, {overlap.validation:.0%} of the validation "
+            f"rows; {overlap.repetitions:.0%} of the test rows repeat a trained motion"
         )
-    expected = f"<= {bound:.0%} of the test rows" + (", near-duplicates aside" if apart else "")
-    passed = counted <= bound
-    undecided = not passed and math.isfinite(counted)
-    return [Verdict("independent", passed, value, expected, undecided)]
+    passed = overlap.copies <= bound
+    expected = f"copies: <= {bound:.0%} of the test rows"
+    return [Verdict("independent", passed, value, expected, is_measured and not passed)]
