@@ -21,7 +21,7 @@ from benchmarks._attacked import TASK, Commands, Row, Workspace, changed, run_co
 from benchmarks._guarded import state_digest
 from benchmarks._servers import add_node, free_port, ray_head
 
-SECONDS = 15.0  # limit of a command without its database
+SECONDS = 15.0  # limit of a command without its database, imports aside
 _PASSWORD = "hunter2-of-the-database"
 _DATABASE = "robots"
 _AT_ONCE = 2  # commands: more would wait for each other, and be late
@@ -114,18 +114,18 @@ def _arguments(name: str, workspace: Workspace) -> list[str]:
     return [part.format(**folders) for part in COMMANDS[name]]
 
 
-def attack_databases(workspace: Workspace, folder: Path, names: list[str]) -> list[Row]:
+def attack_databases(
+    commands: Commands, workspace: Workspace, folder: Path, names: list[str]
+) -> list[Row]:
     """Run commands whose PostgreSQL, or whose object store, is away."""
-    began = time.monotonic()
-    run_cold(["doctor"], workspace.environment())  # how long this machine takes to start a command
-    limit = SECONDS + time.monotonic() - began
+    commands.run(workspace, "task", "list")  # starts the server that forks
     cases = [("PostgreSQL", mode, name) for mode in MODES for name in names]
     cases += [("object store", mode, name) for mode in MODES for name in ("doctor", "data ingest")]
     rows = {case[:2]: Row(f"{case[0]} {case[1]}, by command") for case in cases}
 
     def attack(case: tuple[str, str, str]) -> str:
         copy = workspace.copy(folder / " ".join(case))
-        return run_without(case[0], case[1], copy, _arguments(case[2], copy), limit)
+        return run_without(commands, case[:2], copy, _arguments(case[2], copy))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for case, problem in zip(cases, pool.map(attack, cases), strict=True):
@@ -134,9 +134,10 @@ def attack_databases(workspace: Workspace, folder: Path, names: list[str]) -> li
 
 
 def run_without(
-    service: str, mode: str, workspace: Workspace, arguments: list[str], limit: float
+    commands: Commands, missing: tuple[str, str], workspace: Workspace, arguments: list[str]
 ) -> str:
-    """Run a command without a service; return what is wrong."""
+    """Run a command without a service, in some mode; return what is wrong."""
+    service, mode = missing
     with _away(mode) as port:
         where = f"127.0.0.1:{port}"
         environment = {"KINEMILL_DATABASE": f"postgresql://kim:{_PASSWORD}@{where}/{_DATABASE}"}
@@ -144,45 +145,46 @@ def run_without(
             remote = f"s3://{_DATABASE}/mill?endpoint_override={where}&scheme=http&region=x"
             keys = {"AWS_ACCESS_KEY_ID": "kim", "AWS_SECRET_ACCESS_KEY": _PASSWORD}
             environment = {"KINEMILL_REMOTE": remote, **keys}
-        result = run_cold(arguments, workspace.environment() | environment, limit + SECONDS)
+        result = commands.run(
+            workspace, *arguments, patience=2.0 * SECONDS, environment=environment
+        )
     text = result.output + result.errors
-    if result.seconds > limit:
+    if result.seconds > SECONDS:
         return f"took {result.seconds:.0f} s"
     if _PASSWORD in text:
         return "prints the password"
-    missing = [part for part in (where, _DATABASE) if part not in text]
-    missing_text = f"does not name {missing}: {result.last_lines}" if missing else ""
-    return result.problem((1, 2, 3)) or missing_text
+    unnamed = [part for part in (where, _DATABASE) if part not in text]
+    problem = f"does not name {unnamed}: {result.last_lines}" if unnamed else ""
+    return result.problem((1, 2, 3)) or problem
 
 
-def attack_clock(commands: Commands, workspace: Workspace, folder: Path, tries: int) -> list[Row]:
-    """Set the clock back by an hour at a random moment of a command, again and again."""
+def attack_clock(commands: Commands, workspace: Workspace, folder: Path) -> list[Row]:
+    """Set the clock back by an hour at a random moment of a command."""
     source = folder / "clock.c"
     library = folder / "clock.so"
     source.write_text(_CLOCK)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     row, moments = Row("clock set back by an hour"), random.Random(0)
     previous, copy = state(commands, workspace), workspace.copy(folder / "mill")
-    for number in range(tries):
-        (copy.logs / f"clock-{number}.csv").write_bytes(_log(workspace, number))
-        work = {
-            "data ingest": _arguments("data ingest", copy),
-            "model promote": ["model", "promote", f"{TASK}:{1 + number % 2}", "--force", "--why=x"],
-            "run": [*_arguments("run", copy), "--set", f"learn.seed={number + 70}"],
-        }
-        for name, arguments in work.items():
-            moment = time.monotonic() + moments.uniform(0.0, 10.0 if name == "run" else 2.0)
-            hook = {"LD_PRELOAD": str(library), "CLOCK_SET_AT": str(moment)}
-            result = run_cold(arguments, copy.environment() | hook, 600.0)
-            codes = (0, 2) if name == "model promote" else (0, 1)  # champion already; refused
-            row.add(f"{name} {number}", result.problem(codes) or lost(commands, copy, previous))
+    (copy.logs / "clock.csv").write_bytes(_log(workspace))
+    work = {
+        "data ingest": _arguments("data ingest", copy),
+        "model promote": ["model", "promote", f"{TASK}:1", "--force", "--why=x"],
+        "run": [*_arguments("run", copy), "--set", "learn.seed=70"],
+    }
+    for name, arguments in work.items():
+        moment = time.monotonic() + moments.uniform(0.0, 10.0 if name == "run" else 2.0)
+        hook = {"LD_PRELOAD": str(library), "CLOCK_SET_AT": str(moment)}
+        result = run_cold(arguments, copy.environment() | hook, 600.0)
+        codes = (0, 2) if name == "model promote" else (0, 1)  # champion already; refused
+        row.add(name, result.problem(codes) or lost(commands, copy, previous))
     return [row]
 
 
-def _log(workspace: Workspace, number: int) -> bytes:
+def _log(workspace: Workspace) -> bytes:
     """Return a log that no other is equal to."""
     lines = (workspace.logs / "run-0003.csv").read_bytes().splitlines(keepends=True)
-    return b"".join(lines[: 50 + number])
+    return b"".join(lines[:50])
 
 
 def attack_ray(workspace: Workspace, folder: Path) -> list[Row]:
@@ -228,7 +230,7 @@ def attack_logs(
     copy = workspace.copy(folder / "mill")
     target = folder / "many"
     target.mkdir()
-    header = _log(workspace, 0).decode().splitlines()[0]
+    header = _log(workspace).decode().splitlines()[0]
     for number in range(files):
         rows = [f"{k / 50:.2f},{number / files:.6f},0,0,0,{k}" for k in range(8)]
         (target / f"f{number:05d}.csv").write_text("\n".join([header, *rows, ""]))

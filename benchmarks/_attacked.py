@@ -233,9 +233,16 @@ class Commands:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(_PRELOADED))
 
-    def run(self, workspace: Workspace, *arguments: str, patience: float = 300.0) -> Result:
+    def run(
+        self,
+        workspace: Workspace,
+        *arguments: str,
+        patience: float = 300.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Result:
         """Run a command, which is killed after `patience` s without its children."""
-        return self._fork(_work, arguments, workspace, patience)
+        variables = workspace.environment() | (environment or {})
+        return self._fork(_work, arguments, variables, patience)
 
     def documents(self, workspace: Workspace, *commands: Sequence[str]) -> list[Any]:
         """Run commands that print JSON, one after the other in one process; return the documents.
@@ -245,16 +252,18 @@ class Commands:
         Raises:
             ValueError: The process failed.
         """
-        document: list[Any] = self._fork(_read, commands, workspace, 300.0).document()
+        document: list[Any] = self._fork(_read, commands, workspace.environment(), 300.0).document()
         return document
 
     def _fork(
-        self, work: Callable[..., None], arguments: object, workspace: Workspace, patience: float
+        self,
+        work: Callable[..., None],
+        arguments: object,
+        environment: Mapping[str, str],
+        patience: float,
     ) -> Result:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        process = self._context.Process(
-            target=work, args=(arguments, workspace.environment(), folder)
-        )
+        process = self._context.Process(target=work, args=(arguments, environment, folder))
         began = time.monotonic()
         process.start()
         process.join(patience)

@@ -12,6 +12,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -147,39 +148,54 @@ SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
     "files": _files,
     "registry": _registry,
     "databases": lambda site: attack_databases(
-        site.used, site.scratch("databases"), site.some(list(COMMANDS))
+        site.commands, site.used, site.scratch("databases"), site.some(list(COMMANDS))
     ),
-    "clock": lambda site: attack_clock(
-        site.commands, site.used, site.scratch("clock"), site.number(2)
-    ),
+    "clock": lambda site: attack_clock(site.commands, site.used, site.scratch("clock")),
     "ray": lambda site: attack_ray(site.bare, site.scratch("ray")),
     "logs": lambda site: attack_logs(
         site.commands, site.bare, site.scratch("logs"), site.number(10_000), site.number(10)
     ),
     "home": lambda site: attack_home(site.commands, site.used, site.scratch("home")),
     "readers": _readers,
-    "ticks": lambda site: attack_ticks(site.used, site.number(500)),
+    "ticks": lambda site: attack_ticks(
+        site.used.copy(site.scratch("ticks") / "mill"), site.number(500)
+    ),
 }
 
 
+_LANES = 2  # threads beside the main thread
+_MAIN = {"ray"}  # needs the main thread
+_ALONE = {"readers"}  # measures latencies
+
+
 def attack(site: Site, names: Sequence[str]) -> list[Row]:
-    """Run the kills beside all other sections, which run one after the other; return the rows."""
-    kills = [name for name in names if name == "kills"]
-    if kills:
+    """Run sections in lanes, kills first, those that need quiet last; return the rows."""
+    if len(names) > 1:
         _ = site.used  # made once, before the threads copy it
+    waiting = [name for name in names if name not in _ALONE]
+    lock, rows = threading.Lock(), dict[str, list[Row]]()
 
-    def run(sections: Sequence[str]) -> list[Row]:
-        rows: list[Row] = []
-        for name in sections:
+    def take(without: set[str]) -> str | None:
+        with lock:
+            name = next((name for name in waiting if name not in without), None)
+            if name:
+                waiting.remove(name)
+            return name
+
+    def work(without: set[str]) -> None:
+        while name := take(without):
             began = time.monotonic()
-            rows += SECTIONS[name](site)
+            rows[name] = SECTIONS[name](site)
             sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
-        return rows
 
-    with ThreadPoolExecutor(1) as pool:
-        killed = pool.submit(run, kills)
-        rows = run([name for name in names if name not in kills])  # Ray needs the main thread
-        return killed.result() + rows
+    with ThreadPoolExecutor(_LANES) as pool:
+        beside = [pool.submit(work, _MAIN) for _ in range(_LANES)]
+        work({"kills"})
+        for lane in beside:
+            lane.result()
+    waiting.extend(name for name in names if name in _ALONE)
+    work(set())
+    return [row for name in names for row in rows[name]]
 
 
 # Attacks that share a row of the table.
