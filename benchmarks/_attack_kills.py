@@ -54,14 +54,14 @@ class Victim:
     """
 
     arguments: Callable[[Workspace, int], list[str]]
-    in_a_row: int = 1
+    in_a_row: int = 4
     source: str = "used"
     is_fresh: bool = True
 
     @property
     def codes(self) -> tuple[int, ...]:
         """Exit codes of a complete run: the gate may refuse, or a kill came after the change."""
-        return (0, 1) if self.in_a_row > 1 else (0,) if self.is_fresh else (0, 2)
+        return (0, 1) if self.in_a_row == _IN_A_ROW else (0,) if self.is_fresh else (0, 2)
 
 
 def backup_of(workspace: Workspace) -> str:
