@@ -32,7 +32,8 @@ def measure() -> list[Row]:
     """Return seconds of the chain and the library, of loading definitions, and MB of the pages."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        return [*_overhead(folder), *_definitions(folder), *_pages(folder)]
+        tasks = _tasks(folder / "tasks")
+        return [*_overhead(folder), *_definitions(folder, tasks), *_servers(folder, tasks)]
 
 
 def _overhead(folder: Path) -> list[Row]:
@@ -77,13 +78,16 @@ def _overhead(folder: Path) -> list[Row]:
     ]
 
 
-def _definitions(folder: Path) -> list[Row]:
-    tasks = folder / "tasks"
-    tasks.mkdir()
+def _tasks(folder: Path) -> Path:
+    folder.mkdir()
     text = (EXAMPLES / f"{TASK}.yaml").read_text()
     for number in range(SERVED):
         name = f"{TASK}_{number}"
-        (tasks / f"{name}.yaml").write_text(text.replace(f"task: {TASK}", f"task: {name}", 1))
+        (folder / f"{name}.yaml").write_text(text.replace(f"task: {TASK}", f"task: {name}", 1))
+    return folder
+
+
+def _definitions(folder: Path, tasks: Path) -> list[Row]:
     command = [sys.executable, "-c", _LOAD_DEFINITIONS]
     imports = [sys.executable, "-c", "import dagster"]
     spent = [
@@ -94,13 +98,13 @@ def _definitions(folder: Path) -> list[Row]:
     return [row(f"load the definitions of {SERVED} tasks", "s", own, {"import dagster": others})]
 
 
-def _pages(folder: Path) -> list[Row]:
-    """Return what the processes of `kinemill ui` hold of their own, a minute after the start."""
+def _servers(folder: Path, tasks: Path) -> list[Row]:
+    """Return what all processes of `kinemill ui` use, servers and daemon, a minute after start."""
     command = [Path(sys.executable).parent / "kinemill", "ui", "--port", "3920"]
     with subprocess.Popen(
         [*map(str, command)],
         cwd=ROOT,
-        env=_environment(folder / "served"),
+        env=_environment(folder / "served") | {"KINEMILL_TASKS": str(tasks)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -109,11 +113,23 @@ def _pages(folder: Path) -> list[Row]:
             _until_serving(served)
             time.sleep(IDLE)
             family = [psutil.Process(served.pid), *psutil.Process(served.pid).children(True)]
+            began = sum(_cpu_seconds(process) for process in family)
+            time.sleep(IDLE)
+            spent = sum(_cpu_seconds(process) for process in family) - began
             mega = sum(process.memory_full_info().pss for process in family) / 1e6
         finally:
             served.terminate()
             served.wait(60)
-    return [row(f"servers, idle: {len(family)} processes, PSS", "MB", mega, {})]
+    name = f"servers of {SERVED} tasks, idle: {len(family)} processes"
+    return [
+        row(f"{name}, PSS", "MB", mega, {}),
+        row(f"{name}, CPU in {IDLE:.0f} s", "s", spent, {}),
+    ]
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _until_serving(served: "subprocess.Popen[str]") -> None:

@@ -104,11 +104,6 @@ WRAPPERS: Registry[type[Wrapper]] = Registry(
 )
 
 
-def _pick_wrapper(value: object, info: ValidationInfo) -> Wrapper:
-    """Return a wrapper from its name or settings."""
-    return pick(WRAPPERS, Wrapper)({"type": value} if isinstance(value, str) else value, info)
-
-
 class Environment(Plugin):
     """Settings of every environment: time limit, wrappers, domain randomization, trials."""
 
@@ -117,9 +112,11 @@ class Environment(Plugin):
         description="steps after which an episode is truncated (not terminated); default: the "
         "environment's own limit",
     )
-    wrappers: list[Annotated[SerializeAsAny[Wrapper], BeforeValidator(_pick_wrapper)]] = Field(
-        default=[],
-        description="wrappers from the innermost to the outermost, by name or with settings",
+    wrappers: list[Annotated[SerializeAsAny[Wrapper], BeforeValidator(pick(WRAPPERS, Wrapper))]] = (
+        Field(
+            default=[],
+            description="wrappers from the innermost to the outermost, by name or with settings",
+        )
     )
     randomize: dict[str, Range] = Field(
         default={}, description="parameter: lowest and highest value, drawn at each reset"

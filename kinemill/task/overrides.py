@@ -184,7 +184,7 @@ class _Merge:
                 items[int(key)] = self._merge_value(items[int(key)], item, below)
             return items
         content = cast(dict[str, Any], old) if isinstance(old, dict) else {}
-        if is_own(old) and family_at(at) is not None:
+        if isinstance(old, str) and family_at(at) is not None:
             content = {"type": old}  # short form
         self.into(content, changes, at)
         return content

@@ -274,7 +274,7 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
     Args:
         family: the registry of classes.
         cls: their common base class.
-        value: settings of a task file, or an instance.
+        value: settings of a task file, the type alone, or an instance.
         context: pydantic context; `folder` is the folder of the task file, if known.
 
     Raises:
@@ -283,7 +283,7 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
     """
     if isinstance(value, cls):
         return value
-    if is_own(value):
+    if isinstance(value, str):
         value = {"type": value}
     named = value.get("type", family.usual) if isinstance(value, dict) else None
     if not isinstance(named, str):

@@ -113,3 +113,14 @@ def test_the_schema_still_requires_an_object_for_learn():
     dynamics = task_schema()["$defs"]["Dynamics"]
     assert {"steps", "epochs"} <= set(dynamics["properties"])
     assert dynamics["type"] == "object"
+
+
+def test_a_plugin_is_named_by_its_type_alone_and_overrides_change_its_settings():
+    short = {"model": "lstm", "optimizer": "sgd", "schedule": "constant"}
+    learn = arm(**short).learn
+    assert [getattr(learn, key).type for key in short] == [*short.values()]
+    changed = arm({"learn.optimizer.lr": 0.5, "learn.model": "gru"}, **short).learn
+    assert (changed.optimizer.type, changed.optimizer.lr) == ("sgd", 0.5)
+    assert changed.model.type == "gru"
+    with pytest.raises(TaskError, match=r"did you mean 'gru'\?; found 'gruu'"):
+        arm(model="gruu")
