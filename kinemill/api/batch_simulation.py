@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import facts_table, image
+from kinemill.api.html import Drawn
 from kinemill.api.models import ModelLike, load_simulator_of
 from kinemill.api.simulation import Simulation, start_at_rest, strict_simulator
 from kinemill.errors import BadInput
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 States = Mapping[str, float]  # values by name of state
 
 
-@dataclass(frozen=True, eq=False)
-class Trajectories(Mapping[str, Simulation]):
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectories(Drawn, Mapping[str, Simulation]):
     """Simulated trajectories by name.
 
     Attributes:
@@ -81,15 +81,13 @@ class Trajectories(Mapping[str, Simulation]):
         """Draw the trajectory with this name over time; default: the first."""
         return self.simulations[name or next(iter(self))].plot()
 
-    def _repr_html_(self) -> str:
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         steps = sum(simulation.steps for simulation in self.simulations.values())
         first = next(iter(self))
         units = self[first].model.model.units
         errors = {f"RMSE {name}, {units[name]}": error for name, error in self.rmse.items()}
         facts = {"trajectories": len(self), "steps": steps, **errors, "drawn": first}
-        return facts_table(f"{self[first].model.task.name}: trajectories", facts) + image(
-            self.plot()
-        )
+        return f"{self[first].model.task.name}: trajectories", facts
 
 
 def simulate_batch(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kinemill.api.compared_models import compared_models
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import facts_table, image
+from kinemill.api.html import Drawn
 from kinemill.api.models import ModelLike, load_simulator_of
 from kinemill.store.home import Home
 from kinemill.task.document import Task
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kinemill.verify.logs import Logs
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Drawn):
     """Errors of a dynamics model on logs.
 
     Attributes:
@@ -87,7 +87,7 @@ class Evaluation:
 
         return draw_growth(self.measured.analysis)
 
-    def _repr_html_(self) -> str:
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         windows = self.document.windows
         logs = self.document.logs
         rmse = {
@@ -96,7 +96,7 @@ class Evaluation:
         }
         data = f"{windows.count} windows of {logs.episodes} episodes, {logs.rows} rows"
         facts = {"nRMSE": self.nrmse, **rmse, "data": data, "report": self.folder}
-        return facts_table(self.headline, facts) + image(self.plot())
+        return self.headline, facts
 
 
 def evaluate(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.api.html import Shown
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.store import Home, publish_file
@@ -34,8 +35,8 @@ _NAME = re.compile(r"\w[\w. -]{0,99}")
 _FOLDER = "frames"
 
 
-@dataclass(frozen=True, eq=False)
-class FrameLogs:
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameLogs(Shown):
     """Recordings that are frames, see `from_frames`.
 
     Attributes:
@@ -49,6 +50,10 @@ class FrameLogs:
     units: Mapping[str, str] = field(default_factory=dict[str, str])
     dt: float | None = None
     time: str | None = None
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        sizes = {name: f"{frame.height} rows" for name, frame in self.frames.items()}
+        return f"Logs: {len(self.frames)}", sizes
 
     def write(self, task: Task, home: Home) -> Path:
         """Write the frames as Parquet files that the task reads as logs, and return their folder.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kinemill.api.evaluation import read_data
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import facts_table
+from kinemill.api.html import Shown
 from kinemill.api.models import LoadedModel, ModelLike, load_policy_of
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.runtime.policy import Policy
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from kinemill.verify.document import PolicyEvaluation
 
 
-@dataclass(frozen=True, eq=False)
-class PolicyResults:
+@dataclass(frozen=True, eq=False, repr=False)
+class PolicyResults(Shown):
     """Differences of a policy from logged actions, and trials in an environment.
 
     Attributes:
@@ -75,7 +75,7 @@ class PolicyResults:
             ]
         )
 
-    def _repr_html_(self) -> str:
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         document = self.document
         trials = document.trials.get("model")
         values = document.values
@@ -87,7 +87,7 @@ class PolicyResults:
             "logged minus own action, value": values and values.difference,
             "report": self.folder,
         }
-        return facts_table(f"{document.task}{document.source.name}", facts)
+        return f"{document.task}{document.source.name}", facts
 
 
 def evaluate_policy(

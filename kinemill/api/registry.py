@@ -1,11 +1,12 @@
 """Verify, register, promote and roll back models."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from kinemill.api.html import facts_table
+from kinemill.api.html import Shown
 from kinemill.api.models import registered_model
 from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.api.training import TaskLike, Training, resolve_task
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from kinemill.verify.document import Verification as Document
 
 
-@dataclass(frozen=True, eq=False)
-class Verification:
+@dataclass(frozen=True, eq=False, repr=False)
+class Verification(Shown):
     """Checks of an exported model.
 
     Attributes:
@@ -62,13 +63,13 @@ class Verification:
             [{name: getattr(check, name) for name in names} for check in self.checks]
         )
 
-    def _repr_html_(self) -> str:
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         verdict = "verified" if self.passed else "NOT verified"
         lines = {
             f"{'passed' if check.passed else 'FAILED'}: {check.name}": check.value
             for check in self.checks
         }
-        return facts_table(f"{self.folder}: {verdict}", {**lines, "report": self.report})
+        return f"{self.folder}: {verdict}", {**lines, "report": self.report}
 
 
 def verify(model: Training | str | Path, *, progress: ShowProgress = True) -> Verification:
@@ -102,8 +103,8 @@ def _verify_training(training: Training, report: Reporter) -> Verification:
     return Verification(training.folder, document, page, artifact.ref)
 
 
-@dataclass(frozen=True, eq=False)
-class Registered:
+@dataclass(frozen=True, eq=False, repr=False)
+class Registered(Shown):
     """A registered version and the decision of the gate.
 
     Attributes:
@@ -203,7 +204,7 @@ class Registered:
             )
         )
 
-    def _repr_html_(self) -> str:
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         facts = {
             "version": self.address,
             "alias": self.alias,
@@ -211,7 +212,7 @@ class Registered:
             "refused by": [line.rule for line in self.registration.gate if not line.passed] or None,
             "report": self.report,
         }
-        return facts_table(self.headline, facts)
+        return self.headline, facts
 
 
 def register(training: Training, *, progress: ShowProgress = True) -> Registered:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinemill.api.html import facts_table
+from kinemill.api.html import Shown
 from kinemill.api.models import ModelLike
 from kinemill.api.progress import ShowProgress, counted, reporter
 from kinemill.api.training import TaskLike, resolve_task
@@ -28,8 +28,8 @@ PLAIN = ("zero", "random")  # baselines without planning
 VIDEOS = "videos"
 
 
-@dataclass(frozen=True, eq=False)
-class Rollout:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rollout(Shown):
     """Episodes of a controller or a policy.
 
     Attributes:
@@ -72,7 +72,7 @@ class Rollout:
         """Plot the states of a controller over time, or the returns of a policy by episode."""
         return _draw(self)
 
-    def _repr_html_(self) -> str:
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         document = self.document
         facts = {
             "model": document["model"],
@@ -82,7 +82,7 @@ class Rollout:
             "return": document.get("return"),
             "logs": self.folder,
         }
-        return facts_table(f"Rollout of {self.task.name}", facts)
+        return f"Rollout of {self.task.name}", facts
 
 
 def rollout(

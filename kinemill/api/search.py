@@ -1,6 +1,7 @@
 """Search for better settings of a task."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ import numpy as np
 
 from kinemill.api.dataset import Data
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import facts_table
+from kinemill.api.html import Shown
 from kinemill.api.progress import ShowProgress, reporter
 from kinemill.api.project import project
 from kinemill.api.training import Overrides, TaskLike, resolve_task
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from kinemill.reports.picture import Picture
 
 
-@dataclass(frozen=True, eq=False)
-class TuneResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class TuneResult(Shown):
     """Result of a search.
 
     Attributes:
@@ -88,7 +89,7 @@ class TuneResult:
         axis.legend(fontsize=8, frameon=False)
         return figure
 
-    def _repr_html_(self) -> str:
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         document = self.document
         facts = {
             "trials": f"{document['trials']}, {document['pruned']} pruned, "
@@ -99,7 +100,7 @@ class TuneResult:
             "version": self.version,
             "report": self.report,
         }
-        return facts_table(f"Search of {self.task.name}", facts)
+        return f"Search of {self.task.name}", facts
 
 
 def tune(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import facts_table, image
+from kinemill.api.html import Drawn
 from kinemill.api.models import LoadedModel, ModelLike, load_simulator_of
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load_simulator
@@ -30,8 +30,8 @@ else:
     Actions = object
 
 
-@dataclass(frozen=True, eq=False)
-class Simulation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Simulation(Drawn):
     """A simulated trajectory.
 
     Attributes:
@@ -114,12 +114,12 @@ class Simulation:
 
         return draw_simulation(self.frame, self.model.model.interface, self.start)
 
-    def _repr_html_(self) -> str:
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         units = self.model.model.units
         errors = {f"RMSE {name}, {units[name]}": error for name, error in self.rmse.items()}
         title = f"{self.model.task.name}{self.model.name}: {self.start}"
         facts = {"steps": self.steps, "seconds": self.seconds, **errors}
-        return facts_table(title, facts) + image(self.plot())
+        return title, facts
 
 
 def simulate(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from kinemill.api.dataset import Data, Dataset, make_dataset
-from kinemill.api.html import facts_table, image
+from kinemill.api.html import Drawn
 from kinemill.api.objects import Objects, with_objects
 from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.errors import BadInput
@@ -37,8 +37,8 @@ TaskLike = Task | str | Path | Mapping[str, object]
 Overrides = Mapping[str, object]
 
 
-@dataclass(frozen=True, eq=False)
-class Training:
+@dataclass(frozen=True, eq=False, repr=False)
+class Training(Drawn):
     """A trained and exported model.
 
     Attributes:
@@ -141,13 +141,7 @@ class Training:
 
         return draw_curves(self.history, self.summary.best_step)
 
-    def __repr__(self) -> str:
-        return (
-            f"Training({self.task.name}, {self.monitor} {self.best:.4g} at step "
-            f"{self.summary.best_step} of {self.summary.steps}, {self.folder})"
-        )
-
-    def _repr_html_(self) -> str:
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         summary = self.summary
         facts = {
             "model": summary.family or getattr(self.task.learn, "type", None),
@@ -159,7 +153,7 @@ class Training:
             "cached": self.cached,
             "folder": self.folder,
         }
-        return facts_table(f"Training of {self.task.name}", facts) + image(self.plot())
+        return f"Training of {self.task.name}", facts
 
 
 def train(

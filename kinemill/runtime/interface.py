@@ -239,3 +239,8 @@ def safe_values(
     rest = [float(np.clip(0.0, *pair)) for pair in ends]
     pairs = zip(names, rest, strict=True)
     return np.array([declared.get(name, value) for name, value in pairs], dtype=np.float32)
+
+
+def described(names: Iterable[str], units: Mapping[str, str]) -> str:
+    """Return channels with their units as text."""
+    return ", ".join(f"{name} [{units[name]}]" if units.get(name) else name for name in names)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime.agents import Turns, choices_of
 from kinemill.runtime.input_checks import Array, Axis, as_input
-from kinemill.runtime.interface import safe_values
+from kinemill.runtime.interface import described, safe_values
 from kinemill.runtime.native_spaces import decode, fits
 from kinemill.runtime.observations import Inputs, ObservationReader
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
@@ -128,6 +128,13 @@ class Policy:
             json.loads(engine.properties.get(name, "{}")) for name in ("safe_action", "servos")
         )
         return cls(interface, engine, finite=finite, bounded=bounded, safe=safe, servos=servos)
+
+    def __repr__(self) -> str:
+        return (
+            f"Policy of {self.interface.task}, {1.0 / self.dt:g} Hz"
+            f"\n  observations: {described(self.observation, self.units)}"
+            f"\n  actions: {described(self.actions, self.units)}"
+        )
 
     @property
     def observation(self) -> tuple[str, ...]:

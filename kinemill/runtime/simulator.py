@@ -18,7 +18,7 @@ from kinemill.runtime.history_buffer import HistoryBuffer
 from kinemill.runtime.initial_state import hold, move
 from kinemill.runtime.input_checks import Array, same_batch
 from kinemill.runtime.inputs import Inputs
-from kinemill.runtime.interface import Interface, safe_values
+from kinemill.runtime.interface import Interface, described, safe_values
 from kinemill.runtime.native_engine import CompiledRollout, check_same
 from kinemill.runtime.session import Execution, open_with
 from kinemill.runtime.stepper import Step, open_step
@@ -115,6 +115,13 @@ class Simulator:
 
         check_same(compiled, onnx, self.interface)
         self._compiled = compiled
+
+    def __repr__(self) -> str:
+        return (
+            f"Simulator of {self.interface.task}, {1.0 / self.dt:g} Hz, {self.history} rows of "
+            f"history\n  states: {described(self.states, self.units)}"
+            f"\n  actions: {described(self.actions, self.units)}"
+        )
 
     @property
     def states(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ def test_errors_on_frames_are_in_the_units_of_the_task(in_rod_home, training, tm
     assert exact < 1e-3 < evaluation.rmse["angle"]
     assert evaluation.plot().png().startswith(b"\x89PNG")
     assert evaluation.headline in evaluation._repr_html_().replace("&#x27;", "'")
+    assert len(repr(evaluation).splitlines()) <= 10
     assert (tmp_path / "report.html").is_file()
 
 

@@ -20,3 +20,6 @@ def test_a_folder_is_verified_without_data(in_rod_home, training):
     assert checked.report is None
     assert checked.to_polars()["passed"].all()
     assert "verified" in checked._repr_html_()
+    *shown, last = repr(checked).splitlines()
+    assert len(shown) == 9
+    assert last.startswith("  and ")

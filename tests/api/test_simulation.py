@@ -16,6 +16,12 @@ def test_a_simulation_of_a_frame_knows_its_errors(in_rod_home, training):
     assert simulation.rmse["angle"] == pytest.approx(np.sqrt(np.mean(off**2)), rel=1e-3)
     assert simulation.plot().png().startswith(b"\x89PNG")
     assert "RMSE angle, rad" in simulation._repr_html_()
+    assert repr(simulation).splitlines()[1] == "  steps: 5"
+    assert repr(training.simulator).splitlines()[1:] == [
+        "  states: angle [rad], velocity [rad/s]",
+        "  actions: torque [N*m]",
+    ]
+    assert repr(logs_of(7)).splitlines()[0] == "Logs: 1"
 
 
 @pytest.mark.parametrize("kind", [dict, pl.DataFrame])

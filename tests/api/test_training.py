@@ -16,6 +16,7 @@ def test_a_training_has_a_simulator_and_curves(training):
     assert curves.filter(name=training.monitor)["value"].min() == pytest.approx(training.best)
     assert training.plot().png().startswith(b"\x89PNG")
     assert "Training of rod" in training._repr_html_()
+    assert repr(training).startswith("Training of rod\n  model: ")
     with pytest.raises(BadInput, match=r"use \.simulator"):
         _ = training.policy
 
