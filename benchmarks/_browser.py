@@ -180,7 +180,9 @@ def browser(profile: Path) -> Generator[Tab]:
         port = _port(profile / "DevToolsActivePort", process)
         with urlopen(Request(f"http://127.0.0.1:{port}/json/list"), timeout=30) as response:
             pages = [one for one in json.load(response) if one["type"] == "page"]
-        with connect(pages[0]["webSocketDebuggerUrl"], max_size=_LIMIT) as connection:
+        url = pages[0]["webSocketDebuggerUrl"]
+        # A busy machine answers pings late, and each call has a time limit.
+        with connect(url, max_size=_LIMIT, ping_interval=None) as connection:
             yield Tab(connection)
     finally:
         process.terminate()

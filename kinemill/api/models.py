@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Policy, Simulator, load_policy, load_simulator
-from kinemill.store import Home, Json
+from kinemill.store import Home, Json, open_ref
 from kinemill.task import Task, load_task
+from kinemill.train.warm_start import is_checkpoint
 
 if TYPE_CHECKING:
     from kinemill.register.versions import Version
@@ -180,12 +181,25 @@ def named_model(
 ) -> tuple[str | Path, Task | None]:
     """Return the model of a command line: an address, or a folder with its task.
 
+    The folder is that of an exported model, or of a checkpoint, which is exported.
+
     Raises:
-        BadInput: The task does not exist, or both a version and a folder are set.
+        BadInput: The task does not exist, both a version and a folder are set, or the checkpoint
+            cannot be exported, see `publish_checkpoint`.
     """
     if folder is None:
         return model, None
     task, which = split_address(model)
     if which:
         raise BadInput(model, f"names a version, and --model {folder} another", fix="name one")
-    return folder, load_task(task, changed)
+    loaded = load_task(task, changed)
+    return (_export(folder, loaded) if is_checkpoint(folder) else folder), loaded
+
+
+def _export(checkpoint: Path, task: Task) -> Path:
+    from kinemill.export import stage
+    from kinemill.train.kept_checkpoint import publish_checkpoint
+
+    home = Home.resolve()
+    trained = publish_checkpoint(home, checkpoint)
+    return open_ref(home, stage.run(task, home, trained.ref).ref)

@@ -1,10 +1,20 @@
 """`kinemill model list` and `show`: registered versions, their errors and gate results."""
 
-from kinemill.cli.output import JsonOption, ModelName, TaskName, document
+from typing import Annotated
+
+import typer
+
+from kinemill.cli.output import JsonOption, ModelName, TaskName, document, table
 from kinemill.store.home import Home
 
 
-def list_models(task: TaskName, as_json: JsonOption = False) -> None:
+def list_models(
+    task: TaskName,
+    as_json: JsonOption = False,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="List kept checkpoints, the best first.")
+    ] = False,
+) -> None:
     """List the registered versions of a task.
 
     The newest version comes first.
@@ -15,8 +25,26 @@ def list_models(task: TaskName, as_json: JsonOption = False) -> None:
     from kinemill.register.lookup import list_versions
     from kinemill.task import task_name
 
+    if checkpoints:
+        _list_checkpoints(task_name(task), as_json=as_json)
+        return
     listed = list_versions(task_name(task), Home.resolve())
     document(listed) if as_json else version_list(listed)
+
+
+def _list_checkpoints(task: str, *, as_json: bool) -> None:
+    from kinemill.store import to_json_value
+    from kinemill.train.kept_checkpoint import list_checkpoints
+
+    listed = list_checkpoints(Home.resolve(), task)
+    if as_json:
+        document({"task": task, "checkpoints": to_json_value(listed)})
+        return
+    table(
+        f"checkpoints of {task}",
+        ["step", "error", "of", "folder"],
+        [[entry.step, entry.error, entry.monitor, entry.folder] for entry in listed],
+    )
 
 
 def show_model(

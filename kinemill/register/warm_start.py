@@ -11,6 +11,7 @@ from kinemill.store import ArtifactRef, Home, open_ref
 from kinemill.task import Task, WarmStart
 from kinemill.task.learn import DATASETS
 from kinemill.train import start_in
+from kinemill.train.kept_checkpoint import publish_checkpoint
 from kinemill.train.warm_start import is_checkpoint
 
 
@@ -30,7 +31,7 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
     if address.startswith(DATASETS):
         return _dataset(task, address, home)
     if not address.startswith("models:/"):
-        return _folder(task, address)
+        return _folder(task, address, home)
     where = f"learn.start_from: {address}"
     name, which = parse_address(address, where)
     models = list(all_aliases(home))
@@ -48,22 +49,25 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
         raise CorruptArtifact(where, f"{what} ({error})", fix=fix) from error
 
 
-def _folder(task: Task, address: str) -> WarmStart:
-    """Return the model or checkpoint in a folder, relative to the task file.
+def _folder(task: Task, address: str, home: Home) -> WarmStart:
+    """Return the model or checkpoint in a folder, relative to the current folder or the task file.
 
     Raises:
-        BadInput: It does not exist, or is a checkpoint and the learn type needs a model.
+        BadInput: It does not exist, or has no model.
     """
-    base = task.path.parent if task.path else Path()
-    start = start_in((base / Path(address).expanduser()).resolve())
-    if is_checkpoint(Path(start.folder)) and task.learn.type != "reinforcement":
+    path = Path(address).expanduser()
+    folders = [path.resolve(), ((task.path.parent if task.path else Path()) / path).resolve()]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
+        searched = " and ".join(dict.fromkeys(str(folder) for folder in folders))
         raise BadInput(
             f"learn.start_from: {address}",
-            "is a checkpoint",
-            expected=f"a trained model, as learn.type is {task.learn.type}",
-            fix="kinemill run --resume resumes from the last checkpoint",
+            f"no such folder: {searched}",
+            expected="the folder of a trained model or of a checkpoint, or models:/TASK@champion",
         )
-    return start
+    if is_checkpoint(folder) and task.learn.type != "reinforcement":
+        folder = open_ref(home, publish_checkpoint(home, folder).ref)
+    return start_in(folder)
 
 
 def _dataset(task: Task, address: str, home: Home) -> WarmStart:

@@ -5,7 +5,15 @@ from pathlib import Path
 from shutil import rmtree
 
 from kinemill.errors import BadInput
-from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, publish_file, to_json_value
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    Json,
+    get_or_build,
+    publish_file,
+    publish_json,
+    to_json_value,
+)
 from kinemill.store.disk_space import warn
 from kinemill.store.home import Home
 from kinemill.store.machine import check_processes
@@ -90,6 +98,8 @@ def run(
         is_built = True
         _broadcast(b"train")
         data = task.learn.open(home, dataset, training_set)
+        if task.learn.from_logs and getattr(task.learn, "model", None) is not None:
+            publish_json(folder / DESCRIPTION, description_of(task, data, dataset.digest))
         deterministic = determined(on=task.learn.deterministic)
         with logged(task, folder, listeners) as logging, deterministic:
             trained = _train(task, data, folder, logging, start)
