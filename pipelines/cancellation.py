@@ -39,6 +39,9 @@ def _checkpoint(home: Home, run_id: str) -> list[str]:
         return []
     folders = (home.root / link.folder).glob(f"{_CHECKPOINT}*")
     steps = [int(folder.name.removeprefix(_CHECKPOINT)) for folder in folders]
+    if not steps:
+        return []
     total = total_steps(home, link)
-    end = f" of {total}" if total is not None else ""
-    return [f"the checkpoint of step {max(steps)}{end}"] if steps else []
+    # Reinforcement counts steps of the environment, whose last batch can exceed the total.
+    end = f" of {total}" if total is not None and max(steps) <= total else ""
+    return [f"the checkpoint of step {max(steps)}{end}"]

@@ -182,6 +182,8 @@ def about(task: Task) -> str:
         f"Dynamics model: predicts {states} every {task.dt:g} s from their past and from {actions}."
         if task.learn.type == "dynamics"
         else f"Policy: chooses {actions} every {task.dt:g} s."
+        if actions
+        else "Policy: chooses an action at each step of its environment."
     )
     robots = "Robots load the alias `champion`."
     return "\n\n".join(text for text in (task.description, what, robots) if text)
