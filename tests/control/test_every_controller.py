@@ -152,3 +152,22 @@ def test_members_of_an_ensemble_are_models_too():
 def test_without_a_model_there_is_no_planner(sled):
     with pytest.raises(BadInput, match="is empty; expected one or more"):
         make_planner(sled, [])
+
+
+def test_cma_es_follows_a_narrow_valley_that_an_isotropic_search_crosses_slowly():
+    random = np.random.default_rng(0)
+    scales = np.array([1.0, 1e3])
+
+    def cost(knots):
+        return ((knots[..., 0] - np.array([0.8, -0.5])) ** 2 @ scales).astype(float)
+
+    found = {}
+    for name in ("cma_es", "cem"):
+        controller = CONTROLLERS[name](samples=32, iterations=25, least_noise=1e-4)
+        plan = Plan(np.zeros((2, 1)))
+        for iteration in range(controller.iterations):
+            knots = controller.draw(plan, iteration, random)
+            plan = controller.update(plan, knots, cost(knots))
+        found[name] = float(cost(plan.knots))
+    assert found["cma_es"] < 1e-4
+    assert found["cma_es"] < found["cem"]
