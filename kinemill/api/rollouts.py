@@ -104,7 +104,8 @@ def rollout(
 
     Args:
         task: task with a `control` part.
-        controller: mppi, cem, cma_es, predictive_sampling, dial, zero or random; default: the task's.
+        controller: mppi, cem, cma_es, predictive_sampling, dial, zero or random; default: that of
+            the task.
         model: model of the planner: `champion`, an address `models:/...`, a folder, a training, or
             `true` for the physics of the plant.
         episodes: number of episodes.

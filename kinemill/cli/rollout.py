@@ -11,7 +11,7 @@ Controller = Annotated[
     str | None,
     typer.Option(
         "--controller",
-        help="mppi, cem, cma_es, predictive_sampling, dial, zero or random; default: from the task.",
+        help="mppi, cem, cma_es, predictive_sampling, dial, zero or random; default: the task's.",
     ),
 ]
 Episodes = Annotated[int, typer.Option("--episodes", min=1, help="Number of episodes.")]

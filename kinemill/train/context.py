@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.registry import Links
+from kinemill.store import ArtifactRef, Home
 from kinemill.task.document import Task
 from kinemill.task.protocols import Progress, Tracker, WarmStart
 from kinemill.train.summary import LearnFacts
@@ -24,12 +25,14 @@ class TrainingContext:
         listeners: tracker and progress.
         device: torch device.
         start: the model of `learn.start_from`, if it is set.
+        source: home and dataset, where the references of the dataset may be published.
     """
 
     folder: Path
     listeners: Listeners
     device: Any
     start: WarmStart | None = None
+    source: tuple[Home, ArtifactRef] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The training stage: from a dataset and its training set to published weights."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 
@@ -102,7 +103,8 @@ def run(
             publish_json(folder / DESCRIPTION, description_of(task, data, dataset.digest))
         deterministic = determined(on=task.learn.deterministic)
         with logged(task, folder, listeners) as logging, deterministic:
-            trained = _train(task, data, folder, logging, start)
+            context = TrainingContext(folder, logging, None, start, (home, dataset))
+            trained = _train(task, data, context)
         trained_task = (
             task if trained.learn is None else task.model_copy(update={"learn": trained.learn})
         )
@@ -126,9 +128,7 @@ def _broadcast(message: bytes) -> None:
     process_group().broadcast(message)
 
 
-def _train(
-    task: Task, data: object, folder: Path, listeners: Listeners, start: WarmStart | None
-) -> Trained:
+def _train(task: Task, data: object, context: TrainingContext) -> Trained:
     import torch
 
     from kinemill.train.memory import peaks
@@ -136,13 +136,14 @@ def _train(
 
     torch.set_num_threads(task.learn.threads)
     device = pick_device(task.learn.device)
-    tracker, progress = listeners
+    folder = context.folder
+    tracker, progress = context.listeners
     text = config_text(task, device)
     publish_file(folder / CONFIG, text.encode())
     tracker.log_text("config", text)
     progress.log_message(f"{task.name}: {in_short(task.learn)}; all settings: {folder / CONFIG}")
     with watch_memory(folder, progress, device):
-        trained = task.learn.train(task, data, TrainingContext(folder, listeners, device, start))
+        trained = task.learn.train(task, data, replace(context, device=device))
     memory = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
     progress.log_message(f"peak memory: {memory}")
     return trained

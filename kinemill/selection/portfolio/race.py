@@ -32,7 +32,8 @@ from kinemill.selection.portfolio.candidate_fits import (
     learn_of,
 )
 from kinemill.selection.portfolio.selection import Bars, error_at
-from kinemill.selection.references.fit import strongest_members
+from kinemill.selection.references.fit import published_members, strongest_members
+from kinemill.selection.references.stage import find_references
 from kinemill.selection.validation_errors import (
     CandidateErrors,
     ValidationRows,
@@ -176,13 +177,17 @@ class _Race:
         return self._best_by_cross_validation(winner)
 
     def _references(self) -> list[Candidate]:
-        """Return the references, as candidates; their selection takes time of the budget."""
+        """Return the references as candidates; unless published, they take time of the budget."""
         path = self._folder / REFERENCES
         if not path.is_file():
             began = time.monotonic()
-            members = [
-                member.fitted.candidate for member in strongest_members(self._task, self._data[0])
-            ]
+            source = self._context.source
+            references = find_references(self._task, *source) if source else None
+            members = (
+                published_members(self._task, references)
+                if references
+                else strongest_members(self._task, self._data[0])
+            )
             publish_document(path, Selected(members, time.monotonic() - began))
         selected = read_document(path, Selected)
         self._spent += selected.seconds

@@ -23,11 +23,12 @@ from kinemill.selection.references.step_predictor import StepPredictor, single
 from kinemill.selection.validation_errors import mean_errors
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES
+from kinemill.task.portfolio import Candidate as PortfolioCandidate
 from kinemill.train.data import make_windows
 from kinemill.train.devices import single_thread
 from kinemill.train.readout import fit_readout
 from kinemill.train.step import Step
-from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
+from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, described, description_of
 
 UNSTABLE = "no member stays bounded in free runs over rows left out of its fit"
 
@@ -91,7 +92,7 @@ def fit_references(
     return References(items, left_out, about)
 
 
-def strongest_members(task: Task, dataset: PackedDataset) -> list[Candidate]:
+def strongest_members(task: Task, dataset: PackedDataset) -> list[PortfolioCandidate]:
     """Return the selected member of each family of regressions, as `fit_references` selects it.
 
     Raises:
@@ -100,7 +101,19 @@ def strongest_members(task: Task, dataset: PackedDataset) -> list[Candidate]:
     histories = _histories(task, dataset)
     folds, _ = left_out_rows((dataset, dataset), histories[-1], task.verify.horizon)
     members = (strongest(spec, folds, histories) for spec in specs_of(task)[0])
-    return [member for member in members if member is not None]
+    return [member.fitted.candidate for member in members if member is not None]
+
+
+def published_members(task: Task, references: References) -> list[PortfolioCandidate]:
+    """Return what `strongest_members` returns, from references with their folders."""
+    candidates = list[PortfolioCandidate]()
+    for spec in specs_of(task)[0]:
+        member = references.items.get(spec.name)
+        if member is not None and member.folder is not None and member.ridge is not None:
+            name = described(member.folder)["structure"]
+            structure = next(item for item in spec.structures if item.name == name)
+            candidates.append(structure.candidate(member.history, member.ridge))
+    return candidates
 
 
 def _histories(task: Task, dataset: PackedDataset, longest: int | None = None) -> list[int]:
@@ -145,6 +158,7 @@ def _write(folder: Path, spec: Spec, selected: Candidate, scope: Scope, step: St
     fitted = selected.fitted
     task = spec.task_of(fitted.structure, fitted.history, fitted.ridge)
     about = description_of(task, (scope.dataset, scope.dataset), scope.digest)
+    about["structure"] = fitted.structure.name
     (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
     weights = {name: value.contiguous() for name, value in step.state_dict().items()}
     save_file(weights, folder / WEIGHTS)

@@ -36,7 +36,7 @@ from kinemill.task.plugins import BASELINES, make
 from kinemill.task.plugins import Baseline as BaselineSettings
 from kinemill.train import load_model
 
-VERSION = 8
+VERSION = 9
 STAGE = "references"
 FILE = "references.json"
 

@@ -15,6 +15,7 @@ from kinemill.selection.portfolio import race
 from kinemill.selection.portfolio.candidate_fits import CandidateFits
 from kinemill.selection.portfolio.race import train_portfolio
 from kinemill.selection.portfolio.selection import Bars
+from kinemill.selection.references import stage as references
 from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.store import read_json
 from kinemill.task.plugins import MODELS
@@ -358,3 +359,13 @@ def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
     }
     whole._bars = Bars.of([simple])
     assert whole._best_by_cross_validation(large).name == selected
+
+
+def test_published_references_are_not_selected_again(packed, home, monkeypatch):
+    task, dataset = task_without_model(), publish(home, packed)
+    references.run(task, home, dataset)
+    expected = [candidate.name for candidate in race.strongest_members(task, packed)]
+    monkeypatch.setattr(race, "strongest_members", None)
+    artifact = stage.run(task, home, dataset, dataset, (NullReporter(), NullReporter()))
+    results = json.loads((home.root / artifact.ref.path / RESULTS).read_text())
+    assert {*expected} <= {result["name"] for result in results}
