@@ -25,10 +25,17 @@ def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
     Parameters are in the units of the plant's fields.
 
     Raises:
-        BadInput: The task has no control part, the robot is not a `Plant`, a parameter is unknown,
-            or dt differs from the plant's.
+        BadInput: The task has no control part or no plant, the robot is not a `Plant`, a parameter
+            is unknown, or dt differs from the plant's.
     """
     name = control_of(task).plant
+    if name is None:
+        raise BadInput(
+            f"task {task.name}: control.plant",
+            "is missing",
+            expected=f"a simulated robot: {', '.join(SIMULATORS)}",
+            fix="or plan with `make_planner` on a robot of yours",
+        )
     plant: Any = SIMULATORS[name]()
     if not isinstance(plant, Plant):
         raise BadInput(f"control.plant {name}", "cannot be controlled", expected="a MuJoCo plant")

@@ -55,7 +55,8 @@ def links(task: Task, runs: Sequence[Floats]) -> list[Floats]:
     Raises:
         BadInput: The task has no `control` part.
     """
-    plant: Any = SIMULATORS[control_of(task).plant]()
+    name = control_of(task).plant
+    plant: Any = SIMULATORS[name]() if name else None
     joints = joint_positions(task, plant) if isinstance(plant, Plant) else []
     return [plant.points(states[:, joints]) for states in runs[:PICTURED]] if joints else []
 

@@ -176,7 +176,11 @@ def _plants() -> Registry[Any]:
 class Control(Settings):
     """The objective of a controller, its plant, and how it plans."""
 
-    plant: str = Field(description="a robot of `kinemill.control.sim`")
+    plant: str | None = Field(
+        default=None,
+        description="a robot of `kinemill.control.sim`, for rollouts and the learning loop; "
+        "planning on a robot or in a learned simulator needs none",
+    )
     seconds: Seconds = Field(default=8.0, description="length of an episode")
     start: dict[str, Range] = Field(
         default={}, description="state: lowest and highest initial value; other states start at 0"
@@ -206,8 +210,8 @@ class Control(Settings):
 
     @field_validator("plant")
     @classmethod
-    def _known_plant(cls, value: str) -> str:
-        if value not in _plants():
+    def _known_plant(cls, value: str | None) -> str | None:
+        if value is not None and value not in _plants():
             message = f"unknown simulated robot; {nearest(value, list(_plants()))}"
             raise ValueError(message)
         return value

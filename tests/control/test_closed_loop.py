@@ -127,3 +127,12 @@ def test_a_plant_of_another_step_or_without_a_joint_is_refused():
         make_plant(load_task("pendulum", {"dt": 0.01}))
     with pytest.raises(BadInput, match="is not a column of the plant"):
         Robot(load_task("pendulum", {"control.plant": "cart_pole_swing_up"}))
+
+
+def test_a_task_without_a_plant_plans_on_a_model_and_names_what_a_rollout_needs():
+    task = load_task("pendulum", {"control.plant": None})
+    planner = make_planner(task, [TruePhysics(load_task("pendulum"))])
+    low, high = task.channels[task.actions[0]].limits
+    assert low <= planner.act(np.zeros((1, 2)), np.zeros((0, 1)))[0] <= high
+    with pytest.raises(BadInput, match=r"control\.plant: is missing; expected a simulated robot: "):
+        Robot(task)
