@@ -145,6 +145,7 @@ def rollout_policy(
     variant: str | None = None,
     workers: int = 1,
     video: bool = False,
+    policy: str | None = None,
     to: str | Path | None = None,
     overrides: Mapping[str, object] | None = None,
     progress: ShowProgress = True,
@@ -154,6 +155,7 @@ def rollout_policy(
     Args:
         task: task with an `environment` part.
         model: `champion`, `@alias`, `:3`, an address `models:/...`, a folder or a training.
+        policy: `random`, `zero`, `module:Class` or `file.py:Class`, in place of a model.
         episodes: number of episodes.
         seed: seed of the first episode; each further one has the next number.
         variant: variant of the environment's settings.
@@ -167,19 +169,20 @@ def rollout_policy(
         BadInput: There is no such task, policy or variant, or the task has no `environment` part.
         CorruptArtifact: The files of the policy are damaged.
     """
+    from kinemill.policies.environments.plain_policies import policy_named
     from kinemill.policies.environments.rollout_logs import averages, record_videos, roll_out
 
     resolved = resolve_task(task, overrides)
-    where = model_address(resolved.name, model)
-    policy = load_policy(where)
+    where = policy or model_address(resolved.name, model)
+    agent = policy_named(resolved, policy) if policy else load_policy(where)
     seeds = range(seed, seed + episodes)
     folder = log_folder(resolved, to)
     document: Json = {"task": resolved.name, "model": where, "variant": variant, "videos": []}
-    rolled = roll_out(resolved, policy, seeds, folder, variant=variant, workers=workers)
+    rolled = roll_out(resolved, agent, seeds, folder, variant=variant, workers=workers)
     document |= averages(list(counted(rolled, len(seeds), "rollout", reporter(progress))))
     if video:
         videos = Home.resolve().root / VIDEOS / resolved.name
-        document["videos"] = record_videos(resolved, policy, seeds, videos, variant=variant)
+        document["videos"] = record_videos(resolved, agent, seeds, videos, variant=variant)
     return Rollout(resolved, document, folder, seeds)
 
 

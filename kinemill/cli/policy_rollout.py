@@ -18,6 +18,7 @@ class Options:
 
     Attributes:
         model: `champion`, `@alias`, `:3`, an address or a folder.
+        policy: `random`, `zero`, `module:Class` or `file.py:Class`, in place of a model.
         variant: variant of the environment's settings.
         workers: number of processes.
         video: whether to record the first episodes as a video.
@@ -25,6 +26,7 @@ class Options:
     """
 
     model: str
+    policy: str | None
     variant: str | None
     workers: int
     video: bool
@@ -38,6 +40,7 @@ def rollout_policy(task: Task, to: Path, seeds: range, options: Options) -> None
     summary = run(
         task,
         model=options.model,
+        policy=options.policy,
         episodes=len(seeds),
         seed=seeds.start,
         variant=options.variant,

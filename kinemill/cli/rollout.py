@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, Overrides, TaskName, notify
+from kinemill.errors import BadInput
 
 Controller = Annotated[
     str | None,
@@ -60,6 +61,12 @@ Failures = Annotated[
 Video = Annotated[
     bool, typer.Option("--video", help="For a policy: record videos of the first episodes.")
 ]
+Policy = Annotated[
+    str | None,
+    typer.Option(
+        "--policy", help="In place of a model: random, zero, module:Class or file.py:Class."
+    ),
+]
 Variant = Annotated[
     str | None, typer.Option("--variant", help="For a policy: environment variant.")
 ]
@@ -82,6 +89,7 @@ def rollout(
     failures: Failures = False,
     video: Video = False,
     variant: Variant = None,
+    policy: Policy = None,
     overrides: Overrides = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -109,6 +117,10 @@ def rollout(
         refuse_options(
             {"controller": controller, "seconds": seconds, "explore": explore, "report": report}
         )
-        rollout_policy(loaded, options.to, seeds, Options(model, variant, workers, video, as_json))
+        rollout_policy(
+            loaded, options.to, seeds, Options(model, policy, variant, workers, video, as_json)
+        )
         return
+    if policy is not None:
+        raise BadInput("--policy", "applies to policies", fix=f"--controller {policy}")
     run_controller(options, seconds, explore, report)

@@ -17,8 +17,8 @@ from kinemill.verify.subject import CLOSED_LOOPS
 def closed_loop(task: Task, folder: Path) -> tuple[ClosedLoop, str] | None:
     """Run `verify.closed_loop` episodes of the task's controller, and the same with zero actions.
 
-    Nothing runs unless the task has a `control` part with a plant. It returns the results of the episodes, and
-    an animation and charts of them as HTML; None if nothing runs.
+    Nothing runs unless the task has a `control` part with a plant. It returns the results of the
+    episodes, and an animation and charts of them as HTML; None if nothing runs.
     """
     seeds = range(task.verify.closed_loop)
     if task.control is None or task.control.plant is None or not seeds:

@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 import yaml
 from PIL import Image
@@ -80,3 +81,22 @@ def test_what_is_of_controllers_is_refused(home, path):
     done = CliRunner().invoke(app, ["model", "rollout", str(path), "--seconds", "3"])
     assert done.exit_code != 0
     assert "--seconds: applies to controllers" in str(done.exception)
+
+
+def test_rollout_without_a_version_runs_random_zero_and_own_policies(home, path, tmp_path):
+    file = tmp_path / "heuristic.py"
+    file.write_text(
+        "import numpy as np\n"
+        "class Lean:\n"
+        "    def act(self, observation):\n"
+        "        return np.array([5.0 * observation[1]], np.float32)\n"
+    )
+    forces = {}
+    for name in ("random", "zero", f"{file}:Lean"):
+        result = rollout(path, "--policy", name, "--episodes", "2", "--to", str(tmp_path / "logs"))
+        assert result["model"] == name
+        forces[name] = pl.read_csv(result["episodes"][0]["file"])["force"].abs().max()
+    assert forces["zero"] == 0.0
+    assert forces["random"] > 1.0 > forces[f"{file}:Lean"] > 0.0
+    wrong = ["model", "rollout", str(path), "--policy", "best"]
+    assert "expected random, zero, module:Class" in str(CliRunner().invoke(app, wrong).exception)

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.policies.environments.evaluation import bootstrap, try_policy
+from kinemill.policies.environments.evaluation import Agent, bootstrap, try_policy
 from kinemill.policies.environments.logs import write_episode
 from kinemill.policies.environments.video import record_video
-from kinemill.runtime import Policy
 from kinemill.store import Json, publish_file
 from kinemill.task.document import Task
 
@@ -25,7 +24,7 @@ WIDE = 480  # largest frame rate, number of frames, and longer side, px
 
 def roll_out(
     task: Task,
-    policy: Policy,
+    policy: Agent,
     seeds: Sequence[int],
     folder: Path,
     *,
@@ -69,7 +68,7 @@ def averages(episodes: Sequence[Json]) -> Json:
 
 
 def record_videos(
-    task: Task, policy: Policy, seeds: Sequence[int], folder: Path, *, variant: str | None = None
+    task: Task, policy: Agent, seeds: Sequence[int], folder: Path, *, variant: str | None = None
 ) -> list[str]:
     """Record the first episodes, as animated pictures (WebP), and return their files.
 
