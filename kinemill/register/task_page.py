@@ -141,7 +141,7 @@ def _course(versions: Sequence[Version]) -> str:
         lines.append(Line("champion", "champion", ends, steps, staircase=True))
     start = points[0][0].created[:16].replace("T", " ")
     since = f"{'hours' if short else 'days'} since {start} UTC"
-    chart = line_chart(lines, labels=(since, _title(versions)), size=(700, 242))
+    chart = line_chart(lines, labels=(since, _title(versions)), size=(700, 242), log=True)
     chart = figure(_title(versions), "", chart)
     key = legend({line.style: line.label for line in lines})
     return f'<h2>Over time</h2>{key}<div class="stack">{chart}</div>'

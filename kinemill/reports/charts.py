@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
@@ -17,6 +17,7 @@ POINTS = 1000  # pixel columns, each with its lowest and highest value
 THUMBNAIL_WIDTH = 200
 THUMBNAIL_HEIGHT = 34  # px, of one channel
 THUMBNAIL_POINTS = 80  # pixel columns of a curve
+_DECADES = 1.5  # orders of magnitude of values from which on an axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,13 @@ class Band:
 
 @dataclass(frozen=True)
 class Frame:
-    """Size in px, ranges of x and y, and conversion to px."""
+    """Size in px, ranges of x and y, and conversion to px; `log`: y is a range of log10."""
 
     width: int
     height: int
     x: tuple[float, float]
     y: tuple[float, float]
+    log: bool = False
 
     def px(self, value: float) -> float:
         """Return the horizontal position of `value`, px."""
@@ -69,7 +71,8 @@ class Frame:
 
     def py(self, value: float) -> float:
         """Return the vertical position of `value`, px, clamped near the frame."""
-        share = (value - self.y[0]) / (self.y[1] - self.y[0])
+        height = math.log10(max(value, 1e-300)) if self.log else value
+        share = (height - self.y[0]) / (self.y[1] - self.y[0])
         share = min(max(share, -1.0), 2.0)
         return self.height - PAD_BOTTOM - share * (self.height - PAD_TOP - PAD_BOTTOM)
 
@@ -85,6 +88,7 @@ def line_chart(
     labels: tuple[str, str],
     size: tuple[int, int] = (340, 212),
     y: tuple[float, float] | None = None,
+    log: bool = False,
     whiskers: Sequence[Whisker] = (),
     bands: Sequence[Band] = (),
 ) -> str:
@@ -95,10 +99,13 @@ def line_chart(
         labels: labels of the horizontal and the vertical axis, see `axis_label`.
         size: width and height, px; scales with the page.
         y: range of the vertical axis; default: all values, with a margin.
+        log: whether the axis is logarithmic where positive values span several decades.
         whiskers: intervals at single x.
         bands: marked ranges of x, behind the lines.
     """
-    frame = Frame(*size, _range_x(lines), y or value_range(lines))
+    is_log = log and y is None and _spans_decades(lines)
+    vertical = y or value_range(_logarithms(lines) if is_log else lines)
+    frame = Frame(*size, _range_x(lines), vertical, is_log)
     kind = ' class="wide"' if frame.width > _NARROW else ""
     clip = f"inside-{frame.width}-{frame.height}"  # charts of equal size can share it
     parts = [
@@ -121,6 +128,16 @@ def line_chart(
             _segment(f"whisker {item.style}", x, frame.py(item.low), x, frame.py(item.high))
         )
     return "".join([*parts, "</g></svg>"])
+
+
+def _spans_decades(lines: Sequence[Line]) -> bool:
+    values = np.concatenate([line.y for line in lines])
+    values = values[np.isfinite(values)]
+    return bool(len(values)) and bool(0.0 < values.min() * 10.0**_DECADES < values.max())
+
+
+def _logarithms(lines: Sequence[Line]) -> list[Line]:
+    return [replace(line, y=np.log10(line.y)) for line in lines]
 
 
 def value_range(lines: Sequence[Line]) -> tuple[float, float]:
@@ -221,7 +238,7 @@ def number(value: float) -> str:
 def _axes(frame: Frame) -> list[str]:
     parts: list[str] = []
     bottom = frame.height - PAD_BOTTOM
-    for tick in ticks(*frame.y):
+    for tick in _decades(*frame.y) if frame.log else ticks(*frame.y):
         y = frame.py(tick)
         parts.append(_segment("grid", PAD_LEFT, y, frame.width - PAD_RIGHT, y))
         parts.append(_text("tick", PAD_LEFT - 6, y + 3.5, _round(tick), "end"))
@@ -229,6 +246,14 @@ def _axes(frame: Frame) -> list[str]:
         parts.append(_below(frame, tick, bottom + 15))
         parts.append(_segment("axis", frame.px(tick), bottom, frame.px(tick), bottom + 3))
     return [*parts, _segment("axis", PAD_LEFT, bottom, frame.width - PAD_RIGHT, bottom)]
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return powers of ten within 10^low to 10^high, at most five."""
+    first = math.ceil(low)
+    last = math.floor(high)
+    step = max(1, math.ceil((last - first) / 4))
+    return [10.0**power for power in range(first, last + 1, step)]
 
 
 def _below(frame: Frame, tick: float, y: float) -> str:

@@ -102,7 +102,7 @@ def _panel(what: str, curves: Curves, best: int, size: tuple[int, int]) -> str:
     ]
     mark = Band(float(best), float(best), "best", f"step {best}")
     label = f"log10 of the {what}" if log else axis_label(what, _UNITS.get(what, ""))
-    chart = line_chart(lines, labels=(_STEPS, label), size=size, bands=[mark])
+    chart = line_chart(lines, labels=(_STEPS, label), size=size, bands=[mark], log=True)
     key = legend({line.style: line.label for line in lines})
     return f"<div>{key}{figure(what, '', chart)}</div>"
 

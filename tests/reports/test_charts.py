@@ -4,7 +4,14 @@ import re
 
 import numpy as np
 
-from kinemill.reports.charts import THUMBNAIL_HEIGHT, THUMBNAIL_POINTS, THUMBNAIL_WIDTH, thumbnail
+from kinemill.reports.charts import (
+    THUMBNAIL_HEIGHT,
+    THUMBNAIL_POINTS,
+    THUMBNAIL_WIDTH,
+    Line,
+    line_chart,
+    thumbnail,
+)
 
 
 def test_each_channel_fills_its_own_strip():
@@ -29,3 +36,13 @@ def test_a_missing_value_leaves_a_gap_and_a_long_log_few_points():
 
 def test_without_a_value_nothing_is_drawn():
     assert ' d=""' in thumbnail(np.arange(3.0), {"q": np.full(3, np.nan)})
+
+
+def test_chart_of_values_over_decades_has_a_logarithmic_axis():
+    def chart(*values):
+        line = Line("a", "model", np.arange(3.0), np.array(values))
+        return line_chart([line], labels=("x", "y"), log=True)
+
+    assert ">1e−05<" in chart(0.4, 0.01, 6e-6)
+    assert ">0.3<" in chart(0.4, 0.1, 0.2)
+    assert "1e−05" not in chart(0.4, 0.0, -6.0)
