@@ -93,23 +93,20 @@ def _panels(curves: Curves, best: int) -> str:
 
 
 def _panel(what: str, curves: Curves, best: int, size: tuple[int, int]) -> str:
-    """Draw the curves of one chart; errors are logarithmic if all of them are positive."""
-    panel_curves = {name: curves[name] for name in PANELS[what] if name in curves}
-    positive = all(value > 0.0 for points in panel_curves.values() for _, value in points)
-    log = what == "error" and positive
+    """Draw the curves of one chart."""
     lines = [
-        _line(name, PANELS[what][name], points, log=log) for name, points in panel_curves.items()
+        _line(name, PANELS[what][name], curves[name]) for name in PANELS[what] if name in curves
     ]
     mark = Band(float(best), float(best), "best", f"step {best}")
-    label = f"log10 of the {what}" if log else axis_label(what, _UNITS.get(what, ""))
-    chart = line_chart(lines, labels=(_STEPS, label), size=size, bands=[mark], log=True)
+    labels = (_STEPS, axis_label(what, _UNITS.get(what, "")))
+    chart = line_chart(lines, labels=labels, size=size, bands=[mark], log=what == "error")
     key = legend({line.style: line.label for line in lines})
     return f"<div>{key}{figure(what, '', chart)}</div>"
 
 
-def _line(label: str, style: str, points: Points, *, log: bool = False) -> Line:
+def _line(label: str, style: str, points: Points) -> Line:
     steps, values = np.array(points, dtype=np.float64).T
-    return Line(label, style, steps, np.log10(values) if log else values)
+    return Line(label, style, steps, values)
 
 
 def _actions(curves: Curves) -> str:
