@@ -133,7 +133,7 @@ class _Compiled(_Eager):
     def __call__(self, steps):
         for _ in range(steps):
             loss, norm = self.program(next(self.batches), RATE)
-            loss.item(), norm.item()
+            float(loss), float(norm)
 
 
 class _Loaded(_Eager):
