@@ -16,6 +16,8 @@ class RunDocument(BaseModel):
         parameters: overrides of the task, by dotted key.
         error: why it failed; None otherwise.
         model: address of the version that it registered or found cached, `models:/TASK/NUMBER`.
+        why: why it started by itself; None if a user started it.
+        waits_for: what a queued run waits for; None otherwise.
         resumed_by: id of the run that resumed it after a failure.
         created_at, completed_at: ISO 8601, UTC.
     """
@@ -30,6 +32,8 @@ class RunDocument(BaseModel):
     error: str | None
     model: str | None
     owner: str | None
+    why: str | None
+    waits_for: str | None
     resumed_by: str | None
     created_at: str
     completed_at: str | None

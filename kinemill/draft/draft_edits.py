@@ -26,6 +26,7 @@ class ChannelRow(BaseModel):
         channel: its name in the draft.
         name: its name in the task.
         role: its role in the task.
+        kind: how its values behave, such as `angle`; None keeps that of the draft.
         unit: its unit; ignored for images and texts.
         limits: lowest and highest physical value, in the unit; None without limits.
         derivative_of: the channel, by its name in the draft, whose time derivative it is.
@@ -37,6 +38,7 @@ class ChannelRow(BaseModel):
     channel: ShortText
     name: ShortText
     role: ShortText
+    kind: ShortText | None = None
     unit: ShortText
     limits: Annotated[list[float | None], Field(max_length=2)] | None = None
     derivative_of: ShortText | None = None
@@ -100,6 +102,9 @@ def _channel(old: Json, row: ChannelRow, names: Mapping[str, str]) -> Json:
     new |= {key: item for key, item in old.items() if key not in dropped}
     if row.name != row.channel and not row.derived:
         new.setdefault("source", row.channel)  # the name of a channel is its column by default
+    if row.kind is not None and not row.derived:
+        new.pop("kind", None)
+        new |= {} if row.kind == "linear" else {"kind": row.kind}
     if row.limits is not None:
         new["limits"] = list(row.limits)
     return new

@@ -13,7 +13,16 @@ from kinemill.register.comparison_results import (
 from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.register.verdict import Verdict
 from kinemill.reports.charts import Line, axis_label, line_chart, number
-from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
+from kinemill.reports.components import (
+    card,
+    figure,
+    html_page,
+    legend,
+    mark,
+    name_of,
+    table,
+    value_text,
+)
 from kinemill.verify.comparison import NRMSE, Comparison
 from kinemill.verify.results import ChannelAccuracy
 
@@ -22,13 +31,24 @@ _STYLES: tuple[str, str] = ("champion", "model")  # colors of the page's style s
 
 def comparison_page(comparison: DynamicsComparison | PolicyComparison) -> str:
     """Return the HTML page of a comparison."""
-    if isinstance(comparison, PolicyComparison):
-        return _trials_page(comparison)
+    title = title_of(comparison)
+    head = f'<header><div><div class="eyebrow">Comparison</div><h1>{escape(title)}</h1></div>'
+    footer = "Measured by kinemill on the exported files; the numbers are in comparison.json."
+    return html_page(title, [f"{head}</header>", *comparison_sections(comparison)], footer)
+
+
+def title_of(comparison: DynamicsComparison | PolicyComparison) -> str:
+    """Return the title of a comparison."""
     first, second = comparison.names
-    title = f"{comparison.task}: {first} against {second.removeprefix('version ')}"
-    sections = [
-        f'<header><div><div class="eyebrow">Model comparison</div><h1>{escape(title)}</h1></div>'
-        f'</header><p class="lead">{_lead(comparison)}</p>',
+    return f"{comparison.task}: {first} against {second.removeprefix('version ')}"
+
+
+def comparison_sections(comparison: DynamicsComparison | PolicyComparison) -> list[str]:
+    """Return the sections of a comparison below its title."""
+    if isinstance(comparison, PolicyComparison):
+        return _trials_sections(comparison)
+    return [
+        f'<p class="lead">{_lead(comparison)}</p>',
         f"<p>{escape(comparison.trials_text)}</p>",
         f'<div class="cards">{_cards(comparison)}</div>',
         _errors(comparison),
@@ -36,8 +56,6 @@ def comparison_page(comparison: DynamicsComparison | PolicyComparison) -> str:
         _error_curves(comparison),
         _gates(comparison),
     ]
-    footer = "Measured by kinemill on the exported files; the numbers are in comparison.json."
-    return html_page(title, sections, footer)
 
 
 def _lead(comparison: DynamicsComparison) -> str:
@@ -61,7 +79,7 @@ def _cards(comparison: DynamicsComparison) -> str:
         card(f"Version {side.version}, nRMSE", _number(error), "", side.status)
         for side, error in ((comparison.a, nrmse.a), (comparison.b, nrmse.b))
     ]
-    more = f"worth {windows.effective_n:.0f} independent {windows.unit}"
+    more = f"overlapping; as informative as {windows.effective_n:.0f} separate ones"
     cards.append(card("Test windows", str(windows.count), "", more))
     return "".join(cards)
 
@@ -153,19 +171,16 @@ def _gates(comparison: DynamicsComparison) -> str:
 def _verdict(line: Verdict | None) -> str:
     if line is None:
         return "not evaluated"
-    value = line.value
-    text = number(value) if isinstance(value, float) else escape(str(value))
-    return f"{mark(line.passed)} {text}"
+    return f"{mark(line.passed, undecided=line.undecided)} {value_text(line.value)}"
 
 
 def _number(value: float) -> str:
     return number(value) if math.isfinite(value) else "not finite"
 
 
-def _trials_page(comparison: PolicyComparison) -> str:
-    """Return the HTML page of a comparison of policies from the same starts."""
+def _trials_sections(comparison: PolicyComparison) -> list[str]:
+    """Return the sections of a comparison of policies from the same starts."""
     first, second = comparison.names
-    title = f"{comparison.task}: {first} against {second}"
     winner, (low, high) = comparison.winner, comparison.returns.interval
     verdict = f"{winner} is better" if winner else "the difference is not significant"
     lead = (
@@ -189,10 +204,8 @@ def _trials_page(comparison: PolicyComparison) -> str:
         for episode in sorted(comparison.episodes, key=lambda episode: episode.b - episode.a)
     ]
     heads = ["Start", first.capitalize(), second.capitalize(), "Difference"]
-    sections = [
-        f'<header><div><div class="eyebrow">Policy comparison</div><h1>{escape(title)}</h1></div>'
-        f'</header><p class="lead">{lead}</p>',
+    return [
+        f'<p class="lead">{lead}</p>',
         f'<div class="cards">{"".join(cards)}</div>',
         "<h2>Returns by start</h2>" + table(heads, rows, numbers_from=1, even=True),
     ]
-    return html_page(title, sections, "Measured by kinemill; the numbers are in comparison.json.")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from html import escape
 
 import numpy as np
@@ -17,8 +16,6 @@ from kinemill.verify.comparison_sections import lead_section
 
 _TONES = {"good": "good", "warning": "", "bad": "bad"}  # of a card
 _LISTED = 200  # versions listed
-_HOUR = 3600.0
-_DAY = 86400.0  # s
 
 
 def task_page(task: str, versions: Sequence[Version], address: Callable[[int], str] = str) -> str:
@@ -26,15 +23,19 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
 
     The versions are newest first; `address` returns the URL of a version's page.
     """
+    head = f'<header><div><div class="eyebrow">Task</div><h1>{escape(task)}</h1></div></header>'
+    if not versions:
+        text = "<p>This task has no version yet: a run registers the first one.</p>"
+        return html_page(f"{task}: versions", [head, text])
     sections = [
-        f'<header><div><div class="eyebrow">Task</div><h1>{escape(task)}</h1></div></header>',
+        head,
         _first(versions),
         f"<p>{_lead(versions)}</p>",
         _cards(versions),
         _course(versions),
         _list(versions, address),
     ]
-    return html_page(f"{task}: versions", sections, "Made by kinemill from its registry.")
+    return html_page(f"{task}: versions", sections)
 
 
 def tasks_page(tasks: Mapping[str, Sequence[Version]], address: Callable[[str], str]) -> str:
@@ -49,8 +50,8 @@ def tasks_page(tasks: Mapping[str, Sequence[Version]], address: Callable[[str], 
         for task, versions in tasks.items()
     ]
     head = '<header><div><div class="eyebrow">kinemill</div><h1>Tasks</h1></div></header>'
-    listed = table(["Task", "Champion", "nRMSE or return", "Versions"], rows, numbers_from=2)
-    return html_page("Tasks", [head, listed], "Made by kinemill from its registry.")
+    listed = table(["Task", "Champion", "nRMSE or return", "Versions"], rows, fixed=True)
+    return html_page("Tasks", [head, listed])
 
 
 def _champion(versions: Sequence[Version]) -> Version | None:
@@ -123,28 +124,25 @@ def _good(champion: Version | None) -> str:
 
 
 def _course(versions: Sequence[Version]) -> str:
-    """Draw the error or return of all versions and of the champion over time."""
+    """Draw the error or return of all versions, and of the champion, by version."""
     points = [
         (version, error) for version in reversed(versions) if (error := _nrmse(version)) is not None
     ]
     if len(points) < 2:
         return ""
-    moments = np.array([datetime.fromisoformat(one.created).timestamp() for one, _ in points])
-    short = moments[-1] - moments[0] < 3 * _DAY
-    passed = (moments - moments[0]) / (_HOUR if short else _DAY)
+    numbers = np.array([float(version.number) for version, _ in points])
     errors = np.array([error for _, error in points])
-    champion_terms = [index for index, (one, _) in enumerate(points) if one.decision == CHAMPION]
-    lines = [Line("every version", "model", passed, errors)]
-    if champion_terms:
-        ends = np.append(passed[champion_terms], passed[-1])
-        steps = np.append(errors[champion_terms], errors[champion_terms][-1])
+    # Dots: a refused version follows no other one, and never acted.
+    lines = [Line("versions", "model", numbers, errors, dots=True)]
+    terms = [index for index, (version, _) in enumerate(points) if version.decision == CHAMPION]
+    if terms:
+        ends = np.append(numbers[terms], numbers[-1])
+        steps = np.append(errors[terms], errors[terms][-1])
         lines.append(Line("champion", "champion", ends, steps, staircase=True))
-    start = points[0][0].created[:16].replace("T", " ")
-    since = f"{'hours' if short else 'days'} since {start} UTC"
-    chart = line_chart(lines, labels=(since, _title(versions)), size=(700, 242), log=True)
+    chart = line_chart(lines, labels=("version", _title(versions)), log=True)
     chart = figure(_title(versions), "", chart)
     key = legend({line.style: line.label for line in lines})
-    return f'<h2>Over time</h2>{key}<div class="stack">{chart}</div>'
+    return f'<h2>By version</h2>{key}<div class="grid">{chart}</div>'
 
 
 def _list(versions: Sequence[Version], address: Callable[[int], str]) -> str:
@@ -160,7 +158,7 @@ def _list(versions: Sequence[Version], address: Callable[[int], str]) -> str:
         for version in versions[:_LISTED]
     ]
     heads = ["Version", "Made, UTC", "Is", "Dataset", "Gate", _title(versions)]
-    return f"<h2>Versions</h2>{table(heads, rows, numbers_from=5)}"
+    return f"<h2>Versions</h2>{table(heads, rows, fixed=True)}"
 
 
 def _why(version: Version) -> str:
@@ -168,5 +166,5 @@ def _why(version: Version) -> str:
     if version.decision is None:
         return ""
     if version.provisional:
-        return f"provisional: {escape(', '.join(failed))}"
+        return f"{mark(False, undecided=True)} {escape(', '.join(failed))}"
     return f"{mark(not failed)} {escape(', '.join(failed))}"

@@ -20,7 +20,16 @@ from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.robot_trials import trials_of
 from kinemill.register.versions import SHORT, Version
 from kinemill.reports.charts import number
-from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
+from kinemill.reports.components import (
+    card,
+    figure,
+    html_page,
+    legend,
+    mark,
+    name_of,
+    table,
+    value_text,
+)
 from kinemill.store import ArtifactRef, Home, Json
 from kinemill.store.provenance import CHANGED
 from kinemill.validate.summary import read_checks, read_quarantine
@@ -106,8 +115,8 @@ def _gate(version: Version) -> str:
         [
             mark(line.passed, undecided=line.undecided),
             name_of(line.rule),
-            _cell(line.value),
-            _cell(line.expected),
+            value_text(line.value),
+            value_text(line.expected),
         ]
         for line in version.gate
     ]
@@ -262,7 +271,3 @@ def _verified(home: Home, version: Version) -> str:
         return ""
     body = report.read_text(encoding="utf-8").partition(HEAD[1])[2].partition("<footer>")[0]
     return f"<h2>Verification</h2>{body}" if body else ""
-
-
-def _cell(value: object) -> str:
-    return number(value) if isinstance(value, float) else escape(str(value))

@@ -58,9 +58,11 @@ class Version:
     @property
     def status(self) -> str:
         """The status of the version: its aliases, or the gate's decision if it has none."""
-        if self.aliases:
+        # MLflow's alias `challenger` names the newest version, also after a refusal.
+        is_open = self.decision != "refused"
+        if aliases := [alias for alias in self.aliases if is_open or alias != CHALLENGER]:
             spelled = {CHAMPION: f"provisional {CHAMPION}"} if self.provisional else {}
-            return ", ".join(spelled.get(alias, alias) for alias in self.aliases)
+            return ", ".join(spelled.get(alias, alias) for alias in aliases)
         former = {CHAMPION: f"former {CHAMPION}", None: "undecided"}
         return former.get(self.decision, self.decision or "")
 

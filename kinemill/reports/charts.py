@@ -24,7 +24,7 @@ _DECADES = 1.5  # orders of magnitude of values from which on an axis is logarit
 class Line:
     """One curve: label, CSS class of its color, and points.
 
-    A staircase holds each value until the next, as actions do.
+    A staircase holds each value until the next, as actions do; dots are not connected.
     """
 
     label: str
@@ -32,6 +32,7 @@ class Line:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     staircase: bool = False
+    dots: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,11 +293,11 @@ def _curve(frame: Frame, line: Line) -> str:
             continue
         if line.staircase and previous is not None:
             points.append(f"L{frame.px(x):.1f} {frame.py(previous):.1f}")
-        points.append(f"{pen}{frame.px(x):.1f} {frame.py(y):.1f}")
-        pen = "L"
+        points.append(f"{pen}{frame.px(x):.1f} {frame.py(y):.1f}{'h.01' * line.dots}")
+        pen = "M" if line.dots else "L"
         previous = y
     return (
-        f'<path class="line {line.style}" d="{"".join(points)}">'
+        f'<path class="line {line.style}{" dots" * line.dots}" d="{"".join(points)}">'
         f"<title>{escape(line.label)}</title></path>"
     )
 

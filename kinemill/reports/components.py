@@ -84,8 +84,10 @@ def table(
     block with headings before the cells.
     """
     kinds = ["number" if index >= numbers_from else "text" for index in range(len(heads))]
+    # A column without a heading has a data cell there: an empty heading says nothing when read out.
     head = "".join(
-        f'<th class="{kind}">{item}</th>' for item, kind in zip(heads, kinds, strict=True)
+        f'<th class="{kind}">{item}</th>' if item else "<td></td>"
+        for item, kind in zip(heads, kinds, strict=True)
     )
     names = [re.sub("<[^>]*>", "", item) if fixed else "" for item in heads]
     starts = [
@@ -116,6 +118,11 @@ def mark(passed: bool, *, undecided: bool = False) -> str:
     if undecided:
         return '<b class="warning undecided">provisional</b>'
     return '<b class="good">✓</b>' if passed else '<b class="bad">✕</b>'
+
+
+def value_text(value: object) -> str:
+    """Return a number with three digits, or a text, as HTML."""
+    return number(value) if isinstance(value, float) else escape(str(value))
 
 
 def name_of(name: str, after: str = "") -> str:

@@ -230,6 +230,9 @@ class Retrain(Settings):
     """Triggers of automatic training."""
 
     on_arrival: bool = Field(default=True, description="start a run on new logs in the drop folder")
+    on_task_change: bool = Field(
+        default=False, description="start a run when the task file or the program changed"
+    )
     after_new_recordings: Count = Field(
         default=1, description="number of new recordings that starts a training"
     )

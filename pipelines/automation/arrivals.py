@@ -99,11 +99,11 @@ def next_run(
     if arrived.more:
         return Call(None, "still scanning new files", state)
     request = _request_id(task, arrived.ids) if arrived.ids or arrived.any_read else ""
-    if (
-        request
-        and request != state.request
-        and (arrived.ids or _rules(request) != _rules(state.request))
-    ):
+    is_changed = _rules(request) != _rules(state.request) and (
+        task.retrain.on_task_change
+        or read_note(home, LATEST, task.name, "rules") == _rules(request)
+    )
+    if request and request != state.request and (arrived.ids or is_changed):
         if runs.going():
             return Call(None, "new logs wait for the current run to end", state)
         return _of_news(task, home, replace(state, request=request, attempt=0), now, arrived.ids)

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
     HTMLResponse,
-    PlainTextResponse,
     RedirectResponse,
     Response,
 )
@@ -28,6 +27,7 @@ from kinemill_dagster.pipelines.server.rest.app import make_app
 from kinemill_dagster.pipelines.server.rest.run_documents import Runs
 from kinemill_dagster.pipelines.server.rest.service import Service
 from kinemill_dagster.pipelines.server.web_console.layout import PREFIX as CONSOLE
+from kinemill_dagster.pipelines.server.web_console.layout import problem_page, with_navigation
 from kinemill_dagster.pipelines.server.web_console.routes import console_routes
 from kinemill_dagster.resources.links import FILES, PREFIX, TASKS
 
@@ -61,7 +61,7 @@ def with_pages(
         Route(f"{TASKS}/{{task}}/{{number:int}}", pages.version),
         Route(f"{FILES}/{{path:path}}", pages.file),
         *(console_routes(service) if service else []),
-        Route(f"{PREFIX}/{{path:path}}", lambda _: _none("no such page")),
+        Route(f"{PREFIX}/{{path:path}}", lambda _: _none("There is no such page.")),
         *([Mount("/api/v1", make_app(service))] if service else []),
         Mount("/", app),
     ]
@@ -90,23 +90,24 @@ class _Pages:
         from kinemill.register.task_page import task_page
 
         name = request.path_params["task"]
-        if not (versions := self._versions(name)):
-            return _none(f"{name} has no version yet")
-        return _page(task_page(name, versions, lambda number: f"{TASKS}/{name}/{number}"))
+        if name not in list_tasks():
+            return _none(f"There is no task {name}.")
+        page = task_page(name, self._versions(name), lambda number: f"{TASKS}/{name}/{number}")
+        return _page(page, name)
 
     def version(self, request: Request) -> Response:
         number = request.path_params["number"]
         versions = self._versions(request.path_params["task"])
         match = next((one for one in versions if one.number == number), None)
         if match is None:
-            return _none("no such version")
+            return _none("There is no such version.")
         decide = f"{CONSOLE}/versions/{match.task}/{number}"
-        return _page(version_page_of(self._home, match, decide))
+        return _page(version_page_of(self._home, match, decide), match.task)
 
     def file(self, request: Request) -> Response:
         path = (self._home.root / request.path_params["path"]).resolve()
         if not _may_show(self._home, path):
-            return _none("no such report")
+            return _none("There is no such report.")
         return FileResponse(path, headers=_SANDBOX)
 
     def _versions(self, task: str) -> list[Version]:
@@ -119,9 +120,9 @@ def _may_show(home: Home, path: Path) -> bool:
     return inside and path.suffix in _SUFFIXES and path.is_file()
 
 
-def _page(html: str) -> HTMLResponse:
-    return HTMLResponse(html, headers=_SANDBOX)
+def _page(html: str, task: str = "") -> HTMLResponse:
+    return HTMLResponse(with_navigation(html, task), headers=_SANDBOX)
 
 
-def _none(why: str) -> PlainTextResponse:
-    return PlainTextResponse(f"{why}\n", 404)
+def _none(why: str) -> HTMLResponse:
+    return HTMLResponse(problem_page(why), 404, headers=_SANDBOX)

@@ -1,6 +1,5 @@
 """The start page of the server: what happened, what needs attention, and what to do next."""
 
-import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,20 +10,24 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import KinemillError
+from kinemill.register.audit_log import Event
 from kinemill.register.gate.headline import headline_of
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.store.home import Home
 from kinemill.task import list_tasks
 from kinemill_dagster.pipelines.alerts import NewAlert, drifts, quarantines, refusals
 from kinemill_dagster.pipelines.home_state import RegisteredTask, registered_task, valid_task
-from kinemill_dagster.pipelines.server.rest.run_documents import Runs
+from kinemill_dagster.pipelines.server.rest.run_documents import Runs, status_of
 from kinemill_dagster.pipelines.server.web_console.layout import PREFIX as CONSOLE
+from kinemill_dagster.pipelines.server.web_console.layout import without_commands
 from kinemill_dagster.resources.links import TASKS
 
 _QUARANTINE_SHARE = 0.2  # above this share the page shows the quarantined recordings
 _LISTED = 20  # lines of "needs attention"
 _RECENT = 10
 _REASON = 160  # decisions, characters of a reason
+_FORMS = {"start": "Start a run", "recordings": "Recordings", "quarantine": "Quarantine"}
+_BY_GATE = {"champion", "refused", "waiting"}
 _BAD = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
@@ -43,13 +46,12 @@ def start_page(home: Home, runs: Runs | None) -> str:
     rows = [_row(home, runs, name, path) for name, path in list_tasks().items()]
     sections = [
         '<header><div><div class="eyebrow">kinemill</div><h1>Overview</h1></div></header>',
-        _links(),
         _attention(rows),
         _next_steps(rows),
         _tasks(rows),
         _decisions(rows),
     ]
-    return html_page("kinemill", sections, "Read from the home when this page was opened.")
+    return html_page("kinemill", sections)
 
 
 def _row(home: Home, runs: Runs | None, name: str, path: Path) -> _Row:
@@ -61,9 +63,7 @@ def _row(home: Home, runs: Runs | None, name: str, path: Path) -> _Row:
         problems.append(_lines(str(error)))
     run = next(iter(runs.records(1, name)), None) if runs else None
     if run and run.dagster_run.status in _BAD:
-        status = run.dagster_run.status.value.lower()
-        address = f"{CONSOLE}/runs/{run.dagster_run.run_id}"
-        problems.append(f'the last run is <a href="{address}">{escape(status)}</a>')
+        problems.append(_failed_run(runs, run))
     return _Row(name, registered, run, problems)
 
 
@@ -85,27 +85,31 @@ def _problems(home: Home, name: str, path: Path) -> Iterator[str]:
             yield _lines(str(error))
 
 
+def _failed_run(runs: Runs, record: dg.RunRecord) -> str:
+    """Return the line about a last run without a result, with its reason."""
+    run = runs.document(record)
+    link = f'<a href="{CONSOLE}/runs/{run.id}">last run</a>'
+    what = "was canceled" if run.status == "canceled" else "failed"
+    reason = f"<br>{_lines(textwrap.shorten(run.error, _REASON))}" if run.error else ""
+    return f"The {link} {what}.{reason}"
+
+
 def _problem(alert: NewAlert) -> str:
     body = alert.body if isinstance(alert.body, str) else alert.body()
-    return f"{escape(alert.title)}<br>{_lines(body)}"
+    task = escape(alert.event.task)
+    links = {
+        "quarantine": (f"{CONSOLE}/quarantine/{task}", "Quarantine"),
+        "drift": (f"{CONSOLE}/recordings/{task}", "Recordings"),
+        "refused": (f"{TASKS}/{task}", "Versions"),
+        "waiting": (f"{TASKS}/{task}", "Versions"),
+    }
+    address, text = links[alert.kind]
+    return f'{escape(alert.title)}<br>{_lines(body)}<br><a href="{address}">{text}</a>'
 
 
 def _lines(text: str) -> str:
-    return f"<small>{'<br>'.join(escape(line) for line in text.splitlines())}</small>"
-
-
-def _links() -> str:
-    mlflow = os.environ.get("KINEMILL_MLFLOW_URL")
-    links = {
-        "New task": f"{CONSOLE}/new",
-        "Assets": "/assets",
-        "Runs": "/runs",
-        "Automation": "/automation",
-        "Versions": TASKS,
-        **({"MLflow models": f"{mlflow}/#/models"} if mlflow else {}),
-    }
-    items = (f'<a href="{escape(url)}">{escape(text)}</a>' for text, url in links.items())
-    return f"<p>{' · '.join(items)}</p>"
+    lines = without_commands(text).splitlines()
+    return f"<small>{'<br>'.join(escape(line) for line in lines if line)}</small>"
 
 
 def _attention(rows: Sequence[_Row]) -> str:
@@ -120,15 +124,11 @@ def _attention(rows: Sequence[_Row]) -> str:
 def _next_steps(rows: Sequence[_Row]) -> str:
     """Return the next commands for a project without tasks, and for tasks without a model."""
     if not rows:
-        steps = [
-            f'<a href="{CONSOLE}/new">Draft a task from the logs of a robot</a>, or run '
-            "<code>kinemill new NAME --from FOLDER</code>"
-        ]
+        steps = [f'<a href="{CONSOLE}/new">Draft a task from the logs of a robot</a>']
     else:
         steps = [
             f"{name_of(row.name)} has no model yet: put logs into its drop folder and "
-            f'<a href="{CONSOLE}/start/{escape(row.name)}">start a run</a>, or run '
-            f"<code>kinemill run {escape(row.name)} --logs FOLDER</code>"
+            f'<a href="{CONSOLE}/start/{escape(row.name)}">start a run</a>'
             for row in rows
             if not row.registered.versions and row.run is None
         ][:_LISTED]
@@ -152,10 +152,9 @@ def _tasks(rows: Sequence[_Row]) -> str:
 
 def _forms(task: str) -> str:
     """Return the links to the forms of a task, each on one line."""
-    forms = {"start": "Start a run", "recordings": "Recordings", "quarantine": "Quarantine"}
     return "<br>".join(
         f'<a style="white-space: nowrap" href="{CONSOLE}/{form}/{escape(task)}">{text}</a>'
-        for form, text in forms.items()
+        for form, text in _FORMS.items()
     )
 
 
@@ -168,7 +167,7 @@ def _decisions(rows: Sequence[_Row]) -> str:
             escape(event.at[:16].replace("T", " ")),
             f'<a href="{TASKS}/{escape(task)}/{event.version or ""}">{escape(task)} '
             f"{event.version or 'no champion'}</a>",
-            f"{escape(event.label)}, by {escape(event.who)}",
+            f"{escape(event.label)}, {_author(event)}",
             f"<small>{escape(textwrap.shorten(event.why, _REASON))}</small>",
         ]
         for event, task in newest
@@ -177,12 +176,17 @@ def _decisions(rows: Sequence[_Row]) -> str:
     return f"<h2>Recent decisions</h2>{listed}" if lines else ""
 
 
+def _author(event: Event) -> str:
+    """Return who decided: the gate, in a run of a user, or the user."""
+    return f"{'the gate in a run of' if event.what in _BY_GATE else 'by'} {escape(event.who)}"
+
+
 def _champion(row: _Row) -> str:
     champion = row.registered.champion
     if champion is None:
         return "none"
     address = f"{TASKS}/{row.name}/{champion.number}"
-    text = escape(headline_of(champion).text)
+    text = escape(headline_of(champion).performance)
     return f'<a href="{escape(address)}">version {champion.number}</a><br><small>{text}</small>'
 
 
@@ -193,4 +197,4 @@ def _run(record: dg.RunRecord | None) -> str:
     moment = record.create_timestamp.astimezone(UTC)
     age = datetime.now(UTC) - moment
     when = f"{moment:%H:%M}" if age.days < 1 else f"{moment:%Y-%m-%d %H:%M}"
-    return f'<a href="{CONSOLE}/runs/{run.run_id}">{escape(run.status.value.lower())}</a>, {when}'
+    return f'<a href="{CONSOLE}/runs/{run.run_id}">{status_of(record)}</a>, {when}'

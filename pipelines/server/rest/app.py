@@ -13,6 +13,7 @@ from kinemill_dagster.pipelines.server.rest import drafts, logs, models, recordi
 from kinemill_dagster.pipelines.server.rest.documents import Problem
 from kinemill_dagster.pipelines.server.rest.run_documents import UnknownRun
 from kinemill_dagster.pipelines.server.rest.service import NotHere, Service
+from kinemill_dagster.pipelines.server.web_console.layout import without_commands
 
 _log = logging.getLogger("kinemill.rest")
 _DESCRIPTION = (
@@ -68,11 +69,12 @@ def _on_error(request: Request, error: Exception) -> JSONResponse:
     status = next((code for kind, code in _STATUS if isinstance(failure, kind)), 500)
     _log.warning("%s %s: %s", request.method, request.url.path, failure or spell_failure(error))
     message = str(failure) if failure else "an error in kinemill; the log of the server shows it"
-    return JSONResponse({"message": message}, status)
+    return JSONResponse({"message": message, "text": without_commands(message)}, status)
 
 
 def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     """Answer an invalid query string or body: the first problem."""
     problem = error.errors()[0] if isinstance(error, RequestValidationError) else {}
     where = ".".join(str(part) for part in problem.get("loc", ()))
-    return JSONResponse({"message": f"{where}: {problem.get('msg', error)}"}, 400)
+    message = f"{where}: {problem.get('msg', error)}"
+    return JSONResponse({"message": message, "text": message}, 400)

@@ -130,11 +130,13 @@ class CreatedTask(BaseModel):
     Attributes:
         name: of the task.
         logs: number of logs that were put into its drop folder.
+        run: id of the run on the logs of a draft; None without a draft, and with a problem.
         problem: why the server did not load the task; None if it did.
     """
 
     name: str
     logs: int
+    run: str | None
     problem: str | None
 
 
@@ -185,6 +187,12 @@ class ResolvedVersion(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error: the problem, the expectation, and the fix."""
+    """An error: the problem, the expectation, and the fix.
+
+    Attributes:
+        message: for a terminal; the fix can be a command.
+        text: for a web page, without commands.
+    """
 
     message: str
+    text: str

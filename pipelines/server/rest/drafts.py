@@ -48,6 +48,7 @@ from kinemill_dagster.pipelines.server.rest.log_folders import (
 )
 from kinemill_dagster.pipelines.server.rest.logs import UPLOAD_BODY, PathName, receive_log
 from kinemill_dagster.pipelines.server.rest.service import ServiceOf, user_of
+from kinemill_dagster.resources.tags import OWNER
 
 router = APIRouter(tags=["drafts"])
 PATIENCE = 300.0  # s to draft or to check
@@ -151,7 +152,8 @@ def check_draft(draft: Id, body: CheckDraft, request: Request, service: ServiceO
 def create_task(body: CreateTask, request: Request, service: ServiceOf) -> CreatedTask:
     """Create a task file, and load it; a task is never replaced.
 
-    The task cannot name code, files or machines. The logs of the draft go into its drop folder.
+    The task cannot name code, files or machines. The logs of a draft go into its drop folder, and a
+    run on them starts.
     """
     task = make_task(body.task, web=True)
     _check_free(task.name)
@@ -160,14 +162,19 @@ def create_task(body: CreateTask, request: Request, service: ServiceOf) -> Creat
     if draft:
         draft.check_target(drop)
     create_task_file(tasks_folder() / f"{task.name}.yaml", _text(body.task, draft))
-    logs = draft.move_logs(drop) if draft else 0
-    if draft:
-        draft.delete()
+    problem = None
     try:
         service.launcher.load(request, task.name)
     except KinemillError as error:
-        return CreatedTask(name=task.name, logs=logs, problem=str(error))
-    return CreatedTask(name=task.name, logs=logs, problem=None)
+        problem = str(error)
+    if draft is None:
+        return CreatedTask(name=task.name, logs=0, run=None, problem=problem)
+    logs = draft.move_logs(drop)
+    draft.delete()
+    # At once: the sensor starts no run on these logs while this one is in progress.
+    tags = {OWNER: user_of(request)}
+    run = None if problem else service.launcher.start(request, task.name, {}, tags)
+    return CreatedTask(name=task.name, logs=logs, run=run, problem=problem)
 
 
 def _text(task: Json, draft: Draft | None) -> str:

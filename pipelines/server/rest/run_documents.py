@@ -13,9 +13,10 @@ from kinemill.rest_documents import RunDocument, RunStatus
 from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache
 from kinemill.tracking.run_metrics import progress_version, read_progress
+from kinemill.verify.phrases import counted
 from kinemill_dagster.pipelines.run_status_sensors import reason
 from kinemill_dagster.resources.dagster_api import event_log_version, run_storage_version
-from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK
+from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK, WHY
 
 _STATUS: dict[DagsterRunStatus, RunStatus] = {
     DagsterRunStatus.QUEUED: "queued",
@@ -29,6 +30,11 @@ _STATUS: dict[DagsterRunStatus, RunStatus] = {
     DagsterRunStatus.CANCELED: "canceled",
 }
 ENDED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
+_GOING = [
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
 _WAITING: frozenset[RunStatus] = frozenset({"queued", "starting"})
 _LENGTH = 36  # characters of an id
 _PAGE = 500  # ids per query when an id is completed
@@ -91,6 +97,8 @@ class Runs:
         def version() -> Hashable:
             events = event_log_version(self.instance, run.run_id) if is_active else "unchanged"
             progress = progress_version(self.home, run.run_id, is_active=is_active)
+            if status_of(record) == "queued":
+                return None  # what it waits for is a property of the other runs
             changes = record.update_timestamp, frozenset(run.tags.items())
             return events and progress and (run.status, *changes, events, progress)
 
@@ -113,10 +121,24 @@ class Runs:
             error=self._error(run.run_id) if status == "failed" else None,
             model=None if status in _WAITING else self._model(run.run_id, task),
             owner=run.tags.get(OWNER),
+            why=run.tags.get(WHY),
+            waits_for=self._waits_for(run, task) if status == "queued" else None,
             resumed_by=run.tags.get(RETRIED_BY),
             created_at=record.create_timestamp.isoformat(timespec="seconds"),
             completed_at=None if ended is None else _time(ended),
         )
+
+    def _waits_for(self, run: dg.DagsterRun, task: str) -> str:
+        """Return what a queued run waits for."""
+        going = self.instance.get_runs(dg.RunsFilter(statuses=_GOING))
+        if same := next((item for item in going if item.tags.get(TASK) == task), None):
+            return f"run {same.run_id[:8]} of the same task to end"
+        owner = run.tags.get(OWNER)
+        if sum(item.tags.get(OWNER) == owner for item in going) > 1:
+            return f"a run of {owner} to end: an owner has at most two runs at a time"
+        if going:
+            return f"its place: {counted(len(going), 'runs')} are in progress"
+        return "the daemon, which starts queued runs every few seconds"
 
     def _complete(self, start: str) -> str:
         """Return the only id with this beginning, among all runs."""

@@ -62,7 +62,7 @@ def catalog_page(task: str, request: CatalogRequest, result: CatalogRows) -> str
     ]
     if not result.problem:
         sections += [_pager(task, request, result), _table(task, request, result)]
-    return console_page(f"{task}: recordings", sections)
+    return console_page(f"{task}: recordings", sections, task)
 
 
 def _query_form(task: str, request: CatalogRequest, problem: str) -> str:
@@ -73,7 +73,7 @@ def _query_form(task: str, request: CatalogRequest, problem: str) -> str:
         f'value="{escape(request.query)}" placeholder="seconds &gt; 10 and rows &gt; 100" '
         'spellcheck="false" autocapitalize="off"></label>'
         "<p><button>Search</button></p><p><small>A SQL condition over properties, "
-        "metadata and statistics, as in <code>kinemill data search</code>.</small></p>"
+        "metadata and statistics.</small></p>"
         f"{message}</form>"
     )
 

@@ -16,7 +16,7 @@ async function send(path, body) {
   } catch {
     result = {message: text.slice(0, 500)};
   }
-  if (!response.ok) throw new Error(result.message);
+  if (!response.ok) throw new Error(result.text || result.message);
   return result;
 }
 
@@ -128,7 +128,10 @@ function setUpRunForm(form) {
 
 async function upload(path, file) {
   const response = await fetch(API + path, {method: "PUT", body: file});
-  if (!response.ok) throw new Error((await response.json()).message);
+  if (!response.ok) {
+    const result = await response.json();
+    throw new Error(result.text || result.message);
+  }
 }
 
 function choicesOf(form) {
@@ -184,7 +187,7 @@ function rowsOf(form) {
   return [...rows].filter(([, row]) => row.use).map(([channel, row]) => {
     const ends = [row.low, row.high].map((end) => (end === "" ? null : Number(end)));
     return {
-      channel, name: row.name, role: row.role, unit: row.unit,
+      channel, name: row.name, role: row.role, kind: row.kind ?? null, unit: row.unit,
       limits: row.low === "" && row.high === "" ? null : ends,
       derivative_of: row.relation ? row.parent : null, derived: row.relation === "derived",
     };
@@ -197,7 +200,7 @@ function placeOf(form, key, rows) {
   if (part !== "channels") return form.querySelector(`[data-problem="${CSS.escape(key)}"]`);
   const row = rows.find((one) => one.name === name);
   if (!row) return null;
-  const cell = {role: "role", unit: "unit", limits: "limits", derivative_of: "relation",
+  const cell = {role: "role", kind: "role", unit: "unit", limits: "limits", derivative_of: "relation",
     derived: "relation", of: "relation"}[field] || "name";
   return form.querySelector(`[data-problem="${CSS.escape(`channels.${row.channel}.${cell}`)}"]`);
 }
@@ -281,12 +284,33 @@ function setUpDraft(form) {
       say(form, "writing the task");
       const created = await send("tasks", {task, draft: form.dataset.draft});
       if (created.problem) say(form, `${created.name} is written; ${created.problem}`, "bad");
-      else location.assign("/kinemill/console/start/" + created.name);
+      else location.assign("/kinemill/console/runs/" + created.run);
     });
   });
 }
 
 // Decide
+
+// What a decision changed: about a version, a recording, or tags.
+function doneText(result) {
+  if (!result.aliases) return result.decision ? `recorded: ${result.decision}` : "";
+  const version = `version ${result.version}`, before = result.previous_champion;
+  if (!result.aliases.includes("champion")) return `recorded; the gate does not pass ${version}`;
+  return before && before !== result.version
+    ? `${version} is champion now, instead of version ${before}` : `${version} is champion now`;
+}
+
+// Show what the last decision on this page changed.
+function showDone() {
+  const text = sessionStorage.getItem("done");
+  sessionStorage.removeItem("done");
+  if (!text) return;
+  const line = document.createElement("p");
+  line.className = "message good";
+  line.setAttribute("role", "status");
+  line.textContent = visible(text);
+  document.querySelector("header").after(line);
+}
 
 function setUpDecision(form) {
   form.addEventListener("submit", async (event) => {
@@ -298,13 +322,8 @@ function setUpDecision(form) {
     if (event.submitter && event.submitter.name) body[event.submitter.name] = event.submitter.value;
     try {
       const result = await send(form.dataset.path, body);
-      if (form.dataset.path.endsWith("/tags")) {
-        location.reload();
-        return;
-      }
-      const done = result.aliases ? "now: " + (result.aliases.join(", ") || "no alias")
-        : "recorded: " + result.decision;
-      say(form, done, "good");
+      sessionStorage.setItem("done", doneText(result));
+      location.reload();  // everything else on the page is older than the decision
     } catch (error) {
       say(form, error.message, "bad");
     }
@@ -330,7 +349,8 @@ function draw(figure, points) {
   const low = Math.min(...scaled), high = Math.max(...scaled), last = Math.max(...steps, 1);
   const x = (step) => LEFT + (WIDTH - LEFT - 6) * step / last;
   const y = (value) => 8 + (HEIGHT - BOTTOM - 8) * (high - value) / ((high - low) || 1);
-  const svg = element("svg", {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img"});
+  const label = figure.querySelector("figcaption").textContent;
+  const svg = element("svg", {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label});
   svg.append(element("path", {class: "frame", d: `M${LEFT} 8V${HEIGHT - BOTTOM}H${WIDTH - 6}`}));
   const path = steps.map((step, index) => `${index ? "L" : "M"}${x(step)} ${y(scaled[index])}`);
   svg.append(element("path", {class: "line model", d: path.join("")}));
@@ -354,6 +374,8 @@ function follow(section) {
 
   function show(document_) {
     document.querySelector("[data-status]").textContent = document_.status;
+    document.querySelector("[data-waits]").textContent =
+      document_.waits_for ? `It waits for ${document_.waits_for}.` : "";
     if (document_.total_steps) {
       bar.hidden = false;
       bar.max = document_.total_steps;
@@ -420,6 +442,7 @@ function follow(section) {
   });
 }
 
+showDone();
 for (const form of document.querySelectorAll("form.run")) setUpRunForm(form);
 for (const form of document.querySelectorAll("form.new")) setUpNewTask(form);
 for (const form of document.querySelectorAll("form.draft")) setUpDraft(form);

@@ -25,6 +25,7 @@ from kinemill_dagster.pipelines.server.web_console.setting_fields import (
 )
 
 _ROLES = ("state", "action", "output", "observation", "reward")
+_KINDS = ("linear", "angle", "coordinate", "quaternion")
 _RELATIONS = {"": "none", "derivative_of": "derivative", "derived": "computed derivative"}
 _UNITS = ("rad", "rad/s", "rad/s^2", "deg", "m", "m/s", "m/s^2", "N", "N*m", "A", "V", "1")
 _MAIN = (
@@ -46,8 +47,9 @@ def draft_page(draft: DraftDocument, preview: DraftPreview) -> str:
     sections = [
         f'<header><div><div class="eyebrow">New task</div><h1>{escape(draft.name)}</h1></div>'
         "</header>",
-        f"<p>{logs}; learn type {escape(task.learn.type)}. Check each channel: values that end in "
-        f"<b>?</b> are guesses. Values outside <b>limits</b> are cut out.</p>",
+        f"<p>{logs}; learn type {escape(task.learn.type)}. Check each channel: a unit marked "
+        f"<b>guess</b> follows from the values, not from the log. Values outside <b>limits</b> are "
+        "cut out. An <b>angle</b> is in rad and continues beyond a turn.</p>",
         f'<form class="draft" data-draft="{draft.id}">',
         "<h2>Channels</h2>",
         _channels(preview),
@@ -56,15 +58,16 @@ def draft_page(draft: DraftDocument, preview: DraftPreview) -> str:
         "<h2>Main settings</h2>",
         f'<div class="settings">{"".join(_main_settings(task))}</div>',
         *_folded(task),
-        "<h2>Conclusions</h2>",
+        "<h2>Conclusions of the draft</h2>",
+        "<p>From the logs alone: your changes above are not included.</p>",
         _notes(preview),
         "<h2>Check of the logs</h2>",
         f'<div class="results">{_results(preview.files, preview.dataset)}</div>',
         '<div class="actions"><p class="message" role="status" aria-live="polite"></p>'
         '<button type="button" class="plain" data-check>Check logs</button>'
-        '<button type="submit">Create</button></div>',
+        '<button type="submit">Create, and start a run</button></div>',
         "<p><small>Create writes the task file, puts the logs into the drop folder of the task and "
-        "loads it. It needs the role promoter. The draft is deleted after a day.</small></p>",
+        "starts a run. It needs the role promoter. The draft is deleted after a day.</small></p>",
         "</form>",
     ]
     return console_page(f"{draft.name}: draft", sections)
@@ -74,7 +77,7 @@ def _channels(preview: DraftPreview) -> str:
     channels = preview.task["channels"]
     own: Mapping[str, JsonValue] = channels if isinstance(channels, dict) else {}
     rows = [_row(channel, _mapping(own[channel.channel])) for channel in preview.channels]
-    heads = ["Use", "Channel", "Role", "Unit", "Limits", "Relation", "Logs"]
+    heads = ["Use", "Channel", "Role and kind", "Unit", "Limits", "Relation", "Logs"]
     return f'<div class="channels">{table(heads, rows, fixed=True)}</div>'
 
 
@@ -99,19 +102,29 @@ def _row(one: ChannelPreview, channel: Json) -> list[str]:
     unit = str(channel.get("unit", ""))
     low, high = channel.get("limits") or ("", "")
     parent = str(channel.get("derivative_of", ""))
-    kind = "derivative_of" if parent else ""
+    relation = "derivative_of" if parent else ""
+    kinds = (
+        ""
+        if is_medium
+        else control("kind", "", options(_KINDS, str(channel.get("kind", "linear"))))
+    )
+    guess = "<small>guess</small>" if "unit?" in one.comment else ""
     end = 'type="number" step="any"'
     return [
         control("use", 'type="checkbox" checked'),
         control("name", f'value="{escape(one.channel)}" maxlength="200"')
         + f"<small>column {escape(', '.join(one.columns))}</small>{problem('name')}",
-        control("role", "", options((role,) if is_medium else _ROLES, role)) + problem("role"),
-        control("unit", f'value="{escape(unit)}" list="units" maxlength="200"') + problem("unit"),
+        control("role", "", options((role,) if is_medium else _ROLES, role))
+        + kinds
+        + problem("role"),
+        control("unit", f'value="{escape(unit)}" list="units" maxlength="200"')
+        + guess
+        + problem("unit"),
         '<span class="ends">'
         + control("low", f'{end} value="{low}" placeholder="low"')
         + control("high", f'{end} value="{high}" placeholder="high"')
         + f"</span>{_observed(one)}{problem('limits')}",
-        control("relation", "", options([*_RELATIONS], kind, [*_RELATIONS.values()]))
+        control("relation", "", options([*_RELATIONS], relation, [*_RELATIONS.values()]))
         + control("parent", f'value="{escape(parent)}" list="names" placeholder="of channel"')
         + problem("relation"),
         f"{_curve(one, unit)}<small>{escape('; '.join(one.reasons))}</small>",

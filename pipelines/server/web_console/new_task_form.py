@@ -27,6 +27,7 @@ def new_task_form(folders: Sequence[LogFolder]) -> str:
         labeled(
             "Name of the task",
             '<input name="name" required pattern="[a-z][a-z0-9_]*" maxlength="100" '
+            'title="small letters, digits and _, a letter first: my_robot" '
             'placeholder="my_robot" autocomplete="off">',
         ),
         labeled(

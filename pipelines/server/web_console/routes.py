@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.register.versions import CHAMPION, aliases_of, find_version
 from kinemill.task import load_task
 from kinemill.validate.recording_status import held_back
+from kinemill_dagster.pipelines.home_state import registered_task
 from kinemill_dagster.pipelines.server.rest.draft_store import open_draft
 from kinemill_dagster.pipelines.server.rest.drafts import list_log_folders
 from kinemill_dagster.pipelines.server.rest.service import Service
@@ -20,12 +21,17 @@ from kinemill_dagster.pipelines.server.web_console.catalog_rows import (
     read_rows,
     recording_page,
 )
+from kinemill_dagster.pipelines.server.web_console.compare_page import compare_page
 from kinemill_dagster.pipelines.server.web_console.decision_page import (
     decision_page,
     quarantine_page,
 )
 from kinemill_dagster.pipelines.server.web_console.draft_page import draft_page
-from kinemill_dagster.pipelines.server.web_console.layout import PREFIX
+from kinemill_dagster.pipelines.server.web_console.layout import (
+    PREFIX,
+    problem_page,
+    with_navigation,
+)
 from kinemill_dagster.pipelines.server.web_console.new_task_form import new_task_form
 from kinemill_dagster.pipelines.server.web_console.run_form import run_form
 from kinemill_dagster.pipelines.server.web_console.run_page import run_page
@@ -33,6 +39,7 @@ from kinemill_dagster.resources.tags import USER_HEADER
 
 _SCRIPT = Path(__file__).with_name("console.js")
 _HELD_BACK = 100  # recordings on a page
+_DIGITS = 9  # of the number of a version
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
     "style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'",
@@ -64,6 +71,7 @@ def console_routes(service: Service) -> list[Route]:
         Route(f"{PREFIX}/start/{{task}}", pages.start),
         Route(f"{PREFIX}/runs/{{run}}", pages.run),
         Route(f"{PREFIX}/versions/{{task}}/{{number:int}}", pages.version),
+        Route(f"{PREFIX}/compare/{{task}}", pages.compare),
         Route(f"{PREFIX}/quarantine/{{task}}", pages.quarantine),
         Route(f"{PREFIX}/recordings/{{task}}", pages.catalog),
         Route(f"{PREFIX}/recordings/{{task}}/{{recording}}", pages.recording),
@@ -108,6 +116,16 @@ class _Pages:
 
         return _respond(page)
 
+    def compare(self, request: Request) -> Response:
+        def page() -> str:
+            task = self._service.task(request.path_params["task"])
+            home = self._service.home
+            a, b = (request.query_params.get(key, "")[:_DIGITS] for key in "ab")
+            versions = registered_task(home, task.name).versions
+            return compare_page(task, home, versions, a, b)
+
+        return _respond(page, _FORM_HEADERS)
+
     def quarantine(self, request: Request) -> Response:
         def page() -> str:
             task = self._service.task(request.path_params["task"])
@@ -127,7 +145,8 @@ class _Pages:
     def recording(self, request: Request) -> Response:
         def page() -> str:
             task = self._service.task(request.path_params["task"])
-            return recording_page(task, self._service.home, request.path_params["recording"])
+            page = recording_page(task, self._service.home, request.path_params["recording"])
+            return with_navigation(page, task.name)
 
         return _respond(page, _SANDBOX)
 
@@ -138,4 +157,4 @@ def _respond(page: Callable[[], str], headers: Mapping[str, str] = _HEADERS) -> 
         return HTMLResponse(page(), headers=headers)
     except KinemillError as error:
         status = 404 if isinstance(error, BadInput) else 500
-        return PlainTextResponse(f"{error}\n", status)
+        return HTMLResponse(problem_page(str(error)), status, headers=_HEADERS)

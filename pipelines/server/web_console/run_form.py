@@ -36,7 +36,7 @@ def run_form(task: Task, home: Home) -> str:
         '<button type="submit">Start the run</button>',
         "</form>",
     ]
-    return console_page(f"{task.name}: start a run", sections)
+    return console_page(f"{task.name}: start a run", sections, task.name)
 
 
 def _presets() -> Iterator[str]:

@@ -17,8 +17,9 @@ def run_page(run: RunDocument) -> str:
     sections = [
         f'<header><div><div class="eyebrow">Run {short}</div><h1>{escape(run.task)}</h1></div>'
         f'<div class="verdict" data-status>{run.status}</div></header>',
-        f"<p>Started by {escape(run.owner or 'nobody')} on {escape(started)} UTC. "
+        f"<p>Started by {_cause(run)} on {escape(started)} UTC. "
         f'<a href="/runs/{run.id}">Steps and logs in Dagster</a></p>',
+        f"<p data-waits>{escape(_waits(run))}</p>",
         f"<details><summary>Overrides</summary><ul>{settings}</ul></details>" if settings else "",
         f'<section class="live" data-run="{run.id}">'
         '<progress max="1" value="0" hidden></progress>'
@@ -26,4 +27,14 @@ def run_page(run: RunDocument) -> str:
         '<button type="button" class="danger" data-cancel>Cancel the run</button>'
         '<div class="charts"></div></section>',
     ]
-    return console_page(f"{run.task}: run {short}", sections)
+    return console_page(f"{run.task}: run {short}", sections, run.task)
+
+
+def _cause(run: RunDocument) -> str:
+    """Return who started a run, and why if nobody did."""
+    owner = escape(run.owner or "a user")
+    return f"{owner}, because of this: {escape(run.why)}," if run.why else owner
+
+
+def _waits(run: RunDocument) -> str:
+    return f"It waits for {run.waits_for}." if run.waits_for else ""
