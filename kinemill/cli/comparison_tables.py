@@ -13,7 +13,7 @@ from kinemill.register.comparison_results import (
 )
 from kinemill.register.gate.rules.no_worse import at_horizon
 from kinemill.verify.comparison import Comparison
-from kinemill.verify.phrases import counted
+from kinemill.verify.phrases import counted, samples
 
 
 def comparison_tables(comparison: DynamicsComparison | PolicyComparison) -> None:
@@ -52,7 +52,7 @@ def _print_dynamics(comparison: DynamicsComparison) -> None:
     _print_steps(comparison)
     _print_horizons(comparison)
     better = comparison.winner or "neither, the difference is not significant"
-    amount = f"{windows.effective_n:.2g} independent {windows.unit}"
+    amount = samples(windows.effective_n, windows.unit)
     typer.echo(f"better: {better} (ratio on the same rows: {interval(nrmse.interval)}, {amount})")
     for line in comparison.differs:
         typer.echo(f"differs: {line}")

@@ -16,7 +16,7 @@ from kinemill.verify.document import LogEvaluation
 from kinemill.verify.findings import best_in
 from kinemill.verify.headline import headline
 from kinemill.verify.output_errors import output_lines
-from kinemill.verify.phrases import counted
+from kinemill.verify.phrases import samples
 from kinemill.verify.results import ChannelAccuracy
 
 
@@ -72,10 +72,10 @@ def _print_summary(evaluation: LogEvaluation, folder: Path) -> None:
     if evaluation.outputs:
         table("outputs, predicted but not fed back", *output_lines(evaluation.outputs))
     notify(*evaluation.notes)
-    worth = counted(windows.effective_n, f"independent {windows.unit}")
+    worth = samples(windows.effective_n, windows.unit)
     typer.echo(
         f"{windows.count} windows of {logs.episodes} episodes, {logs.rows} rows; "
-        f"worth {worth}\n"
+        f"as informative as {worth}\n"
         f"report  {folder}/report.html"
     )
 

@@ -103,7 +103,7 @@ def notify(*messages: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under headings; numbers have four digits, None is blank."""
+    """Print rows under headings; numbers have three digits, None is blank."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -152,11 +152,22 @@ def spell(cell: object) -> str:
     return "" if cell is None else str(cell)
 
 
-def quantity(value: float | None, digits: int = 4) -> str:
-    """Return a measured number as text; None is "not finite"."""
+def quantity(value: float | None, digits: int = 3) -> str:
+    """Return a measured number as text, from 1,000 on with all digits; None is "not finite"."""
     if value is None or not math.isfinite(value):
         return NOT_FINITE
+    if 1e3 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
     return f"{value:.{digits}g}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in s as `7.1 s`, `3 min 20 s` or `2 h 5 min`."""
+    if seconds < 60.0:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def interval(ends: Sequence[float | None]) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
+from kinemill.cli.output import Bad, duration, notify, quantity, spell, table, wrap_text
 from kinemill.register.document import RunDocument
 from kinemill.register.verdict import Verdict
+from kinemill.register.versions import CHAMPION
 from kinemill.task.portfolio import CandidateResult
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
@@ -16,6 +17,11 @@ from kinemill.verify.findings import Cell, best_reference, cells_of, own_referen
 from kinemill.verify.phrases import counted, label
 from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
+_STATES = {"worse": "worse", "behind": "unclear", "even": "unclear", "uncounted": "not counted"}
+_STATE_KEY = {
+    "even": "unclear: the difference can be chance",
+    "uncounted": "not counted: no reference predicts so far, or the task leaves it out",
+}
 _POLICIES = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
 _CANDIDATES = 5  # listed
@@ -53,10 +59,23 @@ def run_summary(
         typer.echo(f"diverges    {diverged}: train with a longer learn.horizon or a smaller model")
     for warning in result.warnings:
         notify(f"warning: {warning}")
-    if result.report and is_kept:
-        typer.echo(f"report      {result.report}")
     if is_kept:
-        typer.echo("web pages   kinemill ui")
+        _next_steps(result)
+
+
+def _next_steps(result: RunDocument) -> None:
+    """Print what to do with the result of a run."""
+    task = result.task
+    steps = {"report": str(result.report)} if result.report else {}
+    if result.alias == CHAMPION:
+        address = f"models:/{task}@champion"
+        steps["use it"] = f"python -c \"from kinemill import runtime; runtime.load('{address}')\""
+        steps["export it"] = f"kinemill model export {task} --to FOLDER"
+    elif result.version:
+        steps["why"] = f"kinemill model why {task}:{result.version}"
+    steps["browser"] = "kinemill ui"
+    for what, how in steps.items():
+        typer.echo(f"{what:<12}{how}")
 
 
 def _facts_table(result: RunDocument) -> None:
@@ -74,16 +93,16 @@ def _facts_table(result: RunDocument) -> None:
         latency = verification.latency_ms
         rows += [
             ["verification", "passed" if verification.passed else "FAILED"],
-            ["parity", spell(verification.parity)],
+            ["same output", f"{spell(verification.parity)}, exported and trained model"],
             ["latency", f"p50 {spell(latency.p50)} ms, p99 {spell(latency.p99)} ms"],
         ]
     kind = "provisional " if result.provisional else ""
-    alias = f" {kind}@{result.alias}" if result.alias else ""
+    alias = f" {kind}@{result.alias}" if result.alias == CHAMPION else ""
     rows.append(["version", f"{result.version}{alias}" if result.version else "none"])
     if result.gate:
-        text = "passed, with too few test data" if kind else spell_gate(result.gate)
+        text = "passed, with too little test data" if kind else spell_gate(result.gate)
         rows.append(["gate", text])
-    rows.append(["took", f"{sum(result.seconds.values()):.1f} s"])
+    rows.append(["took", duration(sum(result.seconds.values()))])
     table(f"{result.task}: {result.status}", ["", ""], rows)
 
 
@@ -100,7 +119,7 @@ def candidates_table(candidates: Sequence[CandidateResult]) -> None:
     ]
     if rows:
         more = len(measured) - len(rows)
-        title = f"candidates{f', and {more} more' * bool(more)}"
+        title = f"candidates, by error on left-out recordings{f', and {more} more' * bool(more)}"
         table(title, ["", "score", "free run", "parameters", "seconds"], rows)
 
 
@@ -161,6 +180,8 @@ def comparison_table(verified: Assessment) -> None:
     if rows:
         heads = ["free run" if h == FREE_RUN else counted(int(h), "steps") for h in horizons]
         table("error / error of the best reference, by steps ahead", ["channel", *heads], rows)
+        found = {cell.state for cell in cells.values()}
+        typer.echo("; ".join(text for state, text in _STATE_KEY.items() if state in found))
 
 
 def _ratio(cell: Cell | None) -> object:
@@ -168,8 +189,7 @@ def _ratio(cell: Cell | None) -> object:
     if cell is None:
         return ""
     ratio = quantity(cell.comparison.ratio, 3)
-    text = {"worse": "worse", "behind": "n.s.", "even": "n.s.", "uncounted": "not counted"}
-    spelled = f"{ratio} {text.get(cell.state, '')}".rstrip()
+    spelled = f"{ratio} {_STATES.get(cell.state, '')}".rstrip()
     return Bad(spelled) if cell.state == "worse" else spelled
 
 

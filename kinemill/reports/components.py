@@ -114,9 +114,9 @@ def card(what: str, big: str, small: str, more: str, tone: str = "") -> str:
 
 
 def mark(passed: bool, *, undecided: bool = False) -> str:
-    """Return a check mark or a cross, or "provisional" for what too few data leave undecided."""
+    """Return a check mark or a cross, or "undecided" for what too few data do not show."""
     if undecided:
-        return '<b class="warning undecided">provisional</b>'
+        return '<b class="warning undecided">undecided</b>'
     return '<b class="good">✓</b>' if passed else '<b class="bad">✕</b>'
 
 

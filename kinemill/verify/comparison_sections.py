@@ -16,7 +16,6 @@ from kinemill.verify.phrases import (
     amount,
     counted,
     evidence_words,
-    interval_words,
     label,
     less_or_more,
 )
@@ -101,7 +100,7 @@ def best_card(document: Assessment) -> str:
     low = comparison.low
     high = comparison.high
     ratio = comparison.ratio
-    more = "; ".join(filter(None, [interval_words(low, high), evidence_words(comparison)]))
+    more = evidence_words(comparison)
     tone = "bad" if low > 1.0 else "good" if high < 1.0 else ""
     big = number(ratio) if math.isfinite(ratio) else "–"
     return card(f"Against {label(best)}", big, "× its error", escape(more), tone)

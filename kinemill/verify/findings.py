@@ -8,7 +8,7 @@ from typing import Literal
 from kinemill.verify.comparison import FREE_RUN, MARGIN, NRMSE, Comparison, Comparisons
 from kinemill.verify.document import Assessment
 from kinemill.verify.losses import SKILL, Counted, Loss, all_losses, counts_between_peers, peers_of
-from kinemill.verify.phrases import interval_words, less_or_more, spoken
+from kinemill.verify.phrases import evidence_words, less_or_more, spoken
 
 MODEL = "model"
 CHAMPION = "champion"
@@ -49,7 +49,7 @@ class Cell:
             if math.isfinite(comparison.ratio)
             else "diverged, unlike"
         )
-        inside = interval_words(comparison.low, comparison.high)
+        inside = evidence_words(comparison)
         return ", ".join(filter(None, [f"{size} {spoken(self.reference)}", inside]))
 
 

@@ -16,14 +16,13 @@ from kinemill.verify.phrases import (
     amount,
     counted,
     evidence_words,
-    interval_words,
     kind_of,
     less_or_more,
     listed,
     percent,
     spoken,
 )
-from kinemill.verify.results import NO_INTERVAL, Accuracy
+from kinemill.verify.results import Accuracy
 
 Tone = Literal["good", "warning", "bad"]
 _MOST_CAUSES = 2  # causes of a refusal in a sentence
@@ -35,9 +34,9 @@ _CAUSES = {  # meaning of a refusal by rule of the gate; {} is replaced by the s
     "parity": "the exported files do not match the trained model",
     "serves": "it does not load in the serving runtime",
     "independent": "its test data duplicate its training data",
-    "no_worse": "it is significantly worse than {} in a channel or at a horizon",
+    "no_worse": "it is worse than {} in a channel or at a horizon",
     "beats": "it is not better than {}",
-    "interval": "it is not significantly better than {}",
+    "interval": "the test data do not show that it is better than {}",
     "evidence": "there is too little test data",
     "channels": "{} became worse than the champion's",
     "stability": "its long rollouts diverge",
@@ -169,7 +168,10 @@ def _champion_words(decision: GateDecision, name: str) -> Headline:
     if decision.former:
         return Headline("", f"{name} was champion; another version is now.", "warning")
     if decision.provisional:
-        message = f"{name} is provisional champion: {decision.provisional.rstrip('.')}."
+        message = (
+            f"{name} is provisional champion, until a version with more test data replaces it: "
+            f"{decision.provisional.rstrip('.')}."
+        )
         return Headline("", message, "warning")
     instead = f" instead of version {decision.champion}" if decision.champion else ""
     message = f"{name} is champion{instead}: it passed every rule of the gate."
@@ -232,19 +234,11 @@ def _compared(document: Assessment) -> str:
     ratio = comparison.ratio if comparison else math.nan
     if math.isnan(ratio):
         ratio = nrmse[MODEL] / (nrmse[best] or 1.0)
-    low, high = (comparison.low, comparison.high) if comparison else NO_INTERVAL
-    evidence = evidence_words(comparison) if comparison else ""
     name = f"the best reference, {spoken(best, history_of(document, best))}"
-    if low <= 1.0 <= high:
-        inside = f"{interval_words(low, high)}; {evidence}"
-        return f"which is not significantly different from {name}: {_bare(ratio)} ({inside})"
-    size = interval_words(low, high) or evidence
+    # The gate concludes, in the next sentence: a conclusion here could contradict it.
+    size = evidence_words(comparison) if comparison else ""
     inside = f" ({size})" if size else ""
     return f"{less_or_more(ratio)} {name}{inside}"
-
-
-def _bare(ratio: float) -> str:
-    return less_or_more(ratio).removesuffix(" than").removesuffix(" as").removesuffix(" of")
 
 
 def _worse(document: Assessment, cells: Sequence[Cell]) -> str:

@@ -39,6 +39,8 @@ _KINDS = {
     **{name: name.upper() for name in ("mlp", "rnn", "gru", "lstm")},
 }
 _TWICE = 2.0  # from this ratio on, the text has a factor instead of a percentage
+FEWEST_STATED = 3.0  # independent episodes or stretches; with fewer a text has no interval
+_WIDEST = 100.0  # ratio of the ends of an interval that says nothing about the sign
 _SAME = 0.005  # a smaller relative difference would round to 0 %
 
 
@@ -83,7 +85,7 @@ def interval_words(low: float, high: float) -> str:
         return ""
     if high <= 1.0:
         ends = f"{percent(1.0 - high, bare=True)} to {percent(1.0 - low)} less"
-    elif low >= _TWICE:
+    elif high >= _TWICE:
         ends = f"{amount(low)} to {amount(high)} times"
     elif low >= 1.0:
         ends = f"{percent(low - 1.0, bare=True)} to {percent(high - 1.0)} more"
@@ -92,14 +94,33 @@ def interval_words(low: float, high: float) -> str:
     return f"95 % interval {ends}"
 
 
+def is_interval_stated(comparison: Comparison) -> bool:
+    """Return whether texts state the interval of a comparison.
+
+    An interval that includes 1 says nothing if it is from fewer than `FEWEST_STATED` samples, or
+    wider than a factor of 100.
+    """
+    low, high = comparison.low, comparison.high
+    if not low <= 1.0 <= high:
+        return math.isfinite(low) and math.isfinite(high)
+    return high <= _WIDEST * low and not comparison.effective_n < FEWEST_STATED
+
+
 def evidence_words(comparison: Comparison) -> str:
-    """Describe the sample size of a comparison and its detectable difference."""
-    if not math.isfinite(comparison.effective_n):
+    """Describe the interval of a comparison, or why the test data are too few for one."""
+    if is_interval_stated(comparison):
+        return interval_words(comparison.low, comparison.high)
+    number = comparison.effective_n
+    if math.isnan(number):
         return ""
-    text = counted(comparison.effective_n, f"independent {comparison.unit}")
-    if not math.isfinite(comparison.detectable):
-        return f"{text}, too few for an interval"
-    return f"{text}; a difference under {percent(comparison.detectable)} would not be found"
+    verb = "is" if samples(number, comparison.unit).startswith("1 ") else "are"
+    return f"{samples(number, comparison.unit)} {verb} too few to say how much of it is chance"
+
+
+def samples(number: float, unit: str) -> str:
+    """Describe an effective sample size: `3 test episodes`, or stretches of them."""
+    text = counted(number, "test episodes" if unit == "episodes" else "separate stretches")
+    return text if unit == "episodes" else f"{text} of test data"
 
 
 def label(name: str) -> str:

@@ -25,7 +25,7 @@ from kinemill.verify.figures import (
 )
 from kinemill.verify.findings import cells_of, own_reference
 from kinemill.verify.free_run import FreeRun
-from kinemill.verify.phrases import counted, label
+from kinemill.verify.phrases import label, samples
 
 WORST = 10  # most episodes in the table of the worst ones
 
@@ -99,7 +99,7 @@ def accuracy_card(analysis: Analysis) -> str:
 def windows_card(analysis: Analysis, title: str) -> str:
     """Return the card of the number of windows."""
     model = analysis.model
-    more = f"worth {counted(model.effective_n, f'independent {model.unit}')}"
+    more = f"they overlap: as informative as {samples(model.effective_n, model.unit)}"
     return card(title, str(len(model.starts)), "", more)
 
 
@@ -153,7 +153,7 @@ def _errors(analysis: Analysis, document: Assessment, where: str) -> str:
         f"<h2>Error {model.horizon * model.dt:.4g} s ahead</h2>"
         f"<p>Root mean square error on {where}, in each channel's unit, after "
         f"{model.horizon} steps of own predictions with the true actions. Below each error is its "
-        f"95 % interval, from {model.effective_n:.0f} independent {model.unit}. The best is bold; "
+        f"95 % interval, from {samples(model.effective_n, model.unit)}. The best is bold; "
         "red means that a reference is significantly better.</p>"
         + error_table(analysis.errors, model.units, worse=_worse(document, str(model.horizon)))
         + _tolerances(model)

@@ -182,7 +182,7 @@ def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(with
     assert (registration.status, registration.alias) == ("done", "champion")
     lines = {line.rule: line for line in registration.gate}
     assert lines["beats_champion"].expected == (
-        ">= 30.6 (return of champion version 1: 30, margin 0.02)"
+        ">= 30.6 (return of champion version 1: 30, plus 2 %)"
     )
     assert lines["interval_champion"].value == "5 to 20"
     assert {"beats_random", "interval_random", "measured", "interface", "serves"} <= set(lines)
@@ -297,7 +297,7 @@ def test_a_champion_near_the_ceiling_of_returns_can_be_beaten_and_one_at_it_is_k
     bounded = load_task(task.path, {"promote.ceiling": 500.0})
     better = lines_of(bounded, 500.0, 495.0)["beats_champion"]
     assert better.passed
-    assert better.expected == ">= 500 (return of champion version 1: 495, margin 0.02)"
+    assert better.expected == ">= 500 (return of champion version 1: 495, plus 2 %)"
     assert not lines_of(bounded, 499.0, 495.0)["beats_champion"].passed
     assert not lines_of(bounded, 500.0, 495.0, low=-1.0)["interval_champion"].passed
     equal = lines_of(bounded, 500.0, 500.0)["beats_champion"]
@@ -305,7 +305,7 @@ def test_a_champion_near_the_ceiling_of_returns_can_be_beaten_and_one_at_it_is_k
     assert equal.value == (
         "500, not better: equal to the return of champion version 1, no measurable gain"
     )
-    assert equal.expected == "> 500 (return of champion version 1: 500, the maximum, margin 0.02)"
+    assert equal.expected == "> 500 (return of champion version 1: 500, the maximum, plus 2 %)"
 
 
 def test_a_ceiling_that_a_champion_is_above_is_none(task):

@@ -50,7 +50,7 @@ def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_hori
     test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.6, history=5, task=task, evidence=test)
     (verdict,) = [item for item in registration.gate if item.rule == "beats_champion"]
-    assert verdict.expected == "<= 0.98 (champion version 1: 1, margin 0.02)"
+    assert verdict.expected == "<= 0.98 (champion version 1: 1, less 2 %)"
     task = load_task(chain.task.path, {"verify.horizon": 100})
     test = DynamicsMeasurements(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.7, task=task, evidence=test)

@@ -73,7 +73,7 @@ def test_better_in_the_channel_that_counts_wins(with_champion):
     registration = chain.register(0.09, gain=0.6, evidence=found_by_gate, task=task)
     assert registration.status == "done"
     (line,) = [item for item in registration.gate if item.rule == "beats_linear"]
-    assert line.expected == "<= 0.0294 (linear, position: 0.03, margin 0.02)"
+    assert line.expected == "<= 0.0294 (linear, position: 0.03, less 2 %)"
 
 
 def test_a_metric_of_no_state_is_refused_with_the_nearest(chain):
@@ -110,4 +110,4 @@ def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain
     claimed = chain.register(0.01, task=task, evidence=test)
     (line,) = [item for item in claimed.gate if item.rule == "measured"]
     assert (claimed.status, line.passed) == ("refused", False)
-    assert line.value == "1 over 7 windows after 3 known rows"
+    assert line.value == "1 over 7 windows after 3 rows of history"

@@ -36,7 +36,7 @@ def test_approving_measures_as_the_version_was_verified(made):
     decision = promotion.approve(made.task, made.home, ":1")
     lines = {line.rule: line for line in decision.gate}
     assert lines["measured"].passed, lines["measured"]
-    assert lines["measured"].value.endswith(f"over {WINDOWS} windows after 3 known rows")
+    assert lines["measured"].value.endswith(f"over {WINDOWS} windows after 3 rows of history")
     assert decision.decision == "champion"
 
 

@@ -97,11 +97,11 @@ def test_a_model_four_times_as_bad_as_a_reference_says_so():
     assert "95 % interval 3.69 to 4.81 times" in text
 
 
-def test_a_difference_within_chance_is_no_difference():
+def test_interval_that_includes_one_is_stated_without_a_verdict():
     result = document(error=0.196, against={"linear": against(0.98, 0.9, 1.07)})
     text = headline(result).text
-    assert "not significantly different from the best reference, the linear model" in text
-    assert "2 % less error (95 % interval 10 % less to 7 % more;" in text
+    assert "2 % less error than the best reference, the linear model" in text
+    assert "(95 % interval 10 % less to 7 % more)" in text
 
 
 def test_a_reference_that_is_the_model_is_not_its_own_rival():
@@ -138,10 +138,18 @@ def test_no_reference_is_finite():
     assert "no reference stays finite on this data" in headline(result).text
 
 
+@pytest.mark.parametrize(("low", "high", "count"), [(2.8e-7, 1.5e5, 2.0), (0.05, 9.0, 4.0)])
+def test_interval_that_says_nothing_is_replaced_by_the_sample_size(low, high, count):
+    result = document(against={"linear": against(2.49, low, high, effective_n=count)})
+    text = headline(result).text
+    assert "2.49 times the error of the best reference, the linear model (" in text
+    assert f"({count:.0f} test episodes are too few to say how much of it is chance)" in text
+
+
 def test_too_few_episodes_give_no_interval():
     some = against(0.5, effective_n=1.0, detectable=NAN, p_worse=NAN)
     assert (
-        "(1 independent episode, too few for an interval)"
+        "(1 test episode is too few to say how much of it is chance)"
         in headline(document(against={"linear": some})).text
     )
 
@@ -154,7 +162,7 @@ def test_too_few_episodes_give_no_interval():
                 "champion", [line("evidence")], "1 test episode of 5; record more", "arm:1"
             ),
             "warning",
-            "arm:1 is provisional champion: 1 test episode of 5; record more.",
+            "until a version with more test data replaces it: 1 test episode of 5; record more.",
         ),
         (GateDecision("waiting", address="arm:2"), "warning", "kinemill model approve arm:2."),
         (
@@ -166,8 +174,8 @@ def test_too_few_episodes_give_no_interval():
         (
             GateDecision("refused", [line("no_worse_linear_sincos")], "", "arm:2"),
             "bad",
-            "is refused: it is significantly worse than the linear model with sin/cos features in "
-            "a channel or at a horizon.",
+            "is refused: it is worse than the linear model with sin/cos features in a channel or at "
+            "a horizon.",
         ),
         (
             GateDecision("champion", address="arm:2", former=True),
@@ -195,16 +203,16 @@ def test_a_reference_that_was_not_measured_is_not_called_better():
 def test_causes_beyond_two_are_counted():
     failed = [line("beats_linear"), line("interval_linear"), line("latency"), line("size")]
     assert causes(failed) == (
-        "it is not better than the linear model, it is not significantly better than the linear "
-        "model and 2 more reasons"
+        "it is not better than the linear model, the test data do not show that it is better than "
+        "the linear model and 2 more reasons"
     )
 
 
 def test_references_with_the_same_cause_are_named_together():
     failed = [line("no_worse_linear"), line("no_worse_champion"), line("latency")]
     assert causes(failed) == (
-        "it is significantly worse than the linear model and the champion in a channel or at a "
-        "horizon and it is too slow"
+        "it is worse than the linear model and the champion in a channel or at a horizon and it is "
+        "too slow"
     )
 
 

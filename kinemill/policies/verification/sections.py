@@ -24,7 +24,7 @@ from kinemill.verify.document import Verification
 from kinemill.verify.files import read_model
 from kinemill.verify.learning_curves import training_section
 from kinemill.verify.networks import critic_section, network_section
-from kinemill.verify.phrases import label, spoken
+from kinemill.verify.phrases import label, samples, spoken
 from kinemill.verify.report_sections import Parts, error_table, limits_text
 from kinemill.verify.results import PolicyGain
 
@@ -247,7 +247,7 @@ def errors_section(held_out: HeldOut, where: str) -> str:
     return (
         f"<h2>Errors of actions</h2><p>Root mean square error on {where}, in each action's unit. "
         "The policy observes each episode from its start. Below each error is its 95 % interval, "
-        f"from {model.effective_n:.0f} independent {model.unit}. The best is bold.</p>"
+        f"from {samples(model.effective_n, model.unit)}. The best is bold.</p>"
         + error_table(errors, model.units, "Action")
         + f'<div class="grid">{"".join(_error_charts(held_out))}</div>'
     )

@@ -31,12 +31,13 @@ class SampleSize:
             episodes = counted(self.episodes, "test episodes")
             lacking.append(f"{episodes} of {promote.min_test_episodes}")
         if self.blocks < promote.min_independent - _ROUNDING:
-            lacking.append(f"{self.blocks:.2g} of {promote.min_independent} independent blocks")
+            required = f"{promote.min_independent} separate stretches of test data"
+            lacking.append(f"{self.blocks:.2g} of {required}")
         return lacking
 
     def __str__(self) -> str:
         text = counted(self.episodes, "test episodes")
-        return text if math.isnan(self.blocks) else f"{text}, {self.blocks:.2g} independent blocks"
+        return text if math.isnan(self.blocks) else f"{text}, {self.blocks:.2g} separate stretches"
 
 
 def sample_size_of(inputs: GateInputs) -> SampleSize:

@@ -16,7 +16,7 @@ def decision_page(version: Version, champion: int | None) -> str:
     """Return the page with the forms for a version."""
     task = escape(version.task)
     number = version.number
-    rules = [
+    rows = [
         [
             mark(line.passed, undecided=line.undecided),
             name_of(line.rule),

@@ -62,7 +62,7 @@ def test_without_a_trick_every_line_holds(task):
     result = lines(task, Claims(0.01, 0.05))
     assert [rule for rule, verdict in result.items() if not verdict.passed] == []
     assert result["beats_champion"].expected == (
-        "<= 0.049 (champion version 1, position: 0.05, margin 0.02)"
+        "<= 0.049 (champion version 1, position: 0.05, less 2 %)"
     )
 
 

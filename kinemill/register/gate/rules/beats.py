@@ -31,6 +31,7 @@ from kinemill.register.gate.rules import (
 )
 from kinemill.register.gate.sample_size import is_enough
 from kinemill.task.promote import SUCCESS
+from kinemill.verify.phrases import percent
 
 
 @RULES.register("beats")
@@ -105,14 +106,16 @@ def _not_worse(inputs: GateInputs, rule: str, champion: Champion, paired: Paired
     margin = inputs.task.promote.margin
     model = paired.model
     reference = paired.reference
-    who = f"provisional champion version {champion.version}: {reference:.6g}, margin {margin:g}"
+    who = f"provisional champion version {champion.version}: {reference:.4g}"
     if metric_of(inputs.task).larger:
         bound = reference - margin * abs(reference)
         passed = bound <= model and math.isfinite(model)
-        return Verdict(rule, passed, to_json_number(model), f">= {bound:.6g} ({who})")
+        expected = f">= {bound:.4g} ({who}, less {percent(margin)})"
+        return Verdict(rule, passed, to_json_number(model), expected)
     bound = (1.0 + margin) * reference
     passed = 0.0 <= model <= bound and math.isfinite(model)
-    return Verdict(rule, passed, to_json_number(model), f"<= {bound:.6g} ({who})")
+    expected = f"<= {bound:.4g} ({who}, plus {percent(margin)})"
+    return Verdict(rule, passed, to_json_number(model), expected)
 
 
 def compare(rule: str, paired: Paired, margin: float, who: str) -> Verdict:
@@ -126,8 +129,8 @@ def compare(rule: str, paired: Paired, margin: float, who: str) -> Verdict:
     if passed and paired.headline is not None and math.isfinite(reference):
         # Errors below the sensor resolution count as equal.
         passed = paired.headline.ratio <= 1.0 - margin
-        text = text if passed else f"{model:.6g}, which the sensor does not resolve"
-    expected = f"<= {bound:.6g} ({who}: {reference:.6g}, margin {margin:g})"
+        text = text if passed else f"{model:.4g}, which the sensor does not resolve"
+    expected = f"<= {bound:.4g} ({who}: {reference:.4g}, less {percent(margin)})"
     return Verdict(rule, passed, text, expected)
 
 
@@ -151,6 +154,6 @@ def compare_more(
     passed = bound <= model and model > reference and math.isfinite(model)
     sign = ">=" if bound > reference else ">"
     at_maximum = ", the maximum" * (reference == most)
-    expected = f"{sign} {bound:.6g} ({who}: {reference:.6g}{at_maximum}, margin {margin:g})"
-    tie = f"{model:.6g}, not better: equal to the {who}, no measurable gain"
+    expected = f"{sign} {bound:.4g} ({who}: {reference:.4g}{at_maximum}, plus {percent(margin)})"
+    tie = f"{model:.4g}, not better: equal to the {who}, no measurable gain"
     return Verdict(rule, passed, tie if model == reference else to_json_number(model), expected)

@@ -20,9 +20,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
         return []
     if champion is None:
         return [
-            Verdict(
-                "interface", passed=True, value=NO_CHAMPION, expected=f"{NO_CHAMPION}, or as it"
-            )
+            Verdict("interface", True, NO_CHAMPION, f"{NO_CHAMPION}, or the same interface"),
         ]
     expected = f"as champion version {champion.version}"
     differs = _counted(inputs, champion)

@@ -20,6 +20,7 @@ from kinemill.register.gate.opponents import (
 from kinemill.register.gate.rules import NO_CHAMPION, RULES, GateInputs, Paired, Verdict
 from kinemill.register.gate.sample_size import is_enough
 from kinemill.verify.comparison import Comparison
+from kinemill.verify.phrases import is_interval_stated, percent, samples
 
 
 @RULES.register("interval")
@@ -107,18 +108,15 @@ def _above_zero(rule: str, paired: Paired, *, champion: bool) -> Verdict:
 
 
 def _text(low: float, high: float, comparison: Comparison | None) -> str:
-    """Format the interval, the effective sample size and the smallest detectable difference."""
-    amount = (
-        f"{comparison.effective_n:.2g} independent {comparison.unit}"
-        if comparison is not None
-        else ""
-    )
+    """Format the interval, its sample size and the smallest difference that it can show."""
+    amount = "" if comparison is None else samples(comparison.effective_n, comparison.unit)
     if not math.isfinite(high):
         return f"no interval: {amount or 'too few episodes'}"
-    text = f"{low:.4g} to {high:.4g}"
+    text = f"{low:.3g} to {high:.3g}"
     if comparison is None:
         return text
-    text += f", {amount}"
-    if math.isfinite(comparison.detectable):
-        text += f"; a difference of {100.0 * comparison.detectable:.3g} % is detectable"
-    return text
+    if not is_interval_stated(comparison):
+        return f"not known: {amount} are too few"
+    if not math.isfinite(comparison.detectable):
+        return f"{text}, from {amount}"
+    return f"{text}, from {amount}, which show a difference of {percent(comparison.detectable)}"

@@ -46,4 +46,4 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
 def _text(measured: Measured, of: str) -> str:
     text = f"{measured.error:.6g} over {measured.windows} {of}"
-    return f"{text} after {measured.history} known rows" if measured.history else text
+    return f"{text} after {measured.history} rows of history" if measured.history else text
