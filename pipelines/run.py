@@ -41,6 +41,7 @@ from kinemill_dagster.pipelines.orphan_runs import free, reap
 from kinemill_dagster.pipelines.server.console import view
 from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
+from kinemill_dagster.resources.machine_check import check_machine
 from kinemill_dagster.resources.partitions import run_tags
 from kinemill_dagster.resources.tags import MAX_RETRIES, OWNER, RESUME
 from kinemill_dagster.resources.task_resource import RECOMPUTABLE
@@ -82,6 +83,7 @@ def run_chain(
     plain = load_task(task)
     home = Home.resolve()
     effective = load_task(task, overrides, web=web)  # checked before Dagster is started
+    check_machine(effective)
     if logs is not None:
         require_logs(effective, logs)
     for stage in recompute:
@@ -128,6 +130,7 @@ def make_until(
     home = Home.resolve()
     every = list(stages_of(plain).values())
     effective = load_task(task, overrides, web=web)
+    check_machine(effective)
     if logs is not None:
         require_logs(effective, logs)
     remember_task(home, plain)

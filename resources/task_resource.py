@@ -28,6 +28,7 @@ from kinemill.task.presets import list_presets, preset_overrides
 from kinemill.task.setting_list import spell_bounds
 from kinemill.tracking.database import open_registry
 from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.machine_check import check_machine
 from kinemill_dagster.resources.retryable import note_refusal
 
 # Recordings and episodes are cached by log, for the job `backfill`; no decision is made twice.
@@ -72,11 +73,13 @@ class TaskResource(dg.ConfigurableResource[Any]):
         """Check the task and open the registry before any step of a run.
 
         Raises:
-            KinemillError: The task file or an override is invalid, or the registry is lost.
+            KinemillError: The task file, an override, its device or its plant cannot be used, or
+                the registry is lost.
         """
         run = context.run
         try:
             name = self.task.name
+            check_machine(self.task)
         except KinemillError:
             if context.instance and run:
                 note_refusal(context.instance, run.run_id)

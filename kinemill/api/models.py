@@ -165,6 +165,12 @@ def split_address(model: str) -> tuple[str, str]:
     if Path(model).is_file():
         return model, ""
     address = (_GYM_ADDRESS if model.startswith("gym:") else _ADDRESS).match(model)
+    task, _, number = model.partition("/")
+    if number.isdecimal():
+        fix = f"write {task}:{number}"
+        raise BadInput(
+            model, "is not a model", expected="TASK, TASK@alias or TASK:version", fix=fix
+        )
     if address is None:
         raise BadInput(model, "is not a model", expected="TASK, TASK@alias or TASK:version")
     task = address["task"]

@@ -20,6 +20,7 @@ from kinemill.ingest.raw import MAX_LISTED, TICKS, TIME, Images, RawLog, Reason,
 from kinemill.ingest.topics import Piece, Span, Topic, absolute_start, read_topics
 from kinemill.task import Task
 
+_SAME_RATE = 0.2  # relative difference of `dt` and the rate of a log, if `dt` was meant in Hz
 _LIKELY = 10.0  # factor by which the rate of a log may differ from that of the task
 _FAR = 100.0  # factor beyond which it is in doubt
 
@@ -287,14 +288,18 @@ def _too_short(rows: int, total: int, topics: list[Topic], ticks: float, task: T
     step = max(topic.usual_step() for topic in topics)
     usual = f"; timestamps are usually {step:.3g} s apart" if step else ""
     unit = likely_unit(step, ticks, task.dt)
+    fix = "if the log is intentionally slow, raise `dt` or `ingest.resample.max_gap`"
+    if step and abs(step * task.dt - 1.0) < _SAME_RATE:
+        fix = f"`dt` is the time between two rows, in s; if {task.dt:g} is a rate in Hz, set "
+        fix += f"`dt: {1.0 / task.dt:g}`"
+    elif unit:
+        fix = f"if the timestamps are in {unit}, set `ingest.time_unit: {unit}`"
     return reason(
         "too_short",
         "whole log" if rows == total else "between gaps",
         f"{rows} rows in stretches shorter than two steps{usual}",
         expected=f"stretches of at least {task.dt:.3g} s without a gap of {task.max_gap:.3g} s",
-        fix=f"if the timestamps are in {unit}, set `ingest.time_unit: {unit}`"
-        if unit
-        else "if the log is intentionally slow, raise `dt` or `ingest.resample.max_gap`",
+        fix=fix,
     )
 
 

@@ -67,8 +67,15 @@ class PolicyMeasurements:
         measured = _errors(self.errors(policy), self._logs)
         return Findings(measured, absent=absent_references(policy))
 
-    def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
-        """Run policies from the same starts, or measure their actions at the same rows."""
+    def compare(
+        self, challenger: Loaded, champion: Loaded, trained_on: Path | None = None
+    ) -> ChampionComparison:
+        """Run policies from the same starts, or measure their actions at the same rows.
+
+        `trained_on` has no effect: a start in the environment is no training row, and rows of
+        demonstrations are compared as the dataset splits them.
+        """
+        del trained_on
         own, other = (cast(Policy, one) for one in (challenger, champion))
         if metric_of(self.task).larger:
             return self._compare(self.trials(own), self.trials(other))

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
 from kinemill.store import Home, Json, publish_file, publish_json, read_json
-from kinemill.store.project import project_root, tasks_folder
+from kinemill.store.project import DEFS, project_root, tasks_folder
 from kinemill.task.channels import problems_between
 from kinemill.task.component_file import component_tasks, name_of, place_of, read_task_file
 from kinemill.task.computed import computed_problems
@@ -31,26 +31,28 @@ from kinemill.task.yaml import Document, Location, dump_yaml
 def list_tasks() -> dict[str, Path]:
     """Return the task files of the tasks folder and of components by name, sorted.
 
+    Of a name in two files it is the one of the tasks folder; `task_path` refuses that name.
+
     Raises:
-        BadInput: Two files define tasks of the same name, or there is no project.
+        BadInput: There is no project.
     """
-    folder = tasks_folder()
     root = project_root()
-    tasks = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    tasks = {path.stem: path for path in tasks_folder().glob("*.yaml")}
     components = component_tasks(root) if root else {}
-    for name, path in components.items():
-        if path != tasks.get(name, path).resolve():
-            raise BadInput(f"task {name!r}", f"is in two files: {tasks[name]} and {path}")
-    return dict(sorted((tasks | components).items()))
+    same = {name for name, path in tasks.items() if components.get(name) == path.resolve()}
+    tasks = {name: path for name, path in tasks.items() if name not in same}
+    return dict(sorted((components | tasks).items()))
 
 
 def task_path(name: str) -> Path:
     """Return the file of a task given by name or by path.
 
     Raises:
-        BadInput: The task is unknown; the message holds the nearest name.
+        BadInput: The task is unknown, or in two files of the project; the message holds the nearest
+            name.
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
+        _check_single(Path(name))
         return Path(name)
     path = _run_from(name) if _listed(name) is None else None
     if path is None:
@@ -59,6 +61,25 @@ def task_path(name: str) -> Path:
         problem = f"was last run from {path}, which no longer exists"
         raise BadInput(f"task {name!r}", problem, fix="use the path of its task file")
     return path
+
+
+def _check_single(path: Path) -> None:
+    """Check that no other file of the project defines a task of the same name."""
+    root = project_root()
+    name = name_of(path)
+    if root is None or not (root / DEFS / name).is_dir():
+        return
+    component = component_tasks(root).get(name)
+    listed = tasks_folder() / f"{name}.yaml"
+    if component is None or not listed.is_file() or component == listed.resolve():
+        return
+    if path.resolve() in (component, listed.resolve()):
+        raise BadInput(
+            f"task {name!r}",
+            f"is in two files: {listed} and {component}",
+            expected="one file for a name",
+            fix="rename one of the two tasks, or move its file out of the project",
+        )
 
 
 def remember_task(home: Home, task: Task) -> None:
@@ -224,11 +245,16 @@ def named_task(name: str) -> Path:
         BadInput: The name is unknown.
     """
     tasks = list_tasks()
-    if name not in tasks:
-        copy = f"kinemill examples copy {name} copies the example of that name"
-        fix = copy if name in example_tasks() else nearest(name, list(tasks))
-        raise BadInput(f"task {name!r}", "unknown", fix=fix)
-    return tasks[name]
+    if name in tasks:
+        _check_single(tasks[name])
+        return tasks[name]
+    other_suffix = tasks_folder() / f"{name}.yml"
+    if other_suffix.is_file():
+        problem = f"is in {other_suffix}, which is not read"
+        raise BadInput(f"task {name!r}", problem, fix=f"rename the file to {name}.yaml")
+    copy = f"kinemill examples copy {name} copies the example of that name"
+    fix = copy if name in example_tasks() else nearest(name, list(tasks))
+    raise BadInput(f"task {name!r}", "unknown", fix=fix)
 
 
 def check_task(

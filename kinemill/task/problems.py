@@ -64,7 +64,9 @@ def _problem(loc: Location, item: ErrorDetails, value: object) -> Problem:
         names = _known_keys(loc[:-1], value)
         return loc, f"unknown key; {nearest(str(loc[-1]), names)}"
     if item["type"] == "missing":
-        return loc, "is missing"
+        settings = _settings_at(loc[:-1], value)
+        field = settings.model_fields.get(str(loc[-1])) if settings else None
+        return loc, f"is missing; expected {field.description}" if field else "is missing"
     if item["type"] == "literal_error":
         text = str(item["input"])
         choices = item.get("ctx", {})["expected"]
@@ -72,8 +74,20 @@ def _problem(loc: Location, item: ErrorDetails, value: object) -> Problem:
         return loc, f"found {text!r}; expected {choices}; {nearest(text, names)}"
     message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message.partition(" or instance of ")[0]
-    suffix = "" if isinstance(item["input"], dict | list) else f"; found {item['input']!r}"
-    return loc, f"{message}{suffix}"
+    found = repr(item["input"])
+    is_named = isinstance(item["input"], dict | list) or found in message
+    suffix = "" if is_named else f"; found {found}"
+    return loc, f"{message}{suffix}{_share_hint(item)}"
+
+
+def _share_hint(item: ErrorDetails) -> str:
+    """Return the share for a percentage where a share is expected, else ""."""
+    limits = item.get("ctx", {})
+    value = item["input"]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if 1.0 not in (limits.get("lt"), limits.get("le")) or not is_number or not 1.0 < value <= 100.0:
+        return ""
+    return f"; it is a share: {value:g} % is {value / 100.0:g}"
 
 
 def _real_location(loc: Location, value: Any, ends_in_key: bool) -> Location:
@@ -97,7 +111,15 @@ def _is_index(part: str | int, value: object) -> bool:
 
 
 def _known_keys(loc: Location, value: Any) -> list[str]:
-    """Return the valid keys at `loc`; plug-ins are resolved by their `type`."""
+    """Return the valid keys at `loc`."""
+    settings = _settings_at(loc, value)
+    if settings is None:
+        return []
+    return [field.alias or name for name, field in settings.model_fields.items()]
+
+
+def _settings_at(loc: Location, value: Any) -> type[BaseModel] | None:
+    """Return the class of the settings at `loc`; plug-ins are resolved by their `type`."""
     kind: Any = Task
     for depth, part in enumerate(loc):
         value = value[part]
@@ -108,10 +130,7 @@ def _known_keys(loc: Location, value: Any) -> list[str]:
             kind = family[value.get("type", family.usual)]
         else:
             kind = _kind_below(kind, part)
-    settings = _settings_class(kind)
-    if settings is None:
-        return []
-    return [field.alias or name for name, field in settings.model_fields.items()]
+    return _settings_class(kind)
 
 
 def _kind_below(kind: Any, part: str | int) -> object:

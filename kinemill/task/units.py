@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from kinemill.errors import BadInput
+from kinemill.registry import nearest
 
 # Most channels have one of these. The import of pint takes 0.5 s, in every command.
 COMMON = frozenset(
@@ -244,7 +245,10 @@ def factor(source: str, target: str) -> tuple[float, float]:
         scaled = float(units.Quantity(1.0, source).to(target).magnitude)
     except Exception as error:
         raise BadInput(
-            f"unit {source!r}", f"cannot be converted to {target!r}", fix=str(error)
+            f"unit {source!r}",
+            f"cannot be converted to {target!r}",
+            expected="a unit of the same quantity",
+            fix="correct the unit of the column in `source`, or the unit of the channel",
         ) from error
     return scaled - zero, zero
 
@@ -258,7 +262,19 @@ def _parse(unit: str) -> Any:
             f"unit {unit!r}",
             "is not known",
             expected="a unit such as rad, rad/s, N*m, m, m/s, V, or 1 for none",
+            fix=f"write {meant}" if (meant := _meant(unit)) else nearest(unit, sorted(COMMON)),
         ) from error
+
+
+def _meant(unit: str) -> str | None:
+    """Return the unit that a spelling such as `Ampere` or `Volt` stands for, or None."""
+    lower = unit.lower()
+    if lower in _WHOLE or lower in _ATOMS:
+        return _WHOLE.get(lower) or _ATOMS[lower]
+    try:
+        return f"{_registry().parse_units(lower):~}".replace(" ", "") if unit != lower else None
+    except Exception:  # noqa: BLE001 - pint can raise errors of Python's tokenizer
+        return None
 
 
 def check_unit(unit: str) -> str:

@@ -23,6 +23,7 @@ MAX_DEPTH = 100  # levels; a task has six
 MOST_VALUES = 100_000  # a task has a few hundred
 MANY = f"more than {MOST_VALUES} values, aliases counted as often as they are used"
 _LONGEST_LINE = 1 << 30  # characters
+_NO_COLON = "could not find expected ':'"
 _TAG = "tag:yaml.org,2002:"
 _CONVERTED = {"bool", "int", "float", "null"}
 _KINDS = _CONVERTED | {"map", "seq", "str", "timestamp", "merge", "value"}  # the last three: text
@@ -60,15 +61,27 @@ def read_yaml(path: Path) -> Document:
         TaskError: The file is missing, not UTF-8, not one YAML document, or has a duplicate key.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError([f"{path}: cannot be read ({error})"]) from error
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise TaskError([f"{path}: does not exist; use the path of a task file"]) from error
+    except OSError as error:
+        raise TaskError([f"{path}: cannot be read: {error.strerror}"]) from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"has the byte 0x{content[error.start]:02x}, which is not UTF-8"
+        raise TaskError([f"{path}:{line}: {found}; save the file as UTF-8"]) from error
     reader = _Reader(path)
     try:
         value = reader.read_text(text)
     except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise TaskError([f"{path}:{line}: not YAML: {_problem(error)}"]) from error
+        # A key without a colon shows in the next line only.
+        is_key = error.problem == _NO_COLON and error.context_mark is not None
+        mark = error.context_mark if is_key else error.problem_mark
+        line = mark.line + 1 if mark else 1
+        problem = "a key without `:`; write `key: value`" if is_key else _problem(error)
+        raise TaskError([f"{path}:{line}: not YAML: {problem}"]) from error
     except YAMLError as error:
         raise TaskError([f"{path}: not YAML: {error}"]) from error
     if reader.problems:

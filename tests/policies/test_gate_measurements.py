@@ -80,7 +80,7 @@ class Claims:
         brought = self.challenger
         return Findings(Measured(brought, {"return": brought}, self.episodes, self.episodes))
 
-    def compare(self, challenger, champion):
+    def compare(self, challenger, champion, trained_on=None):
         theirs = Measured(self.champion, {"return": self.champion}, EPISODES, EPISODES)
         pair = Paired(self.challenger, self.champion, interval=self.interval)
         return ChampionComparison(self.measure(challenger).measured, theirs, pair)

@@ -174,7 +174,7 @@ class Claims:
         absent = {"physics": "no velocity says what it is the derivative of"}
         return Findings(self._measured(), actual, absent)
 
-    def compare(self, challenger, champion):
+    def compare(self, challenger, champion, trained_on=None):
         theirs = Measured(self.champion, self._channels, self.windows, 2, self.history)
         fields = {"effective_n": self.blocks, "unit": self._unit}
         return ChampionComparison(

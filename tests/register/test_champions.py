@@ -30,7 +30,7 @@ def test_the_champion_that_is_measured_is_the_registered_file(chain):
             self._look(challenger)
             return super().measure(challenger)
 
-        def compare(self, challenger, champion):
+        def compare(self, challenger, champion, trained_on=None):
             self._look(challenger, champion)
             return super().compare(challenger, champion)
 

@@ -174,8 +174,8 @@ def test_too_few_episodes_give_no_interval():
         (
             GateDecision("refused", [line("no_worse_linear_sincos")], "", "arm:2"),
             "bad",
-            "is refused: it is worse than the linear model with sin/cos features in a channel or at "
-            "a horizon.",
+            "is refused: it is worse than the linear model with sin/cos features in a channel or "
+            "at a horizon.",
         ),
         (
             GateDecision("champion", address="arm:2", former=True),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from kinemill import runtime
+from kinemill.dataset import dataset_versions
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.audit_log import APPROVED, Event
@@ -178,7 +179,7 @@ def _champion(
     if any(not line.startswith("history ") for line in differs):
         return replace(about, problem=f"cannot be compared: {'; '.join(differs)}")
     try:
-        comparison = evidence.compare(model, champion)
+        comparison = evidence.compare(model, champion, _dataset_folder(current))
     except BadInput as error:
         return replace(about, problem=f"champion version {number} cannot be measured: {error}")
     return replace(
@@ -186,7 +187,17 @@ def _champion(
         measured=comparison.champion,
         challenger=comparison.challenger,
         paired=comparison.paired,
+        left_out=comparison.left_out,
     )
+
+
+def _dataset_folder(version: Version) -> Path | None:
+    """Return the folder of the dataset that a version was trained on; None if it is not here."""
+    digest = version.tags.get(tags.DATASET)
+    versions = dataset_versions(version.home, version.task) if digest else []
+    dataset = next((item for item in versions if item.ref.digest == digest), None)
+    is_here = dataset is not None and dataset.status(version.home) != "gone"
+    return dataset.folder(version.home) if dataset is not None and is_here else None
 
 
 def _load(current: Version) -> tuple[Path, Loaded]:

@@ -17,6 +17,7 @@ from kinemill.task import Task
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.document import Verification
 from kinemill.verify.losses import Horizons
+from kinemill.verify.phrases import counted
 
 NO_CHAMPION = "no champion"
 
@@ -83,6 +84,7 @@ class Champion:
         differs: differences of the interfaces; None if unknown.
         provisional: whether it became champion with too little test data.
         reference: whether it is a reference instead of a trained model.
+        left_out: number of test episodes without comparison: it was trained on them.
     """
 
     version: int
@@ -94,6 +96,15 @@ class Champion:
     differs: tuple[str, ...] | None = ()
     provisional: bool = False
     reference: bool = False
+    left_out: int = 0
+
+    @property
+    def name(self) -> str:
+        """The champion in a line of the decision."""
+        text = f"champion version {self.version}"
+        if not self.left_out:
+            return text
+        return f"{text} without {counted(self.left_out, 'test episodes')} that it was trained on"
 
 
 @dataclass(frozen=True)
@@ -186,11 +197,16 @@ class Findings:
 
 @dataclass(frozen=True)
 class ChampionComparison:
-    """Challenger and champion on the same rows, or from the same starts."""
+    """Challenger and champion on the same rows, or from the same starts.
+
+    Attributes:
+        left_out: number of test episodes without comparison: the champion was trained on them.
+    """
 
     challenger: Measured
     champion: Measured
     paired: Paired
+    left_out: int = 0
 
 
 # A loaded model: a simulator or a policy.
@@ -211,8 +227,12 @@ class Measurements(Protocol):
         """
         ...
 
-    def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
-        """Compare two loaded models.
+    def compare(
+        self, challenger: Loaded, champion: Loaded, trained_on: Path | None = None
+    ) -> ChampionComparison:
+        """Compare two loaded models on rows that neither was trained on.
+
+        `trained_on` is the folder of the champion's dataset version; None if it was deleted.
 
         Raises:
             BadInput: They cannot be measured on this test split.

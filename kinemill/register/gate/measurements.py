@@ -32,6 +32,7 @@ from kinemill.register.gate.paired_rollouts import (
     pair,
     roll_out,
 )
+from kinemill.register.gate.seen_episodes import seen_episodes
 from kinemill.register.gate.smoke_test import serve, serve_zero_window
 from kinemill.runtime import Predictor, Simulator, load
 from kinemill.selection.divergence import free_runs
@@ -51,6 +52,7 @@ class DynamicsMeasurements:
     task: Task
     home: Home
     dataset: ArtifactRef
+    known_rows: PackedDataset | None = None  # replaces the rows of the dataset
 
     def measure(self, challenger: Loaded) -> Findings:
         """Measure a model and the references on all windows and episodes of the test split.
@@ -67,8 +69,25 @@ class DynamicsMeasurements:
         runs = free_runs(model, self._rows)
         return Findings(measured, pairs, self._references.left_out, runs=runs)
 
-    def compare(self, challenger: Loaded, champion: Loaded) -> ChampionComparison:
-        """Measure both on the same windows and whole episodes of the test split."""
+    def compare(
+        self, challenger: Loaded, champion: Loaded, trained_on: Path | None = None
+    ) -> ChampionComparison:
+        """Measure both on the same windows and whole episodes of the test split.
+
+        Episodes that the champion was trained on, with the dataset in `trained_on`, are left out.
+
+        Raises:
+            BadInput: No episode is left.
+        """
+        seen = seen_episodes(self.home.root / self.dataset.path, trained_on) if trained_on else ()
+        if seen:
+            kept = [one for one in self._rows.episodes if one.id not in seen]
+            if not any(one.split == SPLIT for one in kept):
+                problem = "was trained on all test episodes of the challenger"
+                raise BadInput("it", problem, fix="record new logs for the test split")
+            rows = replace(self._rows, episodes=kept)
+            rest = replace(self, known_rows=rows).compare(challenger, champion)
+            return replace(rest, left_out=len(seen))
         models = [cast(Simulator, one) for one in (challenger, champion)]
         # The longest history of all, so that all predictions start at the same rows.
         history = self._history(*models)
@@ -117,7 +136,7 @@ class DynamicsMeasurements:
 
     @cached_property
     def _rows(self) -> PackedDataset:
-        return load_dataset(self.home, self.dataset)
+        return self.known_rows or load_dataset(self.home, self.dataset)
 
     @cached_property
     def _references(self) -> Any:

@@ -85,7 +85,7 @@ def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
     champion = inputs.champion
     if champion is None:
         return Verdict(rule, passed=True, value=NO_CHAMPION, expected=f"{NO_CHAMPION}, or beaten")
-    who = f"champion version {champion.version}"
+    who = champion.name
     if champion.same:
         return Verdict(rule, passed=True, value=f"{who} is the same model", expected="not worse")
     if champion.paired is None:
@@ -106,7 +106,7 @@ def _not_worse(inputs: GateInputs, rule: str, champion: Champion, paired: Paired
     margin = inputs.task.promote.margin
     model = paired.model
     reference = paired.reference
-    who = f"provisional champion version {champion.version}: {reference:.4g}"
+    who = f"provisional {champion.name}: {reference:.4g}"
     if metric_of(inputs.task).larger:
         bound = reference - margin * abs(reference)
         passed = bound <= model and math.isfinite(model)

@@ -42,5 +42,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
 def has_closed_loop(inputs: GateInputs) -> bool:
     """Return whether the verification runs, or must run, episodes in closed loop."""
-    is_required = inputs.task.control is not None and inputs.task.verify.closed_loop > 0
+    control = inputs.task.control
+    has_plant = control is not None and control.plant is not None
+    is_required = has_plant and inputs.task.verify.closed_loop > 0
     return is_required or inputs.verification.closed_loop is not None

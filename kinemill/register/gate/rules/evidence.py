@@ -19,7 +19,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     """
     promote = inputs.task.promote
     amount = sample_size_of(inputs)
-    required = f">= {promote.min_test_episodes} test episodes, >= {promote.min_independent} separate stretches"
+    stretches = f"{promote.min_independent} separate stretches"
+    required = f">= {promote.min_test_episodes} test episodes, >= {stretches}"
     passed = inputs.measured is not None and not amount.lacks(inputs)
     undecided = inputs.measured is not None and amount.episodes > 0 and not passed
     return [Verdict("evidence", passed, str(amount), required, undecided)]

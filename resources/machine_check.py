@@ -1,0 +1,20 @@
+"""Check of what a task needs beside logs, before the first stage: its device, and its plant."""
+
+from kinemill.task import Task
+
+
+def check_machine(task: Task) -> None:
+    """Check that a run can reach its end on this machine.
+
+    Raises:
+        BadInput: `learn.device` does not exist here, or `control.plant` does not fit to the task.
+    """
+    device = getattr(task.learn, "device", "auto")
+    if device not in ("auto", "cpu") and task.compute.type == "local":
+        from kinemill.train.devices import pick_device
+
+        pick_device(device)
+    if task.control is not None and task.control.plant and task.verify.closed_loop:
+        from kinemill.control import Robot
+
+        Robot(task)
