@@ -16,6 +16,7 @@ class RunDocument(BaseModel):
         parameters: overrides of the task, by dotted key.
         error: why it failed; None otherwise.
         model: address of the version that it registered or found cached, `models:/TASK/NUMBER`.
+        stage: asset under way with its last message, or None.
         why: why it started by itself; None if a user started it.
         waits_for: what a queued run waits for; None otherwise.
         resumed_by: id of the run that resumed it after a failure.
@@ -32,6 +33,7 @@ class RunDocument(BaseModel):
     error: str | None
     model: str | None
     owner: str | None
+    stage: str | None
     why: str | None
     waits_for: str | None
     resumed_by: str | None

@@ -161,15 +161,6 @@ def quantity(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
-def duration(seconds: float) -> str:
-    """Return a duration in s as `7.1 s`, `3 min 20 s` or `2 h 5 min`."""
-    if seconds < 60.0:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
 def interval(ends: Sequence[float | None]) -> str:
     """Return a 95 % interval as text; "no interval" if an end is not finite."""
     if any(end is None or not math.isfinite(end) for end in ends):

@@ -6,11 +6,12 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.output import Bad, duration, notify, quantity, spell, table, wrap_text
+from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
 from kinemill.register.document import RunDocument
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION
 from kinemill.task.portfolio import CandidateResult
+from kinemill.tracking.throughput import duration
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
 from kinemill.verify.findings import Cell, best_reference, cells_of, own_reference

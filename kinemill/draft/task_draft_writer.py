@@ -51,7 +51,7 @@ DYNAMICS = LearnPart(  # names no model
     (
         "learn:",
         "  type: dynamics  # without `model`, the best of a portfolio of model families is trained",
-        "  budget: 600  # s",
+        "  budget: 180  # s",
     ),
     verifies_horizon=True,
 )

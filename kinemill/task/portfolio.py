@@ -7,7 +7,7 @@ from typing import Any
 
 from kinemill.store import Json, read_document
 
-BUDGET = 600.0  # s, default of `learn.budget`
+BUDGET = 180.0  # s, default of `learn.budget`
 RESULTS = "portfolio.json"  # list of `CandidateResult` in the folder of the model
 UNTESTED = "not tested: "  # start of the failure of a candidate for which no budget was left
 _NAMED = 5  # untested candidates in a sentence

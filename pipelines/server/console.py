@@ -21,11 +21,12 @@ from rich.text import Text
 from kinemill.interrupts import SIGNALS
 from kinemill.task import Task
 from kinemill.tracking.statistics import is_statistics, text_for
-from kinemill.tracking.throughput import Pace, Throttle, clock
+from kinemill.tracking.throughput import Pace, Throttle, clock, duration
 from kinemill_dagster.assets import stages_of
 
 _COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
 _PACED = re.compile(r"\d steps/s")
+_LEFT = re.compile(r", [\d:]+ left$")  # end of a message about a candidate of a portfolio
 _WAITING = "waiting for "  # prefix of messages about a lock's holder
 _WIDTH = 20  # columns of a bar
 _PIPES = "[pipes] "  # start of Dagster's message on a training process that a signal ended
@@ -153,7 +154,7 @@ class LiveView:
         took = self.stages.took.get(asset)
         if took is None and asset in self.stages.began:
             took = time.monotonic() - self.stages.began[asset]
-        return "" if took is None else f"{took:.1f} s"
+        return "" if took is None else duration(took)
 
 
 class LineView:
@@ -170,7 +171,7 @@ class LineView:
         if ended:
             took = self.stages.took[ended]
             state = self.stages.states[ended]
-            self._print(f"{ended:<17}{state:<7}{took:7.1f} s  {self.stages.notes[ended]}")
+            self._print(f"{ended:<17}{state:<7}{duration(took):>11}  {self.stages.notes[ended]}")
         elif event.dagster_event is None and is_statistics(event.user_message):
             self._print(text_for(event.user_message, is_terminal=False))
         elif event.dagster_event is None:
@@ -186,7 +187,7 @@ class LineView:
             if self._throttle.is_due(asset, done, total):
                 paced = self._paced(note[counted.end() :], total)
                 self._print(f"{asset:<17}{done}/{total}  {paced}")
-        elif note.startswith(_WAITING):
+        elif note.startswith(_WAITING) or _LEFT.search(note):
             self._print(f"{asset:<17}{note}")
 
     def _paced(self, note: str, total: int) -> str:

@@ -44,6 +44,7 @@ from kinemill.store import publish_document, publish_json, read_document, read_j
 from kinemill.task import MODELS, Task
 from kinemill.task.computed import estimator_rows
 from kinemill.task.portfolio import RESULTS, UNTESTED, Candidate, CandidateResult
+from kinemill.tracking.throughput import clock
 from kinemill.train.checkpoint import clear
 from kinemill.train.context import PORTFOLIO, SELECTIONS, Trained, TrainingContext
 from kinemill.train.ddp import process_group
@@ -210,7 +211,7 @@ class _Race:
             if result is not None:
                 held_out[candidate.name] = result
                 text = f"score {score_text(result.score)} on rows left out of its fit"
-                self._context.listeners[1].log_message(f"{candidate.name}: {text}")
+                self._tell(f"{candidate.name}: {text}")
             if not held_out:
                 return winner  # the winner is the first finalist, and it has no result
         last = max(self._rows.horizons)
@@ -372,6 +373,7 @@ class _Race:
         """Train and measure a candidate; a failure is a result too."""
         began = time.monotonic()
         empty = CandidateResult.empty(candidate, number)
+        self._tell(f"{candidate.name} is fitted")
         try:
             with time_limit(self._most_seconds(candidate, seconds)):
                 result = self._fits.result_of(candidate, empty, seconds)
@@ -386,9 +388,13 @@ class _Race:
         return replace(result, seconds=time.monotonic() - began)
 
     def _report(self, result: CandidateResult) -> None:
-        progress = self._context.listeners[1]
-        text = result.failure or f"score {score_text(result.score)}, {result.parameters} parameters"
-        progress.log_message(f"{result.name}: {text}, {result.seconds:.1f} s")
+        text = result.failure or f"score {score_text(result.score)}"
+        self._tell(f"{result.name}: {text}")
+
+    def _tell(self, text: str) -> None:
+        """Report progress with the time of the budget that is left."""
+        left = clock(max(0.0, self._learn.budget - self._spent))
+        self._context.listeners[1].log_message(f"{text}, {left} left")
 
     def finish(self, winner: CandidateResult) -> Trained:
         """Train with the remaining budget, and return the best weights.

@@ -13,6 +13,7 @@ from kinemill.rest_documents import RunDocument, RunStatus
 from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache
 from kinemill.tracking.run_metrics import progress_version, read_progress
+from kinemill.tracking.statistics import is_statistics
 from kinemill.verify.phrases import counted
 from kinemill_dagster.pipelines.run_status_sensors import reason
 from kinemill_dagster.resources.dagster_api import event_log_version, run_storage_version
@@ -38,6 +39,7 @@ _GOING = [
 _WAITING: frozenset[RunStatus] = frozenset({"queued", "starting"})
 _LENGTH = 36  # characters of an id
 _PAGE = 500  # ids per query when an id is completed
+_NEWEST = 20  # events of a run among which its stage is found
 _EXAMPLES = 5  # runs that an error names
 _PAGE_OF_UI = 100  # runs; longer lists are read from Dagster each time
 
@@ -121,12 +123,27 @@ class Runs:
             error=self._error(run.run_id) if status == "failed" else None,
             model=None if status in _WAITING else self._model(run.run_id, task),
             owner=run.tags.get(OWNER),
+            stage=self._stage(run.run_id) if status == "running" else None,
             why=run.tags.get(WHY),
             waits_for=self._waits_for(run, task) if status == "queued" else None,
             resumed_by=run.tags.get(RETRIED_BY),
             created_at=record.create_timestamp.isoformat(timespec="seconds"),
             completed_at=None if ended is None else _time(ended),
         )
+
+    def _stage(self, run: str) -> str | None:
+        """Return the asset under way, with the last line that it reported."""
+        for record in self.instance.get_records_for_run(
+            run, limit=_NEWEST, ascending=False
+        ).records:
+            entry = record.event_log_entry
+            asset = (entry.step_key or "").partition("__")[2]
+            if asset and entry.dagster_event is None and not is_statistics(entry.user_message):
+                lines = entry.user_message.strip().splitlines()
+                return f"{asset}: {lines[0]}" if lines else asset
+            if asset and entry.dagster_event_type == DagsterEventType.STEP_START:
+                return asset
+        return None
 
     def _waits_for(self, run: dg.DagsterRun, task: str) -> str:
         """Return what a queued run waits for."""

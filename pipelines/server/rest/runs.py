@@ -105,7 +105,7 @@ async def stream_metrics(
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream the metrics of a run until it has ended, as server-sent events.
 
-    Events: `status` (the document of the run, at each change of its status), `points` (new points
+    Events: `status` (the document of the run, at each change of its status or stage), `points` (new points
     and `total_steps`), and at the end `end` (the document of the run).
     """
     # A follower holds a thread of the server while it looks, not while it waits: streams of many
@@ -130,7 +130,7 @@ class _Follower:
         self._service = service
         self._run = record.dagster_run.run_id
         self._metrics = Metrics(service.home, self._run, task_of(record.dagster_run))
-        self._status: str | None = None
+        self._shown: tuple[str, str | None] | None = None
         self.ended = False
 
     def look(self) -> list[ServerSentEvent]:
@@ -140,8 +140,8 @@ class _Follower:
         document = self._service.runs.document(record)
         self.ended = status in ENDED
         events = []
-        if status != self._status and not self.ended:
-            self._status = status
+        if self._shown != (status, document.stage) and not self.ended:
+            self._shown = status, document.stage
             events.append(ServerSentEvent(event="status", data=document))
         if points := list(self._metrics.new()):
             data = {"total_steps": self._metrics.total, "points": points}

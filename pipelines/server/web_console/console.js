@@ -366,16 +366,26 @@ function draw(figure, points) {
   figure.append(svg);
 }
 
+// Steps, and the time left at the pace since the first of the newest points.
+function stepsText(first, last, total) {
+  const text = `${last.step} of ${total} steps`, done = last.step - first.step;
+  if (done <= 0 || last.step >= total) return text;
+  const seconds = Math.round((last.time - first.time) / done * (total - last.step));
+  const clock = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  return `${text}, ${clock} left`;
+}
+
 function follow(section) {
   const run = section.dataset.run, charts = section.querySelector(".charts");
   const series = new Map(), figures = new Map();
+  const steps = section.querySelector("[data-steps]");
   const bar = section.querySelector("progress"), cancel = section.querySelector("[data-cancel]");
   const source = new EventSource(`${API}runs/${run}/metrics/stream`);
 
   function show(document_) {
     document.querySelector("[data-status]").textContent = document_.status;
-    document.querySelector("[data-waits]").textContent =
-      document_.waits_for ? `It waits for ${document_.waits_for}.` : "";
+    document.querySelector("[data-stage]").textContent =
+      visible(document_.waits_for ? `It waits for ${document_.waits_for}.` : document_.stage);
     if (document_.total_steps) {
       bar.hidden = false;
       bar.max = document_.total_steps;
@@ -397,6 +407,7 @@ function follow(section) {
         bar.hidden = false;
         bar.max = total;
         bar.value = step;
+        steps.textContent = stepsText(points[0], {step, time}, total);
       }
     }
     for (const name of touched) {
@@ -405,7 +416,10 @@ function follow(section) {
         const caption = document.createElement("figcaption");
         caption.textContent = visible(name);
         figure.append(caption);
-        charts.append(figure);
+        // Memory and load of the machine come after everything about the model.
+        if (name.startsWith("system/")) charts.append(figure);
+        else charts.insertBefore(figure, charts.querySelector(".machine"));
+        figure.classList.toggle("machine", name.startsWith("system/"));
         figures.set(name, figure);
       }
       draw(figures.get(name), series.get(name));

@@ -19,10 +19,11 @@ def run_page(run: RunDocument) -> str:
         f'<div class="verdict" data-status>{run.status}</div></header>',
         f"<p>Started by {_cause(run)} on {escape(started)} UTC. "
         f'<a href="/runs/{run.id}">Steps and logs in Dagster</a></p>',
-        f"<p data-waits>{escape(_waits(run))}</p>",
+        f"<p data-stage>{escape(stage_text(run))}</p>",
         f"<details><summary>Overrides</summary><ul>{settings}</ul></details>" if settings else "",
         f'<section class="live" data-run="{run.id}">'
-        '<progress max="1" value="0" hidden></progress>'
+        '<progress max="1" value="0" hidden aria-label="Steps of the training"></progress>'
+        "<p data-steps></p>"
         '<p class="message" role="status" aria-live="polite"></p>'
         '<button type="button" class="danger" data-cancel>Cancel the run</button>'
         '<div class="charts"></div></section>',
@@ -36,5 +37,6 @@ def _cause(run: RunDocument) -> str:
     return f"{owner}, because of this: {escape(run.why)}," if run.why else owner
 
 
-def _waits(run: RunDocument) -> str:
-    return f"It waits for {run.waits_for}." if run.waits_for else ""
+def stage_text(run: RunDocument) -> str:
+    """Return what a run does now, in the words of `console.js`."""
+    return f"It waits for {run.waits_for}." if run.waits_for else run.stage or ""
