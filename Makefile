@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core test-policies test-all test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-drafts prove-attack prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
+.PHONY: help setup demo test test-core test-policies test-all test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-drafts prove-attack prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu prove-first-hour constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -122,6 +122,9 @@ prove-control: setup ## measure controllers with learned models on the true phys
 
 prove-loop: setup ## run learning loops without initial data, 5 seeds (1 h), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_loop
+
+prove-first-hour: setup ## play two newcomers, in a terminal and in a browser (20 min), rewrites docs/results-*.md
+	$(BIN)/python -m benchmarks.prove_first_hour
 
 prove-suite: setup ## DeepMind Control Suite through the pipeline, 3 seeds (hours), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_suite

@@ -11,6 +11,7 @@ from kinemill.task.web_overrides import mark_of
 
 Kind = Literal["integer", "number", "truth", "choice", "text"]
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
+_TYPED = 1e9  # larger bounds guard against mistakes of a program, nobody types them
 _KINDS: dict[Any, Kind] = {bool: "truth", int: "integer", float: "number", str: "text"}
 
 
@@ -71,7 +72,7 @@ def spell_bounds(info: FieldInfo) -> str:
         f"{sign} {_spell(limit)}"
         for rule in _rules(info.metadata, info.annotation)
         for name, sign in _SIGNS.items()
-        if isinstance(limit := getattr(rule, name, None), int | float)
+        if isinstance(limit := getattr(rule, name, None), int | float) and abs(limit) < _TYPED
     ]
     return f"must be {' and '.join(dict.fromkeys(bounds))}" if bounds else ""
 

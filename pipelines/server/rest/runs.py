@@ -105,8 +105,8 @@ async def stream_metrics(
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream the metrics of a run until it has ended, as server-sent events.
 
-    Events: `status` (the document of the run, at each change of its status or stage), `points` (new points
-    and `total_steps`), and at the end `end` (the document of the run).
+    Events: `status` (the document of the run, at each change of its status or stage), `points` (new
+    points and `total_steps`), and at the end `end` (the document of the run).
     """
     # A follower holds a thread of the server while it looks, not while it waits: streams of many
     # users would otherwise use up the threads that all requests share.

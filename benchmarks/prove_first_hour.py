@@ -1,0 +1,347 @@
+"""The first hour of two newcomers: `make prove-first-hour` (20 min).
+
+An engineer has logs of a German data logger, a terminal of 100 columns, and a robot with numpy and
+onnxruntime; a second user has the same logs and a browser. Each step is timed, and its output is
+searched for surprises: a traceback, a warning, an absurd number, a contradiction, a line wider than
+the terminal; on a page an error of the console, a word of the command line, or a cut table. They
+play in a new project each time.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import venv
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks import ROOT, _proof
+from benchmarks._browser import Tab, browser
+
+COLUMNS = 100  # of the terminal
+PHONE = 390  # px
+MOST = 600.0  # s of a step
+START = 180.0  # s until the server listens
+TASK = "arm"
+BINARIES = Path(sys.executable).parent
+UNITS = {"qpos_rod": "Winkel [°]", "qvel_rod": "Drehzahl [rpm]", "ctrl_rod": "Drehmoment [Nm]"}
+FACTORS = {"qpos_rod": 57.29577951, "qvel_rod": 9.549296586, "ctrl_rod": 1.0}
+CONTROL = """
+control:
+  seconds: 4
+  cost: [{of: winkel, target: 0.5, weight: 5}, {of: drehmoment, weight: 0.01}]
+  controller: {type: mppi, samples: 128, horizon: 25, knots: 5}
+"""
+MPC = """
+import numpy as np, time
+from kinemill.control import learned_model, make_planner
+from kinemill.task import load_task
+task = load_task("arm")
+began = time.perf_counter()
+model = learned_model(task, "models:/arm@champion")
+loaded = time.perf_counter() - began
+planner = make_planner(task, [model])
+rows = planner.history
+for _ in range(20):
+    planner.act(np.zeros((rows, 2)), np.zeros((rows - 1, 1)))
+print(f"loaded in {loaded:.2f} s")
+assert loaded < 3.0, "more than 3 s"
+"""
+ROBOT = """
+import numpy as np
+from kinemill import runtime
+model = runtime.load("model")
+future = model.rollout(
+    np.zeros((1, model.history, 2), np.float32),
+    np.zeros((1, model.history - 1, 1), np.float32),
+    np.zeros((1, 25, 1), np.float32),
+)
+print(future.shape)
+"""
+_SURPRISES = {
+    "traceback": re.compile(r"Traceback \(most recent|^\w+Error: ", re.MULTILINE),
+    "warning": re.compile(r"\bwarning\b", re.IGNORECASE),
+    "absurd number": re.compile(r"\d{1,3}(?:,\d{3})+ %|\d\.\d{7,}|\de\+\d\d"),
+}
+_CONTRADICTIONS = (("not significantly different", "significantly worse"), ("refused", "@champion"))
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]")
+_COMMANDS = re.compile(r"\bkinemill (?:run|new|model|data|runs|task|ui) |(?<!\w)--[a-z]")
+
+
+@dataclass
+class Journey:
+    """The steps of a newcomer, with their seconds and surprises."""
+
+    who: str
+    rows: list[tuple[str, float, list[str]]] = field(default_factory=list)
+
+    def step(self, name: str, act: Callable[[], list[str]]) -> None:
+        """Time a step; a failure ends the proof."""
+        began = time.monotonic()
+        surprises = act()
+        self.rows.append((name, time.monotonic() - began, surprises))
+        print(f"{self.who}: {name}, {self.rows[-1][1]:.1f} s {surprises or ''}", flush=True)
+
+    def table(self) -> str:
+        """Return the steps as a table."""
+        rows = [
+            [self.who, name, f"{seconds:.1f}", len(surprises), "; ".join(surprises)]
+            for name, seconds, surprises in self.rows
+        ]
+        total = sum(seconds for _, seconds, _ in self.rows)
+        count = sum(len(surprises) for *_, surprises in self.rows)
+        rows.append([self.who, f"{len(self.rows)} steps", f"{total:.0f}", count, ""])
+        return _proof.table(["newcomer", "step", "s", "surprises", "which"], rows)
+
+
+def surprises_in(text: str, columns: int = COLUMNS) -> list[str]:
+    """Return what would surprise a reader of a terminal's text."""
+    plain = _ESCAPES.sub("", text)
+    found = [name for name, pattern in _SURPRISES.items() if pattern.search(plain)]
+    found += [f"{a!r} and {b!r}" for a, b in _CONTRADICTIONS if a in plain and b in plain]
+    lines = [line for part in plain.split("\n") for line in part.rstrip("\r").split("\r")]
+    wide = [line for line in lines if len(line) > columns]
+    return found + ([f"a line of {len(wide[0])} columns: {wide[0][:40]}…"] if wide else [])
+
+
+def terminal(folder: Path, *command: str, allowed: tuple[int, ...] = (0,)) -> list[str]:
+    """Run a command in a terminal of `COLUMNS` columns; return its surprises."""
+    pid, screen = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        paths = f"{BINARIES}:{os.environ['PATH']}"
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("KINEMILL", "DAGSTER"))}
+        os.execvpe(command[0], command, {**keep, "PATH": paths, "COLUMNS": str(COLUMNS)})
+    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
+    text = _read_all(screen)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code not in allowed:
+        print(text)
+        sys.exit(f"{' '.join(command)} ended with code {code}")
+    return surprises_in(text)
+
+
+def _read_all(screen: int) -> str:
+    content = b""
+    deadline = time.monotonic() + MOST
+    while time.monotonic() < deadline:
+        if not select.select([screen], [], [], 1.0)[0]:
+            continue
+        try:
+            part = os.read(screen, 1 << 16)
+        except OSError:  # Linux: nobody holds the other end
+            break
+        if not part:
+            break
+        content += part
+    return content.decode(errors="replace")
+
+
+def write_logs(folder: Path, scratch: Path, episodes: int, seed: int) -> None:
+    """Write logs of a simulated pendulum as a German data logger does: `;`, decimal comma, ms."""
+    command = [sys.executable, "-m", "kinemill.control.sim", "pendulum", "--to", str(scratch)]
+    options = ["--episodes", str(episodes), "--seconds", "12", "--seed", str(seed)]
+    subprocess.run([*command, *options, "--broken", "off"], check=True, cwd=ROOT)
+    folder.mkdir(parents=True)
+    for number, path in enumerate(sorted(scratch.glob("*.csv"))):
+        log = pl.read_csv(path)
+        columns = {"Zeit [ms]": log["timestamp"] * 1e3}
+        columns |= {UNITS[name]: log[name] * factor for name, factor in FACTORS.items()}
+        lines = [";".join(columns)]
+        for row in pl.DataFrame(columns).rows():
+            lines.append(";".join(f"{value:.6g}".replace(".", ",") for value in row))
+        (folder / f"messung_{number:02}.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8")
+
+
+def engineer(folder: Path) -> Journey:
+    """Play the engineer: from logs to a robot, to MPC, drift, more data and a rollback."""
+    journey = Journey("engineer")
+    project = folder / "mill"
+    logs = folder / "logs"
+    write_logs(logs, folder / "raw", 6, seed=0)
+    write_logs(folder / "more", folder / "raw_more", 12, seed=1)
+    kinemill = str(BINARIES / "kinemill")
+
+    def run(*words: str, allowed: tuple[int, ...] = (0,)) -> list[str]:
+        return terminal(project, kinemill, *words, allowed=allowed)
+
+    journey.step("init", lambda: terminal(folder, kinemill, "init", str(project)))
+    journey.step("new, from German CSV", lambda: run("new", TASK, "--from", str(logs)))
+    journey.step("run", lambda: run("run", TASK, "--logs", str(logs), allowed=(0, 1)))
+    journey.step("model why", lambda: run("model", "why", TASK))
+    journey.step(
+        "model export, with C", lambda: run("model", "export", TASK, "--to", "model", "--c99")
+    )
+    journey.step("robot: numpy and onnxruntime alone", lambda: _robot(project))
+    task_file = project / "tasks" / f"{TASK}.yaml"
+    task_file.write_text(_with_control(task_file.read_text()))
+    journey.step("live MPC", lambda: terminal(project, sys.executable, "-c", MPC))
+    journey.step("drift", lambda: run("data", "drift", TASK, "--logs", str(folder / "more")))
+    more = ("run", TASK, "--logs", str(folder / "more"))
+    journey.step("run with more logs", lambda: run(*more, allowed=(0, 1)))
+    journey.step("model compare", lambda: run("model", "compare", f"{TASK}:1", "2"))
+    journey.step("rollback", lambda: run("model", "rollback", TASK, allowed=(0, 2)))
+    return journey
+
+
+def _with_control(text: str) -> str:
+    """Return a task file with limits of the action and an objective."""
+    channels = [name.split()[0].lower() for name in UNITS.values()]
+    if missing := [name for name in channels if f"{name}:" not in text]:
+        sys.exit(f"the draft has no channel {missing}:\n{text}")
+    lines = [
+        line.replace("observed_range", "limits") if line.strip().startswith("drehmoment") else line
+        for line in text.splitlines()
+    ]
+    return "\n".join(lines) + CONTROL
+
+
+def _robot(project: Path) -> list[str]:
+    """Run the exported model in a new environment with two packages."""
+    venv.create(project / "robot", with_pip=True)
+    python = str(project / "robot" / "bin" / "python")
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*install, "numpy", "onnxruntime"], check=True)
+    subprocess.run([*install, "--no-deps", str(ROOT)], check=True)
+    return terminal(project, python, "-c", ROBOT)
+
+
+def visitor(folder: Path) -> Journey:
+    """Play the user of the browser: draft, create, follow, decide, compare."""
+    journey = Journey("browser")
+    project = folder / "web"
+    logs = folder / "web_logs"
+    write_logs(logs, folder / "raw_web", 6, seed=2)
+    subprocess.run([str(BINARIES / "kinemill"), "init", str(project)], check=True, cwd=folder)
+    with _served(project) as address, browser(folder / "profile") as tab:
+        page = _Page(tab, address, folder / "shots")
+        journey.step("overview", lambda: page.visit("/"))
+        journey.step("new task, upload, draft", lambda: _draft(page, logs))
+        journey.step("create starts one run", lambda: _create(page))
+        journey.step("the run ends", lambda: _finish(page))
+        for name, path in (
+            ("versions", f"/kinemill/tasks/{TASK}"),
+            ("report", f"/kinemill/tasks/{TASK}/1"),
+            ("decision", f"/kinemill/console/versions/{TASK}/1"),
+            ("compare", f"/kinemill/console/compare/{TASK}"),
+            ("start form", f"/kinemill/console/start/{TASK}"),
+            ("recordings", f"/kinemill/console/recordings/{TASK}"),
+            ("quarantine", f"/kinemill/console/quarantine/{TASK}"),
+            ("overview with a model", "/"),
+        ):
+            journey.step(name, lambda path=path: page.visit(path))
+    return journey
+
+
+class _Page:
+    """The browser of a visitor, and the checks of each page."""
+
+    def __init__(self, tab: Tab, address: str, shots: Path) -> None:
+        self.tab = tab
+        self.address = address
+        self._shots = shots
+        shots.mkdir()
+
+    def visit(self, path: str) -> list[str]:
+        """Open a page on a screen and on a phone; return its surprises."""
+        self.tab.open(f"{self.address}{path}")
+        surprises = self.check()
+        self.tab.resize(PHONE, 800)
+        if self.tab.evaluate("document.documentElement.scrollWidth") > PHONE:
+            surprises.append("wider than a phone")
+        self._shot("phone")
+        self.tab.resize(1280, 900)
+        return surprises
+
+    def check(self) -> list[str]:
+        """Return the surprises of the open page."""
+        self._shot("screen")
+        text = self.tab.evaluate("document.body.innerText")
+        found = surprises_in(text, 10_000) + self.tab.errors()
+        found += [f"command {match[0]!r}" for match in _COMMANDS.finditer(text)]
+        empty = "document.querySelectorAll('th:empty, svg[role=img]:not([aria-label])').length"
+        found += ["a heading or chart without a name"] * bool(self.tab.evaluate(empty))
+        if not self.tab.evaluate("document.querySelectorAll('nav.site a').length"):
+            found.append("no navigation")
+        return found
+
+    def _shot(self, kind: str) -> None:
+        number = len(list(self._shots.iterdir()))
+        self.tab.screenshot(self._shots / f"{number:02}-{kind}.png", whole=True)
+
+
+def _draft(page: _Page, logs: Path) -> list[str]:
+    page.tab.open(f"{page.address}/kinemill/console/new")
+    found = page.check()
+    files = [
+        {"name": path.name, "text": path.read_text("utf-8")} for path in sorted(logs.iterdir())
+    ]
+    page.tab.evaluate(f"""(() => {{
+        const form = document.querySelector("form.new"), transfer = new DataTransfer();
+        for (const {{name, text}} of {json.dumps(files)}) transfer.items.add(new File([text], name));
+        form.elements.name.value = "{TASK}";
+        form.elements.files.files = transfer.files;
+        form.requestSubmit();
+    }})()""")
+    page.tab.wait_for("Conclusions of the draft", 300.0)
+    return found + page.check()
+
+
+def _create(page: _Page) -> list[str]:
+    page.tab.evaluate("document.querySelector('form.draft').requestSubmit()")
+    page.tab.wait_for("Cancel the run", 120.0)
+    found = page.check()
+    time.sleep(45.0)  # the sensor ticks every 30 s
+    runs = page.tab.evaluate("fetch('/api/v1/runs').then((one) => one.json())")["runs"]
+    return found + ([f"{len(runs)} runs"] if len(runs) != 1 else [])
+
+
+def _finish(page: _Page) -> list[str]:
+    page.tab.wait_for("Version 1 and the decision of the gate", MOST)
+    return page.check()
+
+
+@contextmanager
+def _served(project: Path) -> Generator[str]:
+    """Run `kinemill ui` of a project; yield its address."""
+    log = project / "ui.log"
+    with log.open("wb") as output:
+        command = [str(BINARIES / "kinemill"), "ui"]
+        process = subprocess.Popen(command, cwd=project, stdout=output, stderr=output)
+        try:
+            deadline = time.monotonic() + START
+            while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
+                if time.monotonic() > deadline or process.poll() is not None:
+                    sys.exit(f"kinemill ui does not start: {log.read_text()}")
+                time.sleep(0.5)
+            yield found[0]
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def main() -> None:
+    """Play both newcomers, or one of them."""
+    names = {"engineer": engineer, "browser": visitor}
+    arguments = _proof.parser(__doc__, names).parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="kinemill-first-hour-"))
+    journeys = [play(folder) for name, play in names.items() if name in (arguments.row or names)]
+    _proof.write("first_hour", "\n".join(journey.table() for journey in journeys))
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
