@@ -291,7 +291,8 @@ def _draft(page: _Page, logs: Path) -> list[str]:
     ]
     page.tab.evaluate(f"""(() => {{
         const form = document.querySelector("form.new"), transfer = new DataTransfer();
-        for (const {{name, text}} of {json.dumps(files)}) transfer.items.add(new File([text], name));
+        const files = {json.dumps(files)};
+        for (const {{name, text}} of files) transfer.items.add(new File([text], name));
         form.elements.name.value = "{TASK}";
         form.elements.files.files = transfer.files;
         form.requestSubmit();
