@@ -220,7 +220,7 @@ def planner(
     if model == "true":
         return settings.type, make_planner(task, uncertain_physics(task, execution.threads))
     where = model_address(task.name, model)
-    learned = learned_model(task, where, execution.threads, execution.provider)
+    learned = learned_model(task, where, execution.threads, execution.provider, wait=True)
     return settings.type, make_planner(task, [learned])
 
 

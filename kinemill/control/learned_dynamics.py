@@ -1,5 +1,6 @@
 """A learned simulator with the interface that controllers need."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from kinemill.control.trajectory_sampling import sample_trajectories
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load_simulator
 from kinemill.runtime.interval_tracker import OnlineIntervals
+from kinemill.runtime.loader import attach_native_engine
 from kinemill.runtime.uncertainty import belief_of
 from kinemill.task.control import Uncertainty
 from kinemill.task.document import Task
@@ -90,22 +92,32 @@ class LearnedModel:
 
 
 def learned_model(
-    task: Task, where: str | Path, threads: int = 1, provider: str = "cpu"
+    task: Task,
+    where: str | Path,
+    threads: int = 1,
+    provider: str = "cpu",
+    *,
+    wait: bool = False,
 ) -> LearnedModel:
     """Load a model for a task.
+
+    Plans are rolled out in native code. Compiling it can take a minute, once on a machine; until
+    then ONNX Runtime is used, with results that differ by rounding.
 
     Args:
         task: task with a `control` part; the model must have its channels.
         where: a folder, or an address such as `models:/TASK@champion`.
         threads: threads of ONNX Runtime.
         provider: execution provider, see `kinemill.runtime.load`; native code on a CPU.
+        wait: whether to return when the code is compiled, for results that can be repeated.
 
     Raises:
         BadInput: The model does not exist, has other channels or another time step, or does not
             have what `control.uncertainty` needs; or the task has no `control` part.
     """
     # `non_finite="pass"`: a plan that diverges in the model is a bad plan, not an error.
-    engine = "auto" if provider == "cpu" else "onnx"
+    is_native = provider == "cpu"
+    engine = "auto" if is_native and wait else "onnx"
     simulator = load_simulator(
         where, threads=threads, provider=provider, non_finite="pass", engine=engine
     )
@@ -114,6 +126,9 @@ def learned_model(
         raise BadInput(where, f"is of the channels {names}", expected=f"{expected}")
     if abs(simulator.dt - task.dt) > 1e-9:
         raise BadInput(where, f"has a step of {simulator.dt:g} s", expected=f"{task.dt:g} s")
+    if is_native and not wait:
+        # A daemon: a program can end before the compiler does.
+        threading.Thread(target=attach_native_engine, args=(simulator,), daemon=True).start()
     return LearnedModel(simulator, control_of(task).uncertainty)
 
 

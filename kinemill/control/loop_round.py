@@ -173,7 +173,9 @@ def make_policy(task: Task, address: str | None) -> tuple[str, Policy]:
     """Return name and policy that collects episodes: a planner on a model, or random actions."""
     if address is None:
         return "random", plain_policy(task, "random")
-    return control_of(task).controller.type, make_planner(task, [learned_model(task, address)])
+    return control_of(task).controller.type, make_planner(
+        task, [learned_model(task, address, wait=True)]
+    )
 
 
 def continue_loop(

@@ -24,7 +24,7 @@ def closed_loop(task: Task, folder: Path) -> tuple[ClosedLoop, str] | None:
     if task.control is None or task.control.plant is None or not seeds:
         return None
     robot = Robot(task)
-    planner = make_planner(task, [learned_model(task, folder)])
+    planner = make_planner(task, [learned_model(task, folder, wait=True)])
     runs = [run_episode(task, planner, seed, robot=robot) for seed in seeds]
     idle = [run_episode(task, plain_policy(task, "zero"), seed, robot=robot) for seed in seeds]
     results = ClosedLoop(

@@ -84,7 +84,7 @@ def load(
         file, read_model(file, sums), step, execution=execution, finite=finite, bounded=bounded
     )
     if engine != "onnx":
-        _attach_native_engine(simulator, step_file, must=engine == "c")
+        attach_native_engine(simulator, must=engine == "c")
     return simulator
 
 
@@ -121,8 +121,13 @@ def load_policy(where: str | Path, **settings: Any) -> Policy:
     return model
 
 
-def _attach_native_engine(simulator: Simulator, where: Path, *, must: bool) -> None:
-    """Compile rollouts; if that is impossible, log a warning, or raise if `must`."""
+def attach_native_engine(simulator: Simulator, *, must: bool = False) -> None:
+    """Compile rollouts; if that is impossible, log a warning, or raise if `must`.
+
+    Raises:
+        BadInput: The model cannot be compiled, and `must` is set.
+    """
+    where = simulator.file
     try:
         simulator.compile()
     except (BadInput, ModuleNotFoundError) as error:

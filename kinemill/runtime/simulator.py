@@ -82,6 +82,11 @@ class Simulator:
             self.compile()
 
     @property
+    def file(self) -> Path:
+        """Path of the model's `rollout.onnx`, for messages."""
+        return self._where
+
+    @property
     def engine(self) -> str:
         """Name of the engine of `rollout`."""
         return self._compiled.engine if self._compiled else "ONNX Runtime"

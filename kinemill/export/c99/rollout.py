@@ -3,13 +3,12 @@
 They run one row at a time, or several rows in parallel.
 """
 
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
 from kinemill.errors import BadInput
 from kinemill.export.c99.codegen import functions
-from kinemill.export.c99.compiler import compile_shared, compiler
+from kinemill.export.c99.compiler import compile_cached, compiler
 from kinemill.export.c99.source import STACK, Parts, read, sizes_of
 from kinemill.runtime.native_engine import CompiledRollout
 from kinemill.runtime.simulator import COMPILERS
@@ -130,11 +129,7 @@ def _compiled(step: bytes) -> CompiledRollout:
     if parts.interface.belief is not None:
         raise BadInput("step.onnx", "is of an ensemble", expected="a single model")
     lanes = lanes_of(parts)
-    with tempfile.TemporaryDirectory(prefix="kinemill-c-") as folder:
-        sources = [Path(folder) / f"rollout_{count}.c" for count in sorted({1, lanes})]
-        for path, count in zip(sources, sorted({1, lanes}), strict=True):
-            path.write_text(rollout_code(parts, count))
-        library = compile_shared(sources)
+    library = compile_cached([rollout_code(parts, count) for count in sorted({1, lanes})])
     name = Path(compiler()).name
     return CompiledRollout(library, lanes, len(parts.interface.states), f"C by {name}")
 

@@ -49,7 +49,7 @@ class LearnedBatch:
         self._task = task
         self.observation_space = self.rules.observation_space
         self.action_space = self.rules.action_space
-        self._model = learned_model(task, folder)
+        self._model = learned_model(task, folder, wait=True)
         self._simulator = self._model.simulator
         self._states, self._actions = len(task.states), len(task.actions)
         self._members = (
