@@ -146,10 +146,12 @@ def make_project(folder: Path, example: str | None = None) -> Scaffold:
         home.make()
         home.dagster.mkdir(exist_ok=True)
         place_settings(home, _project_settings(root) or packaged(SETTINGS))
+    except FileExistsError as error:
+        problem = f"cannot become a project: {error.filename} is a file"
+        raise BadInput(root, problem, expected="a folder", fix="choose another one") from error
     except OSError as error:
-        raise BadInput(
-            root, f"no project can be created there ({error})", fix="choose another folder"
-        ) from error
+        problem = f"no project can be created there: {error.strerror}"
+        raise BadInput(root, problem, fix="choose another folder") from error
     return Scaffold(root, created, list(_notes(root, contents)))
 
 

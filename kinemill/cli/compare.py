@@ -27,7 +27,7 @@ def compare(
             help="Second version: TASK:4, 4 or @challenger.",
             autocompletion=complete_model,
         ),
-    ],
+    ] = "@champion",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Output folder for report.html and comparison.json."),

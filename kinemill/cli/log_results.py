@@ -3,7 +3,7 @@
 import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import typer
 
@@ -26,8 +26,10 @@ def show_files(title: str, files: Sequence[Json]) -> None:
     typer.echo(title)
     printed = Counter[str]()
     most_of_one = PER_CHECK if len(files) > 1 else MOST_REASONS
-    for file in files:
-        typer.echo(f"{file['outcome']:<{_WIDTH}} {escape_controls(file['file'])}{_size(file)}")
+    for file, same in _groups(files):
+        more = f" and {same} more with the same problem" if same else ""
+        name = escape_controls(file["file"])
+        typer.echo(f"{file['outcome']:<{_WIDTH}} {name}{more}{_size(file)}")
         reasons = sorted(
             file["reasons"], key=lambda reason: printed[reason["check"]] >= most_of_one
         )
@@ -39,6 +41,19 @@ def show_files(title: str, files: Sequence[Json]) -> None:
     text = ", ".join(f"{count} {result}" for result, count in sorted(counted.items()))
     logs = "1 log" if len(files) == 1 else f"{len(files)} logs"
     typer.echo(f"{logs}{': ' if text else ''}{text}")
+
+
+def _groups(files: Sequence[Json]) -> Iterator[tuple[Json, int]]:
+    """Yield logs with the number of later ones that were refused for the same reasons."""
+    refused = Counter(_key(file) for file in files if not file["episodes"])
+    for file in files:
+        count = 1 if file["episodes"] else refused.pop(_key(file), 0)
+        if count:
+            yield file, count - 1
+
+
+def _key(file: Json) -> str:
+    return "\n".join([file["outcome"], *map(spell_reason, file["reasons"])])
 
 
 def _size(file: Json) -> str:

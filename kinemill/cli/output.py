@@ -67,7 +67,9 @@ def logs_path(logs: Path, option: str = "") -> Path:
         BadInput: The path does not exist, or cannot be resolved.
     """
     where = f"{option} {logs}".strip()
-    fix = "use the path of a log or a folder of logs"
+    from kinemill.ingest.files import advice_on_path
+
+    fix = advice_on_path(logs)
     try:
         logs.stat()
     except FileNotFoundError as error:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from kinemill.errors import BadInput, join_first
+from kinemill.errors import BadInput, BadLog, join_first
 from kinemill.ingest.file_stat import (
     FileStat,
     is_file,
@@ -20,6 +20,7 @@ from kinemill.ingest.file_stat import (
     stat_key,
     stat_of,
 )
+from kinemill.ingest.other_formats import format_by_suffix, other_format
 from kinemill.ingest.raw import MAX_LISTED, Reader
 from kinemill.ingest.readers import compressed
 from kinemill.ingest.readers._lerobot_videos import SUFFIX, is_read_video
@@ -108,6 +109,13 @@ def require_channels(task: Task) -> None:
         )
 
 
+def advice_on_path(path: Path) -> str:
+    """Return what to do about a path of logs that does not exist."""
+    if set(str(path)) & set("*?["):
+        return "write the pattern without quotes, so that the shell expands it, or name the folder"
+    return "name a log or a folder of logs; a path with spaces needs quotes"
+
+
 def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult:
     """List the logs of the task under `folder`, and why every other file is ignored.
 
@@ -123,7 +131,7 @@ def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult
         only = read_file_stat(str(folder.parent), folder.name)
         return empty_scan()._replace(logs=[only] if only else [])
     if not is_folder(folder):
-        raise BadInput(folder, "does not exist", fix="name a folder of logs")
+        raise BadInput(folder, "does not exist", fix=advice_on_path(folder))
     result = empty_scan()
     admitted = readers(task)
     top = str(folder)
@@ -227,7 +235,8 @@ def _classify(
     elif _has_log_suffix(entry, admitted, task.ingest.format):
         result.logs.extend([file_stat] if task.ingest.wants(file_stat.label) else [])
     else:
-        result.ignored[file_stat.label] = "no log: no reader recognizes it"
+        what, fix = format_by_suffix(entry) or ("no reader recognizes it", "")
+        result.ignored[file_stat.label] = f"no log: {what}{f', {fix}' if fix else ''}"
 
 
 def _stat_entry(folder: Path, name: str, entry: Path) -> FileStat | str:
@@ -372,6 +381,10 @@ def is_temporary(name: str) -> bool:
 
 def recognize(task: Task, path: Path) -> str:
     """Return the format of a file: by its content, else by its suffix, else the first format."""
+    return _recognized(task, path) or next(iter(readers(task)))
+
+
+def _recognized(task: Task, path: Path) -> str | None:
     admitted = readers(task)
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -379,7 +392,17 @@ def recognize(task: Task, path: Path) -> str:
     by_suffix = (
         name for name, reader in admitted.items() if path.name.lower().endswith(reader.suffixes)
     )
-    return next(by_content, None) or next(by_suffix, None) or next(iter(admitted))
+    return next(by_content, None) or next(by_suffix, None)
+
+
+def refuse_other_format(task: Task, path: Path) -> None:
+    """Refuse a file of a format that has no reader, such as an archive.
+
+    Raises:
+        BadLog: it is one.
+    """
+    if _recognized(task, path) is None and (found := other_format(path)):
+        raise BadLog(path, f"is {found[0]}", expected="a log", fix=found[1])
 
 
 def wait_for_settled(

@@ -45,7 +45,7 @@ _HEADS = (
     (b"LOGG", _TABLES[".blf"]),
     (b"MDF  ", _TABLES[".mf4"]),
     (b"H Product:Blackbox", _TABLES[".bfl"]),
-    (b"PK\x03\x04", _SPREADSHEET),
+    (b"PK\x03\x04", ("a zip archive or a spreadsheet", "extract it, or save each sheet as CSV")),
 )
 _ARCHIVE = "an archive, and no reader extracts it", "extract it next to the other logs"
 _ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -61,13 +61,18 @@ def is_pointer(path: Path) -> bool:
         return file.read(len(_POINTER)) == _POINTER
 
 
+def format_by_suffix(path: Path) -> tuple[str, str] | None:
+    """Return what an unreadable file is by its suffix, and the fix; None if it is unknown."""
+    is_archive = path.name.lower().endswith(_ARCHIVES)
+    return _ARCHIVE if is_archive else _TABLES.get(path.suffix.lower())
+
+
 def other_format(path: Path) -> tuple[str, str] | None:
     """Return what an unreadable file is, and the fix; None if neither suffix nor head is known."""
-    name = path.name.lower()
-    if name.endswith((*_ARCHIVES, *_COMPRESSED)):
-        return _ARCHIVE
-    if format_ := _TABLES.get(path.suffix.lower()):
+    if format_ := format_by_suffix(path):
         return format_
+    if path.name.lower().endswith(_COMPRESSED):
+        return _ARCHIVE
     try:
         with path.open("rb") as file:
             head = file.read(64)

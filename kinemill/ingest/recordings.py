@@ -8,7 +8,7 @@ from kinemill.catalog import CatalogEntry
 from kinemill.errors import BadLog, spell_failure
 from kinemill.ingest.channel_stats import channel_stats
 from kinemill.ingest.edited_log import NO_EDITS, LogEdits, read_edited
-from kinemill.ingest.files import readers, recognize
+from kinemill.ingest.files import readers, recognize, refuse_other_format
 from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
 from kinemill.ingest.own_clocks import with_own_clocks
@@ -160,6 +160,7 @@ def _store_parts(
 def _read(task: Task, form: str, raw: Path, edits: LogEdits) -> list[tuple[str, Tracks]]:
     """Read a log: the tracks of each of its parts, or of the nameless one that is all of it."""
     try:
+        refuse_other_format(task, raw)
         logs = read_edited(task, raw, edits, read_logs)
         return [(valid_text(log.part), make_tracks(log, task)) for log in logs]
     except Unreadable as error:

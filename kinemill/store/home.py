@@ -130,10 +130,19 @@ class Home:
             self.root.chmod(stat.S_IMODE(status.st_mode) & ~shut)
 
     def make(self) -> None:
-        """Create the folder with owner-only permissions unless it exists."""
-        if not self.root.is_dir():
+        """Create the folder with owner-only permissions unless it exists.
+
+        Raises:
+            BadInput: No folder can be created there, as below `/proc`.
+        """
+        if self.root.is_dir():
+            return
+        try:
             self.root.parent.mkdir(parents=True, exist_ok=True)
             self.root.mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError as error:
+            fix = "set KINEMILL_HOME to another folder"
+            raise BadInput(self.root, "cannot be created", fix=fix) from error
 
     @property
     def format(self) -> int:

@@ -164,7 +164,8 @@ class Channel(ComputedKeys):
     @classmethod
     def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
         if value and value[0] >= value[1]:
-            message = f"the lower limit {value[0]} is not below the upper limit {value[1]}"
+            message = f"the lower limit {value[0]:g} is not below the upper limit {value[1]:g}"
+            message += f"; write [{min(value):g}, {max(value):g}]" * (value[0] > value[1])
             raise ValueError(message)
         return value
 

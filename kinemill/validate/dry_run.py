@@ -8,11 +8,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.errors import BadInput
 from kinemill.ingest import Recording
 from kinemill.ingest.decisions import BARRED_STATUSES, current_decisions
 from kinemill.ingest.file_stat import is_file
-from kinemill.ingest.files import require_channels, scan, why_unread
+from kinemill.ingest.files import no_logs, require_channels, scan, why_unread
 from kinemill.ingest.inspection import read_aside
 from kinemill.ingest.log_digest import log_digest
 from kinemill.ingest.membership import find_member
@@ -64,9 +63,10 @@ def dry_run(
     require_channels(task)
     if is_file(path):
         return [dry_run_log(task, home, path, valid_text(path.name), accepted)]
-    logs = scan(task, path).logs
+    found = scan(task, path)
+    logs = found.logs
     if not logs:
-        raise BadInput(path, f"holds no log of {task.name}", fix="name one or more logs")
+        raise no_logs(task, path, [f"{name}: {why}" for name, why in found.ignored.items()])
     return [
         dry_run_log(task, home, file_stat.path, file_stat.label, accepted) for file_stat in logs
     ]
