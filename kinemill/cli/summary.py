@@ -182,7 +182,7 @@ def comparison_table(verified: Assessment) -> None:
         heads = ["free run" if h == FREE_RUN else counted(int(h), "steps") for h in horizons]
         table("error / error of the best reference, by steps ahead", ["channel", *heads], rows)
         found = {cell.state for cell in cells.values()}
-        typer.echo("; ".join(text for state, text in _STATE_KEY.items() if state in found))
+        typer.echo("\n".join(text for state, text in _STATE_KEY.items() if state in found))
 
 
 def _ratio(cell: Cell | None) -> object:

@@ -107,7 +107,7 @@ def test_an_archive_is_no_log(logs, write, task, text):
         member.size = len(text)
         tar.addfile(member, io.BytesIO(text))
     path = write("logs.tar.gz", gzip.compress(archive.getvalue()))
-    assert scan(task, logs).ignored == {"logs.tar.gz": "no log: no reader recognizes it"}
+    assert "no log: an archive" in scan(task, logs).ignored["logs.tar.gz"]
     with pytest.raises(Unreadable, match="no reader recognizes"):
         compressed.read(path, task)
 

@@ -64,10 +64,14 @@ def test_an_error_names_file_and_line_of_the_component(project):
         load_task(path)
 
 
-def test_a_name_in_two_files_is_an_error(project):
+def test_name_in_two_files_is_refused_and_other_tasks_load(project):
     (project / "tasks" / "leg.yaml").write_text(TASK.replace("arm", "leg"))
-    with pytest.raises(BadInput, match=r"task 'leg'.* is in two files"):
-        list_tasks()
+    (project / "tasks" / "arm.yaml").write_text(TASK)
+    assert {"arm", "leg"} <= {*list_tasks()}
+    assert load_task("arm").name == "arm"
+    for name in ("leg", project / "defs" / "leg" / "defs.yaml"):
+        with pytest.raises(BadInput, match=r"task 'leg'.* is in two files.*; rename one"):
+            load_task(name)
 
 
 def test_a_component_becomes_a_task_file_for_other_machines(project, tmp_path):

@@ -48,7 +48,7 @@ def test_states_come_before_actions_however_they_are_listed(load):
             "arm.yaml:6: channels.tau.role: found 'acton'; expected 'state', 'action', "
             "'output', 'observation', 'reward', 'image' or 'text'; did you mean 'action'?",
         ),
-        ("[-30, 30]", "[30, -30]", "channels.qd.limits: the lower limit 30.0 is not below"),
+        ("[-30, 30]", "[30, -30]", "channels.qd.limits: the lower limit 30 is not below"),
         ("[-30, 30]", "[-30]", "arm.yaml:5: channels.qd.limits.1: is missing"),
         ("unit: N*m", "unit: Nmm", "arm.yaml:6: channels.tau.unit: unit 'Nmm': is not known"),
         ("unit: N*m", "unit: rad/)", "arm.yaml:6: channels.tau.unit: unit 'rad/)': is not known"),

@@ -92,7 +92,8 @@ def test_every_key_and_item_has_its_line(tmp_path):
         ("a: !!set {b, c}\n", "a.yaml:1: the tag tag:yaml.org,2002:set is not supported"),
         ("? [1, 2]\n: 3\n", "a.yaml:1: a key that is not plain text"),
         ("a: \0\n", "a.yaml: not YAML: unacceptable character"),
-        (b"a: \xff\n", "a.yaml: cannot be read"),
+        (b"a: 1\nb: \xff\n", "a.yaml:2: has the byte 0xff, which is not UTF-8; save"),
+        ("a: 1\nb 2\n", "a.yaml:2: not YAML: a key without `:`; write `key: value`"),
     ],
 )
 def test_what_is_not_plain_yaml_is_refused_with_its_line(tmp_path, content, claims):
@@ -112,7 +113,7 @@ def test_two_double_keys_are_both_named(tmp_path):
 
 
 def test_an_absent_file_and_a_byte_order_mark(tmp_path):
-    with pytest.raises(TaskError, match="cannot be read"):
+    with pytest.raises(TaskError, match="does not exist"):
         read_yaml(tmp_path / "absent.yaml")
     (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert read_yaml(tmp_path / "a.yaml").value == {"a": 1}

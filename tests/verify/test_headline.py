@@ -142,7 +142,7 @@ def test_no_reference_is_finite():
 def test_interval_that_says_nothing_is_replaced_by_the_sample_size(low, high, count):
     result = document(against={"linear": against(2.49, low, high, effective_n=count)})
     text = headline(result).text
-    assert "2.49 times the error of the best reference, the linear model (" in text
+    assert "2.49 times the error of the best reference, the linear model" in text
     assert f"({count:.0f} test episodes are too few to say how much of it is chance)" in text
 
 

@@ -109,7 +109,8 @@ def _above_zero(rule: str, paired: Paired, *, champion: bool) -> Verdict:
 
 def _text(low: float, high: float, comparison: Comparison | None) -> str:
     """Format the interval, its sample size and the smallest difference that it can show."""
-    amount = "" if comparison is None else samples(comparison.effective_n, comparison.unit)
+    is_counted = comparison is not None and math.isfinite(comparison.effective_n)
+    amount = samples(comparison.effective_n, comparison.unit) if comparison and is_counted else ""
     if not math.isfinite(high):
         return f"no interval: {amount or 'too few episodes'}"
     text = f"{low:.3g} to {high:.3g}"

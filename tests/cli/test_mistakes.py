@@ -1,0 +1,162 @@
+"""Mistakes that people type: each answer names the place, what was found, and what to do."""
+
+# ruff: noqa: E501 - a line holds a whole answer
+
+import zipfile
+
+import pytest
+from typer.testing import CliRunner
+
+from kinemill.cli.app import app
+from kinemill.errors import KinemillError
+from kinemill_dagster.pipelines.project_files import make_project
+
+TASK = """\
+task: swing
+dt: 0.01
+channels:
+  angle: {role: state, kind: angle, unit: rad}
+  velocity: {role: state, unit: rad/s, derivative_of: angle, limits: [-20, 20]}
+  torque: {role: action, unit: N*m, limits: [-5, 5]}
+ingest: {min_file_age: 0.0, format: csv}
+dataset: {validation: {tail: 0.1}, test: ["*b.csv"]}
+learn: {type: dynamics, model: {type: mlp}, steps: 20}
+"""
+CONTROL = "control:\n  cost: [{of: angle}]\n  controller: {type: mppi}\n"
+COMPONENT = "type: kinemill_dagster.KinemillTask\nattributes: {task: swing, dt: 0.01}\n"
+CHECK = "data check logs --task swing"
+RUN = "run swing --logs logs"
+NO_VERSION = "swing: has no version yet; kinemill run swing"
+# A replacement in the task file, the command, and the whole answer.
+TASK_FILE = {
+    "no colon": ("dt: 0.01", "dt 0.01", CHECK, "swing.yaml:2: not YAML: a key without `:`; write `key: value`"),
+    "duplicate key": ("dt: 0.01", "dt: 0.01\ndt: 1", CHECK, "swing.yaml:3: 'dt' is duplicated, first in line 2; keep one"),
+    "wrong key": ("task: swing", "task: swing\nchanels: {}", CHECK, "swing.yaml:2: chanels: unknown key; did you mean 'channels'?"),
+    "missing key": ("dt: 0.01\n", "", CHECK, "swing.yaml:1: dt: is missing; expected time step of every episode, s"),
+    "capital name": ("task: swing", "task: Swing", CHECK, "swing.yaml:1: task: 'Swing' is not a valid task name: use a lower-case letter followed by lower-case letters, digits and _"),
+    "space in a channel": ("  torque:", "  my torque:", CHECK, "swing.yaml:6: channels.my torque: 'my torque' is not a valid channel name: use a letter followed by letters, digits and _; name the log's column at `source`"),
+    "unit by name": ("unit: N*m", "unit: Ampere", CHECK, "swing.yaml:6: channels.torque.unit: unit 'Ampere': is not known; expected a unit such as rad, rad/s, N*m, m, m/s, V, or 1 for none; write A"),
+    "another quantity": ("unit: N*m", "unit: N*m, source: {name: torque, unit: rpm}", CHECK, "swing.yaml:6: channels.torque: unit 'rpm': cannot be converted to 'N*m'; expected a unit of the same quantity; correct the unit of the column in `source`, or the unit of the channel"),
+    "limits reversed": ("[-5, 5]", "[5, -5]", CHECK, "swing.yaml:6: channels.torque.limits: the lower limit 5 is not below the upper limit -5; write [-5, 5]"),
+    "role": ("role: action", "role: acton", CHECK, "swing.yaml:6: channels.torque.role: found 'acton'; expected 'state', 'action', 'output', 'observation', 'reward', 'image' or 'text'; did you mean 'action'?"),
+    "percentage": ('["*b.csv"]', "20", CHECK, "swing.yaml:8: dataset.test: Input should be less than 1; found 20; it is a share: 20 % is 0.2"),
+    "negative batch": ("steps: 20", "steps: 20, batch_size: -3", CHECK, "swing.yaml:9: learn.batch_size: Input should be greater than 0; found -3"),
+    "no GPU": ("steps: 20", "steps: 20, device: cuda", RUN, "learn.device: cuda, which torch {torch} does not find on this machine; expected auto or cpu; `kinemill doctor` lists the installed torch and the GPUs"),
+    "plant of another rate": (TASK, f"{TASK}{CONTROL}  plant: pendulum\n", RUN, "control.plant pendulum: has a period of 0.02 s; expected the task's dt, 0.01 s; set `dt: 0.02`; a task of a real robot needs no `control.plant`"),
+    "no cost": (TASK, f"{TASK}control: {{controller: {{type: mppi}}}}\n", CHECK, "swing.yaml:10: control.cost: is missing; expected running cost: the sum of these terms"),
+}  # fmt: skip
+# A command, and the whole answer.
+COMMANDS = {
+    "task": ("task show swign", "task 'swign': unknown; did you mean 'swing'?"),
+    "suffix": ("task show other", "task 'other': is in {root}/tasks/other.yml, which is not read; rename the file to other.yaml"),
+    "Latin-1": ("task show latin", "{root}/tasks/latin.yaml:2: has the byte 0xb0, which is not UTF-8; save the file as UTF-8"),
+    "two files": ("task show double", "task 'double': is in two files: {root}/tasks/double.yaml and {root}/defs/double/defs.yaml; expected one file for a name; rename one of the two tasks, or move its file out of the project"),
+    "slash": ("model show swing/2", "swing/2: is not a model; expected TASK, TASK@alias or TASK:version; write swing:2"),
+    "zip in a check": ("data check zipped --task swing", "zipped: holds no complete log of the task 'swing': logs.zip: no log: an archive, and no reader extracts it, extract it next to the other logs; expected files with the suffix .csv, .tsv, .gz, .bz2, .xz, .zst that match ingest.include: *; put logs there, or name a folder with --logs"),
+    "empty folder": ("run swing --logs empty", "{root}/empty: holds no complete log of the task 'swing'; expected files with the suffix .csv, .tsv, .gz, .bz2, .xz, .zst that match ingest.include: *; put logs there, or name a folder with --logs"),
+    "wrong path": ("run swing --logs nowhere", "--logs nowhere: is not there; name a log or a folder of logs; a path with spaces needs quotes"),
+    "quoted pattern": ("data check logs/*.csv --task swing", "logs/*.csv: does not exist; write the pattern without quotes, so that the shell expands it, or name the folder"),
+    "project in a file": ("init a_file", "{root}/a_file: cannot become a project: {root}/a_file is a file; expected a folder; choose another one"),
+    "example": ("examples copy pendulm", "example 'pendulm': unknown; did you mean 'pendulum'?"),
+    "preset": ("run swing --with model=smal", "preset 'model=smal': model has no preset 'smal'; did you mean 'small'?"),
+    "preset part": ("run swing --with modl=small", "preset 'modl=small': no part 'modl'; did you mean 'model'?"),
+    "model": ("run swing --set learn.model.type=mpl", "{root}/tasks/swing.yaml:9: learn.model: model 'mpl': unknown name; did you mean 'mlp'? (after --set learn.model.type)"),
+    "key of --set": ("run swing --set learn.step=5", "--set learn.step: unknown key; did you mean 'steps'?"),
+    "value of --set": ("run swing --set learn.steps=abc", "--set learn.steps: Input should be a valid integer, unable to parse string as an integer; found 'abc'"),
+    "--set without =": ("run swing --set learn.steps", "--set learn.steps: is not key=value; as in --set learn.history=12"),
+    "no version": ("model rollback swing", NO_VERSION),
+    "compare without a second": ("model compare swing:1", NO_VERSION),
+    "draft over a task": ("new swing --from logs", "{root}/tasks/swing.yaml: exists already; choose another name, or another file with --to"),
+    "no server": ("runs list", "{root}/var: no server is running for this home; start it: kinemill ui (make ui), or set KINEMILL_URL to a running server"),
+}  # fmt: skip
+# A log, and a part of the answer of a check.
+LOGS = {
+    "rate for dt": ("dt: 0.01", "dt: 100", "`dt` is the time between two rows, in s; if 100 is a rate in Hz, set `dt: 0.01`"),
+    "zip": ("", "", "format, file: is an archive, and no reader extracts it, expected a log; extract it next to the other logs"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with a task, two logs, and files that cannot be used."""
+    root = tmp_path / "mill"
+    monkeypatch.setenv("KINEMILL_HOME", str(root / "var"))
+    monkeypatch.delenv("KINEMILL_TASKS", raising=False)
+    monkeypatch.delenv("KINEMILL_PROJECT", raising=False)
+    make_project(root)
+    monkeypatch.chdir(root)
+    tasks = root / "tasks"
+    for name in ("swing.yaml", "other.yml", "double.yaml"):
+        (tasks / name).write_text(TASK.replace("swing", name.partition(".")[0]))
+    (tasks / "latin.yaml").write_bytes("task: latin\ndescription: 20 °C\n".encode("latin-1"))
+    (root / "defs" / "double").mkdir()
+    component = COMPONENT.replace("swing", "double")
+    (root / "defs" / "double" / "defs.yaml").write_text(component)
+    for folder in ("logs", "zipped", "empty"):
+        (root / folder).mkdir()
+    rows = "\n".join(f"{0.01 * row:.2f},{row % 7},{row % 5},1" for row in range(300))
+    for name in ("a.csv", "b.csv"):
+        (root / "logs" / name).write_text(f"time,angle,velocity,torque\n{rows}\n")
+    with zipfile.ZipFile(root / "zipped" / "logs.zip", "w") as archive:
+        archive.write(root / "logs" / "a.csv", "a.csv")
+    (root / "a_file").write_text("x")
+    return root
+
+
+def answer_to(command):
+    result = CliRunner().invoke(app, command.split())
+    assert isinstance(result.exception, KinemillError | SystemExit), result.exception
+    is_error = isinstance(result.exception, KinemillError)
+    return str(result.exception) if is_error else " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("mistake", TASK_FILE)
+def test_mistake_in_a_task_file_is_answered_with_its_line_and_fix(project, mistake):
+    import torch
+
+    old, new, command, answer = TASK_FILE[mistake]
+    (project / "tasks" / "swing.yaml").write_text(TASK.replace(old, new))
+    answer = answer.replace("{torch}", torch.__version__)
+    assert answer_to(command).replace(f"{project}/tasks/", "") == answer
+
+
+@pytest.mark.parametrize("mistake", COMMANDS)
+def test_mistake_in_a_command_is_answered_with_its_fix(project, mistake):
+    command, answer = COMMANDS[mistake]
+    assert answer_to(command) == answer.replace("{root}", str(project))
+
+
+@pytest.mark.parametrize("mistake", LOGS)
+def test_mistake_in_a_log_is_answered_with_its_fix(project, mistake):
+    old, new, answer = LOGS[mistake]
+    (project / "tasks" / "swing.yaml").write_text(TASK.replace(old, new))
+    command = "data check zipped/logs.zip --task swing" if mistake == "zip" else CHECK
+    assert answer in answer_to(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("modle list", "No such command 'modle'. Did you mean 'model'?"),
+        ("run swing --log logs", "No such option: --log (Possible options: --logs)"),
+        ("ui --port 99999", "Invalid value for '--port': Input should be less than or equal to"),
+    ],
+)
+def test_mistake_in_the_words_of_a_command_is_answered_with_the_right_ones(command, answer):
+    assert answer in answer_to(command)
+
+
+def test_problem_of_many_logs_is_told_once(project):
+    for number in range(8):
+        text = (project / "logs" / "a.csv").read_text().replace("torque", "moment")
+        (project / "zipped" / f"{number}.csv").write_text(text)
+    answer = answer_to("data check zipped --task swing")
+    assert answer.count("no column 'torque'") == 1
+    assert "zipped/0.csv and 7 more with the same problem" in answer
+    assert answer.endswith("8 logs: 8 quarantined")
+
+
+def test_home_that_cannot_be_created_is_an_error(project, monkeypatch):
+    monkeypatch.setenv("KINEMILL_HOME", "/proc/x")
+    expected = "/proc/x: cannot be created; set KINEMILL_HOME to another folder"
+    assert answer_to(RUN) == expected
