@@ -11,7 +11,7 @@ from kinemill.task.web_overrides import mark_of
 
 Kind = Literal["integer", "number", "truth", "choice", "text"]
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
-_TYPED = 1e9  # larger bounds guard against mistakes of a program, nobody types them
+_TYPED = 1e6  # larger bounds guard against mistakes of a program, nobody types them
 _KINDS: dict[Any, Kind] = {bool: "truth", int: "integer", float: "number", str: "text"}
 
 

@@ -111,5 +111,5 @@ def headline(facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str
 
 
 def show_value(value: Value) -> str:
-    """Format a number with six digits; return text unchanged."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    """Format a number with four digits; return text unchanged."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

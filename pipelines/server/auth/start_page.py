@@ -178,7 +178,7 @@ def _decisions(rows: Sequence[_Row]) -> str:
 
 def _author(event: Event) -> str:
     """Return who decided: the gate, in a run of a user, or the user."""
-    return f"{'the gate in a run of' if event.what in _BY_GATE else 'by'} {escape(event.who)}"
+    return f"by {'the gate, in a run of ' if event.what in _BY_GATE else ''}{escape(event.who)}"
 
 
 def _champion(row: _Row) -> str:

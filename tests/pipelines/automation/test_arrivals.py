@@ -314,12 +314,14 @@ def test_what_an_in_process_run_used_is_asked_for_only_with_a_new_log(copy):
         assert second.state.pending
 
 
-def test_what_a_run_with_other_settings_used_is_asked_for(copy):
+def test_changed_task_file_starts_a_run_only_if_the_task_asks_for_it(copy):
     existing = look(copy, SensorState())
     assert (existing.request, existing.why) == (None, "another run has used these logs")
-    other = look(copy, existing.state, **{"learn.steps": 7})
-    assert other.request is not None
-    assert look(copy, SensorState(), **{"learn.steps": 7}).request is not None
+    changed = {"learn.steps": 7}
+    for state in (existing.state, SensorState()):
+        assert look(copy, state, **changed).request is None
+        asked = look(copy, state, **changed, **{"retrain.on_task_change": True})
+        assert (asked.request is not None, asked.why) == (True, "the task file changed")
 
 
 def test_a_run_in_process_counts_as_training_toward_the_threshold(copy):

@@ -52,7 +52,7 @@ class Registry:
     def collecting(self, *_):
         return SimpleNamespace(name=f"version {self.champion or len(self.successes)}")
 
-    def model(self, task, address):
+    def model(self, task, address, **_):
         self.addresses.append(address)
         return TruePhysics(task)
 

@@ -45,5 +45,5 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
 
 def _text(measured: Measured, of: str) -> str:
-    text = f"{measured.error:.6g} over {measured.windows} {of}"
+    text = f"{measured.error:.4g} over {measured.windows} {of}"
     return f"{text} after {measured.history} rows of history" if measured.history else text

@@ -15,5 +15,6 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     is_in_parity = inputs.verification.summary.parity
     lines = [gate for gate in inputs.verification.gates if gate.name.endswith("parity")]
     failed = "; ".join(f"{line.name}: {line.value}" for line in lines if not line.passed)
-    value = "in parity" if is_in_parity else f"out of parity: {failed or 'not compared'}"
-    return [Verdict("parity", is_in_parity, value, "in parity")]
+    expected = "the same outputs as the trained model"
+    value = expected if is_in_parity else f"other outputs: {failed or 'not compared'}"
+    return [Verdict("parity", is_in_parity, value, expected)]
