@@ -15,6 +15,7 @@ RUN = {
     "id": "1a2b", "task": "arm", "status": "running", "step": 1, "total_steps": 2, "loss": None,
     "parameters": {}, "error": None, "model": None, "owner": None, "resumed_by": None,
     "created_at": "2026-01-01T00:00:00Z", "completed_at": None,
+    "stage": None, "why": None, "waits_for": None,
 }  # fmt: skip
 METRICS = {"run": "1a2b", "task": "arm", "status": "running", "total_steps": 2}
 RUNS = {

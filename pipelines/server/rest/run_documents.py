@@ -39,6 +39,7 @@ _GOING = [
 _WAITING: frozenset[RunStatus] = frozenset({"queued", "starting"})
 _LENGTH = 36  # characters of an id
 _PAGE = 500  # ids per query when an id is completed
+_PIPES = "[pipes] "  # start of Dagster's messages about the process of a training
 _NEWEST = 20  # events of a run among which its stage is found
 _EXAMPLES = 5  # runs that an error names
 _PAGE_OF_UI = 100  # runs; longer lists are read from Dagster each time
@@ -138,9 +139,9 @@ class Runs:
         ).records:
             entry = record.event_log_entry
             asset = (entry.step_key or "").partition("__")[2]
-            if asset and entry.dagster_event is None and not is_statistics(entry.user_message):
-                lines = entry.user_message.strip().splitlines()
-                return f"{asset}: {lines[0]}" if lines else asset
+            text = "" if entry.dagster_event else entry.user_message.strip()
+            if asset and text and not is_statistics(text) and not text.startswith(_PIPES):
+                return f"{asset}: {text.splitlines()[0]}"
             if asset and entry.dagster_event_type == DagsterEventType.STEP_START:
                 return asset
         return None

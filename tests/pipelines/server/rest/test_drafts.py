@@ -99,6 +99,7 @@ def rows(preview, **changes):
             "name": channel["channel"],
             "role": own["role"],
             "unit": str(own["unit"]),
+            "kind": own.get("kind", "linear"),
             "limits": own.get("limits"),
             "derivative_of": own.get("derivative_of"),
         }
@@ -127,7 +128,9 @@ def test_logs_become_a_task_that_a_run_can_use(site, logs):
     assert [file["file"] for file in checked["files"]] == list(LOGS)
     assert all(file["outcome"] == "episodes" for file in checked["files"])
     created = site.post("tasks", {"task": result["task"], "draft": draft}, 201)
-    assert created == {"name": "arm", "logs": 2, "problem": None}
+    launches = [name for name, *_ in site.dagster.requests if name == "launchRun"]
+    run = site.get("runs")["runs"][0]["id"]
+    assert (created, len(launches)) == ({"name": "arm", "logs": 2, "run": run, "problem": None}, 1)
     task = load_task("arm")
     assert (task.dt, task.channels["cart"].limits) == (0.02, (-2.0, 2.0))
     assert task.channels["cart"].source[0].name == "qpos_cart"
@@ -283,7 +286,7 @@ def test_problems_are_listed_by_field_with_the_text_of_the_command_line(site, dr
     )
     result = site.post(f"drafts/{draft}/edit", {"channels": changed, "settings": {"dt": -1}})
     problems = {problem["key"]: problem["message"] for problem in result["problems"]}
-    assert "the lower limit 2.0 is not below" in problems["channels.qpos_cart.limits"]
+    assert "the lower limit 2 is not below" in problems["channels.qpos_cart.limits"]
     assert "banana" in problems["channels.qpos_cart.unit"]
     assert "did you mean 'action'" in problems["channels.ctrl_cart.role"]
     assert "greater than or equal to 0.000000001" in problems["dt"]
