@@ -13,11 +13,14 @@ import dagster as dg
 from kinemill.errors import KinemillError
 from kinemill.register.audit_log import MOVED, What, read_events
 from kinemill.register.decision import Decision
+from kinemill.register.gate.decision_document import show_value
+from kinemill.register.gate.headline import failed_causes
 from kinemill.store import MANIFEST, SUMMARY, digest, read_document
 from kinemill.store.disk_space import shortage
 from kinemill.store.home import Home
 from kinemill.tracking.memory_warning import read_warning
 from kinemill.tracking.run_links import noted_training
+from kinemill.verify.headline import causes
 from kinemill_dagster.pipelines.run_status_sensors import reason
 from kinemill_dagster.resources import alerts
 from kinemill_dagster.resources.alert_delivery import deliver
@@ -156,10 +159,11 @@ def refusals(home: Home, task: str) -> Iterator[NewAlert]:
     if decision.decision != "refused":
         return
     lines = [
-        f"{line.rule}: {line.value}, expected {line.expected}"
+        f"{line.rule}: {show_value(line.value)}, expected {show_value(line.expected)}"
         for line in decision.gate
         if not line.passed
     ]
+    lines.insert(0, causes(failed_causes(decision.gate)))
     previous = decision.previous_champion
     stays = f"version {previous} stays champion" if previous else "there is no champion"
     title = f"{task} version {decision.version} is refused"

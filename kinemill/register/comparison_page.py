@@ -165,7 +165,7 @@ def _gates(comparison: DynamicsComparison) -> str:
         for rule in sorted(set().union(*lines))
     ]
     heads = ["Rule", *map(str.capitalize, comparison.names)]
-    return f"<h2>Gate decisions</h2>{table(heads, rows)}"
+    return f"<h2>Gate decisions</h2>{table(heads, rows, fixed=True)}"
 
 
 def _verdict(line: Verdict | None) -> str:

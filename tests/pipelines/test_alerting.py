@@ -77,7 +77,10 @@ def test_a_refusal_quarantine_and_drift_are_told_once(received):
     ]
     notes = [read_json(path) for path in alerts.waiting(home).glob("*.json")]
     (refused,) = [note for note in notes if note["kind"] == "refused"]
-    assert refused["body"] == "beats_linear: 0.5, expected <= 0.4\nversion 1 stays champion"
+    assert refused["body"] == (
+        "it is not better than the linear model\nbeats_linear: 0.5, expected <= 0.4\n"
+        "version 1 stays champion"
+    )
     assert look() == message  # the next tick, and one after a restart, add nothing
     emit(home, "registered_model", "decision", decided(4, "refused", False))
     (home.store / "drift" / f"{TASK}.json").write_text("damaged")

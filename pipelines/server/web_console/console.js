@@ -417,9 +417,9 @@ function follow(section) {
         caption.textContent = visible(name);
         figure.append(caption);
         // Memory and load of the machine come after everything about the model.
-        if (name.startsWith("system/")) charts.append(figure);
-        else charts.insertBefore(figure, charts.querySelector(".machine"));
-        figure.classList.toggle("machine", name.startsWith("system/"));
+        const isMachine = /^(system|memory)\//.test(name);
+        figure.classList.toggle("machine", isMachine);
+        charts.insertBefore(figure, isMachine ? null : charts.querySelector(".machine"));
         figures.set(name, figure);
       }
       draw(figures.get(name), series.get(name));
