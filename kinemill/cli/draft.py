@@ -132,8 +132,8 @@ def _draft_logs(
         if explain:
             show_facts(checked.draft)
         command = f"kinemill run {output.task} --logs {shlex.quote(str(log))}"
-        following = f"correct what is wrong in it, then: {command}"
-        typer.echo(f"written to {output.target}; next: {following}")
+        typer.echo(f"written to {output.target}; correct what is wrong in it")
+        typer.echo(f"next  {command}")
     warn_of_losses(checked)
 
 
@@ -148,7 +148,8 @@ def _draft_environment(name: str, env: str, output: _Output) -> None:
         document({"task": name, "file": str(output.target), **environment_document(checked)})
         return
     show_environment(checked)
-    typer.echo(f"written to {output.target}; next: kinemill run {output.task}")
+    typer.echo(f"written to {output.target}")
+    typer.echo(f"next  kinemill run {output.task}")
 
 
 def _refuse(name: str, target: Path) -> None:

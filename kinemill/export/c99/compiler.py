@@ -21,7 +21,12 @@ from kinemill.errors import BadInput
 
 COMPILERS = ("cc", "gcc", "clang")
 # Fused multiply-add, as in ONNX Runtime. No -ffast-math: NaN and infinity must propagate.
-FLAGS = ("-std=gnu99", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
+# -O2 with loops unrolled: -O3 takes 4.5 times as long to compile, up to minutes for a long history,
+# is 1.2 times as fast for a single row, and 0.27 times as fast for 256 rows of a NARX model.
+FLAGS = (
+    "-std=gnu99", "-O2", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funroll-loops",
+    "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
+)  # fmt: skip
 # Fastest first: a compiler may not support the flags of this processor.
 TARGETS = (("-march=native", "-mprefer-vector-width=512"), ("-march=native",), ())
 SECONDS = 120.0

@@ -131,7 +131,7 @@ class CreatedTask(BaseModel):
         name: of the task.
         logs: number of logs that were put into its drop folder.
         run: id of the run on the logs of a draft; None without a draft, and with a problem.
-        problem: why the server did not load the task; None if it did.
+        problem: why the server did not load or start the task; None if it did.
     """
 
     name: str

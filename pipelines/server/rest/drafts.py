@@ -163,17 +163,18 @@ def create_task(body: CreateTask, request: Request, service: ServiceOf) -> Creat
         draft.check_target(drop)
     create_task_file(tasks_folder() / f"{task.name}.yaml", _text(body.task, draft))
     problem = None
+    run = None
     try:
         service.launcher.load(request, task.name)
+        if draft:
+            # Before the logs arrive, or the new sensor would start a second run on them.
+            tags = {OWNER: user_of(request)}
+            run = service.launcher.start(request, task.name, {}, tags)
     except KinemillError as error:
         problem = str(error)
-    if draft is None:
-        return CreatedTask(name=task.name, logs=0, run=None, problem=problem)
-    logs = draft.move_logs(drop)
-    draft.delete()
-    # At once: the sensor starts no run on these logs while this one is in progress.
-    tags = {OWNER: user_of(request)}
-    run = None if problem else service.launcher.start(request, task.name, {}, tags)
+    logs = draft.move_logs(drop) if draft else 0
+    if draft:
+        draft.delete()
     return CreatedTask(name=task.name, logs=logs, run=run, problem=problem)
 
 
