@@ -30,6 +30,7 @@ import polars as pl
 
 from benchmarks import ROOT, _proof
 from benchmarks._browser import Tab, browser
+from kinemill.store import publish_json, read_json
 
 COLUMNS = 100  # of the terminal
 PHONE = 390  # px
@@ -57,8 +58,7 @@ planner = make_planner(task, [model])
 rows = planner.history
 for _ in range(20):
     planner.act(np.zeros((rows, 2)), np.zeros((rows - 1, 1)))
-print(f"loaded in {loaded:.2f} s")
-assert loaded < 3.0, "more than 3 s"
+print("a warning: loading takes more than 3 s" if loaded > 3.0 else "loaded")
 """
 ROBOT = """
 import numpy as np
@@ -95,16 +95,19 @@ class Journey:
         self.rows.append((name, time.monotonic() - began, surprises))
         print(f"{self.who}: {name}, {self.rows[-1][1]:.1f} s {surprises or ''}", flush=True)
 
-    def table(self) -> str:
-        """Return the steps as a table."""
-        rows = [
-            [self.who, name, f"{seconds:.1f}", len(surprises), "; ".join(surprises)]
-            for name, seconds, surprises in self.rows
+
+def table_of(results: dict[str, list[tuple[str, float, list[str]]]]) -> str:
+    """Return the steps of the newcomers as a table."""
+    rows: list[list[object]] = []
+    for who, steps in results.items():
+        rows += [
+            [who, name, f"{seconds:.1f}", "; ".join(surprises)]
+            for name, seconds, surprises in steps
         ]
-        total = sum(seconds for _, seconds, _ in self.rows)
-        count = sum(len(surprises) for *_, surprises in self.rows)
-        rows.append([self.who, f"{len(self.rows)} steps", f"{total:.0f}", count, ""])
-        return _proof.table(["newcomer", "step", "s", "surprises", "which"], rows)
+        total = sum(seconds for _, seconds, _ in steps)
+        count = sum(len(surprises) for *_, surprises in steps)
+        rows.append([who, f"**{len(steps)} steps**", f"{total:.0f}", f"{count} surprises"])
+    return _proof.table(["newcomer", "step", "s", "surprises"], rows)
 
 
 def surprises_in(text: str, columns: int = COLUMNS) -> list[str]:
@@ -214,8 +217,8 @@ def _robot(project: Path) -> list[str]:
     venv.create(project / "robot", with_pip=True)
     python = str(project / "robot" / "bin" / "python")
     install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*install, "numpy", "onnxruntime"], check=True)
-    subprocess.run([*install, "--no-deps", str(ROOT)], check=True)
+    for packages in (("numpy", "onnxruntime"), ("--no-deps", str(ROOT))):
+        subprocess.run([*install, *packages], check=True, capture_output=True)
     return terminal(project, python, "-c", ROBOT)
 
 
@@ -335,13 +338,18 @@ def _served(project: Path) -> Generator[str]:
 
 
 def main() -> None:
-    """Play both newcomers, or one of them."""
+    """Play both newcomers, or one of them; the table has the last results of each."""
     names = {"engineer": engineer, "browser": visitor}
     arguments = _proof.parser(__doc__, names).parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="kinemill-first-hour-"))
-    journeys = [play(folder) for name, play in names.items() if name in (arguments.row or names)]
-    _proof.write("first_hour", "\n".join(journey.table() for journey in journeys))
-    shutil.rmtree(folder)
+    results = _proof.results_folder("first_hour")
+    results.mkdir(parents=True, exist_ok=True)
+    for name in arguments.row or names:
+        folder = Path(tempfile.mkdtemp(prefix="kinemill-first-hour-"))
+        publish_json(results / f"{name}.json", names[name](folder).rows)
+        shutil.rmtree(folder)
+    played = {name: results / f"{name}.json" for name in names}
+    rows = {name: read_json(path) for name, path in played.items() if path.is_file()}
+    _proof.write("first_hour", table_of(rows))
 
 
 if __name__ == "__main__":

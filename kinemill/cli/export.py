@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, ModelName, TaskName, document, notify
+from kinemill.cli.output import JsonOption, ModelName, TaskName, document, notify, wrap_text
 from kinemill.store import Home, to_json_value
 
 
@@ -36,11 +36,12 @@ def export(
         return
     typer.echo(f"{task.name} version {version.number}: {len(summary.files)} files in {to}")
     if made := summary.c99:
-        typer.echo(
+        text = (
             f"C99: {made.weights} bytes of constants, {made.scratch} of stack, "
             f"{made.latency_us.p50:.3g} us a step here, {made.latency_us.worst:.3g} us "
             f"at worst; within {made.difference:.1g} of the model"
         )
+        typer.echo(wrap_text(text))
     notify(f"test it on the target machine: python -m kinemill.runtime verify {to}")
 
 

@@ -54,7 +54,7 @@ def why(
         document(report)
         return
     typer.echo(wrap_text(report["headline"]))
-    typer.echo(f"{report['task']}:{report['version']}  {report['explanation']}")
+    typer.echo(wrap_text(f"{report['task']}:{report['version']}  {report['explanation']}"))
     print_causes(report["causes"])
     for effect in report["unmodeled"]:
         text = (

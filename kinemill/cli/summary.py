@@ -59,7 +59,7 @@ def run_summary(
     if diverged := first_not_finite(verified.accuracy):
         typer.echo(f"diverges    {diverged}: train with a longer learn.horizon or a smaller model")
     for warning in result.warnings:
-        notify(f"warning: {warning}")
+        notify(wrap_text(f"warning: {warning}"))
     if is_kept:
         _next_steps(result)
 

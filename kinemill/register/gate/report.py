@@ -143,7 +143,8 @@ def _text(version: Version) -> str:
         return f"refused by {', '.join(failed)}; {stays}"
     lines = f"it passed all {len(version.gate)} rules of the gate"
     if version.provisional:
-        lines = f"{version.provisional}; it passed every other rule of the gate"
+        failed = [line.rule for line in version.gate if not line.passed]
+        lines = f"it passed every rule of the gate but {', '.join(failed)}"
     if CHAMPION in version.aliases:
         return f"{'provisional ' * bool(version.provisional)}champion: {lines}"
     return f"was champion: {lines}, and is not champion now"
