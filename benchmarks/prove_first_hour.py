@@ -113,11 +113,11 @@ def table_of(results: dict[str, list[tuple[str, float, list[str]]]]) -> str:
 def surprises_in(text: str, columns: int = COLUMNS) -> list[str]:
     """Return what would surprise a reader of a terminal's text."""
     plain = _ESCAPES.sub("", text)
-    found = [name for name, pattern in _SURPRISES.items() if pattern.search(plain)]
-    found += [f"{a!r} and {b!r}" for a, b in _CONTRADICTIONS if a in plain and b in plain]
+    surprises = [name for name, pattern in _SURPRISES.items() if pattern.search(plain)]
+    surprises += [f"{a!r} and {b!r}" for a, b in _CONTRADICTIONS if a in plain and b in plain]
     lines = [line for part in plain.split("\n") for line in part.rstrip("\r").split("\r")]
     wide = [line for line in lines if len(line) > columns]
-    return found + ([f"a line of {len(wide[0])} columns: {wide[0][:40]}…"] if wide else [])
+    return surprises + ([f"a line of {len(wide[0])} columns: {wide[0][:40]}…"] if wide else [])
 
 
 def terminal(folder: Path, *command: str, allowed: tuple[int, ...] = (0,)) -> list[str]:
@@ -273,13 +273,13 @@ class _Page:
         """Return the surprises of the open page."""
         self._shot("screen")
         text = self.tab.evaluate("document.body.innerText")
-        found = surprises_in(text, 10_000) + self.tab.errors()
-        found += [f"command {match[0]!r}" for match in _COMMANDS.finditer(text)]
+        surprises = surprises_in(text, 10_000) + self.tab.errors()
+        surprises += [f"command {match[0]!r}" for match in _COMMANDS.finditer(text)]
         empty = "document.querySelectorAll('th:empty, svg[role=img]:not([aria-label])').length"
-        found += ["a heading or chart without a name"] * bool(self.tab.evaluate(empty))
+        surprises += ["a heading or chart without a name"] * bool(self.tab.evaluate(empty))
         if not self.tab.evaluate("document.querySelectorAll('nav.site a').length"):
-            found.append("no navigation")
-        return found
+            surprises.append("no navigation")
+        return surprises
 
     def _shot(self, kind: str) -> None:
         number = len(list(self._shots.iterdir()))
@@ -288,7 +288,7 @@ class _Page:
 
 def _draft(page: _Page, logs: Path) -> list[str]:
     page.tab.open(f"{page.address}/kinemill/console/new")
-    found = page.check()
+    surprises = page.check()
     files = [
         {"name": path.name, "text": path.read_text("utf-8")} for path in sorted(logs.iterdir())
     ]
@@ -301,16 +301,16 @@ def _draft(page: _Page, logs: Path) -> list[str]:
         form.requestSubmit();
     }})()""")
     page.tab.wait_for("Conclusions of the draft", 300.0)
-    return found + page.check()
+    return surprises + page.check()
 
 
 def _create(page: _Page) -> list[str]:
     page.tab.evaluate("document.querySelector('form.draft').requestSubmit()")
     page.tab.wait_for("Cancel the run", 120.0)
-    found = page.check()
+    surprises = page.check()
     time.sleep(45.0)  # the sensor ticks every 30 s
     runs = page.tab.evaluate("fetch('/api/v1/runs').then((one) => one.json())")["runs"]
-    return found + ([f"{len(runs)} runs"] if len(runs) != 1 else [])
+    return surprises + ([f"{len(runs)} runs"] if len(runs) != 1 else [])
 
 
 def _finish(page: _Page) -> list[str]:
@@ -327,11 +327,11 @@ def _served(project: Path) -> Generator[str]:
         process = subprocess.Popen(command, cwd=project, stdout=output, stderr=output)
         try:
             deadline = time.monotonic() + START
-            while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
+            while not (match := re.search(r"start page (http://[\d.]+:\d+)/", log.read_text())):
                 if time.monotonic() > deadline or process.poll() is not None:
                     sys.exit(f"kinemill ui does not start: {log.read_text()}")
                 time.sleep(0.5)
-            yield found[0]
+            yield match[1]
         finally:
             process.terminate()
             process.wait(60)

@@ -181,8 +181,8 @@ def comparison_table(verified: Assessment) -> None:
     if rows:
         heads = ["free run" if h == FREE_RUN else counted(int(h), "steps") for h in horizons]
         table("error / error of the best reference, by steps ahead", ["channel", *heads], rows)
-        found = {cell.state for cell in cells.values()}
-        typer.echo("\n".join(text for state, text in _STATE_KEY.items() if state in found))
+        states = {cell.state for cell in cells.values()}
+        typer.echo("\n".join(text for state, text in _STATE_KEY.items() if state in states))
 
 
 def _ratio(cell: Cell | None) -> object:

@@ -401,8 +401,8 @@ def refuse_other_format(task: Task, path: Path) -> None:
     Raises:
         BadLog: it is one.
     """
-    if _recognized(task, path) is None and (found := other_format(path)):
-        raise BadLog(path, f"is {found[0]}", expected="a log", fix=found[1])
+    if _recognized(task, path) is None and (detected := other_format(path)):
+        raise BadLog(path, f"is {detected[0]}", expected="a log", fix=detected[1])
 
 
 def wait_for_settled(

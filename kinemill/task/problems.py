@@ -74,9 +74,9 @@ def _problem(loc: Location, item: ErrorDetails, value: object) -> Problem:
         return loc, f"found {text!r}; expected {choices}; {nearest(text, names)}"
     message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message.partition(" or instance of ")[0]
-    found = repr(item["input"])
-    is_named = isinstance(item["input"], dict | list) or found in message
-    suffix = "" if is_named else f"; found {found}"
+    value_text = repr(item["input"])
+    is_named = isinstance(item["input"], dict | list) or value_text in message
+    suffix = "" if is_named else f"; found {value_text}"
     return loc, f"{message}{suffix}{_share_hint(item)}"
 
 

@@ -70,8 +70,8 @@ def read_yaml(path: Path) -> Document:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        found = f"has the byte 0x{content[error.start]:02x}, which is not UTF-8"
-        raise TaskError([f"{path}:{line}: {found}; save the file as UTF-8"]) from error
+        problem = f"has the byte 0x{content[error.start]:02x}, which is not UTF-8"
+        raise TaskError([f"{path}:{line}: {problem}; save the file as UTF-8"]) from error
     reader = _Reader(path)
     try:
         value = reader.read_text(text)

@@ -63,10 +63,10 @@ def dry_run(
     require_channels(task)
     if is_file(path):
         return [dry_run_log(task, home, path, valid_text(path.name), accepted)]
-    found = scan(task, path)
-    logs = found.logs
+    result = scan(task, path)
+    logs = result.logs
     if not logs:
-        raise no_logs(task, path, [f"{name}: {why}" for name, why in found.ignored.items()])
+        raise no_logs(task, path, [f"{name}: {why}" for name, why in result.ignored.items()])
     return [
         dry_run_log(task, home, file_stat.path, file_stat.label, accepted) for file_stat in logs
     ]

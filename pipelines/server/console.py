@@ -26,7 +26,7 @@ from kinemill_dagster.assets import stages_of
 
 _COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
 _PACED = re.compile(r"\d steps/s")
-_LEFT = re.compile(r", [\d:]+ left$")  # end of a message about a candidate of a portfolio
+_TIME_LEFT = re.compile(r", [\d:]+ left$")  # end of a message about a candidate of a portfolio
 _WAITING = "waiting for "  # prefix of messages about a lock's holder
 _WIDTH = 20  # columns of a bar
 _PIPES = "[pipes] "  # start of Dagster's message on a training process that a signal ended
@@ -187,7 +187,7 @@ class LineView:
             if self._throttle.is_due(asset, done, total):
                 paced = self._paced(note[counted.end() :], total)
                 self._print(f"{asset:<17}{done}/{total}  {paced}")
-        elif note.startswith(_WAITING) or _LEFT.search(note):
+        elif note.startswith(_WAITING) or _TIME_LEFT.search(note):
             self._print(f"{asset:<17}{note}")
 
     def _paced(self, note: str, total: int) -> str:

@@ -30,7 +30,7 @@ FLAGS = (
 # Fastest first: a compiler may not support the flags of this processor.
 TARGETS = (("-march=native", "-mprefer-vector-width=512"), ("-march=native",), ())
 SECONDS = 120.0
-_KEPT = 32  # libraries in the cache
+_MOST_LIBRARIES = 32  # libraries in the cache
 _LOG = logging.getLogger("kinemill.export")
 
 
@@ -77,7 +77,9 @@ def compile_cached(sources: Sequence[str]) -> ctypes.CDLL:
                 path.write_text(source)
             _compile(paths, Path(scratch) / library.name)
             (Path(scratch) / library.name).rename(library)
-        for old in sorted(folder.glob("*.so"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        for old in sorted(folder.glob("*.so"), key=lambda path: path.stat().st_mtime)[
+            :-_MOST_LIBRARIES
+        ]:
             old.unlink(missing_ok=True)  # another process may have removed it
     return ctypes.CDLL(str(library))
 

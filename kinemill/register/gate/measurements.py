@@ -79,15 +79,17 @@ class DynamicsMeasurements:
         Raises:
             BadInput: No episode is left.
         """
-        seen = seen_episodes(self.home.root / self.dataset.path, trained_on) if trained_on else ()
-        if seen:
-            kept = [one for one in self._rows.episodes if one.id not in seen]
-            if not any(one.split == SPLIT for one in kept):
+        trained = (
+            seen_episodes(self.home.root / self.dataset.path, trained_on) if trained_on else ()
+        )
+        if trained:
+            rest = [one for one in self._rows.episodes if one.id not in trained]
+            if not any(one.split == SPLIT for one in rest):
                 problem = "was trained on all test episodes of the challenger"
                 raise BadInput("it", problem, fix="record new logs for the test split")
-            rows = replace(self._rows, episodes=kept)
-            rest = replace(self, known_rows=rows).compare(challenger, champion)
-            return replace(rest, left_out=len(seen))
+            rows = replace(self._rows, episodes=rest)
+            comparison = replace(self, known_rows=rows).compare(challenger, champion)
+            return replace(comparison, left_out=len(trained))
         models = [cast(Simulator, one) for one in (challenger, champion)]
         # The longest history of all, so that all predictions start at the same rows.
         history = self._history(*models)

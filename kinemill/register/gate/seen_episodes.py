@@ -20,9 +20,9 @@ def seen_episodes(dataset: Path, trained_on: Path) -> frozenset[str]:
     """
     test = _pieces(dataset, "test").select("id", *_ROWS)
     learned = _pieces(trained_on, "train", "validation").select(_ROWS)
-    both = test.join(learned, on=["recording", "part"], suffix="_learned")
+    pairs = test.join(learned, on=["recording", "part"], suffix="_learned")
     overlap = (pl.col("begin") < pl.col("end_learned")) & (pl.col("begin_learned") < pl.col("end"))
-    return frozenset(both.filter(overlap).select("id").collect()["id"])
+    return frozenset(pairs.filter(overlap).select("id").collect()["id"])
 
 
 def _pieces(folder: Path, *splits: str) -> pl.LazyFrame:

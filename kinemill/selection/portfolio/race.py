@@ -211,7 +211,7 @@ class _Race:
             if result is not None:
                 held_out[candidate.name] = result
                 text = f"score {score_text(result.score)} on rows left out of its fit"
-                self._tell(f"{candidate.name}: {text}")
+                self._log(f"{candidate.name}: {text}")
             if not held_out:
                 return winner  # the winner is the first finalist, and it has no result
         last = max(self._rows.horizons)
@@ -373,7 +373,7 @@ class _Race:
         """Train and measure a candidate; a failure is a result too."""
         began = time.monotonic()
         empty = CandidateResult.empty(candidate, number)
-        self._tell(f"{candidate.name} is fitted")
+        self._log(f"{candidate.name} is fitted")
         try:
             with time_limit(self._most_seconds(candidate, seconds)):
                 result = self._fits.result_of(candidate, empty, seconds)
@@ -389,12 +389,12 @@ class _Race:
 
     def _report(self, result: CandidateResult) -> None:
         text = result.failure or f"score {score_text(result.score)}"
-        self._tell(f"{result.name}: {text}")
+        self._log(f"{result.name}: {text}")
 
-    def _tell(self, text: str) -> None:
+    def _log(self, text: str) -> None:
         """Report progress with the time of the budget that is left."""
-        left = clock(max(0.0, self._learn.budget - self._spent))
-        self._context.listeners[1].log_message(f"{text}, {left} left")
+        remaining = clock(max(0.0, self._learn.budget - self._spent))
+        self._context.listeners[1].log_message(f"{text}, {remaining} left")
 
     def finish(self, winner: CandidateResult) -> Trained:
         """Train with the remaining budget, and return the best weights.

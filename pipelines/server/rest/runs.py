@@ -130,7 +130,7 @@ class _Follower:
         self._service = service
         self._run = record.dagster_run.run_id
         self._metrics = Metrics(service.home, self._run, task_of(record.dagster_run))
-        self._shown: tuple[str, str | None] | None = None
+        self._last: tuple[str, str | None] | None = None
         self.ended = False
 
     def look(self) -> list[ServerSentEvent]:
@@ -140,8 +140,8 @@ class _Follower:
         document = self._service.runs.document(record)
         self.ended = status in ENDED
         events = []
-        if self._shown != (status, document.stage) and not self.ended:
-            self._shown = status, document.stage
+        if self._last != (status, document.stage) and not self.ended:
+            self._last = status, document.stage
             events.append(ServerSentEvent(event="status", data=document))
         if points := list(self._metrics.new()):
             data = {"total_steps": self._metrics.total, "points": points}
