@@ -100,10 +100,8 @@ def table_of(results: dict[str, list[tuple[str, float, list[str]]]]) -> str:
     """Return the steps of the newcomers as a table."""
     rows: list[list[object]] = []
     for who, steps in results.items():
-        rows += [
-            [who, name, f"{seconds:.1f}", "; ".join(surprises)]
-            for name, seconds, surprises in steps
-        ]
+        for name, seconds, surprises in steps:
+            rows.append([who, name, f"{seconds:.1f}", "; ".join(surprises)])
         total = sum(seconds for _, seconds, _ in steps)
         count = sum(len(surprises) for *_, surprises in steps)
         rows.append([who, f"**{len(steps)} steps**", f"{total:.0f}", f"{count} surprises"])

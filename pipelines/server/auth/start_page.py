@@ -62,7 +62,7 @@ def _row(home: Home, runs: Runs | None, name: str, path: Path) -> _Row:
         registered = RegisteredTask()
         problems.append(_lines(str(error)))
     run = next(iter(runs.records(1, name)), None) if runs else None
-    if run and run.dagster_run.status in _BAD:
+    if runs and run and run.dagster_run.status in _BAD:
         problems.append(_failed_run(runs, run))
     return _Row(name, registered, run, problems)
 
