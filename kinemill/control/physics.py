@@ -47,7 +47,8 @@ def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
     if abs(plant.dt - task.dt) > 1e-9:
         where = f"control.plant {name}"
         problem = f"has a period of {plant.dt:g} s"
-        raise BadInput(where, problem, expected=f"the task's dt, {task.dt:g} s")
+        fix = f"set `dt: {plant.dt:g}`; a task of a real robot needs no `control.plant`"
+        raise BadInput(where, problem, expected=f"the task's dt, {task.dt:g} s", fix=fix)
     return plant.model_copy(update=parameters or {})
 
 
