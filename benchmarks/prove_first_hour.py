@@ -123,9 +123,7 @@ def terminal(folder: Path, *command: str, allowed: tuple[int, ...] = (0,)) -> li
     pid, screen = pty.fork()
     if pid == 0:
         os.chdir(folder)
-        paths = f"{BINARIES}:{os.environ['PATH']}"
-        keep = {k: v for k, v in os.environ.items() if not k.startswith(("KINEMILL", "DAGSTER"))}
-        os.execvpe(command[0], command, {**keep, "PATH": paths, "COLUMNS": str(COLUMNS)})
+        os.execvpe(command[0], command, environment())
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
     text = _read_all(screen)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -133,6 +131,12 @@ def terminal(folder: Path, *command: str, allowed: tuple[int, ...] = (0,)) -> li
         print(text)
         sys.exit(f"{' '.join(command)} ended with code {code}")
     return surprises_in(text)
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of a newcomer: none of kinemill and Dagster."""
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("KINEMILL", "DAGSTER"))}
+    return {**plain, "PATH": f"{BINARIES}:{plain['PATH']}", "COLUMNS": str(COLUMNS)}
 
 
 def _read_all(screen: int) -> str:
@@ -226,7 +230,8 @@ def visitor(folder: Path) -> Journey:
     project = folder / "web"
     logs = folder / "web_logs"
     write_logs(logs, folder / "raw_web", 6, seed=2)
-    subprocess.run([str(BINARIES / "kinemill"), "init", str(project)], check=True, cwd=folder)
+    command = [str(BINARIES / "kinemill"), "init", str(project)]
+    subprocess.run(command, check=True, cwd=folder, env=environment())
     with _served(project) as address, browser(folder / "profile") as tab:
         page = _Page(tab, address, folder / "shots")
         journey.step("overview", lambda: page.visit("/"))
@@ -322,7 +327,9 @@ def _served(project: Path) -> Generator[str]:
     log = project / "ui.log"
     with log.open("wb") as output:
         command = [str(BINARIES / "kinemill"), "ui"]
-        process = subprocess.Popen(command, cwd=project, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=project, env=environment(), stdout=output, stderr=output
+        )
         try:
             deadline = time.monotonic() + START
             while not (match := re.search(r"start page (http://[\d.]+:\d+)/", log.read_text())):
