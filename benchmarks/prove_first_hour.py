@@ -101,7 +101,14 @@ def table_of(results: dict[str, list[tuple[str, float, list[str]]]]) -> str:
     rows: list[list[object]] = []
     for who, steps in results.items():
         for name, seconds, surprises in steps:
-            rows.append([who, name, f"{seconds:.1f}", "; ".join(surprises)])
+            rows.append(
+                [
+                    who,
+                    name,
+                    f"{seconds:.1f}",
+                    "; ".join(line.partition(":")[0] for line in surprises),
+                ]
+            )
         total = sum(seconds for _, seconds, _ in steps)
         count = sum(len(surprises) for *_, surprises in steps)
         rows.append([who, f"**{len(steps)} steps**", f"{total:.0f}", f"{count} surprises"])
