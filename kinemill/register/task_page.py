@@ -141,7 +141,6 @@ def _course(versions: Sequence[Version]) -> str:
         lines.append(Line("champion", "champion", ends, steps, staircase=True))
     chart = line_chart(lines, labels=("version", _title(versions)), log=True)
     chart = figure(_title(versions), "", chart)
-    chart = figure(_title(versions), "", chart)
     key = legend({line.style: line.label for line in lines})
     return f'<h2>By version</h2>{key}<div class="grid">{chart}</div>'
 
