@@ -189,9 +189,9 @@ def attack(site: Site, names: Sequence[str]) -> list[Row]:
             sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
 
     with ThreadPoolExecutor(_LANES) as pool:
-        beside = [pool.submit(work, _MAIN) for _ in range(_LANES)]
+        lanes = [pool.submit(work, _MAIN) for _ in range(_LANES)]
         work({"kills"})
-        for lane in beside:
+        for lane in lanes:
             lane.result()
     waiting.extend(name for name in names if name in _ALONE)
     work(set())

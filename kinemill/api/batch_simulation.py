@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import Drawn
+from kinemill.api.html import Plotted
 from kinemill.api.models import ModelLike, load_simulator_of
 from kinemill.api.simulation import Simulation, start_at_rest, strict_simulator
 from kinemill.errors import BadInput
@@ -29,7 +29,7 @@ States = Mapping[str, float]  # values by name of state
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trajectories(Drawn, Mapping[str, Simulation]):
+class Trajectories(Plotted, Mapping[str, Simulation]):
     """Simulated trajectories by name.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kinemill.api.compared_models import compared_models
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import Drawn
+from kinemill.api.html import Plotted
 from kinemill.api.models import ModelLike, load_simulator_of
 from kinemill.store.home import Home
 from kinemill.task.document import Task
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Evaluation(Drawn):
+class Evaluation(Plotted):
     """Errors of a dynamics model on logs.
 
     Attributes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.api.html import Shown
+from kinemill.api.html import Summarized
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.store import Home, publish_file
@@ -36,7 +36,7 @@ _FOLDER = "frames"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FrameLogs(Shown):
+class FrameLogs(Summarized):
     """Recordings that are frames, see `from_frames`.
 
     Attributes:

@@ -14,7 +14,7 @@ _LINES = 9  # facts of the text
 _LENGTH = 100  # characters of a line
 
 
-class Shown(ABC):
+class Summarized(ABC):
     """A result that is shown as a title and facts, without its arrays."""
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Shown(ABC):
         return f"<b>{escape(title)}</b><table>{rows}</table>"
 
 
-class Drawn(Shown):
+class Plotted(Summarized):
     """A result that also has a figure in a notebook."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kinemill.api.evaluation import read_data
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import Shown
+from kinemill.api.html import Summarized
 from kinemill.api.models import LoadedModel, ModelLike, load_policy_of
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.runtime.policy import Policy
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PolicyResults(Shown):
+class PolicyResults(Summarized):
     """Differences of a policy from logged actions, and trials in an environment.
 
     Attributes:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from kinemill.api.html import Shown
+from kinemill.api.html import Summarized
 from kinemill.api.models import registered_model
 from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.api.training import TaskLike, Training, resolve_task
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Verification(Shown):
+class Verification(Summarized):
     """Checks of an exported model.
 
     Attributes:
@@ -104,7 +104,7 @@ def _verify_training(training: Training, report: Reporter) -> Verification:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Registered(Shown):
+class Registered(Summarized):
     """A registered version and the decision of the gate.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinemill.api.html import Shown
+from kinemill.api.html import Summarized
 from kinemill.api.models import ModelLike
 from kinemill.api.progress import ShowProgress, counted, reporter
 from kinemill.api.training import TaskLike, resolve_task
@@ -29,7 +29,7 @@ VIDEOS = "videos"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Rollout(Shown):
+class Rollout(Summarized):
     """Episodes of a controller or a policy.
 
     Attributes:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinemill.api.dataset import Data
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import Shown
+from kinemill.api.html import Summarized
 from kinemill.api.progress import ShowProgress, reporter
 from kinemill.api.project import project
 from kinemill.api.training import Overrides, TaskLike, resolve_task
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TuneResult(Shown):
+class TuneResult(Summarized):
     """Result of a search.
 
     Attributes:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.api.frames import FrameLogs
-from kinemill.api.html import Drawn
+from kinemill.api.html import Plotted
 from kinemill.api.models import LoadedModel, ModelLike, load_simulator_of
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load_simulator
@@ -31,7 +31,7 @@ else:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Simulation(Drawn):
+class Simulation(Plotted):
     """A simulated trajectory.
 
     Attributes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from kinemill.api.dataset import Data, Dataset, make_dataset
-from kinemill.api.html import Drawn
+from kinemill.api.html import Plotted
 from kinemill.api.objects import Objects, with_objects
 from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.errors import BadInput
@@ -38,7 +38,7 @@ Overrides = Mapping[str, object]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Training(Drawn):
+class Training(Plotted):
     """A trained and exported model.
 
     Attributes:

@@ -89,9 +89,9 @@ def measure_leakage(
             torn = pieces.join(training, on="recording", how="semi").select("recording").collect()
             searched |= {name: {name} for name in torn["recording"] if name not in searched}
         pieces = pieces.filter(pl.col("recording").is_in([*searched]))
-        copied, repeated = _repeated_rows(dataset, pieces, training, searched)
+        copies, repetitions = _repeated_rows(dataset, pieces, training, searched)
         rows = about.count(side)[1] or 1
-        leakage[side] = Leakage(copied / rows, repeated / rows)
+        leakage[side] = Leakage(copies / rows, repetitions / rows)
     return leakage
 
 
@@ -137,9 +137,9 @@ def _repeated_rows(
         )
         for piece in sampled
     ]
-    copied, repeated = np.average(shares, axis=0, weights=[piece.rows for piece in sampled])
+    copies, repetitions = np.average(shares, axis=0, weights=[piece.rows for piece in sampled])
     total = int(listed["rows"].sum())
-    return float(copied) * total, float(repeated) * total
+    return float(copies) * total, float(repetitions) * total
 
 
 def _repeated_shares(

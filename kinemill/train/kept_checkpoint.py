@@ -1,5 +1,6 @@
 """A kept checkpoint as a trained model, which can be evaluated, exported, or started from."""
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,13 +58,15 @@ def publish_checkpoint(home: Home, checkpoint: Path) -> Artifact:
 
 def list_checkpoints(home: Home, task: str) -> list[KeptCheckpoint]:
     """Return the kept checkpoints of a task, those with the smallest errors first."""
-    found = [
+    entries = [
         _entry(checkpoint)
         for training in (home.runs / task).glob("*/")
         for checkpoint in checkpoints(training)
         if (checkpoint / INDEX).is_file()
     ]
-    return sorted(found, key=lambda entry: (entry.monitor, entry.error is None, entry.error or 0.0))
+    return sorted(
+        entries, key=lambda entry: (entry.monitor, entry.error is None, entry.error or 0.0)
+    )
 
 
 def _entry(checkpoint: Path) -> KeptCheckpoint:
