@@ -64,9 +64,11 @@ def list_checkpoints(home: Home, task: str) -> list[KeptCheckpoint]:
         for checkpoint in checkpoints(training)
         if (checkpoint / INDEX).is_file()
     ]
-    return sorted(
-        entries, key=lambda entry: (entry.monitor, entry.error is None, entry.error or 0.0)
-    )
+
+    def key(entry: KeptCheckpoint) -> tuple[str, float]:
+        return entry.monitor, math.inf if entry.error is None else entry.error
+
+    return sorted(entries, key=key)
 
 
 def _entry(checkpoint: Path) -> KeptCheckpoint:

@@ -45,8 +45,8 @@ class CMAES(Controller):
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw knots (B, K, A), in half action ranges: the plan itself, then plans around it."""
         del iteration
-        adapted = plan.std if isinstance(plan, _Search) else None
-        std = self.noise if adapted is None else adapted
+        std = plan.std if isinstance(plan, _Search) else None
+        std = self.noise if std is None else std
         return plan.around(self.samples, std, random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
