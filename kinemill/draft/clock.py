@@ -46,6 +46,7 @@ SPELLINGS: dict[str, float] = {
     **dict.fromkeys(("day", "days", "datenum", "tage", "mjd"), DAY),
     **dict.fromkeys(("week", "weeks"), 7.0 * DAY),
 }  # fmt: skip
+STARTS = {"today", "since", "boot", "start", "power", "on", "epoch", "elapsed", "total", "running"}
 UNIT_NAMES = {1.0: "s", 1e-3: "ms", 1e-6: "us", 1e-9: "ns"}
 # Zeros of clocks, s since 1970, by the length of their unit in s.
 EPOCHS = {
@@ -311,13 +312,19 @@ def _length_in(name: str) -> float | None:
     words = split_words(plain_letters(name).replace("μ", "u"))
     if words in (["sec"], ["secs"], ["seconds"], ["sec", "s"]):
         return 1.0
-    return next((SPELLINGS[word] for word in words[1:] or words if word in SPELLINGS), None)
+    named = [SPELLINGS[word] for word in words[1:] or words if word in SPELLINGS]
+    return next(iter(named), SPELLINGS.get(words[0]) if _counts_since(words) else None)
+
+
+def _counts_since(words: list[str]) -> bool:
+    """Return whether a name is a unit of time and its start: `ms_today`, `sec_since_boot`."""
+    return bool(words) and words[0] in SPELLINGS and bool(words[1:]) and {*words[1:]} <= STARTS
 
 
 def _ends_as_stamp(name: str) -> bool:
     """Return whether a name ends as that of a clock does: `header.stamp`, `sim_time`, `Systime`."""
     words = split_words(plain_letters(name).replace("μ", "u"))
-    if {"tow", "itow"} & {*words} or (words and len(words[-1]) > 3 and words[-1] in SPELLINGS):
+    if {"tow", "itow"} & {*words} or _counts_since(words) or (words and len(words[-1]) > 3 and words[-1] in SPELLINGS):
         return True
     words = words[:-1] if len(words) > 1 and words[-1] in SPELLINGS else words
     return any(word in {"stamp", "timestamp"} or word.endswith("time") for word in words[-1:])

@@ -21,7 +21,9 @@ from kinemill.ingest.name_heuristics import (
     EXPLICIT,
     PLANNED,
     POSITION,
+    REFERENCE,
     ROLES,
+    SETPOINT,
     SURFACES,
     VELOCITY,
     Guess,
@@ -36,6 +38,7 @@ from kinemill.task.units import factor, has_same_dimension, read_unit
 _MOTIONS = {"velocity": ("m/s", "rad/s"), "acceleration": ("m/s^2", "rad/s^2")}
 _FREQUENCIES = {"Hz", "kHz", "1/s"}
 
+EFFORTS = ("N*m", "N", "A", "V")  # a set point of these acts on the motor
 _PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
 
 # Forces, torques and voltages are measured where a motor is driven by pulses.
@@ -291,6 +294,8 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
         unit = unit_read
         column = replace(column, doubt="" if unit else f"the unit {stated!r} is not known")
     column = replace(column, unit=unit)
+    if column.what == "reference" and unit and any(has_same_dimension(unit, e) for e in EFFORTS):
+        return replace(column, what="action", role="action")
     if column.what not in {"unknown", "position"} or column.role != "state":
         return column
     what = _meaning_of(unit) or column.what
@@ -310,21 +315,25 @@ def _meaning_of(unit: str | None) -> str | None:
 def _measured(guesses: list[Guess]) -> set[str]:
     """Return the currents and forces that are not actions, because another column is one."""
     actions = [column for column in guesses if column.role == "action"]
-    measured = {action.name for action in actions if _is_current(action)}
+    measured = {a.name for a in actions if _is_current(a) and not _is_commanded(a)}
     if any(_words(action) & MODULATED or action.unit in PULSES for action in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND & LOADS}
-    if any(_words(action) & EXPLICIT or action.unit == "percent" for action in actions):
+    if any(_is_commanded(action) or action.unit == "percent" for action in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
     # tau is measured next to a tau that is called a command.
     commanded = set[str]().union(
-        *(_quantities(action) for action in actions if _words(action) & EXPLICIT)
+        *(_quantities(action) for action in actions if _is_commanded(action))
     )
     # T_in is not inflow but inside, next to a setpoint of T.
     controlled = {f"{column.family} in" for column in guesses if column.what == "reference"}
     measured |= {action.name for action in actions if action.family in controlled}
-    unnamed = [action for action in actions if not _words(action) & EXPLICIT]
+    unnamed = [action for action in actions if not _is_commanded(action)]
     measured |= {column.name for column in unnamed if _quantities(column) & commanded}
     return measured if len(measured) < len(actions) else set()
+
+
+def _is_commanded(action: Guess) -> bool:
+    return bool(_words(action) & (EXPLICIT | REFERENCE | SETPOINT))
 
 
 def _quantities(column: Guess) -> set[str]:

@@ -90,7 +90,11 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
     }
     result = dict[str, Array]()
     units = dict[str, str]()
-    owners = {name.rpartition("/")[0]: "" for name in texts if name.rpartition("/")[2] in _NAMES}
+    named = {name.rpartition("/")[0] for name in texts if name.rpartition("/")[2] in _NAMES}
+    # ScopeData of Simulink has the name of its block next to the time, and no values.
+    owners = {
+        name: "" for name in sorted(named) if any(f"{name}/{field}" in listed for field in _VALUES)
+    }
     for owner in owners:
         owners[owner] = next(texts[f"{owner}/{key}"] for key in _NAMES if f"{owner}/{key}" in texts)
     has_clock = any(name.endswith("/X/Data") for name in listed)

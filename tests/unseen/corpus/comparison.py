@@ -57,6 +57,10 @@ def _columns(sample: Sample, draft: Draft) -> Iterator[str]:
     found = {name: column for column in draft.columns for name in column.names}
     for name, (role, unit) in sample.columns.items():
         column = found.get(name)
+        if role == "no action":
+            if column is not None and column.role == "action":
+                yield f"{name} is an action"
+            continue
         if column is None or role == "left":
             if column is not None or role != "left":
                 yield f"{name} is {column.role if column else 'left out'}"
