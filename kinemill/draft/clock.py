@@ -10,6 +10,7 @@ of positions under that unit.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,7 +47,9 @@ SPELLINGS: dict[str, float] = {
     **dict.fromkeys(("day", "days", "datenum", "tage", "mjd"), DAY),
     **dict.fromkeys(("week", "weeks"), 7.0 * DAY),
 }  # fmt: skip
-STARTS = {"today", "since", "boot", "start", "power", "on", "epoch", "elapsed", "total", "running"}
+# Words after the unit of a clock: sec_since_boot, ms_today.
+STARTS = {"today", "midnight", "since", "boot", "start", "power", "on", "epoch", "elapsed",
+          "total", "running"}  # fmt: skip
 UNIT_NAMES = {1.0: "s", 1e-3: "ms", 1e-6: "us", 1e-9: "ns"}
 # Zeros of clocks, s since 1970, by the length of their unit in s.
 EPOCHS = {
@@ -312,6 +315,8 @@ def _length_in(name: str) -> float | None:
     words = split_words(plain_letters(name).replace("μ", "u"))
     if words in (["sec"], ["secs"], ["seconds"], ["sec", "s"]):
         return 1.0
+    # time_of_week_ms counts ms, and sec_of_day s.
+    words = [word for before, word in pairwise(["", *words]) if "of" not in {before, word}]
     named = [SPELLINGS[word] for word in words[1:] or words if word in SPELLINGS]
     return next(iter(named), SPELLINGS.get(words[0]) if _counts_since(words) else None)
 
@@ -324,7 +329,9 @@ def _counts_since(words: list[str]) -> bool:
 def _ends_as_stamp(name: str) -> bool:
     """Return whether a name ends as that of a clock does: `header.stamp`, `sim_time`, `Systime`."""
     words = split_words(plain_letters(name).replace("μ", "u"))
-    if {"tow", "itow"} & {*words} or _counts_since(words) or (words and len(words[-1]) > 3 and words[-1] in SPELLINGS):
+    if {"tow", "itow"} & {*words} or _counts_since(words):
+        return True
+    if words and len(words[-1]) > 3 and words[-1] in SPELLINGS:
         return True
     words = words[:-1] if len(words) > 1 and words[-1] in SPELLINGS else words
     return any(word in {"stamp", "timestamp"} or word.endswith("time") for word in words[-1:])

@@ -38,6 +38,8 @@ from kinemill.task.units import factor, has_same_dimension, read_unit
 _MOTIONS = {"velocity": ("m/s", "rad/s"), "acceleration": ("m/s^2", "rad/s^2")}
 _FREQUENCIES = {"Hz", "kHz", "1/s"}
 
+_TORQUE = re.compile(r"m?k?(N|lbf|ozf|kgf|gf)\*")  # J is a unit of energy
+TORQUE = "inferred a command: it has the unit of a torque"
 EFFORTS = ("N*m", "N", "A", "V")  # a set point of these acts on the motor
 _PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
 
@@ -294,6 +296,8 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
         unit = unit_read
         column = replace(column, doubt="" if unit else f"the unit {stated!r} is not known")
     column = replace(column, unit=unit)
+    if column.what == "unknown" and unit and _TORQUE.match(unit):
+        return replace(column, what="action", role="action", doubt=TORQUE)
     if column.what == "reference" and unit and any(has_same_dimension(unit, e) for e in EFFORTS):
         return replace(column, what="action", role="action")
     if column.what not in {"unknown", "position"} or column.role != "state":

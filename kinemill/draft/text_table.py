@@ -33,7 +33,13 @@ from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
 from kinemill.ingest.readers._csv_layout import Layout, decode, is_binary
 from kinemill.ingest.readers._plain_table import COLUMN, rate_above
 from kinemill.ingest.readers.csv import read_as_text
-from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spell_booleans, unit_of_cells
+from kinemill.ingest.text_values import (
+    is_date,
+    parse_dates,
+    plain_digits,
+    spell_booleans,
+    unit_of_cells,
+)
 
 HEAD = 1 << 18  # bytes that show whether a file is text
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later

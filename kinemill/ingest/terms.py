@@ -33,7 +33,8 @@ _TERMS = {
     "motor": "moteur motore",
     "setpoint": "sollwert soll fuhrungsgrosse consigne consigna referencia riferimento setpunt "
     "gewenst vorgabe deseado deseada zadana zadany borvarde",
-    "measured": "istwert ist mesure medida medido misura misurato gemeten gemessen zmierzona arvarde",
+    "measured": "istwert ist mesure medida medido misura misurato gemeten gemessen zmierzona "
+    "arvarde",
     "output": "ausgang sortie saida salida uscita uitgang",
     "input": "eingang entree entrada ingresso ingang",
     "error": "fehler abweichung regelabweichung erreur erro errore fout",

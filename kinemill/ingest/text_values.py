@@ -100,7 +100,9 @@ def _days(parts: pl.DataFrame, *, is_month_first: bool) -> pl.Series:
         "20" + pl.col("last")).otherwise("last"))  # fmt: skip
     spelled = pl.concat_str(
         year,
-        pl.coalesce("month", pl.col(month).str.to_lowercase().str.head(3).replace(_MONTHS)).str.zfill(2),
+        pl.coalesce(
+            "month", pl.col(month).str.to_lowercase().str.head(3).replace(_MONTHS)
+        ).str.zfill(2),
         pl.coalesce("day", pl.col(day)).str.zfill(2),
     )
     days = parts.select(spelled.str.to_date("%Y%m%d", strict=False)).to_series()
@@ -128,8 +130,7 @@ def _time_of_day(parts: pl.DataFrame) -> pl.Series:
     seconds = 60 * minutes + pl.col("S").cast(pl.Int64).fill_null(0)
     rest = fraction.str.pad_end(9, "0").cast(pl.Int64).fill_null(0)
     is_time = (hours < 24) & (pl.col("M").cast(pl.Int64) < 60)
-    time = parts.select(pl.when(is_time).then(1_000_000_000 * seconds + rest)).to_series()
-    return time
+    return parts.select(pl.when(is_time).then(1_000_000_000 * seconds + rest)).to_series()
 
 
 def _midnights(times: pl.Series) -> pl.Series:

@@ -284,8 +284,16 @@ def find_separator(header: bytes, row: bytes) -> str:
     A sign that no row has is part of the names, such as the commas of `_elev,yoke1 | ailrn,yoke1`.
     """
     text = decode(header)
-    signs = [sign for sign in SEPARATORS if sign in decode(row)] or SEPARATORS
-    separator = max(signs, key=text.count)
+    fields = decode(row)
+    signs = [sign for sign in SEPARATORS if sign in fields] or SEPARATORS
+    # `Speed, m/s;Torque, Nm` above `1,5;2,5` has as many commas in both lines, and semicolons.
+    separator = max(
+        signs,
+        key=lambda sign: (
+            text.count(sign) == fields.count(sign) > 0 and sign != ",",
+            text.count(sign),
+        ),
+    )
     width = len(header_names(header, " "))
     if separator in text or width == 1 or len(decode(row).split(" ")) - width not in {0, 1}:
         return separator

@@ -36,7 +36,7 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
     fitting = {
         at: [*cells[:width], *[""] * (width - len(cells))]
         for at, cells in reversed([*enumerate(lines)])
-        if width - 1 <= len(cells) <= width + 2 and any(cells)
+        if max(2, width - 1) <= len(cells) <= width + 2 and any(cells)
     }
     if [*fitting] in ([], [len(lines) - 1]):
         return None
@@ -83,8 +83,8 @@ def _are_units(cells: Row) -> bool:
     if cells[0].lower().strip(": ") in _UNITS:
         return True
     units = [cell.strip("()[]") for cell in cells if cell]
-    are_known = [not unit[:1].isdigit() and read_unit(unit) is not None for unit in units]
-    return sum(are_known) > 0.6 * len(units)
+    are_known = [not unit[:2].isdigit() and read_unit(unit) is not None for unit in units]
+    return 2 * sum(are_known) >= len(units) > 0
 
 
 def _repeats(names: Row) -> bool:

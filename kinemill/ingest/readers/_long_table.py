@@ -140,7 +140,9 @@ def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     while nested := [column for column in frame if isinstance(column.dtype, pl.Struct | pl.List)]:
         for column in nested:
             if isinstance(column.dtype, pl.Struct):
-                parts = [part.alias(f"{column.name}.{part.name}") for part in column.struct.unnest()]
+                parts = [
+                    part.alias(f"{column.name}.{part.name}") for part in column.struct.unnest()
+                ]
             else:
                 names = elements(column.name, int(column.list.len().max() or 0))  # pyright: ignore
                 parts = [column.list.get(at, null_on_oob=True).alias(name)

@@ -167,7 +167,8 @@ def _without_labels(content: bytes) -> bytes:
     """
     content = with_newlines(content.replace(b"\r\n", b"\n"))
     has_arrows = _ARROW.search(content) is not None
-    separator = b"\t" if b"\t" in content else b","
+    sample = content[content.find(b"\n") :][:HEAD]
+    separator = next((sign for sign in (b"\t", b",") if sign in sample), b" ")
     content = _ARROW.sub(rb"\1" + separator, content)
     labeled = _LABELED.search(content)
     if labeled is None:
@@ -187,7 +188,9 @@ def _clocks_of(head: bytes) -> list[str]:
         header = head.removeprefix(BOM).split(b"\n")[header_line(head.removeprefix(BOM))]
     except Unreadable:
         return []
-    names = [name.strip() for name in header_names(header.strip(b"\r"), find_separator(header, b""))]
+    names = [
+        name.strip() for name in header_names(header.strip(b"\r"), find_separator(header, b""))
+    ]
     are_clocks = [CLOCK in {*split_words(name)} or is_stamp(name) for name in names]
     return names if len(names) > 3 and are_clocks == [True, False] * (len(names) // 2) else []
 
@@ -210,8 +213,11 @@ def _on_shared_clock(content: bytes) -> bytes:
         pairs = [pair.rename({pair.columns[0]: names[0]}) for pair in pairs]
         shared = reduce(lambda one, pair: one.join(pair, names[0], "full", coalesce=True), pairs)
         is_dated = is_date(shared[names[0]][0])
-        order = parse_dates(shared[names[0]]) if is_dated else plain_digits(
-            shared[names[0]], decimal_comma=True).cast(pl.Float64)
+        order = (
+            parse_dates(shared[names[0]])
+            if is_dated
+            else plain_digits(shared[names[0]], decimal_comma=True).cast(pl.Float64)
+        )
         shared = shared[order.arg_sort()]
     return shared.write_csv(separator=";").encode()
 

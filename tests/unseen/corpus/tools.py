@@ -555,7 +555,7 @@ ROBOTS = [
              "data": {"torque": TORQUE[k]}},
         )
     ]), DT, {"/joints.data.position": ("state", "rad"), "/command.data.torque": ("action", "N*m")}),
-    Sample("robot arm", "JSON lines, two topics with the same fields", lambda folder: _json(folder, [
+    Sample("robot arm", "JSON lines, topics with the same fields", lambda folder: _json(folder, [
         row for k in range(ROWS) for row in (
             {"topic": "/left", "stamp": EPOCH + float(TIME[k]),
              "position": ANGLE[k], "torque": TORQUE[k]},
@@ -611,4 +611,101 @@ LOOPS = [
         ("English abbreviations", "t", "level_sp", "level_act", "valve_cmd"),
     )
 ]  # fmt: skip
-TOOLS = [*BENCHES, *CONTROLLERS, *LOOPS, *DRIVES, *MOCAP, *VEHICLES, *ROS, *SPREADSHEETS, *ROBOTS]
+RIGOL = "X,CH1,CH2,Start,Increment\nSequence,Volt,Ampere,0.000000e+00,1.000000e-02"
+LECROY = """LECROYHDO4024,12345,Waveform
+Segments,1,SegmentSize,400
+Segment,TrigTime,TimeSinceSegment1
+#1,01-May-2024 12:00:00,0
+Time,Ampl"""
+RACECHRONO = """This file is created using RaceChrono v7
+Format,3
+Session title,"Track"
+Created,01/05/2024,12:00
+
+timestamp,fragment_id,elapsed_time,speed,lateral_acc,throttle_pos
+unix time,,s,m/s,G,%
+,,,100: gps,calc,200: obd"""
+MORE = [
+    table("test bench", "Rigol", RIGOL, [integers(0, 1), TORQUE, SPEED, [""] * ROWS, [""] * ROWS],
+          {}, dt=None, says="--rate HZ"),
+    table("test bench", "LeCroy", LECROY, [TIME, SPEED], {"Ampl": ("state", None)}),
+    table("test bench", "asammdf", "timestamps,angle,torque\ns,deg,Nm", [TIME, DEGREES, TORQUE],
+          STATES),
+    table("test bench", "summary below the rows", "Time [s],angle,torque",
+          [[*decimals(TIME, 3), "Average", "Min", "Max"], [*ANGLE, 0.1, -1.0, 1.0],
+           [*TORQUE, 0.0, -2.7, 2.7]], STATES),
+    table("test bench", "groups of columns",
+          ";Motor;;Last;\nZeit;Strom;Drehzahl;Drehmoment;Drehzahl\ns;A;1/min;Nm;1/min",
+          [TIME, CURRENT, RPM, TORQUE, 0.5 * RPM],
+          {"Motor.Drehzahl": ("state", "rpm"), "Last.Drehzahl": ("state", "rpm"),
+           "Last.Drehmoment": ("action", "N*m")}, separator=";", comma=True),
+    table("test bench", "header of each run in one file", "time,angle,torque",
+          [[*TIME[:200], "time", *TIME[:199]], [*ANGLE[:200], "angle", *ANGLE[200:399]],
+           [*TORQUE[:200], "torque", *TORQUE[200:399]]], STATES),
+    Sample("spreadsheet", "Latin-1", lambda folder: csv(
+        folder, {"Zeit [s]": TIME, "Winkel [°]": DEGREES, "Drehmoment [Nm]": TORQUE},
+        separator=";", comma=True, encoding="latin-1"), DT,
+        {"Winkel [°]": ("state", "rad"), "Drehmoment [Nm]": ("action", "N*m")}),
+    table("spreadsheet", "Japanese", "時間[s],角度[deg],角速度[rad/s],トルク[Nm]",
+          [TIME, DEGREES, SPEED, TORQUE],
+          {"角度[deg]": ("state", "rad"), "角速度[rad/s]": ("state", "rad/s"),
+           "トルク[Nm]": ("action", "N*m")}),
+    table("spreadsheet", "Russian", "Время, с;Угол, град;Скорость, рад/с;Момент, Н·м",
+          [TIME, DEGREES, SPEED, TORQUE],
+          {"Угол, град": (None, None), "Момент, Н·м": (None, None)}, separator=";", comma=True),
+    table("spreadsheet", "serial days, German", "Datum;Winkel [°];Moment [Nm]",
+          [[f"{45413.5 + t / 86400:.10f}".replace(".", ",") for t in TIME], DEGREES, TORQUE],
+          {"Winkel [°]": ("state", "rad"), "Moment [Nm]": ("action", "N*m")}, separator=";",
+          comma=True, unit=86_400.0),
+    table("vehicle", "AirData of DJI",
+          "time(millisecond),datetime(utc),height_above_takeoff(feet),speed(mph), pitch(degrees),"
+          "rc_elevator(percent),battery_percent",
+          [integers(0, 100), [f"2024-05-01 12:00:{k // 10 % 60:02d}" for k in K], 30 + ANGLE,
+           10 + SPEED, DEGREES, 30 * TORQUE, 90 - 0.01 * K],
+          {"height_above_takeoff(feet)": ("state", "ft"), "speed(mph)": ("state", "mph"),
+           "pitch(degrees)": ("state", "rad"), "rc_elevator(percent)": ("action", "percent")},
+          dt=0.1, unit="ms"),
+    table("vehicle", "Torque app",
+          "GPS Time, Device Time, Longitude, Latitude,Engine RPM(rpm),Throttle Position(%)",
+          [["Wed May 01 12:00:00 GMT+02:00 2024"] * ROWS, clock_of("01-May-2024 {}"),
+           11.5 + 1e-5 * K, 48.1 + 1e-5 * K, 900 + RPM, 50 + 10 * TORQUE],
+          {"Engine RPM(rpm)": ("state", "rpm"), "Throttle Position(%)": ("action", "percent")}),
+    table("vehicle", "RaceChrono", RACECHRONO,
+          [decimals(EPOCH + TIME, 3), ["0"] * ROWS, TIME, 20 + SPEED, ANGLE, 50 + 10 * TORQUE],
+          {"speed": ("state", "m/s"), "lateral_acc": (None, "g_0"),
+           "throttle_pos": ("action", "percent")}),
+    table("vehicle", "seconds since midnight", "sec_of_day,angle,torque",
+          [decimals((86_398 + TIME) % 86_400, 2), ANGLE, TORQUE], STATES, says="clock_wrap"),
+    table("vehicle", "GPS week and time of week", "GPS_week,TOW_ms,angle,torque",
+          [["2312"] * 200 + ["2313"] * 200,
+           [str((604_798_000 + 10 * k) % 604_800_000) for k in K], ANGLE, TORQUE], STATES,
+          unit="ms"),
+    table("controller", "timeval of C", "tv_sec,tv_usec,angle,torque",
+          [[str(EPOCH + k // 100) for k in K], [str(k % 100 * 10_000) for k in K], ANGLE, TORQUE],
+          STATES),
+    table("controller", "printf of names and values", "t=0.000000 angle=0.300000 torque=0.100000",
+          [[f"t={t:.3f}" for t in TIME], [f"angle={v:.4f}" for v in ANGLE],
+           [f"torque={v:.4f}" for v in TORQUE]], STATES, separator=" ", file="run.txt"),
+    table("motion capture", "NatNet, a row per body", "timestamp,body_id,x,y,z,qx,qy,qz,qw",
+          [np.repeat(TIME, 2), ["1", "2"] * ROWS, *(
+              np.stack([v, np.roll(v, 9)], axis=1).ravel() for v in (*_PLACE, *_TURN))],
+          {"1.x": ("state", None), "2.y": ("state", None)}),
+    table("ROS", "ros2 topic echo --csv", "1714564800,0,,hip,0.3,0.0,0.0",
+          [[str(EPOCH + k // 100) for k in K], [str(k % 100 * 10_000_000) for k in K],
+           [""] * ROWS, ["hip"] * ROWS, ANGLE, SPEED, TORQUE], {}, dt=None, says="--rate 100"),
+    table("simulator", "Modelica", '"time","phi","der(phi)","tau"', [TIME, ANGLE, SPEED, TORQUE],
+          {"phi": ("state", "rad"), "der(phi)": ("state", "rad/s"), "tau": ("action", "N*m")}),
+    Sample("robot arm", "JSON, lists below metadata", lambda folder: (
+        folder / "run.json").write_text(json.dumps({
+            "meta": {"robot": "arm", "rate_hz": 100},
+            "data": {"t": [*map(float, TIME)], "q": [[a, a / 2] for a in map(float, ANGLE)],
+                     "tau": [[a, -a] for a in map(float, TORQUE)]}})), DT,
+        {"data/q[0]": ("state", "rad"), "data/tau[1]": ("action", "N*m")}),
+    Sample("robot arm", "JSON lines, an object per joint", lambda folder: _json(folder, [
+        {"ts": 1000 * EPOCH + 10 * k, "joints": {"hip": {"q": ANGLE[k], "tau": TORQUE[k]},
+                                                 "knee": {"q": -ANGLE[k], "tau": -TORQUE[k]}}}
+        for k in range(ROWS)
+    ]), DT, {"joints.hip.q": ("state", "rad"), "joints.knee.tau": ("action", "N*m")}, unit="ms"),
+]  # fmt: skip
+TOOLS = [*BENCHES, *CONTROLLERS, *LOOPS, *DRIVES, *MOCAP, *VEHICLES, *ROS, *SPREADSHEETS, *ROBOTS,
+         *MORE]  # fmt: skip
