@@ -59,7 +59,8 @@ def with_letters(table: Table) -> Table:
     for base, names in vectors.items():
         stem = base.removesuffix("m").rstrip("_")
         for reference in _references_of(base, stem, table):
-            labels |= _numbered(f"{stem}_measured", names if stem != base else [])
+            is_measured = stem != base or guess(stem).what == "action"
+            labels |= _numbered(f"{stem}_measured", names if is_measured else [])
             labels |= _numbered(f"{stem}_reference", vectors[reference])
     axes = {name: match[1].lower() for name in table.values if (match := _CONTROL.fullmatch(name))}
     if set(axes.values()) & TURNING:
@@ -100,7 +101,7 @@ def _loops(table: Table) -> dict[str, str]:
     return {
         name: " ".join([*word[:-1], _LOOP[word[-1]], f"[{unit}]" if unit else ""]).strip()
         for name, word in words.items()
-        if word and word[-1] in _LOOP and tuple(word[:-1]) in loops
+        if word[1:] and word[-1] in _LOOP and tuple(word[:-1]) in loops
         for unit in [unit_text(name)]
     }
 

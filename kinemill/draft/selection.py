@@ -19,6 +19,7 @@ from kinemill.ingest.name_heuristics import (
     COMMAND,
     CURRENT,
     EXPLICIT,
+    FEEDBACK,
     PLANNED,
     POSITION,
     REFERENCE,
@@ -40,6 +41,10 @@ _FREQUENCIES = {"Hz", "kHz", "1/s"}
 
 _TORQUE = re.compile(r"m?k?(N|lbf|ozf|kgf|gf)\*")  # J is a unit of energy
 TORQUE = "inferred a command: it has the unit of a torque"
+# Quantities whose set point acts on the motor: the innermost loop follows it at once.
+EFFORT = {"tau", "torque", "torques", "current", "currents", "curr", "iq", "effort", "force",
+          "forces", "voltage", "pwm", "duty", "thrust"}  # fmt: skip
+_READ = {"meas", "measured", "actual", "present", "act", "real", "raw", "est", "filt"} | FEEDBACK
 EFFORTS = ("N*m", "N", "A", "V")  # a set point of these acts on the motor
 _PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
 
@@ -258,6 +263,7 @@ def _choose(
     facts = facts_of(table)
     left_out |= {item.name: why for item in facts if (why := deciding_rule(item)[1])}
     guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
+    guesses = _with_set_efforts(guesses)
     measured = _measured(guesses)
     followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
     for column in sorted(guesses, key=lambda item: item.preference):
@@ -280,6 +286,25 @@ def _choose(
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), left_out
 
 
+def _with_set_efforts(guesses: list[Guess]) -> list[Guess]:
+    """Return guesses in which set points of efforts are actions, if other efforts are measured."""
+    efforts = [g for g in guesses if g.role == "action" and not _is_current(g)]
+    if not all(_words(effort) & _READ for effort in efforts):
+        return guesses
+    return [
+        replace(g, what="action", role="action", unit=g.unit or guess(f"{g.family} command").unit)
+        if g.what == "reference" and _is_effort(g)
+        else g
+        for g in guesses
+    ]
+
+
+def _is_effort(column: Guess) -> bool:
+    unit = column.unit
+    has_unit = unit is not None and any(has_same_dimension(unit, effort) for effort in EFFORTS)
+    return bool(_words(column) & EFFORT) or has_unit
+
+
 def _with_stated_unit(column: Guess, table: Table) -> Guess:
     """Return a guess with the unit that the log states, as an attribute or in brackets.
 
@@ -298,8 +323,6 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     column = replace(column, unit=unit)
     if column.what == "unknown" and unit and _TORQUE.match(unit):
         return replace(column, what="action", role="action", doubt=TORQUE)
-    if column.what == "reference" and unit and any(has_same_dimension(unit, e) for e in EFFORTS):
-        return replace(column, what="action", role="action")
     if column.what not in {"unknown", "position"} or column.role != "state":
         return column
     what = _meaning_of(unit) or column.what

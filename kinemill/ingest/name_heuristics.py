@@ -65,15 +65,12 @@ CIRCULAR = {"sin", "sine", "cos", "cosine"}  # of an angle: its values are no an
 _READINGS = {
     "state": [set[str](), {"meas", "measured", "raw"}, {"filt", "filtered", "est", "smooth"}],
     "action": [
-        {"cmd", "command", "con", "commanded", "ctrl", "control", "reference"},
+        {"cmd", "command", "con", "commanded", "ctrl", "control"},
         set[str](),
         {"meas", "measured", "raw"},
         {"filt", "filtered", "est"},
     ],
 }
-# Quantities whose set point acts on the motor: the innermost loop follows it at once.
-EFFORT = {"tau", "torque", "torques", "current", "currents", "curr", "iq", "effort", "force",
-          "forces", "voltage", "pwm", "duty", "thrust"}  # fmt: skip
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
 REFERENCE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "setpoint",
              "setpoints", "vir", "virtual", "dem", "demand", "requested"}  # fmt: skip
@@ -261,7 +258,7 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
     tokens = set(parts)
     is_setpoint = len(parts) > 1 and parts[-1] in SETPOINT and not tokens & _SAMPLES
     if tokens & REFERENCE or is_setpoint:
-        return "action" if tokens & EFFORT else "reference"
+        return "reference"
     if tokens & ACCELERATION:
         return "acceleration"
     is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"})

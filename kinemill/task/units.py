@@ -66,7 +66,7 @@ _ATOMS = {
     "fps": "ft/s", "kph": "km/h", "kmh": "km/h", "kmph": "km/h", "mps": "m/s", "dps": "deg/s",
     "percent": "percent", "pct": "percent", "perc": "percent", "ppm": "ppm", "hp": "hp",
     "PS": "metric_horsepower", "kwh": "kWh", "rev": "turn", "revs": "turn", "turn": "turn",
-    "turns": "turn", "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N",
+    "turns": "turn", "volt": "V", "volts": "V", "amp": "A", "amps": "A", "ampere": "A", "newton": "N",
     "newtons": "N", "watt": "W", "watts": "W", "pascal": "Pa", "hertz": "Hz", "meter": "m",
     "meters": "m", "metre": "m", "metres": "m", "radian": "rad", "radians": "rad", "Ohm": "ohm",
     "kOhm": "kohm", "Gauss": "gauss", "gauss": "gauss", "mGauss": "mgauss", "cc": "cm^3",

@@ -38,7 +38,8 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
         for at, cells in reversed([*enumerate(lines)])
         if max(2, width - 1) <= len(cells) <= width + 2 and any(cells)
     }
-    if [*fitting] in ([], [len(lines) - 1]):
+    # A row with a quote, above rows without, is no header.
+    if not fitting or 2 * sum(map(is_value, lines[-1])) > width:
         return None
     unit_rows = [at for at, cells in fitting.items() if _are_units(cells)]
     texts = [
@@ -66,7 +67,8 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
         names = joined[best] if len({*joined[best]}) > len({*names}) else names
         del groups[best]
     is_plain = at + len(unit_rows) == len(lines) - 1 and unit_rows in ([], [at + 1])
-    if is_plain and min(fitting) == at and not labeled and not is_grouped:
+    is_alone = [*fitting] == [at] or (is_plain and min(fitting) == at)
+    if is_alone and not labeled and not is_grouped:
         return None
     clock = CLOCK if row[0] else ""
     return [clock if name.lower() in _X else name for name in names], units

@@ -316,8 +316,11 @@ def _layout_of(head: bytes) -> _Plain | None:
 def _separator_of(lines: Sequence[bytes]) -> list[bytes | None]:
     """Return the separators of the fields if the first lines are rows of numbers."""
     rows = lines[:ROWS]
+    is_aligned = any(b" \t" in row or b"\t " in row for row in rows)
     n_texts = {
-        separator: _count_texts(rows, separator) for separator in _SEPARATORS if len(rows) > 1
+        separator: _count_texts(rows, separator)
+        for separator in _SEPARATORS
+        if len(rows) > 1 and not (separator == b"\t" and is_aligned)
     }
     least = min((n for n in n_texts.values() if n is not None), default=None)
     return [] if least is None else [separator for separator, n in n_texts.items() if n == least]
