@@ -83,6 +83,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         raise BadInput(source, "each of its recordings is several files", fix=command)
     if not tables:
         raise _nothing_to_read(source, problems)
+    problems |= _unrecognized(source)
     return LogTables(tables, problems, _patterns(source, plans, logs))
 
 
@@ -185,6 +186,24 @@ def _other_formats(folder: Path) -> dict[str, str]:
         str(path.relative_to(folder)): f"is {format_[0]}; {format_[1]}"
         for path in sorted(folder.rglob("*"))
         if (format_ := other_format(path)) and is_file(path) and form_of(path) is None
+    }
+
+
+def _unrecognized(folder: Path) -> dict[str, str]:
+    """Return the files of a folder that are no logs, by name, or by suffix if several share it."""
+    names = dict[str, list[str]]()
+    for path in sorted(folder.rglob("*")):
+        is_described = path.suffix.lower() in _MODELS or any(
+            p[:1] in ".~_" for p in path.parts[-1:]
+        )
+        if not is_described and is_file(path) and form_of(path) is None and not other_format(path):
+            name = str(path.relative_to(folder))
+            names.setdefault(path.suffix.lower() or name, []).append(name)
+    return {
+        files[0] if len(files) == 1 else f"*{suffix}": f"{len(files)} files that no reader reads"
+        if len(files) > 1
+        else "no reader reads it"
+        for suffix, files in names.items()
     }
 
 

@@ -5,6 +5,8 @@ German, French, Spanish, Portuguese, Italian, Dutch, Polish and Swedish.
 Words are lower-case and without accents. A long term also ends a compound, such as `Motorstrom`.
 """
 
+from functools import cache
+
 LONG = 5  # letters of a term that ends a compound
 # English word: terms, separated by spaces.
 _TERMS = {
@@ -59,6 +61,7 @@ def translate(words: list[str]) -> list[str]:
     return [*english[:-1], _TAGS[words[-1]]] if is_tag else english
 
 
+@cache
 def _translate(word: str) -> list[str]:
     if word in _ENGLISH:
         return [_ENGLISH[word]]

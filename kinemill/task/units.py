@@ -237,9 +237,9 @@ def factor(source: str, target: str) -> tuple[float, float]:
     Raises:
         BadInput: A unit is unknown, or the dimensions differ.
     """
+    if check_unit(source) == check_unit(target):
+        return 1.0, 0.0
     units = _registry()
-    _parse(source)
-    _parse(target)
     try:
         zero = float(units.Quantity(0.0, source).to(target).magnitude)
         scaled = float(units.Quantity(1.0, source).to(target).magnitude)

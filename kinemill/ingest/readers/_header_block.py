@@ -39,7 +39,7 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
         if max(2, width - 1) <= len(cells) <= width + 2 and any(cells)
     }
     # A row with a quote, above rows without, is no header.
-    if not fitting or 2 * sum(map(is_value, lines[-1])) > width:
+    if len(fitting) < 2 or 2 * sum(map(is_value, lines[-1])) > width:
         return None
     unit_rows = [at for at, cells in fitting.items() if _are_units(cells)]
     texts = [
@@ -67,8 +67,7 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
         names = joined[best] if len({*joined[best]}) > len({*names}) else names
         del groups[best]
     is_plain = at + len(unit_rows) == len(lines) - 1 and unit_rows in ([], [at + 1])
-    is_alone = [*fitting] == [at] or (is_plain and min(fitting) == at)
-    if is_alone and not labeled and not is_grouped:
+    if is_plain and min(fitting) == at and not labeled and not is_grouped:
         return None
     clock = CLOCK if row[0] else ""
     return [clock if name.lower() in _X else name for name in names], units
