@@ -47,9 +47,8 @@ def find_horizon(columns: Sequence[Column], dt: float) -> Horizon:
     if not recordings or not states:
         return Horizon(FEWEST, "the logs are short")
     dead_time = find_dead_time([rows[:ROWS] for rows in recordings], len(states)) * dt
-    constants = np.median(
-        [_time_constants(rows[:LONGEST, : len(states)]) for rows in recordings], axis=0
-    )
+    stretches = [rows[:LONGEST, : len(states)] for rows in recordings]
+    constants = np.median([_time_constants(rows) for rows in stretches], axis=0)
     slowest = int(constants.argmax())
     constant = float(constants[slowest]) * dt
     most = min(MOST, int(np.median([len(rows) for rows in recordings])) // SHARE)

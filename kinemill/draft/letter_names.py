@@ -98,10 +98,13 @@ def _loops(table: Table) -> dict[str, str]:
     words = {name: split_words(without_brackets(name)) for name in table.values}
     commanded = REFERENCE | SETPOINT | EXPLICIT
     loops = {tuple(word[:-1]) for word in words.values() if {*word[-1:]} & commanded}
+    sides = {tuple(word) for word in words.values()}
+    controllers = {loop for loop in loops if {(*loop, "input"), (*loop, "output")} <= sides}
     return {
         name: " ".join([*word[:-1], _LOOP[word[-1]], f"[{unit}]" if unit else ""]).strip()
         for name, word in words.items()
-        if word[1:] and word[-1] in _LOOP and tuple(word[:-1]) in loops
+        if word[1:] and word[-1] in _LOOP
+        if tuple(word[:-1]) in (loops if word[-1] == "act" else controllers)
         for unit in [unit_text(name)]
     }
 

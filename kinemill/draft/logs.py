@@ -193,15 +193,13 @@ def _unrecognized(folder: Path) -> dict[str, str]:
     """Return the files of a folder that are no logs, by name, or by suffix if several share it."""
     names = dict[str, list[str]]()
     for path in sorted(folder.rglob("*")):
-        is_described = path.suffix.lower() in _MODELS or any(
-            p[:1] in ".~_" for p in path.parts[-1:]
-        )
-        if not is_described and is_file(path) and form_of(path) is None and not other_format(path):
+        is_known = path.suffix.lower() in _MODELS or other_format(path) is not None
+        if not is_known and path.name[0] not in ".~_" and is_file(path) and form_of(path) is None:
             name = str(path.relative_to(folder))
             names.setdefault(path.suffix.lower() or name, []).append(name)
     return {
-        files[0] if len(files) == 1 else f"*{suffix}": f"{len(files)} files that no reader reads"
-        if len(files) > 1
+        f"*{suffix}" if files[1:] else files[0]: f"no reader reads it ({len(files)} files)"
+        if files[1:]
         else "no reader reads it"
         for suffix, files in names.items()
     }

@@ -86,16 +86,19 @@ class Hdf5:
         self._heaps_are_whole = False
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
+        """Yield the names of groups, as `Tree` states."""
         for name, item in self.walk(self.file, stop_at):
             if _is_group(item):
                 yield name
 
     def arrays(self, group: str) -> dict[str, Array]:
+        """Return the arrays below a group."""
         start = self.file[group] if group else self.file
         below = self.walk(start, lambda _: False)
         return {name: self.array(item) for name, item in below if not _is_group(item)}
 
     def number(self, group: str, name: str) -> float | None:
+        """Return a number of a group, or None."""
         here = self.file.get(group) if group else self.file
         if not _is_group(here):
             return None
@@ -106,6 +109,7 @@ class Hdf5:
         return only_number(self.array(_reach(here, name))) if name in here else None
 
     def texts(self, group: str, name: str) -> list[str] | None:
+        """Return the texts of a name of a group, or None."""
         here = self.file.get(group) if group else self.file
         if not _is_group(here):
             return None
@@ -171,6 +175,7 @@ class Hdf5:
                     open_groups.append((f"{path}/", item))
 
     def array(self, item: Any) -> Array:
+        """Return a data set as an array, rows first."""
         if trouble := _trouble(item):
             return unusable_array(trouble)
         shape = tuple(int(n) for n in item.shape)
