@@ -1,6 +1,6 @@
 """Action fit: logs whose actions seem late, inverted or exchanged, by the response of the others.
 
-The change of each state from row to row is predicted by the states and the actions. What the states
+The change of each state over a few rows is predicted by the states and the actions. What the states
 explain is taken out of both, log by log; the rest of the change answers the rest of the actions.
 The response of all other logs predicts each log, as it is and with its actions shifted, inverted or
 exchanged. A log in which such a change predicts much better is suspicious.
@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 LONGEST = 0.25  # s, largest shift that is searched
 MOST_SHIFTS = 50  # rows, the same
+WINDOW = 0.05  # s, over which a change is predicted; in a row of a fast log noise dominates
 LEAST_SHIFT = 2  # rows; smooth actions are nearly the same a row later
 MIN_OTHERS = 4  # logs that make a response
 MOST_ROWS = 4000  # of a log
@@ -79,7 +80,10 @@ def _products(values: Mapping[str, Array], task: Task, shifts: int) -> _Products
     """Return the products of a log at all shifts; None if it is short, or nothing moves."""
     states = np.stack([values[name][:MOST_ROWS] for name in task.states], axis=1)
     actions = np.stack([values[name][:MOST_ROWS] for name in task.actions], axis=1)
-    rows = len(states) - 1 - 2 * shifts
+    window = max(1, round(WINDOW / task.dt))
+    sums = np.vstack([np.zeros((1, actions.shape[1])), np.cumsum(actions, axis=0)])
+    actions = (sums[window:] - sums[:-window]) / window
+    rows = len(states) - window - 2 * shifts
     if rows < 10 * (shifts + states.shape[1]) or not np.isfinite(states).all():
         return None
     angles = [at for at, name in enumerate(task.states) if task.channels[name].kind == "angle"]
@@ -90,7 +94,7 @@ def _products(values: Mapping[str, Array], task: Task, shifts: int) -> _Products
     def rest(columns: Array) -> Array:
         return columns - basis @ (basis.T @ columns)
 
-    change = rest(np.diff(states, axis=0)[shifts : shifts + rows])
+    change = rest((states[window:] - states[:-window])[shifts : shifts + rows])
     later = [rest(actions[shifts + m : shifts + m + rows]) for m in range(-shifts, shifts + 1)]
     if not all(np.isfinite(columns).all() for columns in later):
         return None
