@@ -41,12 +41,14 @@ SPELLINGS: dict[str, float] = {
                      "microseconds", "micro"), 1e-6),
     **dict.fromkeys(("ns", "nsec", "nsecs", "nanos", "nanosec", "nanosecs", "nanosecond",
                      "nanoseconds", "nano"), 1e-9),
+    **dict.fromkeys(("cs", "csec", "centisec", "centiseconds"), 0.01),
     **dict.fromkeys(("filetime", "100ns"), TICK),
     **dict.fromkeys(("min", "mins", "minute", "minutes", "minuten"), 60.0),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "stunden"), 3600.0),
     **dict.fromkeys(("day", "days", "datenum", "tage", "mjd"), DAY),
     **dict.fromkeys(("week", "weeks"), 7.0 * DAY),
 }  # fmt: skip
+SCALED = re.compile(r"(?:(\d*\.?\d+)|(\d+)/([1-9]\d*))\s*[*x]?\s*([a-z]+)")  # 0.1 ms, 1/100 s
 # Words after the unit of a clock: sec_since_boot, ms_today.
 STARTS = {"today", "midnight", "since", "boot", "start", "power", "on", "epoch", "elapsed",
           "total", "running"}  # fmt: skip
@@ -305,7 +307,10 @@ def _bracketed(name: str) -> str:
 def _length_of(text: str) -> float | None:
     """Return the length in s of a unit of time that a whole text spells, or None."""
     word = plain_letters(text).replace("μ", "u").strip().lower()
-    return SPELLINGS.get(word)
+    if word in SPELLINGS or not (scaled := SCALED.fullmatch(word)) or scaled[4] not in SPELLINGS:
+        return SPELLINGS.get(word)
+    size = float(scaled[1]) if scaled[1] else float(scaled[2]) / float(scaled[3])
+    return float(f"{size * SPELLINGS[scaled[4]]:.10g}") or None
 
 
 def _length_in(name: str) -> float | None:

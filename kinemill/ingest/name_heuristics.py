@@ -176,8 +176,10 @@ def unit_text(name: str) -> str | None:
     match = STATED.search(name)
     if match is None:
         close = _CLOSE.search(name)
-        text = close and (close[1] or close[2])
-        return text if text and read_unit(text, _words_of(name[: close.start()])) else None
+        if close is None:
+            return None
+        text = str(close[1] or close[2])
+        return text if read_unit(text, _words_of(name[: close.start()])) else None
     is_round = match[0].rstrip().endswith(")")
     is_comment = is_round and (match[1].lower() in _COMMENTS or is_no_unit(match[1]))
     return None if is_comment and read_unit(match[1], _context(name)) is None else match[1]

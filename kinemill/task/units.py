@@ -53,7 +53,8 @@ _SI = frozenset(
 _PREFIXES = "numcdhkMG"
 # Spellings that pint does not read, or reads as another unit: `cfm` as centifermi.
 _ATOMS = {
-    "degree": "deg", "degrees": "deg", "degs": "deg", "grad": "deg", "rads": "rad",
+    "Grad": "deg", "Gs": "gauss", "degree": "deg", "degrees": "deg", "degs": "deg", "grad": "deg",
+    "rads": "rad",
     "degC": "degC", "degF": "degF", "celsius": "degC", "rpm": "rpm", "min": "min", "h": "h",
     "hr": "h", "hour": "h", "d": "day", "sec": "s", "secs": "s", "second": "s", "in": "inch",
     "inch": "inch", "inches": "inch", "ft": "ft", "feet": "ft", "foot": "ft", "yd": "yard",
@@ -77,7 +78,9 @@ _ATOMS = {
 }  # fmt: skip
 _WHOLE = {  # of a whole text, in lower case
     **dict.fromkeys(("-", "--", "1", "none", "unitless", "dimensionless", "bool", "norm"), "1"),
-    **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "rot/min"), "rpm"),
+    **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "rot/min", "umdr/min", "upm"), "rpm"),
+    **dict.fromkeys(("barg", "bara"), "bar"), **dict.fromkeys(("vdc", "vac", "vrms"), "V"),
+    "arms": "A", "degreecelsius": "degC", "degreescelsius": "degC", "degcelsius": "degC",
     "inh2o": "inH2O", "cmh2o": "cmH2O",
     "kgcm": "kgf*cm", "kgfcm": "kgf*cm", "kgm": "kgf*m", "kgfm": "kgf*m", "gcm": "gf*cm",
     "gfcm": "gf*cm", "ozin": "ozf*inch", "ozfin": "ozf*inch", "inoz": "ozf*inch",
@@ -117,7 +120,7 @@ def read_unit(text: str, words: frozenset[str] = frozenset()) -> str | None:
         unit = read_unit(rest, words)
         size = float(numerator) / float(denominator) if number is None else _size(number)
         return _scaled(size, unit)
-    joined = re.sub(r"[-.* ]", "", text).lower()
+    joined = re.sub(r"[-.* ()]", "", text).lower()
     if joined in _WHOLE and not any(sign in text for sign in "/^"):
         return _WHOLE[joined]
     unit = _compound(text, words)
@@ -216,9 +219,9 @@ def _atom(name: str, words: frozenset[str], parts: list[tuple[str, str, str]]) -
     )
     if is_weight and name in _WEIGHTS:
         return _WEIGHTS[name]
-    if name in _SI or (name[:1] in _PREFIXES and name[1:] in _SI):
-        return name
-    return _ATOMS.get(name) or (_ATOMS.get(name.lower()) if len(name) > 2 else None)
+    if name in _ATOMS or name in _SI or (name[:1] in _PREFIXES and name[1:] in _SI):
+        return _ATOMS.get(name, name)
+    return _ATOMS.get(name.lower()) if len(name) > 2 else None
 
 
 @cache

@@ -483,7 +483,7 @@ def _json(folder: Path, rows: Sequence[object], name: str = "run.jsonl") -> None
 
 
 def _archive(**arrays: Array) -> Callable[[Path], None]:
-    return lambda folder: np.savez(folder / "run.npz", **arrays)
+    return lambda folder: np.savez(folder / "run.npz", **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _hdf5(folder: Path) -> None:
@@ -589,7 +589,7 @@ ROBOTS = [
          "applied_torques[0]": ("action", "N*m")}),
     Sample("simulator", "Simulink scope", lambda folder: _mat(folder, _scope()), DT, STATES),
     Sample("simulator", "Simulink To File", lambda folder: _mat(
-        folder, {"ans": np.stack([TIME, ANGLE, SPEED, TORQUE])}), DT, {}),
+        folder, {"logged": np.stack([TIME, ANGLE, SPEED, TORQUE])}), DT, {}),
     Sample("simulator", "workspace of MATLAB", lambda folder: _mat(
         folder, {"t": TIME[:, None], "q": ANGLE[:, None], "u": TORQUE[:, None], "m": 1.2}), DT,
         {"q": ("state", None), "u": ("action", None)}),
