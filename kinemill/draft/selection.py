@@ -321,6 +321,9 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
         unit = unit_read
         column = replace(column, doubt="" if unit else f"the unit {stated!r} is not known")
     column = replace(column, unit=unit)
+    is_motion = column.what == "velocity" and column.role == "state"
+    if is_motion and unit and any(has_same_dimension(unit, u) for u in (*EFFORTS, "W", "degC")):
+        column = replace(column, what="unknown")  # the W of power_W
     if column.what == "unknown" and unit and _TORQUE.match(unit):
         return replace(column, what="action", role="action", doubt=TORQUE)
     if column.what not in {"unknown", "position"} or column.role != "state":

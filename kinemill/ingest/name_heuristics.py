@@ -21,7 +21,7 @@ VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qdot", "qvel", "omega"
             "dx"}  # fmt: skip
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
            "action", "actions", "act", "force", "effort", "voltage", "pwm", "duty",
-           "throttle", "steering", "steer", "thrust", "thrusts"}  # fmt: skip
+           "throttle", "steering", "steer", "pedal", "thrust", "thrusts"}  # fmt: skip
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
 # Control surfaces, which have angles; an elevator may be a lift as well.
 SURFACES = {"aileron", "ailerons", "rudder", "rudders", "flap", "flaps", "elevon", "elevons"}
@@ -43,7 +43,16 @@ MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure
             "humidity", "rpm", "load"}  # fmt: skip
 FEEDBACK = {"feedback", "fbk", "fb"}  # where a valve or pump is, not where it should be
 ANGULAR = {"angular", "gyro"}  # of a velocity
-POWER = {"battery", "batt", "vbat", "vbus", "bus", "mains", "supply"}  # its voltage is no command
+POWER = {
+    "battery",
+    "batt",
+    "vbat",
+    "vbus",
+    "bus",
+    "mains",
+    "supply",
+    "link",
+}  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
@@ -73,11 +82,12 @@ _READINGS = {
 }
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
 REFERENCE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "setpoint",
-             "setpoints", "vir", "virtual", "dem", "demand", "requested"}  # fmt: skip
+             "setpoints", "vir", "virtual", "joystick", "stick", "yoke", "dem", "demand",
+             "requested"}  # fmt: skip
 SETPOINT = {"set", "sp"}  # as the last word; a training_set holds data
 _SAMPLES = {"train", "training", "test", "validation", "data"}
 # Sensors without a state: their values follow from the motion.
-SENSOR = {"sensor", "wrench", "contact", "external", "grf", "ft", "strain"}
+SENSOR = {"sensor", "wrench", "contact", "external", "ext", "grf", "ft", "strain"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
 _ASIDE = {"fric", "friction",
@@ -131,8 +141,12 @@ _COMMENT = re.compile(r"[^A-Za-z%°]*|.*[A-Za-z]{5,}.*|\S+(\s+\S+){2,}")  # if i
 _COPY = re.compile(r"(?<=[)\]])(\[\d+\])\Z")  # number of a repeated name
 _COMMENTS = {"raw", "cmd", "left", "meas", "est", "ref", "set", "act", "abs", "rel", "avg", "mean",
              "fl", "fr", "rl", "rr", "x", "y", "z", "max", "filt", "opt", "new", "old"}  # fmt: skip
-# qDDot is the acceleration next to qDot; KUKA writes Ist and Soll of axes in these words.
-_SPELLED = {r"(?<=[a-z])DDot": "_ddot", r"AIPos|RIst": "measured_pos", r"ASPos|RSol": "target_pos"}
+# qDDot is the acceleration next to qDot; KUKA writes Ist and Soll of axes in these words;
+# i_q is the current of a motor along its q axis.
+_SPELLED = {
+    r"(?<=[a-z])DDot": "_ddot", r"AIPos|RIst": "measured_pos", r"ASPos|RSol": "target_pos",
+    r"\b[iI]_q\b": "iq", r"\b[iI]_d\b": "current_direct",
+}  # fmt: skip
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -259,11 +273,13 @@ ROLES = {"action": "action", "reference": None, "acceleration": "observation",
 def _what(parts: list[str], *, is_measured: bool) -> str:
     tokens = set(parts)
     is_setpoint = len(parts) > 1 and parts[-1] in SETPOINT and not tokens & _SAMPLES
-    if tokens & REFERENCE or is_setpoint:
+    quantities = COMMAND | VELOCITY | POSITION | MEASURED
+    is_set = any(word == "set" and after in quantities for word, after in pairwise(parts))
+    if tokens & REFERENCE or is_setpoint or is_set:
         return "reference"
-    if tokens & ACCELERATION:
+    if tokens & ACCELERATION and "pedal" not in tokens:
         return "acceleration"
-    is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"})
+    is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external", "ext"})
     if is_sensor and not tokens & EXPLICIT:
         return "sensor"
     if tokens & (POWER | ROTATION | CIRCULAR):
