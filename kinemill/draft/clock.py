@@ -321,7 +321,7 @@ def _length_in(name: str) -> float | None:
     if words in (["sec"], ["secs"], ["seconds"], ["sec", "s"]):
         return 1.0
     # time_of_week_ms counts ms, and sec_of_day s.
-    words = [word for before, word in pairwise(["", *words]) if "of" not in {before, word}]
+    words = [word for last, word in pairwise(["", *words]) if "of" not in {last, word}]
     named = [SPELLINGS[word] for word in words[1:] or words if word in SPELLINGS]
     return next(iter(named), SPELLINGS.get(words[0]) if _counts_since(words) else None)
 

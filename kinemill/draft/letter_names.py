@@ -98,8 +98,8 @@ def _loops(table: Table) -> dict[str, str]:
     words = {name: split_words(without_brackets(name)) for name in table.values}
     commanded = REFERENCE | SETPOINT | EXPLICIT
     loops = {tuple(word[:-1]) for word in words.values() if {*word[-1:]} & commanded}
-    sides = {tuple(word) for word in words.values()}
-    controllers = {loop for loop in loops if {(*loop, "input"), (*loop, "output")} <= sides}
+    names = {tuple(word) for word in words.values()}
+    controllers = {loop for loop in loops if {(*loop, "input"), (*loop, "output")} <= names}
     return {
         name: " ".join([*word[:-1], _LOOP[word[-1]], f"[{unit}]" if unit else ""]).strip()
         for name, word in words.items()

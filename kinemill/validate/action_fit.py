@@ -57,8 +57,8 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
     if not (task.states and task.actions):
         return []
     shifts = min(round(LONGEST / task.dt), MOST_SHIFTS)
-    found = {name: _products(values, task, shifts) for name, values in logs.items()}
-    products = {name: item for name, item in found.items() if item is not None}
+    fitted = {name: _products(values, task, shifts) for name, values in logs.items()}
+    products = {name: item for name, item in fitted.items() if item is not None}
     if len(products) <= MIN_OTHERS:
         return []
     usual = int(np.argmax(sum(_own(item) for item in products.values())))
@@ -87,9 +87,9 @@ def _products(values: Mapping[str, Array], task: Task, shifts: int) -> _Products
     if rows < 10 * (shifts + states.shape[1]) or not np.isfinite(states).all():
         return None
     angles = [at for at, name in enumerate(task.states) if task.channels[name].kind == "angle"]
-    known = np.hstack([np.ones((len(states), 1)), states, np.sin(states[:, angles]),
+    regressors = np.hstack([np.ones((len(states), 1)), states, np.sin(states[:, angles]),
                        np.cos(states[:, angles])])[shifts : shifts + rows]  # fmt: skip
-    basis = np.linalg.qr(known)[0]
+    basis = np.linalg.qr(regressors)[0]
 
     def rest(columns: Array) -> Array:
         return columns - basis @ (basis.T @ columns)

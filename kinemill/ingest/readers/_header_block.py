@@ -33,32 +33,32 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
     None if the only such lines are the names, alone or above the units, as in plain CSV.
     """
     width = len(row)
-    fitting = {
+    rows = {
         at: [*cells[:width], *[""] * (width - len(cells))]
         for at, cells in reversed([*enumerate(lines)])
         if max(2, width - 1) <= len(cells) <= width + 2 and any(cells)
     }
     # A row with a quote, above rows without, is no header.
-    if len(fitting) < 2 or 2 * sum(map(is_value, lines[-1])) > width:
+    if len(rows) < 2 or 2 * sum(map(is_value, lines[-1])) > width:
         return None
-    unit_rows = [at for at, cells in fitting.items() if _are_units(cells)]
+    unit_rows = [at for at, cells in rows.items() if _are_units(cells)]
     texts = [
-        at for at, cells in fitting.items()
+        at for at, cells in rows.items()
         if at not in unit_rows and not any(map(is_value, filter(None, cells)))
     ]  # fmt: skip
-    full = [at for at in texts if sum(map(bool, fitting[at])) >= max(2, width - 1)]
-    labeled = [at for at in texts if _label_columns(fitting[at], row)]
+    full = [at for at in texts if sum(map(bool, rows[at])) >= max(2, width - 1)]
+    labeled = [at for at in texts if _label_columns(rows[at], row)]
     if not (labeled or full):
         return None
     at = (labeled or full)[0]
-    names = fitting[at]
-    units = fitting[unit_rows[0]] if unit_rows else [""] * width
+    names = rows[at]
+    units = rows[unit_rows[0]] if unit_rows else [""] * width
     if labeled:
         unnamed = CLOCK if row[0] else ""
         columns = _label_columns(names, row)
         names = [unnamed if column in columns else name for column, name in enumerate(names)]
         units = ["" if column in columns else unit for column, unit in enumerate(units)]
-    groups = [_filled(fitting[above]) for above in texts if above < at]
+    groups = [_filled(rows[above]) for above in texts if above < at]
     is_grouped = _repeats(names) and not labeled
     while is_grouped and groups and _repeats(names):
         joined = [[f"{g}.{n}".strip(".") for g, n in zip(group, names, strict=True)]
@@ -67,7 +67,7 @@ def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str
         names = joined[best] if len({*joined[best]}) > len({*names}) else names
         del groups[best]
     is_plain = at + len(unit_rows) == len(lines) - 1 and unit_rows in ([], [at + 1])
-    if is_plain and min(fitting) == at and not labeled and not is_grouped:
+    if is_plain and min(rows) == at and not labeled and not is_grouped:
         return None
     clock = CLOCK if row[0] else ""
     return [clock if name.lower() in _X else name for name in names], units

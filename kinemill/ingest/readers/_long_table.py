@@ -252,9 +252,9 @@ def widen(frame: pl.DataFrame) -> pl.DataFrame | None:
 
     Values that are not numbers are missing. The header has to pass `may_be_long`.
     """
-    if (found := as_long(frame)) is None:
+    if (long := as_long(frame)) is None:
         return None
-    table, frame = found
+    table, frame = long
     times = pl.DataFrame([_as_time(stamps) for stamps in frame.select(table.times)])
     return pivot(times, table.signals(frame), frame[table.value].cast(pl.Float64, strict=False))
 

@@ -217,9 +217,9 @@ def _long_table(source: Path | bytes, layout: Layout) -> tuple[LongTable, pl.Dat
     indices = {name: at for at, name in enumerate(layout.names) if name}
     text = _as_text(_read_rows(source, layout), layout, indices)
     text = text.head(text.height - (layout.drop_last and not layout.cut))
-    if (found := as_long(text)) is None:
+    if (long := as_long(text)) is None:
         return None
-    table, text = found
+    table, text = long
     # InfluxDB repeats the header.
     return table, text.filter(pl.col(table.value).ne_missing(table.value))
 
