@@ -194,15 +194,14 @@ def _unrecognized(folder: Path) -> dict[str, str]:
     names = dict[str, list[str]]()
     for path in sorted(folder.rglob("*")):
         is_known = path.suffix.lower() in _MODELS or other_format(path) is not None
-        if not is_known and path.name[0] not in ".~_" and is_file(path) and form_of(path) is None:
+        is_read = path.name.lower().endswith(_endings()) and is_file(path) and form_of(path)
+        if not is_known and not is_read and path.name[0] not in ".~_" and is_file(path):
             name = str(path.relative_to(folder))
             names.setdefault(path.suffix.lower() or name, []).append(name)
-    return {
-        f"*{suffix}" if files[1:] else files[0]: f"no reader reads it ({len(files)} files)"
-        if files[1:]
-        else "no reader reads it"
-        for suffix, files in names.items()
-    }
+    why = "no reader reads it"
+    alone = {files[0]: why for files in names.values() if len(files) == 1}
+    several = {suffix: len(files) for suffix, files in names.items() if len(files) > 1}
+    return alone | {f"*{suffix}": f"{why} ({count} files)" for suffix, count in several.items()}
 
 
 def _robot_hint(folder: Path) -> str | None:
