@@ -200,8 +200,8 @@ def _unrecognized(folder: Path) -> dict[str, str]:
             names.setdefault(path.suffix.lower() or name, []).append(name)
     why = "no reader reads it"
     alone = {files[0]: why for files in names.values() if len(files) == 1}
-    several = {suffix: len(files) for suffix, files in names.items() if len(files) > 1}
-    return alone | {f"*{suffix}": f"{why} ({count} files)" for suffix, count in several.items()}
+    counts = {suffix: len(files) for suffix, files in names.items() if len(files) > 1}
+    return alone | {f"*{suffix}": f"{why} ({count} files)" for suffix, count in counts.items()}
 
 
 def _robot_hint(folder: Path) -> str | None:
