@@ -82,6 +82,7 @@ def check(
     """
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.task import load_task
+    from kinemill.validate.action_fit import find_action_faults
     from kinemill.validate.dry_run import AcceptedEpisode, dry_run, gives_nothing
 
     loaded = load_task(task)
@@ -90,10 +91,20 @@ def check(
     entries = [entry for path in files for entry in dry_run(loaded, home, path, accepted)]
     folders = any(path.is_dir() for path in files)
     problem = dataset_problem(loaded, home, accepted, split=folders)
+    first = {episode.name: episode.first_rows for episode in reversed(accepted)}
+    faults = [f"{fault.log}: {fault.what}" for fault in find_action_faults(first, loaded)]
+    originals = {entry["hash"]: entry["file"] for entry in reversed(entries)}
+    faults += [
+        f"{entry['file']}: an exact copy of {originals[entry['hash']]}"
+        for entry in entries
+        if entry["hash"] and originals[entry["hash"]] != entry["file"]
+    ]
     if as_json:
-        document({"files": entries, "dataset": problem or None})
+        document({"files": entries, "dataset": problem or None, "compared": faults})
     else:
         show_files(f"logs, checked for {loaded.name}", entries)
+        for fault in faults:
+            notify(escape_controls(fault))
     if problem:
         notify(f"no model can be trained on these logs: {escape_controls(problem)}")
     if problem or any(gives_nothing(entry) for entry in entries):

@@ -4,6 +4,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,16 @@ class _Output:
     as_json: bool
 
 
+@dataclass(frozen=True)
+class _Logs:
+    """Logs of a draft, their rate in Hz, a robot file, and the order of joints without names."""
+
+    log: Path
+    rate: float | None
+    robot: Path | None
+    joints: list[str]
+
+
 def new(
     name: Annotated[str, typer.Argument(help="Task name: lower case letters, digits and _.")],
     log: Annotated[
@@ -55,6 +66,9 @@ def new(
         float | None,
         typer.Option("--rate", min=1e-6, help="Rate of the rows, or of the task, in Hz."),
     ] = None,
+    joints: Annotated[
+        str | None, typer.Option("--joints", help="Names of unnamed joints, in order: a,b,c.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show facts and the deciding rule per column.")
     ] = False,
@@ -77,7 +91,11 @@ def new(
         fix = f"kinemill new {name} --learn {learn.value} --from FOLDER"
         problem = "has no logs" if log is None else "has an environment"
         raise _usage(f"--learn {learn.value}", problem, fix)
-    _draft_logs(name, learn, (log, rate, robot), output, explain=explain)
+    if joints and learn is not LearnType.MOTION:
+        problem = "names no joints, so --joints has no effect"
+        raise _usage(f"--learn {learn.value}", problem, "omit it, or use --learn motion")
+    order = [joint.strip() for joint in joints.split(",")] if joints else []
+    _draft_logs(name, learn, _Logs(log, rate, robot, order), output, explain=explain)
 
 
 def _required(env: str | None, log: Path | None, robot: Path | None) -> str:
@@ -97,15 +115,12 @@ def _usage(where: str, problem: str, fix: str) -> Exception:
 def _draft_logs(
     name: str,
     learn: LearnType,
-    source: tuple[Path, float | None, Path | None],
+    source: _Logs,
     output: _Output,
     *,
     explain: bool,
 ) -> None:
-    """Draft a task from logs.
-
-    `source` holds the logs, their rate in Hz, and a robot file.
-    """
+    """Draft a task from logs."""
     from kinemill.cli.draft_summary import (
         draft_document,
         show_draft,
@@ -117,13 +132,16 @@ def _draft_logs(
     from kinemill.draft.task_file import create_task_file
 
     if learn is LearnType.MOTION:
-        from kinemill.draft.motion import build_motion as build
+        from kinemill.draft.motion import build_motion
+
+        build = partial(build_motion, joints=source.joints)
     elif learn is LearnType.IMITATION:
         from kinemill.draft.imitation import build_imitation as build
     else:
         from kinemill.draft.builder import build
-    log, rate, robot = source
-    checked = check_own_logs(build(name, log, rate, read_robot(robot) if robot else None))
+    log = source.log
+    robot = read_robot(source.robot) if source.robot else None
+    checked = check_own_logs(build(name, log, source.rate, robot))
     create_task_file(output.target, checked.text)
     if output.as_json:
         document({"task": name, "file": str(output.target), **draft_document(checked)})

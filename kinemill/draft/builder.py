@@ -142,7 +142,7 @@ def _angles(columns: list[Column]) -> list[Column]:
     torques = {
         column.guess.index
         for column in columns
-        if {"tau", "torque", "torques"} & set(column.guess.family.split())
+        if {"tau", "torque", "torques", "effort"} & set(column.guess.family.split())
     }
     angles = [
         column if column.kind == "quaternion" else _counted(column) or _angle(column, torques)

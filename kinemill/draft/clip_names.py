@@ -6,6 +6,7 @@ files have them: position of the root, its quaternion, then all joints.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -44,13 +45,16 @@ class ClipColumns:
     conclusion: str = ""
 
 
-def clip_columns(table: Table, robot: RobotFile | None, commands: set[str]) -> ClipColumns:
+def clip_columns(
+    table: Table, robot: RobotFile | None, commands: set[str], order: Sequence[str] = ()
+) -> ClipColumns:
     """Find the joints of a clip; the result has none if the joints have no names.
 
     Args:
         table: the clip.
         robot: model file of the robot, whose hinges are in the order of its joints.
         commands: columns of commands, which are not joints.
+        order: names of the joints of rows without names, if the user states them.
     """
     named = {
         identifier(match[1]): column
@@ -59,7 +63,9 @@ def clip_columns(table: Table, robot: RobotFile | None, commands: set[str]) -> C
     }
     if named:
         return _as_in_robot(ClipColumns(named), robot)
-    columns = _by_texts(table) or _by_order(table, robot)
+    hinges = [joint.name for joint in robot.joints.values() if joint.unit == "rad"] if robot else []
+    source = "--joints" if order or robot is None else robot.path.name
+    columns = _by_texts(table) or _by_order(table, order or hinges, source)
     return _as_in_robot(columns or ClipColumns(_by_guess(table, commands)), robot)
 
 
@@ -97,18 +103,15 @@ def _by_texts(table: Table) -> ClipColumns | None:
     return None
 
 
-def _by_order(table: Table, robot: RobotFile | None) -> ClipColumns | None:
-    """Name the columns of rows without names by the hinges of a robot file, in its order."""
-    if robot is None:
-        return None
-    hinges = [joint.name for joint in robot.joints.values() if joint.unit == "rad"]
-    for columns in _rows(table):
+def _by_order(table: Table, hinges: Sequence[str], source: str) -> ClipColumns | None:
+    """Name the columns of rows without names by the hinges of a source, in its order."""
+    for columns in _rows(table) if hinges else []:
         attitude = _attitude(table, columns) if len(columns) >= ROOT + len(hinges) else {}
         if not attitude and len(columns) != len(hinges):
             continue
         first = ROOT if attitude else 0
         joints = dict(zip(map(identifier, hinges), columns[first:], strict=False))
-        order = f"joints: {columns[first]} on, in the order of {robot.path.name}: check it"
+        order = f"joints: {columns[first]} on, in the order of {source}: check it"
         if not attitude:
             return ClipColumns(joints, conclusion=order)
         axes = ", ".join(name[-1] for name in attitude)

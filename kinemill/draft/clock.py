@@ -10,6 +10,7 @@ of positions under that unit.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,12 +41,17 @@ SPELLINGS: dict[str, float] = {
                      "microseconds", "micro"), 1e-6),
     **dict.fromkeys(("ns", "nsec", "nsecs", "nanos", "nanosec", "nanosecs", "nanosecond",
                      "nanoseconds", "nano"), 1e-9),
+    **dict.fromkeys(("cs", "csec", "centisec", "centiseconds"), 0.01),
     **dict.fromkeys(("filetime", "100ns"), TICK),
     **dict.fromkeys(("min", "mins", "minute", "minutes", "minuten"), 60.0),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "stunden"), 3600.0),
     **dict.fromkeys(("day", "days", "datenum", "tage", "mjd"), DAY),
     **dict.fromkeys(("week", "weeks"), 7.0 * DAY),
 }  # fmt: skip
+SCALED = re.compile(r"(?:(\d*\.?\d+)|(\d+)/([1-9]\d*))\s*[*x]?\s*([a-z]+)")  # 0.1 ms, 1/100 s
+# Words after the unit of a clock: sec_since_boot, ms_today.
+STARTS = {"today", "midnight", "since", "boot", "start", "power", "on", "epoch", "elapsed",
+          "total", "running"}  # fmt: skip
 UNIT_NAMES = {1.0: "s", 1e-3: "ms", 1e-6: "us", 1e-9: "ns"}
 # Zeros of clocks, s since 1970, by the length of their unit in s.
 EPOCHS = {
@@ -301,7 +307,10 @@ def _bracketed(name: str) -> str:
 def _length_of(text: str) -> float | None:
     """Return the length in s of a unit of time that a whole text spells, or None."""
     word = plain_letters(text).replace("μ", "u").strip().lower()
-    return SPELLINGS.get(word)
+    if word in SPELLINGS or not (scaled := SCALED.fullmatch(word)) or scaled[4] not in SPELLINGS:
+        return SPELLINGS.get(word)
+    size = float(scaled[1]) if scaled[1] else float(scaled[2]) / float(scaled[3])
+    return float(f"{size * SPELLINGS[scaled[4]]:.10g}") or None
 
 
 def _length_in(name: str) -> float | None:
@@ -311,13 +320,23 @@ def _length_in(name: str) -> float | None:
     words = split_words(plain_letters(name).replace("μ", "u"))
     if words in (["sec"], ["secs"], ["seconds"], ["sec", "s"]):
         return 1.0
-    return next((SPELLINGS[word] for word in words[1:] or words if word in SPELLINGS), None)
+    # time_of_week_ms counts ms, and sec_of_day s.
+    words = [word for last, word in pairwise(["", *words]) if "of" not in {last, word}]
+    named = [SPELLINGS[word] for word in words[1:] or words if word in SPELLINGS]
+    return next(iter(named), SPELLINGS.get(words[0]) if _counts_since(words) else None)
+
+
+def _counts_since(words: list[str]) -> bool:
+    """Return whether a name is a unit of time and its start: `ms_today`, `sec_since_boot`."""
+    return bool(words) and words[0] in SPELLINGS and bool(words[1:]) and {*words[1:]} <= STARTS
 
 
 def _ends_as_stamp(name: str) -> bool:
     """Return whether a name ends as that of a clock does: `header.stamp`, `sim_time`, `Systime`."""
     words = split_words(plain_letters(name).replace("μ", "u"))
-    if {"tow", "itow"} & {*words} or (words and len(words[-1]) > 3 and words[-1] in SPELLINGS):
+    if {"tow", "itow"} & {*words} or _counts_since(words):
+        return True
+    if words and len(words[-1]) > 3 and words[-1] in SPELLINGS:
         return True
     words = words[:-1] if len(words) > 1 and words[-1] in SPELLINGS else words
     return any(word in {"stamp", "timestamp"} or word.endswith("time") for word in words[-1:])

@@ -25,6 +25,7 @@ PAST = 3  # rows of the states so far
 ACTS = 0.02  # least share of the error that commands explain
 DELAYED = 0.8  # largest error with delayed commands, relative to that with commands at once
 ROWS = 5000  # that are compared
+LONGEST = 100_000  # rows of a log whose time constants are measured
 LEAST_ROWS = 10 * LONGEST_DELAY
 
 
@@ -46,7 +47,8 @@ def find_horizon(columns: Sequence[Column], dt: float) -> Horizon:
     if not recordings or not states:
         return Horizon(FEWEST, "the logs are short")
     dead_time = find_dead_time([rows[:ROWS] for rows in recordings], len(states)) * dt
-    constants = np.median([_time_constants(rows[:, : len(states)]) for rows in recordings], axis=0)
+    stretches = [rows[:LONGEST, : len(states)] for rows in recordings]
+    constants = np.median([_time_constants(rows) for rows in stretches], axis=0)
     slowest = int(constants.argmax())
     constant = float(constants[slowest]) * dt
     most = min(MOST, int(np.median([len(rows) for rows in recordings])) // SHARE)

@@ -4,8 +4,9 @@ With p and r, q is a turning rate, and u, v and w are velocities. Alone, q is th
 and u an input. Of an inertial sensor, ax, ay and az are accelerations, and gx, gy and gz next to
 them angular velocities. Next to a measured qm that follows it, qg is a reference, and tq next to q.
 A column e that is the difference of two others is their error, and one of them with the letter r is
-a reference. Uyaw is the command of a turn, and Ux next to it that of a motion along x. With de and
-da, dr and dt are rudder and throttle of an aircraft.
+a reference. Next to n_set, n_act is measured, and input and output are those of a controller. Uyaw
+is the command of a turn, and Ux next to it that of a motion along x. With de and da, dr and dt are
+rudder and throttle of an aircraft.
 """
 
 import re
@@ -15,7 +16,16 @@ import numpy as np
 
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.name_heuristics import TURNING, guess, split_words
+from kinemill.ingest.name_heuristics import (
+    EXPLICIT,
+    REFERENCE,
+    SETPOINT,
+    TURNING,
+    guess,
+    split_words,
+    unit_text,
+    without_brackets,
+)
 
 # Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
 _BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
@@ -26,6 +36,8 @@ _SURFACE = re.compile(r"d(?:elta_?)?([eart])")
 _SURFACES = {"e": "elevator", "a": "aileron", "r": "rudder", "t": "throttle"}
 _CONTROL = re.compile(r"U_?([xyz]|roll|pitch|yaw|phi|theta|psi)", re.IGNORECASE)
 _REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
+# Last words of what a loop measures and commands, next to a name that ends with a set point.
+_LOOP = {"act": "measured", "input": "measured", "output": "command"}
 SAME = 0.05  # largest distance of an error from a difference, relative to its spread
 _EXCLUDING = 16  # rows that exclude most pairs of columns
 _SLACK = 3.0  # times `SAME`, on a few rows
@@ -42,12 +54,13 @@ def with_letters(table: Table) -> Table:
             labels |= {f"{front}{letters}": label for letters, label in _BODY_RATES.items()}
             velocities = {f"{front}{letters}": label for letters, label in _BODY_VELOCITIES.items()}
             labels |= velocities if set(velocities) <= set(table.values) else {}
-    labels |= _surfaces(table) | _sensed(table)
+    labels |= _surfaces(table) | _sensed(table) | _loops(table)
     vectors = _vectors(table)
     for base, names in vectors.items():
         stem = base.removesuffix("m").rstrip("_")
         for reference in _references_of(base, stem, table):
-            labels |= _numbered(f"{stem}_measured", names if stem != base else [])
+            is_measured = stem != base or guess(stem).what == "action"
+            labels |= _numbered(f"{stem}_measured", names if is_measured else [])
             labels |= _numbered(f"{stem}_reference", vectors[reference])
     axes = {name: match[1].lower() for name in table.values if (match := _CONTROL.fullmatch(name))}
     if set(axes.values()) & TURNING:
@@ -78,6 +91,22 @@ def _sensed(table: Table) -> dict[str, str]:
                 f"{front}{letter}{axis}": f"{front}{_SENSED[letter]}_{axis}" for axis in "xyz"
             }
     return labels
+
+
+def _loops(table: Table) -> dict[str, str]:
+    """Return labels of what loops measure and command, next to their set points."""
+    words = {name: split_words(without_brackets(name)) for name in table.values}
+    commanded = REFERENCE | SETPOINT | EXPLICIT
+    loops = {tuple(word[:-1]) for word in words.values() if {*word[-1:]} & commanded}
+    names = {tuple(word) for word in words.values()}
+    controllers = {loop for loop in loops if {(*loop, "input"), (*loop, "output")} <= names}
+    return {
+        name: " ".join([*word[:-1], _LOOP[word[-1]], f"[{unit}]" if unit else ""]).strip()
+        for name, word in words.items()
+        if word[1:] and word[-1] in _LOOP
+        if tuple(word[:-1]) in (loops if word[-1] == "act" else controllers)
+        for unit in [unit_text(name)]
+    }
 
 
 def _surfaces(table: Table) -> dict[str, str]:
@@ -142,7 +171,7 @@ def _vectors(table: Table) -> dict[str, list[str]]:
 
 def _references_of(base: str, stem: str, table: Table) -> list[str]:
     """Return the vectors that a measured qm or q follows: qg for the goal, q_d, or tq."""
-    if guess(stem).what not in {"position", "velocity"}:
+    if guess(stem).what not in {"position", "velocity", "action"}:
         return []
     front = base[:-1] if stem != base else f"{base}_"
     vectors = _vectors(table)

@@ -83,6 +83,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         raise BadInput(source, "each of its recordings is several files", fix=command)
     if not tables:
         raise _nothing_to_read(source, problems)
+    problems |= _unrecognized(source)
     return LogTables(tables, problems, _patterns(source, plans, logs))
 
 
@@ -186,6 +187,21 @@ def _other_formats(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if (format_ := other_format(path)) and is_file(path) and form_of(path) is None
     }
+
+
+def _unrecognized(folder: Path) -> dict[str, str]:
+    """Return the files of a folder that are no logs, by name, or by suffix if several share it."""
+    names = dict[str, list[str]]()
+    for path in sorted(folder.rglob("*")):
+        is_known = path.suffix.lower() in _MODELS or other_format(path) is not None
+        is_read = path.name.lower().endswith(_endings()) and is_file(path) and form_of(path)
+        if not is_known and not is_read and path.name[0] not in ".~_" and is_file(path):
+            name = str(path.relative_to(folder))
+            names.setdefault(path.suffix.lower() or name, []).append(name)
+    why = "no reader reads it"
+    alone = {files[0]: why for files in names.values() if len(files) == 1}
+    counts = {suffix: len(files) for suffix, files in names.items() if len(files) > 1}
+    return alone | {f"*{suffix}": f"{why} ({count} files)" for suffix, count in counts.items()}
 
 
 def _robot_hint(folder: Path) -> str | None:

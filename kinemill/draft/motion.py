@@ -7,7 +7,7 @@ joint velocities are observed. Columns that `learn.type: motion` does not use ar
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -66,9 +66,15 @@ class _Clips:
 
 
 def build_motion(
-    name: str, source: Path, rate: float | None = None, robot: RobotFile | None = None
+    name: str,
+    source: Path,
+    rate: float | None = None,
+    robot: RobotFile | None = None,
+    joints: Sequence[str] = (),
 ) -> Draft:
     """Draft a motion task from clips; arguments as in `builder.build`.
+
+    `joints` names the joints of rows without names, in their order.
 
     Raises:
         BadInput: There is no clip, or none names its joints.
@@ -77,7 +83,7 @@ def build_motion(
     read = read_tables(source, rate, is_motion=True)
     tables = read.tables
     problems = read.problems
-    clips = _one_robot(tables, source, robot)
+    clips = _one_robot(tables, source, robot, joints)
     tables = clips.tables
     physics = None
     conclusion = ""
@@ -181,10 +187,12 @@ _LEARN = (
 )
 
 
-def _one_robot(tables: list[Table], source: Path, robot: RobotFile | None) -> _Clips:
+def _one_robot(
+    tables: list[Table], source: Path, robot: RobotFile | None, order: Sequence[str]
+) -> _Clips:
     """Return the clips with the same joints: those of the robot file, else of most clips."""
     excluded = {source for sources, _ in COMMANDS.values() for source in sources}
-    columns = [clip_columns(table, robot, excluded) for table in tables]
+    columns = [clip_columns(table, robot, excluded, order) for table in tables]
     groups = Counter(tuple(clip.joints) for clip in columns if clip.joints)
     if not groups:
         raise _unnamed(source, tables[0], robot)
@@ -207,7 +215,10 @@ def _one_robot(tables: list[Table], source: Path, robot: RobotFile | None) -> _C
 def _unnamed(source: Path, table: Table, robot: RobotFile | None) -> BadInput:
     """Return the error for clips whose joints nothing names."""
     names = ", ".join([*table.values][:6]) or "none"
-    fixes = ["name the columns", *([] if robot else ["name them with --robot FILE"])]
+    fixes = [
+        "name the columns",
+        *([] if robot else ["name them with --robot FILE or --joints a,b,c"]),
+    ]
     if table.time and table.time.startswith(COLUMN):
         fixes.append(f"state --rate HZ, as {table.time} is not a time")
     return BadInput(

@@ -19,6 +19,7 @@ from kinemill.draft.rates import meet
 from kinemill.draft.table import Samples, Table, attributes_by_column, usual_step
 from kinemill.draft.text_table import (
     coarse_clock,
+    contradictions,
     read_numbers,
     read_text,
     split_clocks,
@@ -50,7 +51,6 @@ ROUNDS = 20  # readings of a log, each without the columns that the previous one
 SHORT = 20  # rows of the shortest log
 COVERED = 0.8  # of the log's duration that a topic must span
 UNUSUAL = "no usual state or command of a vehicle; list a field as a channel to use it"
-OTHER_RATE = 0.1  # relative difference between the rates of metadata and timestamps
 RARE = 0.1  # of the mean time between messages: the least usual one; less are bursts
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
@@ -138,21 +138,11 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
                 labels={**table.labels, **about.labels},
                 text=about.text,
                 attributes=attributes_by_column(about.columns, table),
-                remarks=(*table.remarks, *_contradictions(about, table)),
+                remarks=(*table.remarks, *contradictions(about.rate, table)),
                 splits=about.splits,
             )
         )
         for table in tables
-    ]
-
-
-def _contradictions(about: About, table: Table) -> list[str]:
-    """Return what the metadata of a log states otherwise than its rows."""
-    if about.rate is None or abs(about.rate * table.step - 1.0) < OTHER_RATE:
-        return []
-    return [
-        f"the metadata states {about.rate:g} Hz, and timestamps are {table.step:.4g} s apart: "
-        f"one of them is wrong by {about.rate * table.step:.3g}"
     ]
 
 

@@ -19,9 +19,12 @@ from kinemill.ingest.name_heuristics import (
     COMMAND,
     CURRENT,
     EXPLICIT,
+    FEEDBACK,
     PLANNED,
     POSITION,
+    REFERENCE,
     ROLES,
+    SETPOINT,
     SURFACES,
     VELOCITY,
     Guess,
@@ -36,6 +39,13 @@ from kinemill.task.units import factor, has_same_dimension, read_unit
 _MOTIONS = {"velocity": ("m/s", "rad/s"), "acceleration": ("m/s^2", "rad/s^2")}
 _FREQUENCIES = {"Hz", "kHz", "1/s"}
 
+_TORQUE = re.compile(r"m?k?(N|lbf|ozf|kgf|gf)\*")  # J is a unit of energy
+TORQUE = "inferred a command: it has the unit of a torque"
+# Quantities whose set point acts on the motor: the innermost loop follows it at once.
+EFFORT = {"tau", "torque", "torques", "current", "currents", "curr", "iq", "effort", "force",
+          "forces", "voltage", "pwm", "duty", "thrust"}  # fmt: skip
+_READ = {"meas", "measured", "actual", "present", "act", "real", "raw", "est", "filt"} | FEEDBACK
+EFFORTS = ("N*m", "N", "A", "V")  # a set point of these acts on the motor
 _PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
 
 # Forces, torques and voltages are measured where a motor is driven by pulses.
@@ -253,6 +263,7 @@ def _choose(
     facts = facts_of(table)
     left_out |= {item.name: why for item in facts if (why := deciding_rule(item)[1])}
     guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
+    guesses = _with_set_efforts(guesses)
     measured = _measured(guesses)
     followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
     for column in sorted(guesses, key=lambda item: item.preference):
@@ -275,6 +286,25 @@ def _choose(
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), left_out
 
 
+def _with_set_efforts(guesses: list[Guess]) -> list[Guess]:
+    """Return guesses in which set points of efforts are actions, if other efforts are measured."""
+    efforts = [g for g in guesses if g.role == "action" and not _is_current(g)]
+    if not all(_words(effort) & _READ for effort in efforts):
+        return guesses
+    return [
+        replace(g, what="action", role="action", unit=g.unit or guess(f"{g.family} command").unit)
+        if g.what == "reference" and _is_effort(g)
+        else g
+        for g in guesses
+    ]
+
+
+def _is_effort(column: Guess) -> bool:
+    unit = column.unit
+    has_unit = unit is not None and any(has_same_dimension(unit, effort) for effort in EFFORTS)
+    return bool(_words(column) & EFFORT) or has_unit
+
+
 def _with_stated_unit(column: Guess, table: Table) -> Guess:
     """Return a guess with the unit that the log states, as an attribute or in brackets.
 
@@ -291,6 +321,11 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
         unit = unit_read
         column = replace(column, doubt="" if unit else f"the unit {stated!r} is not known")
     column = replace(column, unit=unit)
+    is_motion = column.what == "velocity" and column.role == "state"
+    if is_motion and unit and any(has_same_dimension(unit, u) for u in (*EFFORTS, "W", "degC")):
+        column = replace(column, what="unknown")  # the W of power_W
+    if column.what == "unknown" and unit and _TORQUE.match(unit):
+        return replace(column, what="action", role="action", doubt=TORQUE)
     if column.what not in {"unknown", "position"} or column.role != "state":
         return column
     what = _meaning_of(unit) or column.what
@@ -310,21 +345,25 @@ def _meaning_of(unit: str | None) -> str | None:
 def _measured(guesses: list[Guess]) -> set[str]:
     """Return the currents and forces that are not actions, because another column is one."""
     actions = [column for column in guesses if column.role == "action"]
-    measured = {action.name for action in actions if _is_current(action)}
+    measured = {a.name for a in actions if _is_current(a) and not _is_commanded(a)}
     if any(_words(action) & MODULATED or action.unit in PULSES for action in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND & LOADS}
-    if any(_words(action) & EXPLICIT or action.unit == "percent" for action in actions):
+    if any(_is_commanded(action) or action.unit == "percent" for action in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
     # tau is measured next to a tau that is called a command.
     commanded = set[str]().union(
-        *(_quantities(action) for action in actions if _words(action) & EXPLICIT)
+        *(_quantities(action) for action in actions if _is_commanded(action))
     )
     # T_in is not inflow but inside, next to a setpoint of T.
     controlled = {f"{column.family} in" for column in guesses if column.what == "reference"}
     measured |= {action.name for action in actions if action.family in controlled}
-    unnamed = [action for action in actions if not _words(action) & EXPLICIT]
+    unnamed = [action for action in actions if not _is_commanded(action)]
     measured |= {column.name for column in unnamed if _quantities(column) & commanded}
     return measured if len(measured) < len(actions) else set()
+
+
+def _is_commanded(action: Guess) -> bool:
+    return bool(_words(action) & (EXPLICIT | REFERENCE | SETPOINT))
 
 
 def _quantities(column: Guess) -> set[str]:

@@ -349,9 +349,9 @@ def pattern_of(name: str) -> str:
 
 def _rows(table: Table, dt: float) -> int:
     """Return the number of time steps of a log."""
-    first, last = (
-        end(float(end(seconds)) for seconds, _ in table.values.values()) for end in (min, max)
-    )
+    clocks = [seconds for seconds, _ in table.values.values()]
+    first = min(float(seconds[0]) for seconds in clocks)
+    last = max(float(seconds[-1]) for seconds in clocks)
     return int((last - first) / dt) + 1
 
 

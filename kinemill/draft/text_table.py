@@ -31,12 +31,19 @@ from kinemill.ingest.other_formats import other_format
 from kinemill.ingest.own_clocks import is_slower
 from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
 from kinemill.ingest.readers._csv_layout import Layout, decode, is_binary
-from kinemill.ingest.readers._plain_table import COLUMN
+from kinemill.ingest.readers._plain_table import COLUMN, rate_above
 from kinemill.ingest.readers.csv import read_as_text
-from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spell_booleans
+from kinemill.ingest.text_values import (
+    is_date,
+    parse_dates,
+    plain_digits,
+    spell_booleans,
+    unit_of_cells,
+)
 
 HEAD = 1 << 18  # bytes that show whether a file is text
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
+OTHER_RATE = 0.1  # relative difference between the rates of metadata and timestamps
 COARSE = "most rows repeat its last date"
 NEWEST_FIRST = "the newest row is first: rows are read from the last one to the first"
 
@@ -73,6 +80,8 @@ def read_text(path: Path, rate: float | None = None) -> Table:
         BadLog: the file holds no table.
     """
     text, numbers, layout = _read(path)
+    with path.open("rb") as file:
+        stated = rate_above(file.read(HEAD))
     left_out = {name: "holds no numbers" for name in text.columns if name not in numbers}
     dates = _dates(text)
     if dates is not None:
@@ -82,10 +91,25 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     elif rate is None and (split := _split_clock(numbers)):
         table = _stamped_by_two(path, split, numbers, left_out)
     else:
-        table = table_of(path, numbers, left_out, rate, layout.units)
+        table = table_of(path, numbers, left_out, rate, layout.units, stated)
     units = {name: ColumnAttributes(unit=unit) for name, unit in layout.units.items() if unit}
-    remarks = (*table.remarks, *layout.remarks, *_unused_names(path, layout.names))
+    remarks = (
+        *table.remarks,
+        *layout.remarks,
+        *_unused_names(path, layout.names),
+        *contradictions(stated, table),
+    )
     return replace(table, attributes=units, remarks=remarks)
+
+
+def contradictions(rate: float | None, table: Table) -> list[str]:
+    """Return what the metadata of a log states otherwise than its rows: the rate, Hz."""
+    if rate is None or abs(rate * table.step - 1.0) < OTHER_RATE:
+        return []
+    return [
+        f"the metadata states {rate:g} Hz, and timestamps are {table.step:.4g} s apart: "
+        f"one of them is wrong by {rate * table.step:.3g}"
+    ]
 
 
 def _unused_names(path: Path, names: list[str]) -> list[str]:
@@ -122,6 +146,8 @@ def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Floats], Layout]:
     except Unreadable as error:
         raise _of_file(path, error) from error
     columns = ((column.name, _numbers(column, layout)) for column in text)
+    units = {column.name: unit for column in text if (unit := unit_of_cells(column))}
+    layout = replace(layout, units=units | layout.units)
     return text, {name: values for name, values in columns if values is not None}, layout
 
 
@@ -209,21 +235,23 @@ def table_of(
     left_out: dict[str, str],
     rate: float | None = None,
     units: Mapping[str, str] | None = None,
+    stated: float | None = None,
 ) -> Table:
     """Return columns of one length as a table, on the clock among them or by `rate`, Hz.
 
-    With a clock among the columns, `rate` is that of the draft.
+    With a clock among the columns, `rate` is that of the draft. `stated` is the rate in the lines
+    above the table, Hz.
 
     Raises:
         BadLog: no column is a clock, no rate is given, and none is stated.
     """
     clock = choose_clock(numbers, units)
     if clock is not None and (
-        (_counts_rows(numbers[clock.name]) and (rate or _states_steps(numbers)))
+        (_counts_rows(numbers[clock.name]) and (rate or stated or _states_steps(numbers)))
         or (rate and (not clock.is_stated or not advances(numbers[clock.name])))
     ):
         clock = None
-    row_rate = rate or stated_rate(numbers)
+    row_rate = rate or stated_rate(numbers) or stated
     if clock is None and row_rate is not None:
         samples = {name: (np.arange(len(v)) / row_rate, v) for name, v in numbers.items()}
         return Table(path, None, "s", samples, left_out, rate=row_rate)

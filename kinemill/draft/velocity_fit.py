@@ -143,12 +143,14 @@ def on_one_clock(
     seconds = velocity[0][:ROWS]
     speed = velocity[1][:ROWS]
     per_turn = column.radians if column.kind == "angle" else 1.0
-    path = position[1] * per_turn
+    is_shared = np.array_equal(velocity[0], position[0])
+    stop = ROWS if is_shared or not len(seconds) else np.searchsorted(position[0], seconds[-1]) + 1
+    path = position[1][:stop] * per_turn
     path = (np.asarray(unwrap(path)) if column.kind == "angle" else path) / per_turn
-    if np.array_equal(velocity[0], position[0]):
-        return (seconds, speed, path[:ROWS]) if len(speed) >= 4 else None
+    if is_shared:
+        return (seconds, speed, path) if len(speed) >= 4 else None
     is_finite = np.isfinite(path)
-    stamps = position[0][is_finite]
+    stamps = position[0][:stop][is_finite]
     path = path[is_finite]
     if len(stamps) < 4 or len(speed) < 4 or np.any(np.diff(stamps) <= 0.0):
         return None

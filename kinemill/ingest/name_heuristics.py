@@ -21,7 +21,7 @@ VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qdot", "qvel", "omega"
             "dx"}  # fmt: skip
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
            "action", "actions", "act", "force", "effort", "voltage", "pwm", "duty",
-           "throttle", "steering", "thrust", "thrusts"}  # fmt: skip
+           "throttle", "steering", "steer", "pedal", "thrust", "thrusts"}  # fmt: skip
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
 # Control surfaces, which have angles; an elevator may be a lift as well.
 SURFACES = {"aileron", "ailerons", "rudder", "rudders", "flap", "flaps", "elevon", "elevons"}
@@ -29,6 +29,7 @@ CURRENT = {
     "current",
     "currents",
     "curr",
+    "cur",
     "iq",
     "amps",
 }  # follows from a voltage, where one is logged
@@ -42,7 +43,16 @@ MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure
             "humidity", "rpm", "load"}  # fmt: skip
 FEEDBACK = {"feedback", "fbk", "fb"}  # where a valve or pump is, not where it should be
 ANGULAR = {"angular", "gyro"}  # of a velocity
-POWER = {"battery", "batt", "vbat", "vbus", "bus", "mains", "supply"}  # its voltage is no command
+POWER = {
+    "battery",
+    "batt",
+    "vbat",
+    "vbus",
+    "bus",
+    "mains",
+    "supply",
+    "link",
+}  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
@@ -55,10 +65,10 @@ PHYSICAL = {"latitude", "longitude", "lat", "lon", "lng", "altitude", "alt", "el
             "range", "energy", "charge", "capacity", "consumption", "fuel", "volume", "mass",
             "weight", "level", "depth", "length", "soc", "wh", "kwh", "ah", "mah", "lifetime",
             "turns", "revolutions", "encoder", "counts", "steps", "pulses"} | MEASURED  # fmt: skip
-STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "datetime"}
+STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "datetime", "ipoc"}
 # A number of these names is the rate or the step of all rows.
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate")  # Hz
-STEP = ("Ts", "dt")  # s
+STEP = ("Ts", "dt", "timestep", "time_step", "sample_time")  # s
 CIRCULAR = {"sin", "sine", "cos", "cosine"}  # of an angle: its values are no angles
 # Preferred variants of a quantity, best first: plain names, then measured or commanded values.
 _READINGS = {
@@ -72,11 +82,12 @@ _READINGS = {
 }
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
 REFERENCE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "setpoint",
-             "setpoints", "vir", "virtual"}  # fmt: skip
+             "setpoints", "vir", "virtual", "joystick", "stick", "yoke", "dem", "demand",
+             "requested"}  # fmt: skip
 SETPOINT = {"set", "sp"}  # as the last word; a training_set holds data
 _SAMPLES = {"train", "training", "test", "validation", "data"}
 # Sensors without a state: their values follow from the motion.
-SENSOR = {"sensor", "wrench", "contact", "external", "grf", "ft", "strain"}
+SENSOR = {"sensor", "wrench", "contact", "external", "ext", "grf", "ft", "strain"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
 _ASIDE = {"fric", "friction",
@@ -124,11 +135,18 @@ _LOCAL = {
 STATED = re.compile(
     r"(?:\(|\s\[|\{|<)\s*([^()\[\]{}<>]*[A-Za-z%°µμΩ\-][^()\[\]{}<>]*?)\s*[)\]}>]\s*$"
 )
+# `speed[rpm]` and `speed/rpm`, if it is a known unit: `q[hip]` is an element, `/arm/pos` a topic.
+_CLOSE = re.compile(r"(?<=[^\s/])(?:\[([^\[\]]*[^\d\[\]][^\[\]]*)\]|/([A-Za-z%°µ][^/\s]*))\Z")
 _COMMENT = re.compile(r"[^A-Za-z%°]*|.*[A-Za-z]{5,}.*|\S+(\s+\S+){2,}")  # if it is no known unit
 _COPY = re.compile(r"(?<=[)\]])(\[\d+\])\Z")  # number of a repeated name
 _COMMENTS = {"raw", "cmd", "left", "meas", "est", "ref", "set", "act", "abs", "rel", "avg", "mean",
              "fl", "fr", "rl", "rr", "x", "y", "z", "max", "filt", "opt", "new", "old"}  # fmt: skip
-_SECOND = re.compile(r"(?<=[a-z])DDot")  # qDDot is the acceleration next to qDot
+# qDDot is the acceleration next to qDot; KUKA writes Ist and Soll of axes in these words;
+# i_q is the current of a motor along its q axis.
+_SPELLED = {
+    r"(?<=[a-z])DDot": "_ddot", r"AIPos|RIst": "measured_pos", r"ASPos|RSol": "target_pos",
+    r"\b[iI]_q\b": "iq", r"\b[iI]_d\b": "current_direct",
+}  # fmt: skip
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -153,21 +171,29 @@ class Guess:
 
 def split_words(name: str) -> list[str]:
     """Split a column's name into lower-case words and numbers; other languages become English."""
-    tokens = [token.lower() for token in _TOKEN.findall(_SECOND.sub("_ddot", plain_letters(name)))]
-    return translate(tokens)
+    plain = plain_letters(name)
+    for spelling, words in _SPELLED.items():
+        plain = re.sub(spelling, words, plain)
+    return translate([token.lower() for token in _TOKEN.findall(plain)])
 
 
 def plain_letters(text: str) -> str:
     """Return a text without accents: `Öl` is `Ol`."""
-    parts = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    plain = text.replace("ß", "ss").replace("ł", "l").replace("Ł", "L")
+    parts = unicodedata.normalize("NFKD", plain)
     return "".join(letter for letter in parts if not unicodedata.combining(letter))
 
 
 def unit_text(name: str) -> str | None:
     """Return what the brackets at the end of a name hold, if it is no comment; None without any."""
-    match = STATED.search(_COPY.sub("", name))
+    name = _COPY.sub("", name)
+    match = STATED.search(name)
     if match is None:
-        return None
+        close = _CLOSE.search(name)
+        if close is None:
+            return None
+        text = str(close[1] or close[2])
+        return text if read_unit(text, _words_of(name[: close.start()])) else None
     is_round = match[0].rstrip().endswith(")")
     is_comment = is_round and (match[1].lower() in _COMMENTS or is_no_unit(match[1]))
     return None if is_comment and read_unit(match[1], _context(name)) is None else match[1]
@@ -181,7 +207,10 @@ def is_no_unit(text: str) -> bool:
 def without_brackets(name: str) -> str:
     """Return a name without the unit in brackets that it ends with."""
     copy = _COPY.search(name)
-    return STATED.sub("", _COPY.sub("", name)).strip() + (copy[1] if copy else "") or name
+    bare = STATED.sub("", _COPY.sub("", name))
+    if close := _CLOSE.search(bare) if unit_text(name) else None:
+        bare = bare[: close.start()]
+    return bare.strip() + (copy[1] if copy else "") or name
 
 
 def bracketed_unit(name: str) -> str | None:
@@ -191,7 +220,11 @@ def bracketed_unit(name: str) -> str | None:
 
 
 def _context(name: str) -> frozenset[str]:
-    return frozenset(split_words(without_brackets(name)))
+    return _words_of(STATED.sub("", _COPY.sub("", name)))
+
+
+def _words_of(name: str) -> frozenset[str]:
+    return frozenset(split_words(name))
 
 
 def guess(name: str, label: str = "") -> Guess:
@@ -200,7 +233,10 @@ def guess(name: str, label: str = "") -> Guess:
     parts = split_words(without_brackets(full_name))
     tokens = set(parts)
     # A hand has an index finger; in other names the word `index` means a row counter.
-    aside = bool(tokens & (_ASIDE - ({"index"} if label else set())))
+    ignored = {"index"} if label else set[str]()
+    # id1_position is of the first motor.
+    ignored |= {a for a, b in pairwise(parts[:-1]) if a == "id" and b.isdigit()}
+    aside = bool(tokens & (_ASIDE - ignored))
     what = _what(parts, is_measured=bool({*split_words(full_name)} & MEASURED))
     role = None if aside else ROLES.get(what, "state")
     digits = [part for part in parts if part.isdigit()]
@@ -210,9 +246,9 @@ def guess(name: str, label: str = "") -> Guess:
         (rank for rank, synonyms in enumerate(readings) if synonyms and synonyms & tokens),
         readings.index(set()),
     )
-    ignored = reading_words | set(UNITS) | _ASIDE | REFERENCE
-    ignored |= SETPOINT if what == "reference" else set[str]()
-    family = " ".join(part for part in parts if part not in ignored)
+    reading_words |= set(UNITS) | _ASIDE | REFERENCE
+    reading_words |= SETPOINT if what == "reference" else set[str]()
+    family = " ".join(part for part in parts if part not in reading_words)
     spelled = unit_text(full_name)
     unit = _unit(parts, what) if spelled is None else bracketed_unit(full_name)
     unit = f"{unit}/s" if what == "velocity" and unit in {"rad", "deg"} else unit
@@ -237,11 +273,13 @@ ROLES = {"action": "action", "reference": None, "acceleration": "observation",
 def _what(parts: list[str], *, is_measured: bool) -> str:
     tokens = set(parts)
     is_setpoint = len(parts) > 1 and parts[-1] in SETPOINT and not tokens & _SAMPLES
-    if tokens & REFERENCE or is_setpoint:
+    quantities = COMMAND | VELOCITY | POSITION | MEASURED
+    is_set = any(word == "set" and after in quantities for word, after in pairwise(parts))
+    if tokens & REFERENCE or is_setpoint or is_set:
         return "reference"
-    if tokens & ACCELERATION:
+    if tokens & ACCELERATION and "pedal" not in tokens:
         return "acceleration"
-    is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"})
+    is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external", "ext"})
     if is_sensor and not tokens & EXPLICIT:
         return "sensor"
     if tokens & (POWER | ROTATION | CIRCULAR):
@@ -260,6 +298,8 @@ def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
         return {"control", "controller"}
     if is_measured:
         return _JOINTS | DRIVE
+    if "state" in tokens:  # carState.steeringAngle
+        return {"steering", "steer", "throttle", "brake"}
     # The measured current of a motor is often its only command.
     return DRIVE - CURRENT if tokens & FEEDBACK else set()
 

@@ -36,6 +36,10 @@ _TABLES = {
         (".mp4", ".avi", ".mkv", ".mov", ".webm"), ("a video", "no channel is read from it here")
     ),
     **dict.fromkeys((".pkl", ".pickle"), ("a pickle, which could run code", "write CSV or .npz")),
+    **dict.fromkeys(
+        (".yaml", ".yml"),
+        ("YAML, which ros2 topic echo prints", "record the topics: ros2 bag record -s mcap"),
+    ),
     ".rrd": ("a recording of Rerun", "write it as CSV: rerun rrd print, or the dataframe API"),
     ".c3d": ("a motion capture file", "write it as CSV with ezc3d or Mokka"),
 }

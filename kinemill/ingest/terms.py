@@ -1,37 +1,42 @@
-"""Terms of column names in German, French, Spanish, Portuguese, Italian and Dutch, and of PLC tags.
+"""Terms of column names in other languages, and of PLC tags.
+
+German, French, Spanish, Portuguese, Italian, Dutch, Polish and Swedish.
 
 Words are lower-case and without accents. A long term also ends a compound, such as `Motorstrom`.
 """
 
+from functools import cache
+
 LONG = 5  # letters of a term that ends a compound
 # English word: terms, separated by spaces.
 _TERMS = {
-    "time": "zeit temps tiempo tempo tijd",
+    "time": "zeit temps tiempo tempo tijd czas tid uhrzeit heure hora ora",
     "timestamp": "zeitstempel horodatage horodate tijdstempel",
-    "position": "weg posicion posicao posizione positie stellung lage",
-    "angle": "winkel angulo angolo hoek",
+    "position": "weg posicion posicao posizione positie stellung lage polozenie",
+    "angle": "winkel angulo angolo hoek kat vinkel",
     "height": "hohe hauteur altura altezza hoogte",
-    "velocity": "geschwindigkeit vitesse velocidad velocidade velocita snelheid",
-    "speed": "drehzahl toerental regime giri",
+    "velocity": "geschwindigkeit vitesse velocidad velocidade velocita snelheid predkosc hastighet",
+    "speed": "drehzahl toerental regime giri obroty varvtal",
     "acceleration": "beschleunigung acceleracao aceleracion aceleracao accelerazione versnelling",
-    "pressure": "druck pression presion pressao pressione",
+    "pressure": "druck pression presion pressao pressione cisnienie tryck",
     "temperature": "temperatur temperatura temperatuur",
     "flow": "durchfluss volumenstrom debit caudal vazao portata debiet",
-    "level": "fullstand pegel niveau nivel livello",
-    "current": "strom courant corriente corrente stroom",
-    "voltage": "spannung tension tensao tensione spanning",
-    "force": "kraft fuerza forca forza kracht",
-    "torque": "drehmoment moment torsion coppia koppel momento",
+    "level": "fullstand pegel niveau nivel livello poziom niva",
+    "current": "strom courant corriente corrente stroom prad",
+    "voltage": "spannung tension tensao tensione spanning napiecie",
+    "force": "kraft fuerza forca forza kracht sila",
+    "torque": "drehmoment moment torsion couple coppia koppel momento par vridmoment",
     "command": "stellgrosse stellwert stellgrad stellsignal befehl commande comando mando comandi "
-    "stuursignaal lmn manipulated",
+    "stuursignaal lmn manipulated sterowanie styrsignal",
     "control": "controle controllo steuerung regelgrosse",
     "valve": "ventil vanne valvula valvola klep",
     "pump": "pumpe pompe bomba pompa",
     "heater": "heizung chauffage calentador aquecedor riscaldatore verwarming",
     "motor": "moteur motore",
     "setpoint": "sollwert soll fuhrungsgrosse consigne consigna referencia riferimento setpunt "
-    "gewenst vorgabe",
-    "measured": "istwert ist mesure medida medido misura misurato gemeten gemessen",
+    "gewenst vorgabe deseado deseada zadana zadany borvarde",
+    "measured": "istwert ist mesure medida medido misura misurato gemeten gemessen zmierzona "
+    "arvarde",
     "output": "ausgang sortie saida salida uscita uitgang",
     "input": "eingang entree entrada ingresso ingang",
     "error": "fehler abweichung regelabweichung erreur erro errore fout",
@@ -46,13 +51,22 @@ _ENGLISH = {term: word for word, terms in _TERMS.items() for term in terms.split
 _TAGS = {"sp": "setpoint", "pv": "measured", "mv": "command", "op": "command", "cv": "command"}
 
 
+_TARGETS = ("soll", "ist")  # first words of compounds such as Sollmoment
+
+
 def translate(words: list[str]) -> list[str]:
     """Return words in English; a tag such as `FIC7.MV` ends with what it is."""
-    english = [_translate(word) for word in words]
+    english = [part for word in words for part in _translate(word)]
     is_tag = len(words) > 1 and words[-1] in _TAGS and any(word.isdigit() for word in words)
     return [*english[:-1], _TAGS[words[-1]]] if is_tag else english
 
 
-def _translate(word: str) -> str:
+@cache
+def _translate(word: str) -> list[str]:
+    if word in _ENGLISH:
+        return [_ENGLISH[word]]
+    for target in _TARGETS:
+        if word.startswith(target) and (rest := _translate(word.removeprefix(target)))[0] in _TERMS:
+            return [_ENGLISH[target], *rest]
     ends = (term for term in _ENGLISH if len(term) >= LONG and word.endswith(term))
-    return _ENGLISH.get(word) or _ENGLISH.get(max(ends, key=len, default=""), word)
+    return [_ENGLISH.get(max(ends, key=len, default=""), word)]

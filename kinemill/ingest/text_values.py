@@ -2,25 +2,32 @@
 
 import re
 
+import numpy as np
 import polars as pl
 
-_HALF_DAY = r" ?[AaPp][Mm]"
-_DATE = re.compile(
-    r"(\d{4}([-/])\d\d\2\d\d|\d\d?\.\d\d?\.\d{4})[T ]\d\d?:\d\d"
-    rf"|\d\d?/\d\d?/\d{{4}} \d\d?:\d\d(:\d\d(\.\d+)?)?{_HALF_DAY}\Z"  # month first
+from kinemill.task.units import read_unit
+
+_TIME = (
+    r"(?P<H>\d\d?):(?P<M>\d\d)(?::(?P<S>\d\d)(?:(?P<sign>[.,:;])(?P<fraction>\d{1,9}))?)?"
+    r"\s*(?P<half>[AaPp])?(?:\.?[Mm]\.?)?\s*(?P<zone>Z|[A-Z]{3,4}|[+-]\d\d:?\d\d)?"
 )
-_TIME = re.compile(rf"\d\d?:\d\d:\d\d([.,]\d+|:\d{{1,9}})?({_HALF_DAY})?\Z")
-# A fourth number counts milliseconds, microseconds or nanoseconds, often without leading zeros.
-_COUNTED = r"^(\d\d?:\d\d:\d\d):(\d{1,9})$"
-_COUNTED_DIGITS = (3, 6, 9)
-_DAYS = ("%Y-%m-%d", "%d.%m.%Y")
-_TIMES = ("%H:%M:%S%.f", "%H:%M:%S%.f%z", "%H:%M")
-_HALF_DAY_TIMES = ("%I:%M:%S%.f %p", "%I:%M %p")
-_FORMS = (
-    *(f"{day} {time}" for day in _DAYS for time in _TIMES),
-    *(f"{day} {time}" for day in (*_DAYS, "%m/%d/%Y") for time in _HALF_DAY_TIMES),
+_DAY = (
+    r"(?:(?P<year>\d{4})[-/.](?P<month>\d\d?)[-/.](?P<day>\d\d?)"
+    r"|(?P<first>\d\d?)(?:(?P<mark>[-/.])|[ ])(?P<second>\d\d?|[A-Za-z]{3}[a-z]{0,6})[-/. ]"
+    r"(?P<last>\d{4}|\d\d))[T ,;]+"
 )
-_DAY = 86_400_000_000_000  # ns
+_STAMP = rf"^(?:{_DAY}|(?P<days>\d+) days?,? )?{_TIME}$"
+_IS_STAMP = re.compile(_STAMP)
+_COUNTED_DIGITS = (3, 6, 9)  # of a fourth number of a time: ms, us or ns without leading zeros
+_MONTHS = {
+    spelling: f"{number:02d}"
+    for number, spellings in enumerate(
+        ("jan gen ene", "feb", "mar mrz", "apr abr", "may mai mag", "jun giu", "jul lug",
+         "aug ago", "sep set", "oct okt ott out", "nov", "dec dez dic"), start=1)
+    for spelling in spellings.split()
+}  # fmt: skip
+_DAY_NS = 86_400_000_000_000
+_FAST = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ")
 _BOOLEANS = {"true": "1", "false": "0", "on": "1", "off": "0", "yes": "1", "no": "0"}
 MISSING = (
     *("-", "--", "---", "NA", "N/A", "na", "n/a", "#N/A", "null", "NULL", "None", "none"),
@@ -42,59 +49,107 @@ _GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$"
 _SURE_GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3}){2,}(\.\d*)?$|^[+-]?[1-9]\d{0,2}(,\d{3})+\.\d*$"
 _GROUPS_BY_POINTS = r"^[+-]?\d{1,3}(\.\d{3})+,\d*$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
 _SPACED_GROUPS = r"^[+-]?[1-9]\d{0,2}(['’\u00a0\u202f ]\d{3})+([.,]\d*)?$"
+_WITH_UNIT = r"^([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([A-Za-zµ°%][A-Za-zµ°%/*^0-9]*)$"
 _WHOLE = r"^[+-]?\d{1,3}$"  # a number below 1,000
 
 
 def is_date(text: str) -> bool:
-    """Return whether a text is a date and a time, year first or day first with points, or a time.
+    """Return whether a text is a date and a time, or a time of the day with seconds.
 
-    Examples are `2024-05-01T12:00:00.25Z`, `2024/05/01 12:00`, `1.5.2024 12:00`, `12:00:00.25`,
-    `12:00:00:250` and `12:00:00 PM`. Dates such as 05/01/2024 are dates only with AM or PM, where
-    the month is first: without these, day and month are ambiguous.
+    Examples are `2024-05-01T12:00:00.25Z`, `1.5.24 12:00`, `5/1/2024 12:00:00 PM`,
+    `01-May-2024 12:00:00,25`, `12:00:00.25`, `12:00:00:250` and `0 days 00:00:01`.
     """
-    return _DATE.match(text) is not None or _TIME.match(text) is not None
+    match = _IS_STAMP.match(text)
+    return match is not None and bool(match["S"] or match["year"] or match["last"])
 
 
 def parse_dates(text: pl.Series) -> pl.Series:
     """Return dates (n,) as Int64 nanoseconds since 1970, times since midnight; others are null.
 
-    Times continue after midnight: a step back by more than half a day is the next day.
+    Whether day or month is first shows in the whole column: by AM or PM, by a number above 12, or
+    because the log is shorter. Times continue after midnight: a step back by more than half a day
+    is the next day.
     """
-    plain = text.str.replace("T", " ").str.replace(",", ".").str.replace("Z$", "")
-    plain = plain.str.replace(r"^(\d{4})/(\d\d)/", "$1-$2-")
-    plain = _with_decimals(plain.str.replace(r"(?i) ?([ap])m$", " ${1}M"))
-    dates = pl.Series(text.name, [None] * len(text), dtype=pl.Int64)
-    for form in _FORMS:
-        if not dates.null_count():
-            break
-        parsed = plain.str.to_datetime(form, time_unit="ns", strict=False)
-        dates = dates.fill_null(parsed.cast(pl.Int64))
-    if dates.null_count() == len(dates):
-        for form in (_TIMES[0], _HALF_DAY_TIMES[0]):
-            dates = dates.fill_null(plain.str.to_time(form, strict=False).cast(pl.Int64))
-        dates = dates + _DAY * _midnights(dates)
-    return dates
+    for form in _FAST:
+        if text.head(1).str.to_datetime(form, strict=False).count():
+            dates = text.str.to_datetime(form, time_unit="ns", strict=False)
+            if dates.count() == text.count():
+                return dates.cast(pl.Int64)
+    parts = text.str.strip_chars().str.extract_groups(_STAMP).struct.unnest()
+    time = _time_of_day(parts)
+    if parts["year"].count() + parts["last"].count() == 0:
+        days = parts["days"].cast(pl.Int64)
+        times = time + _DAY_NS * days.fill_null(0)
+        return (times + _DAY_NS * _midnights(times) if not days.count() else times).rename(
+            text.name
+        )
+    is_american = parts["half"].count() > 0 and bool((parts["mark"] == "/").any())
+    readings = [_days(parts, is_month_first=order) for order in (is_american, not is_american)]
+    spans = [np.ptp(days.drop_nulls().to_numpy()) if days.count() else 0 for days in readings]
+    days, _ = max(
+        zip(readings, spans, strict=True),
+        key=lambda item: (item[0].count(), is_american or -item[1]),
+    )
+    return (days + time).rename(text.name)
 
 
-def _with_decimals(times: pl.Series) -> pl.Series:
-    """Return times such as 12:00:00:5 (n,) with decimals of the second: 5 us is .000005.
+def _days(parts: pl.DataFrame, *, is_month_first: bool) -> pl.Series:
+    """Return the days of dates (n,), ns since 1970; null for what is no date in this order."""
+    day, month = ("second", "first") if is_month_first else ("first", "second")
+    year = pl.coalesce("year", pl.when(pl.col("last").str.len_chars() == 2).then(
+        "20" + pl.col("last")).otherwise("last"))  # fmt: skip
+    spelled = pl.concat_str(
+        year,
+        pl.coalesce(
+            "month", pl.col(month).str.to_lowercase().str.head(3).replace(_MONTHS)
+        ).str.zfill(2),
+        pl.coalesce("day", pl.col(day)).str.zfill(2),
+    )
+    days = parts.select(spelled.str.to_date("%Y%m%d", strict=False)).to_series()
+    return days.cast(pl.Datetime("ns")).cast(pl.Int64)
 
-    The longest count of a column shows its unit: three digits are ms, six are us, nine are ns.
-    """
-    counts = times.str.extract(_COUNTED, 2)
-    if counts.null_count() == len(counts):
-        return times
-    longest = int(counts.str.len_chars().fill_null(0).to_numpy().max())
+
+def _time_of_day(parts: pl.DataFrame) -> pl.Series:
+    """Return the times of the day (n,), ns in UTC if the zone is an offset."""
+    counted = parts["fraction"].filter(parts["sign"].is_in([":", ";"])).drop_nulls()
+    longest = int(counted.str.len_chars().max() or 0)  # pyright: ignore
     digits = next(count for count in _COUNTED_DIGITS if longest <= count)
-    decimals = times.str.extract(_COUNTED, 1) + "." + counts.str.zfill(digits)
-    return decimals.fill_null(times)
+    fraction = pl.when(pl.col("sign").is_in([":", ";"])).then(
+        pl.col("fraction").str.zfill(digits)).otherwise("fraction")  # fmt: skip
+    hours = pl.col("H").cast(pl.Int64)
+    half = pl.col("half").str.to_lowercase()
+    # 12 AM is midnight, 12 PM noon.
+    hours = (
+        pl.when(half.is_null()).then(hours)
+        .otherwise(hours % 12 + pl.when(half == "p").then(12).otherwise(0))
+    )  # fmt: skip
+    offset = pl.col("zone").str.extract_groups(r"^(?P<sign>[+-])(?P<h>\d\d):?(?P<m>\d\d)$")
+    minutes = 60 * offset.struct["h"].cast(pl.Int64) + offset.struct["m"].cast(pl.Int64)
+    minutes = pl.when(offset.struct["sign"] == "-").then(-minutes).otherwise(minutes)
+    minutes = 60 * hours + pl.col("M").cast(pl.Int64) - minutes.fill_null(0)
+    seconds = 60 * minutes + pl.col("S").cast(pl.Int64).fill_null(0)
+    rest = fraction.str.pad_end(9, "0").cast(pl.Int64).fill_null(0)
+    is_time = (hours < 24) & (pl.col("M").cast(pl.Int64) < 60)
+    return parts.select(pl.when(is_time).then(1_000_000_000 * seconds + rest)).to_series()
 
 
 def _midnights(times: pl.Series) -> pl.Series:
     """Return how often midnight has passed at each time of day (n,), ns, as Int64."""
     steps = times.forward_fill().diff().fill_null(0)
-    days = (steps < -_DAY // 2).cast(pl.Int64) - (steps > _DAY // 2).cast(pl.Int64)
+    days = (steps < -_DAY_NS // 2).cast(pl.Int64) - (steps > _DAY_NS // 2).cast(pl.Int64)
     return days.cum_sum()
+
+
+def unit_of_cells(text: pl.Series) -> str:
+    """Return the unit that follows each number of a column (n,), as in `0.5 sec`; "" if none does.
+
+    `timetable` of MATLAB and dashboards write such cells.
+    """
+    filled = text.drop_nulls()
+    if not filled.head(1).str.contains(_WITH_UNIT).any():
+        return ""
+    units = filled.str.extract(_WITH_UNIT, 2).unique()
+    return units[0] if len(units) == 1 and units[0] and read_unit(units[0]) else ""
 
 
 def spell_booleans(text: pl.Series) -> pl.Series:
@@ -118,6 +173,8 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
         decimal_comma: whether the table has decimal commas. Without them, 1,5 is unchanged.
     """
     text = text.replace([*MISSING, ""], None)
+    if unit_of_cells(text):
+        text = text.str.extract(_WITH_UNIT, 1)
     if text.str.contains(_HAS_SPELLING).any():
         for pattern, spelling in _SPELLINGS.items():
             text = text.str.replace(pattern, spelling)

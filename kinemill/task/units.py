@@ -53,7 +53,8 @@ _SI = frozenset(
 _PREFIXES = "numcdhkMG"
 # Spellings that pint does not read, or reads as another unit: `cfm` as centifermi.
 _ATOMS = {
-    "degree": "deg", "degrees": "deg", "degs": "deg", "grad": "deg", "rads": "rad",
+    "Grad": "deg", "Gs": "gauss", "degree": "deg", "degrees": "deg", "degs": "deg", "grad": "deg",
+    "rads": "rad",
     "degC": "degC", "degF": "degF", "celsius": "degC", "rpm": "rpm", "min": "min", "h": "h",
     "hr": "h", "hour": "h", "d": "day", "sec": "s", "secs": "s", "second": "s", "in": "inch",
     "inch": "inch", "inches": "inch", "ft": "ft", "feet": "ft", "foot": "ft", "yd": "yard",
@@ -66,8 +67,9 @@ _ATOMS = {
     "fps": "ft/s", "kph": "km/h", "kmh": "km/h", "kmph": "km/h", "mps": "m/s", "dps": "deg/s",
     "percent": "percent", "pct": "percent", "perc": "percent", "ppm": "ppm", "hp": "hp",
     "PS": "metric_horsepower", "kwh": "kWh", "rev": "turn", "revs": "turn", "turn": "turn",
-    "turns": "turn", "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N",
-    "newtons": "N", "watt": "W", "watts": "W", "pascal": "Pa", "hertz": "Hz", "meter": "m",
+    "turns": "turn", "volt": "V", "volts": "V", "amp": "A", "amps": "A", "ampere": "A",
+    "newton": "N", "newtons": "N", "watt": "W", "watts": "W", "pascal": "Pa", "hertz": "Hz",
+    "meter": "m",
     "meters": "m", "metre": "m", "metres": "m", "radian": "rad", "radians": "rad", "Ohm": "ohm",
     "kOhm": "kohm", "Gauss": "gauss", "gauss": "gauss", "mGauss": "mgauss", "cc": "cm^3",
     "g0": "g_0", "gee": "g_0", "arcmin": "arcmin", "mil": "thou", "thou": "thou",
@@ -76,7 +78,9 @@ _ATOMS = {
 }  # fmt: skip
 _WHOLE = {  # of a whole text, in lower case
     **dict.fromkeys(("-", "--", "1", "none", "unitless", "dimensionless", "bool", "norm"), "1"),
-    **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "rot/min"), "rpm"),
+    **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "rot/min", "umdr/min", "upm"), "rpm"),
+    **dict.fromkeys(("barg", "bara"), "bar"), **dict.fromkeys(("vdc", "vac", "vrms"), "V"),
+    "arms": "A", "degreecelsius": "degC", "degreescelsius": "degC", "degcelsius": "degC",
     "inh2o": "inH2O", "cmh2o": "cmH2O",
     "kgcm": "kgf*cm", "kgfcm": "kgf*cm", "kgm": "kgf*m", "kgfm": "kgf*m", "gcm": "gf*cm",
     "gfcm": "gf*cm", "ozin": "ozf*inch", "ozfin": "ozf*inch", "inoz": "ozf*inch",
@@ -116,7 +120,7 @@ def read_unit(text: str, words: frozenset[str] = frozenset()) -> str | None:
         unit = read_unit(rest, words)
         size = float(numerator) / float(denominator) if number is None else _size(number)
         return _scaled(size, unit)
-    joined = re.sub(r"[-.* ]", "", text).lower()
+    joined = re.sub(r"[-.* ()]", "", text).lower()
     if joined in _WHOLE and not any(sign in text for sign in "/^"):
         return _WHOLE[joined]
     unit = _compound(text, words)
@@ -215,9 +219,9 @@ def _atom(name: str, words: frozenset[str], parts: list[tuple[str, str, str]]) -
     )
     if is_weight and name in _WEIGHTS:
         return _WEIGHTS[name]
-    if name in _SI or (name[:1] in _PREFIXES and name[1:] in _SI):
-        return name
-    return _ATOMS.get(name) or (_ATOMS.get(name.lower()) if len(name) > 2 else None)
+    if name in _ATOMS or name in _SI or (name[:1] in _PREFIXES and name[1:] in _SI):
+        return _ATOMS.get(name, name)
+    return _ATOMS.get(name.lower()) if len(name) > 2 else None
 
 
 @cache
@@ -237,9 +241,9 @@ def factor(source: str, target: str) -> tuple[float, float]:
     Raises:
         BadInput: A unit is unknown, or the dimensions differ.
     """
+    if check_unit(source) == check_unit(target):
+        return 1.0, 0.0
     units = _registry()
-    _parse(source)
-    _parse(target)
     try:
         zero = float(units.Quantity(0.0, source).to(target).magnitude)
         scaled = float(units.Quantity(1.0, source).to(target).magnitude)

@@ -21,6 +21,7 @@ from kinemill.ingest.rows import read_rows
 from kinemill.store import Home, Json
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
+from kinemill.validate.action_fit import MOST_ROWS
 from kinemill.validate.episodes import RecordingResult, evaluate_into
 
 
@@ -37,6 +38,7 @@ class AcceptedEpisode:
         values: values (n,) by channel; empty unless the `learn` part of the task reads clips.
         extent: mean, largest magnitude, standard deviation, and standard deviation of the change
             per row of each numeric channel, (4, k).
+        first_rows: first values (n,) of states and actions, to compare logs.
     """
 
     id: str
@@ -47,6 +49,7 @@ class AcceptedEpisode:
     part: str
     values: dict[str, NDArray[np.float64]]
     extent: NDArray[np.float64]
+    first_rows: dict[str, NDArray[np.float64]]
 
 
 def dry_run(
@@ -114,8 +117,17 @@ def _accepted(
         rows = frame.select(task.numbers).to_numpy().astype(np.float64)
         change = np.diff(rows, axis=0).std(axis=0) if len(rows) > 1 else 0.0 * rows[0]
         extent = np.stack([rows.mean(axis=0), np.abs(rows).max(axis=0), rows.std(axis=0), change])
+        first_rows = {name: frame[name].head(MOST_ROWS).to_numpy() for name in task.columns}
         yield AcceptedEpisode(
-            episode.id, result.hash, name, episode.rows, start, episode.part, columns, extent
+            episode.id,
+            result.hash,
+            name,
+            episode.rows,
+            start,
+            episode.part,
+            columns,
+            extent,
+            first_rows,
         )
 
 

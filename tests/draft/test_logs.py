@@ -70,3 +70,13 @@ def test_logs_with_one_name_in_several_folders_are_told_apart(tmp_path):
     text = draft("arm", tmp_path)
     assert 'test: ["*run5/log.csv"]' in text
     assert "log not used: run6/log.csv: " in text
+
+
+def test_files_without_a_reader_are_listed_by_name_or_by_suffix(tmp_path):
+    rows = "".join(f"{k / 100},{k % 7},1\n" for k in range(30))
+    (tmp_path / "a.csv").write_text(f"time,position,torque\n{rows}")
+    (tmp_path / "notes.md").write_text("calibrated on Monday")
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG")
+    unread = read_tables(tmp_path, None).problems
+    assert unread == {"notes.md": "no reader reads it", "*.png": "no reader reads it (3 files)"}

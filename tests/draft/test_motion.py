@@ -203,7 +203,7 @@ def test_a_robot_that_crouches_in_its_clips_starts_so(draft_of, task_of, robot, 
 def test_a_robot_file_selects_the_clips_and_limits_the_joints(shared_data, draft_of, task_of):
     robot = read_robot(shared_data / "awd_robots" / "go_bdx" / "scene.xml")
     draft = draft_of("go_bdx")
-    assert all(name.startswith("mini_bdx") for name in draft.unused)
+    assert all(name.startswith(("mini_bdx", "LICENSE")) for name in draft.unused)
     task = task_of(draft)
     assert task.channels["left_hip_yaw"].limits == pytest.approx((-0.785398, 0.785398))
     assert task.channels["left_hip_yaw_target"].limits == task.channels["left_hip_yaw"].limits
@@ -245,6 +245,16 @@ def test_rows_without_names_have_the_joints_of_the_robot_file_behind_the_root(tm
     assert task.channels["left_hip"].source[0].name == "column_8"
     order = "joints: column_8 on, in the order of robot.xml: check it; quaternion of the root"
     assert f"{order}: x, y, z, w" in draft.remarks
+
+
+def test_joints_of_rows_without_names_are_stated_in_their_order(tmp_path):
+    rows = retargeted()[:40, 7:]
+    names = [f"leg_{at}" for at in range(rows.shape[1])]
+    np.save(tmp_path / "walk.npy", rows)
+    draft = build_motion("walk", tmp_path / "walk.npy", 30.0, joints=names)
+    assert [column.channel for column in draft.columns if column.role == "state"][:2] == names[:2]
+    with pytest.raises(BadInput, match="--joints"):
+        build_motion("walk", tmp_path / "walk.npy", 30.0)
 
 
 @pytest.mark.parametrize(("order", "axes"), [([0, 1, 2, 3], "xyzw"), ([3, 0, 1, 2], "wxyz")])

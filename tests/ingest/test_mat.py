@@ -13,7 +13,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import RawLog
 from kinemill.ingest.readers._arrays import Array, rows_first
-from kinemill.ingest.readers.mat import read
+from kinemill.ingest.readers.mat import about, read
 from kinemill.task import load_task
 from tests.ingest.conftest import refusals
 
@@ -37,6 +37,38 @@ def save_73(path, variables) -> None:
             file[name] = values.T
     with path.open("r+b") as file:
         file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\2IM")
+
+
+def save_recording_73(path) -> None:
+    """Write a recording of dSPACE: structs of references to names, units and numbers."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+
+        def text(name, content):
+            file[name] = np.array([[ord(letter)] for letter in content], np.uint16)
+            file[name].attrs["MATLAB_class"] = np.bytes_("char")
+            return file[name].ref
+
+        signals = {"Name": [], "Unit": [], "Data": []}
+        for at, (name, unit) in enumerate((("m/angle", "deg"), ("m/torque", "Nmm"))):
+            file[f"#refs#/d{at}"] = (1.0 + at) * VARIABLES["t"]
+            signals["Name"].append(text(f"#refs#/n{at}", name))
+            signals["Unit"].append(text(f"#refs#/u{at}", unit))
+            signals["Data"].append(file[f"#refs#/d{at}"].ref)
+        for field, references in signals.items():
+            file[f"rec/Y/{field}"] = np.array(references, h5py.ref_dtype)[:, None]
+        file["rec/X/Data"] = VARIABLES["t"]
+        text("rec/X/Name", " ")
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: PCWIN64".ljust(124) + b"\0\2IM")
+
+
+def test_structs_of_signals_of_version_73_are_arrays(logs, make_task):
+    save_recording_73(path := logs / "a.mat")
+    sources = {"angle": "angle", "velocity": "torque", "torque": "torque"}
+    task = make_task(**{f"channels__{name}__source": own for name, own in sources.items()})
+    assert read(path, task).frame.rows()[3:] == [(0.03, 0.03, 0.06, 0.06), (0.04, 0.04, 0.08, 0.08)]
+    units = {name: column.unit for name, column in about(path).columns.items()}
+    assert units == {"angle": "deg", "torque": "Nmm"}
 
 
 @pytest.mark.parametrize("form", ["5", "5 compressed", "7.3"])

@@ -5,7 +5,13 @@ import math
 import polars as pl
 import pytest
 
-from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spell_booleans
+from kinemill.ingest.text_values import (
+    is_date,
+    parse_dates,
+    plain_digits,
+    spell_booleans,
+    unit_of_cells,
+)
 
 NOON = 1_714_564_800_000_000_000  # 2024-05-01 12:00:00 UTC in ns
 
@@ -19,6 +25,10 @@ NOON = 1_714_564_800_000_000_000  # 2024-05-01 12:00:00 UTC in ns
         "01.05.2024 12:00:00",
         "1.5.2024 12:00",
         "01.05.2024 12:00:00,0",
+        "1.5.24 12:00",
+        "01-May-2024 12:00:00.0",
+        "1 Mai 2024, 12:00",
+        "2024-05-01 14:00 +0200",
     ],
 )
 def test_dates_of_one_moment(text):
@@ -26,9 +36,39 @@ def test_dates_of_one_moment(text):
     assert parse_dates(pl.Series([text, None])).to_list() == [NOON, None]
 
 
-@pytest.mark.parametrize("text", ["05/01/2024 12:00", "12.5", "1.5.2024", "run 1", "12:00"])
+@pytest.mark.parametrize("text", ["12.5", "1.5.2024", "run 1", "12:00"])
 def test_other_texts_are_no_dates(text):
     assert not is_date(text)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("01/05/2024 12:00", "13/05/2024 12:00"),  # no month is 13
+        ("5/1/2024 12:00", "5/13/2024 12:00"),
+        ("05/01/2024 12:00", "05/13/2024 12:00"),
+        ("01/05/2024 12:00", "02/05/2024 12:00"),  # a day, not a month
+        ("5/1/2024 12:00", "5/2/2024 12:00"),
+        ("5/1/2024 12:00:00 PM", "5/1/2024 12:00:01 PM"),
+    ],
+)
+def test_a_column_shows_whether_day_or_month_is_first(texts):
+    assert parse_dates(pl.Series(texts))[0] == NOON
+
+
+@pytest.mark.parametrize(
+    ("texts", "unit", "numbers"),
+    [
+        (["0 sec", "0.01 sec"], "sec", [0.0, 0.01]),
+        (["1.5rpm", "2rpm", None], "rpm", [1.5, 2.0, None]),
+        (["1 robot", "2 robot"], "", [None, None]),
+        (["1 s", "2 ms"], "", [None, None]),
+    ],
+)
+def test_units_behind_all_numbers_are_read(texts, unit, numbers):
+    assert unit_of_cells(pl.Series(texts)) == unit
+    plain = plain_digits(pl.Series(texts), decimal_comma=False)
+    assert plain.cast(pl.Float64, strict=False).to_list() == numbers
 
 
 def test_a_column_of_true_and_false_is_1_and_0():

@@ -20,6 +20,7 @@ NO_ROWS = "record the log again, or leave it out at `ingest.exclude`"
 PREAMBLE = 200  # lines above a header, in which an instrument describes its recording
 EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns have 19
 
+INDEX = "index"  # name that pandas gives to the index of its rows, if it writes none
 ROW = ""  # the name of a column of row numbers: it is left out
 SHORT_HEADER = "the header has a name less than the rows have values: the first value is no column"
 _CONTROLS = bytes({*range(9), *range(14, 32)} - {26, 27})  # that no text has
@@ -167,12 +168,14 @@ def inspect(source: Path | bytes) -> Layout:
     cells = [[cell.strip() for cell in split(decode(row), separator)] for row in rows]
     units = dict[str, str]()
     if has_units := len(rows) > 1 and is_units_row(*cells[:2]):
-        units = dict(zip(names, cells[0], strict=False))
+        units = dict(zip(names, (cell.strip("()[]") for cell in cells[0]), strict=False))
         start = head.index(b"\n", head.index(rows.pop(0), start)) + 1
     if not rows:
         problem = "holds a header and no rows"
         raise Unreadable(whole_file(problem, "rows under it", NO_ROWS))
     numbered = _numbers_rows(cells[has_units:], len(names))
+    if not names[0] and _is_index([row[0] for row in cells[has_units:] if row]):
+        names[0] = INDEX
     end = tail.rstrip(b"\r\n")
     newlines = tail[len(end) :].count(b"\n")
     return Layout(
@@ -200,6 +203,13 @@ def _numbers_rows(cells: list[list[str]], width: int) -> bool:
     numbers = [row[0] for row in cells if len(row) == width + 1 and row[-1]]
     first = [int(number) for number in numbers if number.isdigit()]
     return len(first) == len(cells) > 1 and first == list(range(first[0], first[0] + len(first)))
+
+
+def _is_index(cells: list[str]) -> bool:
+    """Return whether a column without a name holds values, and not the numbers of its rows."""
+    numbers = [int(cell) for cell in cells if cell.isdigit()]
+    is_counter = len(numbers) == len(cells) and numbers == [*range(numbers[0], numbers[-1] + 1)]
+    return all(cell and is_value(cell) for cell in cells) and not is_counter
 
 
 def is_content(line: bytes) -> bool:
@@ -274,8 +284,16 @@ def find_separator(header: bytes, row: bytes) -> str:
     A sign that no row has is part of the names, such as the commas of `_elev,yoke1 | ailrn,yoke1`.
     """
     text = decode(header)
-    signs = [sign for sign in SEPARATORS if sign in decode(row)] or SEPARATORS
-    separator = max(signs, key=text.count)
+    fields = decode(row)
+    signs = [sign for sign in SEPARATORS if sign in fields] or SEPARATORS
+    # `Speed, m/s;Torque, Nm` above `1,5;2,5` has as many commas in both lines, and semicolons.
+    separator = max(
+        signs,
+        key=lambda sign: (
+            text.count(sign) == fields.count(sign) > 0 and sign != ",",
+            text.count(sign),
+        ),
+    )
     width = len(header_names(header, " "))
     if separator in text or width == 1 or len(decode(row).split(" ")) - width not in {0, 1}:
         return separator

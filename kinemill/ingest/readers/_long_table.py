@@ -6,7 +6,8 @@ own rates then have their own clocks, as in any table with empty cells (`own_clo
 
 A table is long if one column is named value, one holds timestamps, and texts or numbers in others
 name a signal: by the name of the column, or because a few texts repeat. Several such columns are
-joined: `motor1.position`. A table with another number that varies is wide.
+joined: `motor1.position`. A table with another number that varies is wide, unless its rows are
+those of several joints, robots or topics by turns: its columns are `hip.position` and so on.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Literal
 import polars as pl
 
 from kinemill.ingest.name_heuristics import is_stamp, split_words
-from kinemill.ingest.raw import ColumnAttributes
+from kinemill.ingest.raw import ColumnAttributes, elements
 from kinemill.ingest.text_values import is_date, parse_dates
 from kinemill.task import Task
 
@@ -32,6 +33,11 @@ _NAMES = {
     *("tagname", "sensor", "topic", "key", "field", "item", "point", "quantity", "id"),
     *("measurement", "series", "device", "address", "kanal", "messstelle", "bezeichnung"),
 }
+# Last words of a column that names what a row with several values is about.
+_OWNERS = {
+    *("joint", "axis", "motor", "robot", "agent", "vehicle", "drone", "body", "marker", "topic"),
+    *("sensor", "device", "name", "id", "actuator", "servo"),
+}
 # Of a row, and not of its signal.
 _ROW_WORDS = {
     *("quality", "status", "flag", "flags", "comment", "note", "level", "severity", "type"),
@@ -40,6 +46,7 @@ _ROW_WORDS = {
 # Columns of the pivot; no signal has such a name.
 _SIGNAL = "\0signal"
 _VALUE = "\0value"
+_FIELD = "\0field"
 _ROW = "\0row"
 _REPEAT = "\0repeat"
 
@@ -79,19 +86,69 @@ class LongTable:
 
 
 def may_be_long(names: Sequence[str], task: Task | None = None) -> bool:
-    """Return whether a header has one column of values, as a long table has.
+    """Return whether a header has one column of values, or one that may name the owner of a row.
 
-    A table whose column of values is itself a channel of the task is not long.
+    A table whose columns of values are themselves channels of the task is not long.
     """
     values = _value_columns(names)
-    if task is None or len(values) != 1:
-        return len(values) == 1
+    if len(values) != 1 and not any(map(_is_owner, names)):
+        return False
+    if task is None:
+        return True
     sources = {source.name for channel in task.channels.values() for source in channel.source}
-    return values[0] not in sources | task.channels.keys()
+    used = sources | task.channels.keys()
+    return values[0] not in used if len(values) == 1 else used.isdisjoint(names)
 
 
 def _value_columns(names: Sequence[str]) -> list[str]:
     return [name for name in names if set(split_words(name)[-1:]) & _VALUES]
+
+
+def _is_owner(name: str) -> bool:
+    return not _OWNERS.isdisjoint(split_words(name)[-1:])
+
+
+def as_long(frame: pl.DataFrame) -> tuple[LongTable, pl.DataFrame] | None:
+    """Return the columns of a long table and its rows, with one value each; None if it is not long.
+
+    The header has to pass `may_be_long`.
+    """
+    if len(_value_columns(frame.columns)) == 1:
+        return None if (table := find_long(frame)) is None else (table, frame)
+    owners = [name for name in frame.columns if _is_owner(name) and _alternates(frame[name])]
+    flat = _flat(frame)
+    kinds = {series.name: _kind(series) for series in flat if series.name not in owners}
+    times = [name for name, kind in kinds.items() if kind == "date" or (kind and is_stamp(name))]
+    numbers = [name for name, kind in kinds.items() if kind == "number" and name not in times]
+    if len(owners) != 1 or not times or not numbers:
+        return None
+    rows = flat.unpivot(numbers, index=[*times, *owners], variable_name=_FIELD, value_name=_VALUE)
+    return LongTable(times, [*owners, _FIELD], _VALUE, None), rows.drop_nulls(_VALUE)
+
+
+def _alternates(column: pl.Series) -> bool:
+    """Return whether a column of text or whole numbers has few values, by turns."""
+    if not (column.dtype == pl.String or column.dtype.is_integer()):
+        return False
+    changes = (column != column.shift()).mean()
+    is_few = 1 < column.n_unique() <= min(MOST, len(column) / OFTEN)
+    return is_few and isinstance(changes, float) and changes > MIXED
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with a column for each field of a struct and each element of a vector."""
+    while nested := [column for column in frame if isinstance(column.dtype, pl.Struct | pl.List)]:
+        for column in nested:
+            if isinstance(column.dtype, pl.Struct):
+                parts = [
+                    part.alias(f"{column.name}.{part.name}") for part in column.struct.unnest()
+                ]
+            else:
+                names = elements(column.name, int(column.list.len().max() or 0))  # pyright: ignore
+                parts = [column.list.get(at, null_on_oob=True).alias(name)
+                         for at, name in enumerate(names)]  # fmt: skip
+            frame = frame.drop(column.name).with_columns(parts)
+    return frame
 
 
 def find_long(frame: pl.DataFrame) -> LongTable | None:
@@ -195,8 +252,9 @@ def widen(frame: pl.DataFrame) -> pl.DataFrame | None:
 
     Values that are not numbers are missing. The header has to pass `may_be_long`.
     """
-    if (table := find_long(frame)) is None:
+    if (long := as_long(frame)) is None:
         return None
+    table, frame = long
     times = pl.DataFrame([_as_time(stamps) for stamps in frame.select(table.times)])
     return pivot(times, table.signals(frame), frame[table.value].cast(pl.Float64, strict=False))
 

@@ -6,39 +6,54 @@ between its fields. Without a header, its columns are `column_1`, `column_2` and
 remarks of a logger under its header is converted too; the remarks are left out.
 """
 
+import csv
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
+from kinemill.ingest.name_heuristics import is_stamp, split_words
 from kinemill.ingest.raw import Unreadable, elements
 from kinemill.ingest.readers._csv_layout import (
     BOM,
     COMMENT,
     PREAMBLE,
+    SEPARATORS,
     UTF16,
     as_utf8,
     decode,
     find_separator,
     header_line,
+    header_names,
     is_binary,
     is_content,
     is_value,
+    split,
     whole_file,
     with_newlines,
     without_damage,
 )
+from kinemill.ingest.readers._header_block import CLOCK, names_and_units, stated_rate
 from kinemill.ingest.readers._limits import check_lines
+from kinemill.ingest.text_values import is_date, parse_dates, plain_digits
 
 BLOCK = 1 << 20  # bytes
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
 COLUMN = "column_"  # and its number: the name of a column without a header
 _LIST = re.compile(rb"\"\s*(array\()?[\[(]+\s*[-+.\dn]")  # a quoted cell that begins as a list
+# Rows of the monitor and the plotter of Arduino: `12:00:00.010 -> angle:0.3,torque:1`.
+_ARROW = re.compile(rb"^(\d\d:\d\d:\d\d\.\d{3}) -> ", re.MULTILINE)
+_LABEL = re.compile(rb"([A-Za-z_][\w ]*)[:=][ ]*(?=[-+.\d])")
+_LABELED = re.compile(
+    rb"^(?:\d\d:\d\d:\d\d\.\d{3}[,\t])?(?:[A-Za-z_]\w*[:=] ?[-+.\d][-+.\deE]*[,;\t ]*)+$",
+    re.MULTILINE,
+)
 _ELEMENT = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)"
 _CELL = re.compile(
     rf"(array\()?[\[(]+\s*{_ELEMENT}([\s,;\[\]()]+{_ELEMENT})*[\s,\])]*(dtype=\w+\))?"
@@ -55,19 +70,31 @@ class _Plain:
         separator: separator of its fields; None: one space or more.
         above: lines above its rows, without comments and blank ones: a title, the names, remarks.
         remarks: whether a logger writes remarks between the rows, such as `INFO  log closed`.
+        units: units of its columns, if several lines above its rows state names and units.
     """
 
     names: list[str]
     separator: bytes | None
     above: int = 0
     remarks: bool = False
+    units: list[str] = field(default_factory=list[str])
 
     def text(self, content: bytes) -> bytes:
         """Return the content of a file as CSV text, without comments and blank lines."""
         text = io.BytesIO()
-        text.write("\t".join(self.names).encode())
+        separator = self.separator if self.units and self.separator else b"\t"
+        header = io.StringIO()
+        writer = csv.writer(header, delimiter=separator.decode(), lineterminator="\n")
+        writer.writerow(self.names)
+        if any(self.units):
+            writer.writerow(self.units)
+        text.write(header.getvalue().rstrip("\n").encode())
         # A list of all lines would take fifty bytes for each.
-        lines = (line for line in io.BytesIO(content.removeprefix(BOM)) if is_content(line))
+        source = io.BytesIO(content.removeprefix(BOM))
+        lines = (line for line in source if is_content(line))
+        if self.units:  # rows keep their spelling
+            *_, first = islice(lines, self.above + 1)
+            return text.getvalue() + b"\n" + first + source.read()
         for line in islice(lines, self.above, None):
             if not (self.remarks and self._is_remark(line)):
                 text.write(b"\n" + self._row(line))
@@ -94,27 +121,105 @@ def source_of(path: Path) -> Path | bytes:
     with path.open("rb") as file:
         head = file.read(HEAD)
         check_lines(path, _header_at(head))
+        is_utf16 = head.startswith(UTF16)
         has_newlines = b"\n" in head or b"\r" not in head
-        plain = as_utf8(head)
-        layout = _layout_of(plain)
-        has_lists = bool(_LIST.search(plain))
         is_damaged = count_damaged(path) > 0
-        if not (layout or has_lists or is_damaged) and has_newlines and not head.startswith(UTF16):
+        converters = _converters(as_utf8(head))
+        if not (converters or is_damaged or is_utf16) and has_newlines:
             return path
         content = head + file.read()
-    if head.startswith(UTF16):
+    if is_utf16:
         try:
             content = content[: len(content) // 2 * 2].decode("utf-16").encode()
         except UnicodeDecodeError as error:
             problem = f"is not text in UTF-16 ({error})"
             raise Unreadable(whole_file(problem, "text", "save it again")) from error
-        layout = _layout_of(with_newlines(content[:HEAD]))
+        converters = _converters(with_newlines(content[:HEAD]))
     elif is_damaged:
         content, _ = without_damage(content)
     content = with_newlines(content)
-    if layout is not None:
-        return layout.text(content)
-    return _with_elements(content) if has_lists else content
+    for convert in converters:
+        content = convert(content)
+    return content
+
+
+def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
+    """Return what turns a text that begins with `head` into CSV text, one after another."""
+    converters = list[Callable[[bytes], bytes]]()
+    is_monitor = _ARROW.search(head) is not None
+    if is_monitor or len(_LABELED.findall(head)) > ROWS:
+        converters.append(_without_labels)
+        head = _without_labels(head)
+    if (layout := _layout_of(head)) is not None:
+        converters.append(layout.text)
+        head = layout.text(head)
+    if _LIST.search(head):
+        converters.append(_with_elements)
+    elif _clocks_of(head):
+        converters.append(_on_shared_clock)
+    return converters
+
+
+def _without_labels(content: bytes) -> bytes:
+    """Return rows such as `12:00:00.010 -> angle:0.3,torque:1` as a header and fields.
+
+    The monitor of Arduino writes the time and an arrow, its plotter reads the labels.
+    """
+    content = with_newlines(content.replace(b"\r\n", b"\n"))
+    has_arrows = _ARROW.search(content) is not None
+    sample = content[content.find(b"\n") :][:HEAD]
+    separator = next((sign for sign in (b"\t", b",") if sign in sample), b" ")
+    content = _ARROW.sub(rb"\1" + separator, content)
+    labeled = _LABELED.search(content)
+    if labeled is None:
+        first, _, rest = content.partition(b"\n")
+        _, _, names = first.partition(separator)
+        is_header = not is_value(decode(names.split(separator)[0]).strip())
+        return CLOCK.encode() + separator + names + b"\n" + rest if is_header else content
+    names = [name.strip() for name in _LABEL.findall(labeled[0])]
+    start = content.rfind(b"\n", 0, labeled.start()) + 1
+    header = separator.join([*([CLOCK.encode()] if has_arrows else []), *names])
+    return header + b"\n" + _LABEL.sub(b"", content[start:])
+
+
+def _clocks_of(head: bytes) -> list[str]:
+    """Return the names of a header in which each second column, from the first, is a clock."""
+    try:
+        header = head.removeprefix(BOM).split(b"\n")[header_line(head.removeprefix(BOM))]
+    except Unreadable:
+        return []
+    names = [
+        name.strip() for name in header_names(header.strip(b"\r"), find_separator(header, b""))
+    ]
+    are_clocks = [CLOCK in {*split_words(name)} or is_stamp(name) for name in names]
+    return names if len(names) > 3 and are_clocks == [True, False] * (len(names) // 2) else []
+
+
+def _on_shared_clock(content: bytes) -> bytes:
+    """Return a table of pairs of clock and value as one with the first clock for all values.
+
+    Cells are empty where a value has no sample at the time of another one.
+    """
+    lines = content.split(b"\n", PREAMBLE)
+    header = header_line(content)
+    frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
+    clocks = frame[:, ::2]
+    names = [name.strip() for name in frame.columns]
+    first = clocks[:, 0]
+    if all(first.equals(clock) for clock in clocks):
+        shared = frame[:, [0, *range(1, frame.width, 2)]]
+    else:
+        pairs = [frame[:, [at, at + 1]].drop_nulls() for at in range(0, frame.width, 2)]
+        pairs = [pair.rename({pair.columns[0]: names[0]}) for pair in pairs]
+        shared = reduce(lambda one, pair: one.join(pair, names[0], "full", coalesce=True), pairs)
+        is_dated = is_date(shared[names[0]][0])
+        order = (
+            parse_dates(shared[names[0]])
+            if is_dated
+            else plain_digits(shared[names[0]], decimal_comma=True).cast(pl.Float64)
+        )
+        shared = shared[order.arg_sort()]
+    return shared.write_csv(separator=";").encode()
 
 
 def count_damaged(path: Path) -> int:
@@ -136,17 +241,9 @@ def _with_elements(content: bytes) -> bytes:
     `"[0.1, 0.2]"` and `"[0.1 0.2]"` are what pandas and NumPy write. Cells with another number of
     elements than the first one are empty.
     """
-    lines = content.split(b"\n")
+    lines = content.split(b"\n", PREAMBLE)
     header = header_line(content)
-    frame = pl.read_csv(
-        content,
-        separator=find_separator(lines[header], lines[header + 1]),
-        skip_lines=header,
-        infer_schema=False,
-        truncate_ragged_lines=True,
-        encoding="utf8-lossy",
-        glob=False,
-    )
+    frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
     columns = list[pl.Series]()
     for column in frame:
         cells = column.str.strip_chars()
@@ -164,6 +261,18 @@ def _with_elements(content: bytes) -> bytes:
     return pl.DataFrame(columns).write_csv().encode()
 
 
+def _as_text(content: bytes, separator: str, header: int) -> pl.DataFrame:
+    return pl.read_csv(
+        content,
+        separator=separator,
+        skip_lines=header,
+        infer_schema=False,
+        truncate_ragged_lines=True,
+        encoding="utf8-lossy",
+        glob=False,
+    )
+
+
 def _header_at(head: bytes) -> int | None:
     """Return the number of bytes above the header of a CSV file; None if quotes mean nothing."""
     if head.startswith(UTF16):
@@ -178,7 +287,9 @@ def _header_at(head: bytes) -> int | None:
 def is_plain(head: bytes) -> bool:
     """Return whether a file begins with rows of numbers without a CSV header."""
     head = as_utf8(head)
-    return b"\0" not in head and _layout_of(head) is not None
+    return b"\0" not in head and (
+        _layout_of(head) is not None or _without_labels in _converters(head)
+    )
 
 
 def _layout_of(head: bytes) -> _Plain | None:
@@ -205,8 +316,11 @@ def _layout_of(head: bytes) -> _Plain | None:
 def _separator_of(lines: Sequence[bytes]) -> list[bytes | None]:
     """Return the separators of the fields if the first lines are rows of numbers."""
     rows = lines[:ROWS]
+    is_aligned = any(b" \t" in row or b"\t " in row for row in rows)
     n_texts = {
-        separator: _count_texts(rows, separator) for separator in _SEPARATORS if len(rows) > 1
+        separator: _count_texts(rows, separator)
+        for separator in _SEPARATORS
+        if len(rows) > 1 and not (separator == b"\t" and is_aligned)
     }
     least = min((n for n in n_texts.values() if n is not None), default=None)
     return [] if least is None else [separator for separator, n in n_texts.items() if n == least]
@@ -223,6 +337,8 @@ def _below_text(
         separator: separator of its fields.
         width: number of its fields.
     """
+    if separator is not None and (block := names_and_units(*_cells(lines, first, separator))):
+        return _Plain(block[0], separator, first, units=block[1])
     header = lines[first - 1]
     if 2 * len(header.split(separator)) <= width:
         names = None if separator is None else _names_above(lines[: first - 1], separator, width)
@@ -231,6 +347,24 @@ def _below_text(
     is_aligned = separator is None and any(b"  " in line or b"\t" in line for line in lines)
     names = _names(header, width) if is_aligned else None
     return None if names is None else _Plain(names, separator, first)
+
+
+def _cells(
+    lines: Sequence[bytes], first: int, separator: bytes
+) -> tuple[list[list[str]], list[str]]:
+    """Return the cells of the lines above the row `first`, and those of the row."""
+    *above, row = [
+        [cell.strip() for cell in split(decode(line), separator.decode())]
+        for line in lines[: first + 1]
+    ]
+    return above, row
+
+
+def rate_above(head: bytes) -> float | None:
+    """Return the rate, Hz, that the lines above a table state, or None."""
+    lines = [decode(line) for line in as_utf8(head).split(b"\n")[:PREAMBLE]]
+    signs = [next((sign for sign in SEPARATORS[1:] if sign in line), ",") for line in lines]
+    return stated_rate([line.split(sign) for line, sign in zip(lines, signs, strict=True)])
 
 
 def _names_above(lines: Sequence[bytes], separator: bytes, width: int) -> list[str] | None:
@@ -254,12 +388,15 @@ def _count_texts(lines: Sequence[bytes], separator: bytes | None) -> int | None:
     """
     rows = [[decode(field).strip() for field in line.split(separator)] for line in lines]
     widths = {len(row) for row in rows}
-    if len(widths) != 1 or widths <= {0, 1}:
+    if len(widths) != 1 or widths <= {0, 1} or any(sum(map(bool, row)) < 2 for row in rows):
         return None
-    columns = [{is_value(field) for field in column} for column in zip(*rows, strict=True)]
+    columns = [{is_value(field) for field in column if field} for column in zip(*rows, strict=True)]
     n_texts = columns.count({False})
     n_values = columns.count({True})
-    if n_texts + n_values < len(columns) or n_texts >= n_values or (n_texts and len(rows) < ROWS):
+    n_empty = columns.count(set())
+    if n_texts + n_values + n_empty < len(columns) or n_texts >= n_values:
+        return None
+    if n_texts and len(rows) < ROWS:
         return None
     return n_texts
 

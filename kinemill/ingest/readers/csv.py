@@ -53,7 +53,7 @@ from kinemill.ingest.readers._csv_layout import (
 from kinemill.ingest.readers._dataflash_text import is_text
 from kinemill.ingest.readers._episodes import NAMES as MARKS
 from kinemill.ingest.readers._episodes import NUMBERS, episode_starts, split_episodes
-from kinemill.ingest.readers._long_table import LongTable, find_long, may_be_long, pivot
+from kinemill.ingest.readers._long_table import LongTable, as_long, may_be_long, pivot
 from kinemill.ingest.readers._nested import read_table
 from kinemill.ingest.readers._plain_table import count_damaged, source_of
 from kinemill.ingest.readers._table_media import media_columns, read_media
@@ -217,8 +217,9 @@ def _long_table(source: Path | bytes, layout: Layout) -> tuple[LongTable, pl.Dat
     indices = {name: at for at, name in enumerate(layout.names) if name}
     text = _as_text(_read_rows(source, layout), layout, indices)
     text = text.head(text.height - (layout.drop_last and not layout.cut))
-    if (table := find_long(text)) is None:
+    if (long := as_long(text)) is None:
         return None
+    table, text = long
     # InfluxDB repeats the header.
     return table, text.filter(pl.col(table.value).ne_missing(table.value))
 

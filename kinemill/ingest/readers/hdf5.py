@@ -42,7 +42,7 @@ DEEPEST = 8  # depth of nested groups
 MOST = 1_000_000  # objects that are read; groups can contain each other in cycles
 CHUNK = 256 << 20  # bytes of one chunk, which is decompressed as a whole
 TEXTS = 64 << 20  # bytes of texts in memory at a time, and characters of distinct texts
-_DAMAGE = (
+DAMAGE = (
     OSError,
     RuntimeError,
     KeyError,
@@ -60,64 +60,57 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     Raises:
         Unreadable: The file is damaged, or is one episode without a data set that the task names.
     """
-    return read_file(path, task, "HDF5")
+    try:
+        with open_file(path) as file:
+            return read_tree(Hdf5(file), task)
+    except DAMAGE as error:
+        raise damaged_file("HDF5", error) from error
 
 
-def read_file(
-    path: Path, task: Task, what: str, *, columns_first: bool = False
-) -> RawLog | list[RawLog]:
-    """Read an HDF5 file, or a MATLAB file of version 7.3, which is one.
-
-    Args:
-        path: the file.
-        task: task with the channels.
-        what: name of the format, for errors.
-        columns_first: whether arrays are stored columns first, as MATLAB does.
-
-    Raises:
-        Unreadable: As in `read`.
-    """
+def open_file(path: Path) -> Any:
+    """Return an open file of h5py, for reading."""
     import h5py
 
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return read_tree(_Hdf5(file, columns_first), task)
-    except _DAMAGE as error:
-        raise damaged_file(what, error) from error
+    return h5py.File(path, "r", locking=False)
 
 
-class _Hdf5:
+class Hdf5:
     """The data sets of one open file, found through hard links only."""
 
-    def __init__(self, file: Any, columns_first: bool) -> None:
-        self._file = file
-        self._columns_first = columns_first
+    columns_first = False  # whether arrays are stored columns first
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
         self._path = Path(file.filename)
         self._size = self._path.stat().st_size
         self._heaps_are_whole = False
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
-        for name, item in self._walk(self._file, stop_at):
+        """Yield the names of groups, as `Tree` states."""
+        for name, item in self.walk(self.file, stop_at):
             if _is_group(item):
                 yield name
 
     def arrays(self, group: str) -> dict[str, Array]:
-        start = self._file[group] if group else self._file
-        below = self._walk(start, lambda _: False)
-        return {name: self._array(item) for name, item in below if not _is_group(item)}
+        """Return the arrays below a group."""
+        start = self.file[group] if group else self.file
+        below = self.walk(start, lambda _: False)
+        return {name: self.array(item) for name, item in below if not _is_group(item)}
 
     def number(self, group: str, name: str) -> float | None:
-        here = self._file.get(group) if group else self._file
+        """Return a number of a group, or None."""
+        here = self.file.get(group) if group else self.file
         if not _is_group(here):
             return None
         if name in here.attrs:
             kind = here.attrs.get_id(name)
             numeric = kind.dtype.kind in "fiu" and kind.shape in ((), (1,), (1, 1))
             return float(np.asarray(here.attrs[name]).reshape(-1)[0]) if numeric else None
-        return only_number(self._array(_reach(here, name))) if name in here else None
+        return only_number(self.array(_reach(here, name))) if name in here else None
 
     def texts(self, group: str, name: str) -> list[str] | None:
-        here = self._file.get(group) if group else self._file
+        """Return the texts of a name of a group, or None."""
+        here = self.file.get(group) if group else self.file
         if not _is_group(here):
             return None
         if name.startswith("@") and (attribute := name[1:]) in here.attrs:
@@ -155,14 +148,14 @@ class _Hdf5:
     def _refuse_damaged_heaps(self, dtype: np.dtype[np.generic]) -> None:
         """Check the heaps of strings; a damaged one makes the library loop forever."""
         if dtype.hasobject and not self._heaps_are_whole:
-            if set(self._file.id.get_create_plist().get_sizes()) != {_LENGTHS}:
+            if set(self.file.id.get_create_plist().get_sizes()) != {_LENGTHS}:
                 message = f"its sizes and addresses are not {_LENGTHS} bytes long"
                 raise ValueError(message)
             if trouble := damaged_heap(self._path):
                 raise ValueError(trouble)
             self._heaps_are_whole = True
 
-    def _walk(self, start: Any, stop_at: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+    def walk(self, start: Any, stop_at: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
         """Yield the objects below `start`, by relative name, and none below `stop_at` groups.
 
         A link that leaves the file, or might, is yielded as a text about it.
@@ -181,26 +174,27 @@ class _Hdf5:
                 if _is_group(item) and not stop_at(path):
                     open_groups.append((f"{path}/", item))
 
-    def _array(self, item: Any) -> Array:
+    def array(self, item: Any) -> Array:
+        """Return a data set as an array, rows first."""
         if trouble := _trouble(item):
             return unusable_array(trouble)
         shape = tuple(int(n) for n in item.shape)
-        vector = self._columns_first and len(shape) == 2 and 1 in shape
+        vector = self.columns_first and len(shape) == 2 and 1 in shape
         if vector:
             shape = (max(shape),)
-        elif self._columns_first:
+        elif self.columns_first:
             shape = shape[::-1]
 
         def load() -> Values:
             values = cast(Values, item[...])
-            return values.reshape(shape) if vector or not self._columns_first else values.T
+            return values.reshape(shape) if vector or not self.columns_first else values.T
 
         def rows(start: int, stop: int) -> Values:
             return _rows(self._path, name, start, stop)
 
         name = str(item.name)
         stored = int(item.id.get_storage_size())
-        return Array(shape, item.dtype, load, stored, rows=None if self._columns_first else rows)
+        return Array(shape, item.dtype, load, stored, rows=None if self.columns_first else rows)
 
 
 def _rows(path: Path, name: str, start: int, stop: int) -> Values:
@@ -215,7 +209,7 @@ def _rows(path: Path, name: str, start: int, stop: int) -> Values:
         with h5py.File(path, "r", locking=False) as file:
             item: Any = file[name]
             return cast(Values, item[start:stop])
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise damaged_file("HDF5", error) from error
 
 
@@ -288,7 +282,7 @@ def _about(path: Path) -> About:
         if trouble := damaged_heap(path):  # reading texts from it could loop forever
             raise ValueError(trouble)
         return About(columns=columns_of_hdf5(path), splits=_splits(path))
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise damaged_file("HDF5", error) from error
 
 

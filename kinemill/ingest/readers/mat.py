@@ -13,16 +13,19 @@ import zlib
 from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from kinemill.ingest.raw import About, ColumnAttributes, RawLog, Reader
 from kinemill.ingest.readers._arrays import Array, damaged_file, only_number, unusable_array
-from kinemill.ingest.readers._mat5 import TEXT_MARK, arrays
+from kinemill.ingest.readers._mat5 import FIELDS, TEXT_MARK, arrays
 from kinemill.ingest.readers._tree import read_tree
-from kinemill.ingest.readers.hdf5 import read_file
+from kinemill.ingest.readers.hdf5 import DAMAGE, Hdf5, open_file
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 HDF5 = b"MATLAB 7.3"
+_REFERENCES = "#refs#"  # group of the elements of structs and cells
+LONGEST_TEXT = 4096  # bytes
 _NAMES = ("Name", "name", "label", "signalName", "SignalName", "blockName")
 _VALUES = ("Data", "data", "Values", "values")
 _UNITS = ("Unit", "unit", "Units", "units")
@@ -38,11 +41,12 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """
     with path.open("rb") as file:
         head = file.read(len(HDF5))
-    if head == HDF5:
-        return read_file(path, task, "MATLAB", columns_first=True)
     try:
+        if head == HDF5:
+            with open_file(path) as file:
+                return read_tree(_Mat73(file), task)
         return read_tree(_Mat(path), task)
-    except (OSError, ValueError, MemoryError, zlib.error) as error:
+    except (*DAMAGE, zlib.error) as error:
         raise damaged_file("MATLAB", error) from error
 
 
@@ -77,6 +81,44 @@ class _Mat:
         return None
 
 
+class _Mat73(Hdf5):
+    """The variables of a file of version 7.3, which is HDF5.
+
+    The elements of an array of structs, and of a cell, are references, one data set for each field.
+    """
+
+    columns_first = True
+
+    def arrays(self, group: str) -> dict[str, Array]:
+        return self.signals(group)[0]
+
+    def signals(self, group: str = "") -> tuple[dict[str, Array], dict[str, str]]:
+        """Return the arrays below a group by name, and the units that they state."""
+        return _by_signal(dict(self._listed(self.file[group] if group else self.file)))
+
+    def _listed(self, start: Any) -> Iterator[tuple[str, Array]]:
+        import h5py
+
+        for name, item in self.walk(start, lambda group: group == _REFERENCES):
+            if isinstance(item, h5py.Group) or name == _REFERENCES:
+                continue
+            is_set = isinstance(item, h5py.Dataset) and h5py.check_ref_dtype(item.dtype) is not None
+            if not is_set or prod(item.shape) > FIELDS:
+                yield name, self._text_or_array(item)
+                continue
+            owner, _, field = name.rpartition("/")
+            elements = [self.file[reference] for reference in item[...].reshape(-1) if reference]
+            for number, element in enumerate(elements, start=1):
+                yield f"{owner}({number})/{field}", self._text_or_array(element)
+
+    def _text_or_array(self, item: Any) -> Array:
+        is_text = getattr(item, "attrs", {}).get("MATLAB_class") == b"char"
+        array = self.array(item)
+        if not is_text or array.trouble or array.size > LONGEST_TEXT:
+            return array
+        return unusable_array(TEXT_MARK + "".join(map(chr, array.load().reshape(-1))).strip())
+
+
 def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
     """Return arrays by name of the signal that a struct holds, and the units that it states.
 
@@ -90,7 +132,11 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
     }
     result = dict[str, Array]()
     units = dict[str, str]()
-    owners = {name.rpartition("/")[0]: "" for name in texts if name.rpartition("/")[2] in _NAMES}
+    named = {name.rpartition("/")[0] for name in texts if name.rpartition("/")[2] in _NAMES}
+    # ScopeData of Simulink has the name of its block next to the time, and no values.
+    owners = {
+        name: "" for name in sorted(named) if any(f"{name}/{field}" in listed for field in _VALUES)
+    }
     for owner in owners:
         owners[owner] = next(texts[f"{owner}/{key}"] for key in _NAMES if f"{owner}/{key}" in texts)
     has_clock = any(name.endswith("/X/Data") for name in listed)
@@ -112,11 +158,14 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
 def about(path: Path) -> About:
     """Return the units that recordings of signals state."""
     with path.open("rb") as file:
-        if file.read(len(HDF5)) == HDF5:
-            return About()
+        head = file.read(len(HDF5))
     try:
-        units = _Mat(path).units
-    except (OSError, ValueError, MemoryError, zlib.error) as error:
+        if head == HDF5:
+            with open_file(path) as opened:
+                units = _Mat73(opened).signals()[1]
+        else:
+            units = _Mat(path).units
+    except (*DAMAGE, zlib.error) as error:
         raise damaged_file("MATLAB", error) from error
     return About(columns={name: ColumnAttributes(unit=unit) for name, unit in units.items()})
 

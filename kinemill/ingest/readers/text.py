@@ -12,7 +12,7 @@ from kinemill.task.plugins import READERS
 
 READERS.register("text")(
     Reader(
-        (".txt", ".dat", ".log"),
+        (".txt", ".dat", ".log", ".lvm"),
         lambda head: is_table(head) or is_plain(head),
         read,
         shared=True,

@@ -57,13 +57,11 @@ def _columns(sample: Sample, draft: Draft) -> Iterator[str]:
     found = {name: column for column in draft.columns for name in column.names}
     for name, (role, unit) in sample.columns.items():
         column = found.get(name)
-        if column is None or role == "left":
-            if column is not None or role != "left":
-                yield f"{name} is {column.role if column else 'left out'}"
-            continue
-        if role not in {None, column.role}:
-            yield f"{name} is {column.role}, not {role}"
-        if unit not in {None, column.unit, column.log_unit}:
+        is_role = column.role if column else "left"
+        allowed = {"no action": {"left", "state", "output"}, None: {"state", "action", "output"}}
+        if is_role not in allowed.get(role, {role}):
+            yield f"{name} is {is_role}, not {role}"
+        elif column and unit not in {None, column.unit, column.log_unit}:
             yield f"{name} in {column.log_unit or column.unit}, not {unit}"
     for column in draft.columns:
         if column.missing > MISSING:

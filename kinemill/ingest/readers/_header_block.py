@@ -1,0 +1,117 @@
+"""Header blocks: names, units and rates in several lines above the rows of a text table.
+
+Measurement software, scopes, controllers and motion capture write them. The rows show the width of
+the table; lines of that width above them hold names, units or descriptions. A name that repeats
+gets the name of its group, of a line above: `Position.X`. Narrower lines describe the recording,
+such as its sampling rate.
+"""
+
+import re
+from collections.abc import Sequence
+
+from kinemill.ingest.readers._csv_layout import is_value
+from kinemill.task.units import read_unit
+
+CLOCK = "time"  # name of a clock that has none
+_NAMES = {"name", "channel", "channels", "signal", "kanalname", "kanal"}  # first word of names
+_UNITS = {"unit", "units", "einheit", "y_unit_label", "vertical units"}
+_X = {"x_value"}  # of LabVIEW
+# Words before a stated rate, Hz, and a stated time step, s. Nexus writes the rate below a title.
+_RATES = {"frequency", "samplerate", "samplingrate", "samplingfrequency", "framerate",
+          "captureframerate", "abtastrate", "trajectories", "devices"}  # fmt: skip
+_STEPS = {"deltat", "deltax", "dt", "sampleinterval", "samplinginterval", "sampleperiod",
+          "samplingperiod", "sampletime", "samplingtime", "abtastzeit"}  # fmt: skip
+_SCALES = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "khz": 1e3, "mhz": 1e6}
+_NUMBER = re.compile(r"(\d+[.,]?\d*(?:[eE][-+]?\d+)?)\s*([A-Za-zµ]*)")
+
+Row = Sequence[str]
+
+
+def names_and_units(lines: Sequence[Row], row: Row) -> tuple[list[str], list[str]] | None:
+    """Return the names and units of columns that lines of cells above the first row hold.
+
+    None if the only such lines are the names, alone or above the units, as in plain CSV.
+    """
+    width = len(row)
+    rows = {
+        at: [*cells[:width], *[""] * (width - len(cells))]
+        for at, cells in reversed([*enumerate(lines)])
+        if max(2, width - 1) <= len(cells) <= width + 2 and any(cells)
+    }
+    # A row with a quote, above rows without, is no header.
+    if len(rows) < 2 or 2 * sum(map(is_value, lines[-1])) > width:
+        return None
+    unit_rows = [at for at, cells in rows.items() if _are_units(cells)]
+    texts = [
+        at for at, cells in rows.items()
+        if at not in unit_rows and not any(map(is_value, filter(None, cells)))
+    ]  # fmt: skip
+    full = [at for at in texts if sum(map(bool, rows[at])) >= max(2, width - 1)]
+    labeled = [at for at in texts if _label_columns(rows[at], row)]
+    if not (labeled or full):
+        return None
+    at = (labeled or full)[0]
+    names = rows[at]
+    units = rows[unit_rows[0]] if unit_rows else [""] * width
+    if labeled:
+        unnamed = CLOCK if row[0] else ""
+        columns = _label_columns(names, row)
+        names = [unnamed if column in columns else name for column, name in enumerate(names)]
+        units = ["" if column in columns else unit for column, unit in enumerate(units)]
+    groups = [_filled(rows[above]) for above in texts if above < at]
+    is_grouped = _repeats(names) and not labeled
+    while is_grouped and groups and _repeats(names):
+        joined = [[f"{g}.{n}".strip(".") for g, n in zip(group, names, strict=True)]
+                  for group in groups]  # fmt: skip
+        best = max(range(len(groups)), key=lambda index: (len({*joined[index]}), index))
+        names = joined[best] if len({*joined[best]}) > len({*names}) else names
+        del groups[best]
+    is_plain = at + len(unit_rows) == len(lines) - 1 and unit_rows in ([], [at + 1])
+    if is_plain and min(rows) == at and not labeled and not is_grouped:
+        return None
+    clock = CLOCK if row[0] else ""
+    return [clock if name.lower() in _X else name for name in names], units
+
+
+def _label_columns(cells: Row, row: Row) -> set[int]:
+    """Return the columns of names that only label a line: an empty one, or each clock of pairs."""
+    labels = {at for at, cell in enumerate(cells) if cell.lower().strip(": ") in _NAMES}
+    is_pairs = labels == {*range(0, len(cells), 2)} and len(cells) > 2
+    return labels if is_pairs or (labels == {0} and not row[0]) else set()
+
+
+def _are_units(cells: Row) -> bool:
+    if cells[0].lower().strip(": ") in _UNITS:
+        return True
+    units = [cell.strip("()[]") for cell in cells if cell]
+    are_known = [not unit[:2].isdigit() and read_unit(unit) is not None for unit in units]
+    return 2 * sum(are_known) >= len(units) > 0
+
+
+def _repeats(names: Row) -> bool:
+    named = [name for name in names if name]
+    return len({*named}) < len(named)
+
+
+def _filled(cells: Row) -> list[str]:
+    """Return the names of groups, each of which is written above its first column."""
+    filled = list[str]()
+    for cell in cells:
+        filled.append(cell or (filled[-1] if filled else ""))
+    return filled
+
+
+def stated_rate(lines: Sequence[Row]) -> float | None:
+    """Return the rate, Hz, that lines of cells above a table state, or None."""
+    cells = [cell.strip(' ":') for line in lines for cell in line if cell.strip()]
+    for key, value, following in zip(cells, cells[1:], [*cells[2:], ""], strict=False):
+        word, _, bracketed = key.lower().partition("[")
+        word = re.sub(r"[\W_]", "", word)
+        match = _NUMBER.fullmatch(value)
+        if match is None or word not in _RATES | _STEPS:
+            continue
+        unit = match[2] or bracketed.strip("]") or following
+        number = float(match[1].replace(",", ".")) * _SCALES.get(unit.lower(), 1.0)
+        if number > 0.0:
+            return number if word in _RATES else 1.0 / number
+    return None

@@ -1,0 +1,65 @@
+"""Actions that are late, inverted or exchanged in a log, found by the other logs of its task."""
+
+import numpy as np
+import pytest
+
+from kinemill.task import Task
+from kinemill.validate.action_fit import find_action_faults
+
+NAMES = ["tank", "pipe", "pump", "heater"]
+
+
+@pytest.fixture(scope="module")
+def task():
+    channels = {name: {"role": "state", "unit": "1"} for name in NAMES[:2]}
+    channels |= {name: {"role": "action", "unit": "1"} for name in NAMES[2:]}
+    learn = {"type": "dynamics", "model": {"type": "mlp"}}
+    return Task.model_validate({"task": "tanks", "dt": 0.01, "channels": channels, "learn": learn})
+
+
+def run(seed, rows=1200, gain=1.0):
+    """Return a log of two states that lag behind two held actions, with noise."""
+    random = np.random.default_rng(seed)
+    actions = np.repeat(random.normal(size=(rows // 15, 2)), 15, axis=0)
+    states = np.zeros((rows, 2))
+    for k in range(rows - 1):
+        push = np.array([[0.05, 0.01], [-0.01, 0.03]]) @ actions[k]
+        states[k + 1] = 0.98 * states[k] + gain * push + 0.002 * random.normal(size=2)
+    return dict(zip(NAMES, np.concatenate([states, actions], axis=1).T, strict=True))
+
+
+@pytest.fixture(scope="module")
+def logs():
+    return {f"run{seed}": run(seed) for seed in range(7)}
+
+
+def test_sound_logs_have_no_fault(task, logs):
+    assert find_action_faults(logs, task) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda log: log | {"pump": np.roll(log["pump"], 10), "heater": np.roll(log["heater"], 10)},
+         "as if its actions were 0.1 s late"),
+        (lambda log: log | {"pump": -log["pump"]}, "as if pump were inverted"),
+        (lambda log: log | {"pump": log["heater"], "heater": log["pump"]},
+         "as if pump and heater were exchanged"),
+    ],
+)  # fmt: skip
+def test_a_changed_action_is_named_with_its_log(task, logs, change, words):
+    (fault,) = find_action_faults(logs | {"run3": change(logs["run3"])}, task)
+    assert fault.log == "run3"
+    assert fault.what.startswith(words)
+
+
+def test_a_dead_time_of_all_logs_is_no_fault(task, logs):
+    late = {name: log | {"pump": np.roll(log["pump"], -6), "heater": np.roll(log["heater"], -6)}
+            for name, log in logs.items()}  # fmt: skip
+    assert find_action_faults(late, task) == []
+
+
+def test_four_logs_are_too_few(task, logs):
+    few = {name: logs[name] for name in ("run0", "run1", "run2")}
+    inverted = {**logs["run3"], "pump": -logs["run3"]["pump"]}
+    assert find_action_faults(few | {"run3": inverted}, task) == []
