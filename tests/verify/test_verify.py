@@ -20,6 +20,8 @@ from kinemill.verify.document import read_verification
 from tests.dataset.packing import write_packed
 from tests.export.conftest import DESCRIPTION, random_step, task_of
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def refs(home, pendulum) -> dict[str, ArtifactRef]:
