@@ -47,7 +47,13 @@ int main(void)
 """
 
 
-@pytest.fixture(scope="module", params=MODELS)
+QUICK = {"mlp", "gru"}  # compilation takes seconds
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[] if name in QUICK else [pytest.mark.ci]) for name in MODELS],
+)
 def folder(request, tmp_path_factory):
     return published(random_step(MODELS[request.param]), tmp_path_factory.mktemp("model"))
 

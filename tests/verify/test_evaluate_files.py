@@ -153,10 +153,11 @@ def test_metadata_that_does_not_fit_the_dataset_fails(exported, step, pendulum, 
 
 
 def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
-    exported, step, pendulum, verdict
+    exported, step, pendulum, verdict, monkeypatch
 ):
     assert "latency" not in {gate.name for gate in verdict.gates}
     strict = Verify(horizon=10, stride=5, latency_p99_ms=1e-6)
+    monkeypatch.setattr("kinemill.verify.latency.CALLS", 40)
     late = verify_files(subject_of(exported, step, pendulum, strict))
     assert failed(late) == {"latency"}
 

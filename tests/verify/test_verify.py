@@ -51,6 +51,7 @@ def refs(home, pendulum) -> dict[str, ArtifactRef]:
     }
 
 
+@pytest.mark.ci
 def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     task = task_of({"type": "mlp"}, 4)
     requests = Export(c99=True, also=["fp16"], loss=1e6)
