@@ -50,7 +50,8 @@ def folders(tmp_path_factory):
 def advance(step, rows, actions):
     """Return states (B, 2) after those of `rows` under actions (B, 1, 1), in torch."""
     arguments = rows[:, None], np.zeros((len(rows), 0, 1)), actions
-    return step.rollout(*map(torch.Tensor, arguments))[:, 0].numpy()
+    tensors = [torch.tensor(part, dtype=torch.float32) for part in arguments]
+    return step.rollout(*tensors)[:, 0].numpy()
 
 
 def rollout(folder, **uncertainty):
