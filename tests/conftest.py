@@ -128,8 +128,8 @@ def no_expectations(monkeypatch) -> None:
 
 
 def verify_here(patch: pytest.MonkeyPatch) -> None:
-    """Verify in this process: another imports torch for seconds."""
-    from kinemill.verify import stage
+    """Verify in this process, with few timed calls: another imports torch for seconds."""
+    from kinemill.verify import latency, stage
 
     def verify(_task, job):
         from kinemill.verify.__main__ import _verify
@@ -137,19 +137,19 @@ def verify_here(patch: pytest.MonkeyPatch) -> None:
         return to_json_value(_verify(job))
 
     patch.setattr(stage, "_run_process", verify)
+    patch.setattr(latency, "BLOCK_SECONDS", 0.0)  # blocks of 30 calls
+    patch.setattr(latency, "THROUGHPUT_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_stages(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Run no expectations, no verification process and few timed calls, but in marked modules."""
+    """Run no expectations and no verification process, but in modules marked for them."""
     if request.node.get_closest_marker("expectations") or request.node.get_closest_marker("e2e"):
         yield
         return
     with pytest.MonkeyPatch.context() as changes:
         leave_out_expectations(changes)
         verify_here(changes)
-        for name in ("BLOCK_SECONDS", "THROUGHPUT_SECONDS"):  # 30 calls a block instead of 0.12 s
-            changes.setattr(f"kinemill.verify.latency.{name}", 0.0)
         yield
 
 

@@ -17,6 +17,7 @@ from kinemill.task.export import Export
 from kinemill.train.warm_start import FORMAT
 from kinemill.verify import stage
 from kinemill.verify.document import read_verification
+from tests.conftest import verify_here
 from tests.dataset.packing import write_packed
 from tests.export.conftest import DESCRIPTION, random_step, task_of
 
@@ -110,7 +111,10 @@ def test_the_process_does_not_outlive_who_asked_for_it(tmp_path):
     assert "Traceback" not in done.stderr  # it went before it did anything
 
 
-def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(home, refs):
+def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(
+    home, refs, monkeypatch
+):
+    verify_here(monkeypatch)
     task = task_of({"type": "mlp"}, 4)
     whole = open_ref(home, export.run(task, home, refs["model"]).ref)
 
