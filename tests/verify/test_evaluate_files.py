@@ -50,7 +50,7 @@ def exported(step_folders):
 @pytest.fixture(scope="module")
 def verdict(exported, step, pendulum):
     task = task_of({"type": "gru"}, 4).model_copy(update={"verify": SETTINGS})
-    references = fit_references(task, pendulum)
+    references = fit_references(task, pendulum, longest=4)
     return verify_files(subject_of(exported, step, pendulum, references=references))
 
 

@@ -60,12 +60,12 @@ def test_float64_gives_back_what_float32_loses(tmp_path, title):
     assert [line.name for line in one.verdict(tmp_path, "float64") if not line.passed] == []
 
 
-@pytest.fixture
-def double(tmp_path, pendulum):
-    step = random_step("mlp")
+@pytest.fixture(scope="module")
+def double(tmp_path_factory, pendulum):
+    step, folder = random_step("mlp"), tmp_path_factory.mktemp("double")
     extras = Extras(Export(precision="float64"), pendulum)
-    write_model(step, describe(DESCRIPTION, step), tmp_path, extras)
-    return step, tmp_path
+    write_model(step, describe(DESCRIPTION, step), folder, extras)
+    return step, folder
 
 
 def test_all_tensors_of_a_float64_export_are_float64_and_it_runs_as_ever(double):

@@ -16,6 +16,7 @@ from kinemill.selection.portfolio.candidate_fits import CandidateFits
 from kinemill.selection.portfolio.race import train_portfolio
 from kinemill.selection.portfolio.selection import Bars
 from kinemill.selection.references import stage as references
+from kinemill.selection.references.fit import strongest_members
 from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.store import read_json
 from kinemill.task.plugins import MODELS
@@ -44,8 +45,19 @@ class Clock:
         return self.now
 
 
+MEMBERS = {}  # of a dataset; to fit them takes seconds
+
+
+def members_once(task, dataset):
+    """Return the strongest members of a dataset, fitted for the first test that asks."""
+    if id(dataset) not in MEMBERS:
+        MEMBERS[id(dataset)] = dataset, strongest_members(task, dataset)
+    return MEMBERS[id(dataset)][1]
+
+
 @pytest.fixture(autouse=True)
 def few_families(monkeypatch):
+    monkeypatch.setattr(race, "strongest_members", members_once)
     monkeypatch.setattr(race, "time", Clock())
     monkeypatch.setattr(race, "time_limit", lambda seconds: nullcontext())  # limits are real time
     monkeypatch.setattr(race, "MODELS", {name: MODELS[name] for name in FAMILIES})
