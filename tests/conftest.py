@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, event
 
 from kinemill.process import tune_process
-from kinemill.store import atomic_write
+from kinemill.store import atomic_write, to_json_value
 from kinemill.store.home import Home
 
 tune_process()
@@ -127,14 +127,29 @@ def no_expectations(monkeypatch) -> None:
     leave_out_expectations(monkeypatch)
 
 
+def verify_here(patch: pytest.MonkeyPatch) -> None:
+    """Verify in this process, with few timed calls: another imports torch for seconds."""
+    from kinemill.verify import latency, stage
+
+    def verify(_task, job):
+        from kinemill.verify.__main__ import _verify
+
+        return to_json_value(_verify(job))
+
+    patch.setattr(stage, "_run_process", verify)
+    patch.setattr(latency, "BLOCK_SECONDS", 0.0)  # blocks of 30 calls
+    patch.setattr(latency, "THROUGHPUT_SECONDS", 0.0)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _skip_great_expectations(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Run no expectations, but in modules that are about their findings or that run servers."""
+def _quick_stages(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run no expectations and no verification process, but in modules marked for them."""
     if request.node.get_closest_marker("expectations") or request.node.get_closest_marker("e2e"):
         yield
         return
     with pytest.MonkeyPatch.context() as changes:
         leave_out_expectations(changes)
+        verify_here(changes)
         yield
 
 

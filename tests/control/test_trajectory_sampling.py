@@ -21,17 +21,21 @@ NOW, NONE = np.array([[0.3, -1.0]]), np.zeros((0, 1))  # rad, rad/s
 PLANS = np.random.default_rng(0).uniform(-1, 1, (3, 6, 1))
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Return two single models, their ensemble, and the ensemble with noise."""
+def two_steps():
     first = random_step("mlp", 1)
     second = copy.deepcopy(first)
     for value in second.parameters():
         value.data.mul_(0.5)
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Return a single model, an ensemble of it and another, and the ensemble with noise."""
+    first, second = two_steps()
     torch.manual_seed(0)
     modules = {
         "first": first,
-        "second": second,
         "pair": Ensemble([Member(first, None), Member(second, None)]).eval(),
         "noisy": Ensemble([Member(one, Noise(4, 2, 2)) for one in (first, second)]).eval(),
     }
@@ -40,6 +44,14 @@ def folders(tmp_path_factory):
         made[name] = tmp_path_factory.mktemp(name)
         write_model(copy.deepcopy(module), describe(DESCRIPTION, module), made[name])
     return made
+
+
+@torch.no_grad()
+def advance(step, rows, actions):
+    """Return states (B, 2) after those of `rows` under actions (B, 1, 1), in torch."""
+    arguments = rows[:, None], np.zeros((len(rows), 0, 1)), actions
+    tensors = [torch.tensor(part, dtype=torch.float32) for part in arguments]
+    return step.rollout(*tensors)[:, 0].numpy()
 
 
 def rollout(folder, **uncertainty):
@@ -58,18 +70,10 @@ def test_ts_inf_with_little_noise_stays_near_the_rollout_of_the_members(folders)
 
 def test_ts_1_moves_each_particle_by_a_member_and_uses_each_member_once(folders):
     particles = rollout(folders["pair"], propagation="ts_1")
-    alone = [load(folders[name]) for name in ("first", "second")]
-    before, is_mixed = np.broadcast_to(NOW[-1], (2, 3, 2)), False
+    before, is_mixed, steps = np.broadcast_to(NOW[-1], (2, 3, 2)), False, two_steps()
     for k in range(PLANS.shape[1]):
-        moved = np.stack(  # (members, particles, B, S)
-            [
-                [
-                    one.rollout(state[:, None], NONE[None].repeat(3, 0), PLANS[:, k : k + 1])[:, 0]
-                    for state in before
-                ]
-                for one in alone
-            ]
-        )
+        # (members, particles, B, S)
+        moved = np.array([[advance(one, rows, PLANS[:, [k]]) for rows in before] for one in steps])
         for plan in range(3):
             straight = [moved[0, 0, plan], moved[1, 1, plan]]
             crossed = [moved[0, 1, plan], moved[1, 0, plan]]

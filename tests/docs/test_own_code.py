@@ -17,6 +17,7 @@ def test_the_page_shows_every_file_of_the_example():
     assert included == {path.name for path in (ROOT / "examples" / "own_code").glob("*.*")}
 
 
+@pytest.mark.ci
 def test_the_notebook_of_the_page_runs(home, tmp_path):
     """Its classes and functions are in a file, as those of a cell are in `linecache`."""
     (code,) = [match["code"] for match in BLOCK.finditer(PAGE)]

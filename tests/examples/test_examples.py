@@ -73,6 +73,7 @@ def test_the_python_example_of_a_policy_does_what_the_runtime_does(policy_folder
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
+@pytest.mark.ci
 def test_the_c_plus_plus_example_of_the_step_runs_as_the_onnx_file(folder, tmp_path):
     objects, program = tmp_path / "step.o", tmp_path / "run_step"
     flags = ["-Wall", "-Wextra", "-Werror", f"-I{folder}"]
@@ -90,6 +91,7 @@ def test_the_c_plus_plus_example_of_the_step_runs_as_the_onnx_file(folder, tmp_p
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
+@pytest.mark.ci
 def test_the_c_plus_plus_example_of_a_legged_robot_acts_as_the_onnx_file(tmp_path):
     """A motion, an incomplete observation, the rest of it, and the motion from its start."""
     module = of_gaits()

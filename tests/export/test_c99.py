@@ -1,5 +1,6 @@
 """C99 code of a step equals its ONNX file, compiled strictly and with sanitizers."""
 
+import shutil
 import subprocess
 
 import numpy as np
@@ -47,7 +48,13 @@ int main(void)
 """
 
 
-@pytest.fixture(scope="module", params=MODELS)
+QUICK = {"mlp", "gru"}  # compilation takes seconds
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[] if name in QUICK else [pytest.mark.ci]) for name in MODELS],
+)
 def folder(request, tmp_path_factory):
     return published(random_step(MODELS[request.param]), tmp_path_factory.mktemp("model"))
 
@@ -154,8 +161,8 @@ def test_a_step_that_needs_too_much_stack_is_refused(step_folders, monkeypatch):
         generate((folder / "step.onnx").read_bytes())
 
 
-def test_c_with_another_weight_is_refused(tmp_path):
-    folder = published(random_step(MODELS["mlp"]), tmp_path)
+def test_c_with_another_weight_is_refused(step_folders, tmp_path):
+    folder = shutil.copytree(step_folders["mlp"], tmp_path / "model")
     other = onnx.load(folder / "step.onnx")
     for item in other.graph.initializer:
         if item.name.endswith("head.weight"):
@@ -168,8 +175,10 @@ def test_c_with_another_weight_is_refused(tmp_path):
         load(folder / "rollout.onnx").use_compiled(compile_rollout(other.SerializeToString()))
 
 
-def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(tmp_path, monkeypatch, caplog):
-    folder = published(random_step(MODELS["mlp"]), tmp_path)
+def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(
+    step_folders, tmp_path, monkeypatch, caplog
+):
+    folder = step_folders["mlp"]
     rollout._compiled.cache_clear()
     monkeypatch.delitem(OPERATIONS, "Tanh")
     assert load(folder / "rollout.onnx", engine="auto").engine == "ONNX Runtime"

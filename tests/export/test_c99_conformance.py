@@ -1,8 +1,8 @@
 """C code of every architecture, channel kind and window gives the numbers of the ONNX files.
 
 The architectures, encodings and channel kinds come from the registries and the task model, so a new
-one is tested without an edit here. The fast tests cover each architecture once; the whole cross
-product is slow.
+one is tested without an edit here. Each architecture is covered once; the whole cross product is
+slow.
 """
 
 import copy
@@ -34,6 +34,8 @@ from kinemill.train.layout import Window, layout_of
 from kinemill.train.relations import Integrator
 from kinemill.train.step import make_step
 from tests.models.options import OPTIONS, ROD
+
+pytestmark = pytest.mark.ci
 
 STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC")
 KINDS = get_args(Channel.model_fields["kind"].annotation)

@@ -125,7 +125,13 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+QUICK = {"gaits", "masked"}  # compilation takes seconds
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.ci]) for kind in KINDS],
+)
 def made(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("policy")
     return published(KINDS[request.param](), folder, c99=True)

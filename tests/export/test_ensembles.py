@@ -43,10 +43,8 @@ def angle_free(difference: np.ndarray) -> float:
 
 
 # An export takes seconds; that all models run as ensembles in torch is in tests/train.
-QUICK = {"gru", "rigid_body"}
-EVERY = [
-    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in sorted(MODELS)
-]
+MARKS = {"gru": [], "rigid_body": [pytest.mark.ci]}
+EVERY = [pytest.param(name, marks=MARKS.get(name, [pytest.mark.slow])) for name in sorted(MODELS)]
 
 
 @pytest.mark.parametrize("model", EVERY)

@@ -38,22 +38,25 @@ def angle_free(difference: np.ndarray) -> float:
     return float(np.abs(difference - np.stack([turns, 0 * turns], -1)).max())
 
 
-# The defaults without a history, every option with one. An export takes seconds.
+# The defaults without a history, every option with one. An export takes seconds: those of one model
+# of each kind are made each time, all with every option before a change lands, the others nightly.
 CASES = [({"type": name, **LEAST.get(name, {})}, 1) for name in sorted(MODELS)]
 CASES += [({"type": name, **OPTIONS.get(name, {})}, 4) for name in sorted(MODELS)]
 CASES += [({"type": name, **options}, 4) for name, options in MORE]
-WITHOUT_HISTORY = {"mlp", "gru"}  # a window and a memory; the others nightly
+QUICK = {"mlp", "gru", "linear", "physics", "transformer"}
 SLOW = [({"type": name, **options}, 4) for name, options in MORE if name == "rigid_body"]
 
 
-def nightly(model, history):
-    rare = history == 1 and model["type"] not in WITHOUT_HISTORY
-    return [pytest.mark.slow] if rare or (model, history) in SLOW else []
+def marks(model, history):
+    rare = history == 1 and model["type"] not in ("mlp", "gru")
+    if rare or (model, history) in SLOW:
+        return [pytest.mark.slow]
+    return [] if model["type"] in QUICK else [pytest.mark.ci]
 
 
 @pytest.mark.parametrize(
     ("model", "history"),
-    [pytest.param(c, h, id=f"{c['type']}-{h}", marks=nightly(c, h)) for c, h in CASES],
+    [pytest.param(c, h, id=f"{c['type']}-{h}", marks=marks(c, h)) for c, h in CASES],
 )
 def test_every_model_runs_from_its_files_as_in_torch_for_any_batch(model, history, tmp_path):
     step = random_step(model, history)

@@ -15,7 +15,7 @@ import pytest
 from kinemill.register.document import RunDocument
 from kinemill.store import from_json_value, read_json, to_json_value
 from kinemill.store.home import Home
-from tests.conftest import make_once
+from tests.conftest import make_once, verify_here
 from tests.dagster_internals import keep_engines
 
 keep_engines()
@@ -92,21 +92,16 @@ def block_extras(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 def run_stages_here(patch: pytest.MonkeyPatch) -> None:
     """Let runs of this process train and verify in it."""
-    from kinemill.verify import __main__ as verification
-    from kinemill.verify import stage
     from kinemill_dagster.resources import training, training_process
     from kinemill_dagster.resources.compute import local
 
     def train(context, job, _settings, _module):
         training_process.work(read_json(job), context)
 
-    def verify(_task, job):
-        return to_json_value(verification._verify(job))
-
     # On a thread, it exports while the training runs; in one process torch cannot do both.
     patch.setattr(training, "_load_exporter", lambda: None)
     patch.setattr(local, "watch", train)
-    patch.setattr(stage, "_run_process", verify)
+    verify_here(patch)
 
 
 @pytest.fixture(scope="session")
@@ -144,12 +139,17 @@ def first_run(tmp_path_factory, tasks, logs, empty_database) -> tuple[Workspace,
             site.enter(patch)
             block_extras(patch, folder / "site")
             text = json.dumps(to_json_value(run_chain(TASK)))
-        gc.collect()  # closes databases, whose -wal and -shm files would vanish from a copy
+        gc.collect()  # closes databases, so that their -wal files are empty
         (folder / "run.json").write_text(text)
 
     made = make_once(tmp_path_factory, "first-run", make)
     document = from_json_value(read_json(made / "run.json"), RunDocument, made / "run.json")
     return Workspace(Home(made / "home"), tasks), document
+
+
+def copy_home(original: Home, root: Path) -> None:
+    """Copy a home without the files that last as long as another process reads its databases."""
+    shutil.copytree(original.root, root, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def workspace(tmp_path, tasks, monkeypatch) -> Workspace:
 def copy(first_run, tmp_path, monkeypatch) -> Workspace:
     """A copy of the home on which the chain ran, to do with as one likes."""
     original, _ = first_run
-    shutil.copytree(original.home.root, tmp_path / "home")
+    copy_home(original.home, tmp_path / "home")
     made = Workspace(Home(tmp_path / "home"), original.tasks)
     made.enter(monkeypatch)
     return made

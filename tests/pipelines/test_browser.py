@@ -9,7 +9,7 @@ from benchmarks._browser import CHROMIUM, browser
 from kinemill.dataset import dataset_versions, load_dataset
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from tests.pipelines.conftest import TASK, Workspace
+from tests.pipelines.conftest import TASK, Workspace, copy_home
 from tests.pipelines.serving import serve
 
 pytestmark = [
@@ -28,7 +28,7 @@ def served(first_run, tmp_path_factory):
     """`kinemill ui` on a copy of the home on which the chain ran."""
     original, _ = first_run
     folder = tmp_path_factory.mktemp("browser")
-    shutil.copytree(original.home.root, folder / "home")
+    copy_home(original.home, folder / "home")
     shutil.copytree(original.tasks, folder / "tasks")
     site = Workspace(Home(folder / "home"), folder / "tasks")
     with pytest.MonkeyPatch.context() as patch:

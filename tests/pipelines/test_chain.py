@@ -151,6 +151,7 @@ def test_another_run_does_nothing(copy):
     assert _stale(copy) == []
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("in_this_process")
 def test_cached_stage_is_recomputed_if_the_run_says_so(copy):
     trained = {asset: copy.home.root / latest(copy.home, TASK, asset).path for asset in MADE}
@@ -164,6 +165,7 @@ def test_cached_stage_is_recomputed_if_the_run_says_so(copy):
         run_chain(TASK, recompute=["modle"])
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("in_this_process")
 def test_after_an_upgrade_that_verifies_anew_the_same_model_is_unchanged(copy, monkeypatch):
     from kinemill.verify import stage as verify

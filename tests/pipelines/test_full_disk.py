@@ -1,7 +1,6 @@
 """A file system that fills up while a run trains, and before commands that only read."""
 
 import os
-import shutil
 import subprocess
 from contextlib import suppress
 
@@ -9,7 +8,7 @@ import pytest
 
 from kinemill.store import read_json
 from kinemill.store.home import Home
-from tests.pipelines.conftest import TASK, Workspace
+from tests.pipelines.conftest import TASK, Workspace, copy_home
 from tests.pipelines.test_training import start_run, training_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -27,7 +26,7 @@ def small(first_run, tmp_path, monkeypatch):
     made = subprocess.run(options, capture_output=True, text=True, check=False)
     if made.returncode:
         pytest.skip(f"no tmpfs here: {made.stderr.strip()}")
-    shutil.copytree(original.home.root, site / "home")
+    copy_home(original.home, site / "home")
     copied = Workspace(Home(site / "home"), original.tasks)
     copied.enter(monkeypatch)
     yield copied

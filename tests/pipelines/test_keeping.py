@@ -91,6 +91,7 @@ def test_what_was_used_since_a_live_run_began_stays(copy):
     assert "pictures" in kinds
 
 
+@pytest.mark.ci
 def test_a_restored_home_has_its_champion_and_a_run_in_it_does_nothing(copy, tmp_path, monkeypatch):
     back_up(copy.home, tmp_path / "pool", NullReporter())
     there = Home(tmp_path / "elsewhere")

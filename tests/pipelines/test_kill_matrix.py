@@ -12,7 +12,7 @@ from kinemill.cli.app import app
 from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
 from kinemill_dagster.resources.processes import send
-from tests.pipelines.conftest import TASK, TINY, Workspace, is_training
+from tests.pipelines.conftest import TASK, TINY, Workspace, copy_home, is_training
 from tests.pipelines.serving import TERMINATE, alive, serve, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -33,7 +33,7 @@ def served(first_run, tmp_path_factory):
         text = tiny.replace(f"task: {TASK}", f"task: {name}")
         (folder / "tasks" / f"{name}.yaml").write_text(text)
     site = Workspace(Home(folder / "home"), folder / "tasks")
-    shutil.copytree(original.home.root, site.home.root)
+    copy_home(original.home, site.home.root)
     shutil.copytree(site.home.logs(TASK), site.home.logs("tiny_too"))
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)

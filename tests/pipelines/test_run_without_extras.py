@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 from tests.pipelines.conftest import OPTIONAL, TINY
 
@@ -48,6 +50,7 @@ for expected, arguments in {COMMANDS}:
 LACK = "which is not installed; expected the extra 'policies'; pip install 'kinemill[policies]'\n"
 
 
+@pytest.mark.ci
 def test_commands_without_extras_work_for_dynamics_and_else_name_the_extra(logs, tmp_path):
     project = tmp_path / "mill"
     (project / "tasks").mkdir(parents=True)

@@ -13,7 +13,7 @@ import pytest
 from kinemill.runtime import load
 from kinemill.store.home import Home
 from tests.conftest import COMMAND
-from tests.pipelines.conftest import TASK, TINY, Workspace
+from tests.pipelines.conftest import TASK, TINY, Workspace, copy_home
 from tests.pipelines.serving import LAUNCH, TERMINATE, selector, serve, until
 from tests.pipelines.test_guarded_servers import PASSWORD
 
@@ -31,7 +31,7 @@ def home(tmp_path_factory, first_run, logs):
 
     original, _ = first_run
     root = tmp_path_factory.mktemp("served")
-    shutil.copytree(original.home.root, root / "home")
+    copy_home(original.home, root / "home")
     (root / "tasks").mkdir()
     quiet = TINY.replace("{cron: null}", "{cron: null, on_arrival: false}")
     site = Workspace(Home(root / "home"), root / "tasks")

@@ -19,7 +19,7 @@ from kinemill.cli.app import app
 from kinemill.store.home import Home
 from kinemill_dagster.assets import CHAIN
 from tests.conftest import ROOT, run_command
-from tests.pipelines.conftest import TASK, Workspace
+from tests.pipelines.conftest import TASK, Workspace, copy_home
 from tests.pipelines.serving import REPOSITORY, TERMINATE, alive, serve, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
@@ -42,7 +42,7 @@ def served(first_run, tmp_path_factory):
     """`kinemill ui` on a copy of the home on which the chain ran."""
     original, _ = first_run
     site = Workspace(Home(tmp_path_factory.mktemp("served") / "home"), original.tasks)
-    shutil.copytree(original.home.root, site.home.root)
+    copy_home(original.home, site.home.root)
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
         with serve(site) as active:

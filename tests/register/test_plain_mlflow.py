@@ -68,14 +68,3 @@ def test_pyfunc_loads_the_champion_and_answers_without_a_pickle(client, chain):
     folder = Path(client.get_logged_model(model.metadata.model_id).artifact_location[7:])
     names = {path.suffix for path in folder.rglob("*") if path.is_file()}
     assert names.isdisjoint({".pkl", ".pickle", ".pt", ".py"})
-
-
-def test_onnx_load_model_gives_the_registered_graph(client, chain):
-    import mlflow.onnx
-    import onnxruntime as ort
-
-    with open_tracking(chain.home).as_default():
-        model = mlflow.onnx.load_model("models:/cart/1")
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    np.testing.assert_array_equal(session.run(None, feed())[0], np.full((2, 4, 2), 1.5))
-    assert {item.key for item in model.metadata_props} >= {"states", "units", "dt", "dataset"}

@@ -234,15 +234,6 @@ def test_mlflows_own_default_and_the_working_folder_are_left_alone(chain, tmp_pa
     assert list(here.iterdir()) == []
 
 
-def test_no_pickle_is_under_the_home(chain):
-    chain.register(0.1)
-    files = [path for path in chain.home.root.rglob("*") if path.is_file()]
-    assert len(files) > 20
-    # A pickle of protocol 2 or later begins with 0x80 and the number of the protocol.
-    assert [path for path in files if path.read_bytes()[:1] == b"\x80"] == []
-    assert {path.suffix for path in files}.isdisjoint({".pkl", ".pickle", ".pt"})
-
-
 def test_a_damaged_verification_is_not_registered(chain):
     produced = chain.produce(0.1)
     torn = type(produced)(

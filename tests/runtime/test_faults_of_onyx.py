@@ -66,11 +66,3 @@ def test_a_time_step_of_nothing_is_an_error(dt, folder, tmp_path):
     onnx.save(model, tmp_path / "rollout.onnx")
     with pytest.raises(BadInput, match="expected a time step above 0 s"):
         load(tmp_path / "rollout.onnx")
-
-
-def test_wrong_shapes_are_errors(folder):
-    states, past, actions = inputs()
-    simulator = load(folder)
-    for wrong in ((states[:, 1:], past, actions), (states, past, actions[:2])):
-        with pytest.raises(BadInput):
-            simulator.rollout(*wrong)

@@ -164,12 +164,12 @@ def test_rare_keys_of_the_metadata_share_a_column(task, home, logs, update, monk
 
 
 def test_many_recordings_in_many_steps_have_the_rows_of_one_step(task, home, logs, update):
-    for number in range(30):
+    for number in range(16):
         update(task, logs(f"{number:02d}.csv", number, 1.0 + number / 10, serial=number))
     grown = content(task, home)
     segments = open_view(task, home).pointer.segments
-    assert grown.height == 30
-    assert len(segments) <= 4  # log4(30) = 2.5
+    assert grown.height == 16
+    assert len(segments) <= 4  # log4(16) = 2
     shutil.rmtree(index_path(home, task.name, view.FOLDER))
     assert content(task, home).equals(grown)
-    assert grown["meta.serial"].cast(pl.Int64).sort().to_list() == list(range(30))
+    assert grown["meta.serial"].cast(pl.Int64).sort().to_list() == list(range(16))

@@ -12,6 +12,7 @@ from kinemill.selection.references import load_references
 from kinemill.selection.references import stage as references_stage
 from kinemill.selection.selected_model import TRAINED, select_model, why_no_reference
 from kinemill.store import get_or_build, open_ref, to_json_value
+from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.portfolio import RESULTS
 from kinemill.train import load_model
@@ -24,16 +25,25 @@ __all__ = ["pendulum"]
 TASK = pendulum_task()
 
 
-@pytest.fixture
-def chain(home, pendulum):
-    """A dataset and its references: home, dataset, references."""
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, pendulum):
+    """A dataset and its references, fitted once: home, dataset, references."""
 
     def dataset(folder):
         write_packed(folder, pendulum)
         return {}
 
+    home = Home(tmp_path_factory.mktemp("references") / "home")
     ref = get_or_build(home, "dataset", "pendulum", {}, dataset).ref
     return home, ref, references_stage.run(TASK, home, ref).ref
+
+
+@pytest.fixture
+def chain(home, published):
+    """A copy of them."""
+    original, *refs = published
+    shutil.copytree(original.root, home.root)
+    return home, *refs
 
 
 def trained_model(home, references, factor, **files):

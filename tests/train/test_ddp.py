@@ -124,6 +124,7 @@ def test_only_the_first_writes(runs):
     assert not (runs[0] / "rank1").exists()
 
 
+@pytest.mark.ci
 def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, runs, tmp_path):
     """The first is killed in its third checkpoint; the other cannot go on without it."""
     began = time.monotonic()

@@ -1,8 +1,5 @@
 """`learn.eval_callback`, and what a run writes down of itself."""
 
-import subprocess
-from importlib.metadata import version
-
 import numpy as np
 import pytest
 import torch
@@ -10,14 +7,13 @@ import yaml
 
 from kinemill.control import eval_callback
 from kinemill.errors import BadInput
-from kinemill.store.provenance import code, git_commit
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import TrainingJob
 from kinemill.train import stage as train
 from kinemill.train.eval_callback import TorchSimulator, load_callback
 from kinemill.train.loop import fit
-from kinemill.train.run_config import CONFIG, config_text, in_short
+from kinemill.train.run_config import CONFIG, in_short
 from tests.conftest import EXAMPLES
 from tests.train.conftest import pendulum_task, publish
 
@@ -186,16 +182,3 @@ def test_watching_trains_nothing_again(home, packed):
         assert TrainingJob(pendulum_task(**bystander), home, ref, ref).folder == plain
     for changed in ({"ema": 0.9}, {"accumulate": 2}, {"amp": "bf16"}, {"deterministic": True}):
         assert TrainingJob(pendulum_task(**changed), home, ref, ref).folder != plain
-
-
-def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
-    reference = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True)
-    result = git_commit()
-    assert result is not None
-    assert result.removesuffix("-dirty") == reference.strip()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    git_commit.cache_clear()
-    assert git_commit() is None
-    assert code() == f"kinemill {version('kinemill')}"
-    git_commit.cache_clear()
-    assert "git_commit: null" in config_text(pendulum_task(), CPU)

@@ -13,7 +13,7 @@ from kinemill.store.home import Home
 from kinemill.validate import load_checks, load_episodes
 from kinemill.validate import stage as validate
 from kinemill.validate.check_results import planned_checks
-from kinemill.validate.checkpoint import KEPT_RESULTS, data_docs, run_checkpoint
+from kinemill.validate.checkpoint import data_docs, run_checkpoint
 from kinemill.validate.expectations import suite_file
 from kinemill.validate.summary import read_quarantine
 from tests.validate.conftest import as_frame, make_task, summarize
@@ -84,12 +84,12 @@ def test_checkpoint_keeps_the_last_results_and_edited_suites(home, swing, capsys
         for expectation in json.loads(path.read_text())["expectations"]
     ]
     assert [columns[0], columns[-1]] == ["rows", "rows"]
-    for _ in range(KEPT_RESULTS):
-        run_checkpoint(task, home, table)
+    monkeypatch.setattr("kinemill.validate.checkpoint.KEPT_RESULTS", 2)
+    run_checkpoint(task, home, table)
     for folder in ("validations", "data_docs/local_site/validations"):
         files = (home.root / "gx" / "uncommitted" / folder / task.name).rglob("*.*ml")
         stored = (home.root / "gx" / "uncommitted" / folder / task.name).rglob("*.json")
-        assert len({*files, *stored}) == KEPT_RESULTS
+        assert len({*files, *stored}) == 2
     assert calls == []
     assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
     assert capsys.readouterr() == ("", "")

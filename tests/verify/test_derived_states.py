@@ -10,7 +10,7 @@ from kinemill.export.interface import describe
 from kinemill.ingest import stage as ingest
 from kinemill.runtime import load
 from kinemill.selection.references import Persistence, fit_references
-from kinemill.store import open_ref
+from kinemill.store import ArtifactRef, open_ref
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter
@@ -58,8 +58,8 @@ def the_task(velocity: dict) -> Task:
     )
 
 
-def model_of(velocity: dict, folder) -> tuple[Task, Home, dict]:
-    """Ingest, train and export; the logs have a velocity only if the task measures it."""
+def dataset_of(velocity: dict, folder) -> tuple[Task, Home, ArtifactRef]:
+    """Ingest logs; they have a velocity only if the task measures it."""
     task, home, logs = the_task(velocity), Home(folder / "home"), folder / "logs"
     logs.mkdir(parents=True)
     names = [f"a{seed}" for seed in range(4)] + ["v", "t"]
@@ -71,23 +71,19 @@ def model_of(velocity: dict, folder) -> tuple[Task, Home, dict]:
         table, header = np.stack(list(columns.values()), axis=1), ",".join(columns)
         np.savetxt(logs / f"{name}.csv", table, "%.9g", ",", header=header, comments="")
     episodes = validate.run(task, home, ingest.run(task, home, logs).artifact.ref).ref
-    dataset = dataset_stage.run(task, home, episodes).ref
+    return task, home, dataset_stage.run(task, home, episodes).ref
+
+
+@pytest.fixture(scope="module")
+def derived(tmp_path_factory):
+    """A task, its home, and the references of dataset, trained and exported model."""
+    task, home, dataset = dataset_of(DERIVED, tmp_path_factory.mktemp("derived"))
     model = train.run(task, home, dataset, dataset, QUIET).ref
     exported = export.run(task, home, model, dataset).ref
     return task, home, {"dataset": dataset, "model": model, "onnx": exported}
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pendulum")
-    return {
-        "measured": model_of(MEASURED, folder / "measured"),
-        "derived": model_of(DERIVED, folder / "derived"),
-    }
-
-
-def subject_of(made) -> DynamicsSubject:
-    task, home, refs = made
+def subject_of(task, home, refs) -> DynamicsSubject:
     source, dataset = open_ref(home, refs["model"]), load_dataset(home, refs["dataset"])
     step = load_model(source)
     about = describe(described(source), step)
@@ -96,9 +92,11 @@ def subject_of(made) -> DynamicsSubject:
     return DynamicsSubject(folder, step, dataset, task.verify, about, references=references)
 
 
-def test_velocities_of_the_dataset_are_those_of_the_motion(pair):
-    sets = {name: load_dataset(home, refs["dataset"]) for name, (_, home, refs) in pair.items()}
-    derived, measured = sets["derived"], sets["measured"]
+def test_velocities_of_the_dataset_are_those_of_the_motion(tmp_path):
+    derived, measured = (
+        load_dataset(*dataset_of(velocity, tmp_path / name)[1:])
+        for name, velocity in (("derived", DERIVED), ("measured", MEASURED))
+    )
     assert derived.std[1] == pytest.approx(measured.std[1], rel=0.02)
     assert derived.columns == measured.columns
     # The log's velocity is that before the step of the angle: half a step off.
@@ -111,20 +109,18 @@ def test_velocities_of_the_dataset_are_those_of_the_motion(pair):
         assert min(np.std(inner), np.std((derived.rows(episode)[:, 1] - truth)[10:-10])) < 0.1
 
 
-def test_positions_alone_are_enough_for_a_rigid_body(pair):
-    for made in pair.values():
-        subject = subject_of(made)
-        verdict = verify_files(subject)
-        assert [gate for gate in verdict.gates if not gate.passed] == []
-        document = verdict_document(verdict)
-        # With measured velocities 0.0004. From positions with noise of 2e-4 rad 0.021; a linear
-        # model in sin and cos that starts from the same estimates has 0.030.
-        assert document.accuracy["model"].nrmse < 0.03
+def test_positions_alone_are_enough_for_a_rigid_body(derived):
+    verdict = verify_files(subject_of(*derived))
+    assert [gate for gate in verdict.gates if not gate.passed] == []
+    document = verdict_document(verdict)
+    # With measured velocities 0.0004. From positions with noise of 2e-4 rad 0.021; a linear model
+    # in sin and cos that starts from the same estimates has 0.030.
+    assert document.accuracy["model"].nrmse < 0.03
 
 
-def test_the_report_measures_with_velocities_that_a_robot_can_have(pair):
-    task, home, refs = pair["derived"]
-    subject = subject_of(pair["derived"])
+def test_the_report_measures_with_velocities_that_a_robot_can_have(derived):
+    _, home, refs = derived
+    subject = subject_of(*derived)
     assert subject.exported.interface.measured == ("angle",)
     dataset = load_dataset(home, refs["dataset"])
     wrong = dataset.values.copy()
@@ -140,11 +136,10 @@ def test_the_report_measures_with_velocities_that_a_robot_can_have(pair):
         )
         truth = dataset.values[index][:, rows:, 0]
         assert np.sqrt(np.mean((rolled[..., 0] - truth) ** 2)) < 0.1
-    del task
 
 
-def test_references_start_from_the_same_estimates(pair):
-    _, home, refs = pair["derived"]
+def test_references_start_from_the_same_estimates(derived, step_folders):
+    _, home, refs = derived
     simulator = load(open_ref(home, refs["onnx"]), non_finite="pass")
     (reference,) = estimated_starts({"persistence": Persistence()}, simulator).values()
     assert isinstance(reference, EstimatedStart)
@@ -156,6 +151,5 @@ def test_references_start_from_the_same_estimates(pair):
         recorded, rows[:, : simulator.history - 1, 2:], rows[:, simulator.history - 1 : -1, 2:]
     )
     assert np.allclose(rolled[:, 0], simulator.estimate(recorded)[:, -1], atol=1e-6)
-    _, home, refs = pair["measured"]
-    plain = load(open_ref(home, refs["onnx"]))
+    plain = load(step_folders["mlp"])
     assert isinstance(estimated_starts({"p": Persistence()}, plain)["p"], Persistence)

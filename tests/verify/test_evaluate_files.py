@@ -50,7 +50,7 @@ def exported(step_folders):
 @pytest.fixture(scope="module")
 def verdict(exported, step, pendulum):
     task = task_of({"type": "gru"}, 4).model_copy(update={"verify": SETTINGS})
-    references = fit_references(task, pendulum)
+    references = fit_references(task, pendulum, longest=4)
     return verify_files(subject_of(exported, step, pendulum, references=references))
 
 
@@ -153,10 +153,11 @@ def test_metadata_that_does_not_fit_the_dataset_fails(exported, step, pendulum, 
 
 
 def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
-    exported, step, pendulum, verdict
+    exported, step, pendulum, verdict, monkeypatch
 ):
     assert "latency" not in {gate.name for gate in verdict.gates}
     strict = Verify(horizon=10, stride=5, latency_p99_ms=1e-6)
+    monkeypatch.setattr("kinemill.verify.latency.CALLS", 40)
     late = verify_files(subject_of(exported, step, pendulum, strict))
     assert failed(late) == {"latency"}
 

@@ -54,18 +54,23 @@ def test_a_window_counts_at_the_last_step_before_it_runs_away():
     assert rms_at(differences, np.array([0, 1])) == pytest.approx(math.sqrt((9 + 16) / 2))
 
 
-@pytest.mark.parametrize("title", [model.title for model in sound_models() if model.loses])
+FIRST, *OTHERS = [model.title for model in sound_models() if model.loses]
+
+
+@pytest.mark.parametrize(
+    "title", [FIRST, *(pytest.param(title, marks=pytest.mark.ci) for title in OTHERS)]
+)
 def test_float64_gives_back_what_float32_loses(tmp_path, title):
     one = next(model for model in sound_models() if model.title == title)
     assert [line.name for line in one.verdict(tmp_path, "float64") if not line.passed] == []
 
 
-@pytest.fixture
-def double(tmp_path, pendulum):
-    step = random_step("mlp")
+@pytest.fixture(scope="module")
+def double(tmp_path_factory, pendulum):
+    step, folder = random_step("mlp"), tmp_path_factory.mktemp("double")
     extras = Extras(Export(precision="float64"), pendulum)
-    write_model(step, describe(DESCRIPTION, step), tmp_path, extras)
-    return step, tmp_path
+    write_model(step, describe(DESCRIPTION, step), folder, extras)
+    return step, folder
 
 
 def test_all_tensors_of_a_float64_export_are_float64_and_it_runs_as_ever(double):

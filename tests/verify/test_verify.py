@@ -12,18 +12,23 @@ from kinemill.errors import Blocked
 from kinemill.export import stage as export
 from kinemill.export.bundle import seal
 from kinemill.reports.charts import number
+from kinemill.selection import histories
 from kinemill.store import SUMMARY, ArtifactRef, get_or_build, open_ref, read_json, to_json_value
 from kinemill.task.export import Export
 from kinemill.train.warm_start import FORMAT
 from kinemill.verify import stage
 from kinemill.verify.document import read_verification
+from tests.conftest import verify_here
 from tests.dataset.packing import write_packed
 from tests.export.conftest import DESCRIPTION, random_step, task_of
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
-def refs(home, pendulum) -> dict[str, ArtifactRef]:
+def refs(home, pendulum, monkeypatch) -> dict[str, ArtifactRef]:
     """Publish a dataset and a model with random weights, as their stages do."""
+    monkeypatch.setattr(histories, "HISTORIES", (1, 2))  # of references, which take seconds
 
     def dataset(folder):
         write_packed(folder, pendulum)
@@ -49,6 +54,7 @@ def refs(home, pendulum) -> dict[str, ArtifactRef]:
     }
 
 
+@pytest.mark.ci
 def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     task = task_of({"type": "mlp"}, 4)
     requests = Export(c99=True, also=["fp16"], loss=1e6)
@@ -107,7 +113,10 @@ def test_the_process_does_not_outlive_who_asked_for_it(tmp_path):
     assert "Traceback" not in done.stderr  # it went before it did anything
 
 
-def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(home, refs):
+def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(
+    home, refs, monkeypatch
+):
+    verify_here(monkeypatch)
     task = task_of({"type": "mlp"}, 4)
     whole = open_ref(home, export.run(task, home, refs["model"]).ref)
 

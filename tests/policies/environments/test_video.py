@@ -74,6 +74,8 @@ def test_a_long_episode_has_a_bounded_number_of_pictures(task):
 
 def test_without_graphics_it_is_drawn_and_the_reason_is_given(task, tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "none")
+    zero = {"Vel_x": 0.0, "Vel_y": 0.0, "Yaw": 0.0}
+    write_clip(tmp_path / "clips" / "crouch.json", crouch(0.6, 20), RATE, **zero)
     own = record_video(task, Still(), 0)
     assert own is not None
     assert own.note.startswith(

@@ -66,6 +66,7 @@ def test_with_one_agent_it_is_the_estimate_of_stable_baselines3():
     np.testing.assert_allclose(actual, buffer.advantages, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [

@@ -26,6 +26,7 @@ from tests.policies.rl.test_training_loop import (
     DOORS,
     POINT,
     bench,
+    marked,
     published,
     rl_task,
     settings_of,
@@ -91,7 +92,9 @@ def random_return(environment):
     return try_policy(task, policy, range(20)).mean_return
 
 
-@pytest.mark.parametrize("name", [name for name in CLONING if name != "maskable_ppo"])
+@pytest.mark.parametrize(
+    "name", marked([name for name in CLONING if name != "maskable_ppo"], "ppo", "td3")
+)
 def test_a_cloned_policy_acts_like_the_demonstrations_at_step_0(home, name):
     """The expert moves 1 m at most; ten random pushes of up to 2 m cost 20 and more."""
     task = cloning(NORMALIZED, {**settings_of(name), "features": 16})

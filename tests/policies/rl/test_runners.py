@@ -31,7 +31,7 @@ def walked(task, steps=14):
 @pytest.mark.parametrize(
     "runner",
     [
-        {"type": "processes", "workers": 2},
+        pytest.param({"type": "processes", "workers": 2}, marks=pytest.mark.ci),
         pytest.param({"type": "ray", "workers": 2}, marks=pytest.mark.slow),
     ],
 )

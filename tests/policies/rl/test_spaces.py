@@ -73,7 +73,9 @@ def check(registered: km.Registered) -> None:
 
 
 # Parts, texts, numbers and choices; images and masks. The next test has one of each family.
-@pytest.mark.parametrize("env", [f"{HERE}:Nested", f"{HERE}:Masked"])
+@pytest.mark.parametrize(
+    "env", [f"{HERE}:Nested", pytest.param(f"{HERE}:Masked", marks=pytest.mark.ci)]
+)
 def test_an_environment_trains_without_settings(env, tracked_home, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # texts are left out
@@ -86,7 +88,7 @@ def test_an_environment_trains_without_settings(env, tracked_home, tmp_path):
 @pytest.mark.parametrize(
     "env",
     [
-        pytest.param(name, marks=[] if name == "HalfCheetah-v5" else pytest.mark.slow)
+        pytest.param(name, marks=pytest.mark.ci if name == "HalfCheetah-v5" else pytest.mark.slow)
         for name in registered_ids()
     ],
 )
@@ -108,9 +110,9 @@ def test_minigrid_trains_from_its_images(tracked_home, tmp_path):
     ("env", "algorithm"),
     [
         ("Pixels", "a2c"),
-        ("Camera", "sac"),
+        pytest.param("Camera", "sac", marks=pytest.mark.ci),
         pytest.param("Camera", "td3", marks=pytest.mark.slow),
-        ("Nested", "a2c"),
+        pytest.param("Nested", "a2c", marks=pytest.mark.ci),
         ("Frame", "dqn"),
     ],
 )

@@ -78,7 +78,12 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+def marked(names, *quick):
+    """Return names as parameters; those that are not quick are marked `ci`."""
+    return [pytest.param(one, marks=[] if one in quick else [pytest.mark.ci]) for one in names]
+
+
+@pytest.mark.parametrize("variant", marked(VARIANTS, "ppo", "recurrent_ppo", "sac", "evolution"))
 def test_restored_state_of_an_algorithm_continues_bit_for_bit(variant, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     algorithm = VARIANTS[variant]
@@ -103,7 +108,12 @@ def test_restored_state_of_an_algorithm_continues_bit_for_bit(variant, tmp_path,
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith("torchinductor_")]
 
 
-@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "evolution"])
+@pytest.mark.parametrize(
+    "variant",
+    marked(
+        [name for name in VARIANTS if name != "evolution"], "ppo", "recurrent_ppo", "sac", "dqn"
+    ),
+)
 def test_the_policy_does_what_the_library_would_do(variant):
     algorithm = VARIANTS[variant]
     name = algorithm["type"]

@@ -56,7 +56,7 @@ def test_sub_steps_pass_the_whole_chain_and_act_in_the_bare_environment(tracked_
 @pytest.mark.parametrize(
     ("name", "algorithm", "policies"),
     [
-        ("Countdown", "a2c", "shared"),
+        pytest.param("Countdown", "a2c", "shared", marks=pytest.mark.ci),
         ("Countdown", "ppo", "separate"),
         ("Meeting", "ppo", "shared"),
     ],
