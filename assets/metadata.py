@@ -56,7 +56,6 @@ DESCRIPTIONS = {
     "gates": "lines of the verification checks",
     "latency": "time of one call, ms",
     "onnx": "size of each file, bytes",
-    "variants": "quantized variants: error, error of the original, and tolerance",
     "c99": "step.c: bytes, multiplications, difference from step.onnx, time of a step, us",
     "size": "size of the files, bytes",
     "version": "version in the registry",

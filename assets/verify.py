@@ -48,7 +48,7 @@ _NAME_PARTS = {
     "files": ["valid", "complete", "operators", "versions", "interface", "metadata"],
     "nan": ["NaN"],
     "behavior": [
-        *("repeatable", "variant", "angles", "invalid input", "energy", "symmetry"),
+        *("repeatable", "angles", "invalid input", "energy", "symmetry"),
         *("limits of actions", "out of range", "reset"),
     ],
     "closed_loop": ["closed loop", "same return"],

@@ -6,7 +6,7 @@ Every value is from verification.json.
 from html import escape
 
 from kinemill.reports.charts import number
-from kinemill.reports.components import mark, name_of, table
+from kinemill.reports.components import name_of, table
 from kinemill.verify.document import Verification
 
 
@@ -17,7 +17,6 @@ def trial_sections(document: Verification, motion: str = "") -> list[str]:
         _speed(document),
         _closed_loop(document, motion),
         _files(document),
-        _variants(document),
         _c99(document),
     ]
 
@@ -133,31 +132,6 @@ def _files(document: Verification) -> str:
     ]
     heads = ["File", "Size", "Opset, IR", "Numbers inside", "Operators"]
     return "<h2>Contents of the files</h2>" + table(heads, rows)
-
-
-def _variants(document: Verification) -> str:
-    """Return the section on quantized variants, accepted and rejected, with their errors."""
-    if not document.variants:
-        return ""
-    rows = [
-        [
-            mark(variant.passed),
-            name_of(name),
-            *map(number, (variant.nrmse, variant.nrmse_fp32, variant.allowed)),
-            *map(number, (variant.test, variant.test_fp32)),
-            f"{sum(variant.bytes.values()) / 1000:,.1f}\u00a0kB" if variant.bytes else "–",
-            "published"
-            if variant.passed
-            else f"left out: {escape(variant.why or 'too large an error')}",
-        ]
-        for name, variant in document.variants.items()
-    ]
-    heads = ["", "Variant", "nRMSE", "float32", "Allowed", "Test", "float32", "Both files", ""]
-    return (
-        "<h2>Quantized variants</h2><p>The same model with quantized layers, compared with the "
-        "original on training windows and on the test split. The training windows decide.</p>"
-        + table(heads, rows)
-    )
 
 
 def _c99(document: Verification) -> str:

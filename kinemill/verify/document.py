@@ -21,7 +21,6 @@ from kinemill.verify.check_results import (
     PhysicsResult,
     Structure,
     Throughput,
-    VariantResult,
 )
 from kinemill.verify.checklist import Gate
 from kinemill.verify.cold_start import ColdStart
@@ -117,7 +116,7 @@ class Verification(Assessment):
         dataset: digest of the dataset.
         versions: versions of the libraries that made the files.
         precision, sensitivity, stability, physics, closed_loop: checks of dynamics models.
-        c99, variants: the C code, and the loss of each quantized variant.
+        c99: the C code.
         fit_diagnosis: over- or underfitting that the learning curves show.
         unmodeled: effects that explain residuals of a dynamics model on other splits than `test`.
         trials: outcomes in the environment of `model` and `random`.
@@ -140,7 +139,6 @@ class Verification(Assessment):
     physics: dict[str, PhysicsResult] = field(default_factory=dict[str, PhysicsResult])
     closed_loop: ClosedLoop | None = None
     c99: C99Facts | None = None
-    variants: dict[str, VariantResult] = field(default_factory=dict[str, VariantResult])
     fit_diagnosis: FitDiagnosis | None = None
     unmodeled: list[UnmodeledEffect] = field(default_factory=list[UnmodeledEffect])
     trials: dict[str, TrialResults] = field(default_factory=dict[str, TrialResults])
