@@ -12,11 +12,11 @@ from kinemill.store import Json
 _LISTED = 50  # most rows of a table in the catalog
 
 DESCRIPTIONS = {
-    "summary": "errors in units, best reference, reliability; of rollouts: progress of the loop",
+    "summary": "errors in units, best reference, reliability",
     "recordings": "recordings in the snapshot",
     "quarantined": "recordings without an accepted episode",
     "tracks": "continuous segments in the recordings",
-    "episodes": "episodes, accepted or in each split; of rollouts: episodes of the round",
+    "episodes": "episodes, accepted or in each split",
     "rows": "rows at the task's time step",
     "rows_read": "rows of the logs, at the rates of the logs",
     "dropped_rows": "dropped rows, with the reasons in the table",
