@@ -165,19 +165,6 @@ def test_cached_stage_is_recomputed_if_the_run_says_so(copy):
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_after_an_upgrade_that_verifies_anew_the_same_model_is_unchanged(copy, monkeypatch):
-    from kinemill.verify import stage as verify
-
-    folder = copy.home.store / "verification" / TASK
-    previous = len(list(folder.iterdir()))
-    monkeypatch.setattr(verify, "VERSION", verify.VERSION + 1)
-    document = run_chain(TASK)
-    assert len(list(folder.iterdir())) == previous + 1  # it was verified anew
-    assert (document.status, document.version, document.alias) == ("unchanged", 1, "champion")
-    assert run_chain(TASK).status == "unchanged"
-
-
-@pytest.mark.usefixtures("in_this_process")
 def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     strict = {"promote.beats": ["persistence"], "promote.margin": 0.999}
     refused = run_chain(TASK, strict)
