@@ -31,7 +31,6 @@ from kinemill.verify.results import (
     Accuracy,
     AnalysisResults,
     ClosedLoop,
-    FitDiagnosis,
     Metrics,
     PolicyGain,
     PrecisionResults,
@@ -117,7 +116,6 @@ class Verification(Assessment):
         versions: versions of the libraries that made the files.
         precision, sensitivity, stability, physics, closed_loop: checks of dynamics models.
         c99: the C code.
-        fit_diagnosis: over- or underfitting that the learning curves show.
         unmodeled: effects that explain residuals of a dynamics model on other splits than `test`.
         trials: outcomes in the environment of `model` and `random`.
         torch_trials: the same episodes with the policy in torch.
@@ -139,7 +137,6 @@ class Verification(Assessment):
     physics: dict[str, PhysicsResult] = field(default_factory=dict[str, PhysicsResult])
     closed_loop: ClosedLoop | None = None
     c99: C99Facts | None = None
-    fit_diagnosis: FitDiagnosis | None = None
     unmodeled: list[UnmodeledEffect] = field(default_factory=list[UnmodeledEffect])
     trials: dict[str, TrialResults] = field(default_factory=dict[str, TrialResults])
     torch_trials: TorchTrials | None = None

@@ -53,7 +53,7 @@ from kinemill.verify.parity import (
 from kinemill.verify.physics import PhysicalCheck, physical_checks
 from kinemill.verify.precision import Precision, negligible_loss, rms_at
 from kinemill.verify.residuals import residuals_of
-from kinemill.verify.results import ClosedLoop, FitDiagnosis, Stability
+from kinemill.verify.results import ClosedLoop, Stability
 from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
 from kinemill.verify.unmodeled import ROWS, unmodeled_effects
@@ -71,7 +71,6 @@ class DynamicsSubject:
         dataset: dataset with the test split.
         settings: horizon, stride, limit on latency, physical checks.
         trained: interface of the trained model, to check the metadata; None if unknown.
-        fit_diagnosis: over- or underfitting that the learning curves show.
         closed_loop: results of the task's controller in its simulator.
         motion: animation of these runs, HTML.
         exported_summary: summary of the export, with C99.
@@ -86,7 +85,6 @@ class DynamicsSubject:
     dataset: PackedDataset
     settings: Verify
     trained: Interface | None = None
-    fit_diagnosis: FitDiagnosis | None = None
     closed_loop: ClosedLoop | None = None
     motion: str = ""
     exported_summary: ExportSummary | None = None
@@ -260,7 +258,6 @@ class DynamicsSubject:
             physics={check.name: check.result() for check in self.physics},
             closed_loop=self.closed_loop,
             c99=exported.c99 if exported else None,
-            fit_diagnosis=self.fit_diagnosis,
             unmodeled=unmodeled_effects(
                 residuals_of(self.simulator, self.dataset, "validation", "train", most=ROWS),
                 self.dataset,

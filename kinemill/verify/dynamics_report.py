@@ -11,7 +11,6 @@ from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.effects import ADVICE
 from kinemill.verify.figures import three_examples
 from kinemill.verify.output_errors import outputs_section
-from kinemill.verify.overfitting import fitting_section
 from kinemill.verify.report_sections import (
     Parts,
     accuracy_card,
@@ -50,7 +49,6 @@ def dynamics_parts(subject: DynamicsSubject, document: Verification) -> Parts:
                     analysis, document, "the test split", three_examples(model), text
                 ),
                 outputs_section(document.outputs, model.dt),
-                fitting_section(subject.fit_diagnosis),
                 _unmodeled(document),
             ],
             trial_sections(document, subject.motion),

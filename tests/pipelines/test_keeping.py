@@ -14,7 +14,7 @@ from kinemill.maintenance.restore import restore
 from kinemill.register import fetch_bundle
 from kinemill.register.lineage import recordings_of
 from kinemill.runtime import load
-from kinemill.store import publish_json
+from kinemill.store import get_or_build, publish_json
 from kinemill.store.home import Home
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
@@ -51,7 +51,7 @@ def a_run(home, status, age=0.0, run_id="0" * 32):
 def test_a_champion_its_data_and_what_the_next_run_needs_stay(copy):
     home = copy.home
     result = gc(home, unused=0.0, logs=0.0)
-    assert {item["kind"] for item in result["gone"]} <= {"pictures", "piece", "training log"}
+    assert {item["kind"] for item in result["gone"]} <= {"piece", "training log"}
     why = {item["name"]: item["why"] for item in result["kept"]}
     for asset in ("dataset", "model", "verification", "training_set", "episodes", "recordings"):
         assert why[latest(home, TASK, asset).path] == f"{TASK} version 1, champion"
@@ -77,16 +77,15 @@ def test_old_runs_go_with_their_files_and_those_that_made_what_is_latest_stay(co
 
 def test_what_was_used_since_a_live_run_began_stays(copy):
     home = copy.home
-    pictures = [path for path in (home.store / "pictures" / TASK).iterdir()]
-    for path in pictures:
-        os.utime(path, (time.time() - 5 * DAY,) * 2)
+    unused = get_or_build(home, "page", TASK, {}, lambda folder: {}).ref
+    os.utime(home.root / unused.path, (time.time() - 5 * DAY,) * 2)
     a_run(home, dg.DagsterRunStatus.STARTED, 6 * DAY)
     kinds = {item["kind"] for item in gc(home, unused=0.0, dry=True)["gone"]}
-    assert "pictures" not in kinds
+    assert "page" not in kinds
     with open_instance(home) as instance:
         instance.delete_run("0" * 32)
     kinds = {item["kind"] for item in gc(home, unused=0.0, dry=True)["gone"]}
-    assert "pictures" in kinds
+    assert "page" in kinds
 
 
 def test_a_restored_home_has_its_champion_and_a_run_in_it_does_nothing(copy, tmp_path, monkeypatch):

@@ -1,24 +1,17 @@
-"""Clips of motion as they are looked at: the cycle that is found, phases, commands, pictures."""
+"""Clips of motion as they are looked at: the cycle that is found, phases, commands."""
 
 import json
 import re
-import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 
-from kinemill.dataset import load_dataset
-from kinemill.dataset import stage as dataset_stage
-from kinemill.dataset.clips import clip_rows, clip_sheet, clips_in
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.task import load_task
-from kinemill.validate import stage as validate
 from kinemill.validate.clips import clip_of, clip_section, leading_joint, moving_joints
-from kinemill.validate.exemplar import recording_sheet
 from kinemill.validate.recording_page import view
-from kinemill_dagster.resources.pictures import clips_drawn
 
 DT, CYCLE = 0.02, 23.7  # s; rows
 JOINTS = ("hip", "knee", "neck")
@@ -119,23 +112,6 @@ def test_a_command_that_changes_is_told_by_its_ends(task):
 
 def test_other_tasks_have_no_clips(pendulum):
     assert clip_section(pendulum(), {}) == ""
-
-
-def test_recordings_and_dataset_of_clips_are_drawn(task, logs, home):
-    recordings = ingest.run(task, home, logs).artifact.ref
-    drawn = ET.fromstring(recording_sheet(task, home, recordings))
-    titles = [text.text for text in drawn.iter() if text.get("y") == "13"]
-    assert [title.partition(",")[0] for title in titles[1:]] == ["forward", "hip", "knee"]
-    dataset = dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
-    clips = clips_in(task, load_dataset(home, dataset), home.root / dataset.path)
-    rows = clip_rows(task, clips)
-    message = {(row["clip"], row["split"]): (row["rows"], row["forward, m/s"]) for row in rows}
-    assert message[("unseen.json", "test")] == (199, pytest.approx(0.3))
-    assert {split for _, split in message} == {"train", "validation", "test"}
-    assert [row["cycle, s"] for row in rows] == pytest.approx([CYCLE * DT] * len(rows), rel=0.01)
-    svg = clip_sheet(task, clips)
-    assert svg.count("<path") == 2 * len(rows)
-    assert clips_drawn(task, home, dataset) == (svg, json.loads(json.dumps(rows)))
 
 
 def test_the_page_of_a_clip_shows_its_cycle_and_every_channel_over_time(task, logs, home):
