@@ -120,7 +120,3 @@ def test_the_page_of_a_clip_shows_its_cycle_and_every_channel_over_time(task, lo
     assert page.count('<h2 id="cycle">Cycle</h2>') == 1
     over_time = page.partition('<h2 id="track-0')[2]
     assert re.findall(r"<figcaption><b>(\w+)</b>", over_time) == task.numbers
-
-
-def test_nothing_is_drawn_of_the_dataset_of_another_task(pendulum, home):
-    assert clips_drawn(pendulum(), home, None) == (None, [])
