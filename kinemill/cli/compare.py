@@ -1,6 +1,5 @@
-"""`kinemill model compare`: two versions on the same test split, as a table and a page."""
+"""`kinemill model compare`: two versions on the same test split, as a table."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, document
 from kinemill.errors import BadInput
-from kinemill.store import Home, publish_document, publish_file, to_json_value
+from kinemill.store import Home, to_json_value
 
 
 def compare(
@@ -28,10 +27,6 @@ def compare(
             autocompletion=complete_model,
         ),
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Output folder for report.html and comparison.json."),
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two versions on the same test split.
@@ -42,7 +37,6 @@ def compare(
     """
     from kinemill.api.models import address_of
     from kinemill.cli.comparison_tables import comparison_tables
-    from kinemill.register.comparison_page import comparison_page
     from kinemill.register.version_comparison import compare as measure
 
     task, first = address_of(a)
@@ -54,14 +48,7 @@ def compare(
                 b, f"belongs to task {second_task.name}", expected=f"a version of {task.name}"
             )
     comparison = measure(task, Home.resolve(), first, second)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        publish_document(out / "comparison.json", comparison)
-        publish_file(out / "report.html", comparison_page(comparison).encode())
     if as_json:
-        folder = {"folder": str(out.resolve())} if out else {}
-        document(to_json_value(comparison) | folder)
+        document(to_json_value(comparison))
         return
     comparison_tables(comparison)
-    if out is not None:
-        typer.echo(f"report  {out.resolve()}/report.html")

@@ -20,8 +20,6 @@ from kinemill.control.learning_loop import (
 )
 from kinemill.control.loop_report import loop_page
 from kinemill.control.policies import plain_policy
-from kinemill.control.recorded_runs import read_states
-from kinemill.ingest.files import drop_folder
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.store import Home, publish_file
 from kinemill.task import Task
@@ -89,11 +87,7 @@ def finish_round(task: Task, home: Home, record: RoundRecord, report: Report) ->
     journal = journal_of(task, home)
     journal.finish(record)
     rounds = journal.rounds()
-    folder = drop_folder(task, home)
-    logs = [one.log for each in rounds for one in each.collected]
-    # A user may have moved logs after the ingest.
-    runs = {log: read_states(task, folder / log) for log in logs if (folder / log).is_file()}
-    publish_file(journal.folder / REPORT, loop_page(task, rounds, runs).encode())
+    publish_file(journal.folder / REPORT, loop_page(task, rounds).encode())
     good, trials = record.success_counts
     of = "trials" if record.trials else "collected episodes"
     report(

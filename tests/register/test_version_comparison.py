@@ -5,9 +5,7 @@ import json
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.register.comparison_page import comparison_page
 from kinemill.register.version_comparison import compare
-from kinemill.reports.charts import number
 from kinemill.store import to_json_value
 from kinemill.task import load_task
 
@@ -35,18 +33,6 @@ def test_errors_stand_side_by_side_by_channel_and_step(chain, task):
     json.dumps(to_json_value(document), allow_nan=False)
 
 
-def test_the_page_holds_both_and_nothing_from_elsewhere(chain, task):
-    chain.register(0.1, gain=0.5)
-    chain.register(0.31, gain=0.25)
-    page = comparison_page(compare(task, chain.home, ":1", ":2"))
-    assert "cart: version 1 against 2" in page
-    assert f"<b>{number(0.5)}</b> times the error of version 1" in page
-    assert page.count("<svg") == 2
-    assert "beats_linear" in page
-    assert "http://" not in page
-    assert "https://" not in page
-
-
 def test_what_sees_other_channels_cannot_be_compared(chain, task):
     chain.register(0.1)
     chain.register(0.05, gain=0.6, dt=0.05)
@@ -60,6 +46,3 @@ def test_only_the_champion_of_now_is_labeled_champion(chain, task):
     document = compare(task, chain.home, ":1", ":2")
     assert [side.decision for side in (document.a, document.b)] == ["champion", "champion"]
     assert [side.status for side in (document.a, document.b)] == ["former champion", "champion"]
-    page = comparison_page(document)
-    assert page.count("former champion") == 1
-    assert page.count(">champion<") == 1
