@@ -19,7 +19,6 @@ from kinemill.reports.charts import POINTS, Band, Line, axis_label, line_chart, 
 from kinemill.reports.components import card, html_page, table
 from kinemill.task import Task
 from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_track, skip_checks
-from kinemill.validate.clips import clip_section
 from kinemill.validate.faults import runs
 
 WIDTH = 1100
@@ -62,7 +61,6 @@ def view(
         _header(task, recording, episode),
         _cards(recording, stretches, pieces),
         _edits(edits),
-        *(_cycle(task, stretch, window) for stretch in _most_findings(selected)),
         _legend(),
         *(_track(task, stretch, window) for stretch in _most_findings(selected)),
         _reasons(recording, selected),
@@ -148,13 +146,6 @@ def _edits(edits: Sequence[EditRow]) -> str:
     rows = [[str(row.number), row.edit, row.who, row.when, row.because] for row in edits]
     cells = [[escape(cell) for cell in row] for row in rows]
     return f"<h2>Edits</h2>{table(['No.', 'Edit', 'Who', 'When', 'Because'], cells)}"
-
-
-def _cycle(task: Task, stretch: Stretch, window: Window | None) -> str:
-    """Return the joints of a motion clip over the phase of their cycle, as HTML."""
-    first, last = window or (0, stretch.frame.height)
-    values = {name: stretch.frame[name].to_numpy()[first:last] for name in task.numbers}
-    return clip_section(task, values)
 
 
 def _legend() -> str:
