@@ -32,16 +32,16 @@ WORST = 10  # most episodes in the table of the worst ones
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of the page that differ between kinds of models, as HTML.
+    """The parts of the page that differ between kinds of models, as HTML where not stated.
 
     Attributes:
         kind: `Model` or `Policy`.
         cards: key figures.
         sections: sections before and after the checks.
         checks_note: remark next to the checks on what else the gate compares.
-        channels: rows of the table of channels.
-        facts: rows of the table of facts.
-        code: Python code that runs the model.
+        channels: name, role, unit and limits of each channel, as text.
+        facts: names and values, as text.
+        code: Python code that runs the model, as text.
     """
 
     kind: str

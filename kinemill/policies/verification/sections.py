@@ -4,7 +4,6 @@ Symbols: N steps, A actions.
 """
 
 from collections.abc import Mapping
-from html import escape
 
 import numpy as np
 
@@ -38,15 +37,15 @@ def policy_parts(subject: PolicySubject, document: Verification) -> Parts:
     interface = subject.policy.interface
     layout = interface.layout
     channels = [
-        [name_of(name), role, escape(layout.units[name]), limits_text(interface.limits, name)]
+        [name, role, layout.units[name], limits_text(interface.limits, name)]
         for role, names in (("observed", layout.observation), ("action", layout.actions))
         for name in names
     ]
     channels += [
-        [name_of(name), "picture", " × ".join(map(str, shape)), "0 to 255"]
+        [name, "picture", " × ".join(map(str, shape)), "0 to 255"]
         for name, shape in layout.images.items()
     ]
-    channels += [[name_of(n), "text", f"{size} bytes", "–"] for n, size in layout.texts.items()]
+    channels += [[n, "text", f"{size} bytes", "–"] for n, size in layout.texts.items()]
     return Parts(
         kind="Policy",
         cards=_cards(subject, document),
@@ -67,8 +66,8 @@ def policy_parts(subject: PolicySubject, document: Verification) -> Parts:
         channels=channels,
         facts=[["Random", "by the seed of `reset`" if layout.seeded else "never"]],
         code="policy = kinemill.runtime.load(FOLDER)      # or "
-        f"models:/{escape(interface.task)}@champion\npolicy.reset(seed=0)\n"
-        f"action = policy.act(observation)            # {escape(', '.join(layout.actions))}",
+        f"models:/{interface.task}@champion\npolicy.reset(seed=0)\n"
+        f"action = policy.act(observation)            # {', '.join(layout.actions)}",
     )
 
 
