@@ -241,31 +241,6 @@ class ActionCurves:
 
 
 @dataclass(frozen=True)
-class ActionValues:
-    """Values of actions in the states of logs: discounted returns that a critic predicts.
-
-    Attributes:
-        critic: algorithm that trained the critic with the policy.
-        discount: discount factor of a step.
-        rows: number of rows that are compared.
-        logged: mean value of the logged actions.
-        policy: mean value of the policy's actions.
-        difference: mean of logged minus policy.
-        interval: 95 % bootstrap interval of `difference` over episodes.
-        better: share of rows whose logged action has the larger value.
-    """
-
-    critic: str
-    discount: float
-    rows: int
-    logged: Number
-    policy: Number
-    difference: Number
-    interval: Interval
-    better: Number
-
-
-@dataclass(frozen=True)
 class PolicyEvaluation:
     """`evaluation.json` of a policy; None for parts that were not requested.
 
@@ -273,7 +248,6 @@ class PolicyEvaluation:
         logs: logs with the compared actions.
         actions: differences from the logged actions: `model`, and `repeat` if it observes actions.
         curves: these differences over time.
-        values: values of the logged actions; None without a critic of actions.
         environment: environment of the trials, such as `gymnasium, variant heavy`.
         trials: episodes of `model`, `random`, and `champion` if that is another version.
         gains: differences of `model` from the others, from the same starts.
@@ -285,7 +259,6 @@ class PolicyEvaluation:
     logs: LogsFacts | None = None
     actions: dict[str, Accuracy] | None = None
     curves: ActionCurves | None = None
-    values: ActionValues | None = None
     environment: str | None = None
     trials: dict[str, TrialResults] = field(default_factory=dict[str, TrialResults])
     gains: dict[str, PolicyGain] = field(default_factory=dict[str, PolicyGain])

@@ -19,7 +19,6 @@ from kinemill.verify.analysis import accuracy
 from kinemill.verify.document import (
     EVALUATION,
     ActionCurves,
-    ActionValues,
     EvaluatedModel,
     PolicyEvaluation,
 )
@@ -33,13 +32,11 @@ class LogMeasurement:
     Attributes:
         held_out: actions and their errors.
         curves: differences from the logged actions over time.
-        values: values of the logged actions; None without a critic of actions.
     """
 
     logs: Logs
     held_out: HeldOut
     curves: ActionCurves
-    values: ActionValues | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,6 @@ class PolicyMeasurement:
             logs=on_logs and on_logs.logs.facts(),
             actions={who: accuracy(action_errors) for who, action_errors in errors.items()} or None,
             curves=on_logs and on_logs.curves,
-            values=on_logs and on_logs.values,
             environment=self.environment,
             trials={who: trial_results(trial) for who, trial in self.trials.items()},
             gains={who: gain_of(model, trial) for who, trial in baselines.items()} if model else {},
@@ -121,11 +117,6 @@ def _cards(document: PolicyEvaluation) -> list[str]:
     if errors is not None and document.logs is not None:
         text = f"{document.logs.rows} rows of {document.logs.episodes} episodes"
         cards.append(card("Error of actions", number(errors["model"].nrmse), "of their std", text))
-    if document.values is not None:
-        low, high = document.values.interval
-        text = f"95 %: {number(low)} to {number(high)}, by the critic"
-        title = "Logged minus own action"
-        cards.append(card(title, number(document.values.difference), "value", text))
     return cards
 
 
@@ -140,7 +131,6 @@ def _log_sections(measured: LogMeasurement) -> str:
     return (
         errors_section(measured.held_out, where)
         + f'<h2>Differences over time</h2><p>{text}</p><div class="grid">{charts}</div>'
-        + _values(measured.values)
     )
 
 
@@ -159,24 +149,6 @@ def _curve_charts(curves: ActionCurves) -> list[str]:
                 figure(f"{name}, after a reset", curve.unit, line_chart([line], labels=labels))
             )
     return charts
-
-
-def _values(values: ActionValues | None) -> str:
-    if values is None:
-        return ""
-    low, high = values.interval
-    rows = [
-        ["Logged action", number(values.logged)],
-        ["Action of the policy", number(values.policy)],
-        ["Difference", f"{number(values.difference)} ({number(low)} – {number(high)})"],
-        ["Rows whose logged action is better", f"{values.better:.0%}"],
-    ]
-    return (
-        "<h2>Values of actions</h2><p>Discounted return that the critic of "
-        f"{escape(values.critic)} predicts after an action, with a discount of "
-        f"{values.discount:g} per step. A critic is less reliable for actions outside its training "
-        "data.</p>" + table(["", "Value"], rows, numbers_from=1)
-    )
 
 
 def _facts(document: PolicyEvaluation) -> str:
