@@ -27,7 +27,7 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
     The versions are newest first; `address` returns the URL of a version's page.
     """
     champion = _champion(versions)
-    shown = champion or next(iter(versions), None)
+    lead_version = champion or next(iter(versions), None)
     headline = headline_of(champion) if champion else None
     is_bad = headline is not None and headline.tone == "bad"
     remark = "a reference is better, or a rule failed" if is_bad else "test recordings"
@@ -37,7 +37,7 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
         task=task,
         versions=versions,
         champion=champion,
-        lead=lead_section(headline_of(shown)) if shown else "",
+        lead=lead_section(headline_of(lead_version)) if lead_version else "",
         refused=sum(version.decision == "refused" for version in versions),
         metric=_metric(champion),
         tone=_TONES[headline.tone] if headline and _metric(champion) != RETURN else "",
