@@ -3,6 +3,7 @@
 All values are escaped. `fmt` is `format`: `{{ share | fmt(".0%") }}`.
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -33,12 +34,17 @@ def _pages() -> Any:
         lstrip_blocks=True,
     )
     pages.globals |= {name: _safe(getattr(components, name)) for name in _COMPONENTS}
-    pages.filters |= {"number": _number, "fmt": format}
+    pages.filters |= {"number": _number, "error": _error, "fmt": format}
+    pages.tests |= {"finite": math.isfinite}
     return pages
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else number(value)
+
+
+def _error(value: float | None) -> str:
+    return "not finite" if value is None else number(value)
 
 
 def _safe(component: Callable[..., str]) -> Callable[..., object]:
