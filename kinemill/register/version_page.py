@@ -89,7 +89,7 @@ def _cards(version: Version) -> list[Card]:
     text = "on unseen recordings"
     cards: list[Card] = [("Error, nRMSE", number(model), "", text, "bad" if is_worse else "")]
     for name in others:
-        if name is not None and name != reference:
+        if name != reference:
             note = f"{'the best reference, ' * (name == best)}on the same recordings"
             cards.append((label(name), number(errors[name]), "", note, ""))
     return cards

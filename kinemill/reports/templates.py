@@ -33,7 +33,7 @@ def _pages() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals |= {name: _safe(getattr(components, name)) for name in _COMPONENTS}
+    pages.globals.update({name: _safe(getattr(components, name)) for name in _COMPONENTS})
     pages.filters |= {"number": _number, "error": _error, "fmt": format}
     pages.tests |= {"finite": math.isfinite}
     return pages
