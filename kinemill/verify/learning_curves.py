@@ -65,8 +65,13 @@ def training_section(model: Path | None) -> str:
     inner = {name: points for name, points in curves.items() if name.startswith(_INNER)}
     listed = [name for styles in PANELS.values() for name in styles]
     listed += [name for name in curves if name not in inner and name not in listed]
-    return _render(
-        model,
+    path = model / RESULTS
+    candidates = read_document(path, list[CandidateResult]) if path.is_file() else []
+    horizons = next((list(result.errors) for result in candidates if result.errors), [])
+    return render(
+        "verify/training.html.j2",
+        candidates=candidates,
+        names=[counted(steps, "steps") for steps in horizons],
         best=best,
         monitor=summary.monitor,
         panels=_panels(curves, best),
@@ -74,21 +79,7 @@ def training_section(model: Path | None) -> str:
         events=_events(curves),
         outer={name: _numbers(curves[name], best) for name in listed if name in curves},
         inner={name: _numbers(points, best) for name, points in inner.items()},
-    )
-
-
-def _render(model: Path, **context: object) -> str:
-    """Return the template with the candidates of the portfolio, if there was one."""
-    path = model / RESULTS
-    candidates = read_document(path, list[CandidateResult]) if path.is_file() else []
-    horizons = next((list(result.errors) for result in candidates if result.errors), [])
-    names = [counted(steps, "steps") for steps in horizons]
-    return render("verify/training.html.j2", candidates=candidates, names=names, **context).strip()
-
-
-def portfolio_section(model: Path) -> str:
-    """Return a table of all candidates as HTML, the best first; empty if there was no portfolio."""
-    return _render(model, panels=None)
+    ).strip()
 
 
 def _panels(curves: Curves, best: int) -> dict[str, tuple[dict[str, str], str]]:
