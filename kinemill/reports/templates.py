@@ -26,16 +26,17 @@ def _pages() -> Any:
     """Return the environment; compiling a template takes longer than rendering it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    pages = Environment(
+    pages: Any = Environment(
         loader=FileSystemLoader(_PACKAGE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals.update({name: _safe(getattr(components, name)) for name in _COMPONENTS})
+    for name in _COMPONENTS:
+        pages.globals[name] = _safe(getattr(components, name))
     pages.filters |= {"number": _number, "error": _error, "fmt": format}
-    pages.tests |= {"finite": math.isfinite}
+    pages.tests["finite"] = math.isfinite
     return pages
 
 

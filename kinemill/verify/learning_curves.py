@@ -84,9 +84,9 @@ def training_section(model: Path | None) -> str:
 
 def _panels(curves: Curves, best: int) -> dict[str, tuple[dict[str, str], str]]:
     """Return legend and chart of errors and outcomes; a single chart has the full width."""
-    shown = [what for what, styles in PANELS.items() if not curves.keys().isdisjoint(styles)]
-    size = (520, 252) if len(shown) > 1 else (700, 242)
-    return {what: _panel(what, curves, best, size) for what in shown}
+    drawn = [what for what, styles in PANELS.items() if not curves.keys().isdisjoint(styles)]
+    size = (520, 252) if len(drawn) > 1 else (700, 242)
+    return {what: _panel(what, curves, best, size) for what in drawn}
 
 
 def _panel(
