@@ -2,9 +2,8 @@
 
 Input: dataset. Copies are physically consistent and determined by the seed and the episode's id.
 Validation and test episodes are not augmented. Copies that fail a physical check are dropped and
-counted. The table shows the share of episodes per augmentation, the picture an episode before and
-after. Scaling uses the original episodes. Rebuilt when the dataset or the task's `augment` part
-changes.
+counted. The table shows the share of episodes per augmentation. Scaling uses the original episodes.
+Rebuilt when the dataset or the task's `augment` part changes.
 """
 
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from dataclasses import asdict
 import dagster as dg
 
 from kinemill.store import ArtifactRef
-from kinemill_dagster.assets.metadata import build_metadata, picture, table
+from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import ChainSettings, Events, emit, stage
 from kinemill_dagster.resources.task_resource import TaskResource
 
@@ -25,11 +24,9 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, resource: TaskResource, dataset: ArtifactRef
     ) -> Events:
         from kinemill.augment import stage as augment
-        from kinemill_dagster.resources.pictures import before_after
 
         artifact = augment.run(resource.task, resource.home, dataset)
         summary = augment.TrainingSetSummary.of(artifact)
-        drawn = before_after(resource.home, resource.task.name, artifact.ref)
         yield from emit(
             context,
             artifact,
@@ -39,7 +36,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
                 augmentations=table(
                     [asdict(augmentation) for augmentation in summary.augmentations]
                 ),
-                before_after=picture(drawn) if drawn else None,
             ),
         )
 

@@ -9,7 +9,7 @@ when an episode is accepted or the task's `dataset` part changes.
 import dagster as dg
 
 from kinemill.store import ArtifactRef
-from kinemill_dagster.assets.metadata import build_metadata, drawing, table
+from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import (
     ChainSettings,
     Events,
@@ -83,15 +83,11 @@ def _packed(
     context: dg.AssetExecutionContext, resource: TaskResource, episodes: ArtifactRef
 ) -> Events:
     """Publish the dataset of some episodes."""
-    from kinemill.dataset import DatasetSummary, load_dataset
+    from kinemill.dataset import DatasetSummary
     from kinemill.dataset import stage as dataset_stage
-    from kinemill.dataset.histograms import histogram_sheet
-    from kinemill_dagster.resources.pictures import clips_drawn
 
     artifact = dataset_stage.run(resource.task, resource.home, episodes)
     summary = DatasetSummary.of(artifact)
-    packed = load_dataset(resource.home, artifact.ref)
-    cycles, clips = clips_drawn(resource.task, resource.home, artifact.ref)
     for warning in summary.warnings:
         context.log.warning(warning)
     yield from emit(
@@ -100,9 +96,6 @@ def _packed(
         build_metadata(
             episodes=sum(summary.episodes.values()),
             rows=sum(summary.rows.values()),
-            histograms=drawing(histogram_sheet(packed)),
-            cycles=drawing(cycles),
-            clips=table(clips),
             splits=table(
                 [
                     {"split": split, "episodes": number, "rows": summary.rows.get(split)}

@@ -3,8 +3,7 @@
 Inputs: model, and the dataset with the parity cases. The files contain scaling, angle handling and
 integration, and channel names, units, time step and history as metadata. `step.onnx` computes one
 step, `rollout.onnx` a horizon in one call, for any batch size. The task's `export` part enables
-step.c and quantized variants, each with measured error. Rebuilt when the model or that part
-changes.
+step.c. Rebuilt when the model or that part changes.
 """
 
 from dataclasses import asdict
@@ -39,9 +38,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             build_metadata(
                 size=sum(summary.bytes.values()),
                 onnx=table([{"file": name, "bytes": n} for name, n in summary.bytes.items()]),
-                variants=table(
-                    [{"variant": k, **asdict(one)} for k, one in summary.variants.items()]
-                ),
                 c99=table([_flat(summary.c99)]) if summary.c99 else None,
             ),
         )

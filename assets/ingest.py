@@ -20,7 +20,7 @@ from kinemill.ingest.report import IngestReport
 from kinemill.store import ArtifactRef, Json, summary_of
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
-from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
+from kinemill_dagster.assets.metadata import build_metadata, reasons, table
 from kinemill_dagster.assets.partitions import add_counts, selected_partition
 from kinemill_dagster.assets.stage import (
     ChainSettings,
@@ -59,7 +59,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         from kinemill.ingest import stage as ingest
         from kinemill.ingest.files import drop_folder
         from kinemill.task.web_overrides import within
-        from kinemill_dagster.resources.pictures import recordings_drawn
 
         folder = Path(config.folder) if config.folder else None
         if resource.web and folder is not None:
@@ -82,9 +81,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
                 tracks=summary["tracks"],
                 rows_read=summary["rows"],
                 dropped_rows=summary["dropped_rows"],
-                typical=drawing(
-                    recordings_drawn(resource.task, resource.home, report.artifact.ref)
-                ),
                 ignored=_ignored(report),
                 reasons=reasons(report.fresh, "file"),
             ),

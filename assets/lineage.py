@@ -15,7 +15,6 @@ from kinemill_dagster.resources.links import described
 EXTERNAL = {"external": "reported"}
 LOGS = "logs"
 CHAMPION = "champion"
-ROLLOUTS = "rollouts"  # for tasks with `loop.automatic`, see `assets/rollouts.py`
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
 # Assets by part of the task file that can refer to a champion.
 _READERS = {"learn": "model", "environment": "dataset"}
@@ -56,11 +55,6 @@ def asset_tags(task: Task) -> dict[str, str]:
     tags = {"kinemill/task": task.name, "kinemill/learn": task.learn.type}
     # Dagster allows no colon or slash, as in `my_net.py:Net`, and 63 characters.
     return tags | ({"kinemill/model": re.sub(r"[^\w.-]", "_", model)[-63:]} if model else {})
-
-
-def loop_assets(task: Task) -> list[str]:
-    """Return the asset `rollouts` of a task whose learning loop runs in Dagster."""
-    return [ROLLOUTS] if task.loop is not None and task.loop.automatic else []
 
 
 def external_deps(task: Task, asset: str) -> list[dg.AssetKey]:

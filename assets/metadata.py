@@ -12,29 +12,23 @@ from kinemill.store import Json
 _LISTED = 50  # most rows of a table in the catalog
 
 DESCRIPTIONS = {
-    "summary": "errors in units, best reference, reliability; of rollouts: progress of the loop",
+    "summary": "errors in units, best reference, reliability",
     "recordings": "recordings in the snapshot",
     "quarantined": "recordings without an accepted episode",
     "tracks": "continuous segments in the recordings",
-    "episodes": "episodes, accepted or in each split; of rollouts: episodes of the round",
+    "episodes": "episodes, accepted or in each split",
     "rows": "rows at the task's time step",
     "rows_read": "rows of the logs, at the rates of the logs",
     "dropped_rows": "dropped rows, with the reasons in the table",
     "dropped": "dropped rows by check",
-    "typical": "rows of each recording, and the channels of a typical one",
-    "cuts": "accepted share of each recording, and one recording with its cuts",
     "reasons": "rejected or quarantined data, with reasons",
     "ignored": "skipped files in the folder, with reasons",
     "splits": "episodes and rows of each split",
     "data_docs": "Data Docs of Great Expectations: index page of the last results of each task",
     "statistics": "mean and standard deviation of each channel in the training split",
-    "histograms": "share of rows over the values of each channel: train, validation, test",
-    "cycles": "motion clips: each joint over the phase of a cycle, one line per clip",
-    "clips": "motion clips: split, length, detected cycle, and commands",
     "environment": "observations and actions of a policy: names, roles, units, limits",
     "random_return": "return of random actions: mean and interval",
     "augmentations": "rows added by each augmentation, share of episodes, and dropped copies",
-    "before_after": "a training episode and its copies",
     "references": "the selected member of each family of simple models, with its errors",
     "best_reference": "the reference with the smallest score",
     "candidates": "candidates of the run, the best first: errors on rows left out, time, failures",
@@ -49,14 +43,11 @@ DESCRIPTIONS = {
     "loss_curve": "losses over the steps",
     "errors": "error at the horizon by channel and unit, compared with the baselines",
     "trials": "return and success in the environment, from new seeded starts",
-    "returns": "returns of all trials, sorted",
-    "error_growth": "error over the horizon by channel",
     "closed_loop": "episodes of the task's controller on the simulated robot, by initial state",
     "parity": "largest difference between torch and ONNX, relative to the tolerance",
     "gates": "lines of the verification checks",
     "latency": "time of one call, ms",
     "onnx": "size of each file, bytes",
-    "variants": "quantized variants: error, error of the original, and tolerance",
     "c99": "step.c: bytes, multiplications, difference from step.onnx, time of a step, us",
     "size": "size of the files, bytes",
     "version": "version in the registry",
@@ -118,14 +109,6 @@ def picture(path: Path) -> dg.MarkdownMetadataValue | None:
         return None
     data = base64.b64encode(path.read_bytes()).decode()
     return dg.MetadataValue.md(f"![{path.stem}](data:image/png;base64,{data})")
-
-
-def drawing(svg: str | None) -> dg.MarkdownMetadataValue | None:
-    """Return an SVG embedded in the page; None without one."""
-    if svg is None:
-        return None
-    data = base64.b64encode(svg.encode()).decode()
-    return dg.MetadataValue.md(f"![drawing](data:image/svg+xml;base64,{data})")
 
 
 def readable(values: Mapping[str, object]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from kinemill.validate.partitions import (
 from kinemill.validate.report_samples import QuarantinedRecording
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
 from kinemill_dagster.assets import drift
-from kinemill_dagster.assets.metadata import build_metadata, drawing, table
+from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.partitions import add_counts, selected_partition
 from kinemill_dagster.assets.stage import (
     ChainSettings,
@@ -51,7 +51,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, resource: TaskResource, recordings: ArtifactRef
     ) -> Events:
         from kinemill.validate import stage as validate
-        from kinemill_dagster.resources.pictures import episodes_drawn
 
         if (key := selected_partition(context, task)) is not None:
             yield from _emit_partition(context, resource, key, recordings)
@@ -59,7 +58,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         artifact = validate.run(resource.task, resource.home, recordings, Lines(context))
         folder = open_ref(resource.home, artifact.ref)
         summary = EpisodesSummary.of(artifact)
-        drawn = episodes_drawn(resource.task, resource.home, recordings, artifact.ref)
         results = _evaluate(resource, artifact.ref, Lines(context))
         if is_partitioned(task):
             yield from _emit_all(context, resource, artifact, results)
@@ -73,7 +71,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
                 recordings=summary.recordings,
                 rows=summary.rows,
                 dropped_rows=summary.dropped_rows,
-                cuts=drawing(drawn),
                 dropped=table([{"check": k, "rows": n} for k, n in summary.dropped.items()]),
                 reasons=_reasons(read_quarantine(folder)),
                 report=report_link(resource.home, folder / "page.html"),

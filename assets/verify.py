@@ -19,7 +19,7 @@ from kinemill.validate.check_results import CheckOutcome
 from kinemill.verify.checklist import Gate
 from kinemill.verify.document import Verification, read_verification
 from kinemill.verify.results import Metrics
-from kinemill_dagster.assets.metadata import build_metadata, drawing, picture, table
+from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import (
     ChainSettings,
     Checks,
@@ -48,7 +48,7 @@ _NAME_PARTS = {
     "files": ["valid", "complete", "operators", "versions", "interface", "metadata"],
     "nan": ["NaN"],
     "behavior": [
-        *("repeatable", "variant", "angles", "invalid input", "energy", "symmetry"),
+        *("repeatable", "angles", "invalid input", "energy", "symmetry"),
         *("limits of actions", "out of range", "reset"),
     ],
     "closed_loop": ["closed loop", "same return"],
@@ -88,7 +88,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
             artifact,
             build_metadata(
                 summary=headline(document).text,
-                **(_trials(document) if policy else _predicted(resource, artifact.ref, document)),
+                **(_trials(document) if policy else _predicted(document)),
                 gates=table([asdict(gate) for gate in document.gates]),
                 report=report_link(resource.home, folder / "report.html"),
                 latency=table(
@@ -102,23 +102,17 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     return verification
 
 
-def _predicted(resource: TaskResource, verification: ArtifactRef, document: Verification) -> Json:
-    """Return metadata of a dynamics model: errors and their growth over the horizon."""
-    from kinemill_dagster.resources.pictures import error_growth
-
-    drawn = error_growth(resource.home, resource.task.name, verification)
+def _predicted(document: Verification) -> Json:
+    """Return metadata of a dynamics model: errors, and episodes in closed loop."""
     loop = document.closed_loop
     return build_metadata(
         errors=table(_lines(document.metrics)),
-        error_growth=picture(drawn),
         closed_loop=table([asdict(episode) for episode in loop.episodes]) if loop else None,
     )
 
 
 def _trials(document: Verification) -> Json:
     """Return metadata of a policy: returns in its environment, and errors to logged actions."""
-    from kinemill_dagster.resources.pictures import returns_drawn
-
     lines = [
         {
             "who": who,
@@ -129,8 +123,7 @@ def _trials(document: Verification) -> Json:
         for who, trials in document.trials.items()
     ]
     errors = table(_lines(document.metrics)) if document.metrics.test else None
-    drawn = drawing(returns_drawn(document.trials)) if lines else None
-    return build_metadata(trials=table(lines) if lines else None, returns=drawn, errors=errors)
+    return build_metadata(trials=table(lines) if lines else None, errors=errors)
 
 
 def _lines(metrics: Metrics) -> list[Json]:

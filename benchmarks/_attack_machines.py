@@ -1,6 +1,5 @@
 """Machines that misbehave: databases away, a clock set back, a lost Ray node, crowded folders."""
 
-import json
 import os
 import random
 import socket
@@ -281,7 +280,6 @@ def attack_home(commands: Commands, workspace: Workspace, folder: Path) -> list[
         codes = (0, 1) if name in {"run", "doctor"} else (0,)
         moved.add(name, result.problem(codes) or lost(commands, target, previous))
     for part, names in {
-        "home.json": [name for name in COMMANDS if name != "doctor"],
         "catalog.db": ("data search", "data ingest", "run"),
         "mlflow.db": ("model list", "model promote", "run"),
     }.items():
@@ -295,9 +293,6 @@ def attack_home(commands: Commands, workspace: Workspace, folder: Path) -> list[
 
 
 def _mark_newer(path: Path) -> None:
-    if path.suffix == ".json":
-        path.write_text(json.dumps({"format": 99}))
-        return
     is_catalog = path.name == "catalog.db"
     column = "about SET format" if is_catalog else "alembic_version SET version_num"
     with closing(sqlite3.connect(path)) as connection:
@@ -307,9 +302,8 @@ def _mark_newer(path: Path) -> None:
 
 def _protected(workspace: Workspace, part: str) -> dict[str, str]:
     """Return a digest of what no command of an older version may write."""
-    parts = ("store", "catalog.db", "mlflow.db", "artifacts", part) if "json" in part else (part,)
     return {
-        key: value for key, value in state_digest(workspace.home).items() if key.startswith(parts)
+        key: value for key, value in state_digest(workspace.home).items() if key.startswith(part)
     }
 
 

@@ -312,43 +312,43 @@ def _check_kill(bench: Bench, folder: Path) -> None:
 
 
 def _check_out_of_memory(bench: Bench, folder: Path) -> None:
-    """Run out of memory, with and without `halve_batch`.
+    """Run out of memory.
 
     The first time is not measured, as in `_check_cancel`.
     """
     with bench.case("out of memory, first time"):
-        _out_of_memory(bench, folder / "memory", halve=False)
-    for halve in (False, True):
-        work = f"out of memory, halve_batch {'on' if halve else 'off'}"
-        with bench.case(work):
-            allocated_before = _allocated_mib(bench)
-            failure, pieces = _out_of_memory(bench, folder / work, halve=halve)
-            leaked = _allocated_mib(bench) - allocated_before
-            if halve:
-                is_right, note = not failure and pieces > 1, f"{pieces} micro-batches a step"
-            else:
-                is_right = "out of memory with" in failure and "windows per micro-batch" in failure
-                note = failure
-            goal = f"{'trains on' if halve else 'a message with sizes'}, at most {LEAK:g} MiB left"
-            is_reached = is_right and leaked <= LEAK
-            bench.row(work, leaked, "MiB", goal=goal, is_reached=is_reached, note=note[:200])
+        _out_of_memory(bench, folder / "memory")
+    work = "out of memory"
+    with bench.case(work):
+        allocated_before = _allocated_mib(bench)
+        failure = _out_of_memory(bench, folder / work)
+        leaked = _allocated_mib(bench) - allocated_before
+        is_right = "out of memory with" in failure and "windows per micro-batch" in failure
+        goal = f"a message with sizes, at most {LEAK:g} MiB left"
+        bench.row(
+            work,
+            leaked,
+            "MiB",
+            goal=goal,
+            is_reached=is_right and leaked <= LEAK,
+            note=failure[:200],
+        )
 
 
-def _out_of_memory(bench: Bench, folder: Path, *, halve: bool) -> tuple[str, int]:
-    """Train where only an eighth of the batch fits; return the error and the micro-batches."""
+def _out_of_memory(bench: Bench, folder: Path) -> str:
+    """Train where only an eighth of the batch fits; return the error."""
     from kinemill.train.loop import fit
 
     size = bench.size(65_536, 64)
     data = pendulums(*bench.size((512, 256), (4, 60)))
-    settings = {"halve_batch": halve, "batch_size": size, "steps": 4, "horizon": 16}
-    task = task_of(device=_device(bench), eval_every=4, **settings)
+    task = task_of(device=_device(bench), eval_every=4, batch_size=size, steps=4, horizon=16)
     module, objective = task.learn.prepare(task, data, data, bench.device)
     with _limited(bench, objective, size // 8) as limited:
         try:
-            state, _ = fit(module, limited, task.learn, folder, QUIET)
+            fit(module, limited, task.learn, folder, QUIET)
         except TrainingFailed as error:
-            return str(error), 1
-    return "", state.pieces
+            return str(error)
+    return ""
 
 
 @contextmanager

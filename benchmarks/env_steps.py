@@ -1,8 +1,8 @@
 """Steps of environments per second: runners of kinemill, Gymnasium's and SB3's vector environments.
 
 `ours` is the runner `native`. The cases alternate, so that load affects all of them: compare within
-a row. CartPole-v1 is the ordinary Gymnasium environment for the references, the arm the ordinary
-environment of an MJCF file, without our wrappers for statistics. Processes are measured with 8
+a row. The references step the ordinary environment of an MJCF file, without our wrappers for
+statistics. Processes are measured with 8
 copies only: Gymnasium starts one for each.
 """
 
@@ -21,7 +21,7 @@ from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.task.reinforcement import RUNNERS
 
-TASKS = {"CartPole-v1": "cartpole_rl", "arm (MJCF)": "arm"}
+TASKS = {"arm (MJCF)": "arm"}
 COUNTS, STEPS, ROUNDS = (8, 64), 1600, 7  # environment steps of one call, of all copies together
 SMALL = COUNTS[0]
 

@@ -81,7 +81,7 @@ def _of_mlflow(error: BaseException) -> KinemillError | None:
     """Describe an MLflow server that does not respond or refuses; other errors of it are bugs."""
     text = str(error)
     if "database schema" in text:
-        fix = "kinemill admin upgrade migrates it after a backup, or says what to update"
+        fix = "mlflow db upgrade sqlite:///HOME/mlflow.db, after a backup"
         return KinemillError("MLflow", f"cannot use its database ({_reason(error)})", fix=fix)
     is_answer = type(error).__name__ == "RestException"
     is_refusal = is_answer and getattr(error, "get_http_status_code")() in _REFUSALS  # noqa: B009

@@ -17,7 +17,6 @@ _DISTRIBUTIONS = {  # by module, where the names differ
     "graphql": "graphql-core",
     "psycopg2": "psycopg2-binary",
     "pygame": "pygame-ce",
-    "rerun": "rerun-sdk",
 }
 _REQUIREMENT = re.compile(r"([\w.-]+).*\bextra == ['\"]([\w-]+)['\"]")
 _SHARED = {"mill": "cpu"}  # an extra that is a part of others, and the one that users install

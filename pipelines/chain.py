@@ -11,10 +11,10 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
 from kinemill_dagster.assets.code import link_to_git
-from kinemill_dagster.assets.lineage import external_assets, loop_assets
+from kinemill_dagster.assets.lineage import external_assets
 from kinemill_dagster.assets.stage import ChainSettings
 from kinemill_dagster.pipelines.alerts import outcome_alerts
-from kinemill_dagster.pipelines.automation import retraining_sensor, rollouts_sensor, schedule
+from kinemill_dagster.pipelines.automation import retraining_sensor, schedule
 from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.executor import in_process
 from kinemill_dagster.pipelines.motion_job import motion_jobs
@@ -38,7 +38,7 @@ def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
     settings = ChainSettings(task, resources)
     with warnings.catch_warnings():  # resources of an asset and code references are beta features
         warnings.simplefilter("ignore", dg.BetaWarning)
-        made = [_make(stage, settings) for stage in (*stages_of(task), *loop_assets(task))]
+        made = [_make(stage, settings) for stage in stages_of(task)]
         return link_to_git(made)
 
 
@@ -55,7 +55,7 @@ def task_definitions(task: Task, *, web: bool = True) -> dg.Definitions:
         assets=[external_assets(task), *chain(task, web=web)],
         jobs=task_jobs(task),
         schedules=schedule(task),
-        sensors=[*retraining_sensor(task), *rollouts_sensor(task)],
+        sensors=retraining_sensor(task),
     )
 
 
@@ -86,18 +86,11 @@ def definitions_of(
     return dg.Definitions.merge(shared, *(task_definitions(task, web=web) for task in tasks))
 
 
-def pipeline_assets(task: Task) -> dg.AssetSelection:
-    """Return the assets of a task without its rollouts: what a run of its pipeline makes."""
-    group = dg.AssetSelection.groups(task.name)
-    keys = [dg.AssetKey([task.name, asset]) for asset in loop_assets(task)]
-    return group - dg.AssetSelection.assets(*keys) if keys else group
-
-
 def task_jobs(task: Task) -> list[Any]:
     """Return the jobs of a task: its whole pipeline, and the launchpad of a motion task."""
     pipeline = dg.define_asset_job(
         task.name,
-        selection=pipeline_assets(task),
+        selection=dg.AssetSelection.groups(task.name),
         description=task.description or f"The full pipeline of {task.name}.",
         tags=task_tags(task),
     )

@@ -1,19 +1,15 @@
-"""Dagster's part of maintenance: live runs, old runs, and versions of its storage."""
+"""Dagster's part of maintenance: live runs and old runs."""
 
-import sys
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from kinemill.maintenance.liveness import NoOrchestrator, OldRun, Orchestrator
-from kinemill.maintenance.upgrade import Part
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.instance import open_instance
-from kinemill_dagster.resources.dagster_api import can_migrate
 
 _LIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -75,44 +71,6 @@ class Runs:
         ]
         ended = record.end_time or record.update_timestamp.timestamp()
         return OldRun(run.run_id, run.tags.get("kinemill/task", ""), ended, _there(files))
-
-
-class Storage:
-    """Dagster's storage of a home: runs, events, schedules."""
-
-    def __init__(self, instance: dg.DagsterInstance | None) -> None:
-        self._instance = instance
-
-    def parts(self) -> Sequence[Part]:
-        """Return its three parts with their schemas; run event logs share that of the events."""
-        if self._instance is None:
-            return ()
-        return (
-            _part("Dagster's runs", self._instance.run_storage),
-            _part("Dagster's events", self._instance.event_log_storage),
-            _part("Dagster's schedules", self._instance.schedule_storage),
-        )
-
-    def upgrade(self) -> None:
-        """Run Dagster's migrations, with their output on stderr."""
-        if self._instance is not None:
-            with redirect_stdout(sys.stderr):
-                self._instance.upgrade()
-
-
-def _part(name: str, storage: Any) -> Part:
-    current, latest = storage.alembic_version()
-    return Part(name, str(current), str(latest), current == latest or can_migrate(str(current)))
-
-
-@contextmanager
-def storage(home: Home) -> Generator[Storage]:
-    """Open Dagster's storage of a home for an upgrade, if it exists."""
-    if not (home.dagster / "dagster.yaml").is_file():
-        yield Storage(None)
-        return
-    with open_instance(home) as instance:
-        yield Storage(instance)
 
 
 def _there(files: list[Path]) -> list[Path]:

@@ -20,7 +20,6 @@ import json
 from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ __all__ = [
     "GraphqlFailed",
     "WebApp",
     "WorkerStatus",
-    "can_migrate",
     "open_web_app",
     "origin_of",
     "run_storage_version",
@@ -127,16 +125,3 @@ def _version(instance: dg.DagsterInstance, name: str) -> Hashable:
     """Return the version of a file of Dagster's storage, or of the shared database."""
     folder = Path(instance.root_directory) / "history"
     return database_version(folder / name, "dagster") if instance.is_persistent else None
-
-
-def can_migrate(revision: str) -> bool:
-    """Return whether the installed Dagster can migrate its storage from a schema revision."""
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
-
-    folder = files("dagster") / "_core" / "storage" / "alembic"
-    scripts = ScriptDirectory(str(folder))
-    try:
-        return bool(scripts.get_revision(revision))
-    except CommandError:
-        return False

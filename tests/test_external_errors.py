@@ -73,7 +73,7 @@ TORCH = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to
         (ssl.SSLCertVerificationError(1, "self-signed"), Unreachable, "no secure connection"),
         (mlflow.exceptions.MlflowException(API), Unreachable, "MLflow: the request to MLflow fa"),
         (of_mlflow(), Unreachable, "check that the MLflow server runs and lets you in"),
-        (mlflow.exceptions.MlflowException(OUTDATED), KinemillError, "kinemill admin upgrade"),
+        (mlflow.exceptions.MlflowException(OUTDATED), KinemillError, "mlflow db upgrade"),
         (alembic.util.exc.CommandError(REVISION), KinemillError, "newer versions of Dagster or"),
         (of_yaml(), BadInput, "<unicode string>:2:2: is not YAML (expected ',' or ']', but got"),
         (MemoryError("8 GB"), KinemillError, "memory: there is not enough (8 GB); close other"),

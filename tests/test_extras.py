@@ -20,7 +20,6 @@ from kinemill.extras import MissingPackage, extras, has_extra, missing_package, 
         ("polars", "cpu"),
         ("mlflow", "registry"),
         ("psycopg2", "postgres"),
-        ("rerun", "rerun"),
         ("dm_control", "dm-control"),
     ],
 )

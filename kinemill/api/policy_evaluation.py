@@ -9,7 +9,7 @@ from kinemill.api.evaluation import read_data
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Summarized
 from kinemill.api.models import LoadedModel, ModelLike, load_policy_of
-from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.errors import BadInput
 from kinemill.runtime.policy import Policy
 from kinemill.task.document import Task
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from kinemill.policies.environments.evaluation import Trials
-    from kinemill.policies.rl.critic import ActionCritic
     from kinemill.policies.verification.evaluation import LogMeasurement
     from kinemill.verify.document import PolicyEvaluation
 
@@ -78,13 +77,11 @@ class PolicyResults(Summarized):
     def _facts(self) -> tuple[str, Mapping[str, object]]:
         document = self.document
         trials = document.trials.get("model")
-        values = document.values
         facts = {
             "return": self.mean_return,
             "success": self.success,
             "episodes": len(trials.returns) if trials else None,
             **{f"RMSE {name}": error for name, error in self.rmse.items()},
-            "logged minus own action, value": values and values.difference,
             "report": self.folder,
         }
         return f"{document.task}{document.source.name}", facts
@@ -158,7 +155,7 @@ def _on_logs(
     stride: int | None,
     notes: list[str],
 ) -> "LogMeasurement":
-    from kinemill.policies.verification.action_curves import action_curves, action_values
+    from kinemill.policies.verification.action_curves import action_curves
     from kinemill.policies.verification.action_errors import measure_logs
     from kinemill.policies.verification.evaluation import LogMeasurement
     from kinemill.train.demonstrations import Demonstrations
@@ -172,31 +169,7 @@ def _on_logs(
     rows = Demonstrations(logs.rows, logs.media)
     steps = horizon, stride or loaded.task.verify.stride
     curves = action_curves(loaded.model, rows, held_out, *steps)
-    critic = _critic(loaded, notes)
-    values = critic and action_values(loaded.model, critic, rows, held_out)
-    return LogMeasurement(logs, held_out, curves, values)
-
-
-def _critic(loaded: LoadedModel[Policy], notes: list[str]) -> "ActionCritic | None":
-    """Return the critic of a registered policy, or None with a note of the reason."""
-    if loaded.task.learn.type != "reinforcement":
-        return None
-    if loaded.version is None:
-        notes.append("no values of actions: an exported folder has no critic")
-        return None
-    from kinemill.policies.rl.critic import load_critic
-    from kinemill.register.versions import find_version
-    from kinemill.register.warm_start import start_in_version
-
-    version = find_version(loaded.home, loaded.task.name, f":{loaded.version}")
-    try:
-        critic = load_critic(loaded.task, start_in_version(version, loaded.home))
-    except (KeyError, CorruptArtifact) as error:
-        notes.append(f"no values of actions: the trained networks are missing ({error})")
-        return None
-    if critic is None:
-        notes.append("no values of actions: its algorithm has no critic of actions")
-    return critic
+    return LogMeasurement(logs, held_out, curves)
 
 
 def _trials(

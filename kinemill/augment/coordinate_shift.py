@@ -33,7 +33,7 @@ class CoordinateShift(Augmentation):
             unit = shifted_channels[0][1].unit
             where = ("channels", name)
             if channel.kind == "angle":
-                problems.append((where, "is an angle; `angle_turn` adds whole turns"))
+                problems.append((where, "is an angle"))
             elif channel.derivative_of:
                 what = f"is the derivative of {channel.derivative_of!r}; a shift would bias it"
                 problems.append((where, what))

@@ -120,7 +120,6 @@ _ADMIN: Commands = {
     "gc": ("maintenance.gc", "Delete artifacts that no registered version depends on."),
     "backup": ("maintenance.backup", "Back up the home while it is in use."),
     "restore": ("maintenance.restore", "Restore the home from a backup."),
-    "upgrade": ("maintenance.upgrade", "Upgrade the home to the installed versions."),
     "rebuild-catalog": (
         "maintenance.rebuild_catalog",
         "Rebuild the catalog of recordings from the store.",

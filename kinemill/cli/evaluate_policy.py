@@ -10,7 +10,7 @@ from kinemill.api.models import named_model
 from kinemill.cli.output import document, logs_path, notify, quantity, table
 from kinemill.store import to_json_value
 from kinemill.task import parse_overrides
-from kinemill.verify.document import ActionCurves, ActionValues, PolicyEvaluation
+from kinemill.verify.document import ActionCurves, PolicyEvaluation
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,6 @@ def _print_results(evaluation: PolicyEvaluation) -> None:
         _print_actions(evaluation)
     if evaluation.curves is not None:
         _print_curves(evaluation.curves)
-    if evaluation.values is not None:
-        _print_values(evaluation.values)
     if evaluation.trials:
         _print_trials(evaluation)
     notify(*evaluation.notes)
@@ -101,19 +99,6 @@ def _print_curves(curves: ActionCurves) -> None:
         if channel.by_step is not None
     ]
     table("after a reset of its memory", ["action", "unit", *heads], rows)
-
-
-def _print_values(values: ActionValues) -> None:
-    table(
-        f"value of actions, by the critic of {values.critic}",
-        ["logged", "policy", "logged - policy", "95 %", "logged is better"],
-        [
-            [
-                *(values.logged, values.policy, values.difference),
-                *(_ends(values.interval), f"{values.better:.0%} of rows"),
-            ]
-        ],
-    )
 
 
 def _print_trials(evaluation: PolicyEvaluation) -> None:

@@ -1,4 +1,4 @@
-"""Maintenance commands of a home: gc, backup, restore, upgrade and rebuild."""
+"""Maintenance commands of a home: gc, backup, restore and rebuild."""
 
 import re
 from pathlib import Path
@@ -120,35 +120,6 @@ def restore(
         notify(f"the previous content is in {report['replaced']}")
 
 
-def upgrade(
-    saved: Annotated[
-        bool,
-        typer.Option("--saved", help="Confirm that a shared database was backed up elsewhere."),
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Upgrade the home to the installed versions.
-
-    Its databases are backed up first.
-
-    Example: kinemill admin upgrade
-    """
-    from kinemill.api.project import project
-    from kinemill.maintenance.upgrade import upgrade as bring_up
-    from kinemill.task.protocols import NullReporter
-
-    home = Home.resolve()
-    with project("pipelines.housekeeping").storage(home) as storage:
-        report = bring_up(home, storage, NullReporter(), saved=saved)
-    if as_json:
-        document(report)
-        return
-    rows = [[line["part"], line["before"], line["after"]] for line in report["parts"]]
-    table(f"{report['home']}: {report['status']}", ["part", "was at", "is at"], rows)
-    if report["backup"]:
-        notify(f"the previous databases are in {report['backup']}")
-
-
 def parse_size(text: str) -> int:
     """Return the bytes of a size such as `20GB`, `500 M`, `4GiB` or `1e9`.
 
@@ -195,23 +166,15 @@ def _show(report: Json, *, why: bool) -> None:
     )
 
 
-def rebuild_catalog(
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="FOLDER", help="Begin with the catalog of a backup."),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+def rebuild_catalog(as_json: JsonOption = False) -> None:
     """Rebuild the catalog of recordings from the store.
 
-    Beginning with a backup is faster: only what changed since is entered.
-
-    Example: kinemill admin rebuild-catalog --from path/to/backup
+    Example: kinemill admin rebuild-catalog
     """
     from kinemill.maintenance.rebuild_catalog import rebuild_catalog as rebuild
 
     columns = {"recordings": "recordings", "next": "next ingest"}
-    _show_rebuilt("catalog", rebuild(Home.resolve(), source), columns, as_json=as_json)
+    _show_rebuilt("catalog", rebuild(Home.resolve()), columns, as_json=as_json)
 
 
 def rebuild_registry(as_json: JsonOption = False) -> None:

@@ -21,10 +21,6 @@ def view(
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; default: a name in this folder.")
     ] = None,
-    rerun: Annotated[
-        Path | None,
-        typer.Option("--rerun", help="Write an .rrd file for the Rerun viewer instead."),
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Plot a recording on an HTML page.
@@ -38,7 +34,6 @@ def view(
     from kinemill.ingest.inspection import as_recording, find_member, read_before
     from kinemill.task import load_task
     from kinemill.validate.recording_page import view as draw
-    from kinemill.validate.view_rerun import write_rrd
 
     loaded = load_task(task)
     home = Home.resolve()
@@ -52,12 +47,9 @@ def view(
     recording = as_recording(home, member, read, released=released)
     number = _episode(which, member.hash)
     suffix = "" if number is None else f"-{number:04d}"
-    target = (rerun or out or Path(f"{loaded.name}-{member.hash[:16]}{suffix}.html")).absolute()
-    if rerun:
-        write_rrd(loaded, recording, target, number)
-    else:
-        edits = [row for row in edit_rows(loaded, home, member.hash) if row.undone is None]
-        publish_file(target, draw(loaded, recording, number, edits).encode())
+    target = (out or Path(f"{loaded.name}-{member.hash[:16]}{suffix}.html")).absolute()
+    edits = [row for row in edit_rows(loaded, home, member.hash) if row.undone is None]
+    publish_file(target, draw(loaded, recording, number, edits).encode())
     if as_json:
         document(
             {"task": loaded.name, "recording": member.hash, "episode": number, "file": str(target)}

@@ -12,7 +12,6 @@ import numpy as np
 from kinemill.control.closed_loop import Episode, run_episode
 from kinemill.control.exploration import Exploration
 from kinemill.control.physics import Robot
-from kinemill.control.plan import Floats
 from kinemill.control.policies import Policy
 from kinemill.control.sim import Table, table_csv
 from kinemill.errors import BadInput
@@ -129,20 +128,3 @@ def write_log(task: Task, episode: Episode, folder: Path, name: str) -> Path:
     if not path.is_file():
         publish_file(path, content.encode())
     return path
-
-
-def read_states(task: Task, path: Path) -> Floats:
-    """Return the states (N, S), in task units, of a log that `write_log` wrote.
-
-    Raises:
-        BadInput: The file does not exist, or lacks a column.
-    """
-    import polars as pl
-
-    columns = [_column(task, name) for name in task.states]
-    if not path.is_file():
-        raise BadInput(path, "does not exist", expected="a log of the learning loop")
-    table = pl.read_csv(path)
-    if missing := [name for name in columns if name not in table.columns]:
-        raise BadInput(path, f"has no column {missing[0]!r}", expected=", ".join(columns))
-    return table.select(columns).to_numpy()

@@ -6,12 +6,10 @@ import numpy as np
 
 from kinemill.dataset.packed import Packed, PackedDataset
 from kinemill.reports.charts import Line, axis_label, line_chart
-from kinemill.reports.svg_grid import MOST, sheet
 
 STYLES = {"train": "model", "validation": "linear", "test": "champion"}
 _BINS = 40
-SIZE = (340, 212)
-COLUMNS = 3  # px of a chart, charts in a row
+SIZE = (340, 212)  # px of a chart
 
 
 def histograms(packed: PackedDataset) -> dict[str, str]:
@@ -25,14 +23,6 @@ def histograms(packed: PackedDataset) -> dict[str, str]:
         name: _chart(splits, column, axis_label(name, packed.units[name]))
         for column, name in enumerate(packed.columns)
     }
-
-
-def histogram_sheet(packed: PackedDataset) -> str:
-    """Return the charts of up to twelve channels as one standalone SVG."""
-    charts = [
-        (f"{name}, {packed.units[name]}", chart) for name, chart in histograms(packed).items()
-    ]
-    return sheet(charts[:MOST], SIZE, COLUMNS, {color: split for split, color in STYLES.items()})
 
 
 def _chart(splits: Mapping[str, Packed], column: int, label: str) -> str:

@@ -18,8 +18,8 @@ from kinemill.draft.robot_file import Ends
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import split_words
+from kinemill.policies.motion.cycles import STILL, cycle_of, fourier
 from kinemill.policies.motion.gaits import fit_gaits
-from kinemill.validate.cycles import STILL, cycle_of, fourier
 
 PARTNERS = {"left": "right", "l": "r"}
 LATERAL = {"yaw", "roll"}  # of a joint in the plane, whose sign a mirror image changes

@@ -30,7 +30,7 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
 from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._plain_table import COLUMN
-from kinemill.validate.cycles import STILL, cycle_of
+from kinemill.policies.motion.cycles import STILL, cycle_of
 
 JSON_FORM = "motion_json"
 COMMANDS = {  # channel: its columns, the best one first, and its unit

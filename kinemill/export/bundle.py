@@ -3,7 +3,7 @@
 | file | content |
 |---|---|
 | `step.onnx` and `rollout.onnx`, or `policy.onnx` | the model |
-| `step.c`, `step.h`, `*.fp16.onnx`, `*.int8.onnx` | optional, see `export` in the task file |
+| `step.c`, `step.h` | optional, see `export` in the task file |
 | `io.yaml` | name, shape, channels, units and meaning of every tensor |
 | `cases.npz` | inputs with expected outputs, for `python -m kinemill.runtime verify` |
 | `verification.json`, `report.html` | measured errors |

@@ -61,13 +61,9 @@ def write_policy(
 
     Raises:
         Blocked: The exported policy returns NaN, or differs from the trained one.
-        BadInput: `safe_action` names no action, policies do not support a variant, or the policy
-            cannot be translated to C.
+        BadInput: `safe_action` names no action, or the policy cannot be translated to C.
     """
     settings = settings or Export()
-    if settings.also:
-        problem = f"has the variants {', '.join(settings.also)}"
-        raise BadInput("export.also", problem, expected=f"{POLICY} alone")
     _check_safe_action(interface, settings)
     safe = safe_action(interface.layout.actions, interface.limits, settings.safe_action)
     sources = {"dataset": interface.dataset, **(lineage or {})}

@@ -16,10 +16,9 @@ from kinemill.export.bundle import write_interface
 from kinemill.export.c99.parity import write_c99
 from kinemill.export.cases import Arrays, make_cases
 from kinemill.export.interface import io_document, safe_action
-from kinemill.export.quantized import eight_bits, half, loss_of, windows_of
 from kinemill.export.rollout import rollout_model
 from kinemill.export.step import TrainedStep, export_any, step_model, trace, trace_estimator
-from kinemill.export.summary import ExportSummary, VariantLoss
+from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Interface, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
 from kinemill.runtime.self_test import CASES
@@ -37,7 +36,7 @@ class Extras:
 
     Attributes:
         settings: the `export` part of the task.
-        rows: dataset of the parity cases and of the measurement of variants.
+        rows: dataset of the parity cases.
         lineage: digests of the inputs of the model, for its metadata.
     """
 
@@ -53,7 +52,6 @@ def write_model(
 
     Raises:
         Blocked: The exported step returns NaN, or differs from the trained one.
-        BadInput: A variant is impossible for this step, or needs a dataset.
     """
     extras = extras or Extras()
     settings = extras.settings
@@ -67,10 +65,6 @@ def write_model(
     cases = make_cases(step, interface, extras.rows)
     _compare(folder, cases)
     np.savez(folder / CASES, allow_pickle=False, **cases)
-    variants = dict[str, VariantLoss]()
-    for name in settings.also:
-        made, variants[name] = _variant(name, graphs, interface, folder, extras)
-        files |= made
     c99 = write_c99(folder, files["step.onnx"]) if settings.c99 else None
     write_interface(folder, io_document(interface, tuple(files), metadata))
     return ExportSummary(
@@ -80,7 +74,6 @@ def write_model(
         carry=[[item.name, *item.shape] for item in interface.carry],
         opset=OPSET,
         bytes={name: (folder / name).stat().st_size for name in files},
-        variants=variants,
         c99=c99,
     )
 
@@ -98,16 +91,13 @@ def _metadata(interface: Interface, extras: Extras) -> dict[str, str]:
     return interface.to_metadata() | {name: json.dumps(value) for name, value in more.items()}
 
 
-def _models(
-    graphs: Graphs, interface: Interface, metadata: Mapping[str, str], variant: str = ""
-) -> dict[str, bytes]:
-    """Return step and rollout by file name; the names of a variant contain the name of it."""
+def _models(graphs: Graphs, interface: Interface, metadata: Mapping[str, str]) -> dict[str, bytes]:
+    """Return step and rollout by file name."""
     core, estimator = graphs
     version = interface.versions["kinemill"]
-    between = f".{variant}" if variant else ""
     made = {
-        f"step{between}.onnx": step_model(core, interface, version, metadata),
-        f"rollout{between}.onnx": rollout_model(core, interface, version, metadata, estimator),
+        "step.onnx": step_model(core, interface, version, metadata),
+        "rollout.onnx": rollout_model(core, interface, version, metadata, estimator),
     }
     return {name: model.SerializeToString(deterministic=True) for name, model in made.items()}
 
@@ -115,26 +105,6 @@ def _models(
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         (folder / name).write_bytes(content)
-
-
-def _variant(
-    name: str, graphs: Graphs, interface: Interface, folder: Path, extras: Extras
-) -> tuple[dict[str, bytes], VariantLoss]:
-    """Write one variant and measure it; remove its files if the loss is larger than allowed."""
-    original = load(folder / ROLLOUT, non_finite="pass")
-    windows = windows_of(extras.rows, interface.history)
-    core, estimator = graphs
-    made = half(core) if name == "fp16" else eight_bits(core, interface, original, windows)
-    metadata = _metadata(interface, extras) | {"precision": json.dumps(name)}
-    files = _models((made, estimator), interface, metadata, name)
-    _write(folder, files)
-    simulator = load(folder / f"rollout.{name}.onnx", non_finite="pass")
-    loss = loss_of(simulator, original, windows, extras.settings.loss)
-    if not loss.passed:
-        for file in files:
-            (folder / file).unlink()
-        files = {}
-    return files, VariantLoss(loss.passed, loss.error, loss.original, loss.allowed, loss.why)
 
 
 def warm_up() -> None:

@@ -1,9 +1,8 @@
-"""Summary of the artifact `onnx_model`: its interface, the size of its files, C code, variants."""
+"""Summary of the artifact `onnx_model`: its interface, the size of its files, C code."""
 
 from dataclasses import dataclass, field
 
 from kinemill.store import StoredSummary
-from kinemill.store.numbers import Number
 
 
 @dataclass(frozen=True)
@@ -33,24 +32,6 @@ class C99Facts:
     latency_us: LatencyPercentiles
 
 
-@dataclass(frozen=True)
-class VariantLoss:
-    """Loss of accuracy of a variant in fewer bits.
-
-    Attributes:
-        passed: whether it was published.
-        nrmse, nrmse_fp32: errors of its rollouts on training windows, and of the float32 model.
-        allowed: the largest allowed `nrmse`.
-        why: another fault, or "".
-    """
-
-    passed: bool
-    nrmse: Number
-    nrmse_fp32: Number
-    allowed: Number
-    why: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class ExportSummary(StoredSummary):
     """Summary of an exported model or policy.
@@ -59,7 +40,6 @@ class ExportSummary(StoredSummary):
         carry: name and shape of each part of the carry, for one row.
         opset: version of the ONNX operators.
         bytes: size of each ONNX file.
-        variants: loss of each variant, published or left out.
         c99: facts about the C code; None without it.
         history, states: rows of history and names of the states of a dynamics model.
         observation, inputs: observed channels and all inputs of a policy.
@@ -69,7 +49,6 @@ class ExportSummary(StoredSummary):
     carry: list[list[str | int]]
     opset: int
     bytes: dict[str, int]
-    variants: dict[str, VariantLoss] = field(default_factory=dict[str, VariantLoss])
     c99: C99Facts | None = None
     history: int | None = None
     states: list[str] = field(default_factory=list[str])

@@ -1,4 +1,4 @@
-"""Maintenance of a home: garbage collection, backup, restore and upgrade.
+"""Maintenance of a home: garbage collection, backup and restore.
 
 Sizes are in bytes, ages in s.
 """

@@ -1,4 +1,4 @@
-"""Rigid-body equations of motion (rigid body tree) with learned parameters.
+"""Rigid-body equations of motion with learned parameters.
 
 M(q) dv/dt + c(q, v) + g(q) = B u - friction, see `kinemill.models.networks.mechanics` and, for
 `friction`, `kinemill.models.networks.friction`. An action acts with a learned gain after a learned
@@ -16,12 +16,10 @@ from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout
-from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
 from kinemill.task import Candidate, Channel, Problems, TaskFacts, TorchModule, unknown_channels
 from kinemill.task.bounds import CountOrZero
 from kinemill.task.plugins import MODELS, Model, OptionalModel
-from kinemill.task.web_overrides import LOCAL
 
 MAX_COORDINATES = 8  # the linear solve is unrolled
 MAX_POINTS = 100  # of a position curve
@@ -33,17 +31,10 @@ class RigidBody(Model):
     """Equations of motion with fitted masses, lengths and friction; for arms and linkages."""
 
     type: Literal["rigid_body"] = "rigid_body"
-    mass: Literal["chain", "free", "mjcf"] = Field(
+    mass: Literal["chain", "free"] = Field(
         default="chain",
         description="chain: hinges in series in a plane, angles relative to the previous link, "
-        "after slides if any; free: any mass matrix by its Cholesky factors; mjcf: the bodies of a "
-        "MuJoCo model",
-    )
-    mjcf: Annotated[Mjcf, LOCAL] = Field(
-        default=None, description="MuJoCo model for mass: mjcf, a file relative to the task file"
-    )
-    joints: dict[str, str] = Field(
-        default={}, description="joint of the MuJoCo model by coordinate; default: in order"
+        "after slides if any; free: any mass matrix by its Cholesky factors",
     )
     drives: dict[str, str] = Field(
         default={}, description="coordinate that each action acts on; default: in order"
@@ -82,11 +73,8 @@ class RigidBody(Model):
         return self.residual is None
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return drives and joints of unknown channels, and settings of another `mass`."""
+        """Return drives of unknown channels, and settings of another `mass`."""
         problems = unknown_channels(list(self.drives), channels, "drives")
-        problems += unknown_channels(list(self.joints), channels, "joints")
-        if (self.mass == "mjcf") != (self.mjcf is not None):
-            problems.append((("mjcf",), "`mjcf` and `mass: mjcf` must be set together"))
         if 0 < self.position_curve < 4:
             message = f"{self.position_curve} points; expected 0, or 4 or more"
             problems.append((("position_curve",), message))
@@ -188,7 +176,7 @@ def locate(settings: RigidBody, layout: ModelLayout) -> Any:
     """Return the `Coordinates`: the position of each acceleration, and what each action drives.
 
     Raises:
-        BadInput: Outputs, slides, joints or drives do not fit the equations of motion.
+        BadInput: Outputs, slides or drives do not fit the equations of motion.
     """
     from kinemill.models.networks.rigid_body import Coordinates
 
@@ -223,35 +211,7 @@ def locate(settings: RigidBody, layout: ModelLayout) -> Any:
             f"a slide follows the hinge {names[hinges.index(True)]!r}",
             expected="slides first, or mass: free",
         )
-    joints = _joints(settings, names, hinges)
-    driven = _driven(settings, layout, names)
-    return Coordinates(tuple(positions), tuple(velocities), driven, joints)
-
-
-def _joints(settings: RigidBody, names: list[str], hinges: list[bool]) -> tuple[int, ...]:
-    """Return the coordinate of each joint of the MuJoCo model."""
-    if settings.mjcf is None:
-        return ()
-    tree = settings.mjcf.joints
-    defaults = zip(names, (joint.name for joint in tree), strict=False)
-    by_joint = {joint: name for name, joint in (dict(defaults) | settings.joints).items()}
-    kinds = {name: "hinge" if hinge else "slide" for name, hinge in zip(names, hinges, strict=True)}
-    for joint in tree:
-        name = by_joint.get(joint.name)
-        if kinds.get(name or "") != joint.kind:
-            raise BadInput(
-                f"learn.model.joints: the {joint.kind} {joint.name!r}",
-                f"is {name!r}, a {kinds[name]}" if name in kinds else "is not a coordinate",
-                expected=f"one of the coordinates {kinds}",
-                fix="angles are channels of `kind: angle`; name the joints in `joints`",
-            )
-    if len(tree) != len(names):
-        raise BadInput(
-            "learn.model.mjcf",
-            f"joints {[joint.name for joint in tree]}",
-            expected=f"one for each of {names}",
-        )
-    return tuple(names.index(by_joint[joint.name]) for joint in tree)
+    return Coordinates(tuple(positions), tuple(velocities), _driven(settings, layout, names))
 
 
 def _driven(settings: RigidBody, layout: ModelLayout, names: list[str]) -> tuple[int, ...]:

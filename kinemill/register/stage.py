@@ -20,7 +20,6 @@ from kinemill.register.gate.evaluation import make_measurements
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.gate.inputs import Measurements
 from kinemill.register.model_version import create_version
-from kinemill.register.reregistration import decided_before, wishes
 from kinemill.register.saved_task import save_task, task_content
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import (
@@ -142,11 +141,6 @@ def run(
             return _registration(version, "unchanged")
         if version is None:
             folder = open_ref(home, bundle.ref)
-            if again := decided_before(tracking, task, stamped, folder):
-                number = str(again.number)
-                with _promoter_needed(again):
-                    tracking.client.set_model_version_tag(task.name, number, tags.KEY, key)
-                return _registration(again, "unchanged")
             run_id = produced.run_id or _find_or_start_run(tracking, task, produced, key)
             save_task(home, task)
             created = create_version(tracking, task, folder, run_id, stamped)
@@ -236,7 +230,6 @@ def _tags(
         **({tags.STARTED_FROM: start.address} if start else {}),
         **_reference(home, produced),
         tags.MODEL_FOLDER: produced.model.path,
-        tags.WISHES: wishes(task),
         tags.TASK: digest(task_content(task)),
         tags.DATASET: produced.dataset.digest,
         tags.MODEL: produced.model.digest,

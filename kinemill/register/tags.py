@@ -1,7 +1,6 @@
 """Names of tags that kinemill sets on versions and runs in MLflow; each value is plain text."""
 
 KEY = "kinemill.key"  # digest of the artifacts and the rules
-WISHES = "kinemill.wishes"  # digest of the task's rules
 TASK = "kinemill.task_digest"  # digest of the task
 DATASET = "kinemill.dataset"  # key of the dataset
 MODEL = "kinemill.model"  # key of the trained model

@@ -44,8 +44,8 @@ def load(
 
     Args:
         where: a folder with `rollout.onnx` and `step.onnx`, or with `policy.onnx`; the path of
-            such a file or of a variant, `rollout.int8.onnx`; or an address in the registry,
-            `models:/TASK@champion` or `models:/TASK/3`.
+            such a file; or an address in the registry, `models:/TASK@champion` or
+            `models:/TASK/3`.
         threads: threads of ONNX Runtime; one is faster than two for small models.
         provider: where ONNX Runtime executes the model: `cpu`, `cuda` or `tensorrt` (with the
             package onnxruntime-gpu), or the name of any other of its execution providers. Small

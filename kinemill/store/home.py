@@ -1,6 +1,5 @@
 """The home: one relocatable folder for all files of kinemill."""
 
-import json
 import os
 import stat
 from dataclasses import dataclass
@@ -10,8 +9,6 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store.database import database, tracking_server
 from kinemill.store.project import project_root
 
-FORMAT = 1  # layout version of a home; each document has its own format
-STAMP = "home.json"
 RESTORE_MARKER = ".restoring"  # exists while a restore is incomplete
 
 
@@ -35,8 +32,8 @@ class Home:
         """Take `root`, else `KINEMILL_HOME`, else `var/` of the project.
 
         Raises:
-            BadInput: None of the three is set, or the home is not a folder, is incompletely
-                restored, or was written by a newer kinemill.
+            BadInput: None of the three is set, or the home is not a folder, or is incompletely
+                restored.
         """
         home = cls.find(root)
         home.check()
@@ -66,8 +63,7 @@ class Home:
         """Check that this version of kinemill can use the home.
 
         Raises:
-            BadInput: It is not a folder, is incompletely restored, or was written by a newer
-                kinemill.
+            BadInput: It is not a folder, or is incompletely restored.
         """
         folder = next(parent for parent in (self.root, *self.root.parents) if parent.exists())
         if not folder.is_dir():
@@ -78,13 +74,6 @@ class Home:
         if (self.root / RESTORE_MARKER).exists():
             fix = "run kinemill admin restore with the backup again, which completes the restore"
             raise BadInput(self.root, "is incompletely restored", fix=fix)
-        if (number := self.format) > FORMAT:
-            raise BadInput(
-                self.root,
-                f"was written by a newer kinemill: it is a home of format {number}",
-                expected=f"format {FORMAT} or older",
-                fix="update kinemill, or restore an older backup: kinemill admin restore",
-            )
 
     def inside(self, path: str, named: object) -> Path:
         """Return a path in this home from its relative path.
@@ -143,18 +132,6 @@ class Home:
         except FileNotFoundError as error:
             fix = "set KINEMILL_HOME to another folder"
             raise BadInput(self.root, "cannot be created", fix=fix) from error
-
-    @property
-    def format(self) -> int:
-        """The format of the home, recorded at the last upgrade; default 1."""
-        try:
-            number = json.loads((self.root / STAMP).read_bytes())["format"]
-        except FileNotFoundError:
-            return 1
-        except (ValueError, KeyError, TypeError) as error:
-            fix = 'expected `{"format": N}`; move it away, then run kinemill admin upgrade'
-            raise BadInput(self.root / STAMP, f"cannot be read ({error})", fix=fix) from error
-        return int(number)
 
     def task_file(self, task: str) -> Path:
         """Return the file that records the path a task was run from."""

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from kinemill.registry import nearest
-from kinemill.task.bounds import Quantity, Ratio
+from kinemill.task.bounds import Quantity
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Settings
 
@@ -21,11 +21,6 @@ class Export(Settings):
         description="also export C code: step.c and step.h, or policy.c and policy.h, compiled "
         "here and compared with the ONNX file",
     )
-    also: list[Literal["fp16", "int8"]] = Field(
-        default=[],
-        description="variants of the model with layers in half precision, or quantized to 8 bits "
-        "and calibrated on training windows; files such as rollout.fp16.onnx",
-    )
     precision: Literal["float32", "float64"] = Field(
         default="float32",
         description="data type of the exported model and its tensors; use float64 if the "
@@ -37,9 +32,6 @@ class Export(Settings):
         "intervals cover 90 % of the errors on the validation episodes; online: also adapt them "
         "to the errors of the run, see kinemill.runtime.interval_tracker",
     )
-    loss: Ratio = Field(
-        default=0.05, description="largest allowed relative increase of the error of a variant"
-    )
     safe_action: dict[str, Quantity] = Field(
         default={},
         description="action: value that a watchdog sends if inputs are stale or the controller is "
@@ -50,16 +42,14 @@ class Export(Settings):
         """Return the settings that do not apply to a policy."""
         what = "applies to dynamics models only; policies are exported in float32"
         errors: list[Problem] = [(("precision",), what)] if self.precision != "float32" else []
-        errors += [(("conformal",), what)] if self.conformal else []
-        return errors + ([(("also",), what)] if self.also else [])
+        return errors + ([(("conformal",), what)] if self.conformal else [])
 
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
-        """Return problems: variants that float64 excludes, and unknown or invalid safe actions."""
+        """Return problems: C code of a float64 model, and unknown or invalid safe actions."""
         errors = list[Problem]()
         actions = [n for n, c in channels.items() if c.role == "action"]
-        for name in ("c99", "also") if self.precision == "float64" else ():
-            if getattr(self, name):
-                errors.append(((name,), "needs a model in float32; precision is float64"))
+        if self.c99 and self.precision == "float64":
+            errors.append((("c99",), "needs a model in float32; precision is float64"))
         if not channels:
             return errors  # the environment defines the names; export checks them
         for name, value in self.safe_action.items():

@@ -89,10 +89,6 @@ class Learn(Plugin):
         default=1,
         description="micro-batches of `batch_size` windows to accumulate per optimizer step",
     )
-    halve_batch: bool = Field(
-        default=False,
-        description="if memory runs out, use twice as many micro-batches of half the size",
-    )
     steps: Steps | None = Field(
         default=4000, description="largest number of optimizer steps; null with `epochs`"
     )

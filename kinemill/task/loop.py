@@ -52,11 +52,6 @@ class Loop(Settings):
         default=None, description="`learn.steps` of these trainings; default: as in the first round"
     )
     seed: Seed = Field(default=0, description="seed of starts, random actions and noise")
-    automatic: bool = Field(
-        default=False,
-        description="in Dagster: collect the next round with the champion on the simulated plant "
-        "when the version of the last round is registered",
-    )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: limits of channels that are no states, or in the wrong order."""

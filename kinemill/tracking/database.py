@@ -163,7 +163,7 @@ def open_tracking(home: Home) -> Tracking:
         raise KinemillError(
             tracked_in(home),
             f"MLflow cannot open it ({error.message.splitlines()[0]})",
-            fix="kinemill admin upgrade migrates it after a backup, or says what to update",
+            fix=f"mlflow db upgrade {uri}, after a backup; or update MLflow",
         ) from error
     if is_moved:  # only now: the client has compared the schema with that of the installed MLflow
         with lock(home, "mlflow"):

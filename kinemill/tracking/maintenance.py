@@ -1,16 +1,14 @@
-"""Maintenance of MLflow's database: upgrades, deleted runs, orphan runs of dead processes."""
+"""Maintenance of MLflow's database: deleted runs, orphan runs of dead processes."""
 
-import importlib
 import platform
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlparse
 
 from kinemill.process import process_of
 from kinemill.store import Home
-from kinemill.tracking.database import open_tracking, prepare_mlflow, tracking_uri
+from kinemill.tracking.database import open_tracking
 from kinemill.tracking.jsonl import FILE, read_points
 from kinemill.tracking.runs import KEY, OWNER, TASK, log_missing
 
@@ -49,51 +47,6 @@ def deleted_runs(home: Home) -> Iterator[DeletedRun]:
 def _local(uri: str) -> Path | None:
     parsed = urlparse(uri)
     return Path(unquote(parsed.path)) if parsed.scheme in ("", "file") else None
-
-
-class Revision(NamedTuple):
-    """Schema of a database, schema of the installed MLflow, and whether MLflow can read it."""
-
-    current: str
-    latest: str
-    is_known: bool
-
-
-def revision(home: Home) -> Revision:
-    """Return the schema of MLflow's database."""
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
-
-    with _engine(home) as (utils, engine):
-        current = utils._get_schema_version(engine)
-        latest = utils._get_latest_schema_revision()
-        scripts = ScriptDirectory.from_config(utils._get_alembic_config(""))
-    try:
-        is_known = bool(scripts.get_revision(str(current)))
-    except CommandError:
-        is_known = False
-    return Revision(str(current), latest, is_known)
-
-
-def upgrade(home: Home) -> None:
-    """Upgrade MLflow's database to the schema of the installed MLflow."""
-    with _engine(home) as (utils, engine):
-        utils._upgrade_db(engine)
-
-
-@contextmanager
-def _engine(home: Home) -> Generator[tuple[Any, Any]]:
-    """Open the database without `MlflowClient`, which rejects another schema."""
-    prepare_mlflow()
-
-    import sqlalchemy
-
-    utils: Any = importlib.import_module("mlflow.store.db.utils")
-    engine = sqlalchemy.create_engine(tracking_uri(home))
-    try:
-        yield utils, engine
-    finally:
-        engine.dispose()
 
 
 def _alive(owner: str) -> bool:

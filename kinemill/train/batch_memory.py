@@ -41,7 +41,7 @@ def check_batch(learn: Learn, objective: Objective, device: torch.device) -> Non
         )
     on_gpu = device.type == "cuda"
     window_bytes = bytes_per_window(objective, device) * (1.0 if learn.amp == "off" else 0.5)
-    if not window_bytes or (on_gpu and learn.halve_batch):  # `halve_batch` finds the size that fits
+    if not window_bytes:
         return
     memory = gpu_memory(device) if on_gpu else host_memory()
     windows = min(learn.batch_size, math.ceil(objective.windows / learn.accumulate))

@@ -1,6 +1,5 @@
 """Memory of a training: peaks, and errors when it runs out."""
 
-import gc
 import resource
 import sys
 
@@ -42,13 +41,6 @@ def free_now(device: torch.device) -> str:
     return str(gpu_memory(device) if device.type == "cuda" else host_memory())
 
 
-def make_room() -> None:
-    """Free unused memory after a failed step: collect garbage, and empty torch's cache."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 def out_of_memory(
     where: str, module: torch.nn.Module, learn: object, windows: int
 ) -> TrainingFailed:
@@ -70,7 +62,6 @@ def out_of_memory(
         f"out of memory with {windows} windows per micro-batch{f' ({rows})' if rows else ''}, "
         f"{parameters} parameters on {device}; {free_now(device)}",
         expected="a step that fits into memory",
-        fix="halve learn.batch_size and double learn.accumulate (same gradient), or set "
-        "learn.halve_batch; or shorten learn.horizon, choose a smaller model, or stop other "
-        "programs on this device",
+        fix="halve learn.batch_size and double learn.accumulate (same gradient); or shorten "
+        "learn.horizon, choose a smaller model, or stop other programs on this device",
     )

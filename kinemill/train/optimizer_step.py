@@ -19,7 +19,7 @@ from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.ddp import process_group
 from kinemill.train.device_steps import CaptureFailed, DeviceSteps
 from kinemill.train.gradients import clip, gradient_of, max_norm
-from kinemill.train.memory import is_out_of_memory, make_room, out_of_memory
+from kinemill.train.memory import is_out_of_memory, out_of_memory
 from kinemill.train.nan_diagnosis import NotFinite, checked, explained
 from kinemill.train.objective import Objective
 from kinemill.train.precision import multiplied, probe
@@ -93,16 +93,10 @@ class Steps:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                size = self._batches.size
-                windows = math.ceil(size / self.training.state.pieces)
-                failure = out_of_memory(f"step {step}", self.training.module, self.learn, windows)
-                if not self.learn.halve_batch or windows == 1:
-                    raise failure from error
-            else:
-                del self._waiting[:made]
-                continue
-            # Outside of `except`: the exception holds the frames, and so the tensors, of the step.
-            self._halve(failure.problem)
+                windows = math.ceil(self._batches.size / self.training.state.pieces)
+                module = self.training.module
+                raise out_of_memory(f"step {step}", module, self.learn, windows) from error
+            del self._waiting[:made]
 
     def collect(self) -> list[float]:
         """Return the losses of the steps since the last call, in order, the mean over the members.
@@ -195,17 +189,6 @@ class Steps:
         self._on_device = None
         self._is_graph = False
         self._progress.log_message(f"{message}; steps are launched one by one")
-
-    def _halve(self, why: str) -> None:
-        state = self.training.state
-        self.training.optimizer.zero_grad(set_to_none=True)
-        self._losses = self._take_losses()
-        self._on_device = None
-        make_room()
-        state.pieces = 2 * state.pieces
-        state.compiled = False
-        self._update = None
-        self._progress.log_message(f"{why}: steps now have {state.pieces} micro-batches")
 
     def _in_precision(self, objective: Objective) -> Objective:
         def loss(which: Tensor, step: int, *part: tuple[int, int]) -> Tensor:

@@ -32,7 +32,7 @@ from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS, description_
 VERSION = 11
 _UNHASHED_KEYS = (  # settings of `learn` that change the weights by rounding at most
     *("log_every", "save_every", "keep", "eval_callback"),
-    *("device", "threads", "halve_batch", "cuda_graph"),
+    *("device", "threads", "cuda_graph"),
 )
 
 

@@ -32,7 +32,7 @@ class State:
         seconds: time spent on the training, s.
         compiled: whether steps are compiled; None: not decided yet.
         matmul: precision of matrix multiplication; None: not decided yet.
-        pieces: micro-batches of a step, more than `learn.accumulate` after `learn.halve_batch`.
+        pieces: micro-batches of a step.
         scaler: state of torch's `GradScaler`; None without one.
         losses: losses since the last point of the curve.
         history: curves by name, points [step, value].

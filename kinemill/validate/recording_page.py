@@ -5,7 +5,6 @@ The page is one file that opens offline. Time is s since the first stamp of the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import polars as pl
@@ -15,17 +14,16 @@ from kinemill.ingest import Recording
 from kinemill.ingest.edit_recording import EditRow
 from kinemill.ingest.recording_summary import TrackFile
 from kinemill.ingest.rows import read_rows
-from kinemill.reports.charts import POINTS, Band, Line, axis_label, line_chart, number, thinned
-from kinemill.reports.components import card, html_page, table
+from kinemill.reports.charts import POINTS, Band, Line, axis_label, line_chart, thinned
+from kinemill.reports.components import html_page
+from kinemill.reports.templates import render
 from kinemill.task import Task
 from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_track, skip_checks
-from kinemill.validate.clips import clip_section
 from kinemill.validate.faults import runs
 
 WIDTH = 1100
 HEIGHT = 172  # px of one channel
 TRACKS = 12  # drawn tracks of a recording, those with most findings
-LISTED = 100  # listed findings
 
 Window = tuple[int, int]  # first row of a track, and the one after the last
 
@@ -55,31 +53,29 @@ def view(
     Raises:
         BadInput: The episode does not exist.
     """
-    stretches, _ = stretches_of(task, recording)
+    stretches = [_evaluate(task, recording, track) for track in recording.summary.tracks]
     selected, window = _select(stretches, recording, episode)
-    pieces = sum(len(stretch.verdict.pieces) for stretch in stretches)
-    body = [
-        _header(task, recording, episode),
-        _cards(recording, stretches, pieces),
-        _edits(edits),
-        *(_cycle(task, stretch, window) for stretch in _most_findings(selected)),
-        _legend(),
-        *(_track(task, stretch, window) for stretch in _most_findings(selected)),
-        _reasons(recording, selected),
+    read = [[item[key] or "" for key in _KEYS] for item in recording.summary.reasons]
+    findings = [
+        _finding_row(stretch, item) for stretch in selected for item in stretch.verdict.findings
     ]
-    return html_page(f"{task.name}: {recording.name}", body)
-
-
-def stretches_of(
-    task: Task, recording: Recording, episode: int | None = None
-) -> tuple[list[Stretch], Window | None]:
-    """Evaluate the tracks of a recording; for one episode, return its track and its rows.
-
-    Raises:
-        BadInput: The episode does not exist.
-    """
-    evaluations = [_evaluate(task, recording, track) for track in recording.summary.tracks]
-    return _select(evaluations, recording, episode)
+    pieces = [piece for stretch in stretches for piece in stretch.verdict.pieces]
+    body = render(
+        "validate/recording.html.j2",
+        task=task,
+        recording=recording,
+        episode=episode,
+        episodes=len(pieces),
+        tracks=len(stretches),
+        accepted=sum(stop - start for start, stop in pieces),
+        rows=sum(stretch.frame.height for stretch in stretches),
+        seconds=sum(float(np.ptp(stretch.seconds)) for stretch in stretches),
+        n_findings=sum(len(stretch.verdict.findings) for stretch in stretches),
+        edits=edits,
+        drawn=[_drawn(task, stretch, window) for stretch in _most_findings(selected)],
+        findings=[*read, *findings],
+    )
+    return html_page(f"{task.name}: {recording.name}", [body])
 
 
 def _select(
@@ -108,81 +104,15 @@ def _most_findings(stretches: Sequence[Stretch]) -> list[Stretch]:
     return sorted(worst, key=lambda item: item.index)
 
 
-def _header(task: Task, recording: Recording, episode: int | None) -> str:
-    verdict = "Released" if recording.released else "Recording"
-    what = f"{verdict}, episode {episode}" if episode is not None else verdict
-    return (
-        f'<div class="eyebrow">{escape(task.name)} · {what} {recording.hash[:16]}</div>'
-        f'<h1 class="name">{escape(recording.name)}</h1>'
-    )
-
-
-def _cards(recording: Recording, stretches: Sequence[Stretch], episodes: int) -> str:
-    rows = sum(stretch.frame.height for stretch in stretches)
-    accepted = sum(stop - start for item in stretches for start, stop in item.verdict.pieces)
-    n_findings = sum(len(item.verdict.findings) for item in stretches)
-    seconds = sum(float(np.ptp(item.seconds)) for item in stretches)
-    cards = [
-        (
-            "Episodes",
-            str(episodes),
-            "",
-            f"from {len(stretches)} track{'s' * (len(stretches) != 1)}",
-        ),
-        (
-            "Accepted",
-            f"{accepted / rows:.0%}" if rows else "–",
-            "",
-            f"{accepted} of {rows} grid rows",
-        ),
-        ("Length", number(seconds), "s", f"read as {escape(recording.summary.format)}"),
-        ("Findings", str(n_findings), "", f"{len(recording.summary.reasons)} during ingest"),
-    ]
-    return f'<div class="cards" style="margin-top:20px">{"".join(card(*c) for c in cards)}</div>'
-
-
-def _edits(edits: Sequence[EditRow]) -> str:
-    """Return the edits of the recording as HTML; empty without any."""
-    if not edits:
-        return ""
-    rows = [[str(row.number), row.edit, row.who, row.when, row.because] for row in edits]
-    cells = [[escape(cell) for cell in row] for row in rows]
-    return f"<h2>Edits</h2>{table(['No.', 'Edit', 'Who', 'When', 'Because'], cells)}"
-
-
-def _cycle(task: Task, stretch: Stretch, window: Window | None) -> str:
-    """Return the joints of a motion clip over the phase of their cycle, as HTML."""
-    first, last = window or (0, stretch.frame.height)
-    values = {name: stretch.frame[name].to_numpy()[first:last] for name in task.numbers}
-    return clip_section(task, values)
-
-
-def _legend() -> str:
-    return (
-        '<div class="legend" style="margin-top:22px">'
-        '<span><i class="edge-value"></i>value</span><span><i class="edge-limit"></i>limits</span>'
-        '<span><i class="box found"></i>finding in this channel</span>'
-        '<span><i class="box mended"></i>repaired</span>'
-        '<span><i class="box lost"></i>removed</span></div>'
-    )
-
-
-def _track(task: Task, stretch: Stretch, window: tuple[int, int] | None) -> str:
+def _drawn(
+    task: Task, stretch: Stretch, window: Window | None
+) -> tuple[Stretch, list[float], dict[str, str]]:
+    """Return a track with the ends of its charts, s, and a chart for each channel."""
     first, last = window or (0, stretch.frame.height)
     room = (last - first) // 20 if window else 0  # rows before and after an episode
     rows = slice(max(0, first - room), min(stretch.frame.height, last + room))
-    charts = [
-        f"<figure><figcaption><b>{escape(name)}</b>"
-        f'<span class="unit">{escape(task.channels[name].unit)}</span></figcaption>'
-        f"{_chart(task, stretch, name, rows)}</figure>"
-        for name in task.numbers
-    ]
-    start, end = stretch.seconds[rows][[0, -1]]
-    part = f" ({escape(stretch.part)})" if stretch.part else ""
-    return (
-        f"<h2>Track {stretch.index}{part}, {start:.3f} to {end:.3f} s</h2>"
-        f'<div class="stack">{"".join(charts)}</div>'
-    )
+    ends = stretch.seconds[rows][[0, -1]].tolist()
+    return stretch, ends, {name: _chart(task, stretch, name, rows) for name in task.numbers}
 
 
 def _chart(task: Task, stretch: Stretch, name: str, rows: slice) -> str:
@@ -248,24 +178,6 @@ def _band(
         return []
     seconds = stretch.seconds
     return [Band(float(seconds[first]), float(seconds[last]), style, label)]
-
-
-def _reasons(recording: Recording, stretches: Sequence[Stretch]) -> str:
-    read = [[item[key] or "" for key in _KEYS] for item in recording.summary.reasons]
-    findings = [
-        _finding_row(stretch, item) for stretch in stretches for item in stretch.verdict.findings
-    ]
-    rows = [*read, *findings]
-    if not rows:
-        return '<h2>Findings</h2><p class="good">None: every row was accepted.</p>'
-    cells = [[escape(str(cell)) for cell in row] for row in rows[:LISTED]]
-    more = (
-        f"<p>{len(rows) - LISTED} further findings are not listed.</p>"
-        if len(rows) > LISTED
-        else ""
-    )
-    heads = ["Check", "Channel", "Where", "Found", "Expected", "Fix"]
-    return f"<h2>Findings</h2>{table(heads, cells, fixed=True)}{more}"
 
 
 _KEYS = ("check", "channel", "where", "found", "expected", "fix")

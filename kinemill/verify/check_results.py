@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, field
 
-from kinemill.export.summary import VariantLoss
 from kinemill.store.numbers import Number
 
 
@@ -163,20 +162,6 @@ class PhysicsResult:
 
     value: Number
     within: float
-
-
-@dataclass(frozen=True)
-class VariantResult(VariantLoss):
-    """Loss of a variant in fewer bits.
-
-    Attributes:
-        test, test_fp32: nRMSE of the variant and of the float32 model on the test split.
-        bytes: size of each file of the variant; empty if it was left out.
-    """
-
-    test: Number
-    test_fp32: Number
-    bytes: dict[str, int]
 
 
 @dataclass(frozen=True)

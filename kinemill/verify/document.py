@@ -21,7 +21,6 @@ from kinemill.verify.check_results import (
     PhysicsResult,
     Structure,
     Throughput,
-    VariantResult,
 )
 from kinemill.verify.checklist import Gate
 from kinemill.verify.cold_start import ColdStart
@@ -32,7 +31,6 @@ from kinemill.verify.results import (
     Accuracy,
     AnalysisResults,
     ClosedLoop,
-    FitDiagnosis,
     Metrics,
     PolicyGain,
     PrecisionResults,
@@ -117,8 +115,7 @@ class Verification(Assessment):
         dataset: digest of the dataset.
         versions: versions of the libraries that made the files.
         precision, sensitivity, stability, physics, closed_loop: checks of dynamics models.
-        c99, variants: the C code, and the loss of each quantized variant.
-        fit_diagnosis: over- or underfitting that the learning curves show.
+        c99: the C code.
         unmodeled: effects that explain residuals of a dynamics model on other splits than `test`.
         trials: outcomes in the environment of `model` and `random`.
         torch_trials: the same episodes with the policy in torch.
@@ -140,8 +137,6 @@ class Verification(Assessment):
     physics: dict[str, PhysicsResult] = field(default_factory=dict[str, PhysicsResult])
     closed_loop: ClosedLoop | None = None
     c99: C99Facts | None = None
-    variants: dict[str, VariantResult] = field(default_factory=dict[str, VariantResult])
-    fit_diagnosis: FitDiagnosis | None = None
     unmodeled: list[UnmodeledEffect] = field(default_factory=list[UnmodeledEffect])
     trials: dict[str, TrialResults] = field(default_factory=dict[str, TrialResults])
     torch_trials: TorchTrials | None = None
@@ -246,31 +241,6 @@ class ActionCurves:
 
 
 @dataclass(frozen=True)
-class ActionValues:
-    """Values of actions in the states of logs: discounted returns that a critic predicts.
-
-    Attributes:
-        critic: algorithm that trained the critic with the policy.
-        discount: discount factor of a step.
-        rows: number of rows that are compared.
-        logged: mean value of the logged actions.
-        policy: mean value of the policy's actions.
-        difference: mean of logged minus policy.
-        interval: 95 % bootstrap interval of `difference` over episodes.
-        better: share of rows whose logged action has the larger value.
-    """
-
-    critic: str
-    discount: float
-    rows: int
-    logged: Number
-    policy: Number
-    difference: Number
-    interval: Interval
-    better: Number
-
-
-@dataclass(frozen=True)
 class PolicyEvaluation:
     """`evaluation.json` of a policy; None for parts that were not requested.
 
@@ -278,7 +248,6 @@ class PolicyEvaluation:
         logs: logs with the compared actions.
         actions: differences from the logged actions: `model`, and `repeat` if it observes actions.
         curves: these differences over time.
-        values: values of the logged actions; None without a critic of actions.
         environment: environment of the trials, such as `gymnasium, variant heavy`.
         trials: episodes of `model`, `random`, and `champion` if that is another version.
         gains: differences of `model` from the others, from the same starts.
@@ -290,7 +259,6 @@ class PolicyEvaluation:
     logs: LogsFacts | None = None
     actions: dict[str, Accuracy] | None = None
     curves: ActionCurves | None = None
-    values: ActionValues | None = None
     environment: str | None = None
     trials: dict[str, TrialResults] = field(default_factory=dict[str, TrialResults])
     gains: dict[str, PolicyGain] = field(default_factory=dict[str, PolicyGain])

@@ -3,7 +3,6 @@
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.dataset.scale import training_scale
-from kinemill.export.quantized import loss_of
 from kinemill.export.summary import ExportSummary
-from kinemill.runtime import Floats, Interface, Simulator, load, wrapped
+from kinemill.runtime import Floats, Interface, Simulator, wrapped
 from kinemill.selection.references import Persistence, References
 from kinemill.task.verify import Verify
 from kinemill.train.step import Step
@@ -31,7 +29,7 @@ from kinemill.verify.analysis import (
     metrics_of,
     window_counts,
 )
-from kinemill.verify.check_results import OutputAccuracy, Parity, VariantResult
+from kinemill.verify.check_results import OutputAccuracy, Parity
 from kinemill.verify.checklist import Gate, finite
 from kinemill.verify.document import ModelKind, Verification
 from kinemill.verify.estimated import estimated_starts
@@ -55,7 +53,7 @@ from kinemill.verify.parity import (
 from kinemill.verify.physics import PhysicalCheck, physical_checks
 from kinemill.verify.precision import Precision, negligible_loss, rms_at
 from kinemill.verify.residuals import residuals_of
-from kinemill.verify.results import ClosedLoop, FitDiagnosis, Stability
+from kinemill.verify.results import ClosedLoop, Stability
 from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
 from kinemill.verify.unmodeled import ROWS, unmodeled_effects
@@ -73,10 +71,9 @@ class DynamicsSubject:
         dataset: dataset with the test split.
         settings: horizon, stride, limit on latency, physical checks.
         trained: interface of the trained model, to check the metadata; None if unknown.
-        fit_diagnosis: over- or underfitting that the learning curves show.
         closed_loop: results of the task's controller in its simulator.
         motion: animation of these runs, HTML.
-        exported_summary: summary of the export, with C99 and variants.
+        exported_summary: summary of the export, with C99.
         model: the kind of the model.
         references: models to compare with; None for persistence only.
         counted: comparisons that count in the gate; None for all.
@@ -88,7 +85,6 @@ class DynamicsSubject:
     dataset: PackedDataset
     settings: Verify
     trained: Interface | None = None
-    fit_diagnosis: FitDiagnosis | None = None
     closed_loop: ClosedLoop | None = None
     motion: str = ""
     exported_summary: ExportSummary | None = None
@@ -202,25 +198,9 @@ class DynamicsSubject:
         """Results of the physical checks that the task declares."""
         return physical_checks(self.simulator, self.probes[0], self.std, self.settings)
 
-    @cached_property
-    def variants(self) -> tuple[list[Gate], dict[str, float]]:
-        """Gate of each quantized variant, and nRMSE on the test split by variant and for `fp32`."""
-        windows = held_out_windows(self.dataset, self.exported.interface, self.settings.horizon)
-        gates = list[Gate]()
-        errors = dict[str, float]()
-        for path in sorted(self.folder.glob("rollout.*.onnx")):
-            name = path.name.split(".")[1]
-            loss = loss_of(load(path, non_finite="pass"), self.simulator, windows, math.inf)
-            errors |= {name: loss.error, "fp32": loss.original}
-            passed = not loss.why and math.isfinite(loss.error)
-            expected = "finite, NaN only in its row, a rollout equals its steps"
-            gates.append(Gate(f"{name} variant", passed, loss.why or "no faults", expected))
-        return gates, errors
-
     def check_behavior(self) -> list[Gate]:
-        """Check precision, variants and physics."""
-        physics = [check.gate() for check in self.physics]
-        return [self.precision.gate(), *self.variants[0], *physics]
+        """Check precision and physics."""
+        return [self.precision.gate(), *(check.gate() for check in self.physics)]
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -258,7 +238,7 @@ class DynamicsSubject:
         return self.probes[0], self.probes[0].actions.shape[1], (1, THREADS)
 
     def document(self) -> Verification:
-        """Return accuracy, comparisons, stability, variants and training."""
+        """Return accuracy, comparisons, stability and training."""
         analysis = self.analysis
         exported = self.exported_summary
         return Verification(
@@ -278,8 +258,6 @@ class DynamicsSubject:
             physics={check.name: check.result() for check in self.physics},
             closed_loop=self.closed_loop,
             c99=exported.c99 if exported else None,
-            variants=self._variant_results(exported) if exported else {},
-            fit_diagnosis=self.fit_diagnosis,
             unmodeled=unmodeled_effects(
                 residuals_of(self.simulator, self.dataset, "validation", "train", most=ROWS),
                 self.dataset,
@@ -289,16 +267,3 @@ class DynamicsSubject:
 
     def write_files(self, folder: Path) -> None:
         """Write nothing: the report has all results."""
-
-    def _variant_results(self, exported: ExportSummary) -> dict[str, VariantResult]:
-        """Return the loss and size of each quantized variant."""
-        errors = self.variants[1]
-        return {
-            name: VariantResult(
-                **vars(loss),
-                test=errors.get(name, math.nan),
-                test_fp32=errors.get("fp32", math.nan),
-                bytes={file: size for file, size in exported.bytes.items() if f".{name}." in file},
-            )
-            for name, loss in exported.variants.items()
-        }

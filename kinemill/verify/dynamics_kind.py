@@ -31,7 +31,6 @@ class DynamicsKind:
         from kinemill.verify.document import ModelKind
         from kinemill.verify.dynamics import DynamicsSubject
         from kinemill.verify.losses import Counted
-        from kinemill.verify.overfitting import fitting_in
 
         home = Home(job.home)
         folder = open_ref(home, job.onnx_model)
@@ -46,7 +45,6 @@ class DynamicsKind:
             dataset=load_dataset(home, job.dataset),
             settings=task.verify,
             trained=describe(about, step),
-            fit_diagnosis=fitting_in(trained),
             closed_loop=looped,
             motion=motion,
             exported_summary=ExportSummary.read_folder(folder),

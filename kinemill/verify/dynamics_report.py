@@ -4,14 +4,13 @@ from html import escape
 
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, name_of, table
-from kinemill.verify.check_sections import trial_sections
+from kinemill.reports.templates import render
 from kinemill.verify.comparison_sections import best_card, horizons_card
 from kinemill.verify.document import Verification
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.effects import ADVICE
 from kinemill.verify.figures import three_examples
 from kinemill.verify.output_errors import outputs_section
-from kinemill.verify.overfitting import fitting_section
 from kinemill.verify.report_sections import (
     Parts,
     accuracy_card,
@@ -50,15 +49,14 @@ def dynamics_parts(subject: DynamicsSubject, document: Verification) -> Parts:
                     analysis, document, "the test split", three_examples(model), text
                 ),
                 outputs_section(document.outputs, model.dt),
-                fitting_section(subject.fit_diagnosis),
                 _unmodeled(document),
             ],
-            trial_sections(document, subject.motion),
+            [render("verify/trials.html.j2", document=document, motion=subject.motion)],
         ),
         checks_note="Accuracy is not a check; the gate compares it with the references and the "
         "champion.",
         channels=[
-            [name_of(n), role, escape(interface.units[n]), limits_text(interface.limits, n)]
+            [n, role, interface.units[n], limits_text(interface.limits, n)]
             for role, names in interface.roles.items()
             for n in names
         ],
@@ -73,7 +71,7 @@ def dynamics_parts(subject: DynamicsSubject, document: Verification) -> Parts:
             ],
         ],
         code="simulator = kinemill.runtime.load(FOLDER)      # or "
-        f"models:/{escape(interface.task)}@champion\n"
+        f"models:/{interface.task}@champion\n"
         f"simulator.rollout(states, past_actions, actions)  # states {shape}, float32",
     )
 

@@ -1,15 +1,11 @@
 """Evaluate a model on any logs, for `kinemill model evaluate`, and write the results."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-import numpy as np
-
 from kinemill.dataset import load_dataset
-from kinemill.dataset.windows import gather
 from kinemill.errors import BadInput, join_first
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.runtime import Predictor, Simulator
@@ -31,12 +27,11 @@ from kinemill.verify.check_results import OutputAccuracy
 from kinemill.verify.comparison_sections import best_card, horizons_card, lead_section
 from kinemill.verify.document import EVALUATION, EvaluatedModel, ExampleFacts, LogEvaluation
 from kinemill.verify.estimated import estimated_starts
-from kinemill.verify.figures import Example, unwrapped
+from kinemill.verify.figures import Example
 from kinemill.verify.files import unlike
 from kinemill.verify.headline import headline
 from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.output_errors import outputs_section
-from kinemill.verify.plots import draw_examples, draw_growth
 from kinemill.verify.report_sections import accuracy_card, analysis_sections, windows_card
 
 NAMED = 8  # most refused logs that a note lists
@@ -114,7 +109,7 @@ def evaluate_logs(
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> LogEvaluation:
-    """Write evaluation.json, report.html, the plots and the examples; return the document.
+    """Write evaluation.json and report.html; return the document.
 
     Raises:
         BadInput: `out` is a file.
@@ -123,11 +118,6 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> LogEvaluation:
         raise BadInput(out, "is a file", expected="a folder, existing or new")
     out.mkdir(parents=True, exist_ok=True)
     summary = evaluation_document(evaluation)
-    (out / "error_growth.png").write_bytes(draw_growth(evaluation.analysis).png())
-    if evaluation.examples:
-        drawn = draw_examples(evaluation.analysis, evaluation.examples)
-        (out / "examples.png").write_bytes(drawn.png())
-        _write_examples(evaluation, out / "examples.csv")
     publish_file(out / "report.html", _page(evaluation, summary).encode())
     publish_document(out / EVALUATION, summary)
     return summary
@@ -159,38 +149,6 @@ def _example_facts(evaluation: Evaluation, example: Example) -> ExampleFacts:
     )
     row = start + model.history - 1 - episode.start
     return ExampleFacts(example.title, episode.id, episode.name, row, row * model.dt)
-
-
-def _write_examples(evaluation: Evaluation, path: Path) -> None:
-    """Write the measured and predicted rows of every example as CSV, one line per row."""
-    analysis = evaluation.analysis
-    rows = evaluation.logs.rows
-    model = analysis.model
-    starts = model.starts[[example.window for example in evaluation.examples]]
-    windows = gather(rows, starts, model.history, model.horizon)
-    predicted = unwrapped(analysis, MODEL, windows)
-    blank = np.full((model.history - 1, len(rows.states)), np.nan)
-    columns = [f"{name}_predicted" for name in rows.states]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        heads = ["example", "title", "episode", "time_s", "ahead_s"]
-        writer.writerow([*heads, *rows.columns, *columns])
-        for number, example in enumerate(evaluation.examples):
-            about = _example_facts(evaluation, example)
-            now = windows.states[number, -1:]
-            predictions = np.concatenate([blank, now, predicted[number]])
-            for k, measured in enumerate(_rows(evaluation, int(starts[number]))):
-                seconds = (k - model.history + 1) * model.dt
-                time = [f"{about.seconds + seconds:.9g}", f"{seconds:.9g}"]
-                values = [
-                    f"{x:.9g}" if np.isfinite(x) else "" for x in (*measured, *predictions[k])
-                ]
-                writer.writerow([number, example.title, about.episode, *time, *values])
-
-
-def _rows(evaluation: Evaluation, start: int) -> list[list[float]]:
-    model = evaluation.analysis.model
-    return evaluation.logs.rows.values[start : start + model.history + model.horizon].tolist()
 
 
 def _page(evaluation: Evaluation, summary: LogEvaluation) -> str:

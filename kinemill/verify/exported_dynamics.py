@@ -3,9 +3,8 @@
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,25 +12,19 @@ import numpy as np
 import onnx
 
 from kinemill.runtime import Interface, Simulator, load, wrapped
-from kinemill.runtime.self_test import CASES, INPUTS, parity, read_cases
+from kinemill.runtime.self_test import CASES, parity, read_cases
 from kinemill.runtime.window_metrics import Floats, draw_within
-from kinemill.verify.checklist import Gate, gate, try_check
+from kinemill.verify.checklist import Gate, try_check
 from kinemill.verify.contract_checks import SAME, check_contract, same_by_steps
 from kinemill.verify.files import read_models
 from kinemill.verify.latency import Call as TimedCall
 from kinemill.verify.nan_propagation import ROWS as NAN_ROWS
-from kinemill.verify.nan_propagation import Call, nan_gate, propagate_nan
+from kinemill.verify.nan_propagation import Call
 from kinemill.verify.structure import examine
-from kinemill.verify.subject import check_batches
 from kinemill.verify.test_inputs import Array, Arrays, Probe, window_probe
 
 ROWS = 64
 HORIZON = 25
-# Precision of the inputs of a layer in bits, relative to the value (fp16) or the range (int8).
-BITS = {"fp16": 11, "int8": 7}
-# Factor on that precision: values fill only a part of their range, and errors of layers add up.
-ADDS_UP = 32.0
-TINY = 1e-9  # change of a constant channel, to avoid division by zero
 COPIES = 3
 BIT = 2.0**-23  # number of perturbed copies, and the relative size of a float32 bit
 TIMES = 10.0  # allowed multiple of the effect of one bit, as in parity with the trained step
@@ -42,7 +35,7 @@ class ExportedDynamics:
     """Exported files of a dynamics model.
 
     Attributes:
-        path: the folder, or the rollout file of a quantized variant.
+        path: the folder.
     """
 
     path: Path
@@ -149,56 +142,15 @@ class ExportedDynamics:
         return check_contract(self.simulator, self.strict, probes)
 
     def check_alone(self, probe: Probe) -> list[Gate]:
-        """Check that a rollout equals its steps, the stored parity cases, and the variants."""
+        """Check that a rollout equals its steps and the stored parity cases."""
         gates: list[Gate] = []
-        if self._has_cases:
+        if (self.path / CASES).is_file():
             cases = read_cases(self.path)
             gates += try_check(
                 "parity", lambda: [Gate(*line.values()) for line in parity(self.simulator, cases)]
             )
         gates += try_check("rollout equals steps", lambda: [same_by_steps(self.simulator, probe)])
-        return [*gates, *self._check_variants(probe)]
-
-    @property
-    def _has_cases(self) -> bool:
-        return (self.path / CASES).is_file()
-
-    def _check_variants(self, probe: Probe) -> list[Gate]:
-        gates: list[Gate] = []
-        for path in sorted(self.path.glob("rollout.*.onnx")):
-            name = path.name.split(".")[1]
-            variant = ExportedDynamics(path)
-            lines = try_check("runs", lambda variant=variant: check_runs(variant, probe))
-            if self._has_cases:
-                lines += try_check("rounding", lambda path=path: [self._check_rounding(path)])
-            properties = {item.key: item.value for item in self.models()[path].metadata_props}
-            stated = properties.get("precision")
-            faults = [] if stated == json.dumps(name) else [f"is {stated}"]
-            lines.append(gate("precision", faults, "as in the file's name"))
-            gates += [replace(line, name=f"{name}: {line.name}") for line in lines]
         return gates
-
-    def _check_rounding(self, path: Path) -> Gate:
-        """Compare the first step of a variant with the original, within its number of bits.
-
-        Later steps can differ by any amount if the motion is chaotic, but must be finite.
-        """
-        name = path.name.split(".")[1]
-        cases = read_cases(self.path)
-        inputs = [cases[part] for part in INPUTS]
-        variant = load(path, non_finite="pass").rollout(*inputs)
-        if name not in BITS or not np.isfinite(variant).all():
-            return Gate("rounding", False, "not finite or of unknown kind", f"one of {[*BITS]}")
-        exact = self.simulator.rollout(*inputs)[:, 0]
-        angle = self.interface.is_angle
-        off = wrapped((variant[:, 0] - exact).astype(np.float64), angle)
-        # Relative to the change in one step: a large state would hide a large error of it.
-        moved = wrapped((exact - inputs[0][:, -1]).astype(np.float64), angle)
-        rms_off, rms_moved = (np.sqrt(np.square(part).mean(axis=0)) for part in (off, moved))
-        worst = float((rms_off / (rms_moved + TINY)).max())
-        most = ADDS_UP * 2.0 ** -BITS[name]
-        text = f"{worst:.2g} of the change in the first step"
-        return Gate("rounding", worst <= most, text, f"at most {most:.2g} for {name}")
 
     def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
         """Return a rollout over the probe's horizon and one step."""
@@ -215,13 +167,3 @@ class ExportedDynamics:
     def batch_call(self, probe: Probe, threads: int) -> TimedCall:
         """Return the rollout of a batch."""
         return lambda: self.outputs(probe, threads)
-
-
-def check_runs(variant: ExportedDynamics, probe: Probe) -> list[Gate]:
-    """Run the checks of the original files on a quantized variant."""
-    return [
-        *check_batches(variant, probe),
-        same_by_steps(variant.simulator, probe),
-        nan_gate(propagate_nan(variant.nan_calls(probe))),
-        *variant.check_contract([probe]),
-    ]

@@ -16,14 +16,13 @@ FILES = ("step.onnx", "rollout.onnx")
 
 
 def read_models(folder: Path) -> dict[Path, onnx.ModelProto]:
-    """Read both files of a model and its variants, such as `step.int8.onnx`.
+    """Read both files of a model.
 
     Raises:
         BadInput: Step or rollout is missing, or a file is not an ONNX file.
     """
-    variants = {path.name for path in folder.glob("*.onnx")} - set(FILES)
     models: dict[Path, onnx.ModelProto] = {}
-    for path in (folder / name for name in (*FILES, *sorted(variants))):
+    for path in (folder / name for name in FILES):
         if not path.is_file():
             raise BadInput(path, "is missing", expected=f"a folder with {' and '.join(FILES)}")
         models[path] = read_model(path)

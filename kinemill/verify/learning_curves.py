@@ -6,13 +6,12 @@ family of a task without `learn.model` has a table of its candidates.
 """
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from kinemill.reports.charts import Band, Line, axis_label, line_chart, number
-from kinemill.reports.components import figure, legend, name_of, table
+from kinemill.reports.charts import Band, Line, axis_label, line_chart
+from kinemill.reports.templates import render
 from kinemill.store import Json, read_document, read_json
 from kinemill.task.portfolio import RESULTS, CandidateResult
 from kinemill.train.summary import ModelSummary
@@ -20,7 +19,6 @@ from kinemill.train.warm_start import CURVES
 from kinemill.verify.phrases import counted
 
 HEADING = '<h2 id="training">Training</h2>'
-MOST = 12  # most charts of actions, and of events
 PANELS = {  # charts, each with the color of each curve
     "error": {
         "train/loss": "model",
@@ -46,16 +44,6 @@ _ACTION = "episodes/action/"
 _EVENT = "episodes/event/"
 _INNER = ("learner/", "lr", "horizon")  # prefixes of the algorithm's own curves, shown last
 
-PORTFOLIO = (
-    "The task does not set a model, so model families were compared by rollouts over the "
-    "validation split. Errors are in standard deviations of the training split. The score is their "
-    "geometric mean; smaller is better. The first line was selected. Candidates that are worse "
-    "than a simple reference at a horizon come later, and of equal candidates the one with fewer "
-    "parameters comes first. Round 0 is fitted in closed form. “New recordings” is the error at "
-    "the last horizon on whole recordings that were not used in the fit; if it was measured, it "
-    "decides between the finalists."
-)
-
 Points = Sequence[tuple[int, float]]
 Curves = Mapping[str, Points]
 
@@ -74,25 +62,36 @@ def training_section(model: Path | None) -> str:
         return ""
     summary = ModelSummary.read_folder(model)
     best = summary.best_step
-    text = (
-        f"Curves over the steps of training. The weights are those of step {best}, marked in "
-        f"green, the best by <code>{escape(summary.monitor)}</code>."
-    )
-    return (
-        f"{HEADING}<p>{text}</p>{_panels(curves, best)}"
-        f"{_actions(curves)}{_events(curves)}{_statistics(curves, best)}{portfolio_section(model)}"
-    )
+    inner = {name: points for name, points in curves.items() if name.startswith(_INNER)}
+    listed = [name for styles in PANELS.values() for name in styles]
+    listed += [name for name in curves if name not in inner and name not in listed]
+    path = model / RESULTS
+    candidates = read_document(path, list[CandidateResult]) if path.is_file() else []
+    horizons = next((list(result.errors) for result in candidates if result.errors), [])
+    return render(
+        "verify/training.html.j2",
+        candidates=candidates,
+        names=[counted(steps, "steps") for steps in horizons],
+        best=best,
+        monitor=summary.monitor,
+        panels=_panels(curves, best),
+        actions=_actions(curves),
+        events=_events(curves),
+        outer={name: _numbers(curves[name], best) for name in listed if name in curves},
+        inner={name: _numbers(points, best) for name, points in inner.items()},
+    ).strip()
 
 
-def _panels(curves: Curves, best: int) -> str:
-    """Draw errors and outcomes, if there are any; a single chart has the full width."""
-    there = [what for what, styles in PANELS.items() if not curves.keys().isdisjoint(styles)]
-    is_grid = len(there) > 1
-    charts = [_panel(what, curves, best, (520, 252) if is_grid else (700, 242)) for what in there]
-    return f'<div class="{"grid even" if is_grid else "stack"}">{"".join(charts)}</div>'
+def _panels(curves: Curves, best: int) -> dict[str, tuple[dict[str, str], str]]:
+    """Return legend and chart of errors and outcomes; a single chart has the full width."""
+    drawn = [what for what, styles in PANELS.items() if not curves.keys().isdisjoint(styles)]
+    size = (520, 252) if len(drawn) > 1 else (700, 242)
+    return {what: _panel(what, curves, best, size) for what in drawn}
 
 
-def _panel(what: str, curves: Curves, best: int, size: tuple[int, int]) -> str:
+def _panel(
+    what: str, curves: Curves, best: int, size: tuple[int, int]
+) -> tuple[dict[str, str], str]:
     """Draw the curves of one chart."""
     lines = [
         _line(name, PANELS[what][name], curves[name]) for name in PANELS[what] if name in curves
@@ -100,8 +99,7 @@ def _panel(what: str, curves: Curves, best: int, size: tuple[int, int]) -> str:
     mark = Band(float(best), float(best), "best", f"step {best}")
     labels = (_STEPS, axis_label(what, _UNITS.get(what, "")))
     chart = line_chart(lines, labels=labels, size=size, bands=[mark], log=what == "error")
-    key = legend({line.style: line.label for line in lines})
-    return f"<div>{key}{figure(what, '', chart)}</div>"
+    return {line.style: line.label for line in lines}, chart
 
 
 def _line(label: str, style: str, points: Points) -> Line:
@@ -109,73 +107,34 @@ def _line(label: str, style: str, points: Points) -> Line:
     return Line(label, style, steps, values)
 
 
-def _actions(curves: Curves) -> str:
+def _actions(curves: Curves) -> dict[str, str]:
     """Draw the mean and standard deviation of each action in the training episodes."""
     names = dict.fromkeys(
         name.removeprefix(_ACTION).rpartition("/")[0] for name in curves if name.startswith(_ACTION)
     )
-    charts = [
-        figure(
-            name,
-            "",
-            line_chart(
-                [
-                    _line(what, style, curves[f"{_ACTION}{name}/{what}"])
-                    for what, style in (("mean", "model"), ("std", "linear"))
-                    if f"{_ACTION}{name}/{what}" in curves
-                ],
-                labels=(_STEPS, name),
-            ),
+    return {
+        name: line_chart(
+            [
+                _line(what, style, curves[f"{_ACTION}{name}/{what}"])
+                for what, style in (("mean", "model"), ("std", "linear"))
+                if f"{_ACTION}{name}/{what}" in curves
+            ],
+            labels=(_STEPS, name),
         )
-        for name in list(names)[:MOST]
-    ]
-    key = legend({"model": "mean of an episode", "linear": "standard deviation of an episode"})
-    return _grid("Actions", charts, len(names), key)
+        for name in names
+    }
 
 
-def _events(curves: Curves) -> str:
+def _events(curves: Curves) -> dict[str, str]:
     """Draw the counts in the environment's `info`, summed over an episode."""
-    named = {
-        name.removeprefix(_EVENT): points
+    return {
+        name.removeprefix(_EVENT): line_chart(
+            [_line(name.removeprefix(_EVENT), "model", points)],
+            labels=(_STEPS, "count per episode"),
+        )
         for name, points in curves.items()
         if name.startswith(_EVENT)
     }
-    charts = [
-        figure(
-            name,
-            "",
-            line_chart([_line(name, "model", points)], labels=(_STEPS, "count per episode")),
-        )
-        for name, points in list(named.items())[:MOST]
-    ]
-    return _grid("Events", charts, len(named), "")
-
-
-def _grid(head: str, charts: Sequence[str], count: int, key: str) -> str:
-    if not charts:
-        return ""
-    more = f" The first {len(charts)} of {count} are shown." if count > len(charts) else ""
-    text = f"Values in the training episodes.{more}"
-    return f'<h3>{head}</h3><p>{text}</p>{key}<div class="grid">{"".join(charts)}</div>'
-
-
-def _statistics(curves: Curves, best: int) -> str:
-    """Return a table of all curves; the algorithm's own curves are collapsed."""
-    inner = {name: points for name, points in curves.items() if name.startswith(_INNER)}
-    first = [name for styles in PANELS.values() for name in styles]
-    remaining = [name for name in curves if name not in inner and name not in first]
-    outer = {name: curves[name] for name in [*first, *remaining] if name in curves}
-    return (f"<h3>Statistics</h3>{_table(outer, best)}" if outer else "") + (
-        f"<details><summary>Curves of the algorithm</summary>{_table(inner, best)}</details>"
-    ) * bool(inner)
-
-
-def _table(curves: Curves, best: int) -> str:
-    heads = ["Curve", "First", f"At step {best}", "Last", "Lowest", "Highest"]
-    rows = [
-        [name_of(name), *map(number, _numbers(points, best))] for name, points in curves.items()
-    ]
-    return table(heads, rows, numbers_from=1)
 
 
 def _numbers(points: Points, best: int) -> tuple[float, ...]:
@@ -183,36 +142,3 @@ def _numbers(points: Points, best: int) -> tuple[float, ...]:
     values = [value for _, value in points]
     at = [value for step, value in points if step <= best][-1:] or values[:1]
     return values[0], at[0], values[-1], min(values), max(values)
-
-
-def portfolio_section(model: Path) -> str:
-    """Return a table of all candidates as HTML, the best first; empty if there was no portfolio."""
-    path = model / RESULTS
-    if not path.is_file():
-        return ""
-    results = read_document(path, list[CandidateResult])
-    horizons = next((list(result.errors) for result in results if result.errors), [])
-    names = [counted(steps, "steps") for steps in horizons]
-    head = ["family", "round", "score", *names, "free run", "held out", "parameters"]
-    head += ["steps", "time, s"]
-    rows = [_candidate_row(result, horizons) for result in results]
-    return f"<h3>Model families</h3><p>{PORTFOLIO}</p>{table(head, rows, 1)}"
-
-
-def _candidate_row(result: CandidateResult, horizons: list[int]) -> list[str]:
-    if result.failure:
-        return [result.name, str(result.round), escape(result.failure), *[""] * (len(horizons) + 5)]
-    errors = [(result.errors or {}).get(steps) for steps in horizons]
-    return [
-        result.name,
-        str(result.round),
-        *(_format_error(value) for value in (result.score, *errors, result.free_run)),
-        "" if result.held_out is None else _format_error(result.held_out),
-        f"{result.parameters:,}",
-        f"{result.steps:,}",
-        f"{result.seconds:.1f}",
-    ]
-
-
-def _format_error(value: float | None) -> str:
-    return "not finite" if value is None else number(value)

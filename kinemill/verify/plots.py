@@ -1,17 +1,14 @@
 """Figures with matplotlib for slides, papers and notebooks; HTML pages have their own charts."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from kinemill.dataset.windows import gather
 from kinemill.reports.charts import axis_label
 from kinemill.reports.picture import Picture
 from kinemill.runtime import Interface
 from kinemill.verify.analysis import MODEL, Analysis
-from kinemill.verify.figures import Example, pictured, rollout_models, unwrapped
+from kinemill.verify.figures import pictured
 from kinemill.verify.phrases import label
 
 COLORS = {
@@ -49,47 +46,6 @@ def draw_growth(analysis: Analysis) -> Picture:
         axis.set_title(model.channels[index], fontsize=10)
         axis.set_ylabel(axis_label("RMSE", model.units[index]), fontsize=8)
         axis.set_xlabel("time ahead, s")
-    axes[0].legend(fontsize=8, frameon=False)
-    return figure
-
-
-def draw_examples(analysis: Analysis, examples: Sequence[Example]) -> Picture:
-    """Draw windows, one column each: states with their predictions, then actions."""
-    model = analysis.model
-    dataset = analysis.dataset
-    starts = model.starts[[example.window for example in examples]]
-    windows = gather(dataset, starts, model.history, model.horizon)
-    predicted = {name: unwrapped(analysis, name, windows) for name in rollout_models(analysis)}
-    past = np.arange(1 - model.history, 1) * model.dt
-    future = np.arange(model.horizon + 1) * model.dt
-    indexes = pictured(model)
-    rows = len(indexes) + len(dataset.actions)
-    figure, axes = panels(rows * len(examples), len(examples))
-    for column, example in enumerate(examples):
-        cells = axes[column :: len(examples)]
-        for axis, index in zip(cells, indexes, strict=False):
-            history = windows.states[column, :, index]
-            truth = windows.truth[column, :, index]
-            for name, values in predicted.items():
-                line = np.append(history[-1], values[column, :, index])
-                axis.plot(future, line, color=_color(name), label=label(name))
-            time = np.append(past, future[1:])
-            axis.plot(
-                time, np.append(history, truth), color=COLORS["truth"], lw=1, label="measured"
-            )
-            axis.set_ylabel(f"{model.channels[index]}, {model.units[index]}", fontsize=8)
-        for axis, (index, name) in zip(
-            cells[len(indexes) :], enumerate(dataset.actions), strict=True
-        ):
-            values = np.concatenate([windows.past_actions[column], windows.actions[column]])[
-                :, index
-            ]
-            axis.step(np.append(past, future[1:-1]), values, where="post", color=COLORS["action"])
-            axis.set_ylabel(f"{name}, {dataset.units[name]}", fontsize=8)
-        for axis in cells:
-            axis.axvline(0.0, color="0.6", lw=0.8, ls=":")
-        cells[0].set_title(example.title, fontsize=10)
-        cells[-1].set_xlabel("time ahead, s")
     axes[0].legend(fontsize=8, frameon=False)
     return figure
 

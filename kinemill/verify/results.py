@@ -344,18 +344,3 @@ class PolicyGain:
     def by_name(self, name: str) -> Interval | None:
         """Return the interval of `return` or `success`; None if it was not measured."""
         return {"return": self.returns, "success": self.success}.get(name)
-
-
-@dataclass(frozen=True)
-class FitDiagnosis:
-    """Over- or underfitting that learning curves show.
-
-    Attributes:
-        verdict: `over-fitted` or `under-fitted`.
-        text: the measured reason.
-        fix: suggestions.
-    """
-
-    verdict: str
-    text: str
-    fix: str

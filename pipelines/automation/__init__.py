@@ -6,8 +6,7 @@ new champion of another task; the page of its last ticks shows why it did or did
 
 from kinemill_dagster.pipelines.automation.retraining import (
     retraining_sensor,
-    rollouts_sensor,
     schedule,
 )
 
-__all__ = ["retraining_sensor", "rollouts_sensor", "schedule"]
+__all__ = ["retraining_sensor", "schedule"]

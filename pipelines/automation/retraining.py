@@ -13,21 +13,14 @@ from kinemill.task import Task, load_task
 from kinemill_dagster.assets.lineage import (
     CHAMPION,
     LOGS,
-    ROLLOUTS,
-    loop_assets,
     upstream_champions,
 )
 from kinemill_dagster.pipelines.automation import age, drift
 from kinemill_dagster.pipelines.automation.arrivals import Call, next_run, read_state, runs_of
 from kinemill_dagster.resources.io import latest
-from kinemill_dagster.resources.tags import AT_NIGHT, AUTOMATIC, SOON, WHY, task_tags
+from kinemill_dagster.resources.tags import AT_NIGHT, AUTOMATIC, SOON, WHY
 
 INTERVAL = 30  # s
-_NEXT_OF_LOOP = {
-    "failed": "an episode failed; check the plant, then materialize rollouts",
-    "training": "waits for the version of the present round",
-    "done": "finished",
-}
 Result = dg.SensorResult | dg.SkipReason
 
 
@@ -178,38 +171,3 @@ def schedule(task: Task) -> list[dg.ScheduleDefinition]:
             description=f"Runs the pipeline of {task.name}. Times are UTC.",
         )
     ]
-
-
-def rollouts_sensor(task: Task) -> list[dg.SensorDefinition]:
-    """Return the sensor that collects the rounds of a learning loop, or none without `automatic`.
-
-    It requests one collection per round. A failed episode stops the loop until a user materializes
-    the asset: a robot may need repair.
-    """
-    if not loop_assets(task):
-        return []
-    rollouts = dg.AssetKey([task.name, ROLLOUTS])
-
-    @dg.sensor(
-        name=f"{task.name}_rollouts",
-        asset_selection=[rollouts],
-        minimum_interval_seconds=INTERVAL,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Collects the next round of the learning loop when its version is registered.",
-    )
-    def sensor(context: dg.SensorEvaluationContext) -> Result:
-        from kinemill.control.loop_round import loop_state
-
-        state = loop_state(task, Home.resolve())
-        if state.status != "collect":
-            return dg.SkipReason(f"learning loop: {_NEXT_OF_LOOP[state.status]}")
-        if state.key == context.cursor:
-            return dg.SkipReason("learning loop: already requested")
-        if runs_of(context.instance, task.name).going():
-            return dg.SkipReason("learning loop: checked again after the active run")
-        why = f"learning loop, round {len(state.rounds) + (not state.missing)}"
-        tags = {**AUTOMATIC, **SOON, WHY: why, **task_tags(task)}
-        request = dg.RunRequest(asset_selection=[rollouts], tags=tags)
-        return dg.SensorResult([request], cursor=state.key)
-
-    return [sensor]

@@ -55,7 +55,6 @@ def test_commands_are_in_their_groups():
             "gc",
             "backup",
             "restore",
-            "upgrade",
             "rebuild-catalog",
             "rebuild-registry",
             "users",

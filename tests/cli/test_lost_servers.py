@@ -25,7 +25,6 @@ COMMANDS = [
     "admin gc --dry-run",
     "admin backup elsewhere",
     "admin rebuild-catalog",
-    "admin upgrade",
 ]
 
 

@@ -1,8 +1,6 @@
 """`kinemill data view`: one page of a recording or an episode, with what was found marked."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -92,26 +90,6 @@ def test_rules_that_changed_ask_for_a_reprocess(observed, swing, kinemill):
     swing("dt: 0.01", "dt: 0.02")
     with pytest.raises(BadInput, match="kinemill data reprocess swing"):
         kinemill("data", "view", "swing", "b.csv")
-
-
-def test_a_recording_is_written_for_the_rerun_viewer(observed, kinemill, tmp_path):
-    pytest.importorskip("rerun", reason="the extra kinemill[rerun] is not installed")
-    out = tmp_path / "spiky.rrd"
-    message = kinemill("data", "view", "swing", "<b>spiky.csv", "--rerun", out, "--json")
-    assert message["file"] == str(out)
-    assert out.read_bytes()[:3] == b"RRF"
-    assert list(tmp_path.glob(".spiky*")) == []
-    arguments = [sys.executable, "-m", "rerun", "rrd", "print", str(out)]
-    printed = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
-    for entity in ("/state/angle", "/state/velocity", "/action/torque", "/findings"):
-        assert entity in printed
-
-
-def test_without_rerun_its_extra_is_named(observed, kinemill, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rerun", None)  # as if it were not installed
-    with pytest.raises(BadInput, match=r"pip install 'kinemill\[rerun\]'"):
-        kinemill("data", "view", "swing", "b.csv", "--rerun", tmp_path / "b.rrd")
-    assert list(tmp_path.glob("*.rrd")) == []
 
 
 def test_the_parts_of_a_file_are_named(home, shared_data, evaluated, kinemill, request, tmp_path):

@@ -33,7 +33,7 @@ from kinemill.train.ensemble_member import Member, Noise
 from kinemill.train.layout import Window, layout_of
 from kinemill.train.relations import Integrator
 from kinemill.train.step import make_step
-from tests.models.options import OPTIONS, ROD
+from tests.models.options import OPTIONS
 
 pytestmark = pytest.mark.ci
 
@@ -286,11 +286,6 @@ def test_each_integrator_runs_the_same_in_c(integrator, tmp_path):
         integrator=integrator,
         outputs=ALPHA,
     )
-
-
-def test_a_tree_of_bodies_runs_the_same_in_c(tmp_path):
-    rod = {"type": "rigid_body", "mass": "mjcf", "mjcf": ROD, "joints": {"position": "hinge"}}
-    agree(rod, states_of("angle") | ACTION, tmp_path, history=2)
 
 
 @pytest.mark.parametrize("model", ["gru", pytest.param("rigid_body", marks=pytest.mark.slow)])

@@ -1,6 +1,5 @@
 """Outputs that are not fed back, in the exported files: ONNX, C99, the interface, the runtime."""
 
-import copy
 import shutil
 from functools import partial
 
@@ -13,10 +12,7 @@ import yaml
 from kinemill.errors import BadInput
 from kinemill.export.c99 import generate, parity
 from kinemill.export.c99.rollout import compile_rollout
-from kinemill.export.interface import describe
-from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime import load
-from kinemill.task.export import Export
 from kinemill.train.build import assemble
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
@@ -26,7 +22,6 @@ from tests.export.conftest import (
     DESCRIPTION,
     SCALE,
     batch,
-    own_rows,
     task_of,
     write_step,
 )
@@ -184,19 +179,6 @@ def test_a_compiled_rollout_still_gives_outputs_by_the_onnx_file(mlp_folder):
     previous = simulator.rollout_outputs(*arrays)[1]
     simulator.use_compiled(compile_rollout((mlp_folder / "step.onnx").read_bytes()))
     assert np.array_equal(simulator.rollout_outputs(*arrays)[1], previous)
-
-
-@pytest.mark.parametrize("also", ["fp16", "int8"])
-def test_variants_in_fewer_bits_have_outputs(also, tmp_path):
-    step, settings = random_step_with_outputs({"type": "mlp"}), Export(also=[also], loss=1e6)
-    extras = Extras(settings, own_rows()[1])
-    write_model(copy.deepcopy(step), describe(DESCRIBED, step), tmp_path, extras)
-    folder = tmp_path
-    variant = load(folder / f"rollout.{also}.onnx", non_finite="pass")
-    arrays = [part.numpy() for part in batch(3, 4, 5)]
-    exact = load(folder).rollout_outputs(*arrays)[1]
-    outputs = variant.rollout_outputs(*arrays)[1]
-    assert np.abs(outputs - exact)[:, 0].max() < 0.1 * np.abs(exact).max()
 
 
 def test_a_model_without_outputs_says_so(step_folders):

@@ -124,11 +124,6 @@ def test_a_policy_that_gives_nan_is_not_exported(tmp_path):
         write_policy(broken, describe(broken, "cart", "d"), tmp_path)
 
 
-def test_policies_have_no_variants(tmp_path):
-    with pytest.raises(BadInput, match=r"has the variants int8; expected policy\.onnx alone"):
-        published(Gains(), tmp_path, also=["int8"])
-
-
 def test_an_action_that_rounding_leaves_by_chance_has_the_tolerance_of_the_others():
     layout = SimpleNamespace(actions=("lift", "grip"))
     interface = SimpleNamespace(layout=layout, limits={}, choices=(0, 0))

@@ -292,13 +292,6 @@ def killed(home, folder, point, what):
     assert done.returncode == -9
 
 
-def test_a_home_of_a_newer_kinemill_is_refused(home):
-    home.root.mkdir()
-    (home.root / "home.json").write_text(json.dumps({"format": 2}))
-    with pytest.raises(BadInput, match="written by a newer kinemill"):
-        Home.resolve()
-
-
 RUN = """
 import sys, time
 from pathlib import Path

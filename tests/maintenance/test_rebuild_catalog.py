@@ -1,19 +1,15 @@
 """A lost, damaged or discarded catalog: the store fills a new one."""
 
-import importlib
-
 import pytest
 
 from kinemill import catalog
-from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.errors import CorruptArtifact
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import decide
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.maintenance.backups import back_up
 from kinemill.maintenance.rebuild_catalog import rebuild_catalog
 from kinemill.task import load_task
 from kinemill.task.loader import remember_task
-from kinemill.task.protocols import NullReporter
 from kinemill.validate import stage as validate
 
 TASK = """
@@ -101,72 +97,3 @@ def test_a_recording_whose_artifact_is_gone_is_read_again(home, task):
     assert line == {"recordings": 2, "next": "reads 1, checks every recording"}
     assert ingest.run(task, home).artifact.ref == recordings
     assert (home.root / lost.ref.path).is_dir()
-
-
-@pytest.fixture
-def backups(home, task, tmp_path):
-    """Backups of the home with its first recordings, validated."""
-    validate.run(task, home, ingest.run(task, home).artifact.ref)
-    back_up(home, tmp_path / "backups", NullReporter())
-    return tmp_path / "backups"
-
-
-def test_a_backup_spares_looking_at_unchanged_recordings(home, task, backups, monkeypatch):
-    write(home, "later.csv", 9.0)
-    recordings = ingest.run(task, home).artifact.ref
-    episodes = validate.run(task, home, recordings)
-    later = next(entry for entry in _entries(home) if entry.name == "later.csv")
-    home.catalog_db.write_bytes(b"no database")
-    read, evaluated = list[str](), list[str]()
-    _note_calls(
-        monkeypatch, "kinemill.maintenance.rebuild_catalog.read_before", read, lambda a: a[2].name
-    )
-    _note_calls(
-        monkeypatch,
-        "kinemill.validate.evaluation.evaluate_recording",
-        evaluated,
-        lambda a: a[2].name,
-    )
-    result = rebuild_catalog(home, backups)
-    assert result["made"]
-    assert result["tasks"] == {"drive": {"recordings": 4, "next": "reads new logs"}}
-    assert ingest.run(task, home).artifact.ref == recordings
-    rebuilt = validate.run(task, home, recordings)
-    assert (rebuilt.ref, rebuilt.summary) == (episodes.ref, episodes.summary)
-    assert read == evaluated == [later.name]
-
-
-def test_decisions_since_the_backup_hold(home, task, backups):
-    (barred,) = (entry for entry in _entries(home) if entry.name == "1.csv")
-    decide(home, "drive", (barred.hash, barred.name), "reject", "bent")
-    rebuild_catalog(home, backups)
-    assert sorted(entry.name for entry in _entries(home)) == ["0.csv", "broken.csv"]
-    recordings = ingest.run(task, home).artifact.ref
-    assert validate.run(task, home, recordings).summary["recordings"] == 2
-
-
-def test_a_damaged_backup_leaves_the_catalog_alone(home, task, backups):
-    content = home.catalog_db.read_bytes()
-    for stored in (backups / "objects").glob("*/*"):
-        if stored.read_bytes()[:6] == b"SQLite":
-            stored.chmod(0o644)
-            stored.write_bytes(stored.read_bytes()[:-1] + b"x")
-    with pytest.raises(CorruptArtifact, match=r"contains catalog\.db"):
-        rebuild_catalog(home, backups)
-    assert home.catalog_db.read_bytes() == content
-
-
-def test_a_folder_without_backups_is_an_error(home, task, tmp_path):
-    with pytest.raises(BadInput, match=r"has no backup\.json"):
-        rebuild_catalog(home, tmp_path)
-
-
-def _note_calls(monkeypatch, name, calls, label):
-    module, _, function = name.rpartition(".")
-    original = getattr(importlib.import_module(module), function)
-
-    def noted(*args, **kwargs):
-        calls.append(label(args))
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(name, noted)

@@ -93,20 +93,9 @@ LEAST = {
     }
 }
 
-ROD = """
-<mujoco>
-  <worldbody>
-    <body>
-      <joint name="hinge" axis="0 -1 0" damping="0.1" frictionloss="0.05"/>
-      <inertial pos="0 0.02 -0.4" quat="0.9 0.1 0.3 0" mass="0.8" diaginertia="0.02 0.03 0.01"/>
-    </body>
-  </worldbody>
-</mujoco>
-"""
 # What one choice of a model's options leaves out.
 MORE = [
     ("equations", PENDULUM),
-    ("rigid_body", {"mass": "mjcf", "mjcf": ROD, "joints": {"angle": "hinge"}, "delay": 1}),
     ("rigid_body", {"friction": "viscous"}),
     ("rigid_body", {"friction": "stribeck", "residual": {"type": "mlp"}}),
 ]

@@ -1,4 +1,4 @@
-"""Keeping a home on which the chain ran: room, backups, upgrades, and what is told of it."""
+"""Keeping a home on which the chain ran: room, backups, and what is told of it."""
 
 import os
 import sqlite3
@@ -8,19 +8,17 @@ from contextlib import closing
 import dagster as dg
 import pytest
 
-from kinemill.errors import BadInput
 from kinemill.maintenance.backups import back_up
 from kinemill.maintenance.gc import Limits, collect
 from kinemill.maintenance.restore import restore
-from kinemill.maintenance.upgrade import upgrade
 from kinemill.register import fetch_bundle
 from kinemill.register.lineage import recordings_of
 from kinemill.runtime import load
-from kinemill.store import publish_json, read_json
+from kinemill.store import get_or_build, publish_json
 from kinemill.store.home import Home
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
-from kinemill_dagster.pipelines.housekeeping import orchestrator, storage
+from kinemill_dagster.pipelines.housekeeping import orchestrator
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.io import latest
@@ -53,7 +51,7 @@ def a_run(home, status, age=0.0, run_id="0" * 32):
 def test_a_champion_its_data_and_what_the_next_run_needs_stay(copy):
     home = copy.home
     result = gc(home, unused=0.0, logs=0.0)
-    assert {item["kind"] for item in result["gone"]} <= {"pictures", "piece", "training log"}
+    assert {item["kind"] for item in result["gone"]} <= {"piece", "training log"}
     why = {item["name"]: item["why"] for item in result["kept"]}
     for asset in ("dataset", "model", "verification", "training_set", "episodes", "recordings"):
         assert why[latest(home, TASK, asset).path] == f"{TASK} version 1, champion"
@@ -79,16 +77,15 @@ def test_old_runs_go_with_their_files_and_those_that_made_what_is_latest_stay(co
 
 def test_what_was_used_since_a_live_run_began_stays(copy):
     home = copy.home
-    pictures = [path for path in (home.store / "pictures" / TASK).iterdir()]
-    for path in pictures:
-        os.utime(path, (time.time() - 5 * DAY,) * 2)
+    unused = get_or_build(home, "page", TASK, {}, lambda folder: {}).ref
+    os.utime(home.root / unused.path, (time.time() - 5 * DAY,) * 2)
     a_run(home, dg.DagsterRunStatus.STARTED, 6 * DAY)
     kinds = {item["kind"] for item in gc(home, unused=0.0, dry=True)["gone"]}
-    assert "pictures" not in kinds
+    assert "page" not in kinds
     with open_instance(home) as instance:
         instance.delete_run("0" * 32)
     kinds = {item["kind"] for item in gc(home, unused=0.0, dry=True)["gone"]}
-    assert "pictures" in kinds
+    assert "page" in kinds
 
 
 @pytest.mark.ci
@@ -104,47 +101,3 @@ def test_a_restored_home_has_its_champion_and_a_run_in_it_does_nothing(copy, tmp
     assert int(client.get_model_version_by_alias(TASK, "champion").version) == 1
     with open_instance(there) as instance:
         assert len(instance.get_runs()) == 2
-
-
-def older(home, revision):
-    with closing(sqlite3.connect(home.dagster / "history" / "runs.db")) as database, database:
-        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
-
-
-def bring_up(home):
-    with storage(home) as dagster:
-        return upgrade(home, dagster, NullReporter())
-
-
-def test_an_upgrade_says_what_was_at_which_version_and_does_nothing_twice(copy):
-    home = copy.home
-    older(home, "284a732df317")  # of Dagster 1.x before
-    result = bring_up(home)
-    parts = {part["part"]: (part["before"], part["after"]) for part in result["parts"]}
-    assert parts["Dagster's runs"][0] == "284a732df317"
-    assert parts["Dagster's runs"][1] == parts["Dagster's events"][1]
-    assert parts["home"] == ("not noted", "1")
-    backup = home.root / result["backup"]
-    with closing(sqlite3.connect(backup / "dagster" / "history" / "runs.db")) as database:
-        assert database.execute("SELECT * FROM alembic_version").fetchone() == ("284a732df317",)
-    assert (backup / "mlflow.db").is_file()
-    again = bring_up(home)
-    assert (again["status"], again["backup"]) == ("unchanged", None)
-
-
-@pytest.mark.parametrize("part", ["dagster", "mlflow", "home", "membership"])
-def test_what_a_newer_version_wrote_is_refused_and_left_as_it_is(copy, part):
-    home = copy.home
-    if part == "dagster":
-        older(home, "ffffffffffff")
-    elif part == "mlflow":
-        with closing(sqlite3.connect(home.mlflow_db)) as database, database:
-            database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
-    elif part == "home":
-        (home.root / "home.json").write_text('{"format": 2}')
-    else:
-        entry = next((home.store / "members" / TASK).glob("*.json"))
-        publish_json(entry, {**read_json(entry), "format": 2})
-    with pytest.raises(BadInput, match="newer"):
-        bring_up(Home.resolve())
-    assert not (home.root / "backups").exists()

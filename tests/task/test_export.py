@@ -25,12 +25,7 @@ def test_a_safe_action_within_limits_is_taken():
     assert task.export.safe_action == {"cart_force": -10.0}
 
 
-def test_a_variant_nobody_knows_is_refused():
-    with pytest.raises(TaskError, match=r"export\.also"):
-        load_task("cart_pole_swing_up", {"export.also": ["int4"]})
-
-
-@pytest.mark.parametrize(("key", "value"), [("precision", "float64"), ("also", ["fp16"])])
-def test_a_policy_is_refused_what_only_models_of_dynamics_have(key, value):
+@pytest.mark.parametrize(("key", "value"), [("precision", "float64"), ("conformal", True)])
+def test_export_setting_of_dynamics_in_policy_task_is_refused(key, value):
     with pytest.raises(TaskError, match=f"export.{key}: applies to dynamics models only"):
         load_task("reach", {f"export.{key}": value})

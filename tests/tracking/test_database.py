@@ -99,7 +99,7 @@ def test_newer_schema_is_refused_without_a_change_of_a_moved_home(tmp_path):
     with closing(sqlite3.connect(moved.mlflow_db)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'newer'")
     content = moved.mlflow_db.read_bytes()
-    with pytest.raises(KinemillError, match=r"newer.*admin upgrade"):
+    with pytest.raises(KinemillError, match=r"newer.*mlflow db upgrade"):
         open_tracking(moved)
     assert moved.mlflow_db.read_bytes() == content
 

@@ -164,49 +164,14 @@ def test_out_of_memory_says_what_did_not_fit_and_what_to_change(packed, tmp_path
         TrainingFailed,
         match=rf"step 0: out of memory with 64 windows per micro-batch \(history 3 \+ horizon 4\), "
         rf"{parameters} parameters on cpu; \d+\.\d\d of \d+\.\d\d GiB of the host are free; .*"
-        r"halve learn\.batch_size and double learn\.accumulate.*learn\.halve_batch",
+        r"halve learn\.batch_size and double learn\.accumulate",
     ):
         fit(module, objective, learn, tmp_path, QUIET)
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-def full(packed, rows, **settings):
-    module, objective, learn = ready(packed, packed, batch_size=64, **settings)
-    module.network = Full(module.network, rows, ERRORS[0])
-    return module, objective, learn
-
-
-def test_batches_that_do_not_fit_are_halved_and_learn_the_same(packed, tmp_path):
-    optimizer = {"type": "sgd", "lr": 0.05}
-    module, objective, learn = full(packed, 64, optimizer=optimizer)
-    fit(module, objective, learn, tmp_path / "whole", QUIET)
-    whole, messages = module.state_dict(), Recorder()
-    module, objective, learn = full(packed, 20, optimizer=optimizer, halve_batch=True)
-    state, _ = fit(module, objective, learn, tmp_path / "halved", (NullReporter(), messages))
-    assert state.pieces == 4  # of 16 windows each
-    for name, value in module.state_dict().items():
-        torch.testing.assert_close(value, whole[name], rtol=2e-5, atol=2e-5)
-    assert [
-        said.endswith(f"steps now have {n} micro-batches")
-        for said, n in zip(messages.messages[:2], (2, 4), strict=True)
-    ] == [True, True]
-    # A rerun goes on so: no step is tried that does not fit.
-    module, objective, learn = full(packed, 20, optimizer=optimizer, halve_batch=True, steps=80)
-    again = Recorder()
-    fit(module, objective, learn, tmp_path / "halved", (NullReporter(), again))
-    assert again.messages[0] == "resuming from the checkpoint at step 60"
-    assert not any("micro-batches" in said for said in again.messages)
-
-
-@pytest.mark.slow
-def test_one_window_that_does_not_fit_is_an_error_even_so(packed, tmp_path):
-    module, objective, learn = full(packed, 0, halve_batch=True)
-    with pytest.raises(TrainingFailed, match="out of memory with 1 windows per micro-batch"):
-        fit(module, objective, learn, tmp_path, QUIET)
-
-
 def test_an_error_that_is_not_of_memory_is_not_taken_for_one(packed, tmp_path):
-    module, objective, learn = ready(packed, packed, halve_batch=True)
+    module, objective, learn = ready(packed, packed)
     module.network = Full(module.network, 0, RuntimeError("shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         fit(module, objective, learn, tmp_path, QUIET)

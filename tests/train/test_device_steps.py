@@ -187,24 +187,6 @@ def test_the_device_keeps_more_losses_than_its_buffer_holds(packed, monkeypatch)
     assert losses == [update(batches.at(step), step) for step in range(11)]
 
 
-def test_memory_that_runs_out_halves_the_batch_and_keeps_all_losses(packed, tmp_path, as_on_gpu):
-    from dataclasses import replace
-
-    task = pendulum_task(patience=None, compile="off", halve_batch=True)
-    module, objective = task.learn.prepare(task, packed, packed, CPU)
-    calls = []
-
-    def loss(which, *rest):
-        calls.append(which.shape[1])
-        if which.shape[1] > 16 and len(calls) > 10:
-            raise torch.OutOfMemoryError
-        return objective.loss(which, *rest)
-
-    state, _ = fit(module, replace(objective, loss=loss), task.learn, tmp_path, QUIET)
-    assert state.pieces == 2
-    assert [step for step, _ in state.history["train/loss"]] == [10, 20, 30, 40, 50, 60]
-
-
 def test_what_cannot_be_a_graph_is_named(packed):
     for settings, reason in (
         ({"horizon_schedule": {"steps": 9}}, "changes from step to step"),
@@ -280,14 +262,6 @@ def test_a_graph_that_cannot_be_captured_is_given_up_and_no_step_is_lost(
     assert any("operation not permitted; steps are launched" in message for message in messages)
     with pytest.raises(TrainingFailed, match=r"learn\.cuda_graph.*operation not permitted"):
         fit_without_capture(refused, cuda_graph="on", **learn)
-
-
-def test_a_capture_without_memory_halves_the_batch_and_no_step_is_lost(fit_without_capture):
-    state, _ = fit_without_capture(torch.OutOfMemoryError(), halve_batch=True)
-    whole, _ = fit_without_capture()
-    assert state.pieces == 2
-    curves = [[value for _, value in one.history["train/loss"]] for one in (state, whole)]
-    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
 
 
 @pytest.mark.gpu

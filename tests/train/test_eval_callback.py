@@ -178,7 +178,7 @@ def test_a_run_writes_down_its_whole_configuration(home, packed, hook):
 def test_watching_trains_nothing_again(home, packed):
     ref = publish(home, packed)
     plain = TrainingJob(pendulum_task(), home, ref, ref).folder
-    for bystander in ({"eval_callback": "math:sin"}, {"halve_batch": True}):
-        assert TrainingJob(pendulum_task(**bystander), home, ref, ref).folder == plain
+    bystander = {"eval_callback": "math:sin"}
+    assert TrainingJob(pendulum_task(**bystander), home, ref, ref).folder == plain
     for changed in ({"ema": 0.9}, {"accumulate": 2}, {"amp": "bf16"}, {"deterministic": True}):
         assert TrainingJob(pendulum_task(**changed), home, ref, ref).folder != plain

@@ -18,9 +18,8 @@ from kinemill.task.verify import Verify
 from kinemill.verify.analysis import plain
 from kinemill.verify.document import read_verification
 from kinemill.verify.dynamics import DynamicsSubject
-from kinemill.verify.overfitting import FitDiagnosis
 from kinemill.verify.parity import Pair
-from kinemill.verify.report import page, write
+from kinemill.verify.report import write
 from kinemill.verify.verifier import run_checks, summary, verdict_document, verify_files
 from tests.export.conftest import random_step, task_of
 
@@ -209,21 +208,6 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
     # Two states: error growth, three rollouts each, and three of the action; then residuals by
     # themselves and with the input.
     assert page.count("<svg") == 2 + 3 * 2 + 3 + 2 + 2
-
-
-def test_the_page_tells_of_the_training_where_its_curves_show_something(verdict, pendulum):
-    assert "The training" not in page(verdict, verdict_document(verdict))
-    fitted = FitDiagnosis("over-fitted", "it rose <by> 30%", "more logs")
-    message = page(
-        dataclasses.replace(
-            verdict, subject=dataclasses.replace(verdict.subject, fit_diagnosis=fitted)
-        ),
-        verdict_document(verdict),
-    )
-    assert (
-        ">The training over-fitted</h2><p>The learning curves show it: it rose &lt;by&gt; 30%"
-        in message
-    )
 
 
 def test_names_cannot_break_the_page(verdict, pendulum, tmp_path):

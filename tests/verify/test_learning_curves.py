@@ -13,7 +13,7 @@ from kinemill.task.document import Task
 from kinemill.task.portfolio import RESULTS, CandidateResult
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
-from kinemill.verify.learning_curves import HEADING, portfolio_section, training_section
+from kinemill.verify.learning_curves import HEADING, training_section
 
 
 def trained(folder, curves, **summary):
@@ -69,6 +69,11 @@ def test_where_nothing_was_trained_nothing_is_shown(tmp_path, curves):
     assert training_section(trained(tmp_path, curves)) == ""
     assert training_section(tmp_path / "nowhere") == ""
     assert training_section(None) == ""
+
+
+def test_model_without_portfolio_has_no_table_of_families(tmp_path):
+    section = training_section(trained(tmp_path, {"train/loss": [[1, 1.0], [2, 0.5]]}))
+    assert "Model families" not in section
 
 
 def test_names_from_an_environment_are_text(tmp_path):
@@ -128,12 +133,8 @@ FAILED = CandidateResult("gru", "gru", 1, failure="no episode has <500> steps")
 
 def test_candidates_are_listed_in_the_order_of_the_selection_with_failures(tmp_path):
     publish_document(tmp_path / RESULTS, [BEST, WORSE, FAILED])
-    html = portfolio_section(tmp_path)
+    html = training_section(trained(tmp_path, {"train/loss": [[1, 1.0], [2, 0.5]]}))
     locations = [html.index(f">{name}<") for name in ("arx", "mlp", "gru")]
     assert locations == sorted(locations)
     for text in ("25 steps", "not finite", "0.08", "9,000", "no episode has &lt;500&gt; steps"):
         assert text in html
-
-
-def test_a_model_without_a_portfolio_has_no_section(tmp_path):
-    assert portfolio_section(tmp_path) == ""

@@ -3,8 +3,7 @@
 Symbols: B batch, n coordinates q, v their rates, A actions, D rows of delay, Δ time step.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,9 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.models._layout import ModelLayout
-from kinemill.models._mjcf import Bodies, TreeJoint
-from kinemill.models.networks.body_tree import Tree
-from kinemill.models.networks.friction import Coulomb, LuGre, Viscous, make_friction
+from kinemill.models.networks.friction import LuGre, Viscous, make_friction
 from kinemill.models.networks.layers import Network, zero_head
 from kinemill.models.networks.mechanics import Chain, Free
 from kinemill.models.networks.position_curve import PositionCurve
@@ -32,8 +29,6 @@ class _Settings(Protocol):
 
     @property
     def mass(self) -> str: ...
-    @property
-    def mjcf(self) -> Bodies | None: ...
     @property
     def delay(self) -> int: ...
     @property
@@ -55,13 +50,11 @@ class Coordinates:
     Attributes:
         velocities: column of its rate.
         driven: coordinate of each action.
-        joints: coordinate of each joint of the MuJoCo model.
     """
 
     positions: tuple[int, ...]
     velocities: tuple[int, ...]
     driven: tuple[int, ...]
-    joints: tuple[int, ...] = ()
 
 
 class Actuators(nn.Module):
@@ -115,7 +108,7 @@ class Equations(nn.Module):
 
     def __init__(
         self,
-        mechanics: Chain | Free | Tree,
+        mechanics: Chain | Free,
         actuators: Actuators,
         friction: Viscous,
         curve: PositionCurve | None,
@@ -309,11 +302,7 @@ def make_equations(
             make_constant(chain, "tilt", *(() if all(hinges) else ("axis",)))
             make_constant(friction, "constant")
         return Equations(chain, actuators, friction, curve)
-    if settings.mjcf is None:
-        return Equations(Free(hinges, position_std), actuators, friction, curve)
-    joints = dict(zip(coordinates.joints, settings.mjcf.joints, strict=True))
-    initialize_from_joints(actuators, friction, joints, coordinates.driven)
-    return Equations(Tree(settings.mjcf, coordinates.joints), actuators, friction, curve)
+    return Equations(Free(hinges, position_std), actuators, friction, curve)
 
 
 def make_constant(module: nn.Module, *names: str) -> None:
@@ -322,22 +311,3 @@ def make_constant(module: nn.Module, *names: str) -> None:
         value = getattr(module, name).detach()
         delattr(module, name)
         module.register_buffer(name, value, persistent=False)
-
-
-def initialize_from_joints(
-    actuators: Actuators, friction: Viscous, joints: Mapping[int, TreeJoint], driven: Sequence[int]
-) -> None:
-    """Set the initial gears, and positive friction, to those of the joints by coordinate."""
-    with torch.no_grad():
-        for column, joint in joints.items():
-            sizes = [(friction.viscous, joint.viscous)]
-            if isinstance(friction, Coulomb | LuGre):
-                sizes.append((friction.coulomb, joint.coulomb))
-            for value, size in sizes:
-                if size > 0.0:
-                    value[column] = math.log(math.expm1(size))  # inverse of softplus
-        gears = torch.tensor([joints[column].gear for column in driven])
-        if actuators.filtered:
-            actuators.weight.mul_(gears)
-        else:
-            actuators.gain.copy_(gears)

@@ -4,9 +4,7 @@ A row's state holds the inputs of the model: H states, H - 1 actions before them
 action before the present one; then the number of the ensemble's member that the row follows. So
 what comes next follows from it alone.
 
-Episodes that begin at recorded rows and last a few steps are the branched rollouts of model-based
-policy optimization (Janner et al. 2019, MBPO, algorithm 2). A member for each episode is the
-trajectory sampling TS-infinity of Chua et al. 2018.
+A member for each episode is the trajectory sampling TS-infinity of Chua et al. 2018.
 """
 
 from pathlib import Path
@@ -18,7 +16,6 @@ from numpy.typing import NDArray
 
 from kinemill.control.learned_dynamics import learned_model
 from kinemill.policies.environments._controlled import Controlled, Floats
-from kinemill.policies.environments._recorded_starts import RecordedStarts
 from kinemill.policies.environments.gym_types import Options, Reset, Transition
 from kinemill.policies.environments.vector_env import Advanced
 from kinemill.runtime.uncertainty import belief_of
@@ -34,17 +31,13 @@ class LearnedBatch:
     Args:
         task: with a `control` part, of the model's channels.
         folder: of the exported model.
-        starts: dataset with rows that episodes begin at; "": they begin as `control` says.
         is_sampled: whether each episode follows one member of an ensemble, and not the mean.
 
     Raises:
-        BadInput: The model or the dataset is of other channels or of another time step, the
-            training episodes are shorter than the model's history, or the model has no members.
+        BadInput: The model is of other channels or of another time step, or has no members.
     """
 
-    def __init__(
-        self, task: Task, folder: Path, starts: str = "", *, is_sampled: bool = False
-    ) -> None:
+    def __init__(self, task: Task, folder: Path, *, is_sampled: bool = False) -> None:
         self.rules = Controlled(task)
         self._task = task
         self.observation_space = self.rules.observation_space
@@ -55,15 +48,11 @@ class LearnedBatch:
         self._members = (
             belief_of(self._simulator.interface, "environment.members").members if is_sampled else 0
         )
-        self._starts = RecordedStarts(task, starts, self._simulator) if starts else None
 
     def start(self, random: np.random.Generator) -> Floats:
         """Return a random start (H S + H A + 1,): H states, H actions, and a member."""
-        if self._starts:
-            history, past = self._starts.draw(random)
-        else:
-            history = np.tile(self.rules.start(random), self._simulator.history)
-            past = np.zeros(self._simulator.history * self._actions)
+        history = np.tile(self.rules.start(random), self._simulator.history)
+        past = np.zeros(self._simulator.history * self._actions)
         member = random.integers(self._members) if self._members else 0
         return np.concatenate([history, past, np.array([member], float)])
 

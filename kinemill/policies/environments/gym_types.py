@@ -8,6 +8,5 @@ Info = dict[str, Any]  # the `info` of a step or reset
 Options = dict[str, Any]  # of a reset
 Env = gymnasium.Env[Any, Any]
 Space = gymnasium.Space[Any]
-VectorEnv = gymnasium.vector.VectorEnv[Any, Any, Any]
 Reset = tuple[Any, Info]  # observation, info
 Transition = tuple[Any, SupportsFloat, bool, bool, Info]  # + reward, terminated, truncated

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.policies.environments.gym_types import Info, Space
+from kinemill.policies.environments.gym_types import Info
 
 EPISODE = "kinemill_episode"  # key of `info` at the end of an episode: its statistics
 
@@ -154,93 +154,8 @@ class Episodes:
         }
 
 
-class Moved(NamedTuple):
-    """One step of all rows, before rows whose episode is over begin another one.
-
-    Attributes:
-        observations: (B, D).
-        rewards: (B,).
-        terminated: whether each episode reached a terminal state, (B,).
-        truncated: whether the environment cut each episode off, (B,).
-        last: observations (B, D) with the last ones of episodes that are over.
-        success: whether each episode would be a success if it ended here, (B,); None: not known.
-    """
-
-    observations: NDArray[np.float32]
-    rewards: Floats
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    last: NDArray[np.float32]
-    success: NDArray[np.bool_] | None = None
-
-
-class EpisodeRows:
-    """Base of `VectorRows`: counts episodes, and begins the next one in the last step of each.
-
-    Args:
-        count: rows, B.
-        limit: steps after which an episode is truncated.
-        observation_space: of one row.
-        action_space: of one row.
-    """
-
-    masked = False
-
-    def __init__(
-        self, count: int, limit: float, observation_space: Space, action_space: Space
-    ) -> None:
-        self._count = count
-        self._limit = limit
-        self.observation_space = observation_space
-        self.action_space = action_space
-        self._randoms = [np.random.default_rng(row) for row in range(count)]
-        self._masks = np.ones((count, 0))
-
-    def start_all(self, seeds: Sequence[int | None]) -> NDArray[np.float32]:
-        """Begin an episode in each row; return observations (B, D)."""
-        raise NotImplementedError
-
-    def start_rows(
-        self, rows: NDArray[np.int64], observations: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Begin an episode in some rows; return `observations` (B, D) with theirs."""
-        raise NotImplementedError
-
-    def advance(self, actions: object) -> Moved:
-        """Go one step on."""
-        raise NotImplementedError
-
-    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], Floats]:
-        """Begin an episode in each row; return observations (B, D) and masks."""
-        for row, seed in enumerate(seeds):
-            if seed is not None:
-                self._randoms[row] = np.random.default_rng(seed)
-        self._episodes = Episodes(self._count)
-        return self.start_all(seeds), self._masks
-
-    def step(self, actions: object) -> Step:
-        """Go one step on; return observations, rewards, dones, infos, masks."""
-        after = self.advance(actions)
-        self._episodes.add(after.rewards, actions)
-        dones = after.terminated | after.truncated | (self._episodes.steps >= self._limit)
-        infos: list[dict[str, Any]] = [{} for _ in range(self._count)]
-        rows = np.flatnonzero(dones)
-        for row in rows.tolist():
-            success = None if after.success is None else bool(after.success[row])
-            infos[row] = self._episodes.finished(
-                row, after.last[row], ended=bool(after.terminated[row]), success=success
-            )
-        observations = after.observations
-        if len(rows):
-            observations = self.start_rows(rows, observations)
-        return observations, after.rewards.astype(np.float32), dones, infos, self._masks
-
-    def close(self) -> None:
-        """Release resources; by default there are none."""
-
-
-class Rows(EpisodeRows):
-    """`VectorRows` of a `Batch`.
+class Rows:
+    """`VectorRows` of a `Batch`: counts episodes, and begins the next one in the last step of each.
 
     Args:
         batch: the environment.
@@ -248,30 +163,44 @@ class Rows(EpisodeRows):
         limit: steps after which an episode is truncated.
     """
 
+    masked = False
+
     def __init__(self, batch: Batch, count: int, limit: int) -> None:
-        super().__init__(count, limit, batch.observation_space, batch.action_space)
         self._batch = batch
+        self._count = count
+        self._limit = limit
+        self.observation_space = batch.observation_space
+        self.action_space = batch.action_space
+        self._randoms = [np.random.default_rng(row) for row in range(count)]
+        self._masks = np.ones((count, 0))
 
-    def start_all(self, seeds: Sequence[int | None]) -> NDArray[np.float32]:
-        """Begin an episode in each row; return observations (B, D)."""
-        del seeds
+    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], Floats]:
+        """Begin an episode in each row; return observations (B, D) and masks."""
+        for row, seed in enumerate(seeds):
+            if seed is not None:
+                self._randoms[row] = np.random.default_rng(seed)
+        self._episodes = Episodes(self._count)
         self._states = np.stack([self._batch.start(random) for random in self._randoms])
-        return self._batch.observe(self._states)
+        return self._batch.observe(self._states), self._masks
 
-    def start_rows(
-        self, rows: NDArray[np.int64], observations: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Begin an episode in some rows; return `observations` (B, D) with theirs."""
-        self._states[rows] = [self._batch.start(self._randoms[row]) for row in rows]
-        observations[rows] = self._batch.observe(self._states[rows])
-        return observations
-
-    def advance(self, actions: object) -> Moved:
-        """Go one step on."""
+    def step(self, actions: object) -> Step:
+        """Go one step on; return observations, rewards, dones, infos, masks."""
         after = self._batch.advance(self._states, actions)
         self._states = after.states
         observations = self._batch.observe(self._states)
-        never = np.zeros(self._count, bool)
-        return Moved(
-            observations, after.rewards, after.terminated, never, observations, after.success
-        )
+        self._episodes.add(after.rewards, actions)
+        dones = after.terminated | (self._episodes.steps >= self._limit)
+        infos: list[dict[str, Any]] = [{} for _ in range(self._count)]
+        rows = np.flatnonzero(dones)
+        for row in rows.tolist():
+            success = None if after.success is None else bool(after.success[row])
+            infos[row] = self._episodes.finished(
+                row, observations[row], ended=bool(after.terminated[row]), success=success
+            )
+        if len(rows):
+            self._states[rows] = [self._batch.start(self._randoms[row]) for row in rows]
+            observations[rows] = self._batch.observe(self._states[rows])
+        return observations, after.rewards.astype(np.float32), dones, infos, self._masks
+
+    def close(self) -> None:
+        """Release resources: there are none."""

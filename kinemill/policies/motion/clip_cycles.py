@@ -9,9 +9,9 @@ from fnmatch import fnmatch
 import numpy as np
 
 from kinemill.errors import BadInput, join_first
+from kinemill.policies.motion.cycles import STILL, Floats, cycle_of
 from kinemill.policies.motion.settings import MotionSettings
 from kinemill.task.document import Task
-from kinemill.validate.cycles import STILL, Floats, cycle_of
 
 _NAMED = 8  # clips that a message names
 _FIX = "set learn.cycle, s, or leave clips out with learn.motions or dataset.unused"

@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kinemill.policies.motion.cycles import fourier
 from kinemill.policies.motion.gaits import Floats, Gaits
 from kinemill.train.policy import PolicyLayout, PolicyModule
-from kinemill.validate.cycles import fourier
 
 LATEST = 4  # rows whose deviations from the gait are inputs of the network
 _PHASES = 96

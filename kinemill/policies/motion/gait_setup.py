@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinemill.errors import BadInput
+from kinemill.policies.motion.cycles import STILL
 from kinemill.policies.motion.gait_policy import ClipScale, GaitPolicy, GaitSizes
 from kinemill.policies.motion.gait_rollout import (
     EVALUATION_ROWS,
@@ -37,7 +38,6 @@ from kinemill.train.objective import Objective
 from kinemill.train.policy import PolicyLayout
 from kinemill.train.transfer import freeze, start_policy
 from kinemill.train.warm_start import DESCRIPTION
-from kinemill.validate.cycles import STILL
 
 # Huber loss: standard deviations from which an error counts linearly, since feet knock.
 _HUBER_DELTA = 0.5

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.validate.cycles import STILL, cycle_of, fourier
+from kinemill.policies.motion.cycles import STILL, cycle_of, fourier
 
 Floats = NDArray[np.floating]
 

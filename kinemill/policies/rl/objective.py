@@ -46,7 +46,6 @@ from kinemill.train.context import Trained, TrainingContext
 
 _UNUSED = (
     "accumulate",
-    "halve_batch",
     "ema",
     "amp",
     "compile",

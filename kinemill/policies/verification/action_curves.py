@@ -1,4 +1,4 @@
-"""Differences from logged actions over time and after a reset, and values of logged actions.
+"""Differences from logged actions over time and after a reset.
 
 A difference is a root mean square in the unit of the action. For an action with choices, it is the
 share of rows with another choice.
@@ -12,13 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kinemill.dataset.windows import episodes_of
-from kinemill.policies.environments.evaluation import bootstrap
-from kinemill.policies.rl.critic import ActionCritic
 from kinemill.policies.verification.action_errors import HeldOut, policy_inputs, scored_rows
 from kinemill.runtime import Floats, Policy
 from kinemill.train.demonstrations import Demonstrations, Feed
-from kinemill.verify.document import ActionCurves, ActionValues, ChannelCurves
+from kinemill.verify.document import ActionCurves, ChannelCurves
 from kinemill.verify.logs import SPLIT
 
 PARTS = 20  # parts of the longest episode
@@ -98,54 +95,3 @@ def _after_reset(policy: Policy, data: Demonstrations, horizon: int, stride: int
 def _batches(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     for first in range(0, len(starts), BATCH):
         yield starts[first : first + BATCH]
-
-
-def action_values(
-    policy: Policy, critic: ActionCritic, data: Demonstrations, measured: HeldOut
-) -> ActionValues:
-    """Return the values of logged and own actions in the logged states, by the policy's critic.
-
-    Args:
-        policy: the policy.
-        critic: critic that was trained with this version of the policy.
-        data: data with a test split.
-        measured: actions of the policy on the test split, (N, A).
-    """
-    logged, of_policy = _values(policy, critic, data, measured)
-    rows = scored_rows(data)
-    logged = logged[rows]
-    of_policy = of_policy[rows]
-    episode = episodes_of(data.packed, SPLIT, rows)
-    difference = logged - of_policy
-    by_episode = [float(difference[episode == number].mean()) for number in np.unique(episode)]
-    return ActionValues(
-        critic=critic.algorithm.type,
-        discount=critic.algorithm.gamma,
-        rows=len(rows),
-        logged=float(logged.mean()),
-        policy=float(of_policy.mean()),
-        difference=float(difference.mean()),
-        interval=bootstrap(by_episode),
-        better=float((difference > 0.0).mean()),
-    )
-
-
-def _values(
-    policy: Policy, critic: ActionCritic, data: Demonstrations, measured: HeldOut
-) -> tuple[Floats, Floats]:
-    """Return the values of logged and own actions, (N,) each; NaN outside the test split."""
-    episodes = data.packed.of(SPLIT)
-    layout = policy.interface.layout
-    feed = Feed(data, layout, torch.device("cpu"))
-    carry = list(critic.actor.initial_carry(len(episodes)))
-    logged, of_policy = (np.full(len(data.actions), np.nan) for _ in range(2))
-    for step in range(max(episode.rows for episode in episodes)):
-        rows = np.array([min(episode.start + step, episode.stop - 1) for episode in episodes])
-        inputs = policy_inputs(policy, feed, rows, step)
-        tensors = [torch.from_numpy(inputs[name]) for name in layout.inputs]
-        encoded, carry = critic.encode(tensors, carry)
-        is_running = np.array([step < episode.rows for episode in episodes])
-        for values, actions in ((logged, measured.logged), (of_policy, measured.actions)):
-            acted = torch.from_numpy(np.nan_to_num(actions[rows]))
-            values[rows[is_running]] = critic.values(encoded, acted).numpy()[is_running]
-    return logged, of_policy

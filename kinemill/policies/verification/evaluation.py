@@ -2,24 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from kinemill.policies.environments.evaluation import Trials
 from kinemill.policies.verification.action_errors import HeldOut
-from kinemill.policies.verification.sections import MOST, errors_section, returns_section
+from kinemill.policies.verification.sections import MOST, Chart, errors_section, returns_section
 from kinemill.policies.verification.subject import gain_of
 from kinemill.policies.verification.trials import trial_results
-from kinemill.reports.charts import Line, axis_label, line_chart, number
-from kinemill.reports.components import card, figure, html_page, name_of, table
+from kinemill.reports.charts import Line, axis_label, line_chart
+from kinemill.reports.components import html_page
+from kinemill.reports.templates import render
 from kinemill.store import publish_document, publish_file
 from kinemill.verify.analysis import accuracy
 from kinemill.verify.document import (
     EVALUATION,
     ActionCurves,
-    ActionValues,
     EvaluatedModel,
     PolicyEvaluation,
 )
@@ -33,13 +32,11 @@ class LogMeasurement:
     Attributes:
         held_out: actions and their errors.
         curves: differences from the logged actions over time.
-        values: values of the logged actions; None without a critic of actions.
     """
 
     logs: Logs
     held_out: HeldOut
     curves: ActionCurves
-    values: ActionValues | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,6 @@ class PolicyMeasurement:
             logs=on_logs and on_logs.logs.facts(),
             actions={who: accuracy(action_errors) for who, action_errors in errors.items()} or None,
             curves=on_logs and on_logs.curves,
-            values=on_logs and on_logs.values,
             environment=self.environment,
             trials={who: trial_results(trial) for who, trial in self.trials.items()},
             gains={who: gain_of(model, trial) for who, trial in baselines.items()} if model else {},
@@ -89,101 +85,39 @@ class PolicyMeasurement:
 
     def _page(self, document: PolicyEvaluation) -> str:
         title = f"{self.task} {self.source.name}"
-        sections = [
-            '<header><div><div class="eyebrow">Policy evaluation</div>'
-            f"<h1>{escape(title)}</h1></div></header>",
-            f'<div class="cards">{"".join(_cards(document))}</div>',
-            returns_section(self.trials, document.gains) if self.trials else "",
-            _log_sections(self.on_logs) if self.on_logs else "",
-            _facts(document),
-        ]
+        errors = ""
+        curves = list[Chart]()
+        if self.on_logs is not None:
+            where = f"{len(self.on_logs.logs.rows.episodes)} episodes of the logs"
+            errors = errors_section(self.on_logs.held_out, where)
+            curves = _curve_charts(self.on_logs.curves)
+        channels = document.curves.channels.values() if document.curves else ()
+        body = render(
+            "policies/verification/evaluation.html.j2",
+            title=title,
+            document=document,
+            returns=returns_section(self.trials, document.gains) if self.trials else "",
+            action_errors=errors,
+            curves=curves,
+            has_resets=any(channel.by_step is not None for channel in channels),
+        )
         footer = (
             "Made by kinemill from the exported ONNX file. The numbers are in evaluation.json in "
             "this folder."
         )
-        return html_page(f"{title}: evaluation", sections, footer)
+        return html_page(f"{title}: evaluation", [body], footer)
 
 
-def _cards(document: PolicyEvaluation) -> list[str]:
-    cards = list[str]()
-    trials = document.trials.get("model")
-    errors = document.actions
-    if trials is not None:
-        low, high = trials.return_interval
-        text = f"95 %: {number(low)} to {number(high)}, {len(trials.returns)} episodes"
-        cards.append(card("Return", number(trials.mean_return), "", text))
-        if trials.success is not None and trials.success_interval is not None:
-            text = "95 %: {:.0%} to {:.0%}".format(*trials.success_interval)
-            cards.append(card("Success", f"{trials.success:.0%}", "of episodes", text))
-        lengths = trials.lengths
-        text = f"{min(lengths)} to {max(lengths)}"
-        cards.append(card("Length", f"{np.mean(lengths):.4g}", "steps", text))
-    if errors is not None and document.logs is not None:
-        text = f"{document.logs.rows} rows of {document.logs.episodes} episodes"
-        cards.append(card("Error of actions", number(errors["model"].nrmse), "of their std", text))
-    if document.values is not None:
-        low, high = document.values.interval
-        text = f"95 %: {number(low)} to {number(high)}, by the critic"
-        title = "Logged minus own action"
-        cards.append(card(title, number(document.values.difference), "value", text))
-    return cards
-
-
-def _log_sections(measured: LogMeasurement) -> str:
-    curves = measured.curves
-    charts = "".join(_curve_charts(curves))
-    where = f"{len(measured.logs.rows.episodes)} episodes of the logs"
-    after = any(channel.by_step is not None for channel in curves.channels.values())
-    text = "Difference from the logged action over the time of an episode" + (
-        ", and over the time after a reset of the policy in the middle of it." if after else "."
-    )
-    return (
-        errors_section(measured.held_out, where)
-        + f'<h2>Differences over time</h2><p>{text}</p><div class="grid">{charts}</div>'
-        + _values(measured.values)
-    )
-
-
-def _curve_charts(curves: ActionCurves) -> list[str]:
-    charts = list[str]()
-    seconds = np.asarray(curves.seconds)
+def _curve_charts(curves: ActionCurves) -> list[Chart]:
+    charts = list[Chart]()
     for name, curve in list(curves.channels.items())[:MOST]:
-        line = Line(name, "model", seconds, np.asarray(curve.by_time))
+        line = Line(name, "model", np.asarray(curves.seconds), np.asarray(curve.by_time))
         labels = ("time in the episode, s", axis_label(name, curve.unit))
-        charts.append(figure(name, curve.unit, line_chart([line], labels=labels)))
+        charts.append((name, curve.unit, line_chart([line], labels=labels)))
         if curve.by_step is not None:
             time = np.arange(len(curve.by_step)) * np.float64(curves.dt)
             line = Line(name, "model", time, np.asarray(curve.by_step))
             labels = ("time after a reset, s", axis_label(name, curve.unit))
-            charts.append(
-                figure(f"{name}, after a reset", curve.unit, line_chart([line], labels=labels))
-            )
+            chart = line_chart([line], labels=labels)
+            charts.append((f"{name}, after a reset", curve.unit, chart))
     return charts
-
-
-def _values(values: ActionValues | None) -> str:
-    if values is None:
-        return ""
-    low, high = values.interval
-    rows = [
-        ["Logged action", number(values.logged)],
-        ["Action of the policy", number(values.policy)],
-        ["Difference", f"{number(values.difference)} ({number(low)} – {number(high)})"],
-        ["Rows whose logged action is better", f"{values.better:.0%}"],
-    ]
-    return (
-        "<h2>Values of actions</h2><p>Discounted return that the critic of "
-        f"{escape(values.critic)} predicts after an action, with a discount of "
-        f"{values.discount:g} per step. A critic is less reliable for actions outside its training "
-        "data.</p>" + table(["", "Value"], rows, numbers_from=1)
-    )
-
-
-def _facts(document: PolicyEvaluation) -> str:
-    facts = [[name_of("Policy"), escape(document.source.folder)]]
-    if document.environment is not None:
-        facts.append([name_of("Environment"), escape(document.environment)])
-    if document.logs is not None:
-        facts.append([name_of("Logs"), escape(document.logs.path)])
-    facts += [[name_of("Note"), escape(note)] for note in document.notes]
-    return f"<h2>Policy and data</h2>{table(['What', ''], facts)}"

@@ -4,7 +4,6 @@ Symbols: N steps, A actions.
 """
 
 from collections.abc import Mapping
-from html import escape
 
 import numpy as np
 
@@ -17,7 +16,8 @@ from kinemill.policies.verification.action_errors import HeldOut
 from kinemill.policies.verification.subject import PolicySubject
 from kinemill.policies.verification.viewer import episode_viewer
 from kinemill.reports.charts import Line, axis_label, line_chart, number
-from kinemill.reports.components import card, figure, legend, name_of, table
+from kinemill.reports.components import card
+from kinemill.reports.templates import render
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.document import Verification
@@ -31,6 +31,7 @@ from kinemill.verify.results import PolicyGain
 MOST = 8  # most actions with a chart
 STEPS = 500
 CHOICES = 100  # most steps in a chart, and in one of an action with choices
+Chart = tuple[str, str, str]  # name, unit, SVG
 
 
 def policy_parts(subject: PolicySubject, document: Verification) -> Parts:
@@ -38,15 +39,15 @@ def policy_parts(subject: PolicySubject, document: Verification) -> Parts:
     interface = subject.policy.interface
     layout = interface.layout
     channels = [
-        [name_of(name), role, escape(layout.units[name]), limits_text(interface.limits, name)]
+        [name, role, layout.units[name], limits_text(interface.limits, name)]
         for role, names in (("observed", layout.observation), ("action", layout.actions))
         for name in names
     ]
     channels += [
-        [name_of(name), "picture", " × ".join(map(str, shape)), "0 to 255"]
+        [name, "picture", " × ".join(map(str, shape)), "0 to 255"]
         for name, shape in layout.images.items()
     ]
-    channels += [[name_of(n), "text", f"{size} bytes", "–"] for n, size in layout.texts.items()]
+    channels += [[n, "text", f"{size} bytes", "–"] for n, size in layout.texts.items()]
     return Parts(
         kind="Policy",
         cards=_cards(subject, document),
@@ -67,8 +68,8 @@ def policy_parts(subject: PolicySubject, document: Verification) -> Parts:
         channels=channels,
         facts=[["Random", "by the seed of `reset`" if layout.seeded else "never"]],
         code="policy = kinemill.runtime.load(FOLDER)      # or "
-        f"models:/{escape(interface.task)}@champion\npolicy.reset(seed=0)\n"
-        f"action = policy.act(observation)            # {escape(', '.join(layout.actions))}",
+        f"models:/{interface.task}@champion\npolicy.reset(seed=0)\n"
+        f"action = policy.act(observation)            # {', '.join(layout.actions)}",
     )
 
 
@@ -106,48 +107,22 @@ def _returns(subject: PolicySubject, document: Verification) -> str:
 
 def returns_section(trials: Mapping[str, Trials], gains: Mapping[str, PolicyGain]) -> str:
     """Return the table and the chart of returns, `model` first, all from the same starts."""
-    rows = list[list[str]]()
-    for who, trial in trials.items():
-        intervals = trial.interval()
-        lengths = trial.lengths
-        low, high = intervals["return"]
-        success = "–"
-        if trial.success is not None:
-            ends = "{:.0%} – {:.0%}".format(*intervals["success"])
-            success = f"{trial.success:.0%} ({ends})"
-        text = f"{number(trial.mean_return)} ({number(low)} – {number(high)})"
-        steps = f"{np.mean(lengths):.4g} ({min(lengths)} – {max(lengths)})"
-        rows.append([name_of(label(who)), text, success, steps])
-    seeds = trials["model"].seeds
-    compared = "".join(
-        f" From the same starts, its return minus that of {spoken(who)} is {number(low)} to "
-        f"{number(high)}."
-        for who, (low, high) in ((who, gain.returns) for who, gain in gains.items())
-    )
-    return (
-        "<h2>Returns</h2>"
-        f"<p>{len(seeds)} episodes, seeds {seeds[0]} to {seeds[-1]}, which training and selection "
-        "never use. The 95 % bootstrap interval is in parentheses, and for the steps the smallest "
-        f"and largest number.{compared}</p>"
-        + table(["Actions of", "Return", "Success", "Steps"], rows, numbers_from=1)
-        + _returns_chart(trials)
-    )
-
-
-def _returns_chart(trials: Mapping[str, Trials]) -> str:
-    """Draw the returns of all episodes in ascending order."""
-
-    def line(who: str, trial: Trials) -> Line:
+    styles = {who: "persistence" if who == "random" else who for who in trials}
+    lines = list[Line]()
+    for who, trial in reversed([*trials.items()]):
         values = np.sort(np.asarray(trial.returns, dtype=np.float64))
-        style = "persistence" if who == "random" else who
-        return Line(label(who), style, np.linspace(0.0, 1.0, len(values)), values)
-
-    lines = [line(who, trial) for who, trial in reversed([*trials.items()])]
-    chart = line_chart(
-        lines, labels=("share of episodes, lowest return first", "return"), size=(700, 212)
+        lines.append(Line(label(who), styles[who], np.linspace(0.0, 1.0, len(values)), values))
+    axes = ("share of episodes, lowest return first", "return")
+    return render(
+        "policies/verification/returns.html.j2",
+        seeds=trials["model"].seeds,
+        actors=[(who, trial, trial.interval()) for who, trial in trials.items()],
+        gains=gains,
+        label=label,
+        spoken=spoken,
+        styles={styles[who]: label(who) for who in trials},
+        chart=line_chart(lines, labels=axes, size=(700, 212)),
     )
-    key = legend({drawn.style: drawn.label for drawn in reversed(lines)})
-    return key + figure("Return", "", chart)
 
 
 def _episode(subject: PolicySubject) -> str:
@@ -197,14 +172,15 @@ def _actions(subject: PolicySubject) -> str:
         actions = subject.held_out.actions[first.start : first.stop].astype(np.float64)
     if not len(actions):
         return ""
-    rows = list[list[str]]()
-    charts = list[str]()
+    rows = list[tuple[str, str, list[str]]]()
+    charts = list[Chart]()
     for index, name in enumerate(policy.actions):
+        unit = policy.units[name]
         limits = policy.limits.get(name, (-np.inf, np.inf))
         values = actions[:, index]
         choices = policy.interface.choices[index]
         text = _choice_row(values, choices) if choices else _value_row(values, *limits)
-        rows.append([name_of(name, policy.units[name]), *text])
+        rows.append((name, unit, text))
         if index < MOST:
             values = values[: CHOICES if choices else STEPS]
             time = np.arange(len(values)) * np.float64(subject.trained.dt)
@@ -214,13 +190,9 @@ def _actions(subject: PolicySubject) -> str:
                 if np.isfinite(end)
             ]
             lines.append(Line(name, "model", time, values, staircase=True))
-            labels = ("time, s", axis_label(name, policy.units[name]))
-            charts.append(figure(name, policy.units[name], line_chart(lines, labels=labels)))
-    return (
-        "<h2>Actions and their limits</h2><p>Actions of one episode; the limits are dashed.</p>"
-        + table(["Action", "Sent", "Limits", "At a limit"], rows, numbers_from=1)
-        + f'<div class="grid">{"".join(charts)}</div>'
-    )
+            labels = ("time, s", axis_label(name, unit))
+            charts.append((name, unit, line_chart(lines, labels=labels)))
+    return render("policies/verification/actions.html.j2", actions=rows, charts=charts)
 
 
 def _value_row(values: Floats, low: float, high: float) -> list[str]:
@@ -242,24 +214,23 @@ def _choice_row(values: Floats, choices: int) -> list[str]:
 
 def errors_section(held_out: HeldOut, where: str) -> str:
     """Return the table of errors of actions, and charts of the first episode."""
-    errors = held_out.errors
-    model = errors["model"]
-    return (
-        f"<h2>Errors of actions</h2><p>Root mean square error on {where}, in each action's unit. "
-        "The policy observes each episode from its start. Below each error is its 95 % interval, "
-        f"from {samples(model.effective_n, model.unit)}. The best is bold.</p>"
-        + error_table(errors, model.units, "Action")
-        + f'<div class="grid">{"".join(_error_charts(held_out))}</div>'
+    model = held_out.errors["model"]
+    return render(
+        "policies/verification/errors.html.j2",
+        where=where,
+        evidence=samples(model.effective_n, model.unit),
+        errors=error_table(held_out.errors, model.units, "Action"),
+        charts=_error_charts(held_out),
     )
 
 
-def _error_charts(held_out: HeldOut) -> list[str]:
+def _error_charts(held_out: HeldOut) -> list[Chart]:
     """Draw the logged actions and those of the policy in the first test episode."""
     model = held_out.errors["model"]
     first = held_out.episodes[0]
     rows = slice(first.start, min(first.stop, first.start + STEPS))
     time = np.arange(rows.stop - rows.start) * np.float64(model.dt)
-    charts: list[str] = []
+    charts = list[Chart]()
     for index, name in enumerate(model.channels[:MOST]):
         parts = {"truth": held_out.logged, "model": held_out.actions}
         lines = [
@@ -267,5 +238,5 @@ def _error_charts(held_out: HeldOut) -> list[str]:
             for style, part in parts.items()
         ]
         labels = ("time, s", axis_label(name, model.units[index]))
-        charts.append(figure(name, model.units[index], line_chart(lines, labels=labels)))
+        charts.append((name, model.units[index], line_chart(lines, labels=labels)))
     return charts

@@ -1,15 +1,11 @@
 """Robots of `kinemill.control.sim` as environments: in true physics, and in a learned simulator."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from kinemill.control.sim.pendulum import Pendulum
-from kinemill.dataset import read_packed
 from kinemill.errors import BadInput, TaskError
 from kinemill.policies.environments import layout_of, make_environment
-from kinemill.policies.environments._recorded_starts import RecordedStarts
 from kinemill.policies.environments.card import make_card, open_card
 from kinemill.policies.environments.evaluation import run_episode, try_policy
 from kinemill.runtime import load
@@ -93,12 +89,6 @@ def trained(tmp_path_factory):
     return home.root / export.run(task, home, model.ref).ref.path
 
 
-@pytest.fixture(scope="module")
-def recorded(trained):
-    """The folder of the dataset that the model was trained on."""
-    return next((trained.parents[2] / "dataset").glob("*/*/dataset.json")).parent
-
-
 def learned_task(folder, **more) -> Task:
     return swing_up({"type": "learned", "model": str(folder), "steps": 12, **more})
 
@@ -150,39 +140,6 @@ def test_the_card_freezes_the_model_and_says_where_it_is_from(trained, home):
     assert true.observations["observation"][1] == pytest.approx(advance(np.zeros(1), 1), abs=1e-5)
 
 
-def test_branched_episodes_begin_at_recorded_rows_and_are_short(trained, recorded):
-    task = learned_task(trained, starts=str(recorded), branch=3, steps=300)
-    dataset = read_packed(recorded)
-    episodes = [dataset.rows(one) for one in dataset.of("train")]
-    # Present state, its predecessor, and the two actions before them.
-    windows = [
-        (e[k - 1, :2], e[k, :2], e[k - 2, 2], e[k - 1, 2])
-        for e in episodes
-        for k in range(2, len(e))
-    ]
-    rows = task.environment.vectorized(task)(40)
-    observed, _ = rows.reset(range(40))
-    starts = set()
-    for state in rows._states:
-        history, past = state[:4].reshape(2, 2), state[4:6]
-        match = [
-            k
-            for k, (before, now, first, second) in enumerate(windows)
-            if np.allclose(np.sin(history[:, 0]), np.sin([before[0], now[0]]), atol=1e-5)
-            and np.allclose(history[:, 1], [before[1], now[1]], atol=1e-5)
-            and np.allclose(past, [first, second], atol=1e-6)
-        ]
-        starts |= set(match)
-        assert match
-    assert len(starts) > 10
-    assert np.abs(observed[:, 0]).max() <= np.pi
-    ends = [rows.step(np.zeros((40, 1)))[2].all() for _ in range(6)]
-    assert ends == [False, False, True] * 2
-    one = make_environment(task)
-    one.reset(seed=1)
-    assert [one.step(np.zeros(1))[3] for _ in range(3)] == [False, False, True]
-
-
 def test_an_episode_follows_one_member_of_an_ensemble(trained):
     task, simulator = learned_task(trained, members="sampled"), load(trained)
     rows = task.environment.vectorized(task)(8)
@@ -196,27 +153,6 @@ def test_an_episode_follows_one_member_of_an_ensemble(trained):
     after = rows.step(push[:, 0])[0]
     assert after == pytest.approx(each[np.arange(8), members], abs=1e-5)
     assert (rows._states[:, -1] == members).all()
-
-
-def test_a_dataset_that_does_not_fit_is_told(trained, recorded, home, monkeypatch):
-    monkeypatch.setenv("KINEMILL_HOME", str(home.root))
-    with pytest.raises(BadInput, match="has no dataset version yet"):
-        learned_task(trained, starts="datasets:/pendulum").environment.sources()
-    task = learned_task(trained, starts=str(recorded))
-    slow = task.model_copy(update={"dt": 0.05})
-    simulator = load(trained)
-    with pytest.raises(BadInput, match=r"has a step of 0\.02 s"):
-        RecordedStarts(slow, str(recorded), simulator)
-    with pytest.raises(TaskError, match="give either `start` or `starts`"):
-        load_task(EXAMPLES / "pendulum_swing_up.yaml", {"environment.starts": "datasets:/pendulum"})
-
-
-def test_the_card_freezes_the_recorded_rows(trained, recorded, home):
-    task = learned_task(trained, starts=str(recorded), trials={"episodes": 2})
-    card = open_card(home, make_card(task, home).ref)
-    pinned = card.task(task).environment
-    assert pinned.starts == str(card.folder / "sources" / "starts")
-    assert read_packed(Path(pinned.starts)).of("train") == read_packed(recorded).of("train")
 
 
 def test_a_model_that_is_not_there_is_told(tmp_path):

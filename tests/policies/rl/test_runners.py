@@ -7,12 +7,15 @@ import pytest
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.policies.environments import layout_of, make_environment
+from kinemill.policies.environments.kinds.python import PythonEnvironment
+from kinemill.policies.environments.vector_env import Advanced, Rows
 from kinemill.policies.rl.evaluation import Evaluator
 from kinemill.policies.rl.evolution import centered_ranks
 from kinemill.policies.rl.subproc_vec_env import shares
 from kinemill.policies.rl.training_loop import TrainingLoop
 from kinemill.train.checkpoint import pack_tensors
-from tests.policies.rl.test_training_loop import CART, POINT, bench, rl_task, site_of
+from tests.policies.environments.plants import Point
+from tests.policies.rl.test_training_loop import POINT, bench, rl_task, site_of
 
 
 def walked(task, steps=14):
@@ -64,64 +67,49 @@ def test_copies_are_shared_out_evenly():
     assert shares(2, 5) == [1, 1]
 
 
-def test_the_native_cart_pole_is_gymnasiums(monkeypatch):
-    """The same start and pushes, the same states; an end and a cut-off told apart."""
-    task = rl_task(CART, runner="native")
-    environment = site_of(task).environment
-    environment.seed(5)
-    observations, single = environment.reset(), make_environment(task)
-    single.reset(seed=0)
-    single.unwrapped.state = observations[1].astype(float)
-    for step in range(40):
-        observations, rewards, dones, infos = environment.step(np.array([step % 2, 1]))
-        one, reward, ended, _, _ = single.step(1)
-        assert rewards[1] == reward == 1.0
-        assert dones[1] == ended
-        if ended:
-            break
-        assert observations[1] == pytest.approx(one, abs=1e-5)
-    assert infos[1]["terminal_observation"] == pytest.approx(one, abs=1e-5)
-    assert not infos[1]["TimeLimit.truncated"]
-    assert np.abs(observations[1]).max() <= 0.05
+class PointBatch:
+    """`Point` as a `Batch`."""
 
-    short = site_of(rl_task({**CART, "steps": 3}, runner="native")).environment
-    short.reset()
-    for _ in range(3):
-        _, _, dones, infos = short.step(np.array([0, 1]))
-    assert dones.all()
-    assert all(info["TimeLimit.truncated"] for info in infos)
-    assert [one["length"] for one in short.drain()] == [3.0, 3.0]
+    observation_space = Point().observation_space
+    action_space = Point().action_space
+
+    def start(self, random):
+        return random.uniform(-1, 1, 1)
+
+    def observe(self, states):
+        return np.pad(states, ((0, 0), (0, 1))).astype(np.float32)
+
+    def advance(self, states, actions):
+        after = states + actions
+        return Advanced(after, -np.abs(after[:, 0]), np.abs(after[:, 0]) > 5.0)
 
 
-def test_wrappers_around_rows_do_what_they_do_around_one():
+def test_wrappers_of_rows_and_of_copies_observe_the_same(monkeypatch):
+    def vectorized(self, task):
+        return lambda count: Rows(PointBatch(), count, 6)
+
+    monkeypatch.setattr(PythonEnvironment, "vectorized", vectorized)
     wrappers = [{"type": "normalize_observation", "steps": 200}, "frame_stack"]
-    task = rl_task({**CART, "steps": 6, "wrappers": wrappers}, runner="native")
-    rows = site_of(task).environment
-    other = rl_task({**CART, "steps": 6, "wrappers": wrappers}, runner="in_process")
-    one = site_of(other).environment
-    rows.seed(2)
-    one.seed(2)
+    point = {**POINT, "steps": 6, "wrappers": wrappers}
+    rows = site_of(rl_task(point, runner="native")).environment
+    copies = site_of(rl_task(point, runner="in_process")).environment
     start = rows.reset()
-    one.reset()
-    for copy, state in zip(one._workers[0]._copies._environments, _raw(rows), strict=True):
-        copy.unwrapped.state = state
-    assert start.shape == (2, 16)
+    copies.reset()
+    states = rows._workers[0]._copies._rows._states
+    for copy, state in zip(copies._workers[0]._copies._environments, states, strict=True):
+        copy.unwrapped.x = state[0]
+    assert start.shape == (2, 8)
     for step in range(6):
-        actions = np.array([step % 2, 1 - step % 2])
+        actions = np.array([[0.1 * step], [-0.2]])
         observations, _, dones, infos = rows.step(actions)
-        _, _, others, stats = one.step(actions)
+        _, _, others, stats = copies.step(actions)
         assert (dones == others).all()
     # The first frames differ, as the start was set afterwards; the newest ones are the same.
     for ours, theirs in zip(infos, stats, strict=True):
-        last = ours["terminal_observation"][-8:], theirs["terminal_observation"][-8:]
+        last = ours["terminal_observation"][-4:], theirs["terminal_observation"][-4:]
         assert last[0] == pytest.approx(last[1], abs=1e-4)
-    assert np.array_equal(
-        observations[:, :4], observations[:, 12:]
-    )  # a new episode fills the stack with its start
-
-
-def _raw(rows):
-    return rows._workers[0]._copies._rows._vector.unwrapped.state.T
+    # A new episode fills the stack with its start.
+    assert np.array_equal(observations[:, :2], observations[:, 6:])
 
 
 def test_native_is_refused_where_there_is_nothing_of_the_kind():

@@ -31,7 +31,7 @@ def test_actions_are_compared_with_the_logged_ones(pendulum):
     expected = np.sqrt((torque[rows] ** 2).mean())
     assert held_out.errors["model"].rmse == pytest.approx([expected])
     curves = action_curves(policy, Demonstrations(pendulum), held_out, 5, 3)
-    on_logs = LogMeasurement(logs, held_out, curves, None)
+    on_logs = LogMeasurement(logs, held_out, curves)
     evaluation = PolicyMeasurement(
         "arm", EvaluatedModel(":1", 1, "bundle", "d"), on_logs
     ).document()

@@ -1,6 +1,5 @@
 """An environment of Gymnasium, by its id: `CartPole-v1`."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -8,7 +7,6 @@ from pydantic import Field
 from kinemill.errors import BadInput
 from kinemill.policies.environments.dm_control import PREFIX, register_suite
 from kinemill.policies.environments.gym_types import Env
-from kinemill.policies.environments.vector_env import VectorRows
 from kinemill.registry import nearest
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.web_overrides import LOCAL
@@ -52,13 +50,6 @@ class GymnasiumEnvironment(Environment):
             where = f"environment.id: {self.id}"
             problem = f"cannot be made: {error}"
             raise BadInput(where, problem, fix=_fix(self.id, error)) from error
-
-    def vectorized(self, task: object) -> Callable[[int], VectorRows] | None:
-        """Return a factory of copies by the `vector_entry_point` of the id; None without one."""
-        del task
-        from kinemill.policies.environments.gymnasium_vector import vector_rows
-
-        return vector_rows(self.id, self.arguments, self.steps, self.randomize)
 
 
 def _redirect_mujoco(name: str) -> None:

@@ -11,15 +11,13 @@ from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.vector_env import Rows
 from kinemill.registry import nearest
 from kinemill.runtime.integrity import IO, ROLLOUT, STEP, SUMS
-from kinemill.task import Channel, Problems, Steps, Task
+from kinemill.task import Channel, Problems, Task
 from kinemill.task.environment import KINDS, Environment, Range
 from kinemill.task.hooks import from_task_folder
-from kinemill.task.web_overrides import LOCAL, MODEL
+from kinemill.task.web_overrides import MODEL
 
 _FILES = (ROLLOUT, STEP, IO, SUMS)
-_EITHER = "give either `start` or `starts`"
 _MODEL = "model"
-_STARTS = "starts"  # folders of copies: a model's folder holds nothing else
 
 
 @KINDS.register("learned")
@@ -38,14 +36,6 @@ class LearnedEnvironment(Environment):
         default={},
         description="state: lowest and highest value that an episode begins with in the model, in "
         "place of `control.start`: wider, so that little is left unseen; the plant keeps its own",
-    )
-    starts: Annotated[str, LOCAL] = Field(
-        default="",
-        description="datasets:/TASK or datasets:/TASK/3: episodes in the model begin at rows of "
-        "the training episodes, in place of `start`, and last `branch` steps",
-    )
-    branch: Steps = Field(
-        default=10, description="steps of an episode in the model that begins at a row of `starts`"
     )
     members: Literal["mean", "sampled"] = Field(
         default="mean",
@@ -68,7 +58,6 @@ class LearnedEnvironment(Environment):
         unknown = [name for name in self.start if name not in states]
         return [
             *super().problems(channels),
-            *([(("starts",), _EITHER)] if self.start and self.starts else []),
             *((("start", name), f"no state; {nearest(name, states)}") for name in unknown),
         ]
 
@@ -85,29 +74,23 @@ class LearnedEnvironment(Environment):
         return fetch_bundle(self.model)
 
     def sources(self) -> dict[str, Path]:
-        """Return the files of the model, and of the dataset of `starts`.
+        """Return the files of the model.
 
         Raises:
-            BadInput: There is no such model or dataset, or the model lacks a file.
+            BadInput: There is no such model, or it lacks a file.
         """
         folder = self.folder()
         if not (folder / _FILES[0]).is_file():
             raise BadInput(f"environment.model: {self.model}", f"has no {_FILES[0]}")
-        files = {
+        return {
             f"{_MODEL}/{file_name}": folder / file_name
             for file_name in _FILES
             if (folder / file_name).is_file()
         }
-        if self.starts:
-            from kinemill.policies.environments._recorded_starts import start_files
-
-            files |= {f"{_STARTS}/{path.name}": path for path in start_files(self.starts)}
-        return files
 
     def at(self, folder: Path) -> "LearnedEnvironment":
         """Return the same with the copies in `folder`."""
-        starts = str(folder / _STARTS) if self.starts else ""
-        return self.model_copy(update={"model": str(folder / _MODEL), "starts": starts})
+        return self.model_copy(update={"model": str(folder / _MODEL)})
 
     def lineage(self) -> dict[str, str]:
         """Return which model it is, and the digest of the dataset that it learned from."""
@@ -130,7 +113,7 @@ class LearnedEnvironment(Environment):
         from kinemill.policies.environments._learned_simulator import LearnedEnv
 
         batch = self._batch(task)
-        limit = self._steps or batch.rules.steps
+        limit = self.steps or batch.rules.steps
         environment = LearnedEnv(batch, limit, render=render)
         return environment if limit == self.steps else TimeLimit(environment, limit)
 
@@ -141,14 +124,9 @@ class LearnedEnvironment(Environment):
 
         def rows(count: int) -> Rows:
             batch = self._batch(task)
-            return Rows(batch, count, self._steps or batch.rules.steps)
+            return Rows(batch, count, self.steps or batch.rules.steps)
 
         return rows
-
-    @property
-    def _steps(self) -> int | None:
-        """Steps of an episode in the model."""
-        return self.branch if self.starts else self.steps
 
     def _batch(self, task: Task) -> Any:
         """Return the `LearnedBatch` of a task."""
@@ -156,7 +134,7 @@ class LearnedEnvironment(Environment):
 
         simulator = self._begun(task)
         is_sampled = self.members == "sampled"
-        return LearnedBatch(simulator, self.folder(), self.starts, is_sampled=is_sampled)
+        return LearnedBatch(simulator, self.folder(), is_sampled=is_sampled)
 
     def _begun(self, task: Task) -> Task:
         """Return the task with the starts of the model's own."""

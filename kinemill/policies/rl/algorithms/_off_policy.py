@@ -72,16 +72,6 @@ class Replaying(Algorithm):
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the acting network in a policy of the library, in order."""
 
-    @abstractmethod
-    def action_values(self, policy: Any, rows: object, actions: object) -> object:
-        """Return the values of actions by the critic of a policy of the library, (B,).
-
-        Args:
-            policy: policy of the library.
-            rows: observations after the wrappers, (B, E).
-            actions: (B, A) within [-1, 1], or choices.
-        """
-
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.policies.rl.networks import Extractor, ModelCore, Perceptron
@@ -176,12 +166,6 @@ class OffPolicy(Replaying):
         library: Any = policy
         if getattr(library, "actor_target", None) is not None:
             library.actor_target.load_state_dict(library.actor.state_dict())
-
-    def action_values(self, policy: Any, rows: object, actions: object) -> object:
-        """Return the smallest value of the critics, (B,)."""
-        import torch
-
-        return torch.cat(policy.critic(rows, actions), dim=1).min(dim=1).values
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the actor of a policy of the library, in order."""

@@ -49,12 +49,6 @@ class ValueBased(Replaying):
             return policy_kwargs(learn, list(models[0].hidden_sizes))
         return policy_kwargs(learn, [], self.features)
 
-    def action_values(self, policy: Any, rows: object, actions: object) -> object:
-        """Return the values of choices (B, 1): (B,); with quantiles, their mean."""
-        values = getattr(policy, self.acts_by)(rows)
-        values = values.mean(dim=1) if values.ndim == 3 else values
-        return values.gather(1, actions).squeeze(1)
-
     def shared(self, site: Site) -> dict[str, Any]:
         """Return the shared settings under the names of stable-baselines3."""
         learn = site.learn

@@ -1,6 +1,6 @@
 """Truncated quantile critics (Kuznetsov et al., 2020): SAC without the highest quantiles."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -19,10 +19,6 @@ class TQC(Stochastic):
     top_quantiles_to_drop_per_net: CountOrZero = Field(
         default=2, description="highest quantiles left out, in each critic", examples=[0, 2, 5]
     )
-
-    def action_values(self, policy: Any, rows: object, actions: object) -> object:
-        """Return the mean of all quantiles of all critics, (B,)."""
-        return policy.critic(rows, actions).mean(dim=(1, 2))
 
     def learner(self, site: Site) -> Learner:
         """Return the learner."""

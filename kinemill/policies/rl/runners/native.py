@@ -9,7 +9,7 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("native")
 class Native(Runner):
-    """Vectorized environment: `make_vec` of Gymnasium, MuJoCo, learned simulators; the fastest."""
+    """Vectorized environment: `type: mujoco` and learned simulators; the fastest."""
 
     type: Literal["native"] = "native"
 

@@ -1,0 +1,54 @@
+"""Templates of pages: Jinja files of the package, with the components of `reports`.
+
+All values are escaped. `fmt` is `format`: `{{ share | fmt(".0%") }}`.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kinemill.reports import components
+from kinemill.reports.charts import number
+
+_PACKAGE = Path(__file__).parents[1]
+_COMPONENTS = ("figure", "legend", "mark", "name_of")  # escape their texts and return HTML
+
+
+def render(name: str, **context: object) -> str:
+    """Return a template, named by its path in the package, as HTML."""
+    return str(_pages().get_template(name).render(context))
+
+
+@cache
+def _pages() -> Any:
+    """Return the environment; compiling a template takes longer than rendering it."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages: Any = Environment(
+        loader=FileSystemLoader(_PACKAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in _COMPONENTS:
+        pages.globals[name] = _safe(getattr(components, name))
+    pages.filters |= {"number": _number, "error": _error, "fmt": format}
+    pages.tests["finite"] = math.isfinite
+    return pages
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else number(value)
+
+
+def _error(value: float | None) -> str:
+    return "not finite" if value is None else number(value)
+
+
+def _safe(component: Callable[..., str]) -> Callable[..., object]:
+    from markupsafe import Markup
+
+    return lambda *args, **settings: Markup(component(*args, **settings))
