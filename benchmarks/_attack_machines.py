@@ -133,7 +133,11 @@ def attack_databases(
 
 
 def run_without(
-    commands: Commands, missing: tuple[str, str], workspace: Workspace, arguments: list[str]
+    commands: Commands,
+    missing: tuple[str, str],
+    workspace: Workspace,
+    arguments: list[str],
+    limit: float = SECONDS,
 ) -> str:
     """Run a command without a service, in some mode; return what is wrong."""
     service, mode = missing
@@ -144,11 +148,9 @@ def run_without(
             remote = f"s3://{_DATABASE}/mill?endpoint_override={where}&scheme=http&region=x"
             keys = {"AWS_ACCESS_KEY_ID": "kim", "AWS_SECRET_ACCESS_KEY": _PASSWORD}
             environment = {"KINEMILL_REMOTE": remote, **keys}
-        result = commands.run(
-            workspace, *arguments, patience=2.0 * SECONDS, environment=environment
-        )
+        result = commands.run(workspace, *arguments, patience=2.0 * limit, environment=environment)
     text = result.output + result.errors
-    if result.seconds > SECONDS:
+    if result.seconds > limit:
         return f"took {result.seconds:.0f} s"
     if _PASSWORD in text:
         return "prints the password"

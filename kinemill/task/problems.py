@@ -75,7 +75,8 @@ def _problem(loc: Location, item: ErrorDetails, value: object) -> Problem:
     message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message.partition(" or instance of ")[0]
     value_text = repr(item["input"])
-    is_named = isinstance(item["input"], dict | list) or value_text in message
+    is_ours = item["type"] == "value_error"  # messages of pydantic do not name the value
+    is_named = isinstance(item["input"], dict | list) or (is_ours and value_text in message)
     suffix = "" if is_named else f"; found {value_text}"
     return loc, f"{message}{suffix}{_share_hint(item)}"
 

@@ -51,7 +51,7 @@ def test_killed_ingest_is_completed_by_the_next(site):
 def test_command_without_its_database_names_the_server(site, mode):
     command = ["data", "ingest", "tiny", str(site.bare.logs)]
     missing = "PostgreSQL", mode
-    assert _attack_machines.run_without(site.commands, missing, site.bare, command) == ""
+    assert _attack_machines.run_without(site.commands, missing, site.bare, command, 60.0) == ""
 
 
 @pytest.mark.ci

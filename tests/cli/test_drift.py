@@ -28,5 +28,5 @@ def test_logs_that_are_only_tried_leave_nothing_in_the_home(swing, log, kinemill
 
 def test_logs_that_are_not_there_are_an_error(swing, kinemill, tmp_path):
     swing()
-    with pytest.raises(BadInput, match="no-such: is not there; use the path of a log or a folder"):
+    with pytest.raises(BadInput, match="no-such: is not there; name a log or a folder"):
         kinemill("data", "drift", "swing", "--logs", tmp_path / "no-such")

@@ -147,7 +147,7 @@ def test_with_its_dataset_at_hand_the_linear_models_are_fitted_on_the_training_s
 
 def test_what_cannot_be_evaluated_says_why(kinemill, model, logs, log, task, tmp_path, swing):
     out = tmp_path / "out"
-    with pytest.raises(BadInput, match="use the path of a log or a folder of logs"):
+    with pytest.raises(BadInput, match="name a log or a folder of logs"):
         evaluate(kinemill, model, tmp_path / "nowhere", out)
     with pytest.raises(BadInput, match=r"has 600 rows; expected at least .* 605; use a smaller"):
         evaluate(kinemill, model, logs, out, "--horizon", "600")

@@ -137,7 +137,7 @@ def test_following_prints_each_step_once_and_ends_with_the_run(dagster, home):
         "run 1a2b3c4d of swing is running",
         "step  50/500  train/loss 0.02  validation/multi_step 0.04",
         "step 100/500  train/loss 0.01  validation/multi_step 0.02",
-        "step 150/500  train/loss 0.006667  validation/multi_step 0.01333",
+        "step 150/500  train/loss 0.00667  validation/multi_step 0.0133",
         "run 1a2b3c4d is canceled",
     ]
     lines = CliRunner().invoke(app, ["runs", "metrics", ONE, "--follow", "--json"]).stdout

@@ -56,7 +56,7 @@ def test_a_provisional_champion_is_not_called_refused(capsys):
     run_summary(replace(DIVERGED, status="done", **champion), VERIFIED)
     lines = [" ".join(one.split()) for one in capsys.readouterr().out.splitlines()]
     assert "version 2 provisional @champion" in lines
-    assert "gate passed, with too few test data" in lines
+    assert "gate passed, with too little test data" in lines
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_a_number_that_is_not_finite_is_spelled_as_such(value):
     assert interval([0.5, value]) == "no interval"
 
 
-def test_a_number_has_four_digits_unless_asked():
-    assert (quantity(0.123456), quantity(12345.6, 2)) == ("0.1235", "1.2e+04")
+def test_a_number_has_three_digits_unless_asked():
+    assert (quantity(0.123456), quantity(12345.6, 2)) == ("0.123", "12,346")
     assert interval([0.5, 2.0]) == "95 % interval 0.5 to 2"
 
 

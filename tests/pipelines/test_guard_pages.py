@@ -59,7 +59,7 @@ def test_nothing_else_of_the_home_is_shown(client, path):
 
 def test_tasks_without_a_version_say_so_and_dagster_keeps_the_rest(client, workspace):
     assert ">tiny<" in client.get("/kinemill/tasks").text
-    assert client.get(task_link(workspace.home, "tiny").value).status_code == 404
+    assert "has no version yet" in client.get(task_link(workspace.home, "tiny").value).text
     assert client.get(version_link(workspace.home, "tiny", 3).value).status_code == 404
     assert client.get("/kinemill/tasks/..%2f..%2fetc").status_code == 404
     assert client.get("/runs/1").text == "dagster"
@@ -68,7 +68,7 @@ def test_tasks_without_a_version_say_so_and_dagster_keeps_the_rest(client, works
 def test_the_start_page_of_a_new_project_names_the_next_command(client):
     page = client.get("/")
     assert page.headers["content-security-policy"].startswith("sandbox allow-scripts ")
-    assert "kinemill run tiny --logs FOLDER" in page.text
+    assert 'href="/kinemill/console/start/tiny">Start a run</a>' in page.text
     assert "broken" in page.text
     assert "did you mean &#x27;channels&#x27;?" in page.text  # the broken task file, escaped
     assert client.get("/kinemill", follow_redirects=False).headers["location"] == "/"
@@ -80,7 +80,7 @@ def test_the_start_page_shows_the_champion_and_the_last_run(copy):
         page = client.get("/").text
     assert 'href="/kinemill/tasks/tiny/1">version 1</a>' in page
     (version,) = versions_of(copy.home, "tiny")
-    assert escape(headline_of(version).text) in page
+    assert escape(headline_of(version).performance) in page
     assert ">success</a>" in page
     assert '<a href="/kinemill/tasks/tiny/1">tiny 1</a>' in page  # among the recent decisions
     assert "champion, by " in page

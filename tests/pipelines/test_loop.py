@@ -50,7 +50,7 @@ class Pipeline:
         self.versions, self.calls = [], []
         monkeypatch.setattr(loop, "run_chain", self.run)
         monkeypatch.setattr(loop, "registered", self.registered)
-        monkeypatch.setattr(loop_round, "learned_model", lambda task, _: TruePhysics(task))
+        monkeypatch.setattr(loop_round, "learned_model", lambda task, _, **__: TruePhysics(task))
         for name in ("add_episode", "finish"):
             monkeypatch.setattr(Journal, name, self.counted(getattr(Journal, name)))
 

@@ -122,5 +122,5 @@ def test_a_plugin_is_named_by_its_type_alone_and_overrides_change_its_settings()
     changed = arm({"learn.optimizer.lr": 0.5, "learn.model": "gru"}, **short).learn
     assert (changed.optimizer.type, changed.optimizer.lr) == ("sgd", 0.5)
     assert changed.model.type == "gru"
-    with pytest.raises(TaskError, match=r"did you mean 'gru'\?; found 'gruu'"):
+    with pytest.raises(TaskError, match=r"model 'gruu': unknown name; did you mean 'gru'\?"):
         arm(model="gruu")

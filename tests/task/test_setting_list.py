@@ -33,7 +33,7 @@ SETTINGS = {setting.key: setting for setting in settings_of(Part(), "learn.")}
 
 def test_numbers_have_bounds_that_are_spelled_out():
     assert SETTINGS["learn.count"] == Setting(
-        "learn.count", 3, "integer", 0, 1_000_000, "must be > 0 and <= 1000000", (), "of things"
+        "learn.count", 3, "integer", 0, 1_000_000, "must be > 0", (), "of things"
     )
     limit = SETTINGS["learn.limit"]
     assert (limit.value, limit.kind, limit.low, limit.high) == (None, "number", 0.0, 1.0)

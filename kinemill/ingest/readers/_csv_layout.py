@@ -25,6 +25,7 @@ ROW = ""  # the name of a column of row numbers: it is left out
 SHORT_HEADER = "the header has a name less than the rows have values: the first value is no column"
 _CONTROLS = bytes({*range(9), *range(14, 32)} - {26, 27})  # that no text has
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
+_YAML = re.compile(rb"\s*[\w-]+:\s*[\[{]")  # a list or mapping in a line, as in settings of a robot
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")  # digits in groups of three
 GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # the same, surely no decimal comma in front
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
@@ -321,7 +322,7 @@ def is_table(head: bytes) -> bool:
     try:
         header, number = _header(lines)
         row = next((line.strip(b"\r") for line in lines[number + 1 : -1] if is_content(line)), b"")
-        return b"\0" not in head and _is_row(row, header)
+        return b"\0" not in head and not _YAML.match(header) and _is_row(row, header)
     except Unreadable:
         return False
 

@@ -9,6 +9,7 @@ remarks of a logger under its header is converted too; the remarks are left out.
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -147,7 +148,8 @@ def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
     """Return what turns a text that begins with `head` into CSV text, one after another."""
     converters = list[Callable[[bytes], bytes]]()
     is_monitor = _ARROW.search(head) is not None
-    if is_monitor or len(_LABELED.findall(head)) > ROWS:
+    labels = Counter(tuple(_LABEL.findall(line)) for line in _LABELED.findall(head))
+    if is_monitor or max(labels.values(), default=0) > ROWS:  # settings have each label once
         converters.append(_without_labels)
         head = _without_labels(head)
     if (layout := _layout_of(head)) is not None:

@@ -24,7 +24,7 @@ class Diverging:
 
 def test_a_row_with_one_state_that_is_not_finite_has_ended(monkeypatch):
     simulator = SimpleNamespace(simulator=Diverging())
-    monkeypatch.setattr(_learned_simulator, "learned_model", lambda *_: simulator)
+    monkeypatch.setattr(_learned_simulator, "learned_model", lambda *_, **__: simulator)
     task = load_task("pendulum")
     batch = LearnedBatch(task, Path())
     rows = np.stack([batch.start(np.random.default_rng(seed)) for seed in (0, 1)])

@@ -303,7 +303,8 @@ def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_
     assert trained.facts.family in measured
     assert best not in measured
     lines = context.listeners[1].messages
-    assert f"{best}: score not finite on rows left out of its fit" in lines
+    text = f"{best}: score not finite on rows left out of its fit"
+    assert any(line.startswith(text) for line in lines)
 
 
 def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_path, monkeypatch):
