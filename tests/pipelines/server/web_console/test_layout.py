@@ -47,9 +47,12 @@ def test_each_page_has_the_navigation(client, path, status):
 
 
 def test_task_without_a_version_has_a_page(client, copy):
-    (copy.tasks / "fresh.yaml").write_text(
-        (copy.tasks / "tiny.yaml").read_text().replace("task: tiny", "task: fresh")
-    )
-    text = client.get("/kinemill/tasks/fresh").text
+    text = (copy.tasks / "tiny.yaml").read_text().replace("task: tiny", "task: fresh")
+    file = copy.tasks / "fresh.yaml"  # in a folder that copies share
+    file.write_text(text)
+    try:
+        text = client.get("/kinemill/tasks/fresh").text
+    finally:
+        file.unlink()
     assert "This task has no version yet" in text
     assert "/kinemill/console/start/fresh" in text
