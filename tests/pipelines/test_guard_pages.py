@@ -81,7 +81,7 @@ def test_the_start_page_shows_the_champion_and_the_last_run(copy):
     assert 'href="/kinemill/tasks/tiny/1">version 1</a>' in page
     (version,) = versions_of(copy.home, "tiny")
     assert escape(headline_of(version).performance) in page
-    assert ">success</a>" in page
+    assert ">completed</a>" in page
     assert '<a href="/kinemill/tasks/tiny/1">tiny 1</a>' in page  # among the recent decisions
     assert "champion, by " in page
     assert "tiny has no model yet" not in page
