@@ -122,7 +122,7 @@ def surprises_in(text: str, columns: int = COLUMNS) -> list[str]:
     surprises += [f"{a!r} and {b!r}" for a, b in _CONTRADICTIONS if a in plain and b in plain]
     lines = [line for part in plain.split("\n") for line in part.rstrip("\r").split("\r")]
     wide = [line for line in lines if len(line) > columns]
-    return surprises + ([f"a line of {len(wide[0])} columns: {wide[0][:40]}…"] if wide else [])
+    return surprises + ([f"a line of {len(wide[0])} columns"] if wide else [])
 
 
 def terminal(folder: Path, *command: str, allowed: tuple[int, ...] = (0,)) -> list[str]:

@@ -250,10 +250,10 @@ def page(cells: Sequence[dict[str, Any]]) -> str:
     ratios = [cell["served"] / cell["simple_error"] for cell in cells if cell["served"]]
     mean = f"{np.exp(np.mean(np.log(ratios))):.2f}" if ratios else "none"
     lines = "".join(f"- {what}: {count} of {len(cells)}\n" for what, count in counted.items())
-    head = ["system", "noise", "logs", "error", "best simple", "ratio", "free run, ratio"]
+    head = ["system, noise, logs", "error", "best simple", "ratio", "free run, ratio"]
     rows = [
         [
-            *(cell["system"], f"{cell['noise']:.0%}", cell["logs"]),
+            f"{cell['system']}, {cell['noise']:.0%}, {cell['logs']}",
             _number(cell["served"]),
             _number(cell["simple_error"]),
             _ratio(cell["served"], cell["simple_error"]),
