@@ -163,7 +163,7 @@ SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
 }
 
 
-_LANES = 2  # threads beside the main thread
+_LANES = 2  # threads, and the main thread
 _MAIN = {"ray"}  # needs the main thread
 _ALONE = {"readers"}  # measures latencies
 

@@ -96,7 +96,7 @@ def measure_leakage(
 
 
 def _trained_duplicates(related: Sequence[Related]) -> dict[str, set[str]]:
-    """Return the trained near-duplicates of each recording that has any besides itself."""
+    """Return the trained near-duplicates of each recording, without the recording itself."""
     trained: dict[str, set[str]] = {}
     roots: dict[str, set[str]] = {}
     for episode in related:
