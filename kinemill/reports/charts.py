@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-PAD_LEFT = 46
+PAD_LEFT = 54
 PAD_RIGHT = 14
 PAD_TOP = 20
 PAD_BOTTOM = 40  # margins for the labels, px
