@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -112,10 +113,10 @@ def _servers(folder: Path, tasks: Path) -> list[Row]:
         try:
             _until_serving(served)
             time.sleep(IDLE)
-            family = [psutil.Process(served.pid), *psutil.Process(served.pid).children(True)]
-            began = sum(_cpu_seconds(process) for process in family)
+            began = _cpu_seconds(psutil.Process(served.pid))
             time.sleep(IDLE)
-            spent = sum(_cpu_seconds(process) for process in family) - began
+            spent = _cpu_seconds(psutil.Process(served.pid)) - began
+            family = [psutil.Process(served.pid), *psutil.Process(served.pid).children(True)]
             mega = sum(process.memory_full_info().pss for process in family) / 1e6
         finally:
             served.terminate()
@@ -128,8 +129,13 @@ def _servers(folder: Path, tasks: Path) -> list[Row]:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system + times.children_user + times.children_system
+    """Return the CPU time of a process and its children, those that have ended included."""
+    seconds = 0.0
+    for member in (process, *process.children(True)):
+        with suppress(psutil.NoSuchProcess):
+            times = member.cpu_times()
+            seconds += times.user + times.system + times.children_user + times.children_system
+    return seconds
 
 
 def _until_serving(served: "subprocess.Popen[str]") -> None:
