@@ -1,4 +1,4 @@
-"""Check of what a task needs beside logs, before the first stage: its device, and its plant."""
+"""Check of the device and the plant of a task, before the first stage."""
 
 from kinemill.task import Task
 
@@ -7,7 +7,7 @@ def check_machine(task: Task) -> None:
     """Check that a run can reach its end on this machine.
 
     Raises:
-        BadInput: `learn.device` does not exist here, or `control.plant` does not fit to the task.
+        BadInput: `learn.device` does not exist here, or `control.plant` does not fit the task.
     """
     device = getattr(task.learn, "device", "auto")
     if device not in ("auto", "cpu") and task.compute.type == "local":

@@ -10,18 +10,9 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.errors import KinemillError
 from kinemill_dagster.pipelines.project_files import make_project
+from tests.cli import conftest
 
-TASK = """\
-task: swing
-dt: 0.01
-channels:
-  angle: {role: state, kind: angle, unit: rad}
-  velocity: {role: state, unit: rad/s, derivative_of: angle, limits: [-20, 20]}
-  torque: {role: action, unit: N*m, limits: [-5, 5]}
-ingest: {min_file_age: 0.0, format: csv}
-dataset: {validation: {tail: 0.1}, test: ["*b.csv"]}
-learn: {type: dynamics, model: {type: mlp}, steps: 20}
-"""
+TASK = conftest.TASK.replace("type: mlp}}", "type: mlp}, steps: 20}")
 CONTROL = "control:\n  cost: [{of: angle}]\n  controller: {type: mppi}\n"
 COMPONENT = "type: kinemill_dagster.KinemillTask\nattributes: {task: swing, dt: 0.01}\n"
 CHECK = "data check logs --task swing"
