@@ -20,7 +20,7 @@ from benchmarks._attacked import (
     tree_digest,
 )
 
-_AT_ONCE = 2
+_AT_ONCE = 3  # the long commands
 _PATIENCE = 600.0  # s of a run that is not killed
 _IN_A_ROW = 10  # kills of a long command before it is left to complete
 _LOOP = [  # one round that learns little

@@ -43,8 +43,8 @@ _READERS = 50
 _SECONDS = 20.0
 
 
-def make_home(folder: Path) -> Home:
-    """Train the task once, then add copies of the run with its events and metrics."""
+def make_home(folder: Path, runs: int = _RUNS) -> Home:
+    """Train the task once, then add `runs` copies of the run with its events and metrics."""
     from kinemill.control.sim import write_logs
     from kinemill_dagster.pipelines.instance import open_instance
     from kinemill_dagster.pipelines.run import run_chain
@@ -58,7 +58,7 @@ def make_home(folder: Path) -> Home:
     run_chain(TASK, {"learn.steps": 200, "learn.log_every": 1})
     with open_instance(home) as instance:
         (record,) = instance.get_run_records(limit=1)
-        for _ in range(_RUNS):
+        for _ in range(runs):
             _copy_run(home, instance, record.dagster_run)
     return home
 
