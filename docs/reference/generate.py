@@ -263,7 +263,7 @@ def registries() -> Iterator[Registry[Any]]:
     """Yield the registry of each family, in the order of its package."""
     from kinemill.control.sim import SIMULATORS
     from kinemill.dataset.writers import WRITERS
-    from kinemill.register.gate import RULES
+    from kinemill.register.gate.rules import RULES
     from kinemill.task import schema
     from kinemill.task.plugins import CHECKS, READERS
 

@@ -28,3 +28,8 @@ class Verdict:
     def to_json(self) -> Json:
         """Return the verdict as a JSON object."""
         return asdict(self)
+
+
+def is_of(rule: str, line: str) -> bool:
+    """Return whether a line of a decision belongs to this rule."""
+    return line == rule or line.startswith(f"{rule}_")

@@ -10,7 +10,3 @@ Input: a verified challenger, the champion and their measurements on the test sp
 The statistics are in `kinemill.verify.significance` and `kinemill.verify.losses`, because reports
 of verifications show them as well.
 """
-
-from kinemill.register.gate.rules import RULES
-
-__all__ = ["RULES"]

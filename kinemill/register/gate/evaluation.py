@@ -21,10 +21,10 @@ from kinemill.register.gate.inputs import (
     Measurements,
 )
 from kinemill.register.gate.metric import claims
-from kinemill.register.gate.rules import enabled_rules, is_of
+from kinemill.register.gate.rules import enabled_rules
 from kinemill.register.gate.sample_size import sample_size_of
 from kinemill.register.robot_trials import RobotTrials
-from kinemill.register.verdict import Verdict
+from kinemill.register.verdict import Verdict, is_of
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import Interface, PolicyInterface
 from kinemill.store import ArtifactRef, Home

@@ -7,8 +7,7 @@ measurement, but only one of these lines needs a fix.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kinemill.register.gate.rules import is_of
-from kinemill.register.verdict import Verdict
+from kinemill.register.verdict import Verdict, is_of
 
 # Root causes first: files that do not work, too little data, a worse model, then the remaining
 # rules. Rules of plug-ins follow.

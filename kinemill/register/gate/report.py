@@ -10,9 +10,9 @@ from kinemill.register.audit_log import MOVED, Event
 from kinemill.register.gate.evaluation import approval_of
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.gate.refusal_causes import is_diverged, ranked
-from kinemill.register.gate.rules import RULES, is_of
+from kinemill.register.gate.rules import RULES
 from kinemill.register.robot_trials import trials_of
-from kinemill.register.verdict import Verdict
+from kinemill.register.verdict import Verdict, is_of
 from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder, find_version
 from kinemill.store import Home, Json, to_json_value
 from kinemill.task.portfolio import CandidateResult, portfolio_results, untested_text

@@ -7,8 +7,8 @@ import pytest
 from kinemill.register.gate.headline import failed_causes
 from kinemill.register.gate.refusal_causes import RANK, is_diverged, ranked
 from kinemill.register.gate.report import causes
-from kinemill.register.gate.rules import RULES, is_of
-from kinemill.register.verdict import Verdict
+from kinemill.register.gate.rules import RULES
+from kinemill.register.verdict import Verdict, is_of
 
 
 def gate(**values):

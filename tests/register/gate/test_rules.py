@@ -21,10 +21,10 @@ from kinemill.register.gate.rules import (
     RowOverlap,
     Verdict,
     enabled_rules,
-    is_of,
     to_json_number,
 )
 from kinemill.register.robot_trials import RobotTrials
+from kinemill.register.verdict import is_of
 from kinemill.task.bounds import Ratio
 from kinemill.task.promote import Promote
 from kinemill.verify.check_results import CallLatency, CheckSummary

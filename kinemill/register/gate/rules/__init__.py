@@ -38,11 +38,6 @@ def enabled_rules(settings: Mapping[str, GateRule]) -> Iterator[Rule]:
             yield settings[name]
 
 
-def is_of(rule: str, line: str) -> bool:
-    """Return whether a line of a decision belongs to this rule."""
-    return line == rule or line.startswith(f"{rule}_")
-
-
 __all__ = [
     "NO_CHAMPION",
     "RULES",
@@ -56,6 +51,5 @@ __all__ = [
     "Value",
     "Verdict",
     "enabled_rules",
-    "is_of",
     "to_json_number",
 ]
