@@ -68,8 +68,8 @@ def why(
         text = f"trials on the robot: {counts}, by {trials['who']}, {trials['at']}"
         typer.echo(wrap_text(f"{text}: {trials['note']}".rstrip(": ")))
     candidates_table(from_json_value(report["candidates"], list[CandidateResult], Path("why")))
-    if report["untested"]:
-        typer.echo(wrap_text(report["untested"]))
+    for text in filter(None, (report["selected"], report["untested"])):
+        typer.echo(wrap_text(text))
     gate_table(from_json_value(report["gate"], list[Verdict], Path("gate")))
     if report["report"]:
         typer.echo(f"report  {report['report']}")

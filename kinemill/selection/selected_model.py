@@ -34,14 +34,19 @@ from kinemill.store import (
 )
 from kinemill.store.home import Home
 from kinemill.task import NullReporter, Progress, Task
-from kinemill.task.portfolio import RESULTS, CandidateResult, Selection, portfolio_results
+from kinemill.task.portfolio import (
+    RESULTS,
+    SELECTION,
+    TRAINED,
+    CandidateResult,
+    Selection,
+    portfolio_results,
+)
 from kinemill.train import load_model
 from kinemill.train.summary import ModelSummary, TrainedModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS
 
 VERSION = 1
-FILE = "selection.json"
-TRAINED = "trained"
 PICTURE = "loss.png"
 
 
@@ -82,7 +87,7 @@ def select_model(
 
     def build(folder: Path) -> Json:
         selection = _select(task, home, trained.ref, dataset, references)
-        publish_document(folder / FILE, selection)
+        publish_document(folder / SELECTION, selection)
         return {"selected": selection.selected, "why": selection.why}
 
     inputs = {
@@ -92,7 +97,7 @@ def select_model(
         "version": VERSION,
     }
     artifact = get_or_build(home, "selection", task.name, inputs, build)
-    selection = read_document(open_ref(home, artifact.ref) / FILE, Selection)
+    selection = read_document(open_ref(home, artifact.ref) / SELECTION, Selection)
     if not artifact.cached:
         (progress or NullReporter()).log_message(f"{selection.selected}: {selection.why}")
     if selection.selected == TRAINED:

@@ -9,6 +9,8 @@ from kinemill.store import Json, read_document
 
 BUDGET = 180.0  # s, default of `learn.budget`
 RESULTS = "portfolio.json"  # list of `CandidateResult` in the folder of the model
+SELECTION = "selection.json"  # a `Selection`, in the artifact of that name
+TRAINED = "trained"  # name of the model whose family the task sets, among the references
 UNTESTED = "not tested: "  # start of the failure of a candidate for which no budget was left
 _NAMED = 5  # untested candidates in a sentence
 HISTORIES = (1, 2, 4, 10, 20, 40, 80)  # rows of history of simple models
@@ -208,7 +210,12 @@ def portfolio_results(model: Path) -> list[CandidateResult]:
 
 
 def untested_text(results: Sequence[CandidateResult]) -> str:
-    """Return the candidates that the budget of a portfolio left out; empty if there are none."""
+    """Return the candidates that were not tried, and what tries them; empty if there are none."""
+    if any(result.name == TRAINED for result in results):
+        return (
+            "learn.model is set: no other family was tried. Without it, a portfolio selects one "
+            "within learn.budget"
+        )
     names = [result.name for result in results if result.failure.startswith(UNTESTED)]
     if not names:
         return ""

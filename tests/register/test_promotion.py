@@ -7,12 +7,21 @@ from dataclasses import replace
 import pytest
 
 from kinemill.errors import BadInput, Blocked
-from kinemill.register import list_versions, promotion
+from kinemill.register import list_versions, promotion, tags
 from kinemill.register.alias_switch import ChampionChanged, audit
 from kinemill.register.gate import report
 from kinemill.register.gate.report import why
 from kinemill.register.versions import find_version
+from kinemill.store import get_or_build, publish_document
 from kinemill.task import load_task
+from kinemill.task.portfolio import (
+    SELECTION,
+    TRAINED,
+    UNTESTED,
+    CandidateResult,
+    Selection,
+    untested_text,
+)
 from kinemill.tracking import open_tracking
 from kinemill.verify.effects import ADVICE, UnmodeledEffect
 from tests.register.conftest import Claims
@@ -160,6 +169,27 @@ def test_why_says_what_to_do_about_each_line_that_failed(with_champion):
     assert result["explanation"] == "refused by beats_linear_sincos; version 1 stayed champion"
     assert result["blessings"] == {"better": "no", "serves": "yes"}
     assert why(chain.home, "cart", "@champion")["explanation"].startswith("champion: it passed all")
+
+
+def test_why_lists_the_candidates_of_a_run_whose_model_is_set(with_champion):
+    """Its model and the references were compared, and no portfolio wrote their results."""
+    chain = with_champion()
+    trained = find_version(chain.home, "cart", "@champion").tags[tags.MODEL]
+    results = [CandidateResult(TRAINED, "", 0, score=0.1, seconds=2.0)]
+    results.append(CandidateResult("linear", "", 0, score=0.2, seconds=0.5))
+
+    def build(folder):
+        publish_document(folder / SELECTION, Selection(TRAINED, "better", results))
+        return {}
+
+    get_or_build(chain.home, "selection", "cart", {"trained": trained}, build)
+    answer = why(chain.home, "cart")
+    assert answer["selected"] == "trained: better"
+    listed = [(item["name"], item["score"], item["seconds"]) for item in answer["candidates"]]
+    assert listed == [("trained", 0.1, 2.0), ("linear", 0.2, 0.5)]
+    assert answer["untested"].startswith("learn.model is set: no other family was tried")
+    results[:] = [CandidateResult("gru", "gru", 1, failure=f"{UNTESTED}no time")]
+    assert "gru. A larger learn.budget tries them" in untested_text(results)
 
 
 def test_why_lists_what_the_model_misses_and_what_to_try(with_champion, monkeypatch):

@@ -10,11 +10,11 @@ from kinemill.selection import selected_model
 from kinemill.selection.divergence import Runs, free_runs
 from kinemill.selection.references import load_references
 from kinemill.selection.references import stage as references_stage
-from kinemill.selection.selected_model import TRAINED, select_model, why_no_reference
+from kinemill.selection.selected_model import select_model, why_no_reference
 from kinemill.store import get_or_build, open_ref, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.task.portfolio import RESULTS
+from kinemill.task.portfolio import RESULTS, TRAINED
 from kinemill.train import load_model
 from kinemill.train.summary import ModelSummary
 from kinemill.train.warm_start import CURVES, WEIGHTS

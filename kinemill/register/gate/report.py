@@ -14,8 +14,8 @@ from kinemill.register.gate.rules import RULES
 from kinemill.register.robot_trials import trials_of
 from kinemill.register.verdict import Verdict, is_of
 from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder, find_version
-from kinemill.store import Home, Json, to_json_value
-from kinemill.task.portfolio import CandidateResult, portfolio_results, untested_text
+from kinemill.store import MANIFEST, Home, Json, read_document, read_json, to_json_value
+from kinemill.task.portfolio import SELECTION, Selection, portfolio_results, untested_text
 from kinemill.verify.document import read_verification
 from kinemill.verify.effects import ADVICE
 
@@ -38,8 +38,8 @@ def why(home: Home, task: str, which: str = "") -> Json:
         first), `trials` (counted trials on a robot, or None), `unmodeled` (what explains residuals
         and what to try; empty if the files of the version were deleted), `blessings` (better,
         serves), approved, `gate` (rule, passed, value, expected, and `fix` for failed ones),
-        `candidates` (results of the portfolio, the best first), `untested` (candidates for which
-        its budget did not suffice, or ""), report.
+        `selected` (the candidate that the run selected, and why), `candidates` (their results, the
+        best first), `untested` (those for which the budget did not suffice, or ""), report.
 
     Raises:
         BadInput: The version does not exist.
@@ -48,7 +48,8 @@ def why(home: Home, task: str, which: str = "") -> Json:
     events = follow(home, task)
     approval = approval_of(version, events)
     report = version.tags.get(tags.REPORT)
-    results = _results(home, version)
+    selection = _selection(home, version)
+    results = selection.candidates
     return {
         "task": task,
         "version": version.number,
@@ -69,6 +70,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
             line.to_json() | ({} if line.passed else {"fix": advice(line.rule)})
             for line in version.gate
         ],
+        "selected": f"{selection.selected}: {selection.why}" if selection.why else "",
         "candidates": [to_json_value(result) for result in results if not result.failure],
         "untested": untested_text(results),
         "report": str(home.inside(report, version.name)) if report else None,
@@ -89,12 +91,22 @@ def causes(gate: Sequence[Verdict]) -> list[Json]:
     return documents
 
 
-def _results(home: Home, version: Version) -> list[CandidateResult]:
+def _selection(home: Home, version: Version) -> Selection:
+    """Return the candidates of the run that made a version; none if garbage collection took them.
+
+    A model whose family is set is compared with the references as well.
+    """
+    trained = version.tags.get(tags.TRAINED) or version.tags.get(tags.MODEL)
+    for manifest in (home.store / "selection" / version.task).glob(f"*/{MANIFEST}"):
+        path = manifest.with_name(SELECTION)
+        if path.is_file() and read_json(manifest)["inputs"].get("trained") == trained:
+            return read_document(path, Selection)
     folder = version.tags.get(tags.MODEL_FOLDER)
     try:
-        return portfolio_results(home.in_store(folder, version.name)) if folder else []
+        results = portfolio_results(home.in_store(folder, version.name)) if folder else []
     except CorruptArtifact:  # commands that use the version report it
-        return []
+        results = []
+    return Selection("", "", results)
 
 
 def _unmodeled(home: Home, version: Version) -> list[Json]:
