@@ -115,12 +115,12 @@ def diff_datasets(
     )
     old, new = (scan_listing(folder, without=common).select(PUBLIC) for folder in folders)
     joined = old.join(new, on="id", how="full", suffix="_b", coalesce=True)
-    in_both = pl.col("split").is_not_null() & pl.col("split_b").is_not_null()
+    is_common = pl.col("split").is_not_null() & pl.col("split_b").is_not_null()
     kinds = {
         "added": pl.col("split").is_null(),
         "removed": pl.col("split_b").is_null(),
-        "moved": in_both & (pl.col("split") != pl.col("split_b")),
-        "changed": in_both & (pl.col("rows") != pl.col("rows_b")),
+        "moved": is_common & (pl.col("split") != pl.col("split_b")),
+        "changed": is_common & (pl.col("rows") != pl.col("rows_b")),
     }
     different = joined.filter(pl.any_horizontal(*kinds.values())).collect(engine="streaming")
     name = pl.coalesce("name", "name_b").alias("name")

@@ -30,7 +30,7 @@ from kinemill.export._graph import (
     value,
     widen,
 )
-from kinemill.models.networks.own import export_error, own_networks
+from kinemill.models.networks.own import export_error, user_networks
 from kinemill.runtime import Carry, Interface
 from kinemill.train.build import step_of
 from kinemill.train.ensemble import Ensemble
@@ -171,7 +171,7 @@ def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> 
                 **named,
             )
         except Exception as error:
-            if networks := own_networks(module):
+            if networks := user_networks(module):
                 raise export_error(error, networks[0].where) from error
             raise
 

@@ -66,7 +66,9 @@ class LoadedChampion:
         hashes are selected, which is random with respect to the content.
         """
         episodes = [*self._packed.of("validation"), *self._packed.of("test")]
-        for episode in sorted(episodes, key=lambda one: (one.recording, one.start))[:most]:
+        for episode in sorted(episodes, key=lambda episode: (episode.recording, episode.start))[
+            :most
+        ]:
             yield episode.id, episode.name, self._packed.rows(episode)
 
     def training_rows(self, most: int) -> NDArray[np.float32]:

@@ -174,9 +174,9 @@ class PolicyComparison(Compared):
         return {"return": self.returns} | ({"success": self.success} if self.success else {})
 
 
-def ratio_of(one: float, other: float) -> float:
+def ratio_of(error: float, reference: float) -> float:
     """Return `one` / `other`, or NaN if that is not finite."""
-    return one / other if other and np.isfinite(one) else float("nan")
+    return error / reference if reference and np.isfinite(error) else float("nan")
 
 
 def compare_errors(

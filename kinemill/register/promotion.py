@@ -243,7 +243,9 @@ def _differs(tracking: Tracking, version: Version, previous: int | None) -> list
         return []
     try:
         earlier = find_version(tracking.home, version.task, f":{previous}")
-        old, new = (load(bundle_folder(tracking.home, one)).interface for one in (earlier, version))
+        old, new = (
+            load(bundle_folder(tracking.home, item)).interface for item in (earlier, version)
+        )
     except (BadInput, CorruptArtifact) as error:
         return [f"the interfaces could not be compared: {error}"]
     text = differences(old, new)

@@ -45,7 +45,7 @@ def provenance_of(home: Home, version: Version) -> list[Link]:
 
 
 def _earlier_links(home: Home, task: str, links: list[Link]) -> Iterator[Link]:
-    link = next((one for one in links if one.stage == "dataset"), None)
+    link = next((item for item in links if item.stage == "dataset"), None)
     while link is not None and link.folder is not None and link.stage in _BACK:
         stage = _BACK[link.stage]
         digest = read_json(link.folder / MANIFEST).get("inputs", {}).get(stage)

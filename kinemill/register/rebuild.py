@@ -41,15 +41,17 @@ def rebuild_registry(home: Home) -> Json:
             create_database(home)
         tracking = open_tracking(home)
         tasks = [folder.name for folder in sorted(home.audit_logs.glob("*"))]
-        rebuilt = {task: _register_again(tracking, task) for task in tasks}
+        rebuilt = {task: _restore_task(tracking, task) for task in tasks}
     return {"home": str(home.root), "tasks": rebuilt}
 
 
-def _register_again(tracking: Tracking, task: str) -> Json:
+def _restore_task(tracking: Tracking, task: str) -> Json:
     home = tracking.home
     client = tracking.client
     documents = {document.version: document for document in _documents(home, task)}
-    recorded = {number: saved_task(home, task, one.tags) for number, one in documents.items()}
+    recorded = {
+        number: saved_task(home, task, document.tags) for number, document in documents.items()
+    }
     registered = list[int]()
     for number in range(1, max(documents, default=0) + 1):
         create_registered_model(client, recorded[max(documents)])

@@ -71,6 +71,6 @@ def worse_p(trials: RobotTrials, reference: RobotTrials) -> float:
     """Return the p-value of Fisher's exact test that `trials` succeed less often."""
     from scipy.stats import fisher_exact
 
-    counts = [[one.successes, one.of - one.successes] for one in (trials, reference)]
+    counts = [[record.successes, record.of - record.successes] for record in (trials, reference)]
     result: Any = fisher_exact(counts, alternative="less")  # whose type has no attributes
     return float(result.pvalue)

@@ -83,8 +83,8 @@ def _metrics(verification: Verification | None, champion: Mapping[str, float | N
 
     def with_champion(name: str, values: dict[str, float] | None) -> dict[str, float] | None:
         measured = champion.get(name)
-        other = float("nan") if measured is None else measured
-        return values and {**values, "champion": other}
+        number = float("nan") if measured is None else measured
+        return values and {**values, "champion": number}
 
     return replace(
         metrics,

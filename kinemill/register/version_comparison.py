@@ -28,12 +28,14 @@ def compare(task: Task, home: Home, a: str, b: str) -> DynamicsComparison | Poli
         CorruptArtifact: Files of a version or the dataset are missing.
     """
     first, second = (find_version(home, task.name, which) for which in (a, b))
-    models = [load(bundle_folder(home, one), non_finite="pass") for one in (first, second)]
+    models = [load(bundle_folder(home, version), non_finite="pass") for version in (first, second)]
     differs = differences(models[0].interface, models[1].interface)
     if any(not line.startswith("history ") for line in differs):
         text = "; ".join(differs).replace("champion", first.name).replace("challenger", second.name)
         raise BadInput(f"{task.name}{a} and {b}", f"cannot be compared: {text}")
-    datasets = [find_dataset(home, task.name, one.require(tags.DATASET)) for one in (first, second)]
+    datasets = [
+        find_dataset(home, task.name, version.require(tags.DATASET)) for version in (first, second)
+    ]
     newer = max(datasets, key=lambda version: version.number)
     task = task_of(home, task, (first, second)[datasets.index(newer)])
     compared = Compared(

@@ -10,24 +10,30 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
+
+import numpy as np
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.dataset.scale import training_scale
 from kinemill.errors import BadInput
-from kinemill.selection.validation_errors import (
+from kinemill.selection.constants import (
+    FINALISTS,
+    FOLD_STEPS,
+    FOLDS,
+    LARGEST,
+    QUICK_FOLDS,
+    SMALLEST,
     WINDOWS,
+)
+from kinemill.selection.validation_errors import (
     CandidateErrors,
     ValidationRows,
     finite,
     mean_errors,
 )
 from kinemill.task.portfolio import CandidateResult
-
-FOLDS = 3  # groups of recordings, or of rows, each held out once
-STEPS = 250  # length of free runs; longer ones would take most of the time over all folds
-FINALISTS = 6  # families whose best member is a finalist
-QUICK_FOLDS = 2.0  # s; faster families are always finalists, because their folds cost little time
 
 # Share of its rows from which and up to which an episode is held out, by id.
 Parts = dict[str, tuple[float, float]]
@@ -86,7 +92,7 @@ def left_out_rows(
         return folds, f"{what} that were left out of a fit, in {FOLDS} groups"
     for split in ("validation", "train"):
         with suppress(BadInput):
-            rows = ValidationRows(dataset, history, horizon, STEPS, split=split)
+            rows = ValidationRows(dataset, history, horizon, FOLD_STEPS, split=split)
             return [Fold(dataset, training_set, rows)], f"rows of the {split} split"
     raise BadInput(
         f"dataset of {dataset.task}",
@@ -148,7 +154,7 @@ def _fold(
     rest = [part for part in rest if part.split]
     # All folds count errors in the same unit.
     std, windows = training_scale(dataset).std, WINDOWS // FOLDS
-    rows = ValidationRows(changed, *size, STEPS, std, windows=windows)
+    rows = ValidationRows(changed, *size, FOLD_STEPS, std, windows=windows)
     return Fold(changed, replace(training_set, episodes=rest), rows)
 
 
@@ -167,15 +173,12 @@ def _cut(episode: PackedEpisode, held_out: Parts, split: str) -> list[PackedEpis
     ]
 
 
-def validation_share(dataset: PackedDataset, folds: Sequence[Fold]) -> float:
-    """Return the share of the rows of training and validation that no fold holds out.
+def leaves_out_rows(dataset: PackedDataset) -> bool:
+    """Return whether folds leave out rows of few recordings, and no rows of the validation split.
 
-    Folds of recordings hold out the blocks of the validation split too; folds of rows do not.
+    Folds of recordings leave out the blocks of the validation split too.
     """
-    held_out = sum(episode.rows for fold in folds for episode in fold.dataset.of("validation"))
-    return 1.0 - held_out / sum(
-        episode.rows for episode in dataset.episodes if episode.split != "test"
-    )
+    return len({episode.recording for episode in dataset.of("train")}) < FOLDS
 
 
 def finalists(
@@ -218,14 +221,65 @@ def _is_dominated(result: CandidateResult, reference: CandidateResult) -> bool:
     return reference.score < result.score and reference.parameters < result.parameters
 
 
-def averaged(result: CandidateResult, errors: Sequence[CandidateErrors]) -> CandidateResult:
-    """Return a result with the mean of its errors over the folds."""
-    return _with(result, mean_errors(errors))
+@dataclass(frozen=True)
+class HeldOut:
+    """Errors of a candidate on rows left out of its fits.
+
+    Attributes:
+        result: its result on the validation split.
+        folds: errors on each fold.
+    """
+
+    result: CandidateResult
+    folds: Sequence[CandidateErrors]
+
+    @cached_property
+    def mean(self) -> CandidateResult:
+        """The result with the mean errors over the folds."""
+        errors = mean_errors(self.folds)
+        by_horizon = {steps: finite(error) for steps, error in errors.by_horizon.items()}
+        free_run = finite(errors.free_run)
+        score = finite(errors.score)
+        return replace(self.result, errors=by_horizon, free_run=free_run, score=score)
+
+    def is_as_good_as(self, reference: "HeldOut") -> bool:
+        """Return whether the errors exceed those of another candidate by the noise of the folds.
+
+        The mean over the folds of the logarithm of their ratio is at most its standard error, for
+        the score and for the error at the longest horizon, where the gate compares. This is the
+        rule of one standard error of Breiman et al. (1984), for paired differences.
+        """
+        if self.mean.score is None or reference.mean.score is None:
+            return False
+        pairs = list(zip(self.folds, reference.folds, strict=True))
+        last = max(self.folds[0].by_horizon)
+        for ratios in (
+            [mine.score / theirs.score for mine, theirs in pairs],
+            [_clipped(mine, last) / _clipped(theirs, last) for mine, theirs in pairs],
+        ):
+            logarithms = np.log(ratios)
+            standard_error = logarithms.std(ddof=1) / math.sqrt(len(pairs))
+            if not logarithms.mean() <= standard_error:  # a single fold has no standard error
+                return False
+        return True
+
+    def after(self, trained: CandidateResult) -> "HeldOut":
+        """Return the errors that are expected after a longer training.
+
+        Args:
+            trained: result on the validation split after the longer training.
+        """
+        folds = [projected(errors, self.result, trained) for errors in self.folds]
+        return HeldOut(trained, folds)
+
+
+def _clipped(errors: CandidateErrors, steps: int) -> float:
+    return min(max(errors.by_horizon[steps], SMALLEST), LARGEST)
 
 
 def projected(
-    held_out: CandidateResult, short: CandidateResult, long: CandidateResult
-) -> CandidateResult:
+    held_out: CandidateErrors, short: CandidateResult, long: CandidateResult
+) -> CandidateErrors:
     """Return the expected errors on new recordings after a longer training.
 
     A longer training fits the validation split better, whose recordings it has seen. What makes
@@ -239,47 +293,16 @@ def projected(
         long: errors on the validation split after the longer training.
     """
 
-    def expected(error: float | None, earlier: float | None, later: float | None) -> float:
-        if not (error and earlier and later):
+    def expected(error: float, earlier: float | None, later: float | None) -> float:
+        if not (earlier and later):
             return math.inf
         if error <= earlier:
             return error * later / earlier
         return math.sqrt(error**2 - earlier**2 + later**2)
 
-    errors, earlier, later = (result.errors or {} for result in (held_out, short, long))
+    earlier, later = (result.errors or {} for result in (short, long))
     by_horizon = {
         steps: expected(error, earlier.get(steps), later.get(steps))
-        for steps, error in errors.items()
+        for steps, error in held_out.by_horizon.items()
     }
-    free_run = expected(held_out.free_run, short.free_run, long.free_run)
-    return _with(long, CandidateErrors(by_horizon, free_run))
-
-
-def pooled(held_out: CandidateResult, validated: CandidateResult, share: float) -> CandidateResult:
-    """Return the errors over the folds and the validation split: weighted geometric means.
-
-    Args:
-        held_out: mean errors over the folds.
-        validated: errors on the validation split.
-        share: weight of the validation split, see `validation_share`.
-    """
-
-    def mean(earlier: float | None, later: float | None) -> float:
-        return earlier ** (1.0 - share) * later**share if earlier and later else math.inf
-
-    errors = validated.errors or {}
-    by_horizon = {
-        steps: mean(error, errors.get(steps)) for steps, error in (held_out.errors or {}).items()
-    }
-    free_run = mean(held_out.free_run, validated.free_run)
-    return _with(held_out, CandidateErrors(by_horizon, free_run))
-
-
-def _with(result: CandidateResult, errors: CandidateErrors) -> CandidateResult:
-    by_horizon = {steps: finite(error) for steps, error in errors.by_horizon.items()}
-    return replace(
-        result,
-        errors=by_horizon,
-        free_run=finite(errors.free_run),
-        score=finite(errors.score),
-    )
+    return CandidateErrors(by_horizon, expected(held_out.free_run, short.free_run, long.free_run))

@@ -3,10 +3,11 @@
 import numpy as np
 
 from kinemill.dataset import PackedDataset
+from kinemill.selection.constants import (
+    HISTORY_SHARE,
+    SHORT_HISTORY,
+)
 from kinemill.task.portfolio import HISTORIES
-
-SHARE = 0.6  # least share of the windows of a split that remain with a longer history
-SHORT = 4  # rows; a history up to here only must not remove all windows of an episode
 
 
 def histories_of(dataset: PackedDataset, horizon: int) -> list[int]:
@@ -28,8 +29,8 @@ def _leaves(dataset: PackedDataset, split: str, history: int, horizon: int) -> b
     lengths = np.array([item.rows - horizon for item in dataset.of(split)], dtype=np.int64)
     lengths = lengths[lengths > 0]  # windows by episode, of a history of one row
     remaining = np.maximum(lengths - history + 1, 0)
-    if history <= SHORT:
+    if history <= SHORT_HISTORY:
         return bool((remaining > 0).all())
     if split == "test" and not (remaining > 0).all():
         return False
-    return bool(remaining.sum() >= SHARE * lengths.sum())
+    return bool(remaining.sum() >= HISTORY_SHARE * lengths.sum())

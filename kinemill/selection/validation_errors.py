@@ -34,25 +34,24 @@ from kinemill.runtime.window_metrics import (
     in_std,
     is_moving,
 )
+from kinemill.selection.constants import (
+    BOUND,
+    EPISODES,
+    FLAT,
+    GROSS,
+    LARGEST,
+    LONGEST,
+    NOISE,
+    NOISE_WEIGHT,
+    SKILL,
+    SMALLEST,
+    WINDOWS,
+)
 from kinemill.task.portfolio import CandidateResult
 from kinemill.train.loop import Objective, batches_of
 from kinemill.train.time_limit import check_time
 
-WINDOWS = 1024  # evenly spaced; more windows change the error little
 BATCH = 4096  # windows of all models per rollout batch
-EPISODES = 8
-LONGEST = 1000  # whole episodes of the free run, and their steps
-# Errors of free runs between these have no skill, as in the gate: their differences are random.
-SKILL = 0.8
-GROSS = 2.4
-SMALLEST = 1e-6
-LARGEST = 10.0  # bounds of an error, in standard deviations
-# A state is noise to a model if its error after one step is at least NOISE standard deviations, and
-# at least FLAT of its error at the longest horizon.
-NOISE = 0.5
-FLAT = 0.7
-NOISE_WEIGHT = 0.01  # of a squared error of such a state; it would hide the errors of all others
-BOUND = 2.0  # ranges of a state in training: an error of a free run above this is infinite
 PROBE = 20  # most steps of the measurement of time
 
 
@@ -89,6 +88,15 @@ class CandidateErrors:
         errors = [*self.by_horizon.values(), counted(self.free_run)]
         errors = np.clip(errors, SMALLEST, LARGEST)
         return float(np.exp(np.log(errors).mean()))
+
+
+def errors_in(result: CandidateResult) -> CandidateErrors:
+    """Return the errors of a result; what is not finite is infinite."""
+    by_horizon = {
+        steps: math.inf if error is None else error
+        for steps, error in (result.errors or {}).items()
+    }
+    return CandidateErrors(by_horizon, math.inf if result.free_run is None else result.free_run)
 
 
 def counted(free_run: float) -> float:
@@ -253,9 +261,9 @@ class ValidationRows:
         inside = np.arange(errors.shape[2]) < steps[:, None]  # no padding
         runs = [
             math.sqrt(squares[inside].mean())
-            if (np.abs(own[inside]) <= self._bound).all()  # false for NaN
+            if (np.abs(deviation[inside]) <= self._bound).all()  # false for NaN
             else math.inf
-            for own, squares in zip(errors, self._mean_square(errors), strict=True)
+            for deviation, squares in zip(errors, self._mean_square(errors), strict=True)
         ]
         return [run if math.isfinite(run) else math.inf for run in runs]
 

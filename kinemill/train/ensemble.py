@@ -126,7 +126,7 @@ class Ensemble(nn.Module):
             Results of the method, (B, E, ...) each.
         """
         if self.copies is not None:
-            return self._one_by_one(method, arguments, shared)
+            return self._in_sequence(method, arguments, shared)
         axes = tuple(None if same else 1 for same in shared)
 
         def call(parameters: dict[str, Tensor], *arguments_: Tensor) -> tuple[Tensor, ...]:
@@ -136,7 +136,7 @@ class Ensemble(nn.Module):
         parts = mapped(dict(self.member.named_parameters()), *arguments)
         return tuple(part.transpose(0, 1) for part in parts)
 
-    def _one_by_one(
+    def _in_sequence(
         self, method: str, arguments: tuple[Tensor, ...], shared: tuple[bool, ...]
     ) -> tuple[Tensor, ...]:
         parts = [

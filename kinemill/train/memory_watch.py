@@ -16,7 +16,7 @@ from kinemill.tracking.memory_warning import FILE, MemoryWarning
 from kinemill.train.memory import gpu_memory
 
 LIMIT = 0.9  # share in use above which a training warns
-EVERY = 2.0  # s between two samples
+INTERVAL = 2.0  # s between two samples
 
 
 def memories_of(device: torch.device) -> list[Memory]:
@@ -49,7 +49,7 @@ def watch_memory(folder: Path, progress: Progress, device: torch.device) -> Gene
 
     def watch() -> None:
         while not warn_if_full(folder, progress, memories_of(device)):
-            if is_over.wait(EVERY):
+            if is_over.wait(INTERVAL):
                 return
 
     thread = threading.Thread(target=watch, name="memory", daemon=True)

@@ -56,7 +56,7 @@ class Supervised(Learn):
                 be exported, or the batch is too large for the data or the memory.
             TrainingFailed: The loss or a gradient is not finite, or memory does not suffice.
         """
-        from kinemill.models.networks.own import own_networks
+        from kinemill.models.networks.own import user_networks
         from kinemill.train.batch_memory import check_batch
         from kinemill.train.ensemble import Ensemble
         from kinemill.train.eval_callback import load_callback
@@ -66,7 +66,7 @@ class Supervised(Learn):
         dataset, training_set = data
         module, objective = self.prepare(task, dataset, training_set, bench.device, bench.start)
         member = module.alone(0) if isinstance(module, Ensemble) else module
-        for network in own_networks(member):
+        for network in user_networks(member):
             network.check_export()
         parameters = sum(value.numel() for value in module.parameters())
         learn = self.with_steps(objective.windows)

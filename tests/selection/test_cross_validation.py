@@ -6,12 +6,11 @@ from dataclasses import replace
 import pytest
 
 from kinemill.selection.cross_validation import (
-    averaged,
+    HeldOut,
     finalists,
     folds_of,
-    pooled,
+    leaves_out_rows,
     projected,
-    validation_share,
 )
 from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.task.portfolio import CandidateResult
@@ -102,36 +101,49 @@ def test_quick_families_are_finalists_even_if_many_come_before_them():
     assert names == ["slow 0", "linear", "slow 1", "slow 2", "slow 3", "slow 4", "slow 5"]
 
 
-def test_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():
+def test_held_out_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():
     folds = [CandidateErrors({1: 0.1, 25: 0.2}, 0.3), CandidateErrors({1: 0.3, 25: 0.4}, 0.5)]
-    mean = averaged(result("a"), folds)
+    mean = HeldOut(result("a"), folds).mean
     assert mean.errors == pytest.approx({1: 0.2, 25: 0.3})
     assert mean.score == pytest.approx((0.2 * 0.3 * 0.4) ** (1 / 3))
     diverging = CandidateErrors({1: 0.1, 25: math.nan}, math.inf)
-    assert averaged(result("a"), [*folds, diverging]).score is None
+    assert HeldOut(result("a"), [*folds, diverging]).mean.score is None
+
+
+def held_out(*factors, last=1.0):
+    """Errors on three folds of a candidate, as factors of those of another one."""
+    usual = (0.1, 0.2, 0.3)
+    folds = [
+        CandidateErrors({1: f * e, 25: f * e * last}, f * e)
+        for f, e in zip(factors, usual, strict=True)
+    ]
+    return HeldOut(result("a"), folds)
+
+
+@pytest.mark.parametrize(
+    ("factors", "last", "expected"),
+    [
+        ((1.0, 1.0, 1.0), 1.0, True),
+        ((1.02, 1.02, 1.02), 1.0, False),  # small, and on every fold
+        ((0.9, 1.2, 1.05), 1.0, True),
+        ((1.1, 1.2, 1.3), 1.0, False),
+        ((0.8, 1.0, 1.3), 2.0, False),  # hidden in the score by the other errors
+        ((1.0, 1.0, math.inf), 1.0, False),
+    ],
+)
+def test_held_out_errors_are_as_good_within_one_standard_error(factors, last, expected):
+    assert held_out(*factors, last=last).is_as_good_as(held_out(1.0, 1.0, 1.0)) is expected
 
 
 def test_a_longer_training_does_not_change_what_is_new_in_new_recordings():
     before = replace(result("a"), errors={1: 0.04, 25: 0.3}, free_run=1.0)
-    held_out = replace(result("a"), errors={1: 0.02, 25: 0.5}, free_run=1.25)
     after = replace(result("a"), errors={1: 0.01, 25: 1e-9}, free_run=1e-9)
-    expected = projected(held_out, before, after)
-    assert expected.errors == pytest.approx({1: 0.005, 25: 0.4})  # 0.5² - 0.3² = 0.4²
+    expected = projected(CandidateErrors({1: 0.02, 25: 0.5}, 1.25), before, after)
+    assert expected.by_horizon == pytest.approx({1: 0.005, 25: 0.4})  # 0.5² - 0.3² = 0.4²
     assert expected.free_run == pytest.approx(0.75)
 
 
-def test_rows_that_no_fold_holds_out_are_those_of_the_validation_split(packed):
-    """Four training episodes and one validation episode of 150 rows each."""
-    rows = with_recordings(packed, "a", "b", "a", "b", "a")
-    recordings = with_recordings(packed, "a", "b", "c", "a", "c")
-    shares = [validation_share(one, folds_of((one, one), 5, 20)) for one in (rows, recordings)]
-    assert shares == pytest.approx([0.2, 0.0])
-
-
-def test_pooled_errors_are_geometric_means_by_rows():
-    held_out = replace(result("a"), errors={1: 0.04, 25: 0.4}, free_run=0.9)
-    mean = pooled(held_out, replace(result("a"), free_run=0.1), 0.5)
-    assert mean.errors == pytest.approx({1: 0.02, 25: 0.2})
-    assert mean.free_run == pytest.approx(0.3)
-    diverged = pooled(replace(held_out, errors={1: 0.04, 25: None}), result("a"), 0.5)
-    assert diverged.score is None
+def test_folds_of_few_recordings_leave_out_no_rows_of_the_validation_split(packed):
+    few = with_recordings(packed, "a", "b", "a", "b", "a")
+    several = with_recordings(packed, "a", "b", "c", "a", "c")
+    assert [leaves_out_rows(dataset) for dataset in (few, several)] == [True, False]

@@ -10,7 +10,7 @@ import torch
 
 import kinemill.api as km
 from kinemill.errors import BadInput, Blocked
-from kinemill.models.networks.own import own_networks
+from kinemill.models.networks.own import user_networks
 from kinemill.runtime import load
 from kinemill.task.own_code import make_own
 from kinemill.train.coordinate_network import CoordinateNetwork
@@ -203,8 +203,8 @@ def test_a_policy_acts_with_an_own_network():
     model = {"type": "my_net.py:Net", "source": source, "width": 8}
     task, data = policy_task(model=model, seq_len=3), demonstrations()
     module, _ = task.learn.prepare(task, data, data, torch.device("cpu"))
-    assert [type(network).__name__ for network in own_networks(module)] == ["WindowNetwork"]
-    own_networks(module)[0].check_export()
+    assert [type(network).__name__ for network in user_networks(module)] == ["WindowNetwork"]
+    user_networks(module)[0].check_export()
     module.eval()
     with torch.no_grad():
         action, *carry = module(torch.zeros(1, 2), *module.initial_carry(1))

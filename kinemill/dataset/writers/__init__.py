@@ -45,7 +45,7 @@ def frame_of(dataset: PackedDataset, episode: PackedEpisode) -> pl.DataFrame:
     return pl.DataFrame([time.alias(TIME), *columns])
 
 
-def one_file_each(
+def write_episodes(
     dataset: PackedDataset, folder: Path, suffix: str, write: Callable[[pl.DataFrame, Path], None]
 ) -> dict[str, list[str]]:
     """Write each episode to `<split>/<id><suffix>`; return a file pattern for each split."""

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from kinemill.dataset.packed import PackedDataset
-from kinemill.dataset.writers import TIME, WRITERS, Export, one_file_each
+from kinemill.dataset.writers import TIME, WRITERS, Export, write_episodes
 
 STATES = "/states"
 ACTIONS = "/actions"
@@ -27,7 +27,7 @@ def write(dataset: PackedDataset, folder: Path) -> Export:
     def save(frame: pl.DataFrame, path: Path) -> None:
         _save(frame, path, topics, dataset)
 
-    files = one_file_each(dataset, folder, ".mcap", save)
+    files = write_episodes(dataset, folder, ".mcap", save)
     return Export({"format": "mcap", "time": ["log_time"]}, files, sources)
 
 

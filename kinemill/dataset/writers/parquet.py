@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from kinemill.dataset.packed import PackedDataset
-from kinemill.dataset.writers import TIME, WRITERS, Export, one_file_each
+from kinemill.dataset.writers import TIME, WRITERS, Export, write_episodes
 
 
 @WRITERS.register("parquet")
@@ -21,5 +21,5 @@ def write(dataset: PackedDataset, folder: Path) -> Export:
     def save(frame: pl.DataFrame, path: Path) -> None:
         frame.write_parquet(path, metadata=metadata)
 
-    files = one_file_each(dataset, folder, ".parquet", save)
+    files = write_episodes(dataset, folder, ".parquet", save)
     return Export({"format": "parquet", "time": [TIME]}, files)

@@ -192,7 +192,7 @@ def _device(module: nn.Module) -> torch.device:
     return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
 
 
-def own_networks(module: nn.Module) -> list[OwnNetwork]:
+def user_networks(module: nn.Module) -> list[OwnNetwork]:
     """Return the user-defined networks in a module."""
     return [network for network in module.modules() if isinstance(network, OwnNetwork)]
 

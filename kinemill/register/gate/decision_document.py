@@ -71,17 +71,17 @@ def section(facts: DecisionFacts, verdicts: Sequence[Verdict]) -> str:
     ]
     heads = ["", "Rule", "Value", "Expected"]
     failed = [row for row, item in zip(rows, verdicts, strict=True) if not item.passed]
-    every = table(heads, rows, fixed=True)
+    listed = table(heads, rows, fixed=True)
     if len(failed) < len(rows):
         count = len(rows) - len(failed)
-        every = (
-            f"<details><summary>All {len(rows)} rules, {count} passed</summary>{every}</details>"
+        listed = (
+            f"<details><summary>All {len(rows)} rules, {count} passed</summary>{listed}</details>"
         )
-        every = (table(heads, failed, fixed=True) if failed else "") + every
+        listed = (table(heads, failed, fixed=True) if failed else "") + listed
     text = headline(facts, verdicts)
     return (
         f'<section id="decision"><h2>Decision of the gate</h2><p>{html.escape(text.verdict)}</p>'
-        f"{every}</section>\n"
+        f"{listed}</section>\n"
     )
 
 

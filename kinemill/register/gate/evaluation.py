@@ -160,7 +160,7 @@ def _champion(
     """Load and measure the champion; store an error in its `problem`."""
     number = current.number
     try:
-        other_one, champion = _load(current)
+        champion_folder, champion = _load(current)
     except (CorruptArtifact, BadInput) as error:
         problem = f"champion version {number} cannot be loaded: {error}"
         return Champion(number, problem=problem, differs=None)
@@ -173,7 +173,7 @@ def _champion(
         provisional=bool(current.provisional),
         reference=tags.REFERENCE in current.tags,
     )
-    if model_digest(other_one) == model_digest(folder):
+    if model_digest(champion_folder) == model_digest(folder):
         return replace(about, same=True)
     # Models with other histories can predict the same rows; any other difference prevents that.
     if any(not line.startswith("history ") for line in differs):
@@ -209,23 +209,25 @@ def differences(
     champion: Interface | PolicyInterface, challenger: Interface | PolicyInterface
 ) -> list[str]:
     """Return the differences between two interfaces that matter to programs that run them."""
-    one, two = (
-        each.layout if isinstance(each, PolicyInterface) else each
-        for each in (champion, challenger)
+    first, second = (
+        interface.layout if isinstance(interface, PolicyInterface) else interface
+        for interface in (champion, challenger)
     )
-    if type(one) is not type(two):
-        kinds = ["dynamics model" if isinstance(x, Interface) else "policy" for x in (one, two)]
+    if type(first) is not type(second):
+        kinds = [
+            "dynamics model" if isinstance(x, Interface) else "policy" for x in (first, second)
+        ]
         return [f"the champion is a {kinds[0]}, the challenger a {kinds[1]}"]
     lines = [
-        f"{name} of the champion {_spell(getattr(one, name))}, of the challenger "
-        f"{_spell(getattr(two, name))}"
-        for name in ((*_MUST, "history") if isinstance(one, Interface) else _POLICY)
-        if getattr(one, name) != getattr(two, name)
+        f"{name} of the champion {_spell(getattr(first, name))}, of the challenger "
+        f"{_spell(getattr(second, name))}"
+        for name in ((*_MUST, "history") if isinstance(first, Interface) else _POLICY)
+        if getattr(first, name) != getattr(second, name)
     ]
-    for name, unit in one.units.items():
-        other = two.units.get(name, unit)
-        if other != unit:
-            lines.append(f"{name} of the champion in {unit}, of the challenger in {other}")
+    for name, unit in first.units.items():
+        second_unit = second.units.get(name, unit)
+        if second_unit != unit:
+            lines.append(f"{name} of the champion in {unit}, of the challenger in {second_unit}")
     return lines
 
 

@@ -60,12 +60,12 @@ class DynamicsMeasurements:
         Every model gets the rows of the longest history among them.
         """
         model = cast(Simulator, challenger)  # the task learns dynamics
-        own = self._roll_out(model, self._history(model))
+        challenger_run = self._roll_out(model, self._history(model))
         pairs = {
-            name: self._against(own, reference)
+            name: self._against(challenger_run, reference)
             for name, reference in self._references.items.items()
         }
-        measured = measured_of(own.errors, self._rows, self.task.promote.channel)
+        measured = measured_of(challenger_run.errors, self._rows, self.task.promote.channel)
         runs = free_runs(model, self._rows)
         return Findings(measured, pairs, self._references.left_out, runs=runs)
 
@@ -83,27 +83,32 @@ class DynamicsMeasurements:
             seen_episodes(self.home.root / self.dataset.path, trained_on) if trained_on else ()
         )
         if trained:
-            rest = [one for one in self._rows.episodes if one.id not in trained]
-            if not any(one.split == SPLIT for one in rest):
+            rest = [item for item in self._rows.episodes if item.id not in trained]
+            if not any(item.split == SPLIT for item in rest):
                 problem = "was trained on all test episodes of the challenger"
                 raise BadInput("it", problem, fix="record new logs for the test split")
             rows = replace(self._rows, episodes=rest)
             comparison = replace(self, known_rows=rows).compare(challenger, champion)
             return replace(comparison, left_out=len(trained))
-        models = [cast(Simulator, one) for one in (challenger, champion)]
+        models = [cast(Simulator, item) for item in (challenger, champion)]
         # The longest history of all, so that all predictions start at the same rows.
         history = self._history(*models)
         promote = self.task.promote
-        own, other = (self._roll_out(model, history) for model in models)
-        mine, other_one = (
-            measured_of(one.errors, self._rows, promote.channel) for one in (own, other)
+        challenger_run, reference_run = (self._roll_out(model, history) for model in models)
+        challenger_errors, champion_errors = (
+            measured_of(item.errors, self._rows, promote.channel)
+            for item in (challenger_run, reference_run)
         )
         # A loss within `promote.max_channel_loss` does not count against the challenger.
         margin = max(promote.margin, promote.max_channel_loss or 0.0)
-        paired = pair(own, other, promote.channel, margin)
-        outputs = output_comparisons((models[0], models[1]), self._rows, own.errors, margin)
-        horizons = {key: {**one, **outputs.get(key, {})} for key, one in paired.horizons.items()}
-        return ChampionComparison(mine, other_one, replace(paired, horizons=horizons))
+        paired = pair(challenger_run, reference_run, promote.channel, margin)
+        outputs = output_comparisons(
+            (models[0], models[1]), self._rows, challenger_run.errors, margin
+        )
+        horizons = {key: {**item, **outputs.get(key, {})} for key, item in paired.horizons.items()}
+        return ChampionComparison(
+            challenger_errors, champion_errors, replace(paired, horizons=horizons)
+        )
 
     def compare_versions(self, a: Loaded, b: Loaded, compared: Compared) -> DynamicsComparison:
         """Compare two models on the same windows of the test split."""
@@ -154,16 +159,18 @@ class DynamicsMeasurements:
     def _roll_out(self, model: Predictor, history: int) -> RolledOut:
         return roll_out(model, self._rows, self.task, history)
 
-    def _against(self, own: RolledOut, reference: Any) -> Paired:
+    def _against(self, challenger_run: RolledOut, reference: Any) -> Paired:
         """Compare with a reference; in free run only where it stays bounded."""
         promote = self.task.promote
-        history = own.errors.history
-        other = self._roll_out(reference.predictor, history)
-        if reference.folder is not None and is_same_model(own, other):
-            return replace(pair(own, other, promote.channel, promote.margin), itself=True)
+        history = challenger_run.errors.history
+        reference_run = self._roll_out(reference.predictor, history)
+        if reference.folder is not None and is_same_model(challenger_run, reference_run):
+            return replace(
+                pair(challenger_run, reference_run, promote.channel, promote.margin), itself=True
+            )
         if not reference.stable:
-            other = replace(other, run=None)
-        return pair(own, other, promote.channel, promote.margin)
+            reference_run = replace(reference_run, run=None)
+        return pair(challenger_run, reference_run, promote.channel, promote.margin)
 
 
 def age_of(home: Home, task: Task, dataset: ArtifactRef) -> float:

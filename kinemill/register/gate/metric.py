@@ -56,9 +56,11 @@ def claimed(verification: Verification, metric: Metric) -> dict[str, float]:
     if metric.channel is None:
         return whole
     line = verification.metrics.test.get(metric.channel)
-    own = line.rmse if line else {}
+    rmse = line.rmse if line else {}
     return {
-        name: own[name] if math.isfinite(whole[name]) else math.nan for name in whole if name in own
+        name: rmse[name] if math.isfinite(whole[name]) else math.nan
+        for name in whole
+        if name in rmse
     }
 
 

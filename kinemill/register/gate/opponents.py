@@ -12,7 +12,7 @@ from kinemill.verify.losses import GROSS, Horizons
 CHAMPION = "champion"
 
 
-def own_reference(inputs: GateInputs) -> str | None:
+def identical_reference(inputs: GateInputs) -> str | None:
     """Return the reference that the challenger is identical to, if the task allows that.
 
     The gate compares predictions, not names: see `Paired.itself`.
@@ -20,7 +20,9 @@ def own_reference(inputs: GateInputs) -> str | None:
     if not inputs.task.promote.allow_reference:
         return None
     references = inputs.references.items()
-    return next((name for name, one in references if one.itself and name not in TRIVIAL), None)
+    return next(
+        (name for name, paired in references if paired.itself and name not in TRIVIAL), None
+    )
 
 
 def to_beat(inputs: GateInputs) -> list[str]:
@@ -30,10 +32,10 @@ def to_beat(inputs: GateInputs) -> list[str]:
     selected among the other references on validation data, so it only must not be worse than them.
     """
     opponents = metric_of(inputs.task).opponents
-    own = own_reference(inputs)
-    if own is None:
+    identical = identical_reference(inputs)
+    if identical is None:
         return list(opponents)
-    return [name for name in opponents if name not in REFERENCES or name in (*TRIVIAL, own)]
+    return [name for name in opponents if name not in REFERENCES or name in (*TRIVIAL, identical)]
 
 
 def is_absent(inputs: GateInputs, name: str) -> bool:
@@ -49,9 +51,9 @@ def compared(inputs: GateInputs) -> dict[str, Horizons]:
     pairs: dict[str, Paired] = {
         name: inputs.references[name]
         for name in metric_of(inputs.task).opponents
-        if name in inputs.references and name != own_reference(inputs)
+        if name in inputs.references and name != identical_reference(inputs)
     }
-    return {name: one.horizons for name, one in (pairs | _champion(inputs)).items()}
+    return {name: paired.horizons for name, paired in (pairs | _champion(inputs)).items()}
 
 
 def headlines(inputs: GateInputs) -> Mapping[str, Paired]:
@@ -59,7 +61,7 @@ def headlines(inputs: GateInputs) -> Mapping[str, Paired]:
     pairs = {
         name: inputs.references[name]
         for name in to_beat(inputs)
-        if name in inputs.references and name != own_reference(inputs)
+        if name in inputs.references and name != identical_reference(inputs)
     }
     return pairs | _champion(inputs)
 

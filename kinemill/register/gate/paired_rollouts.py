@@ -66,23 +66,27 @@ def error_of(errors: Errors, channel: str | None) -> float:
     return errors.nrmse if channel is None else float(errors.rmse[errors.channels.index(channel)])
 
 
-def pair(own: RolledOut, other: RolledOut, channel: str | None, margin: float) -> Paired:
+def pair(
+    model_run: RolledOut, reference_run: RolledOut, channel: str | None, margin: float
+) -> Paired:
     """Compare two models on the same rows, at every horizon and over whole episodes.
 
     Args:
-        own: the challenger.
-        other: the other model; without whole episodes it counts as diverging in free run.
+        model_run: rollouts of the challenger.
+        reference_run: rollouts of the other model; without whole episodes it counts as diverging in free run.
         channel: channel of `promote.metric`; None for nrmse.
         margin: margin of `Comparison.p_worse`.
     """
-    comparisons = compare((own.errors, own.run), (other.errors, other.run), margin)
-    if FREE_RUN not in comparisons and own.run is not None:
-        comparisons[FREE_RUN] = _runs_alone(own.run)
-    still = dict.fromkeys(own.errors.constant, _NOTHING)  # constant channels
-    headline = comparisons[str(own.errors.horizon)].get(channel or NRMSE, _NOTHING)
-    model, reference = (error_of(one.errors, channel) for one in (own, other))
-    every = {key: still | by for key, by in comparisons.items()}
-    return Paired.of(model, reference, headline, every)
+    comparisons = compare(
+        (model_run.errors, model_run.run), (reference_run.errors, reference_run.run), margin
+    )
+    if FREE_RUN not in comparisons and model_run.run is not None:
+        comparisons[FREE_RUN] = _runs_alone(model_run.run)
+    still = dict.fromkeys(model_run.errors.constant, _NOTHING)  # constant channels
+    headline = comparisons[str(model_run.errors.horizon)].get(channel or NRMSE, _NOTHING)
+    model, reference = (error_of(item.errors, channel) for item in (model_run, reference_run))
+    complete = {key: still | by for key, by in comparisons.items()}
+    return Paired.of(model, reference, headline, complete)
 
 
 def _runs_alone(run: FreeRun) -> dict[str, Comparison]:
@@ -97,21 +101,21 @@ def _runs_alone(run: FreeRun) -> dict[str, Comparison]:
 
 
 @QUIETLY
-def is_same_model(own: RolledOut, other: RolledOut) -> bool:
+def is_same_model(model_run: RolledOut, reference_run: RolledOut) -> bool:
     """Return whether two models are the same except for rounding.
 
     At every horizon the difference of their predictions is a small part of their errors.
     """
     return all(
-        _rms(error - other.errors.by_horizon[steps], own)
-        <= _TOLERANCE * _rms(other.errors.by_horizon[steps], own) + _ROUNDING
-        for steps, error in own.errors.by_horizon.items()
+        _rms(error - reference_run.errors.by_horizon[steps], model_run)
+        <= _TOLERANCE * _rms(reference_run.errors.by_horizon[steps], model_run) + _ROUNDING
+        for steps, error in model_run.errors.by_horizon.items()
     )
 
 
-def _rms(values: Floats, own: RolledOut) -> float:
+def _rms(values: Floats, model_run: RolledOut) -> float:
     """Return the root mean square of (W, S) in training std, over channels that move there."""
-    return float(np.sqrt((in_std(values, own.errors.std) ** 2).mean()))
+    return float(np.sqrt((in_std(values, model_run.errors.std) ** 2).mean()))
 
 
 @QUIETLY
@@ -133,13 +137,15 @@ def output_comparisons(
     present = errors.starts + errors.history - 1
     # Outputs end one row before the states, so the horizon T is compared at row T - 1.
     offsets = np.minimum(list(errors.by_horizon), errors.horizon - 1)
-    own, other = (output_deviations(model, rows, names, present, offsets) for model in models)
+    model_run, reference_run = (
+        output_deviations(model, rows, names, present, offsets) for model in models
+    )
     return {
         str(steps): dict(
             zip(
                 names,
                 compare_squares(
-                    (own[:, at] ** 2, other[:, at] ** 2),
+                    (model_run[:, at] ** 2, reference_run[:, at] ** 2),
                     scale,
                     errors.episode,
                     errors.overlap(steps),

@@ -81,11 +81,11 @@ def _rank(line: Verdict) -> int:
 
 def _explained_by(line: Verdict, failed: Sequence[Verdict]) -> str | None:
     """Return the failed line that explains this one; None for a root cause."""
-    rules = [other.rule for other in failed]
+    rules = [item.rule for item in failed]
     rule = line.rule
     if is_diverged(failed):
         first = "verified" if "verified" in rules else "measured"
-        if rule != first and any(is_of(one, rule) for one in _DIVERGENCE):
+        if rule != first and any(is_of(name, rule) for name in _DIVERGENCE):
             return first
     roots = [root for root in _roots(line) if root in rules]
     return roots[0] if roots else None

@@ -12,6 +12,12 @@ from torch import nn
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.selection.constants import (
+    EVALUATIONS,
+    FEWEST,
+    NEWTON,
+    PROBE_SHARE,
+)
 from kinemill.selection.cross_validation import Fold
 from kinemill.selection.validation_errors import (
     CandidateErrors,
@@ -26,12 +32,8 @@ from kinemill.train.loop import fit
 from kinemill.train.time_limit import time_limit
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
-PROBE_SHARE = 0.2  # share of a candidate's time for measuring the time per step
-FEWEST = 10  # least number of steps in a round
 NOISE = "noise.json"  # names of states
 _MODEL = "model"  # folder of a fit's weights
-NEWTON = 0.5  # largest share of a candidate's time for its Gauss-Newton fit
-EVALUATIONS = 3  # evaluations in each round
 
 
 @dataclass(frozen=True)

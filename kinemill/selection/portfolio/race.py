@@ -15,18 +15,29 @@ from typing import Any
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, Diverged, KinemillError
-from kinemill.selection.cross_validation import (
+from kinemill.selection.constants import (
+    CLOSED,
+    CROSS,
+    FEWEST,
+    GRACE,
+    LAST_WINDOWS,
+    LEAST,
+    MOST_STEPS,
     QUICK_FOLDS,
-    averaged,
+    ROUNDS,
+    SHORT,
+    SHORTEST,
+    UNINFORMATIVE,
+)
+from kinemill.selection.cross_validation import (
+    HeldOut,
     finalists,
     folds_of,
-    pooled,
+    leaves_out_rows,
     projected,
-    validation_share,
 )
 from kinemill.selection.facts import facts_of
 from kinemill.selection.portfolio.candidate_fits import (
-    FEWEST,
     CandidateFits,
     gradient_steps,
     learn_of,
@@ -37,6 +48,7 @@ from kinemill.selection.references.stage import find_references
 from kinemill.selection.validation_errors import (
     CandidateErrors,
     ValidationRows,
+    errors_in,
     measured,
     score_text,
 )
@@ -55,24 +67,8 @@ from kinemill.train.time_limit import OutOfTime, time_limit
 
 STEPS = "steps.json"
 REFERENCES = "references.json"
-UNLIMITED = 3600.0  # s of a reference: without one, a small budget would have no result
-CLOSED = 0.4  # share of the budget after which candidates in closed form end
-ROUNDS = (0.3, 0.15)  # share of the budget of each round of training
-LEAST = 0.2  # least share of the budget for the last training
 LAST = len(ROUNDS) + 1  # number of the last round
-# Least time of a candidate: SHORT s, or SHORTEST of a small budget. A shorter training does not
-# show how good a candidate is, so fewer candidates are tried.
-SHORT = 4.0
-SHORTEST = 0.07
-LAST_WINDOWS = 4  # factor of the windows of a Gauss-Newton fit in the last training
-MOST_STEPS = 20_000  # most steps of the last training
-# A candidate ends its training after its share of the time. A first fit or a measurement that takes
-# longer is stopped after GRACE times the share, and at the end of all rounds in any case.
-GRACE = 4.0
-CROSS = 0.2  # share of the budget for the cross-validation of finalists
-# Error in standard deviations, of the mean in training as a prediction. If no finalist is better on
-# rows left out of its fit, these rows are unlike all others, and do not show which one is best.
-UNINFORMATIVE = 1.0
+UNLIMITED = 3600.0  # s of a reference: without one, a small budget would have no result
 
 
 @dataclass(frozen=True)
@@ -137,8 +133,8 @@ class _Race:
         self._fits = CandidateFits(learn, task, data, self._rows, self._folder, context.device)
         self._bars = Bars({})
         self._folds = folds_of(data, rows, task.verify.horizon)
-        self._share = validation_share(data[0], self._folds) if self._folds else 0.0
-        self._held_out: dict[str, CandidateResult] = {}  # errors of finalists by cross-validation
+        self._leaves_out_rows = leaves_out_rows(data[0])
+        self._held_out: dict[str, HeldOut] = {}  # errors of finalists by cross-validation
         self._candidates: dict[str, Candidate] = {}
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s
@@ -199,7 +195,7 @@ class _Race:
         # Unused time of earlier rounds goes to the folds, so that fewer long trainings have to be
         # projected from shorter ones.
         end = max(self._spent + CROSS * self._learn.budget, (1.0 - LEAST) * self._learn.budget)
-        held_out = dict[str, CandidateResult]()
+        held_out = dict[str, HeldOut]()
         seconds = dict[str, float]()
         for candidate in self._results:
             seconds[candidate.name] = seconds.get(candidate.name, 0.0) + candidate.seconds
@@ -207,51 +203,38 @@ class _Race:
         for number, candidate in enumerate(tested):
             slow = [later for later in tested[number:] if seconds[later.name] >= QUICK_FOLDS]
             share = (end - self._spent) / max(1, len(slow))
-            result = self._cross_validate(candidate, end, share)
-            if result is not None:
-                held_out[candidate.name] = result
-                text = f"score {score_text(result.score)} on rows left out of its fit"
-                self._log(f"{candidate.name}: {text}")
+            if errors := self._cross_validate(candidate, end, share):
+                held_out[candidate.name] = HeldOut(candidate, errors)
+                score = score_text(held_out[candidate.name].mean.score)
+                self._log(f"{candidate.name}: score {score} on rows left out of its fit")
             if not held_out:
                 return winner  # the winner is the first finalist, and it has no result
         last = max(self._rows.horizons)
-        errors = [error_at(fold_result, last) for fold_result in held_out.values()]
+        errors = [error_at(entry.mean, last) for entry in held_out.values()]
         if winner.name not in held_out or min(errors) > UNINFORMATIVE:
             return winner
         self._held_out = held_out
-        ordered = self._order_held_out(held_out.values())
-        best = self._simplest(ordered).name  # pooled errors include those on the validation split
-        if not self._share:
-            tied = self._held_out_bars().tied(ordered)
-            best = self._bars.order(fit for fit in self._results if fit.name in tied)[0].name
+        best = self._select(held_out.values()).name
         self._results = [
-            replace(entry, held_out=(held_out[entry.name].errors or {})[last])
+            replace(entry, held_out=(held_out[entry.name].mean.errors or {})[last])
             if entry.name in held_out
             else entry
             for entry in self._results
         ]
         return next(ranked for ranked in self._bars.order(self._results) if ranked.name == best)
 
-    def _order_held_out(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
-        """Return results of the cross-validation, the best first."""
-        bars = self._held_out_bars()
-        return bars.by_score(results) if self._share else bars.order(results)
-
-    def _simplest(self, ordered: Sequence[CandidateResult]) -> CandidateResult:
-        """Return, of the results that differ from the first one by chance, the smallest model."""
-        tied = self._held_out_bars().tied(ordered)
-        return min(
-            (result for result in ordered if result.name in tied),
-            key=lambda result: result.parameters,
-        )
-
-    def _held_out_bars(self) -> Bars:
-        return Bars.of(result for result in self._held_out.values() if result.round == 0)
+    def _select(self, held_out: Iterable[HeldOut]) -> CandidateResult:
+        """Return the best result of a cross-validation, see `Bars.select`."""
+        means = (entry.mean for entry in self._held_out.values())
+        bars = Bars.of(mean for mean in means if mean.round == 0)
+        return bars.select(list(held_out), by_score=self._leaves_out_rows)
 
     def _cross_validate(
         self, result: CandidateResult, end: float, share: float
-    ) -> CandidateResult | None:
-        """Return the errors of a candidate on rows left out of its fit; None if there is no time.
+    ) -> list[CandidateErrors]:
+        """Return the errors of a candidate on each fold; empty if there is no time.
+
+        Rows of the validation split that no fold leaves out count as a fold.
 
         If its whole training takes longer than its share, the folds are trained as long as in an
         earlier round, and the errors are projected.
@@ -268,7 +251,7 @@ class _Race:
         while len(rounds) > 1 and self._fold_seconds(rounds) > share:
             rounds.pop()
         if not rounds or self._spent + self._fold_seconds(rounds) > end:
-            return None
+            return []
         seconds = sum(tested.seconds for tested in rounds)
         began = time.monotonic()
         errors = list[CandidateErrors]()
@@ -281,11 +264,11 @@ class _Race:
                     if not math.isfinite(errors[-1].score):
                         break  # its mean is not finite either
         except KinemillError:
-            return None
+            return []
         finally:
             self._spent += time.monotonic() - began
-        folds = projected(averaged(rounds[-1], errors), rounds[-1], result)
-        return pooled(folds, result, self._share) if self._share else folds
+        folds = [projected(fold_errors, rounds[-1], result) for fold_errors in errors]
+        return [*folds, errors_in(result)] if self._leaves_out_rows else folds
 
     def _fold_seconds(self, rounds: Sequence[CandidateResult]) -> float:
         """Return the expected time of all folds with the trainings of these rounds, s."""
@@ -459,9 +442,8 @@ class _Race:
         """Return whether the last training beats the winner, by cross-validation if possible."""
         if not self._held_out:
             return self._bars.order([winner, trained])[0] is trained
-        expected = projected(self._held_out[last.name], last, trained)
-        ordered = self._order_held_out([self._held_out[winner.name], expected])
-        return (self._simplest(ordered) if self._share else ordered[0]) is expected
+        expected = self._held_out[last.name].after(trained)
+        return self._select([self._held_out[winner.name], expected]) is trained
 
     def _last_learner(self, winner: CandidateResult) -> CandidateResult:
         """Return the best result of a candidate that trains; the winner if there is none."""

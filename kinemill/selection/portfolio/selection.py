@@ -4,20 +4,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kinemill.selection.validation_errors import LARGEST, SMALLEST, counted
+from kinemill.selection.constants import (
+    LARGEST,
+    LEEWAY,
+    SMALLEST,
+    TIE,
+)
+from kinemill.selection.cross_validation import HeldOut
+from kinemill.selection.validation_errors import counted, errors_in
 from kinemill.task.portfolio import CandidateResult
 
-LEEWAY = 1.05  # allowed ratio to the smallest error of the references at the longest horizon
-# Ranks up to this ratio to the smallest are a tie: the fewest parameters come first, then the
-# largest penalty.
-TIE = 1.03
-# Scores on recordings left out of a fit are means over three folds, of a few recordings each.
-# Within this ratio their order is random, and the order on the validation split decides, or the
-# number of parameters if the scores include that split. A result whose error at the longest
-# horizon, where the gate compares, is more than HORIZON_TIE times the smallest has no part in the
-# tie: errors of one step, which noise makes equal, hide it in a score.
-FOLDS_TIE = 1.1
-HORIZON_TIE = 1.25
 FREE_RUN = 0  # key of the free run among the steps of horizons
 
 
@@ -94,24 +90,23 @@ class Bars:
 
         return sorted(results, key=key)
 
-    def tied(self, held_out: Sequence[CandidateResult]) -> set[str]:
-        """Return the names of results that differ from the first one by chance.
+    def select(self, held_out: Sequence[HeldOut], *, by_score: bool) -> CandidateResult:
+        """Return the result of the smallest model within the noise of the folds of the best one.
 
         Args:
-            held_out: results on recordings left out of their fits, the best first.
+            held_out: errors on rows left out of fits.
+            by_score: whether the score alone decides which one is the best, see `by_score`.
         """
-        first, *following = held_out
-        level = FOLDS_TIE * (first.score or 0.0)
-        tier = self.is_behind(first)
-        close = [
-            result
-            for result in following
-            if result.score is not None and result.score <= level and self.is_behind(result) == tier
+        means = [entry.mean for entry in held_out]
+        best = (self.by_score(means) if by_score else self.order(means))[0]
+        first = next(entry for entry in held_out if entry.mean is best)
+        tier = self.is_behind(best)
+        tied = [
+            entry
+            for entry in held_out
+            if self.is_behind(entry.mean) == tier and entry.is_as_good_as(first)
         ]
-        longest = {result.name: error_at(result, self._longest) for result in (first, *close)}
-        return {
-            name for name, error in longest.items() if error <= HORIZON_TIE * min(longest.values())
-        }
+        return min([first, *tied], key=lambda entry: entry.result.parameters).result
 
 
 def error_at(result: CandidateResult, steps: int) -> float:
@@ -123,9 +118,6 @@ def _errors(result: CandidateResult) -> dict[int, float]:
     """Return the errors that count, clipped, by steps; none of a result without a score."""
     if result.score is None:
         return {}
-    free_run = math.inf if result.free_run is None else result.free_run
-    errors = {**(result.errors or {}), FREE_RUN: counted(free_run)}
-    return {
-        steps: min(max(math.inf if error is None else error, SMALLEST), LARGEST)
-        for steps, error in errors.items()
-    }
+    found = errors_in(result)
+    errors = {**found.by_horizon, FREE_RUN: counted(found.free_run)}
+    return {steps: min(max(error, SMALLEST), LARGEST) for steps, error in errors.items()}

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.runtime.window_metrics import Predictor
+from kinemill.selection.constants import (
+    EXACT,
+    REFERENCE_TIE,
+)
 from kinemill.selection.reference_facts import MemberFacts, ReferencesFacts
 from kinemill.selection.validation_errors import CandidateErrors
-
-TIE = 0.01  # scores with a smaller relative difference count as equal
-EXACT = 1e-5  # scores below this count as equal, because rows are stored in float32
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class References:
     @property
     def best(self) -> str:
         """The family with the smallest score; of equal ones, the simplest."""
-        level = (1.0 + TIE) * max(min(item.score for item in self.items.values()), EXACT)
+        level = REFERENCE_TIE * max(min(item.score for item in self.items.values()), EXACT)
         return next(name for name, item in self.items.items() if item.score <= level)
 
     @property

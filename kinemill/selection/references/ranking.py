@@ -6,17 +6,17 @@ Symbols: M members of one structure and history.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kinemill.selection.constants import (
+    COARSE,
+    EXACT,
+    NEAR,
+    REFERENCE_TIE,
+)
 from kinemill.selection.cross_validation import Fold
-from kinemill.selection.references.family import EXACT, TIE
 from kinemill.selection.references.ridge import Fitted, fit_groups, make_step
 from kinemill.selection.references.specs import Spec
 from kinemill.selection.references.step_predictor import StepPredictor, stacked
 from kinemill.selection.validation_errors import CandidateErrors, mean_errors
-
-# All members are ranked on every fourth window and without free runs. Members with a score up to
-# 1.15 times the smallest one are then ranked on all windows and in free run.
-COARSE = 4
-NEAR = 1.15
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def strongest(spec: Spec, folds: Sequence[Fold], histories: list[int]) -> Candid
         ]
     if not candidates:
         return None
-    level = (1.0 + TIE) * max(min(candidate.errors.score for candidate in candidates), EXACT)
+    level = REFERENCE_TIE * max(min(candidate.errors.score for candidate in candidates), EXACT)
     tied = [candidate for candidate in candidates if candidate.errors.score <= level]
     return min(tied, key=lambda candidate: (candidate.fitted.history, -candidate.fitted.ridge))
 

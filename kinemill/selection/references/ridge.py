@@ -15,6 +15,10 @@ from kinemill.dataset import PackedDataset
 from kinemill.dataset.windows import gather
 from kinemill.models.networks.regression import Triangle
 from kinemill.runtime.window_metrics import evenly_spaced
+from kinemill.selection.constants import (
+    FITTED,
+    PER_TERM,
+)
 from kinemill.selection.references.specs import Spec
 from kinemill.task.portfolio import MOST_TERMS, RIDGES, Candidate, Structure
 from kinemill.train.data import scale_of
@@ -23,10 +27,6 @@ from kinemill.train.step import Step
 from kinemill.train.step import make_step as make
 
 ROWS = 8192  # training windows in one batch, which bounds memory
-# Enough training windows in total, or per term if that is more: more rows would change predictions
-# by less than 2 % of the noise.
-FITTED = 20_000
-PER_TERM = 30
 
 
 @dataclass(frozen=True)

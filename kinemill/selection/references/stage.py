@@ -36,7 +36,7 @@ from kinemill.task.plugins import BASELINES, make
 from kinemill.task.plugins import Baseline as BaselineSettings
 from kinemill.train import load_model
 
-VERSION = 9
+VERSION = 10
 STAGE = "references"
 FILE = "references.json"
 
@@ -48,14 +48,14 @@ class Baseline:
     Attributes:
         history: rows of history.
         rates, moved, angle: fields of `ConstantVelocity`.
-        own: settings of a user-defined baseline.
+        custom: settings of a user-defined baseline.
     """
 
     history: int
     rates: list[list[float]] | None = None
     moved: list[float] | None = None
     angle: list[bool] | None = None
-    own: dict[str, Any] | None = None
+    custom: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ def _member(folder: Path, facts: MemberFacts, baseline: Baseline | None) -> Refe
     predictor: Predictor
     if path is not None:
         predictor = StepPredictor(load_model(path))
-    elif baseline is not None and baseline.own is not None:
-        predictor = make(BASELINES, BaselineSettings, baseline.own)
+    elif baseline is not None and baseline.custom is not None:
+        predictor = make(BASELINES, BaselineSettings, baseline.custom)
     elif baseline is None or baseline.rates is None:
         predictor = Persistence(facts.history)
     else:
@@ -149,6 +149,6 @@ def _baselines(references: References) -> dict[str, Baseline]:
 
 def _baseline(member: Reference) -> Baseline:
     if isinstance(member.predictor, BaselineSettings):
-        return Baseline(member.history, own=member.predictor.model_dump(mode="json"))
+        return Baseline(member.history, custom=member.predictor.model_dump(mode="json"))
     values = vars(member.predictor)
     return Baseline(**{key: np.asarray(value).tolist() for key, value in values.items()})

@@ -114,9 +114,9 @@ def _near(candidate: Candidate, task: Task, facts: TaskFacts) -> Json:
 def _around(task: Task, facts: DataFacts) -> Json:
     """Return the space around a task's `learn`."""
     learn: Json = {}
-    own_models = SIMULATORS if task.learn.type == "dynamics" else OTHERS
+    usual_models = SIMULATORS if task.learn.type == "dynamics" else OTHERS
     models = (
-        own_models if task.learn.from_logs else ()
+        usual_models if task.learn.from_logs else ()
     )  # reinforcement learning does not support all
     is_comparable = getattr(task.learn, "checkpoint", None) in _COMPARABLE
     for key, names in (

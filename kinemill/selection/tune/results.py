@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from kinemill.selection.tune.objective import TuneObjective, objective_of
 from kinemill.selection.tune.search import Search
 from kinemill.selection.tune.settings import write_settings
-from kinemill.selection.tune.study import OWN, WHY, open_study, retried
+from kinemill.selection.tune.study import BASELINE, WHY, open_study, retried
 from kinemill.selection.tune.trial import FACTS, RUN, SECONDS, SETTINGS
 from kinemill.store import Json
 
@@ -109,7 +109,7 @@ def _line(trial: FrozenTrial, objective: TuneObjective, *, is_lost: bool) -> Tri
         state="lost" if is_lost else _STATES[trial.state],
         error=trial.value if trial.state == TrialState.COMPLETE else None,
         last=(last, steps[last]) if last is not None else None,
-        is_baseline=OWN in attributes,
+        is_baseline=BASELINE in attributes,
         settings=attributes.get(SETTINGS, {}),
         seconds=attributes.get(SECONDS),
         why=attributes.get(WHY, "its process died") if trial.state == TrialState.FAIL else None,

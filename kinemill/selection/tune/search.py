@@ -15,7 +15,7 @@ from kinemill.task.computed import estimator_rows
 from kinemill.task.own_code import code_of
 from kinemill.task.search import SELECT, FixedChooser, select_values, single_choices
 
-VERSION = 2
+VERSION = 3
 JOB = "search.json"
 TASKS = "task"
 

@@ -28,7 +28,7 @@ from kinemill.task.document import Task
 from kinemill.task.search import Number, select_values
 
 ATTEMPTS = 3  # per proposal; settings that crashed three processes would crash the next one
-OWN = "own"
+BASELINE = "baseline"
 PROPOSED = "proposed"
 WHY = "why"
 FILE = "optuna.db"
@@ -72,7 +72,7 @@ def open_study(search: Search, task: Task) -> optuna.Study:
             storage=storage, study_name=search.name, load_if_exists=True, pruner=_pruner(task)
         )
         if made:
-            study.enqueue_trial({}, user_attrs={OWN: True})
+            study.enqueue_trial({}, user_attrs={BASELINE: True})
     return study
 
 
@@ -109,7 +109,7 @@ def next_trial(
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=task.tune.startup, seed=seed)
         trial = study.ask()
         stack.enter_context(lock(search.home, _name(search, trial.number)))
-        is_baseline = OWN in trial.user_attrs
+        is_baseline = BASELINE in trial.user_attrs
         trial.set_user_attr(
             PROPOSED, {} if is_baseline else select_values(search.space, Proposals(trial))
         )
@@ -137,8 +137,8 @@ def retry(study: optuna.Study, number: int) -> None:
     trial = study.get_trials(deepcopy=False)[number]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        enqueue_again = RetryHeartbeatStaleTrialCallback(max_retry=ATTEMPTS - 1)
-    enqueue_again(study, copy.deepcopy(trial))  # it appends to the history of the trial
+        enqueue_retry = RetryHeartbeatStaleTrialCallback(max_retry=ATTEMPTS - 1)
+    enqueue_retry(study, copy.deepcopy(trial))  # it appends to the history of the trial
 
 
 def take_back(search: Search, study: optuna.Study) -> list[int]:

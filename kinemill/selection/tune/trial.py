@@ -15,7 +15,7 @@ from kinemill.dataset import load_dataset
 from kinemill.errors import KinemillError, TrainingFailed
 from kinemill.selection.tune.search import Search
 from kinemill.selection.tune.settings import complete
-from kinemill.selection.tune.study import OWN, PROPOSED, WHY, retry
+from kinemill.selection.tune.study import BASELINE, PROPOSED, WHY, retry
 from kinemill.selection.validation_errors import ValidationRows
 from kinemill.store import Artifact, publish_json
 from kinemill.task.document import Task
@@ -83,7 +83,7 @@ class Watch(ForwardingTracker):
         error = _intermediate_error(metrics)
         if error is not None and self._last is not None:
             self._trial.report(error, step)
-            spared = step >= self._last or OWN in self._trial.user_attrs
+            spared = step >= self._last or BASELINE in self._trial.user_attrs
             if not spared and self._trial.should_prune():
                 raise Pruned
         self._bounds.check()

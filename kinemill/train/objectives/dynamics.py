@@ -154,7 +154,7 @@ class Dynamics(Supervised):
             (("encoding", *where), what)
             for where, what in self.encoding.problems(inputs, self.window)
         ]
-        problems += self._own_problems()
+        problems += self._custom_problems()
         if self.model is not None:
             states = [name for name, channel in channels.items() if channel.role == "state"]
             unfit = self.model.output_problems(outputs_of(states, outputs, self.relations))
@@ -196,7 +196,7 @@ class Dynamics(Supervised):
         default = self.model.default_outputs(channels)
         return {name: Output.model_validate(item) for name, item in default.items()}
 
-    def _own_problems(self) -> Problems:
+    def _custom_problems(self) -> Problems:
         """Return problems of settings that custom features or coordinates exclude."""
         problems: Problems = []
         settings = {"features": self.features, "coordinates": self.coordinates}

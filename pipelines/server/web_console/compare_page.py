@@ -60,7 +60,7 @@ def _result(task: Task, home: Home, versions: Sequence[Version], a: str, b: str)
     def measure() -> str:
         if a == b:
             raise BadInput(f"version {a}", "is selected twice", fix="select two versions")
-        return "".join(comparison_sections(compare(task, home, f":{a}", f":{b}")))
+        return comparison_sections(compare(task, home, f":{a}", f":{b}"))
 
     try:
         return _RESULTS.get((home, task.name, a, b), lambda: states, measure)

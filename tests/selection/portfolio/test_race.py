@@ -293,7 +293,7 @@ def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_
         return replace(errors, free_run=math.inf, by_horizon={20: math.nan})
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
-    monkeypatch.setattr(race, "validation_share", lambda *_: 0.0)
+    monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     trained, context = train(task_without_model(budget=2.0), packed, tmp_path)
     scores = {one["name"]: one["score"] for one in results_of(trained) if one["score"] is not None}
@@ -324,45 +324,47 @@ def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_p
         return CandidateErrors({1: 0.3, 20: 0.8}, 0.8)
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
-    monkeypatch.setattr(race, "validation_share", lambda *_: 0.0)
+    monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     context = context_in(tmp_path)
     whole = race._Race(task.learn, task, (packed, packed), context)
     whole._candidates, whole._results = {network.name: network}, [short, long]
-    held_out = whole._cross_validate(long, end=0.4, share=0.4)
+    folds = whole._cross_validate(long, end=0.4, share=0.4)
     assert trainings == [0.05] * 3
-    assert held_out.errors == pytest.approx({1: 0.0525**0.5, 20: 0.480625**0.5})
+    for errors in folds:
+        assert errors.by_horizon == pytest.approx({1: 0.0525**0.5, 20: 0.480625**0.5})
     # One round may take longer than the share, but not longer than all finalists have.
-    assert whole._cross_validate(long, end=0.4, share=0.01) is not None
-    assert whole._cross_validate(long, end=0.1, share=0.01) is None
+    assert len(whole._cross_validate(long, end=0.4, share=0.01)) == 3
+    assert whole._cross_validate(long, end=0.1, share=0.01) == []
 
 
 @pytest.mark.parametrize(
-    ("unlike", "error", "selected"),
-    [(1, 0.21, "small"), (1, 0.3, "large"), (9, 0.21, "large"), (9, 0.19, "large")],
+    ("unlike", "errors", "selected"),
+    [
+        (1, (0.21, 0.21, 0.21), "large"),  # worse on every fold
+        (1, (0.15, 0.21, 0.26), "small"),
+        (9, (0.19, 0.19, 0.19), "large"),  # where the mean is a better prediction
+    ],
 )
 def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
-    packed, tmp_path, monkeypatch, unlike, error, selected
+    packed, tmp_path, monkeypatch, unlike, errors, selected
 ):
-    """The larger one is the best on the validation split, and by a little on the other rows.
-
-    If the mean would be a better prediction of these, they decide nothing.
-    """
+    """The larger one is the best on the validation split, and by a little on the other rows."""
     task = task_without_model(budget=10.0)
     large = CandidateResult(
         "large", "mlp", 1, seconds=0.01, parameters=9999, errors={20: 0.1}, free_run=0.1, score=0.1
     )
     small = replace(large, name="small", parameters=9, errors={20: 0.11}, score=0.105)
     simple = replace(large, name="simple", round=0, errors={20: 0.9}, free_run=0.9, score=0.9)
-    errors = {"large": 0.2, "small": error, "simple": 0.9}
+    by_name = {"large": (0.2,) * 3, "small": errors, "simple": (0.9,) * 3}
 
     def errors_on(fits, fold, finalist, step, seconds, number):
-        del fits, fold, step, seconds, number
-        own = unlike * errors[finalist.name]
-        return CandidateErrors({20: own}, own)
+        del fits, fold, step, seconds
+        error = unlike * by_name[finalist.name][number]
+        return CandidateErrors({20: error}, error)
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
-    monkeypatch.setattr(race, "validation_share", lambda *_: 0.1)
+    monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     whole = race._Race(task.learn, task, (packed, packed), context_in(tmp_path))
     whole._results = [large, small, simple]

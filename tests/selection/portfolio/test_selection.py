@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from kinemill.selection.cross_validation import HeldOut
 from kinemill.selection.portfolio.selection import Bars
+from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.task.portfolio import CandidateResult
 
 
@@ -84,24 +86,37 @@ def test_a_candidate_behind_a_reference_at_the_longest_horizon_comes_after_all_o
     assert bars.order([result("mlp", {1: 0.001, 25: 0.0104}, 0.001), exact])[0].name == "mlp"
 
 
-def test_scores_on_new_recordings_that_are_close_differ_by_chance():
+def on_folds(of, *factors):
+    """Errors of a result on three folds, as factors of its errors."""
+    folds = [
+        CandidateErrors({k: f * v for k, v in of.errors.items()}, f * of.free_run) for f in factors
+    ]
+    return HeldOut(of, folds)
+
+
+@pytest.mark.parametrize(("noise", "selected"), [(1.0, "large"), (1.5, "small")])
+def test_selection_takes_the_smaller_model_within_the_noise_of_the_folds(noise, selected):
     errors = {1: 0.01, 5: 0.05, 25: 0.1}
-    first, close, far = (
-        result(name, {k: factor * v for k, v in errors.items()}, 0.3 * factor)
-        for name, factor in (("first", 1.0), ("close", 1.04), ("far", 1.3))
-    )
-    bars = Bars.of([first, close, far])
-    assert bars.tied(bars.order([far, close, first])) == {"first", "close"}
-    assert bars.tied([first, far]) == {"first"}
+    large = result("large", errors, 0.3, parameters=900)
+    small = result("small", {k: 1.04 * v for k, v in errors.items()}, 0.312)
+    far = result("far", {k: 1.6 * v for k, v in errors.items()}, 0.48, parameters=1)
+    held_out = [
+        on_folds(large, 1.0, 1.0, 1.0),
+        on_folds(small, 1.0, noise, 1.0 / noise),
+        on_folds(far, 1.0, noise, 1.0 / noise),
+    ]
+    for by_score in (False, True):
+        assert Bars.of([]).select(held_out, by_score=by_score).name == selected
 
 
-def test_no_tie_hides_a_large_difference_at_the_longest_horizon():
+def test_selection_hides_no_difference_at_the_longest_horizon():
     """As with the double pendulum C.0: a network is better in free run, and 1.5 times worse."""
-    chain = result("chain", {1: 0.019, 5: 0.020, 25: 0.044}, 0.150)
+    chain = result("chain", {1: 0.019, 5: 0.020, 25: 0.044}, 0.150, parameters=900)
     network = result("network", {1: 0.018, 5: 0.020, 25: 0.066}, 0.095)
-    bars = Bars.of([result("linear", {1: 0.019, 5: 0.021, 25: 0.08}, 0.3)])
-    assert network.score < chain.score < 1.1 * network.score
-    assert bars.tied(bars.order([network, chain])) == {"chain"}
+    bars = Bars.of([chain])
+    assert network.score < chain.score
+    held_out = [on_folds(network, 1.0, 1.1, 0.9), on_folds(chain, 1.0, 1.0, 1.0)]
+    assert bars.select(held_out, by_score=False).name == "chain"
 
 
 def test_over_all_rows_the_score_alone_decides_among_those_that_are_not_behind():

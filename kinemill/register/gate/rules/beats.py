@@ -14,10 +14,10 @@ from dataclasses import replace
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.opponents import (
     CHAMPION,
+    identical_reference,
     is_absent,
     is_break_approved,
     is_doubt,
-    own_reference,
     to_beat,
 )
 from kinemill.register.gate.rules import (
@@ -57,7 +57,7 @@ def _against(name: str, inputs: GateInputs) -> Verdict:
     metric = metric_of(inputs.task)
     if name == CHAMPION:
         return _against_champion(rule, inputs)
-    if name == own_reference(inputs):
+    if name == identical_reference(inputs):
         return Verdict(rule, True, f"the model is this reference, {name}", "beaten, or this one")
     who = name if metric.channel is None else f"{name}, {metric.channel}"
     paired = inputs.references.get(name)

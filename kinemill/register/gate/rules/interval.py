@@ -11,10 +11,10 @@ from dataclasses import replace
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.opponents import (
     CHAMPION,
+    identical_reference,
     is_absent,
     is_break_approved,
     is_doubt,
-    own_reference,
     to_beat,
 )
 from kinemill.register.gate.rules import NO_CHAMPION, RULES, GateInputs, Paired, Verdict
@@ -39,7 +39,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
 def _is_waived(name: str, inputs: GateInputs) -> bool:
     """Return whether the reference is absent or is the challenger; `beats` reports that."""
-    return name == own_reference(inputs) or is_absent(inputs, name)
+    return name == identical_reference(inputs) or is_absent(inputs, name)
 
 
 def _against(name: str, inputs: GateInputs) -> Verdict:
@@ -71,11 +71,11 @@ def _against_champion(rule: str, inputs: GateInputs) -> Verdict:
 
 def _sure(inputs: GateInputs, rule: str, paired: Paired, name: str) -> Verdict:
     if metric_of(inputs.task).larger:
-        return _above_zero(rule, paired, champion=name == CHAMPION)
+        return _compare_returns(rule, paired, champion=name == CHAMPION)
     if paired.reference == math.inf:
         passed = math.isfinite(paired.model)
         return Verdict(rule, passed, f"{name} diverges", "significantly beaten")
-    line = _below_one(rule, paired, champion=name == CHAMPION)
+    line = _compare_errors(rule, paired, champion=name == CHAMPION)
     doubtful = name != CHAMPION and is_doubt(inputs, name, paired)
     return replace(line, undecided=not line.passed and (line.undecided or doubtful))
 
@@ -89,7 +89,7 @@ def _not_significantly_worse(inputs: GateInputs, rule: str, paired: Paired) -> V
     return Verdict(rule, passed, _text(low, high, paired.headline), expected)
 
 
-def _below_one(rule: str, paired: Paired, *, champion: bool) -> Verdict:
+def _compare_errors(rule: str, paired: Paired, *, champion: bool) -> Verdict:
     low, high = paired.interval
     passed = 0.0 <= low <= high < 1.0  # false for NaN: too little data
     better = 0.0 <= paired.model < paired.reference < math.inf
@@ -99,7 +99,7 @@ def _below_one(rule: str, paired: Paired, *, champion: bool) -> Verdict:
     return Verdict(rule, passed, _text(low, high, paired.headline), expected, undecided)
 
 
-def _above_zero(rule: str, paired: Paired, *, champion: bool) -> Verdict:
+def _compare_returns(rule: str, paired: Paired, *, champion: bool) -> Verdict:
     low, high = paired.interval
     passed = 0.0 < low <= high < math.inf  # false for NaN
     undecided = not passed and not champion and paired.model > paired.reference

@@ -13,8 +13,8 @@ from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.opponents import (
     CHAMPION,
     compared,
+    identical_reference,
     is_absent,
-    own_reference,
     verdict_without_measurement,
 )
 from kinemill.register.gate.rules import RULES, GateInputs, Verdict
@@ -56,9 +56,9 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     last = inputs.task.verify.horizon
     horizons = compared(inputs)
     counted = Counted.of(inputs.task.promote, last)
-    own = own_reference(inputs)
-    losses = all_losses(horizons, counted, own, last)
-    peers = peers_of(own)
+    identical = identical_reference(inputs)
+    losses = all_losses(horizons, counted, identical, last)
+    peers = peers_of(identical)
     between = (str(last), *(horizon for horizon in counted.horizons if horizon == FREE_RUN))
     at = {name: between if name in peers else counted.horizons for name in metric.opponents}
     lines = [_line(name, inputs, horizons, losses, at[name]) for name in metric.opponents]
@@ -73,13 +73,13 @@ def _line(
     horizons: Sequence[str],
 ) -> Verdict | None:
     rule = f"no_worse_{name}"
-    if name == own_reference(inputs) or is_absent(inputs, name):
+    if name == identical_reference(inputs) or is_absent(inputs, name):
         return None  # the rule `beats` reports it
     expected = f"nowhere significantly worse: {', '.join(map(at_horizon, horizons))}"
     if name in compared_models:
         if lost := losses[name]:
             last = inputs.task.verify.horizon
-            is_peer = name in peers_of(own_reference(inputs))
+            is_peer = name in peers_of(identical_reference(inputs))
             is_doubt = is_peer or all(_is_doubt(loss, name, last) for loss in lost)
             undecided = name != CHAMPION and is_doubt
             return Verdict(rule, False, _format_losses(lost), expected, undecided)
@@ -114,23 +114,25 @@ def _format_loss(loss: Loss) -> str:
         return f"{where} was not measured"
     if loss.why == "diverges":
         return f"{where} diverges"
-    one = loss.comparison
-    interval = f" ({one.low:.3g} to {one.high:.3g})" if math.isfinite(one.high) else ""
-    return f"{where} {one.ratio:.3g} x{interval}"
+    low, high, ratio = loss.comparison.low, loss.comparison.high, loss.comparison.ratio
+    interval = f" ({low:.3g} to {high:.3g})" if math.isfinite(high) else ""
+    return f"{where} {ratio:.3g} x{interval}"
 
 
 def _nowhere(rule: str, comparisons: Horizons, horizons: Sequence[str], expected: str) -> Verdict:
     """Report the largest ratio; pass if there is any comparison at all."""
-    every = [
-        (one, channel, horizon)
+    listed = [
+        (item, channel, horizon)
         for horizon in horizons
-        for channel, one in comparisons[horizon].items()
+        for channel, item in comparisons[horizon].items()
     ]
-    ratios = [(one.ratio, *where) for one, *where in every if math.isfinite(one.ratio)]
+    ratios = [(item.ratio, *where) for item, *where in listed if math.isfinite(item.ratio)]
     if not ratios:
-        passed = any(math.isfinite(one.error) and one.reference == math.inf for one, *_ in every)
+        passed = any(
+            math.isfinite(item.error) and item.reference == math.inf for item, *_ in listed
+        )
         return Verdict(rule, passed, "the reference diverges wherever it is compared", expected)
-    ratio, channel, horizon = max(ratios, key=lambda one: one[0])
+    ratio, channel, horizon = max(ratios, key=lambda item: item[0])
     return Verdict(rule, True, f"at most {ratio:.3g} x, {channel} {at_horizon(horizon)}", expected)
 
 
