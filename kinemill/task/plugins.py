@@ -244,15 +244,15 @@ OBJECTIVES: Registry[type[Plugin]] = Registry(
     },
 )
 LOSSES: Registry[type[Loss]] = Registry(
-    "kinemill.train.losses", "loss", own="kinemill.train.losses._own:OwnLoss"
+    "kinemill.train.losses", "loss", own="kinemill.train.own_code:OwnLoss"
 )
 TRANSFORMS: Registry[type[Transform]] = Registry(
-    "kinemill.train.transforms", "transform", own="kinemill.train.transforms._own:OwnTransform"
+    "kinemill.train.transforms", "transform", own="kinemill.train.own_code:OwnTransform"
 )
 COORDINATES: Registry[type[Coordinates]] = Registry(
     "kinemill.train.coordinates",
     "coordinate transform",
-    own="kinemill.train.coordinates._own:OwnCoordinates",
+    own="kinemill.train.own_code:OwnCoordinates",
 )
 BASELINES: Registry[type[Baseline]] = Registry(
     "kinemill.verify.baselines", "baseline", own="kinemill.verify.baselines._own:OwnBaseline"

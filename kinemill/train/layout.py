@@ -21,8 +21,8 @@ from kinemill.task.plugins import (
     Transform,
     make,
 )
-from kinemill.train.coordinates._own import coordinate_names
 from kinemill.train.dynamics_settings import Encodings
+from kinemill.train.own_code import coordinate_names, feature_names
 from kinemill.train.relations import (
     Array,
     Follows,
@@ -32,7 +32,6 @@ from kinemill.train.relations import (
     outputs_of,
     relations_of,
 )
-from kinemill.train.transforms._own import feature_names
 
 __all__ = ["Follows", "Integrator", "Layout", "Output", "Window", "layout_of", "make_layout"]
 

@@ -42,7 +42,7 @@ KINDS = get_args(Channel.model_fields["kind"].annotation)
 WINDOWS, HISTORIES = get_args(Window), (1, 4)
 ACTION = {"torque": {"role": "action", "unit": "N*m", "limits": [-6, 6]}}
 # What a member of a family needs beyond its defaults.
-NEEDS = {"dead_zone": {"width": 0.3}, "cos_sin": {"period": 3.0}}
+NEEDS = {"cos_sin": {"period": 3.0}}
 EQUATIONS = {"rigid_body", "physics", "equations"}  # want accelerations
 ALPHA = {"alpha": {"relation": "derivative", "of": "speed"}}
 

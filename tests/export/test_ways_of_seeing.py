@@ -24,7 +24,7 @@ WAYS = {
         "encoding": {
             "channels": {
                 "velocity": {"type": "relative"},
-                "torque": {"type": "dead_zone", "width": 0.5},
+                "torque": {"type": "cos_sin", "period": 20.0},
             }
         },
     },
@@ -34,8 +34,7 @@ WAYS = {
         "encoding": {
             "channels": {
                 "angle": {"type": "relative", "to": "last"},
-                "velocity": {"type": "signed_square"},
-                "torque": {"type": "signed_log"},
+                "torque": {"type": "cos_sin", "period": 20.0},
             }
         },
     },

@@ -20,11 +20,9 @@ from kinemill.train.layout import Layout, layout_of
 from kinemill.train.step import make_step
 from tests.dataset.packing import packed_of
 
-NEEDED = {"dead_zone": {"width": 0.5}}
-
 
 def settings(name) -> Encoding:
-    return ENCODINGS[name].model_validate({"type": name, **NEEDED.get(name, {})})
+    return ENCODINGS[name].model_validate({"type": name})
 
 
 @pytest.mark.parametrize("name", list(ENCODINGS))
@@ -43,9 +41,6 @@ def test_every_encoding_keeps_shape_and_nan_and_sees_each_element_alone(name):
 X = [-3.0, -0.5, 0.0, 0.25, 2.0]
 BY_HAND = [
     ({"type": "plain"}, [X]),
-    ({"type": "dead_zone", "width": 0.5}, [[-2.5, 0.0, 0.0, 0.0, 1.5]]),
-    ({"type": "signed_log", "linear": 0.5}, [[math.asinh(2 * x) for x in X]]),
-    ({"type": "signed_square"}, [X, [-9.0, -0.25, 0.0, 0.0625, 4.0]]),
     ({"type": "cos_sin"}, [[math.cos(x) for x in X], [math.sin(x) for x in X]]),
     # A quarter of a turn of 8 is 2: cos 0, sin 1.
     ({"type": "cos_sin", "period": 8.0}, [[math.cos(x * math.pi / 4) for x in X]]),
@@ -57,12 +52,6 @@ def test_encodings_by_hand(arguments, expected):
     output = ENCODINGS[arguments["type"]].model_validate(arguments).encode(torch.tensor(X).double())
     for part, values in zip(output, expected, strict=False):
         assert part.tolist() == pytest.approx(values, abs=1e-12)
-
-
-def test_far_out_the_logarithm_grows_by_one_decade_per_decade():
-    (output,) = settings("signed_log").encode(torch.tensor([1e3, 1e4, -1e4]).double())
-    assert (output[1] - output[0]).item() == pytest.approx(math.log(10), abs=1e-6)
-    assert output[2] == -output[1]
 
 
 CHANNELS = {
@@ -144,17 +133,6 @@ def test_no_scale_is_none_and_a_channel_may_have_its_own():
     ends = (speed.max() + speed.min()) / 2, (speed.max() - speed.min()) / 2
     assert mean == pytest.approx([0, 0, 0, ends[0], 0])
     assert std == pytest.approx([1, 1, 1, ends[1], 1])
-
-
-def test_a_transform_is_scaled_after_it_by_what_training_makes_of_it():
-    channels = {"speed": {"type": "signed_square"}, "force": {"type": "dead_zone", "width": 2.0}}
-    dataset, mean, std = scales(channels=channels)
-    speed, force = training_rows(dataset)[:, 2:].T
-    outside = np.sign(force) * np.maximum(np.abs(force) - 2, 0)
-    # cos, sin, then place; speed, its signed square; force: in the order of the channels.
-    expected = [speed, speed * np.abs(speed), outside]
-    assert mean[3:] == pytest.approx([part.mean() for part in expected], rel=1e-6)
-    assert std[3:] == pytest.approx([part.std() for part in expected], rel=1e-6)
 
 
 @pytest.mark.parametrize("scale", ["z_score", "range"])
@@ -312,17 +290,17 @@ learn:
   encoding:
     scale: z_score
     channels:
-      force: {type: dead_zone, width: 0.1}
+      force: {type: cos_sin, period: 0.1}
 """
 WRONG = [
     ("      force:", "      fource:", r"cart.yaml:12: .*did you mean 'force'\?"),
-    ("width", "widht", r"cart.yaml:12: .*widht: unknown key; did you mean 'width'\?"),
-    ("dead_zone", "deadzone", r"cart.yaml:12: .*did you mean 'dead_zone'\?"),
+    ("period", "peroid", r"cart.yaml:12: .*peroid: unknown key; did you mean 'period'\?"),
+    ("cos_sin", "cossin", r"cart.yaml:12: .*did you mean 'cos_sin'\?"),
     ("0.1}\n", "-0.1}\n", r"cart.yaml:12: .*greater than 0"),
     ("scale: z_score", "scale: zscore", r"cart.yaml:10: .*'z_score'"),
     ("scale: z_score", "scale: [1, 1]", r"cart.yaml:10: .*1.0 is not below the upper end 1.0"),
-    ("{type: dead_zone, width: 0.1}", "{type: relative, to: last}", r":12: .*window: sliding"),
-    ("{type: dead_zone, width: 0.1}", "{type: relative, to: first}", r":12: .*window: sliding"),
+    ("{type: cos_sin, period: 0.1}", "{type: relative, to: last}", r":12: .*window: sliding"),
+    ("{type: cos_sin, period: 0.1}", "{type: relative, to: first}", r":12: .*window: sliding"),
     ("  encoding:", "  window: slides\n  encoding:", r"cart.yaml:9: .*'sliding'"),
 ]
 
@@ -341,9 +319,9 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
 def test_another_type_drops_the_keys_that_it_lacks(tmp_path):
     path = tmp_path / "cart.yaml"
     path.write_text(TASK)
-    sets = parse_overrides(["learn.encoding.channels.force.type=signed_log"])
+    sets = parse_overrides(["learn.encoding.channels.force.type=plain"])
     task = load_task(path, sets)
-    assert task.learn.encoding.channels["force"].type == "signed_log"
+    assert task.learn.encoding.channels["force"].type == "plain"
     assert task.notes == [
-        "--set learn.encoding.channels.force.type=signed_log: dropped width, which signed_log lacks"
+        "--set learn.encoding.channels.force.type=plain: dropped period, which plain lacks"
     ]

@@ -48,7 +48,7 @@ def test_steps_are_those_of_torchs_own(name):
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_a_training_goes_on_bit_for_bit_with_every_optimizer(name, packed, tmp_path):
-    schedule = {"type": "one_cycle"} if name == "sgd" else {"type": "warm_restarts", "period": 9}
+    schedule = {"type": "one_cycle"} if name == "sgd" else {"type": "cosine_warmup"}
     optimizer = {"type": name, "lr": 1e-3, **REFERENCES[name][0]}
     task = pendulum_task(optimizer=optimizer, schedule=schedule, steps=40)
     assert_resumes(lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path)

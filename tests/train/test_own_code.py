@@ -14,7 +14,7 @@ from kinemill.models.networks.own import user_networks
 from kinemill.runtime import load
 from kinemill.task.own_code import make_own
 from kinemill.train.coordinate_network import CoordinateNetwork
-from kinemill.train.coordinates._own import OwnCoordinates
+from kinemill.train.own_code import OwnCoordinates
 from tests.api.conftest import swing
 from tests.conftest import ROOT
 from tests.policies.imitation.cloning import demonstrations, policy_task

@@ -28,14 +28,6 @@ REFERENCES = {
         {"warmup_steps": WARM, "min_lr": 1e-4},
         warmed(lambda o: theirs.CosineAnnealingLR(o, T_max=STEPS - WARM, eta_min=1e-4)),
     ),
-    "exponential": (
-        {"warmup_steps": WARM, "min_lr": 1e-4, "decay_steps": 200},
-        warmed(lambda o: theirs.ExponentialLR(o, gamma=(1e-4 / TOP) ** (1 / 200))),
-    ),
-    "warm_restarts": (
-        {"warmup_steps": WARM, "period": 15, "t_mult": 2, "min_lr": 1e-4},
-        warmed(lambda o: theirs.CosineAnnealingWarmRestarts(o, 15, T_mult=2, eta_min=1e-4)),
-    ),
     "one_cycle": (
         {"pct_start": 0.25, "start": 0.1, "end": 1e-3},
         lambda o: theirs.OneCycleLR(
@@ -73,11 +65,6 @@ def test_a_schedule_stays_between_nothing_and_the_top_and_without_settings_reach
     rates = [learning_rate(step, learn({"type": name})) for step in range(STEPS + 50)]
     assert all(0 <= rate <= TOP * (1 + 1e-12) for rate in rates)
     assert max(rates) > 0.5 * TOP
-
-
-def test_restarts_of_equal_length_begin_again_at_the_top():
-    ours = learn({"type": "warm_restarts", "warmup_steps": 0, "period": 10, "t_mult": 1})
-    assert [learning_rate(step, ours) for step in (0, 10, 110)] == [TOP] * 3
 
 
 def test_an_unknown_schedule_names_the_nearest():

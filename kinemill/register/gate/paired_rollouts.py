@@ -73,7 +73,8 @@ def pair(
 
     Args:
         model_run: rollouts of the challenger.
-        reference_run: rollouts of the other model; without whole episodes it counts as diverging in free run.
+        reference_run: rollouts of the other model; without whole episodes it counts as diverging in
+            free run.
         channel: channel of `promote.metric`; None for nrmse.
         margin: margin of `Comparison.p_worse`.
     """

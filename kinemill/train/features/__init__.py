@@ -1,6 +1,6 @@
 """Feature encoding of a channel, one file per kind.
 
-A member of the family is an `Encoding` with `encode(values) -> features`; see `dead_zone.py`.
+A member of the family is an `Encoding` with `encode(values) -> features`; see `cos_sin.py`.
 `train.step` scales all features with statistics of the training split.
 """
 

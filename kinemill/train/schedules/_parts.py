@@ -5,7 +5,7 @@ from abc import abstractmethod
 
 from pydantic import Field
 
-from kinemill.task.bounds import LearningRateOrZero, Steps, StepsOrZero
+from kinemill.task.bounds import StepsOrZero
 from kinemill.task.plugins import Schedule
 
 
@@ -23,19 +23,6 @@ class Warmed(Schedule):
     @abstractmethod
     def after(self, step: int, top: float, steps: int) -> float:
         """Return the rate `step` steps after the warm-up, of the `steps` that follow it."""
-
-
-class Decaying(Warmed):
-    """A schedule that falls to `min_lr` after its warm-up."""
-
-    decay_steps: Steps | None = Field(
-        default=None, description="steps from the warm-up to the lowest rate; default: all"
-    )
-    min_lr: LearningRateOrZero = Field(default=1e-5, description="lowest learning rate")
-
-    def done(self, step: int, steps: int) -> float:
-        """Return the finished share of the decay, 0 to 1."""
-        return min(1.0, step / max(1, self.decay_steps or steps))
 
 
 def half_cosine(done: float, top: float, low: float) -> float:

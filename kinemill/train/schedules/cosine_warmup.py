@@ -2,16 +2,24 @@
 
 from typing import Literal
 
+from pydantic import Field
+
+from kinemill.task.bounds import LearningRateOrZero, Steps
 from kinemill.task.plugins import SCHEDULES
-from kinemill.train.schedules._parts import Decaying, half_cosine
+from kinemill.train.schedules._parts import Warmed, half_cosine
 
 
 @SCHEDULES.register("cosine_warmup")
-class CosineWarmup(Decaying):
+class CosineWarmup(Warmed):
     """Linear warm-up, then a cosine decay; for Transformers and long trainings."""
 
     type: Literal["cosine_warmup"] = "cosine_warmup"
+    decay_steps: Steps | None = Field(
+        default=None, description="steps from the warm-up to the lowest rate; default: all"
+    )
+    min_lr: LearningRateOrZero = Field(default=1e-5, description="lowest learning rate")
 
     def after(self, step: int, top: float, steps: int) -> float:
         """Return the rate `step` steps after the warm-up."""
-        return half_cosine(self.done(step, steps), top, min(self.min_lr, top))
+        done = min(1.0, step / max(1, self.decay_steps or steps))
+        return half_cosine(done, top, min(self.min_lr, top))

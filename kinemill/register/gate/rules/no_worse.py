@@ -114,9 +114,9 @@ def _format_loss(loss: Loss) -> str:
         return f"{where} was not measured"
     if loss.why == "diverges":
         return f"{where} diverges"
-    low, high, ratio = loss.comparison.low, loss.comparison.high, loss.comparison.ratio
-    interval = f" ({low:.3g} to {high:.3g})" if math.isfinite(high) else ""
-    return f"{where} {ratio:.3g} x{interval}"
+    item = loss.comparison
+    interval = f" ({item.low:.3g} to {item.high:.3g})" if math.isfinite(item.high) else ""
+    return f"{where} {item.ratio:.3g} x{interval}"
 
 
 def _nowhere(rule: str, comparisons: Horizons, horizons: Sequence[str], expected: str) -> Verdict:
