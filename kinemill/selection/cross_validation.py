@@ -69,7 +69,7 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
     if len({episode.recording for episode in dataset.of("validation")} - trained) >= FOLDS:
         return []
     parts = _recordings(dataset) if len(trained) >= FOLDS else _consecutive_rows(dataset)
-    return _folds(data, parts, (history, horizon))
+    return _folds(data, parts, history, horizon)
 
 
 def left_out_rows(
@@ -88,7 +88,7 @@ def left_out_rows(
     recordings = {episode.recording for episode in dataset.episodes if episode.split != "test"}
     parts = _recordings(dataset) if len(recordings) >= FOLDS else _consecutive_rows(dataset)
     what = "recordings" if len(recordings) >= FOLDS else "rows"
-    if folds := _folds(data, parts, (history, horizon)):
+    if folds := _folds(data, parts, history, horizon):
         return folds, f"{what} that were left out of a fit, in {FOLDS} groups"
     for split in ("validation", "train"):
         with suppress(BadInput):
@@ -131,17 +131,21 @@ def _consecutive_rows(dataset: PackedDataset) -> list[Parts]:
 
 
 def _folds(
-    data: tuple[PackedDataset, PackedDataset], parts: Sequence[Parts], size: tuple[int, int]
+    data: tuple[PackedDataset, PackedDataset], parts: Sequence[Parts], history: int, horizon: int
 ) -> list[Fold]:
     """Return the folds that hold out these parts; none if one is too short for a window."""
     try:
-        return [_fold(*data, part, size) for part in parts]
+        return [_fold(*data, part, history, horizon) for part in parts]
     except BadInput:
         return []
 
 
 def _fold(
-    dataset: PackedDataset, training_set: PackedDataset, held_out: Parts, size: tuple[int, int]
+    dataset: PackedDataset,
+    training_set: PackedDataset,
+    held_out: Parts,
+    history: int,
+    horizon: int,
 ) -> Fold:
     episodes = [
         part
@@ -153,8 +157,8 @@ def _fold(
     rest = [part for episode in training_set.of("train") for part in _cut(episode, held_out, "")]
     rest = [part for part in rest if part.split]
     # All folds count errors in the same unit.
-    std, windows = training_scale(dataset).std, WINDOWS // FOLDS
-    rows = ValidationRows(changed, *size, FOLD_STEPS, std, windows=windows)
+    std = training_scale(dataset).std
+    rows = ValidationRows(changed, history, horizon, FOLD_STEPS, std, windows=WINDOWS // FOLDS)
     return Fold(changed, replace(training_set, episodes=rest), rows)
 
 

@@ -34,6 +34,16 @@ class TrainingContext:
     start: WarmStart | None = None
     source: tuple[Home, ArtifactRef] | None = None
 
+    @property
+    def tracker(self) -> Tracker:
+        """The tracker of `listeners`."""
+        return self.listeners[0]
+
+    @property
+    def progress(self) -> Progress:
+        """The progress of `listeners`."""
+        return self.listeners[1]
+
 
 @dataclass(frozen=True)
 class Trained:

@@ -84,7 +84,7 @@ def fit(
         points += [state.step] if milestones.point else []
         # Collecting losses waits for a GPU, so it is deferred to steps that wait anyway.
         if milestones.evaluation or milestones.checkpoint or not update.is_deferred:
-            _report_losses(state, update, points, (learn, tracker))
+            _report_losses(state, update, points, learn, tracker)
         if milestones.point:
             progress.advance("model", state.step, learn.total_steps, _note(state, learn, objective))
         if milestones.evaluation:
@@ -96,7 +96,7 @@ def fit(
             _save(training, learn, folder, began)
     state.seconds = time.monotonic() - began
     if state.losses:  # patience ended between two points of the curve
-        _report_losses(state, update, [state.step], (learn, tracker))
+        _report_losses(state, update, [state.step], learn, tracker)
     tracker.flush()
     return _checked(state, objective), training.best
 
@@ -210,10 +210,9 @@ def _evaluate(
 
 
 def _report_losses(
-    state: State, update: Steps, points: list[int], listeners: tuple[Learn, Tracker]
+    state: State, update: Steps, points: list[int], learn: Learn, tracker: Tracker
 ) -> None:
     """Collect the losses of all steps, and report their means up to each point of the curve."""
-    learn, tracker = listeners
     state.losses += update.collect()
     first = state.step - len(state.losses)
     for point in points:

@@ -72,7 +72,7 @@ class Supervised(Learn):
         learn = self.with_steps(objective.windows)
         check_batch(learn, objective, bench.device)
         sizes = {"parameters": parameters, "learn.steps": learn.steps}
-        bench.listeners[0].log_params(dotted(task.part("learn")) | sizes)
+        bench.tracker.log_params(dotted(task.part("learn")) | sizes)
         learn._note_sizes(parameters, objective.windows, bench)
         state, best = fit(module, objective, learn, bench.folder, bench.listeners, watch)
         module.load_state_dict(best)
@@ -99,7 +99,7 @@ class Supervised(Learn):
         if self.epochs is not None:
             text += f"; {self.epochs} epochs are {self.total_steps} steps"
             note_steps(bench.folder, self.total_steps)
-        bench.listeners[1].log_message(text)
+        bench.progress.log_message(text)
 
 
 def _named_parameters(module: Any, bench: TrainingContext) -> dict[str, float]:
@@ -110,7 +110,7 @@ def _named_parameters(module: Any, bench: TrainingContext) -> dict[str, float]:
         return {}
     fitted = module.network.parameters_by_name()
     text = ", ".join(f"{name} {value:.4g}" for name, value in fitted.items())
-    bench.listeners[1].log_message(f"fitted parameters: {text}")
+    bench.progress.log_message(f"fitted parameters: {text}")
     return fitted
 
 

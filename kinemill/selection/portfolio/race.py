@@ -156,7 +156,7 @@ class _Race:
             self._attempt(candidate, 0, UNLIMITED)
         if noise := self._rows.noise:
             text = f"{', '.join(noise)}: noise to a linear model, so errors of it count little"
-            self._context.listeners[1].log_message(text)
+            self._context.progress.log_message(text)
         self._bars = Bars.of(self._results)
         history = self._history(self._best())
         facts = replace(self._facts, history=history)
@@ -377,7 +377,7 @@ class _Race:
     def _log(self, text: str) -> None:
         """Report progress with the time of the budget that is left."""
         remaining = clock(max(0.0, self._learn.budget - self._spent))
-        self._context.listeners[1].log_message(f"{text}, {remaining} left")
+        self._context.progress.log_message(f"{text}, {remaining} left")
 
     def finish(self, winner: CandidateResult) -> Trained:
         """Train with the remaining budget, and return the best weights.
@@ -387,17 +387,17 @@ class _Race:
         """
         last = self._last_learner(winner)
         learn, rest = self._last_settings(last)
-        listeners = self._context.listeners
-        listeners[1].log_message(f"best so far: {winner.name}")
-        listeners[1].log_message(f"last training: {last.name}, {learn.total_steps} steps")
+        context = self._context
+        context.progress.log_message(f"best so far: {winner.name}")
+        context.progress.log_message(f"last training: {last.name}, {learn.total_steps} steps")
         parameters = {"parameters": last.parameters, "family": last.name}
         task = self._task.model_copy(update={"learn": learn})
-        listeners[0].log_params(dotted(task.part("learn")) | parameters)
+        context.tracker.log_params(dotted(task.part("learn")) | parameters)
         began = time.monotonic()
         start = self._fits.start_of(self._candidates[last.name], last.round)
         module, objective = self._fits.prepare(task, self._data, start)
         with time_limit(rest - (time.monotonic() - began)):
-            state, best = fit(module, objective, learn, self._context.folder, listeners)
+            state, best = fit(module, objective, learn, context.folder, context.listeners)
         module.load_state_dict(best)
         errors = self._rows.errors_of(module.to("cpu").eval())
         empty = CandidateResult.empty(self._candidates[last.name], LAST)
@@ -407,7 +407,7 @@ class _Race:
         first, second = (trained, winner) if is_better else (winner, trained)
         remaining = [result for result in self._bars.order(self._results) if result is not winner]
         served = self._candidates[first.name]
-        listeners[1].log_message(f"best family: {first.name}")
+        context.progress.log_message(f"best family: {first.name}")
         results = to_json_value([first, second, *remaining])
         return Trained(
             weights=module.state_dict()

@@ -109,7 +109,7 @@ def work(
     try:
         task, settings = complete(search, trial.user_attrs[PROPOSED])
         trial.set_user_attr(SETTINGS, settings)
-        model = _model(search, bounds, trial, task, (tracker, progress))
+        model = _model(search, bounds, trial, task, tracker, progress)
         error = evaluate(search, task, model)
         if not math.isfinite(error):
             raise TrainingFailed("validation error", "is not finite over the horizon")
@@ -151,24 +151,29 @@ def _tracker(search: Search, bounds: Bounds, trial: Trial) -> Tracker:
 
 
 def _model(
-    search: Search, bounds: Bounds, trial: Trial, task: Task, listeners: tuple[Tracker, Progress]
+    search: Search,
+    bounds: Bounds,
+    trial: Trial,
+    task: Task,
+    tracker: Tracker,
+    progress: Progress,
 ) -> Artifact:
     """Return the model of a trial; train it in this process unless it is cached."""
     home, dataset = search.home, search.dataset
     training_set = augment.run(task, home, dataset).ref if task.learn.from_logs else dataset
     bounds.check()
     job = TrainingJob(task, home, dataset, training_set, search.start)
-    listeners[0].log_params({"augment": [item.type for item in task.augment]})
+    tracker.log_params({"augment": [item.type for item in task.augment]})
     # The same lock as in the pipeline: both would write the same checkpoints.
-    with lock(home, f"train/{task.name}/{job.folder.name}", listeners[1].log_message):
+    with lock(home, f"train/{task.name}/{job.folder.name}", progress.log_message):
         if cached := job.find_model():
             return cached
-        if isinstance(listeners[0], MlflowTracker):
-            listeners[0].folder = job.folder
+        if isinstance(tracker, MlflowTracker):
+            tracker.folder = job.folder
         last = task.learn.total_steps if search.prunes else None
-        watch = Watch(listeners[0], trial, bounds, last)
+        watch = Watch(tracker, trial, bounds, last)
         try:
-            return job.run((watch, listeners[1]))
+            return job.run((watch, progress))
         except (Pruned, TrainingFailed):
             shutil.rmtree(job.folder, ignore_errors=True)  # a pruned training is not resumed
             raise

@@ -76,8 +76,8 @@ def _compared(inputs: GateInputs, rule: str, paired: Paired, who: str) -> Verdic
     if metric.larger:
         ceiling = 1.0 if metric.name == SUCCESS else inputs.task.promote.ceiling
         most = math.inf if ceiling is None else ceiling
-        about = f"{metric.name} of {who}", most
-        return compare_more(rule, paired.model, paired.reference, margin, about)
+        who = f"{metric.name} of {who}"
+        return compare_more(rule, paired.model, paired.reference, margin, who, most)
     return compare(rule, paired, margin, who)
 
 
@@ -135,7 +135,7 @@ def compare(rule: str, paired: Paired, margin: float, who: str) -> Verdict:
 
 
 def compare_more(
-    rule: str, model: float, reference: float, margin: float, about: tuple[str, float]
+    rule: str, model: float, reference: float, margin: float, who: str, most: float
 ) -> Verdict:
     """Pass a policy with a larger return than the reference, by the margin; a tie fails.
 
@@ -144,9 +144,9 @@ def compare_more(
         model: return or success rate of the policy.
         reference: that of the reference.
         margin: relative, to the size of the reference.
-        about: name of the reference, and the largest possible value; more is not required.
+        who: name of the reference.
+        most: the largest possible value; more is not required.
     """
-    who, most = about
     required = reference + margin * abs(reference)
     # A reference above the largest value shows that the largest value is wrong.
     bound = min(required, most) if reference <= most else required
