@@ -31,10 +31,8 @@ QUICK_FOLDS = 2.0  # s; families that are faster are finalists too, because they
 # better are unlike all others: on the PX4 log (6 s) they selected 1.7 times the error of `linear`.
 UNINFORMATIVE = 1.0
 
-# Errors on the validation split, where there are no folds.
 LEEWAY = 1.05  # ratio to the best reference at the longest horizon, which the gate compares
-TIE = 1.03  # ratio of scores up to which the smaller model comes first
-REFERENCE_TIE = 1.01  # the same, of references
+REFERENCE_TIE = 1.01  # ratio of scores of references up to which the simpler one comes first
 EXACT = 1e-5  # scores below are equal, because rows are stored in float32
 
 # Which errors count, in standard deviations. Free runs of unstable and chaotic robots drift apart:

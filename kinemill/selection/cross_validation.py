@@ -45,19 +45,22 @@ class Fold:
 
     Attributes:
         dataset: dataset with the held-out rows as its validation split.
-        training_set: training set without these rows.
+        training_set: training set without these rows; None if no fit has them, because they are
+            whole recordings of the validation split.
         rows: held-out rows for the measurement.
     """
 
     dataset: PackedDataset
-    training_set: PackedDataset
+    training_set: PackedDataset | None
     rows: ValidationRows
 
 
 def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: int) -> list[Fold]:
-    """Return the folds; none if the validation split has `FOLDS` whole recordings or more.
+    """Return the folds; none if an episode is too short for a window.
 
-    With fewer recordings than folds, each fold leaves out as many consecutive training rows.
+    They are groups of the recordings of the validation split, if it has `FOLDS` or more that are
+    not trained on; then no fit is repeated. With fewer recordings than folds, each fold leaves out
+    as many consecutive training rows.
 
     Args:
         data: the dataset and its training set.
@@ -67,9 +70,33 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
     dataset, _ = data
     trained = {episode.recording for episode in dataset.of("train")}
     if len({episode.recording for episode in dataset.of("validation")} - trained) >= FOLDS:
+        with suppress(BadInput):
+            return validation_groups(dataset, history, horizon)
         return []
     parts = _recordings(dataset) if len(trained) >= FOLDS else _consecutive_rows(dataset)
     return _folds(data, parts, history, horizon)
+
+
+def validation_groups(dataset: PackedDataset, history: int, horizon: int) -> list[Fold]:
+    """Return up to `FOLDS` groups of the recordings of the validation split.
+
+    Raises:
+        BadInput: No episode of a group is long enough for one window.
+    """
+    names = sorted({episode.recording for episode in dataset.of("validation")})
+    groups = [set(names[number::FOLDS]) for number in range(min(FOLDS, len(names)))]
+    std = training_scale(dataset).std
+    folds = list[Fold]()
+    for group in groups:
+        episodes = [
+            episode
+            for episode in dataset.episodes
+            if episode.split != "validation" or episode.recording in group
+        ]
+        part = replace(dataset, episodes=episodes)
+        rows = ValidationRows(part, history, horizon, std=std, windows=WINDOWS // FOLDS)
+        folds.append(Fold(part, None, rows))
+    return folds
 
 
 def left_out_rows(

@@ -17,10 +17,11 @@ from typing import Any
 
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.errors import BadInput
+from kinemill.selection.cross_validation import HeldOut, validation_groups
 from kinemill.selection.divergence import free_runs
 from kinemill.selection.portfolio.selection import Bars
 from kinemill.selection.references import Reference, load_references
-from kinemill.selection.validation_errors import ModulePredictor, ValidationRows, measured
+from kinemill.selection.validation_errors import ModulePredictor, mean_errors, measured
 from kinemill.store import (
     Artifact,
     ArtifactRef,
@@ -46,7 +47,7 @@ from kinemill.train import load_model
 from kinemill.train.summary import ModelSummary, TrainedModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS
 
-VERSION = 1
+VERSION = 2
 PICTURE = "loss.png"
 
 
@@ -144,16 +145,20 @@ def _compare(
     modules = {name: load_model(folder) for name, folder in folders.items()}
     history = max(module.rows for module in modules.values())
     try:
-        validation = ValidationRows(rows, history, task.verify.horizon)
+        groups = validation_groups(rows, history, task.verify.horizon)
     except BadInput as error:
         empty = CandidateResult(TRAINED, "", 0, failure=str(error))
         return [empty], "the validation split is too short to compare it with references"
-    results = list[CandidateResult]()
+    held_out = list[HeldOut]()
     for name, module in modules.items():
         began = time.monotonic()
-        result = measured(CandidateResult(name, "", 0), module, validation.errors_of(module))
-        results.append(replace(result, seconds=time.monotonic() - began))
-    ordered = Bars.of(results[1:]).order(results)
+        errors = [group.rows.errors_of(module) for group in groups]
+        result = measured(CandidateResult(name, "", 0), module, mean_errors(errors))
+        held_out.append(HeldOut(replace(result, seconds=time.monotonic() - began), errors))
+    results = [entry.result for entry in held_out]
+    bars = Bars.of(results[1:])
+    best = bars.select(held_out, by_score=False)
+    ordered = [best, *(result for result in bars.order(results) if result is not best)]
     return ordered, _reason(ordered)
 
 
@@ -165,7 +170,8 @@ def _reason(ordered: Sequence[CandidateResult]) -> str:
     if second.score is None:
         return f"{second.name} diverges on the validation split"
     ratio = best.score / second.score
-    return f"{ratio:.3g} times the score of {second.name} on the validation split"
+    text = f"{ratio:.3g} times the score of {second.name} on the validation split"
+    return text if ratio <= 1.0 else f"{text}, within its noise, with fewer parameters"
 
 
 def _publish(

@@ -159,7 +159,6 @@ class CandidateResult:
         failure: reason of a failure; empty without one.
         held_out: error at the longest horizon on recordings or rows that were held out of a fit, in
             standard deviations; None: not measured, or not finite.
-        ridge: penalty on its weights; 0 without one.
     """
 
     name: str
@@ -174,14 +173,11 @@ class CandidateResult:
     score: float | None = None
     failure: str = ""
     held_out: float | None = None
-    ridge: float = 0.0
 
     @classmethod
     def empty(cls, candidate: Candidate, number: int) -> "CandidateResult":
         """Return the result of a candidate in a round before anything is measured."""
-        model = candidate.settings["model"]
-        ridge = float(model.get("ridge", 0.0))
-        return cls(candidate.name, model["type"], number, ridge=ridge)
+        return cls(candidate.name, candidate.settings["model"]["type"], number)
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,16 @@ def test_folds_of_few_validation_recordings_cover_all_recordings(packed, history
     assert len(folds_of((dataset, dataset), history, 20)) == count
 
 
-def test_folds_of_enough_validation_recordings_are_none(packed):
+def test_folds_of_enough_validation_recordings_are_these_without_a_refit(packed):
     episodes = [
-        replace(episode, split="validation" if number > 1 else "train")
+        replace(episode, split="validation" if number > 0 else "train")
         for number, episode in enumerate(packed.episodes)
     ]
     dataset = with_recordings(replace(packed, episodes=episodes), "a", "b", "c", "d", "e")
-    assert folds_of((dataset, dataset), 5, 20) == []
+    folds = folds_of((dataset, dataset), 5, 20)
+    held_out = [{one.recording for one in fold.dataset.of("validation")} for fold in folds]
+    assert held_out == [{"b", "e"}, {"c"}, {"d"}]
+    assert [fold.training_set for fold in folds] == [None] * 3
 
 
 def result(name, seconds=1.0, score=1.0):

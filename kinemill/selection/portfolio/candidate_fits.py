@@ -30,7 +30,7 @@ from kinemill.task import NullReporter, Task, WarmStart
 from kinemill.task.portfolio import Candidate, CandidateResult
 from kinemill.train.loop import fit
 from kinemill.train.time_limit import time_limit
-from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
+from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of, load_model
 
 NOISE = "noise.json"  # names of states
 _MODEL = "model"  # folder of a fit's weights
@@ -116,6 +116,7 @@ class CandidateFits:
         Raises:
             KinemillError: The training diverged, or a time limit is over.
         """
+        assert fold.training_set is not None
         began = time.monotonic()
         steps = FEWEST
         if candidate.trains:
@@ -147,6 +148,10 @@ class CandidateFits:
         """Return the weights of a round as the start of the next training."""
         folder = self._folder_of(candidate, number) / _MODEL
         return WarmStart(str(folder), digest(candidate.name), str(folder))
+
+    def model_of(self, candidate: Candidate, number: int) -> Any:
+        """Return the model of a round."""
+        return load_model(self._folder_of(candidate, number) / _MODEL)
 
     def weights_of(self, candidate: Candidate, number: int) -> dict[str, torch.Tensor]:
         """Return the weights of a round."""

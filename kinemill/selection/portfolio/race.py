@@ -133,6 +133,7 @@ class _Race:
         self._fits = CandidateFits(learn, task, data, self._rows, self._folder, context.device)
         self._bars = Bars({})
         self._folds = folds_of(data, rows, task.verify.horizon)
+        self._refits = any(fold.training_set is not None for fold in self._folds)
         self._leaves_out_rows = leaves_out_rows(data[0])
         self._held_out: dict[str, HeldOut] = {}  # errors of finalists by cross-validation
         self._candidates: dict[str, Candidate] = {}
@@ -244,6 +245,13 @@ class _Race:
             end: time at which the cross-validation of all candidates ends, s after the start.
             share: time of this candidate, s; a single round may take longer.
         """
+        if not self._refits:
+            began = time.monotonic()
+            folds = self._errors_on_folds(
+                self._fits.model_of(self._candidates[result.name], result.round)
+            )
+            self._spent += time.monotonic() - began
+            return folds
         rounds = [
             tested for tested in self._results if tested.name == result.name and not tested.failure
         ]
@@ -270,13 +278,19 @@ class _Race:
         folds = [projected(fold_errors, rounds[-1], result) for fold_errors in errors]
         return [*folds, errors_in(result)] if self._leaves_out_rows else folds
 
+    def _errors_on_folds(self, module: Any) -> list[CandidateErrors]:
+        """Return the errors of a module on each fold, whose rows no fit has."""
+        for fold in self._folds:
+            fold.rows.set_noise(self._rows.noise)
+        return [fold.rows.errors_of(module) for fold in self._folds]
+
     def _fold_seconds(self, rounds: Sequence[CandidateResult]) -> float:
         """Return the expected time of all folds with the trainings of these rounds, s."""
         return len(self._folds) * sum(tested.seconds for tested in rounds)
 
     def _end_of_rounds(self) -> float:
         """Return the time at which all rounds end, s after the start."""
-        share = LEAST + CROSS if self._folds else LEAST
+        share = LEAST + CROSS if self._refits else LEAST
         return (1.0 - share) * self._learn.budget
 
     def _most_seconds(self, candidate: Candidate, seconds: float) -> float:
@@ -403,7 +417,7 @@ class _Race:
         empty = CandidateResult.empty(self._candidates[last.name], LAST)
         trained = measured(empty, module, errors)
         trained = replace(trained, seconds=state.seconds, steps=state.step)
-        is_better = self._is_better(trained, last, winner)
+        is_better = self._is_better(trained, module, last, winner)
         first, second = (trained, winner) if is_better else (winner, trained)
         remaining = [result for result in self._bars.order(self._results) if result is not winner]
         served = self._candidates[first.name]
@@ -437,12 +451,15 @@ class _Race:
         return learn_of(self._learn, candidate, steps, rest, LAST_WINDOWS), rest
 
     def _is_better(
-        self, trained: CandidateResult, last: CandidateResult, winner: CandidateResult
+        self, trained: CandidateResult, module: Any, last: CandidateResult, winner: CandidateResult
     ) -> bool:
         """Return whether the last training beats the winner, by cross-validation if possible."""
         if not self._held_out:
             return self._bars.order([winner, trained])[0] is trained
-        expected = self._held_out[last.name].after(trained)
+        if self._refits:
+            expected = self._held_out[last.name].after(trained)
+        else:
+            expected = HeldOut(trained, self._errors_on_folds(module))
         return self._select([self._held_out[winner.name], expected]) is trained
 
     def _last_learner(self, winner: CandidateResult) -> CandidateResult:

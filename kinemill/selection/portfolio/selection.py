@@ -1,4 +1,4 @@
-"""Order of candidates: by score relative to simple references; in a tie, simple ones first."""
+"""Order of candidates: by score relative to simple references; within noise, simple ones first."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,6 @@ from kinemill.selection.constants import (
     LARGEST,
     LEEWAY,
     SMALLEST,
-    TIE,
 )
 from kinemill.selection.cross_validation import HeldOut
 from kinemill.selection.validation_errors import counted, errors_in
@@ -61,22 +60,11 @@ class Bars:
         return max(self.errors, default=FREE_RUN)
 
     def order(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
-        """Return all results, the best first; in a tie the simplest first.
+        """Return all results, the best first.
 
         Results that are worse than a reference at the longest horizon come after all others.
         """
-        ranked = sorted(results, key=lambda result: (self.is_behind(result), self.rank(result)))
-        if not ranked or ranked[0].score is None:
-            return ranked
-        level = TIE * self.rank(ranked[0])
-        tier = self.is_behind(ranked[0])
-        tied = [
-            result
-            for result in ranked
-            if self.is_behind(result) == tier and self.rank(result) <= level
-        ]
-        rest = ranked[len(tied) :]
-        return [*sorted(tied, key=lambda result: (result.parameters, -result.ridge)), *rest]
+        return sorted(results, key=lambda result: (self.is_behind(result), self.rank(result)))
 
     def by_score(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
         """Return results over all rows, the best score first, those behind a reference last.

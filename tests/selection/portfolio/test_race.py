@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
+from kinemill.selection.cross_validation import Fold
 from kinemill.selection.portfolio import race
 from kinemill.selection.portfolio.candidate_fits import CandidateFits
 from kinemill.selection.portfolio.race import train_portfolio
@@ -292,7 +293,7 @@ def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_
             return errors
         return replace(errors, free_run=math.inf, by_horizon={20: math.nan})
 
-    monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
     monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     trained, context = train(task_without_model(budget=2.0), packed, tmp_path)
@@ -305,6 +306,19 @@ def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_
     lines = context.listeners[1].messages
     text = f"{best}: score not finite on rows left out of its fit"
     assert any(line.startswith(text) for line in lines)
+
+
+def test_a_finalist_that_no_fit_has_seen_is_measured_without_a_refit(packed, tmp_path, monkeypatch):
+    """With three whole validation recordings or more."""
+    episodes = [
+        replace(episode, recording=f"{number}", split="validation" if number > 1 else "train")
+        for number, episode in enumerate(packed.episodes)
+    ]
+    monkeypatch.setattr(CandidateFits, "errors_on", None)
+    trained, _ = train(task_without_model(), replace(packed, episodes=episodes), tmp_path)
+    assert trained.facts.family.startswith(EXACT)
+    measured = [one for one in results_of(trained) if one["held_out"] is not None]
+    assert trained.facts.family in {one["name"] for one in measured}
 
 
 def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_path, monkeypatch):
@@ -323,7 +337,7 @@ def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_p
         trainings.append(seconds)
         return CandidateErrors({1: 0.3, 20: 0.8}, 0.8)
 
-    monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
     monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     context = context_in(tmp_path)
@@ -363,7 +377,7 @@ def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
         error = unlike * by_name[finalist.name][number]
         return CandidateErrors({20: error}, error)
 
-    monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
     monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     whole = race._Race(task.learn, task, (packed, packed), context_in(tmp_path))

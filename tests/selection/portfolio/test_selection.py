@@ -43,23 +43,6 @@ def test_bars_are_the_smallest_errors_of_all_references():
     assert Bars.of([REFERENCE, other]).errors == {1: 0.01, 5: 0.02, 25: 0.05, 0: 0.4}
 
 
-@pytest.mark.parametrize(("factor", "first"), [(0.99, "small"), (0.9, "large")])
-def test_a_tie_goes_to_fewer_parameters(factor, first):
-    errors = {1: 0.01, 5: 0.05, 25: 0.1}
-    small = result("small", errors, 0.3, parameters=5)
-    large = result("large", {k: factor * v for k, v in errors.items()}, 0.3, parameters=500)
-    assert Bars({}).order([large, small])[0].name == first
-
-
-def test_a_tie_of_as_many_parameters_goes_to_the_larger_penalty():
-    errors = {1: 0.01, 5: 0.05, 25: 0.1}
-    free, penalized = (
-        replace(result(name, errors, run), ridge=ridge)
-        for name, run, ridge in (("free", 0.3, 1e-6), ("penalized", 0.301, 0.1))
-    )
-    assert Bars({}).order([free, penalized])[0].name == "penalized"
-
-
 def test_free_runs_without_skill_are_no_bar():
     """Both predict nothing after a whole episode, so neither loses for it."""
     lucky = result("lucky", {1: 0.01, 25: 0.2}, 0.81)
