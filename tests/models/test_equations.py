@@ -7,12 +7,9 @@ import torch
 from kinemill.errors import BadInput, TaskError
 from kinemill.task import load_task
 from kinemill.task.document import Task
-from kinemill.train.data import Windows
-from kinemill.train.dynamics_settings import GaussNewton
-from kinemill.train.gauss_newton import fit_rollouts
-from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import error_of
-from kinemill.train.step import SCALES, make_step
+from tests.models import systems
+from tests.models.systems import fit, start
 
 HISTORY, HORIZON = 4, 60
 TRUE = {"fill": 0.3, "drain": 0.25, "brim": 4.0}
@@ -66,24 +63,14 @@ def tanks(seed, bend=0.0):
 
 
 def windows_of(rows):
-    starts = torch.arange(0, len(rows) - HISTORY - HORIZON)
-    return Windows(rows, starts, HISTORY, HORIZON, 1)
-
-
-def start(task, rows):
-    """The model before its fit, with the scales of the rows."""
-    level = rows[:, :1]
-    parts = (level.std(0), rows.mean(0), rows.std(0), level.mean(0), level.std(0))
-    scale = dict(zip(SCALES, (part.double() for part in parts), strict=True))
-    torch.manual_seed(0)
-    return make_step(task.learn.model, layout_of(task), scale)
+    return systems.windows_of(rows, HISTORY, HORIZON)
 
 
 def test_it_finds_the_parameters_and_the_level_that_nobody_measures(tmp_path):
     rows = tanks(0)
     windows, step = windows_of(rows), start(task_of(tmp_path), rows)
     error_before = error_of(step, windows)
-    fit_rollouts(step, windows, torch.arange(len(windows)), GaussNewton(windows=100, iterations=40))
+    fit(step, windows, windows=100, iterations=40)
     assert step.network.parameters_by_name() == pytest.approx(TRUE, rel=0.05)
     assert error_of(step, windows) < 1e-2 * error_before
     assert error_of(step, windows_of(tanks(1))) < 1e-2 * error_before
@@ -99,8 +86,7 @@ def test_an_unknown_curve_is_fitted_with_the_parameters(tmp_path):
     rows = tanks(0, bend=0.5)
     without, curved = (start(task_of(tmp_path, one), rows) for one in (DRAFT, text))
     for step in (without, curved):
-        settings = GaussNewton(windows=60, iterations=20, ridge=1e-7)
-        fit_rollouts(step, windows_of(rows), torch.arange(len(windows_of(rows))), settings)
+        fit(step, windows_of(rows), windows=60, iterations=20, ridge=1e-7)
     unseen = windows_of(tanks(1, bend=0.5))
     assert error_of(curved, unseen) < 0.1 * error_of(without, unseen)
     fitted = curved.network.parameters_by_name()

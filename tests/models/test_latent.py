@@ -7,21 +7,11 @@ from pydantic import ValidationError
 from kinemill.errors import BadInput
 from kinemill.models.latent import Latent
 from kinemill.task.document import Task
-from kinemill.task.portfolio import TaskFacts
 from kinemill.train.layout import Output, make_layout
-from kinemill.train.step import SCALES
+from tests.models import systems
+from tests.models.systems import UNFIT, facts, scale_of
 
-TASK = Task.model_validate(
-    {
-        "task": "tank",
-        "dt": 4.0,
-        "channels": {
-            "level": {"role": "state", "unit": "V"},
-            "pump": {"role": "action", "unit": "V"},
-        },
-        "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-    }
-)
+TASK = systems.task_of(("level", "V"), ("pump", "V"), 4.0, model={"type": "mlp"})
 HISTORY = 3
 
 
@@ -31,8 +21,7 @@ def build(relation="equal", **settings):
         TASK, {"level": Output(relation=relation, of="level")}, "semi_implicit", HISTORY
     )
     # Levels have a mean of 4 V and a spread of 2 V.
-    values = ([2.0], [4.0, 3.0], [2.0, 1.0], [4.0], [2.0])
-    scale = {name: torch.tensor(one).double() for name, one in zip(SCALES, values, strict=True)}
+    scale = scale_of([2.0], [4.0, 3.0], [2.0, 1.0], [4.0], [2.0])
     return Latent(**settings).build_for(layout, scale)
 
 
@@ -52,8 +41,7 @@ def test_without_actions_the_state_goes_on_by_itself():
     free = TASK.model_copy(update={"channels": {"level": TASK.channels["level"]}})
     output = {"level": Output(relation="equal", of="level")}
     layout = make_layout(free, output, "semi_implicit", HISTORY)
-    values = ([2.0], [4.0], [2.0], [4.0], [2.0])
-    scale = {name: torch.tensor(one).double() for name, one in zip(SCALES, values, strict=True)}
+    scale = scale_of([2.0], [4.0], [2.0], [4.0], [2.0])
     network = Latent().build_for(layout, scale)
     row = torch.randn(5, 1)
     outputs, *carry = network(row, *network.warm_up(torch.randn(5, HISTORY - 1, 1)))
@@ -106,12 +94,6 @@ def test_limits_of_what_is_no_value_are_refused():
         Task.model_validate(document)
 
 
-def facts(states=("level",), **changes):
-    values = {"angles": frozenset(), "relative": (), "pairs": {}, "drives": {}}
-    values |= {"longest": 20, "horizon": 25, "rollout": 100} | changes
-    return TaskFacts(states, ("pump",), **values)
-
-
 def small(own):
     return [
         candidate for candidate in Latent.candidates(own) if "gauss_newton" in candidate.settings
@@ -126,16 +108,6 @@ def test_a_small_model_of_few_states_is_fitted_to_long_rollouts_with_the_limits_
     assert sum(own.numel() for own in network.parameters()) < 200
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"states": ("x", "v"), "pairs": {"v": "x"}},
-        {"angles": frozenset({"level"})},
-        {"states": tuple("abcdefgh")},
-        {"longest": 2},
-        {"rollout": 1},
-    ],
-    ids=["velocity", "angle", "many states", "short history", "short episodes"],
-)
-def test_no_small_model_is_proposed_where_it_has_many_weights_or_the_state_is_measured(changes):
-    assert small(facts(**changes)) == []
+@pytest.mark.parametrize("unfit", list(UNFIT))
+def test_no_small_model_is_proposed_where_it_has_many_weights_or_the_state_is_measured(unfit):
+    assert small(facts(**UNFIT[unfit])) == []

@@ -8,32 +8,18 @@ import torch
 
 from kinemill.errors import BadInput
 from kinemill.models.pnlss import Pnlss
-from kinemill.task.document import Task
-from kinemill.task.portfolio import TaskFacts
-from kinemill.train.data import Windows
-from kinemill.train.dynamics_settings import GaussNewton
-from kinemill.train.gauss_newton import fit_rollouts
-from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import error_of, sequences
-from kinemill.train.step import SCALES, make_step
+from tests.models import systems
+from tests.models.systems import facts, fit
 
 HISTORY, HORIZON = 6, 60
-TASK = Task.model_validate(
-    {
-        "task": "spring",
-        "dt": 0.1,
-        "channels": {
-            "position": {"role": "state", "unit": "m"},
-            "force": {"role": "action", "unit": "N"},
-        },
-        "learn": {
-            "type": "dynamics",
-            "model": {"type": "pnlss"},
-            "outputs": {"position": {"relation": "equal", "of": "position"}},
-            "history": HISTORY,
-            "horizon": HORIZON,
-        },
-    }
+TASK = systems.task_of(
+    ("position", "m"),
+    ("force", "N"),
+    0.1,
+    model={"type": "pnlss"},
+    history=HISTORY,
+    horizon=HORIZON,
 )
 
 
@@ -54,17 +40,12 @@ def oscillation(amplitude, seed, cubic=1.0, direct=0.0):
 
 
 def windows_of(rows):
-    starts = torch.arange(0, len(rows) - HISTORY - HORIZON)
-    return Windows(rows, starts, HISTORY, HORIZON, 1)
+    return systems.windows_of(rows, HISTORY, HORIZON)
 
 
 def start(windows, rows):
-    """The model before its fit, with the scales of the rows: linear, by subspace identification."""
-    position, pair = rows[:, :1], rows
-    parts = (position.std(0), pair.mean(0), pair.std(0), position.mean(0), position.std(0))
-    scale = dict(zip(SCALES, (part.double() for part in parts), strict=True))
-    torch.manual_seed(0)
-    step = make_step(TASK.learn.model, layout_of(TASK), scale)
+    """The model before its fit: linear, by subspace identification."""
+    step = systems.start(TASK, rows)
     step.network.fit_sequences(sequences(step, windows, torch.arange(len(windows))))
     return step
 
@@ -75,8 +56,7 @@ def test_it_finds_the_hardening_spring_and_goes_on_beyond_the_training():
     windows, wider = windows_of(rows), windows_of(oscillation(1.5, 1))
     step = start(windows, rows)
     linear = error_of(step, windows), error_of(step, wider)
-    settings = GaussNewton(windows=80, iterations=40)
-    fit_rollouts(step, windows, torch.arange(len(windows)), settings)
+    fit(step, windows, windows=80, iterations=40)
     assert min(linear) > 1e-2
     assert error_of(step, windows) < 5e-3 * linear[0]
     assert error_of(step, wider) < 2e-2 * linear[1]
@@ -99,13 +79,8 @@ def test_more_products_than_anybody_can_learn_are_refused():
         Pnlss(size=40, degree=5).build(1, 1, 3)
 
 
-def facts(angles=()):
-    channels = {"states": ("position",), "actions": ("force",), "angles": frozenset(angles)}
-    return TaskFacts(**channels, relative=(), pairs={}, drives={}, longest=50, horizon=250)
-
-
 def test_a_portfolio_tries_it_unless_an_angle_has_no_value_of_its_own():
     proposals = Pnlss.candidates(facts())
     assert [proposal.settings["model"]["size"] for proposal in proposals] == [2, 3]
     assert all(proposal.settings["gauss_newton"] and proposal.trains for proposal in proposals)
-    assert Pnlss.candidates(facts(["position"])) == []
+    assert Pnlss.candidates(facts(angles=frozenset({"level"}))) == []

@@ -9,12 +9,10 @@ import torch
 from kinemill.errors import TaskError
 from kinemill.models.networks.position_curve import PositionCurve
 from kinemill.task import make_task
-from kinemill.train.data import Windows
-from kinemill.train.dynamics_settings import GaussNewton
-from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import error_of, fit_network
-from kinemill.train.step import SCALES, make_step
+from kinemill.train.step import make_step
+from tests.models import systems
 
 HISTORY, HORIZON, DT = 2, 20, 0.02
 TASK = {
@@ -57,8 +55,7 @@ def valve(rows, seed):
 
 
 def windows_of(rows):
-    starts = torch.arange(0, len(rows) - HISTORY - HORIZON)
-    return Windows(rows, starts, HISTORY, HORIZON, 2)
+    return systems.windows_of(rows, HISTORY, HORIZON, 2)
 
 
 def error_after_fit(points, symmetric):
@@ -70,11 +67,10 @@ def error_after_fit(points, symmetric):
     layout = layout_of(task)
     mean, std = torch.zeros(layout.features), torch.ones(layout.features)
     parts = (rows[:, :2].std(0), mean, std, change.mean()[None], change.std()[None])
-    scale = dict(zip(SCALES, (part.double() for part in parts), strict=True))
-    step = make_step(task.learn.model, layout, scale)
+    step = make_step(task.learn.model, layout, systems.scale_of(*parts))
     windows = windows_of(rows)
     fit_network(step, windows, torch.arange(len(windows)))
-    fit_rollouts(step, windows, torch.arange(len(windows)), GaussNewton(windows=100, iterations=30))
+    systems.fit(step, windows, windows=100, iterations=30)
     return error_of(step, windows_of(valve(1600, 1)))
 
 

@@ -8,14 +8,9 @@ import torch
 
 from kinemill.models.networks.storages import LAST_BRIM
 from kinemill.models.storages import Storages
-from kinemill.task.document import Task
-from kinemill.task.portfolio import TaskFacts
-from kinemill.train.data import Windows
-from kinemill.train.dynamics_settings import GaussNewton
-from kinemill.train.gauss_newton import fit_rollouts
-from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import error_of
-from kinemill.train.step import SCALES, make_step
+from tests.models import systems
+from tests.models.systems import UNFIT, facts, fit
 
 HISTORY, HORIZON = 8, 80
 
@@ -34,38 +29,14 @@ def tanks(rows, seed):
 
 
 def windows_of(rows):
-    starts = torch.arange(0, len(rows) - HISTORY - HORIZON)
-    return Windows(rows, starts, HISTORY, HORIZON, 1)
+    return systems.windows_of(rows, HISTORY, HORIZON)
 
 
 def fitted(model, rows):
     """Return a model after its Gauss-Newton fit to the rows."""
-    task = Task.model_validate(
-        {
-            "task": "tanks",
-            "dt": 1.0,
-            "channels": {
-                "level": {"role": "state", "unit": "m"},
-                "pump": {"role": "action", "unit": "V"},
-            },
-            "learn": {
-                "type": "dynamics",
-                "model": model,
-                "outputs": {"level": {"relation": "equal", "of": "level"}},
-                "history": HISTORY,
-                "horizon": HORIZON,
-            },
-        }
-    )
-    level = rows[:, :1]
-    parts = (level.std(0), rows.mean(0), rows.std(0), level.mean(0), level.std(0))
-    scale = dict(zip(SCALES, (part.double() for part in parts), strict=True))
-    torch.manual_seed(0)
-    step = make_step(task.learn.model, layout_of(task), scale)
-    windows = windows_of(rows)
-    settings = GaussNewton(windows=60, iterations=20, ridge=2e-4)
-    fit_rollouts(step, windows, torch.arange(len(windows)), settings)
-    return step
+    task = systems.task_of(("level", "m"), ("pump", "V"), model=model, history=HISTORY)
+    step = systems.start(task, rows)
+    return fit(step, windows_of(rows), windows=60, iterations=20, ridge=2e-4)
 
 
 def test_it_finds_two_tanks_that_overflow_from_one_level():
@@ -99,12 +70,6 @@ def test_outputs_share_no_storages():
     assert not torch.equal(here[0, 0].expand(3), filled[:, 0])
 
 
-def facts(states=("level",), **changes):
-    values = {"angles": frozenset(), "relative": (), "pairs": {}, "drives": {}}
-    values |= {"longest": 40, "horizon": 25, "rollout": 100} | changes
-    return TaskFacts(states, ("pump",), **values)
-
-
 def test_a_portfolio_tries_it_for_processes():
     (one,) = Storages.candidates(facts(saturated={"level": (-4.0, 10.0)}))
     assert one.settings["model"]["limits"] == {"level": (-4.0, 10.0)}
@@ -113,15 +78,6 @@ def test_a_portfolio_tries_it_for_processes():
     assert sum(own.numel() for own in network.parameters()) < 200
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"states": ("x", "v"), "pairs": {"v": "x"}},
-        {"angles": frozenset({"level"})},
-        {"rollout": 1},
-        {"longest": 3},
-        {"states": tuple("abcdef")},
-    ],
-)
-def test_a_portfolio_does_not_try_it_for_joints_short_logs_or_many_states(changes):
-    assert Storages.candidates(facts(**changes)) == []
+@pytest.mark.parametrize("unfit", list(UNFIT))
+def test_a_portfolio_does_not_try_it_for_joints_short_logs_or_many_states(unfit):
+    assert Storages.candidates(facts(**UNFIT[unfit])) == []
