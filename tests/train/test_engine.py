@@ -3,7 +3,6 @@
 import copy
 import os
 from dataclasses import replace
-from itertools import product
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.devices import determined, pick_device, single_thread
 from kinemill.train.ema import Average
 from kinemill.train.loop import fit
-from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task
+from tests.train.conftest import CPU, QUIET, pendulum_task
 
 STEADY = {"type": "constant", "warmup_steps": 0}
 PLAIN = {"compile": "off", "patience": None}
@@ -119,18 +118,6 @@ def test_micro_batches_may_be_of_unequal_size(packed, tmp_path):
 
     large = of_five("large", batch_size=5)
     nearly(of_five("small", batch_size=2, accumulate=3), large, 1e-5)
-
-
-@pytest.mark.parametrize(
-    ("ema", "accumulate", "amp"),
-    list(product([None, 0.95], [1, 2], ["off", "bf16", "fp16"]))[1:],  # off is tested elsewhere
-)
-def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, ema, accumulate, amp):
-    """Killed at step 9 with a checkpoint at 8; the scaler's counter goes on from there, too."""
-    settings = {"ema": ema, "accumulate": accumulate, "amp": amp, "steps": 15, "batch_size": 16}
-    settings |= {"eval_every": 3, "save_every": 4, "log_every": 1}
-    _, tensors, _ = assert_resumes(lambda: ready(packed, **settings), tmp_path, 9)
-    assert ("average" in tensors) == (ema is not None)
 
 
 def test_only_networks_are_lowered_and_validation_is_whole(packed, tmp_path):

@@ -9,7 +9,7 @@ from kinemill.train import stage as train
 from kinemill.train.batches import MEMBER_STRIDE
 from kinemill.train.loop import fit
 from tests.models.options import LEAST
-from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task, publish
+from tests.train.conftest import CPU, QUIET, pendulum_task, publish
 
 
 def prepared(packed, **learn):
@@ -49,14 +49,6 @@ def test_members_of_the_same_training_differ(packed):
     head = module.member.step.network.head.weight
     assert not torch.equal(head[0], head[1])
     assert not torch.equal(head[1], head[2])
-
-
-@pytest.mark.parametrize(
-    "learn", [{"ensemble": 3}, {"loss": "gaussian"}, {"ensemble": 2, "loss": "gaussian"}]
-)
-def test_an_ensemble_goes_on_bit_for_bit(packed, tmp_path, learn):
-    task = pendulum_task(steps=40, **learn)
-    assert_resumes(lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path)
 
 
 @pytest.mark.parametrize("model", list(MODELS))

@@ -13,7 +13,7 @@ from kinemill.train.data import make_windows
 from kinemill.train.dynamics_settings import TeacherForcing
 from kinemill.train.loop import fit
 from kinemill.train.noise import KeyedNoise
-from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task
+from tests.train.conftest import CPU, QUIET, pendulum_task
 
 
 def prepared(packed, **learn):
@@ -97,23 +97,6 @@ def test_errors_count_by_unit_or_as_they_are_told_to(packed, weights, shares):
         error = wrapped((module.rollout(states, past, actions) - truth).numpy()) / packed.std[:2]
     result = objective.loss(torch.arange(objective.windows), 0).item()
     assert result == pytest.approx((error**2 * shares).mean(), rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    "learn",
-    [
-        {"teacher_forcing": {"first": 0.9, "last": 0.1, "steps": 30}},
-        {"noise": {"angle": 0.01, "torque": 0.1}},
-        {
-            "noise": {"angle": 0.01},
-            "teacher_forcing": {"steps": 30},
-            "ensemble": 2,
-            "loss": "gaussian",
-        },
-    ],
-)
-def test_a_training_with_chance_in_it_goes_on_bit_for_bit(packed, tmp_path, learn):
-    assert_resumes(lambda: prepared(packed, steps=40, **learn), tmp_path)
 
 
 def test_the_gaussian_loss_is_the_likelihood_of_errors_whose_variance_adds_up(packed):

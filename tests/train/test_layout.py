@@ -28,21 +28,6 @@ def advance(layout, state, outputs):
     return state + state @ layout.drift + outputs @ layout.gain
 
 
-def test_semi_implicit_integration_by_hand():
-    """Acceleration 4 m/s² over 2.5 ms: v = 2 + 0.01, then x = 1 + 0.0025 · 2.01."""
-    layout = make_layout(Task.model_validate(CHAIN), OUTPUTS, "semi_implicit", 1)
-    result = advance(layout, [1.0, 2.0, 300.0], [4.0, 301.5])
-    assert result == pytest.approx([1.005025, 2.01, 301.5], abs=1e-12)
-
-
-def test_euler_integration_by_hand():
-    """The position moves with the velocity before the step: x = 1 + 0.0025 · 2."""
-    layout = make_layout(Task.model_validate(CHAIN), OUTPUTS, "euler", 1)
-    assert advance(layout, [1.0, 2.0, 300.0], [4.0, 301.5]) == pytest.approx(
-        [1.005, 2.01, 301.5], abs=1e-12
-    )
-
-
 def test_without_outputs_each_state_has_its_delta():
     layout = make_layout(Task.model_validate(CHAIN), {}, "semi_implicit", 1)
     assert [name for name, _ in layout.outputs] == [

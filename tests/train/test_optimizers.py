@@ -6,7 +6,6 @@ from pydantic import ValidationError
 
 from kinemill.task.learn import Learn
 from kinemill.task.plugins import OBJECTIVES, OPTIMIZERS
-from tests.train.conftest import CPU, assert_resumes, pendulum_task
 
 REFERENCES = {
     "adam": ({"weight_decay": 0.1}, torch.optim.Adam, {"weight_decay": 0.1}),
@@ -44,14 +43,6 @@ def test_steps_are_those_of_torchs_own(name):
             optimizer.step()
     torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
     assert (one - torch.linspace(-1, 1, 7)).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize("name", list(OPTIMIZERS))
-def test_a_training_goes_on_bit_for_bit_with_every_optimizer(name, packed, tmp_path):
-    schedule = {"type": "one_cycle"} if name == "sgd" else {"type": "cosine_warmup"}
-    optimizer = {"type": name, "lr": 1e-3, **REFERENCES[name][0]}
-    task = pendulum_task(optimizer=optimizer, schedule=schedule, steps=40)
-    assert_resumes(lambda: (*task.learn.prepare(task, packed, packed, CPU), task.learn), tmp_path)
 
 
 def test_nesterov_without_momentum_is_refused():

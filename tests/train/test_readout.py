@@ -13,7 +13,7 @@ from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS
 from kinemill.train.data import make_windows, on_device, scale_of
-from kinemill.train.layout import Layout, layout_of
+from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import prepare
 from kinemill.train.readout import fit_readout
 from kinemill.train.step import make_step
@@ -162,12 +162,6 @@ def test_gauss_newton_leaves_the_readout_to_its_own_fit(with_outputs):
     module, previous, _ = train(task, with_outputs, 0)
     assert previous < 0.2
     assert all(parameter.requires_grad for parameter in module.parameters())
-
-
-def test_a_layout_with_outputs_survives_json():
-    layout = layout_of(task_with_outputs())
-    assert layout.output_channels == ("acceleration", "force")
-    assert Layout.from_json(layout.to_json()).output_channels == layout.output_channels
 
 
 def test_a_dataset_without_the_outputs_of_the_task_is_an_error(packed):
