@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.dataset.scale import training_scale
@@ -274,25 +275,18 @@ class HeldOut:
         return replace(self.result, errors=by_horizon, free_run=free_run, score=score)
 
     def is_as_good_as(self, reference: "HeldOut") -> bool:
-        """Return whether the errors exceed those of another candidate by the noise of the folds.
+        """Return whether it is worse than another candidate by no more than the noise of the folds.
 
         The mean over the folds of the logarithm of their ratio is at most its standard error, for
-        the score and for the error at the longest horizon, where the gate compares. This is the
-        rule of one standard error of Breiman et al. (1984), for paired differences.
+        the score and for the error at each horizon: the rule of one standard error of Breiman et
+        al. (1984), for paired differences.
         """
         if self.mean.score is None or reference.mean.score is None:
             return False
-        pairs = list(zip(self.folds, reference.folds, strict=True))
-        last = max(self.folds[0].by_horizon)
-        for ratios in (
-            [mine.score / theirs.score for mine, theirs in pairs],
-            [_clipped(mine, last) / _clipped(theirs, last) for mine, theirs in pairs],
-        ):
-            logarithms = np.log(ratios)
-            standard_error = logarithms.std(ddof=1) / math.sqrt(len(pairs))
-            if not logarithms.mean() <= standard_error:  # a single fold has no standard error
-                return False
-        return True
+        ratios = np.log(_compared(self.folds)) - np.log(_compared(reference.folds))
+        # A single fold has no standard error: NaN, which is not above any mean.
+        standard_error = ratios.std(axis=0, ddof=1) / math.sqrt(len(ratios))
+        return bool((ratios.mean(axis=0) <= standard_error).all())
 
     def after(self, trained: CandidateResult) -> "HeldOut":
         """Return the errors that are expected after a longer training.
@@ -304,8 +298,10 @@ class HeldOut:
         return HeldOut(trained, folds)
 
 
-def _clipped(errors: CandidateErrors, steps: int) -> float:
-    return min(max(errors.by_horizon[steps], SMALLEST), LARGEST)
+def _compared(folds: Sequence[CandidateErrors]) -> NDArray[np.float64]:
+    """Return the score, then the error at each horizon, of each fold: (folds, 1 + horizons)."""
+    rows = [[errors.score, *errors.by_horizon.values()] for errors in folds]
+    return np.clip(rows, SMALLEST, LARGEST)
 
 
 def projected(
