@@ -281,10 +281,9 @@ class HeldOut:
         the score and for the error at each horizon: the rule of one standard error of Breiman et
         al. (1984), for paired differences.
         """
-        if self.mean.score is None or reference.mean.score is None:
+        if len(self.folds) < 2 or self.mean.score is None or reference.mean.score is None:
             return False
         ratios = np.log(_compared(self.folds)) - np.log(_compared(reference.folds))
-        # A single fold has no standard error: NaN, which is not above any mean.
         standard_error = ratios.std(axis=0, ddof=1) / math.sqrt(len(ratios))
         return bool((ratios.mean(axis=0) <= standard_error).all())
 

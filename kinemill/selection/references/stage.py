@@ -4,9 +4,9 @@ artifact = stage.run(task, home, dataset)
 references = load_references(home, artifact.ref)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,38 +32,24 @@ from kinemill.store import (
 )
 from kinemill.store.home import Home
 from kinemill.task.document import Task
-from kinemill.task.plugins import BASELINES, make
-from kinemill.task.plugins import Baseline as BaselineSettings
+from kinemill.task.plugins import BASELINES, Baseline, make
 from kinemill.train import load_model
 
 VERSION = 10
 STAGE = "references"
 FILE = "references.json"
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A reference without a model folder; persistence has only a history.
-
-    Attributes:
-        history: rows of history.
-        rates, moved, angle: fields of `ConstantVelocity`.
-        custom: settings of a user-defined baseline.
-    """
-
-    history: int
-    rates: list[list[float]] | None = None
-    moved: list[float] | None = None
-    angle: list[bool] | None = None
-    custom: dict[str, Any] | None = None
+_PLAIN: dict[str, Callable[..., Predictor]] = {
+    "persistence": Persistence,
+    "constant_velocity": ConstantVelocity,
+}
 
 
 @dataclass(frozen=True)
 class Document:
-    """references.json: the facts, and the references without a folder, by name."""
+    """references.json: the facts, and the fields of references without a folder, by name."""
 
     facts: Facts
-    baselines: dict[str, Baseline]
+    baselines: dict[str, Json]
 
 
 def inputs(task: Task, dataset: ArtifactRef) -> Json:
@@ -88,7 +74,12 @@ def run(task: Task, home: Home, dataset: ArtifactRef) -> Artifact:
         references = fit_references(
             task, load_dataset(home, dataset), folder, digest=dataset.digest
         )
-        write_document(folder / FILE, Document(references.facts(), _baselines(references)))
+        baselines = {
+            name: _fields(member)
+            for name, member in references.items.items()
+            if member.folder is None
+        }
+        write_document(folder / FILE, Document(references.facts(), baselines))
         return to_json_value(references.facts())
 
     return get_or_build(home, STAGE, task.name, _key(task, dataset), build)
@@ -113,42 +104,29 @@ def load_references(home: Home, ref: ArtifactRef) -> References:
     folder = open_ref(home, ref)
     document = read_document(folder / FILE, Document)
     items = {
-        name: _member(folder, facts, document.baselines.get(name))
+        name: _member(folder, name, facts, document.baselines.get(name, {}))
         for name, facts in document.facts.families.items()
     }
     return References(items, document.facts.left_out, document.facts.left_out_rows, ref.digest)
 
 
-def _member(folder: Path, facts: MemberFacts, baseline: Baseline | None) -> Reference:
+def _member(folder: Path, name: str, facts: MemberFacts, fields: Json) -> Reference:
     path = folder / facts.model if facts.model is not None else None
     predictor: Predictor
     if path is not None:
         predictor = StepPredictor(load_model(path))
-    elif baseline is not None and baseline.custom is not None:
-        predictor = make(BASELINES, BaselineSettings, baseline.custom)
-    elif baseline is None or baseline.rates is None:
-        predictor = Persistence(facts.history)
+    elif name in _PLAIN:
+        arrays = {key: np.array(part) for key, part in fields.items() if isinstance(part, list)}
+        predictor = _PLAIN[name](**{**fields, **arrays})
     else:
-        rates, moved = (
-            np.array(part, dtype=np.float64) for part in (baseline.rates, baseline.moved)
-        )
-        predictor = ConstantVelocity(rates, moved, np.array(baseline.angle), facts.history)
+        predictor = make(BASELINES, Baseline, fields)
     return Reference(
         predictor, facts.history, facts.ridge, facts.score, facts.error, facts.stable, path
     )
 
 
-def _baselines(references: References) -> dict[str, Baseline]:
-    """Return the references that have no model folder, by name."""
-    return {
-        name: _baseline(member)
-        for name, member in references.items.items()
-        if member.folder is None
-    }
-
-
-def _baseline(member: Reference) -> Baseline:
-    if isinstance(member.predictor, BaselineSettings):
-        return Baseline(member.history, custom=member.predictor.model_dump(mode="json"))
-    values = vars(member.predictor)
-    return Baseline(**{key: np.asarray(value).tolist() for key, value in values.items()})
+def _fields(member: Reference) -> Json:
+    """Return the fields of a reference without a model folder, as JSON."""
+    if isinstance(member.predictor, Baseline):
+        return member.predictor.model_dump(mode="json")
+    return {key: np.asarray(value).tolist() for key, value in vars(member.predictor).items()}
