@@ -47,6 +47,7 @@ from kinemill.selection.constants import (
     SMALLEST,
     WINDOWS,
 )
+from kinemill.store.numbers import Diverging
 from kinemill.task.portfolio import CandidateResult
 from kinemill.train.loop import Objective, batches_of
 from kinemill.train.time_limit import check_time
@@ -67,8 +68,8 @@ class CandidateErrors:
         free_run: error over whole episodes; infinite if a state leaves `BOUND`.
     """
 
-    by_horizon: dict[int, float]
-    free_run: float
+    by_horizon: dict[int, Diverging]
+    free_run: Diverging
 
     @property
     def stays_bounded(self) -> bool:

@@ -57,7 +57,6 @@ from kinemill.task import MODELS, Task
 from kinemill.task.computed import estimator_rows
 from kinemill.task.portfolio import RESULTS, UNTESTED, Candidate, CandidateResult
 from kinemill.tracking.throughput import clock
-from kinemill.train.checkpoint import clear
 from kinemill.train.context import PORTFOLIO, SELECTIONS, Trained, TrainingContext
 from kinemill.train.ddp import process_group
 from kinemill.train.loop import fit
@@ -66,6 +65,7 @@ from kinemill.train.summary import LearnFacts
 from kinemill.train.time_limit import OutOfTime, time_limit
 
 STEPS = "steps.json"
+FOLDS = "folds.json"
 REFERENCES = "references.json"
 LAST = len(ROUNDS) + 1  # number of the last round
 UNLIMITED = 3600.0  # s of a reference: without one, a small budget would have no result
@@ -76,6 +76,14 @@ class Selected:
     """The references of a portfolio, and the time that their selection took, s."""
 
     members: list[Candidate]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MeasuredFolds:
+    """Errors of a finalist on each fold, empty without time for them, and the time taken, s."""
+
+    errors: list[CandidateErrors]
     seconds: float
 
 
@@ -145,6 +153,8 @@ class _Race:
         path = self._folder / RESULTS
         earlier = read_document(path, list[CandidateResult]) if path.is_file() else []
         self._earlier = {(result.name, result.round): result for result in earlier}
+        path = self._folder / FOLDS
+        self._measured = read_document(path, dict[str, MeasuredFolds]) if path.is_file() else {}
 
     def run(self) -> CandidateResult:
         """Return the best result of all candidates.
@@ -204,7 +214,7 @@ class _Race:
         for number, candidate in enumerate(tested):
             slow = [later for later in tested[number:] if seconds[later.name] >= QUICK_FOLDS]
             share = (end - self._spent) / max(1, len(slow))
-            if errors := self._cross_validate(candidate, end, share):
+            if errors := self._errors_on_folds(candidate, end, share):
                 held_out[candidate.name] = HeldOut(candidate, errors)
                 score = score_text(held_out[candidate.name].mean.score)
                 self._log(f"{candidate.name}: score {score} on rows left out of its fit")
@@ -230,6 +240,19 @@ class _Race:
         bars = Bars.of(mean for mean in means if mean.round == 0)
         return bars.select(list(held_out), by_score=self._leaves_out_rows)
 
+    def _errors_on_folds(
+        self, result: CandidateResult, end: float, share: float
+    ) -> list[CandidateErrors]:
+        """Return the errors of `_cross_validate`, from the file if they exist."""
+        if (measured := self._measured.get(result.name)) is not None:
+            self._spent += measured.seconds
+            return measured.errors
+        began = self._spent
+        errors = self._cross_validate(result, end, share)
+        self._measured[result.name] = MeasuredFolds(errors, self._spent - began)
+        publish_document(self._folder / FOLDS, self._measured)
+        return errors
+
     def _cross_validate(
         self, result: CandidateResult, end: float, share: float
     ) -> list[CandidateErrors]:
@@ -247,11 +270,10 @@ class _Race:
         """
         if not self._refits:
             began = time.monotonic()
-            folds = self._errors_on_folds(
-                self._fits.model_of(self._candidates[result.name], result.round)
-            )
+            module = self._fits.model_of(self._candidates[result.name], result.round)
+            errors = self._measure_on_folds(module)
             self._spent += time.monotonic() - began
-            return folds
+            return errors
         rounds = [
             tested for tested in self._results if tested.name == result.name and not tested.failure
         ]
@@ -278,7 +300,7 @@ class _Race:
         folds = [projected(fold_errors, rounds[-1], result) for fold_errors in errors]
         return [*folds, errors_in(result)] if self._leaves_out_rows else folds
 
-    def _errors_on_folds(self, module: Any) -> list[CandidateErrors]:
+    def _measure_on_folds(self, module: Any) -> list[CandidateErrors]:
         """Return the errors of a module on each fold, whose rows no fit has."""
         for fold in self._folds:
             fold.rows.set_noise(self._rows.noise)
@@ -459,7 +481,7 @@ class _Race:
         if self._refits:
             expected = self._held_out[last.name].after(trained)
         else:
-            expected = HeldOut(trained, self._errors_on_folds(module))
+            expected = HeldOut(trained, self._measure_on_folds(module))
         return self._select([self._held_out[winner.name], expected]) is trained
 
     def _last_learner(self, winner: CandidateResult) -> CandidateResult:
@@ -476,20 +498,13 @@ class _Race:
     def _last_steps(
         self, learn: Any, candidate: Candidate, winner: CandidateResult, rest: float
     ) -> int:
-        """Return the number of steps of the last training; stored, for a resume with the same.
-
-        After an interruption, a repeated cross-validation can select another candidate. It does not
-        continue from checkpoints of the first one.
-        """
+        """Return the number of steps of the last training; stored, for a resume with the same."""
         path = self._folder / STEPS
         if path.is_file():
-            stored = read_json(path)
-            if stored["candidate"] == candidate.name:
-                return int(stored["steps"])
-            clear(self._context.folder)
+            return int(read_json(path))
         steps = FEWEST
         if candidate.trains:
             steps = gradient_steps(learn, rest, winner.step_seconds)
             steps = min(MOST_STEPS, max(FEWEST, steps))
-        publish_json(path, {"candidate": candidate.name, "steps": steps})
+        publish_json(path, steps)
         return steps

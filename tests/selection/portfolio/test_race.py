@@ -24,7 +24,6 @@ from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
 from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train import stage
-from kinemill.train.checkpoint import checkpoints
 from kinemill.train.context import PORTFOLIO, TrainingContext
 from kinemill.train.ddp import ProcessGroup
 from kinemill.train.time_limit import check_time, time_limit
@@ -149,39 +148,22 @@ def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, mon
     assert len(names) == len(set(names))
 
 
-def test_a_resumed_portfolio_can_select_another_candidate(packed, tmp_path, monkeypatch):
-    """Its last training does not continue from checkpoints of the first one's."""
-
-    class Sizes(MODELS["mlp"]):
-        @classmethod
-        def candidates(cls, facts):
-            del facts
-            return [
-                Candidate(f"size {size}", {"model": {"type": "mlp", "hidden_sizes": [size]}}, True)
-                for size in (4, 8)
-            ]
-
-    monkeypatch.setattr(race, "MODELS", {"arx": MODELS["arx"], "sizes": Sizes})
-    task, lasts = task_without_model(save_every=5), []
-
-    def last_learner(self, winner):
-        del winner
-        results = {
-            result.name: result
-            for result in self._results
-            if result.round and result.score is not None
-        }
-        name = f"size {8 if lasts else 4}"
-        lasts.append(name)
-        return results[name]
-
-    monkeypatch.setattr(race._Race, "_last_learner", last_learner)
-    for expected in ("size 4", "size 8", "size 8"):
-        trained, _ = train(task, packed, tmp_path)
-        assert [one["name"] for one in results_of(trained) if one["round"] == race.LAST] == [
-            expected
-        ]
-        assert checkpoints(tmp_path)
+def test_a_portfolio_killed_in_its_last_training_repeats_no_decision(packed, tmp_path, monkeypatch):
+    """Neither a fit nor a cross-validation is repeated, which could select another candidate."""
+    task = task_without_model(budget=2.0, save_every=5)
+    monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
+    errors = CandidateErrors({1: 0.1, 4: 0.1, 20: math.inf}, 0.1)
+    monkeypatch.setattr(CandidateFits, "errors_on", lambda *_: errors)
+    with monkeypatch.context() as killed:
+        killed.setattr(race._Race, "_is_better", None)
+        with pytest.raises(TypeError):
+            train(task, packed, tmp_path)
+    monkeypatch.setattr(CandidateFits, "errors_on", None)
+    monkeypatch.setattr(CandidateFits, "result_of", None)
+    saved = {path: path.read_bytes() for path in (tmp_path / PORTFOLIO).glob("*.json")}
+    assert {path.name for path in saved} >= {race.FOLDS, race.STEPS, RESULTS}
+    train(task, packed, tmp_path)
+    assert {path: path.read_bytes() for path in saved} == saved
 
 
 def test_a_candidate_that_fails_is_reported_and_the_others_go_on(packed, tmp_path, monkeypatch):
