@@ -9,6 +9,7 @@ no constant: candidates within the noise of the folds are equal, see `cross_vali
 CLOSED = 0.4  # after it, fits in closed form end
 ROUNDS = (0.3, 0.15)  # of each round of training
 CROSS = 0.2  # of the cross-validation of finalists
+MEASURE = 0.05  # the same, where no fit is repeated
 LEAST = 0.2  # least share of the last training
 # A shorter training does not show how good a candidate is, so fewer candidates are tried: SHORT s,
 # or SHORTEST of a small budget.

@@ -24,6 +24,7 @@ from kinemill.selection.constants import (
     FOLD_STEPS,
     FOLDS,
     LARGEST,
+    LONGEST,
     QUICK_FOLDS,
     SMALLEST,
     WINDOWS,
@@ -72,14 +73,18 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
     trained = {episode.recording for episode in dataset.of("train")}
     if len({episode.recording for episode in dataset.of("validation")} - trained) >= FOLDS:
         with suppress(BadInput):
-            return validation_groups(dataset, history, horizon)
+            return validation_groups(dataset, history, horizon, FOLD_STEPS)
         return []
     parts = _recordings(dataset) if len(trained) >= FOLDS else _consecutive_rows(dataset)
     return _folds(data, parts, history, horizon)
 
 
-def validation_groups(dataset: PackedDataset, history: int, horizon: int) -> list[Fold]:
+def validation_groups(
+    dataset: PackedDataset, history: int, horizon: int, longest: int = LONGEST
+) -> list[Fold]:
     """Return up to `FOLDS` groups of the recordings of the validation split.
+
+    `longest` is the length of free runs, steps.
 
     Raises:
         BadInput: No episode of a group is long enough for one window.
@@ -95,7 +100,7 @@ def validation_groups(dataset: PackedDataset, history: int, horizon: int) -> lis
             if episode.split != "validation" or episode.recording in group
         ]
         part = replace(dataset, episodes=episodes)
-        rows = ValidationRows(part, history, horizon, std=std, windows=WINDOWS // FOLDS)
+        rows = ValidationRows(part, history, horizon, longest, std, windows=WINDOWS // FOLDS)
         folds.append(Fold(part, None, rows))
     return folds
 

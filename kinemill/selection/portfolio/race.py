@@ -22,6 +22,7 @@ from kinemill.selection.constants import (
     GRACE,
     LAST_WINDOWS,
     LEAST,
+    MEASURE,
     MOST_STEPS,
     QUICK_FOLDS,
     ROUNDS,
@@ -205,7 +206,8 @@ class _Race:
         """Return the best finalist of a cross-validation; the winner if there is none."""
         # Unused time of earlier rounds goes to the folds, so that fewer long trainings have to be
         # projected from shorter ones.
-        end = max(self._spent + CROSS * self._learn.budget, (1.0 - LEAST) * self._learn.budget)
+        share = CROSS if self._refits else MEASURE
+        end = max(self._spent + share * self._learn.budget, (1.0 - LEAST) * self._learn.budget)
         held_out = dict[str, HeldOut]()
         seconds = dict[str, float]()
         for candidate in self._results:
@@ -269,6 +271,8 @@ class _Race:
             share: time of this candidate, s; a single round may take longer.
         """
         if not self._refits:
+            if self._spent > end:
+                return []
             began = time.monotonic()
             module = self._fits.model_of(self._candidates[result.name], result.round)
             errors = self._measure_on_folds(module)
@@ -312,8 +316,8 @@ class _Race:
 
     def _end_of_rounds(self) -> float:
         """Return the time at which all rounds end, s after the start."""
-        share = LEAST + CROSS if self._refits else LEAST
-        return (1.0 - share) * self._learn.budget
+        share = (CROSS if self._refits else MEASURE) if self._folds else 0.0
+        return (1.0 - LEAST - share) * self._learn.budget
 
     def _most_seconds(self, candidate: Candidate, seconds: float) -> float:
         """Return the time after which a candidate with a share of `seconds` is stopped, s."""
