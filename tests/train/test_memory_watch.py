@@ -27,7 +27,7 @@ def test_memory_above_the_limit_is_reported(tmp_path, memories):
 
 
 def test_memory_that_fills_during_a_training_is_reported_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory_watch, "EVERY", 0.01)
+    monkeypatch.setattr(memory_watch, "INTERVAL", 0.01)
     samples = iter([HOST, HOST, *[FULL] * 1000])
     monkeypatch.setattr(memory_watch, "host_memory", lambda: next(samples))
     listener = Recorder()

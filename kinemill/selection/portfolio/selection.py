@@ -106,6 +106,6 @@ def _errors(result: CandidateResult) -> dict[int, float]:
     """Return the errors that count, clipped, by steps; none of a result without a score."""
     if result.score is None:
         return {}
-    found = errors_in(result)
-    errors = {**found.by_horizon, FREE_RUN: counted(found.free_run)}
+    measured = errors_in(result)
+    errors = {**measured.by_horizon, FREE_RUN: counted(measured.free_run)}
     return {steps: min(max(error, SMALLEST), LARGEST) for steps, error in errors.items()}
