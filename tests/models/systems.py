@@ -40,9 +40,9 @@ def start(task, rows):
     return make_step(task.learn.model, layout_of(task), scale)
 
 
-def fit(step, windows, **settings):
-    """Fit a step to rollouts by Gauss-Newton."""
-    fit_rollouts(step, windows, torch.arange(len(windows)), GaussNewton(**settings))
+def fit(step, rows, **settings):
+    """Fit a step to rollouts over windows of rows by Gauss-Newton."""
+    fit_rollouts(step, rows, torch.arange(len(rows)), GaussNewton(**settings))
     return step
 
 
