@@ -88,7 +88,12 @@ def test_selection_of_a_model_that_beats_all_references_keeps_it(chain, monkeypa
     assert selection.candidates[0].score < selection.candidates[1].score
 
 
-def test_selection_of_a_model_that_loses_publishes_the_best_reference(chain):
+def test_selection_of_a_model_that_loses_on_left_out_recordings_publishes_the_best_reference(
+    chain, pendulum
+):
+    """So a trained model that loses to a reference is never the registered version."""
+    left_out = {episode.recording for episode in pendulum.of("validation")}
+    assert left_out.isdisjoint(episode.recording for episode in pendulum.of("train"))
     home, dataset, references = chain
     trained = trained_model(home, references, 0.5)
     selected, selection = select_model(TASK, home, trained, dataset, references)
