@@ -9,8 +9,8 @@ earlier decision about the same model is kept.
 
 import dagster as dg
 
-from kinemill.register.gate.rules import RULES, is_of
-from kinemill.register.verdict import Verdict
+from kinemill.register.gate.rules import RULES
+from kinemill.register.verdict import Verdict, is_of
 from kinemill.store import ArtifactRef, to_json_value
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
