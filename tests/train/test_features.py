@@ -294,7 +294,7 @@ learn:
 """
 WRONG = [
     ("      force:", "      fource:", r"cart.yaml:12: .*did you mean 'force'\?"),
-    ("period", "peroid", r"cart.yaml:12: .*peroid: unknown key; did you mean 'period'\?"),
+    ("period", "periodd", r"cart.yaml:12: .*periodd: unknown key; did you mean 'period'\?"),
     ("cos_sin", "cossin", r"cart.yaml:12: .*did you mean 'cos_sin'\?"),
     ("0.1}\n", "-0.1}\n", r"cart.yaml:12: .*greater than 0"),
     ("scale: z_score", "scale: zscore", r"cart.yaml:10: .*'z_score'"),
