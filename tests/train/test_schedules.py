@@ -24,6 +24,10 @@ def warmed(scheduler):
 
 REFERENCES = {
     "constant": ({"warmup_steps": WARM}, warmed(lambda o: theirs.ConstantLR(o, factor=1.0))),
+    "warm_restarts": (
+        {"warmup_steps": WARM, "period": 15, "t_mult": 2, "min_lr": 1e-4},
+        warmed(lambda o: theirs.CosineAnnealingWarmRestarts(o, 15, T_mult=2, eta_min=1e-4)),
+    ),
     "cosine_warmup": (
         {"warmup_steps": WARM, "min_lr": 1e-4},
         warmed(lambda o: theirs.CosineAnnealingLR(o, T_max=STEPS - WARM, eta_min=1e-4)),
