@@ -31,8 +31,8 @@ from benchmarks._motion_trials import (
 )
 from benchmarks._onboard import Onboard, build_onboard
 from benchmarks.prove_motion import CLIPS, data_of
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.motion import build_motion
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.robot_file import read_robot
 from kinemill.export.policy import describe, write_policy
 from kinemill.policies.environments.kinds.legged import LeggedEnvironment
@@ -218,7 +218,7 @@ def _robot_task(name: str, root: Path, steps: int) -> tuple[Task, Path]:
     """Draft the task of a robot and its published clips, with the defaults of `kinemill new`."""
     path = root / f"{name}.yaml"
     robot = read_robot(ROBOTS / name / "scene.xml")
-    path.write_text(check_own_logs(build_motion(name, CLIPS, None, robot)).text)
+    path.write_text(check_draft(build_motion(name, CLIPS, None, robot)).text)
     task = load_task(path)
     commands: Any = getattr(task.environment, "commands", None)
     if commands is None:

@@ -200,4 +200,4 @@ def _ingest(
     if len(selected) == len(entries):
         return report.artifact.ref, report
     # Frames of earlier calls stay recordings of the task, but are no part of this dataset.
-    return snapshots.publish_some(home, task.name, selected).ref, report
+    return snapshots.publish_subset(home, task.name, selected).ref, report

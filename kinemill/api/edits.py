@@ -176,4 +176,4 @@ def _change(task: Task, home: Home, arguments: EditArguments) -> "EditChange":
         return EditChange("split", start_s=float(arguments["split"]), part=part)
     merged = find_member(task, home, arguments.get("merge", ""))
     gap = arguments.get("max_gap", task.max_gap)
-    return EditChange("merge", other=merged.hash, other_name=merged.name, max_gap_s=float(gap))
+    return EditChange("merge", merged=merged.hash, merged_name=merged.name, max_gap_s=float(gap))

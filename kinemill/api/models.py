@@ -176,7 +176,7 @@ def split_address(model: str) -> tuple[str, str]:
     task = address["task"]
     which = address["which"] or ""
     if task.startswith("gym:"):
-        from kinemill.draft.one_line import drafted_task
+        from kinemill.draft.environment_tasks import drafted_task
 
         task = str(drafted_task(task, Home.resolve()))
     return task, which

@@ -219,7 +219,7 @@ def resolve_task(
     if presets:
         overrides = {**preset_overrides(list(presets)), **(overrides or {})}
     if isinstance(task, str) and task.startswith("gym:"):
-        from kinemill.draft.one_line import drafted_task
+        from kinemill.draft.environment_tasks import drafted_task
 
         task = drafted_task(task, Home.resolve())
     if isinstance(task, Mapping):

@@ -127,7 +127,7 @@ def _draft_logs(
         show_facts,
         warn_of_losses,
     )
-    from kinemill.draft.own_logs import check_own_logs
+    from kinemill.draft.draft_check import check_draft
     from kinemill.draft.robot_file import read_robot
     from kinemill.draft.task_file import create_task_file
 
@@ -141,7 +141,7 @@ def _draft_logs(
         from kinemill.draft.builder import build
     log = source.log
     robot = read_robot(source.robot) if source.robot else None
-    checked = check_own_logs(build(name, log, source.rate, robot))
+    checked = check_draft(build(name, log, source.rate, robot))
     create_task_file(output.target, checked.text)
     if output.as_json:
         document({"task": name, "file": str(output.target), **draft_document(checked)})

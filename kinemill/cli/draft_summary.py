@@ -5,7 +5,7 @@ import typer
 from kinemill.cli.log_results import show_files
 from kinemill.cli.output import notify, table
 from kinemill.draft.column import fold_names
-from kinemill.draft.own_logs import CheckedDraft
+from kinemill.draft.draft_check import CheckedDraft
 from kinemill.draft.rules import deciding_rule, facts_of
 from kinemill.draft.task_draft_writer import Draft
 from kinemill.errors import join_first

@@ -41,7 +41,7 @@ def show_environment(checked: CheckedEnvironment) -> None:
         )
         for name in (*layout.observation, *layout.actions)
     ]
-    title = f"{draft.name}: dt {draft.dt[0]:g} s ({draft.dt[1]}), {draft.title}"
+    title = f"{draft.name}: dt {draft.dt:g} s ({draft.dt_source}), {draft.title}"
     table(title, ("channel", "role", "unit", "range"), rows)
     for remark in draft.remarks:
         typer.echo(f"  {escape_controls(remark)}")

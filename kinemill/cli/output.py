@@ -25,7 +25,7 @@ def task_or_draft(name: str) -> str:
     """Return a task name or path; for `gym:ID` the path of its draft."""
     if not name.startswith("gym:"):
         return name
-    from kinemill.draft.one_line import drafted_task
+    from kinemill.draft.environment_tasks import drafted_task
 
     return str(drafted_task(name, Home.resolve()))
 

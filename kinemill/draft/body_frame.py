@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.column import Column
-from kinemill.draft.velocity_fit import fit_line, integrals_of, on_one_clock
+from kinemill.draft.velocity_fit import fit_line, integrals_of, on_shared_clock
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
 
@@ -70,15 +70,15 @@ def _explained(
     columns = [position, *(axis for axis in axes if axis is not position), *angles]
     logs = [_shared_rows(log, velocity, columns) for log in velocity.samples]
     parts = [_windows(rows, len(axes)) for rows in logs if len(rows)]
-    fit = fit_line([(part[:, 0], part[:, 1]) for part in parts])
-    if fit is None or sum(map(len, parts)) < FEWEST:
+    line = fit_line([(part[:, 0], part[:, 1]) for part in parts])
+    if line is None or sum(map(len, parts)) < FEWEST:
         return 0.0
     rows = np.concatenate(parts)
-    rest = rows[:, 0] - fit[0] * rows[:, 1]
+    rest = rows[:, 0] - line.ratio * rows[:, 1]
     rest -= np.median(rest)
     # Faults would dominate the variance, so the windows with the largest rest are left out.
     is_usual = np.abs(rest) <= np.quantile(np.abs(rest), USUAL)
-    if np.std(rest[is_usual]) < EXACT * np.std(fit[0] * rows[:, 1]):
+    if np.std(rest[is_usual]) < EXACT * np.std(line.ratio * rows[:, 1]):
         return 0.0
     inputs = np.column_stack([rows[:, 2:], np.ones(len(rows))])[is_usual]
     rest = rest[is_usual]
@@ -92,7 +92,7 @@ def _shared_rows(log: tuple[Path, str], velocity: Column, columns: Sequence[Colu
     Empty if the log lacks a column, or has them on several clocks.
     """
     pairs = [
-        on_one_clock(velocity.samples[log], column.samples[log], column)
+        on_shared_clock(velocity.samples[log], column.samples[log], column)
         for column in columns
         if log in column.samples
     ]

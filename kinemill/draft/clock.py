@@ -27,6 +27,7 @@ from kinemill.ingest.name_heuristics import (
 )
 from kinemill.ingest.raw import TICKS
 from kinemill.ingest.readers._plain_table import COLUMN
+from kinemill.ingest.terms import word_set
 from kinemill.task.units import factor, has_same_dimension, read_unit
 
 DAY = 86_400.0
@@ -50,8 +51,7 @@ SPELLINGS: dict[str, float] = {
 }  # fmt: skip
 SCALED = re.compile(r"(?:(\d*\.?\d+)|(\d+)/([1-9]\d*))\s*[*x]?\s*([a-z]+)")  # 0.1 ms, 1/100 s
 # Words after the unit of a clock: sec_since_boot, ms_today.
-STARTS = {"today", "midnight", "since", "boot", "start", "power", "on", "epoch", "elapsed",
-          "total", "running"}  # fmt: skip
+STARTS = word_set("today midnight since boot start power on epoch elapsed total running")
 UNIT_NAMES = {1.0: "s", 1e-3: "ms", 1e-6: "us", 1e-9: "ns"}
 # Zeros of clocks, s since 1970, by the length of their unit in s.
 EPOCHS = {
@@ -184,8 +184,7 @@ def with_unit(
         return ClockChoice(name, stated, f"{why}, unit by {'unit' if unit else 'name'}")
     motion = list(_integrals(name, numbers))
     scores = sorted(
-        ((_score(length, stamps, motion), length) for length in LENGTHS),
-        key=lambda item: -item[0],
+        ((_score(length, stamps, motion), length) for length in LENGTHS), key=lambda item: -item[0]
     )
     (best, length), (second, alternative) = scores[:2]
     remarks = list[str]()
@@ -281,8 +280,8 @@ def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
         if velocity.unit:
             speed = speed * factor(velocity.unit, f"{position.unit}/s")[0]
         pair = integrals_of(seconds, speed, numbers[position.name][order], 0)
-        if (fit := fit_line([pair])) is not None and fit[1] > RISING:
-            yield abs(fit[0]) * usual / USUAL_STEP
+        if (line := fit_line([pair])) is not None and line.share > RISING:
+            yield abs(line.ratio) * usual / USUAL_STEP
 
 
 def _date(length: float, stamps: Floats) -> str | None:

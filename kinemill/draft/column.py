@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.table import Samples, usual_step
+from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.header_units import without_unit
 from kinemill.ingest.name_heuristics import Guess, plain_letters
@@ -97,6 +98,15 @@ class Column:
         """Return finite samples of a log (n,) in the channel's unit."""
         scale, zero = factor(self.log_unit, self.unit) if self.log_unit else (1.0, 0.0)
         return scale * (self.scale * values[np.isfinite(values)] + self.offset) + zero
+
+    def motion(self, log: tuple[Path, str], rows: int | None = None) -> Samples:
+        """Return the finite samples among the first rows of a log, angles unwrapped in rad."""
+        seconds, values = (samples[:rows] for samples in self.samples[log])
+        kept = np.isfinite(values) & (np.diff(seconds, prepend=-np.inf) > 0.0)
+        values = values[kept]
+        if self.kind == "angle":
+            values = np.asarray(unwrap(values * self.radians))
+        return seconds[kept], values
 
     @property
     def radians(self) -> float:

@@ -1,5 +1,6 @@
 """Column relations of a draft: four columns are a rotation, an action is a target position."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,15 +18,15 @@ AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # names of elements wit
 NEAR = 0.3  # rms distance between a joint and its target, relative to the position
 
 
-def letter_columns(table: Table) -> dict[str, str]:
-    """Return the columns of vectors that hold the character codes of a text, with a reason."""
+def letter_columns(table: Table) -> set[str]:
+    """Return the columns of vectors that hold the character codes of a text."""
     vectors: dict[str, list[str]] = {}
     for name in table.values:
         base, index = split_index(name)
         if index is not None:
             vectors.setdefault(base, []).append(name)
     return {
-        name: "a letter of a text"
+        name
         for names in vectors.values()
         if len(names) > 1 and _spell(np.concatenate([table.values[n][1] for n in names]))
         for name in names
@@ -43,40 +44,37 @@ def _spell(codes: Floats) -> bool:
 
 
 def rotation_elements(table: Table) -> set[str]:
-    """Return the elements of quaternions, also the constant ones of a planar robot.
-
-    Four consecutive columns of unit length are a quaternion if at least two of them change, or
-    three within a longer vector.
-    """
+    """Return the elements of quaternions, also the constant ones of a planar robot."""
     names = list(table.values)
-    elements = set[str]()
-    for start in range(len(names) - ELEMENTS + 1):
-        four = names[start : start + ELEMENTS]
-        values = [table.values[name][1] for name in four]
-        if _are_elements(four, values) and _has_unit_length(values):
-            elements |= {*four}
-    return elements
+    starts = _rotations(names, [[values for _, values in table.values.values()]])
+    return {name for start in starts for name in names[start : start + ELEMENTS]}
 
 
 def find_quaternions(columns: list[Column]) -> list[Column]:
     """Return columns with the kind `quaternion` for four consecutive ones of unit length."""
-    result = list(columns)
+    logs = [[c.samples[log][1] for c in columns] for log in columns[0].samples] if columns else []
+    starts = _rotations([column.full_name for column in columns], logs)
+    elements = {start + offset for start in starts for offset in range(ELEMENTS)}
+    return [
+        replace(column, kind="quaternion", unit="1", sure=True) if at in elements else column
+        for at, column in enumerate(columns)
+    ]
+
+
+def _rotations(names: list[str], logs: list[list[Floats]]) -> Iterator[int]:
+    """Yield the first of each four consecutive columns that are a quaternion in all logs."""
     start = 0
-    while start + ELEMENTS <= len(result):
-        four = result[start : start + ELEMENTS]
-        names = [column.full_name for column in four]
-        values = [column.values for column in four]
-        if _are_elements(names, values) and _is_unit(four):
-            result[start : start + ELEMENTS] = [
-                replace(column, kind="quaternion", unit="1", sure=True) for column in four
-            ]
-            start += ELEMENTS
-        else:
-            start += 1
-    return result
+    while start + ELEMENTS <= len(names):
+        part = slice(start, start + ELEMENTS)
+        is_rotation = _are_elements(names[part], [values[part] for values in logs]) and all(
+            _has_unit_length(values[part]) for values in logs
+        )
+        if is_rotation:
+            yield start
+        start += ELEMENTS if is_rotation else 1
 
 
-def _are_elements(names: list[str], values: list[Floats]) -> bool:
+def _are_elements(names: list[str], logs: list[list[Floats]]) -> bool:
     """Return whether names differ in their last word only, an index or an axis, and enough change.
 
     Two elements change where a robot turns around one axis. In the middle of a longer vector these
@@ -88,17 +86,11 @@ def _are_elements(names: list[str], values: list[Floats]) -> bool:
     last = [part[-1] for part in parts]
     first = int(last[0]) if last[0].isdigit() else 0
     in_order = last == [str(first + index) for index in range(ELEMENTS)]
-    n_changing = sum(len(np.unique(value[np.isfinite(value)])) > 1 for value in values)
-    return (in_order or set(last) in AXES) and n_changing >= (2 if first == 0 else 3)
-
-
-def _is_unit(four: list[Column]) -> bool:
-    for log, (_, first) in four[0].samples.items():
-        remaining = [column.samples.get(log) for column in four[1:]]
-        values = [first, *(item[1] for item in remaining if item)]
-        if len(values) != ELEMENTS or not _has_unit_length(values):
-            return False
-    return True
+    if not (in_order or set(last) in AXES):
+        return False
+    columns = (np.concatenate(values) for values in zip(*logs, strict=True))
+    n_changing = sum(len(np.unique(values[np.isfinite(values)])) > 1 for values in columns)
+    return n_changing >= (2 if first == 0 else 3)
 
 
 def _has_unit_length(values: list[Floats]) -> bool:

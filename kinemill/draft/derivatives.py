@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 
 from kinemill.draft.body_frame import body_frame_reason
 from kinemill.draft.column import Column
+from kinemill.draft.table import usual_step
 from kinemill.draft.velocity_fit import (
+    Line,
     fit_line,
     integrals_of,
     likely_pairs,
-    on_one_clock,
+    on_shared_clock,
     usual_delay,
-    usual_step_of,
 )
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import (
@@ -89,7 +90,7 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
             best := _best(column, [item for item in positions if item is not column], likely)
         ):
             relations[column.guess.name] = best
-    relations = _one_each(relations)
+    relations = _best_velocities(relations)
     # A column that is a velocity by its data has no velocity among its positions.
     relations = {
         name: relation
@@ -138,7 +139,7 @@ def _vector(column: Column) -> list[str]:
     return [word for word in words if not word.isdigit() and word not in STRAIGHT | TURNING]
 
 
-def _one_each(relations: dict[str, Relation]) -> dict[str, Relation]:
+def _best_velocities(relations: dict[str, Relation]) -> dict[str, Relation]:
     """Return the relations without a second, less certain velocity of one position."""
     best = dict[str, float]()
     for relation in relations.values():
@@ -198,16 +199,14 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     shared = [
         pair
         for log in logs
-        if (pair := on_one_clock(velocity.samples[log], position.samples[log], position))
+        if (pair := on_shared_clock(velocity.samples[log], position.samples[log], position))
     ]
-    fit = fit_line([integrals_of(*pair, 0) for pair in shared])
-    if fit is None:
+    line = fit_line([integrals_of(*pair, 0) for pair in shared])
+    if line is None:
         return
-    fit, late = _shifted(shared, fit)
-    ratio, share = fit
-    if share < least:
-        return
-    if _contradict(velocity, position):
+    line, late = _shifted(shared, line)
+    ratio = line.ratio
+    if line.share < least or _contradict(velocity, position):
         return
     units, unit_factor = _units_of(velocity, position, ratio)
     is_converted = units is not None and position.kind != "angle"
@@ -215,20 +214,16 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
         return
     if unit_factor:
         sign = -1.0 if ratio < 0.0 else 1.0
-        yield Relation(position.guess.name, units, sign, share, late)
+        yield Relation(position.guess.name, units, sign, line.share, late)
 
 
-def _shifted(
-    shared: list[tuple[Floats, Floats, Floats]], fit: tuple[float, float]
-) -> tuple[tuple[float, float], float]:
-    """Return the fit after a shift by the usual delay, s, if more windows agree then."""
-    late = usual_delay(shared, fit)
+def _shifted(shared: list[tuple[Floats, Floats, Floats]], line: Line) -> tuple[Line, float]:
+    """Return the line after a shift by the usual delay, s, if more windows agree then."""
+    late = usual_delay(shared, line)
     if abs(late) <= LATE:
-        return fit, 0.0
-    delayed_fit = fit_line(
-        [integrals_of(*pair, round(late / usual_step_of(pair[0]))) for pair in shared]
-    )
-    return (delayed_fit, late) if delayed_fit and delayed_fit[1] > fit[1] else (fit, 0.0)
+        return line, 0.0
+    delayed = fit_line([integrals_of(*pair, round(late / usual_step(pair[0]))) for pair in shared])
+    return (delayed, late) if delayed and delayed.share > line.share else (line, 0.0)
 
 
 def _contradict(velocity: Column, position: Column) -> bool:

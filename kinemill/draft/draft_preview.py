@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from kinemill.draft.column import Column
+from kinemill.draft.draft_check import CheckedDraft
 from kinemill.draft.media import Medium
-from kinemill.draft.own_logs import CheckedDraft
 from kinemill.ingest.clock import Floats
 from kinemill.reports.charts import thinned
 from kinemill.store import Json

@@ -60,13 +60,13 @@ def main() -> None:
 
 def _draft(order: Order, logs: Path) -> Json:
     from kinemill.draft.builder import build
+    from kinemill.draft.draft_check import check_draft
     from kinemill.draft.draft_preview import preview_of
     from kinemill.draft.imitation import build_imitation
     from kinemill.draft.motion import build_motion
-    from kinemill.draft.own_logs import check_own_logs
 
     builders = {"dynamics": build, "imitation": build_imitation, "motion": build_motion}
-    checked = check_own_logs(builders[order.learn](order.name, logs, order.rate))
+    checked = check_draft(builders[order.learn](order.name, logs, order.rate))
     preview = preview_of(checked).model_dump(mode="json")
     return {**preview, "files": _below(preview["files"], logs)}
 

@@ -19,7 +19,8 @@ class EnvironmentDraft:
         name: name of the task.
         title: environment as the user named it.
         settings: the `environment` part.
-        dt: time step, s, and its source.
+        dt: time step, s.
+        dt_source: where the time step is from.
         notes: conclusions from the environment alone.
         layout: observations and actions.
         algorithm: lines of `learn` that the choice of an algorithm sets.
@@ -31,7 +32,8 @@ class EnvironmentDraft:
     name: str
     title: str
     settings: Json
-    dt: tuple[float, str]
+    dt: float
+    dt_source: str
     notes: tuple[str, ...] = ()
     layout: PolicyLayout | None = None
     algorithm: tuple[str, ...] = ()
@@ -47,7 +49,7 @@ def write_environment_task(draft: EnvironmentDraft) -> str:
         f"# Drafted by kinemill new from {draft.title}: check every comment.",
         *(f"# {remark}." for remark in draft.remarks),
         f"task: {draft.name}",
-        f"dt: {draft.dt[0]:.12g}  # s: {draft.dt[1]}",
+        f"dt: {draft.dt:.12g}  # s: {draft.dt_source}",
         *_channels(draft.layout),
         f"environment: {_flow(draft.settings)}",
         "learn:",

@@ -105,7 +105,7 @@ def numbered_experiments(table: Table) -> list[Experiment]:
         np.stack([table.values[columns[number][stem]][1][:ROWS] for stem in stems], axis=1)
         for number in numbers
     ]
-    if not _is_one_machine(rows, outputs):
+    if not _is_same_machine(rows, outputs):
         return []
     first = columns[numbers[0]]
     labels = {first[stem]: stem for stem in stems}
@@ -120,7 +120,7 @@ def _changes(values: Floats) -> bool:
     return bool(len(finite) and np.ptp(finite))
 
 
-def _is_one_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
+def _is_same_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
     """Return whether the recordings are experiments with one machine, made one after another.
 
     Args:
@@ -137,7 +137,7 @@ def _is_one_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
     inputs = [_regressors(row, outputs) for row in rows]
     changes = [np.diff(row[LAGS - 1 :, outputs], axis=0) for row in rows]
     alone = [_errors(x, y) for x, y in zip(inputs, changes, strict=True)]
-    return (_have_one_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
+    return (_have_same_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
         (
             _errors_of_model(inputs[a], changes[a], inputs[b], changes[b])
             < LARGEST_RATIO * alone[b]
@@ -156,7 +156,7 @@ def _regressors(rows: Floats, outputs: list[int]) -> Floats:
     return np.concatenate([*lags, current_inputs, np.ones((len(current_inputs), 1))], axis=1)
 
 
-def _have_one_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
+def _have_same_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
     """Return whether the inputs of all recordings are the same up to a factor."""
     inputs = [np.delete(row, outputs, axis=1) for row in rows]
     first = inputs[0]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinemill.draft.column import Column
-from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import EXACT, Floats
 from kinemill.runtime.window_metrics import nonzero_std
 
@@ -70,16 +69,7 @@ def _recordings(columns: Sequence[Column], dt: float) -> list[Floats]:
     ]
     logs = dict.fromkeys(log for column in signals for log in column.samples)
     shared = [log for log in logs if all(log in column.samples for column in signals)]
-    return [_rows([_samples(column, log) for column in signals], dt) for log in shared]
-
-
-def _samples(column: Column, log: tuple[object, str]) -> tuple[Floats, Floats]:
-    seconds, values = next(samples for key, samples in column.samples.items() if key == log)
-    is_finite = np.isfinite(values)
-    values = values[is_finite]
-    if column.kind == "angle":
-        values = np.asarray(unwrap(values * column.radians))
-    return seconds[is_finite], values
+    return [_rows([column.motion(log) for column in signals], dt) for log in shared]
 
 
 def _rows(samples: Sequence[tuple[Floats, Floats]], dt: float) -> Floats:

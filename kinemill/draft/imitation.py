@@ -100,7 +100,7 @@ def _learn(media: list[Medium], plans: Plans) -> Iterator[str]:
     yield "learn:"
     yield "  type: imitation  # behavior cloning; the policy observes all channels but the actions"
     network = "{type: mlp, hidden_sizes: [128, 128], activation: silu}"
-    if media or plans.has_two_ways:
+    if media or plans.is_bimodal:
         yield f"  model: {network}"
     else:
         yield f"  model: {{type: linear, residual: {network}}}  # least squares and the rest"
@@ -109,7 +109,7 @@ def _learn(media: list[Medium], plans: Plans) -> Iterator[str]:
         yield f"  image: {{type: conv, channels: [16, 32, 32]}}  # encodes {names}"
     if texts:
         yield "  text: {type: words, size: 16}  # encodes instruction"
-    if plans.has_two_ways:
+    if plans.is_bimodal:
         yield "  head: {type: gaussian_mixture}  # similar observations have two groups of actions"
     if plans.length > 1:
         steps = max(1, plans.length // 2)

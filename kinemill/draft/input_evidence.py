@@ -13,6 +13,7 @@ from itertools import permutations
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.optional_columns import held_out_errors
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
@@ -31,7 +32,6 @@ MOST_LOGS = 3
 FEWEST_JUMPS = 3
 MOST_JUMPS = 0.2  # share of the rows in which a held set point changes
 JUMP = 2.0  # least step of a controller's output with the set point, relative to its usual ones
-RIDGE = 1e-6  # relative to the number of rows, of standardized columns
 
 
 @dataclass(frozen=True)
@@ -158,14 +158,9 @@ def _gains(scaled: Floats) -> Floats:
 def _gain(driver: Floats, driven: Floats, horizon: int) -> float:
     """Return the relative reduction of the squared error of a change of `driven` (n,)."""
     rows = len(driven) - LAGS - horizon + 1
-    first = LAGS - 1
-    change = driven[first + horizon :][:rows] - driven[first:][:rows]
-    past = _past(driven, rows)
-    theirs = _past(driver, rows)
-    without = _error(np.column_stack([past, np.ones(rows)]), change)
-    if without < PREDICTABLE:
-        return 0.0
-    return 1.0 - _error(np.column_stack([past, theirs, np.ones(rows)]), change) / without
+    change = driven[LAGS - 1 + horizon :][:rows] - driven[LAGS - 1 :][:rows]
+    known = [_past(driven, rows), np.ones(rows)]
+    return _reduction(change, known, _past(driver, rows), PREDICTABLE)
 
 
 def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:
@@ -176,26 +171,19 @@ def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:
     rows = len(scaled) - LAGS
     if rows < 20 * LAGS:
         return 0.0
-    present = scaled[LAGS:, driver]
     change = scaled[LAGS:, driven] - scaled[LAGS - 1 : -1, driven]
-    past = _past(scaled[:, driven], rows)
-    theirs = _past(scaled[:, driver], rows)
-    inputs = np.column_stack([past, theirs, np.ones(rows)])
-    without = _error(inputs, change)
-    if without < PREDICTABLE * float(np.var(change)):
+    known = [_past(scaled[:, driven], rows), _past(scaled[:, driver], rows), np.ones(rows)]
+    return _reduction(change, known, scaled[LAGS:, driver], PREDICTABLE * float(np.var(change)))
+
+
+def _reduction(change: Floats, known: list[Floats], added: Floats, least: float) -> float:
+    """Return how much another input reduces the squared error; 0 below the `least` error."""
+    without = float(held_out_errors(np.column_stack(known), change)) ** 2
+    if without < least:
         return 0.0
-    return 1.0 - _error(np.column_stack([inputs, present]), change) / without
+    return 1.0 - float(held_out_errors(np.column_stack([*known, added]), change)) ** 2 / without
 
 
 def _past(values: Floats, rows: int) -> Floats:
     """Return the newest `LAGS` values at each row, (rows, LAGS)."""
     return np.column_stack([values[LAGS - 1 - lag :][:rows] for lag in range(LAGS)])
-
-
-def _error(inputs: Floats, target: Floats) -> float:
-    """Return the mean squared error on every other hundred rows, fitted on the rest."""
-    is_fitted = (np.arange(len(inputs)) // 100) % 2 == 0
-    x = inputs[is_fitted]
-    y = target[is_fitted]
-    weights = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)
-    return float(np.mean((inputs[~is_fitted] @ weights - target[~is_fitted]) ** 2))

@@ -81,9 +81,7 @@ def join_rows(paths: Sequence[Path]) -> JoinedTable:
 
 
 def write_joined(
-    paths: Sequence[Path],
-    target: Path,
-    join: Callable[[Sequence[Path]], JoinedTable] = join_rows,
+    paths: Sequence[Path], target: Path, join: Callable[[Sequence[Path]], JoinedTable] = join_rows
 ) -> JoinedTable:
     """Join files, and write the table to a new CSV or Parquet file.
 
@@ -119,7 +117,7 @@ def table_by_row(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floa
     rows = min(lengths.values())
     files = dict[Path, Mapping[str, Floats]]()
     for path, columns_of_file in columns.items():
-        files[path] = file_columns = _rows_of_one_column(columns_of_file, rows)
+        files[path] = file_columns = _split_column(columns_of_file, rows)
         if len(next(iter(file_columns.values()))) != rows:
             shortest = min(lengths, key=lengths.__getitem__).name
             raise BadInput(
@@ -165,7 +163,8 @@ def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]
     names = dict[Path, list[str]]()
     for path, short in zip(columns, short_names(list(columns)), strict=True):
         file_columns = columns[path]
-        unnamed, names[path] = is_unnamed(file_columns), list[str]()
+        unnamed = is_unnamed(file_columns)
+        names[path] = []
         for number, name in enumerate(file_columns, start=1):
             plain = f"{short}_{number}" if len(file_columns) > 1 else short
             names[path].append(_unused(plain if unnamed else name, short, used))
@@ -184,7 +183,7 @@ def is_unnamed(columns: Iterable[str]) -> bool:
     return all(_UNNAMED.fullmatch(name) for name in columns)
 
 
-def _rows_of_one_column(columns: Mapping[str, Floats], rows: int) -> Mapping[str, Floats]:
+def _split_column(columns: Mapping[str, Floats], rows: int) -> Mapping[str, Floats]:
     """Return columns (rows,), from one that lists the values of each row below one another."""
     values = next(iter(columns.values()))
     width, left_over = divmod(len(values), max(rows, 1))

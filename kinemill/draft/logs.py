@@ -16,7 +16,7 @@ from kinemill.draft.table import Table
 from kinemill.errors import BadInput, join_first
 from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
-from kinemill.ingest.other_formats import other_format
+from kinemill.ingest.unsupported_formats import unsupported_format
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS
 
@@ -71,7 +71,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
             tables += _long_parts(path, rate)[:most_parts]
         except (BadInput, OSError) as error:
             problems[str(path.relative_to(source))] = str(error).removeprefix(f"{path}: ")
-    problems |= _other_formats(source)
+    problems |= _unsupported_files(source)
     # `ingest.rate` is that of all logs.
     different = [table for table in tables if table.rate != tables[0].rate]
     problems |= {
@@ -180,12 +180,12 @@ def log_files(folder: Path) -> list[Path]:
     return [p for p, form in forms if form and not READERS[form].describes(p)]
 
 
-def _other_formats(folder: Path) -> dict[str, str]:
+def _unsupported_files(folder: Path) -> dict[str, str]:
     """Return why archives and logs of formats without a reader are not read, by relative name."""
     return {
         str(path.relative_to(folder)): f"is {format_[0]}; {format_[1]}"
         for path in sorted(folder.rglob("*"))
-        if (format_ := other_format(path)) and is_file(path) and form_of(path) is None
+        if (format_ := unsupported_format(path)) and is_file(path) and form_of(path) is None
     }
 
 
@@ -193,7 +193,7 @@ def _unrecognized(folder: Path) -> dict[str, str]:
     """Return the files of a folder that are no logs, by name, or by suffix if several share it."""
     names = dict[str, list[str]]()
     for path in sorted(folder.rglob("*")):
-        is_known = path.suffix.lower() in _MODELS or other_format(path) is not None
+        is_known = path.suffix.lower() in _MODELS or unsupported_format(path) is not None
         is_read = path.name.lower().endswith(_endings()) and is_file(path) and form_of(path)
         if not is_known and not is_read and path.name[0] not in ".~_" and is_file(path):
             name = str(path.relative_to(folder))

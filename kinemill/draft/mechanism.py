@@ -75,7 +75,7 @@ def mechanism_draft(name: str, path: Path, longest: float) -> EnvironmentDraft:
         **({"keyframe": _HOME} if _HOME in keys else {}),
     }
     goal = "reward: holds the pose of the file, which states no goal: write your own formulas"
-    return EnvironmentDraft(name, str(path), settings, (dt, "a multiple of the physics'"), (goal,))
+    return EnvironmentDraft(name, str(path), settings, dt, "a multiple of the physics'", (goal,))
 
 
 def _urdf_motors(path: Path) -> dict[str, Ends]:

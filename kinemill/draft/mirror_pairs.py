@@ -46,10 +46,7 @@ class Mirror:
 
 
 def find_mirror(
-    joints: list[str],
-    clips: Sequence[Floats],
-    commands: Floats,
-    limits: Mapping[str, Ends | None],
+    joints: list[str], clips: Sequence[Floats], commands: Floats, limits: Mapping[str, Ends | None]
 ) -> Mirror:
     """Find the pairs and signs of a mirror image.
 
@@ -71,11 +68,14 @@ def find_mirror(
     half = round(_cycle(clips) / 2.0)
     series = _command_series(clips, commands)
     for joint, mirrored in pairs:
-        columns = joints.index(joint), joints.index(mirrored)
+        left = joints.index(joint)
+        right = joints.index(mirrored)
         if TURNING in split_words(joint):
-            ratio = 1.0 if series is None else _command_ratio(series, columns)
+            ratio = (
+                1.0 if series is None else _command_ratio(series[:, :, left], series[:, :, right])
+            )
         else:
-            ratio = _shift_ratio(clips, columns, half)
+            ratio = _shift_ratio(clips, left, right, half)
         by_limits = _opposite_limits(limits.get(joint), limits.get(mirrored))
         if 1.0 / CLEAR < ratio < CLEAR and by_limits is not None:
             is_flipped = by_limits
@@ -119,14 +119,12 @@ def _letter(joint: str, letter: str) -> int | None:
     return None
 
 
-def _command_ratio(series: Floats, columns: tuple[int, int]) -> float:
+def _command_ratio(first: Floats, second: Floats) -> float:
     """Return the misfit of the same sign over that of the opposite one, over all commands.
 
     Of a command's image, lateral and turning velocity are opposite, and half a cycle changes the
     sign of odd harmonics.
     """
-    first = series[:, :, columns[0]]
-    second = series[:, :, columns[1]]
     odd = np.concatenate([[1.0], np.repeat((-1.0) ** np.arange(1, HARMONICS + 1), 2)])
     image = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * odd[: first.shape[1]] * second
     same = np.sum((first - image) ** 2)
@@ -134,12 +132,12 @@ def _command_ratio(series: Floats, columns: tuple[int, int]) -> float:
     return float(same / max(opposite, 1e-12))
 
 
-def _shift_ratio(clips: Sequence[Floats], columns: tuple[int, int], half: int) -> float:
+def _shift_ratio(clips: Sequence[Floats], left: int, right: int, half: int) -> float:
     """Return the misfit of the same sign over that of the opposite one, `half` a cycle later."""
     same = opposite = 1e-9  # joints at rest at 0 have either sign
     for clip in clips:
-        first = clip[: len(clip) - half, columns[0]]
-        second = clip[half:, columns[1]]
+        first = clip[: len(clip) - half, left]
+        second = clip[half:, right]
         same += float(np.sum((first - second) ** 2))
         opposite += float(np.sum((first + second) ** 2))
     return same / opposite

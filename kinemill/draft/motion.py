@@ -18,7 +18,7 @@ from kinemill.draft.clip_names import ClipColumns, clip_columns
 from kinemill.draft.column import Column
 from kinemill.draft.logs import log_names, read_tables
 from kinemill.draft.mirror_pairs import ROUNDED, Mirror, find_mirror
-from kinemill.draft.motion_physics import MIRRORED, VALIDATE, Physics, find_physics
+from kinemill.draft.motion_physics import MIRRORED, VALIDATE, Physics, clip_column, find_physics
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.schema_inference import form_of
@@ -83,7 +83,7 @@ def build_motion(
     read = read_tables(source, rate, is_motion=True)
     tables = read.tables
     problems = read.problems
-    clips = _one_robot(tables, source, robot, joints)
+    clips = _same_robot(tables, source, robot, joints)
     tables = clips.tables
     physics = None
     conclusion = ""
@@ -94,7 +94,8 @@ def build_motion(
     if physics:
         commands = physics.commands
         clips = replace(clips, columns=replace(clips.columns, joints=physics.joints))
-    columns = [_joint(joint, column, tables) for joint, column in clips.joints.items()]
+    found = [clip_column(name, [name_], "rad", tables) for name, name_ in clips.joints.items()]
+    columns = [replace(c, guess=replace(c.guess, what="position")) for c in found if c]
     columns, findings = _with_limits(columns, robot)
     limits = {column.channel: column.limits for column in columns}
     angles, means = _arrays(columns, commands)
@@ -187,7 +188,7 @@ _LEARN = (
 )
 
 
-def _one_robot(
+def _same_robot(
     tables: list[Table], source: Path, robot: RobotFile | None, order: Sequence[str]
 ) -> _Clips:
     """Return the clips with the same joints: those of the robot file, else of most clips."""
@@ -231,12 +232,6 @@ def _unnamed(source: Path, table: Table, robot: RobotFile | None) -> BadInput:
     )
 
 
-def _joint(joint: str, column: str, tables: list[Table]) -> Column:
-    samples = {(table.path, table.part): table.values[column] for table in tables}
-    joint_guess = replace(guess(column, joint), role="state", what="position")
-    return Column(joint_guess, [column], samples, unit="rad", sure=True, channel=joint)
-
-
 def _with_limits(
     columns: list[Column], robot: RobotFile | None
 ) -> tuple[list[Column], list[LimitFinding]]:
@@ -256,20 +251,11 @@ def _with_limits(
 
 def _commands(tables: list[Table]) -> list[Column]:
     """Return the commands that all clips have."""
-    commands = list[Column]()
-    for channel, (sources, unit) in COMMANDS.items():
-        selected = [next((s for s in sources if s in table.values), None) for table in tables]
-        names = [source for source in sources if source in selected]
-        if None in selected:
-            continue
-        samples = {
-            (table.path, table.part): table.values[source]
-            for table, source in zip(tables, selected, strict=True)
-            if source
-        }
-        role = replace(guess(names[0]), role="observation")
-        commands.append(Column(role, names, samples, unit=unit, sure=True, channel=channel))
-    return commands
+    return [
+        replace(column, guess=replace(guess(column.names[0]), role="observation"))
+        for channel, (sources, unit) in COMMANDS.items()
+        if (column := clip_column(channel, sources, unit, tables))
+    ]
 
 
 def _arrays(columns: list[Column], commands: list[Column]) -> tuple[list[Floats], Floats]:

@@ -258,14 +258,14 @@ def _columns(
     """
     renamed = {channel: (name,) for channel, name in (names or {}).items()}
     columns = [
-        _column(channel, renamed.get(channel, names), unit, tables)
+        clip_column(channel, renamed.get(channel, names), unit, tables)
         for channel, (names, unit) in sources.items()
     ]
     present = [column for column in columns if column]
     return present if len(present) == len(columns) else []
 
 
-def _column(
+def clip_column(
     channel: str, sources: Sequence[str], unit: str, tables: Sequence[Table]
 ) -> Column | None:
     """Return a channel that all clips have; None if one lacks it."""

@@ -25,7 +25,7 @@ DISAGREE = 0.1  # least variance of the difference of similar rows, relative to 
 NEAR = 0.2  # distance of similar rows, relative to that of rows of different demonstrations
 PERSISTS = 0.5  # autocorrelation of the difference down to which it lasts
 SPLIT = 0.3  # least variance of an action among similar rows that may form two groups
-TWO_GROUPS = 0.05  # variance within two groups, relative to the total; 0.24 for 8 normal values
+BIMODAL = 0.05  # variance within two groups, relative to the total; 0.24 for 8 normal values
 COMMON = 0.05  # least share of the similar rows that form two groups
 NEIGHBORS = 8  # similar rows that are grouped
 SHORTEST = 2
@@ -42,12 +42,12 @@ class Plans:
 
     Attributes:
         length: rows for which a difference lasts; 1 without plans.
-        has_two_ways: whether similar rows have two groups of actions.
+        is_bimodal: whether similar rows have two groups of actions.
         why: the evidence.
     """
 
     length: int
-    has_two_ways: bool
+    is_bimodal: bool
     why: str
 
 
@@ -177,7 +177,7 @@ def _ambiguous_rows(is_near: Sequence[Mask], neighbors: Sequence[Floats]) -> int
         )
         if len(groups) < max(FEWEST, COMMON * compared):
             continue
-        if float(np.median([_within(group) for group in groups])) < TWO_GROUPS:
+        if float(np.median([_within(group) for group in groups])) < BIMODAL:
             runs = [_longest_run(rows) for rows in is_split if rows.any()]
             longest = max(longest, round(float(np.median(runs))))
     return longest

@@ -41,7 +41,8 @@ def with_range(column: Column) -> Column:
     values = np.concatenate(nonempty)
     low, high = _widened(*_ends(values))
     if low < 0.0 < high and min(-low, high) > 0.5 * max(-low, high):
-        low, high = -max(-low, high), max(-low, high)
+        high = max(-low, high)
+        low = -high
     ends = _rounded(low, high)
     beyond = int(np.count_nonzero((values < ends[0]) | (values > ends[1])))
     what = "1 sample lies" if beyond == 1 else f"{beyond} samples lie"
@@ -73,7 +74,8 @@ def _hard(ends: Ends) -> Ends:
     low = min(ends[0], 0.0)
     high = max(ends[1], 0.0)
     if low < 0.0 < high:
-        low, high = -max(-low, high), max(-low, high)
+        high = max(-low, high)
+        low = -high
     return _widened(low, high)
 
 

@@ -64,10 +64,7 @@ def split_recordings(paths: Sequence[Path]) -> list[RecordingFiles]:
 
 
 def join_each(
-    source: Path,
-    paths: Sequence[Path],
-    folder: Path,
-    join: Callable[[Sequence[Path]], JoinedTable],
+    source: Path, paths: Sequence[Path], folder: Path, join: Callable[[Sequence[Path]], JoinedTable]
 ) -> Iterator[Json]:
     """Join the files of each of several recordings into a new CSV file.
 

@@ -68,7 +68,8 @@ def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
     bare = make_environment(task)
     try:
         draft = _with_limit(draft, bare)
-        draft = replace(draft, dt=_time_step(bare, draft))
+        dt, source = _time_step(bare, draft)
+        draft = replace(draft, dt=dt, dt_source=source)
     finally:
         bare.close()
     draft = _with_layout(draft)
@@ -95,7 +96,7 @@ def _first(name: str, environment: str) -> EnvironmentDraft:
             "is not an environment",
             expected="a Gymnasium id such as CartPole-v1, an MJCF or URDF file, or file.py:Class",
         )
-    return EnvironmentDraft(name, environment, settings, (1.0, _FIRST))
+    return EnvironmentDraft(name, environment, settings, 1.0, _FIRST)
 
 
 def _of_model(name: str, environment: str) -> EnvironmentDraft:
@@ -108,7 +109,7 @@ def _of_model(name: str, environment: str) -> EnvironmentDraft:
     body = load_body(path)
     dt = body.step * max(1, round(ROBOT_DT / body.step))
     settings: Json = {"type": "legged", "robot": str(path), "steps": round(ROBOT_SECONDS / dt)}
-    return EnvironmentDraft(name, environment, settings, (dt, "a multiple of the physics'"))
+    return EnvironmentDraft(name, environment, settings, dt, "a multiple of the physics'")
 
 
 def _load(text: str, name: str) -> Task:
@@ -129,8 +130,8 @@ def _with_limit(draft: EnvironmentDraft, environment: Env) -> EnvironmentDraft:
 
 def _time_step(environment: Env, draft: EnvironmentDraft) -> tuple[float, str]:
     """Return the time step, s, that an environment states, and how."""
-    if draft.dt[1] != _FIRST:
-        return draft.dt
+    if draft.dt_source != _FIRST:
+        return draft.dt, draft.dt_source
     for name in ("dt", "tau"):
         if environment.has_wrapper_attr(name):
             value = environment.get_wrapper_attr(name)

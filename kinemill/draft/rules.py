@@ -19,6 +19,7 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import EXPLICIT, STAMP, Guess, guess, split_words
 from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._episodes import NAMES as MARKS
+from kinemill.ingest.terms import word_set
 
 EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 FEWEST_NUMBERED = 20  # rows that show that a column numbers them
@@ -27,9 +28,8 @@ MOST_MODES = 32
 MOST_FLAGS = 8  # different values of a column named as a mode, and of another one
 LARGEST = float(np.finfo(np.float32).max)
 OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
-_STATUS = {"mode", "modes", "bit", "bits", "bitmask", "digital", "safety", "estop", "enabled",
-           "running", "ready", "fault", "faults", "alarm", "alarms", "warning", "warnings",
-           "code", "armed", "connected", "online", "is", "has"}  # fmt: skip
+_STATUS = word_set("""mode modes bit bits bitmask digital safety estop enabled running ready fault
+    faults alarm alarms warning warnings code armed connected online is has""")
 
 
 @dataclass(frozen=True)

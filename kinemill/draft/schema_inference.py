@@ -30,7 +30,6 @@ from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
-from kinemill.ingest.other_formats import is_pointer, other_format
 from kinemill.ingest.raw import (
     TIME,
     About,
@@ -43,6 +42,7 @@ from kinemill.ingest.raw import (
 )
 from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
 from kinemill.ingest.readers.csv import has_episodes, is_long
+from kinemill.ingest.unsupported_formats import is_pointer, unsupported_format
 from kinemill.task import READERS, Channel, Task
 
 NO_CLOCK = "\0"  # no column has this name
@@ -100,7 +100,7 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
     if is_pointer(path):
         raise BadLog(path, "is a pointer of Git LFS, not the log", fix="git lfs pull, in its clone")
     form = form_of(path)
-    if form is None and (format_ := other_format(path)):
+    if form is None and (format_ := unsupported_format(path)):
         raise BadLog(path, f"is {format_[0]}", expected="a log that a reader reads", fix=format_[1])
     is_text = form in {"csv", "text"} and not is_long(path) and not has_episodes(path)
     if form is None or is_text:
@@ -164,8 +164,8 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
     """
     form = form_of(path)
     if form in {"csv", "text"}:
-        numbers, others = read_numbers(path)
-        return _require_columns(numbers, path), others
+        numbers, texts = read_numbers(path)
+        return _require_columns(numbers, path), texts
     if form is None:
         raise BadInput(path, "is not a log", fix="name files that a reader can read")
     reader: Reader = READERS[form]
@@ -411,7 +411,7 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | Non
         {name: values for name, values in samples.items() if name in names},
         result.refused | empty | left_out,
         log.part,
-        own_clocks=True,
+        topic_clocks=True,
         origin=float(origin) / log.ticks,
         meeting=step,
         remarks=tuple(remarks),

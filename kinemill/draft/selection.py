@@ -392,7 +392,7 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     usual = Counter(name_guess.name for _, name_guess in readings).most_common(1)[0][0]
     first = next(name_guess for _, name_guess in readings if name_guess.name == usual)
     names = list(dict.fromkeys([usual, *(name_guess.name for _, name_guess in readings)]))
-    units = _other_units(first, readings)
+    units = _differing_units(first, readings)
     samples = {
         (table.path, table.part): _converted(
             table.values[candidate.name], units.get(candidate.name), first
@@ -408,7 +408,7 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     return Column(first, names, samples, stated_range=stated_range, notes=notes, units=units)
 
 
-def _other_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:
+def _differing_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:
     """Return the units of the columns that state another one than the usual column, by name."""
     stated = {
         candidate.name: candidate.unit for _, candidate in readings if candidate.name != usual.name

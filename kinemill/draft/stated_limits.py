@@ -163,17 +163,16 @@ def _limited(column: Column, joint: JointLimits, path: Path) -> tuple[Column, Li
         return column, LimitFinding(joint.name, column.channel, "", stated, is_open)
     ends, what = stated
     spelled = f"{ends[0]:g} to {ends[1]:g} {column.unit}"
-    beyond = _logs_beyond(column, ends)
-    logs = len({log for log, _ in column.samples})
-    if _is_contradicted(beyond, logs):
-        finding = f"contradicted by {_name_logs(beyond, logs)}: check unit, name and {path.name}"
+    is_contradicted, exceeding = _compare(column, ends)
+    if is_contradicted:
+        finding = f"contradicted by {exceeding}: check unit, name and {path.name}"
         note = f"{path.name} states {spelled}, which most logs exceed"
         limited = replace(column, notes=[*column.notes, note])
         return limited, LimitFinding(joint.name, column.channel, spelled, finding)
-    finding = f"exceeded in {_name_logs(beyond, logs)}" if beyond else f"{what}: all logs agree"
+    finding = f"exceeded in {exceeding}" if exceeding else f"{what}: all logs agree"
     note = f"limits: {what} of joint {joint.name} in {path.name}"
     limited = replace(column, limits=ends, notes=[*column.notes, note])
-    return limited, LimitFinding(joint.name, column.channel, spelled, finding, bool(beyond))
+    return limited, LimitFinding(joint.name, column.channel, spelled, finding, bool(exceeding))
 
 
 def with_log_limits(column: Column) -> Column:
@@ -184,21 +183,22 @@ def with_log_limits(column: Column) -> Column:
     if column.stated_range is None or column.limits or column.role in {"observation", "output"}:
         return column
     low, high = sorted(column.converted(np.array(column.stated_range)).tolist())
-    beyond = _logs_beyond(column, (low, high))
-    logs = len({log for log, _ in column.samples})
-    if _is_contradicted(beyond, logs):
+    is_contradicted, exceeding = _compare(column, (low, high))
+    if is_contradicted:
         spelled = f"{low:g} to {high:g} {column.unit}"
-        note = f"the logs state a range of {spelled}, and exceed it: {_name_logs(beyond, logs)}"
+        note = f"the logs state a range of {spelled}, and exceed it: {exceeding}"
         return replace(column, notes=[*column.notes, note])
-    exceeded = f", exceeded in {_name_logs(beyond, logs)}" if beyond else ""
+    exceeded = f", exceeded in {exceeding}" if exceeding else ""
     note = f"limits: valid range stated in the logs{exceeded}"
     return replace(column, limits=(low, high), notes=[*column.notes, note])
 
 
-def _is_contradicted(beyond: dict[Path, tuple[int, float, float]], logs: int) -> bool:
-    """Return whether so many samples of so many logs are beyond limits that these are wrong."""
+def _compare(column: Column, ends: Ends) -> tuple[bool, str]:
+    """Return whether most logs contradict limits, and the logs with samples beyond them."""
+    beyond = _logs_beyond(column, ends)
+    logs = len({log for log, _ in column.samples})
     often = [log for log, (_, _, share) in beyond.items() if share > RARE]
-    return len(often) > CONTRADICTED * logs
+    return len(often) > CONTRADICTED * logs, _name_logs(beyond, logs) if beyond else ""
 
 
 def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:

@@ -27,7 +27,7 @@ class Table:
         rate: rate of rows without timestamps, Hz, as given by the user.
         labels: other names of columns, where they are more descriptive.
         text: instruction of the log.
-        own_clocks: whether topics have their own timestamps.
+        topic_clocks: whether topics have their own timestamps.
         experiment: name of the experiment, if the file holds several side by side; empty otherwise.
         sources: names of its columns in the file, where they differ from those of the first
             experiment, which `values` has.
@@ -50,7 +50,7 @@ class Table:
     rate: float | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
     text: str = ""
-    own_clocks: bool = False
+    topic_clocks: bool = False
     experiment: str = ""
     sources: dict[str, str] = field(default_factory=dict[str, str])
     attributes: dict[str, ColumnAttributes] = field(default_factory=dict[str, ColumnAttributes])

@@ -217,7 +217,7 @@ def _resample(column: Column, draft: Draft) -> list[str]:
     """Set the usual gaps of a signal with its own clock as its `max_gap`."""
     if column.lead:
         return [f"resample: {{lead: {column.lead}}}"]
-    if not all(table.own_clocks for table in draft.tables):
+    if not all(table.topic_clocks for table in draft.tables):
         return []
     gap = max(column.longest_gap, 5.0 * column.step)
     is_held = column.guess.role == "action" and any(table.meeting for table in draft.tables)

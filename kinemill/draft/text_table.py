@@ -27,12 +27,11 @@ from kinemill.draft.rates import meet
 from kinemill.draft.table import Table, usual_step
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
-from kinemill.ingest.other_formats import other_format
-from kinemill.ingest.own_clocks import is_slower
 from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
 from kinemill.ingest.readers._csv_layout import Layout, decode, is_binary
 from kinemill.ingest.readers._plain_table import COLUMN, rate_above
 from kinemill.ingest.readers.csv import read_as_text
+from kinemill.ingest.slow_columns import is_slower
 from kinemill.ingest.text_values import (
     is_date,
     parse_dates,
@@ -40,10 +39,11 @@ from kinemill.ingest.text_values import (
     spell_booleans,
     unit_of_cells,
 )
+from kinemill.ingest.unsupported_formats import unsupported_format
 
 HEAD = 1 << 18  # bytes that show whether a file is text
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
-OTHER_RATE = 0.1  # relative difference between the rates of metadata and timestamps
+RATE_MISMATCH = 0.1  # relative difference between the rates of metadata and timestamps
 COARSE = "most rows repeat its last date"
 NEWEST_FIRST = "the newest row is first: rows are read from the last one to the first"
 
@@ -67,7 +67,7 @@ def split_clocks(table: Table, rate: float | None = None) -> Table:
         table,
         values={name: samples for name, samples in values.items() if name in names},
         left_out={**table.left_out, **left_out},
-        own_clocks=True,
+        topic_clocks=True,
         meeting=step or table.meeting,
         remarks=(*table.remarks, *remarks),
     )
@@ -89,7 +89,7 @@ def read_text(path: Path, rate: float | None = None) -> Table:
         left_out.pop(dates, None)
         table = _dated(path, text[dates], numbers, left_out, rate)
     elif rate is None and (split := _split_clock(numbers)):
-        table = _stamped_by_two(path, split, numbers, left_out)
+        table = _stamped_by_pair(path, split, numbers, left_out)
     else:
         table = table_of(path, numbers, left_out, rate, layout.units, stated)
     units = {name: ColumnAttributes(unit=unit) for name, unit in layout.units.items() if unit}
@@ -104,7 +104,7 @@ def read_text(path: Path, rate: float | None = None) -> Table:
 
 def contradictions(rate: float | None, table: Table) -> list[str]:
     """Return what the metadata of a log states otherwise than its rows: the rate, Hz."""
-    if rate is None or abs(rate * table.step - 1.0) < OTHER_RATE:
+    if rate is None or abs(rate * table.step - 1.0) < RATE_MISMATCH:
         return []
     return [
         f"the metadata states {rate:g} Hz, and timestamps are {table.step:.4g} s apart: "
@@ -178,7 +178,7 @@ def _dated(
     return replace(table, time=dates.name, origin=origin, clock_rule=rule, meeting=meeting)
 
 
-def _stamped_by_two(
+def _stamped_by_pair(
     path: Path, seconds: str, numbers: dict[str, Floats], left_out: dict[str, str]
 ) -> Table:
     """Return columns (n,) on timestamps in two columns: whole seconds, and nanoseconds."""
@@ -201,7 +201,7 @@ def _dates(frame: pl.DataFrame) -> str | None:
 
 
 def _binary(path: Path, head: bytes) -> BadLog:
-    if detected := other_format(path):
+    if detected := unsupported_format(path):
         return BadLog(
             path, f"is {detected[0]}", expected="a log that a reader reads", fix=detected[1]
         )

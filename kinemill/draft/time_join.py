@@ -60,7 +60,7 @@ def join_by_time(
     Raises:
         BadInput: A file has no timestamps or several recordings, or no row matches.
     """
-    tables = [_one_table(path) for path in paths]
+    tables = [_recording_table(path) for path in paths]
     grid = min((seconds for seconds, _ in tables[0].values.values()), key=usual_step)
     step = usual_step(grid)
     joined = dict[str, Floats]()
@@ -89,7 +89,7 @@ def join_by_time(
     return JoinedTable(frame, left_out, matches[1:])
 
 
-def _one_table(path: Path) -> Table:
+def _recording_table(path: Path) -> Table:
     """Return the columns of a log of one recording with timestamps.
 
     Raises:

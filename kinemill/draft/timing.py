@@ -5,12 +5,12 @@ a log the states change less than their noise, and a horizon of some rows is the
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.table import Table
-from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 
 EVEN = 1e-6  # of a step: deviation of evenly spaced timestamps
@@ -106,21 +106,11 @@ def bridged_gap(columns: list[Column], dt: float) -> float | None:
     return float(f"{shortest:.2g}") if shortest > USUAL_GAP * dt else None
 
 
-def _smooth_gap(column: Column, log: tuple[object, str], most: int = GAPS[-1]) -> float | None:
+def _smooth_gap(column: Column, log: tuple[Path, str], most: int = GAPS[-1]) -> float | None:
     """Return the longest gap of one log, s, of at most `most` rows; None if it never changes."""
-    seconds, values = next(samples for key, samples in column.samples.items() if key == log)
-    seconds = seconds[:ROWS]
-    values = values[:ROWS]
-    is_finite = np.isfinite(values)
-    seconds = seconds[is_finite]
-    values = values[is_finite]
-    rising = np.diff(seconds, prepend=-np.inf) > 0.0
-    seconds = seconds[rising]
-    values = values[rising]
+    seconds, values = column.motion(log, ROWS)
     if len(values) < 4 * USUAL_GAP or float(np.std(values)) == 0.0:
         return None
-    if column.kind == "angle":
-        values = np.asarray(unwrap(values * column.radians))
     step = float(np.median(np.diff(seconds)))
     std = float(np.std(values))
     # Noise adds the same error to any gap; only a larger error shows that motion is lost.

@@ -1,9 +1,11 @@
 """Compare a velocity with the motion of a position, by a line that is robust against faults."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from kinemill.draft.column import Column
-from kinemill.draft.table import Samples
+from kinemill.draft.table import Samples, usual_step
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 from kinemill.validate.motion import rms
@@ -18,15 +20,21 @@ ROUNDS = 5  # of fitting the line to the windows close to it
 CONSTANT = 1e-3  # spread of the motion relative to its mean, below which it is constant
 
 
-def fit_line(pairs: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
-    """Return the factor of a robust line through all windows, and the share that agrees.
+class Line(NamedTuple):
+    """A robust line through windows: velocity integral per motion, and the share that agrees."""
+
+    ratio: float
+    share: float
+
+
+def fit_line(pairs: list[tuple[Floats, Floats]]) -> Line | None:
+    """Return a robust line through all windows.
 
     Args:
         pairs: integral of the velocity and motion of the position, both (windows,), by log.
 
     Returns:
-        Velocity integral per motion, and the share of the windows with motion close to the line;
-        None if the columns do not move or a constant offset dominates.
+        The line, and the share of the windows with motion close to it; None if the columns do not move or a constant offset dominates.
     """
     integral = np.concatenate([pair[0] for pair in pairs]) if pairs else np.empty(0)
     moved = np.concatenate([pair[1] for pair in pairs]) if pairs else np.empty(0)
@@ -44,7 +52,7 @@ def fit_line(pairs: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
     if usual == 0.0 or not is_moving.any() or abs(offset) > _trimmed_rms(expected):
         return None
     close = np.abs(centered - expected) <= APART * np.maximum(size, usual)
-    return ratio, float(np.mean(close[is_moving]))
+    return Line(ratio, float(np.mean(close[is_moving])))
 
 
 def likely_pairs(columns: list[Column]) -> set[tuple[str, str]]:
@@ -108,32 +116,25 @@ def _line(integral: Floats, moved: Floats) -> tuple[float, float]:
     return slope, offset
 
 
-def usual_delay(shared: list[tuple[Floats, Floats, Floats]], fit: tuple[float, float]) -> float:
+def usual_delay(shared: list[tuple[Floats, Floats, Floats]], line: Line) -> float:
     """Return the median delay of the velocity over the logs, s; 0 without motion.
 
     Args:
         shared: seconds, velocity and position (n,) of each log.
-        fit: result of `fit_line`; its sign is that of the velocity.
+        line: result of `fit_line`; its sign is that of the velocity.
     """
     delays = list[float]()
     for seconds, speed, path in shared:
-        step = usual_step_of(seconds)
+        step = usual_step(seconds)
         slope = np.diff(path) / step
         sizes = [float(np.nanquantile(np.abs(item), 0.9)) for item in (speed, slope)]
         if min(sizes) > 0.0 and len(path) > 20:
-            sign = -1.0 if fit[0] < 0.0 else 1.0
+            sign = -1.0 if line.ratio < 0.0 else 1.0
             delays.append(lag(sign * speed * sizes[1] / sizes[0], path, step))
     return float(np.median(delays)) if delays else 0.0
 
 
-def usual_step_of(seconds: Floats) -> float:
-    """Return the median distance of rising timestamps (n,) s; 1 if none rises."""
-    steps = np.diff(seconds)
-    steps = steps[steps > 0.0]
-    return float(np.median(steps)) if len(steps) else 1.0
-
-
-def on_one_clock(
+def on_shared_clock(
     velocity: Samples, position: Samples, column: Column
 ) -> tuple[Floats, Floats, Floats] | None:
     """Return seconds, velocity and unwrapped position (n,) at the times of the velocity.
@@ -179,7 +180,7 @@ def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tu
     if len(steps) < 3:
         return np.empty(0), np.empty(0)
     area = 0.5 * steps * (speed[1:] + speed[:-1])
-    usual = usual_step_of(seconds)
+    usual = usual_step(seconds)
     unknown = ~np.isfinite(area) | (steps > 5 * usual) | (steps <= 0.0)
     sums = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
     # Differences of these sums give all windows; a window with an unknown step is left out.

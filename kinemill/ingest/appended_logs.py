@@ -27,7 +27,8 @@ _CHUNK = 1 << 20
 def supersede(
     task: Task,
     home: Home,
-    grown: tuple[Path, str],
+    path: Path,
+    hash_: str,
     previous_hash: str | None,
     decisions: Mapping[str, Decision],
 ) -> Decision | None:
@@ -38,26 +39,28 @@ def supersede(
     Args:
         task: task of the recordings.
         home: holds memberships and decisions.
-        grown: the file as it is now, and its content hash.
+        path: the file as it is now.
+        hash_: its content hash.
         previous_hash: content hash read under the same name before; None if there was none.
         decisions: current decisions; a manual decision about the old recording is kept.
 
     Returns:
         the decision; None if there is nothing to exclude, or it is excluded already.
     """
-    member = find_grown(task, home, grown, previous_hash, decisions)
+    member = find_grown(task, home, path, hash_, previous_hash, decisions)
     if member is None:
         return None
-    because = f"continues in {grown[1][:16]}, which begins with its {member.bytes} bytes"
-    if uses_videos(task, grown[0]):
-        because = f"has the same rows as {grown[1][:16]}, whose videos are newer"
-    return decide(home, task.name, (member.hash, member.name), "supersede", because)
+    because = f"continues in {hash_[:16]}, which begins with its {member.bytes} bytes"
+    if uses_videos(task, path):
+        because = f"has the same rows as {hash_[:16]}, whose videos are newer"
+    return decide(home, task.name, member.hash, member.name, "supersede", because)
 
 
 def find_grown(
     task: Task,
     home: Home,
-    grown: tuple[Path, str],
+    path: Path,
+    hash_: str,
     previous_hash: str | None,
     decisions: Mapping[str, Decision],
 ) -> Member | None:
@@ -65,7 +68,6 @@ def find_grown(
 
     A log whose videos changed grew as well, if its rows are the same.
     """
-    path, hash_ = grown
     if previous_hash is None or previous_hash == hash_ or previous_hash in decisions:
         return None
     member = find_member(home, task.name, previous_hash)

@@ -136,7 +136,9 @@ class _ReadHistory:
     """Which contents of a folder were read."""
 
     def __init__(self, task: Task, home: Home, folder: Path, cache: ScanCache) -> None:
-        self._task, self._home, self._folder = task, home, str(folder)
+        self._task = task
+        self._home = home
+        self._folder = str(folder)
         self._cache = cache
 
     def has(self, file_stat: FileStat, content: str) -> bool:

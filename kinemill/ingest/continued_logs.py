@@ -48,7 +48,8 @@ def continue_log(
     )
 
 
-def _refusal(change: EditChange, problem: str, expected: str, fix: str) -> Unreadable:
+def bad_edit(change: EditChange, problem: str, expected: str, fix: str) -> Unreadable:
+    """Return the error of an edit that does not fit a log."""
     text = f"the edit to {change.spell()}: {problem}"
     return Unreadable(reason("edit", "log", text, expected=expected, fix=fix))
 
@@ -61,38 +62,38 @@ def _only_part(logs: list[RawLog], which: str, change: EditChange) -> RawLog:
         reasons: list[Reason] = logs[0].reasons
         problem = f"has no rows{': ' + str(reasons[0]['found']) if reasons else ''}"
     fix = "keep both as recordings of their own"
-    raise _refusal(change, f"{which} {problem}", "two logs of numbers with one clock each", fix)
+    raise bad_edit(change, f"{which} {problem}", "two logs of numbers with one clock each", fix)
 
 
 def _check_channels(first: RawLog, second: RawLog, change: EditChange) -> None:
     fix = "merge logs of one recorder, in one format"
     if bool(first.signals) != bool(second.signals):
         expected = "two tables, or two logs of messages"
-        raise _refusal(change, "one is a table and one has messages", expected, fix)
+        raise bad_edit(change, "one is a table and one has messages", expected, fix)
     first_names, second_names = ({*log.signals, *log.frame.columns} for log in (first, second))
     if first_names != second_names:
         differ = ", ".join(sorted(first_names ^ second_names))
-        raise _refusal(change, f"only one of them has {differ}", "the same channels", fix)
+        raise bad_edit(change, f"only one of them has {differ}", "the same channels", fix)
 
 
 def _check_clocks(first: RawLog, second: RawLog, change: EditChange) -> None:
     fix = "merge a log of the same recorder that starts after this one ends"
     if (first.ticks, _stamp_types(first)) != (second.ticks, _stamp_types(second)):
         clocks = [f"{log.ticks:g} ticks/s ({_stamp_types(log)})" for log in (first, second)]
-        raise _refusal(change, f"clocks of {' and '.join(clocks)}", "two clocks of one kind", fix)
+        raise bad_edit(change, f"clocks of {' and '.join(clocks)}", "two clocks of one kind", fix)
     gap = (stamp_range(second)[0] - stamp_range(first)[1]) / first.ticks
     if gap <= 0.0:
         problem = f"the other log starts {-gap:.6g} s before this one ends"
-        raise _refusal(change, problem, "a clock that follows this one", fix)
+        raise bad_edit(change, problem, "a clock that follows this one", fix)
     if gap > change.max_gap_s:
         problem = f"{gap:.6g} s without samples between both"
         allow = f"allow it with --max-gap {gap:.3g}, which starts a new track there"
-        raise _refusal(change, problem, f"at most {change.max_gap_s:g} s", allow)
+        raise bad_edit(change, problem, f"at most {change.max_gap_s:g} s", allow)
     steps = usual_distance(first), usual_distance(second)
     if min(steps) > 0.0 and not 1.0 / _LIKELY <= steps[1] / steps[0] <= _LIKELY:
         apart = f"usually {steps[0]:.3g} s apart, and {steps[1]:.3g} s in the other log"
         problem = f"stamps are {apart}"
-        raise _refusal(change, problem, "about the same rate", fix)
+        raise bad_edit(change, problem, "about the same rate", fix)
 
 
 def _stamp_types(log: RawLog) -> str:

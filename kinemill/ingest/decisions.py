@@ -102,18 +102,13 @@ def current_decisions(home: Home, task: str) -> dict[str, Decision]:
     for merged, (hash_, edit) in merges(home, task).items():
         if edit.change and not barred & {merged, hash_}:  # else the other is a recording again
             because = f"it continues {hash_[:16]}"
-            about = (edit.number, merged, edit.change.other_name, "merge")
+            about = (edit.number, merged, edit.change.merged_name, "merge")
             current[merged] = Decision(*about, edit.who, edit.when, because)
     return current
 
 
-def decide(
-    home: Home, task: str, recording: tuple[str, str], decision: Kind, because: str
-) -> Decision:
-    """Record a decision about a recording permanently.
-
-    `recording` is its content hash and its name at first ingest.
-    """
+def decide(home: Home, task: str, hash_: str, name: str, decision: Kind, because: str) -> Decision:
+    """Record a decision about a recording permanently, by its hash and name at first ingest."""
     return DECISIONS.append(
-        home, task, lambda: Decision(0, *recording, decision, current_user(), now(), because)
+        home, task, lambda: Decision(0, hash_, name, decision, current_user(), now(), because)
     )

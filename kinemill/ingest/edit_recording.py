@@ -39,7 +39,7 @@ def edit(
         for member in members:
             current = current_edits(home, task.name).get(member.hash, ())
             _check_fits(task, home, member, resolve(home, task.name, [*current, new]))
-        hashes = [one.hash for one in members]
+        hashes = [member.hash for member in members]
         act = replace(new, recordings=hashes, who=current_user(), when=now(), because=because)
         return EDITS.append(home, task.name, lambda: act)
 
@@ -59,10 +59,10 @@ def undo(
         withdrawn = dict[int, list[str]]()
         for member in members:
             current = current_edits(home, task.name).get(member.hash, ())
-            numbers = [one.number for one in current if number in {None, one.number}]
+            numbers = [edit.number for edit in current if number in {None, edit.number}]
             if not numbers:
                 which = "an edit" if number is None else f"the edit {number}"
-                listed = ", ".join(str(one.number) for one in current) or "none"
+                listed = ", ".join(str(edit.number) for edit in current) or "none"
                 fix = f"kinemill data edits {task.name} lists all edits"
                 problem = f"does not have {which}"
                 raise BadInput(member.name, problem, expected=f"one of: {listed}", fix=fix)
@@ -128,19 +128,19 @@ def _check_merge(task: Task, home: Home, members: Sequence[Member], change: Edit
     """
     (name,) = {member.name for member in members[:1]}
     fix = f"kinemill data edits {task.name} lists the edits"
-    if len(members) > 1 or members[0].hash == change.other:
+    if len(members) > 1 or members[0].hash == change.merged:
         problem = "would continue with itself" if len(members) == 1 else "is one of several"
         raise BadInput(name, problem, expected="a merge of two recordings", fix="name two of them")
     decisions = current_decisions(home, task.name)
-    for hash_, label in ((members[0].hash, name), (change.other, change.other_name)):
+    for hash_, label in ((members[0].hash, name), (change.merged, change.merged_name)):
         if (made := decisions.get(hash_)) and made.bars:
             item = made.reason(task.name)
             expected = "a recording that is used"
             raise BadInput(label, f"is {item['found']}", expected=expected, fix=item["fix"])
-    if any(base == change.other for base, _ in merges(home, task.name).values()):
+    if any(base == change.merged for base, _ in merges(home, task.name).values()):
         problem = "continues with another recording already"
         fix = f"merge that one after this one: {fix}"
-        raise BadInput(change.other_name, problem, expected="a recording without merges", fix=fix)
+        raise BadInput(change.merged_name, problem, expected="a recording without merges", fix=fix)
 
 
 def _check_fits(task: Task, home: Home, member: Member, edits: LogEdits) -> None:

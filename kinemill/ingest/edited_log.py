@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kinemill.ingest.continued_logs import continue_log
+from kinemill.ingest.continued_logs import bad_edit, continue_log
 from kinemill.ingest.edits import Edit, EditChange, current_edits
 from kinemill.ingest.membership import Member, find_member, keep_raw, raw_path
-from kinemill.ingest.raw import RawLog, Unreadable, reason
+from kinemill.ingest.raw import RawLog
 from kinemill.ingest.topics import last_time
 from kinemill.store import Json, digest, to_json_value
 from kinemill.store.home import Home
@@ -39,8 +39,8 @@ class LogEdits:
         """Return what the key of the recording has of them: no names, dates or authors."""
         listed: list[Json] = []
         for change in self.changes:
-            values = to_json_value(replace(change, other_name=""))
-            if merged := self.merged.get(change.other):
+            values = to_json_value(replace(change, merged_name=""))
+            if merged := self.merged.get(change.merged):
                 values |= {"suffix": merged.member.suffix, "edits": merged.edits.to_json()}
             listed.append({key: value for key, value in values.items() if value not in ("", 0.0)})
         return listed
@@ -51,8 +51,8 @@ class LogEdits:
         Raises:
             CorruptArtifact: The bytes of one are missing or damaged.
         """
-        for one in self.merged.values():
-            keep_raw(home, one.member, None)
+        for merged in self.merged.values():
+            keep_raw(home, merged.member, None)
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ def resolve(home: Home, task: str, edits: Sequence[Edit]) -> LogEdits:
     merged = dict[str, MergedLog]()
     for change in (edit.change for edit in edits if edit.change):
         if change.kind == "merge":
-            member = find_member(home, task, change.other)
+            member = find_member(home, task, change.merged)
             if member is None:
                 continue
-            own = edits_of(home, task, change.other)
-            merged[change.other] = MergedLog(member, raw_path(home, member), own)
+            edits_of_merged = edits_of(home, task, change.merged)
+            merged[change.merged] = MergedLog(member, raw_path(home, member), edits_of_merged)
         changes.pop(change, None)
         changes[change] = None
     return LogEdits(tuple(changes), merged)
@@ -111,18 +111,12 @@ def read_edited(task: Task, raw: Path, edits: LogEdits, read: ReadLogs) -> list[
     logs = read(task, raw)
     for change in edits.changes:
         if change.kind == "merge":
-            one = edits.merged[change.other]
-            others = read_edited(task, one.raw, one.edits, read)
-            logs = [continue_log(logs, others, change, task)]
+            merged = edits.merged[change.merged]
+            continuation = read_edited(task, merged.raw, merged.edits, read)
+            logs = [continue_log(logs, continuation, change, task)]
         else:
             logs = _cut(logs, change)
     return logs
-
-
-def bad_edit(change: EditChange, problem: str, *, expected: str, fix: str) -> Unreadable:
-    """Return the error of an edit that does not fit a log."""
-    text = f"the edit to {change.spell()}: {problem}"
-    return Unreadable(reason("edit", "log", text, expected=expected, fix=fix))
 
 
 def _cut(logs: list[RawLog], change: EditChange) -> list[RawLog]:
@@ -131,11 +125,11 @@ def _cut(logs: list[RawLog], change: EditChange) -> list[RawLog]:
     if len(logs) > 1 and change.part not in names:
         problem = f"has no part {change.part!r}" if change.part else "has several parts"
         fix = f"name one with --part: {', '.join(names[:8])}"
-        raise bad_edit(change, f"the log {problem}", expected=f"one of {len(names)} parts", fix=fix)
-    return [_cut_one(log, change) if change.part in {"", log.part} else log for log in logs]
+        raise bad_edit(change, f"the log {problem}", f"one of {len(names)} parts", fix)
+    return [_cut_log(log, change) if change.part in {"", log.part} else log for log in logs]
 
 
-def _cut_one(log: RawLog, change: EditChange) -> RawLog:
+def _cut_log(log: RawLog, change: EditChange) -> RawLog:
     """Return a log that is split, or without a span of time.
 
     Raises:
@@ -151,7 +145,7 @@ def _cut_one(log: RawLog, change: EditChange) -> RawLog:
         expected = f"a time between 0 and {end:.6g} s, the length of the recording"
         fix = "name times in s since the first stamp, as `kinemill data view` draws them"
         problem = "the times are outside of the recording" if start <= stop else "it ends too early"
-        raise bad_edit(change, problem, expected=expected, fix=fix)
+        raise bad_edit(change, problem, expected, fix)
     if change.kind == "split":
         return replace(log, splits=[*log.splits, start])
     return replace(log, excluded=[*log.excluded, (start, stop)])

@@ -26,7 +26,7 @@ class EditChange:
         start_s: first excluded time, or the time at which the recording is split.
         stop_s: last excluded time.
         part: name of the part of the log that the times are of; "" if it has one.
-        other: content hash of the recording that continues this one (`merge`).
+        merged: content hash of the recording that continues this one (`merge`).
         max_gap_s: longest time without samples between both, s (`merge`).
     """
 
@@ -34,8 +34,8 @@ class EditChange:
     start_s: float = 0.0
     stop_s: float = 0.0
     part: str = ""
-    other: str = ""
-    other_name: str = ""
+    merged: str = ""
+    merged_name: str = ""
     max_gap_s: float = 0.0
 
     def spell(self) -> str:
@@ -44,7 +44,7 @@ class EditChange:
         texts: dict[EditKind, str] = {
             "exclude": f"exclude {self.start_s:g} to {self.stop_s:g} s{part}",
             "split": f"split at {self.start_s:g} s{part}",
-            "merge": f"merge {self.other_name} ({self.other[:16]})",
+            "merge": f"merge {self.merged_name} ({self.merged[:16]})",
         }
         return texts[self.kind]
 
@@ -90,7 +90,7 @@ def current_edits(home: Home, task: str) -> Mapping[str, Sequence[Edit]]:
 def merges(home: Home, task: str) -> dict[str, tuple[str, Edit]]:
     """Return, by content hash, the recordings that others continue with: whose, and the edit."""
     return {
-        edit.change.other: (hash_, edit)
+        edit.change.merged: (hash_, edit)
         for hash_, edits in current_edits(home, task).items()
         for edit in edits
         if edit.change and edit.change.kind == "merge"

@@ -20,11 +20,11 @@ from kinemill.ingest.file_stat import (
     stat_key,
     stat_of,
 )
-from kinemill.ingest.other_formats import format_by_suffix, other_format
 from kinemill.ingest.raw import MAX_LISTED, Reader
 from kinemill.ingest.readers import compressed
 from kinemill.ingest.readers._lerobot_videos import SUFFIX, is_read_video
 from kinemill.ingest.scan_cache import ScanCache, UnchangedFiles
+from kinemill.ingest.unsupported_formats import format_by_suffix, unsupported_format
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS, Task
@@ -340,7 +340,8 @@ def _changed_below(top: str, read: _ReadBefore, result: ScanResult) -> Iterator[
     waiting = [(os.fsencode(top), b"")]
     unchanged = read.unchanged
     while waiting:
-        (folder, below), folders = waiting.pop(), list[tuple[bytes, bytes]]()
+        folder, below = waiting.pop()
+        folders = list[tuple[bytes, bytes]]()
         stats = read.pop(below)
         for entry in _entries(folder, below, result.ignored):
             key = entry.name
@@ -395,13 +396,13 @@ def _recognized(task: Task, path: Path) -> str | None:
     return next(by_content, None) or next(by_suffix, None)
 
 
-def refuse_other_format(task: Task, path: Path) -> None:
+def refuse_unsupported(task: Task, path: Path) -> None:
     """Refuse a file of a format that has no reader, such as an archive.
 
     Raises:
         BadLog: it is one.
     """
-    if _recognized(task, path) is None and (detected := other_format(path)):
+    if _recognized(task, path) is None and (detected := unsupported_format(path)):
         raise BadLog(path, f"is {detected[0]}", expected="a log", fix=detected[1])
 
 

@@ -9,62 +9,42 @@ import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kinemill.ingest.terms import translate
+from kinemill.ingest.terms import translate, word_set
 from kinemill.task.units import read_unit
 
 LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
 _JOINTS = LIMBS | {"joint", "joints"}
-POSITION = {"pos", "position", "positions", "q", "qpos", "angle", "angles", "theta", "th", "phi",
-            "psi", "roll", "pitch", "yaw", "x", "y", "z", "height"} | _JOINTS  # fmt: skip
-VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qdot", "qvel", "omega", "thetadot", "dot",
-            "speed", "rate", "gyro", "twist", "vx", "vy", "vz", "w", "dtheta", "dphi",
-            "dx"}  # fmt: skip
-COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
-           "action", "actions", "act", "force", "effort", "voltage", "pwm", "duty",
-           "throttle", "steering", "steer", "pedal", "thrust", "thrusts"}  # fmt: skip
+POSITION = word_set("""pos position positions q qpos angle angles theta th phi psi roll pitch yaw
+    x y z height""", _JOINTS)  # fmt: skip
+VELOCITY = word_set("""vel velocity velocities qd dq qdot qvel omega thetadot dot speed rate gyro
+    twist vx vy vz w dtheta dphi dx""")
+COMMAND = word_set("""tau torque torques u ctrl control controls cmd command action actions act
+    force effort voltage pwm duty throttle steering steer pedal thrust thrusts""")
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
 # Control surfaces, which have angles; an elevator may be a lift as well.
 SURFACES = {"aileron", "ailerons", "rudder", "rudders", "flap", "flaps", "elevon", "elevons"}
-CURRENT = {
-    "current",
-    "currents",
-    "curr",
-    "cur",
-    "iq",
-    "amps",
-}  # follows from a voltage, where one is logged
+# A current follows from a voltage, where one is logged.
+CURRENT = word_set("current currents curr cur iq amps")
 # An action unless another word of the name denies it.
-DRIVE = {"motor", "motors", "actuator", "actuators", "servo", "servos", "input", "relay", "valve",
-         "valves", "pump", "pumps", "fan", "fans", "heater", "heaters", "compressor", "switch",
-         "brake", "drive", "controller", "thruster", "thrusters", "propeller", "propellers",
-         "elevator"} | CURRENT  # fmt: skip
+DRIVE = word_set("""motor motors actuator actuators servo servos input relay valve valves pump
+    pumps fan fans heater heaters compressor switch brake drive controller thruster thrusters
+    propeller propellers elevator""", CURRENT)  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
             "humidity", "rpm", "load"}  # fmt: skip
 FEEDBACK = {"feedback", "fbk", "fb"}  # where a valve or pump is, not where it should be
 ANGULAR = {"angular", "gyro"}  # of a velocity
-POWER = {
-    "battery",
-    "batt",
-    "vbat",
-    "vbus",
-    "bus",
-    "mains",
-    "supply",
-    "link",
-}  # its voltage is no command
+POWER = word_set("battery batt vbat vbus bus mains supply link")  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("action", SURFACES),
           ("position", POSITION), ("action", DRIVE)]  # fmt: skip
 # Quantities that may rise as a clock does.
-PHYSICAL = {"latitude", "longitude", "lat", "lon", "lng", "altitude", "alt", "elevation",
-            "northing", "easting", "north", "east", "utm", "odometer", "odo", "mileage",
-            "distance", "dist",
-            "range", "energy", "charge", "capacity", "consumption", "fuel", "volume", "mass",
-            "weight", "level", "depth", "length", "soc", "wh", "kwh", "ah", "mah", "lifetime",
-            "turns", "revolutions", "encoder", "counts", "steps", "pulses"} | MEASURED  # fmt: skip
+PHYSICAL = word_set("""latitude longitude lat lon lng altitude alt elevation northing easting
+    north east utm odometer odo mileage distance dist range energy charge capacity consumption
+    fuel volume mass weight level depth length soc wh kwh ah mah lifetime turns revolutions
+    encoder counts steps pulses""", MEASURED)  # fmt: skip
 STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "datetime", "ipoc"}
 # A number of these names is the rate or the step of all rows.
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate")  # Hz
@@ -81,26 +61,21 @@ _READINGS = {
     ],
 }
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
-REFERENCE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "setpoint",
-             "setpoints", "vir", "virtual", "joystick", "stick", "yoke", "dem", "demand",
-             "requested"}  # fmt: skip
+REFERENCE = word_set("""des desired ref reference target goal plan setpoint setpoints vir virtual
+    joystick stick yoke dem demand requested""")
 SETPOINT = {"set", "sp"}  # as the last word; a training_set holds data
 _SAMPLES = {"train", "training", "test", "validation", "data"}
 # Sensors without a state: their values follow from the motion.
 SENSOR = {"sensor", "wrench", "contact", "external", "ext", "grf", "ft", "strain"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
-_ASIDE = {"fric", "friction",
-          "pert", "perturbation", "err", "error", "index", "idx", "frame", "seq", "counter", "id",
-          "padding", "padded", "pad", "mask", "masks", "flag", "flags", "valid", "status",
-          "variance",
-          "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
-          "terminations", "truncations", "terminals", "timeouts", "infos", "fps", "dt",
-          "uptime", "cpu", "heap", "rssi",
-          "latency", "jitter", "success", "heartbeat", "checksum", "crc", "eph", "epv", "evh",
-          "evv", "hdop", "vdop", "satellites"}  # fmt: skip
-ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "accelerometer", "qdd", "ddq",
-                "ddot", "qddot", "qacc"}  # fmt: skip
+_ASIDE = word_set("""fric friction pert perturbation err error index idx frame seq counter id
+    padding padded pad mask masks flag flags valid status variance variances covariance
+    covariances reward rewards done dones terminations truncations terminals timeouts infos fps dt
+    uptime cpu heap rssi latency jitter success heartbeat checksum crc eph epv evh evv hdop vdop
+    satellites""")
+ACCELERATION = word_set("""acc accel acceleration accelerations accelerometer qdd ddq ddot qddot
+    qacc""")
 PLANNED = "a reference of the controller, by its name: the commands are the actions"
 ASIDE = "a disturbance, a model or a counter, by its name"
 UNITS = {
@@ -113,8 +88,8 @@ _RATES = {
     (length, "s"): f"{length}/s" for length in ("m", "mm", "cm", "rad", "deg")
 } | {("km", "h"): "km/h"}  # fmt: skip
 _LAST_WORDS = {"bar": "bar", "mbar": "mbar", "kg": "kg"}  # psi is a heading too
-LENGTH = {"pos", "position", "x", "y", "z", "height", "depth", "altitude", "distance", "level",
-          "length", "stroke", "displacement"}  # fmt: skip
+LENGTH = word_set("""pos position x y z height depth altitude distance level length stroke
+    displacement""")
 _FAMILIES = {
     "tau": "N*m", "torque": "N*m", "torques": "N*m", "effort": "N*m", "force": "N", "voltage": "V",
     "current": "A", "currents": "A", "forces": "N", "voltages": "V",

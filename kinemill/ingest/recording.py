@@ -22,7 +22,7 @@ from kinemill.task.protocols import Progress
 Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the bytes of the recording
 
 
-def read_again(
+def read_stored(
     task: Task, home: Home, selected: list[Member], progress: Progress
 ) -> Iterator[tuple[Member, Artifact]]:
     """Read stored recordings by the task's present rules, or find them cached; publish no snapshot.

@@ -8,13 +8,13 @@ from kinemill.catalog import CatalogEntry
 from kinemill.errors import BadLog, spell_failure
 from kinemill.ingest.channel_stats import channel_stats
 from kinemill.ingest.edited_log import NO_EDITS, LogEdits, read_edited
-from kinemill.ingest.files import readers, recognize, refuse_other_format
+from kinemill.ingest.files import readers, recognize, refuse_unsupported
 from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
-from kinemill.ingest.own_clocks import with_own_clocks
 from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason, refused_part
 from kinemill.ingest.recording_summary import RecordingSummary, TrackFile
 from kinemill.ingest.rows import SUFFIX, write_rows
+from kinemill.ingest.slow_columns import with_slow_columns
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.tracks import Tracks, make_tracks
 from kinemill.store import ArtifactRef, Json, open_ref
@@ -64,7 +64,7 @@ def reading_rules(task: Task) -> Json:
     """Return the parts of the task that recordings depend on."""
     patterns = {"include": task.ingest.include, "exclude": task.ingest.exclude}
     meta = {"sidecar": task.ingest.meta.sidecar}
-    return {"version": VERSION, "columns": task.columns, **_own_part(task), **patterns, **meta}
+    return {"version": VERSION, "columns": task.columns, **_reading_part(task), **patterns, **meta}
 
 
 def recording_inputs(task: Task, member: Member, edits: LogEdits = NO_EDITS) -> Json:
@@ -74,12 +74,12 @@ def recording_inputs(task: Task, member: Member, edits: LogEdits = NO_EDITS) -> 
         "hash": member.hash,
         "suffix": member.suffix,
         "columns": task.columns,
-        "task": _own_part(task),
+        "task": _reading_part(task),
     }
     return inputs | ({"edits": edits.to_json()} if edits else {})
 
 
-def _own_part(task: Task) -> Json:
+def _reading_part(task: Task) -> Json:
     """Return the part of the task that recordings depend on, without patterns and waiting times."""
     part = task.part("dt", "channels", "ingest")
     unrelated = {"include", "exclude", "min_file_age", "watch", "meta", "partition_by"}
@@ -160,7 +160,7 @@ def _store_parts(
 def _read(task: Task, form: str, raw: Path, edits: LogEdits) -> list[tuple[str, Tracks]]:
     """Read a log: the tracks of each of its parts, or of the nameless one that is all of it."""
     try:
-        refuse_other_format(task, raw)
+        refuse_unsupported(task, raw)
         logs = read_edited(task, raw, edits, read_logs)
         return [(valid_text(log.part), make_tracks(log, task)) for log in logs]
     except Unreadable as error:
@@ -192,13 +192,13 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
         Unreadable: No part can be read, all for the same reason.
     """
     if not task.ingest.parts:
-        return [with_own_clocks(log) for log in _as_list(reader.read(path, task))]
+        return [with_slow_columns(log) for log in _as_list(reader.read(path, task))]
     logs = list[RawLog]()
     failed = list[Unreadable]()
     for part, sources in task.ingest.parts.items():
         try:
             part_logs = _as_list(reader.read(path, _task_of_part(task, sources)))
-            part_logs = [with_own_clocks(log) for log in part_logs]
+            part_logs = [with_slow_columns(log) for log in part_logs]
         except Unreadable as error:
             failed.append(error)
             logs.append(refused_part(part, [_name_part(item, part) for item in error.reasons]))

@@ -37,7 +37,8 @@ class _Hashed:
     """A new file that is hashed while it is written; large parts in a second thread."""
 
     def __init__(self, path: Path) -> None:
-        self._file, self._hasher = path.open("wb", buffering=0), hashlib.sha256()
+        self._file = path.open("wb", buffering=0)
+        self._hasher = hashlib.sha256()
         self.closed = False  # Arrow reads it
 
     @property

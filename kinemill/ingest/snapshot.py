@@ -44,7 +44,9 @@ class Snapshot:
     """
 
     def __init__(self, home: Home, ref: ArtifactRef) -> None:
-        self._home, self._task, self._folder = home, Path(ref.path).parts[-2], open_ref(home, ref)
+        self._home = home
+        self._task = Path(ref.path).parts[-2]
+        self._folder = open_ref(home, ref)
         self.artifact = Artifact(ref, read_json(self._folder / SUMMARY), cached=True)
         self.set: str = read_json(self._folder / SNAPSHOT)["set"]
 
@@ -112,7 +114,7 @@ def publish(home: Home, task: str, head: CatalogHead) -> Artifact:
     return _publish(home, task, head.set, head.totals)
 
 
-def publish_some(home: Home, task: str, entries: Iterable[CatalogEntry]) -> Artifact:
+def publish_subset(home: Home, task: str, entries: Iterable[CatalogEntry]) -> Artifact:
     """Publish a snapshot of some recordings, which lists them."""
     listed = sorted(entries, key=lambda entry: entry.hash)
     set_ = catalog.set_digest_of(listed)

@@ -95,7 +95,7 @@ class SnapshotUpdate:
         entries = [entry for entry in changes.values() if entry and self._is_in(key, entry)]
         if not entries:
             return None
-        snapshot = snapshots.publish_some(self._home, self._task.name, entries)
+        snapshot = snapshots.publish_subset(self._home, self._task.name, entries)
         return UpdateResult(snapshot, entered, unfinished)
 
     def _is_in(self, key: str, entry: CatalogEntry) -> bool:
@@ -132,9 +132,8 @@ class SnapshotUpdate:
         edited = {hash_ for hash_, _ in self._edits}
         for file_stat, hash_ in read.items():
             previous = earlier.get(file_stat)
-            grown = (file_stat.path, hash_)
             if previous in edited and find_grown(
-                self._task, home, grown, previous, self._decisions
+                self._task, home, file_stat.path, hash_, previous, self._decisions
             ):
                 carry_over(home, task, previous, hash_)
         self._edits = edit_digests(home, task)
@@ -145,10 +144,11 @@ class SnapshotUpdate:
         for file_stat, hash_ in read.items():
             entry = changes.get(hash_)
             if entry and entry.tracks:
-                grown = (file_stat.path, hash_)
-                previous_hash = earlier.get(file_stat)
-                if made := supersede(self._task, self._home, grown, previous_hash, self._decisions):
-                    superseded[made.recording] = None
+                previous = earlier.get(file_stat)
+                made = supersede(
+                    self._task, self._home, file_stat.path, hash_, previous, self._decisions
+                )
+                superseded |= {made.recording: None} if made else {}
         self._barred |= set(superseded)
         return superseded
 

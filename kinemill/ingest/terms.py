@@ -51,6 +51,11 @@ _ENGLISH = {term: word for word, terms in _TERMS.items() for term in terms.split
 _TAGS = {"sp": "setpoint", "pv": "measured", "mv": "command", "op": "command", "cv": "command"}
 
 
+def word_set(text: str, more: set[str] | None = None) -> set[str]:
+    """Return the words of a text, such as the terms of a vocabulary, and more words."""
+    return {*text.split(), *(more or ())}
+
+
 _TARGETS = ("soll", "ist")  # first words of compounds such as Sollmoment
 
 

@@ -158,8 +158,8 @@ def spell_booleans(text: pl.Series) -> pl.Series:
     A column with any other text is unchanged.
     """
     plain = text.str.strip_chars().str.to_lowercase()
-    is_other = ~plain.is_in([*_BOOLEANS, ""])
-    return text if is_other.any() else plain.replace(_BOOLEANS)
+    is_text = ~plain.is_in([*_BOOLEANS, ""])
+    return text if is_text.any() else plain.replace(_BOOLEANS)
 
 
 def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:

@@ -43,7 +43,7 @@ def count_resets(topics: list[Stamps]) -> list[ResetCounts]:
     """
     orders = [topic.order for topic in topics if topic.order is not None]
     if len(orders) < len(topics):
-        return [_count_own_resets(topic.seconds) for topic in topics]
+        return [_resets_of_clock(topic.seconds) for topic in topics]
     spans: list[tuple[int, int]] = []
     for topic, order in zip(topics, orders, strict=True):
         back = _reset_rows(topic.seconds)
@@ -57,7 +57,7 @@ def count_resets(topics: list[Stamps]) -> list[ResetCounts]:
     return [np.searchsorted(resets, order, side="right").astype(np.int64) for order in orders]
 
 
-def _count_own_resets(seconds: Floats) -> ResetCounts:
+def _resets_of_clock(seconds: Floats) -> ResetCounts:
     resets = _reset_rows(seconds)
     counts = np.zeros(len(seconds), np.int64)
     if len(resets):

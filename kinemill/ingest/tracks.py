@@ -84,7 +84,7 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
     long = [item for item in stretches if len(_grid(item.span, task.dt)) > 1]
     frames = [frame for item in long if (frame := _frame(item, topics, task)).height > 1]
     rows = sum(item.rows for item in long)
-    reasons += _uncovered_reasons(topics, stretches, task)
+    reasons += _uncovered_reasons(topics, task)
     short = sum(item.rows for item in stretches) - rows
     if short or not frames:
         reasons.append(_too_short(short, total, topics, log.ticks, task))
@@ -152,11 +152,12 @@ def _overlaps(
     overlaps: list[tuple[Span, list[slice]]] = []
     i = j = 0
     while i < len(common) and j < len(pieces):
-        (ours, owns), (theirs, piece) = common[i], pieces[j]
+        ours, samples = common[i]
+        theirs, piece = pieces[j]
         start = max(ours.start, theirs.start)
         stop = min(ours.stop, theirs.stop)
         if ours.n_resets == theirs.n_resets and start <= stop:
-            overlaps.append((Span(ours.n_resets, start, stop), [*owns, piece]))
+            overlaps.append((Span(ours.n_resets, start, stop), [*samples, piece]))
         first = (ours.n_resets, ours.stop) <= (theirs.n_resets, theirs.stop)
         i, j = (i + 1, j) if first else (i, j + 1)
     return overlaps
@@ -214,74 +215,37 @@ def _delayed(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
     return frame.with_columns(late).slice(first)
 
 
-def _uncovered_reasons(topics: list[Topic], stretches: list[_Stretch], task: Task) -> list[Reason]:
-    """Return a reason for each of the longest times in which a channel has no samples."""
-    if len(topics) == 1:
-        return []
-    used = [item.span for item in stretches]
-    lost = {
-        (name, span)
-        for topic in topics
-        for piece, _ in topic.pieces()
-        for span in _rest(piece, used)
-        for name in _silent_channels(span, topics)[:1]
-    }
-    longest = sorted(_merge_times(lost), key=lambda item: item[1].start - item[1].stop)
+def _uncovered_reasons(topics: list[Topic], task: Task) -> list[Reason]:
+    """Return a reason for each of the longest times before or after the samples of a channel.
+
+    A silence between two samples is a gap, which its clock has reported.
+    """
+    pieces = {next(iter(topic.values)): [span for span, _ in topic.pieces()] for topic in topics}
+    lost = set[tuple[float, str, float, float]]()
+    for n_resets in {span.n_resets for spans in pieces.values() for span in spans}:
+        ends = {
+            name: [edge for span in spans if span.n_resets == n_resets
+                   for edge in (span.start, span.stop)]
+            for name, spans in pieces.items()
+        }  # fmt: skip
+        first = min(min(edges) for edges in ends.values() if edges)
+        last = max(max(edges) for edges in ends.values() if edges)
+        for name, edges in ends.items():
+            start = min(edges, default=last)
+            stop = max(edges, default=last)
+            lost |= {(start - first, name, first, start), (last - stop, name, stop, last)}
     return [
         reason(
             "coverage",
-            f"{span.start:.6g}-{span.stop:.6g} s",
-            f"{span.stop - span.start:.3g} s with samples of other channels, and none of this",
+            f"{start:.6g}-{stop:.6g} s",
+            f"{length:.3g} s with samples of other channels, and none of this",
             channel=channel,
             expected="samples of every channel, or `channels.*.resample.max_gap` to bridge",
             fix="nothing to do: this time is left out",
         )
-        for channel, span in longest[:MAX_LISTED]
-        if span.stop - span.start > task.max_gap
+        for length, channel, start, stop in sorted(lost, reverse=True)[:MAX_LISTED]
+        if length > task.max_gap
     ]
-
-
-def _rest(piece: Span, used: list[Span]) -> list[Span]:
-    """Return the parts of a piece that no used stretch covers."""
-    within = [span for span in used if span.n_resets == piece.n_resets and span.stop >= piece.start]
-    within = sorted((span for span in within if span.start <= piece.stop), key=lambda s: s.start)
-    edges = [
-        piece.start,
-        *(edge for span in within for edge in (span.start, span.stop)),
-        piece.stop,
-    ]
-    return [
-        Span(piece.n_resets, start, stop)
-        for start, stop in zip(edges[::2], edges[1::2], strict=True)
-        if stop > start
-    ]
-
-
-def _merge_times(lost: set[tuple[str, Span]]) -> list[tuple[str, Span]]:
-    """Merge overlapping times: all topics with samples there report the same gap."""
-    merged: list[tuple[str, Span]] = []
-    for name, span in sorted(lost, key=lambda item: (item[0], item[1].n_resets, item[1].start)):
-        last = merged[-1] if merged else ("", span)
-        if last[0] == name and last[1].n_resets == span.n_resets and span.start <= last[1].stop:
-            merged[-1] = (name, Span(span.n_resets, last[1].start, max(span.stop, last[1].stop)))
-        else:
-            merged.append((name, span))
-    return merged
-
-
-def _silent_channels(span: Span, topics: list[Topic]) -> list[str]:
-    """Return the first channel of each topic that has no samples at the middle of a span.
-
-    A silence between two of its pieces is a gap, which its clock has reported.
-    """
-    middle = 0.5 * (span.start + span.stop)
-    names = list[str]()
-    for topic in topics:
-        pieces = [piece for piece, _ in topic.pieces() if piece.n_resets == span.n_resets]
-        begun = any(piece.start <= middle for piece in pieces)
-        if not (begun and any(piece.stop >= middle for piece in pieces)):
-            names.append(next(iter(topic.values)))
-    return names
 
 
 def _too_short(rows: int, total: int, topics: list[Topic], ticks: float, task: Task) -> Reason:

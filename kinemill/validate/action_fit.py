@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from kinemill.task import Task
@@ -28,7 +29,7 @@ MIN_OTHERS = 4  # logs that make a response
 MOST_ROWS = 4000  # of a log
 MIN_EXPLAINED = 0.1  # share of the rest that the others must explain after the change
 MIN_GAIN = 0.1  # additional share that the change must explain
-MIN_OF_OWN = 0.5  # least ratio to the share that the log's response explains of itself
+MIN_OF_ITSELF = 0.5  # least ratio to the share that the log's response explains of itself
 TINY = 1e-12
 
 
@@ -61,13 +62,17 @@ def find_action_faults(logs: Mapping[str, Mapping[str, Array]], task: Task) -> l
     products = {name: item for name, item in fitted.items() if item is not None}
     if len(products) <= MIN_OTHERS:
         return []
-    usual = int(np.argmax(sum(_own(item) for item in products.values())))
+    usual = int(np.argmax(sum(_explained_by_itself(item) for item in products.values())))
     faults = list[ActionFault]()
     for name, item in products.items():
-        others = [other for key, other in products.items() if key != name]
-        response = _response(others, usual)
+        rest = [products[key] for key in products if key != name]
+        response = _response(rest, usual)
         as_it_is = _explained(response, item, usual)
-        most = max(as_it_is + MIN_GAIN, MIN_EXPLAINED, MIN_OF_OWN * float(_own(item).max()))
+        most = max(
+            as_it_is + MIN_GAIN,
+            MIN_EXPLAINED,
+            MIN_OF_ITSELF * float(_explained_by_itself(item).max()),
+        )
         changes = list(_changes(response, item, task, usual))
         share, what = max(changes, key=lambda change: change[0])
         if share > most:
@@ -81,31 +86,30 @@ def _products(values: Mapping[str, Array], task: Task, shifts: int) -> _Products
     states = np.stack([values[name][:MOST_ROWS] for name in task.states], axis=1)
     actions = np.stack([values[name][:MOST_ROWS] for name in task.actions], axis=1)
     window = max(1, round(WINDOW / task.dt))
+    actions = actions - actions.mean(axis=0)
     sums = np.vstack([np.zeros((1, actions.shape[1])), np.cumsum(actions, axis=0)])
     actions = (sums[window:] - sums[:-window]) / window
     rows = len(states) - window - 2 * shifts
-    if rows < 10 * (shifts + states.shape[1]) or not np.isfinite(states).all():
+    is_whole = np.isfinite(states).all() and np.isfinite(actions).all()
+    if rows < 10 * (shifts + states.shape[1]) or not is_whole:
         return None
     angles = [at for at, name in enumerate(task.states) if task.channels[name].kind == "angle"]
     regressors = np.hstack([np.ones((len(states), 1)), states, np.sin(states[:, angles]),
                        np.cos(states[:, angles])])[shifts : shifts + rows]  # fmt: skip
+    # Products of what is left of columns without their part in the basis, at all shifts at once.
     basis = np.linalg.qr(regressors)[0]
-
-    def rest(columns: Array) -> Array:
-        return columns - basis @ (basis.T @ columns)
-
-    change = rest((states[window:] - states[:-window])[shifts : shifts + rows])
-    later = [rest(actions[shifts + m : shifts + m + rows]) for m in range(-shifts, shifts + 1)]
-    if not all(np.isfinite(columns).all() for columns in later):
-        return None
+    change = (states[window:] - states[:-window])[shifts : shifts + rows]
+    change = change - basis @ (basis.T @ change)
+    later = sliding_window_view(actions, rows, axis=0)[: 2 * shifts + 1]  # (m, a, n)
+    inside = later @ basis
     return _Products(
-        np.array([columns.T @ columns / rows for columns in later]),
-        np.array([columns.T @ change / rows for columns in later]),
+        (np.stack([part @ part.T for part in later]) - inside @ inside.transpose(0, 2, 1)) / rows,
+        later @ change / rows,
         np.maximum(np.mean(change**2, axis=0), TINY),
     )
 
 
-def _own(item: _Products) -> Array:
+def _explained_by_itself(item: _Products) -> Array:
     """Return the share of the rest that the response of a log explains of itself, by shift (m,)."""
     gain = np.linalg.pinv(item.uu, rcond=1e-9, hermitian=True) @ item.uy
     return np.mean(np.einsum("mas,mas->ms", gain, item.uy) / item.yy, axis=1)

@@ -32,6 +32,10 @@ MIN_SECONDS = 2.0  # of an episode; shorter ones respond by chance
 MIN_EXPLAINED = 0.05  # share of the accelerations that the others must explain after the change
 MIN_GAIN = 0.05  # additional share that the change must explain; correct logs stay below 0.02
 MIN_OF_OWN = 0.5  # minimum ratio to the share that the recording's own response explains
+COMPARE = (
+    "compare wiring, clocks and columns with the other logs, and set `source` "
+    "({name: ..., scale: -1} inverts), or reject the recording"
+)
 
 Products = tuple[Array, Array, Array]
 
@@ -128,8 +132,7 @@ def find_action_outliers(
                 changes[which[at]][1],
                 f"{changes[which[at]][0]}: the response of the other recordings then explains "
                 f"{best[at]:.0%} of its accelerations, and now {max(0.0, float(as_it_is[at])):.0%}",
-                "compare the wiring and the columns with the other logs, and set `source` "
-                "({name: ..., scale: -1} inverts), or reject the recording",
+                COMPARE,
             ),
         )
         for at in np.flatnonzero(which >= 0).tolist()

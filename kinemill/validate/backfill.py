@@ -14,7 +14,7 @@ from kinemill.ingest import Recording
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.inspection import as_recording
 from kinemill.ingest.membership import Member, members
-from kinemill.ingest.recording import read_again
+from kinemill.ingest.recording import read_stored
 from kinemill.parallel import in_groups
 from kinemill.store import Home, Json, Staged, publish_staged
 from kinemill.task import NullReporter, Progress, Task
@@ -89,7 +89,7 @@ def _evaluate(
     """Process some recordings; return how many were ingested and validated again."""
     decisions = current_decisions(home, task.name)
     recordings = list[Recording]()
-    reads = list(read_again(task, home, selected, progress))
+    reads = list(read_stored(task, home, selected, progress))
     for member, artifact in reads:
         made = decisions.get(member.hash)
         released = made is not None and made.decision == "release"

@@ -28,7 +28,7 @@ ACTION_OUTLIERS = "action_outliers"
 _CROSS_RECORDING = {
     NEAR_DUPLICATES: "no two recordings contain the same run",
     UNIT_OUTLIERS: "no recording moves so much more than the others that its units seem wrong",
-    ACTION_OUTLIERS: "no recording responds as if an action were inverted, or two were exchanged",
+    ACTION_OUTLIERS: "no recording responds as if actions were late, inverted or exchanged",
 }
 
 

@@ -86,7 +86,7 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
         if previous:
             previous.require_not_merged(task.name)
         made = previous if previous and previous.decision == "forget" else None
-        made = made or decide(home, task.name, (member.hash, member.name), "forget", because)
+        made = made or decide(home, task.name, member.hash, member.name, "forget", because)
         stored = stored_data(task, home, member)
         for folder in stored.artifacts:
             _remove(home, folder)
@@ -128,4 +128,4 @@ def undo_forget(task: Task, home: Home, which: str, because: str = "") -> Decisi
             expected="one",
             fix=f"forgotten are: {names or 'none'}",
         )
-    return decide(home, task.name, (matches[0].recording, matches[0].name), "withdraw", because)
+    return decide(home, task.name, matches[0].recording, matches[0].name, "withdraw", because)

@@ -48,7 +48,7 @@ def withdraw(task: Task, home: Home, which: str, because: str = "") -> Decision:
     if made is None:
         raise BadInput(member.name, "has no decision", fix="there is nothing to undo")
     made.require_not_merged(task.name)
-    return decide(home, task.name, (member.hash, member.name), "withdraw", because)
+    return decide(home, task.name, member.hash, member.name, "withdraw", because)
 
 
 def _decide(task: Task, home: Home, member: Member, decision: Kind, because: str) -> Decision:
@@ -60,4 +60,4 @@ def _decide(task: Task, home: Home, member: Member, decision: Kind, because: str
             member.name,
             f"has this decision already: {decision}, by {earlier.who} on {earlier.when}",
         )
-    return decide(home, task.name, (member.hash, member.name), decision, because)
+    return decide(home, task.name, member.hash, member.name, decision, because)

@@ -7,15 +7,21 @@ from pathlib import Path
 
 import polars as pl
 
+from kinemill.catalog import evaluations
+from kinemill.ingest.rows import read_rows
 from kinemill.store import Json, StoredSummary, read_document, to_json_value, write_document
 from kinemill.task import Task
 from kinemill.validate import expectations, measures, report, table
+from kinemill.validate.accepted_episodes import AcceptedEpisodes
+from kinemill.validate.action_fit import MIN_OTHERS, MOST_ROWS, Array, find_action_faults
+from kinemill.validate.action_responses import COMPARE
 from kinemill.validate.check_results import (
     ACTION_OUTLIERS,
     MAX_LISTED,
     NEAR_DUPLICATES,
     UNIT_OUTLIERS,
     CheckResult,
+    Outlier,
     is_skipped,
     physical_names,
     planned_checks,
@@ -36,6 +42,7 @@ from kinemill.validate.totals import Item, Totals
 CHECKS = "checks.json"
 QUARANTINE = "quarantine.json"
 PAGE = "page.html"
+COMPARED = 64  # recordings whose first episodes are read to compare their actions
 SOUND_ROWS = "evaluated.faulty = 0 AND evaluated.removed IS NULL"
 
 
@@ -156,7 +163,7 @@ def _checks(
         (track for _, details in sample for track in details.measured), totals.spans
     )
     made |= {check.name: check for check in _physics(task, totals, results, measured)}
-    made |= {check.name: check for check in _cross_recording(task, results, duplicates)}
+    made |= {check.name: check for check in _cross_recording(task, results, sample, duplicates)}
     return [made[name] for name in planned_checks(task)]
 
 
@@ -208,16 +215,41 @@ def _physics(
     return listed
 
 
-def _cross_recording(task: Task, results: Results, duplicates: DuplicatePairs) -> list[CheckResult]:
+def _cross_recording(
+    task: Task, results: Results, sample: Sequence[Item], duplicates: DuplicatePairs
+) -> list[CheckResult]:
     """Return the checks that compare recordings with each other."""
     by_check = {
         name: results.outliers(name, MAX_LISTED) for name in (UNIT_OUTLIERS, ACTION_OUTLIERS)
     }
+    total, listed = by_check[ACTION_OUTLIERS]
+    known = {item["recording"] for item in listed}
+    late = [
+        item for item in _action_faults(task, results, sample) if item["recording"] not in known
+    ]
+    by_check[ACTION_OUTLIERS] = (total + len(late), [*listed, *late][:MAX_LISTED])
     by_check[NEAR_DUPLICATES] = (duplicates.total, to_json_value(duplicates.nearest)[:MAX_LISTED])
     plans = planned_checks(task)
     return [
         plans[name].make_result(not total, {"found": total, "failing": listed})
         for name, (total, listed) in by_check.items()
+    ]
+
+
+def _action_faults(task: Task, results: Results, sample: Sequence[Item]) -> list[Json]:
+    """Return the recordings of a sample whose actions seem late, inverted or exchanged."""
+    hashes = [row.hash for row, _ in sample if row.episodes][:COMPARED]
+    if len(hashes) <= MIN_OTHERS or not (task.states and task.actions):
+        return []
+    listed = evaluations.last_set(results.home, task.name).episodes(hashes)
+    logs = dict[str, dict[str, Array]]()
+    for episode in AcceptedEpisodes.of_catalog(results.home, listed):
+        if episode.name not in logs:
+            frame = read_rows(episode.path, task.columns).head(MOST_ROWS)
+            logs[episode.name] = {name: frame[name].to_numpy() for name in task.columns}
+    return [
+        Outlier(fault.log, task.actions, fault.what, COMPARE).to_json()
+        for fault in find_action_faults(logs, task)
     ]
 
 

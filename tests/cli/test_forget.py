@@ -96,7 +96,7 @@ def test_without_a_yes_and_nobody_to_ask_nothing_is_removed(three, kinemill, hom
 def test_what_a_crash_left_behind_is_removed_by_asking_again(three, kinemill, home):
     task, folder, _ = three
     result = hash_of(home, "c.csv")
-    decide(home, "swing", (result, "c.csv"), "forget", "")  # and then the lights went out
+    decide(home, "swing", result, "c.csv", "forget", "")  # and then the lights went out
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 2
     made = kinemill("data", "forget", "swing", "c.csv", "--yes", "--json")
     assert made["removed"]["artifacts"] == 2

@@ -154,11 +154,11 @@ def test_what_is_rejected_on_one_machine_is_rejected_on_the_other(bucket, homes,
     one, other = homes
     first = ingest.run(task, one, logs)
     entry = next(iter(read_json(path) for path in one.store.glob(f"members/{task.name}/*.json")))
-    decide(one, task.name, (entry["hash"], entry["name"]), "reject", "a test")
+    decide(one, task.name, entry["hash"], entry["name"], "reject", "a test")
     second = ingest.run(task, other, logs)
     assert entry["hash"] in current_decisions(other, task.name)
     assert second.artifact.summary["recordings"] == first.artifact.summary["recordings"] - 1
-    decide(other, task.name, (entry["hash"], entry["name"]), "withdraw", "")
+    decide(other, task.name, entry["hash"], entry["name"], "withdraw", "")
     ingest.run(task, one, logs)
     assert [made.number for made in DECISIONS.read(one, task.name)] == [1, 2]
 

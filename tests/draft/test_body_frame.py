@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.draft_check import check_draft
 from tests.draft.test_derivatives import channel, draft_of
 
 TIME = 0.02 * np.arange(3000)
@@ -48,11 +48,7 @@ def log_of(tmp_path, names, *columns, noise=0.0):
 
 POSE = "pos_x pos_y pos_z roll pitch yaw"
 PARENTS = dict(
-    zip(
-        ["vel_x", "vel_y", "vel_z", "gyro_x", "gyro_y", "gyro_z"],
-        POSE.split(),
-        strict=True,
-    )
+    zip(["vel_x", "vel_y", "vel_z", "gyro_x", "gyro_y", "gyro_z"], POSE.split(), strict=True)
 )
 
 
@@ -67,7 +63,7 @@ def test_a_gyro_and_a_body_velocity_follow_no_pose(tmp_path, tilt, heading, nois
     }
     # A yaw rate is the slope of the yaw within 3 % as long as the vehicle hardly tilts.
     assert parents == ({"gyro_z": "yaw"} if tilt == 0.1 else {})
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.cut) == ([], [])
 
 

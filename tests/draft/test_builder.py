@@ -6,7 +6,7 @@ import pytest
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.draft.builder import build, draft
-from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.draft_check import check_draft
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.name_heuristics import guess
@@ -190,11 +190,7 @@ def test_semicolons_and_decimal_commas_are_read(tmp_path, time):
 
 @pytest.mark.parametrize(
     ("content", "error"),
-    [
-        ("a,b\n1,2\n3,1\n2,5\n", BadLog),
-        ("time,mode\n0,1\n1,1\n2,1\n3,1\n", BadInput),
-        ("", BadLog),
-    ],
+    [("a,b\n1,2\n3,1\n2,5\n", BadLog), ("time,mode\n0,1\n1,1\n2,1\n3,1\n", BadInput), ("", BadLog)],
 )
 def test_a_log_that_gives_no_task_is_refused(tmp_path, content, error):
     path = tmp_path / "a.csv"
@@ -290,7 +286,7 @@ RATES = {"dc_generator": 50.0, "silverbox": 610.35}  # Hz, of logs without stamp
     "name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
 )
 def test_draft_of_a_set_takes_all_logs_that_it_was_made_from(shared_data, name):
-    checked = check_own_logs(build("drafted", shared_data / name, RATES.get(name)))
+    checked = check_draft(build("drafted", shared_data / name, RATES.get(name)))
     assert checked.entries
     assert checked.refused == []
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.draft.builder import build
-from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.draft_check import check_draft
 from tests.draft.tables import table
 
 TIME = 0.01 * np.arange(3000)
@@ -81,7 +81,7 @@ def faulty(kind, x, v):
 )
 def test_a_fault_hides_no_derivative_and_is_reported_with_its_rows(tmp_path, kind):
     x, v, rows = faulty(kind, *motion(np.random.default_rng(2)))
-    checked = check_own_logs(draft_of(tmp_path, theta=x, omega=v, u=np.cos(TIME)))
+    checked = check_draft(draft_of(tmp_path, theta=x, omega=v, u=np.cos(TIME)))
     assert checked.task.channels["omega"].derivative_of == "theta"
     (entry,) = checked.entries
     assert entry["reasons"], kind
@@ -100,7 +100,7 @@ def test_a_late_velocity_is_recognized_and_its_delay_told(tmp_path):
 
 def test_an_inverted_velocity_is_read_with_the_opposite_sign(tmp_path):
     x, v = motion(np.random.default_rng(4))
-    checked = check_own_logs(draft_of(tmp_path, theta=x, omega=-v, u=np.cos(TIME)))
+    checked = check_draft(draft_of(tmp_path, theta=x, omega=-v, u=np.cos(TIME)))
     assert checked.task.channels["omega"].source[0].scale == -1.0
     assert checked.entries[0]["reasons"] == []
     assert "its sign is opposite" in checked.text

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kinemill.draft.builder import build
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.experiments import find_experiments, numbered_experiments
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.text_table import table_of
 
 ROWS, SHORT = 400, 150
@@ -26,7 +26,7 @@ def columns(first="Est", second="Val", short=SHORT):
 
 
 def checked(path, rate=None):
-    return check_own_logs(build("drive", path, rate))
+    return check_draft(build("drive", path, rate))
 
 
 def test_experiments_of_different_length_in_an_array_file(tmp_path):

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from kinemill.draft.builder import build, draft
-from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.draft_check import check_draft
 from kinemill.errors import BadInput
 from kinemill.ingest.files import scan
 from kinemill.task import load_task
@@ -38,7 +38,7 @@ def oven(tmp_path):
 
 
 def test_day_first_dates_are_the_clock_and_units_after_a_name_are_read(oven, tmp_path):
-    checked = check_own_logs(build("oven", oven))
+    checked = check_draft(build("oven", oven))
     assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
     channels = checked.task.channels
     assert {name: one.unit for name, one in channels.items()} == {
@@ -78,7 +78,7 @@ def test_a_column_at_half_the_rate_is_a_channel_and_at_a_tenth_it_is_not(tmp_pat
         for k in range(ROWS)
     ]
     log = text_log(tmp_path / "belt.csv", "time,pos,u,current", rows)
-    checked = check_own_logs(build("belt", log))
+    checked = check_draft(build("belt", log))
     assert ("current" in checked.task.channels) is is_used
     if not is_used:
         assert (
@@ -117,7 +117,7 @@ OBJECTS = [dict(zip(("time", "pos", "vel", "u"), map(float, row.split(",")), str
     ids=["line of units", "separator of Excel", "times of day", "a dash", "array of objects"],
 )
 def test_no_row_of_another_notation_is_lost(tmp_path, name, header, rows):
-    checked = check_own_logs(build("arm", text_log(tmp_path / name, header, rows)))
+    checked = check_draft(build("arm", text_log(tmp_path / name, header, rows)))
     assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
     assert (checked.task.states, checked.task.actions) == (["pos", "vel"], ["u"])
 
@@ -132,7 +132,7 @@ def test_a_line_of_units_gives_the_units(tmp_path):
 def test_text_in_utf_16_is_read(tmp_path, name):
     text = "\n".join(["time,pos,vel,u", *STAMPED, ""])
     (tmp_path / name).write_bytes(text.encode("utf-16"))
-    checked = check_own_logs(build("arm", tmp_path))
+    checked = check_draft(build("arm", tmp_path))
     assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
     (tmp_path / name).write_bytes(text.encode("utf-16") + b"\x00\xd8\n\0")
     with pytest.raises(BadInput, match="is not text in UTF-16"):
@@ -141,7 +141,7 @@ def test_text_in_utf_16_is_read(tmp_path, name):
 
 def test_rows_without_a_header_are_read(tmp_path):
     (tmp_path / "a.csv").write_text("\n".join([*STAMPED, ""]))
-    checked = check_own_logs(build("arm", tmp_path))
+    checked = check_draft(build("arm", tmp_path))
     assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
     assert list(checked.task.channels) == ["column_2", "column_3", "column_4"]
 
@@ -164,7 +164,7 @@ ARM = "timestamp target_q_0 actual_q_0 actual_qd_0 actual_current_0 joint_temper
     [("arm.csv", ARM), ("arm.txt", ARM), ("arm.dat", f"# {ARM}"), ("arm.log", f"#{ARM}")],
 )
 def test_fields_separated_by_spaces_are_columns(tmp_path, name, header):
-    checked = check_own_logs(build("arm", spaced(tmp_path / name, header)))
+    checked = check_draft(build("arm", spaced(tmp_path / name, header)))
     assert [(entry["outcome"], entry["rows"]) for entry in checked.entries] == [("episodes", ROWS)]
     roles = {name: one.role for name, one in checked.task.channels.items()}
     assert roles == {
@@ -179,7 +179,7 @@ def test_text_that_is_no_table_is_no_log(tmp_path):
     spaced(tmp_path / "arm.txt", ARM)
     (tmp_path / "README.txt").write_text("Logs of the arm\nrecorded by hand\n")
     (tmp_path / "run.log").write_text("2024-05-01 12:00:00 started\n2024-05-01 12:00:01 done\n")
-    task = check_own_logs(build("arm", tmp_path / "arm.txt")).task
+    task = check_draft(build("arm", tmp_path / "arm.txt")).task
     result = scan(task, tmp_path)
     assert [log.name for log in result.logs] == ["arm.txt"]
     assert [*result.ignored] == ["README.txt", "run.log"]
@@ -195,7 +195,7 @@ def test_a_slow_oven_gives_every_row(tmp_path):
         volts = 230.0 + random.standard_normal()
         rows.append(f"{second},{chamber:.4f},{relay},{fan},{volts:.1f}")
     log = text_log(tmp_path / "oven.csv", "time_s,chamber_temp_C,relay,fan_percent,mains_V", rows)
-    checked = check_own_logs(build("oven", log))
+    checked = check_draft(build("oven", log))
     assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", 3000)]
     channels = checked.task.channels
     assert {name: (one.role, one.unit) for name, one in channels.items()} == {
@@ -247,8 +247,7 @@ def test_what_a_measured_position_follows_is_a_reference(tmp_path, measured, ref
     seconds = 0.01 * np.arange(ROWS)
     goal = np.sin(seconds)
     arm(
-        seconds,
-        **{reference: goal, measured: np.sin(seconds - 0.05), "vir": np.cos(7.0 * seconds)},
+        seconds, **{reference: goal, measured: np.sin(seconds - 0.05), "vir": np.cos(7.0 * seconds)}
     ).write_csv(tmp_path / "drive.csv")
     draft = build("drive", tmp_path / "drive.csv")
     roles = {column.guess.name: column.role for column in draft.columns}

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.imitation import build_imitation
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.plan_evidence import find_plans
 from kinemill.errors import BadInput
 from tests.draft.demonstrations import DIRECTIONS, write_demonstrations
@@ -35,7 +35,7 @@ def test_demonstrations_with_images_and_instructions_get_both_encoders(tmp_path,
     assert (task.learn.image.type, task.learn.text.type) == ("conv", "words")
     assert (task.dt, task.actions) == (0.05, ["actions_0", "actions_1"])
     assert task.channels["observations_target_0"].role == "observation"  # a goal, no plan
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
     assert [entry["episodes"] for entry in checked.entries] == [1] * 4
 
@@ -95,7 +95,7 @@ def test_tasks_of_a_lerobot_data_set_are_its_instructions(tmp_path, task_of):
     assert task.states == ["left_elbow", "grip"]
     found = "meta/info.json: has no valid `video_path`, but None"
     assert draft.left_out["observation.images.top"] == found
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
 
 
@@ -109,7 +109,7 @@ def test_cameras_of_a_lerobot_data_set_are_drafted_and_scaled_down(
     camera = task.channels["top"]
     assert (camera.source[0].name, camera.shape) == ("observation.images.top", (24, 32, 3))
     assert draft.media[0].notes == ["video of 48 x 64 pixels, scaled down to 24 x 32"]
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
 
 
@@ -134,7 +134,7 @@ def test_the_teleoperated_humanoid_is_drafted_from_its_data_set(shared_data, tas
     assert (len(task.states), len(task.actions)) == (26, 26)
     assert task.description == "Pick up the yellow bottle on the table."
     assert "the same instruction" in draft.left_out["task_index"]
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.problem) == ([], "")
 
 
@@ -176,7 +176,7 @@ def two_ways(count, last):
 def test_demonstrations_of_two_ways_call_for_a_chunk_and_a_head_that_samples():
     plans = find_plans(*two_ways(12, 1.0))
     assert plans.length > 4
-    assert plans.has_two_ways
+    assert plans.is_bimodal
 
 
 def test_ways_that_differ_at_the_start_alone_call_for_a_head_that_samples():
@@ -189,7 +189,7 @@ def test_ways_that_differ_at_the_start_alone_call_for_a_head_that_samples():
         observed.append(np.stack([x, y], axis=1))
         actions.append(side * (x[:, None] < -0.3) + 0.01 * random.normal(size=(80, 1)))
     plans = find_plans(observed, actions)
-    assert plans.has_two_ways
+    assert plans.is_bimodal
     # The observation shows no side in the first 12 rows.
     assert 12 <= plans.length <= 32
 
@@ -199,7 +199,7 @@ def test_actions_that_follow_from_the_observation_call_for_no_chunk():
     observed = [random.uniform(-1, 1, (1, 2)) + 0.02 * np.arange(80)[:, None] for _ in range(12)]
     actions = [np.tanh(one) for one in observed]
     plans = find_plans(observed, actions)
-    assert (plans.length, plans.has_two_ways) == (1, False)
+    assert (plans.length, plans.is_bimodal) == (1, False)
     assert "similar observations have similar actions" in plans.why
 
 
@@ -232,7 +232,7 @@ def test_messages_give_slower_commands_cameras_and_instructions(tmp_path, task_o
     # Three times the distance of images at 10 Hz.
     assert (camera.shape, camera.resample.max_gap) == ((4, 6, 3), pytest.approx(0.3))
     assert task.channels["instruction"].source[0].name == "/task.data"
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.problem) == ([], "")
 
 
@@ -283,5 +283,5 @@ def test_a_late_velocity_cuts_no_demonstration(tmp_path, task_of):
         table(tmp_path / f"demo_{number}.csv", **columns)
     draft = build_imitation("arm", tmp_path)
     assert task_of(draft).channels["joint_vel"].derivative_of == "joint_pos"
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.cut, checked.problem) == ([], [], "")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.draft.builder import build
-from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.task_draft_writer import write_task
 from tests.draft.tables import table
 
@@ -129,7 +129,7 @@ def test_names_of_another_language_are_read_by_their_units_and_their_data(tmp_pa
     ]
     path = tmp_path / "lauf.csv"
     path.write_text("\n".join([";".join(names), *lines]))
-    task = check_own_logs(build("axis", path)).task
+    task = check_draft(build("axis", path)).task
     angle, speed = task.channels["achse1_winkel"], task.channels["drehzahl"]
     assert (angle.kind, angle.unit, angle.source[0].unit) == ("angle", "rad", "deg")
     assert (speed.unit, speed.derivative_of, speed.source[0].unit) == (

@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.mirror_pairs import partner
 from kinemill.draft.motion import build_motion
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.robot_file import read_robot
 from kinemill.errors import BadInput
 from kinemill.task import load_task
@@ -84,7 +84,7 @@ def test_clips_of_a_gait_give_joints_targets_commands_and_their_mirror_image(cli
     assert set(mirror.flip) == signs | targets | {"command_y", "command_yaw"}
     assert task.validation.loop_closure.channels == JOINTS
     assert "control rate: 50 Hz, that of most clips" in draft.remarks
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
 
 
@@ -181,13 +181,12 @@ def test_the_model_file_of_a_legged_robot_gives_its_physics(
     gamma = task.learn.in_physics.algorithm.gamma
     assert -task.dt / np.log(gamma) == pytest.approx(1.65, abs=0.03)  # s, at any rate
     assert task.learn.tracking.reward.command_weight > 0.0
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.problem) == ([], "")
 
 
 @pytest.mark.parametrize(
-    ("robot", "low"),
-    [("mini_bdx", {"left_knee": -1.63, "left_hip_pitch": 0.95}), ("go_bdx", None)],
+    ("robot", "low"), [("mini_bdx", {"left_knee": -1.63, "left_hip_pitch": 0.95}), ("go_bdx", None)]
 )
 def test_a_robot_that_crouches_in_its_clips_starts_so(draft_of, task_of, robot, low):
     """From straight legs it would drop into its gait, close to where a robot has fallen."""

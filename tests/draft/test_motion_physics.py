@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.prove_motion import data_of
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.motion import build_motion
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.robot_file import read_robot
 from kinemill.draft.task_draft_writer import write_task
 from kinemill.policies.motion.tracking_policy import TrackingPolicy
@@ -92,7 +92,7 @@ def test_rates_and_commands_of_a_retargeted_clip_are_computed(tmp_path, task_of)
     layout = task.learn.observed_channels(task.channels), tuple(task.actions)
     assert layout == ([*body.observation_names], body.action_names)
     assert task.environment.commands[0] == pytest.approx((SPEED, 0.0, TURNING), abs=0.01)
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.problem) == ([], "")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.draft_check import check_draft
 from tests.draft.test_derivatives import channel, draft_of, motion
 
 TIME = 0.01 * np.arange(3000)
@@ -40,7 +40,7 @@ def test_flags_modes_and_counters_are_left_out_with_the_reason(tmp_path):
     assert draft.left_out["cycle"] == "a counter: it rises by 2 in each row"
     assert draft.left_out["tick"] == "a counter: it rises by 1 in each row"
     assert draft.left_out["gripper_gripped"].startswith("a flag or a mode: 2 whole numbers")
-    checked = check_own_logs(draft)
+    checked = check_draft(draft)
     assert (checked.refused, checked.cut) == ([], [])
     assert "gripper_gripped" in checked.text
 

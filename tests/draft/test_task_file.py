@@ -36,10 +36,7 @@ def test_the_file_reads_as_the_value(tmp_path):
     task = load_task(tmp_path / "arm.yaml")
     assert task.channels["q"].source[0].name == "1e3"
     assert [one.name for one in task.channels["tau"].source] == ["a: b", "#c"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".kinemill.schema.json",
-        "arm.yaml",
-    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".kinemill.schema.json", "arm.yaml"]
 
 
 def test_a_value_that_yaml_cannot_hold_is_an_error():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kinemill.draft.builder import build, draft
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.logs import read_tables
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.timing import nice
 from kinemill.errors import BadLog
 from kinemill.ingest.channels import on_grid
@@ -30,7 +30,7 @@ def test_time_is_the_sum_of_durations(tmp_path, form, name):
     else:
         rows = np.column_stack([*columns.values()])
         np.savetxt(path, rows, "%.9g", ",", header=",".join(columns), comments="")
-    checked = check_own_logs(build("arm", path))
+    checked = check_draft(build("arm", path))
     task = checked.task
     assert (task.dt, task.ingest.time, task.ingest.time_kind) == (0.02, [name], "steps")
     assert task.channels["dq"].derivative_of == "q"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kinemill.draft.builder import build
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.logs import read_tables
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.errors import KinemillError
 from kinemill.ingest.name_heuristics import guess
 
@@ -71,7 +71,7 @@ def robot_log(path, pause=0):
 
 
 def test_topics_in_one_file_share_seconds_and_nanoseconds(tmp_path):
-    checked = check_own_logs(build("rover", robot_log(tmp_path / "a.csv")))
+    checked = check_draft(build("rover", robot_log(tmp_path / "a.csv")))
     channels = checked.task.channels
     assert (checked.task.dt, checked.task.ingest.time) == (0.01, ["header.stamp.sec"])
     assert {name: one.role for name, one in channels.items() if one.role != "state"} == {
@@ -83,7 +83,7 @@ def test_topics_in_one_file_share_seconds_and_nanoseconds(tmp_path):
 
 
 def test_a_heading_without_noise_is_not_stuck_on_a_straight_line(tmp_path):
-    checked = check_own_logs(build("rover", robot_log(tmp_path / "a.csv", pause=1.5)))
+    checked = check_draft(build("rover", robot_log(tmp_path / "a.csv", pause=1.5)))
     assert [(e["outcome"], e["dropped_rows"]) for e in checked.entries] == [("episodes", 0)]
 
 
@@ -106,7 +106,7 @@ def test_a_german_table_in_latin_1_has_a_valve_and_no_velocity_in_percent(tmp_pa
         "oltemperatur": ("state", "degC", None),
         "ventil": ("action", "percent", None),
     }
-    (entry,) = check_own_logs(draft).entries
+    (entry,) = check_draft(draft).entries
     assert (entry["outcome"], entry["rows"]) == ("episodes", ROWS)
 
 
@@ -182,15 +182,11 @@ def test_names_in_another_unit_are_converted_for_each_firmware(tmp_path):
     torque, milli = np.sin(9 * TIME), 1000 * np.sin(9 * TIME)
     table(tmp_path / "v1.csv", stamps | radians | {"torque_Nm": spelled(torque)})
     table(tmp_path / "v2.csv", stamps | degrees | {"torque_mNm": spelled(milli)})
-    checked = check_own_logs(build("arm", tmp_path))
+    checked = check_draft(build("arm", tmp_path))
     assert [
         (channel.source[1].name, channel.source[1].unit)
         for channel in checked.task.channels.values()
-    ] == [
-        ("arm_pos_deg", "deg"),
-        ("arm_vel_deg_s", "deg/s"),
-        ("torque_mNm", "mN*m"),
-    ]
+    ] == [("arm_pos_deg", "deg"), ("arm_vel_deg_s", "deg/s"), ("torque_mNm", "mN*m")]
     assert [entry["reasons"] for entry in checked.entries] == [[], []]
 
 
@@ -269,7 +265,7 @@ def test_objects_in_a_list_have_fields(tmp_path):
     ]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    checked = check_own_logs(build("arm", path))
+    checked = check_draft(build("arm", path))
     sources = [channel.source[0].name for channel in checked.task.channels.values()]
     assert (checked.task.dt, sources) == (0.01, ["joints[0].pos", "joints[0].vel", "torque[0]"])
     assert [entry["outcome"] for entry in checked.entries] == ["episodes"]
@@ -289,7 +285,7 @@ def test_counts_that_wrap_are_an_angle(tmp_path, bits):
     encoder = draft.columns[0]
     assert (encoder.kind, encoder.unit) == ("angle", "rad")
     assert encoder.scale == pytest.approx(2 * np.pi / 2**bits)
-    assert [entry["reasons"] for entry in check_own_logs(draft).entries] == [[]]
+    assert [entry["reasons"] for entry in check_draft(draft).entries] == [[]]
 
 
 def test_a_log_of_a_header_alone_is_refused(tmp_path):

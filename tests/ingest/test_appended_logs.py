@@ -30,14 +30,14 @@ def log(home, tmp_path):
 def test_a_log_that_grew_supersedes_what_it_was_until_somebody_withdraws(home, log):
     previous, write = log
     grown = write(BEGIN + b"2,0.3\n")
-    made = supersede(make_task(), home, grown, previous, {})
+    made = supersede(make_task(), home, *grown, previous, {})
     assert made.bars
     assert made.because == f"continues in {grown[1][:16]}, which begins with its {len(BEGIN)} bytes"
     assert "superseded by" in made.reason("arm")["found"]
     assert (
-        supersede(make_task(), home, grown, previous, current_decisions(home, "arm")) is None
+        supersede(make_task(), home, *grown, previous, current_decisions(home, "arm")) is None
     )  # only once
-    decide(home, "arm", (previous, "run.csv"), "withdraw", "")
+    decide(home, "arm", previous, "run.csv", "withdraw", "")
     assert previous not in current_decisions(home, "arm")
 
 
@@ -52,14 +52,14 @@ def test_a_log_that_grew_supersedes_what_it_was_until_somebody_withdraws(home, l
 )
 def test_other_contents_of_the_same_name_supersede_nothing(home, log, content):
     previous, write = log
-    assert supersede(make_task(), home, write(content), previous, {}) is None
+    assert supersede(make_task(), home, *write(content), previous, {}) is None
     assert current_decisions(home, "arm") == {}
 
 
 def test_unknown_contents_and_persons_decisions_are_left_alone(home, log):
     previous, write = log
     grown = write(BEGIN + b"2,0.3\n")
-    assert supersede(make_task(), home, grown, None, {}) is None
-    assert supersede(make_task(), home, grown, "0" * 64, {}) is None
-    decide(home, "arm", (previous, "run.csv"), "release", "good run")
-    assert supersede(make_task(), home, grown, previous, current_decisions(home, "arm")) is None
+    assert supersede(make_task(), home, *grown, None, {}) is None
+    assert supersede(make_task(), home, *grown, "0" * 64, {}) is None
+    decide(home, "arm", previous, "run.csv", "release", "good run")
+    assert supersede(make_task(), home, *grown, previous, current_decisions(home, "arm")) is None

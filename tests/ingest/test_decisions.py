@@ -14,9 +14,9 @@ ONE, OTHER = ("a" * 64, "a.csv"), ("b" * 64, "b.csv")
 
 
 def test_the_last_decision_counts_and_all_are_kept(home):
-    decide(home, "arm", ONE, "release", "looked at it")
-    decide(home, "arm", OTHER, "reject", "")
-    decide(home, "arm", ONE, "withdraw", "")
+    decide(home, "arm", *ONE, "release", "looked at it")
+    decide(home, "arm", *OTHER, "reject", "")
+    decide(home, "arm", *ONE, "withdraw", "")
     assert {name[:1]: made.decision for name, made in current_decisions(home, "arm").items()} == {
         "b": "reject"
     }
@@ -33,14 +33,14 @@ def test_the_last_decision_counts_and_all_are_kept(home):
 
 def test_decisions_made_at_once_are_all_kept(home):
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: decide(home, "arm", (str(n) * 64, "x"), "reject", ""), range(8)))
+        list(pool.map(lambda n: decide(home, "arm", str(n) * 64, "x", "reject", ""), range(8)))
     assert [made.number for made in DECISIONS.read(home, "arm")] == list(range(1, 9))
     assert len(current_decisions(home, "arm")) == 8
 
 
 @pytest.mark.parametrize("content", ["{", json.dumps({"format": 2})])
 def test_a_decision_that_cannot_be_read_stops_everything(home, content):
-    decide(home, "arm", ONE, "reject", "")
+    decide(home, "arm", *ONE, "reject", "")
     (home.store / "decisions" / "arm" / "000001.json").write_text(content)
     with pytest.raises(CorruptArtifact):
         current_decisions(home, "arm")

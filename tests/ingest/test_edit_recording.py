@@ -184,7 +184,7 @@ def pieces(task, home, logs, write, swing):
 def merge(task, home, edit):
     def go(name: str, other: str, max_gap_s: float = 0.02):
         found = find_member(task, home, other)
-        about = {"other": found.hash, "other_name": found.name, "max_gap_s": max_gap_s}
+        about = {"merged": found.hash, "merged_name": found.name, "max_gap_s": max_gap_s}
         return edit(name, "merge", **about)
 
     return go
@@ -255,7 +255,7 @@ def test_a_recording_that_another_continues_with_comes_back_if_that_one_is_rejec
     merge("a.csv", "b.csv")
     ingest.run(task, home, logs)
     member = find_member(task, home, "a.csv")
-    decide(home, task.name, (member.hash, member.name), "reject", "")
+    decide(home, task.name, member.hash, member.name, "reject", "")
     ingest.run(task, home, logs)
     assert set(entries(home, task)) == {"b.csv"}
 

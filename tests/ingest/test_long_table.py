@@ -169,8 +169,4 @@ def test_a_draft_has_the_signals_and_their_units(write):
     draft = build("arm", path)
     assert [
         (column.channel, column.role, column.log_unit or column.unit) for column in draft.columns
-    ] == [
-        ("position", "state", "deg"),
-        ("velocity", "state", "rad/s"),
-        ("torque", "action", "N*m"),
-    ]
+    ] == [("position", "state", "deg"), ("velocity", "state", "rad/s"), ("torque", "action", "N*m")]

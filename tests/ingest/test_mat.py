@@ -224,8 +224,7 @@ def in_cells(form: str) -> dict:
 
 @pytest.mark.parametrize("is_packed", [False, True])
 @pytest.mark.parametrize(
-    ("form", "group"),
-    [("of matrices", ""), ("in a struct", "log/"), ("of structs", "runs/")],
+    ("form", "group"), [("of matrices", ""), ("in a struct", "log/"), ("of structs", "runs/")]
 )
 def test_the_elements_of_cells_are_episodes(logs, make_task, form, group, is_packed):
     variables = {**in_cells(form), "mass": 2.0, "names": cell_of(["a", "b", "c", "d"])}

@@ -78,6 +78,6 @@ def test_what_is_read_ahead_and_then_taken_away_is_no_recording(task, home, fold
 
 def test_what_a_person_rejected_is_not_read(task, home, folder):
     rejected = folder / "0.csv"
-    decide(home, task.name, (file_digest(rejected), rejected.name), "reject", "noise")
+    decide(home, task.name, file_digest(rejected), rejected.name, "reject", "noise")
     assert prefetch.read_ahead(task, home, folder, names(task, home, folder)) == 4
     assert len(read(home, task)) == 4

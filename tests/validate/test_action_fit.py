@@ -1,9 +1,13 @@
 """Actions that are late, inverted or exchanged in a log, found by the other logs of its task."""
 
 import numpy as np
+import polars as pl
 import pytest
 
+from kinemill.ingest import stage as ingest
 from kinemill.task import Task
+from kinemill.validate import load_checks
+from kinemill.validate import stage as validate
 from kinemill.validate.action_fit import find_action_faults
 
 NAMES = ["tank", "pipe", "pump", "heater"]
@@ -14,7 +18,8 @@ def task():
     channels = {name: {"role": "state", "unit": "1"} for name in NAMES[:2]}
     channels |= {name: {"role": "action", "unit": "1"} for name in NAMES[2:]}
     learn = {"type": "dynamics", "model": {"type": "mlp"}}
-    return Task.model_validate({"task": "tanks", "dt": 0.01, "channels": channels, "learn": learn})
+    parts = {"channels": channels, "learn": learn, "ingest": {"min_file_age": 0.0}}
+    return Task.model_validate({"task": "tanks", "dt": 0.01, **parts})
 
 
 def run(seed, rows=1200, gain=1.0):
@@ -63,3 +68,17 @@ def test_four_logs_are_too_few(task, logs):
     few = {name: logs[name] for name in ("run0", "run1", "run2")}
     inverted = {**logs["run3"], "pump": -logs["run3"]["pump"]}
     assert find_action_faults(few | {"run3": inverted}, task) == []
+
+
+def test_validation_warns_of_a_log_with_late_actions_and_accepts_it(task, logs, home, tmp_path):
+    late = {name: np.roll(logs["run3"][name], 10) for name in NAMES[2:]}
+    for name, log in (logs | {"run3": logs["run3"] | late}).items():
+        clock = {"time": 0.01 * np.arange(len(log["tank"]))}
+        pl.DataFrame({**clock, **log}).write_csv(tmp_path / f"{name}.csv")
+    artifact = validate.run(task, home, ingest.run(task, home, tmp_path).artifact.ref)
+    assert (artifact.summary["recordings"], artifact.summary["quarantined"]) == (7, 0)
+    (check,) = [item for item in load_checks(home, artifact.ref) if item.name == "action_outliers"]
+    assert (check.passed, check.blocking, check.values["found"]) == (False, False, 1)
+    (item,) = check.values["failing"]
+    assert item["recording"] == "run3.csv"
+    assert item["found"].startswith("as if its actions were 0.1 s late")

@@ -22,9 +22,9 @@ from typing import BinaryIO, Protocol, cast
 
 import numpy as np
 
-from kinemill.ingest.other_formats import other_format
 from kinemill.ingest.raw import About, Images, Pictures, RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._limits import LARGEST_UNPACKED, RATIO, unpacked_limit
+from kinemill.ingest.unsupported_formats import unsupported_format
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -166,7 +166,7 @@ def _unpack(path: Path, folder: Path) -> tuple[Path, Reason | None]:
     with path.open("rb") as file:
         compression = _compression_of(file.read(HEAD))
     if compression is None:
-        what, fix = other_format(path) or ("of a format that no reader recognizes", NO_FORMAT)
+        what, fix = unsupported_format(path) or ("of a format that no reader recognizes", NO_FORMAT)
         listed = f"one of the formats {', '.join(READERS)}"
         raise Unreadable(reason("format", "file", f"is {what}", expected=listed, fix=fix))
     suffix = path.suffix.lower()

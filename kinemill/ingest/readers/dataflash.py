@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.ingest.other_formats import SDLOG2
 from kinemill.ingest.raw import (
     MAX_LISTED,
     About,
@@ -40,6 +39,7 @@ from kinemill.ingest.readers._dataflash_text import (
     is_text,
 )
 from kinemill.ingest.readers._limits import check_lines
+from kinemill.ingest.unsupported_formats import SDLOG2
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 

@@ -7,8 +7,8 @@ import torch
 
 from benchmarks._clips import task_text, write_clip
 from benchmarks.prove_motion import data_of
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.motion import build_motion
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.robot_file import read_robot
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe
@@ -306,7 +306,7 @@ def test_a_draft_from_clips_without_a_cycle_tracks_them_in_physics(folder, tmp_p
     draft = build_motion("bend", folder / "clips", None, robot)
     assert any("cycles: none in crouch.json" in remark for remark in draft.remarks)
     path = tmp_path / "bend.yaml"
-    path.write_text(check_own_logs(draft).text)
+    path.write_text(check_draft(draft).text)
     task = load_task(path)
     assert task.environment.clips == [str(folder / "clips" / "crouch.json")]
     assert clips_of(task).ends.tolist() == [98]

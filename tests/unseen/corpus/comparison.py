@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 from kinemill.draft.builder import build
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.imitation import build_imitation
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.errors import KinemillError
 from tests.unseen.corpus.samples import Sample
@@ -33,7 +33,7 @@ def mistakes(sample: Sample, folder: Path) -> tuple[list[str], bool]:
     if sample.says not in text:
         wrong.append(f"says nothing of {sample.says!r}")
     if sample.learn == "dynamics" and not wrong:
-        wrong += [f"quarantined: {entry['reasons']}" for entry in check_own_logs(draft).refused]
+        wrong += [f"quarantined: {entry['reasons']}" for entry in check_draft(draft).refused]
     return wrong, ASKED.search(text) is not None
 
 

@@ -72,13 +72,13 @@ def uploaded(site, logs, name="arm", **body):
 def preview(logs, tmp_path_factory):
     """The preview of a draft of two logs, made once."""
     from kinemill.draft.builder import build
+    from kinemill.draft.draft_check import check_draft
     from kinemill.draft.draft_preview import preview_of
-    from kinemill.draft.own_logs import check_own_logs
 
     folder = tmp_path_factory.mktemp("own")
     for log in LOGS:
         shutil.copy(logs / log, folder)
-    return preview_of(check_own_logs(build("arm", folder)))
+    return preview_of(check_draft(build("arm", folder)))
 
 
 @pytest.fixture

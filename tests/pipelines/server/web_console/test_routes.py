@@ -8,8 +8,8 @@ from html import unescape
 import pytest
 
 from kinemill.draft.builder import build
+from kinemill.draft.draft_check import check_draft
 from kinemill.draft.draft_preview import DraftPreview, preview_of
-from kinemill.draft.own_logs import check_own_logs
 from kinemill.task import load_task, make_task
 from kinemill_dagster.pipelines.server.rest import draft_store
 
@@ -123,7 +123,7 @@ def preview(logs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     for name in ("run-0000.csv", "broken-nan-stretch.csv"):
         shutil.copy(logs / name, folder)
-    return preview_of(check_own_logs(build("arm", folder)))
+    return preview_of(check_draft(build("arm", folder)))
 
 
 def with_draft(client, copy, preview):

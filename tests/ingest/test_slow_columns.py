@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.ingest.own_clocks import is_slower, with_own_clocks
 from kinemill.ingest.raw import RawLog
+from kinemill.ingest.slow_columns import is_slower, with_slow_columns
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def log(**columns) -> RawLog:
 
 def test_columns_with_samples_in_the_same_rows_share_a_clock():
     slow, nan = [1.0, None, 3.0, None, 5.0], float("nan")
-    own = with_own_clocks(log(fast=[1.0] * 5, slow=slow, also=[2.0, nan, 2.0, nan, 2.0]))
+    own = with_slow_columns(log(fast=[1.0] * 5, slow=slow, also=[2.0, nan, 2.0, nan, 2.0]))
     assert own.frame.is_empty()
     assert own.signals["fast"].time.to_list() == [0.0, 0.01, 0.02, 0.03, 0.04]
     assert own.signals["slow"].time.to_list() == [0.0, 0.02, 0.04]
@@ -39,4 +39,4 @@ def test_columns_with_samples_in_the_same_rows_share_a_clock():
 
 def test_a_table_with_missing_values_is_unchanged():
     table = log(fast=[1.0, None, 3.0, 4.0, 5.0])
-    assert with_own_clocks(table) is table
+    assert with_slow_columns(table) is table

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 import kinemill.api as km
 from kinemill.cli.app import app
 from kinemill.draft import one_line
-from kinemill.draft.one_line import drafted_task, task_name_of
+from kinemill.draft.environment_tasks import drafted_task, task_name_of
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 

@@ -71,7 +71,7 @@ def format_by_suffix(path: Path) -> tuple[str, str] | None:
     return _ARCHIVE if is_archive else _TABLES.get(path.suffix.lower())
 
 
-def other_format(path: Path) -> tuple[str, str] | None:
+def unsupported_format(path: Path) -> tuple[str, str] | None:
     """Return what an unreadable file is, and the fix; None if neither suffix nor head is known."""
     if format_ := format_by_suffix(path):
         return format_

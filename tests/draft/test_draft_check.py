@@ -3,7 +3,7 @@
 import numpy as np
 
 from kinemill.draft.builder import build
-from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.draft_check import check_draft
 
 
 def write(folder, number, rows, pause):
@@ -18,7 +18,7 @@ def test_short_episodes_validate_on_a_whole_log(tmp_path):
     """15 % of an episode of 70 rows is shorter than the shortest piece."""
     for number in range(5):
         write(tmp_path, number, 140, 1.0)
-    checked = check_own_logs(build("digger", tmp_path))
+    checked = check_draft(build("digger", tmp_path))
     assert checked.problem == ""
     assert 'validation: ["*step_3.csv"], test: ["*step_4.csv"]' in checked.text
 
@@ -27,7 +27,7 @@ def test_a_quarantined_log_is_not_the_test(tmp_path):
     for number in range(3):
         write(tmp_path, number, 600, 0.0)
     write(tmp_path, 3, 24, 1.0)
-    checked = check_own_logs(build("digger", tmp_path))
+    checked = check_draft(build("digger", tmp_path))
     assert [entry["outcome"] for entry in checked.entries][-1] == "quarantined"
     assert checked.problem == ""
     assert 'test: ["*step_2.csv"]' in checked.text
@@ -36,7 +36,7 @@ def test_a_quarantined_log_is_not_the_test(tmp_path):
 def test_a_problem_of_the_logs_does_not_name_a_temporary_file(tmp_path):
     for number in range(2):
         write(tmp_path, number, 140, 1.0)
-    assert check_own_logs(build("digger", tmp_path)).problem.startswith("dataset.")
+    assert check_draft(build("digger", tmp_path)).problem.startswith("dataset.")
 
 
 def test_a_check_that_drops_most_rows_of_many_logs_warns(tmp_path):
@@ -50,7 +50,7 @@ def test_a_check_that_drops_most_rows_of_many_logs_warns(tmp_path):
         header = "time,theta,thetadot,u"
         path = tmp_path / f"swing_{number}.csv"
         np.savetxt(path, columns, delimiter=",", header=header, comments="")
-    checked = check_own_logs(build("swing", tmp_path))
+    checked = check_draft(build("swing", tmp_path))
     assert "velocity" in checked.draft.warned
     assert "whole or most of their rows" in checked.draft.warned["velocity"]
     assert all(entry["rows"] == 1500 for entry in checked.entries)

@@ -21,7 +21,7 @@ def is_slower(present: NDArray[np.bool_]) -> bool:
     return len(rows) >= FEWEST and float(np.median(np.diff(rows))) >= 2.0
 
 
-def with_own_clocks(log: RawLog) -> RawLog:
+def with_slow_columns(log: RawLog) -> RawLog:
     """Return a table with slower columns as signals; a log without any is unchanged."""
     if log.signals or TIME not in log.frame.columns:
         return log

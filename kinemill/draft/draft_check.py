@@ -12,13 +12,7 @@ from tempfile import TemporaryDirectory
 
 from kinemill.dataset.dry_run import dataset_problem
 from kinemill.draft.logs import log_names
-from kinemill.draft.task_draft_writer import (
-    IN_BLOCKS,
-    Draft,
-    LearnPart,
-    pattern_of,
-    write_task,
-)
+from kinemill.draft.task_draft_writer import IN_BLOCKS, Draft, LearnPart, pattern_of, write_task
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import CHECKS, Task, load_task
@@ -60,7 +54,7 @@ class CheckedDraft:
         return [entry for entry in self.entries if entry["episodes"] and entry["dropped_rows"]]
 
 
-def check_own_logs(draft: Draft) -> CheckedDraft:
+def check_draft(draft: Draft) -> CheckedDraft:
     """Check the logs of a draft, and turn checks that reject many of them into warnings.
 
     If the logs do not suffice for the split of the draft, other splits are tried.
