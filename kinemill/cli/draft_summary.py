@@ -6,7 +6,8 @@ from kinemill.cli.log_results import show_files
 from kinemill.cli.output import notify, table
 from kinemill.draft.column import fold_names
 from kinemill.draft.draft_check import CheckedDraft
-from kinemill.draft.rules import deciding_rule, facts_of
+from kinemill.draft.rules import facts_of
+from kinemill.draft.table import Reason, rule_of
 from kinemill.draft.task_draft_writer import Draft
 from kinemill.errors import join_first
 from kinemill.reports.control_characters import escape_controls
@@ -61,15 +62,14 @@ def _lines(draft: Draft) -> list[tuple[str, ...]]:
 def show_facts(draft: Draft) -> None:
     """Print the facts of each column of the first log, and the rule that decided about it."""
     decided = {
-        name: ("role", f"{column.role} {column.channel}: {'; '.join(column.reasons)}")
+        name: (column.rule, f"{column.role} {column.channel}: {'; '.join(column.reasons)}")
         for column in draft.columns
         for name in column.names
     }
     rows = list[tuple[str, ...]]()
     for facts in facts_of(draft.tables[0]):
-        rule, why = deciding_rule(facts)
-        left_out = (rule or "name", why or draft.left_out.get(facts.name, "of another part"))
-        rule, decision = decided.get(facts.name, left_out)
+        why = draft.left_out.get(facts.name, Reason("of another part", "part"))
+        rule, decision = decided.get(facts.name, (rule_of(why), why))
         rows.append((facts.name, rule, decision, str(facts)))
     table("facts and rules", ("column", "rule", "decision", "facts"), rows)
 

@@ -50,6 +50,11 @@ class Column:
         return self.guess.role or "state"
 
     @property
+    def rule(self) -> str:
+        """Rule that decided about the role."""
+        return "computed" if self.formula else self.guess.rule
+
+    @property
     def full_name(self) -> str:
         """Most descriptive name in the logs."""
         return self.guess.label or self.guess.name
@@ -69,10 +74,15 @@ class Column:
 
     @property
     def comments(self) -> list[str]:
-        """Comments of the channel in the task file, such as `unit?` and notes."""
+        """What a user has to know of the channel, such as `unit?` and notes."""
         unit = [] if self.sure else ["unit?"]
         handling = ["predicted, not fed back"] if self.role == "output" and not self.formula else []
         return [*handling, *unit, *self.notes]
+
+    @property
+    def comment(self) -> str:
+        """Comment of the channel in the task file: the rule that decided, and notes."""
+        return "; ".join((f"rule: {self.rule}", *self.comments))
 
     @property
     def spelled_range(self) -> str:

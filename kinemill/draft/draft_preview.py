@@ -95,7 +95,7 @@ def _of_column(column: Column) -> ChannelPreview:
         low=float(values.min()) if len(values) else None,
         high=float(values.max()) if len(values) else None,
         reasons=column.reasons,
-        comment="; ".join(column.comments),
+        comment=column.comment,
         seconds=_rounded(seconds),
         values=_rounded(curve),
     )

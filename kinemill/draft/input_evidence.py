@@ -60,7 +60,7 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
         column = columns[states[at]]
         note = "inferred an action: its past predicts others, and theirs does not predict it"
         notes = [*column.notes, note, *([ACTS_AT_ONCE] if at in roles.immediate else [])]
-        action = replace(column.guess, role="action")
+        action = replace(column.guess, role="action", rule="response")
         lead = int(at in roles.immediate)
         result[states[at]] = replace(column, guess=action, lead=lead, notes=notes)
     return result, roles.why

@@ -8,6 +8,7 @@ columns another rate would keep or drop.
 from collections.abc import Iterable, Mapping
 
 from kinemill.draft.column import fold_names
+from kinemill.draft.table import Reason
 from kinemill.ingest.name_heuristics import guess
 
 SLOW = 4.0  # times the step of a draft; slower columns leave few rows in common
@@ -42,7 +43,9 @@ def meet(
     if not names & commands:
         names |= {name for name in commands if steps[name] <= SLOWEST_COMMAND * step}
     left_out = {
-        name: f"slower than {1.0 / (SLOW * step):.3g} Hz; a lower --rate would keep it"
+        name: Reason(
+            f"slower than {1.0 / (SLOW * step):.3g} Hz; a lower --rate would keep it", "rate"
+        )
         for name in steps
         if name not in names
     }

@@ -14,7 +14,7 @@ import numpy as np
 from kinemill.draft.clock import is_physical
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
-from kinemill.draft.table import Table
+from kinemill.draft.table import Reason, Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import EXPLICIT, STAMP, Guess, guess, split_words
 from kinemill.ingest.raw import split_index
@@ -158,9 +158,10 @@ def facts_of(table: Table) -> list[Facts]:
     ]
 
 
-def deciding_rule(facts: Facts) -> tuple[str, str]:
-    """Return the name of the first rule that leaves a column out, and its reason; or two ""."""
-    return next(((rule.name, why) for rule in RULES if (why := rule.reason(facts))), ("", ""))
+def left_out_reason(facts: Facts) -> Reason | None:
+    """Return why the first rule that applies leaves a column out; None if none does."""
+    reasons = (Reason(why, rule.name) for rule in RULES if (why := rule.reason(facts)))
+    return next(reasons, None)
 
 
 def _copies(table: Table) -> dict[str, str]:
@@ -186,7 +187,7 @@ def _rank(name: str) -> tuple[bool, bool, bool]:
     return not is_observed, name.endswith("]"), split_index(name)[1] is not None
 
 
-def status_columns(tables: Sequence[Table]) -> dict[str, str]:
+def status_columns(tables: Sequence[Table]) -> dict[str, Reason]:
     """Return the columns that are a status by name and values, with reasons."""
     named = {
         name for table in tables for name in table.values
@@ -197,7 +198,7 @@ def status_columns(tables: Sequence[Table]) -> dict[str, str]:
         for name in sorted(named)
     }
     return {
-        name: f"a status by its name, of {count} whole numbers"
+        name: Reason(f"a status by its name, of {count} whole numbers", "status")
         for name, values in numbers.items()
         if 0 < (count := _whole_numbers(values)) <= MOST_MODES
     }
@@ -209,7 +210,7 @@ def without_flags(columns: list[Column]) -> tuple[list[Column], dict[str, str]]:
     Where no column is an action, one of these may be the input, and all are kept.
     """
     flags = {
-        name: f"a flag or a mode: {count} whole numbers, and no input by the data"
+        name: Reason(f"a flag or a mode: {count} whole numbers, and no input by the data", "flag")
         for column in columns
         if column.guess.role == "state" and column.guess.what == "unknown"
         if 0 < (count := _whole_numbers(column.values)) <= MOST_FLAGS

@@ -16,7 +16,7 @@ from kinemill.draft.clock import advances, is_physical, with_unit
 from kinemill.draft.experiments import find_experiments, named, split_table
 from kinemill.draft.letter_names import with_letters
 from kinemill.draft.rates import meet
-from kinemill.draft.table import Samples, Table, attributes_by_column, usual_step
+from kinemill.draft.table import Reason, Samples, Table, attributes_by_column, usual_step
 from kinemill.draft.text_table import (
     coarse_clock,
     contradictions,
@@ -50,7 +50,9 @@ HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 SHORT = 20  # rows of the shortest log
 COVERED = 0.8  # of the log's duration that a topic must span
-UNUSUAL = "no usual state or command of a vehicle; list a field as a channel to use it"
+UNUSUAL = Reason(
+    "no usual state or command of a vehicle; list a field as a channel to use it", "usual topics"
+)
 RARE = 0.1  # of the mean time between messages: the least usual one; less are bursts
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
@@ -209,8 +211,9 @@ def _everything(reader: Reader, path: Path, listed: list[str], rate: float | Non
     stamps = [
         name for name in listed if is_stamp(name.rpartition("/")[2]) and not is_physical(name)
     ]
-    aside = {name: ASIDE for name in listed if _is_aside(guess(name))}
-    aside |= {name: "a timestamp, by its name" for name in listed if _is_stamp(name)}
+    aside = {name: Reason(ASIDE, "aside") for name in listed if _is_aside(guess(name))}
+    stamp = Reason("a timestamp, by its name", "clock")
+    aside |= {name: stamp for name in listed if _is_stamp(name)}
     names = [name for name in listed if name not in {*aside, *stamps}]
     aside.pop(stamps[0] if stamps else "", None)
     if stamps or rate is not None:
@@ -342,7 +345,8 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
     long = [count for count in state_rows if count >= SHORT] or state_rows
     usual = max(Counter(long).items(), key=lambda item: (item[0] * item[1], item[0]))[0]
     fits = {n: {usual, usual - 1} if _role(n) == "action" else {usual} for n in names}
-    return {n: f"does not have {usual} rows" for n in names if rows[n] not in fits[n]}
+    why = Reason(f"does not have {usual} rows", "length")
+    return {n: why for n in names if rows[n] not in fits[n]}
 
 
 def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, about: About) -> Table:
@@ -390,7 +394,7 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | Non
     for index, name in enumerate(result.names):
         signal = log.signals[str(index)]
         if not len(signal.time):
-            empty[f"{name.partition('.')[0]}.*"] = "holds no messages"
+            empty[f"{name.partition('.')[0]}.*"] = Reason("holds no messages", "topic")
             continue
         samples[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
     spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in samples.items()}
@@ -402,7 +406,8 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | Non
         if spans[name] >= shortest
     }
     names, step, slow, remarks = meet(steps, rate)
-    short = {name: "not there all the time" for name in samples if name not in steps}
+    gone = Reason("not there all the time", "topic")
+    short = {name: gone for name in samples if name not in steps}
     left_out = {f"{name.partition('.')[0]}.*": why for name, why in {**slow, **short}.items()}
     return Table(
         path,

@@ -11,8 +11,8 @@ from kinemill.draft.column_relations import rotation_elements
 from kinemill.draft.input_evidence import controller_outputs
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import GAIN, error_reduction
-from kinemill.draft.rules import OBSERVATIONS, deciding_rule, facts_of, status_columns
-from kinemill.draft.table import Samples, Table
+from kinemill.draft.rules import OBSERVATIONS, facts_of, left_out_reason, status_columns
+from kinemill.draft.table import Reason, Samples, Table
 from kinemill.ingest.header_units import signed_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
@@ -56,6 +56,7 @@ LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 MOST_LOGS = 3  # in which outputs of controllers are searched
 JUMPS = "inferred the output of a controller: it jumps with the set point"
 MOST_MISSING = 5  # columns that a log lacks
+CONSTANT = Reason("never changes", "constant")
 MOSTLY = 0.5  # share of missing samples above which a column would cut most rows
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
@@ -69,7 +70,7 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     of a controller are actions only if there are no commands; a policy observes them otherwise, as
     its goals.
     """
-    unused = dict.fromkeys(_constant_columns(tables), "never changes")
+    unused = dict.fromkeys(_constant_columns(tables), CONSTANT)
     unused = unused if is_policy else status_columns(tables) | unused
     choices = [_choose(table, {}, unused, set()) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
@@ -98,7 +99,7 @@ def _observed(selected: dict[str, Guess], unused: dict[str, str]) -> Choice:
     if not groups:
         return selected, unused
     outside = {column.name for column in sensed if column.name.partition("/")[0] not in groups}
-    why = f"outside of {min(groups)}/, which holds what a policy observes"
+    why = Reason(f"outside of {min(groups)}/, which holds what a policy observes", "group")
     selected = {family: column for family, column in selected.items() if column.name not in outside}
     return selected, unused | dict.fromkeys(outside, why)
 
@@ -145,8 +146,11 @@ def with_common_columns(
     gains = {family: _gain(family, core, choices) for family in most}
     needed = {family for family, gain in gains.items() if gain >= GAIN}
     optional = {
-        family: f"in {counted[family]} of {len(choices)} logs, and the other columns predict the "
-        f"motion as well ({max(gain, 0.0):.0%} better with it)"
+        family: Reason(
+            f"in {counted[family]} of {len(choices)} logs, and the other columns predict the "
+            f"motion as well ({max(gain, 0.0):.0%} better with it)",
+            "optional",
+        )
         for family, gain in gains.items()
         if family not in needed
     }
@@ -208,11 +212,13 @@ def join_columns(
         if family in optional:
             left_out |= dict.fromkeys(column.names, optional[family])
         elif column.missing > (0.0 if column.role == "observation" else MOSTLY):
-            left_out |= dict.fromkeys(column.names, f"{column.missing:.1%} of it is missing")
+            why = Reason(f"{column.missing:.1%} of it is missing", "missing")
+            left_out |= dict.fromkeys(column.names, why)
         elif len(readings) < len(used):
-            left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(used)} logs")
+            why = Reason(f"in {len(readings)} of {len(used)} logs", "optional")
+            left_out |= dict.fromkeys(column.names, why)
         elif not (len(column.values) and (np.ptp(column.values) or column.names[0] in rotations)):
-            left_out |= dict.fromkeys(column.names, "never changes")
+            left_out |= dict.fromkeys(column.names, CONSTANT)
         else:
             columns.append(column)
     selected = {name for column in columns for name in column.names}
@@ -261,7 +267,7 @@ def _choose(
     selected: dict[str, Guess] = {}
     left_out = {name: unused[name] for name in table.values if name in unused}
     facts = facts_of(table)
-    left_out |= {item.name: why for item in facts if (why := deciding_rule(item)[1])}
+    left_out |= {item.name: why for item in facts if (why := left_out_reason(item))}
     guesses = [_with_stated_unit(item.meaning, table) for item in facts if item.name not in unused]
     guesses = _with_set_efforts(guesses)
     measured = _measured(guesses)
@@ -270,20 +276,40 @@ def _choose(
         # Unknown columns without other words are separate quantities.
         is_unknown = column.what == "unknown"
         family = column.name if is_unknown else f"{column.what} {column.family}"
-        role = instead.get(column.what, column.role)
-        role = "state" if column.name in measured else None if column.name in followed else role
-        role = "action" if column.name in outputs else role
+        role, rule = _role(column, instead, measured, followed, outputs)
         if column.name in left_out:
             continue
         if role is None:
-            left_out[column.name] = PLANNED if column.what == "reference" else ASIDE
+            is_reference = column.what == "reference"
+            why = Reason(PLANNED, "reference") if is_reference else Reason(ASIDE, "aside")
+            left_out[column.name] = why
         elif family in selected:
-            left_out[column.name] = f"another reading of {selected[family].name}"
+            why = Reason(f"another reading of {selected[family].name}", "reading")
+            left_out[column.name] = why
         else:
             doubt = JUMPS if column.name in outputs else column.doubt
-            selected[family] = replace(column, role=role, doubt=doubt)
+            selected[family] = replace(column, role=role, doubt=doubt, rule=rule)
     order = list(table.values)
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), left_out
+
+
+def _role(
+    column: Guess,
+    instead: dict[str, str],
+    measured: set[str],
+    followed: set[str],
+    outputs: set[str],
+) -> tuple[str | None, str]:
+    """Return the role of a column in its log, and the rule that decided."""
+    if column.name in outputs:
+        return "action", "controller output"
+    if column.name in measured:
+        return "state", "measured command"
+    if column.name in followed:
+        return None, "followed reference"
+    if column.what in instead:
+        return instead[column.what], f"{column.what} instead"
+    return column.role, column.rule
 
 
 def _with_set_efforts(guesses: list[Guess]) -> list[Guess]:
@@ -292,7 +318,13 @@ def _with_set_efforts(guesses: list[Guess]) -> list[Guess]:
     if not all(_words(effort) & _READ for effort in efforts):
         return guesses
     return [
-        replace(g, what="action", role="action", unit=g.unit or guess(f"{g.family} command").unit)
+        replace(
+            g,
+            what="action",
+            role="action",
+            unit=g.unit or guess(f"{g.family} command").unit,
+            rule="set effort",
+        )
         if g.what == "reference" and _is_effort(g)
         else g
         for g in guesses
@@ -325,11 +357,12 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     if is_motion and unit and any(has_same_dimension(unit, u) for u in (*EFFORTS, "W", "degC")):
         column = replace(column, what="unknown")  # the W of power_W
     if column.what == "unknown" and unit and _TORQUE.match(unit):
-        return replace(column, what="action", role="action", doubt=TORQUE)
+        return replace(column, what="action", role="action", doubt=TORQUE, rule="unit")
     if column.what not in {"unknown", "position"} or column.role != "state":
         return column
     what = _meaning_of(unit) or column.what
-    return replace(column, what=what, role=ROLES.get(what, column.role))
+    rule = column.rule if what == column.what else "unit"
+    return replace(column, what=what, role=ROLES.get(what, column.role), rule=rule)
 
 
 def _meaning_of(unit: str | None) -> str | None:

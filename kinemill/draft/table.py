@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -10,6 +11,23 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.raw import ColumnAttributes, split_index
 
 Samples = tuple[Floats, Floats]  # (n,) s since the first timestamp, (n,) in the log's unit
+
+
+class Reason(str):
+    """Why a column is left out; `rule` names the rule that decided."""
+
+    rule: str
+
+    def __new__(cls, why: str, rule: str) -> Self:
+        """Return a reason of a rule."""
+        reason = super().__new__(cls, why)
+        reason.rule = rule
+        return reason
+
+
+def rule_of(why: str) -> str:
+    """Return the rule that decided; a reader that refuses a column decides by its format."""
+    return why.rule if isinstance(why, Reason) else "format"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from kinemill.draft.horizon import NO_HORIZON, Horizon
 from kinemill.draft.logs import log_names
 from kinemill.draft.media import Medium
 from kinemill.draft.stated_limits import LimitFinding
-from kinemill.draft.table import Table
+from kinemill.draft.table import Table, rule_of
 from kinemill.ingest.name_heuristics import split_words
 
 _ALONE = "the end of the only log; name another log when there is one"
@@ -190,9 +190,7 @@ def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
     parts += [column.formula] if column.formula else [*_source(column), *_resample(column, draft)]
     for key, ends in (("limits", column.limits), ("observed_range", column.observed_range)):
         parts += [f"{key}: [{ends[0]:g}, {ends[1]:g}]"] if ends else []
-    comment = "; ".join(_quiet(note) for note in column.comments)
-    comment = f"  # {comment}" if comment else ""
-    return f"  {column.channel}: {{{', '.join(parts)}}}{comment}"
+    return f"  {column.channel}: {{{', '.join(parts)}}}  # {_quiet(column.comment)}"
 
 
 def _source(column: Column) -> list[str]:
@@ -251,7 +249,7 @@ def _left_out(columns: dict[str, str]) -> list[str]:
     for name, why in columns.items():
         by_reason.setdefault(why, []).append(name)
     return [
-        f"  # left out, {_quiet(why)}: {_quiet(', '.join(fold_names(names)))}"
+        f"  # left out, {_quiet(f'{why}: {", ".join(fold_names(names))}')} (rule: {rule_of(why)})"
         for why, names in by_reason.items()
     ]
 

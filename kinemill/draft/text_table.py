@@ -24,7 +24,7 @@ from kinemill.draft.clock import (
     with_unit,
 )
 from kinemill.draft.rates import meet
-from kinemill.draft.table import Table, usual_step
+from kinemill.draft.table import Reason, Table, usual_step
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
 from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
@@ -44,7 +44,7 @@ from kinemill.ingest.unsupported_formats import unsupported_format
 HEAD = 1 << 18  # bytes that show whether a file is text
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
 RATE_MISMATCH = 0.1  # relative difference between the rates of metadata and timestamps
-COARSE = "most rows repeat its last date"
+COARSE = Reason("most rows repeat its last date", "clock")
 NEWEST_FIRST = "the newest row is first: rows are read from the last one to the first"
 
 
@@ -82,7 +82,8 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     text, numbers, layout = _read(path)
     with path.open("rb") as file:
         stated = rate_above(file.read(HEAD))
-    left_out = {name: "holds no numbers" for name in text.columns if name not in numbers}
+    is_text = Reason("holds no numbers", "text")
+    left_out: dict[str, str] = {name: is_text for name in text.columns if name not in numbers}
     dates = _dates(text)
     if dates is not None:
         numbers.pop(dates, None)

@@ -34,7 +34,8 @@ def fit_line(pairs: list[tuple[Floats, Floats]]) -> Line | None:
         pairs: integral of the velocity and motion of the position, both (windows,), by log.
 
     Returns:
-        The line, and the share of the windows with motion close to it; None if the columns do not move or a constant offset dominates.
+        The line, and the share of the windows with motion close to it; None if the columns do not
+        move or a constant offset dominates.
     """
     integral = np.concatenate([pair[0] for pair in pairs]) if pairs else np.empty(0)
     moved = np.concatenate([pair[1] for pair in pairs]) if pairs else np.empty(0)

@@ -129,7 +129,8 @@ _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 class Guess:
     """Result of the heuristics: `family` groups variants of one quantity, as `tau 1`.
 
-    `label` is another name of the column, where that is more descriptive than `name`.
+    `label` is another name of the column, where that is more descriptive than `name`; `rule` is
+    the one that decided about the role.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Guess:
     turning: bool
     label: str = ""
     doubt: str = ""  # what is unclear about its unit
+    rule: str = "name"
 
 
 def split_words(name: str) -> list[str]:
@@ -238,6 +240,7 @@ def guess(name: str, label: str = "") -> Guess:
         bool(tokens & TURNING) and not tokens & (MEASURED | CIRCULAR),
         label,
         "" if spelled is None or unit else f"the unit {spelled!r} is not known",
+        "change" if what == "unknown" else "name",
     )
 
 

@@ -159,7 +159,7 @@ def test_a_velocity_along_an_axis_is_not_taken_for_one_of_a_turn(tmp_path, time)
     )
     task, text = load(tmp_path, "walker", path)
     assert task.channels["vel_x"].unit == "1"
-    assert "# unit?; follows no position in the data" in text
+    assert "# rule: name; unit?; follows no position in the data" in text
 
 
 def test_an_unknown_unit_is_asked_for(tmp_path, time):
@@ -168,7 +168,7 @@ def test_an_unknown_unit_is_asked_for(tmp_path, time):
     assert {name: task.channels[name].role for name in ("x", "foo", "u")} == {
         "x": "state", "foo": "state", "u": "action",
     }  # fmt: skip
-    lines = [line for line in text.splitlines() if "# unit?" in line]
+    lines = [line for line in text.splitlines() if "; unit?" in line]
     assert len(lines) == 3
     assert all("unit: 1," in line for line in lines)
 

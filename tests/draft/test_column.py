@@ -19,4 +19,4 @@ def test_every_column_that_is_left_out_is_named(tmp_path, time):
     still = dict.fromkeys(joints, 0.5 + 0 * time)
     path = table(tmp_path / "a.csv", time=time, q=np.sin(time), u=np.cos(2 * time), **still)
     _, text = load(tmp_path, "drafted", path)
-    assert f"# left out, never changes: {', '.join(joints)}\n" in text
+    assert f"# left out, never changes: {', '.join(joints)} (rule: constant)\n" in text

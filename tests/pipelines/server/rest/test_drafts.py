@@ -135,8 +135,8 @@ def test_logs_become_a_task_that_a_run_can_use(site, logs):
     assert (task.dt, task.channels["cart"].limits) == (0.02, (-2.0, 2.0))
     assert task.channels["cart"].source[0].name == "qpos_cart"
     text = task.path.read_text()
-    assert "# unit?" in text  # of the channels that nobody edited
-    assert "cart: {role: state, unit: m, observed_range" in text.partition("# unit?")[0]
+    assert "; unit?" in text  # of the channels that nobody edited
+    assert "cart: {role: state, unit: m, observed_range" in text.partition("; unit?")[0]
     assert sorted(path.name for path in site.home.logs("arm").iterdir()) == list(LOGS)
     assert not list(site.home.drafts.iterdir())
     assert ("repositoriesOrError", {}, "otto") in site.dagster.requests
