@@ -161,7 +161,7 @@ def _draft_environment(name: str, env: str, output: _Output) -> None:
     from kinemill.draft.task_file import create_task_file
 
     checked = build_reinforcement(name, env)
-    create_task_file(output.target, checked.text)
+    create_task_file(output.target, checked.text_in(output.target.parent))
     if output.as_json:
         document({"task": name, "file": str(output.target), **environment_document(checked)})
         return

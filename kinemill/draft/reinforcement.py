@@ -5,6 +5,7 @@ random actions check it. The algorithm follows from the actions: SAC for numbers
 for choices and for numbers without; PPO for a robot in MJCF as well, whose copies run in parallel.
 """
 
+import os
 import re
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.layout import layout_of
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
+from kinemill.store.project import project_root
 from kinemill.task import Task, load_task
 
 EPISODES = 5  # of random actions that check the environment
@@ -33,6 +35,7 @@ ROBOT_SECONDS = 20.0  # s of an episode of a robot in MJCF
 ROBOT_DT = 0.02  # s, about the time step of a robot in MJCF
 _GYMNASIUM = re.compile(r"-v\d+\Z")  # end of an id
 _FIRST = "none yet"
+_PATHS = ("path", "model", "robot")  # settings that name a file
 _PARALLEL = ("legged", "mujoco")  # environments of which many copies run at a time
 
 
@@ -51,6 +54,19 @@ class CheckedEnvironment:
     text: str
     task: Task
     trials: Trials
+
+    def text_in(self, folder: Path) -> str:
+        """Return the task file for a folder, with paths relative to it in the same project."""
+        root = project_root()
+        if root is None or not folder.is_relative_to(root):
+            return self.text
+        settings = {
+            key: os.path.relpath(value, folder)
+            if key in _PATHS and Path(value).is_absolute() and Path(value).is_relative_to(root)
+            else value
+            for key, value in self.draft.settings.items()
+        }
+        return write_environment_task(replace(self.draft, settings=settings))
 
 
 def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:

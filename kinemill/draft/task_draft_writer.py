@@ -248,10 +248,8 @@ def _left_out(columns: dict[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, why in columns.items():
         by_reason.setdefault(why, []).append(name)
-    return [
-        f"  # left out, {_quiet(f'{why}: {", ".join(fold_names(names))}')} (rule: {rule_of(why)})"
-        for why, names in by_reason.items()
-    ]
+    listed = {why: f"{why}: {', '.join(fold_names(names))}" for why, names in by_reason.items()}
+    return [f"  # left out, {_quiet(text)} (rule: {rule_of(why)})" for why, text in listed.items()]
 
 
 def _ingest(draft: Draft) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from kinemill.draft.mechanism import is_legged
 from kinemill.draft.reinforcement import build_reinforcement
 from kinemill.errors import BadInput
+from kinemill.task import load_task
 from tests.conftest import ROOT
 
 WALKER = ROOT / "plugins" / "kinemill-walker" / "kinemill_walker" / "biped.xml"
@@ -66,11 +67,24 @@ def test_an_environment_of_the_user_gets_a_limit_of_time_and_normalization(monke
     draft = build_reinforcement("own", f"{__name__}:Uneven").draft
     assert draft.settings["steps"] == 1000
     assert draft.settings["wrappers"] == ["normalize_observation"]
-    assert draft.dt == (0.1, "`dt` of the environment")
+    assert (draft.dt, draft.dt_source) == (0.1, "`dt` of the environment")
     assert "ppo, as actions are numbers" in draft.remarks[0]
     monkeypatch.setattr(Uneven, "reward", np.nan)
     with pytest.raises(BadInput, match="not finite"):
         build_reinforcement("own", f"{__name__}:Uneven")
+
+
+def test_environment_file_of_the_project_is_named_relative_to_the_task(tmp_path, monkeypatch):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "workspace.yaml").touch()
+    (tmp_path / "game.py").write_text(f"from {__name__} import Uneven\n")
+    monkeypatch.chdir(tmp_path)
+    checked = build_reinforcement("own", "game.py:Uneven")
+    path = tmp_path / "tasks" / "own.yaml"
+    path.write_text(checked.text_in(path.parent))
+    assert 'path: "../game.py:Uneven"' in path.read_text()
+    assert load_task(path).environment.path == f"{tmp_path}/tasks/../game.py:Uneven"
+    assert checked.text_in(tmp_path.parent) == checked.text
 
 
 def test_a_robot_in_mjcf_is_learned_in_its_physics():
