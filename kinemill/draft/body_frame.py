@@ -13,15 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.constants import BODY_EXACT, BODY_EXPLAINED, BODY_FEWEST, BODY_USUAL
 from kinemill.draft.velocity_fit import fit_line, integrals_of, on_shared_clock
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
 
 ATTITUDE = {"roll", "pitch", "yaw", "phi", "theta", "psi", "heading"}
-EXACT = 0.03  # largest difference from a derivative, as a share of the motion
-EXPLAINED = 0.5  # least share of the variance of the difference that the attitude explains
-USUAL = 0.95  # share of the windows that are compared, without those of faults
-FEWEST = 100  # least number of windows for a conclusion
 BY_LETTER = "in the frame of the vehicle, by its letter"
 _LETTERS = set("pqruvw")
 
@@ -42,7 +39,7 @@ def body_frame_reason(velocity: Column, position: Column, columns: Sequence[Colu
     if len(axes) < 2 or not angles:
         return ""
     share = _explained(velocity, position, axes, angles)
-    if share < EXPLAINED:
+    if share < BODY_EXPLAINED:
         return ""
     named = ", ".join(angle.full_name for angle in angles)
     return (
@@ -71,14 +68,14 @@ def _explained(
     logs = [_shared_rows(log, velocity, columns) for log in velocity.samples]
     parts = [_windows(rows, len(axes)) for rows in logs if len(rows)]
     line = fit_line([(part[:, 0], part[:, 1]) for part in parts])
-    if line is None or sum(map(len, parts)) < FEWEST:
+    if line is None or sum(map(len, parts)) < BODY_FEWEST:
         return 0.0
     rows = np.concatenate(parts)
     rest = rows[:, 0] - line.ratio * rows[:, 1]
     rest -= np.median(rest)
     # Faults would dominate the variance, so the windows with the largest rest are left out.
-    is_usual = np.abs(rest) <= np.quantile(np.abs(rest), USUAL)
-    if np.std(rest[is_usual]) < EXACT * np.std(line.ratio * rows[:, 1]):
+    is_usual = np.abs(rest) <= np.quantile(np.abs(rest), BODY_USUAL)
+    if np.std(rest[is_usual]) < BODY_EXACT * np.std(line.ratio * rows[:, 1]):
         return 0.0
     inputs = np.column_stack([rows[:, 2:], np.ones(len(rows))])[is_usual]
     rest = rest[is_usual]

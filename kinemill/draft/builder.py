@@ -14,6 +14,14 @@ import numpy as np
 
 from kinemill.draft.column import Column, name_channels
 from kinemill.draft.column_relations import find_quaternions, name_targets
+from kinemill.draft.constants import (
+    ANGLE_DEGREES,
+    ANGLE_FEWEST_COUNTS,
+    ANGLE_FEWEST_WHOLE,
+    ANGLE_FULL,
+    ANGLE_PERCENT,
+    ANGLE_RARE,
+)
 from kinemill.draft.derivatives import find_derivatives
 from kinemill.draft.horizon import NO_HORIZON, find_horizon
 from kinemill.draft.input_evidence import infer_inputs
@@ -35,13 +43,6 @@ from kinemill.ingest.channels import TURN
 from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
 from kinemill.ingest.raw import split_index
 from kinemill.task.float_precision import far_from_zero, place_near
-
-FEWEST_WHOLE = 8  # different whole numbers that show that an angle is not in rad
-FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
-PERCENT = 100.5
-DEGREES = 400.0  # largest values of joints in percent and in degrees
-FULL = 0.95  # share of the register that the counts of a log cover
-RARE = 0.05  # largest share of rows in which an angle jumps by a turn
 
 
 def draft(name: str, source: Path, rate: float | None = None) -> str:
@@ -167,7 +168,7 @@ def _limbs(columns: list[Column]) -> list[Column]:
         return columns
     vectors = {split_index(column.names[0])[0] for column in far}
     largest = max(float(np.abs(column.values).max()) for column in far)
-    is_degrees = PERCENT < largest < DEGREES
+    is_degrees = ANGLE_PERCENT < largest < ANGLE_DEGREES
     note = f"not rad: the values reach {largest:.4g}" + ("" if is_degrees else ", maybe percent")
 
     def corrected(column: Column) -> Column:
@@ -244,7 +245,7 @@ def _counted(column: Column) -> Column | None:
         return wrapping
     if name_guess.what != "position" or name_guess.unit or not name_guess.turning:
         return None
-    if np.mod(values, 1.0).any() or len(np.unique(values)) < FEWEST_WHOLE:
+    if np.mod(values, 1.0).any() or len(np.unique(values)) < ANGLE_FEWEST_WHOLE:
         return None
     largest = float(np.abs(values).max())
     if largest <= 360.0:
@@ -269,12 +270,12 @@ def _register(column: Column) -> int | None:
     if (
         column.role != "state"
         or column.guess.unit
-        or span < FEWEST_COUNTS
+        or span < ANGLE_FEWEST_COUNTS
         or np.mod(values, 1).any()
     ):
         return None
     period = 2 ** int(np.ceil(np.log2(span + 1.0)))
-    if span < FULL * period:
+    if span < ANGLE_FULL * period:
         return None
     steps = np.concatenate(
         [np.diff(values[np.isfinite(values)]) for _, values in column.samples.values()]
@@ -282,7 +283,7 @@ def _register(column: Column) -> int | None:
     n_jumps = int(np.count_nonzero(np.abs(steps) > 0.5 * period))
     short = (steps + 0.5 * period) % period - 0.5 * period
     is_motion = np.ptp(short) > 0.0 and np.abs(short).max() < 0.25 * period  # no row counter
-    return period if is_motion and 0 < n_jumps < RARE * len(steps) else None
+    return period if is_motion and 0 < n_jumps < ANGLE_RARE * len(steps) else None
 
 
 def _wraps(column: Column, span: float) -> bool:
@@ -294,7 +295,7 @@ def _wraps(column: Column, span: float) -> bool:
     if not (is_turn or 340.0 < span < 361.0):
         return False
     jumps = [np.abs(np.diff(values)) > 0.9 * span for _, values in column.samples.values()]
-    return 0 < sum(map(np.count_nonzero, jumps)) < RARE * sum(map(len, jumps))
+    return 0 < sum(map(np.count_nonzero, jumps)) < ANGLE_RARE * sum(map(len, jumps))
 
 
 def _units(columns: list[Column]) -> list[Column]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kinemill.draft.column import PLAIN, identifier
+from kinemill.draft.constants import CLIP_UNIT
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
@@ -26,7 +27,6 @@ _ANGLES = re.compile(r"(?:\w+_)?(?:dof|joints?)_?(?:pos|positions|angles)\Z")
 _NAMES = ("dof_names", "joint_names", "joints")  # texts of a file
 _NUMBERED = re.compile(rf"{COLUMN}(\d+)\Z")
 _ROWS = ("Frames", "arr_0")  # arrays of whole rows
-_UNIT = 0.02  # largest deviation of the norm of a quaternion
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _attitude(table: Table, columns: list[str]) -> dict[str, str]:
     """
     quaternion = columns[3:ROOT]
     values: Floats = np.stack([table.values[name][1] for name in quaternion], axis=1)
-    if np.abs(np.linalg.norm(values, axis=1) - 1.0).max() > _UNIT:
+    if np.abs(np.linalg.norm(values, axis=1) - 1.0).max() > CLIP_UNIT:
         return {}
     last = float(np.mean(values[:, 0] ** 2 + values[:, 1] ** 2))
     first = float(np.mean(values[:, 1] ** 2 + values[:, 2] ** 2))

@@ -14,6 +14,24 @@ from itertools import pairwise
 
 import numpy as np
 
+from kinemill.draft.constants import (
+    CLOCK_BURSTS,
+    CLOCK_DATE_DOUBT,
+    CLOCK_DATES,
+    CLOCK_DOUBT,
+    CLOCK_EVEN,
+    CLOCK_FEWEST_NAMED,
+    CLOCK_FEWEST_STAMPS,
+    CLOCK_FRESH,
+    CLOCK_IMPLAUSIBLE,
+    CLOCK_INTEGRATES,
+    CLOCK_MOST_PAIRS,
+    CLOCK_RARE,
+    CLOCK_RISING,
+    CLOCK_SAME,
+    CLOCK_STEPS,
+    CLOCK_USUAL_STEP,
+)
 from kinemill.draft.velocity_fit import fit_line, integrals_of
 from kinemill.ingest.clock import Floats, is_newest_first
 from kinemill.ingest.name_heuristics import (
@@ -65,30 +83,13 @@ EPOCHS = {
         ("1970", 0.0),
     ),
 }
-DATES = (788_918_400.0, 2_366_841_600.0)  # s since 1970: 1995 to 2045
-USUAL_STEP = 0.01  # s
-STEPS = (5e-5, 2.0)  # s, usual time steps of robots
 CALENDAR = (5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600)  # s, steps of dated logs
 UPTIMES = ((3600.0, 0.0), (30.0 * DAY, -0.5), (np.inf, -3.0))  # s since the start, and score
 DATED = {1.0: 2.0, 1e-3: 2.0, 1e-6: 2.0, 1e-9: 2.0}  # score of a date since 1970; others: 1
 LENGTHS = (1.0, 1e-3, 1e-6, 1e-9, TICK, 60.0, 3600.0, DAY)  # s, of units without a name
 RARE_LENGTHS = (TICK, 60.0, 3600.0, DAY)
-RARE = 4.0  # score against these without dates
-IMPLAUSIBLE = -1.5  # score of a clock that no unit makes likely
-INTEGRATES = 3.0  # score of a velocity that is the derivative of a position
-NAMED = 6.0  # score of a unit that is stated
-DATE_DOUBT = 2.0  # the same for a unit by dates
-DOUBT = 1.0  # difference of scores below which the draft asks
-SAME = 0.03  # relative; minutes and degrees differ by 0.05
 FACTORS = (1.0, 57.29578, 1.0 / 57.29578)  # of a velocity and a slope, in rad or deg
-RISING = 0.9  # share of rows in which a clock rises
-FRESH = 0.5  # share of rows with another timestamp than the row before, below which digits lack
-BURSTS = 0.1  # share of short steps of a clock that shows when rows were received
-EVEN = 0.01  # deviation of 90 % of the steps of a clock without a name, relative
-MOST_PAIRS = 12  # of velocity and position, that are compared
 EVENLY = "it rises evenly"
-FEWEST_STAMPS = 20  # different numbers of a clock with too few digits
-FEWEST_NAMED = 4  # the same for a column with the name of a clock, or of epoch times
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,10 @@ def _evidence(
     if len(steps) < 2 or not steps.any() or is_physical(name, unit):
         return
     steps = -steps if is_newest_first(finite) else steps
-    is_rising = np.mean(steps > 0.0) > RISING
+    is_rising = np.mean(steps > 0.0) > CLOCK_RISING
     # A logger that is faster than its source, or prints few digits, repeats timestamps.
-    is_repeating = steps.min() >= 0.0 and np.mean(steps > 0.0) > FRESH
-    bursts = float(np.mean(steps < 0.1 * np.mean(steps)) > BURSTS)
+    is_repeating = steps.min() >= 0.0 and np.mean(steps > 0.0) > CLOCK_FRESH
+    bursts = float(np.mean(steps < 0.1 * np.mean(steps)) > CLOCK_BURSTS)
     stated = is_stamp(name) or bool(unit and _length_of(unit))
     if stated or _ends_as_stamp(name):
         if is_rising or is_repeating:
@@ -193,12 +194,12 @@ def with_unit(
     is_doubtful = is_whole and not _fits(length, motion)
     if (date := _date(length, stamps)) is not None:
         rule = f"{why}, unit by dates since {date}"
-        is_doubtful = is_doubtful and best - second <= DATE_DOUBT
+        is_doubtful = is_doubtful and best - second <= CLOCK_DATE_DOUBT
         if date != "1970":
             remarks.append(f"{name} is taken for {_spell(length)} since {date}")
     else:
         rule = f"{why}, unit by its rate" + (" and velocities" if _fits(length, motion) else "")
-        is_doubtful = is_doubtful and (length != 1.0 or best - second < DOUBT)
+        is_doubtful = is_doubtful and (length != 1.0 or best - second < CLOCK_DOUBT)
         alternative = 1.0 if length == 1e-3 else alternative
     if is_doubtful:
         step = float(np.median(steps[steps > 0.0]))
@@ -207,7 +208,7 @@ def with_unit(
             f"{name} is taken for {_spell(length)}, as its numbers are {step:.4g} apart; "
             f"if they are {_spell(alternative)}: {stated}"
         )
-    if best < IMPLAUSIBLE:
+    if best < CLOCK_IMPLAUSIBLE:
         apart = float(np.median(np.abs(np.diff(stamps)))) * length
         remarks.append(
             f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
@@ -230,8 +231,8 @@ def _score(length: float, stamps: Floats, motion: Iterable[float]) -> float:
     usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 1.0
     step = usual * length
     date = _date(length, stamps)
-    score = -0.25 * abs(np.log10(step / USUAL_STEP))
-    outside = max(np.log10(step / STEPS[1]), np.log10(STEPS[0] / step), 0.0)
+    score = -0.25 * abs(np.log10(step / CLOCK_USUAL_STEP))
+    outside = max(np.log10(step / CLOCK_STEPS[1]), np.log10(CLOCK_STEPS[0] / step), 0.0)
     score -= outside
     is_whole = not np.mod(stamps, 1.0).any()
     if date is not None:
@@ -243,17 +244,19 @@ def _score(length: float, stamps: Floats, motion: Iterable[float]) -> float:
         score += next(value for longest, value in UPTIMES if start <= longest)
         score += 0.5 if length == 1.0 else 0.0
         score -= 1.5 if length == 1.0 and is_whole and usual >= 2.0 else 0.0
-        score -= RARE if length in RARE_LENGTHS else 0.0
+        score -= CLOCK_RARE if length in RARE_LENGTHS else 0.0
     score -= 0.8 if length < 1.0 and not is_whole else 0.0
     if not _fits(length, motion):
         return float(score)
     # No other units of a position and its velocity differ by 60, as m and mm/s do by 1000.
-    return float(score) + INTEGRATES + (RARE if length >= 60.0 else 0.0)
+    return float(score) + CLOCK_INTEGRATES + (CLOCK_RARE if length >= 60.0 else 0.0)
 
 
 def _fits(length: float, motion: Iterable[float]) -> bool:
     """Return whether velocities are derivatives of positions under a unit of `length` s."""
-    return any(abs(ratio * length / factor - 1.0) < SAME for ratio in motion for factor in FACTORS)
+    return any(
+        abs(ratio * length / factor - 1.0) < CLOCK_SAME for ratio in motion for factor in FACTORS
+    )
 
 
 def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
@@ -265,7 +268,7 @@ def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
     if not usual:
         return
     order = slice(None, None, -1) if is_newest_first(finite) else slice(None)
-    seconds = ((stamps - finite.min()) * USUAL_STEP / usual)[order]
+    seconds = ((stamps - finite.min()) * CLOCK_USUAL_STEP / usual)[order]
     guesses = [guess(name) for name in numbers if name != clock]
     pairs = [
         (velocity, position)
@@ -275,13 +278,13 @@ def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
         if velocity.index == position.index and bool(velocity.unit) == bool(position.unit)
         if not velocity.unit or has_same_dimension(velocity.unit, f"{position.unit}/s")
     ]
-    for velocity, position in pairs[:MOST_PAIRS]:
+    for velocity, position in pairs[:CLOCK_MOST_PAIRS]:
         speed = numbers[velocity.name][order]
         if velocity.unit:
             speed = speed * factor(velocity.unit, f"{position.unit}/s")[0]
         pair = integrals_of(seconds, speed, numbers[position.name][order], 0)
-        if (line := fit_line([pair])) is not None and line.share > RISING:
-            yield abs(line.ratio) * usual / USUAL_STEP
+        if (line := fit_line([pair])) is not None and line.share > CLOCK_RISING:
+            yield abs(line.ratio) * usual / CLOCK_USUAL_STEP
 
 
 def _date(length: float, stamps: Floats) -> str | None:
@@ -292,7 +295,8 @@ def _date(length: float, stamps: Floats) -> str | None:
         (
             zero
             for zero, offset in EPOCHS.get(length, ())
-            if DATES[0] < first + offset < DATES[1] and DATES[0] < last + offset < DATES[1]
+            if CLOCK_DATES[0] < first + offset < CLOCK_DATES[1]
+            and CLOCK_DATES[0] < last + offset < CLOCK_DATES[1]
         ),
         None,
     )
@@ -344,13 +348,13 @@ def _ends_as_stamp(name: str) -> bool:
 def _even(steps: Floats) -> bool:
     """Return whether nine of ten steps (n,) are the usual one."""
     usual = float(np.median(steps))
-    return bool(np.quantile(np.abs(steps - usual), 0.9) <= EVEN * usual)
+    return bool(np.quantile(np.abs(steps - usual), 0.9) <= CLOCK_EVEN * usual)
 
 
 def advances(stamps: Floats) -> bool:
     """Return whether a clock (n,) changes in more than half of its rows; others have few digits."""
     steps = np.diff(stamps[np.isfinite(stamps)])
-    return not len(steps) or bool(np.mean(steps != 0.0) > FRESH)
+    return not len(steps) or bool(np.mean(steps != 0.0) > CLOCK_FRESH)
 
 
 def rate_of(stamps: Floats) -> str:
@@ -370,9 +374,9 @@ def rounded_hint(numbers: Mapping[str, Floats]) -> str:
         stamps = values[np.isfinite(values)]
         is_named = is_stamp(name) or _ends_as_stamp(name) or bool(len(stamps) and stamps[0] >= 1e9)
         n_different = len(np.unique(stamps))
-        if not is_named and (guess(name).what != "unknown" or n_different < FEWEST_STAMPS):
+        if not is_named and (guess(name).what != "unknown" or n_different < CLOCK_FEWEST_STAMPS):
             continue
-        if n_different < FEWEST_NAMED or (np.diff(stamps) < 0.0).any() or is_physical(name):
+        if n_different < CLOCK_FEWEST_NAMED or (np.diff(stamps) < 0.0).any() or is_physical(name):
             continue
         unit = with_unit(name, {name: values}).unit
         rate = rate_of(stamps * unit)
@@ -397,6 +401,11 @@ def step_column(numbers: Mapping[str, Floats]) -> str | None:
     for name, values in numbers.items():
         is_named = name in STEP or {*split_words(name)[:1], *split_words(name)[-1:]} & DURATION
         finite = values[np.isfinite(values)]
-        if is_named and len(finite) and finite.min() >= 0.0 and np.mean(finite > 0.0) > RISING:
+        if (
+            is_named
+            and len(finite)
+            and finite.min() >= 0.0
+            and np.mean(finite > 0.0) > CLOCK_RISING
+        ):
             return name
     return None

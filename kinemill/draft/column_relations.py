@@ -6,16 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.constants import RELATION_LENGTH_OFF, RELATION_LETTERS, RELATION_NEAR
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import COMMAND, REFERENCE, split_words
 from kinemill.ingest.raw import split_index
 
 ELEMENTS = 4  # of a quaternion
-LENGTH_OFF = 0.02  # of a quaternion's length, which is 1
-LETTERS = 0.8  # least share of letters in a text
 AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # names of elements without an index
-NEAR = 0.3  # rms distance between a joint and its target, relative to the position
 
 
 def letter_columns(table: Table) -> set[str]:
@@ -40,7 +38,7 @@ def _spell(codes: Floats) -> bool:
         return False
     spelled = bytes(np.unique(inked).astype(np.uint8))
     most = np.mean(np.isin(inked, [code for code in spelled if chr(code).isalpha()]))
-    return bool(most >= LETTERS)
+    return bool(most >= RELATION_LETTERS)
 
 
 def rotation_elements(table: Table) -> set[str]:
@@ -98,7 +96,7 @@ def _has_unit_length(values: list[Floats]) -> bool:
     if len({len(value) for value in values}) != 1:
         return False
     length = np.sqrt(np.sum(np.square(values), axis=0))
-    return bool(np.all(np.abs(length[np.isfinite(length)] - 1.0) <= LENGTH_OFF))
+    return bool(np.all(np.abs(length[np.isfinite(length)] - 1.0) <= RELATION_LENGTH_OFF))
 
 
 def name_targets(columns: list[Column]) -> list[Column]:
@@ -143,5 +141,5 @@ def _is_near(action: Column, position: Column) -> bool:
     is_finite = np.isfinite(commanded) & np.isfinite(reached)
     return bool(
         np.sum((commanded[is_finite] - reached[is_finite]) ** 2)
-        <= NEAR**2 * np.sum(reached[is_finite] ** 2)
+        <= RELATION_NEAR**2 * np.sum(reached[is_finite] ** 2)
     )

@@ -12,6 +12,15 @@ from dataclasses import dataclass, replace
 
 from kinemill.draft.body_frame import body_frame_reason
 from kinemill.draft.column import Column
+from kinemill.draft.constants import (
+    DERIVATIVE_LATE,
+    DERIVATIVE_MAJORITY,
+    DERIVATIVE_MANY,
+    DERIVATIVE_MOST_LOGS,
+    DERIVATIVE_NEAR,
+    DERIVATIVE_SAME,
+    DERIVATIVE_SURE,
+)
 from kinemill.draft.table import usual_step
 from kinemill.draft.velocity_fit import (
     Line,
@@ -33,13 +42,6 @@ from kinemill.ingest.name_heuristics import (
 )
 from kinemill.task.units import factor, is_derivative
 
-MAJORITY = 0.5  # least share of the windows with motion that agree with the line
-SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
-MANY = 28  # columns of which not every two are compared
-MOST_LOGS = 3  # logs that are compared, for a column that no name calls a velocity
-SAME = 0.1  # relative distance of a factor from 1, for a column that no name calls a velocity
-NEAR = 0.3  # relative distance of a factor from that of two units
-LATE = 0.01  # s of delay from which a shift is tested
 UNITS = {  # velocity units by position unit
     "rad": ("rad/s", "deg/s", "rpm"),
     "deg": ("deg/s", "rad/s", "rpm"),
@@ -83,7 +85,7 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
     states = [column for column in plain if column.guess.role == "state"]
     positions = [column for column in states if column.guess.what in {"position", "unknown"}]
     unnamed = [column for column in positions if column.guess.what == "unknown"]
-    likely = likely_pairs(unnamed) if len(positions) >= MANY else None
+    likely = likely_pairs(unnamed) if len(positions) >= DERIVATIVE_MANY else None
     relations = dict[str, Relation]()
     for column in states:
         if column.guess.what in {"velocity", "unknown"} and (
@@ -147,7 +149,7 @@ def _best_velocities(relations: dict[str, Relation]) -> dict[str, Relation]:
     return {
         name: relation
         for name, relation in relations.items()
-        if relation.share >= min(SURE, best[relation.position])
+        if relation.share >= min(DERIVATIVE_SURE, best[relation.position])
     }
 
 
@@ -178,7 +180,9 @@ def _best(
         or position.guess.what == "position"
         or likely is None
         or (velocity.guess.name, position.guess.name) in likely
-        for relation in _relation(velocity, position, MAJORITY if named else SURE)
+        for relation in _relation(
+            velocity, position, DERIVATIVE_MAJORITY if named else DERIVATIVE_SURE
+        )
     ]
     return min(ranked, key=lambda item: item[:3])[3] if ranked else None
 
@@ -195,7 +199,7 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     named = velocity.guess.what == "velocity"
     if named and position.guess.turning and is_straight(velocity.full_name):
         return
-    logs = logs if named else logs[:MOST_LOGS]  # any two columns may be such a pair
+    logs = logs if named else logs[:DERIVATIVE_MOST_LOGS]  # any two columns may be such a pair
     shared = [
         pair
         for log in logs
@@ -210,7 +214,7 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
         return
     units, unit_factor = _units_of(velocity, position, ratio)
     is_converted = units is not None and position.kind != "angle"
-    if not named and (is_converted or not _is_close(ratio, 1.0, SAME)):
+    if not named and (is_converted or not _is_close(ratio, 1.0, DERIVATIVE_SAME)):
         return
     if unit_factor:
         sign = -1.0 if ratio < 0.0 else 1.0
@@ -220,7 +224,7 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
 def _shifted(shared: list[tuple[Floats, Floats, Floats]], line: Line) -> tuple[Line, float]:
     """Return the line after a shift by the usual delay, s, if more windows agree then."""
     late = usual_delay(shared, line)
-    if abs(late) <= LATE:
+    if abs(late) <= DERIVATIVE_LATE:
         return line, 0.0
     delayed = fit_line([integrals_of(*pair, round(late / usual_step(pair[0]))) for pair in shared])
     return (delayed, late) if delayed and delayed.share > line.share else (line, 0.0)
@@ -262,7 +266,7 @@ def _between(position: str, velocity: str) -> float:
     return factor(f"{position}/s", velocity)[0]
 
 
-def _is_close(ratio: float, unit_factor: float, tolerance: float = NEAR) -> bool:
+def _is_close(ratio: float, unit_factor: float, tolerance: float = DERIVATIVE_NEAR) -> bool:
     return abs(abs(ratio) / unit_factor - 1.0) <= tolerance
 
 
@@ -319,7 +323,7 @@ def _notes(
     if relation.body:
         yield relation.body
         return
-    if relation.share < SURE:
+    if relation.share < DERIVATIVE_SURE:
         yield f"follows {relation.position} in {relation.share:.0%} of the windows with motion"
     if relation.late:
         when = "after" if relation.late > 0.0 else "before"

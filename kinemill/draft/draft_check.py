@@ -11,18 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kinemill.dataset.dry_run import dataset_problem
+from kinemill.draft.constants import CHECK_FEWEST, CHECK_LEAST, CHECK_MANY, CHECK_MOST, CHECK_ROUNDS
 from kinemill.draft.logs import log_names
 from kinemill.draft.task_draft_writer import IN_BLOCKS, Draft, LearnPart, pattern_of, write_task
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import CHECKS, Task, load_task
 from kinemill.validate.dry_run import AcceptedEpisode, dry_run_log
-
-MANY = 0.2  # share of the logs that a check must refuse to become a warning
-MOST = 0.8  # share of the rows of a log that a check must drop to refuse it
-LEAST = 2  # number of the logs as well, unless there are fewer
-FEWEST = 3  # logs of which one is for validation and one for the test
-ROUNDS = 3  # checks may be found one after the other
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ def check_draft(draft: Draft) -> CheckedDraft:
     If the logs do not suffice for the split of the draft, other splits are tried.
     """
     checked = _check(draft)
-    for _ in range(ROUNDS):
+    for _ in range(CHECK_ROUNDS):
         if not (to_relax := _checks_to_relax(checked)):
             break
         checked = _check(replace(checked.draft, warned={**checked.draft.warned, **to_relax}))
@@ -78,7 +73,12 @@ def _splits(checked: CheckedDraft) -> list[LearnPart]:
     draft = checked.draft
     logs = zip(log_names(draft.logs).values(), checked.entries, strict=True)
     accepted = [pattern_of(name) for name, entry in logs if entry["episodes"]]
-    if draft.part.dataset or draft.experiments or len(accepted) < FEWEST or len(draft.logs) == 1:
+    if (
+        draft.part.dataset
+        or draft.experiments
+        or len(accepted) < CHECK_FEWEST
+        or len(draft.logs) == 1
+    ):
         return []
     *_, validation, test = accepted
     shares = (IN_BLOCKS, f"[{validation}]")
@@ -110,8 +110,8 @@ def _checks_to_relax(checked: CheckedDraft) -> dict[str, str]:
     return {
         check: f"it would refuse {count} of {n_logs} of these logs, whole or most of their rows"
         for check, count in counted.items()
-        if count > MANY * n_logs
-        and count >= min(LEAST, n_logs)
+        if count > CHECK_MANY * n_logs
+        and count >= min(CHECK_LEAST, n_logs)
         and check not in checked.draft.warned
     }
 
@@ -122,5 +122,5 @@ def _refusal(entry: Json) -> str | None:
     if not dropped:
         return None
     check = max(dropped, key=lambda reason: dropped[reason])
-    lost = dropped[check] >= MOST * (entry["rows"] + entry["dropped_rows"])
+    lost = dropped[check] >= CHECK_MOST * (entry["rows"] + entry["dropped_rows"])
     return check if lost or not entry["episodes"] else None

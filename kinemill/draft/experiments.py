@@ -16,6 +16,15 @@ from itertools import permutations
 
 import numpy as np
 
+from kinemill.draft.constants import (
+    EXPERIMENT_COUPLED,
+    EXPERIMENT_EXACT,
+    EXPERIMENT_FEWEST,
+    EXPERIMENT_LAGS,
+    EXPERIMENT_LARGEST_RATIO,
+    EXPERIMENT_ROWS,
+    EXPERIMENT_SAME,
+)
 from kinemill.draft.optional_columns import held_out_errors, ridge_fit
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
@@ -23,15 +32,8 @@ from kinemill.ingest.name_heuristics import split_words
 
 TRAINING = ("estimation", "est", "training", "train", "identification", "ident", "id")
 TESTING = ("validation", "valid", "val", "testing", "test")
-FEWEST = 2  # columns of each experiment
 INPUTS = ("u", "in", "input")
 OUTPUTS = ("y", "z", "out", "output")
-ROWS = 20_000  # of a log that are compared
-LAGS = 3  # rows behind a prediction
-COUPLED = 0.02  # least reduction of an error by columns of another experiment, relative
-SAME = 0.99  # least correlation of inputs that are the same up to a factor
-EXACT = 0.01  # smaller errors, relative to the changes, are of a simulation without noise
-LARGEST_RATIO = 2.0  # largest error of the model of another experiment, relative to the own one
 _NUMBERED = re.compile(r"([A-Za-z]+)_?(\d+)")
 
 Stem = tuple[str, ...]
@@ -70,7 +72,9 @@ def find_experiments(names: Iterable[str]) -> tuple[Experiment, Experiment] | No
     complete = [
         pair
         for pair in pairs
-        if len(pair[0]) >= FEWEST and pair[0].keys() == pair[2].keys() and not stems & {*pair[0]}
+        if len(pair[0]) >= EXPERIMENT_FEWEST
+        and pair[0].keys() == pair[2].keys()
+        and not stems & {*pair[0]}
     ]
     if len(complete) != 1:
         return None
@@ -102,7 +106,9 @@ def numbered_experiments(table: Table) -> list[Experiment]:
     numbers = sorted(columns, key=int)
     outputs = [at for at, stem in enumerate(stems) if stem in OUTPUTS]
     rows = [
-        np.stack([table.values[columns[number][stem]][1][:ROWS] for stem in stems], axis=1)
+        np.stack(
+            [table.values[columns[number][stem]][1][:EXPERIMENT_ROWS] for stem in stems], axis=1
+        )
         for number in numbers
     ]
     if not _is_same_machine(rows, outputs):
@@ -131,16 +137,16 @@ def _is_same_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
     rows = [row[finite] for row in rows]
     center = np.mean([row.mean(axis=0) for row in rows], axis=0)
     scale = np.sqrt(np.mean([row.var(axis=0) for row in rows], axis=0))
-    if len(rows[0]) < 20 * LAGS * len(rows) * len(scale) or not scale.all():
+    if len(rows[0]) < 20 * EXPERIMENT_LAGS * len(rows) * len(scale) or not scale.all():
         return False
     rows = [(row - center) / scale for row in rows]
     inputs = [_regressors(row, outputs) for row in rows]
-    changes = [np.diff(row[LAGS - 1 :, outputs], axis=0) for row in rows]
+    changes = [np.diff(row[EXPERIMENT_LAGS - 1 :, outputs], axis=0) for row in rows]
     alone = [_errors(x, y) for x, y in zip(inputs, changes, strict=True)]
     return (_have_same_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
         (
             _errors_of_model(inputs[a], changes[a], inputs[b], changes[b])
-            < LARGEST_RATIO * alone[b]
+            < EXPERIMENT_LARGEST_RATIO * alone[b]
         ).all()
         for a, b in permutations(range(len(rows)), 2)
     )
@@ -151,8 +157,8 @@ def _regressors(rows: Floats, outputs: list[int]) -> Floats:
 
     These are the LAGS rows before it, the inputs of the row itself, and a constant.
     """
-    lags = [rows[LAGS - lag : len(rows) - lag] for lag in range(1, LAGS + 1)]
-    current_inputs = np.delete(rows[LAGS:], outputs, axis=1)
+    lags = [rows[EXPERIMENT_LAGS - lag : len(rows) - lag] for lag in range(1, EXPERIMENT_LAGS + 1)]
+    current_inputs = np.delete(rows[EXPERIMENT_LAGS:], outputs, axis=1)
     return np.concatenate([*lags, current_inputs, np.ones((len(current_inputs), 1))], axis=1)
 
 
@@ -161,7 +167,7 @@ def _have_same_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
     inputs = [np.delete(row, outputs, axis=1) for row in rows]
     first = inputs[0]
     return all(
-        abs(np.corrcoef(first[:, at], input_[:, at])[0, 1]) > SAME
+        abs(np.corrcoef(first[:, at], input_[:, at])[0, 1]) > EXPERIMENT_SAME
         for input_ in inputs[1:]
         for at in range(first.shape[1])
         if np.ptp(first[:, at]) and np.ptp(input_[:, at])
@@ -172,14 +178,14 @@ def _are_coupled(inputs: list[Floats], changes: list[Floats], alone: list[Floats
     """Return whether columns of other recordings improve the predictions of some recording."""
     for at, (input_rows, change) in enumerate(zip(inputs, changes, strict=True)):
         combined = np.concatenate([input_rows, *inputs[:at], *inputs[at + 1 :]], axis=1)
-        if (_errors(combined, change) < (1.0 - COUPLED) * alone[at]).any():
+        if (_errors(combined, change) < (1.0 - EXPERIMENT_COUPLED) * alone[at]).any():
             return True
     return False
 
 
 def _errors(inputs: Floats, changes: Floats) -> Floats:
     """Return rms errors (outputs,) of a linear model, at least those that count as exact."""
-    return np.maximum(held_out_errors(inputs, changes), EXACT * changes.std(axis=0))
+    return np.maximum(held_out_errors(inputs, changes), EXPERIMENT_EXACT * changes.std(axis=0))
 
 
 def _errors_of_model(x: Floats, y: Floats, held_out: Floats, target: Floats) -> Floats:

@@ -12,20 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.constants import (
+    HORIZON_ACTS,
+    HORIZON_DELAYED,
+    HORIZON_FEWEST,
+    HORIZON_LONGEST,
+    HORIZON_LONGEST_DELAY,
+    HORIZON_MOST,
+    HORIZON_PAST,
+    HORIZON_ROWS,
+    HORIZON_SHARE,
+)
 from kinemill.ingest.clock import EXACT, Floats
 from kinemill.runtime.window_metrics import nonzero_std
 
-FEWEST = 5  # steps of a horizon
-MOST = 50  # steps; longer rollouts cost more than they show
-SHARE = 10  # a horizon is at most this part of the median log
 CORRELATED = math.exp(-1.0)  # autocorrelation after one time constant of exponential decay
-LONGEST_DELAY = 40  # steps
-PAST = 3  # rows of the states so far
-ACTS = 0.02  # least share of the error that commands explain
-DELAYED = 0.8  # largest error with delayed commands, relative to that with commands at once
-ROWS = 5000  # that are compared
-LONGEST = 100_000  # rows of a log whose time constants are measured
-LEAST_ROWS = 10 * LONGEST_DELAY
+LEAST_ROWS = 10 * HORIZON_LONGEST_DELAY
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,15 @@ def find_horizon(columns: Sequence[Column], dt: float) -> Horizon:
     recordings = [recording for recording in _recordings(columns, dt) if len(recording)]
     states = [column.channel for column in columns if column.role == "state"]
     if not recordings or not states:
-        return Horizon(FEWEST, "the logs are short")
-    dead_time = find_dead_time([rows[:ROWS] for rows in recordings], len(states)) * dt
-    stretches = [rows[:LONGEST, : len(states)] for rows in recordings]
+        return Horizon(HORIZON_FEWEST, "the logs are short")
+    dead_time = find_dead_time([rows[:HORIZON_ROWS] for rows in recordings], len(states)) * dt
+    stretches = [rows[:HORIZON_LONGEST, : len(states)] for rows in recordings]
     constants = np.median([_time_constants(rows) for rows in stretches], axis=0)
     slowest = int(constants.argmax())
     constant = float(constants[slowest]) * dt
-    most = min(MOST, int(np.median([len(rows) for rows in recordings])) // SHARE)
-    steps = max(FEWEST, min(most, math.ceil((dead_time + constant) / dt)))
-    more = " or more" * bool(constants[slowest] >= MOST)
+    most = min(HORIZON_MOST, int(np.median([len(rows) for rows in recordings])) // HORIZON_SHARE)
+    steps = max(HORIZON_FEWEST, min(most, math.ceil((dead_time + constant) / dt)))
+    more = " or more" * bool(constants[slowest] >= HORIZON_MOST)
     text = f"the slowest time constant is {constant:.2g} s{more} ({states[slowest]})"
     delay = f", commands act after {dead_time:.2g} s" if dead_time else ""
     bound = f", {steps} steps are the most" * (steps == most)
@@ -83,13 +85,13 @@ def _rows(samples: Sequence[tuple[Floats, Floats]], dt: float) -> Floats:
 
 
 def _time_constants(states: Floats) -> Floats:
-    """Return the rows for which each state (n, S) stays correlated with itself, at most `MOST`.
+    """Return the rows for which each state (n, S) stays correlated with itself, with a maximum.
 
     An oscillation is correlated again after a period, and counts as long as it is.
     """
     centered = states - states.mean(axis=0)
     power = nonzero_std((centered**2).sum(axis=0))
-    lags = range(1, min(MOST, len(states) - 1) + 1)
+    lags = range(1, min(HORIZON_MOST, len(states) - 1) + 1)
     correlations = [(centered[lag:] * centered[:-lag]).sum(axis=0) / power for lag in lags]
     is_correlated = np.abs(correlations) >= CORRELATED
     return np.array([max(np.flatnonzero(column) + 1, default=0) for column in is_correlated.T])
@@ -116,26 +118,26 @@ def find_dead_time(recordings: Sequence[Floats], states: int) -> int:
     commands = commands - basis @ (basis.T @ commands)
     power = nonzero_std((changes**2).sum(axis=0))
     errors = list[float]()
-    for delay in range(LONGEST_DELAY):
+    for delay in range(HORIZON_LONGEST_DELAY):
         pair = commands[:, delay * actions : (delay + 2) * actions]
         residuals = changes - pair @ np.linalg.lstsq(pair, changes, rcond=None)[0]
         errors.append(float(((residuals**2).sum(axis=0) / power).mean()))
     best = int(np.argmin(errors))
-    is_delayed = errors[best] <= min(DELAYED * errors[0], 1.0 - ACTS)
+    is_delayed = errors[best] <= min(HORIZON_DELAYED * errors[0], 1.0 - HORIZON_ACTS)
     return best if best > 1 and is_delayed else 0
 
 
 def _regression(rows: Floats, states: int) -> tuple[Floats, Floats, Floats]:
     """Return past states and a constant, commands by delay, and next changes, one row each."""
     scaled = (rows - rows.mean(axis=0)) / nonzero_std(rows.std(axis=0))
-    count = len(rows) - LONGEST_DELAY - 1
-    current = slice(LONGEST_DELAY, LONGEST_DELAY + count)
+    count = len(rows) - HORIZON_LONGEST_DELAY - 1
+    current = slice(HORIZON_LONGEST_DELAY, HORIZON_LONGEST_DELAY + count)
 
     def earlier(lag: int) -> slice:
         return slice(current.start - lag, current.stop - lag)
 
-    past = [scaled[earlier(lag), :states] for lag in range(PAST)]
-    commands = [scaled[earlier(lag), states:] for lag in range(LONGEST_DELAY + 1)]
+    past = [scaled[earlier(lag), :states] for lag in range(HORIZON_PAST)]
+    commands = [scaled[earlier(lag), states:] for lag in range(HORIZON_LONGEST_DELAY + 1)]
     changes = scaled[earlier(-1), :states] - scaled[current, :states]
     constant = np.ones((count, 1))
     return np.concatenate([*past, constant], axis=1), np.concatenate(commands, axis=1), changes

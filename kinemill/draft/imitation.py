@@ -13,18 +13,21 @@ import numpy as np
 
 from kinemill.draft.builder import build
 from kinemill.draft.column import Column
+from kinemill.draft.constants import (
+    DEMONSTRATION_LEAST_ROWS,
+    DEMONSTRATION_SHARES_FROM,
+    DEMONSTRATION_SHORT,
+    SPLIT_EPISODES,
+)
 from kinemill.draft.media import Medium, find_media
 from kinemill.draft.plan_evidence import Plans, find_plans
 from kinemill.draft.robot_file import RobotFile
-from kinemill.draft.task_draft_writer import EPISODES, Draft, LearnPart, pattern_of, split_units
+from kinemill.draft.task_draft_writer import Draft, LearnPart, pattern_of, split_units
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import COMMAND
 
-SHARES_FROM = 20  # demonstrations from which shares by hash leave no side of the split empty
-SHORT = 20  # rows: the usual `validate.min_steps`, which would lose shorter demonstrations
 VALIDATION = ("valid", "validation", "val")  # names of a split
-LEAST_ROWS = 5  # of a demonstration
 
 
 def build_imitation(
@@ -135,11 +138,11 @@ def _dataset(draft: Draft) -> str | None:
         listed = [pattern_of(f"/{part}") for part in validation] if "test" in splits else rest[-1:]
         patterns = f"validation: [{', '.join(listed)}], test: [{', '.join(held_out)}]"
         return f"dataset: {{group_by: part, {patterns}, {repeats}}}  # as the log states"
-    if len(units) >= SHARES_FROM:
+    if len(units) >= DEMONSTRATION_SHARES_FROM:
         return f"dataset: {{{by}validation: 0.1, test: 0.1, {repeats}}}"
     if len(units) < 3:
         return None
-    tests = units[-EPISODES:] if len(units) >= 2 * EPISODES else units[-1:]
+    tests = units[-SPLIT_EPISODES:] if len(units) >= 2 * SPLIT_EPISODES else units[-1:]
     last = units[-len(tests) - 1]
     patterns = f"validation: [{last}], test: [{', '.join(tests)}]"
     return f"dataset: {{{by}{patterns}, {repeats}}}  # name your own"
@@ -149,7 +152,7 @@ def _validate(draft: Draft) -> Iterator[str]:
     spans = [
         float(np.ptp(seconds)) for table in draft.tables for seconds, _ in table.values.values()
     ]
-    if min(spans) / draft.dt < SHORT:
-        yield f"  min_steps: {LEAST_ROWS}  # demonstrations are short"
+    if min(spans) / draft.dt < DEMONSTRATION_SHORT:
+        yield f"  min_steps: {DEMONSTRATION_LEAST_ROWS}  # demonstrations are short"
     if any(column.derivative_of for column in draft.columns):
         yield "  velocity: {on_fault: warn}  # a policy observes velocities, and integrates none"

@@ -13,25 +13,27 @@ from itertools import permutations
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.constants import (
+    INPUT_AT_ONCE,
+    INPUT_DRIVES,
+    INPUT_FEWEST_JUMPS,
+    INPUT_HORIZONS,
+    INPUT_INDEPENDENT,
+    INPUT_JUMP,
+    INPUT_LAGS,
+    INPUT_MOST_COLUMNS,
+    INPUT_MOST_JUMPS,
+    INPUT_MOST_LOGS,
+    INPUT_PREDICTABLE,
+    INPUT_ROWS,
+)
 from kinemill.draft.optional_columns import held_out_errors
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import guess
 from kinemill.runtime.window_metrics import nonzero_std
 
-LAGS = 8  # rows of the past
-HORIZONS = (1, 4, 16)  # rows over which a change is predicted
-DRIVES = 0.2  # least reduction of the squared error by a column that drives another, relative
-INDEPENDENT = 0.1  # largest such reduction for a column that nothing drives
-AT_ONCE = 0.5  # least such reduction by the input's value in the predicted row itself
 ACTS_AT_ONCE = "it acts within one row, so a row holds its next value"
-PREDICTABLE = 1e-5  # relative squared error from the own past, below which it cannot be reduced
-ROWS = 20_000  # of a log that are used
-MOST_COLUMNS = 12
-MOST_LOGS = 3
-FEWEST_JUMPS = 3
-MOST_JUMPS = 0.2  # share of the rows in which a held set point changes
-JUMP = 2.0  # least step of a controller's output with the set point, relative to its usual ones
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
     states = [at for at, column in enumerate(columns) if column.role == "state"]
     is_named = all(columns[at].guess.what != "unknown" for at in states)
     has_action = any(column.role == "action" for column in columns)
-    if is_named or has_action or not 2 <= len(states) <= MOST_COLUMNS:
+    if is_named or has_action or not 2 <= len(states) <= INPUT_MOST_COLUMNS:
         return columns, ""
     roles = _roles([columns[at] for at in states])
     result = list(columns)
@@ -94,19 +96,19 @@ def _jumps_with(reference: Floats, values: Floats) -> bool:
     steps = np.abs(np.diff(np.where(np.isfinite(values), values, np.nan)))
     steps = np.fmax(steps, np.append(steps[1:], 0.0))
     jumps = np.abs(np.diff(reference)) > 0.0
-    if not FEWEST_JUMPS <= np.count_nonzero(jumps) <= MOST_JUMPS * len(jumps):
+    if not INPUT_FEWEST_JUMPS <= np.count_nonzero(jumps) <= INPUT_MOST_JUMPS * len(jumps):
         return False
     near = jumps | np.append(jumps[1:], False)
     usual = float(np.nanquantile(steps[~near], 0.95))
-    return float(np.nanmedian(steps[jumps])) > JUMP * usual
+    return float(np.nanmedian(steps[jumps])) > INPUT_JUMP * usual
 
 
 def _roles(columns: list[Column]) -> _Roles:
     logs = [log for log in columns[0].samples if all(log in column.samples for column in columns)]
     recordings = [
         _standard(np.stack(values, axis=1))
-        for log in logs[:MOST_LOGS]
-        for values in [[column.samples[log][1][:ROWS] for column in columns]]
+        for log in logs[:INPUT_MOST_LOGS]
+        for values in [[column.samples[log][1][:INPUT_ROWS] for column in columns]]
         if len({len(value) for value in values}) == 1
     ]
     gains = [_gains(rows) for rows in recordings]
@@ -115,12 +117,14 @@ def _roles(columns: list[Column]) -> _Roles:
     gain = np.median(gains, axis=0)
     driven = gain.max(axis=0)  # by the column that drives it most
     unnamed = np.array([column.guess.what == "unknown" for column in columns])
-    inputs = np.flatnonzero(unnamed & (driven <= INDEPENDENT) & (gain.max(axis=1) >= DRIVES))
+    inputs = np.flatnonzero(
+        unnamed & (driven <= INPUT_INDEPENDENT) & (gain.max(axis=1) >= INPUT_DRIVES)
+    )
     if not len(inputs):
         return _Roles([], "no column drives another without being driven")
     states = np.setdiff1d(np.arange(len(columns)), inputs)
-    if np.any(driven[states] < DRIVES):
-        names = ", ".join(columns[at].guess.name for at in states[driven[states] < DRIVES])
+    if np.any(driven[states] < INPUT_DRIVES):
+        names = ", ".join(columns[at].guess.name for at in states[driven[states] < INPUT_DRIVES])
         return _Roles([], f"it is unclear what drives {names}")
     immediate = {
         int(at)
@@ -131,7 +135,7 @@ def _roles(columns: list[Column]) -> _Roles:
                 for rows in recordings
             ]
         )
-        >= AT_ONCE
+        >= INPUT_AT_ONCE
     }
     return _Roles([int(at) for at in inputs], "", frozenset(immediate))
 
@@ -146,21 +150,21 @@ def _gains(scaled: Floats) -> Floats:
     """Return how much the past of column i reduces the error of column j, (columns, columns)."""
     count = scaled.shape[1]
     gains = np.zeros((count, count))
-    if len(scaled) < 20 * LAGS:
+    if len(scaled) < 20 * INPUT_LAGS:
         return gains
     for driver, driven in permutations(range(count), 2):
         gains[driver, driven] = max(
-            _gain(scaled[:, driver], scaled[:, driven], horizon) for horizon in HORIZONS
+            _gain(scaled[:, driver], scaled[:, driven], horizon) for horizon in INPUT_HORIZONS
         )
     return gains
 
 
 def _gain(driver: Floats, driven: Floats, horizon: int) -> float:
     """Return the relative reduction of the squared error of a change of `driven` (n,)."""
-    rows = len(driven) - LAGS - horizon + 1
-    change = driven[LAGS - 1 + horizon :][:rows] - driven[LAGS - 1 :][:rows]
+    rows = len(driven) - INPUT_LAGS - horizon + 1
+    change = driven[INPUT_LAGS - 1 + horizon :][:rows] - driven[INPUT_LAGS - 1 :][:rows]
     known = [_past(driven, rows), np.ones(rows)]
-    return _reduction(change, known, _past(driver, rows), PREDICTABLE)
+    return _reduction(change, known, _past(driver, rows), INPUT_PREDICTABLE)
 
 
 def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:
@@ -168,12 +172,14 @@ def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:
 
     Inputs have been found to depend on no other column, so the value cannot follow from the output.
     """
-    rows = len(scaled) - LAGS
-    if rows < 20 * LAGS:
+    rows = len(scaled) - INPUT_LAGS
+    if rows < 20 * INPUT_LAGS:
         return 0.0
-    change = scaled[LAGS:, driven] - scaled[LAGS - 1 : -1, driven]
+    change = scaled[INPUT_LAGS:, driven] - scaled[INPUT_LAGS - 1 : -1, driven]
     known = [_past(scaled[:, driven], rows), _past(scaled[:, driver], rows), np.ones(rows)]
-    return _reduction(change, known, scaled[LAGS:, driver], PREDICTABLE * float(np.var(change)))
+    return _reduction(
+        change, known, scaled[INPUT_LAGS:, driver], INPUT_PREDICTABLE * float(np.var(change))
+    )
 
 
 def _reduction(change: Floats, known: list[Floats], added: Floats, least: float) -> float:
@@ -185,5 +191,5 @@ def _reduction(change: Floats, known: list[Floats], added: Floats, least: float)
 
 
 def _past(values: Floats, rows: int) -> Floats:
-    """Return the newest `LAGS` values at each row, (rows, LAGS)."""
-    return np.column_stack([values[LAGS - 1 - lag :][:rows] for lag in range(LAGS)])
+    """Return the newest `INPUT_LAGS` values at each row, (rows, LAGS)."""
+    return np.column_stack([values[INPUT_LAGS - 1 - lag :][:rows] for lag in range(INPUT_LAGS)])

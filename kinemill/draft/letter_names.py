@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from kinemill.draft.constants import LETTER_EXCLUDING, LETTER_FOLLOWS, LETTER_SAME, LETTER_SLACK
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import (
@@ -38,10 +39,6 @@ _CONTROL = re.compile(r"U_?([xyz]|roll|pitch|yaw|phi|theta|psi)", re.IGNORECASE)
 _REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
 # Last words of what a loop measures and commands, next to a name that ends with a set point.
 _LOOP = {"act": "measured", "input": "measured", "output": "command"}
-SAME = 0.05  # largest distance of an error from a difference, relative to its spread
-_EXCLUDING = 16  # rows that exclude most pairs of columns
-_SLACK = 3.0  # times `SAME`, on a few rows
-FOLLOWS = 0.5  # largest spread of measured columns around their references, relative to the motion
 
 
 def with_letters(table: Table) -> Table:
@@ -138,17 +135,17 @@ def _difference(name: str, table: Table) -> tuple[str, str] | None:
         for candidate, samples in table.values.items()
         if candidate != name and len(samples[0])
     }
-    allowed = SAME * float(np.nanstd(error))
+    allowed = LETTER_SAME * float(np.nanstd(error))
     present = np.flatnonzero(np.isfinite(error))
     if not len(present) or not candidates:
         return None
     # Most pairs are excluded by a few rows, from the lowest to the highest error.
-    ranks = np.linspace(0, len(present) - 1, min(_EXCLUDING, len(present))).astype(int)
+    ranks = np.linspace(0, len(present) - 1, min(LETTER_EXCLUDING, len(present))).astype(int)
     rows = present[np.argsort(error[present])[ranks]]
     names = list(candidates)
     sample = np.stack([values[rows] for values in candidates.values()])
     for at, first in enumerate(names):
-        close = _spread_of_sum(sample[at] - sample[at + 1 :], error[rows]) < _SLACK * allowed
+        close = _spread_of_sum(sample[at] - sample[at + 1 :], error[rows]) < LETTER_SLACK * allowed
         for second in (names[at + 1 + int(offset)] for offset in np.flatnonzero(close)):
             if _spread_of_sum(candidates[first] - candidates[second], error) < allowed:
                 return first, second
@@ -189,4 +186,4 @@ def _follow(table: Table, names: list[str], references: list[str]) -> bool:
     if len(names) != len(references) or any(len(a[1]) != len(b[1]) for a, b in pairs):
         return False
     apart = sum(float(np.nanvar(a[1] - b[1])) for a, b in pairs)
-    return apart < FOLLOWS**2 * sum(float(np.nanvar(b[1])) for _, b in pairs)
+    return apart < LETTER_FOLLOWS**2 * sum(float(np.nanvar(b[1])) for _, b in pairs)

@@ -7,14 +7,12 @@ its keyframe `home`, so that training can start; the goal of the user takes its 
 from pathlib import Path
 from typing import Any
 
+from kinemill.draft.constants import MECHANISM_SECONDS, MECHANISM_START_NOISE, MECHANISM_WITHIN
 from kinemill.draft.environment_writer import EnvironmentDraft
 from kinemill.draft.robot_file import Ends, read_robot
 from kinemill.policies.environments.mujoco_model import RobotModel, load_model
 from kinemill.store import Json
 
-SECONDS = 10.0  # of an episode
-START_NOISE = 0.05  # rad, m and their rates per s
-WITHIN = 0.1  # rad or m, root mean square of a success
 _HOME = "home"  # keyframe
 _LEG = 2  # least joints of a leg
 
@@ -67,11 +65,11 @@ def mechanism_draft(name: str, path: Path, longest: float) -> EnvironmentDraft:
         "type": "mujoco",
         "model": str(path),
         **({"motors": motors} if motors else {}),
-        "steps": round(SECONDS / dt),
+        "steps": round(MECHANISM_SECONDS / dt),
         "derived": {"error": _error(robot, is_home=_HOME in keys)},
         "reward": {"hold": "1 - tanh(error)"},
-        "success": [{"of": "error", "within": WITHIN}],
-        "start_noise": START_NOISE,
+        "success": [{"of": "error", "within": MECHANISM_WITHIN}],
+        "start_noise": MECHANISM_START_NOISE,
         **({"keyframe": _HOME} if _HOME in keys else {}),
     }
     goal = "reward: holds the pose of the file, which states no goal: write your own formulas"

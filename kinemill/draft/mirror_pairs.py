@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinemill.draft.constants import MIRROR_CLEAR, MIRROR_HARMONICS, MIRROR_RIDGE, MIRROR_ROUNDED
 from kinemill.draft.robot_file import Ends
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
@@ -24,10 +25,6 @@ from kinemill.policies.motion.gaits import fit_gaits
 PARTNERS = {"left": "right", "l": "r"}
 LATERAL = {"yaw", "roll"}  # of a joint in the plane, whose sign a mirror image changes
 TURNING = "yaw"
-ROUNDED = 1e-3  # rad, tolerance of equal limits
-CLEAR = 1.5  # ratio of the misfits of both signs, from which one is clear
-HARMONICS = 6
-RIDGE = 0.05  # of the commands, relative to their largest value
 
 
 @dataclass(frozen=True)
@@ -77,9 +74,9 @@ def find_mirror(
         else:
             ratio = _shift_ratio(clips, left, right, half)
         by_limits = _opposite_limits(limits.get(joint), limits.get(mirrored))
-        if 1.0 / CLEAR < ratio < CLEAR and by_limits is not None:
+        if 1.0 / MIRROR_CLEAR < ratio < MIRROR_CLEAR and by_limits is not None:
             is_flipped = by_limits
-        elif 1.0 / CLEAR < ratio < CLEAR:
+        elif 1.0 / MIRROR_CLEAR < ratio < MIRROR_CLEAR:
             unclear += [joint, mirrored]
             is_flipped = TURNING in split_words(joint)
         else:
@@ -92,8 +89,8 @@ def _opposite_limits(first: Ends | None, second: Ends | None) -> bool | None:
     """Return whether the limits of a pair are opposite; None if neither is clear."""
     if first is None or second is None:
         return None
-    same = bool(np.allclose(first, second, rtol=0.0, atol=ROUNDED))
-    opposite = bool(np.allclose(first, (-second[1], -second[0]), rtol=0.0, atol=ROUNDED))
+    same = bool(np.allclose(first, second, rtol=0.0, atol=MIRROR_ROUNDED))
+    opposite = bool(np.allclose(first, (-second[1], -second[0]), rtol=0.0, atol=MIRROR_ROUNDED))
     return opposite if same != opposite else None
 
 
@@ -125,7 +122,7 @@ def _command_ratio(first: Floats, second: Floats) -> float:
     Of a command's image, lateral and turning velocity are opposite, and half a cycle changes the
     sign of odd harmonics.
     """
-    odd = np.concatenate([[1.0], np.repeat((-1.0) ** np.arange(1, HARMONICS + 1), 2)])
+    odd = np.concatenate([[1.0], np.repeat((-1.0) ** np.arange(1, MIRROR_HARMONICS + 1), 2)])
     image = np.array([1.0, 1.0, -1.0, -1.0])[:, None] * odd[: first.shape[1]] * second
     same = np.sum((first - image) ** 2)
     opposite = np.sum((first + image) ** 2)
@@ -156,10 +153,10 @@ def _command_series(clips: Sequence[Floats], commands: Floats) -> Floats | None:
         return None
     scale = np.maximum(np.abs(commands).max(axis=0), 1e-6)
     try:
-        gaits = fit_gaits(clips, list(commands / scale), HARMONICS, HARMONICS)
+        gaits = fit_gaits(clips, list(commands / scale), MIRROR_HARMONICS, MIRROR_HARMONICS)
     except BadInput:
         return None
-    orders = max(1, min(HARMONICS, int(0.45 * gaits.cycle)))
+    orders = max(1, min(MIRROR_HARMONICS, int(0.45 * gaits.cycle)))
     series = [
         np.linalg.lstsq(
             fourier(first + 2.0 * np.pi * np.arange(len(clip)) / gaits.cycle, orders),
@@ -169,6 +166,6 @@ def _command_series(clips: Sequence[Floats], commands: Floats) -> Floats | None:
         for clip, first in zip(clips, gaits.phases, strict=True)
     ]
     inputs = np.column_stack([np.ones(len(clips)), commands / scale])
-    weights = np.diag([1e-6, RIDGE, RIDGE, RIDGE])
+    weights = np.diag([1e-6, MIRROR_RIDGE, MIRROR_RIDGE, MIRROR_RIDGE])
     solved = np.linalg.solve(inputs.T @ inputs + weights, inputs.T)
     return np.einsum("ae,efj->afj", solved, np.stack(series))

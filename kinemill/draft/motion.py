@@ -16,8 +16,9 @@ import numpy as np
 
 from kinemill.draft.clip_names import ClipColumns, clip_columns
 from kinemill.draft.column import Column
+from kinemill.draft.constants import MIRROR_ROUNDED, MOTION_LEAST, MOTION_TEST, MOTION_VALIDATION
 from kinemill.draft.logs import log_names, read_tables
-from kinemill.draft.mirror_pairs import ROUNDED, Mirror, find_mirror
+from kinemill.draft.mirror_pairs import Mirror, find_mirror
 from kinemill.draft.motion_physics import MIRRORED, VALIDATE, Physics, clip_column, find_physics
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
@@ -40,11 +41,8 @@ COMMANDS = {  # channel: its columns, the best one first, and its unit
 }
 LATERAL = ("command_y", "command_yaw")  # opposite in a mirror image
 LOOP = "Wrap"  # `LoopMode` of a clip that repeats itself
-TEST = 0.2  # share of the only clip
-VALIDATION = 0.2  # share of each clip, at its end
 _NAMED = 4  # clips that a remark names
-_LEAST = 10  # rows of a part of a clip
-_SHORTEST = f"  min_steps: {_LEAST}  # parts of a clip are test and validation"
+_SHORTEST = f"  min_steps: {MOTION_LEAST}  # parts of a clip are test and validation"
 
 
 @dataclass(frozen=True)
@@ -280,7 +278,9 @@ def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column
         if column.limits is None and mirrored is None:
             continue
         far = column.limits is None or mirrored is None
-        if far or not np.allclose(column.limits or (), mirrored or (), rtol=0.0, atol=ROUNDED):
+        if far or not np.allclose(
+            column.limits or (), mirrored or (), rtol=0.0, atol=MIRROR_ROUNDED
+        ):
             return columns, f"mirror: none, as the limits of {name} do not mirror its partner's"
     for joint, mirrored in mirror.pairs:
         ends = by_name[joint].limits
@@ -339,13 +339,15 @@ def _ingest(clips: _Clips, *, is_mixed: bool) -> list[str]:
 
 
 def _dataset(tables: list[Table], step: float) -> str:
-    validation = f"validation: {{tail: {VALIDATION}}}"
+    validation = f"validation: {{tail: {MOTION_VALIDATION}}}"
     spans = [float(np.ptp(next(iter(table.values.values()))[0])) for table in tables]
     if len(tables) == 1:
-        rows = round((1.0 - TEST) * spans[0] / step)
+        rows = round((1.0 - MOTION_TEST) * spans[0] / step)
         return f"dataset: {{{validation}, test: [{{rows: [{rows}, null]}}]}}  # its end"
     *_, next_to_last, last = map(pattern_of, log_names(table.path for table in tables).values())
-    if len(tables) > 2 and VALIDATION * max(spans) / step < _LEAST:  # too short for a tail
+    if (
+        len(tables) > 2 and MOTION_VALIDATION * max(spans) / step < MOTION_LEAST
+    ):  # too short for a tail
         validation = f"validation: [{next_to_last}]"
     return f"dataset: {{{validation}, test: [{last}]}}  # name your own"
 

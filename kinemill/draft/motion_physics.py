@@ -10,6 +10,7 @@ import numpy as np
 from kinemill.draft.clip_names import ClipColumns
 from kinemill.draft.clip_rates import derived, turning_rates, walked_commands
 from kinemill.draft.column import Column
+from kinemill.draft.constants import MOTION_COMMANDS, MOTION_HORIZON, MOTION_SECONDS, MOTION_STILL
 from kinemill.draft.mechanism import is_legged
 from kinemill.draft.table import Table
 from kinemill.errors import BadInput
@@ -18,9 +19,7 @@ from kinemill.ingest.name_heuristics import guess
 from kinemill.policies.environments.legged.body import CROUCHED, Body, load_body
 from kinemill.policies.environments.legged.robot_file import RobotOptions
 
-SECONDS = 20.0  # length of an episode
 _COMMAND_SIZE = 3  # velocities of a command
-COMMANDS = 8  # largest number of commands of clips that the trials use
 _Sources = dict[str, tuple[tuple[str, ...], str]]  # columns, the best one first, and their unit
 ATTITUDE: _Sources = {
     f"trunk_{axis}": ((f"root_quat[{index}]", f"root_quat_{axis}", f"trunk_{axis}"), "1")
@@ -42,7 +41,6 @@ MIRRORED = (  # opposite in a mirror image
     *("trunk_x_rate", "trunk_z_rate", "root_y", "root_y_rate", "heading_y"),
 )
 _FIXED_BASE = "the policy imitates the clips alone; --learn reinforcement drafts an environment"
-_STILL = 1e-3  # rad, largest movement and offset of a joint that can be locked
 
 
 @dataclass(frozen=True)
@@ -99,24 +97,23 @@ class Physics:
         ]
         bins = np.array(means).T.round(2) + 0.0 if len(means) == _COMMAND_SIZE else np.zeros((0, 3))
         drawn = np.unique(bins, axis=0)
-        rows = np.linspace(0, len(drawn) - 1, min(COMMANDS, len(drawn))).round().astype(int)
+        rows = np.linspace(0, len(drawn) - 1, min(MOTION_COMMANDS, len(drawn))).round().astype(int)
         spelled = ", ".join(f"[{x:g}, {y:g}, {yaw:g}]" for x, y, yaw in drawn[rows])
         angles = ", ".join(f"{name}: {angle:g}" for name, angle in self.stance.items())
         stance = f"  stance: {{{angles}}}  # mean pose of the clips, as the file has no keyframe"
-        gamma = math.exp(-step / _HORIZON)
+        gamma = math.exp(-step / MOTION_HORIZON)
         algorithm = f"{{type: ppo, n_steps: 32, n_epochs: 4, gamma: {gamma:.3g}}}"
         return (
             *_TRACKING,
-            f"    algorithm: {algorithm}  # rewards of the next {_HORIZON:g} s",
+            f"    algorithm: {algorithm}  # rewards of the next {MOTION_HORIZON:g} s",
             *self._robot_lines(),
             *([stance] if angles else []),
-            f"  steps: {round(SECONDS / step)}  # {SECONDS:g} s",
+            f"  steps: {round(MOTION_SECONDS / step)}  # {MOTION_SECONDS:g} s",
             *([f"  commands: [{spelled}]  # m/s, m/s, rad/s, of clips"] if spelled else []),
             *_TRIALS,
         )
 
 
-_HORIZON = 1.65  # s, mean time until a reward of which the discount leaves 1/e
 _TRACKING = (
     "  tracking:",
     "    reward: {command_weight: 0.6}  # of the velocity, on the scale of the commands",
@@ -239,7 +236,7 @@ def _still_joints(tables: Sequence[Table], joints: Mapping[str, str], body: Body
             return True
         values: list[Floats] = [table.values[joints[name]][1] for table in tables]
         return all(
-            float(np.abs(values_of_clip - zero[name]).max(initial=0.0)) < _STILL
+            float(np.abs(values_of_clip - zero[name]).max(initial=0.0)) < MOTION_STILL
             for values_of_clip in values
         )
 

@@ -8,15 +8,15 @@ were not fitted to.
 
 import numpy as np
 
+from kinemill.draft.constants import (
+    OPTIONAL_HORIZON,
+    OPTIONAL_LOGS,
+    OPTIONAL_RIDGE,
+    OPTIONAL_ROWS,
+)
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import Guess
-
-HORIZON = 5  # rows over which the change of a state is predicted
-ROWS = 20_000  # of a log that are used
-LOGS = 5  # logs that are used
-GAIN = 0.2  # least reduction of the error of some state, relative, that makes a column needed
-RIDGE = 1e-6  # relative to the number of rows, of standardized columns
 
 Selected = dict[str, Guess]  # columns of a log by quantity
 
@@ -32,8 +32,8 @@ def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Select
         logs: tables that have the column, with their columns by quantity.
     """
     gains = list[float]()
-    for table, selected in logs[:LOGS]:
-        columns = [table.values[selected[name].name][1][:ROWS] for name in [*core, family]]
+    for table, selected in logs[:OPTIONAL_LOGS]:
+        columns = [table.values[selected[name].name][1][:OPTIONAL_ROWS] for name in [*core, family]]
         rows = {len(column) for column in columns}
         if len(rows) != 1:
             return 1.0  # of different clocks nothing is known, so the column stays
@@ -52,10 +52,10 @@ def _gain(rows: Floats, states: list[int]) -> float | None:
     if len(rows) < 20 * rows.shape[1] or stds[-1] == 0.0:
         return None
     scaled = (rows - rows.mean(axis=0)) / np.where(stds > 0.0, stds, 1.0)
-    inputs = np.column_stack([scaled, np.ones(len(scaled))])[1:-HORIZON]
+    inputs = np.column_stack([scaled, np.ones(len(scaled))])[1:-OPTIONAL_HORIZON]
     # The last change replaces a velocity that may not be measured.
-    inputs = np.column_stack([np.diff(scaled[:, :-1], axis=0)[:-HORIZON], inputs])
-    changes = scaled[1 + HORIZON :, states] - scaled[1:-HORIZON, states]
+    inputs = np.column_stack([np.diff(scaled[:, :-1], axis=0)[:-OPTIONAL_HORIZON], inputs])
+    changes = scaled[1 + OPTIONAL_HORIZON :, states] - scaled[1:-OPTIONAL_HORIZON, states]
     without = np.delete(inputs, -2, axis=1)
     errors = [held_out_errors(regressors, changes) for regressors in (without, inputs)]
     return float(np.max(1.0 - errors[1] / np.maximum(errors[0], 1e-12)))
@@ -72,5 +72,5 @@ def held_out_errors(inputs: Floats, changes: Floats) -> Floats:
 
 def ridge_fit(x: Floats, y: Floats) -> Floats:
     """Return weights (c, s) of a linear model from standardized inputs (n, c) to (n, s)."""
-    ridge = RIDGE * len(x) * np.eye(x.shape[1])
+    ridge = OPTIONAL_RIDGE * len(x) * np.eye(x.shape[1])
     return np.asarray(np.linalg.solve(x.T @ x + ridge, x.T @ y), np.float64)

@@ -16,24 +16,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.draft.constants import (
+    PLAN_BIMODAL,
+    PLAN_COMMON,
+    PLAN_DISAGREE,
+    PLAN_FEWEST,
+    PLAN_LONGEST,
+    PLAN_NEAR,
+    PLAN_NEIGHBORS,
+    PLAN_PERSISTS,
+    PLAN_QUERIES,
+    PLAN_REFERENCES,
+    PLAN_SAMPLED,
+    PLAN_SHORTEST,
+    PLAN_SPLIT,
+)
 from kinemill.ingest.clock import Floats
 from kinemill.runtime.window_metrics import nonzero_std
 
 Mask = NDArray[np.bool_]
-
-DISAGREE = 0.1  # least variance of the difference of similar rows, relative to independent ones
-NEAR = 0.2  # distance of similar rows, relative to that of rows of different demonstrations
-PERSISTS = 0.5  # autocorrelation of the difference down to which it lasts
-SPLIT = 0.3  # least variance of an action among similar rows that may form two groups
-BIMODAL = 0.05  # variance within two groups, relative to the total; 0.24 for 8 normal values
-COMMON = 0.05  # least share of the similar rows that form two groups
-NEIGHBORS = 8  # similar rows that are grouped
-SHORTEST = 2
-LONGEST = 32  # planned actions
-SAMPLED = 8  # least planned actions of one of two ways, to leave the rows that show neither
-QUERIES = 1500
-REFERENCES = 8000  # rows that are compared
-FEWEST = 50  # pairs of similar rows that decide
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
     owner = np.repeat(np.arange(len(episodes)), [len(episode) for episode in episodes])
     rows = np.concatenate(episodes)
     act_rows = np.concatenate(acts)
-    sample = np.linspace(0, len(rows) - 1, min(REFERENCES, len(rows))).astype(int)
+    sample = np.linspace(0, len(rows) - 1, min(PLAN_REFERENCES, len(rows))).astype(int)
     pairs = [
         _neighbors(episodes[at], rows[candidates], act_rows[candidates])
         for at in _compared(episodes)
@@ -73,30 +74,30 @@ def find_plans(observed: Sequence[Floats], actions: Sequence[Floats]) -> Plans:
     ]
     compared = [acts[at] for at in _compared(episodes)]
     scale = float(np.median(_distances(rows, owner)))
-    is_near = [distance <= NEAR * scale for distance, _ in pairs]
-    if sum(map(np.count_nonzero, is_near)) < FEWEST:
+    is_near = [distance <= PLAN_NEAR * scale for distance, _ in pairs]
+    if sum(map(np.count_nonzero, is_near)) < PLAN_FEWEST:
         return Plans(1, False, "no two demonstrations are similar enough to compare")
     differences = [
         np.where(near[:, None], episode_actions - nearest.mean(axis=1), np.nan)
         for near, episode_actions, (_, nearest) in zip(is_near, compared, pairs, strict=True)
     ]
     if ambiguous := _ambiguous_rows(is_near, [nearest for _, nearest in pairs]):
-        length = int(np.clip(2 * ambiguous, SAMPLED, LONGEST))
+        length = int(np.clip(2 * ambiguous, PLAN_SAMPLED, PLAN_LONGEST))
         return Plans(length, True, f"similar rows have two groups of actions, for {ambiguous} rows")
     # An independent draw of unit variance differs from the mean of k others by 1 + 1/k.
     expected = 1.0 + 1.0 / pairs[0][1].shape[1]
     disagreement = np.nanmean(np.square(np.concatenate(differences)), axis=0) / expected
-    if disagreement.max() < DISAGREE:
+    if disagreement.max() < PLAN_DISAGREE:
         share = f"{disagreement.max():.0%} of the variance differs"
         return Plans(1, False, f"similar observations have similar actions ({share})")
     longest = min(len(episode) for episode in episodes) // 4
     rows_of = {
         int(at): _lasting([difference[:, at] for difference in differences], longest)
-        for at in np.flatnonzero(disagreement >= DISAGREE)
+        for at in np.flatnonzero(disagreement >= PLAN_DISAGREE)
     }
     planned = max(rows_of, key=lambda at: rows_of[at])
     lasting = rows_of[planned]
-    if lasting < SHORTEST:
+    if lasting < PLAN_SHORTEST:
         return Plans(1, False, "actions differ by noise, which does not last")
     share = f"{disagreement[planned]:.0%} of the variance of an action"
     return Plans(lasting, False, f"similar rows differ by {share}, for {lasting} rows")
@@ -113,14 +114,14 @@ def _standard(episodes: Sequence[Floats]) -> list[Floats]:
 def _compared(episodes: Sequence[Floats]) -> list[int]:
     """Return the demonstrations whose rows are compared, evenly spread."""
     rows = float(np.mean([len(episode) for episode in episodes]))
-    count = max(2, min(len(episodes), int(QUERIES / rows)))
+    count = max(2, min(len(episodes), int(PLAN_QUERIES / rows)))
     return sorted({int(at) for at in np.linspace(0, len(episodes) - 1, count)})
 
 
 def _neighbors(queries: Floats, rows: Floats, actions: Floats) -> tuple[Floats, Floats]:
     """Return the distance (n,) of the k-th nearest row, and the actions (n, k, A) of all k."""
     squared = (queries**2).sum(axis=1)[:, None] - 2.0 * queries @ rows.T + (rows**2).sum(axis=1)
-    count = min(NEIGHBORS, len(rows))
+    count = min(PLAN_NEIGHBORS, len(rows))
     nearest = np.argpartition(squared, count - 1, axis=1)[:, :count]
     farthest = np.take_along_axis(squared, nearest, axis=1).max(axis=1)
     return np.sqrt(np.maximum(farthest, 0.0)), actions[nearest]
@@ -137,10 +138,10 @@ def _distances(rows: Floats, owner: np.ndarray[tuple[int], np.dtype[np.int64]]) 
 def _lasting(differences: Sequence[Floats], longest: int) -> int:
     """Return for how many rows the difference (n,) stays correlated with itself."""
     power = _product(differences, 0)
-    for lag in range(1, min(LONGEST, longest) + 1):
-        if power <= 0.0 or _product(differences, lag) < PERSISTS * power:
+    for lag in range(1, min(PLAN_LONGEST, longest) + 1):
+        if power <= 0.0 or _product(differences, lag) < PLAN_PERSISTS * power:
             return lag
-    return max(1, min(LONGEST, longest))
+    return max(1, min(PLAN_LONGEST, longest))
 
 
 def _product(differences: Sequence[Floats], lag: int) -> float:
@@ -169,15 +170,15 @@ def _ambiguous_rows(is_near: Sequence[Mask], neighbors: Sequence[Floats]) -> int
     for at in range(neighbors[0].shape[2]):
         values = [neighbor[..., at] for neighbor in neighbors]
         is_split = [
-            near & (nearest.var(axis=1) > SPLIT)
+            near & (nearest.var(axis=1) > PLAN_SPLIT)
             for near, nearest in zip(is_near, values, strict=True)
         ]
         groups = np.concatenate(
             [nearest[rows] for nearest, rows in zip(values, is_split, strict=True)]
         )
-        if len(groups) < max(FEWEST, COMMON * compared):
+        if len(groups) < max(PLAN_FEWEST, PLAN_COMMON * compared):
             continue
-        if float(np.median([_within(group) for group in groups])) < BIMODAL:
+        if float(np.median([_within(group) for group in groups])) < PLAN_BIMODAL:
             runs = [_longest_run(rows) for rows in is_split if rows.any()]
             longest = max(longest, round(float(np.median(runs))))
     return longest

@@ -2,10 +2,10 @@
 
 The range of one log shows how the robot moved there, not its limits: the torques of a log with
 motion in one direction span [0.5, 1.3] N*m. A draft therefore writes `observed_range`, which only
-warns. `limits`, which cut rows out, are written where at least `AGREEING` recordings agree: each
-one lies within the range of all others, widened by `NEW` of it. With 20 recordings that agree,
-fewer than one of 21 further ones leaves the common range, and the limits lie more than half of this
-range beyond it.
+warns. `limits`, which cut rows out, are written where at least `RANGE_AGREEING` recordings agree:
+each lies within the range of all others, widened by `RANGE_NEW` of it. With 20 recordings that
+agree, fewer than one of 21 further ones leaves the common range, and the limits lie more than half
+of this range beyond it.
 """
 
 from dataclasses import replace
@@ -13,13 +13,14 @@ from dataclasses import replace
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.constants import (
+    RANGE_AGREEING,
+    RANGE_MARGIN,
+    RANGE_NEW,
+    RANGE_OUTLIERS,
+    RANGE_REST,
+)
 from kinemill.ingest.clock import Floats
-
-AGREEING = 20  # least number of recordings that can make limits
-NEW = 0.1  # of the range of all others: how far one recording may leave it
-MARGIN = 0.5  # of the range, added on both sides
-REST = 0.1  # of the largest value, added as well: a joint at rest may move in another log
-OUTLIERS = 0.0005  # share of the samples on each side that is not part of a range
 
 Ends = tuple[float, float]
 
@@ -51,8 +52,8 @@ def with_range(column: Column) -> Column:
 
 
 def recordings_agree(ranges: list[Ends]) -> bool:
-    """Return whether enough recordings lie within the range of all others and `NEW` of it."""
-    if len(ranges) < AGREEING:
+    """Return whether enough recordings lie within the range of all others and `RANGE_NEW` of it."""
+    if len(ranges) < RANGE_AGREEING:
         return False
     return all(
         _inside(range_, _union([*ranges[:at], *ranges[at + 1 :]]))
@@ -61,7 +62,7 @@ def recordings_agree(ranges: list[Ends]) -> bool:
 
 
 def _inside(range_: Ends, combined: Ends) -> bool:
-    room = NEW * (combined[1] - combined[0])
+    room = RANGE_NEW * (combined[1] - combined[0])
     return combined[0] - room <= range_[0] and range_[1] <= combined[1] + room
 
 
@@ -80,12 +81,12 @@ def _hard(ends: Ends) -> Ends:
 
 
 def _ends(values: Floats) -> Ends:
-    low, high = (float(end) for end in np.quantile(values, [OUTLIERS, 1.0 - OUTLIERS]))
+    low, high = (float(end) for end in np.quantile(values, [RANGE_OUTLIERS, 1.0 - RANGE_OUTLIERS]))
     return low, high
 
 
 def _widened(low: float, high: float) -> Ends:
-    room = MARGIN * (high - low) + REST * max(abs(low), abs(high)) or 1.0
+    room = RANGE_MARGIN * (high - low) + RANGE_REST * max(abs(low), abs(high)) or 1.0
     return low - room, high + room
 
 

@@ -8,13 +8,9 @@ columns another rate would keep or drop.
 from collections.abc import Iterable, Mapping
 
 from kinemill.draft.column import fold_names
+from kinemill.draft.constants import RATE_LONGEST, RATE_REACH, RATE_SLOW, RATE_SLOWEST_COMMAND
 from kinemill.draft.table import Reason
 from kinemill.ingest.name_heuristics import guess
-
-SLOW = 4.0  # times the step of a draft; slower columns leave few rows in common
-SLOWEST_COMMAND = 20.0  # the same for commands, if no faster column is one
-REACH = 50.0  # times the fastest step; a draft is not slowed down further
-LONGEST = 0.5  # s, longest step that a fast log is slowed down to
 
 
 def meet(
@@ -39,19 +35,19 @@ def meet(
     }
     fastest = min(steps.values())
     step = 1.0 / rate if rate else _meeting(steps, positions, commands, fastest)
-    names = {name for name, usual in steps.items() if usual <= SLOW * step}
+    names = {name for name, usual in steps.items() if usual <= RATE_SLOW * step}
     if not names & commands:
-        names |= {name for name in commands if steps[name] <= SLOWEST_COMMAND * step}
+        names |= {name for name in commands if steps[name] <= RATE_SLOWEST_COMMAND * step}
     left_out = {
         name: Reason(
-            f"slower than {1.0 / (SLOW * step):.3g} Hz; a lower --rate would keep it", "rate"
+            f"slower than {1.0 / (RATE_SLOW * step):.3g} Hz; a lower --rate would keep it", "rate"
         )
         for name in steps
         if name not in names
     }
     if step == fastest:
         return names, None, left_out, []
-    dropped = [name for name in names if steps[name] > SLOW * fastest]
+    dropped = [name for name in names if steps[name] > RATE_SLOW * fastest]
     remark = f"runs at {1.0 / step:.4g} Hz, where states and commands meet"
     if rate:
         remark = f"runs at {rate:g} Hz, as --rate states"
@@ -65,13 +61,13 @@ def _meeting(
     steps: Mapping[str, float], positions: set[str], commands: set[str], fastest: float
 ) -> float:
     """Return the step at which the fastest position and the fastest command are used, s."""
-    longest = min(REACH * fastest, max(LONGEST, fastest))
+    longest = min(RATE_REACH * fastest, max(RATE_LONGEST, fastest))
     position = min((steps[name] for name in positions), default=fastest)
     command = min((steps[name] for name in commands), default=fastest)
     step = fastest
-    if SLOW * fastest < position <= longest:
+    if RATE_SLOW * fastest < position <= longest:
         step = position
-    if SLOWEST_COMMAND * fastest < command <= longest:
+    if RATE_SLOWEST_COMMAND * fastest < command <= longest:
         step = max(step, command)
     return step
 

@@ -15,6 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from kinemill.draft.constants import (
+    RANDOM_EPISODES,
+    RANDOM_MOST_STEPS,
+    RANDOM_UNEVEN,
+    ROBOT_DT,
+    ROBOT_SECONDS,
+)
 from kinemill.draft.environment_writer import EnvironmentDraft, write_environment_task
 from kinemill.draft.mechanism import is_legged, mechanism_draft
 from kinemill.errors import BadInput
@@ -28,11 +35,6 @@ from kinemill.store import Json
 from kinemill.store.project import project_root
 from kinemill.task import Task, load_task
 
-EPISODES = 5  # of random actions that check the environment
-UNEVEN = 10.0  # ratio of the standard deviations of two observations that calls for normalization
-MOST_STEPS = 1000  # steps of an episode that neither the environment nor a clock limits
-ROBOT_SECONDS = 20.0  # s of an episode of a robot in MJCF
-ROBOT_DT = 0.02  # s, about the time step of a robot in MJCF
 _GYMNASIUM = re.compile(r"-v\d+\Z")  # end of an id
 _FIRST = "none yet"
 _PATHS = ("path", "model", "robot")  # settings that name a file
@@ -140,7 +142,7 @@ def _with_limit(draft: EnvironmentDraft, environment: Env) -> EnvironmentDraft:
     spec = environment.spec
     settings = dict(draft.settings)
     if "steps" not in settings and (spec is None or spec.max_episode_steps is None):
-        settings["steps"] = MOST_STEPS
+        settings["steps"] = RANDOM_MOST_STEPS
     return replace(draft, settings=settings)
 
 
@@ -176,7 +178,7 @@ def _try(task: Task) -> Trials:
     """
     with closing(make_environment(task)) as environment:
         policy = RandomPolicy(environment.action_space)
-        episodes = 1 if layout_of(task, environment).images else EPISODES  # drawing is slow
+        episodes = 1 if layout_of(task, environment).images else RANDOM_EPISODES  # drawing is slow
     trials = try_policy(task, policy, range(episodes), record=episodes)
     numbers = [episode.observations.get("observation", np.zeros(1)) for episode in trials.episodes]
     if not np.isfinite(trials.returns).all() or not all(
@@ -200,7 +202,7 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
     is_bounded = not (any(layout.choices) or layout.agents) and bool(space.is_bounded())
     off_policy = is_bounded and draft.settings["type"] not in _PARALLEL and not layout.images
     limit = draft.settings.get("steps") or (spec.max_episode_steps if spec else None)
-    limit = min(int(limit or MOST_STEPS), MOST_STEPS)
+    limit = min(int(limit or RANDOM_MOST_STEPS), RANDOM_MOST_STEPS)
     wrappers = list(draft.settings.get("wrappers", []))
     if _is_uneven(trials) and not layout.agents:
         wrappers.append("normalize_observation")
@@ -270,7 +272,7 @@ def _is_uneven(trials: Trials) -> bool:
         return False
     std = np.concatenate(vectors).std(axis=0)
     stds = std[std > 1e-9]
-    return bool(len(stds)) and bool(stds.max() > UNEVEN * max(1.0, float(stds.min())))
+    return bool(len(stds)) and bool(stds.max() > RANDOM_UNEVEN * max(1.0, float(stds.min())))
 
 
 def _sac(inputs: int) -> tuple[str, ...]:

@@ -14,6 +14,13 @@ import numpy as np
 from kinemill.draft.clock import is_physical
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
+from kinemill.draft.constants import (
+    RULE_EPOCH,
+    RULE_FEWEST_NUMBERED,
+    RULE_MOST_FLAGS,
+    RULE_MOST_MODES,
+    RULE_NUMBERED,
+)
 from kinemill.draft.table import Reason, Table
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import EXPLICIT, STAMP, Guess, guess, split_words
@@ -21,11 +28,6 @@ from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._episodes import NAMES as MARKS
 from kinemill.ingest.terms import word_set
 
-EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
-FEWEST_NUMBERED = 20  # rows that show that a column numbers them
-NUMBERED = 0.95  # share of the steps of such a column that are equal
-MOST_MODES = 32
-MOST_FLAGS = 8  # different values of a column named as a mode, and of another one
 LARGEST = float(np.finfo(np.float32).max)
 OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
 _STATUS = word_set("""mode modes bit bits bitmask digital safety estop enabled running ready fault
@@ -102,20 +104,22 @@ def _counter(facts: Facts) -> str:
     """Rise by the same whole number in each row, but for a few rows; vectors do not count."""
     if (
         len(facts.finite) < len(facts.values)
-        or len(facts.values) <= FEWEST_NUMBERED
+        or len(facts.values) <= RULE_FEWEST_NUMBERED
         or split_index(facts.name)[1] is not None
         or facts.meaning.what != "unknown"
     ):
         return ""
     step = float(np.median(facts.steps))
-    is_counter = step >= 1.0 and step.is_integer() and np.mean(facts.steps == step) > NUMBERED
+    is_counter = step >= 1.0 and step.is_integer() and np.mean(facts.steps == step) > RULE_NUMBERED
     return f"a counter: it rises by {step:g} in each row" if is_counter else ""
 
 
 def _clock(facts: Facts) -> str:
     """Never fall, and have the name of a timestamp, or be dates."""
     is_named = {*facts.words[:1], *facts.words[-1:]} & STAMP
-    is_date = len(facts.finite) and facts.finite[0] >= EPOCH and facts.meaning.what == "unknown"
+    is_date = (
+        len(facts.finite) and facts.finite[0] >= RULE_EPOCH and facts.meaning.what == "unknown"
+    )
     is_clock = facts.never_falls and (is_named or is_date) and not is_physical(facts.name)
     return "another clock: it rises with time" if is_clock else ""
 
@@ -200,7 +204,7 @@ def status_columns(tables: Sequence[Table]) -> dict[str, Reason]:
     return {
         name: Reason(f"a status by its name, of {count} whole numbers", "status")
         for name, values in numbers.items()
-        if 0 < (count := _whole_numbers(values)) <= MOST_MODES
+        if 0 < (count := _whole_numbers(values)) <= RULE_MOST_MODES
     }
 
 
@@ -213,7 +217,7 @@ def without_flags(columns: list[Column]) -> tuple[list[Column], dict[str, str]]:
         name: Reason(f"a flag or a mode: {count} whole numbers, and no input by the data", "flag")
         for column in columns
         if column.guess.role == "state" and column.guess.what == "unknown"
-        if 0 < (count := _whole_numbers(column.values)) <= MOST_FLAGS
+        if 0 < (count := _whole_numbers(column.values)) <= RULE_MOST_FLAGS
         for name in column.names
     }
     rest = [column for column in columns if column.names[0] not in flags]
@@ -225,6 +229,6 @@ def without_flags(columns: list[Column]) -> tuple[list[Column], dict[str, str]]:
 def _whole_numbers(values: Floats) -> int:
     """Return how many whole numbers (n,) has; 0 if some are others, or there are few rows."""
     finite = values[np.isfinite(values)]
-    if len(finite) < FEWEST_NUMBERED or np.mod(finite, 1.0).any():
+    if len(finite) < RULE_FEWEST_NUMBERED or np.mod(finite, 1.0).any():
         return 0
     return len(np.unique(finite))

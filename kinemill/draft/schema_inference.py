@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from kinemill.draft.clock import advances, is_physical, with_unit
+from kinemill.draft.constants import TOPIC_COVERED, TOPIC_RARE, TOPIC_SHORT
 from kinemill.draft.experiments import find_experiments, named, split_table
 from kinemill.draft.letter_names import with_letters
 from kinemill.draft.rates import meet
@@ -48,12 +49,9 @@ from kinemill.task import READERS, Channel, Task
 NO_CLOCK = "\0"  # no column has this name
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
-SHORT = 20  # rows of the shortest log
-COVERED = 0.8  # of the log's duration that a topic must span
 UNUSUAL = Reason(
     "no usual state or command of a vehicle; list a field as a channel to use it", "usual topics"
 )
-RARE = 0.1  # of the mean time between messages: the least usual one; less are bursts
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
 
@@ -342,7 +340,7 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
         except Unreadable:
             rows[name] = 0
     state_rows = [rows[name] for name in names if _role(name) == "state"] or [*rows.values()]
-    long = [count for count in state_rows if count >= SHORT] or state_rows
+    long = [count for count in state_rows if count >= TOPIC_SHORT] or state_rows
     usual = max(Counter(long).items(), key=lambda item: (item[0] * item[1], item[0]))[0]
     fits = {n: {usual, usual - 1} if _role(n) == "action" else {usual} for n in names}
     why = Reason(f"does not have {usual} rows", "length")
@@ -398,10 +396,10 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | Non
             continue
         samples[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
     spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in samples.items()}
-    shortest = COVERED * max(spans.values())
+    shortest = TOPIC_COVERED * max(spans.values())
     # A topic that sends in bursts is slower than its usual step: its mean rate bounds it.
     steps = {
-        name: max(usual_step(seconds), RARE * spans[name] / len(seconds))
+        name: max(usual_step(seconds), TOPIC_RARE * spans[name] / len(seconds))
         for name, (seconds, _) in samples.items()
         if spans[name] >= shortest
     }

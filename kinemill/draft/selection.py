@@ -8,9 +8,10 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import rotation_elements
+from kinemill.draft.constants import OPTIONAL_GAIN, SELECTION_MOST_LOGS, SELECTION_MOSTLY
 from kinemill.draft.input_evidence import controller_outputs
 from kinemill.draft.logs import log_names
-from kinemill.draft.optional_columns import GAIN, error_reduction
+from kinemill.draft.optional_columns import error_reduction
 from kinemill.draft.rules import OBSERVATIONS, facts_of, left_out_reason, status_columns
 from kinemill.draft.table import Reason, Samples, Table
 from kinemill.ingest.header_units import signed_unit
@@ -53,11 +54,9 @@ MODULATED = {"pwm", "duty", "throttle"}
 PULSES = {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
-MOST_LOGS = 3  # in which outputs of controllers are searched
 JUMPS = "inferred the output of a controller: it jumps with the set point"
 MOST_MISSING = 5  # columns that a log lacks
 CONSTANT = Reason("never changes", "constant")
-MOSTLY = 0.5  # share of missing samples above which a column would cut most rows
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
@@ -77,7 +76,9 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     instead = {"acceleration": "state"} if "state" not in roles else {}
     outputs = set[str]()
     if "action" not in roles:
-        outputs = outputs.union(*(controller_outputs(table) for table in tables[:MOST_LOGS]))
+        outputs = outputs.union(
+            *(controller_outputs(table) for table in tables[:SELECTION_MOST_LOGS])
+        )
     if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
     elif is_policy:
@@ -144,7 +145,7 @@ def with_common_columns(
         kinds = Counter(frozenset(choice[1][0]) for choice in choices if _states(choice))
         return _with_columns(set(kinds.most_common(1)[0][0]) if kinds else set(), choices)
     gains = {family: _gain(family, core, choices) for family in most}
-    needed = {family for family, gain in gains.items() if gain >= GAIN}
+    needed = {family for family, gain in gains.items() if gain >= OPTIONAL_GAIN}
     optional = {
         family: Reason(
             f"in {counted[family]} of {len(choices)} logs, and the other columns predict the "
@@ -211,7 +212,7 @@ def join_columns(
         column = _column(readings)
         if family in optional:
             left_out |= dict.fromkeys(column.names, optional[family])
-        elif column.missing > (0.0 if column.role == "observation" else MOSTLY):
+        elif column.missing > (0.0 if column.role == "observation" else SELECTION_MOSTLY):
             why = Reason(f"{column.missing:.1%} of it is missing", "missing")
             left_out |= dict.fromkeys(column.names, why)
         elif len(readings) < len(used):

@@ -13,15 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.column import Column, Floats
+from kinemill.draft.constants import LIMIT_CONTRADICTED, LIMIT_FARTHER, LIMIT_RARE, LIMIT_ROUNDING
 from kinemill.draft.robot_file import Ends, JointLimits, RobotFile
 from kinemill.errors import BadInput
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.task.units import factor
 
-ROUNDING = 1e-3  # of the range: values that far beyond a limit do not exceed it
-FARTHER = 3.0  # times the range of a joint in rad: values that far are in deg
-CONTRADICTED = 0.5  # share of the logs beyond a limit, above which it is not a limit of the channel
-RARE = 0.01  # share of the samples of a log beyond a limit that may be faults
 UNKNOWN_UNIT = "the unit of the channel is unknown: state it, and draft again"
 MOST_NAMES = 5  # logs that a finding names
 # Words that name the quantity of a joint, or mark a joint.
@@ -118,7 +115,7 @@ def _with_unit(column: Column, joint: JointLimits, path: Path) -> Column:
     usual = float(
         np.median([np.quantile(magnitudes, 0.99) for magnitudes in sizes if len(magnitudes)])
     )
-    log_unit = "deg" if usual > FARTHER * reach else column.log_unit or "rad"
+    log_unit = "deg" if usual > LIMIT_FARTHER * reach else column.log_unit or "rad"
     return replace(
         column,
         kind="angle" if column.role == "state" else column.kind,
@@ -197,8 +194,8 @@ def _compare(column: Column, ends: Ends) -> tuple[bool, str]:
     """Return whether most logs contradict limits, and the logs with samples beyond them."""
     beyond = _logs_beyond(column, ends)
     logs = len({log for log, _ in column.samples})
-    often = [log for log, (_, _, share) in beyond.items() if share > RARE]
-    return len(often) > CONTRADICTED * logs, _name_logs(beyond, logs) if beyond else ""
+    often = [log for log, (_, _, share) in beyond.items() if share > LIMIT_RARE]
+    return len(often) > LIMIT_CONTRADICTED * logs, _name_logs(beyond, logs) if beyond else ""
 
 
 def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:
@@ -242,7 +239,7 @@ def _converts(unit: str, target: str) -> bool:
 
 def _logs_beyond(column: Column, ends: Ends) -> dict[Path, tuple[int, float, float]]:
     """Return by log the samples beyond limits, the farthest value, and their share."""
-    room = ROUNDING * (ends[1] - ends[0])
+    room = LIMIT_ROUNDING * (ends[1] - ends[0])
     middle = 0.5 * (ends[0] + ends[1])
     parts = dict[Path, list[Floats]]()
     for (log, _), (_, raw) in column.samples.items():

@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.draft.column import PLAIN, YAML_WORDS, Column, fold_names
+from kinemill.draft.constants import (
+    SPLIT_BLOCKS,
+    SPLIT_EPISODES,
+    SPLIT_LAGS,
+    SPLIT_MANY_LOGS,
+    SPLIT_TEST,
+)
 from kinemill.draft.horizon import NO_HORIZON, Horizon
 from kinemill.draft.logs import log_names
 from kinemill.draft.media import Medium
@@ -15,14 +22,9 @@ from kinemill.draft.table import Table, rule_of
 from kinemill.ingest.name_heuristics import split_words
 
 _ALONE = "the end of the only log; name another log when there is one"
-TEST = 0.2  # test share of a single log
-BLOCKS = 0.15  # share of validation; in blocks of each log where these are long
 TEST_WORDS = {"test", "testing", "val", "validation"}  # names of data sets
 TRAINING_WORDS = {"train", "training", "id", "identification", "est", "estimation"}
-EPISODES = 5  # of a test, `promote.min_test_episodes`
-LAGS = 100  # rows that a block has to leave beyond the horizon, for models with a long history
-IN_BLOCKS = f"{{blocks: {BLOCKS}}}"
-MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
+IN_BLOCKS = f"{{blocks: {SPLIT_BLOCKS}}}"
 NAMED = 20  # logs that are named
 
 
@@ -297,12 +299,13 @@ def _dataset(draft: Draft) -> str:
         rules = f'validation: {IN_BLOCKS}, test: ["*/{part}"]'
         return f"dataset: {{group_by: part, {rules}}}  # as the columns {names} are named"
     by, units = split_units(draft)
-    if len(draft.tables) >= MANY_LOGS:
+    if len(draft.tables) >= SPLIT_MANY_LOGS:
         rows = statistics.median(_rows(table, draft.dt) for table in draft.tables)
-        is_long = BLOCKS * rows >= draft.horizon.steps + LAGS
-        return f"dataset: {{{by}validation: {IN_BLOCKS if is_long else BLOCKS}, test: {TEST}}}"
+        is_long = SPLIT_BLOCKS * rows >= draft.horizon.steps + SPLIT_LAGS
+        share = IN_BLOCKS if is_long else SPLIT_BLOCKS
+        return f"dataset: {{{by}validation: {share}, test: {SPLIT_TEST}}}"
     if len(units) == 1:
-        rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft.tables[0], draft.dt))}, null]}}"
+        rows = f"{{rows: [{round((1.0 - SPLIT_TEST) * _rows(draft.tables[0], draft.dt))}, null]}}"
         return f"dataset: {{validation: {IN_BLOCKS}, test: [{rows}]}}  # {_ALONE}"
     test_logs = ", ".join(_test_units(units))
     return f"dataset: {{{by}validation: {IN_BLOCKS}, test: [{test_logs}]}}  # name your own"
@@ -317,9 +320,9 @@ def _test_units(units: list[str]) -> list[str]:
     named = [unit for unit in units if TEST_WORDS & {*split_words(unit)}]
     if named and any(TRAINING_WORDS & {*split_words(unit)} for unit in units if unit not in named):
         return named
-    count = max(1, round(TEST * len(units)))
-    if len(units) >= 2 * EPISODES:
-        count = max(count, EPISODES)
+    count = max(1, round(SPLIT_TEST * len(units)))
+    if len(units) >= 2 * SPLIT_EPISODES:
+        count = max(count, SPLIT_EPISODES)
     return [units[round(at * len(units) / count) - 1] for at in range(1, count + 1)]
 
 
@@ -333,7 +336,7 @@ def split_units(draft: Draft) -> tuple[str, list[str]]:
     if len(draft.logs) == 1 and len(parts) > 1:
         return "group_by: part, ", [pattern_of(f"/{part}") for part in parts]
     # A share of few files may be none of them; their parts are many.
-    is_by_part = len(parts) > len(draft.logs) and len(draft.logs) < MANY_LOGS
+    is_by_part = len(parts) > len(draft.logs) and len(draft.logs) < SPLIT_MANY_LOGS
     by = "group_by: part, " if is_by_part or (parts and len(draft.logs) == 1) else ""
     return by, [*map(pattern_of, log_names(draft.logs).values())]
 

@@ -23,6 +23,7 @@ from kinemill.draft.clock import (
     ticks_of,
     with_unit,
 )
+from kinemill.draft.constants import RATE_MISMATCH
 from kinemill.draft.rates import meet
 from kinemill.draft.table import Reason, Table, usual_step
 from kinemill.errors import BadLog
@@ -43,7 +44,6 @@ from kinemill.ingest.unsupported_formats import unsupported_format
 
 HEAD = 1 << 18  # bytes that show whether a file is text
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
-RATE_MISMATCH = 0.1  # relative difference between the rates of metadata and timestamps
 COARSE = Reason("most rows repeat its last date", "clock")
 NEWEST_FIRST = "the newest row is first: rows are read from the last one to the first"
 

@@ -13,16 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from kinemill.draft.constants import JOIN_JUMP, JOIN_PERIODS, JOIN_ROUNDING
 from kinemill.draft.joined_files import JoinedTable, Match, column_names
 from kinemill.draft.schema_inference import survey
 from kinemill.draft.table import Samples, Table, usual_step
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
 
-PERIODS = 1.5  # of the slower log: the largest distance of a sample from a row
 TIME = "time"
-_JUMP = 0.75  # share of a column's range between two samples from which nothing is interpolated
-_ROUNDING = 1e-6  # s; float64 resolves epoch times to 2.4e-7 s
 
 
 class Method(StrEnum):
@@ -70,7 +68,7 @@ def join_by_time(
     for number, table in enumerate(tables):
         shift = table.origin - tables[0].origin + (offset if number else 0.0)
         columns = [
-            _sample(grid, (seconds + shift, values), method, PERIODS * max(step, table.step))
+            _sample(grid, (seconds + shift, values), method, JOIN_PERIODS * max(step, table.step))
             for seconds, values in table.values.values()
         ]
         # A slow or interrupted column leaves empty cells; a row without any sample is left out.
@@ -120,8 +118,8 @@ def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) ->
     values = samples[1][present]
     if not len(seconds):
         return _Column(np.full(len(grid), np.nan), np.full(len(grid), np.inf))
-    upper = np.searchsorted(seconds, grid - _ROUNDING)
-    lower = np.searchsorted(seconds, grid + _ROUNDING, side="right") - 1
+    upper = np.searchsorted(seconds, grid - JOIN_ROUNDING)
+    lower = np.searchsorted(seconds, grid + JOIN_ROUNDING, side="right") - 1
     has_upper = upper < len(seconds)
     has_lower = lower >= 0
     upper = np.minimum(upper, len(seconds) - 1)
@@ -132,7 +130,7 @@ def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) ->
     nearest = np.where(to_upper < to_lower, values[upper], values[lower])
     if method is Method.LINEAR:
         # A value between both sides of a wrapped angle, or of a switch, never occurred.
-        is_jump = np.abs(values[upper] - values[lower]) > _JUMP * np.ptp(values)
+        is_jump = np.abs(values[upper] - values[lower]) > JOIN_JUMP * np.ptp(values)
         sampled = np.where(is_jump, nearest, np.interp(grid, seconds, values))
         distance = closest
         is_close = np.maximum(to_upper, to_lower) <= tolerance

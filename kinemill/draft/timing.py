@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.constants import (
+    TIMING_BRIDGED,
+    TIMING_EVEN,
+    TIMING_FASTER,
+    TIMING_LEAST_HOLD,
+    TIMING_MOST_STEPS,
+    TIMING_MUCH_FASTER,
+    TIMING_NOISE,
+    TIMING_ROBOT,
+    TIMING_ROWS,
+    TIMING_STEPS_A_GAP,
+    TIMING_USUAL_GAP,
+)
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
 
-EVEN = 1e-6  # of a step: deviation of evenly spaced timestamps
 NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too
-BRIDGED = 0.02  # rms error of interpolation over a gap, relative to the spread of a channel
-NOISE = 1.5  # the same, relative to the error over the shortest gap, which is noise
 GAPS = tuple(k * 10**n for n in range(4) for k in (2, 3, 5, 8, 12))  # in rows of the log
-MOST_STEPS = 50  # rows of the longest gap to bridge
-# Linear interpolation bridges about a sixteenth of the period of the fastest motion, and a fourth
-# of that is a time step: 10 ms for the double pendulum, 7.5 ms for the pendubot.
-STEPS_A_GAP = 4
-ROBOT = 0.02  # s, the slowest usual time step of a robot's controller
-FASTER = 4.0  # rows in a time step, from which on a log is much faster than its motion
-MUCH_FASTER = 20.0  # the same of slow logs, whose rate was mostly chosen for the motion
-LEAST_HOLD = 3.0  # rows, from which on commands are held; else they are a signal, whose mean acts
-ROWS = 20_000  # of a log, from its start, that show how smooth it is
-USUAL_GAP = 5.0  # time steps: the default of `ingest.resample.max_gap`
 
 
 def time_step(tables: list[Table], step: float) -> float:
@@ -52,14 +52,14 @@ def motion_step(columns: Sequence[Column], step: float) -> float:
     ]
     if not gaps:
         return step
-    hold_times = [time for time in _hold_times(columns) if time >= LEAST_HOLD * step]
-    longest = min([min(gaps) / STEPS_A_GAP, *hold_times])
-    is_fast = step < ROBOT
-    factor = min(longest, ROBOT if is_fast else longest) / step
-    if factor < (FASTER if is_fast else MUCH_FASTER):
+    hold_times = [time for time in _hold_times(columns) if time >= TIMING_LEAST_HOLD * step]
+    longest = min([min(gaps) / TIMING_STEPS_A_GAP, *hold_times])
+    is_fast = step < TIMING_ROBOT
+    factor = min(longest, TIMING_ROBOT if is_fast else longest) / step
+    if factor < (TIMING_FASTER if is_fast else TIMING_MUCH_FASTER):
         return step
     digit = 10 ** int(np.log10(factor))
-    return step * digit * int(factor / digit + EVEN)
+    return step * digit * int(factor / digit + TIMING_EVEN)
 
 
 def _hold_times(columns: Sequence[Column]) -> list[float]:
@@ -67,7 +67,7 @@ def _hold_times(columns: Sequence[Column]) -> list[float]:
     hold_times = list[float]()
     for column in columns:
         for seconds, values in column.samples.values():
-            changes = np.flatnonzero(np.diff(values[:ROWS]))
+            changes = np.flatnonzero(np.diff(values[:TIMING_ROWS]))
             if column.role == "action" and len(changes) > 2:
                 hold_times.append(float(np.median(np.diff(seconds[changes]))))
     return hold_times
@@ -75,7 +75,9 @@ def _hold_times(columns: Sequence[Column]) -> list[float]:
 
 def _even(seconds: Floats) -> bool:
     steps = np.diff(seconds)
-    return bool(len(steps)) and bool(np.all(np.abs(steps - np.median(steps)) <= EVEN * steps[0]))
+    return bool(len(steps)) and bool(
+        np.all(np.abs(steps - np.median(steps)) <= TIMING_EVEN * steps[0])
+    )
 
 
 def nice(step: float) -> float:
@@ -96,25 +98,25 @@ def bridged_gap(columns: list[Column], dt: float) -> float | None:
     states = [column for column in columns if column.guess.role == "state"]
     logs = dict.fromkeys(log for column in states for log in column.samples)
     gaps = [
-        _smooth_gap(column, log, MOST_STEPS)
+        _smooth_gap(column, log, TIMING_MOST_STEPS)
         for column in states
         for log in logs
         if log in column.samples
     ]
     per_log = [gap for gap in gaps if gap is not None]
     shortest = min(per_log, default=0.0)
-    return float(f"{shortest:.2g}") if shortest > USUAL_GAP * dt else None
+    return float(f"{shortest:.2g}") if shortest > TIMING_USUAL_GAP * dt else None
 
 
 def _smooth_gap(column: Column, log: tuple[Path, str], most: int = GAPS[-1]) -> float | None:
     """Return the longest gap of one log, s, of at most `most` rows; None if it never changes."""
-    seconds, values = column.motion(log, ROWS)
-    if len(values) < 4 * USUAL_GAP or float(np.std(values)) == 0.0:
+    seconds, values = column.motion(log, TIMING_ROWS)
+    if len(values) < 4 * TIMING_USUAL_GAP or float(np.std(values)) == 0.0:
         return None
     step = float(np.median(np.diff(seconds)))
     std = float(np.std(values))
     # Noise adds the same error to any gap; only a larger error shows that motion is lost.
-    allowed = max(BRIDGED * std, NOISE * _bridging_error(seconds, values, 2))
+    allowed = max(TIMING_BRIDGED * std, TIMING_NOISE * _bridging_error(seconds, values, 2))
     reached = 1
     for rows in GAPS:
         is_short = 4 * rows > len(values) or rows > most

@@ -5,19 +5,20 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemill.draft.column import Column
+from kinemill.draft.constants import (
+    FIT_APART,
+    FIT_CONSTANT,
+    FIT_LIKELY,
+    FIT_ROUNDS,
+    FIT_ROWS,
+    FIT_WINDOW,
+    FIT_WINDOWS,
+)
 from kinemill.draft.table import Samples, usual_step
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 from kinemill.validate.motion import rms
 from kinemill.validate.time_lag import lag
-
-WINDOW = 0.5  # s over which a velocity is integrated
-ROWS = 50_000  # of a log that are compared
-WINDOWS = 4_000  # of a log that are compared
-APART = 0.3  # distance from the line, relative to the motion, within which a window agrees
-LIKELY = 0.9  # least correlation of an integral with the motion that it may be of
-ROUNDS = 5  # of fitting the line to the windows close to it
-CONSTANT = 1e-3  # spread of the motion relative to its mean, below which it is constant
 
 
 class Line(NamedTuple):
@@ -48,11 +49,11 @@ def fit_line(pairs: list[tuple[Floats, Floats]]) -> Line | None:
     centered = integral - offset
     size = np.maximum(np.abs(expected), np.abs(centered))
     usual = min(_trimmed_rms(expected), _trimmed_rms(centered))
-    is_moving = size > APART * usual
+    is_moving = size > FIT_APART * usual
     # A column that is mostly an offset, such as a constant command, follows nothing.
     if usual == 0.0 or not is_moving.any() or abs(offset) > _trimmed_rms(expected):
         return None
-    close = np.abs(centered - expected) <= APART * np.maximum(size, usual)
+    close = np.abs(centered - expected) <= FIT_APART * np.maximum(size, usual)
     return Line(ratio, float(np.mean(close[is_moving])))
 
 
@@ -65,12 +66,12 @@ def likely_pairs(columns: list[Column]) -> set[tuple[str, str]]:
     samples = [next(iter(column.samples.values())) for column in columns]
     if not samples or any(not np.array_equal(seconds, samples[0][0]) for seconds, _ in samples):
         return set()
-    seconds = samples[0][0][:ROWS]
-    values = np.column_stack([values_of_column[:ROWS] for _, values_of_column in samples])
+    seconds = samples[0][0][:FIT_ROWS]
+    values = np.column_stack([values_of_column[:FIT_ROWS] for _, values_of_column in samples])
     values = np.nan_to_num(values)
     steps = np.diff(seconds)[:, None]
     integral = np.vstack([0 * values[:1], np.cumsum(steps * (values[1:] + values[:-1]) / 2, 0)])
-    rows = max(1, round(WINDOW / float(np.median(steps))))
+    rows = max(1, round(FIT_WINDOW / float(np.median(steps))))
     moved = values[rows:] - values[:-rows]
     integral = integral[rows:] - integral[:-rows]
     size = np.sqrt(np.outer((integral**2).sum(axis=0), (moved**2).sum(axis=0)))
@@ -78,7 +79,7 @@ def likely_pairs(columns: list[Column]) -> set[tuple[str, str]]:
     # [i, j]: the integral of column i against the motion of column j; both are 1 if they agree.
     slope = np.divide(product, (moved**2).sum(axis=0), out=0 * size, where=size > 0.0)
     share = np.divide(product, size, out=0 * size, where=size > 0.0)
-    is_likely = (share > LIKELY) & (np.abs(slope - 1.0) < APART)
+    is_likely = (share > FIT_LIKELY) & (np.abs(slope - 1.0) < FIT_APART)
     names = [column.guess.name for column in columns]
     return {(names[at], names[of]) for at, of in np.argwhere(is_likely) if at != of}
 
@@ -104,13 +105,13 @@ def _line(integral: Floats, moved: Floats) -> tuple[float, float]:
     half = np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())
     slope = float(ratios[order][min(int(half), len(order) - 1)])
     offset = float(np.median(integral - slope * moved))
-    for _ in range(ROUNDS):
+    for _ in range(FIT_ROUNDS):
         off = np.abs(integral - slope * moved - offset)
         close = off <= 3.0 * float(np.median(off)) + 1e-12
         x = moved[close]
         y = integral[close]
         variance = float(np.var(x))
-        if variance <= (CONSTANT * float(np.mean(x))) ** 2:
+        if variance <= (FIT_CONSTANT * float(np.mean(x))) ** 2:
             break  # at constant speed scale and offset are indistinguishable
         slope = float(np.mean((x - x.mean()) * (y - y.mean()))) / variance
         offset = float(np.mean(y - slope * x))
@@ -142,11 +143,13 @@ def on_shared_clock(
 
     None if fewer than four rows are shared, or the times of the position do not rise.
     """
-    seconds = velocity[0][:ROWS]
-    speed = velocity[1][:ROWS]
+    seconds = velocity[0][:FIT_ROWS]
+    speed = velocity[1][:FIT_ROWS]
     per_turn = column.radians if column.kind == "angle" else 1.0
     is_shared = np.array_equal(velocity[0], position[0])
-    stop = ROWS if is_shared or not len(seconds) else np.searchsorted(position[0], seconds[-1]) + 1
+    stop = (
+        FIT_ROWS if is_shared or not len(seconds) else np.searchsorted(position[0], seconds[-1]) + 1
+    )
     path = position[1][:stop] * per_turn
     path = (np.asarray(unwrap(path)) if column.kind == "angle" else path) / per_turn
     if is_shared:
@@ -186,8 +189,8 @@ def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tu
     sums = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
     # Differences of these sums give all windows; a window with an unknown step is left out.
     holes = np.concatenate(([0], np.cumsum(unknown)))
-    rows = max(1, min(round(WINDOW / usual), len(speed) // 3))
-    sample = slice(None, None, max(1, len(speed) // WINDOWS))
+    rows = max(1, min(round(FIT_WINDOW / usual), len(speed) // 3))
+    sample = slice(None, None, max(1, len(speed) // FIT_WINDOWS))
     integral = (sums[rows:] - sums[:-rows])[sample]
     moved = (path[rows:] - path[:-rows])[sample]
     valid = (holes[rows:] == holes[:-rows])[sample] & np.isfinite(moved)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kinemill.draft.builder import build, draft
-from kinemill.draft.horizon import MOST, find_dead_time
+from kinemill.draft.constants import HORIZON_MOST
+from kinemill.draft.horizon import find_dead_time
 
 DT = 0.05
 
@@ -74,5 +75,5 @@ def test_horizon_is_a_tenth_of_short_logs_and_bounded(tmp_path):
     assert build("lag", short).horizon.steps == 8
     write(long, [lag(seed, constant=20.0) for seed in range(3)])
     horizon = build("lag", long).horizon
-    assert horizon.steps == MOST
+    assert horizon.steps == HORIZON_MOST
     assert "50 steps are the most" in horizon.why

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kinemill.draft.builder import build, draft
-from kinemill.draft.ranges import AGREEING, recordings_agree
+from kinemill.draft.constants import RANGE_AGREEING
+from kinemill.draft.ranges import recordings_agree
 from kinemill.task import load_task
 from kinemill.validate.dry_run import dry_run
 
@@ -46,7 +47,7 @@ def test_a_person_can_make_the_observed_range_cut(tmp_path, home):
     assert {item["check"] for item in entry["reasons"]} == {"limits"}
 
 
-@pytest.mark.parametrize(("count", "hard"), [(AGREEING - 1, False), (AGREEING, True)])
+@pytest.mark.parametrize(("count", "hard"), [(RANGE_AGREEING - 1, False), (RANGE_AGREEING, True)])
 def test_limits_need_agreeing_recordings(tmp_path, count, hard):
     folder = tmp_path / "logs"
     folder.mkdir()
@@ -60,7 +61,7 @@ def test_limits_need_agreeing_recordings(tmp_path, count, hard):
 
 
 def test_one_recording_beyond_the_others_is_no_agreement():
-    similar = [(-1.0, 1.0)] * AGREEING
+    similar = [(-1.0, 1.0)] * RANGE_AGREEING
     assert recordings_agree(similar)
     assert recordings_agree([*similar, (-1.0, 1.19)])
     assert not recordings_agree([*similar, (-1.0, 1.21)])
