@@ -28,9 +28,8 @@ CLOCK_DATE_DOUBT = 2.0  # the same for a unit by dates
 CLOCK_DOUBT = 1.0  # difference of scores below which the draft asks
 CLOCK_SAME = 0.03  # relative; minutes and degrees differ by 0.05
 CLOCK_RISING = 0.9  # share of rows in which a clock rises
-CLOCK_FRESH = (
-    0.5  # share of rows with another timestamp than the row before, below which digits lack
-)
+# Share of rows with another timestamp than the row before, below which digits lack.
+CLOCK_FRESH = 0.5
 CLOCK_BURSTS = 0.1  # share of short steps of a clock that shows when rows were received
 CLOCK_EVEN = 0.01  # deviation of 90 % of the steps of a clock without a name, relative
 CLOCK_MOST_PAIRS = 12  # of velocity and position, that are compared
@@ -47,9 +46,8 @@ DERIVATIVE_MAJORITY = 0.5  # least share of the windows with motion that agree w
 DERIVATIVE_SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
 DERIVATIVE_MANY = 28  # columns of which not every two are compared
 DERIVATIVE_MOST_LOGS = 3  # logs that are compared, for a column that no name calls a velocity
-DERIVATIVE_SAME = (
-    0.1  # relative distance of a factor from 1, for a column that no name calls a velocity
-)
+# Relative distance of a factor from 1, for a column that no name calls a velocity.
+DERIVATIVE_SAME = 0.1
 DERIVATIVE_NEAR = 0.3  # relative distance of a factor from that of two units
 DERIVATIVE_LATE = 0.01  # s of delay from which a shift is tested
 
@@ -66,12 +64,10 @@ EXPERIMENT_ROWS = 20_000  # of a log that are compared
 EXPERIMENT_LAGS = 3  # rows behind a prediction
 EXPERIMENT_COUPLED = 0.02  # least reduction of an error by columns of another experiment, relative
 EXPERIMENT_SAME = 0.99  # least correlation of inputs that are the same up to a factor
-EXPERIMENT_EXACT = (
-    0.01  # smaller errors, relative to the changes, are of a simulation without noise
-)
-EXPERIMENT_LARGEST_RATIO = (
-    2.0  # largest error of the model of another experiment, relative to the own one
-)
+# Smaller errors, relative to the changes, are of a simulation without noise.
+EXPERIMENT_EXACT = 0.01
+# Largest error of the model of another experiment, relative to the own one.
+EXPERIMENT_LARGEST_RATIO = 2.0
 
 # horizon.py
 HORIZON_FEWEST = 5  # steps of a horizon
@@ -85,12 +81,10 @@ HORIZON_ROWS = 5000  # that are compared
 HORIZON_LONGEST = 100_000  # rows of a log whose time constants are measured
 
 # imitation.py
-DEMONSTRATION_SHARES_FROM = (
-    20  # demonstrations from which shares by hash leave no side of the split empty
-)
-DEMONSTRATION_SHORT = (
-    20  # rows: the usual `validate.min_steps`, which would lose shorter demonstrations
-)
+# Demonstrations from which shares by hash leave no side of the split empty.
+DEMONSTRATION_SHARES_FROM = 20
+# Rows: the usual `validate.min_steps`, which would lose shorter demonstrations.
+DEMONSTRATION_SHORT = 20
 DEMONSTRATION_LEAST_ROWS = 5  # of a demonstration
 
 # input_evidence.py
@@ -99,25 +93,22 @@ INPUT_HORIZONS = (1, 4, 16)  # rows over which a change is predicted
 INPUT_DRIVES = 0.2  # least reduction of the squared error by a column that drives another, relative
 INPUT_INDEPENDENT = 0.1  # largest such reduction for a column that nothing drives
 INPUT_AT_ONCE = 0.5  # least such reduction by the input's value in the predicted row itself
-INPUT_PREDICTABLE = (
-    1e-5  # relative squared error from the own past, below which it cannot be reduced
-)
+# Relative squared error from the own past, below which it cannot be reduced.
+INPUT_PREDICTABLE = 1e-5
 INPUT_ROWS = 20_000  # of a log that are used
 INPUT_MOST_COLUMNS = 12
 INPUT_MOST_LOGS = 3
 INPUT_FEWEST_JUMPS = 3
 INPUT_MOST_JUMPS = 0.2  # share of the rows in which a held set point changes
-INPUT_JUMP = (
-    2.0  # least step of a controller's output with the set point, relative to its usual ones
-)
+# Least step of a controller's output with the set point, relative to its usual ones.
+INPUT_JUMP = 2.0
 
 # letter_names.py
 LETTER_SAME = 0.05  # largest distance of an error from a difference, relative to its spread
 LETTER_EXCLUDING = 16  # rows that exclude most pairs of columns
 LETTER_SLACK = 3.0  # times `SAME`, on a few rows
-LETTER_FOLLOWS = (
-    0.5  # largest spread of measured columns around their references, relative to the motion
-)
+# Largest spread of measured columns around their references, relative to the motion.
+LETTER_FOLLOWS = 0.5
 
 # mirror_pairs.py
 MIRROR_ROUNDED = 1e-3  # rad, tolerance of equal limits
@@ -145,15 +136,13 @@ MECHANISM_WITHIN = 0.1  # rad or m, root mean square of a success
 OPTIONAL_HORIZON = 5  # rows over which the change of a state is predicted
 OPTIONAL_ROWS = 20_000  # of a log that are used
 OPTIONAL_LOGS = 5  # logs that are used
-OPTIONAL_GAIN = (
-    0.2  # least reduction of the error of some state, relative, that makes a column needed
-)
+# Least reduction of the error of some state, relative, that makes a column needed.
+OPTIONAL_GAIN = 0.2
 OPTIONAL_RIDGE = 1e-6  # relative to the number of rows, of standardized columns
 
 # plan_evidence.py
-PLAN_DISAGREE = (
-    0.1  # least variance of the difference of similar rows, relative to independent ones
-)
+# Least variance of the difference of similar rows, relative to independent ones.
+PLAN_DISAGREE = 0.1
 PLAN_NEAR = 0.2  # distance of similar rows, relative to that of rows of different demonstrations
 PLAN_PERSISTS = 0.5  # autocorrelation of the difference down to which it lasts
 PLAN_SPLIT = 0.3  # least variance of an action among similar rows that may form two groups
@@ -182,9 +171,8 @@ RATE_LONGEST = 0.5  # s, longest step that a fast log is slowed down to
 
 # reinforcement.py
 RANDOM_EPISODES = 5  # of random actions that check the environment
-RANDOM_UNEVEN = (
-    10.0  # ratio of the standard deviations of two observations that calls for normalization
-)
+# Ratio of the standard deviations of two observations that calls for normalization.
+RANDOM_UNEVEN = 10.0
 RANDOM_MOST_STEPS = 1000  # steps of an episode that neither the environment nor a clock limits
 ROBOT_SECONDS = 20.0  # s of an episode of a robot in MJCF
 ROBOT_DT = 0.02  # s, about the time step of a robot in MJCF
@@ -208,18 +196,16 @@ SELECTION_MOSTLY = 0.5  # share of missing samples above which a column would cu
 # stated_limits.py
 LIMIT_ROUNDING = 1e-3  # of the range: values that far beyond a limit do not exceed it
 LIMIT_FARTHER = 3.0  # times the range of a joint in rad: values that far are in deg
-LIMIT_CONTRADICTED = (
-    0.5  # share of the logs beyond a limit, above which it is not a limit of the channel
-)
+# Share of the logs beyond a limit, above which it is not a limit of the channel.
+LIMIT_CONTRADICTED = 0.5
 LIMIT_RARE = 0.01  # share of the samples of a log beyond a limit that may be faults
 
 # task_draft_writer.py
 SPLIT_TEST = 0.2  # test share of a single log
 SPLIT_BLOCKS = 0.15  # share of validation; in blocks of each log where these are long
 SPLIT_EPISODES = 5  # of a test, `promote.min_test_episodes`
-SPLIT_LAGS = (
-    100  # rows that a block has to leave beyond the horizon, for models with a long history
-)
+# Rows that a block has to leave beyond the horizon, for models with a long history.
+SPLIT_LAGS = 100
 SPLIT_MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
 
 # text_table.py
@@ -241,9 +227,8 @@ TIMING_STEPS_A_GAP = 4
 TIMING_ROBOT = 0.02  # s, the slowest usual time step of a robot's controller
 TIMING_FASTER = 4.0  # rows in a time step, from which on a log is much faster than its motion
 TIMING_MUCH_FASTER = 20.0  # the same of slow logs, whose rate was mostly chosen for the motion
-TIMING_LEAST_HOLD = (
-    3.0  # rows, from which on commands are held; else they are a signal, whose mean acts
-)
+# Rows, from which on commands are held; else they are a signal, whose mean acts.
+TIMING_LEAST_HOLD = 3.0
 TIMING_ROWS = 20_000  # of a log, from its start, that show how smooth it is
 TIMING_USUAL_GAP = 5.0  # time steps: the default of `ingest.resample.max_gap`
 

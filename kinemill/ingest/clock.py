@@ -26,6 +26,18 @@ LONGEST_WRAP = 5.0  # usual steps between the rows before and after a wrap
 FEWEST_STAMPS = 10  # different stamps that show a constant rate
 COARSER = 0.98  # largest mean distance of rounded stamps, relative to their resolution
 FALLING = 0.9  # share of falling stamps of a log with its newest row first
+_REASONS = {  # expected, and fix
+    "time": ("a number in every row", "nothing to do: these rows are dropped"),
+    "time_order": (
+        "rising timestamps",
+        "`ingest.on_time_reversal`: split starts a new track, quarantine refuses the log",
+    ),
+    "clock_wrap": ("rising timestamps", "nothing to do: time continues"),
+    "rounded_stamps": (
+        "timestamps with enough digits to tell rows apart",
+        "nothing to do: rows are spread evenly, as their rate is constant",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,8 @@ def read_clock(
         channels: values (N,) of the rows; a row that repeats all of them is a copy.
     """
     rows, seconds, lost = _finite(stamps, ticks, origin)
-    reasons = [_no_stamp_reason(lost)] if len(lost) else []
+    found = "no timestamp that is a number below 9.2e18"
+    reasons = [_reason("time", stretches(lost + 1), found)] if len(lost) else []
     if not len(rows):
         return Clock(rows, seconds, [], len(lost), reasons)
     bridged = max_gap + EXACT * step
@@ -86,11 +99,7 @@ def read_clock(
         change = np.diff(seconds)
     back = np.flatnonzero(change < 0.0)
     silent = np.flatnonzero(change > bridged)
-    reasons += [_time_order_reason(rows, seconds, int(at)) for at in back[:MAX_LISTED]]
-    reasons += [_gap_reason(rows, seconds, int(at), max_gap) for at in silent[:MAX_LISTED]]
-    reasons += _more_reasons("time_order", len(back) - MAX_LISTED) + _more_reasons(
-        "gap", len(silent) - MAX_LISTED
-    )
+    reasons += _order_reasons(rows, seconds, back) + _gap_reasons(rows, seconds, silent, max_gap)
     broken = [np.flatnonzero((seconds[:-1] <= at) & (seconds[1:] > at)) for at in breaks]
     cuts = np.unique(np.concatenate([back, silent, *broken])) + 1
     segments = [slice(*pair) for pair in pairwise([0, *cuts.tolist(), len(rows)])]
@@ -126,7 +135,8 @@ def repair_stamps(
             where[wraps + 1] = period
             seconds = seconds + np.cumsum(where)
             change = np.diff(seconds)
-            reasons.append(_wrap_reason(wraps + 2, period))
+            found = f"the counter of the clock starts again after {period:.10g} s"
+            reasons.append(_reason("clock_wrap", stretches(wraps + 2), found))
     if change.all() or _are_copies(np.flatnonzero(change == 0.0), channels):
         return seconds, reasons
     edges = np.flatnonzero((change < 0.0) | (change > longest)) + 1
@@ -135,7 +145,11 @@ def repair_stamps(
         return seconds, reasons
     n_repeated = int(np.count_nonzero(change == 0.0))
     even = np.concatenate([piece for piece in pieces if piece is not None])
-    return even, [*reasons, _rounded_reason(n_repeated, len(seconds))]
+    found = f"{n_repeated} of {len(seconds)} rows have the timestamp of the row before"
+    return even, [
+        *reasons,
+        _reason("rounded_stamps", "whole log", f"{found}, as digits are missing"),
+    ]
 
 
 def _are_copies(rows: Rows, channels: Sequence[pl.Series]) -> bool:
@@ -164,26 +178,6 @@ def _spread_evenly(seconds: Floats) -> Floats | None:
     even = start + slope * rows
     is_rounded = 0.0 < slope < COARSER * resolution
     return even if is_rounded and np.abs(seconds - even).max() <= resolution else None
-
-
-def _wrap_reason(rows: Rows, period: float) -> Reason:
-    return reason(
-        "clock_wrap",
-        stretches(rows),
-        f"the counter of the clock starts again after {period:.10g} s",
-        expected="rising timestamps",
-        fix="nothing to do: time continues",
-    )
-
-
-def _rounded_reason(n_repeated: int, total: int) -> Reason:
-    return reason(
-        "rounded_stamps",
-        "whole log",
-        f"{n_repeated} of {total} rows have the timestamp of the row before, as digits are missing",
-        expected="timestamps with enough digits to tell rows apart",
-        fix="nothing to do: rows are spread evenly, as their rate is constant",
-    )
 
 
 def _rises(seconds: Floats, most: float) -> bool:
@@ -217,14 +211,41 @@ def usable(stamps: pl.Series) -> pl.Series:
     return (stamps.cast(pl.Float64).abs() <= LATEST).fill_null(value=False)
 
 
-def _no_stamp_reason(lost: Rows) -> Reason:
-    return reason(
-        "time",
-        stretches(lost + 1),
-        "no timestamp that is a number below 9.2e18",
-        expected="a number in every row",
-        fix="nothing to do: these rows are dropped",
-    )
+def _reason(check: str, where: str, found: str) -> Reason:
+    expected, fix = _REASONS[check]
+    return reason(check, where, found, expected=expected, fix=fix)
+
+
+def _order_reasons(rows: Rows, seconds: Floats, back: Rows) -> list[Reason]:
+    listed = [
+        _reason(
+            "time_order",
+            f"row {rows[at + 1] + 1}",
+            f"time goes back from {seconds[at]:.6g} s to {seconds[at + 1]:.6g} s",
+        )
+        for at in back[:MAX_LISTED]
+    ]
+    return listed + _more_reasons("time_order", len(back) - MAX_LISTED)
+
+
+def _gap_reasons(rows: Rows, seconds: Floats, silent: Rows, max_gap: float) -> list[Reason]:
+    listed = [
+        reason(
+            "gap",
+            f"after row {rows[at] + 1}, {seconds[at]:.6g}-{seconds[at + 1]:.6g} s",
+            f"{seconds[at + 1] - seconds[at]:.3g} s without a timestamp",
+            expected=f"at most {max_gap:.3g} s",
+            fix="`ingest.resample.max_gap` sets the longest gap to interpolate",
+        )
+        for at in silent[:MAX_LISTED]
+    ]
+    return listed + _more_reasons("gap", len(silent) - MAX_LISTED)
+
+
+def _more_reasons(check: str, count: int) -> list[Reason]:
+    text = f"{count} more"
+    fix = "see the previous reasons"
+    return [reason(check, "later", text, expected="none", fix=fix)] if count > 0 else []
 
 
 def _repeated_stamps_reason(rows: Rows, count: int, total: int) -> Reason:
@@ -239,31 +260,3 @@ def _repeated_stamps_reason(rows: Rows, count: int, total: int) -> Reason:
         if has_few_digits
         else f"nothing to do: {default}",
     )
-
-
-def _time_order_reason(rows: Rows, seconds: Floats, at: int) -> Reason:
-    return reason(
-        "time_order",
-        f"row {rows[at + 1] + 1}",
-        f"time goes back from {seconds[at]:.6g} s to {seconds[at + 1]:.6g} s",
-        expected="rising timestamps",
-        fix="`ingest.on_time_reversal`: split starts a new track, quarantine refuses the log",
-    )
-
-
-def _gap_reason(rows: Rows, seconds: Floats, at: int, max_gap: float) -> Reason:
-    return reason(
-        "gap",
-        f"after row {rows[at] + 1}, {seconds[at]:.6g}-{seconds[at + 1]:.6g} s",
-        f"{seconds[at + 1] - seconds[at]:.3g} s without a timestamp",
-        expected=f"at most {max_gap:.3g} s",
-        fix="`ingest.resample.max_gap` sets the longest gap to interpolate",
-    )
-
-
-def _more_reasons(check: str, count: int) -> list[Reason]:
-    if count <= 0:
-        return []
-    return [
-        reason(check, "later", f"{count} more", expected="none", fix="see the previous reasons")
-    ]

@@ -18,44 +18,36 @@ from kinemill.task import Task
 _CHANGED = "changed while it was read"
 
 
+@dataclass(frozen=True)
 class Reporter:
     """Describes the outcome of files by their content."""
 
-    def __init__(
-        self,
-        task: Task,
-        home: Home,
-        snapshot: Snapshot,
-        decisions: Mapping[str, Decision],
-        entered: Set[str],
-        unfinished: Mapping[str, str],
-    ) -> None:
-        self._task = task
-        self._home = home
-        self._snapshot = snapshot
-        self._decisions = decisions
-        self._entered = entered
-        self._unfinished = unfinished
+    task: Task
+    home: Home
+    snapshot: Snapshot
+    decisions: Mapping[str, Decision]
+    entered: Set[str]
+    unfinished: Mapping[str, str]
 
     def describe_file(self, file_stat: FileStat, hash_: str) -> Json:
         """Return the entry of one file: name, digest, outcome, episodes, rows and reasons."""
-        decision = self._decisions.get(hash_)
+        decision = self.decisions.get(hash_)
         if decision and decision.bars:
-            return _report(file_stat, hash_, "known", None, [decision.reason(self._task.name)])
-        entry = self._snapshot.find(hash_)
+            return _report(file_stat, hash_, "known", None, [decision.reason(self.task.name)])
+        entry = self.snapshot.find(hash_)
         if entry:
             return self._read(file_stat, entry)
-        member = find_member(self._home, self._task.name, hash_)
-        if member is None or self._task.ingest.wants(member.name):
-            return unstable(file_stat, self._unfinished.get(hash_, _CHANGED))
+        member = find_member(self.home, self.task.name, hash_)
+        if member is None or self.task.ingest.wants(member.name):
+            return unstable(file_stat, self.unfinished.get(hash_, _CHANGED))
         return _report(file_stat, hash_, "known", None, [_excluded_reason(member)])
 
     def _read(self, file_stat: FileStat, entry: CatalogEntry) -> Json:
-        first = entry.hash in self._entered and file_stat.label == entry.name
+        first = entry.hash in self.entered and file_stat.label == entry.name
         verdict = "episodes" if entry.tracks else "quarantined"
         reasons: list[Reason] = []
         if entry.reasons:
-            reasons = summary_of(self._home, entry.ref)["reasons"]
+            reasons = summary_of(self.home, entry.ref)["reasons"]
         return _report(file_stat, entry.hash, verdict if first else "known", entry, reasons)
 
 
