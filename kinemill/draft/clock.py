@@ -31,6 +31,7 @@ from kinemill.draft.constants import (
     CLOCK_SAME,
     CLOCK_STEPS,
     CLOCK_USUAL_STEP,
+    FIT_ROWS,
 )
 from kinemill.draft.velocity_fit import fit_line, integrals_of
 from kinemill.ingest.clock import Floats, is_newest_first
@@ -184,14 +185,14 @@ def with_unit(
     if stated := _length_of(unit) or _length_in(name):
         return ClockChoice(name, stated, f"{why}, unit by {'unit' if unit else 'name'}")
     motion = list(_integrals(name, numbers))
-    scores = sorted(
-        ((_score(length, stamps, motion), length) for length in LENGTHS), key=lambda item: -item[0]
-    )
-    (best, length), (second, alternative) = scores[:2]
-    remarks = list[str]()
     steps = np.diff(stamps)
-    is_whole = not np.mod(stamps, 1.0).any() and bool((steps > 0.0).any())
-    is_doubtful = is_whole and not _fits(length, motion)
+    rising = steps[steps > 0.0]
+    usual = float(np.median(rising)) if len(rising) else 1.0
+    is_whole = not np.mod(stamps, 1.0).any()
+    scores = [(_score(length, stamps, usual, is_whole, motion), length) for length in LENGTHS]
+    (best, length), (second, alternative) = sorted(scores, key=lambda item: -item[0])[:2]
+    remarks = list[str]()
+    is_doubtful = is_whole and bool(len(rising)) and not _fits(length, motion)
     if (date := _date(length, stamps)) is not None:
         rule = f"{why}, unit by dates since {date}"
         is_doubtful = is_doubtful and best - second <= CLOCK_DATE_DOUBT
@@ -202,14 +203,13 @@ def with_unit(
         is_doubtful = is_doubtful and (length != 1.0 or best - second < CLOCK_DOUBT)
         alternative = 1.0 if length == 1e-3 else alternative
     if is_doubtful:
-        step = float(np.median(steps[steps > 0.0]))
-        stated = f"ingest.time_unit: {spell_unit(alternative)}, and dt: {step * alternative:.4g}"
+        stated = f"ingest.time_unit: {spell_unit(alternative)}, and dt: {usual * alternative:.4g}"
         remarks.append(
-            f"{name} is taken for {_spell(length)}, as its numbers are {step:.4g} apart; "
+            f"{name} is taken for {_spell(length)}, as its numbers are {usual:.4g} apart; "
             f"if they are {_spell(alternative)}: {stated}"
         )
     if best < CLOCK_IMPLAUSIBLE:
-        apart = float(np.median(np.abs(np.diff(stamps)))) * length
+        apart = float(np.median(np.abs(steps))) * length
         remarks.append(
             f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
             f"is wrong, set ingest.time_unit to the s of a unit, as 86400 for days"
@@ -225,16 +225,15 @@ def _spell(length: float) -> str:
     )
 
 
-def _score(length: float, stamps: Floats, motion: Iterable[float]) -> float:
-    """Return how likely the unit of stamps (n,) is `length` s."""
-    steps = np.diff(stamps)
-    usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 1.0
+def _score(
+    length: float, stamps: Floats, usual: float, is_whole: bool, motion: Iterable[float]
+) -> float:
+    """Return how likely the unit of stamps (n,), usually `usual` apart, is `length` s."""
     step = usual * length
     date = _date(length, stamps)
     score = -0.25 * abs(np.log10(step / CLOCK_USUAL_STEP))
     outside = max(np.log10(step / CLOCK_STEPS[1]), np.log10(CLOCK_STEPS[0] / step), 0.0)
     score -= outside
-    is_whole = not np.mod(stamps, 1.0).any()
     if date is not None:
         is_calendar = any(abs(step - usual_step) < 1e-3 * usual_step for usual_step in CALENDAR)
         score = max(score, -0.5) if is_calendar else score
@@ -268,7 +267,7 @@ def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
     if not usual:
         return
     order = slice(None, None, -1) if is_newest_first(finite) else slice(None)
-    seconds = ((stamps - finite.min()) * CLOCK_USUAL_STEP / usual)[order]
+    seconds = ((stamps - finite.min()) * CLOCK_USUAL_STEP / usual)[order][:FIT_ROWS]
     guesses = [guess(name) for name in numbers if name != clock]
     pairs = [
         (velocity, position)
@@ -279,10 +278,10 @@ def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
         if not velocity.unit or has_same_dimension(velocity.unit, f"{position.unit}/s")
     ]
     for velocity, position in pairs[:CLOCK_MOST_PAIRS]:
-        speed = numbers[velocity.name][order]
+        speed = numbers[velocity.name][order][:FIT_ROWS]
         if velocity.unit:
             speed = speed * factor(velocity.unit, f"{position.unit}/s")[0]
-        pair = integrals_of(seconds, speed, numbers[position.name][order], 0)
+        pair = integrals_of(seconds, speed, numbers[position.name][order][:FIT_ROWS], 0)
         if (line := fit_line([pair])) is not None and line.share > CLOCK_RISING:
             yield abs(line.ratio) * usual / CLOCK_USUAL_STEP
 

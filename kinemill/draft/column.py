@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ class Column:
         values = np.concatenate([values for _, values in self.samples.values()])
         return float(np.mean(~np.isfinite(values))) if len(values) else 0.0
 
-    @property
+    @cached_property
     def values(self) -> Floats:
         """All finite samples, (n,), in the unit of the column."""
         values = np.concatenate([values for _, values in self.samples.values()])

@@ -48,8 +48,8 @@ def find_horizon(columns: Sequence[Column], dt: float) -> Horizon:
     if not recordings or not states:
         return Horizon(HORIZON_FEWEST, "the logs are short")
     dead_time = find_dead_time([rows[:HORIZON_ROWS] for rows in recordings], len(states)) * dt
-    stretches = [rows[:HORIZON_LONGEST, : len(states)] for rows in recordings]
-    constants = np.median([_time_constants(rows) for rows in stretches], axis=0)
+    states_of = [rows[:, : len(states)] for rows in recordings]
+    constants = np.median([_time_constants(rows) for rows in states_of], axis=0)
     slowest = int(constants.argmax())
     constant = float(constants[slowest]) * dt
     most = min(HORIZON_MOST, int(np.median([len(rows) for rows in recordings])) // HORIZON_SHARE)
@@ -75,12 +75,12 @@ def _recordings(columns: Sequence[Column], dt: float) -> list[Floats]:
 
 
 def _rows(samples: Sequence[tuple[Floats, Floats]], dt: float) -> Floats:
-    """Return the rows (n, columns) of a log in which all columns have samples."""
+    """Return the first rows (n, columns) of a log in which all columns have samples."""
     if min(len(seconds) for seconds, _ in samples) < 2:
         return np.zeros((0, len(samples)))
     start = max(float(seconds[0]) for seconds, _ in samples)
     stop = min(float(seconds[-1]) for seconds, _ in samples)
-    grid = start + dt * np.arange(int((stop - start) / dt + EXACT) + 1)
+    grid = start + dt * np.arange(min(int((stop - start) / dt + EXACT) + 1, HORIZON_LONGEST))
     return np.stack([np.interp(grid, seconds, values) for seconds, values in samples], axis=1)
 
 

@@ -9,6 +9,7 @@ stated limits give the sign if those of one side are the opposite of the other's
 Symbols: n rows and P rows of a cycle, E clips, M numbers of a command, F terms of a Fourier series.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from kinemill.ingest.name_heuristics import split_words
 from kinemill.policies.motion.cycles import STILL, cycle_of, fourier
 from kinemill.policies.motion.gaits import fit_gaits
 
-PARTNERS = {"left": "right", "l": "r"}
+_LEFT = re.compile(r"left|(?<![a-z0-9])l(?![a-z0-9])", re.IGNORECASE)
 LATERAL = {"yaw", "roll"}  # of a joint in the plane, whose sign a mirror image changes
 TURNING = "yaw"
 
@@ -96,24 +97,12 @@ def _opposite_limits(first: Ends | None, second: Ends | None) -> bool | None:
 
 def partner(joint: str) -> str | None:
     """Return the name of the right joint of a left one; None for others."""
-    words = split_words(joint)
-    for word, counterpart in PARTNERS.items():
-        if words.count(word) == 1:
-            start = joint.lower().index(word) if word == "left" else _letter(joint, word)
-            if start is not None:
-                right = counterpart.capitalize() if joint[start].isupper() else counterpart
-                return joint[:start] + right + joint[start + len(word) :]
-    return None
-
-
-def _letter(joint: str, letter: str) -> int | None:
-    """Return the position of a letter that is a word of a name; None if it is none."""
-    at = 0
-    for part in joint.replace("-", "_").split("_"):
-        if part.lower() == letter:
-            return at
-        at += len(part) + 1
-    return None
+    match = _LEFT.search(joint)
+    if match is None or split_words(joint).count(match[0].lower()) != 1:
+        return None
+    right = "right" if len(match[0]) > 1 else "r"
+    right = right.capitalize() if match[0][0].isupper() else right
+    return joint[: match.start()] + right + joint[match.end() :]
 
 
 def _command_ratio(first: Floats, second: Floats) -> float:

@@ -40,7 +40,7 @@ def with_range(column: Column) -> Column:
         note = f"limits: {len(ranges)} recordings agree on the range"
         return replace(column, limits=limits, notes=[*column.notes, note])
     values = np.concatenate(nonempty)
-    low, high = _widened(*_ends(values))
+    low, high = _widened(*(ranges[0] if len(ranges) == 1 else _ends(values)))
     if low < 0.0 < high and min(-low, high) > 0.5 * max(-low, high):
         high = max(-low, high)
         low = -high

@@ -87,10 +87,8 @@ class Table:
     @property
     def step(self) -> float:
         """Usual distance of two timestamps of the fastest clock, or the step of the draft, s."""
-        fastest = min(
-            (usual_step(seconds) for seconds, _ in self.values.values()), default=float("inf")
-        )
-        return self.meeting or fastest
+        clocks = {id(seconds): seconds for seconds, _ in self.values.values()}
+        return self.meeting or min(map(usual_step, clocks.values()), default=float("inf"))
 
     @property
     def clock(self) -> str:

@@ -254,7 +254,8 @@ def table_of(
         clock = None
     row_rate = rate or stated_rate(numbers) or stated
     if clock is None and row_rate is not None:
-        samples = {name: (np.arange(len(v)) / row_rate, v) for name, v in numbers.items()}
+        seconds = np.arange(max(map(len, numbers.values()), default=0)) / row_rate
+        samples = {name: (seconds, values) for name, values in numbers.items()}
         return Table(path, None, "s", samples, left_out, rate=row_rate)
     if clock is None and (steps := step_column(numbers)):
         total = {**numbers, steps: np.nancumsum(numbers[steps])}
@@ -320,7 +321,11 @@ def _on_clock(
     )
     remarks += [f"{item['check']}: {item['found']}; {item['fix']}" for item in repairs]
     rising = np.diff(seconds, prepend=-np.inf) > 0.0
-    samples = {name: (seconds[rising], v[good][rising]) for name, v in numbers.items()}
+    if good.all() and rising.all():
+        samples = {name: (seconds, values) for name, values in numbers.items()}
+    else:
+        clock = seconds[rising]
+        samples = {name: (clock, values[good][rising]) for name, values in numbers.items()}
     lost = len(stamps) - int(np.count_nonzero(rising))
     return Table(
         path,

@@ -17,6 +17,8 @@ FEWEST = 3  # samples that show a rate
 
 def is_slower(present: NDArray[np.bool_]) -> bool:
     """Return whether a column (n,) usually has a value in every second row or less."""
+    if present.all():
+        return False
     rows = np.flatnonzero(present)
     return len(rows) >= FEWEST and float(np.median(np.diff(rows))) >= 2.0
 

@@ -2,47 +2,32 @@
 
 from pathlib import Path
 
-_SPREADSHEET = "a spreadsheet", "save each sheet as CSV"
 SDLOG2 = "a log of PX4's old logger (sdlog2)", "write it as CSV with sdlog2_dump.py of PX4"
-_TABLES = {
-    ".tlog": (
+_FORMATS = (  # suffixes, what it is, and how to convert it
+    (
+        ".tlog",
         "a MAVLink telemetry log, which needs the message definitions of its vehicle",
         "use the DataFlash log of the flight (.bin), or write each message type as CSV with "
         "pymavlink (mavlogdump.py --format csv --types ATTITUDE FILE > attitude.csv) and join "
         "them: kinemill data join --by time",
     ),
-    ".tdms": (
-        "a LabVIEW file",
-        "write it as CSV with npTDMS: TdmsFile.read(FILE).as_dataframe().to_csv(NEW)",
-    ),
-    **dict.fromkeys((".xlsx", ".xls", ".ods"), _SPREADSHEET),
-    **dict.fromkeys(
-        (".bfl", ".bbl"),
-        ("a Betaflight blackbox log", "decode it: blackbox_decode FILE, which writes CSV"),
-    ),
-    **dict.fromkeys(
-        (".mf4", ".mdf"),
-        ("a measurement file (ASAM MDF)", "write it as CSV with asammdf: MDF(FILE).export('csv')"),
-    ),
-    **dict.fromkeys(
-        (".blf", ".asc", ".trc"),
-        (
-            "a CAN trace",
-            "decode it with the DBC file of the vehicle, with cantools and python-can, to CSV",
-        ),
-    ),
-    ".px4log": SDLOG2,
-    **dict.fromkeys(
-        (".mp4", ".avi", ".mkv", ".mov", ".webm"), ("a video", "no channel is read from it here")
-    ),
-    **dict.fromkeys((".pkl", ".pickle"), ("a pickle, which could run code", "write CSV or .npz")),
-    **dict.fromkeys(
-        (".yaml", ".yml"),
-        ("YAML, which ros2 topic echo prints", "record the topics: ros2 bag record -s mcap"),
-    ),
-    ".rrd": ("a recording of Rerun", "write it as CSV: rerun rrd print, or the dataframe API"),
-    ".c3d": ("a motion capture file", "write it as CSV with ezc3d or Mokka"),
-}
+    (".tdms", "a LabVIEW file",
+     "write it as CSV with npTDMS: TdmsFile.read(FILE).as_dataframe().to_csv(NEW)"),
+    (".xlsx .xls .ods", "a spreadsheet", "save each sheet as CSV"),
+    (".bfl .bbl", "a Betaflight blackbox log", "decode it: blackbox_decode FILE, which writes CSV"),
+    (".mf4 .mdf", "a measurement file (ASAM MDF)",
+     "write it as CSV with asammdf: MDF(FILE).export('csv')"),
+    (".blf .asc .trc", "a CAN trace",
+     "decode it with the DBC file of the vehicle, with cantools and python-can, to CSV"),
+    (".px4log", *SDLOG2),
+    (".mp4 .avi .mkv .mov .webm", "a video", "no channel is read from it here"),
+    (".pkl .pickle", "a pickle, which could run code", "write CSV or .npz"),
+    (".yaml .yml", "YAML, which ros2 topic echo prints",
+     "record the topics: ros2 bag record -s mcap"),
+    (".rrd", "a recording of Rerun", "write it as CSV: rerun rrd print, or the dataframe API"),
+    (".c3d", "a motion capture file", "write it as CSV with ezc3d or Mokka"),
+)  # fmt: skip
+_TABLES = {suffix: (what, fix) for suffixes, what, fix in _FORMATS for suffix in suffixes.split()}
 # First bytes of formats whose suffix does not show them.
 _HEADS = (
     (b"TDSm", _TABLES[".tdms"]),
