@@ -53,21 +53,19 @@ DAY = 86_400.0
 TICK = 1e-7  # s, of FILETIME and .NET
 DURATION = {"duration", "timestep"}  # first or last word of a time step
 # Usual spellings of the units of a clock, and their length in s.
-SPELLINGS: dict[str, float] = {
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "sek", "sekunden"), 1.0),
-    **dict.fromkeys(("ms", "msec", "msecs", "millis", "millisec", "millisecs", "millisecond",
-                     "milliseconds", "milli"), 1e-3),
-    **dict.fromkeys(("us", "usec", "usecs", "micros", "microsec", "microsecs", "microsecond",
-                     "microseconds", "micro"), 1e-6),
-    **dict.fromkeys(("ns", "nsec", "nsecs", "nanos", "nanosec", "nanosecs", "nanosecond",
-                     "nanoseconds", "nano"), 1e-9),
-    **dict.fromkeys(("cs", "csec", "centisec", "centiseconds"), 0.01),
-    **dict.fromkeys(("filetime", "100ns"), TICK),
-    **dict.fromkeys(("min", "mins", "minute", "minutes", "minuten"), 60.0),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "stunden"), 3600.0),
-    **dict.fromkeys(("day", "days", "datenum", "tage", "mjd"), DAY),
-    **dict.fromkeys(("week", "weeks"), 7.0 * DAY),
-}  # fmt: skip
+_UNITS = {
+    1.0: "s sec secs second seconds sek sekunden",
+    1e-3: "ms msec msecs millis millisec millisecs millisecond milliseconds milli",
+    1e-6: "us usec usecs micros microsec microsecs microsecond microseconds micro",
+    1e-9: "ns nsec nsecs nanos nanosec nanosecs nanosecond nanoseconds nano",
+    0.01: "cs csec centisec centiseconds",
+    TICK: "filetime 100ns",
+    60.0: "min mins minute minutes minuten",
+    3600.0: "h hr hrs hour hours stunden",
+    DAY: "day days datenum tage mjd",
+    7.0 * DAY: "week weeks",
+}
+SPELLINGS = {word: length for length, words in _UNITS.items() for word in words.split()}
 SCALED = re.compile(r"(?:(\d*\.?\d+)|(\d+)/([1-9]\d*))\s*[*x]?\s*([a-z]+)")  # 0.1 ms, 1/100 s
 # Words after the unit of a clock: sec_since_boot, ms_today.
 STARTS = word_set("today midnight since boot start power on epoch elapsed total running")

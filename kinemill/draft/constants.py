@@ -1,5 +1,8 @@
 """Constants of drafts: each with what it bounds."""
 
+COMPARED_ROWS = 20_000  # of a log, from its start, for models and smoothness
+COMPARED_LOGS = 3  # for relations of columns without descriptive names
+
 # body_frame.py
 BODY_EXACT = 0.03  # largest difference from a derivative, as a share of the motion
 BODY_EXPLAINED = 0.5  # least share of the variance of the difference that the attitude explains
@@ -45,7 +48,6 @@ RELATION_NEAR = 0.3  # rms distance between a joint and its target, relative to 
 DERIVATIVE_MAJORITY = 0.5  # least share of the windows with motion that agree with the line
 DERIVATIVE_SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
 DERIVATIVE_MANY = 28  # columns of which not every two are compared
-DERIVATIVE_MOST_LOGS = 3  # logs that are compared, for a column that no name calls a velocity
 # Relative distance of a factor from 1, for a column that no name calls a velocity.
 DERIVATIVE_SAME = 0.1
 DERIVATIVE_NEAR = 0.3  # relative distance of a factor from that of two units
@@ -60,7 +62,6 @@ CHECK_ROUNDS = 3  # checks may be found one after the other
 
 # experiments.py
 EXPERIMENT_FEWEST = 2  # columns of each experiment
-EXPERIMENT_ROWS = 20_000  # of a log that are compared
 EXPERIMENT_LAGS = 3  # rows behind a prediction
 EXPERIMENT_COUPLED = 0.02  # least reduction of an error by columns of another experiment, relative
 EXPERIMENT_SAME = 0.99  # least correlation of inputs that are the same up to a factor
@@ -95,9 +96,7 @@ INPUT_INDEPENDENT = 0.1  # largest such reduction for a column that nothing driv
 INPUT_AT_ONCE = 0.5  # least such reduction by the input's value in the predicted row itself
 # Relative squared error from the own past, below which it cannot be reduced.
 INPUT_PREDICTABLE = 1e-5
-INPUT_ROWS = 20_000  # of a log that are used
 INPUT_MOST_COLUMNS = 12
-INPUT_MOST_LOGS = 3
 INPUT_FEWEST_JUMPS = 3
 INPUT_MOST_JUMPS = 0.2  # share of the rows in which a held set point changes
 # Least step of a controller's output with the set point, relative to its usual ones.
@@ -134,7 +133,6 @@ MECHANISM_WITHIN = 0.1  # rad or m, root mean square of a success
 
 # optional_columns.py
 OPTIONAL_HORIZON = 5  # rows over which the change of a state is predicted
-OPTIONAL_ROWS = 20_000  # of a log that are used
 OPTIONAL_LOGS = 5  # logs that are used
 # Least reduction of the error of some state, relative, that makes a column needed.
 OPTIONAL_GAIN = 0.2
@@ -190,7 +188,6 @@ TOPIC_COVERED = 0.8  # of the log's duration that a topic must span
 TOPIC_RARE = 0.1  # of the mean time between messages: the least usual one; less are bursts
 
 # selection.py
-SELECTION_MOST_LOGS = 3  # in which outputs of controllers are searched
 SELECTION_MOSTLY = 0.5  # share of missing samples above which a column would cut most rows
 
 # stated_limits.py
@@ -229,7 +226,6 @@ TIMING_FASTER = 4.0  # rows in a time step, from which on a log is much faster t
 TIMING_MUCH_FASTER = 20.0  # the same of slow logs, whose rate was mostly chosen for the motion
 # Rows, from which on commands are held; else they are a signal, whose mean acts.
 TIMING_LEAST_HOLD = 3.0
-TIMING_ROWS = 20_000  # of a log, from its start, that show how smooth it is
 TIMING_USUAL_GAP = 5.0  # time steps: the default of `ingest.resample.max_gap`
 
 # velocity_fit.py

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from kinemill.draft.body_frame import body_frame_reason
 from kinemill.draft.column import Column
 from kinemill.draft.constants import (
+    COMPARED_LOGS,
     DERIVATIVE_LATE,
     DERIVATIVE_MAJORITY,
     DERIVATIVE_MANY,
-    DERIVATIVE_MOST_LOGS,
     DERIVATIVE_NEAR,
     DERIVATIVE_SAME,
     DERIVATIVE_SURE,
@@ -199,7 +199,7 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     named = velocity.guess.what == "velocity"
     if named and position.guess.turning and is_straight(velocity.full_name):
         return
-    logs = logs if named else logs[:DERIVATIVE_MOST_LOGS]  # any two columns may be such a pair
+    logs = logs if named else logs[:COMPARED_LOGS]  # any two columns may be such a pair
     shared = [
         pair
         for log in logs

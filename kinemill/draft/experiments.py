@@ -17,12 +17,12 @@ from itertools import permutations
 import numpy as np
 
 from kinemill.draft.constants import (
+    COMPARED_ROWS,
     EXPERIMENT_COUPLED,
     EXPERIMENT_EXACT,
     EXPERIMENT_FEWEST,
     EXPERIMENT_LAGS,
     EXPERIMENT_LARGEST_RATIO,
-    EXPERIMENT_ROWS,
     EXPERIMENT_SAME,
 )
 from kinemill.draft.optional_columns import held_out_errors, ridge_fit
@@ -106,9 +106,7 @@ def numbered_experiments(table: Table) -> list[Experiment]:
     numbers = sorted(columns, key=int)
     outputs = [at for at, stem in enumerate(stems) if stem in OUTPUTS]
     rows = [
-        np.stack(
-            [table.values[columns[number][stem]][1][:EXPERIMENT_ROWS] for stem in stems], axis=1
-        )
+        np.stack([table.values[columns[number][stem]][1][:COMPARED_ROWS] for stem in stems], axis=1)
         for number in numbers
     ]
     if not _is_same_machine(rows, outputs):

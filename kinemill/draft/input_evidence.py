@@ -14,6 +14,8 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.constants import (
+    COMPARED_LOGS,
+    COMPARED_ROWS,
     INPUT_AT_ONCE,
     INPUT_DRIVES,
     INPUT_FEWEST_JUMPS,
@@ -23,9 +25,7 @@ from kinemill.draft.constants import (
     INPUT_LAGS,
     INPUT_MOST_COLUMNS,
     INPUT_MOST_JUMPS,
-    INPUT_MOST_LOGS,
     INPUT_PREDICTABLE,
-    INPUT_ROWS,
 )
 from kinemill.draft.optional_columns import held_out_errors
 from kinemill.draft.table import Table
@@ -107,8 +107,8 @@ def _roles(columns: list[Column]) -> _Roles:
     logs = [log for log in columns[0].samples if all(log in column.samples for column in columns)]
     recordings = [
         _standard(np.stack(values, axis=1))
-        for log in logs[:INPUT_MOST_LOGS]
-        for values in [[column.samples[log][1][:INPUT_ROWS] for column in columns]]
+        for log in logs[:COMPARED_LOGS]
+        for values in [[column.samples[log][1][:COMPARED_ROWS] for column in columns]]
         if len({len(value) for value in values}) == 1
     ]
     gains = [_gains(rows) for rows in recordings]

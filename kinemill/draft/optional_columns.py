@@ -9,10 +9,10 @@ were not fitted to.
 import numpy as np
 
 from kinemill.draft.constants import (
+    COMPARED_ROWS,
     OPTIONAL_HORIZON,
     OPTIONAL_LOGS,
     OPTIONAL_RIDGE,
-    OPTIONAL_ROWS,
 )
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
@@ -33,7 +33,7 @@ def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Select
     """
     gains = list[float]()
     for table, selected in logs[:OPTIONAL_LOGS]:
-        columns = [table.values[selected[name].name][1][:OPTIONAL_ROWS] for name in [*core, family]]
+        columns = [table.values[selected[name].name][1][:COMPARED_ROWS] for name in [*core, family]]
         rows = {len(column) for column in columns}
         if len(rows) != 1:
             return 1.0  # of different clocks nothing is known, so the column stays

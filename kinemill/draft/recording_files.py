@@ -145,12 +145,10 @@ def join_hint(folder: Path, paths: Sequence[Path]) -> str | None:
 def _rules() -> Iterator[Callable[[Path], _Key | None]]:
     """Yield functions that return recording and quantity of a file by its name, or None."""
     yield lambda path: (path.parent.parts, path.name)
-    for depth in range(1, DEPTH + 1):
-        yield partial(_split_name, at=-depth, is_quantity_last=True)
-    for depth in range(1, DEPTH + 1):
-        yield partial(_split_name, at=depth, is_quantity_last=True)
-    for depth in range(1, DEPTH + 1):
-        yield partial(_split_name, at=depth, is_quantity_last=False)
+    depths = range(1, DEPTH + 1)
+    yield from (partial(_split_name, at=-depth, is_quantity_last=True) for depth in depths)
+    yield from (partial(_split_name, at=depth, is_quantity_last=True) for depth in depths)
+    yield from (partial(_split_name, at=depth, is_quantity_last=False) for depth in depths)
 
 
 def _split_name(path: Path, *, at: int, is_quantity_last: bool) -> _Key | None:

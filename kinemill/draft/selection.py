@@ -8,7 +8,7 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import rotation_elements
-from kinemill.draft.constants import OPTIONAL_GAIN, SELECTION_MOST_LOGS, SELECTION_MOSTLY
+from kinemill.draft.constants import COMPARED_LOGS, OPTIONAL_GAIN, SELECTION_MOSTLY
 from kinemill.draft.input_evidence import controller_outputs
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import error_reduction
@@ -76,9 +76,7 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     instead = {"acceleration": "state"} if "state" not in roles else {}
     outputs = set[str]()
     if "action" not in roles:
-        outputs = outputs.union(
-            *(controller_outputs(table) for table in tables[:SELECTION_MOST_LOGS])
-        )
+        outputs = outputs.union(*(controller_outputs(table) for table in tables[:COMPARED_LOGS]))
     if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
     elif is_policy:

@@ -17,20 +17,17 @@ from kinemill.draft.constants import LIMIT_CONTRADICTED, LIMIT_FARTHER, LIMIT_RA
 from kinemill.draft.robot_file import Ends, JointLimits, RobotFile
 from kinemill.errors import BadInput
 from kinemill.ingest.name_heuristics import split_words
+from kinemill.ingest.terms import word_set
 from kinemill.task.units import factor
 
 UNKNOWN_UNIT = "the unit of the channel is unknown: state it, and draft again"
 MOST_NAMES = 5  # logs that a finding names
 # Words that name the quantity of a joint, or mark a joint.
-GENERIC = {
-    *("pos", "position", "positions", "q", "qpos", "angle", "angles", "theta", "th"),
-    *("vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "speed", "rate"),
-    *("tau", "torque", "torques", "effort", "force", "u", "ctrl", "control", "controls"),
-    *("cmd", "command", "action", "actions", "act", "target", "des", "desired", "ref"),
-    *("meas", "measured", "con", "filt", "filtered", "est", "raw", "state", "states", "obs"),
-    *("observation", "observations", "joint", "joints", "motor", "actuator", "servo", "link"),
-    *("rad", "deg", "nm", "dof", "data"),
-}
+GENERIC = word_set("""pos position positions q qpos angle angles theta th vel velocity velocities
+    qd dq qvel omega speed rate tau torque torques effort force u ctrl control controls cmd
+    command action actions act target des desired ref meas measured con filt filtered est raw
+    state states obs observation observations joint joints motor actuator servo link rad deg nm
+    dof data""")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from kinemill.draft.column import Column
 from kinemill.draft.constants import (
+    COMPARED_ROWS,
     TIMING_BRIDGED,
     TIMING_EVEN,
     TIMING_FASTER,
@@ -19,7 +20,6 @@ from kinemill.draft.constants import (
     TIMING_MUCH_FASTER,
     TIMING_NOISE,
     TIMING_ROBOT,
-    TIMING_ROWS,
     TIMING_STEPS_A_GAP,
     TIMING_USUAL_GAP,
 )
@@ -67,7 +67,7 @@ def _hold_times(columns: Sequence[Column]) -> list[float]:
     hold_times = list[float]()
     for column in columns:
         for seconds, values in column.samples.values():
-            changes = np.flatnonzero(np.diff(values[:TIMING_ROWS]))
+            changes = np.flatnonzero(np.diff(values[:COMPARED_ROWS]))
             if column.role == "action" and len(changes) > 2:
                 hold_times.append(float(np.median(np.diff(seconds[changes]))))
     return hold_times
@@ -110,7 +110,7 @@ def bridged_gap(columns: list[Column], dt: float) -> float | None:
 
 def _smooth_gap(column: Column, log: tuple[Path, str], most: int = GAPS[-1]) -> float | None:
     """Return the longest gap of one log, s, of at most `most` rows; None if it never changes."""
-    seconds, values = column.motion(log, TIMING_ROWS)
+    seconds, values = column.motion(log, COMPARED_ROWS)
     if len(values) < 4 * TIMING_USUAL_GAP or float(np.std(values)) == 0.0:
         return None
     step = float(np.median(np.diff(seconds)))
