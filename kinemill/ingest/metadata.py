@@ -21,15 +21,19 @@ from kinemill.task import Task
 from kinemill.task.yaml import read_yaml
 
 LARGEST = 64 * 1024  # bytes of a side-car
-PREFIX = "@"  # prefix of attributes of the log itself
+ATTRIBUTE_PREFIX = "@"  # prefix of attributes of the log itself
 ATTRIBUTES = "attributes_problem"  # key of the error, in place of attributes
 PROBLEM = "sidecar_problem"  # key of the error, in place of the side-car's content
 
 
 def metadata(task: Task, name: str, stored: Mapping[str, str]) -> dict[str, str]:
     """Return the metadata of a recording."""
-    attributes = {key[1:]: value for key, value in stored.items() if key.startswith(PREFIX)}
-    from_sidecar = {key: value for key, value in stored.items() if not key.startswith(PREFIX)}
+    attributes = {
+        key[1:]: value for key, value in stored.items() if key.startswith(ATTRIBUTE_PREFIX)
+    }
+    from_sidecar = {
+        key: value for key, value in stored.items() if not key.startswith(ATTRIBUTE_PREFIX)
+    }
     return attributes | name_groups(task, name) | from_sidecar
 
 
@@ -51,7 +55,7 @@ def read_attributes(task: Task, log: Path) -> dict[str, str]:
     except Exception as error:  # noqa: BLE001  (each format's library has its own)
         first = (str(error).splitlines() or [""])[0]
         attributes = {ATTRIBUTES: f"{type(error).__name__}: {first}"[:200]}
-    return _valid({f"{PREFIX}{key}": value for key, value in attributes.items()})
+    return _valid({f"{ATTRIBUTE_PREFIX}{key}": value for key, value in attributes.items()})
 
 
 def read_sidecar(task: Task, log: Path) -> dict[str, str]:
@@ -88,7 +92,9 @@ def describe(task: Task, member: Member, log: Path | None) -> Member:
     """
     if log is None:
         return member
-    attributes = {key: value for key, value in member.meta.items() if key.startswith(PREFIX)}
+    attributes = {
+        key: value for key, value in member.meta.items() if key.startswith(ATTRIBUTE_PREFIX)
+    }
     from_sidecar = {key: value for key, value in member.meta.items() if key not in attributes}
     if not from_sidecar or PROBLEM in from_sidecar:
         from_sidecar = read_sidecar(task, log)

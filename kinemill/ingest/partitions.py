@@ -22,14 +22,14 @@ from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import FileStat, stat_of
 from kinemill.ingest.files import drop_folder, scan
 from kinemill.ingest.membership import Member, members
-from kinemill.ingest.metadata import PREFIX, name_groups, read_attributes, read_sidecar
+from kinemill.ingest.metadata import ATTRIBUTE_PREFIX, name_groups, read_attributes, read_sidecar
 from kinemill.ingest.scan_cache import ScanCache
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.store import ArtifactRef, digest
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-UNKNPREFIX = "unknown"  # the partition of recordings without a key
+UNKNOWN = "unknown"  # the partition of recordings without a key
 MAX_KEYS = 20_000
 _LONGEST = 200  # characters of a key
 _DAY = re.compile(r"(?<!\d)(\d{4})([-_.]?)(\d\d)\2(\d\d)(?!\d)")
@@ -67,7 +67,7 @@ def partition_key(value: str) -> str:
     key = _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", value)
     if len(key) > _LONGEST:
         key = f"{key[: _LONGEST - 17]}-{sha256(value.encode()).hexdigest()[:16]}"
-    return key or UNKNPREFIX
+    return key or UNKNOWN
 
 
 def file_key(task: Task, file_stat: FileStat) -> str:
@@ -96,13 +96,17 @@ def _find_key(task: Task, name: str, sidecar: Source, attributes: Source) -> str
     sources: list[Source] = [
         sidecar,
         lambda: name_groups(task, name),
-        lambda: {key[1:]: value for key, value in attributes().items() if key.startswith(PREFIX)},
+        lambda: {
+            key[1:]: value
+            for key, value in attributes().items()
+            if key.startswith(ATTRIBUTE_PREFIX)
+        },
     ]
     for source in sources:
         values = source()
         if value := next((values[key] for key in names if values.get(key)), None):
-            return partition_key(value) if by != "day" else _day_in(value) or UNKNPREFIX
-    return (_day_in(name) if by == "day" else None) or UNKNPREFIX
+            return partition_key(value) if by != "day" else _day_in(value) or UNKNOWN
+    return (_day_in(name) if by == "day" else None) or UNKNOWN
 
 
 def _day_in(text: str) -> str | None:
@@ -153,7 +157,7 @@ def by_partition(
     keys = member_keys(task, home)
     groups = defaultdict[str, list[T]](list)
     for item in items:
-        groups[keys.get(recording(item), UNKNPREFIX)].append(item)
+        groups[keys.get(recording(item), UNKNOWN)].append(item)
     check_number(task, groups)
     return dict(sorted(groups.items()))
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import kinemill.api as km
 from kinemill.cli.app import app
-from kinemill.draft import one_line
+from kinemill.draft import environment_tasks
 from kinemill.draft.environment_tasks import drafted_task, task_name_of
 from kinemill.errors import BadInput
 from kinemill.task import load_task
@@ -54,7 +54,7 @@ def test_an_environment_is_drafted_once_and_a_file_of_the_project_takes_its_plac
     path = drafted_task("gym:CartPole-v1", home)
     assert path.is_relative_to(home.root)
     assert load_task(path).environment.id == "CartPole-v1"
-    monkeypatch.setattr(one_line, "build_reinforcement", None)  # it is not drafted again
+    monkeypatch.setattr(environment_tasks, "build_reinforcement", None)  # it is not drafted again
     assert drafted_task("gym:CartPole-v1", home) == path
     own = empty_project / "tasks" / "cart_pole_v1.yaml"
     own.write_text(path.read_text())
