@@ -181,13 +181,6 @@ def test_a_name_that_yaml_would_misread_is_quoted(tmp_path, time):
     assert "on" in names
 
 
-def test_semicolons_and_decimal_commas_are_read(tmp_path, time):
-    path = table(tmp_path / "a.csv", time=time, q=np.sin(time), u=np.cos(time))
-    path.write_text(path.read_text().replace(",", ";").replace(".", ","))
-    task, _ = load(tmp_path, "comma", path)
-    assert (task.dt, task.columns) == (0.01, ["q", "u"])
-
-
 @pytest.mark.parametrize(
     ("content", "error"),
     [("a,b\n1,2\n3,1\n2,5\n", BadLog), ("time,mode\n0,1\n1,1\n2,1\n3,1\n", BadInput), ("", BadLog)],

@@ -122,12 +122,6 @@ def test_no_row_of_another_notation_is_lost(tmp_path, name, header, rows):
     assert (checked.task.states, checked.task.actions) == (["pos", "vel"], ["u"])
 
 
-def test_a_line_of_units_gives_the_units(tmp_path):
-    log = text_log(tmp_path / "a.csv", "time,pos,vel,u\ns,rad,rad/s,V", STAMPED)
-    units = {column.channel: (column.unit, column.sure) for column in build("arm", log).columns}
-    assert units == {"pos": ("rad", True), "vel": ("rad/s", True), "u": ("V", True)}
-
-
 @pytest.mark.parametrize("name", ["a.csv", "a.txt"])
 def test_text_in_utf_16_is_read(tmp_path, name):
     text = "\n".join(["time,pos,vel,u", *STAMPED, ""])
@@ -137,13 +131,6 @@ def test_text_in_utf_16_is_read(tmp_path, name):
     (tmp_path / name).write_bytes(text.encode("utf-16") + b"\x00\xd8\n\0")
     with pytest.raises(BadInput, match="is not text in UTF-16"):
         build("arm", tmp_path / name)
-
-
-def test_rows_without_a_header_are_read(tmp_path):
-    (tmp_path / "a.csv").write_text("\n".join([*STAMPED, ""]))
-    checked = check_draft(build("arm", tmp_path))
-    assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
-    assert list(checked.task.channels) == ["column_2", "column_3", "column_4"]
 
 
 def spaced(path, header, rows=ROWS):

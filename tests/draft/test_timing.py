@@ -83,25 +83,6 @@ def test_a_clock_may_repeat_stamps_in_some_rows(tmp_path, time):
     assert task.dt == pytest.approx(0.015, abs=0.006)  # steps are 10 ms and 20 ms
 
 
-@pytest.mark.parametrize(
-    ("stamps", "unit"),
-    [
-        (lambda time: 1e3 * time, "ms"),
-        (lambda time: 1.7e9 + time, "s"),
-        (lambda time: np.round(1.7e12 + 1e3 * time), "ms"),
-    ],
-)
-def test_the_unit_of_stamps_is_found(tmp_path, time, stamps, unit):
-    columns = {"timestamp": stamps(time), "q1": np.sin(time), "tau1": np.cos(time)}
-    path = tmp_path / "a.csv"
-    lines = [
-        ",".join(f"{value:.3f}" for value in row) for row in zip(*columns.values(), strict=True)
-    ]
-    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
-    task, _ = load(tmp_path, "stamps", path)
-    assert (task.ingest.time_unit, task.dt) == (unit, 0.01)
-
-
 def test_a_log_without_stamps_asks_for_their_rate_and_takes_it(tmp_path, time):
     path = table(tmp_path / "a.csv", u=np.sin(50 * time), y=np.cos(40 * time))
     with pytest.raises(BadLog, match="--rate HZ"):
