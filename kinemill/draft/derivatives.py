@@ -291,7 +291,7 @@ def _velocity(column: Column, relation: Relation | None, placed: list[Column]) -
     parent = next(item for item in placed if item.guess.name == relation.position)
     position_indices = {item.guess.index for item in placed if item.guess.what == "position"}
     position_indices -= {parent.guess.index}
-    unit = "rad/s" if parent.kind == "angle" else _per_second(parent.unit)
+    unit = "rad/s" if parent.kind == "angle" else f"{parent.unit}/s"
     fitted_unit = relation.units[1] if relation.units else None
     log_unit = fitted_unit if fitted_unit and fitted_unit != unit else None
     return replace(
@@ -303,10 +303,6 @@ def _velocity(column: Column, relation: Relation | None, placed: list[Column]) -
         derivative_of=None if relation.body else relation.position,
         notes=[*column.notes, *_notes(column, parent, position_indices, relation, log_unit)],
     )
-
-
-def _per_second(unit: str) -> str:
-    return "1/s" if unit == "1" else f"{unit}/s"
 
 
 def _notes(

@@ -7,6 +7,7 @@ other languages are translated (`terms.py`); a unit in brackets is no part of th
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from kinemill.ingest.terms import translate, word_set
@@ -204,6 +205,7 @@ def _words_of(name: str) -> frozenset[str]:
     return frozenset(split_words(name))
 
 
+@cache
 def guess(name: str, label: str = "") -> Guess:
     """Infer the meaning of a column from its name or its label."""
     full_name = label or name
