@@ -141,7 +141,7 @@ def test_accelerations_are_states_only_where_there_is_no_other(tmp_path, home, t
     task, text = load(tmp_path, "sensors", with_velocity)
     assert task.states == ["pos"]
     assert (task.channels["acc"].role, task.outputs) == ("output", ["acc"])
-    assert "# predicted, not fed back" in text
+    assert "# rule: name; predicted, not fed back" in text
 
 
 def test_references_are_actions_only_where_there_is_no_command(tmp_path, time):
