@@ -113,11 +113,11 @@ class Column:
     def motion(self, log: tuple[Path, str], rows: int | None = None) -> Samples:
         """Return the finite samples among the first rows of a log, angles unwrapped in rad."""
         seconds, values = (samples[:rows] for samples in self.samples[log])
-        kept = np.isfinite(values) & (np.diff(seconds, prepend=-np.inf) > 0.0)
-        values = values[kept]
+        usable = np.isfinite(values) & (np.diff(seconds, prepend=-np.inf) > 0.0)
+        values = values[usable]
         if self.kind == "angle":
             values = np.asarray(unwrap(values * self.radians))
-        return seconds[kept], values
+        return seconds[usable], values
 
     @property
     def radians(self) -> float:

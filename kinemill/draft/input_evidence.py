@@ -163,8 +163,8 @@ def _gain(driver: Floats, driven: Floats, horizon: int) -> float:
     """Return the relative reduction of the squared error of a change of `driven` (n,)."""
     rows = len(driven) - INPUT_LAGS - horizon + 1
     change = driven[INPUT_LAGS - 1 + horizon :][:rows] - driven[INPUT_LAGS - 1 :][:rows]
-    known = [_past(driven, rows), np.ones(rows)]
-    return _reduction(change, known, _past(driver, rows), INPUT_PREDICTABLE)
+    inputs = [_past(driven, rows), np.ones(rows)]
+    return _reduction(change, inputs, _past(driver, rows), INPUT_PREDICTABLE)
 
 
 def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:
@@ -176,18 +176,18 @@ def _gain_of_present(scaled: Floats, driver: int, driven: int) -> float:
     if rows < 20 * INPUT_LAGS:
         return 0.0
     change = scaled[INPUT_LAGS:, driven] - scaled[INPUT_LAGS - 1 : -1, driven]
-    known = [_past(scaled[:, driven], rows), _past(scaled[:, driver], rows), np.ones(rows)]
+    inputs = [_past(scaled[:, driven], rows), _past(scaled[:, driver], rows), np.ones(rows)]
     return _reduction(
-        change, known, scaled[INPUT_LAGS:, driver], INPUT_PREDICTABLE * float(np.var(change))
+        change, inputs, scaled[INPUT_LAGS:, driver], INPUT_PREDICTABLE * float(np.var(change))
     )
 
 
-def _reduction(change: Floats, known: list[Floats], added: Floats, least: float) -> float:
+def _reduction(change: Floats, inputs: list[Floats], added: Floats, least: float) -> float:
     """Return how much another input reduces the squared error; 0 below the `least` error."""
-    without = float(held_out_errors(np.column_stack(known), change)) ** 2
+    without = float(held_out_errors(np.column_stack(inputs), change)) ** 2
     if without < least:
         return 0.0
-    return 1.0 - float(held_out_errors(np.column_stack([*known, added]), change)) ** 2 / without
+    return 1.0 - float(held_out_errors(np.column_stack([*inputs, added]), change)) ** 2 / without
 
 
 def _past(values: Floats, rows: int) -> Floats:

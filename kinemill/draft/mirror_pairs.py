@@ -23,7 +23,7 @@ from kinemill.ingest.name_heuristics import split_words
 from kinemill.policies.motion.cycles import STILL, cycle_of, fourier
 from kinemill.policies.motion.gaits import fit_gaits
 
-_LEFT = re.compile(r"left|(?<![a-z0-9])l(?![a-z0-9])", re.IGNORECASE)
+_LEFT_WORD = re.compile(r"left|(?<![a-z0-9])l(?![a-z0-9])", re.IGNORECASE)
 LATERAL = {"yaw", "roll"}  # of a joint in the plane, whose sign a mirror image changes
 TURNING = "yaw"
 
@@ -66,14 +66,16 @@ def find_mirror(
     half = round(_cycle(clips) / 2.0)
     series = _command_series(clips, commands)
     for joint, mirrored in pairs:
-        left = joints.index(joint)
-        right = joints.index(mirrored)
+        column = joints.index(joint)
+        mirror_column = joints.index(mirrored)
         if TURNING in split_words(joint):
             ratio = (
-                1.0 if series is None else _command_ratio(series[:, :, left], series[:, :, right])
+                1.0
+                if series is None
+                else _command_ratio(series[:, :, column], series[:, :, mirror_column])
             )
         else:
-            ratio = _shift_ratio(clips, left, right, half)
+            ratio = _shift_ratio(clips, column, mirror_column, half)
         by_limits = _opposite_limits(limits.get(joint), limits.get(mirrored))
         if 1.0 / MIRROR_CLEAR < ratio < MIRROR_CLEAR and by_limits is not None:
             is_flipped = by_limits
@@ -97,7 +99,7 @@ def _opposite_limits(first: Ends | None, second: Ends | None) -> bool | None:
 
 def partner(joint: str) -> str | None:
     """Return the name of the right joint of a left one; None for others."""
-    match = _LEFT.search(joint)
+    match = _LEFT_WORD.search(joint)
     if match is None or split_words(joint).count(match[0].lower()) != 1:
         return None
     right = "right" if len(match[0]) > 1 else "r"
@@ -118,12 +120,12 @@ def _command_ratio(first: Floats, second: Floats) -> float:
     return float(same / max(opposite, 1e-12))
 
 
-def _shift_ratio(clips: Sequence[Floats], left: int, right: int, half: int) -> float:
+def _shift_ratio(clips: Sequence[Floats], column: int, mirror_column: int, half: int) -> float:
     """Return the misfit of the same sign over that of the opposite one, `half` a cycle later."""
     same = opposite = 1e-9  # joints at rest at 0 have either sign
     for clip in clips:
-        first = clip[: len(clip) - half, left]
-        second = clip[half:, right]
+        first = clip[: len(clip) - half, column]
+        second = clip[half:, mirror_column]
         same += float(np.sum((first - second) ** 2))
         opposite += float(np.sum((first + second) ** 2))
     return same / opposite

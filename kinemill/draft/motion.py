@@ -92,8 +92,10 @@ def build_motion(
     if physics:
         commands = physics.commands
         clips = replace(clips, columns=replace(clips.columns, joints=physics.joints))
-    found = [clip_column(name, [name_], "rad", tables) for name, name_ in clips.joints.items()]
-    columns = [replace(c, guess=replace(c.guess, what="position")) for c in found if c]
+    clip_columns_ = [
+        clip_column(name, [name_], "rad", tables) for name, name_ in clips.joints.items()
+    ]
+    columns = [replace(c, guess=replace(c.guess, what="position")) for c in clip_columns_ if c]
     columns, findings = _with_limits(columns, robot)
     limits = {column.channel: column.limits for column in columns}
     angles, means = _arrays(columns, commands)

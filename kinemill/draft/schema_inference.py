@@ -404,8 +404,8 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | Non
         if spans[name] >= shortest
     }
     names, step, slow, remarks = meet(steps, rate)
-    gone = Reason("not there all the time", "topic")
-    short = {name: gone for name in samples if name not in steps}
+    is_absent = Reason("not there all the time", "topic")
+    short = {name: is_absent for name in samples if name not in steps}
     left_out = {f"{name.partition('.')[0]}.*": why for name, why in {**slow, **short}.items()}
     return Table(
         path,

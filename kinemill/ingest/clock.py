@@ -78,8 +78,8 @@ def read_clock(
         channels: values (N,) of the rows; a row that repeats all of them is a copy.
     """
     rows, seconds, lost = _finite(stamps, ticks, origin)
-    found = "no timestamp that is a number below 9.2e18"
-    reasons = [_reason("time", stretches(lost + 1), found)] if len(lost) else []
+    problem = "no timestamp that is a number below 9.2e18"
+    reasons = [_reason("time", stretches(lost + 1), problem)] if len(lost) else []
     if not len(rows):
         return Clock(rows, seconds, [], len(lost), reasons)
     bridged = max_gap + EXACT * step
@@ -135,8 +135,8 @@ def repair_stamps(
             where[wraps + 1] = period
             seconds = seconds + np.cumsum(where)
             change = np.diff(seconds)
-            found = f"the counter of the clock starts again after {period:.10g} s"
-            reasons.append(_reason("clock_wrap", stretches(wraps + 2), found))
+            problem = f"the counter of the clock starts again after {period:.10g} s"
+            reasons.append(_reason("clock_wrap", stretches(wraps + 2), problem))
     if change.all() or _are_copies(np.flatnonzero(change == 0.0), channels):
         return seconds, reasons
     edges = np.flatnonzero((change < 0.0) | (change > longest)) + 1
@@ -145,10 +145,10 @@ def repair_stamps(
         return seconds, reasons
     n_repeated = int(np.count_nonzero(change == 0.0))
     even = np.concatenate([piece for piece in pieces if piece is not None])
-    found = f"{n_repeated} of {len(seconds)} rows have the timestamp of the row before"
+    problem = f"{n_repeated} of {len(seconds)} rows have the timestamp of the row before"
     return even, [
         *reasons,
-        _reason("rounded_stamps", "whole log", f"{found}, as digits are missing"),
+        _reason("rounded_stamps", "whole log", f"{problem}, as digits are missing"),
     ]
 
 
@@ -211,9 +211,9 @@ def usable(stamps: pl.Series) -> pl.Series:
     return (stamps.cast(pl.Float64).abs() <= LATEST).fill_null(value=False)
 
 
-def _reason(check: str, where: str, found: str) -> Reason:
+def _reason(check: str, where: str, problem: str) -> Reason:
     expected, fix = _REASONS[check]
-    return reason(check, where, found, expected=expected, fix=fix)
+    return reason(check, where, problem, expected=expected, fix=fix)
 
 
 def _order_reasons(rows: Rows, seconds: Floats, back: Rows) -> list[Reason]:

@@ -223,9 +223,9 @@ def _cross_recording(
         name: results.outliers(name, MAX_LISTED) for name in (UNIT_OUTLIERS, ACTION_OUTLIERS)
     }
     total, listed = by_check[ACTION_OUTLIERS]
-    known = {item["recording"] for item in listed}
+    names = {item["recording"] for item in listed}
     late = [
-        item for item in _action_faults(task, results, sample) if item["recording"] not in known
+        item for item in _action_faults(task, results, sample) if item["recording"] not in names
     ]
     by_check[ACTION_OUTLIERS] = (total + len(late), [*listed, *late][:MAX_LISTED])
     by_check[NEAR_DUPLICATES] = (duplicates.total, to_json_value(duplicates.nearest)[:MAX_LISTED])
