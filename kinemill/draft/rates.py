@@ -38,7 +38,7 @@ def meet(
     names = {name for name, usual in steps.items() if usual <= RATE_SLOW * step}
     if not names & commands:
         names |= {name for name in commands if steps[name] <= RATE_SLOWEST_COMMAND * step}
-    left_out = {
+    left_out: dict[str, str] = {
         name: Reason(
             f"slower than {1.0 / (RATE_SLOW * step):.3g} Hz; a lower --rate would keep it", "rate"
         )

@@ -191,7 +191,7 @@ def _rank(name: str) -> tuple[bool, bool, bool]:
     return not is_observed, name.endswith("]"), split_index(name)[1] is not None
 
 
-def status_columns(tables: Sequence[Table]) -> dict[str, Reason]:
+def status_columns(tables: Sequence[Table]) -> dict[str, str]:
     """Return the columns that are a status by name and values, with reasons."""
     named = {
         name for table in tables for name in table.values
@@ -213,7 +213,7 @@ def without_flags(columns: list[Column]) -> tuple[list[Column], dict[str, str]]:
 
     Where no column is an action, one of these may be the input, and all are kept.
     """
-    flags = {
+    flags: dict[str, str] = {
         name: Reason(f"a flag or a mode: {count} whole numbers, and no input by the data", "flag")
         for column in columns
         if column.guess.role == "state" and column.guess.what == "unknown"

@@ -209,7 +209,9 @@ def _everything(reader: Reader, path: Path, listed: list[str], rate: float | Non
     stamps = [
         name for name in listed if is_stamp(name.rpartition("/")[2]) and not is_physical(name)
     ]
-    aside = {name: Reason(ASIDE, "aside") for name in listed if _is_aside(guess(name))}
+    aside: dict[str, str] = {
+        name: Reason(ASIDE, "aside") for name in listed if _is_aside(guess(name))
+    }
     stamp = Reason("a timestamp, by its name", "clock")
     aside |= {name: stamp for name in listed if _is_stamp(name)}
     names = [name for name in listed if name not in {*aside, *stamps}]
@@ -405,7 +407,7 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult, rate: float | Non
     }
     names, step, slow, remarks = meet(steps, rate)
     is_absent = Reason("not there all the time", "topic")
-    short = {name: is_absent for name in samples if name not in steps}
+    short: dict[str, str] = {name: is_absent for name in samples if name not in steps}
     left_out = {f"{name.partition('.')[0]}.*": why for name, why in {**slow, **short}.items()}
     return Table(
         path,

@@ -69,7 +69,7 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     of a controller are actions only if there are no commands; a policy observes them otherwise, as
     its goals.
     """
-    unused = dict.fromkeys(_constant_columns(tables), CONSTANT)
+    unused: dict[str, str] = dict.fromkeys(_constant_columns(tables), CONSTANT)
     unused = unused if is_policy else status_columns(tables) | unused
     choices = [_choose(table, {}, unused, set()) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
@@ -144,7 +144,7 @@ def with_common_columns(
         return _with_columns(set(kinds.most_common(1)[0][0]) if kinds else set(), choices)
     gains = {family: _gain(family, core, choices) for family in most}
     needed = {family for family, gain in gains.items() if gain >= OPTIONAL_GAIN}
-    optional = {
+    optional: dict[str, str] = {
         family: Reason(
             f"in {counted[family]} of {len(choices)} logs, and the other columns predict the "
             f"motion as well ({max(gain, 0.0):.0%} better with it)",
