@@ -18,7 +18,7 @@ from kinemill.train.batches import Batches
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.ddp import process_group
 from kinemill.train.device_steps import CaptureFailed, DeviceSteps
-from kinemill.train.gradients import clip, gradient_of, max_norm
+from kinemill.train.gradients import clip, gradient_of, max_norm, seed_step
 from kinemill.train.memory import is_out_of_memory, out_of_memory
 from kinemill.train.nan_diagnosis import NotFinite, checked, explained
 from kinemill.train.objective import Objective
@@ -332,7 +332,8 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
 
     The update raises `NotFinite` for a loss or a gradient that is not finite.
     """
-    module = training.module
+    parameters = list(training.module.parameters())
+    device = parameters[0].device
     optimizer = training.optimizer
     scaler = training.scaler
     gradient = gradient_of(training, objective)
@@ -341,17 +342,18 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
     def update(batch: Tensor, step: int) -> float:
         for group in optimizer.param_groups:
             group["lr"] = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
-        seed = learn.seed * 1_000_003 + step + processes.seed(step)
-        torch.manual_seed(seed % 2**63)  # for dropout; all other noise is keyed by the step
-        optimizer.zero_grad(set_to_none=True)
+        # For dropout; all other noise is keyed by the step.
+        seed_step(learn.seed * 1_000_003 + step + processes.seed(step), device)
+        for parameter in parameters:
+            parameter.grad = None
         loss = gradient(batch, step)
         if scaler is None:
-            norm = clip(module, max_norm(learn), objective.members).item()
+            norm = clip(parameters, max_norm(learn), objective.members).item()
             value = checked(loss.item() / objective.members, norm)
             optimizer.step()
             return value
         scaler.unscale_(optimizer)
-        norm = clip(module, max_norm(learn), objective.members).item()
+        norm = clip(parameters, max_norm(learn), objective.members).item()
         # An overflow of the scaled gradient skips this step only and halves the scale, so the norm
         # has to be finite only where the scale is at its minimum.
         alone = scaler.get_scale() <= MIN_SCALE

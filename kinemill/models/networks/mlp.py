@@ -47,5 +47,6 @@ class MLPNetwork(Network):
         window = torch.cat([window, features], dim=1)
         hidden = window
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            hidden = self.dropout(self.activation(norm(layer(hidden))))
+            hidden = self.activation(norm(layer(hidden)))
+            hidden = self.dropout(hidden) if self.dropout.p else hidden
         return self.head(hidden), window[:, self.inputs :]
