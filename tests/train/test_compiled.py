@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
+from kinemill.train.compiled import compiled, has_compiler
 from kinemill.train.loop import fit
+from kinemill.train.optimizer_step import is_to_be_compiled
+from kinemill.train.training_state import Training
 from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task
 
 needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
@@ -92,12 +94,22 @@ def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other
     assert all(torch.equal(value, trained[name]) for name, value in ours.state_dict().items())
 
 
-def test_it_pays_for_long_trainings_of_small_models_alone(data):
-    operations = operations_of(loss_of(Line(), data), torch.arange(8))
-    assert 10 < operations < 40  # two linear layers, tanh, gathers, and the way back
-    assert pays(120, 20_000)  # an MLP, one step ahead
-    assert not pays(120, 4_000)
-    assert not pays(1_200, 1_500)  # twelve steps ahead: half a minute to compile, 9 s to win
+@needs_compiler
+@pytest.mark.parametrize(
+    ("settings", "is_compiled"),
+    [
+        ({"steps": 10_000}, True),
+        ({"steps": 9_999}, False),
+        ({"steps": 10_000, "compile": "off"}, False),
+        ({"steps": 10_000, "horizon_schedule": {"steps": 9}}, False),
+        ({"steps": 60, "compile": "on"}, True),
+    ],
+)
+def test_auto_compiles_long_trainings_with_equal_steps(packed, settings, is_compiled):
+    task = pendulum_task(**settings)
+    module, objective = task.learn.prepare(task, packed, packed, CPU)
+    training = Training(module, task.learn.optimizer.build(module.parameters()), None, None)
+    assert is_to_be_compiled(training, objective, task.learn) is is_compiled
 
 
 @pytest.mark.slow  # compiles three times

@@ -33,7 +33,7 @@ from kinemill.selection.portfolio.candidate_fits import (
 )
 from kinemill.selection.portfolio.selection import Bars, error_at
 from kinemill.selection.references.fit import published_members, strongest_members
-from kinemill.selection.references.stage import find_references
+from kinemill.selection.references.published import find_references
 from kinemill.selection.validation_errors import (
     CandidateErrors,
     ValidationRows,
