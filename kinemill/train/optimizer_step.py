@@ -318,6 +318,43 @@ def as_program(training: Training, objective: Objective, learn: Learn) -> Update
     return update
 
 
+def fused_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
+    """Return `optimizer.step`, for fused Adam and AdamW without its overhead.
+
+    The kernel of a small model takes 10 us, and the Python code around it 200 us in a training,
+    where it is not in the cache of the processor.
+    """
+    group = optimizer.param_groups[0]
+    is_adam = isinstance(optimizer, torch.optim.Adam) and len(optimizer.param_groups) == 1
+    if not is_adam or not group["fused"] or group["amsgrad"]:
+        return optimizer.step
+    kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
+    constants = {name: group[name] for name in ("weight_decay", "eps", "amsgrad", "maximize")}
+    constants |= dict(zip(("beta1", "beta2"), group["betas"], strict=True))
+
+    @torch.no_grad()
+    def step() -> None:
+        parameters = [value for value in group["params"] if value.grad is not None]
+        states = [optimizer.state[value] for value in parameters]
+        if not all(states):  # the first step makes the state
+            optimizer.step()
+            return
+        counts = [state["step"] for state in states]
+        torch._foreach_add_(counts, 1)
+        kernel(
+            parameters,
+            [value.grad for value in parameters],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            counts,
+            lr=group["lr"],
+            **constants,
+        )
+
+    return step
+
+
 def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update:
     """Return the update in eager mode, (window numbers (M, B), step) -> loss.
 
@@ -327,6 +364,7 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
     device = parameters[0].device
     optimizer = training.optimizer
     scaler = training.scaler
+    make_step = fused_step(optimizer)
     gradient = gradient_of(training, objective)
     processes = process_group()
 
@@ -341,7 +379,7 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
         if scaler is None:
             norm = clip(parameters, max_norm(learn), objective.members).item()
             value = checked(loss.item() / objective.members, norm)
-            optimizer.step()
+            make_step()
             return value
         scaler.unscale_(optimizer)
         norm = clip(parameters, max_norm(learn), objective.members).item()
