@@ -129,9 +129,7 @@ def _kills(site: Site) -> list[Row]:
 
 def _prepare_readers(site: Site) -> list[Row]:
     """Make the home that readers read, in a process of which no thread shares the environment."""
-    code = (
-        "import sys, pathlib, benchmarks.pages as r; r.make_home(pathlib.Path(sys.argv[1]), 80)"
-    )
+    code = "import sys, pathlib, benchmarks.pages as r; r.make_home(pathlib.Path(sys.argv[1]), 80)"
     command = [sys.executable, "-c", code, str(site.scratch("readers"))]
     subprocess.run(command, check=True, capture_output=True)
     return []

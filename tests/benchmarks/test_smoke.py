@@ -1,4 +1,4 @@
-"""Benchmarks run one round of little work, so that a change of the library breaks none unnoticed."""
+"""Benchmarks run one round of little work, so that a change of the library breaks none of them."""
 
 import pytest
 

@@ -11,7 +11,8 @@ another. Each frame is a separate topic: `/tf/base_link.transform.translation.x`
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import compress
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -44,55 +45,49 @@ _FRACTIONS = ("nsec", "nanosec", "nsecs")
 _INT64 = 2**63
 
 Path = tuple[str | int, ...]
-Rows = NDArray[np.int64]
-
 
 BLOCK = 1 << 22  # bytes of the messages that are decoded at once
 MOST_LAYOUTS = 32  # layouts of a topic; messages of further ones are decoded one by one
+_ORDER = "@"  # column with the positions of messages in the log
+_CLOCK = "@{}"  # columns of timestamps, ns
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Values of n messages: positions in the log (n,), timestamps in ns, and numbers by name."""
+class _Message(NamedTuple):
+    """A message that is not decoded yet: its position in the log, and its times in ns."""
 
-    order: Rows
-    stamps: dict[str, pl.Series]
-    values: dict[str, pl.Series]
+    data: bytes
+    order: int
+    logged: int
+    published: int
 
 
 @dataclass
 class _Topic:
-    """Values of one topic: one, or None, for each of its messages; those in columns apart."""
+    """Values of one topic: rows of single messages, and frames of many."""
 
     paths: dict[str, Path]
     clocks: dict[str, Path]
     media: dict[str, Path]
-    order: list[int] = field(default_factory=list[int])
-    stamps: dict[str, list[int | None]] = field(default_factory=dict[str, list[int | None]])
-    values: dict[str, list[float | None]] = field(default_factory=dict[str, list[float | None]])
-    columns: list[_Columns] = field(default_factory=list[_Columns])
+    rows: list[list[float | None]] = field(default_factory=list[list[float | None]])
+    frames: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
     broken: list[int] = field(default_factory=list[int])  # positions of undecodable messages
 
-    def take(
-        self, message: object, ticks: float
-    ) -> tuple[dict[str, int | None], dict[str, float | None]]:
-        """Return the timestamps in ns and the numbers of a message, by name."""
-        clocks = {n: _stamp(_follow(message, path), ticks) for n, path in self.clocks.items()}
-        return clocks, {name: _number(_follow(message, path)) for name, path in self.paths.items()}
+    @property
+    def schema(self) -> dict[str, type[pl.DataType]]:
+        """Types of the columns: position, timestamps, numbers, images and texts."""
+        clocks = map(_CLOCK.format, (LOGGED, PUBLISHED, *self.clocks))
+        integers: dict[str, type[pl.DataType]] = dict.fromkeys([_ORDER, *clocks], pl.Int64)
+        return integers | dict.fromkeys([*self.paths, *self.media], pl.Float64)
 
-    def join(self) -> _Columns:
+    def take(self, message: object, ticks: float) -> list[float | None]:
+        """Return the timestamps in ns and the numbers of a message."""
+        stamps = [_stamp(_follow(message, path), ticks) for path in self.clocks.values()]
+        return [*stamps, *(_number(_follow(message, path)) for path in self.paths.values())]
+
+    def join(self) -> pl.DataFrame:
         """Return all values in the order of the log."""
-        order = np.array(self.order, dtype=np.int64)
-        stamps = {name: pl.Series(values, dtype=pl.Int64) for name, values in self.stamps.items()}
-        values = {name: pl.Series(values, dtype=pl.Float64) for name, values in self.values.items()}
-        parts = [_Columns(order, stamps, values), *self.columns]
-        order = np.concatenate([part.order for part in parts])
-        rank = np.argsort(order, kind="stable")
-        return _Columns(
-            order[rank],
-            {name: pl.concat(part.stamps[name] for part in parts)[rank] for name in stamps},
-            {name: pl.concat(part.values[name] for part in parts)[rank] for name in values},
-        )
+        single = pl.DataFrame(self.rows, schema=self.schema, orient="row")
+        return pl.concat([single, *self.frames]).sort(_ORDER, maintain_order=True)
 
 
 @dataclass(frozen=True)
@@ -102,44 +97,38 @@ class _Frame:
     topic: _Topic
     node: Any  # of `MessageLayout.tree`
 
-    def columns(
+    def take(
         self, layout: MessageLayout, messages: NDArray[np.uint8], ticks: float
-    ) -> tuple[dict[str, pl.Series], dict[str, pl.Series]]:
-        """Return the timestamps and the values in messages (n, bytes), (n,) each, by name."""
+    ) -> list[list[Any] | NDArray[np.float64]]:
+        """Return the columns of `_Topic.take` for messages (n, bytes), (n,) each."""
 
-        def numbers(node: Any) -> NDArray[Any] | list[float | None]:
+        def numbers(path: Path) -> list[Any] | NDArray[np.float64]:
+            node = _follow(self.node, path)
             if isinstance(node, Number):
-                return layout.read(messages, node)
+                return layout.read(messages, node).astype(np.float64)
             return [_number(node)] * len(messages)  # a constant of the type, or no number
 
-        def stamps(node: Any) -> list[int | None]:
+        def stamps(path: Path) -> list[int | None]:
+            node = _follow(self.node, path)
             if isinstance(node, Number):
-                return [_stamp(value, ticks) for value in numbers(node).tolist()]
-            seconds = _integer(node, ("sec",))
-            if seconds is None:
+                return [_stamp(value, ticks) for value in layout.read(messages, node).tolist()]
+            parts = [_integer(node, names) for names in (("sec",), _FRACTIONS)]
+            if parts[0] is None:
                 return [None] * len(messages)
-            fraction = _integer(node, _FRACTIONS)
-            rest = [0] * len(messages) if fraction is None else numbers(fraction).tolist()
-            whole = numbers(seconds).tolist()
-            return [_within(s * NS + ns) for s, ns in zip(whole, rest, strict=True)]
+            columns = [layout.read(messages, part).tolist() for part in parts if part is not None]
+            return [_within(row[0] * NS + sum(row[1:])) for row in zip(*columns, strict=True)]
 
-        clocks = {name: stamps(_follow(self.node, at)) for name, at in self.topic.clocks.items()}
-        values = {name: numbers(_follow(self.node, at)) for name, at in self.topic.paths.items()}
-        return (
-            {name: pl.Series(column, dtype=pl.Int64) for name, column in clocks.items()},
-            {name: pl.Series(column).cast(pl.Float64) for name, column in values.items()},
-        )
+        clocks = map(stamps, self.topic.clocks.values())
+        return [*clocks, *map(numbers, self.topic.paths.values())]
 
 
 @dataclass
 class _Batch:
-    """Messages of one topic and type that are not decoded yet."""
+    """Messages of one topic and type that are not decoded yet, and the layouts of earlier ones."""
 
     decoder: Decoder
     layouts: list[tuple[MessageLayout, list[_Frame]]]
-    data: list[bytes] = field(default_factory=list[bytes])
-    order: list[int] = field(default_factory=list[int])
-    stamps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    messages: list[_Message] = field(default_factory=list[_Message])
     size: int = 0  # bytes
 
 
@@ -213,42 +202,33 @@ class MessageCollector:
         if not self.wants(topic):
             return
         self._count += 1
-        published = logged if published is None else published
+        message = _Message(data, self._count, logged, logged if published is None else published)
         if decoder.layout is None:
-            self._decode_alone(topic, decoder, data, self._count, (logged, published))
+            self._decode_alone(topic, decoder, message)
             return
         batch = self._batches.get((topic, id(decoder)))
         if batch is None:
             batch = self._batches[topic, id(decoder)] = _Batch(decoder, [])
-        batch.data.append(data)
+        batch.messages.append(message)
         batch.size += len(data)
-        batch.order.append(self._count)
-        batch.stamps.append((logged, published))
         if batch.size >= BLOCK:
             self._decode(topic, batch)
 
     def _decode(self, topic: str, batch: _Batch) -> None:
         """Decode a batch: messages of equal layout together, others one by one."""
-        rest = np.arange(len(batch.data))
+        rest = batch.messages
         for layout, frames in batch.layouts:
-            rest = self._add_columns(batch, layout, frames, rest)
-        while len(rest) and len(batch.layouts) < MOST_LAYOUTS:
-            found = self._layout(topic, batch.decoder, batch.data[rest[0]])
+            rest = self._add_columns(layout, frames, rest)
+        while rest and len(batch.layouts) < MOST_LAYOUTS:
+            found = self._layout(topic, batch.decoder, rest[0].data)
             if found is None:
                 break
             batch.layouts.append(found)
-            rest = self._add_columns(batch, *found, rest)
-        for at in rest.tolist():
-            place = batch.order[at], batch.stamps[at]
-            self._decode_alone(topic, batch.decoder, batch.data[at], *place)
-        del batch.data[:], batch.order[:], batch.stamps[:]
+            rest = self._add_columns(*found, rest)
+        for message in rest:
+            self._decode_alone(topic, batch.decoder, message)
+        batch.messages = []
         batch.size = 0
-
-    def _decode_alone(
-        self, topic: str, decoder: Decoder, data: bytes, order: int, stamps: tuple[int, int]
-    ) -> None:
-        for frame_topic, part in _frames(topic, decoder.decode_or_none(data)):
-            self._add(frame_topic, part, order, *stamps)
 
     def _layout(
         self, topic: str, decoder: Decoder, data: bytes
@@ -268,48 +248,42 @@ class MessageCollector:
         example = np.frombuffer(data, np.uint8)[np.newaxis]
         ticks = self._task.ingest.ticks
         for (_, part), frame in zip(parts, frames, strict=True):
-            columns = frame.columns(layout, example, ticks)
             # A check of our positions by the decoder.
-            for found, expected in zip(columns, frame.topic.take(part, ticks), strict=True):
-                for name, column in found.items():
-                    if not column.equals(pl.Series([expected[name]], dtype=column.dtype)):
-                        return None
+            found = [column[0] for column in frame.take(layout, example, ticks)]
+            expected = np.array(frame.topic.take(part, ticks), np.float64)
+            if not np.array_equal(np.array(found, np.float64), expected, equal_nan=True):
+                return None
         return layout, frames
 
     def _add_columns(
-        self, batch: _Batch, layout: MessageLayout, frames: list[_Frame], rest: Rows
-    ) -> Rows:
-        """Store the messages of a batch that have the layout; return the others of `rest`."""
-        sized = rest[[len(batch.data[at]) == layout.size for at in rest.tolist()]]
-        content = b"".join(batch.data[at] for at in sized.tolist())
-        messages = np.frombuffer(content, np.uint8).reshape(len(sized), layout.size)
-        fits = layout.matches(messages)
-        taken = sized[fits]
-        times = [batch.stamps[at] for at in taken.tolist()]
-        ends = {
-            LOGGED: pl.Series([_within(logged) for logged, _ in times], dtype=pl.Int64),
-            PUBLISHED: pl.Series([_within(published) for _, published in times], dtype=pl.Int64),
-        }
-        order = np.array(batch.order, np.int64)[taken]
-        for frame in frames if len(taken) else []:
-            clocks, values = frame.columns(layout, messages[fits], self._task.ingest.ticks)
-            frame.topic.columns.append(_Columns(order, ends | clocks, values))
-        return np.setdiff1d(rest, taken)
+        self, layout: MessageLayout, frames: list[_Frame], messages: list[_Message]
+    ) -> list[_Message]:
+        """Store the messages that have a layout; return the others."""
+        sized = [message for message in messages if len(message.data) == layout.size]
+        content = b"".join(message.data for message in sized)
+        block = np.frombuffer(content, np.uint8).reshape(len(sized), layout.size)
+        fits = layout.matches(block)
+        taken = list(compress(sized, fits.tolist()))
+        order = [message.order for message in taken]
+        logged = [_within(message.logged) for message in taken]
+        published = [_within(message.published) for message in taken]
+        for frame in frames if taken else []:
+            columns = frame.take(layout, block[fits], self._task.ingest.ticks)
+            schema = frame.topic.schema
+            frame.topic.frames.append(pl.DataFrame([order, logged, published, *columns], schema))
+        known = set(order)
+        return [message for message in messages if message.order not in known]
 
-    def _add(self, topic: str, message: object, order: int, logged: int, published: int) -> None:
-        content = self._topics.get(topic) or self._open(topic)
-        if message is None:
-            content.broken.append(order)
-            return
-        content.order.append(order)
-        stamps, values = content.take(message, self._task.ingest.ticks)
-        stamps |= {LOGGED: _within(logged), PUBLISHED: _within(published)}
-        for name, path in content.media.items():
-            values[name] = self._media.take(name, _follow(message, path))
-        for name, stamp in stamps.items():
-            content.stamps[name].append(stamp)
-        for name, value in values.items():
-            content.values[name].append(value)
+    def _decode_alone(self, topic: str, decoder: Decoder, message: _Message) -> None:
+        for frame_topic, part in _frames(topic, decoder.decode_or_none(message.data)):
+            content = self._topics.get(frame_topic) or self._open(frame_topic)
+            if part is None:
+                content.broken.append(message.order)
+                continue
+            head = [message.order, _within(message.logged), _within(message.published)]
+            values = content.take(part, self._task.ingest.ticks)
+            media = [self._media.take(n, _follow(part, path)) for n, path in content.media.items()]
+            content.rows.append([*head, *values, *media])
 
     def _open(self, topic: str) -> _Topic:
         names = [name for name in self._names if name.startswith(f"{topic}.")]
@@ -323,8 +297,6 @@ class MessageCollector:
             n: _path(n.removeprefix(prefix)) for n in self._media.names if n.startswith(prefix)
         }
         opened = _Topic({name: _path(name.removeprefix(prefix)) for name in names}, clocks, media)
-        opened.stamps = {name: [] for name in (LOGGED, PUBLISHED, *clocks)}
-        opened.values = {name: [] for name in [*opened.paths, *opened.media]}
         self._topics[topic] = opened
         return opened
 
@@ -346,8 +318,8 @@ class MessageCollector:
         by_name = {
             name: topic
             for topic in topics
-            for name, values in topics[topic].values.items()
-            if values.null_count() < len(values)
+            for name in [*self._topics[topic].paths, *self._topics[topic].media]
+            if topics[topic][name].count()
         }
         listed = [name for names in self._field_names.values() for name in names]
         columns = match_columns([*dict.fromkeys([*by_name, *listed])], self._task, rate=1.0)
@@ -361,7 +333,7 @@ class MessageCollector:
             if topic not in clocks:
                 clocks[topic] = self._clock(topics[topic], channel)
                 broken = self._topics[topic].broken
-                reasons += _undecoded_reasons(topics[topic].order, broken, channel)
+                reasons += _undecoded_reasons(topics[topic], broken, channel)
                 dropped += len(broken)
             signals[channel] = _signal(topics[topic], source.name, clocks[topic])
         contents = self._media.media(listed)
@@ -371,13 +343,13 @@ class MessageCollector:
                 signals[channel] = _signal(topic, source, self._clock(topic, channel))
             else:
                 base = next(iter(signals.values()))
-                signals[channel] = hold_texts(topic.values[source], topic.order, base)
+                signals[channel] = hold_texts(topic[source], topic[_ORDER].to_list(), base)
         media = {channel: content for channel, (_, content) in contents.items()}
         return RawLog(
             pl.DataFrame(), columns.sources, NS, dropped, reasons, signals=signals, media=media
         )
 
-    def _join_topics(self) -> dict[str, _Columns]:
+    def _join_topics(self) -> dict[str, pl.DataFrame]:
         """Return the values of each topic.
 
         Raises:
@@ -386,23 +358,21 @@ class MessageCollector:
         for (topic, _), batch in self._batches.items():
             self._decode(topic, batch)
         topics = {name: topic.join() for name, topic in self._topics.items()}
-        mute = [
-            name for name in topics if self._topics[name].broken and not len(topics[name].order)
-        ]
-        if mute:
+        broken = [name for name, topic in self._topics.items() if topic.broken]
+        if mute := [name for name in broken if topics[name].is_empty()]:
             raise Unreadable(*map(_no_message, mute))
         return topics
 
-    def _clock(self, topic: _Columns, channel: str) -> pl.Series:
+    def _clock(self, topic: pl.DataFrame, channel: str) -> pl.Series:
         """Return the timestamps of a topic, Int64 ns: its first field in `ingest.time`."""
         names = self._task.ingest.time
         for name in names:
-            stamps = topic.stamps.get(name)
-            if stamps is not None and stamps.null_count() < len(stamps):
-                return stamps
+            column = _CLOCK.format(name)
+            if column in topic.columns and topic[column].count():
+                return topic[column]
         if names != Ingest().time:
             raise Unreadable(_no_stamp(channel, names))
-        return topic.stamps[LOGGED]
+        return topic[_CLOCK.format(LOGGED)]
 
 
 def _frames(topic: str, message: object) -> Iterator[tuple[str, object]]:
@@ -422,9 +392,9 @@ def _frames(topic: str, message: object) -> Iterator[tuple[str, object]]:
         yield f"{topic}/{frame.strip('/')}", transform
 
 
-def _signal(topic: _Columns, name: str, clock: pl.Series) -> Signal:
+def _signal(topic: pl.DataFrame, name: str, clock: pl.Series) -> Signal:
     """Return the values of a field of a topic as a signal."""
-    return Signal(clock, topic.values[name], topic.order)
+    return Signal(clock, topic[name], topic[_ORDER].to_numpy())
 
 
 def _is_in(topic: str) -> Callable[[str], bool]:
@@ -512,16 +482,16 @@ def _names(value: object, name: str) -> Iterator[str]:
                 yield from _names(inner, f"{name}.{key}" if name else key)
 
 
-def _undecoded_reasons(order: Rows, broken: list[int], channel: str) -> list[Reason]:
-    """Return a reason for undecodable messages, given the positions of all others in the log."""
+def _undecoded_reasons(topic: pl.DataFrame, broken: list[int], channel: str) -> list[Reason]:
+    """Return a reason for undecodable messages, given their positions in the log."""
     if not broken:
         return []
-    rows = np.searchsorted(np.sort([*order, *broken]), broken) + 1
+    rows = np.searchsorted(np.sort([*topic[_ORDER], *broken]), broken) + 1
     return [
         reason(
             "message",
             stretches(rows).replace("row", "message"),
-            f"{len(broken)} of {len(order) + len(broken)} messages cannot be decoded",
+            f"{len(broken)} of {topic.height + len(broken)} messages cannot be decoded",
             channel=channel,
             expected="messages as declared in the topic's schema",
             fix="nothing to do: these messages are left out",
