@@ -15,7 +15,6 @@ _MODULES = {
     "Reference": "family",
     "References": "family",
     "StepPredictor": "step_predictor",
-    "find_references": "published",
     "fit_references": "fit",
     "load_references": "published",
 }

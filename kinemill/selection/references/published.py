@@ -14,20 +14,16 @@ from kinemill.selection.reference_facts import MemberFacts
 from kinemill.selection.reference_facts import ReferencesFacts as Facts
 from kinemill.selection.references.baselines import ConstantVelocity, Persistence
 from kinemill.selection.references.family import Reference, References
-from kinemill.selection.references.stage import STAGE, key_of
 from kinemill.selection.references.step_predictor import StepPredictor
 from kinemill.store import (
     ArtifactRef,
     Json,
-    digest,
-    find,
     open_ref,
     read_document,
     to_json_value,
     write_document,
 )
 from kinemill.store.home import Home
-from kinemill.task.document import Task
 from kinemill.task.plugins import BASELINES, make
 from kinemill.task.plugins import Baseline as BaselineSettings
 from kinemill.train import load_model
@@ -64,12 +60,6 @@ def write_references(folder: Path, references: References) -> Json:
     """Write references to a new folder; return their facts."""
     write_document(folder / FILE, Document(references.facts(), _baselines(references)))
     return to_json_value(references.facts())
-
-
-def find_references(task: Task, home: Home, dataset: ArtifactRef) -> References | None:
-    """Return the published references of a dataset, or None; do not build them."""
-    artifact = find(home, STAGE, task.name, digest(key_of(task, dataset)))
-    return load_references(home, artifact.ref) if artifact is not None else None
 
 
 def load_references(home: Home, ref: ArtifactRef) -> References:

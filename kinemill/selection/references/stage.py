@@ -9,7 +9,15 @@ A cached artifact is found without torch, which takes seconds to import.
 from pathlib import Path
 
 from kinemill.selection.reference_facts import ReferencesFacts
-from kinemill.store import Artifact, ArtifactRef, Json, from_json_value, get_or_build
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    Json,
+    digest,
+    find,
+    from_json_value,
+    get_or_build,
+)
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
@@ -44,6 +52,12 @@ def run(task: Task, home: Home, dataset: ArtifactRef) -> Artifact:
         return write_references(folder, fit_references(task, loaded, folder, digest=dataset.digest))
 
     return get_or_build(home, STAGE, task.name, key_of(task, dataset), build)
+
+
+def find_published(task: Task, home: Home, dataset: ArtifactRef) -> ArtifactRef | None:
+    """Return the published references of a dataset, or None; do not build them."""
+    artifact = find(home, STAGE, task.name, digest(key_of(task, dataset)))
+    return artifact.ref if artifact is not None else None
 
 
 def facts_of(artifact: Artifact) -> ReferencesFacts:
