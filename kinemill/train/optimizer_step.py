@@ -18,7 +18,7 @@ from kinemill.train.batches import Batches
 from kinemill.train.compiled import compiled, has_compiler
 from kinemill.train.ddp import process_group
 from kinemill.train.device_steps import CaptureFailed, DeviceSteps
-from kinemill.train.gradients import clip, gradient_of, max_norm, seed_step
+from kinemill.train.gradients import KERNELS, clip, gradient_of, max_norm, seed_step
 from kinemill.train.memory import is_out_of_memory, out_of_memory
 from kinemill.train.nan_diagnosis import NotFinite, checked, explained
 from kinemill.train.objective import Objective
@@ -328,7 +328,7 @@ def fused_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     is_adam = isinstance(optimizer, torch.optim.Adam) and len(optimizer.param_groups) == 1
     if not is_adam or not group["fused"] or group["amsgrad"]:
         return optimizer.step
-    kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
+    kernel = KERNELS._fused_adamw_ if group["decoupled_weight_decay"] else KERNELS._fused_adam_
     constants = {name: group[name] for name in ("weight_decay", "eps", "amsgrad", "maximize")}
     constants |= dict(zip(("beta1", "beta2"), group["betas"], strict=True))
 
@@ -340,7 +340,7 @@ def fused_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
             optimizer.step()
             return
         counts = [state["step"] for state in states]
-        torch._foreach_add_(counts, 1)
+        KERNELS._foreach_add_(counts, 1)
         kernel(
             parameters,
             [value.grad for value in parameters],

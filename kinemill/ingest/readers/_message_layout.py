@@ -5,7 +5,7 @@ lengths equal those of an example therefore hold each number at the same bytes a
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class MessageLayout:
         self._data = np.frombuffer(data, np.uint8)
         self._definitions = definitions
         self._is_cdr = is_cdr
-        self._order = ">" if is_cdr and not data[1] else "<"
+        self._order: Literal["<", ">"] = ">" if is_cdr and not data[1] else "<"
         self._start = 4 if is_cdr else 0
         self._at = self._start
         self._constant = [np.arange(2 if is_cdr else 0)]

@@ -61,7 +61,7 @@ class RecurrentNetwork(Network):
     def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return the memories after features (B, K, F), from zero memories."""
         # Not len(features): torch.export makes it a constant, which would fix the batch size.
-        zeros = features.new_zeros(features.shape[0], self.from_hidden[0].in_features)
+        zeros = features.new_zeros(features.shape[0], self.carry_shapes[0][1])
         after: list[tuple[Tensor, ...]] = []
         rows = features
         for layer, (from_input, from_hidden) in enumerate(
