@@ -74,15 +74,15 @@ def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other
         right = eager(theirs, expected, reference, batches[k % 8], rate)
         # float32 sums in another order
         torch.testing.assert_close(result, right, rtol=1e-5, atol=1e-6)
-    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    for parameter, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(parameter, expected, rtol=1e-5, atol=1e-6)
     trained = copy.deepcopy(ours.state_dict())
     # What the optimizer holds is what the compiled steps left, so torch can go on with it.
     state = copy.deepcopy(optimizer.state_dict())
     assert state["state"][0]["step"] == 13
-    again = adamw(ours)
-    again.load_state_dict(state)
-    eager(ours, loss, again, batches[3], 1e-3)
+    resumed = adamw(ours)
+    resumed.load_state_dict(state)
+    eager(ours, loss, resumed, batches[3], 1e-3)
     eager(theirs, expected, reference, batches[3], 1e-3)
     torch.testing.assert_close(ours.first.weight, theirs.first.weight, rtol=1e-5, atol=1e-6)
     assert ours.fixed.item() == 1.0
@@ -123,12 +123,12 @@ def test_a_killed_compiled_training_goes_on_bit_for_bit(packed, tmp_path):
 
 
 def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(packed, tmp_path):
-    for other in (
+    for changes in (
         {"ensemble": 2},
         {"horizon_schedule": {"steps": 9}},
         {"optimizer": {"type": "sgd"}},
     ):
-        task = pendulum_task(compile="on", **other)
+        task = pendulum_task(compile="on", **changes)
         module, objective = task.learn.prepare(task, packed, packed, CPU)
         with pytest.raises(BadInput, match="cannot compile an update"):
             fit(module, objective, task.learn, tmp_path, QUIET)
