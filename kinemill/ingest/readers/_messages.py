@@ -46,7 +46,7 @@ _INT64 = 2**63
 
 Path = tuple[str | int, ...]
 
-BLOCK = 1 << 22  # bytes of the messages that are decoded at once
+BLOCK = 1 << 20  # bytes of the messages that are decoded at once
 MOST_LAYOUTS = 32  # layouts of a topic; messages of further ones are decoded one by one
 _ORDER = "@"  # column with the positions of messages in the log
 _CLOCK = "@{}"  # columns of timestamps, ns
