@@ -144,11 +144,11 @@ class _Plain(nn.Module):
 
     def forward(self, window: Tensor) -> Tensor:
         """Return the mean squared error of rollouts over windows (B, H + T, C)."""
-        known = window[:, : self.history]
+        past = window[:, : self.history]
         future = window[:, self.history :]
-        state = known[:, -1, : self.states]
-        memory = known.new_zeros(len(window), self.head.in_features) if self.is_recurrent else None
-        rows = self.features(known).unbind(1)
+        state = past[:, -1, : self.states]
+        memory = past.new_zeros(len(window), self.head.in_features) if self.is_recurrent else None
+        rows = self.features(past).unbind(1)
         for features in rows if self.is_recurrent else ():
             memory = self.cell(features, memory)
         predicted = []

@@ -143,7 +143,7 @@ class MessageCollector:
         self._task = task
         self._topics: dict[str, _Topic] = {}
         self._batches: dict[tuple[str, int], _Batch] = {}  # by topic and decoder
-        self._wanted: dict[str, bool] = {}
+        self._is_wanted: dict[str, bool] = {}
         self._field_names: dict[str, list[str]] = {}
         self._with_frames: set[str] = set()  # topics of transforms
         self._count = 0
@@ -161,10 +161,10 @@ class MessageCollector:
 
     def wants(self, topic: str) -> bool:
         """Return whether a requested name may be a field of a topic or a frame, or the topic."""
-        if topic not in self._wanted:
+        if topic not in self._is_wanted:
             inside = any(map(_is_in(topic), self._names))
-            self._wanted[topic] = inside or self._wants_media(topic)
-        return self._wanted[topic]
+            self._is_wanted[topic] = inside or self._wants_media(topic)
+        return self._is_wanted[topic]
 
     def _wants_media(self, topic: str) -> bool:
         return topic in self._media.names or any(map(_is_in(topic), self._media.names))
@@ -220,11 +220,11 @@ class MessageCollector:
         for layout, frames in batch.layouts:
             rest = self._add_columns(layout, frames, rest)
         while rest and len(batch.layouts) < MOST_LAYOUTS:
-            found = self._layout(topic, batch.decoder, rest[0].data)
-            if found is None:
+            layout = self._layout(topic, batch.decoder, rest[0].data)
+            if layout is None:
                 break
-            batch.layouts.append(found)
-            rest = self._add_columns(*found, rest)
+            batch.layouts.append(layout)
+            rest = self._add_columns(*layout, rest)
         for message in rest:
             self._decode_alone(topic, batch.decoder, message)
         batch.messages = []
@@ -249,9 +249,9 @@ class MessageCollector:
         ticks = self._task.ingest.ticks
         for (_, part), frame in zip(parts, frames, strict=True):
             # A check of our positions by the decoder.
-            found = [column[0] for column in frame.take(layout, example, ticks)]
+            values = [column[0] for column in frame.take(layout, example, ticks)]
             expected = np.array(frame.topic.take(part, ticks), np.float64)
-            if not np.array_equal(np.array(found, np.float64), expected, equal_nan=True):
+            if not np.array_equal(np.array(values, np.float64), expected, equal_nan=True):
                 return None
         return layout, frames
 
@@ -263,16 +263,16 @@ class MessageCollector:
         content = b"".join(message.data for message in sized)
         block = np.frombuffer(content, np.uint8).reshape(len(sized), layout.size)
         fits = layout.matches(block)
-        taken = list(compress(sized, fits.tolist()))
-        order = [message.order for message in taken]
-        logged = [_within(message.logged) for message in taken]
-        published = [_within(message.published) for message in taken]
-        for frame in frames if taken else []:
+        matching = list(compress(sized, fits.tolist()))
+        order = [message.order for message in matching]
+        logged = [_within(message.logged) for message in matching]
+        published = [_within(message.published) for message in matching]
+        for frame in frames if matching else []:
             columns = frame.take(layout, block[fits], self._task.ingest.ticks)
             schema = frame.topic.schema
             frame.topic.frames.append(pl.DataFrame([order, logged, published, *columns], schema))
-        known = set(order)
-        return [message for message in messages if message.order not in known]
+        orders = set(order)
+        return [message for message in messages if message.order not in orders]
 
     def _decode_alone(self, topic: str, decoder: Decoder, message: _Message) -> None:
         for frame_topic, part in _frames(topic, decoder.decode_or_none(message.data)):
