@@ -8,15 +8,15 @@ dropout in the log splits it; a cut file is used and reported.
 import io
 import re
 import struct
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pyulog import ULog
+from pyulog import ULog, core
 from pyulog.exceptions import ULogException, ULogIncompatibleFlagException
 
 from kinemill.ingest.raw import RawLog, Reader, Reason, Signal, Unreadable, match_columns, reason
@@ -32,6 +32,18 @@ PADDING = re.compile(r"(?:^|\.)_padding")
 MAX_FIELDS = 10_000  # of a type, those of types in it included: none of PX4's is near
 
 Fields = dict[str, NDArray[Any]]  # values (n,) by name
+
+
+class _Printed(local):
+    """Lines that pyulog prints in this thread, about damage."""
+
+    def __init__(self) -> None:
+        self.lines = list[str]()
+
+
+_printed = _Printed()
+# stdout belongs to all threads, so it is not redirected while files are read.
+vars(core)["print"] = lambda *parts: _printed.lines.append(" ".join(map(str, parts)))
 
 
 class _File(io.BytesIO):
@@ -104,7 +116,7 @@ def read(path: Path, task: Task) -> RawLog:
 
 def _read(file: _File, task: Task, topics: list[str] | None) -> RawLog:
     """Read the named topics, or all."""
-    messages = io.StringIO()
+    messages = list[str]()
     log = _parse(file, messages, topics=topics)
     data = _fields(log)
     if not data:
@@ -128,7 +140,7 @@ def _read(file: _File, task: Task, topics: list[str] | None) -> RawLog:
         columns.sources,
         TICKS,
         sum(topic.stale for topic in selected.values()),
-        [*_file_reasons(log, file, messages.getvalue()), *reasons],
+        [*_file_reasons(log, file, messages), *reasons],
         signals=signals,
         breaks=breaks,
     )
@@ -136,7 +148,7 @@ def _read(file: _File, task: Task, topics: list[str] | None) -> RawLog:
 
 def _parse(
     file: _File,
-    messages: io.StringIO,
+    messages: list[str],
     *,
     topics: list[str] | None = None,
     header_only: bool = False,
@@ -146,11 +158,11 @@ def _parse(
     Raises:
         Unreadable: The file is not a ULog file, or uses an unsupported feature.
     """
+    _printed.lines = messages
     try:
-        with redirect_stdout(messages):
-            header = ULog(_File(file.getvalue()), parse_header_only=True)
-            _check_types(header)
-            return header if header_only else ULog(file, topics)
+        header = ULog(_File(file.getvalue()), parse_header_only=True)
+        _check_types(header)
+        return header if header_only else ULog(file, topics)
     except ULogIncompatibleFlagException as error:
         problem = "sets flags of a newer version of the format"
         raise Unreadable(_whole_file(problem)) from error
@@ -200,8 +212,10 @@ def _topic(name: str, fields: Fields, task: Task, start: int) -> _Topic:
         raise Unreadable(_whole_file(f"has no timestamps in the topic {name!r}"))
     time = fields[stamp]
     is_current = (time >= start) & (time < NEVER)
-    current = {field: values[is_current] for field, values in fields.items()}
-    return _Topic(current[stamp].astype(np.int64), current, int(np.count_nonzero(~is_current)))
+    stale = int(np.count_nonzero(~is_current))
+    if stale:
+        fields = {field: values[is_current] for field, values in fields.items()}
+    return _Topic(fields[stamp].astype(np.int64), fields, stale)
 
 
 def _dropouts(log: ULog, times: list[NDArray[np.int64]]) -> tuple[list[int], list[Reason]]:
@@ -224,7 +238,7 @@ def _dropouts(log: ULog, times: list[NDArray[np.int64]]) -> tuple[list[int], lis
     return breaks, reasons
 
 
-def _file_reasons(log: ULog, file: _File, messages: str) -> list[Reason]:
+def _file_reasons(log: ULog, file: _File, messages: list[str]) -> list[Reason]:
     """Return reasons about the file as a whole."""
     reasons: list[Reason] = []
     parts = log.msg_info_multiple_dict
@@ -240,7 +254,7 @@ def _file_reasons(log: ULog, file: _File, messages: str) -> list[Reason]:
             _cut("end of file", "the records that the logger writes when it stops are missing")
         )
     if log.file_corruption:
-        damage = "; ".join(dict.fromkeys(messages.splitlines())) or "bytes that are not records"
+        damage = "; ".join(dict.fromkeys(messages)) or "bytes that are not records"
         reasons.append(
             reason(
                 "damaged",
@@ -280,7 +294,7 @@ def _whole_file(problem: str) -> Reason:
 
 def _attributes(path: Path) -> dict[str, str]:
     """Return attributes of the flight controller: hardware, software, serial number."""
-    header = _parse(_File(path.read_bytes()), io.StringIO(), header_only=True)
+    header = _parse(_File(path.read_bytes()), [], header_only=True)
     return texts(
         (name, value.rstrip("\0") if isinstance(value, str) else value)
         for name, value in header.msg_info_dict.items()
