@@ -42,8 +42,15 @@ class _Printed(local):
 
 
 _printed = _Printed()
+
+
+def _note(*parts: object) -> None:
+    """Store a line of this thread."""
+    _printed.lines.append(" ".join(map(str, parts)))
+
+
 # stdout belongs to all threads, so it is not redirected while files are read.
-vars(core)["print"] = lambda *parts: _printed.lines.append(" ".join(map(str, parts)))
+setattr(core, "print", _note)  # noqa: B010 - pyulog declares none
 
 
 class _File(io.BytesIO):
