@@ -74,8 +74,8 @@ def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other
         right = eager(theirs, expected, reference, batches[k % 8], rate)
         # float32 sums in another order
         torch.testing.assert_close(result, right, rtol=1e-5, atol=1e-6)
-    for parameter, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(parameter, expected, rtol=1e-5, atol=1e-6)
+    for parameter, reference_value in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(parameter, reference_value, rtol=1e-5, atol=1e-6)
     trained = copy.deepcopy(ours.state_dict())
     # What the optimizer holds is what the compiled steps left, so torch can go on with it.
     state = copy.deepcopy(optimizer.state_dict())
