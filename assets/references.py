@@ -23,15 +23,14 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     def references(
         context: dg.AssetExecutionContext, resource: TaskResource, dataset: ArtifactRef
     ) -> Events:
-        from kinemill.selection.references import load_references
         from kinemill.selection.references import stage as references_stage
 
         artifact = references_stage.run(resource.task, resource.home, dataset)
-        loaded = load_references(resource.home, artifact.ref)
+        facts = references_stage.facts_of(artifact)
         yield from emit(
             context,
             artifact,
-            build_metadata(best_reference=loaded.best, references=table(_rows(loaded.facts()))),
+            build_metadata(best_reference=facts.best, references=table(_rows(facts))),
         )
 
     return references

@@ -6,6 +6,7 @@ whose speed drifts; absolute numbers depend on the machine.
 
 import json
 import os
+import resource
 import statistics
 import sys
 import time
@@ -32,6 +33,52 @@ def interleaved(cases: dict[str, Callable[[], object]], rounds: int = ROUNDS) ->
             call()
             seconds[name].append(time.perf_counter() - began)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def cpu_seconds(call: Callable[[], object]) -> float:
+    """Return the CPU seconds of a call, those of ended child processes included."""
+    began = _cpu_clock()
+    call()
+    return _cpu_clock() - began
+
+
+def _cpu_clock() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def paired(
+    work: str,
+    unit: str,
+    amount: float,
+    cases: dict[str, Callable[[], object]],
+    rounds: int = ROUNDS,
+) -> Row:
+    """Return a row of `amount` by CPU second: the first case is ours, and all are called in turn.
+
+    Ratios are medians of the ratios in each round, with their minimum and maximum. CPU seconds vary
+    less than wall time on a machine with other load.
+    """
+    if rounds > 1:
+        for call in cases.values():
+            call()  # a warm-up
+    seconds = [[cpu_seconds(call) for call in cases.values()] for _ in range(rounds)]
+    ours, *peers = zip(*seconds, strict=True)
+    names = list(cases)[1:]
+    ratios = {
+        name: [theirs / mine for mine, theirs in zip(ours, peer, strict=True)]
+        for name, peer in zip(names, peers, strict=True)
+    }
+    medians = [amount / statistics.median(peer) for peer in peers]
+    return {
+        "work": work,
+        "unit": unit,
+        "ours": amount / statistics.median(ours),
+        "references": dict(zip(names, medians, strict=True)),
+        "ratios": {name: statistics.median(values) for name, values in ratios.items()},
+        "spread": {name: [min(values), max(values)] for name, values in ratios.items()},
+        "load": os.getloadavg()[0],
+    }
 
 
 def row(work: str, unit: str, ours: float, references: dict[str, float]) -> Row:
@@ -68,7 +115,8 @@ def table(rows: list[Row]) -> str:
                 f"{reference}: {value:,.3g}, {each['ratios'][reference]:.2f}{ratio_range}"
             )
         ours = f"{each['ours']:,.3g} {each['unit']}"
-        lines.append(f"| {each['work']} | {ours} | {'; '.join(references)} |")
+        load = f" (load {each['load']:.1f})" if "load" in each else ""
+        lines.append(f"| {each['work']}{load} | {ours} | {'; '.join(references)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import ROOT, replace_section, table
 
 # These take longer or have no section of docs/results-*.md, and run only if named.
-OTHERS = ("prove_", "gpu", "readers")
+OTHERS = ("prove_", "gpu", "pages")
 NAMES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")

@@ -36,7 +36,7 @@ from benchmarks._attack_machines import (
     attack_ticks,
 )
 from benchmarks._attacked import TASK, Commands, Row, Workspace, changed_environment, new_workspace
-from benchmarks.readers import PAGES, read, server
+from benchmarks.pages import PAGES, read, server
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.server.serve import is_reachable
 
@@ -129,9 +129,7 @@ def _kills(site: Site) -> list[Row]:
 
 def _prepare_readers(site: Site) -> list[Row]:
     """Make the home that readers read, in a process of which no thread shares the environment."""
-    code = (
-        "import sys, pathlib, benchmarks.readers as r; r.make_home(pathlib.Path(sys.argv[1]), 80)"
-    )
+    code = "import sys, pathlib, benchmarks.pages as r; r.make_home(pathlib.Path(sys.argv[1]), 80)"
     command = [sys.executable, "-c", code, str(site.scratch("readers"))]
     subprocess.run(command, check=True, capture_output=True)
     return []

@@ -1,203 +1,173 @@
-"""Readers of one server: requests per second and latency by page, memory and open files.
+"""Speed of readers: logs of each format to published recordings, against the parser of users.
 
-`python -m benchmarks.readers`. Each reader cycles through the pages that a
-web UI polls, on a home with one trained task and copies of its run. Meanwhile a run is in progress,
-which logs an event, a metric in its folder and a metric in MLflow twice a second.
+Files of the simulated arm (15 channels at 500 Hz, see `benchmarks.ingest`) are ingested into an
+empty home, hashed, checked and written, in turn with a plain parse of the same files by polars,
+pyulog or rosbags, which decodes all fields. Both are measured in CPU seconds.
 """
 
-import http.client
-import itertools
-import os
 import shutil
-import statistics
-import subprocess
-import sys
+import struct
 import tempfile
-import threading
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
-from uuid import uuid4
 
-import dagster as dg
-import psutil
+import numpy as np
+import polars as pl
 
-from benchmarks import EXAMPLES, ROOT
-from benchmarks._servers import free_port
+from benchmarks import ROUNDS, Row, main, paired
+from benchmarks.ingest import JOINTS, simulate, task
+from kinemill.ingest import stage as ingest
+from kinemill.process import tune_process
 from kinemill.store.home import Home
-from kinemill.tracking.run_links import TrainingLink, note_training, noted_training
-from kinemill_dagster.pipelines.server.serve import is_reachable
-from kinemill_dagster.resources.tags import TASK as TAG
+from kinemill.task import Task
 
-TASK = "cart_pole"
-PAGES = {
-    "/api/v1/runs?limit=50": "runs",
-    "/api/v1/tasks": "tasks",
-    f"/api/v1/models/{TASK}": "models",
-    "/": "start page",
-    f"/kinemill/tasks/{TASK}/1": "version page",
-}
-_RUNS = 220
-_READERS = 50
-_SECONDS = 20.0
+FILES = 2
+ROWS = 200_000  # rows of a file
+MESSAGES = 50_000  # of a file of ROS messages
+TOPIC = "joint_states"
+START = 1_700_000_000_000_000_000  # ns
+FIELDS = {"position": "angle", "velocity": "velocity", "effort": "torque"}
 
 
-def make_home(folder: Path, runs: int = _RUNS) -> Home:
-    """Train the task once, then add `runs` copies of the run with its events and metrics."""
-    from kinemill.control.sim import write_logs
-    from kinemill_dagster.pipelines.instance import open_instance
-    from kinemill_dagster.pipelines.run import run_chain
+def measure(rows: int = ROWS, messages: int = MESSAGES, rounds: int = ROUNDS) -> list[Row]:
+    """Return the speed of each format, MB by CPU second."""
+    tune_process()
+    with tempfile.TemporaryDirectory(prefix="kinemill-readers-") as folder:
+        root = Path(folder)
+        homes = count()
 
-    tasks = folder / "tasks"
-    tasks.mkdir(parents=True)
-    (tasks / f"{TASK}.yaml").write_bytes((EXAMPLES / f"{TASK}.yaml").read_bytes())
-    os.environ |= {"KINEMILL_HOME": str(folder / "home"), "KINEMILL_TASKS": str(tasks)}
-    home = Home.resolve()
-    write_logs(home.logs(TASK), TASK, episodes=12, seconds=10.0, workers=1)
-    run_chain(TASK, {"learn.steps": 200, "learn.log_every": 1})
-    with open_instance(home) as instance:
-        (record,) = instance.get_run_records(limit=1)
-        for _ in range(runs):
-            _copy_run(home, instance, record.dagster_run)
-    return home
+        def row(suffix: str, size: int, parse: Callable[[Path], object]) -> Row:
+            logs = root / suffix
+            logs.mkdir()
+            write, source = FORMATS[suffix]
+            for seed in range(FILES):
+                write(simulate(size, seed), logs / f"log{seed}.{suffix}")
+            paths = sorted(path for path in logs.rglob("*") if path.suffix == f".{suffix}")
+            megabytes = sum(path.stat().st_size for path in paths) / 1e6
+
+            def read_all() -> None:
+                home = Home(root / f"home{next(homes)}")
+                rows = ingest.run(_task(source), home, logs).artifact.summary["rows"]
+                shutil.rmtree(home.root)
+                assert rows >= 0.99 * FILES * size, f"{rows} rows were read"
+
+            def parse_all() -> None:
+                for path in paths:
+                    parse(path)
+
+            work = f"{suffix} to recordings, {FILES} files of {megabytes / FILES:.0f} MB"
+            cases = {"ours": read_all, parse.__name__: parse_all}
+            return paired(work, "MB/CPU s", megabytes, cases, rounds)
+
+        return [
+            row("csv", rows, polars_read_csv),
+            row("parquet", rows, polars_read_parquet),
+            row("ulg", rows, pyulog),
+            row("db3", messages, rosbags),
+            row("mcap", messages, rosbags),
+            row("bag", messages, rosbags),
+        ]
 
 
-def _copy_run(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Add a run with the events of another run, and its training folder."""
-    copy = dg.DagsterRun(
-        run.job_name,
-        str(uuid4()),
-        run.run_config,
-        tags=run.tags,
-        status=dg.DagsterRunStatus.STARTED,
-        asset_selection=run.asset_selection,
+def _task(source: str) -> Task:
+    """Return the task of the arm with the sources of a format: `{field}`, `{joint}`, `{name}`."""
+    document = task().model_dump(mode="json", exclude_unset=True, by_alias=True)
+    for joint in range(JOINTS):
+        for field, kind in FIELDS.items():
+            name = f"joint{joint}_{kind}"
+            text = source.format(field=field, joint=joint, name=name)
+            document["channels"][name]["source"] = text
+    return Task.model_validate(document)
+
+
+def polars_read_csv(path: Path) -> object:
+    """Parse a CSV file."""
+    return pl.read_csv(path)
+
+
+def polars_read_parquet(path: Path) -> object:
+    """Parse a Parquet file."""
+    return pl.read_parquet(path)
+
+
+def pyulog(path: Path) -> object:
+    """Parse a ULog file."""
+    from pyulog import ULog
+
+    return ULog(str(path)).data_list
+
+
+def rosbags(path: Path) -> object:
+    """Decode each message of a bag."""
+    from rosbags.highlevel import AnyReader
+
+    with AnyReader([path if path.suffix == ".bag" else path.parent]) as reader:
+        for connection, _, data in reader.messages():
+            reader.deserialize(data, connection.msgtype)
+
+
+def _write_ulog(log: pl.DataFrame, path: Path) -> None:
+    """Write one topic with all channels as floats."""
+    names = log.columns[1:]
+    text = f"arm:uint64_t timestamp;{''.join(f'float {name};' for name in names)}".encode()
+    dtype = [("size", "<u2"), ("kind", "S1"), ("id", "<u2"), ("timestamp", "<u8")]
+    records = np.zeros(log.height, [*dtype, *((name, "<f4") for name in names)])
+    records["size"] = records.itemsize - 3
+    records["kind"] = b"D"
+    records["timestamp"] = 1_000_000 + (log["time"].to_numpy() * 1e6).astype(np.uint64)
+    for name in names:
+        records[name] = log[name].to_numpy()
+    head = b"ULog\x01\x12\x35\x01" + bytes(8) + _record("B", bytes(40)) + _record("F", text)
+    path.write_bytes(head + _record("A", bytes(3) + b"arm") + records.tobytes())
+
+
+def _record(kind: str, payload: bytes) -> bytes:
+    return struct.pack("<H", len(payload)) + kind.encode() + payload
+
+
+def _write_bag(log: pl.DataFrame, path: Path) -> None:
+    """Write `sensor_msgs/JointState` messages as a ROS 1 bag, or as the storage of a ROS 2 bag."""
+    from rosbags.rosbag1 import Writer as Ros1
+    from rosbags.rosbag2 import StoragePlugin
+    from rosbags.rosbag2 import Writer as Ros2
+    from rosbags.typesys import Stores, get_typestore
+
+    is_ros1 = path.suffix == ".bag"
+    store = get_typestore(Stores.ROS1_NOETIC if is_ros1 else Stores.ROS2_HUMBLE)
+    serialize = store.serialize_ros1 if is_ros1 else store.serialize_cdr
+    state, header, time = (
+        store.types[f"{name}"]
+        for name in (
+            "sensor_msgs/msg/JointState",
+            "std_msgs/msg/Header",
+            "builtin_interfaces/msg/Time",
+        )
     )
-    instance.add_run(copy)
-    for entry in instance.all_logs(run.run_id):
-        event = entry.dagster_event
-        if event and (event.is_job_event or event.is_step_materialization):
-            instance.handle_new_event(entry._replace(run_id=copy.run_id))
-    if link := noted_training(home, run.run_id):
-        note_training(home, copy.run_id, TrainingLink(f"runs/{copy.run_id}", link.steps))
-        shutil.copytree(home.root / link.folder, home.runs / copy.run_id)
+    plugin = StoragePlugin.MCAP if path.suffix == ".mcap" else StoragePlugin.SQLITE3
+    bag = Ros1(path) if is_ros1 else Ros2(path.with_suffix(""), version=9, storage_plugin=plugin)
+    names = [f"joint{joint}" for joint in range(JOINTS)]
+    columns = [
+        log.select(f"{name}_{kind}" for name in names).to_numpy() for kind in FIELDS.values()
+    ]
+    with bag:
+        connection = bag.add_connection(f"/{TOPIC}", state.__msgtype__, typestore=store)
+        for at, stamp in enumerate((log["time"].to_numpy() * 1e9).astype(np.int64).tolist()):
+            head = {"stamp": time(*divmod(START + stamp, 10**9)), "frame_id": "base"}
+            head |= {"seq": at} if is_ros1 else {}
+            values = [np.ascontiguousarray(part[at]) for part in columns]
+            message = state(header(**head), names, *values)
+            bag.write(connection, START + stamp, serialize(message, state.__msgtype__))
 
 
-@contextmanager
-def run_in_progress(home: Home) -> Generator[None]:
-    """Log events and metrics of a run in a thread, as a training does."""
-    from kinemill.tracking import open_tracking
-    from kinemill.tracking.jsonl import JsonLines
-    from kinemill_dagster.pipelines.instance import open_instance
-
-    client, is_over = open_tracking(home).client, threading.Event()
-    mlflow_run = client.create_run("0").info.run_id
-
-    def work() -> None:
-        with open_instance(home) as instance:
-            run = dg.DagsterRun(
-                TASK, str(uuid4()), tags={TAG: TASK}, status=dg.DagsterRunStatus.STARTED
-            )
-            instance.add_run(run)
-            note_training(home, run.run_id, TrainingLink(f"runs/{run.run_id}", 1000))
-            (home.runs / run.run_id).mkdir()
-            metrics = JsonLines(home.runs / run.run_id / "metrics.jsonl")
-            for step in itertools.count():
-                metrics.log_metrics({"train/loss": 1.0 / (step + 1)}, step)
-                client.log_metric(mlflow_run, "train/loss", 1.0, step=step)
-                instance.report_engine_event(f"step {step}", run)
-                if is_over.wait(0.5):
-                    break
-            metrics.close(ended_well=True)
-            instance.report_run_canceled(run)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
-
-
-@contextmanager
-def server(home: Home) -> Generator[tuple[int, str, psutil.Process]]:
-    """Serve the pages of Dagster on loopback with a login; yield port, token and process."""
-    from kinemill_dagster.pipelines.server.auth.users import Users
-
-    users, port = Users(home), free_port()
-    users.put("vic", "viewer", "correct horse battery")
-    environment = os.environ | {
-        "DAGSTER_HOME": str(home.dagster),
-        "KINEMILL_PROJECT": str(ROOT),
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-m", "kinemill_dagster.pipelines.server.auth", "dagster_webserver"]
-    command += ["--login", "--port", str(port), "--workspace", str(ROOT / "workspace.yaml")]
-    with (home.root / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=home.root, env=environment, stdout=log, stderr=log)
-    try:
-        yield port, users.renew_token("vic"), psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def get_page(connection: http.client.HTTPConnection, page: str, token: str) -> float:
-    """Read one page; return its latency in s."""
-    began = time.perf_counter()
-    connection.request("GET", page, headers={"Authorization": f"Bearer {token}"})
-    response = connection.getresponse()
-    body = response.read()
-    assert response.status == 200, (page, response.status, body[:300])
-    return time.perf_counter() - began
-
-
-def read(port: int, token: str) -> dict[str, list[float]]:
-    """Read the pages in turn with many readers; return the latencies in s by page."""
-    latencies: dict[str, list[float]] = {page: [] for page in PAGES}
-    end = time.perf_counter() + _SECONDS
-
-    def work(first: int) -> None:
-        pages = list(PAGES)[first % len(PAGES) :] + list(PAGES)[: first % len(PAGES)]
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        while True:
-            for page in pages:
-                if time.perf_counter() > end:
-                    return
-                latencies[page].append(get_page(connection, page, token))
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(_READERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return latencies
-
-
-def main() -> None:
-    """Print the figures of one server; a folder as argument keeps the home for the next time."""
-    folder = Path(sys.argv[1]) if sys.argv[1:] else Path(tempfile.mkdtemp(prefix="readers-"))
-    os.environ |= {"KINEMILL_HOME": str(folder / "home"), "KINEMILL_TASKS": str(folder / "tasks")}
-    home = Home(folder / "home") if (folder / "home").is_dir() else make_home(folder)
-    with run_in_progress(home), server(home) as (port, token, process):
-        while not is_reachable(f"http://127.0.0.1:{port}/"):
-            time.sleep(0.5)
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        for page in PAGES:
-            get_page(connection, page, token)
-        at_start = _resources(process)
-        latencies = read(port, token)
-        print(f"before: {at_start}\nafter:  {_resources(process)}")
-    print(f"{sum(map(len, latencies.values())) / _SECONDS:.1f} requests/s by {_READERS} readers")
-    for page, values in latencies.items():
-        p95 = statistics.quantiles(values, n=20)[-1]
-        print(f"{PAGES[page]:<14} median {statistics.median(values):6.3f} s, p95 {p95:6.3f} s")
-
-
-def _resources(process: psutil.Process) -> str:
-    return f"RSS {process.memory_info().rss / 1e6:.0f} MB, {process.num_fds()} open files"
-
+FORMATS: dict[str, tuple[Callable[[pl.DataFrame, Path], object], str]] = {
+    "csv": (lambda log, path: log.write_csv(path, float_precision=7), "{name}"),
+    "parquet": (lambda log, path: log.write_parquet(path), "{name}"),
+    "ulg": (_write_ulog, "arm.{name}"),
+    "db3": (_write_bag, f"/{TOPIC}.{{field}}[{{joint}}]"),
+    "mcap": (_write_bag, f"/{TOPIC}.{{field}}[{{joint}}]"),
+    "bag": (_write_bag, f"/{TOPIC}.{{field}}[{{joint}}]"),
+}
 
 if __name__ == "__main__":
-    main()
+    main("readers", measure)

@@ -1,192 +1,208 @@
-"""Training steps: gathered windows and a compiled step, against per-item loading.
+"""Training steps, compiled and in eager mode, against a training loop as users of torch write it.
 
-The time of compilation is a separate row, without torch's cache of earlier compilations:
-`learn.compile: auto` compiles only if that saves time.
+A step gathers windows, rolls out, and updates with AdamW and clipping. Peers train the same network
+on the same features: a plain loop, the same with `torch.compile` of the loss, and torch's own
+`DataLoader`. Steps are measured in CPU seconds of one thread. The time of compilation is a separate
+row, without torch's cache of earlier compilations.
 """
 
 import tempfile
-import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import Row, interleaved, main, row
+from benchmarks import ROUNDS, Row, cpu_seconds, main, paired, row
 from kinemill.task import load_task
 from kinemill.train.build import assemble
-from kinemill.train.compiled import compiled, has_compiler
+from kinemill.train.compiled import has_compiler
 from kinemill.train.data import Windows
 from kinemill.train.devices import single_thread
-from kinemill.train.layout import layout_of
+from kinemill.train.layout import Layout, layout_of
+from kinemill.train.objective import Objective
+from kinemill.train.objectives._rollouts import Rollouts
+from kinemill.train.optimizer_step import as_program, one_by_one
+from kinemill.train.training_state import Training
 
-WINDOWS, CLIP, RATE = 8192, 1.0, 1e-4
+WINDOWS = 8192
+CLIP = 1.0
 MLP = {"type": "mlp", "hidden_sizes": [64, 64, 64]}
+WIDE = {"type": "mlp", "hidden_sizes": [128, 128]}
 GRU = {"type": "gru", "hidden_size": 128}
 # model, history, horizon, batch, steps a round
 CASES = [
     (MLP, 8, 1, 32, 200),
     (MLP, 8, 1, 256, 100),
-    ({"type": "mlp", "hidden_sizes": [128, 128]}, 10, 25, 256, 4),
+    (MLP, 8, 4, 32, 50),
+    (WIDE, 10, 25, 256, 4),
     (GRU, 11, 9, 32, 20),
 ]
 
+Step = Callable[[], float]
 
-def measure() -> list[Row]:
-    """Return windows learned from a second, and seconds to compile."""
+
+def measure(cases: Any = CASES, rounds: int = ROUNDS) -> list[Row]:
+    """Return windows learned by a CPU second, and CPU seconds to compile."""
     with (
         tempfile.TemporaryDirectory() as cache,
         mock.patch.dict("os.environ", TORCHINDUCTOR_CACHE_DIR=cache),
         single_thread(),
     ):
-        return [row for case in CASES for row in _measure(*case)]
+        return [line for case in cases for line in _measure(*case, rounds)]
 
 
-def _measure(model, history, horizon, batch, steps) -> list[Row]:
+def _measure(
+    model: dict[str, Any], history: int, horizon: int, batch: int, steps: int, rounds: int
+) -> list[Row]:
     overrides = {"learn.history": history, "learn.horizon": horizon, "learn.horizon_schedule": None}
-    overrides |= {"learn.model": model}
-    task = load_task("cart_pole", overrides)
+    task = load_task("cart_pole", overrides | {"learn.model": model})
     layout = layout_of(task)
-    windows = _windows(task, layout)
-    cases, done = {}, list[Row]()
+    windows = _windows(layout, history, horizon)
+    sizes = model.get("hidden_sizes") or model["hidden_size"]
+    work = f"{model['type'].upper()} {sizes}, history {history}, horizon {horizon}, batch {batch}"
+    plain = {
+        "plain torch loop": _plain_step(model, layout, windows, batch),
+        "DataLoader over TensorDataset": _loader_step(model, layout, windows, batch),
+    }
+    lines: list[Row] = []
     if has_compiler():
-        began = time.perf_counter()
-        cases["ours"] = _Compiled(task, layout, windows, batch)
-        cases["ours"](1)
-        spent = time.perf_counter() - began
-        done = [row(f"compile {_named(task)}, batch {batch}", "s", spent, {})]
-    cases["torch eager"] = _Eager(task, layout, windows, batch)
-    cases["DataLoader over TensorDataset"] = _Loaded(task, layout, windows, batch)
-    if model is GRU:
-        cases["DataLoader, window re-encoded at each step"] = _Reencoding(layout, windows, batch)
-    seconds = interleaved({name: lambda work=work: work(steps) for name, work in cases.items()})
-    rate = {name: steps * batch / value for name, value in seconds.items()}
-    ours = rate.pop("ours", rate["torch eager"])
-    return [row(f"train {_named(task)}, batch {batch}", "windows/s", ours, rate), *done]
-
-
-def _named(task) -> str:
-    learn = task.learn
-    sizes = getattr(learn.model, "hidden_sizes", None) or learn.model.hidden_size
-    kind = learn.model.type.upper()
-    return f"{kind} {sizes}, history {learn.history}, horizon {learn.horizon}"
-
-
-def _windows(task, layout) -> Windows:
-    rows = layout.history + task.learn.horizon
-    columns = len(layout.states) + len(layout.actions)
-    values = np.random.default_rng(0).normal(size=(WINDOWS + rows, columns)).astype(np.float32)
-    starts = torch.arange(WINDOWS)
-    counts = layout.history, task.learn.horizon, len(layout.states)
-    return Windows(torch.from_numpy(values), starts, *counts)
-
-
-def _step(task, layout):
-    states, columns = len(layout.states), layout.features
-    ones = {"state_std": states, "feature_std": columns, "output_std": len(layout.outputs)}
-    zeros = {"feature_mean": columns, "output_mean": len(layout.outputs)}
-    scale = {name: torch.ones(size) for name, size in ones.items()}
-    scale |= {name: torch.zeros(size) for name, size in zeros.items()}
-    return assemble(task.learn, layout, scale)
-
-
-def _order(batch):
-    while True:
-        order = torch.randperm(WINDOWS)
-        yield from order.split(batch)
-
-
-class _Eager:
-    """Windows gathered by their numbers; every operation on its own."""
-
-    def __init__(self, task, layout, windows, batch):
-        self.module, self.windows, self.batches = _step(task, layout), windows, _order(batch)
-        self.optimizer = torch.optim.AdamW(self.module.parameters(), lr=RATE, fused=True)
-
-    def loss(self, which):
-        return self.error(*self.windows.gather(which))
-
-    def error(self, states, past, actions, truth):
-        prediction = self.module.rollout(states, past, actions)
-        return self.module.wrap(prediction - truth).square().mean()
-
-    def update(self, loss):
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.module.parameters(), CLIP)
-        self.optimizer.step()
-        loss.item()
-
-    def __call__(self, steps):
-        for _ in range(steps):
-            self.update(self.loss(next(self.batches)))
-
-
-class _Compiled(_Eager):
-    """The whole step as one program, as `learn.compile` has it."""
-
-    def __init__(self, task, layout, windows, batch):
-        super().__init__(task, layout, windows, batch)
-        self.program = compiled(self.module, self.loss, self.optimizer, CLIP)
-
-    def __call__(self, steps):
-        for _ in range(steps):
-            loss, norm = self.program(next(self.batches), RATE)
-            float(loss), float(norm)
-
-
-class _Loaded(_Eager):
-    """The same model fed by torch's own loader, item by item."""
-
-    def __init__(self, task, layout, windows, batch):
-        super().__init__(task, layout, windows, batch)
-        items = TensorDataset(*windows.gather(torch.arange(WINDOWS)))
-        self.loader = DataLoader(items, batch_size=batch, shuffle=True)
-        self.feed = iter(())
-
-    def next(self):
-        try:
-            return next(self.feed)
-        except StopIteration:
-            self.feed = iter(self.loader)
-            return next(self.feed)
-
-    def __call__(self, steps):
-        for _ in range(steps):
-            self.update(self.error(*self.next()))
-
-
-class _Reencoding(_Loaded):
-    """torch's GRU over the last H rows at every step of a rollout, as hydrax's training does."""
-
-    def __init__(self, layout, windows, batch):
-        self.module = nn.ModuleDict(
-            {
-                "gru": nn.GRU(layout.features, GRU["hidden_size"], batch_first=True),
-                "head": nn.Linear(GRU["hidden_size"], len(layout.outputs)),
-            }
+        plain["torch.compile of the loss"] = _plain_step(
+            model, layout, windows, batch, compiles=True
         )
-        self.angles = torch.tensor(layout.angles)
-        self.optimizer = torch.optim.AdamW(self.module.parameters(), lr=RATE, fused=True)
-        items = TensorDataset(*windows.gather(torch.arange(WINDOWS)))
-        self.loader = DataLoader(items, batch_size=batch, shuffle=True)
-        self.feed = iter(())
+        ours = _our_step(task, layout, windows, batch, as_program)
+        lines = [row(f"compile {work}", "CPU s", cpu_seconds(ours), {})]
+        peers = {name: _repeat(step, steps) for name, step in plain.items()}
+        cases = {"ours": _repeat(ours, steps), **peers}
+        lines += [paired(f"compiled {work}", "windows/CPU s", steps * batch, cases, rounds)]
+    eager = _our_step(task, layout, windows, batch, one_by_one)
+    cases = {"ours": eager, "plain torch loop": plain["plain torch loop"]}
+    cases = {name: _repeat(step, steps) for name, step in cases.items()}
+    return [*lines, paired(f"eager {work}", "windows/CPU s", steps * batch, cases, rounds)]
 
-    def error(self, states, past, actions, truth):
-        all_actions = torch.cat([past, actions], dim=1)
-        length, predictions = states.shape[1], []
-        for k in range(actions.shape[1]):
-            rows = torch.cat([self.encoded(states), all_actions[:, k : k + length]], dim=2)
-            output, _ = self.module["gru"](rows)
-            state = states[:, -1] + self.module["head"](output[:, -1])
-            predictions.append(state)
-            states = torch.cat([states[:, 1:], state.unsqueeze(1)], dim=1)
-        return (torch.stack(predictions, dim=1) - truth).square().mean()
 
-    def encoded(self, states):
-        angle = states[..., self.angles]
-        return torch.cat([torch.cos(angle), torch.sin(angle), states[..., ~self.angles]], dim=-1)
+def _repeat(step: Step, count: int) -> Callable[[], object]:
+    return lambda: [step() for _ in range(count)]
+
+
+def _windows(layout: Layout, history: int, horizon: int) -> Windows:
+    columns = len(layout.states) + len(layout.actions)
+    shape = WINDOWS + history + horizon, columns
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    starts = torch.arange(WINDOWS)
+    return Windows(torch.from_numpy(values), starts, history, horizon, len(layout.states))
+
+
+def _batches(size: int) -> Iterator[Tensor]:
+    while True:
+        yield from torch.randperm(WINDOWS).split(size)
+
+
+def _our_step(
+    task: Any, layout: Layout, windows: Windows, batch: int, make: Callable[..., Any]
+) -> Step:
+    """Return a step as `kinemill.train.loop` makes it."""
+    ones = {"state_std": layout.states, "feature_std": range(layout.features)}
+    scale = {name: torch.ones(len(names)) for name, names in ones.items()}
+    scale |= {"feature_mean": torch.zeros(layout.features)}
+    scale |= {"output_mean": torch.zeros(len(layout.outputs))}
+    scale |= {"output_std": torch.ones(len(layout.outputs))}
+    module = assemble(task.learn, layout, scale)
+    rollouts = Rollouts(task.learn, module, windows, windows)
+    objective = Objective(rollouts.loss, rollouts.evaluate, "validation/multi_step", WINDOWS)
+    optimizer = task.learn.optimizer.build(module.parameters())
+    update = make(Training(module, optimizer, None, None), objective, task.learn)
+    batches = _batches(batch)
+    return lambda: update(next(batches).unsqueeze(0), 0)
+
+
+class _Plain(nn.Module):
+    """A dynamics model: features of a window of rows -> change of the state in one time step."""
+
+    def __init__(self, model: dict[str, Any], layout: Layout, history: int) -> None:
+        super().__init__()
+        self.states = len(layout.states)
+        self.history = history
+        self.register_buffer("angles", torch.tensor(layout.angles))
+        self.is_recurrent = model["type"] == "gru"
+        if self.is_recurrent:
+            self.cell = nn.GRUCell(layout.features, model["hidden_size"])
+            self.head = nn.Linear(model["hidden_size"], self.states)
+        else:
+            sizes = [history * layout.features, *model["hidden_sizes"]]
+            layers = [part for m, n in pairwise(sizes) for part in (nn.Linear(m, n), nn.Tanh())]
+            self.head = nn.Sequential(*layers, nn.Linear(sizes[-1], self.states))
+
+    def features(self, rows: Tensor) -> Tensor:
+        angles = rows[..., : self.states][..., self.angles]
+        others = rows[..., : self.states][..., ~self.angles]
+        return torch.cat([angles.cos(), angles.sin(), others, rows[..., self.states :]], -1)
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Return the mean squared error of rollouts over windows (B, H + T, C)."""
+        past = window[:, : self.history]
+        future = window[:, self.history :]
+        state = past[:, -1, : self.states]
+        memory = past.new_zeros(len(window), self.head.in_features) if self.is_recurrent else None
+        rows = self.features(past).unbind(1)
+        for features in rows if self.is_recurrent else ():
+            memory = self.cell(features, memory)
+        predicted = []
+        for action in future[..., self.states :].unbind(1):
+            state = state + self.head(memory if self.is_recurrent else torch.cat(rows, -1))
+            predicted.append(state)
+            if len(predicted) == future.shape[1]:
+                break
+            features = self.features(torch.cat([state, action], -1))
+            rows = (*rows[1:], features)
+            memory = self.cell(features, memory) if self.is_recurrent else None
+        return (torch.stack(predicted, 1) - future[..., : self.states]).square().mean()
+
+
+def _trained(model: nn.Module, loss: Callable[[Tensor], Tensor], data: Iterator[Tensor]) -> Step:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        value = loss(next(data))
+        value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimizer.step()
+        return value.item()
+
+    return step
+
+
+def _plain_step(
+    model: dict[str, Any], layout: Layout, windows: Windows, batch: int, *, compiles: bool = False
+) -> Step:
+    """Return a step whose windows are gathered by their first rows."""
+    network = _Plain(model, layout, windows.history)
+    offsets = torch.arange(windows.history + windows.horizon)
+    loss: Any = torch.compile(network) if compiles else network
+    gathered = (
+        windows.values[windows.starts[which].unsqueeze(1) + offsets] for which in _batches(batch)
+    )
+    return _trained(network, loss, gathered)
+
+
+def _loader_step(model: dict[str, Any], layout: Layout, windows: Windows, batch: int) -> Step:
+    """Return a step whose windows are loaded item by item."""
+    network = _Plain(model, layout, windows.history)
+    rows = windows.history + windows.horizon
+    items = TensorDataset(windows.values.unfold(0, rows, 1)[:WINDOWS].transpose(1, 2))
+    loader = DataLoader(items, batch_size=batch, shuffle=True)
+
+    def load() -> Iterator[Tensor]:
+        while True:
+            for (window,) in loader:
+                yield window
+
+    return _trained(network, network, load())
 
 
 if __name__ == "__main__":

@@ -26,6 +26,16 @@ FAMILIES = """
 from kinemill.task import AUGMENTATIONS, MODELS, READERS
 assert [*AUGMENTATIONS, *MODELS, *READERS]
 """
+CACHED = """
+import kinemill_dagster.pipelines.run
+import kinemill_dagster.resources.training
+from kinemill.export import stage
+from kinemill.register import stage
+from kinemill.selection import selected_model
+from kinemill.selection.references import stage
+from kinemill.train import jobs
+from kinemill.verify import headline, stage
+"""
 COMMAND = "torch mlflow dagster polars numpy pydantic rich yaml sqlalchemy"
 PROGRAMS = {
     "help": (HELP, COMMAND),
@@ -40,6 +50,7 @@ PROGRAMS = {
         "torch polars pydantic onnx mlflow pandas yaml",
     ),
     "names of plug-ins": (FAMILIES, "torch polars mlflow great_expectations kinemill.ingest"),
+    "run of a pipeline whose stages are cached": (CACHED, "torch scipy pint great_expectations"),
     "plants": ("import kinemill.control.sim", "mujoco"),
     "tracking": ("import kinemill.tracking", "mlflow psutil"),
 }

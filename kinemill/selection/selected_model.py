@@ -5,6 +5,8 @@ selected = select_model(task, home, trained, dataset, references)
 All are measured on the validation split with the score of `kinemill.selection.validation_errors`. A
 portfolio compared its winner with the same references before. A model that diverges on a recorded
 episode is not selected.
+
+A cached selection is returned without torch.
 """
 
 import json
@@ -17,11 +19,7 @@ from typing import Any
 
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.errors import BadInput
-from kinemill.selection.cross_validation import HeldOut, validation_groups
 from kinemill.selection.divergence import free_runs
-from kinemill.selection.portfolio.selection import Bars
-from kinemill.selection.references import Reference, load_references
-from kinemill.selection.validation_errors import ModulePredictor, mean_errors, measured
 from kinemill.store import (
     Artifact,
     ArtifactRef,
@@ -103,13 +101,15 @@ def select_model(
         (progress or NullReporter()).log_message(f"{selection.selected}: {selection.why}")
     if selection.selected == TRAINED:
         return trained, selection
-    member = load_references(home, references).items[selection.selected]
-    return _publish(task, home, trained.ref, artifact.ref, member, selection), selection
+    return _publish(task, home, trained.ref, artifact.ref, references, selection), selection
 
 
 def _select(
     task: Task, home: Home, trained: ArtifactRef, dataset: ArtifactRef, references: ArtifactRef
 ) -> Selection:
+    from kinemill.selection.references import load_references
+    from kinemill.selection.validation_errors import ModulePredictor
+
     rows = load_dataset(home, dataset)
     folder = open_ref(home, trained)
     results = portfolio_results(folder)
@@ -142,6 +142,10 @@ def _compare(
     task: Task, rows: PackedDataset, folders: Mapping[str, Path]
 ) -> tuple[list[CandidateResult], str]:
     """Measure the trained model and the references on the validation split, the best first."""
+    from kinemill.selection.cross_validation import HeldOut, validation_groups
+    from kinemill.selection.portfolio.selection import Bars
+    from kinemill.selection.validation_errors import mean_errors, measured
+
     modules = {name: load_model(folder) for name, folder in folders.items()}
     history = max(module.rows for module in modules.values())
     try:
@@ -179,15 +183,18 @@ def _publish(
     home: Home,
     trained: ArtifactRef,
     selection: ArtifactRef,
-    member: Reference,
+    references: ArtifactRef,
     selected: Selection,
 ) -> Artifact:
     """Publish a reference as a trained model, with its name in the description."""
-    source = member.folder
-    if source is None:
-        raise ValueError(f"{selected.selected} cannot be exported")
 
     def build(folder: Path) -> Json:
+        from kinemill.selection.references import load_references
+
+        member = load_references(home, references).items[selected.selected]
+        source = member.folder
+        if source is None:
+            raise ValueError(f"{selected.selected} cannot be exported")
         about = {**read_json(source / DESCRIPTION), "reference": selected.selected}
         (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
         shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)

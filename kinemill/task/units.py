@@ -299,6 +299,8 @@ def has_same_dimension(unit: str, reference: str) -> bool:
 
 def is_derivative(unit: str, of: str) -> bool:
     """Return whether `unit` is the unit `of` per time, such as rad/s for rad."""
+    if unit == f"{of}/s" and {unit, of} <= COMMON:
+        return True  # the usual case, without the second that pint takes
     # Quantities of units with an offset, such as degC, cannot be divided.
     ratio = _parse(of).dimensionality / _parse(unit).dimensionality
     return dict(ratio) == {"[time]": 1}

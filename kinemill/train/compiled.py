@@ -2,7 +2,6 @@
 
 For small models most time is overhead of single operations. Here parameters and both moments are
 one flat vector each, and torch's compiler generates C++ (or GPU kernels) for the whole update.
-Compilation takes time itself; `pays` estimates whether it saves more.
 """
 
 import shutil
@@ -12,11 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
-from torch.utils._python_dispatch import TorchDispatchMode
-
-# Medians over five models on two busy cores; other machines are within a factor of two.
-OVERHEAD = 5e-6  # s per operation that compilation saves
-COMPILE_TIME = 4.0, 0.03  # s, constant and per operation
 
 
 class _Loss(nn.Module):
@@ -184,37 +178,6 @@ def _of(name: str, parameter: nn.Parameter, state: Any) -> Tensor:
 def _views(vector: Tensor, parameters: list[nn.Parameter]) -> Iterator[Tensor]:
     parts = vector.split([parameter.numel() for parameter in parameters])
     return (part.view(p.shape) for part, p in zip(parts, parameters, strict=True))
-
-
-class _Counting(TorchDispatchMode):
-    """Count the operations that torch dispatches."""
-
-    operations = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: object, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        self.operations += 1
-        return func(*args, **(kwargs or {}))
-
-
-def operations_of(loss: Callable[[Tensor], Tensor], batch: Tensor) -> int:
-    """Return the number of operations of the loss of a batch (M, B) and its gradient.
-
-    The call adds to the gradients of the parameters.
-    """
-    with _Counting() as counting:
-        loss(batch).backward()
-    return counting.operations
-
-
-def pays(operations: int, steps: int) -> bool:
-    """Return whether compilation of a step saves more time than it takes.
-
-    The estimate uses constants and no clock, so that equal trainings make the same choice.
-    """
-    constant, per_operation = COMPILE_TIME
-    return steps * operations * OVERHEAD > constant + per_operation * operations
 
 
 def has_compiler() -> bool:

@@ -24,7 +24,7 @@ from kinemill.task.learn import Learn
 from kinemill.train.amp import MIN_SCALE
 from kinemill.train.batches import Batches
 from kinemill.train.compiled import CompiledStep, compiled
-from kinemill.train.gradients import clip, gradient_of, max_norm
+from kinemill.train.gradients import clip, gradient_of, max_norm, seed_step
 from kinemill.train.nan_diagnosis import NotFinite
 from kinemill.train.noise import Draws
 from kinemill.train.objective import Objective
@@ -152,7 +152,7 @@ class DeviceSteps:
 
     def _seed(self) -> None:
         """Seed the random numbers of dropout by the step; all others are keyed by it."""
-        torch.manual_seed((self._learn.seed * 1_000_003 + self._step) % 2**63)
+        seed_step(self._learn.seed * 1_000_003 + self._step, self._device)
 
     def _warm_up(self) -> None:
         """Make one step directly, and find out whether it draws random numbers."""
@@ -221,7 +221,8 @@ class DeviceSteps:
             is_fine = loss.isfinite() & (self._failed == 0)
             self._add_to_gradients(torch.where(is_fine, 0.0, torch.nan))
             scaler.unscale_(optimizer)
-        norm = clip(training.module, max_norm(self._learn), self._objective.members)
+        parameters = list(training.module.parameters())
+        norm = clip(parameters, max_norm(self._learn), self._objective.members)
         is_bad = ~norm.isfinite()
         if scaler is not None:
             # An overflow of the scaled gradient skips this step only and halves the scale. At

@@ -5,6 +5,7 @@ Symbols: M members of an ensemble (1 without), B windows of a batch.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,17 @@ from kinemill.task.learn import Learn
 from kinemill.train.ddp import process_group
 from kinemill.train.objective import Objective
 from kinemill.train.training_state import Training
+
+KERNELS: Any = torch  # with the private functions of torch's own optimizers
+
+
+def seed_step(seed: int, device: torch.device) -> None:
+    """Seed the generator of a device, which dropout draws from.
+
+    `torch.manual_seed` seeds the generators of all devices, and takes a tenth of a small step.
+    """
+    generators: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.mps}
+    generators.get(device.type, torch.default_generator).manual_seed(seed % 2**63)
 
 
 def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, int], Tensor]:
@@ -53,11 +65,14 @@ def max_norm(learn: Learn) -> float:
     return learn.grad_clip if learn.grad_clip is not None else math.inf
 
 
-def clip(module: torch.nn.Module, most: float, members: int) -> Tensor:
+def clip(parameters: list[torch.nn.Parameter], most: float, members: int) -> Tensor:
     """Clip the gradients of each member to norm `most`; return the largest unclipped norm, ()."""
+    gradients = [value.grad for value in parameters if value.grad is not None]
     if members == 1:
-        return torch.nn.utils.clip_grad_norm_(module.parameters(), most)
-    gradients = [value.grad for value in module.parameters() if value.grad is not None]
+        # torch.nn.utils.clip_grad_norm_, three times as fast: it groups gradients by device.
+        norm = torch.linalg.vector_norm(torch.stack(KERNELS._foreach_norm(gradients)))
+        KERNELS._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
+        return norm
     norms = torch.stack([part.flatten(1).norm(dim=1) for part in gradients]).norm(dim=0)  # (M,)
     factors = (most / (norms + 1e-6)).clamp(max=1.0)  # 1e-6 as in torch's clip_grad_norm_
     for part in gradients:

@@ -120,28 +120,29 @@ def _checkpoint(gx: ModuleType, task: Task, home: Home, suite: list[Json]) -> An
     if not path.is_file() or comparable(read_json(path)["expectations"]) != comparable(suite):
         context.suites.add_or_update(gx.ExpectationSuite(name=task.name, expectations=suite))
     if not (home.root / "gx" / "checkpoints" / f"{task.name}.json").is_file():
-        _add_checkpoint(gx, context, task)
+        _add_checkpoint(gx, context, task, home)
     return context.checkpoints.get(task.name)
 
 
-def _add_checkpoint(gx: ModuleType, context: Any, task: Task) -> None:
+def _add_checkpoint(gx: ModuleType, context: Any, task: Task, home: Home) -> None:
     """Add the validation definition and the checkpoint of a task; users can add actions to it."""
-    asset = context.data_sources.get(_SOURCE).get_asset(_ASSET)
-    definition = gx.ValidationDefinition(
-        name=task.name,
-        data=asset.get_batch_definition(_BATCH),
-        suite=context.suites.get(task.name),
-    )
+    # Not `add_or_update`, which compares all expectations with one another: 2 s of a new home.
+    definitions = context.validation_definitions
+    if not (home.root / "gx" / "validation_definitions" / f"{task.name}.json").is_file():
+        asset = context.data_sources.get(_SOURCE).get_asset(_ASSET)
+        batch = asset.get_batch_definition(_BATCH)
+        suite = context.suites.get(task.name)
+        definitions.add(gx.ValidationDefinition(name=task.name, data=batch, suite=suite))
     checkpoint = gx.Checkpoint(
         name=task.name,
-        validation_definitions=[context.validation_definitions.add_or_update(definition)],
+        validation_definitions=[definitions.get(task.name)],
         actions=[gx.checkpoint.UpdateDataDocsAction(name="update_data_docs")],
         result_format={
             "result_format": "COMPLETE",
             "unexpected_index_column_names": [RECORDING, EPISODE],
         },
     )
-    context.checkpoints.add_or_update(checkpoint)
+    context.checkpoints.add(checkpoint)
 
 
 def _remove_old_results(task: Task, home: Home) -> None:

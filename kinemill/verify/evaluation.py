@@ -10,7 +10,7 @@ from kinemill.errors import BadInput, join_first
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.runtime import Predictor, Simulator
 from kinemill.selection.histories import histories_of
-from kinemill.selection.references import References, find_references, fit_references
+from kinemill.selection.references import References, fit_references, load_references, stage
 from kinemill.store import ArtifactRef, Home, publish_document, publish_file
 from kinemill.task.document import Task
 from kinemill.verify.analysis import (
@@ -65,7 +65,8 @@ def references_for(
     They are the published references if the logs are long enough, else new ones with a shorter
     history. The home is not changed.
     """
-    published = find_references(task, home, dataset)
+    ref = stage.find_published(task, home, dataset)
+    published = load_references(home, ref) if ref is not None else None
     longest = max(histories_of(logs.rows, horizon), default=1)
     if published is not None and published.history <= longest:
         return published

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincc
 
 from kinemill.dataset import PackedDataset
 from kinemill.dataset.windows import gather, is_angle
@@ -131,6 +130,8 @@ def ljung_box(auto: Floats, rows: int) -> tuple[Floats, Floats]:
     Q = n (n + 2) Σ r_k² / (n - k) of n = `rows` values has a χ² distribution with L degrees of
     freedom for white noise (Ljung and Box 1978, Biometrika 65, p. 297, eq. 1.3).
     """
+    from scipy.special import gammaincc  # 0.2 s
+
     # The survival function of χ²; importing it from scipy.stats would take a second.
 
     lag = np.arange(1, len(auto) + 1)[:, None]

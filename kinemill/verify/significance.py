@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from kinemill.dataset.scale import Scale
 from kinemill.runtime.window_metrics import Floats, is_moving
@@ -201,6 +200,8 @@ def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
 
 def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: float) -> Comparison:
     """Compare the first model with the second by the mean over the channels at `indexes`."""
+    from scipy.special import stdtr, stdtrit  # 0.2 s, for runs with comparisons alone
+
     # All lengths have the same RMS error; the last one, whole episodes, always exists.
     whole = left_out[-1].whole[:, indexes]
     if not len(indexes) or np.isnan(left_out[-1].std[indexes]).any():
@@ -254,6 +255,8 @@ def widest(left_out: Sequence[LeftOut], indexes: NDArray[np.int64]) -> Interval:
 
 def _jackknife(left_out: LeftOut, indexes: NDArray[np.int64]) -> Interval:
     """Return the interval from leaving out one block at a time (Efron 1982, eq. 3.3)."""
+    from scipy.special import stdtrit
+
     blocks = left_out.blocks
     count = len(left_out.blocks.counts)
     effective = _effective(left_out, indexes)

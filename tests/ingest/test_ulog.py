@@ -1,9 +1,11 @@
 """ULog: a real flight against pyulog, and what a cut or damaged log comes to."""
 
 import random
+import sys
 
 import numpy as np
 import pytest
+from pyulog import ULog
 
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Unreadable
@@ -174,3 +176,20 @@ def test_padding_which_the_last_record_lacks_is_no_field(joint, tmp_path):
     task = joint.model_copy(update={"channels": {**joint.channels, "ok": channel}})
     with pytest.raises(Unreadable, match=r"no column 'joint\._padding0"):
         read(path, task)
+
+
+def test_reading_of_several_files_leaves_stdout_to_other_threads(joint, tmp_path, monkeypatch):
+    """Redirected by two threads at a time, stdout stayed redirected."""
+    path = tmp_path / "a.ulg"
+    path.write_bytes(ulog_bytes(ulog_samples()))
+    streams = []
+    load = ULog._load_file
+
+    def load_file(log, *arguments):
+        streams.append(sys.stdout)
+        load(log, *arguments)
+
+    monkeypatch.setattr(ULog, "_load_file", load_file)
+    stdout = sys.stdout
+    read(path, joint)
+    assert streams == [stdout, stdout]  # the header, then the whole file

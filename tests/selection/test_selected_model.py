@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from kinemill.selection import selected_model
 from kinemill.selection.divergence import Runs, free_runs
 from kinemill.selection.references import load_references
+from kinemill.selection.references import published as published_references
 from kinemill.selection.references import stage as references_stage
 from kinemill.selection.selected_model import select_model, why_no_reference
 from kinemill.store import get_or_build, open_ref, to_json_value
@@ -73,7 +74,7 @@ def without_sines(monkeypatch):
         items = {name: references.items[name] for name in ("persistence", "linear")}
         return replace(references, items=items)
 
-    monkeypatch.setattr(selected_model, "load_references", load)
+    monkeypatch.setattr(published_references, "load_references", load)
 
 
 def test_selection_of_a_model_that_beats_all_references_keeps_it(chain, monkeypatch):

@@ -92,8 +92,8 @@ def test_the_measurement_leaves_no_graph_behind(ready):
 
 def graphs():
     gc.collect()
-    alive = (one for one in gc.get_objects() if isinstance(one, torch.Tensor))
-    return sum(one.grad_fn is not None for one in alive)
+    alive = (item for item in gc.get_objects() if isinstance(item, torch.Tensor))
+    return sum(item.grad_fn is not None for item in alive)
 
 
 def test_threads_beyond_the_cores_are_refused_before_any_work(home, packed):

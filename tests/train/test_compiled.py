@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
+from kinemill.train.compiled import compiled, has_compiler
 from kinemill.train.loop import fit
+from kinemill.train.optimizer_step import is_to_be_compiled
+from kinemill.train.training_state import Training
 from tests.train.conftest import CPU, QUIET, assert_resumes, pendulum_task
 
 needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
@@ -72,15 +74,15 @@ def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other
         right = eager(theirs, expected, reference, batches[k % 8], rate)
         # float32 sums in another order
         torch.testing.assert_close(result, right, rtol=1e-5, atol=1e-6)
-    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    for parameter, reference_value in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(parameter, reference_value, rtol=1e-5, atol=1e-6)
     trained = copy.deepcopy(ours.state_dict())
     # What the optimizer holds is what the compiled steps left, so torch can go on with it.
     state = copy.deepcopy(optimizer.state_dict())
     assert state["state"][0]["step"] == 13
-    again = adamw(ours)
-    again.load_state_dict(state)
-    eager(ours, loss, again, batches[3], 1e-3)
+    resumed = adamw(ours)
+    resumed.load_state_dict(state)
+    eager(ours, loss, resumed, batches[3], 1e-3)
     eager(theirs, expected, reference, batches[3], 1e-3)
     torch.testing.assert_close(ours.first.weight, theirs.first.weight, rtol=1e-5, atol=1e-6)
     assert ours.fixed.item() == 1.0
@@ -92,12 +94,22 @@ def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other
     assert all(torch.equal(value, trained[name]) for name, value in ours.state_dict().items())
 
 
-def test_it_pays_for_long_trainings_of_small_models_alone(data):
-    operations = operations_of(loss_of(Line(), data), torch.arange(8))
-    assert 10 < operations < 40  # two linear layers, tanh, gathers, and the way back
-    assert pays(120, 20_000)  # an MLP, one step ahead
-    assert not pays(120, 4_000)
-    assert not pays(1_200, 1_500)  # twelve steps ahead: half a minute to compile, 9 s to win
+@needs_compiler
+@pytest.mark.parametrize(
+    ("settings", "is_compiled"),
+    [
+        ({"steps": 10_000}, True),
+        ({"steps": 9_999}, False),
+        ({"steps": 10_000, "compile": "off"}, False),
+        ({"steps": 10_000, "horizon_schedule": {"steps": 9}}, False),
+        ({"steps": 60, "compile": "on"}, True),
+    ],
+)
+def test_auto_compiles_long_trainings_with_equal_steps(packed, settings, is_compiled):
+    task = pendulum_task(**settings)
+    module, objective = task.learn.prepare(task, packed, packed, CPU)
+    training = Training(module, task.learn.optimizer.build(module.parameters()), None, None)
+    assert is_to_be_compiled(training, objective, task.learn) is is_compiled
 
 
 @pytest.mark.slow  # compiles three times
@@ -111,12 +123,12 @@ def test_a_killed_compiled_training_goes_on_bit_for_bit(packed, tmp_path):
 
 
 def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(packed, tmp_path):
-    for other in (
+    for changes in (
         {"ensemble": 2},
         {"horizon_schedule": {"steps": 9}},
         {"optimizer": {"type": "sgd"}},
     ):
-        task = pendulum_task(compile="on", **other)
+        task = pendulum_task(compile="on", **changes)
         module, objective = task.learn.prepare(task, packed, packed, CPU)
         with pytest.raises(BadInput, match="cannot compile an update"):
             fit(module, objective, task.learn, tmp_path, QUIET)

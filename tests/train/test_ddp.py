@@ -50,9 +50,9 @@ def learn_in(folder: Path, world: dict[str, str], packed, settings) -> None:
     torch.set_num_threads(1)
     task = pendulum_task(**settings)
     parts = task.learn.prepare(task, packed, packed, torch.device("cpu"))
-    with joined("cpu") as own:
+    with joined("cpu") as group:
         with torch.no_grad():  # a process that began with other weights gets the leader's
-            parts[0].network.head.weight.add_(own.rank)
+            parts[0].network.head.weight.add_(group.rank)
         messages = Recorder()
         state, best = fit(*parts, task.learn, folder, (messages, messages))
     weights = {name: value.tolist() for name, value in best.items()}
@@ -70,15 +70,15 @@ def processes(packed):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        every = []
+        processes = []
         for rank in range(size):
             world = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_PORT": str(port)}
             world |= {"MASTER_ADDR": "127.0.0.1", fault_injection.VARIABLE: fault}
             # A folder each: who does not lead writes nothing into its own.
             arguments = (folder / f"rank{rank}", world, packed, SETTINGS | settings)
-            every.append(context.Process(target=learn_in, args=arguments))
-            every[-1].start()
-        return every
+            processes.append(context.Process(target=learn_in, args=arguments))
+            processes[-1].start()
+        return processes
 
     return start
 
@@ -104,19 +104,19 @@ def runs(processes, tmp_path_factory):
 
 
 def test_two_processes_learn_what_one_learns(runs):
-    two, one = result(runs[0]), result(runs[1])
-    assert two[0] == one[0] == 60
-    for name, value in one[2].items():
+    shared, single = result(runs[0]), result(runs[1])
+    assert shared[0] == single[0] == 60
+    for name, value in single[2].items():
         # Sums in another order: rounding of float32, over 60 steps of Adam.
         torch.testing.assert_close(
-            torch.tensor(two[2][name]), torch.tensor(value), rtol=1e-3, atol=2e-5
+            torch.tensor(shared[2][name]), torch.tensor(value), rtol=1e-3, atol=2e-5
         )
-    assert two[1] == pytest.approx(one[1], rel=1e-4)
+    assert shared[1] == pytest.approx(single[1], rel=1e-4)
 
 
 def test_all_end_with_the_same_weights_and_stop_alike(runs):
-    leader, other = result(runs[0], 0), result(runs[0], 1)
-    assert leader[:3] == other[:3]
+    leader, follower = result(runs[0], 0), result(runs[0], 1)
+    assert leader[:3] == follower[:3]
 
 
 def test_only_the_first_writes(runs):

@@ -81,8 +81,8 @@ def test_losses_weights_and_curves_are_those_of_steps_that_wait(
         waiting = train("waiting")
     assert deferred[0].history == waiting[0].history
     assert len(deferred[0].history["train/loss"]) == 9  # every 7 of 60 steps, and the last
-    for one, other in zip(deferred[1:], waiting[1:], strict=True):
-        assert all(torch.equal(value, other[name]) for name, value in one.items())
+    for found, weights in zip(deferred[1:], waiting[1:], strict=True):
+        assert all(torch.equal(value, weights[name]) for name, value in found.items())
 
 
 @pytest.mark.parametrize("kind", ["plain", "recurrent", "flow", "diffusion", "motion"])
@@ -176,14 +176,14 @@ def test_the_error_names_the_step_and_not_the_one_that_noticed(packed, tmp_path,
 def test_the_device_keeps_more_losses_than_its_buffer_holds(packed, monkeypatch):
     monkeypatch.setattr(device_steps, "SPAN", 4)
     learn, training, objective = training_of(packed)
-    other = copy.deepcopy(training)
+    begin = copy.deepcopy(training)
     steps = device_steps.DeviceSteps(training, objective, learn, batches_of(objective, learn))
     for step in range(11):
         steps([step])
     losses = steps.collect()
-    again, objective = training_of(packed)[1:]
-    again.module.load_state_dict(other.module.state_dict())
-    update, batches = one_by_one(again, objective, learn), batches_of(objective, learn)
+    reference, objective = training_of(packed)[1:]
+    reference.module.load_state_dict(begin.module.state_dict())
+    update, batches = one_by_one(reference, objective, learn), batches_of(objective, learn)
     assert losses == [update(batches.at(step), step) for step in range(11)]
 
 

@@ -30,13 +30,13 @@ def trained(packed, folder, **settings):
     return module.state_dict(), best, state
 
 
-def same(one, other):
-    return all(torch.equal(value, other[name]) for name, value in one.items())
+def same(found, expected):
+    return all(torch.equal(value, expected[name]) for name, value in found.items())
 
 
-def nearly(one, other, tolerance):
-    for name, value in one.items():
-        torch.testing.assert_close(value, other[name], rtol=tolerance, atol=tolerance)
+def nearly(found, expected, tolerance):
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], rtol=tolerance, atol=tolerance)
 
 
 def test_an_average_is_the_sum_of_what_was_weighted_by_hand():
@@ -84,8 +84,8 @@ def test_micro_batches_learn_what_one_batch_as_large_does(packed, tmp_path, clip
     large, _, whole = trained(packed, tmp_path / "large", batch_size=96, **settings)
     small, _, parts = trained(packed, tmp_path / "small", batch_size=32, accumulate=3, **settings)
     nearly(small, large, 2e-5)
-    other, *_ = trained(packed, tmp_path / "other", batch_size=32, **settings)
-    assert max((other[name] - large[name]).abs().max() for name in large) > 1e-3
+    smaller, *_ = trained(packed, tmp_path / "other", batch_size=32, **settings)
+    assert max((smaller[name] - large[name]).abs().max() for name in large) > 1e-3
     for name in ("train/loss", "validation/multi_step"):
         expected = [value for _, value in whole.history[name]]
         assert [value for _, value in parts.history[name]] == pytest.approx(expected, rel=1e-4)
@@ -150,15 +150,15 @@ def test_only_networks_are_lowered_and_validation_is_whole(packed, tmp_path):
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
 @pytest.mark.parametrize(
-    "other",
+    "changes",
     [
         {"model": {"type": "gru", "hidden_size": 8}},
         {"ensemble": 2, "loss": "gaussian"},
         {"integrator": "rk4"},
     ],
 )
-def test_low_precision_learns_nearly_the_same(packed, tmp_path, amp, other):
-    settings = {"steps": 40, "eval_every": 40, "schedule": {"warmup_steps": 5}, **other}
+def test_low_precision_learns_nearly_the_same(packed, tmp_path, amp, changes):
+    settings = {"steps": 40, "eval_every": 40, "schedule": {"warmup_steps": 5}, **changes}
     *_, exact = trained(packed, tmp_path / "exact", **settings)
     *_, low = trained(packed, tmp_path / "low", amp=amp, **settings)
     # bfloat16 has 8 bits, so gradients are off by some 0.4 % each.
@@ -184,10 +184,10 @@ def test_low_precision_is_refused_where_it_would_round_physics(packed, tmp_path)
         fit(module, objective, learn, tmp_path, QUIET)
 
 
-@pytest.mark.parametrize("other", [{"amp": "bf16"}, {"accumulate": 2}])
-def test_what_is_not_compiled_says_so(packed, tmp_path, other):
-    module, objective, learn = ready(packed, compile="on", **other)
-    with pytest.raises(BadInput, match=f"cannot compile an update .*learn.{next(iter(other))}"):
+@pytest.mark.parametrize("changes", [{"amp": "bf16"}, {"accumulate": 2}])
+def test_what_is_not_compiled_says_so(packed, tmp_path, changes):
+    module, objective, learn = ready(packed, compile="on", **changes)
+    with pytest.raises(BadInput, match=f"cannot compile an update .*learn.{next(iter(changes))}"):
         fit(module, objective, learn, tmp_path, QUIET)
 
 

@@ -32,17 +32,17 @@ def test_steps_are_those_of_torchs_own(name):
     """Ten steps on f(x) = Σ x⁴; fused kernels add up in another order than plain ones."""
     settings, theirs, arguments = REFERENCES[name]
     ours = learn({"type": name, "lr": 0.01, **settings}).optimizer
-    one, other = (torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
+    trained, reference = (torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
     for optimizer, value in (
-        (ours.build([one]), one),
-        (theirs([other], lr=0.01, **arguments), other),
+        (ours.build([trained]), trained),
+        (theirs([reference], lr=0.01, **arguments), reference),
     ):
         for _ in range(10):
             optimizer.zero_grad()
             value.pow(4).sum().backward()
             optimizer.step()
-    torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
-    assert (one - torch.linspace(-1, 1, 7)).abs().max() > 1e-3
+    torch.testing.assert_close(trained, reference, rtol=1e-6, atol=1e-7)
+    assert (trained - torch.linspace(-1, 1, 7)).abs().max() > 1e-3
 
 
 def test_nesterov_without_momentum_is_refused():

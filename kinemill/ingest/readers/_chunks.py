@@ -4,8 +4,8 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kinemill.ingest.raw import Unreadable, reason
 
@@ -27,8 +27,7 @@ class Damaged(Exception):
     """A record of an MCAP file is invalid or cut."""
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One record of an MCAP file.
 
     Attributes:

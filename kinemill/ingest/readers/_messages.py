@@ -9,12 +9,14 @@ another. Each frame is a separate topic: `/tf/base_link.transform.translation.x`
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import compress
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kinemill.ingest.raw import (
     Images,
@@ -27,7 +29,9 @@ from kinemill.ingest.raw import (
     reason,
     stretches,
 )
+from kinemill.ingest.readers._message_layout import MessageLayout, Number
 from kinemill.ingest.readers._message_media import MessageMedia, hold_texts
+from kinemill.ingest.readers._ros import Decoder
 from kinemill.task import Ingest, Source, Task
 
 LOGGED = "log_time"
@@ -42,18 +46,90 @@ _INT64 = 2**63
 
 Path = tuple[str | int, ...]
 
+BLOCK = 1 << 20  # bytes of the messages that are decoded at once
+MOST_LAYOUTS = 32  # layouts of a topic; messages of further ones are decoded one by one
+_ORDER = "@"  # column with the positions of messages in the log
+_CLOCK = "@{}"  # columns of timestamps, ns
+
+
+class _Message(NamedTuple):
+    """A message that is not decoded yet: its position in the log, and its times in ns."""
+
+    data: bytes
+    order: int
+    logged: int
+    published: int
+
 
 @dataclass
 class _Topic:
-    """Values of one topic: one, or None, for each of its messages."""
+    """Values of one topic: rows of single messages, and frames of many."""
 
     paths: dict[str, Path]
     clocks: dict[str, Path]
     media: dict[str, Path]
-    order: list[int] = field(default_factory=list[int])
-    stamps: dict[str, list[int | None]] = field(default_factory=dict[str, list[int | None]])
-    values: dict[str, list[float | None]] = field(default_factory=dict[str, list[float | None]])
+    rows: list[list[float | None]] = field(default_factory=list[list[float | None]])
+    frames: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
     broken: list[int] = field(default_factory=list[int])  # positions of undecodable messages
+
+    @property
+    def schema(self) -> dict[str, type[pl.DataType]]:
+        """Types of the columns: position, timestamps, numbers, images and texts."""
+        clocks = map(_CLOCK.format, (LOGGED, PUBLISHED, *self.clocks))
+        integers: dict[str, type[pl.DataType]] = dict.fromkeys([_ORDER, *clocks], pl.Int64)
+        return integers | dict.fromkeys([*self.paths, *self.media], pl.Float64)
+
+    def take(self, message: object, ticks: float) -> list[float | None]:
+        """Return the timestamps in ns and the numbers of a message."""
+        stamps = [_stamp(_follow(message, path), ticks) for path in self.clocks.values()]
+        return [*stamps, *(_number(_follow(message, path)) for path in self.paths.values())]
+
+    def join(self) -> pl.DataFrame:
+        """Return all values in the order of the log."""
+        single = pl.DataFrame(self.rows, schema=self.schema, orient="row")
+        return pl.concat([single, *self.frames]).sort(_ORDER, maintain_order=True)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The part of messages of one layout that belongs to one topic, see `_frames`."""
+
+    topic: _Topic
+    node: Any  # of `MessageLayout.tree`
+
+    def take(
+        self, layout: MessageLayout, messages: NDArray[np.uint8], ticks: float
+    ) -> list[list[Any] | NDArray[np.float64]]:
+        """Return the columns of `_Topic.take` for messages (n, bytes), (n,) each."""
+
+        def numbers(path: Path) -> list[Any] | NDArray[np.float64]:
+            node = _follow(self.node, path)
+            if isinstance(node, Number):
+                return layout.read(messages, node).astype(np.float64)
+            return [_number(node)] * len(messages)  # a constant of the type, or no number
+
+        def stamps(path: Path) -> list[int | None]:
+            node = _follow(self.node, path)
+            if isinstance(node, Number):
+                return [_stamp(value, ticks) for value in layout.read(messages, node).tolist()]
+            parts = [_integer(node, names) for names in (("sec",), _FRACTIONS)]
+            if parts[0] is None:
+                return [None] * len(messages)
+            columns = [layout.read(messages, part).tolist() for part in parts if part is not None]
+            return [_within(row[0] * NS + sum(row[1:])) for row in zip(*columns, strict=True)]
+
+        clocks = map(stamps, self.topic.clocks.values())
+        return [*clocks, *map(numbers, self.topic.paths.values())]
+
+
+@dataclass
+class _Batch:
+    """Messages of one topic and type that are not decoded yet, and the layouts of earlier ones."""
+
+    decoder: Decoder
+    layouts: list[tuple[MessageLayout, list[_Frame]]]
+    messages: list[_Message] = field(default_factory=list[_Message])
+    size: int = 0  # bytes
 
 
 class MessageCollector:
@@ -66,6 +142,8 @@ class MessageCollector:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._topics: dict[str, _Topic] = {}
+        self._batches: dict[tuple[str, int], _Batch] = {}  # by topic and decoder
+        self._is_wanted: dict[str, bool] = {}
         self._field_names: dict[str, list[str]] = {}
         self._with_frames: set[str] = set()  # topics of transforms
         self._count = 0
@@ -83,18 +161,22 @@ class MessageCollector:
 
     def wants(self, topic: str) -> bool:
         """Return whether a requested name may be a field of a topic or a frame, or the topic."""
-        fields = (f"{topic}.", f"{topic}/")
-        inside = any(name.startswith(fields) for name in [*self._names, *self._media.names])
-        return inside or topic in self._media.names
+        if topic not in self._is_wanted:
+            inside = any(map(_is_in(topic), self._names))
+            self._is_wanted[topic] = inside or self._wants_media(topic)
+        return self._is_wanted[topic]
 
-    def is_new(self, topic: str) -> bool:
-        """Return whether a message of a topic may have names that are not stored yet, see `show`.
+    def _wants_media(self, topic: str) -> bool:
+        return topic in self._media.names or any(map(_is_in(topic), self._media.names))
+
+    def _is_new(self, topic: str) -> bool:
+        """Return whether a message of a topic may have names that are not stored yet, see `_show`.
 
         Later messages may hold other frames.
         """
         return topic not in self._field_names or (self.lists_all and topic in self._with_frames)
 
-    def show(self, topic: str, message: object) -> None:
+    def _show(self, topic: str, message: object) -> None:
         """Store the field names of the first message of a topic, for messages of errors."""
         for frame_topic, part in _frames(topic, message):
             if frame_topic != topic:
@@ -103,33 +185,105 @@ class MessageCollector:
             if frame_topic not in self._field_names:
                 self._field_names[frame_topic] = [f"{frame_topic}.{name}" for name in _fields(part)]
 
-    def add(self, topic: str, message: object, logged: int, published: int | None = None) -> None:
+    def add(
+        self, topic: str, data: bytes, decoder: Decoder, logged: int, published: int | None = None
+    ) -> None:
         """Store the requested fields of one message.
 
         Args:
             topic: name of the topic in the log.
-            message: a JSON value or a ROS message; None if it could not be decoded.
+            data: bytes of the message.
+            decoder: their decoder.
             logged: time at which it was logged, ns.
             published: time at which it was published, ns; None: as logged.
         """
-        self._count += 1
-        for frame_topic, part in _frames(topic, message):
-            self._add(frame_topic, part, logged, published)
-
-    def _add(self, topic: str, message: object, logged: int, published: int | None) -> None:
-        content = self._topics.get(topic) or self._open(topic)
-        if message is None:
-            content.broken.append(len(content.order) + len(content.broken) + 1)
+        if self._is_new(topic) and (message := decoder.decode_or_none(data)) is not None:
+            self._show(topic, message)
+        if not self.wants(topic):
             return
-        content.order.append(self._count)
-        content.stamps[LOGGED].append(_within(logged))
-        content.stamps[PUBLISHED].append(_within(logged if published is None else published))
-        for name, path in content.clocks.items():
-            content.stamps[name].append(_stamp(_follow(message, path), self._task.ingest.ticks))
-        for name, path in content.paths.items():
-            content.values[name].append(_number(_follow(message, path)))
-        for name, path in content.media.items():
-            content.values[name].append(self._media.take(name, _follow(message, path)))
+        self._count += 1
+        message = _Message(data, self._count, logged, logged if published is None else published)
+        if decoder.layout is None:
+            self._decode_alone(topic, decoder, message)
+            return
+        batch = self._batches.get((topic, id(decoder)))
+        if batch is None:
+            batch = self._batches[topic, id(decoder)] = _Batch(decoder, [])
+        batch.messages.append(message)
+        batch.size += len(data)
+        if batch.size >= BLOCK:
+            self._decode(topic, batch)
+
+    def _decode(self, topic: str, batch: _Batch) -> None:
+        """Decode a batch: messages of equal layout together, others one by one."""
+        rest = batch.messages
+        for layout, frames in batch.layouts:
+            rest = self._add_columns(layout, frames, rest)
+        while rest and len(batch.layouts) < MOST_LAYOUTS:
+            layout = self._layout(topic, batch.decoder, rest[0].data)
+            if layout is None:
+                break
+            batch.layouts.append(layout)
+            rest = self._add_columns(*layout, rest)
+        for message in rest:
+            self._decode_alone(topic, batch.decoder, message)
+        batch.messages = []
+        batch.size = 0
+
+    def _layout(
+        self, topic: str, decoder: Decoder, data: bytes
+    ) -> tuple[MessageLayout, list[_Frame]] | None:
+        """Return the layout of a message, and its part for each topic; None: decode it alone."""
+        message = decoder.decode_or_none(data)
+        if message is None or decoder.layout is None or self._wants_media(topic):
+            return None
+        try:
+            layout = decoder.layout(data)
+        except KeyError:
+            return None
+        parts = list(_frames(topic, message))
+        nodes = [layout.tree] if parts[0][0] == topic else layout.tree["transforms"]
+        topics = [self._topics.get(name) or self._open(name) for name, _ in parts]
+        frames = list(map(_Frame, topics, nodes))
+        example = np.frombuffer(data, np.uint8)[np.newaxis]
+        ticks = self._task.ingest.ticks
+        for (_, part), frame in zip(parts, frames, strict=True):
+            # A check of our positions by the decoder.
+            values = [column[0] for column in frame.take(layout, example, ticks)]
+            expected = np.array(frame.topic.take(part, ticks), np.float64)
+            if not np.array_equal(np.array(values, np.float64), expected, equal_nan=True):
+                return None
+        return layout, frames
+
+    def _add_columns(
+        self, layout: MessageLayout, frames: list[_Frame], messages: list[_Message]
+    ) -> list[_Message]:
+        """Store the messages that have a layout; return the others."""
+        sized = [message for message in messages if len(message.data) == layout.size]
+        content = b"".join(message.data for message in sized)
+        block = np.frombuffer(content, np.uint8).reshape(len(sized), layout.size)
+        fits = layout.matches(block)
+        matching = list(compress(sized, fits.tolist()))
+        order = [message.order for message in matching]
+        logged = [_within(message.logged) for message in matching]
+        published = [_within(message.published) for message in matching]
+        for frame in frames if matching else []:
+            columns = frame.take(layout, block[fits], self._task.ingest.ticks)
+            schema = frame.topic.schema
+            frame.topic.frames.append(pl.DataFrame([order, logged, published, *columns], schema))
+        orders = set(order)
+        return [message for message in messages if message.order not in orders]
+
+    def _decode_alone(self, topic: str, decoder: Decoder, message: _Message) -> None:
+        for frame_topic, part in _frames(topic, decoder.decode_or_none(message.data)):
+            content = self._topics.get(frame_topic) or self._open(frame_topic)
+            if part is None:
+                content.broken.append(message.order)
+                continue
+            head = [message.order, _within(message.logged), _within(message.published)]
+            values = content.take(part, self._task.ingest.ticks)
+            media = [self._media.take(n, _follow(part, path)) for n, path in content.media.items()]
+            content.rows.append([*head, *values, *media])
 
     def _open(self, topic: str) -> _Topic:
         names = [name for name in self._names if name.startswith(f"{topic}.")]
@@ -143,8 +297,6 @@ class MessageCollector:
             n: _path(n.removeprefix(prefix)) for n in self._media.names if n.startswith(prefix)
         }
         opened = _Topic({name: _path(name.removeprefix(prefix)) for name in names}, clocks, media)
-        opened.stamps = {name: [] for name in (LOGGED, PUBLISHED, *clocks)}
-        opened.values = {name: [] for name in [*opened.paths, *opened.media]}
         self._topics[topic] = opened
         return opened
 
@@ -162,52 +314,65 @@ class MessageCollector:
             Header: The task has no channels.
             Unreadable: A channel, or the timestamp that the task names, is in no message.
         """
-        mute = [name for name, topic in self._topics.items() if topic.broken and not topic.order]
-        if mute:
-            raise Unreadable(*map(_no_message, mute))
+        topics = self._join_topics()
         by_name = {
             name: topic
-            for topic in self._topics.values()
-            for name, values in topic.values.items()
-            if any(value is not None for value in values)
+            for topic in topics
+            for name in [*self._topics[topic].paths, *self._topics[topic].media]
+            if topics[topic][name].count()
         }
         listed = [name for names in self._field_names.values() for name in names]
         columns = match_columns([*dict.fromkeys([*by_name, *listed])], self._task, rate=1.0)
         reasons = list(reasons or [])
         signals: dict[str, Signal] = {}
-        clocks: dict[int, pl.Series] = {}
+        clocks: dict[str, pl.Series] = {}
         for channel, source in columns.sources.items():
             topic = by_name.get(source.name)
             if topic is None:
                 raise Unreadable(_no_number(channel, source.name))
-            if id(topic) not in clocks:
-                clocks[id(topic)] = self._clock(topic, channel)
-                reasons += _undecoded_reasons(topic, channel)
-                dropped += len(topic.broken)
-            signals[channel] = _signal(topic, source.name, clocks[id(topic)])
+            if topic not in clocks:
+                clocks[topic] = self._clock(topics[topic], channel)
+                broken = self._topics[topic].broken
+                reasons += _undecoded_reasons(topics[topic], broken, channel)
+                dropped += len(broken)
+            signals[channel] = _signal(topics[topic], source.name, clocks[topic])
         contents = self._media.media(listed)
         for channel, (source, content) in contents.items():
-            topic = by_name[source]
+            topic = topics[by_name[source]]
             if isinstance(content, Images):
                 signals[channel] = _signal(topic, source, self._clock(topic, channel))
             else:
                 base = next(iter(signals.values()))
-                signals[channel] = hold_texts(pl.Series(topic.values[source]), topic.order, base)
+                signals[channel] = hold_texts(topic[source], topic[_ORDER].to_list(), base)
         media = {channel: content for channel, (_, content) in contents.items()}
         return RawLog(
             pl.DataFrame(), columns.sources, NS, dropped, reasons, signals=signals, media=media
         )
 
-    def _clock(self, topic: _Topic, channel: str) -> pl.Series:
+    def _join_topics(self) -> dict[str, pl.DataFrame]:
+        """Return the values of each topic.
+
+        Raises:
+            Unreadable: No message of a topic can be decoded.
+        """
+        for (topic, _), batch in self._batches.items():
+            self._decode(topic, batch)
+        topics = {name: topic.join() for name, topic in self._topics.items()}
+        broken = [name for name, topic in self._topics.items() if topic.broken]
+        if mute := [name for name in broken if topics[name].is_empty()]:
+            raise Unreadable(*map(_no_message, mute))
+        return topics
+
+    def _clock(self, topic: pl.DataFrame, channel: str) -> pl.Series:
         """Return the timestamps of a topic, Int64 ns: its first field in `ingest.time`."""
         names = self._task.ingest.time
         for name in names:
-            stamps = topic.stamps.get(name, [])
-            if any(stamp is not None for stamp in stamps):
-                return pl.Series(stamps, dtype=pl.Int64)
+            column = _CLOCK.format(name)
+            if column in topic.columns and topic[column].count():
+                return topic[column]
         if names != Ingest().time:
             raise Unreadable(_no_stamp(channel, names))
-        return pl.Series(topic.stamps[LOGGED], dtype=pl.Int64)
+        return topic[_CLOCK.format(LOGGED)]
 
 
 def _frames(topic: str, message: object) -> Iterator[tuple[str, object]]:
@@ -227,10 +392,14 @@ def _frames(topic: str, message: object) -> Iterator[tuple[str, object]]:
         yield f"{topic}/{frame.strip('/')}", transform
 
 
-def _signal(topic: _Topic, name: str, clock: pl.Series) -> Signal:
+def _signal(topic: pl.DataFrame, name: str, clock: pl.Series) -> Signal:
     """Return the values of a field of a topic as a signal."""
-    values = pl.Series(topic.values[name], dtype=pl.Float64)
-    return Signal(clock, values, np.array(topic.order, dtype=np.int64))
+    return Signal(clock, topic[name], topic[_ORDER].to_numpy())
+
+
+def _is_in(topic: str) -> Callable[[str], bool]:
+    """Return whether a name is that of a field of a topic or of a frame in it."""
+    return lambda name: name.startswith((f"{topic}.", f"{topic}/"))
 
 
 def _path(name: str) -> Path:
@@ -250,6 +419,12 @@ def _follow(message: Any, path: Path) -> Any:
             there = key in getattr(message, "__dataclass_fields__", ())
             message = getattr(message, key) if there else None
     return message
+
+
+def _integer(node: Any, names: tuple[str, ...]) -> Number | None:
+    """Return the position of the first integer among named fields of a part of a layout."""
+    fields = [node.get(name) for name in names] if isinstance(node, dict) else []
+    return next((f for f in fields if isinstance(f, Number) and "float" not in f.kind), None)
 
 
 def _number(value: object) -> float | None:
@@ -307,15 +482,16 @@ def _names(value: object, name: str) -> Iterator[str]:
                 yield from _names(inner, f"{name}.{key}" if name else key)
 
 
-def _undecoded_reasons(topic: _Topic, channel: str) -> list[Reason]:
-    if not topic.broken:
+def _undecoded_reasons(topic: pl.DataFrame, broken: list[int], channel: str) -> list[Reason]:
+    """Return a reason for undecodable messages, given their positions in the log."""
+    if not broken:
         return []
-    rows = np.array(topic.broken, dtype=np.int64)
+    rows = np.searchsorted(np.sort([*topic[_ORDER], *broken]), broken) + 1
     return [
         reason(
             "message",
             stretches(rows).replace("row", "message"),
-            f"{len(rows)} of {len(topic.order) + len(rows)} messages cannot be decoded",
+            f"{len(broken)} of {topic.height + len(broken)} messages cannot be decoded",
             channel=channel,
             expected="messages as declared in the topic's schema",
             fix="nothing to do: these messages are left out",

@@ -213,7 +213,9 @@ def _on_shared_clock(content: bytes) -> bytes:
     else:
         pairs = [frame[:, [at, at + 1]].drop_nulls() for at in range(0, frame.width, 2)]
         pairs = [pair.rename({pair.columns[0]: names[0]}) for pair in pairs]
-        shared = reduce(lambda one, pair: one.join(pair, names[0], "full", coalesce=True), pairs)
+        shared = reduce(
+            lambda table, pair: table.join(pair, names[0], "full", coalesce=True), pairs
+        )
         is_dated = is_date(shared[names[0]][0])
         order = (
             parse_dates(shared[names[0]])

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any
 
-Decoder = Callable[[bytes], object]
+from kinemill.ingest.readers._message_layout import MessageLayout
 
 FORMATS = ("ros2msg", "ros2idl", "ros1msg")  # encodings of definitions
 _NAME = re.compile(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", re.ASCII)
@@ -16,16 +18,28 @@ class Undecodable(Exception):
     """rosbags cannot decode a message or the definition of its type."""
 
 
-def decode_or_none(decode: Decoder, data: bytes) -> object:
-    """Return a message, or None if it cannot be decoded."""
-    try:
-        return decode(data)
-    except Undecodable:
-        return None
+@dataclass(frozen=True)
+class Decoder:
+    """Decoder of the messages of one type.
+
+    Args:
+        decode: returns the message in its bytes; raises `Undecodable`.
+        layout: returns the layout of a message that can be decoded; None: the encoding has none.
+    """
+
+    decode: Callable[[bytes], object]
+    layout: Callable[[bytes], MessageLayout] | None = None
+
+    def decode_or_none(self, data: bytes) -> object:
+        """Return a message, or None if it cannot be decoded."""
+        try:
+            return self.decode(data)
+        except Undecodable:
+            return None
 
 
 def decoder(name: str, encoding: str, definition: str) -> Decoder:
-    """Return a function that decodes the bytes of a message; it raises `Undecodable`.
+    """Return the decoder of a type.
 
     Args:
         name: type of the message, such as `sensor_msgs/msg/JointState`.
@@ -49,7 +63,9 @@ def decoder(name: str, encoding: str, definition: str) -> Decoder:
         except Exception as error:  # asserts, struct, numpy, ...
             raise Undecodable(_first_line(error)) from error
 
-    return read
+    is_cdr = encoding != "ros1msg"
+    definitions = store.fielddefs
+    return Decoder(read, partial(MessageLayout, kind=kind, definitions=definitions, is_cdr=is_cdr))
 
 
 def _types(kind: str, encoding: str, definition: str) -> Any:

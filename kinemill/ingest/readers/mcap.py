@@ -31,7 +31,7 @@ from kinemill.ingest.readers._chunks import (
     unpack,
 )
 from kinemill.ingest.readers._messages import MessageCollector
-from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decode_or_none, decoder
+from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decoder
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -145,7 +145,7 @@ def _take_channel(payload: bytes, state: _State) -> None:
     schema = state.schemas.get(channel.schema_id)
     try:
         if channel.message_encoding == "json":
-            state.decoders[channel.id] = _from_json
+            state.decoders[channel.id] = Decoder(_from_json)
         elif needs_decoder and schema and schema.encoding in FORMATS:
             definition = schema.data.decode(errors="replace")
             state.decoders[channel.id] = decoder(schema.name, schema.encoding, definition)
@@ -168,19 +168,10 @@ def _from_json(data: bytes) -> object:
 def _take_message(payload: bytes, state: _State) -> None:
     channel, _, logged, published = _MESSAGE.unpack_from(payload)
     state.n_messages[channel] += 1
-    gathering = state.gathering
-    topic = state.topics.get(channel, "")
     decode = state.decoders.get(channel)
-    if decode is None:
-        return
-    is_selected = gathering.wants(topic)
-    if not (is_selected or gathering.is_new(topic)):
-        return
-    message = decode_or_none(decode, payload[_MESSAGE.size :])
-    if gathering.is_new(topic) and message is not None:
-        gathering.show(topic, message)
-    if is_selected:
-        gathering.add(topic, message, logged, published)
+    if decode is not None:
+        topic = state.topics[channel]
+        state.gathering.add(topic, payload[_MESSAGE.size :], decode, logged, published)
 
 
 def _compare(payload: bytes, state: _State) -> None:

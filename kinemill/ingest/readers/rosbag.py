@@ -11,7 +11,7 @@ from typing import Any
 
 from kinemill.ingest.raw import About, RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._messages import MessageCollector
-from kinemill.ingest.readers._ros import Decoder, Undecodable, decode_or_none, decoder
+from kinemill.ingest.readers._ros import Decoder, Undecodable, decoder
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -35,12 +35,9 @@ def read(path: Path, task: Task) -> RawLog:
     reasons = list[Reason]()
     count = 0
     try:
-        for topic, message, stamp in _messages(path, gathering):
+        for topic, data, decode, stamp in _messages(path, gathering):
             count += 1
-            if message is not None and gathering.is_new(topic):
-                gathering.show(topic, message)
-            if gathering.wants(topic):
-                gathering.add(topic, message, stamp)
+            gathering.add(topic, data, decode, stamp)
     except _Broken as error:
         if not count:
             raise Unreadable(_whole(str(error))) from error
@@ -52,8 +49,8 @@ class _Broken(Exception):
     """A bag cannot be opened, or cannot be read further."""
 
 
-def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, object, int]]:
-    """Yield topic, message (None if undecodable) and timestamp, ns, of each requested message."""
+def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, bytes, Decoder, int]]:
+    """Yield topic, bytes, decoder and timestamp, ns, of each requested message."""
     with path.open("rb") as file:
         ros1 = file.read(len(BAG)) == BAG
     try:
@@ -63,8 +60,7 @@ def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, ob
                 connection for connection in bag.connections if connection.id in decoders
             ]
             for connection, stamp, data in bag.messages(connections) if connections else []:
-                message = decode_or_none(decoders[connection.id], _unpack(data))
-                yield connection.topic, message, stamp
+                yield connection.topic, _unpack(data), decoders[connection.id], stamp
     except Unreadable:
         raise
     except Exception as error:  # errors of rosbags, and others that damaged bytes cause

@@ -8,15 +8,15 @@ dropout in the log splits it; a cut file is used and reported.
 import io
 import re
 import struct
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pyulog import ULog
+from pyulog import ULog, core
 from pyulog.exceptions import ULogException, ULogIncompatibleFlagException
 
 from kinemill.ingest.raw import RawLog, Reader, Reason, Signal, Unreadable, match_columns, reason
@@ -34,34 +34,61 @@ MAX_FIELDS = 10_000  # of a type, those of types in it included: none of PX4's i
 Fields = dict[str, NDArray[Any]]  # values (n,) by name
 
 
+class _Printed(local):
+    """Lines that pyulog prints in this thread, about damage."""
+
+    def __init__(self) -> None:
+        self.lines = list[str]()
+
+
+_printed = _Printed()
+
+
+def _note(*parts: object) -> None:
+    """Store a line of this thread."""
+    _printed.lines.append(" ".join(map(str, parts)))
+
+
+# stdout belongs to all threads, so it is not redirected while files are read.
+setattr(core, "print", _note)  # noqa: B010 - pyulog declares none
+
+
 class _File(io.BytesIO):
-    """Bytes of a file, and where the record began inside which they end.
-
-    pyulog stops silently when it reads fewer bytes than a record has, and reads the end of some
-    damaged files forever.
-    """
-
-    cut: int | None = None
+    """Bytes of a file, at the end of some damaged ones of which pyulog goes back forever."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
-        self._calls = 1000 + 2 * len(content)  # each byte begins one header at most
+        self._moves = 1000 + 2 * len(content)  # each byte begins one header at most
+        vars(self)["seek"] = self._move
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read bytes.
+    def _move(self, offset: int, whence: int = 0) -> int:
+        """Move to a position, as `seek`.
 
         Raises:
-            OSError: They are read forever.
+            OSError: The same bytes are read forever.
         """
-        self._calls -= 1
-        if self._calls < 0:
+        self._moves -= 1
+        if self._moves < 0:
             raise OSError("its end is read forever")
-        data = super().read(size)
-        is_header = size == 3
-        is_cut = len(data) < (size or 0) and bool(data or not is_header)
-        begin = self.tell() - len(data) - (0 if is_header else 3)
-        self.cut = begin if is_cut else None
-        return data
+        return super().seek(offset, whence)
+
+    def close(self) -> None:
+        """Do nothing: pyulog closes it, and its content is used later."""
+
+    def find_cut(self) -> int | None:
+        """Return where the record begins inside which the file ends; None if it ends behind one.
+
+        pyulog stops silently at such a record.
+        """
+        content = self.getvalue()
+        size = len(content)
+        at = len(ULog.HEADER_BYTES) + 9  # version and timestamp
+        while at + 3 <= size:
+            end = at + 3 + content[at] + (content[at + 1] << 8)
+            if end > size:
+                return at
+            at = end
+        return at if at < size else None
 
 
 @dataclass(frozen=True)
@@ -85,48 +112,64 @@ def read(path: Path, task: Task) -> RawLog:
         Unreadable: The file is not a ULog file, holds no data, or lacks a requested field.
     """
     file = _File(path.read_bytes())
-    messages = io.StringIO()
-    log = _parse(file, messages)
+    names = [source.name for spec in task.channels.values() for source in spec.source]
+    if len(names) < len(task.channels):
+        return _read(file, task, None)
+    try:
+        return _read(file, task, [re.split(r"[.[]", name)[0] for name in names])
+    except Unreadable:
+        return _read(_File(file.getvalue()), task, None)  # the error names the nearest fields
+
+
+def _read(file: _File, task: Task, topics: list[str] | None) -> RawLog:
+    """Read the named topics, or all."""
+    messages = list[str]()
+    log = _parse(file, messages, topics=topics)
     data = _fields(log)
     if not data:
         raise Unreadable(_whole_file("holds no data"))
     header = {f"{topic}.{field}": (topic, field) for topic in data for field in data[topic]}
     columns = match_columns(list(header), task, rate=TICKS)
     fields = {channel: header[source.name] for channel, source in columns.sources.items()}
-    topics = {
-        name: _topic(name, data[name], task, log.start_timestamp) for name, _ in fields.values()
+    selected = {
+        name: _topic(name, data[name], task, log.start_timestamp)
+        for name in dict.fromkeys(name for name, _ in fields.values())
     }
-    times = {name: pl.Series(topic.time) for name, topic in topics.items()}
+    times = {name: pl.Series(topic.time) for name, topic in selected.items()}
     signals = {
-        channel: Signal(times[name], pl.Series(topics[name].fields[field].astype(np.float64)))
+        channel: Signal(times[name], pl.Series(selected[name].fields[field].astype(np.float64)))
         for channel, (name, field) in fields.items()
     }
-    breaks, reasons = _dropouts(log, [topic.time for topic in topics.values()])
-    reasons += [_stale(name, topic.stale) for name, topic in topics.items() if topic.stale]
+    breaks, reasons = _dropouts(log, [topic.time for topic in selected.values()])
+    reasons += [_stale(name, topic.stale) for name, topic in selected.items() if topic.stale]
     return RawLog(
         pl.DataFrame(),
         columns.sources,
         TICKS,
-        sum(topic.stale for topic in topics.values()),
-        [*_file_reasons(log, file, messages.getvalue()), *reasons],
+        sum(topic.stale for topic in selected.values()),
+        [*_file_reasons(log, file, messages), *reasons],
         signals=signals,
         breaks=breaks,
     )
 
 
-def _parse(file: _File, messages: io.StringIO, *, header_only: bool = False) -> ULog:
-    """Parse a file; `messages` receives what pyulog prints about damage.
+def _parse(
+    file: _File,
+    messages: list[str],
+    *,
+    topics: list[str] | None = None,
+    header_only: bool = False,
+) -> ULog:
+    """Parse a file, its `topics` or all; `messages` receives what pyulog prints about damage.
 
     Raises:
         Unreadable: The file is not a ULog file, or uses an unsupported feature.
     """
-    content = file.getvalue()
-    file.close = lambda: None  # type: ignore[method-assign]  # pyulog closes it; `cut` is read later
+    _printed.lines = messages
     try:
-        with redirect_stdout(messages):
-            header = ULog(_File(content), parse_header_only=True)
-            _check_types(header)
-            return header if header_only else ULog(file)
+        header = ULog(_File(file.getvalue()), parse_header_only=True)
+        _check_types(header)
+        return header if header_only else ULog(file, topics)
     except ULogIncompatibleFlagException as error:
         problem = "sets flags of a newer version of the format"
         raise Unreadable(_whole_file(problem)) from error
@@ -176,8 +219,10 @@ def _topic(name: str, fields: Fields, task: Task, start: int) -> _Topic:
         raise Unreadable(_whole_file(f"has no timestamps in the topic {name!r}"))
     time = fields[stamp]
     is_current = (time >= start) & (time < NEVER)
-    current = {field: values[is_current] for field, values in fields.items()}
-    return _Topic(current[stamp].astype(np.int64), current, int(np.count_nonzero(~is_current)))
+    stale = int(np.count_nonzero(~is_current))
+    if stale:
+        fields = {field: values[is_current] for field, values in fields.items()}
+    return _Topic(fields[stamp].astype(np.int64), fields, stale)
 
 
 def _dropouts(log: ULog, times: list[NDArray[np.int64]]) -> tuple[list[int], list[Reason]]:
@@ -200,13 +245,15 @@ def _dropouts(log: ULog, times: list[NDArray[np.int64]]) -> tuple[list[int], lis
     return breaks, reasons
 
 
-def _file_reasons(log: ULog, file: _File, messages: str) -> list[Reason]:
+def _file_reasons(log: ULog, file: _File, messages: list[str]) -> list[Reason]:
     """Return reasons about the file as a whole."""
     reasons: list[Reason] = []
     parts = log.msg_info_multiple_dict
-    if file.cut is not None:
+    # Behind damage or an appended part, the walk over the records goes astray.
+    is_plain = not log.file_corruption and not log.has_data_appended
+    if is_plain and (cut := file.find_cut()) is not None:
         size = len(file.getvalue())
-        reasons.append(_cut(f"byte {file.cut}", f"the file ends at byte {size} inside a record"))
+        reasons.append(_cut(f"byte {cut}", f"the file ends at byte {size} inside a record"))
     elif any("_preflight" in key for key in parts) and not any(
         "_postflight" in key for key in parts
     ):
@@ -214,7 +261,7 @@ def _file_reasons(log: ULog, file: _File, messages: str) -> list[Reason]:
             _cut("end of file", "the records that the logger writes when it stops are missing")
         )
     if log.file_corruption:
-        damage = "; ".join(dict.fromkeys(messages.splitlines())) or "bytes that are not records"
+        damage = "; ".join(dict.fromkeys(messages)) or "bytes that are not records"
         reasons.append(
             reason(
                 "damaged",
@@ -254,7 +301,7 @@ def _whole_file(problem: str) -> Reason:
 
 def _attributes(path: Path) -> dict[str, str]:
     """Return attributes of the flight controller: hardware, software, serial number."""
-    header = _parse(_File(path.read_bytes()), io.StringIO(), header_only=True)
+    header = _parse(_File(path.read_bytes()), [], header_only=True)
     return texts(
         (name, value.rstrip("\0") if isinstance(value, str) else value)
         for name, value in header.msg_info_dict.items()

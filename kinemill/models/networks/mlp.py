@@ -35,7 +35,8 @@ class MLPNetwork(Network):
         self.layers = nn.ModuleList(nn.Linear(m, n, bias=options.bias) for m, n in pairwise(sizes))
         self.activation = activation(options.activation)
         self.head = nn.Linear(sizes[-1], outputs, bias=options.bias)
-        self.norms = nn.ModuleList(options.norm(size) for size in sizes[1:])
+        norms = [options.norm(size) for size in sizes[1:]] if options.layer_norm else []
+        self.norms = nn.ModuleList(norms)
         self.dropout = nn.Dropout(options.dropout)
 
     def warm_up(self, features: Tensor) -> tuple[Tensor]:
@@ -46,6 +47,8 @@ class MLPNetwork(Network):
         """Return the outputs (B, O) and the next window (B, (H - 1) F)."""
         window = torch.cat([window, features], dim=1)
         hidden = window
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            hidden = self.dropout(self.activation(norm(layer(hidden))))
+        for index, layer in enumerate(self.layers):
+            hidden = layer(hidden)
+            hidden = self.activation(self.norms[index](hidden) if self.norms else hidden)
+            hidden = self.dropout(hidden) if self.dropout.p else hidden
         return self.head(hidden), window[:, self.inputs :]

@@ -61,12 +61,21 @@ class RecurrentNetwork(Network):
     def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return the memories after features (B, K, F), from zero memories."""
         # Not len(features): torch.export makes it a constant, which would fix the batch size.
-        batch = features.shape[0]
-        carry = tuple(features.new_zeros(batch, *shape) for shape in self.carry_shapes)
-        for row in features.unbind(1):
-            _, *rest = self.advance(row, *carry)
-            carry = tuple(rest)
-        return carry
+        zeros = features.new_zeros(features.shape[0], self.carry_shapes[0][1])
+        after: list[tuple[Tensor, ...]] = []
+        rows = features
+        for layer, (from_input, from_hidden) in enumerate(
+            zip(self.from_input, self.from_hidden, strict=True)
+        ):
+            memory = (zeros,) * self.memories
+            hidden: list[Tensor] = []
+            for row in from_input(rows).unbind(1):  # one product for all rows
+                memory = self.cell(row, from_hidden(memory[0]), *memory)
+                hidden.append(memory[0])
+            after.append(memory)
+            if layer + 1 < len(self.from_input):
+                rows = self.dropout(self.norms[layer](torch.stack(hidden, dim=1)))
+        return _stack_layers(after)
 
     def advance(self, features: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return the output of the last layer (B, U), then the memories, before the head."""
@@ -77,12 +86,19 @@ class RecurrentNetwork(Network):
             recalled = self.from_hidden[layer](memory[0])
             after.append(self.cell(self.from_input[layer](hidden), recalled, *memory))
             hidden = self.dropout(self.norms[layer](after[-1][0]))
-        return hidden, *(torch.stack(parts, dim=1) for parts in zip(*after, strict=True))
+        return hidden, *_stack_layers(after)
 
     def forward(self, features: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs (B, O) and the next memories."""
         hidden, *after = self.advance(features, *carry)
         return self.head(torch.cat([hidden, features], dim=1)), *after
+
+
+def _stack_layers(memories: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Return the memories (B, U) of L layers as a carry, (B, L, U) each."""
+    if len(memories) == 1:
+        return tuple(part.unsqueeze(1) for part in memories[0])
+    return tuple(torch.stack(parts, dim=1) for parts in zip(*memories, strict=True))
 
 
 class RNNNetwork(RecurrentNetwork):
@@ -104,10 +120,10 @@ class GRUNetwork(RecurrentNetwork):
     def cell(self, from_input: Tensor, from_hidden: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         """Return h' = (1 - z) n + z h, (B, U); r, z: reset and update gate, n: candidate."""
         (h,) = memory
-        xr, xz, xn = from_input.chunk(3, dim=1)
-        hr, hz, hn = from_hidden.chunk(3, dim=1)
-        r = torch.sigmoid(xr + hr)
-        z = torch.sigmoid(xz + hz)
+        sizes = [2 * h.shape[1], h.shape[1]]
+        x_gates, xn = from_input.split(sizes, dim=1)
+        h_gates, hn = from_hidden.split(sizes, dim=1)
+        r, z = torch.sigmoid(x_gates + h_gates).chunk(2, dim=1)
         n = torch.tanh(xn + r * hn)
         return (n + z * (h - n),)
 

@@ -24,7 +24,9 @@ def wrap_angles(values: Tensor, period: Tensor) -> Tensor:
 
     NaN stays NaN, unlike with atan2.
     """
-    return values - period * torch.round(values * (1.0 / (2.0 * math.pi)))
+    # The turns are steps, whose gradient is 0; detached, autograd does not multiply by it.
+    constant = values.detach() if torch.is_grad_enabled() else values
+    return values - period * torch.round(constant * (1.0 / (2.0 * math.pi)))
 
 
 def is_varying(std: Tensor, mean: Tensor | float = 0.0) -> Tensor:

@@ -45,7 +45,8 @@ from kinemill.selection.portfolio.candidate_fits import (
 )
 from kinemill.selection.portfolio.selection import Bars, error_at
 from kinemill.selection.references.fit import published_members, strongest_members
-from kinemill.selection.references.stage import find_references
+from kinemill.selection.references.published import load_references
+from kinemill.selection.references.stage import find_published
 from kinemill.selection.validation_errors import (
     CandidateErrors,
     ValidationRows,
@@ -191,7 +192,8 @@ class _Race:
         if not path.is_file():
             began = time.monotonic()
             source = self._context.source
-            references = find_references(self._task, *source) if source else None
+            ref = find_published(self._task, *source) if source else None
+            references = load_references(source[0], ref) if source and ref else None
             members = (
                 published_members(self._task, references)
                 if references

@@ -3,20 +3,25 @@
 A model must beat the best member of each family. The families are `linear` and `linear_sincos` with
 several lengths of history and ridges, `physics` if velocities declare their positions
 (`derivative_of`), `constant_velocity` and `persistence`. The test split is not used for selection.
+
+Names are imported on first use: torch takes seconds, and a cached artifact does not need it.
 """
 
-from kinemill.selection.references.baselines import Persistence
-from kinemill.selection.references.family import Reference, References
-from kinemill.selection.references.fit import fit_references
-from kinemill.selection.references.stage import find_references, load_references
-from kinemill.selection.references.step_predictor import StepPredictor
+import importlib
+from typing import Any
 
-__all__ = [
-    "Persistence",
-    "Reference",
-    "References",
-    "StepPredictor",
-    "find_references",
-    "fit_references",
-    "load_references",
-]
+_MODULES = {
+    "Persistence": "baselines",
+    "Reference": "family",
+    "References": "family",
+    "StepPredictor": "step_predictor",
+    "fit_references": "fit",
+    "load_references": "published",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -93,7 +93,8 @@ class Rollouts:
 
     def loss(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
         """Return the loss on windows (M, B) at a training step, summed over the members."""
-        loss = self.terms(which, step, part).mean() * self.members
+        loss = self.terms(which, step, part).mean()
+        loss = loss if self.members == 1 else loss * self.members
         return loss if self.noise is None else loss + BOUNDS * self.noise.slack
 
     def terms(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
