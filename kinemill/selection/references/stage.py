@@ -32,7 +32,6 @@ from kinemill.store import (
 )
 from kinemill.store.home import Home
 from kinemill.task.document import Task
-from kinemill.task.plugins import BASELINES, Baseline, make
 from kinemill.train import load_model
 
 VERSION = 10
@@ -54,12 +53,10 @@ class Document:
 
 def inputs(task: Task, dataset: ArtifactRef) -> Json:
     """Return the values on which the references depend."""
-    baselines = task.part("verify")["verify"].get("baselines")
     return {
         "dataset": dataset.digest,
         **task.part("channels", "dt"),
         "horizon": task.verify.horizon,
-        **({"baselines": baselines} if baselines else {}),
     }
 
 
@@ -115,11 +112,9 @@ def _member(folder: Path, name: str, facts: MemberFacts, fields: Json) -> Refere
     predictor: Predictor
     if path is not None:
         predictor = StepPredictor(load_model(path))
-    elif name in _PLAIN:
+    else:
         arrays = {key: np.array(part) for key, part in fields.items() if isinstance(part, list)}
         predictor = _PLAIN[name](**{**fields, **arrays})
-    else:
-        predictor = make(BASELINES, Baseline, fields)
     return Reference(
         predictor, facts.history, facts.ridge, facts.score, facts.error, facts.stable, path
     )
@@ -127,6 +122,4 @@ def _member(folder: Path, name: str, facts: MemberFacts, fields: Json) -> Refere
 
 def _fields(member: Reference) -> Json:
     """Return the fields of a reference without a model folder, as JSON."""
-    if isinstance(member.predictor, Baseline):
-        return member.predictor.model_dump(mode="json")
     return {key: np.asarray(value).tolist() for key, value in vars(member.predictor).items()}
