@@ -30,6 +30,7 @@ from kinemill.register.gate.inputs import (
 )
 from kinemill.register.gate.measurements import age_of, overlap_of
 from kinemill.register.gate.metric import metric_of
+from kinemill.register.gate.seen_episodes import seen_episodes, without_episodes
 from kinemill.register.gate.smoke_test import serve_policy
 from kinemill.runtime import Policy
 from kinemill.store import ArtifactRef, Home
@@ -64,7 +65,7 @@ class PolicyMeasurements:
             return Findings(_measured(self.trials(policy), metric.name))
         from kinemill.policies.verification.references import absent_references
 
-        measured = _errors(self.errors(policy), self._logs)
+        measured = _errors(_action_errors(policy, self._logs), self._logs)
         return Findings(measured, absent=absent_references(policy))
 
     def compare(
@@ -72,14 +73,23 @@ class PolicyMeasurements:
     ) -> ChampionComparison:
         """Run policies from the same starts, or measure their actions at the same rows.
 
-        `trained_on` has no effect: a start in the environment is no training row, and rows of
-        demonstrations are compared as the dataset splits them.
+        Demonstrations that the champion was trained on, with the dataset in `trained_on`, are left
+        out; a start in the environment is no training row.
+
+        Raises:
+            BadInput: No demonstration is left.
         """
-        del trained_on
-        own, other = (cast(Policy, one) for one in (challenger, champion))
+        policy = cast(Policy, challenger)
+        opponent = cast(Policy, champion)
         if metric_of(self.task).larger:
-            return self._compare(self.trials(own), self.trials(other))
-        return self._errors_of(own, other)
+            return self._compare(self.trials(policy), self.trials(opponent))
+        seen = frozenset[str]()
+        if trained_on is not None:
+            seen = seen_episodes(self.home.root / self.dataset.path, trained_on)
+        logs = self._logs
+        if seen:
+            logs = replace(logs, packed=without_episodes(logs.packed, seen))
+        return replace(self._compare_errors(policy, opponent, logs), left_out=len(seen))
 
     def compare_versions(
         self, a: Loaded, b: Loaded, compared: Compared
@@ -89,8 +99,8 @@ class PolicyMeasurements:
         second = cast(Policy, b)
         if metric_of(self.task).larger:
             return _compare_trials(self.trials(first), self.trials(second), compared)
-        a_errors = self.errors(first)
-        b_errors = self.errors(second)
+        a_errors = _action_errors(first, self._logs)
+        b_errors = _action_errors(second, self._logs)
         horizons = b_errors.compare(a_errors, self.task.promote.margin)
         return compare_errors(a_errors, b_errors, horizons, compared)
 
@@ -131,37 +141,37 @@ class PolicyMeasurements:
             mine, other_one, Paired(mine.error, other_one.error, interval=interval)
         )
 
-    def _errors_of(self, challenger: Policy, champion: Policy) -> ChampionComparison:
-        own = self.errors(challenger)
-        other_one = self.errors(champion)
-        mine, other = (_errors(one, self._logs) for one in (own, other_one))
-        headline = own.against(other_one, margin=self.task.promote.margin)
-        return ChampionComparison(mine, other, Paired.of(mine.error, other.error, headline, {}))
-
-    def errors(self, policy: Policy) -> Errors:
-        """Return the errors of a policy's actions on the test split.
-
-        Raises:
-            BadInput: Its actions differ from the dataset's.
-        """
-        from kinemill.policies.verification.action_errors import (
-            actions_on_logs,
-            errors_of,
-            scored_rows,
-        )
-
-        data = self._logs
-        if policy.actions != tuple(data.packed.actions):
-            text = f"are {', '.join(policy.actions)}"
-            raise BadInput("actions", text, expected=", ".join(data.packed.actions))
-        rows = scored_rows(data)
-        return errors_of(actions_on_logs(policy, data)[rows], data, rows, policy)
+    def _compare_errors(
+        self, challenger: Policy, champion: Policy, logs: Any
+    ) -> ChampionComparison:
+        errors = _action_errors(challenger, logs)
+        champion_errors = _action_errors(champion, logs)
+        measured = _errors(errors, logs)
+        reference = _errors(champion_errors, logs)
+        headline = errors.against(champion_errors, margin=self.task.promote.margin)
+        paired = Paired.of(measured.error, reference.error, headline, {})
+        return ChampionComparison(measured, reference, paired)
 
     @cached_property
     def _logs(self) -> Any:
         from kinemill.train.demonstrations import Demonstrations  # which imports torch
 
         return Demonstrations.open(self.home, self.dataset)
+
+
+def _action_errors(policy: Policy, data: Any) -> Errors:
+    """Return the errors of a policy's actions on the test split of demonstrations.
+
+    Raises:
+        BadInput: Its actions differ from the dataset's.
+    """
+    from kinemill.policies.verification.action_errors import actions_on_logs, errors_of, scored_rows
+
+    if policy.actions != tuple(data.packed.actions):
+        text = f"are {', '.join(policy.actions)}"
+        raise BadInput("actions", text, expected=", ".join(data.packed.actions))
+    rows = scored_rows(data)
+    return errors_of(actions_on_logs(policy, data)[rows], data, rows, policy)
 
 
 def _run(task: Task, policy: Policy) -> Trials:

@@ -52,11 +52,6 @@ def scaled(values, signals, random, std: float = 0.1):
     return values * random.uniform(1 - std, 1 + std)
 
 
-def hold(states, past_actions, actions):
-    del past_actions
-    return np.repeat(states[:, -1:], actions.shape[1], axis=1)
-
-
 def fast(values, dt, most: float = 1e3):
     """No rod is that fast."""
     del dt
