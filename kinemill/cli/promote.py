@@ -66,7 +66,7 @@ def why(
         typer.echo(wrap_text(text))
     gate_table(from_json_value(report["gate"], list[Verdict], Path("gate")))
     if report["report"]:
-        typer.echo(f"report  {report['report']}")
+        typer.echo(f"report  kinemill model report {report['task']}:{report['version']} --to FILE")
 
 
 def approve(

@@ -28,7 +28,7 @@ _KEY = (
     ("even", "no significant difference"),
     ("behind", "worse, but not significantly among all comparisons, or within the margin"),
     ("worse", "a reference is significantly better: the gate refuses the model"),
-    ("uncounted", "not counted"),
+    ("uncounted", "not counted by the gate: excluded by the task, or no reference predicts so far"),
 )
 
 
