@@ -4,12 +4,15 @@ from itertools import combinations
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
 
-from kinemill.task import CHECKS, Ratio, Seconds, Task
+from kinemill.task import CHECKS, Task
 from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 from kinemill.validate.motion import MANY, pairs, traveled
+
+_WINDOW = 0.1  # window of the differences, s
+_MIN_CORRELATION = 0.9  # minimum correlation of a velocity with a position
+_SCALE = 0.1  # largest relative error of scale against the other position
 
 
 @CHECKS.register("swapped")
@@ -21,13 +24,6 @@ class Swapped(CheckSettings):
     """
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    window: Seconds = Field(default=0.1, description="window of the differences, s")
-    min_correlation: PositiveFloat = Field(
-        default=0.9, le=1.0, description="minimum correlation of a velocity with a position"
-    )
-    scale: Ratio = Field(
-        default=0.1, description="largest relative error of scale against the other position"
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each swapped velocity of channel -> (n,)."""
@@ -42,7 +38,7 @@ class Swapped(CheckSettings):
             product = np.einsum("im,jm->ij", integrals, moved)  # (velocity, position)
             scale = product / power
             same = product / np.sqrt(np.outer(np.sum(integrals**2, axis=1), power))
-        fits = (same > self.min_correlation) & (np.abs(scale - 1.0) < self.scale)
+        fits = (same > _MIN_CORRELATION) & (np.abs(scale - 1.0) < _SCALE)
         faults: list[Fault] = []
         for i, j in combinations(range(len(channel_pairs)), 2):
             crossed = fits[i, j] and fits[j, i] and units[i] == units[j]
@@ -59,7 +55,7 @@ class Swapped(CheckSettings):
     ) -> tuple[Array, Array, list[str]]:
         """Return integrals of velocities and differences of positions, both (p, m), and units."""
         length = len(values[channel_pairs[0][0]])
-        rows = max(1, min(round(self.window / task.dt), length // 4))
+        rows = max(1, min(round(_WINDOW / task.dt), length // 4))
         sample = slice(None, None, max(1, length // MANY))
         begin = np.arange(1, length - rows)[sample]
         integrals = [
