@@ -23,7 +23,7 @@ from kinemill.verify.figures import (
     rollout_models,
     rollouts,
 )
-from kinemill.verify.findings import cells_of, own_reference
+from kinemill.verify.findings import cells_of, model_reference
 from kinemill.verify.free_run import FreeRun
 from kinemill.verify.phrases import label, samples
 
@@ -63,7 +63,7 @@ def analysis_sections(
 
     Without `examples` there is no section of them.
     """
-    analysis = _without_itself(analysis, own_reference(document))
+    analysis = _without_itself(analysis, model_reference(document))
     model = analysis.model
     calibration = analysis.calibration
     body = render(

@@ -14,7 +14,7 @@ from pydantic import Field
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 
 _ROWS = 3  # minimum number of consecutive equal rows
 # Distance by which the slopes lead beyond the flat top, as a fraction of the channel's span.
@@ -33,7 +33,7 @@ class Clipped(CheckSettings):
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) that are clipped."""
-        paired = {name for pair in pairs(task) for name in pair}
+        paired = {name for pair in velocity_pairs(task) for name in pair}
         return [
             fault
             for name in task.states

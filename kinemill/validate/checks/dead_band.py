@@ -11,7 +11,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import derivative, pairs, slope_error
+from kinemill.validate.motion import derivative, slope_error, velocity_pairs
 
 _ROWS = 3  # rows at exactly zero while the position moves, from which the check fails
 _NOISE = 5.0  # required movement at zero velocity, as a multiple of the noise
@@ -29,7 +29,7 @@ class DeadBand(CheckSettings):
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each velocity of channel -> (n,) with a dead band."""
         faults: list[Fault] = []
-        for velocity, position in pairs(task):
+        for velocity, position in velocity_pairs(task):
             v = values[velocity]
             x = values[position]
             if velocity in self.ignore or len(v) < 9:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 
 _ROWS = 800  # rows to evaluate at most
 _TINY = 1e-9
@@ -89,7 +89,7 @@ def find_response(values: Values, task: Task, search_range: float) -> Response |
 
 
 def _fit_response(values: Values, task: Task, search_range: float) -> Response | None:
-    velocities = [velocity for velocity, _ in pairs(task)]
+    velocities = [velocity for velocity, _ in velocity_pairs(task)]
     first_rows = {name: values[name][:_ROWS] for name in task.columns}
     actions = [name for name in task.actions if np.ptp(values[name]) > _TINY]
     lags = max(1, round(search_range / task.dt))

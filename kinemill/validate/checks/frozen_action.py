@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Seconds, Task, in_unit
-from kinemill.validate.block_stats import extremes, may_rest, rounding, whole
+from kinemill.validate.block_stats import extremes, is_finite, may_rest, rounding
 from kinemill.validate.faults import CheckSettings, Fault, Values, changes, ends_smoothly, runs
 
 # A value that is held so often, for so many rows, is a neutral position.
@@ -91,7 +91,7 @@ class FrozenAction(CheckSettings):
 
 def _range(values: Values, name: str) -> tuple[float, float]:
     """Return the smallest and largest finite value of a channel, or 0 and 0."""
-    if whole(values, name):
+    if is_finite(values, name):
         return extremes(values, name)
     finite = values[name][np.isfinite(values[name])]
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 from kinemill.validate.time_lag import lag
 
 _LATE = 0.15  # delay of backward differences, rows; 0.5 at their own rate
@@ -38,7 +38,7 @@ class Placeholder(CheckSettings):
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return one fault for the first rows of channel -> (n,) that are placeholders."""
-        finite = list(pairs(task))
+        finite = list(velocity_pairs(task))
         rows = self._zeros([values[name] for name in task.states])
         if rows and (leaping := self._leaping(task.states, rows, values)):
             return [_fault(rows, leaping, "state", values, task)]

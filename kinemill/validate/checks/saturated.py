@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import block_stats, extremes, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 
 _Ends = list[tuple[int, int, int]]  # start, stop, sign of stretches at an extreme
 
@@ -36,7 +36,7 @@ class Saturated(CheckSettings):
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) at an extreme that its partner contradicts."""
         faults: list[Fault] = []
-        for velocity, position in pairs(task):
+        for velocity, position in velocity_pairs(task):
             v = values[velocity]
             x = values[position]
             if len(v) > _ROWS:

@@ -12,7 +12,13 @@ import numpy as np
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import noise, noise_of, pairs, reach_of, slope_error
+from kinemill.validate.motion import (
+    half_range,
+    local_noise,
+    noise_of_velocity,
+    slope_error,
+    velocity_pairs,
+)
 
 _REACH = (1, 2)  # rows to each side: for spikes of one and two rows
 _PEAK = 0.7  # fraction of the largest surrounding error: a spike gives its neighbors half its error
@@ -31,7 +37,7 @@ class Spike(CheckSettings):
         if len(next(iter(values.values()))) < 4 * max(_REACH) + 1:
             return []
         faults: list[Fault] = []
-        for velocity, position in pairs(task):
+        for velocity, position in velocity_pairs(task):
             v = values[velocity]
             x = values[position]
             floor = self._floor(velocity, values, task)
@@ -42,14 +48,14 @@ class Spike(CheckSettings):
             floor = self._floor(position, values, task)
             if floor is not None:
                 errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
-                still = _NOISE * task.dt * noise_of(values, velocity, position, task.dt)
+                still = _NOISE * task.dt * noise_of_velocity(values, velocity, position, task.dt)
                 spikes = self._find(position, errors, max(still, floor), task)
                 faults += [spike for spike in spikes if not _steps(x, v, spike, task.dt)]
         return faults
 
     def _floor(self, name: str, values: Values, task: Task) -> float | None:
         """Return the minimum height of a spike, or None if no step is that large."""
-        floor = _SHARE * reach_of(values[name], task.channels[name])
+        floor = _SHARE * half_range(values[name], task.channels[name])
         return None if max(_REACH) * largest_step(values, name) <= floor else floor
 
     def _find(self, name: str, errors: list[Array], floor: float, task: Task) -> list[Fault]:
@@ -59,7 +65,7 @@ class Spike(CheckSettings):
         over = error > floor
         if not over.any():
             return []
-        sizes = [noise(error) for error in errors]
+        sizes = [local_noise(error) for error in errors]
         out = [error > _NOISE * size for error, size in zip(errors, sizes, strict=True)]
         over &= np.logical_or(*out) & (error > _PEAK * _around(error))
         return [

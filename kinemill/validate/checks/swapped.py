@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task
-from kinemill.validate.block_stats import whole
+from kinemill.validate.block_stats import is_finite
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
-from kinemill.validate.motion import MANY, pairs, traveled
+from kinemill.validate.motion import MAX_WINDOWS, integrate_velocity, velocity_pairs
 
 _WINDOW = 0.1  # window of the differences, s
 _MIN_CORRELATION = 0.9  # minimum correlation of a velocity with a position
@@ -27,7 +27,7 @@ class Swapped(CheckSettings):
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each swapped velocity of channel -> (n,)."""
-        channel_pairs = list(pairs(task))
+        channel_pairs = list(velocity_pairs(task))
         if len(channel_pairs) < 2:
             return []
         integrals, moved, units = self._differences(channel_pairs, values, task)
@@ -56,18 +56,18 @@ class Swapped(CheckSettings):
         """Return integrals of velocities and differences of positions, both (p, m), and units."""
         length = len(values[channel_pairs[0][0]])
         rows = max(1, min(round(_WINDOW / task.dt), length // 4))
-        sample = slice(None, None, max(1, length // MANY))
+        sample = slice(None, None, max(1, length // MAX_WINDOWS))
         begin = np.arange(1, length - rows)[sample]
         integrals = [
-            traveled(values, velocity, begin + rows, task.dt)
-            - traveled(values, velocity, begin, task.dt)
+            integrate_velocity(values, velocity, begin + rows, task.dt)
+            - integrate_velocity(values, velocity, begin, task.dt)
             for velocity, _ in channel_pairs
         ]
         positions = [values[position] for _, position in channel_pairs]
         moved = [x[rows:-1][sample] - x[: -rows - 1][sample] for x in positions]
         units = [task.channels[velocity].unit for velocity, _ in channel_pairs]
         names = [name for pair in channel_pairs for name in pair]
-        if all(whole(values, name) for name in names):
+        if all(is_finite(values, name) for name in names):
             return np.stack(integrals), np.stack(moved), units
         finite = np.logical_and.reduce([np.isfinite(values[name]) for name in names], axis=0)
         lost = np.concatenate(([0], np.cumsum(~finite)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from kinemill.task import CHECKS, Task
 from kinemill.validate.faults import CheckSettings, Fault, Values
-from kinemill.validate.motion import minutes, pairs, scales
+from kinemill.validate.motion import find_unit_scales, is_minutes, velocity_pairs
 
 _UNITS = {1e3: "ms", 1e6: "us", 1e9: "ns", 60.0: "min", 1e-3: "ms", 1e-6: "us", 1.0 / 60.0: "min"}
 _WINDOW = 0.5  # integration window of the velocity, s
@@ -27,8 +27,8 @@ class TimeUnit(CheckSettings):
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows of channel -> (n,) if every velocity has one wrong scale."""
-        scale_by_velocity = scales(values, task, _WINDOW, _FACTOR)
-        if not scale_by_velocity or len(scale_by_velocity) < len(list(pairs(task))):
+        scale_by_velocity = find_unit_scales(values, task, _WINDOW, _FACTOR)
+        if not scale_by_velocity or len(scale_by_velocity) < len(list(velocity_pairs(task))):
             return []
         factors = np.array(list(scale_by_velocity.values()))
         middle = float(np.median(factors))
@@ -53,6 +53,6 @@ class TimeUnit(CheckSettings):
 
 def _angle(factor: float) -> bool:
     """Return whether a factor converts units of angle, which `angle_unit` reports."""
-    if minutes(factor):
+    if is_minutes(factor):
         return False
     return any(abs(max(factor, 1 / factor) / size - 1) < 0.05 for size in (57.29578, 9.549297))

@@ -14,9 +14,15 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Ratio, Task, in_unit
-from kinemill.validate.block_stats import whole
+from kinemill.validate.block_stats import is_finite
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
-from kinemill.validate.motion import noise_of, pairs, rms, slope_and_offset, windows_of
+from kinemill.validate.motion import (
+    noise_of_velocity,
+    rms,
+    slope_and_offset,
+    velocity_pairs,
+    windows_of,
+)
 from kinemill.validate.time_lag import lag
 
 # Factor on a velocity whose unit differs from the declared one.
@@ -56,7 +62,7 @@ class Velocity(CheckSettings):
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each velocity of channel -> (n,) that fails."""
         faults: list[Fault] = []
-        for name, position in pairs(task):
+        for name, position in velocity_pairs(task):
             if name not in self.ignore:
                 fault = self._check_velocity(name, position, values, task)
                 faults += [fault] if fault else []
@@ -65,7 +71,7 @@ class Velocity(CheckSettings):
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `<velocity>:scale`, `:offset` in its unit, and `:lag_s`, for those that move."""
         measured: dict[str, float] = {}
-        for name, position in pairs(task):
+        for name, position in velocity_pairs(task):
             fit = fit_of(values, name, position, _WINDOW, task.dt)
             if fit and rms(fit.moved) > _ABSOLUTE and np.isfinite(fit.scale):
                 measured |= {f"{name}:scale": fit.scale, f"{name}:offset": fit.offset}
@@ -197,12 +203,12 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
     if scale > 0.0 or error > 0.3 * rms(
         integral
     ):  # an inverted velocity also looks half a period late
-        finite = whole(values, name) and whole(values, position)
+        finite = is_finite(values, name) and is_finite(values, position)
         late = lag(velocity, path, dt, finite=finite)
     if late and error > 0.02 * rms(moved):
         integral, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(integral, moved, length)
-    finite_velocity = velocity if whole(values, name) else velocity[np.isfinite(velocity)]
+    finite_velocity = velocity if is_finite(values, name) else velocity[np.isfinite(velocity)]
     is_short = apart * len(integral) < _MIN_WINDOWS * length
     return Fit(
         integral,
@@ -214,7 +220,7 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         offset,
         late,
         error=error,
-        noise=noise_of(values, name, position, dt),
+        noise=noise_of_velocity(values, name, position, dt),
         speed=rms(finite_velocity),
         span=min(_range(velocity), _range(np.diff(path)) / dt) if is_short else 0.0,
     )

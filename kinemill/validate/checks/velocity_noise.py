@@ -15,7 +15,7 @@ from pydantic import Field
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.checks.velocity import fit_of
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
-from kinemill.validate.motion import pairs, rms
+from kinemill.validate.motion import rms, velocity_pairs
 
 _SAMPLE = 20_000  # rows to compare, one stretch in the middle of a long log
 # Largest rms difference, relative to the standard deviation of the velocity; real logs in motion
@@ -39,7 +39,7 @@ class VelocityNoise(CheckSettings):
         """Return a fault over all rows for each noisy velocity of channel -> (n,)."""
         return [
             fault
-            for velocity, position in pairs(task)
+            for velocity, position in velocity_pairs(task)
             if velocity not in self.ignore
             and (fault := self._compare(velocity, position, values, task))
         ]

@@ -12,7 +12,7 @@ import numpy as np
 from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import extremes
 from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 
 _MIN_ROWS = 3  # minimum number of rows; a spike lacks an arbitrary amount once
 _SHARE = 0.7  # minimum missing amount, as a fraction of the largest value
@@ -28,7 +28,7 @@ class WrapAround(CheckSettings):
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) that lack a whole range."""
         faults: list[Fault] = []
-        for velocity, position in pairs(task):
+        for velocity, position in velocity_pairs(task):
             v = values[velocity]
             x = values[position]
             if len(v) < 5:
