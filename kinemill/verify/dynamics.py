@@ -216,8 +216,11 @@ class DynamicsSubject:
     @cached_property
     def outputs(self) -> dict[str, OutputAccuracy]:
         """Errors of the outputs on the test split, by name."""
-        steps = self.settings.horizon, self.settings.stride
-        return output_accuracy(self.simulator, self.dataset, self.dataset, "test", steps)
+        settings = self.settings
+        data = self.dataset
+        return output_accuracy(
+            self.simulator, data, data, "test", settings.horizon, settings.stride
+        )
 
     @cached_property
     def stability(self) -> Stability:

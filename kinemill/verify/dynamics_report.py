@@ -38,15 +38,11 @@ def dynamics_parts(subject: DynamicsSubject, document: Verification) -> Parts:
             card(f"Rollout, {model.horizon} steps", number(latency.p50), "ms", speed),
             windows_card(analysis, "Held-out windows"),
         ],
-        sections=(
-            [
-                *analysis_sections(
-                    analysis, document, "the test split", three_examples(model), text
-                ),
-                outputs_section(document.outputs, model.dt),
-            ],
-            [render("verify/trials.html.j2", document=document, motion=subject.motion)],
-        ),
+        sections=[
+            *analysis_sections(analysis, document, "the test split", three_examples(model), text),
+            outputs_section(document.outputs, model.dt),
+        ],
+        details=[render("verify/trials.html.j2", document=document, motion=subject.motion)],
         checks_note="Accuracy is not a check; the gate compares it with the references and the "
         "champion.",
         channels=[

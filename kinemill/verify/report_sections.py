@@ -35,7 +35,8 @@ class Parts:
     Attributes:
         kind: `Model` or `Policy`.
         cards: key figures.
-        sections: sections before and after the checks.
+        sections: sections before the checks.
+        details: sections after the checks.
         checks_note: remark next to the checks on what else the gate compares.
         channels: name, role, unit and limits of each channel, as text.
         facts: names and values, as text.
@@ -44,7 +45,8 @@ class Parts:
 
     kind: str
     cards: list[str]
-    sections: tuple[list[str], list[str]]
+    sections: list[str]
+    details: list[str]
     checks_note: str
     channels: list[list[str]]
     facts: list[list[str]]

@@ -113,9 +113,8 @@ class DynamicsMeasurements:
         history = max(first.history, second.history)
         a_run = roll_out(first, self._rows, self.task, history)
         b_run = roll_out(second, self._rows, self.task, history)
-        horizons = compare_horizons(
-            (b_run.errors, b_run.run), (a_run.errors, a_run.run), self.task.promote.margin
-        )
+        margin = self.task.promote.margin
+        horizons = compare_horizons(b_run.errors, a_run.errors, margin, b_run.run, a_run.run)
         return compare_errors(a_run.errors, b_run.errors, horizons, compared)
 
     def serve(self, folder: Path) -> tuple[bool, str]:

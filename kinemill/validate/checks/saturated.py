@@ -55,7 +55,8 @@ class Saturated(CheckSettings):
             if faster > _SHARE * float(np.ptp(v)) + error:
                 contradicted.append((start, stop, faster))
         return [
-            self._fault(name, where, v, task, "the position moves faster") for where in contradicted
+            self._fault(name, start, stop, v, task, f"the position moves faster by {size:.3g}")
+            for start, stop, size in contradicted
         ]
 
     def _position(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
@@ -70,7 +71,8 @@ class Saturated(CheckSettings):
             if beyond > max(_MIN_MOTION, _SHARE * float(np.ptp(x))):
                 contradicted.append((start, stop, float(np.max(path))))
         return [
-            self._fault(name, where, x, task, "the velocity leads beyond") for where in contradicted
+            self._fault(name, start, stop, x, task, f"the velocity leads beyond by {size:.3g}")
+            for start, stop, size in contradicted
         ]
 
     def _at_an_end(self, values: Values, name: str) -> _Ends:
@@ -92,17 +94,15 @@ class Saturated(CheckSettings):
         ]
 
     def _fault(
-        self, name: str, where: tuple[int, int, float], values: Array, task: Task, why: str
+        self, name: str, start: int, stop: int, values: Array, task: Task, why: str
     ) -> Fault:
-        start, stop, size = where
         unit = task.channels[name].unit
         return Fault(
             start,
             stop,
             name,
             actual=f"{stop - start} rows at its end, {values[start]:.6g}{in_unit(unit)}, while "
-            f"{why} "
-            f"by {size:.3g}{in_unit(unit)}",
+            f"{why}{in_unit(unit)}",
             expected="a sensor range that covers all motions of the robot",
             fix="widen the range of the sensor or driver, or exclude such runs",
         )
