@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from importlib.resources import files
 
 import pytest
 
@@ -137,31 +136,15 @@ def test_ui_prints_the_address_of_the_start_page_which_shows_the_champion(served
         assert expected in text
 
 
-def barriers_of(tab):
-    """Return the serious and critical findings of axe-core on the open page."""
-    tab.evaluate(f"{files('axe_core_python').joinpath('axe.min.js').read_text()};0")
-    return tab.evaluate(
-        "axe.run(document, {resultTypes: ['violations']}).then(result => result.violations"
-        ".filter(finding => ['serious', 'critical'].includes(finding.impact))"
-        ".map(finding => finding.id + ': ' + finding.nodes.map(node => node.html).join(' | ')))"
-    )
-
-
-CUT = (
-    "[...document.querySelectorAll('table')].filter(table => table.parentElement.clientWidth"
-    " && table.scrollWidth > table.parentElement.clientWidth + 1).map(table => table.innerText)"
-)
-
-
 @pytest.mark.parametrize("width", [1280, PHONE])
 def test_pages_fit_the_window_log_no_error_and_have_no_barrier(served, tab, width):
     for page in pages_of(served):
         tab.open(served.urls["Dagster"] + page, width)
         assert tab.errors() == [], page
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, page
-        assert barriers_of(tab) == [], page
+        assert tab.barriers() == [], page
         if "/files/" not in page and "/tasks/" not in page:
-            assert tab.evaluate(CUT) == [], page  # tables of reports scroll sideways
+            assert tab.cut_tables() == [], page  # tables of reports scroll sideways
 
 
 def test_the_contents_of_a_report_lead_to_its_sections(served, tab):
@@ -257,8 +240,8 @@ def test_a_task_is_drafted_from_uploads_edited_checked_and_created(served, tab, 
     tab.wait_for("valid")
     tab.resize(PHONE, 900)
     assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE
-    assert tab.evaluate(CUT) == []
-    assert barriers_of(tab) == []
+    assert tab.cut_tables() == []
+    assert tab.barriers() == []
     tab.evaluate("document.querySelector('[data-check]').click()")
     tab.wait_for("1 of 2 logs lose rows")
     assert "nonfinite cart" in tab.evaluate("document.querySelector('.results').innerText")
