@@ -368,7 +368,7 @@ def imitation(chain, pendulum, monkeypatch):
                 name: {"role": "action" if name in pendulum.actions else "state", "unit": unit}
                 for name, unit in pendulum.units.items()
             },
-            "learn": {"type": "imitation"},
+            "learn": {"type": "imitation", "model": {"type": "mlp"}},
         }
     )
     measurements = PolicyMeasurements(task, chain.home, ArtifactRef("dataset", "d"))

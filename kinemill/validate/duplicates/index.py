@@ -212,7 +212,7 @@ class DuplicateIndex:
             for number in batch:
                 del self._cache[number]
 
-    def velocity_pairs(self, limit: int) -> tuple[int, list[DuplicatePair]]:
+    def pairs(self, limit: int) -> tuple[int, list[DuplicatePair]]:
         """Return the number of pairs, and the nearest ones."""
         return self._table.pairs, [
             DuplicatePair((min(first, second), max(first, second)), distance)
