@@ -11,7 +11,7 @@ from kinemill.reports.templates import render_in
 from kinemill_dagster.resources.links import TASKS
 
 PREFIX = "/kinemill/console"
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent  # of the templates
 _NO_SCRIPT = (
     "<noscript><p>Changes need JavaScript: only the script of this server may send them.</p>"
     "</noscript>"
@@ -32,9 +32,9 @@ def console_page(title: str, template: str, task: str = "", /, **context: object
         task: task of the page; "" for none.
         **context: values of the template.
     """
-    body = render_in(_FOLDER, template, prefix=PREFIX, tasks=TASKS, **context)
+    body = render_in(FOLDER, template, prefix=PREFIX, tasks=TASKS, **context)
     script = f'<script src="{PREFIX}/console.js" defer></script>'
-    css = (_FOLDER / "console.css").read_text()
+    css = (FOLDER / "console.css").read_text()
     return with_navigation(html_page(title, [_NO_SCRIPT, body, script], css=css), task)
 
 
