@@ -59,7 +59,7 @@ COMMANDS = {
     "no version": ("model rollback swing", NO_VERSION),
     "compare without a second": ("model compare swing:1", NO_VERSION),
     "draft over a task": ("new swing --from logs", "{root}/tasks/swing.yaml: exists already; choose another name, or another file with --to"),
-    "missing log": ("data show swing nothing", "nothing: is no recording of swing; there is no recording"),
+    "missing log": ("data show swing nothing", "nothing: is no recording of swing; kinemill data ingest swing reads logs"),
     "space without quotes": ("run swing --logs my logs", "Usage: kinemill run [OPTIONS] {task} Try 'kinemill run -h' for help. Error: Invalid value: extra argument 'logs'; a path with spaces needs quotes"),
     "limits by --set": ("run swing --set channels.torque.limits=[5,-5]", "--set channels.torque.limits: the lower limit 5 is not below the upper limit -5; write [-5, 5]"),
     "list by --set": ("run swing --set learn.model.hidden_sizes=x", "--set learn.model.hidden_sizes: Input should be a valid list; found 'x'"),
@@ -130,11 +130,12 @@ def project(tmp_path, monkeypatch):
     return root
 
 
-def swinging_table(step=0.01, head="time,angle,velocity,torque"):
+def swinging_table(step=0.01, head="time,angle,velocity,torque", phase=0.0):
     """Return 300 rows of a swing as CSV."""
+    turns = [0.03 * row + phase for row in range(300)]
     rows = [
-        (step * row, math.sin(0.03 * row), 3 * math.cos(0.03 * row), math.cos(0.01 * row))
-        for row in range(300)
+        (step * row, math.sin(turn), 3 * math.cos(turn), math.cos(turn / 3))
+        for row, turn in enumerate(turns)
     ]
     return "\n".join([head, *(",".join(f"{value:g}" for value in row) for row in rows)]) + "\n"
 
@@ -218,8 +219,8 @@ def test_milliseconds_without_a_unit_are_recognized(project):
 
 
 def test_history_longer_than_the_logs_is_refused_with_the_number_of_rows(project):
-    for name in ("a.csv", "b.csv"):
-        (project / "logs" / name).write_text(swinging_table())
+    for name, phase in (("a.csv", 0.0), ("b.csv", 1.5)):
+        (project / "logs" / name).write_text(swinging_table(phase=phase))
     answer = answer_to(f"{RUN} --set learn.history=100000")
     assert answer == ""
 
