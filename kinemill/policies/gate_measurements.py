@@ -83,13 +83,13 @@ class PolicyMeasurements:
         opponent = cast(Policy, champion)
         if metric_of(self.task).larger:
             return self._compare(self.trials(policy), self.trials(opponent))
-        seen = frozenset[str]()
+        trained_episodes = frozenset[str]()
         if trained_on is not None:
-            seen = seen_episodes(self.home.root / self.dataset.path, trained_on)
+            trained_episodes = seen_episodes(self.home.root / self.dataset.path, trained_on)
         logs = self._logs
-        if seen:
-            logs = replace(logs, packed=without_episodes(logs.packed, seen))
-        return replace(self._compare_errors(policy, opponent, logs), left_out=len(seen))
+        if trained_episodes:
+            logs = replace(logs, packed=without_episodes(logs.packed, trained_episodes))
+        return replace(self._compare_errors(policy, opponent, logs), left_out=len(trained_episodes))
 
     def compare_versions(
         self, a: Loaded, b: Loaded, compared: Compared

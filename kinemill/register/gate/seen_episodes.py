@@ -28,13 +28,13 @@ def seen_episodes(dataset: Path, trained_on: Path) -> frozenset[str]:
     return frozenset(pairs.filter(overlap).select("id").collect()["id"])
 
 
-def without_episodes(rows: PackedDataset, seen: frozenset[str]) -> PackedDataset:
+def without_episodes(rows: PackedDataset, trained: frozenset[str]) -> PackedDataset:
     """Return a dataset without the episodes that the champion was trained on.
 
     Raises:
         BadInput: No test episode is left.
     """
-    episodes = [episode for episode in rows.episodes if episode.id not in seen]
+    episodes = [episode for episode in rows.episodes if episode.id not in trained]
     if not any(episode.split == "test" for episode in episodes):
         problem = "was trained on all test episodes of the challenger"
         raise BadInput("it", problem, fix="record new logs for the test split")
