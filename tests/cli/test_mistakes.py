@@ -222,7 +222,11 @@ def test_history_longer_than_the_logs_is_refused_with_the_number_of_rows(project
     for name, phase in (("a.csv", 0.0), ("b.csv", 1.5)):
         (project / "logs" / name).write_text(swinging_table(phase=phase))
     answer = answer_to(f"{RUN} --set learn.history=100000")
-    assert answer == ""
+    assert answer == (
+        f"{project}/tasks/swing.yaml: dataset, train split: no episode is long enough: a.csv "
+        "270 rows; expected an episode of at least 100010 rows (learn.history 100000 + "
+        "learn.horizon 10); lower learn.history or learn.horizon, or add longer logs"
+    )
 
 
 @pytest.mark.parametrize(
