@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.verify.errors import Errors
+
+if TYPE_CHECKING:
+    from kinemill.train.demonstrations import Demonstrations
 
 
 @MEASUREMENTS.register("policy")
@@ -142,7 +145,7 @@ class PolicyMeasurements:
         )
 
     def _compare_errors(
-        self, challenger: Policy, champion: Policy, logs: Any
+        self, challenger: Policy, champion: Policy, logs: "Demonstrations"
     ) -> ChampionComparison:
         errors = _action_errors(challenger, logs)
         champion_errors = _action_errors(champion, logs)
@@ -153,13 +156,13 @@ class PolicyMeasurements:
         return ChampionComparison(measured, reference, paired)
 
     @cached_property
-    def _logs(self) -> Any:
+    def _logs(self) -> "Demonstrations":
         from kinemill.train.demonstrations import Demonstrations  # which imports torch
 
         return Demonstrations.open(self.home, self.dataset)
 
 
-def _action_errors(policy: Policy, data: Any) -> Errors:
+def _action_errors(policy: Policy, data: "Demonstrations") -> Errors:
     """Return the errors of a policy's actions on the test split of demonstrations.
 
     Raises:
@@ -193,7 +196,7 @@ def _measured(trials: Trials, name: str) -> Measured:
     return Measured(mean, metrics, len(trials.returns), len(trials.returns))
 
 
-def _errors(errors: Errors, data: Any) -> Measured:
+def _errors(errors: Errors, data: "Demonstrations") -> Measured:
     channels = dict(zip(errors.channels, errors.rmse.tolist(), strict=True))
     error = errors.nrmse if math.isfinite(errors.nrmse) else math.inf
     return Measured(error, channels, len(errors.starts), len(data.packed.of("test")))
