@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 
 import numpy as np
 
+from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.policies.environments.card import open_card
 from kinemill.policies.environments.evaluation import Trials, bootstrap, try_policy
@@ -38,9 +39,6 @@ from kinemill.task import Task
 from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.verify.errors import Errors
 
-if TYPE_CHECKING:
-    from kinemill.train.demonstrations import Demonstrations
-
 
 @MEASUREMENTS.register("policy")
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class PolicyMeasurements:
             return Findings(_measured(self.trials(policy), metric.name))
         from kinemill.policies.verification.references import absent_references
 
-        measured = _errors(_action_errors(policy, self._logs), self._logs)
+        measured = _errors(_action_errors(policy, self._logs), self._logs.packed)
         return Findings(measured, absent=absent_references(policy))
 
     def compare(
@@ -92,7 +90,13 @@ class PolicyMeasurements:
         logs = self._logs
         if trained_episodes:
             logs = replace(logs, packed=without_episodes(logs.packed, trained_episodes))
-        return replace(self._compare_errors(policy, opponent, logs), left_out=len(trained_episodes))
+        errors = _action_errors(policy, logs)
+        opponent_errors = _action_errors(opponent, logs)
+        measured = _errors(errors, logs.packed)
+        reference = _errors(opponent_errors, logs.packed)
+        headline = errors.against(opponent_errors, margin=self.task.promote.margin)
+        paired = Paired.of(measured.error, reference.error, headline, {})
+        return ChampionComparison(measured, reference, paired, left_out=len(trained_episodes))
 
     def compare_versions(
         self, a: Loaded, b: Loaded, compared: Compared
@@ -144,25 +148,14 @@ class PolicyMeasurements:
             mine, other_one, Paired(mine.error, other_one.error, interval=interval)
         )
 
-    def _compare_errors(
-        self, challenger: Policy, champion: Policy, logs: "Demonstrations"
-    ) -> ChampionComparison:
-        errors = _action_errors(challenger, logs)
-        champion_errors = _action_errors(champion, logs)
-        measured = _errors(errors, logs)
-        reference = _errors(champion_errors, logs)
-        headline = errors.against(champion_errors, margin=self.task.promote.margin)
-        paired = Paired.of(measured.error, reference.error, headline, {})
-        return ChampionComparison(measured, reference, paired)
-
     @cached_property
-    def _logs(self) -> "Demonstrations":
+    def _logs(self) -> Any:
         from kinemill.train.demonstrations import Demonstrations  # which imports torch
 
         return Demonstrations.open(self.home, self.dataset)
 
 
-def _action_errors(policy: Policy, data: "Demonstrations") -> Errors:
+def _action_errors(policy: Policy, data: Any) -> Errors:
     """Return the errors of a policy's actions on the test split of demonstrations.
 
     Raises:
@@ -196,10 +189,10 @@ def _measured(trials: Trials, name: str) -> Measured:
     return Measured(mean, metrics, len(trials.returns), len(trials.returns))
 
 
-def _errors(errors: Errors, data: "Demonstrations") -> Measured:
+def _errors(errors: Errors, packed: PackedDataset) -> Measured:
     channels = dict(zip(errors.channels, errors.rmse.tolist(), strict=True))
     error = errors.nrmse if math.isfinite(errors.nrmse) else math.inf
-    return Measured(error, channels, len(errors.starts), len(data.packed.of("test")))
+    return Measured(error, channels, len(errors.starts), len(packed.of("test")))
 
 
 def _compare_trials(first: Trials, second: Trials, compared: Compared) -> PolicyComparison:
