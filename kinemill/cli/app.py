@@ -20,7 +20,7 @@ of a group imports no command.
 class _Command(TyperCommand):
     """A command whose error about a further argument explains spaces in paths."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; the rest of them is an error."""
         parsed = super().parse_args(ctx, args)
         if ctx.args and not ctx.resilient_parsing:
