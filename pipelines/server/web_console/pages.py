@@ -90,5 +90,5 @@ def _comparison(task: Task, home: Home, versions: Sequence[Version], a: str, b: 
     return _COMPARISONS.get(
         (home, task.name, a, b),
         lambda: states,
-        lambda: "".join(comparison_sections(compare(task, home, f":{a}", f":{b}"))),
+        lambda: comparison_sections(compare(task, home, f":{a}", f":{b}")),
     )
