@@ -48,8 +48,8 @@ def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progre
         **status,
         "champion": champion.version,
         **to_json_value(counts),
-        **{f"held-out error of {name}": error for name, error in champion.held_out.rmse.items()},
-        "factor": report.rule.factor,
+        **{f"held-out error of {name}": error for name, error in champion.held_out.items()},
+        "factor": report.factor,
         "new_episodes": [_row(verdict, champion.units) for verdict in report.episodes],
         "drifting": to_json_value(report.drifting),
     }
@@ -58,7 +58,6 @@ def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progre
 
 def _row(verdict: EpisodeVerdict, states: Iterable[str]) -> Json:
     errors = verdict.errors
-    coverage = verdict.coverage.values()
     return {
         "name": verdict.name,
         "episode": verdict.episode,
@@ -68,7 +67,6 @@ def _row(verdict: EpisodeVerdict, states: Iterable[str]) -> Json:
             f"{name}, times usual": errors[name].ratio if name in errors else None
             for name in states
         },
-        "maximum PSI": max(each.psi for each in coverage),
-        "maximum KS": max(each.ks for each in coverage),
+        "maximum PSI": max(verdict.stability.values()),
         "message": verdict.message,
     }

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -103,6 +104,24 @@ class Tab:
         if "exceptionDetails" in result:
             raise RuntimeError(f"{script}: {result['exceptionDetails']}")
         return result["result"].get("value")
+
+    def barriers(self) -> list[str]:
+        """Return the serious and critical findings of axe-core on the page."""
+        script = files("axe_core_python").joinpath("axe.min.js").read_text("utf-8")
+        self.evaluate(f"{script};0")
+        return self.evaluate(
+            "axe.run(document, {resultTypes: ['violations']}).then(result => result.violations"
+            ".filter(finding => ['serious', 'critical'].includes(finding.impact)).map(finding =>"
+            " finding.id + ': ' + finding.nodes.map(node => node.html).join(' | ')))"
+        )
+
+    def cut_tables(self) -> list[str]:
+        """Return the texts of the tables that are wider than the element around them."""
+        return self.evaluate(
+            "[...document.querySelectorAll('table')].filter(table => table.offsetParent &&"
+            " table.scrollWidth > table.parentElement.clientWidth + 1)"
+            ".map(table => table.innerText)"
+        )
 
     def errors(self) -> list[str]:
         """Return the errors in the console since the page was opened."""

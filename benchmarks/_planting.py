@@ -13,7 +13,7 @@ import numpy as np
 
 from kinemill.task import Task
 from kinemill.validate.faults import Values
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def _pair(values: Values, task: Task, random) -> tuple[str, str] | None:
     """Return a (velocity, position) that moves: rms of at least 5 % of the limits."""
     candidates = [
         pair
-        for pair in pairs(task)
+        for pair in velocity_pairs(task)
         if np.sqrt(np.mean(values[pair[0]] ** 2)) > 0.05 * reach(task, pair[0])
     ]
     return candidates[random.integers(len(candidates))] if candidates else None
@@ -229,7 +229,7 @@ def flipped(values: Values, task: Task, random) -> Planted | None:
 @kind("swapped channels", "swapped")
 def swapped(values: Values, task: Task, random) -> Planted | None:
     """Exchange two velocities, or two positions, of one unit."""
-    candidates = list(pairs(task))
+    candidates = list(velocity_pairs(task))
     if (
         len(candidates) < 2
         or task.channels[candidates[0][0]].unit != task.channels[candidates[1][0]].unit
@@ -271,8 +271,8 @@ def wrong_rate(values: Values, task: Task, random) -> Planted | None:
     played = {name: np.interp(later, np.arange(rows), item) for name, item in values.items()}
     if not all(
         np.sqrt(np.mean(played[velocity] ** 2)) > 0.05 * reach(task, velocity)
-        for velocity, _ in pairs(task)
+        for velocity, _ in velocity_pairs(task)
     ):
         return None
-    count = len(list(pairs(task)))
+    count = len(list(velocity_pairs(task)))
     return Planted(played, (None,) if count > 1 else (None, *pair), f"{factor:g} times")

@@ -150,8 +150,9 @@ def evaluate(
         loaded.model, references.windows, read, measurement, references.episodes
     )
     picked = ranked_examples(analysis.model, examples) if examples else []
-    steps = horizon, measurement.stride
-    outputs = output_accuracy(loaded.model, read.rows, references.training, SPLIT, steps)
+    outputs = output_accuracy(
+        loaded.model, read.rows, references.training, SPLIT, horizon, measurement.stride
+    )
     source = EvaluatedModel(**loaded.to_json())
     notes = references.notes + refusal_note(read)
     measured = Measured(read, analysis, picked, source, notes, outputs)

@@ -30,7 +30,6 @@ class Objects:
         coordinates: class with `encode` and `decode` of all states.
         augment: functions (values, signals, random) -> values, after those of the task.
         checks: functions (values, dt) -> faulty rows, by name.
-        baselines: functions (states, past_actions, actions) -> states, by name.
         environment: factory of `gymnasium.Env`, or an instance, which is copied; None: the task's.
             A training with an environment, wrapper functions or callbacks is neither cached nor
             registered. A training with settings of an environment is.
@@ -54,7 +53,6 @@ class Objects:
     coordinates: Code | None = None
     augment: Sequence[Code] = ()
     checks: Mapping[str, Code] = field(default_factory=dict[str, Code])
-    baselines: Mapping[str, Code] = field(default_factory=dict[str, Code])
 
     @property
     def live(self) -> bool:
@@ -84,10 +82,8 @@ class Objects:
                 for i, augmentation in enumerate(self.augment)
             ]
             changes["augment"] = [*task.part("augment")["augment"], *augmentations]
-        for part, codes in (("validate.checks", self.checks), ("verify.baselines", self.baselines)):
-            where = part.rpartition(".")[2]
-            for name, code in codes.items():
-                changes[f"{part}.{name}"] = capture(code, f"objects.{where}[{name!r}]")
+        for name, code in self.checks.items():
+            changes[f"validate.checks.{name}"] = capture(code, f"objects.checks[{name!r}]")
         return changes
 
     def _reinforcement(self) -> dict[str, object]:

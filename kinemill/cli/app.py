@@ -17,6 +17,18 @@ of a group imports no command.
 """
 
 
+class _Command(TyperCommand):
+    """A command whose error about a further argument explains spaces in paths."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; the rest of them is an error."""
+        parsed = super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            message = f"extra argument {ctx.args[0]!r}; a path with spaces needs quotes"
+            raise typer.BadParameter(message, ctx)
+        return parsed
+
+
 class LazyCommand(TyperCommand):
     """Placeholder of a command in help and completion; imports the command when it is used."""
 
@@ -28,7 +40,10 @@ class LazyCommand(TyperCommand):
         """Import the module of the command and return the command with its options."""
         module, _, function = self._path.partition(".")
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(self.name)(getattr(import_module(f"kinemill.cli.{module}"), function))
+        command = single.command(
+            self.name, cls=_Command, context_settings={"allow_extra_args": True}
+        )
+        command(getattr(import_module(f"kinemill.cli.{module}"), function))
         return typer.main.get_command(single)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, TaskName, document, logs_path
+from kinemill.errors import BadInput
 from kinemill.store.home import Home
 
 
@@ -27,6 +28,7 @@ def drift(
     from kinemill.api.progress import StderrProgress
     from kinemill.cli.recording_tables import drift_table
     from kinemill.ingest import stage as ingest
+    from kinemill.ingest.membership import members
     from kinemill.register.champion import load_champion
     from kinemill.task import load_task
     from kinemill.validate import stage as validate
@@ -34,6 +36,9 @@ def drift(
 
     loaded = load_task(task)
     home = Home.resolve()
+    if logs is None and not members(home, loaded.name):
+        fix = f"kinemill data ingest {loaded.name}; or name logs with --logs"
+        raise BadInput(loaded.name, "has no recording yet", fix=fix)
     progress = StderrProgress()
     with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
         source = Path(scratch)

@@ -56,12 +56,6 @@ def why(
     typer.echo(wrap_text(report["headline"]))
     typer.echo(wrap_text(f"{report['task']}:{report['version']}  {report['explanation']}"))
     print_causes(report["causes"])
-    for effect in report["unmodeled"]:
-        text = (
-            f"{effect['channel']}: {effect['explained_by']} would explain {effect['share']:.0%} of "
-            f"the residuals. Try: {effect['try']}"
-        )
-        typer.echo(wrap_text(text))
     if trials := report["trials"]:
         low, high = trials["interval"]
         counts = f"{trials['successes']} of {trials['of']} (95 %: {low:.1%} to {high:.1%})"
@@ -72,7 +66,7 @@ def why(
         typer.echo(wrap_text(text))
     gate_table(from_json_value(report["gate"], list[Verdict], Path("gate")))
     if report["report"]:
-        typer.echo(f"report  {report['report']}")
+        typer.echo(f"report  kinemill model report {report['task']}:{report['version']} --to FILE")
 
 
 def approve(

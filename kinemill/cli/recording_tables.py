@@ -28,25 +28,23 @@ def drift_table(report: DriftReport) -> None:
     """Print the new episodes with their errors, or why nothing was evaluated."""
     champion = report.champion
     counts = report.counts
-    rule = report.rule
     if champion is None:
         typer.echo(f"{report.task}: nothing was evaluated, {report.status}: {report.why}")
         return
     rows = [
         [
             *(episode.episode, episode.name, episode.verdict, episode.worst, episode.ratio),
-            max(coverage.psi for coverage in episode.coverage.values()),
-            max(coverage.ks for coverage in episode.coverage.values()),
+            max(episode.stability.values()),
         ]
         for episode in report.episodes
     ]
-    columns = ["episode", "name", "verdict", "worst", "ratio", "PSI", "KS"]
+    columns = ["episode", "name", "verdict", "worst", "ratio", "PSI"]
     table(f"new episodes of {report.task}", columns, rows)
-    usual = champion.held_out.rmse
+    usual = champion.held_out
     typer.echo(
         f"{counts.drift} of {counts.episodes} new episodes drift from champion version "
-        f"{champion.version}: an error over {rule.factor:g} times the usual, "
-        f"{rule.horizon} steps ({rule.seconds:g} s) ahead\n"
+        f"{champion.version}: an error over {report.factor:g} times the usual, "
+        f"{report.horizon} steps ({report.seconds:g} s) ahead\n"
         "held-out error: "
         + ", ".join(
             f"{key} {quantity(usual[key], 3)} {unit}" for key, unit in champion.units.items()

@@ -14,7 +14,7 @@ from kinemill.task.portfolio import CandidateResult
 from kinemill.tracking.throughput import duration
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
-from kinemill.verify.findings import Cell, best_reference, cells_of, own_reference
+from kinemill.verify.findings import Cell, best_reference, cells_of, model_reference
 from kinemill.verify.phrases import counted, label
 from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
@@ -43,7 +43,7 @@ def run_summary(
 
     verified = verified or Verification()
     metrics = result.metrics
-    reference = own_reference(verified)
+    reference = model_reference(verified)
     if result.headline:
         typer.echo(wrap_text(result.headline))
     _facts_table(result)

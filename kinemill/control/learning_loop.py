@@ -67,7 +67,6 @@ class RoundRecord:
         coverage: share of the test states in the 90 % intervals of an ensemble, the mean over
             channels and steps; None for a model without uncertainty.
         wall, cpu: time of the last attempt, s.
-        hint: what to change if contacts with end stops increase the error; else "".
     """
 
     number: int
@@ -82,7 +81,6 @@ class RoundRecord:
     coverage: float | None
     wall: float
     cpu: float
-    hint: str = ""
 
     @property
     def collected(self) -> list[EpisodeRecord]:

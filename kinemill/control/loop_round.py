@@ -15,7 +15,6 @@ from kinemill.control.learning_loop import (
     Journal,
     Report,
     RoundRecord,
-    is_reached,
     total_steps,
 )
 from kinemill.control.loop_report import loop_page
@@ -24,7 +23,6 @@ from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.store import Home, publish_file
 from kinemill.task import Task
 from kinemill.verify.document import Verification, read_verification
-from kinemill.verify.effects import ADVICE
 from kinemill.verify.results import CalibrationCurves
 
 REPORT = "loop.html"
@@ -64,17 +62,7 @@ def round_record(
         coverage=coverage_of(calibration) if calibration else None,
         wall=0.0,
         cpu=0.0,
-        hint=_hint(verification),
     )
-
-
-def _hint(verification: Verification) -> str:
-    """Return advice about contacts with end stops, which more episodes do not cure."""
-    for one in verification.unmodeled:
-        if one.effect == "end_stop":
-            explained, fix = ADVICE[one.effect]
-            return f"{explained}: {one.share:.0%} of the squared errors of {one.channel}; {fix}"
-    return ""
 
 
 def coverage_of(calibration: CalibrationCurves) -> float:
@@ -94,8 +82,6 @@ def finish_round(task: Task, home: Home, record: RoundRecord, report: Report) ->
         f"round {record.number}: version {record.version}, {good} of {trials} {of} succeed, "
         f"{record.steps} steps"
     )
-    if record.hint and not is_reached(task, rounds):
-        report(f"round {record.number}: {record.hint}")
 
 
 def make_policy(task: Task, address: str | None) -> tuple[str, Policy]:

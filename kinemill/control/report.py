@@ -73,7 +73,7 @@ def signals(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> st
             for episode, seed in list(zip(episodes, seeds, strict=True))[:PICTURED]
         ]
         chart = line_chart(lines, labels=("time, s", axis_label(name, unit)))
-        charts.append(f'<div class="panel"><p>{name_of(name, unit)}</p>{chart}</div>')
+        charts.append(f'<div class="panel" tabindex="0"><p>{name_of(name, unit)}</p>{chart}</div>')
     return f'<div class="grid">{"".join(charts)}</div>'
 
 

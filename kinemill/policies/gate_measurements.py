@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.policies.environments.card import open_card
 from kinemill.policies.environments.evaluation import Trials, bootstrap, try_policy
@@ -30,6 +31,7 @@ from kinemill.register.gate.inputs import (
 )
 from kinemill.register.gate.measurements import age_of, overlap_of
 from kinemill.register.gate.metric import metric_of
+from kinemill.register.gate.seen_episodes import seen_episodes, without_episodes
 from kinemill.register.gate.smoke_test import serve_policy
 from kinemill.runtime import Policy
 from kinemill.store import ArtifactRef, Home
@@ -64,7 +66,7 @@ class PolicyMeasurements:
             return Findings(_measured(self.trials(policy), metric.name))
         from kinemill.policies.verification.references import absent_references
 
-        measured = _errors(self.errors(policy), self._logs)
+        measured = _errors(_action_errors(policy, self._logs), self._logs.packed)
         return Findings(measured, absent=absent_references(policy))
 
     def compare(
@@ -72,14 +74,29 @@ class PolicyMeasurements:
     ) -> ChampionComparison:
         """Run policies from the same starts, or measure their actions at the same rows.
 
-        `trained_on` has no effect: a start in the environment is no training row, and rows of
-        demonstrations are compared as the dataset splits them.
+        Demonstrations that the champion was trained on, with the dataset in `trained_on`, are left
+        out; a start in the environment is no training row.
+
+        Raises:
+            BadInput: No demonstration is left.
         """
-        del trained_on
-        own, other = (cast(Policy, one) for one in (challenger, champion))
+        policy = cast(Policy, challenger)
+        opponent = cast(Policy, champion)
         if metric_of(self.task).larger:
-            return self._compare(self.trials(own), self.trials(other))
-        return self._errors_of(own, other)
+            return self._compare(self.trials(policy), self.trials(opponent))
+        trained_episodes = frozenset[str]()
+        if trained_on is not None:
+            trained_episodes = seen_episodes(self.home.root / self.dataset.path, trained_on)
+        logs = self._logs
+        if trained_episodes:
+            logs = replace(logs, packed=without_episodes(logs.packed, trained_episodes))
+        errors = _action_errors(policy, logs)
+        opponent_errors = _action_errors(opponent, logs)
+        measured = _errors(errors, logs.packed)
+        reference = _errors(opponent_errors, logs.packed)
+        headline = errors.against(opponent_errors, margin=self.task.promote.margin)
+        paired = Paired.of(measured.error, reference.error, headline, {})
+        return ChampionComparison(measured, reference, paired, left_out=len(trained_episodes))
 
     def compare_versions(
         self, a: Loaded, b: Loaded, compared: Compared
@@ -89,8 +106,8 @@ class PolicyMeasurements:
         second = cast(Policy, b)
         if metric_of(self.task).larger:
             return _compare_trials(self.trials(first), self.trials(second), compared)
-        a_errors = self.errors(first)
-        b_errors = self.errors(second)
+        a_errors = _action_errors(first, self._logs)
+        b_errors = _action_errors(second, self._logs)
         horizons = b_errors.compare(a_errors, self.task.promote.margin)
         return compare_errors(a_errors, b_errors, horizons, compared)
 
@@ -131,37 +148,26 @@ class PolicyMeasurements:
             mine, other_one, Paired(mine.error, other_one.error, interval=interval)
         )
 
-    def _errors_of(self, challenger: Policy, champion: Policy) -> ChampionComparison:
-        own = self.errors(challenger)
-        other_one = self.errors(champion)
-        mine, other = (_errors(one, self._logs) for one in (own, other_one))
-        headline = own.against(other_one, margin=self.task.promote.margin)
-        return ChampionComparison(mine, other, Paired.of(mine.error, other.error, headline, {}))
-
-    def errors(self, policy: Policy) -> Errors:
-        """Return the errors of a policy's actions on the test split.
-
-        Raises:
-            BadInput: Its actions differ from the dataset's.
-        """
-        from kinemill.policies.verification.action_errors import (
-            actions_on_logs,
-            errors_of,
-            scored_rows,
-        )
-
-        data = self._logs
-        if policy.actions != tuple(data.packed.actions):
-            text = f"are {', '.join(policy.actions)}"
-            raise BadInput("actions", text, expected=", ".join(data.packed.actions))
-        rows = scored_rows(data)
-        return errors_of(actions_on_logs(policy, data)[rows], data, rows, policy)
-
     @cached_property
     def _logs(self) -> Any:
         from kinemill.train.demonstrations import Demonstrations  # which imports torch
 
         return Demonstrations.open(self.home, self.dataset)
+
+
+def _action_errors(policy: Policy, data: Any) -> Errors:
+    """Return the errors of a policy's actions on the test split of demonstrations.
+
+    Raises:
+        BadInput: Its actions differ from the dataset's.
+    """
+    from kinemill.policies.verification.action_errors import actions_on_logs, errors_of, scored_rows
+
+    if policy.actions != tuple(data.packed.actions):
+        text = f"are {', '.join(policy.actions)}"
+        raise BadInput("actions", text, expected=", ".join(data.packed.actions))
+    rows = scored_rows(data)
+    return errors_of(actions_on_logs(policy, data)[rows], data, rows, policy)
 
 
 def _run(task: Task, policy: Policy) -> Trials:
@@ -183,10 +189,10 @@ def _measured(trials: Trials, name: str) -> Measured:
     return Measured(mean, metrics, len(trials.returns), len(trials.returns))
 
 
-def _errors(errors: Errors, data: Any) -> Measured:
+def _errors(errors: Errors, packed: PackedDataset) -> Measured:
     channels = dict(zip(errors.channels, errors.rmse.tolist(), strict=True))
     error = errors.nrmse if math.isfinite(errors.nrmse) else math.inf
-    return Measured(error, channels, len(errors.starts), len(data.packed.of("test")))
+    return Measured(error, channels, len(errors.starts), len(packed.of("test")))
 
 
 def _compare_trials(first: Trials, second: Trials, compared: Compared) -> PolicyComparison:

@@ -25,7 +25,10 @@ class OfHome:
     def resolve(self) -> VersionRef:
         """Look up the version in MLflow."""
         if not self.home.has_registry:
-            raise Unreachable(self.home.mlflow_db, "is missing: no registry, or not mounted")
+            fix = f"mount the home; if it is new: kinemill run {self.task}"
+            raise Unreachable(
+                self.home.mlflow_db, "is missing: no registry, or not mounted", fix=fix
+            )
         version = find_version(self.home, self.task, self.which)
         return VersionRef(version.number, version.sums, version.provisional)
 

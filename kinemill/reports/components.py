@@ -65,9 +65,10 @@ def legend(styles: Mapping[str, str]) -> str:
 
 
 def figure(name: str, unit: str, chart: str) -> str:
-    """Return a chart with name and unit above."""
+    """Return a chart with name and unit above; a wide one scrolls, also by the keyboard."""
+    focus = ' tabindex="0"' if 'class="wide"' in chart else ""
     caption = f'<span class="name">{escape(name)}</span><span class="unit">{escape(unit)}</span>'
-    return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
+    return f"<figure{focus}><figcaption>{caption}</figcaption>{chart}</figure>"
 
 
 def table(
@@ -102,7 +103,8 @@ def table(
     )
     style = ' class="even"' if even else ' class="wrapped"' if fixed else ""
     whole = f"<table{style}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="panel">{whole}</div>'
+    focus = "" if fixed else ' tabindex="0"'  # a table that scrolls
+    return f'<div class="panel"{focus}>{whole}</div>'
 
 
 def card(what: str, big: str, small: str, more: str, tone: str = "") -> str:

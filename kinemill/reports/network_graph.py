@@ -59,19 +59,19 @@ def blocks_of_operations(
     sources = {name: {name: None} for name in inputs}  # boxes of each value, in order
     functions = {name: dict[str, None]() for name in inputs}
     for operation in operations:
-        sources_of_one = _joined(sources, operation.inputs)
+        origins = _joined(sources, operation.inputs)
         passed = _joined(functions, operation.inputs)
-        if operation.matrix and sources_of_one:
+        if operation.matrix and origins:
             output = operation.outputs[0]
             title = " x ".join(map(str, operation.matrix))
             below = ", ".join(passed)
-            blocks.append(Block(output, title, below, _nearest(blocks, sources_of_one)))
-            sources_of_one = {output: None}
+            blocks.append(Block(output, title, below, _nearest(blocks, origins)))
+            origins = {output: None}
             passed = {}
         elif operation.function:
             passed = {**passed, operation.function: None}
         for name in operation.outputs:
-            sources[name], functions[name] = sources_of_one, passed
+            sources[name], functions[name] = origins, passed
     for name, shape in outputs.items():
         text = ", ".join([*functions.get(name, {}), shape])
         nearest = _nearest(blocks, sources.get(name, {}))

@@ -16,18 +16,23 @@ _PACKAGE = Path(__file__).parents[1]
 _COMPONENTS = ("figure", "legend", "mark", "name_of")  # escape their texts and return HTML
 
 
-def render(name: str, **context: object) -> str:
+def render(name: str, /, **context: object) -> str:
     """Return a template, named by its path in the package, as HTML."""
-    return str(_pages().get_template(name).render(context))
+    return render_in(_PACKAGE, name, **context)
+
+
+def render_in(folder: Path, name: str, /, **context: object) -> str:
+    """Return a template in a folder as HTML; it can import those of the package."""
+    return str(_pages(folder).get_template(name).render(context))
 
 
 @cache
-def _pages() -> Any:
+def _pages(folder: Path) -> Any:
     """Return the environment; compiling a template takes longer than rendering it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     pages: Any = Environment(
-        loader=FileSystemLoader(_PACKAGE),
+        loader=FileSystemLoader([folder, _PACKAGE]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -17,7 +17,6 @@ from kinemill.task.imitation import HEADS, IMAGES, TEXTS
 from kinemill.task.own_code import is_own
 from kinemill.task.plugins import (
     AUGMENTATIONS,
-    BASELINES,
     CHECKS,
     COORDINATES,
     ENCODINGS,
@@ -51,7 +50,6 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn", "schedule"): SCHEDULES,
     ("augment",): AUGMENTATIONS,
     ("validate", "checks", "*"): CHECKS,
-    ("verify", "baselines", "*"): BASELINES,
     ("compute",): TARGETS,
     ("track",): TRACKERS,
     ("control", "controller"): CONTROLLERS,

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, Val
 from kinemill.errors import BadInput
 from kinemill.extras import MissingPackage
 from kinemill.registry import Registry
-from kinemill.task.bounds import LearningRate, Quantity, RowCount
+from kinemill.task.bounds import LearningRate, Quantity
 from kinemill.task.channels import Channel
 from kinemill.task.own_code import OwnCode, is_own, make_own
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
@@ -185,16 +185,6 @@ class Coordinates(Plugin):
         """Compute all states by name from coordinates: the inverse of `encode`."""
 
 
-class Baseline(Plugin):
-    """Settings of a simple model that a dynamics model is compared with."""
-
-    history: RowCount = Field(default=1, description="rows of states in its input")
-
-    @abstractmethod
-    def rollout(self, states: Array, past_actions: Array, actions: Array) -> Array:
-        """Predict: arrays (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), task units."""
-
-
 class Optimizer(Plugin):
     """Settings of an optimizer."""
 
@@ -253,9 +243,6 @@ COORDINATES: Registry[type[Coordinates]] = Registry(
     "kinemill.train.coordinates",
     "coordinate transform",
     own="kinemill.train.own_code:OwnCoordinates",
-)
-BASELINES: Registry[type[Baseline]] = Registry(
-    "kinemill.verify.baselines", "baseline", own="kinemill.verify.baselines._own:OwnBaseline"
 )
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("kinemill.train.optimizers", "optimizer", "adamw")
 SCHEDULES: Registry[type[Schedule]] = Registry(

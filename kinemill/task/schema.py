@@ -26,7 +26,6 @@ from kinemill.task.learn import Learn
 from kinemill.task.own_code import OWN_SCHEMA
 from kinemill.task.plugins import (
     AUGMENTATIONS,
-    BASELINES,
     COORDINATES,
     ENCODINGS,
     LOSSES,
@@ -35,7 +34,6 @@ from kinemill.task.plugins import (
     OPTIMIZERS,
     SCHEDULES,
     TRANSFORMS,
-    Baseline,
     Coordinates,
     Encoding,
     Loss,
@@ -59,7 +57,6 @@ _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     Loss: LOSSES,
     Transform: TRANSFORMS,
     Coordinates: COORDINATES,
-    Baseline: BASELINES,
     Encoding: ENCODINGS,
     Optimizer: OPTIMIZERS,
     Schedule: SCHEDULES,

@@ -1,19 +1,16 @@
 """The `verify` part of a task file: verification of the exported model."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import Field
 
 from kinemill.registry import nearest
 from kinemill.task.bounds import CountOrZero, Ratio, RowCount
 from kinemill.task.channels import Channel
 from kinemill.task.control import Problems
 from kinemill.task.expressions import Expression, Formula
-from kinemill.task.plugins import BASELINES, Baseline, Settings, pick
-from kinemill.task.promote import REFERENCES
-
-BaselineName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+from kinemill.task.plugins import Settings
 
 
 class Energy(Settings):
@@ -69,27 +66,10 @@ class Verify(Settings):
         "parity; default: CUDA where it is available",
         exclude_if=lambda value: not value,
     )
-    baselines: dict[
-        BaselineName,
-        Annotated[SerializeAsAny[Baseline], BeforeValidator(pick(BASELINES, Baseline))],
-    ] = Field(
-        default={},
-        description="custom reference models by name: `file.py:function` relative to the task "
-        "file, (states, past_actions, actions) -> states",
-        exclude_if=lambda value: not value,
-    )
     closed_loop: CountOrZero = Field(
         default=1,
         description=("closed-loop episodes in the task's simulator, for a task with `control`"),
     )
-
-    @field_validator("baselines")
-    @classmethod
-    def _is_free(cls, value: dict[str, Baseline]) -> dict[str, Baseline]:
-        if reserved := [name for name in value if name in (*REFERENCES, "model", "champion")]:
-            message = f"{reserved[0]!r} is the name of a reference; choose another"
-            raise ValueError(message)
-        return value
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: names that are not states or channels of the task."""

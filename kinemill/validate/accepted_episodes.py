@@ -48,9 +48,9 @@ class AcceptedEpisodes(Sequence[Episode]):
         """Return the episodes that fulfill a condition on the table."""
         return AcceptedEpisodes(self._home, self.table.filter(condition))
 
-    def __add__(self, other: "AcceptedEpisodes") -> "AcceptedEpisodes":
-        """Return these episodes, and then others of the same home."""
-        return AcceptedEpisodes(self._home, pl.concat([self.table, other.table]))
+    def __add__(self, following: "AcceptedEpisodes") -> "AcceptedEpisodes":
+        """Return these episodes, and then `following` ones of the same home."""
+        return AcceptedEpisodes(self._home, pl.concat([self.table, following.table]))
 
     def __len__(self) -> int:
         return self.table.height

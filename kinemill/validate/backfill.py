@@ -96,7 +96,7 @@ def _evaluate(
         recordings.append(as_recording(home, member, artifact, released=released))
     evaluated = 0
     row = 8 * len(task.columns)  # bytes
-    work = partial(_evaluate_one, task, home, rules(task))
+    work = partial(_evaluate_recording, task, home, rules(task))
     for _, group in in_groups(work, recordings, lambda recording: row * recording.summary.rows):
         staged = [recording for recording in group if recording]
         publish_staged(home, staged)
@@ -104,5 +104,7 @@ def _evaluate(
     return sum(not artifact.cached for _, artifact in reads), evaluated
 
 
-def _evaluate_one(task: Task, home: Home, task_rules: Json, recording: Recording) -> Staged | None:
+def _evaluate_recording(
+    task: Task, home: Home, task_rules: Json, recording: Recording
+) -> Staged | None:
     return evaluate_recording(task, home, recording, task_rules).staged

@@ -1,6 +1,6 @@
 """Statistics of one pass over a channel: extremes, steps and sum of each block.
 
-Checks, the table of episodes and the sketches need the same few numbers; a `Track` caches them, so
+Checks, the table of episodes and near-duplicates use the same numbers; a `Track` caches them, so
 that a long log is read from memory only once.
 """
 
@@ -17,12 +17,12 @@ class BlockStats(NamedTuple):
 
     Attributes:
         low: least value; NaN where a row is NaN.
-        high: largest value; likewise.
+        high: largest value; NaN where a row is NaN.
         lows: least value of each block, (b,); NaN where a row is NaN.
-        highs: largest value of each block, (b,); likewise.
+        highs: largest value of each block, (b,); NaN where a row is NaN.
         total: sum over all rows.
-        rise: largest x[k+1] - x[k], 0 of one row; NaN where a row is NaN.
-        fall: least x[k+1] - x[k]; likewise.
+        rise: largest x[k+1] - x[k], 0 for a single row; NaN where a row is NaN.
+        fall: least x[k+1] - x[k]; NaN where a row is NaN.
     """
 
     low: float
@@ -36,10 +36,10 @@ class BlockStats(NamedTuple):
 
 def block_stats(values: Values, name: str) -> BlockStats:
     """Return the statistics of a channel (n,), computed once for a track."""
-    return memoize(values, ("looks", name), lambda: _look(values[name]))
+    return memoize(values, ("block_stats", name), lambda: _compute(values[name]))
 
 
-def _look(values: Array) -> BlockStats:
+def _compute(values: Array) -> BlockStats:
     lows, highs, rises, falls = (list[float]() for _ in range(4))
     total = 0.0
     for part, change in zip(blocks(values), changes(values), strict=True):
@@ -62,7 +62,7 @@ def extremes(values: Values, name: str) -> tuple[float, float]:
 
 
 def rounding(low: float, high: float) -> float:
-    """Return how far apart equal values of a channel from `low` to `high` may lie.
+    """Return the largest difference of equal values in a channel from `low` to `high`.
 
     Resampling between two equal values can change the last bits. The tolerance follows the span of
     the channel and not its size: at 1e9, a share of the size would hide a motion of one unit.
@@ -76,7 +76,7 @@ def within(values: Values, name: str, most: float) -> bool:
     return stats.low >= -most and stats.high <= most
 
 
-def whole(values: Values, name: str) -> bool:
+def is_finite(values: Values, name: str) -> bool:
     """Return whether a channel (n,) is finite in every row."""
     stats = block_stats(values, name)
     return isfinite(stats.low) and isfinite(stats.high)
@@ -107,8 +107,8 @@ def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
 def may_rest(values: Array, rows: int, tolerance: float) -> bool:
     """Return whether (n,) can contain `rows` rows without a step larger than `tolerance`.
 
-    Two rows that lie half as far apart are in any such stretch, and differ by no more than the
-    steps between them; so few are looked at.
+    Each such stretch contains two rows that are half as far apart, so it is enough to compare rows
+    at that distance.
     """
     apart = max(1, rows // 2)
     sample = values[::apart]

@@ -21,7 +21,7 @@ from kinemill.task.channels import USUAL
 from kinemill.task.expectation import Expectation
 from kinemill.validate.check_results import NOT_RUN, CheckResult, planned_checks
 
-MANY = 1e9  # rows; 115 days at 100 Hz
+MOST_ROWS = 1e9  # rows; 115 days at 100 Hz
 EPISODE = "episode"  # column with the names
 BETWEEN = "expect_column_values_to_be_between"
 UNIQUE_VALUES = "expect_column_values_to_be_unique"
@@ -52,7 +52,7 @@ UNIQUE = Bound("schema_episodes", EPISODE, 0.0, 0.0)
 def bounds_of(task: Task) -> list[Bound]:
     """Return the bounds that the task implies for its table."""
     least = float(task.validation.min_steps)
-    most = MANY
+    most = MOST_ROWS
     rows = "schema_episodes"
     bounds = [
         Bound(rows, "rows", least, most),

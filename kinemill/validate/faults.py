@@ -45,9 +45,15 @@ def memoize(values: Values, key: Hashable, compute: Callable[[], T]) -> T:
 class Fault:
     """Rows `start` to `stop` (not included) of an episode that cannot be trusted, and why.
 
-    `repairable`: values between good rows that interpolation may replace, if the task allows it.
-    `correct`: makes of channel -> (n,) those channels that change, (n,), without loss; done
-    unless the task says otherwise for this check.
+    Attributes:
+        start: first row.
+        stop: row after the last one.
+        channel: channel with the fault; None for several.
+        actual: what was found, as text.
+        expected: what was expected, as text.
+        fix: what a user can do, as text.
+        repairable: whether interpolation between good rows may replace the values.
+        correct: lossless correction: from channel -> (n,) to the changed channels, (n,) each.
     """
 
     start: int
@@ -113,7 +119,7 @@ CHECKS = cast("Registry[type[Any]]", _SETTINGS)
 
 
 def checks_of(task: Task) -> dict[str, Check]:
-    """Return the checks of a task by name, in the order in which they look."""
+    """Return the checks of a task by name, in the order of their phases."""
     checks: dict[str, Check] = {name: getattr(task.validation, name) for name in CHECKS}
     checks |= cast(dict[str, Check], task.validation.checks)
     return dict(sorted(checks.items(), key=lambda item: PHASES.index(item[1].phase)))
@@ -125,22 +131,21 @@ def measuring_checks(task: Task) -> dict[str, MeasuringCheck]:
     return {name: check for name, check in checks.items() if hasattr(type(check), "measure")}
 
 
-# Rows looked at together: what is worked out of them stays in the cache, and threads that look at
-# other logs meanwhile are not held up by the interpreter: with a quarter as many two were no faster
-# than one.
+# Rows of a block. Intermediate results fit into the CPU cache, and the calls are long enough for
+# threads to run in parallel: with a quarter of the rows, two threads were no faster than one.
 BLOCK = 131_072
 
 
 def blocks(values: Array, beyond: int = 0) -> Iterator[Array]:
-    """Yield (n,) in blocks of rows, each with so many rows of the next one."""
+    """Yield (n,) in blocks of rows, each with `beyond` rows of the next one."""
     for start in range(0, len(values), BLOCK):
         yield values[start : start + BLOCK + beyond]
 
 
 def changes(values: Array) -> Iterator[Array]:
-    """Yield x[k+1] - x[k] of (n,) block by block, each in the place of the one before.
+    """Yield x[k+1] - x[k] of (n,) block by block, all in one buffer.
 
-    New memory for each takes longer than what is done with it: three times, of a look over all.
+    Allocating memory for each block would take three times as long.
     """
     buffer = np.empty(min(BLOCK, len(values)))
     for part in blocks(values, beyond=1):
@@ -159,17 +164,17 @@ def runs(faulty: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-SMOOTH = 4.0  # times the change in a row, the least change over a constant stretch
-USUAL = 0.95  # share of the changes in a row that are no jump
-QUANTA = 2.0  # smallest changes that are no jump
+# Least ratio of the change over as many rows as a constant stretch has to the change in one row.
+_SMOOTH = 4.0
+_USUAL = 0.95  # quantile of the changes in a row; a larger change is a jump
+_QUANTA = 2.0  # a change of at most so many of the smallest changes is no jump
 
 
 def ends_smoothly(values: Array, start: int, stop: int, tolerance: float) -> bool:
     """Return whether smooth values (n,) leave a constant stretch without a jump.
 
-    A signal that was lost jumps to where it would have been. Values are smooth if they change much
-    less in a row than over as many rows as the stretch has; by a few of their smallest changes they
-    do not jump.
+    After a loss, a signal jumps to its current value. Values are smooth if they change much less in
+    one row than over as many rows as the stretch has.
     """
     change = np.abs(np.diff(values))
     change = change[change > tolerance]
@@ -177,13 +182,13 @@ def ends_smoothly(values: Array, start: int, stop: int, tolerance: float) -> boo
     if stop == len(values):
         return False
     jump = abs(values[stop] - values[stop - 1])
-    if jump <= QUANTA * np.min(change, initial=np.inf):
+    if jump <= _QUANTA * np.min(change, initial=np.inf):
         return True
     apart = float(np.nanmedian(np.abs(values[rows:] - values[:-rows])))
-    is_smooth = apart > SMOOTH * float(np.median(change))
-    return is_smooth and bool(jump <= np.quantile(change, USUAL))
+    is_smooth = apart > _SMOOTH * float(np.median(change))
+    return is_smooth and bool(jump <= np.quantile(change, _USUAL))
 
 
 def steps(values: Array, kind: str) -> Array:
-    """Return x[k+1] - x[k] of (n,) as (n-1,); an angle's the short way round, in [-pi, pi] rad."""
+    """Return x[k+1] - x[k] of (n,) as (n-1,); those of an angle within [-pi, pi] rad."""
     return wrapped(np.diff(values), kind == "angle")

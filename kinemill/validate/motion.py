@@ -1,8 +1,7 @@
 """Consistency of positions and velocities, and the noise of their difference.
 
-Symbols: x position, v its velocity, dt time step in s, k row, m windows. Noise is measured in the
-log itself, so that a check needs no number of the robot: the error of the quiet rows around a row
-says what an error of that row is worth.
+Noise is measured in the log itself, so checks need no settings for a robot: an error is compared
+with the errors of the quiet rows around it. Symbols: n rows, m windows, dt time step in s.
 """
 
 from collections.abc import Iterator
@@ -13,22 +12,23 @@ from numpy.typing import NDArray
 
 from kinemill.task import Channel, Task
 from kinemill.task.channels import MODELED
-from kinemill.validate.block_stats import whole
+from kinemill.validate.block_stats import is_finite
 from kinemill.validate.faults import Array, Values, memoize, runs
 
 BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that estimates its noise
 _ROUNDS = 5  # of reweighting; the third digit is settled after four
 _CONSTANT = 1e-3  # standard deviation over mean of windows below which all windows are equivalent
-_FIT_WINDOWS = 200  # windows used by a fit: neighbors are nearly equal
-MANY = 20_000  # windows from which on only some are compared, spread evenly over a log
-_SAMPLE = 20_000  # rows from which on noise is that of rows spread evenly over a log
+_FIT_WINDOWS = 200  # windows in a fit: neighbors are nearly equal
+MAX_WINDOWS = 20_000  # longer logs have as many windows, spread evenly
+_SAMPLE = 20_000  # rows that measure the noise of a longer log, spread evenly
+_NORMAL = 1.4826  # standard deviation over median absolute deviation of a normal distribution
 
 
-def pairs(task: Task) -> Iterator[tuple[str, str]]:
+def velocity_pairs(task: Task) -> Iterator[tuple[str, str]]:
     """Yield (velocity, position) for every state that is the derivative of another channel.
 
-    An element of a quaternion is no position: a turn about another axis leaves it as it is.
+    An element of a quaternion is no position: turns about other axes do not change it.
     """
     for name, channel in task.channels.items():
         is_measured = channel.role in MODELED and not channel.derived
@@ -45,10 +45,10 @@ def derivative(position: Array, dt: float) -> Array:
 
 
 def slope_error(velocity: Array, position: Array, dt: float) -> Array:
-    """Return |v - slope| (n,), unit/s, of the slope before, around or after a row that suits best.
+    """Return |v - slope| (n,), unit/s, for the best of the slopes before, around and after a row.
 
-    Robots differentiate backwards as often as around a row; both are sound. Beside a NaN the one
-    that this log is made with may be missing: then nothing is said of the row.
+    Logs have backward differences as often as central ones. Next to a NaN, the slope that fits the
+    rest of the log may be missing; the error of such a row is NaN.
     """
     change = np.diff(position) / dt
     around = np.abs(velocity - derivative(position, dt))
@@ -68,11 +68,11 @@ def slope_error(velocity: Array, position: Array, dt: float) -> Array:
     return error
 
 
-def reach_of(values: Array, channel: Channel) -> float:
+def half_range(values: Array, channel: Channel) -> float:
     """Return half the range of a channel (n,): from its limits, or twice its standard deviation.
 
-    An angle reaches half a turn at most, however often it goes round. An element of a quaternion
-    reaches 1, also in a plane, where some elements show the rounding of zero and nothing else.
+    That of an angle is at most half a turn. That of an element of a quaternion is 1, also in planar
+    motion, where some elements only have rounding errors.
     """
     if channel.kind == "quaternion":
         return 1.0
@@ -83,14 +83,14 @@ def reach_of(values: Array, channel: Channel) -> float:
     return min(spans, np.pi) if channel.kind == "angle" else spans
 
 
-def noise(error: Array) -> Array:
-    """Return the noise around each row of |error| (n,): that of its block and both neighbors.
+def local_noise(error: Array) -> Array:
+    """Return the noise around each row of |error| (n,): the largest of its block and neighbors.
 
-    Never below the noise of the whole, so that a rounded log at rest has none of zero.
+    It is at least the noise of all rows, because a rounded log at rest has blocks without noise.
     """
     filled = np.abs(error)
     finite = np.isfinite(filled)
-    whole = float(np.quantile(filled[finite], _QUIET)) if finite.any() else 0.0
+    least = float(np.quantile(filled[finite], _QUIET)) if finite.any() else 0.0
     rows = -(-len(filled) // BLOCK) * BLOCK
     blocks = np.concatenate((filled, np.full(rows - len(filled), np.nan))).reshape(-1, BLOCK)
     ranked = np.sort(blocks, axis=1)  # NaN last
@@ -98,11 +98,11 @@ def noise(error: Array) -> Array:
     level = np.nan_to_num(ranked[np.arange(len(ranked)), np.minimum(rank, BLOCK - 1)])
     padded = np.concatenate(([0.0], level, [0.0]))
     around = np.maximum(np.maximum(padded[:-2], padded[2:]), level)
-    return np.maximum(np.repeat(around, BLOCK)[: len(filled)], whole)
+    return np.maximum(np.repeat(around, BLOCK)[: len(filled)], least)
 
 
-def noise_of(values: Values, velocity: str, position: str, dt: float) -> float:
-    """Return `sensor_noise` of two channels (n,) with time step `dt` s, once for a track."""
+def noise_of_velocity(values: Values, velocity: str, position: str, dt: float) -> float:
+    """Return `sensor_noise` of a velocity (n,), unit/s, computed once for a track."""
     return memoize(
         values, ("noise", velocity), lambda: sensor_noise(values[velocity], values[position], dt)
     )
@@ -127,15 +127,15 @@ class Windows(NamedTuple):
 def windows_of(
     values: Values, velocity: str, position: str, window: float, dt: float, late: float = 0.0
 ) -> Windows:
-    """Compare a velocity with its position over windows, once for a track.
+    """Compare a velocity with its position over windows, computed once for a track.
 
     Args:
         values: channel -> (n,), in the task's units.
-        velocity: name of a channel.
-        position: name of the channel that it is the derivative of.
-        window: s; if that is more than half of the longest stretch without NaN, that half.
-        dt: s.
-        late: by how many s the velocity comes after the position's slope.
+        velocity: name of the velocity.
+        position: name of its position.
+        window: length of a window, s; at most half of the longest stretch without NaN.
+        dt: time step, s.
+        late: delay of the velocity against the position's slope, s.
     """
     return memoize(
         values,
@@ -144,16 +144,17 @@ def windows_of(
     )
 
 
-def traveled(values: Values, name: str, rows: NDArray[np.intp], dt: float) -> Array:
-    """Return the way of a velocity to each of rising rows (m,), in unit; NaN goes nowhere.
+def integrate_velocity(values: Values, name: str, rows: NDArray[np.intp], dt: float) -> Array:
+    """Integrate a velocity from row 0 to each of ascending rows (m,), in the unit of its position.
 
-    By trapezoids, from the first row of the track. Sums between the rows that are asked for take a
-    sixth of the time of a path to every row.
+    It uses the trapezoidal rule; NaN counts as zero. Sums between the given rows take a sixth of
+    the time of a cumulative sum over all rows.
     """
     if not len(rows):
         return np.empty(0)
     velocity = values[name]
-    velocity = velocity if whole(values, name) else np.where(np.isfinite(velocity), velocity, 0.0)
+    if not is_finite(values, name):
+        velocity = np.where(np.isfinite(velocity), velocity, 0.0)
     edges = rows if rows[0] == 0 else np.concatenate(([0], rows))
     path = np.zeros(len(edges))
     if len(edges) > 1:
@@ -165,23 +166,23 @@ def traveled(values: Values, name: str, rows: NDArray[np.intp], dt: float) -> Ar
 
 
 def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
-    """Return a velocity's (n,) noise about its position's slope, deaf to spikes, unit/s."""
+    """Return the noise of a velocity (n,) about its position's slope, unit/s; robust to spikes."""
     sample = slice(None, None, max(1, len(velocity) // _SAMPLE))
     slope = (position[2:][sample] - position[:-2][sample]) / (2.0 * dt)
     error = velocity[1:-1][sample] - slope
     finite = error[np.isfinite(error)]
     if not len(finite):
         return 0.0
-    return 1.4826 * middle(np.abs(finite - middle(finite)))
+    return _NORMAL * median_of(np.abs(finite - median_of(finite)))
 
 
 def _windows(
     values: Values, name: str, parent: str, window: float, dt: float, late: float
 ) -> Windows:
-    """Compare a velocity with its position over every window without NaN, `MANY` of a long log.
+    """Compare a velocity with its position over windows without NaN.
 
-    What comes late is taken from as much later, along the path that the velocity makes: of a
-    backward difference, half a row late, that is exact however coarse the rows are.
+    A delay shifts the velocity by whole rows and its integral by the rest. For a backward
+    difference, which is half a row late, this is exact at any rate.
     """
     velocity = values[name]
     position = values[parent]
@@ -192,17 +193,18 @@ def _windows(
     elif shift < 0:
         velocity = velocity[:shift]
         position = position[-shift:]
-    is_whole = whole(values, name) and whole(values, parent)
+    is_whole = is_finite(values, name) and is_finite(values, parent)
     finite = np.array([]) if is_whole else np.isfinite(velocity) & np.isfinite(position)
     longest = len(velocity) if is_whole else max((b - a for a, b in runs(finite)), default=0)
     rows = min(max(1, round(window / dt)), longest // 2)
     if rows < 1:
         return Windows(np.empty(0), np.empty(0), window, dt)
-    step = max(1, (len(velocity) - rows) // MANY)
+    step = max(1, (len(velocity) - rows) // MAX_WINDOWS)
     first = slice(None, -rows, step)
     last = slice(rows, None, step)
     begin = np.arange(max(shift, 0), max(shift, 0) + len(velocity) - rows, step)
-    integral = traveled(values, name, begin + rows, dt) - traveled(values, name, begin, dt)
+    integral = integrate_velocity(values, name, begin + rows, dt)
+    integral -= integrate_velocity(values, name, begin, dt)
     moved = position[last] - position[first]
     if late:
         integral += (late - shift * dt) * (velocity[last] - velocity[first])
@@ -215,17 +217,18 @@ def _windows(
 
 
 def slope_and_offset(integral: Array, moved: Array, window: float) -> tuple[float, float]:
-    """Return s and b of said = s moved + b window by weighted least squares: deaf to spikes.
+    """Fit integral = slope * moved + offset * window, robust to spikes.
 
-    Windows off by more than the mean count as in a sum of |error|, the rest as in one of squares.
+    It is iteratively reweighted least squares: errors above their mean count by their size, smaller
+    ones by their square.
 
     Args:
-        integral: integral of the velocity over a window, (m,) unit.
-        moved: difference of the positions, (m,) unit.
-        window: s.
+        integral: integral of the velocity over each window, (m,) unit.
+        moved: difference of the positions over each window, (m,) unit.
+        window: length of a window, s.
 
     Returns:
-        s without unit, b in unit/s.
+        slope without unit, offset in unit/s.
     """
     sample = slice(None, None, max(1, len(integral) // _FIT_WINDOWS))
     y = integral[sample]
@@ -252,44 +255,46 @@ def slope_and_offset(integral: Array, moved: Array, window: float) -> tuple[floa
     return slope, offset / window
 
 
-def scales(values: Values, task: Task, window: float, least: float) -> dict[str, float]:
-    """Return velocity over its position's change, for those of channel -> (n,) far off 1.
+def find_unit_scales(values: Values, task: Task, window: float, least: float) -> dict[str, float]:
+    """Return the scales of velocities that differ from the change of their position by a factor.
 
     Args:
-        values: the task's units.
-        task: gives the pairs and dt.
-        window: s over which velocity is integrated.
-        least: factor, above 1, from which a scale is far off, either way.
+        values: channel -> (n,), in the task's units.
+        task: task with the pairs and dt.
+        window: length of a window, s.
+        least: smallest factor, above 1, in either direction.
 
     Returns:
-        velocity channel -> scale, positive; none that is at rest or does not follow its position.
+        scale by velocity; without velocities at rest, or that do not follow their position.
     """
-    scale_by_velocity = {
-        velocity: scale_of(values, velocity, position, (window, task.dt), least)
-        for velocity, position in pairs(task)
+    scales = {
+        velocity: unit_scale(values, velocity, position, window, task.dt, least)
+        for velocity, position in velocity_pairs(task)
     }
-    return {velocity: scale for velocity, scale in scale_by_velocity.items() if scale is not None}
+    return {velocity: scale for velocity, scale in scales.items() if scale is not None}
 
 
-def scale_of(
+def unit_scale(
     values: Values,
     velocity: str,
     position: str,
-    times: tuple[float, float],
+    window: float,
+    dt: float,
     least: float,
-    share: float = 0.5,
+    unexplained: float = 0.5,
 ) -> float | None:
-    """Return a velocity over its position's change if that is far off 1, else None.
+    """Return the factor between a velocity and its position's change; None if it is about 1.
 
     Args:
-        values: channel -> (n,), the task's units.
-        velocity: name of a channel.
-        position: name of another one.
-        times: s over which velocity is integrated, and dt in s.
-        least: factor, above 1, from which a scale is far off, either way.
-        share: of the velocity's way, which a scaled position may leave at most.
+        values: channel -> (n,), in the task's units.
+        velocity: name of the velocity.
+        position: name of its position.
+        window: length of a window, s.
+        dt: time step, s.
+        least: smallest factor, above 1, in either direction.
+        unexplained: largest share of the velocity's RMS that the scaled position leaves.
     """
-    integral, moved, length, _ = windows_of(values, velocity, position, *times)
+    integral, moved, length, _ = windows_of(values, velocity, position, window, dt)
     velocity_path = float(np.abs(integral).sum())
     position_path = float(np.abs(moved).sum())
     if (
@@ -300,25 +305,24 @@ def scale_of(
         return None
     scale, offset = slope_and_offset(integral, moved, length)
     far = scale > least or 0.0 < scale < 1.0 / least
-    follows = far and rms(integral - scale * moved - offset * length) < share * rms(integral)
+    error = integral - scale * moved - offset * length
+    follows = far and rms(error) < unexplained * rms(integral)
     return scale if follows else None
 
 
-def minutes(factor: float) -> bool:
-    """Return whether a factor is that of minutes to seconds, and not the 57.3 of degrees."""
+def is_minutes(factor: float) -> bool:
+    """Return whether a factor is 60 or 1/60, minutes to seconds, and not the 57.3 of degrees."""
     return abs(max(factor, 1.0 / factor) / 60.0 - 1.0) < 0.02
 
 
 def rms(values: Array) -> float:
-    """Return the root of the mean square of (n,).
-
-    Avoids BLAS: its threads spin while they wait, on cores that check other logs.
-    """
+    """Return the root mean square of (n,)."""
+    # Not a dot product: the threads of BLAS spin on cores that check other logs.
     return float(np.sqrt(np.einsum("i,i", values, values) / len(values)))
 
 
-def middle(values: Array) -> float:
-    """Return the median of (n,) without NaN; numpy's own spends most of its time on asking."""
+def median_of(values: Array) -> float:
+    """Return the median of (n,) without NaN; np.median spends most of its time on other checks."""
     half = len(values) // 2
     if len(values) % 2:
         return float(np.partition(values, half)[half])

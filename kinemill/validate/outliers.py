@@ -19,7 +19,7 @@ from kinemill.validate.action_responses import (
     make_response_reference,
 )
 from kinemill.validate.check_results import ACTION_OUTLIERS, UNIT_OUTLIERS, Outlier
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 from kinemill.validate.totals import Item
 
 SAMPLE = 512  # recordings with tracks
@@ -82,7 +82,7 @@ def usual_stds(recordings: Sequence[Statistics], task: Task) -> dict[str, float]
     """
     if len(recordings) < _LEAST:
         return {}
-    channels = dict.fromkeys(name for pair in pairs(task) for name in pair)
+    channels = dict.fromkeys(name for pair in velocity_pairs(task) for name in pair)
     values = {
         name: [
             std for statistics in recordings for std in statistics[f"{name}:std"] if std is not None
@@ -100,7 +100,7 @@ def find_unit_outliers(
     The two agree with each other, so no check of one recording fails. Usually both are in degrees.
     """
     outliers: list[Outlier] = []
-    for velocity, position in pairs(task):
+    for velocity, position in velocity_pairs(task):
         if position not in usual or velocity not in usual or not statistics:
             continue
         unit = "in degrees" if task.channels[position].unit == "rad" else "in another unit"

@@ -4,12 +4,11 @@ The page is one file that opens offline. Names and texts come from logs, so jinj
 """
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from kinemill.reports import templates
 from kinemill.reports.components import style
 from kinemill.task import Task
 from kinemill.validate.check_results import CheckResult
@@ -40,7 +39,10 @@ def render(
         spans: smallest and largest value over all episodes by `/channel`; default: of the bars.
     """
     ordered = sorted(samples, key=lambda item: (not item.reasons, item.name))
-    return _template().render(
+    return templates.render(
+        "validate/page.html.j2",
+        numbers=_numbers,
+        spell=_spell,
         task=task,
         summary=summary,
         style=style(),
@@ -57,23 +59,7 @@ def render(
     )
 
 
-@cache
-def _template() -> Any:
-    """Return the template of the page; compiling it takes longer than rendering."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters |= {"numbers": spell_numbers, "spelled": _spell}
-    return pages.get_template("page.html.j2")
-
-
-def spell_numbers(values: Json) -> str:
+def _numbers(values: Json) -> str:
     """Format the numbers of a check as `name value, name value`; lists are shown separately."""
     listed = {"failing", "measured", "check", "fix"}
     return ", ".join(

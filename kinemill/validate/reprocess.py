@@ -25,7 +25,11 @@ from kinemill.validate.episodes import rules, validated_inputs
 from kinemill.validate.stage import load_checks
 from kinemill.validate.summary import EpisodesSummary
 
-_OWN = {"hash", "suffix", "edits"}  # inputs that belong to the recording and not to the rules
+_OF_RECORDING = {
+    "hash",
+    "suffix",
+    "edits",
+}  # inputs that belong to the recording and not to the rules
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,8 @@ def _count_evaluated(task: Task, home: Home, recordings: ArtifactRef) -> tuple[i
 
 
 def _changed_ingest(task: Task, home: Home, member: Member) -> list[RuleChange]:
-    now = {k: v for k, v in recording_inputs(task, member).items() if k not in _OWN}
-    return _changes(home, "ingest", READ, task, now, _OWN)
+    now = {k: v for k, v in recording_inputs(task, member).items() if k not in _OF_RECORDING}
+    return _changes(home, "ingest", READ, task, now, _OF_RECORDING)
 
 
 def _changed_checks(task: Task, home: Home) -> list[RuleChange]:

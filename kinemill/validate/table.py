@@ -9,7 +9,7 @@ import polars as pl
 
 from kinemill.task import Task
 from kinemill.task.expectation import episode_columns
-from kinemill.validate.block_stats import extremes, largest_step, mean_and_deviation, whole
+from kinemill.validate.block_stats import extremes, is_finite, largest_step, mean_and_deviation
 from kinemill.validate.faults import Array, Values, steps
 
 Row = dict[str, str | float | None]
@@ -45,7 +45,7 @@ def _statistics(values: Values, name: str, task: Task) -> dict[str, float]:
     series = values[name]
     kind = task.channels[name].kind
     mean, deviation = mean_and_deviation(values, name)
-    if whole(values, name):
+    if is_finite(values, name):
         low, high = extremes(values, name)
         jump = largest_step(values, name)
         lost = 0

@@ -128,7 +128,7 @@ def analyze(
         errors=errors,
         free_runs=runs,
         comparisons={
-            name: compare((errors[MODEL], runs[MODEL]), (reference_errors, runs.get(name)), margin)
+            name: compare(errors[MODEL], reference_errors, margin, runs[MODEL], runs.get(name))
             for name, reference_errors in errors.items()
             if name != MODEL
         },
@@ -138,14 +138,16 @@ def analyze(
 
 
 def compare(
-    model: tuple[Errors, FreeRun | None],
-    reference: tuple[Errors, FreeRun | None],
+    model: Errors,
+    reference: Errors,
     margin: float = MARGIN,
+    model_run: FreeRun | None = None,
+    reference_run: FreeRun | None = None,
 ) -> Comparisons:
-    """Compare a model with a reference at every horizon and, if both have one, in free run."""
-    comparisons = model[0].compare(reference[0], margin)
-    if model[1] is not None and reference[1] is not None:
-        comparisons[FREE_RUN] = model[1].compare(reference[1], margin)
+    """Compare a model with a reference at every horizon and, with two free runs, in free run."""
+    comparisons = model.compare(reference, margin)
+    if model_run is not None and reference_run is not None:
+        comparisons[FREE_RUN] = model_run.compare(reference_run, margin)
     return comparisons
 
 

@@ -10,7 +10,7 @@ from kinemill.reports.components import card
 from kinemill.reports.templates import render
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment
-from kinemill.verify.findings import best_in, cells_of, compared_with, own_reference
+from kinemill.verify.findings import best_in, cells_of, compared_with, model_reference
 from kinemill.verify.headline import Headline, headline
 from kinemill.verify.losses import GROSS_WITHOUT_SKILL, SKILL
 from kinemill.verify.phrases import (
@@ -28,7 +28,7 @@ _KEY = (
     ("even", "no significant difference"),
     ("behind", "worse, but not significantly among all comparisons, or within the margin"),
     ("worse", "a reference is significantly better: the gate refuses the model"),
-    ("uncounted", "not counted"),
+    ("uncounted", "not counted by the gate: excluded by the task, or no reference predicts so far"),
 )
 
 
@@ -75,7 +75,7 @@ def comparison_section(document: Assessment) -> str:
         key=_KEY,
         skill=SKILL,
         dt=windows.seconds / (windows.horizon or 1),
-        model=own_reference(document),
+        model=model_reference(document),
         compared=compared_with(document),
         channels_of=lambda comparisons: _names(
             channel for line in comparisons.values() for channel in line

@@ -25,7 +25,6 @@ from kinemill.verify.check_results import (
 from kinemill.verify.checklist import Gate
 from kinemill.verify.cold_start import ColdStart
 from kinemill.verify.comparison import Comparison, Comparisons, final
-from kinemill.verify.effects import UnmodeledEffect
 from kinemill.verify.losses import Counted
 from kinemill.verify.results import (
     Accuracy,
@@ -116,7 +115,6 @@ class Verification(Assessment):
         versions: versions of the libraries that made the files.
         precision, sensitivity, stability, physics, closed_loop: checks of dynamics models.
         c99: the C code.
-        unmodeled: effects that explain residuals of a dynamics model on other splits than `test`.
         trials: outcomes in the environment of `model` and `random`.
         torch_trials: the same episodes with the policy in torch.
     """
@@ -137,7 +135,6 @@ class Verification(Assessment):
     physics: dict[str, PhysicsResult] = field(default_factory=dict[str, PhysicsResult])
     closed_loop: ClosedLoop | None = None
     c99: C99Facts | None = None
-    unmodeled: list[UnmodeledEffect] = field(default_factory=list[UnmodeledEffect])
     trials: dict[str, TrialResults] = field(default_factory=dict[str, TrialResults])
     torch_trials: TorchTrials | None = None
 

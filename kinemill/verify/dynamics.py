@@ -4,7 +4,7 @@ Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -52,11 +52,9 @@ from kinemill.verify.parity import (
 )
 from kinemill.verify.physics import PhysicalCheck, physical_checks
 from kinemill.verify.precision import Precision, negligible_loss, rms_at
-from kinemill.verify.residuals import residuals_of
 from kinemill.verify.results import ClosedLoop, Stability
 from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
-from kinemill.verify.unmodeled import ROWS, unmodeled_effects
 
 CONSTANT = 1e-12  # a smaller standard deviation in training counts as 1, as in the scaling of steps
 
@@ -77,7 +75,6 @@ class DynamicsSubject:
         model: the kind of the model.
         references: models to compare with; None for persistence only.
         counted: comparisons that count in the gate; None for all.
-        pairs: name of the position by name of its velocity (`derivative_of`).
     """
 
     folder: Path
@@ -91,7 +88,6 @@ class DynamicsSubject:
     model: ModelKind | None = None
     references: References | None = None
     counted: Counted | None = None
-    pairs: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @cached_property
     def _exported(self) -> ExportedDynamics:
@@ -220,8 +216,11 @@ class DynamicsSubject:
     @cached_property
     def outputs(self) -> dict[str, OutputAccuracy]:
         """Errors of the outputs on the test split, by name."""
-        steps = self.settings.horizon, self.settings.stride
-        return output_accuracy(self.simulator, self.dataset, self.dataset, "test", steps)
+        settings = self.settings
+        data = self.dataset
+        return output_accuracy(
+            self.simulator, data, data, "test", settings.horizon, settings.stride
+        )
 
     @cached_property
     def stability(self) -> Stability:
@@ -258,11 +257,6 @@ class DynamicsSubject:
             physics={check.name: check.result() for check in self.physics},
             closed_loop=self.closed_loop,
             c99=exported.c99 if exported else None,
-            unmodeled=unmodeled_effects(
-                residuals_of(self.simulator, self.dataset, "validation", "train", most=ROWS),
-                self.dataset,
-                self.pairs,
-            ),
         )
 
     def write_files(self, folder: Path) -> None:

@@ -51,11 +51,6 @@ class DynamicsKind:
             model=ModelKind(**kind_of(about)),
             references=load_references(home, job.references) if job.references else None,
             counted=Counted.of(task.promote, task.verify.horizon),
-            pairs={
-                name: parent
-                for name in task.states
-                if (parent := task.channels[name].derivative_of) in task.states
-            },
         )
 
     def parts(self, subject: Any, document: Verification) -> Parts:

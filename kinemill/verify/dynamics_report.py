@@ -1,14 +1,11 @@
 """The parts of a report that only dynamics models have, as HTML."""
 
-from html import escape
-
 from kinemill.reports.charts import number
-from kinemill.reports.components import card, name_of, table
+from kinemill.reports.components import card
 from kinemill.reports.templates import render
 from kinemill.verify.comparison_sections import best_card, horizons_card
 from kinemill.verify.document import Verification
 from kinemill.verify.dynamics import DynamicsSubject
-from kinemill.verify.effects import ADVICE
 from kinemill.verify.figures import three_examples
 from kinemill.verify.output_errors import outputs_section
 from kinemill.verify.report_sections import (
@@ -18,8 +15,6 @@ from kinemill.verify.report_sections import (
     limits_text,
     windows_card,
 )
-
-LISTED = 12  # effects in the table
 
 
 def dynamics_parts(subject: DynamicsSubject, document: Verification) -> Parts:
@@ -43,16 +38,11 @@ def dynamics_parts(subject: DynamicsSubject, document: Verification) -> Parts:
             card(f"Rollout, {model.horizon} steps", number(latency.p50), "ms", speed),
             windows_card(analysis, "Held-out windows"),
         ],
-        sections=(
-            [
-                *analysis_sections(
-                    analysis, document, "the test split", three_examples(model), text
-                ),
-                outputs_section(document.outputs, model.dt),
-                _unmodeled(document),
-            ],
-            [render("verify/trials.html.j2", document=document, motion=subject.motion)],
-        ),
+        sections=[
+            *analysis_sections(analysis, document, "the test split", three_examples(model), text),
+            outputs_section(document.outputs, model.dt),
+        ],
+        details=[render("verify/trials.html.j2", document=document, motion=subject.motion)],
         checks_note="Accuracy is not a check; the gate compares it with the references and the "
         "champion.",
         channels=[
@@ -73,21 +63,4 @@ def dynamics_parts(subject: DynamicsSubject, document: Verification) -> Parts:
         code="simulator = kinemill.runtime.load(FOLDER)      # or "
         f"models:/{interface.task}@champion\n"
         f"simulator.rollout(states, past_actions, actions)  # states {shape}, float32",
-    )
-
-
-def _unmodeled(document: Verification) -> str:
-    """Return the effects that explain residuals, with suggestions; empty if there are none."""
-    if not document.unmodeled:
-        return ""
-    rows = [
-        [name_of(effect.channel), f"{effect.share:.0%}", *map(escape, ADVICE[effect.effect])]
-        for effect in document.unmodeled[:LISTED]
-    ]
-    head = ["channel", "share of the residuals", "explained by", "suggestion"]
-    return (
-        "<h2>Unmodeled effects</h2><p>Terms that explain one-step errors on the validation and "
-        "training splits: the share of their variance on rows not used in the fit, in addition to "
-        "linear terms of the current row. Shares of one channel overlap. The rest is noise, or an "
-        "effect that no channel measures.</p>" + table(head, rows, fixed=True)
     )

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput, join_first
-from kinemill.reports.components import html_page, name_of, table
+from kinemill.reports.components import html_page
+from kinemill.reports.templates import render
 from kinemill.runtime import Predictor, Simulator
 from kinemill.selection.histories import histories_of
 from kinemill.selection.references import References, fit_references, load_references, stage
@@ -154,39 +154,30 @@ def _example_facts(evaluation: Evaluation, example: Example) -> ExampleFacts:
 
 def _page(evaluation: Evaluation, summary: LogEvaluation) -> str:
     analysis = evaluation.analysis
-    task = evaluation.logs.rows.task
-    title = f"{task} {evaluation.source.name}"
-    where = f"{len(evaluation.logs.rows.episodes)} episodes of the logs"
+    logs = evaluation.logs
+    title = f"{logs.rows.task} {evaluation.source.name}"
+    where = f"{len(logs.rows.episodes)} episodes of the logs"
     cards = [accuracy_card(analysis)]
     if len(analysis.errors) > 1:
         cards += [best_card(summary), horizons_card(summary)]
     cards.append(windows_card(analysis, "Windows"))
     text = "They are evenly spaced among all windows, from the smallest error to the largest."
-    sections = [
-        f'<header><div><div class="eyebrow">Model evaluation</div><h1>{escape(title)}</h1></div>'
-        f"</header>{lead_section(headline(summary))}",
-        f'<div class="cards">{"".join(cards)}</div>',
-        *analysis_sections(analysis, summary, where, evaluation.examples, text),
-        outputs_section(evaluation.outputs, analysis.model.dt),
-        _logs(evaluation),
-    ]
+    sections = analysis_sections(analysis, summary, where, evaluation.examples, text)
+    body = render(
+        "verify/evaluation.html.j2",
+        title=title,
+        lead=lead_section(headline(summary)),
+        cards=cards,
+        sections=[*sections, outputs_section(evaluation.outputs, analysis.model.dt)],
+        logs=logs,
+        source=evaluation.source,
+        notes=evaluation.notes,
+    )
     footer = (
         "Made by kinemill from the exported ONNX file only. The numbers are in evaluation.json in "
         "this folder."
     )
-    return html_page(f"{title}: evaluation", sections, footer)
-
-
-def _logs(evaluation: Evaluation) -> str:
-    logs = evaluation.logs
-    facts = [
-        [name_of("Logs"), escape(str(logs.path))],
-        [name_of("Accepted"), f"{len(logs.accepted)} logs, {len(logs.rows.episodes)} episodes, "],
-        [name_of("Model"), escape(str(evaluation.source.folder))],
-        *[[name_of("Note"), escape(note)] for note in evaluation.notes],
-    ]
-    facts[1][1] += f"{len(logs.rows.values)} rows of {logs.rows.dt * 1000:.4g} ms"
-    return f"<h2>Logs and model</h2>{table(['What', ''], facts)}"
+    return html_page(f"{title}: evaluation", [body], footer)
 
 
 def refusal_note(logs: Logs) -> list[str]:

@@ -9,7 +9,7 @@ import onnxruntime as ort
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load_simulator
 from kinemill.runtime.session import CUDA, PROVIDERS
-from kinemill.verify.parity import Pair, Parity, Reference, compare_both, failed_parity
+from kinemill.verify.parity import Pair, Parity, Reference, compare_calls, failed_parity
 
 # Providers that compute in float32 like a CPU. Core ML and NPUs round to half precision.
 ACCELERATORS = {CUDA: "CUDA", "ROCMExecutionProvider": "ROCm"}
@@ -29,7 +29,7 @@ def compare_providers(
     Each provider in `required` must be available; if it is empty, every available one is used.
     """
     named = _with_suffix(reference, f"{THREADS} threads")
-    rows = compare_both(replace(pair, simulator=threaded), named)
+    rows = compare_calls(replace(pair, simulator=threaded), named)
     rows = [replace(row, threads=THREADS) for row in rows]
     names = {PROVIDERS[name]: REQUIRED[name] for name in required}
     names = names or {name: ACCELERATORS[name] for name in available_accelerators()}
@@ -37,7 +37,7 @@ def compare_providers(
         named = _with_suffix(reference, suffix)
         simulator = open_on(folder, provider)
         if simulator is not None:
-            rows += compare_both(replace(pair, simulator=simulator), named)
+            rows += compare_calls(replace(pair, simulator=simulator), named)
         elif required:
             missing = RuntimeError(f"{provider} of verify.providers is not available here")
             rows += [failed_parity(call, named.probe, missing) for call in ("step", "rollout")]

@@ -60,7 +60,7 @@ def horizon_words(horizon: str) -> str:
     return f"{horizon} step{'s' * (horizon != '1')} ahead"
 
 
-def own_reference(document: Assessment) -> str | None:
+def model_reference(document: Assessment) -> str | None:
     """Return the name of the reference that the model is; None for a trained model."""
     return document.model.reference if document.model else None
 
@@ -80,7 +80,7 @@ def best_reference(nrmse: Mapping[str, float], excluded: str | None = None) -> s
 
 def best_in(document: Assessment) -> str | None:
     """Return the reference of a document with the smallest nRMSE at the horizon, if any."""
-    return best_reference(document.metrics.nrmse, own_reference(document))
+    return best_reference(document.metrics.nrmse, model_reference(document))
 
 
 def history_of(document: Assessment, reference: str) -> int | None:
@@ -91,7 +91,7 @@ def history_of(document: Assessment, reference: str) -> int | None:
 
 def compared_with(document: Assessment) -> dict[str, Comparisons]:
     """Return the comparisons with each reference except the model itself, at every horizon."""
-    reference = own_reference(document)
+    reference = model_reference(document)
     return {
         name: comparisons for name, comparisons in document.against.items() if name != reference
     }
@@ -102,7 +102,7 @@ def cells_of(document: Assessment) -> dict[tuple[str, str], Cell]:
     compared = compared_with(document)
     horizons = list(dict.fromkeys(key for comparisons in compared.values() for key in comparisons))
     counted = document.counted or Counted(tuple(horizons), None, MARGIN)
-    rules = _Rules(counted, own_reference(document), document.windows.horizon)
+    rules = _Rules(counted, model_reference(document), document.windows.horizon)
     lost = _losses(compared, rules)
     keys = dict.fromkeys(
         (horizon, channel)
@@ -125,12 +125,12 @@ class _Rules:
     """Rules of the gate: which comparisons count, the reference that is the model, and T."""
 
     counted: Counted
-    own_reference: str | None
+    model_reference: str | None
     last: int
 
     def count(self, horizon: str, channel: str, reference: str) -> bool:
         """Return whether the gate counts a comparison with a reference."""
-        if reference in peers_of(self.own_reference) and not counts_between_peers(
+        if reference in peers_of(self.model_reference) and not counts_between_peers(
             horizon, channel, self.last
         ):
             return False
@@ -143,7 +143,7 @@ def _losses(
 ) -> dict[tuple[str, str], list[Loss]]:
     """Return the comparisons that the gate counts as losses, by horizon and channel."""
     losses: dict[tuple[str, str], list[Loss]] = {}
-    lines = all_losses(compared, rules.counted, rules.own_reference, rules.last).values()
+    lines = all_losses(compared, rules.counted, rules.model_reference, rules.last).values()
     for loss in (loss for line in lines for loss in line):
         if loss.comparison is not None:
             losses.setdefault((loss.horizon, loss.channel), []).append(loss)

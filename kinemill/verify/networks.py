@@ -84,4 +84,4 @@ def critic_section(path: Path) -> str:
 
 
 def _panel(blocks: Sequence[Block]) -> str:
-    return f'<div class="panel">{network(blocks)}</div>'
+    return f'<div class="panel" tabindex="0">{network(blocks)}</div>'

@@ -32,7 +32,8 @@ def output_accuracy(
     dataset: PackedDataset,
     training: PackedDataset | None,
     split: str,
-    steps: tuple[int, int],
+    horizon: int,
+    stride: int,
 ) -> dict[str, OutputAccuracy]:
     """Return the errors of each output of a model, in its unit, by name; empty without outputs.
 
@@ -41,11 +42,12 @@ def output_accuracy(
         dataset: dataset with measured outputs.
         training: dataset with the training rows of the references; if None, their errors are NaN.
         split: split of `dataset` to measure.
-        steps: the horizon T, and rows between the starts of windows.
+        horizon: number of predicted steps, T.
+        stride: rows between the starts of windows.
     """
     if not simulator.outputs or dataset.output_values is None:
         return {}
-    (horizon, stride), history = steps, simulator.history
+    history = simulator.history
     starts = window_starts(dataset, split, history + horizon, stride)
     present = starts + history - 1
     names = list(dataset.outputs)

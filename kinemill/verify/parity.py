@@ -150,10 +150,10 @@ def compare(pair: Pair, references: Sequence[Reference]) -> list[Parity]:
     first, *later = references
     # Rows repeat where a batch is larger than the probe.
     batches = [first.take(np.arange(rows) % first.probe.rows) for rows in BATCHES]
-    return [row for batch in (*batches, *later) for row in compare_both(pair, batch)]
+    return [row for batch in (*batches, *later) for row in compare_calls(pair, batch)]
 
 
-def compare_both(pair: Pair, reference: Reference) -> list[Parity]:
+def compare_calls(pair: Pair, reference: Reference) -> list[Parity]:
     """Compare step, rollout and outputs on one probe; an exception counts as a failure."""
     probe = reference.probe
     return [
@@ -242,9 +242,9 @@ def compare_outputs(pair: Pair, reference: Reference) -> list[Parity]:
     # Outputs are functions of the states, so they count until the states diverge.
     near = near_start(pair, probe, reference.rollout.exact[0])
     always = np.ones((len(near), 1), dtype=bool)
-    one_step = exact[:, None], [values[:, None] for values in rounded]
+    stepped_part = exact[:, None], [values[:, None] for values in rounded]
     return [
-        _worst_output(pair, probe, always, stepped, one_step),
+        _worst_output(pair, probe, always, stepped, stepped_part),
         _worst_output(pair, probe, near, rolled, reference.rollout.part(1)),
     ]
 

@@ -41,6 +41,7 @@ _KINDS = {
 _TWICE = 2.0  # from this ratio on, the text has a factor instead of a percentage
 FEWEST_STATED = 3.0  # independent episodes or stretches; with fewer a text has no interval
 _WIDEST = 100.0  # ratio of the ends of an interval that says nothing about the sign
+_ROUNDING = 1e-9  # of an effective sample size
 _SAME = 0.005  # a smaller relative difference would round to 0 %
 
 
@@ -55,10 +56,9 @@ def percent(share: float, *, bare: bool = False) -> str:
     return f"{100.0 * share:,.{digits}f}{'' if bare else ' %'}"
 
 
-def counted(number: float, unit: str) -> str:
-    """Format a count with its unit, without the plural s for 1, with at most one decimal."""
-    text = f"{number:.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
-    return f"{text} {unit.removesuffix('s') if text == '1' else unit}"
+def counted(number: int, unit: str) -> str:
+    """Format a count with its unit, without the plural s for 1."""
+    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"
 
 
 def amount(value: float) -> str:
@@ -117,9 +117,15 @@ def evidence_words(comparison: Comparison) -> str:
     return f"{samples(number, comparison.unit)} {verb} too few to say how much of it is chance"
 
 
+def whole_samples(number: float) -> int:
+    """Return an effective sample size as a whole number; it is a sum of rounded shares."""
+    return math.floor(number + _ROUNDING)
+
+
 def samples(number: float, unit: str) -> str:
-    """Describe an effective sample size: `3 test episodes`, or stretches of them."""
-    text = counted(number, "test episodes" if unit == "episodes" else "separate stretches")
+    """Describe an effective sample size, rounded down: `3 test episodes`, or stretches of them."""
+    whole = whole_samples(number)
+    text = counted(whole, "test episodes" if unit == "episodes" else "separate stretches")
     return text if unit == "episodes" else f"{text} of test data"
 
 

@@ -26,7 +26,7 @@ _BETWEEN = 0.75  # inches between two rows of axes
 
 
 def _color(name: str) -> str:
-    return COLORS.get(name, "#c2410c")  # the default is for user-defined baselines
+    return COLORS.get(name, "#c2410c")
 
 
 def draw_growth(analysis: Analysis) -> Picture:

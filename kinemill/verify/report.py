@@ -1,6 +1,5 @@
 """report.html: a page about a verified model or policy that needs no other files."""
 
-from html import escape
 from pathlib import Path
 
 from kinemill.reports.components import html_page
@@ -21,33 +20,19 @@ def write(verdict: Verdict, document: Verification, folder: Path) -> None:
 
 def page(verdict: Verdict, document: Verification) -> str:
     """Return the report as one HTML document without external links."""
-    task = verdict.subject.exported.interface.task
-    parts = KINDS[verdict.subject.kind].parts(verdict.subject, document)
-    first, last = parts.sections
-    title = (
-        f'<header><div><div class="eyebrow">{parts.kind} verification</div>'
-        f"<h1>{escape(task)}</h1></div>{verified_head(document)}"
-    )
-    sections = [
-        title,
-        f'<div class="cards">{"".join(parts.cards)}</div>',
-        DECISION,
-        *first,
-        render(
-            "verify/checks.html.j2",
-            note=parts.checks_note,
-            gates=verdict.gates,
-            parity=verdict.checks.parity,
-        ),
-        *last,
-        render(
-            "verify/facts.html.j2",
-            **vars(parts),
-            interface=verdict.subject.exported.interface,
-        ),
-    ]
+    subject = verdict.subject
+    interface = subject.exported.interface
+    parts = KINDS[subject.kind].parts(subject, document)
+    context = {
+        "gates": verdict.gates,
+        "parity": verdict.checks.parity,
+        "interface": interface,
+        "head": verified_head(document),
+        "decision": DECISION,
+    }
     footer = (
         "Made by kinemill from the exported ONNX files only. "
         "The numbers are in verification.json in this folder."
     )
-    return html_page(f"{task}: verification", sections, footer)
+    body = render("verify/report.html.j2", **context, **vars(parts))
+    return html_page(f"{interface.task}: verification", [body], footer)

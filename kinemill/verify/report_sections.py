@@ -23,7 +23,7 @@ from kinemill.verify.figures import (
     rollout_models,
     rollouts,
 )
-from kinemill.verify.findings import cells_of, own_reference
+from kinemill.verify.findings import cells_of, model_reference
 from kinemill.verify.free_run import FreeRun
 from kinemill.verify.phrases import label, samples
 
@@ -35,7 +35,8 @@ class Parts:
     Attributes:
         kind: `Model` or `Policy`.
         cards: key figures.
-        sections: sections before and after the checks.
+        sections: sections before the checks.
+        details: sections after the checks.
         checks_note: remark next to the checks on what else the gate compares.
         channels: name, role, unit and limits of each channel, as text.
         facts: names and values, as text.
@@ -44,7 +45,8 @@ class Parts:
 
     kind: str
     cards: list[str]
-    sections: tuple[list[str], list[str]]
+    sections: list[str]
+    details: list[str]
     checks_note: str
     channels: list[list[str]]
     facts: list[list[str]]
@@ -63,7 +65,7 @@ def analysis_sections(
 
     Without `examples` there is no section of them.
     """
-    analysis = _without_itself(analysis, own_reference(document))
+    analysis = _without_itself(analysis, model_reference(document))
     model = analysis.model
     calibration = analysis.calibration
     body = render(

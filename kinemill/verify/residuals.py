@@ -25,12 +25,10 @@ class Series:
 
     Attributes:
         errors: prediction minus truth, (n, S), in units; angles wrapped to [-π, π] rad.
-        states: states at the start of the step, (n, S), in units.
         actions: actions during the step, (n, A), in units.
     """
 
     errors: Floats
-    states: Floats
     actions: Floats
 
 
@@ -67,27 +65,25 @@ class Residuals:
         return len(self.auto)
 
 
-def residuals_of(
-    predictor: Predictor, dataset: PackedDataset, *splits: str, most: int = ROWS
-) -> list[Series]:
-    """Return the one-step residuals of whole episodes, in order, until there are `most` rows.
+def residuals_of(predictor: Predictor, dataset: PackedDataset, split: str) -> list[Series]:
+    """Return the one-step residuals of whole episodes, in order, until there are `ROWS` rows.
 
-    Each episode gives errors and states (n, S) and actions (n, A), in units.
+    Each episode gives errors (n, S) and actions (n, A), in units.
     """
     series = list[Series]()
     rows = 0
     history = predictor.history
     states = len(dataset.states)
     angle = is_angle(dataset)
-    for episode in (packed for split in splits for packed in dataset.of(split)):
+    for episode in dataset.of(split):
         starts = np.arange(episode.start, episode.stop - history, dtype=np.int64)
-        if not len(starts) or rows >= most:
+        if not len(starts) or rows >= ROWS:
             continue
         parts = [starts[first : first + CHUNK] for first in range(0, len(starts), CHUNK)]
         errors = [deviations(predictor, gather(dataset, p, history, 1), angle)[:, 0] for p in parts]
         # The row before the predicted one, whose action acts during the step.
         present = dataset.take(starts + history - 1).astype(np.float64)
-        series.append(Series(np.concatenate(errors), present[:, :states], present[:, states:]))
+        series.append(Series(np.concatenate(errors), present[:, states:]))
         rows += len(starts)
     return series
 

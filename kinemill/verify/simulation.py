@@ -12,7 +12,8 @@ import polars as pl
 
 from kinemill.errors import BadInput
 from kinemill.reports.charts import Line, axis_label, line_chart
-from kinemill.reports.components import figure, html_page, legend, name_of, table
+from kinemill.reports.components import html_page
+from kinemill.reports.templates import render
 from kinemill.runtime import Floats, Interface, Simulator, wrapped
 from kinemill.runtime.input_checks import Array
 
@@ -186,7 +187,7 @@ def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> No
 
 def _page(frame: pl.DataFrame, interface: Interface, text: str) -> str:
     time = frame["time_s"].to_numpy()
-    charts = list[str]()
+    charts = dict[str, str]()
     for name in (*interface.states, *interface.actions, *interface.outputs):
         is_action = name in interface.actions
         values = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
@@ -194,18 +195,15 @@ def _page(frame: pl.DataFrame, interface: Interface, text: str) -> str:
         if f"{name}_measured" in frame.columns:
             measured = frame[f"{name}_measured"].to_numpy()
             lines.append(Line("measured", "truth", time, measured))
-        chart = line_chart(
-            lines, labels=("time, s", axis_label(name, interface.units[name])), size=(1080, 242)
-        )
-        charts.append(figure(name, interface.units[name], chart))
-    measured = any(name.endswith("_measured") for name in frame.columns)
-    styles = {"model": "simulated"} | ({"truth": "measured"} if measured else {})
-    facts = [[name_of("Steps"), f"{len(time) - 1} of {interface.dt:g} s"], [name_of("From"), text]]
-    sections = [
-        '<header><div><div class="eyebrow">Simulation</div>'
-        f"<h1>{interface.task}</h1></div></header>",
-        f"<h2>States and actions over seconds</h2>{legend(styles)}",
-        f'<div class="stack">{"".join(charts)}</div><h2>Settings</h2>',
-        table(["", ""], facts),
-    ]
-    return html_page(f"{interface.task}: simulation", sections)
+        labels = ("time, s", axis_label(name, interface.units[name]))
+        charts[name] = line_chart(lines, labels=labels, size=(1080, 242))
+    is_measured = any(name.endswith("_measured") for name in frame.columns)
+    body = render(
+        "verify/simulation.html.j2",
+        interface=interface,
+        charts=charts,
+        styles={"model": "simulated"} | ({"truth": "measured"} if is_measured else {}),
+        steps=len(time) - 1,
+        text=text,
+    )
+    return html_page(f"{interface.task}: simulation", [body])

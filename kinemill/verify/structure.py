@@ -18,7 +18,7 @@ from kinemill.verify.checklist import Gate, gate
 NEWEST_OPSET = 21
 NEWEST_IR = 10  # limits of onnxruntime 1.20, the oldest supported version
 MOST_BYTES = 2**31 - 1  # size limit of a protobuf file
-OWN_DOMAINS = ("", "ai.onnx")
+STANDARD_DOMAINS = ("", "ai.onnx")
 RANDOM = (
     *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"),
     *("RandomUniform", "RandomUniformLike"),
@@ -46,7 +46,11 @@ def structure(path: Path, model: onnx.ModelProto) -> Structure:
         file=path.name,
         bytes=path.stat().st_size,
         opset=next(
-            (imported.version for imported in model.opset_import if imported.domain in OWN_DOMAINS),
+            (
+                imported.version
+                for imported in model.opset_import
+                if imported.domain in STANDARD_DOMAINS
+            ),
             0,
         ),
         ir=model.ir_version,
@@ -143,13 +147,13 @@ def _outside(path: Path, model: onnx.ModelProto) -> list[str]:
 
 
 def _kind(node: onnx.NodeProto) -> str:
-    return node.op_type if node.domain in OWN_DOMAINS else f"{node.domain}.{node.op_type}"
+    return node.op_type if node.domain in STANDARD_DOMAINS else f"{node.domain}.{node.op_type}"
 
 
 def _unsupported_operators(model: onnx.ModelProto) -> list[str]:
     nodes = [node for part in graphs(model.graph) for node in part.node]
     nodes += [node for function in model.functions for node in function.node]
-    kinds = {_kind(node) for node in nodes if node.domain not in OWN_DOMAINS}
+    kinds = {_kind(node) for node in nodes if node.domain not in STANDARD_DOMAINS}
     faults = [f"{kind} is not a standard ONNX operator" for kind in sorted(kinds)]
     faults += [f"function {function.domain}.{function.name}" for function in model.functions]
     drawn = sorted({node.op_type for node in nodes if node.op_type in RANDOM})
@@ -172,9 +176,9 @@ def _versions(model: onnx.ModelProto) -> list[str]:
     faults = [
         f"opset {imported.version} of {imported.domain or 'ONNX'}"
         for imported in model.opset_import
-        if imported.domain in OWN_DOMAINS and not 1 <= imported.version <= NEWEST_OPSET
+        if imported.domain in STANDARD_DOMAINS and not 1 <= imported.version <= NEWEST_OPSET
     ]
-    if not any(imported.domain in OWN_DOMAINS for imported in model.opset_import):
+    if not any(imported.domain in STANDARD_DOMAINS for imported in model.opset_import):
         faults.append("no opset")
     return [*faults, *([] if model.ir_version <= NEWEST_IR else [f"IR {model.ir_version}"])]
 

@@ -180,7 +180,7 @@ def check_batches(exported: Exported, probe: Probe) -> list[Gate]:
         return [exported.agreement("batch independence", batch, np.concatenate(single), in_batch)]
 
     def threaded() -> list[Gate]:
-        single_thread, two_threads = (exported.outputs(probe, threads) for threads in (1, 2))
-        return [exported.agreement("thread independence", probe, two_threads, single_thread)]
+        single_thread, threaded_outputs = (exported.outputs(probe, threads) for threads in (1, 2))
+        return [exported.agreement("thread independence", probe, threaded_outputs, single_thread)]
 
     return [*try_check("batch independence", alone), *try_check("thread independence", threaded)]

@@ -52,11 +52,6 @@ def scaled(values, signals, random, std: float = 0.1):
     return values * random.uniform(1 - std, 1 + std)
 
 
-def hold(states, past_actions, actions):
-    del past_actions
-    return np.repeat(states[:, -1:], actions.shape[1], axis=1)
-
-
 def fast(values, dt, most: float = 1e3):
     """No rod is that fast."""
     del dt
@@ -147,13 +142,10 @@ def test_objects_are_own_code_of_the_task(in_rod_home):
         features=angles,
         augment=[functools.partial(scaled, std=0.05)],
         checks={"fast": fast},
-        baselines={"hold": hold},
     )
     training = km.train(rod(), logs_of(0, 1, 2, 3, 4), objects=objects, progress=False, track=False)
     learn = training.task.learn
     assert (learn.model.width, learn.loss.delta, training.task.augment[0].std) == (6, 1.0, 0.05)
     again = km.train(training.task, logs_of(0, 1, 2, 3, 4), progress=False, track=False)
     assert again.cached  # the task holds the code
-    errors = km.verify(training).document.metrics.test["angle"].rmse
-    assert errors["hold"] == pytest.approx(errors["persistence"])
     assert km.load_task("rod").learn.model.type == "Net.py:Net"  # found by commands

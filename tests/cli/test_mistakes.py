@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501 - a line holds a whole answer
 
+import math
 import zipfile
 
 import pytest
@@ -58,7 +59,40 @@ COMMANDS = {
     "no version": ("model rollback swing", NO_VERSION),
     "compare without a second": ("model compare swing:1", NO_VERSION),
     "draft over a task": ("new swing --from logs", "{root}/tasks/swing.yaml: exists already; choose another name, or another file with --to"),
+    "missing log": ("data show swing nothing", "nothing: is no recording of swing; kinemill data ingest swing reads logs"),
+    "space without quotes": ("run swing --logs my logs", "Usage: kinemill run [OPTIONS] {task} Try 'kinemill run -h' for help. Error: Invalid value: extra argument 'logs'; a path with spaces needs quotes"),
+    "limits by --set": ("run swing --set channels.torque.limits=[5,-5]", "--set channels.torque.limits: the lower limit 5 is not below the upper limit -5; write [-5, 5]"),
+    "list by --set": ("run swing --set learn.model.hidden_sizes=x", "--set learn.model.hidden_sizes: Input should be a valid list; found 'x'"),
+    "show without a version": ("model show swing", NO_VERSION),
+    "why without a version": ("model why swing", NO_VERSION),
+    "export without a version": ("model export swing --to out", NO_VERSION),
+    "promote without a version": ("model promote swing:2 --why x", NO_VERSION),
+    "pull without a registry": ("model pull swing@champion --to x", "{root}/var/mlflow.db: is missing: no registry, or not mounted; mount the home; if it is new: kinemill run swing"),
+    "drift without recordings": ("data drift swing", "swing: has no recording yet; kinemill data ingest swing; or name logs with --logs"),
+    "verify without a folder": ("model verify nowhere", "nowhere: is not a folder; expected the folder of a model"),
+    "zip in a draft": ("new arm --from zipped", "zipped: none of 1 logs can be read; logs.zip: is an archive, and no reader extracts it; extract it next to the other logs"),
+    "draft without a clock": ("new arm --from clockless", "clockless: none of 1 logs can be read; a.csv: no column rises as a clock does; expected timestamps under a name such as time or timestamp, or dates such as 2024-05-01 12:00:00 or 1.5.2024 12:00:00; for a log without timestamps, set its rows per second: --rate HZ"),
     "no server": ("runs list", "{root}/var: no server is running for this home; start it: kinemill ui (make ui), or set KINEMILL_URL to a running server"),
+}  # fmt: skip
+# A log by its mistake, and the reason for its quarantine.
+BAD_LOGS = {
+    "column typo": "columns angle, header: no column 'angle', expected one column of that name; the log has 'time', 'angel', 'velocity', 'torque'; did you mean 'angel'? name the log's column at `channels.angle.source`",
+    "degrees": "angle_unit angle, grid rows 0-299, 0.000-2.990 s: velocity is 0.01745 times the change of angle: angle is in degrees, expected rad; set channels.angle.source: {name: ..., unit: ...}",
+    "empty": "format, file: is empty, expected a header line and rows; record the log again, or leave it out at `ingest.exclude`",
+    "binary": "format, file: has a line that cannot be split: a carriage return in a field, expected rows of separated fields; repair it",
+    "headerless": "columns, header: no column 'time' or 'timestamp' or 't', expected one column of that name; the log has 'column_1', 'column_2', 'column_3', 'column_4'; name the log's column at `ingest.time`; for a log without stamps, its `ingest.rate` in Hz",
+    "no clock": "columns, header: no column 'time' or 'timestamp' or 't', expected one column of that name; the log has 'angle', 'velocity', 'torque'; name the log's column at `ingest.time`; for a log without stamps, its `ingest.rate` in Hz",
+    "five rows": "min_steps, grid rows 0-4, 0.000-0.040 s: a piece of 5 rows, expected at least 20 rows; lower validate.min_steps to accept shorter pieces",
+}  # fmt: skip
+# A log that is read in spite of its mistake, and what is said about it.
+ODD_LOGS = {
+    "cut": "cut_line, row 300: the last line has 4 fields and no newline, expected 4 fields and a newline; nothing to do: the row is left out",
+    "text": "number angle, row 51: the text 'abc0.997495', expected a number, or nothing for a missing value; correct the row, or name another column",
+    "newest first": "newest_first, whole log: timestamps fall: the newest row is first, expected rising timestamps; nothing to do: rows are read from the last one to the first",
+    "UTF-16": "1 episode, 300 rows",
+    "CRLF": "1 episode, 300 rows",
+    "tabs": "1 episode, 300 rows",
+    "Latin-1": "1 episode, 300 rows",
 }  # fmt: skip
 # A log, and a part of the answer of a check.
 LOGS = {
@@ -83,15 +117,57 @@ def project(tmp_path, monkeypatch):
     (root / "defs" / "double").mkdir()
     component = COMPONENT.replace("swing", "double")
     (root / "defs" / "double" / "defs.yaml").write_text(component)
-    for folder in ("logs", "zipped", "empty"):
+    for folder in ("logs", "zipped", "empty", "clockless"):
         (root / folder).mkdir()
     rows = "\n".join(f"{0.01 * row:.2f},{row % 7},{row % 5},1" for row in range(300))
     for name in ("a.csv", "b.csv"):
         (root / "logs" / name).write_text(f"time,angle,velocity,torque\n{rows}\n")
     with zipfile.ZipFile(root / "zipped" / "logs.zip", "w") as archive:
         archive.write(root / "logs" / "a.csv", "a.csv")
+    warming = "\n".join(f"{20 + 0.001 * row:.3f},{row % 7}" for row in range(300))
+    (root / "clockless" / "a.csv").write_text(f"Temp °C,angle\n{warming}\n")
     (root / "a_file").write_text("x")
     return root
+
+
+def swinging_table(step=0.01, head="time,angle,velocity,torque", phase=0.0):
+    """Return 300 rows of a swing as CSV."""
+    turns = [0.03 * row + phase for row in range(300)]
+    rows = [
+        (step * row, math.sin(turn), 3 * math.cos(turn), math.cos(turn / 3))
+        for row, turn in enumerate(turns)
+    ]
+    return "\n".join([head, *(",".join(f"{value:g}" for value in row) for row in rows)]) + "\n"
+
+
+def write_odd_logs(folder):
+    """Write a log with each mistake of `BAD_LOGS` and `ODD_LOGS`."""
+    table = swinging_table()
+    head, *rows = table.splitlines(keepends=True)
+    degrees = [line.split(",") for line in rows]
+    contents = {
+        "column typo": swinging_table(head="time,angel,velocity,torque"),
+        "degrees": head
+        + "".join(f"{t},{math.degrees(float(angle)):g},{v},{u}" for t, angle, v, u in degrees),
+        "empty": "",
+        "binary": bytes(range(256)) * 20,
+        "headerless": "".join(rows),
+        "no clock": "".join(line.partition(",")[2] for line in [head, *rows]),
+        "five rows": head + "".join(rows[:5]),
+        "cut": table[:-9],
+        "text": table.replace("\n0.5,", "\n0.5,abc", 1),
+        "newest first": head + "".join(reversed(rows)),
+        "UTF-16": table.encode("utf-16"),
+        "CRLF": table.replace("\n", "\r\n"),
+        "tabs": table.replace(",", "\t"),
+        "Latin-1": "".join(
+            f"{line.rstrip()},{cell}\n"
+            for line, cell in zip([head, *rows], ["°C", *["20"] * len(rows)], strict=True)
+        ).encode("latin-1"),
+    }
+    for name, content in contents.items():
+        data = content if isinstance(content, bytes) else content.encode()
+        (folder / f"{name}.csv").write_bytes(data)
 
 
 def answer_to(command):
@@ -125,6 +201,34 @@ def test_mistake_in_a_log_is_answered_with_its_fix(project, mistake):
     assert answer in answer_to(command)
 
 
+def test_mistake_in_the_content_of_a_log_is_its_reason(project):
+    folder = project / "empty"
+    write_odd_logs(folder)
+    answer = answer_to("data check empty --task swing")
+    for name, reason in BAD_LOGS.items():
+        assert f"quarantined empty/{name}.csv - {reason}" in answer, name
+    for name, remark in ODD_LOGS.items():
+        assert remark in answer.partition(f"episodes empty/{name}.csv: ")[2], name
+
+
+def test_milliseconds_without_a_unit_are_recognized(project):
+    (project / "empty" / "x.csv").write_text(swinging_table(step=10.0))
+    answer = answer_to("data check empty --task swing")
+    assert "timestamps are usually 10 s apart" in answer
+    assert "if the timestamps are in ms, set `ingest.time_unit: ms` 1 log: 1 quarantined" in answer
+
+
+def test_history_longer_than_the_logs_is_refused_with_the_number_of_rows(project):
+    for name, phase in (("a.csv", 0.0), ("b.csv", 1.5)):
+        (project / "logs" / name).write_text(swinging_table(phase=phase))
+    answer = answer_to(f"{RUN} --set learn.history=100000")
+    assert answer == (
+        f"{project}/tasks/swing.yaml: dataset, train split: no episode is long enough: a.csv "
+        "270 rows; expected an episode of at least 100010 rows (learn.history 100000 + "
+        "learn.horizon 10); lower learn.history or learn.horizon, or add longer logs"
+    )
+
+
 @pytest.mark.parametrize(
     ("command", "answer"),
     [
@@ -146,6 +250,25 @@ def test_problem_of_many_logs_is_told_once(project):
     assert answer.count("no column 'torque'") == 1
     assert "zipped/0.csv and 7 more with the same problem" in answer
     assert answer.endswith("8 logs: 8 quarantined")
+
+
+def test_home_that_is_a_file_is_an_error(project, monkeypatch):
+    monkeypatch.setenv("KINEMILL_HOME", str(project / "a_file"))
+    assert answer_to(RUN) == (
+        f"{project}/a_file: is not a folder; expected a folder for KINEMILL_HOME; "
+        "set KINEMILL_HOME to a folder of yours"
+    )
+
+
+def test_command_outside_of_a_project_says_how_to_create_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("KINEMILL_TASKS", raising=False)
+    monkeypatch.delenv("KINEMILL_PROJECT", raising=False)
+    monkeypatch.delenv("KINEMILL_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert answer_to("task list") == (
+        f"{tmp_path}: is not a kinemill project; expected a folder with tasks/ and workspace.yaml, "
+        "or one inside it; kinemill init FOLDER creates one"
+    )
 
 
 def test_home_that_cannot_be_created_is_an_error(project, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks._browser import CHROMIUM, browser
 from kinemill.dataset import dataset_versions, load_dataset
+from kinemill.ingest.membership import members
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from tests.pipelines.conftest import TASK, Workspace, copy_home
@@ -117,11 +118,13 @@ def pages_of(served):
     home = served.workspace.home
     reports = sorted(home.store.glob("decision/*/*/report.html"))
     assert reports
-    files = [f"/kinemill/files/{report.relative_to(home.root).as_posix()}" for report in reports]
+    decided = [f"/kinemill/files/{report.relative_to(home.root).as_posix()}" for report in reports]
     console = ["new", f"start/{TASK}", f"versions/{TASK}/1", f"quarantine/{TASK}"]
-    console.append(f"runs/{run_of(served)}")
+    console += [f"compare/{TASK}", f"recordings/{TASK}", f"runs/{run_of(served)}"]
+    recording = next(iter(members(home, TASK)))
+    console.append(f"recordings/{TASK}/{recording}")
     pages = ["/", "/kinemill/tasks", f"/kinemill/tasks/{TASK}", f"/kinemill/tasks/{TASK}/1"]
-    return [*pages, *(f"{CONSOLE}/{one}" for one in console), *files]
+    return [*pages, *(f"{CONSOLE}/{path}" for path in console), *decided]
 
 
 def test_ui_prints_the_address_of_the_start_page_which_shows_the_champion(served, tab):
@@ -134,11 +137,14 @@ def test_ui_prints_the_address_of_the_start_page_which_shows_the_champion(served
 
 
 @pytest.mark.parametrize("width", [1280, PHONE])
-def test_pages_fit_the_window_and_log_no_error(served, tab, width):
+def test_pages_fit_the_window_log_no_error_and_have_no_barrier(served, tab, width):
     for page in pages_of(served):
         tab.open(served.urls["Dagster"] + page, width)
         assert tab.errors() == [], page
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, page
+        assert tab.barriers() == [], page
+        if "/files/" not in page and "/tasks/" not in page:
+            assert tab.cut_tables() == [], page  # tables of reports scroll sideways
 
 
 def test_the_contents_of_a_report_lead_to_its_sections(served, tab):
@@ -234,6 +240,8 @@ def test_a_task_is_drafted_from_uploads_edited_checked_and_created(served, tab, 
     tab.wait_for("valid")
     tab.resize(PHONE, 900)
     assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE
+    assert tab.cut_tables() == []
+    assert tab.barriers() == []
     tab.evaluate("document.querySelector('[data-check]').click()")
     tab.wait_for("1 of 2 logs lose rows")
     assert "nonfinite cart" in tab.evaluate("document.querySelector('.results').innerText")

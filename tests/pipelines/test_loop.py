@@ -82,7 +82,7 @@ class Pipeline:
         metrics = SimpleNamespace(nrmse={"model": 1.0 / number})
         version = SimpleNamespace(number=number, aliases=["challenger"], gate=[], metrics=metrics)
         closed = SimpleNamespace(successes=self.successes[number - 1], episodes=[None] * 4)
-        return version, SimpleNamespace(closed_loop=closed, analysis=None, unmodeled=[])
+        return version, SimpleNamespace(closed_loop=closed, analysis=None)
 
 
 @pytest.fixture

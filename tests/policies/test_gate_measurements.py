@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ import yaml
 from benchmarks._balance import DT
 from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
 from kinemill import runtime
-from kinemill.errors import CorruptArtifact, TaskError
+from kinemill.errors import BadInput, CorruptArtifact, TaskError
 from kinemill.export.bundle import assemble
 from kinemill.export.policy_cases import random_inputs
+from kinemill.policies import gate_measurements
 from kinemill.policies.environments.card import make_card
 from kinemill.policies.gate_measurements import PolicyMeasurements
 from kinemill.register import Produced, approve, rollback, stage
@@ -31,16 +33,19 @@ from kinemill.register.task_page import task_page
 from kinemill.register.version_comparison import compare
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
-from kinemill.store import get_or_build, publish_document, to_json_value
+from kinemill.store import ArtifactRef, get_or_build, publish_document, to_json_value
 from kinemill.store.home import Home
-from kinemill.task import load_task
+from kinemill.task import load_task, make_task
 from kinemill.tracking import open_tracking
+from kinemill.train.demonstrations import Demonstrations
+from kinemill.train.policy_runner import as_policy
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.comparison_sections import HEAD
 from kinemill.verify.document import Verification
 from kinemill.verify.learning_curves import HEADING
 from kinemill.verify.results import Metrics, PolicyGain, WindowCounts
 from tests.register.conftest import trained, without_part
+from tests.verify.test_held_out import Counting
 
 EPISODES = 8
 TASK = {
@@ -350,6 +355,53 @@ def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
     # from the same starts: a policy differs from itself by nothing, at any start
     assert test.compare(weak, runtime.load(by_gain[WEAK])).paired.interval == (0.0, 0.0)
     assert test.age() < 600.0
+
+
+@pytest.fixture
+def imitation(chain, pendulum, monkeypatch):
+    """Measurements on the two test episodes of the pendulum, and two policies with 0 and 1 N·m."""
+    task = make_task(
+        {
+            "task": "arm",
+            "dt": pendulum.dt,
+            "channels": {
+                name: {"role": "action" if name in pendulum.actions else "state", "unit": unit}
+                for name, unit in pendulum.units.items()
+            },
+            "learn": {"type": "imitation", "model": {"type": "mlp"}},
+        }
+    )
+    measurements = PolicyMeasurements(task, chain.home, ArtifactRef("dataset", "d"))
+    data = Demonstrations(pendulum)
+    monkeypatch.setattr(Demonstrations, "open", lambda home, ref: data)
+    return measurements, as_policy(Counting(0.0)), as_policy(Counting(0.1))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_imitation_champion_is_compared_without_demonstrations_that_it_was_trained_on(
+    imitation, pendulum, monkeypatch, count
+):
+    measurements, challenger, champion = imitation
+    episodes = pendulum.of("test")
+    seen = frozenset(episode.id for episode in episodes[:count])
+    monkeypatch.setattr(gate_measurements, "seen_episodes", lambda dataset, trained_on: seen)
+    comparison = measurements.compare(challenger, champion, Path("old"))
+    torque = pendulum.values[:, 2].astype(np.float64)
+    rows = np.concatenate([np.arange(item.start + 1, item.stop) for item in episodes[count:]])
+    expected = np.sqrt((torque[rows] ** 2).mean())
+    assert comparison.challenger.channels["torque"] == pytest.approx(expected)
+    assert comparison.champion.windows == len(rows)
+    assert comparison.left_out == count
+
+
+def test_imitation_champion_that_was_trained_on_all_test_demonstrations_is_not_compared(
+    imitation, pendulum, monkeypatch
+):
+    measurements, challenger, champion = imitation
+    seen = frozenset(episode.id for episode in pendulum.of("test"))
+    monkeypatch.setattr(gate_measurements, "seen_episodes", lambda dataset, trained_on: seen)
+    with pytest.raises(BadInput, match="was trained on all test episodes of the challenger"):
+        measurements.compare(challenger, champion, Path("old"))
 
 
 def test_a_version_made_with_other_trials_is_approved_by_those_it_was_made_with(chain):

@@ -1,15 +1,12 @@
 """Manual decisions about the champion: approval, promotion, rollback, and their audit."""
 
-import shutil
 import threading
-from dataclasses import replace
 
 import pytest
 
 from kinemill.errors import BadInput, Blocked
 from kinemill.register import list_versions, promotion, tags
 from kinemill.register.alias_switch import ChampionChanged, audit
-from kinemill.register.gate import report
 from kinemill.register.gate.report import why
 from kinemill.register.versions import find_version
 from kinemill.store import get_or_build, publish_document
@@ -23,7 +20,6 @@ from kinemill.task.portfolio import (
     untested_text,
 )
 from kinemill.tracking import open_tracking
-from kinemill.verify.effects import ADVICE, UnmodeledEffect
 from tests.register.conftest import Claims
 
 
@@ -190,25 +186,6 @@ def test_why_lists_the_candidates_of_a_run_whose_model_is_set(with_champion):
     assert answer["untested"].startswith("learn.model is set: no other family was tried")
     results[:] = [CandidateResult("gru", "gru", 1, failure=f"{UNTESTED}no time")]
     assert "gru. A larger learn.budget tries them" in untested_text(results)
-
-
-def test_why_lists_what_the_model_misses_and_what_to_try(with_champion, monkeypatch):
-    chain, read = with_champion(), report.read_verification
-    effects = [
-        UnmodeledEffect("velocity", "friction", 0.4),
-        UnmodeledEffect("position", "past", 0.1),
-    ]
-    monkeypatch.setattr(
-        report, "read_verification", lambda folder: replace(read(folder), unmodeled=effects)
-    )
-    first, second = why(chain.home, "cart")["unmodeled"]
-    assert (first["channel"], first["share"]) == ("velocity", 0.4)
-    assert (first["explained_by"], first["try"]) == ADVICE["friction"]
-    assert second["explained_by"] == "rows before the current one"
-    for folder in (chain.home.root / "store").rglob("verification.json"):
-        folder.unlink()
-    shutil.rmtree(chain.home.artifacts)
-    assert why(chain.home, "cart")["unmodeled"] == []
 
 
 def test_forgetting_a_demo_forgets_its_champion(with_champion):

@@ -167,7 +167,6 @@ WEB = [
     {"augment": ["my_net.py:huber"]},
     {"augment": [{"type": "my_net.py:huber"}]},
     {"validate.checks": {"own": "my_net.py:huber"}},
-    {"verify.baselines.own": {"type": "my_net.py:huber"}},
 ]
 
 
@@ -223,11 +222,9 @@ def test_a_plugin_class_of_a_file_is_a_plugin(own, tmp_path):
     assert "greater than 0" in problem(own, "{type: 'my_net.py:Net', width: 0}")
 
 
-def test_names_of_checks_and_baselines_are_free(own):
+def test_name_of_a_check_that_exists_is_refused(own):
     check = {"validate.checks": {"limits": "my_net.py:huber"}}
     assert "'limits' is the name of a physical check" in problem(own, overrides=check)
-    baseline = {"verify.baselines": {"linear": "my_net.py:Net"}}
-    assert "'linear' is the name of a reference" in problem(own, overrides=baseline)
     word = {"validate.checks": {"own": {"type": "limits"}}}
     assert "expected `file.py:name`" in problem(own, overrides=word)
 
@@ -242,9 +239,8 @@ def test_the_example_uses_every_place():
         task.learn.coordinates,
         *task.augment,
         *task.validation.checks.values(),
-        *task.verify.baselines.values(),
     ]
-    assert len({one.type for one in error_text}) == 7
+    assert len({one.type for one in error_text}) == 6
     from jsonschema import Draft202012Validator
 
     schema = Draft202012Validator(task_schema())

@@ -76,7 +76,6 @@ TEXT = {
     ),
     *(
         "checks",
-        "baselines",
         "blocks",
     ),  # names of the task; the code that they name is checked by itself
     *("task", "sidecar", "space"),  # plain names, by their patterns; choices of `space` are tried
@@ -150,7 +149,7 @@ SUSPICIOUS = (
 
 
 PLAIN_NAMES = {  # fields whose descriptions mention files, columns or groups, and which name none
-    "baselines", "checks", "exclude", "format", "group_by", "groups", "include", "joints", "name",
+    "checks", "exclude", "format", "group_by", "groups", "include", "joints", "name",
     "observations", "parts", "sidecar", "time",
 }  # fmt: skip
 

@@ -72,12 +72,6 @@ def test_own_code_is_trained_exported_and_verified(train, folder):
     assert train().cached
 
 
-def test_a_baseline_is_compared_with_the_model(train, folder):
-    errors = km.verify(train()).document.metrics.test["angle"].rmse
-    assert {"model", "damped", "persistence"} <= errors.keys()
-    assert errors["damped"] != errors["persistence"]
-
-
 def test_a_changed_file_trains_again_and_the_old_model_stays(train, folder):
     first_model, net = train(), folder / "my_net.py"
     text = net.read_text()

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from kinemill.validate.block_stats import (
     extremes,
+    is_finite,
     largest_step,
     may_rest,
     mean_and_deviation,
-    whole,
 )
 from kinemill.validate.faults import BLOCK, Track, runs
 
@@ -22,14 +22,14 @@ def test_looks_are_those_of_the_whole_channel(rows, seed):
     assert largest_step(track, "x") == (np.abs(np.diff(values)).max() if rows > 1 else 0.0)
     expected = (values.mean(), values.std())
     np.testing.assert_allclose(mean_and_deviation(track, "x"), expected, rtol=1e-9, atol=1e-12)
-    assert whole(track, "x")
+    assert is_finite(track, "x")
 
 
 def test_what_is_not_finite_is_not_whole():
     for bad in (np.nan, np.inf, -np.inf):
         values = np.zeros(BLOCK + 5)
         values[BLOCK + 2] = bad
-        assert not whole(Track({"x": values}), "x")
+        assert not is_finite(Track({"x": values}), "x")
 
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.floats(0.0, 0.5))

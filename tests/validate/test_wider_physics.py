@@ -9,7 +9,7 @@ from kinemill.task import Task
 from kinemill.validate import outliers
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import checks_of, measuring_checks
-from kinemill.validate.motion import noise, slope_and_offset
+from kinemill.validate.motion import local_noise, slope_and_offset
 from kinemill.validate.time_lag import lag
 from tests.validate.conftest import make_task
 
@@ -59,9 +59,9 @@ def test_a_sound_arm_passes_every_check(arm):
 
 def test_the_noise_around_a_row_is_that_of_its_block_and_never_below_the_whole():
     error = np.concatenate((np.full(100, 0.1), np.full(100, 2.0)))
-    size = noise(error)
+    size = local_noise(error)
     assert (size[0], size[99], size[199]) == (2.0, 2.0, 2.0)  # three quarters are below 2
-    assert noise(np.concatenate((np.full(300, 0.1), np.full(50, 2.0))))[0] == 0.1
+    assert local_noise(np.concatenate((np.full(300, 0.1), np.full(50, 2.0))))[0] == 0.1
 
 
 def test_scale_and_offset_are_fitted_together_and_deaf_to_spikes():

@@ -164,7 +164,7 @@ def test_the_error_of_an_output_is_that_of_its_own_row(chain):
     _, home, _, refs = chain
     dataset = load_dataset(home, refs["dataset"])
     simulator = load(open_ref(home, refs["onnx"]))
-    accuracy = output_accuracy(simulator, dataset, dataset, "test", (3, 7))["force"]
+    accuracy = output_accuracy(simulator, dataset, dataset, "test", 3, 7)["force"]
     starts = window_starts(dataset, "test", simulator.history + 3, 7)
     errors = {0: [], 2: []}
     for start in starts.tolist():
@@ -188,7 +188,7 @@ def test_logs_are_evaluated_with_their_outputs(chain):
     task, home, logs, refs = chain
     read = read_logs(task, home, logs / "t.csv")
     simulator = load(open_ref(home, refs["onnx"]), non_finite="pass")
-    accuracy = output_accuracy(simulator, read.rows, None, "test", (10, 5))
+    accuracy = output_accuracy(simulator, read.rows, None, "test", 10, 5)
     assert accuracy["acceleration"].rmse < 1.0
     assert np.isnan(accuracy["acceleration"].mean)
     heads, rows = output_lines(accuracy)

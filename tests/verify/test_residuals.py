@@ -10,7 +10,7 @@ from tests.verify.conftest import DT, pack, pendulum_task, swing
 def series(errors, actions=None):
     errors = np.asarray(errors, dtype=np.float64).reshape(len(errors), -1)
     actions = np.zeros((len(errors), 1)) if actions is None else np.reshape(actions, (-1, 1))
-    return Series(errors, np.zeros_like(errors), actions)
+    return Series(errors, actions)
 
 
 def test_white_noise_is_called_white_and_stays_in_the_band():

@@ -119,7 +119,10 @@ def split(line: str, separator: str) -> list[str]:
     try:
         return next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
     except csv.Error as error:
-        problem = f"has a line that cannot be split ({error})"
+        cause = (
+            "a carriage return in a field" if "new-line" in str(error) else "a field is too long"
+        )
+        problem = f"has a line that cannot be split: {cause}"
         raise Unreadable(whole_file(problem, "rows of separated fields", "repair it")) from error
 
 

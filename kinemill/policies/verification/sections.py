@@ -51,19 +51,17 @@ def policy_parts(subject: PolicySubject, document: Verification) -> Parts:
     return Parts(
         kind="Policy",
         cards=_cards(subject, document),
-        sections=(
-            [
-                _returns(subject, document),
-                _episode(subject),
-                _actions(subject),
-                errors_section(subject.held_out, "the test split") if subject.held_out else "",
-                training_section(subject.source),
-            ],
-            [
-                network_section(read_model(subject.folder / POLICY)),
-                critic_section(subject.source / CRITIC) if subject.source else "",
-            ],
-        ),
+        sections=[
+            _returns(subject, document),
+            _episode(subject),
+            _actions(subject),
+            errors_section(subject.held_out, "the test split") if subject.held_out else "",
+            training_section(subject.source),
+        ],
+        details=[
+            network_section(read_model(subject.folder / POLICY)),
+            critic_section(subject.source / CRITIC) if subject.source else "",
+        ],
         checks_note="Returns are not a check; the gate compares them with those of the champion.",
         channels=channels,
         facts=[["Random", "by the seed of `reset`" if layout.seeded else "never"]],

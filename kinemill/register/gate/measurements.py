@@ -32,7 +32,7 @@ from kinemill.register.gate.paired_rollouts import (
     pair,
     roll_out,
 )
-from kinemill.register.gate.seen_episodes import seen_episodes
+from kinemill.register.gate.seen_episodes import seen_episodes, without_episodes
 from kinemill.register.gate.smoke_test import serve, serve_zero_window
 from kinemill.runtime import Predictor, Simulator, load
 from kinemill.selection.divergence import free_runs
@@ -83,11 +83,7 @@ class DynamicsMeasurements:
             seen_episodes(self.home.root / self.dataset.path, trained_on) if trained_on else ()
         )
         if trained:
-            rest = [item for item in self._rows.episodes if item.id not in trained]
-            if not any(item.split == SPLIT for item in rest):
-                problem = "was trained on all test episodes of the challenger"
-                raise BadInput("it", problem, fix="record new logs for the test split")
-            rows = replace(self._rows, episodes=rest)
+            rows = without_episodes(self._rows, trained)
             comparison = replace(self, known_rows=rows).compare(challenger, champion)
             return replace(comparison, left_out=len(trained))
         models = [cast(Simulator, item) for item in (challenger, champion)]
@@ -117,9 +113,8 @@ class DynamicsMeasurements:
         history = max(first.history, second.history)
         a_run = roll_out(first, self._rows, self.task, history)
         b_run = roll_out(second, self._rows, self.task, history)
-        horizons = compare_horizons(
-            (b_run.errors, b_run.run), (a_run.errors, a_run.run), self.task.promote.margin
-        )
+        margin = self.task.promote.margin
+        horizons = compare_horizons(b_run.errors, a_run.errors, margin, b_run.run, a_run.run)
         return compare_errors(a_run.errors, b_run.errors, horizons, compared)
 
     def serve(self, folder: Path) -> tuple[bool, str]:

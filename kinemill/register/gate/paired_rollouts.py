@@ -79,7 +79,7 @@ def pair(
         margin: margin of `Comparison.p_worse`.
     """
     comparisons = compare(
-        (model_run.errors, model_run.run), (reference_run.errors, reference_run.run), margin
+        model_run.errors, reference_run.errors, margin, model_run.run, reference_run.run
     )
     if FREE_RUN not in comparisons and model_run.run is not None:
         comparisons[FREE_RUN] = _runs_alone(model_run.run)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Sequence
 
-from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.alias_switch import follow
 from kinemill.register.audit_log import MOVED, Event
@@ -13,17 +13,14 @@ from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.gate.rules import RULES
 from kinemill.register.robot_trials import trials_of
 from kinemill.register.verdict import Verdict, is_of
-from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder, find_version
+from kinemill.register.versions import CHAMPION, NEWEST, Version, find_version
 from kinemill.store import MANIFEST, Home, Json, read_document, read_json, to_json_value
 from kinemill.task.portfolio import SELECTION, Selection, portfolio_results, untested_text
-from kinemill.verify.document import read_verification
-from kinemill.verify.effects import ADVICE
 
 _DIVERGED = (
     "predictions diverge: train with a longer learn.horizon or a smaller model; the report shows "
     "the first step that diverges. The lines that follow from it need no separate fix"
 )
-_EFFECTS = 3  # largest number of effects that a model misses
 _ADVICE = "Refused:"  # precedes the fix in the docstring of a rule
 
 
@@ -35,11 +32,10 @@ def why(home: Home, task: str, which: str = "") -> Json:
     Returns:
         task, version, aliases, decision, `provisional` (why, or ""), `headline`,
         `explanation` (one sentence), `causes` (rule, value, expected, fix, `follows`; root causes
-        first), `trials` (counted trials on a robot, or None), `unmodeled` (what explains residuals
-        and what to try; empty if the files of the version were deleted), `blessings` (better,
-        serves), approved, `gate` (rule, passed, value, expected, and `fix` for failed ones),
-        `selected` (the candidate that the run selected, and why), `candidates` (their results, the
-        best first), `untested` (those for which the budget did not suffice, or ""), report.
+        first), `trials` (counted trials on a robot, or None), `blessings` (better, serves),
+        approved, `gate` (rule, passed, value, expected, and `fix` for failed ones), `selected` (the
+        candidate that the run selected, and why), `candidates` (their results, the best first),
+        `untested` (those for which the budget did not suffice, or ""), report.
 
     Raises:
         BadInput: The version does not exist.
@@ -59,7 +55,6 @@ def why(home: Home, task: str, which: str = "") -> Json:
         "headline": headline_of(version).text,
         "explanation": _text(version) + _moved(version, events),
         "causes": causes(version.gate),
-        "unmodeled": _unmodeled(home, version),
         "blessings": {
             "better": version.tags.get(tags.BETTER),
             "serves": version.tags.get(tags.SERVES),
@@ -107,19 +102,6 @@ def _selection(home: Home, version: Version) -> Selection:
     except CorruptArtifact:  # commands that use the version report it
         results = []
     return Selection("", "", results)
-
-
-def _unmodeled(home: Home, version: Version) -> list[Json]:
-    """Return the effects that the model misses, the largest first."""
-    try:
-        effects = read_verification(bundle_folder(home, version)).unmodeled
-    except (BadInput, CorruptArtifact):  # its files were deleted
-        return []
-    return [
-        {"channel": effect.channel, "share": effect.share}
-        | dict(zip(("explained_by", "try"), ADVICE[effect.effect], strict=True))
-        for effect in effects[:_EFFECTS]
-    ]
 
 
 def advice(line: str) -> str:

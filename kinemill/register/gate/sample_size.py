@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kinemill.register.gate.inputs import GateInputs
 from kinemill.register.gate.opponents import headlines
-from kinemill.verify.phrases import counted
+from kinemill.verify.phrases import counted, whole_samples
 
 _ROUNDING = 1e-9  # effective sample sizes are sums of rounded shares
 
@@ -32,12 +32,14 @@ class SampleSize:
             lacking.append(f"{episodes} of {promote.min_test_episodes}")
         if self.blocks < promote.min_independent - _ROUNDING:
             required = f"{promote.min_independent} separate stretches of test data"
-            lacking.append(f"{self.blocks:.2g} of {required}")
+            lacking.append(f"{whole_samples(self.blocks)} of {required}")
         return lacking
 
     def __str__(self) -> str:
         text = counted(self.episodes, "test episodes")
-        return text if math.isnan(self.blocks) else f"{text}, {self.blocks:.2g} separate stretches"
+        if math.isnan(self.blocks):
+            return text
+        return f"{text}, {counted(whole_samples(self.blocks), 'separate stretches')}"
 
 
 def sample_size_of(inputs: GateInputs) -> SampleSize:

@@ -77,12 +77,6 @@ def fit_references(
         "persistence": _simple([Persistence()], folds),
         "constant_velocity": _simple(velocities, folds),
     }
-    for name, baseline in task.verify.baselines.items():
-        if baseline.history > histories[-1]:
-            rows = f"{baseline.history} rows of history, and the episodes allow {histories[-1]}"
-            left_out[name] = f"needs {rows}"
-        else:
-            items[name] = _simple([baseline], folds)
     scope = Scope(dataset, folder, digest)
     for spec in specs:
         if selected := strongest(spec, folds, histories):

@@ -24,7 +24,6 @@ from kinemill.store import (
     write_document,
 )
 from kinemill.store.home import Home
-from kinemill.task.plugins import BASELINES, Baseline, make
 from kinemill.train import load_model
 
 FILE = "references.json"
@@ -73,11 +72,9 @@ def _member(folder: Path, name: str, facts: MemberFacts, fields: Json) -> Refere
     predictor: Predictor
     if path is not None:
         predictor = StepPredictor(load_model(path))
-    elif name in _PLAIN:
+    else:
         arrays = {key: np.array(part) for key, part in fields.items() if isinstance(part, list)}
         predictor = _PLAIN[name](**{**fields, **arrays})
-    else:
-        predictor = make(BASELINES, Baseline, fields)
     return Reference(
         predictor, facts.history, facts.ridge, facts.score, facts.error, facts.stable, path
     )
@@ -85,6 +82,4 @@ def _member(folder: Path, name: str, facts: MemberFacts, fields: Json) -> Refere
 
 def _fields(member: Reference) -> Json:
     """Return the fields of a reference without a model folder, as JSON."""
-    if isinstance(member.predictor, Baseline):
-        return member.predictor.model_dump(mode="json")
     return {key: np.asarray(value).tolist() for key, value in vars(member.predictor).items()}

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
-from kinemill.task import CHECKS, Ratio, Seconds, Task
+from kinemill.task import CHECKS, Task
 from kinemill.task.units import factor, is_derivative
 from kinemill.validate.faults import CheckSettings, Fault, Values
-from kinemill.validate.motion import minutes, pairs, scale_of, scales
+from kinemill.validate.motion import find_unit_scales, is_minutes, unit_scale, velocity_pairs
 
 _DEGREE = 57.29578  # degrees in a radian
 _CLEARLY = 0.1  # largest relative error with which an undeclared velocity may follow a position
+_WINDOW = 0.5  # integration window of the velocity, s
+_RTOL = 0.05  # largest relative difference between the scale and 57.3
 
 
 @CHECKS.register("angle_unit")
@@ -23,16 +23,12 @@ class AngleUnit(CheckSettings):
     """
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    window: Seconds = Field(default=0.5, description="integration window of the velocity, s")
-    rtol: Ratio = Field(
-        default=0.05, description="largest relative difference between the scale and 57.3"
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows of channel -> (n,) for each pair in two units of angle."""
         faults: list[Fault] = []
-        declared = scales(values, task, self.window, 10.0)
-        parents = dict(pairs(task))
+        declared = find_unit_scales(values, task, _WINDOW, 10.0)
+        parents = dict(velocity_pairs(task))
         declared_pairs = [
             (velocity, parents[velocity], scale) for velocity, scale in declared.items()
         ]
@@ -41,7 +37,7 @@ class AngleUnit(CheckSettings):
             if unit not in {"rad", "deg"}:
                 continue
             large = scale > 1.0
-            if abs((scale if large else 1.0 / scale) / _DEGREE - 1.0) > self.rtol or minutes(scale):
+            if abs((scale if large else 1.0 / scale) / _DEGREE - 1.0) > _RTOL or is_minutes(scale):
                 continue
             # The one that is 57.3 times too large is in degrees, while the task uses radians.
             wrong = (velocity if large else position) if unit == "rad" else None
@@ -68,14 +64,13 @@ class AngleUnit(CheckSettings):
 
         A draft finds no derivative if one of the two has another unit.
         """
-        finite = {name for pair in pairs(task) for name in pair}
+        finite = {name for pair in velocity_pairs(task) for name in pair}
         free = {name: task.channels[name] for name in task.states if name not in finite}
         angles = [name for name, channel in free.items() if channel.kind == "angle"]
         for velocity, channel in free.items():
             for position in angles if channel.kind == "linear" else []:
                 if is_derivative(channel.unit, task.channels[position].unit):
-                    times = (self.window, task.dt)
-                    scale = scale_of(values, velocity, position, times, 10.0, _CLEARLY)
+                    scale = unit_scale(values, velocity, position, _WINDOW, task.dt, 10.0, _CLEARLY)
                     if scale is not None:
                         in_rate = factor(channel.unit, f"({task.channels[position].unit})/s")[0]
                         yield velocity, position, scale * in_rate

@@ -9,12 +9,17 @@ partner: it counts as clipped if it stays on its limit, or repeats its own extre
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, RowCount, Task, in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
+
+_ROWS = 3  # minimum number of consecutive equal rows
+# Distance by which the slopes lead beyond the flat top, as a fraction of the channel's span.
+_SHARE = 0.02
+_MAX_EQUAL_SHARE = 0.2  # a channel with a larger fraction of equal neighbors is not checked
 
 
 @CHECKS.register("clipped")
@@ -24,22 +29,11 @@ class Clipped(CheckSettings):
     phase: ClassVar[Literal["stretch"]] = "stretch"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     on_fault: Rule | None = Field(default="warn", description="handling of clipped rows")
-    rows: RowCount = Field(default=3, description="minimum number of consecutive equal rows")
-    share: Ratio = Field(
-        default=0.02,
-        description="distance by which the slopes lead beyond the flat top, as a fraction of the "
-        "channel's span",
-    )
-    max_equal_share: PositiveFloat = Field(
-        default=0.2,
-        le=1.0,
-        description="a channel with a larger fraction of equal neighbors is not checked",
-    )
     ignore: list[str] = Field(default=[], description="channels that are not checked")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) that are clipped."""
-        paired = {name for pair in pairs(task) for name in pair}
+        paired = {name for pair in velocity_pairs(task) for name in pair}
         return [
             fault
             for name in task.states
@@ -48,7 +42,7 @@ class Clipped(CheckSettings):
         ]
 
     def _find(self, name: str, values: Array, task: Task) -> list[Fault]:
-        if len(values) <= 4 * self.rows:
+        if len(values) <= 4 * _ROWS:
             return []
         low = float(values.min())
         high = float(values.max())
@@ -62,16 +56,16 @@ class Clipped(CheckSettings):
             flat = [
                 (start, stop)
                 for start, stop in runs(np.abs(values - end) <= tolerance)
-                if stop - start >= self.rows
+                if stop - start >= _ROWS
             ]
             at_limit = abs(end - limit) <= tolerance
             inside = sum(stop - start - 1 for start, stop in flat)
-            if np.count_nonzero(same) - inside > self.max_equal_share * max(1, len(same) - inside):
+            if np.count_nonzero(same) - inside > _MAX_EQUAL_SHARE * max(1, len(same) - inside):
                 continue  # it also rests at other values
             faults += [
                 _fault(name, run, end, "limit" if at_limit else "end", task)
                 for run in flat
-                if _beyond(values, run, sign) > self.share * (high - low)
+                if _beyond(values, run, sign) > _SHARE * (high - low)
             ]
         return faults
 

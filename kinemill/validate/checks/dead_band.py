@@ -9,9 +9,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, RowCount, Task, in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import derivative, pairs, slope_error
+from kinemill.validate.motion import derivative, slope_error, velocity_pairs
+
+_ROWS = 3  # rows at exactly zero while the position moves, from which the check fails
+_NOISE = 5.0  # required movement at zero velocity, as a multiple of the noise
+_SHARE = 0.02  # minimum width of a dead band, as a fraction of the highest speed
 
 
 @CHECKS.register("dead_band")
@@ -20,22 +24,12 @@ class DeadBand(CheckSettings):
 
     phase: ClassVar[Literal["identity"]] = "identity"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
-    rows: RowCount = Field(
-        default=3,
-        description="rows at exactly zero while the position moves, from which the check fails",
-    )
-    noise: Ratio = Field(
-        default=5.0, description="required movement at zero velocity, as a multiple of the noise"
-    )
-    share: Ratio = Field(
-        default=0.02, description="minimum width of a dead band, as a fraction of the highest speed"
-    )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each velocity of channel -> (n,) with a dead band."""
         faults: list[Fault] = []
-        for velocity, position in pairs(task):
+        for velocity, position in velocity_pairs(task):
             v = values[velocity]
             x = values[position]
             if velocity in self.ignore or len(v) < 9:
@@ -60,22 +54,22 @@ class DeadBand(CheckSettings):
     def _width(self, v: Array, x: Array, dt: float) -> float:
         """Return the half width of the dead band of (n,) against its position (n,), or 0."""
         zero = v == 0.0
-        if np.count_nonzero(zero) < self.rows:
+        if np.count_nonzero(zero) < _ROWS:
             return 0.0
         slope = derivative(x, dt)
         finite = np.isfinite(v) & np.isfinite(slope)
         zero = finite & zero
         moves = finite & (v != 0.0)
-        if np.count_nonzero(zero) < self.rows or not moves.any():
+        if np.count_nonzero(zero) < _ROWS or not moves.any():
             return 0.0
         noise = float(np.median(slope_error(v, x, dt)[moves]))
         speeds = np.sort(np.abs(v[moves]))
         width = float(
             speeds[len(speeds) // 50]
         )  # the 2 % quantile: resampling mixes some slower values in
-        if width < self.share * float(speeds[-1]):
+        if width < _SHARE * float(speeds[-1]):
             return 0.0
-        denied = zero & (np.abs(slope) > max(0.4 * width, self.noise * noise))
+        denied = zero & (np.abs(slope) > max(0.4 * width, _NOISE * noise))
         # A frozen sensor or a late velocity contradicts movement only once.
         often = sum(bool(denied[start:stop].any()) for start, stop in runs(zero)) > 1
-        return width if often and np.count_nonzero(denied) >= self.rows else 0.0
+        return width if often and np.count_nonzero(denied) >= _ROWS else 0.0

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, Seconds, Task
+from kinemill.task import CHECKS, Seconds, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 
 _ROWS = 800  # rows to evaluate at most
 _TINY = 1e-9
+_SEARCH_RANGE = 0.1  # longest delay to search for, s
+_MIN_EXPLAINED = 0.1  # minimum fraction of the residual that actions must explain for a report
 
 
 @CHECKS.register("delay")
@@ -26,11 +28,6 @@ class Delay(CheckSettings):
     """Seconds from an action to the acceleration that it explains."""
 
     phase: ClassVar[Literal["episode"]] = "episode"
-    search_range: Seconds = Field(default=0.1, description="longest delay to search for, s")
-    min_explained: Ratio = Field(
-        default=0.1,
-        description="minimum fraction of the residual that actions must explain for a report",
-    )
     max_delay: Seconds | None = Field(
         default=None,
         description="delay above which an episode is faulty, s; default: only reported",
@@ -50,14 +47,14 @@ class Delay(CheckSettings):
                 None,
                 actual=f"actions act {late:.3g} s late",
                 expected=f"at most {self.max_delay:g} s",
-                fix="check for a slow bus, or raise validate.delay.longest",
+                fix="check for a slow bus, or raise validate.delay.max_delay",
             )
         ]
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `delay_s` and `<action>><velocity>:gain`, unit/s^2 per unit, or nothing."""
-        response = find_response(values, task, self.search_range)
-        if response is None or response.explained < self.min_explained:
+        response = find_response(values, task, _SEARCH_RANGE)
+        if response is None or response.explained < _MIN_EXPLAINED:
             return {}
         return {"delay_s": response.rows * task.dt} | {
             f"{action}>{velocity}:gain": float(response.gains[i, j])
@@ -92,7 +89,7 @@ def find_response(values: Values, task: Task, search_range: float) -> Response |
 
 
 def _fit_response(values: Values, task: Task, search_range: float) -> Response | None:
-    velocities = [velocity for velocity, _ in pairs(task)]
+    velocities = [velocity for velocity, _ in velocity_pairs(task)]
     first_rows = {name: values[name][:_ROWS] for name in task.columns}
     actions = [name for name in task.actions if np.ptp(values[name]) > _TINY]
     lags = max(1, round(search_range / task.dt))

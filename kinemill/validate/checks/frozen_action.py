@@ -9,15 +9,22 @@ while a command that was lost jumps to where it would have been.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, RowCount, Seconds, Task, in_unit
-from kinemill.validate.block_stats import extremes, may_rest, rounding, whole
+from kinemill.task import CHECKS, Seconds, Task, in_unit
+from kinemill.validate.block_stats import extremes, is_finite, may_rest, rounding
 from kinemill.validate.faults import CheckSettings, Fault, Values, changes, ends_smoothly, runs
 
 # A value that is held so often, for so many rows, is a neutral position.
 NEUTRAL_ROWS = 3
 NEUTRAL_STRETCHES = 3
+_ROWS = 10  # minimum length of a constant stretch for slow logs, rows
+_MAX_EQUAL_SHARE = 0.2  # an action with a larger fraction of equal neighbors is not checked
+# An action with a larger fraction of rows in long constant stretches is not checked.
+_MAX_CONSTANT_SHARE = 0.3
+_END_TOLERANCE = 0.01  # fraction of its span around zero and its ends where an action may be held
+# Minimum standard deviation of a state in the stretch, relative to that in all rows.
+_MIN_MOTION = 0.1
 
 
 @CHECKS.register("frozen_action")
@@ -27,29 +34,6 @@ class FrozenAction(CheckSettings):
     phase: ClassVar[Literal["pattern"]] = "pattern"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     seconds: Seconds = Field(default=0.3, description="longest allowed constant stretch, s")
-    rows: RowCount = Field(
-        default=10, description="minimum length of a constant stretch for slow logs, rows"
-    )
-    max_equal_share: PositiveFloat = Field(
-        default=0.2,
-        le=1.0,
-        description="an action with a larger fraction of equal neighbors is not checked",
-    )
-    max_constant_share: PositiveFloat = Field(
-        default=0.3,
-        le=1.0,
-        description="an action with a larger fraction of rows in long constant stretches is not "
-        "checked",
-    )
-    end_tolerance: Ratio = Field(
-        default=0.01,
-        description="fraction of its span around zero and its ends where an action may be held",
-    )
-    min_motion: Ratio = Field(
-        default=0.1,
-        description="minimum standard deviation of a state in the stretch, relative to that in "
-        "all rows",
-    )
     ignore: list[str] = Field(default=[], description="actions that are not checked")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
@@ -74,8 +58,7 @@ class FrozenAction(CheckSettings):
     def _moves(self, values: Values, start: int, stop: int, task: Task) -> bool:
         """Return whether a state moves in a stretch: commands at rest can be constant."""
         return any(
-            float(np.std(values[name][start:stop]))
-            > self.min_motion * float(np.nanstd(values[name]))
+            float(np.std(values[name][start:stop])) > _MIN_MOTION * float(np.nanstd(values[name]))
             for name in task.states
         )
 
@@ -83,7 +66,7 @@ class FrozenAction(CheckSettings):
         action, (low, high) = values[name], _range(values, name)
         span = high - low
         tolerance = rounding(low, high)
-        least = max(self.rows, round(self.seconds / dt))
+        least = max(_ROWS, round(self.seconds / dt))
         if span <= 0.0 or not may_rest(action, least, tolerance):
             return []
         same = np.concatenate([np.abs(part, out=part) <= tolerance for part in changes(action)])
@@ -91,15 +74,15 @@ class FrozenAction(CheckSettings):
         long = [(start, stop) for start, stop in still if stop - start > least]
         inside = sum(stop - start - 1 for start, stop in long)
         outside = np.count_nonzero(same) - inside
-        habit = inside > self.max_constant_share * len(same)
-        if not long or habit or outside > self.max_equal_share * max(1, len(same) - inside):
+        habit = inside > _MAX_CONSTANT_SHARE * len(same)
+        if not long or habit or outside > _MAX_EQUAL_SHARE * max(1, len(same) - inside):
             return []
         allowed = np.array([0.0, low, high])
         starts = [start for start, stop in still if stop - start >= NEUTRAL_ROWS]
         return [
             (start, stop)
             for start, stop in long
-            if float(np.abs(allowed - action[start]).min()) > self.end_tolerance * span
+            if float(np.abs(allowed - action[start]).min()) > _END_TOLERANCE * span
             and not ends_smoothly(action, start, stop, tolerance)
             and sum(abs(action[at] - action[start]) <= tolerance for at in starts)
             < NEUTRAL_STRETCHES
@@ -108,7 +91,7 @@ class FrozenAction(CheckSettings):
 
 def _range(values: Values, name: str) -> tuple[float, float]:
     """Return the smallest and largest finite value of a channel, or 0 and 0."""
-    if whole(values, name):
+    if is_finite(values, name):
         return extremes(values, name)
     finite = values[name][np.isfinite(values[name])]
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)

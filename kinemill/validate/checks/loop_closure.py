@@ -9,8 +9,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, Task, in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, steps
+
+# Largest difference between the step at the seam and its neighbors, relative to the largest such
+# difference inside the clip.
+_KINK = 1.5
 
 
 @CHECKS.register("loop_closure")
@@ -26,18 +30,13 @@ class LoopClosure(CheckSettings):
         default=[],
         description="channels that return to their first value; default: no recording is a loop",
     )
-    kink: Ratio = Field(
-        default=1.5,
-        description="largest difference between the step at the seam and its neighbors, relative "
-        "to the largest such difference inside the clip",
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault in the last row of each channel of channel -> (n,) that does not close."""
         faults: list[Fault] = []
         for name in self.channels:
             seam = _seam(values[name], task.channels[name].kind)
-            if seam is None or seam.bend <= self.kink * seam.usual_bend:
+            if seam is None or seam.bend <= _KINK * seam.usual_bend:
                 continue
             unit = task.channels[name].unit
             rows = len(values[name])
@@ -49,7 +48,7 @@ class LoopClosure(CheckSettings):
                     actual=f"the first row is {seam.step:.3g}{in_unit(unit)} from the last "
                     f"({seam.step / seam.largest:.2g} times the largest step inside), "
                     f"{seam.bend:.3g}{in_unit(unit)} different from the adjacent steps",
-                    expected=f"a step within {self.kink * seam.usual_bend:.3g}{in_unit(unit)} "
+                    expected=f"a step within {_KINK * seam.usual_bend:.3g}{in_unit(unit)} "
                     "of the "
                     f"adjacent steps",
                     fix="end the clip where it repeats its start, or blend its ends",

@@ -9,12 +9,16 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Count, Ratio, RowCount, Task, in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 from kinemill.validate.time_lag import lag
 
 _LATE = 0.15  # delay of backward differences, rows; 0.5 at their own rate
+_ROWS = 3  # largest number of first rows to check
+_STEP_RATIO = 3.0  # minimum size of the first step, as a multiple of the largest later step
+# Minimum number of velocities to distinguish backward differences from a start at rest.
+_MIN_VELOCITIES = 3
 
 
 @CHECKS.register("placeholder")
@@ -31,20 +35,10 @@ class Placeholder(CheckSettings):
         default="split",
         description="handling of placeholder rows; split removes only the first rows",
     )
-    rows: RowCount = Field(default=3, description="largest number of first rows to check")
-    step_ratio: Ratio = Field(
-        default=3.0,
-        description="minimum size of the first step, as a multiple of the largest later step",
-    )
-    min_velocities: Count = Field(
-        default=3,
-        description="minimum number of velocities to distinguish backward differences from a "
-        "start at rest",
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return one fault for the first rows of channel -> (n,) that are placeholders."""
-        finite = list(pairs(task))
+        finite = list(velocity_pairs(task))
         rows = self._zeros([values[name] for name in task.states])
         if rows and (leaping := self._leaping(task.states, rows, values)):
             return [_fault(rows, leaping, "state", values, task)]
@@ -59,9 +53,9 @@ class Placeholder(CheckSettings):
 
     def _zeros(self, channels: list[Array]) -> int:
         """Return the number of first rows that are zero in all channels (n,); 0 if too many."""
-        if not channels or len(channels[0]) <= self.rows + 4:
+        if not channels or len(channels[0]) <= _ROWS + 4:
             return 0
-        first = np.stack([values[: self.rows + 1] for values in channels])
+        first = np.stack([values[: _ROWS + 1] for values in channels])
         zero = (first == 0.0).all(axis=0)
         return 0 if zero.all() else int(np.argmin(zero))
 
@@ -75,7 +69,7 @@ class Placeholder(CheckSettings):
             if len(later) > 3 and float(later.max()) > 0.0:
                 sizes[name] = float(change[rows - 1]) / float(later.max())
         farthest = max(sizes, key=lambda name: sizes[name], default=None)
-        return farthest if farthest is not None and sizes[farthest] > self.step_ratio else None
+        return farthest if farthest is not None and sizes[farthest] > _STEP_RATIO else None
 
     def _differences(
         self,
@@ -85,7 +79,7 @@ class Placeholder(CheckSettings):
         task: Task,
     ) -> bool:
         """Return whether velocities are backward differences, zero only in the first row."""
-        if len(moves) < self.min_velocities:
+        if len(moves) < _MIN_VELOCITIES:
             return False
         zero = (np.stack([values[velocity] for velocity, _ in finite]) == 0.0).all(axis=0)
         late = [lag(values[v], values[x], task.dt) / task.dt for v, x in moves]

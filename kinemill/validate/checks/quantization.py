@@ -3,7 +3,6 @@
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
 
 from kinemill.task import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
@@ -11,6 +10,9 @@ from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 _SAME = 1e-7  # values closer than this fraction of the span are equal
 _ROWS = 20_000
 _STRETCHES = 20  # rows to evaluate, in stretches spread evenly over a longer log
+# Ratio of distinct values to rows above which a channel is continuous; resampling mixes the steps
+# of a sensor that is read at another rate.
+_SHARE = 0.25
 
 
 @CHECKS.register("quantization")
@@ -18,12 +20,6 @@ class Quantization(CheckSettings):
     """Quantization step of the states that have few distinct values."""
 
     phase: ClassVar[Literal["episode"]] = "episode"
-    share: PositiveFloat = Field(
-        default=0.25,
-        le=1.0,
-        description="ratio of distinct values to rows above which a channel is continuous; "
-        "resampling mixes the steps of a sensor that is read at another rate",
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return no faults: channel -> (n,) is only measured."""
@@ -43,7 +39,7 @@ class Quantization(CheckSettings):
         span = float(finite[-1] - finite[0]) if len(finite) else 0.0
         gaps = np.diff(finite)
         gaps = gaps[gaps > _SAME * span]
-        if span <= 0.0 or len(gaps) + 1 > self.share * len(finite):
+        if span <= 0.0 or len(gaps) + 1 > _SHARE * len(finite):
             return 0.0
         return float(np.median(gaps))
 

@@ -13,6 +13,7 @@ from kinemill.task import CHECKS, Ratio, Task, rotations
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
 _NOISIEST = 0.1  # largest deviation from unit length of a rotation
+_NOISE = 6.0  # alternative tolerance as a multiple of the noise of the length, at most 0.1
 
 
 @CHECKS.register("quaternion")
@@ -27,10 +28,6 @@ class Quaternion(CheckSettings):
         default=0.01,
         description="largest deviation of the length from 1; resampling at 30 Hz causes 0.004 for "
         "a robot that turns at 10 rad/s",
-    )
-    noise: Ratio = Field(
-        default=6.0,
-        description="alternative tolerance as a multiple of the noise of the length, at most 0.1",
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
@@ -51,7 +48,7 @@ class Quaternion(CheckSettings):
         if not len(finite):
             return self.length
         deviation = float(np.median(np.abs(finite - np.median(finite))))
-        return max(self.length, min(self.noise * 1.4826 * deviation, _NOISIEST))
+        return max(self.length, min(_NOISE * 1.4826 * deviation, _NOISIEST))
 
 
 def _off(

@@ -8,9 +8,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, PositiveQuantity, RowCount, Seconds, Task, in_unit
+from kinemill.task import CHECKS, PositiveQuantity, Task, in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
+
+# Shortest time in which a velocity can cross its limits, s: the bound of velocities not in
+# `bounds`; real joints need 0.08 or more.
+_CROSSING = 0.02
+_ROWS = 3  # number of steps over which the rate is computed
 
 
 @CHECKS.register("rate")
@@ -22,12 +27,6 @@ class Rate(CheckSettings):
     bounds: dict[str, PositiveQuantity] = Field(
         default={}, description="largest rate by channel, unit/s"
     )
-    crossing: Seconds = Field(
-        default=0.02,
-        description="shortest time in which a velocity can cross its limits, s: the bound of "
-        "velocities not in `bounds`; real joints need 0.08 or more",
-    )
-    rows: RowCount = Field(default=3, description="number of steps over which the rate is computed")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) that change too fast."""
@@ -39,7 +38,7 @@ class Rate(CheckSettings):
 
     def _all(self, task: Task) -> list[tuple[str, float]]:
         limited = {
-            name: (channel.limits[1] - channel.limits[0]) / self.crossing
+            name: (channel.limits[1] - channel.limits[0]) / _CROSSING
             for name, channel in task.channels.items()
             if channel.limits and channel.derivative_of
         }
@@ -47,18 +46,18 @@ class Rate(CheckSettings):
 
     def _find(self, name: str, bound: float, values: Values, task: Task) -> list[Fault]:
         channel = task.channels[name]
-        if len(values[name]) <= self.rows or largest_step(values, name) <= bound * task.dt:
+        if len(values[name]) <= _ROWS or largest_step(values, name) <= bound * task.dt:
             return []
         change = steps(values[name], channel.kind)
         total = np.concatenate(([0.0], np.cumsum(change)))
-        rate = np.abs(total[self.rows :] - total[: -self.rows]) / (self.rows * task.dt)
+        rate = np.abs(total[_ROWS:] - total[:-_ROWS]) / (_ROWS * task.dt)
         return [
             Fault(
                 start,
-                stop + self.rows,
+                stop + _ROWS,
                 name,
                 actual=f"{float(rate[start:stop].max()):.4g}{in_unit(channel.unit)} per s over "
-                f"{self.rows} steps",
+                f"{_ROWS} steps",
                 expected=f"at most {bound:.4g}{in_unit(channel.unit)} per s",
                 fix=f"check the log for lost samples, or set validate.rate.bounds.{name}",
             )

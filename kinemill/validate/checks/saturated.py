@@ -9,14 +9,22 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from kinemill.task import CHECKS, PositiveQuantity, Ratio, RowCount, Task, in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import block_stats, extremes, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 
 _Ends = list[tuple[int, int, int]]  # start, stop, sign of stretches at an extreme
+
+
+_ROWS = 3  # minimum number of consecutive equal rows
+_SHARE = 0.02  # minimum contradiction, as a fraction of the channel's span
+_MIN_MOTION = 0.02  # minimum contradiction of a position, in its unit
+_NOISE = 4.0  # minimum contradiction, as a multiple of the noise of the other channel
+# Velocity that a robot at rest may show, in its unit; a velocity that contradicts a position must
+# be faster.
+_BIAS = 0.04
 
 
 @CHECKS.register("saturated")
@@ -24,30 +32,14 @@ class Saturated(CheckSettings):
     """No state repeats its own extreme value while its partner shows motion beyond it."""
 
     phase: ClassVar[Literal["stretch"]] = "stretch"
-    rows: RowCount = Field(default=3, description="minimum number of consecutive equal rows")
-    share: Ratio = Field(
-        default=0.02, description="minimum contradiction, as a fraction of the channel's span"
-    )
-    min_motion: PositiveQuantity = Field(
-        default=0.02, description="minimum contradiction of a position, in its unit"
-    )
-    noise: Ratio = Field(
-        default=4.0,
-        description="minimum contradiction, as a multiple of the noise of the other channel",
-    )
-    bias: PositiveQuantity = Field(
-        default=0.04,
-        description="velocity that a robot at rest may show, in its unit; a velocity that "
-        "contradicts a position must be faster",
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) at an extreme that its partner contradicts."""
         faults: list[Fault] = []
-        for velocity, position in pairs(task):
+        for velocity, position in velocity_pairs(task):
             v = values[velocity]
             x = values[position]
-            if len(v) > self.rows:
+            if len(v) > _ROWS:
                 ends = [self._at_an_end(values, name) for name in (velocity, position)]
                 faults += self._velocity(velocity, v, x, ends[0], task)
                 faults += self._position(position, v, x, ends[1], task)
@@ -59,11 +51,12 @@ class Saturated(CheckSettings):
         for start, stop, sign in ends:
             last = stop - 1
             faster = sign * ((x[last] - x[start]) / ((last - start) * task.dt) - v[start])
-            error = self.noise * _uncertain(v, x, task.dt) / (last - start)
-            if faster > self.share * float(np.ptp(v)) + error:
+            error = _NOISE * _uncertain(v, x, task.dt) / (last - start)
+            if faster > _SHARE * float(np.ptp(v)) + error:
                 contradicted.append((start, stop, faster))
         return [
-            self._fault(name, where, v, task, "the position moves faster") for where in contradicted
+            self._fault(name, start, stop, v, task, f"the position moves faster by {size:.3g}")
+            for start, stop, size in contradicted
         ]
 
     def _position(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
@@ -73,12 +66,13 @@ class Saturated(CheckSettings):
             # At rest the integral contains the velocity's bias, and its noise as a random walk.
             steps = np.arange(1, stop - start + 1)
             path = np.cumsum(sign * v[start:stop]) * task.dt
-            error = self.bias * steps + self.noise * _uncertain(v, x, task.dt) * np.sqrt(steps)
+            error = _BIAS * steps + _NOISE * _uncertain(v, x, task.dt) * np.sqrt(steps)
             beyond = float(np.max(path - error * task.dt))
-            if beyond > max(self.min_motion, self.share * float(np.ptp(x))):
+            if beyond > max(_MIN_MOTION, _SHARE * float(np.ptp(x))):
                 contradicted.append((start, stop, float(np.max(path))))
         return [
-            self._fault(name, where, x, task, "the velocity leads beyond") for where in contradicted
+            self._fault(name, start, stop, x, task, f"the velocity leads beyond by {size:.3g}")
+            for start, stop, size in contradicted
         ]
 
     def _at_an_end(self, values: Values, name: str) -> _Ends:
@@ -90,27 +84,25 @@ class Saturated(CheckSettings):
         parts = list(blocks(series))
         above = sum(np.count_nonzero(parts[k] >= most) for k in _where(stats.highs >= most))
         below = sum(np.count_nonzero(parts[k] <= least) for k in _where(stats.lows <= least))
-        ends = [(series >= most, 1)] if above >= self.rows else []
-        ends += [(series <= least, -1)] if below >= self.rows else []
+        ends = [(series >= most, 1)] if above >= _ROWS else []
+        ends += [(series <= least, -1)] if below >= _ROWS else []
         return [
             (start, stop, sign)
             for there, sign in ends
             for start, stop in runs(there)
-            if stop - start >= self.rows
+            if stop - start >= _ROWS
         ]
 
     def _fault(
-        self, name: str, where: tuple[int, int, float], values: Array, task: Task, why: str
+        self, name: str, start: int, stop: int, values: Array, task: Task, why: str
     ) -> Fault:
-        start, stop, size = where
         unit = task.channels[name].unit
         return Fault(
             start,
             stop,
             name,
             actual=f"{stop - start} rows at its end, {values[start]:.6g}{in_unit(unit)}, while "
-            f"{why} "
-            f"by {size:.3g}{in_unit(unit)}",
+            f"{why}{in_unit(unit)}",
             expected="a sensor range that covers all motions of the robot",
             fix="widen the range of the sensor or driver, or exclude such runs",
         )

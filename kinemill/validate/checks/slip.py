@@ -7,12 +7,14 @@ noise of the surrounding rows, so it needs no parameter of the robot.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, Task, in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import noise, noise_of, pairs, reach_of
+from kinemill.validate.motion import half_range, local_noise, noise_of_velocity, velocity_pairs
+
+_NOISE = 20.0  # minimum step, as a multiple of the surrounding noise; clean logs stay below 13
+_SHARE = 0.04  # minimum step, as a fraction of the channel's range (limits, or its span)
 
 
 @CHECKS.register("slip")
@@ -20,35 +22,26 @@ class Slip(CheckSettings):
     """No position steps farther than its velocity and its noise explain."""
 
     phase: ClassVar[Literal["outlier"]] = "outlier"
-    noise: Ratio = Field(
-        default=20.0,
-        description="minimum step, as a multiple of the surrounding noise; clean logs stay below "
-        "13",
-    )
-    share: Ratio = Field(
-        default=0.04,
-        description="minimum step, as a fraction of the channel's range (limits, or its span)",
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return both rows of every step of channel -> (n,), ignoring NaN rows."""
         faults: list[Fault] = []
-        for velocity, position in pairs(task):
+        for velocity, position in velocity_pairs(task):
             x = values[position]
             v = values[velocity]
             channel = task.channels[position]
             if len(x) < 4:
                 continue
-            floor = self.share * reach_of(x, channel)
+            floor = _SHARE * half_range(x, channel)
             if 2.0 * largest_step(values, position) <= floor:
                 continue  # no step differs from its neighbors by more
             error = _steps(x, v, task.dt)
-            still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
+            still = _NOISE * task.dt * noise_of_velocity(values, velocity, position, task.dt)
             floor = max(still, floor)
             over = error > floor
             if not over.any():
                 continue
-            over &= error > self.noise * noise(error)
+            over &= error > _NOISE * local_noise(error)
             # Two opposite steps close to each other are a spike.
             faults += [
                 Fault(
@@ -58,7 +51,7 @@ class Slip(CheckSettings):
                     actual=f"a step of "
                     f"{float(error[start:stop].max()):.3g}{in_unit(channel.unit)} that "
                     f"{velocity} does not show",
-                    expected=f"less than {self.noise:g} times the noise, or "
+                    expected=f"less than {_NOISE:g} times the noise, or "
                     f"{floor:.3g}{in_unit(channel.unit)}",
                     fix="check for lost counts or a slipped encoder; the zero of the position "
                     "differs from here on",

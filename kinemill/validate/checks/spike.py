@@ -8,15 +8,22 @@ of the channel's span. A hard stop or a noisy sensor is therefore no fault.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, Task, in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import noise, noise_of, pairs, reach_of, slope_error
+from kinemill.validate.motion import (
+    half_range,
+    local_noise,
+    noise_of_velocity,
+    slope_error,
+    velocity_pairs,
+)
 
 _REACH = (1, 2)  # rows to each side: for spikes of one and two rows
 _PEAK = 0.7  # fraction of the largest surrounding error: a spike gives its neighbors half its error
+_NOISE = 12.0  # minimum height, as a multiple of the surrounding noise; clean logs stay below 11
+_SHARE = 0.04  # minimum height, as a fraction of the channel's range (limits, or its span)
 
 
 @CHECKS.register("spike")
@@ -24,22 +31,13 @@ class Spike(CheckSettings):
     """No state differs from its neighbors by more than its noise explains."""
 
     phase: ClassVar[Literal["outlier"]] = "outlier"
-    noise: Ratio = Field(
-        default=12.0,
-        description="minimum height, as a multiple of the surrounding noise; clean logs stay "
-        "below 11",
-    )
-    share: Ratio = Field(
-        default=0.04,
-        description="minimum height, as a fraction of the channel's range (limits, or its span)",
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the rows of channel -> (n,) with a spike, ignoring NaN rows."""
         if len(next(iter(values.values()))) < 4 * max(_REACH) + 1:
             return []
         faults: list[Fault] = []
-        for velocity, position in pairs(task):
+        for velocity, position in velocity_pairs(task):
             v = values[velocity]
             x = values[position]
             floor = self._floor(velocity, values, task)
@@ -50,14 +48,14 @@ class Spike(CheckSettings):
             floor = self._floor(position, values, task)
             if floor is not None:
                 errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
-                still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
+                still = _NOISE * task.dt * noise_of_velocity(values, velocity, position, task.dt)
                 spikes = self._find(position, errors, max(still, floor), task)
                 faults += [spike for spike in spikes if not _steps(x, v, spike, task.dt)]
         return faults
 
     def _floor(self, name: str, values: Values, task: Task) -> float | None:
         """Return the minimum height of a spike, or None if no step is that large."""
-        floor = self.share * reach_of(values[name], task.channels[name])
+        floor = _SHARE * half_range(values[name], task.channels[name])
         return None if max(_REACH) * largest_step(values, name) <= floor else floor
 
     def _find(self, name: str, errors: list[Array], floor: float, task: Task) -> list[Fault]:
@@ -67,8 +65,8 @@ class Spike(CheckSettings):
         over = error > floor
         if not over.any():
             return []
-        sizes = [noise(error) for error in errors]
-        out = [error > self.noise * size for error, size in zip(errors, sizes, strict=True)]
+        sizes = [local_noise(error) for error in errors]
+        out = [error > _NOISE * size for error, size in zip(errors, sizes, strict=True)]
         over &= np.logical_or(*out) & (error > _PEAK * _around(error))
         return [
             Fault(
@@ -78,7 +76,7 @@ class Spike(CheckSettings):
                 actual=f"{float(error[start:stop].max()):.3g}{in_unit(channel.unit)} off its "
                 "neighbors, "
                 f"where noise is {float(sizes[0][start]):.2g}",
-                expected=f"less than {self.noise:g} times the noise, or "
+                expected=f"less than {_NOISE:g} times the noise, or "
                 f"{floor:.3g}{in_unit(channel.unit)}",
                 fix="check for a bad timestamp or a disturbed bus; `on_fault: repair` interpolates",
                 repairable=True,

@@ -10,11 +10,18 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, PositiveQuantity, Ratio, Seconds, Task, in_unit, rotations
+from kinemill.task import CHECKS, Seconds, Task, in_unit, rotations
 from kinemill.validate.block_stats import extremes, may_rest, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly, runs
 
 LEAST_ROWS = 10  # in a slow log two equal values in a row are half a second, and no evidence
+_MIN_MOTION = 0.1  # minimum movement that contradicts a constant value, in the unit of the position
+# Minimum velocity that counts as movement, as a multiple of its noise; real velocities at rest have
+# 0.9 to 1.3.
+_NOISE = 3.0
+# Velocity that a robot at rest may show, in its unit; movement that contradicts a constant value
+# must be faster.
+_BIAS = 0.04
 
 
 @CHECKS.register("stuck")
@@ -27,21 +34,6 @@ class Stuck(CheckSettings):
     phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     seconds: Seconds = Field(default=0.5, description="longest allowed constant stretch, s")
-    min_motion: PositiveQuantity = Field(
-        default=0.1,
-        description="minimum movement that contradicts a constant value, in the unit of the "
-        "position",
-    )
-    noise: Ratio = Field(
-        default=3.0,
-        description="minimum velocity that counts as movement, as a multiple of its noise; real "
-        "velocities at rest have 0.9 to 1.3",
-    )
-    bias: PositiveQuantity = Field(
-        default=0.04,
-        description="velocity that a robot at rest may show, in its unit; movement that "
-        "contradicts a constant value must be faster",
-    )
     ignore: list[str] = Field(default=[], description="channels that are not checked")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
@@ -78,7 +70,7 @@ class Stuck(CheckSettings):
         rows = slice(*where)
         for child in children:
             distance = self._traveled(values[child][rows], task.dt)
-            if distance > self.min_motion:
+            if distance > _MIN_MOTION:
                 return (
                     f"{child} shows a movement of {distance:.3g}{in_unit(task.channels[name].unit)}"
                 )
@@ -87,7 +79,7 @@ class Stuck(CheckSettings):
             path = values[parent][rows]
             line = path[0] + values[name][where[0]] * task.dt * np.arange(len(path))
             remaining = self._unbiased(path - line, task.dt)
-            if (distance := _moved(remaining)) > self.min_motion:
+            if (distance := _moved(remaining)) > _MIN_MOTION:
                 unit = task.channels[parent].unit
                 return f"{parent} moved {distance:.3g}{in_unit(unit)} away from that velocity"
         if children or parent:
@@ -98,7 +90,7 @@ class Stuck(CheckSettings):
         """Return the distance that (n,) unit/s covers, in unit; 0 if it is within its noise."""
         level = float(np.sqrt(np.mean(velocity**2)))
         noise = float(np.std(np.diff(velocity))) / np.sqrt(2.0)
-        if level <= self.noise * noise:
+        if level <= _NOISE * noise:
             return 0.0
         return float(np.ptp(self._unbiased(np.cumsum(velocity) * dt, dt)))
 
@@ -106,7 +98,7 @@ class Stuck(CheckSettings):
         """Return a path (n,) without the drift that the bias of a velocity adds to it."""
         seconds = dt * np.arange(len(path))
         drift = (path[-1] - path[0]) / max(float(seconds[-1]), dt)
-        return path - np.clip(drift, -self.bias, self.bias) * seconds
+        return path - np.clip(drift, -_BIAS, _BIAS) * seconds
 
     def _habit(
         self,

@@ -4,12 +4,15 @@ from itertools import combinations
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
 
-from kinemill.task import CHECKS, Ratio, Seconds, Task
-from kinemill.validate.block_stats import whole
+from kinemill.task import CHECKS, Task
+from kinemill.validate.block_stats import is_finite
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
-from kinemill.validate.motion import MANY, pairs, traveled
+from kinemill.validate.motion import MAX_WINDOWS, integrate_velocity, velocity_pairs
+
+_WINDOW = 0.1  # window of the differences, s
+_MIN_CORRELATION = 0.9  # minimum correlation of a velocity with a position
+_SCALE = 0.1  # largest relative error of scale against the other position
 
 
 @CHECKS.register("swapped")
@@ -21,17 +24,10 @@ class Swapped(CheckSettings):
     """
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    window: Seconds = Field(default=0.1, description="window of the differences, s")
-    min_correlation: PositiveFloat = Field(
-        default=0.9, le=1.0, description="minimum correlation of a velocity with a position"
-    )
-    scale: Ratio = Field(
-        default=0.1, description="largest relative error of scale against the other position"
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each swapped velocity of channel -> (n,)."""
-        channel_pairs = list(pairs(task))
+        channel_pairs = list(velocity_pairs(task))
         if len(channel_pairs) < 2:
             return []
         integrals, moved, units = self._differences(channel_pairs, values, task)
@@ -42,7 +38,7 @@ class Swapped(CheckSettings):
             product = np.einsum("im,jm->ij", integrals, moved)  # (velocity, position)
             scale = product / power
             same = product / np.sqrt(np.outer(np.sum(integrals**2, axis=1), power))
-        fits = (same > self.min_correlation) & (np.abs(scale - 1.0) < self.scale)
+        fits = (same > _MIN_CORRELATION) & (np.abs(scale - 1.0) < _SCALE)
         faults: list[Fault] = []
         for i, j in combinations(range(len(channel_pairs)), 2):
             crossed = fits[i, j] and fits[j, i] and units[i] == units[j]
@@ -59,19 +55,19 @@ class Swapped(CheckSettings):
     ) -> tuple[Array, Array, list[str]]:
         """Return integrals of velocities and differences of positions, both (p, m), and units."""
         length = len(values[channel_pairs[0][0]])
-        rows = max(1, min(round(self.window / task.dt), length // 4))
-        sample = slice(None, None, max(1, length // MANY))
+        rows = max(1, min(round(_WINDOW / task.dt), length // 4))
+        sample = slice(None, None, max(1, length // MAX_WINDOWS))
         begin = np.arange(1, length - rows)[sample]
         integrals = [
-            traveled(values, velocity, begin + rows, task.dt)
-            - traveled(values, velocity, begin, task.dt)
+            integrate_velocity(values, velocity, begin + rows, task.dt)
+            - integrate_velocity(values, velocity, begin, task.dt)
             for velocity, _ in channel_pairs
         ]
         positions = [values[position] for _, position in channel_pairs]
         moved = [x[rows:-1][sample] - x[: -rows - 1][sample] for x in positions]
         units = [task.channels[velocity].unit for velocity, _ in channel_pairs]
         names = [name for pair in channel_pairs for name in pair]
-        if all(whole(values, name) for name in names):
+        if all(is_finite(values, name) for name in names):
             return np.stack(integrals), np.stack(moved), units
         finite = np.logical_and.reduce([np.isfinite(values[name]) for name in names], axis=0)
         lost = np.concatenate(([0], np.cumsum(~finite)))

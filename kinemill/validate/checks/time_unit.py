@@ -8,13 +8,15 @@ distinguished from a velocity of another scale.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, Seconds, Task
+from kinemill.task import CHECKS, Task
 from kinemill.validate.faults import CheckSettings, Fault, Values
-from kinemill.validate.motion import minutes, pairs, scales
+from kinemill.validate.motion import find_unit_scales, is_minutes, velocity_pairs
 
 _UNITS = {1e3: "ms", 1e6: "us", 1e9: "ns", 60.0: "min", 1e-3: "ms", 1e-6: "us", 1.0 / 60.0: "min"}
+_WINDOW = 0.5  # integration window of the velocity, s
+_FACTOR = 1.25  # smallest common factor, or its inverse, that is a fault
+_RTOL = 0.05  # largest relative difference between the factors of two joints
 
 
 @CHECKS.register("time_unit")
@@ -22,22 +24,15 @@ class TimeUnit(CheckSettings):
     """Velocities and positions agree on the length of a step."""
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    window: Seconds = Field(default=0.5, description="integration window of the velocity, s")
-    factor: Ratio = Field(
-        default=1.25, gt=1.0, description="smallest common factor, or its inverse, that is a fault"
-    )
-    rtol: Ratio = Field(
-        default=0.05, description="largest relative difference between the factors of two joints"
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows of channel -> (n,) if every velocity has one wrong scale."""
-        scale_by_velocity = scales(values, task, self.window, self.factor)
-        if not scale_by_velocity or len(scale_by_velocity) < len(list(pairs(task))):
+        scale_by_velocity = find_unit_scales(values, task, _WINDOW, _FACTOR)
+        if not scale_by_velocity or len(scale_by_velocity) < len(list(velocity_pairs(task))):
             return []
         factors = np.array(list(scale_by_velocity.values()))
         middle = float(np.median(factors))
-        consistent = bool(np.all(np.abs(factors - middle) < self.rtol * middle))
+        consistent = bool(np.all(np.abs(factors - middle) < _RTOL * middle))
         unit = next((unit for size, unit in _UNITS.items() if abs(middle / size - 1) < 0.05), None)
         if not consistent or (len(factors) == 1 and unit is None) or _angle(middle):
             return []
@@ -58,6 +53,6 @@ class TimeUnit(CheckSettings):
 
 def _angle(factor: float) -> bool:
     """Return whether a factor converts units of angle, which `angle_unit` reports."""
-    if minutes(factor):
+    if is_minutes(factor):
         return False
     return any(abs(max(factor, 1 / factor) / size - 1) < 0.05 for size in (57.29578, 9.549297))

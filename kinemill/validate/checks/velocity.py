@@ -13,10 +13,16 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, PositiveQuantity, Ratio, Seconds, Task, in_unit
-from kinemill.validate.block_stats import whole
+from kinemill.task import CHECKS, Ratio, Task, in_unit
+from kinemill.validate.block_stats import is_finite
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
-from kinemill.validate.motion import noise_of, pairs, rms, slope_and_offset, windows_of
+from kinemill.validate.motion import (
+    noise_of_velocity,
+    rms,
+    slope_and_offset,
+    velocity_pairs,
+    windows_of,
+)
 from kinemill.validate.time_lag import lag
 
 # Factor on a velocity whose unit differs from the declared one.
@@ -28,6 +34,17 @@ _SCATTER = 3.0  # allowed standard errors beyond a tolerance
 _SHORT = 0.07  # additional tolerance of the scale if fewer than four windows fit
 _MIN_WINDOWS = 4.0  # non-overlapping windows below which their scatter is unreliable
 _SHARE = 0.003  # allowed offset relative to the velocity's rms, for a log without noise
+_WINDOW = 0.5  # integration window of the velocity, s
+# Largest rms difference, relative to the rms of the position's difference; a velocity with many
+# spikes has 0.13, an unrelated one more than 1.
+_SHAPE = 0.35
+# Difference over a window that is always allowed, in the position's unit: a robot at rest with a
+# biased velocity sensor (0.04 rad/s over 0.5 s).
+_ABSOLUTE = 0.02
+_NOISE = 2.0  # largest offset, as a multiple of the velocity's noise
+# Largest lag or lead of a velocity against its position in addition to half a row, s (a backward
+# difference is half a row late).
+_LAG = 0.015
 
 
 @CHECKS.register("velocity")
@@ -36,35 +53,16 @@ class Velocity(CheckSettings):
 
     phase: ClassVar[Literal["episode"]] = "episode"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
-    window: Seconds = Field(default=0.5, description="integration window of the velocity, s")
     relative: Ratio = Field(
         default=0.03,
         description="largest relative error of scale beyond its scatter; real logs have 0.01",
-    )
-    shape: Ratio = Field(
-        default=0.35,
-        description="largest rms difference, relative to the rms of the position's difference; a "
-        "velocity with many spikes has 0.13, an unrelated one more than 1",
-    )
-    absolute: PositiveQuantity = Field(
-        default=0.02,
-        description="difference over a window that is always allowed, in the position's unit: a "
-        "robot at rest with a biased velocity sensor (0.04 rad/s over 0.5 s)",
-    )
-    noise: Ratio = Field(
-        default=2.0, description="largest offset, as a multiple of the velocity's noise"
-    )
-    lag: Seconds = Field(
-        default=0.015,
-        description="largest lag or lead of a velocity against its position in addition to half a "
-        "row, s (a backward difference is half a row late)",
     )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each velocity of channel -> (n,) that fails."""
         faults: list[Fault] = []
-        for name, position in pairs(task):
+        for name, position in velocity_pairs(task):
             if name not in self.ignore:
                 fault = self._check_velocity(name, position, values, task)
                 faults += [fault] if fault else []
@@ -73,15 +71,15 @@ class Velocity(CheckSettings):
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `<velocity>:scale`, `:offset` in its unit, and `:lag_s`, for those that move."""
         measured: dict[str, float] = {}
-        for name, position in pairs(task):
-            fit = fit_of(values, name, position, self.window, task.dt)
-            if fit and rms(fit.moved) > self.absolute and np.isfinite(fit.scale):
+        for name, position in velocity_pairs(task):
+            fit = fit_of(values, name, position, _WINDOW, task.dt)
+            if fit and rms(fit.moved) > _ABSOLUTE and np.isfinite(fit.scale):
                 measured |= {f"{name}:scale": fit.scale, f"{name}:offset": fit.offset}
                 measured[f"{name}:lag_s"] = fit.late
         return measured
 
     def _check_velocity(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
-        fit = fit_of(values, name, position, self.window, task.dt)
+        fit = fit_of(values, name, position, _WINDOW, task.dt)
         channel = task.channels[name]
         problem = fit and self._explain(fit, channel.unit, task.channels[position].unit)
         if fit is None or problem is None:
@@ -102,8 +100,8 @@ class Velocity(CheckSettings):
         """Describe how a velocity differs from its position's derivative, or return None."""
         moves = max(rms(fit.integral), rms(fit.moved))
         if not np.isfinite(fit.scale):
-            return _explain_scale(fit.scale, parent) if moves > self.absolute else None
-        if fit.error > max(self.absolute, self.shape * moves):
+            return _explain_scale(fit.scale, parent) if moves > _ABSOLUTE else None
+        if fit.error > max(_ABSOLUTE, _SHAPE * moves):
             return "a velocity that does not follow the position"
         size = max(rms(fit.moved), 1e-12)
         off = abs(fit.scale - 1) * rms(fit.moved)
@@ -113,15 +111,15 @@ class Velocity(CheckSettings):
         tolerance = self.relative + (_SHORT if fit.short else 0.0) + fit.scatter / deviation
         # A slope from few windows is unreliable, so the difference itself must be large, too.
         apart = rms(fit.integral - fit.moved) if fit.short else max(off, moves - size)
-        harmless = 0.1 * self.absolute + fit.half_row
+        harmless = 0.1 * _ABSOLUTE + fit.half_row
         if abs(fit.scale - 1) > tolerance and apart > harmless:
             return _explain_scale(fit.scale, parent)
-        harmless = self.absolute / fit.window
+        harmless = _ABSOLUTE / fit.window
         if not fit.short:
-            harmless = min(harmless, max(self.noise * fit.noise, _SHARE * fit.speed))
+            harmless = min(harmless, max(_NOISE * fit.noise, _SHARE * fit.speed))
         if abs(fit.offset) > harmless + fit.scatter / fit.window * max(1.0, size / deviation):
             return f"a velocity offset by {fit.offset:.3g}{in_unit(unit)}"
-        if abs(fit.late) > self.lag + 0.5 * fit.dt:
+        if abs(fit.late) > _LAG + 0.5 * fit.dt:
             when = "after" if fit.late > 0 else "before"
             return f"a velocity {abs(fit.late):.3g} s {when} its position"
         return None
@@ -178,7 +176,7 @@ class Fit:
     @property
     def alone(self) -> float:
         """Number of non-overlapping windows."""
-        return max(1.0, self.apart * len(self.integral) / self.window)
+        return max(1.0, self.apart * len(self.integral) / _WINDOW)
 
     @property
     def short(self) -> bool:
@@ -205,12 +203,12 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
     if scale > 0.0 or error > 0.3 * rms(
         integral
     ):  # an inverted velocity also looks half a period late
-        finite = whole(values, name) and whole(values, position)
+        finite = is_finite(values, name) and is_finite(values, position)
         late = lag(velocity, path, dt, finite=finite)
     if late and error > 0.02 * rms(moved):
         integral, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(integral, moved, length)
-    finite_velocity = velocity if whole(values, name) else velocity[np.isfinite(velocity)]
+    finite_velocity = velocity if is_finite(values, name) else velocity[np.isfinite(velocity)]
     is_short = apart * len(integral) < _MIN_WINDOWS * length
     return Fit(
         integral,
@@ -222,7 +220,7 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         offset,
         late,
         error=error,
-        noise=noise_of(values, name, position, dt),
+        noise=noise_of_velocity(values, name, position, dt),
         speed=rms(finite_velocity),
         span=min(_range(velocity), _range(np.diff(path)) / dt) if is_short else 0.0,
     )

@@ -12,12 +12,18 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, RowCount, Seconds, Task, in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.checks.velocity import fit_of
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
-from kinemill.validate.motion import pairs, rms
+from kinemill.validate.motion import rms, velocity_pairs
 
 _SAMPLE = 20_000  # rows to compare, one stretch in the middle of a long log
+# Largest rms difference, relative to the standard deviation of the velocity; real logs in motion
+# have at most 0.43.
+_SHARE = 0.45
+_NOISE = 6.0  # minimum rms difference for a fault, as a multiple of the noise of the slope
+_WINDOW = 0.5  # window for the measurement of the lag, s
+_ROWS = 50  # minimum number of rows to compare
 
 
 @CHECKS.register("velocity_noise")
@@ -27,30 +33,19 @@ class VelocityNoise(CheckSettings):
     phase: ClassVar[Literal["episode"]] = "episode"
     channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     on_fault: Rule | None = Field(default="warn", description="handling of such a velocity")
-    share: Ratio = Field(
-        default=0.45,
-        description="largest rms difference, relative to the standard deviation of the velocity; "
-        "real logs in motion have at most 0.43",
-    )
-    noise: Ratio = Field(
-        default=6.0,
-        description="minimum rms difference for a fault, as a multiple of the noise of the slope",
-    )
-    window: Seconds = Field(default=0.5, description="window for the measurement of the lag, s")
-    rows: RowCount = Field(default=50, description="minimum number of rows to compare")
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each noisy velocity of channel -> (n,)."""
         return [
             fault
-            for velocity, position in pairs(task)
+            for velocity, position in velocity_pairs(task)
             if velocity not in self.ignore
             and (fault := self._compare(velocity, position, values, task))
         ]
 
     def _compare(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
-        fit = fit_of(values, name, position, self.window, task.dt)
+        fit = fit_of(values, name, position, _WINDOW, task.dt)
         if fit is None or not 0.5 < fit.scale < 2.0:
             return None  # `velocity` reports it
         middle = slice(max(0, (len(values[name]) - _SAMPLE) // 2), None)
@@ -58,11 +53,11 @@ class VelocityNoise(CheckSettings):
         x = values[position][middle][:_SAMPLE]
         off = _difference(v, x, task.dt, fit.late)
         deviation = float(np.nanstd(v))
-        if off is None or len(off) < self.rows:
+        if off is None or len(off) < _ROWS:
             return None
         size = rms(off)
         unit = task.channels[name].unit
-        if size <= max(self.share * deviation, self.noise * _slope_noise(x, task.dt)):
+        if size <= max(_SHARE * deviation, _NOISE * _slope_noise(x, task.dt)):
             return None
         return Fault(
             0,
@@ -71,7 +66,7 @@ class VelocityNoise(CheckSettings):
             actual=f"differs from the slope of {position} by {size:.3g}{in_unit(unit)} (rms "
             "over rows), "
             f"{size / deviation:.0%} of its own standard deviation",
-            expected=f"at most {self.share:.0%}, since the rows of {position} are smooth",
+            expected=f"at most {_SHARE:.0%}, since the rows of {position} are smooth",
             fix="check that the column is this channel's velocity, and its filter; or name it in "
             "validate.velocity_noise.ignore",
         )

@@ -8,14 +8,15 @@ from itertools import pairwise
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from kinemill.task import CHECKS, Ratio, Task, in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import extremes
 from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
-from kinemill.validate.motion import pairs
+from kinemill.validate.motion import velocity_pairs
 
 _MIN_ROWS = 3  # minimum number of rows; a spike lacks an arbitrary amount once
+_SHARE = 0.7  # minimum missing amount, as a fraction of the largest value
+_RTOL = 0.1  # largest relative difference between the missing amounts
 
 
 @CHECKS.register("wrap_around")
@@ -23,17 +24,11 @@ class WrapAround(CheckSettings):
     """No velocity or position wraps around by its whole range."""
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    share: Ratio = Field(
-        default=0.7, description="minimum missing amount, as a fraction of the largest value"
-    )
-    rtol: Ratio = Field(
-        default=0.1, description="largest relative difference between the missing amounts"
-    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) that lack a whole range."""
         faults: list[Fault] = []
-        for velocity, position in pairs(task):
+        for velocity, position in velocity_pairs(task):
             v = values[velocity]
             x = values[position]
             if len(v) < 5:
@@ -47,7 +42,7 @@ class WrapAround(CheckSettings):
     def _least(self, low: float, high: float) -> float:
         """Return the minimum missing amount of a velocity between two extremes."""
         # The range is at least twice the fastest value that still fits into it.
-        return 2.0 * self.share * max(high, -low)
+        return 2.0 * _SHARE * max(high, -low)
 
     def _follows(self, v: Array, x: Array, most: float, dt: float) -> bool:
         """Return whether v (n,) is always within `most` of the slope of x, except next to NaN."""
@@ -107,7 +102,7 @@ class WrapAround(CheckSettings):
         if not finite.any():
             return []
         span = float(np.nanmax(x) - np.nanmin(x))
-        over = np.abs(np.where(finite, step, 0.0)) > max(self.share * span, 1e-12)
+        over = np.abs(np.where(finite, step, 0.0)) > max(_SHARE * span, 1e-12)
         whole = runs(over)
         away = all(later[0] - sooner[1] > 3 for sooner, later in pairwise(whole))  # else spikes
         if not whole or not away or not self._same(np.abs(step[over])):
@@ -130,7 +125,7 @@ class WrapAround(CheckSettings):
     def _same(self, missing: Array) -> bool:
         """Return whether the missing amounts (m,) are one range."""
         middle = float(np.median(missing))
-        return float(np.median(np.abs(missing - middle))) <= self.rtol * middle
+        return float(np.median(np.abs(missing - middle))) <= _RTOL * middle
 
 
 def _gradient(x: Array, dt: float, out: Array | None = None) -> Array:

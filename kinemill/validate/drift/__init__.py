@@ -4,8 +4,8 @@ The measure is the champion's own error on episodes that are not in its dataset,
 steps ahead, per state in its unit. It is compared with the error on the held-out episodes of its
 dataset; both use the exported rollout.onnx. An episode drifts if an error is more than
 `retrain.drift_factor` times the bound that 95 % of held-out stretches of the same length keep. The
-population stability index and the Kolmogorov-Smirnov distance of every channel measure how far an
-episode leaves the training data. They are only reported, because any new trajectory changes them.
+population stability index of every channel measures how far an episode leaves the training data. It
+is only reported, because any new trajectory changes it.
 
 The champion is passed as `kinemill.task.protocols.Champion`: the registry is a later stage.
 """

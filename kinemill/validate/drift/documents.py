@@ -25,70 +25,29 @@ class ChannelError:
 
 
 @dataclass(frozen=True)
-class ChannelCoverage:
-    """Distance of new values from the training data: population stability, Kolmogorov-Smirnov."""
-
-    psi: float
-    ks: float
-
-
-@dataclass(frozen=True)
 class EpisodeMeasurement:
-    """Errors and coverage of one episode, by channel."""
+    """Measurements of one episode.
+
+    Attributes:
+        errors: errors by state; empty if the episode is too short.
+        stability: population stability index by channel, see `population_stability`.
+    """
 
     episode: str
     rows: int
     windows: int
     errors: dict[str, ChannelError]
-    coverage: dict[str, ChannelCoverage]
-
-
-@dataclass(frozen=True)
-class RecordingMeasurement:
-    """Measurements of the episodes of one recording."""
-
-    recording: str
-    name: str
-    episodes: list[EpisodeMeasurement]
-
-
-@dataclass(frozen=True)
-class HeldOutEpisode:
-    """Error of the champion on one held-out episode, by state."""
-
-    episode: str
-    name: str
-    windows: int
-    rmse: dict[str, float]
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Error of the champion on its held-out episodes, by state."""
-
-    episodes: list[HeldOutEpisode]
-    windows: int
-    rmse: dict[str, float]
-
-
-@dataclass(frozen=True)
-class DriftRule:
-    """The limit: an error over `factor` times the usual, `horizon` steps ahead."""
-
-    factor: float
-    horizon: int
-    stride: int
-    seconds: float
+    stability: dict[str, float]
 
 
 @dataclass(frozen=True)
 class DriftChampion:
-    """The champion of a drift report; `units` by state."""
+    """The champion of a drift report, with its error on held-out episodes by state."""
 
     version: int
     dataset: str
     units: dict[str, str]
-    held_out: HeldOut
+    held_out: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -111,21 +70,16 @@ class DriftingRecording:
     message: str
 
 
-@dataclass(frozen=True)
-class EpisodeVerdict:
-    """Verdict on one episode: its worst state, the ratio of its error, and all measurements."""
+@dataclass(frozen=True, kw_only=True)
+class EpisodeVerdict(EpisodeMeasurement):
+    """Verdict on one episode, its worst state, and the ratio of the error there to the usual."""
 
-    episode: str
     recording: str
     name: str
     verdict: Verdict
     message: str
     worst: str | None
     ratio: float | None
-    rows: int
-    windows: int
-    errors: dict[str, ChannelError]
-    coverage: dict[str, ChannelCoverage]
 
 
 @dataclass(frozen=True)
@@ -135,7 +89,8 @@ class DriftReport:
     Attributes:
         status: whether there was a comparable champion.
         why: reason for a status other than `evaluated`.
-        rule: the limit.
+        factor: ratio of an error to the usual above which an episode drifts.
+        horizon, seconds: steps ahead of the errors, and their time, s.
         counts: numbers of recordings and episodes.
         drifting: recordings that drift.
         episodes: verdicts on all new episodes.
@@ -144,7 +99,9 @@ class DriftReport:
     task: str
     status: Status
     why: str
-    rule: DriftRule
+    factor: float
+    horizon: int
+    seconds: float
     champion: DriftChampion | None = None
     counts: DriftCounts = DriftCounts()
     drifting: list[DriftingRecording] = field(default_factory=list[DriftingRecording])

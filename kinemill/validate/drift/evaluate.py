@@ -1,7 +1,8 @@
-"""Measure a champion on new episodes: each recording once, its errors and its coverage.
+"""Measure a champion on new episodes: each recording once, its errors and its distributions.
 
-Coverage is how far new rows leave the champion's training data. Any new trajectory changes it, so
-it is reported and never a verdict. Symbols: N rows of training, n new rows, C channels.
+The population stability index is how far new rows leave the champion's training data. Any new
+trajectory changes it, so it is reported and never a verdict. Symbols: N rows of training, n new
+rows, C channels.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,16 +19,11 @@ from kinemill.ingest.rows import read_rows
 from kinemill.runtime import Floats, Simulator, whole_turns, wrapped
 from kinemill.store import Home, Json, from_json_value, get_or_build, open_ref, to_json_value
 from kinemill.task import Progress, Task
-from kinemill.validate.drift.documents import (
-    ChannelCoverage,
-    ChannelError,
-    EpisodeMeasurement,
-    RecordingMeasurement,
-)
+from kinemill.validate.drift.documents import ChannelError, EpisodeMeasurement
 from kinemill.validate.drift.reference import Reference, squares_of
 
 STAGE = "drift_recording"
-VERSION = 2
+VERSION = 3
 BINS = 10  # deciles
 LEAST = 1e-4  # share of an empty bin, since the logarithm of zero is infinite
 
@@ -45,12 +41,12 @@ class DriftEvaluator:
     """Measures the champion on new episodes.
 
     Attributes:
-        task: its `verify` part defines how errors are measured.
-        home: where results are stored.
+        task: task with the settings `verify` of the errors.
+        home: home of the results.
         simulator: the champion's exported model.
         reference: its error at training time.
         used: content hashes of the recordings in its dataset, which are not new.
-        progress: called after every measured recording.
+        progress: object that is told each measured recording.
     """
 
     task: Task
@@ -60,11 +56,10 @@ class DriftEvaluator:
     used: frozenset[str]
     progress: Progress
 
-    def recordings(self, episodes: Iterable[ListedEpisode]) -> Iterator[RecordingMeasurement]:
-        """Measure the new recordings, or return their cached results.
-
-        Episodes are sorted by recording.
-        """
+    def measure(
+        self, episodes: Iterable[ListedEpisode]
+    ) -> Iterator[tuple[ListedEpisode, EpisodeMeasurement]]:
+        """Measure the episodes of new recordings, sorted by recording, or return cached results."""
         unseen = (episode for episode in episodes if episode.recording not in self.used)
         for done, (hash_, group) in enumerate(
             groupby(unseen, lambda episode: episode.recording), 1
@@ -72,7 +67,7 @@ class DriftEvaluator:
             listed = list(group)
             measured = self._recording(hash_, listed)
             self.progress.advance("drift", done, done, listed[0].name)
-            yield RecordingMeasurement(hash_, listed[0].name, measured)
+            yield from zip(listed, measured, strict=True)
 
     def _recording(self, hash_: str, episodes: list[ListedEpisode]) -> list[EpisodeMeasurement]:
         """Measure the episodes of a recording, or return the cached result."""
@@ -97,7 +92,7 @@ class DriftEvaluator:
             len(values),
             len(squares),
             _errors(self.task, squares, self.reference) if len(squares) else {},
-            _coverage(self.task, values, self.reference.sample),
+            _stability(self.task, values, self.reference.sample),
         )
 
 
@@ -127,15 +122,12 @@ def _angles(task: Task) -> NDArray[np.bool_]:
     return np.array([task.channels[name].kind == "angle" for name in task.columns])
 
 
-def _coverage(task: Task, values: Floats, sample: Floats) -> dict[str, ChannelCoverage]:
+def _stability(task: Task, values: Floats, sample: Floats) -> dict[str, float]:
     angle = _angles(task)
     training = wrapped(sample, angle)
     new = wrapped(values, angle)
     return {
-        name: ChannelCoverage(
-            population_stability(training[:, at], new[:, at]),
-            kolmogorov_smirnov(training[:, at], new[:, at]),
-        )
+        name: population_stability(training[:, at], new[:, at])
         for at, name in enumerate(task.columns)
     }
 
@@ -157,13 +149,3 @@ def population_stability(training: Floats, new: Floats) -> float:
 def _shares(values: Floats, edges: Floats) -> Floats:
     counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
     return np.maximum(counts / len(values), LEAST)
-
-
-def kolmogorov_smirnov(training: Floats, new: Floats) -> float:
-    """Return the largest distance of the two empirical distributions of (N,) and (n,), 0 to 1.
-
-    The p-value is left out, because neighboring rows of a trajectory are not independent.
-    """
-    from scipy.stats import ks_2samp
-
-    return float(ks_2samp(training, new, method="asymp").statistic)  # pyright: ignore

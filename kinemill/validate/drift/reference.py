@@ -19,15 +19,13 @@ from kinemill.store import (
     get_or_build,
     open_ref,
     read_json,
-    to_json_value,
 )
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Champion
-from kinemill.validate.drift.documents import HeldOut, HeldOutEpisode
 
 STAGE = "drift_reference"
-VERSION = 2
+VERSION = 3
 EPISODES = 200  # maximum number of held-out episodes, enough for the 95 % quantile
 SAMPLE = 2000  # training rows for the comparison of distributions
 MIN_STRETCHES = 5  # minimum number of stretches to estimate the variation of errors
@@ -47,7 +45,7 @@ class Reference:
         sample: rows of training, (rows, C).
         floor: smallest usual error, (S,).
         shortest: windows of a stretch of 1 s, or of one horizon where that is longer.
-        held_out: the errors for reports.
+        held_out: root mean square error on all held-out episodes, by state.
     """
 
     ref: ArtifactRef
@@ -55,7 +53,7 @@ class Reference:
     sample: Floats
     floor: Floats
     shortest: int
-    held_out: HeldOut
+    held_out: dict[str, float]
 
     def usual(self, windows: int) -> Floats:
         """Return the 95 % quantile (S,) of the errors of held-out stretches of `windows` windows.
@@ -123,21 +121,17 @@ def make_reference(task: Task, home: Home, champion: Champion, simulator: Simula
         sample,
         NEGLIGIBLE * np.where(deviation > STILL, deviation, 1.0),
         -(-max(round(1.0 / task.dt), task.verify.horizon) // task.verify.stride),
-        from_json_value(artifact.summary, HeldOut, Path(artifact.ref.path)),
+        from_json_value(artifact.summary, dict[str, float], Path(artifact.ref.path)),
     )
 
 
 def _measure(task: Task, champion: Champion, simulator: Simulator, folder: Path) -> Json:
     horizon = task.verify.horizon
     stride = task.verify.stride
-    squares_by_episode: list[Floats] = []
-    episodes: list[HeldOutEpisode] = []
-    for identity, name, rows in champion.held_out(EPISODES):
-        squares = squares_of(simulator, rows, horizon, stride)
-        if len(squares):
-            squares_by_episode.append(squares)
-            rmse = _by_name(simulator, squares)
-            episodes.append(HeldOutEpisode(identity, name, len(squares), rmse))
+    measured = (
+        squares_of(simulator, rows, horizon, stride) for *_, rows in champion.held_out(EPISODES)
+    )
+    squares_by_episode = [squares for squares in measured if len(squares)]
     where = f"champion version {champion.version}"
     if not squares_by_episode:
         raise BadInput(
@@ -152,12 +146,7 @@ def _measure(task: Task, champion: Champion, simulator: Simulator, folder: Path)
     np.save(folder / "squares.npy", all_squares)
     np.save(folder / "sample.npy", champion.training_rows(SAMPLE))
     (folder / "windows.json").write_text(str([len(squares) for squares in squares_by_episode]))
-    held_out = HeldOut(episodes, len(all_squares), _by_name(simulator, all_squares))
-    return to_json_value(held_out)
-
-
-def _by_name(simulator: Simulator, squares: Floats) -> dict[str, float]:
-    rmse = np.sqrt(squares.mean(axis=0)).tolist()
+    rmse = np.sqrt(all_squares.mean(axis=0)).tolist()
     return dict(zip(simulator.states, rmse, strict=True))
 
 

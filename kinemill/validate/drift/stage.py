@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 
+from kinemill.catalog.evaluations import ListedEpisode
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store import ArtifactRef, Home, publish_document, read_document
 from kinemill.task import Task
@@ -21,11 +22,9 @@ from kinemill.validate.drift.documents import (
     DriftCounts,
     DriftingRecording,
     DriftReport,
-    DriftRule,
     EpisodeMeasurement,
     EpisodeVerdict,
     LatestDrift,
-    RecordingMeasurement,
     Status,
 )
 from kinemill.validate.drift.evaluate import DriftEvaluator
@@ -56,9 +55,8 @@ def find_drift(
     except (BadInput, CorruptArtifact) as error:
         return _publish_latest(home, _empty_report(task, NOT_COMPARABLE, str(error)))
     verdicts = [
-        _verdict(task, measured, recording)
-        for recording in evaluator.recordings(list_episodes(home, episodes))
-        for measured in recording.episodes
+        _verdict(task, episode, measured)
+        for episode, measured in evaluator.measure(list_episodes(home, episodes))
     ]
     return _publish_latest(home, _report(task, champion, evaluator.reference, verdicts))
 
@@ -73,8 +71,9 @@ def _make_evaluator(
 
 def _empty_report(task: Task, status: Status, why: str) -> DriftReport:
     horizon = task.verify.horizon
-    rule = DriftRule(task.retrain.drift_factor, horizon, task.verify.stride, horizon * task.dt)
-    return DriftReport(task.name, status, why, rule)
+    return DriftReport(
+        task.name, status, why, task.retrain.drift_factor, horizon, horizon * task.dt
+    )
 
 
 def _report(
@@ -109,25 +108,19 @@ def _report(
     )
 
 
-def _verdict(
-    task: Task, measured: EpisodeMeasurement, recording: RecordingMeasurement
-) -> EpisodeVerdict:
+def _verdict(task: Task, listed: ListedEpisode, measured: EpisodeMeasurement) -> EpisodeVerdict:
     errors = measured.errors
     worst = max(errors, key=lambda name: _size(errors[name].ratio)) if errors else None
     ratio = errors[worst].ratio if worst else 0.0
     drifts = _size(ratio) > task.retrain.drift_factor
     return EpisodeVerdict(
-        episode=measured.episode,
-        recording=recording.recording,
-        name=recording.name,
+        **vars(measured),
+        recording=listed.recording,
+        name=listed.name,
         verdict=DRIFT if drifts else NO_DRIFT if worst else TOO_SHORT,
         message=_describe(task, measured, worst),
         worst=worst,
         ratio=ratio,
-        rows=measured.rows,
-        windows=measured.windows,
-        errors=errors,
-        coverage=measured.coverage,
     )
 
 

@@ -139,7 +139,7 @@ class DuplicateIndex:
         self,
         items: Sequence[Sketched],
         courses: Sequence[Course],
-        own_keys: Sequence[Sequence[int]],
+        item_keys: Sequence[Sequence[int]],
     ) -> list[int]:
         existing = self._table.numbers_of(item.unit for item in items)
         self._delete(existing.values())
@@ -154,7 +154,7 @@ class DuplicateIndex:
             )
             for item in items
         ]
-        added = self._table.insert(rows, own_keys, existing)
+        added = self._table.insert(rows, item_keys, existing)
         for number, item, course in zip(added, items, courses, strict=True):
             self._cache[number] = _Unit(item.unit, item.recording, course)
         return added

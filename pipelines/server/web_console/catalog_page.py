@@ -1,16 +1,31 @@
 """Page of a task's recordings: a query, a sorted table with thumbnails, and forms for tags."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
-from kinemill.reports.components import name_of, table
+import polars as pl
+
+from kinemill.dataset.catalog import recording_splits
+from kinemill.errors import BadInput
+from kinemill.ingest.decisions import current_decisions
+from kinemill.ingest.edit_recording import edit_rows
+from kinemill.ingest.inspection import as_recording, find_member, read_before
+from kinemill.ingest.recordings import Recording
+from kinemill.ingest.rows import read_rows as read_track
+from kinemill.reports.charts import thumbnail
+from kinemill.search.output import as_json_rows
+from kinemill.search.run import Page, search, usual_columns
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.validate.recording_page import view
+from kinemill_dagster.pipelines.server.rest.service import NotHere
 from kinemill_dagster.pipelines.server.web_console.layout import PREFIX, console_page
 
 ROWS = 25  # recordings on a page
-_HASH = 16  # characters of a content hash that identify a recording here
 _PLAIN = {"name", "recording", "tag"}  # columns that the first cell shows
+_LONGEST = 2000  # characters of a query
+_CHANNELS = 3  # drawn for each recording
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,11 @@ class CatalogRequest:
         order = {"order": "down"} if self.descending else {}
         return f"{PREFIX}/recordings/{task}?{urlencode({**stated, **order})}"
 
+    def sorted_by(self, column: str) -> "CatalogRequest":
+        """Return the first page sorted by a column; in reverse if it is sorted by that one."""
+        descending = self.sort == column and not self.descending
+        return replace(self, sort=column, descending=descending, page=0)
+
 
 @dataclass(frozen=True)
 class CatalogRows:
@@ -50,111 +70,110 @@ class CatalogRows:
 
     total: int = 0
     rows: Sequence[Mapping[str, object]] = ()
-    thumbnails: Mapping[str, str] | None = None
+    thumbnails: Mapping[str, str] = field(default_factory=dict[str, str])
     problem: str = ""
 
 
 def catalog_page(task: str, request: CatalogRequest, result: CatalogRows) -> str:
     """Return the page of the recordings of a task."""
-    sections = [
-        f'<header><div><div class="eyebrow">Recordings</div><h1>{escape(task)}</h1></div></header>',
-        _query_form(task, request, result.problem),
-    ]
-    if not result.problem:
-        sections += [_pager(task, request, result), _table(task, request, result)]
-    return console_page(f"{task}: recordings", sections, task)
-
-
-def _query_form(task: str, request: CatalogRequest, problem: str) -> str:
-    message = f'<p class="message bad" role="alert">{escape(problem)}</p>' if problem else ""
-    return (
-        f'<form method="get" action="{PREFIX}/recordings/{escape(task)}" class="query">'
-        f'<label><span>Query</span><input type="search" name="query" maxlength="2000" '
-        f'value="{escape(request.query)}" placeholder="seconds &gt; 10 and rows &gt; 100" '
-        'spellcheck="false" autocapitalize="off"></label>'
-        "<p><button>Search</button></p><p><small>A SQL condition over properties, "
-        "metadata and statistics.</small></p>"
-        f"{message}</form>"
-    )
-
-
-def _pager(task: str, request: CatalogRequest, result: CatalogRows) -> str:
-    """Return what is shown, with links to the pages before and after."""
     first = request.page * ROWS
     last = first + len(result.rows)
-    range_ = (
-        f"{first + 1} to {last} of {result.total}" if result.rows else f"none of {result.total}"
+    pages = {"Previous": request.page - 1} if request.page > 0 else {}
+    pages |= {"Next": request.page + 1} if last < result.total else {}
+    columns = [name for row in result.rows[:1] for name in row if name not in _PLAIN]
+    return console_page(
+        f"{task}: recordings",
+        "catalog.html.j2",
+        task,
+        task=task,
+        request=request,
+        problem=result.problem,
+        shown=f"{f'{first + 1} to {last}' if result.rows else 'none'} of {result.total}",
+        pages={text: replace(request, page=page) for text, page in pages.items()},
+        columns=columns,
+        rows=[
+            dict(row) | {"cells": [_cell(name, row[name]) for name in columns]}
+            for row in result.rows
+        ],
+        thumbnails=result.thumbnails,
     )
-    links = [
-        f'<a href="{escape(replace(request, page=page).address(task))}">{text}</a>'
-        for page, text, exists in (
-            (request.page - 1, "Previous", request.page > 0),
-            (request.page + 1, "Next", last < result.total),
-        )
-        if exists
-    ]
-    return f"<p>{' · '.join([range_, *links])}</p>"
-
-
-def _table(task: str, request: CatalogRequest, result: CatalogRows) -> str:
-    if not result.rows:
-        return "<p>No recording matches.</p>"
-    columns = [name for name in result.rows[0] if name not in _PLAIN]
-    heads = [_head(task, request, "name"), "Channels"]
-    heads += [_head(task, request, name) for name in columns]
-    thumbnails = result.thumbnails or {}
-    cells = [
-        [
-            _name_cell(task, row),
-            thumbnails.get(str(row["recording"]), ""),
-            *(_cell(name, row[name]) for name in columns),
-            _tag_cell(task, row),
-        ]
-        for row in result.rows
-    ]
-    return f'<div class="catalog">{table([*heads, "Tags"], cells, fixed=True)}</div>'
-
-
-def _head(task: str, request: CatalogRequest, column: str) -> str:
-    """Return the head of a column, a link that sorts by it, or reverses the order."""
-    is_own = request.sort == column
-    turned = replace(request, sort=column, descending=is_own and not request.descending, page=0)
-    arrow = (" ↓" if request.descending else " ↑") if is_own else ""
-    return f'<a href="{escape(turned.address(task))}">{escape(column)}{arrow}</a>'
-
-
-def _name_cell(task: str, row: Mapping[str, object]) -> str:
-    hash_ = str(row["recording"])
-    address = f"{PREFIX}/recordings/{escape(task)}/{hash_}"
-    return f'<a href="{address}">{name_of(str(row["name"]))}</a><br><small>{hash_[:_HASH]}</small>'
 
 
 def _cell(column: str, value: object) -> str:
     if value is None:
         return ""
     if column == "start":
-        return escape(str(value)[:19].replace("T", " "))
-    if isinstance(value, float):
-        return f"{value:.4g}"
+        return str(value)[:19].replace("T", " ")
     if isinstance(value, list):
-        return escape(", ".join(map(str, value)))  # pyright: ignore[reportUnknownArgumentType]
-    return escape(str(value))
+        return ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _tag_cell(task: str, row: Mapping[str, object]) -> str:
-    """Return the tags of a recording, each with a button that removes it, and a form for one."""
-    tags = row.get("tag")
-    names = [str(tag) for tag in tags] if isinstance(tags, list) else []  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    removals = "".join(
-        f'<button class="plain" name="remove" value="{escape(name)}" '
-        f'title="Remove this tag">{escape(name)} ×</button>'
-        for name in names
-    )
-    return (
-        f'<form class="decision" data-path="tasks/{escape(task)}/tags">'
-        f'<input type="hidden" name="recording" value="{escape(str(row["recording"]))}" '
-        'data-kind="text">'
-        '<input type="text" name="tag" maxlength="100" aria-label="New tag" placeholder="new tag">'
-        f'<p><button class="plain">Add</button>{removals}</p>'
-        '<p class="message" role="status" aria-live="polite"></p></form>'
-    )
+def read_request(values: Mapping[str, str]) -> CatalogRequest:
+    """Return the query, order and page in an address; a wrong number means the first page."""
+    page = values.get("page", "")
+    number = int(page) if page.isdecimal() and len(page) < 8 else 0
+    query = values.get("query", "")[:_LONGEST]
+    sort = values.get("sort", "") or "name"
+    return CatalogRequest(query.strip(), sort[:_LONGEST], values.get("order") == "down", number)
+
+
+def read_rows(task: Task, home: Home, request: CatalogRequest) -> CatalogRows:
+    """Return the recordings of a page; a wrong query is a part of the page."""
+    try:
+        columns = [*usual_columns(task, home, request.query), "tag"]
+        if request.sort not in columns:
+            columns.append(request.sort)
+        named = [*dict.fromkeys(columns)]
+        first = request.page * ROWS
+        page = Page(named, first, ROWS, request.sort, request.descending)
+        result = search(
+            task, home, request.query, page, lambda which: recording_splits(home, task.name, which)
+        )
+    except BadInput as error:
+        return CatalogRows(problem=str(error))
+    rows = as_json_rows(result.frame)
+    hashes = [str(row["recording"]) for row in rows]
+    drawn = {hash_: _thumbnail(task, home, hash_) for hash_ in hashes}
+    return CatalogRows(result.total, rows, drawn)
+
+
+def recording_page(task: Task, home: Home, which: str) -> str:
+    """Return the page of one recording, with the edits that it was read with.
+
+    Raises:
+        BadInput: It does not exist, or was not read by the present rules.
+    """
+    member = find_member(task, home, which)
+    recording = _recording(task, home, member.hash)
+    if recording is None:
+        fix = f"kinemill data reprocess {task.name}"
+        raise NotHere(member.name, "was not read under the task's present rules", fix=fix)
+    edits = [row for row in edit_rows(task, home, member.hash) if row.undone is None]
+    return view(task, recording, edits=edits)
+
+
+def _recording(task: Task, home: Home, hash_: str) -> Recording | None:
+    """Return a recording as read by the present rules, or None."""
+    member = find_member(task, home, hash_)
+    artifact = read_before(task, home, member)
+    if artifact is None:
+        return None
+    made = current_decisions(home, task.name).get(member.hash)
+    released = made is not None and made.decision == "release"
+    return as_recording(home, member, artifact, released=released)
+
+
+def _thumbnail(task: Task, home: Home, hash_: str) -> str:
+    """Return the first channels of the longest track of a recording as SVG; "" without one."""
+    try:
+        recording = _recording(task, home, hash_)
+    except BadInput:
+        return ""  # forgotten since the search
+    if recording is None or not recording.summary.tracks:
+        return ""
+    track = max(recording.summary.tracks, key=lambda item: item.rows)
+    names = task.numbers[:_CHANNELS]
+    frame = read_track(recording.folder / track.file, ["time_s", *names])
+    columns = {name: frame[name].cast(pl.Float64).to_numpy() for name in names}
+    return thumbnail(frame["time_s"].to_numpy(), columns)

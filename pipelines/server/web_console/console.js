@@ -55,7 +55,7 @@ function overridesOf(form) {
 
 // Names of logs in a table, and patterns that match nothing else.
 function selectedLogs(part) {
-  return [...part.querySelectorAll("[data-log]:checked")].map((one) => one.dataset.log);
+  return [...part.querySelectorAll("[data-log]:checked")].map((item) => item.dataset.log);
 }
 
 function includesOf(form) {
@@ -73,17 +73,17 @@ function setUpVersions(part) {
   if (!select) return;
   select.addEventListener("input", () => {
     const names = new Set(JSON.parse(select.selectedOptions[0].dataset.names || "[]"));
-    for (const one of part.querySelectorAll("[data-log]")) one.checked = names.has(one.dataset.log);
+    for (const item of part.querySelectorAll("[data-log]")) item.checked = names.has(item.dataset.log);
   });
-  for (const one of part.querySelectorAll("[data-log]")) {
-    one.addEventListener("input", () => { select.value = ""; });
+  for (const item of part.querySelectorAll("[data-log]")) {
+    item.addEventListener("input", () => { select.value = ""; });
   }
 }
 
 function bodyOf(form) {
   const presets = [...form.querySelectorAll("[data-preset]")]
-    .filter((one) => one.value)
-    .map((one) => one.dataset.preset + "=" + one.value);
+    .filter((item) => item.value)
+    .map((item) => item.dataset.preset + "=" + item.value);
   const overrides = {...overridesOf(form), ...includesOf(form)};
   return {task: form.dataset.task, overrides, presets};
 }
@@ -141,7 +141,7 @@ function choicesOf(form) {
       names: part.querySelector("[data-whole]").checked ? [] : selectedLogs(part),
       whole: part.querySelector("[data-whole]").checked,
     }))
-    .filter((one) => one.whole || one.names.length)
+    .filter((item) => item.whole || item.names.length)
     .map(({folder, names}) => ({folder, names}));
 }
 
@@ -198,7 +198,7 @@ function rowsOf(form) {
 function placeOf(form, key, rows) {
   const [part, name, field] = key.split(".");
   if (part !== "channels") return form.querySelector(`[data-problem="${CSS.escape(key)}"]`);
-  const row = rows.find((one) => one.name === name);
+  const row = rows.find((item) => item.name === name);
   if (!row) return null;
   const cell = {role: "role", kind: "role", unit: "unit", limits: "limits", derivative_of: "relation",
     derived: "relation", of: "relation"}[field] || "name";
@@ -229,16 +229,16 @@ async function editedTask(form) {
 }
 
 function reasonsOf(file) {
-  const listed = file.reasons.slice(0, 4).map((one) =>
-    `${one.check} ${one.channel || ""} ${one.where}: ${one.found}`
-    + (one.expected ? `, expected ${one.expected}` : ""));
+  const listed = file.reasons.slice(0, 4).map((item) =>
+    `${item.check} ${item.channel || ""} ${item.where}: ${item.found}`
+    + (item.expected ? `, expected ${item.expected}` : ""));
   const more = file.reasons.length - listed.length;
   return more ? [...listed, `and ${more} more`] : listed;
 }
 
 function showResults(form, {files, dataset}) {
   const place = form.querySelector(".results"), body = place.querySelector("tbody");
-  const heads = [...place.querySelectorAll("th")].map((one) => one.textContent + ": ");
+  const heads = [...place.querySelectorAll("th")].map((item) => item.textContent + ": ");
   body.replaceChildren(...files.map((file) => {
     const row = document.createElement("tr");
     const outcome = file.outcome === "episodes" ? "accepted" : file.outcome;
@@ -343,7 +343,7 @@ function element(name, attributes, text) {
 }
 
 function draw(figure, points) {
-  const steps = points.map((one) => one[0]), values = points.map((one) => one[1]);
+  const steps = points.map((item) => item[0]), values = points.map((item) => item[1]);
   const logarithmic = Math.min(...values) > 0 && Math.max(...values) > 20 * Math.min(...values);
   const scaled = logarithmic ? values.map(Math.log10) : values;
   const low = Math.min(...scaled), high = Math.max(...scaled), last = Math.max(...steps, 1);

@@ -2,15 +2,20 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
 from kinemill.reports.components import html_page
+from kinemill.reports.templates import render_in
 from kinemill_dagster.resources.links import TASKS
 
 PREFIX = "/kinemill/console"
-_CSS = Path(__file__).with_name("console.css")
+FOLDER = Path(__file__).parent  # of the templates
+_NO_SCRIPT = (
+    "<noscript><p>Changes need JavaScript: only the script of this server may send them.</p>"
+    "</noscript>"
+)
 # A clause that names a command or an option, with the separator before it.
 _NAMES = "admin|data|model|new|run|runs|task|tune|ui"
 _COMMAND = re.compile(
@@ -18,12 +23,24 @@ _COMMAND = re.compile(
 )
 
 
-def console_page(title: str, sections: Sequence[str], task: str = "") -> str:
-    """Return a page of the console, with its navigation, style and script."""
+def console_page(title: str, template: str, task: str = "", /, **context: object) -> str:
+    """Return a page of the console: a template with navigation, style and script.
+
+    Args:
+        title: title of the page.
+        template: name of the template in this folder.
+        task: task of the page; "" for none.
+        **context: values of the template.
+    """
+    body = render_in(FOLDER, template, prefix=PREFIX, tasks=TASKS, **context)
     script = f'<script src="{PREFIX}/console.js" defer></script>'
-    without = "<noscript><p>Changes need JavaScript: only the script of this server may send them."
-    parts = [f"{without}</p></noscript>", *sections, script]
-    return with_navigation(html_page(title, parts, css=_CSS.read_text()), task)
+    css = (FOLDER / "console.css").read_text()
+    return with_navigation(html_page(title, [_NO_SCRIPT, body, script], css=css), task)
+
+
+def same_texts(values: Iterable[str]) -> dict[str, str]:
+    """Return the texts of the options of a `select` whose values are the texts."""
+    return {value: value for value in values}
 
 
 def with_navigation(page: str, task: str = "") -> str:

@@ -15,16 +15,11 @@ from kinemill_dagster.pipelines.home_state import registered_task
 from kinemill_dagster.pipelines.server.rest.draft_store import open_draft
 from kinemill_dagster.pipelines.server.rest.drafts import list_log_folders
 from kinemill_dagster.pipelines.server.rest.service import Service
-from kinemill_dagster.pipelines.server.web_console.catalog_page import catalog_page
-from kinemill_dagster.pipelines.server.web_console.catalog_rows import (
+from kinemill_dagster.pipelines.server.web_console.catalog_page import (
+    catalog_page,
     read_request,
     read_rows,
     recording_page,
-)
-from kinemill_dagster.pipelines.server.web_console.compare_page import compare_page
-from kinemill_dagster.pipelines.server.web_console.decision_page import (
-    decision_page,
-    quarantine_page,
 )
 from kinemill_dagster.pipelines.server.web_console.draft_page import draft_page
 from kinemill_dagster.pipelines.server.web_console.layout import (
@@ -32,9 +27,14 @@ from kinemill_dagster.pipelines.server.web_console.layout import (
     problem_page,
     with_navigation,
 )
-from kinemill_dagster.pipelines.server.web_console.new_task_form import new_task_form
+from kinemill_dagster.pipelines.server.web_console.pages import (
+    compare_page,
+    decision_page,
+    new_task_page,
+    quarantine_page,
+    run_page,
+)
 from kinemill_dagster.pipelines.server.web_console.run_form import run_form
-from kinemill_dagster.pipelines.server.web_console.run_page import run_page
 from kinemill_dagster.resources.tags import USER_HEADER
 
 _SCRIPT = Path(__file__).with_name("console.js")
@@ -92,7 +92,7 @@ class _Pages:
         return _respond(page)
 
     def new(self, _: Request) -> Response:
-        return _respond(lambda: new_task_form(list_log_folders(self._service).folders))
+        return _respond(lambda: new_task_page(list_log_folders(self._service).folders))
 
     def draft(self, request: Request) -> Response:
         def page() -> str:

@@ -1,54 +1,62 @@
 """Form to start a run: presets, logs, and every scalar setting of the task with its bounds."""
 
-from collections.abc import Iterator
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import polars as pl
+
+from kinemill.dataset.catalog import Version, dataset_versions
+from kinemill.dataset.listing import scan_listing
+from kinemill.ingest.files import drop_folder
+from kinemill.ingest.membership import members
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.gate_settings import GATE
 from kinemill.task.presets import list_presets, preset_overrides
-from kinemill.task.setting_list import settings_of
+from kinemill.task.setting_list import Setting, settings_of
+from kinemill_dagster.pipelines.server.rest.documents import LogFile
+from kinemill_dagster.pipelines.server.rest.log_folders import describe_folder
 from kinemill_dagster.pipelines.server.web_console.layout import console_page
-from kinemill_dagster.pipelines.server.web_console.log_picker import picker
-from kinemill_dagster.pipelines.server.web_console.setting_fields import labeled, setting_group
 
 _PARTS = ("learn", "dataset", "verify", "promote")
 _OF_A_MODEL = {"learn.steps", "learn.epochs"}
-_NOTE = "Changes of this part need the role promoter."
+_MOST_MEMBERS = 1000  # recordings of a task that are listed; each is a file to read
+_VERSIONS = 10  # newest dataset versions in the form
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Logs, or clips, from which a user selects.
+
+    Attributes:
+        files: files in the drop folder, then recordings that are no longer there.
+        listed: number of files of the drop folder in `files`.
+        total: number of files in the drop folder.
+        versions: names of the recordings of each dataset version.
+    """
+
+    files: Sequence[LogFile]
+    listed: int
+    total: int
+    versions: dict[Version, list[str]]
 
 
 def run_form(task: Task, home: Home) -> str:
     """Return the page with the form of a task."""
-    sections = [
-        f'<header><div><div class="eyebrow">Start a run</div><h1>{escape(task.name)}</h1></div>'
-        "</header>",
-        f"<p>{escape(task.description or '')}</p>",
-        f'<form class="run" data-task="{escape(task.name)}">',
-        '<div class="fields">',
-        *_presets(task),
-        labeled(
-            "Priority", '<input type="number" name="priority" value="0" min="-1000" max="1000">'
-        ),
-        labeled("Resume the training that stopped", '<input type="checkbox" name="resume">'),
-        "</div>",
-        picker(task, home),
-        *(_part(task, part) for part in _PARTS),
-        '<p class="message" role="status" aria-live="polite"></p>',
-        '<button type="submit">Start the run</button>',
-        "</form>",
-    ]
-    return console_page(f"{task.name}: start a run", sections, task.name)
-
-
-def _presets(task: Task) -> Iterator[str]:
-    """Yield a choice for each part with presets that set what the task has."""
-    for part, paths in list_presets().items():
-        names = [name for name in paths if _is_applicable(task, f"{part}={name}")]
-        if not names:
-            continue
-        options = "".join(f"<option>{escape(name)}</option>" for name in names)
-        control = f'<select data-preset="{escape(part)}"><option></option>{options}</select>'
-        yield labeled(f"Preset for {escape(part)}", control)
+    presets = {
+        part: [name for name in paths if _is_applicable(task, f"{part}={name}")]
+        for part, paths in list_presets().items()
+    }
+    return console_page(
+        f"{task.name}: start a run",
+        "run_form.html.j2",
+        task.name,
+        task=task,
+        presets={part: names for part, names in presets.items() if names},
+        logs=_logs(task, home) if task.learn.from_logs else None,
+        parts={part: _settings(task, part) for part in _PARTS},
+        gate=GATE,
+    )
 
 
 def _is_applicable(task: Task, preset: str) -> bool:
@@ -58,10 +66,46 @@ def _is_applicable(task: Task, preset: str) -> bool:
     return all(part is not None and hasattr(part, name) for part, name in parts)
 
 
-def _part(task: Task, part: str) -> str:
-    settings = list(settings_of(getattr(task, part), f"{part}."))
+def _settings(task: Task, part: str) -> list[Setting]:
+    """Return the settings of a part of a task; those of plug-ins last."""
+    settings = sorted(settings_of(getattr(task, part), f"{part}."), key=lambda s: s.key.count("."))
     if getattr(task.learn, "model", True) is None:  # a portfolio trains until its budget ends
-        settings = [one for one in settings if one.key not in _OF_A_MODEL]
-        settings.sort(key=lambda one: one.key != "learn.budget")
-    note = _NOTE if part in GATE else ""
-    return setting_group(part, settings, note, is_open=part == "learn")
+        settings = [setting for setting in settings if setting.key not in _OF_A_MODEL]
+        settings.sort(key=lambda setting: setting.key != "learn.budget")
+    return settings
+
+
+def _logs(task: Task, home: Home) -> Logs:
+    folder = drop_folder(task, home)
+    described = describe_folder(task.name, folder) if folder.is_dir() else None
+    files = described.files if described else []
+    versions = {
+        version: _names(home, version)
+        for version in dataset_versions(home, task.name, 0, _VERSIONS)
+        if version.status(home) == "ready"
+    }
+    total = described.total if described else 0
+    return Logs([*files, *_read_before(task, home, files)], len(files), total, versions)
+
+
+def _read_before(task: Task, home: Home, files: Sequence[LogFile]) -> list[LogFile]:
+    """Return the recordings that are no longer in the drop folder, if they are not too many."""
+    folder = home.store / "members" / task.name
+    if not folder.is_dir() or sum(1 for _ in folder.iterdir()) > _MOST_MEMBERS:
+        return []
+    present = {file.name for file in files}
+    absent = {
+        member.name: member.bytes
+        for member in members(home, task.name).values()
+        if member.name not in present
+    }
+    return [
+        LogFile(name=name, bytes=size, modified_at="read before")
+        for name, size in sorted(absent.items())
+    ]
+
+
+def _names(home: Home, version: Version) -> list[str]:
+    """Return the names of the recordings of a version, sorted."""
+    names = scan_listing(version.folder(home)).select(pl.col("name").unique().sort())
+    return names.collect()["name"].to_list()

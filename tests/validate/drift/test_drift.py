@@ -53,15 +53,13 @@ def test_distributions_are_told_and_decide_nothing(robot):
     longer = robot.drive(31, pole_length=0.75)
     report = evaluate(robot)
 
-    def most(recording, measure):
-        coverage = verdict_of(report, recording).coverage.values()
-        return max(getattr(each, measure) for each in coverage)
+    def largest(recording):
+        return max(verdict_of(report, recording).stability.values())
 
     # A new trajectory of the same robot may lie further off than one of another robot.
-    assert max(most(one, "psi") for one in same) > most(longer, "psi") > 0.25
+    assert max(largest(recording) for recording in same) > largest(longer) > 0.25
     assert verdict_of(report, longer).verdict == "drift"
     assert {verdict_of(report, one).verdict for one in same} == {"no drift"}
-    assert all(0.0 < most(one, "ks") <= 1.0 for one in [*same, longer])
 
 
 def test_recordings_that_the_champion_knows_are_not_judged(robot):
@@ -69,9 +67,7 @@ def test_recordings_that_the_champion_knows_are_not_judged(robot):
     new = robot.drive(20)
     report = evaluate(robot)
     assert verdicts(report) == {new: "no drift"}
-    held_out = report.champion.held_out
-    assert [episode.name for episode in held_out.episodes] == ["log-006.csv", "log-007.csv"]
-    assert held_out.windows == sum(episode.windows for episode in held_out.episodes)
+    assert set(report.champion.held_out) == set(robot.task.states)
 
 
 def test_names_say_nothing(robot):

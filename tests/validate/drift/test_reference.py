@@ -5,26 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinemill.catalog.evaluations import ListedEpisode
 from kinemill.store import ArtifactRef
-from kinemill.validate.drift.documents import (
-    ChannelError,
-    EpisodeMeasurement,
-    HeldOut,
-    RecordingMeasurement,
-)
-from kinemill.validate.drift.evaluate import kolmogorov_smirnov, population_stability
+from kinemill.validate.drift.documents import ChannelError, EpisodeMeasurement
+from kinemill.validate.drift.evaluate import population_stability
 from kinemill.validate.drift.reference import Reference
 from kinemill.validate.drift.stage import _verdict
 from tests.conftest import ROOT
-
-NOTHING = HeldOut([], 0, {})
 
 
 def reference(*rmse, windows=40, floor=0.0, shortest=10):
     """Held-out episodes of constant error, one channel."""
     squares = [np.full((windows, 1), error**2) for error in rmse]
     return Reference(
-        ArtifactRef("", ""), squares, np.zeros((1, 1)), np.array([floor]), shortest, NOTHING
+        ArtifactRef("", ""), squares, np.zeros((1, 1)), np.array([floor]), shortest, {}
     )
 
 
@@ -40,7 +34,7 @@ def test_an_error_below_a_hundredth_of_the_spread_is_usual():
 def test_stretches_are_as_long_as_the_evaluated_episode():
     """Squared errors 0, 0, 0, 4, 0, 0, 0, 4, ...: short stretches vary, long ones do not."""
     squares = [np.tile([[0.0], [0.0], [0.0], [4.0]], (10, 1)) for _ in range(5)]
-    value = Reference(ArtifactRef("", ""), squares, np.zeros((1, 1)), np.zeros(1), 1, NOTHING)
+    value = Reference(ArtifactRef("", ""), squares, np.zeros((1, 1)), np.zeros(1), 1, {})
     assert value.usual(40) == pytest.approx([1.0])  # the root of 4 / 4
     assert value.usual(8) == pytest.approx([1.0])
     assert value.usual(1) == pytest.approx([2.0])
@@ -50,9 +44,9 @@ def test_stretches_are_as_long_as_the_evaluated_episode():
 def test_few_held_out_episodes_are_cut_into_stretches_of_a_second():
     """One episode, three quarters of it calm: whole it errs by 1, in seconds by 0 or by 2."""
     squares = [np.concatenate([np.zeros((30, 1)), np.full((10, 1), 4.0)])]
-    cut = Reference(ArtifactRef("", ""), squares, np.zeros((1, 1)), np.zeros(1), 10, NOTHING)
+    cut = Reference(ArtifactRef("", ""), squares, np.zeros((1, 1)), np.zeros(1), 10, {})
     assert cut.usual(40) == pytest.approx([np.quantile([0, 0, 0, 2], 0.95)])
-    whole = Reference(ArtifactRef("", ""), squares * 5, np.zeros((1, 1)), np.zeros(1), 10, NOTHING)
+    whole = Reference(ArtifactRef("", ""), squares * 5, np.zeros((1, 1)), np.zeros(1), 10, {})
     assert whole.usual(40) == pytest.approx([1.0])
 
 
@@ -61,7 +55,8 @@ def test_a_diverging_rollout_drifts_more_than_any_number(robot):
     diverged = ChannelError("rad", rmse=None, usual=0.1, ratio=None)
     errors = {"cart_position": finite, "pole_angle": diverged}
     measured = EpisodeMeasurement("e-0000", 99, 9, errors, {})
-    one = _verdict(robot.task, measured, RecordingMeasurement("e", "e.csv", [measured]))
+    listed = ListedEpisode("e-0000", "e", "e.csv", 99, ArtifactRef("", ""), "e.parquet", "")
+    one = _verdict(robot.task, listed, measured)
     assert (one.verdict, one.worst, one.ratio) == ("drift", "pole_angle", None)
     assert one.message == "pole_angle: the champion's predictions diverge within 25 steps"
 
@@ -79,13 +74,6 @@ def test_population_stability_of_a_channel_that_never_changed():
     assert population_stability(still, np.zeros(30)) == 0.0
     assert population_stability(still, np.full(30, 1e-9)) > 1.0
     assert population_stability(still, np.full(30, -1e-9)) > 1.0
-
-
-def test_kolmogorov_smirnov_of_a_shift_is_the_share_that_left():
-    training = np.arange(1000) / 1000
-    assert kolmogorov_smirnov(training, training) == 0.0
-    assert kolmogorov_smirnov(training, training + 0.25) == pytest.approx(0.25, abs=2e-3)
-    assert kolmogorov_smirnov(training, training + 9.0) == 1.0
 
 
 def test_validate_knows_no_later_stage():

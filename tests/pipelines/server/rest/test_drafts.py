@@ -302,7 +302,6 @@ CODE = {
     "learn.start_from": "/etc",
     "augment": [{"type": "evil.py:shake"}],
     "validate.checks": {"mine": "evil.py:check"},
-    "verify.baselines": {"mine": "evil.py:baseline"},
     "ingest.watch": "/etc",
     "environment": "evil.py:World",
     "channels.qpos_cart.expression": "qvel_cart * 2",

@@ -10,8 +10,8 @@ from kinemill_dagster.pipelines.server.web_console.catalog_page import (
     CatalogRequest,
     CatalogRows,
     catalog_page,
+    read_request,
 )
-from kinemill_dagster.pipelines.server.web_console.catalog_rows import read_request
 
 
 def page(client, query="", **values):
