@@ -10,11 +10,6 @@ from typer.core import TyperCommand, TyperGroup
 from kinemill.interrupts import is_interruption
 
 Commands = dict[str, tuple[str, str]]
-"""Commands by name, in the order of the help.
-
-Each has `MODULE.FUNCTION` of `kinemill.cli` and the first line of its docstring, so that the help
-of a group imports no command.
-"""
 
 
 class LazyCommand(TyperCommand):
@@ -26,9 +21,12 @@ class LazyCommand(TyperCommand):
 
     def load(self) -> object:
         """Import the module of the command and return the command with its options."""
+        from kinemill.cli.output import with_json_option
+
         module, _, function = self._path.partition(".")
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(self.name)(getattr(import_module(f"kinemill.cli.{module}"), function))
+        command = getattr(import_module(f"kinemill.cli.{module}"), function)
+        single.command(self.name)(with_json_option(command))
         return typer.main.get_command(single)
 
 
@@ -41,128 +39,122 @@ class LazyGroup(TyperGroup):
         return name, command.load() if isinstance(command, LazyCommand) else command, rest
 
 
-_TOP: Commands = {
-    "init": ("init.init", "Create a project folder, or the missing files of one."),
+_COMMANDS: Commands = {
+    "init": ("project.init", "Create a project folder, or the missing files of one."),
     "new": ("draft.new", "Draft a task file from logs, clips or an environment."),
     "run": ("run_command.run", "Run the pipeline for a task."),
-    "config": ("config.config", "Print all settings of a run with their origin."),
+    "config": ("task.config", "Print all settings of a run with their origin."),
     "demo": ("demo.demo", "Run the pipeline on logs of a simulated cart-pole."),
     "ui": ("server.ui", "Serve the Dagster and MLflow pages until Ctrl-C."),
     "doctor": ("doctor.doctor", "Check versions, GPU, home, disk, tasks and registry."),
     "version": ("doctor.version", "Print the version of kinemill."),
-}
-_EXAMPLES: Commands = {
-    "list": ("examples.list_examples", "List the example tasks of kinemill."),
-    "copy": ("examples.copy", "Copy an example to the tasks of the project."),
-}
-_TASK: Commands = {
-    "list": ("task.list_tasks", "List the tasks and the errors of invalid ones."),
-    "show": ("task.show_task", "Print a task with all defaults and overrides."),
-    "schema": ("task.print_schema", "Print the JSON schema of task files, for editors."),
-}
-_DATA: Commands = {
-    "check": ("data.check", "Check logs against a task without storing them."),
-    "join": ("join.join", "Join files that hold different columns of one recording."),
-    "ingest": ("data.ingest", "Read logs into the store."),
-    "list": ("data.list_recordings", "List the recordings of a task with their status."),
-    "search": ("search.search_recordings", "Find recordings by a query."),
-    "tag": ("tags.tag", "Tag a recording, or a span of time in it."),
-    "tags": ("tags.list_tags", "List the tags of a task's recordings."),
-    "edit": ("edits.edit", "Edit how a recording is read; reversible."),
-    "edits": ("edits.list_edits", "List the edits of a task's recordings: who, when and why."),
-    "show": ("quarantine.show_recording", "Show the status, faults and decisions of a recording."),
-    "view": ("view.view", "Plot a recording on an HTML page."),
-    "drift": ("drift.drift", "List new episodes with large errors of the champion."),
-    "export": ("export.export_data", "Write the episodes of a dataset version to files."),
-    "reprocess": ("data.reprocess", "Process recordings again whose rules changed."),
-    "forget": ("data.forget", "Remove a recording permanently."),
-}
-_QUARANTINE: Commands = {
-    "list": ("quarantine.list_held_back", "List recordings that are not fully accepted."),
-    "release": ("quarantine.release", "Accept a recording despite its faults."),
-    "reject": ("quarantine.reject", "Exclude a recording from datasets."),
-    "undo": ("quarantine.undo", "Withdraw the decision on a recording."),
-}
-_DATASETS: Commands = {
-    "list": ("datasets.list_versions", "List the dataset versions of a task."),
-    "show": ("datasets.show_version", "Show a dataset version: features, split and warnings."),
-    "diff": ("datasets.diff_versions", "Compare two dataset versions of a task."),
-}
-_MODEL: Commands = {
-    "list": ("models.list_models", "List the registered versions of a task."),
-    "show": ("models.show_model", "Show one version: errors, gate, lineage and files."),
-    "compare": ("compare.compare", "Compare two versions on the same test split."),
-    "why": ("promote.why", "Explain why a version is champion or was refused."),
-    "evaluate": ("evaluate.evaluate", "Measure a model on logs, or a policy in an environment."),
-    "simulate": ("simulate.simulate", "Simulate with a learned model."),
-    "rollout": ("rollout.rollout", "Run a controller or a policy and log its episodes."),
-    "report": ("server.report", "Write the HTML report of one version."),
-    "export": ("export.export", "Copy a registered model to a portable folder."),
-    "verify": ("verify.verify", "Verify an exported model folder."),
-    "approve": ("promote.approve", "Approve a version and run the gate again."),
-    "trials": ("promote.trials", "Record counted trials on a robot and run the gate again."),
-    "promote": ("promote.promote", "Make a version champion."),
-    "rollback": ("promote.rollback", "Roll back to the previous champion."),
-    "pull": ("pull.pull", "Download a version to the model folder of a robot."),
-    "audit": ("promote.audit", "List every change of champion: who, when and why."),
-    "lineage": ("datasets.lineage", "List the recordings that a model was trained on."),
-    "tune": ("tune.tune", "Search for better settings."),
-    "transfer": ("transfer.transfer", "Train under each variant and test under all variants."),
-}
-_RUNS: Commands = {
-    "start": ("start.start", "Start a run on the server and return."),
-    "list": ("status.list_runs", "List the latest runs."),
-    "show": ("status.show_run", "Show one run: status, progress, settings and error."),
-    "metrics": ("status.metrics", "Print the metrics of a run."),
-    "cancel": ("start.cancel", "Cancel a queued or running run."),
-}
-_ADMIN: Commands = {
-    "gc": ("maintenance.gc", "Delete artifacts that no registered version depends on."),
-    "backup": ("maintenance.backup", "Back up the home while it is in use."),
-    "restore": ("maintenance.restore", "Restore the home from a backup."),
-    "rebuild-catalog": (
+    "examples list": ("project.list_examples", "List the example tasks of kinemill."),
+    "examples copy": ("project.copy", "Copy an example to the tasks of the project."),
+    "task list": ("task.list_tasks", "List the tasks and the errors of invalid ones."),
+    "task show": ("task.show_task", "Print a task with all defaults and overrides."),
+    "task schema": ("task.print_schema", "Print the JSON schema of task files, for editors."),
+    "data check": ("data.check", "Check logs against a task without storing them."),
+    "data join": ("join.join", "Join files that hold different columns of one recording."),
+    "data ingest": ("data.ingest", "Read logs into the store."),
+    "data list": ("data.list_recordings", "List the recordings of a task with their status."),
+    "data search": ("search.search_recordings", "Find recordings by a query."),
+    "data tag": ("tags.tag", "Tag a recording, or a span of time in it."),
+    "data tags": ("tags.list_tags", "List the tags of a task's recordings."),
+    "data edit": ("edits.edit", "Edit how a recording is read; reversible."),
+    "data edits": ("edits.list_edits", "List the edits of a task's recordings: who, when and why."),
+    "data show": (
+        "quarantine.show_recording",
+        "Show the status, faults and decisions of a recording.",
+    ),
+    "data view": ("view.view", "Plot a recording on an HTML page."),
+    "data drift": ("data.drift", "List new episodes with large errors of the champion."),
+    "data export": ("export.export_data", "Write the episodes of a dataset version to files."),
+    "data reprocess": ("data.reprocess", "Process recordings again whose rules changed."),
+    "data forget": ("data.forget", "Remove a recording permanently."),
+    "data quarantine list": (
+        "quarantine.list_held_back",
+        "List recordings that are not fully accepted.",
+    ),
+    "data quarantine release": ("quarantine.release", "Accept a recording despite its faults."),
+    "data quarantine reject": ("quarantine.reject", "Exclude a recording from datasets."),
+    "data quarantine undo": ("quarantine.undo", "Withdraw the decision on a recording."),
+    "data datasets list": ("datasets.list_versions", "List the dataset versions of a task."),
+    "data datasets show": (
+        "datasets.show_version",
+        "Show a dataset version: features, split and warnings.",
+    ),
+    "data datasets diff": ("datasets.diff_versions", "Compare two dataset versions of a task."),
+    "model list": ("models.list_models", "List the registered versions of a task."),
+    "model show": ("models.show_model", "Show one version: errors, gate, lineage and files."),
+    "model compare": ("compare.compare", "Compare two versions on the same test split."),
+    "model why": ("promote.why", "Explain why a version is champion or was refused."),
+    "model evaluate": (
+        "evaluate.evaluate",
+        "Measure a model on logs, or a policy in an environment.",
+    ),
+    "model simulate": ("simulate.simulate", "Simulate with a learned model."),
+    "model rollout": ("rollout.rollout", "Run a controller or a policy and log its episodes."),
+    "model report": ("server.report", "Write the HTML report of one version."),
+    "model export": ("export.export", "Copy a registered model to a portable folder."),
+    "model verify": ("verify.verify", "Verify an exported model folder."),
+    "model approve": ("promote.approve", "Approve a version and run the gate again."),
+    "model trials": ("promote.trials", "Record counted trials on a robot and run the gate again."),
+    "model promote": ("promote.promote", "Make a version champion."),
+    "model rollback": ("promote.rollback", "Roll back to the previous champion."),
+    "model pull": ("pull.pull", "Download a version to the model folder of a robot."),
+    "model audit": ("promote.audit", "List every change of champion: who, when and why."),
+    "model lineage": ("datasets.lineage", "List the recordings that a model was trained on."),
+    "model tune": ("tune.tune", "Search for better settings."),
+    "model transfer": (
+        "transfer.transfer",
+        "Train under each variant and test under all variants.",
+    ),
+    "runs start": ("start.start", "Start a run on the server and return."),
+    "runs list": ("status.list_runs", "List the latest runs."),
+    "runs show": ("status.show_run", "Show one run: status, progress, settings and error."),
+    "runs metrics": ("status.metrics", "Print the metrics of a run."),
+    "runs cancel": ("start.cancel", "Cancel a queued or running run."),
+    "admin gc": ("maintenance.gc", "Delete artifacts that no registered version depends on."),
+    "admin backup": ("maintenance.backup", "Back up the home while it is in use."),
+    "admin restore": ("maintenance.restore", "Restore the home from a backup."),
+    "admin rebuild-catalog": (
         "maintenance.rebuild_catalog",
         "Rebuild the catalog of recordings from the store.",
     ),
-    "rebuild-registry": (
+    "admin rebuild-registry": (
         "maintenance.rebuild_registry",
         "Register the versions of the store again in MLflow.",
     ),
+    "admin users list": ("server.list_users", "List the users of the web pages with their roles."),
+    "admin users add": ("server.add_user", "Add or change a user of the web pages."),
+    "admin users token": (
+        "server.renew_token",
+        "Print a new token of a user, for commands and clients.",
+    ),
+    "admin users remove": ("server.remove_user", "Remove a user of the web pages."),
+    "admin alerts list": (
+        "alerts.list_receivers",
+        "List the receivers of alerts and the number sent.",
+    ),
+    "admin alerts test": ("alerts.send_test", "Send a test alert to every receiver."),
 }
-_USERS: Commands = {
-    "list": ("server.list_users", "List the users of the web pages with their roles."),
-    "add": ("server.add_user", "Add or change a user of the web pages."),
-    "token": ("server.renew_token", "Print a new token of a user, for commands and clients."),
-    "remove": ("server.remove_user", "Remove a user of the web pages."),
+"""`MODULE.FUNCTION` of `kinemill.cli` of each command, and the first line of its docstring.
+
+The help of a group therefore imports no command.
+"""
+_GROUPS: Commands = {
+    "examples": ("List and copy example tasks.", "copy pendulum"),
+    "task": ("List and print task files.", "show my_robot"),
+    "data": ("Manage logs and datasets.", "check logs --task my_robot"),
+    "data quarantine": ("Release or reject quarantined recordings.", "list my_robot"),
+    "data datasets": ("List and compare dataset versions.", "list my_robot"),
+    "model": ("Evaluate, promote and deliver models.", "show my_robot@champion"),
+    "runs": ("Start and follow runs on the server.", "start my_robot"),
+    "admin": ("Manage users, disk space and backups.", "gc --budget 20GB"),
+    "admin users": ("Manage users of the web pages.", "add ada --role operator"),
+    "admin alerts": ("List receivers, send a test alert.", "test"),
 }
-_ALERTS: Commands = {
-    "list": ("alerts.list_receivers", "List the receivers of alerts and the number sent."),
-    "test": ("alerts.send_test", "Send a test alert to every receiver."),
-}
-
-
-def _group(
-    name: str,
-    summary: str,
-    example: str,
-    *members: TyperCommand | TyperGroup,
-    kind: type[LazyGroup] = LazyGroup,
-) -> LazyGroup:
-    """Return a group of commands.
-
-    `example` is a command line, without `kinemill`.
-    """
-    return kind(
-        name=name,
-        help=f"{summary}\n\nExample: kinemill {example}",
-        commands=members,
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-
-
-def _commands(summaries: Commands) -> list[LazyCommand]:
-    return [LazyCommand(name, *entry) for name, entry in summaries.items()]
+"""Summary of each group, and an example that follows its name."""
 
 
 class _Examples(LazyGroup):
@@ -177,67 +169,30 @@ class _Root(LazyGroup):
     """All commands and groups."""
 
     def __init__(self, **attributes: Any) -> None:
-        attributes["commands"] = _tree()
+        attributes["commands"] = _members("")
         super().__init__(**attributes)
 
 
-def _tree() -> list[LazyCommand | LazyGroup]:
-    return [
-        *_commands(_TOP),
-        _group(
-            "examples",
-            "List and copy example tasks.",
-            "examples copy pendulum",
-            *_commands(_EXAMPLES),
-            kind=_Examples,
-        ),
-        _group("task", "List and print task files.", "task show my_robot", *_commands(_TASK)),
-        _group(
-            "data",
-            "Manage logs and datasets.",
-            "data check logs --task my_robot",
-            *_commands(_DATA),
-            _group(
-                "quarantine",
-                "Release or reject quarantined recordings.",
-                "data quarantine list my_robot",
-                *_commands(_QUARANTINE),
-            ),
-            _group(
-                "datasets",
-                "List and compare dataset versions.",
-                "data datasets list my_robot",
-                *_commands(_DATASETS),
-            ),
-        ),
-        _group(
-            "model",
-            "Evaluate, promote and deliver models.",
-            "model show my_robot@champion",
-            *_commands(_MODEL),
-        ),
-        _group(
-            "runs", "Start and follow runs on the server.", "runs start my_robot", *_commands(_RUNS)
-        ),
-        _group(
-            "admin",
-            "Manage users, disk space and backups.",
-            "admin gc --budget 20GB",
-            *_commands(_ADMIN),
-            _group(
-                "users",
-                "Manage users of the web pages.",
-                "admin users add ada --role operator",
-                *_commands(_USERS),
-            ),
-            _group(
-                "alerts",
-                "List receivers, send a test alert.",
-                "admin alerts test",
-                *_commands(_ALERTS),
-            ),
-        ),
+def _members(group: str) -> list[LazyCommand | LazyGroup]:
+    """Return the commands of a group, then the groups in it."""
+    commands = [
+        LazyCommand(name.rpartition(" ")[2], *entry)
+        for name, entry in _COMMANDS.items()
+        if name.rpartition(" ")[0] == group
     ]
+    return [*commands, *(_group(name) for name in _GROUPS if name.rpartition(" ")[0] == group)]
+
+
+def _group(name: str) -> LazyGroup:
+    summary, example = _GROUPS[name]
+    kind = _Examples if name == "examples" else LazyGroup
+    return kind(
+        name=name.rpartition(" ")[2],
+        help=f"{summary}\n\nExample: kinemill {name} {example}",
+        commands=_members(name),
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
 
 
 app = typer.Typer(

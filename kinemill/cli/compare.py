@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import JsonOption, document
+from kinemill.cli.output import Output
 from kinemill.errors import BadInput
 from kinemill.store import Home, publish_document, publish_file, to_json_value
 
@@ -32,8 +32,7 @@ def compare(
         Path | None,
         typer.Option("--out", help="Output folder for report.html and comparison.json."),
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Compare two versions on the same test split.
 
     Shows errors by channel and by steps ahead.
@@ -58,10 +57,9 @@ def compare(
         out.mkdir(parents=True, exist_ok=True)
         publish_document(out / "comparison.json", comparison)
         publish_file(out / "report.html", comparison_page(comparison).encode())
-    if as_json:
-        folder = {"folder": str(out.resolve())} if out else {}
-        document(to_json_value(comparison) | folder)
-        return
-    comparison_tables(comparison)
-    if out is not None:
-        typer.echo(f"report  {out.resolve()}/report.html")
+    folder = {"folder": str(out.resolve())} if out else {}
+    return Output(
+        to_json_value(comparison) | folder,
+        lambda: comparison_tables(comparison),
+        *([f"report  {out.resolve()}/report.html"] if out else []),
+    )

@@ -98,8 +98,8 @@ def show_draft(checked: CheckedDraft) -> None:
     show_files("check of these logs with the draft", checked.entries)
 
 
-def warn_of_losses(checked: CheckedDraft) -> None:
-    """Warn of logs that lose rows; exit with code 1 if no log is accepted."""
+def warn_of_losses(checked: CheckedDraft) -> int:
+    """Warn of logs that lose rows; return the exit code, 1 if no log is accepted."""
     total = len(checked.entries)
     for check, why in checked.draft.warned.items():
         notify(f"validate.{check} only warns: {why}; check the channels that it names")
@@ -113,5 +113,4 @@ def warn_of_losses(checked: CheckedDraft) -> None:
         notify(f"{len(checked.refused)} of {total} logs would be quarantined: {names}")
     if checked.problem:
         notify(f"no model can be trained on these logs: {escape_controls(checked.problem)}")
-    if total and len(checked.refused) == total:
-        raise typer.Exit(1)
+    return int(total > 0 and len(checked.refused) == total)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.data import Because
-from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.cli.output import Limit, Offset, Output, Table, TaskName
 from kinemill.errors import BadInput
 from kinemill.store import to_json_value
 
@@ -34,8 +34,7 @@ def edit(
     undo: Undo = False,
     number: Number = None,
     because: Because = "",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Edit how a recording is read; reversible.
 
     The log file does not change. Times are s since its first timestamp.
@@ -44,6 +43,7 @@ def edit(
     """
     from kinemill.api.edits import edit_members, undo_edit
     from kinemill.task import load_task
+    from kinemill.verify.phrases import counted
 
     loaded = load_task(task)
     arguments = {
@@ -58,14 +58,15 @@ def edit(
         acts = undo_edit(loaded, recording, number, where=where, because=because)
     else:
         acts = [edit_members(loaded, recording, where, arguments, because)]
-    if as_json:
-        document({"task": loaded.name, "acts": [to_json_value(act) for act in acts]})
-        return
-    for act in acts:
-        what = act.change.spell() if act.change else f"undo edit {act.undoes}"
-        count = len(act.recordings)
-        typer.echo(f"{what}: {count} recording{'s' * (count != 1)} (edit {act.number})")
-    typer.echo(f"the next kinemill run {loaded.name} updates episodes, dataset and model")
+    return Output(
+        {"task": loaded.name, "acts": [to_json_value(act) for act in acts]},
+        *(
+            f"{act.change.spell() if act.change else f'undo edit {act.undoes}'}: "
+            f"{counted(len(act.recordings), 'recordings')} (edit {act.number})"
+            for act in acts
+        ),
+        f"the next kinemill run {loaded.name} updates episodes, dataset and model",
+    )
 
 
 def _span(text: str | None) -> tuple[float, float] | None:
@@ -94,12 +95,8 @@ def _require_nothing(named: list[str]) -> None:
 
 
 def list_edits(
-    task: TaskName,
-    recording: Which = None,
-    limit: Limit = 100,
-    offset: Offset = 0,
-    as_json: JsonOption = False,
-) -> None:
+    task: TaskName, recording: Which = None, limit: Limit = 100, offset: Offset = 0
+) -> Output:
     """List the edits of a task's recordings: who, when and why.
 
     Example: kinemill data edits my_robot run1.csv
@@ -110,8 +107,8 @@ def list_edits(
     loaded = load_task(task)
     rows = all_edits(loaded, recording)
     page = rows.slice(offset, limit)
-    if as_json:
-        document({"task": loaded.name, "total": rows.height, "edits": page.to_dicts()})
-        return
+    lines = page.to_dicts()
+    title = f"edits of {loaded.name}, {page.height} of {rows.height}"
     columns = ["number", "name", "edit", "who", "when", "because", "undone"]
-    table(f"edits of {loaded.name}, {page.height} of {rows.height}", columns, page[columns].rows())
+    document = {"task": loaded.name, "total": rows.height, "edits": lines}
+    return Output(document, Table(title, columns, lines))

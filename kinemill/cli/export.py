@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, ModelName, TaskName, document, notify, wrap_text
+from kinemill.cli.output import ModelName, Output, TaskName, notify, wrap_text
 from kinemill.store import Home, to_json_value
 
 
@@ -15,8 +15,7 @@ def export(
     c99: Annotated[
         bool, typer.Option("--c99", help="Also write C code, compared with the ONNX file.")
     ] = False,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Copy a registered model to a portable folder.
 
     Exports the champion unless another version is named.
@@ -31,18 +30,19 @@ def export(
     home = Home.resolve()
     version = find_version(home, task.name, which)
     summary = deliver(bundle_folder(home, version), to.expanduser().resolve(), c99=c99)
-    if as_json:
-        document(to_json_value(summary) | {"task": task.name, "version": version.number})
-        return
-    typer.echo(f"{task.name} version {version.number}: {len(summary.files)} files in {to}")
+    text = ""
     if made := summary.c99:
         text = (
             f"C99: {made.weights} bytes of constants, {made.scratch} of stack, "
             f"{made.latency_us.p50:.3g} us a step here, {made.latency_us.worst:.3g} us "
             f"at worst; within {made.difference:.1g} of the model"
         )
-        typer.echo(wrap_text(text))
-    notify(f"test it on the target machine: python -m kinemill.runtime verify {to}")
+    return Output(
+        to_json_value(summary) | {"task": task.name, "version": version.number},
+        f"{task.name} version {version.number}: {len(summary.files)} files in {to}",
+        *([wrap_text(text)] if text else []),
+        lambda: notify(f"test it on the target machine: python -m kinemill.runtime verify {to}"),
+    )
 
 
 def export_data(
@@ -54,8 +54,7 @@ def export_data(
     version: Annotated[
         str, typer.Option("--version", help="Version number, digest prefix, or latest.")
     ] = "latest",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Write the episodes of a dataset version to files.
 
     The folder also gets a task file that reads them.
@@ -66,15 +65,11 @@ def export_data(
     from kinemill.task import load_task
 
     report = write(load_task(task), Home.resolve(), to, out.resolve() if out else None, version)
-    if as_json:
-        document(report)
-        return
     counts = ", ".join(f"{number} {split}" for split, number in report.episodes.items())
-    typer.echo(
+    omitted = f"omitted, because {to} does not support them: {', '.join(report.left_out)}"
+    return Output(
+        report,
         f"{report.task}/v{report.version} as {report.format}: {counts} episodes, "
-        f"{report.rows} rows, {report.files} files in {report.folder}"
+        f"{report.rows} rows, {report.files} files in {report.folder}",
+        *([lambda: notify(f"{omitted}; hdf5 does")] if report.left_out else []),
     )
-    if report.left_out:
-        notify(
-            f"omitted, because {to} does not support them: {', '.join(report.left_out)}; hdf5 does"
-        )

@@ -2,14 +2,13 @@
 
 import os
 import threading
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import JsonOption, document, notify
+from kinemill.cli.output import JsonOption, Output, notify
 from kinemill.interrupts import message_on_interrupt, resume
 from kinemill.store import Home, Json
 
@@ -58,11 +57,16 @@ def pull(
     else:
         source = OfHome(Home.resolve(), *address_parts(address))
     if not watch:
-        _print(download.pull(source, to), as_json=as_json)
+        _output(download.pull(source, to)).print(as_json=as_json)
         return
-    show = partial(_print, as_json=as_json)
     with message_on_interrupt(lambda: f"{to} keeps the last version; {resume()}"):
-        download.watch(source, to, show, threading.Event(), every)
+        download.watch(
+            source,
+            to,
+            lambda result: _output(result).print(as_json=as_json),
+            threading.Event(),
+            every,
+        )
 
 
 def _task_address(model: str) -> str:
@@ -76,12 +80,9 @@ def _task_address(model: str) -> str:
     return f"{task_name(task)}{which}"
 
 
-def _print(result: Json, *, as_json: bool) -> None:
-    if as_json:
-        document(result)
-        return
-    typer.echo(f"{result['folder']}: version {result['version'] or 'none'}, {result['status']}")
+def _output(result: Json) -> Output:
+    notes = [result["why"]] if "why" in result else []
     if result.get("provisional"):
-        notify(f"provisional champion: {result['provisional']}")
-    if "why" in result:
-        notify(result["why"])
+        notes.insert(0, f"provisional champion: {result['provisional']}")
+    text = f"{result['folder']}: version {result['version'] or 'none'}, {result['status']}"
+    return Output(result, text, lambda: notify(*notes))

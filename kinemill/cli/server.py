@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, ModelName, document, notify, table
+from kinemill.cli.output import ModelName, Output, Table, notify
 from kinemill.errors import BadInput
 from kinemill.store import Home, publish_file
 
@@ -76,12 +76,22 @@ Proxied = Annotated[
 UserName = Annotated[str, typer.Argument(help="User name.")]
 
 
-def list_users(as_json: JsonOption = False) -> None:
+def list_users() -> Output:
     """List the users of the web pages with their roles.
 
     Example: kinemill admin users list
     """
-    _list(_users().rights(), as_json=as_json)
+    rows = [
+        {"name": name, "role": role, "tasks": None if tasks is None else list(tasks)}
+        for name, (role, tasks) in _users().rights().items()
+    ]
+    if not rows:
+        notify("there are no users; kinemill admin users add NAME --role admin adds one")
+        return Output({"users": []})
+    lines = [
+        row | {"tasks": "all" if row["tasks"] is None else ", ".join(row["tasks"])} for row in rows
+    ]
+    return Output({"users": rows}, Table("users", ["name", "role", "tasks"], lines))
 
 
 def add_user(
@@ -93,7 +103,13 @@ def add_user(
 
     Example: kinemill admin users add ada --role operator
     """
-    _add(_users(), name, role, _names(tasks), proxied=proxied)
+    limit = None
+    if tasks is not None:
+        limit = [task.strip() for task in tasks.split(",") if task.strip()]
+    if proxied:
+        _users().put_proxied(name, role, limit)
+    else:
+        _users().put(name, role, _password(), limit)
 
 
 def renew_token(name: UserName) -> None:
@@ -119,35 +135,6 @@ def _users() -> ModuleType:
     return project("pipelines.server.auth.users").Users(Home.resolve())
 
 
-def _names(tasks: str | None) -> list[str] | None:
-    """Return the names in `a,b`; None without a limit."""
-    return None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
-
-
-def _add(users: ModuleType, who: str, role: str, tasks: list[str] | None, *, proxied: bool) -> None:
-    if proxied:
-        users.put_proxied(who, role, tasks)
-    else:
-        users.put(who, role, _password(), tasks)
-
-
-def _list(rights: dict[str, tuple[str, tuple[str, ...] | None]], *, as_json: bool) -> None:
-    if as_json:
-        rows = [
-            {"name": name, "role": role, "tasks": None if tasks is None else list(tasks)}
-            for name, (role, tasks) in rights.items()
-        ]
-        document({"users": rows})
-    elif rights:
-        rows = [
-            (name, role, "all" if tasks is None else ", ".join(tasks))
-            for name, (role, tasks) in rights.items()
-        ]
-        table("users", ["name", "role", "tasks"], rows)
-    else:
-        notify("there are no users; kinemill admin users add NAME --role admin adds one")
-
-
 def _password() -> str:
     """Ask for a password twice, or read it from a pipe."""
     if sys.stdin.isatty():
@@ -161,8 +148,7 @@ def _password() -> str:
 def report(
     model: ModelName,
     to: Annotated[Path, typer.Option(help="HTML file to write.")],
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Write the HTML report of one version.
 
     It covers lineage, data, training, errors and the gate.
@@ -176,7 +162,7 @@ def report(
     (task, which), home = address_of(model), Home.resolve()
     version = find_version(home, task.name, which)
     publish_file(to, version_page(home, version).encode())
-    if as_json:
-        document({"task": task.name, "version": version.number, "report": str(to)})
-    else:
-        typer.echo(f"report of {version.name}: {to}")
+    return Output(
+        {"task": task.name, "version": version.number, "report": str(to)},
+        f"report of {version.name}: {to}",
+    )

@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import (
-    JsonOption,
+    Output,
     Overrides,
     Presets,
     Resume,
     TaskName,
-    document,
     logs_path,
     notify,
 )
@@ -39,8 +38,7 @@ def start(
         int, typer.Option("--priority", help="Queue priority; higher runs first.")
     ] = 0,
     resume: Resume = False,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Start a run on the server and return.
 
     The server is that of `kinemill ui`, or the one at KINEMILL_URL.
@@ -62,13 +60,13 @@ def start(
         "owner": owner,
     }
     run = server.post("runs", RunDocument, body)
-    if as_json:
-        document(run.model_dump())
-        return
     short = run.id[:8]
-    typer.echo(f"run {short} of {run.task} is queued  {server.page(run.id)}")
-    typer.echo(f"follow it: kinemill runs metrics {short} --follow")
-    typer.echo(f"end it:    kinemill runs cancel {short}")
+    return Output(
+        run.model_dump(),
+        f"run {short} of {run.task} is queued  {server.page(run.id)}",
+        f"follow it: kinemill runs metrics {short} --follow",
+        f"end it:    kinemill runs cancel {short}",
+    )
 
 
 def _logs(logs: Path | None) -> str | None:
@@ -78,7 +76,7 @@ def _logs(logs: Path | None) -> str | None:
     return str(logs_path(logs, "--logs"))
 
 
-def cancel(run: RunName, as_json: JsonOption = False) -> None:
+def cancel(run: RunName) -> Output:
     """Cancel a queued or running run.
 
     Ends every process of the run.
@@ -99,7 +97,4 @@ def cancel(run: RunName, as_json: JsonOption = False) -> None:
         record = server.post(f"runs/{record.id}/cancel", RunDocument)
         if record.status not in _ENDED:
             notify("still running after the cancel request; kinemill runs list shows it")
-    if as_json:
-        document(record.model_dump())
-    else:
-        typer.echo(f"run {short} of {record.task} is {record.status}")
+    return Output(record.model_dump(), f"run {short} of {record.task} is {record.status}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, Overrides, TaskName, document, quantity, table
+from kinemill.cli.output import Output, Overrides, Table, TaskName, quantity
 from kinemill.store import Home, Json
 
 
@@ -23,8 +23,7 @@ def transfer(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Parallel processes.")] = 1,
     overrides: Overrides = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Train under each variant and test under all variants.
 
     Each policy learns from an expert under one variant of the environment.
@@ -40,14 +39,13 @@ def transfer(
     folder = to or Home.resolve().root / "transfer" / loaded.name
     models = {name: train_policy(loaded, name, folder / name, episodes, workers) for name in names}
     results = matrix(loaded, models, names, workers)
-    if as_json:
-        document({"task": loaded.name, "episodes": episodes, "trained": results})
-        return
     rows = [
         [trained, *(_spell_success(result) for result in under.values())]
         for trained, under in results.items()
     ]
-    table("success, or return: trained under (row), tested under (column)", ["", *names], rows)
+    title = "success, or return: trained under (row), tested under (column)"
+    document = {"task": loaded.name, "episodes": episodes, "trained": results}
+    return Output(document, Table(title, ["", *names], rows))
 
 
 def _spell_success(result: Json) -> str:
