@@ -36,5 +36,6 @@ def next_training(task: Task, home: Home, moment: float) -> dg.RunRequest | dg.S
         return dg.SkipReason(f"{which} is {age / _DAY:.1f} days old, but there are no new logs")
     return dg.RunRequest(
         run_key=f"{task.name}-age-{champion.number}-{dataset.digest[:16]}",
+        job_name=task.name,
         tags={**AUTOMATIC, **SOON, WHY: f"{which} is {age / _DAY:.1f} days old"},
     )

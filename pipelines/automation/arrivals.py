@@ -181,6 +181,7 @@ def _ask(task: Task, state: SensorState, why: str, now: float, *, whole: bool) -
     selection = None if whole else [dg.AssetKey([task.name, asset]) for asset in _UP_TO_DATASET]
     request = dg.RunRequest(
         run_key=f"{task.name}-{next_state.key}",
+        job_name=task.name,
         asset_selection=selection,
         tags={**AUTOMATIC, **SOON, WHY: why},
     )

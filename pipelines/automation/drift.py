@@ -49,7 +49,8 @@ def next_training(task: Task, home: Home, cursor: Json) -> Call:
     if request_digest == cursor.get("request"):
         return Call(None, f"already requested: {why}", cursor)
     tags = {**AUTOMATIC, **SOON, WHY: why}
-    request = dg.RunRequest(run_key=f"{task.name}-drift-{request_digest[:16]}", tags=tags)
+    key = f"{task.name}-drift-{request_digest[:16]}"
+    request = dg.RunRequest(run_key=key, job_name=task.name, tags=tags)
     return Call(request, why, {"request": request_digest})
 
 

@@ -64,7 +64,7 @@ def arrived(served):
         runs = [run for run in served.runs() if is_sensed(run)]
         return runs if len(runs) == count and all(r["status"] in ENDED for r in runs) else None
 
-    selector = {**REPOSITORY, "sensorName": f"{TASK}_retraining"}
+    selector = {**REPOSITORY, "sensorName": "retraining"}
     until(lambda: served.ask(TICKS, s=selector)["sensorOrError"]["sensorState"]["ticks"], "a tick")
     assert done(0) == []  # the chain has used the logs that were there
     from kinemill.control.sim import write_logs
