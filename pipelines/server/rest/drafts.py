@@ -22,6 +22,7 @@ from kinemill.process import run_python
 from kinemill.store import Json
 from kinemill.store.project import tasks_folder
 from kinemill.task import list_tasks, make_task
+from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import (
     MOST_CHANNELS,
     BuildDraft,
@@ -69,6 +70,7 @@ def list_log_folders(service: ServiceOf) -> LogFolders:
 
 
 @router.post("/drafts", status_code=201)
+@needs(Permission.OPERATE)
 def create_draft(body: StartDraft, request: Request, service: ServiceOf) -> DraftDocument:
     """Start the draft of a new task, from logs of drop folders and from uploads that follow.
 
@@ -94,6 +96,7 @@ def show_draft(draft: Id, request: Request, service: ServiceOf) -> DraftDocument
 
 
 @router.put("/drafts/{draft}/logs/{name}", status_code=201, openapi_extra=UPLOAD_BODY)
+@needs(Permission.OPERATE)
 async def upload_draft_log(
     draft: Id, name: PathName, request: Request, service: ServiceOf
 ) -> Upload:
@@ -104,6 +107,7 @@ async def upload_draft_log(
 
 
 @router.post("/drafts/{draft}/build")
+@needs(Permission.OPERATE)
 def build_draft(draft: Id, body: BuildDraft, request: Request, service: ServiceOf) -> DraftDocument:
     """Draft the task from the logs: channels, roles, units and relations, each with its reason.
 
@@ -123,6 +127,7 @@ def build_draft(draft: Id, body: BuildDraft, request: Request, service: ServiceO
 
 
 @router.post("/drafts/{draft}/edit")
+@needs(Permission.OPERATE)
 def edit_draft(draft: Id, body: EditDraft, request: Request, service: ServiceOf) -> EditedTask:
     """Return the task file of a draft with edits, and its problems; nothing is stored."""
     own = open_draft(service.home, draft, user_of(request))
@@ -137,6 +142,7 @@ def edit_draft(draft: Id, body: EditDraft, request: Request, service: ServiceOf)
 
 
 @router.post("/drafts/{draft}/check")
+@needs(Permission.OPERATE)
 def check_draft(draft: Id, body: CheckDraft, request: Request, service: ServiceOf) -> LogCheck:
     """Check the logs of a draft with an edited task: what validation would cut, and why.
 
@@ -149,6 +155,7 @@ def check_draft(draft: Id, body: CheckDraft, request: Request, service: ServiceO
 
 
 @router.post("/tasks", status_code=201)
+@needs(Permission.PROMOTE)  # a task file sets the rules of its gate
 def create_task(body: CreateTask, request: Request, service: ServiceOf) -> CreatedTask:
     """Create a task file, and load it; a task is never replaced.
 

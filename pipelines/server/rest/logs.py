@@ -18,6 +18,7 @@ from kinemill.ingest.files import drop_folder, is_temporary
 from kinemill.process import run_python
 from kinemill.store.atomic_write import link_new
 from kinemill.store.disk_space import convert_disk_errors, shortage
+from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.documents import LogCheck, Upload
 from kinemill_dagster.pipelines.server.rest.service import ServiceOf
 
@@ -39,6 +40,7 @@ UPLOAD_BODY = {
 
 
 @router.put("/tasks/{task}/logs/{name}", status_code=201, openapi_extra=UPLOAD_BODY)
+@needs(Permission.OPERATE)
 async def upload_log(task: str, name: PathName, request: Request, service: ServiceOf) -> Upload:
     """Upload a log into the drop folder of a task; a log of the same name is never replaced.
 
@@ -72,6 +74,7 @@ async def receive_log(
 
 
 @router.post("/tasks/{task}/check", openapi_extra=UPLOAD_BODY)
+@needs(Permission.OPERATE)
 async def check_log(task: str, name: Name, request: Request, service: ServiceOf) -> LogCheck:
     """Check a log against a task, without storing it."""
     path = await run_in_threadpool(service.task_file, task)
