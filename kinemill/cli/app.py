@@ -21,12 +21,12 @@ class LazyCommand(TyperCommand):
 
     def load(self) -> object:
         """Import the module of the command and return the command with its options."""
-        from kinemill.cli.output import with_json_option
+        from kinemill.cli.command import make_command
 
         module, _, function = self._path.partition(".")
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         command = getattr(import_module(f"kinemill.cli.{module}"), function)
-        single.command(self.name)(with_json_option(command))
+        single.command(self.name)(make_command(command))
         return typer.main.get_command(single)
 
 

@@ -12,32 +12,20 @@ from kinemill.store import Home, publish_document, publish_file, to_json_value
 
 
 def compare(
-    a: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK:A",
-            help="First version: TASK:3 or TASK@champion.",
-            autocompletion=complete_model,
-        ),
-    ],
-    b: Annotated[
-        str,
-        typer.Argument(
-            metavar="B",
-            help="Second version: TASK:4, 4 or @challenger.",
-            autocompletion=complete_model,
-        ),
-    ] = "@champion",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Output folder for report.html and comparison.json."),
-    ] = None,
+    a: Annotated[str, typer.Argument(metavar="TASK:A", autocompletion=complete_model)],
+    b: Annotated[str, typer.Argument(metavar="B", autocompletion=complete_model)] = "@champion",
+    out: Path | None = None,
 ) -> Output:
     """Compare two versions on the same test split.
 
     Shows errors by channel and by steps ahead.
 
     Example: kinemill model compare my_robot:3 4
+
+    Args:
+        a: First version: TASK:3 or TASK@champion.
+        b: Second version: TASK:4, 4 or @challenger.
+        out: Output folder for report.html and comparison.json.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.comparison_tables import comparison_tables

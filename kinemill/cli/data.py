@@ -33,16 +33,16 @@ _NAMED = 8  # most ignored files in a list
 
 def ingest(
     task: TaskName,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Log files or folders; default: the task's drop folder."),
-    ] = None,
+    paths: Annotated[list[Path] | None, typer.Argument()] = None,
 ) -> Output:
     """Read logs into the store.
 
     Logs that are already in the store are skipped. A rejected log is listed with the reason.
 
     Example: kinemill data ingest my_robot path/to/logs
+
+    Args:
+        paths: Log files or folders; default: the task's drop folder.
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage
@@ -61,22 +61,18 @@ def ingest(
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(help="Log files or folders to check.")],
-    task: Annotated[
-        str,
-        typer.Option(
-            "--task",
-            help="Task name, path of a task file, or gym:ID.",
-            autocompletion=complete_task,
-            callback=task_or_draft,
-        ),
-    ],
+    files: list[Path],
+    task: Annotated[str, typer.Option(autocompletion=complete_task, callback=task_or_draft)],
 ) -> Output:
     """Check logs against a task without storing them.
 
     The exit code is 1 if a log would be quarantined.
 
     Example: kinemill data check path/to/logs --task my_robot
+
+    Args:
+        files: Log files or folders to check.
+        task: Task name, path of a task file, or gym:ID.
     """
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.task import load_task
@@ -138,21 +134,20 @@ def _print_ignored(ignored: dict[str, str]) -> None:
 
 def reprocess(
     task: TaskName,
-    match: Annotated[
-        list[str] | None, typer.Option(help="Only recordings that match this pattern; repeatable.")
-    ] = None,
-    first: Annotated[
-        str | None, typer.Option("--from", help="First recording name, in sorted order.")
-    ] = None,
-    last: Annotated[
-        str | None, typer.Option("--to", help="Last recording name, in sorted order.")
-    ] = None,
+    match: list[str] | None = None,
+    first: Annotated[str | None, typer.Option("--from")] = None,
+    last: Annotated[str | None, typer.Option("--to")] = None,
 ) -> Output:
     """Process recordings again whose rules changed.
 
     Prints the changed rules and the processed recordings.
 
     Example: kinemill data reprocess my_robot
+
+    Args:
+        match: Only recordings that match this pattern; repeatable.
+        first: First recording name, in sorted order.
+        last: Last recording name, in sorted order.
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.cli.recording_tables import reprocess_table
@@ -180,16 +175,18 @@ def forget(
     task: TaskName,
     recording: Recording,
     because: Because = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation prompt.")] = False,
-    undo: Annotated[
-        bool, typer.Option("--undo", help="Allow a forgotten recording to be ingested again.")
-    ] = False,
+    yes: bool = False,
+    undo: bool = False,
 ) -> Output:
     """Remove a recording permanently.
 
     Lists the datasets and models that used it.
 
     Example: kinemill data forget my_robot run1.csv --because 'wrong robot'
+
+    Args:
+        yes: Skip the confirmation prompt.
+        undo: Allow a forgotten recording to be ingested again.
     """
     from kinemill.ingest.inspection import find_member
     from kinemill.register.lineage import uses_of
@@ -251,16 +248,16 @@ def _spell_use(used: list[Json]) -> str:
 
 def drift(
     task: TaskName,
-    logs: Annotated[
-        Path | None,
-        typer.Option("--logs", help="Log or folder of logs to compare; nothing is stored."),
-    ] = None,
+    logs: Path | None = None,
 ) -> Output:
     """List new episodes with large errors of the champion.
 
     The errors are compared with those at training time.
 
     Example: kinemill data drift my_robot --logs path/to/logs
+
+    Args:
+        logs: Log or folder of logs to compare; nothing is stored.
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.cli.recording_tables import drift_table

@@ -107,10 +107,7 @@ def _counts(episodes: dict[str, int]) -> str:
 
 def lineage(
     model: ModelName,
-    recording: Annotated[
-        str | None,
-        typer.Option("--recording", help="Recording hash or name: list what used it instead."),
-    ] = None,
+    recording: str | None = None,
     limit: Limit = 20,
     offset: Offset = 0,
 ) -> Output:
@@ -119,6 +116,9 @@ def lineage(
     With --recording, lists the datasets and models that used the recording.
 
     Example: kinemill model lineage my_robot@champion
+
+    Args:
+        recording: Recording hash or name: list what used it instead.
     """
     from kinemill.api.models import address_of
     from kinemill.register.lineage import recordings_of, uses_of

@@ -19,19 +19,18 @@ _SHARED = ("KINEMILL_HOME", "KINEMILL_DATABASE", "KINEMILL_REMOTE", "KINEMILL_PR
 
 
 def demo(
-    keep: Annotated[
-        Path | None,
-        typer.Option("--keep", metavar="FOLDER", help="Project to run in; created if missing."),
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Delete earlier demo results first; needs --keep.")
-    ] = False,
+    keep: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
+    fresh: bool = False,
 ) -> Output:
     """Run the pipeline on logs of a simulated cart-pole.
 
     Without --keep, the demo runs in a temporary project, which is removed.
 
     Example: kinemill demo --keep my_mill
+
+    Args:
+        keep: Project to run in; created if missing.
+        fresh: Delete earlier demo results first; needs --keep.
     """
     if keep is not None:
         return _demonstrate(keep, fresh=fresh)

@@ -25,34 +25,15 @@ class LearnType(StrEnum):
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Task name: lower case letters, digits and _.")],
-    log: Annotated[
-        Path | None, typer.Option("--from", help="Log, clip or demonstration, or a folder of them.")
-    ] = None,
-    learn: Annotated[
-        LearnType, typer.Option("--learn", help="What to learn.")
-    ] = LearnType.DYNAMICS,
-    env: Annotated[
-        str | None,
-        typer.Option("--env", help="Gymnasium id, MJCF file, or file.py:Class (reinforcement)."),
-    ] = None,
-    robot: Annotated[
-        Path | None, typer.Option("--robot", help="URDF or MJCF file with the joint limits.")
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option("--to", help="File to write; default: NAME.yaml in the tasks folder."),
-    ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option("--rate", min=1e-6, help="Rate of the rows, or of the task, in Hz."),
-    ] = None,
-    joints: Annotated[
-        str | None, typer.Option("--joints", help="Names of unnamed joints, in order: a,b,c.")
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show facts and the deciding rule per column.")
-    ] = False,
+    name: str,
+    log: Annotated[Path | None, typer.Option("--from")] = None,
+    learn: LearnType = LearnType.DYNAMICS,
+    env: str | None = None,
+    robot: Path | None = None,
+    to: Path | None = None,
+    rate: Annotated[float | None, typer.Option(min=1e-06)] = None,
+    joints: str | None = None,
+    explain: bool = False,
 ) -> Output:
     """Draft a task file from logs, clips or an environment.
 
@@ -60,6 +41,17 @@ def new(
     the logs with the draft. Writes the JSON schema for editors to the same folder.
 
     Example: kinemill new my_robot --from logs/run1.csv
+
+    Args:
+        name: Task name: lower case letters, digits and _.
+        log: Log, clip or demonstration, or a folder of them.
+        learn: What to learn.
+        env: Gymnasium id, MJCF file, or file.py:Class (reinforcement).
+        robot: URDF or MJCF file with the joint limits.
+        to: File to write; default: NAME.yaml in the tasks folder.
+        rate: Rate of the rows, or of the task, in Hz.
+        joints: Names of unnamed joints, in order: a,b,c.
+        explain: Show facts and the deciding rule per column.
     """
     target = (to or tasks_folder() / f"{name}.yaml").absolute()
     _refuse(name, target)

@@ -12,27 +12,20 @@ from kinemill.store import to_json_value
 Which = Annotated[
     str | None, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
 ]
-Where = Annotated[str | None, typer.Option(help="Edit all recordings that a query finds.")]
-Span = Annotated[str | None, typer.Option(metavar="FROM:TO", help="Leave out a span, s.")]
-Time = Annotated[float | None, typer.Option(metavar="S", help="Cut into two tracks at a time.")]
 Part = Annotated[str | None, typer.Option(help="Part of the log that times refer to.")]
-Other = Annotated[str | None, typer.Option(metavar="OTHER", help="Continue with a recording.")]
-Gap = Annotated[float | None, typer.Option(min=0.0, help="Longest gap of a merge, s.")]
-Undo = Annotated[bool, typer.Option("--undo", help="Withdraw an edit.")]
-Number = Annotated[int | None, typer.Option(min=1, help="Edit to withdraw; default: the last.")]
 
 
 def edit(
     task: TaskName,
     recording: Which = None,
-    where: Where = None,
-    exclude: Span = None,
-    split: Time = None,
+    where: str | None = None,
+    exclude: Annotated[str | None, typer.Option(metavar="FROM:TO")] = None,
+    split: Annotated[float | None, typer.Option(metavar="S")] = None,
     part: Part = None,
-    merge: Other = None,
-    max_gap: Gap = None,
-    undo: Undo = False,
-    number: Number = None,
+    merge: Annotated[str | None, typer.Option(metavar="OTHER")] = None,
+    max_gap: Annotated[float | None, typer.Option(min=0.0)] = None,
+    undo: bool = False,
+    number: Annotated[int | None, typer.Option(min=1)] = None,
     because: Because = "",
 ) -> Output:
     """Edit how a recording is read; reversible.
@@ -40,6 +33,15 @@ def edit(
     The log file does not change. Times are s since its first timestamp.
 
     Example: kinemill data edit my_robot run1.csv --exclude 3.2:4.5
+
+    Args:
+        where: Edit all recordings that a query finds.
+        exclude: Leave out a span, s.
+        split: Cut into two tracks at a time.
+        merge: Continue with a recording.
+        max_gap: Longest gap of a merge, s.
+        undo: Withdraw an edit.
+        number: Edit to withdraw; default: the last.
     """
     from kinemill.api.edits import edit_members, undo_edit
     from kinemill.task import load_task

@@ -12,29 +12,13 @@ from kinemill.errors import BadInput
 
 def evaluate(
     model: ModelName,
-    logs: Annotated[
-        Path | None, typer.Option("--logs", help="Log file, or folder of logs.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Output folder for report, plots and metrics.")
-    ] = None,
-    examples: Annotated[
-        int, typer.Option("--examples", min=0, help="Number of example rollouts.")
-    ] = 3,
-    horizon: Annotated[
-        int | None, typer.Option("--horizon", min=1, help="Steps ahead; default: verify.horizon.")
-    ] = None,
-    stride: Annotated[
-        int | None,
-        typer.Option("--stride", min=1, help="Rows between starts; default: verify.stride."),
-    ] = None,
-    episodes: Annotated[
-        int | None,
-        typer.Option("--episodes", min=0, help="Policies: trials; default: environment.trials."),
-    ] = None,
-    variant: Annotated[
-        str | None, typer.Option("--variant", help="Policies: variant of the environment.")
-    ] = None,
+    logs: Path | None = None,
+    out: Path | None = None,
+    examples: Annotated[int, typer.Option(min=0)] = 3,
+    horizon: Annotated[int | None, typer.Option(min=1)] = None,
+    stride: Annotated[int | None, typer.Option(min=1)] = None,
+    episodes: Annotated[int | None, typer.Option(min=0)] = None,
+    variant: str | None = None,
     folder: ModelFolder = None,
     overrides: Overrides = None,
 ) -> Output:
@@ -44,6 +28,15 @@ def evaluate(
     Policies: differences from logged actions, returns and success.
 
     Example: kinemill model evaluate my_robot --logs path/to/logs --out report
+
+    Args:
+        logs: Log file, or folder of logs.
+        out: Output folder for report, plots and metrics.
+        examples: Number of example rollouts.
+        horizon: Steps ahead; default: verify.horizon.
+        stride: Rows between starts; default: verify.stride.
+        episodes: Policies: trials; default: environment.trials.
+        variant: Policies: variant of the environment.
     """
     from kinemill.api.evaluation import evaluate as measure
     from kinemill.api.models import address_of, named_model

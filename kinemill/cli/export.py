@@ -11,16 +11,18 @@ from kinemill.store import Home, to_json_value
 
 def export(
     model: ModelName,
-    to: Annotated[Path, typer.Option("--to", help="Output folder; must be new or empty.")],
-    c99: Annotated[
-        bool, typer.Option("--c99", help="Also write C code, compared with the ONNX file.")
-    ] = False,
+    to: Annotated[Path, typer.Option()],
+    c99: bool = False,
 ) -> Output:
     """Copy a registered model to a portable folder.
 
     Exports the champion unless another version is named.
 
     Example: kinemill model export my_robot:3 --to model
+
+    Args:
+        to: Output folder; must be new or empty.
+        c99: Also write C code, compared with the ONNX file.
     """
     from kinemill.api.models import address_of
     from kinemill.export.bundle import deliver
@@ -47,19 +49,20 @@ def export(
 
 def export_data(
     task: TaskName,
-    to: Annotated[str, typer.Option("--to", help="Format: csv, hdf5, lerobot, mcap or parquet.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Output folder; must be new. Default: in the home.")
-    ] = None,
-    version: Annotated[
-        str, typer.Option("--version", help="Version number, digest prefix, or latest.")
-    ] = "latest",
+    to: Annotated[str, typer.Option()],
+    out: Path | None = None,
+    version: str = "latest",
 ) -> Output:
     """Write the episodes of a dataset version to files.
 
     The folder also gets a task file that reads them.
 
     Example: kinemill data export my_robot --to lerobot
+
+    Args:
+        to: Format: csv, hdf5, lerobot, mcap or parquet.
+        out: Output folder; must be new. Default: in the home.
+        version: Version number, digest prefix, or latest.
     """
     from kinemill.dataset.exporters import export_data as write
     from kinemill.task import load_task

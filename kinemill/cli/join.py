@@ -29,20 +29,12 @@ class Sampling(StrEnum):
 
 
 def join(
-    files: Annotated[list[Path], typer.Argument(help="Files of one recording, or their folder.")],
-    to: Annotated[
-        Path, typer.Option("--to", help="New file: .csv or .parquet; with --each, a folder.")
-    ],
-    each: Annotated[
-        bool, typer.Option("--each", help="Join the files of each of several recordings.")
-    ] = False,
-    by: Annotated[By, typer.Option("--by", help="Match rows by number or by time.")] = By.ROW,
-    method: Annotated[
-        Sampling | None, typer.Option("--method", help="Sampling by time; default: linear.")
-    ] = None,
-    offset: Annotated[
-        float | None, typer.Option("--offset", help="Seconds to add to later files' times.")
-    ] = None,
+    files: list[Path],
+    to: Annotated[Path, typer.Option()],
+    each: bool = False,
+    by: By = By.ROW,
+    method: Sampling | None = None,
+    offset: float | None = None,
 ) -> Output:
     """Join files that hold different columns of one recording.
 
@@ -54,6 +46,14 @@ def join(
     command can be repeated as files arrive.
 
     Example: kinemill data join u.csv y.csv --to run1.csv
+
+    Args:
+        files: Files of one recording, or their folder.
+        to: New file: .csv or .parquet; with --each, a folder.
+        each: Join the files of each of several recordings.
+        by: Match rows by number or by time.
+        method: Sampling by time; default: linear.
+        offset: Seconds to add to later files' times.
     """
     from kinemill.draft.joined_files import join_rows, write_joined
     from kinemill.draft.recording_files import join_each

@@ -16,34 +16,26 @@ _OVER = 1  # exit code: the home exceeds the budget, or files are damaged
 
 
 def gc(
-    task: Annotated[
-        str | None,
-        typer.Argument(help="Task to clean up; default: all.", autocompletion=complete_task),
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Maximum size of the home, for example 20GB.")
-    ] = None,
-    unused: Annotated[
-        float,
-        typer.Option(
-            "--unused", min=0, help="Days without use after which artifacts can be deleted."
-        ),
-    ] = 7.0,
-    logs: Annotated[
-        float, typer.Option("--logs", min=0, help="Days after which logs and runs can be deleted.")
-    ] = 30.0,
-    dry: Annotated[
-        bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")
-    ] = False,
-    why: Annotated[
-        bool, typer.Option("--why", help="Print why each remaining item is kept.")
-    ] = False,
+    task: Annotated[str | None, typer.Argument(autocompletion=complete_task)] = None,
+    budget: str | None = None,
+    unused: Annotated[float, typer.Option(min=0)] = 7.0,
+    logs: Annotated[float, typer.Option(min=0)] = 30.0,
+    dry: Annotated[bool, typer.Option("--dry-run")] = False,
+    why: bool = False,
 ) -> Output:
     """Delete artifacts that no registered version depends on.
 
     Deletes the oldest first, and never a champion or its data.
 
     Example: kinemill admin gc --budget 20GB --dry-run
+
+    Args:
+        task: Task to clean up; default: all.
+        budget: Maximum size of the home, for example 20GB.
+        unused: Days without use after which artifacts can be deleted.
+        logs: Days after which logs and runs can be deleted.
+        dry: List what would be deleted, and delete nothing.
+        why: Print why each remaining item is kept.
     """
     from kinemill.maintenance.gc import Limits, collect
     from kinemill.task import NullReporter, load_task
@@ -76,12 +68,17 @@ def gc(
     )
 
 
-def backup(to: Annotated[Path, typer.Argument(help="Backup folder, outside the home.")]) -> Output:
+def backup(
+    to: Path,
+) -> Output:
     """Back up the home while it is in use.
 
     Files that the folder has are not copied again.
 
     Example: kinemill admin backup path/to/backup
+
+    Args:
+        to: Backup folder, outside the home.
     """
     from kinemill.maintenance.backups import back_up
     from kinemill.task.protocols import NullReporter
@@ -99,16 +96,18 @@ def backup(to: Annotated[Path, typer.Argument(help="Backup folder, outside the h
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="FROM", help="Backup folder.")],
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Move the current content of the home aside.")
-    ] = False,
+    source: Annotated[Path, typer.Argument(metavar="FROM")],
+    replace: bool = False,
 ) -> Output:
     """Restore the home from a backup.
 
     Every file is checked against its hash.
 
     Example: kinemill admin restore path/to/backup
+
+    Args:
+        source: Backup folder.
+        replace: Move the current content of the home aside.
     """
     from kinemill.maintenance.restore import restore as bring_back
     from kinemill.task.protocols import NullReporter

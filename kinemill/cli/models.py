@@ -1,24 +1,21 @@
 """`kinemill model list` and `show`: registered versions, their errors and gate results."""
 
-from typing import Annotated
-
-import typer
-
 from kinemill.cli.output import ModelName, Output, Table, TaskName
 from kinemill.store.home import Home
 
 
 def list_models(
     task: TaskName,
-    checkpoints: Annotated[
-        bool, typer.Option("--checkpoints", help="List kept checkpoints, the best first.")
-    ] = False,
+    checkpoints: bool = False,
 ) -> Output:
     """List the registered versions of a task.
 
     The newest version comes first.
 
     Example: kinemill model list my_robot
+
+    Args:
+        checkpoints: List kept checkpoints, the best first.
     """
     from kinemill.cli.version_tables import version_list
     from kinemill.register.lookup import list_versions

@@ -1,7 +1,5 @@
 """Output of commands: one JSON document or a table on stdout, messages on stderr."""
 
-import functools
-import inspect
 import json
 import math
 import textwrap
@@ -12,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from kinemill.cli.completion import complete_model, complete_task
-from kinemill.errors import BadInput, KinemillError
+from kinemill.errors import BadInput
 from kinemill.reports.control_characters import escape_controls
 from kinemill.store import Home, Json
 
@@ -128,30 +126,6 @@ class Output:
                 part()
         if self.exit_code:
             raise typer.Exit(self.exit_code)
-
-
-def with_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command that prints its `Output`, with the option `--json`; others unchanged."""
-    signature = inspect.signature(command)
-    if signature.return_annotation is not Output:
-        return command
-
-    @functools.wraps(command)
-    def run(*, as_json: bool, **options: object) -> None:
-        try:
-            output = command(**options)
-        except KinemillError as error:
-            if as_json and error.document:
-                document(error.document)
-            raise
-        output.print(as_json=as_json)
-
-    option = inspect.Parameter(
-        "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption
-    )
-    parameters = [*signature.parameters.values(), option]
-    vars(run)["__signature__"] = signature.replace(parameters=parameters)
-    return run
 
 
 def document(value: object) -> None:

@@ -1,19 +1,15 @@
 """`kinemill init` and `kinemill examples`: create a project folder, copy example tasks."""
 
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from kinemill.cli.output import Output, Table, notify
 from kinemill.store.project import tasks_folder
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder of the project; it may exist.")],
-    example: Annotated[
-        str | None, typer.Option("--example", help="Example task to copy, such as cart_pole.")
-    ] = None,
+    folder: Path,
+    example: str | None = None,
 ) -> Output:
     """Create a project folder, or the missing files of one.
 
@@ -21,6 +17,10 @@ def init(
     Dagster on this machine.
 
     Example: kinemill init my_mill --example cart_pole
+
+    Args:
+        folder: Folder of the project; it may exist.
+        example: Example task to copy, such as cart_pole.
     """
     from kinemill.api.project import project
 
@@ -54,14 +54,16 @@ def list_examples() -> Output:
 
 
 def copy(
-    name: Annotated[str, typer.Argument(help="Name of the example.")],
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Folder; default: the tasks of the project.")
-    ] = None,
+    name: str,
+    to: Path | None = None,
 ) -> Output:
     """Copy an example to the tasks of the project.
 
     Example: kinemill examples copy pendulum
+
+    Args:
+        name: Name of the example.
+        to: Folder; default: the tasks of the project.
     """
     from kinemill.task.examples import copy_example
 

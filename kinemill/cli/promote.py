@@ -26,20 +26,16 @@ Expected = Annotated[
 
 
 def why(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK[:VERSION]",
-            help="Default: the newest version.",
-            autocompletion=complete_model,
-        ),
-    ],
+    model: Annotated[str, typer.Argument(metavar="TASK[:VERSION]", autocompletion=complete_model)],
 ) -> Output:
     """Explain why a version is champion or was refused.
 
     Lists the result of every gate rule, with fixes of failed rules.
 
     Example: kinemill model why my_robot:3
+
+    Args:
+        model: Default: the newest version.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.summary import candidates_table, gate_table
@@ -76,10 +72,7 @@ def why(
 
 def approve(
     model: VersionName,
-    breaking: Annotated[
-        bool,
-        typer.Option("--breaking", help="Accept an interface that differs from the champion's."),
-    ] = False,
+    breaking: bool = False,
     reason: Why = "",
 ) -> Output:
     """Approve a version and run the gate again.
@@ -87,6 +80,9 @@ def approve(
     The exit code is 1 if the gate still refuses it.
 
     Example: kinemill model approve my_robot:3 --why 'tested on the robot'
+
+    Args:
+        breaking: Accept an interface that differs from the champion's.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.version_tables import champion_change
@@ -99,15 +95,20 @@ def approve(
 
 def trials(
     model: VersionName,
-    success: Annotated[int, typer.Option("--success", help="Number of successful trials.")],
-    of: Annotated[int, typer.Option("--of", help="Number of trials.")],
-    note: Annotated[str, typer.Option("--note", help="Text for the audit log.")] = "",
+    success: Annotated[int, typer.Option()],
+    of: Annotated[int, typer.Option()],
+    note: str = "",
 ) -> Output:
     """Record counted trials on a robot and run the gate again.
 
     The last record of a version counts: after further trials, give the total.
 
     Example: kinemill model trials my_robot:3 --success 17 --of 20
+
+    Args:
+        success: Number of successful trials.
+        of: Number of trials.
+        note: Text for the audit log.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.version_tables import champion_change
@@ -120,9 +121,7 @@ def trials(
 def promote(
     model: VersionName,
     expect: Expected = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Override a refusal of the gate; needs --why.")
-    ] = False,
+    force: bool = False,
     reason: Why = "",
 ) -> Output:
     """Make a version champion.
@@ -130,6 +129,9 @@ def promote(
     A version that the gate refused needs --force and --why.
 
     Example: kinemill model promote my_robot:3
+
+    Args:
+        force: Override a refusal of the gate; needs --why.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.version_tables import champion_change
@@ -143,15 +145,16 @@ def promote(
 
 def rollback(
     task: TaskName,
-    to: Annotated[
-        int | None, typer.Option("--to", help="Version; default: the previous champion.")
-    ] = None,
+    to: int | None = None,
     expect: Expected = None,
     reason: Why = "",
 ) -> Output:
     """Roll back to the previous champion.
 
     Example: kinemill model rollback my_robot --why 'it shakes'
+
+    Args:
+        to: Version; default: the previous champion.
     """
     from kinemill.cli.version_tables import champion_change
     from kinemill.register.promotion import rollback as move

@@ -14,30 +14,11 @@ from kinemill.store import Home, Json
 
 
 def pull(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK@ALIAS",
-            help="Model: TASK@champion, TASK@ALIAS or TASK:3.",
-            autocompletion=complete_model,
-        ),
-    ],
-    to: Annotated[
-        Path, typer.Option("--to", help="Model folder of the robot; created if missing.")
-    ],
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch", help="Keep running and replace the folder when the champion changes."
-        ),
-    ] = False,
-    every: Annotated[
-        float, typer.Option("--every", min=0.1, help="Seconds between checks of --watch.")
-    ] = 5.0,
-    server: Annotated[
-        str | None,
-        typer.Option("--from", metavar="URL", help="kinemill server; default: the local registry."),
-    ] = None,
+    model: Annotated[str, typer.Argument(metavar="TASK@ALIAS", autocompletion=complete_model)],
+    to: Annotated[Path, typer.Option()],
+    watch: bool = False,
+    every: Annotated[float, typer.Option(min=0.1)] = 5.0,
+    server: Annotated[str | None, typer.Option("--from", metavar="URL")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Download a version to the model folder of a robot.
@@ -46,6 +27,13 @@ def pull(
     stays.
 
     Example: kinemill model pull my_robot@champion --to model --watch
+
+    Args:
+        model: Model: TASK@champion, TASK@ALIAS or TASK:3.
+        to: Model folder of the robot; created if missing.
+        watch: Keep running and replace the folder when the champion changes.
+        every: Seconds between checks of --watch.
+        server: kinemill server; default: the local registry.
     """
     from kinemill.register.pulls import OfHome
     from kinemill.runtime import download

@@ -11,88 +11,25 @@ from kinemill.store import Json
 
 _LISTED = 20  # printed demonstrations
 
-Controller = Annotated[
-    str | None,
-    typer.Option(
-        "--controller",
-        help="mppi, cem, cma_es, predictive_sampling, dial, zero or random; default: the task's.",
-    ),
-]
-Episodes = Annotated[int, typer.Option("--episodes", min=1, help="Number of episodes.")]
-To = Annotated[Path | None, typer.Option("--to", help="Log folder; default: the drop folder.")]
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="champion|true|FOLDER|models:/...",
-        help="Model that simulates the plans; true: the physics of the plant. Or a policy, also "
-        "@alias or :3.",
-    ),
-]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first episode.")]
-Seconds = Annotated[
-    float | None,
-    typer.Option("--seconds", min=0.0, help="Episode length in seconds; default: from the task."),
-]
-Explore = Annotated[
-    float,
-    typer.Option(
-        "--explore", min=0.0, help="Exploration noise, relative to half the action range."
-    ),
-]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the model.")]
-Provider = Annotated[
-    str, typer.Option("--provider", help="Execute the model on cpu, cuda or tensorrt.")
-]
-Report = Annotated[
-    Path | None, typer.Option("--report", help="HTML report to write, with animations.")
-]
-Expert = Annotated[
-    bool,
-    typer.Option(
-        "--expert",
-        help="Demonstrations in the task's environment by its expert, a --controller or the "
-        "policy --model.",
-    ),
-]
-Workers = Annotated[
-    int, typer.Option("--workers", min=1, help="Parallel processes, for --expert or a policy.")
-]
-Failures = Annotated[
-    bool, typer.Option("--failures", help="With --expert: also keep failed episodes.")
-]
-Video = Annotated[
-    bool, typer.Option("--video", help="For a policy: record videos of the first episodes.")
-]
-Policy = Annotated[
-    str | None,
-    typer.Option(
-        "--policy", help="In place of a model: random, zero, module:Class or file.py:Class."
-    ),
-]
-Variant = Annotated[
-    str | None, typer.Option("--variant", help="For a policy: environment variant.")
-]
-
 
 def rollout(
     task: TaskName,
-    controller: Controller = None,
-    episodes: Episodes = 1,
-    to: To = None,
-    model: Model = "champion",
-    seed: Seed = 0,
-    seconds: Seconds = None,
-    explore: Explore = 0.0,
-    threads: Threads = 1,
-    provider: Provider = "cpu",
-    report: Report = None,
-    expert: Expert = False,
-    workers: Workers = 1,
-    failures: Failures = False,
-    video: Video = False,
-    variant: Variant = None,
-    policy: Policy = None,
+    controller: str | None = None,
+    episodes: Annotated[int, typer.Option(min=1)] = 1,
+    to: Path | None = None,
+    model: Annotated[str, typer.Option(metavar="champion|true|FOLDER|models:/...")] = "champion",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seconds: Annotated[float | None, typer.Option(min=0.0)] = None,
+    explore: Annotated[float, typer.Option(min=0.0)] = 0.0,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    provider: str = "cpu",
+    report: Path | None = None,
+    expert: bool = False,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
+    failures: bool = False,
+    video: bool = False,
+    variant: str | None = None,
+    policy: str | None = None,
     overrides: Overrides = None,
 ) -> Output:
     """Run a controller or a policy and log its episodes.
@@ -100,6 +37,27 @@ def rollout(
     A controller runs in the task's plant, and a policy in its environment.
 
     Example: kinemill model rollout pendulum --controller mppi --episodes 5
+
+    Args:
+        controller: mppi, cem, cma_es, predictive_sampling, dial, zero or random; default: the
+            task's.
+        episodes: Number of episodes.
+        to: Log folder; default: the drop folder.
+        model: Model that simulates the plans; true: the physics of the plant. Or a policy, also
+            @alias or :3.
+        seed: Seed of the first episode.
+        seconds: Episode length in seconds; default: from the task.
+        explore: Exploration noise, relative to half the action range.
+        threads: CPU threads of the model.
+        provider: Execute the model on cpu, cuda or tensorrt.
+        report: HTML report to write, with animations.
+        expert: Demonstrations in the task's environment by its expert, a --controller or the policy
+            --model.
+        workers: Parallel processes, for --expert or a policy.
+        failures: With --expert: also keep failed episodes.
+        video: For a policy: record videos of the first episodes.
+        variant: For a policy: environment variant.
+        policy: In place of a model: random, zero, module:Class or file.py:Class.
     """
     from kinemill.api import rollouts
     from kinemill.task import parse_overrides

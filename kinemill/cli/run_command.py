@@ -31,22 +31,10 @@ def run(
     logs: Logs = None,
     overrides: Overrides = None,
     presets: Presets = None,
-    dummy: Annotated[
-        bool, typer.Option("--dummy", help="Use synthetic logs in a separate home.")
-    ] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--dummy-set",
-            metavar="KEY=VALUE",
-            help="Synthetic logs: episodes, samples, image, instructions, states, actions, seed.",
-        ),
-    ] = None,
+    dummy: bool = False,
+    settings: Annotated[list[str] | None, typer.Option("--dummy-set", metavar="KEY=VALUE")] = None,
     resume: Resume = False,
-    recompute: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STAGE", help="Compute a stage although it is cached."),
-    ] = None,
+    recompute: Annotated[list[str] | None, typer.Option(metavar="STAGE")] = None,
 ) -> Output:
     """Run the pipeline for a task.
 
@@ -55,6 +43,11 @@ def run(
     the exit code is 1 if its target is not reached.
 
     Example: kinemill run my_robot --logs path/to/logs
+
+    Args:
+        dummy: Use synthetic logs in a separate home.
+        settings: Synthetic logs: episodes, samples, image, instructions, states, actions, seed.
+        recompute: Compute a stage although it is cached.
     """
     if not dummy and not settings:
         changed = changes(presets, overrides)

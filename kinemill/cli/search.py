@@ -12,24 +12,24 @@ _HASH = 16  # displayed characters of a content hash
 
 def search_recordings(
     task: TaskName,
-    query: Annotated[str, typer.Argument(help="SQL condition, see docs/data.md.")] = "",
-    columns: Annotated[str, typer.Option("--columns", help="Columns, separated by commas.")] = "",
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Write all matches to a .csv or .parquet file.")
-    ] = None,
-    export: Annotated[
-        Path | None, typer.Option("--export", help="Write their episodes to a new folder.")
-    ] = None,
-    form: Annotated[
-        str,
-        typer.Option("--format", help="Format of --export: csv, hdf5, lerobot, mcap or parquet."),
-    ] = "parquet",
+    query: Annotated[str, typer.Argument()] = "",
+    columns: str = "",
+    to: Path | None = None,
+    export: Path | None = None,
+    form: Annotated[str, typer.Option("--format")] = "parquet",
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> Output:
     """Find recordings by a query.
 
     Example: kinemill data search my_robot "robot = 'r7' and max(torque) > 20"
+
+    Args:
+        query: SQL condition, see docs/data.md.
+        columns: Columns, separated by commas.
+        to: Write all matches to a .csv or .parquet file.
+        export: Write their episodes to a new folder.
+        form: Format of --export: csv, hdf5, lerobot, mcap or parquet.
     """
     from kinemill.api.recordings import search_page
     from kinemill.search.output import as_json_rows, check_target, write_frame

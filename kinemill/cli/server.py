@@ -13,39 +13,32 @@ from kinemill.store import Home, publish_file
 
 
 def ui(
-    port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Dagster port; the next free one if taken.")
-    ] = 3000,
-    mlflow_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="MLflow port; the next free one if taken.")
-    ] = 5000,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Serve read-only pages.")] = False,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; any except loopback requires a login.")
-    ] = "127.0.0.1",
-    name: Annotated[
-        list[str] | None, typer.Option(help="Additional host name of the pages, or https://NAME.")
-    ] = None,
-    proxy: Annotated[
-        list[str] | None,
-        typer.Option(help="Address of an authenticating proxy; needs KINEMILL_PROXY_SECRET."),
-    ] = None,
-    login: Annotated[
-        bool, typer.Option("--login", help="Require a login on this machine as well.")
-    ] = False,
-    certificate: Annotated[
-        Path | None,
-        typer.Option(
-            help="TLS certificate, a PEM file; without it passwords are sent in clear text."
-        ),
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="Private key of the certificate.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    read_only: bool = False,
+    host: str = "127.0.0.1",
+    name: list[str] | None = None,
+    proxy: list[str] | None = None,
+    login: bool = False,
+    certificate: Path | None = None,
+    key: Path | None = None,
 ) -> None:
     """Serve the Dagster and MLflow pages until Ctrl-C.
 
     Sensors and schedules run, too.
 
     Example: kinemill ui --port 3000
+
+    Args:
+        port: Dagster port; the next free one if taken.
+        mlflow_port: MLflow port; the next free one if taken.
+        read_only: Serve read-only pages.
+        host: Address to listen on; any except loopback requires a login.
+        name: Additional host name of the pages, or https://NAME.
+        proxy: Address of an authenticating proxy; needs KINEMILL_PROXY_SECRET.
+        login: Require a login on this machine as well.
+        certificate: TLS certificate, a PEM file; without it passwords are sent in clear text.
+        key: Private key of the certificate.
     """
     from kinemill.api.project import project
     from kinemill.tracking.database import open_registry
@@ -60,18 +53,9 @@ def ui(
     raise typer.Exit(code)
 
 
-Role = Annotated[
-    str,
-    typer.Option(
-        "--role", help="viewer, operator, promoter or admin; each includes the ones before."
-    ),
-]
 Tasks = Annotated[
     str | None,
     typer.Option("--tasks", help="Tasks that the user can change, as a,b; default: all."),
-]
-Proxied = Annotated[
-    bool, typer.Option("--proxied", help="The proxy authenticates the user; group:NAME is a group.")
 ]
 UserName = Annotated[str, typer.Argument(help="User name.")]
 
@@ -95,13 +79,20 @@ def list_users() -> Output:
 
 
 def add_user(
-    name: UserName, role: Role = "viewer", tasks: Tasks = None, proxied: Proxied = False
+    name: UserName,
+    role: str = "viewer",
+    tasks: Tasks = None,
+    proxied: bool = False,
 ) -> None:
     """Add or change a user of the web pages.
 
     Asks for a password, or reads it from stdin.
 
     Example: kinemill admin users add ada --role operator
+
+    Args:
+        role: viewer, operator, promoter or admin; each includes the ones before.
+        proxied: The proxy authenticates the user; group:NAME is a group.
     """
     limit = None
     if tasks is not None:
@@ -147,13 +138,16 @@ def _password() -> str:
 
 def report(
     model: ModelName,
-    to: Annotated[Path, typer.Option(help="HTML file to write.")],
+    to: Annotated[Path, typer.Option()],
 ) -> Output:
     """Write the HTML report of one version.
 
     It covers lineage, data, training, errors and the gate.
 
     Example: kinemill model report my_robot:3 --to report.html
+
+    Args:
+        to: HTML file to write.
     """
     from kinemill.api.models import address_of
     from kinemill.register.version_page import version_page

@@ -11,39 +11,21 @@ from kinemill.errors import BadInput
 _PRINTED_ROWS = 8  # printed rows of a long simulation
 
 
-Source = Annotated[
-    str | None,
-    typer.Option(
-        "--from", metavar="EPISODE|LOG", help="Episode or log with the history and the actions."
-    ),
-]
-Row = Annotated[
-    int | None,
-    typer.Option(
-        "--row", min=0, help="With --from: first row to simulate; default: the first possible."
-    ),
-]
-Actions = Annotated[
-    Path | None,
-    typer.Option("--actions", help="CSV or Parquet file: one column per action, one row per step."),
-]
 Initial = Annotated[
     list[str] | None,
     typer.Option("--state", metavar="NAME=VALUE", help="Initial value of a state; repeatable."),
 ]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Number of steps; default: all.")]
-Target = Annotated[Path | None, typer.Option("--to", help="File to write, .csv or .parquet.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Plot to write, .png or .html.")]
 
 
 def simulate(
     model: ModelName,
-    source: Source = None,
-    row: Row = None,
-    actions: Actions = None,
+    source: Annotated[str | None, typer.Option("--from", metavar="EPISODE|LOG")] = None,
+    row: Annotated[int | None, typer.Option(min=0)] = None,
+    actions: Path | None = None,
     state: Initial = None,
-    steps: Steps = None,
-    to: Target = None,
+    steps: Annotated[int | None, typer.Option(min=1)] = None,
+    to: Path | None = None,
     plot: Plot = None,
     folder: ModelFolder = None,
 ) -> Output:
@@ -52,6 +34,13 @@ def simulate(
     Needs --from with an episode or a log, or --actions with a file.
 
     Example: kinemill model simulate my_robot --from run1.csv --to out.csv
+
+    Args:
+        source: Episode or log with the history and the actions.
+        row: With --from: first row to simulate; default: the first possible.
+        actions: CSV or Parquet file: one column per action, one row per step.
+        steps: Number of steps; default: all.
+        to: File to write, .csv or .parquet.
     """
     from kinemill.api.models import named_model
     from kinemill.api.simulation import simulate as run

@@ -25,18 +25,11 @@ _ENDED = {"completed", "failed", "canceled"}
 
 def start(
     task: TaskName,
-    logs: Annotated[
-        Path | None,
-        typer.Option("--logs", help="Log or folder in the drop folder; default: all logs."),
-    ] = None,
+    logs: Path | None = None,
     overrides: Overrides = None,
     presets: Presets = None,
-    owner: Annotated[
-        str | None, typer.Option("--owner", help="Owner of the run; default: you.")
-    ] = None,
-    priority: Annotated[
-        int, typer.Option("--priority", help="Queue priority; higher runs first.")
-    ] = 0,
+    owner: str | None = None,
+    priority: int = 0,
     resume: Resume = False,
 ) -> Output:
     """Start a run on the server and return.
@@ -44,6 +37,11 @@ def start(
     The server is that of `kinemill ui`, or the one at KINEMILL_URL.
 
     Example: kinemill runs start my_robot --set learn.steps=500
+
+    Args:
+        logs: Log or folder in the drop folder; default: all logs.
+        owner: Owner of the run; default: you.
+        priority: Queue priority; higher runs first.
     """
     from kinemill.cli.rest_client import find_server
     from kinemill.rest_documents import RunDocument

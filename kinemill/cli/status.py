@@ -68,16 +68,16 @@ def _steps(summary: RunDocument) -> str:
 
 def metrics(
     run: RunName,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print new metrics until the run ends.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document; with --follow one a line.")
-    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Print the metrics of a run.
 
     Example: kinemill runs metrics 1ee64d1c --follow
+
+    Args:
+        follow: Print new metrics until the run ends.
+        as_json: One JSON document; with --follow one a line.
     """
     from kinemill.tracking.jsonl import as_series
 

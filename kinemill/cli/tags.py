@@ -14,15 +14,22 @@ _HASH = 16  # displayed characters of a content hash
 def tag(
     task: TaskName,
     recording: Recording,
-    name: Annotated[str, typer.Argument(metavar="TAG", help="Text of the tag.")],
-    start: Annotated[float | None, typer.Option("--from", help="Start of the span, s.")] = None,
-    stop: Annotated[float | None, typer.Option("--to", help="End of the span, s.")] = None,
-    note: Annotated[str, typer.Option("--note", help="Note.")] = "",
-    remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
+    name: Annotated[str, typer.Argument(metavar="TAG")],
+    start: Annotated[float | None, typer.Option("--from")] = None,
+    stop: Annotated[float | None, typer.Option("--to")] = None,
+    note: str = "",
+    remove: bool = False,
 ) -> Output:
     """Tag a recording, or a span of time in it.
 
     Example: kinemill data tag my_robot run1.csv slip --from 1.2 --to 3.4
+
+    Args:
+        name: Text of the tag.
+        start: Start of the span, s.
+        stop: End of the span, s.
+        note: Note.
+        remove: Remove the tag.
     """
     from kinemill.ingest.inspection import find_member
     from kinemill.search.tags import TagDetails, add_tag, remove_tag

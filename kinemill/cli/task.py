@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -47,13 +47,14 @@ def show_task(
     task: TaskName,
     overrides: Overrides = None,
     presets: Presets = None,
-    launchpad: Annotated[
-        bool, typer.Option("--launchpad", help="Print the run config for Dagster's launchpad.")
-    ] = False,
+    launchpad: bool = False,
 ) -> Output:
     """Print a task with all defaults and overrides.
 
     Example: kinemill task show double_pendulum --set learn.history=12
+
+    Args:
+        launchpad: Print the run config for Dagster's launchpad.
     """
     from kinemill.task import load_task
     from kinemill.task.yaml import dump_yaml

@@ -11,17 +11,10 @@ from kinemill.store import Home, Json
 
 def transfer(
     task: TaskName,
-    variants: Annotated[
-        list[str] | None,
-        typer.Option("--variant", help="Environment variant; default: all and the base one."),
-    ] = None,
-    episodes: Annotated[
-        int, typer.Option("--episodes", min=4, help="Demonstrations per variant.")
-    ] = 200,
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Output folder; an existing one is resumed.")
-    ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Parallel processes.")] = 1,
+    variants: Annotated[list[str] | None, typer.Option("--variant")] = None,
+    episodes: Annotated[int, typer.Option(min=4)] = 200,
+    to: Path | None = None,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
     overrides: Overrides = None,
 ) -> Output:
     """Train under each variant and test under all variants.
@@ -29,6 +22,12 @@ def transfer(
     Each policy learns from an expert under one variant of the environment.
 
     Example: kinemill model transfer reach --episodes 100
+
+    Args:
+        variants: Environment variant; default: all and the base one.
+        episodes: Demonstrations per variant.
+        to: Output folder; an existing one is resumed.
+        workers: Parallel processes.
     """
     from kinemill.cli.transfer_matrix import USUAL, matrix, train_policy
     from kinemill.policies.environments.factory import environment_of

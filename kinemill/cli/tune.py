@@ -24,26 +24,12 @@ _REFUSED = 1
 
 def tune(
     task: TaskName,
-    trials: Annotated[
-        int | None,
-        typer.Option("--trials", min=1, help="Total, with earlier trials; default: tune.trials."),
-    ] = None,
-    logs: Annotated[
-        Path | None, typer.Option("--logs", help="Log or folder of logs; default: the drop folder.")
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Parallel trials, one process each.")
-    ] = 1,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", min=1.0, help="Seconds until the search ends.")
-    ] = None,
-    register: Annotated[
-        bool,
-        typer.Option("--register/--no-register", help="Run the pipeline with the best settings."),
-    ] = True,
-    space: Annotated[
-        bool, typer.Option("--space", help="Print the search space and exit.")
-    ] = False,
+    trials: Annotated[int | None, typer.Option(min=1)] = None,
+    logs: Path | None = None,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
+    timeout: Annotated[float | None, typer.Option(min=1.0)] = None,
+    register: bool = True,
+    space: bool = False,
     overrides: Overrides = None,
     presets: Presets = None,
 ) -> Output:
@@ -52,6 +38,14 @@ def tune(
     Trials are compared on validation data only. A killed search resumes on the next run.
 
     Example: kinemill model tune my_robot --trials 30 --workers 2
+
+    Args:
+        trials: Total, with earlier trials; default: tune.trials.
+        logs: Log or folder of logs; default: the drop folder.
+        workers: Parallel trials, one process each.
+        timeout: Seconds until the search ends.
+        register: Run the pipeline with the best settings.
+        space: Print the search space and exit.
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.api.project import project

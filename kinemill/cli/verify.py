@@ -1,22 +1,22 @@
 """`kinemill model verify`: check an exported model folder without its training data."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from kinemill.cli.output import Output, Table
 from kinemill.errors import Blocked
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="Folder with rollout.onnx or policy.onnx.")],
+    folder: Path,
 ) -> Output:
     """Verify an exported model folder.
 
     Refuses unsafe files, compares hashes, and runs the model.
 
     Example: kinemill model verify path/to/model
+
+    Args:
+        folder: Folder with rollout.onnx or policy.onnx.
     """
     from kinemill.verify.bundle import verify_folder
 

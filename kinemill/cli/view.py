@@ -12,21 +12,18 @@ from kinemill.store import Home, publish_file
 
 def view(
     task: TaskName,
-    which: Annotated[
-        str,
-        typer.Argument(
-            metavar="EPISODE|RECORDING", help="Episode id, content hash or recording name."
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; default: a name in this folder.")
-    ] = None,
+    which: Annotated[str, typer.Argument(metavar="EPISODE|RECORDING")],
+    out: Path | None = None,
 ) -> Output:
     """Plot a recording on an HTML page.
 
     Shows every channel over time with the findings of the checks.
 
     Example: kinemill data view my_robot run1.csv
+
+    Args:
+        which: Episode id, content hash or recording name.
+        out: File to write; default: a name in this folder.
     """
     from kinemill.ingest.decisions import current_decisions
     from kinemill.ingest.edit_recording import edit_rows
