@@ -21,7 +21,7 @@ from kinemill.store.home import Home
 from kinemill.tracking.memory_warning import read_warning
 from kinemill.tracking.run_links import noted_training
 from kinemill.verify.headline import causes
-from kinemill_dagster.pipelines.run_status_sensors import reason
+from kinemill_dagster.pipelines.run_errors import reason
 from kinemill_dagster.resources import alerts
 from kinemill_dagster.resources.alert_delivery import deliver
 from kinemill_dagster.resources.io import latest

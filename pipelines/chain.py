@@ -17,7 +17,6 @@ from kinemill_dagster.pipelines.automation import retraining_sensor, schedule
 from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.executor import in_process
 from kinemill_dagster.pipelines.registry_events import registry_events
-from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
 from kinemill_dagster.pipelines.task_jobs import task_jobs
 from kinemill_dagster.pipelines.tune import tune
 from kinemill_dagster.resources.alerts import settings_file
@@ -74,8 +73,6 @@ def definitions_of(
         sensors=[
             *retraining_sensor(tasks),
             registry_events([task.name for task in (*tasks, *components)]),
-            failures,
-            cancellations,
             *([outcome_alerts] if settings_file(Home.resolve()).is_file() else []),
         ],
         resources={"io_manager": dg.mem_io_manager},  # Dagster's default pickles into any folder

@@ -2,11 +2,11 @@
 
 import dagster as dg
 import pytest
+from kinemill_dagster.pipelines.motion_job import known_motions, motion_jobs
 
 from kinemill.task import load_task
 from kinemill.task.presets import preset_overrides
 from kinemill_dagster.pipelines.chain import chain_job, definitions_of
-from kinemill_dagster.pipelines.motion_job import known_motions, motion_jobs
 from tests.launchpad import refusal, task_of_run
 
 

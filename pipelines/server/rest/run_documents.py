@@ -15,7 +15,7 @@ from kinemill.store.versioned_cache import VersionedCache
 from kinemill.tracking.run_metrics import progress_version, read_progress
 from kinemill.tracking.statistics import is_statistics
 from kinemill.verify.phrases import counted
-from kinemill_dagster.pipelines.run_status_sensors import reason
+from kinemill_dagster.pipelines.run_errors import reason
 from kinemill_dagster.resources.dagster_api import event_log_version, run_storage_version
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK, WHY
 

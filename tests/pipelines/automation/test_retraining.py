@@ -92,7 +92,9 @@ def test_new_champion_upstream_starts_the_task_that_starts_from_it(robots):
 
 
 def test_drift_waits_for_the_current_run(robots, monkeypatch):
-    call = Call(dg.RunRequest("one-drift-1", job_name="one", tags={"kinemill/why": "drift"}), "drift", {})
+    call = Call(
+        dg.RunRequest("one-drift-1", job_name="one", tags={"kinemill/why": "drift"}), "drift", {}
+    )
     monkeypatch.setattr(sensors.drift, "next_training", lambda *_: call)
     ticks = Ticks(robots[:1])
     tags = {"kinemill/task": "one"}
