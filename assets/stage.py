@@ -244,7 +244,7 @@ def _results(
     """Yield a result for every selected check; overrides can disable checks."""
     by_name = {result.name: result for result in results}
     selected = context.selected_asset_check_keys
-    for spec in (one for one in context.assets_def.check_specs if one.key in selected):
+    for spec in (item for item in context.assets_def.check_specs if item.key in selected):
         result = by_name.get(spec.name, CheckOutcome(spec.name, True, "not enabled in this run"))
         yield dg.AssetCheckResult(
             check_name=spec.name,

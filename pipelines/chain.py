@@ -57,7 +57,7 @@ def task_definitions(task: Task, *, web: bool = True) -> dg.Definitions:
 
 def definitions_of(
     tasks: Sequence[Task],
-    others: Sequence[dg.AssetsDefinition] = (),
+    assets: Sequence[dg.AssetsDefinition] = (),
     *,
     components: Sequence[Task] = (),
     web: bool = True,
@@ -68,7 +68,7 @@ def definitions_of(
     comes over the web; see `resources.task_resource`.
     """
     shared = dg.Definitions(
-        assets=others,
+        assets=assets,
         jobs=[backfill, tune],
         sensors=[
             *retraining_sensor(tasks),

@@ -139,7 +139,7 @@ def launchpad(task: Task) -> dict[str, dg.Field]:
     """
     fields = _fields(task)
     del fields["task"]
-    names = (f"{part}={name}" for part, every in list_presets().items() for name in every)
+    names = (f"{part}={name}" for part, choices in list_presets().items() for name in choices)
     fields[_PRESETS] = dg.Field(
         [str],
         is_required=False,
@@ -182,7 +182,7 @@ def _shape(annotation: Any, value: Any) -> Any:
     if isinstance(value, Plugin):
         return dg.Permissive(_fields(value))
     if isinstance(value, BaseModel):
-        plain = _is_one_model(annotation) and _spelled_by_field(value)
+        plain = _is_single_model(annotation) and _spelled_by_field(value)
         return dg.Shape(_fields(value)) if plain else dg.Any
     if annotation in (bool, int, float, str):
         return annotation
@@ -192,7 +192,7 @@ def _shape(annotation: Any, value: Any) -> Any:
     return dg.Any
 
 
-def _is_one_model(annotation: object) -> bool:
+def _is_single_model(annotation: object) -> bool:
     return get_origin(annotation) not in (Union, UnionType)
 
 

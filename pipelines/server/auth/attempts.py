@@ -31,10 +31,10 @@ class Attempts:
         network = _network(peer)
         while self._recent and now - self._recent[0][0] > WINDOW:
             self._recent.popleft()
-        own = sum(one == network for _, one in self._recent)
-        if own >= PER_ADDRESS or len(self._recent) >= IN_TOTAL:
+        count_here = sum(recent == network for _, recent in self._recent)
+        if count_here >= PER_ADDRESS or len(self._recent) >= IN_TOTAL:
             count = f"{PER_ADDRESS} wrong passwords or tokens from this address"
-            if own < PER_ADDRESS:
+            if count_here < PER_ADDRESS:
                 count = f"{IN_TOTAL} wrong passwords or tokens from all addresses"
             raise Refused(429, f"{count} within a minute; wait a minute", retry_after=int(WINDOW))
 

@@ -58,8 +58,8 @@ class Guard:
         call = _call_of(scope)
         cookie = None
         try:
-            own_page = self._rules.check_page(call)
-            identity = await self._rules.who(call, own_page=own_page)
+            is_our_page = self._rules.check_page(call)
+            identity = await self._rules.who(call, is_our_page=is_our_page)
             request, route = await self._parsed(call, scope, receive, identity)
             decision = await self._authorized(request, route, identity)
         except Refused as refused:
@@ -135,8 +135,8 @@ class Guard:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = _call_of(scope)
         try:
-            own_page = self._rules.check_page(call)
-            identity = await self._rules.who(call, own_page=own_page)
+            is_our_page = self._rules.check_page(call)
+            identity = await self._rules.who(call, is_our_page=is_our_page)
             request = parse_request(call, scope)
             if request.path != "/graphql" or _SUBPROTOCOL not in scope.get("subprotocols", []):
                 raise Refused(403, "websockets need the protocol graphql-ws at /graphql")
@@ -146,7 +146,7 @@ class Guard:
             await send(CLOSED)
             return
 
-        is_current = self._rules.is_current(call, identity, own_page=own_page)
+        is_current = self._rules.is_current(call, identity, is_our_page=is_our_page)
         receive, send = revocable(receive, send, is_current)
 
         async def listen() -> Message:

@@ -69,7 +69,7 @@ class Rules:
             raise Refused(403, "a websocket needs an Origin header or a token")
         return origin is not None or site == "same-origin"
 
-    async def who(self, call: Call, *, own_page: bool) -> Identity:
+    async def who(self, call: Call, *, is_our_page: bool) -> Identity:
         """Return the identity of the user.
 
         Raises:
@@ -88,10 +88,10 @@ class Rules:
             raise Refused(503, "the file of users is damaged; the server's log names it") from error
         if self.login:
             raise Refused(401, "log in, or send a token")
-        return Identity(self.owner, Permission.ADMINISTER if own_page else Permission.LOOK)
+        return Identity(self.owner, Permission.ADMINISTER if is_our_page else Permission.LOOK)
 
     def is_current(
-        self, call: Call, identity: Identity, *, own_page: bool
+        self, call: Call, identity: Identity, *, is_our_page: bool
     ) -> Callable[[], Awaitable[bool]]:
         """Return a check that the user still has the rights with which a call was accepted."""
         version = self.users.version
@@ -102,7 +102,7 @@ class Rules:
                 if version == self.users.version:
                     return True
                 version = self.users.version
-                return await self.who(call, own_page=own_page) == identity
+                return await self.who(call, is_our_page=is_our_page) == identity
             except (BadInput, Refused):
                 return False
 
@@ -126,9 +126,9 @@ class Rules:
             raise Refused(403, f"{identity.name} may not do this; it {needs}")
         if permission is Permission.LOOK or identity.tasks is None:
             return
-        others = None if decision.tasks is None else decision.tasks - identity.tasks
-        if others is None or others:
-            what = ", ".join(sorted(others or ())) or "anything that belongs to no single task"
+        forbidden = None if decision.tasks is None else decision.tasks - identity.tasks
+        if forbidden is None or forbidden:
+            what = ", ".join(sorted(forbidden or ())) or "anything that belongs to no single task"
             raise Refused(403, f"{identity.name} may not change {what}")
 
     def _named(self, name: str, groups: list[str]) -> Identity:

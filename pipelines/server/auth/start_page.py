@@ -161,7 +161,7 @@ def _forms(task: str) -> str:
 def _decisions(rows: Sequence[_Row]) -> str:
     """Return the newest decisions of all tasks: gate, promotions, rollbacks, canaries."""
     events = [(event, row.name) for row in rows for event in row.registered.events]
-    newest = sorted(events, key=lambda one: one[0].at, reverse=True)[:_RECENT]
+    newest = sorted(events, key=lambda item: item[0].at, reverse=True)[:_RECENT]
     lines = [
         [
             escape(event.at[:16].replace("T", " ")),

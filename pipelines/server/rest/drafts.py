@@ -66,7 +66,7 @@ def list_log_folders(service: ServiceOf) -> LogFolders:
     """List the drop folders of the server with their first 200 files each."""
     folders = log_folders(service.home).items()
     listed = [describe_folder(name, folder) for name, folder in folders if folder.is_dir()]
-    return LogFolders(folders=[one for one in listed if one.total])
+    return LogFolders(folders=[folder for folder in listed if folder.total])
 
 
 @router.post("/drafts", status_code=201)
@@ -80,8 +80,8 @@ def create_draft(body: StartDraft, request: Request, service: ServiceOf) -> Draf
     files = [resolve_choice(service.home, choice) for choice in body.logs]
     draft = start_draft(service.home, user_of(request), body)
     try:
-        for own in files:
-            for name, path in own.items():
+        for choice_files in files:
+            for name, path in choice_files.items():
                 draft.take(name, path)
     except KinemillError:
         draft.delete()
@@ -101,9 +101,9 @@ async def upload_draft_log(
     draft: Id, name: PathName, request: Request, service: ServiceOf
 ) -> Upload:
     """Upload a log of a draft: at most 200 logs and 1 GiB for a draft."""
-    own = await run_in_threadpool(open_draft, service.home, draft, user_of(request))
-    room = await run_in_threadpool(own.room)
-    return await receive_log(request, own.logs, name, room, "draft")
+    opened = await run_in_threadpool(open_draft, service.home, draft, user_of(request))
+    room = await run_in_threadpool(opened.room)
+    return await receive_log(request, opened.logs, name, room, "draft")
 
 
 @router.post("/drafts/{draft}/build")
@@ -114,24 +114,24 @@ def build_draft(draft: Id, body: BuildDraft, request: Request, service: ServiceO
     Answers when it is finished, after 5 minutes at most. The first 40 logs are read.
     """
     del body
-    own = open_draft(service.home, draft, user_of(request))
-    record = own.record
-    result = _run(own, Order(name=record.name, learn=record.learn, rate=record.rate))
+    opened = open_draft(service.home, draft, user_of(request))
+    record = opened.record
+    result = _run(opened, Order(name=record.name, learn=record.learn, rate=record.rate))
     preview = DraftPreview.model_validate(result)
     if len(preview.channels) > MOST_CHANNELS:
         problem = f"has {len(preview.channels)} channels"
         fix = "use kinemill new on the server"
         raise BadInput("the draft", problem, expected=f"at most {MOST_CHANNELS}", fix=fix)
-    own.keep_preview(preview)
-    return own.document()
+    opened.keep_preview(preview)
+    return opened.document()
 
 
 @router.post("/drafts/{draft}/edit")
 @needs(Permission.OPERATE)
 def edit_draft(draft: Id, body: EditDraft, request: Request, service: ServiceOf) -> EditedTask:
     """Return the task file of a draft with edits, and its problems; nothing is stored."""
-    own = open_draft(service.home, draft, user_of(request))
-    task = edit_task(own.require_preview().task, body.channels, body.settings)
+    opened = open_draft(service.home, draft, user_of(request))
+    task = edit_task(opened.require_preview().task, body.channels, body.settings)
     try:
         make_task(task, web=True)
     except TaskError as error:
@@ -148,10 +148,10 @@ def check_draft(draft: Id, body: CheckDraft, request: Request, service: ServiceO
 
     Answers when it is finished, after 5 minutes at most.
     """
-    own = open_draft(service.home, draft, user_of(request))
+    opened = open_draft(service.home, draft, user_of(request))
     make_task(body.task, web=True)
-    order = Order(name=own.record.name, task=body.task, home=str(service.home.root))
-    return LogCheck.model_validate(_run(own, order))
+    order = Order(name=opened.record.name, task=body.task, home=str(service.home.root))
+    return LogCheck.model_validate(_run(opened, order))
 
 
 @router.post("/tasks", status_code=201)

@@ -26,7 +26,7 @@ from kinemill_dagster.resources.tags import OWNER, PRIORITY, RESUME
 router = APIRouter(tags=["runs"])
 _LISTED = 10
 _MOST = 1000
-_LOOK_EVERY = 1.0  # s between two looks at a run that is followed
+_POLL = 1.0  # s between two looks at a run that is followed
 _PATIENCE = 30.0  # s for a canceled run to end before the response
 
 
@@ -78,7 +78,7 @@ def cancel_run(run: str, body: CancelRun, request: Request, service: ServiceOf) 
     service.launcher.cancel(request, record.dagster_run.run_id)
     deadline = time.monotonic() + _PATIENCE
     while status_of(record) not in ENDED and time.monotonic() < deadline:
-        time.sleep(_LOOK_EVERY / 4)
+        time.sleep(_POLL / 4)
         record = service.runs.find(record.dagster_run.run_id)
     return service.runs.document(record)
 
@@ -119,7 +119,7 @@ async def stream_metrics(
             yield event
         if follower.ended:
             return
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_POLL)
 
 
 class _Follower:
