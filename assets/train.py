@@ -14,8 +14,9 @@ from kinemill.store import Artifact, ArtifactRef, Json, to_json_value
 from kinemill.task.portfolio import CandidateResult
 from kinemill.train.summary import ModelSummary
 from kinemill_dagster.assets.metadata import build_metadata, picture, table
-from kinemill_dagster.assets.stage import ChainSettings, Events, Lines, emit, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, stage
 from kinemill_dagster.resources.io import note
+from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.task_resource import TaskResource
 from kinemill_dagster.resources.training import link_training, run_page, train_elsewhere
 

@@ -25,10 +25,10 @@ from kinemill_dagster.assets.stage import (
     Checks,
     CheckSpec,
     Events,
-    Lines,
     emit,
     stage,
 )
+from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.links import report_link
 from kinemill_dagster.resources.task_resource import TaskResource
 

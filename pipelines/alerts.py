@@ -21,7 +21,7 @@ from kinemill.store.home import Home
 from kinemill.tracking.memory_warning import read_warning
 from kinemill.tracking.run_links import noted_training
 from kinemill.verify.headline import causes
-from kinemill_dagster.pipelines.run_errors import reason
+from kinemill_dagster.pipelines.run_errors import errors_of
 from kinemill_dagster.resources import alerts
 from kinemill_dagster.resources.alert_delivery import deliver
 from kinemill_dagster.resources.io import latest
@@ -128,16 +128,7 @@ def failures(instance: dg.DagsterInstance) -> Iterator[NewAlert]:
 
 
 def _errors_of(instance: dg.DagsterInstance, run: str) -> str:
-    """Return the errors of a failed run, step by step."""
-    text = list[str]()
-    for entry in instance.all_logs(run, of_type=dg.DagsterEventType.STEP_FAILURE):
-        data = entry.dagster_event.step_failure_data if entry.dagster_event else None
-        if data and data.error:
-            text.append(reason(data.error))
-    if not text:
-        entries = instance.all_logs(run, of_type=dg.DagsterEventType.RUN_FAILURE)
-        text = [str(entry.dagster_event.message) for entry in entries if entry.dagster_event]
-    return "\n".join(text) or "no error was recorded"
+    return "\n".join(errors_of(instance, run)) or "no error was recorded"
 
 
 def refusals(home: Home, task: str) -> Iterator[NewAlert]:
