@@ -1,7 +1,6 @@
 """Sensor of all tasks, and schedule of a task."""
 
 import json
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
@@ -11,16 +10,12 @@ from kinemill.errors import KinemillError, join_first
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill_dagster.assets.lineage import (
-    CHAMPION,
-    LOGS,
-    upstream_champions,
-)
-from kinemill_dagster.pipelines.automation import age, drift
+from kinemill_dagster.assets.lineage import LOGS, upstream_champions
 from kinemill_dagster.pipelines.automation.arrivals import Call, next_run, read_state, runs_of
+from kinemill_dagster.pipelines.automation.triggers import on_age, on_drift, on_upstream
 from kinemill_dagster.pipelines.task_jobs import pipeline_job
 from kinemill_dagster.resources.io import latest
-from kinemill_dagster.resources.tags import AT_NIGHT, AUTOMATIC, SOON, WHY
+from kinemill_dagster.resources.tags import AT_NIGHT, AUTOMATIC, WHY
 
 INTERVAL = 30  # s
 _LISTED = 5  # tasks named for a reason
@@ -104,8 +99,17 @@ def _next(
             return call.request, call.why
     if runs.going():
         return None, "; ".join([*reasons, "other triggers wait for the current run to end"])
-    request = _next_of_model(task, home, instance, state, reasons)
-    return request, "; ".join(reasons)
+    triggers = (
+        lambda: on_drift(task, home, state),
+        lambda: on_age(task, home, state),
+        lambda: on_upstream(task, instance, state),
+    )
+    for trigger in triggers:
+        result = trigger()
+        if isinstance(result, dg.RunRequest):
+            return result, result.tags[WHY]
+        reasons += [result] if result else []
+    return None, "; ".join(reasons)
 
 
 def _new_logs(task: Task, call: Call) -> dg.AssetMaterialization:
@@ -116,71 +120,6 @@ def _new_logs(task: Task, call: Call) -> dg.AssetMaterialization:
         metadata={"reason": call.why, "request": call.state.request},
         tags={"dagster/data_version": call.state.request},
     )
-
-
-def _next_of_model(
-    task: Task, home: Home, instance: dg.DagsterInstance, state: Json, reasons: list[str]
-) -> dg.RunRequest | None:
-    """Return the run that the champion's error or age, or another champion needs, if any.
-
-    `state` and `reasons` are updated.
-    """
-    for trigger in (_drift, _age, _upstream):
-        result = trigger(task, home, instance, state)
-        if isinstance(result, dg.RunRequest):
-            return result
-        reasons += [result] if result else []
-    return None
-
-
-def _drift(
-    task: Task, home: Home, _instance: dg.DagsterInstance, state: Json
-) -> dg.RunRequest | str | None:
-    """Request one run per set of drifting recordings."""
-    if not (task.learn.from_logs and task.learn.gives == "dynamics" and task.retrain.on_drift):
-        return None
-    call = drift.next_training(task, home, state.get("drift", {}))
-    state["drift"] = call.cursor
-    return call.request or call.why
-
-
-def _age(
-    task: Task, home: Home, _instance: dg.DagsterInstance, state: Json
-) -> dg.RunRequest | str | None:
-    """Request one run per champion and dataset."""
-    if task.retrain.max_age is None or not task.learn.from_logs:
-        return None
-    result = age.next_training(task, home, time.time())
-    if isinstance(result, dg.SkipReason):
-        return str(result.skip_message)
-    if result.run_key == state.get("age"):
-        return "the champion is too old, and a run was requested"
-    state["age"] = result.run_key
-    return result
-
-
-def _upstream(
-    task: Task, _home: Home, instance: dg.DagsterInstance, state: Json
-) -> dg.RunRequest | str | None:
-    """Request a run when a champion that this task starts from or trains in is replaced."""
-    names = sorted({name for names in upstream_champions(task).values() for name in names})
-    if not task.retrain.on_upstream or not names:
-        return None
-    previous, state["champions"] = state.get("champions"), _champions(instance, names)
-    if previous is None or previous == state["champions"]:
-        return f"no new champion of {', '.join(names)}"
-    why = f"new champion of {', '.join(names)}"
-    return dg.RunRequest(job_name=task.name, tags={**AUTOMATIC, **SOON, WHY: why})
-
-
-def _champions(instance: dg.DagsterInstance, tasks: list[str]) -> dict[str, str]:
-    """Return the champions of tasks as reported to Dagster, by task."""
-    versions = dict[str, str]()
-    for task in tasks:
-        event = instance.get_latest_materialization_event(dg.AssetKey([task, CHAMPION]))
-        made = event.asset_materialization if event else None
-        versions[task] = (made.tags or {}).get("dagster/data_version", "") if made else ""
-    return versions
 
 
 def schedule(task: Task) -> list[dg.ScheduleDefinition]:

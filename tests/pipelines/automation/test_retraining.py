@@ -10,7 +10,6 @@ from kinemill.store import ArtifactRef, publish_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill_dagster.pipelines.automation import retraining as sensors
-from kinemill_dagster.pipelines.automation.drift import Call
 from kinemill_dagster.pipelines.automation.retraining import retraining_sensor, schedule
 from kinemill_dagster.pipelines.chain import chain_job, definitions_of
 from tests.pipelines.automation.ticks import Ticks
@@ -92,10 +91,8 @@ def test_new_champion_upstream_starts_the_task_that_starts_from_it(robots):
 
 
 def test_drift_waits_for_the_current_run(robots, monkeypatch):
-    call = Call(
-        dg.RunRequest("one-drift-1", job_name="one", tags={"kinemill/why": "drift"}), "drift", {}
-    )
-    monkeypatch.setattr(sensors.drift, "next_training", lambda *_: call)
+    request = dg.RunRequest("one-drift-1", job_name="one", tags={"kinemill/why": "drift"})
+    monkeypatch.setattr(sensors, "on_drift", lambda *_: request)
     ticks = Ticks(robots[:1])
     tags = {"kinemill/task": "one"}
     run = ticks.instance.create_run_for_job(
@@ -103,17 +100,7 @@ def test_drift_waits_for_the_current_run(robots, monkeypatch):
     )
     assert "wait for the current run" in ticks.tick().skip_message
     ticks.instance.report_run_canceled(run)
-    (request,) = ticks.tick().run_requests
-    assert request.run_key == "one-drift-1"
-
-
-def test_champion_age_requests_a_run_once(robots, monkeypatch):
-    request = dg.RunRequest("one-age-1", job_name="one", tags={"kinemill/why": "age"})
-    monkeypatch.setattr(sensors.age, "next_training", lambda *_: request)
-    file = robots[0].path
-    file.write_text(file.read_text().replace("{cron: null}", "{cron: null, max_age: 30 days}"))
-    ticks = Ticks([load_task("one")])
-    assert [len(ticks.tick().run_requests) for _ in range(2)] == [1, 0]
+    assert [request.run_key for request in ticks.tick().run_requests] == ["one-drift-1"]
 
 
 def test_broken_task_file_is_the_reason_of_a_skipped_tick(robots):
