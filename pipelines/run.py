@@ -34,10 +34,9 @@ from kinemill.task.web_overrides import within
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification, open_verification, read_verification
 from kinemill_dagster.assets import CHAIN, stages_of
-from kinemill_dagster.pipelines.cancellation import cancel_run
 from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import open_instance
-from kinemill_dagster.pipelines.orphan_runs import free, reap
+from kinemill_dagster.pipelines.orphan_runs import cancel_run, free, reap
 from kinemill_dagster.pipelines.server.console import view
 from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
