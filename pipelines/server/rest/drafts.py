@@ -1,6 +1,5 @@
 """Drafts of new tasks: start one, upload logs, build, edit, check; and create the task."""
 
-import json
 import tempfile
 import threading
 from collections.abc import Generator
@@ -18,7 +17,6 @@ from kinemill.draft.draft_process import LOGS, ORDER, Order
 from kinemill.draft.task_file import create_task_file, spell_task
 from kinemill.errors import BadInput, KinemillError, TaskError, Unreachable
 from kinemill.ingest.files import drop_folder
-from kinemill.process import run_python
 from kinemill.store import Json
 from kinemill.store.project import tasks_folder
 from kinemill.task import list_tasks, make_task
@@ -47,12 +45,16 @@ from kinemill_dagster.pipelines.server.rest.log_folders import (
     log_folders,
     resolve_choice,
 )
-from kinemill_dagster.pipelines.server.rest.logs import UPLOAD_BODY, PathName, receive_log
+from kinemill_dagster.pipelines.server.rest.logs import (
+    UPLOAD_BODY,
+    PathName,
+    read_aside,
+    receive_log,
+)
 from kinemill_dagster.pipelines.server.rest.service import ServiceOf, user_of
 from kinemill_dagster.resources.tags import OWNER
 
 router = APIRouter(tags=["drafts"])
-PATIENCE = 300.0  # s to draft or to check
 _AT_ONCE = 2  # processes that draft or check
 _WAIT = 5.0  # s for one of them to end; a request that waits holds a thread of the server
 _MODULE = "kinemill.draft.draft_process"
@@ -208,7 +210,7 @@ def _check_free(name: str) -> None:
 
 
 def _run(draft: Draft, order: Order) -> Json:
-    """Draft or check in another process, whose memory and time do not burden the server.
+    """Draft or check in another process.
 
     Raises:
         BadInput: The logs cannot be used.
@@ -218,15 +220,8 @@ def _run(draft: Draft, order: Order) -> Json:
         folder = Path(scratch)
         (folder / LOGS).symlink_to(draft.logs, target_is_directory=True)
         (folder / ORDER).write_text(order.model_dump_json())
-        process = run_python(["-m", _MODULE, str(folder)], PATIENCE)
-    if process is None:
-        problem = f"were not read within {PATIENCE:.0f} s"
-        raise BadInput("the logs", problem, fix="use fewer or shorter logs for the draft")
-    try:
-        result = json.loads(process.stdout)
-    except ValueError as error:
-        lines = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
-        raise KinemillError("the logs", f"cannot be read: {lines[-1]}") from error
+        command = ["-m", _MODULE, str(folder)]
+        result = read_aside(command, "the draft", "use fewer or shorter logs for the draft")
     if problem := result.get("problem"):
         raise BadInput("draft", problem)
     return result["result"]
