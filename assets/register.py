@@ -13,9 +13,9 @@ import dagster as dg
 
 from kinemill.errors import BadInput
 from kinemill.register import tags
-from kinemill.register.gate.rules import RULES, is_of
+from kinemill.register.gate.rules import RULES
 from kinemill.register.stage import Registration
-from kinemill.register.verdict import Verdict
+from kinemill.register.verdict import Verdict, is_of
 from kinemill.register.versions import Version, versions_of
 from kinemill.store import MANIFEST, Artifact, ArtifactRef, file_digest, to_json_value
 from kinemill.store.home import Home

@@ -1,26 +1,12 @@
 """`kinemill model transfer`: train under one environment variant, test under the others."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from kinemill.augment import stage as augment
-from kinemill.cli.output import Output, Overrides, Table, TaskName, notify, quantity
-from kinemill.dataset import stage as dataset_stage
-from kinemill.ingest import stage as ingest
-from kinemill.policies.environments.demonstrations import demonstrations
-from kinemill.policies.environments.evaluation import Agent, try_policy
-from kinemill.policies.environments.factory import environment_of
+from kinemill.cli.output import Output, Overrides, Table, TaskName, quantity
 from kinemill.store import Home, Json
-from kinemill.task import NullReporter, Task
-from kinemill.train import load_model
-from kinemill.train import stage as train
-from kinemill.train.policy_runner import as_policy
-from kinemill.validate import stage as validate
-
-USUAL = "usual"
 
 
 def transfer(
@@ -43,6 +29,7 @@ def transfer(
         to: Output folder; an existing one is resumed.
         workers: Parallel processes.
     """
+    from kinemill.cli.transfer_matrix import USUAL, matrix, train_policy
     from kinemill.policies.environments.factory import environment_of
     from kinemill.task import load_task, parse_overrides
 
@@ -63,60 +50,3 @@ def transfer(
 def _spell_success(result: Json) -> str:
     """Return the success of a policy as text, or its return if success is not reported."""
     return quantity(result["return"]) if result["success"] is None else f"{result['success']:.1%}"
-
-
-def matrix(
-    task: Task, models: Mapping[str, Agent], variants: Sequence[str], workers: int = 1
-) -> dict[str, Json]:
-    """Return success and return of each policy under each variant.
-
-    Args:
-        task: task with an `environment` part; its trials define the initial states.
-        models: runtime policy by training variant.
-        variants: test variants; `usual` has no changes.
-        workers: number of processes.
-    """
-    trials = environment_of(task).trials
-    seeds = range(trials.seed, trials.seed + trials.episodes)
-    results: dict[str, dict[str, Any]] = {}
-    for trained, policy in models.items():
-        results[trained] = {}
-        for variant in variants:
-            named = None if variant == USUAL else variant
-            trials = try_policy(task, policy, seeds, variant=named, workers=workers)
-            ends = trials.interval()
-            results[trained][variant] = {
-                "success": trials.success,
-                "success_interval": list(ends["success"]) if trials.successes else None,
-                "return": trials.mean_return,
-                "return_interval": list(ends["return"]),
-            }
-    return results
-
-
-def task_under(task: Task, variant: str) -> Task:
-    """Return the task with the settings of a variant of its environment."""
-    if variant == USUAL:
-        return task
-    environment = environment_of(task, variant)
-    fixed = {
-        name: (value, value)
-        for name, value in environment.variants[variant].items()
-        if name not in type(environment).model_fields
-    }
-    changed = environment.model_copy(update={"randomize": {**environment.randomize, **fixed}})
-    return task.model_copy(update={"environment": changed})
-
-
-def train_policy(task: Task, variant: str, folder: Path, episodes: int, workers: int) -> Agent:
-    """Train a policy from an expert under a variant, in a temporary home."""
-    varied = task_under(task, variant)
-    home = Home(folder / "home")
-    notify(f"{variant}: {episodes} demonstrations")
-    list(demonstrations(varied, folder / "logs", range(episodes), workers=workers))
-    recordings = ingest.run(varied, home, folder / "logs").artifact.ref
-    dataset = dataset_stage.run(varied, home, validate.run(varied, home, recordings).ref).ref
-    training_set = augment.run(varied, home, dataset).ref
-    notify(f"{variant}: training")
-    artifact = train.run(varied, home, dataset, training_set, (NullReporter(), NullReporter()))
-    return as_policy(load_model(home.root / artifact.ref.path), task.name)

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
-from kinemill.cli.transfer import USUAL, matrix, task_under
+from kinemill.cli.transfer_matrix import USUAL, matrix, task_under
 from kinemill.policies.environments import make_environment
 from kinemill.policies.environments.kinds.reach import Postures
 from kinemill.task import load_task

@@ -44,12 +44,13 @@ class _Change:
 
 @cache
 def _changes() -> tuple[_Change, ...]:
-    from kinemill_dagster.pipelines.server.rest.app import describe_app
+    from kinemill_dagster.pipelines.server.rest.app import ROUTERS
 
-    routes = [route for route in describe_app().routes if isinstance(route, APIRoute)]
     return tuple(
         _Change(method, route.path_regex, _body(route), vars(route.endpoint)["permission"])
-        for route in routes
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute)
         for method in route.methods - SAFE
     )
 
