@@ -145,10 +145,10 @@ def _evaluate(
     """Return the stored results of validation, and the drift from the current champion."""
     from kinemill.validate import load_checks
 
-    outcomes: list[CheckOutcome] = [*load_checks(resource.home, episodes)]
+    results: list[CheckOutcome] = [*load_checks(resource.home, episodes)]
     if resource.task.learn.gives == "dynamics":
-        outcomes.append(_measure_drift(resource, episodes, progress))
-    return outcomes
+        results.append(_measure_drift(resource, episodes, progress))
+    return results
 
 
 def _measure_drift(

@@ -1,7 +1,5 @@
 """`kinemill admin alerts`: list the receivers and the queue, or send a test alert."""
 
-from typing import Any
-
 import typer
 
 from kinemill.cli.output import Output, Table, notify
@@ -56,7 +54,7 @@ def send_test() -> Output:
     return _output(home, ["receiver", "sent", "why"], lines)
 
 
-def _receivers(home: Home) -> dict[str, Any]:
+def _receivers(home: Home) -> dict[str, object]:
     """Return the addresses of the receivers by name; exit if alerts are off."""
     from kinemill.api.project import project
 

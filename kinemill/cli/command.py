@@ -10,7 +10,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, get_args, get_origin
 
 import typer
 
@@ -20,7 +20,7 @@ from kinemill.errors import KinemillError
 _ENTRY = re.compile(r"^    (\w+): (.*(?:\n     .*)*)", re.MULTILINE)
 
 
-def make_command(function: Callable[..., Any]) -> Callable[..., None]:
+def make_command(function: Callable[..., object]) -> Callable[..., None]:
     """Return a function for Typer that prints the output of a command."""
     text, _, entries = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:\n")
     helps = {name: " ".join(lines.split()) for name, lines in _ENTRY.findall(entries)}
@@ -36,15 +36,15 @@ def make_command(function: Callable[..., Any]) -> Callable[..., None]:
         parameters.append(option)
 
     @functools.wraps(function)
-    def run(**options: Any) -> None:
-        as_json = has_output and options.pop("as_json")
+    def run(**options: object) -> None:
+        as_json = has_output and bool(options.pop("as_json"))
         try:
             output = function(**options)
         except KinemillError as error:
             if as_json and error.document:
                 document(error.document)
             raise
-        if output is not None:
+        if isinstance(output, Output):
             output.print(as_json=as_json)
 
     run.__doc__ = text
@@ -52,7 +52,7 @@ def make_command(function: Callable[..., Any]) -> Callable[..., None]:
     return run
 
 
-def _annotation(parameter: inspect.Parameter, text: str | None) -> Any:
+def _annotation(parameter: inspect.Parameter, text: str | None) -> object:
     """Return the type of a parameter with its help."""
     kind = parameter.annotation
     if text is None:

@@ -51,8 +51,8 @@ def gc(
     ]
     parts = [Table(f"what {would}", ["kind", "things", "size"], freed)] if freed else []
     if why:
-        kept = [[item["name"], spell_size(item["bytes"]), item["why"]] for item in report["kept"]]
-        parts.append(Table("what stays", ["outcome", "size", "why"], kept))
+        rows = [[item["name"], spell_size(item["bytes"]), item["why"]] for item in report["kept"]]
+        parts.append(Table("what stays", ["outcome", "size", "why"], rows))
     else:
         size = sum(entry["bytes"] for entry in report["kept"])
         report["kept"] = {"things": len(report["kept"]), "bytes": size}

@@ -29,12 +29,12 @@ def list_held_back(task: TaskName, limit: Limit = 100, offset: Offset = 0) -> Ou
     page = held_back(loaded, Home.resolve(), offset, limit)
     recordings = [item.to_json() for item in page.recordings]
     counts = {"total": page.total, "not_validated": page.pending}
-    shown = f"{len(recordings)} of " if len(recordings) < page.total else ""
+    first = f"{len(recordings)} of " if len(recordings) < page.total else ""
     pending = f"{page.pending} not validated yet: kinemill run {loaded.name}"
     return Output(
         {"task": loaded.name, **counts, "recordings": recordings},
         *(partial(_print_held_back, item) for item in recordings),
-        f"{shown}{page.total} in quarantine of {loaded.name}",
+        f"{first}{page.total} in quarantine of {loaded.name}",
         *([pending] if page.pending else []),
     )
 

@@ -28,20 +28,20 @@ def retraining_sensor(tasks: Sequence[Task], name: str = "retraining") -> list[d
     writes to a database. Its cursor has the state of each trigger, by task. It requests at most one
     run of a task per tick.
     """
-    watched = [task for task in tasks if _is_triggered(task)]
-    if not watched:
+    active = [task for task in tasks if _is_triggered(task)]
+    if not active:
         return []
 
     @dg.sensor(
         name=name,
-        jobs=[pipeline_job(task) for task in watched],
+        jobs=[pipeline_job(task) for task in active],
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts runs on new logs, on drift, on old champions, and on new champions of "
         "other tasks that a task uses.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return evaluate(watched, context)
+        return evaluate(active, context)
 
     return [sensor]
 

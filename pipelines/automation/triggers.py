@@ -1,4 +1,4 @@
-"""Triggers of a training other than new logs: drift, the champion's age, another champion.
+"""Triggers of a training other than new logs: drift, staleness of the champion, another champion.
 
 Each returns a run to request, or why there is none; "" if the task does not use the trigger. It
 updates its entry of `state`, the state of the task between ticks, so that it requests a run once.

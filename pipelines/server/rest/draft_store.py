@@ -177,11 +177,11 @@ def open_draft(home: Home, draft: str, user: str) -> Draft:
     Raises:
         NotHere: There is none of this id, or it is of another user or too old.
     """
-    found = next((candidate for candidate in _all(home) if candidate.folder.name == draft), None)
-    if found is None or found.record.owner != user:
+    stored = next((item for item in _all(home) if item.folder.name == draft), None)
+    if stored is None or stored.record.owner != user:
         fix = "start another one; a draft is deleted after a day"
         raise NotHere(f"draft {draft[:8]}", "unknown", fix=fix)
-    return found
+    return stored
 
 
 def _all(home: Home) -> list[Draft]:
