@@ -67,18 +67,19 @@ def definitions_of(
     `components`: tasks whose components make their definitions. `web`: whether run configuration
     comes over the web; see `resources.task_resource`.
     """
+    made = [task_definitions(task, web=web) for task in tasks]
     shared = dg.Definitions(
         assets=assets,
         jobs=[backfill, tune],
         sensors=[
-            *retraining_sensor(tasks),
+            *retraining_sensor(tasks, made),
             registry_events([task.name for task in (*tasks, *components)]),
             *([outcome_alerts] if settings_file(Home.resolve()).is_file() else []),
         ],
         resources={"io_manager": dg.mem_io_manager},  # Dagster's default pickles into any folder
         executor=in_process,  # 2.2 s for six steps; one process per step takes 1.6 s more
     )
-    return dg.Definitions.merge(shared, *(task_definitions(task, web=web) for task in tasks))
+    return dg.Definitions.merge(shared, *made)
 
 
 def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:

@@ -175,5 +175,6 @@ class KinemillTask(dg.Component):
             task = load_task(self.path)
         except KinemillError as error:
             return dg.Definitions(assets=[broken_task(self.path, error)])
-        sensors = retraining_sensor([task], f"{task.name}_retraining")
-        return dg.Definitions.merge(task_definitions(task), dg.Definitions(sensors=sensors))
+        made = task_definitions(task)
+        sensors = retraining_sensor([task], [made], f"{task.name}_retraining")
+        return dg.Definitions.merge(made, dg.Definitions(sensors=sensors))

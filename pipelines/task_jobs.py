@@ -17,20 +17,16 @@ from kinemill_dagster.resources.tags import task_tags
 _MOST = 100  # maximum number of listed clips; patterns are easier for more
 
 
-def pipeline_job(task: Task) -> Any:
-    """Return the job of a task's whole pipeline."""
-    return dg.define_asset_job(
+def task_jobs(task: Task) -> list[Any]:
+    """Return the jobs of a task: its pipeline, and of a motion task one for a choice of clips."""
+    pipeline = dg.define_asset_job(
         task.name,
         selection=dg.AssetSelection.groups(task.name),
         description=task.description or f"The full pipeline of {task.name}.",
         tags=task_tags(task),
     )
-
-
-def task_jobs(task: Task) -> list[Any]:
-    """Return the jobs of a task: its pipeline, and of a motion task one for a choice of clips."""
     if task.learn.type != "motion":
-        return [pipeline_job(task)]
+        return [pipeline]
     learn = {
         "epochs": 100,
         "batch_size": 32,
@@ -48,7 +44,7 @@ def task_jobs(task: Task) -> list[Any]:
         config={"resources": {task.name: {"config": {"learn": learn}}}},
         tags=task_tags(task),
     )
-    return [pipeline_job(task), motion]
+    return [pipeline, motion]
 
 
 def known_motions(task: Task, home: Home) -> list[str]:

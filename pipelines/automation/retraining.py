@@ -13,7 +13,6 @@ from kinemill.task import Task
 from kinemill_dagster.assets.lineage import LOGS, upstream_champions
 from kinemill_dagster.pipelines.automation.arrivals import Call, next_run, read_state, runs_of
 from kinemill_dagster.pipelines.automation.triggers import on_age, on_drift, on_upstream
-from kinemill_dagster.pipelines.task_jobs import pipeline_job
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.tags import AT_NIGHT, AUTOMATIC, WHY
 
@@ -21,20 +20,24 @@ INTERVAL = 30  # s
 _LISTED = 5  # tasks named for a reason
 
 
-def retraining_sensor(tasks: Sequence[Task], name: str = "retraining") -> list[dg.SensorDefinition]:
+def retraining_sensor(
+    tasks: Sequence[Task], definitions: Sequence[dg.Definitions], name: str = "retraining"
+) -> list[dg.SensorDefinition]:
     """Return the sensor that starts pipelines on new data, or none if no task has triggers.
 
+    It starts jobs of `definitions`: Dagster refuses two objects for a job of the same name.
     One sensor for all tasks: each tick of a sensor costs a request to the code server and two
     writes to a database. Its cursor has the state of each trigger, by task. It requests at most one
     run of a task per tick.
     """
     active = [task for task in tasks if _is_triggered(task)]
+    names = {task.name for task in active}
     if not active:
         return []
 
     @dg.sensor(
         name=name,
-        jobs=[pipeline_job(task) for task in active],
+        jobs=[job for part in definitions for job in part.jobs or () if job.name in names],
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts runs on new logs, on drift, on old champions, and on new champions of "

@@ -11,7 +11,7 @@ from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill_dagster.pipelines.automation import retraining as sensors
 from kinemill_dagster.pipelines.automation.retraining import retraining_sensor, schedule
-from kinemill_dagster.pipelines.chain import chain_job, definitions_of
+from kinemill_dagster.pipelines.chain import chain_job, definitions_of, task_definitions
 from tests.pipelines.automation.ticks import Ticks
 from tests.pipelines.conftest import TASK, TINY
 
@@ -131,8 +131,9 @@ def test_edited_task_file_switches_its_triggers_off(robots):
 
 def test_task_switches_its_triggers_off(workspace):
     off = {"retrain.on_arrival": False, "retrain.on_drift": False}
-    assert retraining_sensor([load_task(TASK, off)]) == schedule(load_task(TASK, off)) == []
-    (sensor,) = retraining_sensor([load_task(TASK, {"retrain.on_arrival": False})])
+    assert retraining_sensor([load_task(TASK, off)], []) == schedule(load_task(TASK, off)) == []
+    task = load_task(TASK, {"retrain.on_arrival": False})
+    (sensor,) = retraining_sensor([task], [task_definitions(task)])
     assert sensor.minimum_interval_seconds == 30
 
 
