@@ -14,7 +14,6 @@ import dagster as dg
 from kinemill.errors import BadInput
 from kinemill.register import tags
 from kinemill.register.gate.rules import RULES
-from kinemill.register.stage import Registration
 from kinemill.register.verdict import Verdict, is_of
 from kinemill.register.versions import Version, versions_of
 from kinemill.store import MANIFEST, Artifact, ArtifactRef, file_digest, to_json_value
@@ -62,7 +61,11 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         note(resource.home, context.run.run_id, task.name, "registration", value)
         yield from emit(
             context,
-            _artifact_of(resource.home, registration),
+            Artifact(
+                _ref_of(resource.home, registration.report),
+                value,
+                cached=registration.status == "unchanged",
+            ),
             build_metadata(
                 summary=registration.headline,
                 version=registration.version,
@@ -92,12 +95,11 @@ def _evaluate(
     return _check_results(_version_of(resource.home, resource.task.name, registered).gate)
 
 
-def _artifact_of(home: Home, registration: Registration) -> Artifact:
-    """Return the artifact of a registration's decision, constant for a version."""
-    folder = PurePosixPath(registration.report).parent
+def _ref_of(home: Home, report: str) -> ArtifactRef:
+    """Return the artifact with the report of a decision, constant for a version."""
+    folder = PurePosixPath(report).parent
     bring(home, home.root / folder)  # another machine can have registered it
-    ref = ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
-    return Artifact(ref, to_json_value(registration), cached=registration.status == "unchanged")
+    return ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
 
 
 def _version_of(home: Home, task: str, registered: ArtifactRef) -> Version:

@@ -55,7 +55,7 @@ def test_new_log_starts_one_run_of_the_job_with_the_reason(robots):
     assert request.asset_selection is None  # all of the job
     assert request.job_name == "one"
     assert [event.asset_key.path for event in data.asset_events] == [["one", "logs"]]
-    assert "three: no new logs; no new champion of one" in ticks.tick().skip_message
+    assert ticks.tick().skip_message.endswith("; no new champion of one")
 
 
 def test_each_task_with_new_logs_starts_one_run(robots):
