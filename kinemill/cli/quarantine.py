@@ -1,8 +1,7 @@
 """`kinemill data quarantine`: list, release and reject quarantined recordings."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -80,9 +79,11 @@ def release(task: TaskName, recording: RecordingName, because: Because = "") -> 
 
     Example: kinemill data quarantine release my_robot run1.csv
     """
+    from kinemill.task import load_task
     from kinemill.validate.quarantine_decisions import release as decide
 
-    return _decide(decide, task, recording, because)
+    loaded = load_task(task)
+    return _output(loaded.name, decide(loaded, Home.resolve(), recording, because).to_json())
 
 
 def reject(task: TaskName, recording: RecordingName, because: Because = "") -> Output:
@@ -90,9 +91,11 @@ def reject(task: TaskName, recording: RecordingName, because: Because = "") -> O
 
     Example: kinemill data quarantine reject my_robot run1.csv
     """
+    from kinemill.task import load_task
     from kinemill.validate.quarantine_decisions import reject as decide
 
-    return _decide(decide, task, recording, because)
+    loaded = load_task(task)
+    return _output(loaded.name, decide(loaded, Home.resolve(), recording, because).to_json())
 
 
 def undo(task: TaskName, recording: RecordingName, because: Because = "") -> Output:
@@ -100,20 +103,18 @@ def undo(task: TaskName, recording: RecordingName, because: Because = "") -> Out
 
     Example: kinemill data quarantine undo my_robot run1.csv
     """
+    from kinemill.task import load_task
     from kinemill.validate.quarantine_decisions import withdraw as decide
 
-    return _decide(decide, task, recording, because)
-
-
-def _decide(decide: Callable[..., Any], task: str, recording: str, because: str) -> Output:
-    from kinemill.task import load_task
-
     loaded = load_task(task)
-    made = decide(loaded, Home.resolve(), recording, because).to_json()
+    return _output(loaded.name, decide(loaded, Home.resolve(), recording, because).to_json())
+
+
+def _output(task: str, made: Json) -> Output:
     return Output(
-        {"task": loaded.name, **made},
+        {"task": task, **made},
         f"{made['name']}: {_spell_decision(made)}",
-        f"the next kinemill run {loaded.name} updates episodes, dataset and model",
+        f"the next kinemill run {task} updates episodes, dataset and model",
     )
 
 
