@@ -13,12 +13,12 @@ from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import (
     ChainSettings,
     Events,
-    Lines,
     emit,
     refuse_failed,
     stage,
 )
 from kinemill_dagster.resources.io import handed_on, pass_on
+from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.partitions import is_partitioned
 from kinemill_dagster.resources.task_resource import TaskResource
 
@@ -36,19 +36,38 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
 
 def _from_episodes(settings: ChainSettings) -> dg.AssetsDefinition:
-    if is_partitioned(settings.task):
+    after = [] if is_partitioned(settings.task) else ["episodes"]
 
-        @stage(settings, "dataset", __doc__, kinds={"numpy"})
-        def dataset(context: dg.AssetExecutionContext, resource: TaskResource) -> Events:
-            yield from _packed(context, resource, _all_episodes(context, resource))
+    @stage(settings, "dataset", __doc__, after=after, kinds={"numpy"})
+    def dataset(
+        context: dg.AssetExecutionContext, resource: TaskResource, **made: ArtifactRef
+    ) -> Events:
+        from kinemill.dataset import DatasetSummary
+        from kinemill.dataset import stage as dataset_stage
 
-    else:
-
-        @stage(settings, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
-        def dataset(
-            context: dg.AssetExecutionContext, resource: TaskResource, episodes: ArtifactRef
-        ) -> Events:
-            yield from _packed(context, resource, episodes)
+        episodes = made["episodes"] if made else _all_episodes(context, resource)
+        artifact = dataset_stage.run(resource.task, resource.home, episodes)
+        summary = DatasetSummary.of(artifact)
+        for warning in summary.warnings:
+            context.log.warning(warning)
+        splits = [
+            {"split": split, "episodes": number, "rows": summary.rows.get(split)}
+            for split, number in summary.episodes.items()
+        ]
+        statistics = [
+            {"channel": name, "unit": channel.unit, "mean": channel.mean, "std": channel.std}
+            for name, channel in summary.statistics.items()
+        ]
+        yield from emit(
+            context,
+            artifact,
+            build_metadata(
+                episodes=sum(summary.episodes.values()),
+                rows=sum(summary.rows.values()),
+                splits=table(splits),
+                statistics=table(statistics),
+            ),
+        )
 
     return dataset
 
@@ -77,39 +96,6 @@ def _all_episodes(context: dg.AssetExecutionContext, resource: TaskResource) -> 
     for asset, ref in (("recordings", recordings), ("episodes", episodes)):
         pass_on(home, run, task.name, asset, ref)
     return episodes
-
-
-def _packed(
-    context: dg.AssetExecutionContext, resource: TaskResource, episodes: ArtifactRef
-) -> Events:
-    """Publish the dataset of some episodes."""
-    from kinemill.dataset import DatasetSummary
-    from kinemill.dataset import stage as dataset_stage
-
-    artifact = dataset_stage.run(resource.task, resource.home, episodes)
-    summary = DatasetSummary.of(artifact)
-    for warning in summary.warnings:
-        context.log.warning(warning)
-    yield from emit(
-        context,
-        artifact,
-        build_metadata(
-            episodes=sum(summary.episodes.values()),
-            rows=sum(summary.rows.values()),
-            splits=table(
-                [
-                    {"split": split, "episodes": number, "rows": summary.rows.get(split)}
-                    for split, number in summary.episodes.items()
-                ]
-            ),
-            statistics=table(
-                [
-                    {"channel": name, "unit": one.unit, "mean": one.mean, "std": one.std}
-                    for name, one in summary.statistics.items()
-                ]
-            ),
-        ),
-    )
 
 
 def _from_environment(settings: ChainSettings) -> dg.AssetsDefinition:

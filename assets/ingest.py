@@ -27,11 +27,11 @@ from kinemill_dagster.assets.stage import (
     Checks,
     CheckSpec,
     Events,
-    Lines,
     emit,
     stage,
 )
 from kinemill_dagster.resources.io import note
+from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.partitions import is_partitioned
 from kinemill_dagster.resources.task_resource import TaskResource
 

@@ -99,7 +99,7 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return ", ".join(_cell(one) for one in cast(Sequence[Any], value))
+        return ", ".join(_cell(item) for item in cast(Sequence[Any], value))
     return "" if value is None else str(value)
 
 

@@ -7,11 +7,18 @@ earlier decision about the same model is kept.
 
 """
 
+from pathlib import PurePosixPath
+
 import dagster as dg
 
+from kinemill.errors import BadInput
+from kinemill.register import tags
 from kinemill.register.gate.rules import RULES
 from kinemill.register.verdict import Verdict, is_of
-from kinemill.store import ArtifactRef, to_json_value
+from kinemill.register.versions import Version, versions_of
+from kinemill.store import MANIFEST, Artifact, ArtifactRef, file_digest, to_json_value
+from kinemill.store.home import Home
+from kinemill.store.remote_sync import bring
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, table
@@ -41,7 +48,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, resource: TaskResource, **made: ArtifactRef
     ) -> Events:
         from kinemill.register import stage as register
-        from kinemill_dagster.resources.registration import artifact_of
         from kinemill_dagster.resources.training import (
             files_page,
             run_page,
@@ -55,7 +61,11 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         note(resource.home, context.run.run_id, task.name, "registration", value)
         yield from emit(
             context,
-            artifact_of(resource.home, registration),
+            Artifact(
+                _ref_of(resource.home, registration.report),
+                value,
+                cached=registration.status == "unchanged",
+            ),
             build_metadata(
                 summary=registration.headline,
                 version=registration.version,
@@ -81,10 +91,28 @@ def _evaluate(
     resource: TaskResource, registered: ArtifactRef, progress: Progress
 ) -> list[CheckOutcome]:
     """Return the recorded results of the gate."""
-    from kinemill_dagster.resources.registration import version_of
-
     del progress
-    return _check_results(version_of(resource.home, resource.task.name, registered).gate)
+    return _check_results(_version_of(resource.home, resource.task.name, registered).gate)
+
+
+def _ref_of(home: Home, report: str) -> ArtifactRef:
+    """Return the artifact with the report of a decision, constant for a version."""
+    folder = PurePosixPath(report).parent
+    bring(home, home.root / folder)  # another machine can have registered it
+    return ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
+
+
+def _version_of(home: Home, task: str, registered: ArtifactRef) -> Version:
+    """Return the version of a published decision.
+
+    Raises:
+        BadInput: The version was deleted.
+    """
+    for version in versions_of(home, task):
+        if PurePosixPath(version.tags.get(tags.REPORT, "")).parent.as_posix() == registered.path:
+            return version
+    fix = f"kinemill run {task} registers it again"
+    raise BadInput(registered.path, "is the decision about a deleted version", fix=fix)
 
 
 def _check_results(gate: list[Verdict]) -> list[CheckOutcome]:

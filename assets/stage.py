@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from kinemill_dagster.assets.partitions import joined_partitions, partitions_of
 from kinemill_dagster.assets.pools import pool_of
 from kinemill_dagster.resources.dagster_api import FreshnessPolicy
 from kinemill_dagster.resources.io import latest
+from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.links import described
 from kinemill_dagster.resources.retryable import note_fault
 from kinemill_dagster.resources.task_resource import TaskResource
@@ -244,7 +244,7 @@ def _results(
     """Yield a result for every selected check; overrides can disable checks."""
     by_name = {result.name: result for result in results}
     selected = context.selected_asset_check_keys
-    for spec in (one for one in context.assets_def.check_specs if one.key in selected):
+    for spec in (item for item in context.assets_def.check_specs if item.key in selected):
         result = by_name.get(spec.name, CheckOutcome(spec.name, True, "not enabled in this run"))
         yield dg.AssetCheckResult(
             check_name=spec.name,
@@ -254,20 +254,3 @@ def _results(
             description=result.description,
             metadata=readable(result.values),
         )
-
-
-class Lines:
-    """Progress of a stage as lines of the run's log; `advance` writes at most one per second."""
-
-    def __init__(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
-        self._log, self._last = context.log, time.monotonic()
-
-    def log_message(self, message: str) -> None:
-        """Write one line."""
-        self._log.info(message)
-
-    def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Write the progress of the stage, at most once a second."""
-        if time.monotonic() - self._last >= 1.0:
-            self._last = time.monotonic()
-            self._log.info(f"{stage} {done}/{total} {note}")

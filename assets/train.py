@@ -14,51 +14,40 @@ from kinemill.store import Artifact, ArtifactRef, Json, to_json_value
 from kinemill.task.portfolio import CandidateResult
 from kinemill.train.summary import ModelSummary
 from kinemill_dagster.assets.metadata import build_metadata, picture, table
-from kinemill_dagster.assets.stage import ChainSettings, Events, Lines, emit, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, stage
 from kinemill_dagster.resources.io import note
+from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.task_resource import TaskResource
 from kinemill_dagster.resources.training import link_training, run_page, train_elsewhere
-
-_KINDS = {"pytorch", "mlflow"}
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Return the asset `model` of a task."""
-    if not settings.task.learn.from_logs:
-        return _from_card(settings)
+    learn = settings.task.learn
+    is_dynamics = learn.from_logs and learn.gives == "dynamics"
+    after = ["dataset"]
+    after += ["training_set"] if learn.from_logs else []
+    after += ["references"] if is_dynamics else []
+    kinds = {"pytorch", "mlflow", *([] if learn.from_logs else ["gymnasium"])}
 
-    if settings.task.learn.gives == "dynamics":
-        return _selected(settings)
-
-    @stage(settings, "model", __doc__, after=["dataset", "training_set"], kinds=_KINDS)
+    @stage(settings, "model", __doc__, after=after, kinds=kinds)
     def model(
         context: dg.AssetExecutionContext,
         resource: TaskResource,
         dataset: ArtifactRef,
-        training_set: ArtifactRef,
+        **made: ArtifactRef,
     ) -> Events:
-        artifact = train_elsewhere(context, resource, dataset, training_set)
-        yield from emit(context, artifact, _about_training(resource, artifact))
-
-    return model
-
-
-def _selected(settings: ChainSettings) -> dg.AssetsDefinition:
-    after = ["dataset", "training_set", "references"]
-
-    @stage(settings, "model", __doc__, after=after, kinds=_KINDS)
-    def model(
-        context: dg.AssetExecutionContext,
-        resource: TaskResource,
-        dataset: ArtifactRef,
-        training_set: ArtifactRef,
-        references: ArtifactRef,
-    ) -> Events:
+        trained = train_elsewhere(context, resource, dataset, made.get("training_set", dataset))
+        if not is_dynamics:
+            yield from emit(context, trained, _about_training(resource, trained))
+            return
         from kinemill.selection.selected_model import select_model
 
-        task, home = resource.task, resource.home
-        trained = train_elsewhere(context, resource, dataset, training_set)
-        selected, selection = select_model(task, home, trained, dataset, references, Lines(context))
+        task = resource.task
+        home = resource.home
+        selected, selection = select_model(
+            task, home, trained, dataset, made["references"], Lines(context)
+        )
         link_training(resource, selected.ref, trained.ref)
         note(home, context.run.run_id, task.name, "selection", to_json_value(selection))
         about = _about_training(resource, selected) | build_metadata(
@@ -66,17 +55,6 @@ def _selected(settings: ChainSettings) -> dg.AssetsDefinition:
             candidates=_candidates(selection.candidates),
         )
         yield from emit(context, selected, about)
-
-    return model
-
-
-def _from_card(settings: ChainSettings) -> dg.AssetsDefinition:
-    @stage(settings, "model", __doc__, after=["dataset"], kinds={*_KINDS, "gymnasium"})
-    def model(
-        context: dg.AssetExecutionContext, resource: TaskResource, dataset: ArtifactRef
-    ) -> Events:
-        artifact = train_elsewhere(context, resource, dataset, dataset)
-        yield from emit(context, artifact, _about_training(resource, artifact))
 
     return model
 

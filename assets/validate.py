@@ -6,12 +6,15 @@ the quarantined share block the pipeline; other findings are warnings. Units are
 its time step. Rebuilt when the recordings, the task's `validate` part or its suite file change.
 """
 
+from collections.abc import Iterable
+
 import dagster as dg
 
-from kinemill.store import Artifact, ArtifactRef, Home, Json, open_ref
+from kinemill.store import Artifact, ArtifactRef, Home, Json, open_ref, to_json_value
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome, planned_checks
 from kinemill.validate.checkpoint import data_docs
+from kinemill.validate.drift.documents import EpisodeVerdict
 from kinemill.validate.partitions import (
     PartitionEpisodes,
     episodes_by_partition,
@@ -19,7 +22,6 @@ from kinemill.validate.partitions import (
 )
 from kinemill.validate.report_samples import QuarantinedRecording
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
-from kinemill_dagster.assets import drift
 from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.partitions import add_counts, selected_partition
 from kinemill_dagster.assets.stage import (
@@ -27,13 +29,18 @@ from kinemill_dagster.assets.stage import (
     Checks,
     CheckSpec,
     Events,
-    Lines,
     emit,
     stage,
 )
+from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.links import report_link
 from kinemill_dagster.resources.partitions import is_partitioned
 from kinemill_dagster.resources.task_resource import TaskResource
+
+_DRIFT = "drift"
+_DRIFT_SPEC = CheckSpec(
+    "the champion's error on new episodes does not exceed that on its held-out episodes"
+)
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
@@ -42,7 +49,9 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     specs = {
         name: CheckSpec(check.description, check.blocking)
         for name, check in planned_checks(task).items()
-    } | drift.check_specs(task)
+    }
+    if task.learn.gives == "dynamics":
+        specs[_DRIFT] = _DRIFT_SPEC
     checks = Checks(specs, _evaluate)
     kinds = {"polars", "greatexpectations"}
 
@@ -136,7 +145,54 @@ def _evaluate(
     """Return the stored results of validation, and the drift from the current champion."""
     from kinemill.validate import load_checks
 
-    return [
-        *load_checks(resource.home, episodes),
-        *drift.drift_checks(resource, episodes, progress),
-    ]
+    results: list[CheckOutcome] = [*load_checks(resource.home, episodes)]
+    if resource.task.learn.gives == "dynamics":
+        results.append(_measure_drift(resource, episodes, progress))
+    return results
+
+
+def _measure_drift(
+    resource: TaskResource, episodes: ArtifactRef, progress: Progress
+) -> CheckOutcome:
+    """Measure the champion on new accepted episodes. The check warns and never blocks."""
+    from kinemill.register.champion import load_champion
+    from kinemill.validate.drift import find_drift
+
+    task = resource.task
+    home = resource.home
+    report = find_drift(task, home, episodes, lambda: load_champion(home, task.name), progress)
+    status = {"status": report.status}
+    if report.champion is None:
+        return CheckOutcome(_DRIFT, True, f"{report.status}: {report.why}", status)
+    counts = report.counts
+    champion = report.champion
+    text = (
+        f"{counts.drift} of {counts.episodes} new episodes drift from champion version "
+        f"{champion.version}"
+    )
+    values = {
+        **status,
+        "champion": champion.version,
+        **to_json_value(counts),
+        **{f"held-out error of {name}": error for name, error in champion.held_out.items()},
+        "factor": report.factor,
+        "new_episodes": [_row(verdict, champion.units) for verdict in report.episodes],
+        "drifting": to_json_value(report.drifting),
+    }
+    return CheckOutcome(_DRIFT, counts.drift == 0, text, values)
+
+
+def _row(verdict: EpisodeVerdict, states: Iterable[str]) -> Json:
+    errors = verdict.errors
+    return {
+        "name": verdict.name,
+        "episode": verdict.episode,
+        "verdict": verdict.verdict,
+        "worst": verdict.worst,
+        **{
+            f"{name}, times usual": errors[name].ratio if name in errors else None
+            for name in states
+        },
+        "maximum PSI": max(verdict.stability.values()),
+        "message": verdict.message,
+    }

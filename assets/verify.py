@@ -25,10 +25,10 @@ from kinemill_dagster.assets.stage import (
     Checks,
     CheckSpec,
     Events,
-    Lines,
     emit,
     stage,
 )
+from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.links import report_link
 from kinemill_dagster.resources.task_resource import TaskResource
 
@@ -92,7 +92,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
                 gates=table([asdict(gate) for gate in document.gates]),
                 report=report_link(resource.home, folder / "report.html"),
                 latency=table(
-                    [{"what": k, **asdict(one)} for k, one in document.latency_ms.items()]
+                    [{"what": k, **asdict(times)} for k, times in document.latency_ms.items()]
                 ),
                 parity=table([to_json_value(row) for row in document.parity]),
             ),

@@ -110,7 +110,7 @@ PATHS: dict[str, Send] = {
     "sensor": _mutation(
         "startSensor",
         *("sensorSelector", "SensorSelector!"),
-        lambda *_: {**_WHERE, "sensorName": f"{MINE}_retraining"},
+        lambda *_: {**_WHERE, "sensorName": "retraining"},
     ),
     "schedule": _mutation(
         "startSchedule",

@@ -312,7 +312,7 @@ def _protected(workspace: Workspace, part: str) -> dict[str, str]:
 def attack_ticks(workspace: Workspace, ticks: int) -> list[Row]:
     """Evaluate the automation; open files, threads and memory may not grow."""
     row = Row("ticks of the automation, files and memory counted")
-    arguments = [str(ticks), f"{TASK}_retraining"]
+    arguments = [str(ticks), "retraining"]
     result = run_cold(arguments, workspace.environment(), 600.0, ("-c", _TICKS))
     problem = result.problem()
     if not problem:

@@ -97,7 +97,7 @@ def _mutations(servers: GuardedServers) -> list[Payload]:
     run = {task: servers.ids[f"run_{task}"] for task in (MINE, OTHER)}
     gate = {"resources": {MINE: {"config": {"promote": {"interval": False}}}}}
     where = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
-    sensor = json.dumps({**where, "sensorName": f"{MINE}_retraining"})
+    sensor = json.dumps({**where, "sensorName": "retraining"})
     graphql: dict[str, Callable[[int], tuple[str, dict[str, Any]]]] = {
         "limit": lambda n: (
             f'mutation {{ setConcurrencyLimit(concurrencyKey: "k{n}", limit: {n % 9}) }}',

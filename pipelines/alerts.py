@@ -21,14 +21,14 @@ from kinemill.store.home import Home
 from kinemill.tracking.memory_warning import read_warning
 from kinemill.tracking.run_links import noted_training
 from kinemill.verify.headline import causes
-from kinemill_dagster.pipelines.run_status_sensors import reason
+from kinemill_dagster.pipelines.run_errors import errors_of
 from kinemill_dagster.resources import alerts
 from kinemill_dagster.resources.alert_delivery import deliver
 from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.links import address_of
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, title_of
 
-_EVERY = 30  # s
+_INTERVAL = 30  # s
 _LISTED = 5  # listed names, or lines of a gate
 _WILL_RETRY = "dagster/will_retry"
 _PATIENCE = 120.0  # s for the daemon to retry a failed run
@@ -64,7 +64,7 @@ def _pages(home: Home) -> str:
 
 @dg.sensor(
     name="alerts",
-    minimum_interval_seconds=_EVERY,
+    minimum_interval_seconds=_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Sends alerts: failures, decisions, quarantine, drift, stalls, disk, memory.",
 )
@@ -128,16 +128,7 @@ def failures(instance: dg.DagsterInstance) -> Iterator[NewAlert]:
 
 
 def _errors_of(instance: dg.DagsterInstance, run: str) -> str:
-    """Return the errors of a failed run, step by step."""
-    text = list[str]()
-    for entry in instance.all_logs(run, of_type=dg.DagsterEventType.STEP_FAILURE):
-        data = entry.dagster_event.step_failure_data if entry.dagster_event else None
-        if data and data.error:
-            text.append(reason(data.error))
-    if not text:
-        entries = instance.all_logs(run, of_type=dg.DagsterEventType.RUN_FAILURE)
-        text = [str(entry.dagster_event.message) for entry in entries if entry.dagster_event]
-    return "\n".join(text) or "no error was recorded"
+    return "\n".join(errors_of(instance, run)) or "no error was recorded"
 
 
 def refusals(home: Home, task: str) -> Iterator[NewAlert]:
@@ -207,15 +198,15 @@ def quarantines(home: Home, task: str, share: float) -> Iterator[NewAlert]:
         return
     summary = EpisodesSummary.read(home, ref)
     quarantined = summary.quarantined
-    every = summary.recordings
-    if not every or quarantined <= share * every:
+    total = summary.recordings
+    if not total or quarantined <= share * total:
         return
     names = summary.failing
     key = digest([task, quarantined, names])  # one alert per new set of recordings
     body = f"{', '.join(names[:_LISTED])}{' and more' if quarantined > _LISTED else ''}"
     fix = f"kinemill data quarantine list {task} shows the reasons and releases recordings"
     event = alerts.Event(key, _made(home, ref.path), task)
-    title = f"{quarantined} of {every} recordings of {task} are in quarantine"
+    title = f"{quarantined} of {total} recordings of {task} are in quarantine"
     yield NewAlert("quarantine", title, f"{body}\n{fix}", event)
 
 

@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from kinemill_dagster.assets.stage import Lines
+from kinemill_dagster.resources.lines import Lines
 
 
 class Backfill(dg.Config):

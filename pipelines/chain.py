@@ -3,7 +3,6 @@
 import importlib
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import dagster as dg
 
@@ -17,13 +16,11 @@ from kinemill_dagster.pipelines.alerts import outcome_alerts
 from kinemill_dagster.pipelines.automation import retraining_sensor, schedule
 from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.executor import in_process
-from kinemill_dagster.pipelines.motion_job import motion_jobs
 from kinemill_dagster.pipelines.registry_events import registry_events
-from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
+from kinemill_dagster.pipelines.task_jobs import task_jobs
 from kinemill_dagster.pipelines.tune import tune
 from kinemill_dagster.resources.alerts import settings_file
 from kinemill_dagster.resources.io import refs
-from kinemill_dagster.resources.tags import task_tags
 from kinemill_dagster.resources.task_resource import define_task_resource
 
 
@@ -47,7 +44,7 @@ def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:
 
 
 def task_definitions(task: Task, *, web: bool = True) -> dg.Definitions:
-    """Return the assets, jobs, schedule and sensors of a task.
+    """Return the assets, jobs and schedule of a task.
 
     `web`: whether run configuration comes over the web; see `resources.task_resource`.
     """
@@ -55,13 +52,12 @@ def task_definitions(task: Task, *, web: bool = True) -> dg.Definitions:
         assets=[external_assets(task), *chain(task, web=web)],
         jobs=task_jobs(task),
         schedules=schedule(task),
-        sensors=retraining_sensor(task),
     )
 
 
 def definitions_of(
     tasks: Sequence[Task],
-    others: Sequence[dg.AssetsDefinition] = (),
+    assets: Sequence[dg.AssetsDefinition] = (),
     *,
     components: Sequence[Task] = (),
     web: bool = True,
@@ -71,30 +67,19 @@ def definitions_of(
     `components`: tasks whose components make their definitions. `web`: whether run configuration
     comes over the web; see `resources.task_resource`.
     """
+    made = [task_definitions(task, web=web) for task in tasks]
     shared = dg.Definitions(
-        assets=others,
+        assets=assets,
         jobs=[backfill, tune],
         sensors=[
+            *retraining_sensor(tasks, made),
             registry_events([task.name for task in (*tasks, *components)]),
-            failures,
-            cancellations,
             *([outcome_alerts] if settings_file(Home.resolve()).is_file() else []),
         ],
         resources={"io_manager": dg.mem_io_manager},  # Dagster's default pickles into any folder
         executor=in_process,  # 2.2 s for six steps; one process per step takes 1.6 s more
     )
-    return dg.Definitions.merge(shared, *(task_definitions(task, web=web) for task in tasks))
-
-
-def task_jobs(task: Task) -> list[Any]:
-    """Return the jobs of a task: its whole pipeline, and the launchpad of a motion task."""
-    pipeline = dg.define_asset_job(
-        task.name,
-        selection=dg.AssetSelection.groups(task.name),
-        description=task.description or f"The full pipeline of {task.name}.",
-        tags=task_tags(task),
-    )
-    return [pipeline, *motion_jobs(task)]
+    return dg.Definitions.merge(shared, *made)
 
 
 def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:

@@ -21,6 +21,7 @@ from kinemill.store import publish_file
 from kinemill.store.project import COMPONENT_FILE
 from kinemill.task import load_task
 from kinemill.task.yaml import scalar
+from kinemill_dagster.pipelines.automation import retraining_sensor
 from kinemill_dagster.pipelines.broken_task import broken_task
 from kinemill_dagster.pipelines.chain import task_definitions
 
@@ -171,6 +172,9 @@ class KinemillTask(dg.Component):
         """Return assets, jobs and resources of the task; of an invalid file the errors."""
         del context
         try:
-            return task_definitions(load_task(self.path))
+            task = load_task(self.path)
         except KinemillError as error:
             return dg.Definitions(assets=[broken_task(self.path, error)])
+        made = task_definitions(task)
+        sensors = retraining_sensor([task], [made], f"{task.name}_retraining")
+        return dg.Definitions.merge(made, dg.Definitions(sensors=sensors))

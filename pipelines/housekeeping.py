@@ -10,14 +10,8 @@ import dagster as dg
 from kinemill.maintenance.liveness import NoOrchestrator, OldRun, Orchestrator
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.resources.tags import TASK, UNDER_WAY
 
-_LIVE = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _PAGE = 200  # runs read at a time
 
@@ -32,7 +26,7 @@ class Runs:
     def live_since(self) -> float | None:
         """Return when the oldest unfinished run was created, s since the epoch, or None."""
         records = self._instance.get_run_records(
-            dg.RunsFilter(statuses=_LIVE), limit=1, ascending=True
+            dg.RunsFilter(statuses=UNDER_WAY), limit=1, ascending=True
         )
         return records[0].create_timestamp.timestamp() if records else None
 
@@ -70,7 +64,7 @@ class Runs:
             folder / "refs" / "runs" / run.run_id,
         ]
         ended = record.end_time or record.update_timestamp.timestamp()
-        return OldRun(run.run_id, run.tags.get("kinemill/task", ""), ended, _there(files))
+        return OldRun(run.run_id, run.tags.get(TASK, ""), ended, _there(files))
 
 
 def _there(files: list[Path]) -> list[Path]:

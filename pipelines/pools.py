@@ -9,8 +9,7 @@ import os
 
 import dagster as dg
 
-from kinemill_dagster.assets.pools import CPU, GPU
-from kinemill_dagster.resources.devices import gpus
+from kinemill_dagster.assets.pools import CPU, GPU, gpus
 
 
 def limits() -> dict[str, int]:

@@ -33,9 +33,9 @@ def build() -> dg.Definitions:
             _log.warning("%s", error)
             if name not in components:
                 assets.append(broken_task(path, error))
-    own = [task for name, task in tasks.items() if name not in components]
-    others = [task for name, task in tasks.items() if name in components]
-    made = definitions_of(own, assets, components=others)
+    from_files = [task for name, task in tasks.items() if name not in components]
+    from_components = [task for name, task in tasks.items() if name in components]
+    made = definitions_of(from_files, assets, components=from_components)
     is_used = root and any(path.suffix in {".py", ".yaml"} for path in (root / DEFS).rglob("*"))
     return dg.Definitions.merge(made, _load_components(root)) if root and is_used else made
 

@@ -2,7 +2,8 @@
 
 The registry in MLflow changes in runs, by `kinemill model`, and by MLflow's pages and clients. No
 Dagster event marks such a change, so one sensor for all tasks follows MLflow and reports each event
-of the audit log on the external asset `TASK/champion`. The reports are materializations, as Dagster
+of the audit log on the external asset `TASK/champion`. It also ends the MLflow runs of dead
+processes, which MLflow shows as running forever. The reports are materializations, as Dagster
 documents for external assets: after observations it shows downstream assets as stale even when they
 used the observed version.
 """
@@ -18,6 +19,7 @@ from kinemill.register.audit_log import Event, last_champion, read_events
 from kinemill.register.versions import CHAMPION as ALIAS
 from kinemill.register.versions import all_aliases
 from kinemill.store.home import Home
+from kinemill.tracking import end_orphans
 from kinemill_dagster.assets.lineage import CHAMPION
 from kinemill_dagster.resources.links import task_link, version_link
 from kinemill_dagster.resources.training import version_page
@@ -34,13 +36,15 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
         minimum_interval_seconds=_INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Reports decisions, and champions that were moved in MLflow, on the champion "
-        "assets.",
+        "assets, and ends the MLflow runs of dead processes.",
     )
     def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         home = Home.resolve()
         reported = json.loads(context.cursor or "{}")
         events = list[dg.AssetMaterialization]()
         try:
+            if home.has_registry and (ended := end_orphans(home)):
+                context.log.info(f"ended in MLflow: {', '.join(ended)}")
             aliases = all_aliases(home)
         except KinemillError as error:
             return dg.SkipReason(str(error))

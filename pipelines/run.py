@@ -6,8 +6,8 @@ The run is recorded in the same Dagster storage as all others, so the web pages 
 import logging
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO, cast
 from uuid import uuid4
@@ -34,10 +34,9 @@ from kinemill.task.web_overrides import within
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification, open_verification, read_verification
 from kinemill_dagster.assets import CHAIN, stages_of
-from kinemill_dagster.pipelines.cancellation import cancel_run
 from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import open_instance
-from kinemill_dagster.pipelines.orphan_runs import free, reap
+from kinemill_dagster.pipelines.orphan_runs import cancel_run, free, reap
 from kinemill_dagster.pipelines.server.console import view
 from kinemill_dagster.resources.dagster_api import origin_of
 from kinemill_dagster.resources.io import handed_on, latest, read_note
@@ -80,22 +79,13 @@ def run_chain(
         KinemillError: Another error of a stage.
         Interrupted: A signal ended the run, which is canceled.
     """
-    plain = load_task(task)
-    home = Home.resolve()
-    effective = load_task(task, overrides, web=web)  # checked before Dagster is started
-    check_machine(effective)
-    if logs is not None:
-        require_logs(effective, logs)
+    plain = _checked_task(task, overrides, logs, web=web)
     for stage in recompute:
         if stage not in RECOMPUTABLE:
             fix = nearest(stage, list(RECOMPUTABLE))
             raise BadInput(f"--recompute {stage}", "is no stage that can be recomputed", fix=fix)
-    remember_task(home, plain)
-    run_id = str(uuid4())
-    _mute_logs()
-    lock_ = in_use(home, f"chain-{run_id[:8]}")
-    with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
-        instance.add_event_listener(run_id, progress_view.listen)
+    home = Home.resolve()
+    with _open_run(plain, show_progress) as (instance, run_id):
         try:
             tags = run_tags(plain, home, instance, logs)
             tags |= {RESUME: "true"} if resume else {}
@@ -126,26 +116,45 @@ def make_until(
         Blocked: A blocking check failed.
         Interrupted: A signal ended the run, which is canceled.
     """
-    plain = load_task(task)
+    plain = _checked_task(task, overrides, logs, web=web)
+    assets = list(stages_of(plain).values())
     home = Home.resolve()
-    every = list(stages_of(plain).values())
-    effective = load_task(task, overrides, web=web)
-    check_machine(effective)
-    if logs is not None:
-        require_logs(effective, logs)
-    remember_task(home, plain)
-    run_id = str(uuid4())
-    upto = every[: every.index(asset) + 1]
-    _mute_logs()
-    lock_ = in_use(home, f"chain-{run_id[:8]}")
-    with lock_, open_instance(home) as instance, view(plain, show_progress) as progress_view:
-        instance.add_event_listener(run_id, progress_view.listen)
-        run = _Run(run_id, run_tags(plain, home, instance, logs), logs, upto)
+    with _open_run(plain, show_progress) as (instance, run_id):
+        tags = run_tags(plain, home, instance, logs)
+        run = _Run(run_id, tags, logs, assets[: assets.index(asset) + 1])
         _execute(instance, plain, run_config(plain, overrides, logs), run)
     made = handed_on(home, run_id, plain.name, asset)
     if made is None:
         raise Blocked(plain.name, f"did not produce {asset}", fix=_look(plain))
     return made
+
+
+def _checked_task(
+    task: str, overrides: Mapping[str, object] | None, logs: Path | None, *, web: bool
+) -> Task:
+    """Return a task as its file has it, after a check of all inputs of a run."""
+    plain = load_task(task)
+    effective = load_task(task, overrides, web=web)
+    check_machine(effective)
+    if logs is not None:
+        require_logs(effective, logs)
+    remember_task(Home.resolve(), plain)
+    return plain
+
+
+@contextmanager
+def _open_run(task: Task, show_progress: bool) -> Generator[tuple[dg.DagsterInstance, str]]:
+    """Open Dagster's instance with a view of the progress, and yield it with the id of a run."""
+    run_id = str(uuid4())
+    home = Home.resolve()
+    _mute_logs()
+    with (
+        in_use(home, f"chain-{run_id[:8]}"),
+        open_instance(home) as instance,
+        view(task, show_progress) as progress_view,
+    ):
+        instance.add_event_listener(run_id, progress_view.listen)
+        yield instance, run_id
 
 
 def _mute_logs() -> None:

@@ -18,7 +18,7 @@ from kinemill.task import load_task
 from kinemill.task.loader import named_task
 from kinemill.task.overrides import nested
 from kinemill.task.protocols import Progress
-from kinemill_dagster.assets.stage import Lines
+from kinemill_dagster.resources.lines import Lines
 
 _OF_CHAIN = ("status", "version", "alias", "gate", "selection")
 

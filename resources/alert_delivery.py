@@ -71,12 +71,12 @@ def send_due(home: Home) -> None:
             alerts = settings(home)
             failing = set[str]()
             for path in _pending(home):
-                _send_one(home, path, alerts or Alerts(), failing)
+                _send_alert(home, path, alerts or Alerts(), failing)
     except _Busy:
         return
 
 
-def _send_one(home: Home, path: Path, alerts: Alerts, failing: set[str]) -> None:
+def _send_alert(home: Home, path: Path, alerts: Alerts, failing: set[str]) -> None:
     """Send one alert to its remaining receivers; skip receivers that just failed."""
     note = read_json(path)
     receivers = alerts.receivers(note)

@@ -129,8 +129,8 @@ class Alerts(_Settings):
 
     def receivers(self, note: Mapping[str, str]) -> dict[str, SecretStr]:
         """Return the addresses of an alert by their public names."""
-        every = Route(urls=self.urls, on=self.on)
-        urls = [url for route in (every, *self.routes) if route.takes(note) for url in route.urls]
+        default = Route(urls=self.urls, on=self.on)
+        urls = [url for route in (default, *self.routes) if route.takes(note) for url in route.urls]
         return {name: url for name, url in self.named() if url in urls}
 
     def named(self) -> Iterator[tuple[str, SecretStr]]:

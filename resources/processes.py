@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psutil
 
-_LOOK_EVERY = 1.0  # s
+_POLL = 1.0  # s
 _ANCESTORS = 2  # ancestors of a run's process: the code server, and the daemon that started it
 
 
@@ -62,5 +62,5 @@ def end_with_ancestors() -> None:
 
 def _watch(ancestors: list[psutil.Process]) -> None:
     while len(living(ancestors)) == len(ancestors):
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_POLL)
     os._exit(1)

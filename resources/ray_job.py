@@ -36,7 +36,7 @@ from kinemill_dagster.resources.node_job import Node
 from kinemill_dagster.resources.remote_job import RemoteJob, taken_up
 
 LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; a retry can succeed
-_LOOK_EVERY = 0.3  # s
+_POLL = 0.3  # s
 _TIMEOUT = 60.0  # s without a response after which a node counts as dead
 _NOTICED = 5.0  # s after which Ray reports the death of a node to its partners
 START_WITHIN = 300.0  # s to wait for free resources of the cluster
@@ -106,7 +106,7 @@ class _Attempt:
                     return self._failed(codes)
                 if all(code == 0 for code in codes):
                     return 0
-                time.sleep(_LOOK_EVERY)
+                time.sleep(_POLL)
         finally:
             self._stop()
 

@@ -106,8 +106,8 @@ def _batches(names: Sequence[str], workers: int) -> Iterator[Sequence[str]]:
 def _environment(settings: Ray, home: str) -> dict[str, str]:
     """Return the environment variables of a worker, which has only the cores of its task."""
     cores = str(max(1, int(settings.cpus)))
-    own = {"LOKY_MAX_CPU_COUNT": cores, "POLARS_MAX_THREADS": cores}
-    return passed_environment(None if remote() else home) | own
+    limits = {"LOKY_MAX_CPU_COUNT": cores, "POLARS_MAX_THREADS": cores}
+    return passed_environment(None if remote() else home) | limits
 
 
 def _log(message: str) -> None:

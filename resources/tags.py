@@ -1,4 +1,4 @@
-"""Tags of runs: own tags, and tags of Dagster that are set here."""
+"""Tags of runs, those of Dagster that are set here included, and statuses of unfinished runs."""
 
 import dagster as dg
 
@@ -25,6 +25,14 @@ GRPC_INFO = ".dagster/grpc_info"  # address of the code server that started a ru
 SOON = {PRIORITY: "-1"}
 AT_NIGHT = {PRIORITY: "-2"}
 AUTOMATIC = {OWNER: "kinemill"}
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 # User and permissions of a request, passed by the guard of the web pages to the server.
 USER_HEADER = "X-Kinemill-User"

@@ -5,6 +5,10 @@ Bounds and names, which the launchpad's form cannot check, are checked at the la
 Dagster builds the plan, and again when the resource starts, before any step.
 """
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,6 +22,8 @@ from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from kinemill.errors import KinemillError
+from kinemill.ingest.files import drop_folder
+from kinemill.ingest.prefetch import new_logs
 from kinemill.store import Json, digest
 from kinemill.store.home import Home
 from kinemill.store.locks import in_use
@@ -91,8 +97,6 @@ class TaskResource(dg.ConfigurableResource[Any]):
     def read_ahead(self, folder: Path | None, report: Callable[[str], None]) -> None:
         """Read new logs on the nodes of the task's cluster, if any."""
         if isinstance(self.task.compute, Ray):
-            from kinemill_dagster.resources.ray_ingest import read_on_nodes
-
             read_on_nodes(self.task, self.home, folder, report)
 
 
@@ -139,7 +143,7 @@ def launchpad(task: Task) -> dict[str, dg.Field]:
     """
     fields = _fields(task)
     del fields["task"]
-    names = (f"{part}={name}" for part, every in list_presets().items() for name in every)
+    names = (f"{part}={name}" for part, choices in list_presets().items() for name in choices)
     fields[_PRESETS] = dg.Field(
         [str],
         is_required=False,
@@ -182,7 +186,7 @@ def _shape(annotation: Any, value: Any) -> Any:
     if isinstance(value, Plugin):
         return dg.Permissive(_fields(value))
     if isinstance(value, BaseModel):
-        plain = _is_one_model(annotation) and _spelled_by_field(value)
+        plain = _is_single_model(annotation) and _spelled_by_field(value)
         return dg.Shape(_fields(value)) if plain else dg.Any
     if annotation in (bool, int, float, str):
         return annotation
@@ -192,7 +196,7 @@ def _shape(annotation: Any, value: Any) -> Any:
     return dg.Any
 
 
-def _is_one_model(annotation: object) -> bool:
+def _is_single_model(annotation: object) -> bool:
     return get_origin(annotation) not in (Union, UnionType)
 
 
@@ -206,3 +210,33 @@ def _spelled_by_field(part: BaseModel) -> bool:
 def _describe(info: FieldInfo, value: object) -> str:
     now = "" if isinstance(value, BaseModel) else f"now {value!r}"
     return ". ".join(part for part in (now, spell_bounds(info), info.description or "") if part)
+
+
+def read_on_nodes(
+    task: Task, home: Home, folder: Path | None, report: Callable[[str], None]
+) -> None:
+    """Read new logs on the workers of the task's cluster if there are enough.
+
+    After a failure the ingest reads the remaining logs, and `report` receives the reason.
+    """
+    settings = task.compute
+    source = (folder or drop_folder(task, home)).resolve()
+    if not isinstance(settings, Ray) or not source.is_dir():
+        return
+    # Ray does not transfer a name that is no valid Unicode: the ingest reads such a log.
+    names = [log.name for log in new_logs(task, home, source) if log.name == log.label]
+    if len(names) < settings.ingest_from:
+        return
+    report(f"{len(names)} new logs: {settings.workers} workers of the cluster read them")
+    job = {"task": task.model_dump(mode="json", by_alias=True), "folder": str(source)}
+    done = subprocess.run(
+        [sys.executable, "-m", "kinemill_dagster.resources.ray_read_logs", str(os.getpid())],
+        input=json.dumps({"home": str(home.root), "job": json.dumps(job), "names": names}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for line in done.stderr.splitlines():
+        report(f"Ray: {line}")
+    if done.returncode:
+        report(f"the workers ended with code {done.returncode}; this process reads the rest")

@@ -15,7 +15,7 @@ from torch.distributed.run import main as torchrun
 
 from kinemill.process import exit_with_parent
 
-_LOOK_EVERY = 0.1  # s
+_POLL = 0.1  # s
 
 
 def run(job: str, processes: int) -> int:
@@ -30,7 +30,7 @@ def run(job: str, processes: int) -> int:
                 "--standalone",
                 f"--nproc-per-node={processes}",
                 "--max-restarts=0",
-                f"--monitor-interval={_LOOK_EVERY}",
+                f"--monitor-interval={_POLL}",
                 "--module",
                 "kinemill_dagster.resources.training_process",
                 job,

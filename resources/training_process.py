@@ -7,7 +7,6 @@ training (`RANK`, `WORLD_SIZE`) only rank 0 does so.
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,25 +17,7 @@ from kinemill.failures import as_known_failure, report
 from kinemill.interrupts import Interrupted
 from kinemill.process import exit_with_parent, tune_process
 from kinemill.store import Json, publish_json, read_json
-
-
-class Lines:
-    """Progress as log lines of the Dagster run; `advance` writes at most one per second."""
-
-    def __init__(self, pipes: PipesContext) -> None:
-        self._pipes = pipes
-        self._last = 0.0
-
-    def log_message(self, message: str) -> None:
-        """Send one line."""
-        self._pipes.log.info(message)
-
-    def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Send the progress of the training, at most once per second."""
-        now = time.monotonic()
-        if done == total or now - self._last >= 1.0:
-            self._last = now
-            self._pipes.log.info(f"{stage} {done}/{total} {note}")
+from kinemill_dagster.resources.lines import Lines
 
 
 def assist(job: Json) -> None:

@@ -32,7 +32,7 @@ from kinemill.task.protocols import Progress
 from kinemill_dagster.resources.remote_job import HOME, RemoteJob
 from kinemill_dagster.resources.training import models_folder
 
-_LOOK_EVERY = 0.5  # s
+_POLL = 0.5  # s
 _TAIL = 2000  # bytes of a worker's output in an error
 _PROGRESS = re.compile(r"trial \d+: \w+ \d+/\d+ ")  # format of a worker's output
 _MOST_DEATHS = 5  # most failures of workers before the search fails
@@ -174,21 +174,21 @@ def search_elsewhere(
 
 
 def _work(search: Search, bounds: Bounds, workers: int, progress: Progress) -> None:
-    own = Workers(search, write_job(search, bounds))
+    team = Workers(search, write_job(search, bounds))
     ended = {line.number for line in _ended(search)}
     try:
         with message_on_interrupt(
             lambda: f"{len(ended)} of {bounds.trials} trials are kept; {resume()}"
         ):
             for number in range(workers):
-                own.start(number)
-            while own.processes:
-                time.sleep(_LOOK_EVERY)
-                own.repeat(progress)
-                own.look(progress)
+                team.start(number)
+            while team.processes:
+                time.sleep(_POLL)
+                team.repeat(progress)
+                team.look(progress)
                 _report(search, ended, bounds.trials, progress)
     finally:
-        own.stop()
+        team.stop()
 
 
 def _report(search: Search, reported: set[int], total: int, progress: Progress) -> None:

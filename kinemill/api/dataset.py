@@ -103,19 +103,19 @@ class Dataset:
             [
                 pl.DataFrame(
                     {
-                        "episode": [one.id] * one.rows,
-                        "recording": [one.name] * one.rows,
-                        "split": [one.split] * one.rows,
-                        "time_s": np.arange(one.rows) * self.packed.dt,
+                        "episode": [episode.id] * episode.rows,
+                        "recording": [episode.name] * episode.rows,
+                        "split": [episode.split] * episode.rows,
+                        "time_s": np.arange(episode.rows) * self.packed.dt,
                     }
-                ).hstack(pl.DataFrame(np.asarray(self.packed.rows(one)), schema=self.columns))
-                for one in self._of(split)
+                ).hstack(pl.DataFrame(np.asarray(self.packed.rows(episode)), schema=self.columns))
+                for episode in self._of(split)
             ]
         )
 
     def to_numpy(self, split: Split | None = None) -> "dict[str, Packed]":
         """Return the rows of each episode by id, (N, C) float32."""
-        return {one.id: np.array(self.packed.rows(one)) for one in self._of(split)}
+        return {episode.id: np.array(self.packed.rows(episode)) for episode in self._of(split)}
 
     def to_torch(self, split: Split | None = None) -> "dict[str, torch.Tensor]":
         """Return the rows of each episode by id, (N, C) float32."""
@@ -194,9 +194,9 @@ def _ingest(
         report = ingest.run(task, home, folder, progress)
         return report.artifact.ref, report
     report = ingest.run(task, home, data.write(task, home), progress)
-    own = {str(log["hash"]) for log in report.files}
+    hashes = {str(log["hash"]) for log in report.files}
     entries = list(snapshots.Snapshot(home, report.artifact.ref))
-    selected = [entry for entry in entries if entry.hash in own]
+    selected = [entry for entry in entries if entry.hash in hashes]
     if len(selected) == len(entries):
         return report.artifact.ref, report
     # Frames of earlier calls stay recordings of the task, but are no part of this dataset.

@@ -81,7 +81,7 @@ class FrameLogs(Summarized):
     def _parquet(self, task: Task, name: str) -> bytes:
         frame = _in_units(self.frames[name], task, self.units)
         file = BytesIO()
-        _stamped(frame, task, (self.dt, self.time), f"frame {name!r}").write_parquet(file)
+        _add_timestamps(frame, task, f"frame {name!r}", self.dt, self.time).write_parquet(file)
         return file.getvalue()
 
 
@@ -214,13 +214,13 @@ def _expected_units(task: Task) -> dict[str, str]:
     }
 
 
-def _stamped(
-    frame: "pl.DataFrame", task: Task, times: tuple[float | None, str | None], where: str
+def _add_timestamps(
+    frame: "pl.DataFrame", task: Task, where: str, dt: float | None, time: str | None
 ) -> "pl.DataFrame":
     """Return a frame with timestamps under a name that the task reads."""
     import polars as pl
 
-    (dt, time), names = times, task.ingest.time
+    names = task.ingest.time
     if dt is not None:
         if present := [name for name in names if name in frame.columns]:
             fix = "leave dt out, or drop the column"

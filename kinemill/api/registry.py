@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from kinemill.register.champion_change import ChampionChange
-    from kinemill.register.document import RunDocument
     from kinemill.register.stage import Registration
     from kinemill.task.portfolio import Selection
     from kinemill.verify.bundle import FolderCheck
@@ -177,31 +176,6 @@ class Registered(Summarized):
                 | {"value": str(line.value), "expected": str(line.expected)}
                 for line in self.registration.gate
             ]
-        )
-
-    def document(self) -> "RunDocument":
-        """Return the document of `kinemill run`."""
-        from kinemill.dataset import DatasetSummary
-        from kinemill.register.run_summary import RunFacts, run_document
-        from kinemill.validate.summary import EpisodesSummary
-        from kinemill.verify.document import open_verification
-
-        training = self.training
-        artifact = self.verification.artifact
-        verified = open_verification(self.home, artifact) if artifact else None
-        logs = training.dataset is not None
-        episodes = training.dataset and EpisodesSummary.read(self.home, training.dataset.episodes)
-        return run_document(
-            RunFacts(
-                task=self.task.name,
-                episodes=episodes,
-                dataset=training.data.digest,
-                verification=verified,
-                selection=self.selection,
-                registration=self.registration,
-                report=str(self.report),
-                warnings=DatasetSummary.read(self.home, training.data).warnings if logs else [],
-            )
         )
 
     def _facts(self) -> tuple[str, Mapping[str, object]]:

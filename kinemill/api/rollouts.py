@@ -9,12 +9,12 @@ import numpy as np
 
 from kinemill.api.html import Summarized
 from kinemill.api.models import ModelLike
-from kinemill.api.progress import ShowProgress, counted, reporter
+from kinemill.api.progress import ShowProgress, StderrProgress, counted, reporter
 from kinemill.api.training import TaskLike, resolve_task
 from kinemill.errors import BadInput
 from kinemill.runtime import load_policy
 from kinemill.runtime.session import Execution
-from kinemill.store import Home, Json
+from kinemill.store import Home, Json, publish_file
 from kinemill.task.document import Task
 
 if TYPE_CHECKING:
@@ -67,6 +67,16 @@ class Rollout(Summarized):
         import polars as pl
 
         return pl.DataFrame(self.rows)
+
+    def write_page(self, to: str | Path) -> None:
+        """Write the report of a controller, an HTML page with animations."""
+        from kinemill.control.report import page
+
+        name = self.document["controller"]
+        model = self.document["model"]
+        planned = f"{name} plans on {'the physics of the plant' if model == 'true' else model}"
+        title = name if name in PLAIN else planned
+        publish_file(Path(to), page(self.task, title, list(self.episodes), self.seeds).encode())
 
     def plot(self) -> "Picture":
         """Plot the states of a controller over time, or the returns of a policy by episode."""
@@ -184,6 +194,59 @@ def rollout_policy(
         videos = Home.resolve().root / VIDEOS / resolved.name
         document["videos"] = record_videos(resolved, agent, seeds, videos, variant=variant)
     return Rollout(resolved, document, folder, seeds)
+
+
+def demonstrate(
+    task: TaskLike,
+    *,
+    controller: str | None = None,
+    model: str = "champion",
+    episodes: int = 1,
+    seed: int = 0,
+    workers: int = 1,
+    failures: bool = False,
+    threads: int = 1,
+    provider: str = "cpu",
+    to: str | Path | None = None,
+) -> Json:
+    """Run an expert in the environment of a task, write its episodes as logs, return a summary.
+
+    Args:
+        task: task with an `environment` part.
+        controller: planner as the expert; default: the policy `model`, else the expert of the
+            environment.
+        model: model of the planner, or folder of a policy.
+        episodes: number of episodes.
+        seed: seed of the first episode; each further one has the next number.
+        workers: number of processes.
+        failures: whether to write failed episodes, too.
+        threads: CPU threads of the model.
+        provider: execution provider of ONNX Runtime.
+        to: folder for the logs; default: the drop folder.
+
+    Raises:
+        BadInput: The task has no environment, or no such expert.
+    """
+    from kinemill.control.closed_loop import PlannerExpert
+    from kinemill.policies.environments import demonstrations
+    from kinemill.runtime import load
+
+    resolved = resolve_task(task)
+    if controller:
+        plans = planner(resolved, controller, model, Execution(threads, provider))[1]
+        expert = PlannerExpert(resolved, plans)
+    else:
+        expert = None if model == "champion" else load(model)
+    made = demonstrations.demonstrations(
+        resolved,
+        log_folder(resolved, to),
+        range(seed, seed + episodes),
+        expert=expert,
+        workers=workers,
+        failures=failures,
+    )
+    runs = list(counted(made, episodes, "rollout", StderrProgress()))
+    return demonstrations.document(resolved, runs)
 
 
 def task_with_controller(

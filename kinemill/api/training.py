@@ -248,7 +248,7 @@ def train_stages(
 
     dataset, source = _data(task, home, data, report)
     training_set = augment.run(task, home, source).ref if dataset else source
-    trained = _fit(task, home, (source, training_set), report, track=track)
+    trained = _fit(task, home, source, training_set, report, track=track)
     exported = export.run(task, home, trained.ref, source)
     refs = (source, trained.ref, exported.ref)
     return Training(task, home, dataset, *refs, trained.cached, ModelSummary.of(trained))
@@ -269,14 +269,20 @@ def _data(
 
 
 def _fit(
-    task: Task, home: Home, data: tuple[ArtifactRef, ArtifactRef], report: Reporter, *, track: bool
+    task: Task,
+    home: Home,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+    report: Reporter,
+    *,
+    track: bool,
 ) -> Artifact:
     """Return the trained model, cached or trained here."""
     from kinemill.register.warm_start import start_of
     from kinemill.train import TrainingJob
 
     start = start_of(task, home) if task.learn.start_from is not None else None
-    job = TrainingJob(task, home, *data, start)
+    job = TrainingJob(task, home, dataset, training_set, start)
     # The same lock as in Dagster: two processes would write the same checkpoints.
     with lock(home, f"train/{task.name}/{job.folder.name}", report.log_message):
         if cached := job.find_model():

@@ -6,39 +6,26 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import JsonOption, document
+from kinemill.cli.output import Output
 from kinemill.errors import BadInput
 from kinemill.store import Home, publish_document, publish_file, to_json_value
 
 
 def compare(
-    a: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK:A",
-            help="First version: TASK:3 or TASK@champion.",
-            autocompletion=complete_model,
-        ),
-    ],
-    b: Annotated[
-        str,
-        typer.Argument(
-            metavar="B",
-            help="Second version: TASK:4, 4 or @challenger.",
-            autocompletion=complete_model,
-        ),
-    ] = "@champion",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Output folder for report.html and comparison.json."),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+    a: Annotated[str, typer.Argument(metavar="TASK:A", autocompletion=complete_model)],
+    b: Annotated[str, typer.Argument(metavar="B", autocompletion=complete_model)] = "@champion",
+    out: Path | None = None,
+) -> Output:
     """Compare two versions on the same test split.
 
     Shows errors by channel and by steps ahead.
 
     Example: kinemill model compare my_robot:3 4
+
+    Args:
+        a: First version: TASK:3 or TASK@champion.
+        b: Second version: TASK:4, 4 or @challenger.
+        out: Output folder for report.html and comparison.json.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.comparison_tables import comparison_tables
@@ -58,10 +45,9 @@ def compare(
         out.mkdir(parents=True, exist_ok=True)
         publish_document(out / "comparison.json", comparison)
         publish_file(out / "report.html", comparison_page(comparison).encode())
-    if as_json:
-        folder = {"folder": str(out.resolve())} if out else {}
-        document(to_json_value(comparison) | folder)
-        return
-    comparison_tables(comparison)
-    if out is not None:
-        typer.echo(f"report  {out.resolve()}/report.html")
+    folder = {"folder": str(out.resolve())} if out else {}
+    return Output(
+        to_json_value(comparison) | folder,
+        lambda: comparison_tables(comparison),
+        *([f"report  {out.resolve()}/report.html"] if out else []),
+    )

@@ -1,7 +1,8 @@
-"""Data commands: ingest, check, reprocess and forget logs."""
+"""Data commands: ingest, check, reprocess and forget logs, and check them for drift."""
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -9,14 +10,13 @@ import typer
 from kinemill.cli.completion import complete_task
 from kinemill.cli.log_results import show_files
 from kinemill.cli.output import (
-    JsonOption,
     Limit,
     Offset,
+    Output,
+    Table,
     TaskName,
-    document,
     logs_path,
     notify,
-    table,
     task_or_draft,
 )
 from kinemill.errors import BadInput, join_first
@@ -33,17 +33,16 @@ _NAMED = 8  # most ignored files in a list
 
 def ingest(
     task: TaskName,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Log files or folders; default: the task's drop folder."),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+    paths: Annotated[list[Path] | None, typer.Argument()] = None,
+) -> Output:
     """Read logs into the store.
 
     Logs that are already in the store are skipped. A rejected log is listed with the reason.
 
     Example: kinemill data ingest my_robot path/to/logs
+
+    Args:
+        paths: Log files or folders; default: the task's drop folder.
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage
@@ -58,27 +57,22 @@ def ingest(
     reports = [stage.run(loaded, home, folder, StderrProgress()) for folder in folders]
     _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
     files = [file for report in reports for file in report.files]
-    document({"files": files}) if as_json else show_files(f"logs of {loaded.name}", files)
+    return Output({"files": files}, lambda: show_files(f"logs of {loaded.name}", files))
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(help="Log files or folders to check.")],
-    task: Annotated[
-        str,
-        typer.Option(
-            "--task",
-            help="Task name, path of a task file, or gym:ID.",
-            autocompletion=complete_task,
-            callback=task_or_draft,
-        ),
-    ],
-    as_json: JsonOption = False,
-) -> None:
+    files: list[Path],
+    task: Annotated[str, typer.Option(autocompletion=complete_task, callback=task_or_draft)],
+) -> Output:
     """Check logs against a task without storing them.
 
     The exit code is 1 if a log would be quarantined.
 
     Example: kinemill data check path/to/logs --task my_robot
+
+    Args:
+        files: Log files or folders to check.
+        task: Task name, path of a task file, or gym:ID.
     """
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.task import load_task
@@ -99,21 +93,18 @@ def check(
         for entry in entries
         if entry["hash"] and originals[entry["hash"]] != entry["file"]
     ]
-    if as_json:
-        document({"files": entries, "dataset": problem or None, "compared": faults})
-    else:
-        show_files(f"logs, checked for {loaded.name}", entries)
-        for fault in faults:
-            notify(escape_controls(fault))
+    failed = bool(problem) or any(gives_nothing(entry) for entry in entries)
     if problem:
         notify(f"no model can be trained on these logs: {escape_controls(problem)}")
-    if problem or any(gives_nothing(entry) for entry in entries):
-        raise typer.Exit(1)
+    return Output(
+        {"files": entries, "dataset": problem or None, "compared": faults},
+        lambda: show_files(f"logs, checked for {loaded.name}", entries),
+        lambda: notify(*map(escape_controls, faults)),
+        exit_code=int(failed),
+    )
 
 
-def list_recordings(
-    task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: JsonOption = False
-) -> None:
+def list_recordings(task: TaskName, limit: Limit = 100, offset: Offset = 0) -> Output:
     """List the recordings of a task with their status.
 
     Example: kinemill data list my_robot
@@ -124,16 +115,12 @@ def list_recordings(
     loaded = load_task(task)
     statuses = [*recording_statuses(loaded, Home.resolve())]
     lines = [item.to_json() for item in statuses[offset:][:limit]]
-    if as_json:
-        document({"task": loaded.name, "total": len(statuses), "recordings": lines})
-        return
-    rows = [
-        [line["name"], line["recording"][:16]]
-        + [line[key] for key in ("status", "episodes", "rows")]
-        for line in lines
-    ]
-    columns = ["name", "recording", "status", "episodes", "rows"]
-    table(f"recordings of {loaded.name}, {len(lines)} of {len(statuses)}", columns, rows)
+    rows = [line | {"recording": line["recording"][:16]} for line in lines]
+    title = f"recordings of {loaded.name}, {len(lines)} of {len(statuses)}"
+    return Output(
+        {"task": loaded.name, "total": len(statuses), "recordings": lines},
+        Table(title, ["name", "recording", "status", "episodes", "rows"], rows),
+    )
 
 
 def _print_ignored(ignored: dict[str, str]) -> None:
@@ -147,22 +134,20 @@ def _print_ignored(ignored: dict[str, str]) -> None:
 
 def reprocess(
     task: TaskName,
-    match: Annotated[
-        list[str] | None, typer.Option(help="Only recordings that match this pattern; repeatable.")
-    ] = None,
-    first: Annotated[
-        str | None, typer.Option("--from", help="First recording name, in sorted order.")
-    ] = None,
-    last: Annotated[
-        str | None, typer.Option("--to", help="Last recording name, in sorted order.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+    match: list[str] | None = None,
+    first: Annotated[str | None, typer.Option("--from")] = None,
+    last: Annotated[str | None, typer.Option("--to")] = None,
+) -> Output:
     """Process recordings again whose rules changed.
 
     Prints the changed rules and the processed recordings.
 
     Example: kinemill data reprocess my_robot
+
+    Args:
+        match: Only recordings that match this pattern; repeatable.
+        first: First recording name, in sorted order.
+        last: Last recording name, in sorted order.
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.cli.recording_tables import reprocess_table
@@ -175,36 +160,33 @@ def reprocess(
         part = backfill(
             loaded, Home.resolve(), Range(match or ["*"], first, last), StderrProgress()
         )
-        if as_json:
-            document(part)
-        else:
-            typer.echo(
-                f"{part.recordings} recordings of {part.task} follow the current rules: "
-                f"{part.read} were ingested and {part.evaluated} validated again"
-            )
-        return
+        text = (
+            f"{part.recordings} recordings of {part.task} follow the current rules: "
+            f"{part.read} were ingested and {part.evaluated} validated again"
+        )
+        return Output(part, text)
     report = redo(loaded, Home.resolve(), StderrProgress())
-    document(report) if as_json else reprocess_table(report)
     if report.failed:
         notify(f"blocked by: {', '.join(report.failed)}")
-        raise typer.Exit(1)
+    return Output(report, lambda: reprocess_table(report), exit_code=int(bool(report.failed)))
 
 
 def forget(
     task: TaskName,
     recording: Recording,
     because: Because = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation prompt.")] = False,
-    undo: Annotated[
-        bool, typer.Option("--undo", help="Allow a forgotten recording to be ingested again.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
+    yes: bool = False,
+    undo: bool = False,
+) -> Output:
     """Remove a recording permanently.
 
     Lists the datasets and models that used it.
 
     Example: kinemill data forget my_robot run1.csv --because 'wrong robot'
+
+    Args:
+        yes: Skip the confirmation prompt.
+        undo: Allow a forgotten recording to be ingested again.
     """
     from kinemill.ingest.inspection import find_member
     from kinemill.register.lineage import uses_of
@@ -215,9 +197,7 @@ def forget(
     home = Home.resolve()
     if undo:
         made = storage.undo_forget(loaded, home, recording, because).to_json()
-        text = f"{made['name']} can be ingested again"
-        document(made) if as_json else typer.echo(text)
-        return
+        return Output(made, f"{made['name']} can be ingested again")
     member = find_member(loaded, home, recording)
     used = uses_of(home, loaded.name, member.hash)["recordings"][0]["datasets"]
     stored = storage.stored_data(loaded, home, member)
@@ -230,10 +210,10 @@ def forget(
         "bytes": stored.bytes,
     }
     decision = storage.forget(loaded, home, member, because)
-    if as_json:
-        document({**decision.to_json(), "removed": removed, "datasets": used})
-        return
-    typer.echo(f"{member.name} ({member.hash[:16]}) is forgotten: {_spell_use(used)}")
+    return Output(
+        {**decision.to_json(), "removed": removed, "datasets": used},
+        f"{member.name} ({member.hash[:16]}) is forgotten: {_spell_use(used)}",
+    )
 
 
 def _confirm(recording: str, consequence: str) -> None:
@@ -264,3 +244,45 @@ def _spell_use(used: list[Json]) -> str:
         f"used by dataset {datasets}, which keeps its packed rows, and by "
         f"{'model ' + ', '.join(models) if models else 'no model'}"
     )
+
+
+def drift(
+    task: TaskName,
+    logs: Path | None = None,
+) -> Output:
+    """List new episodes with large errors of the champion.
+
+    The errors are compared with those at training time.
+
+    Example: kinemill data drift my_robot --logs path/to/logs
+
+    Args:
+        logs: Log or folder of logs to compare; nothing is stored.
+    """
+    from kinemill.api.progress import StderrProgress
+    from kinemill.cli.recording_tables import drift_table
+    from kinemill.ingest import stage as ingest
+    from kinemill.ingest.membership import members
+    from kinemill.register.champion import load_champion
+    from kinemill.task import load_task
+    from kinemill.validate import stage as validate
+    from kinemill.validate.drift import find_drift
+
+    loaded = load_task(task)
+    home = Home.resolve()
+    if logs is None and not members(home, loaded.name):
+        fix = f"kinemill data ingest {loaded.name}; or name logs with --logs"
+        raise BadInput(loaded.name, "has no recording yet", fix=fix)
+    progress = StderrProgress()
+    with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
+        source = Path(scratch)
+        new = home
+        if logs is not None:  # read into a temporary home
+            source = logs_path(logs, "--logs")
+            new = Home(Path(scratch))
+        recordings = ingest.run(loaded, new, source, progress).artifact.ref
+        episodes = validate.run(loaded, new, recordings, progress).ref
+        report = find_drift(
+            loaded, new, episodes, lambda: load_champion(home, loaded.name), progress
+        )
+    return Output(report, lambda: drift_table(report))

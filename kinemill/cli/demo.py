@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, notify
+from kinemill.cli.output import Output, notify
 from kinemill.store.home import Home
 
 _TASK = "cart_pole"
@@ -19,29 +19,26 @@ _SHARED = ("KINEMILL_HOME", "KINEMILL_DATABASE", "KINEMILL_REMOTE", "KINEMILL_PR
 
 
 def demo(
-    keep: Annotated[
-        Path | None,
-        typer.Option("--keep", metavar="FOLDER", help="Project to run in; created if missing."),
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Delete earlier demo results first; needs --keep.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
+    keep: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
+    fresh: bool = False,
+) -> Output:
     """Run the pipeline on logs of a simulated cart-pole.
 
     Without --keep, the demo runs in a temporary project, which is removed.
 
     Example: kinemill demo --keep my_mill
+
+    Args:
+        keep: Project to run in; created if missing.
+        fresh: Delete earlier demo results first; needs --keep.
     """
     if keep is not None:
-        _demonstrate(keep, fresh=fresh, as_json=as_json)
-        return
+        return _demonstrate(keep, fresh=fresh)
     with TemporaryDirectory(prefix="kinemill-demo-") as folder, _without(*_SHARED):
-        _demonstrate(Path(folder) / "demo", as_json=as_json, is_kept=False)
+        return _demonstrate(Path(folder) / "demo", is_kept=False)
 
 
-def _demonstrate(folder: Path, *, fresh: bool = False, as_json: bool, is_kept: bool = True) -> None:
+def _demonstrate(folder: Path, *, fresh: bool = False, is_kept: bool = True) -> Output:
     """Run the demo in a project; create the project if needed."""
     from kinemill.api.project import project
     from kinemill.cli.run_command import run_task
@@ -54,11 +51,13 @@ def _demonstrate(folder: Path, *, fresh: bool = False, as_json: bool, is_kept: b
             forget(home, _TASK)
         if write(_TASK, home):
             notify(f"logs of a simulated cart-pole are in {home.logs(_TASK)}")
-        run_task(_TASK, None, {}, as_json=as_json, is_kept=is_kept)
+        output = run_task(_TASK, None, {}, is_kept=is_kept)
+    note = f"the project is {root}; work there, for example: kinemill model why {_TASK}"
     if not is_kept:
-        notify("this project is temporary; kinemill demo --keep FOLDER keeps it")
-    elif root != Path.cwd():
-        notify(f"the project is {root}; work there, for example: kinemill model why {_TASK}")
+        note = "this project is temporary; kinemill demo --keep FOLDER keeps it"
+    if root != Path.cwd():
+        output.parts += (lambda: notify(note),)
+    return output
 
 
 @contextmanager

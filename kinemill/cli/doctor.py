@@ -9,14 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import typer
-
 from kinemill import __version__
-from kinemill.cli.output import JsonOption, document, table
+from kinemill.cli.output import Output, Table
 from kinemill.errors import KinemillError, Unreachable
 from kinemill.extras import extras, has_extra, installed
 from kinemill.failures import as_known_failure
-from kinemill.store import Home, Json, database, object_store, ray_cluster
+from kinemill.store import Home, database, object_store, ray_cluster
 from kinemill.store.disk_space import shortage
 from kinemill.store.project import project_root
 
@@ -37,10 +35,6 @@ class Finding:
     ok: bool | None
     value: str
     fix: str = ""
-
-    def to_json(self) -> Json:
-        """Return the result as a JSON object."""
-        return asdict(self)
 
 
 def examine() -> list[Finding]:
@@ -196,7 +190,7 @@ def _tasks() -> Iterator[Finding]:
             yield Finding(f"task {name}", ok=True, value=str(path))
 
 
-def doctor(as_json: JsonOption = False) -> None:
+def doctor() -> Output:
     """Check versions, GPU, home, disk, tasks and registry.
 
     Each failed check is shown with its fix. The exit code is 1 if a check fails.
@@ -204,31 +198,20 @@ def doctor(as_json: JsonOption = False) -> None:
     Example: kinemill doctor
     """
     findings = examine()
-    if as_json:
-        document({"checks": [finding.to_json() for finding in findings]})
-    else:
-        table(
-            "doctor",
-            ["", "what", "found", "what to do"],
-            [[_MARKS[item.ok], item.name, item.value, item.fix] for item in findings],
-        )
-    if any(item.ok is False for item in findings):
-        raise typer.Exit(1)
+    rows = [[_MARKS[item.ok], item.name, item.value, item.fix] for item in findings]
+    return Output(
+        {"checks": [asdict(finding) for finding in findings]},
+        Table("doctor", ["", "what", "found", "what to do"], rows),
+        exit_code=int(any(item.ok is False for item in findings)),
+    )
 
 
-def version(as_json: JsonOption = False) -> None:
+def version() -> Output:
     """Print the version of kinemill.
 
     With --json, also prints the versions of Python and of the main libraries.
 
     Example: kinemill version
     """
-    if as_json:
-        document(versions())
-        return
-    typer.echo(f"kinemill {__version__}")
-
-
-def versions() -> dict[str, str | None]:
-    """Return the versions for a bug report; None for a missing library."""
-    return {"python": platform.python_version(), **{name: installed(name) for name in _REPORTED}}
+    libraries = {name: installed(name) for name in _REPORTED}
+    return Output({"python": platform.python_version(), **libraries}, f"kinemill {__version__}")

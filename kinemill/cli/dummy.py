@@ -29,7 +29,7 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     if dummy.states is not None:
         task = _write_task(task, dummy, home)
     loaded = load_task(task)
-    pictures = _other_pictures(loaded, dummy)
+    pictures = _differing_images(loaded, dummy)
     os.environ["KINEMILL_HOME"] = str(home.root)
     # A folder per settings and task: other logs must not mix with this run.
     inputs = loaded.part("dt", "channels", "validate", "learn", "verify")
@@ -43,7 +43,7 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     return task, folder, [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
 
 
-def _other_pictures(task: Task, dummy: Dummy) -> str:
+def _differing_images(task: Task, dummy: Dummy) -> str:
     """Return the images whose size in the environment differs from the logs, as text."""
     if dummy.image is None or task.environment is None or task.learn.type != "imitation":
         return ""

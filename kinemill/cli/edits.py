@@ -5,45 +5,47 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.data import Because
-from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.cli.output import Limit, Offset, Output, Table, TaskName
 from kinemill.errors import BadInput
 from kinemill.store import to_json_value
 
 Which = Annotated[
     str | None, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
 ]
-Where = Annotated[str | None, typer.Option(help="Edit all recordings that a query finds.")]
-Span = Annotated[str | None, typer.Option(metavar="FROM:TO", help="Leave out a span, s.")]
-Time = Annotated[float | None, typer.Option(metavar="S", help="Cut into two tracks at a time.")]
 Part = Annotated[str | None, typer.Option(help="Part of the log that times refer to.")]
-Other = Annotated[str | None, typer.Option(metavar="OTHER", help="Continue with a recording.")]
-Gap = Annotated[float | None, typer.Option(min=0.0, help="Longest gap of a merge, s.")]
-Undo = Annotated[bool, typer.Option("--undo", help="Withdraw an edit.")]
-Number = Annotated[int | None, typer.Option(min=1, help="Edit to withdraw; default: the last.")]
 
 
 def edit(
     task: TaskName,
     recording: Which = None,
-    where: Where = None,
-    exclude: Span = None,
-    split: Time = None,
+    where: str | None = None,
+    exclude: Annotated[str | None, typer.Option(metavar="FROM:TO")] = None,
+    split: Annotated[float | None, typer.Option(metavar="S")] = None,
     part: Part = None,
-    merge: Other = None,
-    max_gap: Gap = None,
-    undo: Undo = False,
-    number: Number = None,
+    merge: Annotated[str | None, typer.Option(metavar="OTHER")] = None,
+    max_gap: Annotated[float | None, typer.Option(min=0.0)] = None,
+    undo: bool = False,
+    number: Annotated[int | None, typer.Option(min=1)] = None,
     because: Because = "",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Edit how a recording is read; reversible.
 
     The log file does not change. Times are s since its first timestamp.
 
     Example: kinemill data edit my_robot run1.csv --exclude 3.2:4.5
+
+    Args:
+        where: Edit all recordings that a query finds.
+        exclude: Leave out a span, s.
+        split: Cut into two tracks at a time.
+        merge: Continue with a recording.
+        max_gap: Longest gap of a merge, s.
+        undo: Withdraw an edit.
+        number: Edit to withdraw; default: the last.
     """
     from kinemill.api.edits import edit_members, undo_edit
     from kinemill.task import load_task
+    from kinemill.verify.phrases import counted
 
     loaded = load_task(task)
     arguments = {
@@ -58,14 +60,15 @@ def edit(
         acts = undo_edit(loaded, recording, number, where=where, because=because)
     else:
         acts = [edit_members(loaded, recording, where, arguments, because)]
-    if as_json:
-        document({"task": loaded.name, "acts": [to_json_value(act) for act in acts]})
-        return
-    for act in acts:
-        what = act.change.spell() if act.change else f"undo edit {act.undoes}"
-        count = len(act.recordings)
-        typer.echo(f"{what}: {count} recording{'s' * (count != 1)} (edit {act.number})")
-    typer.echo(f"the next kinemill run {loaded.name} updates episodes, dataset and model")
+    return Output(
+        {"task": loaded.name, "acts": [to_json_value(act) for act in acts]},
+        *(
+            f"{act.change.spell() if act.change else f'undo edit {act.undoes}'}: "
+            f"{counted(len(act.recordings), 'recordings')} (edit {act.number})"
+            for act in acts
+        ),
+        f"the next kinemill run {loaded.name} updates episodes, dataset and model",
+    )
 
 
 def _span(text: str | None) -> tuple[float, float] | None:
@@ -94,12 +97,8 @@ def _require_nothing(named: list[str]) -> None:
 
 
 def list_edits(
-    task: TaskName,
-    recording: Which = None,
-    limit: Limit = 100,
-    offset: Offset = 0,
-    as_json: JsonOption = False,
-) -> None:
+    task: TaskName, recording: Which = None, limit: Limit = 100, offset: Offset = 0
+) -> Output:
     """List the edits of a task's recordings: who, when and why.
 
     Example: kinemill data edits my_robot run1.csv
@@ -110,8 +109,8 @@ def list_edits(
     loaded = load_task(task)
     rows = all_edits(loaded, recording)
     page = rows.slice(offset, limit)
-    if as_json:
-        document({"task": loaded.name, "total": rows.height, "edits": page.to_dicts()})
-        return
+    lines = page.to_dicts()
+    title = f"edits of {loaded.name}, {page.height} of {rows.height}"
     columns = ["number", "name", "edit", "who", "when", "because", "undone"]
-    table(f"edits of {loaded.name}, {page.height} of {rows.height}", columns, page[columns].rows())
+    document = {"task": loaded.name, "total": rows.height, "edits": lines}
+    return Output(document, Table(title, columns, lines))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, document, notify
+from kinemill.cli.output import Output, notify
 from kinemill.errors import BadInput
 from kinemill.store import Json
 
@@ -29,22 +29,13 @@ class Sampling(StrEnum):
 
 
 def join(
-    files: Annotated[list[Path], typer.Argument(help="Files of one recording, or their folder.")],
-    to: Annotated[
-        Path, typer.Option("--to", help="New file: .csv or .parquet; with --each, a folder.")
-    ],
-    each: Annotated[
-        bool, typer.Option("--each", help="Join the files of each of several recordings.")
-    ] = False,
-    by: Annotated[By, typer.Option("--by", help="Match rows by number or by time.")] = By.ROW,
-    method: Annotated[
-        Sampling | None, typer.Option("--method", help="Sampling by time; default: linear.")
-    ] = None,
-    offset: Annotated[
-        float | None, typer.Option("--offset", help="Seconds to add to later files' times.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+    files: list[Path],
+    to: Annotated[Path, typer.Option()],
+    each: bool = False,
+    by: By = By.ROW,
+    method: Sampling | None = None,
+    offset: float | None = None,
+) -> Output:
     """Join files that hold different columns of one recording.
 
     Row k of each file belongs to the same time. Logs with their own timestamps are joined with
@@ -55,6 +46,14 @@ def join(
     command can be repeated as files arrive.
 
     Example: kinemill data join u.csv y.csv --to run1.csv
+
+    Args:
+        files: Files of one recording, or their folder.
+        to: New file: .csv or .parquet; with --each, a folder.
+        each: Join the files of each of several recordings.
+        by: Match rows by number or by time.
+        method: Sampling by time; default: linear.
+        offset: Seconds to add to later files' times.
     """
     from kinemill.draft.joined_files import join_rows, write_joined
     from kinemill.draft.recording_files import join_each
@@ -67,37 +66,27 @@ def join(
     timed = partial(join_by_time, method=Method(method or "linear"), offset=offset or 0.0)
     join_files = timed if by is By.TIME else join_rows
     if each:
-        _report_each(join_each(files[0], paths, to.absolute(), join_files), as_json=as_json)
-        return
+        return _joined_recordings(join_each(files[0], paths, to.absolute(), join_files))
     summary = {"file": str(to), **write_joined(paths, to.absolute(), join_files).summary(paths)}
-    if as_json:
-        document(summary)
-    else:
-        _report(summary)
+    return Output(summary, lambda: _report(summary))
 
 
-def _report_each(results: Iterable[Json], *, as_json: bool) -> None:
-    """Report the outcomes of `join_each`; exit with 1 if a recording cannot be joined."""
+def _joined_recordings(results: Iterable[Json]) -> Output:
+    """Return the outcomes of `join_each`; the exit code is 1 if a recording cannot be joined."""
     recordings = list[Json]()
-    failed = 0
-    made = 0
     for result in results:
         recordings.append(result)
-        failed = failed + bool(result["problem"])
-        made = made + ("rows" in result)
         if result["problem"]:
             notify(f"{result['recording']}: not joined: {result['problem']}")
-        elif "rows" in result and not as_json:
-            _report(result)
-    if as_json:
-        document({"recordings": recordings})
-    else:
-        existing = len(recordings) - made - failed
-        typer.echo(
-            f"{made} of {len(recordings)} recordings joined, {existing} already, {failed} failed"
-        )
-    if failed:
-        raise typer.Exit(1)
+    failed = sum(bool(result["problem"]) for result in recordings)
+    made = [result for result in recordings if "rows" in result and not result["problem"]]
+    existing = len(recordings) - len(made) - failed
+    return Output(
+        {"recordings": recordings},
+        *(partial(_report, result) for result in made),
+        f"{len(made)} of {len(recordings)} recordings joined, {existing} already, {failed} failed",
+        exit_code=int(failed > 0),
+    )
 
 
 def _report(result: Json) -> None:

@@ -25,15 +25,15 @@ def show_files(title: str, files: Sequence[Json]) -> None:
     """
     typer.echo(title)
     printed = Counter[str]()
-    most_of_one = PER_CHECK if len(files) > 1 else MOST_REASONS
+    most_per_check = PER_CHECK if len(files) > 1 else MOST_REASONS
     for file, same in _groups(files):
         more = f" and {same} more with the same problem" if same else ""
         name = escape_controls(file["file"])
         typer.echo(f"{file['outcome']:<{_WIDTH}} {name}{more}{_size(file)}")
         reasons = sorted(
-            file["reasons"], key=lambda reason: printed[reason["check"]] >= most_of_one
+            file["reasons"], key=lambda reason: printed[reason["check"]] >= most_per_check
         )
-        unprinted = sum(printed[reason["check"]] < most_of_one for reason in reasons)
+        unprinted = sum(printed[reason["check"]] < most_per_check for reason in reasons)
         most = max(min(unprinted, MOST_REASONS), 0 if file["episodes"] else 1)
         printed.update(reason["check"] for reason in reasons[:most])
         show_reasons(reasons, most)

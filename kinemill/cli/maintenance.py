@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_task
-from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.cli.output import Output, Table, notify
 from kinemill.errors import BadInput
 from kinemill.store import Home, Json
 
@@ -16,35 +16,26 @@ _OVER = 1  # exit code: the home exceeds the budget, or files are damaged
 
 
 def gc(
-    task: Annotated[
-        str | None,
-        typer.Argument(help="Task to clean up; default: all.", autocompletion=complete_task),
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Maximum size of the home, for example 20GB.")
-    ] = None,
-    unused: Annotated[
-        float,
-        typer.Option(
-            "--unused", min=0, help="Days without use after which artifacts can be deleted."
-        ),
-    ] = 7.0,
-    logs: Annotated[
-        float, typer.Option("--logs", min=0, help="Days after which logs and runs can be deleted.")
-    ] = 30.0,
-    dry: Annotated[
-        bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")
-    ] = False,
-    why: Annotated[
-        bool, typer.Option("--why", help="Print why each remaining item is kept.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
+    task: Annotated[str | None, typer.Argument(autocompletion=complete_task)] = None,
+    budget: str | None = None,
+    unused: Annotated[float, typer.Option(min=0)] = 7.0,
+    logs: Annotated[float, typer.Option(min=0)] = 30.0,
+    dry: Annotated[bool, typer.Option("--dry-run")] = False,
+    why: bool = False,
+) -> Output:
     """Delete artifacts that no registered version depends on.
 
     Deletes the oldest first, and never a champion or its data.
 
     Example: kinemill admin gc --budget 20GB --dry-run
+
+    Args:
+        task: Task to clean up; default: all.
+        budget: Maximum size of the home, for example 20GB.
+        unused: Days without use after which artifacts can be deleted.
+        logs: Days after which logs and runs can be deleted.
+        dry: List what would be deleted, and delete nothing.
+        why: Print why each remaining item is kept.
     """
     from kinemill.maintenance.gc import Limits, collect
     from kinemill.task import NullReporter, load_task
@@ -54,70 +45,81 @@ def gc(
     limits = Limits(name, parse_size(budget) if budget else None, unused, logs, dry)
     with _orchestrator(home) as orchestrator:
         report = collect(home, limits, orchestrator, NullReporter())
-    if not why:
-        report["kept"] = {
-            "things": len(report["kept"]),
-            "bytes": sum(entry["bytes"] for entry in report["kept"]),
-        }
-    document(report) if as_json else _show(report, why=why)
+    would = "would go" if report["dry_run"] else "went"
+    freed = [
+        [kind, line["things"], spell_size(line["bytes"])] for kind, line in report["freed"].items()
+    ]
+    parts = [Table(f"what {would}", ["kind", "things", "size"], freed)] if freed else []
+    if why:
+        rows = [[item["name"], spell_size(item["bytes"]), item["why"]] for item in report["kept"]]
+        parts.append(Table("what stays", ["outcome", "size", "why"], rows))
+    else:
+        size = sum(entry["bytes"] for entry in report["kept"])
+        report["kept"] = {"things": len(report["kept"]), "bytes": size}
+    old_size = report["bytes"]["before"]
+    difference = spell_size(old_size - report["bytes"]["after"])
     if not report["within_budget"]:
         notify("the rest is protected; kinemill admin gc --why lists what is kept and why")
-        raise typer.Exit(_OVER)
+    return Output(
+        report,
+        *parts,
+        f"{report['home']}: {spell_size(old_size)}, {difference} {would}",
+        exit_code=0 if report["within_budget"] else _OVER,
+    )
 
 
 def backup(
-    to: Annotated[Path, typer.Argument(help="Backup folder, outside the home.")],
-    as_json: JsonOption = False,
-) -> None:
+    to: Path,
+) -> Output:
     """Back up the home while it is in use.
 
     Files that the folder has are not copied again.
 
     Example: kinemill admin backup path/to/backup
+
+    Args:
+        to: Backup folder, outside the home.
     """
     from kinemill.maintenance.backups import back_up
     from kinemill.task.protocols import NullReporter
 
     report = back_up(Home.resolve(), to, NullReporter())
-    if as_json:
-        document(report)
-    else:
-        added = report["added"]
-        typer.echo(
-            f"{report['backup']}: backup {report['made']}, {report['files']} files, "
-            f"{spell_size(report['bytes'])}; new are {added['files']}, {spell_size(added['bytes'])}"
-        )
-        notify(f"not in it: {'; '.join(report['left_out'])}")
-    for line in report["damaged"]:
-        notify(f"damaged and omitted: {line}")
-    if report["damaged"]:
-        raise typer.Exit(_OVER)
+    added = report["added"]
+    notify(*(f"damaged and omitted: {line}" for line in report["damaged"]))
+    return Output(
+        report,
+        f"{report['backup']}: backup {report['made']}, {report['files']} files, "
+        f"{spell_size(report['bytes'])}; new are {added['files']}, {spell_size(added['bytes'])}",
+        lambda: notify(f"not in it: {'; '.join(report['left_out'])}"),
+        exit_code=_OVER if report["damaged"] else 0,
+    )
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="FROM", help="Backup folder.")],
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Move the current content of the home aside.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
+    source: Annotated[Path, typer.Argument(metavar="FROM")],
+    replace: bool = False,
+) -> Output:
     """Restore the home from a backup.
 
     Every file is checked against its hash.
 
     Example: kinemill admin restore path/to/backup
+
+    Args:
+        source: Backup folder.
+        replace: Move the current content of the home aside.
     """
     from kinemill.maintenance.restore import restore as bring_back
     from kinemill.task.protocols import NullReporter
 
     report = bring_back(Home.find(), source, NullReporter(), replace=replace)
-    if as_json:
-        document(report)
-        return
     size = spell_size(report["bytes"])
-    typer.echo(f"{report['home']}: as of {report['made']}, {report['files']} files, {size}")
-    if report["replaced"]:
-        notify(f"the previous content is in {report['replaced']}")
+    replaced = f"the previous content is in {report['replaced']}"
+    return Output(
+        report,
+        f"{report['home']}: as of {report['made']}, {report['files']} files, {size}",
+        *([lambda: notify(replaced)] if report["replaced"] else []),
+    )
 
 
 def parse_size(text: str) -> int:
@@ -148,25 +150,7 @@ def _orchestrator(home: object) -> Any:
     return project("pipelines.housekeeping").orchestrator(home)
 
 
-def _show(report: Json, *, why: bool) -> None:
-    would = "would go" if report["dry_run"] else "went"
-    rows = [
-        [kind, line["things"], spell_size(line["bytes"])] for kind, line in report["freed"].items()
-    ]
-    if rows:
-        table(f"what {would}", ["kind", "things", "size"], rows)
-    if why:
-        rows_kept = [
-            [item["name"], spell_size(item["bytes"]), item["why"]] for item in report["kept"]
-        ]
-        table("what stays", ["outcome", "size", "why"], rows_kept)
-    old_size, new_size = report["bytes"]["before"], report["bytes"]["after"]
-    typer.echo(
-        f"{report['home']}: {spell_size(old_size)}, {spell_size(old_size - new_size)} {would}"
-    )
-
-
-def rebuild_catalog(as_json: JsonOption = False) -> None:
+def rebuild_catalog() -> Output:
     """Rebuild the catalog of recordings from the store.
 
     Example: kinemill admin rebuild-catalog
@@ -174,10 +158,10 @@ def rebuild_catalog(as_json: JsonOption = False) -> None:
     from kinemill.maintenance.rebuild_catalog import rebuild_catalog as rebuild
 
     columns = {"recordings": "recordings", "next": "next ingest"}
-    _show_rebuilt("catalog", rebuild(Home.resolve()), columns, as_json=as_json)
+    return _rebuilt("catalog", rebuild(Home.resolve()), columns)
 
 
-def rebuild_registry(as_json: JsonOption = False) -> None:
+def rebuild_registry() -> Output:
     """Register the versions of the store again in MLflow.
 
     Use it if mlflow.db is lost and there is no backup: runs are lost with it.
@@ -187,15 +171,15 @@ def rebuild_registry(as_json: JsonOption = False) -> None:
     from kinemill.register.rebuild import rebuild_registry as rebuild
 
     columns = {"versions": "versions", "champion": "champion"}
-    _show_rebuilt("registry", rebuild(Home.resolve()), columns, as_json=as_json)
+    return _rebuilt("registry", rebuild(Home.resolve()), columns)
 
 
-def _show_rebuilt(what: str, summary: Json, columns: dict[str, str], *, as_json: bool) -> None:
-    """Print the tasks of a rebuilt part of the home; `columns` are headings by key."""
-    if as_json:
-        document(summary)
-        return
+def _rebuilt(what: str, summary: Json, columns: dict[str, str]) -> Output:
+    """Return the tasks of a rebuilt part of the home; `columns` are headings by key."""
     rows = [[task, *(line[key] for key in columns)] for task, line in summary["tasks"].items()]
-    table(f"{what} of {summary['home']}", ["task", *columns.values()], rows)
-    if summary.get("backup"):
-        notify(f"the previous {what} is in {summary['backup']}")
+    previous = summary.get("backup")
+    return Output(
+        summary,
+        Table(f"{what} of {summary['home']}", ["task", *columns.values()], rows),
+        *([lambda: notify(f"the previous {what} is in {previous}")] if previous else []),
+    )

@@ -1,56 +1,45 @@
 """`kinemill model list` and `show`: registered versions, their errors and gate results."""
 
-from typing import Annotated
-
-import typer
-
-from kinemill.cli.output import JsonOption, ModelName, TaskName, document, table
+from kinemill.cli.output import ModelName, Output, Table, TaskName
 from kinemill.store.home import Home
 
 
 def list_models(
     task: TaskName,
-    as_json: JsonOption = False,
-    checkpoints: Annotated[
-        bool, typer.Option("--checkpoints", help="List kept checkpoints, the best first.")
-    ] = False,
-) -> None:
+    checkpoints: bool = False,
+) -> Output:
     """List the registered versions of a task.
 
     The newest version comes first.
 
     Example: kinemill model list my_robot
+
+    Args:
+        checkpoints: List kept checkpoints, the best first.
     """
     from kinemill.cli.version_tables import version_list
     from kinemill.register.lookup import list_versions
     from kinemill.task import task_name
 
     if checkpoints:
-        _list_checkpoints(task_name(task), as_json=as_json)
-        return
+        return _list_checkpoints(task_name(task))
     listed = list_versions(task_name(task), Home.resolve())
-    document(listed) if as_json else version_list(listed)
+    return Output(listed, version_list(listed))
 
 
-def _list_checkpoints(task: str, *, as_json: bool) -> None:
+def _list_checkpoints(task: str) -> Output:
     from kinemill.store import to_json_value
     from kinemill.train.kept_checkpoint import list_checkpoints
 
     listed = list_checkpoints(Home.resolve(), task)
-    if as_json:
-        document({"task": task, "checkpoints": to_json_value(listed)})
-        return
-    table(
-        f"checkpoints of {task}",
-        ["step", "error", "of", "folder"],
-        [[entry.step, entry.error, entry.monitor, entry.folder] for entry in listed],
+    rows = [[entry.step, entry.error, entry.monitor, entry.folder] for entry in listed]
+    return Output(
+        {"task": task, "checkpoints": to_json_value(listed)},
+        Table(f"checkpoints of {task}", ["step", "error", "of", "folder"], rows),
     )
 
 
-def show_model(
-    model: ModelName,
-    as_json: JsonOption = False,
-) -> None:
+def show_model(model: ModelName) -> Output:
     """Show one version: errors, gate, lineage and files.
 
     Default: the champion.
@@ -64,4 +53,4 @@ def show_model(
 
     task, which = split_address(model)
     version = look_up(task_name(task), Home.resolve(), which)
-    document(version) if as_json else version_page(version)
+    return Output(version, lambda: version_page(version))

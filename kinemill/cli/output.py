@@ -3,9 +3,9 @@
 import json
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -89,6 +89,45 @@ def changes(presets: list[str] | None, overrides: list[str] | None) -> Json:
     return named | parse_overrides(overrides or [])
 
 
+class Table(NamedTuple):
+    """Rows under headings; a row is a list of cells, or a mapping by column."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object] | Mapping[str, object]]
+
+
+class Output:
+    """Result of a command.
+
+    Args:
+        document: JSON object or dataclass that `--json` prints.
+        parts: without `--json`: texts, tables, and functions that print.
+        exit_code: exit code of the command.
+    """
+
+    def __init__(
+        self, document: object, *parts: str | Table | Callable[[], object], exit_code: int = 0
+    ) -> None:
+        self.document = document
+        self.parts = parts
+        self.exit_code = exit_code
+
+    def print(self, *, as_json: bool) -> None:
+        """Print the document or the parts; exit if the code is not 0."""
+        if as_json:
+            document(self.document)
+        for part in () if as_json else self.parts:
+            if isinstance(part, Table):
+                table(*part)
+            elif isinstance(part, str):
+                typer.echo(part)
+            else:
+                part()
+        if self.exit_code:
+            raise typer.Exit(self.exit_code)
+
+
 def document(value: object) -> None:
     """Write one JSON document to stdout: an object of JSON values, or a dataclass."""
     if not isinstance(value, Mapping):
@@ -104,7 +143,9 @@ def notify(*messages: str) -> None:
         typer.echo(escape_controls(message, lines=True), err=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object] | Mapping[str, object]]
+) -> None:
     """Print rows under headings; numbers have three digits, None is blank."""
     from rich import box
     from rich.console import Console
@@ -119,7 +160,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
-        drawn.add_row(*(_drawn(cell) for cell in row))
+        cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
+        drawn.add_row(*map(_drawn, cells))
     console = Console()
     if not console.is_terminal:  # files and pipes have no width
         console.width = max(console.width, PIPED)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import JsonOption, TaskName, document, table, wrap_text
+from kinemill.cli.output import Output, Table, TaskName, wrap_text
 from kinemill.store import Home, Json, from_json_value
 
 _REFUSED = 1
@@ -26,21 +26,16 @@ Expected = Annotated[
 
 
 def why(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK[:VERSION]",
-            help="Default: the newest version.",
-            autocompletion=complete_model,
-        ),
-    ],
-    as_json: JsonOption = False,
-) -> None:
+    model: Annotated[str, typer.Argument(metavar="TASK[:VERSION]", autocompletion=complete_model)],
+) -> Output:
     """Explain why a version is champion or was refused.
 
     Lists the result of every gate rule, with fixes of failed rules.
 
     Example: kinemill model why my_robot:3
+
+    Args:
+        model: Default: the newest version.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.summary import candidates_table, gate_table
@@ -50,39 +45,41 @@ def why(
 
     task, which = address_of(model)
     report = look(Home.resolve(), task.name, which)
-    if as_json:
-        document(report)
-        return
-    typer.echo(wrap_text(report["headline"]))
-    typer.echo(wrap_text(f"{report['task']}:{report['version']}  {report['explanation']}"))
-    print_causes(report["causes"])
+    texts = list[str]()
     if trials := report["trials"]:
         low, high = trials["interval"]
         counts = f"{trials['successes']} of {trials['of']} (95 %: {low:.1%} to {high:.1%})"
         text = f"trials on the robot: {counts}, by {trials['who']}, {trials['at']}"
-        typer.echo(wrap_text(f"{text}: {trials['note']}".rstrip(": ")))
-    candidates_table(from_json_value(report["candidates"], list[CandidateResult], Path("why")))
-    for text in filter(None, (report["selected"], report["untested"])):
-        typer.echo(wrap_text(text))
-    gate_table(from_json_value(report["gate"], list[Verdict], Path("gate")))
-    if report["report"]:
-        typer.echo(f"report  kinemill model report {report['task']}:{report['version']} --to FILE")
+        texts.append(f"{text}: {trials['note']}".rstrip(": "))
+    candidates = from_json_value(report["candidates"], list[CandidateResult], Path("why"))
+    gate = from_json_value(report["gate"], list[Verdict], Path("gate"))
+    version = f"{report['task']}:{report['version']}"
+    return Output(
+        report,
+        wrap_text(report["headline"]),
+        wrap_text(f"{version}  {report['explanation']}"),
+        lambda: print_causes(report["causes"]),
+        *map(wrap_text, texts),
+        lambda: candidates_table(candidates),
+        *map(wrap_text, filter(None, (report["selected"], report["untested"]))),
+        lambda: gate_table(gate),
+        *([f"report  kinemill model report {version} --to FILE"] if report["report"] else []),
+    )
 
 
 def approve(
     model: VersionName,
-    breaking: Annotated[
-        bool,
-        typer.Option("--breaking", help="Accept an interface that differs from the champion's."),
-    ] = False,
+    breaking: bool = False,
     reason: Why = "",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Approve a version and run the gate again.
 
     The exit code is 1 if the gate still refuses it.
 
     Example: kinemill model approve my_robot:3 --why 'tested on the robot'
+
+    Args:
+        breaking: Accept an interface that differs from the champion's.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.version_tables import champion_change
@@ -90,47 +87,48 @@ def approve(
 
     task, which = address_of(model)
     change = agree(task, Home.resolve(), which, breaking=breaking, why=reason)
-    champion_change(change, as_json=as_json)
-    if "champion" not in change.aliases:
-        raise typer.Exit(_REFUSED)
+    return champion_change(change, 0 if "champion" in change.aliases else _REFUSED)
 
 
 def trials(
     model: VersionName,
-    success: Annotated[int, typer.Option("--success", help="Number of successful trials.")],
-    of: Annotated[int, typer.Option("--of", help="Number of trials.")],
-    note: Annotated[str, typer.Option("--note", help="Text for the audit log.")] = "",
-    as_json: JsonOption = False,
-) -> None:
+    success: Annotated[int, typer.Option()],
+    of: Annotated[int, typer.Option()],
+    note: str = "",
+) -> Output:
     """Record counted trials on a robot and run the gate again.
 
     The last record of a version counts: after further trials, give the total.
 
     Example: kinemill model trials my_robot:3 --success 17 --of 20
+
+    Args:
+        success: Number of successful trials.
+        of: Number of trials.
+        note: Text for the audit log.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.version_tables import champion_change
     from kinemill.register.promotion import record_trials
 
     task, which = address_of(model)
-    change = record_trials(task, Home.resolve(), which, success, of, note=note)
-    champion_change(change, as_json=as_json)
+    return champion_change(record_trials(task, Home.resolve(), which, success, of, note=note))
 
 
 def promote(
     model: VersionName,
     expect: Expected = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Override a refusal of the gate; needs --why.")
-    ] = False,
+    force: bool = False,
     reason: Why = "",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Make a version champion.
 
     A version that the gate refused needs --force and --why.
 
     Example: kinemill model promote my_robot:3
+
+    Args:
+        force: Override a refusal of the gate; needs --why.
     """
     from kinemill.api.models import address_of
     from kinemill.cli.version_tables import champion_change
@@ -138,23 +136,22 @@ def promote(
 
     task, which = address_of(model)
     expected = {} if expect is None else {"expected": expect or None}
-    champion_change(
-        move(task, Home.resolve(), which, force=force, why=reason, **expected), as_json=as_json
-    )
+    change = move(task, Home.resolve(), which, force=force, why=reason, **expected)
+    return champion_change(change)
 
 
 def rollback(
     task: TaskName,
-    to: Annotated[
-        int | None, typer.Option("--to", help="Version; default: the previous champion.")
-    ] = None,
+    to: int | None = None,
     expect: Expected = None,
     reason: Why = "",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Roll back to the previous champion.
 
     Example: kinemill model rollback my_robot --why 'it shakes'
+
+    Args:
+        to: Version; default: the previous champion.
     """
     from kinemill.cli.version_tables import champion_change
     from kinemill.register.promotion import rollback as move
@@ -163,10 +160,10 @@ def rollback(
     expected = {} if expect is None else {"expected": expect or None}
     which = f":{to}" if to is not None else ""
     change = move(load_task(task), Home.resolve(), to=which, why=reason, **expected)
-    champion_change(change, as_json=as_json)
+    return champion_change(change)
 
 
-def audit(task: TaskName, as_json: JsonOption = False) -> None:
+def audit(task: TaskName) -> Output:
     """List every change of champion: who, when and why.
 
     A champion that was moved in MLflow is listed, too.
@@ -177,15 +174,10 @@ def audit(task: TaskName, as_json: JsonOption = False) -> None:
     from kinemill.task import task_name
 
     history = look(Home.resolve(), task_name(task))
-    if as_json:
-        document(history)
-        return
     columns = ["at", "who", "what", "version", "previous", "why"]
-    rows = [
-        [event.at, event.who, event.label, event.version, event.previous, event.why]
-        for event in history.events
-    ]
-    table(f"{history.task}, champion: {history.champion or 'none'}", columns, rows)
+    rows = [vars(event) | {"what": event.label} for event in history.events]
+    title = f"{history.task}, champion: {history.champion or 'none'}"
+    return Output(history, Table(title, columns, rows))
 
 
 def print_causes(causes: list[Json]) -> None:

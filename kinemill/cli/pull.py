@@ -2,43 +2,23 @@
 
 import os
 import threading
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kinemill.cli.completion import complete_model
-from kinemill.cli.output import JsonOption, document, notify
+from kinemill.cli.output import JsonOption, Output, notify
 from kinemill.interrupts import message_on_interrupt, resume
 from kinemill.store import Home, Json
 
 
 def pull(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK@ALIAS",
-            help="Model: TASK@champion, TASK@ALIAS or TASK:3.",
-            autocompletion=complete_model,
-        ),
-    ],
-    to: Annotated[
-        Path, typer.Option("--to", help="Model folder of the robot; created if missing.")
-    ],
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch", help="Keep running and replace the folder when the champion changes."
-        ),
-    ] = False,
-    every: Annotated[
-        float, typer.Option("--every", min=0.1, help="Seconds between checks of --watch.")
-    ] = 5.0,
-    server: Annotated[
-        str | None,
-        typer.Option("--from", metavar="URL", help="kinemill server; default: the local registry."),
-    ] = None,
+    model: Annotated[str, typer.Argument(metavar="TASK@ALIAS", autocompletion=complete_model)],
+    to: Annotated[Path, typer.Option()],
+    watch: bool = False,
+    every: Annotated[float, typer.Option(min=0.1)] = 5.0,
+    server: Annotated[str | None, typer.Option("--from", metavar="URL")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Download a version to the model folder of a robot.
@@ -47,6 +27,13 @@ def pull(
     stays.
 
     Example: kinemill model pull my_robot@champion --to model --watch
+
+    Args:
+        model: Model: TASK@champion, TASK@ALIAS or TASK:3.
+        to: Model folder of the robot; created if missing.
+        watch: Keep running and replace the folder when the champion changes.
+        every: Seconds between checks of --watch.
+        server: kinemill server; default: the local registry.
     """
     from kinemill.register.pulls import OfHome
     from kinemill.runtime import download
@@ -58,11 +45,16 @@ def pull(
     else:
         source = OfHome(Home.resolve(), *address_parts(address))
     if not watch:
-        _print(download.pull(source, to), as_json=as_json)
+        _output(download.pull(source, to)).print(as_json=as_json)
         return
-    show = partial(_print, as_json=as_json)
     with message_on_interrupt(lambda: f"{to} keeps the last version; {resume()}"):
-        download.watch(source, to, show, threading.Event(), every)
+        download.watch(
+            source,
+            to,
+            lambda result: _output(result).print(as_json=as_json),
+            threading.Event(),
+            every,
+        )
 
 
 def _task_address(model: str) -> str:
@@ -76,12 +68,9 @@ def _task_address(model: str) -> str:
     return f"{task_name(task)}{which}"
 
 
-def _print(result: Json, *, as_json: bool) -> None:
-    if as_json:
-        document(result)
-        return
-    typer.echo(f"{result['folder']}: version {result['version'] or 'none'}, {result['status']}")
+def _output(result: Json) -> Output:
+    notes = [result["why"]] if "why" in result else []
     if result.get("provisional"):
-        notify(f"provisional champion: {result['provisional']}")
-    if "why" in result:
-        notify(result["why"])
+        notes.insert(0, f"provisional champion: {result['provisional']}")
+    text = f"{result['folder']}: version {result['version'] or 'none'}, {result['status']}"
+    return Output(result, text, lambda: notify(*notes))

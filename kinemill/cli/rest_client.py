@@ -96,7 +96,7 @@ class Server:
     ) -> Generator[Reply]:
         """Send a request; yield the response."""
         url = f"{self.url}/api/v1/{urllib.parse.quote(path, safe='/?=&%')}"
-        token = os.environ.get("KINEMILL_TOKEN") or _own_token(self.url)
+        token = os.environ.get("KINEMILL_TOKEN") or _home_token(self.url)
         data = None if body is None else json.dumps(body).encode()
         seconds = None if is_stream else _SECONDS
         try:
@@ -152,7 +152,7 @@ def _written(home: Home) -> dict[str, str]:
         return {}
 
 
-def _own_token(url: str) -> str | None:
+def _home_token(url: str) -> str | None:
     """Return the token of the home if the server belongs to the home."""
     home = Home.find()
     address = urllib.parse.urlsplit(url)

@@ -7,45 +7,38 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, ModelName, document, notify, table
+from kinemill.cli.output import ModelName, Output, Table, notify
 from kinemill.errors import BadInput
 from kinemill.store import Home, publish_file
 
 
 def ui(
-    port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Dagster port; the next free one if taken.")
-    ] = 3000,
-    mlflow_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="MLflow port; the next free one if taken.")
-    ] = 5000,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Serve read-only pages.")] = False,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; any except loopback requires a login.")
-    ] = "127.0.0.1",
-    name: Annotated[
-        list[str] | None, typer.Option(help="Additional host name of the pages, or https://NAME.")
-    ] = None,
-    proxy: Annotated[
-        list[str] | None,
-        typer.Option(help="Address of an authenticating proxy; needs KINEMILL_PROXY_SECRET."),
-    ] = None,
-    login: Annotated[
-        bool, typer.Option("--login", help="Require a login on this machine as well.")
-    ] = False,
-    certificate: Annotated[
-        Path | None,
-        typer.Option(
-            help="TLS certificate, a PEM file; without it passwords are sent in clear text."
-        ),
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="Private key of the certificate.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    read_only: bool = False,
+    host: str = "127.0.0.1",
+    name: list[str] | None = None,
+    proxy: list[str] | None = None,
+    login: bool = False,
+    certificate: Path | None = None,
+    key: Path | None = None,
 ) -> None:
     """Serve the Dagster and MLflow pages until Ctrl-C.
 
     Sensors and schedules run, too.
 
     Example: kinemill ui --port 3000
+
+    Args:
+        port: Dagster port; the next free one if taken.
+        mlflow_port: MLflow port; the next free one if taken.
+        read_only: Serve read-only pages.
+        host: Address to listen on; any except loopback requires a login.
+        name: Additional host name of the pages, or https://NAME.
+        proxy: Address of an authenticating proxy; needs KINEMILL_PROXY_SECRET.
+        login: Require a login on this machine as well.
+        certificate: TLS certificate, a PEM file; without it passwords are sent in clear text.
+        key: Private key of the certificate.
     """
     from kinemill.api.project import project
     from kinemill.tracking.database import open_registry
@@ -60,40 +53,54 @@ def ui(
     raise typer.Exit(code)
 
 
-Role = Annotated[
-    str,
-    typer.Option(
-        "--role", help="viewer, operator, promoter or admin; each includes the ones before."
-    ),
-]
 Tasks = Annotated[
     str | None,
     typer.Option("--tasks", help="Tasks that the user can change, as a,b; default: all."),
 ]
-Proxied = Annotated[
-    bool, typer.Option("--proxied", help="The proxy authenticates the user; group:NAME is a group.")
-]
 UserName = Annotated[str, typer.Argument(help="User name.")]
 
 
-def list_users(as_json: JsonOption = False) -> None:
+def list_users() -> Output:
     """List the users of the web pages with their roles.
 
     Example: kinemill admin users list
     """
-    _list(_users().rights(), as_json=as_json)
+    rows = [
+        {"name": name, "role": role, "tasks": None if tasks is None else list(tasks)}
+        for name, (role, tasks) in _users().rights().items()
+    ]
+    if not rows:
+        notify("there are no users; kinemill admin users add NAME --role admin adds one")
+        return Output({"users": []})
+    lines = [
+        row | {"tasks": "all" if row["tasks"] is None else ", ".join(row["tasks"])} for row in rows
+    ]
+    return Output({"users": rows}, Table("users", ["name", "role", "tasks"], lines))
 
 
 def add_user(
-    name: UserName, role: Role = "viewer", tasks: Tasks = None, proxied: Proxied = False
+    name: UserName,
+    role: str = "viewer",
+    tasks: Tasks = None,
+    proxied: bool = False,
 ) -> None:
     """Add or change a user of the web pages.
 
     Asks for a password, or reads it from stdin.
 
     Example: kinemill admin users add ada --role operator
+
+    Args:
+        role: viewer, operator, promoter or admin; each includes the ones before.
+        proxied: The proxy authenticates the user; group:NAME is a group.
     """
-    _add(_users(), name, role, _names(tasks), proxied=proxied)
+    limit = None
+    if tasks is not None:
+        limit = [task.strip() for task in tasks.split(",") if task.strip()]
+    if proxied:
+        _users().put_proxied(name, role, limit)
+    else:
+        _users().put(name, role, _password(), limit)
 
 
 def renew_token(name: UserName) -> None:
@@ -119,35 +126,6 @@ def _users() -> ModuleType:
     return project("pipelines.server.auth.users").Users(Home.resolve())
 
 
-def _names(tasks: str | None) -> list[str] | None:
-    """Return the names in `a,b`; None without a limit."""
-    return None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
-
-
-def _add(users: ModuleType, who: str, role: str, tasks: list[str] | None, *, proxied: bool) -> None:
-    if proxied:
-        users.put_proxied(who, role, tasks)
-    else:
-        users.put(who, role, _password(), tasks)
-
-
-def _list(rights: dict[str, tuple[str, tuple[str, ...] | None]], *, as_json: bool) -> None:
-    if as_json:
-        rows = [
-            {"name": name, "role": role, "tasks": None if tasks is None else list(tasks)}
-            for name, (role, tasks) in rights.items()
-        ]
-        document({"users": rows})
-    elif rights:
-        rows = [
-            (name, role, "all" if tasks is None else ", ".join(tasks))
-            for name, (role, tasks) in rights.items()
-        ]
-        table("users", ["name", "role", "tasks"], rows)
-    else:
-        notify("there are no users; kinemill admin users add NAME --role admin adds one")
-
-
 def _password() -> str:
     """Ask for a password twice, or read it from a pipe."""
     if sys.stdin.isatty():
@@ -160,14 +138,16 @@ def _password() -> str:
 
 def report(
     model: ModelName,
-    to: Annotated[Path, typer.Option(help="HTML file to write.")],
-    as_json: JsonOption = False,
-) -> None:
+    to: Annotated[Path, typer.Option()],
+) -> Output:
     """Write the HTML report of one version.
 
     It covers lineage, data, training, errors and the gate.
 
     Example: kinemill model report my_robot:3 --to report.html
+
+    Args:
+        to: HTML file to write.
     """
     from kinemill.api.models import address_of
     from kinemill.register.version_page import version_page
@@ -176,7 +156,7 @@ def report(
     (task, which), home = address_of(model), Home.resolve()
     version = find_version(home, task.name, which)
     publish_file(to, version_page(home, version).encode())
-    if as_json:
-        document({"task": task.name, "version": version.number, "report": str(to)})
-    else:
-        typer.echo(f"report of {version.name}: {to}")
+    return Output(
+        {"task": task.name, "version": version.number, "report": str(to)},
+        f"report of {version.name}: {to}",
+    )

@@ -5,55 +5,42 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, ModelFolder, ModelName, document, notify, table
+from kinemill.cli.output import ModelFolder, ModelName, Output, Table, notify
 from kinemill.errors import BadInput
-from kinemill.store import Json
 
 _PRINTED_ROWS = 8  # printed rows of a long simulation
 
 
-Source = Annotated[
-    str | None,
-    typer.Option(
-        "--from", metavar="EPISODE|LOG", help="Episode or log with the history and the actions."
-    ),
-]
-Row = Annotated[
-    int | None,
-    typer.Option(
-        "--row", min=0, help="With --from: first row to simulate; default: the first possible."
-    ),
-]
-Actions = Annotated[
-    Path | None,
-    typer.Option("--actions", help="CSV or Parquet file: one column per action, one row per step."),
-]
 Initial = Annotated[
     list[str] | None,
     typer.Option("--state", metavar="NAME=VALUE", help="Initial value of a state; repeatable."),
 ]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Number of steps; default: all.")]
-Output = Annotated[Path | None, typer.Option("--to", help="File to write, .csv or .parquet.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Plot to write, .png or .html.")]
 
 
 def simulate(
     model: ModelName,
-    source: Source = None,
-    row: Row = None,
-    actions: Actions = None,
+    source: Annotated[str | None, typer.Option("--from", metavar="EPISODE|LOG")] = None,
+    row: Annotated[int | None, typer.Option(min=0)] = None,
+    actions: Path | None = None,
     state: Initial = None,
-    steps: Steps = None,
-    to: Output = None,
+    steps: Annotated[int | None, typer.Option(min=1)] = None,
+    to: Path | None = None,
     plot: Plot = None,
     folder: ModelFolder = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Simulate with a learned model.
 
     Needs --from with an episode or a log, or --actions with a file.
 
     Example: kinemill model simulate my_robot --from run1.csv --to out.csv
+
+    Args:
+        source: Episode or log with the history and the actions.
+        row: With --from: first row to simulate; default: the first possible.
+        actions: CSV or Parquet file: one column per action, one row per step.
+        steps: Number of steps; default: all.
+        to: File to write, .csv or .parquet.
     """
     from kinemill.api.models import named_model
     from kinemill.api.simulation import simulate as run
@@ -72,17 +59,23 @@ def simulate(
         simulation.write(path)
     summary = simulation.to_json()
     summary |= {"to": str(to) if to else None, "plot": str(plot) if plot else None}
-    if as_json:
-        rows = {} if to else {"rows": simulation.frame.to_dicts()}
-        document({**summary, **rows})
-        return
-    if not to:
-        stride = max(1, simulation.frame.height // _PRINTED_ROWS)
-        columns = [name for name in simulation.frame.columns if not name.endswith("_measured")]
-        printed = simulation.frame.select(columns).gather_every(stride)
-        title = f"{summary['task']}{summary['model']['name']}: {summary['from']}"
-        table(title, columns, printed.rows())
-    _print_end(summary)
+    columns = ["value", "measured", "rmse"]
+    ends = [
+        [name, end["unit"], *(end.get(column) for column in columns)]
+        for name, end in summary["end"].items()
+    ]
+    parts = [
+        Table(f"after {summary['seconds']:.4g} s", ["state", "unit", *columns], ends),
+        *(f"{key:<6} {summary[key]}" for key in ("to", "plot") if summary[key]),
+    ]
+    if to:
+        return Output(summary, *parts)
+    stride = max(1, simulation.frame.height // _PRINTED_ROWS)
+    names = [name for name in simulation.frame.columns if not name.endswith("_measured")]
+    printed = simulation.frame.select(names).gather_every(stride).rows()
+    title = f"{summary['task']}{summary['model']['name']}: {summary['from']}"
+    rows = {"rows": simulation.frame.to_dicts()}
+    return Output(summary | rows, Table(title, names, printed), *parts)
 
 
 def _states(spelled: list[str]) -> dict[str, float]:
@@ -96,15 +89,3 @@ def _states(spelled: list[str]) -> dict[str, float]:
             what = f"{value!r} is no number" if equals else "holds no '='"
             raise BadInput(f"--state {text}", what, expected="NAME=VALUE") from error
     return values
-
-
-def _print_end(summary: Json) -> None:
-    columns = ["value", "measured", "rmse"]
-    rows = [
-        [name, end["unit"], *(end.get(column) for column in columns)]
-        for name, end in summary["end"].items()
-    ]
-    table(f"after {summary['seconds']:.4g} s", ["state", "unit", *columns], rows)
-    for key in ("to", "plot"):
-        if summary[key]:
-            typer.echo(f"{key:<6} {summary[key]}")

@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import (
-    JsonOption,
+    Output,
     Overrides,
     Presets,
     Resume,
     TaskName,
-    document,
     logs_path,
     notify,
 )
@@ -26,26 +25,23 @@ _ENDED = {"completed", "failed", "canceled"}
 
 def start(
     task: TaskName,
-    logs: Annotated[
-        Path | None,
-        typer.Option("--logs", help="Log or folder in the drop folder; default: all logs."),
-    ] = None,
+    logs: Path | None = None,
     overrides: Overrides = None,
     presets: Presets = None,
-    owner: Annotated[
-        str | None, typer.Option("--owner", help="Owner of the run; default: you.")
-    ] = None,
-    priority: Annotated[
-        int, typer.Option("--priority", help="Queue priority; higher runs first.")
-    ] = 0,
+    owner: str | None = None,
+    priority: int = 0,
     resume: Resume = False,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Start a run on the server and return.
 
     The server is that of `kinemill ui`, or the one at KINEMILL_URL.
 
     Example: kinemill runs start my_robot --set learn.steps=500
+
+    Args:
+        logs: Log or folder in the drop folder; default: all logs.
+        owner: Owner of the run; default: you.
+        priority: Queue priority; higher runs first.
     """
     from kinemill.cli.rest_client import find_server
     from kinemill.rest_documents import RunDocument
@@ -62,13 +58,13 @@ def start(
         "owner": owner,
     }
     run = server.post("runs", RunDocument, body)
-    if as_json:
-        document(run.model_dump())
-        return
     short = run.id[:8]
-    typer.echo(f"run {short} of {run.task} is queued  {server.page(run.id)}")
-    typer.echo(f"follow it: kinemill runs metrics {short} --follow")
-    typer.echo(f"end it:    kinemill runs cancel {short}")
+    return Output(
+        run.model_dump(),
+        f"run {short} of {run.task} is queued  {server.page(run.id)}",
+        f"follow it: kinemill runs metrics {short} --follow",
+        f"end it:    kinemill runs cancel {short}",
+    )
 
 
 def _logs(logs: Path | None) -> str | None:
@@ -78,7 +74,7 @@ def _logs(logs: Path | None) -> str | None:
     return str(logs_path(logs, "--logs"))
 
 
-def cancel(run: RunName, as_json: JsonOption = False) -> None:
+def cancel(run: RunName) -> Output:
     """Cancel a queued or running run.
 
     Ends every process of the run.
@@ -99,7 +95,4 @@ def cancel(run: RunName, as_json: JsonOption = False) -> None:
         record = server.post(f"runs/{record.id}/cancel", RunDocument)
         if record.status not in _ENDED:
             notify("still running after the cancel request; kinemill runs list shows it")
-    if as_json:
-        document(record.model_dump())
-    else:
-        typer.echo(f"run {short} of {record.task} is {record.status}")
+    return Output(record.model_dump(), f"run {short} of {record.task} is {record.status}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import JsonOption, document, notify, quantity, table
+from kinemill.cli.output import Output, Table, document, notify, quantity
 from kinemill.cli.rest_client import Server, find_server
 from kinemill.cli.start import RunName
 from kinemill.interrupts import message_on_interrupt
@@ -23,7 +23,7 @@ _ASIDE = "memory/"  # metrics in MLflow and --json only
 _EVENTS = {"status": RunDocument, "points": NewPoints, "end": RunDocument}
 
 
-def list_runs(as_json: JsonOption = False) -> None:
+def list_runs() -> Output:
     """List the latest runs.
 
     They come from the server of `kinemill ui`, or the one at KINEMILL_URL.
@@ -31,45 +31,33 @@ def list_runs(as_json: JsonOption = False) -> None:
     Example: kinemill runs list
     """
     runs = find_server().get("runs", RunList, limit=_LISTED)
-    if as_json:
-        document(runs.model_dump())
-        return
-    table(
-        "runs",
-        ["run", "task", "status", "step", "loss", "version", "owner", "created"],
-        [
-            [
-                run.id[:_SHORT],
-                run.task,
-                run.status,
-                _steps(run),
-                run.loss,
-                (run.model or "").rpartition("/")[2],
-                run.owner,
-                run.created_at[5:16].replace("T", " "),
-            ]
-            for run in runs.runs
-        ],
-    )
+    rows = [
+        run.model_dump()
+        | {
+            "run": run.id[:_SHORT],
+            "step": _steps(run),
+            "version": (run.model or "").rpartition("/")[2],
+            "created": run.created_at[5:16].replace("T", " "),
+        }
+        for run in runs.runs
+    ]
+    columns = ["run", "task", "status", "step", "loss", "version", "owner", "created"]
+    return Output(runs.model_dump(), Table("runs", columns, rows))
 
 
-def show_run(run: RunName, as_json: JsonOption = False) -> None:
+def show_run(run: RunName) -> Output:
     """Show one run: status, progress, settings and error.
 
     Example: kinemill runs show 1ee64d1c
     """
     summary = find_server().get(f"runs/{run}", RunDocument)
-    document(summary.model_dump()) if as_json else _print_one(summary)
-
-
-def _print_one(summary: RunDocument) -> None:
     rows = [
         [name, value]
         for name, value in {**summary.model_dump(), "step": _steps(summary)}.items()
         if name not in {"total_steps", "parameters"} and value not in (None, "")
     ]
     rows += [[key, json.dumps(value)] for key, value in summary.parameters.items()]
-    table("", ["", ""], rows)
+    return Output(summary.model_dump(), Table("", ["", ""], rows))
 
 
 def _steps(summary: RunDocument) -> str:
@@ -80,16 +68,16 @@ def _steps(summary: RunDocument) -> str:
 
 def metrics(
     run: RunName,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print new metrics until the run ends.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document; with --follow one a line.")
-    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Print the metrics of a run.
 
     Example: kinemill runs metrics 1ee64d1c --follow
+
+    Args:
+        follow: Print new metrics until the run ends.
+        as_json: One JSON document; with --follow one a line.
     """
     from kinemill.tracking.jsonl import as_series
 

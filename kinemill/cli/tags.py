@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.data import Recording
-from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.cli.output import Limit, Offset, Output, Table, TaskName
 from kinemill.reports.control_characters import escape_controls
 
 _HASH = 16  # displayed characters of a content hash
@@ -14,16 +14,22 @@ _HASH = 16  # displayed characters of a content hash
 def tag(
     task: TaskName,
     recording: Recording,
-    name: Annotated[str, typer.Argument(metavar="TAG", help="Text of the tag.")],
-    start: Annotated[float | None, typer.Option("--from", help="Start of the span, s.")] = None,
-    stop: Annotated[float | None, typer.Option("--to", help="End of the span, s.")] = None,
-    note: Annotated[str, typer.Option("--note", help="Note.")] = "",
-    remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+    name: Annotated[str, typer.Argument(metavar="TAG")],
+    start: Annotated[float | None, typer.Option("--from")] = None,
+    stop: Annotated[float | None, typer.Option("--to")] = None,
+    note: str = "",
+    remove: bool = False,
+) -> Output:
     """Tag a recording, or a span of time in it.
 
     Example: kinemill data tag my_robot run1.csv slip --from 1.2 --to 3.4
+
+    Args:
+        name: Text of the tag.
+        start: Start of the span, s.
+        stop: End of the span, s.
+        note: Note.
+        remove: Remove the tag.
     """
     from kinemill.ingest.inspection import find_member
     from kinemill.search.tags import TagDetails, add_tag, remove_tag
@@ -38,16 +44,14 @@ def tag(
     else:
         details = TagDetails(start, stop, note)
         act = add_tag(home, loaded.name, [member.hash], name, details)
-    if as_json:
-        document({"task": loaded.name, "name": member.name, **to_json_value(act)})
-        return
     done = "is removed from" if act.removed else "is set on"
-    typer.echo(f"{act.tag} {done} {escape_controls(member.name)} ({member.hash[:_HASH]})")
+    return Output(
+        {"task": loaded.name, "name": member.name, **to_json_value(act)},
+        f"{act.tag} {done} {escape_controls(member.name)} ({member.hash[:_HASH]})",
+    )
 
 
-def list_tags(
-    task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: JsonOption = False
-) -> None:
+def list_tags(task: TaskName, limit: Limit = 100, offset: Offset = 0) -> Output:
     """List the tags of a task's recordings.
 
     Example: kinemill data tags my_robot
@@ -64,23 +68,11 @@ def list_tags(
         (stored, hash_) for stored in current_tags(home, loaded.name) for hash_ in stored.recordings
     ]
     lines: list[dict[str, str | float | None]] = []
+    fields = ("tag", "start_s", "stop_s", "note", "who", "when")
     for stored, hash_ in pairs[offset:][:limit]:
         member = find_member(home, loaded.name, hash_)
-        lines.append(
-            {
-                "recording": hash_,
-                "name": member.name if member else None,
-                "tag": stored.tag,
-                "start_s": stored.start_s,
-                "stop_s": stored.stop_s,
-                "note": stored.note,
-                "who": stored.who,
-                "when": stored.when,
-            }
-        )
-    if as_json:
-        document({"task": loaded.name, "total": len(pairs), "tags": lines})
-        return
-    columns = ["name", "tag", "start_s", "stop_s", "note", "who", "when"]
-    rows = [[line[key] for key in columns] for line in lines]
-    table(f"tags of {loaded.name}, {len(lines)} of {len(pairs)}", columns, rows)
+        of = {"recording": hash_, "name": member.name if member else None}
+        lines.append(of | {field: getattr(stored, field) for field in fields})
+    title = f"tags of {loaded.name}, {len(lines)} of {len(pairs)}"
+    document = {"task": loaded.name, "total": len(pairs), "tags": lines}
+    return Output(document, Table(title, ["name", *fields], lines))

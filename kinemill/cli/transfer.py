@@ -5,31 +5,29 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, Overrides, TaskName, document, quantity, table
+from kinemill.cli.output import Output, Overrides, Table, TaskName, quantity
 from kinemill.store import Home, Json
 
 
 def transfer(
     task: TaskName,
-    variants: Annotated[
-        list[str] | None,
-        typer.Option("--variant", help="Environment variant; default: all and the base one."),
-    ] = None,
-    episodes: Annotated[
-        int, typer.Option("--episodes", min=4, help="Demonstrations per variant.")
-    ] = 200,
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Output folder; an existing one is resumed.")
-    ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Parallel processes.")] = 1,
+    variants: Annotated[list[str] | None, typer.Option("--variant")] = None,
+    episodes: Annotated[int, typer.Option(min=4)] = 200,
+    to: Path | None = None,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
     overrides: Overrides = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Train under each variant and test under all variants.
 
     Each policy learns from an expert under one variant of the environment.
 
     Example: kinemill model transfer reach --episodes 100
+
+    Args:
+        variants: Environment variant; default: all and the base one.
+        episodes: Demonstrations per variant.
+        to: Output folder; an existing one is resumed.
+        workers: Parallel processes.
     """
     from kinemill.cli.transfer_matrix import USUAL, matrix, train_policy
     from kinemill.policies.environments.factory import environment_of
@@ -40,14 +38,13 @@ def transfer(
     folder = to or Home.resolve().root / "transfer" / loaded.name
     models = {name: train_policy(loaded, name, folder / name, episodes, workers) for name in names}
     results = matrix(loaded, models, names, workers)
-    if as_json:
-        document({"task": loaded.name, "episodes": episodes, "trained": results})
-        return
     rows = [
         [trained, *(_spell_success(result) for result in under.values())]
         for trained, under in results.items()
     ]
-    table("success, or return: trained under (row), tested under (column)", ["", *names], rows)
+    title = "success, or return: trained under (row), tested under (column)"
+    document = {"task": loaded.name, "episodes": episodes, "trained": results}
+    return Output(document, Table(title, ["", *names], rows))
 
 
 def _spell_success(result: Json) -> str:

@@ -7,16 +7,15 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import (
-    JsonOption,
+    Output,
     Overrides,
     Presets,
+    Table,
     TaskName,
     changes,
-    document,
     logs_path,
     notify,
     quantity,
-    table,
 )
 from kinemill.store import Json
 
@@ -25,35 +24,28 @@ _REFUSED = 1
 
 def tune(
     task: TaskName,
-    trials: Annotated[
-        int | None,
-        typer.Option("--trials", min=1, help="Total, with earlier trials; default: tune.trials."),
-    ] = None,
-    logs: Annotated[
-        Path | None, typer.Option("--logs", help="Log or folder of logs; default: the drop folder.")
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Parallel trials, one process each.")
-    ] = 1,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", min=1.0, help="Seconds until the search ends.")
-    ] = None,
-    register: Annotated[
-        bool,
-        typer.Option("--register/--no-register", help="Run the pipeline with the best settings."),
-    ] = True,
-    space: Annotated[
-        bool, typer.Option("--space", help="Print the search space and exit.")
-    ] = False,
+    trials: Annotated[int | None, typer.Option(min=1)] = None,
+    logs: Path | None = None,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
+    timeout: Annotated[float | None, typer.Option(min=1.0)] = None,
+    register: bool = True,
+    space: bool = False,
     overrides: Overrides = None,
     presets: Presets = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Search for better settings.
 
     Trials are compared on validation data only. A killed search resumes on the next run.
 
     Example: kinemill model tune my_robot --trials 30 --workers 2
+
+    Args:
+        trials: Total, with earlier trials; default: tune.trials.
+        logs: Log or folder of logs; default: the drop folder.
+        workers: Parallel trials, one process each.
+        timeout: Seconds until the search ends.
+        register: Run the pipeline with the best settings.
+        space: Print the search space and exit.
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.api.project import project
@@ -67,18 +59,13 @@ def tune(
     notify(*loaded.notes)
     if space:
         search_space = loaded.tune.space or default_space(loaded)
-        if as_json:
-            document({"task": loaded.name, "space": search_space})
-        else:
-            _print_space({**loaded.part("tune")["tune"], "space": search_space})
-        return
+        part = {**loaded.part("tune")["tune"], "space": search_space}
+        return Output({"task": loaded.name, "space": search_space}, lambda: _print_space(part))
     check_database()  # before imports that take 5 s
     pipeline = project("pipelines.tune")
     options = pipeline.TuneRequest(trials, workers, timeout, register, logs)
     summary = pipeline.tune_task(task, changed, options, StderrProgress(), show_progress=True)
-    document(summary) if as_json else _print(summary)
-    if summary.get("status") == "refused":
-        raise typer.Exit(_REFUSED)
+    return _output(summary)
 
 
 def _print_space(part: Json) -> None:
@@ -89,22 +76,26 @@ def _print_space(part: Json) -> None:
     typer.echo(yaml.safe_dump(whole, sort_keys=False, default_flow_style=None, width=100), nl=False)
 
 
-def _print(summary: Json) -> None:
+def _output(summary: Json) -> Output:
     best = summary["best"]
     task_error = summary["own"]
-    typer.echo(
-        f"{summary['study']}: {summary['trials']} trials, {summary['pruned']} pruned, "
-        f"{summary['failed']} failed"
-    )
     against = (
         f"; {quantity(task_error)} with the task's own settings" if task_error is not None else ""
     )
     value = f"{summary['objective']} {quantity(best['value'])} {summary['unit']}".rstrip()
-    typer.echo(f"best: trial {best['number']}, {value}{against}")
+    parts: list[str | Table] = []
     if best["settings"]:
         rows = [[key, json.dumps(value)] for key, value in best["settings"].items()]
-        table("settings of the best trial", ["key", "value"], rows)
-        typer.echo(f"kinemill run {summary['task']} --set @{summary['settings']}")
+        parts.append(Table("settings of the best trial", ["key", "value"], rows))
+        parts.append(f"kinemill run {summary['task']} --set @{summary['settings']}")
     if summary.get("version") is not None:
-        typer.echo(f"version {summary['version']}  {summary['alias'] or ''}  {summary['status']}")
-    typer.echo(f"report  {summary['report']}")
+        parts.append(f"version {summary['version']}  {summary['alias'] or ''}  {summary['status']}")
+    return Output(
+        summary,
+        f"{summary['study']}: {summary['trials']} trials, {summary['pruned']} pruned, "
+        f"{summary['failed']} failed",
+        f"best: trial {best['number']}, {value}{against}",
+        *parts,
+        f"report  {summary['report']}",
+        exit_code=_REFUSED if summary.get("status") == "refused" else 0,
+    )

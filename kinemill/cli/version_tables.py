@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import typer
 
-from kinemill.cli.output import document, notify, quantity, table, wrap_text
+from kinemill.cli.output import Output, Table, notify, quantity, table, wrap_text
 from kinemill.cli.summary import errors_table, gate_table, spell_gate, tried_table
 from kinemill.register.champion_change import ChampionChange
 from kinemill.register.lookup import VersionDocument, VersionLine, VersionList
@@ -12,11 +12,11 @@ from kinemill.register.lookup import VersionDocument, VersionLine, VersionList
 _SHORT = 16  # displayed characters of a digest
 
 
-def version_list(listed: VersionList) -> None:
-    """Print the versions of a task, newest first."""
+def version_list(listed: VersionList) -> Table:
+    """Return the versions of a task, newest first."""
     is_policy = any(line.metrics.returns for line in listed.versions)
     what = "return" if is_policy else "nrmse"
-    table(
+    return Table(
         f"models of {listed.task}",
         ["version", "aliases", "created", "dataset", what, "gate"],
         [
@@ -60,17 +60,18 @@ def version_page(version: VersionDocument) -> None:
     typer.echo(f"folder  {version.folder}\nreport  {version.report or 'none'}")
 
 
-def champion_change(change: ChampionChange, *, as_json: bool) -> None:
-    """Print the result of a manual decision, with the failed rules."""
-    if as_json:
-        document(change)
-        return
+def champion_change(change: ChampionChange, exit_code: int = 0) -> Output:
+    """Return the result of a manual decision, with the failed rules."""
     aliases = "".join(f" @{alias}" for alias in change.aliases)
     previous = change.previous_champion
     replaced = f", replacing version {previous}" if previous and "@champion" in aliases else ""
-    typer.echo(f"{change.task}:{change.version}{aliases}{replaced}")
+    notes = [f"programs that ran version {previous}: {line}" for line in change.differs]
     if change.provisional:
-        notify(f"provisional champion: {change.provisional}")
-    for line in change.differs:
-        notify(f"programs that ran version {previous}: {line}")
-    gate_table([line for line in change.gate if not line.passed])
+        notes.insert(0, f"provisional champion: {change.provisional}")
+    return Output(
+        change,
+        f"{change.task}:{change.version}{aliases}{replaced}",
+        lambda: notify(*notes),
+        lambda: gate_table([line for line in change.gate if not line.passed]),
+        exit_code=exit_code,
+    )

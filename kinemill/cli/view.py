@@ -5,29 +5,25 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, TaskName, document
+from kinemill.cli.output import Output, TaskName
 from kinemill.errors import BadInput
 from kinemill.store import Home, publish_file
 
 
 def view(
     task: TaskName,
-    which: Annotated[
-        str,
-        typer.Argument(
-            metavar="EPISODE|RECORDING", help="Episode id, content hash or recording name."
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; default: a name in this folder.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+    which: Annotated[str, typer.Argument(metavar="EPISODE|RECORDING")],
+    out: Path | None = None,
+) -> Output:
     """Plot a recording on an HTML page.
 
     Shows every channel over time with the findings of the checks.
 
     Example: kinemill data view my_robot run1.csv
+
+    Args:
+        which: Episode id, content hash or recording name.
+        out: File to write; default: a name in this folder.
     """
     from kinemill.ingest.decisions import current_decisions
     from kinemill.ingest.edit_recording import edit_rows
@@ -50,12 +46,10 @@ def view(
     target = (out or Path(f"{loaded.name}-{member.hash[:16]}{suffix}.html")).absolute()
     edits = [row for row in edit_rows(loaded, home, member.hash) if row.undone is None]
     publish_file(target, draw(loaded, recording, number, edits).encode())
-    if as_json:
-        document(
-            {"task": loaded.name, "recording": member.hash, "episode": number, "file": str(target)}
-        )
-        return
-    typer.echo(f"{member.name} is plotted in {target}")
+    return Output(
+        {"task": loaded.name, "recording": member.hash, "episode": number, "file": str(target)},
+        f"{member.name} is plotted in {target}",
+    )
 
 
 def _episode(which: str, hash_: str) -> int | None:

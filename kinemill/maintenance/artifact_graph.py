@@ -83,29 +83,30 @@ class Graph:
 def survey(home: Home) -> Graph:
     """Read the manifests and JSON documents of all artifacts; skip folders without manifest."""
     read = list(_read_all(home))
-    by_digest = {one.digest: one.node.path for one in read}
+    by_digest = {artifact.digest: artifact.node.path for artifact in read}
     sets: dict[str, str] = {}
-    for one in sorted(read, key=lambda one: one.node.used):
-        if one.of_set:
-            sets[one.of_set] = one.node.path  # of equal sets of episodes, the last one used
-    nodes = {one.node.path: _node(one, by_digest, sets) for one in read}
+    for artifact in sorted(read, key=lambda artifact: artifact.node.used):
+        if artifact.of_set:
+            # Of equal sets of episodes, the last one used.
+            sets[artifact.of_set] = artifact.node.path
+    nodes = {artifact.node.path: _node(artifact, by_digest, sets) for artifact in read}
     return Graph(nodes, by_digest)
 
 
-def _node(one: _Read, by_digest: Mapping[str, str], sets: Mapping[str, str]) -> Node:
-    needs = {path for digest in one.inputs if (path := by_digest.get(digest))}
-    needs |= {path for digest in one.inputs if (path := sets.get(digest))}
-    return replace(one.node, needs=(one.node.needs | needs) - {one.node.path})
+def _node(artifact: _Read, by_digest: Mapping[str, str], sets: Mapping[str, str]) -> Node:
+    needs = {path for digest in artifact.inputs if (path := by_digest.get(digest))}
+    needs |= {path for digest in artifact.inputs if (path := sets.get(digest))}
+    return replace(artifact.node, needs=(artifact.node.needs | needs) - {artifact.node.path})
 
 
 def _read_all(home: Home) -> Iterator[_Read]:
     for manifest in home.store.glob(f"*/*/*/{MANIFEST}"):
         # Another process can quarantine a damaged one in the meantime.
         with suppress(FileNotFoundError):
-            yield _read_one(home, manifest)
+            yield _read_artifact(home, manifest)
 
 
-def _read_one(home: Home, manifest: Path) -> _Read:
+def _read_artifact(home: Home, manifest: Path) -> _Read:
     folder = manifest.parent
     text = manifest.read_bytes()
     stage, task = folder.parts[-3:-1]

@@ -71,7 +71,7 @@ def collect(home: Home, limits: Limits, orchestrator: Orchestrator, progress: Pr
         excess = None if limits.budget is None else old_size - limits.budget
         deleted: list[Item] = []
         for item in _candidates(home, limits, look, orchestrator, short=excess is not None):
-            if excess is not None and sum(one.bytes for one in deleted) >= excess:
+            if excess is not None and sum(deletion.bytes for deletion in deleted) >= excess:
                 break
             if limits.dry or item.remove():
                 deleted.append(item)
@@ -117,10 +117,10 @@ def _candidates(
         leftovers.training_logs(home, old, look.required.keys() - look.weak),
         leftovers.run_logs(home, orchestrator, old),
     )
-    every = (item for items in lists for item in sorted(items, key=lambda item: item.used))
-    for item in every:
-        if limits.task in (None, item.task):
-            yield item
+    for items in lists:
+        for item in sorted(items, key=lambda item: item.used):
+            if limits.task in (None, item.task):
+                yield item
     yield from _unused_artifacts(home, limits, look)
     if short:
         yield from _made_again(home, limits, look)

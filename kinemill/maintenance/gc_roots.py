@@ -62,7 +62,9 @@ def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
         yield from _named_in(path, f"latest {path.stem} of {path.parent.name}")
     for path in sorted(home.store.glob("index/*/*.json")):
         yield from _named_in(path, f"index of the next ingest of {path.parent.name}")
-    for task, path in chain(*(catalog.live_paths(home, one) for one in (recordings, evaluated))):
+    for task, path in chain(
+        *(catalog.live_paths(home, table) for table in (recordings, evaluated))
+    ):
         yield Root(path, f"recording of {task}, in the catalog")
     yield from _newest(graph)
     yield from _handed_on(home, used_since)

@@ -13,7 +13,7 @@ from kinemill.tracking.maintenance import deleted_runs
 
 # Folders with temporary files; drop folders, and `artifacts/` where users upload files, are not.
 _FOLDERS = ("store", "dagster", "runs", "alerts", "tune", "backups")
-_PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{one}/**/.aside-*" for one in _FOLDERS))
+_PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{name}/**/.aside-*" for name in _FOLDERS))
 
 
 def pieces(home: Home, cutoff: float) -> Iterator[Item]:
@@ -50,7 +50,7 @@ def training_logs(home: Home, cutoff: float, required: Collection[str]) -> Itera
 
     `cutoff` is in s since the epoch; logs of the models in `required` stay.
     """
-    locked = {one.lock for one in at_work(home)}
+    locked = {holder.lock for holder in at_work(home)}
     for folder in sorted(home.runs.glob("*/*")):
         task = folder.parent.name
         model = f"store/model/{task}/{folder.name}"

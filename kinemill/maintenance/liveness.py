@@ -67,6 +67,6 @@ def at_work(home: Home) -> list[Holder]:
 
 def oldest(home: Home, orchestrator: Orchestrator) -> float | None:
     """Return the start of the oldest active process, s since the epoch, or None."""
-    times = [datetime.fromisoformat(one.since).timestamp() for one in at_work(home)]
+    times = [datetime.fromisoformat(holder.since).timestamp() for holder in at_work(home)]
     since = orchestrator.live_since()
     return min([*times, *([] if since is None else [since])], default=None)

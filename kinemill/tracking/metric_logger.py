@@ -39,8 +39,8 @@ def logged(
         yield TrackerGroup(tracker, extra), Paced(progress, batch)
         ended_well = True
     finally:
-        for one in extra:
-            one.close(ended_well)
+        for optional in extra:
+            optional.close(ended_well)
 
 
 T = TypeVar("T")
@@ -99,12 +99,12 @@ class Guarded:
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - a foreign library may raise anything
-            again = self._lasting and self._opened is not None
-            if not again:
+            is_kept = self._lasting and self._opened is not None
+            if not is_kept:
                 self._opened = None
             if not self._is_reported:
                 self._is_reported = True
-                after = "retried with each line" if again else "disabled"
+                after = "retried with each line" if is_kept else "disabled"
                 self._report(f"{self._name} is {after}: {type(error).__name__}: {error}")
             return None
 

@@ -15,7 +15,8 @@ from kinemill.tracking.jsonl import FILE, Point, Reader, read_points, read_tail
 from kinemill.tracking.run_links import DAGSTER_RUN, TrainingLink, noted_training, total_steps
 
 LOSS = "train/loss"
-_OTHER = ("test/", "system/")  # metrics in the same MLflow run without steps of the training
+# Metrics in the same MLflow run, without steps of the training.
+_WITHOUT_STEPS = ("test/", "system/")
 _TAIL = 16 << 10  # bytes that usually hold the last loss
 
 
@@ -69,7 +70,7 @@ def _progress_in_mlflow(home: Home, run: str, task: str, link: TrainingLink | No
     latest = {
         metric.key: metric
         for metric in mlflow_run.data.to_proto().metrics
-        if not metric.key.startswith(_OTHER)
+        if not metric.key.startswith(_WITHOUT_STEPS)
     }
     loss = latest[LOSS].value if LOSS in latest else math.nan
     step = max((metric.step for metric in latest.values()), default=None)
@@ -152,7 +153,7 @@ def _points(client: Any, task: str, run: str) -> list[Point]:
         return []
     by_step = dict[int, Point]()
     for metric in mlflow_run.data.metrics:
-        if metric.startswith(_OTHER):
+        if metric.startswith(_WITHOUT_STEPS):
             continue
         for value in client.get_metric_history(mlflow_run.info.run_id, metric):
             time = value.timestamp / 1000

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from kinemill.task.protocols import Progress
 
-EVERY = 10.0  # s between lines of progress
+INTERVAL = 10.0  # s between lines of progress
 _SHARE = 0.1  # share of the work that also triggers a line
 _LEAST = 1.0  # s, minimum between two lines
 _WINDOW = 20  # latest reports that determine the rate: the start is slow
@@ -59,7 +59,7 @@ class Throttle:
         waited = now - self._at
         grown = done - self._done
         is_milestone = grown >= _SHARE * total or done >= total
-        is_due = waited >= EVERY or (waited >= _LEAST and is_milestone)
+        is_due = waited >= INTERVAL or (waited >= _LEAST and is_milestone)
         if is_due:
             self._at = now
             self._done = done

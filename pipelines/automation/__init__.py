@@ -1,7 +1,7 @@
 """Automatic runs of a task's pipeline.
 
-A schedule follows `retrain.cron`. A sensor starts a run for new logs, drift, an old champion, or a
-new champion of another task; the page of its last ticks shows why it did or did not.
+A schedule follows `retrain.cron`. One sensor starts runs for new logs, drift, old champions, and
+new champions of other tasks; the page of its last ticks shows why it did or did not.
 """
 
 from kinemill_dagster.pipelines.automation.retraining import (

@@ -18,19 +18,12 @@ from kinemill.store import Json, digest
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill_dagster.resources.io import LATEST, read_note
-from kinemill_dagster.resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON, TASK, WHY
+from kinemill_dagster.resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON, TASK, UNDER_WAY, WHY
 from kinemill_dagster.resources.task_resource import rules_of
 
 _FIRST_PAUSE = 300.0
 _LONGEST = 86400.0  # s before the second attempt; four times as long for each further attempt
 _UP_TO_DATASET = ("recordings", "episodes", "dataset")
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 Fate = Literal[
     "going", "ended", "passing", "lasting"
 ]  # of a run; the last two: transient or permanent failure
@@ -181,6 +174,7 @@ def _ask(task: Task, state: SensorState, why: str, now: float, *, whole: bool) -
     selection = None if whole else [dg.AssetKey([task.name, asset]) for asset in _UP_TO_DATASET]
     request = dg.RunRequest(
         run_key=f"{task.name}-{next_state.key}",
+        job_name=task.name,
         asset_selection=selection,
         tags={**AUTOMATIC, **SOON, WHY: why},
     )

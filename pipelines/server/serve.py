@@ -107,7 +107,9 @@ def _run(home: Home, servers: list[Server], entrance: Entrance) -> int:
             for server in servers:
                 start(server, logs)
             _wait_for_answers(servers)
-            publish_json(logs / ADDRESSES, {one.name: one.url for one in servers if one.url})
+            publish_json(
+                logs / ADDRESSES, {server.name: server.url for server in servers if server.url}
+            )
             for server in servers:
                 if server.url:
                     _log(f"{server.name:<10} {server.public_url or server.url}")

@@ -69,8 +69,8 @@ def environment(job: Path) -> dict[str, str]:
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
     job_ = RemoteJob.of("kinemill_dagster.resources.training_process", (where, PARENT), home, [job])
-    every = job_.environment(str(home.root))
-    return {name: every[name] for name in (VARIABLE, "KINEMILL_HOME")}
+    variables = job_.environment(str(home.root))
+    return {name: variables[name] for name in (VARIABLE, "KINEMILL_HOME")}
 
 
 def pod_spec(home: Home, settings: Kubernetes) -> Json:

@@ -9,7 +9,7 @@ def test_a_second_run_is_unchanged(in_rod_home, training):
     registered = km.register(training, progress=False)
     assert registered.status in {"done", "refused"}
     assert registered.report.is_file()
-    assert registered.document().gate
+    assert registered.registration.gate
     again = km.run(rod(), logs_of(0, 1, 2, 3, 4), progress=False)
     assert (again.status, again.version) == ("unchanged", registered.version)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kinemill.cli import run_command
+from kinemill.cli.output import Output
 from kinemill.store.home import Home
 from kinemill.store.project import is_project, project_root
 from kinemill.task import list_tasks
@@ -21,10 +22,11 @@ def demo(monkeypatch, kinemill, tmp_path):
     monkeypatch.chdir(tmp_path)
     observed = {}
 
-    def run_task(task, logs, changed, *, as_json, is_kept):
+    def run_task(task, logs, changed, *, is_kept):
         observed.update(task=task, is_kept=is_kept, project=project_root(), home=Home.find())
         observed.update(files=list_tasks(), logs=len(list(Home.find().logs(task).iterdir())))
         observed.update(variables={name: os.environ.get(name) for name in VARIABLES})
+        return Output({})
 
     def write_logs(folder, task):
         folder.mkdir(parents=True)

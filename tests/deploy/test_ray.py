@@ -19,7 +19,7 @@ from benchmarks.prove_scale import write
 from kinemill.store import MANIFEST
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill_dagster.resources.ray_ingest import read_on_nodes
+from kinemill_dagster.resources.task_resource import read_on_nodes
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK, Workspace
 

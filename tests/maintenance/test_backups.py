@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.maintenance.backups import back_up, open_backup
+from kinemill.maintenance.backups import back_up, copy_database, databases, open_backup
 from kinemill.maintenance.restore import restore
-from kinemill.maintenance.sqlite_backup import copy_database, databases
 from kinemill.store import file_digest, open_ref
 from kinemill.store.home import Home
 from kinemill.store.locks import holders, in_use, lock, unused

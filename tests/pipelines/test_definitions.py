@@ -15,7 +15,7 @@ from kinemill_dagster.assets.metadata import DESCRIPTIONS, build_metadata
 from kinemill_dagster.pipelines.chain import chain_job, definitions_of
 from kinemill_dagster.pipelines.project_definitions import build
 from kinemill_dagster.pipelines.run import run_config
-from kinemill_dagster.pipelines.run_status_sensors import failures
+from kinemill_dagster.pipelines.run_errors import reason
 from kinemill_dagster.resources.task_resource import define_task_resource, launchpad
 from tests.launchpad import task_of_run
 from tests.pipelines.conftest import TASK
@@ -172,17 +172,13 @@ def test_a_bound_is_refused_and_named_before_there_is_a_run(workspace):
         assert instance.get_runs() == []
 
 
-def test_a_run_that_failed_before_any_step_is_noted_with_its_reason(workspace, task_gone_wrong):
+def test_run_that_fails_before_any_step_has_its_reason(workspace, task_gone_wrong):
     job, config = task_gone_wrong("steps: 60", "steps: -5"), {}
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(config, instance=instance, raise_on_error=False)
         started = [event for event in done.all_events if event.is_step_start]
-        context = dg.build_run_status_sensor_context(
-            "failures", done.get_run_failure_event(), instance, done.dagster_run
-        )
-        failures(context.for_run_failure())
-    line = json.loads((workspace.home.dagster / "failures.jsonl").read_text())
-    assert "learn.steps: Input should be greater than 0; found -5" in line["message"]
+    error = done.get_run_failure_event().job_failure_data.error
+    assert "learn.steps: Input should be greater than 0; found -5" in reason(error)
     assert started == []
 
 

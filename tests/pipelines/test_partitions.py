@@ -284,9 +284,9 @@ def test_killed_run_is_continued_to_the_same_dataset(robots, dataset, run, point
 
 def test_new_logs_start_one_run_over_all_partitions(robots):
     ticks = Ticks([load_task(TASK)])
-    (request,) = ticks.tick(f"{TASK}_retraining").run_requests
+    (request,) = ticks.tick().run_requests
     assert request.partition_key is None  # the run reads all, see below
-    assert ticks.tick(f"{TASK}_retraining").run_requests == []
+    assert ticks.tick().run_requests == []
 
 
 def test_a_launched_run_without_a_partition_reads_all(robots):

@@ -6,7 +6,7 @@ import pytest
 from kinemill.task import load_task
 from kinemill.task.presets import preset_overrides
 from kinemill_dagster.pipelines.chain import chain_job, definitions_of
-from kinemill_dagster.pipelines.motion_job import known_motions, motion_jobs
+from kinemill_dagster.pipelines.task_jobs import known_motions, task_jobs
 from tests.launchpad import refusal, task_of_run
 
 
@@ -76,7 +76,7 @@ def test_the_form_of_a_motion_run_lists_the_known_clips(home):
     for name in ("mini_bdx_all_30fps__0.json", "mini_bdx_all_30fps__20.json", "notes.txt"):
         (home.logs("mini_bdx") / name).touch()
     existing = ["mini_bdx_all_30fps__0.json", "mini_bdx_all_30fps__20.json"]
-    (job,) = motion_jobs(task)
+    _pipeline, job = task_jobs(task)
     learn = job.config["resources"]["mini_bdx"]["config"]["learn"]
     assert learn["motions"] == existing
     assert load_task(task.path, {"learn.motions": existing}).learn.motions == existing

@@ -1,10 +1,12 @@
 """Events of the registry on the champion asset."""
 
+import platform
+
 import dagster as dg
 import pytest
 
 from kinemill.register.audit_log import MOVED, Event, append_event, append_status
-from kinemill.tracking import open_tracking
+from kinemill.tracking import open_tracking, runs, start_run
 from kinemill_dagster.pipelines.registry_events import new_events, registry_events
 
 EVENTS = [("champion", 1, None), ("champion", 2, 1), ("refused", 3, 2), ("rolled back", 1, 2)]
@@ -94,3 +96,15 @@ def test_damaged_audit_log_does_not_hide_other_tasks(registered, monkeypatch):
     with dg.build_sensor_context() as context:
         result = registry_events(["arm", "leg"])(context)
     assert [event.asset_key.path[0] for event in result.asset_events] == ["leg"]
+
+
+def test_mlflow_run_of_a_dead_process_is_ended(tracked_home, monkeypatch):
+    monkeypatch.setenv("KINEMILL_HOME", str(tracked_home.root))
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "_owner", lambda: f"{platform.node()}:{2**22 + 1}:0")
+        dead = start_run(tracked_home, "arm", "key")
+    live = start_run(tracked_home, "arm", "other")
+    with dg.build_sensor_context() as context:
+        registry_events(["arm"])(context)
+    client = open_tracking(tracked_home).client
+    assert [client.get_run(run).info.status for run in (dead, live)] == ["KILLED", "RUNNING"]

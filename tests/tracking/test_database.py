@@ -117,3 +117,10 @@ def test_a_lock_is_held_by_one_at_a_time_and_freed_by_a_kill(home):
     with lock(home, "x"):
         assert time.monotonic() - started > 0.4
     process.wait(10)
+
+
+def test_file_that_is_no_database_is_named(home):
+    home.root.mkdir(parents=True)
+    home.mlflow_db.write_text("this is no database")
+    with pytest.raises(KinemillError, match=r"mlflow\.db: is damaged or not a database of MLflow"):
+        start_run(home, "cart", "key")

@@ -47,8 +47,8 @@ class Events:
         """Write one scalar for each metric."""
         if not self._began:
             # Hides points of an earlier attempt that this one repeats.
-            again = self._session(status=self._session.START)
-            self._writer.add_event(self._event(wall_time=time.time(), step=step, session_log=again))
+            start = self._session(status=self._session.START)
+            self._writer.add_event(self._event(wall_time=time.time(), step=step, session_log=start))
             self._began = True
         values = [
             self._summary.Value(tag=name, simple_value=float(value))
@@ -76,11 +76,11 @@ class Events:
 
         (tensor,) = _messages("tensor", "TensorProto")
         (shape,) = _messages("tensor_shape", "TensorShapeProto")
-        one = shape(dim=[shape.Dim(size=1)])
+        single = shape(dim=[shape.Dim(size=1)])
         value = self._summary.Value(
             tag=f"{name}/text_summary",
             metadata=create_summary_metadata("", ""),
-            tensor=tensor(dtype="DT_STRING", string_val=[markdown.encode()], tensor_shape=one),
+            tensor=tensor(dtype="DT_STRING", string_val=[markdown.encode()], tensor_shape=single),
         )
         self._write(self._summary(value=[value]), 0)
 

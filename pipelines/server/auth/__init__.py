@@ -10,8 +10,6 @@ guard is an ASGI middleware in each server's process, so that it covers every po
 - `mlflow_records`: the runs and experiments that requests to MLflow name.
 - `rest_routes`: permissions of REST, which `pipelines/server/rest` serves.
 - `users`, `users_file`: users with their roles, tasks, passwords and tokens.
-- `credentials`, `attempts`: passwords and tokens, within limits.
-- `sessions`, `revocation`: cookies and websockets that end with the rights of their user.
-- `rules`: checks of origin, host and user; `login`: the options; `proxy`: users that a proxy logs
-in.
+- `credentials`: passwords and tokens, within limits.
+- `rules`: checks of origin, host and user; `login`: the options; `proxy`: users of a proxy.
 """

@@ -32,8 +32,12 @@ class LimitedProtocol(H11Protocol):
         waiting = (
             connection for connection in self.connections if isinstance(connection, LimitedProtocol)
         )
-        slow = [one for one in waiting if one.has_no_request and one is not self]
-        oldest = min(slow, key=lambda one: one.since, default=self)
+        slow = [
+            connection
+            for connection in waiting
+            if connection.has_no_request and connection is not self
+        ]
+        oldest = min(slow, key=lambda connection: connection.since, default=self)
         oldest._close(f"more than {MOST} connections")
 
     @property

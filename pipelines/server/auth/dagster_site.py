@@ -142,9 +142,9 @@ class DagsterSite:
         operation = parse_operation(request.body or {})
         if not operation.is_mutation:
             return Decision(Permission.LOOK, body=operation.body)
-        for one in operation.fields:
-            check_texts(one.arguments, but={"runConfigData"})
-        names = {one.name for one in operation.fields}
+        for mutation in operation.fields:
+            check_texts(mutation.arguments, but={"runConfigData"})
+        names = {mutation.name for mutation in operation.fields}
         changes = ", ".join(sorted(names))
         if not names <= OPERATING | _NOTHING:
             return Decision(Permission.ADMINISTER, None, operation.body, changes)
@@ -158,30 +158,30 @@ class DagsterSite:
         Those of parents are included: a repeated run has the configuration of its parent, and a
         partly repeated one its results.
         """
-        for one in fields:
-            yield from (params.get("runConfigData") for params in _launches(one))
-            parents = map(self._find_run, _parents(one))
+        for mutation in fields:
+            yield from (params.get("runConfigData") for params in _launches(mutation))
+            parents = map(self._find_run, _parents(mutation))
             yield from (run.config for run in parents if run is not None)
 
     def _tasks(self, fields: Iterable[Field]) -> frozenset[str] | None:
         """Return the tasks that mutations change; None if one cannot be attributed."""
         tasks = NO_TASK
-        for one in fields:
-            changed = self._of_mutation(one)
+        for mutation in fields:
+            changed = self._of_mutation(mutation)
             if changed is None:
                 return None
             tasks |= changed
         return tasks
 
-    def _of_mutation(self, one: Field) -> frozenset[str] | None:
-        if one.name in _RELOADING | _NOTHING:
+    def _of_mutation(self, mutation: Field) -> frozenset[str] | None:
+        if mutation.name in _RELOADING | _NOTHING:
             return NO_TASK
-        runs = [one.arguments.get("runId"), *_listed(one.arguments.get("runIds"))]
-        if one.name == "launchPartitionBackfill":
-            return self._of_backfill(one.arguments.get("backfillParams"))
+        runs = [mutation.arguments.get("runId"), *_listed(mutation.arguments.get("runIds"))]
+        if mutation.name == "launchPartitionBackfill":
+            return self._of_backfill(mutation.arguments.get("backfillParams"))
         tasks = [
-            *(self._of_run(run) for run in (*runs, *_parents(one)) if run is not None),
-            *(self._of_launch(params) for params in _launches(one)),
+            *(self._of_run(run) for run in (*runs, *_parents(mutation)) if run is not None),
+            *(self._of_launch(params) for params in _launches(mutation)),
         ]
         if not tasks or None in tasks:
             return None
@@ -211,7 +211,7 @@ class DagsterSite:
         job = names.pop()
         if job in _OF_ALL_TASKS:
             config = _config(params.get("runConfigData")) or {}
-            tasks = {one.get("task") for one in _op_configs(config)}
+            tasks = {op.get("task") for op in _op_configs(config)}
             return tasks.pop() if len(tasks) == 1 else None
         assets = _mappings(selector.get("assetSelection"))
         checks = _mappings(selector.get("assetCheckSelection"))
@@ -228,16 +228,16 @@ class DagsterSite:
         return tasks.pop() if len(tasks) == 1 else None
 
 
-def _launches(one: Field) -> list[Mapping[str, object]]:
+def _launches(mutation: Field) -> list[Mapping[str, object]]:
     """Return the parameters of the launches of a mutation."""
     names = ("executionParams", "executionParamsList", "backfillParams")
-    return [params for name in names for params in _mappings(one.arguments.get(name))]
+    return [params for name in names for params in _mappings(mutation.arguments.get(name))]
 
 
-def _parents(one: Field) -> list[str]:
+def _parents(mutation: Field) -> list[str]:
     """Return the ids of the runs that a mutation repeats, wholly or in part."""
-    named = _mappings(one.arguments.get("reexecutionParams"))
-    named += _mappings([params.get("executionMetadata") for params in _launches(one)])
+    named = _mappings(mutation.arguments.get("reexecutionParams"))
+    named += _mappings([params.get("executionMetadata") for params in _launches(mutation)])
     return [str(each["parentRunId"]) for each in named if each.get("parentRunId")]
 
 
@@ -285,4 +285,4 @@ def _listed(value: object) -> list[Any]:
 
 
 def _mappings(values: object) -> list[Mapping[str, Any]]:
-    return [one for one in _listed(values) if isinstance(one, Mapping)]
+    return [value for value in _listed(values) if isinstance(value, Mapping)]

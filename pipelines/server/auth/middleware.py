@@ -5,7 +5,7 @@ receives the client's bytes.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
@@ -24,11 +24,11 @@ from kinemill_dagster.pipelines.server.auth.request import (
     read_json,
     write_json,
 )
-from kinemill_dagster.pipelines.server.auth.revocation import CLOSED, revocable
 from kinemill_dagster.pipelines.server.auth.rules import Rules
 from kinemill_dagster.pipelines.server.auth.users import Identity
 from kinemill_dagster.resources.tags import USER_HEADER, USER_MAY_HEADER
 
+CLOSED: Message = {"type": "websocket.close", "code": 1008}  # policy violation
 _SUBPROTOCOL = "graphql-ws"
 _log = logging.getLogger("kinemill.guard")
 
@@ -58,8 +58,8 @@ class Guard:
         call = _call_of(scope)
         cookie = None
         try:
-            own_page = self._rules.check_page(call)
-            identity = await self._rules.who(call, own_page=own_page)
+            is_our_page = self._rules.check_page(call)
+            identity = await self._rules.who(call, is_our_page=is_our_page)
             request, route = await self._parsed(call, scope, receive, identity)
             decision = await self._authorized(request, route, identity)
         except Refused as refused:
@@ -135,8 +135,8 @@ class Guard:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = _call_of(scope)
         try:
-            own_page = self._rules.check_page(call)
-            identity = await self._rules.who(call, own_page=own_page)
+            is_our_page = self._rules.check_page(call)
+            identity = await self._rules.who(call, is_our_page=is_our_page)
             request = parse_request(call, scope)
             if request.path != "/graphql" or _SUBPROTOCOL not in scope.get("subprotocols", []):
                 raise Refused(403, "websockets need the protocol graphql-ws at /graphql")
@@ -146,7 +146,7 @@ class Guard:
             await send(CLOSED)
             return
 
-        is_current = self._rules.is_current(call, identity, own_page=own_page)
+        is_current = self._rules.is_current(call, identity, is_our_page=is_our_page)
         receive, send = revocable(receive, send, is_current)
 
         async def listen() -> Message:
@@ -221,3 +221,29 @@ def _closed_frames(
         await send(message)
 
     return send_frame
+
+
+def revocable(
+    receive: Receive, send: Send, is_current: Callable[[], Awaitable[bool]]
+) -> tuple[Receive, Send]:
+    """Return a websocket that closes with its first message after `is_current` turns false."""
+    closed = False
+
+    async def close_unless_current() -> bool:
+        nonlocal closed
+        if not closed and not await is_current():
+            closed = True
+            await send(CLOSED)
+        return closed
+
+    async def listen() -> Message:
+        message = await receive()
+        if message["type"] == "websocket.receive" and await close_unless_current():
+            return {"type": "websocket.disconnect", "code": CLOSED["code"]}
+        return message
+
+    async def send_frame(message: Message) -> None:
+        if not await close_unless_current():
+            await send(message)
+
+    return listen, send_frame

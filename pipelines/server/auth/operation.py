@@ -98,7 +98,11 @@ def _operation(document: DocumentNode, name: str | None, variables: Json) -> Ope
     fragments, operations = _definitions(document)
     if name is None and len(operations) != 1:
         raise Refused(400, "the request must hold one operation, or name one in operationName")
-    matching = [one for one in operations if name is None or (one.name and one.name.value == name)]
+    matching = [
+        candidate
+        for candidate in operations
+        if name is None or (candidate.name and candidate.name.value == name)
+    ]
     if len(matching) != 1:
         raise Refused(400, f"there are {len(matching)} operations {name!r}")
     operation = matching[0]
@@ -159,13 +163,13 @@ def _measured(
         if isinstance(node, FieldNode):
             inner = _measured(node.selection_set, fragments, sizes)
             aliases = inner.aliases + (node.alias is not None)
-            one = _Size(inner.fields + 1, inner.levels + 1, aliases)
+            size = _Size(inner.fields + 1, inner.levels + 1, aliases)
         elif isinstance(node, FragmentSpreadNode):
-            one = _of_fragment(node.name.value, fragments, sizes)
+            size = _of_fragment(node.name.value, fragments, sizes)
         else:
-            one = _measured(getattr(node, "selection_set", None), fragments, sizes)
-        levels = max(total.levels, one.levels)
-        total = _Size(total.fields + one.fields, levels, total.aliases + one.aliases)
+            size = _measured(getattr(node, "selection_set", None), fragments, sizes)
+        levels = max(total.levels, size.levels)
+        total = _Size(total.fields + size.fields, levels, total.aliases + size.aliases)
     return total
 
 

@@ -98,7 +98,7 @@ class _Pages:
     def version(self, request: Request) -> Response:
         number = request.path_params["number"]
         versions = self._versions(request.path_params["task"])
-        match = next((one for one in versions if one.number == number), None)
+        match = next((version for version in versions if version.number == number), None)
         if match is None:
             return _none("There is no such version.")
         decide = f"{CONSOLE}/versions/{match.task}/{number}"

@@ -7,11 +7,12 @@ version of Dagster or MLflow does not open any.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from kinemill_dagster.pipelines.server.auth.request import Request
 
 NO_TASK: frozenset[str] = frozenset()
+Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 
 
 class Permission(IntEnum):
@@ -76,6 +77,16 @@ class Site(Protocol):
             Refused: It is not a read.
         """
         ...
+
+
+def needs(permission: Permission) -> Callable[[Endpoint], Endpoint]:
+    """Declare the least permission of a REST operation that changes something, for the guard."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        vars(endpoint)["permission"] = permission
+        return endpoint
+
+    return declare
 
 
 def only(permission: Permission) -> Route:

@@ -267,11 +267,11 @@ def _is_flat(value: object, levels: int) -> bool:
     """Return whether lists and objects nest no deeper than some levels."""
     waiting = [(value, 0)]
     while waiting:
-        one, depth = waiting.pop()
+        item, depth = waiting.pop()
         if depth > levels:
             return False
-        if isinstance(one, dict):
-            waiting += [(each, depth + 1) for each in one.values()]
-        elif isinstance(one, list):
-            waiting += [(each, depth + 1) for each in one]
+        if isinstance(item, dict):
+            waiting += [(each, depth + 1) for each in item.values()]
+        elif isinstance(item, list):
+            waiting += [(each, depth + 1) for each in item]
     return True

@@ -1,9 +1,15 @@
-"""Served routes of REST, `/api/v1`: their permissions, and the tasks that they change."""
+"""Served routes of REST, `/api/v1`: their permissions, and the tasks that they change.
 
+The endpoints of `server/rest` declare permission and body; one without a permission is not served.
+"""
+
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
 from kinemill.errors import BadInput
@@ -17,76 +23,43 @@ from kinemill_dagster.pipelines.server.auth.permissions import (
     Route,
     only,
 )
-from kinemill_dagster.pipelines.server.auth.request import Request, check_texts
-from kinemill_dagster.pipelines.server.rest.bodies import (
-    Approve,
-    Body,
-    BuildDraft,
-    CancelRun,
-    CheckDraft,
-    CheckSettings,
-    CreateTask,
-    DecideRecording,
-    EditDraft,
-    Promote,
-    RecordTrials,
-    Rollback,
-    StartDraft,
-    StartRun,
-    TagRecording,
-)
+from kinemill_dagster.pipelines.server.auth.request import SAFE, Request, check_texts
+from kinemill_dagster.pipelines.server.rest import bodies
+from kinemill_dagster.pipelines.server.rest.bodies import Body
 
 PREFIX = ("api", "v1")
-_ANY = "*"
 
 TaskOfRun = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
 class _Change:
-    """An operation that changes something.
-
-    Attributes:
-        method: of HTTP.
-        path: its segments; `*` stands for any one.
-        body: model of its JSON body; None for one that carries a file.
-        permission: the least permission that it needs.
-    """
+    """An operation that changes something; `body` is None for one that carries a file."""
 
     method: str
-    path: tuple[str, ...]
+    path: re.Pattern[str]
     body: type[Body] | None
     permission: Permission
 
-    def matches(self, method: str, path: tuple[str, ...]) -> bool:
-        """Return whether this is the operation of a request."""
-        return (
-            method == self.method
-            and len(path) == len(self.path)
-            and all(own in (_ANY, part) for own, part in zip(self.path, path, strict=True))
-        )
+
+@cache
+def _changes() -> tuple[_Change, ...]:
+    from kinemill_dagster.pipelines.server.rest.app import ROUTERS
+
+    return tuple(
+        _Change(method, route.path_regex, _body(route), vars(route.endpoint)["permission"])
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods - SAFE
+    )
 
 
-_CHANGES = (
-    _Change("POST", ("runs",), StartRun, Permission.OPERATE),
-    _Change("POST", ("runs", _ANY, "cancel"), CancelRun, Permission.OPERATE),
-    _Change("PUT", ("tasks", _ANY, "logs", _ANY), None, Permission.OPERATE),
-    _Change("POST", ("tasks", _ANY, "check"), None, Permission.OPERATE),
-    _Change("POST", ("tasks", _ANY, "settings"), CheckSettings, Permission.LOOK),
-    _Change("POST", ("tasks", _ANY, "quarantine"), DecideRecording, Permission.OPERATE),
-    _Change("POST", ("tasks", _ANY, "tags"), TagRecording, Permission.OPERATE),
-    _Change("POST", ("drafts",), StartDraft, Permission.OPERATE),
-    _Change("PUT", ("drafts", _ANY, "logs", _ANY), None, Permission.OPERATE),
-    _Change("POST", ("drafts", _ANY, "build"), BuildDraft, Permission.OPERATE),
-    _Change("POST", ("drafts", _ANY, "edit"), EditDraft, Permission.OPERATE),
-    _Change("POST", ("drafts", _ANY, "check"), CheckDraft, Permission.OPERATE),
-    # A task file sets the rules of its gate.
-    _Change("POST", ("tasks",), CreateTask, Permission.PROMOTE),
-    _Change("POST", ("models", _ANY, "promote"), Promote, Permission.PROMOTE),
-    _Change("POST", ("models", _ANY, "approve"), Approve, Permission.PROMOTE),
-    _Change("POST", ("models", _ANY, "trials"), RecordTrials, Permission.PROMOTE),
-    _Change("POST", ("models", _ANY, "rollback"), Rollback, Permission.PROMOTE),
-)
+def _body(route: APIRoute) -> type[Body] | None:
+    """Return the model of the JSON body of an operation."""
+    kinds = get_type_hints(route.endpoint).values()
+    models = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Body))
+    return next(models, None)
 
 
 def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
@@ -100,7 +73,9 @@ def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
     if request.is_safe:
         return only(Permission.LOOK)
     path = request.segments[len(PREFIX) :]
-    change = next((one for one in _CHANGES if one.matches(request.method, path)), None)
+    where = "/" + "/".join(path)
+    changes = [change for change in _changes() if change.path.fullmatch(where)]
+    change = next((change for change in changes if change.method == request.method), None)
     if change is None:
         raise Refused(405, f"{request.method} is not served at {request.path}")
 
@@ -119,13 +94,15 @@ def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
 def _tasks(path: tuple[str, ...], body: Body, task_of_run: TaskOfRun) -> frozenset[str] | None:
     """Return the tasks that a request changes; None if the run is unknown."""
     # A draft belongs to the user who started it, and changes no task.
-    if isinstance(body, CheckSettings | BuildDraft | EditDraft | CheckDraft):
+    if isinstance(
+        body, bodies.CheckSettings | bodies.BuildDraft | bodies.EditDraft | bodies.CheckDraft
+    ):
         return NO_TASK
-    if isinstance(body, StartDraft | CreateTask):
+    if isinstance(body, bodies.StartDraft | bodies.CreateTask):
         return frozenset({body.name})
-    if isinstance(body, StartRun):
+    if isinstance(body, bodies.StartRun):
         return frozenset({body.task})
-    task = task_of_run(path[1]) if isinstance(body, CancelRun) else path[1]
+    task = task_of_run(path[1]) if isinstance(body, bodies.CancelRun) else path[1]
     return None if task is None else frozenset({task})
 
 
@@ -134,9 +111,9 @@ def _permission(change: _Change, body: Body) -> Permission:
 
     `CheckSettings` and `EditDraft` start and store nothing, and `CreateTask` is for promoters.
     """
-    if isinstance(body, StartRun) and sets_gate({**body.overrides, "presets": body.presets}):
+    if isinstance(body, bodies.StartRun) and sets_gate({**body.overrides, "presets": body.presets}):
         return Permission.PROMOTE
-    if isinstance(body, Promote) and body.force:
+    if isinstance(body, bodies.Promote) and body.force:
         return Permission.ADMINISTER
     return change.permission
 

@@ -1,6 +1,10 @@
 """Authentication and origin checks: host names, origins, passwords and tokens."""
 
+import hashlib
+import hmac
 import logging
+import secrets
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -11,9 +15,9 @@ from kinemill_dagster.pipelines.server.auth.credentials import Credentials
 from kinemill_dagster.pipelines.server.auth.permissions import Decision, Permission, Site
 from kinemill_dagster.pipelines.server.auth.proxy import Proxy
 from kinemill_dagster.pipelines.server.auth.request import SAFE
-from kinemill_dagster.pipelines.server.auth.sessions import Sessions
 from kinemill_dagster.pipelines.server.auth.users import ROLES, Identity, Users
 
+_LIFETIME = 12 * 3600  # s
 _log = logging.getLogger("kinemill.guard")
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 _MAX_CHARACTERS = 80
@@ -69,7 +73,7 @@ class Rules:
             raise Refused(403, "a websocket needs an Origin header or a token")
         return origin is not None or site == "same-origin"
 
-    async def who(self, call: Call, *, own_page: bool) -> Identity:
+    async def who(self, call: Call, *, is_our_page: bool) -> Identity:
         """Return the identity of the user.
 
         Raises:
@@ -88,10 +92,10 @@ class Rules:
             raise Refused(503, "the file of users is damaged; the server's log names it") from error
         if self.login:
             raise Refused(401, "log in, or send a token")
-        return Identity(self.owner, Permission.ADMINISTER if own_page else Permission.LOOK)
+        return Identity(self.owner, Permission.ADMINISTER if is_our_page else Permission.LOOK)
 
     def is_current(
-        self, call: Call, identity: Identity, *, own_page: bool
+        self, call: Call, identity: Identity, *, is_our_page: bool
     ) -> Callable[[], Awaitable[bool]]:
         """Return a check that the user still has the rights with which a call was accepted."""
         version = self.users.version
@@ -102,7 +106,7 @@ class Rules:
                 if version == self.users.version:
                     return True
                 version = self.users.version
-                return await self.who(call, own_page=own_page) == identity
+                return await self.who(call, is_our_page=is_our_page) == identity
             except (BadInput, Refused):
                 return False
 
@@ -126,9 +130,9 @@ class Rules:
             raise Refused(403, f"{identity.name} may not do this; it {needs}")
         if permission is Permission.LOOK or identity.tasks is None:
             return
-        others = None if decision.tasks is None else decision.tasks - identity.tasks
-        if others is None or others:
-            what = ", ".join(sorted(others or ())) or "anything that belongs to no single task"
+        forbidden = None if decision.tasks is None else decision.tasks - identity.tasks
+        if forbidden is None or forbidden:
+            what = ", ".join(sorted(forbidden or ())) or "anything that belongs to no single task"
             raise Refused(403, f"{identity.name} may not change {what}")
 
     def _named(self, name: str, groups: list[str]) -> Identity:
@@ -151,3 +155,48 @@ def _is_link(call: Call) -> bool:
     """Return whether the request is a link to a page, which changes nothing."""
     modes = (call.one("sec-fetch-mode"), call.one("sec-fetch-dest"))
     return call.method in SAFE and not call.websocket and modes == ("navigate", "document")
+
+
+class Sessions:
+    """The sessions of one server, signed with a key that ends with its process.
+
+    The signature covers the user's version: another password or role, or the user's removal, ends
+    every session on every server with the next request.
+    """
+
+    def __init__(self, users: Users) -> None:
+        self._users = users
+        self._key = secrets.token_bytes(32)
+
+    def issue(self, call: Call, identity: Identity) -> str:
+        """Return the value of `Set-Cookie` for a user whose password was just checked."""
+        text = f"{identity.name}.{int(time.time()) + _LIFETIME}"
+        secure = "; Secure" if call.scheme == "https" else ""
+        value = f"{text}.{self._signature(text, identity)}"
+        return f"{_cookie(call)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}"
+
+    def find(self, call: Call) -> Identity | None:
+        """Return the user whose valid session a request carries."""
+        prefix = f"{_cookie(call)}="
+        for part in ";".join(call.headers.get("cookie", [])).split(";"):
+            if not part.strip().startswith(prefix):
+                continue
+            text, _, signature = part.strip().removeprefix(prefix).rpartition(".")
+            name, _, until = text.rpartition(".")
+            identity = self._users.identity(name, "session")
+            if identity is None:
+                continue
+            right = self._signature(text, identity)
+            if hmac.compare_digest(signature.encode(), right.encode()) and int(until) > time.time():
+                return identity
+        return None
+
+    def _signature(self, text: str, identity: Identity) -> str:
+        signed = f"{text}.{identity.version}".encode()
+        return hmac.new(self._key, signed, hashlib.sha256).hexdigest()
+
+
+def _cookie(call: Call) -> str:
+    """Return the name of the cookie, with the port: browsers share cookies between ports."""
+    port = urlsplit(f"//{call.one('host') or ''}").port
+    return f"kinemill-{port or 'web'}"

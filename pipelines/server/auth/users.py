@@ -110,17 +110,17 @@ class Users:
         A local user with a password is never matched by a name from the proxy.
         """
         users = self._read()
-        own = users.get(name)
+        user = users.get(name)
         odd = name.startswith(GROUP) or not PROXIED_NAME.fullmatch(name)
-        if odd or (own and own.password):
+        if odd or (user and user.password):
             return None
-        if own:
-            return _identify(name, own, "proxy")
+        if user:
+            return _identify(name, user, "proxy")
         joined = [users[GROUP + group] for group in groups if GROUP + group in users]
-        highest = max((ROLES[one.role] for one in joined), default=None)
+        highest = max((ROLES[member.role] for member in joined), default=None)
         if highest is None:
             return None
-        limits = [_limit(one) for one in joined if ROLES[one.role] is highest]
+        limits = [_limit(member) for member in joined if ROLES[member.role] is highest]
         tasks = (
             None if None in limits else frozenset[str]().union(*(limit or () for limit in limits))
         )
@@ -208,8 +208,10 @@ class Users:
         """
         with lock(self._home, "users"):
             self._check(name)
-            others = {other: user for other, user in self._read().items() if other != name}
-            write_users(self._path, others)
+            remaining = {
+                user_name: user for user_name, user in self._read().items() if user_name != name
+            }
+            write_users(self._path, remaining)
 
     def _check(self, name: str) -> None:
         if name not in self._read():

@@ -15,6 +15,7 @@ from kinemill_dagster.pipelines.server.rest.run_documents import UnknownRun
 from kinemill_dagster.pipelines.server.rest.service import NotHere, Service
 from kinemill_dagster.pipelines.server.web_console.layout import without_commands
 
+ROUTERS = tuple(module.router for module in (tasks, drafts, logs, recordings, runs, models))
 _log = logging.getLogger("kinemill.rest")
 _DESCRIPTION = (
     "Tasks, logs, runs and models of one kinemill server, for programs. Send a token as "
@@ -48,14 +49,7 @@ def describe_app() -> FastAPI:
         servers=[{"url": "/api/v1"}],
         root_path_in_servers=False,
     )
-    for router in (
-        tasks.router,
-        drafts.router,
-        logs.router,
-        recordings.router,
-        runs.router,
-        models.router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     for kind in (KinemillError, Exception):
         app.add_exception_handler(kind, _on_error)

@@ -68,7 +68,9 @@ class Draft:
             BadInput: It has as many logs, or bytes, as it may have.
         """
         files = self.files()
-        room = LARGEST - sum(one.st_size for one in map(Path.stat, files) if one.st_nlink == 1)
+        room = LARGEST - sum(
+            status.st_size for status in map(Path.stat, files) if status.st_nlink == 1
+        )
         if len(files) >= MOST_LOGS or room <= 0:
             expected = f"at most {MOST_LOGS} logs and {LARGEST >> 20:,} MiB"
             fix = "create the task, then send it the other logs"
@@ -156,9 +158,9 @@ class Draft:
 def start_draft(home: Home, owner: str, body: StartDraft) -> Draft:
     """Create an empty draft; delete those that are too old, and the user's oldest."""
     drafts = _all(home)
-    own = sorted((one for one in drafts if one.record.owner == owner), key=_created)
-    for one in own[: max(0, len(own) + 1 - MOST_DRAFTS)]:
-        one.delete()
+    earlier = sorted((draft for draft in drafts if draft.record.owner == owner), key=_created)
+    for draft in earlier[: max(0, len(earlier) + 1 - MOST_DRAFTS)]:
+        draft.delete()
     record = _Record(
         owner=owner, name=body.name, learn=body.learn, rate=body.rate, created=time.time()
     )
@@ -175,11 +177,11 @@ def open_draft(home: Home, draft: str, user: str) -> Draft:
     Raises:
         NotHere: There is none of this id, or it is of another user or too old.
     """
-    own = next((one for one in _all(home) if one.folder.name == draft), None)
-    if own is None or own.record.owner != user:
+    stored = next((item for item in _all(home) if item.folder.name == draft), None)
+    if stored is None or stored.record.owner != user:
         fix = "start another one; a draft is deleted after a day"
         raise NotHere(f"draft {draft[:8]}", "unknown", fix=fix)
-    return own
+    return stored
 
 
 def _all(home: Home) -> list[Draft]:
@@ -211,5 +213,5 @@ def _copy(source: Path, target: Path, room: int) -> None:
         shutil.copyfile(source, target)
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    return one.samefile(other) or file_digest(one) == file_digest(other)
+def _is_same(first: Path, second: Path) -> bool:
+    return first.samefile(second) or file_digest(first) == file_digest(second)

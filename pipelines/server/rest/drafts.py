@@ -1,6 +1,5 @@
 """Drafts of new tasks: start one, upload logs, build, edit, check; and create the task."""
 
-import json
 import tempfile
 import threading
 from collections.abc import Generator
@@ -18,10 +17,10 @@ from kinemill.draft.draft_process import LOGS, ORDER, Order
 from kinemill.draft.task_file import create_task_file, spell_task
 from kinemill.errors import BadInput, KinemillError, TaskError, Unreachable
 from kinemill.ingest.files import drop_folder
-from kinemill.process import run_python
 from kinemill.store import Json
 from kinemill.store.project import tasks_folder
 from kinemill.task import list_tasks, make_task
+from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import (
     MOST_CHANNELS,
     BuildDraft,
@@ -46,12 +45,16 @@ from kinemill_dagster.pipelines.server.rest.log_folders import (
     log_folders,
     resolve_choice,
 )
-from kinemill_dagster.pipelines.server.rest.logs import UPLOAD_BODY, PathName, receive_log
+from kinemill_dagster.pipelines.server.rest.logs import (
+    UPLOAD_BODY,
+    PathName,
+    read_aside,
+    receive_log,
+)
 from kinemill_dagster.pipelines.server.rest.service import ServiceOf, user_of
 from kinemill_dagster.resources.tags import OWNER
 
 router = APIRouter(tags=["drafts"])
-PATIENCE = 300.0  # s to draft or to check
 _AT_ONCE = 2  # processes that draft or check
 _WAIT = 5.0  # s for one of them to end; a request that waits holds a thread of the server
 _MODULE = "kinemill.draft.draft_process"
@@ -65,10 +68,11 @@ def list_log_folders(service: ServiceOf) -> LogFolders:
     """List the drop folders of the server with their first 200 files each."""
     folders = log_folders(service.home).items()
     listed = [describe_folder(name, folder) for name, folder in folders if folder.is_dir()]
-    return LogFolders(folders=[one for one in listed if one.total])
+    return LogFolders(folders=[folder for folder in listed if folder.total])
 
 
 @router.post("/drafts", status_code=201)
+@needs(Permission.OPERATE)
 def create_draft(body: StartDraft, request: Request, service: ServiceOf) -> DraftDocument:
     """Start the draft of a new task, from logs of drop folders and from uploads that follow.
 
@@ -78,8 +82,8 @@ def create_draft(body: StartDraft, request: Request, service: ServiceOf) -> Draf
     files = [resolve_choice(service.home, choice) for choice in body.logs]
     draft = start_draft(service.home, user_of(request), body)
     try:
-        for own in files:
-            for name, path in own.items():
+        for choice_files in files:
+            for name, path in choice_files.items():
                 draft.take(name, path)
     except KinemillError:
         draft.delete()
@@ -94,39 +98,42 @@ def show_draft(draft: Id, request: Request, service: ServiceOf) -> DraftDocument
 
 
 @router.put("/drafts/{draft}/logs/{name}", status_code=201, openapi_extra=UPLOAD_BODY)
+@needs(Permission.OPERATE)
 async def upload_draft_log(
     draft: Id, name: PathName, request: Request, service: ServiceOf
 ) -> Upload:
     """Upload a log of a draft: at most 200 logs and 1 GiB for a draft."""
-    own = await run_in_threadpool(open_draft, service.home, draft, user_of(request))
-    room = await run_in_threadpool(own.room)
-    return await receive_log(request, own.logs, name, room, "draft")
+    opened = await run_in_threadpool(open_draft, service.home, draft, user_of(request))
+    room = await run_in_threadpool(opened.room)
+    return await receive_log(request, opened.logs, name, room, "draft")
 
 
 @router.post("/drafts/{draft}/build")
+@needs(Permission.OPERATE)
 def build_draft(draft: Id, body: BuildDraft, request: Request, service: ServiceOf) -> DraftDocument:
     """Draft the task from the logs: channels, roles, units and relations, each with its reason.
 
     Answers when it is finished, after 5 minutes at most. The first 40 logs are read.
     """
     del body
-    own = open_draft(service.home, draft, user_of(request))
-    record = own.record
-    result = _run(own, Order(name=record.name, learn=record.learn, rate=record.rate))
+    opened = open_draft(service.home, draft, user_of(request))
+    record = opened.record
+    result = _run(opened, Order(name=record.name, learn=record.learn, rate=record.rate))
     preview = DraftPreview.model_validate(result)
     if len(preview.channels) > MOST_CHANNELS:
         problem = f"has {len(preview.channels)} channels"
         fix = "use kinemill new on the server"
         raise BadInput("the draft", problem, expected=f"at most {MOST_CHANNELS}", fix=fix)
-    own.keep_preview(preview)
-    return own.document()
+    opened.keep_preview(preview)
+    return opened.document()
 
 
 @router.post("/drafts/{draft}/edit")
+@needs(Permission.OPERATE)
 def edit_draft(draft: Id, body: EditDraft, request: Request, service: ServiceOf) -> EditedTask:
     """Return the task file of a draft with edits, and its problems; nothing is stored."""
-    own = open_draft(service.home, draft, user_of(request))
-    task = edit_task(own.require_preview().task, body.channels, body.settings)
+    opened = open_draft(service.home, draft, user_of(request))
+    task = edit_task(opened.require_preview().task, body.channels, body.settings)
     try:
         make_task(task, web=True)
     except TaskError as error:
@@ -137,18 +144,20 @@ def edit_draft(draft: Id, body: EditDraft, request: Request, service: ServiceOf)
 
 
 @router.post("/drafts/{draft}/check")
+@needs(Permission.OPERATE)
 def check_draft(draft: Id, body: CheckDraft, request: Request, service: ServiceOf) -> LogCheck:
     """Check the logs of a draft with an edited task: what validation would cut, and why.
 
     Answers when it is finished, after 5 minutes at most.
     """
-    own = open_draft(service.home, draft, user_of(request))
+    opened = open_draft(service.home, draft, user_of(request))
     make_task(body.task, web=True)
-    order = Order(name=own.record.name, task=body.task, home=str(service.home.root))
-    return LogCheck.model_validate(_run(own, order))
+    order = Order(name=opened.record.name, task=body.task, home=str(service.home.root))
+    return LogCheck.model_validate(_run(opened, order))
 
 
 @router.post("/tasks", status_code=201)
+@needs(Permission.PROMOTE)  # a task file sets the rules of its gate
 def create_task(body: CreateTask, request: Request, service: ServiceOf) -> CreatedTask:
     """Create a task file, and load it; a task is never replaced.
 
@@ -201,7 +210,7 @@ def _check_free(name: str) -> None:
 
 
 def _run(draft: Draft, order: Order) -> Json:
-    """Draft or check in another process, whose memory and time do not burden the server.
+    """Draft or check in another process.
 
     Raises:
         BadInput: The logs cannot be used.
@@ -211,15 +220,8 @@ def _run(draft: Draft, order: Order) -> Json:
         folder = Path(scratch)
         (folder / LOGS).symlink_to(draft.logs, target_is_directory=True)
         (folder / ORDER).write_text(order.model_dump_json())
-        process = run_python(["-m", _MODULE, str(folder)], PATIENCE)
-    if process is None:
-        problem = f"were not read within {PATIENCE:.0f} s"
-        raise BadInput("the logs", problem, fix="use fewer or shorter logs for the draft")
-    try:
-        result = json.loads(process.stdout)
-    except ValueError as error:
-        lines = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
-        raise KinemillError("the logs", f"cannot be read: {lines[-1]}") from error
+        command = ["-m", _MODULE, str(folder)]
+        result = read_aside(command, "the draft", "use fewer or shorter logs for the draft")
     if problem := result.get("problem"):
         raise BadInput("draft", problem)
     return result["result"]

@@ -69,8 +69,8 @@ def resolve_choice(home: Home, choice: LogChoice) -> dict[str, Path]:
     for path in paths:
         if not path.exists():
             raise NotHere(f"log {path.name!r}", f"is not in the folder {choice.folder}")
-        own = [path] if path.is_file() else _files(path)
-        files |= {each.relative_to(folder).as_posix(): each for each in islice(own, _COUNTED)}
+        logs = [path] if path.is_file() else _files(path)
+        files |= {each.relative_to(folder).as_posix(): each for each in islice(logs, _COUNTED)}
     if not files:
         raise BadInput(f"log folder {choice.folder!r}", "has no files", fix="upload logs")
     return files

@@ -16,8 +16,10 @@ from starlette.requests import ClientDisconnect
 from kinemill.errors import BadInput, KinemillError
 from kinemill.ingest.files import drop_folder, is_temporary
 from kinemill.process import run_python
+from kinemill.store import Json
 from kinemill.store.atomic_write import link_new
 from kinemill.store.disk_space import convert_disk_errors, shortage
+from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.documents import LogCheck, Upload
 from kinemill_dagster.pipelines.server.rest.service import ServiceOf
 
@@ -25,7 +27,7 @@ router = APIRouter(tags=["logs"])
 LARGEST = 4 << 30  # bytes of an uploaded log
 LOG_NAME = r"^[^/\\\x00-\x1f\x7f]{1,200}$"
 _LONGEST = 200  # bytes of the name of a log
-_PATIENCE = 300.0  # s to check a log
+PATIENCE = 300.0  # s to check or draft from logs
 _CHECK = "from kinemill.cli import main; main()"
 
 PathName = Annotated[str, PathParameter(pattern=LOG_NAME)]
@@ -39,6 +41,7 @@ UPLOAD_BODY = {
 
 
 @router.put("/tasks/{task}/logs/{name}", status_code=201, openapi_extra=UPLOAD_BODY)
+@needs(Permission.OPERATE)
 async def upload_log(task: str, name: PathName, request: Request, service: ServiceOf) -> Upload:
     """Upload a log into the drop folder of a task; a log of the same name is never replaced.
 
@@ -72,6 +75,7 @@ async def receive_log(
 
 
 @router.post("/tasks/{task}/check", openapi_extra=UPLOAD_BODY)
+@needs(Permission.OPERATE)
 async def check_log(task: str, name: Name, request: Request, service: ServiceOf) -> LogCheck:
     """Check a log against a task, without storing it."""
     path = await run_in_threadpool(service.task_file, task)
@@ -85,18 +89,30 @@ async def check_log(task: str, name: Name, request: Request, service: ServiceOf)
 
 
 def _check(task: Path, log: Path) -> LogCheck:
-    """Check a log in another process, whose memory and time do not burden the server."""
+    """Check a log in another process."""
     command = ["-c", _CHECK, "data", "check", str(log), "--task", str(task), "--json"]
-    process = run_python(command, _PATIENCE)
-    if process is None:
-        raise BadInput(log.name, f"was not checked within {_PATIENCE:.0f} s", fix="split the log")
-    try:
-        result = json.loads(process.stdout)
-    except ValueError as error:
-        lines = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
-        raise KinemillError(log.name, f"cannot be checked: {lines[-1]}") from error
+    result = read_aside(command, log.name, fix="split the log")
     files = [{**entry, "file": log.name} for entry in result["files"]]
     return LogCheck(files=files, dataset=result["dataset"])
+
+
+def read_aside(command: list[str], what: str, fix: str) -> Json:
+    """Read logs in another process, whose memory and time do not burden the server.
+
+    Returns the document that the process printed.
+
+    Raises:
+        BadInput: It takes too long.
+        KinemillError: It failed.
+    """
+    process = run_python(command, PATIENCE)
+    if process is None:
+        raise BadInput(what, f"cannot be read within {PATIENCE:.0f} s", fix=fix)
+    try:
+        return json.loads(process.stdout)
+    except ValueError as error:
+        lines = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
+        raise KinemillError(what, f"cannot be read: {lines[-1]}") from error
 
 
 async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, largest: int) -> tuple[int, str]:

@@ -1,7 +1,8 @@
 """Registered models: list, look up, download, promote and roll back."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
@@ -14,8 +15,10 @@ from kinemill.register.promotion import approve, promote, record_trials, rollbac
 from kinemill.register.pulls import OfHome
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime.integrity import SUMS, read_sums
-from kinemill.task import list_tasks
+from kinemill.store.home import Home
+from kinemill.task import Task, list_tasks
 from kinemill_dagster.pipelines.home_state import RegisteredTask, registered_task
+from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import (
     Approve,
     Promote,
@@ -83,51 +86,60 @@ def download_file(task: str, version: int, path: str, service: ServiceOf) -> Fil
 
 
 @router.post("/models/{task}/promote")
+@needs(Permission.PROMOTE)
 def promote_version(
     task: str, body: Promote, request: Request, service: ServiceOf
 ) -> ChampionChange:
     """Make a version champion that passed the gate."""
-    loaded = service.task(task)
-    which = f":{body.version}"
-    _version(service, task, which)
-    with as_user(request):
-        return promote(
-            loaded, service.home, which, force=body.force, why=body.why, **_expected(body)
-        )
+    settings = {"force": body.force, "why": body.why, **_expected(body)}
+    return _decide(service, request, task, promote, f":{body.version}", **settings)
 
 
 @router.post("/models/{task}/approve")
+@needs(Permission.PROMOTE)
 def approve_version(
     task: str, body: Approve, request: Request, service: ServiceOf
 ) -> ChampionChange:
     """Approve a version for the rule `approval`, and run the gate again; it may still refuse."""
-    loaded = service.task(task)
-    which = f":{body.version}"
-    _version(service, task, which)
-    with as_user(request):
-        return approve(loaded, service.home, which, breaking=body.breaking, why=body.why)
+    settings = {"breaking": body.breaking, "why": body.why}
+    return _decide(service, request, task, approve, f":{body.version}", **settings)
 
 
 @router.post("/models/{task}/trials")
+@needs(Permission.PROMOTE)
 def record_robot_trials(
     task: str, body: RecordTrials, request: Request, service: ServiceOf
 ) -> ChampionChange:
     """Record counted trials of a version on a robot, and run the gate again."""
-    loaded = service.task(task)
-    which = f":{body.version}"
-    _version(service, task, which)
-    with as_user(request):
-        return record_trials(loaded, service.home, which, body.success, body.of, note=body.note)
+    counts = {"successes": body.success, "of": body.of, "note": body.note}
+    return _decide(service, request, task, record_trials, f":{body.version}", **counts)
 
 
 @router.post("/models/{task}/rollback")
+@needs(Permission.PROMOTE)
 def roll_back(task: str, body: Rollback, request: Request, service: ServiceOf) -> ChampionChange:
     """Roll back to an earlier champion."""
-    loaded = service.task(task)
     which = "" if body.to is None else f":{body.to}"
+
+    def decide(task: Task, home: Home, which: str, **settings: Any) -> ChampionChange:
+        return rollback(task, home, to=which, **settings)
+
+    return _decide(service, request, task, decide, which, why=body.why, **_expected(body))
+
+
+def _decide(
+    service: Service,
+    request: Request,
+    task: str,
+    decide: Callable[..., ChampionChange],
+    which: str,
+    **settings: object,
+) -> ChampionChange:
+    """Decide about a version of a task as the user of a request."""
+    loaded = service.task(task)
     _version(service, task, which)
     with as_user(request):
-        return rollback(loaded, service.home, to=which, why=body.why, **_expected(body))
+        return decide(loaded, service.home, which, **settings)
 
 
 def _expected(body: Promote | Rollback) -> dict[str, int | None]:

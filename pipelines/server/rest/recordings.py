@@ -10,6 +10,7 @@ from kinemill.ingest.inspection import find_member
 from kinemill.search.tags import Tag, TagDetails, add_tag, remove_tag
 from kinemill.validate import quarantine_decisions
 from kinemill.validate.recording_status import held_back
+from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import DecideRecording, TagRecording
 from kinemill_dagster.pipelines.server.rest.documents import Quarantine
 from kinemill_dagster.pipelines.server.rest.service import ServiceOf, as_user
@@ -37,6 +38,7 @@ def list_quarantine(
 
 
 @router.post("/tasks/{task}/quarantine")
+@needs(Permission.OPERATE)
 def decide_recording(
     task: str, body: DecideRecording, request: Request, service: ServiceOf
 ) -> Decision:
@@ -48,6 +50,7 @@ def decide_recording(
 
 
 @router.post("/tasks/{task}/tags")
+@needs(Permission.OPERATE)
 def tag_recording(task: str, body: TagRecording, request: Request, service: ServiceOf) -> Tag:
     """Set a tag on a recording or on a span of time in it, or remove a tag from it."""
     if bool(body.tag) == bool(body.remove):

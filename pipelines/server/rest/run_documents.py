@@ -15,7 +15,7 @@ from kinemill.store.versioned_cache import VersionedCache
 from kinemill.tracking.run_metrics import progress_version, read_progress
 from kinemill.tracking.statistics import is_statistics
 from kinemill.verify.phrases import counted
-from kinemill_dagster.pipelines.run_status_sensors import reason
+from kinemill_dagster.pipelines.run_errors import errors_of
 from kinemill_dagster.resources.dagster_api import event_log_version, run_storage_version
 from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK, WHY
 
@@ -113,6 +113,7 @@ class Runs:
         task = task_of(run)
         progress = read_progress(self.home, run.run_id, task)
         ended = record.end_time if status in ENDED else None
+        errors = errors_of(self.instance, run.run_id) if status == "failed" else ()
         return RunDocument(
             id=run.run_id,
             task=task,
@@ -121,7 +122,7 @@ class Runs:
             total_steps=progress.total,
             loss=progress.loss,
             parameters=_parameters(run.run_config, task),
-            error=self._error(run.run_id) if status == "failed" else None,
+            error=next(map(_short, errors), None),
             model=None if status in _WAITING else self._model(run.run_id, task),
             owner=run.tags.get(OWNER),
             stage=self._stage(run.run_id) if status == "running" else None,
@@ -182,18 +183,6 @@ class Runs:
         ]
         fix = f"the latest: {', '.join(examples) or 'there is none yet'}"
         return UnknownRun(f"run {run}", "unknown", fix=fix)
-
-    def _error(self, run: str) -> str | None:
-        """Return the error of a failed run: that of its failed step, else that of the run."""
-        for entry in self.instance.all_logs(run, of_type=DagsterEventType.STEP_FAILURE):
-            if (event := entry.dagster_event) and (error := event.step_failure_data.error):
-                return _short(reason(error))
-        for entry in self.instance.all_logs(run, of_type=DagsterEventType.RUN_FAILURE):
-            event = entry.dagster_event
-            if event and event.event_specific_data and event.job_failure_data.error:
-                return _short(reason(event.job_failure_data.error))
-            return entry.message
-        return None
 
     def _model(self, run: str, task: str) -> str | None:
         """Return the address of the version that the run registered or found cached."""

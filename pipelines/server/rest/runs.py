@@ -17,6 +17,7 @@ from kinemill.store import Json
 from kinemill.task.overrides import nested
 from kinemill.task.web_overrides import within
 from kinemill.tracking.run_metrics import RunMetrics as Metrics
+from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import CancelRun, StartRun
 from kinemill_dagster.pipelines.server.rest.run_documents import ENDED, status_of, task_of
 from kinemill_dagster.pipelines.server.rest.service import Service, ServiceOf, user_of
@@ -25,11 +26,12 @@ from kinemill_dagster.resources.tags import OWNER, PRIORITY, RESUME
 router = APIRouter(tags=["runs"])
 _LISTED = 10
 _MOST = 1000
-_LOOK_EVERY = 1.0  # s between two looks at a run that is followed
+_POLL = 1.0  # s between two looks at a run that is followed
 _PATIENCE = 30.0  # s for a canceled run to end before the response
 
 
 @router.post("/runs", status_code=201)
+@needs(Permission.OPERATE)
 def start_run(
     body: StartRun, request: Request, service: ServiceOf, response: Response
 ) -> RunDocument:
@@ -68,6 +70,7 @@ def show_run(run: str, service: ServiceOf) -> RunDocument:
 
 
 @router.post("/runs/{run}/cancel")
+@needs(Permission.OPERATE)
 def cancel_run(run: str, body: CancelRun, request: Request, service: ServiceOf) -> RunDocument:
     """Cancel a run and all its processes; answers when it has ended, after 30 s at most."""
     del body
@@ -75,7 +78,7 @@ def cancel_run(run: str, body: CancelRun, request: Request, service: ServiceOf) 
     service.launcher.cancel(request, record.dagster_run.run_id)
     deadline = time.monotonic() + _PATIENCE
     while status_of(record) not in ENDED and time.monotonic() < deadline:
-        time.sleep(_LOOK_EVERY / 4)
+        time.sleep(_POLL / 4)
         record = service.runs.find(record.dagster_run.run_id)
     return service.runs.document(record)
 
@@ -116,7 +119,7 @@ async def stream_metrics(
             yield event
         if follower.ended:
             return
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_POLL)
 
 
 class _Follower:

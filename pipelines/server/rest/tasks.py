@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from kinemill.errors import KinemillError
 from kinemill.task import list_tasks
 from kinemill_dagster.pipelines.home_state import registered_task, valid_task
+from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
 from kinemill_dagster.pipelines.server.rest.bodies import CheckSettings
 from kinemill_dagster.pipelines.server.rest.documents import (
     Settings,
@@ -31,6 +32,7 @@ def show_task(task: str, service: ServiceOf) -> TaskDocument:
 
 
 @router.post("/tasks/{task}/settings")
+@needs(Permission.LOOK)
 def check_settings(task: str, body: CheckSettings, service: ServiceOf) -> Settings:
     """Check overrides and presets without starting a run; return all settings with them."""
     changed = service.overridden(task, body.overrides, body.presets)[0]

@@ -10,9 +10,8 @@ from kinemill.store import ArtifactRef, publish_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill_dagster.pipelines.automation import retraining as sensors
-from kinemill_dagster.pipelines.automation.drift import Call
 from kinemill_dagster.pipelines.automation.retraining import retraining_sensor, schedule
-from kinemill_dagster.pipelines.chain import chain_job, definitions_of
+from kinemill_dagster.pipelines.chain import chain_job, definitions_of, task_definitions
 from tests.pipelines.automation.ticks import Ticks
 from tests.pipelines.conftest import TASK, TINY
 
@@ -47,17 +46,25 @@ def drop(task, name="a.csv", content=1):
 
 def test_new_log_starts_one_run_of_the_job_with_the_reason(robots):
     ticks = Ticks(robots)
-    assert "no new logs" in ticks.tick("one_retraining").skip_message
+    assert ticks.tick().skip_message.startswith("one, two: no new logs; ")
     drop("one")
-    data = ticks.tick("one_retraining")
+    data = ticks.tick()
     (request,) = data.run_requests
     assert request.tags["kinemill/why"] == "1 new logs"
     assert request.run_key.startswith("one-")
     assert request.asset_selection is None  # all of the job
-    assert ticks.repository.get_sensor_def("one_retraining").job_name == "one"
+    assert request.job_name == "one"
     assert [event.asset_key.path for event in data.asset_events] == [["one", "logs"]]
-    assert "no new logs" in ticks.tick("one_retraining").skip_message
-    assert "no new logs" in ticks.tick("three_retraining").skip_message
+    assert ticks.tick().skip_message.endswith("; no new champion of one")
+
+
+def test_each_task_with_new_logs_starts_one_run(robots):
+    ticks = Ticks(robots)
+    drop("one")
+    drop("two", content=2)
+    assert [request.job_name for request in ticks.tick().run_requests] == ["one", "two"]
+    drop("two", "b.csv", 3)
+    assert [request.job_name for request in ticks.tick().run_requests] == ["two"]
 
 
 def test_threshold_of_recordings_runs_to_the_dataset_first(robots):
@@ -66,50 +73,40 @@ def test_threshold_of_recordings_runs_to_the_dataset_first(robots):
         file.read_text().replace("{cron: null}", "{cron: null, after_new_recordings: 5}")
     )
     drop("one")
-    (request,) = Ticks([load_task("one")]).tick("one_retraining").run_requests
+    (request,) = Ticks([load_task("one")]).tick().run_requests
     assert [key.path[1] for key in request.asset_selection] == ["recordings", "episodes", "dataset"]
 
 
 def test_new_champion_upstream_starts_the_task_that_starts_from_it(robots):
     ticks, counts = Ticks(robots), []
-    ticks.tick("three_retraining")
+    ticks.tick()
     champion = dg.AssetKey(["one", "champion"])
     for version in ("1", "2", "2"):
         event = dg.AssetMaterialization(champion, tags={"dagster/data_version": version})
         ticks.instance.report_runless_asset_event(event)
-        counts.append([len(ticks.tick("three_retraining").run_requests) for _ in range(2)])
+        counts.append([len(ticks.tick().run_requests) for _ in range(2)])
     assert counts == [[1, 0], [1, 0], [0, 0]]
     model = ticks.repository.asset_graph.get(dg.AssetKey(["three", "model"]))
     assert champion in model.parent_keys
 
 
 def test_drift_waits_for_the_current_run(robots, monkeypatch):
-    call = Call(dg.RunRequest("one-drift-1", tags={"kinemill/why": "drift"}), "drift", {})
-    monkeypatch.setattr(sensors.drift, "next_training", lambda *_: call)
-    ticks = Ticks(robots)
+    request = dg.RunRequest("one-drift-1", job_name="one", tags={"kinemill/why": "drift"})
+    monkeypatch.setattr(sensors, "on_drift", lambda *_: request)
+    ticks = Ticks(robots[:1])
     tags = {"kinemill/task": "one"}
     run = ticks.instance.create_run_for_job(
         chain_job(robots[0]), tags=tags, status=dg.DagsterRunStatus.STARTED
     )
-    assert "wait for the current run" in ticks.tick("one_retraining").skip_message
+    assert "wait for the current run" in ticks.tick().skip_message
     ticks.instance.report_run_canceled(run)
-    (request,) = ticks.tick("one_retraining").run_requests
-    assert request.run_key == "one-drift-1"
-
-
-def test_champion_age_requests_a_run_once(robots, monkeypatch):
-    request = dg.RunRequest("one-age-1", tags={"kinemill/why": "age"})
-    monkeypatch.setattr(sensors.age, "next_training", lambda *_: request)
-    file = robots[0].path
-    file.write_text(file.read_text().replace("{cron: null}", "{cron: null, max_age: 30 days}"))
-    ticks = Ticks([load_task("one")])
-    assert [len(ticks.tick("one_retraining").run_requests) for _ in range(2)] == [1, 0]
+    assert [request.run_key for request in ticks.tick().run_requests] == ["one-drift-1"]
 
 
 def test_broken_task_file_is_the_reason_of_a_skipped_tick(robots):
     ticks = Ticks(robots)
     robots[0].path.write_text("task: one\ndt: -1\n")
-    assert "dt: Input should be greater than" in ticks.tick("one_retraining").skip_message
+    assert "dt: Input should be greater than" in ticks.tick().skip_message
 
 
 def test_schedule_starts_a_task_that_has_recordings(robots):
@@ -123,10 +120,20 @@ def test_schedule_starts_a_task_that_has_recordings(robots):
     assert ticks.repository.get_schedule_def("two_schedule").job_name == "two"
 
 
+def test_edited_task_file_switches_its_triggers_off(robots):
+    ticks = Ticks(robots)
+    file = robots[0].path
+    file.write_text(file.read_text().replace("{cron: null}", "{cron: null, on_arrival: false}"))
+    drop("one")
+    drop("two")
+    assert [request.job_name for request in ticks.tick().run_requests] == ["two"]
+
+
 def test_task_switches_its_triggers_off(workspace):
     off = {"retrain.on_arrival": False, "retrain.on_drift": False}
-    assert retraining_sensor(load_task(TASK, off)) == schedule(load_task(TASK, off)) == []
-    (sensor,) = retraining_sensor(load_task(TASK, {"retrain.on_arrival": False}))
+    assert retraining_sensor([load_task(TASK, off)], []) == schedule(load_task(TASK, off)) == []
+    task = load_task(TASK, {"retrain.on_arrival": False})
+    (sensor,) = retraining_sensor([task], [task_definitions(task)])
     assert sensor.minimum_interval_seconds == 30
 
 

@@ -14,7 +14,7 @@ class Ticks:
         self.repository = definitions_of(tasks).get_repository_def()
         self.instance, self.cursors = dg.DagsterInstance.ephemeral(), {}
 
-    def tick(self, name):
+    def tick(self, name="retraining"):
         sensor = self.repository.get_sensor_def(name)
         with dg.build_sensor_context(
             instance=self.instance, cursor=self.cursors.get(name), repository_def=self.repository

@@ -21,6 +21,7 @@ from kinemill_dagster.pipelines.server.rest import draft_store, drafts
 from tests.pipelines.server.rest.conftest import make_site
 from tests.rest_server import repository, serve
 
+LOG_ROUTES = "kinemill_dagster.pipelines.server.rest.logs"
 LOGS = ("run-0000.csv", "run-0001.csv")
 
 
@@ -47,7 +48,7 @@ def drafted_here(monkeypatch):
         return subprocess.CompletedProcess(arguments, 0, output.getvalue(), "")
 
     monkeypatch.setattr(draft_process, "limit_memory", lambda _: 0)
-    monkeypatch.setattr(drafts, "run_python", work)
+    monkeypatch.setattr(f"{LOG_ROUTES}.run_python", work)
 
 
 def put(site, draft, name, content, status=201):
@@ -368,9 +369,9 @@ def test_a_log_of_the_same_name_in_the_drop_folder_stays(site, draft, preview):
 
 
 def test_a_draft_that_takes_too_long_is_ended(site, logs, monkeypatch):
-    monkeypatch.setattr(drafts, "PATIENCE", 0.1)
+    monkeypatch.setattr(f"{LOG_ROUTES}.PATIENCE", 0.1)
     message = site.post(f"drafts/{uploaded(site, logs)}/build", status=400)["message"]
-    assert "were not read within" in message
+    assert "cannot be read within" in message
 
 
 def test_a_third_draft_at_the_same_time_waits_its_turn(site, logs, monkeypatch):

@@ -1,52 +1,60 @@
-"""`kinemill model evaluate` of a policy: on logs, and in an environment."""
+"""Tables of `kinemill model evaluate`: a dynamics model on logs, and a policy."""
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import math
 
 import numpy as np
 import typer
 
-from kinemill.api.models import named_model
-from kinemill.cli.output import document, logs_path, notify, quantity, table
-from kinemill.store import to_json_value
-from kinemill.task import parse_overrides
-from kinemill.verify.document import ActionCurves, PolicyEvaluation
+from kinemill.cli.output import notify, quantity, table, wrap_text
+from kinemill.cli.summary import comparison_table, errors_table, growth_table
+from kinemill.verify.document import ActionCurves, LogEvaluation, PolicyEvaluation
+from kinemill.verify.findings import best_in
+from kinemill.verify.headline import headline
+from kinemill.verify.output_errors import output_lines
+from kinemill.verify.phrases import samples
 
 
-@dataclass(frozen=True)
-class PolicyOptions:
-    """Options of `evaluate` for policies; None: the value of the task."""
+def dynamics_tables(evaluation: LogEvaluation) -> None:
+    """Print the errors at the horizon, and their growth."""
+    windows = evaluation.windows
+    logs = evaluation.logs
+    typer.echo(wrap_text(headline(evaluation).text))
+    title = f"{evaluation.task}{evaluation.source.name}, RMSE {windows.seconds:.4g} s ahead"
+    errors_table(evaluation.metrics, title=title)
+    comparison_table(evaluation)
+    growth_table(evaluation.accuracy, best_in(evaluation))
+    _print_model(evaluation)
+    if evaluation.outputs:
+        table("outputs, predicted but not fed back", *output_lines(evaluation.outputs))
+    notify(*evaluation.notes)
+    worth = samples(windows.effective_n, windows.unit)
+    typer.echo(
+        f"{windows.count} windows of {logs.episodes} episodes, {logs.rows} rows; "
+        f"as informative as {worth}"
+    )
 
-    data: Path | None
-    to: Path | None
-    episodes: int | None
-    variant: str | None
-    horizon: int | None
-    stride: int | None
 
-
-def evaluate_policy(
-    model: str, folder: Path | None, options: PolicyOptions, overrides: list[str], *, as_json: bool
-) -> None:
-    """Measure a policy and print the results."""
-    from kinemill.api.policy_evaluation import evaluate_policy as measure
-
-    changed = parse_overrides(overrides)
-    named, task = named_model(model, folder, changed)
-    settings = asdict(options)
-    if options.data is not None:
-        settings["data"] = logs_path(options.data, "--logs")
-    results = measure(named, task=task, overrides=changed, **settings)
-    if as_json:
-        more = {"folder": str(results.folder)} if results.folder else {}
-        document(to_json_value(results.document) | more)
+def _print_model(evaluation: LogEvaluation) -> None:
+    """Print further results of the model: MAE, free run, whiteness."""
+    channels = evaluation.accuracy["model"].channels
+    analysis = evaluation.analysis
+    if analysis is None:
         return
-    _print_results(results.document)
-    if results.folder:
-        typer.echo(f"report  {results.folder}/report.html")
+    free = analysis.free_run["model"].rmse
+    residuals = analysis.residuals.channels
+    rows = [
+        [
+            *(name, line.unit, _ends(line.interval, ""), quantity(line.mae), quantity(free[name])),
+            residuals[name].ljung_box.p,
+        ]
+        for name, line in channels.items()
+    ]
+    columns = ["channel", "unit", "RMSE, 95 %", "MAE", "free run, RMSE", "Ljung-Box p"]
+    table("this model", columns, rows)
 
 
-def _print_results(evaluation: PolicyEvaluation) -> None:
+def policy_tables(evaluation: PolicyEvaluation) -> None:
+    """Print differences from logged actions, and trials in the environment."""
     typer.echo(f"{evaluation.task}{evaluation.source.name}")
     if evaluation.actions is not None and evaluation.logs is not None:
         _print_actions(evaluation)
@@ -120,6 +128,6 @@ def _print_trials(evaluation: PolicyEvaluation) -> None:
         typer.echo(f"return minus that of {who} from the same starts, 95 %: {ends}")
 
 
-def _ends(interval: tuple[float, float]) -> str:
+def _ends(interval: tuple[float, float], unknown: str = "no interval") -> str:
     low, high = interval
-    return f"{quantity(low, 3)} to {quantity(high, 3)}" if np.isfinite(low) else "no interval"
+    return f"{quantity(low, 3)} to {quantity(high, 3)}" if math.isfinite(low) else unknown
