@@ -155,7 +155,10 @@ def test_the_exported_policy_acts_in_the_bare_environment(env, algorithm, home, 
 def test_an_algorithm_that_reads_no_images_names_those_that_do(home):
     path = {"type": "python", "path": f"{HERE}:Camera"}
     task = km.make_task(
-        task="game", dt=0.1, environment=path, learn={"type": "reinforcement", "algorithm": "ars"}
+        task="game",
+        dt=0.1,
+        environment=path,
+        learn={"type": "reinforcement", "algorithm": "evolution"},
     )
     layout = layout_of(task, make_environment(task))
     with pytest.raises(BadInput, match=r"observes camera.*use .*sac"):
