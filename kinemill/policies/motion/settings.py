@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.registry import nearest
 from kinemill.task import Channel, Problems
-from kinemill.task.bounds import Count, RatioOrZero, RowCount, Seconds, Steps, Weight
+from kinemill.task.bounds import RatioOrZero, RowCount, Seconds, Steps, Weight
 from kinemill.task.plugins import OPTIMIZERS, Optimizer, Settings, pick, usual
 from kinemill.task.stages import Patterns, as_list
 from kinemill.train.supervised import Demonstrated
@@ -52,22 +52,6 @@ class TrackingReward(Settings):
         "error as large as the root mean square of all commands; gaits only. With `task` alone, "
         "policies may walk slower than commanded, and a robot that stands gets nothing for its "
         "first slow steps under a command of several times `environment.tolerance`",
-    )
-    pose_weight: Weight = Field(default=0.4, description="weight of joint angles")
-    pose_decay: Weight = Field(default=4.0, description="1/rad²")
-    velocity_weight: Weight = Field(default=0.1, description="weight of joint rates")
-    velocity_decay: Weight = Field(default=0.02, description="s²/rad²")
-    feet_weight: Weight = Field(
-        default=0.25, description="weight of the positions of the soles relative to the trunk"
-    )
-    feet_decay: Weight = Field(default=150.0, description="1/m²")
-    root_weight: Weight = Field(default=0.25, description="weight of the trunk's errors")
-    attitude_decay: Weight = Field(default=40.0, description="pitch and roll, 1/rad²")
-    height_decay: Weight = Field(
-        default=1000.0, description="height of the trunk below the gait's, 1/m²"
-    )
-    trunk_velocity_decay: Weight = Field(
-        default=4.0, description="horizontal velocity of the trunk, s²/m²"
     )
 
 
@@ -125,12 +109,6 @@ class MotionSettings(Demonstrated):
     )
     history: int = Field(
         default=20, ge=4, le=200, description="rows from which phase and gait are estimated"
-    )
-    harmonics: Count = Field(
-        default=10, description="largest number of harmonics of a joint's curve over a cycle"
-    )
-    directions: Count = Field(
-        default=8, description="largest number of principal components of the family of gaits"
     )
     horizon: RowCount = Field(default=5, description="rows of a training rollout")
     noise: RatioOrZero = Field(
