@@ -10,7 +10,7 @@ from pathlib import Path
 from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.ingest.file_stat import FileStat
 from kinemill.store import as_json, drop_indexes, file_digest, read_json
-from kinemill.store.atomic_write import Move, start_writeback
+from kinemill.store.atomic_write import Move
 from kinemill.store.digests import copy
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.formats import Format
@@ -173,7 +173,6 @@ def keep_raw(
             if write(original, aside) != member.hash:
                 raise Moved(source, "changed while it was read")
         aside.chmod(0o444)
-        start_writeback(aside)
         fault_point("raw.copied")
     except BaseException as error:
         aside.unlink(missing_ok=True)
