@@ -51,6 +51,7 @@ _OPERATORS = frozenset({
     "and", "or", "not", "in", "between", "like", "ilike", "is", "case", "when", "then", "else",
     "end", "as",
 })  # fmt: skip
+_LITERALS = frozenset(["date", "false", "interval", "null", "timestamp", "true"])
 _MARKS = frozenset("(),.=<>!+-*/%|")
 _FORBIDDEN = frozenset(["select", "from", "with", "values", "table", "over"])
 _PATTERN = re.compile(
@@ -213,7 +214,9 @@ class _Rewriter:
         if token["function"]:
             return self._statistic(token["function"].lower(), token["channel"].strip('"`'))
         if name := token["quoted"] or token["word"]:
-            if name.lower() not in {"between", "in", "not", "and"}:
+            if token["word"] and self._column and self._last_mark in {"=", ">", "<"}:
+                self._check_value(name)
+            elif name.lower() not in {"between", "in", "not", "and"}:
                 self._column = name.strip('"`')
             self._last_mark = '"' if token["quoted"] else ""
             return token[0]
@@ -228,6 +231,18 @@ class _Rewriter:
         if word == "and" and not self._is_range:
             self._column = ""
         self._is_range = word == "between" or (self._is_range and word != "and")
+
+    def _check_value(self, word: str) -> None:
+        """Raise if a word behind a comparison is no column, but a text without quotes."""
+        if word.lower() in _FUNCTIONS | _OPERATORS | _LITERALS:
+            return
+        try:
+            self._vocabulary.find_column(word)
+        except QueryError as error:
+            is_list = isinstance(PROPERTIES.get(self._column), list)
+            fix = f"array_contains({self._column}, '{word}')" if is_list else f"'{word}'"
+            problem = f"`{word}` is a text without quotes"
+            raise QueryError(problem, fix=f"write `{fix}`") from error
 
     def _mark(self, mark: str) -> None:
         # Comments and other quotes could hide a subquery; `~` and `::` fail for single recordings.

@@ -43,9 +43,9 @@ class Moved(BadLog):
 
 
 def name_new_members(hashed: list[tuple[FileStat, str]]) -> dict[str, tuple[Member, Path]]:
-    """Return a member and its path for each content, named after the first file that has it."""
+    """Return a member and its path for each content, named after the oldest file that has it."""
     named: dict[str, tuple[Member, Path]] = {}
-    for file_stat, hash_ in sorted(hashed, key=lambda item: item[0].name):
+    for file_stat, hash_ in sorted(hashed, key=lambda item: (item[0].mtime_ns, item[0].name)):
         named.setdefault(
             hash_, (new_member(hash_, file_stat.label, file_stat.size), file_stat.path)
         )
