@@ -64,6 +64,7 @@ _DATA: Commands = {
     "check": ("data.check", "Check logs against a task without storing them."),
     "join": ("join.join", "Join files that hold different columns of one recording."),
     "ingest": ("data.ingest", "Read logs into the store."),
+    "validate": ("data.validate", "Read logs and check them, without a dataset or model."),
     "list": ("data.list_recordings", "List the recordings of a task with their status."),
     "search": ("search.search_recordings", "Find recordings by a query."),
     "tag": ("tags.tag", "Tag a recording, or a span of time in it."),

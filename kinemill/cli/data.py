@@ -61,6 +61,52 @@ def ingest(
     document({"files": files}) if as_json else show_files(f"logs of {loaded.name}", files)
 
 
+def validate(
+    task: TaskName,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Log files or folders; default: the task's drop folder."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read logs and check them, without a dataset or model.
+
+    A task that joins this one uses the accepted episodes.
+
+    Example: kinemill data validate my_robot path/to/logs
+    """
+    from kinemill.api.progress import StderrProgress
+    from kinemill.ingest import stage
+    from kinemill.ingest.files import require_logs
+    from kinemill.task import load_task
+
+    loaded = load_task(task)
+    home = Home.resolve()
+    for folder in [logs_path(path) for path in paths or []] or [None]:
+        if folder is not None:
+            require_logs(loaded, folder)
+        stage.run(loaded, home, folder, StderrProgress())
+    _reprocess(task, as_json=as_json)
+
+
+def _reprocess(task: str, *, as_json: bool) -> None:
+    """Process the recordings of a task by its rules, and print what was done.
+
+    Raises:
+        typer.Exit: A blocking check failed.
+    """
+    from kinemill.api.progress import StderrProgress
+    from kinemill.cli.recording_tables import reprocess_table
+    from kinemill.task import load_task
+    from kinemill.validate.reprocess import reprocess
+
+    report = reprocess(load_task(task), Home.resolve(), StderrProgress())
+    document(report) if as_json else reprocess_table(report)
+    if report.failed:
+        notify(f"blocked by: {', '.join(report.failed)}")
+        raise typer.Exit(1)
+
+
 def check(
     files: Annotated[list[Path], typer.Argument(help="Log files or folders to check.")],
     task: Annotated[
@@ -165,10 +211,8 @@ def reprocess(
     Example: kinemill data reprocess my_robot
     """
     from kinemill.api.progress import StderrProgress
-    from kinemill.cli.recording_tables import reprocess_table
     from kinemill.task import load_task
     from kinemill.validate.backfill import Range, backfill
-    from kinemill.validate.reprocess import reprocess as redo
 
     loaded = load_task(task)
     if match or first or last:
@@ -183,11 +227,7 @@ def reprocess(
                 f"{part.read} were ingested and {part.evaluated} validated again"
             )
         return
-    report = redo(loaded, Home.resolve(), StderrProgress())
-    document(report) if as_json else reprocess_table(report)
-    if report.failed:
-        notify(f"blocked by: {', '.join(report.failed)}")
-        raise typer.Exit(1)
+    _reprocess(task, as_json=as_json)
 
 
 def forget(

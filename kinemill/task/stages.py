@@ -351,8 +351,8 @@ class Dataset(Settings):
     unused: Choice = Field(default=[], description="name patterns or rows that belong to no split")
     exclude: list[StepsOrZero] = Field(
         default=[],
-        description="episodes that belong to no split, by the number at the end of their name, such "
-        "as 3 for `episode_000003.parquet` or `demo_3`",
+        description="episodes that belong to no split, by the number at the end of their name: "
+        "3 is `episode_000003.parquet` or `demo_3`",
         exclude_if=lambda value: not value,  # keeps the digests of tasks without it unchanged
     )
 
