@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from kinemill.control import Policy, learned_model, make_planner
-from kinemill.control.cost import control_of
 from kinemill.control.learning_loop import (
     FOLDER,
     EpisodeRecord,
@@ -19,6 +18,7 @@ from kinemill.control.learning_loop import (
     total_steps,
 )
 from kinemill.control.loop_report import loop_page
+from kinemill.control.physics import control_of
 from kinemill.control.policies import plain_policy
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.store import Home, publish_file

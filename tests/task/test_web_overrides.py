@@ -67,7 +67,6 @@ TEXT = {
         "randomize",
         "start",
         "variant",
-        "plant",
         "derived",
         "max_rate",
         "max_std",

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from kinemill.control.mujoco_model import model_sources
 from kinemill.errors import BadInput, TaskError
 from kinemill.policies.environments import make_environment
 from kinemill.policies.environments.legged.body import load_body
 from kinemill.policies.environments.legged.commands import SAMPLES, sample_commands
 from kinemill.policies.environments.legged.robot_file import RobotOptions
-from kinemill.policies.environments.mujoco_model import model_sources
 from kinemill.task import load_task
 
 HIPS = {"front_left": (0.1, 0.06), "front_right": (0.1, -0.06), "back_left": (-0.1, 0.06),

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import kinemill.api as km
+from kinemill.control.mujoco_batch import MujocoBatch
 from kinemill.errors import BadInput, TaskError
 from kinemill.policies.environments import layout_of, make_environment
 from kinemill.policies.environments.card import make_card, open_card
-from kinemill.policies.environments.mujoco_batch import MujocoBatch
 from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.task.examples import copy_example

@@ -17,6 +17,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from kinemill.control.mujoco_model import model_sources
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Info
 from kinemill.policies.environments.kinds._mujoco import draw_robot
@@ -27,7 +28,6 @@ from kinemill.policies.environments.legged.commands import Command, draw_command
 from kinemill.policies.environments.legged.physics import MujocoWarp
 from kinemill.policies.environments.legged.robot_file import RobotOptions
 from kinemill.policies.environments.legged.robots import Gauge, LeggedRobots
-from kinemill.policies.environments.mujoco_model import model_sources
 from kinemill.task import KINDS, Environment, Task
 from kinemill.task.bounds import PositiveQuantity, Quantity, QuantityOrZero, Seconds
 from kinemill.task.hooks import from_task_folder

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.control.mujoco_batch import FACTORS, scale_model
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.body import Body, Floats
 from kinemill.policies.environments.legged.clips import ClipPose, Pose, rotations
 from kinemill.policies.environments.legged.physics import LeggedPhysics, MujocoThreads
-from kinemill.policies.environments.mujoco_batch import FACTORS, scale_model
 from kinemill.registry import nearest
 
 SMOOTH = 0.3  # s over which velocities are averaged: each step makes the trunk sway

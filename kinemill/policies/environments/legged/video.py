@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.control.mujoco_batch import MujocoModel
 from kinemill.errors import BadInput
-from kinemill.policies.environments.mujoco_batch import MujocoModel
 
 Floats = NDArray[np.float64]
 
