@@ -70,10 +70,10 @@ def round_record(
 
 def _hint(verification: Verification) -> str:
     """Return advice about contacts with end stops, which more episodes do not cure."""
-    for one in verification.unmodeled:
-        if one.effect == "end_stop":
-            explained, fix = ADVICE[one.effect]
-            return f"{explained}: {one.share:.0%} of the squared errors of {one.channel}; {fix}"
+    for cause in verification.unmodeled:
+        if cause.effect == "end_stop":
+            explained, fix = ADVICE[cause.effect]
+            return f"{explained}: {cause.share:.0%} of the squared errors of {cause.channel}; {fix}"
     return ""
 
 

@@ -76,10 +76,11 @@ class PolicyMeasurements:
         demonstrations are compared as the dataset splits them.
         """
         del trained_on
-        own, other = (cast(Policy, one) for one in (challenger, champion))
+        new = cast(Policy, challenger)
+        old = cast(Policy, champion)
         if metric_of(self.task).larger:
-            return self._compare(self.trials(own), self.trials(other))
-        return self._errors_of(own, other)
+            return self._compare(self.trials(new), self.trials(old))
+        return self._errors_of(new, old)
 
     def compare_versions(
         self, a: Loaded, b: Loaded, compared: Compared
@@ -123,20 +124,20 @@ class PolicyMeasurements:
 
     def _compare(self, challenger: Trials, champion: Trials) -> ChampionComparison:
         name = metric_of(self.task).name
-        mine, other_one = (_measured(one, name) for one in (challenger, champion))
+        new = _measured(challenger, name)
+        old = _measured(champion, name)
         # Paired by start: the variance between starts cancels in the differences.
         apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
         interval = bootstrap(apart) if apart else (math.nan, math.nan)
-        return ChampionComparison(
-            mine, other_one, Paired(mine.error, other_one.error, interval=interval)
-        )
+        return ChampionComparison(new, old, Paired(new.error, old.error, interval=interval))
 
     def _errors_of(self, challenger: Policy, champion: Policy) -> ChampionComparison:
-        own = self.errors(challenger)
-        other_one = self.errors(champion)
-        mine, other = (_errors(one, self._logs) for one in (own, other_one))
-        headline = own.against(other_one, margin=self.task.promote.margin)
-        return ChampionComparison(mine, other, Paired.of(mine.error, other.error, headline, {}))
+        new_errors = self.errors(challenger)
+        old_errors = self.errors(champion)
+        headline = new_errors.against(old_errors, margin=self.task.promote.margin)
+        new = _errors(new_errors, self._logs)
+        old = _errors(old_errors, self._logs)
+        return ChampionComparison(new, old, Paired.of(new.error, old.error, headline, {}))
 
     def errors(self, policy: Policy) -> Errors:
         """Return the errors of a policy's actions on the test split.

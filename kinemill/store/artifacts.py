@@ -246,16 +246,16 @@ def publish_staged(
         first: moves to apply before them.
         after: moves to apply after them.
     """
-    artifacts = [one.move(home) for one in staged]
+    artifacts = [artifact.move(home) for artifact in staged]
     try:
         with convert_disk_errors(home.store):
             for moves in (first, artifacts, after):
                 send(home, moves)
             settle([*first, *artifacts, *after])
-        return [_published(home, one) for one in staged]
+        return [_published(home, artifact) for artifact in staged]
     finally:
-        for one in staged:
-            one.discard()
+        for artifact in staged:
+            artifact.discard()
 
 
 def _published(home: Home, staged: Staged) -> Artifact:

@@ -86,16 +86,16 @@ def _blocks(file: BufferedReader) -> Iterator[memoryview]:
         yield memoryview(buffer)[:size]
 
 
-def link(file: Path, again: Path) -> None:
-    """Make `again` a hard link to a file, which changes its stat but not its bytes.
+def link(file: Path, target: Path) -> None:
+    """Make `target` a hard link to a file, which changes its stat but not its bytes.
 
     Raises:
         OSError: The file system has no hard links.
     """
     cached = _cached_digest(_stat_of(file))
-    again.hardlink_to(file)
+    target.hardlink_to(file)
     if cached:
-        _remember(_stat_of(again), cached)
+        _remember(_stat_of(target), cached)
 
 
 def _stat_of(path: Path) -> _FileStat:

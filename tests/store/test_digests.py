@@ -48,21 +48,21 @@ def test_flipped_bit_with_size_and_time_of_writing_as_before_is_seen(file, tmp_p
     assert own_digest(file) == sha(file.read_bytes())
     content = bytearray(file.read_bytes())
     content[1 << 20] ^= 1
-    with file.open("r+b") as again:
-        again.write(content)
+    with file.open("r+b") as linked:
+        linked.write(content)
     os.utime(file, ns=(previous.st_atime_ns, previous.st_mtime_ns))
     assert own_digest(file) == sha(content)
     assert copied(file, tmp_path / "copy") == sha(content)
 
 
 def test_another_name_of_a_file_has_its_digest_until_it_changes(file, tmp_path):
-    again, content = tmp_path / "again", file.read_bytes()
+    linked, content = tmp_path / "again", file.read_bytes()
     assert own_digest(file) == sha(content)
-    link(file, again)
-    assert own_digest(again) == own_digest(file) == sha(content)
+    link(file, linked)
+    assert own_digest(linked) == own_digest(file) == sha(content)
     time.sleep(3 * CALM / 1e9)
     file.write_bytes(b"other")
-    assert own_digest(again) == sha(b"other")
+    assert own_digest(linked) == sha(b"other")
 
 
 def test_a_file_that_was_written_a_moment_ago_is_read_again(tmp_path):

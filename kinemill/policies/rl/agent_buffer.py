@@ -46,7 +46,7 @@ def agent_advantages(
     collected = np.zeros((rows, count))  # rewards since the next turn, going backwards
     following = np.full((rows, count), np.nan)  # value of the next turn; NaN: not in the rollout
     later = np.zeros((rows, count))  # advantage of the next turn
-    every = np.arange(rows)
+    row = np.arange(rows)
     for step in reversed(range(steps)):
         over = dones[step]
         # Of what comes after the end of an episode, only the value of a truncated one counts.
@@ -54,14 +54,14 @@ def agent_advantages(
         collected += rewards[step]
         agent = agents[step]
         value = values[step].astype(np.float64)
-        after = following[every, agent]
+        after = following[row, agent]
         after = np.where(np.isnan(after), value, after)
-        advantage = collected[every, agent] + gamma * after - value
-        advantage += gamma * gae_lambda * later[every, agent]
+        advantage = collected[row, agent] + gamma * after - value
+        advantage += gamma * gae_lambda * later[row, agent]
         advantages[step] = advantage
         # Only the agent that acts begins a new transition; the others still sum their rewards.
-        collected[every, agent], following[every, agent] = 0.0, value
-        later[every, agent] = advantage
+        collected[row, agent], following[row, agent] = 0.0, value
+        later[row, agent] = advantage
     return advantages
 
 

@@ -263,18 +263,18 @@ class LibraryLearner:
         Raises:
             BadInput: The weights belong to other networks.
         """
-        own = self._weights()
-        other = [
+        weights = self._weights()
+        different = [
             name
-            for name in {*own, *restart_weights}
-            if name not in own
+            for name in {*weights, *restart_weights}
+            if name not in weights
             or name not in restart_weights
-            or own[name].shape != restart_weights[name].shape
+            or weights[name].shape != restart_weights[name].shape
         ]
-        if other:
+        if different:
             raise BadInput(
                 "learn.start_from",
-                f"has other networks: {', '.join(sorted(other)[:4])}",
+                f"has other networks: {', '.join(sorted(different)[:4])}",
                 fix="set learn.model and learn.critic to the sizes of the start model",
             )
         self.model.policy.load_state_dict(restart_weights)
@@ -355,15 +355,15 @@ def fill_replay(
     count = min(len(rows) // buffer.n_envs, buffer.buffer_size)
     # The buffer stores next observations, so an episode may spread over its environments.
     for first in range(0, count * buffer.n_envs, buffer.n_envs):
-        some = slice(first, first + buffer.n_envs)
-        cut = transitions.truncated[some]
+        rounds = slice(first, first + buffer.n_envs)
+        cut = transitions.truncated[rounds]
         buffer.add(
-            rows[some],
-            transitions.next_rows[some],
-            model.policy.scale_action(actions[some]),
-            transitions.rewards[some],
-            transitions.ended[some],
-            [{"TimeLimit.truncated": bool(one)} for one in cut],
+            rows[rounds],
+            transitions.next_rows[rounds],
+            model.policy.scale_action(actions[rounds]),
+            transitions.rewards[rounds],
+            transitions.ended[rounds],
+            [{"TimeLimit.truncated": bool(ended)} for ended in cut],
         )
 
 

@@ -101,8 +101,8 @@ class Evaluated:
         width = max(map(len, distributions))
         head = f"{'':<{width}}" + "".join(f"{part:>11}" for part in _PARTS)
         rows = [
-            f"{name:<{width}}" + "".join(_cell(getattr(one, part)) for part in _PARTS)
-            for name, one in distributions.items()
+            f"{name:<{width}}" + "".join(_cell(getattr(values, part)) for part in _PARTS)
+            for name, values in distributions.items()
         ]
         return "\n".join([line, head, *rows])
 

@@ -116,8 +116,8 @@ class TrainingLoop:
 
     def run(self) -> Trained:
         """Train, and return the best policy."""
-        own = read_checkpoint(self._bench.folder, self._progress.log_message)
-        checkpoint = self._chosen_checkpoint() if own is None else own
+        saved = read_checkpoint(self._bench.folder, self._progress.log_message)
+        checkpoint = self._chosen_checkpoint() if saved is None else saved
         episodes = self._demonstrations() if checkpoint is None else []
         if checkpoint is None:
             self._training.estimates = self._initial_estimates(episodes)
@@ -309,8 +309,8 @@ class TrainingLoop:
         trials = self._evaluator.run(policy, self._seeds("watched"))
         mean = trials.mean_return
         if learn.target is not None and mean >= learn.target:
-            again = self._evaluator.run(policy, self._seeds("again", number))
-            state.reached = 0.5 * (mean + again.mean_return) >= learn.target
+            repeated = self._evaluator.run(policy, self._seeds("again", number))
+            state.reached = 0.5 * (mean + repeated.mean_return) >= learn.target
         if state.reached or -mean < state.best:
             state.best = -mean
             state.best_step = state.step
@@ -326,8 +326,8 @@ class TrainingLoop:
         actor = actor_of(
             self._learn, self._layout, self._own.wrappers, restart, learner.core().cpu()
         )
-        own = [k for k, one in enumerate(self._own.wrappers) if one.scope == "policy"]
-        for adapter, index in zip(actor.adapters, own, strict=True):
+        numeric = [k for k, wrapper in enumerate(self._own.wrappers) if wrapper.scope == "policy"]
+        for adapter, index in zip(actor.adapters, numeric, strict=True):
             adapter.load(self._training.estimates[index])  # pyright: ignore[reportCallIssue]
         return actor
 
@@ -354,8 +354,8 @@ class TrainingLoop:
         return {**self._training.state.to_json(), "learner": learner.state()[1]}
 
     def _restore(self, groups: Groups, state: Json) -> None:
-        own = {name: value for name, value in state.items() if name != "learner"}
-        self._training.state = State.from_json(own)
+        rest = {name: value for name, value in state.items() if name != "learner"}
+        self._training.state = State.from_json(rest)
         self._training.best = groups["best"]
         self._training.estimates = [
             {name: value.numpy() for name, value in groups.get(f"estimates/{index}", {}).items()}
@@ -423,10 +423,10 @@ class TrainingLoop:
 def curves_csv(history: Json) -> str:
     """Format curves as CSV, one line per evaluation; missing values are empty."""
     steps = sorted({step for points in history.values() for step, _ in points})
-    estimates = [dict(points) for points in history.values()]
+    curves = [dict(points) for points in history.values()]
     lines = [",".join(["step", *history])]
     for step in steps:
-        values = [one.get(step) for one in estimates]
+        values = [curve.get(step) for curve in curves]
         lines.append(",".join([str(step), *("" if v is None else f"{v:.6g}" for v in values)]))
     return "\n".join(lines) + "\n"
 

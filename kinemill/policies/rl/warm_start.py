@@ -32,17 +32,17 @@ def load_warm_start(
     if previous["type"] != "reinforcement":
         fix = "set learn.pretrain: {}, which clones its actions"
         raise BadInput(where, f"was trained by {previous['type']}", fix=fix)
-    other = previous["algorithm"]["type"]
-    if not learn.algorithm.compatible(other):
-        problem = f"was trained by {other}, whose networks differ from {learn.algorithm.type}"
-        fix = f"set learn.algorithm.type: {other}, or learn.pretrain: {{}} to clone its actions"
+    before = previous["algorithm"]["type"]
+    if not learn.algorithm.compatible(before):
+        problem = f"was trained by {before}, whose networks differ from {learn.algorithm.type}"
+        fix = f"set learn.algorithm.type: {before}, or learn.pretrain: {{}} to clone its actions"
         raise BadInput(where, problem, fix=fix)
-    own = [wrapper.model_dump(mode="json") for wrapper in wrappers if wrapper.scope == "policy"]
-    if wrappers and own != description["wrappers"]:
+    chosen = [wrapper.model_dump(mode="json") for wrapper in wrappers if wrapper.scope == "policy"]
+    if wrappers and chosen != description["wrappers"]:
         raise BadInput(
             where,
             f"has the wrappers {description['wrappers']}",
-            expected=f"those of the task, {own}",
+            expected=f"those of the task, {chosen}",
         )
     weights = load_file(folder / WEIGHTS)
     restart = {

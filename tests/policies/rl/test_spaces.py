@@ -66,7 +66,7 @@ def acts_in(env: gymnasium.Env, policy) -> bool:
 
 
 def check(registered: km.Registered) -> None:
-    failed = [one for one in registered.verification.checks if not one.passed]
+    failed = [result for result in registered.verification.checks if not result.passed]
     assert not failed
     assert registered.status in ("done", "refused")
     assert registered.training.summary.steps >= 256
