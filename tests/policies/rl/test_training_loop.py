@@ -1,6 +1,7 @@
 """Reinforcement: every algorithm, what a checkpoint holds, what a policy takes along."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from kinemill.policies.environments import layout_of, make_environment
 from kinemill.policies.environments.card import make_card
 from kinemill.policies.rl.evaluation import Evaluator
 from kinemill.policies.rl.learner_context import estimate, open_site
-from kinemill.policies.rl.training_loop import TrainingLoop, derive_seed
+from kinemill.policies.rl.training_loop import Forecast, TrainingLoop, derive_seed
 from kinemill.store import open_ref
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
@@ -448,3 +449,18 @@ def test_statistics_of_episodes_are_curves(home):
     column = header.split(",").index("train/length")
     assert [line.split(",")[column] for line in (first, second)] == ["10", "10"]
     assert [line.split(",")[0] for line in (first, second)] == ["32", "64"]
+
+
+def test_forecast_after_ten_seconds_names_the_remaining_time(monkeypatch):
+    messages = []
+    progress = NullReporter()
+    progress.log_message = messages.append
+    forecast = Forecast(progress, 1_000_000)
+    forecast.model = SimpleNamespace(learning_starts=100)
+    clock = iter([0.0, 4.0, 10.0])  # s
+    monkeypatch.setattr("kinemill.policies.rl.training_loop.time.monotonic", lambda: next(clock))
+    for steps in (64, 128, 5_000, 10_128, 20_000):  # the first is before any update
+        forecast.num_timesteps = steps
+        forecast.on_rollout_start()
+    expected = "takes about 16 min 30 s and the time of its evaluations"
+    assert messages == [f"1,000 steps/s: the training up to step 1,000,000 {expected}"]
