@@ -74,13 +74,13 @@ class ActorCritic(Algorithm):
     def rollouts(self, site: Site) -> dict[str, Any]:
         """Return the library's settings of a rollout buffer with agents or with mirror images."""
         if site.mirror is not None:
-            from kinemill.policies.rl.mirrored_buffer import MirroredRollouts
+            from kinemill.policies.rl.rollout_buffers import MirroredRollouts
 
             images = {"mirror": site.mirror}
             return {"rollout_buffer_class": MirroredRollouts, "rollout_buffer_kwargs": images}
         if not site.layout.agents:
             return {}
-        from kinemill.policies.rl.agent_buffer import AgentRollouts
+        from kinemill.policies.rl.rollout_buffers import AgentRollouts
 
         arguments = {"environment": site.environment, "agents": len(site.layout.agents)}
         return {"rollout_buffer_class": AgentRollouts, "rollout_buffer_kwargs": arguments}
