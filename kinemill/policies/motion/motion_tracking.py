@@ -28,6 +28,8 @@ from kinemill.policies.motion.settings import TrackingSettings
 
 REACH = 0.35  # rad, largest correction of a joint target
 _HEIGHT_UNIT = 0.1  # m
+# Share of episodes that start at a random phase of a gait; the others start in stance.
+_GAIT_STARTS = 0.8
 _DEFAULTS = TrackingSettings()
 
 Observations = NDArray[np.float32]
@@ -101,7 +103,7 @@ class Tracking:
             self._robots.vary(int(row), factors)
             self._push[row] = factors.get("push", self._environment.push)
         command_rows = self._draw_commands(count)
-        inside = random.random(count) < self._settings.gait_starts
+        inside = random.random(count) < _GAIT_STARTS
         phase = reference.begin(self._robots, rows, command_rows, inside, random)
         self._phase[rows], self._command_rows[rows] = phase, command_rows
         self._correction[rows] = 0.0

@@ -56,26 +56,14 @@ class TrackingReward(Settings):
 
 
 class TrackingSettings(Settings):
-    """Reward, and starts of training episodes (reference-state initialization)."""
+    """Reward, length and commands of training episodes."""
 
     reward: TrackingReward = TrackingReward()
-    gait_starts: float = Field(
-        default=0.8,
-        ge=0.0,
-        le=1.0,
-        description="share of episodes that start at a random phase of a gait; the others start "
-        "in stance",
-    )
     episode: Seconds | None = Field(
         default=None,
         description="s after which a training episode is cut, unless `environment.steps` cuts it "
         "earlier. Without it, robots that already walk use almost all steps of a training: those "
         "whose command makes them fall after 2 s get a tenth of the others' 20 s",
-    )
-    command_ramp: Seconds | None = Field(
-        default=1.5,
-        description="s in which the exported policy moves from one end of `environment.commands` "
-        "to the other at the fastest, gaits only; null: as fast as the command itself",
     )
     task_commands: float = Field(
         default=0.5,
