@@ -205,10 +205,11 @@ class _Rewriter:
 
     def rewrite(self, token: re.Match[str]) -> str:
         """Return the SQL of a token."""
-        if token["text"]:
-            return self._text(token[0])
-        if token["number"]:
-            return self._number(token["number"], token["unit"] or "")
+        if token["text"] or token["number"]:
+            number = token["number"]
+            value = self._number(number, token["unit"] or "") if number else self._text(token[0])
+            self._last_mark = ""
+            return value
         if token["word"]:
             self._word(token["word"].lower(), is_call=token["call"] is not None)
         if token["function"]:
@@ -235,6 +236,7 @@ class _Rewriter:
     def _check_value(self, word: str) -> None:
         """Raise if a word behind a comparison is no column, but a text without quotes."""
         if word.lower() in _FUNCTIONS | _OPERATORS | _LITERALS:
+            self._column = word  # a date behind `DATE` has its own type
             return
         try:
             self._vocabulary.find_column(word)

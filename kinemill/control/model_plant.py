@@ -27,6 +27,7 @@ from kinemill.control.plan import Floats
 from kinemill.control.sim import Plant, mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.task.bounds import Ratio
 from kinemill.task.control import PLANT_FILES
 
 
@@ -35,7 +36,7 @@ class ModelPlant(Plant):
 
     path: str
     used: tuple[str, ...] = ()
-    factors: dict[str, float] = {}
+    factors: dict[str, Ratio] = {}
 
     @classmethod
     def of(

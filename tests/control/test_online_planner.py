@@ -89,9 +89,23 @@ def test_async_planner_follows_its_plan_until_the_next_is_done(sled):
     planner.close()
 
 
-def test_async_planner_brings_a_sled_to_rest(sled):
-    planner = AsyncPlanner(make_planner(sled, [Sled()]))
+class Lagging(AsyncPlanner):
+    """Its plans take at most three steps: there is no clock between the steps of a test."""
+
+    calls = 0
+
+    def act(self, states, past_actions):
+        action = super().act(states, past_actions)
+        self.calls += 1
+        if self.calls % 3 == 0:
+            self._pending.result(30.0)
+        return action
+
+
+def test_async_planner_with_late_plans_brings_a_sled_to_rest(sled):
+    planner = Lagging(make_planner(sled, [Sled()]))
     planner.models = planner._planner.models
     states, _ = drive(planner, [1.0, 0.0], 80)
     planner.close()
+    assert max(planner.delays) <= 3
     assert np.abs(states[-1]).max() < 0.1

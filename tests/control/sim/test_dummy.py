@@ -30,7 +30,7 @@ def tasks_with_logs():
     seen = set()
     for path in TASKS:
         task = load_task(path)
-        if not task.learn.from_logs:
+        if not task.learn.from_logs or task.learn.type == "motion":
             continue
         kinds = {
             (channel.role, channel.kind, channel.derivative_of is None, channel.limits is None)
