@@ -181,7 +181,7 @@ class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Draws parameters at each reset; a seeded reset determines them.
+    """Domain randomization: draws parameters at each reset; a seeded reset determines them.
 
     The method `vary(parameters)` of the environment is called before each reset. Without it the
     parameters are attributes, such as `length` and `masspole` of Gymnasium's cart-pole.

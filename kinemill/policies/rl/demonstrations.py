@@ -75,21 +75,21 @@ def _of_policy(
     module = load_model(Path(start.folder))
     if not isinstance(module, PolicyModule):
         raise BadInput(where, "is a dynamics model", expected="a policy")
-    known = module.layout
-    if known.texts:
+    source = module.layout
+    if source.texts:
         expected = "a policy without texts; reinforcement learning does not read them"
-        raise BadInput(where, f"reads {', '.join(known.texts)}", expected=expected)
-    if known.agents:
+        raise BadInput(where, f"reads {', '.join(source.texts)}", expected=expected)
+    if source.agents:
         raise BadInput(where, "acts for agents in turns", expected="a policy of one agent")
-    require_time_step(where, known.dt, layout.dt)
-    require_names(where, "observations", known.observation, layout.observation, partial=True)
-    require_names(where, "images", known.images, layout.images, partial=True)
-    require_names(where, "actions", known.actions, layout.actions)
-    _require_equal(where, "image sizes", known.images, layout.images)
-    if _actions(known) != _actions(layout):
+    require_time_step(where, source.dt, layout.dt)
+    require_names(where, "observations", source.observation, layout.observation, partial=True)
+    require_names(where, "images", source.images, layout.images, partial=True)
+    require_names(where, "actions", source.actions, layout.actions)
+    _require_equal(where, "image sizes", source.images, layout.images)
+    if _actions(source) != _actions(layout):
         expected = f"those of the task, {_actions(layout)}"
-        raise BadInput(where, f"has the actions {_actions(known)}", expected=expected)
-    _require_equal(where, "units", known.units, layout.units)
+        raise BadInput(where, f"has the actions {_actions(source)}", expected=expected)
+    _require_equal(where, "units", source.units, layout.units)
     environment = make_environment(task)
     policy = as_policy(module, task.name)
     try:

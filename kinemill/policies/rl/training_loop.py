@@ -109,9 +109,9 @@ class Forecast(BaseCallback):
         began, first = self._begin
         if now - began >= _FORECAST:
             pace = (self.num_timesteps - first) / (now - began)
-            left = duration((self._steps - self.num_timesteps) / pace)
+            remaining = duration((self._steps - self.num_timesteps) / pace)
             self._progress.log_message(
-                f"{pace:,.0f} steps/s: the training up to step {self._steps:,} takes about {left} "
+                f"{pace:,.0f} steps/s: the training up to step {self._steps:,} takes about {remaining} "
                 "and the time of its evaluations"
             )
             self._is_reported = True
@@ -349,8 +349,8 @@ class TrainingLoop:
         trials = self._evaluator.run(policy, self._seeds("watched"))
         mean = trials.mean_return
         if learn.target is not None and mean >= learn.target:
-            repeated = self._evaluator.run(policy, self._seeds("again", number))
-            state.reached = 0.5 * (mean + repeated.mean_return) >= learn.target
+            confirmation = self._evaluator.run(policy, self._seeds("again", number))
+            state.reached = 0.5 * (mean + confirmation.mean_return) >= learn.target
         if state.reached or -mean < state.best:
             state.best = -mean
             state.best_step = state.step
