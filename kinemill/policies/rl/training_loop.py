@@ -111,8 +111,8 @@ class Forecast(BaseCallback):
             pace = (self.num_timesteps - first) / (now - began)
             remaining = duration((self._steps - self.num_timesteps) / pace)
             self._progress.log_message(
-                f"{pace:,.0f} steps/s: the training up to step {self._steps:,} takes about {remaining} "
-                "and the time of its evaluations"
+                f"{pace:,.0f} steps/s: the training up to step {self._steps:,} takes about "
+                f"{remaining} and the time of its evaluations"
             )
             self._is_reported = True
 
