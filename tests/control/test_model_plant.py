@@ -49,7 +49,7 @@ control:
   hold: 0.5
   derived: {distance: sqrt((site_tip_x - 0.3) ** 2 + (site_tip_z - 0.25) ** 2)}
   cost: [{of: distance, terminal: 0.3}, {of: shoulder_velocity, weight: 0.01}]
-  success: [{of: distance, within: 0.05}]
+  success: [{of: distance, within: 0.1}]
   controller: {type: mppi, samples: 64, horizon: 20, knots: 5, noise: 0.5}
 """
 
