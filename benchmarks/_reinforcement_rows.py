@@ -48,7 +48,7 @@ def _q_learning(algorithm: dict[str, Any], library: dict[str, Any]) -> Row:
         None,
         {
             "learn.target": 475,
-            "learn.algorithm": {**_Q_LEARNING, "exploration_final": 0.04, **algorithm},
+            "learn.algorithm": {**_Q_LEARNING, "exploration_final_eps": 0.04, **algorithm},
             "learn.model": {"type": "mlp", "hidden_sizes": [256, 256], "activation": "relu"},
             "learn.optimizer": {"type": "adam", "lr": 2.3e-3},
             "learn.num_envs": 1,
@@ -70,14 +70,6 @@ def _q_learning(algorithm: dict[str, Any], library: dict[str, Any]) -> Row:
 
 _BATCH = 128  # of the algorithms that have batches
 _A2C = {"class": "A2C", "copies": 8, "steps": 500_000, "settings": {"ent_coef": 0.0}}
-_ARS = {
-    "package": "sb3_contrib",
-    "class": "ARS",
-    "policy": "LinearPolicy",
-    "copies": 1,
-    "steps": 100_000,
-    "settings": {"n_delta": 2},
-}
 
 
 def _cart(
@@ -147,7 +139,6 @@ ROWS = {
         {"type": "dqn"}, {"class": "DQN", "policy_kwargs": {"net_arch": [256, 256]}}
     ),
     "CartPole-v1, A2C": _cart({"type": "a2c"}, {"lr": 2e-3}, 8, _A2C),
-    "CartPole-v1, ARS": _cart({"type": "ars", "n_delta": 2, "linear": True}, {"lr": 0.02}, 1, _ARS),
     "stock cutting, PPO with masks": Row(
         "examples/reinforcement/stock_cutting.yaml", 0.3, None, {"learn.target": 0.3}
     ),

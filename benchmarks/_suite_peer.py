@@ -12,11 +12,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.wrappers import RepeatAction
 from stable_baselines3 import SAC
 
 from benchmarks.prove_suite import EPISODES, REPEAT, STEPS
 from kinemill.policies.environments.dm_control import register_suite
-from kinemill.policies.environments.wrappers.action_repeat import RepeatedAction
 from kinemill.task.environment import Trials
 
 TUNED: dict[str, Any] = {  # rl-baselines3-zoo 2.x, hyperparams/sac.yml, pybullet-defaults
@@ -38,7 +38,7 @@ def environment(name: str) -> Any:
     """Return a task with observations as one vector and held actions."""
     register_suite()
     made = gymnasium.wrappers.FlattenObservation(gymnasium.make(f"dm_control/{name}-v0"))
-    return RepeatedAction(made, REPEAT)
+    return RepeatAction(made, REPEAT)
 
 
 def episode_return(model: SAC, env: Any, seed: int) -> float:

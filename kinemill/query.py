@@ -51,6 +51,7 @@ _OPERATORS = frozenset({
     "and", "or", "not", "in", "between", "like", "ilike", "is", "case", "when", "then", "else",
     "end", "as",
 })  # fmt: skip
+_LITERALS = frozenset(["date", "false", "interval", "null", "timestamp", "true"])
 _MARKS = frozenset("(),.=<>!+-*/%|")
 _FORBIDDEN = frozenset(["select", "from", "with", "values", "table", "over"])
 _PATTERN = re.compile(
@@ -204,16 +205,19 @@ class _Rewriter:
 
     def rewrite(self, token: re.Match[str]) -> str:
         """Return the SQL of a token."""
-        if token["text"]:
-            return self._text(token[0])
-        if token["number"]:
-            return self._number(token["number"], token["unit"] or "")
+        if token["text"] or token["number"]:
+            number = token["number"]
+            value = self._number(number, token["unit"] or "") if number else self._text(token[0])
+            self._last_mark = ""
+            return value
         if token["word"]:
             self._word(token["word"].lower(), is_call=token["call"] is not None)
         if token["function"]:
             return self._statistic(token["function"].lower(), token["channel"].strip('"`'))
         if name := token["quoted"] or token["word"]:
-            if name.lower() not in {"between", "in", "not", "and"}:
+            if token["word"] and self._column and self._last_mark in {"=", ">", "<"}:
+                self._check_value(name)
+            elif name.lower() not in {"between", "in", "not", "and"}:
                 self._column = name.strip('"`')
             self._last_mark = '"' if token["quoted"] else ""
             return token[0]
@@ -228,6 +232,19 @@ class _Rewriter:
         if word == "and" and not self._is_range:
             self._column = ""
         self._is_range = word == "between" or (self._is_range and word != "and")
+
+    def _check_value(self, word: str) -> None:
+        """Raise if a word behind a comparison is no column, but a text without quotes."""
+        if word.lower() in _FUNCTIONS | _OPERATORS | _LITERALS:
+            self._column = word  # a date behind `DATE` has its own type
+            return
+        try:
+            self._vocabulary.find_column(word)
+        except QueryError as error:
+            is_list = isinstance(PROPERTIES.get(self._column), list)
+            fix = f"array_contains({self._column}, '{word}')" if is_list else f"'{word}'"
+            problem = f"`{word}` is a text without quotes"
+            raise QueryError(problem, fix=f"write `{fix}`") from error
 
     def _mark(self, mark: str) -> None:
         # Comments and other quotes could hide a subquery; `~` and `::` fail for single recordings.

@@ -88,6 +88,8 @@ def test_query_names_its_columns_and_versions():
         ("start > '2026-02-30'", "is not a date"),
         ("found = 'spike'", "write `array_contains(found, 'spike')`"),
         ("tag in ('a', 'b')", "write `array_contains(tag, 'a')`"),
+        ("tag = slip", "write `array_contains(tag, 'slip')`"),
+        ("robot = r7", "`r7` is a text without quotes"),
         ("version = 3", "write `array_contains(version, 3)`"),
         ("array_contains(version, 'newest')", "a number such as 3, or 'latest'"),
         ("array_length(version) = rows", "`version` has no number"),

@@ -257,7 +257,7 @@ def task_with_controller(
     Raises:
         BadInput: The task has no `control` part.
     """
-    from kinemill.control.cost import control_of
+    from kinemill.control.physics import control_of
 
     changed = dict(overrides or {})
     if controller and controller not in PLAIN:
@@ -275,7 +275,7 @@ def planner(
         BadInput: The task has no `control` part, or the model does not exist or does not match.
     """
     from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
-    from kinemill.control.cost import control_of
+    from kinemill.control.physics import control_of
 
     settings = control_of(task).controller
     if controller in PLAIN:

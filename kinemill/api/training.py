@@ -177,15 +177,15 @@ def train(
             `make_dataset`.
         overrides: dotted key to value, such as `{"learn.steps": 500}`.
         presets: such as `["algorithm=ppo", "model=small"]`, before the overrides.
-        objects: Python objects as settings, see `Objects`. The source of custom code is captured; a
-            training with an environment, wrappers or callbacks is never cached and cannot be
-            registered, because no file describes it.
+        objects: Python objects as settings, see `Objects`. A training with an environment,
+            wrappers or callbacks is never cached and cannot be registered, because no file
+            describes it.
         progress: show a live display; or a callback, see `Update`.
         track: whether to log the training to MLflow, as in the pipeline.
 
     Raises:
         TaskError: The task or an override is wrong; nothing was started.
-        BadInput: The source of an object cannot be captured, or the task does not support it.
+        BadInput: The task does not support an object.
         Blocked: A blocking check failed on the data, or the exported files do not work.
         TrainingFailed: Loss or gradient is not finite.
     """

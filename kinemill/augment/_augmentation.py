@@ -7,14 +7,14 @@ time step in s.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from kinemill.task import Channel, Plugin, Problems, rotations, unknown_channels
-from kinemill.task.bounds import Count, PositiveQuantity, Seed
+from kinemill.task.bounds import Count, Seed
 
 Rows = NDArray[np.float32]
 
@@ -41,10 +41,6 @@ class Signals:
         """Return the columns of actions; of all actions if `names` is empty."""
         actions = [name for name in self.columns if self.channels[name].role == "action"]
         return self.where(names or actions)
-
-    def per_column(self, by_channel: Mapping[str, float]) -> NDArray[np.float64]:
-        """Return numbers by channel as an array (C,); 0 for other channels."""
-        return np.array([by_channel.get(name, 0.0) for name in self.columns], np.float64)
 
     def order(self, name: str) -> int:
         """Return the order of a channel as a derivative; 0 if it is none."""
@@ -118,24 +114,6 @@ class Augmentation(Plugin):
         """Return the image and text channels that change in the copy."""
         del channels
         return []
-
-
-class SensorNoise(Augmentation):
-    """Augmentation that adds noise in proportion to a standard deviation by channel."""
-
-    channel_keys: ClassVar[tuple[str, ...]] = ("std",)
-    std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
-        description="standard deviation by channel, in the channel's unit"
-    )
-
-    @abstractmethod
-    def noise(self, shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float64]:
-        """Return noise of variance 1 for an episode of shape (n, C): (n, C), or (C,)."""
-
-    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (n, C) `values` with noise, within the channels' limits."""
-        noise = signals.per_column(self.std) * self.noise(values.shape, random)
-        return signals.saturate(values + noise)
 
 
 def _check_order(value: tuple[float, float]) -> tuple[float, float]:

@@ -77,6 +77,7 @@ _COMMANDS = {
     "data check": "data.check",
     "data join": "join.join",
     "data ingest": "data.ingest",
+    "data validate": "data.validate",
     "data list": "data.list_recordings",
     "data search": "search.search_recordings",
     "data tag": "tags.tag",

@@ -60,6 +60,46 @@ def ingest(
     return Output({"files": files}, lambda: show_files(f"logs of {loaded.name}", files))
 
 
+def validate(
+    task: TaskName,
+    paths: Annotated[list[Path] | None, typer.Argument()] = None,
+) -> Output:
+    """Read logs and check them, without a dataset or model.
+
+    A task that joins this one uses the accepted episodes.
+
+    Example: kinemill data validate my_robot path/to/logs
+
+    Args:
+        paths: Log files or folders; default: the task's drop folder.
+    """
+    from kinemill.api.progress import StderrProgress
+    from kinemill.ingest import stage
+    from kinemill.ingest.files import require_logs
+    from kinemill.task import load_task
+
+    loaded = load_task(task)
+    home = Home.resolve()
+    for folder in [logs_path(path) for path in paths or []] or [None]:
+        if folder is not None:
+            require_logs(loaded, folder)
+        stage.run(loaded, home, folder, StderrProgress())
+    return _reprocess(task)
+
+
+def _reprocess(task: str) -> Output:
+    """Process the recordings of a task by its rules."""
+    from kinemill.api.progress import StderrProgress
+    from kinemill.cli.recording_tables import reprocess_table
+    from kinemill.task import load_task
+    from kinemill.validate.reprocess import reprocess as redo
+
+    report = redo(load_task(task), Home.resolve(), StderrProgress())
+    if report.failed:
+        notify(f"blocked by: {', '.join(report.failed)}")
+    return Output(report, lambda: reprocess_table(report), exit_code=int(bool(report.failed)))
+
+
 def check(
     files: list[Path],
     task: Annotated[str, typer.Option(autocompletion=complete_task, callback=task_or_draft)],
@@ -150,10 +190,8 @@ def reprocess(
         last: Last recording name, in sorted order.
     """
     from kinemill.api.progress import StderrProgress
-    from kinemill.cli.recording_tables import reprocess_table
     from kinemill.task import load_task
     from kinemill.validate.backfill import Range, backfill
-    from kinemill.validate.reprocess import reprocess as redo
 
     loaded = load_task(task)
     if match or first or last:
@@ -165,10 +203,7 @@ def reprocess(
             f"{part.read} were ingested and {part.evaluated} validated again"
         )
         return Output(part, text)
-    report = redo(loaded, Home.resolve(), StderrProgress())
-    if report.failed:
-        notify(f"blocked by: {', '.join(report.failed)}")
-    return Output(report, lambda: reprocess_table(report), exit_code=int(bool(report.failed)))
+    return _reprocess(task)
 
 
 def forget(

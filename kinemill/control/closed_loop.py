@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kinemill.control.controlled_plant import ControlledPlant
-from kinemill.control.cost import Cost, control_of
+from kinemill.control.cost import Cost
 from kinemill.control.exploration import Exploration
-from kinemill.control.physics import Robot
+from kinemill.control.physics import Robot, control_of
 from kinemill.control.plan import Floats
 from kinemill.control.planner import Planner
 from kinemill.control.policies import Policy, action_limits

@@ -4,17 +4,19 @@
 
 wᵢ is a term's `weight`, vᵢ its `terminal`; ℓ is e², 1 - cos e or e, with e the quantity minus its
 target, or for `rate` the square of its change per second. Derived quantities are computed from the
-states of the rollout, so they need no support from the model.
+states of the rollout, so they need no support from the model; sites, bodies and sensors by the
+file of `control.plant`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
 
+from kinemill.control.physics import Robot, control_of, sensed_names
 from kinemill.control.plan import Floats
-from kinemill.errors import BadInput
 from kinemill.runtime import wrapped
-from kinemill.task.control import Aim, Control, Term
+from kinemill.task.control import Aim, Term
 from kinemill.task.document import Task
 from kinemill.task.expressions import Expression
 
@@ -27,22 +29,6 @@ SHAPES: dict[str, Shape] = {
     "value": lambda e: e,
     "rate": np.square,
 }
-
-
-def control_of(task: Task) -> Control:
-    """Return the `control` part of a task.
-
-    Raises:
-        BadInput: The task has no `control` part.
-    """
-    if task.control is None:
-        raise BadInput(
-            task.path or f"task {task.name}",
-            "has no `control` part",
-            expected="a `control` part with plant, cost and controller",
-            fix="see docs/control.md",
-        )
-    return task.control
 
 
 class Cost:
@@ -64,6 +50,8 @@ class Cost:
         aims = {aim.of: aim.of for aim in [*self.control.cost, *self.control.success]}
         texts = aims | self.control.derived  # the name of a derived quantity means its formula
         self._formulas = {name: Expression(text) for name, text in texts.items()}
+        self._sensed = sensed_names(task)
+        self._task = task
         self._angles = [self.control.is_angle(term, task.channels) for term in self.control.cost]
 
     def quantities(self, states: Floats, actions: Floats, names: Iterable[str]) -> Quantities:
@@ -73,9 +61,15 @@ class Cost:
         """
         values: dict[str, Floats] = {name: states[..., i] for i, name in enumerate(self._states)}
         values |= {name: actions[..., i] for i, name in enumerate(self._actions)}
+        if self._sensed:
+            values |= self._robot.sense(states, actions)
         for name in names:
             self._evaluate(name, values)
         return values
+
+    @cached_property
+    def _robot(self) -> Robot:
+        return Robot(self._task)
 
     def _evaluate(self, name: str, values: dict[str, Floats]) -> None:
         """Add a quantity, and those that its formula needs, to `values`."""

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from kinemill.control.closed_loop import run_episode
-from kinemill.control.cost import control_of
+from kinemill.control.physics import control_of
 from kinemill.control.plan import Floats
 from kinemill.control.planner import make_planner
 from kinemill.task.document import Task

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinemill.augment.colored_noise import colored
 from kinemill.control.plan import Floats
 
 
@@ -34,7 +33,7 @@ class Exploration:
 def colored_noise(steps: int, actions: int, color: float, random: np.random.Generator) -> Floats:
     """Draw noise (N, A) of expected variance 1 with the power spectrum 1 / f^color.
 
-    Its mean over the episode is zero for any color other than 0, see `augment.colored_noise`.
+    Its mean over the episode is zero for any color other than 0.
 
     Args:
         steps: N.
@@ -43,4 +42,14 @@ def colored_noise(steps: int, actions: int, color: float, random: np.random.Gene
         random: generator.
     """
     white = random.standard_normal((steps, actions))
-    return white if color == 0.0 else colored(white, color)
+    if color == 0.0:
+        return white
+    if steps < 2:
+        return np.zeros_like(white)
+    gain = np.zeros(steps // 2 + 1)
+    gain[1:] = np.arange(1, steps // 2 + 1) ** (-color / 2.0)
+    # Parseval: rfft omits negative frequencies, so each counts twice; an even number of steps has
+    # no negative of its highest frequency.
+    power = 2.0 * float(np.sum(gain**2)) - (float(gain[-1] ** 2) if steps % 2 == 0 else 0.0)
+    spectrum = np.fft.rfft(white, axis=0) * (gain / np.sqrt(power / steps))[:, None]
+    return np.fft.irfft(spectrum, steps, axis=0)

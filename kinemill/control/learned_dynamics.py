@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.control.cost import control_of
+from kinemill.control.physics import control_of
 from kinemill.control.plan import Floats
 from kinemill.control.trajectory_sampling import sample_trajectories
 from kinemill.errors import BadInput

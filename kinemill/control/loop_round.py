@@ -1,4 +1,4 @@
-"""Rounds of the learning loop in the registry: the policy that collects, and the new version.
+"""Rounds of the learning loop in the registry: policy, new version, and the report page.
 
 The journal is that of `control.learning_loop`.
 """
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from kinemill.control import Policy, learned_model, make_planner
-from kinemill.control.cost import control_of
 from kinemill.control.learning_loop import (
     FOLDER,
     EpisodeRecord,
@@ -17,15 +16,19 @@ from kinemill.control.learning_loop import (
     RoundRecord,
     total_steps,
 )
-from kinemill.control.loop_report import loop_page
+from kinemill.control.physics import control_of
 from kinemill.control.policies import plain_policy
 from kinemill.register.versions import Version, bundle_folder, find_version
+from kinemill.reports.charts import Line, axis_label, line_chart
+from kinemill.reports.components import html_page
+from kinemill.reports.templates import render
 from kinemill.store import Home, publish_file
 from kinemill.task import Task
 from kinemill.verify.document import Verification, read_verification
 from kinemill.verify.results import CalibrationCurves
 
 REPORT = "loop.html"
+_SIZE = (700, 260)  # px
 
 
 def journal_of(task: Task, home: Home) -> Journal:
@@ -90,3 +93,34 @@ def make_policy(task: Task, address: str | None) -> tuple[str, Policy]:
         return "random", plain_policy(task, "random")
     model = learned_model(task, address, wait=True)
     return control_of(task).controller.type, make_planner(task, [model])
+
+
+def loop_page(task: Task, rounds: Sequence[RoundRecord]) -> str:
+    """Return the page as one self-contained HTML document.
+
+    Args:
+        task: task with a `loop` part.
+        rounds: the finished rounds, at least one.
+    """
+    body = render("control/loop.html.j2", task=task, rounds=rounds, curves=_curves(task, rounds))
+    return html_page(f"{task.name}: learning loop", [body])
+
+
+def _curves(task: Task, rounds: Sequence[RoundRecord]) -> dict[str, str]:
+    """Return charts over the seconds of the robot by name."""
+    seconds = np.array([record.steps * task.dt for record in rounds])
+    counts = [record.success_counts for record in rounds]
+    curves = {
+        "share of successes": [good / trials if trials else None for good, trials in counts],
+        "error on test episodes, nrmse": [record.nrmse for record in rounds],
+        "test states in the 90 % intervals": [record.coverage for record in rounds],
+    }
+    charts = dict[str, str]()
+    for name, numbers in curves.items():
+        values = np.array(numbers, dtype=np.float64)
+        labels = (axis_label("robot", "s"), axis_label(name, ""))
+        if np.isfinite(values).any() or "nrmse" in name:
+            y = None if "nrmse" in name else (0.0, 1.0)
+            line = Line(name, "model", seconds, values)
+            charts[name] = line_chart([line], labels=labels, size=_SIZE, y=y)
+    return charts

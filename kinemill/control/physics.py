@@ -10,13 +10,31 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.control.cost import control_of
+from kinemill.control.model_plant import ModelPlant
 from kinemill.control.plan import Floats
 from kinemill.control.sim import SIMULATORS, Plant, mujoco
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.channels import Source
+from kinemill.task.control import Control, is_plant_file
 from kinemill.task.document import Task
+from kinemill.task.expressions import Expression
+
+
+def control_of(task: Task) -> Control:
+    """Return the `control` part of a task.
+
+    Raises:
+        BadInput: The task has no `control` part.
+    """
+    if task.control is None:
+        raise BadInput(
+            task.path or f"task {task.name}",
+            "has no `control` part",
+            expected="a `control` part with plant, cost and controller",
+            fix="see docs/control.md",
+        )
+    return task.control
 
 
 def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
@@ -36,6 +54,8 @@ def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
             expected=f"a simulated robot: {', '.join(SIMULATORS)}",
             fix="or plan with `make_planner` on a robot of yours",
         )
+    if is_plant_file(name):
+        return ModelPlant.of(name, task.dt, sensed_names(task), parameters)
     plant: Any = SIMULATORS[name]()
     if not isinstance(plant, Plant):
         raise BadInput(f"control.plant {name}", "cannot be controlled", expected="a MuJoCo plant")
@@ -61,7 +81,8 @@ def _columns(task: Task, names: Sequence[str], available: Sequence[str]) -> list
     columns: list[int] = []
     for name in names:
         channel = task.channels[name]
-        sources = [item for item in channel.source if item.name in available]
+        listed = channel.source or [Source(name=name)]
+        sources = [item for item in listed if item.name in available]
         if not sources:
             where = f"channel {name!r}"
             raise BadInput(where, "is not a column of the plant", expected=", ".join(available))
@@ -86,7 +107,7 @@ def joint_positions(task: Task, plant: Plant) -> list[int]:
     states = {
         source.name: index
         for index, name in enumerate(task.states)
-        for source in task.channels[name].source
+        for source in task.channels[name].source or [Source(name=name)]
         if _is_unconverted(source, task.channels[name].unit)
     }
     joints = plant.measured[: len(plant.joints)]
@@ -107,6 +128,7 @@ class Robot:
 
     def __init__(self, task: Task, plant: Plant | None = None) -> None:
         self.plant = plant or make_plant(task)
+        self._task = task
         self.states = _columns(task, task.states, self.plant.measured)
         self.actions = _columns(task, task.actions, self.plant.commanded)
         missing = set(range(len(self.plant.measured))) - set(self.states)
@@ -124,9 +146,29 @@ class Robot:
         """
         return self._limits
 
+    def sense(self, states: Floats, actions: Floats) -> dict[str, Floats]:
+        """Return the quantities of sites, bodies and sensors in costs, (...,).
+
+        Args:
+            states: (..., S).
+            actions: (..., A), which broadcast.
+
+        Raises:
+            BadInput: The plant is no file, so it has no such quantities.
+        """
+        if not isinstance(self.plant, ModelPlant):
+            names = ", ".join(sorted(sensed_names(self._task)))
+            raise BadInput("control", f"unknown quantities {names}", expected="a plant from a file")
+        leading = states.shape[:-1]
+        commands = np.empty((*leading, len(self.actions)))
+        commands[..., self.actions] = actions
+        rows = self.to_plant(states).reshape(-1, states.shape[-1])
+        sensed = self.plant.sense(rows, commands.reshape(-1, len(self.actions)))
+        return {name: values.reshape(leading) for name, values in sensed.items()}
+
     @cached_property
     def _limits(self) -> Floats:
-        return self.plant.model().actuator_ctrlrange.T[:, self.actions]
+        return self.plant.command_limits()[:, self.actions]
 
     def to_plant(self, states: Floats) -> Floats:
         """Reorder states (..., S) to the plant's order (..., 2 Q): positions, then velocities."""
@@ -192,10 +234,20 @@ class TruePhysics:
         commands[..., self.robot.actions] = plans
         repeated_commands = np.repeat(commands, period, axis=1)  # one row per step of physics
         now = self.robot.to_plant(np.asarray(states, dtype=float)[-1])
-        start = np.tile(np.concatenate([[0.0], now]), (len(plans), 1))  # time first
+        row = np.zeros(mujoco().mj_stateSize(self._model, mujoco().mjtState.mjSTATE_FULLPHYSICS))
+        row[1 : 1 + len(now)] = now  # time first; activations last
+        start = np.tile(row, (len(plans), 1))
         trajectories, _ = self._rollout.rollout(self._model, self._data, start, repeated_commands)
         # One row per step of physics, the first after one step: every `period`-th is a time step.
         return trajectories[:, period - 1 :: period, 1:][..., self.robot.states]
+
+
+def sensed_names(task: Task) -> set[str]:
+    """Return the names in the formulas of `control` that are neither channels nor derived."""
+    control = control_of(task)
+    texts = [*control.derived.values(), *(aim.of for aim in (*control.cost, *control.success))]
+    names = {name for text in texts for name in Expression(text).names}
+    return names - set(task.channels) - set(control.derived)
 
 
 def uncertain_physics(task: Task, threads: int = 1) -> list[TruePhysics]:

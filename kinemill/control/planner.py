@@ -11,7 +11,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from kinemill.control.cost import Cost, control_of
+from kinemill.control.cost import Cost
+from kinemill.control.physics import control_of
 from kinemill.control.plan import Floats, Plan, matrices
 from kinemill.control.policies import action_limits
 from kinemill.control.risk import RISKS
@@ -121,8 +122,7 @@ class Planner:
         for model in self.models:
             if isinstance(model, ObservingModel):
                 model.observe(states, past_actions)
-        # Shifted by one step: the first knot belongs to the present again.
-        self.plan = Plan(self._shift @ self.plan.knots, self.plan.std)
+        self.skip(1)
         is_refused = True
         for iteration in range(self.controller.iterations):
             drawn = self.controller.draw(self.plan, iteration, self._random)
@@ -136,6 +136,11 @@ class Planner:
             self.plan = Plan(np.tile(self._rest, (self._knots, 1)))
         self.last = self._first(self.plan.knots)
         return self.last
+
+    def skip(self, steps: int) -> None:
+        """Shift the plan by some steps: the first knot belongs to the present again."""
+        for _ in range(steps):
+            self.plan = Plan(self._shift @ self.plan.knots, self.plan.std)
 
     def _first(self, knots: Floats) -> Floats:
         """Return the first action (A,) of knots (K, A)."""

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from kinemill.control.closed_loop import Episode
-from kinemill.control.cost import Cost, control_of
-from kinemill.control.physics import joint_positions
+from kinemill.control.cost import Cost
+from kinemill.control.physics import control_of, joint_positions, make_plant
 from kinemill.control.plan import Floats
-from kinemill.control.sim import SIMULATORS, Plant
 from kinemill.reports.animation import animated_links
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, html_page, mark, name_of, table
@@ -55,9 +54,10 @@ def links(task: Task, runs: Sequence[Floats]) -> list[Floats]:
     Raises:
         BadInput: The task has no `control` part.
     """
-    name = control_of(task).plant
-    plant: Any = SIMULATORS[name]() if name else None
-    joints = joint_positions(task, plant) if isinstance(plant, Plant) else []
+    plant = make_plant(task) if control_of(task).plant else None
+    joints = joint_positions(task, plant) if plant else []
+    if plant is None:
+        return []
     return [plant.points(states[:, joints]) for states in runs[:PICTURED]] if joints else []
 
 

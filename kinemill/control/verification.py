@@ -28,7 +28,7 @@ def closed_loop(task: Task, folder: Path) -> tuple[ClosedLoop, str] | None:
     runs = [run_episode(task, planner, seed, robot=robot) for seed in seeds]
     idle = [run_episode(task, plain_policy(task, "zero"), seed, robot=robot) for seed in seeds]
     results = ClosedLoop(
-        plant=task.control.plant,
+        plant=Path(task.control.plant).name,
         episodes=[
             LoopEpisode(seed, run.cost, run.success, len(run.actions), run.refused)
             for seed, run in zip(seeds, runs, strict=True)

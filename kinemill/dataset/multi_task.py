@@ -112,7 +112,7 @@ def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> Epis
     ref = latest_episodes(home, joined_task.name)
     if ref is None:
         raise BadInput(
-            where, "has no validated episodes yet", fix=f"kinemill run {joined_task.name}"
+            where, "has no validated episodes yet", fix=f"kinemill data validate {joined_task.name}"
         )
     present = {episode.recording for episode in collected.episodes}
     added = load_episodes(home, ref).filter(~pl.col("recording").is_in(present))

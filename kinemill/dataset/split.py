@@ -9,6 +9,7 @@ of validation; the rest is for training. Rows prescribed by a benchmark are cut 
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -25,6 +26,7 @@ from kinemill.task.stages import EpisodeShare, Rows
 MOST_BLOCKS = 4
 BLOCK_ROWS = 300  # of validation in an episode; rows of each of several blocks
 _NAMED = ("unused", "test", "validation")  # by precedence
+_NUMBER = re.compile(r"(\d+)(?:\.[A-Za-z]\w*)*\Z")
 _PIECE = ("id", "split", "recording", "name", "rows", "first", "episode")
 
 
@@ -157,6 +159,8 @@ def named_side(rules: Dataset, name: str, group: str | None = None, part: str = 
         part: part of the recording, if it has several.
     """
     names_in_recording = names_of(name, part)
+    if rules.exclude and episode_number(names_in_recording[-1]) in rules.exclude:
+        return "unused"
     for side in _NAMED:
         if not (globs := patterns(rules, side)):
             continue
@@ -170,6 +174,12 @@ def named_side(rules: Dataset, name: str, group: str | None = None, part: str = 
         if _matches(names, globs):
             return side
     return None
+
+
+def episode_number(name: str) -> int | None:
+    """Return the number at the end of a name, before its suffixes; None if there is none."""
+    match = _NUMBER.search(name)
+    return None if match is None else int(match[1])
 
 
 def _matches(names: Iterable[str], globs: Sequence[str]) -> bool:
@@ -208,7 +218,8 @@ def ranges(rules: Dataset, side: str) -> list[Rows]:
 
 def tears_recordings(rules: Dataset) -> bool:
     """Return whether the rules can put rows of one recording into two splits."""
-    by_part = rules.group_by == "part" or any(patterns(rules, side) for side in _NAMED)
+    by_part = rules.group_by == "part" or bool(rules.exclude)
+    by_part = by_part or any(patterns(rules, side) for side in _NAMED)
     by_rows = any(ranges(rules, side) for side in _NAMED)
     return by_part or by_rows or isinstance(rules.validation, EpisodeShare)
 
@@ -318,7 +329,8 @@ def unmatched_patterns(
     """Return the patterns that match nothing, each as `test: '*x*'`."""
     recordings = list(names)
     sessions = set((groups or {}).values())
-    unmatched: list[str] = []
+    numbers = {episode_number(name) for name in recordings}
+    unmatched = [f"exclude: {number}" for number in rules.exclude if number not in numbers]
     for side in _NAMED:
         matched = recordings if not groups or side == "unused" else []
         unmatched += [

@@ -165,7 +165,8 @@ def pack(
 def _unmatched(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -> list[str]:
     """Return the split patterns that match nothing."""
     splits = ("unused", "test", "validation")
-    if not any([*patterns(rules, side), *ranges(rules, side)] for side in splits):
+    listed = [part for side in splits for part in (*patterns(rules, side), *ranges(rules, side))]
+    if not listed and not rules.exclude:
         return []
     named = listing.select("name", "part").unique().collect().iter_rows()
     names = {alias for name, part in named for alias in names_of(name, part)}

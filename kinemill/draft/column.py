@@ -19,7 +19,7 @@ from kinemill.task.units import factor
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")  # names that YAML reads as text
 _LAST_NUMBER = re.compile(r"(.*?)(\d{1,9})(\D*)")
 # Words that one YAML or another reads as something else than text.
-YAML_WORDS = {"true", "false", "null", "y", "n", "yes", "no", "on", "off"}
+YAML_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ its keyframe `home`, so that training can start; the goal of the user takes its 
 from pathlib import Path
 from typing import Any
 
+from kinemill.control.mujoco_model import RobotModel, load_model
 from kinemill.draft.constants import MECHANISM_SECONDS, MECHANISM_START_NOISE, MECHANISM_WITHIN
 from kinemill.draft.environment_writer import EnvironmentDraft
 from kinemill.draft.robot_file import Ends, read_robot
-from kinemill.policies.environments.mujoco_model import RobotModel, load_model
 from kinemill.store import Json
 
 _HOME = "home"  # keyframe

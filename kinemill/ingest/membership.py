@@ -10,7 +10,7 @@ from pathlib import Path
 from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.ingest.file_stat import FileStat
 from kinemill.store import as_json, drop_indexes, file_digest, read_json
-from kinemill.store.atomic_write import Move, start_writeback
+from kinemill.store.atomic_write import Move
 from kinemill.store.digests import copy
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.formats import Format
@@ -43,9 +43,9 @@ class Moved(BadLog):
 
 
 def name_new_members(hashed: list[tuple[FileStat, str]]) -> dict[str, tuple[Member, Path]]:
-    """Return a member and its path for each content, named after the first file that has it."""
+    """Return a member and its path for each content, named after the oldest file that has it."""
     named: dict[str, tuple[Member, Path]] = {}
-    for file_stat, hash_ in sorted(hashed, key=lambda item: item[0].name):
+    for file_stat, hash_ in sorted(hashed, key=lambda item: (item[0].mtime_ns, item[0].name)):
         named.setdefault(
             hash_, (new_member(hash_, file_stat.label, file_stat.size), file_stat.path)
         )
@@ -173,7 +173,6 @@ def keep_raw(
             if write(original, aside) != member.hash:
                 raise Moved(source, "changed while it was read")
         aside.chmod(0o444)
-        start_writeback(aside)
         fault_point("raw.copied")
     except BaseException as error:
         aside.unlink(missing_ok=True)

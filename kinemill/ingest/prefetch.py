@@ -10,11 +10,10 @@ from pathlib import Path
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.file_stat import FileStat, read_file_stat
 from kinemill.ingest.files import scan, wait_for_settled
-from kinemill.ingest.log_digest import archive_digest
+from kinemill.ingest.log_digest import log_digest
 from kinemill.ingest.membership import name_new_members
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.scan_cache import ScanCache
-from kinemill.store.digests import digest_to_copy
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter
@@ -54,6 +53,6 @@ def read_ahead(task: Task, home: Home, folder: Path, names: Iterable[str]) -> in
 def _hash(task: Task, file_stat: FileStat) -> str | None:
     """Return the sha256 of a file; None if it cannot be read: the ingest reports that."""
     try:
-        return archive_digest(task, file_stat.path) or digest_to_copy(file_stat.path)
+        return log_digest(task, file_stat.path)
     except OSError:
         return None

@@ -12,11 +12,11 @@ from typing import Any
 import polars as pl
 
 from kinemill.parallel import run_pair
-from kinemill.store.atomic_write import LARGE
 from kinemill.store.digests import BLOCK, cache_digest
 
 SUFFIX = ".arrow"
 _BLOCK = 2 * BLOCK  # bytes that are written together
+_LARGE = 1 << 20  # bytes from which a second thread hashes
 
 
 def write_rows(frame: pl.DataFrame, path: Path) -> None:
@@ -49,7 +49,7 @@ class _Hashed:
     def write(self, part: Any) -> int:
         """Write a buffer of bytes."""
         whole = memoryview(part)
-        if len(whole) < LARGE:
+        if len(whole) < _LARGE:
             self._hasher.update(whole)
             self._write(whole)
         else:

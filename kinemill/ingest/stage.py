@@ -5,12 +5,8 @@ decision, and files of an interrupted ingest. If the ingest rules have changed, 
 lost, everything is processed.
 """
 
-import shutil
-from collections.abc import Callable, Generator, Iterable, Mapping, Set
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
-from threading import Lock
-from uuid import uuid4
 
 from kinemill.catalog import open_connections
 from kinemill.errors import BadInput, join_first
@@ -30,7 +26,7 @@ from kinemill.ingest.files import (
     why_unread,
 )
 from kinemill.ingest.index import add_pending
-from kinemill.ingest.log_digest import archive_digest
+from kinemill.ingest.log_digest import log_digest
 from kinemill.ingest.membership import Member, sync_members
 from kinemill.ingest.partitions import file_key
 from kinemill.ingest.raw import MAX_LISTED
@@ -40,20 +36,16 @@ from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.snapshot_update import SnapshotUpdate
 from kinemill.parallel import on_threads
 from kinemill.store import Artifact, Json
-from kinemill.store.atomic_write import start_writeback
-from kinemill.store.digests import digest_to_copy
-from kinemill.store.disk_space import convert_disk_errors, warn
+from kinemill.store.disk_space import warn
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
-from kinemill.store.staging import staging_path, sweep_staging
+from kinemill.store.staging import sweep_staging
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
 
 VERSION: int = recordings.VERSION
 _FOLD = 4  # disk space per byte of a new log: raw, recording, episodes, dataset
-LEAST_COPY = 1 << 20  # bytes; smaller files are read twice instead of copied
-MOST_COPIES = 1 << 29  # bytes of all copies, since some may turn out to be known
 
 
 def inputs(task: Task, member: Member, edits: LogEdits = NO_EDITS) -> Json:
@@ -126,15 +118,14 @@ def _ingest(
     fault_point("ingest.scanned")
     decisions = current_decisions(home, task.name)
     still, unstable = _settled_logs(task, scanned, changed)
-    with _reserve_copies(home) as copy_path:
-        read, unread = _hash_all(task, still, copy_path)
-        fault_point("ingest.hashed")
-        earlier = _earlier_contents(cache, read, scanned.stale | {log.name for log in changed})
-        update = SnapshotUpdate(task, home, decisions, described)
-        if partition is None:
-            result = update.take(read, unchanged, earlier, progress)
-        else:
-            result = update.take_partition(partition, read, earlier, progress)
+    read, unread = _hash_all(task, still)
+    fault_point("ingest.hashed")
+    earlier = _earlier_contents(cache, read, scanned.stale | {log.name for log in changed})
+    update = SnapshotUpdate(task, home, decisions, described)
+    if partition is None:
+        result = update.take(read, unchanged, earlier, progress)
+    else:
+        result = update.take_partition(partition, read, earlier, progress)
     unread |= dict.fromkeys(unstable, "changed while it was read")
     if result is None:
         raise _nothing(task, source, unread, partition)
@@ -241,13 +232,10 @@ def _nothing(
 _Hashed = tuple[str | None, str]  # sha256 of a file's bytes; None, and why there is none
 
 
-def _hash(task: Task, file_stat: FileStat, copy_path: Path | None) -> _Hashed:
-    """Return the sha256 of a log, or why it could not be read; copy it to `copy_path` if given."""
+def _hash(task: Task, file_stat: FileStat) -> _Hashed:
+    """Return the sha256 of a log, or why it could not be read."""
     try:
-        path = file_stat.path
-        hash_ = archive_digest(task, path) or digest_to_copy(path, copy_path)
-        if copy_path and copy_path.exists():
-            start_writeback(copy_path)
+        hash_ = log_digest(task, file_stat.path)
     except OSError as error:
         return None, why_unread(error)
     same = read_file_stat(file_stat.folder, file_stat.name) == file_stat
@@ -255,37 +243,10 @@ def _hash(task: Task, file_stat: FileStat, copy_path: Path | None) -> _Hashed:
 
 
 def _hash_all(
-    task: Task, file_stats: list[FileStat], copy_path: Callable[[FileStat], Path | None]
+    task: Task, file_stats: list[FileStat]
 ) -> tuple[dict[FileStat, str], dict[FileStat, str]]:
     """Return the content hashes of the files that were read, and why the others were not."""
-    hashes = on_threads(lambda stat: _hash(task, stat, copy_path(stat)), file_stats)
+    hashes = on_threads(lambda stat: _hash(task, stat), file_stats)
     hashed = dict(zip(file_stats, hashes, strict=True))
     read = {file_stat: hash_ for file_stat, (hash_, _) in hashed.items() if hash_}
     return read, {file_stat: why for file_stat, (hash_, why) in hashed.items() if not hash_}
-
-
-@contextmanager
-def _reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
-    """Yield a function that returns the path for the copy of a file, or None for no copy.
-
-    Large logs are copied while they are hashed, because most files that look new are new. Copies
-    that were not moved elsewhere are deleted at the end.
-    """
-    folder = staging_path(home, "ahead")
-    bytes_left = MOST_COPIES
-    guard = Lock()
-
-    def reserve_path(file_stat: FileStat) -> Path | None:
-        nonlocal bytes_left
-        with guard:
-            if not LEAST_COPY <= file_stat.size <= bytes_left:
-                return None
-            bytes_left -= file_stat.size
-        with convert_disk_errors(folder):
-            folder.mkdir(exist_ok=True)
-        return folder / uuid4().hex
-
-    try:
-        yield reserve_path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -140,13 +140,12 @@ class PolicyMeasurements:
 
     def _compare(self, challenger: Trials, champion: Trials) -> ChampionComparison:
         name = metric_of(self.task).name
-        mine, other_one = (_measured(one, name) for one in (challenger, champion))
+        new = _measured(challenger, name)
+        old = _measured(champion, name)
         # Paired by start: the variance between starts cancels in the differences.
         apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
         interval = bootstrap(apart) if apart else (math.nan, math.nan)
-        return ChampionComparison(
-            mine, other_one, Paired(mine.error, other_one.error, interval=interval)
-        )
+        return ChampionComparison(new, old, Paired(new.error, old.error, interval=interval))
 
     @cached_property
     def _logs(self) -> Any:

@@ -18,7 +18,7 @@ from typing import Self
 from uuid import uuid4
 
 from kinemill.errors import CorruptArtifact
-from kinemill.store.atomic_write import Move, settle, start_writeback
+from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import cache_digest, file_digest, own_digest
 from kinemill.store.disk_space import convert_disk_errors
 from kinemill.store.documents import from_json_value, read_document
@@ -246,16 +246,16 @@ def publish_staged(
         first: moves to apply before them.
         after: moves to apply after them.
     """
-    artifacts = [one.move(home) for one in staged]
+    artifacts = [artifact.move(home) for artifact in staged]
     try:
         with convert_disk_errors(home.store):
             for moves in (first, artifacts, after):
                 send(home, moves)
             settle([*first, *artifacts, *after])
-        return [_published(home, one) for one in staged]
+        return [_published(home, artifact) for artifact in staged]
     finally:
-        for one in staged:
-            one.discard()
+        for artifact in staged:
+            artifact.discard()
 
 
 def _published(home: Home, staged: Staged) -> Artifact:
@@ -274,7 +274,6 @@ def _seal(folder: Path, inputs: Json, summary: Json) -> str:
     (folder / SUMMARY).write_text(json.dumps(summary, allow_nan=False) + "\n")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
-        start_writeback(path)
         cache_digest(path, own_digest(path))
     text = manifest_of(folder, inputs, [path.relative_to(folder).as_posix() for path in files])
     (folder / MANIFEST).write_text(text)

@@ -20,8 +20,6 @@ from kinemill.store.fault_injection import fault_point
 
 MAX_SEPARATE = 12  # up to this many files and folders, each gets its own fsync
 _AT_ONCE = 12  # concurrent fsync calls
-LARGE = 1 << 20  # bytes from which early writeback is worthwhile
-_WRITE = 2  # SYNC_FILE_RANGE_WRITE of linux/fs.h
 
 
 class Move(NamedTuple):
@@ -61,31 +59,6 @@ def link_new(aside: Path, target: Path) -> None:
     _fsync(aside)
     os.link(aside, target)
     _fsync(target.parent)
-
-
-def start_writeback(path: Path) -> None:
-    """Start flushing a large file in the background while it is read or hashed.
-
-    A later `settle` then finds the data on disk: 120 MB take 60 ms, in the background. The system
-    call runs on a thread, since it takes 5 to 30 ms. There is no guarantee.
-    """
-    begin = _sync_file_range()
-    if begin is None or path.stat().st_size < LARGE:
-        return
-    handle = os.open(path, os.O_RDONLY)  # the file may be renamed in the meantime
-
-    def order() -> None:
-        try:
-            begin(handle, 0, 0, _WRITE)
-        finally:
-            os.close(handle)
-
-    _orders().submit(order)
-
-
-@cache
-def _orders() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "hasten")
 
 
 def _walk_folder(path: Path) -> Iterator[Path]:
@@ -137,19 +110,6 @@ class _opened:  # noqa: N801, a context like contextlib.closing
 
     def __exit__(self, *_: object) -> None:
         os.close(self._handle)
-
-
-@cache
-def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    """Return sync_file_range(2), or None if the system lacks it."""
-    if sys.platform != "linux":
-        return None
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "sync_file_range"):
-        return None
-    function = library.sync_file_range
-    function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
-    return function
 
 
 @cache

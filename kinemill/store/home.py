@@ -81,10 +81,9 @@ class Home:
         Raises:
             CorruptArtifact: The path leaves the home.
         """
-        base = (
-            self.root.absolute()
-        )  # symbolic links inside belong to the owner and are not resolved
-        root, target = (Path(os.path.normpath(one)) for one in (base, base / path))
+        # Symbolic links inside belong to the owner and are not resolved.
+        root = Path(os.path.normpath(self.root.absolute()))
+        target = Path(os.path.normpath(root / path))
         if not target.is_relative_to(root):
             fix = "the registry was modified; kinemill model rollback restores an earlier version"
             raise CorruptArtifact(named, f"names {path!r}, outside of the home", fix=fix)

@@ -94,9 +94,9 @@ def unused(home: Home) -> Generator[None]:
             free = True
         except BlockingIOError:
             free = False
-        working = [one for one in holders(home) if one.lock != MAINTENANCE]
+        working = [holder for holder in holders(home) if holder.lock != MAINTENANCE]
         if working or not free:
-            names = [f"{one.command} ({one.pid}), {one.lock}" for one in working[:3]]
+            names = [f"{holder.command} ({holder.pid}), {holder.lock}" for holder in working[:3]]
             who = ", ".join(names) or "a run"
             raise BadInput(home.root, f"is in use by {who}", fix="stop them first")
         yield
@@ -179,21 +179,21 @@ def holders(home: Home) -> list[Holder]:
     folder = home.root / ".locks"
     result: list[Holder] = []
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and (one := _holder(path.relative_to(folder).as_posix(), path)):
-            result.append(one)
+        if path.is_file() and (holder := _holder(path.relative_to(folder).as_posix(), path)):
+            result.append(holder)
     return result
 
 
 def _holder(name: str, path: Path) -> Holder | None:
     try:
         who = json.loads(path.read_text())
-        one = Holder(name, int(who["pid"]), who["host"], who["command"], who["since"])
+        holder = Holder(name, int(who["pid"]), who["host"], who["command"], who["since"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not held, or not signed yet
-    return one if one.host != platform.node() or _is_alive(one) else None
+    return holder if holder.host != platform.node() or _is_alive(holder) else None
 
 
-def _is_alive(one: Holder) -> bool:
+def _is_alive(holder: Holder) -> bool:
     """Return whether the process that signed still runs; its pid may have been reused."""
-    signed = datetime.fromisoformat(one.since).timestamp()
-    return process_of(one.pid, signed, tolerance=2.0) is not None
+    signed = datetime.fromisoformat(holder.since).timestamp()
+    return process_of(holder.pid, signed, tolerance=2.0) is not None

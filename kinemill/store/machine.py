@@ -75,8 +75,8 @@ def _cgroups(root: Path, most: int) -> Iterator[Memory]:
     The limits of all parents hold, too. In a container the path of `/proc/self/cgroup` may not
     exist; its own group is then mounted at the top.
     """
-    own = root / "proc/self/cgroup"
-    for line in own.read_text().splitlines() if own.is_file() else []:
+    groups = root / "proc/self/cgroup"
+    for line in groups.read_text().splitlines() if groups.is_file() else []:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             mount = root / "sys/fs/cgroup"

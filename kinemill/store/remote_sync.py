@@ -158,7 +158,7 @@ def send_checkpoints(folder: Path, index: str) -> bool:
         fault_point("remote.checkpoint")
         _put_all(store, [item for item in new if item[0].name == index])
         # Delete the index first, so that no reader takes the remaining files for a checkpoint.
-        for name in sorted(there.keys() - here.keys(), key=lambda one: not one.endswith(index)):
+        for name in sorted(there.keys() - here.keys(), key=lambda name: not name.endswith(index)):
             store.delete(f"{key}/{name}")
     except Unreachable as error:
         _log.warning("the checkpoint is kept locally until the next upload: %s", error)

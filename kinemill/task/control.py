@@ -1,12 +1,15 @@
 """The `control` part of a task: the objective for the robot, and its controller."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
 
-from kinemill.registry import Registry, nearest
+from kinemill.registry import Links, Registry, nearest
+from kinemill.store.digests import file_digest
+from kinemill.store.json_io import Json
 from kinemill.task.bounds import (
     Count,
     PositiveQuantity,
@@ -19,8 +22,10 @@ from kinemill.task.bounds import (
 )
 from kinemill.task.channels import Channel
 from kinemill.task.expressions import FUNCTIONS, Expression, Formula
+from kinemill.task.hooks import from_task_folder
 from kinemill.task.plugins import Plugin, Settings, pick
 from kinemill.task.settings import Problems
+from kinemill.task.web_overrides import LOCAL
 
 
 def _number(value: object) -> object:
@@ -169,6 +174,18 @@ class Uncertainty(Settings):
     )
 
 
+# The files of a plant, for cache keys: MuJoCo lists what a model includes.
+PLANT_FILES: Links[Callable[[str], dict[str, Path]]] = Links(
+    "plant file", {"files": "kinemill.control.model_plant"}
+)
+_SENSED = ("body_", "sensor_", "site_")  # start of quantities of a plant that are no states
+
+
+def is_plant_file(plant: str) -> bool:
+    """Return whether `control.plant` is a model file."""
+    return plant.endswith((".xml", ".urdf"))
+
+
 def _plants() -> Registry[Any]:
     return Registry("kinemill.control.sim", "simulated robot")
 
@@ -176,9 +193,10 @@ def _plants() -> Registry[Any]:
 class Control(Settings):
     """The objective of a controller, its plant, and how it plans."""
 
-    plant: str | None = Field(
+    plant: Annotated[str | None, LOCAL] = Field(
         default=None,
-        description="a robot of `kinemill.control.sim`, for rollouts and the learning loop; "
+        description="a robot of `kinemill.control.sim`, or an MJCF or URDF file relative to the "
+        "task file, for rollouts, the learning loop and costs over its sites, bodies and sensors; "
         "planning on a robot or in a learned simulator needs none",
     )
     seconds: Seconds = Field(default=8.0, description="length of an episode")
@@ -210,11 +228,26 @@ class Control(Settings):
 
     @field_validator("plant")
     @classmethod
-    def _known_plant(cls, value: str | None) -> str | None:
+    def _known_plant(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and is_plant_file(value):
+            return from_task_folder(value, info)
         if value is not None and value not in _plants():
             message = f"unknown simulated robot; {nearest(value, list(_plants()))}"
             raise ValueError(message)
         return value
+
+    def content(self) -> Json:
+        """Return the settings with digests of the plant's files instead of paths, for cache keys.
+
+        Raises:
+            BadInput: A file of the plant is missing.
+        """
+        settings = self.model_dump(mode="json", by_alias=True)
+        if self.plant is None or not is_plant_file(self.plant):
+            return settings
+        files = PLANT_FILES["files"](self.plant)
+        digests = {name: file_digest(path) for name, path in files.items()}
+        return {**settings, "plant": Path(self.plant).name, "files": digests}
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: names that are no state, no action or no derived quantity."""
@@ -236,12 +269,22 @@ class Control(Settings):
         for name, formula in self.derived.items():
             if name in channels or not name.isidentifier() or name in (*FUNCTIONS, "pi"):
                 errors.append((("derived", name), "is already used; choose another name"))
-            errors += _unknown_names(formula, names, ("derived", name))
+            errors += self._unknown_names(formula, names, ("derived", name))
             names.append(name)
         for key, aims in (("cost", self.cost), ("success", self.success)):
             for index, aim in enumerate(aims):
-                errors += _unknown_names(aim.of, names, (key, index, "of"))
+                errors += self._unknown_names(aim.of, names, (key, index, "of"))
         return errors
+
+    def _unknown_names(
+        self, formula: str, names: list[str], where: tuple[str | int, ...]
+    ) -> Problems:
+        sensed = _SENSED if self.plant is not None and is_plant_file(self.plant) else ()
+        return [
+            (where, f"{name!r} is no state, action or derived quantity; {nearest(name, names)}")
+            for name in sorted(Expression(formula).names - set(names))
+            if not name.startswith(sensed)
+        ]
 
     def is_angle(self, aim: Aim, channels: Mapping[str, Channel]) -> bool:
         """Return whether the quantity of `aim` is an angle, compared by the shortest rotation."""
@@ -255,11 +298,4 @@ def _unknown(names: Mapping[str, object], valid: list[str], what: str, key: str)
         ((key, name), f"no {what} {name!r}; {nearest(name, valid)}")
         for name in names
         if name not in valid
-    ]
-
-
-def _unknown_names(formula: str, names: list[str], where: tuple[str | int, ...]) -> Problems:
-    return [
-        (where, f"{name!r} is no state, action or derived quantity; {nearest(name, names)}")
-        for name in sorted(Expression(formula).names - set(names))
     ]

@@ -242,4 +242,6 @@ class Task(Settings):
             raise BadInput(f"task {self.name}", f"has no part {sorted(unknown)}")
         if "environment" in names and self.environment is not None:
             whole["environment"] = self.environment.content()
+        if "control" in names and self.control is not None:
+            whole["control"] = self.control.content()
         return {name: whole[name] for name in names}

@@ -231,7 +231,7 @@ def recorded_task(
     """
     changed: dict[str, Any] = copy.deepcopy(dict(value))
     apply(changed, nested(overrides))
-    task, problems = _parse(changed, Context((path or Path()).resolve().parent))
+    task, problems = _parse(changed, Context(path.resolve().parent if path else Path.cwd()))
     if task is None or problems:
         raise TaskError([f"{where}: {'.'.join(map(str, at))}: {what}" for at, what in problems])
     task._path = path  # pyright: ignore[reportPrivateUsage]
@@ -285,7 +285,7 @@ def _own_values(document: Document) -> frozenset[Value]:
     Raises:
         TaskError: The file without overrides is not a valid task.
     """
-    context = Context((document.path or Path()).resolve().parent)
+    context = Context(document.path.resolve().parent if document.path else Path.cwd())
     task = check_task(document, copy.deepcopy(document.value), {}, context)
     return frozenset({*context.validated, *marked_values(task)})
 

@@ -166,9 +166,9 @@ class Algorithm(Plugin):
             least_std: least standard deviation of each continuous action, a tensor (A,).
         """
 
-    def compatible(self, other: str) -> bool:
+    def compatible(self, algorithm: str) -> bool:
         """Return whether training can resume from a model of the algorithm `other`."""
-        return other == self.type
+        return algorithm == self.type
 
 
 class Runner(Plugin):

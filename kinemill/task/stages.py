@@ -349,6 +349,12 @@ class Dataset(Settings):
         default=0.2, description="share of the recordings, name patterns, or rows"
     )
     unused: Choice = Field(default=[], description="name patterns or rows that belong to no split")
+    exclude: list[StepsOrZero] = Field(
+        default=[],
+        description="episodes that belong to no split, by the number at the end of their name: "
+        "3 is `episode_000003.parquet` or `demo_3`",
+        exclude_if=lambda value: not value,  # keeps the digests of tasks without it unchanged
+    )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the problem of `where`: no condition, or an unknown channel or unit."""

@@ -102,5 +102,3 @@ def test_settings_objects_and_an_instance_of_an_environment_are_taken(home, tmp_
     again = km.train(path, objects=km.Objects(environment=one), progress=False)
     assert again.policy.observation == ("position", "target")
     assert min(again.trials(20).lengths) < 10  # the edge is near
-    with pytest.raises(BadInput, match=r"objects.critic"):
-        km.train(path, objects=km.Objects(critic=A2C()), progress=False)

@@ -93,8 +93,8 @@ class TestEveryAugmentationOfImages:
         with_images = {key: Channel.model_validate(its) for key, its in INPUTS.items()}
         assert plugin_of(name).problems(make_task().channels)
         assert not plugin_of(name).problems(with_images)
-        other = AUGMENTATIONS[name].model_validate(example(name) | {"channels": ["camra"]})
-        assert "did you mean 'camera'?" in other.problems(with_images)[0][1]
+        misnamed = AUGMENTATIONS[name].model_validate(example(name) | {"channels": ["camra"]})
+        assert "did you mean 'camera'?" in misnamed.problems(with_images)[0][1]
 
     def test_its_type_is_its_file(self, name):
         assert plugin_of(name).type == name
@@ -161,6 +161,6 @@ class TestEveryAugmentation:
 
     def test_it_complains_about_channels_the_task_lacks(self, name, signals):
         plugin = AUGMENTATIONS[name].model_validate(example(name))
-        other = Channel.model_validate({"role": "state", "unit": "m"})
-        assert plugin.problems({"other": other})
+        misnamed = Channel.model_validate({"role": "state", "unit": "m"})
+        assert plugin.problems({"other": misnamed})
         assert not plugin.problems(make_task().channels)

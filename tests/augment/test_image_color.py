@@ -25,8 +25,8 @@ def paint(color, value=1.0, **settings):
 
 
 def test_nothing_asked_is_nothing_changed():
-    every = np.random.default_rng(0).integers(0, 256, (5000, 3)).tolist()
-    assert paint(every) == every
+    colors = np.random.default_rng(0).integers(0, 256, (5000, 3)).tolist()
+    assert paint(colors) == colors
 
 
 def test_brightness_multiplies_and_saturates():

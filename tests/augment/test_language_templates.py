@@ -23,7 +23,7 @@ def test_each_phrase_and_each_word_is_as_likely_as_the_others():
     }
     assert set(said) == expected
     # 100 of 900 each; five standard deviations are 47.
-    assert all(abs(said.count(one) - 100) < 47 for one in expected)
+    assert all(abs(said.count(text) - 100) < 47 for text in expected)
 
 
 def test_braces_of_an_instruction_are_text():

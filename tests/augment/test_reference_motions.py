@@ -88,8 +88,8 @@ def test_a_straight_gait_in_the_mirror_is_the_gait_half_a_cycle_later(gait):
         # Two legs of a gait planner with a random start: 0.97 for those that move by a few degrees.
         assert np.corrcoef(image, original)[0, 1] > 0.95, name
         assert image.mean() == pytest.approx(original.mean(), abs=0.02), name
-    again = plugin.vary(mirrored, signals, np.random.default_rng(0))
-    assert again.tobytes() == values.tobytes()
+    repeated = plugin.vary(mirrored, signals, np.random.default_rng(0))
+    assert repeated.tobytes() == values.tobytes()
 
 
 def test_a_turn_to_the_left_is_a_turn_to_the_right(shared_data, task_file, tmp_path):

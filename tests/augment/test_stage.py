@@ -105,11 +105,13 @@ def test_other_augmentations_of_the_same_dataset_make_another_training_set(home)
 def test_no_two_episodes_get_the_same_noise(home):
     ref, dataset = publish(home)
     result = contents(load_dataset(home, augment.run(make_task(NOISE), home, ref).ref))
-    one, other = (
+    first_copy, second_copy = (
         result[f"{episode.id}+gaussian_noise"][:30, 1] - dataset.rows(episode)[:30, 1]
         for episode in dataset.of("train")
     )
-    assert np.abs(one - other).max() > 0.05  # of noise with a standard deviation of 0.05 rad/s
+    assert (
+        np.abs(first_copy - second_copy).max() > 0.05
+    )  # of noise with a standard deviation of 0.05 rad/s
 
 
 def test_validation_and_test_data_change_nothing(home):
@@ -166,12 +168,12 @@ def test_any_number_of_workers_makes_the_same_bytes(tmp_path, home):
 
 def test_the_seed_and_the_episode_decide_and_nothing_else(home):
     ref, _ = publish(home)
-    plain, other = (
+    plain, second_copy = (
         contents(load_dataset(home, augment.run(make_task({**NOISE, "seed": seed}), home, ref).ref))
         for seed in (0, 1)
     )
     first, second = plain["episode-0+gaussian_noise"], plain["episode-1+gaussian_noise"]
-    assert np.abs(first - other["episode-0+gaussian_noise"])[:, 1].max() > 0.05
+    assert np.abs(first - second_copy["episode-0+gaussian_noise"])[:, 1].max() > 0.05
     noise = [(item - swing(400, 0)[: len(item)])[:, 1][:200] for item in (first, second)]
     assert np.abs(noise[0] - noise[1]).max() > 0.05
 
@@ -211,9 +213,11 @@ def test_copies_of_unchanged_segments_are_shared_with_the_previous_training_set(
     (copied,) = first.glob("copies-*.json")
     for name in (copied.name, copied.with_suffix(".npy").name.replace("copies", "values")):
         assert (first / name).samefile(second / name)
-    other = Home(tmp_path / "other")
-    alone = augment.run(task, other, publish(other, 2.0)[0])
-    expected = {path.name: path.read_bytes() for path in (other.root / alone.ref.path).iterdir()}
+    second_copy = Home(tmp_path / "other")
+    alone = augment.run(task, second_copy, publish(second_copy, 2.0)[0])
+    expected = {
+        path.name: path.read_bytes() for path in (second_copy.root / alone.ref.path).iterdir()
+    }
     assert {path.name: path.read_bytes() for path in second.iterdir()} == expected
 
 

@@ -42,7 +42,7 @@ def test_commands_are_in_their_groups():
         "examples": ["list", "copy"],
         "task": ["list", "show", "schema"],
         "data": [
-            "check", "join", "ingest", "list", "search", "tag", "tags", "edit", "edits",
+            "check", "join", "ingest", "validate", "list", "search", "tag", "tags", "edit", "edits",
             "show", "view", "drift", "export", "reprocess", "forget", "quarantine", "datasets",
         ],
         "model": [

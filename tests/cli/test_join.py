@@ -28,7 +28,7 @@ def test_files_or_their_folder_are_joined_into_a_log_that_can_be_drafted(
     assert joined["columns"] == ["u", "y"]
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "run.csv").read_bytes()
     drafted = kinemill("new", "tank", "--from", tmp_path / "run.csv", "--rate", 10, "--json")
-    assert (drafted["states"], drafted["actions"]) == (["channel_y"], ["u"])
+    assert (drafted["states"], drafted["actions"]) == (["y"], ["u"])
 
 
 def test_a_missing_file_and_a_single_one_are_refused(folder, tmp_path, kinemill):
@@ -71,7 +71,7 @@ def test_each_recording_is_joined_once_and_an_incomplete_one_is_named(
     assert ["rows" in one for one in again] == [False, True, False]
     assert (joined / "run0.csv").stat() == before
     drafted = kinemill("new", "tank", "--from", joined, "--rate", 10, "--json")
-    assert (drafted["states"], drafted["actions"]) == (["channel_y"], ["u"])
+    assert (drafted["states"], drafted["actions"]) == (["y"], ["u"])
 
 
 def test_files_of_one_recording_are_not_several(folder, tmp_path, kinemill):

@@ -15,6 +15,13 @@ def two(swing, log, evaluated):
     return task, path.parent, evaluated(task, path.parent)
 
 
+def test_validate_of_a_folder_accepts_its_episodes(swing, log, kinemill):
+    path = log("a.csv")
+    swing()
+    result = kinemill("data", "validate", "swing", str(path.parent), "--json")
+    assert (result["accepted"], result["failed"], result["datasets"]) == (1, [], 0)
+
+
 def test_nothing_changed_is_nothing_redone(two, kinemill):
     result = kinemill("data", "reprocess", "swing", "--json")
     assert result["changed"] == []

@@ -41,10 +41,10 @@ def test_true_physics_foresees_what_the_robot_does(name):
 def test_any_number_of_threads_foresees_the_same():
     task = load_task("double_cart_pole")
     actions = np.random.default_rng(0).uniform(-20, 20, size=(9, 15, 1))
-    one, two = (TruePhysics(task, threads=n) for n in (1, 2))
+    single, threaded = (TruePhysics(task, threads=n) for n in (1, 2))
     history = np.full((1, 6), 0.1)
     np.testing.assert_array_equal(
-        one.rollout(history, None, actions), two.rollout(history, None, actions)
+        single.rollout(history, None, actions), threaded.rollout(history, None, actions)
     )
 
 
@@ -61,9 +61,9 @@ def test_the_pendulum_is_swung_up_and_held_and_no_policy_without_a_plan_does_it(
 def test_a_run_follows_from_its_seed():
     task = load_task("pendulum", {"control.controller.samples": 8, "control.seconds": 0.4})
     planner = make_planner(task, [TruePhysics(task)])
-    first, again, other = (run_episode(task, planner, seed) for seed in (5, 5, 6))
-    np.testing.assert_array_equal(first.states, again.states)
-    assert first.cost == again.cost != other.cost
+    first, repeated, changed = (run_episode(task, planner, seed) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first.states, repeated.states)
+    assert first.cost == repeated.cost != changed.cost
 
 
 def test_exploring_adds_noise_of_the_size_asked_for():
@@ -80,7 +80,7 @@ def test_uncertain_physics_varies_what_the_task_says():
     plain, *others = [model.rollout(history, None, actions) for model in uncertain_physics(task)]
     exact = TruePhysics(task).rollout(history, None, actions)
     np.testing.assert_array_equal(plain, exact)
-    assert all(0.0 < np.abs(one - exact).max() < 0.1 for one in others)
+    assert all(0.0 < np.abs(single - exact).max() < 0.1 for single in others)
     with pytest.raises(BadInput, match="did you mean 'mass'"):
         uncertain_physics(load_task("pendulum", {key: {"members": 2, "vary": {"mas": 0.2}}}))
 
@@ -90,8 +90,8 @@ def test_runs_are_logs_that_ingest_takes(home, tmp_path):
     logs = tmp_path / "logs"
     runs = run_and_log(task, ("random", plain_policy(task, "random")), range(2), logs)
     assert len(list(logs.iterdir())) == 2
-    again = run_and_log(task, ("random", plain_policy(task, "random")), range(2), logs)
-    assert again.document["cost"] == runs.document["cost"]
+    repeated = run_and_log(task, ("random", plain_policy(task, "random")), range(2), logs)
+    assert repeated.document["cost"] == runs.document["cost"]
     assert len(list(logs.iterdir())) == 2
     report = ingest.run(task, home, logs)
     assert report.artifact.summary["recordings"] == 2

@@ -130,7 +130,8 @@ def test_the_worst_case_keeps_away_from_what_only_one_model_fears():
         kind: planner("mppi", [Sled(), Wall()], risk={"type": kind}) for kind in ("best", "worst")
     }
     result = {
-        kind: [one.act(history, past)[0] for _ in range(5)] for kind, one in controller.items()
+        kind: [planner_.act(history, past)[0] for _ in range(5)]
+        for kind, planner_ in controller.items()
     }
     assert min(result["best"][1:]) > 0.2
     assert max(result["worst"]) < 0.15

@@ -45,17 +45,19 @@ def test_every_plan_starts_from_the_same_history(folders):
 
 
 def test_members_of_an_ensemble_come_first(folders):
-    one, two = (LearnedModel(load(folder)).rollout(HISTORY, PAST, PLANS) for folder in folders)
-    assert two.shape == (2, 5, 7, 2)
-    np.testing.assert_allclose(two[0, :, :2], one[:, :2], atol=1e-3)
-    assert np.abs(two[1] - two[0]).max() > 0.01
+    single, members = (
+        LearnedModel(load(folder)).rollout(HISTORY, PAST, PLANS) for folder in folders
+    )
+    assert members.shape == (2, 5, 7, 2)
+    np.testing.assert_allclose(members[0, :, :2], single[:, :2], atol=1e-3)
+    assert np.abs(members[1] - members[0]).max() > 0.01
 
 
 def test_a_planner_that_fears_the_worst_hears_both_members(folders):
     task = load_task("pendulum", {"control.risk.type": "worst"})
     planner = make_planner(task, [LearnedModel(load(folders[1]))])
-    two = LearnedModel(load(folders[1])).rollout(HISTORY, PAST, PLANS)
-    each = planner.cost.total(two, PLANS, planner.last, HISTORY[-1])
+    members = LearnedModel(load(folders[1])).rollout(HISTORY, PAST, PLANS)
+    each = planner.cost.total(members, PLANS, planner.last, HISTORY[-1])
     assert planner.history == 3
     np.testing.assert_allclose(planner.costs(HISTORY, PAST, PLANS), each.max(axis=0), rtol=1e-5)
 

@@ -1,10 +1,13 @@
 """A planner behind the watchdog uses the history of actions that were sent."""
 
+import threading
+
 import numpy as np
 import pytest
 
-from kinemill.control import Online
+from kinemill.control import AsyncPlanner, Online, make_planner
 from kinemill.runtime import Watchdog, load
+from tests.control.conftest import Sled, drive
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +53,59 @@ def test_it_rests_until_it_knows_enough_and_after_a_gap(simulator):
     assert [tick(0.5), tick(0.6)] == [[0.0], [0.0]]
     assert tick(0.7) == [3.0]
     guard.close()
+
+
+class Held(Sled):
+    """A sled whose rollouts wait until a test lets them go."""
+
+    def __init__(self):
+        super().__init__()
+        self.free = threading.Event()
+        self.free.set()
+
+    def rollout(self, states, past_actions, actions):
+        assert self.free.wait(30.0)
+        return super().rollout(states, past_actions, actions)
+
+
+def test_async_planner_follows_its_plan_until_the_next_is_done(sled):
+    model = Held()
+    planner = AsyncPlanner(make_planner(sled, [model]))
+    states, past = np.array([[1.0, 0.0]] * 2), np.zeros((1, 1))
+    first = planner.act(states, past)
+    planner._pending.result(30.0)
+    model.free.clear()
+    used = planner.act(states, past)  # the plan of the first call, at its second step
+    assert planner.delays == [1]
+    plan = planner._actions
+    np.testing.assert_array_equal(used, plan[1])
+    followed = [planner.act(states, past) for _ in range(3)]
+    np.testing.assert_array_equal(followed, plan[2:5])  # nobody waits for the planning
+    model.free.set()
+    planner._pending.result(30.0)
+    planner.act(states, past)
+    assert planner.delays == [1, 4]
+    assert first.shape == used.shape == (1,)
+    planner.close()
+
+
+class Lagging(AsyncPlanner):
+    """Its plans take at most three steps: there is no clock between the steps of a test."""
+
+    calls = 0
+
+    def act(self, states, past_actions):
+        action = super().act(states, past_actions)
+        self.calls += 1
+        if self.calls % 3 == 0:
+            self._pending.result(30.0)
+        return action
+
+
+def test_async_planner_with_late_plans_brings_a_sled_to_rest(sled):
+    planner = Lagging(make_planner(sled, [Sled()]))
+    planner.models = planner._planner.models
+    states, _ = drive(planner, [1.0, 0.0], 80)
+    planner.close()
+    assert max(planner.delays) <= 3
+    assert np.abs(states[-1]).max() < 0.1

@@ -13,9 +13,9 @@ def test_numbers_drawn_in_pairs_are_normal_and_independent():
         assert np.mean(drawn**power) == pytest.approx(moment, abs=4 * error / np.sqrt(drawn.size))
     # Within 1.96 deviations lie 95 %; the two of a pair tell nothing of each other.
     assert np.mean(np.abs(drawn) < 1.959964) == pytest.approx(0.95, abs=2e-3)
-    one, other = np.split(drawn.ravel()[:-1], 2)
-    assert abs(np.mean(one * other)) < 0.01
-    assert abs(np.mean((one**2 - 1.0) * (other**2 - 1.0))) < 0.02
+    left, right = np.split(drawn.ravel()[:-1], 2)
+    assert abs(np.mean(left * right)) < 0.01
+    assert abs(np.mean((left**2 - 1.0) * (right**2 - 1.0))) < 0.02
 
 
 def test_the_first_of_the_drawn_plans_is_the_plan_itself():

@@ -37,7 +37,7 @@ def folders(tmp_path_factory):
     modules = {
         "first": first,
         "pair": Ensemble([Member(first, None), Member(second, None)]).eval(),
-        "noisy": Ensemble([Member(one, Noise(4, 2, 2)) for one in (first, second)]).eval(),
+        "noisy": Ensemble([Member(item, Noise(4, 2, 2)) for item in (first, second)]).eval(),
     }
     made = {}
     for name, module in modules.items():
@@ -73,11 +73,13 @@ def test_ts_1_moves_each_particle_by_a_member_and_uses_each_member_once(folders)
     before, is_mixed, steps = np.broadcast_to(NOW[-1], (2, 3, 2)), False, two_steps()
     for k in range(PLANS.shape[1]):
         # (members, particles, B, S)
-        moved = np.array([[advance(one, rows, PLANS[:, [k]]) for rows in before] for one in steps])
+        moved = np.array(
+            [[advance(item, rows, PLANS[:, [k]]) for rows in before] for item in steps]
+        )
         for plan in range(3):
             straight = [moved[0, 0, plan], moved[1, 1, plan]]
             crossed = [moved[0, 1, plan], moved[1, 0, plan]]
-            distances = [np.abs(particles[:, plan, k] - one).max() for one in (straight, crossed)]
+            distances = [np.abs(particles[:, plan, k] - item).max() for item in (straight, crossed)]
             assert min(distances) < 1e-5
             is_mixed |= k > 0 and distances[1] < 1e-5 < distances[0]
         before = particles[:, :, k]
@@ -88,13 +90,13 @@ def test_sampled_noise_has_the_learned_variance(folders):
     simulator, many = load(folders["noisy"]), np.zeros((4000, 1, 1))
     sampled = LearnedModel(simulator, Uncertainty(sample_noise=True)).rollout(NOW, NONE, many)
     plain = LearnedModel(simulator).rollout(NOW, NONE, many)
-    data = [np.repeat(one[None], 4000, 0).astype(np.float32) for one in (NOW, NONE)]
+    data = [np.repeat(item[None], 4000, 0).astype(np.float32) for item in (NOW, NONE)]
     _, deviation = simulator.rollout_deviation(*data, many.astype(np.float32))
     apart = (plain - plain.mean(0)).var(axis=0)
     measured = np.array(simulator.interface.belief.measured)
-    own = np.sqrt(deviation[0, 0] ** 2 - apart[0, 0] - measured)
+    noise = np.sqrt(deviation[0, 0] ** 2 - apart[0, 0] - measured)
     # 8,000 normal numbers know their standard deviation to 0.8 %; 4 of these.
-    np.testing.assert_allclose((sampled - plain)[:, :, 0].std(axis=(0, 1)), own, rtol=0.035)
+    np.testing.assert_allclose((sampled - plain)[:, :, 0].std(axis=(0, 1)), noise, rtol=0.035)
 
 
 def test_a_step_whose_covariance_is_not_finite_or_singular_has_noise_of_its_own_kind():
@@ -110,7 +112,7 @@ def test_a_step_whose_covariance_is_not_finite_or_singular_has_noise_of_its_own_
 
 def test_plans_beyond_the_largest_deviation_are_refused(folders):
     simulator = load(folders["pair"])
-    data = [np.repeat(one[None], 3, 0).astype(np.float32) for one in (NOW, NONE)]
+    data = [np.repeat(item[None], 3, 0).astype(np.float32) for item in (NOW, NONE)]
     members, deviation = simulator.rollout_belief(*data, PLANS.astype(np.float32))
     worst = deviation[:, :, 1].max(axis=1)  # rad/s, by plan
     most = float(np.sort(worst)[:2].mean())

@@ -86,7 +86,7 @@ def test_with_split_the_other_tasks_episodes_obey_the_same_rules(home, contents,
     [
         ({"dt": 0.02}, "has a time step of 0.02 s; expected 0.01 s"),
         ({"unit": "deg/s"}, "has 'speed' with unit 'deg/s'; expected 'rad/s'"),
-        ({}, "has no validated episodes yet; try: kinemill run leg"),
+        ({}, "has no validated episodes yet; try: kinemill data validate leg"),
     ],
 )
 def test_tasks_that_do_not_fit_are_refused_with_what_differs(home, contents, tasks, other, said):

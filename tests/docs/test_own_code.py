@@ -18,33 +18,15 @@ def test_the_page_shows_every_file_of_the_example():
 
 
 @pytest.mark.ci
-def test_the_notebook_of_the_page_runs(home, tmp_path):
-    """Its classes and functions are in a file, as those of a cell are in `linecache`."""
-    (code,) = [match["code"] for match in BLOCK.finditer(PAGE)]
-    file = tmp_path / "cell.py"
-    file.write_text(code)
-    task = rod()
-    names = {"__name__": "cell", "task": task, "logs": logs_of(0, 1, 2, 3, 4), "km": km}
-    quiet = code.replace("objects=objects)", "objects=objects, progress=False, track=False)")
-    file.write_text(quiet)
-    run_as_module(names, file)
-    training = names["training"]
-    assert training.task.learn.model.width == 32
-    assert "class Net" in training.task.learn.model.source
-
-
-def run_as_module(names, file):
-    import sys
-    import types
-
-    module = types.ModuleType("cell")
-    module.__dict__.update(names)
-    sys.modules["cell"] = module
-    try:
-        exec(compile(file.read_text(), str(file), "exec"), module.__dict__)
-    finally:
-        del sys.modules["cell"]
-    names.update(module.__dict__)
+def test_notebook_of_the_page_trains_the_network_of_its_file(home, tmp_path, monkeypatch):
+    cell, code = (match["code"] for match in BLOCK.finditer(PAGE))
+    head, _, content = cell.partition("\n")
+    (tmp_path / head.removeprefix("%%writefile ")).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    names = {"task": rod(), "logs": logs_of(0, 1, 2, 3, 4), "km": km}
+    exec(code.replace("32}}", "32}}, progress=False, track=False"), names)
+    model = names["training"].task.learn.model
+    assert (model.width, model.source) == (32, content)
 
 
 @pytest.mark.parametrize("key", ["learn.model", "learn.loss", "learn.features", "validate.checks"])

@@ -78,7 +78,7 @@ def test_elements_of_arrays_and_groups_are_matched():
 def test_the_tanks_are_tested_with_what_the_publisher_names_validation(shared_data, name):
     path = shared_data / "cascaded_tanks" / name
     result = checked(path, 0.25 if name.endswith(".csv") else None)
-    assert (result.task.states, result.task.actions) == (["channel_y"], ["u"])
+    assert (result.task.states, result.task.actions) == (["y"], ["u"])
     assert result.task.dataset.test == ["*/val"]
     (entry,) = result.entries
     assert (entry["episodes"], entry["rows"]) == (2, 2048)

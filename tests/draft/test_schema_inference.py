@@ -26,8 +26,8 @@ from tests.ingest.messages import (
 )
 
 SETS = [
-    ("bouc_wen_sim_h5/train.h5", 1 / 750, ["channel_y"], ["u"], 40_960),
-    ("cascaded_tanks/dataBenchmark.mat", 4.0, ["channel_y"], ["u"], 2048),
+    ("bouc_wen_sim_h5/train.h5", 1 / 750, ["y"], ["u"], 40_960),
+    ("cascaded_tanks/dataBenchmark.mat", 4.0, ["y"], ["u"], 2048),
     (
         "cartpole_sim_mcap/simulation_example.mcap",
         0.1,

@@ -89,7 +89,7 @@ def test_a_log_without_stamps_asks_for_their_rate_and_takes_it(tmp_path, time):
         draft("asks", path)
     (tmp_path / "stated.yaml").write_text(draft("stated", path, 50.0))
     task = load_task(tmp_path / "stated.yaml")
-    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["y", "u"])
 
 
 @pytest.mark.parametrize("rate", [{"fs": 50.0}, {"Ts": 0.02}], ids=["fs", "Ts"])
@@ -101,7 +101,7 @@ def test_a_log_without_stamps_that_states_its_rate_once_is_drafted_with_it(tmp_p
     path.write_text("\n".join(lines))
     (tmp_path / "stated.yaml").write_text(draft("stated", path))
     task = load_task(tmp_path / "stated.yaml")
-    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["y", "u"])
 
 
 @pytest.mark.parametrize("step", [{"fs": 50.0}, {"dt": 0.02}], ids=["fs", "dt"])
@@ -110,7 +110,7 @@ def test_row_numbers_called_time_are_no_clock_next_to_a_rate(tmp_path, time, ste
     columns = {"u": time % 3, "y": np.cos(40 * time), name: np.full(len(time), value)}
     path = table(tmp_path / "a.csv", Time=np.arange(len(time)) + 1.0, **columns)
     task, _ = load(tmp_path, "counted", path)
-    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["y", "u"])
 
 
 def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time):

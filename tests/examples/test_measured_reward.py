@@ -42,5 +42,5 @@ def test_an_episode_has_the_reward_of_each_state(robot):
 @pytest.mark.e2e
 def test_a_real_loop_learns_the_reward(example, home):
     document = example.main(**{"loop.rounds": 2, "learn.gauss_newton.iterations": 5})
-    assert [one["version"] for one in document["rounds"]] == [1, 2]
+    assert [round_["version"] for round_ in document["rounds"]] == [1, 2]
     assert document["steps"] == 2000

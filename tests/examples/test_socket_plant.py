@@ -48,7 +48,9 @@ def test_an_episode_over_the_socket_is_one_of_the_plant(example, robot):
     states += [local.step(action) for action in list(side.applied)]
     errors = [min(np.abs(np.array(states) - state).max(axis=1)) for state in episode.states]
     assert max(errors) < 1e-9
-    assert {float(one) for one in episode.actions[:-1, 0]} <= {float(a[0]) for a in side.applied}
+    assert {float(value) for value in episode.actions[:-1, 0]} <= {
+        float(a[0]) for a in side.applied
+    }
 
 
 def test_the_motors_rest_when_no_message_comes(example, robot):

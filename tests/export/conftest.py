@@ -57,7 +57,9 @@ def random_step(model: str | dict = "mlp", history: int = 4, network=None, **lea
     if len(layout.outputs) != 2:
         scale = {**scale, "output_mean": torch.zeros(1), "output_std": torch.tensor([9.0])}
     # Copies: a step keeps the tensors that it is given, and a test may change those of its step.
-    step = make_step(task.learn.model, layout, {name: one.clone() for name, one in scale.items()})
+    step = make_step(
+        task.learn.model, layout, {name: values.clone() for name, values in scale.items()}
+    )
     step.network = network or step.network
     if settings["type"] in ("narx", "polynomial"):  # random products diverge within 25 steps
         step.network.head.weight.data *= 0.1

@@ -163,16 +163,16 @@ def test_a_step_that_needs_too_much_stack_is_refused(step_folders, monkeypatch):
 
 def test_c_with_another_weight_is_refused(step_folders, tmp_path):
     folder = shutil.copytree(step_folders["mlp"], tmp_path / "model")
-    other = onnx.load(folder / "step.onnx")
-    for item in other.graph.initializer:
+    changed = onnx.load(folder / "step.onnx")
+    for item in changed.graph.initializer:
         if item.name.endswith("head.weight"):
             values = onnx.numpy_helper.to_array(item).copy()
             values[0, 0] *= -1.0
             item.CopyFrom(onnx.numpy_helper.from_array(values, item.name))
     with pytest.raises(Blocked, match=r"step.c: differs from step.onnx by up to"):
-        parity.write_c99(folder, other.SerializeToString())
+        parity.write_c99(folder, changed.SerializeToString())
     with pytest.raises(BadInput, match="differs from the ONNX file"):
-        load(folder / "rollout.onnx").use_compiled(compile_rollout(other.SerializeToString()))
+        load(folder / "rollout.onnx").use_compiled(compile_rollout(changed.SerializeToString()))
 
 
 def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(

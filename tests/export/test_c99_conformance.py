@@ -96,12 +96,12 @@ def make(settings: dict, channels: dict, *, members: int = 0, **learn):
 def ensemble(step, members: int) -> Ensemble:
     made = []
     for index in range(members):
-        one, layout = copy.deepcopy(step), step.layout
+        network, layout = copy.deepcopy(step), step.layout
         with torch.no_grad():
-            for value in one.parameters():
+            for value in network.parameters():
                 value.mul_(1 - 0.2 * index)
         noise = Noise(layout.features, len(layout.outputs), len(layout.states))
-        made.append(Member(one, noise))
+        made.append(Member(network, noise))
     return Ensemble(made)
 
 
@@ -119,7 +119,8 @@ class Files:
         core = trace(step, interface)
         self.interface = interface
         self.step_bytes, rollout = (
-            one(core, interface, "1").SerializeToString() for one in (step_model, rollout_model)
+            network(core, interface, "1").SerializeToString()
+            for network in (step_model, rollout_model)
         )
         self._step = onnxruntime.InferenceSession(self.step_bytes)
         self._rollout = onnxruntime.InferenceSession(rollout)
@@ -135,7 +136,7 @@ class Files:
         inputs = {name: value for name, value in inputs.items() if name in input_names}
         names = ["next_state", *(f"next_{item.name}" for item in self.interface.carry)]
         after, *carried = self._step.run(names, inputs)
-        return after[0], np.concatenate([carry[:0], *(one.reshape(-1) for one in carried)])
+        return after[0], np.concatenate([carry[:0], *(network.reshape(-1) for network in carried)])
 
     def rollout(self, states, past, actions):
         inputs = {"states": states, "past_actions": past, "actions": actions}
@@ -170,7 +171,9 @@ class CStep:
 def close(result, expected, angles, allowed: float) -> None:
     """Compare rows (..., S) relative to their largest number; NaN equals only NaN."""
     np.testing.assert_array_equal(np.isfinite(result), np.isfinite(expected))
-    result, expected = (np.where(np.isfinite(one), one, 0.0) for one in (result, expected))
+    result, expected = (
+        np.where(np.isfinite(network), network, 0.0) for network in (result, expected)
+    )
     scale = np.maximum(1.0, np.abs(expected).max(axis=-1, keepdims=True, initial=0.0))
     off = np.abs(wrapped(result - expected, angles)) / scale
     assert off.max(initial=0.0) <= allowed, off.max()

@@ -163,8 +163,8 @@ def compiled(folder, *flags):
 
 def test_the_c_acts_as_the_onnx_file_under_sanitizers(made, act):
     policy = load(made)
-    every = random_inputs(policy.interface, 3, 200, seed=9)
-    inputs = {name: part[2:] for name, part in every.items()}  # the first are zeros
+    drawn = random_inputs(policy.interface, 3, 200, seed=9)
+    inputs = {name: part[2:] for name, part in drawn.items()}  # the first are zeros
     expected = play(policy, inputs)[0]
     rows = np.concatenate([part[0] for part in inputs.values()], axis=1)
     result = act(rows)[:, : expected.shape[1]]

@@ -83,11 +83,11 @@ def noisy_rows():
         replace(whole, id=split, split=split, start=first, stop=first + 400)
         for split, first in (("validation", 0), ("test", 400))
     ]
-    other = copy.deepcopy(step)
+    changed = copy.deepcopy(step)
     with torch.no_grad():
-        for value in other.parameters():
+        for value in changed.parameters():
             value.mul_(0.9)
-    module = Ensemble([Member(one, Noise(4, 2, 2)) for one in (step, other)]).eval()
+    module = Ensemble([Member(entry, Noise(4, 2, 2)) for entry in (step, changed)]).eval()
     return module, replace(rows, episodes=halves)
 
 
@@ -133,7 +133,7 @@ def test_validation_episodes_that_are_too_short_are_refused(noisy_rows):
     for too_few in (replace(rows, episodes=short), replace(rows, episodes=[]), None):
         with pytest.raises(BadInput, match="more than the history"):
             conform(module, interface, too_few)
-    longer = [replace(one, stop=one.stop + 7) for one in short]
+    longer = [replace(entry, stop=entry.stop + 7) for entry in short]
     result = conform(module, interface, replace(rows, episodes=longer))
     assert np.shape(result.scale) == (7, 2)
 
@@ -155,8 +155,8 @@ def test_a_robot_and_the_verification_have_the_same_online_intervals(noisy_rows,
     factors = online_factors(errors, deviation, starts)
     values, intervals = rows.values[starts[0] :].astype(np.float32), OnlineIntervals(simulator)
     for present in range(2, history + 200):
-        two = values[present - 2 : present]
-        intervals.observe(two[:, :2], two[:1, 2:])
+        newest = values[present - 2 : present]
+        intervals.observe(newest[:, :2], newest[:1, 2:])
     # The prediction from the newest row is that of window 199.
     np.testing.assert_allclose(intervals.factor(HORIZON), factors[199], rtol=1e-3)
     assert np.abs(np.log(factors[199])).max() > 0.2

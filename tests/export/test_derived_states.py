@@ -134,9 +134,9 @@ def test_every_check_of_the_files_passes(packed, history, tmp_path):
     exported = ExportedDynamics(folder)
     assert [file for file in exported.check_files(exported.models()) if not file.passed] == []
     probes = exported.make_probes()
-    assert [one for one in exported.check_alone(probes[0]) if not one.passed] == []
-    assert [one for one in exported.check_contract(probes) if not one.passed] == []
-    assert all(one.passed for one in propagate_nan(exported.nan_calls(probes[0])))
+    assert [check for check in exported.check_alone(probes[0]) if not check.passed] == []
+    assert [check for check in exported.check_contract(probes) if not check.passed] == []
+    assert all(check.passed for check in propagate_nan(exported.nan_calls(probes[0])))
     assert verify(folder, calls=3)["passed"]
 
 
@@ -171,17 +171,17 @@ def test_float64_files_estimate_in_float64(packed, tmp_path):
 def test_a_layout_with_derived_states_survives_json(packed):
     layout = layout_of(position_task())
     assert layout.derived == (("velocity", "angle"),)
-    again = Layout.from_json(layout.to_json())
-    assert (again.derived, known_rows(again)) == (layout.derived, 11)
+    restored = Layout.from_json(layout.to_json())
+    assert (restored.derived, known_rows(restored)) == (layout.derived, 11)
 
 
 @pytest.mark.parametrize("history", [1, 4, 15])
 def test_a_model_that_remembers_rows_is_trained_from_estimates(packed, history):
     layout = layout_of(position_task(history=history))
     windows = make_windows(packed, "train", layout, 5)
-    some = torch.tensor([0, 60, 200])
-    states, _, actions, truth = windows.gather(some)
-    for row, start in enumerate(windows.starts[some].tolist()):
+    chosen = torch.tensor([0, 60, 200])
+    states, _, actions, truth = windows.gather(chosen)
+    for row, start in enumerate(windows.starts[chosen].tolist()):
         rows = packed.values[start : start + history + 5]
         assert np.array_equal(truth[row].numpy(), rows[history:, :2])
         assert np.array_equal(actions[row].numpy(), rows[history - 1 : -1, 2:])

@@ -24,11 +24,11 @@ def ensemble(model: str, members: int, history: int = HISTORY, *, noisy: bool = 
     """Return members with random weights; the first is that of `random_step`."""
     step, made = random_step(model, history), []
     for index in range(members):
-        one = copy.deepcopy(step)
+        copied = copy.deepcopy(step)
         with torch.no_grad():
-            for value in one.parameters():
+            for value in copied.parameters():
                 value.mul_(1 - 0.2 * index)
-        made.append(Member(one, Noise(4, 2, 2) if noisy else None))
+        made.append(Member(copied, Noise(4, 2, 2) if noisy else None))
     return Ensemble(made).eval()
 
 
@@ -55,7 +55,7 @@ def test_every_model_runs_as_an_ensemble_from_its_files(model, tmp_path):
         inputs = batch(rows, HISTORY, horizon)
         with torch.no_grad():
             expected, offsets, _ = module.bundle(*inputs)
-            alone = [one.step.rollout(*inputs).numpy() for one in module.apart().copies]
+            alone = [copied.step.rollout(*inputs).numpy() for copied in module.apart().copies]
         arguments = [part.numpy() for part in inputs]
         result, members = simulator.rollout(*arguments), simulator.rollout_members(*arguments)
         assert angle_free(result - expected.numpy()) < 2e-5  # float32 rounding over 25 steps

@@ -101,10 +101,10 @@ def test_there_are_five_files_and_weights_are_inside(mlp_folder):
 
 
 def test_the_same_weights_give_the_same_bytes_without_a_trace_of_this_machine(mlp_folder, tmp_path):
-    again = published(random_step("mlp"), tmp_path)
+    repeated = published(random_step("mlp"), tmp_path)
     for name in ("step.onnx", "rollout.onnx", "io.yaml", "cases.npz"):
-        assert file_digest(again / name) == file_digest(mlp_folder / name)
-        assert not re.search(rb"\.py|/home/|/usr/|stack_trace", (again / name).read_bytes())
+        assert file_digest(repeated / name) == file_digest(mlp_folder / name)
+        assert not re.search(rb"\.py|/home/|/usr/|stack_trace", (repeated / name).read_bytes())
 
 
 def test_weights_are_held_once_and_a_window_warms_up_without_the_network(mlp_folder):

@@ -64,9 +64,9 @@ def test_the_file_acts_as_the_module_does(home, environment, algorithm, model):
     exported = export.run(task, home, trained.ref, card.ref)
     file = load(home.root / exported.ref.path)
     module = InTorch(load_model(open_ref(home, trained.ref)))
-    ours, theirs = (try_policy(task, one, [1, 2], record=2) for one in (file, module))
-    for one, other in zip(ours.episodes, theirs.episodes, strict=True):
+    ours, theirs = (try_policy(task, mine, [1, 2], record=2) for mine in (file, module))
+    for mine, expected in zip(ours.episodes, theirs.episodes, strict=True):
         if any(module._module.layout.choices):
-            assert np.array_equal(one.actions, other.actions)
-        assert one.actions == pytest.approx(other.actions, abs=1e-5)
+            assert np.array_equal(mine.actions, expected.actions)
+        assert mine.actions == pytest.approx(expected.actions, abs=1e-5)
     assert ours.returns == pytest.approx(theirs.returns, rel=1e-5, abs=1e-5)

@@ -53,7 +53,7 @@ def random_step_with_outputs(model: dict, history: int = 4, **learn):
         scale |= {"feature_mean": std - 1.0, "feature_std": std}
     if len(layout.outputs) != 2:
         scale |= {"output_mean": torch.zeros(1), "output_std": torch.tensor([9.0])}
-    scale = {name: one.clone() for name, one in scale.items()}
+    scale = {name: entry.clone() for name, entry in scale.items()}
     if learn.get("ensemble"):
         return assemble(task.learn, layout, scale).eval()
     return make_step(task.learn.model, layout, scale).eval()
@@ -146,7 +146,7 @@ def test_every_check_of_the_files_passes(mlp_folder):
 def test_a_file_that_lacks_its_outputs_fails(mlp_folder, tmp_path):
     folder = shutil.copytree(mlp_folder, tmp_path / "changed")
     model = onnx.load(folder / "step.onnx")
-    retained = [one for one in model.graph.output if one.name != "outputs"]
+    retained = [entry for entry in model.graph.output if entry.name != "outputs"]
     del model.graph.output[:]
     model.graph.output.extend(retained)
     onnx.save(model, folder / "step.onnx")
@@ -166,9 +166,9 @@ def test_c_gives_the_outputs_of_the_files(tmp_path):
     compiled = parity.Compiled(folder, source)
     assert parity.compare(compiled, load(folder / "rollout.onnx", non_finite="pass")) < 1e-3
     # Wrong outputs are found: those of another model with equal states.
-    other = random_step_with_outputs(model)
-    other.readout.linear.bias.data += 1.0
-    other_folder = load(write(other, tmp_path / "other") / "rollout.onnx", non_finite="pass")
+    changed = random_step_with_outputs(model)
+    changed.readout.linear.bias.data += 1.0
+    other_folder = load(write(changed, tmp_path / "other") / "rollout.onnx", non_finite="pass")
     with pytest.raises(Exception, match=r"step\.c.*differs from step\.onnx"):
         parity.compare(compiled, other_folder)
 

@@ -68,9 +68,9 @@ def test_a_batch_of_one_gives_what_it_gives_within_a_batch(folders):
 def test_draws_follow_from_the_seed_and_differ_from_step_to_step(folders):
     policy, module = load(folders[Sampler]), as_policy(Sampler())
     runs = []
-    for one in (policy, policy, module):
-        one.reset(seed=4)
-        runs.append([float(one.act([0.0])[0]) for _ in range(50)])
+    for policy_ in (policy, policy, module):
+        policy_.reset(seed=4)
+        runs.append([float(policy_.act([0.0])[0]) for _ in range(50)])
     assert runs[0] == runs[1]
     assert runs[0] == pytest.approx(runs[2], abs=1e-7)
     assert len(set(runs[0])) == 50

@@ -10,7 +10,7 @@ from kinemill.export.rounding import COPIES, FACTOR, UNIT, Rounding, evaluate, r
 
 def _distance(result):
     exact, others = result.part(0)
-    return np.max([np.abs(one - exact) for one in others], axis=0)
+    return np.max([np.abs(sample - exact) for sample in others], axis=0)
 
 
 class Sum(nn.Module):

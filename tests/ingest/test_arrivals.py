@@ -23,13 +23,13 @@ def read(monkeypatch):
     """Names of the files whose bytes ingest reads to know their content, in order."""
     # What has just changed is looked at again for a second; here, for a hundredth of one.
     monkeypatch.setattr(scan_cache, "_FRESH", 0.01)
-    names, digest = [], ingest.digest_to_copy
+    names, digest = [], ingest.log_digest
 
-    def record(path, copy_path):
+    def record(task, path):
         names.append(path.name)
-        return digest(path, copy_path)
+        return digest(task, path)
 
-    monkeypatch.setattr(ingest, "digest_to_copy", record)
+    monkeypatch.setattr(ingest, "log_digest", record)
     return names
 
 

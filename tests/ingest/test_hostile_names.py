@@ -199,13 +199,13 @@ def test_a_file_that_vanishes_while_it_is_read_costs_no_other(
 ):
 
     write("good.csv", swing)
-    vanished, digest = write("gone.csv", swing[:-1]), ingest.digest_to_copy
+    vanished, digest = write("gone.csv", swing[:-1]), ingest.log_digest
 
-    def vanishing(path, copy_path=None):
+    def vanishing(task, path):
         vanished.unlink(missing_ok=True)
-        return digest(path, copy_path)
+        return digest(task, path)
 
-    monkeypatch.setattr(ingest, "digest_to_copy", vanishing)
+    monkeypatch.setattr(ingest, "log_digest", vanishing)
     entries = {entry["file"]: entry["outcome"] for entry in ingest.run(task, home, logs).files}
     assert entries == {"good.csv": "episodes", "gone.csv": "unstable"}
 

@@ -1,6 +1,5 @@
 """Files that are written while they are read, are too young, may not be read or are known."""
 
-import math
 import os
 import subprocess
 import sys
@@ -8,9 +7,7 @@ import time
 
 import pytest
 
-from kinemill.ingest import log_digest
 from kinemill.ingest import stage as ingest
-from kinemill.store import digests
 
 
 def statuses(report) -> dict[str, str]:
@@ -22,54 +19,20 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
 ):
     write("a.csv", swing)
     growing = write("b.csv", swing[:50])
-    digest = ingest.digest_to_copy
+    digest = ingest.log_digest
 
-    def grow_meanwhile(path, copy_path):
-        hash_ = digest(path, copy_path)
+    def grow_meanwhile(task, path):
+        hash_ = digest(task, path)
         if path == growing:
             growing.write_bytes(growing.read_bytes() + b"0.5,1,1,1\n")
         return hash_
 
-    monkeypatch.setattr(ingest, "digest_to_copy", grow_meanwhile)
+    monkeypatch.setattr(ingest, "log_digest", grow_meanwhile)
     report = ingest.run(task, home, logs)
     assert statuses(report) == {"a.csv": "episodes", "b.csv": "unstable"}
     assert report.artifact.summary["recordings"] == 1
     monkeypatch.undo()
     assert statuses(ingest.run(task, home, logs)) == {"a.csv": "known", "b.csv": "episodes"}
-
-
-def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_that_is_known(
-    task, home, logs, write, monkeypatch
-):
-    read = []
-    monkeypatch.setattr(log_digest, "copy", lambda *to: read.append(to) or digests.copy(*to))
-    rows = [(k / 100, math.sin(k / 100), math.cos(k / 100), 0.0) for k in range(50_000)]
-    log = write("a.csv", rows)
-    assert log.stat().st_size > ingest.LEAST_COPY
-    time.sleep(3 * digests.CALM / 1e9)
-    monkeypatch.setattr(digests, "_blocks", _yield_once(digests._blocks))
-    report = ingest.run(task, home, logs)
-    assert statuses(report) == {"a.csv": "episodes"}
-    assert len(read) == 1  # and it found the copy: blocks are read once
-    (copied,) = (home.store / "raw").rglob("*.csv")
-    assert copied.read_bytes() == log.read_bytes()
-    monkeypatch.undo()
-    (logs / "again.csv").write_bytes(log.read_bytes())
-    time.sleep(3 * digests.CALM / 1e9)
-    assert statuses(ingest.run(task, home, logs))["again.csv"] == "known"
-    assert not list((home.store / ".staging").iterdir())
-
-
-def _yield_once(blocks):
-    """Return what yields the blocks of one file, and of no second one."""
-    calls = []
-
-    def first(file):
-        assert not calls, "read again"
-        calls.append(file)
-        return blocks(file)
-
-    return first
 
 
 def test_a_file_still_being_written_is_left_for_later(make_task, home, logs, write, swing):

@@ -289,10 +289,10 @@ def test_success_wants_no_more_than_all_of_it(task):
     assert evaluated(task, 1.0, Claims(1.0, 0.99)) == []
 
 
-def lines_of(task, own, champion, low=1.0):
-    comparison = Claims(own, champion, (low, 20.0)).compare(None, None)
+def lines_of(task, candidate, champion, low=1.0):
+    comparison = Claims(candidate, champion, (low, 20.0)).compare(None, None)
     champion = Champion(1, comparison.champion, comparison.challenger, comparison.paired)
-    inputs = GateInputs(task, verification(own), champion=champion)
+    inputs = GateInputs(task, verification(candidate), champion=champion)
     return {line.rule: line for line in evaluate(inputs)}
 
 
@@ -343,9 +343,9 @@ def test_another_interface_is_told(with_champion, tmp_path):
 def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
     test = PolicyMeasurements(chain.task, chain.home, make_card(chain.task, chain.home).ref)
     holds, weak, weaker = (runtime.load(by_gain[gain]) for gain in (HOLDS, WEAK, WEAKER))
-    own = test.measure(holds).measured
-    assert (own.error, own.windows, own.episodes) == (60.0, EPISODES, EPISODES)
-    assert own.channels == {"return": 60.0, "success": 1.0}
+    candidate = test.measure(holds).measured
+    assert (candidate.error, candidate.windows, candidate.episodes) == (60.0, EPISODES, EPISODES)
+    assert candidate.channels == {"return": 60.0, "success": 1.0}
     comparison = test.compare(weak, weaker)
     assert (
         0.0

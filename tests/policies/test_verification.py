@@ -158,16 +158,19 @@ def recorded(angles, forces):
 
 def test_episodes_are_followed_until_they_part():
     said = describe(Gains(), "cart", "d")
-    one = recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.0, 3.0])
-    assert compare_episodes(one, one, said) == (None, "")
+    episode = recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.0, 3.0])
+    assert compare_episodes(episode, episode, said) == (None, "")
     near = recorded([0.1, 0.2 + 1e-7, 0.3, 0.4], [1.0, 2.001, 3.0])
-    assert compare_episodes(one, near, said) == (None, "")  # 1 mN of 10 N is rounding
+    assert compare_episodes(episode, near, said) == (None, "")  # 1 mN of 10 N is rounding
     # Once something else is observed, something else may be done.
-    assert compare_episodes(one, recorded([0.1, 0.2, 0.35, 0.9], [1.0, 2.0, 9.0]), said) == (2, "")
-    step, message = compare_episodes(one, recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.5, 3.0]), said)
+    assert compare_episodes(episode, recorded([0.1, 0.2, 0.35, 0.9], [1.0, 2.0, 9.0]), said) == (
+        2,
+        "",
+    )
+    step, message = compare_episodes(episode, recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.5, 3.0]), said)
     assert (step, message) == (1, "seed 7, step 1: force differs after equal observations")
     shorter = recorded([0.1, 0.2, 0.3], [1.0, 2.0])
-    assert compare_episodes(one, shorter, said) == (2, "")
+    assert compare_episodes(episode, shorter, said) == (2, "")
 
 
 def test_returns_of_parted_episodes_may_differ_by_chance_alone():

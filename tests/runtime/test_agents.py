@@ -24,7 +24,7 @@ AGENTS = (
 
 def test_agents_survive_the_metadata_of_a_file():
     stored = json.loads(json.dumps([asdict(agent) for agent in AGENTS]))
-    assert tuple(Agent.from_json(one) for one in stored) == AGENTS
+    assert tuple(Agent.from_json(item) for item in stored) == AGENTS
 
 
 def test_an_agent_has_its_one_hot_its_block_and_its_mask():

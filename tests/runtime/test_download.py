@@ -181,8 +181,8 @@ def test_folder_without_the_marker_is_never_removed(robot):
     for number in range(2, 8):
         pull(Registry(number), arm, accept)
     after = snapshot(robot)
-    own = [name for name in before if name.startswith("models/.arm.versions/1-")]
-    assert {n for n in before if after.get(n) != before[n]} == {*own, "models/arm"}
+    kept = [name for name in before if name.startswith("models/.arm.versions/1-")]
+    assert {n for n in before if after.get(n) != before[n]} == {*kept, "models/arm"}
     assert (
         sum((path / PULLED).is_file() for path in versions.iterdir()) == 1 + download.KEPT_VERSIONS
     )

@@ -28,7 +28,7 @@ def test_a_reader_sees_the_rows_of_one_moment_while_another_thread_writes():
             assert (actions[0] == states[0, :-1]).all()  # each with its own action
 
     with ThreadPoolExecutor(3) as pool:
-        for future in [pool.submit(one) for one in (write, read, read)]:
+        for future in [pool.submit(job) for job in (write, read, read)]:
             future.result(timeout=60.0)
     assert stored.repeat(1)[0][0, -1, 0] == history + rounds - 1
 

@@ -146,8 +146,8 @@ def test_a_step_of_another_model_is_refused(folder, tmp_path):
     write_sums(folder)
     with pytest.raises(BadInput, match=r"step.onnx: its inputs are \['states'"):
         load(folder)
-    other = published(random_step("gru", history=2), tmp_path / "other")
-    shutil.copy(other / "step.onnx", folder / "step.onnx")
+    stranger = published(random_step("gru", history=2), tmp_path / "other")
+    shutil.copy(stranger / "step.onnx", folder / "step.onnx")
     write_sums(folder)
     with pytest.raises(CorruptArtifact, match=r"step.onnx: its metadata and io.yaml differ"):
         load(folder)

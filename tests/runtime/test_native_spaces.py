@@ -54,8 +54,8 @@ def test_choices_are_one_number_per_value_and_numbers_stay():
     assert list(actual) == ["observation"]
     expected = [0, 0, 1, 0.1, 0.2, 0.3, 1, 0, 0, 1]
     np.testing.assert_allclose(actual["observation"], expected, rtol=1e-6)
-    other = encode(native, ("buttons",), value)
-    assert other["observation"].tolist() == [1, 0, 0, 1]
+    pressed = encode(native, ("buttons",), value)
+    assert pressed["observation"].tolist() == [1, 0, 0, 1]
 
 
 def test_a_choice_beyond_the_space_is_refused():

@@ -115,8 +115,8 @@ def test_pictures_and_words(looking):
 def test_a_policy_can_be_handed_to_another_process(gains):
     policy = load(gains)
     policy.act([0.0, 0.05, 0.0])
-    other = pickle.loads(pickle.dumps(policy))
-    assert other.act([0.0, 0.0, 0.0]) == pytest.approx([1.0], abs=1e-5)
+    restored = pickle.loads(pickle.dumps(policy))
+    assert restored.act([0.0, 0.0, 0.0]) == pytest.approx([1.0], abs=1e-5)
 
 
 def test_seeds_of_neighboring_episodes_and_steps_have_nothing_in_common():

@@ -83,8 +83,8 @@ def test_the_same_inputs_publish_the_same_bytes_in_any_home(tmp_path):
 def test_a_reference_survives_json_and_a_moved_home(tmp_path):
     ref = publish(Home(tmp_path / "one")).ref
     (tmp_path / "one").rename(tmp_path / "two")
-    again = ArtifactRef.from_json(json.loads(json.dumps(ref.to_json())))
-    assert open_ref(Home(tmp_path / "two"), again).is_dir()
+    restored = ArtifactRef.from_json(json.loads(json.dumps(ref.to_json())))
+    assert open_ref(Home(tmp_path / "two"), restored).is_dir()
     assert not Path(ref.path).is_absolute()
 
 

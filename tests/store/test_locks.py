@@ -22,7 +22,7 @@ HOLD = (
 
 
 @pytest.fixture
-def other(home):
+def owner(home):
     """Another process that holds the lock of ingesting the task `arm`."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(home.root)],
@@ -35,18 +35,18 @@ def other(home):
     process.wait(10)
 
 
-def test_who_waits_is_told_who_holds_it_and_takes_over_from_the_dead(home, other):
+def test_who_waits_is_told_who_holds_it_and_takes_over_from_the_dead(home, owner):
     messages = []
 
     def wait(message):
         messages.append(message)
-        other.kill()  # SIGKILL: nothing is tidied up
+        owner.kill()  # SIGKILL: nothing is tidied up
 
     started = time.monotonic()
     with lock(home, "ingest-arm", wait):
         assert time.monotonic() - started < 10
     (message,) = messages
-    assert f"held by {current_user()}, process {other.pid} on " in message
+    assert f"held by {current_user()}, process {owner.pid} on " in message
 
 
 def test_a_free_lock_names_nobody_and_is_taken_in_silence(home):
@@ -84,7 +84,7 @@ class Hearing(NullReporter):
         self.then()
 
 
-def test_an_ingest_waits_for_the_one_under_way_and_goes_on_when_it_died(home, other, tmp_path):
+def test_an_ingest_waits_for_the_one_under_way_and_goes_on_when_it_died(home, owner, tmp_path):
     task = Task.model_validate(
         {
             "task": "arm",
@@ -96,7 +96,7 @@ def test_an_ingest_waits_for_the_one_under_way_and_goes_on_when_it_died(home, ot
     )
     log = tmp_path / "a.csv"
     log.write_text("time,q\n" + "".join(f"{k / 100},{k / 1000}\n" for k in range(100)))
-    progress = Hearing(other.kill)
+    progress = Hearing(owner.kill)
     report = ingest.run(task, home, log, progress)
     assert report.artifact.summary["recordings"] == 1
     assert "waiting for the lock 'ingest-arm'" in progress.messages[0]

@@ -22,7 +22,7 @@ CHOICES = [
 def test_a_choice_of_a_way_of_learning_is_known(objective, key):
     kind, family = OBJECTIVES[objective].model_fields[key].annotation, family_at(("learn", key))
     assert family is not None
-    assert all(issubclass(one, kind) for one in family.values())
+    assert all(issubclass(member, kind) for member in family.values())
 
 
 def test_what_policies_choose_is_among_them():

@@ -69,8 +69,8 @@ def test_an_override_with_one_replaces_the_other_of_the_file():
 
 def test_a_recorded_task_with_all_its_keys_reads_the_same():
     for task in (arm(epochs=3), arm(steps=7), arm()):
-        again = recorded_task(task.model_dump(mode="json", by_alias=True), None, {}, "record")
-        assert again.learn == task.learn
+        recorded = recorded_task(task.model_dump(mode="json", by_alias=True), None, {}, "record")
+        assert recorded.learn == task.learn
 
 
 def test_epochs_and_steps_are_in_the_key_of_the_stage():

@@ -92,9 +92,9 @@ def test_an_override_that_was_applied_is_in_force(value, changes):
     except BadInput:
         return
     assert changes == original
-    again = copy.deepcopy(value)
-    apply(again, nested(changes))
-    assert again == value
+    merged = copy.deepcopy(value)
+    apply(merged, nested(changes))
+    assert merged == value
 
 
 # Overrides of cart_pole that go together in any combination, and some that do not.

@@ -35,7 +35,7 @@ OWN = "{type: 'my_net.py:Net', width: 8}"
 
 
 @pytest.fixture
-def own(tmp_path):
+def own_task(tmp_path):
     """A folder with a task that names own code; the function loads it."""
     (tmp_path / "my_net.py").write_text(NET)
 
@@ -53,34 +53,34 @@ def problem(load, *args, **overrides) -> str:
     return str(error.value)
 
 
-def test_parameters_are_settings_with_defaults_and_types(own):
-    model = own().learn.model
+def test_parameters_are_settings_with_defaults_and_types(own_task):
+    model = own_task().learn.model
     assert (model.width, model.kind, model.source) == (8, "a", NET)
     assert type(model).__doc__ == "A net."
     network = model.build(3, 2, 5)
     assert [tuple(parameter.shape) for parameter in network.parameters()] == [(2, 15), (2,)]
-    assert "unable to parse" in problem(own, "{type: 'my_net.py:Net', width: wide}")
-    assert "'a' or 'b'" in problem(own, "{type: 'my_net.py:Net', kind: c}")
-    assert "did you mean 'width'?" in problem(own, "{type: 'my_net.py:Net', widht: 3}")
+    assert "unable to parse" in problem(own_task, "{type: 'my_net.py:Net', width: wide}")
+    assert "'a' or 'b'" in problem(own_task, "{type: 'my_net.py:Net', kind: c}")
+    assert "did you mean 'width'?" in problem(own_task, "{type: 'my_net.py:Net', widht: 3}")
 
 
-def test_the_short_form_takes_overrides(own):
+def test_the_short_form_takes_overrides(own_task):
     overrides = {"learn.model.width": 16}
-    assert own("my_net.py:Net", overrides=overrides).learn.model.width == 16
-    changed = own(overrides={"learn.model.type": "mlp"})
+    assert own_task("my_net.py:Net", overrides=overrides).learn.model.width == 16
+    changed = own_task(overrides={"learn.model.type": "mlp"})
     assert "dropped width" in changed.notes[0]
-    assert own(overrides={"learn.model": {"type": "my_net.py:Net"}}).learn.model.width == 8
+    assert own_task(overrides={"learn.model": {"type": "my_net.py:Net"}}).learn.model.width == 8
 
 
-def test_the_text_of_the_file_is_part_of_the_task(own, tmp_path):
+def test_the_text_of_the_file_is_part_of_the_task(own_task, tmp_path):
     """The code is in every stage key, and other processes and recorded tasks need no file."""
-    task = own()
+    task = own_task()
     part_before = task.part("learn")
     (tmp_path / "my_net.py").write_text(NET + "\n# changed\n")
-    assert own().part("learn") != part_before
+    assert own_task().part("learn") != part_before
     (tmp_path / "my_net.py").unlink()
-    again = Task.model_validate(task.model_dump(mode="json", by_alias=True))
-    assert again.part("learn") == part_before
+    restored = Task.model_validate(task.model_dump(mode="json", by_alias=True))
+    assert restored.part("learn") == part_before
     content = task.model_dump(mode="json", by_alias=True)
     changed = recorded_task(content, task.path, {"learn.model.width": 2}, "version 1")
     assert (changed.learn.model.width, changed.learn.model.source) == (2, NET)
@@ -106,28 +106,28 @@ def test_the_text_of_the_file_is_part_of_the_task(own, tmp_path):
         ("from . import other\n", "another file of the project"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused(own, tmp_path, text, message):
+def test_a_file_that_cannot_be_used_is_refused(own_task, tmp_path, text, message):
     (tmp_path / "other.py").write_text("")
     (tmp_path / "my_net.py").write_text(text)
-    error_text = problem(own)
+    error_text = problem(own_task)
     assert message in error_text
     assert "arm.yaml:9: learn.model" in error_text
 
 
-def test_a_missing_file_is_refused_with_the_nearest(own):
-    assert "did you mean 'my_net.py'?" in problem(own, "my_nett.py:Net")
+def test_a_missing_file_is_refused_with_the_nearest(own_task):
+    assert "did you mean 'my_net.py'?" in problem(own_task, "my_nett.py:Net")
 
 
-def test_a_file_lies_in_the_project(own, tmp_path):
+def test_a_file_lies_in_the_project(own_task, tmp_path):
     """No path and no symbolic link leaves the folder of the task, or the project around it."""
     outside = tmp_path.parent / f"{tmp_path.name}_outside.py"
     outside.write_text(NET)
     (tmp_path / "link.py").symlink_to(outside)
-    assert "is outside of the project" in problem(own, f"../{outside.name}:Net")
-    assert "is outside of the project" in problem(own, "link.py:Net")
-    assert "is an absolute path" in problem(own, f"{tmp_path}/my_net.py:Net")
+    assert "is outside of the project" in problem(own_task, f"../{outside.name}:Net")
+    assert "is outside of the project" in problem(own_task, "link.py:Net")
+    assert "is an absolute path" in problem(own_task, f"{tmp_path}/my_net.py:Net")
     (tmp_path / "inner.py").symlink_to(tmp_path / "my_net.py")
-    assert own("inner.py:Net").learn.model.width == 4
+    assert own_task("inner.py:Net").learn.model.width == 4
 
 
 def test_a_project_is_the_folder_of_its_workspace(tmp_path):
@@ -171,26 +171,26 @@ WEB = [
 
 
 @pytest.mark.parametrize("overrides", WEB)
-def test_own_code_is_never_accepted_from_the_web(own, tmp_path, overrides):
+def test_own_code_is_never_accepted_from_the_web(own_task, tmp_path, overrides):
     ran = tmp_path / "ran"
     (tmp_path / "other.py").write_text(f"open({str(ran)!r}, 'w')\n{NET}")
     with pytest.raises(TaskError, match="web requests cannot set"):
-        own(overrides=overrides, web=True)
+        own_task(overrides=overrides, web=True)
     assert not ran.exists()
 
 
-def test_a_web_request_sets_numbers_and_choices_of_own_code(own):
-    changed = own(overrides={"learn.model.width": 3, "learn.model.kind": "b"}, web=True)
+def test_a_web_request_sets_numbers_and_choices_of_own_code(own_task):
+    changed = own_task(overrides={"learn.model.width": 3, "learn.model.kind": "b"}, web=True)
     assert (changed.learn.model.width, changed.learn.model.kind) == (3, "b")
 
 
-def test_a_web_request_may_send_the_whole_settings_back(own, tmp_path):
+def test_a_web_request_may_send_the_whole_settings_back(own_task, tmp_path):
     """A search does so; the code is that of the task file."""
     same = {"learn.model": {"type": "my_net.py:Net", "source": NET, "width": 5}}
-    assert own(overrides=same, web=True).learn.model.width == 5
+    assert own_task(overrides=same, web=True).learn.model.width == 5
     overrides_ = {"learn.loss": {"type": "my_net.py:huber", "source": NET}}
     with pytest.raises(TaskError, match="web requests cannot set"):
-        own(overrides=overrides_, web=True)
+        own_task(overrides=overrides_, web=True)
 
 
 def test_a_task_of_the_web_names_no_code(tmp_path, monkeypatch):
@@ -204,12 +204,12 @@ def test_a_task_of_the_web_names_no_code(tmp_path, monkeypatch):
         make_task(task, web=True)
 
 
-def test_a_family_without_own_code_says_so(own):
-    error_text = problem(own, overrides={"learn.optimizer": {"type": "my_net.py:Net"}})
+def test_a_family_without_own_code_says_so(own_task):
+    error_text = problem(own_task, overrides={"learn.optimizer": {"type": "my_net.py:Net"}})
     assert "takes no own code" in error_text
 
 
-def test_a_plugin_class_of_a_file_is_a_plugin(own, tmp_path):
+def test_a_plugin_class_of_a_file_is_a_plugin(own_task, tmp_path):
     (tmp_path / "my_net.py").write_text(
         "from pydantic import PositiveInt\n"
         "from kinemill.task.plugins import Model\n\n\n"
@@ -218,15 +218,15 @@ def test_a_plugin_class_of_a_file_is_a_plugin(own, tmp_path):
         "    def build(self, inputs, outputs, history):\n"
         "        return (inputs, outputs, history, self.width)\n"
     )
-    assert own().learn.model.build(1, 2, 3) == (1, 2, 3, 8)
-    assert "greater than 0" in problem(own, "{type: 'my_net.py:Net', width: 0}")
+    assert own_task().learn.model.build(1, 2, 3) == (1, 2, 3, 8)
+    assert "greater than 0" in problem(own_task, "{type: 'my_net.py:Net', width: 0}")
 
 
-def test_name_of_a_check_that_exists_is_refused(own):
+def test_name_of_a_check_that_exists_is_refused(own_task):
     check = {"validate.checks": {"limits": "my_net.py:huber"}}
-    assert "'limits' is the name of a physical check" in problem(own, overrides=check)
+    assert "'limits' is the name of a physical check" in problem(own_task, overrides=check)
     word = {"validate.checks": {"own": {"type": "limits"}}}
-    assert "expected `file.py:name`" in problem(own, overrides=word)
+    assert "expected `file.py:name`" in problem(own_task, overrides=word)
 
 
 def test_the_example_uses_every_place():
@@ -240,16 +240,16 @@ def test_the_example_uses_every_place():
         *task.augment,
         *task.validation.checks.values(),
     ]
-    assert len({one.type for one in error_text}) == 6
+    assert len({error.type for error in error_text}) == 6
     from jsonschema import Draft202012Validator
 
     schema = Draft202012Validator(task_schema())
     assert not list(schema.iter_errors(yaml.safe_load(path.read_text())))
 
 
-def test_overrides_carry_own_code_to_a_copy_of_the_task_file(own, tmp_path):
+def test_overrides_carry_own_code_to_a_copy_of_the_task_file(own_task, tmp_path):
     """A search trains from a copy in its own folder; another model drops the code."""
-    task, copy = own(), tmp_path / "copy" / "arm.yaml"
+    task, copy = own_task(), tmp_path / "copy" / "arm.yaml"
     copy.parent.mkdir()
     copy.write_text(task.path.read_text())
     with pytest.raises(TaskError, match="there is no file"):
@@ -257,5 +257,5 @@ def test_overrides_carry_own_code_to_a_copy_of_the_task_file(own, tmp_path):
     code = code_of(task)
     assert code == {"learn.model": {"type": "my_net.py:Net", "source": NET}}
     assert load_task(copy, code).part("learn") == task.part("learn")
-    other = load_task(copy, {**code, "learn.model.type": "gru", "learn.model.layers": 2})
-    assert (other.learn.model.type, other.learn.model.layers) == ("gru", 2)
+    changed_type = load_task(copy, {**code, "learn.model.type": "gru", "learn.model.layers": 2})
+    assert (changed_type.learn.model.type, changed_type.learn.model.layers) == ("gru", 2)

@@ -55,8 +55,8 @@ def test_presets_are_named_settings_of_every_task():
 def test_a_preset_means_the_same_in_the_launchpad():
     overrides_ = preset_overrides(["algorithm=evolution", "model=wide"])
     direct = load_task("cartpole_rl", overrides_)
-    again = load_task("cartpole_rl", nested(overrides_))
-    assert direct.learn == again.learn
+    nested_task = load_task("cartpole_rl", nested(overrides_))
+    assert direct.learn == nested_task.learn
     assert (direct.learn.algorithm.type, direct.learn.num_envs) == ("evolution", 32)
 
 

@@ -63,14 +63,14 @@ def test_every_key_has_a_description(validator):
     definitions = validator.schema["$defs"]
     objects = [
         (name, each)
-        for name, one in {"Task": validator.schema, **definitions}.items()
-        for each in (one, *one.get("anyOf", []))
+        for name, node in {"Task": validator.schema, **definitions}.items()
+        for each in (node, *node.get("anyOf", []))
         if "properties" in each
     ]
     missing = [
         f"{name}.{key}"
-        for name, one in objects
-        for key, value in one["properties"].items()
+        for name, node in objects
+        for key, value in node["properties"].items()
         if not {"const", "description"} & value.keys()
         if "description" not in definitions.get(value.get("$ref", "").rpartition("/")[2], {})
     ]

@@ -23,7 +23,7 @@ class Part(BaseModel):
     type: Literal["part"] = "part"
     sizes: list[int] = []
     either: int | str = 1
-    own: Annotated[str | None, CODE] = None
+    code: Annotated[str | None, CODE] = None
     folder: Annotated[str, LOCAL] = "/etc"
     inner: Inner = Inner()
 
@@ -53,6 +53,6 @@ def test_parts_below_have_their_key():
     assert SETTINGS["learn.inner.share"].value == 0.5
 
 
-@pytest.mark.parametrize("key", ["type", "sizes", "either", "own", "folder", "inner"])
+@pytest.mark.parametrize("key", ["type", "sizes", "either", "code", "folder", "inner"])
 def test_lists_plug_ins_and_names_of_code_or_files_are_left_out(key):
     assert f"learn.{key}" not in SETTINGS

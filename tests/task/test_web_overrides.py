@@ -67,7 +67,6 @@ TEXT = {
         "randomize",
         "start",
         "variant",
-        "plant",
         "derived",
         "max_rate",
         "max_std",
@@ -96,7 +95,7 @@ def every_model():
     waiting = [
         Task,
         validate_settings(),
-        *(one[name] for one in _FAMILIES.values() for name in one),
+        *(part_[name] for part_ in _FAMILIES.values() for name in part_),
         *(rule for rule in RULES.values() if isinstance(rule, type)),
     ]
     calls = []
@@ -164,12 +163,12 @@ def test_no_unmarked_field_says_that_it_names_a_file(name, info):
 def test_no_unmarked_field_has_a_validator_that_may_read_a_file():
     """A validator before the type may take a text for more than it is."""
     refused = {
-        getattr(one.func, "__qualname__", repr(one.func)).partition(".")[0]
+        getattr(part_.func, "__qualname__", repr(part_.func)).partition(".")[0]
         for model in every_model()
         for info in model.model_fields.values()
         if not mark_of(info)
-        for one in info.metadata
-        if type(one).__name__ == "BeforeValidator"
+        for part_ in info.metadata
+        if type(part_).__name__ == "BeforeValidator"
     }
     assert refused <= READ, refused - READ
 
@@ -188,9 +187,9 @@ READ = {
 def load(tmp_path):
     """Load cart_pole with keys of the file and overrides of the web."""
 
-    def make(own=None, changes=None, *, web=True):
+    def make(given=None, changes=None, *, web=True):
         document = yaml.safe_load(CART_POLE.read_text())
-        for key, value in (own or {}).items():
+        for key, value in (given or {}).items():
             inner = document
             *above, last = key.split(".")
             for name in above:
@@ -237,9 +236,9 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_web_names_no_code_file_or_machine(load, name):
-    own = ENVIRONMENT if "environment" in next(iter(CHANGES[name])) else {}
+    given = ENVIRONMENT if "environment" in next(iter(CHANGES[name])) else {}
     with pytest.raises(TaskError, match=r"web requests cannot set|String should match pattern"):
-        load(own, CHANGES[name])
+        load(given, CHANGES[name])
 
 
 def test_a_user_of_this_machine_names_what_they_like(load, tmp_path):
@@ -249,14 +248,14 @@ def test_a_user_of_this_machine_names_what_they_like(load, tmp_path):
 
 
 def test_what_the_task_file_names_stays_in_force(load):
-    own = {"learn.eval_callback": "look.py:f", "learn.start_from": "/models/3", **ENVIRONMENT}
-    task = load(own, {"learn": {"steps": 3}})
+    given = {"learn.eval_callback": "look.py:f", "learn.start_from": "/models/3", **ENVIRONMENT}
+    task = load(given, {"learn": {"steps": 3}})
     assert task.learn.eval_callback.endswith("tasks/look.py:f")
     dump = task.model_dump(mode="json", by_alias=True)
     dump["learn"]["steps"] = 4  # the whole form, as the launchpad prints it
-    assert load(own, dump).learn.steps == 4
-    assert load(own, {"learn.start_from": None}).learn.start_from is None
-    assert load(own, {"learn.start_from": "models:/cart_pole/1"}).learn.start_from
+    assert load(given, dump).learn.steps == 4
+    assert load(given, {"learn.start_from": None}).learn.start_from is None
+    assert load(given, {"learn.start_from": "models:/cart_pole/1"}).learn.start_from
 
 
 def test_a_value_of_one_field_is_none_of_another(load):
@@ -269,10 +268,10 @@ def test_the_server_loads_no_code_from_outside_the_tasks_folder(load, tmp_path, 
     (tmp_path / "tasks").mkdir()
     (tmp_path / "evil.py").touch()
     (tmp_path / "tasks" / "link.py").symlink_to(tmp_path / "evil.py")
-    own = {"learn.eval_callback": hook}
+    given = {"learn.eval_callback": hook}
     with pytest.raises(TaskError, match="the only folder with code that the server loads"):
-        load(own, {"learn.steps": 3})
-    assert load(own, {"learn.steps": 3}, web=False).learn.eval_callback
+        load(given, {"learn.steps": 3})
+    assert load(given, {"learn.steps": 3}, web=False).learn.eval_callback
 
 
 def test_a_task_file_with_mistakes_is_refused_whatever_the_web_adds(load):
@@ -281,12 +280,12 @@ def test_a_task_file_with_mistakes_is_refused_whatever_the_web_adds(load):
 
 
 def test_a_folder_of_logs_lies_in_the_drop_folder(tmp_path):
-    drop, other = tmp_path / "drop", tmp_path / "other"
-    for folder in (drop / "new", other):
+    drop, elsewhere = tmp_path / "drop", tmp_path / "other"
+    for folder in (drop / "new", elsewhere):
         folder.mkdir(parents=True)
-    (drop / "link").symlink_to(other)
+    (drop / "link").symlink_to(elsewhere)
     assert within(drop, drop / "new") == (drop / "new").resolve()
     assert within(drop, drop) == drop.resolve()
-    for folder in (other, drop / "link", drop / ".." / "other", drop.parent):
+    for folder in (elsewhere, drop / "link", drop / ".." / "other", drop.parent):
         with pytest.raises(BadInput, match="is outside"):
             within(drop, folder)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kinemill.control.sim._plant import MECHANICS, Plant
+from kinemill.control.sim._plant import MECHANICS, LoggedPlant
 from kinemill.store import Json
 from kinemill.task.bounds import PositiveQuantity, QuantityOrZero
 
@@ -29,7 +29,7 @@ _POLE = """
 </body>"""
 
 
-class Cart(Plant):
+class Cart(LoggedPlant):
     """A motor-driven cart between two end stops; its poles are identical thin uniform rods."""
 
     cart_mass: PositiveQuantity = 1.0  # kg

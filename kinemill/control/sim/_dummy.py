@@ -5,9 +5,8 @@ Actions are sums of sines; every state and its derivatives are the exact answer 
 frequency w and damping d: x'' = w² (u - x) - 2 d w x'. Amplitudes stay within the limits and the
 jumps that the task allows, so that every physical check passes. Four channels of a quaternion turn
 about one axis, by an angle that follows an action. Observations are mixtures of the
-states, a reward falls with the square of their distance from the middle. A task that learns
-motions gets gaits instead (`_dummy_gaits`). A task with images or texts gets HDF5 files, with
-pictures of the states; others CSV.
+states, a reward falls with the square of their distance from the middle. A task
+with images or texts gets HDF5 files, with pictures of the states; others CSV.
 """
 
 import io
@@ -17,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.sim._dummy_gaits import gait, gait_overrides, repeats
-from kinemill.control.sim._dummy_parts import NOISE, REACH, Waves, families, play, turn
 from kinemill.control.sim._dummy_settings import Dummy
 from kinemill.control.sim._table import Table, csv
 from kinemill.errors import BadInput
 from kinemill.store import Json, digest, publish_file
 from kinemill.task import Task, rotations
 
+REACH = 0.7  # share of what limits and jumps leave that is used
+NOISE = 1e-4  # of a sensor, over the amplitude of its signal
 FEW_STEPS = 100  # optimizer steps
 FEW_TRIALS = {"environment.trials.episodes": 4, "environment.trials.n_eval_episodes": 2}
 SINES = 5
@@ -37,6 +36,7 @@ RADIUS = 0.12  # of the disc, over the height
 GROUPS = {"action": "actions", "reward": "rewards", "image": "images"}
 
 Floats = NDArray[np.float64]
+Waves = NDArray[np.complex128]
 
 
 def write_dummy_logs(task: Task, folder: Path, dummy: Dummy | None = None) -> list[Path]:
@@ -45,11 +45,14 @@ def write_dummy_logs(task: Task, folder: Path, dummy: Dummy | None = None) -> li
     Every file appears in the folder whole or not at all.
 
     Raises:
-        BadInput: fewer rows than one window of the task has, or a task that learns without logs.
+        BadInput: fewer rows than one window of the task has, or a task that learns without logs
+            or from clips.
     """
     if not task.learn.from_logs:
         why = f"{task.name} learns in its environment, without logs"
         raise BadInput("dummy logs", why, fix=f"kinemill run {task.name}")
+    if task.learn.reads_clips:
+        raise BadInput("dummy logs", f"{task.name} learns from clips", expected="clips of a robot")
     dummy = dummy or Dummy()
     paths = list[Path]()
     for number in range(dummy.episodes):
@@ -94,7 +97,6 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
         "learn.steps": min(task.learn.steps or FEW_STEPS, FEW_STEPS),
         "learn.eval_every": min(task.learn.eval_every, 50),
         "verify.closed_loop": 0,  # these are logs of no robot
-        **(gait_overrides(task) if repeats(task) else {}),
         **(FEW_TRIALS if task.environment is not None else {}),
     }
 
@@ -120,9 +122,6 @@ def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
             expected=f"more than {window} rows: history and horizon of {task.name}",
         )
     time = np.asarray(np.arange(rows) * task.dt, np.float64)
-    if repeats(task):
-        walked = gait(task, dummy.seed, time, random)
-        return walked | _observations_and_rewards(task, walked, random)
     # Slow robots (a tank every 4 s) are slow in everything.
     omega = 2.0 * np.pi * np.exp(random.uniform(np.log(LOWEST), np.log(HIGHEST), SINES))
     omega = omega * min(1.0, 0.1 / task.dt) * max(1.0, 4.0 / (rows * task.dt))
@@ -276,3 +275,36 @@ def _within(signal: Floats) -> Floats:
     """Return (n,) moved and scaled into 0.15 to 0.85 of the picture."""
     span = max(float(np.ptp(signal)), 1e-12)
     return 0.15 + 0.7 * (signal - signal.min()) / span
+
+
+def play(waves: Waves, omega: Floats, time: Floats) -> Floats:
+    """Return the sum of sines at times (n,) s as (n,); `waves` (K,) at `omega` (K,) rad/s."""
+    return np.real(np.exp(1j * np.outer(time, omega)) @ waves)
+
+
+def turn(angle: Floats, axis: Floats, random: np.random.Generator) -> Floats:
+    """Return unit quaternions (4, n) of turns by angles (n,) rad about an axis (3,)."""
+    axis = axis / np.linalg.norm(axis)
+    turned = np.vstack([np.cos(angle / 2.0), axis[:, None] * np.sin(angle / 2.0)])
+    turned = turned + NOISE * random.standard_normal(turned.shape)
+    return np.asarray(turned / np.linalg.norm(turned, axis=0), np.float64)
+
+
+def families(task: Task) -> list[dict[str, int]]:
+    """Return each state that derives from no other, first, with its derivatives and their order."""
+    families = [
+        {name: 0}
+        for name in task.states
+        if task.channels[name].derivative_of is None and task.channels[name].kind != "quaternion"
+    ]
+    families += [
+        {name: 0} for name in task.states if task.channels[name].derivative_of in task.actions
+    ]
+    for family in families:
+        for _ in task.states:
+            family |= {
+                name: family[parent] + 1
+                for name in task.states
+                if (parent := task.channels[name].derivative_of) in family and parent
+            }
+    return families

@@ -29,12 +29,11 @@ def mujoco() -> ModuleType:
 
 
 class Plant(Settings):
-    """A robot in MuJoCo without sensor noise; subclasses define the robot."""
+    """A robot in MuJoCo without sensor noise, to be controlled."""
 
     joints: ClassVar[tuple[str, ...]] = ()
     motors: ClassVar[tuple[str, ...]] = ()
 
-    gravity: PositiveQuantity = 9.81  # m/s²
     physics_step: PositiveQuantity = 0.01  # s; RK4 keeps energy to 1e-4 a second there
     period: Count = 2  # physics steps between two rows, and between two commands: 50 Hz
 
@@ -57,6 +56,43 @@ class Plant(Settings):
         return tuple(f"ctrl_{name}" for name in self.motors)
 
     @abstractmethod
+    def model(self) -> Any:
+        """Return the compiled `mujoco.MjModel`; qpos, qvel are in the order of `joints`."""
+
+    @abstractmethod
+    def points(self, positions: Signal) -> Signal:
+        """Return the ends of the plant's links, (N, Q) -> (N, P, 2) m, for pictures."""
+
+    def stepper(self, start: Signal) -> tuple[Callable[[Signal, int], Signal], Signal, Signal]:
+        """Return what advances the plant by some physics steps from `start`, and its limits (A,).
+
+        A stepper takes commands (A,) and a number of physics steps, and returns the state (2 Q,).
+        """
+        module = mujoco()
+        model = self.model()
+        data = module.MjData(model)
+        joints = model.nq
+        data.qpos[:], data.qvel[:] = start[:joints], start[joints:]
+
+        def advance(command: Signal, steps: int) -> Signal:
+            data.ctrl[:] = command
+            module.mj_step(model, data, steps)
+            return np.concatenate([data.qpos, data.qvel])
+
+        low, high = self.command_limits()
+        return advance, low, high
+
+    def command_limits(self) -> Signal:
+        """Return the lowest and highest command of each motor, (2, A)."""
+        return self.model().actuator_ctrlrange.T.copy()
+
+
+class LoggedPlant(Plant):
+    """A plant that writes logs under exciting commands; subclasses define the robot."""
+
+    gravity: PositiveQuantity = 9.81  # m/s²
+
+    @abstractmethod
     def mjcf(self) -> str:
         """Return the plant as a MuJoCo model description; its actuators have limits."""
 
@@ -68,22 +104,18 @@ class Plant(Settings):
     def push(self, t: Signal, random: np.random.Generator) -> Signal:
         """Draw exciting commands (N, A) at time stamps (N,) s."""
 
-    @abstractmethod
-    def points(self, positions: Signal) -> Signal:
-        """Return the ends of the plant's links, (N, Q) -> (N, P, 2) m, for pictures."""
+    def model(self) -> Any:
+        """Return the compiled `mujoco.MjModel`; qpos, qvel are in the order of `joints`."""
+        return mujoco().MjModel.from_xml_string(self.mjcf())
 
     def command(self, push: Signal, state: Signal) -> Signal:
         """Return commands (A,): the push (A,), and what keeps the plant where it may be."""
         del state
         return push
 
-    def quiet(self) -> "Plant":
+    def quiet(self) -> "LoggedPlant":
         """Return the same plant with perfect sensors: itself, unless a subclass has others."""
         return self
-
-    def model(self) -> Any:
-        """Return the compiled `mujoco.MjModel`; qpos, qvel are in the order of `joints`."""
-        return mujoco().MjModel.from_xml_string(self.mjcf())
 
     def log(self, seconds: float, random: np.random.Generator) -> Table:
         """Return the log of `seconds` without sensor errors: columns by name, one row per period.
@@ -121,25 +153,6 @@ class Plant(Settings):
             command[k] = np.clip(self.command(push[k], now), low, high)
             now = advance(command[k], substeps)
         return state, command
-
-    def stepper(self, start: Signal) -> tuple[Callable[[Signal, int], Signal], Signal, Signal]:
-        """Return what advances the plant by some physics steps from `start`, and its limits (A,).
-
-        A stepper takes commands (A,) and a number of physics steps, and returns the state (2 Q,).
-        """
-        module = mujoco()
-        model = self.model()
-        data = module.MjData(model)
-        joints = len(self.joints)
-        data.qpos[:], data.qvel[:] = start[:joints], start[joints:]
-
-        def advance(command: Signal, steps: int) -> Signal:
-            data.ctrl[:] = command
-            module.mj_step(model, data, steps)
-            return np.concatenate([data.qpos, data.qvel])
-
-        low, high = model.actuator_ctrlrange.T.copy()
-        return advance, low, high
 
 
 def pushes(peaks: tuple[float, float], t: Signal, random: np.random.Generator) -> Signal:

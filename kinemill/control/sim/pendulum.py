@@ -10,7 +10,7 @@ import numpy as np
 
 from kinemill.control.sim._excitation import Signal
 from kinemill.control.sim._logs import SIMULATORS
-from kinemill.control.sim._plant import MECHANICS, Plant, pushes
+from kinemill.control.sim._plant import MECHANICS, LoggedPlant, pushes
 from kinemill.task.bounds import Count, PositiveQuantity, QuantityOrZero
 
 _MJCF = """
@@ -30,7 +30,7 @@ _MJCF = """
 
 
 @SIMULATORS.register("pendulum")
-class Pendulum(Plant):
+class Pendulum(LoggedPlant):
     """A rod on a motor too weak to lift it: the smallest example of a swing-up."""
 
     joints: ClassVar[tuple[str, ...]] = ("rod",)

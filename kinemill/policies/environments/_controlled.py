@@ -8,7 +8,8 @@ Symbols: B rows, S states, A actions.
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.cost import Cost, control_of
+from kinemill.control.cost import Cost
+from kinemill.control.physics import control_of
 from kinemill.control.policies import action_limits
 from kinemill.task.document import Task
 

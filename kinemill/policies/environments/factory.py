@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.wrappers import TimeLimit
 
 from kinemill.errors import BadInput
@@ -14,6 +15,7 @@ from kinemill.task.document import Task
 from kinemill.task.environment import Environment, Range
 
 Estimates = Sequence[Mapping[str, Any]]  # statistics of each wrapper
+_STREAM = 11  # a separate random stream for each episode's seed
 LONGEST = 100_000  # steps of an episode that nothing limits: a quarter of an hour at 100 Hz
 
 
@@ -48,7 +50,6 @@ def make_environment(task: Task, *, render: bool = False, variant: str | None = 
     Raises:
         BadInput: there is no such environment or variant, or a setting that it does not take.
     """
-    from kinemill.policies.environments.domain_randomization import DomainRandomization
     from kinemill.policies.environments.native import standard_spaces
 
     settings = environment_of(task, variant)
@@ -177,3 +178,56 @@ class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
             )
         self._steps += 1
         return self.env.step(action)
+
+
+class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Domain randomization: draws parameters at each reset; a seeded reset determines them.
+
+    The method `vary(parameters)` of the environment is called before each reset. Without it the
+    parameters are attributes, such as `length` and `masspole` of Gymnasium's cart-pole.
+
+    Args:
+        env: the environment.
+        drawn: lowest and highest value of each random parameter.
+        fixed: value of each fixed parameter.
+
+    Raises:
+        BadInput: The environment has no such parameter.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        drawn: Mapping[str, tuple[float, float]],
+        fixed: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(env)
+        self._drawn, self._fixed = dict(drawn), dict(fixed or {})
+        self._random = np.random.default_rng(0)
+        self._has_vary = hasattr(env.unwrapped, "vary")
+        for name in () if self._has_vary else (*self._drawn, *self._fixed):
+            if not isinstance(getattr(env.unwrapped, name, None), int | float):
+                names = [key for key, value in vars(env.unwrapped).items() if is_number(value)]
+                where = f"environment.randomize, variants: {name}"
+                raise BadInput(where, "is no number of the environment", fix=nearest(name, names))
+
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
+        """Draw the parameters and start an episode."""
+        if seed is not None:
+            self._random = np.random.default_rng([seed, _STREAM])
+        values = {
+            name: float(self._random.uniform(low, high))
+            for name, (low, high) in self._drawn.items()
+        }
+        values |= self._fixed
+        if self._has_vary:
+            self.env.unwrapped.vary(values)  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            for name, value in values.items():
+                setattr(self.env.unwrapped, name, value)
+        return self.env.reset(seed=seed, options=options)
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value can be a parameter: a number, not a truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -41,6 +41,8 @@ from kinemill.train.warm_start import DESCRIPTION
 
 # Huber loss: standard deviations from which an error counts linearly, since feet knock.
 _HUBER_DELTA = 0.5
+_HARMONICS = 10  # of a joint's curve over a cycle, at most
+_DIRECTIONS = 8  # principal components of the family of gaits, at most
 MAX_VALIDATION_WINDOWS = 512  # evenly spaced
 Doubles = NDArray[np.float64]
 
@@ -175,7 +177,7 @@ def fit_family(learn: MotionSettings, task: Task, clips: Clips) -> tuple[Gaits, 
     commands = (clips.mean_commands() - scale.command_mean) / scale.command_std
     cycle = learn.cycle / task.dt if learn.cycle else 0.0
     curves = [clip[:, moving_targets] for clip in angles]
-    gaits = fit_gaits(curves, list(commands), learn.harmonics, learn.directions, cycle)
+    gaits = fit_gaits(curves, list(commands), _HARMONICS, _DIRECTIONS, cycle)
     return gaits, moving_targets
 
 

@@ -28,6 +28,8 @@ from kinemill.policies.motion.settings import TrackingSettings
 
 REACH = 0.35  # rad, largest correction of a joint target
 _HEIGHT_UNIT = 0.1  # m
+# Share of episodes that start at a random phase of a gait; the others start in stance.
+_GAIT_STARTS = 0.8
 _DEFAULTS = TrackingSettings()
 
 Observations = NDArray[np.float32]
@@ -101,7 +103,7 @@ class Tracking:
             self._robots.vary(int(row), factors)
             self._push[row] = factors.get("push", self._environment.push)
         command_rows = self._draw_commands(count)
-        inside = random.random(count) < self._settings.gait_starts
+        inside = random.random(count) < _GAIT_STARTS
         phase = reference.begin(self._robots, rows, command_rows, inside, random)
         self._phase[rows], self._command_rows[rows] = phase, command_rows
         self._correction[rows] = 0.0
@@ -215,7 +217,6 @@ class Tracking:
         """Return the imitation reward of each robot, (B,)."""
         robots = self._robots
         body = self._body
-        weights = self._settings.reward
         rotation = robots.rotation
         joints = robots.position[:, 7:]
         tilt = rotation[:, 2] - pose.up  # pitch and roll, while they are small
@@ -223,16 +224,12 @@ class Tracking:
         drift = np.square(robots.heading_velocity()[:, :2] - pose.velocity).sum(axis=1)
         feet = body.to_level(body.soles(joints).mean(axis=-2)) - pose.feet
         joint_rates = robots.velocity[:, 6:] - pose.rates
-        root = (
-            weights.attitude_decay * np.square(tilt).sum(axis=1)
-            + weights.height_decay * sink**2
-            + weights.trunk_velocity_decay * drift
-        )
+        # Weights and decays: 1/rad², s²/rad², 1/m²; of the trunk 1/rad², 1/m² and s²/m².
         terms = (
-            (weights.pose_weight, weights.pose_decay * np.square(joints - pose.joints).sum(axis=1)),
-            (weights.velocity_weight, weights.velocity_decay * np.square(joint_rates).sum(axis=1)),
-            (weights.feet_weight, weights.feet_decay * np.square(feet).sum(axis=(1, 2))),
-            (weights.root_weight, root),
+            (0.4, 4.0 * np.square(joints - pose.joints).sum(axis=1)),
+            (0.1, 0.02 * np.square(joint_rates).sum(axis=1)),
+            (0.25, 150.0 * np.square(feet).sum(axis=(1, 2))),
+            (0.25, 40.0 * np.square(tilt).sum(axis=1) + 1000.0 * sink**2 + 4.0 * drift),
         )
         return np.sum([weight * np.exp(-error) for weight, error in terms], axis=0)
 

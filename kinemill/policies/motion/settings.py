@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.registry import nearest
 from kinemill.task import Channel, Problems
-from kinemill.task.bounds import Count, RatioOrZero, RowCount, Seconds, Steps, Weight
+from kinemill.task.bounds import RatioOrZero, RowCount, Seconds, Steps, Weight
 from kinemill.task.plugins import OPTIMIZERS, Optimizer, Settings, pick, usual
 from kinemill.task.stages import Patterns, as_list
 from kinemill.train.supervised import Demonstrated
@@ -53,45 +53,17 @@ class TrackingReward(Settings):
         "policies may walk slower than commanded, and a robot that stands gets nothing for its "
         "first slow steps under a command of several times `environment.tolerance`",
     )
-    pose_weight: Weight = Field(default=0.4, description="weight of joint angles")
-    pose_decay: Weight = Field(default=4.0, description="1/rad²")
-    velocity_weight: Weight = Field(default=0.1, description="weight of joint rates")
-    velocity_decay: Weight = Field(default=0.02, description="s²/rad²")
-    feet_weight: Weight = Field(
-        default=0.25, description="weight of the positions of the soles relative to the trunk"
-    )
-    feet_decay: Weight = Field(default=150.0, description="1/m²")
-    root_weight: Weight = Field(default=0.25, description="weight of the trunk's errors")
-    attitude_decay: Weight = Field(default=40.0, description="pitch and roll, 1/rad²")
-    height_decay: Weight = Field(
-        default=1000.0, description="height of the trunk below the gait's, 1/m²"
-    )
-    trunk_velocity_decay: Weight = Field(
-        default=4.0, description="horizontal velocity of the trunk, s²/m²"
-    )
 
 
 class TrackingSettings(Settings):
-    """Reward, and starts of training episodes (reference-state initialization)."""
+    """Reward, length and commands of training episodes."""
 
     reward: TrackingReward = TrackingReward()
-    gait_starts: float = Field(
-        default=0.8,
-        ge=0.0,
-        le=1.0,
-        description="share of episodes that start at a random phase of a gait; the others start "
-        "in stance",
-    )
     episode: Seconds | None = Field(
         default=None,
         description="s after which a training episode is cut, unless `environment.steps` cuts it "
         "earlier. Without it, robots that already walk use almost all steps of a training: those "
         "whose command makes them fall after 2 s get a tenth of the others' 20 s",
-    )
-    command_ramp: Seconds | None = Field(
-        default=1.5,
-        description="s in which the exported policy moves from one end of `environment.commands` "
-        "to the other at the fastest, gaits only; null: as fast as the command itself",
     )
     task_commands: float = Field(
         default=0.5,
@@ -125,12 +97,6 @@ class MotionSettings(Demonstrated):
     )
     history: int = Field(
         default=20, ge=4, le=200, description="rows from which phase and gait are estimated"
-    )
-    harmonics: Count = Field(
-        default=10, description="largest number of harmonics of a joint's curve over a cycle"
-    )
-    directions: Count = Field(
-        default=8, description="largest number of principal components of the family of gaits"
     )
     horizon: RowCount = Field(default=5, description="rows of a training rollout")
     noise: RatioOrZero = Field(

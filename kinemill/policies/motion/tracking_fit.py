@@ -49,6 +49,7 @@ _GAIT_LOG_STD = -1.6  # initial, of the actions: 0.2 of the largest correction
 # 0.07 of it: clips have no second try. With 0.2, a humanoid that squats fell in half of the trials
 # after 500,000 steps; with 0.07 in none after 100,000.
 _CLIP_LOG_STD = -2.7
+_RAMP = 1.5  # s, least time of the exported policy from one end of the commands to the other
 
 
 def fit_tracking(
@@ -104,22 +105,19 @@ def describe_tracking(learn: MotionSettings, task: Task, data: Sequence[Demonstr
     table = clips_of(task)
     servos = {"servos": task.environment.servos()}
     if table is None:
-        return {**describe(learn, task, data), **servos, "command_step": _command_step(learn, task)}
+        return {**describe(learn, task, data), **servos, "command_step": _command_step(task)}
     sizes = {"clips": len(table.ends), "rows": table.joints.shape[1]}
     layout = describe_layout(learn, task, data[0])
     return {**layout, **servos, "clips": sizes, "command_step": []}
 
 
-def _command_step(learn: MotionSettings, task: Task) -> list[float]:
-    """Return the largest change of each part of the command in a time step; empty: no limit."""
+def _command_step(task: Task) -> list[float]:
+    """Return the largest change of each part of the command in a time step."""
     environment = task.environment
-    ramp = learn.tracking.command_ramp
     assert isinstance(environment, LeggedEnvironment)
-    if ramp is None:
-        return []
     # A part that is zero in training may be given later.
     span = 2.0 * np.maximum(largest_command(environment.commands), COMMAND_UNITS)
-    return (span * task.dt / ramp).tolist()
+    return (span * task.dt / _RAMP).tolist()
 
 
 def make_family(description: Json) -> GaitPolicy | ClipFamily:

@@ -29,8 +29,8 @@ class RestartWeights(nn.Module):
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
         for name, value in tensors.items():
-            own = name.removeprefix(self.PREFIX).replace(".", "/")  # torch reserves dots
-            self.register_buffer(own, value.detach().clone())
+            plain = name.removeprefix(self.PREFIX).replace(".", "/")  # torch reserves dots
+            self.register_buffer(plain, value.detach().clone())
 
     def named(self) -> dict[str, Tensor]:
         """Return the tensors by name, in the shapes that were passed."""
@@ -84,9 +84,11 @@ class Actor(PolicyModule):
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the episode flag, the carry of the adapters and the carry of the network."""
-        inside = [shape for chain in self._chains() for one in chain for shape in one.carry_shapes]
-        own = self.core.carry_shapes
-        return ((1,), *inside, *own) if inside or own else ()
+        inside = [
+            shape for chain in self._chains() for adapter in chain for shape in adapter.carry_shapes
+        ]
+        core = self.core.carry_shapes
+        return ((1,), *inside, *core) if inside or core else ()
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the action (B, A) in task units, and the carry; arguments as in `PolicyModule`."""
@@ -108,10 +110,10 @@ class Actor(PolicyModule):
         for index, chain in enumerate(self._chains()):
             for adapter in chain:
                 count = len(adapter.carry_shapes)
-                own = tuple(carry[:count])
+                state = tuple(carry[:count])
                 del carry[:count]
-                parts[index], own = adapter.observe(parts[index], 1.0 - going, own)
-                after += own
+                parts[index], state = adapter.observe(parts[index], 1.0 - going, state)
+                after += state
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0], after, carry
 
     def _chains(self) -> list[list[Adapter]]:
@@ -156,8 +158,8 @@ class Actor(PolicyModule):
             parts = list[Tensor]()
             first = 0
             for count in self.layout.choices:
-                own = mask[:, first : first + count] if count else torch.ones_like(mask[:, :1])
-                parts.append(own)
+                allowed = mask[:, first : first + count] if count else torch.ones_like(mask[:, :1])
+                parts.append(allowed)
                 first += count
             mask = torch.cat(parts, dim=1)
         return torch.where(mask > 0.5, raw, torch.full_like(raw, _NEVER))
@@ -264,6 +266,6 @@ def actor_of(
     inputs = numbers + sum(image.pixels for image in images)
     full = learn.with_inputs(images, layout.agents)
     full = full.with_parts(*observed_parts(wrappers, layout))
-    own = core if core is not None else full.algorithm.core(full, inputs, outputs_of(layout))
+    network = core if core is not None else full.algorithm.core(full, inputs, outputs_of(layout))
     chains = image_adapters_of(wrappers, layout)
-    return Actor(layout, adapters, own, learn.algorithm.head, restart, chains).eval()
+    return Actor(layout, adapters, network, learn.algorithm.head, restart, chains).eval()

@@ -75,21 +75,21 @@ def _of_policy(
     module = load_model(Path(start.folder))
     if not isinstance(module, PolicyModule):
         raise BadInput(where, "is a dynamics model", expected="a policy")
-    own = module.layout
-    if own.texts:
+    source = module.layout
+    if source.texts:
         expected = "a policy without texts; reinforcement learning does not read them"
-        raise BadInput(where, f"reads {', '.join(own.texts)}", expected=expected)
-    if own.agents:
+        raise BadInput(where, f"reads {', '.join(source.texts)}", expected=expected)
+    if source.agents:
         raise BadInput(where, "acts for agents in turns", expected="a policy of one agent")
-    require_time_step(where, own.dt, layout.dt)
-    require_names(where, "observations", own.observation, layout.observation, partial=True)
-    require_names(where, "images", own.images, layout.images, partial=True)
-    require_names(where, "actions", own.actions, layout.actions)
-    _require_equal(where, "image sizes", own.images, layout.images)
-    if _actions(own) != _actions(layout):
+    require_time_step(where, source.dt, layout.dt)
+    require_names(where, "observations", source.observation, layout.observation, partial=True)
+    require_names(where, "images", source.images, layout.images, partial=True)
+    require_names(where, "actions", source.actions, layout.actions)
+    _require_equal(where, "image sizes", source.images, layout.images)
+    if _actions(source) != _actions(layout):
         expected = f"those of the task, {_actions(layout)}"
-        raise BadInput(where, f"has the actions {_actions(own)}", expected=expected)
-    _require_equal(where, "units", own.units, layout.units)
+        raise BadInput(where, f"has the actions {_actions(source)}", expected=expected)
+    _require_equal(where, "units", source.units, layout.units)
     environment = make_environment(task)
     policy = as_policy(module, task.name)
     try:
@@ -123,8 +123,8 @@ def _of_dataset(where: str, layout: PolicyLayout, start: WarmStart) -> list[Epis
     columns = [data.packed.actions.index(name) for name in layout.actions]
     observations = data.observed(layout.observation) if layout.observation else None
     episodes = list[Episode]()
-    for one in data.packed.of("train"):
-        rows = np.arange(one.start, one.stop)
+    for span in data.packed.of("train"):
+        rows = np.arange(span.start, span.stop)
         inputs: dict[str, Any] = {} if observations is None else {OBSERVATION: observations[rows]}
         inputs |= {name: data.pictures(name, rows).numpy() for name in layout.images}
         episodes.append(Episode(inputs, np.asarray(data.actions[rows][:, columns], np.float32)))

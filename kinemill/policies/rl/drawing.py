@@ -75,7 +75,7 @@ def blocks_of(call: Call) -> list[Block]:
     operations = list[Operation]()
     results = list[str]()
     for node in traced.graph.nodes:
-        inputs = [str(renamed.get(one.name, one.name)) for one in node.all_input_nodes]
+        inputs = [str(renamed.get(source.name, source.name)) for source in node.all_input_nodes]
         if node.op == "placeholder":
             renamed[node.name] = next(names)
         elif node.op == "get_attr":
@@ -86,10 +86,10 @@ def blocks_of(call: Call) -> list[Block]:
             weights[node.name] = weights[inputs[0]]  # function of weights alone, such as transpose
         else:
             operations.append(_operation(node, inputs, weights))
-    shapes = {name: _shape(one) for name, one in call.inputs.items()}
+    shapes = {name: _shape(value) for name, value in call.inputs.items()}
     numbers = [f" {k + 1}" for k in range(len(results))] if len(results) > 1 else [""]
-    outputs = {f"{call.output}{n}": one for n, one in zip(numbers, results, strict=True)}
-    operations += [Operation([one], [name]) for name, one in outputs.items()]
+    outputs = {f"{call.output}{n}": result for n, result in zip(numbers, results, strict=True)}
+    operations += [Operation([result], [name]) for name, result in outputs.items()]
     return blocks_of_operations(shapes, operations, dict.fromkeys(outputs, "batch"))
 
 
@@ -103,8 +103,8 @@ def _operation(
     node: Node, inputs: Iterable[str], weights: Mapping[str, tuple[int, ...]]
 ) -> Operation:
     kind = str(node.target).removeprefix("aten.").split(".")[0]
-    own = [weights[name] for name in inputs if name in weights]
-    matrix = own[0] if own and kind in _WEIGHTED else ()
+    shapes = [weights[name] for name in inputs if name in weights]
+    matrix = shapes[0] if shapes and kind in _WEIGHTED else ()
     function = kind.strip("_") if kind in _FUNCTIONS else ""
     return Operation(list(inputs), [node.name], matrix, function)
 

@@ -29,8 +29,8 @@ class Evaluator:
 
     def close(self) -> None:
         """Close the environments."""
-        for one in self._all:
-            one.close()
+        for environment in self._all:
+            environment.close()
 
     @torch.no_grad()
     def run(self, policy: PolicyModule, seeds: Sequence[int]) -> Trials:
@@ -41,7 +41,10 @@ class Evaluator:
         """
         while len(self._all) < len(seeds):
             self._all.append(make_environment(self._task, variant=self._variant))
-        runs = [EpisodeRun(one, seed) for one, seed in zip(self._all, seeds, strict=False)]
+        runs = [
+            EpisodeRun(environment, seed)
+            for environment, seed in zip(self._all, seeds, strict=False)
+        ]
         single = len(policy.layout.actions) == 1 and any(policy.layout.choices)
         carry = policy.initial_carry(len(runs))
         while any(not run.over for run in runs):

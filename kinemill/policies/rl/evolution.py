@@ -137,8 +137,8 @@ class EvolutionLearner:
         Raises:
             BadInput: The weights belong to another network.
         """
-        own = {name: value.shape for name, value in self._core.state_dict().items()}
-        if own != {name: value.shape for name, value in restart_weights.items()}:
+        shapes = {name: value.shape for name, value in self._core.state_dict().items()}
+        if shapes != {name: value.shape for name, value in restart_weights.items()}:
             fix = "set learn.model to the sizes of the start model"
             raise BadInput("learn.start_from", "has another network", fix=fix)
         self._core.load_state_dict(restart_weights)

@@ -44,10 +44,10 @@ def open_site(
     Raises:
         BadInput: The algorithm does not support the environment.
     """
-    own: Any = task.environment
+    settings: Any = task.environment
     learn: Any = task.learn
-    learn = learn.with_inputs(image_inputs(own.wrappers, layout), layout.agents)
-    learn = learn.with_parts(*observed_parts(own.wrappers, layout))
+    learn = learn.with_inputs(image_inputs(settings.wrappers, layout), layout.agents)
+    learn = learn.with_parts(*observed_parts(settings.wrappers, layout))
     check_algorithm(learn.algorithm, layout)
     copies = learn.num_envs or learn.algorithm.num_envs
     check_machine(learn, layout, copies)
@@ -133,8 +133,8 @@ def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
 
 def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Env]:
     """Return a factory of one copy of the environment, picklable unless it holds Python objects."""
-    own: Any = task.environment
-    if any(getattr(wrapper, "live", False) for wrapper in (own, *own.wrappers)):  # Python objects
+    part: Any = task.environment
+    if any(getattr(item, "live", False) for item in (part, *part.wrappers)):  # Python objects
         return lambda: copy_with_stats(task, estimates)
     settings = task.model_dump(mode="json", by_alias=True)
     return partial(_copy_from_settings, settings, list(estimates))
@@ -155,13 +155,13 @@ def native_factory(
     task: Task, layout: PolicyLayout, estimates: Estimates
 ) -> Callable[[int], VectorRows] | None:
     """Return a factory of vectorized copies, if the environment has one."""
-    own: Any = task.environment
-    bare = own.vectorized(task)
-    if bare is None or layout.images or any(wrapper.scope != "policy" for wrapper in own.wrappers):
+    part: Any = task.environment
+    bare = part.vectorized(task)
+    if bare is None or layout.images or any(wrapper.scope != "policy" for wrapper in part.wrappers):
         return None
-    if not own.wrappers:
+    if not part.wrappers:
         return bare
-    return lambda count: AdaptedRows(bare(count), adapters_of(own.wrappers, layout), estimates)
+    return lambda count: AdaptedRows(bare(count), adapters_of(part.wrappers, layout), estimates)
 
 
 def estimate(
@@ -182,12 +182,12 @@ def estimate(
         episodes: demonstrated observations, (T, D) each.
     """
     estimates = list[dict[str, Any]]()
-    own: Any = task.environment
-    for index, wrapper in enumerate(own.wrappers):
+    settings: Any = task.environment
+    for index, wrapper in enumerate(settings.wrappers):
         if not wrapper.estimated:
             estimates.append({})
             continue
-        inside = own.model_copy(update={"wrappers": own.wrappers[:index]})
+        inside = settings.model_copy(update={"wrappers": settings.wrappers[:index]})
         steps = wrapper.estimated
         observations = _random_observations(
             task.model_copy(update={"environment": inside}), estimates, steps, seed
@@ -195,8 +195,8 @@ def estimate(
         if layout is not None and episodes:
             chain = adapters_of(inside.wrappers, layout)
             pairs = zip(estimates, inside.wrappers, strict=True)
-            own_estimates = [values for values, one in pairs if one.scope == "policy"]
-            for adapter, values in zip(chain, own_estimates, strict=True):
+            numeric = [values for values, inner in pairs if inner.scope == "policy"]
+            for adapter, values in zip(chain, numeric, strict=True):
                 adapter.load(values)
             demonstrated = [adapt_episode(chain, episode) for episode in episodes]
             observations = np.concatenate([observations, *demonstrated])

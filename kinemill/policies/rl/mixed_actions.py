@@ -63,9 +63,9 @@ class MixedDistribution(DiagGaussianDistribution):
         self._used = used
         for count, part in zip(self._choices, split(mean_actions, self._choices), strict=True):
             if count:
-                own = None if mask is None else mask[:, column : column + count]
+                allowed = None if mask is None else mask[:, column : column + count]
                 column += count
-                logits = part if own is None else part.masked_fill(own < 0.5, NEVER)
+                logits = part if allowed is None else part.masked_fill(allowed < 0.5, NEVER)
                 self._parts.append(Categorical(logits=logits))
             else:
                 self._parts.append(Normal(part[:, 0], std[number]))

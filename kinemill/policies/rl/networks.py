@@ -100,14 +100,16 @@ class Perception(nn.Module):
         self._numbers = inputs - sum(image.pixels for image in images)
         settings = [encoder or default_encoder(image.shape[:2]) for image in images]
         self.encoders = nn.ModuleList(
-            one.build((*image.shape[:2], image.shape[2] * image.frames), 0)
-            for one, image in zip(settings, images, strict=True)
+            encoder.build((*image.shape[:2], image.shape[2] * image.frames), 0)
+            for encoder, image in zip(settings, images, strict=True)
         )
         self.outputs = self._numbers + sum(setting.size for setting in settings)
 
     def forward(self, row: Tensor) -> Tensor:
         """Map numbers and pixels (B, E) to numbers and features of images (B, outputs)."""
-        numbers, *parts = row.split([self._numbers, *(one.pixels for one in self._images)], dim=1)
+        numbers, *parts = row.split(
+            [self._numbers, *(image.pixels for image in self._images)], dim=1
+        )
         features = [numbers] if self._numbers else []
         for encoder, image, pixels in zip(self.encoders, self._images, parts, strict=True):
             height, width, colors = image.shape
@@ -172,7 +174,7 @@ class AgentExtractors(nn.Module):
         super().__init__()
         groups = policies_of(learn.agents)
         self.features = features * len(groups)
-        self._turns = [[learn.agents.index(one) for one in group] for group in groups.values()]
+        self._turns = [[learn.agents.index(agent) for agent in group] for group in groups.values()]
         self._columns = [group[0].columns for group in groups.values()]
         networks = list[Extractor]()
         for members, turns in zip(groups.values(), self._turns, strict=True):
@@ -181,8 +183,8 @@ class AgentExtractors(nn.Module):
             size = start + stop - first
             parts = native_parts(members[0].observation, members[0].keys, start)
             parts[OBSERVATION] = ObservedPart(OBSERVATION, (0, size), (size,))
-            own = learn.with_parts(list(parts.values()), 1)
-            networks.append(Extractor(own, size, features))
+            narrow = learn.with_parts(list(parts.values()), 1)
+            networks.append(Extractor(narrow, size, features))
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,8 +192,8 @@ class AgentExtractors(nn.Module):
         parts = list[Tensor]()
         for network, turns, columns in zip(self.networks, self._turns, self._columns, strict=True):
             turn = x[:, turns]
-            own = x[:, columns[0] : columns[1]]
-            row = torch.cat([turn, own], dim=1) if len(turns) > 1 else own
+            values = x[:, columns[0] : columns[1]]
+            row = torch.cat([turn, values], dim=1) if len(turns) > 1 else values
             parts.append(turn.sum(dim=1, keepdim=True) * network(row))
         return torch.cat(parts, dim=1)
 
@@ -259,9 +261,9 @@ class LSTMCore(Core):
 
 def copy_layers(layers: Sequence[object], into: Sequence[object]) -> None:
     """Copy the weights of the linear layers in `layers` to those in `into`, in order."""
-    own = [layer for layer in layers if isinstance(layer, nn.Linear)]
-    theirs = [layer for layer in into if isinstance(layer, nn.Linear)]
-    for inputs, outputs in zip(own, theirs, strict=True):
+    sources = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    targets = [layer for layer in into if isinstance(layer, nn.Linear)]
+    for inputs, outputs in zip(sources, targets, strict=True):
         outputs.load_state_dict(inputs.state_dict())
 
 

@@ -200,6 +200,13 @@ class LibraryLearner:
         )
         # The default logger creates a temporary folder that is never deleted.
         self.model.set_logger(Logger(folder=None, output_formats=[]))
+        # Each round is a whole training for the library, whose schedules would restart.
+        self.model._update_current_progress_remaining = self._update_progress
+
+    def _update_progress(self, timesteps: int, total: int) -> None:
+        del total  # of the round
+        share = timesteps / self._site.learn.total_steps
+        self.model._current_progress_remaining = max(0.0, 1.0 - share)
 
     def _steps(self) -> int:
         model = getattr(self, "model", None)  # also called while the model is built
@@ -256,27 +263,21 @@ class LibraryLearner:
         Raises:
             BadInput: The weights belong to other networks.
         """
-        own = self._weights()
-        other = [
+        weights = self._weights()
+        different = [
             name
-            for name in {*own, *restart_weights}
-            if name not in own
+            for name in {*weights, *restart_weights}
+            if name not in weights
             or name not in restart_weights
-            or own[name].shape != restart_weights[name].shape
+            or weights[name].shape != restart_weights[name].shape
         ]
-        if other:
+        if different:
             raise BadInput(
                 "learn.start_from",
-                f"has other networks: {', '.join(sorted(other)[:4])}",
+                f"has other networks: {', '.join(sorted(different)[:4])}",
                 fix="set learn.model and learn.critic to the sizes of the start model",
             )
         self.model.policy.load_state_dict(restart_weights)
-        self._after_loading()
-
-    def _after_loading(self) -> None:
-        if hasattr(self.model, "weights"):  # ARS perturbs this flat copy of the parameters
-            parameters = self.model.policy.parameters()
-            self.model.weights = nn.utils.parameters_to_vector(parameters).detach()
 
     def clone(self, steps: ClonedSteps, settings: Pretrain, seed: int) -> dict[str, float]:
         """Fit the actor to demonstrated actions; critics and optimizers do not change."""
@@ -322,7 +323,6 @@ class LibraryLearner:
     def restore(self, groups: Groups, state: Json) -> None:
         """Restore what `state` returned."""
         self.model.policy.load_state_dict(groups["networks"])
-        self._after_loading()
         names, variables = self.model._get_torch_save_params()
         for name in names:
             part = attrgetter(name)(self.model)
@@ -355,15 +355,15 @@ def fill_replay(
     count = min(len(rows) // buffer.n_envs, buffer.buffer_size)
     # The buffer stores next observations, so an episode may spread over its environments.
     for first in range(0, count * buffer.n_envs, buffer.n_envs):
-        some = slice(first, first + buffer.n_envs)
-        cut = transitions.truncated[some]
+        rounds = slice(first, first + buffer.n_envs)
+        cut = transitions.truncated[rounds]
         buffer.add(
-            rows[some],
-            transitions.next_rows[some],
-            model.policy.scale_action(actions[some]),
-            transitions.rewards[some],
-            transitions.ended[some],
-            [{"TimeLimit.truncated": bool(one)} for one in cut],
+            rows[rounds],
+            transitions.next_rows[rounds],
+            model.policy.scale_action(actions[rounds]),
+            transitions.rewards[rounds],
+            transitions.ended[rounds],
+            [{"TimeLimit.truncated": bool(ended)} for ended in cut],
         )
 
 

@@ -1,7 +1,7 @@
 """Statistics of a training at an evaluation: one line for logs, and a table for terminals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,22 +10,37 @@ from kinemill.tracking.statistics import START
 
 _MOST = 12  # most actions, and most events, in a table
 _PARTS = ("mean", "std", "min", "max")
+_BARS = " ▁▂▃▄▅▆▇█"  # by the share of the most frequent bin
+_BINS = 8  # from minimum to maximum
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Mean, standard deviation, minimum and maximum of some values; None: not measured."""
+    """Mean, standard deviation, minimum and maximum of some values; None: not measured.
+
+    `counts` are the bins of their histogram, from the minimum to the maximum.
+    """
 
     mean: float
     std: float
     min: float | None = None
     max: float | None = None
+    counts: tuple[int, ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Distribution":
         """Return the distribution of at least one value."""
         array = np.asarray(values, dtype=float)
-        return cls(*(float(getattr(array, part)()) for part in _PARTS))
+        counts = np.histogram(array, _BINS)[0] if np.isfinite(array).all() else ()
+        parts = [float(getattr(array, part)()) for part in _PARTS]
+        return cls(*parts, counts=tuple(int(count) for count in counts))
+
+    @property
+    def bars(self) -> str:
+        """The histogram as text, such as `▁▃█▂    `."""
+        most = max(self.counts, default=1)
+        heights = [-(-count * (len(_BARS) - 1) // most) for count in self.counts]
+        return "".join(_BARS[height] for height in heights).ljust(_BINS)
 
     def metrics(self, name: str) -> dict[str, float]:
         """Return all but the mean, as `NAME_std`, `NAME_min` and `NAME_max`."""
@@ -99,10 +114,12 @@ class Evaluated:
             f"{', new best policy' if self.is_best else ''}"
         )
         width = max(map(len, distributions))
-        head = f"{'':<{width}}" + "".join(f"{part:>11}" for part in _PARTS)
+        head = f"{'':<{width}}" + "".join(f"{part:>11}" for part in _PARTS) + "  histogram"
         rows = [
-            f"{name:<{width}}" + "".join(_cell(getattr(one, part)) for part in _PARTS)
-            for name, one in distributions.items()
+            f"{name:<{width}}"
+            + "".join(_cell(getattr(values, part)) for part in _PARTS)
+            + f"  {values.bars:<9}"
+            for name, values in distributions.items()
         ]
         return "\n".join([line, head, *rows])
 

@@ -37,7 +37,7 @@ class AdaptedRows:
         ends = np.full(adapters[-1].outputs, np.inf, np.float32)
         self.observation_space: Any = Box(-ends, ends, dtype=np.float32)
         self.action_space = rows.action_space
-        if any(type(one).act is not Adapter.act for one in adapters):
+        if any(type(adapter).act is not Adapter.act for adapter in adapters):
             ones = np.ones(rows.action_space.shape, np.float32)
             self.action_space = Box(-ones, ones, dtype=np.float32)
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from torch import Tensor
 
 from kinemill.errors import BadInput, Diverged
@@ -43,7 +43,8 @@ from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
-from kinemill.task.protocols import DRAWING
+from kinemill.task.protocols import DRAWING, Progress
+from kinemill.tracking.throughput import duration
 from kinemill.train.checkpoint import (
     Groups,
     Retention,
@@ -62,6 +63,7 @@ from kinemill.train.warm_start import is_checkpoint
 
 MONITOR = "evaluation/return"
 STATISTICS = "statistics.csv"
+_FORECAST = 10.0  # s of training before the time of all of it is estimated
 
 
 @dataclass
@@ -77,6 +79,42 @@ class Training:
     state: State = field(default_factory=State)
     estimates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+class Forecast(BaseCallback):
+    """Reports once how long the training takes, long before its first evaluation may end.
+
+    Args:
+        progress: receives the estimate.
+        steps: environment steps of the training.
+    """
+
+    def __init__(self, progress: Progress, steps: int) -> None:
+        super().__init__()
+        self._progress = progress
+        self._steps = steps
+        self._begin: tuple[float, int] | None = None
+        self._is_reported = False
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        """Compare two starts of rollouts: updates of the networks lie between them."""
+        if self.num_timesteps < getattr(self.model, "learning_starts", 0) or self._is_reported:
+            return
+        now = time.monotonic()
+        if self._begin is None:
+            self._begin = now, self.num_timesteps
+        began, first = self._begin
+        if now - began >= _FORECAST:
+            pace = (self.num_timesteps - first) / (now - began)
+            remaining = duration((self._steps - self.num_timesteps) / pace)
+            self._progress.log_message(
+                f"{pace:,.0f} steps/s: the training up to step {self._steps:,} takes about "
+                f"{remaining} and the time of its evaluations"
+            )
+            self._is_reported = True
 
 
 class Callbacks(CallbackList):
@@ -111,13 +149,15 @@ class TrainingLoop:
         self._learn: Any = task.learn
         self._own: Any = task.environment
         self._tracker, self._progress = bench.listeners
-        self._training, self._callbacks = Training(), Callbacks(list(self._learn.callbacks))
+        self._training = Training()
+        forecast = Forecast(self._progress, self._learn.steps)
+        self._callbacks = Callbacks([forecast, *self._learn.callbacks])
         self._evaluator = Evaluator(task, self._own.trials.eval_variant)
 
     def run(self) -> Trained:
         """Train, and return the best policy."""
-        own = read_checkpoint(self._bench.folder, self._progress.log_message)
-        checkpoint = self._chosen_checkpoint() if own is None else own
+        saved = read_checkpoint(self._bench.folder, self._progress.log_message)
+        checkpoint = self._chosen_checkpoint() if saved is None else saved
         episodes = self._demonstrations() if checkpoint is None else []
         if checkpoint is None:
             self._training.estimates = self._initial_estimates(episodes)
@@ -309,8 +349,8 @@ class TrainingLoop:
         trials = self._evaluator.run(policy, self._seeds("watched"))
         mean = trials.mean_return
         if learn.target is not None and mean >= learn.target:
-            again = self._evaluator.run(policy, self._seeds("again", number))
-            state.reached = 0.5 * (mean + again.mean_return) >= learn.target
+            confirmation = self._evaluator.run(policy, self._seeds("again", number))
+            state.reached = 0.5 * (mean + confirmation.mean_return) >= learn.target
         if state.reached or -mean < state.best:
             state.best = -mean
             state.best_step = state.step
@@ -326,8 +366,8 @@ class TrainingLoop:
         actor = actor_of(
             self._learn, self._layout, self._own.wrappers, restart, learner.core().cpu()
         )
-        own = [k for k, one in enumerate(self._own.wrappers) if one.scope == "policy"]
-        for adapter, index in zip(actor.adapters, own, strict=True):
+        numeric = [k for k, wrapper in enumerate(self._own.wrappers) if wrapper.scope == "policy"]
+        for adapter, index in zip(actor.adapters, numeric, strict=True):
             adapter.load(self._training.estimates[index])  # pyright: ignore[reportCallIssue]
         return actor
 
@@ -354,8 +394,8 @@ class TrainingLoop:
         return {**self._training.state.to_json(), "learner": learner.state()[1]}
 
     def _restore(self, groups: Groups, state: Json) -> None:
-        own = {name: value for name, value in state.items() if name != "learner"}
-        self._training.state = State.from_json(own)
+        rest = {name: value for name, value in state.items() if name != "learner"}
+        self._training.state = State.from_json(rest)
         self._training.best = groups["best"]
         self._training.estimates = [
             {name: value.numpy() for name, value in groups.get(f"estimates/{index}", {}).items()}
@@ -423,10 +463,10 @@ class TrainingLoop:
 def curves_csv(history: Json) -> str:
     """Format curves as CSV, one line per evaluation; missing values are empty."""
     steps = sorted({step for points in history.values() for step, _ in points})
-    estimates = [dict(points) for points in history.values()]
+    curves = [dict(points) for points in history.values()]
     lines = [",".join(["step", *history])]
     for step in steps:
-        values = [one.get(step) for one in estimates]
+        values = [curve.get(step) for curve in curves]
         lines.append(",".join([str(step), *("" if v is None else f"{v:.6g}" for v in values)]))
     return "\n".join(lines) + "\n"
 

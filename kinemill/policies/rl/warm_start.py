@@ -32,17 +32,21 @@ def load_warm_start(
     if previous["type"] != "reinforcement":
         fix = "set learn.pretrain: {}, which clones its actions"
         raise BadInput(where, f"was trained by {previous['type']}", fix=fix)
-    other = previous["algorithm"]["type"]
-    if not learn.algorithm.compatible(other):
-        problem = f"was trained by {other}, whose networks differ from {learn.algorithm.type}"
-        fix = f"set learn.algorithm.type: {other}, or learn.pretrain: {{}} to clone its actions"
+    trained_by = previous["algorithm"]["type"]
+    if not learn.algorithm.compatible(trained_by):
+        problem = f"was trained by {trained_by}, whose networks differ from {learn.algorithm.type}"
+        fix = (
+            f"set learn.algorithm.type: {trained_by}, or learn.pretrain: {{}} to clone its actions"
+        )
         raise BadInput(where, problem, fix=fix)
-    own = [wrapper.model_dump(mode="json") for wrapper in wrappers if wrapper.scope == "policy"]
-    if wrappers and own != description["wrappers"]:
+    task_wrappers = [
+        wrapper.model_dump(mode="json") for wrapper in wrappers if wrapper.scope == "policy"
+    ]
+    if wrappers and task_wrappers != description["wrappers"]:
         raise BadInput(
             where,
             f"has the wrappers {description['wrappers']}",
-            expected=f"those of the task, {own}",
+            expected=f"those of the task, {task_wrappers}",
         )
     weights = load_file(folder / WEIGHTS)
     restart = {

@@ -53,8 +53,8 @@ def test_more_episodes_add_files_and_change_none(folder, tmp_path):
 
 def test_another_seed_writes_other_logs(folder, tmp_path):
     write_logs(tmp_path, episodes=3, seconds=SECONDS, seed=1)
-    other, plain = contents(tmp_path), contents(folder)
-    assert not any(other[name] == plain[name] for name in plain)
+    changed, plain = contents(tmp_path), contents(folder)
+    assert not any(changed[name] == plain[name] for name in plain)
 
 
 def test_writing_the_same_logs_again_touches_nothing(folder):

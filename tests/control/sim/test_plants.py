@@ -95,8 +95,8 @@ def test_rows_of_a_log_are_the_plant_under_the_logged_command(name):
     log = plant.log(4.0, np.random.default_rng(0))
     states = np.stack([log[column] for column in plant.measured], axis=1)
     advance, low, high = plant.stepper(states[0])
-    again = [advance(np.array([u]), plant.period) for u in log[plant.commanded[0]]]
-    np.testing.assert_allclose(again[:-1], states[1:], atol=1e-9)
+    replayed = [advance(np.array([u]), plant.period) for u in log[plant.commanded[0]]]
+    np.testing.assert_allclose(replayed[:-1], states[1:], atol=1e-9)
     assert np.abs(log[plant.commanded[0]]).max() <= high[0] == -low[0]
     np.testing.assert_allclose(np.diff(log["timestamp"]), plant.dt, atol=1e-12)
     assert plant.quiet() is plant or plant.quiet() == plant

@@ -84,11 +84,11 @@ class Countdown(AECEnv):
             return
         assert 1 + action <= self.remaining
         self.remaining -= 1 + int(action)
-        other = "second" if self.agent_selection == "first" else "first"
+        opponent = "second" if self.agent_selection == "first" else "first"
         if self.remaining == 0:
-            self.rewards = {self.agent_selection: 1.0, other: -1.0}
+            self.rewards = {self.agent_selection: 1.0, opponent: -1.0}
             self.terminations = dict.fromkeys(self.agents, True)
-        self.agent_selection = other
+        self.agent_selection = opponent
         self._accumulate_rewards()
 
 

@@ -59,8 +59,8 @@ def test_logs_hold_what_the_expert_chose_and_show_places_beside_its_way(tmp_path
         task = load_task(EXAMPLES / "targets.yaml", {"environment.dart_noise": std})
         episodes = list(demonstrations(task, tmp_path / str(std), range(8)))
         far = []
-        for one in episodes:
-            with h5py.File(one.file) as log:
+        for written in episodes:
+            with h5py.File(written.file) as log:
                 (episode,) = log.values()
                 position = episode["observations/place"][:]
                 actions = episode["actions"][:]

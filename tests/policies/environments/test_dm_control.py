@@ -71,8 +71,8 @@ class TestWithTheExtra:
         longer = make_environment(
             task_in({**SUITE, "wrappers": [{"type": "action_repeat", "repeat": 3}]})
         )
-        for one in (plain, longer):
-            one.reset(seed=1)
+        for suite in (plain, longer):
+            suite.reset(seed=1)
         done, steps = False, 0
         while not done:
             action = np.array([np.sin(steps)], dtype=np.float32)

@@ -64,8 +64,8 @@ def test_the_tasks_limit_of_time_cuts_off_and_ends_nothing():
     task = task_in(POINT)
     run = run_episode(task, make_environment(task), Toward(), 3)
     assert (len(run.rewards), run.terminated) == (20, False)
-    other = task_in({"type": "gymnasium", "id": "Pendulum-v1", "steps": 7})
-    environment = make_environment(other)
+    joint = task_in({"type": "gymnasium", "id": "Pendulum-v1", "steps": 7})
+    environment = make_environment(joint)
     environment.reset(seed=0)
     ends = [environment.step(np.zeros(1, np.float32))[2:4] for _ in range(7)]
     assert ends == [(False, False)] * 6 + [(False, True)]
@@ -131,8 +131,8 @@ def test_parts_of_a_dict_become_one_vector():
     environment = make_environment(task)
     assert environment.reset(seed=0)[0].shape == (2,)
     assert layout_of(task, environment).observation == ("goal_0", "place_0")
-    other = task_in({**parts, "wrappers": [{"type": "vector_obs", "keys": ["place"]}]})
-    assert make_environment(other).observation_space.shape == (1,)
+    joint = task_in({**parts, "wrappers": [{"type": "vector_obs", "keys": ["place"]}]})
+    assert make_environment(joint).observation_space.shape == (1,)
 
 
 def test_parameters_are_drawn_at_each_reset_and_follow_from_its_seed():
@@ -180,10 +180,10 @@ def test_trials_are_the_same_for_any_number_of_processes():
     alone = try_policy(task, Toward(), range(5), record=5)
     shared = try_policy(task, Toward(), range(5), record=5, workers=2)
     assert alone.returns == shared.returns
-    for one, other in zip(alone.episodes, shared.episodes, strict=True):
-        assert one.seed == other.seed
-        np.testing.assert_array_equal(one.actions, other.actions)
-        np.testing.assert_equal(one.step_events, other.step_events)
+    for single, joint in zip(alone.episodes, shared.episodes, strict=True):
+        assert single.seed == joint.seed
+        np.testing.assert_array_equal(single.actions, joint.actions)
+        np.testing.assert_equal(single.step_events, joint.step_events)
 
 
 def test_an_interval_holds_the_mean_of_what_was_drawn():

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from kinemill.control.mujoco_model import model_sources
 from kinemill.errors import BadInput, TaskError
 from kinemill.policies.environments import make_environment
 from kinemill.policies.environments.legged.body import load_body
 from kinemill.policies.environments.legged.commands import SAMPLES, sample_commands
 from kinemill.policies.environments.legged.robot_file import RobotOptions
-from kinemill.policies.environments.mujoco_model import model_sources
 from kinemill.task import load_task
 
 HIPS = {"front_left": (0.1, 0.06), "front_right": (0.1, -0.06), "back_left": (-0.1, 0.06),
@@ -128,13 +128,13 @@ def test_channels_are_those_of_the_body_and_it_stands_for_two_seconds(task):
 
 
 def test_a_command_is_drawn_from_its_ranges(task):
-    own = load_task(task.path, {"environment.commands": [RANGE, [1.0, 0.0, 0.0]]})
-    robot = own.environment.make(own)
+    ranged = load_task(task.path, {"environment.commands": [RANGE, [1.0, 0.0, 0.0]]})
+    robot = ranged.environment.make(ranged)
     commands = []
     for seed in range(300):
         robot.reset(seed=seed)
         commands.append(robot.robots.command[0].copy())
-    drawn = np.array([own for own in commands if own[0] != 1.0])
+    drawn = np.array([command for command in commands if command[0] != 1.0])
     assert 120 < len(drawn) < 180
     np.testing.assert_allclose(drawn.min(axis=0), [-0.1, 0.0, -0.5], atol=0.03)
     np.testing.assert_allclose(drawn.max(axis=0), [0.3, 0.0, 0.5], atol=0.03)
@@ -142,13 +142,13 @@ def test_a_command_is_drawn_from_its_ranges(task):
 
 
 def test_a_training_has_as_many_samples_of_each_command():
-    one, other = (0.2, 0.0, 0.0), ((-0.1, 0.3), 0.0, (-0.5, 0.5))
-    assert [own.tolist() for own in sample_commands([one])] == [list(one)]
-    samples = np.array(sample_commands([one, other]))
+    fixed, varied = (0.2, 0.0, 0.0), ((-0.1, 0.3), 0.0, (-0.5, 0.5))
+    assert [command.tolist() for command in sample_commands([fixed])] == [list(fixed)]
+    samples = np.array(sample_commands([fixed, varied]))
     assert len(samples) == 2 * SAMPLES
-    np.testing.assert_array_equal(samples[:SAMPLES], np.tile(one, (SAMPLES, 1)))
+    np.testing.assert_array_equal(samples[:SAMPLES], np.tile(fixed, (SAMPLES, 1)))
     assert samples[SAMPLES:, 0].min() < 0.0 < 0.2 < samples[SAMPLES:, 0].max() < 0.3
-    np.testing.assert_array_equal(samples, sample_commands([one, other]))
+    np.testing.assert_array_equal(samples, sample_commands([fixed, varied]))
 
 
 def test_a_range_with_its_ends_exchanged_is_refused(task):
@@ -264,8 +264,8 @@ def test_the_image_shows_a_robot_whose_trunk_frame_is_on_the_ground(task, shared
     robot = str(shared_data / "awd_robots" / "go_bdx" / "scene.xml")
     environment = task.environment.model_copy(update={"robot": robot})
     assert environment.body().height(environment.body().stance) < 0.0
-    other = task.model_copy(update={"environment": environment})
-    assert colors(make_environment(other, render=True)) > 3
+    varied = task.model_copy(update={"environment": environment})
+    assert colors(make_environment(varied, render=True)) > 3
 
 
 SERVO = '<position joint="front_left_hip" kp="20"/>'
@@ -350,8 +350,8 @@ def test_stiff_damping_of_a_servo_does_not_diverge(task):
     """Damping of 5 N·m·s/rad on 1e-3 kg·m²: Euler's method is unstable from 2 I / dt = 0.4 on."""
     euler = quadruped(servos=motors()).replace("implicitfast", "Euler")
     task.environment.robot_path.write_text(euler)
-    own = task.environment.model_copy(update={"gains": {"*": (20.0, 5.0)}})
-    robots = make_environment(task.model_copy(update={"environment": own})).unwrapped.robots
+    stiff = task.environment.model_copy(update={"gains": {"*": (20.0, 5.0)}})
+    robots = make_environment(task.model_copy(update={"environment": stiff})).unwrapped.robots
     robots.begin([0], np.zeros((1, 3)), np.full((1, 8), 0.02), np.zeros((1, 8)), np.zeros((1, 2)))
     rates = []
     for _ in range(50):

@@ -91,9 +91,9 @@ def test_an_action_beyond_the_limits_is_logged_as_applied_and_as_commanded(name,
     for column, channel in enumerate(layout.actions):
         low, high = task.channels[channel].limits or (-np.inf, np.inf)
         assert low <= run.actions[:, column].min() <= run.actions[:, column].max() <= high
-    again = run_trial(task, environment, Replay(run.actions), seed=0)
-    assert again.commands is None
-    np.testing.assert_array_equal(again.rewards, run.rewards)  # the log holds what happened
+    replayed = run_trial(task, environment, Replay(run.actions), seed=0)
+    assert replayed.commands is None
+    np.testing.assert_array_equal(replayed.rewards, run.rewards)  # the log holds what happened
     if task.ingest.format != "hdf5":
         return
     with h5py.File(write_episode(task, run, tmp_path)) as file:
@@ -159,17 +159,17 @@ def episodes():
 
 
 def test_a_step_is_a_row_with_reward_action_observation_and_events(tmp_path):
-    one, other = episodes()
-    table = pl.read_parquet(write_steps([one, other], tmp_path))
-    assert table.equals(step_table([one, other]))
+    first, second = episodes()
+    table = pl.read_parquet(write_steps([first, second], tmp_path))
+    assert table.equals(step_table([first, second]))
     assert table["seed"].to_list() == [3] * 5 + [4] * 5
     assert table["time_s"][:5].to_list() == [0.0, 0.1, 0.2, 0.1 * 3, 0.4]
-    assert table["reward"].sum() == one.episode_return + other.episode_return
+    assert table["reward"].sum() == first.episode_return + second.episode_return
     pushed = table.filter(pl.col("seed") == 3)
     np.testing.assert_allclose(
         pushed["action/action_0"], np.clip(-pushed["observation/position"], -2, 2)
     )
-    np.testing.assert_allclose(pushed["event/pushed"].sum(), np.nansum(one.step_events["pushed"]))
+    np.testing.assert_allclose(pushed["event/pushed"].sum(), np.nansum(first.step_events["pushed"]))
     assert not table["terminated"].any()  # the limit of time cut them off
 
 
@@ -178,13 +178,13 @@ def data_of(page: str) -> dict:
 
 
 def test_the_viewer_holds_frames_rewards_actions_and_events_of_each_step():
-    one = episodes()[0]
+    first = episodes()[0]
     frames = np.zeros((6, 8, 8, 3), np.uint8)
-    page = episode_viewer(one, Video(frames))
+    page = episode_viewer(first, Video(frames))
     data = data_of(page)
     assert data["step"] == [0, 1, 2, 3, 4]
-    assert data["values"][0] == [float(f"{reward:.5g}") for reward in one.rewards]
-    np.testing.assert_allclose(data["values"][1], np.cumsum(one.rewards), rtol=1e-4)
+    assert data["values"][0] == [float(f"{reward:.5g}") for reward in first.rewards]
+    np.testing.assert_allclose(data["values"][1], np.cumsum(first.rewards), rtol=1e-4)
     assert [len(data["frames"]), data["frame"]] == [5, [0, 1, 2, 3, 4]]
     names = re.findall(r'<tr data-row="\d+"><th>(.*?)</th>', page)
     text = " ".join(re.sub("<.*?>", "", name) for name in names)

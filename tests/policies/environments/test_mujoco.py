@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import kinemill.api as km
+from kinemill.control.mujoco_batch import MujocoBatch
 from kinemill.errors import BadInput, TaskError
 from kinemill.policies.environments import layout_of, make_environment
 from kinemill.policies.environments.card import make_card, open_card
-from kinemill.policies.environments.mujoco_batch import MujocoBatch
 from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.task.examples import copy_example
@@ -116,27 +116,27 @@ def test_without_settings_all_joints_and_sensors_are_observed(cart):
 def test_rows_are_the_ordinary_environment_to_the_bit():
     """Nine rows on all cores and one on one core, over episodes that end or are cut off."""
     task = load_task(EXAMPLES / "arm.yaml")
-    own = task.environment.model_copy(update={"randomize": {}, "steps": 20})
-    task = task.model_copy(update={"environment": own})
+    alone = task.environment.model_copy(update={"randomize": {}, "steps": 20})
+    task = task.model_copy(update={"environment": alone})
     rows = task.environment.vectorized(task)(9)
     singles = [make_environment(task) for _ in range(9)]
     observed, _ = rows.reset(range(9))
-    for seed, one in enumerate(singles):
-        assert np.array_equal(one.reset(seed=seed)[0], observed[seed])
+    for seed, single in enumerate(singles):
+        assert np.array_equal(single.reset(seed=seed)[0], observed[seed])
     random = np.random.default_rng(1)
     for _ in range(45):
         actions = random.uniform(-5.0, 5.0, (9, 2)).astype(np.float32)
         observed, rewards, dones, infos, _ = rows.step(actions)
-        for row, one in enumerate(singles):
-            own, reward, ended, cut, info = one.step(actions[row])
+        for row, single in enumerate(singles):
+            alone, reward, ended, cut, info = single.step(actions[row])
             assert rewards[row] == pytest.approx(reward, abs=1e-6)  # float32
             assert dones[row] == (ended or cut)
             if dones[row]:
                 assert infos[row]["TimeLimit.truncated"] == (not ended)
-                assert np.array_equal(infos[row]["terminal_observation"], own)
+                assert np.array_equal(infos[row]["terminal_observation"], alone)
                 assert infos[row]["kinemill_episode"]["success"] == info["is_success"]
-                own, _ = one.reset()
-            assert np.array_equal(observed[row], own)
+                alone, _ = single.reset()
+            assert np.array_equal(observed[row], alone)
 
 
 def test_factors_change_mass_and_gain_of_each_row(cart):
@@ -148,10 +148,10 @@ def test_factors_change_mass_and_gain_of_each_row(cart):
     assert environment.unwrapped.step(np.ones(1))[0][0] == pytest.approx(3.0 / 4.0 * 0.02)
     rows = task.environment.vectorized(task)(4)
     rows.reset(range(4))
-    speeds, *_, _, again = [rows.step(np.ones((4, 1)))[0][:, 0] for _ in range(11)]
+    speeds, *_, _, later = [rows.step(np.ones((4, 1)))[0][:, 0] for _ in range(11)]
     assert len({*speeds}) == 4
     assert (np.abs(np.log(speeds / (0.5 * 0.02))) <= np.log(4.0)).all()
-    assert not np.isclose(again, speeds).any()  # other factors in the next episode
+    assert not np.isclose(later, speeds).any()  # other factors in the next episode
     with pytest.raises(BadInput, match=r"weight.*is no parameter"):
         environment.unwrapped.vary({"weight": 2.0})
 

@@ -67,8 +67,8 @@ def test_a_class_of_the_project_goes_around_the_environment(cart):
     task = cart("{type: 'my_wrappers.py:Shift', by: 2.5}")
     assert make_environment(task).reset(seed=3)[0] == pytest.approx(start + 2.5)
     # Other processes get the recorded task, which holds the text of the file.
-    again = Task.model_validate(task.model_dump(mode="json", by_alias=True))
-    assert make_environment(again).reset(seed=3)[0] == pytest.approx(start + 2.5)
+    restored = Task.model_validate(task.model_dump(mode="json", by_alias=True))
+    assert make_environment(restored).reset(seed=3)[0] == pytest.approx(start + 2.5)
     short = cart("'my_wrappers.py:plain'")
     assert make_environment(short).reset(seed=3)[0] == pytest.approx(start)
 

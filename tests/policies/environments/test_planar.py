@@ -123,10 +123,10 @@ def test_demonstrations_are_the_same_bytes_for_any_number_of_workers(tmp_path):
     task, seeds = task_of("targets", randomize=randomize | {"camera": [-0.05, 0.05]}), range(60)
     alone = list(demonstrations(task, tmp_path / "one", seeds, failures=True))
     shared = list(demonstrations(task, tmp_path / "three", seeds, workers=3, failures=True))
-    one, three = digests(tmp_path / "one"), digests(tmp_path / "three")
-    assert len(one) == 60
-    assert one == three
-    assert len({*one.values()}) == 60
+    single, three = digests(tmp_path / "one"), digests(tmp_path / "three")
+    assert len(single) == 60
+    assert single == three
+    assert len({*single.values()}) == 60
     assert [vars(run) | {"file": run.file.name} for run in alone] == [
         vars(run) | {"file": run.file.name} for run in shared
     ]

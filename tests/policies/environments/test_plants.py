@@ -98,16 +98,16 @@ def test_a_learned_simulator_moves_one_row_as_it_moves_many(trained):
     environment, simulator = make_environment(task), load(trained)
     rows = task.environment.vectorized(task)(3)
     observed, _ = rows.reset([0, 1, 2])
-    one, _ = environment.reset(seed=5)
+    seen, _ = environment.reset(seed=5)
     environment.unwrapped._row = rows._states[1].copy()
     past = np.zeros((1, 1, 1), np.float32)
     history = np.stack([observed[1], observed[1]])[None]
     for push in (0.5, -1.0, 0.25):
         after, rewards, dones, _, _ = rows.step(np.full((3, 1), push))
-        one, reward, _, _, _ = environment.step(np.array([push]))
+        seen, reward, _, _, _ = environment.step(np.array([push]))
         expected = simulator.rollout(history, past, np.full((1, 1, 1), push, np.float32))[0, 0]
-        assert one == pytest.approx(expected, abs=1e-5)
-        assert after[1] == pytest.approx(one, abs=1e-5)
+        assert seen == pytest.approx(expected, abs=1e-5)
+        assert after[1] == pytest.approx(seen, abs=1e-5)
         assert rewards[1] == pytest.approx(reward, abs=1e-5)
         history = np.stack([history[0, 1], expected])[None]
         past = np.full((1, 1, 1), push, np.float32)
@@ -118,8 +118,8 @@ def test_a_learned_simulator_moves_one_row_as_it_moves_many(trained):
 def test_in_the_model_episodes_begin_where_it_says_and_in_the_plant_where_control_says(trained):
     start, true = {"angle": [2.0, 3.0], "velocity": [-7.0, -6.0]}, {"plant": {"physics": "plant"}}
     task = learned_task(trained, start=start, variants=true)
-    one = make_environment(task).reset(seed=1)[0]
-    for angle, velocity in [one, *task.environment.vectorized(task)(4).reset(range(4))[0]]:
+    seen = make_environment(task).reset(seed=1)[0]
+    for angle, velocity in [seen, *task.environment.vectorized(task)(4).reset(range(4))[0]]:
         assert 2.0 <= angle <= 3.0
         assert -7.0 <= velocity <= -6.0
     assert np.abs(make_environment(task, variant="plant").reset(seed=1)[0]).max() <= 0.5

@@ -76,10 +76,10 @@ def test_agents_that_act_at_random_take_no_turn_of_the_policy():
     task = game("Countdown", policies="shared", score="first", random_agents=["second"])
     environment = make_environment(task)
     policy = RandomPolicy(environment.action_space)
-    first, again = (run_episode(task, environment, policy, seed=5) for _ in range(2))
+    first, repeated = (run_episode(task, environment, policy, seed=5) for _ in range(2))
     assert (first.observations["observation"][:-1, 0] == 1.0).all()
-    assert np.array_equal(first.actions, again.actions)
-    assert first.episode_return == again.episode_return in (-1.0, 1.0)
+    assert np.array_equal(first.actions, repeated.actions)
+    assert first.episode_return == repeated.episode_return in (-1.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -57,31 +57,31 @@ def top_of_trunk(picture: np.ndarray) -> int:
 
 def test_the_clip_is_left_of_the_run_in_the_robots_own_model(task):
     record_pose(task, 1)
-    own = record_video(task, Still(), 0)
-    assert own is not None
-    assert own.note == "The robot's own model: left crouch.json, right the run."
-    assert own.stride == 1
-    assert own.pictures.shape == (99, SIZE[0], 2 * SIZE[1], 3)
-    clip, run = np.split(own.pictures.astype(int), 2, axis=2)
+    video = record_video(task, Still(), 0)
+    assert video is not None
+    assert video.note == "The robot's own model: left crouch.json, right the run."
+    assert video.stride == 1
+    assert video.pictures.shape == (99, SIZE[0], 2 * SIZE[1], 3)
+    clip, run = np.split(video.pictures.astype(int), 2, axis=2)
     assert top_of_trunk(clip[50]) > top_of_trunk(clip[0]) + 10  # px: it sinks
     assert abs(top_of_trunk(run[50]) - top_of_trunk(run[10])) < 5
 
 
 def test_a_long_episode_has_a_bounded_number_of_pictures(task):
-    pictures, every = record_pose(task, 1001)
-    assert len(pictures) == -(-1001 // every) <= MOST
+    pictures, interval = record_pose(task, 1001)
+    assert len(pictures) == -(-1001 // interval) <= MOST
 
 
 def test_without_graphics_it_is_drawn_and_the_reason_is_given(task, tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "none")
     zero = {"Vel_x": 0.0, "Vel_y": 0.0, "Yaw": 0.0}
     write_clip(tmp_path / "clips" / "crouch.json", crouch(0.6, 20), RATE, **zero)
-    own = record_video(task, Still(), 0)
-    assert own is not None
-    assert own.note.startswith(
+    video = record_video(task, Still(), 0)
+    assert video is not None
+    assert video.note.startswith(
         "Drawn, not rendered from the robot's model: offscreen graphics (none)"
     )
-    assert own.pictures.shape[1:3] == (192, 192)
+    assert video.pictures.shape[1:3] == (192, 192)
     (path,) = record_videos(task, Still(), [0], tmp_path)
     assert path.endswith(".webp")
     with pytest.raises(BadInput, match=r"offscreen graphics \(none\).*MUJOCO_GL"):

@@ -49,8 +49,8 @@ def demonstrations(rows: int = 40, runs: int = 4) -> Demonstrations:
         inputs = random.uniform([-3, -1], [3, 1], (rows, 2))
         return np.c_[inputs, np.sin(inputs[:, 0]) - 0.5 * inputs[:, 1]]
 
-    own = {"train": [run(k) for k in range(runs)], "validation": [run(90)], "test": [run(91)]}
-    return Demonstrations(packed(own))
+    splits = {"train": [run(k) for k in range(runs)], "validation": [run(90)], "test": [run(91)]}
+    return Demonstrations(packed(splits))
 
 
 def scaled(data: Demonstrations, factor: float) -> Demonstrations:

@@ -58,9 +58,9 @@ def learn_in(folder: Path, world: dict[str, str], kind: str) -> None:
     os.environ.update(world)
     torch.set_num_threads(1)
     task, parts = parts_of(kind)
-    with joined("cpu") as own:
+    with joined("cpu") as process:
         with torch.no_grad():  # a process that began with other weights gets the leader's
-            next(iter(parts[0].parameters())).add_(own.rank)
+            next(iter(parts[0].parameters())).add_(process.rank)
         state, best = fit(*parts, task.learn, folder, (NullReporter(), NullReporter()))
     weights = {name: value.tolist() for name, value in best.items()}
     folder.with_suffix(".json").write_text(json.dumps([state.step, state.best, weights]))
@@ -83,10 +83,10 @@ def test_two_processes_learn_the_policy_that_one_learns(tmp_path, kind):
             started.append(context.Process(target=learn_in, args=(folder, world, kind)))
             started[-1].start()
         assert finish(started, 240) == [0] * size
-    leader, other, alone = (
+    leader, follower, alone = (
         json.loads((tmp_path / f"{name}.json").read_text()) for name in ("2-0", "2-1", "1-0")
     )
-    assert leader == other
+    assert leader == follower
     assert leader[0] == alone[0]
     assert leader[1] == pytest.approx(alone[1], rel=1e-3)
     for name, value in alone[2].items():

@@ -113,8 +113,8 @@ def test_every_head_trains_and_acts_alike_in_torch_and_onnx_runtime(head, tmp_pa
         ours.reset(seed)
         theirs.reset(seed)
         for inputs in random.normal(size=(20, 2)).astype(np.float32):
-            one, other = ours.act(inputs), theirs.act(inputs)
-            assert one == pytest.approx(other, abs=1e-4)
+            array, changed = ours.act(inputs), theirs.act(inputs)
+            assert array == pytest.approx(changed, abs=1e-4)
         ours.reset(seed)
         acted[seed] = ours.act([0.5, 0.5])[0]
     assert (acted[1] != acted[2]) == module.layout.seeded
@@ -128,7 +128,9 @@ def test_a_number_that_is_none_spoils_its_row_alone_even_from_the_queue():
     inputs[1, 0] = float("nan")
     action, *carry = module(inputs, *carry)
     assert torch.isnan(action).flatten().tolist() == [False, True, False]
-    assert all(torch.isnan(one[1]).all() and not torch.isnan(one[[0, 2]]).any() for one in carry)
+    assert all(
+        torch.isnan(array[1]).all() and not torch.isnan(array[[0, 2]]).any() for array in carry
+    )
 
 
 def plans(count, length, n_action_steps, ensemble):
@@ -246,12 +248,12 @@ def test_a_policy_starts_from_another_and_refuses_one_that_sees_something_else(t
     home = Home(tmp_path / "home")
     folder = home.root / get_or_build(home, "model", "arm", {"of": "tests"}, publish).ref.path
     is_known = WarmStart(str(folder), "x", str(folder))
-    again, _ = task.learn.prepare(task, data, data, CPU, is_known)
-    for name, value in again.state_dict().items():
+    second, _ = task.learn.prepare(task, data, data, CPU, is_known)
+    for name, value in second.state_dict().items():
         assert torch.equal(value, module.state_dict()[name]), name
-    other = policy_task(observations=["speed"])
+    changed = policy_task(observations=["speed"])
     with pytest.raises(BadInput, match="other inputs or outputs"):
-        other.learn.prepare(other, data, data, CPU, is_known)
+        changed.learn.prepare(changed, data, data, CPU, is_known)
     wide = policy_task(model={"type": "mlp", "hidden_sizes": [17]})
     with pytest.raises(BadInput, match="another architecture"):
         wide.learn.prepare(wide, data, data, CPU, is_known)
@@ -263,7 +265,7 @@ def test_networks_learn_in_low_precision_and_actions_stay_in_float32(tmp_path):
     losses = [value for _, value in state.history["train/loss"]]
     assert losses[-1] < losses[0]
     action, *carry = module(torch.zeros(1, 2), *module.initial_carry(1))
-    assert {one.dtype for one in (action, *carry)} == {torch.float32}
+    assert {array.dtype for array in (action, *carry)} == {torch.float32}
 
 
 def test_epochs_are_passes_over_the_sequences_in_whole_batches(tmp_path):

@@ -50,9 +50,9 @@ def policy_of(name):
         text_bytes=24,
         **(drawn if name == FAST else {}),
     ).learn
-    one = torch.ones(2, dtype=torch.float64)
-    scale = {"observation_mean": 0 * one, "observation_std": one}
-    scale |= {"action_mean": 0 * one, "action_std": one}
+    ones = torch.ones(2, dtype=torch.float64)
+    scale = {"observation_mean": 0 * ones, "observation_std": ones}
+    scale |= {"action_mean": 0 * ones, "action_std": ones}
     torch.manual_seed(0)
     layout = replace(LAYOUT, seeded=learn.head.seeded)
     about = {"layout": layout.to_json(), "angles": ["angle"], "words": ["left", "right"]}
@@ -60,7 +60,7 @@ def policy_of(name):
 
 
 @pytest.mark.parametrize(
-    "name", [one if one == FAST else pytest.param(one, marks=pytest.mark.slow) for one in CASES]
+    "name", [case if case == FAST else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 )
 def test_what_is_exported_acts_as_what_was_trained(name, tmp_path):
     """Over 12 steps to 1e-5, from pictures, words, numbers and, the first, draws by the seed."""
@@ -74,10 +74,10 @@ def test_what_is_exported_acts_as_what_was_trained(name, tmp_path):
             "camera": random.integers(0, 255, (16, 16, 3), dtype=np.uint8),
             "said": as_bytes(("go Left!", "go right")[step % 2], 24),
         }
-        one, other = ours.act(inputs), theirs.act(inputs)
-        assert one == pytest.approx(other, abs=1e-5)
-        assert abs(one[1]) <= 0.5
-        acted.append(one)
+        exported, expected = ours.act(inputs), theirs.act(inputs)
+        assert exported == pytest.approx(expected, abs=1e-5)
+        assert abs(exported[1]) <= 0.5
+        acted.append(exported)
     assert np.ptp(acted, axis=0).min() > 1e-4  # it does look
 
 

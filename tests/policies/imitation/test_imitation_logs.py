@@ -146,7 +146,7 @@ def csv(logs):
     }
 
 
-LAYOUTS = {one.__name__: one for one in (trajectories, robomimic, minari, lerobot, csv)}
+LAYOUTS = {writer.__name__: writer for writer in (trajectories, robomimic, minari, lerobot, csv)}
 
 
 def learned_from(task, home, logs):

@@ -61,12 +61,12 @@ def test_an_arm_reaches_targets_after_150_demonstrations(home):
 
 @pytest.mark.slow  # a minute
 def test_two_ways_need_more_than_one_answer(home):
-    one = {
+    settings = {
         "learn.head": {"type": "deterministic"},
         "learn.chunk": {"length": 1, "n_action_steps": 1},
         "learn.ema": None,
     }
-    task, plain, _ = trained(home, "obstacle", 120, **one)
+    task, plain, _ = trained(home, "obstacle", 120, **settings)
     _, drawn, _ = trained(home, "obstacle", 120, **{"learn.steps": 2000})
     assert success(task, plain) < 0.6
     assert success(task, drawn) > 0.85

@@ -51,17 +51,17 @@ def of_gaits() -> TrackingPolicy:
     random = np.random.default_rng(0)
     clips = [size * np.sin(phase) + random.normal(0.0, 0.005, phase.shape) for size in (0.2, 0.4)]
     gaits = fit_gaits(clips, [np.array([k, 0.0, 0.0]) for k in (-1.0, 1.0)], 4, 8)
-    own, joints = layout(), len(JOINTS)
+    names, joints = layout(), len(JOINTS)
     sizes = GaitSizes(
         20,
         tuple(range(7, 7 + joints)),
-        tuple(range(len(own.observation) - 3, len(own.observation))),
+        tuple(range(len(names.observation) - 3, len(names.observation))),
         tuple(range(joints)),
         len(gaits.mean),
         1,
         32,
     )
-    family = GaitPolicy(own, sizes)
+    family = GaitPolicy(names, sizes)
     family.load_gaits(gaits, ClipScale(np.zeros(3), np.ones(3), np.zeros(joints)))
     return _tracking(family)
 

@@ -232,8 +232,8 @@ def untrained(task) -> TrackingPolicy:
 def tracking_of(task, count: int, **settings: object) -> Tracking:
     reference = ClipReference(clips_of(task), task.environment.clip_error)
     robots = task.environment.many(task, count, torch.device("cpu"))
-    own = TrackingSettings.model_validate(settings)
-    return Tracking(task.environment, robots, reference, settings=own)
+    tracking = TrackingSettings.model_validate(settings)
+    return Tracking(task.environment, robots, reference, settings=tracking)
 
 
 def test_a_command_that_selects_a_clip_earns_nothing(folder):
@@ -323,7 +323,7 @@ def test_clips_are_the_same_in_every_format(folder, form):
     columns = {
         "time": np.arange(100) * DT,
         **dict(zip(("qx", "qy", "qz", "qw"), np.eye(4)[[3] * 100].T, strict=True)),
-        **{f"{name}_angle": own for name, own in joints.items()},
+        **{f"{name}_angle": angles for name, angles in joints.items()},
         "select": np.zeros(100),
     }
     path, frame = folder / "clips" / f"crouch.{form}", pl.DataFrame(columns)

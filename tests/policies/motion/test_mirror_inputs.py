@@ -50,14 +50,14 @@ class Gait:
 
 @pytest.mark.parametrize("privileged", [False, True])
 def test_inputs_of_the_mirrored_robot_are_the_mirrored_inputs(privileged):
-    random, own = np.random.default_rng(0), mirror()
-    image = mirror_inputs(own, LAYOUT, privileged=privileged)
+    random, plane = np.random.default_rng(0), mirror()
+    image = mirror_inputs(plane, LAYOUT, privileged=privileged)
     observations = random.normal(size=(8, len(LAYOUT.observation))).astype(np.float32)
     observations[:, :4] /= np.linalg.norm(observations[:, :4], axis=1, keepdims=True)
     phases, corrections = random.uniform(0, 6, 8), random.uniform(-1, 1, (8, 5))
     rows, columns = np.array([0, 1, 2, 0, 1, 2, 1, 2]), image.actions.columns
     inputs = policy_inputs(observations, phases, corrections, Gait(), rows)
-    order, signs = own.image_of(LAYOUT.observation)
+    order, signs = plane.image_of(LAYOUT.observation)
     mirrored = policy_inputs(
         observations[:, order] * signs,
         phases + np.pi,
@@ -85,19 +85,19 @@ def test_what_only_the_critic_sees_is_mirrored():
             noise=rest[:, 5],
         )
         reference = SimpleNamespace(at=lambda *_: SimpleNamespace(height=rest[:, 6]))
-        own = SimpleNamespace(
+        fake = SimpleNamespace(
             _robots=robots, _reference=reference, _phase=0, _command_rows=0, _push=rest[:, 7]
         )
-        return Tracking._privileged_inputs(own)
+        return Tracking._privileged_inputs(fake)
 
     flips = np.array([1.0, -1.0, -1.0])
     velocities, rest = random.normal(size=(3, 4, 3)), random.uniform(0.5, 1.5, (4, 8))
-    own, other = hidden(*velocities, rest), hidden(*velocities * flips, rest)
-    assert own.shape == (4, PRIVILEGED)
-    np.testing.assert_allclose(own[:, :3], velocities[0] / np.array(COMMAND_UNITS), rtol=1e-6)
-    rows = np.hstack([np.zeros((4, input_size(5)), np.float32), own])
+    left, right = hidden(*velocities, rest), hidden(*velocities * flips, rest)
+    assert left.shape == (4, PRIVILEGED)
+    np.testing.assert_allclose(left[:, :3], velocities[0] / np.array(COMMAND_UNITS), rtol=1e-6)
+    rows = np.hstack([np.zeros((4, input_size(5)), np.float32), left])
     reflected = image.observations.apply(torch.from_numpy(rows))[:, input_size(5) :]
-    np.testing.assert_allclose(reflected, other, rtol=1e-6)
+    np.testing.assert_allclose(reflected, right, rtol=1e-6)
 
 
 def test_a_mirror_of_front_and_back_is_refused_with_what_to_flip():

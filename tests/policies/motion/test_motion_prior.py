@@ -43,8 +43,8 @@ def test_a_restored_prior_continues_exactly():
         prior.reward(*policy_steps(seed))
     prior.reward(*policy_steps(3, BATCH // 3))
     restored.restore({name: tensor.clone() for name, tensor in prior.tensors().items()})
-    for one in (prior, restored):
-        one.reward(*policy_steps(4))
+    for trained in (prior, restored):
+        trained.reward(*policy_steps(4))
     expected, actual = prior.tensors(), restored.tensors()
     assert expected.keys() == actual.keys()
     assert all(torch.equal(expected[name], actual[name]) for name in expected)

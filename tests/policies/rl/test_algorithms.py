@@ -30,8 +30,8 @@ def test_the_table_is_what_the_code_does(name):
     masks = {"required": (True, True), "optional": (True, False)}
     assert masks.get(row["masks"], (False, False)) == (algorithm.masked, algorithm.needs_mask)
     assert (row["masks"] == "in turns") == algorithm.multi_agent
-    others = [one for one in ALGORITHMS if algorithm.compatible(one)]
-    assert row["networks of (`start_from`)"] == ", ".join(f"`{one}`" for one in sorted(others))
+    others = [kind for kind in ALGORITHMS if algorithm.compatible(kind)]
+    assert row["networks of (`start_from`)"] == ", ".join(f"`{kind}`" for kind in sorted(others))
     is_off_policy = isinstance(algorithm, Replaying)
     assert row["learns from"].startswith("off-policy") == is_off_policy
     assert row["learns from"].startswith("on-policy") == isinstance(algorithm, ActorCritic)

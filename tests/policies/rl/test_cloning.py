@@ -102,10 +102,10 @@ def test_a_cloned_policy_acts_like_the_demonstrations_at_step_0(home, name):
     assert random_return(POINT) < -10.0
     assert training.state.history["pretrain/return"][0][1] > -3.0
     after = learner.restart_weights()
-    critics = [one for one in weights_before if "critic" in one or "value" in one]
+    critics = [weight for weight in weights_before if "critic" in weight or "value" in weight]
     assert critics
     assert all(torch.equal(weights_before[critic], after[critic]) for critic in critics)  # fresh
-    targets = [one for one in after if one.startswith("actor_target.")]
+    targets = [weight for weight in after if weight.startswith("actor_target.")]
     for target in targets:
         assert torch.equal(after[target], after[target.replace("_target", "")])
     assert bool(targets) == (name == "td3")
@@ -114,7 +114,7 @@ def test_a_cloned_policy_acts_like_the_demonstrations_at_step_0(home, name):
 def test_a_gaussian_keeps_enough_deviation_to_explore(home):
     narrow, _, _ = clone_policy(cloning(pretrain={"min_std": 1e-3}), data_start(home))
     learner, _, _ = clone_policy(cloning(pretrain={"min_std": 0.4}), data_start(home))
-    std = [one.model.policy.log_std.exp().item() for one in (narrow, learner)]
+    std = [weight.model.policy.log_std.exp().item() for weight in (narrow, learner)]
     assert std[0] < 0.5
     assert std[1] == pytest.approx(0.8)  # 0.4 of half the range, 2 m
 
@@ -155,8 +155,8 @@ def test_wrappers_with_a_memory_see_each_episode_from_its_start():
 def test_an_imitation_policy_starts_a_reinforcement_and_remains_the_best_policy(home):
     """At a rate of 1e-9 nothing gets better than the clone, which is published."""
     data = demonstrations()
-    own = {"steps": 300, "batch_size": 32, "eval_every": 300, "optimizer": {"lr": 1e-2}}
-    task = policy_task(**own)
+    settings = {"steps": 300, "batch_size": 32, "eval_every": 300, "optimizer": {"lr": 1e-2}}
+    task = policy_task(**settings)
     channels = {
         "position": {"role": "state", "unit": "m"},
         "target": {"role": "state", "unit": "m"},

@@ -84,8 +84,8 @@ def test_actor_and_critic_of_blocks_train_and_are_exported(algorithm, path, home
     section = critic_section(home.root / training.trained.path / CRITIC)
     assert "observation" in section
     assert ("action" in section) == (algorithm != "ppo")
-    tables = {name: one for name, one in module.restart.named().items() if "tables" in name}
-    shapes = {tuple(one.shape) for name, one in tables.items() if "target" not in name}
+    tables = {name: tensor for name, tensor in module.restart.named().items() if "tables" in name}
+    shapes = {tuple(tensor.shape) for name, tensor in tables.items() if "target" not in name}
     assert shapes == {(3, 3), (2, 3)}  # of the actor, and of the critic
     environment = make_environment(training.task)
     observed, _ = environment.reset(seed=0)

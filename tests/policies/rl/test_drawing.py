@@ -12,7 +12,9 @@ from kinemill.verify.networks import critic_section
 
 def links(blocks):
     titles = {block.name: block.title for block in blocks}
-    return [(block.title, block.below, [titles[one] for one in block.after]) for block in blocks]
+    return [
+        (block.title, block.below, [titles[above] for above in block.after]) for block in blocks
+    ]
 
 
 def model(library, env, **settings):
@@ -56,8 +58,8 @@ class Branches(nn.Module):
         super().__init__()
         self.a, self.b, self.c = nn.Linear(2, 3), nn.Linear(1, 4), nn.Linear(7, 1)
 
-    def forward(self, row, other):
-        return self.c(torch.cat([torch.sigmoid(self.a(row)), self.b(other)], dim=1))
+    def forward(self, row, command):
+        return self.c(torch.cat([torch.sigmoid(self.a(row)), self.b(command)], dim=1))
 
 
 def test_branches_meet_and_a_drawing_is_a_file_of_its_own(tmp_path):

@@ -7,8 +7,8 @@ from gymnasium.spaces import Box
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from kinemill.policies.rl.mirror_image import MirrorImage, Reflection
-from kinemill.policies.rl.mirrored_buffer import MirroredRollouts
 from kinemill.policies.rl.privileged import with_privileged_critic
+from kinemill.policies.rl.rollout_buffers import MirroredRollouts
 
 SWAP = Reflection(np.array([1, 0, 2]), np.array([1, 1, -1], np.float32))
 FLIP = Reflection(np.array([0]), np.array([-1], np.float32))
@@ -33,20 +33,20 @@ def test_a_batch_has_each_step_and_its_image():
     rows, actions, values, log_probs, advantages, returns = (
         torch.cat(part) for part in zip(*batches, strict=True)
     )
-    own = torch.cat([torch.arange(2), torch.arange(4, 6)])
-    images = own + 2
-    assert sorted(rows[own, 0].tolist()) == [1, 4, 11, 14]
-    torch.testing.assert_close(rows[images], rows[own][:, [1, 0, 2]] * torch.tensor([1, 1, -1]))
-    torch.testing.assert_close(actions[images], -actions[own])
+    direct = torch.cat([torch.arange(2), torch.arange(4, 6)])
+    images = direct + 2
+    assert sorted(rows[direct, 0].tolist()) == [1, 4, 11, 14]
+    torch.testing.assert_close(rows[images], rows[direct][:, [1, 0, 2]] * torch.tensor([1, 1, -1]))
+    torch.testing.assert_close(actions[images], -actions[direct])
     for value in (values, log_probs, advantages, returns):
-        torch.testing.assert_close(value[images], value[own])
+        torch.testing.assert_close(value[images], value[direct])
 
 
 def test_parts_are_reflected_side_by_side():
-    both = Reflection.of_parts([FLIP, SWAP])
+    reflection = Reflection.of_parts([FLIP, SWAP])
     rows = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
-    assert both.apply(rows).tolist() == [[-1.0, 3.0, 2.0, -4.0]]
-    torch.testing.assert_close(both.apply(both.apply(rows)), rows)
+    assert reflection.apply(rows).tolist() == [[-1.0, 3.0, 2.0, -4.0]]
+    torch.testing.assert_close(reflection.apply(reflection.apply(rows)), rows)
 
 
 @pytest.mark.parametrize("hidden", [[8, 8], []])
@@ -56,7 +56,7 @@ def test_only_the_critic_sees_the_last_columns(hidden):
     policy = kind(space(5), space(1), lambda _: 1e-3, net_arch={"pi": hidden, "vf": [8]})
     rows = torch.rand(4, 5)
     others = torch.cat([rows[:, :3], torch.rand(4, 2)], dim=1)
-    mean = [policy.get_distribution(own).distribution.mean for own in (rows, others)]
+    mean = [policy.get_distribution(direct).distribution.mean for direct in (rows, others)]
     torch.testing.assert_close(*mean, rtol=0.0, atol=0.0)
     assert (policy.predict_values(rows) != policy.predict_values(others)).any()
     assert {parameter.requires_grad for parameter in policy.parameters()} == {True}

@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from kinemill.policies.rl.algorithms.dqn import DQN
-from kinemill.policies.rl.q_learning import mean_layer
-from tests.policies.rl.test_training_loop import CART, rl_task, site_of
+from kinemill.policies.rl.algorithms.qrdqn import mean_layer
+from tests.policies.rl.test_training_loop import CART, rl_task, settings_of, site_of
 
 
 def test_the_mean_over_quantiles_is_one_layer():
@@ -24,7 +23,13 @@ def test_without_a_largest_norm_gradients_are_not_clipped(name, grad_clip, expec
     assert learner.model.max_grad_norm == expected
 
 
-def test_random_actions_become_fewer_over_all_rounds():
-    settings = DQN(exploration_fraction=0.5, exploration_initial=0.9, exploration_final=0.1)
-    shares = [settings.random_share(step, 1_000) for step in (0, 250, 500, 1_000)]
-    assert shares == pytest.approx([0.9, 0.5, 0.1, 0.1])
+def test_random_actions_over_several_rounds_become_fewer():
+    settings = {"exploration_fraction": 0.5, "exploration_initial_eps": 0.9}
+    algorithm = {**settings_of("dqn"), **settings, "exploration_final_eps": 0.1}
+    task = rl_task(CART, algorithm, steps=80)
+    learner = task.learn.algorithm.learner(site_of(task))
+    shares = list[float]()
+    for until in (16, 40, 80):  # rollouts of 8 steps
+        learner.advance(until, None)
+        shares.append(learner.model.exploration_rate)
+    assert shares == pytest.approx([0.58, 0.1, 0.1])

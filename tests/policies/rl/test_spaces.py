@@ -66,7 +66,7 @@ def acts_in(env: gymnasium.Env, policy) -> bool:
 
 
 def check(registered: km.Registered) -> None:
-    failed = [one for one in registered.verification.checks if not one.passed]
+    failed = [result for result in registered.verification.checks if not result.passed]
     assert not failed
     assert registered.status in ("done", "refused")
     assert registered.training.summary.steps >= 256
@@ -155,7 +155,10 @@ def test_the_exported_policy_acts_in_the_bare_environment(env, algorithm, home, 
 def test_an_algorithm_that_reads_no_images_names_those_that_do(home):
     path = {"type": "python", "path": f"{HERE}:Camera"}
     task = km.make_task(
-        task="game", dt=0.1, environment=path, learn={"type": "reinforcement", "algorithm": "ars"}
+        task="game",
+        dt=0.1,
+        environment=path,
+        learn={"type": "reinforcement", "algorithm": "evolution"},
     )
     layout = layout_of(task, make_environment(task))
     with pytest.raises(BadInput, match=r"observes camera.*use .*sac"):

@@ -43,11 +43,19 @@ def test_the_table_has_returns_lengths_actions_and_events():
         "statistics at step 2,048: return 2 std 1 min 1 max 3, length 6, success 50%, "
         "2 training episodes, 1,234 steps/s, new best policy"
     )
-    assert head.split() == ["mean", "std", "min", "max"]
+    assert head.split() == ["mean", "std", "min", "max", "histogram"]
     assert [row.split() for row in rows if row.startswith("action")] == [
         ["action", "push", "0.3", "0.75", "-2", "2"]
     ]
     assert len({len(row) for row in [head, *rows]}) == 1
+    assert next(row for row in rows if row.startswith("event")).endswith("2  █      █ ")
+
+
+def test_histogram_of_events_has_the_most_frequent_bin_as_the_highest_bar():
+    values = [*[0.0] * 8, *[1.0] * 4, 7.0]
+    assert Distribution.of(values).counts == (8, 4, 0, 0, 0, 0, 0, 1)
+    assert Distribution.of(values).bars == "█▄     ▁"
+    assert Distribution.of([3.0, float("nan")]).bars == " " * 8
 
 
 def test_a_pipe_gets_the_line_and_a_terminal_the_table():
@@ -122,6 +130,6 @@ def test_each_evaluation_has_a_table_and_the_same_metrics(home):
     assert f"return {metrics[0]['evaluation/return']:.4g} std" in tables[0]
     assert metrics[0]["episodes/evaluation_min"] <= metrics[0]["evaluation/return"]
     assert metrics[0]["episodes/return_max"] == pytest.approx(
-        float(next(row for row in tables[0].splitlines() if "train return" in row).split()[-1]),
+        float(next(row for row in tables[0].splitlines() if "train return" in row).split()[5]),
         rel=1e-3,
     )

@@ -1,6 +1,7 @@
 """Reinforcement: every algorithm, what a checkpoint holds, what a policy takes along."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from kinemill.policies.environments import layout_of, make_environment
 from kinemill.policies.environments.card import make_card
 from kinemill.policies.rl.evaluation import Evaluator
 from kinemill.policies.rl.learner_context import estimate, open_site
-from kinemill.policies.rl.training_loop import TrainingLoop, derive_seed
+from kinemill.policies.rl.training_loop import Forecast, TrainingLoop, derive_seed
 from kinemill.store import open_ref
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
@@ -80,7 +81,7 @@ VARIANTS = {
 
 def marked(names, *quick):
     """Return names as parameters; those that are not quick are marked `ci`."""
-    return [pytest.param(one, marks=[] if one in quick else [pytest.mark.ci]) for one in names]
+    return [pytest.param(item, marks=[] if item in quick else [pytest.mark.ci]) for item in names]
 
 
 @pytest.mark.parametrize("variant", marked(VARIANTS, "ppo", "recurrent_ppo", "sac", "evolution"))
@@ -92,18 +93,18 @@ def test_restored_state_of_an_algorithm_continues_bit_for_bit(variant, tmp_path,
     straight.advance(64, 1)
     groups, state = straight.state()
     groups = {
-        group: {key: one.clone() for key, one in tensors.items()}
+        group: {key: item.clone() for key, item in tensors.items()}
         for group, tensors in groups.items()
     }
     first_steps = straight.step
     straight.advance(first_steps + 64, 2)
 
-    other = task.learn.algorithm.learner(site_of(task))
-    other.restore(groups, state)
-    assert other.step == first_steps
-    other.advance(first_steps + 64, 2)
-    assert other.step == straight.step
-    assert pack_tensors(other.state()[0]) == pack_tensors(straight.state()[0])
+    changed = task.learn.algorithm.learner(site_of(task))
+    changed.restore(groups, state)
+    assert changed.step == first_steps
+    changed.advance(first_steps + 64, 2)
+    assert changed.step == straight.step
+    assert pack_tensors(changed.state()[0]) == pack_tensors(straight.state()[0])
     # Training leaves nothing in the temporary folder; torch makes a cache once in a process.
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith("torchinductor_")]
 
@@ -126,7 +127,7 @@ def test_the_policy_does_what_the_library_would_do(variant):
     carry, memory, start = policy.initial_carry(7), None, np.ones(7, bool)
     for _ in range(3):
         observation = random.normal(0.0, 2.0, (7, len(layout.observation))).astype(np.float32)
-        inputs = [torch.from_numpy(one) for one in (observation, mask) if one is not None]
+        inputs = [torch.from_numpy(item) for item in (observation, mask) if item is not None]
         with torch.no_grad():
             action, *carry = policy(*inputs, *carry)
         how = {"action_masks": mask} if layout.mask else {}
@@ -219,9 +220,9 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(home, tmp_pa
     get_or_build = published(task, Home(tmp_path / "other"))
     with pytest.raises(KeyboardInterrupt):
         published(task, home, Dies(160))
-    again = published(task, home)
+    repeated = published(task, home)
     for file in ("weights.safetensors", "history.json"):
-        assert (get_or_build / file).read_bytes() == (again / file).read_bytes(), file
+        assert (get_or_build / file).read_bytes() == (repeated / file).read_bytes(), file
 
 
 @pytest.mark.parametrize("name", ["sac"])
@@ -234,17 +235,19 @@ def test_a_chosen_checkpoint_holds_the_whole_state(home, tmp_path, name):
     expected = published(rl_task(point, algorithm), Home(tmp_path / "other"))
     published(rl_task(point, algorithm, steps=128, keep={"every": 64}), home)
     first, *_ = sorted(home.runs.glob("point/*/checkpoint-*"))
-    again = published(rl_task(point, algorithm, start_from=str(first)), home, None, start_in(first))
+    repeated = published(
+        rl_task(point, algorithm, start_from=str(first)), home, None, start_in(first)
+    )
     for file in ("weights.safetensors", "history.json"):
-        assert (expected / file).read_bytes() == (again / file).read_bytes(), file
+        assert (expected / file).read_bytes() == (repeated / file).read_bytes(), file
 
 
 def test_a_checkpoint_of_other_networks_is_refused(home):
     published(rl_task(steps=64, keep={"every": 64}), home)
     (checkpoint,) = home.runs.glob("point/*/checkpoint-*")
-    other = rl_task(model={"type": "mlp", "hidden_sizes": [9]}, start_from=str(checkpoint))
+    changed = rl_task(model={"type": "mlp", "hidden_sizes": [9]}, start_from=str(checkpoint))
     with pytest.raises(BadInput, match="is a checkpoint of another algorithm or other networks"):
-        published(other, home, None, start_in(checkpoint))
+        published(changed, home, None, start_in(checkpoint))
 
 
 def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):
@@ -257,9 +260,9 @@ def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):
     with pytest.raises(KeyboardInterrupt):
         published(task, home, Dies(160))
     TrainingJob(task, home, card.ref, card.ref).check_resume()
-    other = rl_task(optimizer={"type": "adam", "lr": 0.5})
+    changed = rl_task(optimizer={"type": "adam", "lr": 0.5})
     with pytest.raises(BadInput, match=r"learn\.optimizer\.lr: 0\.0003 -> 0\.5"):
-        TrainingJob(other, home, card.ref, card.ref).check_resume()
+        TrainingJob(changed, home, card.ref, card.ref).check_resume()
 
 
 @pytest.mark.parametrize(
@@ -446,3 +449,18 @@ def test_statistics_of_episodes_are_curves(home):
     column = header.split(",").index("train/length")
     assert [line.split(",")[column] for line in (first, second)] == ["10", "10"]
     assert [line.split(",")[0] for line in (first, second)] == ["32", "64"]
+
+
+def test_forecast_after_ten_seconds_names_the_remaining_time(monkeypatch):
+    messages = []
+    progress = NullReporter()
+    progress.log_message = messages.append
+    forecast = Forecast(progress, 1_000_000)
+    forecast.model = SimpleNamespace(learning_starts=100)
+    clock = iter([0.0, 4.0, 10.0])  # s
+    monkeypatch.setattr("kinemill.policies.rl.training_loop.time.monotonic", lambda: next(clock))
+    for steps in (64, 128, 5_000, 10_128, 20_000):  # the first is before any update
+        forecast.num_timesteps = steps
+        forecast.on_rollout_start()
+    expected = "takes about 16 min 30 s and the time of its evaluations"
+    assert messages == [f"1,000 steps/s: the training up to step 1,000,000 {expected}"]

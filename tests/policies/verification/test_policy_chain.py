@@ -51,8 +51,8 @@ def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_pat
     produced = Produced(verdict.ref, exported, model, card)
     result = register.run(task, home, produced)
     assert (result.status, result.alias) == ("done", "champion")
-    again = register.run(task, home, produced)
-    assert (again.status, again.version) == ("unchanged", 1)
+    repeated = register.run(task, home, produced)
+    assert (repeated.status, repeated.version) == ("unchanged", 1)
     policy = runtime.load("models:/cartpole_rl@champion")
     assert policy.act(
         {"cart_position": 0, "cart_velocity": 0, "pole_angle": 0.1, "pole_velocity": 0.5}

@@ -27,7 +27,7 @@ def test_actions_are_compared_with_the_logged_ones(pendulum):
     policy = as_policy(Counting(0.0))
     held_out = measure_logs(policy, logs)
     torque = pendulum.values[:, 2].astype(np.float64)
-    rows = np.concatenate([np.arange(one.start + 1, one.stop) for one in pendulum.of("test")])
+    rows = np.concatenate([np.arange(span.start + 1, span.stop) for span in pendulum.of("test")])
     expected = np.sqrt((torque[rows] ** 2).mean())
     assert held_out.errors["model"].rmse == pytest.approx([expected])
     curves = action_curves(policy, Demonstrations(pendulum), held_out, 5, 3)
@@ -45,17 +45,17 @@ def test_differences_are_measured_over_the_episode_and_after_resets(pendulum):
     held_out = measure_logs(policy, logs)
     curves = action_curves(policy, Demonstrations(pendulum), held_out, 4, 30)
     line, torque = curves.channels["torque"], pendulum.values[:, 2].astype(np.float64)
-    starts = [one.start + 30 * k for one in pendulum.of("test") for k in range(4)]
+    starts = [span.start + 30 * k for span in pendulum.of("test") for k in range(4)]
     expected = [
         np.sqrt(np.mean([(0.1 * step - torque[start + step]) ** 2 for start in starts]))
         for step in range(4)
     ]
     assert line.by_step == pytest.approx(expected, rel=1e-5)
-    first = [row for one in pendulum.of("test") for row in range(one.start + 1, one.start + 6)]
+    first = [row for span in pendulum.of("test") for row in range(span.start + 1, span.start + 6)]
     ages = [
-        row - one.start
-        for one in pendulum.of("test")
-        for row in range(one.start + 1, one.start + 6)
+        row - span.start
+        for span in pendulum.of("test")
+        for row in range(span.start + 1, span.start + 6)
     ]
     off = 0.1 * np.array(ages) - torque[first]
     assert curves.rows[0] == len(first) == 30  # 5 of the 119 rows of each of 6 episodes
@@ -138,7 +138,7 @@ def test_observations_images_and_texts_of_logs_reach_the_policy(tmp_path, home):
     inputs = Feed(data, OBSERVED, torch.device("cpu")).at(torch.tensor([0, 11, 12, 23]))
     assert np.array_equal(inputs["observation"], goals[[0, 0, 1, 1], [0, 11, 0, 11]])
     assert np.array_equal(inputs["camera"], frames[[0, 0, 1, 1], [0, 11, 0, 11]])
-    assert [bytes(one.numpy()).rstrip(b"\0") for one in inputs["instruction"]] == [
+    assert [bytes(span.numpy()).rstrip(b"\0") for span in inputs["instruction"]] == [
         *(b"left", b"left", b"right", b"right")
     ]
     assert data.actions[:, 0] == pytest.approx(pushes[:, :, 0].ravel())

@@ -13,11 +13,11 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from kinemill.control.mujoco_batch import FACTORS, Floats, MujocoBatch, MujocoModel
+from kinemill.control.mujoco_model import RobotModel, quantity_names
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Info, Options, Reset, Transition
 from kinemill.policies.environments.kinds._raster import Bar, Disc, draw
-from kinemill.policies.environments.mujoco_batch import FACTORS, Floats, MujocoBatch, MujocoModel
-from kinemill.policies.environments.mujoco_model import RobotModel, quantity_names
 from kinemill.policies.environments.vector_env import Advanced
 from kinemill.registry import nearest
 from kinemill.runtime import wrapped

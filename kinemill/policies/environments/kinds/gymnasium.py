@@ -61,7 +61,7 @@ def _redirect_mujoco(name: str) -> None:
         return
     import mujoco
 
-    from kinemill.policies.environments.mujoco_batch import redirect_warnings
+    from kinemill.control.mujoco_batch import redirect_warnings
 
     redirect_warnings(mujoco)
 

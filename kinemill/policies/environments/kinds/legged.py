@@ -17,8 +17,10 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from kinemill.control.mujoco_model import model_sources
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Info
+from kinemill.policies.environments.kinds._mujoco import draw_robot
 from kinemill.policies.environments.legged.body import Body, load_body
 from kinemill.policies.environments.legged.clip_files import clip_files, read_clips
 from kinemill.policies.environments.legged.clips import ClipTable
@@ -26,7 +28,6 @@ from kinemill.policies.environments.legged.commands import Command, draw_command
 from kinemill.policies.environments.legged.physics import MujocoWarp
 from kinemill.policies.environments.legged.robot_file import RobotOptions
 from kinemill.policies.environments.legged.robots import Gauge, LeggedRobots
-from kinemill.policies.environments.mujoco_model import model_sources
 from kinemill.task import KINDS, Environment, Task
 from kinemill.task.bounds import PositiveQuantity, Quantity, QuantityOrZero, Seconds
 from kinemill.task.hooks import from_task_folder
@@ -336,36 +337,9 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         return float(robots.command_reward()[0]), bool(robots.has_fallen[0]), False, info
 
     def render(self) -> NDArray[np.uint8]:
-        """Return an image from the side with the trunk in its middle, (H, W, 3) uint8."""
-        from kinemill.policies.environments.kinds._raster import Bar, Disc, draw
-
+        """Return a picture from the side."""
         robots = self.robots
-        body = self.robots.body
-        size = body.standing_height  # m; all lengths below are relative to it
-        origin = np.array([robots.position[0, 0], 0.7 * size])
-        positions, parents = robots.body_positions(0)
-        at = [(float(x), float(z)) for x, z in positions[:, [0, 2]] - origin]
-        dark = (0.15, 0.25, 0.45)
-        light = (0.45, 0.6, 0.8)
-        gray = (0.6, 0.6, 0.55)
-        ground = -0.7
-        shapes: list[Bar | Disc] = [
-            Bar((-7.0 * size, ground * size), (7.0 * size, ground * size), 0.014 * size, gray)
-        ]
-        first_mark = np.ceil((origin[0] - 1.4 * size) / 0.05) * 0.05 - origin[0]
-        for x in np.arange(first_mark, 1.6 * size, 0.05):  # a mark every 5 cm
-            ends = (float(x), ground * size), (float(x), (ground - 0.07) * size)
-            shapes.append(Bar(*ends, 0.0105 * size, gray))
-        for child in reversed(range(1, len(at))):
-            color = dark if child <= len(at) // 2 else light
-            shapes.append(Bar(at[parents[child]], at[child], 0.056 * size, color))
-        soles = body.soles(robots.position[0, 7:]) @ robots.rotation[0].T + robots.position[0, :3]
-        for foot, color in zip(soles[::-1, :, [0, 2]] - origin, (light, dark), strict=False):
-            x = foot[:, 0]
-            z = float(foot[:, 1].mean())
-            shapes.append(Bar((float(x.min()), z), (float(x.max()), z), 0.042 * size, color))
-        shapes.append(Disc(at[0], 0.3 * size, dark))
-        return draw(shapes, 192, 1.4 * size)
+        return draw_robot(robots.body.model, np.concatenate([[0.0], robots.position[0]]))
 
 
 class ClipEnv(LeggedEnv):

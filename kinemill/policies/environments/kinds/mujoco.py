@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from kinemill.errors import BadInput
-from kinemill.policies.environments.gym_types import Env
-from kinemill.policies.environments.kinds._mujoco import MujocoEnv, MujocoRows, Rules, used_names
-from kinemill.policies.environments.mujoco_batch import MujocoModel
-from kinemill.policies.environments.mujoco_model import (
+from kinemill.control.mujoco_batch import MujocoModel
+from kinemill.control.mujoco_model import (
     RobotModel,
     command_range,
     load_model,
     model_sources,
 )
+from kinemill.errors import BadInput
+from kinemill.policies.environments.gym_types import Env
+from kinemill.policies.environments.kinds._mujoco import MujocoEnv, MujocoRows, Rules, used_names
 from kinemill.policies.environments.vector_env import Rows, VectorRows
 from kinemill.registry import nearest
 from kinemill.task.bounds import QuantityOrZero

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.control.mujoco_batch import MujocoModel
 from kinemill.control.sim import mujoco
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.robot_file import (
@@ -19,7 +20,6 @@ from kinemill.policies.environments.legged.robot_file import (
     read_robot,
     servo_of,
 )
-from kinemill.policies.environments.mujoco_batch import MujocoModel
 from kinemill.registry import nearest
 
 Floats = NDArray[np.float64]

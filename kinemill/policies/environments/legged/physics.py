@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.control.mujoco_batch import MujocoBatch
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.body import Body, Floats
-from kinemill.policies.environments.mujoco_batch import MujocoBatch
 
 _VARIED = (  # fields of a model that mass, friction and gain change
     "body_mass",

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.control.mujoco_batch import MujocoModel
 from kinemill.control.sim import mujoco
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.video import Scene
-from kinemill.policies.environments.mujoco_batch import MujocoModel
 from kinemill.registry import nearest
 
 Floats = NDArray[np.float64]

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.control.mujoco_batch import FACTORS, scale_model
 from kinemill.errors import BadInput
 from kinemill.policies.environments.legged.body import Body, Floats
 from kinemill.policies.environments.legged.clips import ClipPose, Pose, rotations
 from kinemill.policies.environments.legged.physics import LeggedPhysics, MujocoThreads
-from kinemill.policies.environments.mujoco_batch import FACTORS, scale_model
 from kinemill.registry import nearest
 
 SMOOTH = 0.3  # s over which velocities are averaged: each step makes the trunk sway
@@ -257,24 +257,6 @@ class LeggedRobots:
             rates = rates + rate
         parts = [attitude[:, [1, 2, 3, 0]], turning, joints, rates, self.command]
         return np.concatenate(parts, axis=1).astype(np.float32)
-
-    def body_positions(self, row: int) -> tuple[Floats, list[int]]:
-        """Return positions (bodies, 3), m, of one robot, trunk first, and each body's parent.
-
-        The trunk, and what is fixed to it, is at its mass center.
-        """
-        data = self._data
-        model = self.physics.models[row]
-        trunk = self.body.trunk
-        data.qpos[:] = self.position[row]
-        self._library.mj_kinematics(model, data)
-        bodies = np.flatnonzero(model.body_rootid == trunk)
-        rows = {int(body): index for index, body in enumerate(bodies)}
-        positions = data.xpos[bodies].copy()
-        positions[model.body_weldid[bodies] == model.body_weldid[trunk]] = (
-            data.xmat[trunk].reshape(3, 3) @ self.body.center + data.xpos[trunk]
-        )
-        return positions, [rows.get(int(model.body_parentid[body]), -1) for body in bodies]
 
 
 def _tilted(attitude: Floats, tilt: Floats) -> Floats:

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.control.mujoco_batch import MujocoModel
 from kinemill.errors import BadInput
-from kinemill.policies.environments.mujoco_batch import MujocoModel
 
 Floats = NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def render_video(
             reason = lines[-1].strip() if lines else f"exit code {done.returncode}"
             raise _unavailable(graphics, reason)
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays["pictures"], int(arrays["every"])
+            return arrays["pictures"], int(arrays["stride"])
 
 
 def _unavailable(graphics: str, reason: str) -> BadInput:
@@ -138,7 +138,7 @@ def _main(folder: Path) -> None:
         most = min(MOST, max(2, int(BUDGET / max(time.perf_counter() - began, 1e-6))))
         stride = max(1, -(-rows // most))
         pictures = [first, *(picture(row) for row in range(stride, rows, stride))]
-    np.savez(folder / "video.npz", allow_pickle=False, pictures=np.stack(pictures), every=stride)
+    np.savez(folder / "video.npz", allow_pickle=False, pictures=np.stack(pictures), stride=stride)
 
 
 def _camera(library: Any, height: float) -> Any:

@@ -1,13 +1,13 @@
 """Each action held for several steps of the environment."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-import gymnasium
+from gymnasium.wrappers import RepeatAction
 from pydantic import Field
 
-from kinemill.policies.environments.gym_types import Env, Transition
-from kinemill.task import WRAPPERS, Count, Wrapper
+from kinemill.policies.environments.gym_types import Env
+from kinemill.task import WRAPPERS, Wrapper
 
 
 @WRAPPERS.register("action_repeat")
@@ -18,33 +18,11 @@ class ActionRepeat(Wrapper):
     """
 
     type: Literal["action_repeat"] = "action_repeat"
-    repeat: Count = Field(default=2, description="steps of the environment for each action")
+    repeat: int = Field(
+        default=2, ge=2, le=1_000_000, description="steps of the environment for each action"
+    )
 
     def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with longer steps."""
         del estimates
-        return RepeatedAction(environment, self.repeat)
-
-
-class RepeatedAction(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Returns the last observation and `info`, and the sum of the rewards.
-
-    Args:
-        env: the environment to step.
-        repeat: steps of it for each action, at least 1; fewer if its episode ends.
-    """
-
-    def __init__(self, env: Env, repeat: int) -> None:
-        super().__init__(env)
-        self._repeat = repeat
-
-    def step(self, action: object) -> Transition:
-        """Advance by up to `repeat` steps."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        total = float(reward)
-        for _ in range(self._repeat - 1):
-            if terminated or truncated:
-                break
-            observation, reward, terminated, truncated, info = self.env.step(action)
-            total += float(reward)
-        return observation, total, terminated, truncated, info
+        return RepeatAction(environment, self.repeat)

@@ -74,16 +74,16 @@ class ActorCritic(Algorithm):
     def rollouts(self, site: Site) -> dict[str, Any]:
         """Return the library's settings of a rollout buffer with agents or with mirror images."""
         if site.mirror is not None:
-            from kinemill.policies.rl.mirrored_buffer import MirroredRollouts
+            from kinemill.policies.rl.rollout_buffers import MirroredRollouts
 
             images = {"mirror": site.mirror}
             return {"rollout_buffer_class": MirroredRollouts, "rollout_buffer_kwargs": images}
         if not site.layout.agents:
             return {}
-        from kinemill.policies.rl.agent_buffer import AgentRollouts
+        from kinemill.policies.rl.rollout_buffers import AgentRollouts
 
-        own = {"environment": site.environment, "agents": len(site.layout.agents)}
-        return {"rollout_buffer_class": AgentRollouts, "rollout_buffer_kwargs": own}
+        arguments = {"environment": site.environment, "agents": len(site.layout.agents)}
+        return {"rollout_buffer_class": AgentRollouts, "rollout_buffer_kwargs": arguments}
 
     def usual(self, learn: Reinforcement) -> dict[str, Any]:
         """Return the shared settings under the names of stable-baselines3."""
@@ -172,9 +172,9 @@ class ActorCritic(Algorithm):
         """Return why a separate model of the critic has no effect; None: it has one."""
         return None if self.critic == "separate" else "has no effect: the critic is shared"
 
-    def compatible(self, other: str) -> bool:
+    def compatible(self, algorithm: str) -> bool:
         """Return whether an algorithm's networks are the same."""
-        return other in ("ppo", "a2c", "maskable_ppo")
+        return algorithm in ("ppo", "a2c", "maskable_ppo")
 
     def learner(self, site: Site) -> Learner:
         """Return the learner."""

@@ -28,10 +28,10 @@ class ValueBased(Replaying):
         description="steps between updates of the target network",
         examples=[100, 1_000, 10_000],
     )
-    exploration_initial: Share = Field(
+    exploration_initial_eps: Share = Field(
         default=1.0, description="share of random actions at the start"
     )
-    exploration_final: Share = Field(
+    exploration_final_eps: Share = Field(
         default=0.05, description="share of random actions at the end", examples=[0.01, 0.05, 0.1]
     )
     exploration_fraction: Fraction = Field(
@@ -55,12 +55,7 @@ class ValueBased(Replaying):
         return self.usual(learn) | {
             "max_grad_norm": learn.grad_clip if learn.grad_clip is not None else float("inf"),
             "target_update_interval": self.target_update_interval,
-            "exploration": lambda step: self.random_share(step, learn.total_steps),
+            "exploration_initial_eps": self.exploration_initial_eps,
+            "exploration_final_eps": self.exploration_final_eps,
+            "exploration_fraction": self.exploration_fraction,
         }
-
-    def random_share(self, step: int, total: int) -> float:
-        """Return the share of random actions at a step of a training of `total` steps."""
-        progress = min(step / (self.exploration_fraction * total), 1.0)
-        first = self.exploration_initial
-        last = self.exploration_final
-        return first + progress * (last - first)

@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from kinemill.policies.rl.algorithms._value_based import ValueBased
 from kinemill.policies.rl.learner import Learner, Site
 from kinemill.task import ALGORITHMS
@@ -15,9 +13,6 @@ class DQN(ValueBased):
 
     acts_by: ClassVar[str] = "q_net"
     type: Literal["dqn"] = "dqn"
-    double: bool = Field(
-        default=True, description="double Q-learning, against overestimated values"
-    )
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the network in a policy of the library, in order."""
@@ -25,6 +20,6 @@ class DQN(ValueBased):
 
     def learner(self, site: Site) -> Learner:
         """Return the learner."""
-        from kinemill.policies.rl.q_learning import DoubleDQN
+        import stable_baselines3
 
-        return self.made(site, DoubleDQN, self.shared(site) | {"double": self.double})
+        return self.made(site, stable_baselines3.DQN, self.shared(site))

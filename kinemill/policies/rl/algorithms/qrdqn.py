@@ -21,15 +21,27 @@ class QRDQN(ValueBased):
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the network in a policy of the library, in order."""
-        from kinemill.policies.rl.q_learning import mean_layer
-
         *hidden, last = policy.quantile_net.quantile_net
         return [*hidden, mean_layer(last, self.n_quantiles)]
 
     def learner(self, site: Site) -> Learner:
         """Return the learner."""
-        from kinemill.policies.rl.q_learning import QuantileDQN
+        import sb3_contrib
 
         settings = self.shared(site)
         settings["policy_kwargs"] |= {"n_quantiles": self.n_quantiles}
-        return self.made(site, QuantileDQN, settings)
+        return self.made(site, sb3_contrib.QRDQN, settings)
+
+
+def mean_layer(layer: Any, quantiles: int) -> Any:
+    """Return the linear layer of the mean over the quantiles of each action.
+
+    The outputs of the layer are all actions of a quantile, then of the next one.
+    """
+    import torch
+
+    mean = torch.nn.Linear(layer.in_features, layer.out_features // quantiles)
+    with torch.no_grad():
+        mean.weight.copy_(layer.weight.view(quantiles, -1, layer.in_features).mean(dim=0))
+        mean.bias.copy_(layer.bias.view(quantiles, -1).mean(dim=0))
+    return mean

@@ -72,6 +72,6 @@ class RecurrentPPO(PPO):
         """Return that cloning is not supported: it trains on single steps."""
         return "is not supported: cloning does not train an LSTM"
 
-    def compatible(self, other: str) -> bool:
+    def compatible(self, algorithm: str) -> bool:
         """Return whether the networks are the same."""
-        return other == self.type
+        return algorithm == self.type

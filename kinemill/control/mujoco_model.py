@@ -22,8 +22,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from kinemill.control.mujoco_batch import MujocoModel
 from kinemill.errors import BadInput
-from kinemill.policies.environments.mujoco_batch import MujocoModel
 from kinemill.registry import nearest
 
 _FRAME = re.compile(r"(body|site)_(\w+)_(x|y|z|up)")
@@ -94,13 +94,16 @@ def _meshes_of_urdf(path: Path) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def load_model(path: Path, motors: Mapping[str, Limits], used: Iterable[str]) -> RobotModel:
+def load_model(
+    path: Path, motors: Mapping[str, Limits], used: Iterable[str], where: str | None = None
+) -> RobotModel:
     """Compile a model.
 
     Args:
         path: MJCF or URDF.
         motors: joint: lowest and highest torque or force of a motor to add.
         used: names of quantities that are used; those of bodies and sites become sensors.
+        where: setting in errors; default: `environment.model`.
 
     Raises:
         BadInput: The file is not usable, or a name is unknown.
@@ -108,7 +111,7 @@ def load_model(path: Path, motors: Mapping[str, Limits], used: Iterable[str]) ->
     import mujoco
 
     library: Any = mujoco
-    where = f"environment.model: {path}"
+    where = where or f"environment.model: {path}"
     model_sources(path, where)
     try:
         spec = library.MjSpec.from_file(str(path))

@@ -1,17 +1,26 @@
-"""Rollouts of agents with individual rewards: advantages along the turns of each agent.
+"""Rollout buffers: of agents with individual rewards, and with mirror images of the steps.
 
-Symbols: T steps, B environments, N agents, D numbers observed.
+The advantages of agents are along the turns of each. What a symmetric robot learns on one side, it
+then knows on the other side as well (Mittal et al., 2024, Symmetry considerations for learning task
+symmetric robot policies, section III-B).
+
+Symbols: T steps, B environments, N agents, D numbers observed, E columns
+of an observation, A actions.
 """
 
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.type_aliases import RolloutBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
 from kinemill.policies.environments.gym_types import Space
 from kinemill.policies.environments.turns import AGENT_REWARDS
+from kinemill.policies.rl.mirror_image import MirrorImage
 from kinemill.policies.rl.vec_env import CopiesEnv
 
 Floats = NDArray[np.float32]
@@ -46,7 +55,7 @@ def agent_advantages(
     collected = np.zeros((rows, count))  # rewards since the next turn, going backwards
     following = np.full((rows, count), np.nan)  # value of the next turn; NaN: not in the rollout
     later = np.zeros((rows, count))  # advantage of the next turn
-    every = np.arange(rows)
+    row = np.arange(rows)
     for step in reversed(range(steps)):
         over = dones[step]
         # Of what comes after the end of an episode, only the value of a truncated one counts.
@@ -54,14 +63,14 @@ def agent_advantages(
         collected += rewards[step]
         agent = agents[step]
         value = values[step].astype(np.float64)
-        after = following[every, agent]
+        after = following[row, agent]
         after = np.where(np.isnan(after), value, after)
-        advantage = collected[every, agent] + gamma * after - value
-        advantage += gamma * gae_lambda * later[every, agent]
+        advantage = collected[row, agent] + gamma * after - value
+        advantage += gamma * gae_lambda * later[row, agent]
         advantages[step] = advantage
         # Only the agent that acts begins a new transition; the others still sum their rewards.
-        collected[every, agent], following[every, agent] = 0.0, value
-        later[every, agent] = advantage
+        collected[row, agent], following[row, agent] = 0.0, value
+        later[row, agent] = advantage
     return advantages
 
 
@@ -141,3 +150,41 @@ class AgentRollouts(RolloutBuffer):
             (self.gamma, self.gae_lambda),
         )
         self.returns = self.advantages + self.values
+
+
+class MirroredRollouts(RolloutBuffer):
+    """Rollout buffer of stable-baselines3 whose batches have the mirror image of each step.
+
+    Advantage, return and probability of an image are those of the step itself.
+
+    Args:
+        buffer_size: steps of each environment, T.
+        observation_space: space of rows (E,).
+        action_space: space of actions (A,).
+        mirror: of rows and actions.
+        settings: further arguments of `RolloutBuffer`.
+    """
+
+    def __init__(
+        self,
+        buffer_size: int,
+        observation_space: Space,
+        action_space: Space,
+        *,
+        mirror: MirrorImage,
+        **settings: Any,
+    ) -> None:
+        self._mirror = mirror
+        super().__init__(buffer_size, observation_space, action_space, **settings)
+
+    def _get_samples(
+        self, batch_inds: NDArray[np.intp], env: VecNormalize | None = None
+    ) -> RolloutBufferSamples:
+        """Return steps and their images, twice as many rows as indices."""
+        # Old values, old log probabilities, advantages and returns, in this order.
+        rows, actions, *values = super()._get_samples(batch_inds, env)
+        return RolloutBufferSamples(
+            torch.cat([rows, self._mirror.observations.apply(rows)]),
+            torch.cat([actions, self._mirror.actions.apply(actions)]),
+            *(torch.cat([value, value]) for value in values),
+        )

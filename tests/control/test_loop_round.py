@@ -1,7 +1,7 @@
 """Report page of a learning loop: learning curve and rounds."""
 
 from kinemill.control.learning_loop import EpisodeRecord, RoundRecord
-from kinemill.control.loop_report import loop_page
+from kinemill.control.loop_round import loop_page
 from kinemill.task import load_task
 
 TASK = load_task("pendulum", {"control.seconds": 0.4})

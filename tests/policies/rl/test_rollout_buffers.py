@@ -6,7 +6,7 @@ import torch
 from gymnasium.spaces import Box
 from stable_baselines3.common.buffers import RolloutBuffer
 
-from kinemill.policies.rl.agent_buffer import agent_advantages
+from kinemill.policies.rl.rollout_buffers import agent_advantages
 from tests.policies.rl.test_training_loop import rl_task, site_of
 
 
