@@ -69,7 +69,7 @@ def curl(url, *arguments):
     return int(subprocess.run(requested, check=True, capture_output=True, timeout=60).stdout)
 
 
-def test_curl_gets_through_with_a_token_alone(served, token):
+def test_curl_needs_a_token(served, token):
     url = f"{served.urls['Dagster']}/graphql"
     json_, bearer = "Content-Type: application/json", f"Authorization: Bearer {token}"
     assert curl(url, "-H", json_, "-d", '{"query": "{ version }"}') == 200
@@ -81,7 +81,7 @@ def test_curl_gets_through_with_a_token_alone(served, token):
     assert curl(url, "-H", json_, "-H", bearer, "-d", LAUNCH) == 200
 
 
-def test_a_run_belongs_to_whoever_launched_it_whatever_they_say(served, monkeypatch):
+def test_run_owner_is_the_user_that_launched_it(served, monkeypatch):
     from kinemill_dagster.pipelines.server.auth.users import Users
 
     requested = ["runs", "start", TASK, "--json", "--owner", "ann"]
@@ -92,7 +92,7 @@ def test_a_run_belongs_to_whoever_launched_it_whatever_they_say(served, monkeypa
     assert json.loads(theirs.stdout)["owner"] == "operators-name"
 
 
-def test_an_operator_runs_no_code_by_uploading_a_file(served):
+def test_uploaded_file_of_an_operator_runs_no_code(served):
     """Neither by GraphQL nor by `kinemill runs start`, however the file came there."""
     uploaded = served.workspace.home.root / "artifacts" / "zz" / "evil.py"
     code = "open(__file__ + '.ran', 'w')\ndef f(simulator, task): return {}\n"
@@ -121,7 +121,7 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
     assert not uploaded.with_name("evil.py.ran").exists()
 
 
-def test_live_updates_come_through_a_websocket(served):
+def test_websocket_receives_live_updates(served):
     from websockets.exceptions import WebSocketException
     from websockets.sync.client import connect
 
@@ -147,7 +147,7 @@ def chromium(*arguments):
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
 
 
-def test_a_hostile_page_in_the_same_browser_gets_nowhere(served, tmp_path):
+def test_hostile_page_in_the_same_browser_is_refused(served, tmp_path):
     url = served.urls["Dagster"]
     (tmp_path / "evil.html").write_text(EVIL % {"url": url, "body": json.dumps(LAUNCH)})
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
@@ -167,7 +167,7 @@ def test_a_hostile_page_in_the_same_browser_gets_nowhere(served, tmp_path):
     assert "['reloadWorkspace']" not in said  # and none was let through
 
 
-def test_nothing_secret_is_in_what_the_servers_write(served, token):
+def test_server_logs_have_no_secret(served, token):
     for log in Path(served.workspace.home.dagster / "servers").glob("*.log"):
         assert token not in log.read_text()
         assert PASSWORD not in log.read_text()

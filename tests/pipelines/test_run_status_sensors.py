@@ -46,7 +46,7 @@ def statuses(home, started):
     return [client.get_run(run).info.status for run in started]
 
 
-def test_after_a_canceled_run_no_dead_run_of_mlflow_says_running(tracked, orphan):
+def test_canceled_run_marks_its_mlflow_run_killed(tracked, orphan):
     assert statuses(tracked, orphan) == ["RUNNING", "RUNNING"]
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(chain, status=dg.DagsterRunStatus.STARTED)
@@ -55,7 +55,7 @@ def test_after_a_canceled_run_no_dead_run_of_mlflow_says_running(tracked, orphan
     assert statuses(tracked, orphan) == ["KILLED", "RUNNING"]
 
 
-def test_after_a_run_whose_process_died_neither_does_one(tracked, orphan):
+def test_run_with_a_dead_process_marks_its_mlflow_run_killed(tracked, orphan):
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(chain, status=dg.DagsterRunStatus.STARTED)
         event = instance.report_run_failed(run, "its process is gone")
@@ -65,7 +65,7 @@ def test_after_a_run_whose_process_died_neither_does_one(tracked, orphan):
     assert "its process is gone" in (tracked.dagster / "failures.jsonl").read_text()
 
 
-def test_no_training_begins_without_mlflow_and_it_says_which_file(workspace):
+def test_training_without_mlflow_names_the_database(workspace):
     workspace.home.root.mkdir(parents=True)
     workspace.home.mlflow_db.write_text("this is no database")
     with pytest.raises(KinemillError, match=r"mlflow\.db: is damaged or not a database of MLflow"):
@@ -73,7 +73,7 @@ def test_no_training_begins_without_mlflow_and_it_says_which_file(workspace):
 
 
 @pytest.mark.ci
-def test_mlflows_database_is_waited_for_while_somebody_holds_it(tracked):
+def test_locked_mlflow_database_is_waited_for(tracked):
     began = threading.Event()
 
     def hold():

@@ -48,13 +48,13 @@ def look(workspace, days, **overrides):
     return next_training(task, workspace.home, time.time() + days * DAY)
 
 
-def test_the_registry_says_who_reigns_since_when_and_from_what(workspace, champion):
+def test_champion_age_is_read_from_the_registry(workspace, champion):
     assert (champion.number, champion.tags[tags.DATASET]) == (1, "old")
     assert abs(datetime.fromisoformat(champion.created).timestamp() - time.time()) < 60.0
     assert champion_of(workspace.home, "another_task") is None
 
 
-def test_an_old_champion_is_trained_again_once_for_the_logs_that_came(workspace, champion, dataset):
+def test_old_champion_with_new_logs_requests_one_run(workspace, champion, dataset):
     dataset("new")
     request = look(workspace, 31)
     assert request.run_key == f"{TASK}-age-1-new"
@@ -71,7 +71,7 @@ def test_an_old_champion_is_trained_again_once_for_the_logs_that_came(workspace,
         (31, None, "champion version 1 is 31.0 days old, but there are no new logs"),
     ],
 )
-def test_a_young_one_or_one_that_knows_all_logs_stays(
+def test_young_champion_or_one_without_new_logs_requests_no_run(
     workspace, champion, dataset, days, made, why
 ):
     if made:
@@ -79,7 +79,7 @@ def test_a_young_one_or_one_that_knows_all_logs_stays(
     assert look(workspace, days).skip_message == why
 
 
-def test_without_a_champion_or_switched_off_nothing_is_asked_for(workspace):
+def test_missing_champion_or_disabled_age_requests_no_run(workspace):
     assert look(workspace, 99).skip_message == f"{TASK} has no champion yet"
     off = look(workspace, 99, **{"retrain.max_age": None})
     assert off.skip_message == "retrain.max_age is off"
@@ -95,11 +95,11 @@ def test_without_a_champion_or_switched_off_nothing_is_asked_for(workspace):
         (60, 60.0),
     ],
 )
-def test_ages_are_spelled_with_their_unit(workspace, spelled, seconds):
+def test_age_with_a_unit_is_parsed(workspace, spelled, seconds):
     assert load_task(TASK, {"retrain.max_age": spelled}).retrain.max_age == seconds
 
 
 @pytest.mark.parametrize("spelled", ["a month", "30 fortnights", 0, -1])
-def test_other_ages_are_refused(workspace, spelled):
+def test_age_without_a_known_unit_is_refused(workspace, spelled):
     with pytest.raises(TaskError, match=r"retrain\.max_age"):
         load_task(TASK, {"retrain.max_age": spelled})

@@ -39,7 +39,7 @@ def look(workspace, observed=None, **overrides):
     return next_training(load_task(TASK, overrides), workspace.home, observed or {})
 
 
-def test_drifting_recordings_are_asked_for_once_and_with_the_reason(workspace, results):
+def test_drifting_recordings_request_one_run_with_the_reason(workspace, results):
     results(A, B)
     call = look(workspace)
     assert call.request.asset_selection is None  # the whole chain
@@ -52,7 +52,7 @@ def test_drifting_recordings_are_asked_for_once_and_with_the_reason(workspace, r
     assert (again.request, again.why) == (None, f"already requested: {call.why}")
 
 
-def test_another_set_is_asked_for_under_another_key(workspace, results):
+def test_changed_set_of_drifting_recordings_has_a_new_key(workspace, results):
     results(A)
     first = look(workspace)
     results(A, B)
@@ -61,26 +61,26 @@ def test_another_set_is_asked_for_under_another_key(workspace, results):
     assert second.request.run_key != first.request.run_key
 
 
-def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(workspace, results):
+def test_lost_cursor_repeats_the_run_key(workspace, results):
     results(A)
     assert look(workspace).request.run_key == look(workspace).request.run_key
 
 
 @pytest.mark.parametrize("status", ["no champion", "not comparable"])
-def test_without_a_verdict_nothing_is_asked_for(workspace, results, status):
+def test_missing_verdict_requests_no_run(workspace, results, status):
     assert look(workspace).why == "no new episode was evaluated yet"
     results(status=status)
     assert look(workspace).why == f"no episode was evaluated: {status}"
     assert look(workspace).request is None
 
 
-def test_without_drift_nothing_is_asked_for(workspace, results):
+def test_recordings_without_drift_request_no_run(workspace, results):
     results()
     call = look(workspace)
     assert (call.request, call.why) == (None, "0 of 4 new episodes drift")
 
 
-def test_the_task_can_switch_it_off(workspace, results):
+def test_task_without_drift_retraining_requests_no_run(workspace, results):
     results(A)
     call = look(workspace, **{"retrain.on_drift": False})
     assert (call.request, call.why) == (None, "retrain.on_drift is off")
@@ -96,7 +96,7 @@ def check_of(instance, run_id):
 @pytest.mark.e2e
 @pytest.mark.ci
 @pytest.mark.usefixtures("in_this_process")
-def test_from_a_changed_robot_to_the_training_that_learns_from_it(copy):
+def test_changed_robot_leads_to_a_training_on_its_logs(copy):
     """A log from where things weigh 6 times as much: the check warns, one run is requested."""
     task = load_task(TASK, {"retrain.after_new_recordings": 100})
     job = chain_job(task)
