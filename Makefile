@@ -60,7 +60,7 @@ wheel: setup ## build the wheel into dist/
 test-wheel: setup ## run first commands, servers and tests from the wheel, with each installed Python 3.11 to 3.13
 	$(BIN)/python -m pytest tests/test_wheel.py
 
-DAGSTER_TESTS ?= tests/pipelines tests/resources/test_launchpad.py tests/resources/test_database_listeners.py
+DAGSTER_TESTS ?= tests/pipelines tests/assets tests/resources
 
 test-dagster: setup .venv/dagster-1.11 .venv/dagster-1.12 ## run the tests of the Dagster project with three minor versions of Dagster
 	for version in 1.11 1.12 ''; do \

@@ -212,3 +212,20 @@ def test_few_assignments_are_packed():
     ]
     # hydrax, diffrax, brax and others: 0.1 to 1.1 %; a swap needs it
     assert sum(packed) / len(packed) < 0.01, "one assignment a line"
+
+
+# Tests of several modules: chains, servers, families. Lower the number with each move.
+UNMIRRORED = 200
+
+
+def test_few_test_files_mirror_no_module():
+    """`kinemill/a/b.py` and the package `kinemill/a/b` are tested in `tests/a/test_b.py`."""
+    without = []
+    for file in tracked("tests/**/test_*.py"):
+        folder, _, name = file.removeprefix("tests/").rpartition("/")
+        subject = name.removeprefix("test_").removesuffix(".py")
+        places = [ROOT / "kinemill" / folder, ROOT / folder]
+        modules = [place / prefix for place in places for prefix in (subject, f"_{subject}")]
+        if not any(path.is_dir() or path.with_suffix(".py").is_file() for path in modules):
+            without.append(file)
+    assert len(without) <= UNMIRRORED, without

@@ -9,7 +9,7 @@ import uvicorn
 
 from kinemill_dagster.pipelines.server.auth import connections
 from kinemill_dagster.pipelines.server.auth.connections import LimitedProtocol
-from tests.pipelines.test_auth import echo
+from tests.pipelines.server.auth.test_middleware import echo
 
 HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "
 WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -15,7 +15,7 @@ from kinemill_dagster.pipelines.server.auth.request import (
     write_json,
 )
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
-from tests.pipelines.test_auth import DELETE, LAUNCH, MLFLOW, OWN, guarded, post
+from tests.pipelines.server.auth.test_middleware import DELETE, LAUNCH, MLFLOW, OWN, guarded, post
 
 __all__ = ["guarded"]  # a fixture
 PASSWORD = "correct horse battery"

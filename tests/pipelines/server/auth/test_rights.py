@@ -9,7 +9,7 @@ from kinemill_dagster.pipelines.server.auth.dagster_site import DagsterSite, Sto
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
 from kinemill_dagster.pipelines.server.auth.users_file import User
 from tests.pipelines.server.auth.test_dagster_site import LAUNCH
-from tests.pipelines.test_auth import DELETE, MLFLOW, PASSWORD, guarded
+from tests.pipelines.server.auth.test_middleware import DELETE, MLFLOW, PASSWORD, guarded
 
 __all__ = ["guarded"]  # a fixture
 ALIAS = "/api/2.0/mlflow/registered-models/alias"

@@ -15,7 +15,14 @@ from kinemill_dagster.pipelines.server.auth import users as user_list
 from kinemill_dagster.pipelines.server.auth.middleware import Guard
 from kinemill_dagster.pipelines.server.auth.rules import Rules
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
-from tests.pipelines.test_auth import DAGSTER, HERE_URL, MLFLOW, PASSWORD, basic, echo
+from tests.pipelines.server.auth.test_middleware import (
+    DAGSTER,
+    HERE_URL,
+    MLFLOW,
+    PASSWORD,
+    basic,
+    echo,
+)
 
 WRONG = 401
 LIMITED = 429

@@ -10,7 +10,14 @@ from kinemill_dagster.pipelines.server.auth.middleware import Guard
 from kinemill_dagster.pipelines.server.auth.proxy import proxy_at
 from kinemill_dagster.pipelines.server.auth.rules import HERE, Rules
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
-from tests.pipelines.test_auth import DAGSTER, DELETE, LAUNCH, PASSWORD, echo, post
+from tests.pipelines.server.auth.test_middleware import (
+    DAGSTER,
+    DELETE,
+    LAUNCH,
+    PASSWORD,
+    echo,
+    post,
+)
 
 SECRET = "a secret that both of them know"
 ADDRESS = "https://mill.example"

@@ -9,7 +9,7 @@ import pytest
 from kinemill.errors import BadInput
 from kinemill_dagster.pipelines.server.auth.users import Users
 from kinemill_dagster.pipelines.server.auth.users_file import read_users
-from tests.pipelines.test_auth import PASSWORD
+from tests.pipelines.server.auth.test_middleware import PASSWORD
 
 
 @pytest.fixture
