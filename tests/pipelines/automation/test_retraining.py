@@ -60,16 +60,6 @@ def test_new_log_starts_one_run_of_the_job_with_the_reason(robots):
     assert "no new logs" in ticks.tick("three_retraining").skip_message
 
 
-def test_threshold_of_recordings_runs_to_the_dataset_first(robots):
-    file = robots[0].path
-    file.write_text(
-        file.read_text().replace("{cron: null}", "{cron: null, after_new_recordings: 5}")
-    )
-    drop("one")
-    (request,) = Ticks([load_task("one")]).tick("one_retraining").run_requests
-    assert [key.path[1] for key in request.asset_selection] == ["recordings", "episodes", "dataset"]
-
-
 def test_new_champion_upstream_starts_the_task_that_starts_from_it(robots):
     ticks, counts = Ticks(robots), []
     ticks.tick("three_retraining")
