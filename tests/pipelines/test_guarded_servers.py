@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from kinemill.store.home import Home
-from tests.conftest import run_command
-from tests.pipelines.conftest import TASK, Workspace
-from tests.pipelines.serving import LAUNCH as LAUNCH_RUN
-from tests.pipelines.serving import selector, serve
+from tests.pipelines.conftest import Workspace
+from tests.pipelines.serving import serve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -79,46 +77,6 @@ def test_curl_needs_a_token(served, token):
     assert curl(url, "-H", json_, "-H", "Origin: http://evil.example", "-d", LAUNCH) == 403
     assert curl(url, "-G", "--data-urlencode", "query=mutation { reloadWorkspace { x } }") == 405
     assert curl(url, "-H", json_, "-H", bearer, "-d", LAUNCH) == 200
-
-
-def test_run_owner_is_the_user_that_launched_it(served, monkeypatch):
-    from kinemill_dagster.pipelines.server.auth.users import Users
-
-    requested = ["runs", "start", TASK, "--json", "--owner", "ann"]
-    mine = run_command(*requested)
-    assert json.loads(mine.stdout)["owner"] == "ann"  # the home's owner may launch for others
-    monkeypatch.setenv("KINEMILL_TOKEN", Users(served.workspace.home).renew_token("operators-name"))
-    theirs = run_command(*requested)
-    assert json.loads(theirs.stdout)["owner"] == "operators-name"
-
-
-def test_uploaded_file_of_an_operator_runs_no_code(served):
-    """Neither by GraphQL nor by `kinemill runs start`, however the file came there."""
-    uploaded = served.workspace.home.root / "artifacts" / "zz" / "evil.py"
-    code = "open(__file__ + '.ran', 'w')\ndef f(simulator, task): return {}\n"
-    who, url = f"operators-name:{PASSWORD}", served.urls["MLflow"]
-    path = f"{url}/api/2.0/mlflow-artifacts/artifacts/zz/evil.py"
-    curl(path, "-X", "PUT", "-u", who, "--data-binary", code)
-    uploaded.parent.mkdir(parents=True, exist_ok=True)
-    uploaded.write_text(code)  # whatever became of the upload
-    named = f"{uploaded}:f"
-    params = {
-        "selector": selector(TASK),
-        "mode": "default",
-        "runConfigData": {"resources": {TASK: {"config": {"learn": {"eval_callback": named}}}}},
-    }
-    requested = json.dumps({"query": LAUNCH_RUN, "variables": {"p": params}})
-    graphql = f"{served.urls['Dagster']}/graphql"
-    sent = [CURL or "curl", "-s", graphql, "-u", who, "-H", "Content-Type: application/json"]
-    response = subprocess.run(
-        [*sent, "-d", requested], check=True, capture_output=True, text=True, timeout=120
-    )
-    assert "web requests cannot set" in response.stdout
-    assert "LaunchRunSuccess" not in response.stdout
-    started = run_command("runs", "start", TASK, "--set", f"learn.eval_callback={named}")
-    assert started.returncode == 2
-    assert "web requests cannot set" in started.stderr
-    assert not uploaded.with_name("evil.py.ran").exists()
 
 
 def test_websocket_receives_live_updates(served):
