@@ -4,15 +4,11 @@ For each task and seed: `kinemill run gym:dm_control/TASK-v0` in a separate home
 `prove/suite/` of KINEMILL_HOME. SAC trains for 100,000 steps of the environment: 50,000 actions,
 each held for two steps, and 45,000 updates; in finger-spin 100,000 actions and 96,000 updates.
 Verification runs the exported ONNX file for 100 episodes from unseen starts. `--row NAME` proves
-one task, `--seeds N` other than 3 seeds. `--sb3` trains with the tuned settings of stable-
-baselines3 (`_suite_peer`). Needs the extra `dm-control`.
+one task, `--seeds N` other than 3 seeds. Needs the extra `dm-control`.
 """
 
-import json
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -22,7 +18,6 @@ from benchmarks import _proof
 from kinemill.policies.environments.dm_control import register_suite
 
 STEPS, REPEAT, EPISODES = 100_000, 2, 100
-PEER = "-sb3"  # behind the name of a task: SAC of stable-baselines3
 TARGETS = {  # issue 27; None: reported
     "cartpole-swingup": 839,
     "pendulum-swingup": 724,
@@ -75,8 +70,7 @@ def one_seed(name: str, seed: int) -> dict[str, Any]:
 def _proved(name: str, seed: int, home: Path) -> dict[str, Any]:
     """Train, evaluate, and measure the time; the pipeline also exports and registers."""
     began, cpu = time.perf_counter(), _children_cpu()
-    is_peer = name.endswith(PEER)
-    result = _peer(name.removesuffix(PEER), seed) if is_peer else _pipeline(name, seed, home)
+    result = _pipeline(name, seed, home)
     return {**result, "wall": time.perf_counter() - began, "cpu": _children_cpu() - cpu}
 
 
@@ -90,12 +84,6 @@ def _pipeline(name: str, seed: int, home: Path) -> dict[str, Any]:
     changed["environment.wrappers"] = [*wrapper, *ANGLES.get(name, [])]
     done = _proof.kinemill(home, "run", address, *_proof.overridden(changed))
     return {"return": done["metrics"]["return"]["model"], "alias": done["alias"]}
-
-
-def _peer(name: str, seed: int) -> dict[str, Any]:
-    """Train and evaluate with stable-baselines3 alone."""
-    command = [sys.executable, "-m", "benchmarks._suite_peer", name, str(seed)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def _time_step(name: str) -> float:
@@ -117,8 +105,7 @@ def table_row(name: str) -> list[object]:
     files = _proof.results_folder("suite").glob(f"{name}-[0-9]*.json")
     seeds = sorted(int(path.stem.rpartition("-")[2]) for path in files)
     results = [one_seed(name, seed) for seed in seeds]
-    cells: list[object] = [name.replace(PEER, ", SAC of stable-baselines3")]
-    cells.append(TARGETS.get(name) or "none")
+    cells: list[object] = [name, TARGETS[name] or "none"]
     if not results:
         return [*cells, "not run"]
     returns = [result["return"] for result in results]
@@ -130,16 +117,10 @@ def table_row(name: str) -> list[object]:
 
 def main() -> None:
     """Run the selected tasks, and rewrite the section with all finished ones."""
-    parser = _proof.parser(__doc__, TARGETS, 3)
-    parser.add_argument("--sb3", action="store_true", help="train with stable-baselines3 alone")
-    options = parser.parse_args()
-    names = [f"{one}{PEER * options.sb3}" for one in options.row or TARGETS]
-    _proof.prove_seeds(names, range(1, 1 + options.seeds), one_seed)
-    lines = [table_row(name) for name in TARGETS]
-    peers = [table_row(f"{name}{PEER}") for name in TARGETS]
+    options = _proof.parser(__doc__, TARGETS, 3).parse_args()
+    _proof.prove_seeds(options.row or TARGETS, range(1, 1 + options.seeds), one_seed)
     head = ["task", "target", "mean return", "return of each seed", "seeds", "wall, s", "CPU, s"]
-    finished = [*lines, *(line for line in peers if len(line) == len(head))]
-    _proof.write("suite", _proof.table(head, finished))
+    _proof.write("suite", _proof.table(head, map(table_row, TARGETS)))
 
 
 if __name__ == "__main__":

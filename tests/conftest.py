@@ -141,15 +141,25 @@ def verify_here(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(latency, "THROUGHPUT_SECONDS", 0.0)
 
 
+def fit_few_references(patch: pytest.MonkeyPatch) -> None:
+    """Fit references with three lengths of history in place of seven up to 80 rows."""
+    patch.setattr("kinemill.selection.histories.HISTORIES", (1, 2, 10))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _quick_stages(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Run no expectations and no verification process, but in modules marked for them."""
+    """Run no expectations and no verification process, but in modules marked for them.
+
+    Only the tests of selection fit references with all lengths of history.
+    """
     if request.node.get_closest_marker("expectations") or request.node.get_closest_marker("e2e"):
         yield
         return
     with pytest.MonkeyPatch.context() as changes:
         leave_out_expectations(changes)
         verify_here(changes)
+        if "selection" not in request.path.parts:
+            fit_few_references(changes)
         yield
 
 

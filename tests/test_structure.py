@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+from functools import cache
 
 import pytest
 
@@ -29,6 +30,12 @@ def tracked(*patterns: str) -> list[str]:
         text=True,
     )
     return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+@cache
+def nodes_of(source: str) -> list[ast.AST]:
+    """Return all nodes of a module."""
+    return list(ast.walk(ast.parse(source)))
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")
@@ -60,7 +67,7 @@ LOADERS = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "uns
 def dangers(source: str) -> list[str]:
     """Name what in a module may run what it reads, by line."""
     result = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         names = []
         if isinstance(node, ast.Import):
             names = [item.name.partition(".")[0] for item in node.names]
@@ -207,8 +214,25 @@ def test_few_assignments_are_packed():
     packed = [
         is_packed(node)
         for file in files
-        for node in ast.walk(ast.parse((ROOT / file).read_text()))
+        for node in nodes_of((ROOT / file).read_text())
         if isinstance(node, ast.Assign)
     ]
     # hydrax, diffrax, brax and others: 0.1 to 1.1 %; a swap needs it
     assert sum(packed) / len(packed) < 0.01, "one assignment a line"
+
+
+# Tests of several modules: chains, servers, families. Lower the number with each move.
+UNMIRRORED = 200
+
+
+def test_few_test_files_mirror_no_module():
+    """`kinemill/a/b.py` and the package `kinemill/a/b` are tested in `tests/a/test_b.py`."""
+    without = []
+    for file in tracked("tests/**/test_*.py"):
+        folder, _, name = file.removeprefix("tests/").rpartition("/")
+        subject = name.removeprefix("test_").removesuffix(".py")
+        places = [ROOT / "kinemill" / folder, ROOT / folder]
+        modules = [place / prefix for place in places for prefix in (subject, f"_{subject}")]
+        if not any(path.is_dir() or path.with_suffix(".py").is_file() for path in modules):
+            without.append(file)
+    assert len(without) <= UNMIRRORED, without

@@ -40,14 +40,8 @@ def test_killed_ingest_is_completed_by_the_next(site):
     assert failed(rows) == []
 
 
-@pytest.mark.parametrize(
-    "mode",
-    [
-        "refused",
-        pytest.param("closed", marks=pytest.mark.ci),
-        pytest.param("garbage", marks=pytest.mark.ci),
-    ],
-)
+@pytest.mark.ci
+@pytest.mark.parametrize("mode", ["refused", "closed", "garbage"])
 def test_command_without_its_database_names_the_server(site, mode):
     command = ["data", "ingest", "tiny", str(site.bare.logs)]
     missing = "PostgreSQL", mode

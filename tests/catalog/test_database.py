@@ -137,6 +137,7 @@ def _append(root, first):
         changed(Home(root), entry(number), task=f"arm_{first}")
 
 
+@pytest.mark.ci
 def test_processes_that_make_one_catalog_at_once_agree(home):
     context = get_context("spawn")
     writers = [context.Process(target=_append, args=(home.root, first)) for first in (0, 100)]

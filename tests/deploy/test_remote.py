@@ -107,6 +107,7 @@ def test_a_store_that_is_down_is_said_so_and_nothing_is_published(monkeypatch, h
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setattr(object_store, "_ATTEMPTS", 2)
+    monkeypatch.setattr(object_store, "_FIRST_TRIES", 0.0)
     down = "s3://nobody/mill?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
     monkeypatch.setenv("KINEMILL_REMOTE", down)
     with pytest.raises(Unreachable, match=r"s3://nobody/mill/store.*a rerun resumes from here"):
@@ -194,6 +195,7 @@ def test_a_training_goes_on_while_the_store_is_down(bucket, homes, monkeypatch, 
     folder = homes[0].runs / "arm" / "0123abcd"
     up = os.environ["KINEMILL_REMOTE"]
     monkeypatch.setattr(object_store, "_ATTEMPTS", 1)
+    monkeypatch.setattr(object_store, "_FIRST_TRIES", 0.0)
     monkeypatch.setenv("KINEMILL_REMOTE", re.sub(r":\d+&", ":9&", up))
     with caplog.at_level(logging.WARNING):
         write_checkpoint(folder, tensors(1), {"step": 1}, Retention(last=2))

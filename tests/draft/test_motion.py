@@ -1,7 +1,6 @@
 """Motion drafts: joints, mirror pairs, commands, loop mode and control rate of clips."""
 
 import json
-from functools import cache
 
 import numpy as np
 import pytest
@@ -42,18 +41,6 @@ def clip(path, forward, turning, rate=50, joints=JOINTS):
         "Frames": frames.tolist(),
     }
     path.write_text(json.dumps(clip_columns))
-
-
-@pytest.fixture(scope="module")
-def draft_of(shared_data):
-    """Return a function from a real robot to its draft from all clips, which takes 4 s, once."""
-
-    @cache
-    def build(robot):
-        model = read_robot(shared_data / "awd_robots" / robot / "scene.xml")
-        return build_motion("biped", shared_data / "awd_motion", robot=model)
-
-    return build
 
 
 @pytest.fixture

@@ -97,7 +97,9 @@ def test_rates_and_commands_of_a_retargeted_clip_are_computed(tmp_path, task_of)
 
 
 @pytest.mark.parametrize("robot", ["go_bdx", "mini_bdx"])
-def test_clips_without_rates_have_the_physics_of_those_with(shared_data, tmp_path, task_of, robot):
+def test_clips_without_rates_have_the_physics_of_those_with(
+    shared_data, draft_of, tmp_path, task_of, robot
+):
     model = read_robot(shared_data / "awd_robots" / robot / "scene.xml")
     folder = tmp_path / "clips"
     folder.mkdir()
@@ -107,7 +109,7 @@ def test_clips_without_rates_have_the_physics_of_those_with(shared_data, tmp_pat
             clip[key] = [{name: one for name, one in clip[key][0].items() if name in CLEAN}]
         (folder / path.name).write_text(json.dumps(clip))
     task = task_of(build_motion("poses", folder, robot=model))
-    full = task_of(build_motion("whole", shared_data / "awd_motion", robot=model))
+    full = task_of(draft_of(robot))
     assert task.states == full.states
     assert task.environment.commands == full.environment.commands
     assert task.channels["turn_x"].expression
@@ -146,9 +148,8 @@ def test_an_arm_on_a_fixed_base_is_no_legged_robot(tmp_path):
     assert "\nenvironment:" not in write_task(draft)
 
 
-def test_a_joint_at_rest_is_named_as_locked(shared_data):
-    robot = read_robot(shared_data / "awd_robots" / "go_bdx" / "scene.xml")
-    draft = build_motion("biped", shared_data / "awd_motion", robot=robot)
+def test_a_joint_at_rest_is_named_as_locked(draft_of):
+    draft = draft_of("go_bdx")
     locked = {name for name, why in draft.left_out.items() if "has it locked" in why}
     assert "joints_pos[left_antenna]" in locked
     assert len(locked) == 6

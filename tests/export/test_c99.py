@@ -48,7 +48,7 @@ int main(void)
 """
 
 
-QUICK = {"mlp", "gru"}  # compilation takes seconds
+QUICK = {"mlp"}  # compilation takes seconds
 
 
 @pytest.fixture(

@@ -125,7 +125,7 @@ KINDS = {
 }
 
 
-QUICK = {"gaits", "masked"}  # compilation takes seconds
+QUICK = {"masked"}  # compilation takes seconds
 
 
 @pytest.fixture(
@@ -190,6 +190,7 @@ def test_the_header_names_channels_units_and_limits(made):
         assert f", {low:g} to {high:g}" in header
 
 
+@pytest.mark.ci
 def test_the_header_has_the_gains_of_servos_and_the_safe_action(tmp_path):
     policy = of_clips()
     interface = describe(policy, "dog", "d" * 64)

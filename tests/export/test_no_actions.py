@@ -38,7 +38,7 @@ def free_step(model, history):
     return make_step(task.learn.model, layout_of(task), SCALE).eval()
 
 
-@pytest.mark.parametrize(("model", "history"), [("mlp", 1), ("mlp", 4), ("gru", 1), ("gru", 4)])
+@pytest.mark.parametrize(("model", "history"), [("mlp", 4), ("gru", 1)])
 def test_it_rolls_out_for_as_many_steps_as_there_are_empty_actions(model, history, tmp_path):
     step = free_step(model, history)
     units, limits = {"angle": "rad", "velocity": "rad/s"}, {"angle": None, "velocity": None}

@@ -36,6 +36,7 @@ validate: {max_quarantined_share: 0.9}
 learn: {type: dynamics, model: {type: mlp}}
 """
 SLOW_TRIALS = 200
+pytestmark = pytest.mark.ci
 
 
 def log(rows: int, shift: float) -> bytes:
@@ -103,7 +104,6 @@ def kill(pipelines, reference, fault: str, where: str = "killed") -> None:
     is_as_if_never_interrupted(pipelines, reference, site)
 
 
-@pytest.mark.ci
 def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(pipelines, reference):
     faults = drawn(reference[1]["passings"], seed=0)
     with ThreadPoolExecutor(2) as pool:
@@ -115,9 +115,9 @@ def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(pipelines, refere
     [
         ("count", 0),
         ("outcome.built:2", 1),  # one of the processes that read dies, and this is told of
-        pytest.param("raw.copied:1", 1, marks=pytest.mark.ci),
-        pytest.param("error:outcome.staged:2", 1, marks=pytest.mark.ci),
-        pytest.param("moves.renamed:2", -signal.SIGKILL, marks=pytest.mark.ci),
+        ("raw.copied:1", 1),
+        ("error:outcome.staged:2", 1),
+        ("moves.renamed:2", -signal.SIGKILL),
         ("ingest.recorded:2", -signal.SIGKILL),
     ],
 )

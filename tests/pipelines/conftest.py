@@ -15,7 +15,7 @@ import pytest
 from kinemill.register.document import RunDocument
 from kinemill.store import from_json_value, read_json, to_json_value
 from kinemill.store.home import Home
-from tests.conftest import make_once, verify_here
+from tests.conftest import fit_few_references, make_once, verify_here
 from tests.dagster_internals import keep_engines
 
 keep_engines()
@@ -127,7 +127,8 @@ def logs(tmp_path_factory) -> Path:
 def first_run(tmp_path_factory, tasks, logs, empty_database) -> tuple[Workspace, RunDocument]:
     """A home on which the chain ran once, and the document of that run; nobody may change it.
 
-    The run shows as well that dynamics tasks need no optional package.
+    The run shows as well that dynamics tasks need no optional package. Its training and
+    verification are in this process; tests of their processes start them.
     """
     from kinemill_dagster.pipelines.run import run_chain
 
@@ -138,6 +139,8 @@ def first_run(tmp_path_factory, tasks, logs, empty_database) -> tuple[Workspace,
         with pytest.MonkeyPatch.context() as patch:
             site.enter(patch)
             block_extras(patch, folder / "site")
+            run_stages_here(patch)
+            fit_few_references(patch)
             text = json.dumps(to_json_value(run_chain(TASK)))
         gc.collect()  # closes databases, so that their -wal files are empty
         (folder / "run.json").write_text(text)

@@ -19,14 +19,14 @@ def metadata_of(result) -> dict[str, int]:
     return {key: actual.value for key, actual in event.step_output_data.metadata.items()}
 
 
-def test_a_range_that_is_known_costs_nothing(copy):
+def test_backfill_of_a_known_range_runs_no_stage(copy):
     with dg.instance_for_test() as instance:
         result = metadata_of(run(instance))
     assert result["recordings"] >= 2
     assert (result["read"], result["evaluated"]) == (0, 0)
 
 
-def test_an_empty_range_fails_and_says_so(copy):
+def test_backfill_of_an_empty_range_fails_with_the_reason(copy):
     with dg.instance_for_test() as instance:
         result = run(instance, match=["nothing*"])
     assert not result.success

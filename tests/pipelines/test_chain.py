@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 MADE = ("dataset", "training_set", "model", "onnx_model", "verification")
 
 
-def test_the_document_of_a_run_is_that_of_the_design(first_run):
+def test_run_document_has_the_results_of_all_stages(first_run):
     site, document = first_run
     assert set(to_json_value(document)) == {
         "task", "status", "episodes", "dataset", "metrics", "verification", "version", "alias",
@@ -45,7 +45,7 @@ def test_the_document_of_a_run_is_that_of_the_design(first_run):
     assert (site.home.root / document.report).is_file()
 
 
-def test_run_in_terminal_has_the_job_of_the_code_location_and_its_output(first_run):
+def test_terminal_run_has_the_job_of_the_code_location_and_its_output(first_run):
     site, _ = first_run
     with open_instance(site.home) as instance:
         (run,) = instance.get_runs()
@@ -67,7 +67,7 @@ def test_run_in_terminal_has_the_job_of_the_code_location_and_its_output(first_r
         ({}, "..", False),
     ],
 )
-def test_run_with_local_code_or_folders_is_not_accepted_by_the_servers(
+def test_run_with_local_code_or_folders_is_refused_by_the_servers(
     workspace, overrides, folder, accepted
 ):
     task, logs = load_task(TASK), workspace.home.logs(TASK) / folder if folder else None
@@ -75,7 +75,7 @@ def test_run_with_local_code_or_folders_is_not_accepted_by_the_servers(
     assert _is_accepted(chain_job(task), task, config, logs) == accepted
 
 
-def test_no_pickle_is_left_anywhere_in_the_home(first_run):
+def test_home_after_a_run_has_no_pickle(first_run):
     site, _ = first_run
     files = [path for path in site.home.root.rglob("*") if path.is_file()]
     assert [p for p in files if p.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib"}] == []
@@ -88,7 +88,7 @@ def test_no_pickle_is_left_anywhere_in_the_home(first_run):
     assert pickled == []
 
 
-def test_every_word_of_metadata_is_in_the_vocabulary(first_run):
+def test_asset_metadata_keys_are_in_the_vocabulary(first_run):
     site, _ = first_run
     for asset, event in _materializations(site).items():
         metadata = event.asset_materialization.metadata
@@ -97,7 +97,7 @@ def test_every_word_of_metadata_is_in_the_vocabulary(first_run):
         )
 
 
-def test_there_is_something_to_look_at_on_every_asset(first_run):
+def test_asset_metadata_has_curves_tables_and_links(first_run):
     site, _ = first_run
     metadata = {
         asset: event.asset_materialization.metadata
@@ -115,7 +115,7 @@ def test_there_is_something_to_look_at_on_every_asset(first_run):
     assert metadata["recordings"]["reasons"].records[0].data["check"]
 
 
-def test_checks_are_told_with_their_numbers(first_run):
+def test_asset_checks_are_recorded_with_their_results(first_run):
     site, _ = first_run
     with open_instance(site.home) as instance:
         records = instance.event_log_storage.get_asset_check_execution_history
@@ -139,7 +139,7 @@ def test_checks_are_told_with_their_numbers(first_run):
     }
 
 
-def test_another_run_does_nothing(copy):
+def test_second_run_is_unchanged(copy):
     run_chain(TASK)  # the first to have a champion: what is usual for that is measured once
     previous, versions = _state(copy), _data_versions(copy)
     document = run_chain(TASK)
@@ -166,7 +166,7 @@ def test_cached_stage_is_recomputed_if_the_run_says_so(copy):
 
 @pytest.mark.ci
 @pytest.mark.usefixtures("in_this_process")
-def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
+def test_refused_version_keeps_the_champion_and_a_rerun_is_unchanged(copy):
     strict = {"promote.beats": ["persistence"], "promote.margin": 0.999}
     refused = run_chain(TASK, strict)
     assert (refused.status, refused.version, refused.alias) == ("refused", 2, "challenger")
@@ -178,7 +178,7 @@ def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     assert _stale(copy) == []
 
 
-def test_a_blocking_check_stops_the_chain_and_moves_no_reference(copy):
+def test_blocking_check_stops_the_chain_and_moves_no_reference(copy):
     previous = {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()}
     with pytest.raises(Blocked) as refused:
         run_chain(TASK, {"validate.min_steps": 5000})

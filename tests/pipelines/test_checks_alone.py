@@ -47,7 +47,7 @@ def key(asset):
         ("registered_model", "gate_verified", True),
     ],
 )
-def test_one_check_runs_without_its_stage(copy, monkeypatch, asset, check, passed):
+def test_single_check_runs_without_its_stage(copy, monkeypatch, asset, check, passed):
     def refuse(*_args, **_kwargs):
         pytest.fail("the stage was computed again")
 
@@ -64,7 +64,7 @@ def test_one_check_runs_without_its_stage(copy, monkeypatch, asset, check, passe
     assert [event for event in result.all_events if event.is_step_materialization] == []
 
 
-def test_all_checks_of_an_asset_run_together(copy):
+def test_checks_of_an_asset_run_together(copy):
     with open_instance(copy.home) as instance:
         result = execute(instance, dg.AssetSelection.checks_for_assets(key("episodes")))
     graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
@@ -75,7 +75,7 @@ def test_all_checks_of_an_asset_run_together(copy):
     assert len(declared) > 10
 
 
-def test_a_check_of_an_asset_that_was_never_made_names_the_command(workspace):
+def test_check_of_a_missing_asset_names_the_command(workspace):
     with dg.DagsterInstance.ephemeral() as instance:
         selection = dg.AssetSelection.checks(dg.AssetCheckKey(key("recordings"), "readable"))
         with pytest.raises(BadInput, match=f"does not exist yet.*kinemill run {TASK}"):
@@ -83,7 +83,7 @@ def test_a_check_of_an_asset_that_was_never_made_names_the_command(workspace):
 
 
 @pytest.mark.ci
-def test_the_pages_offer_to_execute_every_check(copy):
+def test_graphql_offers_to_execute_every_check(copy):
     from starlette.testclient import TestClient
 
     offered = {}

@@ -34,13 +34,13 @@ def job():
 
 
 @pytest.mark.parametrize("key", ["learn.eval_callback", "learn.start_from", "ingest.watch"])
-def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(workspace, evil, key):
+def test_launch_with_a_local_file_is_refused_when_planned(workspace, evil, key):
     """`launchRun` and the launchpad make this plan before there is a run."""
     config = run_config(load_task(TASK), {key: f"{evil}:f"}, None)
     assert "web requests cannot set" in refusal(job(), config)
 
 
-def test_a_run_that_was_stored_before_is_refused_when_it_starts(workspace, evil, monkeypatch):
+def test_stored_run_with_a_local_file_is_refused_at_its_start(workspace, evil, monkeypatch):
     """As a second run of one that `kinemill run` configured: what its resource is given."""
     task, overrides = load_task(TASK), {"learn": {"eval_callback": f"{evil}:f"}}
     resource = TaskResource(file=str(task.path), overrides=overrides, web=True)
@@ -59,7 +59,7 @@ def test_a_run_that_was_stored_before_is_refused_when_it_starts(workspace, evil,
         ("{folder}/other.yaml", {}),
     ],
 )
-def test_a_search_takes_no_code_and_no_task_file_of_the_web(workspace, evil, task, overrides):
+def test_tune_job_with_code_or_a_task_file_is_refused(workspace, evil, task, overrides):
     text = TINY.replace("task: tiny", "task: other").replace(
         "learn:\n", f"learn:\n  eval_callback: {evil}:f\n"
     )
@@ -80,7 +80,7 @@ def _filled(value, evil):
     )
 
 
-def test_a_backfill_takes_the_name_of_a_task_alone(workspace, evil):
+def test_backfill_job_with_a_task_file_is_refused(workspace, evil):
     (evil.parent / "other.yaml").write_text(TINY.replace("task: tiny", "task: other"))
     for task in (str(evil.parent / "other.yaml"), "../other.yaml"):
         config = {"ops": {"recordings_in_range": {"config": {"task": task}}}}
@@ -88,7 +88,7 @@ def test_a_backfill_takes_the_name_of_a_task_alone(workspace, evil):
             backfill.execute_in_process(run_config=config)
 
 
-def test_a_run_of_the_web_reads_logs_of_the_drop_folder_alone(workspace, logs, tmp_path):
+def test_web_run_with_logs_outside_the_drop_folder_is_refused(workspace, logs, tmp_path):
     config = run_config(load_task(TASK), {}, logs)
     with pytest.raises(BadInput, match="is outside"):
         job().execute_in_process(
@@ -96,7 +96,7 @@ def test_a_run_of_the_web_reads_logs_of_the_drop_folder_alone(workspace, logs, t
         )
 
 
-def test_no_job_reads_an_input_or_keeps_an_output_where_its_config_says(workspace):
+def test_job_config_with_inputs_or_outputs_is_refused(workspace):
     """Dagster would load a pickle for an input, and write one into any `base_dir`."""
     repository = build().get_repository_def()
     for name in repository.job_names:
@@ -115,7 +115,7 @@ def _fields(kind, depth=0):
             yield from _fields(getattr(kind, part), depth + 1)
 
 
-def test_a_user_of_this_machine_may_name_logs_and_code(workspace, logs, tmp_path):
+def test_terminal_run_with_local_logs_and_code_is_accepted(workspace, logs, tmp_path):
     """`kinemill run --logs FOLDER --set learn.eval_callback=...`, up to the recordings."""
     (tmp_path / "look.py").write_text("def f(simulator, task): return {}\n")
     overrides = {"learn.eval_callback": f"{tmp_path}/look.py:f", "learn.steps": "50"}

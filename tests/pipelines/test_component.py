@@ -96,7 +96,7 @@ def editor_schema():
 
 
 @pytest.mark.ci
-def test_scaffolded_components_load(dg, scaffolded):
+def test_scaffolded_component_loads(dg, scaffolded):
     assert (scaffolded / "defs" / "small" / "defs.yaml").read_text() == (
         f"type: {TYPE}\nattributes:\n  file: tasks/tiny.yaml\n"
     )
@@ -112,7 +112,7 @@ def test_scaffolded_components_load(dg, scaffolded):
 
 
 @pytest.mark.ci
-def test_a_typing_error_fails_the_check_with_its_line(dg, scaffolded):
+def test_mistyped_key_fails_the_check_with_its_line(dg, scaffolded):
     file = scaffolded / "defs" / "arm" / "defs.yaml"
     text = file.read_text()
     file.write_text(text.replace("dt: 0.01", "dt: 0.01\n  chanels: {}"))
@@ -131,7 +131,7 @@ def test_dg_describes_the_component(dg):
     assert set(parameters["properties"]) == {"file", "log"}
 
 
-def test_an_editor_completes_and_checks_the_yaml(editor_schema):
+def test_component_yaml_has_a_schema(editor_schema):
     task = yaml.safe_load(TINY)
     definitions = editor_schema.schema["$defs"].values()
     kinds = [
@@ -150,7 +150,7 @@ def test_an_editor_completes_and_checks_the_yaml(editor_schema):
         assert not editor_schema.is_valid({"type": TYPE, "attributes": wrong})
 
 
-def test_a_component_with_an_invalid_task_shows_the_errors_as_an_asset(tmp_path):
+def test_component_with_an_invalid_task_is_an_asset_with_errors(tmp_path):
     import dagster as dg
 
     from kinemill_dagster import KinemillTask
@@ -162,7 +162,7 @@ def test_a_component_with_an_invalid_task_shows_the_errors_as_an_asset(tmp_path)
     assert "dt" in asset.descriptions_by_key[asset.key]
 
 
-def test_a_component_in_a_project_of_another_kind_has_all_it_needs(tmp_path):
+def test_component_in_another_project_has_its_resources(tmp_path):
     import dagster as dg
 
     from kinemill_dagster import KinemillTask

@@ -23,7 +23,7 @@ from tests.pipelines.conftest import TASK
 HEAVY = ["torch", "mlflow", "great_expectations", "mujoco", "matplotlib", "pandas", "onnx"]
 
 
-def test_import_of_the_definitions_loads_nothing_heavy_and_changes_no_global(workspace):
+def test_definitions_import_no_heavy_library_and_change_no_global(workspace):
     code = (
         "import gc, sys, json; threshold = gc.get_threshold();"
         "import kinemill_dagster.pipelines.definitions;"
@@ -37,7 +37,7 @@ def test_import_of_the_definitions_loads_nothing_heavy_and_changes_no_global(wor
     assert json.loads(done.stdout) == []
 
 
-def test_edges_run_only_down_the_chain(workspace):
+def test_asset_edges_follow_the_chain(workspace):
     graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
     order = ["logs", *CHAIN.values(), "champion"]
     edges = [
@@ -49,7 +49,7 @@ def test_edges_run_only_down_the_chain(workspace):
     assert [edge for edge in edges if order.index(edge[0]) >= order.index(edge[1])] == []
 
 
-def test_every_asset_says_what_it_is(workspace):
+def test_asset_has_a_description(workspace):
     for spec in definitions_of([load_task(TASK)]).resolve_all_asset_specs():
         assert spec.key.path[0] == spec.group_name == TASK
         assert spec.owners
@@ -67,7 +67,7 @@ def pair(workspace, tmp_path):
     return [load_task(tmp_path / f"{name}.yaml") for name in ("left", "right")]
 
 
-def test_the_assets_of_a_task_need_nothing_of_the_other_tasks(pair):
+def test_assets_of_a_task_need_no_other_task(pair):
     whole = definitions_of(pair).resolve_implicit_global_asset_job_def()
     keys = {key for key in whole.asset_layer.executable_asset_keys if key.path[0] == "left"}
     job = whole.get_subset(asset_selection=keys)
@@ -78,7 +78,7 @@ def test_the_assets_of_a_task_need_nothing_of_the_other_tasks(pair):
     assert job.asset_layer.selected_asset_keys == keys
 
 
-def test_tasks_share_the_form_of_equal_parts_alone(pair):
+def test_tasks_share_config_types_of_equal_parts(pair):
     remaining, right = (launchpad(task) for task in pair)
     assert remaining["validate"] is right["validate"]
     assert [remaining["dt"].description[:8], right["dt"].description[:8]] == [
@@ -94,7 +94,7 @@ def test_asset_modules_are_those_of_the_chain(workspace):
     assert {spec.key.path[1] for spec in specs} == {*CHAIN.values(), *external}
 
 
-def test_each_task_has_a_job_in_one_process(workspace):
+def test_task_has_an_in_process_job(workspace):
     defs = build()
     jobs = {job.name for job in defs.resolve_all_job_defs()}
     assert jobs == {"__ASSET_JOB", TASK, "backfill", "tune"}
@@ -106,7 +106,7 @@ def test_training_has_no_retry_policy(workspace):
     assert job.get_node_named(f"{TASK}__model").definition.retry_policy is None
 
 
-def test_a_broken_task_file_shows_as_one_asset_and_the_others_load(workspace):
+def test_broken_task_file_is_one_asset_and_other_tasks_load(workspace):
     keys = {key.to_user_string() for key in build().resolve_all_asset_keys()}
     assert "broken/task_file" in keys
     assert f"{TASK}/registered_model" in keys
@@ -115,14 +115,14 @@ def test_a_broken_task_file_shows_as_one_asset_and_the_others_load(workspace):
     assert "did you mean 'channels'?" in spec.description
 
 
-def test_a_word_outside_the_vocabulary_is_refused():
+def test_metadata_key_outside_the_vocabulary_is_refused():
     assert build_metadata(rows=3, loss=None) == {"rows": 3}
     with pytest.raises(ValueError, match="lines"):
         build_metadata(lines=3)
     assert all(meaning for meaning in DESCRIPTIONS.values())
 
 
-def test_launchpad_overrides_are_spelled_as_in_the_task_file():
+def test_launchpad_keys_are_those_of_the_task_file():
     overrides = {"learn.model.hidden_size": 8, "learn.model.type": "gru", "dt": 0.1}
     assert dict(leaves(nested(overrides))) == overrides
     task = load_task("reach")
@@ -130,7 +130,7 @@ def test_launchpad_overrides_are_spelled_as_in_the_task_file():
     assert again == task
 
 
-def test_settings_take_the_place_of_a_number():
+def test_launchpad_settings_replace_a_number():
     task = load_task("reach", {"dataset.validation": 0.2})
     config = {"dataset": {"validation": {"tail": 0.3}, "test": 0.2}}
     changed = task_of_run(define_task_resource(task), config)
@@ -141,7 +141,7 @@ def test_settings_take_the_place_of_a_number():
 
 
 @pytest.mark.parametrize("name", ["cart_pole", "double_pendulum", "simple_pendulum"])
-def test_the_printed_launchpad_config_is_the_task_itself(name):
+def test_scaffolded_launchpad_config_equals_the_task(name):
     task = load_task(name)
     value = task.model_dump(mode="json", by_alias=True)
     del value["task"]
@@ -150,7 +150,7 @@ def test_the_printed_launchpad_config_is_the_task_itself(name):
     assert load_task(name, value, web=True) == task
 
 
-def test_the_launchpad_knows_types_and_names_of_plain_parts(workspace):
+def test_launchpad_config_has_types_and_names(workspace):
     job = chain_job(load_task(TASK))
     for wrong in (
         {"verify.horzion": 3},
@@ -162,7 +162,7 @@ def test_the_launchpad_knows_types_and_names_of_plain_parts(workspace):
             dg.validate_run_config(job, run_config(load_task(TASK), wrong, None))
 
 
-def test_a_bound_is_refused_and_named_before_there_is_a_run(workspace):
+def test_launchpad_value_out_of_bounds_is_refused_before_a_run(workspace):
     job = chain_job(load_task(TASK))
     config = run_config(load_task(TASK), {"learn.steps": -5}, None)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -172,7 +172,7 @@ def test_a_bound_is_refused_and_named_before_there_is_a_run(workspace):
         assert instance.get_runs() == []
 
 
-def test_run_that_fails_before_any_step_has_its_reason(workspace, task_gone_wrong):
+def test_run_that_failed_before_any_step_records_the_reason(workspace, task_gone_wrong):
     job, config = task_gone_wrong("steps: 60", "steps: -5"), {}
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(config, instance=instance, raise_on_error=False)
@@ -182,7 +182,7 @@ def test_run_that_fails_before_any_step_has_its_reason(workspace, task_gone_wron
     assert started == []
 
 
-def test_a_wrong_override_is_told_in_its_own_words(workspace):
+def test_invalid_override_is_refused_with_the_message_of_the_task(workspace):
     from kinemill_dagster.pipelines.run import run_chain
 
     with pytest.raises(TaskError, match=r"--set learn.stepps: unknown key; did you mean 'steps'"):

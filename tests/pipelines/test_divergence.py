@@ -26,7 +26,7 @@ def lines_of(text):
 
 
 @pytest.mark.slow
-def test_a_training_that_diverges_is_reported_again_by_its_rerun(workspace, logs):
+def test_diverging_training_is_reported_by_its_rerun(workspace, logs):
     """The training is a child process, whose error comes through its exit code and its log."""
     for _ in range(2):
         done = run(logs, *POLYNOMIAL, "learn.optimizer.lr=1000")
@@ -42,9 +42,7 @@ def test_a_training_that_diverges_is_reported_again_by_its_rerun(workspace, logs
 
 
 @pytest.mark.slow
-def test_a_model_whose_rollouts_diverge_is_refused_and_the_rerun_repeats_the_reason(
-    workspace, logs
-):
+def test_model_with_diverging_rollouts_is_refused_and_the_rerun_repeats_the_reason(workspace, logs):
     """Four steps of training stay finite; the rollouts of the verification do not."""
     settings = [*POLYNOMIAL, "learn.optimizer.lr=0.7", "learn.steps=15", f"verify.horizon={STEPS}"]
     first = run(logs, *settings)

@@ -40,11 +40,11 @@ def executed(marked):
 
 
 @pytest.mark.parametrize(("marked", "count"), [(0, 0), (1, 2), (2, 3)])
-def test_it_ends_at_the_next_look(marked, count):
+def test_canceled_run_ends_at_the_next_check(marked, count):
     observed, instance = executed(marked)
     assert observed == EVENTS[:count]
     assert instance.canceling == ["r"]  # so that Dagster ends it as canceled, not as failed
 
 
-def test_a_run_without_the_mark_goes_to_its_end():
+def test_run_without_cancellation_completes():
     assert executed(marked=3) == (EVENTS, None)

@@ -77,7 +77,7 @@ LIST = ("dg list defs", "cart_pole/registered_model")
     [("init", *VALIDATE), ("init", *CHECK), ("init", *LIST)],  # `dg dev` loads the clone below
     indirect=["project"],
 )
-def test_the_definitions_load(project, command, expected):
+def test_definitions_of_a_project_load(project, command, expected):
     root, variables = project
     with nothing_written(root):
         done = subprocess.run(
@@ -98,7 +98,7 @@ def test_the_definitions_load(project, command, expected):
     ],
     indirect=["project"],
 )
-def test_the_development_server_uses_the_settings_of_the_project(project, command):
+def test_development_server_uses_the_settings_of_the_project(project, command):
     root, variables = project
     port = free_port(3100)
     with nothing_written(root):

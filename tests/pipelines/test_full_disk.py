@@ -39,7 +39,7 @@ def fill(path):
             pass
 
 
-def test_a_disk_that_fills_while_training_is_one_line_and_the_next_run_resumes(small):
+def test_full_disk_in_training_is_one_line_and_the_next_run_resumes(small):
     run = start_run(**{"learn.steps": 1_000_000, "learn.seed": 9})
     training_of(run, small.home)
     filler = small.home.root / "filler"

@@ -27,7 +27,7 @@ def hold(database, seconds, reserved):
 
 
 @pytest.mark.parametrize("which", ["dagster", "mlflow"])
-def test_a_run_outlives_a_database_held_for_a_minute(copy, which):
+def test_run_outlives_a_database_locked_for_a_minute(copy, which):
     history = copy.home.dagster / "history"
     databases = {
         "dagster": [history / "runs.db", history / "runs" / "index.db"],

@@ -20,14 +20,14 @@ def columns(home):
                     yield table, result[1]
 
 
-def test_dagster_creates_every_document_that_the_check_reads(workspace):
+def test_dagster_creates_every_database_that_the_check_reads(workspace):
     with open_instance(workspace.home):
         pass
     check_databases(workspace.home)
     assert set(_DOCUMENTS) <= set(columns(workspace.home))
 
 
-def test_an_instance_does_not_open_over_an_emptied_database(workspace):
+def test_instance_over_an_emptied_database_is_refused(workspace):
     with open_instance(workspace.home):
         pass
     runs = workspace.home.dagster / "history" / "runs.db"

@@ -92,7 +92,7 @@ def ended_well(served, root, attempts):
     assert [line for line in lines if line.startswith("resuming from the checkpoint at step")]
 
 
-def test_cancel_means_cancel(served):
+def test_canceled_run_ends_without_a_retry(served):
     began = time.time()
     run = served.launch(**LONG, seed=1)
     training = checkpoint_after(served, began)
@@ -107,7 +107,7 @@ def test_cancel_means_cancel(served):
     assert took < 5.0
 
 
-def test_cancel_of_a_run_that_starts_means_cancel(served, monkeypatch):
+def test_run_canceled_while_starting_ends_without_a_retry(served, monkeypatch):
     monkeypatch.setenv("KINEMILL_URL", served.urls["Dagster"])
     token = (served.workspace.home.dagster / "servers" / "token").read_text()
     monkeypatch.setenv("KINEMILL_TOKEN", token)
@@ -122,14 +122,14 @@ def test_cancel_of_a_run_that_starts_means_cancel(served, monkeypatch):
     assert len(served.attempts(run)) == 1
 
 
-def test_a_killed_trainer_is_replaced_and_goes_on(served):
+def test_killed_training_is_resumed(served):
     began = time.time()
     run = served.launch(**ENOUGH, seed=2)
     checkpoint_after(served, began).send_signal(signal.SIGKILL)
     ended_well(served, run, attempts=2)
 
 
-def test_a_killed_run_worker_takes_its_training_along_and_is_replaced(served):
+def test_killed_run_worker_ends_its_training_and_is_replaced(served):
     began = time.time()
     run = served.launch(**ENOUGH, seed=3)
     training = checkpoint_after(served, began)
@@ -138,7 +138,7 @@ def test_a_killed_run_worker_takes_its_training_along_and_is_replaced(served):
     ended_well(served, run, attempts=2)
 
 
-def test_a_killed_code_server_takes_its_runs_along_and_they_are_replaced(served):
+def test_killed_code_server_ends_its_runs_and_they_are_replaced(served):
     began = time.time()
     run = served.launch(**ENOUGH, seed=4)
     training = checkpoint_after(served, began)
@@ -151,7 +151,7 @@ def test_a_killed_code_server_takes_its_runs_along_and_they_are_replaced(served)
 
 
 @pytest.mark.parametrize("words", ["dagster-daemon", "dagster_webserver"])
-def test_a_run_outlives_the_daemon_and_the_webserver(served, words):
+def test_run_outlives_a_killed_daemon_and_webserver(served, words):
     began = time.time()
     run = served.launch(**ENOUGH, seed=len(words))
     training = checkpoint_after(served, began)
@@ -163,7 +163,7 @@ def test_a_run_outlives_the_daemon_and_the_webserver(served, words):
     ended_well(served, run, attempts=2)
 
 
-def test_a_run_outlives_everything_at_once(served):
+def test_run_is_resumed_after_all_processes_are_killed(served):
     began = time.time()
     run = served.launch(**ENOUGH, seed=5)
     checkpoint_after(served, began)

@@ -99,7 +99,7 @@ def timeless(document):
     return {**document, "rounds": rounds, "status": ""}
 
 
-def test_every_round_collects_then_trains_from_the_version_before(pipeline, home):
+def test_round_collects_then_trains_from_the_previous_version(pipeline, home):
     document = run(**{"loop.refit_steps": 7})
     assert (document["status"], document["version"]) == ("missed", 3)
     assert [one["steps"] for one in document["rounds"]] == [40, 100, 160]  # 20, then 30 each
@@ -116,7 +116,7 @@ def test_every_round_collects_then_trains_from_the_version_before(pipeline, home
     ]
 
 
-def test_the_loop_ends_with_the_round_that_reaches_the_target_and_stays_ended(pipeline):
+def test_loop_ends_at_the_target_and_its_rerun_is_unchanged(pipeline):
     pipeline.successes = [0, 4]
     document = run()
     assert (document["status"], len(document["rounds"])) == ("done", 2)
@@ -128,20 +128,21 @@ def test_the_loop_ends_with_the_round_that_reaches_the_target_and_stays_ended(pi
     assert len(pipeline.calls) == 2
 
 
-def test_a_loop_that_is_killed_anywhere_ends_as_if_it_had_not_been(pipeline, home, tmp_path):
-    whole = timeless(run())
+def test_loop_killed_at_any_event_ends_as_without_a_kill(pipeline, home, tmp_path):
+    few = {"loop.rounds": 2, "loop.episodes": 1, "loop.random_episodes": 1}
+    whole = timeless(run(**few))
     used = 10**9 - pipeline.events
-    assert used == 2 * (6 + 3 + 3)  # before and after each episode, pipeline run and round
+    assert used == 2 * (2 + 2 + 2)  # before and after each episode, pipeline run and round
     for event in range(used):
         home.root.rename(tmp_path / f"before-{event}")
         pipeline.versions, pipeline.events = [], event
         with pytest.raises(Killed):
-            run()
+            run(**few)
         pipeline.events = 10**9
-        resumed = timeless(run())
+        resumed = timeless(run(**few))
         assert resumed == whole
-        assert len(pipeline.versions) == 3
-        assert len(list(home.logs(NAME).iterdir())) == 6
+        assert len(pipeline.versions) == 2
+        assert len(list(home.logs(NAME).iterdir())) == 2
 
 
 class Failing(Robot):
@@ -170,9 +171,7 @@ class Failing(Robot):
         ("limits", r"cart_position is 3 m; expected -1\.6 to 1\.6 m"),
     ],
 )
-def test_a_plant_that_fails_ends_the_round_and_its_good_episodes_are_kept(
-    pipeline, home, how, message
-):
+def test_failing_plant_ends_the_round_and_keeps_complete_episodes(pipeline, home, how, message):
     plant = Failing(at=85, how=how)  # round 0: 40 steps; round 1: 30 steps, then the 15th
     with pytest.raises(EpisodeFailed, match=message):
         run(plant)
@@ -186,7 +185,7 @@ def test_a_plant_that_fails_ends_the_round_and_its_good_episodes_are_kept(
     assert len(list(home.logs(NAME).iterdir())) == 6
 
 
-def test_a_cost_that_is_no_number_ends_the_round(pipeline, home):
+def test_cost_that_is_nan_ends_the_round(pipeline, home):
     cost = [{"of": "sqrt(cart_position - 9)"}]
     with pytest.raises(EpisodeFailed, match="the cost is nan; expected a finite number"):
         run(**{"control.cost": cost})
@@ -194,7 +193,7 @@ def test_a_cost_that_is_no_number_ends_the_round(pipeline, home):
     assert not home.logs(NAME).exists()
 
 
-def test_a_training_that_fails_ends_the_round_and_is_tried_again(pipeline, monkeypatch):
+def test_failed_training_ends_the_round_and_is_retried(pipeline, monkeypatch):
     good = pipeline.run
 
     def broken(*_, **__):
@@ -207,7 +206,7 @@ def test_a_training_that_fails_ends_the_round_and_is_tried_again(pipeline, monke
     assert len(run()["rounds"]) == 3
 
 
-def test_a_round_without_a_version_is_an_error(pipeline, monkeypatch):
+def test_round_without_a_version_is_an_error(pipeline, monkeypatch):
     nothing = SimpleNamespace(version=None)
     monkeypatch.setattr(loop, "run_chain", lambda *_, **__: nothing)
     with pytest.raises(Blocked, match="round 0 registered no version"):
@@ -224,7 +223,7 @@ TINY = [
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_a_real_loop_under_sigkill_ends_with_one_version_for_each_round(home):
+def test_real_loop_under_sigkill_has_a_version_per_round(home):
     command = [str(Path(sys.executable).with_name("kinemill")), "run", NAME, "--json"]
     command += [word for key in TINY for word in ("--set", key)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -96,19 +96,19 @@ def _may_unshare():
     )
 
 
-def test_a_run_needs_nobody_else(ran):
+def test_run_without_a_network_completes(ran):
     scratch, done = ran
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout)["version"] == 1
     assert len((scratch / "calls.loaded").read_text()) >= 2  # the run, and its training
 
 
-def test_a_run_tries_to_reach_nobody_else(ran):
+def test_run_opens_no_connection_beyond_the_machine(ran):
     calls = ran[0] / "calls"
     assert not calls.exists() or calls.read_text() == ""
 
 
-def test_the_whole_demo_needs_nobody_else(tmp_path, monkeypatch):
+def test_demo_without_a_network_completes(tmp_path, monkeypatch):
     """The steps of `make demo`: logs, training, verification, registry, on the shipped task."""
     monkeypatch.delenv("KINEMILL_TASKS", raising=False)
     done = run_alone(tmp_path, "demo")
@@ -119,7 +119,7 @@ def test_the_whole_demo_needs_nobody_else(tmp_path, monkeypatch):
     assert len((tmp_path / "calls.loaded").read_text()) >= 2
 
 
-def test_no_secret_is_kept_or_printed(ran):
+def test_secret_is_neither_stored_nor_printed(ran):
     scratch, done = ran
     values = [
         (str(path.relative_to(scratch)), secret)
@@ -133,6 +133,6 @@ def test_no_secret_is_kept_or_printed(ran):
     assert (scratch / "home" / "mlflow.db").stat().st_size > 100_000  # there was something to read
 
 
-def test_the_home_is_closed(ran):
+def test_home_is_readable_by_its_user_alone(ran):
     assert (ran[0] / "home").stat().st_mode & 0o777 == 0o700
     assert (ran[0] / "home" / "artifacts").stat().st_mode & 0o777 == 0o700

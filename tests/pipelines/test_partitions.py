@@ -247,7 +247,7 @@ def test_bad_log_of_a_partition_stops_no_other(copied):
     assert set(displayed("episodes")) == {"left", "right", "unknown", "broken"}
 
 
-def test_too_many_partitions_fail_the_run_before_dagster_gets_any(robots, monkeypatch):
+def test_too_many_partitions_fail_before_dagster_gets_any(robots, monkeypatch):
     monkeypatch.setattr(partitions, "MAX_KEYS", 2)
     with pytest.raises(BadInput, match=r"into 3 partitions.*at most 2"):
         make_until("dataset", TASK, {})
@@ -282,14 +282,14 @@ def test_killed_run_is_continued_to_the_same_dataset(robots, dataset, run, point
     assert set(displayed("episodes")) == {"left", "right", "unknown"}
 
 
-def test_new_logs_start_one_run_over_all_partitions(robots):
+def test_new_logs_request_one_run_over_all_partitions(robots):
     ticks = Ticks([load_task(TASK)])
     (request,) = ticks.tick().run_requests
     assert request.partition_key is None  # the run reads all, see below
     assert ticks.tick().run_requests == []
 
 
-def test_a_launched_run_without_a_partition_reads_all(robots):
+def test_launched_run_without_a_partition_reads_all(robots):
     coordinator = OwnedRunCoordinator()
     with open_instance(robots) as instance:
         coordinator.register_instance(instance)

@@ -23,7 +23,7 @@ def _no_home(monkeypatch):
     monkeypatch.delenv("KINEMILL_HOME", raising=False)
 
 
-def test_a_new_folder_becomes_a_project(tmp_path):
+def test_new_folder_becomes_a_project(tmp_path):
     scaffold = make_project(tmp_path / "a" / "mill")
     root = tmp_path / "a" / "mill"
     assert set(scaffold.created) == FILES
@@ -33,19 +33,19 @@ def test_a_new_folder_becomes_a_project(tmp_path):
     assert (root / "var").stat().st_mode & 0o777 == 0o700
 
 
-def test_an_example_is_copied(tmp_path):
+def test_example_is_copied(tmp_path):
     assert "tasks/pendulum.yaml" in make_project(tmp_path / "mill", "pendulum").created
     copied = tmp_path / "mill" / "tasks" / "pendulum.yaml"
     assert copied.read_bytes() == (EXAMPLES / "pendulum.yaml").read_bytes()
 
 
-def test_an_unknown_example_creates_nothing(tmp_path):
+def test_unknown_example_creates_nothing(tmp_path):
     with pytest.raises(BadInput, match=r"did you mean 'pendulum'\?"):
         make_project(tmp_path / "mill", "pendulm")
     assert not (tmp_path / "mill").exists()
 
 
-def test_a_second_time_changes_nothing(tmp_path):
+def test_second_init_changes_nothing(tmp_path):
     make_project(tmp_path, "reach")
     previous = bytes_under(tmp_path)
     assert make_project(tmp_path, "reach").created == []
@@ -53,7 +53,7 @@ def test_a_second_time_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("name", [".env", "workspace.yaml", "pyproject.toml", "tasks/reach.yaml"])
-def test_a_missing_file_is_created_again(tmp_path, name):
+def test_missing_file_is_created(tmp_path, name):
     make_project(tmp_path, "reach")
     previous = bytes_under(tmp_path)
     (tmp_path / name).unlink()
@@ -61,7 +61,7 @@ def test_a_missing_file_is_created_again(tmp_path, name):
     assert bytes_under(tmp_path) == previous
 
 
-def test_files_of_the_user_stay_and_notes_name_what_they_lack(tmp_path):
+def test_user_files_are_kept_and_notes_name_missing_keys(tmp_path):
     own = dict.fromkeys(FILES, b"# mine\n")
     for folder in ("tasks", "defs", "deploy"):
         (tmp_path / folder).mkdir()
@@ -75,20 +75,20 @@ def test_files_of_the_user_stay_and_notes_name_what_they_lack(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_folder_that_is_a_file_is_refused(tmp_path):
+def test_project_path_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "mill").touch()
     with pytest.raises(BadInput, match=r"cannot become a project: .* is a file"):
         make_project(tmp_path / "mill")
 
 
-def test_a_change_of_the_settings_counts_at_once(tmp_path):
+def test_changed_settings_apply_at_once(tmp_path):
     make_project(tmp_path)
     (tmp_path / "deploy" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     settings = tmp_path / "var" / "dagster" / "dagster.yaml"
     assert settings.read_text() == "telemetry: {enabled: false}\n"
 
 
-def test_a_project_that_was_moved_is_repaired(tmp_path):
+def test_moved_project_is_repaired(tmp_path):
     make_project(tmp_path / "old")
     shutil.move(tmp_path / "old", tmp_path / "new")
     assert (tmp_path / "new" / "var" / "dagster" / "dagster.yaml").is_file()
@@ -96,14 +96,14 @@ def test_a_project_that_was_moved_is_repaired(tmp_path):
     assert str(tmp_path / "old") not in (tmp_path / "new" / ".env").read_text()
 
 
-def test_an_environment_that_the_user_changed_is_not_repaired(tmp_path):
+def test_changed_environment_file_is_not_repaired(tmp_path):
     make_project(tmp_path / "mill")
     own = (tmp_path / "mill" / ".env").read_text() + "WANDB_API_KEY=secret\n"
     (tmp_path / "mill" / ".env").write_text(own.replace("/mill/", "/gone/"))
     assert make_project(tmp_path / "mill").created == []
 
 
-def test_a_home_elsewhere_is_named_and_gets_a_copy_of_the_settings(tmp_path, monkeypatch):
+def test_home_elsewhere_gets_a_copy_of_the_settings(tmp_path, monkeypatch):
     monkeypatch.setenv("KINEMILL_HOME", str(tmp_path / "home"))
     make_project(tmp_path / "mill")
     assert f"KINEMILL_HOME='{tmp_path}/home'" in (tmp_path / "mill" / ".env").read_text()
@@ -113,7 +113,7 @@ def test_a_home_elsewhere_is_named_and_gets_a_copy_of_the_settings(tmp_path, mon
     assert settings.read_bytes() == (tmp_path / "mill" / "deploy" / "dagster.yaml").read_bytes()
 
 
-def test_a_copy_or_a_broken_link_in_the_home_becomes_a_link(tmp_path):
+def test_copied_or_broken_settings_become_a_link(tmp_path):
     make_project(tmp_path)
     home, source = Home(tmp_path / "var"), tmp_path / "deploy" / "dagster.yaml"
     settings = home.dagster / "dagster.yaml"

@@ -16,7 +16,7 @@ LONG = {"learn.seed": 3, "learn.steps": 1500, "learn.save_every": 20, "learn.pat
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
-def test_to_resume_is_to_go_on_or_to_hear_why_not(copy):
+def test_resume_continues_an_interrupted_training_or_names_the_reason(copy):
     assert run_chain(TASK, resume=True).status == "unchanged"  # that training is over
     with pytest.raises(BadInput, match="no training of tiny was interrupted"):
         run_chain(TASK, LONG, resume=True)

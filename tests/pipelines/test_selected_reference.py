@@ -32,7 +32,7 @@ def metadata(workspace, asset):
     return event.asset_materialization.metadata
 
 
-def test_run_of_a_network_that_loses_to_a_reference_registers_the_reference_alone(copy, capfd):
+def test_network_that_loses_to_a_reference_registers_the_reference(copy, capfd):
     trained, trainings = latest(copy.home, TASK, "model"), copy.home.runs / TASK
     previous = sorted(path.name for path in trainings.iterdir())
     document = run_chain(TASK, OFFERED)

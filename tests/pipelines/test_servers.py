@@ -81,12 +81,12 @@ def is_sensed(run):
     return any(tag["key"] == "dagster/run_key" for tag in run["tags"])
 
 
-def test_sensor_starts_one_run_for_the_new_log_and_none_for_those_that_were_used(served, arrived):
+def test_sensor_starts_a_run_for_new_logs_alone(served, arrived):
     assert [run["status"] for run in arrived] == ["SUCCESS"]
     assert champion(served) == 2
 
 
-def test_a_chain_launched_over_graphql_ends_well_and_everything_is_fresh(served, arrived):
+def test_chain_launched_over_graphql_succeeds_and_is_fresh(served, arrived):
     previous = _versions(served)
     run = served.launch()
     until(lambda: served.status(run) in ENDED, "the launched run")
@@ -97,7 +97,7 @@ def test_a_chain_launched_over_graphql_ends_well_and_everything_is_fresh(served,
     assert champion(served) == 2
 
 
-def test_terminate_ends_the_training_process(served, arrived):
+def test_terminated_run_ends_its_training_process(served, arrived):
     run = served.launch(steps=1_000_000, patience=None)
     training = until(served.training, "the training process")
     served.ask(TERMINATE, id=run)
@@ -107,7 +107,7 @@ def test_terminate_ends_the_training_process(served, arrived):
 
 
 @pytest.mark.slow
-def test_a_started_run_outlives_its_terminal(served, tmp_path):
+def test_started_run_outlives_its_terminal(served, tmp_path):
     script = tmp_path / "script"
     kinemill = f"{sys.executable} -c 'from kinemill.cli import main; main()'"
     steps = "--set learn.steps=1500 --set learn.patience=null"
@@ -145,7 +145,7 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
     assert metrics["series"]["train/loss"][-1] == result["loss"]
 
 
-def test_a_home_is_served_once(served):
+def test_home_is_served_once(served):
     again = run_command("ui")
     assert again.returncode == 2
     assert "is served already" in again.stderr
@@ -153,7 +153,7 @@ def test_a_home_is_served_once(served):
     assert re.search(r"since \d{4}-\d\d-\d\dT", again.stderr)
 
 
-def test_the_asset_graph_can_be_seen(served, arrived, tmp_path):
+def test_asset_graph_page_is_rendered(served, arrived, tmp_path):
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     remaining = os.environ.get("KINEMILL_SCREENSHOTS")

@@ -78,7 +78,7 @@ def health_of_started(home):
         return [instance.run_launcher.check_run_worker_health(run) for run in started]
 
 
-def test_kills_lose_nothing_and_leave_nobody_behind(copy):
+def test_killed_training_resumes_and_leaves_no_process(copy):
     # The process that started the training dies: the training dies with it.
     run = start_run()
     training = training_of(run, copy.home)
@@ -115,7 +115,7 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_train_one_model(copy):
+def test_concurrent_runs_train_a_model_once(copy):
     pair = [start_run(**{"learn.steps": 60}) for _ in range(2)]
     message = [run.communicate(timeout=600) for run in pair]
     # 60 steps are too few to replace the champion, so the run that trains is refused (exit code 1).
@@ -125,7 +125,7 @@ def test_two_runs_at_once_train_one_model(copy):
     assert len(list_versions(TASK, copy.home).versions) == 2
 
 
-def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):
+def test_training_beyond_max_runtime_is_stopped_with_the_reason(copy):
     steps = {"learn.steps": 1_000_000, "learn.save_every": 1_000_000}
     run = start_run(**{"compute.max_runtime": 4, **steps})
     training = training_of(run, copy.home, saved=False)
@@ -141,7 +141,7 @@ def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):
 @pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
 )
-def test_a_signal_ends_the_training_too_and_the_line_says_how_to_resume(copy, number, name):
+def test_signal_ends_the_training_and_prints_how_to_resume(copy, number, name):
     run = start_run(**{"learn.steps": 1_000_000})
     training = training_of(run, copy.home)
     run.send_signal(number)
@@ -159,7 +159,7 @@ def test_a_signal_ends_the_training_too_and_the_line_says_how_to_resume(copy, nu
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", ["recordings", "dataset", "training_set"])
-def test_a_signal_between_stages_is_one_line_that_says_how_to_resume(copy, after):
+def test_signal_between_stages_prints_how_to_resume(copy, after):
     run = start_run()
     assert any(line.startswith(after) for line in run.stderr)
     run.send_signal(signal.SIGTERM)

@@ -31,7 +31,7 @@ def message(result) -> dict:
 
 
 @pytest.mark.ci
-def test_the_job_begins_with_the_model_that_is_there(copy):
+def test_tune_job_begins_with_the_registered_model(copy):
     """The task's own settings are the first trial; the chain has trained that model already."""
     with dg.instance_for_test() as instance:
         result = run(instance, trials=1, register_best=False)
@@ -45,7 +45,7 @@ def test_the_job_begins_with_the_model_that_is_there(copy):
 
 
 @pytest.mark.slow
-def test_the_best_becomes_a_version_with_the_model_of_its_trial(copy):
+def test_best_trial_becomes_a_version_with_its_model(copy):
     previous = len(list_versions(TASK, copy.home).versions)
     changed = {"tune.space": SPACE, "learn.steps": 30}
     with dg.instance_for_test() as instance:
@@ -61,7 +61,7 @@ def test_the_best_becomes_a_version_with_the_model_of_its_trial(copy):
     assert "version" not in again
 
 
-def test_bad_input_is_told_before_anything_starts(copy):
+def test_tune_job_with_bad_input_is_refused_at_its_start(copy):
     with dg.instance_for_test() as instance:
         result = run(instance, overrides={"tune.space": {"lern": 1}})
     assert not result.success

@@ -34,6 +34,7 @@ print(start_run(Home(Path(sys.argv[1])), "cart", sys.argv[2]))
 """
 
 
+@pytest.mark.ci
 def test_two_processes_racing_to_create_the_database_all_get_their_run(home):
     processes = [_python(OPEN, home.root, f"key{index}", stderr=subprocess.PIPE) for index in "ab"]
     responses = [process.communicate(timeout=400) for process in processes]

@@ -67,7 +67,10 @@ def train(task, folder, listener, steps=(10, 20)):
         tracker.flush()
 
 
-@pytest.mark.parametrize("name", TRACKERS)
+# wandb starts a process.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.ci] * (name == "wandb")) for name in TRACKERS]
+)
 def test_every_tracker_takes_a_training_and_writes_under_its_folder_alone(name, folder, tmp_path):
     said, previous = [], {path for path in tmp_path.rglob("*") if folder not in path.parents}
     tracker = TRACKERS[name](type=name).open(Training("arm", folder.name, folder, said.append))
@@ -177,6 +180,7 @@ def test_a_folder_that_wandb_cannot_write_is_told_instead_of_left_for_the_tempor
     assert "wandb is disabled: FileExistsError" in listener.said[0]
 
 
+@pytest.mark.ci
 def test_wandb_without_a_key_is_kept_for_later_and_says_so(folder, monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)

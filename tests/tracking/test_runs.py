@@ -165,6 +165,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.ci
 def test_run_of_a_killed_training_is_killed_and_has_its_metrics(tracked_home, client):
     live = start_run(tracked_home, "cart", "live")
     child = start_run(tracked_home, "cart", "child")

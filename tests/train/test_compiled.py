@@ -58,6 +58,7 @@ def eager(module, loss, optimizer, batch, rate):
 
 
 @needs_compiler
+@pytest.mark.ci  # compiles
 def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other(data):
     ours, theirs = Line(), Line()
     optimizer, reference = adamw(ours), adamw(theirs)

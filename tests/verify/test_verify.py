@@ -77,6 +77,7 @@ def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     assert f">{number(c99.latency_us.worst)} µs</td>" in page
 
 
+@pytest.mark.ci
 def test_a_process_without_a_verdict_says_its_last_words_and_publishes_nothing(home, refs):
     task = task_of({"type": "mlp"}, 4)
     exported = export.run(task, home, refs["model"]).ref

@@ -51,12 +51,12 @@ def look(workspace, calls, *, fate="ended", going=False, moment=None, **override
     return next_run(load_task(TASK, overrides), workspace.home, calls, runs, moment)
 
 
-def test_an_empty_drop_folder_asks_for_nothing(workspace):
+def test_empty_drop_folder_requests_no_run(workspace):
     call = look(workspace, SensorState())
     assert (call.request, call.why, call.state) == (None, "no new logs", SensorState())
 
 
-def test_new_logs_are_asked_for_once(workspace, drop):
+def test_new_logs_request_one_run(workspace, drop):
     drop("a.csv", 1)
     call = look(workspace, SensorState())
     assert call.request.asset_selection is None
@@ -66,7 +66,7 @@ def test_new_logs_are_asked_for_once(workspace, drop):
     assert look(workspace, after.state).request is None
 
 
-def test_a_second_log_is_asked_for_under_another_key(workspace, drop):
+def test_second_log_requests_a_run_under_a_new_key(workspace, drop):
     drop("a.csv", 1)
     first = look(workspace, SensorState())
     drop("b.csv", 2)
@@ -74,7 +74,7 @@ def test_a_second_log_is_asked_for_under_another_key(workspace, drop):
     assert first.request.run_key != second.request.run_key
 
 
-def test_what_arrives_during_a_run_waits_for_its_end(workspace, drop):
+def test_log_that_arrives_during_a_run_waits_for_its_end(workspace, drop):
     drop("a.csv", 1)
     first = look(workspace, SensorState())
     drop("b.csv", 2)
@@ -84,7 +84,7 @@ def test_what_arrives_during_a_run_waits_for_its_end(workspace, drop):
     assert look(workspace, waiting.state).request is not None
 
 
-def test_a_copy_or_a_rename_asks_for_nothing(workspace, drop):
+def test_copied_or_renamed_log_requests_no_run(workspace, drop):
     path = drop("a.csv", 1)
     requested = look(workspace, SensorState()).state
     drop("copy.csv", 1)
@@ -92,13 +92,13 @@ def test_a_copy_or_a_rename_asks_for_nothing(workspace, drop):
     assert look(workspace, requested).request is None
 
 
-def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(workspace, drop):
+def test_lost_cursor_repeats_the_run_key(workspace, drop):
     drop("a.csv", 1)
     keys = [look(workspace, read_state(lost)).request.run_key for lost in (None, {"arrived": "x"})]
     assert keys[0] == keys[1]
 
 
-def test_a_file_that_still_grows_is_left_alone(workspace, drop):
+def test_growing_file_requests_no_run(workspace, drop):
     path = drop("a.csv", 1, age=0.0)
     min_age = {"ingest.min_file_age": 5.0}
     assert look(workspace, SensorState(), **min_age).request is None
@@ -106,15 +106,13 @@ def test_a_file_that_still_grows_is_left_alone(workspace, drop):
     assert look(workspace, SensorState(), **min_age).request is not None
 
 
-def test_a_changed_task_file_asks_again(workspace, drop):
+def test_changed_task_file_requests_a_run(workspace, drop):
     drop("a.csv", 1)
     requested = look(workspace, SensorState()).state
     assert look(workspace, requested, **{"learn.seed": 7}).request is not None
 
 
-def test_a_run_that_failed_for_a_passing_reason_is_asked_for_again_later_under_another_key(
-    workspace, drop
-):
+def test_run_with_a_transient_failure_is_requested_later_under_a_new_key(workspace, drop):
     drop("a.csv", 1)
     first = look(workspace, SensorState(), moment=1e9)
     soon = look(workspace, first.state, fate="passing", moment=1e9 + pause(1) - 1.0)
@@ -138,9 +136,7 @@ def take(workspace):
     return read
 
 
-def test_a_run_that_failed_before_its_logs_were_read_is_tried_again_whatever_the_reason(
-    workspace, drop, take
-):
+def test_run_that_failed_before_ingest_is_requested_after_any_failure(workspace, drop, take):
     drop("good.csv", 1)
     first = look(workspace, SensorState(), moment=1e9)
     soon = look(workspace, first.state, fate="lasting", moment=1e9 + 1.0)
@@ -153,9 +149,7 @@ def test_a_run_that_failed_before_its_logs_were_read_is_tried_again_whatever_the
     assert (over.request, over.why) == (None, "the run for these logs failed permanently")
 
 
-def test_a_run_that_failed_for_good_is_asked_for_again_only_when_something_changes(
-    workspace, drop, take
-):
+def test_run_with_a_permanent_failure_is_requested_after_a_change(workspace, drop, take):
     drop("a.csv", 1)
     first = look(workspace, SensorState(), moment=1e9)
     take()
@@ -166,7 +160,7 @@ def test_a_run_that_failed_for_good_is_asked_for_again_only_when_something_chang
     assert look(workspace, refused.state, moment=3e9).request is not None
 
 
-def test_below_the_threshold_logs_go_only_up_to_the_dataset(workspace, drop):
+def test_logs_below_the_threshold_run_to_the_dataset(workspace, drop):
     drop("a.csv", 1)
     three = {"retrain.after_new_recordings": 3}
     call = look(workspace, SensorState(), **three)
@@ -200,7 +194,7 @@ def opened(monkeypatch):
     return names
 
 
-def test_a_tick_opens_no_log_that_was_read_and_each_new_one_once(workspace, drop, opened):
+def test_tick_opens_each_new_log_once(workspace, drop, opened):
     for number in range(20):
         drop(f"{number}.csv", number)
     opened.clear()  # of the writing
@@ -215,7 +209,7 @@ def test_a_tick_opens_no_log_that_was_read_and_each_new_one_once(workspace, drop
     assert opened == []
 
 
-def test_a_large_log_is_never_read_whole_and_its_copy_is_no_news(workspace, drop, monkeypatch):
+def test_large_log_is_hashed_in_part_and_its_copy_requests_no_run(workspace, drop, monkeypatch):
     monkeypatch.setattr(arrived_logs, "WHOLE", 100)
     monkeypatch.setattr(arrived_logs, "_BLOCK", 4)
     monkeypatch.setattr(arrived_logs, "file_digest", lambda path: pytest.fail(f"read {path}"))
@@ -235,7 +229,7 @@ def test_a_large_log_is_never_read_whole_and_its_copy_is_no_news(workspace, drop
     assert len(arrived_logs.find_new_logs(task, workspace.home, folder).ids) == 1
 
 
-def test_what_one_tick_has_no_time_for_waits_for_the_next(workspace, drop, monkeypatch):
+def test_logs_beyond_the_time_of_a_tick_wait_for_the_next(workspace, drop, monkeypatch):
     for number in range(3):
         drop(f"{number}.csv", number)
     monkeypatch.setattr(arrived_logs, "_PER_TICK", 1)
@@ -248,7 +242,7 @@ def tick(instance, state=None):
     return next_run(load_task(TASK), home, state or SensorState(), runs_of(instance, TASK))
 
 
-def test_the_sensor_asks_dagster_how_its_run_ended(workspace, drop, take):
+def test_sensor_reads_the_status_of_its_run_from_dagster(workspace, drop, take):
     drop("a.csv", 1)
     job = chain_job(load_task(TASK))
     with dg.DagsterInstance.ephemeral() as instance:
@@ -272,7 +266,7 @@ def test_the_sensor_asks_dagster_how_its_run_ended(workspace, drop, take):
 
 
 @pytest.mark.usefixtures("no_expectations")
-def test_good_logs_are_read_whatever_arrives_with_them(workspace, drop, logs):
+def test_good_logs_among_bad_files_request_a_run(workspace, drop, logs):
     folder = workspace.home.logs(TASK)
     drop("l" * 251 + ".csv", 1)
     for path in logs.glob("*000[0-4]*.csv"):
@@ -298,7 +292,7 @@ def test_good_logs_are_read_whatever_arrives_with_them(workspace, drop, logs):
     assert len(names) == 2 + len(contents)
 
 
-def test_what_an_in_process_run_used_is_asked_for_only_with_a_new_log(copy):
+def test_logs_used_by_an_in_process_run_request_no_run(copy):
     folder = copy.home.logs(TASK)
     with open_instance(copy.home) as instance:
         first = tick(instance)
@@ -324,7 +318,7 @@ def test_changed_task_file_starts_a_run_only_if_the_task_asks_for_it(copy):
         assert (asked.request is not None, asked.why) == (True, "the task file changed")
 
 
-def test_a_run_in_process_counts_as_training_toward_the_threshold(copy):
+def test_in_process_run_resets_the_threshold(copy):
     three = {"retrain.after_new_recordings": 3}
     note(copy.home, LATEST, TASK, "rules", rules_of(load_task(TASK, three)))
     existing = look(copy, SensorState(), **three)

@@ -21,18 +21,18 @@ def drawn(note, state="running"):
     return next(line for line in console.file.getvalue().splitlines() if " model " in line)
 
 
-def test_a_training_shows_a_bar_its_pace_and_the_time_left():
+def test_training_shows_a_bar_with_rate_and_remaining_time():
     line = drawn("model 150/500 24.1 steps/s, 6,170 windows/s, 0:15 left; train/loss 0.005")
     assert "━━━━━━" in line
     assert "24.1 steps/s, 6,170 windows/s, 0:15 left" in line
 
 
-def test_what_counts_nothing_and_what_is_over_has_no_bar():
+def test_stage_without_a_count_or_finished_has_no_bar():
     assert "━" not in drawn("training runs in process 12")
     assert "━" not in drawn("model 500/500 done", "done")
 
 
-def test_a_pipe_gets_a_line_each_10_s_with_step_rate_time_left_and_loss(monkeypatch):
+def test_pipe_gets_a_progress_line_each_10_s(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(views, "Throttle", lambda: Throttle(lambda: now[0]))
     monkeypatch.setattr(views, "Pace", lambda: Pace(lambda: now[0]))
@@ -65,7 +65,7 @@ def test_a_pipe_gets_a_line_each_10_s_with_step_rate_time_left_and_loss(monkeypa
 
 
 @pytest.mark.parametrize(("signal", "state"), [(15, "stopped"), (None, "failed")])
-def test_a_stage_that_a_signal_ended_is_stopped_and_did_not_fail(monkeypatch, signal, state):
+def test_stage_ended_by_a_signal_is_stopped_not_failed(monkeypatch, signal, state):
     monkeypatch.setattr(views, "SIGNALS", SimpleNamespace(received=signal))
     console = Console(file=io.StringIO(), width=40)
     view = LineView(console, ["model"])
@@ -95,7 +95,7 @@ def hear_statistics(view):
         )
 
 
-def test_a_pipe_gets_a_line_of_each_evaluation_and_a_terminal_the_table():
+def test_evaluations_are_lines_in_a_pipe_and_a_table_in_a_terminal():
     console = Console(file=io.StringIO(), width=40)
     view = LineView(console, ["model"])
     hear_statistics(view)

@@ -19,26 +19,26 @@ def used():
         yield one.getsockname()[1]
 
 
-def test_a_taken_port_is_reported_with_the_one_that_takes_its_place(used, capsys):
+def test_taken_port_is_reported_with_its_replacement(used, capsys):
     assert free_ports({"Dagster": used})[0] > used
     message = capsys.readouterr().err
     assert f"Dagster: port {used} cannot be used; the server listens on {used + 1}" in message
 
 
-def test_two_servers_that_want_one_port_get_two(used, capsys):
+def test_two_servers_on_the_same_port_get_different_ports(used, capsys):
     first, second = free_ports({"Dagster": used + 1, "MLflow": used + 1})
     assert first != second
     assert "MLflow: port" in capsys.readouterr().err
 
 
-def test_a_free_port_is_taken_without_a_word(used, capsys):
+def test_free_port_is_taken_silently(used, capsys):
     free = free_port(used)
     capsys.readouterr()
     assert free_ports({"Dagster": free}) == [free]
     assert capsys.readouterr().err == ""
 
 
-def test_beyond_the_last_port_there_is_none():
+def test_port_beyond_the_last_is_refused():
     with socket.socket() as last:
         last.bind(("127.0.0.1", 65535))
         last.listen()
@@ -46,14 +46,14 @@ def test_beyond_the_last_port_there_is_none():
             free_port(65535)
 
 
-def test_an_address_of_another_machine_is_named_as_the_fault():
+def test_address_of_another_machine_is_refused():
     with pytest.raises(BadInput, match=r"--host 192\.0\.2\.1: .*an address of this machine"):
         free_port(3000, "192.0.2.1")  # of RFC 5737: nobody's
 
 
 @pytest.mark.parametrize("option", ["--port", "--mlflow-port"])
 @pytest.mark.parametrize("port", ["99999", "0", "-1"])
-def test_what_is_no_port_is_bad_usage(option, port):
+def test_invalid_port_is_bad_usage(option, port):
     message = CliRunner().invoke(app, ["ui", option, port])
     assert message.exit_code == 2
     assert f"Invalid value for '{option}'" in message.output

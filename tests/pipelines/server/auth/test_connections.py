@@ -9,7 +9,7 @@ import uvicorn
 
 from kinemill_dagster.pipelines.server.auth import connections
 from kinemill_dagster.pipelines.server.auth.connections import LimitedProtocol
-from tests.pipelines.test_auth import echo
+from tests.pipelines.server.auth.test_middleware import echo
 
 HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "
 WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -53,12 +53,12 @@ def answered(port):
 
 
 @pytest.mark.parametrize("sent", [b"", HALF, POST, POST + b"123"])
-def test_a_request_that_does_not_come_is_given_up(port, sent):
+def test_connection_without_a_complete_request_is_closed(port, sent):
     with opened(port, sent) as connection:
         assert ended(connection)
 
 
-def test_a_byte_now_and_then_does_not_keep_headers_waiting(port):
+def test_slow_headers_are_cut_off(port):
     with opened(port, HALF) as connection:
         for _ in range(100):
             try:
@@ -69,7 +69,7 @@ def test_a_byte_now_and_then_does_not_keep_headers_waiting(port):
     pytest.fail("a connection was kept for 10 s by one byte of a header every 0.1 s")
 
 
-def test_a_body_that_arrives_slowly_is_read(port):
+def test_slow_body_is_read(port):
     with opened(port, POST) as connection:
         for _ in range(5):
             time.sleep(0.4)
@@ -77,7 +77,7 @@ def test_a_body_that_arrives_slowly_is_read(port):
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
 
 
-def test_the_oldest_half_requests_give_way(port):
+def test_oldest_incomplete_requests_are_closed_first(port):
     half = [opened(port, HALF) for _ in range(30)]
     assert answered(port)
     assert ended(half[0])
@@ -85,7 +85,7 @@ def test_the_oldest_half_requests_give_way(port):
         connection.close()
 
 
-def test_several_requests_share_a_connection(port):
+def test_connection_serves_several_requests(port):
     with opened(port, WHOLE) as connection:
         for _ in range(3):
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")

@@ -80,13 +80,13 @@ def launched(job="tiny", config=None, **selector):
         (lambda: decided("mutation { sensorDryRun { x } }"), None),
     ],
 )
-def test_which_tasks_a_mutation_changes(decision, tasks):
+def test_mutation_names_the_tasks_that_it_changes(decision, tasks):
     result = decision()
     assert result.permission is Permission.OPERATE
     assert result.tasks == tasks
 
 
-def test_several_mutations_change_all_their_tasks():
+def test_document_with_several_mutations_changes_all_their_tasks():
     text = 'mutation { a: terminateRun(runId: "r1") { x } b: terminateRun(runId: "r2") { x } }'
     assert decided(text).tasks == {"tiny", "walker"}
 
@@ -108,7 +108,7 @@ def test_several_mutations_change_all_their_tasks():
         (7, Permission.PROMOTE),
     ],
 )
-def test_a_launch_that_changes_the_gate_is_a_promotion(config, grant):
+def test_launch_that_changes_the_gate_needs_promotion(config, grant):
     assert launched(config=config).permission is grant
 
 
@@ -126,7 +126,7 @@ def test_stored_run_has_its_job_assets_and_configuration():
         assert find_run(instance, "unknown") is None
 
 
-def test_all_other_mutations_need_an_admin():
+def test_unlisted_mutation_of_dagster_needs_an_admin():
     from dagster_graphql.schema import create_schema
 
     existing = set(create_schema().graphql_schema.mutation_type.fields)
@@ -151,7 +151,7 @@ def test_all_other_mutations_need_an_admin():
         ("GET", "logs/a", 404),
     ],
 )
-def test_what_is_not_listed_is_closed(method, path, status):
+def test_unlisted_route_is_closed(method, path, status):
     with pytest.raises(Refused) as refused:
         SITE.route(Request(method, tuple(path.split("/"))))
     assert refused.value.status == status
@@ -168,12 +168,12 @@ def test_what_is_not_listed_is_closed(method, path, status):
         {"type": "stop", "id": {}},
     ],
 )
-def test_messages_of_a_websocket_that_are_refused(message):
+def test_websocket_message_with_a_mutation_is_refused(message):
     with pytest.raises(Refused):
         SITE.message(json.dumps(message))
 
 
-def test_a_message_of_a_websocket_is_written_anew():
+def test_websocket_message_is_serialized_from_its_parsed_form():
     sent = {"type": "start", "id": "1", "more": 1, "payload": {"query": "{version}", "x": 1}}
     document = json.loads(SITE.message(json.dumps(sent)))
     assert document["payload"] == {"query": "{\n  version\n}", "variables": {}}

@@ -10,7 +10,7 @@ from benchmarks.prove_guard import prove
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
-def test_no_variation_does_what_its_plain_form_may_not(tmp_path, monkeypatch):
+def test_varied_request_changes_nothing_that_its_plain_form_may_not(tmp_path, monkeypatch):
     for name in ("KINEMILL_HOME", "KINEMILL_TASKS", "DAGSTER_HOME"):
         monkeypatch.setenv(name, str(tmp_path))  # restored afterwards
     with guarded(tmp_path) as site:

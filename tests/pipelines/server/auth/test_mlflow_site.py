@@ -10,7 +10,7 @@ from kinemill_dagster.pipelines.server.auth.request import Request
 from kinemill_dagster.pipelines.server.auth.users import Users
 from kinemill_dagster.resources.alerts import Webhooks
 from tests.pipelines.server.auth.records import FewRecords
-from tests.pipelines.test_auth import PASSWORD, guarded
+from tests.pipelines.server.auth.test_middleware import PASSWORD, guarded
 
 __all__ = ["guarded"]  # a fixture
 SITE = MlflowSite(FewRecords(), lambda: Webhooks(origins=["https://hooks.example.org"]))

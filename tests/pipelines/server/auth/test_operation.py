@@ -19,7 +19,7 @@ def refused(**body):
     return why.value.why
 
 
-def test_the_named_operation_is_all_that_is_left():
+def test_document_is_reduced_to_the_named_operation():
     text = "query Q { version } mutation M { deleteRun(runId: 1) { x } } fragment F on X { y }"
     result = parse_operation({"query": text, "operationName": "Q", "variables": None})
     assert result.text.split() == ["query", "Q", "{", "version", "}"]
@@ -29,7 +29,7 @@ def test_the_named_operation_is_all_that_is_left():
     assert "0 operations" in refused(query=text, operationName="")
 
 
-def test_fields_hide_in_no_fragment():
+def test_fields_in_fragments_are_found():
     text = """mutation ($id: String = "r1") { ...A } fragment A on M { ... on M { ...B } }
     fragment B on M { version: deleteRun(runId: $id) { __typename } }"""
     (field,) = parse_operation({"query": text}).fields
@@ -38,7 +38,7 @@ def test_fields_hide_in_no_fragment():
     assert field.arguments == {"runId": "r2"}
 
 
-def test_what_keeps_a_thread_busy_is_refused():
+def test_expensive_document_is_refused():
     assert "aliases" in refused(query="{" + " ".join(f"a{n}: version" for n in range(1500)) + "}")
     assert "root fields" in refused(query="{" + " version" * 100 + "}")
     assert "levels" in refused(query="{ a" * 60 + "}" * 60)
@@ -50,7 +50,7 @@ def test_what_keeps_a_thread_busy_is_refused():
     assert "not defined" in refused(query="{ ...A }")
 
 
-def test_documents_that_are_none():
+def test_invalid_document_is_refused():
     for query in (None, 3, "", "type X { a: Int }", "{ a", "fragment F on X { a }"):
         refused(query=query)
     refused(query="{ a }", variables="{}")
@@ -58,12 +58,12 @@ def test_documents_that_are_none():
     refused(query="{ ...F } fragment F on X { a } fragment F on X { b }")
 
 
-def test_the_introspection_of_graphiql_passes():
+def test_introspection_of_graphiql_is_accepted():
     assert parse_operation({"query": get_introspection_query()}).fields
 
 
 @given(st.lists(NAMES, min_size=1, max_size=5), NAMES)
-def test_the_printed_operation_is_the_parsed_one(names, alias):
+def test_printed_operation_equals_the_parsed_one(names, alias):
     text = "query Q {" + " ".join(f"{alias}: {name}(x: [1, {{y: 2.5}}])" for name in names) + "}"
     get_or_build = parse_operation({"query": text})
     again = parse_operation({"query": get_or_build.text})

@@ -15,7 +15,7 @@ from kinemill_dagster.pipelines.server.auth.request import (
     write_json,
 )
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
-from tests.pipelines.test_auth import DELETE, LAUNCH, MLFLOW, OWN, guarded, post
+from tests.pipelines.server.auth.test_middleware import DELETE, LAUNCH, MLFLOW, OWN, guarded, post
 
 __all__ = ["guarded"]  # a fixture
 PASSWORD = "correct horse battery"
@@ -34,7 +34,7 @@ def viewer(guarded, home: Home):
 
 
 @pytest.mark.parametrize("kind", ["Application/JSON", "application/json", "APPLICATION/JSON"])
-def test_a_query_string_beside_a_body_never_reaches_dagster(viewer, kind):
+def test_query_string_beside_a_body_is_dropped(viewer, kind):
     """A viewer became an admin: Dagster tests the content type with case, and then runs the URL."""
     response = viewer.post(
         "/graphql", params={"query": DELETE}, content=HARMLESS, headers={"Content-Type": kind}
@@ -48,14 +48,14 @@ def test_a_query_string_beside_a_body_never_reaches_dagster(viewer, kind):
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/graphql", "multipart/form-data", ""])
-def test_a_token_frees_nobody_from_json(viewer, kind):
+def test_request_with_a_token_needs_a_json_body(viewer, kind):
     response = viewer.post(
         "/graphql", params={"query": DELETE}, content=HARMLESS, headers={"Content-Type": kind}
     )
     assert response.status_code == 415
 
 
-def test_headers_that_change_what_a_request_means_are_dropped(guarded, home):
+def test_headers_that_change_the_meaning_are_dropped(guarded, home):
     token = {"Authorization": f"Bearer {home_token(home)}"}
     odd = {
         "X-HTTP-Method-Override": "DELETE",
@@ -92,7 +92,7 @@ def test_headers_that_change_what_a_request_means_are_dropped(guarded, home):
         "/a//b",
     ],
 )
-def test_a_path_that_two_servers_could_read_in_two_ways_is_refused(guarded, path):
+def test_ambiguous_path_is_refused(guarded, path):
     response = guarded().get(f"http://127.0.0.1:3000{path}")
     assert response.status_code == 400 or response.json()["path"] in {"/", "/users.json"}, (
         response.text
@@ -100,17 +100,17 @@ def test_a_path_that_two_servers_could_read_in_two_ways_is_refused(guarded, path
 
 
 @pytest.mark.parametrize("path", ["/logs", "/logs/x", "/logs/a/b", "/logs/a/complete"])
-def test_logs_that_are_none_are_not_found(guarded, path):
+def test_unknown_log_is_404(guarded, path):
     assert guarded().get(path).status_code == 404
 
 
-def test_the_path_is_spelled_in_one_way(guarded):
+def test_path_is_normalized(guarded):
     observed = guarded().get("/runs/a%20b/").json()
     assert observed["path"] == "/runs/a b"
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
-def test_methods_that_nobody_needs_are_refused(guarded, method):
+def test_unused_method_is_refused(guarded, method):
     assert guarded().request(method, "/graphql", headers=OWN).status_code == 405
 
 
@@ -133,31 +133,31 @@ STRICT = {
 
 
 @pytest.mark.parametrize("name", STRICT)
-def test_json_that_parsers_read_differently_is_refused(name):
+def test_ambiguous_json_is_refused(name):
     with pytest.raises(Refused) as refused:
         parse_object(STRICT[name])
     assert refused.value.status == 400
 
 
-def test_json_is_the_same_value_when_it_is_written_again():
+def test_reserialized_json_has_the_same_value():
     value = {"a": [1, 2.5, "ü\n", None, True], "b": {"c": {}}}
     assert parse_object(write_json(value)) == value
 
 
-def test_a_compressed_body_is_refused(viewer):
+def test_compressed_body_is_refused(viewer):
     headers = {**JSON, "Content-Encoding": "gzip"}
     assert viewer.post("/graphql", content=HARMLESS, headers=headers).status_code == 415
 
 
 @pytest.mark.parametrize("name", ["Content-Type", "Host"])
-def test_a_header_that_is_there_twice_is_refused(guarded, name):
+def test_duplicate_header_is_refused(guarded, name):
     value = {"Content-Type": "application/json", "Host": "127.0.0.1:3000"}[name]
     headers = [*JSON.items(), *OWN.items(), (name, value)]
     headers += [("Host", value)] if name == "Host" else []
     assert guarded().post("/graphql", content=HARMLESS, headers=headers).status_code == 400
 
 
-def test_mlflow_receives_a_body_once_and_no_query_string(guarded, home):
+def test_mlflow_receives_the_body_without_a_query_string(guarded, home):
     headers = {"Authorization": f"Bearer {home_token(home)}"}
     client, url = guarded(MLFLOW), "/api/2.0/mlflow/experiments/create"
     response = client.post(url, json={"name": "a"}, headers=headers)
@@ -166,7 +166,7 @@ def test_mlflow_receives_a_body_once_and_no_query_string(guarded, home):
     assert (json.loads(response.json()["body"]), response.json()["query"]) == ({"name": "a"}, "")
 
 
-def test_a_launch_is_what_was_authorized(guarded):
+def test_launch_is_sent_as_it_was_authorized(guarded):
     pair = f"query Q {{ version }} {LAUNCH.replace('mutation', 'mutation M')}"
     body = {"query": pair, "operationName": "Q", "extensions": {"persistedQuery": {}}}
     sent = json.loads(guarded().post("/graphql", json=body).json()["body"])
@@ -175,7 +175,7 @@ def test_a_launch_is_what_was_authorized(guarded):
     assert post(guarded(), pair, **OWN).status_code == 400
 
 
-def test_the_root_has_no_segments():
+def test_root_path_has_no_segments():
     assert Request("GET").path == "/"
 
 

@@ -72,17 +72,17 @@ def decided(method, path, **body):
         ),
     ],
 )
-def test_what_a_request_needs_and_changes(decision, permission, tasks):
+def test_route_states_its_role_and_tasks(decision, permission, tasks):
     result = decision()
     assert (result.permission, result.tasks) == (permission, tasks)
 
 
-def test_reading_needs_no_more_than_to_look():
+def test_read_route_needs_a_viewer():
     assert route("GET", "models/tiny/@champion").least is Permission.LOOK
     assert route("HEAD", "runs").least is Permission.LOOK
 
 
-def test_the_server_receives_what_was_validated():
+def test_server_receives_the_validated_body():
     body = decided("POST", "runs", task="tiny", priority=3).body
     assert body == {
         "task": "tiny",
@@ -125,11 +125,11 @@ def test_the_server_receives_what_was_validated():
         ("POST", "runs/x/y/z", {}, 405),
     ],
 )
-def test_what_is_refused(method, path, body, status):
+def test_invalid_request_is_refused(method, path, body, status):
     with pytest.raises(Refused) as refused:
         decided(method, path, **body)
     assert refused.value.status == status
 
 
-def test_a_stream_is_authorized_before_its_body_arrives():
+def test_stream_is_authorized_before_its_body():
     assert route("PUT", "tasks/tiny/logs/a.csv").body == "stream"

@@ -9,7 +9,7 @@ from kinemill_dagster.pipelines.server.auth.dagster_site import DagsterSite, Sto
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
 from kinemill_dagster.pipelines.server.auth.users_file import User
 from tests.pipelines.server.auth.test_dagster_site import LAUNCH
-from tests.pipelines.test_auth import DELETE, MLFLOW, PASSWORD, guarded
+from tests.pipelines.server.auth.test_middleware import DELETE, MLFLOW, PASSWORD, guarded
 
 __all__ = ["guarded"]  # a fixture
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
@@ -65,7 +65,7 @@ BACKFILL = """mutation M($p: LaunchBackfillParams!) {
         ({"assetSelection": []}, "tim", 403),
     ],
 )
-def test_who_may_backfill_partitions(guarded, users, change, name, expected):
+def test_backfill_of_partitions_needs_rights_on_their_tasks(guarded, users, change, name, expected):
     params = {"assetSelection": [{"path": ["tiny", "recordings"]}], "partitionNames": ["a"]}
     body = {"query": BACKFILL, "variables": {"p": {**params, **change}}}
     assert status(guarded(login=True), users, name, "/graphql", body) == expected
@@ -190,9 +190,7 @@ def loose_preset(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", LAUNCHES)
 @pytest.mark.parametrize("setting", [None, *SETTINGS])
-def test_launch_with_settings_of_the_gate_needs_a_promoter(
-    guarded, users, loose_preset, path, setting
-):
+def test_launch_with_gate_settings_needs_a_promoter(guarded, users, loose_preset, path, setting):
     client = guarded(STORED, login=True)
     body = LAUNCHES[path]({setting: SETTINGS[setting]} if setting else {})
     names = ("viewers", "operators", "tim", "promoters", "admins")
@@ -202,14 +200,14 @@ def test_launch_with_settings_of_the_gate_needs_a_promoter(
 
 
 @pytest.mark.parametrize("field", sorted(SCHEDULED))
-def test_sensors_schedules_and_repeated_backfills_are_for_admins(guarded, users, field):
+def test_sensor_schedule_and_repeated_backfill_need_an_admin(guarded, users, field):
     client = guarded(STORED, login=True)
     body = {"query": f"mutation {{ {field} {{ __typename }} }}"}
     names = ("operators", "promoters", "admins")
     assert [status(client, users, name, "/graphql", body) for name in names] == [403, 403, 200]
 
 
-def test_dry_run_of_a_sensor_launches_nothing_and_needs_an_operator(guarded, users):
+def test_sensor_dry_run_needs_an_operator(guarded, users):
     client = guarded(STORED, login=True)
     body = {"query": "mutation { sensorDryRun { __typename } scheduleDryRun { __typename } }"}
     names = ("viewers", "operators", "tim")
@@ -217,7 +215,7 @@ def test_dry_run_of_a_sensor_launches_nothing_and_needs_an_operator(guarded, use
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_each_user_may_change(guarded, users, name):
+def test_user_with_tasks_changes_those_alone(guarded, users, name):
     dagster, mlflow = guarded(login=True), guarded(MLFLOW, login=True)
     requested = [launch("tiny"), launch("other"), launch("tiny", GATE)]
     values = [status(dagster, users, name, "/graphql", body) for body in requested]
@@ -226,7 +224,7 @@ def test_what_each_user_may_change(guarded, users, name):
     assert values == CASES[name]
 
 
-def test_writes_to_mlflow_are_limited_by_the_experiment(guarded, users):
+def test_write_to_mlflow_is_limited_by_the_experiment(guarded, users):
     client = guarded(MLFLOW, login=True)
     required = {"1": 403, "2": 200, "3": 200, "9": 403}  # notes, tiny, tiny/notes, unknown
     for experiment, expected in required.items():
@@ -234,7 +232,7 @@ def test_writes_to_mlflow_are_limited_by_the_experiment(guarded, users):
     assert status(client, users, "tim", RUNS.replace("create", "search"), {}) == 200
 
 
-def test_tasks_limit_no_other_role_and_exist(users):
+def test_task_limit_on_a_viewer_or_an_unknown_task_is_refused(users):
     for role, tasks in (("viewer", ["tiny"]), ("admin", ["tiny"]), ("operator", [])):
         with pytest.raises(BadInput, match="tasks"):
             users.put("tim", role, PASSWORD, tasks)
@@ -243,7 +241,7 @@ def test_tasks_limit_no_other_role_and_exist(users):
     assert users.rights()["tim"] == ("operator", ("tiny",))
 
 
-def test_the_rights_of_groups_are_those_of_the_highest_role(users):
+def test_user_of_several_groups_has_the_highest_role(users):
     users.put_proxied("group:all", "viewer")
     users.put_proxied("group:a", "operator", ["tiny"])
     users.put_proxied("group:b", "operator", ["walker"])
@@ -253,13 +251,13 @@ def test_the_rights_of_groups_are_those_of_the_highest_role(users):
     assert users.by_proxy("eve", ["a", "b"]).tasks is None
 
 
-def test_other_tasks_end_a_session(guarded, users):
+def test_change_of_tasks_ends_the_session(guarded, users):
     previous = users.identity("tim", "session").version
     users.put("tim", "operator", PASSWORD, ["walker"])
     assert users.identity("tim", "session").version != previous
     assert User(role="operator", password=None, token=None).tasks is None
 
 
-def test_the_owner_has_all_rights(guarded, users, home):
+def test_owner_has_all_rights(guarded, users, home):
     bearer = {"Authorization": f"Bearer {home_token(home)}"}
     assert guarded(login=True).post("/graphql", json=launch("other"), headers=bearer).is_success

@@ -4,7 +4,7 @@ from kinemill import __version__
 from kinemill_dagster.pipelines.server.rest.app import describe_app
 
 
-def test_a_bug_is_500_without_internals(site, monkeypatch):
+def test_bug_is_500_without_internals(site, monkeypatch):
     def fail(*_):
         message = "secret"
         raise ValueError(message)
@@ -14,7 +14,7 @@ def test_a_bug_is_500_without_internals(site, monkeypatch):
     assert message == "an error in kinemill; the log of the server shows it"
 
 
-def test_a_damaged_database_is_named_with_the_remedy(trained):
+def test_damaged_database_is_named_with_the_fix(trained):
     file = trained.home.dagster / "history" / "runs.db"
     with file.open("r+b") as opened:
         opened.write(b"x" * 4096)
@@ -23,12 +23,12 @@ def test_a_damaged_database_is_named_with_the_remedy(trained):
     assert "\n" not in message
 
 
-def test_an_unknown_path_is_404(site):
+def test_unknown_path_is_404(site):
     assert site.client.get("/api/v1/nothing").status_code == 404
     assert site.client.get("/api/v1/docs").status_code == 404
 
 
-def test_the_openapi_document_describes_every_operation():
+def test_openapi_document_describes_every_operation():
     document = describe_app().openapi()
     assert document["info"]["version"] == __version__
     assert document["servers"] == [{"url": "/api/v1"}]

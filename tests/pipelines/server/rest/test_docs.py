@@ -26,7 +26,7 @@ def commands(url, token):
 
 @pytest.mark.ci
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_commands_of_the_page_work(copy, logs, tmp_path, monkeypatch):
+def test_commands_of_the_rest_page_succeed(copy, logs, tmp_path, monkeypatch):
     shutil.copytree(copy.tasks, tmp_path / "tasks")
     monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path / "tasks"))
     log = next(path for path in sorted(logs.iterdir()) if not path.name.startswith("broken"))

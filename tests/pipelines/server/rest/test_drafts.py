@@ -109,7 +109,7 @@ def rows(preview, **changes):
 
 
 @pytest.mark.usefixtures("drafted_here")
-def test_logs_become_a_task_that_a_run_can_use(site, logs):
+def test_uploaded_logs_become_a_task_with_a_run(site, logs):
     draft = uploaded(site, logs)
     built = site.post(f"drafts/{draft}/build")
     preview = built["preview"]
@@ -143,7 +143,7 @@ def test_logs_become_a_task_that_a_run_can_use(site, logs):
     assert ("repositoriesOrError", {}, "otto") in site.dagster.requests
 
 
-def test_a_new_task_is_loaded_by_dagster_or_the_response_says_why_not(site, draft, preview):
+def test_new_task_is_loaded_by_dagster_or_the_reason_is_returned(site, draft, preview):
     site.dagster.nodes = [repository("l", "tiny")]
     task = {**preview.task, "task": "leg"}
     created = site.post("tasks", {"task": task}, 201)
@@ -152,7 +152,7 @@ def test_a_new_task_is_loaded_by_dagster_or_the_response_says_why_not(site, draf
     assert load_task("leg")
 
 
-def test_logs_that_are_on_the_server_are_used_without_a_copy(site, logs):
+def test_logs_on_the_server_are_used_without_a_copy(site, logs):
     shutil.copytree(logs, site.home.logs("tiny"))
     (site.home.logs("tiny") / ".hidden.csv").write_text("x")
     (folder,) = site.get("logs")["folders"]
@@ -184,7 +184,7 @@ def test_logs_that_are_on_the_server_are_used_without_a_copy(site, logs):
         ({"folder": "empty"}, 400, "has no files"),
     ],
 )
-def test_no_name_leads_out_of_a_drop_folder(site, tmp_path, choice, status, message):
+def test_name_outside_the_drop_folder_is_refused(site, tmp_path, choice, status, message):
     (tmp_path / "secret.csv").write_text("secret")
     drop = site.home.logs("tiny")
     drop.mkdir(parents=True)
@@ -195,7 +195,7 @@ def test_no_name_leads_out_of_a_drop_folder(site, tmp_path, choice, status, mess
     assert not list(site.home.drafts.glob("*"))
 
 
-def test_links_out_of_a_folder_are_not_listed(site, tmp_path):
+def test_link_out_of_a_folder_is_not_listed(site, tmp_path):
     (tmp_path / "secret.csv").write_text("secret")
     drop = site.home.logs("tiny")
     drop.mkdir(parents=True)
@@ -205,32 +205,32 @@ def test_links_out_of_a_folder_are_not_listed(site, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["tiny", "broken"])
-def test_the_name_of_a_task_is_taken_once(site, preview, name):
+def test_duplicate_task_name_is_refused(site, preview, name):
     assert "already exists" in start(site, name, 400)["message"]
     message = site.post("tasks", {"task": {**preview.task, "task": name}}, 400)["message"]
     assert "already exists" in message
 
 
 @pytest.mark.parametrize("name", ["", "Arm", "../arm", "a/b", "arm.yaml", "-x", "a" * 101, 3])
-def test_a_bad_name_is_refused(site, preview, name):
+def test_invalid_task_name_is_refused(site, preview, name):
     start(site, name, 400)
     site.post("tasks", {"task": {**preview.task, "task": name}}, 400)
     assert sorted(path.stem for path in site.tasks.glob("*.yaml")) == ["broken", "tiny"]
 
 
-def test_a_keyword_of_python_names_no_task(site, preview):
+def test_python_keyword_as_task_name_is_refused(site, preview):
     message = site.post("tasks", {"task": {**preview.task, "task": "class"}}, 400)["message"]
     assert "is a Python keyword" in message
 
 
 @pytest.mark.parametrize("name", [".hidden.csv", "~x.csv", "x.csv.part", "é" * 150])
-def test_a_name_that_is_no_log_is_refused(site, name):
+def test_upload_with_an_unknown_suffix_is_refused(site, name):
     draft = start(site)["id"]
     assert put(site, draft, name, b"x", 400)["message"]
     assert site.get(f"drafts/{draft}")["logs"] == []
 
 
-def test_uploads_are_bounded_by_size_and_number(site, monkeypatch):
+def test_upload_beyond_size_or_number_is_refused(site, monkeypatch):
     draft = start(site)["id"]
     monkeypatch.setattr(draft_store, "LARGEST", 10)
     monkeypatch.setattr(draft_store, "MOST_LOGS", 3)
@@ -250,7 +250,7 @@ def test_uploads_are_bounded_by_size_and_number(site, monkeypatch):
 
 
 @pytest.mark.usefixtures("drafted_here")
-def test_a_faulty_log_is_named_and_the_others_are_used(site, logs):
+def test_faulty_log_is_named_and_good_logs_are_used(site, logs):
     draft = uploaded(site, logs)
     put(site, draft, "faulty.parquet", b"PAR1 this is no parquet")
     preview = site.post(f"drafts/{draft}/build")["preview"]
@@ -259,7 +259,7 @@ def test_a_faulty_log_is_named_and_the_others_are_used(site, logs):
 
 
 @pytest.mark.usefixtures("drafted_here")
-def test_logs_that_cannot_be_read_are_an_error_without_paths(site):
+def test_unreadable_logs_are_an_error_without_paths(site):
     draft = start(site)["id"]
     put(site, draft, "a.csv", b"\x00\x01")
     message = site.post(f"drafts/{draft}/build", status=400)["message"]
@@ -271,7 +271,7 @@ def test_logs_that_cannot_be_read_are_an_error_without_paths(site):
 
 
 @pytest.mark.usefixtures("drafted_here")
-def test_logs_of_too_many_channels_are_no_draft(site, logs, monkeypatch):
+def test_logs_with_too_many_channels_are_refused(site, logs, monkeypatch):
     monkeypatch.setattr(drafts, "MOST_CHANNELS", 4)
     draft = uploaded(site, logs)
     message = site.post(f"drafts/{draft}/build", status=400)["message"]
@@ -279,7 +279,7 @@ def test_logs_of_too_many_channels_are_no_draft(site, logs, monkeypatch):
     assert site.get(f"drafts/{draft}")["preview"] is None
 
 
-def test_problems_are_listed_by_field_with_the_text_of_the_command_line(site, draft, preview):
+def test_draft_problems_are_listed_by_field(site, draft, preview):
     changed = rows(
         preview.model_dump(),
         qpos_cart={"limits": [2.0, 1.0], "unit": "banana"},
@@ -312,7 +312,7 @@ CODE = {
 
 
 @pytest.mark.parametrize("key", list(CODE))
-def test_a_task_from_the_web_names_no_code_file_or_machine(site, draft, preview, key, monkeypatch):
+def test_task_from_the_web_with_code_or_machines_is_refused(site, draft, preview, key, monkeypatch):
     ran = site.tasks / "ran"
     (site.tasks / "evil.py").write_text(f"open({str(ran)!r}, 'w')\n")
     monkeypatch.chdir(site.tasks)
@@ -326,7 +326,7 @@ def test_a_task_from_the_web_names_no_code_file_or_machine(site, draft, preview,
     assert not ran.exists()
 
 
-def test_a_draft_belongs_to_its_user(site, draft, preview):
+def test_draft_is_visible_to_its_user_alone(site, draft, preview):
     other = {"X-Kinemill-User": "eve", "X-Kinemill-May": "administer"}
     body = {"channels": rows(preview.model_dump())}
     for response in (
@@ -342,7 +342,7 @@ def test_a_draft_belongs_to_its_user(site, draft, preview):
     assert not (site.tasks / "arm.yaml").exists()
 
 
-def test_drafts_are_deleted_after_a_day_and_beyond_five_of_a_user(site, monkeypatch):
+def test_drafts_beyond_a_day_or_five_per_user_are_deleted(site, monkeypatch):
     ids = [start(site)["id"] for _ in range(7)]
     assert {path.name for path in site.home.drafts.iterdir()} == set(ids[2:])
     monkeypatch.setattr(draft_store, "AGE", -1.0)
@@ -351,12 +351,12 @@ def test_drafts_are_deleted_after_a_day_and_beyond_five_of_a_user(site, monkeypa
 
 
 @pytest.mark.parametrize("draft", ["%2e%2e", "x", "0" * 32, "..%2f..%2fetc"])
-def test_an_unknown_draft_is_404(site, draft):
+def test_unknown_draft_is_404(site, draft):
     response = site.client.get(f"/api/v1/drafts/{draft}")
     assert response.status_code in (400, 404)
 
 
-def test_a_log_of_the_same_name_in_the_drop_folder_stays(site, draft, preview):
+def test_existing_log_of_the_same_name_is_kept(site, draft, preview):
     drop = site.home.logs("arm")
     drop.mkdir(parents=True)
     (drop / LOGS[0]).write_text("mine")
@@ -368,13 +368,13 @@ def test_a_log_of_the_same_name_in_the_drop_folder_stays(site, draft, preview):
     site.post("tasks", {"task": preview.task, "draft": draft}, 201)
 
 
-def test_a_draft_that_takes_too_long_is_ended(site, logs, monkeypatch):
+def test_draft_beyond_its_time_limit_is_ended(site, logs, monkeypatch):
     monkeypatch.setattr(f"{LOG_ROUTES}.PATIENCE", 0.1)
     message = site.post(f"drafts/{uploaded(site, logs)}/build", status=400)["message"]
     assert "cannot be read within" in message
 
 
-def test_a_third_draft_at_the_same_time_waits_its_turn(site, logs, monkeypatch):
+def test_third_concurrent_draft_waits(site, logs, monkeypatch):
     monkeypatch.setattr(drafts, "_slots", threading.BoundedSemaphore(1))
     monkeypatch.setattr(drafts, "_WAIT", 0.01)
     with drafts._slot():
@@ -383,7 +383,7 @@ def test_a_third_draft_at_the_same_time_waits_its_turn(site, logs, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_folder_of_tasks_that_is_read_only_is_an_error(site, draft, preview):
+def test_read_only_task_folder_is_an_error(site, draft, preview):
     site.tasks.chmod(0o500)
     response = site.client.post("/api/v1/tasks", json={"task": preview.task})
     assert "cannot be written" in response.json()["message"]
@@ -402,7 +402,7 @@ def ask(url, path, token=None, body=None, method="POST", **headers):
         return error.code, json.load(error)["message"]
 
 
-def test_roles_tasks_and_other_sites_behind_the_guard(site, draft, preview):
+def test_draft_behind_the_guard_needs_role_task_and_origin(site, draft, preview):
     """A draft needs an operator, a task needs a promoter, and no other site can send either."""
     roles = {"vera": "viewer", "otto": "operator", "pat": "promoter"}
     task, new = {"task": preview.task, "draft": draft}, {"name": "arm"}
@@ -435,7 +435,7 @@ def test_roles_tasks_and_other_sites_behind_the_guard(site, draft, preview):
     assert sorted(path.stem for path in site.tasks.glob("*.yaml")) == ["arm", "broken", "tiny"]
 
 
-def test_a_body_with_unknown_keys_is_refused(site, draft):
+def test_body_with_unknown_keys_is_refused(site, draft):
     start(site, status=400, code="x")
     site.post(f"drafts/{draft}/edit", {"channels": [{"channel": "q", "code": 1}]}, 400)
     site.post("tasks", {"task": {"task": "arm"}, "path": "/etc/x"}, 400)

@@ -6,7 +6,7 @@ from kinemill_dagster.resources.dagster_api import GraphqlFailed
 from tests.rest_server import repository
 
 
-def test_a_task_file_newer_than_the_server_makes_it_reload(site):
+def test_task_file_newer_than_the_server_reloads_it(site):
     site.dagster.nodes = [repository("l", "leg")]
     message = site.post("runs", {"task": "tiny"}, status=400)["message"]
     assert ("reload", {"location": "l"}, "otto") in site.dagster.requests
@@ -30,13 +30,13 @@ def test_a_task_file_newer_than_the_server_makes_it_reload(site):
         ({"__typename": "UnauthorizedError"}, "UnauthorizedError"),
     ],
 )
-def test_what_dagster_refuses_to_start_is_400_in_its_words(site, response, message):
+def test_launch_refused_by_dagster_is_400_with_its_message(site, response, message):
     site.dagster.responses["launchRun"] = response
     said = site.post("runs", {"task": "tiny"}, status=400)["message"]
     assert said == f"task tiny: cannot be started: {message}"
 
 
-def test_an_error_of_graphql_is_500(site):
+def test_graphql_error_is_500(site):
     def fail(*_):
         message = "no such field"
         raise GraphqlFailed(message)
@@ -45,7 +45,7 @@ def test_an_error_of_graphql_is_500(site):
     assert "no such field" in site.post("runs", {"task": "tiny"}, status=500)["message"]
 
 
-def test_a_cancellation_that_dagster_refuses_is_an_error(site, monkeypatch):
+def test_cancellation_refused_by_dagster_is_an_error(site, monkeypatch):
     monkeypatch.setattr("kinemill_dagster.pipelines.server.rest.launcher._PAUSE", 0.0)
     refusal = {"__typename": "TerminateRunFailure", "message": "no such process"}
     site.dagster.responses["terminateRun"] = refusal

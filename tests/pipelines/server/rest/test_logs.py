@@ -13,7 +13,7 @@ def put(site, name, content, status=201):
     return response.json()
 
 
-def test_a_log_is_in_the_drop_folder_when_it_is_complete(site):
+def test_log_appears_in_the_drop_folder_when_complete(site):
     content = b"timestamp,x\n0,1\n"
     uploaded = put(site, "monday 1.csv", content)
     digest = hashlib.sha256(content).hexdigest()
@@ -26,11 +26,11 @@ def test_a_log_is_in_the_drop_folder_when_it_is_complete(site):
 
 
 @pytest.mark.parametrize("name", [".hidden.csv", "~x.csv", "x.csv.part", "x.tmp"])
-def test_a_name_that_ingestion_ignores_is_refused(site, name):
+def test_name_that_ingest_ignores_is_refused(site, name):
     assert "would be ignored" in put(site, name, b"x", status=400)["message"]
 
 
-def test_a_log_that_is_too_large_leaves_nothing_behind(site, monkeypatch):
+def test_too_large_log_leaves_no_file(site, monkeypatch):
     monkeypatch.setattr(logs, "LARGEST", 10)
     assert "is too large" in put(site, "a.csv", b"x" * 11, status=400)["message"]
 
@@ -42,14 +42,12 @@ def test_a_log_that_is_too_large_leaves_nothing_behind(site, monkeypatch):
     assert list(site.home.logs("tiny").iterdir()) == []
 
 
-def test_an_upload_that_does_not_fit_on_the_disk_is_refused_before_it_is_received(
-    site, monkeypatch
-):
+def test_upload_larger_than_the_disk_is_refused_first(site, monkeypatch):
     monkeypatch.setattr(logs, "shortage", lambda folder, size: f"{size} bytes do not fit")
     assert "12 bytes do not fit" in put(site, "a.csv", b"x" * 12, status=500)["message"]
 
 
-def test_an_unknown_task_has_no_drop_folder(site):
+def test_unknown_task_has_no_drop_folder(site):
     response = site.client.put("/api/v1/tasks/tine/logs/a.csv", content=b"x")
     assert (response.status_code, site.home.logs("tine").exists()) == (404, False)
 
@@ -60,7 +58,7 @@ def check(site, name, content, status=200):
     return response.json()
 
 
-def test_a_log_is_checked_without_storing_it(site, logs):
+def test_log_check_stores_nothing(site, logs):
     source = next(path for path in sorted(logs.iterdir()) if not path.name.startswith("broken"))
     result = check(site, "run.csv", source.read_bytes())
     (entry,) = result["files"]
@@ -71,7 +69,7 @@ def test_a_log_is_checked_without_storing_it(site, logs):
     assert entry["reasons"]
 
 
-def test_a_check_of_a_broken_task_says_what_is_wrong(site):
+def test_log_check_of_a_broken_task_names_the_error(site):
     response = site.client.post("/api/v1/tasks/broken/check", params={"name": "a.csv"}, content=b"")
     assert response.status_code == 500
     assert "broken.yaml" in response.json()["message"]

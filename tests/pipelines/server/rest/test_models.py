@@ -17,7 +17,7 @@ def test_models_and_versions_are_listed(trained, site):
     assert version["gate"]
 
 
-def test_without_a_version_there_is_nothing(site):
+def test_task_without_a_version_has_no_models(site):
     assert site.get("models") == {"models": []}
     assert site.get("models/tiny") == {"task": "tiny", "versions": []}
     message = "tiny: has no version yet; kinemill run tiny"
@@ -26,7 +26,7 @@ def test_without_a_version_there_is_nothing(site):
 
 
 @pytest.mark.parametrize("which", ["1", "@champion"])
-def test_a_version_is_found_by_number_and_alias(trained, which):
+def test_version_is_found_by_number_and_alias(trained, which):
     version = trained.get(f"models/tiny/{which}")
     assert (version["version"], version["address"]) == (1, "models:/tiny/1")
     assert version["files"].keys() >= {"step.onnx", "rollout.onnx"}
@@ -34,11 +34,11 @@ def test_a_version_is_found_by_number_and_alias(trained, which):
 
 
 @pytest.mark.parametrize(("which", "status"), [("7", 404), ("@nobody", 404), ("champion", 400)])
-def test_a_version_that_is_not_there_is_an_error(trained, which, status):
+def test_missing_version_is_an_error(trained, which, status):
     trained.get(f"models/tiny/{which}", status=status)
 
 
-def test_all_files_of_a_version_can_be_downloaded_and_no_other(trained):
+def test_files_of_a_version_alone_can_be_downloaded(trained):
     resolved = trained.get("models/tiny/@champion/resolve")
     assert (resolved["version"], resolved["task"]) == (1, "tiny")
 
@@ -53,7 +53,7 @@ def test_all_files_of_a_version_can_be_downloaded_and_no_other(trained):
 
 
 @pytest.mark.parametrize("what", ["promote", "rollback"])
-def test_a_decision_has_the_user_as_its_author(trained, monkeypatch, what):
+def test_decision_records_its_user(trained, monkeypatch, what):
     authors = []
 
     def decide(task, home, *which, **settings):
@@ -70,7 +70,7 @@ def test_a_decision_has_the_user_as_its_author(trained, monkeypatch, what):
     assert current_user() != "otto"
 
 
-def test_impossible_trials_are_an_error_and_recorded_ones_have_the_user(trained, monkeypatch):
+def test_trials_record_their_user_and_impossible_counts_are_refused(trained, monkeypatch):
     post, path = trained.post, "models/tiny/trials"
     counts = {"success": 17, "of": 20, "note": "lab"}
     assert "is not a version" in post(path, {"version": 7, **counts}, status=404)["message"]
@@ -87,7 +87,7 @@ def test_impossible_trials_are_an_error_and_recorded_ones_have_the_user(trained,
     assert recorded == [("otto", "tiny", ":1", 17, 20, "lab")]
 
 
-def test_what_cannot_be_promoted_or_rolled_back_is_an_error(trained):
+def test_invalid_promotion_or_rollback_is_an_error(trained):
     post, promote = trained.post, "models/tiny/promote"
     assert "is not a version" in post(promote, {"version": 7}, status=404)["message"]
     changed = post(promote, {"version": 1, "expected": 9}, status=400)["message"]

@@ -3,7 +3,7 @@
 from kinemill.ingest.decisions import DECISIONS
 
 
-def test_a_recording_is_released_by_the_user(trained):
+def test_released_recording_records_its_user(trained):
     page = trained.get("tasks/tiny/quarantine")
     assert page["total"] == len(page["recordings"]) > 0
     name = page["recordings"][0]["name"]

@@ -32,7 +32,7 @@ def blocked():
         (blocked, "blocked by 1 check(s): a: b"),
     ],
 )
-def test_a_failed_run_has_the_first_error_of_its_step(home, op, message):
+def test_failed_run_has_the_first_error_of_its_step(home, op, message):
     @dg.job(tags={TASK: "tiny"})
     def chain():
         op()
@@ -45,7 +45,7 @@ def test_a_failed_run_has_the_first_error_of_its_step(home, op, message):
     assert document.completed_at is not None
 
 
-def test_a_run_whose_process_was_lost_has_the_error_of_the_run(home):
+def test_run_with_a_lost_process_has_the_error_of_the_run(home):
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.DagsterRun(job_name="x", run_id=40 * "a", status=dg.DagsterRunStatus.STARTED)
         instance.add_run(run)
@@ -66,7 +66,7 @@ def test_a_run_whose_process_was_lost_has_the_error_of_the_run(home):
         ("CANCELED", "canceled"),
     ],
 )
-def test_every_state_of_dagster_has_its_word(home, state, status):
+def test_run_status_of_dagster_is_translated(home, state, status):
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_run(
             dg.DagsterRun(job_name="x", run_id=40 * "a", status=dg.DagsterRunStatus[state])
@@ -75,7 +75,7 @@ def test_every_state_of_dagster_has_its_word(home, state, status):
     assert document.status == status
 
 
-def test_a_run_of_the_chain_names_the_version_that_it_registered(trained):
+def test_finished_run_names_its_version(trained):
     (document,) = trained.get("runs", task="tiny")["runs"]
     assert (document["status"], document["model"]) == ("completed", "models:/tiny/1")
     assert document["step"] == document["total_steps"] == 60

@@ -35,7 +35,7 @@ def launched(site):
     return variables["params"], user
 
 
-def test_a_run_starts_with_overrides_logs_priority_and_the_user_as_owner(site):
+def test_run_starts_with_overrides_logs_priority_and_owner(site):
     logs = site.home.logs("tiny") / "monday"
     logs.mkdir(parents=True)
     body = {
@@ -68,7 +68,7 @@ def test_a_run_starts_with_overrides_logs_priority_and_the_user_as_owner(site):
     assert run["parameters"] == {"learn.steps": 500, "learn.model.hidden_sizes": [8]}
 
 
-def test_presets_come_before_overrides(site):
+def test_presets_are_applied_before_overrides(site):
     body = {"task": "tiny", "presets": ["model=small"], "overrides": {"learn.history": 7}}
     site.post("runs", body, status=201)
     config = launched(site)[0]["runConfigData"]["resources"]["tiny"]["config"]
@@ -90,18 +90,18 @@ def test_presets_come_before_overrides(site):
         ({"task": "../tiny"}, "should match pattern"),
     ],
 )
-def test_what_is_invalid_is_refused_before_dagster_is_asked(site, body, message):
+def test_invalid_run_is_refused_before_dagster_is_asked(site, body, message):
     assert message in site.post("runs", body, status=400)["message"]
     assert [request for request in site.dagster.requests if request[0] == "launchRun"] == []
 
 
-def test_an_unknown_task_is_404_with_the_nearest_name(site):
+def test_unknown_task_is_404_with_the_nearest_name(site):
     assert site.post("runs", {"task": "tine"}, status=404)["message"] == (
         "task 'tine': unknown; did you mean 'tiny'?"
     )
 
 
-def test_runs_are_listed_newest_first_by_task(site):
+def test_runs_of_a_task_are_listed_newest_first(site):
     names = [site.dagster.add(task) for task in ("tiny", "arm", "tiny")]
     assert [run["id"] for run in site.get("runs")["runs"]] == names[::-1]
     assert [run["id"] for run in site.get("runs", task="arm")["runs"]] == [names[1]]
@@ -109,7 +109,7 @@ def test_runs_are_listed_newest_first_by_task(site):
     assert "greater than or equal to 1" in site.get("runs", status=400, limit=0)["message"]
 
 
-def test_a_run_is_found_by_the_beginning_of_its_id(site):
+def test_run_is_found_by_an_id_prefix(site):
     site.dagster.add("tiny", run_id=ONE)
     site.dagster.add("tiny", run_id=TWO)
     assert site.get("runs/1a2b3")["id"] == ONE
@@ -119,7 +119,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id(site):
         assert f"run {name}: unknown; the latest: 1a2b9999 (tiny, queued)" in message
 
 
-def test_a_run_that_trains_has_step_and_loss(site):
+def test_training_run_has_step_and_loss(site):
     run = site.dagster.add("tiny", status=dg.DagsterRunStatus.STARTED)
     train(site.home, run, [50, 100])
     document = site.get(f"runs/{run}")
@@ -131,12 +131,12 @@ def test_a_run_that_trains_has_step_and_loss(site):
     assert metrics["total_steps"] == 500
 
 
-def test_metrics_of_a_run_without_training_are_empty(site):
+def test_run_without_training_has_no_metrics(site):
     metrics = site.get(f"runs/{site.dagster.add('tiny')}/metrics")
     assert (metrics["points"], metrics["status"], metrics["total_steps"]) == ([], "queued", None)
 
 
-def test_the_stream_sends_each_point_once_and_ends_with_the_run(site, monkeypatch):
+def test_metric_stream_sends_each_point_once_until_the_run_ends(site, monkeypatch):
     run = site.dagster.add("tiny", status=dg.DagsterRunStatus.STARTED)
     train(site.home, run, [50])
 
@@ -159,7 +159,7 @@ def test_the_stream_sends_each_point_once_and_ends_with_the_run(site, monkeypatc
     assert events[-1][1]["status"] == "canceled"
 
 
-def test_requests_are_answered_while_sixty_streams_are_open(workspace):
+def test_request_is_answered_while_sixty_streams_are_open(workspace):
     """The server has 40 threads for requests; none of them waits with a follower."""
     with dg.DagsterInstance.ephemeral() as instance:
         dagster = ScriptedDagster(instance)
@@ -183,7 +183,7 @@ def test_requests_are_answered_while_sixty_streams_are_open(workspace):
 
 
 @pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED"])
-def test_a_run_is_canceled_in_every_state(site, status):
+def test_run_is_canceled_in_every_state(site, status):
     run = site.dagster.add("tiny", status=dg.DagsterRunStatus[status])
     assert site.post(f"runs/{run}/cancel")["status"] == "canceled"
     message = site.post(f"runs/{run}/cancel", status=400)["message"]

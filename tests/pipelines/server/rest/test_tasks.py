@@ -1,7 +1,7 @@
 """Tasks over REST."""
 
 
-def test_all_tasks_are_listed_with_what_is_wrong(site):
+def test_tasks_are_listed_with_their_errors(site):
     run = site.dagster.add("tiny")
     broken, tiny = site.get("tasks")["tasks"]
     assert "did you mean 'channels'" in broken["problem"]
@@ -9,7 +9,7 @@ def test_all_tasks_are_listed_with_what_is_wrong(site):
     assert (tiny["versions"], tiny["champion"], tiny["last_run"]["id"]) == (0, None, run)
 
 
-def test_a_task_has_all_settings(site):
+def test_task_document_has_all_settings(site):
     settings = site.get("tasks/tiny")["settings"]
     assert settings["learn"]["history"] == 3
     assert settings["channels"]["cart_force"]["unit"] == "N"
@@ -17,7 +17,7 @@ def test_a_task_has_all_settings(site):
     assert "chanels" in site.get("tasks/broken", status=400)["message"]
 
 
-def test_a_task_with_a_champion_names_it(trained):
+def test_task_with_a_champion_names_it(trained):
     tiny = trained.get("tasks/tiny")
     assert (tiny["versions"], tiny["champion"]) == (1, 1)
     assert tiny["last_run"]["model"] == "models:/tiny/1"

@@ -55,7 +55,7 @@ def test_recordings_are_filtered_sorted_linked_drawn_and_tagged(client, copy):
         assert client.post("/api/v1/tasks/tiny/tags", json=wrong).status_code == 400
 
 
-def test_a_wrong_query_is_explained_on_the_page(client):
+def test_invalid_query_is_explained_on_the_page(client):
     text = unescape(page(client, "statusx = 1").text)
     assert "did you mean 'status'?" in text
     assert 'value="statusx = 1"' in text
@@ -65,7 +65,7 @@ def test_a_wrong_query_is_explained_on_the_page(client):
     assert client.get("/kinemill/console/recordings/tiny/nothing").status_code == 404
 
 
-def test_names_queries_and_tags_are_text():
+def test_names_queries_and_tags_are_escaped():
     row = {"name": "<i>a</i>", "recording": "f" * 64, "status": "accepted", "tag": ['"><script>']}
     request = CatalogRequest('"><script>', "status")
     text = catalog_page("arm", request, CatalogRows(60, [row], {}))
@@ -74,7 +74,7 @@ def test_names_queries_and_tags_are_text():
     assert "1 to 1 of 60" in text
 
 
-def test_pages_turn_and_heads_reverse_the_order():
+def test_catalog_pages_turn_and_headers_reverse_the_order():
     row = {"name": "a.csv", "recording": "f" * 64, "seconds": 1.23456, "tag": []}
     text = catalog_page(
         "arm", CatalogRequest("a = 'b'", "seconds", page=1), CatalogRows(90, [row] * 25)
@@ -86,5 +86,5 @@ def test_pages_turn_and_heads_reverse_the_order():
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "1e3", "9" * 30, ""])
-def test_a_wrong_page_number_is_the_first_page(number):
+def test_invalid_page_number_shows_the_first_page(number):
     assert read_request({"page": number, "query": " accepted "}) == CatalogRequest("accepted")

@@ -20,7 +20,7 @@ def page(client, path, status=200):
     return response.text
 
 
-def test_the_form_has_todays_value_and_bounds_of_each_setting(client):
+def test_run_form_has_the_value_and_bounds_of_each_setting(client):
     text = page(client, "start/tiny")
     control = re.search(r'<input [^>]*data-key="learn.steps"[^>]*>', text)[0]
     assert 'type="number"' in control
@@ -33,7 +33,7 @@ def test_the_form_has_todays_value_and_bounds_of_each_setting(client):
     assert "small" in text  # a preset
 
 
-def test_all_values_of_the_form_are_valid_overrides(client):
+def test_run_form_values_are_valid_overrides(client):
     """A user who changes a setting and changes it back sends what the task has."""
     text = page(client, "start/tiny")
     values = re.findall(r'data-key="([^"]+)" data-kind="\w+" data-value="([^"]*)"', text)
@@ -45,7 +45,7 @@ def test_all_values_of_the_form_are_valid_overrides(client):
         assert response.json()["settings"] == settings, key
 
 
-def test_a_run_is_followed_by_its_page(client):
+def test_run_page_follows_its_run(client):
     run = client.get("/api/v1/runs").json()["runs"][0]["id"]
     text = page(client, f"runs/{run}")
     assert f'data-run="{run}"' in text
@@ -53,7 +53,7 @@ def test_a_run_is_followed_by_its_page(client):
     page(client, "runs/unknown", status=404)
 
 
-def test_a_version_can_be_decided_about_on_its_page(client):
+def test_version_page_offers_decisions(client):
     text = page(client, "versions/tiny/1")
     assert 'data-path="models/tiny/rollback"' in text
     assert "models/tiny/promote" not in text  # it is champion
@@ -63,7 +63,7 @@ def test_a_version_can_be_decided_about_on_its_page(client):
     page(client, "versions/nobody/1", status=404)
 
 
-def test_the_quarantine_has_a_form_for_each_recording(client):
+def test_quarantine_page_has_a_form_for_each_recording(client):
     text = page(client, "quarantine/tiny")
     recordings = client.get("/api/v1/tasks/tiny/quarantine").json()["recordings"]
     assert text.count('data-path="tasks/tiny/quarantine"') == len(recordings) > 0
@@ -71,7 +71,7 @@ def test_the_quarantine_has_a_form_for_each_recording(client):
 
 
 @pytest.mark.parametrize("path", ["new", "start/tiny", "versions/tiny/1", "quarantine/tiny"])
-def test_pages_load_their_own_script_alone(client, path):
+def test_page_loads_its_script_alone(client, path):
     response = client.get(f"/kinemill/console/{path}")
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self'; connect-src 'self'" in policy
@@ -84,7 +84,7 @@ def test_pages_load_their_own_script_alone(client, path):
     assert "innerHTML" not in script.text
 
 
-def test_a_broken_task_and_an_unknown_one_are_errors(client):
+def test_broken_or_unknown_task_is_an_error(client):
     assert "did you mean" in page(client, "start/broken", status=404)
     page(client, "start/nobody", status=404)
 
@@ -97,7 +97,7 @@ def test_names_from_logs_are_escaped(client, copy):
         assert "<b>.csv" not in text
 
 
-def test_logs_of_a_run_are_listed_with_those_that_were_read_before(client, copy):
+def test_run_form_lists_new_and_known_logs(client, copy):
     drop = copy.home.logs("tiny")
     (drop / "run-0001.csv").unlink()
     text = page(client, "start/tiny")
@@ -110,7 +110,7 @@ def test_logs_of_a_run_are_listed_with_those_that_were_read_before(client, copy)
     assert settings["ingest"]["include"] == json.loads(unescape(names))
 
 
-def test_many_logs_are_listed_in_part(client, copy):
+def test_run_form_lists_many_logs_in_part(client, copy):
     for number in range(210):
         (copy.home.logs("tiny") / f"a-{number:03}.csv").write_text("x")
     text = page(client, "start/tiny")
@@ -133,7 +133,7 @@ def with_draft(client, copy, preview):
     return draft
 
 
-def test_a_draft_is_a_table_of_channels_with_curves_and_ranges(client, copy, preview):
+def test_draft_page_shows_channels_with_curves_and_ranges(client, copy, preview):
     text = page(client, f"drafts/{with_draft(client, copy, preview)}")
     assert text.count("<svg") == text.count('data-field="name"') == 5
     assert "qpos_cart over time, s" in text.replace(", 1 over", " over")
@@ -148,7 +148,7 @@ def test_a_draft_is_a_table_of_channels_with_curves_and_ranges(client, copy, pre
     assert '<option value="null" selected>the best of a portfolio' in text
 
 
-def test_all_fields_of_a_draft_are_valid_edits(client, copy, preview):
+def test_draft_fields_are_valid_edits(client, copy, preview):
     """A user who changes nothing creates what was drafted."""
     draft = with_draft(client, copy, preview)
     text = page(client, f"drafts/{draft}")
@@ -181,7 +181,7 @@ def test_names_from_a_draft_are_escaped(client, copy, preview):
     assert not re.search(r"<i>|<u>|<script>|<b>bold", text)
 
 
-def test_a_draft_of_somebody_else_or_without_a_preview_is_404(client, copy, preview):
+def test_draft_of_another_user_or_without_a_preview_is_404(client, copy, preview):
     draft = with_draft(client, copy, preview)
     headers = {"X-Kinemill-User": "eve", "X-Kinemill-May": "administer"}
     assert client.get(f"/kinemill/console/drafts/{draft}", headers=headers).status_code == 404
@@ -190,7 +190,7 @@ def test_a_draft_of_somebody_else_or_without_a_preview_is_404(client, copy, prev
     page(client, "drafts/unknown", status=404)
 
 
-def test_the_start_page_links_to_the_forms(client):
+def test_start_page_links_to_the_forms(client):
     text = client.get("/").text
     assert 'href="/kinemill/console/new"' in text
     assert 'href="/kinemill/console/start/tiny"' in text

@@ -32,7 +32,7 @@ def parents(task, others, asset):
     return {key.to_user_string() for key in keys if key.path[0] != task.name}
 
 
-def test_a_warm_start_is_an_edge_from_the_champion_to_the_model(load):
+def test_warm_start_is_an_edge_from_the_champion_to_the_model(load):
     one = load("one")
     two = load("two", "  history: 3\n", "  history: 3\n  start_from: models:/one@champion\n")
     assert parents(two, [one], "model") == {"one/champion"}
@@ -45,13 +45,13 @@ def test_joined_episodes_are_an_edge_to_the_dataset(load):
     assert parents(two, [one], "dataset") == {"one/episodes"}
 
 
-def test_a_learned_simulator_is_an_edge_to_the_dataset_of_the_policy():
+def test_learned_simulator_is_an_edge_to_the_dataset_of_the_policy():
     policy = load_task(str(EXAMPLES / "pendulum_swing_up.yaml"))
     simulated = load_task(str(EXAMPLES / "pendulum.yaml"))
     assert parents(policy, [simulated], "dataset") == {"pendulum/champion"}
 
 
-def test_a_new_champion_makes_what_reads_it_stale_and_a_refusal_does_not(load):
+def test_new_champion_makes_its_readers_stale_and_a_refusal_does_not(load):
     one = load("one")
     two = load("two", "  history: 3\n", "  history: 3\n  start_from: models:/one@champion\n")
 

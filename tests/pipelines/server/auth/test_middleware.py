@@ -124,19 +124,19 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_what_no_page_of_another_site_gets_through(guarded, name):
+def test_request_from_another_site_is_refused(guarded, name):
     status, method, headers, more = ATTACKS[name]
     response = guarded().request(method, "/graphql", headers=headers, **more)
     assert response.status_code == status, response.text
     assert "headers" not in response.json()  # the app never saw it
 
 
-def test_two_origins_are_refused(guarded):
+def test_request_with_two_origins_is_refused(guarded):
     headers = [("Origin", HERE_URL), ("Origin", "https://evil.example")]
     assert guarded().get("/", headers=headers).status_code == 400
 
 
-def test_our_own_page_launches_and_a_link_to_a_run_is_followed(guarded):
+def test_same_origin_page_launches_and_links_are_followed(guarded):
     response = post(guarded(), **OWN)
     assert response.status_code == 200
     assert "launchRun" in json.loads(response.json()["body"])["query"]
@@ -146,14 +146,14 @@ def test_our_own_page_launches_and_a_link_to_a_run_is_followed(guarded):
     assert guarded().get("/runs/1", headers={**link, "Sec-Fetch-Dest": "iframe"}).status_code == 403
 
 
-def test_a_page_is_shown_in_no_frame(guarded):
+def test_page_forbids_frames(guarded):
     headers = guarded().get("/").headers
     assert headers["x-frame-options"] == "DENY"
     assert headers["content-security-policy"] == "frame-ancestors 'none'"
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_command_passes_with_the_token_which_the_app_does_not_see(guarded, home):
+def test_request_with_the_token_reaches_the_app_without_it(guarded, home):
     token = home_token(home)
     forged = {"X_Kinemill_User": "root"}
     response = post(guarded(), Authorization=f"Bearer {token}", **forged).json()
@@ -163,7 +163,7 @@ def test_a_command_passes_with_the_token_which_the_app_does_not_see(guarded, hom
     assert (home.dagster / "servers" / "token").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_question_needs_no_token_and_read_only_takes_nothing_else(guarded, home):
+def test_query_needs_no_token_and_read_only_refuses_mutations(guarded, home):
     token = {"Authorization": f"Bearer {home_token(home)}"}
     assert post(guarded(), "{ version }").is_success
     assert post(guarded(read_only=True), "{ version }", **OWN).is_success
@@ -183,7 +183,7 @@ def test_refusal_without_a_token_names_the_role(guarded, home):
     assert post(guarded(), DELETE, **bearer).json()["message"] == why
 
 
-def test_what_each_role_may_do(guarded, home):
+def test_role_permits_its_requests(guarded, home):
     users = Users(home)
     for name, role in {"vera": "viewer", "otto": "operator", "ada": "admin"}.items():
         users.put(name, role, PASSWORD)
@@ -202,7 +202,7 @@ def test_what_each_role_may_do(guarded, home):
     assert response.json()["headers"]["x-kinemill-may"] == "administer"
 
 
-def test_a_password_is_asked_once_and_ends_with_its_user(guarded, home):
+def test_password_session_ends_with_its_user(guarded, home):
     users = Users(home)
     users.put("otto", "operator", PASSWORD)
     client = guarded(login=True)
@@ -223,13 +223,13 @@ def test_a_password_is_asked_once_and_ends_with_its_user(guarded, home):
     assert (home.root / "users.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_guessing_is_slowed_down(guarded):
+def test_repeated_wrong_passwords_are_delayed(guarded):
     client = guarded(login=True)
     tries = [post(client, Authorization="Bearer wrong").status_code for _ in range(12)]
     assert tries == [401] * 10 + [429] * 2
 
 
-def test_weak_and_wrong_users_are_refused(home):
+def test_weak_password_or_invalid_user_is_refused(home):
     users = Users(home)
     for name, role, password in (
         ("a b", "admin", PASSWORD),
@@ -241,7 +241,7 @@ def test_weak_and_wrong_users_are_refused(home):
     assert not users
 
 
-def test_others_can_only_ask_when_somebody_can_log_in(home):
+def test_public_address_needs_a_user_that_can_log_in(home):
     users = Users(home)
     with pytest.raises(BadInput, match="kinemill admin users add"):
         Entrance(host="0.0.0.0").checked(users)
@@ -252,7 +252,7 @@ def test_others_can_only_ask_when_somebody_can_log_in(home):
     assert "mill.example" in opened.flags(3000)
 
 
-def test_a_websocket_brings_its_page_and_no_mutation(guarded):
+def test_websocket_needs_an_origin_and_refuses_mutations(guarded):
     client = guarded()
     here = {"Host": "127.0.0.1:3000", "Origin": HERE_URL}
     question = json.dumps({"type": "start", "id": "1", "payload": {"query": "subscription { x }"}})
@@ -273,5 +273,5 @@ def test_a_websocket_brings_its_page_and_no_mutation(guarded):
             pass
 
 
-def test_names_that_are_this_machine():
+def test_host_names_of_this_machine_are_local():
     assert {"127.0.0.1", "localhost", "::1"} == HERE

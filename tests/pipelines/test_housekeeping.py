@@ -48,7 +48,7 @@ def a_run(home, status, age=0.0, run_id="0" * 32):
     publish_json(home.dagster / "refs" / "runs" / run_id / TASK / "known.note.json", 0)
 
 
-def test_a_champion_its_data_and_what_the_next_run_needs_stay(copy):
+def test_collection_keeps_the_champion_its_data_and_the_cache_of_the_next_run(copy):
     home = copy.home
     result = gc(home, unused=0.0, logs=0.0)
     assert {item["kind"] for item in result["gone"]} <= {"piece", "training log"}
@@ -60,7 +60,7 @@ def test_a_champion_its_data_and_what_the_next_run_needs_stay(copy):
     assert load(fetch_bundle(f"models:/{TASK}@champion", home)).interface.task == TASK
 
 
-def test_old_runs_go_with_their_files_and_those_that_made_what_is_latest_stay(copy):
+def test_collection_deletes_old_runs_but_those_of_the_latest_artifacts(copy):
     home = copy.home
     a_run(home, dg.DagsterRunStatus.SUCCESS, 40 * DAY)
     previous = {path.name for path in (home.dagster / "refs" / "runs").iterdir()}
@@ -75,7 +75,7 @@ def test_old_runs_go_with_their_files_and_those_that_made_what_is_latest_stay(co
         assert instance.get_latest_materialization_event(key) is not None
 
 
-def test_what_was_used_since_a_live_run_began_stays(copy):
+def test_collection_keeps_artifacts_used_since_a_live_run_began(copy):
     home = copy.home
     unused = get_or_build(home, "page", TASK, {}, lambda folder: {}).ref
     os.utime(home.root / unused.path, (time.time() - 5 * DAY,) * 2)
@@ -89,7 +89,7 @@ def test_what_was_used_since_a_live_run_began_stays(copy):
 
 
 @pytest.mark.ci
-def test_a_restored_home_has_its_champion_and_a_run_in_it_does_nothing(copy, tmp_path, monkeypatch):
+def test_restored_home_has_its_champion_and_its_run_is_unchanged(copy, tmp_path, monkeypatch):
     back_up(copy.home, tmp_path / "pool", NullReporter())
     there = Home(tmp_path / "elsewhere")
     restore(there, tmp_path / "pool", NullReporter())

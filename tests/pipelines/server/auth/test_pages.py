@@ -27,7 +27,7 @@ def client(workspace, monkeypatch):
     return TestClient(with_pages(PlainTextResponse("dagster"), workspace.home))
 
 
-def test_reports_of_the_store_are_shown_in_a_sandbox(client, workspace):
+def test_report_of_the_store_is_shown_in_a_sandbox(client, workspace):
     link = report_link(
         workspace.home, workspace.home.store / "verification" / "tiny" / "abc" / "report.html"
     )
@@ -51,13 +51,13 @@ def test_reports_of_the_store_are_shown_in_a_sandbox(client, workspace):
         "/etc/passwd",
     ],
 )
-def test_nothing_else_of_the_home_is_shown(client, path):
+def test_other_files_of_the_home_are_404(client, path):
     response = client.get(f"/kinemill/files/{path}")
     assert "secret" not in response.text
     assert response.status_code == 404 or response.text == "dagster"
 
 
-def test_tasks_without_a_version_say_so_and_dagster_keeps_the_rest(client, workspace):
+def test_task_without_a_version_has_a_page(client, workspace):
     assert ">tiny<" in client.get("/kinemill/tasks").text
     assert "has no version yet" in client.get(task_link(workspace.home, "tiny").value).text
     assert client.get(version_link(workspace.home, "tiny", 3).value).status_code == 404
@@ -65,7 +65,7 @@ def test_tasks_without_a_version_say_so_and_dagster_keeps_the_rest(client, works
     assert client.get("/runs/1").text == "dagster"
 
 
-def test_the_start_page_of_a_new_project_names_the_next_command(client):
+def test_start_page_of_a_new_project_names_the_next_command(client):
     page = client.get("/")
     assert page.headers["content-security-policy"].startswith("sandbox allow-scripts ")
     assert 'href="/kinemill/console/start/tiny">Start a run</a>' in page.text
@@ -74,7 +74,7 @@ def test_the_start_page_of_a_new_project_names_the_next_command(client):
     assert client.get("/kinemill", follow_redirects=False).headers["location"] == "/"
 
 
-def test_the_start_page_shows_the_champion_and_the_last_run(copy):
+def test_start_page_shows_the_champion_and_the_last_run(copy):
     with open_instance(copy.home) as instance:
         client = TestClient(with_pages(PlainTextResponse("dagster"), copy.home, instance))
         page = client.get("/").text
@@ -87,7 +87,7 @@ def test_the_start_page_shows_the_champion_and_the_last_run(copy):
     assert "tiny has no model yet" not in page
 
 
-def test_the_start_page_shows_what_needs_attention(workspace):
+def test_start_page_shows_the_refused_version(workspace):
     home = workspace.home
     publish_json(
         home.dagster / "refs" / "latest" / "tiny" / "registered_model.json",

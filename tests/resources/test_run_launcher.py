@@ -124,14 +124,14 @@ def queue(instance, **tags):
 # Health
 
 
-def test_a_process_that_began_after_the_run_said_its_number_is_another_one(instance):
+def test_process_started_after_the_run_recorded_its_pid_is_another(instance):
     run = started(instance, psutil.Process().pid)
     said = instance.run_launcher._recorded_process(run)
     assert process.process_of(*said) is not None
     assert process.process_of(said[0], psutil.Process().create_time() - 61.0) is None
 
 
-def test_a_run_of_another_machine_is_not_judged(instance):
+def test_run_of_another_machine_counts_as_running(instance):
     other_home = {GRPC_INFO: '{"host": "code.example", "port": 4000}'}
     run = started(instance, 2**22 + 1, **other_home)
     health = instance.run_launcher.check_run_worker_health(run).status
@@ -139,7 +139,7 @@ def test_a_run_of_another_machine_is_not_judged(instance):
 
 
 @pytest.mark.parametrize(("patience", "healthy"), [(60.0, True), (0.0, False)])
-def test_a_run_whose_code_server_was_killed_fails_once_there_is_another(
+def test_run_of_a_killed_code_server_fails_after_its_replacement(
     instance, patience, healthy, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(run_launcher, "_ANOTHER", patience)
@@ -149,14 +149,14 @@ def test_a_run_whose_code_server_was_killed_fails_once_there_is_another(
     assert health == (WorkerStatus.RUNNING if healthy else WorkerStatus.FAILED)
 
 
-def test_monitoring_fails_a_dead_run_on_its_first_pass_and_dagster_will_retry_it(instance):
+def test_dead_run_fails_on_the_first_monitoring_pass_and_is_retried(instance):
     run = started(instance, 2**22 + 1)
     monitored(instance)
     result = instance.get_run_by_id(run.run_id)
     assert (result.status.value, result.tags[RETRY]) == ("FAILURE", "true")
 
 
-def test_without_a_daemon_dead_runs_are_failed_and_their_places_freed(instance):
+def test_dead_run_without_a_daemon_is_failed_and_its_slot_freed(instance):
     dead = started(instance, 2**22 + 1)
     alive = started(instance, psutil.Process().pid)
     events = instance.event_log_storage
@@ -173,7 +173,7 @@ def test_without_a_daemon_dead_runs_are_failed_and_their_places_freed(instance):
 
 
 @pytest.mark.parametrize("how", ["deaf", "willing"])
-def test_after_terminate_no_process_of_the_run_lives(instance, how, monkeypatch):
+def test_terminated_run_has_no_live_process(instance, how, monkeypatch):
     monkeypatch.setattr(run_launcher, "PATIENCE", 0.5)
     code = FAILING if how == "deaf" else FAILING.replace("SIG_IGN)\nchild", "SIG_DFL)\nchild")
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
@@ -190,7 +190,7 @@ def test_after_terminate_no_process_of_the_run_lives(instance, how, monkeypatch)
     assert instance.event_log_storage.get_concurrency_run_ids() == set()
 
 
-def test_patience_with_a_canceled_run_is_less_than_5_s():
+def test_canceled_run_is_killed_within_5_s():
     assert run_launcher.PATIENCE + run_launcher._AFTER < 5.0
     assert process._PATIENCE < run_launcher.PATIENCE
 
@@ -198,7 +198,7 @@ def test_patience_with_a_canceled_run_is_less_than_5_s():
 # Time limits
 
 
-def test_a_run_carries_its_time_limit_and_fails_by_it_for_good(instance, job):
+def test_run_beyond_its_time_limit_fails_without_a_retry(instance, job):
     assert job.tags[MAX_RUNTIME] == "86400"
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         run = started(instance, process.pid, **{MAX_RUNTIME: "0.01"})
@@ -214,19 +214,19 @@ def test_a_run_carries_its_time_limit_and_fails_by_it_for_good(instance, job):
     assert any("Exceeded maximum runtime" in line for line in said)
 
 
-def test_the_time_limit_is_that_of_the_task(workspace):
+def test_time_limit_is_that_of_the_task(workspace):
     task = load_task(TASK, {"compute.run_timeout": 7200})
     assert chain_job(task).tags[MAX_RUNTIME] == "7200"
 
 
-def test_a_run_of_selected_assets_gets_its_task_and_time_limit(instance):
+def test_run_of_selected_assets_gets_its_task_and_time_limit(instance):
     selected = {dg.AssetKey([TASK, "model"])}
     run = dg.DagsterRun(job_name="__ASSET_JOB", asset_selection=selected)
     tags = OwnedRunCoordinator()._task_tags(run, TASK)
     assert tags == {"kinemill/task": TASK, MAX_RUNTIME: "86400"}
 
 
-def test_starting_and_canceling_have_time_limits(instance):
+def test_monitoring_limits_starting_and_canceling(instance):
     settings = instance.run_monitoring_settings
     assert (settings["start_timeout_seconds"], settings["cancel_timeout_seconds"]) == (180, 20)
 
@@ -234,7 +234,7 @@ def test_starting_and_canceling_have_time_limits(instance):
 # The queue
 
 
-def test_the_queued_run_with_the_higher_priority_goes_first(instance):
+def test_queued_run_with_the_higher_priority_goes_first(instance):
     night = queue(instance, **{PRIORITY: "-2"})
     sensed = queue(instance, **{PRIORITY: "-1"})
     by_hand = queue(instance)
@@ -243,13 +243,13 @@ def test_the_queued_run_with_the_higher_priority_goes_first(instance):
     assert order == [urgent, by_hand, sensed, night]
 
 
-def test_nobody_takes_all_places(instance):
+def test_owner_with_many_queued_runs_leaves_a_slot(instance):
     ada = [queue(instance, **{OWNER: "ada"}) for _ in range(3)]
     bob = queue(instance, **{OWNER: "bob"})
     assert [run.run_id for run in dequeued(instance)] == [*ada[:2], bob]
 
 
-def test_two_runs_of_one_task_wait_for_each_other(instance):
+def test_queued_runs_of_a_task_run_in_turn(instance):
     first = queue(instance, **{"kinemill/task": TASK})
     queue(instance, **{"kinemill/task": TASK})
     assert [run.run_id for run in dequeued(instance)] == [first]
@@ -268,7 +268,7 @@ def test_two_runs_of_one_task_wait_for_each_other(instance):
         ({"compute.type": "ray"}, 2, None),
     ],
 )
-def test_a_training_waits_in_the_pool_of_its_device(workspace, monkeypatch, overrides, gpus, pool):
+def test_training_waits_in_the_pool_of_its_device(workspace, monkeypatch, overrides, gpus, pool):
     monkeypatch.setattr("kinemill_dagster.assets.pools.gpus", lambda: gpus)
     made = chain_job(load_task(TASK, overrides))
     values = {name: made.get_node_named(name).definition.pool for name in _nodes(made)}
@@ -280,7 +280,7 @@ def _nodes(job):
     return [node.name for node in job.nodes]
 
 
-def test_limits_are_those_of_the_machine_unless_somebody_set_others(instance, monkeypatch):
+def test_pool_limits_are_those_of_the_machine_unless_set(instance, monkeypatch):
     monkeypatch.setattr(pools, "gpus", lambda: 3)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     events = instance.event_log_storage
@@ -293,7 +293,7 @@ def test_limits_are_those_of_the_machine_unless_somebody_set_others(instance, mo
     assert values == {"gpu": 3, "cpu": 7}
 
 
-def test_a_place_in_a_pool_goes_to_the_higher_priority_first(instance):
+def test_pool_slot_goes_to_the_higher_priority_first(instance):
     events = instance.event_log_storage
     events.set_concurrency_slots("cpu", 1)
     holder, low, high = (started(instance, 1).run_id for _ in range(3))
@@ -326,7 +326,7 @@ training.execute_in_process(instance=dg.DagsterInstance.get())
 
 
 @pytest.mark.slow
-def test_steps_in_one_pool_take_turns(opened):
+def test_steps_in_a_pool_take_turns(opened):
     opened.event_log_storage.set_concurrency_slots("cpu", 1)
     home = {**os.environ, "DAGSTER_HOME": opened.root_directory, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", TRAINS]
@@ -353,12 +353,12 @@ def executed(instance, job):
     return instance.get_run_by_id(done.run_id)
 
 
-def test_a_step_that_refuses_its_input_is_not_tried_again(instance, job):
+def test_step_that_refuses_its_input_is_not_retried(instance, job):
     run = executed(instance, job)  # there are no logs
     assert (run.status.value, run.tags[RETRY], run.tags[FAULT]) == ("FAILURE", "false", "lasting")
 
 
-def test_a_step_that_lost_its_process_is_tried_again(instance, job, monkeypatch):
+def test_step_that_lost_its_process_is_retried(instance, job, monkeypatch):
     def fail(*_, **__):
         raise ProcessLost("training process", "was killed by signal 9")
 
@@ -367,7 +367,7 @@ def test_a_step_that_lost_its_process_is_tried_again(instance, job, monkeypatch)
     assert (run.status.value, run.tags[RETRY], run.tags[FAULT]) == ("FAILURE", "true", "passing")
 
 
-def test_settings_that_are_refused_before_any_step_are_not_tried_again(instance, task_gone_wrong):
+def test_refused_settings_are_not_retried(instance, task_gone_wrong):
     run = executed(instance, task_gone_wrong("steps: 60", "steps: -5"))
     assert (run.status.value, run.tags[RETRY]) == ("FAILURE", "false")
 
@@ -376,7 +376,7 @@ def test_settings_that_are_refused_before_any_step_are_not_tried_again(instance,
 
 
 @pytest.mark.parametrize("name", ["runs", "events", "schedules"])
-def test_a_database_that_somebody_holds_is_waited_for(instance, name):
+def test_locked_database_is_waited_for(instance, name):
     connect = {
         "runs": instance.run_storage.connect,
         "events": instance.event_log_storage.index_connection,

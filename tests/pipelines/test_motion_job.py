@@ -20,7 +20,7 @@ def job():
     return chain_job(load_task("cart_pole"))
 
 
-def test_the_launchpad_applies_presets_before_other_keys(job):
+def test_launchpad_presets_are_applied_before_other_keys(job):
     task = launched(job, {"presets": ["model=small"]})
     assert task.learn.model == load_task("cart_pole", preset_overrides(["model=small"])).learn.model
     task = launched(
@@ -29,14 +29,14 @@ def test_the_launchpad_applies_presets_before_other_keys(job):
     assert (task.learn.model.hidden_sizes, task.learn.steps) == ([8], 50)
 
 
-def test_the_launchpad_lists_the_presets_and_refuses_others(job):
+def test_launchpad_lists_presets_and_refuses_unknown_ones(job):
     form = job.resource_defs["cart_pole"].config_schema.config_type
     assert "model=small" in form.fields["presets"].description
     config = {"resources": {"cart_pole": {"config": {"presets": ["model=smal"]}}}}
     assert "model has no preset 'smal'" in refusal(job, config)
 
 
-def test_a_preset_of_the_project_cannot_name_code_over_the_web(job, tmp_path, monkeypatch):
+def test_project_preset_with_code_is_refused_over_the_web(job, tmp_path, monkeypatch):
     (tmp_path / "environment").mkdir()
     (tmp_path / "environment" / "mine.yaml").write_text("environment.entry_point: os:system\n")
     monkeypatch.setenv("KINEMILL_PRESETS", str(tmp_path))
@@ -44,12 +44,12 @@ def test_a_preset_of_the_project_cannot_name_code_over_the_web(job, tmp_path, mo
     assert "entry_point" in refusal(job, config)
 
 
-def test_a_wrong_choice_is_refused(job):
+def test_unknown_choice_is_refused(job):
     with pytest.raises(dg.DagsterInvalidConfigError, match="off_bf16_fp16"):
         launched(job, {"learn": {"amp": "fp8"}})
 
 
-def test_the_form_of_a_motion_run_states_its_bounds_and_refuses_what_is_beyond_them():
+def test_motion_form_states_and_enforces_its_bounds():
     definitions = definitions_of([load_task("mini_bdx")])
     job = definitions.resolve_job_def("mini_bdx_motion")
     learn = job.run_config["resources"]["mini_bdx"]["config"]["learn"]
@@ -69,7 +69,7 @@ def test_the_form_of_a_motion_run_states_its_bounds_and_refuses_what_is_beyond_t
     assert "multiple of 32" in refusal(job, wrong)
 
 
-def test_the_form_of_a_motion_run_lists_the_known_clips(home):
+def test_motion_form_lists_the_known_clips(home):
     task = load_task("mini_bdx")
     assert known_motions(task, home) == ["*"]
     home.logs("mini_bdx").mkdir(parents=True)

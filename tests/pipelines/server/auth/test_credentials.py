@@ -15,7 +15,14 @@ from kinemill_dagster.pipelines.server.auth import users as user_list
 from kinemill_dagster.pipelines.server.auth.middleware import Guard
 from kinemill_dagster.pipelines.server.auth.rules import Rules
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
-from tests.pipelines.test_auth import DAGSTER, HERE_URL, MLFLOW, PASSWORD, basic, echo
+from tests.pipelines.server.auth.test_middleware import (
+    DAGSTER,
+    HERE_URL,
+    MLFLOW,
+    PASSWORD,
+    basic,
+    echo,
+)
 
 WRONG = 401
 LIMITED = 429
@@ -66,7 +73,7 @@ def statuses(app, requests):
     return [response.status_code for response in asyncio.run(gather())]
 
 
-def test_the_limit_of_an_address_holds_for_parallel_requests(app, hashes):
+def test_address_limit_holds_for_parallel_requests(app, hashes):
     result = statuses(app, [(basic("vic", f"guess {number}"), "10.0.0.1") for number in range(60)])
     assert Counter(result) == {WRONG: 10, LIMITED: 50}
     assert len(hashes) == 10
@@ -74,14 +81,14 @@ def test_the_limit_of_an_address_holds_for_parallel_requests(app, hashes):
     assert statuses(app, right) == [LIMITED, 200]
 
 
-def test_addresses_of_one_ipv6_network_share_a_limit(app):
+def test_ipv6_network_shares_a_limit(app):
     peers = [f"2001:db8::{number:x}" for number in range(1, 13)]
     bearer = {"Authorization": "Bearer wrong"}
     assert Counter(statuses(app, [(bearer, peer) for peer in peers])) == {WRONG: 10, LIMITED: 2}
     assert statuses(app, [(bearer, "2001:db8:0:1::1")]) == [WRONG]
 
 
-def test_all_addresses_together_have_a_limit(app):
+def test_all_addresses_share_a_total_limit(app):
     bearer = {"Authorization": "Bearer wrong"}
     result = statuses(
         app, [(bearer, f"10.0.{index}.{two}") for index in range(25) for two in range(10)]
@@ -89,22 +96,20 @@ def test_all_addresses_together_have_a_limit(app):
     assert Counter(result) == {WRONG: 200, LIMITED: 50}
 
 
-def test_right_passwords_sent_in_parallel_share_one_hash_and_use_up_no_attempts(app, hashes):
+def test_parallel_right_passwords_share_a_hash_and_use_no_attempts(app, hashes):
     assert statuses(app, [(basic("vic"), "10.0.0.1")] * 40) == [200] * 40
     assert hashes == [PASSWORD]
     assert statuses(app, [(basic("vic"), "10.0.0.1")] * 40) == [200] * 40
     assert hashes == [PASSWORD]
 
 
-def test_a_wrong_password_sent_in_parallel_counts_each_time(app, hashes):
+def test_parallel_wrong_passwords_count_each(app, hashes):
     result = statuses(app, [(basic("vic", "one guess"), "10.0.0.1")] * 40)
     assert Counter(result) == {WRONG: 10, LIMITED: 30}
     assert hashes == ["one guess"]
 
 
-def test_sessions_and_tokens_do_not_wait_for_hashes_and_the_queue_has_an_end(
-    app, users, monkeypatch
-):
+def test_sessions_and_tokens_skip_the_bounded_hash_queue(app, users, monkeypatch):
     release = threading.Event()
     original, token = user_list._hashed, {"Authorization": f"Bearer {users.renew_token('vic')}"}
 
@@ -137,7 +142,7 @@ def test_sessions_and_tokens_do_not_wait_for_hashes_and_the_queue_has_an_end(
     assert Counter(result) == {WRONG: credentials._QUEUE, BUSY: 150 - credentials._QUEUE}
 
 
-def test_a_refusal_says_when_to_try_again(app):
+def test_refused_login_says_when_to_retry(app):
     async def twelve():
         return [await get(app, {"Authorization": "Bearer wrong"}) for _ in range(12)]
 
@@ -165,7 +170,7 @@ CHANGES = [reset_password, change_role, remove, return_with_the_same_password]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_session_ends_on_both_servers_with_a_change_of_its_user(home, users, change):
+def test_session_ends_on_both_servers_when_its_user_changes(home, users, change):
     clients = [
         TestClient(
             Guard(echo, Rules(permission, Users(home), "mary", home_token(home), login=True)),
@@ -180,14 +185,14 @@ def test_a_session_ends_on_both_servers_with_a_change_of_its_user(home, users, c
     assert [client.get("/").status_code for client in clients] == [WRONG, WRONG]
 
 
-def test_a_token_for_a_user_does_not_end_the_session(app, users):
+def test_new_token_keeps_the_session(app, users):
     client = TestClient(app, base_url=HERE_URL)
     client.get("/", headers=basic("vic"))
     users.renew_token("vic")
     assert client.get("/").status_code == 200
 
 
-def test_a_password_that_changes_while_it_is_hashed_gives_no_session(app, users, monkeypatch):
+def test_password_changed_during_its_hash_gives_no_session(app, users, monkeypatch):
     original = user_list._hashed
 
     def slow(password, salt):
@@ -203,7 +208,7 @@ def test_a_password_that_changes_while_it_is_hashed_gives_no_session(app, users,
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_an_open_websocket_ends_with_a_change_of_its_user(app, users, change):
+def test_open_websocket_ends_when_its_user_changes(app, users, change):
     client = TestClient(app, base_url=HERE_URL)
     headers = {"Host": "127.0.0.1:3000", "Origin": HERE_URL, **basic("vic")}
     with client.websocket_connect(
@@ -221,7 +226,7 @@ def test_an_open_websocket_ends_with_a_change_of_its_user(app, users, change):
         assert closed.value.code == 1008
 
 
-def test_a_damaged_file_of_users_closes_the_server_to_all_but_the_owner(app, home, users):
+def test_damaged_users_file_closes_the_server_to_all_but_the_owner(app, home, users):
     client = TestClient(app, base_url=HERE_URL)
     client.get("/", headers=basic("vic"))
     (home.root / "users.json").write_text('{"format": 1, "users": {"vic": {}}}')

@@ -59,7 +59,7 @@ def decided(version, decision, passed):
     return {"task": TASK, "decision": decision, "gate": gate, **numbers}
 
 
-def test_a_refusal_quarantine_and_drift_are_told_once(received):
+def test_refusal_quarantine_and_drift_alert_once(received):
     home, look = received
     emit(home, "registered_model", "decision", decided(2, "champion", True))
     emit(home, "episodes", "episodes", None, **quarantined(1))
@@ -87,7 +87,7 @@ def test_a_refusal_quarantine_and_drift_are_told_once(received):
     assert len(look()) == 4
 
 
-def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(received):
+def test_version_waiting_for_approval_alerts_its_owners_once(received):
     home, look = received
     emit(home, "registered_model", "decision", decided(5, "waiting", False))
     assert look() == [f"kinemill: {TASK} version 5 waits for approval"]
@@ -100,7 +100,7 @@ def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(
     assert len(look()) == 1
 
 
-def test_changes_of_the_champion_are_sent_once(received):
+def test_champion_change_alerts_once(received):
     home, look = received
     publish_json(home.dagster / "refs" / "latest" / TASK / "model.json", {})
     decisions = [
@@ -127,7 +127,7 @@ def test_changes_of_the_champion_are_sent_once(received):
     assert kinds == ["moved", "promoted", "promoted", "rolled_back"]
 
 
-def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(received):
+def test_stalled_run_alerts_at_each_stall(received):
     home, look = received
     with open_instance(home) as instance:
         run = dg.DagsterRun(job_name=TASK, run_id="1" * 32, status=dg.DagsterRunStatus.STARTED)
@@ -146,7 +146,7 @@ def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(
     assert len(look()) == 1
 
 
-def test_a_failed_run_is_told_with_what_it_said_unless_it_is_tried_again(received, monkeypatch):
+def test_failed_run_without_a_retry_alerts_with_its_message(received, monkeypatch):
     home, look = received
 
     @dg.op
@@ -180,7 +180,7 @@ def test_a_failed_run_is_told_with_what_it_said_unless_it_is_tried_again(receive
     assert len(look()) == 2  # nobody tried the first one again after all
 
 
-def test_a_training_that_nearly_fills_the_memory_is_told_once(received):
+def test_training_near_the_memory_limit_alerts_once(received):
     home, look = received
     with open_instance(home) as instance:
         run = dg.DagsterRun(job_name=TASK, run_id="3" * 32, status=dg.DagsterRunStatus.STARTED)

@@ -10,7 +10,14 @@ from kinemill_dagster.pipelines.server.auth.middleware import Guard
 from kinemill_dagster.pipelines.server.auth.proxy import proxy_at
 from kinemill_dagster.pipelines.server.auth.rules import HERE, Rules
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
-from tests.pipelines.test_auth import DAGSTER, DELETE, LAUNCH, PASSWORD, echo, post
+from tests.pipelines.server.auth.test_middleware import (
+    DAGSTER,
+    DELETE,
+    LAUNCH,
+    PASSWORD,
+    echo,
+    post,
+)
 
 SECRET = "a secret that both of them know"
 ADDRESS = "https://mill.example"
@@ -57,7 +64,7 @@ def said(user, groups=None, **more):
     return message if groups is None else {**message, "X-Forwarded-Groups": groups}
 
 
-def test_who_the_proxy_names_has_the_role_of_the_users_file(requests):
+def test_user_named_by_the_proxy_has_the_role_of_the_users_file(requests):
     client = requests()
     for headers, statuses in (
         (said("ada@mill.example"), [200, 200, 200]),
@@ -100,7 +107,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_nobody_else_says_who_asks(requests, name):
+def test_user_header_without_the_proxy_secret_is_ignored(requests, name):
     status, peer, headers = FORGED[name]
     response = requests(peer).post("/graphql", json={"query": LAUNCH}, headers=headers)
     assert response.status_code == status, response.text
@@ -109,12 +116,12 @@ def test_nobody_else_says_who_asks(requests, name):
 
 
 @pytest.mark.parametrize("twice", ["X-Forwarded-User", "X-Kinemill-Proxy", "X-Forwarded-Groups"])
-def test_what_is_there_twice_is_refused(requests, twice):
+def test_duplicate_proxy_header_is_refused(requests, twice):
     headers = [*said("ben", "robots").items(), (twice, "robots")]
     assert requests().post("/graphql", json={"query": LAUNCH}, headers=headers).status_code == 400
 
 
-def test_other_sites_get_nowhere_through_the_proxy_either(requests):
+def test_request_from_another_site_through_the_proxy_is_refused(requests):
     """The proxy adds its headers to what any page makes the browser send."""
     client, body = requests(), {"json": {"query": LAUNCH}}
     for more, status in (
@@ -136,7 +143,7 @@ def test_other_sites_get_nowhere_through_the_proxy_either(requests):
         pass  # of our own page: opened
 
 
-def test_passwords_and_tokens_still_work_without_the_proxy(requests, users):
+def test_password_and_token_work_without_the_proxy(requests, users):
     token = {"Authorization": f"Bearer {users.renew_token('otto')}"}
     assert post(requests("10.9.9.9"), **token).is_success
     assert post(requests(), **token, **{"X_Kinemill_Proxy": SECRET}).is_success
@@ -146,7 +153,7 @@ def test_passwords_and_tokens_still_work_without_the_proxy(requests, users):
         users.renew_token("group:robots")
 
 
-def test_a_proxy_without_a_good_secret_is_none(users, monkeypatch):
+def test_proxy_with_a_weak_secret_is_refused(users, monkeypatch):
     monkeypatch.delenv("KINEMILL_PROXY_SECRET", raising=False)
     for secret in (None, "short"):
         if secret:
@@ -161,7 +168,7 @@ def test_a_proxy_without_a_good_secret_is_none(users, monkeypatch):
     assert SECRET not in " ".join(opened.flags(3000))
 
 
-def test_what_people_are_shown_is_an_address_of_ours_and_not_the_proxys():
+def test_shown_address_is_the_public_one():
     """Both servers have ports of their own, and may be behind one name or two."""
     assert Entrance(names=(ADDRESS,)).public_url(3000) == "http://127.0.0.1:3000"
     assert Entrance("0.0.0.0", names=(ADDRESS, "mill")).public_url(5000) == "http://mill:5000"
@@ -169,7 +176,7 @@ def test_what_people_are_shown_is_an_address_of_ours_and_not_the_proxys():
     assert not [line for line in Entrance("10.0.0.7", names=(ADDRESS,), login=True).warnings()]
 
 
-def test_the_users_file_says_who_comes_through_the_proxy(users):
+def test_users_file_lists_users_of_the_proxy(users):
     assert users.rights()["group:robots"] == ("operator", None)
     assert users.by_password("ada@mill.example", "") is None
     for name in ("a b", "", "x\ny", "group:"):

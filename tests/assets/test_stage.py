@@ -20,13 +20,13 @@ def specs(workspace):
 
 
 @pytest.mark.parametrize("stage", CHAIN)
-def test_the_code_version_of_an_asset_is_that_of_its_stage(specs, stage):
+def test_asset_code_version_is_that_of_its_stage(specs, stage):
     module = {"references": "selection.references.stage"}.get(stage, f"{stage}.stage")
     version = importlib.import_module(f"kinemill.{module}").VERSION
     assert specs[CHAIN[stage]].code_version == str(version)
 
 
-def test_a_task_without_logs_has_the_code_version_of_its_card(workspace):
+def test_task_without_logs_has_the_code_version_of_its_card(workspace):
     from kinemill.policies.environments.card import VERSION
     from tests.conftest import ROOT
 
@@ -34,7 +34,7 @@ def test_a_task_without_logs_has_the_code_version_of_its_card(workspace):
     assert code.code_version(load_task(path), "dataset") == str(VERSION)
 
 
-def test_owners_come_from_the_task_file(workspace, tmp_path):
+def test_asset_owners_come_from_the_task_file(workspace, tmp_path):
     path = tmp_path / f"{TASK}.yaml"
     path.write_text(f"owners: [team:arm, ada@example.com]\n{TINY}")
     for asset in chain(load_task(path)):
@@ -45,13 +45,13 @@ def test_owners_come_from_the_task_file(workspace, tmp_path):
         load_task(path)
 
 
-def test_assets_are_found_by_task_learn_type_and_model(specs):
+def test_asset_tags_are_task_learn_type_and_model(specs):
     for spec in specs.values():
         tags = {"kinemill/task": TASK, "kinemill/learn": "dynamics", "kinemill/model": "mlp"}
         assert tags.items() <= spec.tags.items()
 
 
-def test_an_asset_leads_to_its_code_and_its_task_file(specs, workspace):
+def test_asset_links_to_its_code_and_task_file(specs, workspace):
     value = specs["model"].metadata["dagster/code_references"]
     locations = [
         reference
@@ -78,7 +78,7 @@ def test_task_file_is_linked_to_the_repository_of_the_project(workspace, monkeyp
 
 
 @pytest.mark.parametrize("served", [True, False])
-def test_links_of_an_asset_and_a_version_need_a_server(workspace, monkeypatch, served):
+def test_asset_links_need_a_server(workspace, monkeypatch, served):
     from kinemill_dagster.assets.lineage import external_assets
 
     if served:

@@ -9,7 +9,7 @@ import pytest
 from kinemill.errors import BadInput
 from kinemill_dagster.pipelines.server.auth.users import Users
 from kinemill_dagster.pipelines.server.auth.users_file import read_users
-from tests.pipelines.test_auth import PASSWORD
+from tests.pipelines.server.auth.test_middleware import PASSWORD
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_damage_is_named_by_every_reader(path, home, name):
+def test_damaged_users_file_is_named_by_every_reader(path, home, name):
     damage, message = DAMAGE[name]
     document = json.loads(path.read_text())
     damage(document["users"])
@@ -92,20 +92,20 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_content_that_is_no_file_of_users_is_refused(path, home, name):
+def test_users_file_with_other_content_is_refused(path, home, name):
     path.write_bytes(CONTENTS[name])
     with pytest.raises(BadInput, match=r"users\.json"):
         Users(home).rights()
 
 
-def test_a_folder_in_its_place_is_refused(path, home):
+def test_folder_in_place_of_the_users_file_is_refused(path, home):
     path.unlink()
     path.mkdir()
     with pytest.raises(BadInput, match=r"users\.json"):
         Users(home).rights()
 
 
-def test_every_flipped_byte_is_refused_or_leaves_known_roles(path):
+def test_flipped_byte_is_refused_or_leaves_known_roles(path):
     """A flip within a name, salt or hash can still be a valid file; the roles then are."""
     content, draw = path.read_bytes(), random.Random(0)
     for _ in range(400):
@@ -119,7 +119,7 @@ def test_every_flipped_byte_is_refused_or_leaves_known_roles(path):
         assert {user.role for user in users.values()} <= {"viewer", "operator", "admin"}
 
 
-def test_no_secret_is_in_the_message(path):
+def test_message_about_the_users_file_has_no_secret(path):
     document = json.loads(path.read_text())
     damaged = copy.deepcopy(document)
     secret = document["users"]["ada"]["password"]["hash"]

@@ -17,7 +17,7 @@ def emit(workspace, run, ref):
     RefIOManager().handle_output(context, ref)
 
 
-def test_each_run_reads_what_it_handed_on_itself(workspace):
+def test_run_reads_the_references_that_it_wrote(workspace):
     emit(workspace, "one", FIRST)
     emit(workspace, "two", SECOND)
     assert handed_on(workspace.home, "one", "t", "a") == FIRST
@@ -25,13 +25,13 @@ def test_each_run_reads_what_it_handed_on_itself(workspace):
     assert latest(workspace.home, "t", "a") == SECOND
 
 
-def test_a_reference_is_a_small_json_file(workspace):
+def test_reference_is_a_small_json_file(workspace):
     emit(workspace, "one", FIRST)
     (file,) = (workspace.home.dagster / "refs" / "runs").rglob("*.json")
     assert json.loads(file.read_text()) == {"path": FIRST.path, "digest": FIRST.digest}
 
 
-def test_nothing_handed_on_is_none(workspace):
+def test_missing_output_is_none(workspace):
     assert latest(workspace.home, "t", "a") is None
 
 
@@ -55,7 +55,7 @@ def chain(workspace, fail):
     return [first, second], decision
 
 
-def test_a_stage_run_by_itself_starts_from_the_latest(workspace):
+def test_single_stage_starts_from_the_latest_artifact(workspace):
     assets, decision = chain(workspace, "")
     resources = {"refs": RefIOManager()}
     emit(workspace, "earlier", SECOND)
@@ -63,7 +63,7 @@ def test_a_stage_run_by_itself_starts_from_the_latest(workspace):
     assert decision == [SECOND]
 
 
-def test_a_retry_reads_what_the_run_before_it_handed_on(workspace):
+def test_retry_reads_the_references_of_its_parent_run(workspace):
     assets, decision = chain(workspace, "")
     resources = {"refs": RefIOManager()}
     with dg.DagsterInstance.ephemeral() as instance:
@@ -79,7 +79,7 @@ def test_a_retry_reads_what_the_run_before_it_handed_on(workspace):
     assert decision == [FIRST]
 
 
-def test_a_stage_whose_input_was_never_made_says_what_to_do(workspace):
+def test_stage_with_a_missing_input_names_the_command(workspace):
     assets, _ = chain(workspace, "")
     with pytest.raises(BadInput, match=r"t/a: does not exist yet; .*kinemill run t"):
         dg.materialize(
