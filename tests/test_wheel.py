@@ -28,8 +28,9 @@ PYTHONS = ("python3.11", "python3.12", "python3.13")
 PACKAGES = {"kinemill", "kinemill_dagster"}
 # Tests of each stage, for interpreters that the other tests do not run with.
 TESTS = (
-    "tests/ingest/test_csv.py", "tests/ingest/test_hdf5.py", "tests/ingest/test_mcap.py",
-    "tests/ingest/test_ulog.py", "tests/validate/test_checks.py", "tests/validate/test_stage.py",
+    "tests/ingest/readers/test_csv.py", "tests/ingest/readers/test_hdf5.py",
+    "tests/ingest/readers/test_mcap.py", "tests/ingest/readers/test_ulog.py",
+    "tests/validate/test_checks.py", "tests/validate/test_stage.py",
     "tests/dataset/test_split.py", "tests/train/test_training.py", "tests/train/test_checkpoint.py",
     "tests/export/test_export.py", "tests/export/test_c99.py", "tests/runtime/test_loader.py",
     "tests/register/test_registration.py", "tests/pipelines/test_chain.py",

@@ -135,7 +135,7 @@ class ModelPlant(Plant):
         """
         model = self.robot.model
         size = int(mujoco().mj_stateSize(model, mujoco().mjtState.mjSTATE_FULLPHYSICS))
-        finite = np.isfinite(states).all(axis=1)
+        finite = np.isfinite(states.sum(axis=1))
         rows = np.zeros((len(states), size))
         rows[:, 1 : 1 + states.shape[1]] = np.where(finite[:, None], states, 0.0)
         controls = np.ascontiguousarray(commands, float)[:, None]

@@ -16,7 +16,7 @@ from tests.draft.demonstrations import DIRECTIONS, write_demonstrations
 from tests.draft.tables import table
 from tests.ingest.lerobot_videos import version2, version3, video2
 from tests.ingest.messages import START, run, write_mcap
-from tests.ingest.test_message_media import png
+from tests.ingest.readers.test_message_media import png
 
 
 def test_demonstrations_with_images_and_instructions_get_both_encoders(tmp_path, task_of):

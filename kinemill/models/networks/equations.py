@@ -236,6 +236,9 @@ class CurveNetwork(nn.Module):
         return torch.exp(-0.5 * distance.square()) @ self.heights
 
 
+_Operand = Tensor | float
+
+
 def operation(name: str) -> Callable[..., Any]:
     """Return the operation with numpy's name `name`, for floats and tensors; NaN stays NaN."""
     if name in _OPERATORS:
@@ -243,16 +246,16 @@ def operation(name: str) -> Callable[..., Any]:
     return lambda value: getattr(torch, name)(torch.as_tensor(value))
 
 
-def _power(base: Any, exponent: Any) -> Any:
+def _power(base: _Operand, exponent: _Operand) -> Tensor:
     return torch.pow(torch.as_tensor(base), exponent)
 
 
 # By absolute values, because the Min and Max operators of ONNX Runtime turn NaN into a number.
-def _minimum(first: Any, second: Any) -> Any:
+def _minimum(first: _Operand, second: _Operand) -> _Operand:
     return 0.5 * (first + second - abs(first - second))
 
 
-def _maximum(first: Any, second: Any) -> Any:
+def _maximum(first: _Operand, second: _Operand) -> _Operand:
     return 0.5 * (first + second + abs(first - second))
 
 

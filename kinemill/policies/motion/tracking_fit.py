@@ -187,7 +187,7 @@ class _TrackingLoop(TrainingLoop):
         assert isinstance(environment, LeggedEnvironment)  # `check_environment`
         self._environment, self._family = environment, family.eval()
         is_gait = isinstance(self._reference, GaitReference)
-        self._command_step = _command_step(self._motion, task) if is_gait else []
+        self._command_step = _command_step(task) if is_gait else []
         learn: Any = task.learn
         self._prior = MotionPrior(self._reference, len(self._reference.middle), learn.seed)
         self._warn_of_stance(environment.body())

@@ -149,7 +149,7 @@ class CandidateFits:
         folder = self._folder_of(candidate, number) / _MODEL
         return WarmStart(str(folder), digest(candidate.name), str(folder))
 
-    def model_of(self, candidate: Candidate, number: int) -> Any:
+    def model_of(self, candidate: Candidate, number: int) -> nn.Module:
         """Return the model of a round."""
         return load_model(self._folder_of(candidate, number) / _MODEL)
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch import nn
+
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, Diverged, KinemillError
 from kinemill.selection.constants import (
@@ -306,7 +308,7 @@ class _Race:
         folds = [projected(fold_errors, rounds[-1], result) for fold_errors in errors]
         return [*folds, errors_in(result)] if self._leaves_out_rows else folds
 
-    def _measure_on_folds(self, module: Any) -> list[CandidateErrors]:
+    def _measure_on_folds(self, module: nn.Module) -> list[CandidateErrors]:
         """Return the errors of a module on each fold, whose rows no fit has."""
         for fold in self._folds:
             fold.rows.set_noise(self._rows.noise)
@@ -479,7 +481,11 @@ class _Race:
         return learn_of(self._learn, candidate, steps, rest, LAST_WINDOWS), rest
 
     def _is_better(
-        self, trained: CandidateResult, module: Any, last: CandidateResult, winner: CandidateResult
+        self,
+        trained: CandidateResult,
+        module: nn.Module,
+        last: CandidateResult,
+        winner: CandidateResult,
     ) -> bool:
         """Return whether the last training beats the winner, by cross-validation if possible."""
         if not self._held_out:

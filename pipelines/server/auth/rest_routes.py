@@ -51,7 +51,7 @@ def _changes() -> tuple[_Change, ...]:
         for router in ROUTERS
         for route in router.routes
         if isinstance(route, APIRoute)
-        for method in route.methods - SAFE
+        for method in (route.methods or set()) - SAFE
     )
 
 
