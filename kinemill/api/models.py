@@ -136,6 +136,11 @@ def _load(
     return LoadedModel(task, home, loaded, folder, name, version.number)
 
 
+def displayed_model(task: str, name: str) -> str:
+    """Return a task with the name of its version or folder: `arm:3 @champion`, `arm, my_folder`."""
+    return f"{task}{name}" if name.startswith((":", "@")) else f"{task}, {name}"
+
+
 def registered_model(
     model: str, home: Home, changed: Mapping[str, object] | None = None
 ) -> "tuple[Task, Version, Path]":

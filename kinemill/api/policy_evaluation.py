@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kinemill.api.evaluation import read_data
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Summarized
-from kinemill.api.models import LoadedModel, ModelLike, load_policy_of
+from kinemill.api.models import LoadedModel, ModelLike, displayed_model, load_policy_of
 from kinemill.errors import BadInput
 from kinemill.runtime.policy import Policy
 from kinemill.task.document import Task
@@ -84,7 +84,7 @@ class PolicyResults(Summarized):
             **{f"RMSE {name}": error for name, error in self.rmse.items()},
             "report": self.folder,
         }
-        return f"{document.task}{document.source.name}", facts
+        return displayed_model(document.task, document.source.name), facts
 
 
 def evaluate_policy(

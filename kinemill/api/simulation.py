@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kinemill.api.frames import FrameLogs
 from kinemill.api.html import Plotted
-from kinemill.api.models import LoadedModel, ModelLike, load_simulator_of
+from kinemill.api.models import LoadedModel, ModelLike, displayed_model, load_simulator_of
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load_simulator
 from kinemill.runtime.session import Execution
@@ -117,7 +117,7 @@ class Simulation(Plotted):
     def _facts(self) -> tuple[str, Mapping[str, object]]:
         units = self.model.model.units
         errors = {f"RMSE {name}, {units[name]}": error for name, error in self.rmse.items()}
-        title = f"{self.model.task.name}{self.model.name}: {self.start}"
+        title = f"{displayed_model(self.model.task.name, self.model.name)}: {self.start}"
         facts = {"steps": self.steps, "seconds": self.seconds, **errors}
         return title, facts
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kinemill.reports.picture import Picture
     from kinemill.tracking import MlflowTracker
     from kinemill.train import TrainingJob
+    from kinemill.train.kept_checkpoint import KeptCheckpoint
     from kinemill.train.summary import ModelSummary
 
 TaskLike = Task | str | Path | Mapping[str, object]
@@ -65,6 +66,12 @@ class Training(Plotted):
     def folder(self) -> Path:
         """Folder of the exported model."""
         return self.home.root / self.exported.path
+
+    def checkpoints(self) -> "list[KeptCheckpoint]":
+        """Return the kept checkpoints of all trainings of the task, the smallest error first."""
+        from kinemill.train.kept_checkpoint import list_checkpoints  # imports torch
+
+        return list_checkpoints(self.home, self.task.name)
 
     @cached_property
     def model(self) -> Simulator | Policy:

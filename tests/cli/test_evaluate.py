@@ -21,7 +21,7 @@ from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 from tests.cli.conftest import TASK, bytes_under
 
-IGNORED = "learn:", "validate: {saturated: {rows: 10000}}\nlearn:"
+IGNORED = "learn:", "validate: {saturated: {on_fault: warn}}\nlearn:"
 CHANGED = "model: {type: mlp}", "model: {type: gru, hidden_size: 8}, history: 5"
 OUTPUTS = {"evaluation.json", "report.html"}
 

@@ -15,7 +15,6 @@ COMMANDS = [
     "run swing",
     "ui",
     "data ingest swing",
-    "data drift swing",
     "model list swing",
     "model show swing",
     "model why swing",

@@ -104,10 +104,11 @@ def test_a_copy_or_rename_is_known_and_keeps_its_first_name(task, home, logs, wr
 
 
 def test_a_copy_that_arrives_together_with_its_original_is_known(task, home, logs, write, swing):
-    write("b_copy.csv", swing)
-    write("a.csv", swing)
+    original, copy = write("b.csv", swing), write("a_copy.csv", swing)
+    os.utime(original, (1e9, 1e9))
+    assert copy.stat().st_mtime > original.stat().st_mtime
     report = ingest.run(task, home, logs)
-    assert statuses(report) == {"a.csv": "episodes", "b_copy.csv": "known"}
+    assert statuses(report) == {"a_copy.csv": "known", "b.csv": "episodes"}
     assert report.artifact.summary["recordings"] == 1
 
 

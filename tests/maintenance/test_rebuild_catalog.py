@@ -43,7 +43,7 @@ def task(home, tmp_path):
     (home.logs("drive") / "broken.csv").write_text("time,angle\n0,1\n")
     ingest.run(task, home)
     member = next(entry for entry in _entries(home) if entry.name == "2.csv")
-    decide(home, "drive", (member.hash, member.name), "reject", "bent")
+    decide(home, "drive", member.hash, member.name, "reject", "bent")
     return task
 
 
