@@ -1,9 +1,8 @@
 """Page that compares two versions: its form, and errors in place of a comparison."""
 
-from kinemill_dagster.pipelines.server.web_console.compare_page import compare_page
-
 from kinemill.register.versions import Version
 from kinemill.task import load_task
+from kinemill_dagster.pipelines.server.web_console.pages import compare_page
 from tests.pipelines.conftest import TASK
 
 

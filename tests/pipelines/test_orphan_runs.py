@@ -1,9 +1,9 @@
 """A run that a signal ended is canceled in Dagster, and its kept results are named."""
 
 import dagster as dg
-from kinemill_dagster.pipelines.cancellation import cancel_run
 
 from kinemill.tracking.run_links import TrainingLink, note_training
+from kinemill_dagster.pipelines.orphan_runs import cancel_run
 from tests.pipelines.conftest import TASK
 
 
