@@ -126,6 +126,13 @@ def test_first_model_that_is_worse_than_a_reference_is_provisional_champion(
     assert concluded(replace(lost, champion=ESTABLISHED)) == ("refused", False)
 
 
+def test_errors_among_the_reasons_have_three_digits(task):
+    inputs = comparison(task)
+    lost = replace(inputs, references=inputs.references | {"linear": paired(1 / 3, 0.3)})
+    assert "beats_linear: 0.333" in conclude(lost, evaluate(lost)).provisional
+    assert "0.3333" not in conclude(lost, evaluate(lost)).provisional
+
+
 def test_reference_that_is_worse_than_another_one_is_provisional_champion(task):
     inputs = comparison(task)
     itself = replace(paired(0.1, 0.1), itself=True)

@@ -24,7 +24,7 @@ from kinemill.register.gate.metric import claims
 from kinemill.register.gate.rules import enabled_rules
 from kinemill.register.gate.sample_size import sample_size_of
 from kinemill.register.robot_trials import RobotTrials
-from kinemill.register.verdict import Verdict, is_of
+from kinemill.register.verdict import Value, Verdict, is_of
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import Interface, PolicyInterface
 from kinemill.store import ArtifactRef, Home
@@ -95,7 +95,7 @@ def _provisional(inputs: GateInputs, doubts: Sequence[Verdict]) -> str:
     details = [item for item in doubts if item.rule != "evidence"]
     # Too few data explain a wide interval.
     details = [item for item in details if not (lacks and is_of("interval", item.rule))]
-    reasons = [*lacks, *(f"{item.rule}: {item.value}" for item in details)]
+    reasons = [*lacks, *(f"{item.rule}: {_spell_value(item.value)}" for item in details)]
     advice = list[str]()
     if lacks or any(is_of("interval", item.rule) for item in doubts):
         advice.append(
@@ -109,6 +109,10 @@ def _provisional(inputs: GateInputs, doubts: Sequence[Verdict]) -> str:
     if any(is_of(rule, item.rule) for item in details for rule in ("no_worse", "beats")):
         advice.append("give learn.budget more time, or record more logs")
     return f"{', '.join(reasons)}: {'; '.join(advice)}"
+
+
+def _spell_value(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
 
 
 def make_gate_inputs(
