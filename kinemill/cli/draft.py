@@ -112,7 +112,7 @@ def _required(env: str | None, log: Path | None, robot: Path | None) -> str:
 
 
 def _draft_environment(name: str, env: str, target: Path, task: str) -> Output:
-    from kinemill.cli.draft_summary import environment_document, show_environment
+    from kinemill.cli.environment_summary import environment_document, show_environment
     from kinemill.draft.reinforcement import build_reinforcement
     from kinemill.draft.task_file import create_task_file
 

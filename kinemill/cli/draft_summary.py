@@ -6,7 +6,6 @@ from kinemill.cli.log_results import show_files
 from kinemill.cli.output import notify, table
 from kinemill.draft.column import fold_names
 from kinemill.draft.draft_check import CheckedDraft
-from kinemill.draft.reinforcement import CheckedEnvironment
 from kinemill.draft.rules import facts_of
 from kinemill.draft.table import Reason, rule_of
 from kinemill.draft.task_draft_writer import Draft
@@ -115,47 +114,3 @@ def warn_of_losses(checked: CheckedDraft) -> int:
     if checked.problem:
         notify(f"no model can be trained on these logs: {escape_controls(checked.problem)}")
     return int(total > 0 and len(checked.refused) == total)
-
-
-def environment_document(checked: CheckedEnvironment) -> dict[str, object]:
-    """Return the conclusions of a draft from an environment as JSON."""
-    task = checked.task
-    trials = checked.trials
-    return {
-        "dt": task.dt,
-        "observations": [
-            n for n, channel in task.channels.items() if channel.role == "observation"
-        ],
-        "actions": task.actions,
-        "environment": checked.draft.settings,
-        "target": checked.draft.target,
-        "steps": checked.draft.steps,
-        "remarks": checked.draft.remarks,
-        "random": {"return": trials.mean_return, "lengths": list(trials.lengths)},
-    }
-
-
-def show_environment(checked: CheckedEnvironment) -> None:
-    """Print the conclusions of a draft from an environment."""
-    draft = checked.draft
-    layout = checked.draft.layout
-    if layout is None:
-        return
-    choices = dict(zip(layout.actions, layout.choices, strict=True))
-    rows = [
-        (
-            name,
-            "action" if name in choices else "observation",
-            layout.units[name],
-            f"{count} choices" if (count := choices.get(name)) else _ends(layout.limits.get(name)),
-        )
-        for name in (*layout.observation, *layout.actions)
-    ]
-    title = f"{draft.name}: dt {draft.dt:g} s ({draft.dt_source}), {draft.title}"
-    table(title, ("channel", "role", "unit", "range"), rows)
-    for remark in draft.remarks:
-        typer.echo(f"  {escape_controls(remark)}")
-
-
-def _ends(ends: tuple[float, float] | None) -> str:
-    return f"{ends[0]:.4g} to {ends[1]:.4g}" if ends else ""
