@@ -7,9 +7,9 @@ import kinemill.api as km
 
 def main(task: str, logs: str, steps: int = 10_000) -> km.PolicyResults:
     """Train, continue from the middle at a smaller learning rate; return errors of actions."""
-    kept = {"learn.steps": steps, "learn.keep.every": steps // 2}
-    first = km.train(km.load_task(task, kept), logs, progress=False)
-    (middle,) = (kept for kept in first.checkpoints() if kept.step == steps // 2)
+    settings = {"learn.steps": steps, "learn.keep.every": steps // 2}
+    first = km.train(km.load_task(task, settings), logs, progress=False)
+    (middle,) = (entry for entry in first.checkpoints() if entry.step == steps // 2)
     start = {"learn.start_from": middle.folder, "learn.optimizer.lr": 1e-4}
     return km.evaluate_policy(km.train(km.load_task(task, start), logs, progress=False), logs)
 
