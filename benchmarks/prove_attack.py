@@ -199,7 +199,11 @@ def attack(site: Site, names: Sequence[str]) -> list[Row]:
     def work(without: set[str]) -> None:
         while name := take(without):
             began = time.monotonic()
-            rows[name] = calls[name](site)
+            try:
+                rows[name] = calls[name](site)
+            except Exception:
+                sys.stderr.write(f"{name}: failed, which ends this lane\n")
+                raise
             sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
 
     with ThreadPoolExecutor(_LANES) as pool:
