@@ -72,7 +72,8 @@ def evaluate(tasks: Iterable[Task], context: dg.SensorEvaluationContext) -> dg.S
             current = valid_task(task.path) if task.path else task
             request, why = _next(current, home, context.instance, state, events)
         except (KinemillError, OSError) as error:
-            request, why = None, str(error)
+            request = None
+            why = str(error)
         if request is not None:
             requests.append(request)
         reasons.setdefault(why, []).append(task.name)

@@ -30,7 +30,7 @@ def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path):
 
 RESUMED = {
     "ema, micro-batches, bf16": {"ema": 0.95, "accumulate": 2, "amp": "bf16"},
-    "ema, fp16": {"ema": 0.95, "amp": "fp16"},  # the counter of the scaler goes on, too
+    "ema, fp16": {"ema": 0.95, "amp": "fp16"},  # the counter of the scaler resumes
     "micro-batches, fp16": {"accumulate": 2, "amp": "fp16"},
     "teacher forcing": {"teacher_forcing": {"first": 0.9, "last": 0.1, "steps": 30}},
     "noise": {"noise": {"angle": 0.01, "torque": 0.1}},

@@ -46,7 +46,7 @@ class DriftEvaluator:
         simulator: the champion's exported model.
         reference: its error at training time.
         used: content hashes of the recordings in its dataset, which are not new.
-        progress: object that is told each measured recording.
+        progress: receives each measured recording.
     """
 
     task: Task
