@@ -54,7 +54,7 @@ def make_home(folder: Path, runs: int = _RUNS) -> Home:
     (tasks / f"{TASK}.yaml").write_bytes((EXAMPLES / f"{TASK}.yaml").read_bytes())
     os.environ |= {"KINEMILL_HOME": str(folder / "home"), "KINEMILL_TASKS": str(tasks)}
     home = Home.resolve()
-    write_logs(home.logs(TASK), TASK, episodes=12, seconds=10.0, workers=1)
+    write_logs(home.logs(TASK), TASK, episodes=5, seconds=5.0, workers=1)
     run_chain(TASK, {"learn.steps": 200, "learn.log_every": 1})
     with open_instance(home) as instance:
         (record,) = instance.get_run_records(limit=1)
@@ -121,13 +121,15 @@ def run_in_progress(home: Home) -> Generator[None]:
 
 
 @contextmanager
-def server(home: Home) -> Generator[tuple[int, str, psutil.Process]]:
+def server(home: Home, tasks: Path) -> Generator[tuple[int, str, psutil.Process]]:
     """Serve the pages of Dagster on loopback with a login; yield port, token and process."""
     from kinemill_dagster.pipelines.server.auth.users import Users
 
     users, port = Users(home), free_port()
     users.put("vic", "viewer", "correct horse battery")
     environment = os.environ | {
+        "KINEMILL_HOME": str(home.root),
+        "KINEMILL_TASKS": str(tasks),
         "DAGSTER_HOME": str(home.dagster),
         "KINEMILL_PROJECT": str(ROOT),
         "PYTHONPATH": str(ROOT),
@@ -180,7 +182,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if sys.argv[1:] else Path(tempfile.mkdtemp(prefix="readers-"))
     os.environ |= {"KINEMILL_HOME": str(folder / "home"), "KINEMILL_TASKS": str(folder / "tasks")}
     home = Home(folder / "home") if (folder / "home").is_dir() else make_home(folder)
-    with run_in_progress(home), server(home) as (port, token, process):
+    with run_in_progress(home), server(home, folder / "tasks") as (port, token, process):
         while not is_reachable(f"http://127.0.0.1:{port}/"):
             time.sleep(0.5)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)

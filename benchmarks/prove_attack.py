@@ -17,7 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from benchmarks._attack_machines import (
     attack_ray,
     attack_ticks,
 )
-from benchmarks._attacked import TASK, Commands, Row, Workspace, changed_environment, new_workspace
+from benchmarks._attacked import TASK, Commands, Row, Workspace, new_workspace
 from benchmarks.pages import PAGES, read, server
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.server.serve import is_reachable
@@ -53,11 +54,14 @@ class Site:
         folder: scratch.
         kills: of each command.
         share: of the cases that are tried.
+        servers: that run until the attack ends.
     """
 
     folder: Path
     kills: int = KILLS
     share: float = 1.0
+    servers: ExitStack = field(default_factory=ExitStack)
+    _lock: threading.RLock = field(default_factory=threading.RLock)  # of what lanes share
 
     @cached_property
     def commands(self) -> Commands:
@@ -68,7 +72,8 @@ class Site:
     def bare(self) -> Workspace:
         """A workspace whose home is empty."""
         folder = self.folder / "bare"
-        return Workspace(folder) if folder.exists() else new_workspace(folder)
+        with self._lock:
+            return Workspace(folder) if folder.exists() else new_workspace(folder)
 
     @cached_property
     def used(self) -> Workspace:
@@ -77,8 +82,11 @@ class Site:
         Raises:
             RuntimeError: It cannot be made.
         """
-        if (self.folder / "used").exists():
-            return Workspace(self.folder / "used")
+        with self._lock:
+            folder = self.folder / "used"
+            return Workspace(folder) if folder.exists() else self._use()
+
+    def _use(self) -> Workspace:
         workspace = self.bare.copy(self.folder / "half used")
         run = ["run", TASK, "--logs", str(workspace.logs)]
         promote = ["model", "promote", f"{TASK}:2", "--force", "--why", "second"]
@@ -93,6 +101,24 @@ class Site:
             raise RuntimeError(message)
         workspace.folder.rename(self.folder / "used")
         return Workspace(self.folder / "used")
+
+    @cached_property
+    def pages(self) -> tuple[int, str]:
+        """Port of a server of a home with many runs, and the token of a viewer."""
+        folder = self.scratch("readers")
+        code = "import sys, benchmarks.pages as r; r.make_home(r.Path(sys.argv[1]), 60)"
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            str(folder),
+        ]  # a process: environments are not shared
+        subprocess.run(command, check=True, capture_output=True)
+        home, tasks = Home(folder / "home"), folder / "tasks"
+        port, token, _ = self.servers.enter_context(server(home, tasks))
+        while not is_reachable(f"http://127.0.0.1:{port}/"):
+            time.sleep(0.5)
+        return port, token
 
     def scratch(self, name: str) -> Path:
         """Return an empty folder."""
@@ -127,27 +153,11 @@ def _kills(site: Site) -> list[Row]:
     return attack_by_kills(site.commands, sources, folder, site.some(list(VICTIMS)), site.kills)
 
 
-def _prepare_readers(site: Site) -> list[Row]:
-    """Make the home that readers read, in a process of which no thread shares the environment."""
-    code = "import sys, pathlib, benchmarks.pages as r; r.make_home(pathlib.Path(sys.argv[1]), 80)"
-    command = [sys.executable, "-c", code, str(site.scratch("readers"))]
-    subprocess.run(command, check=True, capture_output=True)
-    return []
-
-
 def _readers(site: Site) -> list[Row]:
-    row, folder = Row("50 readers of the web pages"), site.folder / "readers"
-    with changed_environment():
-        os.environ |= {
-            "KINEMILL_HOME": str(folder / "home"),
-            "KINEMILL_TASKS": str(folder / "tasks"),
-        }
-        with server(Home.resolve()) as (port, token, _):
-            while not is_reachable(f"http://127.0.0.1:{port}/"):
-                time.sleep(0.5)
-            began = time.monotonic()
-            latencies = read(port, token)
-            rate = sum(map(len, latencies.values())) / (time.monotonic() - began)
+    row = Row("50 readers of the web pages")
+    began = time.monotonic()
+    latencies = read(*site.pages)
+    rate = sum(map(len, latencies.values())) / (time.monotonic() - began)
     row.add("rate", "" if rate >= _RATE else f"{rate:.0f} requests/s")
     for page, values in latencies.items():
         median = statistics.median(values)
@@ -155,21 +165,22 @@ def _readers(site: Site) -> list[Row]:
     return [row]
 
 
+# The longest first, so that lanes end together.
 SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
     "kills": _kills,
-    "launches": lambda site: attack_launches(site.scratch("launches"), site.some(list(PATHS))),
-    "files": _files,
-    "registry": _registry,
-    "databases": lambda site: attack_databases(
-        site.commands, site.used, site.scratch("databases"), site.some(list(COMMANDS))
-    ),
-    "clock": lambda site: attack_clock(site.commands, site.used, site.scratch("clock")),
     "ray": lambda site: attack_ray(site.bare, site.scratch("ray")),
+    "launches": lambda site: attack_launches(site.scratch("launches"), site.some(list(PATHS))),
+    "readers": _readers,
     "logs": lambda site: attack_logs(
         site.commands, site.bare, site.scratch("logs"), site.number(10_000), site.number(10)
     ),
+    "clock": lambda site: attack_clock(site.commands, site.used, site.scratch("clock")),
+    "registry": _registry,
+    "files": _files,
+    "databases": lambda site: attack_databases(
+        site.commands, site.used, site.scratch("databases"), site.some(list(COMMANDS))
+    ),
     "home": lambda site: attack_home(site.commands, site.used, site.scratch("home")),
-    "readers": _readers,
     "ticks": lambda site: attack_ticks(
         site.used.copy(site.scratch("ticks") / "mill"), site.number(500)
     ),
@@ -178,15 +189,12 @@ SECTIONS: dict[str, Callable[[Site], list[Row]]] = {
 
 _LANES = 2  # threads, and the main thread
 _MAIN = {"ray"}  # needs the main thread
-_ALONE = {"readers": _prepare_readers}  # measures latencies, in what is prepared in the lanes
+_ALONE = {"readers"}  # measures latencies; the lanes start its server
 
 
 def attack(site: Site, names: Sequence[str]) -> list[Row]:
-    """Run sections in lanes, kills first, those that need quiet last; return the rows."""
-    if len(names) > 1:
-        _ = site.used  # made once, before the threads copy it
-    waiting = sorted(names, key=lambda name: name not in {"kills", *_MAIN})
-    calls = SECTIONS | _ALONE
+    """Run sections in lanes, those that need quiet last; return the rows."""
+    waiting = [name for name in SECTIONS if name in names]
     lock, rows = threading.Lock(), dict[str, list[Row]]()
 
     def take(without: set[str]) -> str | None:
@@ -200,18 +208,21 @@ def attack(site: Site, names: Sequence[str]) -> list[Row]:
         while name := take(without):
             began = time.monotonic()
             try:
-                rows[name] = calls[name](site)
+                if name in _ALONE:
+                    _ = site.pages
+                else:
+                    rows[name] = SECTIONS[name](site)
             except Exception:
                 sys.stderr.write(f"{name}: failed, which ends this lane\n")
                 raise
             sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
 
-    with ThreadPoolExecutor(_LANES) as pool:
+    with site.servers, ThreadPoolExecutor(_LANES) as pool:
         lanes = [pool.submit(work, _MAIN) for _ in range(_LANES)]
         work({"kills"})
         for lane in lanes:
             lane.result()
-    rows |= {name: SECTIONS[name](site) for name in names if name in _ALONE}
+        rows |= {name: SECTIONS[name](site) for name in names if name in _ALONE}
     return [row for name in names for row in rows[name]]
 
 

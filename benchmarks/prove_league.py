@@ -114,10 +114,8 @@ class LeagueResult:
 
     Attributes:
         status: `done`, `refused`, or the failure in one line.
-        family: model family that was selected and trained.
+        family: model family that was selected.
         model: its error at the horizon on the test split, nRMSE.
-        served: what the gate preferred: the trained model, or a reference where the test data do
-            not show that the trained one is better.
         reference: name of the best simple reference there.
         quarantined: logs without an accepted episode.
         seconds: wall time of `kinemill new` and `kinemill run`.
@@ -130,7 +128,6 @@ class LeagueResult:
     model: float | None = None
     reference: str = ""
     reference_error: float | None = None
-    served: str = ""
     quarantined: int = 0
     seconds: float = 0.0
     budget: float = BUDGET
@@ -141,11 +138,6 @@ class LeagueResult:
         if self.model is None or not self.reference_error:
             return None
         return self.model / self.reference_error
-
-
-class _Candidate(TypedDict):
-    candidate: str
-    version: int
 
 
 class _ChannelErrors(TypedDict):
@@ -162,13 +154,6 @@ class Version(TypedDict):
 
     version: int
     metrics: _Metrics
-
-
-class Selection(TypedDict):
-    """What the gate selected, as `kinemill run --json` prints it."""
-
-    selected: str
-    candidates: list[_Candidate]
 
 
 def project() -> Path:
@@ -200,9 +185,9 @@ def _play(entry: DataSet, budget: float) -> LeagueResult:
     if trained.returncode not in {0, 1} or not trained.stdout.strip():
         return LeagueResult(entry.name, f"run: {_last_line(trained.stderr)}", budget=budget)
     document = json.loads(trained.stdout)
-    errors = _trained(entry.name, document["selection"])
+    errors = document["metrics"]["nrmse"] or {}
     references = {
-        name: value for name, value in errors.items() if name not in {"model", "champion"}
+        name: value for name, value in errors.items() if value and name not in {"model", "champion"}
     }
     best = min(references, key=lambda name: references[name], default="")
     return LeagueResult(
@@ -212,7 +197,6 @@ def _play(entry: DataSet, budget: float) -> LeagueResult:
         model=errors.get("model"),
         reference=best,
         reference_error=references.get(best),
-        served=document["selection"]["selected"],
         quarantined=document["episodes"]["quarantined"],
         budget=budget,
     )
@@ -247,18 +231,6 @@ def _family(task: str) -> str:
     return read_json(newest.parent / "summary.json").get("family", "") if newest else ""
 
 
-def _trained(task: str, selection: Selection) -> dict[str, float]:
-    """Return the errors of the trained model and of the references, nRMSE, by name."""
-    listed = json.loads(_kinemill("model", "list", task, "--json").stdout)["versions"]
-    (own,) = [
-        candidate["version"]
-        for candidate in selection["candidates"]
-        if candidate["candidate"] == "trained"
-    ]
-    (version,) = [one for one in listed if one["version"] == own]
-    return {name: value for name, value in version["metrics"]["nrmse"].items() if value}
-
-
 def simulations(entries: Sequence[DataSet]) -> str:
     """Return errors in free run next to published ones, as a table in Markdown."""
     head = ["free run over the test stretch", "unit", "defaults", "tuned task"]
@@ -281,9 +253,15 @@ def by_channel(entries: Sequence[DataSet]) -> str:
         if entry.tuned is None:
             continue
         test, ratios = _oldest(entry.name)["metrics"]["test"], list[float]()
-        for (name, one), tuned in zip(test.items(), _tuned_errors(entry.tuned), strict=True):
-            ratios.append(one["rmse"]["model"] / tuned)
-            cells = [entry.name, name, one["unit"], _number(one["rmse"]["model"]), _number(tuned)]
+        for (name, errors), tuned in zip(test.items(), _tuned_errors(entry.tuned), strict=True):
+            ratios.append(errors["rmse"]["model"] / tuned)
+            cells = [
+                entry.name,
+                name,
+                errors["unit"],
+                _number(errors["rmse"]["model"]),
+                _number(tuned),
+            ]
             rows.append([*cells, f"{ratios[-1]:.2f}"])
         mean = math.exp(statistics.fmean(map(math.log, ratios)))
         rows.append([entry.name, "geometric mean", "", "", "", f"{mean:.2f}"])
@@ -300,7 +278,7 @@ def _tuned_errors(label: str) -> list[float]:
 def _oldest(task: str) -> "Version":
     """Return the first registered version of a task: the trained model."""
     listed = json.loads(_kinemill("model", "list", task, "--json").stdout)["versions"]
-    return min(listed, key=lambda one: one["version"])
+    return min(listed, key=lambda version: version["version"])
 
 
 def _free_run_error(entry: DataSet, published: Published) -> float:
@@ -325,12 +303,12 @@ def _last_line(text: str) -> str:
 
 def table(results: Sequence[LeagueResult]) -> str:
     """Return the results as a table in Markdown, with the geometric mean of the ratios."""
-    head = ["set", "family", "nRMSE", "best reference", "its nRMSE", "ratio", "gate", "serves"]
+    head = ["set", "family", "nRMSE", "best reference", "its nRMSE", "ratio", "gate"]
     rows = list[list[str]]()
     for result in results:
         cells = [result.name, result.family, _number(result.model), result.reference]
         cells += [_number(result.reference_error), _number(result.ratio)]
-        cells += [result.status, result.served]
+        cells += [result.status]
         rows.append(cells)
     ratios = [result.ratio for result in results if result.ratio]
     mean = math.exp(statistics.fmean(map(math.log, ratios))) if ratios else math.nan
@@ -353,7 +331,7 @@ def _number(value: float | None) -> str:
 
 def main() -> None:
     """Run the league and rewrite its section of docs/results-*.md."""
-    parser = _proof.parser(__doc__, [one.name for one in SETS])
+    parser = _proof.parser(__doc__, [entry.name for entry in SETS])
     parser.add_argument("--budget", type=float, default=BUDGET)
     options = parser.parse_args()
     _proof.require(DATA)
@@ -362,8 +340,8 @@ def main() -> None:
     for entry in SETS:
         if not options.row or entry.name in options.row:
             print(play(entry, options.budget), flush=True)
-    done = [one for one in SETS if (project() / "results" / one.name / RESULT).is_file()]
-    results = [play(one, options.budget) for one in done]
+    done = [entry for entry in SETS if (project() / "results" / entry.name / RESULT).is_file()]
+    results = [play(entry, options.budget) for entry in done]
     text = "\n".join([table(results), by_channel(done), simulations(done)])
     _proof.write("league", text)
 
