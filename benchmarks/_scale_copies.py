@@ -31,6 +31,7 @@ from kinemill.task import Task
 from kinemill.validate.duplicates.index import Sketched, open_index
 from kinemill.validate.episodes import episode_id, rules
 from kinemill.validate.evaluation import NewResult, evaluate_recording, listed
+from kinemill.validate.expectations import suite_digest
 from kinemill.validate.published import rules_digest
 from kinemill.validate.results import Results, Update
 
@@ -87,7 +88,8 @@ class Copies:
         head = catalog.read_head(home, task.name)
         assert head
         catalog.amend(home, task.name, {one.hash: one for one in entries}, head.by)
-        Results(task, home).enter(Update(results), rules_digest(task))
+        by = rules_digest(task, suite_digest(home, task.name))
+        Results(task, home).enter(Update(results), by)
         with open_index(home, task) as index:
             index.insert(sketches)
         self._cache.write(stats, [], time.time() + 10.0)

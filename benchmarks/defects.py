@@ -168,7 +168,7 @@ def false_alarms(episodes: list[Episode]) -> list[str]:
         if verdict.findings:
             first = verdict.findings[0]
             names.append(
-                f"{episode.name}: {first.check}({first.fault.channel}) {first.fault.found}"
+                f"{episode.name}: {first.check}({first.fault.channel}) {first.fault.actual}"
             )
     return names
 

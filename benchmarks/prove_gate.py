@@ -84,7 +84,9 @@ def simulate(task: Task, kind: str, size: Size, pairs: int) -> Cell:
     cell, last = Cell(), str(HORIZONS[-1])
     for _ in range(pairs):
         model, reference = draw_pair(kind, size, random)
-        equal = compare((model.errors, model.run), (reference.errors, reference.run))
+        equal = compare(
+            model.errors, reference.errors, model_run=model.run, reference_run=reference.run
+        )
         headline = equal[last][NRMSE]
         if np.isfinite(headline.high):
             cell.intervals += 1
