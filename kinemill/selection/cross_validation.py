@@ -221,7 +221,7 @@ def leaves_out_rows(dataset: PackedDataset) -> bool:
 def finalists(
     ordered: Sequence[CandidateResult], seconds: Mapping[str, float]
 ) -> list[CandidateResult]:
-    """Return the best member of the first families and of all quick families.
+    """Return the best member of the first families, of all quick ones, and of all simpler ones.
 
     The best result is first. Then follow the quick results and those that no other result beats
     with fewer parameters, then the rest, each in order of their time. A simple model that is
@@ -235,18 +235,19 @@ def finalists(
     def is_quick(result: CandidateResult) -> bool:
         return seconds[result.name] < QUICK_FOLDS
 
+    def is_simpler(result: CandidateResult) -> bool:
+        return not any(_is_dominated(result, reference) for reference in best.values())
+
     best = dict[str, CandidateResult]()
     for result in ordered:
         if result.score is not None:
             best.setdefault(result.name.partition(", history")[0], result)
     first, *slower = best.values()
-    slower = [*slower[: FINALISTS - 1], *(o for o in slower[FINALISTS - 1 :] if is_quick(o))]
+    few, rest = slower[: FINALISTS - 1], slower[FINALISTS - 1 :]
+    slower = few + [result for result in rest if is_quick(result) or is_simpler(result)]
 
     def key(result: CandidateResult) -> tuple[bool, float]:
-        is_last = not is_quick(result) and any(
-            _is_dominated(result, reference) for reference in best.values()
-        )
-        return is_last, seconds[result.name]
+        return not (is_quick(result) or is_simpler(result)), seconds[result.name]
 
     return [first, *sorted(slower, key=key)]
 

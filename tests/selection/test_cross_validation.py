@@ -97,11 +97,25 @@ def test_a_finalist_is_the_best_of_its_family_and_quick_ones_come_first_after_th
 
 
 def test_quick_families_are_finalists_even_if_many_come_before_them():
-    slow = [replace(result(f"slow {at}, history 1"), seconds=30.0) for at in range(8)]
-    ordered = [*slow, replace(result("linear, history 4"), seconds=0.1)]
+    ordered = [*slow_families(), result("linear, history 4", 0.1)]
     selected = finalists(ordered, {one.name: one.seconds for one in ordered})
     names = [one.name.split(",")[0] for one in selected]
     assert names == ["slow 0", "linear", "slow 1", "slow 2", "slow 3", "slow 4", "slow 5"]
+
+
+def test_slow_family_with_fewest_parameters_is_finalist_before_larger_ones():
+    simple = replace(result("rigid body, history 1", 30.0), score=0.9, parameters=5)
+    ordered = [*slow_families(), simple]
+    selected = finalists(ordered, {one.name: one.seconds for one in ordered})
+    assert [one.name.split(",")[0] for one in selected[:3]] == ["slow 0", "rigid body", "slow 1"]
+
+
+def slow_families():
+    """Return results of which each is worse than the one before, with more parameters."""
+    return [
+        replace(result(f"slow {at}, history 1", 30.0), score=0.1 * (1 + at), parameters=10 + at)
+        for at in range(8)
+    ]
 
 
 def test_held_out_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():
