@@ -24,7 +24,6 @@ from kinemill.selection.constants import (
     FOLD_STEPS,
     FOLDS,
     LARGEST,
-    LONGEST,
     QUICK_FOLDS,
     SMALLEST,
     WINDOWS,
@@ -60,9 +59,9 @@ class Fold:
 def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: int) -> list[Fold]:
     """Return the folds; none if an episode is too short for a window.
 
-    They are groups of the recordings of the validation split, if it has `FOLDS` or more that are
-    not trained on; then no fit is repeated. With fewer recordings than folds, each fold leaves out
-    as many consecutive training rows.
+    The validation split is the only fold, if it has `FOLDS` recordings or more that are not trained
+    on; then no fit is repeated. Otherwise each fold leaves out a group of recordings, or with fewer
+    recordings than folds as many consecutive training rows.
 
     Args:
         data: the dataset and its training set.
@@ -73,36 +72,10 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
     trained = {episode.recording for episode in dataset.of("train")}
     if len({episode.recording for episode in dataset.of("validation")} - trained) >= FOLDS:
         with suppress(BadInput):
-            return validation_groups(dataset, history, horizon, FOLD_STEPS)
+            return [Fold(dataset, None, ValidationRows(dataset, history, horizon, FOLD_STEPS))]
         return []
     parts = _recordings(dataset) if len(trained) >= FOLDS else _consecutive_rows(dataset)
     return _folds(data, parts, history, horizon)
-
-
-def validation_groups(
-    dataset: PackedDataset, history: int, horizon: int, longest: int = LONGEST
-) -> list[Fold]:
-    """Return up to `FOLDS` groups of the recordings of the validation split.
-
-    `longest` is the length of free runs, steps.
-
-    Raises:
-        BadInput: No episode of a group is long enough for one window.
-    """
-    names = sorted({episode.recording for episode in dataset.of("validation")})
-    groups = [set(names[number::FOLDS]) for number in range(min(FOLDS, len(names)))]
-    std = training_scale(dataset).std
-    folds = list[Fold]()
-    for group in groups:
-        episodes = [
-            episode
-            for episode in dataset.episodes
-            if episode.split != "validation" or episode.recording in group
-        ]
-        part = replace(dataset, episodes=episodes)
-        rows = ValidationRows(part, history, horizon, longest, std, windows=WINDOWS // FOLDS)
-        folds.append(Fold(part, None, rows))
-    return folds
 
 
 def left_out_rows(
@@ -265,31 +238,31 @@ class HeldOut:
 
     Attributes:
         result: its result on the validation split.
-        folds: errors on each fold.
+        errors: errors on each recording that is left out, see `errors_by_recording`.
     """
 
     result: CandidateResult
-    folds: Sequence[CandidateErrors]
+    errors: Sequence[CandidateErrors]
 
     @cached_property
     def mean(self) -> CandidateResult:
-        """The result with the mean errors over the folds."""
-        errors = mean_errors(self.folds)
+        """The result with the mean errors over the recordings."""
+        errors = mean_errors(self.errors)
         by_horizon = {steps: finite(error) for steps, error in errors.by_horizon.items()}
         free_run = finite(errors.free_run)
         score = finite(errors.score)
         return replace(self.result, errors=by_horizon, free_run=free_run, score=score)
 
     def is_as_good_as(self, reference: "HeldOut") -> bool:
-        """Return whether it is worse than another candidate by no more than the noise of the folds.
+        """Return whether it is worse than another candidate by no more than the noise.
 
-        The mean over the folds of the logarithm of their ratio is at most its standard error, for
-        the score and for the error at each horizon: the rule of one standard error of Breiman et
-        al. (1984), for paired differences.
+        The mean over the recordings of the logarithm of their ratio is at most its standard error,
+        for the score and for the error at each horizon: the rule of one standard error of Breiman
+        et al. (1984), for paired differences.
         """
-        if len(self.folds) < 2 or self.mean.score is None or reference.mean.score is None:
+        if len(self.errors) < 2 or self.mean.score is None or reference.mean.score is None:
             return False
-        ratios = np.log(_compared(self.folds)) - np.log(_compared(reference.folds))
+        ratios = np.log(_compared(self.errors)) - np.log(_compared(reference.errors))
         standard_error = ratios.std(axis=0, ddof=1) / math.sqrt(len(ratios))
         return bool((ratios.mean(axis=0) <= standard_error).all())
 
@@ -299,13 +272,13 @@ class HeldOut:
         Args:
             trained: result on the validation split after the longer training.
         """
-        folds = [projected(errors, self.result, trained) for errors in self.folds]
-        return HeldOut(trained, folds)
+        expected = [projected(errors, self.result, trained) for errors in self.errors]
+        return HeldOut(trained, expected)
 
 
-def _compared(folds: Sequence[CandidateErrors]) -> NDArray[np.float64]:
-    """Return the score, then the error at each horizon, of each fold: (folds, 1 + horizons)."""
-    rows = [[errors.score, *errors.by_horizon.values()] for errors in folds]
+def _compared(measured: Sequence[CandidateErrors]) -> NDArray[np.float64]:
+    """Return the score, then the error at each horizon: (recordings, 1 + horizons)."""
+    rows = [[errors.score, *errors.by_horizon.values()] for errors in measured]
     return np.clip(rows, SMALLEST, LARGEST)
 
 

@@ -45,7 +45,7 @@ from kinemill.train import load_model
 from kinemill.train.summary import ModelSummary, TrainedModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS
 
-VERSION = 2
+VERSION = 3
 PICTURE = "loss.png"
 
 
@@ -142,21 +142,21 @@ def _compare(
     task: Task, rows: PackedDataset, folders: Mapping[str, Path]
 ) -> tuple[list[CandidateResult], str]:
     """Measure the trained model and the references on the validation split, the best first."""
-    from kinemill.selection.cross_validation import HeldOut, validation_groups
+    from kinemill.selection.cross_validation import HeldOut
     from kinemill.selection.portfolio.selection import Bars
-    from kinemill.selection.validation_errors import mean_errors, measured
+    from kinemill.selection.validation_errors import ValidationRows, mean_errors, measured
 
     modules = {name: load_model(folder) for name, folder in folders.items()}
     history = max(module.rows for module in modules.values())
     try:
-        groups = validation_groups(rows, history, task.verify.horizon)
+        validation = ValidationRows(rows, history, task.verify.horizon)
     except BadInput as error:
         empty = CandidateResult(TRAINED, "", 0, failure=str(error))
         return [empty], "the validation split is too short to compare it with references"
     held_out = list[HeldOut]()
     for name, module in modules.items():
         began = time.monotonic()
-        errors = [group.rows.errors_of(module) for group in groups]
+        errors = validation.errors_by_recording(module)
         result = measured(CandidateResult(name, "", 0), module, mean_errors(errors))
         held_out.append(HeldOut(replace(result, seconds=time.monotonic() - began), errors))
     results = [entry.result for entry in held_out]

@@ -233,16 +233,48 @@ class ValidationRows:
             OutOfTime: The time limit is over.
         """
         starts = self._starts[::stride]
-        sums = np.zeros((copies, self._horizon))
-        for errors in self._window_errors(predictor, copies, starts):
-            sums += np.sqrt(self._mean_square(errors)).sum(axis=1)
+        sizes = self._window_sizes(predictor, copies, starts)
         check_time()
-        means = sums / len(starts)
-        runs = self._free_run(predictor, copies) if free_run else [1.0] * copies
-        return [
-            CandidateErrors({steps: float(mean[steps - 1]) for steps in self.horizons}, run)
-            for mean, run in zip(means, runs, strict=True)
-        ]
+        runs = self._run_squares(predictor, copies) if free_run else [None] * copies
+        return [self._errors_in(*parts) for parts in zip(sizes, runs, strict=True)]
+
+    @QUIETLY
+    def errors_by_recording(self, module: Any) -> list[CandidateErrors]:
+        """Return the errors of a dynamics model on each recording with a window and a free run.
+
+        Rows of other recordings are counted with these in turn. See `errors_of`.
+
+        Raises:
+            OutOfTime: The time limit is over.
+        """
+        predictor = ModulePredictor(module)
+        (sizes,) = self._window_sizes(predictor, 1, self._starts)
+        (squares,) = self._run_squares(predictor, 1)
+        windows = self._recordings_at(self._starts)
+        runs = np.array([episode.recording for episode in self._episodes])
+        names = sorted({*windows} & {*runs})
+        if not names:
+            return [self._errors_in(sizes, squares)]
+        windows, runs = (_shared_out(recordings, names) for recordings in (windows, runs))
+        return [self._errors_in(sizes[windows == name], squares[runs == name]) for name in names]
+
+    def _recordings_at(self, starts: NDArray[np.int64]) -> NDArray[np.str_]:
+        """Return the recording of each window."""
+        episodes = sorted(self._dataset.episodes, key=lambda episode: episode.start)
+        first = [episode.start for episode in episodes]
+        names = np.array([episode.recording for episode in episodes])
+        return names[np.searchsorted(first, starts, side="right") - 1]
+
+    def _errors_in(self, sizes: Floats, squares: Floats | None) -> CandidateErrors:
+        """Return the mean errors of windows, (W, T), and of free runs, (E, T); 1 without these."""
+        mean = sizes.mean(axis=0)
+        run = 1.0 if squares is None else math.sqrt(np.nanmean(squares))
+        return CandidateErrors({steps: float(mean[steps - 1]) for steps in self.horizons}, run)
+
+    def _window_sizes(self, predictor: Predictor, copies: int, starts: NDArray[np.int64]) -> Floats:
+        """Return the root mean square over the states of the errors of windows, (M, W, T)."""
+        errors = self._window_errors(predictor, copies, starts)
+        return np.concatenate([np.sqrt(self._mean_square(part)) for part in errors], axis=1)
 
     def _window_errors(
         self, predictor: Predictor, copies: int, starts: NDArray[np.int64]
@@ -255,18 +287,17 @@ class ValidationRows:
             windows = gather(self._dataset, batch, self._history, self._horizon)
             yield self._errors(predictor, windows, copies)
 
-    def _free_run(self, predictor: Predictor, copies: int) -> list[float]:
-        """Return the RMS error of rollouts over whole episodes, computed as one batch."""
+    def _run_squares(self, predictor: Predictor, copies: int) -> Floats:
+        """Return the mean squares over the states in free runs over whole episodes, (M, E, T).
+
+        They are infinite where a state leaves its bound, and NaN after the end of an episode.
+        """
         windows, steps = whole_episodes(self._dataset, self._episodes, self._history, self._longest)
         errors = self._errors(predictor, windows, copies)
+        is_bounded = (np.abs(errors) <= self._bound).all(axis=-1)  # false for NaN
+        squares = np.where(is_bounded, self._mean_square(errors), math.inf)
         inside = np.arange(errors.shape[2]) < steps[:, None]  # no padding
-        runs = [
-            math.sqrt(squares[inside].mean())
-            if (np.abs(deviation[inside]) <= self._bound).all()  # false for NaN
-            else math.inf
-            for deviation, squares in zip(errors, self._mean_square(errors), strict=True)
-        ]
-        return [run if math.isfinite(run) else math.inf for run in runs]
+        return np.where(inside, squares, math.nan)
 
     def _errors(self, predictor: Predictor, windows: Windows, copies: int) -> Floats:
         """Return errors in standard deviations, (M, W, T, M')."""
@@ -279,8 +310,14 @@ class ValidationRows:
         return np.asarray(errors**2 @ self._weights / self._weights.sum())
 
 
+def _shared_out(recordings: NDArray[np.str_], names: Sequence[str]) -> NDArray[np.str_]:
+    """Return recordings, those that are not in `names` replaced by names in turn."""
+    turn = np.resize(np.array(names), len(recordings))
+    return np.where(np.isin(recordings, names), recordings, turn)
+
+
 def mean_errors(errors: Sequence[CandidateErrors]) -> CandidateErrors:
-    """Return the mean errors over folds; infinite where one is not finite."""
+    """Return the mean errors over folds or recordings; infinite where one is not finite."""
     steps = errors[0].by_horizon
     by_horizon = {step: _mean([error.by_horizon[step] for error in errors]) for step in steps}
     return CandidateErrors(by_horizon, _mean([error.free_run for error in errors]))

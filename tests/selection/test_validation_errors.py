@@ -54,6 +54,48 @@ def test_a_free_run_without_bounds_counts_as_the_largest_error():
     assert errors.score == pytest.approx((0.1 * 0.1 * 10.0) ** (1 / 3))
 
 
+class Constant:
+    """Predicts that a state stays, plus a constant for the recording that it starts in."""
+
+    rows = 3
+
+    def __init__(self, packed, shifts):
+        episodes = [episode for episode in packed.episodes if episode.recording in shifts]
+        self.shifts = {
+            episode.start: shifts[episode.recording] * packed.std[:2] for episode in episodes
+        }
+        self.packed = packed
+
+    def estimate_history(self, states, past_actions):
+        return states, past_actions
+
+    def rollout(self, states, past_actions, actions):
+        del past_actions
+        values = self.packed.values
+        predicted = []
+        for row in states:
+            (at,) = np.nonzero((values[:, :2] == row[-1].numpy()).all(1))[0]
+            start = max(first for first in self.shifts if first <= at)
+            following = np.arange(at + 1, at + 1 + actions.shape[1]).clip(max=len(values) - 1)
+            predicted.append(values[following, :2] + self.shifts[start])
+        return torch.tensor(np.array(predicted), dtype=torch.float32)
+
+
+def test_errors_by_recording_are_those_of_its_windows_and_its_free_run(packed):
+    first, second = packed.of("train")[:2]
+    episodes = [
+        replace(first, split="validation", recording="a"),
+        replace(second, split="validation", recording="b"),
+        *packed.episodes[2:3],
+    ]
+    dataset = replace(packed, episodes=episodes)
+    rows = ValidationRows(dataset, history=3, horizon=20, std=packed.std[:2])
+    measured = rows.errors_by_recording(Constant(dataset, {"a": 0.1, "b": 0.4}))
+    for errors, expected in zip(measured, (0.1, 0.4), strict=True):
+        values = [*errors.by_horizon.values(), errors.free_run]
+        assert values == pytest.approx([expected] * 4, rel=1e-2)
+
+
 def test_a_validation_split_without_a_window_is_an_error(packed):
     with pytest.raises(BadInput, match=r"no episode has 205 rows \(a history of 5"):
         ValidationRows(packed, history=5, horizon=200)

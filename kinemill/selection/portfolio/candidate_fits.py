@@ -103,8 +103,8 @@ class CandidateFits:
 
     def errors_on(
         self, fold: Fold, candidate: Candidate, step: float, seconds: float, number: int
-    ) -> CandidateErrors:
-        """Return the errors of a candidate that is fitted without the recordings of a fold.
+    ) -> list[CandidateErrors]:
+        """Return errors by recording of a candidate that is fitted without those of a fold.
 
         Args:
             fold: recordings that are left out, and the rest.
@@ -129,7 +129,7 @@ class CandidateFits:
             rest = seconds - (time.monotonic() - began)
             _train(module, objective, task.learn, folder, rest)
         fold.rows.set_noise(self.rows.noise)
-        return fold.rows.errors_of(module.to("cpu").eval())
+        return fold.rows.errors_by_recording(module.to("cpu").eval())
 
     def task_of(self, candidate: Candidate, steps: int, seconds: float, windows: int = 1) -> Task:
         """Return the task with the settings of a candidate, see `learn_of`."""

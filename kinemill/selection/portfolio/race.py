@@ -85,7 +85,7 @@ class Selected:
 
 @dataclass(frozen=True)
 class MeasuredFolds:
-    """Errors of a finalist on each fold, empty without time for them, and the time taken, s."""
+    """Errors of a finalist by recording, empty without time for them, and the time taken, s."""
 
     errors: list[CandidateErrors]
     seconds: float
@@ -262,9 +262,9 @@ class _Race:
     def _cross_validate(
         self, result: CandidateResult, end: float, share: float
     ) -> list[CandidateErrors]:
-        """Return the errors of a candidate on each fold; empty if there is no time.
+        """Return the errors of a candidate on each recording left out; empty if there is no time.
 
-        Rows of the validation split that no fold leaves out count as a fold.
+        Rows of the validation split that no fold leaves out count as a recording.
 
         If its whole training takes longer than its share, the folds are trained as long as in an
         earlier round, and the errors are projected.
@@ -298,21 +298,23 @@ class _Race:
                 for number, fold in enumerate(self._folds):
                     candidate = self._candidates[result.name]
                     step = result.step_seconds
-                    errors.append(self._fits.errors_on(fold, candidate, step, seconds, number))
-                    if not math.isfinite(errors[-1].score):
+                    errors += self._fits.errors_on(fold, candidate, step, seconds, number)
+                    if not all(math.isfinite(entry.score) for entry in errors):
                         break  # its mean is not finite either
         except KinemillError:
             return []
         finally:
             self._spent += time.monotonic() - began
-        folds = [projected(fold_errors, rounds[-1], result) for fold_errors in errors]
-        return [*folds, errors_in(result)] if self._leaves_out_rows else folds
+        expected = [projected(entry, rounds[-1], result) for entry in errors]
+        return [*expected, errors_in(result)] if self._leaves_out_rows else expected
 
     def _measure_on_folds(self, module: nn.Module) -> list[CandidateErrors]:
-        """Return the errors of a module on each fold, whose rows no fit has."""
+        """Return the errors of a module on each recording of the folds, whose rows no fit has."""
+        errors = list[CandidateErrors]()
         for fold in self._folds:
             fold.rows.set_noise(self._rows.noise)
-        return [fold.rows.errors_of(module) for fold in self._folds]
+            errors += fold.rows.errors_by_recording(module)
+        return errors
 
     def _fold_seconds(self, rounds: Sequence[CandidateResult]) -> float:
         """Return the expected time of all folds with the trainings of these rounds, s."""

@@ -153,7 +153,7 @@ def test_a_portfolio_killed_in_its_last_training_repeats_no_decision(packed, tmp
     task = task_without_model(budget=2.0, save_every=5)
     monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
     errors = CandidateErrors({1: 0.1, 4: 0.1, 20: math.inf}, 0.1)
-    monkeypatch.setattr(CandidateFits, "errors_on", lambda *_: errors)
+    monkeypatch.setattr(CandidateFits, "errors_on", lambda *_: [errors])
     with monkeypatch.context() as killed:
         killed.setattr(race._Race, "_is_better", None)
         with pytest.raises(TypeError):
@@ -272,8 +272,8 @@ def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_
         del fits, fold, step, seconds, number
         finalists.append(finalist.name)
         if finalist.name != finalists[0]:  # the first is the best
-            return errors
-        return replace(errors, free_run=math.inf, by_horizon={20: math.nan})
+            return [errors]
+        return [replace(errors, free_run=math.inf, by_horizon={20: math.nan})]
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
     monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
@@ -317,7 +317,7 @@ def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_p
     def errors_on(fits, fold, finalist, step, seconds, number):
         del fits, fold, finalist, step, number
         trainings.append(seconds)
-        return CandidateErrors({1: 0.3, 20: 0.8}, 0.8)
+        return [CandidateErrors({1: 0.3, 20: 0.8}, 0.8)]
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
     monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
@@ -357,7 +357,7 @@ def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
     def errors_on(fits, fold, finalist, step, seconds, number):
         del fits, fold, step, seconds
         error = unlike * by_name[finalist.name][number]
-        return CandidateErrors({20: error}, error)
+        return [CandidateErrors({20: error}, error)]
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [Fold(packed, packed, None)] * 3)
     monkeypatch.setattr(race, "leaves_out_rows", lambda _: False)
