@@ -212,6 +212,7 @@ def mutate(task, tries: int, logs) -> dict[str, int]:
     return {name: int(count) for name, count in noticed.items()}
 
 
+@pytest.mark.ci
 def test_changed_bytes_of_numbers_are_read_or_refused(tmp_path, task):
     for name, write in LOGS.items():
         write(tmp_path / name)

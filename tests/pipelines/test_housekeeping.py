@@ -48,6 +48,7 @@ def a_run(home, status, age=0.0, run_id="0" * 32):
     publish_json(home.dagster / "refs" / "runs" / run_id / TASK / "known.note.json", 0)
 
 
+@pytest.mark.ci
 def test_collection_keeps_the_champion_its_data_and_the_cache_of_the_next_run(copy):
     home = copy.home
     result = gc(home, unused=0.0, logs=0.0)

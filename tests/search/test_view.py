@@ -163,6 +163,7 @@ def test_rare_keys_of_the_metadata_share_a_column(task, home, logs, update, monk
     assert search(task, home, "shift = 'late' and robot = 'r7'").total == 1
 
 
+@pytest.mark.ci
 def test_many_recordings_in_many_steps_have_the_rows_of_one_step(task, home, logs, update):
     for number in range(16):
         update(task, logs(f"{number:02d}.csv", number, 1.0 + number / 10, serial=number))

@@ -78,6 +78,7 @@ def test_resumed_training_shows_the_whole_curve(tracked_home, client, tmp_path):
     ]
 
 
+@pytest.mark.ci
 def test_metrics_of_a_locked_database_are_sent_at_the_end(
     tracked_home, client, tmp_path, monkeypatch
 ):

@@ -82,6 +82,7 @@ def test_the_measurement_changes_no_random_number(ready):
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.ci
 def test_the_measurement_leaves_no_graph_behind(ready):
     # A graph that stays alive breaks the capture of later steps as a CUDA graph.
     _, objective = ready()

@@ -103,6 +103,7 @@ def runs(processes, tmp_path_factory):
     return folder / "two", folder / "one"
 
 
+@pytest.mark.ci
 def test_two_processes_learn_what_one_learns(runs):
     shared, single = result(runs[0]), result(runs[1])
     assert shared[0] == single[0] == 60

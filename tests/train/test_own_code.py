@@ -127,6 +127,7 @@ def test_features_that_cannot_be_used_are_refused(train, folder, body, message):
     assert message in str(error.value)
 
 
+@pytest.mark.ci
 def test_an_ensemble_of_own_networks(train):
     training = train(learn__ensemble=2)
     assert training.summary.parameters > 0

@@ -215,6 +215,7 @@ def test_a_validation_that_was_stopped_between_two_steps_goes_on(
     assert all_of(elsewhere, published.ref) == all_of(home, published.ref)
 
 
+@pytest.mark.ci
 def test_a_shared_database_gives_the_same_as_a_file(
     home, pendulum, record, some, unsynced, tmp_path, request
 ):

@@ -109,6 +109,7 @@ def test_velocities_of_the_dataset_are_those_of_the_motion(tmp_path):
         assert min(np.std(inner), np.std((derived.rows(episode)[:, 1] - truth)[10:-10])) < 0.1
 
 
+@pytest.mark.ci
 def test_positions_alone_are_enough_for_a_rigid_body(derived):
     verdict = verify_files(subject_of(*derived))
     assert [gate for gate in verdict.gates if not gate.passed] == []

@@ -108,6 +108,7 @@ def test_the_process_does_not_outlive_who_asked_for_it(tmp_path):
     assert "Traceback" not in done.stderr  # it went before it did anything
 
 
+@pytest.mark.ci
 def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(
     home, refs, monkeypatch
 ):

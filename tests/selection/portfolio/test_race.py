@@ -98,6 +98,7 @@ def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
     assert any("best family: " in line for line in context.listeners[1].messages)
 
 
+@pytest.mark.ci
 def test_the_test_split_is_not_read(packed, tmp_path):
     """Rows of the test split that are not a number change no error."""
     nan_rows = np.full((150, 3), np.nan, dtype=np.float32)

@@ -111,6 +111,7 @@ def test_rollouts_use_one_thread_as_a_busy_machine_slows_several_down(references
         hook.remove()
 
 
+@pytest.mark.ci
 def test_the_test_split_chooses_nothing():
     def noisy(rows, seed):  # without noise the best errors are rounding, which is not repeatable
         run = swing(rows, seed)
@@ -127,6 +128,7 @@ def test_the_test_split_chooses_nothing():
         assert item.score == pytest.approx(expected.score, rel=1e-6)
 
 
+@pytest.mark.ci
 def test_where_a_coordinate_counts_from_changes_nothing():
     """An encoder in counts: float32 represents 1e6 + n exactly, so the rows are the same."""
 

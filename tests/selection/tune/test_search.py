@@ -132,6 +132,7 @@ def test_a_trial_that_cannot_be_is_counted_and_told(search_of):
     assert (document["trials"], document["failed"], document["best"]["number"]) == (2, 1, 0)
 
 
+@pytest.mark.ci
 def test_bad_trials_are_pruned(search_of):
     """A rate at which nothing is learned ends at the first evaluation that counts."""
     rates = {"select": [1e-2, 1e-9]}
