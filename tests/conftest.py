@@ -118,7 +118,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def leave_out_expectations(patch: pytest.MonkeyPatch) -> None:
     """Validate as if no episode failed an expectation: Great Expectations takes 1 s each time."""
-    patch.setattr("kinemill.validate.row_checks.run_checkpoint", lambda *_: [])
+    patch.setattr("kinemill.validate.checkpoint.run_checkpoint", lambda *_: [])
 
 
 @pytest.fixture

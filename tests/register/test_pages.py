@@ -4,9 +4,8 @@ import json
 import re
 from html.parser import HTMLParser
 
-from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.task_page import task_page, tasks_page
-from kinemill.register.version_page import rejected, version_page
+from kinemill.register.version_page import Link, provenance_of, rejected, version_page
 from kinemill.register.versions import find_version, versions_of
 from kinemill.store import write_document
 from kinemill.validate import CheckResult

@@ -7,9 +7,10 @@ import torch
 from kinemill.export.interface import describe
 from kinemill.export.step_files import write_model
 from kinemill.runtime import load
-from kinemill.train.data import make_windows, scale_of
+from kinemill.train.data import make_windows
 from kinemill.train.layout import Output, make_layout
 from kinemill.train.loop import fit
+from kinemill.train.scaling import scale_of
 from tests.export.conftest import DESCRIPTION
 from tests.train.conftest import CPU, DT, QUIET, pendulum_task
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from kinemill.task import MODELS
-from kinemill.train.data import scale_of
 from kinemill.train.layout import Output, layout_of, make_layout
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import Step, make_step
 from tests.models.options import LEARN, LEAST
 from tests.train.conftest import pendulum_task

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinemill.task import Task
-from kinemill.validate import outliers
+from kinemill.validate import results
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import checks_of, measuring_checks
 from kinemill.validate.motion import local_noise, slope_and_offset
@@ -477,15 +477,15 @@ def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
         run: {f"{name}:std": [float(np.std(own))] for name, own in values.items()}
         for run, values in runs.items()
     }
-    usual = outliers.usual_stds([*statistics.values()], task)
+    usual = results.usual_stds([*statistics.values()], task)
     (outlier,) = [
         one
         for run, own in statistics.items()
-        for one in outliers.find_unit_outliers(run, own, usual, task)
+        for one in results.find_unit_outliers(run, own, usual, task)
     ]
     assert (outlier.recording, outlier.channels) == ("run 4", ["angle", "velocity"])
     assert "in degrees" in outlier.actual
-    assert outliers.usual_stds([*statistics.values()][:2], task) == {}
+    assert results.usual_stds([*statistics.values()][:2], task) == {}
 
 
 @pytest.mark.parametrize(("factor", "result"), [(1.0, 0), (1.2, 1)])

@@ -17,9 +17,8 @@ from kinemill.verify.execution_providers import available_accelerators, open_on
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.latency import Latency, latency, throughput
 from kinemill.verify.parity import Pair, compare_long, try_comparison
-from kinemill.verify.physics import asymmetry, energy_growth, mirror
+from kinemill.verify.physics import asymmetry, energy_growth, mirror, sensitivity, stability
 from kinemill.verify.report_sections import accuracy_card
-from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import held_out_probe, long_probe, window_probe
 from tests.export.conftest import random_step
 

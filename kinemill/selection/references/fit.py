@@ -1,4 +1,9 @@
-"""Fit the families of a dataset and select their members."""
+"""Fit the families of a dataset and select their members.
+
+Rank the members of a family on rows that are left out of their fits.
+
+Symbols: M members of one structure and history.
+"""
 
 import json
 from collections.abc import Sequence
@@ -12,15 +17,20 @@ from kinemill.dataset import PackedDataset
 from kinemill.dataset.windows import is_angle
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import Predictor
+from kinemill.selection.constants import (
+    COARSE,
+    EXACT,
+    NEAR,
+    REFERENCE_TIE,
+)
 from kinemill.selection.cross_validation import Fold, left_out_rows
 from kinemill.selection.histories import histories_of
 from kinemill.selection.references.baselines import Persistence, constant_velocities
 from kinemill.selection.references.family import Reference, References
-from kinemill.selection.references.ranking import Candidate, strongest
-from kinemill.selection.references.ridge import fit_group, make_step
+from kinemill.selection.references.ridge import Fitted, fit_group, fit_groups, make_step
 from kinemill.selection.references.specs import Spec, specs_of
-from kinemill.selection.references.step_predictor import StepPredictor, single
-from kinemill.selection.validation_errors import mean_errors
+from kinemill.selection.references.step_predictor import StepPredictor, single, stacked
+from kinemill.selection.validation_errors import CandidateErrors, mean_errors
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES
 from kinemill.task.portfolio import Candidate as PortfolioCandidate
@@ -79,7 +89,7 @@ def fit_references(
     }
     scope = Scope(dataset, folder, digest)
     for spec in specs:
-        if selected := strongest(spec, folds, histories):
+        if selected := _strongest(spec, folds, histories):
             items[spec.name] = _reference(spec, scope, selected)
         else:
             left_out[spec.name] = UNSTABLE
@@ -94,7 +104,7 @@ def strongest_members(task: Task, dataset: PackedDataset) -> list[PortfolioCandi
     """
     histories = _histories(task, dataset)
     folds, _ = left_out_rows((dataset, dataset), histories[-1], task.verify.horizon)
-    members = (strongest(spec, folds, histories) for spec in specs_of(task)[0])
+    members = (_strongest(spec, folds, histories) for spec in specs_of(task)[0])
     return [member.fitted.candidate for member in members if member is not None]
 
 
@@ -132,7 +142,15 @@ def _simple(predictors: Sequence[Predictor], folds: Sequence[Fold]) -> Reference
     return min(members, key=lambda member: member.score)
 
 
-def _reference(spec: Spec, scope: Scope, selected: Candidate) -> Reference:
+@dataclass(frozen=True)
+class _Candidate:
+    """A member with its mean errors over the folds; `fitted` has the weights of the last fold."""
+
+    fitted: Fitted
+    errors: CandidateErrors
+
+
+def _reference(spec: Spec, scope: Scope, selected: _Candidate) -> Reference:
     """Fit a selected member to all training rows, and write it to the folder, if any."""
     fitted = fit_group(spec, selected.fitted, scope.dataset)
     step = single(make_step(spec, scope.dataset, fitted), fitted.solution)
@@ -146,7 +164,7 @@ def _reference(spec: Spec, scope: Scope, selected: Candidate) -> Reference:
     return Reference.of(StepPredictor(step), selected.errors, fitted.ridge, path)
 
 
-def _write(folder: Path, spec: Spec, selected: Candidate, scope: Scope, step: Step) -> None:
+def _write(folder: Path, spec: Spec, selected: _Candidate, scope: Scope, step: Step) -> None:
     """Write a member as a trained model."""
     folder.mkdir(parents=True, exist_ok=True)
     fitted = selected.fitted
@@ -156,3 +174,68 @@ def _write(folder: Path, spec: Spec, selected: Candidate, scope: Scope, step: St
     (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
     weights = {name: value.contiguous() for name, value in step.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Members of one structure and history, which run as one batch, as fitted for each fold."""
+
+    fitted: list[Fitted]
+    by_fold: list[StepPredictor]
+
+    def ranked(self, folds: Sequence[Fold], *, coarse: bool) -> list[_Candidate]:
+        """Return all members with their mean errors over the folds."""
+        stride, free_run = (COARSE, False) if coarse else (1, True)
+        by_fold = [
+            fold.rows.measure(predictor, len(self.fitted), stride, free_run=free_run)
+            for fold, predictor in zip(folds, self.by_fold, strict=True)
+        ]
+        means = (mean_errors(errors) for errors in zip(*by_fold, strict=True))
+        return [_Candidate(*pair) for pair in zip(self.fitted, means, strict=True)]
+
+
+def _strongest(spec: Spec, folds: Sequence[Fold], histories: list[int]) -> _Candidate | None:
+    """Return the member with the smallest score whose free runs stay bounded; None without one.
+
+    Of members with almost the same score it is the one with the shortest history and the largest
+    ridge.
+    """
+    fits = [fit_groups(spec, fold.dataset, histories) for fold in folds]
+    groups = [_group(spec, folds, by_fold) for by_fold in zip(*fits, strict=True)]
+    coarse = [group.ranked(folds, coarse=True) for group in groups]
+    smallest = min(candidate.errors.score for members in coarse for candidate in members)
+    near = [
+        group
+        for group, members in zip(groups, coarse, strict=True)
+        if min(candidate.errors.score for candidate in members) <= NEAR * smallest
+    ]
+    candidates = [
+        candidate
+        for group in near
+        for candidate in group.ranked(folds, coarse=False)
+        if candidate.errors.stays_bounded
+    ]
+    if not candidates and len(near) < len(groups):  # the best ones diverge in free run
+        candidates = [
+            candidate
+            for group in groups
+            for candidate in group.ranked(folds, coarse=False)
+            if candidate.errors.stays_bounded
+        ]
+    if not candidates:
+        return None
+    level = REFERENCE_TIE * max(min(candidate.errors.score for candidate in candidates), EXACT)
+    tied = [candidate for candidate in candidates if candidate.errors.score <= level]
+    return min(tied, key=lambda candidate: (candidate.fitted.history, -candidate.fitted.ridge))
+
+
+def _group(spec: Spec, folds: Sequence[Fold], by_fold: Sequence[list[Fitted]]) -> _Group:
+    predictors = [
+        StepPredictor(
+            stacked(
+                make_step(spec, fold.dataset, fitted[0]), [member.solution for member in fitted]
+            )
+        )
+        for fold, fitted in zip(folds, by_fold, strict=True)
+    ]
+    return _Group(by_fold[-1], predictors)

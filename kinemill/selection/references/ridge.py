@@ -21,8 +21,8 @@ from kinemill.selection.constants import (
 )
 from kinemill.selection.references.specs import Spec
 from kinemill.task.portfolio import MOST_TERMS, RIDGES, Candidate, Structure
-from kinemill.train.data import scale_of
 from kinemill.train.layout import layout_of
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import Step
 from kinemill.train.step import make_step as make
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kinemill.register.gate.paired_rollouts import output_comparisons
+from kinemill.register.gate.measurements import output_comparisons
 from kinemill.runtime import Simulator
 from kinemill.selection.references import Persistence
 from kinemill.verify.accuracy import evaluate

@@ -16,7 +16,7 @@ from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime import load
 from kinemill.runtime.self_test import verify
 from kinemill.task.export import Export
-from kinemill.verify.precision import Precision, negligible_loss, rms_at
+from kinemill.verify.dynamics import Precision, negligible_loss, rms_at
 from tests.export.conftest import DESCRIPTION, random_step
 
 

@@ -1,16 +1,54 @@
-"""A batch that data or memory cannot fill is refused before the first step."""
+"""Warning of a training whose memory is nearly full."""
 
 import gc
+import time
 
 import pytest
 import torch
 
 from kinemill.errors import BadInput
 from kinemill.store.machine import GIB, Memory
-from kinemill.train import batch_memory
+from kinemill.tracking.memory_warning import read_warning
+from kinemill.train import memory
 from kinemill.train import stage as train
-from kinemill.train.batch_memory import bytes_per_window, check_batch
-from tests.train.conftest import CPU, QUIET, pendulum_task, publish
+from kinemill.train.memory import bytes_per_window, check_batch, warn_if_full, watch_memory
+from tests.train.conftest import CPU, QUIET, Recorder, pendulum_task, publish
+
+HOST = Memory("the host", 16_000_000_000, 64_000_000_000)
+
+
+FULL = Memory("the container", int(7.4 * GIB), 8 * GIB)
+
+
+@pytest.mark.parametrize("memories", [[FULL], [HOST, Memory("GPU 0", 95, 100)]])
+def test_memory_above_the_limit_is_reported(tmp_path, memories):
+    listener = Recorder()
+    assert warn_if_full(tmp_path, listener, memories)
+    (message,) = listener.messages
+    assert message.startswith("warning: 9")
+    assert f"of {memories[-1].what} are free" in message
+    assert "Halve learn.batch_size and double learn.accumulate" in message
+    assert read_warning(tmp_path).share > 0.9
+
+
+def test_memory_that_fills_during_a_training_is_reported_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "INTERVAL", 0.01)
+    samples = iter([HOST, HOST, *[FULL] * 1000])
+    monkeypatch.setattr(memory, "host_memory", lambda: next(samples))
+    listener = Recorder()
+    with watch_memory(tmp_path, listener, torch.device("cpu")):
+        while not listener.messages:
+            time.sleep(0.01)
+        time.sleep(0.05)
+    assert len(listener.messages) == 1
+
+
+def test_new_training_removes_the_warning_of_the_previous_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "host_memory", lambda: HOST)
+    warn_if_full(tmp_path, Recorder(), [FULL])
+    with watch_memory(tmp_path, Recorder(), torch.device("cpu")):
+        assert read_warning(tmp_path) is None
+
 
 WINDOWS = 576  # 4 episodes of 144 windows
 
@@ -30,7 +68,7 @@ def free(monkeypatch):
 
     def make(amount):
         memory = Memory("the host", 64 * GIB - amount, 64 * GIB)
-        monkeypatch.setattr(batch_memory, "host_memory", lambda: memory)
+        monkeypatch.setattr(memory, "host_memory", lambda: memory)
 
     return make
 
@@ -55,7 +93,7 @@ def test_the_memory_of_a_window_is_that_of_large_batches(ready, settings):
     """Measured with 2 and 4 windows, and with 64."""
     _, objective = ready(**settings)
     each = bytes_per_window(objective, CPU)
-    kept_bytes = [batch_memory._kept_bytes(objective, CPU, count) for count in (64, 128)]
+    kept_bytes = [memory._kept_bytes(objective, CPU, count) for count in (64, 128)]
     assert each == pytest.approx((kept_bytes[1] - kept_bytes[0]) / 64, rel=0.05)
 
 

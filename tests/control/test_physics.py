@@ -5,8 +5,7 @@ import pytest
 
 from kinemill.control import TruePhysics, make_planner, make_plant, run_episode
 from kinemill.control.cost import Cost
-from kinemill.control.model_plant import ModelPlant
-from kinemill.control.physics import Robot
+from kinemill.control.physics import ModelPlant, Robot
 from kinemill.control.sim import SIMULATORS
 from kinemill.errors import BadInput
 from kinemill.task import load_task

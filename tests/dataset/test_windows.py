@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
-from kinemill.dataset.sequences import make_sequences
+from kinemill.dataset.windows import make_sequences
 from kinemill.errors import BadInput
 from tests.dataset.conftest import make_task, publish, spin
 

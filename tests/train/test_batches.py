@@ -11,8 +11,8 @@ import torch
 from benchmarks._gpu_pixels import IMAGE, RandomImages, packed_pushes, pushing_task
 from benchmarks._gpu_rows import Bench
 from kinemill.errors import CorruptArtifact
+from kinemill.train.batches import Prefetch
 from kinemill.train.loop import fit
-from kinemill.train.prefetch import Prefetch
 from tests.train.conftest import CPU, QUIET
 
 TOY = Bench("tested", Path("unused"), is_toy=True, ends=time.monotonic())
