@@ -26,7 +26,7 @@ from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachabl
 from kinemill.extras import missing_package
 from kinemill.reports.control_characters import escape_controls
 from kinemill.store import object_store
-from kinemill.store.database import database
+from kinemill.store.database import database, unreachable
 from kinemill.store.disk_space import full_disk, full_system
 from kinemill.store.home import Home
 
@@ -344,9 +344,9 @@ def _reason(error: BaseException) -> str:
 
 
 _TABLE: dict[str, Callable[[Any], KinemillError | None]] = {
-    "psycopg2.OperationalError": database.unreachable,
-    "psycopg2.InterfaceError": database.unreachable,
-    "psycopg2.errors.InsufficientPrivilege": database.unreachable,
+    "psycopg2.OperationalError": unreachable,
+    "psycopg2.InterfaceError": unreachable,
+    "psycopg2.errors.InsufficientPrivilege": unreachable,
     "botocore.exceptions.HTTPClientError": _of_object_store,
     "botocore.exceptions.ConnectionError": _of_object_store,
     "botocore.exceptions.ClientError": _of_object_store,

@@ -38,7 +38,7 @@ from kinemill.validate.totals import Item, Totals
 _CHUNK = 4096  # rows with their details in memory
 _WITH_TRACKS = "evaluated.path != '' AND evaluated.removed IS NULL"
 
-_SAMPLE = 512  # recordings with tracks
+SAMPLE = 512  # recordings with tracks
 
 _FoundOutlier = tuple[str, str, Outlier]  # check, content hash, outlier
 _FAR = 20.0  # minimum multiple of the usual deviation; no real run exceeds the others by as much
@@ -152,7 +152,7 @@ class Results:
             same_rules = self._head(connection).rules == rules
             head, state = self._replace(connection, update, rules)
             rows = EvaluationSet(self.home, self._task.name, head.change, connection)
-            sample = [*self._items(rows.first(_SAMPLE, _WITH_TRACKS))]
+            sample = [*self._items(rows.first(SAMPLE, _WITH_TRACKS))]
             reference = _make_reference(self._task, sample)
             totals = state.totals
             if reference.digest != state.reference or not (same_rules and totals.is_exact):
