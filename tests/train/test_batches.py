@@ -1,4 +1,4 @@
-"""A thread loads the data of the next step; training results are the same with and without it."""
+"""A thread loads the next batch; training results are the same with and without it."""
 
 import threading
 import time

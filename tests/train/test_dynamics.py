@@ -32,13 +32,6 @@ def squares(module, packed, split) -> np.ndarray:
     return (error / packed.std[:2]) ** 2
 
 
-def test_the_loss_is_the_mean_square_over_the_whole_rollout_of_training(prepared, packed):
-    module, objective = prepared
-    expected = squares(module, packed, "train").mean()
-    result = objective.loss(torch.arange(objective.windows), 0).item()
-    assert result == pytest.approx(expected, rel=1e-4)
-
-
 def test_what_is_watched_comes_from_validation_first_step_or_all(prepared, packed):
     module, objective = prepared
     expected = squares(module, packed, "validation")

@@ -184,13 +184,6 @@ def test_low_precision_is_refused_where_it_would_round_physics(packed, tmp_path)
         fit(module, objective, learn, tmp_path, QUIET)
 
 
-@pytest.mark.parametrize("changes", [{"amp": "bf16"}, {"accumulate": 2}])
-def test_what_is_not_compiled_says_so(packed, tmp_path, changes):
-    module, objective, learn = ready(packed, compile="on", **changes)
-    with pytest.raises(BadInput, match=f"cannot compile an update .*learn.{next(iter(changes))}"):
-        fit(module, objective, learn, tmp_path, QUIET)
-
-
 @pytest.mark.parametrize(
     ("cuda", "mps", "result"),
     [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],

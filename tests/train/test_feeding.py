@@ -1,6 +1,5 @@
 """Inputs of training rollouts and weights of their errors, computed by hand from the module."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -154,4 +153,3 @@ def test_names_that_are_no_channel_and_weights_of_nothing_are_refused():
     assert any("gaussian" in what for what in problems(checkpoint="likelihood"))
     with pytest.raises((ValidationError, TaskError)):
         pendulum_task(noise={"velocity": -1.0})
-    assert math.isfinite(pendulum_task().learn.optimizer.lr)

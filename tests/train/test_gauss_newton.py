@@ -146,7 +146,6 @@ def test_a_deadline_ends_it_with_the_best_parameters_so_far(packed, seconds, mon
     """After any interruption, errors are not larger than before; without one they are equal."""
     clock = Clock()
     monkeypatch.setattr(gauss_newton, "time", clock)
-    monkeypatch.setattr(gauss_newton, "time", clock)
     step, windows = make(packed, {"type": "rigid_body", "delay": 0}, outputs=ALPHA)
     which, settings = torch.arange(len(windows)), GaussNewton(windows=32, iterations=5)
     unlimited = copy.deepcopy(step)

@@ -1,4 +1,4 @@
-"""Warning of a training whose memory is nearly full."""
+"""Memory of a training: the batch that fits, and the warning when it is nearly full."""
 
 import gc
 import time
@@ -15,8 +15,6 @@ from kinemill.train.memory import bytes_per_window, check_batch, warn_if_full, w
 from tests.train.conftest import CPU, QUIET, Recorder, pendulum_task, publish
 
 HOST = Memory("the host", 16_000_000_000, 64_000_000_000)
-
-
 FULL = Memory("the container", int(7.4 * GIB), 8 * GIB)
 
 
@@ -67,8 +65,8 @@ def free(monkeypatch):
     """Set the free memory of the host, bytes."""
 
     def make(amount):
-        memory = Memory("the host", 64 * GIB - amount, 64 * GIB)
-        monkeypatch.setattr(memory, "host_memory", lambda: memory)
+        sample = Memory("the host", 64 * GIB - amount, 64 * GIB)
+        monkeypatch.setattr(memory, "host_memory", lambda: sample)
 
     return make
 

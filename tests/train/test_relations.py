@@ -297,11 +297,6 @@ WRONG = [
 ]
 
 
-def test_the_task_that_the_wrong_ones_are_made_from_loads(tmp_path):
-    layout = layout_of(task_from(tmp_path, TASK, "cart"))
-    assert [name for name, _ in layout.outputs] == ["acceleration"]
-
-
 @pytest.mark.parametrize(("old", "new", "message"), WRONG)
 def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
     assert old in TASK

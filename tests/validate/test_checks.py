@@ -85,13 +85,6 @@ def test_without_a_bound_no_jump_is_too_far(pendulum, swing):
     assert find(pendulum(), "max_jump", values) == []
 
 
-def test_max_jump_is_written_as_a_mapping_and_dumped_as_one(pendulum):
-    task = pendulum(max_jump={"angle": 0.3})
-    assert task.validation.max_jump.bounds == {"angle": 0.3}
-    assert task.part("validate")["validate"]["max_jump"] == {"angle": 0.3}
-    assert type(task.validation.max_jump)(bounds={"angle": 0.3}) == task.validation.max_jump
-
-
 TASK = """task: pendulum
 dt: 0.01
 channels:

@@ -10,7 +10,6 @@ from kinemill.validate import results
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import checks_of, measuring_checks
 from kinemill.validate.motion import local_noise, slope_and_offset
-from kinemill.validate.time_lag import lag
 from tests.validate.conftest import make_task
 
 
@@ -71,13 +70,6 @@ def test_scale_and_offset_are_fitted_together_and_deaf_to_spikes():
     scale, offset = slope_and_offset(said, moved, 0.5)
     assert scale == pytest.approx(1.1, abs=0.01)
     assert offset == pytest.approx(0.2, abs=0.03)  # least squares would say 0.26
-
-
-@pytest.mark.parametrize("rows", [0, 3, 8, -4])
-def test_a_lag_is_measured_to_a_millisecond(rows):
-    values = make_arm()
-    late = np.roll(values["upper_velocity"], rows)
-    assert lag(late, values["upper"], 0.01) == pytest.approx(0.01 * rows, abs=1e-3)
 
 
 def test_a_spike_is_found_in_its_own_row_alone(arm):
@@ -379,13 +371,6 @@ def test_a_delay_beyond_its_bound_is_a_fault(arm):
     values["upper"] = np.cumsum(0.01 * velocity)
     strict = type(arm.validation.delay)(max_delay=0.02)
     assert [fault.actual for fault in strict.find(values, arm)] == ["actions act 0.03 s late"]
-
-
-def test_the_step_of_an_encoder_is_reported(pendulum, swing):
-    values = swing()
-    values["angle"] = 0.05 * np.round(values["angle"] / 0.05)
-    measured = measuring_checks(pendulum())["quantization"].measure(values, pendulum())
-    assert measured["angle:step"] == pytest.approx(0.05)
 
 
 def test_scale_offset_and_lag_are_reported_of_sound_velocities_too(arm):

@@ -1,5 +1,3 @@
-"""None"""
-
 import dataclasses
 
 import numpy as np

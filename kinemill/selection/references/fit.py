@@ -2,45 +2,57 @@
 
 Rank the members of a family on rows that are left out of their fits.
 
+Ridge regression of all members of a family with one decomposition of the training rows.
+
 Symbols: M members of one structure and history.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from kinemill.dataset import PackedDataset
-from kinemill.dataset.windows import is_angle
+from kinemill.dataset.windows import gather, is_angle
 from kinemill.errors import BadInput
-from kinemill.runtime.window_metrics import Predictor
+from kinemill.models.networks.regression import Triangle
+from kinemill.runtime.window_metrics import Predictor, evenly_spaced
 from kinemill.selection.constants import (
     COARSE,
     EXACT,
+    FITTED,
     NEAR,
+    PER_TERM,
     REFERENCE_TIE,
 )
 from kinemill.selection.cross_validation import Fold, left_out_rows
 from kinemill.selection.histories import histories_of
 from kinemill.selection.references.baselines import Persistence, constant_velocities
 from kinemill.selection.references.family import Reference, References
-from kinemill.selection.references.ridge import Fitted, fit_group, fit_groups, make_step
 from kinemill.selection.references.specs import Spec, specs_of
 from kinemill.selection.references.step_predictor import StepPredictor, single, stacked
 from kinemill.selection.validation_errors import CandidateErrors, mean_errors
 from kinemill.task.document import Task
-from kinemill.task.portfolio import HISTORIES
+from kinemill.task.portfolio import HISTORIES, MOST_TERMS, RIDGES, Candidate, Structure
 from kinemill.task.portfolio import Candidate as PortfolioCandidate
 from kinemill.train.data import make_windows
 from kinemill.train.devices import single_thread
+from kinemill.train.layout import layout_of
 from kinemill.train.readout import fit_readout
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import Step
+from kinemill.train.step import make_step as make
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, described, description_of
 
 UNSTABLE = "no member stays bounded in free runs over rows left out of its fit"
+
+_ROWS = 8192  # training windows in one batch, which bounds memory
 
 
 @dataclass(frozen=True)
@@ -143,16 +155,38 @@ def _simple(predictors: Sequence[Predictor], folds: Sequence[Fold]) -> Reference
 
 
 @dataclass(frozen=True)
+class _Fitted:
+    """A member of a family.
+
+    Attributes:
+        structure: structure of the model.
+        history: rows of history.
+        ridge: penalty of the regression.
+        solution: the weights, a `kinemill.models.networks.regression.Solution`; None if unknown.
+    """
+
+    structure: Structure
+    history: int
+    ridge: float
+    solution: Any
+
+    @property
+    def candidate(self) -> Candidate:
+        """The member as a candidate of a portfolio."""
+        return self.structure.candidate(self.history, self.ridge)
+
+
+@dataclass(frozen=True)
 class _Candidate:
     """A member with its mean errors over the folds; `fitted` has the weights of the last fold."""
 
-    fitted: Fitted
+    fitted: _Fitted
     errors: CandidateErrors
 
 
 def _reference(spec: Spec, scope: Scope, selected: _Candidate) -> Reference:
     """Fit a selected member to all training rows, and write it to the folder, if any."""
-    fitted = fit_group(spec, selected.fitted, scope.dataset)
+    fitted = _fit_group(spec, selected.fitted, scope.dataset)
     step = single(make_step(spec, scope.dataset, fitted), fitted.solution)
     if step.readout is not None:
         windows = make_windows(scope.dataset, "train", step.layout, 1)
@@ -180,7 +214,7 @@ def _write(folder: Path, spec: Spec, selected: _Candidate, scope: Scope, step: S
 class _Group:
     """Members of one structure and history, which run as one batch, as fitted for each fold."""
 
-    fitted: list[Fitted]
+    fitted: list[_Fitted]
     by_fold: list[StepPredictor]
 
     def ranked(self, folds: Sequence[Fold], *, coarse: bool) -> list[_Candidate]:
@@ -229,7 +263,7 @@ def _strongest(spec: Spec, folds: Sequence[Fold], histories: list[int]) -> _Cand
     return min(tied, key=lambda candidate: (candidate.fitted.history, -candidate.fitted.ridge))
 
 
-def _group(spec: Spec, folds: Sequence[Fold], by_fold: Sequence[list[Fitted]]) -> _Group:
+def _group(spec: Spec, folds: Sequence[Fold], by_fold: Sequence[list[_Fitted]]) -> _Group:
     predictors = [
         StepPredictor(
             stacked(
@@ -239,3 +273,69 @@ def _group(spec: Spec, folds: Sequence[Fold], by_fold: Sequence[list[Fitted]]) -
         for fold, fitted in zip(folds, by_fold, strict=True)
     ]
     return _Group(by_fold[-1], predictors)
+
+
+def make_step(spec: Spec, dataset: PackedDataset, member: _Fitted) -> Step:
+    """Return the step of a member in float64, without its weights."""
+    task = spec.task_of(member.structure, member.history, member.ridge)
+    layout = layout_of(task)
+    learn = task.learn
+    step = make(getattr(learn, "model"), layout, scale_of(dataset, layout))  # noqa: B009
+    step.network.terms.center_on(torch.from_numpy(np.asarray(dataset.mean)))
+    return step.double().eval()
+
+
+def fit_groups(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list[list[_Fitted]]:
+    """Return one group per structure and history, each with one member per ridge."""
+    return [
+        group
+        for structure in spec.structures
+        for group in _fit(spec, structure, dataset, histories)
+    ]
+
+
+def _fit_group(spec: Spec, member: _Fitted, dataset: PackedDataset) -> _Fitted:
+    """Return a member fitted to all training rows of a dataset."""
+    ((*group,),) = _fit(spec, member.structure, dataset, [member.history])
+    return next(fitted for fitted in group if fitted.ridge == member.ridge)
+
+
+def _fit(
+    spec: Spec, structure: Structure, dataset: PackedDataset, histories: list[int]
+) -> list[list[_Fitted]]:
+    longest = structure.longest or max(histories)
+    lengths = [rows for rows in histories if rows <= longest]
+    step = make_step(spec, dataset, _Fitted(structure, lengths[-1], 0.0, None))
+    counts = step.network.terms.counts
+    usable = [rows for rows in lengths if counts[rows - 1] <= MOST_TERMS] or lengths[:1]
+    if usable[-1] != lengths[-1]:
+        step = make_step(spec, dataset, _Fitted(structure, usable[-1], 0.0, None))
+    # The terms of a shorter history are the first ones of a longer history, so one decomposition
+    # of the longest history gives the solutions of all.
+    triangle = Triangle()
+    with torch.inference_mode():
+        for terms, outputs in _examples(step, dataset):
+            triangle.add(terms, outputs)
+        return [
+            [
+                _Fitted(structure, rows, ridge, triangle.solution(counts[rows - 1], ridge))
+                for ridge in RIDGES
+            ]
+            for rows in usable
+        ]
+
+
+def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield terms (N, F) and outputs (N, O) of evenly spaced training windows, float64."""
+    history = step.history
+    terms = step.network.terms
+    starts = dataset.window_starts("train", history + 1)
+    most = max(FITTED, PER_TERM * terms.counts[-1])
+    starts = evenly_spaced(starts, most)
+    for first in range(0, len(starts), _ROWS):
+        windows = gather(dataset, starts[first : first + _ROWS], history, 1)
+        actions = np.concatenate([windows.past_actions, windows.actions], axis=1)
+        rows = torch.from_numpy(np.concatenate([windows.states, actions], axis=2))
+        after = torch.from_numpy(windows.truth[:, 0])
+        state = rows[:, -1, : len(step.layout.states)]
+        yield terms(rows.flip(1)), step.target_outputs(state, after)

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.verify.actions import read_actions
-from kinemill.verify.simulation import start_of_rows
+from kinemill.verify.simulation import read_actions, start_of_rows
 from tests.verify.conftest import DT
 
 
