@@ -143,7 +143,7 @@ def verify_here(patch: pytest.MonkeyPatch) -> None:
 
 def fit_few_references(patch: pytest.MonkeyPatch) -> None:
     """Fit references with three lengths of history in place of seven up to 80 rows."""
-    patch.setattr("kinemill.selection.histories.HISTORIES", (1, 2, 10))
+    patch.setattr("kinemill.selection.facts.HISTORIES", (1, 2, 10))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,7 +5,8 @@ import torch
 
 from kinemill.task import MODELS
 from kinemill.task.document import Task
-from kinemill.train.layout import Output, make_layout
+from kinemill.train.layout import make_layout
+from kinemill.train.relations import Output
 from kinemill.train.step import SCALES
 from tests.models.options import LEAST, MORE, OPTIONS
 

@@ -11,7 +11,8 @@ from torch import nn
 from kinemill.errors import TaskError
 from kinemill.task import load_task
 from kinemill.task.document import Task
-from kinemill.train.layout import Output, layout_of, make_layout
+from kinemill.train.layout import layout_of, make_layout
+from kinemill.train.relations import Output
 from kinemill.train.step import SCALES, Step
 
 # The example in the guide of Onyx Engine: acceleration out, velocity and position follow.

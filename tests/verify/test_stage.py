@@ -12,7 +12,7 @@ from kinemill.errors import Blocked
 from kinemill.export import stage as export
 from kinemill.export.bundle import seal
 from kinemill.reports.charts import number
-from kinemill.selection import histories
+from kinemill.selection import facts
 from kinemill.store import SUMMARY, ArtifactRef, get_or_build, open_ref, read_json, to_json_value
 from kinemill.task.export import Export
 from kinemill.train.warm_start import FORMAT
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def refs(home, pendulum, monkeypatch) -> dict[str, ArtifactRef]:
     """Publish a dataset and a model with random weights, as their stages do."""
-    monkeypatch.setattr(histories, "HISTORIES", (1, 2))  # of references, which take seconds
+    monkeypatch.setattr(facts, "HISTORIES", (1, 2))  # of references, which take seconds
 
     def dataset(folder):
         write_packed(folder, pendulum)

@@ -1,10 +1,10 @@
 """Fit the families of a dataset and select their members.
 
-Rank the members of a family on rows that are left out of their fits.
+All members of a family are fitted by ridge regression with one decomposition of the training rows,
+and ranked on rows that are left out of their fits.
 
-Ridge regression of all members of a family with one decomposition of the training rows.
-
-Symbols: M members of one structure and history.
+Symbols: N rows, H history, T horizon, S states, A actions, F terms, O outputs, M members of one
+structure and history.
 """
 
 import json
@@ -32,7 +32,7 @@ from kinemill.selection.constants import (
     REFERENCE_TIE,
 )
 from kinemill.selection.cross_validation import Fold, left_out_rows
-from kinemill.selection.histories import histories_of
+from kinemill.selection.facts import histories_of
 from kinemill.selection.references.baselines import Persistence, constant_velocities
 from kinemill.selection.references.family import Reference, References
 from kinemill.selection.references.specs import Spec, specs_of

@@ -9,7 +9,8 @@ from kinemill.errors import BadInput
 from kinemill.models.networks.friction import LuGre, make_friction
 from kinemill.models.rigid_body import RigidBody
 from kinemill.task.document import Task
-from kinemill.train.layout import Output, make_layout
+from kinemill.train.layout import make_layout
+from kinemill.train.relations import Output
 
 COULOMB, STICTION, VISCOUS, SPEED = 0.6, 0.4, 0.2, 0.3  # N·m, N·m more, N·m·s/rad, rad/s
 DEFLECTION = 0.002  # rad

@@ -7,7 +7,8 @@ import torch
 from kinemill.models.latent import Latent
 from kinemill.models.networks.subspace import SLOWEST, identify, stable
 from kinemill.task.document import Task
-from kinemill.train.layout import Output, make_layout
+from kinemill.train.layout import make_layout
+from kinemill.train.relations import Output
 
 # Two real modes and an oscillation; eigenvalues 0.9, 0.7, 0.95 exp(±0.3 i).
 MODES = [0.9, 0.7, 0.95 * np.exp(0.3j), 0.95 * np.exp(-0.3j)]

@@ -8,8 +8,9 @@ from kinemill.export.interface import describe
 from kinemill.export.step_files import write_model
 from kinemill.runtime import load
 from kinemill.train.data import make_windows
-from kinemill.train.layout import Output, make_layout
+from kinemill.train.layout import make_layout
 from kinemill.train.loop import fit
+from kinemill.train.relations import Output
 from kinemill.train.scaling import scale_of
 from tests.export.conftest import DESCRIPTION
 from tests.train.conftest import CPU, DT, QUIET, pendulum_task
