@@ -1,4 +1,7 @@
-"""Segments of augmented copies: linked from the previous training set, or computed."""
+"""Segments of augmented copies: linked from the previous training set, or computed.
+
+Each copy of an episode has its own seed.
+"""
 
 import os
 from collections.abc import Iterator, Sequence

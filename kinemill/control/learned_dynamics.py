@@ -1,8 +1,7 @@
 """A learned simulator with the interface that controllers need.
 
-Trajectory sampling through an ensemble (Chua et al. 2018, section 5.1).
-
-A plan is rolled out as particles, each with a separate state:
+Trajectory sampling through an ensemble (Chua et al. 2018, section 5.1) rolls out a plan as
+particles, each with a separate state:
 
     s_p[k+1] ~ N(μ_b(s_p[k], a[k]), Σ(s[k], a[k]))        b = b(p, k)
 

@@ -1,15 +1,12 @@
 """The plant of a task in MuJoCo: as the robot to control, and as a model without error.
 
-The `source` names of the task's channels match them to the plant's joints, as in its logs.
-Symbols: B batch, T horizon, S states, A actions, Q joints.
+The `source` names of the task's channels match them to the plant's joints, as in its logs. The
+plant may be the robot of an MJCF or URDF file: `control.plant: robot.xml`. Its states and actions
+are the quantities of `kinemill.control.mujoco_model`: the positions of all joints, then their
+velocities, and the controls of all actuators. Costs may also use sensors (contacts among them),
+bodies and sites, which are computed from the states.
 
-The robot of an MJCF or URDF file as a plant: `control.plant: robot.xml`.
-
-States and actions are the quantities of `kinemill.control.mujoco_model`: the positions of all
-joints, then their velocities, and the controls of all actuators. Costs may also use sensors
-(contacts among them), bodies and sites, which are computed from the states.
-
-Symbols: N rows, S states, U actuators.
+Symbols: B batch, N rows, T horizon, S states, A actions, Q joints, U actuators.
 """
 
 import os

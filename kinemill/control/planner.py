@@ -2,18 +2,15 @@
 
 One step shifts the last plan by dt. Then, `iterations` times, it draws knots, converts them to
 actions within limits and rates, rolls them out on every model, combines the costs of the models,
-and updates the plan.
-
-Risk measures: costs of B plans by M models (M, B) -> one cost of each plan (B,).
+and updates the plan. Risk measures combine costs of B plans by M models, (M, B) -> (B,):
 
 average     mean over models                    worst, best    the largest, the smallest
 exponential log(mean(exp(a J))) / a             (Whittle 1981; a > 0 averse, a < 0 seeking)
 value_at_risk   the quantile at `level`
 cvar        mean of the costs at or beyond that quantile (Rockafellar and Uryasev 2000)
 
-All results have the unit of the cost.
-
-A planner on a robot, with the history of measured states and of actions that were sent.
+All results have the unit of the cost. `Online` runs a planner on a robot, with the history of
+measured states and of actions that were sent:
 
     controller = Online(planner, simulator)
     guard = Watchdog(simulator, controller, max_age=..., deadline=..., sent=controller.sent)

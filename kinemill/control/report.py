@@ -1,6 +1,6 @@
 """Report page of runs of a controller: successes, costs, signals and animations.
 
-Animations as inline SVG, without scripts and downloads, in the colors of the page.
+Animations are inline SVG, without scripts and downloads, in the colors of the page.
 """
 
 from collections.abc import Sequence

@@ -1,13 +1,12 @@
-"""Windows and whole episodes of a dataset, on which predictions are measured.
+"""Windows and whole episodes, on which predictions are measured, and sequences for policies.
 
-Sequences for policies: observations up to a row, and actions from that row on.
+A sequence holds observations up to a row, and actions from that row on. Every row of an episode may
+be the present of a sequence, also close to its ends. Missing rows are replaced by the nearest row
+of the episode and marked in a mask, as in action chunking (Zhao et al. 2023, section IV) and
+Diffusion Policy (Chi et al. 2023, section III-C). No sequence crosses into another episode.
 
-Every row of an episode may be the present of a sequence, also close to its ends. Missing rows are
-replaced by the nearest row of the episode and marked in a mask, as in action chunking (Zhao et al.
-2023, section IV) and Diffusion Policy (Chi et al. 2023, section III-C). No sequence crosses into
-another episode.
-
-Symbols: W windows, E episodes, H history, T horizon, S states, A actions.
+Symbols: W windows, E episodes, N sequences, B sequences of a batch, H history, K observed rows (the
+present is the last), T horizon, S states, A actions.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """Write the files of a trained step, and compare them with it.
 
-Parity cases: inputs of a few windows with the outputs of the trained step in float64.
-
-`python -m kinemill.runtime verify FOLDER` compares a copy of the model with `cases.npz` on any
+`cases.npz` holds parity cases: inputs of a few windows with the outputs of the trained step in
+float64. `python -m kinemill.runtime verify FOLDER` compares a copy of the model with them on any
 machine; it needs numpy and ONNX Runtime.
 
 Symbols: N cases, H history, T horizon, S states, A actions.

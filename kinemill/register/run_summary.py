@@ -1,7 +1,4 @@
-"""Composition of the document of one pipeline run from the results of its stages.
-
-Document of one pipeline run, which `kinemill run --json` prints.
-"""
+"""Document of one pipeline run, which `kinemill run --json` prints."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

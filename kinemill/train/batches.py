@@ -1,6 +1,6 @@
 """Batches of windows: shuffled epochs, reproducible from seed and step alone.
 
-Prefetch: a thread loads the data of the next step while the current step is computed.
+`Prefetch` loads the data of the next step in a thread while the current step is computed.
 
 Symbols: B windows of a batch, R rows of each window.
 """

@@ -4,16 +4,16 @@ Levenberg (1944) and Marquardt (1963): (Jᵀ J + λ D) δ = Jᵀ r, with λ smal
 gray-box and polynomial state-space models: the effects of their parameters differ too much for one
 learning rate.
 
-Slopes of rollouts with respect to the parameters of a dynamics step.
+J holds the slopes of rollouts with respect to the parameters of a step. A rollout is x[k+1] =
+f(x[k], a[k], θ), where x holds the state and the carry. Its slopes obey S[k+1] = ∂f/∂x S[k] + ∂f/∂θ
+(forward sensitivities; Dickinson and Gelinas, 1976). The rollout is computed first. Then the
+Jacobians of all steps and windows are independent of each other and are computed in large batches,
+and only small matrix products remain for each step. Parts of the carry that are constant once the
+history is full (`settled` of a network) are left out of x: a model with one state and two hidden
+states has n = 3, for any length of history.
 
-A rollout is x[k+1] = f(x[k], a[k], θ), where x holds the state and the carry. Its slopes obey
-S[k+1] = ∂f/∂x S[k] + ∂f/∂θ (forward sensitivities; Dickinson and Gelinas, 1976). The rollout is
-computed first. Then the Jacobians of all steps and windows are independent of each other and are
-computed in large batches, and only small matrix products remain for each step. Parts of the carry
-that are constant once the history is full (`settled` of a network) are left out of x: a model with
-one state and two hidden states has n = 3, for any length of history.
-
-Symbols: N windows, T horizon, S states, P parameters, r residuals, J their derivatives (., P).
+Symbols: N and B windows, T horizon, S states, A actions, n size of x, P parameters, M rows of a
+batch, r residuals, J their derivatives (., P).
 """
 
 import copy

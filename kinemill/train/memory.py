@@ -1,12 +1,9 @@
-"""Memory of a training: peaks, and errors when it runs out.
+"""Memory of a training: peaks, a warning before the limit, and errors when it runs out.
 
-Memory watch of a training: a warning before the limit of host or GPU.
-
-Memory of a batch in a training step, compared with free memory before the first step.
-
-A step keeps intermediate values of its forward pass for the backward pass. Their size is measured
-with two and with four windows. The difference is the memory of two windows and grows with the
-batch. The rest, such as weights, does not.
+The memory of a batch is compared with the free memory before the first step. A step keeps
+intermediate values of its forward pass for the backward pass. Their size is measured with two and
+with four windows. The difference is the memory of two windows and grows with the batch. The rest,
+such as weights, does not.
 """
 
 import math

@@ -2,8 +2,6 @@
 
 Training, evaluation and export all run this module, so their results agree by construction.
 
-Feature encoder in torch: from channels to the inputs of the network.
-
 Symbols: B batch, H history, T horizon, S states, A actions, C = S + A columns, F features, Y
 channels that are predicted but not fed back.
 """

@@ -1,10 +1,8 @@
-"""Checkpoint of Great Expectations: validates new episodes, stores the results, builds Data Docs.
+"""Checks of accepted episodes: finite rows, and the checkpoint of Great Expectations.
 
 The home is a file context: `gx/` holds a suite, a validation definition and a checkpoint for each
 task, which users can extend, and `gx/uncommitted/` the results and Data Docs. A run takes 10 ms for
 each expectation, for any number of episodes, and 0.3 s for Data Docs.
-
-Checks of accepted episodes: rows are present and finite, and the suite of Great Expectations.
 
 Each expectation is about one episode, except that episodes have unique names. A name begins with
 the content hash of its recording, so it is unique if it is so within its recording, and if no two

@@ -3,11 +3,10 @@
 Totals and outliers follow from the set of rows alone. They are updated with the changed rows, and
 made anew from all rows where that is not possible (`Totals.is_exact`, `_OutlierReference`).
 
-Outliers: recordings whose units or actions differ from those of a sample of recordings.
-
-The sample is the first recordings by content hash. Hashes are random with respect to content, so it
-is as good as any other one, and it depends on the set of recordings alone. A new recording among
-many rarely enters the sample. Then all recordings are compared again; otherwise only it is.
+Outliers are recordings whose units or actions differ from those of a sample of recordings. The
+sample is the first recordings by content hash. Hashes are random with respect to content, so it is
+as good as any other one, and it depends on the set of recordings alone. A new recording among many
+rarely enters the sample. Then all recordings are compared again; otherwise only it is.
 """
 
 import json

@@ -1,11 +1,9 @@
 """Errors of a predictor for each channel, in its unit, at every step of the horizon.
 
-Residuals one step ahead: whiteness, and independence of the actions.
+The errors one step ahead, the residuals, of a complete model are noise: they correlate neither with
+each other nor with past actions.
 
-The residuals of a complete model are noise: they correlate neither with each other nor with past
-actions. Symbols: n rows, S states, A actions, L lags, τ a lag in steps.
-
-Symbols: W windows, H history, T horizon, S states, A actions.
+Symbols: W windows, H history, T horizon, S states, A actions, n rows, L lags, τ a lag in steps.
 """
 
 from collections.abc import Iterator, Sequence

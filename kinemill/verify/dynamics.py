@@ -1,12 +1,11 @@
 """A dynamics model as the subject of verification.
 
-Precision: the loss of accuracy by rounding on held-out windows, in units.
-
-Parity allows any difference that rounding explains. This gate measures the difference of the
-trained step in the precision of the files and in float64, and compares this loss with the error of
-the model. Independent errors add in quadrature, so a loss of a fifth of the error adds 2 % to it,
-which is the margin of the gate. A loss below the sensor resolution, or below a thousandth of the
-standard deviation in training, is negligible.
+Precision is the loss of accuracy by rounding on held-out windows, in units. Parity allows any
+difference that rounding explains. The gate of precision measures the difference of the trained step
+in the precision of the files and in float64, and compares this loss with the error of the model.
+Independent errors add in quadrature, so a loss of a fifth of the error adds 2 % to it, which is the
+margin of the gate. A loss below the sensor resolution, or below a thousandth of the standard
+deviation in training, is negligible.
 
 Symbols: N rows, H history, T horizon, S states, A actions.
 """

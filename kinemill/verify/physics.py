@@ -1,6 +1,6 @@
-"""Physical checks that a task declares: energy does not grow without input, mirror symmetry.
+"""Physical behavior of a model: energy, mirror symmetry, stability of long rollouts, noise.
 
-Stability of long rollouts: divergence, and sensitivity to noise.
+Energy and symmetry are checks that a task declares.
 
 Symbols: N windows, H history, T horizon, S states, A actions.
 """

@@ -1,6 +1,6 @@
 """Simulate from measured rows, for `kinemill model simulate`, and write tables and plots.
 
-Actions from a CSV or Parquet file with one column per action and one row per time step.
+Actions may come from a CSV or Parquet file with one column per action and one row per time step.
 
 Symbols: H history, T steps, S states, A actions.
 """

@@ -5,10 +5,9 @@ negative ids. Operations that only move data (Gather, Slice, Concat, ...) cost n
 numpy applies them to the ids during generation. Loops remain, and copies where a layer needs
 contiguous inputs.
 
-Optimize a program: fuse loops, and reuse memory of elements that are no longer read.
-
-Before, every element has a unique index and is written once, as in static single assignment.
-Afterwards several elements share an address, so the order of statements matters.
+`tidy` fuses loops, and reuses memory of elements that are no longer read. Before, every element has
+a unique index and is written once, as in static single assignment. Afterwards several elements
+share an address, so the order of statements matters.
 """
 
 from bisect import bisect_right

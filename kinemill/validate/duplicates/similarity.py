@@ -1,16 +1,15 @@
-"""Similarity of two recordings: the criterion for near-duplicates.
+"""Similarity of two recordings: the criterion for near-duplicates, and keys to find them by.
 
 The criterion is local: it depends on the sketches of two recordings and on the task, and on no
 other recording. Adding data therefore changes no earlier result. Near-duplicates have equally long
 episodes whose states follow the same course, or first rows that are equal number by number, as in
 a log that was appended to after it was read.
 
-LSH keys: locality-sensitive hashing of recordings, so that few pairs are compared.
-
-The course of a sketch is hashed by the signs of random projections (Charikar 2002, section 3): two
-courses at an angle θ agree in one sign with probability 1 - θ/π. Duplicates therefore nearly always
-share one of `TABLES` keys of `SIGNS` signs, and independent runs almost never do. A search also
-tries the keys of a log that begins or ends slightly earlier or later.
+Locality-sensitive hashing (LSH) keys of recordings make few pairs to compare. The course of a
+sketch is hashed by the signs of random projections (Charikar 2002, section 3): two courses at an
+angle θ agree in one sign with probability 1 - θ/π. Duplicates therefore nearly always share one of
+`TABLES` keys of `SIGNS` signs, and independent runs almost never do. A search also tries the keys
+of a log that begins or ends slightly earlier or later.
 
 Symbols: p points of a sketch, q points of a shape, s states, d shifts, c courses, m moves of both
 ends.
