@@ -92,14 +92,6 @@ def test_nan_in_one_row_reaches_all_outputs_of_that_row_and_no_other(network, wh
     assert torch.isfinite(outputs[[0, 1, 3, 4, 5]]).all()
 
 
-def test_rows_of_a_batch_do_not_see_each_other(network):
-    present, past = inputs(network, BATCH), inputs(network, BATCH, HISTORY - 1)
-    whole, *_ = network(*present, *network.warm_up(*past))
-    one = slice(3, 4)
-    alone, *_ = network(*(p[one] for p in present), *network.warm_up(*(p[one] for p in past)))
-    torch.testing.assert_close(whole[one], alone, rtol=0, atol=1e-6)
-
-
 def test_every_parameter_learns(network):
     past = network.warm_up(*inputs(network, BATCH, HISTORY - 1))
     outputs, *_ = network(*inputs(network, BATCH), *past)
