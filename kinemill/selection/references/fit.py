@@ -32,12 +32,12 @@ from kinemill.selection.constants import (
     REFERENCE_TIE,
 )
 from kinemill.selection.cross_validation import Fold, left_out_rows
-from kinemill.selection.facts import histories_of
+from kinemill.selection.facts import channel_facts, histories_of
 from kinemill.selection.references.baselines import Persistence, constant_velocities
 from kinemill.selection.references.family import Reference, References
-from kinemill.selection.references.specs import Spec, specs_of
 from kinemill.selection.references.step_predictor import StepPredictor, single, stacked
 from kinemill.selection.validation_errors import CandidateErrors, mean_errors
+from kinemill.task import MODELS, OBJECTIVES
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES, MOST_TERMS, RIDGES, Candidate, Structure
 from kinemill.task.portfolio import Candidate as PortfolioCandidate
@@ -53,6 +53,11 @@ from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, described, descripti
 UNSTABLE = "no member stays bounded in free runs over rows left out of its fit"
 
 _ROWS = 8192  # training windows in one batch, which bounds memory
+
+_LEFT_OUT = {
+    "linear_sincos": "no state is an angle: it would be identical to `linear`",
+    "physics": "no state is the derivative of another one (`derivative_of`)",
+}
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,30 @@ class _Candidate:
     errors: CandidateErrors
 
 
-def _reference(spec: Spec, scope: Scope, selected: _Candidate) -> Reference:
+@dataclass(frozen=True)
+class _Spec:
+    """A family to fit.
+
+    Attributes:
+        task: task with the channels.
+        structures: candidates, each with several histories and ridges.
+    """
+
+    name: str
+    task: Task
+    structures: tuple[Structure, ...]
+
+    def task_of(self, structure: Structure, history: int, ridge: float) -> Task:
+        """Return the task that trains a member; all settings of `learn` but the model are default.
+
+        `ridge` penalizes squared weights, relative to the rows.
+        """
+        settings = structure.settings(history, ridge)
+        learn = OBJECTIVES["dynamics"].model_validate({"type": "dynamics", **settings})
+        return self.task.model_copy(update={"learn": learn})
+
+
+def _reference(spec: _Spec, scope: Scope, selected: _Candidate) -> Reference:
     """Fit a selected member to all training rows, and write it to the folder, if any."""
     fitted = _fit_group(spec, selected.fitted, scope.dataset)
     step = single(make_step(spec, scope.dataset, fitted), fitted.solution)
@@ -198,7 +226,7 @@ def _reference(spec: Spec, scope: Scope, selected: _Candidate) -> Reference:
     return Reference.of(StepPredictor(step), selected.errors, fitted.ridge, path)
 
 
-def _write(folder: Path, spec: Spec, selected: _Candidate, scope: Scope, step: Step) -> None:
+def _write(folder: Path, spec: _Spec, selected: _Candidate, scope: Scope, step: Step) -> None:
     """Write a member as a trained model."""
     folder.mkdir(parents=True, exist_ok=True)
     fitted = selected.fitted
@@ -228,7 +256,7 @@ class _Group:
         return [_Candidate(*pair) for pair in zip(self.fitted, means, strict=True)]
 
 
-def _strongest(spec: Spec, folds: Sequence[Fold], histories: list[int]) -> _Candidate | None:
+def _strongest(spec: _Spec, folds: Sequence[Fold], histories: list[int]) -> _Candidate | None:
     """Return the member with the smallest score whose free runs stay bounded; None without one.
 
     Of members with almost the same score it is the one with the shortest history and the largest
@@ -263,7 +291,7 @@ def _strongest(spec: Spec, folds: Sequence[Fold], histories: list[int]) -> _Cand
     return min(tied, key=lambda candidate: (candidate.fitted.history, -candidate.fitted.ridge))
 
 
-def _group(spec: Spec, folds: Sequence[Fold], by_fold: Sequence[list[_Fitted]]) -> _Group:
+def _group(spec: _Spec, folds: Sequence[Fold], by_fold: Sequence[list[_Fitted]]) -> _Group:
     predictors = [
         StepPredictor(
             stacked(
@@ -275,7 +303,7 @@ def _group(spec: Spec, folds: Sequence[Fold], by_fold: Sequence[list[_Fitted]]) 
     return _Group(by_fold[-1], predictors)
 
 
-def make_step(spec: Spec, dataset: PackedDataset, member: _Fitted) -> Step:
+def make_step(spec: _Spec, dataset: PackedDataset, member: _Fitted) -> Step:
     """Return the step of a member in float64, without its weights."""
     task = spec.task_of(member.structure, member.history, member.ridge)
     layout = layout_of(task)
@@ -285,7 +313,7 @@ def make_step(spec: Spec, dataset: PackedDataset, member: _Fitted) -> Step:
     return step.double().eval()
 
 
-def fit_groups(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list[list[_Fitted]]:
+def fit_groups(spec: _Spec, dataset: PackedDataset, histories: list[int]) -> list[list[_Fitted]]:
     """Return one group per structure and history, each with one member per ridge."""
     return [
         group
@@ -294,14 +322,14 @@ def fit_groups(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list
     ]
 
 
-def _fit_group(spec: Spec, member: _Fitted, dataset: PackedDataset) -> _Fitted:
+def _fit_group(spec: _Spec, member: _Fitted, dataset: PackedDataset) -> _Fitted:
     """Return a member fitted to all training rows of a dataset."""
     ((*group,),) = _fit(spec, member.structure, dataset, [member.history])
     return next(fitted for fitted in group if fitted.ridge == member.ridge)
 
 
 def _fit(
-    spec: Spec, structure: Structure, dataset: PackedDataset, histories: list[int]
+    spec: _Spec, structure: Structure, dataset: PackedDataset, histories: list[int]
 ) -> list[list[_Fitted]]:
     longest = structure.longest or max(histories)
     lengths = [rows for rows in histories if rows <= longest]
@@ -339,3 +367,14 @@ def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tens
         after = torch.from_numpy(windows.truth[:, 0])
         state = rows[:, -1, : len(step.layout.states)]
         yield terms(rows.flip(1)), step.target_outputs(state, after)
+
+
+def specs_of(task: Task) -> tuple[list[_Spec], dict[str, str]]:
+    """Return the families to fit, and the reasons why others are left out."""
+    facts = channel_facts(task)
+    families: dict[str, list[Structure]] = {}
+    for model in MODELS:
+        for structure in MODELS[model].structures(facts):
+            families.setdefault(structure.family, []).append(structure)
+    specs = [_Spec(name, task, tuple(structures)) for name, structures in families.items()]
+    return specs, {name: why for name, why in _LEFT_OUT.items() if name not in families}
