@@ -16,25 +16,25 @@ def damaged(swing):
     return values
 
 
-def test_split_keeps_what_is_before_and_after_each_fault(pendulum, swing):
-    verdict = apply_checks_to_track(damaged(swing), pendulum(on_fault="split"))
-    assert verdict.pieces == [(0, 300), (310, 600), (606, 1000)]
-    # rows 601 to 604 are sound, but no window fits into four rows
-    assert verdict.dropped == {"nonfinite": 10, "limits": 2, "min_steps": 4}
-
-
-def test_cut_keeps_what_is_before_the_first_fault(pendulum, swing):
-    verdict = apply_checks_to_track(damaged(swing), pendulum(on_fault="cut"))
-    assert verdict.pieces == [(0, 300)]
-    assert sum(verdict.dropped.values()) == 700
-    assert verdict.dropped == {"nonfinite": 698, "limits": 2}
-
-
-def test_quarantine_keeps_nothing_and_names_every_fault(pendulum, swing):
-    verdict = apply_checks_to_track(damaged(swing), pendulum(on_fault="quarantine"))
-    assert verdict.pieces == []
-    assert sum(verdict.dropped.values()) == 1000
-    assert [finding.check for finding in verdict.findings] == ["nonfinite", "limits", "limits"]
+@pytest.mark.parametrize(
+    ("rule", "pieces", "dropped"),
+    [
+        # rows 601 to 604 are sound, but no window fits into four rows
+        (
+            "split",
+            [(0, 300), (310, 600), (606, 1000)],
+            {"nonfinite": 10, "limits": 2, "min_steps": 4},
+        ),
+        ("cut", [(0, 300)], {"nonfinite": 698, "limits": 2}),
+        ("quarantine", [], {"nonfinite": 998, "limits": 2}),
+    ],
+)
+def test_the_rule_says_what_is_kept_of_a_damaged_track(pendulum, swing, rule, pieces, dropped):
+    verdict = apply_checks_to_track(damaged(swing), pendulum(on_fault=rule))
+    assert verdict.pieces == pieces
+    assert verdict.dropped == dropped
+    if rule != "split":
+        assert [item.check for item in verdict.findings] == ["nonfinite", "limits", "limits"]
 
 
 def test_a_sound_track_is_one_piece_under_every_rule(pendulum, swing):
