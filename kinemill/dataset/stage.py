@@ -1,8 +1,8 @@
 """Dataset stage: pack accepted episodes into segments of rows, with split and statistics.
 
-With `balance`, training samples episodes of rare classes more often. A class with n rows is sampled
-in proportion to n^(1 - power): by its rows at power 0, equally often at power 1 (Mahajan et al.
-2018, section 2.2, use 0.5).
+Class balance: with `balance`, training samples episodes of rare classes more often. A class with n
+rows is sampled in proportion to n^(1 - power): by its rows at power 0, equally often at power 1
+(Mahajan et al. 2018, section 2.2, use 0.5).
 """
 
 from collections.abc import Iterable, Mapping
