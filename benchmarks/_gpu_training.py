@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks._gpu_cases import GRU, MLP, TRANSFORMER, Run, begin, pendulums, task_of
 from benchmarks._gpu_rows import Bench, NotRun, wait
-from kinemill.train.batch_memory import bytes_per_window
+from kinemill.train.memory import bytes_per_window
 
 
 @dataclass(frozen=True)

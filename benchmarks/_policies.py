@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.export.policy import describe, write_policy
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.export import Export
-from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.train.policy import PolicyModule
 
 CART = ("position", "angle", "velocity")
 LIMITS = {"position": (-2.0, 2.0), "angle": (-0.5, 0.5), "force": (-10.0, 10.0)}

@@ -19,7 +19,7 @@ import numpy as np
 
 from kinemill import catalog
 from kinemill.catalog import CatalogEntry, RecordingSet
-from kinemill.catalog.set_digest import set_digest
+from kinemill.catalog.history import set_digest
 from kinemill.ingest.file_stat import FileStat, read_file_stat
 from kinemill.ingest.membership import new_member, stage_entry
 from kinemill.ingest.recordings import open_recording

@@ -23,9 +23,10 @@ from kinemill.runtime.interface import Dtype
 from kinemill.task.document import Task
 from kinemill.task.export import Export as ExportSettings
 from kinemill.task.verify import Verify
-from kinemill.train.data import make_windows, scale_of
+from kinemill.train.data import make_windows
 from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import fit_network
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
 from kinemill.verify.checklist import Gate
 from kinemill.verify.dynamics import DynamicsSubject

@@ -19,8 +19,7 @@ from kinemill.errors import BadInput, Blocked, KinemillError
 from kinemill.failures import quiet_threads
 from kinemill.ingest.files import drop_folder, require_logs
 from kinemill.interrupts import Interrupted
-from kinemill.register.document import RunDocument
-from kinemill.register.run_summary import RunFacts, run_document
+from kinemill.register.run_summary import RunDocument, RunFacts, run_document
 from kinemill.register.stage import Registration
 from kinemill.register.versions import bundle_folder, find_version
 from kinemill.registry import nearest

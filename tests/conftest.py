@@ -118,7 +118,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def leave_out_expectations(patch: pytest.MonkeyPatch) -> None:
     """Validate as if no episode failed an expectation: Great Expectations takes 1 s each time."""
-    patch.setattr("kinemill.validate.row_checks.run_checkpoint", lambda *_: [])
+    patch.setattr("kinemill.validate.checkpoint.run_checkpoint", lambda *_: [])
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def verify_here(patch: pytest.MonkeyPatch) -> None:
 
 def fit_few_references(patch: pytest.MonkeyPatch) -> None:
     """Fit references with three lengths of history in place of seven up to 80 rows."""
-    patch.setattr("kinemill.selection.histories.HISTORIES", (1, 2, 10))
+    patch.setattr("kinemill.selection.facts.HISTORIES", (1, 2, 10))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -222,7 +222,7 @@ def test_few_assignments_are_packed():
 
 
 # Tests of several modules: chains, servers, families. Lower the number with each move.
-UNMIRRORED = 186
+UNMIRRORED = 155
 
 
 def test_few_test_files_mirror_no_module():

@@ -31,9 +31,9 @@ TESTS = (
     "tests/ingest/readers/test_csv.py", "tests/ingest/readers/test_hdf5.py",
     "tests/ingest/readers/test_mcap.py", "tests/ingest/readers/test_ulog.py",
     "tests/validate/test_checks.py", "tests/validate/test_stage.py",
-    "tests/dataset/test_split.py", "tests/train/test_training.py", "tests/train/test_checkpoint.py",
-    "tests/export/test_export.py", "tests/export/test_c99.py", "tests/runtime/test_loader.py",
-    "tests/register/test_registration.py", "tests/pipelines/test_chain.py",
+    "tests/dataset/test_split.py", "tests/train/test_stage.py", "tests/train/test_checkpoint.py",
+    "tests/export/test_step_files.py", "tests/export/test_c99.py", "tests/runtime/test_loader.py",
+    "tests/register/test_stage.py", "tests/pipelines/test_chain.py",
     "tests/pipelines/test_definitions.py", "tests/resources/test_alerts.py",
     "tests/tracking/test_runs.py",
 )  # fmt: skip

@@ -18,7 +18,7 @@ from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Float32MultiArray, String
 
 from kinemill.control import learned_model, make_planner
-from kinemill.control.online_planner import Online
+from kinemill.control.planner import Online
 from kinemill.runtime import Watchdog, load
 from kinemill.task import load_task
 

@@ -218,7 +218,7 @@ def _read(actions: Actions, simulator: Simulator) -> "tuple[Floats, str]":
     """Return the actions (T, A), and their description."""
     import polars as pl
 
-    from kinemill.verify.actions import actions_of, read_actions
+    from kinemill.verify.simulation import actions_of, read_actions
 
     if isinstance(actions, str | Path):
         return read_actions(Path(actions), simulator.actions, simulator.dt), str(actions)

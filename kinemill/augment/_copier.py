@@ -1,4 +1,7 @@
-"""Segments of augmented copies: linked from the previous training set, or computed."""
+"""Segments of augmented copies: linked from the previous training set, or computed.
+
+Each copy of an episode has its own seed.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -6,16 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from kinemill.augment._augmentation import Rows, Signals
-from kinemill.augment._copies import Content, copies
-from kinemill.dataset import Media, PackedDataset, PackedEpisode, View
+from kinemill.augment._augmentation import Augmentation, Rows, Signals
+from kinemill.dataset import AuxRows, Media, PackedDataset, PackedEpisode, View
 from kinemill.dataset.aux_arrays import write_aux
 from kinemill.dataset.listing import write_listing
 from kinemill.dataset.packed import episode_table, read_packed
 from kinemill.dataset.segments import VALUES, Segment, link_segment, write_segment
+from kinemill.errors import BadInput
 from kinemill.store import digest, read_document, write_document
 from kinemill.task import Task
 from kinemill.validate.apply_checks import apply_checks_to_track
@@ -40,11 +44,28 @@ class CopyCounts:
         return self
 
 
+@dataclass(frozen=True)
+class _Content:
+    """A training episode before packing.
+
+    Attributes:
+        episode: description of the episode.
+        values: states and actions, (rows, C) float32 in task units.
+        aux: observations, rewards and references to images and texts of its rows, if any.
+        views: changes of these images and texts.
+    """
+
+    episode: PackedEpisode
+    values: Rows
+    aux: AuxRows | None = None
+    views: tuple[View, ...] = ()
+
+
 @dataclass
 class _WithCopies:
     """An original and its copies, sorted by id, and the counts of each augmentation."""
 
-    contents: list[Content]
+    contents: list[_Content]
     counts_by_plugin: list[CopyCounts] = field(default_factory=list[CopyCounts])
 
 
@@ -74,9 +95,9 @@ class _Source:
     folder: Path
     media: Media | None
 
-    def content(self, episode: PackedEpisode) -> Content:
+    def content(self, episode: PackedEpisode) -> _Content:
         aux = self.media.load(self.folder, episode) if self.media else None
-        return Content(episode, self.dataset.rows(episode), aux)
+        return _Content(episode, self.dataset.rows(episode), aux)
 
 
 class Copier:
@@ -136,7 +157,7 @@ class Copier:
             link_segment(self._previous, self._folder, key)
             return read_document(self._folder / name, CopiedSegment)
         counts = [CopyCounts() for _ in self._task.augment]
-        contents = list[Content]()
+        contents = list[_Content]()
         copied = list[_Copied]()
         with ThreadPoolExecutor(self._workers) as pool:
             for result in pool.map(self._copy_one, episodes):
@@ -181,13 +202,13 @@ class Copier:
         return {episode.id: episode for episode in self._source.dataset.of("train")}
 
 
-def _copy(task: Task, original: Content, signals: Signals) -> _WithCopies:
+def _copy(task: Task, original: _Content, signals: Signals) -> _WithCopies:
     result = _WithCopies([original])
     for index in range(len(task.augment)):
         counts = CopyCounts()
-        accepted = list[Content]()
+        accepted = list[_Content]()
         for content in result.contents:
-            for copy in copies(task, index, content, signals):
+            for copy in _copies(task, index, content, signals):
                 if why := _new_failure(task, content, copy):
                     counts += CopyCounts(left_out=1, why=why)
                 else:
@@ -199,7 +220,7 @@ def _copy(task: Task, original: Content, signals: Signals) -> _WithCopies:
     return result
 
 
-def _new_failure(task: Task, content: Content, copy: Content) -> str | None:
+def _new_failure(task: Task, content: _Content, copy: _Content) -> str | None:
     """Return the first physical check that a copy fails and its original passes, or None."""
     findings = _failed_checks(task, copy.values)
     if not findings:
@@ -223,3 +244,77 @@ def _failed_checks(task: Task, values: Rows) -> list[tuple[str, str]]:
         for finding in apply_checks_to_track(columns, task).findings
         if finding.rule != "warn"
     ]
+
+
+def _copies(task: Task, index: int, content: _Content, signals: Signals) -> Iterator[_Content]:
+    """Yield the copies of one episode by augmentation `index` of the task."""
+    plugin = cast(Augmentation, task.augment[index])
+    episode = content.episode
+    identity = [plugin.seed, episode.id, plugin.type, index]
+    if _hash_fraction([*identity, "share"]) >= plugin.share:
+        return
+    suffix = (
+        f"-{index}"
+        if [augmentation.type for augmentation in task.augment].count(plugin.type) > 1
+        else ""
+    )
+    numbers = _numbers(content)
+    for number in range(plugin.copies):
+        seed = int(digest([*identity, number])[:16], 16)
+        values = plugin.vary(numbers, signals, np.random.default_rng(seed))
+        if values.shape[1:] != numbers.shape[1:] or not np.isfinite(values).all():
+            where = f"augment.{index} ({plugin.type}), episode {episode.id}"
+            raise BadInput(
+                where,
+                f"returned {values.shape} with non-finite values or other columns",
+                expected=f"finite values in {numbers.shape[1]} columns",
+            )
+        label = f".{number}" if plugin.copies > 1 else ""
+        copy = replace(episode, id=f"{episode.id}+{plugin.type}{suffix}{label}")
+        yield _split(plugin, content, values, copy, signals, seed)
+
+
+def _numbers(content: _Content) -> Rows:
+    """Return states, actions, observations and rewards as one array, (rows, C) read-only."""
+    if content.aux is None or not content.aux.numbers.shape[1]:
+        return content.values
+    numbers = np.concatenate([content.values, content.aux.numbers], axis=1)
+    numbers.flags.writeable = False
+    return numbers
+
+
+def _split(
+    plugin: Augmentation,
+    content: _Content,
+    numbers: Rows,
+    copy: PackedEpisode,
+    signals: Signals,
+    seed: int,
+) -> _Content:
+    """Return a copy with its numbers, (rows, C), and its images and texts."""
+    if content.aux is None:
+        return _Content(copy, numbers)
+    columns = content.values.shape[1]
+    rows = plugin.source_rows(len(content.values), signals, np.random.default_rng(seed))
+    if len(rows) != len(numbers):
+        raise BadInput(
+            f"augmentation {plugin.type}, episode {content.episode.id}",
+            f"has images for {len(rows)} rows and numbers for {len(numbers)}",
+            expected="equal numbers of rows",
+            fix="draw the same numbers from `random` in `source_rows` and `vary`",
+        )
+    views = [
+        View(channel, plugin.model_dump(mode="json"), seed)
+        for channel in plugin.changed_media(signals.channels)
+    ]
+    return _Content(
+        copy,
+        numbers[:, :columns],
+        AuxRows(numbers[:, columns:], content.aux.references[rows]),
+        (*content.views, *views),
+    )
+
+
+def _hash_fraction(identity: list[object]) -> float:
+    """Return a number in [0, 1) from the digest of `identity`."""
+    return int(digest(identity)[:16], 16) / 2.0**64

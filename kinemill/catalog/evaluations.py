@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     TextClause,
     delete,
+    func,
     insert,
     select,
     text,
@@ -25,8 +26,16 @@ from sqlalchemy import (
 
 from kinemill.catalog import history
 from kinemill.catalog.database import transaction
-from kinemill.catalog.history import Head, batches, counts, end, forget_earlier, head_of, set_head
-from kinemill.catalog.set_digest import set_difference
+from kinemill.catalog.history import (
+    Head,
+    batches,
+    counts,
+    end,
+    forget_earlier,
+    head_of,
+    set_difference,
+    set_head,
+)
 from kinemill.catalog.tables import (
     ANY_CHECK,
     HELD_BACK,
@@ -360,3 +369,38 @@ def _evaluation(row: Row[Any]) -> Evaluation:
         bool(row.faulty),
         bool(row.held_back),
     )
+
+
+def replace_outliers(
+    connection: Connection,
+    task: str,
+    listed: Iterable[tuple[str, str, str, str]],
+    replaced: Iterable[str] | None,
+) -> None:
+    """Replace the outliers of some recordings, or of all.
+
+    Args:
+        connection: from `transaction`.
+        task: name of the task.
+        listed: check, content hash, name of the recording, and the outlier as JSON.
+        replaced: content hashes whose outliers are removed; None: all.
+    """
+    deletion = delete(outliers).where(outliers.c.task == task)
+    if replaced is None:
+        connection.execute(deletion)
+    else:
+        for batch in batches(replaced):
+            connection.execute(deletion.where(outliers.c.hash.in_(batch)))
+    names = ("check", "hash", "name", "document")
+    if rows := [{"task": task, **dict(zip(names, outlier, strict=True))} for outlier in listed]:
+        connection.execute(insert(outliers), rows)
+
+
+def find_outliers(home: Home, task: str, check: str, limit: int) -> tuple[int, list[str]]:
+    """Return the number of outliers of a check, and the first ones by name, as JSON."""
+    of = outliers.c
+    this = (of.task == task) & (of.check == check)
+    query = select(of.document).where(this).order_by(of.name, of.hash).limit(limit)
+    with transaction(home) as connection:
+        total = connection.execute(select(func.count()).where(this)).scalar_one()
+        return total, [row[0] for row in connection.execute(query)]

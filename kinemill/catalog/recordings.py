@@ -21,9 +21,10 @@ from kinemill.catalog.history import (
     forget_earlier,
     head_of,
     live,
+    set_difference,
+    set_digest,
     set_head,
 )
-from kinemill.catalog.set_digest import set_difference, set_digest
 from kinemill.catalog.tables import recordings
 from kinemill.store import ArtifactRef, Home, digest
 

@@ -1,7 +1,8 @@
-"""Index of near-duplicates: sketches, the keys they are found by, and pairs.
+"""Near-duplicates: sketches, the keys they are found by, pairs, and what each recording repeats.
 
 A unit is a recording, or one part of a recording that has several. Units are numbered in the order
-in which they arrive. A key holds the earliest `ROOM` units.
+in which they arrive. A key holds the earliest `ROOM` units. What each recording repeats follows
+from the notes of `kinemill.validate.duplicates.registry`, which are the record.
 """
 
 import json
@@ -24,14 +25,18 @@ from sqlalchemy import (
     text,
 )
 
+from kinemill.catalog.database import transaction
 from kinemill.catalog.history import Head, batches, head_of, set_head
-from kinemill.catalog.tables import sketch_keys, sketch_pairs, sketched, sketches
+from kinemill.catalog.tables import duplicates, sketch_keys, sketch_pairs, sketched, sketches
+from kinemill.store.home import Home
 
 ROOM = 64  # maximum number of units under one key
 _AMONG = {  # a list of any length as one parameter, so that the statement is prepared once
     "sqlite": "sketch_keys.key IN (SELECT value FROM json_each(:keys))",
     "postgresql": "sketch_keys.key = ANY (CAST(translate(:keys, '[]', '{}') AS bigint[]))",
 }
+
+_Roots = Mapping[str, str]  # by part of a recording; "" for the recording as a whole
 
 
 @dataclass(frozen=True)
@@ -247,3 +252,37 @@ class SketchTable:
 
     def _is(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
         return (sketches.c.task == self._task) & condition
+
+
+def read_notes(home: Home, task: str) -> dict[str, dict[str, str]]:
+    """Return the roots of the parts of every recording with rows, by content hash."""
+    with transaction(home) as connection:
+        return _read_rows(connection, task)
+
+
+def enter_notes(
+    home: Home, task: str, notes: Mapping[str, _Roots], without: Iterable[str] = ()
+) -> None:
+    """Add the rows of some recordings unless they exist, and delete those of others."""
+    with transaction(home, write=True) as connection:
+        present = _read_rows(connection, task)
+        table = duplicates.c
+        rows = [
+            {"task": task, "hash": hash_, "part": part, "root": root}
+            for hash_, roots in notes.items()
+            if hash_ not in present
+            for part, root in roots.items()
+        ]
+        for batch in batches(rows):
+            connection.execute(insert(duplicates), batch)
+        for hashes in batches(without):
+            unwanted = (table.task == task) & table.hash.in_(hashes)
+            connection.execute(delete(duplicates).where(unwanted))
+
+
+def _read_rows(connection: Connection, task: str) -> dict[str, dict[str, str]]:
+    query = select(duplicates).where(duplicates.c.task == task)
+    notes = dict[str, dict[str, str]]()
+    for row in connection.execute(query):
+        notes.setdefault(row.hash, {})[row.part] = row.root
+    return notes

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
-from kinemill.register.document import RunDocument
+from kinemill.register.run_summary import RunDocument
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION
 from kinemill.task.portfolio import CandidateResult

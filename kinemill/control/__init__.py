@@ -12,10 +12,9 @@ from kinemill.control.closed_loop import run_episode
 from kinemill.control.controlled_plant import ControlledPlant, EpisodeFailed
 from kinemill.control.cost import Cost
 from kinemill.control.learned_dynamics import LearnedModel, learned_model
-from kinemill.control.online_planner import AsyncPlanner, Online
 from kinemill.control.physics import Robot, TruePhysics, make_plant, uncertain_physics
 from kinemill.control.plan import Plan
-from kinemill.control.planner import make_planner
+from kinemill.control.planner import AsyncPlanner, Online, make_planner
 from kinemill.control.policies import Policy, plain_policy
 
 __all__ = [

@@ -1,4 +1,9 @@
-"""Dataset stage: pack accepted episodes into segments of rows, with split and statistics."""
+"""Dataset stage: pack accepted episodes into segments of rows, with split and statistics.
+
+Class balance: with `balance`, training samples episodes of rare classes more often. A class with n
+rows is sampled in proportion to n^(1 - power): by its rows at power 0, equally often at power 1
+(Mahajan et al. 2018, section 2.2, use 0.5).
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,14 +13,13 @@ import polars as pl
 
 from kinemill.dataset import segments
 from kinemill.dataset.assignment import assign_sides, known_sides
-from kinemill.dataset.balance import classes_of, weights_of
 from kinemill.dataset.catalog import STAGE, enter
 from kinemill.dataset.description import read_description
 from kinemill.dataset.incremental import PreviousVersion, find_previous, find_unchanged, note_source
 from kinemill.dataset.layout import COMPACT, LAYOUT, lay_out, scan_layout
 from kinemill.dataset.leakage import find_related, find_torn_duplicates, measure_leakage
 from kinemill.dataset.listing import SCHEMA, scan_listing
-from kinemill.dataset.multi_task import EpisodeSet, changed_episodes, collect_episodes
+from kinemill.dataset.multi_task import EpisodeSet, changed_episodes, collect_episodes, metadata_of
 from kinemill.dataset.row_writer import ReadableEpisode, RowWriter
 from kinemill.dataset.split import (
     SplitContext,
@@ -28,8 +32,10 @@ from kinemill.dataset.split import (
 )
 from kinemill.dataset.summary import DatasetSummary, channel_statistics
 from kinemill.dataset.trainable import check_clips, check_published, check_rows, check_sides
+from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Home, Json, digest, get_or_build, to_json_value
 from kinemill.task import Dataset, Task
+from kinemill.task.stages import Balance
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.summary import EpisodesSummary
 
@@ -83,7 +89,7 @@ def run(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
             the session of a recording is unknown.
     """
     collected = _collect(task, home, episodes)
-    labels = Labels(collected.tasks, classes_of(task, home, collected))
+    labels = Labels(collected.tasks, _classes_of(task, home, collected))
     key = inputs(task, home, episodes, collected, labels)
 
     def build(folder: Path) -> Json:
@@ -198,7 +204,7 @@ def _table(
     parts = [_part(task, episodes[start : start + _BATCH], context, labels) for start in starts]
     sources = [pl.col("source") + start for start in starts]
     table = pl.concat([part.with_columns(of) for part, of in zip(parts, sources, strict=True)])
-    weights = weights_of(table, task.dataset.balance) if task.dataset.balance else pl.lit(1.0)
+    weights = _weights_of(table, task.dataset.balance) if task.dataset.balance else pl.lit(1.0)
     table = table.with_columns(weights.alias("weight"))
     return table.select(column for column in table if column.null_count() < max(len(column), 1))
 
@@ -234,3 +240,53 @@ def _part(
     if (ids := [piece.id for piece in pieces]) != [*numbers]:  # some are cut or left out
         shared = shared[sources].with_columns(pl.Series("id", ids, pl.String))
     return table.hstack(shared)
+
+
+def _classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
+    """Return the class of each episode by id; empty without `dataset.balance`.
+
+    Raises:
+        BadInput: The metadata of a recording lacks the key.
+    """
+    balance = task.dataset.balance
+    if balance is None:
+        return {}
+    attributes = {
+        "episode": lambda episode: episode.id,
+        "recording": lambda episode: episode.recording,
+        "task": lambda episode: collected.tasks.get(episode.id, task.name),
+    }
+    if balance.group_by in attributes:
+        return {episode.id: attributes[balance.group_by](episode) for episode in collected.episodes}
+    classes = dict[str, str]()
+    unknown = list[str]()
+    for episode in collected.episodes:
+        values = metadata_of(task, home, episode, collected.tasks.get(episode.id, task.name))
+        if balance.group_by in values:
+            classes[episode.id] = values[balance.group_by]
+        else:
+            unknown.append(episode.name)
+    if unknown:
+        raise BadInput(
+            f"{task.path or task.name}: dataset.balance.group_by: {balance.group_by}",
+            f"is not known of {len(set(unknown))} recordings, such as {unknown[0]}",
+            expected=f"{', '.join(attributes)}, or a key that every recording's metadata has",
+            fix="a group in `ingest.meta.name`, or a side-car beside each log",
+        )
+    return classes
+
+
+def _weights_of(pieces: pl.DataFrame, balance: Balance) -> pl.Expr:
+    """Return the sampling weight of each piece's rows; the mean over training rows is 1.
+
+    Pieces of validation and test have weight 1.
+    """
+    power = balance.power
+    trained = pl.col("split") == "train"
+    classes = pieces.filter(trained).group_by("class", maintain_order=True)
+    rows = dict(classes.agg(pl.col("rows").sum()).iter_rows())
+    # n rows of a class weigh scale n^-power each, and all weights together must sum to Σ n.
+    scale = sum(rows.values()) / (sum(count ** (1.0 - power) for count in rows.values()) or 1.0)
+    weights = {name: scale * count**-power for name, count in rows.items()}
+    of = pl.col("class").replace_strict(weights, default=1.0, return_dtype=pl.Float64)
+    return pl.when(trained).then(of).otherwise(1.0)

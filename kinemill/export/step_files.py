@@ -1,4 +1,11 @@
-"""Write the files of a trained step, and compare them with it."""
+"""Write the files of a trained step, and compare them with it.
+
+`cases.npz` holds parity cases: inputs of a few windows with the outputs of the trained step in
+float64. `python -m kinemill.runtime verify FOLDER` compares a copy of the model with them on any
+machine; it needs numpy and ONNX Runtime.
+
+Symbols: N cases, H history, T horizon, S states, A actions.
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,26 +15,41 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, Blocked
 from kinemill.export._graph import OPSET
 from kinemill.export.bundle import write_interface
 from kinemill.export.c99.parity import write_c99
-from kinemill.export.cases import Arrays, make_cases
 from kinemill.export.interface import io_document, safe_action
 from kinemill.export.rollout import rollout_model
+from kinemill.export.rounding import FACTOR, evaluate, rollout
 from kinemill.export.step import TrainedStep, export_any, step_model, trace, trace_estimator
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Interface, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
 from kinemill.runtime.self_test import CASES
+from kinemill.runtime.window_metrics import (
+    Floats,
+    Windows,
+    cut_windows,
+    draw_within,
+    evenly_spaced,
+    nonzero_std,
+)
 from kinemill.task.export import Export
 
 STEPS = 3
 GROSS = 100.0  # of the first comparison: steps, times the tolerance of a runtime
 
 Graphs = tuple[onnx.GraphProto, onnx.GraphProto | None]  # the step, and the estimator if any
+
+_MOST = 8
+_HORIZON = 25
+_TOLERANCE = 1e-5  # smallest tolerance, in standard deviations of a channel, as in verification
+
+_Arrays = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +84,7 @@ def write_model(
     files = _models(graphs, interface, metadata)
     _write(folder, files)
     _check_loads(interface, folder)
-    cases = make_cases(step, interface, extras.rows)
+    cases = _make_cases(step, interface, extras.rows)
     _compare(folder, cases)
     np.savez(folder / CASES, allow_pickle=False, **cases)
     c99 = write_c99(folder, files["step.onnx"]) if settings.c99 else None
@@ -128,7 +150,7 @@ def _check_loads(interface: Interface, folder: Path) -> None:
         ) from error
 
 
-def _compare(folder: Path, cases: Arrays) -> None:
+def _compare(folder: Path, cases: _Arrays) -> None:
     """Run the first steps of the parity cases and reject gross differences.
 
     The cases are rows of training, because random inputs mislead: a polynomial of a channel that
@@ -155,3 +177,64 @@ def _compare(folder: Path, cases: Arrays) -> None:
             expected="the values of the trained step",
             fix="check the loss of the training, which may have diverged",
         )
+
+
+def _training_windows(rows: PackedDataset, history: int, horizon: int, most: int) -> Windows | None:
+    """Return up to `most` evenly spaced training windows; None if all episodes are too short.
+
+    A window has `history` known rows (W, H, S) and `horizon` rows to predict (W, T, S).
+    """
+    starts = rows.window_starts("train", history + horizon)
+    if not len(starts):
+        return None
+    selected = evenly_spaced(starts, most)
+    return cut_windows(rows.values, len(rows.states), selected, history, horizon)
+
+
+def _make_cases(step: TrainedStep, interface: Interface, rows: PackedDataset | None) -> _Arrays:
+    """Return inputs, expected next states (N, T, S) and the tolerance of a runtime.
+
+    Without `rows`, inputs are drawn within the limits.
+    """
+    windows = _training_windows(rows, interface.history, _HORIZON, _MOST) if rows else None
+    inputs = _as_inputs(windows) if windows else _random_inputs(interface)
+    std = np.ones(len(interface.states)) if rows is None else rows.std[: len(interface.states)]
+    std = nonzero_std(std)  # a constant channel counts in its unit
+    with np.errstate(over="ignore"):  # predictions may diverge
+        return inputs | _expected(step, interface, inputs, std)
+
+
+def _expected(step: TrainedStep, interface: Interface, inputs: _Arrays, std: Floats) -> _Arrays:
+    exact, rounded = evaluate(step, rollout, [*inputs.values()], interface.dtype).part(0)
+    angle = interface.is_angle
+    rounding = np.max([np.abs(wrapped(values - exact, angle)) for values in rounded], axis=0)
+    allowed = _allowed(exact, rounding, std)
+    return {"next_states": exact.astype(np.float32), "allowed": allowed.astype(np.float32)}
+
+
+def _allowed(exact: Floats, rounding: Floats, std: Floats) -> Floats:
+    """Return the tolerance of each number (N, T, S); it never decreases along a rollout."""
+    # One state's rounding reaches all others through the network, so the worst one counts for all.
+    worst = (rounding / std).max(axis=2, keepdims=True) * std
+    floor = np.maximum(_TOLERANCE * std, np.spacing(np.abs(exact).astype(np.float32)))
+    return np.maximum.accumulate(np.maximum(FACTOR * worst, floor), axis=1)
+
+
+def _as_inputs(windows: Windows) -> _Arrays:
+    parts = {
+        "states": windows.states,
+        "past_actions": windows.past_actions,
+        "actions": windows.actions,
+    }
+    return {name: part.astype(np.float32) for name, part in parts.items()}
+
+
+def _random_inputs(interface: Interface) -> _Arrays:
+    random = np.random.default_rng(0)
+    limits = interface.limits
+    history = interface.history
+    return {
+        "states": draw_within(random, limits, interface.states, (_MOST, history)),
+        "past_actions": draw_within(random, limits, interface.actions, (_MOST, history - 1)),
+        "actions": draw_within(random, limits, interface.actions, (_MOST, _HORIZON)),
+    }

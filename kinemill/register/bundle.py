@@ -5,11 +5,8 @@
 
 from pathlib import Path
 
-from kinemill.runtime.download import check_bundle
-from kinemill.runtime.integrity import POLICY, SUMS, read_sums
+from kinemill.runtime.integrity import POLICY, SUMS
 from kinemill.store import Artifact, ArtifactRef, Home, Json, file_digest, get_or_build, open_ref
-
-__all__ = ["SUMS", "check_bundle", "make_bundle", "model_digest", "model_files", "read_sums"]
 
 VERSION = 2
 MODEL_FILES = ("step.onnx", "rollout.onnx")  # the last one is the model's identity

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from kinemill.register import tags
-from kinemill.register.bundle import SUMS, model_files, read_sums
+from kinemill.register.bundle import model_files
+from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.store import fault_point
 from kinemill.task import Task
 from kinemill.tracking import Tracking

@@ -6,7 +6,6 @@ not in the store become deleted versions in MLflow. The champion is that of the 
 
 from collections.abc import Iterator
 from dataclasses import fields
-from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
@@ -69,12 +68,8 @@ def _restore_task(tracking: Tracking, task: str) -> Json:
 def _documents(home: Home, task: str) -> Iterator[Decision]:
     """Yield the published decisions of a task, the newest of a version last."""
     folder = home.store / "decision" / task
-    for path in sorted(folder.glob(f"*/{DECISION_FILE}"), key=_modified):
+    for path in sorted(folder.glob(f"*/{DECISION_FILE}"), key=lambda path: path.stat().st_mtime):
         yield read_document(path, Decision)
-
-
-def _modified(path: Path) -> float:
-    return path.stat().st_mtime
 
 
 def _register(tracking: Tracking, task: Task, document: Decision) -> bool:

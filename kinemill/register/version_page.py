@@ -4,24 +4,26 @@ The HTML is self-contained, fits phones, and has a light and a dark style.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from re import fullmatch
+
+import numpy as np
 
 from kinemill.dataset import load_dataset
 from kinemill.dataset.environment_card import DOCUMENT as CARD
 from kinemill.dataset.environment_card import read_card
-from kinemill.dataset.histograms import STYLES, histograms
+from kinemill.dataset.packed import Packed, PackedDataset
 from kinemill.register import tags
 from kinemill.register.audit_log import read_events
 from kinemill.register.gate.headline import headline_of
-from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.robot_trials import trials_of
 from kinemill.register.versions import Version
-from kinemill.reports.charts import number
+from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import html_page
 from kinemill.reports.templates import render
-from kinemill.store import ArtifactRef, Home, Json
+from kinemill.store import MANIFEST, ArtifactRef, Home, Json, file_digest, read_json
 from kinemill.store.provenance import CHANGED
 from kinemill.validate.summary import read_checks, read_quarantine
 from kinemill.verify.comparison_sections import HEAD, head_section
@@ -37,6 +39,13 @@ _SUMMARY = {  # numbers of a stage's summary in the provenance table
     "verification": ("passed",),
 }
 _LOOK = "Numbers in the task's units; the full record is in the registry."
+
+# Each stage with the stage whose digest its manifest contains, newest first.
+_BACK = {"dataset": "episodes", "episodes": "recordings"}
+
+_STYLES = {"train": "model", "validation": "linear", "test": "champion"}
+_BINS = 40
+_SIZE = (340, 212)  # px of a chart
 
 
 def version_page(home: Home, version: Version, decide: str = "") -> str:
@@ -95,6 +104,23 @@ def _cards(version: Version) -> list[Card]:
     return cards
 
 
+@dataclass(frozen=True)
+class Link:
+    """One artifact in the provenance of a version.
+
+    Attributes:
+        stage: the stage that built it.
+        digest: digest of the artifact in the inputs of the next stage.
+        folder: folder of the artifact; None if it was deleted from this home.
+        summary: summary of the stage.
+    """
+
+    stage: str
+    digest: str
+    folder: Path | None
+    summary: Json
+
+
 def _artifacts(links: Iterable[Link]) -> Iterator[tuple[str, str, str]]:
     """Yield name, digest and content of each stage's artifact."""
     for link in links:
@@ -145,11 +171,11 @@ def _data(home: Home, link: Link | None) -> dict[str, object]:
     packed = load_dataset(
         home, ArtifactRef(link.folder.relative_to(home.root).as_posix(), link.digest)
     )
-    counts = {split: len(packed.of(split)) for split in STYLES}
+    counts = {split: len(packed.of(split)) for split in _STYLES}
     splits = {
-        STYLES[split]: f"{split}, {count} episodes" for split, count in counts.items() if count
+        _STYLES[split]: f"{split}, {count} episodes" for split, count in counts.items() if count
     }
-    return missing | {"packed": packed, "charts": histograms(packed), "splits": splits}
+    return missing | {"packed": packed, "charts": _histograms(packed), "splits": splits}
 
 
 def rejected(link: Link | None) -> str:
@@ -186,3 +212,71 @@ def _verified(home: Home, version: Version) -> str:
         return ""
     body = report.read_text(encoding="utf-8").partition(HEAD[1])[2].partition("<footer>")[0]
     return f"<h2>Verification</h2>{body}" if body else ""
+
+
+def provenance_of(home: Home, version: Version) -> list[Link]:
+    """Return the links of a version, from the recordings to the verification."""
+    stood_on = {
+        stage: version.tags[tag]
+        for stage, tag in (
+            ("verification", tags.VERIFICATION),
+            ("model", tags.MODEL),
+            ("dataset", tags.DATASET),
+        )
+        if tag in version.tags
+    }
+    links = [_link(home, version.task, stage, digest) for stage, digest in stood_on.items()]
+    return [*links, *_earlier_links(home, version.task, links)][::-1]
+
+
+def _earlier_links(home: Home, task: str, links: list[Link]) -> Iterator[Link]:
+    link = next((item for item in links if item.stage == "dataset"), None)
+    while link is not None and link.folder is not None and link.stage in _BACK:
+        stage = _BACK[link.stage]
+        digest = read_json(link.folder / MANIFEST).get("inputs", {}).get(stage)
+        link = _link(home, task, stage, digest) if isinstance(digest, str) else None
+        if link is not None:
+            yield link
+
+
+def _link(home: Home, task: str, stage: str, digest: str) -> Link:
+    folder = _folder(home, task, stage, digest)
+    summary = read_json(folder / "summary.json") if folder else {}
+    return Link(stage, digest, folder, summary)
+
+
+def _folder(home: Home, task: str, stage: str, digest: str) -> Path | None:
+    """Return the folder of an artifact, by the digest of its manifest or of its content."""
+    for manifest in (home.store / stage / task).glob(f"*/{MANIFEST}"):
+        folder = manifest.parent
+        if digest in (file_digest(manifest), read_json(folder / "summary.json").get("digest")):
+            return folder
+    return None
+
+
+def _histograms(packed: PackedDataset) -> dict[str, str]:
+    """Return a chart by channel, inline SVG, with a line for each split that has episodes."""
+    splits = {
+        split: np.concatenate([packed.rows(episode) for episode in packed.of(split)])
+        for split in _STYLES
+        if packed.of(split)
+    }
+    return {
+        name: _chart(splits, column, axis_label(name, packed.units[name]))
+        for column, name in enumerate(packed.columns)
+    }
+
+
+def _chart(splits: Mapping[str, Packed], column: int, label: str) -> str:
+    values = {split: rows[:, column] for split, rows in splits.items()}
+    low = min((float(rows.min()) for rows in values.values()), default=0.0)
+    high = max((float(rows.max()) for rows in values.values()), default=1.0)
+    edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+    lines: list[Line] = []
+    for split, rows in values.items():
+        share = np.histogram(rows, edges)[0] / len(rows)
+        # A staircase needs a value at the last edge as well.
+        lines.append(
+            Line(split, _STYLES[split], edges, np.append(share, share[-1]), staircase=True)
+        )
+    return line_chart(lines, labels=(label, "share of rows"), size=_SIZE)

@@ -122,11 +122,6 @@ def mark(passed: bool, *, undecided: bool = False) -> str:
     return '<b class="good">✓</b>' if passed else '<b class="bad">✕</b>'
 
 
-def value_text(value: object) -> str:
-    """Return a number with three digits, or a text, as HTML."""
-    return number(value) if isinstance(value, float) else escape(str(value))
-
-
 def name_of(name: str, after: str = "") -> str:
     """Return a name in bold, followed by gray text."""
     return f'<span class="name">{escape(name)}</span> <span class="unit">{escape(after)}</span>'

@@ -216,8 +216,8 @@ def finalists(
         if result.score is not None:
             best.setdefault(result.name.partition(", history")[0], result)
     first, *slower = best.values()
-    few, rest = slower[: FINALISTS - 1], slower[FINALISTS - 1 :]
-    slower = few + [result for result in rest if is_quick(result) or is_simpler(result)]
+    finalists, rest = slower[: FINALISTS - 1], slower[FINALISTS - 1 :]
+    slower = finalists + [result for result in rest if is_quick(result) or is_simpler(result)]
 
     def key(result: CandidateResult) -> tuple[bool, float]:
         return not (is_quick(result) or is_simpler(result)), seconds[result.name]

@@ -1,4 +1,4 @@
-"""Facts about a task and its data that model families need, see `TaskFacts`.
+"""Facts about a task and its data that model families need: `TaskFacts`, lengths of history.
 
 Symbols: N rows, S states, A actions, n coordinates.
 """
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime.window_metrics import evenly_spaced, nonzero_std
-from kinemill.selection.histories import histories_of
+from kinemill.selection.constants import (
+    HISTORY_SHARE,
+    SHORT_HISTORY,
+)
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES, TaskFacts
 
@@ -150,3 +153,29 @@ def _steps(dataset: PackedDataset) -> tuple[Floats, Floats]:
 
 def _standardized(values: Floats) -> Floats:
     return (values - values.mean(axis=0)) / nonzero_std(values.std(axis=0))
+
+
+def histories_of(dataset: PackedDataset, horizon: int) -> list[int]:
+    """Return the lengths of history, rows, that leave enough windows of each split.
+
+    Args:
+        dataset: dataset with the episodes.
+        horizon: steps of the windows of validation and test; windows of training have one step.
+    """
+    horizons = {"train": 1, "validation": horizon, "test": horizon}
+    return [
+        rows
+        for rows in HISTORIES
+        if all(_leaves(dataset, split, rows, steps) for split, steps in horizons.items())
+    ]
+
+
+def _leaves(dataset: PackedDataset, split: str, history: int, horizon: int) -> bool:
+    lengths = np.array([item.rows - horizon for item in dataset.of(split)], dtype=np.int64)
+    lengths = lengths[lengths > 0]  # windows by episode, of a history of one row
+    remaining = np.maximum(lengths - history + 1, 0)
+    if history <= SHORT_HISTORY:
+        return bool((remaining > 0).all())
+    if split == "test" and not (remaining > 0).all():
+        return False
+    return bool(remaining.sum() >= HISTORY_SHARE * lengths.sum())

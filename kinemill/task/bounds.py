@@ -5,7 +5,7 @@ REST, forms and the JSON schema have the same bounds. `tests/task/test_bounds.py
 numeric field without a lower and an upper bound.
 
 The bounds are wide: they exclude values that no machine can process. The limits of this machine are
-checked when a stage starts, see `kinemill.store.machine` and `kinemill.train.batch_memory`.
+checked when a stage starts, see `kinemill.store.machine` and `kinemill.train.memory`.
 """
 
 from typing import Annotated

@@ -176,7 +176,7 @@ class Uncertainty(Settings):
 
 # The files of a plant, for cache keys: MuJoCo lists what a model includes.
 PLANT_FILES: Links[Callable[[str], dict[str, Path]]] = Links(
-    "plant file", {"files": "kinemill.control.model_plant"}
+    "plant file", {"files": "kinemill.control.physics"}
 )
 _SENSED = ("body_", "sensor_", "site_")  # start of quantities of a plant that are no states
 

@@ -29,7 +29,7 @@ def assemble(
     Args:
         learn: settings of `objectives.dynamics`.
         layout: layout of the task.
-        scale: the tensors named in SCALES of `train.step`, see `data.scale_of`.
+        scale: the tensors named in SCALES of `train.step`, see `scaling.scale_of`.
         robots: number of robots that have embeddings; 1: no embeddings.
         first: initializes each step, with its member number, and returns its error.
         starts: random initializations per member; the one with the smallest error is used.

@@ -8,14 +8,11 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
-from kinemill.models.networks.scaling import nonzero_std
 from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.store.machine import GIB
-from kinemill.train.coordinate_network import SCALE as COORDINATE_STD
 from kinemill.train.estimator import Estimator, estimator_weights, known_rows
 from kinemill.train.layout import Layout
 from kinemill.train.memory import gpu_memory
-from kinemill.train.scaling import coordinate_scale, feature_scale
 
 
 @dataclass(frozen=True)
@@ -201,36 +198,3 @@ def on_device(windows: Windows, device: torch.device) -> Windows:
         None if windows.outputs is None else windows.outputs.to(device),
         None if windows.estimator is None else windows.estimator.to(device),
     )
-
-
-def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
-    """Return the tensors named in SCALES of `train.step`, float64, from the training split only.
-
-    `state_std` is (S,) in task units, `feature_*` (F,), `output_*` (O,) in units of the outputs.
-    The standard deviation of a constant channel counts as 1.
-
-    Raises:
-        BadInput: No training episode is long enough for the estimates of derived states.
-    """
-    mean = torch.tensor(dataset.mean, dtype=torch.float64)
-    std = nonzero_std(torch.tensor(dataset.std, dtype=torch.float64))
-    delta = nonzero_std(torch.tensor(dataset.delta_std, dtype=torch.float64))
-    output_mean = list[Tensor]()
-    output_std = list[Tensor]()
-    for _, output in layout.outputs:
-        column = layout.states.index(output.of)
-        equal = output.relation == "equal"
-        scale = std[column] if equal else delta[column]
-        output_std.append(scale / layout.dt if output.relation == "derivative" else scale)
-        output_mean.append(mean[column] if equal else torch.zeros((), dtype=torch.float64))
-    feature_mean, feature_std = feature_scale(dataset, layout)
-    estimator = {"estimator.weight": estimator_weights(dataset, layout)} if layout.derived else {}
-    if layout.coordinates is not None:
-        estimator[COORDINATE_STD] = nonzero_std(coordinate_scale(dataset, layout))
-    return estimator | {
-        "state_std": std[: len(layout.states)],
-        "feature_mean": feature_mean,
-        "feature_std": nonzero_std(feature_std, feature_mean),
-        "output_mean": torch.stack(output_mean),
-        "output_std": torch.stack(output_std),
-    }

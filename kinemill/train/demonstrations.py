@@ -121,17 +121,17 @@ class Demonstrations:
     @cached_property
     def first_rows(self) -> NDArray[np.int64]:
         """First row of each row's episode, (N,) int64."""
-        values = np.arange(self.packed.total_rows)
-        for episode in self.packed.episodes:
-            values[episode.start : episode.stop] = episode.start
-        return values
+        return self._by_row([episode.start for episode in self.packed.episodes])
 
     @cached_property
     def last_rows(self) -> NDArray[np.int64]:
         """Last row of each row's episode, (N,) int64."""
+        return self._by_row([episode.stop - 1 for episode in self.packed.episodes])
+
+    def _by_row(self, of_episodes: list[int]) -> NDArray[np.int64]:
         values = np.arange(self.packed.total_rows)
-        for episode in self.packed.episodes:
-            values[episode.start : episode.stop] = episode.stop - 1
+        for episode, value in zip(self.packed.episodes, of_episodes, strict=True):
+            values[episode.start : episode.stop] = value
         return values
 
 

@@ -33,8 +33,6 @@ from kinemill.train.relations import (
     relations_of,
 )
 
-__all__ = ["Follows", "Integrator", "Layout", "Output", "Window", "layout_of", "make_layout"]
-
 Window = Literal["carried", "sliding"]
 
 

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED, PolicyLayout
 
-__all__ = ["MASK", "OBSERVATION", "SEED", "PolicyLayout", "PolicyModule"]
-
 
 class PolicyModule(nn.Module):
     """A policy, see the module's docstring for the order of tensors.

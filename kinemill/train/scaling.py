@@ -1,4 +1,4 @@
-"""Scale of the features: statistics of the encoded training split.
+"""Scale of a model: statistics of states, outputs and encoded features of the training split.
 
 Symbols: C columns, F features, H history, K coordinates.
 """
@@ -12,15 +12,50 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
-from kinemill.models.networks.scaling import LEAST_STD, wrap_angles
+from kinemill.models.networks.scaling import LEAST_STD, nonzero_std, wrap_angles
 from kinemill.task.plugins import Encoding
+from kinemill.train.coordinate_network import SCALE as COORDINATE_STD
+from kinemill.train.estimator import estimator_weights
 from kinemill.train.layout import Layout
 
 INVERSE = 1e-4  # standard deviations of a state, the error of an inverse transform
 Parts = Callable[[], Iterator[Tensor]]
 
 
-def feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tensor]:
+def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
+    """Return the tensors named in SCALES of `train.step`, float64, from the training split only.
+
+    `state_std` is (S,) in task units, `feature_*` (F,), `output_*` (O,) in units of the outputs.
+    The standard deviation of a constant channel counts as 1.
+
+    Raises:
+        BadInput: No training episode is long enough for the estimates of derived states.
+    """
+    mean = torch.tensor(dataset.mean, dtype=torch.float64)
+    std = nonzero_std(torch.tensor(dataset.std, dtype=torch.float64))
+    delta = nonzero_std(torch.tensor(dataset.delta_std, dtype=torch.float64))
+    output_mean = list[Tensor]()
+    output_std = list[Tensor]()
+    for _, output in layout.outputs:
+        column = layout.states.index(output.of)
+        equal = output.relation == "equal"
+        scale = std[column] if equal else delta[column]
+        output_std.append(scale / layout.dt if output.relation == "derivative" else scale)
+        output_mean.append(mean[column] if equal else torch.zeros((), dtype=torch.float64))
+    feature_mean, feature_std = _feature_scale(dataset, layout)
+    estimator = {"estimator.weight": estimator_weights(dataset, layout)} if layout.derived else {}
+    if layout.coordinates is not None:
+        estimator[COORDINATE_STD] = nonzero_std(_coordinate_scale(dataset, layout))
+    return estimator | {
+        "state_std": std[: len(layout.states)],
+        "feature_mean": feature_mean,
+        "feature_std": nonzero_std(feature_std, feature_mean),
+        "output_mean": torch.stack(output_mean),
+        "output_std": torch.stack(output_std),
+    }
+
+
+def _feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each feature, (F,) float64 each; the latter may be 0.
 
     The scale of a relative coordinate is its motion in a history: the root mean square, or the
@@ -96,7 +131,7 @@ def _of_transformed(dataset: PackedDataset, layout: Layout, name: str) -> tuple[
     return mean, std
 
 
-def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
+def _coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
     """Return the root mean square of each coordinate's change in one step, (K,) float64.
 
     Raises:

@@ -131,8 +131,7 @@ def _broadcast(message: bytes) -> None:
 def _train(task: Task, data: object, context: TrainingContext) -> Trained:
     import torch
 
-    from kinemill.train.memory import peaks
-    from kinemill.train.memory_watch import watch_memory
+    from kinemill.train.memory import peaks, watch_memory
 
     torch.set_num_threads(task.learn.threads)
     device = pick_device(task.learn.device)

@@ -57,10 +57,10 @@ class Supervised(Learn):
             TrainingFailed: The loss or a gradient is not finite, or memory does not suffice.
         """
         from kinemill.models.networks.own import user_networks
-        from kinemill.train.batch_memory import check_batch
         from kinemill.train.ensemble import Ensemble
         from kinemill.train.eval_callback import load_callback
         from kinemill.train.loop import fit
+        from kinemill.train.memory import check_batch
 
         watch = load_callback(self.eval_callback, task)
         dataset, training_set = data

@@ -10,7 +10,7 @@ import polars as pl
 
 from kinemill.catalog import CatalogEntry
 from kinemill.catalog.evaluations import EpisodeRow, Evaluation, ListedEpisode, NewEvaluation
-from kinemill.catalog.set_digest import set_digest
+from kinemill.catalog.history import set_digest
 from kinemill.ingest import Recording
 from kinemill.ingest.raw import Reason
 from kinemill.ingest.recordings import open_recording

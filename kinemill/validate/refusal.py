@@ -24,7 +24,9 @@ def refusal(blocking: Iterable[CheckOutcome], folder: Path) -> str:
 def _text(result: CheckOutcome) -> str:
     """Format a failed check in one line: values, recordings or episodes, and the fix."""
     values = {name: value for name, value in result.values.items() if name != "fix"}
-    numbers = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
+    numbers = [
+        f"{name} {value}" for name, value in values.items() if not isinstance(value, list | dict)
+    ]
     names = [_name(item) for item in result.values.get("failing") or []]
     named = f" in {join_first(names, _NAMED)}" if names else ""
     fix = f": {result.values['fix']}" if result.values.get("fix") else ""
@@ -45,7 +47,3 @@ def _name(failing: object) -> str:
     record = cast("Mapping[str, object]", failing)
     value = f" ({record['column']} {record['value']})" if "column" in record else ""
     return f"{record.get('recording') or record.get('episode')}{value}"
-
-
-def _is_many(value: object) -> bool:
-    return isinstance(value, list | dict)

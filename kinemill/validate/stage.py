@@ -33,6 +33,7 @@ from kinemill.store.locks import lock
 from kinemill.task import NullReporter, Progress, Task
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.check_results import CheckResult
+from kinemill.validate.checkpoint import check_rows
 from kinemill.validate.duplicates.index import Sketched
 from kinemill.validate.duplicates.registry import (
     DuplicatePairs,
@@ -58,7 +59,6 @@ from kinemill.validate.published import (
     stage_pointer,
 )
 from kinemill.validate.results import Results, Update
-from kinemill.validate.row_checks import check_rows
 from kinemill.validate.summary import describe, read_checks
 from kinemill.validate.totals import Item
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from kinemill.catalog.evaluations import Evaluation
-from kinemill.catalog.set_digest import set_difference, set_digest
+from kinemill.catalog.history import set_difference, set_digest
 from kinemill.validate.evaluation import Details
 
 Span = tuple[float, float]  # smallest and largest value

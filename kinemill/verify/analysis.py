@@ -15,12 +15,11 @@ from kinemill.dataset.scale import Scale, training_scale
 from kinemill.dataset.windows import gather
 from kinemill.runtime import Floats, Predictor, Simulator
 from kinemill.runtime.window_metrics import is_moving
-from kinemill.verify.accuracy import evaluate
+from kinemill.verify.accuracy import Residuals, evaluate, residuals_of, whiteness
 from kinemill.verify.calibration import Calibration, calibrate
 from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons
 from kinemill.verify.errors import Errors, horizons_of
 from kinemill.verify.free_run import FreeRun, free_run
-from kinemill.verify.residuals import Residuals, residuals_of, whiteness
 from kinemill.verify.results import (
     Accuracy,
     AnalysisResults,

@@ -1,5 +1,12 @@
 """A dynamics model as the subject of verification.
 
+Precision is the loss of accuracy by rounding on held-out windows, in units. Parity allows any
+difference that rounding explains. The gate of precision measures the difference of the trained step
+in the precision of the files and in float64, and compares this loss with the error of the model.
+Independent errors add in quadrature, so a loss of a fifth of the error adds 2 % to it, which is the
+margin of the gate. A loss below the sensor resolution, or below a thousandth of the standard
+deviation in training, is negligible.
+
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
@@ -16,6 +23,7 @@ from kinemill.dataset import PackedDataset
 from kinemill.dataset.scale import training_scale
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Floats, Interface, Simulator, wrapped
+from kinemill.runtime.window_metrics import QUIETLY
 from kinemill.selection.references import Persistence, References
 from kinemill.task.verify import Verify
 from kinemill.train.step import Step
@@ -50,13 +58,72 @@ from kinemill.verify.parity import (
     near_start,
     try_comparison,
 )
-from kinemill.verify.physics import PhysicalCheck, physical_checks
-from kinemill.verify.precision import Precision, negligible_loss, rms_at
-from kinemill.verify.results import ClosedLoop, Stability
-from kinemill.verify.stability import sensitivity, stability
+from kinemill.verify.physics import PhysicalCheck, physical_checks, sensitivity, stability
+from kinemill.verify.results import ChannelPrecision, ClosedLoop, PrecisionResults, Stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
 
 CONSTANT = 1e-12  # a smaller standard deviation in training counts as 1, as in the scaling of steps
+
+_SHARE = 0.2  # negligible loss as a share of the model's error: sqrt(1 + 0.2²) = 1.02
+_LITTLE = 1e-3  # negligible loss in training standard deviations
+
+
+@dataclass(frozen=True, eq=False)
+class Precision:
+    """RMS values at the last step of held-out windows, by state, (S,) each, in units.
+
+    In a window in which the model diverges, the last step before the divergence counts.
+
+    Attributes:
+        dtype: data type of the files.
+        steps: horizon of the windows.
+        units: units of the states.
+        loss: RMS of the trained step in the precision of the files minus that in float64.
+        error: RMS of the trained step in float64 minus truth.
+        allowed: largest negligible loss.
+    """
+
+    dtype: str
+    steps: int
+    states: Sequence[str]
+    units: Sequence[str]
+    loss: Floats
+    error: Floats
+    allowed: Floats
+
+    @property
+    def passed(self) -> bool:
+        """Whether the loss is negligible on every channel; false for NaN."""
+        return bool((self.loss <= self.allowed).all())
+
+    @property
+    def worst(self) -> int:
+        """Index of the state with the largest ratio of loss and allowed loss."""
+        share = self.loss / self.allowed
+        return int(np.argmax(np.where(np.isfinite(share), share, np.inf)))
+
+    def gate(self) -> Gate:
+        """Return the line of the verdict."""
+        at = self.worst
+        unit = self.units[self.worst]
+        value = (
+            f"{self.dtype} loses {self.loss[at]:.3g} {unit} of {self.states[at]} over "
+            f"{self.steps} steps; the error of the model is {self.error[at]:.3g} {unit}"
+        )
+        return Gate("precision", self.passed, value, f"at most {self.allowed[at]:.3g} {unit}")
+
+    def results(self) -> PrecisionResults:
+        """Return loss, error and allowed loss by state as a part of a document."""
+        rows = zip(self.states, self.units, self.loss, self.error, self.allowed, strict=True)
+        return PrecisionResults(
+            dtype=self.dtype,
+            steps=self.steps,
+            passed=self.passed,
+            channels={
+                name: ChannelPrecision(unit, float(loss), float(error), float(allowed))
+                for name, unit, loss, error, allowed in rows
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -261,3 +328,22 @@ class DynamicsSubject:
 
     def write_files(self, folder: Path) -> None:
         """Write nothing: the report has all results."""
+
+
+@QUIETLY
+def rms_at(differences: Floats, last: NDArray[np.int64]) -> Floats:
+    """Return the RMS at step `last` of each window: (N, T, S), (N,) -> (S,), in units."""
+    # Paired indexes: one step for each window, (N, S), not the (N, N, S) of two slices.
+    return np.sqrt(np.square(differences[np.arange(len(last)), last]).mean(axis=0))
+
+
+def negligible_loss(error: Floats, resolution: Floats, std: Floats) -> Floats:
+    """Return the largest negligible loss of each state: (S,), (S,), (S,) -> (S,), in units.
+
+    Args:
+        error: RMS error of the model; not finite if it diverges.
+        resolution: sensor resolution.
+        std: standard deviation in training.
+    """
+    allowed = np.where(np.isfinite(error), _SHARE * error, 0.0)
+    return np.maximum(allowed, np.maximum(resolution, _LITTLE * std))

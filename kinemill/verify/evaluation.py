@@ -9,7 +9,7 @@ from kinemill.errors import BadInput, join_first
 from kinemill.reports.components import html_page
 from kinemill.reports.templates import render
 from kinemill.runtime import Predictor, Simulator
-from kinemill.selection.histories import histories_of
+from kinemill.selection.facts import histories_of
 from kinemill.selection.references import References, fit_references, load_references, stage
 from kinemill.store import ArtifactRef, Home, publish_document, publish_file
 from kinemill.task.document import Task

@@ -4,9 +4,15 @@ import pytest
 
 from kinemill import catalog
 from kinemill.catalog import evaluations
-from kinemill.catalog.evaluations import EpisodeRow, Evaluation, EvaluationSet, NewEvaluation
+from kinemill.catalog.evaluations import (
+    EpisodeRow,
+    Evaluation,
+    EvaluationSet,
+    NewEvaluation,
+    find_outliers,
+    replace_outliers,
+)
 from kinemill.catalog.history import Head
-from kinemill.catalog.outliers import find_outliers, replace_outliers
 from kinemill.store import ArtifactRef, digest
 from tests.deploy.conftest import database as shared  # noqa: F401  (fixture)
 from tests.deploy.conftest import postgres  # noqa: F401  (fixture)

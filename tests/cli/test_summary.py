@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.cli.output import interval, quantity
 from kinemill.cli.summary import candidates_table, first_not_finite, run_summary, spell_gate
-from kinemill.register.document import EpisodeCounts, RunDocument
+from kinemill.register.run_summary import EpisodeCounts, RunDocument
 from kinemill.register.verdict import Verdict
 from kinemill.task.portfolio import CandidateResult
 from kinemill.verify.check_results import CallLatency, CheckSummary

@@ -16,10 +16,9 @@ from kinemill.control import (
 )
 from kinemill.control.exploration import Exploration
 from kinemill.control.recorded_runs import run_and_log
-from kinemill.control.report import page
+from kinemill.control.report import animated_links, page
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
-from kinemill.reports.animation import animated_links
 from kinemill.task import load_task
 
 TASKS = ("pendulum", "cart_pole_swing_up", "double_cart_pole")

@@ -2,7 +2,7 @@
 
 from kinemill.control.cost import SHAPES
 from kinemill.control.plan import SPLINES
-from kinemill.control.risk import RISKS
+from kinemill.control.planner import RISKS
 from kinemill.task.control import CONTROLLERS, Control, Reached, Risk, Term, Uncertainty
 from kinemill.task.expressions import FUNCTIONS
 from tests.conftest import ROOT

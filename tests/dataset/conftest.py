@@ -11,8 +11,7 @@ import pytest
 from kinemill import catalog
 from kinemill.catalog import evaluations
 from kinemill.catalog.evaluations import EpisodeRow, Evaluation, EvaluationSet, NewEvaluation
-from kinemill.catalog.history import Head
-from kinemill.catalog.set_digest import set_digest
+from kinemill.catalog.history import Head, set_digest
 from kinemill.store import get_or_build, to_json_value, write_document
 from kinemill.task import Task
 from kinemill.validate.evaluation import Details

@@ -20,7 +20,7 @@ from kinemill.task import load_task
 from kinemill.validate import load_episodes
 from kinemill.validate import stage as validate
 from tests.dataset.conftest import make_task, publish, spin
-from tests.dataset.test_near_duplicates import note
+from tests.dataset.test_leakage import note
 
 
 @pytest.fixture(scope="module", autouse=True)

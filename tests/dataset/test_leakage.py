@@ -1,13 +1,18 @@
 """How much of validation and test repeats the training rows: near-duplicates, periodic tails."""
 
 import numpy as np
+import polars as pl
 import pytest
 
-from kinemill.dataset import DatasetSummary
+from kinemill.dataset import DatasetSummary, show_dataset
 from kinemill.dataset import stage as dataset_stage
-from kinemill.dataset.summary import Leakage
-from tests.dataset.conftest import Content, make_task, publish
-from tests.dataset.test_near_duplicates import note
+from kinemill.dataset.leakage import find_related, find_torn_duplicates
+from kinemill.dataset.multi_task import duplicates_of, roots_of
+from kinemill.dataset.split import SplitContext, cut_pieces, piece_table, position
+from kinemill.dataset.summary import Leakage, NearDuplicates
+from kinemill.errors import BadInput
+from kinemill.store import publish_json
+from tests.dataset.conftest import Content, make_task, publish, spin
 
 ROWS = 3000
 TAIL = {"validation": {"tail": 0.2}, "test": ["test*"]}
@@ -109,3 +114,95 @@ def test_tails_of_two_recordings_of_the_same_run_are_not_in_the_training_rows(ho
     summary = made(home, first, again, Content("test.csv", random(1)), **TAIL)
     assert leakage(summary, "validation") == Leakage(0.0, 0.0)
     assert summary.warnings == []
+
+
+def note(home, later, earlier, parts=None):
+    """The note that `validate` leaves on a recording that repeats another."""
+    path = home.store / "duplicates" / "arm" / f"{later.recording}.json"
+    root = earlier.recording if earlier else None
+    publish_json(
+        path, {"format": 1, "recording": later.recording, "root": root, "parts": parts or {}}
+    )
+
+
+def splits(pieces):
+    return {piece.name: piece.split for piece in pieces}
+
+
+SHARES = {"validation": 0.3, "test": 0.3}
+
+
+def test_a_repeat_is_on_the_side_of_what_it_repeats_and_nobody_else_moves(home):
+    rules = make_task(**SHARES)
+    runs = [spin(f"run{k}.csv") for k in range(60)]
+    alone = splits(cut_pieces(rules.dataset, runs))
+    for later, earlier in zip(runs[30:], runs[:30], strict=True):
+        note(home, later, earlier)
+    context = SplitContext(roots=roots_of(rules, duplicates_of(rules, home, runs)))
+    after = splits(cut_pieces(rules.dataset, runs, context=context))
+    assert all(after[f"run{k + 30}.csv"] == after[f"run{k}.csv"] for k in range(30))
+    assert all(after[f"run{k}.csv"] == alone[f"run{k}.csv"] for k in range(30))
+    assert sum(after[name] != alone[name] for name in after) >= 5  # else this proves nothing
+    table = piece_table(cut_pieces(rules.dataset, runs, context=context))
+    table = table.with_columns(pl.col("split").alias("side"))
+    related = find_related(rules.dataset, table.with_columns(part=pl.lit("")).lazy(), context)
+    assert len({one.root for one in related}) == 30
+    assert find_torn_duplicates(related, context) == NearDuplicates(recordings=30)
+
+
+def test_repeats_that_patterns_put_apart_are_told(home, contents):
+    a, val, b = (next(c for c in contents if c.name == n) for n in ("a.csv", "val.csv", "b.csv"))
+    note(home, val, a)
+    note(home, b, a)
+    made = dataset_stage.run(make_task(), home, publish(home, contents))
+    summary = DatasetSummary.of(made)
+    listed = [{"train": ["a.csv", "b.csv"], "validation": ["val.csv"]}]
+    assert summary.repeats == NearDuplicates(recordings=2, torn=1, listed=listed)
+    (warning,) = summary.warnings
+    assert "train: a.csv, b.csv; validation: val.csv" in warning
+    assert show_dataset(home, "arm")["warnings"] == [warning]
+    assert (
+        DatasetSummary.of(
+            dataset_stage.run(
+                make_task(unused=["a*", "b*"], test=["test*"], validation=["val*"]),
+                home,
+                publish(home, [*contents, spin("c.csv")]),
+            )
+        ).warnings
+        == []
+    )
+
+
+def test_a_note_made_later_makes_a_new_version_and_apart_ignores_it(home, contents):
+    first = dataset_stage.run(make_task(), home, publish(home, contents))
+    note(home, contents[3], contents[1])
+    second = dataset_stage.run(make_task(), home, publish(home, contents))
+    assert first.ref != second.ref
+    apart = dataset_stage.run(make_task(near_duplicates="apart"), home, publish(home, contents))
+    assert apart.summary["repeats"]["recordings"] == 0
+
+
+def test_parts_follow_parts_where_the_split_is_by_part(home):
+    rules = make_task(group_by="part", **SHARES)
+    demos = [Content("bag.h5", spin("x").values, piece=k, part=f"demo_{k}") for k in range(40)]
+    recording = demos[0].recording
+    parts = {f"demo_{k + 20}": f"{recording}/demo_{k}" for k in range(20)}
+    note(home, demos[0], None, parts)
+    context = SplitContext(roots=roots_of(rules, duplicates_of(rules, home, demos)))
+    split = {
+        piece.episode: piece.split for piece in cut_pieces(rules.dataset, demos, context=context)
+    }
+    assert all(split[demos[k].id] == split[demos[k + 20].id] for k in range(20))
+    assert len(set(split.values())) == 3
+    by_recording = make_task(**SHARES)
+    assert duplicates_of(by_recording, home, demos) == {}
+
+
+def test_an_empty_side_is_told_that_repeats_stay_together(home):
+    runs = [spin(f"run{k}.csv") for k in range(12)]
+    first = min(runs, key=lambda run: abs(position(run.recording) - 0.9))  # a place of training
+    for run in runs:
+        if run is not first:
+            note(home, run, first)
+    with pytest.raises(BadInput, match=r"11 near-duplicates stay.*near_duplicates: apart"):
+        dataset_stage.run(make_task(**SHARES), home, publish(home, runs))

@@ -13,8 +13,7 @@ from kinemill.draft.builder import draft
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
 from kinemill.selection.references import StepPredictor
-from kinemill.selection.references.ridge import fit_groups, make_step
-from kinemill.selection.references.specs import specs_of
+from kinemill.selection.references.fit import fit_groups, make_step, specs_of
 from kinemill.selection.references.step_predictor import single
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task

@@ -1,14 +1,19 @@
 """The split: a rule that looks at one recording alone."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kinemill.dataset import load_dataset, show_dataset
+from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.split import (
+    SplitContext,
     cut_pieces,
     named_side,
     piece_table,
@@ -19,6 +24,7 @@ from kinemill.dataset.split import (
 from kinemill.dataset.trainable import check_sides
 from kinemill.errors import BadInput
 from kinemill.task import Dataset, Task
+from tests.dataset.conftest import make_task, publish, spin
 
 
 @dataclass(frozen=True)
@@ -158,59 +164,49 @@ def test_training_rows_beside_a_block_that_hold_no_window_are_unused():
     assert splits == {"unused"}
 
 
-def test_an_episode_whose_blocks_hold_no_window_stays_whole_in_training():
-    (piece,) = cut_pieces(BLOCKS, [log(0, rows=120)], shortest=20)
-    assert (piece.split, piece.last) == ("train", 120)
-    selection = task(validation={"blocks": 0.15}, test=["run-001*"])
-    with pytest.raises(BadInput, match=r"give 0\.15 of it away.*a larger share"):
-        check_sides(
-            selection,
-            piece_table(cut_pieces(selection.dataset, [log(0), log(1)], shortest=20)).lazy(),
-        )
+@pytest.mark.parametrize(
+    ("validation", "short", "enough"), [({"blocks": 0.15}, 120, 1000), ({"tail": 0.1}, 190, 200)]
+)
+def test_an_episode_whose_share_holds_no_window_stays_whole_in_training(validation, short, enough):
+    """The block of 120 rows would be 18 rows, the tail of 190 rows 19."""
+    rule = Dataset(validation=validation, test=["x"])
+    (piece,) = cut_pieces(rule, [log(0, rows=short)], shortest=20)
+    assert (piece.split, piece.last) == ("train", short)
+    assert len(cut_pieces(rule, [log(0, rows=enough)], shortest=20)) > 1
 
 
-def test_an_episode_whose_tail_holds_no_window_stays_whole_in_training():
-    rule = Dataset(validation={"tail": 0.1}, test=["x"])
-    (piece,) = cut_pieces(rule, [log(0, rows=190)], shortest=20)  # its tail would be 19 rows
-    assert (piece.split, piece.last) == ("train", 190)
-    assert len(cut_pieces(rule, [log(0, rows=200)], shortest=20)) == 2
-
-
-def test_tails_that_are_all_too_short_ask_for_larger_ones():
-    selection = task(validation={"tail": 0.1}, test=["run-001*"])
-    with pytest.raises(BadInput, match=r"last 0\.1 of it away.*a larger share"):
-        check_sides(
-            selection,
-            piece_table(cut_pieces(selection.dataset, [log(0), log(1)], shortest=20)).lazy(),
-        )
-
-
-def test_an_empty_validation_proposes_blocks():
-    selection = task(validation=0.01, test=["run-000*"])
-    with pytest.raises(BadInput, match=r"validation: \{blocks: 0.15\}") as caught:
-        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])).lazy())
-    assert "share 0.01 of 2 recordings leaves it empty" in str(caught.value)
-
-
-def test_an_empty_test_names_the_pattern_that_matched_nothing():
-    selection = task(validation={"tail": 0.1}, test=["*traj03*", "*traj9*"])
+@pytest.mark.parametrize(
+    ("rules", "messages"),
+    [
+        (
+            {"validation": {"blocks": 0.15}, "test": ["run-001*"]},
+            ["give 0.15 of it away", "a larger share"],
+        ),
+        (
+            {"validation": {"tail": 0.1}, "test": ["run-001*"]},
+            ["last 0.1 of it away", "a larger share"],
+        ),
+        (
+            {"validation": 0.01, "test": ["run-000*"]},
+            ["share 0.01 of 2 recordings leaves it empty", "validation: {blocks: 0.15}"],
+        ),
+        (
+            {"validation": {"tail": 0.1}, "test": ["*traj03*", "*traj9*"]},
+            [
+                "nothing matches test: '*traj03*', test: '*traj9*'",
+                "run-000.csv, run-001.csv",
+            ],
+        ),
+        ({"validation": ["run-000*"], "test": ["run-*"]}, ["an earlier rule takes all"]),
+        ({"validation": ["run-000*"], "test": ["run-001*"]}, ["nothing is left for training"]),
+    ],
+)
+def test_a_side_that_stays_empty_is_refused_with_its_cause(rules, messages):
+    selection = task(**rules)
+    pieces = cut_pieces(selection.dataset, [log(0), log(1)], shortest=20)
     with pytest.raises(BadInput) as caught:
-        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])).lazy())
-    message = str(caught.value)
-    assert "nothing matches test: '*traj03*', test: '*traj9*'" in message
-    assert "run-000.csv, run-001.csv" in message
-
-
-def test_patterns_that_an_earlier_rule_took_away_are_said_so():
-    selection = task(validation=["run-000*"], test=["run-*"])
-    with pytest.raises(BadInput, match="an earlier rule takes all"):
-        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])).lazy())
-
-
-def test_a_test_that_takes_everything_leaves_nothing_for_training():
-    selection = task(validation=["run-000*"], test=["run-001*"])
-    with pytest.raises(BadInput, match="nothing is left for training"):
-        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])).lazy())
+        check_sides(selection, piece_table(pieces).lazy())
+    assert all(message in str(caught.value) for message in messages)
 
 
 def test_no_episode_at_all_points_to_the_quarantine():
@@ -241,3 +237,84 @@ def test_excluded_episode_number_belongs_to_no_split(name, part, expected):
 
 def test_excluded_number_without_episode_is_reported():
     assert unmatched_patterns(Dataset(exclude=[3, 4]), ["run-3.csv"]) == ["exclude: 4"]
+
+
+NAMES = {"meta": {"name": r"(?P<session>[^/]+)/(?P<robot>\w+)-.*"}}
+
+
+def by_session(**dataset):
+    return make_task({"ingest": NAMES}, group_by="session", **dataset)
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5)), min_size=1, unique=True))
+def test_all_recordings_of_a_session_are_on_one_side(pairs):
+    episodes = [spin(f"{session}/a-{number}.csv", rows=9) for session, number in pairs]
+    groups = {episode.recording: episode.name.split("/")[0] for episode in episodes}
+    splits = defaultdict(set)
+    for piece in cut_pieces(Dataset(group_by="session"), episodes, context=SplitContext(groups)):
+        splits[groups[piece.recording]].add(piece.split)
+    assert all(len(of_one) == 1 for of_one in splits.values())
+
+
+def test_the_session_comes_from_the_name_and_patterns_are_on_it(home):
+    names = ["mon/a-1.csv", "mon/b-2.csv", "tue/a-1x.csv", "tue/b-2x.csv", "wed/a-3.csv"]
+    task = by_session(validation=["tue"], test=["wed"], unused=["*b-2x*"])
+    artifact = dataset_stage.run(task, home, publish(home, [spin(name) for name in names]))
+    dataset = load_dataset(home, artifact.ref)
+    assert {episode.name: episode.split for episode in dataset.episodes} == {
+        "mon/a-1.csv": "train", "mon/b-2.csv": "train", "tue/a-1x.csv": "validation",
+        "wed/a-3.csv": "test",
+    }  # fmt: skip
+    rows = show_dataset(home, "arm")["list"]["episodes"]
+    assert {row["name"]: row["group"] for row in rows}["tue/b-2x.csv"] == "tue"
+
+
+def test_a_side_car_names_the_session_too(home):
+    contents = [spin(name) for name in ("a.csv", "b.csv", "c.csv")]
+    folder = home.store / "members" / "arm"
+    folder.mkdir(parents=True)
+    for content, day in zip(contents, ("mon", "tue", "wed"), strict=True):
+        entry = {"hash": content.recording, "name": content.name, "bytes": 1, "suffix": ".csv"}
+        text = json.dumps({**entry, "meta": {"session": day}})
+        (folder / f"{content.recording}.json").write_text(text)
+    task = make_task(group_by="session", validation=["tue"], test=["wed"])
+    artifact = dataset_stage.run(task, home, publish(home, contents))
+    assert artifact.summary["episodes"] == {"train": 1, "validation": 1, "test": 1, "unused": 0}
+
+
+def test_a_recording_of_unknown_session_is_named_with_what_to_do(home):
+    names = ["mon/a-1.csv", "a.csv"]
+    with pytest.raises(BadInput) as caught:
+        dataset_stage.run(by_session(), home, publish(home, [spin(name) for name in names]))
+    assert "group_by: session: is not known of 1 recordings, such as a.csv" in str(caught.value)
+    assert "(?P<session>...)" in str(caught.value)
+
+
+def test_a_share_too_small_for_so_few_sessions_still_gets_one(home):
+    task = by_session(validation={"tail": 0.5}, test=0.001)
+    contents = [spin("mon/a-1.csv"), spin("mon/b-1.csv"), spin("tue/a-1.csv")]
+    dataset = load_dataset(home, dataset_stage.run(task, home, publish(home, contents)).ref)
+    splits = defaultdict(set)
+    for episode in dataset.episodes:
+        splits[episode.name.split("/")[0]].add(episode.split)
+    assert sorted(map(sorted, splits.values())) == [["test"], ["train", "validation"]]
+
+
+def test_parts_of_one_recording_stay_together_unless_they_are_episodes_of_their_own():
+    episodes = [replace(spin("bag.h5"), part=f"demo_{k}", piece=k) for k in range(400)]
+    for by, splits in (("recording", 1), ("part", 3)):
+        rules = Dataset(group_by=by, validation=0.3, test=0.3)
+        pieces = cut_pieces(rules, episodes)
+        assert len({piece.split for piece in pieces}) == splits
+    # A part's side depends on nothing but itself: without the others it is the same.
+    alone = [cut_pieces(rules, [episode])[0].split for episode in episodes]
+    assert alone == [piece.split for piece in pieces]
+
+
+def test_a_pattern_may_name_one_part_of_a_recording():
+    episodes = [replace(spin("bag.h5"), part=f"demo_{k}", piece=k) for k in range(3)]
+    rules = Dataset(test=["*/demo_1"], validation=[{"rows": [40, None], "of": "bag.h5/demo_2"}])
+    metadata = [(piece.split, piece.first, piece.last) for piece in cut_pieces(rules, episodes)]
+    assert metadata == [
+        ("train", 0, 50), ("test", 0, 50), ("train", 0, 40), ("validation", 40, 50),
+    ]  # fmt: skip

@@ -25,10 +25,10 @@ from kinemill.policies.imitation.bc_setup import assemble
 from kinemill.policies.rl.actor import Actor
 from kinemill.policies.rl.networks import LSTMCore, Perceptron
 from kinemill.runtime import load
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.runtime.policy_self_test import play
 from kinemill.task.export import Export
 from kinemill.task.plugins import OBJECTIVES
-from kinemill.train.policy import PolicyLayout
 from tests.export.test_c99 import SANE, STRICT, run
 from tests.policies.motion.policies import SERVOS, of_clips, of_gaits
 

@@ -11,9 +11,10 @@ from kinemill.errors import BadInput
 from kinemill.runtime import load
 from kinemill.runtime.self_test import verify
 from kinemill.task.document import Task
-from kinemill.train.data import make_windows, scale_of, window_weights
+from kinemill.train.data import make_windows, window_weights
 from kinemill.train.estimator import estimator_weights, known_rows
 from kinemill.train.layout import Layout, layout_of
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.nan_propagation import propagate_nan

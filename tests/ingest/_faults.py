@@ -15,7 +15,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.store import ArtifactRef, fault_injection, open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import load_episodes, row_checks
+from kinemill.validate import checkpoint, load_episodes
 from kinemill.validate import stage as validate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +88,7 @@ def _run_once(task, home, logs) -> dict[str, object]:
 def _work(site: Site, fault: str, result_file: Path) -> None:
     # Nothing here outlives the machine; a killed process loses none of what it wrote.
     os.fsync = lambda handle: None
-    row_checks.run_checkpoint = lambda *_: []  # Great Expectations passes no fault point
+    checkpoint.run_checkpoint = lambda *_: []  # Great Expectations passes no fault point
     os.environ[fault_injection.VARIABLE] = fault
     if site.in_processes:
         parallel.MANY = 1

@@ -13,7 +13,7 @@ import pytest
 
 from kinemill.dataset import dataset_versions
 from kinemill.errors import KinemillError
-from kinemill.maintenance import items, leftovers
+from kinemill.maintenance import gc as collector
 from kinemill.maintenance.gc import Limits, collect
 from kinemill.maintenance.liveness import NoOrchestrator
 from kinemill.register import tags
@@ -125,7 +125,7 @@ def test_what_is_found_known_while_it_goes_is_put_back(home, made, monkeypatch):
         if name == "gc.aside":
             os.utime(next(staging.glob("gone-*")))
 
-    monkeypatch.setattr(items, "fault_point", touched)
+    monkeypatch.setattr(collector, "fault_point", touched)
     assert names(gc(home)) == []
     assert open_ref(home, ref).is_dir()
 
@@ -318,12 +318,12 @@ def test_location_of_a_deleted_run_is_not_deleted_unless_it_is_the_run_folder(
     home, monkeypatch, location
 ):
     deleted = DeletedRun("r1", "cart", home.root / location, 0.0)
-    monkeypatch.setattr(leftovers, "deleted_runs", lambda _home: [deleted])
-    monkeypatch.setattr(leftovers, "versions_of", lambda *_: [])
+    monkeypatch.setattr(collector, "deleted_runs", lambda _home: [deleted])
+    monkeypatch.setattr(collector, "versions_of", lambda *_: [])
     monkeypatch.setattr(type(home), "has_registry", True)
     for folder in (home.store, home.artifacts / "cart"):
         folder.mkdir(parents=True)
-    assert list(leftovers.deleted_in_mlflow(home)) == []
+    assert list(collector.deleted_in_mlflow(home)) == []
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import torch
 
 from kinemill.task import MODELS
 from kinemill.task.document import Task
-from kinemill.train.layout import Output, make_layout
+from kinemill.train.layout import make_layout
+from kinemill.train.relations import Output
 from kinemill.train.step import SCALES
 from tests.models.options import LEAST, MORE, OPTIONS
 
@@ -89,14 +90,6 @@ def test_nan_in_one_row_reaches_all_outputs_of_that_row_and_no_other(network, wh
     outputs, *_ = network(*present, *network.warm_up(*past))
     assert torch.isnan(outputs[2]).all()
     assert torch.isfinite(outputs[[0, 1, 3, 4, 5]]).all()
-
-
-def test_rows_of_a_batch_do_not_see_each_other(network):
-    present, past = inputs(network, BATCH), inputs(network, BATCH, HISTORY - 1)
-    whole, *_ = network(*present, *network.warm_up(*past))
-    one = slice(3, 4)
-    alone, *_ = network(*(p[one] for p in present), *network.warm_up(*(p[one] for p in past)))
-    torch.testing.assert_close(whole[one], alone, rtol=0, atol=1e-6)
 
 
 def test_every_parameter_learns(network):

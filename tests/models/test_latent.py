@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from kinemill.errors import BadInput
 from kinemill.models.latent import Latent
 from kinemill.task.document import Task
-from kinemill.train.layout import Output, make_layout
+from kinemill.train.layout import make_layout
+from kinemill.train.relations import Output
 from tests.models import systems
 from tests.models.systems import UNFIT, facts, scale_of
 

@@ -3,10 +3,8 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 import torch
 
-from kinemill.errors import BadInput
 from kinemill.models.pnlss import Pnlss
 from kinemill.train.objectives._dynamics_setup import error_of, sequences
 from tests.models import systems
@@ -67,16 +65,6 @@ def test_an_action_that_moves_the_output_at_once_is_in_the_linear_start():
     rows = oscillation(1.0, 0, cubic=0.0, direct=0.5)
     windows = windows_of(rows)
     assert error_of(start(windows, rows), windows) < 1e-5  # of a variance of 1
-
-
-def test_it_starts_without_products():
-    rows = oscillation(1.0, 0)
-    assert not start(windows_of(rows), rows).network.terms.weight.any()
-
-
-def test_more_products_than_anybody_can_learn_are_refused():
-    with pytest.raises(BadInput, match="monomials of 41 values"):
-        Pnlss(size=40, degree=5).build(1, 1, 3)
 
 
 def test_a_portfolio_tries_it_unless_an_angle_has_no_value_of_its_own():

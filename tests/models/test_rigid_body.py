@@ -14,7 +14,8 @@ from kinemill.models.rigid_body import RigidBody
 from kinemill.task import load_task, make_task
 from kinemill.task.document import Task
 from kinemill.train.dynamics_settings import GaussNewton
-from kinemill.train.layout import Output, layout_of, make_layout
+from kinemill.train.layout import layout_of, make_layout
+from kinemill.train.relations import Output
 from kinemill.train.step import SCALES
 
 # Point masses on massless rods: m1 = 1.2 kg at l1 = 0.5 m, m2 = 0.7 kg at l2 = 0.4 m behind it.

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kinemill.register.document import RunDocument
+from kinemill.register.run_summary import RunDocument
 from kinemill.store import from_json_value, read_json, to_json_value
 from kinemill.store.home import Home
 from tests.conftest import fit_few_references, make_once, verify_here

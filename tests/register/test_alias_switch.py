@@ -109,17 +109,6 @@ def test_decision_killed_at_a_point_is_closed_by_the_next_command(
     assert audit(chain.home, "cart").champion == (3 if point == "recorded" else events[-1].version)
 
 
-def test_gate_decision_interrupted_before_the_alias_is_repeated(with_champion, monkeypatch):
-    chain = with_champion()
-    monkeypatch.setattr(fault_injection, "_passed", Counter())
-    monkeypatch.setenv(fault_injection.VARIABLE, "error:register.recorded:1")
-    with pytest.raises(OSError, match="recorded"):
-        chain.register(0.05, gain=0.6, champion=0.1)
-    monkeypatch.delenv(fault_injection.VARIABLE)
-    assert chain.register(0.05, gain=0.6, champion=0.1).status == "done"
-    assert [event.status for event in sound(chain)] == ["done", "interrupted", "done"]
-
-
 def test_promotion_that_cannot_be_recorded_changes_nothing(with_champion, monkeypatch):
     chain = with_champion(3)
     before = audit(chain.home, "cart")

@@ -1,9 +1,9 @@
 import json
 
 from kinemill.register import Registration, RunFacts, run_document
-from kinemill.register.document import Selection
 from kinemill.register.gate.decision_document import DecisionFacts, insert, section
 from kinemill.register.gate.rules import Verdict
+from kinemill.register.run_summary import Selection
 from kinemill.store import to_json_value
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.check_results import CallLatency, CheckSummary

@@ -128,6 +128,8 @@ def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(packed, tmp_pa
         {"ensemble": 2},
         {"horizon_schedule": {"steps": 9}},
         {"optimizer": {"type": "sgd"}},
+        {"amp": "bf16"},
+        {"accumulate": 2},
     ):
         task = pendulum_task(compile="on", **changes)
         module, objective = task.learn.prepare(task, packed, packed, CPU)

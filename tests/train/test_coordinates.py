@@ -72,15 +72,6 @@ def _missed(model, packed, starts, horizon):
     return result.numpy() - windows.truth
 
 
-def test_the_axis_travels_decimeters_and_its_windows_move_millimeters(axis):
-    position = axis.values[:, 0]
-    starts = axis.window_starts("train", HISTORY + HORIZON)
-    moved = position[starts + HISTORY + HORIZON - 1] - position[starts]
-    assert 0.001 < np.sqrt((moved**2).mean()) < 0.02  # m
-    travels = [np.ptp(axis.rows(episode)[:, 0]) for episode in axis.episodes]
-    assert np.median(travels) > 0.1
-
-
 @pytest.mark.parametrize("measured", ["position and velocity", "position"])
 def test_a_linear_model_with_a_coordinate_is_as_good_as_with_the_plain_position(
     home, axis, measured

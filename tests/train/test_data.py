@@ -9,9 +9,10 @@ import torch
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.task.document import Task
 from kinemill.train.batches import Batches
-from kinemill.train.data import make_windows, scale_of, window_weights
+from kinemill.train.data import make_windows, window_weights
 from kinemill.train.layout import make_layout
 from kinemill.train.loop import fit
+from kinemill.train.scaling import scale_of
 from tests.dataset.packing import packed_of
 from tests.train.conftest import CPU, QUIET, assert_resumes
 

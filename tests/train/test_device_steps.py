@@ -6,7 +6,7 @@ import gc
 import pytest
 import torch
 
-from kinemill.errors import BadInput, Diverged, TrainingFailed
+from kinemill.errors import BadInput, TrainingFailed
 from kinemill.task.protocols import NullReporter
 from kinemill.train import device_steps
 from kinemill.train.amp import scaler_of
@@ -163,14 +163,6 @@ def spoiled(objective, window):
         return objective.loss(which, *rest) * factor
 
     return replace(objective, loss=loss)
-
-
-def test_the_error_names_the_step_and_not_the_one_that_noticed(packed, tmp_path, as_on_gpu):
-    task = pendulum_task(patience=None, compile="off", eval_every=30, save_every=1000)
-    module, objective = task.learn.prepare(task, packed, packed, CPU)
-    broken = int(batches_of(objective, task.learn).at(4)[0, 0])
-    with pytest.raises(Diverged, match="step 4"):
-        fit(module, spoiled(objective, broken), task.learn, tmp_path, QUIET)
 
 
 def test_the_device_keeps_more_losses_than_its_buffer_holds(packed, monkeypatch):

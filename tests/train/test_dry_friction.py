@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from kinemill.train.data import make_windows, scale_of
+from kinemill.train.data import make_windows
 from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import fit_network
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
 from tests.train.conftest import DT, pendulum_task
 

@@ -15,8 +15,8 @@ from kinemill.models.linear import Linear
 from kinemill.task import ENCODINGS, load_task, parse_overrides
 from kinemill.task.document import Task
 from kinemill.task.plugins import Encoding
-from kinemill.train.data import scale_of
 from kinemill.train.layout import Layout, layout_of
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
 from tests.dataset.packing import packed_of
 

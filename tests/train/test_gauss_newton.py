@@ -7,15 +7,15 @@ import torch
 
 from kinemill.errors import BadInput
 from kinemill.task.protocols import WarmStart
-from kinemill.train import gauss_newton, sensitivities
+from kinemill.train import gauss_newton
 from kinemill.train.batches import MEMBER_STRIDE
-from kinemill.train.data import make_windows, scale_of
+from kinemill.train.data import make_windows
 from kinemill.train.dynamics_settings import GaussNewton
-from kinemill.train.gauss_newton import fit_rollouts
+from kinemill.train.gauss_newton import Deadline, Rollouts, fit_rollouts
 from kinemill.train.layout import layout_of
 from kinemill.train.objectives import _dynamics_setup
 from kinemill.train.objectives._dynamics_setup import error_of, fit_network
-from kinemill.train.sensitivities import Deadline, Rollouts
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
 from tests.train.conftest import pendulum_task
 
@@ -111,7 +111,7 @@ def test_slopes_by_sensitivities_are_those_along_the_rollout(packed, model, lear
     rollouts = Rollouts(copy.deepcopy(step).double(), window, Deadline())
     flat = torch.cat([value.detach().double().flatten() for value in step.parameters()])
     square, gradient = rollouts.normal(flat, 20)
-    monkeypatch.setattr(sensitivities, "MOST_VALUES", 0)
+    monkeypatch.setattr(gauss_newton, "MOST_VALUES", 0)
     expected, expected_gradient = rollouts.normal(flat, 20)
     torch.testing.assert_close(square, expected, rtol=1e-8, atol=1e-8 * float(expected.abs().max()))
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-8, atol=1e-8)
@@ -145,7 +145,6 @@ class Clock:
 def test_a_deadline_ends_it_with_the_best_parameters_so_far(packed, seconds, monkeypatch):
     """After any interruption, errors are not larger than before; without one they are equal."""
     clock = Clock()
-    monkeypatch.setattr(sensitivities, "time", clock)
     monkeypatch.setattr(gauss_newton, "time", clock)
     step, windows = make(packed, {"type": "rigid_body", "delay": 0}, outputs=ALPHA)
     which, settings = torch.arange(len(windows)), GaussNewton(windows=32, iterations=5)

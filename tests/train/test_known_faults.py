@@ -7,9 +7,9 @@ import torch
 from kinemill.dataset import PackedEpisode
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
-from kinemill.train.data import scale_of
 from kinemill.train.layout import layout_of
 from kinemill.train.loop import fit
+from kinemill.train.scaling import scale_of
 from tests.train.conftest import pendulum_task
 
 QUIET, CPU = (NullReporter(), NullReporter()), torch.device("cpu")

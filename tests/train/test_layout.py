@@ -4,7 +4,8 @@ import pytest
 from kinemill.errors import TaskError
 from kinemill.task import load_task
 from kinemill.task.document import Task
-from kinemill.train.layout import Output, make_layout
+from kinemill.train.layout import make_layout
+from kinemill.train.relations import Output
 
 CHAIN = {
     "task": "cart",

@@ -48,8 +48,3 @@ def test_steps_are_those_of_torchs_own(name):
 def test_nesterov_without_momentum_is_refused():
     with pytest.raises(ValidationError, match="nesterov needs a momentum"):
         learn({"type": "sgd", "momentum": 0, "nesterov": True})
-
-
-def test_keys_of_another_optimizer_are_refused():
-    with pytest.raises(ValidationError, match="nesterov"):
-        learn({"type": "adamw", "nesterov": True})

@@ -12,10 +12,11 @@ from kinemill.errors import BadInput, TaskError
 from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS
-from kinemill.train.data import make_windows, on_device, scale_of
+from kinemill.train.data import make_windows, on_device
 from kinemill.train.layout import layout_of
 from kinemill.train.objectives._dynamics_setup import prepare
 from kinemill.train.readout import fit_readout
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
 from tests.models.options import LEARN, OPTIONS
 from tests.train.conftest import pendulum_task

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as theirs
 
-from kinemill.errors import BadInput
 from kinemill.task.learn import Learn
 from kinemill.task.plugins import OBJECTIVES, SCHEDULES
 from kinemill.train.loop import learning_rate
@@ -46,10 +45,6 @@ def learn(schedule, **settings) -> Learn:
     return OBJECTIVES["dynamics"](**arguments, steps=STEPS, **settings)
 
 
-def test_every_schedule_has_its_reference():
-    assert set(REFERENCES) == set(SCHEDULES)
-
-
 # torch multiplies from step to step, in 120 steps of float64
 @pytest.mark.parametrize("name", list(SCHEDULES))
 @pytest.mark.filterwarnings("ignore:.*epoch parameter:UserWarning")
@@ -69,8 +64,3 @@ def test_a_schedule_stays_between_nothing_and_the_top_and_without_settings_reach
     rates = [learning_rate(step, learn({"type": name})) for step in range(STEPS + 50)]
     assert all(0 <= rate <= TOP * (1 + 1e-12) for rate in rates)
     assert max(rates) > 0.5 * TOP
-
-
-def test_an_unknown_schedule_names_the_nearest():
-    with pytest.raises((ValueError, BadInput), match="did you mean 'one_cycle'"):
-        learn({"type": "one_cycel"})

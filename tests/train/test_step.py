@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from kinemill.task import MODELS
-from kinemill.train.data import scale_of
-from kinemill.train.layout import Output, layout_of, make_layout
+from kinemill.train.layout import layout_of, make_layout
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import Step, make_step
 from tests.models.options import LEARN, LEAST
 from tests.train.conftest import pendulum_task
@@ -44,14 +44,6 @@ def test_an_angle_moves_by_addition_and_wraps_at_pi(packed):
     step.network = Constant([0.2 / float(packed.delta_std[0]), 0.0])
     after, _ = step(torch.tensor([[3.1, 0.0]]), torch.zeros(1, 1), torch.zeros(1, H - 1, 4))
     assert after[0].tolist() == pytest.approx([3.3 - 2 * math.pi, 0.0], abs=1e-6)
-
-
-def test_an_acceleration_output_moves_velocity_then_angle(packed):
-    """10 rad/s² for 0.02 s: velocity 1.2 rad/s, angle 0.5 + 0.02 · 1.2."""
-    step = step_of(packed, outputs={"alpha": Output(relation="derivative", of="velocity")})
-    step.network = Constant([10.0 / float(step.output_std[0])])
-    after, _ = step(torch.tensor([[0.5, 1.0]]), torch.zeros(1, 1), torch.zeros(1, H - 1, 4))
-    assert after[0].tolist() == pytest.approx([0.524, 1.2], abs=1e-6)
 
 
 @pytest.mark.parametrize("model", list(MODELS))

@@ -10,8 +10,8 @@ from kinemill.task import MODELS
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
-from kinemill.train.data import scale_of
 from kinemill.train.layout import layout_of
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import make_step
 from tests.models.options import LEARN, OPTIONS
 from tests.train.conftest import pendulum_task, publish

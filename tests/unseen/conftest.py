@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kinemill.register import find_version, tags
-from kinemill.register.document import RunDocument
+from kinemill.register.run_summary import RunDocument
 from kinemill.runtime import load
 from kinemill.store.home import Home
 from kinemill.verify.document import Verification, read_verification

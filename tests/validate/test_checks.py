@@ -69,6 +69,7 @@ def test_a_spike_is_one_fault_with_its_two_neighbors(pendulum, swing):
     values["angle"][400] += 1.0
     task = pendulum(max_jump={"angle": 0.3})
     assert find(task, "max_jump", values) == [(399, 402, "angle")]
+    assert find(pendulum(), "max_jump", values) == []  # no bound
 
 
 def test_a_jump_of_a_whole_turn_is_none_for_an_angle_but_is_for_a_velocity(pendulum, swing):
@@ -77,19 +78,6 @@ def test_a_jump_of_a_whole_turn_is_none_for_an_angle_but_is_for_a_velocity(pendu
     values["velocity"][500:] += 2 * np.pi
     task = pendulum(max_jump={"angle": 0.3, "velocity": 2.0})
     assert find(task, "max_jump", values) == [(499, 501, "velocity")]
-
-
-def test_without_a_bound_no_jump_is_too_far(pendulum, swing):
-    values = swing()
-    values["angle"][400] += 100.0
-    assert find(pendulum(), "max_jump", values) == []
-
-
-def test_max_jump_is_written_as_a_mapping_and_dumped_as_one(pendulum):
-    task = pendulum(max_jump={"angle": 0.3})
-    assert task.validation.max_jump.bounds == {"angle": 0.3}
-    assert task.part("validate")["validate"]["max_jump"] == {"angle": 0.3}
-    assert type(task.validation.max_jump)(bounds={"angle": 0.3}) == task.validation.max_jump
 
 
 TASK = """task: pendulum
@@ -129,27 +117,23 @@ def test_an_ignored_channel_that_is_none_is_reported_with_the_nearest(tmp_path):
         load_task(path)
 
 
-def test_a_frozen_encoder_is_found_in_its_rows_and_the_one_resampling_mixes(pendulum, swing):
+@pytest.mark.parametrize(
+    ("channel", "rows", "faulty", "shows"),
+    [
+        ("angle", (300, 400), (300, 401), "velocity shows a movement of"),  # resampling mixes one
+        ("angle", (0, 1000), (0, 1000), "velocity"),
+        ("velocity", (300, 400), (300, 401), ""),
+    ],
+)
+def test_a_frozen_channel_is_contradicted_by_the_other(
+    pendulum, swing, channel, rows, faulty, shows
+):
     values = swing()
-    values["angle"][300:400] = values["angle"][300]
+    values[channel][slice(*rows)] = 0.2 if rows[0] == 0 else values[channel][rows[0]]
     task = pendulum()
     (fault,) = task.validation.stuck.find(values, task)
-    assert (fault.start, fault.stop, fault.channel) == (300, 401, "angle")
-    assert "velocity shows a movement of" in fault.actual
-
-
-def test_an_encoder_frozen_for_the_whole_episode_is_found(pendulum, swing):
-    values = swing()
-    values["angle"][:] = 0.2
-    assert find(pendulum(), "stuck", values) == [(0, 1000, "angle")]
-
-
-def test_a_frozen_velocity_is_contradicted_by_its_position(pendulum, swing):
-    values = swing()
-    values["velocity"][300:400] = values["velocity"][300]
-    task = pendulum()
-    (fault,) = task.validation.stuck.find(values, task)
-    assert (fault.start, fault.stop, fault.channel) == (300, 401, "velocity")
+    assert (fault.start, fault.stop, fault.channel) == (*faulty, channel)
+    assert shows in fault.actual
 
 
 def test_rest_with_a_noisy_and_biased_velocity_is_not_stuck(pendulum, swing):

@@ -175,14 +175,6 @@ def test_nothing_accepted_fails_every_question_about_it(home, pendulum, record, 
     assert not load_episodes(home, artifact.ref)
 
 
-def test_the_same_recordings_are_known(home, pendulum, record, logs):
-    task = pendulum()
-    ref = record(task, logs)
-    first, second = validate.run(task, home, ref), validate.run(task, home, ref)
-    assert (first.cached, second.cached) == (False, True)
-    assert first.ref == second.ref
-
-
 def test_the_same_recordings_give_the_same_bytes_in_another_home(
     home, pendulum, record, logs, tmp_path
 ):

@@ -3,7 +3,7 @@
 import random
 
 from kinemill.catalog.evaluations import Evaluation
-from kinemill.catalog.set_digest import set_digest
+from kinemill.catalog.history import set_digest
 from kinemill.store import ArtifactRef, digest
 from kinemill.validate.evaluation import Details
 from kinemill.validate.totals import Totals

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from kinemill.policies.verification.action_errors import measure_held_out, scored_rows
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
 
 LAYOUT = PolicyLayout(

@@ -72,7 +72,6 @@ def test_whole_episodes_count_where_a_reference_has_skill(result, why):
 
 
 def test_what_was_not_compared_is_a_loss():
-    assert lost(FINE, horizons=("1", "5"))[:0] == []
     missing = losses({"linear": {"1": {NRMSE: FINE}}}, ("1", "25"))["linear"]
     assert [(loss.horizon, loss.why) for loss in missing] == [("25", "not measured")]
     unknown = losses({"linear": {"1": {NRMSE: one(NAN, NAN)}}}, ("1",))["linear"]

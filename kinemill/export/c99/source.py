@@ -16,8 +16,7 @@ from kinemill.errors import BadInput
 from kinemill.export._graph import OUTPUTS, needed_nodes
 from kinemill.export.c99.codegen import functions
 from kinemill.export.c99.operations import OPERATIONS
-from kinemill.export.c99.optimize import tidy
-from kinemill.export.c99.program import Ids, Program
+from kinemill.export.c99.program import Ids, Program, tidy
 from kinemill.export.c99.values import Values
 from kinemill.runtime import Interface
 

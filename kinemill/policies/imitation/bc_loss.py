@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinemill.dataset.sequences import make_sequences
+from kinemill.dataset.windows import make_sequences
 from kinemill.models.networks.graph_noise import GraphNoise
 from kinemill.policies.imitation.bc_policy import BCPolicy
 from kinemill.runtime.window_metrics import evenly_spaced
+from kinemill.train.batches import Part, Prefetch
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.train.noise import KeyedNoise
-from kinemill.train.prefetch import Part, Prefetch
 
 MAX_SEQUENCES = 2048  # validation sequences, evenly spaced
 CHUNK = 256  # sequences per evaluation batch

@@ -17,7 +17,7 @@ from kinemill.policies.environments.kinds.legged import START_STD
 from kinemill.policies.environments.legged.clips import COMMAND_UNITS, ClipPose, ClipTable, Pose
 from kinemill.policies.environments.legged.robots import LeggedRobots
 from kinemill.policies.motion.reference import Floats, Reference, Rows
-from kinemill.train.policy import PolicyLayout
+from kinemill.runtime.policy_layout import PolicyLayout
 
 
 class ClipReference(Reference):

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from kinemill.policies.motion.cycles import fourier
 from kinemill.policies.motion.gaits import Floats, Gaits
-from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.train.policy import PolicyModule
 
 LATEST = 4  # rows whose deviations from the gait are inputs of the network
 _PHASES = 96

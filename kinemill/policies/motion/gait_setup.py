@@ -30,12 +30,12 @@ from kinemill.policies.motion.gait_rollout import (
 )
 from kinemill.policies.motion.gaits import Gaits, fit_gaits
 from kinemill.policies.motion.settings import MotionSettings
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json, from_json_value, to_json_value
 from kinemill.task import Task, WarmStart
 from kinemill.train.demonstrations import Demonstrations, layout_of
 from kinemill.train.noise import KeyedNoise
 from kinemill.train.objective import Objective
-from kinemill.train.policy import PolicyLayout
 from kinemill.train.transfer import freeze, start_policy
 from kinemill.train.warm_start import DESCRIPTION
 

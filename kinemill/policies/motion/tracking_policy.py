@@ -16,7 +16,8 @@ from kinemill.policies.motion.gait_policy import GaitPolicy
 from kinemill.policies.motion.motion_tracking import REACH
 from kinemill.policies.motion.policy_inputs import RATE_SCALE, TURN_SCALE
 from kinemill.policies.rl.networks import Core
-from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.train.policy import PolicyModule
 
 
 class TrackingPolicy(PolicyModule):

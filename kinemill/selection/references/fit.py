@@ -1,36 +1,63 @@
-"""Fit the families of a dataset and select their members."""
+"""Fit the families of a dataset and select their members.
+
+All members of a family are fitted by ridge regression with one decomposition of the training rows,
+and ranked on rows that are left out of their fits.
+
+Symbols: N rows, H history, T horizon, S states, A actions, F terms, O outputs, M members of one
+structure and history.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from kinemill.dataset import PackedDataset
-from kinemill.dataset.windows import is_angle
+from kinemill.dataset.windows import gather, is_angle
 from kinemill.errors import BadInput
-from kinemill.runtime.window_metrics import Predictor
+from kinemill.models.networks.regression import Triangle
+from kinemill.runtime.window_metrics import Predictor, evenly_spaced
+from kinemill.selection.constants import (
+    COARSE,
+    EXACT,
+    FITTED,
+    NEAR,
+    PER_TERM,
+    REFERENCE_TIE,
+)
 from kinemill.selection.cross_validation import Fold, left_out_rows
-from kinemill.selection.histories import histories_of
+from kinemill.selection.facts import channel_facts, histories_of
 from kinemill.selection.references.baselines import Persistence, constant_velocities
 from kinemill.selection.references.family import Reference, References
-from kinemill.selection.references.ranking import Candidate, strongest
-from kinemill.selection.references.ridge import fit_group, make_step
-from kinemill.selection.references.specs import Spec, specs_of
-from kinemill.selection.references.step_predictor import StepPredictor, single
-from kinemill.selection.validation_errors import mean_errors
+from kinemill.selection.references.step_predictor import StepPredictor, single, stacked
+from kinemill.selection.validation_errors import CandidateErrors, mean_errors
+from kinemill.task import MODELS, OBJECTIVES
 from kinemill.task.document import Task
-from kinemill.task.portfolio import HISTORIES
+from kinemill.task.portfolio import HISTORIES, MOST_TERMS, RIDGES, Candidate, Structure
 from kinemill.task.portfolio import Candidate as PortfolioCandidate
 from kinemill.train.data import make_windows
 from kinemill.train.devices import single_thread
+from kinemill.train.layout import layout_of
 from kinemill.train.readout import fit_readout
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import Step
+from kinemill.train.step import make_step as make
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, described, description_of
 
 UNSTABLE = "no member stays bounded in free runs over rows left out of its fit"
+
+_ROWS = 8192  # training windows in one batch, which bounds memory
+
+_LEFT_OUT = {
+    "linear_sincos": "no state is an angle: it would be identical to `linear`",
+    "physics": "no state is the derivative of another one (`derivative_of`)",
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +106,7 @@ def fit_references(
     }
     scope = Scope(dataset, folder, digest)
     for spec in specs:
-        if selected := strongest(spec, folds, histories):
+        if selected := _strongest(spec, folds, histories):
             items[spec.name] = _reference(spec, scope, selected)
         else:
             left_out[spec.name] = UNSTABLE
@@ -94,7 +121,7 @@ def strongest_members(task: Task, dataset: PackedDataset) -> list[PortfolioCandi
     """
     histories = _histories(task, dataset)
     folds, _ = left_out_rows((dataset, dataset), histories[-1], task.verify.horizon)
-    members = (strongest(spec, folds, histories) for spec in specs_of(task)[0])
+    members = (_strongest(spec, folds, histories) for spec in specs_of(task)[0])
     return [member.fitted.candidate for member in members if member is not None]
 
 
@@ -132,9 +159,62 @@ def _simple(predictors: Sequence[Predictor], folds: Sequence[Fold]) -> Reference
     return min(members, key=lambda member: member.score)
 
 
-def _reference(spec: Spec, scope: Scope, selected: Candidate) -> Reference:
+@dataclass(frozen=True)
+class _Fitted:
+    """A member of a family.
+
+    Attributes:
+        structure: structure of the model.
+        history: rows of history.
+        ridge: penalty of the regression.
+        solution: the weights, a `kinemill.models.networks.regression.Solution`; None if unknown.
+    """
+
+    structure: Structure
+    history: int
+    ridge: float
+    solution: Any
+
+    @property
+    def candidate(self) -> Candidate:
+        """The member as a candidate of a portfolio."""
+        return self.structure.candidate(self.history, self.ridge)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A member with its mean errors over the folds; `fitted` has the weights of the last fold."""
+
+    fitted: _Fitted
+    errors: CandidateErrors
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """A family to fit.
+
+    Attributes:
+        task: task with the channels.
+        structures: candidates, each with several histories and ridges.
+    """
+
+    name: str
+    task: Task
+    structures: tuple[Structure, ...]
+
+    def task_of(self, structure: Structure, history: int, ridge: float) -> Task:
+        """Return the task that trains a member; all settings of `learn` but the model are default.
+
+        `ridge` penalizes squared weights, relative to the rows.
+        """
+        settings = structure.settings(history, ridge)
+        learn = OBJECTIVES["dynamics"].model_validate({"type": "dynamics", **settings})
+        return self.task.model_copy(update={"learn": learn})
+
+
+def _reference(spec: _Spec, scope: Scope, selected: _Candidate) -> Reference:
     """Fit a selected member to all training rows, and write it to the folder, if any."""
-    fitted = fit_group(spec, selected.fitted, scope.dataset)
+    fitted = _fit_group(spec, selected.fitted, scope.dataset)
     step = single(make_step(spec, scope.dataset, fitted), fitted.solution)
     if step.readout is not None:
         windows = make_windows(scope.dataset, "train", step.layout, 1)
@@ -146,7 +226,7 @@ def _reference(spec: Spec, scope: Scope, selected: Candidate) -> Reference:
     return Reference.of(StepPredictor(step), selected.errors, fitted.ridge, path)
 
 
-def _write(folder: Path, spec: Spec, selected: Candidate, scope: Scope, step: Step) -> None:
+def _write(folder: Path, spec: _Spec, selected: _Candidate, scope: Scope, step: Step) -> None:
     """Write a member as a trained model."""
     folder.mkdir(parents=True, exist_ok=True)
     fitted = selected.fitted
@@ -156,3 +236,145 @@ def _write(folder: Path, spec: Spec, selected: Candidate, scope: Scope, step: St
     (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
     weights = {name: value.contiguous() for name, value in step.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Members of one structure and history, which run as one batch, as fitted for each fold."""
+
+    fitted: list[_Fitted]
+    by_fold: list[StepPredictor]
+
+    def ranked(self, folds: Sequence[Fold], *, coarse: bool) -> list[_Candidate]:
+        """Return all members with their mean errors over the folds."""
+        stride, free_run = (COARSE, False) if coarse else (1, True)
+        by_fold = [
+            fold.rows.measure(predictor, len(self.fitted), stride, free_run=free_run)
+            for fold, predictor in zip(folds, self.by_fold, strict=True)
+        ]
+        means = (mean_errors(errors) for errors in zip(*by_fold, strict=True))
+        return [_Candidate(*pair) for pair in zip(self.fitted, means, strict=True)]
+
+
+def _strongest(spec: _Spec, folds: Sequence[Fold], histories: list[int]) -> _Candidate | None:
+    """Return the member with the smallest score whose free runs stay bounded; None without one.
+
+    Of members with almost the same score it is the one with the shortest history and the largest
+    ridge.
+    """
+    fits = [fit_groups(spec, fold.dataset, histories) for fold in folds]
+    groups = [_group(spec, folds, by_fold) for by_fold in zip(*fits, strict=True)]
+    coarse = [group.ranked(folds, coarse=True) for group in groups]
+    smallest = min(candidate.errors.score for members in coarse for candidate in members)
+    near = [
+        group
+        for group, members in zip(groups, coarse, strict=True)
+        if min(candidate.errors.score for candidate in members) <= NEAR * smallest
+    ]
+    candidates = [
+        candidate
+        for group in near
+        for candidate in group.ranked(folds, coarse=False)
+        if candidate.errors.stays_bounded
+    ]
+    if not candidates and len(near) < len(groups):  # the best ones diverge in free run
+        candidates = [
+            candidate
+            for group in groups
+            for candidate in group.ranked(folds, coarse=False)
+            if candidate.errors.stays_bounded
+        ]
+    if not candidates:
+        return None
+    level = REFERENCE_TIE * max(min(candidate.errors.score for candidate in candidates), EXACT)
+    tied = [candidate for candidate in candidates if candidate.errors.score <= level]
+    return min(tied, key=lambda candidate: (candidate.fitted.history, -candidate.fitted.ridge))
+
+
+def _group(spec: _Spec, folds: Sequence[Fold], by_fold: Sequence[list[_Fitted]]) -> _Group:
+    predictors = [
+        StepPredictor(
+            stacked(
+                make_step(spec, fold.dataset, fitted[0]), [member.solution for member in fitted]
+            )
+        )
+        for fold, fitted in zip(folds, by_fold, strict=True)
+    ]
+    return _Group(by_fold[-1], predictors)
+
+
+def make_step(spec: _Spec, dataset: PackedDataset, member: _Fitted) -> Step:
+    """Return the step of a member in float64, without its weights."""
+    task = spec.task_of(member.structure, member.history, member.ridge)
+    layout = layout_of(task)
+    learn = task.learn
+    step = make(getattr(learn, "model"), layout, scale_of(dataset, layout))  # noqa: B009
+    step.network.terms.center_on(torch.from_numpy(np.asarray(dataset.mean)))
+    return step.double().eval()
+
+
+def fit_groups(spec: _Spec, dataset: PackedDataset, histories: list[int]) -> list[list[_Fitted]]:
+    """Return one group per structure and history, each with one member per ridge."""
+    return [
+        group
+        for structure in spec.structures
+        for group in _fit(spec, structure, dataset, histories)
+    ]
+
+
+def _fit_group(spec: _Spec, member: _Fitted, dataset: PackedDataset) -> _Fitted:
+    """Return a member fitted to all training rows of a dataset."""
+    ((*group,),) = _fit(spec, member.structure, dataset, [member.history])
+    return next(fitted for fitted in group if fitted.ridge == member.ridge)
+
+
+def _fit(
+    spec: _Spec, structure: Structure, dataset: PackedDataset, histories: list[int]
+) -> list[list[_Fitted]]:
+    longest = structure.longest or max(histories)
+    lengths = [rows for rows in histories if rows <= longest]
+    step = make_step(spec, dataset, _Fitted(structure, lengths[-1], 0.0, None))
+    counts = step.network.terms.counts
+    usable = [rows for rows in lengths if counts[rows - 1] <= MOST_TERMS] or lengths[:1]
+    if usable[-1] != lengths[-1]:
+        step = make_step(spec, dataset, _Fitted(structure, usable[-1], 0.0, None))
+    # The terms of a shorter history are the first ones of a longer history, so one decomposition
+    # of the longest history gives the solutions of all.
+    triangle = Triangle()
+    with torch.inference_mode():
+        for terms, outputs in _examples(step, dataset):
+            triangle.add(terms, outputs)
+        return [
+            [
+                _Fitted(structure, rows, ridge, triangle.solution(counts[rows - 1], ridge))
+                for ridge in RIDGES
+            ]
+            for rows in usable
+        ]
+
+
+def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield terms (N, F) and outputs (N, O) of evenly spaced training windows, float64."""
+    history = step.history
+    terms = step.network.terms
+    starts = dataset.window_starts("train", history + 1)
+    most = max(FITTED, PER_TERM * terms.counts[-1])
+    starts = evenly_spaced(starts, most)
+    for first in range(0, len(starts), _ROWS):
+        windows = gather(dataset, starts[first : first + _ROWS], history, 1)
+        actions = np.concatenate([windows.past_actions, windows.actions], axis=1)
+        rows = torch.from_numpy(np.concatenate([windows.states, actions], axis=2))
+        after = torch.from_numpy(windows.truth[:, 0])
+        state = rows[:, -1, : len(step.layout.states)]
+        yield terms(rows.flip(1)), step.target_outputs(state, after)
+
+
+def specs_of(task: Task) -> tuple[list[_Spec], dict[str, str]]:
+    """Return the families to fit, and the reasons why others are left out."""
+    facts = channel_facts(task)
+    families: dict[str, list[Structure]] = {}
+    for model in MODELS:
+        for structure in MODELS[model].structures(facts):
+            families.setdefault(structure.family, []).append(structure)
+    specs = [_Spec(name, task, tuple(structures)) for name, structures in families.items()]
+    return specs, {name: why for name, why in _LEFT_OUT.items() if name not in families}

@@ -6,9 +6,15 @@ episodes are not used. Several processes share one study, and a killed search re
 """
 
 from kinemill.selection.tune.defaults import DataFacts, default_space
-from kinemill.selection.tune.mlflow_run import tracked
 from kinemill.selection.tune.report import write_report
-from kinemill.selection.tune.results import TrialRecord, best_of, describe, list_trials, write_best
+from kinemill.selection.tune.results import (
+    TrialRecord,
+    best_of,
+    describe,
+    list_trials,
+    tracked,
+    write_best,
+)
 from kinemill.selection.tune.search import Search, begin
 from kinemill.selection.tune.trial import Bounds
 from kinemill.selection.tune.worker import write_job

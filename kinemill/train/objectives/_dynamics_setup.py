@@ -14,7 +14,7 @@ from kinemill.dataset import PackedDataset
 from kinemill.task import Task, WarmStart
 from kinemill.train.batches import member_seed
 from kinemill.train.build import assemble
-from kinemill.train.data import Windows, make_windows, on_device, scale_of, window_weights
+from kinemill.train.data import Windows, make_windows, on_device, window_weights
 from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.gauss_newton import fit_rollouts
@@ -23,6 +23,7 @@ from kinemill.train.objective import Objective, Suspect
 from kinemill.train.objectives._rollouts import FreeRuns, Rollouts, is_left_out
 from kinemill.train.readout import fit_readout
 from kinemill.train.robots import robot_by_window
+from kinemill.train.scaling import scale_of
 from kinemill.train.step import Step
 from kinemill.train.time_limit import check_time
 from kinemill.train.transfer import freeze, start_weights

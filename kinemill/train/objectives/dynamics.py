@@ -30,8 +30,8 @@ from kinemill.task.plugins import (
 from kinemill.task.portfolio import BUDGET
 from kinemill.train.context import SELECTIONS, Trained, TrainingContext
 from kinemill.train.dynamics_settings import Encodings, GaussNewton, HorizonSchedule, TeacherForcing
-from kinemill.train.layout import Follows, Integrator, Layout, Output, Window, layout_of
-from kinemill.train.relations import outputs_of, problems_of
+from kinemill.train.layout import Layout, Window, layout_of
+from kinemill.train.relations import Follows, Integrator, Output, outputs_of, problems_of
 from kinemill.train.supervised import Supervised
 
 

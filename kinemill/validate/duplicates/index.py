@@ -19,15 +19,20 @@ from kinemill.catalog.history import batches
 from kinemill.catalog.sketches import SketchTable, StoredSketch
 from kinemill.store import Home, digest
 from kinemill.task import Task
-from kinemill.validate.duplicates.lsh import SIGNS, TABLES, Keys, hashed, keys, planes
 from kinemill.validate.duplicates.similarity import (
     POINTS,
+    SIGNS,
+    TABLES,
     Course,
+    Keys,
     Sketch,
     course_channels,
     courses_of,
     duplicate_distances,
+    hashed,
+    keys,
     numbers,
+    planes,
 )
 
 MOST = 16  # duplicates listed for one unit, the earliest

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
 
-from kinemill.catalog import duplicates as catalog_notes
 from kinemill.catalog.history import batches
+from kinemill.catalog.sketches import enter_notes, read_notes
 from kinemill.store import as_json, aside_of, from_json_value, read_json, to_json_value
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.fault_injection import fault_point
@@ -101,7 +101,7 @@ def find_pairs(task: Task, home: Home) -> DuplicatePairs:
 def duplicate_groups(home: Home, task: str) -> dict[str, str]:
     """Return the root of every recording that repeats another, and of every `recording/part`."""
     paths = _paths(home, task)
-    copies = catalog_notes.read_notes(home, task)
+    copies = read_notes(home, task)
     groups: dict[str, str] = {}
     for recording in sorted(paths):
         roots = copies.get(recording) or _read(paths[recording]).roots
@@ -113,12 +113,12 @@ def duplicate_groups(home: Home, task: str) -> dict[str, str]:
 def _enter_notes(home: Home, task: str) -> None:
     """Let the catalog hold the notes of the store and no others."""
     paths = _paths(home, task)
-    copies = catalog_notes.read_notes(home, task)
+    copies = read_notes(home, task)
     new = paths.keys() - copies
     lost = copies.keys() - paths
     if new or lost:
         notes = {recording: _read(paths[recording]).roots for recording in sorted(new)}
-        catalog_notes.enter(home, task, notes, lost)
+        enter_notes(home, task, notes, lost)
 
 
 def _paths(home: Home, task: str) -> dict[str, Path]:
@@ -132,7 +132,7 @@ def forget_duplicates(home: Home, task: Task, recording: str) -> None:
             index.forget(recording)
         withdraw(home, path := _path(home, task.name, recording))
         path.unlink(missing_ok=True)
-        catalog_notes.enter(home, task.name, {}, [recording])
+        enter_notes(home, task.name, {}, [recording])
 
 
 def _folder(home: Home, task: str) -> Path:

@@ -15,8 +15,9 @@ from kinemill.policies.environments.video import record_video
 from kinemill.policies.verification.episode_inputs import recorded_probe
 from kinemill.policies.verification.subject import PolicySubject
 from kinemill.runtime import load
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task import load_task
-from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
 from kinemill.verify.verifier import run_checks
 from tests.conftest import EXAMPLES

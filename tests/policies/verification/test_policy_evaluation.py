@@ -13,9 +13,9 @@ from kinemill.policies.environments.logs import write_episode
 from kinemill.policies.verification.action_curves import action_curves
 from kinemill.policies.verification.action_errors import measure_logs
 from kinemill.policies.verification.evaluation import LogMeasurement, PolicyMeasurement
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task import make_task
 from kinemill.train.demonstrations import Demonstrations, Feed
-from kinemill.train.policy import PolicyLayout
 from kinemill.train.policy_runner import as_policy
 from kinemill.verify.document import EvaluatedModel
 from kinemill.verify.logs import Logs, read_logs

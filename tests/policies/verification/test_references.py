@@ -7,8 +7,9 @@ from torch import nn
 
 from kinemill.policies.verification.action_errors import measure_held_out, scored_rows
 from kinemill.policies.verification.references import absent_references, reference_actions
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
 from tests.verify.conftest import pack
 

@@ -36,7 +36,7 @@ from kinemill.train import stage as train
 from tests.api.test_objects import TASK
 from tests.policies.imitation.cloning import CHANNELS, demonstrations, packed, policy_task
 from tests.policies.imitation.test_ddp_policies import gaits
-from tests.selection.tune.test_space import Dice
+from tests.selection.tune.test_defaults import Dice
 from tests.train.conftest import publish
 
 

@@ -9,14 +9,12 @@ import pytest
 from sqlalchemy import func, select
 
 from kinemill import catalog
-from kinemill.catalog import duplicates as catalog_notes
-from kinemill.catalog.sketches import ROOM
+from kinemill.catalog.sketches import ROOM, read_notes
 from kinemill.catalog.tables import sketch_keys
 from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.validate.duplicates import registry
 from kinemill.validate.duplicates.index import Sketched, open_index
-from kinemill.validate.duplicates.lsh import hashed, keys
 from kinemill.validate.duplicates.registry import (
     duplicate_groups,
     find_pairs,
@@ -24,7 +22,14 @@ from kinemill.validate.duplicates.registry import (
     register_duplicates,
     restore_duplicates,
 )
-from kinemill.validate.duplicates.similarity import course, distances, duplicate_distances, sketch
+from kinemill.validate.duplicates.similarity import (
+    course,
+    distances,
+    duplicate_distances,
+    hashed,
+    keys,
+    sketch,
+)
 from tests.conftest import EXAMPLES
 from tests.validate.conftest import make_swing, make_task, real_logs
 
@@ -292,7 +297,7 @@ def test_the_catalog_holds_a_copy_of_all_notes(home, monkeypatch):
         assert duplicate_groups(home, task.name) == {**groups, later: root}
     forget_duplicates(home, task, late)
     assert duplicate_groups(home, task.name) == {other: root, later: root}
-    assert set(catalog_notes.read_notes(home, task.name)) == {other, later}
+    assert set(read_notes(home, task.name)) == {other, later}
 
 
 def test_parts_of_a_file_are_compared_each_by_itself(home):
