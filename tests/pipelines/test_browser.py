@@ -281,8 +281,8 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
     assert {"run-0000.csv", "run-0001.csv", "run-0002.csv"} <= set(names)
     tab.evaluate("document.querySelector('form.run button').click()")
     tab.wait_for("Cancel the run")
-    tab.wait_for("train/loss", 300.0)
     tab.wait_for("Version 2 and the decision of the gate", 300.0)
+    tab.wait_for("train/loss")
     assert tab.evaluate("document.querySelectorAll('.charts figure svg').length") >= 4
     assert tab.evaluate("document.querySelector('[data-status]').textContent") == "completed"
     assert f"{CONSOLE}/runs/" in tab.evaluate("location.pathname")

@@ -425,27 +425,16 @@ function follow(section) {
       draw(figures.get(name), series.get(name));
     }
   });
-  source.addEventListener("end", (event) => {
+  source.addEventListener("end", () => {
     source.close();
-    cancel.hidden = true;
-    const document_ = JSON.parse(event.data);
-    show(document_);
-    const tone = document_.status === "completed" ? "good" : "bad";
-    say(section, document_.error || document_.model || document_.status, tone);
-    const version = /^models:\/(\w+)\/(\d+)$/.exec(document_.model || "");
-    if (version) {
-      const link = document.createElement("a");
-      link.href = `/kinemill/tasks/${version[1]}/${version[2]}`;
-      link.textContent = `Version ${version[2]} and the decision of the gate`;
-      section.querySelector(".message").replaceChildren(link);
-    }
+    if (!("ended" in section.dataset)) location.reload();  // to its result
   });
   source.onerror = () => say(section, "the server does not answer; trying again", "bad");
   source.onopen = () => {
     say(section, "");
     series.clear();
   };
-  cancel.addEventListener("click", async () => {
+  cancel?.addEventListener("click", async () => {
     cancel.disabled = true;
     try {
       await send(`runs/${run}/cancel`, {});
