@@ -60,6 +60,7 @@ def quarantine_page(task: str, recordings: Sequence[RecordingStatus], total: int
         task=task,
         recordings=recordings,
         total=total,
+        plain=without_commands,
     )
 
 
