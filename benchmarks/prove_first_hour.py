@@ -71,6 +71,16 @@ future = model.rollout(
 )
 print(future.shape)
 """
+PROGRAM = """
+#include <stdio.h>
+#include "step.h"
+int main(void) {
+    float state[ARM_STATES] = {0}, action[ARM_ACTIONS] = {0}, carry[ARM_CARRY] = {0};
+    for (int step = 0; step < ARM_HISTORY + 25; step++) arm_step(state, action, carry, state);
+    printf("%g\\n", state[0]);
+    return 0;
+}
+"""
 _SURPRISES = {
     "traceback": re.compile(r"Traceback \(most recent|^\w+Error: ", re.MULTILINE),
     "warning": re.compile(r"\bwarning\b", re.IGNORECASE),
@@ -197,6 +207,7 @@ def engineer(folder: Path) -> Journey:
     journey.step(
         "model export, with C", lambda: run("model", "export", TASK, "--to", "model", "--c99")
     )
+    journey.step("C: compile and run", lambda: _compiled(project))
     journey.step("robot: numpy and onnxruntime alone", lambda: _robot(project))
     task_file = project / "tasks" / f"{TASK}.yaml"
     task_file.write_text(_with_control(task_file.read_text()))
@@ -219,6 +230,13 @@ def _with_control(text: str) -> str:
         for line in text.splitlines()
     ]
     return "\n".join(lines) + CONTROL
+
+
+def _compiled(project: Path) -> list[str]:
+    """Compile the exported C code with a program that calls it, and run it."""
+    (project / "main.c").write_text(PROGRAM)
+    build = "cc -std=c99 -Wall -Imodel main.c model/step.c -lm -o arm && ./arm"
+    return terminal(project, "sh", "-c", build)
 
 
 def _robot(project: Path) -> list[str]:
@@ -256,6 +274,7 @@ def visitor(folder: Path) -> Journey:
             ("overview with a model", "/"),
         ):
             journey.step(name, lambda path=path: page.visit(path))
+        journey.step("roll back the only champion", lambda: _roll_back(page))
     return journey
 
 
@@ -327,6 +346,15 @@ def _create(page: _Page) -> list[str]:
 def _finish(page: _Page) -> list[str]:
     page.tab.wait_for("Version 1 and the decision of the gate", MOST)
     return page.check()
+
+
+def _roll_back(page: _Page) -> list[str]:
+    """Roll back without an earlier champion: the page says why not, and still who is champion."""
+    page.tab.open(f"{page.address}/kinemill/console/versions/{TASK}/1")
+    page.tab.evaluate("document.querySelector('form.decision button').click()")
+    page.tab.wait_for("is the first champion")
+    stays = "Champion now: version 1" in page.tab.evaluate("document.body.innerText")
+    return page.check() + ([] if stays else ["another champion"])
 
 
 @contextmanager

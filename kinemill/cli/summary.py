@@ -29,7 +29,7 @@ _CANDIDATES = 5  # listed
 _CANDIDATES_KEY = """\
 score: mean error on the validation split, in standard deviations
 free run: error over whole episodes
-held out: score on rows that a fit left out; it decides between candidates that have one"""
+held out: score on rows that a fit left out; if measured, it decides"""
 _COMPARED = ("champion", "persistence")  # displayed with a dynamics model and the best reference
 
 
@@ -76,8 +76,8 @@ def _next_steps(result: RunDocument) -> None:
         address = f"models:/{task}@champion"
         steps["use it"] = f"python -c \"from kinemill import runtime; runtime.load('{address}')\""
         steps["export it"] = f"kinemill model export {task} --to FOLDER"
-    elif result.version:
-        steps["why"] = f"kinemill model why {task}:{result.version}"
+    if result.version:
+        steps["all rules"] = f"kinemill model why {task}:{result.version}"
     steps["browser"] = "kinemill ui"
     for what, how in steps.items():
         typer.echo(f"{what:<12}{how}")
@@ -232,12 +232,11 @@ def _pair_text(line: ChannelAccuracy, reference: ChannelAccuracy | None, step: i
 
 
 def failed_table(gate: Sequence[Verdict]) -> None:
-    """Print the lines of the gate that failed; `kinemill model why` lists all of them."""
+    """Print the lines of the gate that failed, and the number of the others."""
     failed = [line for line in gate if not line.passed]
     gate_table(failed)
     if gate:
-        text = f"{len(gate) - len(failed)} of {len(gate)} rules passed"
-        typer.echo(f"gate        {text}; kinemill model why lists them")
+        typer.echo(f"{len(gate) - len(failed)} of {len(gate)} rules of the gate passed")
 
 
 def gate_table(gate: Sequence[Verdict]) -> None:
@@ -252,4 +251,7 @@ def spell_gate(gate: Sequence[Verdict]) -> str:
     refused = [line.rule for line in gate if not line.passed]
     if refused == ["approval"]:
         return "waits for approval"
-    return f"refused: {', '.join(refused)}" if refused else "passed" if gate else "not decided"
+    if not refused:
+        return "passed" if gate else "not decided"
+    more = f" and {len(refused) - 2} more" if len(refused) > 3 else ""
+    return f"refused: {', '.join(refused[: 2 if more else 3])}{more}"

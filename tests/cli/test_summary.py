@@ -66,6 +66,7 @@ def test_a_provisional_champion_is_not_called_refused(capsys):
         ({"verified": True}, "passed"),
         ({"verified": True, "approval": False}, "waits for approval"),
         ({"verified": False, "parity": False, "serves": True}, "refused: verified, parity"),
+        (dict.fromkeys("abcde", False), "refused: a, b and 3 more"),
     ],
 )
 def test_a_decision_names_the_rules_that_refused(gate, spelled):
