@@ -284,6 +284,8 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
     tab.wait_for("Version 2 and the decision of the gate", 300.0)
     tab.wait_for("train/loss")
     assert tab.evaluate("document.querySelectorAll('.charts figure svg').length") >= 4
+    axes = "[...document.querySelectorAll('.charts .axis')]"
+    assert tab.evaluate(f"{axes}.every(text => text.getBBox().x >= 0)")  # no number is cut
     assert tab.evaluate("document.querySelector('[data-status]').textContent") == "completed"
     assert f"{CONSOLE}/runs/" in tab.evaluate("location.pathname")
     run = tab.evaluate("location.pathname").rpartition("/")[2]

@@ -357,7 +357,10 @@ function draw(figure, points) {
   if (steps.length === 1) {
     svg.append(element("circle", {class: "dot", cx: x(steps[0]), cy: y(scaled[0]), r: 3}));
   }
-  const spell = (value) => String(Number((logarithmic ? 10 ** value : value).toPrecision(3)));
+  const spell = (scale) => {
+    const value = logarithmic ? 10 ** scale : scale;  // 0.0000854 would not fit
+    return value && Math.abs(value) < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(3)));
+  };
   const right = {class: "axis", "text-anchor": "end"};
   svg.append(element("text", {...right, x: LEFT - 4, y: 14}, spell(high)));
   svg.append(element("text", {...right, x: LEFT - 4, y: HEIGHT - BOTTOM}, spell(low)));
