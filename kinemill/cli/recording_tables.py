@@ -32,9 +32,7 @@ def drift_table(report: DriftReport) -> None:
         typer.echo(f"{report.task}: nothing was evaluated, {report.status}: {report.why}")
         return
     if not report.episodes:
-        typer.echo(
-            f"no new episode: champion version {champion.version} knows all of them"
-        )
+        typer.echo(f"no new episode: champion version {champion.version} knows all of them")
         return
     rows = [
         [
