@@ -86,7 +86,7 @@ _SURPRISES = {
     "warning": re.compile(r"\bwarning\b", re.IGNORECASE),
     "absurd number": re.compile(r"\d{1,3}(?:,\d{3})+ %|\d\.\d{7,}|\de\+\d\d"),
 }
-_CONTRADICTIONS = (("not significantly different", "significantly worse"), ("refused", "@champion"))
+_CONTRADICTIONS = (("not significantly different", "significantly worse"), ("is refused:", "is champion:"))
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]")
 _COMMANDS = re.compile(r"\bkinemill (?:run|new|model|data|runs|task|ui) |(?<!\w)--[a-z]")
 

@@ -383,6 +383,7 @@ function follow(section) {
   const series = new Map(), figures = new Map();
   const steps = section.querySelector("[data-steps]");
   const bar = section.querySelector("progress"), cancel = section.querySelector("[data-cancel]");
+  const ended = "ended" in section.dataset;
   const source = new EventSource(`${API}runs/${run}/metrics/stream`);
 
   function show(document_) {
@@ -406,7 +407,7 @@ function follow(section) {
         series.get(name).push([step, value]);
         touched.add(name);
       }
-      if (total) {
+      if (total && !ended) {
         bar.hidden = false;
         bar.max = total;
         bar.value = step;
@@ -430,7 +431,7 @@ function follow(section) {
   });
   source.addEventListener("end", () => {
     source.close();
-    if (!("ended" in section.dataset)) location.reload();  // to its result
+    if (!ended) location.reload();  // to its result
   });
   source.onerror = () => say(section, "the server does not answer; trying again", "bad");
   source.onopen = () => {
