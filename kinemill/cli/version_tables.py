@@ -65,7 +65,7 @@ def champion_change(change: ChampionChange, exit_code: int = 0) -> Output:
     return Output(
         change,
         f"{change.task}:{change.version}{aliases}{replaced}",
-        lambda: notify(*notes),
+        lambda: notify(*map(wrap_text, notes)),
         lambda: gate_table([line for line in change.gate if not line.passed]),
         exit_code=exit_code,
     )
