@@ -27,7 +27,7 @@ _WAIT = 30.0  # s for a page to be loaded
 _EXPECTED = {  # text of each page that shows that it is drawn
     "start": "Recent decisions",
     "assets": "registered_model",
-    "automation": "alerts",
+    "automation": "retraining",
     "mlflow": "champion",
     "report": "Decision of the gate",
     "console-new": "Or use logs of the server",

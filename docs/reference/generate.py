@@ -32,6 +32,12 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_page_markdown(_: str, page: Any, **__: Any) -> None:
+    """Leave the pages of results out of the search: they mention everything and explain nothing."""
+    if page.file.src_uri.startswith("results"):
+        page.meta["search"] = {"exclude": True}
+
+
 def pages() -> dict[str, str]:
     """Return the Markdown of each generated page by its file name."""
     return {

@@ -53,9 +53,10 @@ def _print_dynamics(comparison: DynamicsComparison) -> None:
     _print_horizons(comparison)
     better = comparison.winner or "neither, the difference is not significant"
     amount = samples(windows.effective_n, windows.unit)
-    typer.echo(f"better: {better} (ratio on the same rows: {interval(nrmse.interval)}, {amount})")
+    ratio = f"ratio on the same rows: {interval(nrmse.interval)}, {amount}"
+    typer.echo(wrap_text(f"better: {better} ({ratio})"))
     for line in comparison.differs:
-        typer.echo(f"differs: {line}")
+        typer.echo(wrap_text(f"differs: {line}"))
 
 
 def _print_steps(comparison: DynamicsComparison) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Output
+from kinemill.cli.output import Output, short_path
 from kinemill.errors import BadInput
 from kinemill.store.project import tasks_folder
 
@@ -78,7 +78,7 @@ def new(
         {"task": name, "file": str(target), **draft_summary.draft_document(checked)},
         lambda: draft_summary.show_draft(checked),
         *([lambda: draft_summary.show_facts(checked.draft)] if explain else []),
-        f"written to {target}; correct what is wrong in it",
+        f"written to {short_path(str(target))}; correct what is wrong in it",
         f"next  kinemill run {task} --logs {shlex.quote(str(log))}",
         exit_code=exit_code,
     )
@@ -121,7 +121,7 @@ def _draft_environment(name: str, env: str, target: Path, task: str) -> Output:
     return Output(
         {"task": name, "file": str(target), **environment_document(checked)},
         lambda: show_environment(checked),
-        f"written to {target}",
+        f"written to {short_path(str(target))}",
         f"next  kinemill run {task}",
     )
 

@@ -187,6 +187,12 @@ def wrap_text(text: str) -> str:
     return textwrap.fill(text, console.width) if console.is_terminal else text
 
 
+def short_path(path: str) -> str:
+    """Return a path relative to the folder of the terminal if it is inside."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
 def spell(cell: object) -> str:
     """Return a cell as text."""
     if isinstance(cell, bool):

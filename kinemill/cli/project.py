@@ -1,5 +1,6 @@
 """`kinemill init` and `kinemill examples`: create a project folder, copy example tasks."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,14 @@ def init(
     from kinemill.api.project import project
 
     scaffold = project("pipelines.project_files").make_project(folder, example)
-    steps = "kinemill new, kinemill run, kinemill ui"
-    is_here = scaffold.root == Path.cwd()
+    step = f"kinemill task show {example}" if example else "kinemill new my_robot --from LOGS"
+    enter = "" if scaffold.root == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     return Output(
         {"project": str(scaffold.root), "created": scaffold.created},
         *(f"created {name}" for name in scaffold.created),
         lambda: notify(*scaffold.notes),
-        f"the project is complete; next: {steps}"
-        if is_here
-        else f"next: cd {folder}, then {steps}",
+        *(() if scaffold.created else ("the project is complete",)),
+        f"next  {enter}{step}",
     )
 
 

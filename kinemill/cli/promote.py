@@ -58,7 +58,7 @@ def why(
         report,
         wrap_text(report["headline"]),
         wrap_text(f"{version}  {report['explanation']}"),
-        lambda: print_causes(report["causes"]),
+        lambda: print_causes(report["causes"], version),
         *map(wrap_text, texts),
         lambda: candidates_table(candidates),
         *map(wrap_text, filter(None, (report["selected"], report["untested"]))),
@@ -180,8 +180,8 @@ def audit(task: TaskName) -> Output:
     return Output(history, Table(title, columns, rows))
 
 
-def print_causes(causes: list[Json]) -> None:
-    """Print the causes of a refusal by rank, then their consequences.
+def print_causes(causes: list[Json], version: str) -> None:
+    """Print the causes of the refusal of a version by rank, then their consequences.
 
     Rules with the same fix are one cause.
     """
@@ -191,6 +191,7 @@ def print_causes(causes: list[Json]) -> None:
         group, key = (by_root, line["follows"]) if line["follows"] else (by_fix, line["fix"])
         group.setdefault(key, []).append(line["rule"])
     for rank, (fix, rules) in enumerate(by_fix.items(), 1):
-        typer.echo(wrap_text(f"{rank}. {', '.join(rules)}: {fix}"))
+        advice = fix.replace("TASK:VERSION", version)
+        typer.echo(wrap_text(f"{rank}. {', '.join(rules)}: {advice}"))
     for root, rules in by_root.items():
         typer.echo(wrap_text(f"   because of {root} also: {', '.join(rules)}"))

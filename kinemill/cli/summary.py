@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
+from kinemill.cli.output import Bad, notify, quantity, short_path, spell, table, wrap_text
 from kinemill.register.run_summary import RunDocument
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION
@@ -26,6 +26,10 @@ _STATE_KEY = {
 _POLICIES = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
 _CANDIDATES = 5  # listed
+_CANDIDATES_KEY = """\
+score: mean error on the validation split, in standard deviations
+free run: error over whole episodes
+held out: score on rows that a fit left out; if measured, it decides"""
 _COMPARED = ("champion", "persistence")  # displayed with a dynamics model and the best reference
 
 
@@ -67,13 +71,13 @@ def run_summary(
 def _next_steps(result: RunDocument) -> None:
     """Print what to do with the result of a run."""
     task = result.task
-    steps = {"report": str(result.report)} if result.report else {}
+    steps = {"report": short_path(result.report)} if result.report else {}
     if result.alias == CHAMPION:
         address = f"models:/{task}@champion"
         steps["use it"] = f"python -c \"from kinemill import runtime; runtime.load('{address}')\""
         steps["export it"] = f"kinemill model export {task} --to FOLDER"
-    elif result.version:
-        steps["why"] = f"kinemill model why {task}:{result.version}"
+    if result.version:
+        steps["all rules"] = f"kinemill model why {task}:{result.version}"
     steps["browser"] = "kinemill ui"
     for what, how in steps.items():
         typer.echo(f"{what:<12}{how}")
@@ -101,7 +105,7 @@ def _facts_table(result: RunDocument) -> None:
     alias = f" {kind}@{result.alias}" if result.alias == CHAMPION else ""
     rows.append(["version", f"{result.version}{alias}" if result.version else "none"])
     if result.gate:
-        text = "passed, with too little test data" if kind else spell_gate(result.gate)
+        text = "provisional: too little test data" if kind else spell_gate(result.gate)
         rows.append(["gate", text])
     rows.append(["took", duration(sum(result.seconds.values()))])
     table(f"{result.task}: {result.status}", ["", ""], rows)
@@ -115,13 +119,14 @@ def candidates_table(candidates: Sequence[CandidateResult]) -> None:
             best.setdefault(result.name, result)
     measured = list(best.values())
     rows = [
-        [result.name, result.score, result.free_run, result.parameters, result.seconds]
-        for result in measured[:_CANDIDATES]
+        [item.name, item.held_out, item.score, item.free_run, item.parameters, item.seconds]
+        for item in measured[:_CANDIDATES]
     ]
     if rows:
         more = len(measured) - len(rows)
-        title = f"candidates, by error on left-out recordings{f', and {more} more' * bool(more)}"
-        table(title, ["", "score", "free run", "parameters", "seconds"], rows)
+        title = f"candidates, the best first{f', and {more} more' * bool(more)}"
+        table(title, ["", "held out", "score", "free run", "parameters", "seconds"], rows)
+        typer.echo(_CANDIDATES_KEY)
 
 
 def errors_table(
@@ -227,12 +232,11 @@ def _pair_text(line: ChannelAccuracy, reference: ChannelAccuracy | None, step: i
 
 
 def failed_table(gate: Sequence[Verdict]) -> None:
-    """Print the lines of the gate that failed; `kinemill model why` lists all of them."""
+    """Print the lines of the gate that failed, and the number of the others."""
     failed = [line for line in gate if not line.passed]
     gate_table(failed)
     if gate:
-        text = f"{len(gate) - len(failed)} of {len(gate)} rules passed"
-        typer.echo(f"gate        {text}; kinemill model why lists them")
+        typer.echo(f"{len(gate) - len(failed)} of {len(gate)} rules of the gate passed")
 
 
 def gate_table(gate: Sequence[Verdict]) -> None:
@@ -247,4 +251,7 @@ def spell_gate(gate: Sequence[Verdict]) -> str:
     refused = [line.rule for line in gate if not line.passed]
     if refused == ["approval"]:
         return "waits for approval"
-    return f"refused: {', '.join(refused)}" if refused else "passed" if gate else "not decided"
+    if not refused:
+        return "passed" if gate else "not decided"
+    more = f" and {len(refused) - 2} more" if len(refused) > 3 else ""
+    return f"refused: {', '.join(refused[: 2 if more else 3])}{more}"

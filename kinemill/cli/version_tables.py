@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import typer
 
-from kinemill.cli.output import Output, Table, notify, quantity, table, wrap_text
+from kinemill.cli.output import Output, Table, notify, quantity, short_path, table, wrap_text
 from kinemill.cli.summary import errors_table, gate_table, spell_gate, tried_table
 from kinemill.register.champion_change import ChampionChange
-from kinemill.register.lookup import VersionDocument, VersionLine, VersionList
+from kinemill.register.lookup import VersionDocument, VersionList
 
 _SHORT = 16  # displayed characters of a digest
 
@@ -18,11 +18,11 @@ def version_list(listed: VersionList) -> Table:
     what = "return" if is_policy else "nrmse"
     return Table(
         f"models of {listed.task}",
-        ["version", "aliases", "created", "dataset", what, "gate"],
+        ["version", "is", "created", "dataset", what, "gate"],
         [
             [
                 line.version,
-                _alias_text(line),
+                line.status,
                 line.created[:16].replace("T", " "),
                 line.dataset,
                 _error(line.metrics.by_name(what)),
@@ -33,12 +33,6 @@ def version_list(listed: VersionList) -> Table:
     )
 
 
-def _alias_text(line: VersionLine) -> str:
-    """Return the aliases as text; marks a champion with too little test data."""
-    kind = "provisional " if line.provisional else ""
-    return ", ".join(f"{kind * (alias == 'champion')}{alias}" for alias in line.aliases)
-
-
 def _error(measured: Mapping[str, float]) -> str:
     """Return the error of the model as text; empty without a verification."""
     return quantity(measured["model"]) if "model" in measured else ""
@@ -46,18 +40,18 @@ def _error(measured: Mapping[str, float]) -> str:
 
 def version_page(version: VersionDocument) -> None:
     """Print one version: errors, gate, lineage and files."""
-    aliases = "".join(f"@{alias}" for alias in version.aliases)
     typer.echo(wrap_text(version.headline))
-    typer.echo(f"{version.address} {aliases}  {version.created}  {version.decision or ''}")
+    typer.echo(f"{version.address}  {version.status}, of {version.created[:16].replace('T', ' ')}")
     if version.trials:
         typer.echo(f"trials on the robot  {version.trials}")
     errors_table(version.metrics, version.tags.get("kinemill.reference"))
     tried_table(version.metrics)
     gate_table(version.gate)
-    lineage = [[name, (value or "")[:_SHORT]] for name, value in version.lineage.items()]
+    lineage = [[name, value[:_SHORT]] for name, value in version.lineage.items() if value]
     table("lineage", ["what", "which"], lineage)
     table("files", ["file", "sha256"], [[f, sha[:_SHORT]] for f, sha in version.files.items()])
-    typer.echo(f"folder  {version.folder}\nreport  {version.report or 'none'}")
+    typer.echo(f"folder  {short_path(version.folder)}")
+    typer.echo(f"report  {short_path(version.report) if version.report else 'none'}")
 
 
 def champion_change(change: ChampionChange, exit_code: int = 0) -> Output:
@@ -71,7 +65,7 @@ def champion_change(change: ChampionChange, exit_code: int = 0) -> Output:
     return Output(
         change,
         f"{change.task}:{change.version}{aliases}{replaced}",
-        lambda: notify(*notes),
+        lambda: notify(*map(wrap_text, notes)),
         lambda: gate_table([line for line in change.gate if not line.passed]),
         exit_code=exit_code,
     )

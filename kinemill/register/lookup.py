@@ -29,6 +29,7 @@ class VersionLine:
 
     Attributes:
         aliases: such as `champion`.
+        status: what it is in words; a refused version is no challenger.
         provisional: why the champion is provisional; "" if it is not.
         created: ISO 8601, UTC.
         dataset: short digest of its dataset.
@@ -38,6 +39,7 @@ class VersionLine:
 
     version: int
     aliases: list[str]
+    status: str
     provisional: str
     created: str
     dataset: str
@@ -50,6 +52,7 @@ class VersionLine:
         return cls(
             version=item.number,
             aliases=list(item.aliases),
+            status=item.status,
             provisional=item.provisional,
             created=item.created,
             dataset=item.tags.get(tags.DATASET, "")[:SHORT],

@@ -215,7 +215,7 @@ def _previous_champion(home: Home, task: str, champion: int | None, existing: se
             raise BadInput(
                 f"models:/{task}/{champion}",
                 "is the first champion that exists",
-                fix=f"kinemill model rollback {task} --to NUMBER; kinemill model list {task}",
+                fix=f"kinemill model rollback {task} --to NUMBER",
             )
     return number
 

@@ -360,7 +360,7 @@ def measured(empty: CandidateResult, module: Any, errors: CandidateErrors) -> Ca
 
 def score_text(score: float | None) -> str:
     """Return a score as text."""
-    return "not finite" if score is None else f"{score:.4g}"
+    return "not finite" if score is None else f"{score:.3g}"
 
 
 def finite(value: float) -> float | None:

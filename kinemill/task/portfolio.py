@@ -157,8 +157,8 @@ class CandidateResult:
         free_run: validation error over whole episodes, in standard deviations; None: not finite.
         score: geometric mean of the errors, the smaller the better; None: not finite.
         failure: reason of a failure; empty without one.
-        held_out: error at the longest horizon on recordings or rows that were held out of a fit, in
-            standard deviations; None: not measured, or not finite.
+        held_out: score on recordings or rows that were held out of a fit; None: not measured, or
+            not finite.
     """
 
     name: str

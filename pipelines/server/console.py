@@ -104,7 +104,7 @@ def _result(event: dg.DagsterEvent) -> str:
     """Format the numbers that a stage reported."""
     metadata = event.step_materialization_data.materialization.metadata
     numbers = [
-        f"{name} {value.value:.4g}"
+        f"{name} {value.value:.3g}"
         if isinstance(value, dg.FloatMetadataValue)
         else f"{name} {value.value}"
         for name, value in metadata.items()

@@ -37,7 +37,7 @@ from kinemill_dagster.pipelines.pools import set_limits
 from kinemill_dagster.pipelines.server.auth.login import Entrance
 from kinemill_dagster.pipelines.server.auth.users import Users, home_token
 from kinemill_dagster.pipelines.server.service import daemon_arguments
-from kinemill_dagster.resources.links import ADDRESSES
+from kinemill_dagster.resources.links import ADDRESSES, address_of
 
 _PORTS = 65536
 _TRIES = 50  # ports tried after the requested one
@@ -80,9 +80,11 @@ def serve(
     home = Home.resolve()
     opened = (entrance or Entrance()).checked(Users(home))
 
-    def refuse(who: str) -> None:
-        file = home.dagster / "servers"
-        raise BadInput(home.root, f"is served already ({who})", fix=f"its servers write to {file}")
+    def refuse(waiting: str) -> None:
+        holder = waiting.partition(": ")[2]
+        pages = address_of("Dagster", home)
+        fix = f"open {pages}/" if pages else "wait until it prints the address of its pages"
+        raise BadInput(home.root, f"is served already, {holder}", fix=fix)
 
     with lock(home, "up", refuse):
         return _serve(home, dagster_port, mlflow_port, opened)

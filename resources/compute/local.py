@@ -14,6 +14,7 @@ from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.project import project_root
 from kinemill.task import Compute
 from kinemill_dagster.resources.compute import COMPUTE
+from kinemill_dagster.resources.message_reader import WholeLineReader
 
 LOG = "training.log"
 _LAST_STEP = 30.0  # s to end the current step and write its checkpoint
@@ -60,7 +61,7 @@ def watch(
         dg.open_pipes_session(
             context=context,
             context_injector=dg.PipesTempFileContextInjector(),
-            message_reader=dg.PipesTempFileMessageReader(),
+            message_reader=WholeLineReader(),
         ) as session,
         (job.parent / LOG).open("wb") as log,
     ):

@@ -3,16 +3,25 @@
 # ruff: noqa: E501 - a line holds a whole answer
 
 import math
+import subprocess
+import sys
 import zipfile
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from kinemill import runtime
 from kinemill.cli.app import app
-from kinemill.errors import KinemillError
+from kinemill.errors import BadInput, KinemillError
+from kinemill.register.versions import Version
+from kinemill.store import locks
+from kinemill.store.home import Home
 from kinemill_dagster.pipelines.project_files import make_project
 from tests.cli import conftest
 
+ROOT = Path(__file__).resolve().parents[2]
 TASK = conftest.TASK.replace("type: mlp}}", "type: mlp}, steps: 20}")
 CONTROL = "control:\n  cost: [{of: angle}]\n  controller: {type: mppi}\n"
 COMPONENT = "type: kinemill_dagster.KinemillTask\nattributes: {task: swing, dt: 0.01}\n"
@@ -72,7 +81,13 @@ COMMANDS = {
     "verify without a folder": ("model verify nowhere", "nowhere: is not a folder; expected the folder of a model"),
     "zip in a draft": ("new arm --from zipped", "zipped: none of 1 logs can be read; logs.zip: is an archive, and no reader extracts it; extract it next to the other logs"),
     "draft without a clock": ("new arm --from clockless", "clockless: none of 1 logs can be read; a.csv: no column rises as a clock does; expected timestamps under a name such as time or timestamp, or dates such as 2024-05-01 12:00:00 or 1.5.2024 12:00:00; for a log without timestamps, set its rows per second: --rate HZ"),
+    "environment version": ("run gym:CartPole-v9", "environment.id: CartPole-v9: cannot be made: Environment version `v9` for environment `CartPole` doesn't exist. It provides versioned environments: [ `v0`, `v1` ].; did you mean 'CartPole-v1'?; an id of another package is PACKAGE:CartPole-v9"),
     "no server": ("runs list", "{root}/var: no server is running for this home; start it: kinemill ui (make ui), or set KINEMILL_URL to a running server"),
+}  # fmt: skip
+# A command about a task with the versions 1, the champion, and 2; and the whole answer.
+VERSIONS = {
+    "version": ("model show swing:9", "swing:9: is not a version; expected one of 2, 1@champion; kinemill model list swing lists them"),
+    "alias": ("model why swing@chmpion", "swing@chmpion: is not a version; expected one of 2, 1@champion; kinemill model list swing lists them"),
 }  # fmt: skip
 # A log by its mistake, and the reason for its quarantine.
 BAD_LOGS = {
@@ -193,6 +208,19 @@ def test_mistake_in_a_command_is_answered_with_its_fix(project, mistake):
     assert answer_to(command) == answer.replace("{root}", str(project))
 
 
+@pytest.mark.parametrize("mistake", VERSIONS)
+def test_mistake_in_the_name_of_a_version_is_answered_with_the_versions(
+    project, monkeypatch, mistake
+):
+    home = Home(project / "var")
+    at = "2026-03-01T00:00:00+00:00"
+    named = {2: (), 1: ("champion",)}
+    versions = [Version(home, "swing", *item, at, None, "", "", {}) for item in named.items()]
+    monkeypatch.setattr("kinemill.register.versions.versions_of", lambda *_: versions)
+    command, answer = VERSIONS[mistake]
+    assert answer_to(command) == answer
+
+
 @pytest.mark.parametrize("mistake", LOGS)
 def test_mistake_in_a_log_is_answered_with_its_fix(project, mistake):
     old, new, answer = LOGS[mistake]
@@ -275,3 +303,41 @@ def test_home_that_cannot_be_created_is_an_error(project, monkeypatch):
     monkeypatch.setenv("KINEMILL_HOME", "/proc/x")
     expected = "/proc/x: cannot be created; set KINEMILL_HOME to another folder"
     assert answer_to(RUN) == expected
+
+
+def test_second_run_of_a_task_says_whom_it_waits_for_and_continues(project, monkeypatch):
+    (project / "logs" / "a.csv").write_text(swinging_table())
+    first = ExitStack()
+    first.enter_context(locks.lock(Home(project / "var"), "ingest-swing"))
+
+    def end_first_run(_):
+        first.close()
+        return "held by ann, process 7 on mill (kinemill)"
+
+    monkeypatch.setattr(locks, "holder", end_first_run)
+    result = CliRunner().invoke(app, ["data", "ingest", "swing", "logs"])
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "waiting for the lock 'ingest-swing': held by ann, process 7 on mill (kinemill)\n"
+    )
+    assert result.stdout.endswith("2 logs: 2 accepted\n")
+
+
+def test_python_that_is_too_old_is_refused_by_make(tmp_path):
+    python = tmp_path / "python"
+    text = f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 10, 12)\nexec(sys.argv[2])\n"
+    python.write_text(text)
+    python.chmod(0o755)
+    stamp = tmp_path / "stamp"
+    command = ["make", "-C", str(ROOT), f"PYTHON={python}", f"STAMP={stamp}", str(stamp)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "kinemill needs Python 3.11 or newer; set PYTHON="
+
+
+def test_model_folder_that_is_missing_is_an_error_of_the_runtime():
+    with pytest.raises(BadInput) as caught:
+        runtime.load("nowhere")
+    assert str(caught.value) == (
+        "nowhere: does not exist; expected a folder with rollout.onnx or policy.onnx, or that file"
+    )

@@ -29,7 +29,9 @@ def test_a_task_drafted_in_a_new_project_is_one_of_its_tasks(kinemill, log, tmp_
 
 
 def test_the_next_step_is_printed(kinemill, tmp_path, monkeypatch):
-    assert "next: cd mill" in kinemill("init", "mill", "--example", "reach")
+    created = kinemill("init", "mill", "--example", "reach").splitlines()
+    assert created[-1] == "next  cd mill && kinemill task show reach"
     monkeypatch.chdir(tmp_path / "mill")
-    assert kinemill("init", ".").startswith("the project is complete")
+    complete = kinemill("init", ".").splitlines()
+    assert complete == ["the project is complete", "next  kinemill new my_robot --from LOGS"]
     assert os.listdir("tasks") == ["reach.yaml"]  # noqa: PTH208

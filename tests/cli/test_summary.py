@@ -56,7 +56,7 @@ def test_a_provisional_champion_is_not_called_refused(capsys):
     run_summary(replace(DIVERGED, status="done", **champion), VERIFIED)
     lines = [" ".join(one.split()) for one in capsys.readouterr().out.splitlines()]
     assert "version 2 provisional @champion" in lines
-    assert "gate passed, with too little test data" in lines
+    assert "gate provisional: too little test data" in lines
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,7 @@ def test_a_provisional_champion_is_not_called_refused(capsys):
         ({"verified": True}, "passed"),
         ({"verified": True, "approval": False}, "waits for approval"),
         ({"verified": False, "parity": False, "serves": True}, "refused: verified, parity"),
+        (dict.fromkeys("abcde", False), "refused: a, b and 3 more"),
     ],
 )
 def test_a_decision_names_the_rules_that_refused(gate, spelled):
@@ -99,12 +100,12 @@ def test_a_channel_that_never_moves_is_named_below_the_errors(capsys):
 
 
 def test_candidates_table_lists_the_best_round_of_each_candidate(capsys):
-    first = CandidateResult("narx", "narx", 3, score=0.1, parameters=9)
+    first = CandidateResult("narx", "narx", 3, score=0.1, parameters=9, held_out=0.3)
     linear = CandidateResult("linear", "arx", 0, score=0.2)
     failed = CandidateResult("gru", "gru", 1, failure="diverged")
     candidates_table([first, linear, replace(first, round=1, score=0.3), failed])
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
-    assert [line[0] for line in lines[-2:]] == ["narx", "linear"]
-    assert lines[-2][1] == "0.1"
+    assert [line[0] for line in lines[-5:]] == ["narx", "linear", "score:", "free", "held"]
+    assert lines[-5][1:3] == ["0.3", "0.1"]
     candidates_table([failed])
     assert capsys.readouterr().out == ""

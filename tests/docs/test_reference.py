@@ -2,10 +2,11 @@
 
 import importlib.util
 import re
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import typer
+import yaml
 
 from kinemill.cli.app import app
 from kinemill.task import load_task
@@ -91,3 +92,21 @@ def test_task_file_page_example_is_valid(tmp_path):
     page = (ROOT / "docs/task-file.md").read_text()
     (tmp_path / "my_robot.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
     assert load_task(tmp_path / "my_robot.yaml").learn.horizon == 25
+
+
+@pytest.mark.parametrize(
+    ("page", "word"),
+    [("control", "MPC"), ("data", "Zip"), ("data", "Headerless"), ("projects", "Uninstall")],
+)
+def test_search_finds_a_word_on_its_page(page, word):
+    plugins = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["plugins"]
+    (search,) = (plugin["search"] for plugin in plugins if "search" in plugin)
+    words = re.split(search["separator"], (ROOT / "docs" / f"{page}.md").read_text())
+    assert word in words
+
+
+def test_pages_of_results_are_not_searched(generator):
+    for name, meta in (("results-speed.md", {"search": {"exclude": True}}), ("control.md", {})):
+        page = SimpleNamespace(file=SimpleNamespace(src_uri=name), meta={})
+        generator.on_page_markdown("", page)
+        assert page.meta == meta

@@ -281,9 +281,12 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
     assert {"run-0000.csv", "run-0001.csv", "run-0002.csv"} <= set(names)
     tab.evaluate("document.querySelector('form.run button').click()")
     tab.wait_for("Cancel the run")
-    tab.wait_for("train/loss", 300.0)
     tab.wait_for("Version 2 and the decision of the gate", 300.0)
+    tab.wait_for("train/loss")
     assert tab.evaluate("document.querySelectorAll('.charts figure svg').length") >= 4
+    assert " left" not in tab.evaluate("document.querySelector('[data-steps]').textContent")
+    axes = "[...document.querySelectorAll('.charts .axis')]"
+    assert tab.evaluate(f"{axes}.every(text => text.getBBox().x >= 0)")  # no number is cut
     assert tab.evaluate("document.querySelector('[data-status]').textContent") == "completed"
     assert f"{CONSOLE}/runs/" in tab.evaluate("location.pathname")
     run = tab.evaluate("location.pathname").rpartition("/")[2]
@@ -292,3 +295,6 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
     home = served.workspace.home
     newest = max(dataset_versions(home, TASK), key=lambda version: version.number)
     assert {episode.name for episode in load_dataset(home, newest.ref).episodes} <= set(names)
+    tab.open(f"{served.urls['Dagster']}{CONSOLE}/compare/{TASK}?a=1&b=2", PHONE, wait=300.0)
+    assert "Version 2 has" in tab.evaluate("document.body.innerText")
+    assert tab.cut_tables() == []

@@ -233,7 +233,7 @@ class _Race:
         self._held_out = held_out
         best = self._select(held_out.values()).name
         self._results = [
-            replace(entry, held_out=(held_out[entry.name].mean.errors or {})[last])
+            replace(entry, held_out=held_out[entry.name].mean.score)
             if entry.name in held_out
             else entry
             for entry in self._results
@@ -402,7 +402,6 @@ class _Race:
         """Train and measure a candidate; a failure is a result too."""
         began = time.monotonic()
         empty = CandidateResult.empty(candidate, number)
-        self._log(f"{candidate.name} is fitted")
         try:
             with time_limit(self._most_seconds(candidate, seconds)):
                 result = self._fits.result_of(candidate, empty, seconds)

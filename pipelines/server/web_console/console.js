@@ -357,7 +357,10 @@ function draw(figure, points) {
   if (steps.length === 1) {
     svg.append(element("circle", {class: "dot", cx: x(steps[0]), cy: y(scaled[0]), r: 3}));
   }
-  const spell = (value) => String(Number((logarithmic ? 10 ** value : value).toPrecision(3)));
+  const spell = (scale) => {
+    const value = logarithmic ? 10 ** scale : scale;  // 0.0000854 would not fit
+    return value && Math.abs(value) < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(3)));
+  };
   const right = {class: "axis", "text-anchor": "end"};
   svg.append(element("text", {...right, x: LEFT - 4, y: 14}, spell(high)));
   svg.append(element("text", {...right, x: LEFT - 4, y: HEIGHT - BOTTOM}, spell(low)));
@@ -380,6 +383,7 @@ function follow(section) {
   const series = new Map(), figures = new Map();
   const steps = section.querySelector("[data-steps]");
   const bar = section.querySelector("progress"), cancel = section.querySelector("[data-cancel]");
+  const ended = "ended" in section.dataset;
   const source = new EventSource(`${API}runs/${run}/metrics/stream`);
 
   function show(document_) {
@@ -403,7 +407,7 @@ function follow(section) {
         series.get(name).push([step, value]);
         touched.add(name);
       }
-      if (total) {
+      if (total && !ended) {
         bar.hidden = false;
         bar.max = total;
         bar.value = step;
@@ -425,27 +429,16 @@ function follow(section) {
       draw(figures.get(name), series.get(name));
     }
   });
-  source.addEventListener("end", (event) => {
+  source.addEventListener("end", () => {
     source.close();
-    cancel.hidden = true;
-    const document_ = JSON.parse(event.data);
-    show(document_);
-    const tone = document_.status === "completed" ? "good" : "bad";
-    say(section, document_.error || document_.model || document_.status, tone);
-    const version = /^models:\/(\w+)\/(\d+)$/.exec(document_.model || "");
-    if (version) {
-      const link = document.createElement("a");
-      link.href = `/kinemill/tasks/${version[1]}/${version[2]}`;
-      link.textContent = `Version ${version[2]} and the decision of the gate`;
-      section.querySelector(".message").replaceChildren(link);
-    }
+    if (!ended) location.reload();  // to its result
   });
   source.onerror = () => say(section, "the server does not answer; trying again", "bad");
   source.onopen = () => {
     say(section, "");
     series.clear();
   };
-  cancel.addEventListener("click", async () => {
+  cancel?.addEventListener("click", async () => {
     cancel.disabled = true;
     try {
       await send(`runs/${run}/cancel`, {});

@@ -13,6 +13,7 @@ from kinemill.store.versioned_cache import VersionedCache
 from kinemill.task import Task
 from kinemill.validate.recording_status import RecordingStatus
 from kinemill_dagster.pipelines.server.rest.documents import LogFolder
+from kinemill_dagster.pipelines.server.rest.run_documents import ENDED
 from kinemill_dagster.pipelines.server.web_console.layout import console_page, without_commands
 
 _COMPARISONS = VersionedCache[str](32)  # both models are simulated on the test split for a result
@@ -25,7 +26,15 @@ def new_task_page(folders: Sequence[LogFolder]) -> str:
 
 def run_page(run: RunDocument) -> str:
     """Return the page of a run; its script follows the run until it has ended."""
-    return console_page(f"{run.task}: run {run.id[:8]}", "run.html.j2", run.task, run=run)
+    return console_page(
+        f"{run.task}: run {run.id[:8]}",
+        "run.html.j2",
+        run.task,
+        run=run,
+        ended=run.status in ENDED,
+        version=run.model and run.model.rpartition("/")[2],
+        problem=without_commands(run.error or ""),
+    )
 
 
 def decision_page(version: Version, champion: int | None) -> str:
@@ -51,6 +60,7 @@ def quarantine_page(task: str, recordings: Sequence[RecordingStatus], total: int
         task=task,
         recordings=recordings,
         total=total,
+        plain=without_commands,
     )
 
 

@@ -7,7 +7,10 @@ from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.errors import BadInput
-from kinemill_dagster.pipelines.server.serve import free_port, free_ports
+from kinemill.store import publish_json
+from kinemill.store.locks import lock
+from kinemill_dagster.pipelines.server.serve import free_port, free_ports, serve
+from kinemill_dagster.resources.links import ADDRESSES
 
 
 @pytest.fixture
@@ -20,9 +23,9 @@ def used():
 
 
 def test_taken_port_is_reported_with_its_replacement(used, capsys):
-    assert free_ports({"Dagster": used})[0] > used
+    (free,) = free_ports({"Dagster": used})
     message = capsys.readouterr().err
-    assert f"Dagster: port {used} cannot be used; the server listens on {used + 1}" in message
+    assert message == f"Dagster: port {used} cannot be used; the server listens on {free}\n"
 
 
 def test_two_servers_on_the_same_port_get_different_ports(used, capsys):
@@ -44,6 +47,18 @@ def test_port_beyond_the_last_is_refused():
         last.listen()
         with pytest.raises(BadInput, match="cannot be used"):
             free_port(65535)
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_home_that_is_served_names_the_server_and_its_pages(home, monkeypatch, started):
+    monkeypatch.setattr("kinemill.store.locks.holder", lambda _: "held by ann, process 7")
+    fix = "wait until it prints the address of its pages"
+    if started:
+        publish_json(home.dagster / "servers" / ADDRESSES, {"Dagster": "http://127.0.0.1:3000"})
+        fix = "open http://127.0.0.1:3000/"
+    with lock(home, "up"), pytest.raises(BadInput) as caught:
+        serve()
+    assert str(caught.value) == f"{home.root}: is served already, held by ann, process 7; {fix}"
 
 
 def test_address_of_another_machine_is_refused():

@@ -66,6 +66,9 @@ def test_version_page_offers_decisions(client):
 def test_quarantine_page_has_a_form_for_each_recording(client):
     text = page(client, "quarantine/tiny")
     recordings = client.get("/api/v1/tasks/tiny/quarantine").json()["recordings"]
+    reason = recordings[0]["reasons"][0]
+    spelled = f"{reason['found']}, expected {reason['expected']}; {reason['fix']}"
+    assert spelled in unescape(text)
     assert text.count('data-path="tasks/tiny/quarantine"') == len(recordings) > 0
     assert all(recording["recording"] in text for recording in recordings)
 

@@ -1,0 +1,68 @@
+"""Reader of the messages that a training process sends to its run, a line of JSON each."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import dagster as dg
+from dagster_pipes import PipesDefaultMessageWriter, PipesParams
+
+_POLL = 0.05  # s
+
+
+class WholeLineReader(dg.PipesMessageReader):
+    """Reads messages from a file while the child appends to it.
+
+    `PipesFileMessageReader` of Dagster fails at a line of which only the first part is written:
+    its thread prints a traceback, and the run shows no progress until it ends.
+    """
+
+    @contextmanager
+    def read_messages(self, handler: Any) -> Generator[PipesParams]:
+        """Pass the messages to Dagster's handler; yield the parameters of the writer."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "messages"
+            path.touch()
+            ended = Event()
+
+            def read() -> None:
+                for line in whole_lines(path, ended.is_set):
+                    handler.handle_message(json.loads(line))
+
+            thread = Thread(target=read, daemon=True)
+            thread.start()
+            try:
+                yield {PipesDefaultMessageWriter.FILE_PATH_KEY: str(path)}
+            finally:
+                ended.set()
+                thread.join()
+
+    def no_messages_debug_text(self) -> str:
+        """Return where messages were expected."""
+        return "Attempted to read messages from a temporary file."
+
+
+def whole_lines(path: Path, has_ended: Callable[[], bool]) -> Iterator[bytes]:
+    """Yield the lines of a growing file, each after its newline is written.
+
+    Args:
+        path: the file.
+        has_ended: whether nothing more is written; the file is then read to its end.
+    """
+    with path.open("rb") as file:
+        begun = b""
+        while True:
+            is_last = has_ended()
+            for part in file:
+                begun += part
+                if begun.endswith(b"\n"):
+                    yield begun
+                    begun = b""
+            if is_last:
+                return
+            time.sleep(_POLL)
