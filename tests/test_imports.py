@@ -22,6 +22,16 @@ from kinemill.export.rounding import Rounding
 with Rounding(0):
     torch.ones(2) + torch.ones(2)
 """
+OPTIMIZER = """
+import torch
+from kinemill.train.optimizers.adamw import AdamW
+parameter = torch.nn.Parameter(torch.ones(2))
+optimizer = AdamW().build([parameter])
+optimizer.zero_grad()
+parameter.sum().backward()
+optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+"""
 FAMILIES = """
 from kinemill.task import AUGMENTATIONS, MODELS, READERS
 assert [*AUGMENTATIONS, *MODELS, *READERS]
@@ -45,6 +55,7 @@ PROGRAMS = {
         "dagster",
     ),
     "rounding": (PERTURBED, "torch._dynamo"),  # takes 2 s of CPU time
+    "optimizer": (OPTIMIZER, "torch._dynamo"),
     "robot": (
         "import kinemill.runtime, onnxruntime",
         "torch polars pydantic onnx mlflow pandas yaml",

@@ -8,6 +8,7 @@ from sqlalchemy.pool import NullPool
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.instance import prepare
 from kinemill_dagster.resources import database_listeners
+from kinemill_dagster.resources.dagster_api import sqlite_event_log
 
 TIMEOUT = f"{database_listeners.TIMEOUT * 1000}"
 
@@ -55,3 +56,11 @@ def test_class_of_dagster_yaml_that_is_loaded_installs_the_listeners(part, home,
         with instance.run_storage.connect() as connection:
             timeout = connection.execute(text("PRAGMA busy_timeout")).scalar()
     assert str(timeout) == TIMEOUT
+
+
+def test_event_log_keeps_the_engine_of_a_database(tmp_path):
+    database_listeners.install_listeners()
+    address = f"sqlite:///{tmp_path}/index.db"
+    engine = sqlite_event_log.create_engine(address, poolclass=NullPool)
+    assert sqlite_event_log.create_engine(address, poolclass=NullPool) is engine
+    assert timeout_of(engine) == TIMEOUT

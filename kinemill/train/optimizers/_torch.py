@@ -22,7 +22,22 @@ class TorchOptimizer(Optimizer):
         settings = self.model_dump(exclude={"type"})
         if self.fused:
             settings["fused"] = True
+        _exclude_compiler()
         return getattr(torch.optim, self.torch_class)(parameters, **settings)
+
+
+def _exclude_compiler() -> None:
+    """Let torch's optimizers run without an import of its compiler, which takes 1.3 s.
+
+    torch marks these methods at their first call as not to be compiled. kinemill compiles steps
+    alone.
+    """
+    import torch
+
+    for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
+        method = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
+        if method is not None:
+            vars(method).setdefault("__dynamo_disable", method)
 
 
 class Moments(TorchOptimizer):
