@@ -14,11 +14,7 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import LazyLoader
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -64,35 +60,6 @@ def tune_process() -> None:
     """
     gc.set_threshold(*_COLLECT)
     atexit.register(gc.freeze)
-
-
-class _LazyFinder(MetaPathFinder):
-    """Find modules that are executed when an attribute of theirs is used."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path, target) if fullname in self._names else None
-        if spec is not None and spec.loader is not None:
-            spec.loader = LazyLoader(spec.loader)
-        return spec
-
-
-@contextmanager
-def lazy_imports(*names: str) -> Generator[None]:
-    """Execute modules that are imported in this block only when one of their attributes is used.
-
-    For packages that import at their top what few of their users need.
-    """
-    finder = _LazyFinder(names)
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
 
 
 @contextmanager

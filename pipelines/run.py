@@ -39,6 +39,7 @@ from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.orphan_runs import cancel_run, free, reap
 from kinemill_dagster.pipelines.server.console import view
 from kinemill_dagster.resources.dagster_api import origin_of
+from kinemill_dagster.resources.database_listeners import kept_event_log
 from kinemill_dagster.resources.io import handed_on, latest, read_note
 from kinemill_dagster.resources.machine_check import check_machine
 from kinemill_dagster.resources.partitions import run_tags
@@ -151,6 +152,7 @@ def _open_run(task: Task, show_progress: bool) -> Generator[tuple[dg.DagsterInst
     with (
         in_use(home, f"chain-{run_id[:8]}"),
         open_instance(home) as instance,
+        kept_event_log(),
         view(task, show_progress) as progress_view,
     ):
         instance.add_event_listener(run_id, progress_view.listen)

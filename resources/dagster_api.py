@@ -8,7 +8,7 @@ Each name is listed with the reason why no public API replaces it:
   method is public, the classes that it returns are not exported |
 | `load_workspace_process_context_from_yaml_paths` | serve Dagster's web app behind the guard, and
   launch runs from REST | the command `dagster-webserver` accepts no middleware |
-| `sqlite_event_log` | keep SQLAlchemy's engine between statements | the storage makes its own |
+| `sqlite_event_log` | keep its database open between statements | it has no setting for it |
 
 `FreshnessPolicy` is public, but in `dagster` only since 1.12.
 

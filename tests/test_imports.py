@@ -24,12 +24,12 @@ with Rounding(0):
 """
 OPTIMIZER = """
 import torch
+from kinemill.train.optimizer_step import fused_step
 from kinemill.train.optimizers.adamw import AdamW
 parameter = torch.nn.Parameter(torch.ones(2))
 optimizer = AdamW().build([parameter])
-optimizer.zero_grad()
 parameter.sum().backward()
-optimizer.step()
+fused_step(optimizer)()
 optimizer.load_state_dict(optimizer.state_dict())
 """
 FAMILIES = """

@@ -1,13 +1,11 @@
-"""Processes that end with the one that started them, and lazy imports."""
+"""Processes that end with the one that started them."""
 
 import subprocess
 import sys
-from types import ModuleType
 
 import psutil
 import pytest
 
-from kinemill.process import lazy_imports
 from tests.conftest import ROOT
 
 STARTER = """
@@ -50,15 +48,3 @@ def test_a_command_whose_parent_is_gone_does_not_start():
         [*command, "print('started')"], capture_output=True, check=False, cwd=ROOT
     )
     assert (done.returncode, done.stdout) == (1, b"")
-
-
-def test_lazy_import_executes_a_module_at_its_first_use(tmp_path, monkeypatch):
-    (tmp_path / "heavy_package.py").write_text("VALUE = 7\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    finders = list(sys.meta_path)
-    with lazy_imports("heavy_package"):
-        import heavy_package  # pyright: ignore[reportMissingImports]
-    assert sys.meta_path == finders
-    assert "VALUE" not in object.__getattribute__(heavy_package, "__dict__")
-    assert heavy_package.VALUE == 7
-    assert type(heavy_package) is ModuleType

@@ -58,9 +58,18 @@ def test_class_of_dagster_yaml_that_is_loaded_installs_the_listeners(part, home,
     assert str(timeout) == TIMEOUT
 
 
-def test_event_log_keeps_the_engine_of_a_database(tmp_path):
-    database_listeners.install_listeners()
+def test_event_log_stays_open_within_the_block(tmp_path):
     address = f"sqlite:///{tmp_path}/index.db"
-    engine = sqlite_event_log.create_engine(address, poolclass=NullPool)
-    assert sqlite_event_log.create_engine(address, poolclass=NullPool) is engine
-    assert timeout_of(engine) == TIMEOUT
+    make = sqlite_event_log.create_engine
+    with database_listeners.kept_event_log():
+        engine = sqlite_event_log.create_engine(address, poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.execute(text("PRAGMA journal_mode = WAL"))
+            connection.execute(text("CREATE TABLE events (id INTEGER)"))
+        assert sqlite_event_log.create_engine(address, poolclass=NullPool) is engine
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO events VALUES (1)"))
+            assert connection.execute(text("PRAGMA synchronous")).scalar() == 1
+        assert (tmp_path / "index.db-wal").exists()
+    assert not (tmp_path / "index.db-wal").exists()
+    assert sqlite_event_log.create_engine is make
