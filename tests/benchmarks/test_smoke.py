@@ -14,13 +14,17 @@ from benchmarks import (
     table,
     train,
 )
-from benchmarks.__main__ import NAMES
+from benchmarks.__main__ import NAMES, run_all
 
 
 def test_each_benchmark_of_make_bench_runs_in_a_test():
     elsewhere = {"mutations", "orchestration"}  # tests/verify/test_mutations.py; two minutes
     modules = (defects, drafts, formats, ingest, mpc, readers, rollout, startup, train)
     assert {module.__name__.rpartition(".")[2] for module in modules} | elsewhere == set(NAMES)
+
+
+def test_failed_benchmark_is_named_and_the_next_runs():
+    assert run_all(["missing", "_measured_code"]) == ["missing"]
 
 
 def test_readers_benchmark_of_short_logs_compares_each_format():
