@@ -6,6 +6,7 @@ process PARENT_PID ends. Only Linux supports this for arbitrary commands.
 
 import atexit
 import gc
+import importlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -60,6 +62,35 @@ def tune_process() -> None:
     """
     gc.set_threshold(*_COLLECT)
     atexit.register(gc.freeze)
+
+
+@contextmanager
+def deferred_imports(*names: str) -> Generator[None]:
+    """Defer modules that are imported in this block until one of their attributes is used.
+
+    For packages that import at their top what few of their users need. Not `LazyLoader`: its
+    modules stay in `sys.modules`, where `inspect` uses an attribute of each.
+    """
+    proxies = {name: _proxy_of(name) for name in names if name not in sys.modules}
+    sys.modules.update(proxies)
+    try:
+        yield
+    finally:
+        for name, proxy in proxies.items():
+            if sys.modules.get(name) is proxy:
+                del sys.modules[name]
+
+
+def _proxy_of(name: str) -> ModuleType:
+    proxy = ModuleType(name)
+
+    def load(attribute: str) -> Any:
+        if sys.modules.get(name) is proxy:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), attribute)
+
+    vars(proxy)["__getattr__"] = load
+    return proxy
 
 
 @contextmanager

@@ -54,8 +54,7 @@ PROGRAMS = {
         "import kinemill_dagster; assert 'KinemillTask' in dir(kinemill_dagster)",
         "dagster",
     ),
-    "rounding": (PERTURBED, "torch._dynamo"),  # takes 2 s of CPU time
-    "optimizer": (OPTIMIZER, "torch._dynamo"),
+    "rounding and optimizer": (PERTURBED + OPTIMIZER, "torch._dynamo"),  # takes 2 s of CPU time
     "robot": (
         "import kinemill.runtime, onnxruntime",
         "torch polars pydantic onnx mlflow pandas yaml",

@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them."""
+"""Processes that end with the one that started them, and deferred imports."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ import sys
 import psutil
 import pytest
 
+from kinemill.process import deferred_imports
 from tests.conftest import ROOT
 
 STARTER = """
@@ -48,3 +49,25 @@ def test_a_command_whose_parent_is_gone_does_not_start():
         [*command, "print('started')"], capture_output=True, check=False, cwd=ROOT
     )
     assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_deferred_module_is_executed_at_its_first_use(tmp_path, monkeypatch):
+    (tmp_path / "heavy_package.py").write_text("VALUE = 7\n")
+    (tmp_path / "its_user.py").write_text("import heavy_package\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with deferred_imports("heavy_package"):
+        from its_user import heavy_package  # pyright: ignore[reportMissingImports]
+    assert "heavy_package" not in sys.modules
+    assert heavy_package.VALUE == 7
+    assert sys.modules["heavy_package"].VALUE == 7
+    with deferred_imports("heavy_package"):  # it is imported already
+        assert sys.modules["heavy_package"].VALUE == 7
+
+
+def test_deferred_module_can_be_used_within_the_block():
+    sys.modules.pop("colorsys", None)
+    with deferred_imports("colorsys"):
+        import colorsys
+
+        assert colorsys.rgb_to_hsv(1.0, 0.0, 0.0) == (0.0, 1.0, 1.0)
+    assert "colorsys" in sys.modules
