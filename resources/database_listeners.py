@@ -42,7 +42,8 @@ def kept_event_log() -> Generator[None]:
     """
     engines = dict[str, Engine]()
     connections = dict[str, sqlite3.Connection]()
-    make = sqlite_event_log.create_engine
+    module: Any = sqlite_event_log
+    make = module.create_engine
 
     def engine_of(address: str, **settings: Any) -> Engine:
         if address not in engines:
@@ -54,11 +55,11 @@ def kept_event_log() -> Generator[None]:
             connections[address].execute("SELECT count(*) FROM sqlite_master").fetchone()
         return engines[address]
 
-    vars(sqlite_event_log)["create_engine"] = engine_of
+    module.create_engine = engine_of
     try:
         yield
     finally:
-        vars(sqlite_event_log)["create_engine"] = make
+        module.create_engine = make
         for connection in connections.values():
             connection.close()
 
