@@ -20,7 +20,7 @@ from benchmarks._measured_code import ROOT, digest
 EXAMPLES = ROOT / "examples" / "tasks"
 DATA = ROOT.parent / "shared" / "data"  # real logs, kept beside the checkout
 ROUNDS = 7
-os.environ.setdefault("KINEMILL_TASKS", str(EXAMPLES))  # so that examples are found by name
+os.environ.setdefault("KINEMILL_TASKS", str(EXAMPLES))  # so that examples are match by name
 
 Row = dict[str, Any]
 
@@ -160,8 +160,8 @@ def _line(cells: Sequence[str]) -> str:
 
 def read_section(name: str) -> str:
     """Return the text between the markers of section `name` in docs/results-*.md."""
-    _, found = _section(name)
-    return found[1]
+    _, match = _section(name)
+    return match[1]
 
 
 def replace_section(name: str, text: str) -> None:
@@ -169,17 +169,17 @@ def replace_section(name: str, text: str) -> None:
 
     The first marker gets the digest of the code that the table measures.
     """
-    page, found = _section(name)
+    page, match = _section(name)
     content = f"<!-- {name} {digest(name)} -->\n{text}"
-    head = found.string[: found.start()]
-    page.write_text(f"{head}{content}{found.string[found.end(1) :]}")
+    head = match.string[: match.start()]
+    page.write_text(f"{head}{content}{match.string[match.end(1) :]}")
 
 
 def _section(name: str) -> tuple[Path, re.Match[str]]:
     """Return the page of a section and the match of its markers with the text between them."""
     pattern = re.compile(rf"<!-- {name}(?: \w+)? -->(.*?)<!-- /{name} -->", re.DOTALL)
     for page in sorted((ROOT / "docs").glob("results-*.md")):
-        if found := pattern.search(page.read_text()):
-            return page, found
+        if match := pattern.search(page.read_text()):
+            return page, match
     message = f"docs/results-*.md: no page has a section <!-- {name} --> … <!-- /{name} -->"
     raise ValueError(message)

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+Array = Any  # of JAX, which is in the environment of the peers alone
+Jax = Any
+Weights = dict[str, Any]
 CLIP = 1.0
 RATE = 1e-4
 DECAY = 1e-2  # torch's default, as the next two
@@ -15,7 +18,7 @@ EPS = 1e-8
 
 
 def scanned(
-    jax: Any, network: Any, values: Tensor, rows: int, batches: Iterator[Tensor], steps: int
+    jax: Jax, network: Any, values: Tensor, rows: int, batches: Iterator[Tensor], steps: int
 ) -> Callable[[], float]:
     """Return a call that trains `steps` steps and returns the last loss.
 
@@ -32,7 +35,7 @@ def scanned(
     loss = _loss_of(jax, network)
     zeros = {name: jnp.zeros(value.shape) for name, value in network.named_parameters()}
 
-    def step(carry: Any, starts: Any) -> Any:
+    def step(carry: Any, starts: Array) -> Array:
         weights, mean, square, count = carry
         windows = data[starts[:, None] + jnp.arange(rows)]
         value, gradients = jax.value_and_grad(loss)(weights, windows)
@@ -59,11 +62,11 @@ def scanned(
     return call
 
 
-def _weights_of(jnp: Any, network: Any) -> dict[str, Any]:
+def _weights_of(jnp: Jax, network: Any) -> Weights:
     return {name: jnp.asarray(each.detach().numpy()) for name, each in network.named_parameters()}
 
 
-def _loss_of(jax: Any, network: Any) -> Callable[[Any, Any], Any]:
+def _loss_of(jax: Jax, network: Any) -> Callable[[Weights, Array], Array]:
     """Return the loss of weights and windows (B, H + T, C), as the network in torch computes it."""
     jnp = jax.numpy
     states = network.states
@@ -72,17 +75,17 @@ def _loss_of(jax: Any, network: Any) -> Callable[[Any, Any], Any]:
     layers = sorted({name.rpartition(".")[0] for name, _ in network.head.named_parameters("head")})
     advance = partial(_gru_cell, jax) if network.is_recurrent else partial(_shift, jnp)
 
-    def features(rows: Any) -> Any:
+    def features(rows: Array) -> Array:
         turned = rows[..., :states][..., angles]
         others = rows[..., :states][..., ~angles]
         return jnp.concatenate([jnp.cos(turned), jnp.sin(turned), others, rows[..., states:]], -1)
 
-    def head(weights: Any, inputs: Any) -> Any:
+    def head(weights: Weights, inputs: Array) -> Array:
         for name in layers[:-1]:
             inputs = jnp.tanh(_linear(weights, name, inputs))
         return _linear(weights, layers[-1], inputs)
 
-    def loss(weights: Any, window: Any) -> Any:
+    def loss(weights: Weights, window: Array) -> Array:
         state = window[:, history - 1, :states]
         memory = past = features(window[:, :history])
         if network.is_recurrent:
@@ -100,17 +103,17 @@ def _loss_of(jax: Any, network: Any) -> Callable[[Any, Any], Any]:
     return loss
 
 
-def _linear(weights: Any, name: str, inputs: Any, ending: str = "") -> Any:
+def _linear(weights: Weights, name: str, inputs: Array, ending: str = "") -> Array:
     return inputs @ weights[f"{name}.weight{ending}"].T + weights[f"{name}.bias{ending}"]
 
 
-def _shift(jnp: Any, weights: Any, latest: Any, memory: Any) -> Any:
+def _shift(jnp: Jax, weights: Weights, latest: Array, memory: Array) -> Array:
     """Return the last rows (B, H, F) with the latest (B, F) at the end."""
     del weights
     return jnp.concatenate([memory[:, 1:], latest[:, None]], 1)
 
 
-def _gru_cell(jax: Any, weights: Any, latest: Any, memory: Any) -> Any:
+def _gru_cell(jax: Jax, weights: Weights, latest: Array, memory: Array) -> Array:
     """Return the next memory (B, M), as `torch.nn.GRUCell` computes it."""
     of_inputs = jax.numpy.split(_linear(weights, "cell", latest, "_ih"), 3, -1)
     of_memory = jax.numpy.split(_linear(weights, "cell", memory, "_hh"), 3, -1)

@@ -152,7 +152,7 @@ def _open_run(task: Task, show_progress: bool) -> Generator[tuple[dg.DagsterInst
     with (
         in_use(home, f"chain-{run_id[:8]}"),
         open_instance(home) as instance,
-        kept_event_log(),
+        kept_event_log(instance),
         view(task, show_progress) as progress_view,
     ):
         instance.add_event_listener(run_id, progress_view.listen)

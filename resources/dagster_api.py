@@ -8,7 +8,6 @@ Each name is listed with the reason why no public API replaces it:
   method is public, the classes that it returns are not exported |
 | `load_workspace_process_context_from_yaml_paths` | serve Dagster's web app behind the guard, and
   launch runs from REST | the command `dagster-webserver` accepts no middleware |
-| `sqlite_event_log` | keep its database open between statements | it has no setting for it |
 
 `FreshnessPolicy` is public, but in `dagster` only since 1.12.
 
@@ -26,7 +25,6 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster.preview.freshness import FreshnessPolicy
 from dagster_shared.serdes import deserialize_value
 
@@ -41,7 +39,6 @@ __all__ = [
     "open_web_app",
     "origin_of",
     "run_storage_version",
-    "sqlite_event_log",
 ]
 LOCATION = "kinemill"  # name of the code location in workspace.yaml and pyproject.toml
 

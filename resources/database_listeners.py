@@ -6,16 +6,17 @@ default storage therefore needs no subclass.
 """
 
 import sqlite3
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
+import dagster as dg
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
 from kinemill.store.disk_space import full_system
 from kinemill.store.home import Home
-from kinemill_dagster.resources.dagster_api import sqlite_event_log
 
 TIMEOUT = 120  # s, above the longest measured backup of a database
 
@@ -32,7 +33,7 @@ def install_listeners() -> None:
 
 
 @contextmanager
-def kept_event_log() -> Generator[None]:
+def kept_event_log(instance: dg.DagsterInstance) -> Generator[None]:
     """Keep the engine and a connection of each event log open in this process.
 
     Dagster makes an engine for each statement, which compiles it again, and closes its connection.
@@ -42,7 +43,11 @@ def kept_event_log() -> Generator[None]:
     """
     engines = dict[str, Engine]()
     connections = dict[str, sqlite3.Connection]()
-    module: Any = sqlite_event_log
+    storage = instance.event_log_storage
+    if not hasattr(storage, "path_for_shard"):  # not SQLite's
+        yield
+        return
+    module: Any = sys.modules[type(storage).__module__]
     make = module.create_engine
 
     def engine_of(address: str, **settings: Any) -> Engine:

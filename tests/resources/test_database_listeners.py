@@ -8,7 +8,6 @@ from sqlalchemy.pool import NullPool
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.instance import prepare
 from kinemill_dagster.resources import database_listeners
-from kinemill_dagster.resources.dagster_api import sqlite_event_log
 
 TIMEOUT = f"{database_listeners.TIMEOUT * 1000}"
 
@@ -59,17 +58,12 @@ def test_class_of_dagster_yaml_that_is_loaded_installs_the_listeners(part, home,
 
 
 def test_event_log_stays_open_within_the_block(tmp_path):
-    address = f"sqlite:///{tmp_path}/index.db"
-    make = sqlite_event_log.create_engine
-    with database_listeners.kept_event_log():
-        engine = sqlite_event_log.create_engine(address, poolclass=NullPool)
-        with engine.begin() as connection:
-            connection.execute(text("PRAGMA journal_mode = WAL"))
-            connection.execute(text("CREATE TABLE events (id INTEGER)"))
-        assert sqlite_event_log.create_engine(address, poolclass=NullPool) is engine
-        with engine.begin() as connection:
-            connection.execute(text("INSERT INTO events VALUES (1)"))
-            assert connection.execute(text("PRAGMA synchronous")).scalar() == 1
-        assert (tmp_path / "index.db-wal").exists()
-    assert not (tmp_path / "index.db-wal").exists()
-    assert sqlite_event_log.create_engine is make
+    log = tmp_path / "history" / "runs" / "index.db-wal"
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        storage = instance.event_log_storage
+        with database_listeners.kept_event_log(instance):
+            for _ in range(3):
+                with storage.index_connection() as connection:
+                    assert connection.execute(text("PRAGMA synchronous")).scalar() == 1
+            assert log.exists()
+        assert not log.exists()
