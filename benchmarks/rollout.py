@@ -80,9 +80,9 @@ def _measure(name, step, simulator, compiled, batch, rounds) -> Row:
     if name in PEERS and (onyx := PEERS[name](step.history, *tensors)):
         cases["onyxengine 0.1.15"] = onyx
     calls = CALLS[batch]
-    repeated = {case: repeat(call, calls) for case, call in cases.items()}
+    repeated_calls = {case: repeat(call, calls) for case, call in cases.items()}
     work = f"roll out {name}, {HORIZON} steps, batch {batch}"
-    return paired(work, "state-steps/CPU s", calls * batch * HORIZON, repeated, rounds)
+    return paired(work, "state-steps/CPU s", calls * batch * HORIZON, repeated_calls, rounds)
 
 
 def _onyx_mlp(history, states, past, actions):
