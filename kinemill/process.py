@@ -84,7 +84,7 @@ def deferred_imports(*names: str) -> Generator[None]:
 def _proxy_of(name: str) -> ModuleType:
     proxy = ModuleType(name)
 
-    def load(attribute: str) -> Any:
+    def load(attribute: str) -> object:
         if sys.modules.get(name) is proxy:
             del sys.modules[name]
         return getattr(importlib.import_module(name), attribute)

@@ -50,7 +50,7 @@ def kept_event_log(instance: dg.DagsterInstance) -> Generator[None]:
     module: Any = sys.modules[type(storage).__module__]
     make = module.create_engine
 
-    def engine_of(address: str, **settings: Any) -> Engine:
+    def engine_of(address: str, **settings: object) -> Engine:
         if address not in engines:
             engines[address] = make(address, **settings)
             event.listen(engines[address], "connect", _sync_rarely)
