@@ -1,50 +1,52 @@
-"""Benchmarks, one module each: `python -m benchmarks.NAME --json`, or `make bench` for all.
+"""Benchmarks, one module each: `python -m benchmarks.NAME [--write]`, or `make bench` for all.
 
-Every figure is the median of interleaved rounds in one process, so that ratios hold on a machine
+Every ratio is the median of the ratios of rounds in one process, so that it holds on a machine
 whose speed drifts; absolute numbers depend on the machine.
 """
 
-import json
 import os
+import re
 import resource
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks._measured_code import ROOT, digest
+
 EXAMPLES = ROOT / "examples" / "tasks"
+DATA = ROOT.parent / "shared" / "data"  # real logs, kept beside the checkout
 ROUNDS = 7
-os.environ.setdefault("KINEMILL_TASKS", str(EXAMPLES))  # so that examples are found by name
+os.environ.setdefault("KINEMILL_TASKS", str(EXAMPLES))  # so that examples are match by name
 
 Row = dict[str, Any]
 
 
-def interleaved(cases: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Return the median seconds of one call of each case, taken in turn after one warm-up."""
-    for call in cases.values():
-        call()
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, call in cases.items():
-            began = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+def require(*folders: Path) -> None:
+    """End the process if data is missing."""
+    for folder in folders:
+        if not folder.is_dir():
+            sys.exit(f"{folder} is missing: the benchmark reads data kept beside the checkout")
+
+
+def cpu_clock() -> float:
+    """Return the CPU seconds of this process, those of ended child processes included."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def cpu_seconds(call: Callable[[], object]) -> float:
-    """Return the CPU seconds of a call, those of ended child processes included."""
-    began = _cpu_clock()
+    """Return the CPU seconds of a call."""
+    return _seconds(call, cpu_clock)
+
+
+def _seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    began = clock()
     call()
-    return _cpu_clock() - began
-
-
-def _cpu_clock() -> float:
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
+    return clock() - began
 
 
 def paired(
@@ -53,8 +55,9 @@ def paired(
     amount: float,
     cases: dict[str, Callable[[], object]],
     rounds: int = ROUNDS,
+    clock: Callable[[], float] = cpu_clock,
 ) -> Row:
-    """Return a row of `amount` by CPU second: the first case is ours, and all are called in turn.
+    """Return a row of `amount` by second: the first case is ours, and all are called in turn.
 
     Ratios are medians of the ratios in each round, with their minimum and maximum. CPU seconds vary
     less than wall time on a machine with other load.
@@ -62,7 +65,7 @@ def paired(
     if rounds > 1:
         for call in cases.values():
             call()  # a warm-up
-    seconds = [[cpu_seconds(call) for call in cases.values()] for _ in range(rounds)]
+    seconds = [[_seconds(call, clock) for call in cases.values()] for _ in range(rounds)]
     ours, *peers = zip(*seconds, strict=True)
     names = list(cases)[1:]
     ratios = {
@@ -81,8 +84,13 @@ def paired(
     }
 
 
+def repeat(call: Callable[[], object], times: int) -> Callable[[], object]:
+    """Return a call that repeats another."""
+    return lambda: [call() for _ in range(times)]
+
+
 def row(work: str, unit: str, ours: float, references: dict[str, float]) -> Row:
-    """Return one row of a result table; ratios are ours over theirs, so above 1 is faster."""
+    """Return a row of figures; ratios are ours over theirs."""
     return {
         "work": work,
         "unit": unit,
@@ -92,20 +100,37 @@ def row(work: str, unit: str, ours: float, references: dict[str, float]) -> Row:
     }
 
 
-def main(name: str, measure: Callable[[], list[Row]]) -> None:
-    """Run one benchmark: a JSON document with `--json`, else a table; `--write` keeps it."""
-    rows = measure()
+def peak_memory(module: str, *arguments: object) -> float:
+    """Return the MB that `python -m benchmarks.MODULE --peak ARGUMENTS` prints at its end."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", "--peak", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout)
+
+
+def largest_resident() -> float:
+    """Return the largest resident size of this process so far, MB.
+
+    `getrusage` would begin with the size of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return float(line.split()[1]) / 1024
+
+
+def main(name: str, measure: Callable[[], list[Row] | str]) -> None:
+    """Run a benchmark and print its table; `--write` puts it into docs/results-*.md."""
+    measured = measure()
+    text = measured if isinstance(measured, str) else table(measured)
     if "--write" in sys.argv:
-        replace_section(name, table(rows))
-    if "--json" in sys.argv:
-        print(json.dumps({"rows": rows}))
-    else:
-        print(f"## {name}\n\n{table(rows)}")
+        replace_section(name, text)
+    print(f"## {name}\n\n{text}")
 
 
 def table(rows: list[Row]) -> str:
     """Return rows as a Markdown table; a ratio has its spread over the rounds if it is known."""
-    lines = ["| work | kinemill | reference: figure, ratio |", "|---|---|---|"]
+    lines = list[list[str]]()
     for each in rows:
         references = list[str]()
         for reference, value in each["references"].items():
@@ -116,29 +141,45 @@ def table(rows: list[Row]) -> str:
             )
         ours = f"{each['ours']:,.3g} {each['unit']}"
         load = f" (load {each['load']:.1f})" if "load" in each else ""
-        lines.append(f"| {each['work']}{load} | {ours} | {'; '.join(references)} |")
+        lines.append([f"{each['work']}{load}", ours, "; ".join(references)])
+    return markdown_table(["work", "kinemill", "reference: figure, ratio"], lines)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table in Markdown; rows that are too short are filled with empty cells."""
+    lines = [_line(head), "|---" * len(head) + "|"]
+    for each in rows:
+        cells = [str(cell) for cell in each]
+        lines.append(_line([*cells, *[""] * (len(head) - len(cells))]))
     return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def read_section(name: str) -> str:
     """Return the text between the markers of section `name` in docs/results-*.md."""
-    _, (_, text, _) = _section(name)
-    return text
+    _, match = _section(name)
+    return match[1]
 
 
 def replace_section(name: str, text: str) -> None:
-    """Put `text` between the markers of section `name` in docs/results-*.md."""
-    page, (head, _, tail) = _section(name)
-    page.write_text(f"{head}\n{text}{tail}")
+    """Put `text` between the markers of section `name` in docs/results-*.md.
+
+    The first marker gets the digest of the code that the table measures.
+    """
+    page, match = _section(name)
+    content = f"<!-- {name} {digest(name)} -->\n{text}"
+    head = match.string[: match.start()]
+    page.write_text(f"{head}{content}{match.string[match.end(1) :]}")
 
 
-def _section(name: str) -> tuple[Path, tuple[str, str, str]]:
-    """Return the page of a section and its text before, in and after the section."""
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+def _section(name: str) -> tuple[Path, re.Match[str]]:
+    """Return the page of a section and the match of its markers with the text between them."""
+    pattern = re.compile(rf"<!-- {name}(?: \w+)? -->(.*?)<!-- /{name} -->", re.DOTALL)
     for page in sorted((ROOT / "docs").glob("results-*.md")):
-        head, _, rest = page.read_text().partition(begin)
-        text, end_marker, tail = rest.partition(end)
-        if end_marker:
-            return page, (head + begin, text, end_marker + tail)
-    message = f"docs/results-*.md: no page has a section {begin} … {end}"
+        if match := pattern.search(page.read_text()):
+            return page, match
+    message = f"docs/results-*.md: no page has a section <!-- {name} --> … <!-- /{name} -->"
     raise ValueError(message)

@@ -21,7 +21,7 @@ from kinemill.export.step_files import write_model
 from kinemill.runtime import Interface
 from kinemill.task.document import Task
 from kinemill.task.verify import Verify
-from kinemill.train.layout import layout_of
+from kinemill.train.layout import Layout, layout_of
 from kinemill.train.step import make_step
 from kinemill.verify.dynamics import DynamicsSubject
 from kinemill.verify.verifier import run_checks
@@ -71,6 +71,36 @@ def random_step(
         "output_std": torch.tensor([0.05, 0.3]) if outputs == 2 else torch.full((outputs,), 5.0),
     }
     return make_step(task.learn.model, layout, scale).eval()
+
+
+def make_scale(
+    layout: Layout,
+    *,
+    feature_mean: float = 0.0,
+    feature_std: float = 1.0,
+    output_mean: float = 0.0,
+    output_std: float = 1.0,
+) -> dict[str, torch.Tensor]:
+    """Return statistics of a training set that are equal for all channels."""
+    return {
+        "state_std": torch.ones(len(layout.states)),
+        "feature_mean": torch.full((layout.features,), feature_mean),
+        "feature_std": torch.full((layout.features,), feature_std),
+        "output_mean": torch.full((len(layout.outputs),), output_mean),
+        "output_std": torch.full((len(layout.outputs),), output_std),
+    }
+
+
+def write_files(task: Task, step: Any, folder: Path) -> None:
+    """Export a step with the description of its task."""
+    channels = {name: task.channels[name] for name in task.columns}
+    description = {
+        "task": task.name,
+        "dataset": "0" * 64,
+        "units": {name: channel.unit for name, channel in channels.items()},
+        "limits": {name: channel.limits for name, channel in channels.items()},
+    }
+    write_model(step, describe(description, step), folder)
 
 
 def pendulum_data(seed: int = 0) -> PackedDataset:

@@ -57,18 +57,11 @@ def _export(bench: Bench, name: str, settings: Any, data: Any, folder: Path) -> 
 
 
 def write_files(task: Any, module: Any, folder: Path) -> None:
-    """Export a step with the description of its task."""
-    from kinemill.export.interface import describe
-    from kinemill.export.step_files import write_model
+    """Export a step, from a checkout that need not be installed."""
+    from benchmarks import _exports
 
     _name_checkout()
-    description = {
-        "task": task.name,
-        "dataset": "0" * 64,
-        "units": {name: task.channels[name].unit for name in task.columns},
-        "limits": {name: task.channels[name].limits for name in task.columns},
-    }
-    write_model(module, describe(description, module), folder)
+    _exports.write_files(task, module, folder)
 
 
 def _name_checkout() -> None:

@@ -9,11 +9,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ROOT, replace_section
+from benchmarks import DATA, markdown_table, replace_section, require
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.store import ArtifactRef, publish_json, read_json
@@ -21,7 +21,8 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import stage as validate
 
-DATA = ROOT.parent / "shared" / "data"  # real logs, kept beside the checkout
+__all__ = ["DATA", "require", "table"]
+table = markdown_table
 
 
 def parser(description: str | None, rows: Iterable[str], seeds: int = 0) -> argparse.ArgumentParser:
@@ -31,13 +32,6 @@ def parser(description: str | None, rows: Iterable[str], seeds: int = 0) -> argp
     if seeds:
         made.add_argument("--seeds", type=int, default=seeds)
     return made
-
-
-def require(*folders: Path) -> None:
-    """End the process if data is missing."""
-    for folder in folders:
-        if not folder.is_dir():
-            sys.exit(f"{folder} is missing: the proof reads data that is kept beside the checkout")
 
 
 def results_folder(name: str) -> Path:
@@ -83,19 +77,6 @@ def dataset_of(task: Task, home: Home, logs: Path) -> ArtifactRef:
     """Ingest and validate logs, and return their dataset."""
     recordings = ingest.run(task, home, logs).artifact.ref
     return dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
-
-
-def table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a table in Markdown; rows that are too short are filled with empty cells."""
-    lines = [_line(head), "|---" * len(head) + "|"]
-    for row in rows:
-        cells = [str(cell) for cell in row]
-        lines.append(_line([*cells, *[""] * (len(head) - len(cells))]))
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def write(section: str, text: str) -> None:

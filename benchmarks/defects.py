@@ -1,13 +1,10 @@
 """Planted defects: detection rate and false alarms of validation.
 
-`python -m benchmarks.defects --seed N` plants fifteen kinds of single defects into sound episodes
-of real and of simulated robots, and validates all episodes without a defect as well. Rewrites the
-section `defects` of docs/results-*.md. Without the real logs next to the checkout only simulated
-episodes are used.
+`python -m benchmarks.defects` plants fifteen kinds of single defects into sound episodes of real
+and of simulated robots, and validates all episodes without a defect as well. Without the real logs
+next to the checkout only simulated episodes are used.
 """
 
-import argparse
-import json
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -15,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks import EXAMPLES, ROOT, replace_section
+from benchmarks import DATA, EXAMPLES, main, markdown_table
 from benchmarks._planting import KINDS
 from kinemill.control.sim import SIMULATORS
 from kinemill.task import Task, load_task
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import Values
 
-DATA = ROOT.parent / "shared" / "data"
 SECONDS = 5.0
 EACH = 40  # of each kind, half of them real
 SIMULATED = 100  # logs of 15 s
@@ -173,59 +169,36 @@ def false_alarms(episodes: list[Episode]) -> list[str]:
     return names
 
 
-def page(scores: dict[str, Score], clean: list[Episode], wrong: list[str], seed: int) -> str:
-    """Return the table and what it sums up to, as Markdown."""
-    lines = [
-        "| defect | planted (real) | detected | detected and named | share |",
-        "|---|---|---|---|---|",
-    ]
+def table(scores: dict[str, Score], clean: list[Episode], wrong: list[str]) -> str:
+    """Return the scores and the false alarms as a Markdown table."""
+    total = Score()
+    rows = list[list[object]]()
     for title, score in scores.items():
-        share = score.named / max(1, score.planted)
-        lines.append(
-            f"| {title} | {score.planted} ({score.real}) | {score.caught} | {score.named} "
-            f"| {share:.1%} |"
-        )
-    planted, named = (
-        sum(getattr(score, key) for score in scores.values()) for key in ("planted", "named")
-    )
-    caught, real = (
-        sum(score.caught for score in scores.values()),
-        sum(s.real for s in scores.values()),
-    )
-    share = named / max(1, planted)
-    lines.append(f"| **all** | {planted} ({real}) | {caught} | {named} | **{share:.1%}** |")
+        rows.append(_cells(title, score))
+        for key in ("planted", "caught", "named", "real"):
+            setattr(total, key, getattr(total, key) + getattr(score, key))
+    *cells, share = _cells("**all**", total)
     sound = sum(episode.real for episode in clean)
-    lines.append(
-        f"| clean, false alarms | {len(clean)} ({sound}) | {len(wrong)} | | "
-        f"**{len(wrong) / max(1, len(clean)):.1%}** |"
-    )
-    return "\n".join(lines) + f"\n\nSeed {seed}.\n"
+    alarms = f"**{len(wrong) / max(1, len(clean)):.1%}**"
+    rows.append([*cells, f"**{share}**"])
+    rows.append(["clean, false alarms", f"{len(clean)} ({sound})", len(wrong), "", alarms])
+    head = ["defect", "planted (real)", "detected", "detected and named", "share"]
+    return markdown_table(head, rows)
 
 
-def main() -> None:
-    """Plant defects, check, print, and rewrite the section `defects` of docs/results-*.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="a document in place of the table")
-    parser.add_argument("--missed", action="store_true", help="list what was missed as well")
-    options = parser.parse_args()
-    real, simulated = real_episodes(), simulated_episodes(options.seed)
+def _cells(title: str, score: Score) -> list[object]:
+    share = score.named / max(1, score.planted)
+    planted = f"{score.planted} ({score.real})"
+    return [title, planted, score.caught, score.named, f"{share:.1%}"]
+
+
+def measure(seed: int = 0, logs: int = SIMULATED, each: int = EACH) -> str:
+    """Plant and check; return the table."""
+    real = real_episodes()
+    simulated = simulated_episodes(seed, logs)
     clean = [*real, *simulated]
-    scores, wrong = plant(real, simulated, options.seed), false_alarms(clean)
-    text = page(scores, clean, wrong, options.seed)
-    if options.json:
-        document = {title: vars(score) for title, score in scores.items()}
-        print(
-            json.dumps({"defects": document, "clean": len(clean), "blamed": wrong, "table": text})
-        )
-        return
-    replace_section("defects", text)
-    print(text)
-    if options.missed:
-        print("\n".join(wrong))
-        for title, score in scores.items():
-            print("\n".join([f"## {title}", *score.missed]))
+    return table(plant(real, simulated, seed, each), clean, false_alarms(clean))
 
 
 if __name__ == "__main__":
-    main()
+    main("defects", measure)

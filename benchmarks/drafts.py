@@ -4,27 +4,22 @@
 logs, as `kinemill new` does, and checks all other logs of that robot against it. A log is sound if
 the hand-written task of its set takes every row; it counts as cut if the draft drops one of its
 rows, splits it, or puts it into quarantine. A draft from all logs of a set is checked against these
-logs as well. `--each N` sets the number of drafts of a set.
+logs as well.
 """
 
-import argparse
-import json
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ROOT, replace_section
+from benchmarks import DATA, ROOT, main, markdown_table, require
 from benchmarks.formats import SETS as TASKS
 from kinemill.draft.builder import draft
-from kinemill.errors import BadInput
 from kinemill.store.home import Home
 from kinemill.task import CHECKS, Task, load_task
 from kinemill.validate.dry_run import dry_run
 
-DATA = ROOT.parent / "shared" / "data"
 EACH = 3  # drafts of a set
 ROBOTS = [  # folder, logs of one robot
     ("simple_pendulum", "*.csv"),
@@ -55,17 +50,19 @@ class Count:
     cut: int = 0
     quarantined: int = 0
     by_check: Counter[str] = field(default_factory=Counter[str])
-    named: list[str] = field(default_factory=list[str])
 
-    def add(self, entry: Entry, title: str) -> None:
+    @property
+    def wrong(self) -> int:
+        """Return how many were cut or put into quarantine."""
+        return self.cut + self.quarantined
+
+    def add(self, entry: Entry) -> None:
         """Count the result of one sound log."""
         self.checked += 1
         self.quarantined += not entry["episodes"]
         if is_cut(entry):
             self.cut += 1
-            cutting = sorted(cutting_checks(entry))
-            self.by_check.update(cutting)
-            self.named.append(f"{title}: {', '.join(cutting)}")
+            self.by_check.update(cutting_checks(entry))
 
 
 def cutting_checks(entry: Entry) -> set[str]:
@@ -104,7 +101,13 @@ def of_set(folder: str) -> Task:
     return load_task(ROOT / path, own)
 
 
-def measure(folder: str, pattern: str, each: int) -> tuple[Count, Count]:
+def measure(each: int = EACH) -> str:
+    """Return the counts of all robots as a Markdown table."""
+    require(DATA)
+    return table([measure_robot(folder, pattern, each) for folder, pattern in ROBOTS])
+
+
+def measure_robot(folder: str, pattern: str, each: int) -> tuple[Count, Count]:
     """Return the counts of drafts from one log, and of the draft from all of them."""
     logs = sorted((DATA / folder).glob(pattern))
     own = of_set(folder)
@@ -117,69 +120,30 @@ def measure(folder: str, pattern: str, each: int) -> tuple[Count, Count]:
             task = draft_task(source, folder_path)
             for log in sound:
                 if log != source:
-                    single.add(check(task, log), f"{source.name} -> {log.name}")
+                    single.add(check(task, log))
         every = folder_path / "every"
         every.mkdir()
         for log in logs:
             (every / log.name).symlink_to(log)
         task = draft_task(every, folder_path)
         for log in sound:
-            joint.add(check(task, log), f"all -> {log.name}")
+            joint.add(check(task, log))
     return single, joint
 
 
 def table(counts: list[tuple[Count, Count]]) -> str:
     """Return the counts as a Markdown table."""
-    lines = [
-        "| logs | sound | draft from one log: checked | cut or quarantined | "
-        "draft from all: cut or quarantined |",
-        "|---|---|---|---|---|",
-    ]
-    for one, joint in counts:
-        by = "".join(f", {name} {count}" for name, count in sorted(one.by_check.items()))
-        lines.append(
-            f"| `{one.robot}` | {one.sound} | {one.checked} | {one.cut + one.quarantined}{by} "
-            f"| {joint.cut + joint.quarantined} |"
-        )
-    single = [pair[0] for pair in counts]
-    totals = [
-        sum(count.sound for count in single),
-        sum(count.checked for count in single),
-        sum(count.cut + count.quarantined for count in single),
-        sum(pair[1].cut + pair[1].quarantined for pair in counts),
-    ]
-    lines.append(f"| all | {' | '.join(map(str, totals))} |")
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Measure, print, and rewrite the section `drafts` of docs/results-*.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--each", type=int, default=EACH)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    if not DATA.is_dir():
-        reason = f"{DATA} is not here: there are no real logs to read"
-        if not arguments.json:
-            sys.exit(reason)
-        print(json.dumps({"skipped": reason}))
-        return
-    counts = list[tuple[Count, Count]]()
-    for folder, pattern in ROBOTS:
-        try:
-            counts.append(measure(folder, pattern, arguments.each))
-        except BadInput as error:
-            sys.exit(f"{folder}: {error}")
-        if not arguments.json:
-            for line in [*counts[-1][0].named, *counts[-1][1].named]:
-                print(f"{folder}: {line}", flush=True)
-    text = table(counts)
-    if arguments.json:
-        print(json.dumps({"table": text}))
-    else:
-        replace_section("drafts", text)
-        print(text)
+    head = ["logs", "sound", "draft from one log: checked", "cut or quarantined"]
+    rows = list[list[object]]()
+    for single, joint in counts:
+        by_check = "".join(f", {name} {count}" for name, count in sorted(single.by_check.items()))
+        wrong = f"{single.wrong}{by_check}"
+        rows.append([f"`{single.robot}`", single.sound, single.checked, wrong, joint.wrong])
+    singles = [single for single, _ in counts]
+    totals = [sum(getattr(one, name) for one in singles) for name in ("sound", "checked", "wrong")]
+    rows.append(["all", *totals, sum(joint.wrong for _, joint in counts)])
+    return markdown_table([*head, "draft from all: cut or quarantined"], rows)
 
 
 if __name__ == "__main__":
-    main()
+    main("drafts", measure)

@@ -4,21 +4,18 @@ Time is one ingest into an empty home, from files to published recordings, with 
 median of three. The logs are beside the checkout, in `../shared/data`.
 """
 
-import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ROOT
+from benchmarks import DATA, ROOT, main, markdown_table, require
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 
-DATA = ROOT.parent / "shared" / "data"
 ROUNDS = 3
 MAT = {"ingest.include": ["*.mat"], "ingest.rate": None}  # beside the CSV of the same rows
 SETS: list[tuple[str, str, dict[str, Any]]] = [  # folder, its task, what is changed in that
@@ -41,7 +38,7 @@ SETS: list[tuple[str, str, dict[str, Any]]] = [  # folder, its task, what is cha
 ]
 ROBOTS = {"awd_robots"}  # models of robots, no logs
 
-Row = dict[str, Any]
+HEAD = ["format", "real files", "number", "MB", "episodes", "rows", "time, s"]
 
 
 def task_of(task: str, changed: dict[str, Any]) -> Task:
@@ -49,12 +46,15 @@ def task_of(task: str, changed: dict[str, Any]) -> Task:
     return load_task(ROOT / task, {"ingest.min_file_age": 0.0, **changed})
 
 
-def measure() -> list[Row]:
-    """Return one row for each set."""
-    return [_row(folder, task_of(task, changed)) for folder, task, changed in SETS]
+def measure() -> str:
+    """Return a table with a row for each set."""
+    require(DATA)
+    return markdown_table(
+        HEAD, (_row(folder, task_of(task, changed)) for folder, task, changed in SETS)
+    )
 
 
-def _row(folder: str, task: Task) -> Row:
+def _row(folder: str, task: Task) -> list[object]:
     seconds = list[float]()
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory(prefix="kinemill-formats-") as home:
@@ -63,47 +63,18 @@ def _row(folder: str, task: Task) -> Row:
             seconds.append(time.perf_counter() - began)
             recordings = load_recordings(Home(Path(home)), report.artifact.ref)
     summary = report.artifact.summary
-    return {
-        "format": ", ".join(sorted({recording.summary.format for recording in recordings})),
-        "set": folder,
-        "files": summary["recordings"],
-        "megabytes": sum(
-            (DATA / folder / recording.name).stat().st_size for recording in recordings
-        )
-        / 1e6,
-        "quarantined": summary["quarantined"],
-        "episodes": summary["tracks"],
-        "rows": summary["rows"],
-        "seconds": statistics.median(seconds),
-    }
-
-
-def table(rows: list[Row]) -> str:
-    """Return rows as a Markdown table."""
-    lines = [
-        "| format | real files | number | MB | episodes | rows | time, s |",
-        "|---|---|---|---|---|---|---|",
+    formats = ", ".join(sorted({recording.summary.format for recording in recordings}))
+    sizes = [(DATA / folder / recording.name).stat().st_size for recording in recordings]
+    return [
+        formats,
+        f"`{folder}`",
+        summary["recordings"],
+        f"{sum(sizes) / 1e6:.1f}",
+        summary["tracks"],
+        f"{summary['rows']:,}",
+        f"{statistics.median(seconds):.2f}",
     ]
-    lines += [
-        f"| {row['format']} | `{row['set']}` | {row['files']} | {row['megabytes']:.1f} "
-        f"| {row['episodes']} | {row['rows']:,} | {row['seconds']:.2f} |"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Measure and print; `--json` prints a document for `python -m benchmarks`."""
-    if not DATA.is_dir():
-        reason = f"{DATA} is not here: there are no real logs to read"
-        if "--json" not in sys.argv:
-            sys.exit(reason)
-        print(json.dumps({"skipped": reason}))
-        return
-    rows = measure()
-    text = table(rows)
-    print(json.dumps({"rows": rows, "table": text}) if "--json" in sys.argv else text)
 
 
 if __name__ == "__main__":
-    main()
+    main("formats", measure)

@@ -8,24 +8,21 @@ Memory is the largest resident size of a separate process that ingests one, four
 files.
 """
 
-import json
-import resource
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from scipy.signal import cont2discrete, lfilter, ss2tf
 
-from benchmarks import ROOT, ROUNDS, Row, table
+from benchmarks import ROUNDS, Row, largest_resident, main, paired, peak_memory, row
 from kinemill.ingest import stage as ingest
 from kinemill.process import tune_process
 from kinemill.store import file_digest
@@ -118,14 +115,14 @@ def run_pipeline(arm: Task, home: Home, logs: Path) -> int:
     return int(validate.run(arm, home, recordings).summary["rows"])
 
 
-def measure() -> list[Row]:
+def measure(rounds: int = ROUNDS) -> list[Row]:
     """Return MB and recordings a second, and memory."""
     with tempfile.TemporaryDirectory() as folder:
-        large = [_large(Path(folder), spelling) for spelling in SPELLINGS]
-        return [*large, _small(Path(folder)), _memory(Path(folder))]
+        large = [_large(Path(folder), spelling, rounds) for spelling in SPELLINGS]
+        return [*large, _small(Path(folder), rounds), _memory(Path(folder))]
 
 
-def _large(folder: Path, spelling: Spelling) -> Row:
+def _large(folder: Path, spelling: Spelling, rounds: int) -> Row:
     logs = folder / "large"
     logs.mkdir()
     for seed in range(LARGE):
@@ -138,80 +135,47 @@ def _large(folder: Path, spelling: Spelling) -> Row:
         with ThreadPoolExecutor(len(paths)) as pool:
             list(pool.map(file_digest, paths))
 
-    seconds = _rounds(
-        folder,
-        LARGE * spelling.rows,
-        logs,
-        {"polars.read_csv": lambda: [pl.read_csv(path) for path in paths], "sha256": hashed},
-    )
-    shutil.rmtree(logs)
+    cases = {
+        "ours": _pipeline(folder, LARGE * spelling.rows, logs),
+        "polars.read_csv": lambda: [pl.read_csv(path) for path in paths],
+        "sha256": hashed,
+    }
     size = f"{LARGE} files of {min(megabytes):.0f} MB, {spelling.name}"
-    return _row(f"CSV to validated episodes, {size}", "MB/s", sum(megabytes), seconds)
+    work = f"CSV to validated episodes, {size}"
+    made = paired(work, "MB/s", sum(megabytes), cases, rounds, time.perf_counter)
+    shutil.rmtree(logs)
+    return made
 
 
-def _small(folder: Path) -> Row:
+def _small(folder: Path, rounds: int) -> Row:
     logs = folder / "small"
     logs.mkdir()
     for seed in range(SMALL):
         simulate(SMALL_ROWS, seed).write_csv(logs / f"log{seed:04d}.csv", float_precision=7)
     paths = sorted(logs.iterdir())
-    alone = {"polars.read_csv": lambda: [pl.read_csv(path) for path in paths]}
     # A disk that looks in vain for what was removed a minute ago takes three times as long to make
     # a file; so the homes of all rounds stay.
-    seconds = _rounds(folder, SMALL * SMALL_ROWS, logs, alone, keep=True)
+    cases = {
+        "ours": _pipeline(folder, SMALL * SMALL_ROWS, logs, keep=True),
+        "polars.read_csv": lambda: [pl.read_csv(path) for path in paths],
+    }
     work = f"CSV to validated episodes, {SMALL} files of {SMALL_ROWS} rows"
-    return _row(work, "recordings/s", SMALL, seconds)
+    return paired(work, "recordings/s", SMALL, cases, rounds, time.perf_counter)
 
 
-def _rounds(
-    folder: Path,
-    rows: int,
-    logs: Path,
-    references: dict[str, Callable[[], object]],
-    *,
-    keep: bool = False,
-) -> dict[str, list[float]]:
-    """Return the seconds of each round, ours and the references in turn, after a warm-up.
+def _pipeline(folder: Path, rows: int, logs: Path, *, keep: bool = False) -> Callable[[], object]:
+    """Return a call that takes logs with `rows` rows through the pipeline in an empty home."""
+    arm = task()
+    homes = count()
 
-    Raises:
-        ValueError: episodes hold less than 99 % of the rows, so that there was less to do.
-    """
-    arm, seconds = task(), {"ours": list[float](), **{name: list[float]() for name in references}}
-    for number in range(ROUNDS + 1):
-        home = Home(folder / f"home{number}")
-        began = time.perf_counter()
-        episodes = run_pipeline(arm, home, logs)
-        spent = {"ours": time.perf_counter() - began}
-        for name, call in references.items():
-            began = time.perf_counter()
-            call()
-            spent[name] = time.perf_counter() - began
+    def run() -> None:
+        home = Home(folder / f"home-{logs.name}-{next(homes)}")
+        accepted = run_pipeline(arm, home, logs)
+        assert accepted >= 0.99 * rows, f"{accepted} of {rows} rows were accepted"
         if not keep:
             shutil.rmtree(home.root)
-        if episodes < 0.99 * rows:
-            message = f"{episodes} of {rows} rows were accepted"
-            raise ValueError(message)
-        if number:
-            for name, value in spent.items():
-                seconds[name].append(value)
-    return seconds
 
-
-def _row(work: str, unit: str, amount: float, seconds: dict[str, list[float]]) -> Row:
-    """Return one row; ratios are medians of the ratios in each round, with least and most."""
-    ours = seconds.pop("ours")
-    paired = {
-        name: [theirs / own for own, theirs in zip(ours, values, strict=True)]
-        for name, values in seconds.items()
-    }
-    return {
-        "work": work,
-        "unit": unit,
-        "ours": amount / statistics.median(ours),
-        "references": {name: amount / statistics.median(v) for name, v in seconds.items()},
-        "ratios": {name: statistics.median(values) for name, values in paired.items()},
-        "spread": {name: [min(values), max(values)] for name, values in paired.items()},
-    }
+    return run
 
 
 def _memory(folder: Path) -> Row:
@@ -224,53 +188,18 @@ def _memory(folder: Path) -> Row:
         # A comment makes it another recording.
         (logs / f"log{number}.csv").write_text(f"# {number}\n{content}")
         if number in FILES:
-            peaks[number] = _peak(folder / "home", logs)
+            peaks[number] = peak_memory("ingest", folder / "home", logs)
+            shutil.rmtree(folder / "home")
     ours = peaks.pop(FILES[-1])
-    return {
-        "work": f"peak resident memory, {FILES[-1]} files of {len(content) / 1e6:.0f} MB",
-        "unit": "MB",
-        "ours": ours,
-        "references": {f"{count} of them": peak for count, peak in peaks.items()},
-        "ratios": {f"{count} of them": ours / peak for count, peak in peaks.items()},
-    }
-
-
-def _peak(home: Path, logs: Path) -> float:
-    """Return the peak resident memory, MB, of a process that takes in the logs of a folder."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.ingest", "--peak", str(home), str(logs)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    shutil.rmtree(home)
-    return float(done.stdout)
-
-
-def _largest_resident() -> float:
-    """Return the largest resident size of this process so far, MB.
-
-    What `getrusage` says begins with the size of the process that started this one.
-    """
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return float(line.split()[1]) / 1024
-
-
-def main() -> None:
-    """Measure; `--json` prints a document, `--peak HOME LOGS` is how this calls itself."""
-    tune_process()  # as every process of kinemill's
-    if "--peak" in sys.argv:
-        home, logs = map(Path, sys.argv[-2:])
-        run_pipeline(task(), Home(home), logs)
-        print(_largest_resident())
-        return
-    rows = measure()
-    print(json.dumps({"rows": rows}) if "--json" in sys.argv else table(rows))
+    work = f"peak resident memory, {FILES[-1]} files of {len(content) / 1e6:.0f} MB"
+    return row(work, "MB", ours, {f"{number} of them": peak for number, peak in peaks.items()})
 
 
 if __name__ == "__main__":
-    main()
+    tune_process()  # as every process of kinemill
+    if "--peak" in sys.argv:  # see `_memory`
+        peak_home, peak_logs = map(Path, sys.argv[-2:])
+        run_pipeline(task(), Home(peak_home), peak_logs)
+        print(largest_resident())
+    else:
+        main("ingest", measure)

@@ -7,23 +7,27 @@ step per time step, as the plant is simulated, and one Euler step, the cheapest 
 """
 
 import tempfile
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks import Row, interleaved, main, row
+from benchmarks import Row, main, paired, repeat
+from benchmarks._exports import make_scale, write_files
 from kinemill.control import LearnedModel, TruePhysics, make_planner
 from kinemill.control.sim.cart_pole_swing_up import CartPoleSwingUp
-from kinemill.export.interface import describe
-from kinemill.export.step_files import write_model
 from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.train.devices import single_thread
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 
-SAMPLES, HORIZON, ROUNDS, CALLS = 256, 25, 21, 4
+SAMPLES = 256
+HORIZON = 25
+ROUNDS = 21
+CALLS = 4  # in a round
 SETTINGS = {"samples": SAMPLES, "horizon": HORIZON, "knots": HORIZON}
 WORK = f"MPPI {SAMPLES} samples x {HORIZON} steps, cart-pole"
 
@@ -36,7 +40,7 @@ class Euler(CartPoleSwingUp):
         return super().mjcf().replace('integrator="RK4"', 'integrator="Euler"')
 
 
-def measure() -> list[Row]:
+def measure(rounds: int = ROUNDS) -> list[Row]:
     """Return actions and rollouts per second."""
     keys = {f"control.controller.{key}": value for key, value in SETTINGS.items()}
     task = load_task("cart_pole_swing_up", keys)
@@ -49,49 +53,26 @@ def measure() -> list[Row]:
     state, past = np.array([[0.1, 0.2, 0.0, 0.0]]), np.zeros((0, 1))
     actions = np.random.default_rng(0).uniform(-10, 10, (SAMPLES, HORIZON, 1))
     planners = {name: make_planner(task, [model]) for name, model in models.items()}
-    act_calls = {name: _called(planner.act, state, past) for name, planner in planners.items()}
-    rollout_calls = {
-        name: _called(model.rollout, state, past, actions) for name, model in models.items()
+    acts = {name: partial(planner.act, state, past) for name, planner in planners.items()}
+    rollouts = {
+        name: partial(model.rollout, state, past, actions) for name, model in models.items()
     }
     with single_thread():
-        return [_row(WORK, "Hz", act_calls), _row(f"rollouts only, {WORK}", "Hz", rollout_calls)]
+        return [_row(WORK, acts, rounds), _row(f"rollouts only, {WORK}", rollouts, rounds)]
 
 
-def _called(function, *arguments):
-    def call():
-        for _ in range(CALLS):
-            function(*arguments)
-
-    return call
-
-
-def _row(work, unit, cases) -> Row:
-    seconds = interleaved(cases, rounds=ROUNDS)
-    rates = {name: CALLS / value for name, value in seconds.items()}
-    return row(work, unit, rates.pop("ours"), rates)
+def _row(work, calls, rounds) -> Row:
+    cases = {name: repeat(call, CALLS) for name, call in calls.items()}
+    return paired(work, "Hz", CALLS, cases, rounds, time.perf_counter)
 
 
 def _simulator(task, engine):
     """Return the shipped task's model with random weights, exported."""
     layout = layout_of(task)
     torch.manual_seed(0)
-    states, outputs = len(layout.states), len(layout.outputs)
-    scale = {
-        "state_std": torch.ones(states),
-        "feature_mean": torch.zeros(layout.features),
-        "feature_std": torch.ones(layout.features),
-        "output_mean": torch.zeros(outputs),
-        "output_std": torch.full((outputs,), 0.05),
-    }
-    step = make_step(task.learn.model, layout, scale).eval()
-    description = {
-        "task": task.name,
-        "dataset": "0" * 64,
-        "units": {name: task.channels[name].unit for name in task.columns},
-        "limits": {name: task.channels[name].limits for name in task.columns},
-    }
+    step = make_step(task.learn.model, layout, make_scale(layout, output_std=0.05)).eval()
     with tempfile.TemporaryDirectory() as folder:
-        write_model(step, describe(description, step), Path(folder))
+        write_files(task, step, Path(folder))
         return load(folder, non_finite="pass", engine=engine)
 
 

@@ -1,18 +1,15 @@
 """Detection rate and false alarms of the verification of exported files.
 
 `python -m benchmarks.mutations` plants every fault alone into a sound export before its hashes are
-written, and verifies unchanged exports of every architecture. Rewrites the section `mutations` of
-docs/results-*.md.
+written, and verifies unchanged exports of every architecture.
 """
 
-import argparse
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import replace_section
+from benchmarks import main, markdown_table
 from benchmarks._exports import Export, pendulum_data, random_step
 from benchmarks._mutating import FAULTS
 from benchmarks._mutating_policies import FAULTS as OF_POLICIES
@@ -149,8 +146,6 @@ def page(planted: list[ExportCheck], sound: list[ExportCheck]) -> str:
         f"{detected} of {len(planted)} faults are detected, {named} named. {len(sound)} sound "
         f"exports: {len(alarms)} false alarms.",
         "",
-        "| failed check | planted faults |",
-        "|---|---|",
     ]
     faults = dict[str, list[str]]()
     for one in planted:
@@ -160,11 +155,10 @@ def page(planted: list[ExportCheck], sound: list[ExportCheck]) -> str:
         said = failures or (one.failures or ["nothing"])[0]
         missed = "" if one.is_named else "not named: " if one.is_detected else "**missed**: "
         faults.setdefault(f"{missed}{_check_of(said)}", []).append(one.title)
-    lines += [f"| {check} | {'; '.join(titles)} |" for check, titles in faults.items()]
-    wrong = "".join(
-        f"\n\nFalse alarm: {alarm.title}: {'; '.join(alarm.failures)}." for alarm in alarms
-    )
-    return "\n".join(lines) + f"{wrong}\n"
+    rows = [[check, "; ".join(titles)] for check, titles in faults.items()]
+    lines.append(markdown_table(["failed check", "planted faults"], rows))
+    lines += [f"False alarm: {alarm.title}: {'; '.join(alarm.failures)}.\n" for alarm in alarms]
+    return "\n".join(lines)
 
 
 def _check_of(line: str) -> str:
@@ -172,11 +166,8 @@ def _check_of(line: str) -> str:
     return line.rpartition("verification: ")[2].partition(":")[0]
 
 
-def main() -> None:
-    """Plant, verify, print, and rewrite the section `mutations` of docs/results-*.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    options = parser.parse_args()
+def measure() -> str:
+    """Plant and verify; return the table."""
     data = pendulum_data()
     with tempfile.TemporaryDirectory() as scratch, single_thread():
         planted = plant(list(FAULTS), data, Path(scratch))
@@ -187,20 +178,8 @@ def main() -> None:
             ExportCheck(f"policy, {name}", (), failures)
             for name, failures in sound_policies(Path(scratch))
         ]
-    text = page(planted, sound)
-    if options.json:
-        document = {
-            kind: [
-                vars(check) | {"detected": check.is_detected, "named": check.is_named}
-                for check in checks
-            ]
-            for kind, checks in (("planted", planted), ("sound", sound))
-        }
-        print(json.dumps({**document, "table": text}))
-        return
-    replace_section("mutations", text)
-    print(text)
+    return page(planted, sound)
 
 
 if __name__ == "__main__":
-    main()
+    main("mutations", measure)

@@ -4,7 +4,6 @@ The chain is `kinemill run` in a separate process. The library is the same stage
 the other, also in a separate process. Both start from the same logs and home.
 """
 
-import argparse
 import os
 import shutil
 import statistics
@@ -18,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import EXAMPLES, ROOT, ROUNDS, Row, main, row
+from kinemill.control.sim import write_logs
 from kinemill.process import tune_process
 
 TASK = "cart_pole"
@@ -42,19 +42,11 @@ def _overhead(folder: Path) -> list[Row]:
 
     Each run works on a copy of that home, which a short run on other logs has made.
     """
-    first_logs, logs, existing_home = folder / "before", folder / "logs", folder / "standing"
-    for logs_folder, seed in ((first_logs, 1), (logs, 2)):
-        made = [
-            sys.executable,
-            "-m",
-            "kinemill.control.sim",
-            TASK,
-            "--to",
-            logs_folder,
-            "--seed",
-            str(seed),
-        ]
-        _run(made, folder)
+    first_logs = folder / "before"
+    logs = folder / "logs"
+    existing_home = folder / "standing"
+    write_logs(first_logs, TASK, seed=1)
+    write_logs(logs, TASK, seed=2)
     kinemill = Path(sys.executable).parent / "kinemill"
     settings = [f"--set={key}={value}" for key, value in OVERRIDES.items()]
     _run(
@@ -197,12 +189,8 @@ def library(logs: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--library", type=Path)
-    options = parser.parse_args()
-    if options.library:
+    if "--library" in sys.argv:
         tune_process()
-        library(options.library)
+        library(Path(sys.argv[-1]))
     else:
         main("orchestration", measure)

@@ -6,14 +6,12 @@ the times include the servers but no network.
 """
 
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import ROOT, Row, replace_section, row, table
+from benchmarks import Row, _proof, row, table
 from benchmarks._servers import (
     add_node,
     new_bucket,
@@ -23,6 +21,7 @@ from benchmarks._servers import (
     s3,
     s3_environment,
 )
+from kinemill.control.sim import write_logs
 
 _TASK = "cart_pole"
 
@@ -55,12 +54,11 @@ def measure() -> list[Row]:
         cluster = stack.enter_context(ray_head())
         for _ in range(2):
             add_node(cluster)
-        seconds = _run(folder / "ray", {"RAY_ADDRESS": cluster.address}, _RAY_COMMAND)
+        write_logs(folder / "ray" / "logs" / _TASK, _TASK)
+        command = ["run", _TASK, "--set", "compute.type=ray"]
+        seconds = _run(folder / "ray", {"RAY_ADDRESS": cluster.address}, command)
         rows.append(row("SQLite, files, Ray: first", "s", seconds, {"local": usual["first"]}))
         return rows
-
-
-_RAY_COMMAND = ["run", _TASK, "--set", "compute.type=ray"]
 
 
 def _first_and_again(name: str, home: Path, environment: dict[str, str]) -> dict[str, float]:
@@ -73,29 +71,10 @@ def _first_and_again(name: str, home: Path, environment: dict[str, str]) -> dict
 
 def _run(home: Path, environment: dict[str, str], command: list[str]) -> float:
     """Return the seconds of a command on a home."""
-    if command is _RAY_COMMAND:
-        write = [
-            sys.executable,
-            "-m",
-            "kinemill.control.sim",
-            _TASK,
-            "--to",
-            str(home / "logs" / _TASK),
-        ]
-        subprocess.run(write, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", "from kinemill.cli import main; main()", *command, "--json"],
-        cwd=ROOT,
-        env={**os.environ, **environment, "KINEMILL_HOME": str(home)},
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    _proof.kinemill(home, *command, **environment)
     return time.perf_counter() - began
 
 
 if __name__ == "__main__":
-    rows = table(measure())
-    print(rows)
-    replace_section("machines", rows)
+    _proof.write("machines", table(measure()))

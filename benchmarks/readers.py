@@ -2,20 +2,23 @@
 
 Files of the simulated arm (15 channels at 500 Hz, see `benchmarks.ingest`) are ingested into an
 empty home, hashed, checked and written, in turn with a plain parse of the same files by polars,
-pyulog or rosbags, which decodes all fields. Both are measured in CPU seconds.
+pyulog or rosbags, which decodes all fields. Both are measured in CPU seconds, and once more in a
+separate process each for their peak memory.
 """
 
 import shutil
 import struct
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from benchmarks import ROUNDS, Row, main, paired
+from benchmarks import ROUNDS, Row, largest_resident, main, paired, peak_memory, row
 from benchmarks.ingest import JOINTS, simulate, task
 from kinemill.ingest import stage as ingest
 from kinemill.process import tune_process
@@ -30,44 +33,67 @@ START = 1_700_000_000_000_000_000  # ns
 FIELDS = {"position": "angle", "velocity": "velocity", "effort": "torque"}
 
 
-def measure(rows: int = ROWS, messages: int = MESSAGES, rounds: int = ROUNDS) -> list[Row]:
-    """Return the speed of each format, MB by CPU second."""
+def measure(
+    rows: int = ROWS,
+    messages: int = MESSAGES,
+    rounds: int = ROUNDS,
+    in_memory: Sequence[str] | None = None,
+) -> list[Row]:
+    """Return the speed of each format, MB by CPU second, and the peak memories, MB.
+
+    `in_memory`: formats whose peak memory is measured; None: all.
+    """
     tune_process()
+    measured = list[Row]()
     with tempfile.TemporaryDirectory(prefix="kinemill-readers-") as folder:
-        root = Path(folder)
-        homes = count()
-
-        def row(suffix: str, size: int, parse: Callable[[Path], object]) -> Row:
-            logs = root / suffix
+        for suffix, layout in FORMATS.items():
+            logs = Path(folder) / suffix
             logs.mkdir()
-            write, source = FORMATS[suffix]
+            size = messages if layout.parse is rosbags else rows
             for seed in range(FILES):
-                write(simulate(size, seed), logs / f"log{seed}.{suffix}")
-            paths = sorted(path for path in logs.rglob("*") if path.suffix == f".{suffix}")
-            megabytes = sum(path.stat().st_size for path in paths) / 1e6
+                layout.write(simulate(size, seed), logs / f"log{seed}.{suffix}")
+            measured.append(_speed(logs, size, rounds))
+            if in_memory is None or suffix in in_memory:
+                measured.append(_memory(logs))
+    return measured
 
-            def read_all() -> None:
-                home = Home(root / f"home{next(homes)}")
-                rows = ingest.run(_task(source), home, logs).artifact.summary["rows"]
-                shutil.rmtree(home.root)
-                assert rows >= 0.99 * FILES * size, f"{rows} rows were read"
 
-            def parse_all() -> None:
-                for path in paths:
-                    parse(path)
+def _speed(logs: Path, size: int, rounds: int) -> Row:
+    paths = _paths(logs)
+    megabytes = sum(path.stat().st_size for path in paths) / 1e6
+    homes = count()
 
-            work = f"{suffix} to recordings, {FILES} files of {megabytes / FILES:.0f} MB"
-            cases = {"ours": read_all, parse.__name__: parse_all}
-            return paired(work, "MB/CPU s", megabytes, cases, rounds)
+    def read_all() -> None:
+        home = Home(logs.with_name(f"home{next(homes)}"))
+        read = _ingest(home, logs)
+        shutil.rmtree(home.root)
+        assert read >= 0.99 * FILES * size, f"{read} rows were read"
 
-        return [
-            row("csv", rows, polars_read_csv),
-            row("parquet", rows, polars_read_parquet),
-            row("ulg", rows, pyulog),
-            row("db3", messages, rosbags),
-            row("mcap", messages, rosbags),
-            row("bag", messages, rosbags),
-        ]
+    work = f"{logs.name} to recordings, {FILES} files of {megabytes / FILES:.0f} MB"
+    cases = {"ours": read_all, FORMATS[logs.name].parse.__name__: lambda: _parse(logs)}
+    return paired(work, "MB/CPU s", megabytes, cases, rounds)
+
+
+def _memory(logs: Path) -> Row:
+    ours = peak_memory("readers", "ours", logs)
+    peer = FORMATS[logs.name].parse.__name__
+    references = {peer: peak_memory("readers", "theirs", logs)}
+    return row(f"{logs.name} to recordings, peak memory", "MB", ours, references)
+
+
+def _paths(logs: Path) -> list[Path]:
+    return sorted(path for path in logs.rglob("*") if path.suffix == f".{logs.name}")
+
+
+def _ingest(home: Home, logs: Path) -> int:
+    """Ingest the logs of a format, and return their rows."""
+    return int(ingest.run(_task(FORMATS[logs.name].source), home, logs).artifact.summary["rows"])
+
+
+def _parse(logs: Path) -> None:
+    """Parse the logs of a format, and drop what was read."""
+    for path in _paths(logs):
+        FORMATS[logs.name].parse(path)
 
 
 def _task(source: str) -> Task:
@@ -160,14 +186,35 @@ def _write_bag(log: pl.DataFrame, path: Path) -> None:
             bag.write(connection, START + stamp, serialize(message, state.__msgtype__))
 
 
-FORMATS: dict[str, tuple[Callable[[pl.DataFrame, Path], object], str]] = {
-    "csv": (lambda log, path: log.write_csv(path, float_precision=7), "{name}"),
-    "parquet": (lambda log, path: log.write_parquet(path), "{name}"),
-    "ulg": (_write_ulog, "arm.{name}"),
-    "db3": (_write_bag, f"/{TOPIC}.{{field}}[{{joint}}]"),
-    "mcap": (_write_bag, f"/{TOPIC}.{{field}}[{{joint}}]"),
-    "bag": (_write_bag, f"/{TOPIC}.{{field}}[{{joint}}]"),
+@dataclass(frozen=True)
+class Format:
+    """How the logs of a format are written, what users parse them with, and where channels are."""
+
+    write: Callable[[pl.DataFrame, Path], object]
+    parse: Callable[[Path], object]
+    source: str
+
+
+_BAG = Format(_write_bag, rosbags, f"/{TOPIC}.{{field}}[{{joint}}]")
+FORMATS = {
+    "csv": Format(
+        lambda log, path: log.write_csv(path, float_precision=7), polars_read_csv, "{name}"
+    ),
+    "parquet": Format(lambda log, path: log.write_parquet(path), polars_read_parquet, "{name}"),
+    "ulg": Format(_write_ulog, pyulog, "arm.{name}"),
+    "db3": _BAG,
+    "mcap": _BAG,
+    "bag": _BAG,
 }
 
 if __name__ == "__main__":
-    main("readers", measure)
+    if "--peak" in sys.argv:  # see `_measure`
+        side, log_folder = sys.argv[-2:]
+        if side == "ours":
+            with tempfile.TemporaryDirectory() as scratch:
+                _ingest(Home(Path(scratch)), Path(log_folder))
+        else:
+            _parse(Path(log_folder))
+        print(largest_resident())
+    else:
+        main("readers", measure)

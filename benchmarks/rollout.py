@@ -12,28 +12,28 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import Row, interleaved, main, row
+from benchmarks import Row, main, paired, repeat
+from benchmarks._exports import make_scale, write_files
 from benchmarks._peers import peer
 from kinemill import runtime
-from kinemill.export.interface import describe
-from kinemill.export.step_files import write_model
 from kinemill.task.document import Task
 from kinemill.train.devices import single_thread
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 
-HORIZON, ROUNDS = 25, 21
+HORIZON = 25
+ROUNDS = 21
 STATES, ACTIONS = [f"s{index}" for index in range(4)], ["a0", "a1"]
 MLP = {"type": "mlp", "hidden_sizes": [64, 64, 64], "activation": "tanh"}
 MODELS = {"MLP 3x64": (MLP, 8), "GRU 128": ({"type": "gru", "hidden_size": 128}, 11)}
 CALLS = {1: 40, 256: 4}  # in one round
 
 
-def measure() -> list[Row]:
-    """Return state-steps a second, batch 1 and 256, one thread."""
+def measure(rounds: int = ROUNDS) -> list[Row]:
+    """Return state-steps by CPU second, batch 1 and 256, one thread."""
     with single_thread():
         return [
-            _measure(name, *_make(model, history), batch)
+            _measure(name, *_make(model, history), batch, rounds)
             for name, (model, history) in MODELS.items()
             for batch in CALLS
         ]
@@ -47,26 +47,14 @@ def _make(model, history):
     task = Task.model_validate({"task": "peer", "dt": 0.01, "channels": channels, "learn": learn})
     layout = layout_of(task)
     torch.manual_seed(0)
-    scale = {
-        "state_std": torch.ones(len(STATES)),
-        "feature_mean": torch.full((layout.features,), 0.05),
-        "feature_std": torch.full((layout.features,), 1.1),
-        "output_mean": torch.full((len(STATES),), 0.01),
-        "output_std": torch.full((len(STATES),), 0.1),
-    }
+    scale = make_scale(layout, feature_mean=0.05, feature_std=1.1, output_mean=0.01, output_std=0.1)
     step = make_step(task.learn.model, layout, scale).eval()
-    description = {
-        "task": task.name,
-        "dataset": "0" * 64,
-        "units": {name: task.channels[name].unit for name in task.columns},
-        "limits": dict.fromkeys(task.columns),
-    }
     with tempfile.TemporaryDirectory() as folder:
-        write_model(step, describe(description, step), Path(folder))
+        write_files(task, step, Path(folder))
         return step, runtime.load(folder), runtime.load(folder, engine="c")
 
 
-def _measure(name, step, simulator, compiled, batch) -> Row:
+def _measure(name, step, simulator, compiled, batch, rounds) -> Row:
     random = np.random.default_rng(0)
     states = random.normal(size=(batch, step.history, len(STATES))).astype(np.float32)
     past = random.normal(size=(batch, step.history - 1, len(ACTIONS))).astype(np.float32)
@@ -92,19 +80,9 @@ def _measure(name, step, simulator, compiled, batch) -> Row:
     if name in PEERS and (onyx := PEERS[name](step.history, *tensors)):
         cases["onyxengine 0.1.15"] = onyx
     calls = CALLS[batch]
-    repeated_calls = {case: _repeat(call, calls) for case, call in cases.items()}
-    seconds = interleaved(repeated_calls, ROUNDS)
-    rate = {case: calls * batch * HORIZON / value for case, value in seconds.items()}
-    ours = rate.pop("ours")
-    return row(f"roll out {name}, {HORIZON} steps, batch {batch}", "state-steps/s", ours, rate)
-
-
-def _repeat(call, times):
-    def repeat_calls():
-        for _ in range(times):
-            call()
-
-    return repeat_calls
+    repeated_calls = {case: repeat(call, calls) for case, call in cases.items()}
+    work = f"roll out {name}, {HORIZON} steps, batch {batch}"
+    return paired(work, "state-steps/CPU s", calls * batch * HORIZON, repeated_calls, rounds)
 
 
 def _onyx_mlp(history, states, past, actions):

@@ -2,24 +2,23 @@
 
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
-from benchmarks import Row, interleaved, main, row
+from benchmarks import ROUNDS, Row, main, paired
 
 
-def measure() -> list[Row]:
-    """Return `--help` answers a second, each in a process of its own."""
+def measure(rounds: int = ROUNDS) -> list[Row]:
+    """Return `--help` answers a second, each in a separate process."""
     folder = Path(sys.executable).parent
-    seconds = interleaved(
-        {name: lambda name=name: _help(folder / name) for name in ("kinemill", "dagster", "mlflow")}
-    )
-    rate = {name: 1 / value for name, value in seconds.items()}
-    ours = rate.pop("kinemill")
-    return [row("`--help`", "calls/s", ours, {f"{n} --help": value for n, value in rate.items()})]
-
-
-def _help(command):
-    subprocess.run([command, "--help"], check=True, capture_output=True)
+    cases = {
+        f"{name} --help": partial(
+            subprocess.run, [folder / name, "--help"], check=True, capture_output=True
+        )
+        for name in ("kinemill", "dagster", "mlflow")
+    }
+    return [paired("`--help`", "calls/s", 1.0, cases, rounds, time.perf_counter)]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Training steps, compiled and in eager mode, against a training loop as users of torch write it.
 
 A step gathers windows, rolls out, and updates with AdamW and clipping. Peers train the same network
-on the same features: a plain loop, the same with `torch.compile` of the loss, and torch's own
-`DataLoader`. Steps are measured in CPU seconds of one thread. The time of compilation is a separate
-row, without torch's cache of earlier compilations.
+on the same features: a plain loop, the same with `torch.compile` of the loss, torch's own
+`DataLoader`, and JAX, if `python -m benchmarks._peers` has installed it. Steps are measured in CPU
+seconds of one thread. The time of compilation is a separate row, without torch's cache of earlier
+compilations.
 """
 
 import tempfile
@@ -17,7 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import ROUNDS, Row, cpu_seconds, main, paired, row
+from benchmarks import ROUNDS, Row, cpu_seconds, main, paired, repeat, row
+from benchmarks._exports import make_scale
+from benchmarks._jax_peer import scanned
+from benchmarks._peers import peer
 from kinemill.task import load_task
 from kinemill.train.build import assemble
 from kinemill.train.compiled import has_compiler
@@ -76,17 +80,19 @@ def _measure(
         )
         ours = _our_step(task, layout, windows, batch, as_program)
         lines = [row(f"compile {work}", "CPU s", cpu_seconds(ours), {})]
-        peers = {name: _repeat(step, steps) for name, step in plain.items()}
-        cases = {"ours": _repeat(ours, steps), **peers}
+        peers = {name: repeat(step, steps) for name, step in plain.items()}
+        if jax := peer("jax"):
+            network = _Plain(model, layout, history)
+            rows = history + horizon
+            peers["JAX, lax.scan"] = scanned(
+                jax, network, windows.values, rows, _batches(batch), steps
+            )
+        cases = {"ours": repeat(ours, steps), **peers}
         lines += [paired(f"compiled {work}", "windows/CPU s", steps * batch, cases, rounds)]
     eager = _our_step(task, layout, windows, batch, one_by_one)
     cases = {"ours": eager, "plain torch loop": plain["plain torch loop"]}
-    cases = {name: _repeat(step, steps) for name, step in cases.items()}
+    cases = {name: repeat(step, steps) for name, step in cases.items()}
     return [*lines, paired(f"eager {work}", "windows/CPU s", steps * batch, cases, rounds)]
-
-
-def _repeat(step: Step, count: int) -> Callable[[], object]:
-    return lambda: [step() for _ in range(count)]
 
 
 def _windows(layout: Layout, history: int, horizon: int) -> Windows:
@@ -106,12 +112,7 @@ def _our_step(
     task: Any, layout: Layout, windows: Windows, batch: int, make: Callable[..., Any]
 ) -> Step:
     """Return a step as `kinemill.train.loop` makes it."""
-    ones = {"state_std": layout.states, "feature_std": range(layout.features)}
-    scale = {name: torch.ones(len(names)) for name, names in ones.items()}
-    scale |= {"feature_mean": torch.zeros(layout.features)}
-    scale |= {"output_mean": torch.zeros(len(layout.outputs))}
-    scale |= {"output_std": torch.ones(len(layout.outputs))}
-    module = assemble(task.learn, layout, scale)
+    module = assemble(task.learn, layout, make_scale(layout))
     rollouts = Rollouts(task.learn, module, windows, windows)
     objective = Objective(rollouts.loss, rollouts.evaluate, "validation/multi_step", WINDOWS)
     optimizer = task.learn.optimizer.build(module.parameters())
