@@ -14,13 +14,11 @@ from torch.func import functional_call, vmap
 
 from kinemill.errors import BadInput
 from kinemill.models.composed import Composed
-from kinemill.models.mlp import MLP
 from kinemill.models.networks.layers import activation
 from kinemill.runtime.agents import Agent
 from kinemill.runtime.native_spaces import OBSERVATION, NativeSpace, named_parts
 from kinemill.task.blocks import ObservedPart
 from kinemill.task.imitation import ImageEncoder, default_encoder
-from kinemill.task.plugins import Model
 from kinemill.task.reinforcement import ImageInput, NetworkSettings
 
 
@@ -276,16 +274,3 @@ def copy_layers(layers: Sequence[object], into: Sequence[object]) -> None:
     targets = [layer for layer in into if isinstance(layer, nn.Linear)]
     for inputs, outputs in zip(sources, targets, strict=True):
         outputs.load_state_dict(inputs.state_dict())
-
-
-def require_plain_mlp(model: Model, algorithm: str) -> MLP:
-    """Return the settings of a model that is a plain perceptron.
-
-    Raises:
-        BadInput: The model has another type, dropout, layer normalization, or no bias.
-    """
-    if not isinstance(model, MLP) or model.dropout or not model.bias or model.layer_norm:
-        where = f"learn.model, with {algorithm}"
-        expected = "{type: mlp}, with bias, without dropout and layer_norm"
-        raise BadInput(where, "is not a plain perceptron", expected=expected)
-    return model

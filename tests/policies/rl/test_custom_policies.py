@@ -130,7 +130,7 @@ def test_an_algorithm_that_needs_a_perceptron_refuses_it(shop):
     import waveshop  # noqa: F401
 
     task = rl_task(POINT, "recurrent_ppo", **LEARN)
-    with pytest.raises(BadInput, match="is not a plain perceptron"):
+    with pytest.raises(BadInput, match="already has an LSTM"):
         task.learn.algorithm.learner(site_of(task))
 
 
