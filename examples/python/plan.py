@@ -43,7 +43,7 @@ def main(model: str, logs: str, steps: int = 20_000, seconds: float = 4.0) -> tu
         },
     )
     training = km.train(task, logs, progress=False)
-    return km.evaluate(training, logs), km.rollout(task, model=training, progress=False)
+    return km.evaluate(training, logs, horizon=9), km.rollout(task, model=training, progress=False)
 
 
 if __name__ == "__main__":
