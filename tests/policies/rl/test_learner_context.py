@@ -64,7 +64,7 @@ def test_processes_beyond_the_cores_are_refused(check, monkeypatch):
         (
             "evolution",
             {"model": {"type": "composed", "blocks": {"a": {"type": "dense", "of": ["obs"]}}}},
-            r"'obs'.*observation",
+            "obs: is not a part or block; known: observation",
         ),
         ("recurrent_ppo", {"model": {"type": "gru"}}, "already has an LSTM"),
     ],
