@@ -35,6 +35,8 @@ def main(name: str, clips: str, to: str, **learn: object) -> Any:
     run = json.loads(send("POST", "tasks", {"task": task, "draft": draft}))["run"]
     while (document := json.loads(send("GET", f"runs/{run}")))["status"] not in FINAL:
         time.sleep(2.0)
+    if document["status"] != "completed":
+        sys.exit(document["error"])
     version = document["model"].rpartition("/")[2]
     Path(to).write_bytes(send("GET", f"models/{name}/{version}/files/policy.onnx"))
     return document
