@@ -83,7 +83,8 @@ def make_cases(
     if (other := plain.with_other_ties()) is not None:
         decided = np.abs(play(as_policy(other, finite=False), values) - action)
         # Twice: more than two phases can tie. A decision stays in the carry.
-        allowed = allowed + 2.0 * np.maximum.accumulate(decided, axis=1)
+        twice = 2.0 * np.maximum.accumulate(decided, axis=1)
+        allowed = (allowed + twice).astype(np.float32)
     return Cases(values, action, allowed)
 
 
