@@ -1,4 +1,4 @@
-"""Check of the device and the plant of a task, before the first stage."""
+"""Check of the device, the plant and the environment of a task, before the first stage."""
 
 from kinemill.task import Task
 
@@ -7,7 +7,8 @@ def check_machine(task: Task) -> None:
     """Check that a run can reach its end on this machine.
 
     Raises:
-        BadInput: `learn.device` does not exist here, or `control.plant` does not fit the task.
+        BadInput: `learn.device` does not exist here, `control.plant` does not fit the task, or
+            `learn.algorithm` cannot train in the environment.
     """
     device = getattr(task.learn, "device", "auto")
     if device not in ("auto", "cpu") and task.compute.type == "local":
@@ -18,3 +19,7 @@ def check_machine(task: Task) -> None:
         from kinemill.control import Robot
 
         Robot(task)
+    if not task.learn.from_logs and task.environment is not None:
+        from kinemill.policies.rl.learner_context import check_task
+
+        check_task(task)

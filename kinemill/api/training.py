@@ -271,7 +271,9 @@ def _data(
         dataset = make_dataset(task, data, home=home, progress=report)
         return dataset, dataset.ref
     from kinemill.policies.environments.card import make_card
+    from kinemill.policies.rl.learner_context import check_task
 
+    check_task(task)
     return None, make_card(task, home).ref
 
 

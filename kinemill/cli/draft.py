@@ -33,6 +33,7 @@ def new(
     to: Path | None = None,
     rate: Annotated[float | None, typer.Option(min=1e-06)] = None,
     joints: str | None = None,
+    columns: str | None = None,
     explain: bool = False,
 ) -> Output:
     """Draft a task file from logs, clips or an environment.
@@ -51,6 +52,7 @@ def new(
         to: File to write; default: NAME.yaml in the tasks folder.
         rate: Rate of the rows, or of the task, in Hz.
         joints: Names of unnamed joints, in order: a,b,c.
+        columns: Names of unnamed columns, in order: a,b,c.
         explain: Show facts and the deciding rule per column.
     """
     target = (to or tasks_folder() / f"{name}.yaml").absolute()
@@ -64,8 +66,12 @@ def new(
         raise BadInput(f"--learn {learn.value}", problem, fix=fix)
     if joints and learn is not LearnType.MOTION:
         problem = "names no joints, so --joints has no effect"
-        raise BadInput(f"--learn {learn.value}", problem, fix="omit it, or use --learn motion")
-    build = _builder(learn, joints)
+        raise BadInput(f"--learn {learn.value}", problem, fix="use --columns, or --learn motion")
+    if columns and learn is LearnType.MOTION:
+        problem = "names joints, so --columns has no effect"
+        raise BadInput(f"--learn {learn.value}", problem, fix="use --joints")
+    order = [part.strip() for part in (joints or columns or "").split(",") if part.strip()]
+    build = _builder(learn, order)
     from kinemill.cli import draft_summary
     from kinemill.draft.draft_check import check_draft
     from kinemill.draft.robot_file import read_robot
@@ -84,20 +90,19 @@ def new(
     )
 
 
-def _builder(learn: LearnType, joints: str | None) -> Callable[..., Any]:
+def _builder(learn: LearnType, order: list[str]) -> Callable[..., Any]:
     """Return the function that drafts a task from logs."""
     if learn is LearnType.MOTION:
         from kinemill.draft.motion import build_motion
 
-        order = [joint.strip() for joint in joints.split(",")] if joints else []
         return partial(build_motion, joints=order)
     if learn is LearnType.IMITATION:
         from kinemill.draft.imitation import build_imitation
 
-        return build_imitation
+        return partial(build_imitation, names=order)
     from kinemill.draft.builder import build
 
-    return build
+    return partial(build, names=order)
 
 
 def _required(env: str | None, log: Path | None, robot: Path | None) -> str:

@@ -20,6 +20,7 @@ def environment_document(checked: CheckedEnvironment) -> dict[str, object]:
         "environment": checked.draft.settings,
         "target": checked.draft.target,
         "steps": checked.draft.steps,
+        "steps_per_second": checked.pace,
         "remarks": checked.draft.remarks,
         "random": {"return": trials.mean_return, "lengths": list(trials.lengths)},
     }
@@ -43,7 +44,7 @@ def show_environment(checked: CheckedEnvironment) -> None:
     ]
     title = f"{draft.name}: dt {draft.dt:g} s ({draft.dt_source}), {draft.title}"
     table(title, ("channel", "role", "unit", "range"), rows)
-    for remark in draft.remarks:
+    for remark in (*draft.remarks, checked.budget):
         typer.echo(f"  {escape_controls(remark)}")
 
 

@@ -6,7 +6,7 @@ velocity is the derivative of a position if its integral follows the position in
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from kinemill.draft.constants import (
 from kinemill.draft.derivatives import find_derivatives
 from kinemill.draft.horizon import NO_HORIZON, find_horizon
 from kinemill.draft.input_evidence import infer_inputs
-from kinemill.draft.logs import read_tables
+from kinemill.draft.logs import name_columns, read_tables
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.rules import without_flags
@@ -57,6 +57,7 @@ def build(
     robot: RobotFile | None = None,
     *,
     is_policy: bool = False,
+    names: Sequence[str] = (),
 ) -> Draft:
     """Draft the task `name` from a log, or from all logs of a folder.
 
@@ -67,13 +68,15 @@ def build(
         robot: joint limits that are hard limits of the channels.
         is_policy: whether a policy learns from the logs: then goals are observed, and no column
             has to be a state or an action.
+        names: names of the columns of logs without names, such as an array, in order.
 
     Raises:
-        BadInput: There is no log of such a format, or none of its columns can be learned.
+        BadInput: There is no log of such a format, none of its columns can be learned, or `names`
+            does not fit.
         BadLog: The only log cannot be read.
     """
     read = read_tables(source, rate)
-    candidates = read.tables
+    candidates = [name_columns(table, names) if names else table for table in read.tables]
     selected = list(zip(candidates, choose_all(candidates, is_policy=is_policy), strict=True))
     used, unused, optional = with_common_columns(selected)
     tables = [table for table, _ in used]

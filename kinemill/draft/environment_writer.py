@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 from kinemill.draft.column import PLAIN, YAML_WORDS, identifier
 from kinemill.draft.task_draft_writer import quote
@@ -104,11 +105,13 @@ def _range(layout: PolicyLayout, name: str) -> str:
 
 def _flow(settings: Json) -> str:
     """Spell settings on one line of YAML."""
-    parts = [f"{key}: {_value(value)}" for key, value in settings.items()]
-    return f"{{{', '.join(parts)}}}"
+    return f"{{{', '.join(f'{key}: {spell_value(value)}' for key, value in settings.items())}}}"
 
 
-def _value(value: object) -> str:
+def spell_value(value: object) -> str:
+    """Spell a setting on one line of YAML."""
+    if isinstance(value, dict):
+        return _flow(cast(Json, value))
     if isinstance(value, str):
         return value if re.fullmatch(r"[A-Za-z][\w-]*", value) else quote(value)
     return json.dumps(value)

@@ -5,7 +5,7 @@ The network, its encoders and its head follow from the content of the demonstrat
 several actions per step if the demonstrations follow plans (`plan_evidence.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,12 @@ VALIDATION = ("valid", "validation", "val")  # names of a split
 
 
 def build_imitation(
-    name: str, source: Path, rate: float | None = None, robot: RobotFile | None = None
+    name: str,
+    source: Path,
+    rate: float | None = None,
+    robot: RobotFile | None = None,
+    *,
+    names: Sequence[str] = (),
 ) -> Draft:
     """Draft an imitation task from demonstrations; arguments as in `builder.build`.
 
@@ -39,7 +44,7 @@ def build_imitation(
         BadInput: There is no log, no action, or nothing to observe.
         BadLog: The only log cannot be read.
     """
-    draft = build(name, source, rate, robot, is_policy=True)
+    draft = build(name, source, rate, robot, is_policy=True, names=names)
     actions = [column for column in draft.columns if column.role == "action"]
     if not actions:
         names = ", ".join(column.channel for column in draft.columns) or "none"

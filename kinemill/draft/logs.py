@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kinemill.draft.joined_files import is_unnamed
 from kinemill.draft.recording_files import join_hint
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.draft.table import Table
@@ -85,6 +86,22 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         raise _nothing_to_read(source, problems)
     problems |= _unrecognized(source)
     return LogTables(tables, problems, _patterns(source, plans, logs))
+
+
+def name_columns(table: Table, names: Sequence[str]) -> Table:
+    """Return a table whose columns, which have no names in the log, have `names` in their order.
+
+    Raises:
+        BadInput: The columns have names, or another number.
+    """
+    columns = list(table.values)
+    listed = join_first(columns, MOST_NAMES)
+    if not is_unnamed(columns):
+        raise BadInput("--columns", f"{table.path.name} has names: {listed}", fix="leave it out")
+    if len(names) != len(columns):
+        problem = f"has {len(names)} names for {len(columns)} columns of {table.path.name}"
+        raise BadInput("--columns", problem, expected=f"a name for each of {listed}")
+    return replace(table, labels=dict(zip(columns, names, strict=True)))
 
 
 def _long_parts(path: Path, rate: float | None) -> list[Table]:

@@ -120,6 +120,7 @@ _TRACKING = (
     "    episode: 5  # s; longer ones leave few steps to commands under which robots fall early",
     "    task_commands: 0.7  # share of episodes with `environment.commands`",
     "  physics:",
+    "    steps: 6000000  # 23 to 70 minutes on two cores; --with physics=quick trains a quarter",
     "    num_envs: 128  # half as many steps per update as usual",
     "    batch_size: 1024",
 )

@@ -1,12 +1,14 @@
 """Reinforcement drafts: a task that learns a policy in an environment, without logs.
 
 Observations, actions, time step and goal are read from the environment itself, and episodes of
-random actions check it. The algorithm follows from the actions: SAC for numbers with limits, PPO
-for choices and for numbers without; PPO for a robot in MJCF as well, whose copies run in parallel.
+random actions check it. The algorithm is that of `zoo.yaml`, else it follows from the actions: SAC
+for numbers with limits, PPO for choices and for numbers without; PPO for a robot in MJCF as well,
+whose copies run in parallel.
 """
 
 import os
 import re
+import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +24,11 @@ from kinemill.draft.constants import (
     ROBOT_DT,
     ROBOT_SECONDS,
 )
-from kinemill.draft.environment_writer import EnvironmentDraft, write_environment_task
+from kinemill.draft.environment_writer import (
+    EnvironmentDraft,
+    spell_value,
+    write_environment_task,
+)
 from kinemill.draft.mechanism import is_legged, mechanism_draft
 from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import is_file
@@ -34,10 +40,13 @@ from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.store.project import project_root
 from kinemill.task import Task, load_task
+from kinemill.task.yaml import read_yaml
+from kinemill.tracking.throughput import duration
 
 _GYMNASIUM = re.compile(r"-v\d+\Z")  # end of an id
 _FIRST = "none yet"
 _PATHS = ("path", "model", "robot")  # settings that name a file
+_ZOO = Path(__file__).with_name("zoo.yaml")
 _PARALLEL = ("legged", "mujoco")  # environments of which many copies run at a time
 
 
@@ -50,12 +59,23 @@ class CheckedEnvironment:
         text: its task file.
         task: the task.
         trials: results of the episodes of random actions.
+        pace: environment steps per second in them.
     """
 
     draft: EnvironmentDraft
     text: str
     task: Task
     trials: Trials
+    pace: float
+
+    @property
+    def budget(self) -> str:
+        """Steps of the training, and the time of its environment alone."""
+        steps = self.draft.steps
+        return (
+            f"budget: {steps:,} steps; about {duration(steps / self.pace)} at {self.pace:,.0f} "
+            "steps/s in one process, and the updates of the networks; --with training=quick tries"
+        )
 
     def text_in(self, folder: Path) -> str:
         """Return the task file for a folder, with paths relative to it in the same project."""
@@ -92,10 +112,12 @@ def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
         bare.close()
     draft = _with_layout(draft)
     task = _load(write_environment_task(draft), name)
+    began = time.perf_counter()
     trials = _try(task)
+    pace = sum(trials.lengths) / (time.perf_counter() - began)
     draft = _with_algorithm(draft, task, trials)
     text = write_environment_task(draft)
-    return CheckedEnvironment(draft, text, _load(text, name), trials)
+    return CheckedEnvironment(draft, text, _load(text, name), trials, pace)
 
 
 def _first(name: str, environment: str) -> EnvironmentDraft:
@@ -220,6 +242,11 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
         algorithm = _ppo(kind, layout)
         steps = int(np.clip(300 * limit, 100_000, 1_000_000))
         wrappers += ["action_scaling"] if is_bounded else []
+    if tuned := read_yaml(_ZOO).value.get(draft.settings.get("id")):
+        why = f"{tuned['learn']['algorithm']['type']}, with the settings of rl-baselines3-zoo"
+        algorithm = tuple(f"  {key}: {spell_value(value)}" for key, value in tuned["learn"].items())
+        wrappers = tuned.get("wrappers", [])
+        steps = tuned["steps"]
     settings |= {"wrappers": wrappers} if wrappers else {}
     target = spec.reward_threshold if spec else None
     remarks = [

@@ -79,7 +79,13 @@ def make_cases(
     perturbed = [play(as_policy(rounded(plain), finite=False), _perturb(values))]
     with Rounding(0):
         perturbed.append(play(as_policy(plain, finite=False), values))
-    return Cases(values, action, allowed_of(action, perturbed, interface))
+    allowed = allowed_of(action, perturbed, interface)
+    if (other := plain.with_other_ties()) is not None:
+        decided = np.abs(play(as_policy(other, finite=False), values) - action)
+        # Twice: more than two phases can tie. A decision stays in the carry.
+        twice = 2.0 * np.maximum.accumulate(decided, axis=1)
+        allowed = (allowed + twice).astype(np.float32)
+    return Cases(values, action, allowed)
 
 
 def _perturb(inputs: Arrays) -> Arrays:

@@ -42,6 +42,13 @@ class PolicyModule(nn.Module):
             tensors: `layout.inputs`, then the carry.
         """
 
+    def with_other_ties(self) -> "PolicyModule | None":
+        """Return a copy that decides ties differently, as another runtime may; None without ties.
+
+        Parity compares the actions up to the difference.
+        """
+        return None
+
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
         """Return the initial carry: zeros, (B, ...) each."""
         like = next(self.parameters())

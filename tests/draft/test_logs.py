@@ -2,9 +2,12 @@
 
 import json
 
+import numpy as np
+import polars as pl
 import pytest
 
-from kinemill.draft.builder import draft
+from kinemill.draft.builder import build, draft
+from kinemill.draft.imitation import build_imitation
 from kinemill.draft.logs import MOST_LOGS, PLANNED, read_tables
 from kinemill.errors import BadInput
 
@@ -80,3 +83,34 @@ def test_files_without_a_reader_are_listed_by_name_or_by_suffix(tmp_path):
         (tmp_path / f"{number}.png").write_bytes(b"\x89PNG")
     unread = read_tables(tmp_path, None).problems
     assert unread == {"notes.md": "no reader reads it", "*.png": "no reader reads it (3 files)"}
+
+
+@pytest.fixture
+def array(tmp_path):
+    """An array without names: an angle, its velocity, and the torque."""
+    seconds = np.arange(1000) / 100.0
+    torque = np.random.default_rng(0).normal(0.0, 1.0, 20).repeat(50)
+    velocity = np.cumsum(torque - np.sin(seconds)) / 100.0
+    np.save(tmp_path / "run.npy", np.stack([np.cumsum(velocity) / 100.0, velocity, torque], axis=1))
+    return tmp_path / "run.npy"
+
+
+@pytest.mark.parametrize(
+    ("draft_of", "names"),
+    [(build, ["angle", "velocity", "torque"]), (build_imitation, ["angle", "speed", "action"])],
+)
+def test_columns_of_an_array_have_the_names_that_a_user_states(array, draft_of, names):
+    draft = draft_of("arm", array, 100.0, names=names)
+    sources = {column.channel: column.names for column in draft.columns}
+    assert sources == {name: [f"arr_0[{k}]"] for k, name in enumerate(names)}
+    assert [column.role for column in draft.columns] == ["state", "state", "action"]
+
+
+def test_names_of_columns_that_do_not_fit_are_refused(array, tmp_path):
+    with pytest.raises(BadInput, match=r"--columns: has 2 names for 3 columns of run\.npy.*arr_0"):
+        build("arm", array, 100.0, names=["angle", "torque"])
+    pl.DataFrame({"t": [0.0, 0.1, 0.2, 0.3], "angle": [0.0, 1.0, 2.0, 4.0]}).write_csv(
+        tmp_path / "run.csv"
+    )
+    with pytest.raises(BadInput, match=r"--columns: run\.csv has names: angle; leave it out"):
+        build("arm", tmp_path / "run.csv", names=["x"])

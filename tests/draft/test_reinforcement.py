@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from kinemill.draft.mechanism import is_legged
-from kinemill.draft.reinforcement import build_reinforcement
+from kinemill.draft.reinforcement import _ZOO, build_reinforcement
 from kinemill.errors import BadInput
+from kinemill.policies.rl.learner_context import check_task
 from kinemill.task import load_task
+from kinemill.task.yaml import read_yaml
 from tests.conftest import ROOT
 
 WALKER = ROOT / "plugins" / "kinemill-walker" / "kinemill_walker" / "biped.xml"
@@ -33,6 +35,16 @@ def test_numbers_with_limits_are_learned_by_sac():
     assert (task.dt, task.channels["action_0"].limits) == (0.05, (-2.0, 2.0))
     assert task.learn.steps == 20_000
     assert "goal: none stated" in checked.text
+
+
+@pytest.mark.parametrize("environment", read_yaml(_ZOO).value)
+def test_tuned_settings_are_those_of_a_task_that_can_train(environment, monkeypatch):
+    monkeypatch.setattr("kinemill.draft.reinforcement.RANDOM_EPISODES", 1)
+    checked = build_reinforcement("tuned", environment)
+    check_task(checked.task)
+    assert checked.task.learn.algorithm.type in checked.text
+    assert "algorithm: " in checked.draft.remarks[0]
+    assert "with the settings of rl-baselines3-zoo" in checked.draft.remarks[0]
 
 
 @pytest.mark.parametrize(("env", "inputs"), [("FrozenLake-v1", 16), ("Blackjack-v1", 45)])

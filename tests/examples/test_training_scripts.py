@@ -3,6 +3,7 @@
 import ast
 
 import h5py
+import mujoco
 import numpy as np
 import polars as pl
 import pytest
@@ -10,6 +11,8 @@ import pytest
 import kinemill.api as km
 from tests.conftest import ROOT, run_here
 from tests.examples.conftest import load_example
+
+plan = load_example("plan")
 
 
 def statements(name: str) -> int:
@@ -63,6 +66,74 @@ def test_imitation_script_continues_from_a_checkpoint(home, tmp_path, monkeypatc
     options = ("--learn", "imitation", "--from", demonstrations, "--rate", "20")
     assert run_here("new", "pick_place", *options).returncode == 0
     task = str(tmp_path / "tasks" / "pick_place.yaml")
-    results = load_example("imitate").main(task, str(demonstrations), steps=200)
+    results, continued = load_example("imitate").main(task, str(demonstrations), steps=200)
     assert max(results.rmse.values()) < 0.15  # of actions in -1 to 1
-    assert statements("imitate") <= 12
+    assert 0.0 <= continued.history["eval/rest"][-1][1] <= 1.0  # of the script
+    assert statements("imitate") <= 45  # as with a trainer, a dataset and an evaluation in classes
+
+
+POLES = """
+<mujoco>
+  <option timestep="0.01" integrator="implicitfast"/>
+  <worldbody>
+    <body name="cart">
+      <joint name="cart" type="slide" axis="1 0 0" damping="1"/>
+      <geom type="box" size="0.1 0.06 0.04" mass="1" contype="0" conaffinity="0"/>
+      <body name="inner">
+        <joint name="inner" axis="0 -1 0" damping="0.02"/>
+        <geom type="capsule" fromto="0 0 0 0 0 -0.6" size="0.02" mass="0.2" contype="0"/>
+        <body name="outer" pos="0 0 -0.6">
+          <joint name="outer" axis="0 -1 0" damping="0.02"/>
+          <geom type="capsule" fromto="0 0 0 0 0 -0.6" size="0.02" mass="0.2" contype="0"/>
+          <site name="tip" pos="0 0 -0.6"/>
+        </body>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor name="slide" joint="cart" gear="20" ctrllimited="true" ctrlrange="-1 1"/>
+  </actuator>
+</mujoco>
+"""
+
+
+def swings(seed: int, rows: int = 150) -> pl.DataFrame:
+    """Simulate the poles under random forces; a row each 0.02 s."""
+    model = mujoco.MjModel.from_xml_string(POLES)
+    data = mujoco.MjData(model)
+    random = np.random.default_rng(seed)
+    data.qpos[:] = random.uniform([-0.5, -3, -1], [0.5, 3, 1])
+    force = np.repeat(random.uniform(-0.5, 0.5, -(-rows // 10)), 10)[:rows]
+    states = []
+    for push in force:
+        states.append(np.concatenate([data.qpos, data.qvel]))
+        data.ctrl[:] = push
+        mujoco.mj_step(model, data, nstep=2)
+    names = [*plan.JOINTS, *(f"{name}_velocity" for name in plan.JOINTS)]
+    return pl.DataFrame({**dict(zip(names, np.array(states).T, strict=True)), "slide": force})
+
+
+@pytest.mark.ci
+def test_planning_script_plans_in_a_model_file_with_what_it_learned(home, tmp_path):
+    (tmp_path / "poles.xml").write_text(POLES)
+    logs = km.from_frames({f"run{seed}": swings(seed) for seed in range(8)}, dt=0.02)
+    errors, episode = plan.main(str(tmp_path / "poles.xml"), logs, steps=150, seconds=0.4)
+    by_step = errors.to_polars().filter(pl.col("model") == "model")["by_step"].to_list()
+    assert [len(steps) for steps in by_step] == [9] * 6
+    assert all(steps[0] < steps[-1] for steps in by_step)
+    assert np.isfinite(episode.document["cost"])
+    assert episode.episodes[0].actions.shape == (20, 1)
+    assert statements("plan") <= 34  # hydrax: 9 of examples/double_cart_pole.py, 25 of its task
+
+
+@pytest.mark.ci
+def test_cutting_script_trains_sub_steps_by_evolution_and_ppo(home):
+    task = ROOT / "examples" / "reinforcement" / "stock_cutting_structured.yaml"
+    trained = load_example("cut").main(str(task), steps=256)
+    for name, training in trained.items():
+        assert training.task.learn.algorithm.type == name
+        assert training.policy.agents == ("piece", "cut")
+        # A forbidden choice is an error of the environment.
+        assert len(training.trials(episodes=2).returns) == 2
+    assert trained["ppo"].task.learn.algorithm.critic == "shared"
+    assert statements("cut") <= 8

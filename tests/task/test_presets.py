@@ -42,7 +42,8 @@ def test_presets_are_named_settings_of_every_task():
     assert {"wrappers", "model"} <= set(presets)
     for part, names in presets.items():
         for name in names:
-            load_task("cartpole_rl", preset_overrides([f"{part}={name}"]))
+            task = "mini_bdx" if part == "physics" else "cartpole_rl"
+            load_task(task, preset_overrides([f"{part}={name}"]))
     task = load_task("cartpole_rl", preset_overrides(["wrappers=vector_obs", "model=small"]))
     assert [wrapper.type for wrapper in task.environment.wrappers] == ["vector_obs"]
     assert task.learn.model.hidden_sizes == [32, 32]

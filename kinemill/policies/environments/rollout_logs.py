@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from kinemill.task.document import Task
 
 AT_ONCE = 16  # episodes held in memory
 RECORDED = 3  # episodes that are recorded
-RATE = 15.0
-MOST = 150
-WIDE = 480  # largest frame rate, number of frames, and longer side, px
+RATE = 15.0  # largest frame rate of a WebP image, Hz
+MOST = 150  # frames of a WebP image
+WIDE = 480  # its longer side, px
+FASTEST = 50.0  # largest frame rate of a video, Hz
 
 
 def roll_out(
@@ -70,7 +72,7 @@ def averages(episodes: Sequence[Json]) -> Json:
 def record_videos(
     task: Task, policy: Agent, seeds: Sequence[int], folder: Path, *, variant: str | None = None
 ) -> list[str]:
-    """Record the first episodes, as animated pictures (WebP), and return their files.
+    """Record the first episodes, each as WebP and MP4, and return their files.
 
     Raises:
         BadInput: the environment draws no pictures.
@@ -81,9 +83,11 @@ def record_videos(
         if video is None:
             where = f"environment of {task.name}"
             raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")
-        path = folder / f"{task.name}-{seed:06d}.webp"
-        publish_file(path, animated_image(video.pictures, video.stride * task.dt))
-        made.append(str(path))
+        dt = video.stride * task.dt
+        for suffix, encode in ((".webp", animated_image), (".mp4", mp4)):
+            path = folder / f"{task.name}-{seed:06d}{suffix}"
+            publish_file(path, encode(video.pictures, dt))
+            made.append(str(path))
     return made
 
 
@@ -108,4 +112,26 @@ def animated_image(frames: NDArray[np.uint8], dt: float) -> bytes:
     duration = max(20, 10 * round(100 * frame_seconds))  # ms; browsers slow down shorter delays
     looped: dict[str, Any] = {"save_all": True, "append_images": rest, "loop": 0}
     first.save(file, "WEBP", duration=duration, quality=60, method=2, **looped)
+    return file.getvalue()
+
+
+def mp4(frames: NDArray[np.uint8], dt: float) -> bytes:
+    """Return an H.264 video in real time; an odd last row or column is cut off.
+
+    Args:
+        frames: (N, H, W, 3) uint8.
+        dt: time between two frames, s.
+    """
+    import av
+
+    stride = max(1, round(1.0 / (FASTEST * dt)))
+    height, width = (size - size % 2 for size in frames.shape[1:3])  # yuv420p halves both
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        rate = Fraction(1.0 / (dt * stride)).limit_denominator(1000)
+        stream = container.add_stream("libx264", rate=rate, width=width, height=height)
+        for frame in frames[::stride, :height, :width]:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
     return file.getvalue()

@@ -12,6 +12,7 @@ Symbols: B batch, H rows of history, J joints that move, A targets, M numbers of
 directions of the family, F terms of its Fourier series, N phases, φ phase, z latent of the family.
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _PHASES = 96
 _MAX_LATENT = 4.0  # bound of each latent, in standard deviations of the clips
 _MAX_EXPECTED = 2.5  # the same for a latent that a command predicts
 _MAX_CORRECTION = 1.0  # in units of the joint's scale
+# Difference of two costs that rounding of the rows to float32 may reverse, relative to the largest.
+_TIE = 2e-6
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class GaitPolicy(PolicyModule):
     def __init__(self, layout: PolicyLayout, sizes: GaitSizes) -> None:
         super().__init__(layout)
         self.sizes = sizes
+        self._takes_other = False
         h = sizes.history
         j = len(sizes.moving_targets)
         r = sizes.directions
@@ -133,6 +137,12 @@ class GaitPolicy(PolicyModule):
             nn.Tanh(),
             nn.Linear(sizes.hidden, j),
         )
+
+    def with_other_ties(self) -> "GaitPolicy":
+        """Return a copy that decides ties between phases differently."""
+        other = copy.deepcopy(self)
+        other._takes_other = True
+        return other
 
     def load_gaits(self, gaits: Gaits, scale: ClipScale) -> None:
         """Set the buffers from a family of gaits, and shrink the network's first output."""
@@ -245,7 +255,7 @@ class GaitPolicy(PolicyModule):
         directions = self.last_rows[:, 1:].transpose(0, 1).flatten(1).double()
         expected = mean + (latent.double() @ directions).view(-1, *mean.shape)
         deviation = (joints.double().unsqueeze(1) - expected) / self.joint_scale.double()
-        return _refined_minimum((deviation**2).sum(dim=2))[0].to(joints.dtype)
+        return self._refined_minimum((deviation**2).sum(dim=2))[0].to(joints.dtype)
 
     def _fit_phase_and_latent(self, rows: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
         """Return φ (B, 1) of the last of rows (B, H, J), and z (B, R), regularized to `expected`.
@@ -267,9 +277,25 @@ class GaitPolicy(PolicyModule):
         slope = slope - shift
         # Ridge solution: change = z - prior = (A'A + I)⁻¹ A'd lowers the cost by slope · change.
         change = (self.inverse.double() * slope.unsqueeze(2)).sum(dim=3)
-        phase, weights = _refined_minimum(square - (slope * change).sum(dim=2))
+        phase, weights = self._refined_minimum(square - (slope * change).sum(dim=2))
         latent = prior + (weights.unsqueeze(2) * change).sum(dim=1)
         return phase.to(rows.dtype), _bounded(latent, _MAX_LATENT).to(rows.dtype)
+
+    def _refined_minimum(self, costs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the phase (B, 1), rad, of the least of costs (B, N), and interpolation weights.
+
+        The weights are (B, N). A parabola through the least cost and its neighbors refines the
+        phase; NaN stays NaN.
+        """
+        at = costs.argmin(dim=1, keepdim=True)
+        if self._takes_other:
+            at = _tied_phase(costs, at)
+        around = [costs.gather(1, (at + by + _PHASES) % _PHASES) for by in (-1, 0, 1)]
+        bend = around[0] - 2.0 * around[1] + around[2]
+        part = 0.5 * (around[0] - around[2]) / torch.where(bend > 1e-6, bend, 1.0)
+        part = _bounded(part, 0.5)
+        weights = torch.relu(1.0 - _distance(costs, at + part).abs())
+        return (at + part) * (2.0 * math.pi / _PHASES), weights + 0.0 * part
 
 
 def _cosines_first(series: Floats) -> Floats:
@@ -299,20 +325,22 @@ def _search_tables(gaits: Gaits, joint_scale: Floats, history: int) -> Mapping[s
     }
 
 
-def _refined_minimum(costs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the phase (B, 1), rad, of the least of costs (B, N), and interpolation weights (B, N).
-
-    A parabola through the least cost and its neighbors refines the phase; NaN stays NaN.
-    """
-    at = costs.argmin(dim=1, keepdim=True)
-    around = [costs.gather(1, (at + by + _PHASES) % _PHASES) for by in (-1, 0, 1)]
-    bend = around[0] - 2.0 * around[1] + around[2]
-    part = 0.5 * (around[0] - around[2]) / torch.where(bend > 1e-6, bend, 1.0)
-    part = _bounded(part, 0.5)
+def _distance(costs: Tensor, at: Tensor) -> Tensor:
+    """Return how many phases each of costs (B, N) is ahead of `at` (B, 1), around the cycle."""
     indices = torch.arange(_PHASES, device=costs.device)
-    distance = (indices - at - part + _PHASES // 2 + _PHASES) % _PHASES - _PHASES // 2
-    weights = torch.relu(1.0 - distance.abs())
-    return (at + part) * (2.0 * math.pi / _PHASES), weights + 0.0 * part
+    return (indices - at + _PHASES // 2 + _PHASES) % _PHASES - _PHASES // 2
+
+
+def _tied_phase(costs: Tensor, at: Tensor) -> Tensor:
+    """Return the farthest index (B, 1) whose cost of (B, N) ties with the least, which is at `at`.
+
+    Neighbors give the same phase, so they are no tie.
+    """
+    gap = costs - costs.gather(1, at)
+    is_tied = gap <= _TIE * costs.abs().amax(dim=1, keepdim=True)
+    away = torch.where(is_tied, _distance(costs, at).abs(), 0)
+    other = away.argmax(dim=1, keepdim=True)
+    return torch.where(away.gather(1, other) > 1, other, at)
 
 
 def _bounded(values: Tensor, bound: float) -> Tensor:

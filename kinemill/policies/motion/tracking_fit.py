@@ -219,6 +219,7 @@ class _TrackingLoop(TrainingLoop):
             environment,
             self._bench.device,
             (self._callbacks,),
+            self._forecast,
             privileged=PRIVILEGED if privileged else 0,
             mirror=self._mirror_image(privileged=privileged),
         )

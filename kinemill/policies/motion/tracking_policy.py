@@ -4,6 +4,7 @@ The phase of a gait starts where the family fits the first joints best, that of 
 then it advances at the rate of the clips. Symbols: B batch, J joints, φ phase.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -74,6 +75,14 @@ class TrackingPolicy(PolicyModule):
         phase = self.family.advance(phase, latent)
         target = self.family.curve(phase, latent)[:, 0] + REACH * correction
         return self.family.bounded_targets(target), phase, motion, correction, *command
+
+    def with_other_ties(self) -> "TrackingPolicy | None":
+        """Return a copy whose gaits start at another phase in ties; None for clips."""
+        if not isinstance(self.family, GaitPolicy):
+            return None
+        other = copy.deepcopy(self)
+        other.family = self.family.with_other_ties()
+        return other
 
     def _limited(self, command: Tensor, last: Tensor, motion: Tensor) -> Tensor:
         """Return the command (B, 3) of this step; the first one is taken as it is."""

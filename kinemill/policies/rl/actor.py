@@ -139,7 +139,7 @@ class Actor(PolicyModule):
     def _mixed(self, raw: Tensor, mask: Tensor | None) -> Tensor:
         """Return actions (B, A): numbers within limits, and the best choices of the others."""
         choices = self.layout.choices
-        raw = self._forbid(raw, mask)
+        raw = forbid_choices(raw, choices, mask)
         columns = [
             part.argmax(dim=1, keepdim=True).to(raw.dtype) if count else part
             for count, part in zip(
@@ -150,26 +150,30 @@ class Actor(PolicyModule):
         is_nan = 0.0 * raw.sum(dim=1, keepdim=True)
         return clipped(torch.cat(columns, dim=1), self.low, self.high) + is_nan
 
-    def _forbid(self, raw: Tensor, mask: Tensor | None) -> Tensor:
-        """Return outputs (B, O) with a low score for each choice that a mask (B, M) forbids."""
-        if mask is None:
-            return raw
-        if self.layout.is_mixed:  # the mask has no columns of numbers
-            parts = list[Tensor]()
-            first = 0
-            for count in self.layout.choices:
-                allowed = mask[:, first : first + count] if count else torch.ones_like(mask[:, :1])
-                parts.append(allowed)
-                first += count
-            mask = torch.cat(parts, dim=1)
-        return torch.where(mask > 0.5, raw, torch.full_like(raw, _NEVER))
-
     def _best_choices(self, raw: Tensor, mask: Tensor | None) -> Tensor:
         """Return the choice of each action with the highest score; NaN where a score is NaN."""
-        raw = self._forbid(raw, mask)
+        raw = forbid_choices(raw, self.layout.choices, mask)
         parts = raw.split(self.layout.choices, dim=1)
         best = torch.stack([part.argmax(dim=1) for part in parts], dim=1).to(raw.dtype)
         return best + 0.0 * raw.sum(dim=1, keepdim=True)
+
+
+def forbid_choices(raw: Tensor, choices: Sequence[int], mask: Tensor | None) -> Tensor:
+    """Return outputs (B, O) with a low score for each choice that a mask (B, M) forbids.
+
+    An action with 0 choices is a number, and has no column in the mask.
+    """
+    if mask is None:
+        return raw
+    if not all(choices):
+        parts = list[Tensor]()
+        first = 0
+        for count in choices:
+            allowed = mask[:, first : first + count] if count else torch.ones_like(mask[:, :1])
+            parts.append(allowed)
+            first += count
+        mask = torch.cat(parts, dim=1)
+    return torch.where(mask > 0.5, raw, torch.full_like(raw, _NEVER))
 
 
 def outputs_of(layout: PolicyLayout) -> int:

@@ -4,8 +4,7 @@ Symbols: P members, W weights of a policy, E inputs.
 """
 
 import copy
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
-from kinemill.policies.rl.actor import outputs_of
+from kinemill.policies.environments.native import MixedBox
+from kinemill.policies.rl.actor import forbid_choices, outputs_of
 from kinemill.policies.rl.learner import Site
-from kinemill.policies.rl.networks import Perceptron
+from kinemill.policies.rl.networks import Core
 from kinemill.policies.rl.sb3 import seed_all
 from kinemill.store import Json
 from kinemill.train.checkpoint import Groups
@@ -42,9 +42,10 @@ class EvolutionLearner:
             raise BadInput("learn.num_envs", count, expected="an even number: mirrored pairs")
         torch.manual_seed(site.learn.seed)
         inputs = self._copies.observation_space.shape[0]
-        self._core: Perceptron = settings.core(site.learn, inputs, outputs_of(site.layout))
+        self._core: Core = settings.core(site.learn, inputs, outputs_of(site.layout)).eval()
         with torch.no_grad():  # near-equal scores: no choice is preferred at the start
-            self._core.layers[-1].weight.mul_(0.1)  # pyright: ignore[reportCallIssue]
+            last = [part for part in self._core.modules() if isinstance(part, nn.Linear)][-1]
+            last.weight.mul_(0.1)
         self._optimizer = site.learn.optimizer.build(list(self._core.parameters()))
 
     @property
@@ -59,6 +60,8 @@ class EvolutionLearner:
             self._random = np.random.default_rng(seed)
         values = dict[str, float]()
         while self._steps < until:
+            if self._site.forecast is not None:
+                self._site.forecast.at(self._steps)
             values = self._generation(self._random)
         return values
 
@@ -92,35 +95,54 @@ class EvolutionLearner:
     @torch.no_grad()
     def _returns(self, members: Tensor, seed: int) -> NDArray[np.float64]:
         """Run one episode with each of the members (P, W); return their returns (P,)."""
-        layers = _layers(self._core, members)
+        weights = self._weights(members)
         count = len(members)
         self._copies._seeds = [seed] * count  # the same initial state for all: returns compare
-        observations = self._copies.reset()
+        rows = torch.from_numpy(self._copies.reset())
         returns = np.zeros(count)
         alive = np.ones(count, bool)
         while alive.any():
-            raw = self._core.batched(torch.from_numpy(observations)[:, None], layers)[:, 0]
-            observations, rewards, dones, _ = self._copies.step(self._actions(raw))
+            actions = self._actions(self._core.batched(weights, rows), rows)
+            observations, rewards, dones, _ = self._copies.step(actions)
+            rows = torch.from_numpy(observations)
             # A copy whose episode ended starts another one, whose rewards must not count.
             returns += np.where(alive, rewards, 0.0)
             self._steps += int(alive.sum())
             alive &= ~dones
         return returns
 
-    def _actions(self, raw: Tensor) -> NDArray[np.generic]:
+    def _weights(self, members: Tensor) -> dict[str, Tensor]:
+        """Return the parameters of all members (P, W) by name, each (P, ...)."""
+        named = dict(self._core.named_parameters())
+        parts = members.split([value.numel() for value in named.values()], dim=1)
+        return {
+            name: part.reshape(-1, *value.shape)
+            for (name, value), part in zip(named.items(), parts, strict=True)
+        }
+
+    def _actions(self, raw: Tensor, rows: Tensor) -> NDArray[np.generic]:
         """Turn outputs (P, n) into actions (P, A) or choices, as `Actor` does."""
-        choices = self._site.layout.choices
-        if any(choices):
-            if self._copies.masked:
-                raw = raw.masked_fill(torch.from_numpy(self._copies.masks) < 0.5, -1e8)
-            parts = [part.argmax(dim=1) for part in raw.split(choices, dim=1)]
-            return parts[0].numpy() if len(parts) == 1 else torch.stack(parts, dim=1).numpy()
+        layout = self._site.layout
         space = self._copies.action_space
+        if any(layout.choices):
+            if layout.agents:  # `MaskInRow` appends the mask to the row
+                mask = rows[:, len(layout.observation) :] if layout.mask else None
+            else:
+                mask = torch.from_numpy(self._copies.masks) if self._copies.masked else None
+            raw = forbid_choices(raw, layout.choices, mask)
+            parts = raw.split([count or 1 for count in layout.choices], dim=1)
+            columns = [
+                part.argmax(dim=1) if count else part[:, 0]
+                for count, part in zip(layout.choices, parts, strict=True)
+            ]
+            if isinstance(space, MixedBox):
+                return np.clip(torch.stack(columns, dim=1).numpy(), space.low, space.high)
+            return columns[0].numpy() if len(columns) == 1 else torch.stack(columns, dim=1).numpy()
         low = torch.from_numpy(space.low)
         high = torch.from_numpy(space.high)
         return (low + 0.5 * (torch.tanh(raw) + 1.0) * (high - low)).numpy()
 
-    def core(self) -> Perceptron:
+    def core(self) -> Core:
         """Return a copy of the policy's current network."""
         return copy.deepcopy(self._core).eval()
 
@@ -169,19 +191,3 @@ def centered_ranks(values: object) -> Floats:
     # Ties have the mean of the ranks that they occupy.
     ranks = below[rank_of] + 0.5 * (count[rank_of] - 1)
     return (ranks / max(1, len(values) - 1) - 0.5).astype(np.float32)
-
-
-def _layers(core: Perceptron, members: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Split members (P, W) into weights (P, in, out) and biases (P, 1, out) of each layer."""
-    layers = list[tuple[Tensor, Tensor]]()
-    start = 0
-    for layer in cast(Iterable[nn.Linear], core.layers):
-        outputs = layer.out_features
-        inputs = layer.in_features
-        middle = start + outputs * inputs
-        end = start + outputs * (inputs + 1)
-        # A linear layer stores (out, in), then its bias; `baddbmm` needs (in, out).
-        weight = members[:, start:middle].reshape(-1, outputs, inputs).transpose(1, 2)
-        layers.append((weight.contiguous(), members[:, None, middle:end]))
-        start = end
-    return layers

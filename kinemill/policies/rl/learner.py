@@ -1,5 +1,6 @@
 """Interface between the training loop and an algorithm: `Learner` and its inputs."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,8 +10,43 @@ from kinemill.policies.rl.drawing import Call
 from kinemill.policies.rl.mirror_image import MirrorImage
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
+from kinemill.task.protocols import Progress
 from kinemill.task.reinforcement import Pretrain
+from kinemill.tracking.throughput import duration
 from kinemill.train.checkpoint import Groups
+
+_FORECAST = 10.0  # s of training before the time of all of it is estimated
+
+
+class Forecast:
+    """Reports once how long the training takes, long before its first evaluation may end.
+
+    Args:
+        progress: receives the estimate.
+        steps: environment steps of the training.
+    """
+
+    def __init__(self, progress: Progress, steps: int) -> None:
+        self._progress = progress
+        self._steps = steps
+        self._begin: tuple[float, int] | None = None
+        self._is_reported = False
+
+    def at(self, step: int) -> None:
+        """Compare with the first call; updates of the networks lie between two calls."""
+        if self._is_reported:
+            return
+        now = time.monotonic()
+        if self._begin is None:
+            self._begin = now, step
+        began, first = self._begin
+        if now - began >= _FORECAST:
+            pace = (step - first) / (now - began)
+            self._progress.log_message(
+                f"{pace:,.0f} steps/s: the training up to step {self._steps:,} takes about "
+                f"{duration((self._steps - step) / pace)} and the time of its evaluations"
+            )
+            self._is_reported = True
 
 
 @dataclass(frozen=True)
@@ -23,6 +59,7 @@ class Site:
         environment: a `VecEnv` of stable-baselines3: copies with all wrappers.
         device: torch device.
         callbacks: callbacks of stable-baselines3, set by the user.
+        forecast: estimates the time of the training; None: no estimate.
         privileged: last columns of an observation, which only the critic sees; number of them.
         mirror: mirror image of observations and actions, in which the task is the same; None: none.
     """
@@ -32,6 +69,7 @@ class Site:
     environment: Any
     device: Any
     callbacks: tuple[Any, ...] = ()
+    forecast: Forecast | None = None
     privileged: int = 0
     mirror: MirrorImage | None = None
 

@@ -15,13 +15,14 @@ from kinemill.errors import BadInput
 from kinemill.policies.environments import learning_environment
 from kinemill.policies.environments._vector import MaskInRow, vector_space
 from kinemill.policies.environments.evaluation import RandomPolicy
-from kinemill.policies.environments.factory import Estimates
+from kinemill.policies.environments.factory import Estimates, make_environment
 from kinemill.policies.environments.gym_types import Env
+from kinemill.policies.environments.layout import layout_of
 from kinemill.policies.environments.vector_env import VectorRows
-from kinemill.policies.rl.actor import adapters_of, image_inputs, observed_parts
+from kinemill.policies.rl.actor import actor_of, adapters_of, image_inputs, observed_parts
 from kinemill.policies.rl.cloning import adapt_episode
 from kinemill.policies.rl.episode_stats import EpisodeStats
-from kinemill.policies.rl.learner import Site
+from kinemill.policies.rl.learner import Forecast, Site
 from kinemill.policies.rl.torch_vec_env import AdaptedRows
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store.machine import GIB, check_processes, host_memory
@@ -38,22 +39,46 @@ def open_site(
     estimates: Estimates,
     device: object,
     callbacks: Sequence[object] = (),
+    forecast: Forecast | None = None,
 ) -> Site:
     """Return the inputs of a task's learner; the caller closes the environment.
 
     Raises:
         BadInput: The algorithm does not support the environment.
     """
+    learn = checked_settings(task, layout)
+    copies = learn.num_envs or learn.algorithm.num_envs
+    native = native_factory(task, layout, estimates)
+    environment = learn.runner.open(copy_factory(task, estimates), native, copies)
+    return Site(learn, layout, environment, device, tuple(callbacks), forecast)
+
+
+def check_task(task: Task) -> None:
+    """Check that the algorithm can train its networks in the environment, without a step of it.
+
+    Raises:
+        BadInput: It cannot, or the environment cannot be made.
+    """
+    with closing(make_environment(task)) as environment:
+        layout = layout_of(task, environment)
+    learn = checked_settings(task, layout)
+    settings: Any = task.environment
+    actor_of(learn, layout, settings.wrappers, {})
+
+
+def checked_settings(task: Task, layout: PolicyLayout) -> Any:
+    """Return the `learn` part with the inputs of its networks.
+
+    Raises:
+        BadInput: The algorithm does not support the environment, or the machine is too small.
+    """
     settings: Any = task.environment
     learn: Any = task.learn
     learn = learn.with_inputs(image_inputs(settings.wrappers, layout), layout.agents)
     learn = learn.with_parts(*observed_parts(settings.wrappers, layout))
     check_algorithm(learn.algorithm, layout)
-    copies = learn.num_envs or learn.algorithm.num_envs
-    check_machine(learn, layout, copies)
-    native = native_factory(task, layout, estimates)
-    environment = learn.runner.open(copy_factory(task, estimates), native, copies)
-    return Site(learn, layout, environment, device, tuple(callbacks))
+    check_machine(learn, layout, learn.num_envs or learn.algorithm.num_envs)
+    return learn
 
 
 def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:

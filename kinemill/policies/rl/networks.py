@@ -4,22 +4,21 @@ Symbols: B batch, E numbers and pixels of a row, D numbers observed, O outputs, 
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
 from kinemill.errors import BadInput
 from kinemill.models.composed import Composed
-from kinemill.models.mlp import MLP
 from kinemill.models.networks.layers import activation
 from kinemill.runtime.agents import Agent
 from kinemill.runtime.native_spaces import OBSERVATION, NativeSpace, named_parts
 from kinemill.task.blocks import ObservedPart
 from kinemill.task.imitation import ImageEncoder, default_encoder
-from kinemill.task.plugins import Model
 from kinemill.task.reinforcement import ImageInput, NetworkSettings
 
 
@@ -31,6 +30,14 @@ class Core(nn.Module):
     @abstractmethod
     def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Map (B, E) and the carry to outputs (B, O) and the next carry."""
+
+    def batched(self, weights: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+        """Run P sets of weights by name, (P, ...) each, on a row each: (P, E) -> (P, O)."""
+
+        def run(named: dict[str, Tensor], row: Tensor) -> Tensor:
+            return functional_call(self, named, (row[None],))[0][0]
+
+        return vmap(run)(dict(weights), rows)
 
 
 class Perceptron(Core):
@@ -54,12 +61,14 @@ class Perceptron(Core):
             x = self._activation(layer(x))
         return self.layers[-1](x), *carry
 
-    def batched(self, x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """Run P sets of weights (P, in, out) and biases (P, 1, out): (P, B, E) -> (P, B, O)."""
-        for weight, bias in layers[:-1]:
-            x = self._activation(torch.baddbmm(bias, x, weight))
-        weight, bias = layers[-1]
-        return torch.baddbmm(bias, x, weight)
+    def batched(self, weights: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+        """Do as in `Core`, in a third less time."""
+        x = rows[:, None]
+        for index in range(len(self.layers)):
+            x = self._activation(x) if index else x
+            weight = weights[f"layers.{index}.weight"].transpose(1, 2)
+            x = torch.baddbmm(weights[f"layers.{index}.bias"][:, None], x, weight)
+        return x[:, 0]
 
 
 class ModelCore(Core):
@@ -265,16 +274,3 @@ def copy_layers(layers: Sequence[object], into: Sequence[object]) -> None:
     targets = [layer for layer in into if isinstance(layer, nn.Linear)]
     for inputs, outputs in zip(sources, targets, strict=True):
         outputs.load_state_dict(inputs.state_dict())
-
-
-def require_plain_mlp(model: Model, algorithm: str) -> MLP:
-    """Return the settings of a model that is a plain perceptron.
-
-    Raises:
-        BadInput: The model has another type, dropout, layer normalization, or no bias.
-    """
-    if not isinstance(model, MLP) or model.dropout or not model.bias or model.layer_norm:
-        where = f"learn.model, with {algorithm}"
-        expected = "{type: mlp}, with bias, without dropout and layer_norm"
-        raise BadInput(where, "is not a plain perceptron", expected=expected)
-    return model

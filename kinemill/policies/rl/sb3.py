@@ -16,6 +16,7 @@ import torch
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -25,7 +26,7 @@ from kinemill.errors import BadInput
 from kinemill.models.mlp import MLP
 from kinemill.policies.rl.cloning import ClonedSteps, Transitions, fit_actor
 from kinemill.policies.rl.drawing import Call, critic_call
-from kinemill.policies.rl.learner import Site
+from kinemill.policies.rl.learner import Forecast, Site
 from kinemill.policies.rl.networks import Core, extractor_of, policies_of
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.store import Json
@@ -176,6 +177,21 @@ def seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+class ForecastCallback(BaseCallback):
+    """Calls a forecast at the starts of rollouts, from the first update on."""
+
+    def __init__(self, forecast: Forecast) -> None:
+        super().__init__()
+        self._forecast = forecast
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps >= getattr(self.model, "learning_starts", 0):
+            self._forecast.at(self.num_timesteps)
+
+
 class LibraryLearner:
     """A model of stable-baselines3 that trains in rounds.
 
@@ -221,10 +237,14 @@ class LibraryLearner:
         """Train up to `until` environment steps, or slightly more; a seed starts new episodes."""
         if seed is not None:
             self._reset_episodes(seed)
-        callbacks = list(self._site.callbacks) or None
+        forecast = self._site.forecast
+        callbacks = [*self._site.callbacks, *([ForecastCallback(forecast)] if forecast else [])]
         # Further steps: with `reset_num_timesteps=False` the library adds the steps so far.
         self.model.learn(
-            until - self.step, callback=callbacks, log_interval=None, reset_num_timesteps=False
+            until - self.step,
+            callback=callbacks or None,
+            log_interval=None,
+            reset_num_timesteps=False,
         )
         values = dict(self.model.logger.name_to_value)
         self.model.logger.name_to_value.clear()

@@ -31,7 +31,9 @@ class Distribution:
     def of(cls, values: Sequence[float]) -> "Distribution":
         """Return the distribution of at least one value."""
         array = np.asarray(values, dtype=float)
-        counts = np.histogram(array, _BINS)[0] if np.isfinite(array).all() else ()
+        is_finite = np.isfinite(array).all()
+        # From the minimum on: there are no bins between numbers that differ in the last bit.
+        counts = np.histogram(array - array.min(), _BINS)[0] if is_finite else ()
         parts = [float(getattr(array, part)()) for part in _PARTS]
         return cls(*parts, counts=tuple(int(count) for count in counts))
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import CallbackList
 from torch import Tensor
 
 from kinemill.errors import BadInput, Diverged
@@ -28,7 +28,7 @@ from kinemill.policies.rl.demonstrations import Episode, demonstrated
 from kinemill.policies.rl.drawing import CRITIC, blocks_of, policy_call
 from kinemill.policies.rl.episode_stats import mean_stats
 from kinemill.policies.rl.evaluation import Evaluator
-from kinemill.policies.rl.learner import Cloner, Learner, Site
+from kinemill.policies.rl.learner import Cloner, Forecast, Learner, Site
 from kinemill.policies.rl.learner_context import estimate, open_site
 from kinemill.policies.rl.statistics import (
     Distribution,
@@ -43,8 +43,7 @@ from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
-from kinemill.task.protocols import DRAWING, Progress
-from kinemill.tracking.throughput import duration
+from kinemill.task.protocols import DRAWING
 from kinemill.train.checkpoint import (
     Groups,
     Retention,
@@ -63,7 +62,6 @@ from kinemill.train.warm_start import is_checkpoint
 
 MONITOR = "evaluation/return"
 STATISTICS = "statistics.csv"
-_FORECAST = 10.0  # s of training before the time of all of it is estimated
 
 
 @dataclass
@@ -79,42 +77,6 @@ class Training:
     state: State = field(default_factory=State)
     estimates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
-
-
-class Forecast(BaseCallback):
-    """Reports once how long the training takes, long before its first evaluation may end.
-
-    Args:
-        progress: receives the estimate.
-        steps: environment steps of the training.
-    """
-
-    def __init__(self, progress: Progress, steps: int) -> None:
-        super().__init__()
-        self._progress = progress
-        self._steps = steps
-        self._begin: tuple[float, int] | None = None
-        self._is_reported = False
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_start(self) -> None:
-        """Compare two starts of rollouts: updates of the networks lie between them."""
-        if self.num_timesteps < getattr(self.model, "learning_starts", 0) or self._is_reported:
-            return
-        now = time.monotonic()
-        if self._begin is None:
-            self._begin = now, self.num_timesteps
-        began, first = self._begin
-        if now - began >= _FORECAST:
-            pace = (self.num_timesteps - first) / (now - began)
-            remaining = duration((self._steps - self.num_timesteps) / pace)
-            self._progress.log_message(
-                f"{pace:,.0f} steps/s: the training up to step {self._steps:,} takes about "
-                f"{remaining} and the time of its evaluations"
-            )
-            self._is_reported = True
 
 
 class Callbacks(CallbackList):
@@ -150,8 +112,8 @@ class TrainingLoop:
         self._own: Any = task.environment
         self._tracker, self._progress = bench.listeners
         self._training = Training()
-        forecast = Forecast(self._progress, self._learn.steps)
-        self._callbacks = Callbacks([forecast, *self._learn.callbacks])
+        self._forecast = Forecast(self._progress, self._learn.steps)
+        self._callbacks = Callbacks([*self._learn.callbacks])
         self._evaluator = Evaluator(task, self._own.trials.eval_variant)
 
     def run(self) -> Trained:
@@ -212,6 +174,7 @@ class TrainingLoop:
             self._training.estimates,
             self._bench.device,
             (self._callbacks,),
+            self._forecast,
         )
 
     def learner(self, site: Site) -> Learner:

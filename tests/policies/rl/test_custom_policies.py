@@ -129,8 +129,8 @@ def test_its_policy_class_is_what_the_library_builds(shop):
 def test_an_algorithm_that_needs_a_perceptron_refuses_it(shop):
     import waveshop  # noqa: F401
 
-    task = rl_task(POINT, "evolution", **LEARN)
-    with pytest.raises(BadInput, match="is not a plain perceptron"):
+    task = rl_task(POINT, "recurrent_ppo", **LEARN)
+    with pytest.raises(BadInput, match="already has an LSTM"):
         task.learn.algorithm.learner(site_of(task))
 
 

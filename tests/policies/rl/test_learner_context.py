@@ -8,6 +8,7 @@ from kinemill.policies.environments.layout import layout_of
 from kinemill.policies.rl import learner_context
 from kinemill.policies.rl.learner_context import check_machine
 from kinemill.store.machine import GIB, Memory
+from kinemill_dagster.resources.machine_check import check_machine as before_any_stage
 from tests.policies.rl.test_training_loop import POINT, rl_task
 
 
@@ -52,3 +53,22 @@ def test_processes_beyond_the_cores_are_refused(check, monkeypatch):
         BadInput, match=r"learn\.runner\.workers: is 9; .*at most 8, 4 for each core"
     ):
         check(GIB, 9, runner=runner)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "learn", "message"),
+    [
+        ("dqn", {}, r"learn\.algorithm\.type: dqn.*cannot learn continuous actions.*choice"),
+        ("ppo", {"model": {"type": "gru"}}, r"learn\.model\.type: gru.*recurrent_ppo"),
+        ("evolution", {"model": {"type": "gru"}}, r"learn\.model\.type: gru.*recurrent_ppo"),
+        (
+            "evolution",
+            {"model": {"type": "composed", "blocks": {"a": {"type": "dense", "of": ["obs"]}}}},
+            "obs: is not a part or block; known: observation",
+        ),
+        ("recurrent_ppo", {"model": {"type": "gru"}}, "already has an LSTM"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused_before_any_stage(algorithm, learn, message):
+    with pytest.raises(BadInput, match=message):
+        before_any_stage(rl_task(POINT, algorithm, **learn))

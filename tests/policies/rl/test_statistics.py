@@ -55,6 +55,8 @@ def test_histogram_of_events_has_the_most_frequent_bin_as_the_highest_bar():
     values = [*[0.0] * 8, *[1.0] * 4, 7.0]
     assert Distribution.of(values).counts == (8, 4, 0, 0, 0, 0, 0, 1)
     assert Distribution.of(values).bars == "█▄     ▁"
+    last_bit = [0.1 + 0.2, 0.3]  # as returns whose rewards were added in another order
+    assert Distribution.of(last_bit).counts == (1, 0, 0, 0, 0, 0, 0, 1)
     assert Distribution.of([3.0, float("nan")]).bars == " " * 8
 
 

@@ -12,8 +12,10 @@ from kinemill.errors import BadInput, TrainingFailed
 from kinemill.policies.environments import layout_of, make_environment
 from kinemill.policies.environments.card import make_card
 from kinemill.policies.rl.evaluation import Evaluator
+from kinemill.policies.rl.learner import Forecast
 from kinemill.policies.rl.learner_context import estimate, open_site
-from kinemill.policies.rl.training_loop import Forecast, TrainingLoop, derive_seed
+from kinemill.policies.rl.sb3 import ForecastCallback
+from kinemill.policies.rl.training_loop import TrainingLoop, derive_seed
 from kinemill.store import open_ref
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
@@ -456,11 +458,23 @@ def test_forecast_after_ten_seconds_names_the_remaining_time(monkeypatch):
     progress = NullReporter()
     progress.log_message = messages.append
     forecast = Forecast(progress, 1_000_000)
-    forecast.model = SimpleNamespace(learning_starts=100)
+    callback = ForecastCallback(forecast)
+    callback.model = SimpleNamespace(learning_starts=100)
     clock = iter([0.0, 4.0, 10.0])  # s
-    monkeypatch.setattr("kinemill.policies.rl.training_loop.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("kinemill.policies.rl.learner.time.monotonic", lambda: next(clock))
     for steps in (64, 128, 5_000, 10_128, 20_000):  # the first is before any update
-        forecast.num_timesteps = steps
-        forecast.on_rollout_start()
+        callback.num_timesteps = steps
+        callback.on_rollout_start()
     expected = "takes about 16 min 30 s and the time of its evaluations"
     assert messages == [f"1,000 steps/s: the training up to step 1,000,000 {expected}"]
+
+
+def test_evolution_announces_its_time_as_the_library_does():
+    calls = []
+    forecast = SimpleNamespace(at=calls.append)
+    for algorithm in ("evolution", "a2c"):
+        calls.clear()
+        task = rl_task(POINT, algorithm)
+        task.learn.algorithm.learner(site_of(task, forecast=forecast)).advance(64, 1)
+        assert calls[0] == 0
+        assert len(calls) >= 2

@@ -83,9 +83,48 @@ def test_players_of_pettingzoo_train_with_their_own_rewards(home, name, algorith
     assert all(np.isfinite(own_observation).all() for own_observation in observations.values())
 
 
+EVOLUTION = {"type": "evolution", "noise": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("name", "policies", "model"),
+    [
+        ("Reach", "separate", {"type": "mlp", "hidden_sizes": [8]}),  # numbers and choices
+        ("Countdown", "shared", {"type": "mlp", "hidden_sizes": [8]}),  # masks
+        ("Meeting", "shared", {"type": "composed", "blocks": {"all": {"type": "dense"}}}),
+    ],
+)
+def test_evolution_trains_agents_that_act_in_turns(home, name, policies, model):
+    score = "second" if name == "Countdown" else None
+    task = settings(name, policies=policies, score=score)
+    task["learn"] |= {"algorithm": EVOLUTION, "model": model, "num_envs": 4}
+    training = km.train(task, progress=False, track=False)  # the export compares with torch
+    assert training.summary.steps >= 64
+    assert training.policy.agents
+    if name == "Reach":
+        for agent, space in games.Reach.action_spaces.items():
+            observed = games.Reach.observation_spaces[agent].sample()
+            assert space.contains(training.policy.act_native(observed, agent=agent))
+
+
+def test_evolution_improves_a_decision_in_two_sub_steps(home):
+    """The best return is near 0; the actions of a network without training get about -6."""
+    task = settings("Reach")
+    task["environment"]["trials"] = {"episodes": 20, "n_eval_episodes": 10}
+    task["learn"] |= {
+        "algorithm": EVOLUTION,
+        "optimizer": {"type": "adam", "lr": 0.05},
+        "num_envs": 16,
+        "steps": 6000,
+        "eval_every": 3000,
+    }
+    training = km.train(task, progress=False, track=False)
+    assert training.summary.final["return"] > -3.5
+
+
 def test_an_algorithm_of_a_single_agent_names_those_that_train_agents(home):
     task = settings("Countdown", "maskable_ppo")
-    with pytest.raises(BadInput, match=r"agents that act in turns.*use a2c, ppo"):
+    with pytest.raises(BadInput, match=r"agents that act in turns.*use a2c, evolution, ppo"):
         km.train(task, progress=False, track=False)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from kinemill.policies.rl.learner import Learner, Site
 from kinemill.policies.rl.objective import Reinforcement
-from kinemill.task.bounds import Count, Ratio
+from kinemill.task.bounds import Count, Ratio, Width
 from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 
@@ -23,7 +23,9 @@ class Evolution(Algorithm):
     `learn.num_envs` is the size of a generation, an even number.
     """
 
+    acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices", "mixed")
     masked: ClassVar[bool] = True
+    multi_agent: ClassVar[bool] = True
     num_envs: ClassVar[int] = 32
     head: ClassVar[Head] = "squashed"
     type: Literal["evolution"] = "evolution"
@@ -31,17 +33,19 @@ class Evolution(Algorithm):
         default=0.1, description="std of a perturbation, per weight", examples=[0.02, 0.05, 0.1]
     )
     episodes: Count = Field(default=1, description="episodes per member")
+    features: Width = Field(
+        default=64, description="features of a model that is no plain perceptron"
+    )
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
-        """Return the policy's network.
+        """Return the policy's network."""
+        from kinemill.policies.rl.networks import ModelCore, Perceptron, extractor_of
+        from kinemill.policies.rl.sb3 import plain_models
 
-        Raises:
-            BadInput: The model is not a plain perceptron.
-        """
-        from kinemill.policies.rl.networks import Perceptron, require_plain_mlp
-
-        model = require_plain_mlp(learn.model, self.type)
-        return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
+        models = plain_models(learn)
+        if models is None:
+            return ModelCore(extractor_of(learn, inputs, self.features), outputs)
+        return Perceptron([inputs, *models[0].hidden_sizes, outputs], models[0].activation)
 
     def learner(self, site: Site) -> Learner:
         """Return the learner."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from kinemill.errors import BadInput
+from kinemill.models.mlp import MLP
 from kinemill.policies.rl.algorithms.ppo import PPO
 from kinemill.policies.rl.learner import Site
 from kinemill.policies.rl.objective import Reinforcement
@@ -35,21 +36,30 @@ class RecurrentPPO(PPO):
         """
         import sb3_contrib
 
-        from kinemill.policies.rl.sb3 import plain_models
-
-        if plain_models(site.learn) is None or self.critic == "shared":
-            where = "learn.algorithm: recurrent_ppo"
-            expected = "model: {type: mlp}, no dropout, and a separate critic like it"
-            raise BadInput(where, "already has an LSTM", expected=expected)
+        self._require_perceptron(site.learn)
         settings = self.settings(site.learn)
         settings["policy_kwargs"] |= {"lstm_hidden_size": self.lstm_hidden_size}
         return partial(sb3_contrib.RecurrentPPO, "MlpLstmPolicy", **settings)
 
-    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
-        """Return the actor's network."""
-        from kinemill.policies.rl.networks import LSTMCore, require_plain_mlp
+    def _require_perceptron(self, learn: Reinforcement) -> MLP:
+        from kinemill.policies.rl.sb3 import plain_models
 
-        model = require_plain_mlp(learn.model, self.type)
+        models = plain_models(learn)
+        if models is None or self.critic == "shared":
+            where = "learn.algorithm: recurrent_ppo"
+            expected = "model: {type: mlp}, no dropout, and a separate critic like it"
+            raise BadInput(where, "already has an LSTM", expected=expected)
+        return models[0]
+
+    def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
+        """Return the actor's network.
+
+        Raises:
+            BadInput: As `build`.
+        """
+        from kinemill.policies.rl.networks import LSTMCore
+
+        model = self._require_perceptron(learn)
         sizes = [*model.hidden_sizes, outputs]
         return LSTMCore(inputs, self.lstm_hidden_size, sizes, model.activation)
 
