@@ -25,6 +25,8 @@ WRAPS = (2.0**32, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3, 86_400.0, 86_400_000.
 LONGEST_WRAP = 5.0  # usual steps between the rows before and after a wrap
 FEWEST_STAMPS = 10  # different stamps that show a constant rate
 COARSER = 0.98  # largest mean distance of rounded stamps, relative to their resolution
+CONSTANT = 0.9  # share of the steps that are the usual one, at a constant rate
+ROOM = 0.25  # deviation of these, relative
 FALLING = 0.9  # share of falling stamps of a log with its newest row first
 _REASONS = {  # expected, and fix
     "time": ("a number in every row", "nothing to do: these rows are dropped"),
@@ -36,6 +38,10 @@ _REASONS = {  # expected, and fix
     "rounded_stamps": (
         "timestamps with enough digits to tell rows apart",
         "nothing to do: rows are spread evenly, as their rate is constant",
+    ),
+    "late_stamp": (
+        "a step between timestamps, as the rate is constant",
+        "nothing to do: the row is put a step apart, where no row is",
     ),
 }
 
@@ -115,7 +121,7 @@ def is_newest_first(stamps: Floats) -> bool:
 def repair_stamps(
     seconds: Floats, ticks: float, longest: float, channels: Sequence[pl.Series] = ()
 ) -> tuple[Floats, list[Reason]]:
-    """Continue a counter that wraps, and spread stamps with too few digits evenly.
+    """Continue a counter that wraps, spread stamps with too few digits, and put rows into gaps.
 
     Args:
         seconds: (n,) s.
@@ -142,7 +148,10 @@ def repair_stamps(
     edges = np.flatnonzero((change < 0.0) | (change > longest)) + 1
     pieces = [_spread_evenly(piece) for piece in np.split(seconds, edges)]
     if any(piece is None for piece in pieces):
-        return seconds, reasons
+        seconds, late = _into_gaps(seconds, usual) if channels else (seconds, np.array([], int))
+        problem = "the timestamp of the row before, next to a step without a row"
+        late_reasons = [_reason("late_stamp", stretches(late + 1), problem)] if len(late) else []
+        return seconds, reasons + late_reasons
     n_repeated = int(np.count_nonzero(change == 0.0))
     even = np.concatenate([piece for piece in pieces if piece is not None])
     problem = f"{n_repeated} of {len(seconds)} rows have the timestamp of the row before"
@@ -178,6 +187,29 @@ def _spread_evenly(seconds: Floats) -> Floats | None:
     even = start + slope * rows
     is_rounded = 0.0 < slope < COARSER * resolution
     return even if is_rounded and np.abs(seconds - even).max() <= resolution else None
+
+
+def _into_gaps(seconds: Floats, usual: float) -> tuple[Floats, Rows]:
+    """Return stamps (n,) at a constant rate without repeats next to a gap, and the rows moved.
+
+    Two rows share a stamp if a loop is late once, or if its first row comes before its clock
+    starts: then a step before or after them has no row. Before the first and after the last row
+    is such a step as well.
+    """
+    change = np.diff(seconds)
+    is_usual = np.abs(change - usual) <= ROOM * usual
+    if np.count_nonzero(is_usual) < max(FEWEST_STAMPS, CONSTANT * len(change)):
+        return seconds, np.array([], int)
+    gaps = np.concatenate([[2.0 * usual], change, [2.0 * usual]])  # gaps[i]: before row i
+    is_gap = np.abs(gaps - 2.0 * usual) <= ROOM * usual
+    repeats = np.flatnonzero(change == 0.0)
+    before = repeats[is_gap[repeats]]
+    is_free = is_gap[repeats + 2] & ~is_gap[repeats] & ~np.isin(repeats + 2, before)
+    after = repeats[is_free] + 1
+    moved = seconds.copy()
+    moved[before] -= 0.5 * gaps[before]
+    moved[after] += 0.5 * gaps[after + 1]
+    return moved, np.sort(np.concatenate([before + 1, after]))
 
 
 def _rises(seconds: Floats, most: float) -> bool:

@@ -76,8 +76,8 @@ def test_a_header_with_spaces_and_a_repeated_stamp_is_read(arm, home, shared_dat
     (source,) = (shared_data / "double_pendulum_sysid").glob("*spaced_header*")
     report = ingest.run(arm, home, source)
     ((track,),) = frames(home, report.artifact.ref).values()
-    assert report.files[0]["rows"] == 998
-    assert report.files[0]["reasons"][0]["check"] == "repeated_stamp"
+    assert (report.files[0]["rows"], report.files[0]["dropped_rows"]) == (999, 0)
+    assert report.files[0]["reasons"][0]["check"] == "late_stamp"
     assert report.files[0]["reasons"][0]["where"] == "row 2"
     assert track["q1"].abs().max() < 0.01  # at rest, hanging down
 
