@@ -210,6 +210,8 @@ def _in_degrees(column: Column) -> Column:
 
 def _angle(column: Column, torques: set[str]) -> Column:
     name_guess = column.guess
+    if name_guess.doubt:
+        return column
     span = float(np.ptp(column.values))
     along = is_straight(column.full_name)  # a distance along x may be 6.28 m
     is_unnamed = along or name_guess.what == "unknown"

@@ -14,7 +14,6 @@ from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import error_reduction
 from kinemill.draft.rules import OBSERVATIONS, facts_of, left_out_reason, status_columns
 from kinemill.draft.table import Reason, Samples, Table
-from kinemill.ingest.header_units import signed_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
     COMMAND,
@@ -32,6 +31,7 @@ from kinemill.ingest.name_heuristics import (
     guess,
     is_no_unit,
     split_words,
+    suffix_unit,
 )
 from kinemill.ingest.raw import split_index
 from kinemill.task.units import factor, has_same_dimension, read_unit
@@ -47,7 +47,6 @@ EFFORT = {"tau", "torque", "torques", "current", "currents", "curr", "iq", "effo
           "forces", "voltage", "pwm", "duty", "thrust"}  # fmt: skip
 _READ = {"meas", "measured", "actual", "present", "act", "real", "raw", "est", "filt"} | FEEDBACK
 EFFORTS = ("N*m", "N", "A", "V")  # a set point of these acts on the motor
-_PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
 
 # Forces, torques and voltages are measured where a motor is driven by pulses.
 MODULATED = {"pwm", "duty", "throttle"}
@@ -344,9 +343,10 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     """
     stated = table.attributes_of(column.name).unit
     name = split_index(column.label or column.name)[0]  # a repeated column is numbered
-    if signed := signed_unit(name):  # torque_mNm is the torque_Nm of other logs
-        column = replace(column, family=guess(_PREFIX.sub("", name)).family)
-    unit = signed or column.unit
+    bare, suffix = suffix_unit(name)
+    if suffix:  # torque_mNm is the torque_Nm of other logs
+        column = replace(column, family=guess(bare).family)
+    unit = suffix or column.unit
     unit_read = read_unit(stated, frozenset(split_words(name))) if stated else None
     if unit_read or (stated and not is_no_unit(stated)):
         unit = unit_read
@@ -355,7 +355,7 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     is_motion = column.what == "velocity" and column.role == "state"
     if is_motion and unit and any(has_same_dimension(unit, u) for u in (*EFFORTS, "W", "degC")):
         column = replace(column, what="unknown")  # the W of power_W
-    if column.what == "unknown" and unit and _TORQUE.match(unit):
+    if column.what == "unknown" and unit and _TORQUE.match(unit) and "/" not in unit:
         return replace(column, what="action", role="action", doubt=TORQUE, rule="unit")
     if column.what not in {"unknown", "position"} or column.role != "state":
         return column

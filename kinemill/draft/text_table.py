@@ -318,6 +318,7 @@ def _on_clock(
         ticks,
         np.inf,
         [pl.Series(values[good]) for values in numbers.values()],
+        origin / ticks,
     )
     remarks += [f"{item['check']}: {item['found']}; {item['fix']}" for item in repairs]
     rising = np.diff(seconds, prepend=-np.inf) > 0.0

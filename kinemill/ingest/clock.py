@@ -20,7 +20,7 @@ _BLOCK = 16_384  # rows that fit into the processor's cache
 LATEST = 2.0**63  # ticks; the largest timestamp of any clock
 EXACT = 1e-6  # of a time step: rounding error of equal timestamps
 # Ticks: us or ms may be logged in s, and s or ms of the day or of the GPS week.
-WRAPS = (2.0**32, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3, 86_400.0, 86_400_000.0, 604_800.0,
+WRAPS = (2.0**32, 2.0**24, 2.0**20, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3, 86_400.0, 86_400_000.0, 604_800.0,
          604_800_000.0)  # fmt: skip
 LONGEST_WRAP = 5.0  # usual steps between the rows before and after a wrap
 FEWEST_STAMPS = 10  # different stamps that show a constant rate
@@ -39,6 +39,7 @@ _REASONS = {  # expected, and fix
         "timestamps with enough digits to tell rows apart",
         "nothing to do: rows are spread evenly, as their rate is constant",
     ),
+    "packed_time": ("seconds", "nothing to do: read as hours, minutes and seconds"),
     "late_stamp": (
         "a step between timestamps, as the rate is constant",
         "nothing to do: the row is put a step apart, where no row is",
@@ -92,7 +93,8 @@ def read_clock(
     if len(rows) > 1 and not breaks and _rises(seconds, bridged):
         return Clock(rows, seconds, [slice(0, len(rows))], len(lost), reasons)
     copies = [series.gather(rows) for series in channels]
-    seconds, repairs = repair_stamps(seconds, ticks, bridged, copies)
+    first = float(stamps[int(rows[0])]) / ticks
+    seconds, repairs = repair_stamps(seconds, ticks, bridged, copies, first)
     reasons += repairs
     change = np.diff(seconds)
     n_repeated = 0
@@ -113,13 +115,18 @@ def read_clock(
 
 
 def is_newest_first(stamps: Floats) -> bool:
-    """Return whether timestamps (N,) fall in nearly all rows."""
+    """Return whether timestamps (N,) fall in nearly all rows in which they change."""
     steps = np.diff(stamps[np.isfinite(stamps)])
-    return len(steps) > 1 and bool(np.mean(steps < 0.0) > FALLING)
+    changes = steps[steps != 0.0]
+    return 2 * len(changes) > max(len(steps), 2) and bool(np.mean(changes < 0.0) > FALLING)
 
 
 def repair_stamps(
-    seconds: Floats, ticks: float, longest: float, channels: Sequence[pl.Series] = ()
+    seconds: Floats,
+    ticks: float,
+    longest: float,
+    channels: Sequence[pl.Series] = (),
+    first: float = 0.0,
 ) -> tuple[Floats, list[Reason]]:
     """Continue a counter that wraps, spread stamps with too few digits, and put rows into gaps.
 
@@ -128,8 +135,13 @@ def repair_stamps(
         ticks: ticks per second.
         longest: a longer gap interrupts a constant rate, s.
         channels: values (n,) of the rows.
+        first: the first timestamp, s.
     """
     reasons = list[Reason]()
+    if (unpacked := _unpack_times(first - seconds[0] + seconds)) is not None:
+        seconds = unpacked - unpacked[0] + seconds[0]
+        problem = "timestamps are times of the day, written as hhmmss"
+        reasons.append(_reason("packed_time", "whole log", problem))
     change = np.diff(seconds)
     rising = change[change > 0.0]
     usual = float(np.median(rising)) if len(rising) else 0.0
@@ -159,6 +171,23 @@ def repair_stamps(
         *reasons,
         _reason("rounded_stamps", "whole log", f"{problem}, as digits are missing"),
     ]
+
+
+def _unpack_times(stamps: Floats) -> Floats | None:
+    """Return times of the day (n,), written as hhmmss.sss, in s; None for other stamps.
+
+    Their minutes and seconds are below 60, and the next minute follows within a usual step.
+    """
+    if stamps[0] < 100.0 or stamps.min() < 0.0 or stamps.max() >= 240_000.0:
+        return None
+    steps = np.diff(stamps)
+    is_next = np.diff(stamps // 100.0) != 0.0
+    if not is_next.any() or (stamps % 100.0).max() >= 60.0 or (stamps // 100.0 % 100.0).max() >= 60:
+        return None
+    seconds = 3600.0 * (stamps // 10_000.0) + 60.0 * (stamps // 100.0 % 100.0) + stamps % 100.0
+    usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 0.0
+    next_steps = np.diff(seconds)[is_next] % 86_400.0
+    return seconds if next_steps.max() <= LONGEST_WRAP * usual else None
 
 
 def _are_copies(rows: Rows, channels: Sequence[pl.Series]) -> bool:

@@ -42,7 +42,9 @@ _TERMS = {
     "error": "fehler abweichung regelabweichung erreur erro errore fout",
     "latitude": "breitengrad latitud latitudine breedtegraad",
     "longitude": "langengrad longitud longitudine lengtegraad",
-    "distance": "strecke distancia distanza afstand",
+    "odometer": "kilometerstand zahlerstand",
+    "stroke": "hub course corsa carrera curso slag",
+    "distance": "entfernung abstand strecke distancia distanza afstand",
     "energy": "energie energia",
     "power": "leistung puissance potencia potenza vermogen",
 }

@@ -59,6 +59,14 @@ _ELEMENT = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)"
 _CELL = re.compile(
     rf"(array\()?[\[(]+\s*{_ELEMENT}([\s,;\[\]()]+{_ELEMENT})*[\s,\])]*(dtype=\w+\))?"
 )
+# Names of columns that hold parts of a date.
+_DATE_PARTS = {
+    "year": {"year", "yyyy", "jahr"}, "month": {"month", "mon", "monat"}, "day": {"day", "tag"},
+    "hour": {"hour", "hours", "hr", "hh", "h", "stunde"},
+    "minute": {"minute", "minutes", "min", "mm", "m"},
+    "second": {"second", "seconds", "sec", "ss", "s", "sekunde"},
+    "millisecond": {"millisecond", "milliseconds", "millis", "msec", "ms", "millisekunden"},
+}  # fmt: skip
 _SEPARATORS = (b";", b"\t", b",", None)  # None: spaces
 
 
@@ -159,6 +167,8 @@ def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
         converters.append(_with_elements)
     elif _clocks_of(head):
         converters.append(_on_shared_clock)
+    elif _date_columns(head):
+        converters.append(_with_dates)
     return converters
 
 
@@ -224,6 +234,58 @@ def _on_shared_clock(content: bytes) -> bytes:
         )
         shared = shared[order.arg_sort()]
     return shared.write_csv(separator=";").encode()
+
+
+def _date_columns(head: bytes) -> dict[str, str]:
+    """Return the columns of the parts of a date by part; empty if one column holds whole dates.
+
+    These are hours, minutes and seconds, or dates in whole seconds next to their milliseconds.
+    """
+    lines = head.removeprefix(BOM).split(b"\n")
+    try:
+        at = header_line(head.removeprefix(BOM))
+    except Unreadable:
+        return {}
+    header = lines[at].strip(b"\r")
+    row = next((line.strip(b"\r") for line in lines[at + 1 :] if is_content(line)), b"")
+    separator = find_separator(header, row)
+    names = [name.strip() for name in header_names(header, separator)]
+    parts = {
+        part: name for name in names for part, words in _DATE_PARTS.items() if name.lower() in words
+    }
+    if {"hour", "minute", "second"} <= parts.keys():
+        return parts
+    cells = [cell.strip() for cell in split(decode(row), separator)]
+    dates = (n for n, cell in zip(names, cells, strict=False) if is_date(cell) and "." not in cell)
+    date = next(dates, None)
+    is_coarse = date is not None and "millisecond" in parts
+    return {"date": date, "millisecond": parts["millisecond"]} if is_coarse else {}
+
+
+def _with_dates(content: bytes) -> bytes:
+    """Return a table whose columns of parts of a date are one column of dates."""
+    columns = _date_columns(content[:HEAD])
+    lines = content.split(b"\n", PREAMBLE)
+    header = header_line(content)
+    frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
+    frame = frame.rename({name: name.strip() for name in frame.columns})
+    parts = {part: pl.col(name).str.strip_chars() for part, name in columns.items()}
+    fraction = parts["millisecond"].str.zfill(3) if "millisecond" in parts else pl.lit(None)
+    if "date" in parts:
+        if frame[columns["millisecond"]].str.strip_chars().str.len_chars().max() != 3:
+            return content
+        stamp = parts["date"]
+    else:
+        second = parts["second"].str.replace(",", ".", literal=True)
+        stamp = pl.concat_str(parts["hour"], parts["minute"].str.zfill(2), separator=":")
+        stamp = pl.concat_str(stamp, second.str.replace(r"^(\d)(\.|$)", "0$1$2"), separator=":")
+        days = [parts[part].str.zfill(2) for part in ("year", "month", "day") if part in parts]
+        day = pl.concat_str(days, separator="-") if len(days) == 3 else None
+        stamp = stamp if day is None else pl.concat_str(day, stamp, separator=" ")
+    stamp = pl.when(fraction.is_null()).then(stamp).otherwise(stamp + "." + fraction)
+    rest = [name for name in frame.columns if name not in columns.values()]
+    frame = frame.select(stamp.alias(columns.get("date", CLOCK)), *rest)
+    return frame.write_csv(separator=";").encode()
 
 
 def count_damaged(path: Path) -> int:
