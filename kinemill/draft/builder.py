@@ -93,8 +93,9 @@ def build(
     channels = name_channels(related)
     channels, stated = with_stated_limits(channels, joints, robot) if robot else (channels, [])
     channels = [with_range(with_log_limits(column)) for column in channels]
-    # A policy acts at the rate of its demonstrations.
-    motion = step if is_policy else motion_step(channels, step)
+    # A policy acts at the rate of its demonstrations, and a draft at that of `--rate`.
+    is_stated = rate is not None and any(table.meeting == 1.0 / rate for table in tables)
+    motion = step if is_policy or is_stated else motion_step(channels, step)
     dt = time_step(tables, motion)
     if motion > step:  # what acts within one row of the log acts within the first step
         channels = [replace(column, lead=0) for column in channels]

@@ -81,9 +81,9 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
     tables = [table for table in tables if table.rate == tables[0].rate]
     if not _share_columns(tables) and (command := join_hint(source, logs)):
         raise BadInput(source, "each of its recordings is several files", fix=command)
+    problems |= _unrecognized(source)
     if not tables:
         raise _nothing_to_read(source, problems)
-    problems |= _unrecognized(source)
     return LogTables(tables, problems, _patterns(source, plans, logs))
 
 
@@ -94,6 +94,9 @@ def _long_parts(path: Path, rate: float | None) -> list[Table]:
         BadInput: There is none.
     """
     parts = survey(path, rate)
+    if not any(part.values for part in parts):
+        text = ", ".join(f"{name} ({why})" for name, why in parts[0].left_out.items())
+        raise BadInput(path, f"has no column of numbers; left out are {text or 'none'}")
     long = [part for part in parts if part.rows >= FEWEST_ROWS]
     short = [
         f"{part.part or path.name}: {part.rows} rows" for part in parts if part.rows < FEWEST_ROWS
@@ -108,11 +111,11 @@ def _long_parts(path: Path, rate: float | None) -> list[Table]:
 
 def _nothing_to_read(folder: Path, problems: Mapping[str, str]) -> BadInput:
     """Return the error for a folder without a log, or of logs that cannot be read, by name."""
-    if problems:
+    if problems and not (hint := _robot_hint(folder)):
         name, why = next(iter(problems.items()))
         return BadInput(folder, f"none of {len(problems)} logs can be read; {name}: {why}")
     expected = f"files with the suffix {', '.join(_endings())}"
-    return BadInput(folder, "holds no log for a draft", expected=expected, fix=_robot_hint(folder))
+    return BadInput(folder, "holds no log for a draft", expected=expected, fix=hint)
 
 
 def _share_columns(tables: Sequence[Table]) -> bool:
@@ -198,7 +201,7 @@ def _unrecognized(folder: Path) -> dict[str, str]:
         if not is_known and not is_read and path.name[0] not in ".~_" and is_file(path):
             name = str(path.relative_to(folder))
             names.setdefault(path.suffix.lower() or name, []).append(name)
-    why = "no reader reads it"
+    why = "no reader recognizes it"
     alone = {files[0]: why for files in names.values() if len(files) == 1}
     counts = {suffix: len(files) for suffix, files in names.items() if len(files) > 1}
     return alone | {f"*{suffix}": f"{why} ({count} files)" for suffix, count in counts.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import rotation_elements
 from kinemill.draft.constants import COMPARED_LOGS, OPTIONAL_GAIN, SELECTION_MOSTLY
-from kinemill.draft.input_evidence import controller_outputs
+from kinemill.draft.input_evidence import controller_outputs, find_set_points
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import error_reduction
 from kinemill.draft.rules import OBSERVATIONS, facts_of, left_out_reason, status_columns
@@ -69,12 +69,19 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     its goals.
     """
     unused: dict[str, str] = dict.fromkeys(_constant_columns(tables), CONSTANT)
-    unused = unused if is_policy else status_columns(tables) | unused
+    if not is_policy:
+        unused = status_columns(tables) | unused
+    outputs = set[str]()
+    for table in [] if is_policy else tables[:COMPARED_LOGS]:
+        for name, (output, why) in find_set_points(table).items():
+            unused = {**unused, name: Reason(why, "set point")}
+            outputs.add(output)
     choices = [_choose(table, {}, unused, set()) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
-    outputs = set[str]()
-    if "action" not in roles:
+    if "action" in roles:
+        outputs = set[str]()
+    else:
         outputs = outputs.union(*(controller_outputs(table) for table in tables[:COMPARED_LOGS]))
     if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
@@ -91,12 +98,10 @@ def _observed(selected: dict[str, Guess], unused: dict[str, str]) -> Choice:
     In robomimic and LIBERO, that is the state of the simulator, which no robot measures.
     """
     sensed = [column for column in selected.values() if column.role != "action"]
-    groups = {
-        column.name.partition("/")[0] for column in sensed if "/" in column.name
-    } & OBSERVATIONS
+    groups = {_group(column.name) for column in sensed} & OBSERVATIONS
     if not groups:
         return selected, unused
-    outside = {column.name for column in sensed if column.name.partition("/")[0] not in groups}
+    outside = {column.name for column in sensed if _group(column.name) not in groups}
     why = Reason(f"outside of {min(groups)}/, which holds what a policy observes", "group")
     selected = {family: column for family, column in selected.items() if column.name not in outside}
     return selected, unused | dict.fromkeys(outside, why)
@@ -382,6 +387,8 @@ def _measured(guesses: list[Guess]) -> set[str]:
         measured |= {action.name for action in actions if _words(action) & COMMAND & LOADS}
     if any(_is_commanded(action) or action.unit == "percent" for action in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
+    observed = {action.name for action in actions if _group(action.name) in OBSERVATIONS}
+    measured |= observed if len(observed) < len(actions) else set()
     # tau is measured next to a tau that is called a command.
     commanded = set[str]().union(
         *(_quantities(action) for action in actions if _is_commanded(action))
@@ -392,6 +399,11 @@ def _measured(guesses: list[Guess]) -> set[str]:
     unnamed = [action for action in actions if not _is_commanded(action)]
     measured |= {column.name for column in unnamed if _quantities(column) & commanded}
     return measured if len(measured) < len(actions) else set()
+
+
+def _group(name: str) -> str:
+    """Return the group of a column: `observations` of `observations/effort`."""
+    return re.split(r"[/.]", name)[0]
 
 
 def _is_commanded(action: Guess) -> bool:

@@ -70,6 +70,7 @@ SETPOINT = {"set", "sp"}  # as the last word; a training_set holds data
 _SAMPLES = {"train", "training", "test", "validation", "data"}
 # Sensors without a state: their values follow from the motion.
 SENSOR = {"sensor", "wrench", "contact", "external", "ext", "grf", "ft", "strain"}
+CONTACTS = word_set("tcp ee eef flange tool foot feet plate cell")  # whose forces are measured
 # Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
 _ASIDE = word_set("""fric friction pert perturbation err error index idx frame seq counter id
@@ -295,7 +296,8 @@ def guess(name: str, label: str = "") -> Guess:
     ignored = {"index"} if label else set[str]()
     # id1_position is of the first motor.
     ignored |= {a for a, b in pairwise(parts[:-1]) if a == "id" and b.isdigit()}
-    aside = bool(tokens & (_ASIDE - ignored))
+    is_term = "pid" in tokens and parts[-1] in {"p", "i", "d", "ff"}
+    aside = is_term or bool(tokens & (_ASIDE - ignored))
     what = _what(parts, is_measured=bool({*split_words(full_name)} & MEASURED))
     role = None if aside else ROLES.get(what, "state")
     digits = [part for part in parts if part.isdigit()]
@@ -342,9 +344,13 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
         return "reference"
     if tokens & ACCELERATION and "pedal" not in tokens:
         return "acceleration"
-    is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external", "ext"})
+    is_sensor = tokens & (SENSOR | CONTACTS) and tokens & (
+        COMMAND | SENSOR - {"sensor", "external", "ext"}
+    )
     if is_sensor and not tokens & EXPLICIT:
         return "sensor"
+    if tokens & {"pid", "controller", "ctrl"} and parts[-1] in {"out", "output"}:
+        return "action"
     if tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
     words = tokens - _denied(parts, is_measured=is_measured)

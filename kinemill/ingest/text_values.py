@@ -54,7 +54,7 @@ _HAS_SPELLING = r"#|[nN][aA][nN]|[iI][nN][fF]|[dD]"
 # Digits in groups of three. Without a decimal part, `1,234` may also be 1.234.
 _GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$"
 _SURE_GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3}){2,}(\.\d*)?$|^[+-]?[1-9]\d{0,2}(,\d{3})+\.\d*$"
-_GROUPS_BY_POINTS = r"^[+-]?\d{1,3}(\.\d{3})+,\d*$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
+_POINTS = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$|^[+-]?\d*,\d*$"
 _SPACED_GROUPS = r"^[+-]?[1-9]\d{0,2}(['’\u00a0\u202f ]\d{3})+([.,]\d*)?$"
 _WITH_UNIT = r"^([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([A-Za-zµ°%][A-Za-zµ°%/*^0-9]*)$"
 _WHOLE = r"^[+-]?\d{1,3}$"  # a number below 1,000
@@ -206,8 +206,13 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
     if text.str.contains(_HAS_SPELLING).any():
         for pattern, spelling in _SPELLINGS.items():
             text = text.str.replace(pattern, spelling)
+    if text.str.contains("[−=]").any():  # U+2212, and ="1.5" of spreadsheets
+        text = text.str.replace("−", "-", literal=True).str.replace(r'^="?([^"]*)"?$', "${1}")
     if text.str.contains(_SPACED_GROUPS).any():  # 1'234.5 of Switzerland, 1 234,5 of France
         text = text.str.replace_all(r"['’\u00a0\u202f ]", "")
+    has_points = text.str.contains(".", literal=True)
+    if decimal_comma and text.filter(has_points).str.contains(_POINTS).all():
+        text = text.str.replace_all(".", "", literal=True)  # 1.234 of Germany, next to 0,5
     if not text.str.contains(",", literal=True).any():
         return text
     has_comma = text.str.contains(",", literal=True).fill_null(value=False)
@@ -222,6 +227,4 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
         return text.zip_with(~grouped, text.str.replace_all(",", "", literal=True))
     if not decimal_comma:
         return text
-    by_points = text.str.contains(_GROUPS_BY_POINTS).fill_null(value=False)
-    plain = text.zip_with(~by_points, text.str.replace_all(".", "", literal=True))
-    return plain.str.replace(",", ".", literal=True)
+    return text.str.replace(",", ".", literal=True)

@@ -28,6 +28,7 @@ _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", 
 _YAML = re.compile(rb"\s*[\w-]+:\s*[\[{]")  # a list or mapping in a line, as in settings of a robot
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")  # digits in groups of three
 GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # the same, surely no decimal comma in front
+_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
@@ -346,15 +347,17 @@ def _is_row(text: bytes, header: bytes) -> bool:
 
 
 def _has_decimal_comma(cells: list[list[str]], separator: str) -> bool:
-    """Return whether numbers have a decimal comma: some do, and none has a point.
+    """Return whether numbers have a decimal comma: some do, and none has a decimal point.
 
     Between commas, a quoted 1,234 is a group of digits, unless others show decimal commas.
     """
     fields = [cell for row in cells for cell in row]
     is_number = [bool(_NUMBER.fullmatch(cell) or _GROUPED.fullmatch(cell)) for cell in fields]
-    if any("." in cell for cell, number in zip(fields, is_number, strict=True) if number):
-        return False
     with_comma = [cell for cell in fields if _WITH_COMMA.fullmatch(cell)]
+    points = [c for c, number in zip(fields, is_number, strict=True) if number and "." in c]
+    are_groups = bool(with_comma) and separator != ","  # 1.234 next to 0,5
+    if points and not (are_groups and all(map(_POINTS.fullmatch, points))):
+        return False
     if separator != ",":
         return bool(with_comma)
     return any(not GROUPS.fullmatch(cell) for cell in with_comma)

@@ -47,7 +47,10 @@ BLOCK = 1 << 20  # bytes
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
 COLUMN = "column_"  # and its number: the name of a column without a header
-_LIST = re.compile(rb"\"\s*(array\()?[\[(]+\s*[-+.\dn]")  # a quoted cell that begins as a list
+# A cell that begins as a list: `"[0.1, 0.2]"`, `{1;2}`, `array([1, 2])`, `Vector3(x=1, y=2)`.
+_LIST = re.compile(
+    rb"[\",;\t|]\s*(?:[A-Za-z_]\w*\()?[\[({]+\s*(?:np\.\w+\(|\w+=|'\w+': )?(?:[-+.]?\d|nan|\])"
+)
 # Rows of the monitor and the plotter of Arduino: `12:00:00.010 -> angle:0.3,torque:1`.
 _ARROW = re.compile(rb"^(\d\d:\d\d:\d\d\.\d{3}) -> ", re.MULTILINE)
 _LABEL = re.compile(rb"([A-Za-z_][\w ]*)[:=][ ]*(?=[-+.\d])")
@@ -56,9 +59,9 @@ _LABELED = re.compile(
     re.MULTILINE,
 )
 _ELEMENT = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)"
-_CELL = re.compile(
-    rf"(array\()?[\[(]+\s*{_ELEMENT}([\s,;\[\]()]+{_ELEMENT})*[\s,\])]*(dtype=\w+\))?"
-)
+_NUMBER = re.compile(_ELEMENT)
+_WORDS = r"np\.float\d+|dtype=[\w.]+|device='[^']*'|[A-Za-z_]\w*\(|'?[A-Za-z]\w*'?\s*[:=]"
+_CELL = re.compile(rf"[\[({{]+\s*{_ELEMENT}([\s,;\[\](){{}}]+{_ELEMENT})+[\s,\])}}]*")
 # Names of columns that hold parts of a date.
 _DATE_PARTS = {
     "year": {"year", "yyyy", "jahr"}, "month": {"month", "mon", "monat"}, "day": {"day", "tag"},
@@ -305,20 +308,20 @@ def _with_elements(content: bytes) -> bytes:
     """Return a table whose cells with lists of numbers are columns, one for each element.
 
     `"[0.1, 0.2]"` and `"[0.1 0.2]"` are what pandas and NumPy write. Cells with another number of
-    elements than the first one are empty.
+    elements than the first filled one are empty.
     """
     lines = content.split(b"\n", PREAMBLE)
     header = header_line(content)
     frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
     columns = list[pl.Series]()
     for column in frame:
-        cells = column.str.strip_chars()
-        first = cells.drop_nulls().head(1).to_list()
+        cells = column.str.strip_chars().str.replace_all(_WORDS, "(")
+        first = cells.filter(cells.str.len_chars() > 2).head(1).to_list()  # [] is empty
         if not first or not _CELL.fullmatch(first[0]):
             columns.append(column)
             continue
         lists = cells.str.extract_all(_ELEMENT)
-        width = len(lists.drop_nulls()[0])
+        width = len(_NUMBER.findall(first[0]))
         lists = pl.select(pl.when(lists.list.len() == width).then(lists)).to_series()
         columns += [
             lists.list.get(index, null_on_oob=True).alias(name)
@@ -430,7 +433,10 @@ def rate_above(head: bytes) -> float | None:
     """Return the rate, Hz, that the lines above a table state, or None."""
     lines = [decode(line) for line in as_utf8(head).split(b"\n")[:PREAMBLE]]
     signs = [next((sign for sign in SEPARATORS[1:] if sign in line), ",") for line in lines]
-    return stated_rate([line.split(sign) for line, sign in zip(lines, signs, strict=True)])
+    marks = [rf"[{sign}=]|:\s" for sign in signs]
+    return stated_rate(
+        [re.split(mark, line.lstrip("#% ")) for line, mark in zip(lines, marks, strict=True)]
+    )
 
 
 def _names_above(lines: Sequence[bytes], separator: bytes, width: int) -> list[str] | None:
