@@ -211,17 +211,12 @@ def _in_degrees(column: Column) -> Column:
 
 def _angle(column: Column, torques: set[str]) -> Column:
     name_guess = column.guess
-    if name_guess.doubt:
-        return column
     span = float(np.ptp(column.values))
     along = is_straight(column.full_name)  # a distance along x may be 6.28 m
     is_unnamed = along or name_guess.what == "unknown"
     is_turn = is_unnamed and column.role == "state" and _wraps(column, span)
-    if (name_guess.what != "position" and not is_turn) or name_guess.unit not in {
-        None,
-        "rad",
-        "deg",
-    }:
+    is_other = name_guess.unit not in {None, "rad", "deg"} or bool(name_guess.doubt)
+    if (name_guess.what != "position" and not is_turn) or is_other:
         return column
     if name_guess.unit == "deg" or (340.0 < span < 361.0 and (is_turn or not along)):
         note = [] if name_guess.unit else [f"guessed deg: the range is {span:.4g}"]

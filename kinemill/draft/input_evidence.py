@@ -99,7 +99,8 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
     answers = [
         name
         for name, meaning in guesses.items()
-        if meaning.role == "action" or (meaning.what in {"unknown", "position"} and not meaning.unit)
+        if meaning.role == "action"
+        or (meaning.what in {"unknown", "position"} and not meaning.unit)
     ]
     found = dict[str, tuple[str, str]]()
     for name, (_, reference) in table.values.items():
@@ -120,7 +121,8 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
 def _jumps_of(values: Floats) -> Floats:
     """Return the rows (k,) before the jumps of a held column (n,); none if it is not held."""
     jumps = np.flatnonzero(np.diff(values) != 0.0)
-    return jumps if INPUT_FEWEST_JUMPS <= len(jumps) <= INPUT_MOST_JUMPS * len(values) else jumps[:0]
+    is_held = INPUT_FEWEST_JUMPS <= len(jumps) <= INPUT_MOST_JUMPS * len(values)
+    return jumps if is_held else jumps[:0]
 
 
 def _settles(reference: Floats, values: Floats) -> bool:

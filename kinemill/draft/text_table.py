@@ -226,7 +226,8 @@ def _binary(path: Path, head: bytes) -> BadLog:
         return BadLog(
             path, f"is {detected[0]}", expected="a log that a reader reads", fix=detected[1]
         )
-    kind = "a pickle, which could run code" if head.startswith(PICKLE) else "binary data that no reader recognizes"
+    is_pickle = head.startswith(PICKLE)
+    kind = "a pickle, which could run code" if is_pickle else "data that no reader recognizes"
     fix = "write the numbers as text, .npy or .npz, or name the file after its format"
     return BadLog(path, f"holds {kind}", expected="a text table", fix=fix)
 

@@ -20,8 +20,8 @@ _BLOCK = 16_384  # rows that fit into the processor's cache
 LATEST = 2.0**63  # ticks; the largest timestamp of any clock
 EXACT = 1e-6  # of a time step: rounding error of equal timestamps
 # Ticks: us or ms may be logged in s, and s or ms of the day or of the GPS week.
-WRAPS = (2.0**32, 2.0**24, 2.0**20, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3, 86_400.0, 86_400_000.0, 604_800.0,
-         604_800_000.0)  # fmt: skip
+WRAPS = (2.0**32, 2.0**24, 2.0**20, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3,
+         86_400.0, 86_400_000.0, 604_800.0, 604_800_000.0)  # fmt: skip
 LONGEST_WRAP = 5.0  # usual steps between the rows before and after a wrap
 FEWEST_STAMPS = 10  # different stamps that show a constant rate
 COARSER = 0.98  # largest mean distance of rounded stamps, relative to their resolution

@@ -17,6 +17,7 @@ from kinemill.task.units import factor, is_derivative
 
 _SUFFIXES = ("rad", "deg", "degrees", "rpm", "mm", "cm", "rads", "degs", "mps")
 
+
 @cache
 def stated_unit(column: str) -> str | None:
     """Return the unit at the end of a column's name, or None."""

@@ -349,15 +349,16 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
     )
     if is_sensor and not tokens & EXPLICIT:
         return "sensor"
-    if tokens & {"pid", "controller", "ctrl"} and parts[-1] in {"out", "output"}:
-        return "action"
+    is_output = tokens & {"pid", "controller", "ctrl"} and parts[-1] in {"out", "output"}
     if tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
     words = tokens - _denied(parts, is_measured=is_measured)
     for what, vocabulary in _KINDS:
         if words & vocabulary:
             return what
-    return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
+    return (
+        "action" if is_output or parts[-1:] == ["in"] else "unknown"
+    )  # V_IN of a circuit, flow_in of a tank
 
 
 def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
@@ -382,9 +383,8 @@ def _doubt(name: str, spelled: str | None) -> str:
 
 def _unit(name: str, parts: list[str], what: str) -> str | None:
     tokens = set(parts)
-    if _SCALED.search(name):
-        return None
-    if last := _last_unit(parts):
+    last = _last_unit(parts)
+    if last or _SCALED.search(name):
         return last
     stated = [unit for token, unit in UNITS.items() if token in tokens]
     if tokens & {"c", "celsius", "degc"} and tokens & {"temp", "temperature", "ambient"}:

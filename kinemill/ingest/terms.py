@@ -10,7 +10,7 @@ from functools import cache
 LONG = 5  # letters of a term that ends a compound
 # English word: terms, separated by spaces.
 _TERMS = {
-    "time": "zeit temps tiempo tempo tijd czas tid uhrzeit heure hora ora cas zaman aika время 时间 時間",
+    "time": "zeit temps tiempo tempo tijd czas tid uhrzeit heure hora ora cas zaman aika",
     "timestamp": "zeitstempel horodatage horodate tijdstempel",
     "position": "weg posicion posicao posizione positie stellung lage polozenie",
     "angle": "winkel angulo angolo hoek kat vinkel",

@@ -200,16 +200,7 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
         text: without spaces around it.
         decimal_comma: whether the table has decimal commas. Without them, 1,5 is unchanged.
     """
-    text = text.replace([*MISSING, ""], None)
-    if unit_of_cells(text):
-        text = text.str.extract(_WITH_UNIT, 1)
-    if text.str.contains(_HAS_SPELLING).any():
-        for pattern, spelling in _SPELLINGS.items():
-            text = text.str.replace(pattern, spelling)
-    if text.str.contains("[−=]").any():  # U+2212, and ="1.5" of spreadsheets
-        text = text.str.replace("−", "-", literal=True).str.replace(r'^="?([^"]*)"?$', "${1}")
-    if text.str.contains(_SPACED_GROUPS).any():  # 1'234.5 of Switzerland, 1 234,5 of France
-        text = text.str.replace_all(r"['’\u00a0\u202f ]", "")
+    text = _usual_spelling(text.replace([*MISSING, ""], None))
     has_points = text.str.contains(".", literal=True)
     if decimal_comma and text.filter(has_points).str.contains(_POINTS).all():
         text = text.str.replace_all(".", "", literal=True)  # 1.234 of Germany, next to 0,5
@@ -228,3 +219,17 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
     if not decimal_comma:
         return text
     return text.str.replace(",", ".", literal=True)
+
+
+def _usual_spelling(text: pl.Series) -> pl.Series:
+    """Return numbers (n,) without units, signs and exponents that float() does not read."""
+    if unit_of_cells(text):
+        text = text.str.extract(_WITH_UNIT, 1)
+    if text.str.contains(_HAS_SPELLING).any():
+        for pattern, spelling in _SPELLINGS.items():
+            text = text.str.replace(pattern, spelling)
+    if text.str.contains("[−=]").any():  # U+2212, and ="1.5" of spreadsheets
+        text = text.str.replace("−", "-", literal=True).str.replace(r'^="?([^"]*)"?$', "${1}")
+    if text.str.contains(_SPACED_GROUPS).any():  # 1'234.5 of Switzerland, 1 234,5 of France
+        text = text.str.replace_all(r"['’\u00a0\u202f ]", "")
+    return text

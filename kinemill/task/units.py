@@ -211,11 +211,9 @@ def _atom(name: str, words: frozenset[str], parts: list[tuple[str, str, str]]) -
     is_alone = len(parts) == 1
     torque = _TORQUE.fullmatch(name)
     if torque or name == "NM":
-        if torque is None or name == "nm":
-            if words & TORQUES:
-                return "N*m"
-            return "nautical_mile" if words & DISTANCES else None
-        return f"{torque[1]}N*{torque[2]}"
+        if words & TORQUES or (torque and name != "nm"):
+            return f"{torque[1]}N*{torque[2]}" if torque else "N*m"
+        return "nautical_mile" if words & DISTANCES else None
     for context, meanings in _BY_CONTEXT:
         if is_alone and words & context and name in meanings:
             return meanings[name]

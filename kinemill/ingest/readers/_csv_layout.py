@@ -23,6 +23,7 @@ EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns hav
 INDEX = "index"  # name that pandas gives to the index of its rows, if it writes none
 ROW = ""  # the name of a column of row numbers: it is left out
 SHORT_HEADER = "the header has a name less than the rows have values: the first value is no column"
+MOST_DAMAGED = 0.1  # share of the lines of a text that hold controls
 _CONTROLS = bytes({*range(9), *range(14, 32)} - {26, 27})  # that no text has
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
 _YAML = re.compile(rb"\s*[\w-]+:\s*[\[{]")  # a list or mapping in a line, as in settings of a robot
@@ -364,11 +365,16 @@ def _has_decimal_comma(cells: list[list[str]], separator: str) -> bool:
 
 
 def is_binary(head: bytes) -> bool:
-    """Return whether bytes hold no text; zeros that a power loss left in a text do not count."""
+    """Return whether bytes hold no text; zeros and a few damaged lines in a text do not count."""
     if head.startswith(UTF16):
         return False
-    has_controls = len(head.translate(None, _CONTROLS)) < len(head.translate(None, b"\0"))
-    return has_controls or b"\0" in head.partition(b"\n")[0]
+    if len(head.translate(None, _CONTROLS)) == len(head):
+        return False
+    first, *lines = head.split(b"\n")
+    controls = _CONTROLS.replace(b"\0", b"")
+    n_damaged = sum(len(line.translate(None, controls)) < len(line) for line in lines)
+    is_damaged = len(first.translate(None, _CONTROLS)) < len(first)
+    return is_damaged or n_damaged > MOST_DAMAGED * len(lines)
 
 
 def without_damage(content: bytes) -> tuple[bytes, int]:

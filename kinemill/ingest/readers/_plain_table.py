@@ -49,7 +49,7 @@ ROWS = 3  # lines under the first one that show the columns
 COLUMN = "column_"  # and its number: the name of a column without a header
 # A cell that begins as a list: `"[0.1, 0.2]"`, `{1;2}`, `array([1, 2])`, `Vector3(x=1, y=2)`.
 _LIST = re.compile(
-    rb"[\",;\t|]\s*(?:[A-Za-z_]\w*\()?[\[({]+\s*(?:np\.\w+\(|\w+=|'\w+': )?(?:[-+.]?\d|nan|\])"
+    rb"[\",;\t|]\s*(?:[A-Za-z_]\w*(?=\())?[\[({]+\s*(?:np\.\w+\(|\w+=|'\w+': )?(?:[-+.]?\d|nan|\])"
 )
 # Rows of the monitor and the plotter of Arduino: `12:00:00.010 -> angle:0.3,torque:1`.
 _ARROW = re.compile(rb"^(\d\d:\d\d:\d\d\.\d{3}) -> ", re.MULTILINE)
