@@ -214,7 +214,8 @@ def with_unit(
             f"{name} is taken for {_spell(length)}, as its numbers are {usual:.4g} apart; "
             f"if they are {_spell(alternative)}: {stated}"
         )
-    if best < CLOCK_IMPLAUSIBLE:
+    is_brief = not motion and not is_whole and date is None and np.ptp(stamps) * length < 1.0
+    if best < CLOCK_IMPLAUSIBLE or is_brief:
         apart = float(np.median(np.abs(steps))) * length
         remarks.append(
             f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
@@ -399,6 +400,8 @@ def rounded_hint(numbers: Mapping[str, Floats]) -> str:
     """Return a hint at a column that may be a clock with too few digits; empty if there is none."""
     for name, values in numbers.items():
         stamps = values[np.isfinite(values)]
+        if is_newest_first(stamps):
+            stamps = stamps[::-1]
         is_named = is_stamp(name) or _ends_as_stamp(name) or bool(len(stamps) and stamps[0] >= 1e9)
         n_different = len(np.unique(stamps))
         if not is_named and (guess(name).what != "unknown" or n_different < CLOCK_FEWEST_STAMPS):
@@ -407,10 +410,8 @@ def rounded_hint(numbers: Mapping[str, Floats]) -> str:
             continue
         unit = with_unit(name, {name: values}).unit
         rate = rate_of(stamps * unit)
-        return (
-            f"; {name} never falls, but repeats its numbers: --rate {rate} if it is time in "
-            f"{_spell(unit)}"
-        )
+        repeats = "" if n_different == len(stamps) else ", but repeats its numbers"
+        return f"; {name} never falls{repeats}: --rate {rate} if it is time in {_spell(unit)}"
     return ""
 
 

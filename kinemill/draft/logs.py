@@ -13,6 +13,7 @@ from pathlib import Path
 from kinemill.draft.recording_files import join_hint
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.draft.table import Table
+from kinemill.draft.text_table import FEWEST_ROWS
 from kinemill.errors import BadInput, join_first
 from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
@@ -22,7 +23,6 @@ from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder, or parts of all logs, that are read
 MOST_NAMES = 8
-FEWEST_ROWS = 3  # of a recording
 PLANNED = "a plan by its name, and no measurement"
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
 _PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoint", "setpoints"}

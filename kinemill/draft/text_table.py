@@ -29,7 +29,7 @@ from kinemill.draft.table import Reason, Table, usual_step
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
 from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
-from kinemill.ingest.readers._csv_layout import Layout, decode, is_binary
+from kinemill.ingest.readers._csv_layout import COMMENTS, Layout, decode, is_binary
 from kinemill.ingest.readers._plain_table import COLUMN, count_damaged, rate_above
 from kinemill.ingest.readers.csv import read_as_text
 from kinemill.ingest.slow_columns import is_slower
@@ -43,6 +43,7 @@ from kinemill.ingest.text_values import (
 from kinemill.ingest.unsupported_formats import unsupported_format
 
 HEAD = 1 << 18  # bytes that show whether a file is text
+FEWEST_ROWS = 3  # of a recording
 MOST_HEADERS = 3  # lines between rows that are named
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
 COARSE = Reason("most rows repeat its last date", "clock")
@@ -120,8 +121,8 @@ def _unused_names(path: Path, names: list[str]) -> list[str]:
     if not all(name.startswith(COLUMN) for name in names):
         return []
     with path.open("rb") as file:
-        lines = [decode(line) for line in file.read(HEAD).split(b"\n") if line.startswith(b"#")]
-    words = re.split(r"[,;\s]+", lines[-1].strip("# \r")) if lines else []
+        lines = [decode(line) for line in file.read(HEAD).split(b"\n") if line.startswith(COMMENTS)]
+    words = re.split(r"[,;\s]+", lines[-1].strip("#%/ \r")) if lines else []
     if len(words) < 2:
         return []
     return [
@@ -282,6 +283,9 @@ def table_of(
         total = {**numbers, steps: np.nancumsum(numbers[steps])}
         table = stamped(path, with_unit(steps, total), total, left_out)
         return replace(table, sums_time=True)
+    rows = max(map(len, numbers.values()), default=0)
+    if clock is None and 0 < rows < FEWEST_ROWS:
+        raise BadLog(path, f"too short: {rows} rows", expected=f"{FEWEST_ROWS} or more")
     if clock is None:
         raise BadLog(
             path,

@@ -16,6 +16,7 @@ BOM = b"\xef\xbb\xbf"
 SEPARATORS = (",", ";", "\t", "|")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 COMMENT = "#"
+COMMENTS = (b"#", b"%", b"//")  # above a table, as NumPy, MATLAB and C++ programs write them
 NO_ROWS = "record the log again, or leave it out at `ingest.exclude`"
 PREAMBLE = 200  # lines above a header, in which an instrument describes its recording
 EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns have 19
@@ -220,7 +221,7 @@ def _is_index(cells: list[str]) -> bool:
 
 def is_content(line: bytes) -> bool:
     """Return whether a line is neither blank nor a comment."""
-    is_comment = line.startswith((COMMENT.encode(), b"sep="))  # Excel states its separator
+    is_comment = line.startswith((*COMMENTS, b"sep="))  # Excel states its separator
     return bool(line.strip()) and not is_comment
 
 
@@ -307,12 +308,12 @@ def find_separator(header: bytes, row: bytes) -> str:
 
 
 def header_names(header: bytes, separator: str) -> list[str]:
-    """Return the fields of a header, without a `#` at its start, as numpy.savetxt writes it.
+    """Return the fields of a header, without a `#`, `%` or `//` at its start.
 
     Raises:
         Unreadable: The line contains a carriage return.
     """
-    return split(decode(header).lstrip(COMMENT).strip(" "), separator)
+    return split(re.sub(r"^(#+|%+|//)", "", decode(header)).strip(" "), separator)
 
 
 def is_marked(header: bytes, separator: str) -> bool:

@@ -22,7 +22,7 @@ from kinemill.ingest.name_heuristics import is_stamp, split_words
 from kinemill.ingest.raw import Unreadable, elements
 from kinemill.ingest.readers._csv_layout import (
     BOM,
-    COMMENT,
+    COMMENTS,
     PREAMBLE,
     SEPARATORS,
     UTF16,
@@ -375,10 +375,10 @@ def _layout_of(head: bytes) -> _Plain | None:
     width = len(content[first].split(separator))
     if first:
         return _below_text(content[: first + ROWS], first, separator, width)
-    comments = [line.strip(b" \r") for line in lines if line.startswith(COMMENT.encode())]
+    comments = [line.strip(b" \r") for line in lines if line.startswith(COMMENTS)]
     if comments and separator is not None and len(comments[-1].split(separator)) == width:
         return None  # a header of CSV
-    above = _names(comments[-1].lstrip(b"# "), width) if comments and separator is None else None
+    above = _names(comments[-1].lstrip(b"#%/ "), width) if comments and separator is None else None
     return _Plain(above or _numbered(width), separator)
 
 

@@ -365,6 +365,14 @@ SPELLINGS = [
             ("with names", "{{'x': {:.6f}, 'y': {:.6f}}}", ";"),
         )
     ),
+    *(
+        Sample("spelling", f"names after {mark}",
+               lambda folder, mark=mark: (folder / "run.txt").write_text(
+                   f"{mark} time angle_rad velocity_rad_s torque_Nm\n" + "".join(
+                       f"{TIME[k]:.2f} {ANGLE[k]:.6f} {SPEED[k]:.6f} {TORQUE[k]:.6f}\n"
+                       for k in K)), DT, MOTION)
+        for mark in ("#", "%")
+    ),
     Sample("spelling", "typographic minus",
            motion({"time": TIME}, name="run.csv", minus="\u2212"), DT, MOTION),
     Sample("spelling", "a line of noise", lambda folder: (
