@@ -10,7 +10,7 @@ of positions under that unit.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -183,8 +183,9 @@ def with_unit(
     """Return a clock with the most likely unit."""
     stamps = numbers[name][np.isfinite(numbers[name])]
     stamps = stamps[::-1] if is_newest_first(stamps) else stamps
-    motion = list(_integrals(name, numbers))
-    if stated := _length_of(unit) or _length_in(name):
+    stated = _length_of(unit) or _length_in(name)
+    motion = list(islice(_integrals(name, numbers), 1 if stated else None))
+    if stated:
         return ClockChoice(
             name,
             stated,

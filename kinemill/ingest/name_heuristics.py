@@ -70,7 +70,8 @@ SETPOINT = {"set", "sp"}  # as the last word; a training_set holds data
 _SAMPLES = {"train", "training", "test", "validation", "data"}
 # Sensors without a state: their values follow from the motion.
 SENSOR = {"sensor", "wrench", "contact", "external", "ext", "grf", "ft", "strain"}
-CONTACTS = word_set("tcp ee eef flange tool foot feet plate cell")  # whose forces are measured
+CONTACTS = word_set("tcp ee eef flange tool foot feet plate cell")  # whose loads are measured
+LOADS = {"force", "forces", "torque", "torques"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
 _ASIDE = word_set("""fric friction pert perturbation err error index idx frame seq counter id
@@ -344,21 +345,19 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
         return "reference"
     if tokens & ACCELERATION and "pedal" not in tokens:
         return "acceleration"
-    is_sensor = tokens & (SENSOR | CONTACTS) and tokens & (
-        COMMAND | SENSOR - {"sensor", "external", "ext"}
-    )
-    if is_sensor and not tokens & EXPLICIT:
+    is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external", "ext"})
+    is_contact = tokens & CONTACTS and tokens & LOADS and not tokens & {"action", "actions"}
+    if (is_sensor or is_contact) and not tokens & EXPLICIT:
         return "sensor"
-    is_output = tokens & {"pid", "controller", "ctrl"} and parts[-1] in {"out", "output"}
     if tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
     words = tokens - _denied(parts, is_measured=is_measured)
     for what, vocabulary in _KINDS:
         if words & vocabulary:
             return what
-    return (
-        "action" if is_output or parts[-1:] == ["in"] else "unknown"
-    )  # V_IN of a circuit, flow_in of a tank
+    is_output = tokens & {"pid", "ctrl"} and parts[-1] in {"out", "output"}
+    # V_IN of a circuit, flow_in of a tank
+    return "action" if is_output or parts[-1:] == ["in"] else "unknown"
 
 
 def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
