@@ -81,9 +81,9 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
     tables = [table for table in tables if table.rate == tables[0].rate]
     if not _share_columns(tables) and (command := join_hint(source, logs)):
         raise BadInput(source, "each of its recordings is several files", fix=command)
-    problems |= _unrecognized(source)
     if not tables:
         raise _nothing_to_read(source, problems)
+    problems |= _unrecognized(source)
     return LogTables(tables, problems, _patterns(source, plans, logs))
 
 
@@ -111,9 +111,10 @@ def _long_parts(path: Path, rate: float | None) -> list[Table]:
 
 def _nothing_to_read(folder: Path, problems: Mapping[str, str]) -> BadInput:
     """Return the error for a folder without a log, or of logs that cannot be read, by name."""
-    if problems and not (hint := _robot_hint(folder)):
-        name, why = next(iter(problems.items()))
-        return BadInput(folder, f"none of {len(problems)} logs can be read; {name}: {why}")
+    hint = _robot_hint(folder)
+    if unread := problems or ({} if hint else _unrecognized(folder)):
+        name, why = next(iter(unread.items()))
+        return BadInput(folder, f"none of {len(unread)} logs can be read; {name}: {why}")
     expected = f"files with the suffix {', '.join(_endings())}"
     return BadInput(folder, "holds no log for a draft", expected=expected, fix=hint)
 
