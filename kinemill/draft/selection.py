@@ -347,10 +347,11 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     velocity by its unit.
     """
     stated = table.attributes_of(column.name).unit
-    name = split_index(column.label or column.name)[0]  # a repeated column is numbered
+    name, index = split_index(column.label or column.name)  # a repeated column is numbered
     bare, suffix = suffix_unit(name)
     if suffix:  # torque_mNm is the torque_Nm of other logs
-        column = replace(column, family=guess(bare).family)
+        element = bare if index is None else f"{bare}[{index}]"
+        column = replace(column, family=guess(element).family)
     unit = suffix or column.unit
     unit_read = read_unit(stated, frozenset(split_words(name))) if stated else None
     if unit_read or (stated and not is_no_unit(stated)):
