@@ -96,26 +96,26 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
     A set point is held, a column settles at it, and the output of the controller jumps with it.
     """
     guesses = {name: guess(name) for name in table.values}
-    answers = [
+    candidates = [
         name
         for name, meaning in guesses.items()
         if meaning.role == "action"
         or (meaning.what in {"unknown", "position"} and not meaning.unit)
     ]
-    found = dict[str, tuple[str, str]]()
+    set_points = dict[str, tuple[str, str]]()
     for name, (_, reference) in table.values.items():
         if guesses[name].role != "state" or not len(_jumps_of(reference)):
             continue
         settled = [other for other, (_, v) in table.values.items() if _settles(reference, v)]
         jumping = [
             other
-            for other in answers
+            for other in candidates
             if other != name and _jumps_with(reference, table.values[other][1])
         ]
         if settled and jumping and {*settled} != {*jumping}:
             why = f"the set point: {settled[0]} settles at it, {jumping[0]} jumps with it"
-            found[name] = (jumping[0], why)
-    return found
+            set_points[name] = (jumping[0], why)
+    return set_points
 
 
 def _jumps_of(values: Floats) -> Floats:

@@ -138,8 +138,8 @@ def repair_stamps(
         first: the first timestamp, s.
     """
     reasons = list[Reason]()
-    if (unpacked := _unpack_times(first - seconds[0] + seconds)) is not None:
-        seconds = unpacked - unpacked[0] + seconds[0]
+    if (day_seconds := _unpack_times(first - seconds[0] + seconds)) is not None:
+        seconds = day_seconds - day_seconds[0] + seconds[0]
         problem = "timestamps are times of the day, written as hhmmss"
         reasons.append(_reason("packed_time", "whole log", problem))
     change = np.diff(seconds)
@@ -232,13 +232,13 @@ def _into_gaps(seconds: Floats, usual: float) -> tuple[Floats, Rows]:
     gaps = np.concatenate([[2.0 * usual], change, [2.0 * usual]])  # gaps[i]: before row i
     is_gap = np.abs(gaps - 2.0 * usual) <= ROOM * usual
     repeats = np.flatnonzero(change == 0.0)
-    before = repeats[is_gap[repeats]]
-    is_free = is_gap[repeats + 2] & ~is_gap[repeats] & ~np.isin(repeats + 2, before)
-    after = repeats[is_free] + 1
+    in_front = repeats[is_gap[repeats]]
+    is_free = is_gap[repeats + 2] & ~is_gap[repeats] & ~np.isin(repeats + 2, in_front)
+    behind = repeats[is_free] + 1
     moved = seconds.copy()
-    moved[before] -= 0.5 * gaps[before]
-    moved[after] += 0.5 * gaps[after + 1]
-    return moved, np.sort(np.concatenate([before + 1, after]))
+    moved[in_front] -= 0.5 * gaps[in_front]
+    moved[behind] += 0.5 * gaps[behind + 1]
+    return moved, np.sort(np.concatenate([in_front + 1, behind]))
 
 
 def _rises(seconds: Floats, most: float) -> bool:
