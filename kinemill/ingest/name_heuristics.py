@@ -101,7 +101,7 @@ _FAMILIES = {
     "current": "A", "currents": "A", "forces": "N", "voltages": "V",
 }  # fmt: skip
 # Words of a torque that is in counts, or in relation to another one.
-_RELATIVE = word_set("""raw count counts adc lsb digits ticks normalized normalised norm permille
+_RELATIVE = word_set("""raw count counts adc lsb digits ticks normalized norm permille
     perc percent pct rated""")
 # Units of the quantities that words of a name state: a suffix of their dimension is a unit.
 _QUANTITIES = {
