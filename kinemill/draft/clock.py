@@ -171,7 +171,9 @@ def _evidence(
 def is_physical(name: str, unit: str = "") -> bool:
     """Return whether a column has the name or the unit of a physical channel."""
     stated = unit or _bracketed(name)
-    unit_ = read_unit(stated) if stated and not _length_of(stated) else None
+    if stated and _length_of(stated):
+        return False
+    unit_ = read_unit(stated) if stated else None
     if unit_ is not None and unit_ != "1" and not has_same_dimension(unit_, "s"):
         return True
     return bool(PHYSICAL & {*split_words(name)}) and not is_stamp(name)

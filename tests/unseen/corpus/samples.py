@@ -381,7 +381,7 @@ SPELLINGS = [
             (folder / "run.csv").read_bytes().replace(b"\n1,", b"\n\x01\x02\x80\x13x\n1,", 1)),
     )[0], DT, MOTION),
     Sample("spelling", "German thousands without decimals",
-           lambda folder: csv(folder, {"time": decimals(TIME, 2), "force_N": TORQUE,
+           lambda folder: csv(folder, {"time": TIME, "force_N": TORQUE,
                                        "position_mm": [f"{int(v):,}".replace(",", ".")
                                                        for v in 9000 * ANGLE]},
                               separator="\t", comma=True),
