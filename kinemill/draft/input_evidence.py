@@ -93,7 +93,7 @@ def controller_outputs(table: Table) -> set[str]:
 def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
     """Return the set points of loops by the data alone: each with its output, and why.
 
-    A set point is held, a column settles at it, and the output of the controller jumps with it.
+    A set point is held, another settles at it, and the output of the controller jumps with it.
     """
     guesses = {name: guess(name) for name in table.values}
     candidates = [
@@ -106,11 +106,11 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
     for name, (_, reference) in table.values.items():
         if guesses[name].role != "state" or not len(_jumps_of(reference)):
             continue
-        settled = [other for other, (_, v) in table.values.items() if _settles(reference, v)]
+        settled = [column for column, (_, v) in table.values.items() if _settles(reference, v)]
         jumping = [
-            other
-            for other in candidates
-            if other != name and _jumps_with(reference, table.values[other][1])
+            column
+            for column in candidates
+            if column != name and _jumps_with(reference, table.values[column][1])
         ]
         if settled and jumping and {*settled} != {*jumping}:
             why = f"the set point: {settled[0]} settles at it, {jumping[0]} jumps with it"
