@@ -93,7 +93,7 @@ def controller_outputs(table: Table) -> set[str]:
 def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
     """Return the set points of loops by the data alone: each with its output, and why.
 
-    A set point is held, another column settles at it, and the output of the controller jumps with it.
+    A set point is held, another column settles at it, and a controller's output jumps with it.
     """
     guesses = {name: guess(name) for name in table.values}
     candidates = [
