@@ -96,8 +96,9 @@ def build(
     channels = name_channels(related)
     channels, stated = with_stated_limits(channels, joints, robot) if robot else (channels, [])
     channels = [with_range(with_log_limits(column)) for column in channels]
-    # A policy acts at the rate of its demonstrations.
-    motion = step if is_policy else motion_step(channels, step)
+    # A policy acts at the rate of its demonstrations, and a draft at that of `--rate`.
+    is_stated = rate is not None and any(table.meeting == 1.0 / rate for table in tables)
+    motion = step if is_policy or is_stated else motion_step(channels, step)
     dt = time_step(tables, motion)
     if motion > step:  # what acts within one row of the log acts within the first step
         channels = [replace(column, lead=0) for column in channels]
@@ -217,11 +218,8 @@ def _angle(column: Column, torques: set[str]) -> Column:
     along = is_straight(column.full_name)  # a distance along x may be 6.28 m
     is_unnamed = along or name_guess.what == "unknown"
     is_turn = is_unnamed and column.role == "state" and _wraps(column, span)
-    if (name_guess.what != "position" and not is_turn) or name_guess.unit not in {
-        None,
-        "rad",
-        "deg",
-    }:
+    is_other = name_guess.unit not in {None, "rad", "deg"} or bool(name_guess.doubt)
+    if (name_guess.what != "position" and not is_turn) or is_other:
         return column
     if name_guess.unit == "deg" or (340.0 < span < 361.0 and (is_turn or not along)):
         note = [] if name_guess.unit else [f"guessed deg: the range is {span:.4g}"]

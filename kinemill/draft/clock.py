@@ -10,7 +10,7 @@ of positions under that unit.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -58,6 +58,7 @@ _UNITS = {
     1e-3: "ms msec msecs millis millisec millisecs millisecond milliseconds milli",
     1e-6: "us usec usecs micros microsec microsecs microsecond microseconds micro",
     1e-9: "ns nsec nsecs nanos nanosec nanosecs nanosecond nanoseconds nano",
+    0.1: "ds decisec deciseconds",
     0.01: "cs csec centisec centiseconds",
     TICK: "filetime 100ns",
     60.0: "min mins minute minutes minuten",
@@ -154,21 +155,25 @@ def _evidence(
     # A logger that is faster than its source, or prints few digits, repeats timestamps.
     is_repeating = steps.min() >= 0.0 and np.mean(steps > 0.0) > CLOCK_FRESH
     bursts = float(np.mean(steps < 0.1 * np.mean(steps)) > CLOCK_BURSTS)
-    stated = is_stamp(name) or bool(unit and _length_of(unit))
+    stated = is_stamp(name) or bool(_length_of(unit or _bracketed(name)))
     if stated or _ends_as_stamp(name):
         if is_rising or is_repeating:
             yield 3.0 - 0.5 * (not stated) - bursts * is_rising - 2.0 * (not is_rising), "name"
     elif is_rising and guess(name).what == "unknown" and steps.min() > 0.0:
         if _date(1.0, finite) or any(_date(length, finite) for length in (1e-3, 1e-6, 1e-9)):
             yield 0.5, "it holds dates of our time"
-        elif (is_first and name == f"{COLUMN}1") or (not name.startswith(COLUMN) and _even(steps)):
+        elif (is_first and name == f"{COLUMN}1") or (
+            not name.startswith(COLUMN) and _even(steps) and not _is_counter(steps)
+        ):
             yield 0.25 * is_first, EVENLY
 
 
 def is_physical(name: str, unit: str = "") -> bool:
     """Return whether a column has the name or the unit of a physical channel."""
     stated = unit or _bracketed(name)
-    unit_ = read_unit(stated) if stated and not _length_of(stated) else None
+    if stated and _length_of(stated):
+        return False
+    unit_ = read_unit(stated) if stated else None
     if unit_ is not None and unit_ != "1" and not has_same_dimension(unit_, "s"):
         return True
     return bool(PHYSICAL & {*split_words(name)}) and not is_stamp(name)
@@ -180,9 +185,15 @@ def with_unit(
     """Return a clock with the most likely unit."""
     stamps = numbers[name][np.isfinite(numbers[name])]
     stamps = stamps[::-1] if is_newest_first(stamps) else stamps
-    if stated := _length_of(unit) or _length_in(name):
-        return ClockChoice(name, stated, f"{why}, unit by {'unit' if unit else 'name'}")
-    motion = list(_integrals(name, numbers))
+    stated = _length_of(unit) or _length_in(name)
+    motion = list(islice(_integrals(name, numbers), 1 if stated else None))
+    if stated:
+        return ClockChoice(
+            name,
+            stated,
+            f"{why}, unit by {'unit' if unit else 'name'}",
+            tuple(_contradicted_unit(name, stated, motion)),
+        )
     steps = np.diff(stamps)
     rising = steps[steps > 0.0]
     usual = float(np.median(rising)) if len(rising) else 1.0
@@ -206,7 +217,8 @@ def with_unit(
             f"{name} is taken for {_spell(length)}, as its numbers are {usual:.4g} apart; "
             f"if they are {_spell(alternative)}: {stated}"
         )
-    if best < CLOCK_IMPLAUSIBLE:
+    is_brief = not motion and not is_whole and date is None and np.ptp(stamps) * length < 1.0
+    if best < CLOCK_IMPLAUSIBLE or is_brief:
         apart = float(np.median(np.abs(steps))) * length
         remarks.append(
             f"{name} is taken for {_spell(length)}, and its rows are {apart:.3g} s apart; if that "
@@ -215,6 +227,17 @@ def with_unit(
     if why == EVENLY and not name.startswith(COLUMN):
         remarks.append(f"{name} is taken for the clock, as {why}; if it is none: --rate HZ")
     return ClockChoice(name, length, rule, tuple(remarks), is_stated=why != EVENLY)
+
+
+def _contradicted_unit(name: str, stated: float, motion: list[float]) -> Iterator[str]:
+    """Yield a remark if velocities are derivatives of positions under another unit than stated."""
+    if motion and not _fits(stated, motion):
+        for length in LENGTHS:
+            if _fits(length, motion):
+                yield (
+                    f"{name} states {_spell(stated)}, but velocities are derivatives of positions "
+                    f"if it is in {_spell(length)}: ingest.time_unit: {spell_unit(length)}"
+                )
 
 
 def _spell(length: float) -> str:
@@ -321,7 +344,11 @@ def _length_in(name: str) -> float | None:
     if words in (["sec"], ["secs"], ["seconds"], ["sec", "s"]):
         return 1.0
     # time_of_week_ms counts ms, and sec_of_day s.
-    words = [word for last, word in pairwise(["", *words]) if "of" not in {last, word}]
+    # The 10ms of time_10ms is a raster.
+    words = [
+        word for last, word in pairwise(["", *words])
+        if "of" not in {last, word} and not last.isdigit()
+    ]  # fmt: skip
     named = [SPELLINGS[word] for word in words[1:] or words if word in SPELLINGS]
     return next(iter(named), SPELLINGS.get(words[0]) if _counts_since(words) else None)
 
@@ -339,13 +366,20 @@ def _ends_as_stamp(name: str) -> bool:
     if words and len(words[-1]) > 3 and words[-1] in SPELLINGS:
         return True
     words = words[:-1] if len(words) > 1 and words[-1] in SPELLINGS else words
-    return any(word in {"stamp", "timestamp"} or word.endswith("time") for word in words[-1:])
+    ends = {"stamp", "timestamp", "ts"}
+    return any(word in ends or word.endswith(("time", "zeit")) for word in words[-1:])
 
 
 def _even(steps: Floats) -> bool:
     """Return whether nine of ten steps (n,) are the usual one."""
     usual = float(np.median(steps))
     return bool(np.quantile(np.abs(steps - usual), 0.9) <= CLOCK_EVEN * usual)
+
+
+def _is_counter(steps: Floats) -> bool:
+    """Return whether most steps (n,) are the same whole number."""
+    usual = float(np.median(steps))
+    return usual >= 1.0 and usual.is_integer() and bool(np.mean(steps == usual) > CLOCK_RISING)
 
 
 def advances(stamps: Floats) -> bool:
@@ -369,6 +403,8 @@ def rounded_hint(numbers: Mapping[str, Floats]) -> str:
     """Return a hint at a column that may be a clock with too few digits; empty if there is none."""
     for name, values in numbers.items():
         stamps = values[np.isfinite(values)]
+        if is_newest_first(stamps):
+            stamps = stamps[::-1]
         is_named = is_stamp(name) or _ends_as_stamp(name) or bool(len(stamps) and stamps[0] >= 1e9)
         n_different = len(np.unique(stamps))
         if not is_named and (guess(name).what != "unknown" or n_different < CLOCK_FEWEST_STAMPS):
@@ -377,10 +413,8 @@ def rounded_hint(numbers: Mapping[str, Floats]) -> str:
             continue
         unit = with_unit(name, {name: values}).unit
         rate = rate_of(stamps * unit)
-        return (
-            f"; {name} never falls, but repeats its numbers: --rate {rate} if it is time in "
-            f"{_spell(unit)}"
-        )
+        repeats = "" if n_different == len(stamps) else ", but repeats its numbers"
+        return f"; {name} never falls{repeats}: --rate {rate} if it is time in {_spell(unit)}"
     return ""
 
 

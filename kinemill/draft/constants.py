@@ -1,15 +1,22 @@
-"""Constants of drafts: each with what it bounds."""
+"""Constants of drafts: what each bounds, and the data that set those of a module.
+
+Corpus: the small logs of `tests/unseen/corpus`. Sound logs: the 59 public ones of
+`benchmarks/drafts.py`, which lose no row to a draft from another log of their robot. A setting is a
+default that no data set.
+"""
 
 COMPARED_ROWS = 20_000  # of a log, from its start, for models and smoothness
 COMPARED_LOGS = 3  # for relations of columns without descriptive names
 
-# body_frame.py
+# body_frame.py: set by logs whose gyro follows the roll near level, or whose velocity along the
+# nose follows x at a heading of zero
 BODY_EXACT = 0.03  # largest difference from a derivative, as a share of the motion
 BODY_EXPLAINED = 0.5  # least share of the variance of the difference that the attitude explains
 BODY_USUAL = 0.95  # share of the windows that are compared, without those of faults
 BODY_FEWEST = 100  # least number of windows for a conclusion
 
-# builder.py
+# builder.py: set by encoders of 16 bits, arms of LeRobot in degrees and in percent, a diver whose
+# heading jumps by a turn
 ANGLE_FEWEST_WHOLE = 8  # different whole numbers that show that an angle is not in rad
 ANGLE_FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
 ANGLE_PERCENT = 100.5
@@ -17,10 +24,10 @@ ANGLE_DEGREES = 400.0  # largest values of joints in percent and in degrees
 ANGLE_FULL = 0.95  # share of the register that the counts of a log cover
 ANGLE_RARE = 0.05  # largest share of rows in which an angle jumps by a turn
 
-# clip_names.py
+# clip_names.py: set by retargeted clips without a header, of DeepMimic and of npz
 CLIP_UNIT = 0.02  # largest deviation of the norm of a quaternion
 
-# clock.py
+# clock.py: set by the clocks of the corpus, with and without velocities
 CLOCK_DATES = (788_918_400.0, 2_366_841_600.0)  # s since 1970: 1995 to 2045
 CLOCK_USUAL_STEP = 0.01  # s
 CLOCK_STEPS = (5e-5, 2.0)  # s, usual time steps of robots
@@ -39,12 +46,13 @@ CLOCK_MOST_PAIRS = 12  # of velocity and position, that are compared
 CLOCK_FEWEST_STAMPS = 20  # different numbers of a clock with too few digits
 CLOCK_FEWEST_NAMED = 4  # the same for a column with the name of a clock, or of epoch times
 
-# column_relations.py
+# column_relations.py: set by logs with texts as character codes; for the rest no data are recorded
 RELATION_LENGTH_OFF = 0.02  # of a quaternion's length, which is 1
 RELATION_LETTERS = 0.8  # least share of letters in a text
 RELATION_NEAR = 0.3  # rms distance between a joint and its target, relative to the position
 
-# derivatives.py
+# derivatives.py: set by the sound logs, of whose 148 checks earlier drafts cut 83; a six-joint arm
+# without names
 DERIVATIVE_MAJORITY = 0.5  # least share of the windows with motion that agree with the line
 DERIVATIVE_SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
 DERIVATIVE_MANY = 28  # columns of which not every two are compared
@@ -53,14 +61,14 @@ DERIVATIVE_SAME = 0.1
 DERIVATIVE_NEAR = 0.3  # relative distance of a factor from that of two units
 DERIVATIVE_LATE = 0.01  # s of delay from which a shift is tested
 
-# draft_check.py
+# draft_check.py: set by the sound logs, drafted from one log and from all
 CHECK_MANY = 0.2  # share of the logs that a check must refuse to become a warning
 CHECK_MOST = 0.8  # share of the rows of a log that a check must drop to refuse it
 CHECK_LEAST = 2  # number of the logs as well, unless there are fewer
 CHECK_FEWEST = 3  # logs of which one is for validation and one for the test
 CHECK_ROUNDS = 3  # checks may be found one after the other
 
-# experiments.py
+# experiments.py: set by public files with several experiments (u1 z1 u2 z2)
 EXPERIMENT_FEWEST = 2  # columns of each experiment
 EXPERIMENT_LAGS = 3  # rows behind a prediction
 EXPERIMENT_COUPLED = 0.02  # least reduction of an error by columns of another experiment, relative
@@ -70,7 +78,7 @@ EXPERIMENT_EXACT = 0.01
 # Largest error of the model of another experiment, relative to the own one.
 EXPERIMENT_LARGEST_RATIO = 2.0
 
-# horizon.py
+# horizon.py: set by logs at 1 kHz, for which 25 rows are 25 ms
 HORIZON_FEWEST = 5  # steps of a horizon
 HORIZON_MOST = 50  # steps; longer rollouts cost more than they show
 HORIZON_SHARE = 10  # a horizon is at most this part of the median log
@@ -81,14 +89,15 @@ HORIZON_DELAYED = 0.8  # largest error with delayed commands, relative to that w
 HORIZON_ROWS = 5000  # that are compared
 HORIZON_LONGEST = 100_000  # rows of a log whose time constants are measured
 
-# imitation.py
+# imitation.py: settings
 # Demonstrations from which shares by hash leave no side of the split empty.
 DEMONSTRATION_SHARES_FROM = 20
 # Rows: the usual `validate.min_steps`, which would lose shorter demonstrations.
 DEMONSTRATION_SHORT = 20
 DEMONSTRATION_LEAST_ROWS = 5  # of a demonstration
 
-# input_evidence.py
+# input_evidence.py: set by silverbox (AT_ONCE) and the tanks of the corpus (jumps, SETTLED); for
+# the rest no data are recorded
 INPUT_LAGS = 8  # rows of the past
 INPUT_HORIZONS = (1, 4, 16)  # rows over which a change is predicted
 INPUT_DRIVES = 0.2  # least reduction of the squared error by a column that drives another, relative
@@ -98,47 +107,48 @@ INPUT_AT_ONCE = 0.5  # least such reduction by the input's value in the predicte
 INPUT_PREDICTABLE = 1e-5
 INPUT_MOST_COLUMNS = 12
 INPUT_FEWEST_JUMPS = 3
+INPUT_SETTLED = 0.5  # distance from a set point before its jumps, relative to its spread
 INPUT_MOST_JUMPS = 0.2  # share of the rows in which a held set point changes
 # Least step of a controller's output with the set point, relative to its usual ones.
 INPUT_JUMP = 2.0
 
-# letter_names.py
+# letter_names.py: set by public arms with qg next to qm, and errors among many columns
 LETTER_SAME = 0.05  # largest distance of an error from a difference, relative to its spread
 LETTER_EXCLUDING = 16  # rows that exclude most pairs of columns
 LETTER_SLACK = 3.0  # times `SAME`, on a few rows
 # Largest spread of measured columns around their references, relative to the motion.
 LETTER_FOLLOWS = 0.5
 
-# mirror_pairs.py
+# mirror_pairs.py: settings
 MIRROR_ROUNDED = 1e-3  # rad, tolerance of equal limits
 MIRROR_CLEAR = 1.5  # ratio of the misfits of both signs, from which one is clear
 MIRROR_HARMONICS = 6
 MIRROR_RIDGE = 0.05  # of the commands, relative to their largest value
 
-# motion.py
+# motion.py: settings; clips of 40 rows have no end for validation
 MOTION_TEST = 0.2  # share of the only clip
 MOTION_VALIDATION = 0.2  # share of each clip, at its end
 MOTION_LEAST = 10  # rows of a part of a clip
 
-# motion_physics.py
+# motion_physics.py: set by the robots of awd_robots, which walk after training with these settings
 MOTION_SECONDS = 20.0  # length of an episode
 MOTION_COMMANDS = 8  # largest number of commands of clips that the trials use
 MOTION_STILL = 1e-3  # rad, largest movement and offset of a joint that can be locked
 MOTION_HORIZON = 1.65  # s, mean time until a reward of which the discount leaves 1/e
 
-# mechanism.py
+# mechanism.py: settings of arms and carts in MJCF without a free joint
 MECHANISM_SECONDS = 10.0  # of an episode
 MECHANISM_START_NOISE = 0.05  # rad, m and their rates per s
 MECHANISM_WITHIN = 0.1  # rad or m, root mean square of a success
 
-# optional_columns.py
+# optional_columns.py: set by sets of which most logs, not all, have a column
 OPTIONAL_HORIZON = 5  # rows over which the change of a state is predicted
 OPTIONAL_LOGS = 5  # logs that are used
 # Least reduction of the error of some state, relative, that makes a column needed.
 OPTIONAL_GAIN = 0.2
 OPTIONAL_RIDGE = 1e-6  # relative to the number of rows, of standardized columns
 
-# plan_evidence.py
+# plan_evidence.py: set by made demonstrations that part at few rows
 # Least variance of the difference of similar rows, relative to independent ones.
 PLAN_DISAGREE = 0.1
 PLAN_NEAR = 0.2  # distance of similar rows, relative to that of rows of different demonstrations
@@ -154,20 +164,20 @@ PLAN_QUERIES = 1500
 PLAN_REFERENCES = 8000  # rows that are compared
 PLAN_FEWEST = 50  # pairs of similar rows that decide
 
-# ranges.py
+# ranges.py: set by the sound logs: the range of one log cut other logs of its robot
 RANGE_AGREEING = 20  # least number of recordings that can make limits
 RANGE_NEW = 0.1  # of the range of all others: how far one recording may leave it
 RANGE_MARGIN = 0.5  # of the range, added on both sides
 RANGE_REST = 0.1  # of the largest value, added as well: a joint at rest may move in another log
 RANGE_OUTLIERS = 0.0005  # share of the samples on each side that is not part of a range
 
-# rates.py
+# rates.py: set by PX4 and DataFlash logs: IMU 50 to 250 Hz, attitude 10 to 20 Hz, outputs 10 Hz
 RATE_SLOW = 4.0  # times the step of a draft; slower columns leave few rows in common
 RATE_SLOWEST_COMMAND = 20.0  # the same for commands, if no faster column is one
 RATE_REACH = 50.0  # times the fastest step; a draft is not slowed down further
 RATE_LONGEST = 0.5  # s, longest step that a fast log is slowed down to
 
-# reinforcement.py
+# reinforcement.py: settings
 RANDOM_EPISODES = 5  # of random actions that check the environment
 # Ratio of the standard deviations of two observations that calls for normalization.
 RANDOM_UNEVEN = 10.0
@@ -175,29 +185,29 @@ RANDOM_MOST_STEPS = 1000  # steps of an episode that neither the environment nor
 ROBOT_SECONDS = 20.0  # s of an episode of a robot in MJCF
 ROBOT_DT = 0.02  # s, about the time step of a robot in MJCF
 
-# rules.py
+# rules.py: set by public logs with row counters, modes and flags
 RULE_EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 RULE_FEWEST_NUMBERED = 20  # rows that show that a column numbers them
 RULE_NUMBERED = 0.95  # share of the steps of such a column that are equal
 RULE_MOST_MODES = 32
 RULE_MOST_FLAGS = 8  # different values of a column named as a mode, and of another one
 
-# schema_inference.py
+# schema_inference.py: set by DataFlash logs, whose topics come in bursts
 TOPIC_SHORT = 20  # rows of the shortest log
 TOPIC_COVERED = 0.8  # of the log's duration that a topic must span
 TOPIC_RARE = 0.1  # of the mean time between messages: the least usual one; less are bursts
 
-# selection.py
+# selection.py: set by wide tables of topics, where a column with fewer values cut nearly all rows
 SELECTION_MOSTLY = 0.5  # share of missing samples above which a column would cut most rows
 
-# stated_limits.py
+# stated_limits.py: set by robot files next to logs beyond their limits
 LIMIT_ROUNDING = 1e-3  # of the range: values that far beyond a limit do not exceed it
 LIMIT_FARTHER = 3.0  # times the range of a joint in rad: values that far are in deg
 # Share of the logs beyond a limit, above which it is not a limit of the channel.
 LIMIT_CONTRADICTED = 0.5
 LIMIT_RARE = 0.01  # share of the samples of a log beyond a limit that may be faults
 
-# task_draft_writer.py
+# task_draft_writer.py: set by g1_lerobot: shorter blocks left no window to a history of 10 rows
 SPLIT_TEST = 0.2  # test share of a single log
 SPLIT_BLOCKS = 0.15  # share of validation; in blocks of each log where these are long
 SPLIT_EPISODES = 5  # of a test, `promote.min_test_episodes`
@@ -205,15 +215,15 @@ SPLIT_EPISODES = 5  # of a test, `promote.min_test_episodes`
 SPLIT_LAGS = 100
 SPLIT_MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
 
-# text_table.py
+# text_table.py: set by a LeRobot set that states 30 Hz and has 15
 RATE_MISMATCH = 0.1  # relative difference between the rates of metadata and timestamps
 
-# time_join.py
+# time_join.py: settings
 JOIN_PERIODS = 1.5  # of the slower log: the largest distance of a sample from a row
 JOIN_JUMP = 0.75  # share of a column's range between two samples from which nothing is interpolated
 JOIN_ROUNDING = 1e-6  # s; float64 resolves epoch times to 2.4e-7 s
 
-# timing.py
+# timing.py: set by the sound logs (gaps), and logs at 1 kHz
 TIMING_EVEN = 1e-6  # of a step: deviation of evenly spaced timestamps
 TIMING_BRIDGED = 0.02  # rms error of interpolation over a gap, relative to the spread of a channel
 TIMING_NOISE = 1.5  # the same, relative to the error over the shortest gap, which is noise
@@ -228,7 +238,7 @@ TIMING_MUCH_FASTER = 20.0  # the same of slow logs, whose rate was mostly chosen
 TIMING_LEAST_HOLD = 3.0
 TIMING_USUAL_GAP = 5.0  # time steps: the default of `ingest.resample.max_gap`
 
-# velocity_fit.py
+# velocity_fit.py: set by the sound logs, with faults
 FIT_WINDOW = 0.5  # s over which a velocity is integrated
 FIT_ROWS = 50_000  # of a log that are compared
 FIT_WINDOWS = 4_000  # of a log that are compared

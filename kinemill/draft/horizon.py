@@ -43,7 +43,7 @@ NO_HORIZON = Horizon(0, "")  # of a policy
 
 def find_horizon(columns: Sequence[Column], dt: float) -> Horizon:
     """Return the horizon that covers dead time and slowest time constant, at a time step in s."""
-    recordings = [recording for recording in _recordings(columns, dt) if len(recording)]
+    recordings = [recording for recording in _recordings(columns, dt) if len(recording) > 1]
     states = [column.channel for column in columns if column.role == "state"]
     if not recordings or not states:
         return Horizon(HORIZON_FEWEST, "the logs are short")

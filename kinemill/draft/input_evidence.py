@@ -26,6 +26,7 @@ from kinemill.draft.constants import (
     INPUT_MOST_COLUMNS,
     INPUT_MOST_JUMPS,
     INPUT_PREDICTABLE,
+    INPUT_SETTLED,
 )
 from kinemill.draft.optional_columns import held_out_errors
 from kinemill.draft.table import Table
@@ -89,6 +90,50 @@ def controller_outputs(table: Table) -> set[str]:
     }
 
 
+def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
+    """Return the set points of loops by the data alone: each with its output, and why.
+
+    A set point is held, another column settles at it, and a controller's output jumps with it.
+    """
+    guesses = {name: guess(name) for name in table.values}
+    candidates = [
+        name
+        for name, meaning in guesses.items()
+        if meaning.role == "action"
+        or (meaning.what in {"unknown", "position"} and not meaning.unit)
+    ]
+    set_points = dict[str, tuple[str, str]]()
+    for name, (_, reference) in table.values.items():
+        if guesses[name].role != "state" or not len(_jumps_of(reference)):
+            continue
+        settled = [column for column, (_, v) in table.values.items() if _settles(reference, v)]
+        jumping = [
+            column
+            for column in candidates
+            if column != name and _jumps_with(reference, table.values[column][1])
+        ]
+        if settled and jumping and {*settled} != {*jumping}:
+            why = f"the set point: {settled[0]} settles at it, {jumping[0]} jumps with it"
+            set_points[name] = (jumping[0], why)
+    return set_points
+
+
+def _jumps_of(values: Floats) -> Floats:
+    """Return the rows (k,) before the jumps of a held column (n,); none if it is not held."""
+    jumps = np.flatnonzero(np.diff(values) != 0.0)
+    is_held = INPUT_FEWEST_JUMPS <= len(jumps) <= INPUT_MOST_JUMPS * len(values)
+    return jumps if is_held else jumps[:0]
+
+
+def _settles(reference: Floats, values: Floats) -> bool:
+    """Return whether a column (n,) comes close to the reference (n,) before each of its jumps."""
+    if len(reference) != len(values) or np.array_equal(reference, values):
+        return False
+    rows = np.append(_jumps_of(reference), len(reference) - 1)
+    distance = float(np.nanmean(np.abs(values[rows] - reference[rows])))
+    return distance < INPUT_SETTLED * float(np.std(reference[rows]))
+
+
 def _jumps_with(reference: Floats, values: Floats) -> bool:
     """Return whether a column (n,) makes its largest steps where the reference (n,) does."""
     if len(reference) != len(values) or len(values) < 2:
@@ -96,7 +141,7 @@ def _jumps_with(reference: Floats, values: Floats) -> bool:
     steps = np.abs(np.diff(np.where(np.isfinite(values), values, np.nan)))
     steps = np.fmax(steps, np.append(steps[1:], 0.0))
     jumps = np.abs(np.diff(reference)) > 0.0
-    if not INPUT_FEWEST_JUMPS <= np.count_nonzero(jumps) <= INPUT_MOST_JUMPS * len(jumps):
+    if not len(_jumps_of(reference)):
         return False
     near = jumps | np.append(jumps[1:], False)
     usual = float(np.nanquantile(steps[~near], 0.95))

@@ -14,6 +14,7 @@ from kinemill.draft.joined_files import is_unnamed
 from kinemill.draft.recording_files import join_hint
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.draft.table import Table
+from kinemill.draft.text_table import FEWEST_ROWS
 from kinemill.errors import BadInput, join_first
 from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
@@ -23,7 +24,6 @@ from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder, or parts of all logs, that are read
 MOST_NAMES = 8
-FEWEST_ROWS = 3  # of a recording
 PLANNED = "a plan by its name, and no measurement"
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
 _PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoint", "setpoints"}
@@ -111,6 +111,9 @@ def _long_parts(path: Path, rate: float | None) -> list[Table]:
         BadInput: There is none.
     """
     parts = survey(path, rate)
+    if not any(part.values for part in parts):
+        text = ", ".join(f"{name} ({why})" for name, why in parts[0].left_out.items())
+        raise BadInput(path, f"has no column of numbers; left out are {text or 'none'}")
     long = [part for part in parts if part.rows >= FEWEST_ROWS]
     short = [
         f"{part.part or path.name}: {part.rows} rows" for part in parts if part.rows < FEWEST_ROWS
@@ -125,11 +128,12 @@ def _long_parts(path: Path, rate: float | None) -> list[Table]:
 
 def _nothing_to_read(folder: Path, problems: Mapping[str, str]) -> BadInput:
     """Return the error for a folder without a log, or of logs that cannot be read, by name."""
-    if problems:
-        name, why = next(iter(problems.items()))
-        return BadInput(folder, f"none of {len(problems)} logs can be read; {name}: {why}")
+    hint = _robot_hint(folder)
+    if unread := problems or ({} if hint else _unrecognized(folder)):
+        name, why = next(iter(unread.items()))
+        return BadInput(folder, f"none of {len(unread)} logs can be read; {name}: {why}")
     expected = f"files with the suffix {', '.join(_endings())}"
-    return BadInput(folder, "holds no log for a draft", expected=expected, fix=_robot_hint(folder))
+    return BadInput(folder, "holds no log for a draft", expected=expected, fix=hint)
 
 
 def _share_columns(tables: Sequence[Table]) -> bool:
@@ -215,7 +219,7 @@ def _unrecognized(folder: Path) -> dict[str, str]:
         if not is_known and not is_read and path.name[0] not in ".~_" and is_file(path):
             name = str(path.relative_to(folder))
             names.setdefault(path.suffix.lower() or name, []).append(name)
-    why = "no reader reads it"
+    why = "no reader recognizes it"
     alone = {files[0]: why for files in names.values() if len(files) == 1}
     counts = {suffix: len(files) for suffix, files in names.items() if len(files) > 1}
     return alone | {f"*{suffix}": f"{why} ({count} files)" for suffix, count in counts.items()}

@@ -35,9 +35,7 @@ def meet(
     }
     fastest = min(steps.values())
     step = 1.0 / rate if rate else _meeting(steps, positions, commands, fastest)
-    names = {name for name, usual in steps.items() if usual <= RATE_SLOW * step}
-    if not names & commands:
-        names |= {name for name in commands if steps[name] <= RATE_SLOWEST_COMMAND * step}
+    names = _used(steps, commands, step)
     left_out: dict[str, str] = {
         name: Reason(
             f"slower than {1.0 / (RATE_SLOW * step):.3g} Hz; a lower --rate would keep it", "rate"
@@ -47,7 +45,7 @@ def meet(
     }
     if step == fastest:
         return names, None, left_out, []
-    dropped = [name for name in names if steps[name] > RATE_SLOW * fastest]
+    dropped = names - _used(steps, commands, fastest)
     remark = f"runs at {1.0 / step:.4g} Hz, where states and commands meet"
     if rate:
         remark = f"runs at {rate:g} Hz, as --rate states"
@@ -55,6 +53,15 @@ def meet(
         topics = ", ".join(fold_names(_topics(dropped)))
         remark += f"; --rate {1.0 / fastest:.4g} would drop {topics}"
     return names, step, left_out, [remark]
+
+
+def _used(steps: Mapping[str, float], commands: set[str], step: float) -> set[str]:
+    """Return the columns that are not much slower than a step, s, or all commands, which are held.
+
+    A slower command is left out next to a faster one.
+    """
+    names = {name for name, usual in steps.items() if usual <= RATE_SLOW * step}
+    return names if names & commands else names | commands
 
 
 def _meeting(

@@ -185,10 +185,11 @@ def _copies(table: Table) -> dict[str, str]:
     return copies
 
 
-def _rank(name: str) -> tuple[bool, bool, bool]:
+def _rank(name: str) -> tuple[bool, bool, bool, bool]:
     """Return the order in which columns of the same numbers are preferred: observations first."""
     is_observed = name.partition("/")[0] in OBSERVATIONS
-    return not is_observed, name.endswith("]"), split_index(name)[1] is not None
+    is_unknown = guess(name).what == "unknown"
+    return not is_observed, is_unknown, name.endswith("]"), split_index(name)[1] is not None
 
 
 def status_columns(tables: Sequence[Table]) -> dict[str, str]:

@@ -47,6 +47,7 @@ from kinemill.ingest.unsupported_formats import is_pointer, unsupported_format
 from kinemill.task import READERS, Channel, Task
 
 NO_CLOCK = "\0"  # no column has this name
+ARRAYS = ("hdf5", "json", "mat", "npz")  # formats that may state a rate next to a clock
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 UNUSUAL = Reason(
@@ -131,6 +132,7 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
         result.refused.update(_unused(listed, used) | about.left_out)
         whole = [_table(path, log, result, rate, about) for log in result.logs]
         tables = [part for table in whole for part in split_table(table)]
+    stated = about.rate or _stated_rate(reader, path, tables)
     return [
         with_letters(
             replace(
@@ -138,12 +140,23 @@ def _survey(path: Path, rate: float | None) -> list[Table]:
                 labels={**table.labels, **about.labels},
                 text=about.text,
                 attributes=attributes_by_column(about.columns, table),
-                remarks=(*table.remarks, *contradictions(about.rate, table)),
+                remarks=(*table.remarks, *contradictions(stated, table)),
                 splits=about.splits,
             )
         )
         for table in tables
     ]
+
+
+def _stated_rate(reader: Reader, path: Path, tables: list[Table]) -> float | None:
+    """Return the rate, Hz, that a log of arrays states next to its clock, if it does."""
+    if not tables or not tables[0].time or form_of(path) not in ARRAYS:
+        return None
+    names = [*tables[0].values][:1]
+    try:
+        return read_parts(reader, path, _asking(names, _Clock([NO_CLOCK], None)))[0].ticks
+    except Unreadable:
+        return None
 
 
 def _unused(listed: list[str], used: list[str]) -> dict[str, str]:
@@ -357,12 +370,14 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None, abo
         return replace(table_of(path, numbers, result.refused), part=log.part)
     time = log.frame[TIME]
     meeting = 1.0 / rate if rate and result.time else None
-    if result.time and log.ticks == 1.0:  # plain numbers of unknown unit
+    if result.time and log.ticks == 1.0 and time.count():  # plain numbers of unknown unit
         numbers[result.time] = _floats(time)
         unit = about.columns.get(result.time, ColumnAttributes()).unit
         clock = with_unit(result.time, numbers, unit)
         table = stamped(path, clock, numbers, result.refused)
         return replace(table, part=log.part, meeting=meeting)
+    if not time.count():
+        raise BadLog(path, "too short: it has no row with a timestamp")
     first = time.drop_nulls()[0]
     seconds = _floats(time - first) / log.ticks
     if result.time and not advances(seconds):

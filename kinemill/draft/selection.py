@@ -9,12 +9,11 @@ import numpy as np
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import rotation_elements
 from kinemill.draft.constants import COMPARED_LOGS, OPTIONAL_GAIN, SELECTION_MOSTLY
-from kinemill.draft.input_evidence import controller_outputs
+from kinemill.draft.input_evidence import controller_outputs, find_set_points
 from kinemill.draft.logs import log_names
 from kinemill.draft.optional_columns import error_reduction
 from kinemill.draft.rules import OBSERVATIONS, facts_of, left_out_reason, status_columns
 from kinemill.draft.table import Reason, Samples, Table
-from kinemill.ingest.header_units import signed_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
     COMMAND,
@@ -32,6 +31,7 @@ from kinemill.ingest.name_heuristics import (
     guess,
     is_no_unit,
     split_words,
+    suffix_unit,
 )
 from kinemill.ingest.raw import split_index
 from kinemill.task.units import factor, has_same_dimension, read_unit
@@ -47,7 +47,6 @@ EFFORT = {"tau", "torque", "torques", "current", "currents", "curr", "iq", "effo
           "forces", "voltage", "pwm", "duty", "thrust"}  # fmt: skip
 _READ = {"meas", "measured", "actual", "present", "act", "real", "raw", "est", "filt"} | FEEDBACK
 EFFORTS = ("N*m", "N", "A", "V")  # a set point of these acts on the motor
-_PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
 
 # Forces, torques and voltages are measured where a motor is driven by pulses.
 MODULATED = {"pwm", "duty", "throttle"}
@@ -70,12 +69,19 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     its goals.
     """
     unused: dict[str, str] = dict.fromkeys(_constant_columns(tables), CONSTANT)
-    unused = unused if is_policy else status_columns(tables) | unused
+    if not is_policy:
+        unused = status_columns(tables) | unused
+    outputs = set[str]()
+    for table in [] if is_policy else tables[:COMPARED_LOGS]:
+        for name, (output, why) in find_set_points(table).items():
+            unused = {**unused, name: Reason(why, "set point")}
+            outputs.add(output)
     choices = [_choose(table, {}, unused, set()) for table in tables]
     roles = {column.role for selected, _ in choices for column in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
-    outputs = set[str]()
-    if "action" not in roles:
+    if "action" in roles:
+        outputs = set[str]()
+    else:
         outputs = outputs.union(*(controller_outputs(table) for table in tables[:COMPARED_LOGS]))
     if "action" not in roles and not outputs:
         instead |= {"reference": "action"}
@@ -92,12 +98,10 @@ def _observed(selected: dict[str, Guess], unused: dict[str, str]) -> Choice:
     In robomimic and LIBERO, that is the state of the simulator, which no robot measures.
     """
     sensed = [column for column in selected.values() if column.role != "action"]
-    groups = {
-        column.name.partition("/")[0] for column in sensed if "/" in column.name
-    } & OBSERVATIONS
+    groups = {_group(column.name) for column in sensed} & OBSERVATIONS
     if not groups:
         return selected, unused
-    outside = {column.name for column in sensed if column.name.partition("/")[0] not in groups}
+    outside = {column.name for column in sensed if _group(column.name) not in groups}
     why = Reason(f"outside of {min(groups)}/, which holds what a policy observes", "group")
     selected = {family: column for family, column in selected.items() if column.name not in outside}
     return selected, unused | dict.fromkeys(outside, why)
@@ -343,10 +347,12 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     velocity by its unit.
     """
     stated = table.attributes_of(column.name).unit
-    name = split_index(column.label or column.name)[0]  # a repeated column is numbered
-    if signed := signed_unit(name):  # torque_mNm is the torque_Nm of other logs
-        column = replace(column, family=guess(_PREFIX.sub("", name)).family)
-    unit = signed or column.unit
+    name, index = split_index(column.label or column.name)  # a repeated column is numbered
+    bare, suffix = suffix_unit(name)
+    if suffix:  # torque_mNm is the torque_Nm of other logs
+        element = bare if index is None else f"{bare}[{index}]"
+        column = replace(column, family=guess(element).family)
+    unit = suffix or column.unit
     unit_read = read_unit(stated, frozenset(split_words(name))) if stated else None
     if unit_read or (stated and not is_no_unit(stated)):
         unit = unit_read
@@ -355,7 +361,7 @@ def _with_stated_unit(column: Guess, table: Table) -> Guess:
     is_motion = column.what == "velocity" and column.role == "state"
     if is_motion and unit and any(has_same_dimension(unit, u) for u in (*EFFORTS, "W", "degC")):
         column = replace(column, what="unknown")  # the W of power_W
-    if column.what == "unknown" and unit and _TORQUE.match(unit):
+    if column.what == "unknown" and unit and _TORQUE.match(unit) and "/" not in unit:
         return replace(column, what="action", role="action", doubt=TORQUE, rule="unit")
     if column.what not in {"unknown", "position"} or column.role != "state":
         return column
@@ -382,6 +388,8 @@ def _measured(guesses: list[Guess]) -> set[str]:
         measured |= {action.name for action in actions if _words(action) & COMMAND & LOADS}
     if any(_is_commanded(action) or action.unit == "percent" for action in actions):
         measured |= {action.name for action in actions if _words(action) & COMMAND == {"force"}}
+    observed = {action.name for action in actions if _group(action.name) in OBSERVATIONS}
+    measured |= observed if len(observed) < len(actions) else set()
     # tau is measured next to a tau that is called a command.
     commanded = set[str]().union(
         *(_quantities(action) for action in actions if _is_commanded(action))
@@ -392,6 +400,11 @@ def _measured(guesses: list[Guess]) -> set[str]:
     unnamed = [action for action in actions if not _is_commanded(action)]
     measured |= {column.name for column in unnamed if _quantities(column) & commanded}
     return measured if len(measured) < len(actions) else set()
+
+
+def _group(name: str) -> str:
+    """Return the group of a column: `observations` of `observations/effort`."""
+    return re.split(r"[/.]", name)[0]
 
 
 def _is_commanded(action: Guess) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from kinemill.draft.column import PLAIN, YAML_WORDS, Column, fold_names
 from kinemill.draft.constants import (
     SPLIT_BLOCKS,
@@ -347,11 +349,10 @@ def pattern_of(name: str) -> str:
 
 
 def _rows(table: Table, dt: float) -> int:
-    """Return the number of time steps of a log."""
-    clocks = [seconds for seconds, _ in table.values.values()]
-    first = min(float(seconds[0]) for seconds in clocks)
-    last = max(float(seconds[-1]) for seconds in clocks)
-    return int((last - first) / dt) + 1
+    """Return the number of time steps of a log, without those in which its clock goes back."""
+    seconds = max((seconds for seconds, _ in table.values.values()), key=len)
+    steps = np.diff(seconds)
+    return int(steps[steps > 0.0].sum() / dt) + 1
 
 
 def quote(name: str) -> str:

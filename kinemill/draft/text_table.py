@@ -5,7 +5,7 @@ The rows are those of the CSV reader. For other formats the reader lists the col
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +29,8 @@ from kinemill.draft.table import Reason, Table, usual_step
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
 from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
-from kinemill.ingest.readers._csv_layout import Layout, decode, is_binary
-from kinemill.ingest.readers._plain_table import COLUMN, rate_above
+from kinemill.ingest.readers._csv_layout import COMMENTS, Layout, decode, is_binary
+from kinemill.ingest.readers._plain_table import COLUMN, count_damaged, rate_above
 from kinemill.ingest.readers.csv import read_as_text
 from kinemill.ingest.slow_columns import is_slower
 from kinemill.ingest.text_values import (
@@ -43,6 +43,8 @@ from kinemill.ingest.text_values import (
 from kinemill.ingest.unsupported_formats import unsupported_format
 
 HEAD = 1 << 18  # bytes that show whether a file is text
+FEWEST_ROWS = 3  # of a recording
+MOST_HEADERS = 3  # lines between rows that are named
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
 COARSE = Reason("most rows repeat its last date", "clock")
 NEWEST_FIRST = "the newest row is first: rows are read from the last one to the first"
@@ -98,6 +100,7 @@ def read_text(path: Path, rate: float | None = None) -> Table:
         *table.remarks,
         *layout.remarks,
         *_unused_names(path, layout.names),
+        *_unused_lines(path, text, layout),
         *contradictions(stated, table),
     )
     return replace(table, attributes=units, remarks=remarks)
@@ -118,13 +121,31 @@ def _unused_names(path: Path, names: list[str]) -> list[str]:
     if not all(name.startswith(COLUMN) for name in names):
         return []
     with path.open("rb") as file:
-        lines = [decode(line) for line in file.read(HEAD).split(b"\n") if line.startswith(b"#")]
-    words = re.split(r"[,;\s]+", lines[-1].strip("# \r")) if lines else []
+        lines = [decode(line) for line in file.read(HEAD).split(b"\n") if line.startswith(COMMENTS)]
+    words = re.split(r"[,;\s]+", lines[-1].strip("#%/ \r")) if lines else []
     if len(words) < 2:
         return []
     return [
         f"the comment {lines[-1][:80]!r} holds {len(words)} names, and rows {len(names)} values"
     ]
+
+
+def _unused_lines(path: Path, text: pl.DataFrame, layout: Layout) -> Iterator[str]:
+    """Yield remarks on lines that are no rows: damaged ones, other headers, and short rows."""
+    if damaged := count_damaged(path):
+        yield f"{damaged} lines hold zeros, as a loss of power leaves them: left out"
+    width = text.width
+    is_empty = [column.null_count() == len(column) for column in text]
+    if is_empty[-1] and len(layout.fields(layout.first_row)) < width:
+        yield f"the header has {width} names, and rows fewer values: names may not fit"
+    first = text[text.columns[0]]
+    if len(text) == 0 or re.match(r"[^\d.,+-]", first[0] or "a"):  # not a column of numbers
+        return
+    is_name = first.str.contains(r"^[A-Za-z_]{2,}").fill_null(value=False)
+    for row in text.filter(is_name).head(MOST_HEADERS).rows():
+        names = [name for name in row if name and re.match(r"[A-Za-z_]", name)]
+        if 2 * len(names) > width and names != text.columns:
+            yield f"a line between the rows names other columns: {', '.join(names)}"
 
 
 def read_numbers(path: Path) -> tuple[dict[str, Floats], list[str]]:
@@ -206,7 +227,8 @@ def _binary(path: Path, head: bytes) -> BadLog:
         return BadLog(
             path, f"is {detected[0]}", expected="a log that a reader reads", fix=detected[1]
         )
-    kind = "a pickle, which could run code" if head.startswith(PICKLE) else "binary data, not text"
+    is_pickle = head.startswith(PICKLE)
+    kind = "a pickle, which could run code" if is_pickle else "data that no reader recognizes"
     fix = "write the numbers as text, .npy or .npz, or name the file after its format"
     return BadLog(path, f"holds {kind}", expected="a text table", fix=fix)
 
@@ -261,6 +283,9 @@ def table_of(
         total = {**numbers, steps: np.nancumsum(numbers[steps])}
         table = stamped(path, with_unit(steps, total), total, left_out)
         return replace(table, sums_time=True)
+    rows = max(map(len, numbers.values()), default=0)
+    if clock is None and 0 < rows < FEWEST_ROWS:
+        raise BadLog(path, f"too short: {rows} rows", expected=f"{FEWEST_ROWS} or more")
     if clock is None:
         raise BadLog(
             path,
@@ -318,6 +343,7 @@ def _on_clock(
         ticks,
         np.inf,
         [pl.Series(values[good]) for values in numbers.values()],
+        origin / ticks,
     )
     remarks += [f"{item['check']}: {item['found']}; {item['fix']}" for item in repairs]
     rising = np.diff(seconds, prepend=-np.inf) > 0.0
@@ -327,6 +353,8 @@ def _on_clock(
         clock = seconds[rising]
         samples = {name: (clock, values[good][rising]) for name, values in numbers.items()}
     lost = len(stamps) - int(np.count_nonzero(rising))
+    if back := int(np.count_nonzero(np.diff(seconds) < 0.0)):
+        remarks.append(f"time goes back {back} times: each stretch is a recording")
     return Table(
         path,
         None,

@@ -20,11 +20,13 @@ _BLOCK = 16_384  # rows that fit into the processor's cache
 LATEST = 2.0**63  # ticks; the largest timestamp of any clock
 EXACT = 1e-6  # of a time step: rounding error of equal timestamps
 # Ticks: us or ms may be logged in s, and s or ms of the day or of the GPS week.
-WRAPS = (2.0**32, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3, 86_400.0, 86_400_000.0, 604_800.0,
-         604_800_000.0)  # fmt: skip
+WRAPS = (2.0**32, 2.0**24, 2.0**20, 2.0**16, 2.0**32 * 1e-6, 2.0**32 * 1e-3,
+         86_400.0, 86_400_000.0, 604_800.0, 604_800_000.0)  # fmt: skip
 LONGEST_WRAP = 5.0  # usual steps between the rows before and after a wrap
 FEWEST_STAMPS = 10  # different stamps that show a constant rate
 COARSER = 0.98  # largest mean distance of rounded stamps, relative to their resolution
+CONSTANT = 0.9  # share of the steps that are the usual one, at a constant rate
+ROOM = 0.25  # deviation of these, relative
 FALLING = 0.9  # share of falling stamps of a log with its newest row first
 _REASONS = {  # expected, and fix
     "time": ("a number in every row", "nothing to do: these rows are dropped"),
@@ -36,6 +38,11 @@ _REASONS = {  # expected, and fix
     "rounded_stamps": (
         "timestamps with enough digits to tell rows apart",
         "nothing to do: rows are spread evenly, as their rate is constant",
+    ),
+    "packed_time": ("seconds", "nothing to do: read as hours, minutes and seconds"),
+    "late_stamp": (
+        "a step between timestamps, as the rate is constant",
+        "nothing to do: the row is put a step apart, where no row is",
     ),
 }
 
@@ -86,7 +93,8 @@ def read_clock(
     if len(rows) > 1 and not breaks and _rises(seconds, bridged):
         return Clock(rows, seconds, [slice(0, len(rows))], len(lost), reasons)
     copies = [series.gather(rows) for series in channels]
-    seconds, repairs = repair_stamps(seconds, ticks, bridged, copies)
+    first = float(stamps[int(rows[0])]) / ticks
+    seconds, repairs = repair_stamps(seconds, ticks, bridged, copies, first)
     reasons += repairs
     change = np.diff(seconds)
     n_repeated = 0
@@ -107,23 +115,33 @@ def read_clock(
 
 
 def is_newest_first(stamps: Floats) -> bool:
-    """Return whether timestamps (N,) fall in nearly all rows."""
+    """Return whether timestamps (N,) fall in nearly all rows in which they change."""
     steps = np.diff(stamps[np.isfinite(stamps)])
-    return len(steps) > 1 and bool(np.mean(steps < 0.0) > FALLING)
+    changes = steps[steps != 0.0]
+    return 2 * len(changes) > max(len(steps), 2) and bool(np.mean(changes < 0.0) > FALLING)
 
 
 def repair_stamps(
-    seconds: Floats, ticks: float, longest: float, channels: Sequence[pl.Series] = ()
+    seconds: Floats,
+    ticks: float,
+    longest: float,
+    channels: Sequence[pl.Series] = (),
+    first: float = 0.0,
 ) -> tuple[Floats, list[Reason]]:
-    """Continue a counter that wraps, and spread stamps with too few digits evenly.
+    """Continue a counter that wraps, spread stamps with too few digits, and put rows into gaps.
 
     Args:
         seconds: (n,) s.
         ticks: ticks per second.
         longest: a longer gap interrupts a constant rate, s.
         channels: values (n,) of the rows.
+        first: the first timestamp, s.
     """
     reasons = list[Reason]()
+    if (day_seconds := _unpack_times(first - seconds[0] + seconds)) is not None:
+        seconds = day_seconds - day_seconds[0] + seconds[0]
+        problem = "timestamps are times of the day, written as hhmmss"
+        reasons.append(_reason("packed_time", "whole log", problem))
     change = np.diff(seconds)
     rising = change[change > 0.0]
     usual = float(np.median(rising)) if len(rising) else 0.0
@@ -142,7 +160,10 @@ def repair_stamps(
     edges = np.flatnonzero((change < 0.0) | (change > longest)) + 1
     pieces = [_spread_evenly(piece) for piece in np.split(seconds, edges)]
     if any(piece is None for piece in pieces):
-        return seconds, reasons
+        seconds, late = _into_gaps(seconds, usual) if channels else (seconds, np.array([], int))
+        problem = "the timestamp of the row before, next to a step without a row"
+        late_reasons = [_reason("late_stamp", stretches(late + 1), problem)] if len(late) else []
+        return seconds, reasons + late_reasons
     n_repeated = int(np.count_nonzero(change == 0.0))
     even = np.concatenate([piece for piece in pieces if piece is not None])
     problem = f"{n_repeated} of {len(seconds)} rows have the timestamp of the row before"
@@ -150,6 +171,23 @@ def repair_stamps(
         *reasons,
         _reason("rounded_stamps", "whole log", f"{problem}, as digits are missing"),
     ]
+
+
+def _unpack_times(stamps: Floats) -> Floats | None:
+    """Return times of the day (n,), written as hhmmss.sss, in s; None for other stamps.
+
+    Their minutes and seconds are below 60, and the next minute follows within a usual step.
+    """
+    if stamps[0] < 100.0 or stamps.min() < 0.0 or stamps.max() >= 240_000.0:
+        return None
+    steps = np.diff(stamps)
+    is_next = np.diff(stamps // 100.0) != 0.0
+    if not is_next.any() or (stamps % 100.0).max() >= 60.0 or (stamps // 100.0 % 100.0).max() >= 60:
+        return None
+    seconds = 3600.0 * (stamps // 10_000.0) + 60.0 * (stamps // 100.0 % 100.0) + stamps % 100.0
+    usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 0.0
+    next_steps = np.diff(seconds)[is_next] % 86_400.0
+    return seconds if next_steps.max() <= LONGEST_WRAP * usual else None
 
 
 def _are_copies(rows: Rows, channels: Sequence[pl.Series]) -> bool:
@@ -178,6 +216,29 @@ def _spread_evenly(seconds: Floats) -> Floats | None:
     even = start + slope * rows
     is_rounded = 0.0 < slope < COARSER * resolution
     return even if is_rounded and np.abs(seconds - even).max() <= resolution else None
+
+
+def _into_gaps(seconds: Floats, usual: float) -> tuple[Floats, Rows]:
+    """Return stamps (n,) at a constant rate without repeats next to a gap, and the rows moved.
+
+    Two rows share a stamp if a loop is late once, or if its first row comes before its clock
+    starts: then a step before or after them has no row. Before the first and after the last row
+    is such a step as well.
+    """
+    change = np.diff(seconds)
+    is_usual = np.abs(change - usual) <= ROOM * usual
+    if np.count_nonzero(is_usual) < max(FEWEST_STAMPS, CONSTANT * len(change)):
+        return seconds, np.array([], int)
+    gaps = np.concatenate([[2.0 * usual], change, [2.0 * usual]])  # gaps[i]: before row i
+    is_gap = np.abs(gaps - 2.0 * usual) <= ROOM * usual
+    repeats = np.flatnonzero(change == 0.0)
+    in_front = repeats[is_gap[repeats]]
+    is_free = is_gap[repeats + 2] & ~is_gap[repeats] & ~np.isin(repeats + 2, in_front)
+    behind = repeats[is_free] + 1
+    moved = seconds.copy()
+    moved[in_front] -= 0.5 * gaps[in_front]
+    moved[behind] += 0.5 * gaps[behind + 1]
+    return moved, np.sort(np.concatenate([in_front + 1, behind]))
 
 
 def _rises(seconds: Floats, most: float) -> bool:

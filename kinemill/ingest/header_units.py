@@ -4,27 +4,18 @@ import re
 from functools import cache
 
 from kinemill.errors import BadInput
-from kinemill.ingest.name_heuristics import STATED, UNITS, bracketed_unit, split_words
+from kinemill.ingest.name_heuristics import (
+    STATED,
+    UNITS,
+    bracketed_unit,
+    split_words,
+    suffix_unit,
+)
 from kinemill.ingest.raw import Reason, reason
 from kinemill.task import Source, Task
-from kinemill.task.units import factor, is_derivative, read_unit
+from kinemill.task.units import factor, is_derivative
 
 _SUFFIXES = ("rad", "deg", "degrees", "rpm", "mm", "cm", "rads", "degs", "mps")
-# Units after the last separator whose capitals or signs `split_words` would lose.
-_LAST = re.compile(r"[\s_./]([A-Za-z%°]+)\Z")
-_SIGNED = frozenset(
-    ["mA", "mV", "mNm", "Nmm", "Ncm", "Nm", "kNm", "kN", "kPa", "MPa", "hPa", "Hz", "kHz", "kW",
-     "mW", "um", "uA", "kV", "kgf", "lbf", "kgcm", "psi", "%", "pct", "percent", "°", "°C", "degC",
-     "°F", "degF"]
-)  # fmt: skip
-# Units of one letter, by the words next to which they are no name.
-_LETTERS = {
-    "V": {"voltage", "volt", "vbat"},
-    "A": {"current", "curr"},
-    "W": {"power"},
-    "N": {"force", "thrust"},
-    "K": {"temperature", "temp"},
-}
 
 
 @cache
@@ -32,7 +23,7 @@ def stated_unit(column: str) -> str | None:
     """Return the unit at the end of a column's name, or None."""
     if STATED.search(column):
         return bracketed_unit(column)
-    if unit := signed_unit(column):
+    if unit := suffix_unit(column)[1]:
         return unit
     word = (split_words(column) or [""])[-1]
     return UNITS[word] if word in _SUFFIXES else None
@@ -41,20 +32,11 @@ def stated_unit(column: str) -> str | None:
 def without_unit(column: str) -> str:
     """Return the name of a column without the unit that it ends with; a bare unit is a name."""
     name = STATED.sub("", column)
-    if name == column and stated_unit(column):
-        name = re.sub(r"[\s_./][A-Za-z%°]+\Z", "", column)
+    if name == column:
+        name, unit = suffix_unit(column)
+        if unit is None and stated_unit(column):
+            name = re.sub(r"[\s_./][A-Za-z%°]+\Z", "", column)
     return name.strip() or column
-
-
-@cache
-def signed_unit(column: str) -> str | None:
-    """Return the unit such as mA, % or °C after the last separator of a name, or None."""
-    last = _LAST.search(column)
-    if last is None:
-        return None
-    words = frozenset(split_words(column[: last.start()]))
-    is_unit = last[1] in _SIGNED or bool(_LETTERS.get(last[1], set[str]()) & words)
-    return read_unit(last[1], words) if is_unit else None
 
 
 def contradicted_unit(name: str, source: Source, task: Task) -> list[Reason]:

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import pairwise
 
 from kinemill.ingest.terms import translate, word_set
-from kinemill.task.units import read_unit
+from kinemill.task.units import has_same_dimension, read_unit
 
 LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
 _JOINTS = LIMBS | {"joint", "joints"}
@@ -41,12 +41,14 @@ STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("action", SURFACES),
           ("position", POSITION), ("action", DRIVE)]  # fmt: skip
+LENGTH = word_set("""pos position x y z height depth altitude distance level length stroke
+    displacement""")
 # Quantities that may rise as a clock does.
 PHYSICAL = word_set("""latitude longitude lat lon lng altitude alt elevation northing easting
     north east utm odometer odo mileage distance dist range energy charge capacity consumption
-    fuel volume mass weight level depth length soc wh kwh ah mah lifetime turns revolutions
-    encoder counts steps pulses""", MEASURED)  # fmt: skip
-STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "datetime", "ipoc"}
+    fuel volume mass weight soc wh kwh ah mah lifetime turns revolutions encoder enc counts steps
+    pulses heading course ramp cycles cadence station chainage""", MEASURED | LENGTH)  # fmt: skip
+STAMP = word_set("time timestamp t ts stamp sec secs seconds datetime ipoc hhmmss")
 # A number of these names is the rate or the step of all rows.
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate")  # Hz
 STEP = ("Ts", "dt", "timestep", "time_step", "sample_time")  # s
@@ -68,6 +70,8 @@ SETPOINT = {"set", "sp"}  # as the last word; a training_set holds data
 _SAMPLES = {"train", "training", "test", "validation", "data"}
 # Sensors without a state: their values follow from the motion.
 SENSOR = {"sensor", "wrench", "contact", "external", "ext", "grf", "ft", "strain"}
+CONTACTS = word_set("tcp ee eef flange tool foot feet plate cell")  # whose loads are measured
+LOADS = {"force", "forces", "torque", "torques"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.
 _ASIDE = word_set("""fric friction pert perturbation err error index idx frame seq counter id
@@ -89,11 +93,45 @@ _RATES = {
     (length, "s"): f"{length}/s" for length in ("m", "mm", "cm", "rad", "deg")
 } | {("km", "h"): "km/h"}  # fmt: skip
 _LAST_WORDS = {"bar": "bar", "mbar": "mbar", "kg": "kg"}  # psi is a heading too
-LENGTH = word_set("""pos position x y z height depth altitude distance level length stroke
-    displacement""")
+# Units at the end of any name, whose capitals or signs `split_words` would lose.
+_SIGNED = word_set("""mA mV mNm Nmm Ncm Nm kNm kN kPa MPa hPa Hz kHz kW mW um uA kV kgf lbf kgcm
+    % pct percent ° °C degC °F degF""")
 _FAMILIES = {
     "tau": "N*m", "torque": "N*m", "torques": "N*m", "effort": "N*m", "force": "N", "voltage": "V",
     "current": "A", "currents": "A", "forces": "N", "voltages": "V",
+}  # fmt: skip
+# Words of a torque that is in counts, or in relation to another one.
+_RELATIVE = word_set("""raw count counts adc lsb digits ticks normalized norm permille
+    perc percent pct rated""")
+# Units of the quantities that words of a name state: a suffix of their dimension is a unit.
+_QUANTITIES = {
+    "N*m": word_set("tau torque torques effort"),
+    "N": word_set("force forces thrust thrusts"),
+    "A": CURRENT,
+    "V": word_set("voltage voltages volt vbat"),
+    "W": {"power"},
+    "J": {"energy"},
+    "Pa": {"pressure"},
+    "K": word_set("temp temps temperature temperatures ambient"),
+    "m^3/s": {"flow"},
+    "m/s^2": ACCELERATION,
+    "m/s": VELOCITY,
+    "rad/s": VELOCITY,
+    "rad": TURNING | POSITION,
+    "m": LENGTH | POSITION | word_set("alt dist range travel"),
+    "percent": word_set("tau torque torques effort force duty pwm throttle valve level"),
+    "s": word_set("pwm servo throttle"),
+}
+# A factor in front of or behind a unit: `current_10mA`, `angle_degE2`.
+_SCALED = re.compile(r"(?i:(?<![a-z])\d+[muk]?(a|v|nm|n|w|m|deg|rad|rpm|pa|g)\Z)|[a-z]E\d+\Z")
+_LETTERS = {"V", "A", "W", "N", "K"}  # that are units of a quantity; others are indices
+_SHORT = {"in", "min", "mi"}  # words as well
+# Units in lower case, without those whose prefix is milli or mega.
+_LOWER = {
+    f"{prefix}{unit}".lower(): f"{prefix}{unit}"
+    for unit, prefixes in (("A", "mu"), ("V", "mku"), ("W", "k"), ("N", "k"), ("Pa", "khM"),
+                           ("Nm", ["", "m", "k"]), ("Nmm", [""]), ("Ncm", [""]), ("Wh", "k"))
+    for prefix in prefixes
 }  # fmt: skip
 _AXES = {"x", "y", "z"}
 # Units of fields of standard ROS messages (REP 103), such as twist.linear.x and cmd_vel.angular.z.
@@ -109,7 +147,7 @@ _LOCAL = {
 }  # fmt: skip
 # "Joint Speed (rpm)" or "speed [rpm]"; `state[hip]` without a space is an element.
 STATED = re.compile(
-    r"(?:\(|\s\[|\{|<)\s*([^()\[\]{}<>]*[A-Za-z%°µμΩ\-][^()\[\]{}<>]*?)\s*[)\]}>]\s*$"
+    r"(?:\(|\s\[|\{|<)\s*([^()\[\]{}<>]*(?:[^\W\d_]|[%‰°′″\-])[^()\[\]{}<>]*?)\s*[)\]}>]\s*$"
 )
 # `speed[rpm]` and `speed/rpm`, if it is a known unit: `q[hip]` is an element, `/arm/pos` a topic.
 _CLOSE = re.compile(r"(?<=[^\s/])(?:\[([^\[\]]*[^\d\[\]][^\[\]]*)\]|/([A-Za-z%°µ][^/\s]*))\Z")
@@ -206,6 +244,50 @@ def _words_of(name: str) -> frozenset[str]:
 
 
 @cache
+def suffix_unit(name: str) -> tuple[str, str | None]:
+    """Return a name without the unit that its last words spell, such as `current_ma`, and the unit.
+
+    A suffix is a unit if it has the dimension of the quantity that the name states. In other names
+    only units whose capitals or signs are clear are known.
+    """
+    starts = [match.start() for match in re.finditer(r"(?<![^\s_./])[^\s_./]", name)]
+    humps = [match.start() for match in re.finditer(r"(?<=[a-z0-9])[A-Z]", name)]
+    is_hump = bool(humps) and humps[-1] > starts[-1] and name[starts[-1] :] not in _SIGNED
+    suffixes = [humps[-1]] if is_hump else starts[max(1, len(starts) - 3) :]
+    for start in suffixes:
+        bare = name[:start].rstrip(" _./")
+        parts = re.split(r"[\s_./]+", name[start:])
+        if unit := _unit_of(parts, _words_of(bare), is_hump=is_hump):
+            return bare, unit
+    return name, None
+
+
+def _unit_of(parts: list[str], words: frozenset[str], *, is_hump: bool) -> str | None:
+    """Return the unit that the last parts of a name spell after other words; None if they don't."""
+    last = parts[-1]
+    lower = [_LOWER[last.lower()]] if last.lower() in _LOWER else []
+    if len(parts) > 1:
+        is_ratio = len(parts) == 3 and parts[1] == "per"
+        spelled = ["/".join(parts[::2])] if is_ratio else []
+        spelled += [] if len(parts) == 3 else ["/".join(parts), "*".join(parts)]
+    elif last in _SIGNED:
+        return read_unit(last, words)
+    elif last.lower() in _SHORT or (len(last) == 1 and last not in _LETTERS):
+        return None
+    else:
+        spelled = [*lower, last.lower()] if is_hump else [last, *lower]
+    quantities = [unit for unit, vocabulary in _QUANTITIES.items() if words & vocabulary]
+    units = (unit for text in spelled if (unit := read_unit(text, words)))
+    return next((unit for unit in units if any(_is_of(unit, of) for of in quantities)), None)
+
+
+def _is_of(unit: str, quantity: str) -> bool:
+    """Return whether a unit is one of a quantity; for pint, angles and shares have no dimension."""
+    is_share = unit in {"percent", "permille", "ppm", "1"}
+    return has_same_dimension(unit, quantity) and is_share == (quantity == "percent")
+
+
+@cache
 def guess(name: str, label: str = "") -> Guess:
     """Infer the meaning of a column from its name or its label."""
     full_name = label or name
@@ -215,7 +297,8 @@ def guess(name: str, label: str = "") -> Guess:
     ignored = {"index"} if label else set[str]()
     # id1_position is of the first motor.
     ignored |= {a for a, b in pairwise(parts[:-1]) if a == "id" and b.isdigit()}
-    aside = bool(tokens & (_ASIDE - ignored))
+    is_term = "pid" in tokens and parts[-1] in {"p", "i", "d", "ff"}
+    aside = is_term or bool(tokens & (_ASIDE - ignored))
     what = _what(parts, is_measured=bool({*split_words(full_name)} & MEASURED))
     role = None if aside else ROLES.get(what, "state")
     digits = [part for part in parts if part.isdigit()]
@@ -229,7 +312,10 @@ def guess(name: str, label: str = "") -> Guess:
     reading_words |= SETPOINT if what == "reference" else set[str]()
     family = " ".join(part for part in parts if part not in reading_words)
     spelled = unit_text(full_name)
-    unit = _unit(parts, what) if spelled is None else bracketed_unit(full_name)
+    if spelled is None:
+        unit = suffix_unit(full_name)[1] or _unit(full_name, parts, what)
+    else:
+        unit = bracketed_unit(full_name)
     unit = f"{unit}/s" if what == "velocity" and unit in {"rad", "deg"} else unit
     return Guess(
         name,
@@ -241,7 +327,7 @@ def guess(name: str, label: str = "") -> Guess:
         preference,
         bool(tokens & TURNING) and not tokens & (MEASURED | CIRCULAR),
         label,
-        "" if spelled is None or unit else f"the unit {spelled!r} is not known",
+        _doubt(full_name, spelled) if unit is None else "",
         "change" if what == "unknown" else "name",
     )
 
@@ -260,7 +346,8 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
     if tokens & ACCELERATION and "pedal" not in tokens:
         return "acceleration"
     is_sensor = tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external", "ext"})
-    if is_sensor and not tokens & EXPLICIT:
+    is_contact = tokens & CONTACTS and tokens & LOADS and not tokens & {"action", "actions"}
+    if (is_sensor or is_contact) and not tokens & EXPLICIT:
         return "sensor"
     if tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
@@ -268,7 +355,9 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
     for what, vocabulary in _KINDS:
         if words & vocabulary:
             return what
-    return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
+    is_output = tokens & {"pid", "ctrl"} and parts[-1] in {"out", "output"}
+    # V_IN of a circuit, flow_in of a tank
+    return "action" if is_output or parts[-1:] == ["in"] else "unknown"
 
 
 def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
@@ -284,9 +373,17 @@ def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
     return DRIVE - CURRENT if tokens & FEEDBACK else set()
 
 
-def _unit(parts: list[str], what: str) -> str | None:
+def _doubt(name: str, spelled: str | None) -> str:
+    """Return what is unclear about the unit of a name; empty if it states none."""
+    if spelled is not None:
+        return f"the unit {spelled!r} is not known"
+    return "the factor of the unit in its name is not known" if _SCALED.search(name) else ""
+
+
+def _unit(name: str, parts: list[str], what: str) -> str | None:
     tokens = set(parts)
-    if last := _last_unit(parts):
+    last = _last_unit(parts)
+    if last or _SCALED.search(name):
         return last
     stated = [unit for token, unit in UNITS.items() if token in tokens]
     if tokens & {"c", "celsius", "degc"} and tokens & {"temp", "temperature", "ambient"}:
@@ -295,7 +392,7 @@ def _unit(parts: list[str], what: str) -> str | None:
         return stated[0]
     if field := _field_unit(parts):
         return field
-    if what == "action" or tokens & POWER:
+    if (what == "action" or tokens & POWER) and not tokens & _RELATIVE:
         named = [_FAMILIES[part] for part in parts if part in _FAMILIES]
         return named[-1] if named else None  # /torque_cmd.currents[0] holds A
     return None

@@ -10,7 +10,7 @@ from functools import cache
 LONG = 5  # letters of a term that ends a compound
 # English word: terms, separated by spaces.
 _TERMS = {
-    "time": "zeit temps tiempo tempo tijd czas tid uhrzeit heure hora ora",
+    "time": "zeit temps tiempo tempo tijd czas tid uhrzeit heure hora ora cas zaman aika",
     "timestamp": "zeitstempel horodatage horodate tijdstempel",
     "position": "weg posicion posicao posizione positie stellung lage polozenie",
     "angle": "winkel angulo angolo hoek kat vinkel",
@@ -42,7 +42,9 @@ _TERMS = {
     "error": "fehler abweichung regelabweichung erreur erro errore fout",
     "latitude": "breitengrad latitud latitudine breedtegraad",
     "longitude": "langengrad longitud longitudine lengtegraad",
-    "distance": "strecke distancia distanza afstand",
+    "odometer": "kilometerstand zahlerstand",
+    "stroke": "hub course corsa carrera curso slag",
+    "distance": "entfernung abstand strecke distancia distanza afstand",
     "energy": "energie energia",
     "power": "leistung puissance potencia potenza vermogen",
 }

@@ -16,8 +16,15 @@ _DAY = (
     r"|(?P<first>\d\d?)(?:(?P<mark>[-/.])|[ ])(?P<second>\d\d?|[A-Za-z]{3}[a-z]{0,6})[-/. ]"
     r"(?P<last>\d{4}|\d\d))[T ,;]+"
 )
-_STAMP = rf"^(?:{_DAY}|(?P<days>\d+) days?,? )?{_TIME}$"
+_STAMP = rf"^(?:{_DAY}|(?P<days>\d+) days?,? )?{_TIME}(?:\s*\[[^\]]*\])?$"
 _IS_STAMP = re.compile(_STAMP)
+# The same without signs between the numbers: `20240501T120000.25Z`, `20240501120000`.
+_COMPACT = (
+    r"^((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])[T ]?([01]\d|2[0-3])([0-5]\d)([0-5]\d)"
+    r"(?:[.,]?(\d{3}|\d{6})|[.,](\d+))?(Z|[+-]\d\d:?\d\d)?$"
+)
+_IS_COMPACT = re.compile(_COMPACT)
+MOST_FRAMES = 240  # in a second of a timecode
 _COUNTED_DIGITS = (3, 6, 9)  # of a fourth number of a time: ms, us or ns without leading zeros
 _MONTHS = {
     spelling: f"{number:02d}"
@@ -47,7 +54,7 @@ _HAS_SPELLING = r"#|[nN][aA][nN]|[iI][nN][fF]|[dD]"
 # Digits in groups of three. Without a decimal part, `1,234` may also be 1.234.
 _GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$"
 _SURE_GROUPS = r"^[+-]?[1-9]\d{0,2}(,\d{3}){2,}(\.\d*)?$|^[+-]?[1-9]\d{0,2}(,\d{3})+\.\d*$"
-_GROUPS_BY_POINTS = r"^[+-]?\d{1,3}(\.\d{3})+,\d*$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
+_POINTS = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$|^[+-]?\d*,\d*$"
 _SPACED_GROUPS = r"^[+-]?[1-9]\d{0,2}(['’\u00a0\u202f ]\d{3})+([.,]\d*)?$"
 _WITH_UNIT = r"^([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([A-Za-zµ°%][A-Za-zµ°%/*^0-9]*)$"
 _WHOLE = r"^[+-]?\d{1,3}$"  # a number below 1,000
@@ -57,8 +64,11 @@ def is_date(text: str) -> bool:
     """Return whether a text is a date and a time, or a time of the day with seconds.
 
     Examples are `2024-05-01T12:00:00.25Z`, `1.5.24 12:00`, `5/1/2024 12:00:00 PM`,
-    `01-May-2024 12:00:00,25`, `12:00:00.25`, `12:00:00:250` and `0 days 00:00:01`.
+    `01-May-2024 12:00:00,25`, `12:00:00.25`, `12:00:00:250`, `0 days 00:00:01` and
+    `20240501T120000.25Z`.
     """
+    if _IS_COMPACT.match(text):
+        return True
     match = _IS_STAMP.match(text)
     return match is not None and bool(match["S"] or match["year"] or match["last"])
 
@@ -75,7 +85,10 @@ def parse_dates(text: pl.Series) -> pl.Series:
             dates = text.str.to_datetime(form, time_unit="ns", strict=False)
             if dates.count() == text.count():
                 return dates.cast(pl.Int64)
-    parts = text.str.strip_chars().str.extract_groups(_STAMP).struct.unnest()
+    text = text.str.strip_chars()
+    if text.head(1).str.contains(_COMPACT).any():
+        text = text.str.replace(_COMPACT, "$1-$2-$3 $4:$5:$6.${7}${8}0$9")
+    parts = text.str.extract_groups(_STAMP).struct.unnest()
     time = _time_of_day(parts)
     if parts["year"].count() + parts["last"].count() == 0:
         days = parts["days"].cast(pl.Int64)
@@ -114,6 +127,7 @@ def _time_of_day(parts: pl.DataFrame) -> pl.Series:
     counted = parts["fraction"].filter(parts["sign"].is_in([":", ";"])).drop_nulls()
     longest = int(counted.str.len_chars().max() or 0)  # pyright: ignore
     digits = next(count for count in _COUNTED_DIGITS if longest <= count)
+    frames = _frames_per_second(counted.cast(pl.Int64, strict=False))
     fraction = pl.when(pl.col("sign").is_in([":", ";"])).then(
         pl.col("fraction").str.zfill(digits)).otherwise("fraction")  # fmt: skip
     hours = pl.col("H").cast(pl.Int64)
@@ -128,9 +142,23 @@ def _time_of_day(parts: pl.DataFrame) -> pl.Series:
     minutes = pl.when(offset.struct["sign"] == "-").then(-minutes).otherwise(minutes)
     minutes = 60 * hours + pl.col("M").cast(pl.Int64) - minutes.fill_null(0)
     seconds = 60 * minutes + pl.col("S").cast(pl.Int64).fill_null(0)
-    rest = fraction.str.pad_end(9, "0").cast(pl.Int64).fill_null(0)
+    rest = pl.when(pl.lit(frames > 0)).then(
+        pl.col("fraction").cast(pl.Int64) * 1_000_000_000 // max(frames, 1)
+    ).otherwise(fraction.str.pad_end(9, "0").cast(pl.Int64)).fill_null(0)  # fmt: skip
     is_time = (hours < 24) & (pl.col("M").cast(pl.Int64) < 60)
     return parts.select(pl.when(is_time).then(1_000_000_000 * seconds + rest)).to_series()
+
+
+def _frames_per_second(counted: pl.Series) -> int:
+    """Return the number of frames in a second of a timecode (n,); 0 if it counts ms, us or ns.
+
+    Frames count from 0 to 24, 29 or so, all numbers in between, and start again.
+    """
+    numbers = counted.drop_nulls().to_numpy()
+    if len(numbers) < 2 or not (np.diff(numbers) < 0).any():
+        return 0
+    most = int(numbers.max()) + 1
+    return most if most <= MOST_FRAMES and len(np.unique(numbers)) == most else 0
 
 
 def _midnights(times: pl.Series) -> pl.Series:
@@ -172,14 +200,10 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
         text: without spaces around it.
         decimal_comma: whether the table has decimal commas. Without them, 1,5 is unchanged.
     """
-    text = text.replace([*MISSING, ""], None)
-    if unit_of_cells(text):
-        text = text.str.extract(_WITH_UNIT, 1)
-    if text.str.contains(_HAS_SPELLING).any():
-        for pattern, spelling in _SPELLINGS.items():
-            text = text.str.replace(pattern, spelling)
-    if text.str.contains(_SPACED_GROUPS).any():  # 1'234.5 of Switzerland, 1 234,5 of France
-        text = text.str.replace_all(r"['’\u00a0\u202f ]", "")
+    text = _usual_spelling(text.replace([*MISSING, ""], None))
+    has_points = text.str.contains(".", literal=True)
+    if decimal_comma and text.filter(has_points).str.contains(_POINTS).all():
+        text = text.str.replace_all(".", "", literal=True)  # 1.234 of Germany, next to 0,5
     if not text.str.contains(",", literal=True).any():
         return text
     has_comma = text.str.contains(",", literal=True).fill_null(value=False)
@@ -194,6 +218,18 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
         return text.zip_with(~grouped, text.str.replace_all(",", "", literal=True))
     if not decimal_comma:
         return text
-    by_points = text.str.contains(_GROUPS_BY_POINTS).fill_null(value=False)
-    plain = text.zip_with(~by_points, text.str.replace_all(".", "", literal=True))
-    return plain.str.replace(",", ".", literal=True)
+    return text.str.replace(",", ".", literal=True)
+
+
+def _usual_spelling(text: pl.Series) -> pl.Series:
+    """Return numbers (n,) without units, signs and exponents that float() does not read."""
+    if unit_of_cells(text):
+        text = text.str.extract(_WITH_UNIT, 1)
+    if text.str.contains(_HAS_SPELLING).any():
+        for pattern, spelling in _SPELLINGS.items():
+            text = text.str.replace(pattern, spelling)
+    if text.str.contains("[−=]").any():  # U+2212, and ="1.5" of spreadsheets
+        text = text.str.replace("−", "-", literal=True).str.replace(r'^="?([^"]*)"?$', "${1}")
+    if text.str.contains(_SPACED_GROUPS).any():  # 1'234.5 of Switzerland, 1 234,5 of France
+        text = text.str.replace_all(r"['’\u00a0\u202f ]", "")
+    return text

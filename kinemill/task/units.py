@@ -58,7 +58,7 @@ _ATOMS = {
     "degC": "degC", "degF": "degF", "celsius": "degC", "rpm": "rpm", "min": "min", "h": "h",
     "hr": "h", "hour": "h", "d": "day", "sec": "s", "secs": "s", "second": "s", "in": "inch",
     "inch": "inch", "inches": "inch", "ft": "ft", "feet": "ft", "foot": "ft", "yd": "yard",
-    "mi": "mile", "mile": "mile", "miles": "mile", "nmi": "nautical_mile", "NM": "nautical_mile",
+    "mi": "mile", "mile": "mile", "miles": "mile", "nmi": "nautical_mile",
     "kn": "knot", "kt": "knot", "kts": "knot", "kns": "knot", "knot": "knot", "knots": "knot",
     "mph": "mph", "lb": "pound", "lbs": "pound", "lbf": "lbf", "oz": "ounce", "ozf": "ozf",
     "kgf": "kgf", "kp": "kgf", "daN": "daN", "psi": "psi", "psia": "psi", "psig": "psi",
@@ -74,11 +74,14 @@ _ATOMS = {
     "kOhm": "kohm", "Gauss": "gauss", "gauss": "gauss", "mGauss": "mgauss", "cc": "cm^3",
     "g0": "g_0", "gee": "g_0", "arcmin": "arcmin", "mil": "thou", "thou": "thou",
     "khz": "kHz", "mhz": "MHz", "hz": "Hz", "kpa": "kPa", "hpa": "hPa", "mbar": "mbar", "kg": "kg",
+    "mdps": "mdeg/s", "ips": "inch/s", "arcsec": "arcsec", "dyne": "dyne", "dyn": "dyne",
+    "fathom": "fathom", "permille": "permille", "degK": "K",
     "ma": "mA", "mv": "mV", "rps": "turn/s", "slug": "slug", "liter": "l", "litre": "l",
 }  # fmt: skip
 _WHOLE = {  # of a whole text, in lower case
     **dict.fromkeys(("-", "--", "1", "none", "unitless", "dimensionless", "bool", "norm"), "1"),
-    **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "rot/min", "umdr/min", "upm"), "rpm"),
+    **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "tr/mn", "rot/min", "umdr/min",
+                     "giri/min", "obr/min", "ob/min", "об/мин", "upm"), "rpm"),
     **dict.fromkeys(("barg", "bara"), "bar"), **dict.fromkeys(("vdc", "vac", "vrms"), "V"),
     "arms": "A", "degreecelsius": "degC", "degreescelsius": "degC", "degcelsius": "degC",
     "inh2o": "inH2O", "cmh2o": "cmH2O",
@@ -87,15 +90,16 @@ _WHOLE = {  # of a whole text, in lower case
     "lbft": "lbf*ft", "ftlb": "lbf*ft", "lbfft": "lbf*ft", "lbin": "lbf*inch", "inlb": "lbf*inch",
     "ftlbs": "lbf*ft", "inlbs": "lbf*inch", "lbfin": "lbf*inch",
 }  # fmt: skip
-_WEIGHTS = {"kg": "kgf", "g": "gf", "lb": "lbf", "lbs": "lbf", "oz": "ozf"}
+_WEIGHTS = {"kg": "kgf", "Kg": "kgf", "KG": "kgf", "g": "gf", "gram": "gf", "grams": "gf",
+            "lb": "lbf", "lbs": "lbf", "oz": "ozf"}  # fmt: skip
 _BY_CONTEXT = (
     (ACCELERATIONS, {"g": "g_0", "G": "g_0", "mg": "mg_0", "mG": "mg_0"}),
     (FIELDS, {"G": "gauss", "mG": "mgauss"}),
     (TEMPERATURES, {"C": "degC", "F": "degF"}),
-    (FORCES, _WEIGHTS),
+    (FORCES, {**_WEIGHTS, "KN": "kN"}),
 )
 _LENGTHS = frozenset(["m", "cm", "mm", "in", "inch", "ft"])
-_TORQUE = re.compile(r"([munkMG]?)[Nn]([mc]?m)")
+_TORQUE = re.compile(r"(da|[munkMG]?)[Nn]([mc]?m)")
 _SCALED = re.compile(
     r"(?:[x*]\s*)?(?:(\d+)\s*/\s*(\d+)|(10\^-?\d+|\d*\.?\d+(?:[eE][-+]?\d+)?))"
     r"\s*[*x ]?\s*([A-Za-z].*)"
@@ -132,12 +136,13 @@ def read_unit(text: str, words: frozenset[str] = frozenset()) -> str | None:
 
 def _plain_text(text: str) -> str:
     """Return a text in ASCII: `µm/s²` is `um/s2`, and `°C` degC."""
-    text = unicodedata.normalize("NFKC", text.replace("º", "°")).strip()
+    text = text.replace("º", "°").replace("″", "arcsec").replace("′", "arcmin")
+    text = unicodedata.normalize("NFKC", text).strip()
     for sign, plain in (("μ", "u"), ("−", "-"), ("–", "-"), ("°", "deg"), ("Ω", "ohm"),
                         ("·", "*"), ("⋅", "*"), ("∙", "*"), ("•", "*"), ("×", "x"), ("**", "^"),
-                        ("%", "percent")):  # fmt: skip
+                        ("%", "percent"), ("‰", "permille")):  # fmt: skip
         text = text.replace(sign, plain)
-    text = re.sub(r"\bdeg\s+(?=[CF]\b)", "deg", text)
+    text = re.sub(r"\bdeg[\s.]+(?=[CFK]\b)", "deg", text)
     return re.sub(r"\s+per\s+", "/", text)
 
 
@@ -204,11 +209,11 @@ def _atom(name: str, words: frozenset[str], parts: list[tuple[str, str, str]]) -
     `parts` are signs, names and powers of the whole unit.
     """
     is_alone = len(parts) == 1
-    if torque := _TORQUE.fullmatch(name):
-        is_length = name == "nm" and not words & TORQUES
-        if is_length:
-            return "nautical_mile" if words & DISTANCES else None
-        return f"{torque[1]}N*{torque[2]}"
+    torque = _TORQUE.fullmatch(name)
+    if torque or name == "NM":
+        if words & TORQUES or (torque and name != "nm"):
+            return f"{torque[1]}N*{torque[2]}" if torque else "N*m"
+        return "nautical_mile" if words & DISTANCES else None
     for context, meanings in _BY_CONTEXT:
         if is_alone and words & context and name in meanings:
             return meanings[name]

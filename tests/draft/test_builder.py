@@ -238,7 +238,7 @@ def test_a_log_that_is_damaged_is_refused(tmp_path, name):
         ("vehicle_local_position.vz", "state", "velocity", "m/s"),
         ("vehicle_local_position.acceleration_x", "observation", "acceleration", "m/s^2"),
         ("vehicle_local_position.heading", "state", "position", "rad"),
-        ("fan_percent", "action", "action", None),
+        ("fan_percent", "action", "action", "percent"),
         ("fan_rpm", "state", "unknown", "rpm"),
         ("valve_pressure", "state", "unknown", None),
         ("heater_temp_C", "state", "unknown", "degC"),

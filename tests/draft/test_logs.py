@@ -82,7 +82,10 @@ def test_files_without_a_reader_are_listed_by_name_or_by_suffix(tmp_path):
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(b"\x89PNG")
     unread = read_tables(tmp_path, None).problems
-    assert unread == {"notes.md": "no reader reads it", "*.png": "no reader reads it (3 files)"}
+    assert unread == {
+        "notes.md": "no reader recognizes it",
+        "*.png": "no reader recognizes it (3 files)",
+    }
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ FLIGHT = {"/imu.gyro_x": 0.004, "/attitude.roll": 0.05, "/motors.torque": 0.1}
     ("steps", "rate", "step", "kept"),
     [
         (FLIGHT, None, 0.1, {*FLIGHT}),
-        (FLIGHT, 250.0, 0.004, {"/imu.gyro_x"}),
+        (FLIGHT, 250.0, 0.004, {"/imu.gyro_x", "/motors.torque"}),  # commands are held
         ({"/joints.position": 0.004, "/cmd.torque": 0.05}, None, None, {"/joints.position",
                                                                         "/cmd.torque"}),
         ({"/joints.position": 0.004, "/battery.level": 1.0}, None, None, {"/joints.position"}),

@@ -42,6 +42,15 @@ def test_other_repeated_stamps_are_dropped(case):
     assert [reason["check"] for reason in clock.reasons] == ["repeated_stamp"]
 
 
+@pytest.mark.parametrize("late", [0, 250, 498])
+def test_row_with_the_stamp_of_a_neighbor_is_put_into_the_gap_beside_it(late):
+    stamps = TIME.copy()
+    stamps[late : late + 2] = stamps[late + 1 if late == 0 else late]
+    clock = read_clock(pl.Series(stamps), 1.0, 1.0, 0.004, channels=[pl.Series(np.sin(TIME))])
+    assert np.diff(clock.seconds) == pytest.approx(0.004, abs=1e-9)
+    assert [(r["check"], r["where"]) for r in clock.reasons] == [("late_stamp", f"row {late + 2}")]
+
+
 def test_falling_stamps_show_the_newest_row_first():
     assert is_newest_first(TIME[::-1])
     assert not is_newest_first(np.tile(TIME[:5], 100))

@@ -16,6 +16,7 @@ BOM = b"\xef\xbb\xbf"
 SEPARATORS = (",", ";", "\t", "|")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 COMMENT = "#"
+COMMENTS = (b"#", b"%", b"//")  # above a table, as NumPy, MATLAB and C++ programs write them
 NO_ROWS = "record the log again, or leave it out at `ingest.exclude`"
 PREAMBLE = 200  # lines above a header, in which an instrument describes its recording
 EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns have 19
@@ -23,11 +24,13 @@ EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns hav
 INDEX = "index"  # name that pandas gives to the index of its rows, if it writes none
 ROW = ""  # the name of a column of row numbers: it is left out
 SHORT_HEADER = "the header has a name less than the rows have values: the first value is no column"
+MOST_DAMAGED = 0.1  # share of the lines of a text that hold controls
 _CONTROLS = bytes({*range(9), *range(14, 32)} - {26, 27})  # that no text has
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
 _YAML = re.compile(rb"\s*[\w-]+:\s*[\[{]")  # a list or mapping in a line, as in settings of a robot
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")  # digits in groups of three
 GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # the same, surely no decimal comma in front
+_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
@@ -218,7 +221,7 @@ def _is_index(cells: list[str]) -> bool:
 
 def is_content(line: bytes) -> bool:
     """Return whether a line is neither blank nor a comment."""
-    is_comment = line.startswith((COMMENT.encode(), b"sep="))  # Excel states its separator
+    is_comment = line.startswith((*COMMENTS, b"sep="))  # Excel states its separator
     return bool(line.strip()) and not is_comment
 
 
@@ -305,12 +308,12 @@ def find_separator(header: bytes, row: bytes) -> str:
 
 
 def header_names(header: bytes, separator: str) -> list[str]:
-    """Return the fields of a header, without a `#` at its start, as numpy.savetxt writes it.
+    """Return the fields of a header, without a `#`, `%` or `//` at its start.
 
     Raises:
         Unreadable: The line contains a carriage return.
     """
-    return split(decode(header).lstrip(COMMENT).strip(" "), separator)
+    return split(re.sub(r"^(#+|%+|//)", "", decode(header)).strip(" "), separator)
 
 
 def is_marked(header: bytes, separator: str) -> bool:
@@ -346,26 +349,33 @@ def _is_row(text: bytes, header: bytes) -> bool:
 
 
 def _has_decimal_comma(cells: list[list[str]], separator: str) -> bool:
-    """Return whether numbers have a decimal comma: some do, and none has a point.
+    """Return whether numbers have a decimal comma: some do, and none has a decimal point.
 
     Between commas, a quoted 1,234 is a group of digits, unless others show decimal commas.
     """
     fields = [cell for row in cells for cell in row]
     is_number = [bool(_NUMBER.fullmatch(cell) or _GROUPED.fullmatch(cell)) for cell in fields]
-    if any("." in cell for cell, number in zip(fields, is_number, strict=True) if number):
-        return False
     with_comma = [cell for cell in fields if _WITH_COMMA.fullmatch(cell)]
+    points = [c for c, number in zip(fields, is_number, strict=True) if number and "." in c]
+    are_groups = bool(with_comma) and separator != ","  # 1.234 next to 0,5
+    if points and not (are_groups and all(map(_POINTS.fullmatch, points))):
+        return False
     if separator != ",":
         return bool(with_comma)
     return any(not GROUPS.fullmatch(cell) for cell in with_comma)
 
 
 def is_binary(head: bytes) -> bool:
-    """Return whether bytes hold no text; zeros that a power loss left in a text do not count."""
+    """Return whether bytes hold no text; zeros and a few damaged lines in a text do not count."""
     if head.startswith(UTF16):
         return False
-    has_controls = len(head.translate(None, _CONTROLS)) < len(head.translate(None, b"\0"))
-    return has_controls or b"\0" in head.partition(b"\n")[0]
+    if len(head.translate(None, _CONTROLS)) == len(head):
+        return False
+    first, *lines = head.split(b"\n")
+    controls = _CONTROLS.replace(b"\0", b"")
+    n_damaged = sum(len(line.translate(None, controls)) < len(line) for line in lines)
+    is_damaged = len(first.translate(None, _CONTROLS)) < len(first)
+    return is_damaged or n_damaged > MOST_DAMAGED * len(lines)
 
 
 def without_damage(content: bytes) -> tuple[bytes, int]:

@@ -22,7 +22,7 @@ from kinemill.ingest.name_heuristics import is_stamp, split_words
 from kinemill.ingest.raw import Unreadable, elements
 from kinemill.ingest.readers._csv_layout import (
     BOM,
-    COMMENT,
+    COMMENTS,
     PREAMBLE,
     SEPARATORS,
     UTF16,
@@ -47,7 +47,10 @@ BLOCK = 1 << 20  # bytes
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
 COLUMN = "column_"  # and its number: the name of a column without a header
-_LIST = re.compile(rb"\"\s*(array\()?[\[(]+\s*[-+.\dn]")  # a quoted cell that begins as a list
+# A cell that begins as a list: `"[0.1, 0.2]"`, `{1;2}`, `array([1, 2])`, `Vector3(x=1, y=2)`.
+_LIST = re.compile(
+    rb"[\",;\t|]\s*(?:[A-Za-z_]\w*(?=\())?[\[({]+\s*(?:np\.\w+\(|\w+=|'\w+': )?(?:[-+.]?\d|nan|\])"
+)
 # Rows of the monitor and the plotter of Arduino: `12:00:00.010 -> angle:0.3,torque:1`.
 _ARROW = re.compile(rb"^(\d\d:\d\d:\d\d\.\d{3}) -> ", re.MULTILINE)
 _LABEL = re.compile(rb"([A-Za-z_][\w ]*)[:=][ ]*(?=[-+.\d])")
@@ -56,9 +59,17 @@ _LABELED = re.compile(
     re.MULTILINE,
 )
 _ELEMENT = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)"
-_CELL = re.compile(
-    rf"(array\()?[\[(]+\s*{_ELEMENT}([\s,;\[\]()]+{_ELEMENT})*[\s,\])]*(dtype=\w+\))?"
-)
+_NUMBER = re.compile(_ELEMENT)
+_WORDS = r"np\.float\d+|dtype=[\w.]+|device='[^']*'|[A-Za-z_]\w*\(|'?[A-Za-z]\w*'?\s*[:=]"
+_CELL = re.compile(rf"[\[({{]+\s*{_ELEMENT}([\s,;\[\](){{}}]+{_ELEMENT})+[\s,\])}}]*")
+# Names of columns that hold parts of a date.
+_DATE_PARTS = {
+    "year": {"year", "yyyy", "jahr"}, "month": {"month", "mon", "monat"}, "day": {"day", "tag"},
+    "hour": {"hour", "hours", "hr", "hh", "h", "stunde"},
+    "minute": {"minute", "minutes", "min", "mm", "m"},
+    "second": {"second", "seconds", "sec", "ss", "s", "sekunde"},
+    "millisecond": {"millisecond", "milliseconds", "millis", "msec", "ms", "millisekunden"},
+}  # fmt: skip
 _SEPARATORS = (b";", b"\t", b",", None)  # None: spaces
 
 
@@ -159,6 +170,8 @@ def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
         converters.append(_with_elements)
     elif _clocks_of(head):
         converters.append(_on_shared_clock)
+    elif _date_columns(head):
+        converters.append(_with_dates)
     return converters
 
 
@@ -226,6 +239,58 @@ def _on_shared_clock(content: bytes) -> bytes:
     return shared.write_csv(separator=";").encode()
 
 
+def _date_columns(head: bytes) -> dict[str, str]:
+    """Return the columns of the parts of a date by part; empty if one column holds whole dates.
+
+    These are hours, minutes and seconds, or dates in whole seconds next to their milliseconds.
+    """
+    lines = head.removeprefix(BOM).split(b"\n")
+    try:
+        at = header_line(head.removeprefix(BOM))
+    except Unreadable:
+        return {}
+    header = lines[at].strip(b"\r")
+    row = next((line.strip(b"\r") for line in lines[at + 1 :] if is_content(line)), b"")
+    separator = find_separator(header, row)
+    names = [name.strip() for name in header_names(header, separator)]
+    parts = {
+        part: name for name in names for part, words in _DATE_PARTS.items() if name.lower() in words
+    }
+    if {"hour", "minute", "second"} <= parts.keys():
+        return parts
+    cells = [cell.strip() for cell in split(decode(row), separator)]
+    dates = (n for n, cell in zip(names, cells, strict=False) if is_date(cell) and "." not in cell)
+    date = next(dates, None)
+    is_coarse = date is not None and "millisecond" in parts
+    return {"date": date, "millisecond": parts["millisecond"]} if is_coarse else {}
+
+
+def _with_dates(content: bytes) -> bytes:
+    """Return a table whose columns of parts of a date are one column of dates."""
+    columns = _date_columns(content[:HEAD])
+    lines = content.split(b"\n", PREAMBLE)
+    header = header_line(content)
+    frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
+    frame = frame.rename({name: name.strip() for name in frame.columns})
+    parts = {part: pl.col(name).str.strip_chars() for part, name in columns.items()}
+    fraction = parts["millisecond"].str.zfill(3) if "millisecond" in parts else pl.lit(None)
+    if "date" in parts:
+        if frame[columns["millisecond"]].str.strip_chars().str.len_chars().max() != 3:
+            return content
+        stamp = parts["date"]
+    else:
+        second = parts["second"].str.replace(",", ".", literal=True)
+        stamp = pl.concat_str(parts["hour"], parts["minute"].str.zfill(2), separator=":")
+        stamp = pl.concat_str(stamp, second.str.replace(r"^(\d)(\.|$)", "0$1$2"), separator=":")
+        days = [parts[part].str.zfill(2) for part in ("year", "month", "day") if part in parts]
+        day = pl.concat_str(days, separator="-") if len(days) == 3 else None
+        stamp = stamp if day is None else pl.concat_str(day, stamp, separator=" ")
+    stamp = pl.when(fraction.is_null()).then(stamp).otherwise(stamp + "." + fraction)
+    rest = [name for name in frame.columns if name not in columns.values()]
+    frame = frame.select(stamp.alias(columns.get("date", CLOCK)), *rest)
+    return frame.write_csv(separator=";").encode()
+
+
 def count_damaged(path: Path) -> int:
     """Return how many lines of a text hold zeros that a loss of power left; 0 in other files."""
     with path.open("rb") as file:
@@ -243,20 +308,20 @@ def _with_elements(content: bytes) -> bytes:
     """Return a table whose cells with lists of numbers are columns, one for each element.
 
     `"[0.1, 0.2]"` and `"[0.1 0.2]"` are what pandas and NumPy write. Cells with another number of
-    elements than the first one are empty.
+    elements than the first filled one are empty.
     """
     lines = content.split(b"\n", PREAMBLE)
     header = header_line(content)
     frame = _as_text(content, find_separator(lines[header], lines[header + 1]), header)
     columns = list[pl.Series]()
     for column in frame:
-        cells = column.str.strip_chars()
-        first = cells.drop_nulls().head(1).to_list()
+        cells = column.str.strip_chars().str.replace_all(_WORDS, "(")
+        first = cells.filter(cells.str.len_chars() > 2).head(1).to_list()  # [] is empty
         if not first or not _CELL.fullmatch(first[0]):
             columns.append(column)
             continue
         lists = cells.str.extract_all(_ELEMENT)
-        width = len(lists.drop_nulls()[0])
+        width = len(_NUMBER.findall(first[0]))
         lists = pl.select(pl.when(lists.list.len() == width).then(lists)).to_series()
         columns += [
             lists.list.get(index, null_on_oob=True).alias(name)
@@ -310,10 +375,10 @@ def _layout_of(head: bytes) -> _Plain | None:
     width = len(content[first].split(separator))
     if first:
         return _below_text(content[: first + ROWS], first, separator, width)
-    comments = [line.strip(b" \r") for line in lines if line.startswith(COMMENT.encode())]
+    comments = [line.strip(b" \r") for line in lines if line.startswith(COMMENTS)]
     if comments and separator is not None and len(comments[-1].split(separator)) == width:
         return None  # a header of CSV
-    above = _names(comments[-1].lstrip(b"# "), width) if comments and separator is None else None
+    above = _names(comments[-1].lstrip(b"#%/ "), width) if comments and separator is None else None
     return _Plain(above or _numbered(width), separator)
 
 
@@ -368,7 +433,10 @@ def rate_above(head: bytes) -> float | None:
     """Return the rate, Hz, that the lines above a table state, or None."""
     lines = [decode(line) for line in as_utf8(head).split(b"\n")[:PREAMBLE]]
     signs = [next((sign for sign in SEPARATORS[1:] if sign in line), ",") for line in lines]
-    return stated_rate([line.split(sign) for line, sign in zip(lines, signs, strict=True)])
+    marks = [rf"[{sign}=]|:\s" for sign in signs]
+    return stated_rate(
+        [re.split(mark, line.lstrip("#% ")) for line, mark in zip(lines, marks, strict=True)]
+    )
 
 
 def _names_above(lines: Sequence[bytes], separator: bytes, width: int) -> list[str] | None:

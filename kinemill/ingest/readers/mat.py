@@ -10,6 +10,7 @@ a signal, as measurement and simulation tools write them, are arrays of that nam
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
@@ -28,6 +29,7 @@ _REFERENCES = "#refs#"  # group of the elements of structs and cells
 LONGEST_TEXT = 4096  # bytes
 _NAMES = ("Name", "name", "label", "signalName", "SignalName", "blockName")
 _VALUES = ("Data", "data", "Values", "values")
+_PORT = re.compile(r"(out|in|value|output|input)\d*", re.IGNORECASE)  # of a block
 _UNITS = ("Unit", "unit", "Units", "units")
 NO_ARRAY = "is a MATLAB text, not an array"
 _ELEMENT = re.compile(r"([^/]*\(\d+\))/")  # of an array of structs, or of cells
@@ -119,6 +121,23 @@ class _Mat73(Hdf5):
         return unusable_array(TEXT_MARK + "".join(map(chr, array.load().reshape(-1))).strip())
 
 
+def _short_names(paths: dict[str, str]) -> dict[str, str]:
+    """Return the last part of each path of a signal by owner: `angle` of `Model/angle/Out1`.
+
+    Signals of one recording with the same last part keep their whole paths.
+    """
+    parts = {owner: [part for part in path.split("/") if part] for owner, path in paths.items()}
+    short = {
+        owner: ([part for part in names if not _PORT.fullmatch(part)] or names or [""])[-1].strip()
+        for owner, names in parts.items()
+    }
+    counts = Counter((owner.partition("(")[0], name) for owner, name in short.items())
+    return {
+        owner: name if counts[owner.partition("(")[0], name] == 1 else paths[owner]
+        for owner, name in short.items()
+    }
+
+
 def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
     """Return arrays by name of the signal that a struct holds, and the units that it states.
 
@@ -139,10 +158,11 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
     }
     for owner in owners:
         owners[owner] = next(texts[f"{owner}/{key}"] for key in _NAMES if f"{owner}/{key}" in texts)
+    owners = _short_names(owners)
     has_clock = any(name.endswith("/X/Data") for name in listed)
     for name, array in listed.items():
         owner, _, field = name.rpartition("/")
-        signal = owners.get(owner, "").rpartition("/")[2].strip()
+        signal = owners.get(owner, "")
         signal = "time" if not signal and has_clock and owner.endswith("X") else signal
         if field in _VALUES and not array.trouble and signal and signal not in result:
             result[signal] = array

@@ -92,6 +92,7 @@ def csv(
     end: str = "\n",
     encoding: str = "utf-8",
     name: str = "run.csv",
+    minus: str = "-",
 ) -> None:
     """Write a text table; numbers have 9 digits."""
 
@@ -101,7 +102,8 @@ def csv(
 
     lines = [separator.join(columns)]
     lines += [separator.join(map(spell, row)) for row in zip(*columns.values(), strict=True)]
-    (folder / name).write_bytes((front + end.join(lines) + end).encode(encoding))
+    text = (front + end.join(lines) + end).replace("-", minus)
+    (folder / name).write_bytes(text.encode(encoding))
 
 
 def motion(
@@ -169,7 +171,13 @@ CLOCKS = [
     clock("gps_tow_s", decimals(345_600 + TIME, 3)),
     clock("timestamp|date", [f"2024-05-01T12:00:{value:06.3f}Z" for value in TIME]),
     clock("time|s", decimals(TIME, 4)),
+    clock("timestamp|compact", [f"202405011200{value:06.3f}" for value in TIME]),
+    clock("Zeit|basic ISO", [f"20240501T1200{value:06.3f}Z" for value in TIME]),
+    clock("time_10ms", decimals(TIME, 3)),
+    clock("Messzeit", decimals(TIME, 3)),
+    clock("sample_ts", whole(10 * K + (K % 4 == 1)), "ms"),
 ]
+LATE = 57.0 + TIME  # s; the next minute begins
 ROUNDED = np.floor(np.arange(ROWS) * 0.006 * 100) / 100
 OTHER_CLOCKS = [
     Sample(
@@ -197,6 +205,22 @@ OTHER_CLOCKS = [
            says="clock_wrap", unit="us"),
     Sample("clock", "16-bit wrap of ms", motion({"time_ms": whole((64_000 + 10 * K) % 2**16)}), DT,
            MOTION, says="clock_wrap", unit="ms"),
+    Sample("clock", "24-bit wrap of us",
+           motion({"time_us": whole((2**24 - 1_000_000 + 10_000 * K) % 2**24)}), DT, MOTION,
+           says="clock_wrap", unit="us"),
+    Sample("clock", "hhmmss in one number",
+           motion({"utc_time": [f"12{int(s // 60):02d}{s % 60:05.2f}" for s in LATE]}), DT, MOTION,
+           says="packed_time"),
+    Sample("clock", "dates and milliseconds",
+           motion({"DateTime": [f"2024-05-01 12:00:{int(s):02d}" for s in TIME],
+                   "Millisecond": whole(np.round(1000 * TIME) % 1000)}), DT, MOTION),
+    Sample("clock", "parts of a date",
+           motion({"hour": ["12"] * ROWS, "minute": whole(LATE // 60),
+                   "second": decimals(LATE % 60, 2)}), DT, MOTION),
+    Sample("clock", "timecode of 25 frames",
+           motion({"Timecode": [f"00:00:{k // 25:02d}:{k % 25:02d}" for k in K]}), 0.04, MOTION),
+    Sample("clock", "unit contradicted by velocities", motion({"time_ms": decimals(TIME, 3)}),
+           1e-5, says="velocities are derivatives of positions if it is in s"),
     *(
         Sample(
             "clock", f"{name} is no clock",
@@ -209,6 +233,7 @@ OTHER_CLOCKS = [
             "latitude": 48.1 + 1e-5 * K, "gps_lon": 11.5 + 1e-5 * K, "odometer_km": 9.0 + 0.01 * K,
             "energy [Wh]": 5.0 * K, "Breitengrad": 48.1 + 1e-5 * K, "fuel_level": 0.1 * K,
             "altitude (ft)": 2.0 * K, "encoder": 7.0 * K, "distance": 0.1 * K,
+            "sample": 1.0 * K, "Hub": 0.05 * K, "Kilometerstand": 9.0 + 0.01 * K,
         }.items()
     ),
     Sample(
@@ -258,6 +283,13 @@ UNITS = [
     unit("current [0.1 A]", "dA"), unit("pitch [0.01 deg]", "cdeg"), unit("power [kW]", "kW"),
     unit("power_W", "W"), unit("torque [% of rated]", None), unit("torque [flurbs]", None),
     unit("current (mA)", "mA"), unit("voltage [mV]", "mV", "action"),
+    unit("current_ma", "mA"), unit("voltageMv", "mV"), unit("torque_ncm", "N*cm", "action"),
+    unit("tau_nmm", "N*mm", "action"), unit("force_kn", "kN"), unit("pressure_kpa", "kPa"),
+    unit("dist_nm", "nautical_mile", "state"), unit("speed_mm_per_s", "mm/s", "state"),
+    unit("torque_oz_in", "ozf*inch", "action"), unit("flow_lpm", "l/min", "state"),
+    unit("torque [NM]", "N*m", "action"), unit("temp [deg. C]", "degC", "state"),
+    unit("phi2 [″]", "arcsec"), unit("torque_raw", "1", "action"), unit("torque_counts", "1"),
+    unit("spring [Nm/rad]", "N*m/rad", "state"),
 ]  # fmt: skip
 
 GROUPED = [f"{value:,.1f}" for value in 20000 * ANGLE]
@@ -317,6 +349,43 @@ SPELLINGS = [
                                        "tau": [f'"({a:.6f}, {-a:.6f})"' for a in TORQUE]}),
            DT, {"q[0]": ("state", "rad"), "dq[1]": ("state", "rad/s"),
                 "tau[0]": ("action", "N*m")}),
+    *(
+        Sample("spelling", f"cells with lists {name}",
+               lambda folder, form=form, mark=mark: csv(folder, {
+                   "time": TIME,
+                   **{name: [form.format(a, a / 2) for a in values]
+                      for name, values in {"q": ANGLE, "dq": SPEED, "tau": TORQUE}.items()}},
+                   separator=mark),
+               DT, {"q[0]": ("state", "rad"), "dq[1]": ("state", "rad/s"),
+                    "tau[0]": ("action", "N*m")})
+        for name, form, mark in (
+            ("in braces", '"{{{:.6f},{:.6f}}}"', ","), ("unquoted", "[{:.6f}, {:.6f}]", ";"),
+            ("of torch", '"tensor([{:.6f}, {:.6f}])"', ","),
+            ("of NumPy 2", '"[np.float64({:.6f}), np.float64({:.6f})]"', ","),
+            ("with names", "{{'x': {:.6f}, 'y': {:.6f}}}", ";"),
+        )
+    ),
+    *(
+        Sample("spelling", f"names after {mark}",
+               lambda folder, mark=mark: (folder / "run.txt").write_text(
+                   f"{mark} time angle_rad velocity_rad_s torque_Nm\n" + "".join(
+                       f"{TIME[k]:.2f} {ANGLE[k]:.6f} {SPEED[k]:.6f} {TORQUE[k]:.6f}\n"
+                       for k in K)), DT, MOTION)
+        for mark in ("#", "%")
+    ),
+    Sample("spelling", "typographic minus",
+           motion({"time": TIME}, name="run.csv", minus="\u2212"), DT, MOTION),
+    Sample("spelling", "a line of noise", lambda folder: (
+        motion({"time": TIME})(folder),
+        (folder / "run.csv").write_bytes(
+            (folder / "run.csv").read_bytes().replace(b"\n1,", b"\n\x01\x02\x80\x13x\n1,", 1)),
+    )[0], DT, MOTION),
+    Sample("spelling", "German thousands without decimals",
+           lambda folder: csv(folder, {"time": TIME, "force_N": TORQUE,
+                                       "position_mm": [f"{int(v):,}".replace(",", ".")
+                                                       for v in 9000 * ANGLE]},
+                              separator="\t", comma=True),
+           DT, {"position_mm": ("state", "mm"), "force_N": ("action", "N")}),
     Sample("spelling", "table of R",
            lambda folder: (folder / "run.txt").write_text(
                "time angle_rad velocity_rad_s torque_Nm\n" + "".join(
@@ -352,6 +421,20 @@ ROLES = [
     loop("German", "Zeit", "Sollwert", "Istwert", "Stellgröße"),
     loop("German signal names", "Zeit", "Füllstand_soll", "Füllstand_ist", "Stellsignal"),
     loop("no name of the output", "time", "setpoint", "y1", "y2"),
+    loop("German letters", "t", "w", "x", "y"),
+    loop("tags alone", "t", "SP", "PV", "OP"),
+    loop("tags in front", "time", "SP_Tank1", "PV_Tank1", "MV_Tank1"),
+    loop("Finnish", "aika", "asetusarvo", "pinta", "venttiili"),
+    Sample("role", "force of the tool, targets of the joints",
+           lambda folder: csv(folder, {"time": TIME, "actual_q_0": ANGLE, "actual_qd_0": SPEED,
+                                       "tcp_force_0": np.roll(3 * TORQUE, 1),
+                                       "target_q_0": np.roll(ANGLE, -3)}),
+           DT, {"tcp_force_0": ("no action", None), "target_q_0": ("action", None)}),
+    Sample("role", "output and terms of a controller",
+           lambda folder: csv(folder, {"time": TIME, "theta": ANGLE, "omega": SPEED,
+                                       "pid_p": 0.6 * TORQUE, "pid_i": 0.4 * TORQUE,
+                                       "pid_out": TORQUE}),
+           DT, {"pid_out": ("action", None), "pid_p": ("left", None)}),
     Sample("role", "thrusts of motors",
            lambda folder: csv(folder, {"time": TIME, "roll": ANGLE, "gyro_x": SPEED,
                                        "thrust_1": 5 + TORQUE, "thrust_2": 5 - TORQUE}),
@@ -385,6 +468,38 @@ def _structs(folder: Path) -> None:
     savemat(folder / "run7.mat", {"run7": {"X": {"Name": "", "Data": TIME}, "Y": y}})
 
 
+def _held_commands(folder: Path) -> None:
+    from tests.ingest.messages import write_mcap
+
+    start = 1_700_000_000_000_000_000
+    messages = [
+        ("/joint", start + 10_000_000 * k, {"position": np.sin(0.02 * k),
+                                            "velocity": 2.0 * np.cos(0.02 * k)})
+        for k in range(4000)
+    ]  # fmt: skip
+    messages += [("/cmd", start + 2 * 10**9 * k + 1, {"effort": (-1.0) ** k}) for k in range(20)]
+    write_mcap(folder / "run.mcap", sorted(messages, key=lambda item: item[1]))
+
+
+def _demonstrations(folder: Path) -> None:
+    import h5py
+
+    for run in range(4):
+        with h5py.File(folder / f"episode_{run}.hdf5", "w") as file:
+            file["observations/qpos"] = np.stack([ANGLE + 0.1 * run, 0.5 * SPEED], axis=1)
+            file["observations/effort"] = np.stack([TORQUE, -TORQUE], axis=1)
+            file["action"] = np.stack([np.roll(ANGLE, -3), np.roll(SPEED, -3)], axis=1)
+            file.attrs["fps"] = 50
+
+
+def _empty_recording(folder: Path) -> None:
+    import polars as pl
+
+    for run, rows in enumerate((ROWS, ROWS, 0)):
+        table = {"time": TIME[:rows], "angle": ANGLE[:rows], "torque": TORQUE[:rows]}
+        pl.DataFrame(table).write_parquet(folder / f"run{run}.parquet")
+
+
 def _chunks(folder: Path) -> None:
     import polars as pl
 
@@ -409,6 +524,16 @@ OTHERS = [
     Sample("container", "chunks of actions", _chunks, DT,
            {"action[0][0]": ("action", None), "action_is_pad[0]": ("left", None)},
            learn="imitation"),
+    Sample("rate", "commands on change", _held_commands, DT,
+           {"/joint.position": ("state", "rad"), "/cmd.effort": ("action", "N*m")}),
+    Sample("container", "efforts among observations", _demonstrations, 0.02,
+           {"observations/effort[0]": ("no action", None), "action[0]": ("action", None)},
+           learn="imitation"),
+    Sample("container", "a recording without rows", _empty_recording, DT,
+           {"angle": ("state", "rad")}, says="run2.parquet: too short"),
+    Sample("container", "a rate that contradicts the clock",
+           lambda folder: np.savez(folder / "run.npz", t=TIME, q=ANGLE, tau=TORQUE, fs=50.0), DT,
+           {"q": ("state", "rad")}, says="the metadata states 50 Hz"),
     Sample("container", "a video next to a log", lambda folder: (
         motion({"time": TIME})(folder), (folder / "run.mp4").write_bytes(b"\0\0\0\x18ftypmp42"),
     )[0], DT, MOTION, says="run.mp4"),
