@@ -70,7 +70,8 @@ def random_step(
         "output_mean": torch.zeros(outputs),
         "output_std": torch.tensor([0.05, 0.3]) if outputs == 2 else torch.full((outputs,), 5.0),
     }
-    return make_step(task.learn.model, layout, scale).eval()
+    settings: Any = task.learn
+    return make_step(settings.model, layout, scale).eval()
 
 
 def make_scale(

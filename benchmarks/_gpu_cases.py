@@ -144,7 +144,8 @@ def fitted(data: Any, device: torch.device, folder: Path, **learn: Any) -> tuple
     from kinemill.train.loop import fit
 
     task = task_of(device="cpu" if device.type == "cpu" else "cuda", **learn)
-    torch.set_num_threads(task.learn.threads)
-    module, objective = task.learn.prepare(task, data, data, device)
-    state, _ = fit(module, objective, task.learn, folder, QUIET)
+    settings: Any = task.learn
+    torch.set_num_threads(settings.threads)
+    module, objective = settings.prepare(task, data, data, device)
+    state, _ = fit(module, objective, settings, folder, QUIET)
     return state, {name: value.cpu() for name, value in module.state_dict().items()}

@@ -266,7 +266,8 @@ def _canceled(bench: Bench, folder: Path) -> None:
 
     data = pendulums(*_size(bench))
     task = task_of(steps=100, log_every=10, batch_size=64, device=_device(bench))
-    module, objective = task.learn.prepare(task, data, data, bench.device)
+    learn: Any = task.learn
+    module, objective = learn.prepare(task, data, data, bench.device)
     try:
         fit(module, objective, task.learn, folder, (NullReporter(), Canceling()))
     except KeyboardInterrupt:
@@ -342,7 +343,8 @@ def _out_of_memory(bench: Bench, folder: Path) -> str:
     size = bench.size(65_536, 64)
     data = pendulums(*bench.size((512, 256), (4, 60)))
     task = task_of(device=_device(bench), eval_every=4, batch_size=size, steps=4, horizon=16)
-    module, objective = task.learn.prepare(task, data, data, bench.device)
+    learn: Any = task.learn
+    module, objective = learn.prepare(task, data, data, bench.device)
     with _limited(bench, objective, size // 8) as limited:
         try:
             fit(module, limited, task.learn, folder, QUIET)

@@ -262,7 +262,8 @@ def _controlled(samples: int, horizon: int) -> tuple[Any, Any]:
     scale["feature_mean"] = torch.zeros(layout.features)
     scale["output_mean"] = torch.zeros(len(layout.outputs))
     scale["output_std"] = torch.full((len(layout.outputs),), 0.05)
-    return task, make_step(task.learn.model, layout, scale).eval()
+    learn: Any = task.learn
+    return task, make_step(learn.model, layout, scale).eval()
 
 
 def _hertz(bench: Bench, work: str, task: Any, model: Callable[[], Any]) -> None:

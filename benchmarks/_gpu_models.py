@@ -79,4 +79,5 @@ def _last_loss(data: Any, device: torch.device, task: Task) -> float:
     module, objective = learn.prepare(task, data, data, device)
     with tempfile.TemporaryDirectory() as folder:
         state, _ = fit(module, objective, learn, Path(folder), QUIET)
-    return state.history["train/loss"][-1][1]
+    history: Any = state.history
+    return history["train/loss"][-1][1]

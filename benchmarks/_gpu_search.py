@@ -56,7 +56,7 @@ def _in_processes(bench: Bench, count: int) -> float:
     """Return the steps a second of processes that train at the same time, summed."""
     arguments = json.dumps({"toy": bench.is_toy, "seconds": bench.size(MEASURED, 0.2)})
     command = [sys.executable, "-c", _CODE, arguments]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     started = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(count)]
     try:
         for process in started:

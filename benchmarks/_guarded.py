@@ -102,7 +102,8 @@ def _users(home: Path, checkout: Path) -> dict[str, str]:
     made, tokens = Home(home), dict[str, str]()
     made.make()
     with open_instance(made) as instance:
-        instance.run_storage.get_run_storage_id()  # its first read adds a row
+        storage: Any = instance.run_storage
+        storage.get_run_storage_id()  # its first read adds a row
     users = Users(made)
     for role in ("viewer", "operator", "promoter", "admin"):
         users.put(role, role, PASSWORD)

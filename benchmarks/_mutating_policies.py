@@ -25,6 +25,8 @@ from kinemill.task.document import Task
 from kinemill.train.policy import PolicyModule
 from kinemill.verify.verifier import run_checks
 
+Kind = Callable[[], PolicyModule]
+
 PARITY = "policy parity"
 Plant = Callable[[Path], Path]
 
@@ -39,7 +41,7 @@ class Fault:
         names: words, one of which must be reported.
     """
 
-    kind: type[PolicyModule]
+    kind: Kind
     plant: Plant
     names: tuple[str, ...]
 
@@ -71,7 +73,7 @@ def sound_policies(scratch: Path) -> Iterator[tuple[str, list[str]]]:
         yield kind.__name__.lower(), _failed_lines(kind, published(kind(), scratch / kind.__name__))
 
 
-def _failed_lines(kind: type[PolicyModule], folder: Path) -> list[str]:
+def _failed_lines(kind: Kind, folder: Path) -> list[str]:
     module = kind()
     task = TASK if kind is Gains else TASK.model_copy(update={"environment": None})
     subject = PolicySubject(task, folder, module, describe(module, "cart", "d" * 64))
@@ -82,13 +84,13 @@ def _failed_lines(kind: type[PolicyModule], folder: Path) -> list[str]:
     return [f"{line.name}: {line.value}" for line in gates if not line.passed]
 
 
-def _module(title: str, made: type[PolicyModule], *names: str) -> None:
+def _module(title: str, made: Any, *names: str) -> None:
     """Register an export of a module that differs from the trained one."""
     trained = made.__mro__[1]
     FAULTS[title] = Fault(trained, lambda folder: published(made(), folder), names)
 
 
-def _file(title: str, kind: type[PolicyModule], change: Any, *names: str) -> None:
+def _file(title: str, kind: Kind, change: Any, *names: str) -> None:
     """Register a change in the exported file."""
 
     def plant(folder: Path) -> Path:

@@ -82,7 +82,7 @@ def beyond_limits(values: Values, task: Task, random) -> Planted | None:
     """Hold a limited channel 5 to 20 % of its limits beyond one of them, for 3 to 20 rows."""
     limited = [name for name in task.columns if task.channels[name].limits]
     name, share, sign = limited[random.integers(len(limited))], _share(random), _sign(random)
-    low, high = task.channels[name].limits
+    low, high = task.channels[name].limits or (0.0, 0.0)
     where = _random_slice(len(values[name]), int(random.integers(3, 21)), random)
     column = values[name].copy()
     column[where] = (high if sign > 0 else low) + sign * share * reach(task, name)

@@ -103,7 +103,7 @@ def new_bucket(server: str) -> tuple[str, Any]:
     import boto3
 
     name = f"kinemill-{uuid.uuid4().hex[:12]}"
-    store = boto3.resource(
+    store: Any = boto3.resource(
         "s3",
         endpoint_url=f"http://{server}",
         aws_access_key_id="test",

@@ -91,7 +91,8 @@ class Robot:
         """Return the step of a model that is fitted in closed form."""
         task = self.task(model, history)
         layout = layout_of(task)
-        step = make_step(task.learn.model, layout, scale_of(self.dataset, layout)).eval()
+        learn: Any = task.learn
+        step = make_step(learn.model, layout, scale_of(self.dataset, layout)).eval()
         windows = make_windows(self.dataset, "train", layout, 1)
         fit_network(step, windows, torch.arange(len(windows)))
         return step

@@ -131,7 +131,7 @@ def _arm(x: Floats, u: Floats) -> Floats:
     gravity = 9.81 * carried * lengths * np.sin(angle)
     turning = (coupled * np.sin(apart)) @ rate**2
     inertia = coupled * np.cos(apart) + 0.02 * np.eye(3)
-    turned = np.linalg.solve(inertia, forces - gravity - turning)
+    turned = np.asarray(np.linalg.solve(inertia, forces - gravity - turning), np.float64)
     return np.concatenate([x[3:], np.diff(turned, prepend=0.0)])
 
 

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -43,7 +44,7 @@ class Spelling:
 
     name: str
     rows: int
-    written: dict[str, object]
+    written: dict[str, Any]
 
 
 SPELLINGS = (
@@ -97,15 +98,15 @@ def simulate(rows: int, seed: int) -> pl.DataFrame:
 
 def _smooth(noise):
     """Filter white noise (n,) twice at 0.8 Hz, and scale it to a deviation of 1 within -2 to 2."""
-    smooth = lfilter([0.01], [1.0, -0.99], lfilter([0.01], [1.0, -0.99], noise))
+    smooth: Any = lfilter([0.01], [1.0, -0.99], lfilter([0.01], [1.0, -0.99], noise))
     return np.clip(smooth / smooth.std(), -2.0, 2.0)
 
 
 def _trajectory(torque, stiffness, damping):
     """Return angle and velocity (n,) of a joint that torque (n,) / 5 holds against its spring."""
     plant = np.array([[0.0, 1.0], [-stiffness, -damping]]), np.array([[0.0], [stiffness / 5]])
-    *discrete, _ = cont2discrete((*plant, np.eye(2), np.zeros((2, 1))), DT)
-    numerators, denominator = ss2tf(*discrete)
+    discrete: Any = cont2discrete((*plant, np.eye(2), np.zeros((2, 1))), DT)
+    numerators, denominator = ss2tf(*discrete[:4])
     return [lfilter(numerator, denominator, torque) for numerator in numerators]
 
 

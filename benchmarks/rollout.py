@@ -8,6 +8,7 @@ same, and both networks predict the change of the state.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,8 @@ def _make(model, history):
     layout = layout_of(task)
     torch.manual_seed(0)
     scale = make_scale(layout, feature_mean=0.05, feature_std=1.1, output_mean=0.01, output_std=0.1)
-    step = make_step(task.learn.model, layout, scale).eval()
+    learn: Any = task.learn
+    step = make_step(learn.model, layout, scale).eval()
     with tempfile.TemporaryDirectory() as folder:
         write_files(task, step, Path(folder))
         return step, runtime.load(folder), runtime.load(folder, engine="c")

@@ -57,7 +57,7 @@ def measure(cases: Any = CASES, rounds: int = ROUNDS) -> list[Row]:
         mock.patch.dict("os.environ", TORCHINDUCTOR_CACHE_DIR=cache),
         single_thread(),
     ):
-        return [line for case in cases for line in _measure(*case, rounds)]
+        return [line for case in cases for line in _measure(*case, rounds=rounds)]
 
 
 def _measure(
