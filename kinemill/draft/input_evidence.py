@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.draft.column import Column
 from kinemill.draft.constants import (
@@ -118,7 +119,7 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
     return set_points
 
 
-def _jumps_of(values: Floats) -> Floats:
+def _jumps_of(values: Floats) -> NDArray[np.intp]:
     """Return the rows (k,) before the jumps of a held column (n,); none if it is not held."""
     jumps = np.flatnonzero(np.diff(values) != 0.0)
     is_held = INPUT_FEWEST_JUMPS <= len(jumps) <= INPUT_MOST_JUMPS * len(values)

@@ -261,8 +261,9 @@ def _date_columns(head: bytes) -> dict[str, str]:
     cells = [cell.strip() for cell in split(decode(row), separator)]
     dates = (n for n, cell in zip(names, cells, strict=False) if is_date(cell) and "." not in cell)
     date = next(dates, None)
-    is_coarse = date is not None and "millisecond" in parts
-    return {"date": date, "millisecond": parts["millisecond"]} if is_coarse else {}
+    if date is None or "millisecond" not in parts:
+        return {}
+    return {"date": date, "millisecond": parts["millisecond"]}
 
 
 def _with_dates(content: bytes) -> bytes:
