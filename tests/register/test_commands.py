@@ -43,7 +43,7 @@ def test_rules_with_the_same_fix_are_one_cause(capsys):
         {"rule": "latency", "fix": "use a smaller model", "follows": None},
         {"rule": "beats_linear", "fix": None, "follows": "no_worse_linear"},
     ]
-    print_causes(causes)
+    print_causes(causes, "cart:3")
     assert capsys.readouterr().out.splitlines() == [
         "1. no_worse_linear, no_worse_champion: train longer",
         "2. latency: use a smaller model",

@@ -188,7 +188,8 @@ def test_the_models_document_has_exactly_the_promised_keys(chain):
     document = to_json_value(listed)
     (version,) = listed.versions
     assert list(document) == ["task", "versions"]
-    existing = ["version", "aliases", "provisional", "created", "dataset", "metrics", "gate"]
+    existing = ["version", "aliases", "status", "provisional", "created"]
+    existing += ["dataset", "metrics", "gate"]
     assert list(document["versions"][0]) == existing
     assert (version.version, version.aliases) == (1, ["champion"])
     keys = ["rule", "passed", "value", "expected", "undecided"]

@@ -98,8 +98,11 @@ def test_it_is_verified_and_tried_on_what_it_met(task, folder):
 
 def test_it_is_recorded(task, folder, tmp_path):
     assert record_video(task, load(folder), 3).pictures.shape[0] == 13
-    (video,) = record_videos(task, load(folder), [3], tmp_path)
-    assert video.endswith("targets-000003.webp")
+    videos = record_videos(task, load(folder), [3], tmp_path)
+    assert [video.rpartition("/")[2] for video in videos] == [
+        "targets-000003.webp",
+        "targets-000003.mp4",
+    ]
 
 
 @pytest.mark.parametrize("way", ["rollout", "expert"])
