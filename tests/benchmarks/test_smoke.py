@@ -27,6 +27,7 @@ def test_failed_benchmark_is_named_and_the_next_runs():
     assert run_all(["missing", "_measured_code"]) == ["missing"]
 
 
+@pytest.mark.ci
 def test_readers_benchmark_of_short_logs_compares_each_format():
     csv, memory, *rows = readers.measure(rows=600, messages=600, rounds=1, in_memory=["csv"])
     names = [row["work"].partition(" ")[0] for row in (csv, *rows)]

@@ -54,6 +54,7 @@ def test_options_of_a_join_by_time_are_refused_by_row(folder, tmp_path, kinemill
         kinemill("data", "join", folder, "--to", tmp_path / "a.csv", "--offset", 1)
 
 
+@pytest.mark.ci
 def test_each_recording_is_joined_once_and_an_incomplete_one_is_named(
     folder, tmp_path, kinemill, swing
 ):

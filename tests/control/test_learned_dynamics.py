@@ -71,6 +71,7 @@ def test_a_model_of_another_robot_is_refused(folders):
         learned_model(load_task("pendulum"), folders[0] / "nowhere")
 
 
+@pytest.mark.ci
 def test_a_planner_refuses_plans_after_errors_that_its_intervals_did_not_cover(tmp_path):
     """A plan that is known well enough at first; then each measured row is far from predicted."""
     step = random_step("mlp", 1)

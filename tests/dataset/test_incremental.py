@@ -107,6 +107,7 @@ def test_a_last_version_that_is_gone_or_of_other_channels_is_not_taken_over_from
 SHARES = {"validation": 0.3, "test": 0.3}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("rules", [SHARES, {}, {"validation": {"tail": 0.4}, "group_by": "part"}])
 def test_only_episodes_of_changed_recordings_are_listed(home, tmp_path, monkeypatch, rules):
     task = make_task(**rules)
@@ -158,6 +159,7 @@ BASE = [spin("val.csv", speed=1.0), spin("test.csv", 9.0, 20.0), spin("a.csv"), 
 VISITS = st.tuples(st.sets(st.sampled_from(range(len(NEW)))), RULES)
 
 
+@pytest.mark.ci
 @settings(max_examples=4)
 @given(st.lists(VISITS, min_size=2, max_size=3))
 @example([({0, 1}, {"test": 0.3, "validation": 0.2}), (set(), {"test": 0.3, "validation": 0.2})])

@@ -183,6 +183,7 @@ def test_unused_recordings_are_counted_but_not_packed(tmp_path, contents):
     assert shapes == [(50, 3)] * 3
 
 
+@pytest.mark.ci
 @given(st.lists(st.integers(2, 40), min_size=3, max_size=7), st.integers(1, 12), st.integers(1, 5))
 def test_windows_never_cross_episodes(tmp_path_factory, sizes, length, stride):
     names = ["val.csv", "test.csv", *(f"run{n}.csv" for n in range(len(sizes) - 2))]

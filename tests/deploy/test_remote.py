@@ -131,6 +131,7 @@ def test_a_mounted_folder_serves_as_well(monkeypatch, tmp_path, homes):
     assert (tmp_path / "mounted" / made.ref.path / "MANIFEST.json").is_file()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("many", [parallel.MANY, 1])
 def test_recordings_of_one_machine_are_recordings_of_the_other(
     bucket, homes, task, logs, many, monkeypatch

@@ -15,6 +15,7 @@ from kinemill.validate import stage as validate
 from tests.draft.tables import load, table
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("folder", "dt", "states", "actions", "least"),
     [
@@ -275,6 +276,7 @@ LARGE += ["pendubot_400hz", "silverbox", "simple_pendulum"]
 RATES = {"dc_generator": 50.0, "silverbox": 610.35}  # Hz, of logs without stamps
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
 )

@@ -173,6 +173,7 @@ def test_the_model_file_of_a_legged_robot_gives_its_physics(
     assert (checked.refused, checked.problem) == ([], "")
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("robot", "low"), [("mini_bdx", {"left_knee": -1.63, "left_hip_pitch": 0.95}), ("go_bdx", None)]
 )

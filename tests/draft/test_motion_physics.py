@@ -149,6 +149,7 @@ def test_an_arm_on_a_fixed_base_is_no_legged_robot(tmp_path):
     assert "\nenvironment:" not in write_task(draft)
 
 
+@pytest.mark.ci
 def test_a_joint_at_rest_is_named_as_locked(draft_of):
     draft = draft_of("go_bdx")
     locked = {name for name, why in draft.left_out.items() if "has it locked" in why}

@@ -91,6 +91,7 @@ def noisy_rows():
     return module, replace(rows, episodes=halves)
 
 
+@pytest.mark.ci
 def test_the_files_carry_the_correction_and_the_simulator_applies_it(noisy_rows, tmp_path):
     module, rows = noisy_rows
     interface = describe(DESCRIPTION, module)

@@ -141,6 +141,7 @@ def test_every_check_of_the_files_passes(packed, history, tmp_path):
     assert verify(folder, calls=3)["passed"]
 
 
+@pytest.mark.ci
 def test_members_of_an_ensemble_start_from_one_estimate(packed, tmp_path):
     from kinemill.train.build import assemble
 

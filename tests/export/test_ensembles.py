@@ -47,6 +47,7 @@ MARKS = {"gru": [], "rigid_body": [pytest.mark.ci]}
 EVERY = [pytest.param(name, marks=MARKS.get(name, [pytest.mark.slow])) for name in sorted(MODELS)]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("model", EVERY)
 def test_every_model_runs_as_an_ensemble_from_its_files(model, tmp_path):
     module = ensemble(model, 2)

@@ -47,6 +47,7 @@ class InTorch:
         return selected if len(selected) > 1 else int(selected[0])
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("environment", "algorithm", "model"),
     [

@@ -290,6 +290,7 @@ def _ingest_elsewhere(job) -> str:
     return ingest.run(load_task(task), Home(home), logs).artifact.ref.digest
 
 
+@pytest.mark.ci
 def test_processes_that_ingest_the_same_logs_agree(task, home, logs, write, swing):
     for count in range(20, 60, 4):
         write(f"{count}.csv", swing[:count])

@@ -180,6 +180,7 @@ def test_dataset_without_partitions_is_the_same(finished, dataset, tmp_path, mon
     assert make_until("dataset", TASK, {}).digest == dataset.digest
 
 
+@pytest.mark.ci
 def test_unchanged_run_keeps_data_versions_and_a_new_log_changes_the_counts_of_its_partition(
     copied, dataset, logs
 ):

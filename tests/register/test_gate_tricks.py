@@ -48,6 +48,7 @@ TRICKS = {
 }
 
 
+@pytest.mark.ci
 def test_no_trick_makes_a_champion(with_champion):
     chain = with_champion()
     outcomes = {}

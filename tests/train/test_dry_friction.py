@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from kinemill.train.data import make_windows
@@ -80,6 +81,7 @@ def drift_of(packed, friction):
     return (predicted[..., 0] - rows[:, 3:, 0]).abs().max().item()
 
 
+@pytest.mark.ci
 def test_a_joint_that_sticks_stays_within_10_mrad_for_3_s(packed):
     data = sticking(packed)
     assert drift_of(data, "coulomb") > 0.03

@@ -72,6 +72,7 @@ def test_own_code_is_trained_exported_and_verified(train, folder):
     assert train().cached
 
 
+@pytest.mark.ci
 def test_a_changed_file_trains_again_and_the_old_model_stays(train, folder):
     first_model, net = train(), folder / "my_net.py"
     text = net.read_text()

@@ -107,6 +107,7 @@ def all_of(home, ref):
     return rows, load_checks(home, ref), [*list_episodes(home, ref)], read_quarantine(folder)
 
 
+@pytest.mark.ci
 def test_few_recordings_at_a_time_come_to_the_same_as_all_at_once(
     pendulum, record, some, unsynced, monkeypatch, tmp_path
 ):
@@ -190,6 +191,7 @@ def test_a_lost_catalog_is_filled_by_the_next_validation(
     assert all_of(home, again.ref) == expected
 
 
+@pytest.mark.ci
 def test_a_validation_that_was_stopped_between_two_steps_goes_on(
     home, pendulum, record, some, unsynced, monkeypatch, tmp_path
 ):

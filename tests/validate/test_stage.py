@@ -284,6 +284,7 @@ def test_the_page_fetches_nothing_and_escapes_what_robots_say(home, pendulum, re
         assert plan in observed.text
 
 
+@pytest.mark.ci
 def test_the_page_of_ten_thousand_episodes_stays_small(pendulum, swing):
     task, count = pendulum(), 10_000
     names = [f"e{index // 2}" for index in range(2 * count)]

@@ -83,6 +83,7 @@ def check_refused(outcomes: dict[str, dict], folder: Path) -> None:
         assert outcome["peak"] < MOST_MEMORY, (name, outcome["peak"])
 
 
+@pytest.mark.ci
 def test_hostile_forms_are_refused_with_reasons_in_bounded_memory(task, logs):
     forms = hostile_forms()
     assert len(forms) >= 40

@@ -143,6 +143,7 @@ def student():
     )
 
 
+@pytest.mark.ci
 def test_policy_on_the_angle_balances_as_the_teacher_that_sees_the_velocity(home, tmp_path):
     logs = tmp_path / "shown"
     task = student()

@@ -149,6 +149,7 @@ def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, mon
     assert len(names) == len(set(names))
 
 
+@pytest.mark.ci
 def test_a_portfolio_killed_in_its_last_training_repeats_no_decision(packed, tmp_path, monkeypatch):
     """Neither a fit nor a cross-validation is repeated, which could select another candidate."""
     task = task_without_model(budget=2.0, save_every=5)
