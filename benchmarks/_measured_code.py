@@ -38,7 +38,7 @@ MEASURED = {  # section: folders
     "scale": ("kinemill/catalog", "kinemill/ingest", "kinemill/validate"),
     "startup": ("kinemill/cli",),
     "suite": ("kinemill/policies/rl",),
-    "systems": ("kinemill/register/gate",),
+    "systems": ("kinemill/draft", "kinemill/register/gate", "kinemill/selection"),
     "train": ("kinemill/models", "kinemill/train"),
     "transfer": ("kinemill/models", "kinemill/train"),
 }
