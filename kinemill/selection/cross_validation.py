@@ -7,7 +7,7 @@ what other rows show, such as a tank that overflows; then consecutive rows are l
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +24,6 @@ from kinemill.selection.constants import (
     FOLD_STEPS,
     FOLDS,
     LARGEST,
-    QUICK_FOLDS,
     SMALLEST,
     WINDOWS,
 )
@@ -191,45 +190,54 @@ def leaves_out_rows(dataset: PackedDataset) -> bool:
     return len({episode.recording for episode in dataset.of("train")}) < FOLDS
 
 
-def finalists(
-    ordered: Sequence[CandidateResult], seconds: Mapping[str, float]
-) -> list[CandidateResult]:
-    """Return the best member of the first families, of all quick ones, and of all simpler ones.
-
-    The best result is first. Then follow the quick results and those that no other result beats
-    with fewer parameters, then the rest, each in order of their time. A simple model that is
-    mediocre on the training recordings can be the best on a new one.
-
-    Args:
-        ordered: all results, the best first.
-        seconds: time of each candidate by name, s.
-    """
-
-    def is_quick(result: CandidateResult) -> bool:
-        return seconds[result.name] < QUICK_FOLDS
-
-    def is_simpler(result: CandidateResult) -> bool:
-        return not any(_is_dominated(result, reference) for reference in best.values())
-
+def best_of_families(ordered: Iterable[CandidateResult]) -> list[CandidateResult]:
+    """Return the best result of each family that has a score, in the order of all results."""
     best = dict[str, CandidateResult]()
     for result in ordered:
         if result.score is not None:
             best.setdefault(result.name.partition(", history")[0], result)
-    first, *slower = best.values()
-    finalists, rest = slower[: FINALISTS - 1], slower[FINALISTS - 1 :]
-    slower = finalists + [result for result in rest if is_quick(result) or is_simpler(result)]
-
-    def key(result: CandidateResult) -> tuple[bool, float]:
-        return not (is_quick(result) or is_simpler(result)), seconds[result.name]
-
-    return [first, *sorted(slower, key=key)]
+    return list(best.values())
 
 
-def _is_dominated(result: CandidateResult, reference: CandidateResult) -> bool:
-    """Return whether another result is better, with fewer parameters."""
-    if result.score is None or reference.score is None:
-        return False
-    return reference.score < result.score and reference.parameters < result.parameters
+def slow_finalists(
+    families: Sequence[CandidateResult],
+    held_out: Mapping[str, "HeldOut"],
+    seconds: Mapping[str, float],
+) -> list[CandidateResult]:
+    """Return the families that are worth the time of their folds, after all quick ones.
+
+    They are better on the validation split than the quick family that is the best on left-out rows.
+    The `FINALISTS` best follow, and those that no other result beats with fewer parameters: a
+    simple model that is mediocre on the training recordings can be the best on a new one. The
+    latter come first, each in order of their time.
+
+    Args:
+        families: best result of each family, the best first.
+        held_out: errors of the quick ones on left-out rows.
+        seconds: time of each candidate by name, s.
+    """
+    bounded = [entry for entry in held_out.values() if entry.mean.score is not None]
+    best = min(bounded, key=lambda entry: entry.mean.score or math.inf, default=None)
+    rest = [
+        result
+        for result in families
+        if result.name not in held_out and (best is None or _is_better(result, best.result))
+    ]
+    references = [*rest, *(entry.result for entry in bounded)]
+    simple = [
+        result
+        for result in rest
+        if not any(
+            _is_better(reference, result) and reference.parameters < result.parameters
+            for reference in references
+        )
+    ]
+    selected = [result for result in rest if result in simple or result in rest[:FINALISTS]]
+    return sorted(selected, key=lambda result: (result not in simple, seconds[result.name]))
+
+
+def _is_better(result: CandidateResult, reference: CandidateResult) -> bool:
+    return (result.score or math.inf) < (reference.score or math.inf)
 
 
 @dataclass(frozen=True)

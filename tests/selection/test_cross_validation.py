@@ -7,10 +7,11 @@ import pytest
 
 from kinemill.selection.cross_validation import (
     HeldOut,
-    finalists,
+    best_of_families,
     folds_of,
     leaves_out_rows,
     projected,
+    slow_finalists,
 )
 from kinemill.selection.validation_errors import CandidateErrors
 from kinemill.task.portfolio import CandidateResult
@@ -83,38 +84,51 @@ def result(name, seconds=1.0, score=1.0):
     return CandidateResult(name, "x", 0, 0, 10, seconds, 0.0, errors, 0.4, score)
 
 
-def test_a_finalist_is_the_best_of_its_family_and_quick_ones_come_first_after_the_winner():
+def test_best_of_families_is_one_result_of_each_with_a_score():
     ordered = [
-        result("narx, history 10", 9.0),
-        result("rigid body, chain, history 10", 7.0),
-        result("narx, history 5", 0.1),
-        result("linear, history 4", 0.5),
+        result("narx, history 10"),
+        result("rigid body, chain, history 10"),
+        result("narx, history 5"),
         replace(result("gru, history 4"), score=None),
     ]
-    selected = finalists(ordered, {one.name: one.seconds for one in ordered})
-    assert [one.name.split(",")[0] for one in selected] == ["narx", "linear", "rigid body"]
+    assert best_of_families(ordered) == ordered[:2]
 
 
-def test_quick_families_are_finalists_even_if_many_come_before_them():
-    ordered = [*slow_families(), result("linear, history 4", 0.1)]
-    selected = finalists(ordered, {one.name: one.seconds for one in ordered})
-    names = [one.name.split(",")[0] for one in selected]
-    assert names == ["slow 0", "linear", "slow 1", "slow 2", "slow 3", "slow 4", "slow 5"]
+def slow_family(name, score, parameters):
+    """Return a family whose fit takes 30 s."""
+    return replace(result(f"{name}, history 1", 30.0, score), parameters=parameters)
 
 
-def test_slow_family_with_fewest_parameters_is_finalist_before_larger_ones():
-    simple = replace(result("rigid body, history 1", 30.0), score=0.9, parameters=5)
-    ordered = [*slow_families(), simple]
-    selected = finalists(ordered, {one.name: one.seconds for one in ordered})
-    assert [one.name.split(",")[0] for one in selected[:3]] == ["slow 0", "rigid body", "slow 1"]
+def names_of_slow_finalists(families, quick=()):
+    """Return the families to measure next; `quick` have these scores on left-out rows."""
+    held_out = {
+        entry.name: HeldOut(entry, [CandidateErrors({1: error}, error)]) for entry, error in quick
+    }
+    seconds = {family.name: family.seconds for family in families}
+    selected = slow_finalists(families, held_out, seconds)
+    return [family.name.partition(",")[0] for family in selected]
 
 
-def slow_families():
-    """Return results of which each is worse than the one before, with more parameters."""
-    return [
-        replace(result(f"slow {at}, history 1", 30.0), score=0.1 * (1 + at), parameters=10 + at)
-        for at in range(8)
-    ]
+def test_slow_finalists_are_the_best_and_the_simplest_comes_first():
+    families = [slow_family(f"net{at}", 0.1 * (1 + at), 10 + at) for at in range(8)]
+    families.append(slow_family("rigid", 0.95, 5))
+    names = names_of_slow_finalists(families)
+    assert names == ["net0", "rigid", "net1", "net2", "net3", "net4", "net5"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (0.4, ["net"]),  # what is worse than it on the validation split is not worth its folds
+        (math.inf, ["net", "rigid"]),  # it diverges on left-out rows, and says nothing
+    ],
+)
+def test_slow_finalists_are_better_than_the_quick_family_that_is_best_on_left_out_rows(
+    error, expected
+):
+    quick = replace(result("physics, history 1", 0.1, 0.2), parameters=100)
+    families = [slow_family("net", 0.1, 10_000), quick, slow_family("rigid", 0.9, 5)]
+    assert names_of_slow_finalists(families, [(quick, error)]) == expected
 
 
 def test_held_out_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():

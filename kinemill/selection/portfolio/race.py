@@ -21,6 +21,7 @@ from kinemill.selection.constants import (
     CLOSED,
     CROSS,
     FEWEST,
+    FINALISTS,
     GRACE,
     LAST_WINDOWS,
     LEAST,
@@ -34,10 +35,11 @@ from kinemill.selection.constants import (
 )
 from kinemill.selection.cross_validation import (
     HeldOut,
-    finalists,
+    best_of_families,
     folds_of,
     leaves_out_rows,
     projected,
+    slow_finalists,
 )
 from kinemill.selection.facts import facts_of
 from kinemill.selection.portfolio.candidate_fits import (
@@ -216,19 +218,16 @@ class _Race:
         seconds = dict[str, float]()
         for candidate in self._results:
             seconds[candidate.name] = seconds.get(candidate.name, 0.0) + candidate.seconds
-        tested = finalists(self._bars.order(self._results), seconds) if self._folds else []
-        for number, candidate in enumerate(tested):
-            slow = [later for later in tested[number:] if seconds[later.name] >= QUICK_FOLDS]
-            share = (end - self._spent) / max(1, len(slow))
-            if errors := self._errors_on_folds(candidate, end, share):
-                held_out[candidate.name] = HeldOut(candidate, errors)
-                score = score_text(held_out[candidate.name].mean.score)
-                self._log(f"{candidate.name}: score {score} on rows left out of its fit")
-            if not held_out:
-                return winner  # the winner is the first finalist, and it has no result
+        families = best_of_families(self._bars.order(self._results)) if self._folds else []
+        quick = [result for result in families[1:] if seconds[result.name] < QUICK_FOLDS]
+        quick.sort(key=lambda result: seconds[result.name])
+        self._hold_out([*families[:1], *quick], held_out, end)
+        if winner.name not in held_out:
+            return winner
+        self._hold_out(slow_finalists(families, held_out, seconds), held_out, end)
         last = max(self._rows.horizons)
         errors = [error_at(entry.mean, last) for entry in held_out.values()]
-        if winner.name not in held_out or min(errors) > UNINFORMATIVE:
+        if min(errors) > UNINFORMATIVE:
             return winner
         self._held_out = held_out
         best = self._select(held_out.values()).name
@@ -239,6 +238,17 @@ class _Race:
             for entry in self._results
         ]
         return next(ranked for ranked in self._bars.order(self._results) if ranked.name == best)
+
+    def _hold_out(
+        self, candidates: Sequence[CandidateResult], held_out: dict[str, HeldOut], end: float
+    ) -> None:
+        """Add the errors of candidates on left-out rows, as long as there is time."""
+        for number, candidate in enumerate(candidates):
+            share = (end - self._spent) / min(FINALISTS, len(candidates) - number)
+            if errors := self._errors_on_folds(candidate, end, share):
+                held_out[candidate.name] = HeldOut(candidate, errors)
+                score = score_text(held_out[candidate.name].mean.score)
+                self._log(f"{candidate.name}: score {score} on rows left out of its fit")
 
     def _select(self, held_out: Iterable[HeldOut]) -> CandidateResult:
         """Return the best result of a cross-validation, see `Bars.select`."""
