@@ -249,6 +249,8 @@ class _Race:
                 held_out[candidate.name] = HeldOut(candidate, errors)
                 score = score_text(held_out[candidate.name].mean.score)
                 self._log(f"{candidate.name}: score {score} on rows left out of its fit")
+            else:
+                self._log(f"{candidate.name}: no time to measure it on rows left out of its fit")
 
     def _select(self, held_out: Iterable[HeldOut]) -> CandidateResult:
         """Return the best result of a cross-validation, see `Bars.select`."""
@@ -311,7 +313,8 @@ class _Race:
                     errors += self._fits.errors_on(fold, candidate, step, seconds, number)
                     if not all(math.isfinite(entry.score) for entry in errors):
                         break  # its mean is not finite either
-        except KinemillError:
+        except KinemillError as failure:
+            self._log(f"{result.name}: {failure}")
             return []
         finally:
             self._spent += time.monotonic() - began
