@@ -221,13 +221,16 @@ class _Attack:
         return self._commands.run(self._space, *arguments, patience=patience)
 
 
-def _kill(commands: Commands, source: Workspace, folder: Path, name: str, kills: int) -> Row:
+Source = Callable[[], Workspace]  # made when it is needed: one takes two runs
+
+
+def _kill(commands: Commands, source: Source, folder: Path, name: str, kills: int) -> Row:
     row = Row(f"SIGKILL of {name}")
     victim = VICTIMS[name]
     moments = random.Random(name)
     folder.mkdir()
     try:
-        attack = _Attack(commands, victim, source, folder)
+        attack = _Attack(commands, victim, source(), folder)
         first, last = attack.measure()
         since = 0
         for _ in range(5 * kills):
@@ -255,10 +258,10 @@ def _kill(commands: Commands, source: Workspace, folder: Path, name: str, kills:
 
 
 def attack_by_kills(
-    commands: Commands, sources: dict[str, Workspace], folder: Path, names: list[str], kills: int
+    commands: Commands, sources: dict[str, Source], folder: Path, names: list[str], kills: int
 ) -> list[Row]:
     """Kill each command `kills` times, at moments drawn between its first write and its end."""
-    commands.run(sources["bare"], "task", "list")  # starts the server that forks
+    commands.run(sources["bare"](), "task", "list")  # starts the server that forks
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         work = {
             name: pool.submit(

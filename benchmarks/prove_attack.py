@@ -150,8 +150,9 @@ def _files(site: Site) -> list[Row]:
 
 
 def _kills(site: Site) -> list[Row]:
-    sources, folder = {"bare": site.bare, "used": site.used}, site.scratch("kills")
-    return attack_by_kills(site.commands, sources, folder, site.some(list(VICTIMS)), site.kills)
+    sources = {"bare": lambda: site.bare, "used": lambda: site.used}
+    names, folder = site.some(list(VICTIMS)), site.scratch("kills")
+    return attack_by_kills(site.commands, sources, folder, names, site.kills)
 
 
 def _readers(site: Site) -> list[Row]:

@@ -36,7 +36,7 @@ def test_hostile_files_are_read_within_the_memory_limit(tmp_path, forms):
 @pytest.mark.ci
 def test_killed_ingest_is_completed_by_the_next(site):
     folder = site.scratch("kills")
-    rows = attack_by_kills(site.commands, {"bare": site.bare}, folder, ["data ingest"], 2)
+    rows = attack_by_kills(site.commands, {"bare": lambda: site.bare}, folder, ["data ingest"], 2)
     assert failed(rows) == []
 
 
