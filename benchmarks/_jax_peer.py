@@ -39,7 +39,7 @@ def scanned(
         weights, mean, square, count = carry
         windows = data[starts[:, None] + jnp.arange(rows)]
         value, gradients = jax.value_and_grad(loss)(weights, windows)
-        norm = jnp.sqrt(sum((one**2).sum() for one in gradients.values()))
+        norm = jnp.sqrt(sum((gradient**2).sum() for gradient in gradients.values()))
         scale = jnp.minimum(1.0, CLIP / (norm + 1e-6))
         count += 1
         for name, gradient in gradients.items():

@@ -142,7 +142,9 @@ def table(counts: list[tuple[Count, Count]]) -> str:
         wrong = f"{single.wrong}{by_check}"
         rows.append([f"`{single.robot}`", single.sound, single.checked, wrong, joint.wrong])
     singles = [single for single, _ in counts]
-    totals = [sum(getattr(one, name) for one in singles) for name in ("sound", "checked", "wrong")]
+    totals = [
+        sum(getattr(single, name) for single in singles) for name in ("sound", "checked", "wrong")
+    ]
     rows.append(["all", *totals, sum(joint.wrong for _, joint in counts)])
     return markdown_table([*head, "draft from all: cut or quarantined"], rows)
 

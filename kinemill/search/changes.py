@@ -184,7 +184,8 @@ class Changes:
                     continue
                 entry, (row, document) = entries.get(hash_), results.get(hash_, (None, ""))
                 if row is None or entry is None or not _is_of(row, entry):
-                    row, document = None, ""
+                    row = None
+                    document = ""
                 details = Details.parse(document, self._home.catalog_db) if row else None
                 yield Source(member, entry, row, details, current.get(hash_))
 
