@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks._measured_code import ROOT, digest
 
 EXAMPLES = ROOT / "examples" / "tasks"
-DATA = ROOT.parent / "shared" / "data"  # real logs, kept beside the checkout
+DATA = ROOT.parent / "shared" / "data"  # real logs, next to the checkout
 ROUNDS = 7
 os.environ.setdefault("KINEMILL_TASKS", str(EXAMPLES))  # so that examples are match by name
 
@@ -29,7 +29,7 @@ def require(*folders: Path) -> None:
     """End the process if data is missing."""
     for folder in folders:
         if not folder.is_dir():
-            sys.exit(f"{folder} is missing: the benchmark reads data kept beside the checkout")
+            sys.exit(f"{folder} is missing: the benchmark reads data next to the checkout")
 
 
 def cpu_clock() -> float:

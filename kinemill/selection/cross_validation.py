@@ -24,6 +24,7 @@ from kinemill.selection.constants import (
     FOLD_STEPS,
     FOLDS,
     LARGEST,
+    QUICK_FOLDS,
     SMALLEST,
     WINDOWS,
 )
@@ -213,11 +214,12 @@ def slow_finalists(
 
     Args:
         families: best result of each family, the best first.
-        held_out: errors of the quick ones on left-out rows.
+        held_out: errors on left-out rows of the best family and of the quick ones.
         seconds: time of each candidate by name, s.
     """
     bounded = [entry for entry in held_out.values() if entry.mean.score is not None]
-    best = min(bounded, key=lambda entry: entry.mean.score or math.inf, default=None)
+    quick = [entry for entry in bounded if seconds[entry.result.name] < QUICK_FOLDS]
+    best = min(quick, key=lambda entry: entry.mean.score or math.inf, default=None)
     rest = [
         result
         for result in families

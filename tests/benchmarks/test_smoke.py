@@ -71,7 +71,7 @@ def test_defects_benchmark_has_a_row_for_each_kind(monkeypatch):
 
 
 @pytest.mark.ci
-@pytest.mark.skipif(not formats.DATA.is_dir(), reason="real logs are not beside the checkout")
+@pytest.mark.skipif(not formats.DATA.is_dir(), reason="real logs are not next to the checkout")
 def test_benchmarks_of_real_logs_have_a_row_for_each_set(monkeypatch):
     monkeypatch.setattr(formats, "SETS", formats.SETS[:1])
     monkeypatch.setattr(drafts, "ROBOTS", drafts.ROBOTS[4:5])

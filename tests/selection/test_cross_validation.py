@@ -131,6 +131,12 @@ def test_slow_finalists_are_better_than_the_quick_family_that_is_best_on_left_ou
     assert names_of_slow_finalists(families, [(quick, error)]) == expected
 
 
+def test_slow_finalists_are_compared_with_a_slow_family_that_is_the_best():
+    best = slow_family("net", 0.1, 10_000)
+    families = [best, slow_family("rigid", 0.2, 5)]
+    assert names_of_slow_finalists(families, [(best, 0.1)]) == ["rigid"]
+
+
 def test_held_out_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():
     folds = [CandidateErrors({1: 0.1, 25: 0.2}, 0.3), CandidateErrors({1: 0.3, 25: 0.4}, 0.5)]
     mean = HeldOut(result("a"), folds).mean
