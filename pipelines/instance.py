@@ -17,7 +17,7 @@ from kinemill.store.database import address_of, make_schema
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill_dagster.pipelines.project_files import place_settings, publish_settings, settings_file
-from kinemill_dagster.resources.database_listeners import install_listeners
+from kinemill_dagster.resources.database_listeners import install_listeners, open_databases
 
 _SHARED = (
     "KINEMILL_DAGSTER_STORAGE"  # variable with the schema, so that it is not written to a file
@@ -66,5 +66,5 @@ def open_instance(home: Home) -> Generator[dg.DagsterInstance]:
     with lock(home, "dagster"):  # creating the same tables concurrently fails
         check_databases(home)
         opened = dg.DagsterInstance.get()
-    with opened as instance:
+    with opened as instance, open_databases():
         yield instance

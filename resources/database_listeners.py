@@ -6,6 +6,8 @@ default storage therefore needs no subclass.
 """
 
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
@@ -25,6 +27,33 @@ def install_listeners() -> None:
     if not event.contains(Engine, "connect", _set_timeout):
         event.listen(Engine, "connect", _set_timeout)
         event.listen(Engine, "handle_error", _explain_full_disk)
+
+
+@contextmanager
+def open_databases() -> Generator[None]:
+    """Hold a connection to each SQLite database that this process opens, until the block ends.
+
+    Dagster closes its last connection after each event, and SQLite then writes its log back into
+    the database: 11 ms each, half of the time of an unchanged run.
+    """
+    held = dict[str, sqlite3.Connection]()
+
+    def hold(connection: object, _record: object) -> None:
+        if not isinstance(connection, sqlite3.Connection):
+            return
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        # Before a new database has a log, a second connection would hinder its creation.
+        if path not in held and connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            held[path] = sqlite3.connect(path, check_same_thread=False)
+            held[path].execute("PRAGMA schema_version").fetchone()  # opens the file and its log
+
+    event.listen(Engine, "connect", hold)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", hold)
+        for connection in held.values():
+            connection.close()
 
 
 def _set_timeout(connection: object, _record: object) -> None:

@@ -55,3 +55,15 @@ def test_class_of_dagster_yaml_that_is_loaded_installs_the_listeners(part, home,
         with instance.run_storage.connect() as connection:
             timeout = connection.execute(text("PRAGMA busy_timeout")).scalar()
     assert str(timeout) == TIMEOUT
+
+
+def test_log_of_a_database_is_written_back_after_the_block(tmp_path):
+    path = tmp_path / "events.db"
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("PRAGMA journal_mode=WAL"))
+    with database_listeners.open_databases():
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE events (id)"))
+        assert path.with_name("events.db-wal").stat().st_size > 0
+    assert not path.with_name("events.db-wal").exists()
