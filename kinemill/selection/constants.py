@@ -28,9 +28,6 @@ FOLDS = 3  # each costs a training of every finalist
 FOLD_STEPS = 250  # of free runs; longer ones would take most of the time over all folds
 FINALISTS = 6  # slow families of which the folds are fitted
 QUICK_FOLDS = 2.0  # s; families that are faster are finalists too, because they cost little
-# Error of the mean as a prediction, in standard deviations. Rows left out on which no finalist is
-# better are unlike all others: on the PX4 log (6 s) they selected 1.7 times the error of `linear`.
-UNINFORMATIVE = 1.0
 
 LEEWAY = 1.05  # ratio to the best reference at the longest horizon, which the gate compares
 REFERENCE_TIE = 1.01  # ratio of scores of references up to which the simpler one comes first

@@ -31,7 +31,6 @@ from kinemill.selection.constants import (
     ROUNDS,
     SHORT,
     SHORTEST,
-    UNINFORMATIVE,
 )
 from kinemill.selection.cross_validation import (
     HeldOut,
@@ -47,7 +46,7 @@ from kinemill.selection.portfolio.candidate_fits import (
     gradient_steps,
     learn_of,
 )
-from kinemill.selection.portfolio.selection import Bars, error_at
+from kinemill.selection.portfolio.selection import Bars
 from kinemill.selection.references.fit import published_members, strongest_members
 from kinemill.selection.references.published import load_references
 from kinemill.selection.references.stage import find_published
@@ -225,10 +224,6 @@ class _Race:
         if winner.name not in held_out:
             return winner
         self._hold_out(slow_finalists(families, held_out, seconds), held_out, end)
-        last = max(self._rows.horizons)
-        errors = [error_at(entry.mean, last) for entry in held_out.values()]
-        if min(errors) > UNINFORMATIVE:
-            return winner
         self._held_out = held_out
         best = self._select(held_out.values()).name
         self._results = [

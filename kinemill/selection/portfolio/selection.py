@@ -53,7 +53,9 @@ class Bars:
     def is_behind(self, result: CandidateResult) -> bool:
         """Return whether a reference is better at the longest horizon, where the gate compares."""
         last = self._longest
-        return last in self.errors and error_at(result, last) > LEEWAY * self.errors[last]
+        return (
+            last in self.errors and _errors(result).get(last, math.inf) > LEEWAY * self.errors[last]
+        )
 
     @property
     def _longest(self) -> int:
@@ -95,11 +97,6 @@ class Bars:
             if self.is_behind(entry.mean) == tier and entry.is_as_good_as(first)
         ]
         return min([first, *tied], key=lambda entry: entry.result.parameters).result
-
-
-def error_at(result: CandidateResult, steps: int) -> float:
-    """Return the error of a result after a number of steps; infinite without one."""
-    return _errors(result).get(steps, math.inf)
 
 
 def _errors(result: CandidateResult) -> dict[int, float]:

@@ -21,7 +21,7 @@ from kinemill.store import (
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
-VERSION = 10
+VERSION = 11
 STAGE = "references"
 
 

@@ -7,10 +7,12 @@ import torch
 from kinemill.dataset.windows import gather
 from kinemill.runtime.window_metrics import predict
 from kinemill.selection.references import fit_references, load_references, stage
+from kinemill.selection.references.baselines import Persistence
 from kinemill.store import get_or_build
+from kinemill.task import Task
 from kinemill.train import load_model
 from kinemill.verify.accuracy import evaluate
-from tests.dataset.packing import write_packed
+from tests.dataset.packing import packed_of, write_packed
 from tests.verify.conftest import pack, pendulum_task, swing
 
 
@@ -88,6 +90,35 @@ def test_an_action_moves_the_very_next_state():
     result = fit_references(pendulum_task("linear"), dataset, longest=4)
     errors = evaluate(result.predictors()["linear"], dataset, "test", 10)
     assert (errors.by_step < 1e-5).all()
+
+
+def test_many_channels_in_a_short_log_have_a_linear_model_that_stays_bounded():
+    """A vehicle at rest: sensors drift apart from each other, and commands move none of them."""
+    names = [f"x{number}" for number in range(30)]
+    channels = {name: {"role": "state", "unit": "m"} for name in names}
+    channels |= {f"u{number}": {"role": "action", "unit": "N"} for number in range(4)}
+
+    def drift(rows, seed):
+        noise = np.random.default_rng(seed).standard_normal((rows, len(channels)))
+        for row in range(1, rows):
+            noise[row, :30] = 0.98 * noise[row - 1, :30] + 0.2 * noise[row, :30]
+        return noise
+
+    task = Task.model_validate(
+        {
+            "task": "rest",
+            "dt": 0.02,
+            "channels": channels,
+            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+            "verify": {"horizon": 50},
+        }
+    )
+    runs = {"train": [drift(400, 1)], "validation": [drift(150, 2)], "test": [drift(150, 3)]}
+    dataset = packed_of("rest", 0.02, channels, runs)
+    linear = fit_references(task, dataset).items["linear"]
+    assert linear.ridge >= 1.0
+    errors = evaluate(linear.predictor, dataset, "test", 50)
+    assert errors.nrmse < evaluate(Persistence(), dataset, "test", 50).nrmse
 
 
 def test_episodes_of_one_row_of_history_have_a_constant_velocity():
