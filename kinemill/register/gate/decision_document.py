@@ -14,7 +14,7 @@ from kinemill.verify.comparison_sections import DECISION as MARKER
 from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.headline import GateDecision, Headline, decision_text
 
-VERSION = 5
+VERSION = 6
 
 
 def make_decision(

@@ -107,7 +107,7 @@ def _provisional(inputs: GateInputs, doubts: Sequence[Verdict]) -> str:
     if any(is_of("trials", item.rule) for item in doubts):
         advice.append("run trials on the robot and record them: kinemill model trials")
     if any(is_of(rule, item.rule) for item in details for rule in ("no_worse", "beats")):
-        advice.append("give learn.budget more time, or record more logs")
+        advice.append("train longer, or record more logs")
     return f"{', '.join(reasons)}: {'; '.join(advice)}"
 
 

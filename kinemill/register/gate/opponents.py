@@ -98,13 +98,12 @@ def is_break_approved(champion: Champion, inputs: GateInputs) -> bool:
 def is_doubt(inputs: GateInputs, name: str, paired: Paired) -> bool:
     """Return whether a model may serve although it does not beat this reference.
 
-    Without a model file, persistence and constant velocity show whether it predicts at all.
+    Persistence and constant velocity show whether a dynamics model predicts at all, and all
+    references of a policy whether it imitates: harm is an error that is significantly larger.
     """
-    if not math.isfinite(paired.model):
+    if not math.isfinite(paired.model) or metric_of(inputs.task).larger:
         return False
-    if inputs.task.learn.gives == "policy":
-        return False
-    if name not in TRIVIAL:
+    if name not in TRIVIAL and inputs.task.learn.gives != "policy":
         return True
     low = paired.interval[0]
     significant = paired.headline is not None and not paired.headline.is_equal and low > 1.0

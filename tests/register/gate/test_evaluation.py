@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
@@ -15,7 +16,7 @@ from kinemill.register.gate.rules import Champion, GateInputs, Measured, RowOver
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
-from kinemill.task import load_task
+from kinemill.task import Task, load_task
 from tests.register.conftest import BASELINES, HISTORY, WINDOWS, Claims, paired, verification
 from tests.register.conftest import comparison as compare
 from tests.register.registrations import gate_of
@@ -180,6 +181,27 @@ def test_first_model_serves_unless_it_is_significantly_worse_than_persistence(ta
     pair = replace(pair, horizons=inputs.references["persistence"].horizons)
     references = inputs.references | {"persistence": pair}
     assert concluded(replace(inputs, references=references)) == decision
+
+
+@pytest.mark.parametrize(
+    ("pair", "decision"),
+    [
+        (paired(0.1, 0.2, (0.4, 0.6)), ("champion", False)),
+        (paired(0.105, 0.1, (0.8, 1.4)), ("champion", True)),
+        (paired(0.15, 0.1, (1.2, 1.9)), ("refused", False)),
+    ],
+)
+def test_first_policy_serves_unless_a_reference_imitates_significantly_better(task, pair, decision):
+    learn = {"type": "imitation", "model": {"type": "mlp"}}
+    task = Task.model_validate({**yaml.safe_load(task.path.read_text()), "learn": learn})
+    better = paired(0.1, 0.3, (0.2, 0.5))
+    references = {"mean": better, "repeat": better, "linear": pair, "nearest": better}
+    measured = Measured(0.1, {}, WINDOWS, 6)
+    inputs = replace(comparison(task), references=references, measured=measured)
+    assert concluded(inputs) == decision
+    assert concluded(replace(inputs, champion=ESTABLISHED)) == (
+        decision if decision == ("champion", False) else ("refused", False)
+    )
 
 
 def test_model_that_diverges_in_a_recorded_episode_is_never_champion(task):

@@ -42,7 +42,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     `promote.ceiling`, and model > reference. A challenger that is itself a reference must beat
     persistence, constant velocity and the champion. With enough test data, a provisional champion
     is replaced by a challenger that is not worse. A first model that is not significantly worse
-    than these two becomes provisional champion.
+    than these two becomes provisional champion, and a first policy that imitates not significantly
+    worse than any of its references.
 
     Refused: train longer, on more logs, or another model (kinemill model tune), or set a smaller
     promote.margin.
