@@ -10,6 +10,7 @@ structure and history.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -262,33 +263,28 @@ def _strongest(spec: _Spec, folds: Sequence[Fold], histories: list[int]) -> _Can
     Of members with almost the same score it is the one with the shortest history and the largest
     ridge.
     """
-    fits = [fit_groups(spec, fold.dataset, histories) for fold in folds]
-    groups = [_group(spec, folds, by_fold) for by_fold in zip(*fits, strict=True)]
+    fits = (fit_groups(spec, fold.dataset, histories) for fold in folds)
+    by_group = list(zip(*fits, strict=True))  # of each group its members, as fitted for each fold
+    groups = [_group(spec, folds, by_fold) for by_fold in by_group]
     coarse = [group.ranked(folds, coarse=True) for group in groups]
-    smallest = min(candidate.errors.score for members in coarse for candidate in members)
-    near = [
-        group
-        for group, members in zip(groups, coarse, strict=True)
-        if min(candidate.errors.score for candidate in members) <= NEAR * smallest
-    ]
-    candidates = [
-        candidate
-        for group in near
-        for candidate in group.ranked(folds, coarse=False)
-        if candidate.errors.stays_bounded
-    ]
-    if not candidates and len(near) < len(groups):  # the best ones diverge in free run
-        candidates = [
-            candidate
-            for group in groups
-            for candidate in group.ranked(folds, coarse=False)
-            if candidate.errors.stays_bounded
-        ]
+    largest = NEAR * min(candidate.errors.score for members in coarse for candidate in members)
+    near = list[_Group]()
+    for by_fold, members in zip(by_group, coarse, strict=True):
+        is_near = [candidate.errors.score <= largest for candidate in members]
+        if any(is_near):
+            near.append(_group(spec, folds, [list(compress(fold, is_near)) for fold in by_fold]))
+    candidates = _bounded(near, folds) or _bounded(groups, folds)
     if not candidates:
         return None
     level = REFERENCE_TIE * max(min(candidate.errors.score for candidate in candidates), EXACT)
     tied = [candidate for candidate in candidates if candidate.errors.score <= level]
     return min(tied, key=lambda candidate: (candidate.fitted.history, -candidate.fitted.ridge))
+
+
+def _bounded(groups: Sequence[_Group], folds: Sequence[Fold]) -> list[_Candidate]:
+    """Return the members whose free runs stay bounded."""
+    ranked = (group.ranked(folds, coarse=False) for group in groups)
+    return [member for members in ranked for member in members if member.errors.stays_bounded]
 
 
 def _group(spec: _Spec, folds: Sequence[Fold], by_fold: Sequence[list[_Fitted]]) -> _Group:
