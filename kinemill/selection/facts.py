@@ -65,12 +65,20 @@ def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
 
 
 def _rollout(dataset: PackedDataset, history: int) -> int:
-    """Return the most steps of rollouts that start in enough of the training rows."""
+    """Return the most steps of rollouts that start in enough of the training rows.
+
+    An episode of the validation split is long enough too: it can be a short block.
+    """
     rows = sum(episode.rows for episode in dataset.of("train"))
-    starts = {steps: len(dataset.window_starts("train", history + steps)) for steps in ROLLOUTS}
-    return max(
-        (steps for steps in ROLLOUTS if starts[steps] >= REMAINING_ROLLOUT * rows), default=1
-    )
+    allowed = [1]
+    for steps in ROLLOUTS:
+        starts = {
+            split: len(dataset.window_starts(split, history + steps))
+            for split in ("train", "validation")
+        }
+        if starts["train"] >= REMAINING_ROLLOUT * rows and starts["validation"]:
+            allowed.append(steps)
+    return max(allowed)
 
 
 def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:

@@ -89,3 +89,8 @@ def test_other_levels_do_not_saturate(packed, values):
 def test_rollouts_are_as_long_as_most_episodes_allow(packed):
     """Four episodes of 150 rows; with a history of 40, 0.4 of the rows start 50 steps."""
     assert facts_of(pendulum_task(), packed).rollout == 50
+    blocks = [
+        replace(episode, stop=episode.start + 45) if episode.split == "validation" else episode
+        for episode in packed.episodes
+    ]
+    assert facts_of(pendulum_task(horizon=10), replace(packed, episodes=blocks)).rollout == 25
