@@ -56,8 +56,8 @@ class Narx(Regression):
         terms.factors.zero_()
         terms.factors[: len(order)] = candidates[order]
         # One QR decomposition serves all sizes: the first k selected terms are its upper left part.
-        triangle = Triangle()
-        triangle.add(terms(rows), targets)
+        triangle = Triangle(terms)
+        triangle.add(rows, targets)
         terms.to(self.gain)  # back to the device and type of the network
 
         def error_with(size: int) -> float:

@@ -4,6 +4,7 @@ The models `arx`, `narx`, `physics`, `linear` and `polynomial` differ in their t
 B batch, N windows, H history, C columns (states, then actions; or features), F terms, O outputs.
 """
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from torch.nn import functional
 
 from kinemill.models.networks.layers import Network, zero_head
 from kinemill.models.networks.scaling import is_varying
+
+PROBED = 256  # rows that show how float32 rounds terms
+PRECISE = 100.0  # least ratio of a term's standard deviation to its rounding
 
 
 class Terms(nn.Module):
@@ -116,14 +120,14 @@ class Regression(Network):
 
     def fit(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Set the weights to the least-squares solution of inputs (N, H, ...), outputs (N, O)."""
-        triangle = Triangle()
+        triangle = Triangle(self.terms.cpu().double())
         with torch.no_grad():
             for number, (*inputs, targets) in enumerate(batches):
                 rows = self._rows(*inputs).double().cpu()
                 # The first batch sets the centers: all batches must be in the same coordinates.
                 if number == 0 and not self.holds_scale:
                     self.terms.center_on(rows.mean((0, 1)))
-                triangle.add(self.terms.cpu().double()(rows.flip(1)), targets.double().cpu())
+                triangle.add(rows.flip(1), targets.double().cpu())
             self.terms.to(self.gain)
             self.set(self.solve(triangle))
 
@@ -168,15 +172,26 @@ class Triangle:
 
     It is exact and of bounded size. The first column is 1, so the rows below the first belong to
     the centered columns. Shorter histories have the first terms, so their R is the upper left part.
+
+    Args:
+        terms: terms in float64; None if rows are terms already.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, terms: Terms | None = None) -> None:
+        self.terms = terms
+        self.rounding: Tensor | None = None  # RMS error of each term in float32, (F,)
         self.rows = 0
         self.outputs = 0
         self.triangle = torch.empty(0, 0, dtype=torch.float64)
 
-    def add(self, terms: Tensor, targets: Tensor) -> None:
-        """Add rows: terms (N, F) and outputs (N, O), float64."""
+    def add(self, rows: Tensor, targets: Tensor) -> None:
+        """Add rows (N, H, C), newest first, or terms (N, F), and outputs (N, O), float64."""
+        terms = rows if self.terms is None else self.terms(rows)
+        if self.terms is not None and self.rounding is None:
+            single = copy.deepcopy(self.terms).float()
+            every = max(1, len(rows) // PROBED)
+            rounded = single(rows[::every].float()).double()
+            self.rounding = (rounded - terms[::every]).square().mean(0).sqrt()
         part = torch.cat([terms.new_ones(len(terms), 1), terms, targets], dim=1)
         stack = torch.cat([self.triangle, part]) if len(self.triangle) else part
         self.triangle = torch.linalg.qr(stack, mode="r").R
@@ -200,6 +215,8 @@ class Triangle:
         rhs = self.triangle[1:count, width:]
         std = lhs.norm(dim=0) / self.rows**0.5
         varies = is_varying(std, mean[1:count])  # a term that does not has no weight
+        if self.rounding is not None:
+            varies &= std > PRECISE * self.rounding[:terms]
         gain = torch.where(varies, 1.0 / torch.where(varies, std, 1.0), 0.0)
         if not scaled:
             gain = torch.ones_like(gain)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# A term varies if its standard deviation is larger than this, relative to its mean: rounding gives
-# the sine of a constant angle a standard deviation above 0.
+# A term varies if its standard deviation is larger than this, and larger than what float32 rounds
+# of its mean: the cosine of a joint that rests is 1 there, whatever its sensor's noise is.
 LEAST_STD = 1e-12
+ROUNDING = 1e-6  # relative; 8 spacings of float32
 
 
 def angle_period(angles: Sequence[bool]) -> Tensor:
@@ -31,7 +32,7 @@ def wrap_angles(values: Tensor, period: Tensor) -> Tensor:
 
 def is_varying(std: Tensor, mean: Tensor | float = 0.0) -> Tensor:
     """Return whether terms vary: standard deviations and means, (C,) each -> (C,)."""
-    return std > LEAST_STD * (1.0 + torch.as_tensor(mean).abs())
+    return std > LEAST_STD + ROUNDING * torch.as_tensor(mean).abs()
 
 
 def nonzero_std(std: Tensor, mean: Tensor | float = 0.0) -> Tensor:

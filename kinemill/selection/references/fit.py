@@ -336,10 +336,10 @@ def _fit(
         step = make_step(spec, dataset, _Fitted(structure, usable[-1], 0.0, None))
     # The terms of a shorter history are the first ones of a longer history, so one decomposition
     # of the longest history gives the solutions of all.
-    triangle = Triangle()
+    triangle = Triangle(step.network.terms)
     with torch.inference_mode():
-        for terms, outputs in _examples(step, dataset):
-            triangle.add(terms, outputs)
+        for rows, outputs in _examples(step, dataset):
+            triangle.add(rows, outputs)
         return [
             [
                 _Fitted(structure, rows, ridge, triangle.solution(counts[rows - 1], ridge))
@@ -350,11 +350,10 @@ def _fit(
 
 
 def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield terms (N, F) and outputs (N, O) of evenly spaced training windows, float64."""
+    """Yield rows (N, H, C), newest first, and outputs (N, O) of evenly spaced training windows."""
     history = step.history
-    terms = step.network.terms
     starts = dataset.window_starts("train", history + 1)
-    most = max(FITTED, PER_TERM * terms.counts[-1])
+    most = max(FITTED, PER_TERM * step.network.terms.counts[-1])
     starts = evenly_spaced(starts, most)
     for first in range(0, len(starts), _ROWS):
         windows = gather(dataset, starts[first : first + _ROWS], history, 1)
@@ -362,7 +361,7 @@ def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tens
         rows = torch.from_numpy(np.concatenate([windows.states, actions], axis=2))
         after = torch.from_numpy(windows.truth[:, 0])
         state = rows[:, -1, : len(step.layout.states)]
-        yield terms(rows.flip(1)), step.target_outputs(state, after)
+        yield rows.flip(1), step.target_outputs(state, after)
 
 
 def specs_of(task: Task) -> tuple[list[_Spec], dict[str, str]]:
