@@ -290,14 +290,29 @@ class ValidationRows:
     def _run_squares(self, predictor: Predictor, copies: int) -> Floats:
         """Return the mean squares over the states in free runs over whole episodes, (M, E, T).
 
-        They are infinite where a state leaves its bound, and NaN after the end of an episode.
+        They are infinite where a state leaves its bound, and NaN after the end of an episode. All
+        models are compared after the longest history. A model with a shorter one starts in the rows
+        before too: the start of a motion from rest can be unlike all others.
         """
-        windows, steps = whole_episodes(self._dataset, self._episodes, self._history, self._longest)
+        errors, is_padding = self._free_run(predictor, copies, self._history, self._longest)
+        squares = np.where(self._is_bounded(errors), self._mean_square(errors), math.inf)
+        if predictor.history < self._history:
+            start, padding = self._free_run(predictor, copies, predictor.history, self._history)
+            stays = (self._is_bounded(start) | padding).all(axis=2)
+            squares = np.where(stays[:, :, None], squares, math.inf)
+        return np.where(is_padding, math.nan, squares)
+
+    def _free_run(
+        self, predictor: Predictor, copies: int, history: int, longest: int
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return errors in standard deviations, (M, E, T, M'), and where episodes ended, (E, T)."""
+        windows, steps = whole_episodes(self._dataset, self._episodes, history, longest)
         errors = self._errors(predictor, windows, copies)
-        is_bounded = (np.abs(errors) <= self._bound).all(axis=-1)  # false for NaN
-        squares = np.where(is_bounded, self._mean_square(errors), math.inf)
-        inside = np.arange(errors.shape[2]) < steps[:, None]  # no padding
-        return np.where(inside, squares, math.nan)
+        return errors, np.arange(errors.shape[2]) >= steps[:, None]
+
+    def _is_bounded(self, errors: Floats) -> NDArray[np.bool_]:
+        """Return whether all states are within their bounds, (..., M') -> (...); false for NaN."""
+        return np.asarray((np.abs(errors) <= self._bound).all(axis=-1))
 
     def _errors(self, predictor: Predictor, windows: Windows, copies: int) -> Floats:
         """Return errors in standard deviations, (M, W, T, M')."""
