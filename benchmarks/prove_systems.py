@@ -13,6 +13,7 @@ refused model has at least 25 % less error than what is served. Finished cells a
 """
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -34,6 +35,7 @@ from kinemill.dataset.scale import training_scale
 from kinemill.register.versions import versions_of
 from kinemill.runtime.window_metrics import Predictor, normalized
 from kinemill.selection.divergence import free_runs
+from kinemill.selection.validation_errors import finite
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.verify.accuracy import evaluate
@@ -115,7 +117,7 @@ def fit_linear(rows: PackedDataset, history: int, *, sine: bool) -> Linear:
 
 @dataclass(frozen=True)
 class Truth:
-    """Errors of a model on fresh episodes: nRMSE at the horizon and in free run."""
+    """Errors of a model on fresh episodes: nRMSE at the horizon and in free run; or infinite."""
 
     horizon: float
     free_run: float
@@ -128,11 +130,9 @@ def true_errors(model: Predictor, fresh: PackedDataset, task: Task, std: Floats)
     history = max(*HISTORIES, model.history)
     errors = evaluate(model, fresh, "test", steps, 10, history)
     run = free_run(model, fresh, "test", history, training_scale(fresh))
-    return Truth(
-        float(normalized(errors.rmse, std)),
-        float(normalized(run.rmse, std)),
-        len(free_runs(model, fresh).diverged),
-    )
+    means = [float(normalized(rmse, std)) for rmse in (errors.rmse, run.rmse)]
+    at_horizon, over_run = (math.inf if math.isnan(mean) else mean for mean in means)
+    return Truth(at_horizon, over_run, len(free_runs(model, fresh).diverged))
 
 
 def run_cell(name: str, noise: float, logs: int, budget: float) -> dict[str, Any]:
@@ -189,11 +189,11 @@ def run_cell(name: str, noise: float, logs: int, budget: float) -> dict[str, Any
         "horizon": task.verify.horizon,
         "simple": best,
         "simple_error": simple[best].horizon,
-        "simple_free_run": min(truth.free_run for truth in simple.values()),
-        "served": served.horizon if served else None,
-        "served_free_run": served.free_run if served else None,
+        "simple_free_run": finite(min(truth.free_run for truth in simple.values())),
+        "served": finite(served.horizon) if served else None,
+        "served_free_run": finite(served.free_run) if served else None,
         "diverged": served.diverged if served else 0,
-        "refused": min(refused, default=None),
+        "refused": finite(min(refused, default=math.inf)),
         "seconds": seconds,
     }
 
@@ -226,10 +226,10 @@ def _kinemill(folder: Path, *arguments: str) -> str:
 def verdict(cell: dict[str, Any]) -> str:
     """Return what is wrong with the verdict of a cell; empty: nothing."""
     served = cell["served"]
-    if served is None:
-        return "nothing served"
     if cell["diverged"]:
         return f"diverges in {cell['diverged']} of {FRESH}"
+    if served is None:
+        return "nothing served"
     wrong = list[str]()
     if not served <= max(FALSE_SERVED * cell["simple_error"], cell["simple_error"] + TOLERANCE):
         wrong.append("worse than a simple model")
@@ -272,8 +272,8 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.3g}"
 
 
-def _ratio(value: float | None, reference: float) -> str:
-    return "none" if value is None else f"{value / reference:.2f}"
+def _ratio(value: float | None, reference: float | None) -> str:
+    return "none" if value is None or reference is None else f"{value / reference:.2f}"
 
 
 def main() -> None:
