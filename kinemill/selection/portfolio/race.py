@@ -218,9 +218,11 @@ class _Race:
         for candidate in self._results:
             seconds[candidate.name] = seconds.get(candidate.name, 0.0) + candidate.seconds
         families = best_of_families(self._bars.order(self._results)) if self._folds else []
-        quick = [result for result in families[1:] if seconds[result.name] < QUICK_FOLDS]
+        quick = [result for result in families if seconds[result.name] < QUICK_FOLDS]
         quick.sort(key=lambda result: seconds[result.name])
-        self._hold_out([*families[:1], *quick], held_out, end)
+        # Quick ones cost little, and a slow winner could use up the time of all of them.
+        self._hold_out(quick, held_out, (self._spent + end) / 2)
+        self._hold_out([family for family in families[:1] if family not in quick], held_out, end)
         if winner.name not in held_out:
             return winner
         self._hold_out(slow_finalists(families, held_out, seconds), held_out, end)
