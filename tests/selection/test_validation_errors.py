@@ -54,6 +54,22 @@ def test_a_free_run_without_bounds_counts_as_the_largest_error():
     assert errors.score == pytest.approx((0.1 * 0.1 * 10.0) ** (1 / 3))
 
 
+class Unsteady(Shifted):
+    """Diverges from the third row of the episode."""
+
+    def rollout(self, states, past_actions, actions):
+        predicted = super().rollout(states, past_actions, actions)
+        starts_early = (states[:, -1] == self.values[2, :2]).all(1)
+        return torch.where(starts_early[:, None, None], math.nan, predicted)
+
+
+def test_model_with_a_short_history_starts_its_free_run_at_the_first_row(packed):
+    """Where the windows of all models begin after the longest history."""
+    errors = ValidationRows(packed, history=5, horizon=20).errors_of(Unsteady(packed, 0.25))
+    assert errors.free_run == math.inf
+    assert errors.by_horizon[20] == pytest.approx(0.25, rel=1e-4)
+
+
 class Constant:
     """Predicts that a state stays, plus a constant for the recording that it starts in."""
 
