@@ -10,13 +10,7 @@ import dagster as dg
 
 from kinemill.store import ArtifactRef
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import (
-    ChainSettings,
-    Events,
-    emit,
-    refuse_failed,
-    stage,
-)
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, refuse_failed, stage
 from kinemill_dagster.resources.io import handed_on, pass_on
 from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.partitions import is_partitioned

@@ -22,14 +22,7 @@ from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, reasons, table
 from kinemill_dagster.assets.partitions import add_counts, selected_partition
-from kinemill_dagster.assets.stage import (
-    ChainSettings,
-    Checks,
-    CheckSpec,
-    Events,
-    emit,
-    stage,
-)
+from kinemill_dagster.assets.stage import ChainSettings, Checks, CheckSpec, Events, emit, stage
 from kinemill_dagster.resources.io import note
 from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.partitions import is_partitioned

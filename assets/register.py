@@ -22,14 +22,7 @@ from kinemill.store.remote_sync import bring
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import (
-    ChainSettings,
-    Checks,
-    CheckSpec,
-    Events,
-    emit,
-    stage,
-)
+from kinemill_dagster.assets.stage import ChainSettings, Checks, CheckSpec, Events, emit, stage
 from kinemill_dagster.resources.io import LATEST, handed_on, note
 from kinemill_dagster.resources.links import report_link, task_link, version_link
 from kinemill_dagster.resources.task_resource import TaskResource, rules_of

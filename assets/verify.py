@@ -20,14 +20,7 @@ from kinemill.verify.checklist import Gate
 from kinemill.verify.document import Verification, read_verification
 from kinemill.verify.results import Metrics
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import (
-    ChainSettings,
-    Checks,
-    CheckSpec,
-    Events,
-    emit,
-    stage,
-)
+from kinemill_dagster.assets.stage import ChainSettings, Checks, CheckSpec, Events, emit, stage
 from kinemill_dagster.resources.lines import Lines
 from kinemill_dagster.resources.links import report_link
 from kinemill_dagster.resources.task_resource import TaskResource

@@ -215,11 +215,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
     try:
         with redirect_stderr(cast(TextIO, _Errors(sys.stderr))):
             job.execute_in_process(
-                run_config=config,
-                instance=instance,
-                run_id=run.id,
-                asset_selection=part,
-                tags=tags,
+                run_config=config, instance=instance, run_id=run.id, asset_selection=part, tags=tags
             )
     except dg.Failure as error:
         raise Blocked(task.name, str(error.description), fix=_look(task)) from error

@@ -49,10 +49,7 @@ def origin_of(job: str) -> Any:
     Dagster's pages and daemon find a run's job by its origin, to show, re-execute or retry it. Its
     class is private, its stored form is not: Dagster reads that of all earlier versions.
     """
-    location = {
-        "__class__": "RegisteredRepositoryLocationOrigin",
-        "location_name": LOCATION,
-    }
+    location = {"__class__": "RegisteredRepositoryLocationOrigin", "location_name": LOCATION}
     repository = {
         "__class__": "ExternalRepositoryOrigin",
         "repository_location_origin": location,

@@ -75,9 +75,7 @@ def _read_all(ray: ModuleType, read_job: ReadJob, settings: Ray, names: Sequence
         RayError: A task failed more often than `retries`, or no worker is free.
     """
     task = ray.remote(ReadJob.read).options(
-        num_cpus=settings.cpus,
-        max_retries=settings.retries,
-        scheduling_strategy="SPREAD",
+        num_cpus=settings.cpus, max_retries=settings.retries, scheduling_strategy="SPREAD"
     )
     batches = _batches(names, settings.workers)
     count = 0

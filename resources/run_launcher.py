@@ -11,10 +11,7 @@ import psutil
 
 from kinemill.process import process_of
 from kinemill.store import Json
-from kinemill_dagster.resources.dagster_api import (
-    CheckRunHealthResult,
-    WorkerStatus,
-)
+from kinemill_dagster.resources.dagster_api import CheckRunHealthResult, WorkerStatus
 from kinemill_dagster.resources.database_listeners import install_listeners
 from kinemill_dagster.resources.processes import family_of, send, wait_for
 from kinemill_dagster.resources.tags import GRPC_INFO, MAX_RETRIES

@@ -21,10 +21,7 @@ from kinemill.api.frames import FrameLogs, from_frames
 from kinemill.api.models import LoadedModel
 from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
 from kinemill.api.progress import Update
-from kinemill.api.recordings import (
-    export_recordings,
-    search_recordings,
-)
+from kinemill.api.recordings import export_recordings, search_recordings
 from kinemill.api.registry import (
     Registered,
     Verification,

@@ -106,12 +106,7 @@ class LearnedModel:
 
 
 def learned_model(
-    task: Task,
-    where: str | Path,
-    threads: int = 1,
-    provider: str = "cpu",
-    *,
-    wait: bool = False,
+    task: Task, where: str | Path, threads: int = 1, provider: str = "cpu", *, wait: bool = False
 ) -> LearnedModel:
     """Load a model for a task.
 

@@ -238,12 +238,7 @@ def make_planner(task: Task, models: Sequence[Model]) -> Planner:
         raise BadInput("models", "is empty", expected="one or more models to roll plans out")
     rates = [control.max_rate.get(name, np.inf) * task.dt for name in task.actions]
     return Planner(
-        control.controller,
-        models,
-        Cost(task),
-        action_limits(task),
-        np.array(rates),
-        control.risk,
+        control.controller, models, Cost(task), action_limits(task), np.array(rates), control.risk
     )
 
 

@@ -16,18 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset.description import (
-    DESCRIPTION,
-    SPLITS,
-    read_description,
-)
+from kinemill.dataset.description import DESCRIPTION, SPLITS, read_description
 from kinemill.dataset.listing import EPISODE, SCHEMA, listing_path, scan_used
-from kinemill.dataset.segments import (
-    VALUES,
-    SegmentedRows,
-    map_segments,
-    path_of,
-)
+from kinemill.dataset.segments import VALUES, SegmentedRows, map_segments, path_of
 from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef, Home, open_ref
 from kinemill.task import Task

@@ -49,10 +49,7 @@ class Guard:
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self.constants = [
-            scalar("guard.zero", 0.0),
-            integers("guard.columns", [1]),
-        ]
+        self.constants = [scalar("guard.zero", 0.0), integers("guard.columns", [1])]
 
     def watch(self, names: list[str]) -> None:
         """Sum 0 times the inputs `names`, each (B, ...), to (B, 1)."""

@@ -43,11 +43,7 @@ def rebuild_catalog(home: Home) -> Json:
     for name in names:  # numbers of renewals begin anew, and a view remembers the last one
         Segments(index_path(home, name, VIEW)).discard()
     tasks = {name: _refill(home, name) for name in names}
-    return {
-        "home": str(home.root),
-        "backup": str(replaced) if replaced else None,
-        "tasks": tasks,
-    }
+    return {"home": str(home.root), "backup": str(replaced) if replaced else None, "tasks": tasks}
 
 
 def _refill(home: Home, name: str) -> Json:

@@ -22,13 +22,7 @@ from kinemill.register.gate.inputs import Measurements
 from kinemill.register.model_version import create_version
 from kinemill.register.saved_task import save_task, task_content
 from kinemill.register.verdict import Verdict
-from kinemill.register.versions import (
-    CHALLENGER,
-    CHAMPION,
-    Version,
-    find_version,
-    versions_of,
-)
+from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
 from kinemill.store import Artifact, ArtifactRef, Json, digest, open_ref, summary_of
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
@@ -210,9 +204,7 @@ def _find_or_start_run(tracking: Tracking, task: Task, produced: Produced, key: 
     """Return the run that trained the model, as tagged by an earlier registration, or a new run."""
     model = _model_summary(tracking.home, produced).trained or produced.model
     trained = tracking.client.search_runs(
-        [tracking.experiment(task.name)],
-        f"tags.`{tags.MODEL}` = '{model.digest}'",
-        max_results=1,
+        [tracking.experiment(task.name)], f"tags.`{tags.MODEL}` = '{model.digest}'", max_results=1
     )
     if trained:
         return trained[0].info.run_id

@@ -27,15 +27,7 @@ from kinemill.task.environment import Environment, pick_environment
 from kinemill.task.export import Export
 from kinemill.task.learn import Learn
 from kinemill.task.loop import Loop
-from kinemill.task.plugins import (
-    AUGMENTATIONS,
-    CHECKS,
-    OBJECTIVES,
-    Plugin,
-    Settings,
-    pick,
-    usual,
-)
+from kinemill.task.plugins import AUGMENTATIONS, CHECKS, OBJECTIVES, Plugin, Settings, pick, usual
 from kinemill.task.promote import Promote, Retrain
 from kinemill.task.search import Tune
 from kinemill.task.settings import MEDIA

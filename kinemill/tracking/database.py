@@ -23,13 +23,7 @@ from typing import Any
 
 from kinemill.errors import KinemillError, Unreachable, causes
 from kinemill.store import Home, object_store
-from kinemill.store.database import (
-    address_of,
-    held_by_all,
-    make_schema,
-    spell,
-    tracking_server,
-)
+from kinemill.store.database import address_of, held_by_all, make_schema, spell, tracking_server
 from kinemill.store.locks import lock
 
 _WAIT = 120.0  # s to wait for a locked database

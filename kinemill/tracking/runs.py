@@ -61,13 +61,7 @@ def start_run(
     tracking = open_tracking(home)
     run = tracking.client.create_run(
         tracking.experiment(task),
-        tags={
-            **source_tags(task),
-            TASK: task,
-            KEY: key,
-            OWNER: _owner(),
-            **(tags or {}),
-        },
+        tags={**source_tags(task), TASK: task, KEY: key, OWNER: _owner(), **(tags or {})},
         run_name=name or f"{task}-{key[:8]}",
     )
     if params:

@@ -60,12 +60,10 @@ class GaussNewton(Settings):
         default=20, description="upper bound over a quarter of `horizon`, then over all"
     )
     ridge: RatioOrZero = Field(
-        default=0.0,
-        description="penalty on parameter changes, relative to the squared errors",
+        default=0.0, description="penalty on parameter changes, relative to the squared errors"
     )
     n_init: Count = Field(
-        default=1,
-        description="random initializations; the best in validation is kept",
+        default=1, description="random initializations; the best in validation is kept"
     )
     seconds: Seconds | None = Field(
         default=None,

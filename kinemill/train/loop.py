@@ -165,11 +165,7 @@ def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progre
 
 
 def _evaluate_start(
-    training: Training,
-    objective: Objective,
-    learn: Learn,
-    tracker: Tracker,
-    watch: Watch | None,
+    training: Training, objective: Objective, learn: Learn, tracker: Tracker, watch: Watch | None
 ) -> None:
     """Evaluate the initial weights of a new training, if the objective requests it."""
     if objective.evaluate_start and training.state.step == 0:
@@ -177,11 +173,7 @@ def _evaluate_start(
 
 
 def _evaluate(
-    training: Training,
-    objective: Objective,
-    learn: Learn,
-    tracker: Tracker,
-    watch: Watch | None,
+    training: Training, objective: Objective, learn: Learn, tracker: Tracker, watch: Watch | None
 ) -> None:
     """Evaluate the weights (the EMA, if used), and keep them if they are the best."""
     state = training.state

@@ -16,12 +16,7 @@ from kinemill.dataset import PackedDataset
 from kinemill.dataset.scale import training_scale
 from kinemill.dataset.windows import episodes_of, gather, is_angle, window_starts
 from kinemill.errors import BadInput
-from kinemill.runtime.window_metrics import (
-    QUIETLY,
-    Floats,
-    Predictor,
-    deviations,
-)
+from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, deviations
 from kinemill.verify.errors import Errors, horizons_of
 
 CHUNK = 1024  # windows in one batch, which bounds memory

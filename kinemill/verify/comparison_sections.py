@@ -13,13 +13,7 @@ from kinemill.verify.document import Assessment
 from kinemill.verify.findings import best_in, cells_of, compared_with, model_reference
 from kinemill.verify.headline import Headline, headline
 from kinemill.verify.losses import GROSS_WITHOUT_SKILL, SKILL
-from kinemill.verify.phrases import (
-    amount,
-    counted,
-    evidence_words,
-    label,
-    less_or_more,
-)
+from kinemill.verify.phrases import amount, counted, evidence_words, label, less_or_more
 
 DECISION = "<!-- kinemill:decision -->"  # the registry inserts the lines of the gate here
 HEAD = ("<!-- kinemill:head -->", "<!-- /kinemill:head -->")

@@ -11,13 +11,7 @@ import numpy as np
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.dataset.scale import Scale, training_scale
 from kinemill.dataset.windows import is_angle, whole_episodes
-from kinemill.runtime.window_metrics import (
-    QUIETLY,
-    Floats,
-    Predictor,
-    deviations,
-    normalized,
-)
+from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, deviations, normalized
 from kinemill.verify.comparison import MARGIN, Comparison
 from kinemill.verify.errors import named
 from kinemill.verify.significance import compare_blocks, episode_blocks

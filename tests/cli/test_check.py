@@ -78,18 +78,6 @@ def test_the_exit_code_is_1_when_a_log_gives_nothing_that_nobody_decided(
     kinemill("data", "check", good, empty, "--task", "swing")
 
 
-def test_a_file_that_is_not_there_is_bad_input(swing, tmp_path, kinemill):
-    with pytest.raises(BadInput, match="does not exist"):
-        kinemill("data", "check", tmp_path / "none.csv", "--task", "swing")
-
-
-def test_a_folder_is_all_logs_in_it(swing, log, kinemill):
-    folder = log("a.csv").parent
-    log("b.csv", phase=1.0)
-    results = kinemill("data", "check", folder, "--task", "swing", "--json")["files"]
-    assert [file["episodes"] for file in results] == [1, 1]
-
-
 def test_logs_that_no_model_can_be_trained_on_are_reported_and_the_exit_code_is_1(swing, log):
     swing("{type: mlp}", "{type: mlp}, history: 300, horizon: 200")
     folder = log("a.csv").parent

@@ -115,11 +115,6 @@ def test_bad_input_is_code_2_and_says_what_to_do(tasks, arguments, said):
     assert "Traceback" not in done.stderr
 
 
-def test_models_of_a_task_that_never_ran_are_none(tasks):
-    done = run_here("model", "list", "arm", "--json")
-    assert json.loads(done.stdout) == {"task": "arm", "versions": []}
-
-
 def test_ingest_prints_the_files_of_the_design(tasks, tmp_path):
     log = tmp_path / "a.csv"
     rows = "".join(f"{k / 100},{k / 1000},0.5\n" for k in range(200))

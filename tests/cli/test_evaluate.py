@@ -2,15 +2,12 @@
 
 import json
 import shutil
-from typing import Any
 
 import onnx
 import polars as pl
 import pytest
 import torch
-import typer
 
-from kinemill.cli.app import app
 from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.export.bundle import seal
@@ -224,11 +221,6 @@ def test_what_cannot_be_simulated_says_why(
     (tmp_path / "a.csv").write_text("torque\n1\n2\n")
     with pytest.raises(BadInput, match=message):
         simulate(kinemill, model, *arguments)
-
-
-def test_both_commands_are_on_the_command_line():
-    models: Any = typer.main.get_command(app)
-    assert {"evaluate", "simulate"} <= set(models.commands["model"].commands)
 
 
 def coast(rows):

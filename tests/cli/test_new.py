@@ -10,8 +10,6 @@ from jsonschema import Draft202012Validator
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
-from tests.conftest import run_command
-from tests.draft.demonstrations import DIRECTIONS, write_demonstrations
 
 
 def test_a_drafted_task_is_among_the_tasks_and_takes_its_log(swing, log, kinemill):
@@ -61,35 +59,6 @@ def test_a_bad_name_leaves_no_file(swing, log, kinemill, tmp_path):
     with pytest.raises(BadInput, match="is not a valid task name"):
         kinemill("new", "Mine", "--from", log("a.csv"), "--to", target)
     assert not target.exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "log"),
-    [
-        ("hysteresis", "bouc_wen_sim_h5/train.h5"),
-        ("flight", "px4_ulog/sample_log_small.ulg"),
-        ("tanks", "cascaded_tanks/dataBenchmark.mat"),
-        ("pole", "cartpole_sim_mcap/simulation_example.mcap"),
-    ],
-)
-def test_drafts_from_real_logs_of_four_formats_run_to_a_model(
-    tracked_home, shared_data, tmp_path, name, log
-):
-    path = tmp_path / f"{name}.yaml"
-    command("new", name, "--from", shared_data / log, "--to", path)
-    options = ("--set", "learn.budget=5", "--json")
-    message = json.loads(command("run", path, "--logs", shared_data / log, *options))
-    # Twenty steps make no champion: it is enough that each stage did its work.
-    assert message["status"] in {"done", "refused"}
-    assert (message["version"], message["episodes"]["quarantined"]) == (1, 0)
-    assert set(message["metrics"]["test"]) == set(load_task(path).states)
-
-
-def command(*arguments) -> str:
-    done = run_command(*arguments)
-    assert done.returncode in {0, 1}, done.stderr[-3000:]
-    return done.stdout
 
 
 def test_a_log_with_images_is_drafted_and_its_guesses_are_those_of_channels(
@@ -159,36 +128,3 @@ def test_limits_of_a_robot_file_are_in_the_table(swing, log, kinemill, tmp_path)
 def test_options_that_do_not_fit_the_learn_type_are_refused(swing, kinemill, options, problem):
     with pytest.raises(BadInput, match=problem):
         kinemill("new", "mine", *options)
-
-
-@pytest.mark.slow
-def test_a_draft_from_clips_runs_to_a_policy(tracked_home, shared_data, tmp_path):
-    path, robot = tmp_path / "biped.yaml", shared_data / "awd_robots" / "mini_bdx" / "scene.xml"
-    clips = shared_data / "awd_motion"
-    command("new", "biped", "--learn", "motion", "--from", clips, "--robot", robot, "--to", path)
-    message = json.loads(command("run", path, "--logs", clips, "--set", "learn.epochs=1", "--json"))
-    assert message["status"] in {"done", "refused"}
-    assert message["version"] == 1
-
-
-@pytest.mark.slow
-def test_a_draft_from_demonstrations_runs_to_a_policy(tracked_home, tmp_path):
-    path = tmp_path / "reach.yaml"
-    folder = write_demonstrations(tmp_path / "demos", 6, image=True, texts=DIRECTIONS)
-    command("new", "reach", "--learn", "imitation", "--from", folder, "--to", path)
-    options = ("--set", "learn.steps=20", "--set", "learn.eval_every=10", "--json")
-    message = json.loads(command("run", path, "--logs", folder, *options))
-    assert message["status"] in {"done", "refused"}
-    assert (message["version"], message["episodes"]["quarantined"]) == (1, 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
-def test_a_draft_from_an_environment_runs_to_a_policy(tracked_home, tmp_path, env):
-    path = tmp_path / "game.yaml"
-    command("new", "game", "--learn", "reinforcement", "--env", env, "--to", path)
-    sizes = {"steps": 2048, "eval_every": 1024, "save_every": 2048}
-    options = [item for key, size in sizes.items() for item in ("--set", f"learn.{key}={size}")]
-    message = json.loads(command("run", path, *options, "--json"))
-    assert message["status"] in {"done", "refused"}
-    assert message["version"] == 1

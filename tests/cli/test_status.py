@@ -129,7 +129,7 @@ def test_following_prints_each_step_once_and_ends_with_the_run(dagster, home):
         train(home, ONE, [100, 150])
         dagster.instance.report_run_canceled(dagster.instance.get_run_by_id(ONE))
 
-    timer = threading.Timer(1.5, go_on)
+    timer = threading.Timer(0.2, go_on)
     timer.start()
     printed = kinemill("runs", "metrics", ONE, "--follow").splitlines()
     timer.join()

@@ -85,11 +85,7 @@ def test_the_tip_is_where_the_predicted_angles_put_it():
         ("control.cost", [{"of": "angle.real"}], "neither a number, a name nor arithmetic"),
         ("control.cost", [], "at least 1 item"),
         ("control.derived", {"tip": "sin(angel)"}, "did you mean 'angle'"),
-        (
-            "control.derived",
-            {"angle": "2 * angle"},
-            "angle: is already used; choose another name",
-        ),
+        ("control.derived", {"angle": "2 * angle"}, "angle: is already used; choose another name"),
         ("control.derived", {"sin": "2 * angle"}, "is already used"),
         ("control.start", {"torque": [0, 1]}, "no state 'torque'"),
         ("control.plant", "pendulumm", "did you mean 'pendulum'"),

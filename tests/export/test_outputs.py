@@ -18,13 +18,7 @@ from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 from kinemill.verify.exported_dynamics import ExportedDynamics
 from kinemill.verify.nan_propagation import propagate_nan
-from tests.export.conftest import (
-    DESCRIPTION,
-    SCALE,
-    batch,
-    task_of,
-    write_step,
-)
+from tests.export.conftest import DESCRIPTION, SCALE, batch, task_of, write_step
 from tests.models.options import LEARN, OPTIONS
 
 OUTPUTS = {

@@ -50,9 +50,7 @@ class Served:
         """Start the servers and wait until they answer."""
         ports = ["--port", str(self.ports[0]), "--mlflow-port", str(self.ports[1])]
         self.process = subprocess.Popen(
-            [*COMMAND, "ui", *ports, *self.more],
-            stderr=subprocess.PIPE,
-            text=True,
+            [*COMMAND, "ui", *ports, *self.more], stderr=subprocess.PIPE, text=True
         )
         for line in self.process.stderr:
             self.said.append(line)

@@ -89,14 +89,7 @@ def test_definitions_of_a_project_load(project, command, expected):
 
 
 @pytest.mark.parametrize(
-    ("project", "command"),
-    [
-        ("init", "dagster"),
-        ("clone", "dg"),
-        pytest.param("init", "dg", marks=pytest.mark.slow),
-        pytest.param("clone", "dagster", marks=pytest.mark.slow),
-    ],
-    indirect=["project"],
+    ("project", "command"), [("init", "dagster"), ("clone", "dg")], indirect=["project"]
 )
 def test_development_server_uses_the_settings_of_the_project(project, command):
     root, variables = project

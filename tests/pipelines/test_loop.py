@@ -1,11 +1,5 @@
 """The learning loop: rounds, kills at every point, and plants that fail."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +9,6 @@ import pytest
 from kinemill.control import EpisodeFailed, Robot, TruePhysics, loop_round
 from kinemill.control.learning_loop import Journal
 from kinemill.errors import Blocked, TrainingFailed
-from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill_dagster.pipelines import loop
@@ -211,33 +204,3 @@ def test_round_without_a_version_is_an_error(pipeline, monkeypatch):
     monkeypatch.setattr(loop, "run_chain", lambda *_, **__: nothing)
     with pytest.raises(Blocked, match="round 0 registered no version"):
         run()
-
-
-TINY = [
-    *("learn.steps=20", "learn.eval_every=10", "learn.gauss_newton.iterations=2"),
-    *("verify.closed_loop=1", "loop.rounds=2", "loop.target=null", "control.seconds=3"),
-    *("control.controller.samples=4", "control.controller.horizon=5"),
-    "control.controller.knots=5",
-]
-
-
-@pytest.mark.slow
-@pytest.mark.e2e
-def test_real_loop_under_sigkill_has_a_version_per_round(home):
-    command = [str(Path(sys.executable).with_name("kinemill")), "run", NAME, "--json"]
-    command += [word for key in TINY for word in ("--set", key)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for seconds in (6, 14, 22, 30):
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, start_new_session=True
-        )
-        time.sleep(seconds)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
-    assert [one["version"] for one in document["rounds"]] == [1, 2]
-    assert [len(one["episodes"]) for one in document["rounds"]] == [4, 2]
-    assert len(list(Home(home.root).logs(NAME).iterdir())) == 6

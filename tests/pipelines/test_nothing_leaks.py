@@ -108,17 +108,6 @@ def test_run_opens_no_connection_beyond_the_machine(ran):
     assert not calls.exists() or calls.read_text() == ""
 
 
-def test_demo_without_a_network_completes(tmp_path, monkeypatch):
-    """The steps of `make demo`: logs, training, verification, registry, on the shipped task."""
-    monkeypatch.delenv("KINEMILL_TASKS", raising=False)
-    done = run_alone(tmp_path, "demo")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "champion" in done.stdout
-    calls = tmp_path / "calls"
-    assert not calls.exists() or calls.read_text() == ""
-    assert len((tmp_path / "calls.loaded").read_text()) >= 2
-
-
 def test_secret_is_neither_stored_nor_printed(ran):
     scratch, done = ran
     values = [

@@ -256,29 +256,18 @@ def test_too_many_partitions_fail_before_dagster_gets_any(robots, monkeypatch):
         assert instance.get_dynamic_partitions(f"{TASK}_robot") == []
 
 
-@pytest.mark.parametrize(
-    ("run", "point"),
-    [
-        pytest.param("run_partition('right')", "ingest.recorded", marks=pytest.mark.ci),
-        pytest.param("run_partition('right')", "ingest.noted", marks=pytest.mark.slow),
-        pytest.param("make_until('dataset', TASK, {})", "ingest.published", marks=pytest.mark.slow),
-        pytest.param(
-            "make_until('dataset', TASK, {})", "validate.published", marks=pytest.mark.slow
-        ),
-    ],
-)
-def test_killed_run_is_continued_to_the_same_dataset(robots, dataset, run, point, tmp_path):
+@pytest.mark.ci
+def test_killed_run_is_continued_to_the_same_dataset(robots, dataset, tmp_path):
     # Importing the tests sets the folder of tasks.
     tasks = f"import os; os.environ['KINEMILL_TASKS'] = {str(tmp_path / 'tasks')!r}"
-    script = f"from tests.pipelines.test_partitions import *; {tasks}; {run}"
-    environment = {**os.environ, "KINEMILL_FAULT": f"{point}:1"}
+    script = f"from tests.pipelines.test_partitions import *; {tasks}; run_partition('right')"
+    environment = {**os.environ, "KINEMILL_FAULT": "ingest.recorded:1"}
     killed = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=False
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    if run.startswith("run_partition"):
-        assert run_partition("right").success
-        assert {key: count for key, (count, _) in displayed("recordings").items()} == {"right": 1}
+    assert run_partition("right").success
+    assert {key: count for key, (count, _) in displayed("recordings").items()} == {"right": 1}
     assert make_until("dataset", TASK, {}).digest == dataset.digest
     assert set(displayed("episodes")) == {"left", "right", "unknown"}
 

@@ -18,7 +18,7 @@ from kinemill_dagster.pipelines.project_files import make_project
 from kinemill_dagster.pipelines.server.serve import Server, free_ports, is_reachable, stop
 from tests.conftest import COMMAND
 from tests.pipelines.conftest import TASK, TINY
-from tests.pipelines.serving import REPOSITORY, until
+from tests.pipelines.serving import until
 from tests.pipelines.test_first_commands import COMMANDS, environment
 
 pytestmark = [
@@ -34,8 +34,6 @@ ASSETS = """{ assetNodes { assetKey { path } description
   metadataEntries { ...entry } assetMaterializations(limit: 1) { metadataEntries { ...entry } } } }
 fragment entry on MetadataEntry { label ... on UrlMetadataEntry { url }
   ... on PathMetadataEntry { path } ... on MarkdownMetadataEntry { mdStr } }"""
-LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename
-  ... on PythonError { cause { message } } } }"""
 LINK = re.compile(r"\]\(([^)]+)\)|(https?://[^\s)]+)")  # of markdown, and bare ones
 BUTTON = "[...document.querySelectorAll('button')].find(item => item.innerText.includes({}))"
 
@@ -126,23 +124,6 @@ def test_run_of_the_terminal_is_reexecuted_from_its_page_with_logs(servers, tab)
     (key,) = [event["fileKey"] for event in events if event]
     tab.open(f"{servers.dagster}/runs/{run}?logType=stderr&logFileKey={key}", 1400, 1000)
     tab.wait_for(f"{TASK}__registered_model - STEP_SUCCESS")
-
-
-def test_page_of_the_job_offers_its_schedule(servers, tab):
-    tab.open(f"{servers.dagster}/automation", 1400, 1000)
-    tab.wait_for(f"{TASK}_schedule")
-    assert "Scheduled At 03:00 AM UTC" in tab.evaluate("document.body.innerText")
-
-
-def test_launch_out_of_bounds_is_refused_with_its_reason(servers):
-    """By the mutation that the launchpad sends."""
-    config = {"resources": {TASK: {"config": {"learn": {"steps": -5}}}}}
-    parameters = {"selector": {**REPOSITORY, "jobName": TASK}, "runConfigData": config}
-    before = servers.ask(RUNS)
-    refused = servers.ask(LAUNCH, p=parameters)["launchRun"]
-    assert refused["__typename"] == "PythonError"
-    assert "learn.steps: Input should be greater than 0" in refused["cause"]["message"]
-    assert servers.ask(RUNS) == before
 
 
 def test_links_and_paths_of_the_assets_open(servers):

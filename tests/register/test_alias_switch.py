@@ -1,8 +1,5 @@
 """Decisions that are killed at any point: the champion resolves, and the audit log is complete."""
 
-import multiprocessing
-import random
-import time
 from collections import Counter
 from functools import partial
 
@@ -12,11 +9,11 @@ from kinemill import runtime
 from kinemill.errors import CorruptArtifact
 from kinemill.register import audit, fetch_bundle, promotion
 from kinemill.register.audit_log import CHAMPION_CHANGES, read_events
-from kinemill.register.versions import find_version, versions_of
+from kinemill.register.versions import versions_of
 from kinemill.store import fault_injection
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
-from tests.register.conftest import Claims, hang_up
+from tests.register.conftest import Claims
 
 WHY = "because of test"
 
@@ -133,44 +130,3 @@ def test_damaged_audit_log_names_its_record(with_champion):
     record.unlink()
     with pytest.raises(CorruptArtifact, match=r"000002\.json"):
         audit(chain.home, "cart")
-
-
-def random_action(chain, draw, number):
-    """Return a command that changes the registry in its current state."""
-    tracking = open_tracking(chain.home)
-    champion = find_version(tracking.home, "cart", "@champion").number
-    decided = [v.number for v in versions_of(tracking.home, "cart") if v.decision == "champion"]
-    others = [one for one in decided if one != champion] or [champion]
-    other = f":{draw.choice(others)}"
-    why = f"{WHY} {number}"
-    choices = [
-        partial(promotion.promote, chain.task, chain.home, other, why=why),
-        partial(promotion.rollback, chain.task, chain.home, to=other, why=why),
-        partial(chain.register, 0.01, gain=2.0 + number, champion=0.1),
-    ]
-    if number % 5 == 0:
-        return waiting(chain, 2.0 + number)
-    return draw.choice(choices)
-
-
-@pytest.mark.slow
-def test_100_kills_at_random_moments_leave_a_champion_and_a_complete_audit(with_champion):
-    chain, draw = with_champion(3), random.Random(0)
-    seconds, killed, cut, number = 1.0, 0, 0, 0
-    fork = multiprocessing.get_context("fork")
-    while killed < 100:
-        number += 1
-        act = random_action(chain, draw, number)
-        existing = len(sound(chain))
-        hang_up(chain.home)
-        process, began = fork.Process(target=act), time.monotonic()
-        process.start()
-        process.join(draw.uniform(0.0, 1.2 * seconds))
-        process.kill()
-        process.join()
-        if process.exitcode == 0:  # it was over before the kill came
-            seconds = 0.8 * seconds + 0.2 * (time.monotonic() - began)
-            continue
-        killed += 1
-        cut += len(sound(chain)) > existing
-    assert 10 < cut < 90, f"of {number} commands, {cut} of {killed} died after the record"

@@ -14,11 +14,6 @@ def test_before_anything_is_registered_there_is_none(chain):
     assert load_champion(chain.home, "never_heard_of") is None
 
 
-def test_a_refused_model_is_no_champion(chain):
-    chain.register(0.1, passed=False)
-    assert load_champion(chain.home, "cart") is None
-
-
 def test_it_knows_its_files_and_the_recordings_of_its_dataset(chain):
     produced = chain.produce(0.1)
     chain.register(0.1)

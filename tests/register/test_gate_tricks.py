@@ -62,11 +62,6 @@ def test_no_trick_makes_a_champion(with_champion):
     assert aliases[1] == ["champion"]
 
 
-def test_without_a_trick_the_same_challenger_wins(with_champion):
-    chain = with_champion()
-    assert chain.register(champion=0.1, **BETTER).status == "done"
-
-
 def test_better_in_the_channel_that_counts_wins(with_champion):
     chain = with_champion()
     task = load_task(chain.task.path, {"promote.metric": "test/position"})

@@ -342,10 +342,7 @@ def test_lost_database_is_reported_and_not_replaced(three):
 def test_unreachable_server_is_named(three, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(
-        Unreachable,
-        match=r"http://127.0.0.1:9: .* respond \(\[Errno 111\] Conn",
-    ):
+    with pytest.raises(Unreachable, match=r"http://127.0.0.1:9: .* respond \(\[Errno 111\] Conn"):
         list_versions("cart", three.home)
 
 

@@ -45,12 +45,6 @@ def test_rolling_back_goes_to_the_one_before_and_again_to_the_one_before_that(wi
         promotion.rollback(chain.task, chain.home, to=":3")
 
 
-def test_what_a_person_promoted_is_undone_by_rolling_back(with_champion):
-    chain = with_champion(3)
-    promotion.promote(chain.task, chain.home, ":1", why="calm")
-    assert promotion.rollback(chain.task, chain.home).version == 3
-
-
 def test_the_trail_says_who_when_what_and_why(with_champion):
     chain = with_champion(3)
     chain.register(0.09, gain=0.9)
@@ -134,13 +128,6 @@ def test_a_version_waits_for_approval_and_is_judged_anew_when_it_comes(chain):
     assert chain.register(0.1, task=task).status == "unchanged"
     events = [event.what for event in audit(chain.home, "cart").events]
     assert events == ["waiting", "approved", "champion"]
-
-
-def test_an_approval_does_not_make_a_bad_model_champion(chain):
-    task = load_task(chain.task.path, {"promote.approval": True})
-    chain.register(0.95, task=task)  # persistence has 0.9
-    decision = promotion.approve(task, chain.home, ":1", evidence=Claims(0.95))
-    assert (decision.decision, champion(chain)) == ("refused", [])
 
 
 def test_another_interface_becomes_champion_when_somebody_says_that_it_breaks(with_champion):

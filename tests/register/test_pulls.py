@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -206,14 +205,6 @@ def test_an_alias_of_a_fleet_is_pulled_like_the_champion(server, chain):
     open_tracking(chain.home).client.set_registered_model_alias("cart", "pilots", "1")
     assert ServerSource(url, "cart", "@pilots", token).resolve().version == 1
     assert ServerSource(url, "cart", "@champion", token).resolve().version == 2
-
-
-def test_a_server_that_is_away_leaves_the_last_good_version(chain, source, tmp_path):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        url, to = f"http://127.0.0.1:{closed.getsockname()[1]}", tmp_path / "model"
-        pull(source, to)
-        assert pull(ServerSource(url, "cart", "@champion"), to)["status"] == "kept"
 
 
 def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):

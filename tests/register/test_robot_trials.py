@@ -86,11 +86,6 @@ def test_impossible_counts_are_refused(chain, counted, successes, of):
     assert len(audit(chain.home, "cart").events) == 1
 
 
-def test_trials_of_an_unknown_version_are_refused(chain, counted):
-    with pytest.raises(BadInput, match="is not a version"):
-        record_trials(counted, chain.home, ":7", 1, 2)
-
-
 def test_commands_print_recorded_trials(chain, counted, monkeypatch):
     monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
     monkeypatch.setenv("KINEMILL_TASKS", str(counted.path.parent))

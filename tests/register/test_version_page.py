@@ -49,16 +49,6 @@ def test_the_page_of_a_version_tells_where_it_comes_from_and_why_it_is_what_it_i
         assert column in page
 
 
-def test_the_chain_of_custody_goes_back_to_the_dataset(chain):
-    registered = chain.register(0.1)
-    version = find_version(chain.home, chain.task.name, f":{registered.version}")
-    links = {link.stage: link for link in provenance_of(chain.home, version)}
-    assert {"dataset", "model", "verification"} <= set(links)
-    dataset = links["dataset"]
-    assert dataset.folder is not None
-    assert dataset.digest == version.tags["kinemill.dataset"]
-
-
 def test_the_page_of_a_task_lists_its_versions_over_time(chain):
     chain.register(0.1)
     chain.register(0.9)

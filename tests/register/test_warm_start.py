@@ -31,10 +31,6 @@ def test_an_alias_and_a_number_stand_for_the_weights_of_that_version(chain, task
     assert first.folder == str(chain.home.root / result[tags.MODEL_FOLDER])
 
 
-def test_without_an_address_a_training_starts_anew(chain, task):
-    assert start_of(task, chain.home) is None
-
-
 @pytest.mark.parametrize(
     ("address", "message"),
     [

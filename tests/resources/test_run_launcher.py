@@ -1,6 +1,5 @@
 """Effects of dagster.yaml and run tags: queueing, priorities, retries."""
 
-import os
 import subprocess
 import sys
 import time
@@ -29,7 +28,6 @@ from kinemill_dagster.resources.tags import (
     OWNER,
     PRIORITY,
 )
-from tests.conftest import ROOT
 from tests.dagster_internals import (
     EngineEventData,
     GrpcServerCodeLocationOrigin,
@@ -291,53 +289,6 @@ def test_pool_limits_are_those_of_the_machine_unless_set(instance, monkeypatch):
     pools.set_limits(instance)
     values = {pool.name: pool.limit for pool in events.get_pool_limits()}
     assert values == {"gpu": 3, "cpu": 7}
-
-
-def test_pool_slot_goes_to_the_higher_priority_first(instance):
-    events = instance.event_log_storage
-    events.set_concurrency_slots("cpu", 1)
-    holder, low, high = (started(instance, 1).run_id for _ in range(3))
-    events.claim_concurrency_slot("cpu", holder, "step")
-    events.claim_concurrency_slot("cpu", low, "step", priority=-1)
-    events.claim_concurrency_slot("cpu", high, "step", priority=5)
-    events.free_concurrency_slots_for_run(holder)
-    assert not events.claim_concurrency_slot("cpu", low, "step", priority=-1).is_claimed
-    assert events.claim_concurrency_slot("cpu", high, "step", priority=5).is_claimed
-    for run in (low, high):
-        events.free_concurrency_slots_for_run(run)
-
-
-TRAINS = """
-import sys, time
-import dagster as dg
-
-@dg.op(pool="cpu")
-def trains():
-    began = time.time()
-    time.sleep(0.5)
-    print(began, time.time())
-
-@dg.job
-def training():
-    trains()
-
-training.execute_in_process(instance=dg.DagsterInstance.get())
-"""
-
-
-@pytest.mark.slow
-def test_steps_in_a_pool_take_turns(opened):
-    opened.event_log_storage.set_concurrency_slots("cpu", 1)
-    home = {**os.environ, "DAGSTER_HOME": opened.root_directory, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", TRAINS]
-    pair = [
-        subprocess.Popen(command, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    message = [process.communicate(timeout=600) for process in pair]
-    spans = sorted([float(term) for term in out.split()] for out, _ in message)
-    assert len(spans[0]) == len(spans[1]) == 2, message
-    assert spans[1][0] >= spans[0][1]
 
 
 # Retries

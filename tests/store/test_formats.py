@@ -26,10 +26,7 @@ def test_what_is_written_is_read_back():
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (
-            {"format": 4},
-            r"a.json: is a length with format 4; expected format 3; update kinemill",
-        ),
+        ({"format": 4}, r"a.json: is a length with format 4; expected format 3; update kinemill"),
         ({"format": 1, "m": 1}, r"format 1; .*make it again.*older version that wrote it"),
         ({"m": 1}, "format 1; "),  # none: from before there were numbers
         ({"format": "3"}, "format '3'"),

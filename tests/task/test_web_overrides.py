@@ -17,68 +17,20 @@ from tests.conftest import EXAMPLES
 
 # Fields of free text that name channels, patterns, formulas or labels and nothing else. A field
 # that names code, a command, a file, a machine or an address is marked LOCAL, CODE or MODEL.
+# Formulas and queries (`derived`, `equations`, `where`) are parsed, the code that `checks` and
+# `blocks` name is checked by itself, `task`, `sidecar` and `space` have patterns.
 TEXT = {
-    *(
-        "name",
-        "type",
-        "channel",
-        "description",
-        "owners",
-        "rules",
-        "unit",
-        "derivative_of",
-        "texts",
-        "time",
-        "group_by",
-        "of",
-    ),
-    *("actuators", "motors", "observe", "reward", "healthy", "keyframe"),
-    *("gains", "locked", "feet", "stance"),
-    *(
-        "channels",
-        "observations",
-        "outputs",
-        "relations",
-        "parent",
-        "action_joints",
-        "joints",
-        "drives",
-    ),
-    *("noise", "weights", "std", "step", "bounds", "limits", "ignore", "flip", "swap", "powers"),
-    *(
-        "templates",
-        "words",
-        "groups",
-        "pairs",
-        "relative",
-        "freeze",
-        "motions",
-        "keys",
-        "include",
-        "exclude",
-        "parts",
-    ),
-    *("parameters", "hidden", "terms", "curves"),  # names, and formulas, which are parsed
-    "equations",
-    "where",  # a query, which is parsed
-    *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
-    *("eval_variant", "policies", "score", "random_agents"),
-    *(
-        "randomize",
-        "start",
-        "variant",
-        "derived",
-        "max_rate",
-        "max_std",
-        "vary",
-        "safe_action",
-    ),
-    *(
-        "checks",
-        "blocks",
-    ),  # names of the task; the code that they name is checked by itself
-    *("task", "sidecar", "space"),  # plain names, by their patterns; choices of `space` are tried
-}
+    "action_joints", "actuators", "blocks", "bounds", "channel", "channels", "checks", "cron",
+    "curves", "derivative_of", "derived", "description", "drives", "equations", "eval_variant",
+    "exclude", "feet", "flip", "format", "formula", "freeze", "gains", "group_by", "groups",
+    "healthy", "hidden", "ignore", "include", "joints", "keyframe", "keys", "limits", "locked",
+    "max_rate", "max_std", "memory", "metric", "motions", "motors", "name", "noise", "observations",
+    "observe", "of", "outputs", "owners", "pairs", "parameters", "parent", "parts", "policies",
+    "powers", "random_agents", "randomize", "relations", "relative", "reward", "rules",
+    "safe_action", "score", "sidecar", "space", "stance", "start", "std", "step", "swap", "task",
+    "templates", "terms", "test", "texts", "time", "type", "unit", "unused", "validation",
+    "variant", "vary", "weights", "where", "words",
+}  # fmt: skip
 CART_POLE = EXAMPLES / "cart_pole.yaml"
 
 

@@ -92,12 +92,3 @@ def test_a_network_with_a_coordinate_does_not_run_away(home, axis):
     assert whole[0] < 0.5
     assert (short <= 1.5 * plain_short).all()
     assert whole[1] <= EQUAL * plain_whole[1]
-
-
-@pytest.mark.slow
-def test_without_a_velocity_sensor_differences_are_what_a_network_needs(home, axis):
-    packed = without_velocity(axis)
-    short, whole = errors_of(home, packed, MLP)
-    plain_short, plain_whole = errors_of(home, packed, MLP, PLAIN)
-    assert short < 0.5 * plain_short
-    assert whole <= EQUAL * plain_whole

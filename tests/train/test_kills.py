@@ -3,20 +3,18 @@
 import json
 import multiprocessing
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from kinemill.store import fault_injection, file_digest
+from kinemill.store import fault_injection
 from kinemill.task.protocols import NullReporter
 from kinemill.train.loop import fit
-from tests.train.conftest import pendulum_task, publish
+from tests.train.conftest import pendulum_task
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
@@ -46,34 +44,6 @@ def start(home, ref):
         stdout=subprocess.PIPE,
         text=True,
     )
-
-
-def model_files(home):
-    (folder,) = (home.store / "model" / "pendulum").iterdir()
-    return {path.name: file_digest(path) for path in folder.iterdir()}
-
-
-@pytest.mark.slow
-def test_eight_kills_at_random_moments_end_in_the_very_same_model(packed, home, tmp_path):
-    moments = random.Random(5)
-    ref = publish(home, packed)
-    kills = 0
-    while kills < 8:
-        child = start(home, ref)
-        assert child.stdout.readline(), "ended before its first step was done"
-        time.sleep(moments.uniform(0.0, 0.15))
-        child.kill()
-        child.communicate()
-        kills += 1
-        assert not (home.store / "model").exists(), "too quick to be killed; give it more steps"
-    child = start(home, ref)
-    steps = child.communicate()[0].split()
-    assert child.returncode == 0
-    assert int(steps[0]) > 7  # it went on, and did not start over
-    calm = home.__class__(tmp_path / "calm")
-    assert start(calm, publish(calm, packed)).wait() == 0
-    # Weights, curves and picture; also the summary, so the loss history went on too.
-    assert model_files(home) == model_files(calm)
 
 
 def learn_in(folder: Path, fault: str, messages: Path, packed) -> None:

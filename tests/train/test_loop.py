@@ -185,8 +185,7 @@ def test_low_precision_is_refused_where_it_would_round_physics(packed, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("cuda", "mps", "result"),
-    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+    ("cuda", "mps", "result"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")]
 )
 def test_auto_is_the_first_device_that_there_is(monkeypatch, cuda, mps, result):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)

@@ -81,21 +81,12 @@ def test_the_rate_of_a_warm_up_is_a_cause(packed, tmp_path, warmup):
 
 
 @pytest.mark.parametrize(
-    ("step", "why"),
-    [
-        (50, r"the rate of 1e-09 is small"),
-        (0, "the weights are still initial"),
-    ],
+    ("step", "why"), [(50, r"the rate of 1e-09 is small"), (0, "the weights are still initial")]
 )
 def test_a_rate_that_cannot_be_the_cause_is_not_blamed(packed, tmp_path, step, why):
     settings = {
         "optimizer": {"lr": 1e-3},
-        "schedule": {
-            "type": "cosine_warmup",
-            "min_lr": 1e-9,
-            "warmup_steps": 0,
-            "decay_steps": 40,
-        },
+        "schedule": {"type": "cosine_warmup", "min_lr": 1e-9, "warmup_steps": 0, "decay_steps": 40},
     }
     module, objective, learn = ready(packed, packed, **settings)
 

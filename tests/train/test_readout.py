@@ -90,8 +90,7 @@ def test_the_states_of_a_step_do_not_depend_on_its_readout(with_outputs, packed)
     step.network.load_state_dict(alone.network.state_dict())
     states, past, actions, _ = make_windows(packed, "train", layout, 4).gather(torch.arange(5))
     assert torch.equal(
-        step.rollout_channels(states, past, actions)[..., :2],
-        alone.rollout(states, past, actions),
+        step.rollout_channels(states, past, actions)[..., :2], alone.rollout(states, past, actions)
     )
 
 

@@ -9,7 +9,7 @@ from kinemill.register.verdict import Verdict
 from kinemill.store import from_json_value
 from kinemill.verify.checklist import Gate
 from kinemill.verify.document import Verification
-from kinemill.verify.findings import best_in, cells_of, worse_findings
+from kinemill.verify.findings import cells_of, worse_findings
 from kinemill.verify.headline import GateDecision, causes, decision_text, headline, performance
 from tests.verify.documents import NAN, accuracy, against, comparison, document
 from tests.verify.documents import line as channel_line
@@ -83,18 +83,6 @@ def test_the_worst_of_several_defeats_is_named_and_the_others_are_counted():
         "Do not rely on it: a reference is better in 2 of 3 comparisons, most in free run (7.1 "
         "times the error of persistence, 95 % interval 5 to 9 times)."
     )
-
-
-def test_a_model_four_times_as_bad_as_a_reference_says_so():
-    result = document(
-        error=0.00839,
-        others={"persistence": 0.5, "linear": 0.0134, "linear_sincos": 0.00198},
-        against={"linear_sincos": against(4.25, 3.69, 4.81)},
-    )
-    assert best_in(result) == "linear_sincos"
-    text = headline(result).text
-    assert "4.25 times the error of the best reference, the linear model with sin/cos" in text
-    assert "95 % interval 3.69 to 4.81 times" in text
 
 
 def test_interval_that_includes_one_is_stated_without_a_verdict():

@@ -6,13 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from kinemill.policies.environments.card import make_card
 from kinemill.reports.charts import Line, line_chart
-from kinemill.store import open_ref, publish_document
-from kinemill.task.document import Task
+from kinemill.store import publish_document
 from kinemill.task.portfolio import RESULTS, CandidateResult
-from kinemill.task.protocols import NullReporter
-from kinemill.train import stage as train
 from kinemill.verify.learning_curves import HEADING, training_section
 
 
@@ -71,49 +67,12 @@ def test_where_nothing_was_trained_nothing_is_shown(tmp_path, curves):
     assert training_section(None) == ""
 
 
-def test_model_without_portfolio_has_no_table_of_families(tmp_path):
-    section = training_section(trained(tmp_path, {"train/loss": [[1, 1.0], [2, 0.5]]}))
-    assert "Model families" not in section
-
-
 def test_names_from_an_environment_are_text(tmp_path):
     section = training_section(
         trained(tmp_path, {"episodes/event/<script>": [[1, 1.0], [2, 2.0]]}, watched="<script>")
     )
     assert "&lt;script&gt;" in section
     assert "<script" not in section
-
-
-def test_what_a_real_training_counts_is_in_its_section(home):
-    task = Task.model_validate(
-        {
-            "task": "point",
-            "dt": 0.1,
-            "learn": {
-                "type": "reinforcement",
-                "algorithm": {"type": "ppo", "n_steps": 8},
-                "num_envs": 2,
-                "batch_size": 16,
-                "steps": 96,
-                "eval_every": 32,
-                "save_every": 96,
-            },
-            "environment": {
-                "type": "python",
-                "path": "tests.policies.environments.plants:Point",
-                "steps": 8,
-                "trials": {"episodes": 2, "n_eval_episodes": 2},
-            },
-        }
-    )
-    card, silent = make_card(task, home).ref, NullReporter()
-    model = open_ref(home, train.run(task, home, card, card, (silent, silent)).ref)
-    section = training_section(model)
-    drawn = re.findall(r'<figcaption><span class="name">([^<]*)</span>', section)
-    assert drawn == ["return", "success", "length", "action_0", "is_success", "pushed"]
-    (steps,) = {len(points) for points in json.loads((model / "history.json").read_text()).values()}
-    assert steps == 3
-    assert cells(section, "evaluation/length") == ["8.00"] * 5
 
 
 def test_the_last_number_under_a_chart_is_not_cut_off():

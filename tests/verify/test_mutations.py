@@ -8,10 +8,7 @@ from benchmarks._sound import sound_models
 from benchmarks.mutations import SOUND, clean, clean_fitted, page, plant, plant_in_policies
 from kinemill.train.devices import single_thread
 
-SOME = [
-    "batch frozen at one",
-    "angles not wrapped to ±π",
-]
+SOME = ["batch frozen at one", "angles not wrapped to ±π"]
 
 
 @pytest.fixture(scope="module", autouse=True)

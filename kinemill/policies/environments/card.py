@@ -22,14 +22,7 @@ from kinemill.errors import BadInput
 from kinemill.policies.environments.evaluation import RandomPolicy, Trials, try_policy
 from kinemill.policies.environments.factory import environment_of, make_environment
 from kinemill.policies.environments.layout import layout_of
-from kinemill.store import (
-    Artifact,
-    ArtifactRef,
-    Json,
-    open_ref,
-    to_json_value,
-    write_document,
-)
+from kinemill.store import Artifact, ArtifactRef, Json, open_ref, to_json_value, write_document
 from kinemill.store.home import Home
 from kinemill.task import Task
 

@@ -44,16 +44,7 @@ from kinemill.task.plugins import (
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, ImageInput, Pretrain, Runner
 from kinemill.train.context import Trained, TrainingContext
 
-_UNUSED = (
-    "accumulate",
-    "ema",
-    "amp",
-    "compile",
-    "cuda_graph",
-    "matmul",
-    "freeze",
-    "eval_callback",
-)
+_UNUSED = ("accumulate", "ema", "amp", "compile", "cuda_graph", "matmul", "freeze", "eval_callback")
 
 P = TypeVar("P", bound=Plugin)
 

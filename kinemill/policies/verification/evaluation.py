@@ -16,12 +16,7 @@ from kinemill.reports.components import html_page
 from kinemill.reports.templates import render
 from kinemill.store import publish_document, publish_file
 from kinemill.verify.analysis import accuracy
-from kinemill.verify.document import (
-    EVALUATION,
-    ActionCurves,
-    EvaluatedModel,
-    PolicyEvaluation,
-)
+from kinemill.verify.document import EVALUATION, ActionCurves, EvaluatedModel, PolicyEvaluation
 from kinemill.verify.logs import Logs
 
 

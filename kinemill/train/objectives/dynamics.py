@@ -172,10 +172,7 @@ class Dynamics(Supervised):
                 problems.append((("weights",), "are zero for every state"))
         if self.loss == "gaussian":
             problems += [
-                (
-                    ("loss",),
-                    f"gaussian supports no output channels such as {name!r}; use squared",
-                )
+                (("loss",), f"gaussian supports no output channels such as {name!r}; use squared")
                 for name, channel in channels.items()
                 if channel.role == "output"
             ]

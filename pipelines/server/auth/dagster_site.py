@@ -74,9 +74,7 @@ class DagsterSite:
     """
 
     def __init__(
-        self,
-        task_of_job: Callable[[str], str | None],
-        find_run: Callable[[str], StoredRun | None],
+        self, task_of_job: Callable[[str], str | None], find_run: Callable[[str], StoredRun | None]
     ) -> None:
         self._task_of_job = task_of_job
         self._find_run = find_run

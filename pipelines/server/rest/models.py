@@ -19,12 +19,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task, list_tasks
 from kinemill_dagster.pipelines.home_state import RegisteredTask, registered_task
 from kinemill_dagster.pipelines.server.auth.permissions import Permission, needs
-from kinemill_dagster.pipelines.server.rest.bodies import (
-    Approve,
-    Promote,
-    RecordTrials,
-    Rollback,
-)
+from kinemill_dagster.pipelines.server.rest.bodies import Approve, Promote, RecordTrials, Rollback
 from kinemill_dagster.pipelines.server.rest.documents import ModelLine, ModelList, ResolvedVersion
 from kinemill_dagster.pipelines.server.rest.service import NotHere, Service, ServiceOf, as_user
 

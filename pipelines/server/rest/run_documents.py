@@ -31,11 +31,7 @@ _STATUS: dict[DagsterRunStatus, RunStatus] = {
     DagsterRunStatus.CANCELED: "canceled",
 }
 ENDED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
-_GOING = [
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
+_GOING = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 _WAITING: frozenset[RunStatus] = frozenset({"queued", "starting"})
 _LENGTH = 36  # characters of an id
 _PAGE = 500  # ids per query when an id is completed

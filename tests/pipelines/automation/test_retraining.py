@@ -67,16 +67,6 @@ def test_each_task_with_new_logs_starts_one_run(robots):
     assert [request.job_name for request in ticks.tick().run_requests] == ["two"]
 
 
-def test_threshold_of_recordings_runs_to_the_dataset_first(robots):
-    file = robots[0].path
-    file.write_text(
-        file.read_text().replace("{cron: null}", "{cron: null, after_new_recordings: 5}")
-    )
-    drop("one")
-    (request,) = Ticks([load_task("one")]).tick().run_requests
-    assert [key.path[1] for key in request.asset_selection] == ["recordings", "episodes", "dataset"]
-
-
 def test_new_champion_upstream_starts_the_task_that_starts_from_it(robots):
     ticks, counts = Ticks(robots), []
     ticks.tick()

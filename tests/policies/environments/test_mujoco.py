@@ -4,12 +4,10 @@ import mujoco
 import numpy as np
 import pytest
 
-import kinemill.api as km
 from kinemill.control.mujoco_batch import MujocoBatch
 from kinemill.errors import BadInput, TaskError
 from kinemill.policies.environments import layout_of, make_environment
 from kinemill.policies.environments.card import make_card, open_card
-from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.task.examples import copy_example
 from tests.conftest import EXAMPLES
@@ -294,27 +292,3 @@ def test_the_image_shows_the_arm():
 def test_an_example_brings_its_model(tmp_path):
     copied = copy_example("arm", tmp_path / "tasks")
     assert (copied.parent / "arm.xml").read_bytes() == (EXAMPLES / "arm.xml").read_bytes()
-
-
-@pytest.mark.slow
-def test_a_policy_passes_the_chain(tracked_home):
-    small = {
-        "learn.steps": 512,
-        "learn.eval_every": 256,
-        "learn.save_every": 256,
-        "learn.batch_size": 32,
-        "learn.num_envs": 2,
-        "learn.algorithm.n_steps": 32,
-        "environment.steps": 30,
-        "environment.trials": {"episodes": 4, "n_eval_episodes": 2},
-    }
-    registered = km.run(load_task(EXAMPLES / "arm.yaml", small), progress=False)
-    assert [check for check in registered.verification.checks if not check.passed] == []
-    assert registered.status in ("done", "refused")
-    policy = load(registered.training.folder)
-    policy.reset(0)
-    environment = make_environment(registered.task)
-    observation, _ = environment.reset(seed=1)
-    for _ in range(30):
-        observation, _, _, cut, _ = environment.step(policy.act(observation))
-    assert cut

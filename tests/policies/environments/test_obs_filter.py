@@ -75,13 +75,6 @@ def test_it_is_tried_alone_and_by_several_processes(task, folder):
     assert in_torch.returns == pytest.approx(alone.returns)
 
 
-@pytest.mark.slow  # starts two processes
-def test_several_processes_show_it_the_same(task, folder):
-    alone, shared = (try_policy(task, load(folder), [3, 4], workers=n, record=2) for n in (1, 2))
-    assert alone.returns == shared.returns
-    homes(shared.episodes[1])
-
-
 def test_it_is_verified_and_tried_on_what_it_met(task, folder):
     module = Homing()
     subject = PolicySubject(task, folder, module, describe(module, "targets", "d" * 64))

@@ -21,7 +21,6 @@ from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.plugins import OBJECTIVES
 from kinemill.validate import stage as validate
-from tests.conftest import EXAMPLES
 
 DT, CYCLE = 0.02, 23.7  # s; rows
 JOINTS = ("left_hip", "left_knee", "right_hip", "right_knee", "neck")
@@ -221,16 +220,6 @@ def test_settings_beyond_a_bound_are_refused_with_the_bound(key, value, bound):
 def test_an_action_that_follows_no_joint_is_an_error_that_says_what_to_set(task_file):
     with pytest.raises(BadInput, match=r"action_joints.*neck_target"):
         load_task(task_file, {"channels.neck_target.source": "joints_pos[0]"})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("robot", ["go_bdx", "mini_bdx"])
-def test_real_clips_under_unseen_commands(shared_data, tmp_path, robot):
-    task = load_task(EXAMPLES / f"{robot}.yaml")
-    walk = evaluate(*learn(task, Home(tmp_path), shared_data / "awd_motion"))
-    assert walk.policy < 0.8 * walk.linear
-    assert walk.long_finite
-    assert walk.long_range < 2.0
 
 
 def test_motions_that_no_clip_is_called_are_refused_with_the_known_ones(task_file, clips, tmp_path):

@@ -467,14 +467,3 @@ def test_forecast_after_ten_seconds_names_the_remaining_time(monkeypatch):
         callback.on_rollout_start()
     expected = "takes about 16 min 30 s and the time of its evaluations"
     assert messages == [f"1,000 steps/s: the training up to step 1,000,000 {expected}"]
-
-
-def test_evolution_announces_its_time_as_the_library_does():
-    calls = []
-    forecast = SimpleNamespace(at=calls.append)
-    for algorithm in ("evolution", "a2c"):
-        calls.clear()
-        task = rl_task(POINT, algorithm)
-        task.learn.algorithm.learner(site_of(task, forecast=forecast)).advance(64, 1)
-        assert calls[0] == 0
-        assert len(calls) >= 2

@@ -261,11 +261,6 @@ def test_a_challenger_with_worse_outputs_loses_there_alone(data, errors):
     assert {one.horizon for one in lost} == {"1", "3", "10"}
 
 
-def test_equal_outputs_are_no_loss(data, errors):
-    assert losses_of(data, errors, Fake(data, 0.1), Fake(data, 0.1)) == []
-    assert losses_of(data, errors, Fake(data, 0.05), Fake(data, 0.1)) == []
-
-
 def test_outputs_that_only_one_has_are_compared_by_their_interface(data, errors):
     two_models = Fake(data, 0.1), Fake(data, 0.1, outputs=("temperature",))
     assert set(output_comparisons(two_models, data, errors, 0.02)["1"]) == {"temperature"}

@@ -78,11 +78,6 @@ def test_a_line_that_follows_from_another_names_it(lines, expected):
     assert {cause.rule: cause.follows for cause in ranked(gate(**lines))} == expected
 
 
-def test_what_passed_is_no_cause():
-    assert ranked(gate(serves=None)) == []
-    assert not is_diverged(gate(verified=None))
-
-
 def test_each_cause_of_its_own_comes_with_the_advice_of_its_rule():
     result = causes(gate(latency="3 ms"))
     _, _, advice = (inspect.getdoc(RULES["latency"]) or "").partition("Refused:")

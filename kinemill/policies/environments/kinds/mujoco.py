@@ -8,12 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.control.mujoco_batch import MujocoModel
-from kinemill.control.mujoco_model import (
-    RobotModel,
-    command_range,
-    load_model,
-    model_sources,
-)
+from kinemill.control.mujoco_model import RobotModel, command_range, load_model, model_sources
 from kinemill.errors import BadInput
 from kinemill.policies.environments.gym_types import Env
 from kinemill.policies.environments.kinds._mujoco import MujocoEnv, MujocoRows, Rules, used_names

@@ -19,9 +19,7 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     if not inputs.task.promote.same_interface:
         return []
     if champion is None:
-        return [
-            Verdict("interface", True, NO_CHAMPION, f"{NO_CHAMPION}, or the same interface"),
-        ]
+        return [Verdict("interface", True, NO_CHAMPION, f"{NO_CHAMPION}, or the same interface")]
     expected = f"as champion version {champion.version}"
     differs = _counted(inputs, champion)
     if differs == ():
