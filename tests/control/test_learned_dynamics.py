@@ -111,11 +111,10 @@ def two_steps():
 
 @pytest.fixture(scope="module")
 def ensembles(tmp_path_factory):
-    """Return a single model, an ensemble of it and another, and the ensemble with noise."""
+    """Return an ensemble of two models, and the ensemble with noise."""
     first, second = two_steps()
     torch.manual_seed(0)
     modules = {
-        "first": first,
         "pair": Ensemble([Member(first, None), Member(second, None)]).eval(),
         "noisy": Ensemble([Member(item, Noise(4, 2, 2)) for item in (first, second)]).eval(),
     }
@@ -219,11 +218,11 @@ def test_a_planner_rests_where_it_refuses_all_plans_and_counts_the_steps(ensembl
     assert free.refused == 0
 
 
-def test_a_model_without_uncertainty_and_an_unknown_state_are_errors(ensembles):
+def test_a_model_without_uncertainty_and_an_unknown_state_are_errors(ensembles, step_folders):
     with pytest.raises(BadInput, match="is a single model without uncertainty"):
-        rollout(ensembles["first"], max_std={"velocity": 1.0})
+        rollout(step_folders["mlp"], max_std={"velocity": 1.0})
     with pytest.raises(BadInput, match="is a single model without uncertainty"):
-        rollout(ensembles["first"], propagation="ts_1")
+        rollout(step_folders["mlp"], propagation="ts_1")
     with pytest.raises(BadInput, match="model has no learned variance"):
         rollout(ensembles["pair"], sample_noise=True)
     with pytest.raises(BadInput, match=r"max_std.*no state 'speed'"):

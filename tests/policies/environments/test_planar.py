@@ -1,7 +1,5 @@
 """The small robots in a plane: their experts, what varies, their pictures, and demonstrations."""
 
-import hashlib
-
 import h5py
 import numpy as np
 import pytest
@@ -108,28 +106,6 @@ def test_what_a_policy_sees_there_has_names_units_and_limits():
     assert layout.texts == {"instruction": 64}
     assert layout.limits["x_command"] == (-0.5, 0.5)
     assert layout.units["x_command"] == "m/s"
-
-
-def digests(folder):
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.h5")
-    }
-
-
-@pytest.mark.slow  # 120 episodes with pictures, in four processes
-def test_demonstrations_are_the_same_bytes_for_any_number_of_workers(tmp_path):
-    """Repeated, because a compressor's output for equal arrays may rarely differ."""
-    randomize = {"mass": [0.5, 2.0], "friction": [0.5, 2.0], "light": [0.6, 1.2], "delay": [0, 2]}
-    task, seeds = task_of("targets", randomize=randomize | {"camera": [-0.05, 0.05]}), range(60)
-    alone = list(demonstrations(task, tmp_path / "one", seeds, failures=True))
-    shared = list(demonstrations(task, tmp_path / "three", seeds, workers=3, failures=True))
-    single, three = digests(tmp_path / "one"), digests(tmp_path / "three")
-    assert len(single) == 60
-    assert single == three
-    assert len({*single.values()}) == 60
-    assert [vars(run) | {"file": run.file.name} for run in alone] == [
-        vars(run) | {"file": run.file.name} for run in shared
-    ]
 
 
 def test_a_demonstration_is_a_trajectory_file_with_pictures_and_words(tmp_path):

@@ -207,16 +207,6 @@ def test_channels_that_cannot_be_seen_are_named():
     assert "did you mean 'angle'?" in problems[0][1]
 
 
-@pytest.mark.slow  # compiles, 10 s
-def test_a_compiled_cloning_learns_the_same(tmp_path):
-    result = {}
-    for how in ("on", "off"):
-        task, module, objective = made(compile=how, steps=20)
-        state, _ = fit(module, objective, task.learn, tmp_path / how, QUIET)
-        result[how] = state.history["train/loss"][-1][1]
-    assert result["on"] == pytest.approx(result["off"], rel=1e-4)
-
-
 @pytest.mark.parametrize(
     "learn",
     [

@@ -130,23 +130,7 @@ def lerobot(logs):
     }
 
 
-def csv(logs):
-    """A table an episode."""
-    for seed in range(RUNS):
-        angle, goal, torque, _ = run(seed)
-        columns = {"time": np.arange(ROWS) * 0.05, "q": angle, "goal": goal, "tau": torque}
-        frame = pl.DataFrame({**columns, "task": [SAID[seed % 2]] * ROWS})
-        frame.write_csv(logs / f"{seed}.csv")
-    return {
-        "STATE0": "q",
-        "STATE1": "goal",
-        "ACTION": "tau",
-        "  camera: {role: image, source: IMAGE}\n": "",
-        "TEXT": "task",
-    }
-
-
-LAYOUTS = {writer.__name__: writer for writer in (trajectories, robomimic, minari, lerobot, csv)}
+LAYOUTS = {writer.__name__: writer for writer in (trajectories, robomimic, minari, lerobot)}
 
 
 def learned_from(task, home, logs):

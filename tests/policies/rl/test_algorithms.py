@@ -71,14 +71,6 @@ def test_the_value_of_a_recurrent_policy_goes_on_behind_a_time_limit():
     assert value == pytest.approx(5.0, abs=0.6)
 
 
-def test_evolution_acts_with_and_without_masks():
-    for environment in (POINT, place_of("evolution")):
-        task = rl_task(environment, "evolution", num_envs=4)
-        learner = task.learn.algorithm.learner(site_of(task))
-        learner.advance(64, 1)  # a forbidden choice is an error of the environment
-        assert learner.step >= 64
-
-
 def test_state_dependent_noise_is_kept_between_its_draws():
     """A new draw at each step would be independent noise; the library draws after each update."""
     settings = {**settings_of("sac"), "learning_starts": 0, "train_freq": 8, "sde_sample_freq": 8}

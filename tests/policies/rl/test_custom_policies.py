@@ -1,8 +1,5 @@
 """A model and a policy class of another package, in a task that learns by reinforcement."""
 
-import json
-import os
-import subprocess
 import sys
 
 import numpy as np
@@ -18,7 +15,6 @@ from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train import load_model
 from kinemill.train import stage as train
-from tests.conftest import ROOT
 from tests.policies.rl.test_training_loop import POINT, rl_task, site_of
 
 SHOP = '''
@@ -132,35 +128,3 @@ def test_an_algorithm_that_needs_a_perceptron_refuses_it(shop):
     task = rl_task(POINT, "recurrent_ppo", **LEARN)
     with pytest.raises(BadInput, match="already has an LSTM"):
         task.learn.algorithm.learner(site_of(task))
-
-
-@pytest.mark.slow  # starts processes that find the package by its entry points
-def test_an_installed_package_joins_by_its_entry_points(shop, home, tmp_path):
-    about = shop / "waveshop-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: waveshop\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(
-        "[kinemill.models]\nsines = waveshop\n"
-        "[kinemill.policies.rl.algorithms]\nresting_ppo = waveshop\n"
-    )
-    path = tmp_path / "point.yaml"
-    path.write_text(
-        "task: point\ndt: 0.1\nenvironment: " + json.dumps(POINT) + "\nlearn: {type: reinforcement,"
-        "algorithm: " + json.dumps(RESTING) + ", model: {type: sines}, num_envs: 2, steps: 64,"
-        "eval_every: 64, batch_size: 16}\n"
-    )
-    code = (
-        "from kinemill.policies.environments.card import make_card\n"
-        "from kinemill.export import stage as export\nfrom kinemill.store.home import Home\n"
-        "from kinemill.task import load_task\nfrom kinemill.task.protocols import NullReporter\n"
-        "from kinemill.train import stage as train\nfrom kinemill.verify import stage\n"
-        f"task, home = load_task({str(path)!r}), Home.resolve()\n"
-        "card = make_card(task, home).ref\n"
-        "model = train.run(task, home, card, card, (NullReporter(), NullReporter())).ref\n"
-        "verdict = stage.run(task, home, export.run(task, home, model, card).ref, model, card)\n"
-        "print(verdict.summary['passed'], task.learn.model.waves)\n"
-    )
-    variables = os.environ | {"PYTHONPATH": f"{shop}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=variables)
-    assert done.stdout.split()[-2:] == ["True", "5"], done.stderr

@@ -100,12 +100,6 @@ def test_every_environment_of_gymnasium_trains(env, tracked_home, tmp_path):
     print(f"{env}: {registered.training.summary.steps} steps, {time.perf_counter() - began:.0f} s")  # noqa: T201
 
 
-@pytest.mark.slow
-def test_minigrid_trains_from_its_images(tracked_home, tmp_path):
-    pytest.importorskip("minigrid")
-    check(run_briefly("MiniGrid-Empty-5x5-v0", tmp_path))
-
-
 @pytest.mark.parametrize(
     ("env", "algorithm"),
     [

@@ -290,16 +290,6 @@ def test_what_is_cut_off_has_not_ended(environment, expected):
     assert value == pytest.approx(expected, abs=0.25)
 
 
-def test_a_replay_buffer_knows_what_was_cut_off():
-    task = rl_task({**POINT, "steps": 4}, {"type": "sac", "learning_starts": 1000})
-    learner = task.learn.algorithm.learner(site_of(task))
-    learner.advance(40, 0)
-    buffer = learner.model.replay_buffer
-    cut = buffer.timeouts[: buffer.pos]
-    assert cut[:, 0].tolist() == [0.0, 0.0, 0.0, 1.0] * 5
-    assert (buffer.dones[: buffer.pos] * (1 - cut)).sum() == 0
-
-
 def test_a_published_policy_sees_what_a_robot_sees(home):
     """Normalization, stack and scaling go with it: only an observation in units goes in."""
     wrappers = [

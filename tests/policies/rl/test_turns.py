@@ -128,21 +128,3 @@ def test_an_algorithm_of_a_single_agent_names_those_that_train_agents(home):
     task = settings("Countdown", "maskable_ppo")
     with pytest.raises(BadInput, match=r"agents that act in turns.*use a2c, evolution, ppo"):
         km.train(task, progress=False, track=False)
-
-
-@pytest.mark.slow
-def test_players_learn_a_game_by_playing_against_themselves(home):
-    """The first of two perfect players loses countdown from 12; a random second one it beats."""
-    changes = {"random": {"random_agents": ["first"]}}
-    task = settings("Countdown", policies="shared", score="second", variants=changes)
-    task["environment"]["trials"] |= {
-        "episodes": 100,
-        "n_eval_episodes": 50,
-        "variant": "random",
-        "eval_variant": "random",
-    }
-    task["learn"] |= {"steps": 40_000, "eval_every": 10_000, "num_envs": 8, "batch_size": 256}
-    task["learn"]["algorithm"] |= {"n_steps": 64, "gamma": 1.0, "ent_coef": 0.01}
-    task["learn"]["optimizer"] = {"type": "adam", "lr": 1e-3}
-    final = km.train(task, progress=False, track=False).summary.final
-    assert final["return"] > 0.9  # of -1 to 1; random players get about 0

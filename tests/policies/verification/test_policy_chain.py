@@ -10,58 +10,16 @@ from kinemill import runtime
 from kinemill.augment import stage as augment
 from kinemill.dataset import stage as dataset_stage
 from kinemill.export import stage as export
-from kinemill.export.bundle import deliver
 from kinemill.ingest import stage as ingest
-from kinemill.policies.environments.card import make_card
 from kinemill.policies.environments.rollout_logs import roll_out
 from kinemill.register import Produced
 from kinemill.register import stage as register
-from kinemill.runtime.__main__ import main
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
 from kinemill.validate import stage as validate
 from kinemill.verify import stage
 from kinemill.verify.document import open_verification
-
-BRIEF = {
-    "learn.steps": 2560,
-    "learn.eval_every": 2560,
-    "environment.trials": {"episodes": 6, "n_eval_episodes": 2},
-    "promote.beats": ["champion"],
-    "promote.interval": False,
-}
-
-
-@pytest.mark.slow
-def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_path, capsys):
-    home, task, no_user = (
-        tracked_home,
-        load_task("cartpole_rl", BRIEF),
-        (NullReporter(), NullReporter()),
-    )
-    card = make_card(task, home).ref
-    model = train.run(task, home, card, card, no_user).ref
-    exported = export.run(task, home, model, card).ref
-    verdict = stage.run(task, home, exported, model, card)
-    document = open_verification(home, verdict.ref)
-    assert document.passed, [line for line in document.gates if not line.passed]
-    assert len(document.trials["model"].returns) == 6
-    assert document.torch_trials.faults == []
-    produced = Produced(verdict.ref, exported, model, card)
-    result = register.run(task, home, produced)
-    assert (result.status, result.alias) == ("done", "champion")
-    repeated = register.run(task, home, produced)
-    assert (repeated.status, repeated.version) == ("unchanged", 1)
-    policy = runtime.load("models:/cartpole_rl@champion")
-    assert policy.act(
-        {"cart_position": 0, "cart_velocity": 0, "pole_angle": 0.1, "pole_velocity": 0.5}
-    ) in (0, 1)
-    deliver(home.root / result.bundle, tmp_path / "robot")
-    capsys.readouterr()
-    assert main(["verify", str(tmp_path / "robot"), "--calls", "10"]) == 0
-    assert "policy parity, batch 1" in capsys.readouterr().out
-
 
 LEARNER = {
     "task": "balancing",
