@@ -60,6 +60,11 @@ def inputs(frames: int = 6, height: int = 40, width: int = 56) -> np.ndarray:
     return result
 
 
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_its_type_is_its_file(name):
+    assert plugin_of(name).type == name
+
+
 @pytest.mark.parametrize("name", OF_IMAGES)
 class TestEveryAugmentationOfImages:
     def test_pictures_stay_bytes_of_their_size_and_change(self, name):
@@ -96,9 +101,6 @@ class TestEveryAugmentationOfImages:
         misnamed = AUGMENTATIONS[name].model_validate(example(name) | {"channels": ["camra"]})
         assert "did you mean 'camera'?" in misnamed.problems(with_images)[0][1]
 
-    def test_its_type_is_its_file(self, name):
-        assert plugin_of(name).type == name
-
 
 @pytest.mark.parametrize("name", OF_TEXTS)
 class TestEveryAugmentationOfTexts:
@@ -113,9 +115,6 @@ class TestEveryAugmentationOfTexts:
     def test_a_task_without_texts_is_a_problem(self, name):
         assert plugin_of(name).problems(make_task().channels)
         assert not plugin_of(name).problems({"task": Channel.model_validate(INPUTS["task"])})
-
-    def test_its_type_is_its_file(self, name):
-        assert plugin_of(name).type == name
 
 
 @pytest.mark.parametrize("name", OF_NUMBERS)
@@ -155,9 +154,6 @@ class TestEveryAugmentation:
     def test_the_shortest_episodes_do_not_break_it(self, name, signals):
         for rows in (1, 2, 3):
             assert len(vary(name, swing(rows), signals)) <= 2 * rows
-
-    def test_its_type_is_its_file(self, name, signals):
-        assert AUGMENTATIONS[name].model_validate(example(name)).type == name
 
     def test_it_complains_about_channels_the_task_lacks(self, name, signals):
         plugin = AUGMENTATIONS[name].model_validate(example(name))

@@ -66,7 +66,6 @@ def database(monkeypatch):
     [
         *(("refused", command) for command in COMMANDS),
         *((mode, "model list swing") for mode in MODES[1:]),
-        ("silent", "run swing"),
     ],
 )
 def test_lost_database_ends_the_command_with_one_line(command_line, database, mode, command):

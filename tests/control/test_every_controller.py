@@ -101,12 +101,6 @@ def test_cem_fits_the_elites():
     np.testing.assert_allclose((made.knots, made.std), ([[0.75]], [[0.25]]))
 
 
-def test_cem_leaves_out_what_the_model_could_not_follow():
-    knots, costs = np.array([[[0.0]], [[1.0]], [[0.5]]]), np.array([np.inf, 1.0, np.inf])
-    made = CONTROLLERS["cem"](elites=2).update(Plan(knots[0]), knots, costs)
-    np.testing.assert_allclose((made.knots, made.std), ([[1.0]], [[0.05]]))
-
-
 def test_dial_anneals_over_iterations_and_lets_the_far_end_vary(monkeypatch):
     monkeypatch.setattr("kinemill.control.plan.normal", lambda _, shape: np.ones(shape, np.float32))
     dial = CONTROLLERS["dial"](iterations=2, noise=1.0, samples=2)

@@ -20,7 +20,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.ingest.rows import read_rows
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from tests.conftest import run_command
+from tests.conftest import run_here
 from tests.dataset.conftest import Content, make_task, publish, spin
 
 
@@ -140,7 +140,7 @@ def test_the_command_writes_where_it_says(home, version, tmp_path):
     (tmp_path / "arm.yaml").write_text(
         json.dumps(version[0].model_dump(by_alias=True, mode="json"))
     )
-    done = run_command("data", "export", tmp_path / "arm.yaml", "--to", "csv", "--json")
+    done = run_here("data", "export", tmp_path / "arm.yaml", "--to", "csv", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["folder"] == str(home.root / "exports" / "arm" / "v1-csv")

@@ -85,15 +85,13 @@ def linear(data) -> StepPredictor:
     return StepPredictor(single(make_step(spec, data, group[1]), group[1].solution))
 
 
-@pytest.mark.parametrize("offset", [4_500_000.0, 1e9])
-def test_an_offset_that_float32_cannot_hold_is_refused_with_what_to_set(
-    dataset_of, tmp_path, offset
-):
+def test_an_offset_that_float32_cannot_hold_is_refused_with_what_to_set(dataset_of, tmp_path):
+    offset = 4_500_000.0
     with pytest.raises(BadInput) as caught:
         dataset_of(sled(), offset)
     message = str(caught.value)
     assert "channels.position: lies at up to" in message
-    assert f"ONNX files, has steps of {0.5 if offset < 1e9 else 64:g} m" in message
+    assert "ONNX files, has steps of 0.5 m" in message
     assert not (tmp_path / f"home-{offset:g}" / "store" / "dataset").exists()
     spelled = message.split("`source: ")[1].split("`", maxsplit=1)[0]
     source = yaml.safe_load(spelled)

@@ -162,16 +162,6 @@ def test_launchpad_config_has_types_and_names(workspace):
             dg.validate_run_config(job, run_config(load_task(TASK), wrong, None))
 
 
-def test_launchpad_value_out_of_bounds_is_refused_before_a_run(workspace):
-    job = chain_job(load_task(TASK))
-    config = run_config(load_task(TASK), {"learn.steps": -5}, None)
-    with dg.DagsterInstance.ephemeral() as instance:
-        with pytest.raises(dg.DagsterConfigMappingFunctionError) as refused:
-            job.execute_in_process(config, instance=instance, raise_on_error=False)
-        assert "learn.steps: Input should be greater than 0" in str(refused.value.__cause__)
-        assert instance.get_runs() == []
-
-
 def test_run_that_failed_before_any_step_records_the_reason(workspace, task_gone_wrong):
     job, config = task_gone_wrong("steps: 60", "steps: -5"), {}
     with dg.DagsterInstance.ephemeral() as instance:

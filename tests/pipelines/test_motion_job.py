@@ -44,11 +44,6 @@ def test_project_preset_with_code_is_refused_over_the_web(job, tmp_path, monkeyp
     assert "entry_point" in refusal(job, config)
 
 
-def test_unknown_choice_is_refused(job):
-    with pytest.raises(dg.DagsterInvalidConfigError, match="off_bf16_fp16"):
-        launched(job, {"learn": {"amp": "fp8"}})
-
-
 def test_motion_form_states_and_enforces_its_bounds():
     definitions = definitions_of([load_task("mini_bdx")])
     job = definitions.resolve_job_def("mini_bdx_motion")

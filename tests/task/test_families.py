@@ -4,7 +4,6 @@ from typing import get_args
 
 import pytest
 
-from kinemill.errors import TaskError
 from kinemill.task import load_task
 from kinemill.task.overrides import family_at
 from kinemill.task.plugins import OBJECTIVES, Plugin
@@ -30,20 +29,9 @@ def test_what_policies_choose_is_among_them():
     assert {("reinforcement", key) for key in ("algorithm", "runner")} < set(CHOICES)
 
 
-def test_another_head_drops_the_keys_it_lacks():
-    task = load_task("obstacle", {"learn.head.type": "gaussian_mixture"})
-    assert task.learn.head.type == "gaussian_mixture"
-    assert "dropped width, which" in task.notes[0]
-
-
 def test_a_way_of_learning_within_another_has_the_same_families():
     algorithm = {"learn.physics.algorithm": {"type": "ppo", "n_steps": 64}}
     task = load_task("mini_bdx", algorithm | {"learn.physics.algorithm.type": "a2c"})
     assert task.learn.physics.algorithm.type == "a2c"
     task = load_task("mini_bdx", algorithm | {"learn.physics.algorithm.type": "sac"})
     assert "dropped n_steps, which sac lacks" in task.notes[0]
-
-
-def test_an_unknown_key_of_a_head_is_told_with_the_nearest():
-    with pytest.raises(TaskError, match="did you mean 'width'"):
-        load_task("obstacle", {"learn.head.widht": 3})

@@ -52,7 +52,6 @@ def test_states_come_before_actions_however_they_are_listed(load):
         ("[-30, 30]", "[-30]", "arm.yaml:5: channels.qd.limits.1: is missing"),
         ("unit: N*m", "unit: Nmm", "arm.yaml:6: channels.tau.unit: unit 'Nmm': is not known"),
         ("unit: N*m", "unit: rad/)", "arm.yaml:6: channels.tau.unit: unit 'rad/)': is not known"),
-        ("unit: N*m", "unit: '('", "arm.yaml:6: channels.tau.unit: unit '(': is not known"),
         ("unit: deg", "unit: m", "arm.yaml:4: channels.q: unit 'm': cannot be converted to 'rad'"),
         (
             "unit: rad,",
@@ -90,11 +89,6 @@ def test_states_come_before_actions_however_they_are_listed(load):
             "type: dynamics\n  histroy: 3",
             "arm.yaml:9: learn.histroy: unknown key; did you mean 'history'?",
         ),
-        (
-            "type: dynamics",
-            "type: dynamics\n  optimizer: {rate: 1e-3, lrr: 3}",
-            "arm.yaml:9: learn.optimizer.lrr: unknown key; did you mean 'lr'?",
-        ),
     ],
 )
 def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new, claims):
@@ -105,9 +99,7 @@ def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new
     ("more", "claims"),
     [
         ("ingest: {format: csvv}", "ingest.format: unknown log format; did you mean 'csv'?"),
-        ("ingest: {resample: {methd: linear}}", "unknown key; did you mean 'method'?"),
         ("ingest: {time_unit: sec}", "ingest.time_unit: found 'sec'; expected 's', 'ms', 'us'"),
-        ("validate: {max_jmp: {q: 1}}", "validate.max_jmp: unknown key; did you mean 'max_jump'?"),
         ("validate: {max_jump: {qq: 1}}", "max_jump.qq: unknown channel; did you mean 'q'?"),
         ("augment: [{type: miror}]", "augment.0: augmentation 'miror': unknown name; did you mean"),
         ("dataset: {validation: {tial: 0.1}}", "validation.tial: unknown key; did you mean 'tail'"),
@@ -206,10 +198,6 @@ def test_a_changed_type_in_a_list_drops_keys_too(load):
 
 def test_a_type_that_stays_drops_nothing(load):
     assert load(sets=("learn.model.type=mlp",)).notes == []
-
-
-def test_a_whole_part_can_be_replaced(load):
-    assert load(sets=("learn.model={type: gru, hidden_size: 8}",)).learn.model.type == "gru"
 
 
 @pytest.mark.parametrize(

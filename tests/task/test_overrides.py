@@ -54,11 +54,6 @@ def test_another_type_drops_what_it_lacks_and_says_so():
     assert nested(earlier) == {"learn": {"model": {"type": "gru"}}}
 
 
-def test_a_place_that_a_list_lacks_is_named():
-    with pytest.raises(BadInput, match=r"--set a\.2: no item '2'; expected 0 to 1"):
-        apply({"a": [1, 2]}, {"a": {"2": 3}})
-
-
 KEYS = st.sampled_from(["a", "b", "type", "0", "1"])
 TREES = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),

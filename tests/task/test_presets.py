@@ -4,7 +4,6 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
-from kinemill.task.overrides import nested
 from kinemill.task.presets import list_presets, preset_overrides
 
 
@@ -51,14 +50,6 @@ def test_presets_are_named_settings_of_every_task():
         load_task("pendulum", preset_overrides(["model=small_transformer"])).learn.model.type
         == "transformer"
     )
-
-
-def test_a_preset_means_the_same_in_the_launchpad():
-    overrides_ = preset_overrides(["algorithm=evolution", "model=wide"])
-    direct = load_task("cartpole_rl", overrides_)
-    nested_task = load_task("cartpole_rl", nested(overrides_))
-    assert direct.learn == nested_task.learn
-    assert (direct.learn.algorithm.type, direct.learn.num_envs) == ("evolution", 32)
 
 
 @pytest.mark.parametrize(

@@ -94,18 +94,17 @@ def result(folder: Path, rank: int = 0):
 
 
 @pytest.fixture(scope="module")
-def runs(processes, tmp_path_factory):
-    """Folders of a training by two processes, and of the same by one."""
-    folder = tmp_path_factory.mktemp("ddp")
-    for size, name in ((2, "two"), (1, "one")):
-        (folder / name).mkdir()
-        assert finish(processes(folder / name, size)) == [0] * size
-    return folder / "two", folder / "one"
+def trained(processes, tmp_path_factory):
+    """Folder of a training by two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    assert finish(processes(folder, 2)) == [0, 0]
+    return folder
 
 
 @pytest.mark.ci
-def test_two_processes_learn_what_one_learns(runs):
-    shared, single = result(runs[0]), result(runs[1])
+def test_two_processes_learn_what_one_learns(processes, trained, tmp_path):
+    assert finish(processes(tmp_path, 1)) == [0]
+    shared, single = result(trained), result(tmp_path)
     assert shared[0] == single[0] == 60
     for name, value in single[2].items():
         # Sums in another order: rounding of float32, over 60 steps of Adam.
@@ -115,18 +114,15 @@ def test_two_processes_learn_what_one_learns(runs):
     assert shared[1] == pytest.approx(single[1], rel=1e-4)
 
 
-def test_all_end_with_the_same_weights_and_stop_alike(runs):
-    leader, follower = result(runs[0], 0), result(runs[0], 1)
+def test_all_end_with_the_same_weights_and_only_the_first_writes(trained):
+    leader, follower = result(trained, 0), result(trained, 1)
     assert leader[:3] == follower[:3]
-
-
-def test_only_the_first_writes(runs):
-    assert len(checkpoints(runs[0] / "rank0")) == 2
-    assert not (runs[0] / "rank1").exists()
+    assert len(checkpoints(trained / "rank0")) == 2
+    assert not (trained / "rank1").exists()
 
 
 @pytest.mark.ci
-def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, runs, tmp_path):
+def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, trained, tmp_path):
     """The first is killed in its third checkpoint; the other cannot go on without it."""
     began = time.monotonic()
     codes = finish(processes(tmp_path, 2, "moves.synced:3"))
@@ -136,7 +132,7 @@ def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, r
     assert read_checkpoint(tmp_path / "rank0")[1]["step"] == 20
     assert finish(processes(tmp_path, 2)) == [0, 0]
     assert result(tmp_path)[3][0] == "resuming from the checkpoint at step 20"
-    assert result(tmp_path)[:3] == result(runs[0])[:3]
+    assert result(tmp_path)[:3] == result(trained)[:3]
     # One process goes on from what two left, too.
     alone = tmp_path / "alone"
     alone.mkdir()

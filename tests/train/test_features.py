@@ -12,7 +12,7 @@ import torch
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, TaskError
 from kinemill.models.linear import Linear
-from kinemill.task import ENCODINGS, load_task, parse_overrides
+from kinemill.task import ENCODINGS, load_task
 from kinemill.task.document import Task
 from kinemill.task.plugins import Encoding
 from kinemill.train.layout import Layout, layout_of
@@ -314,14 +314,3 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
     path.write_text(TASK.replace(old, new, 1))
     with pytest.raises(TaskError, match=message):
         load_task(path)
-
-
-def test_another_type_drops_the_keys_that_it_lacks(tmp_path):
-    path = tmp_path / "cart.yaml"
-    path.write_text(TASK)
-    sets = parse_overrides(["learn.encoding.channels.force.type=plain"])
-    task = load_task(path, sets)
-    assert task.learn.encoding.channels["force"].type == "plain"
-    assert task.notes == [
-        "--set learn.encoding.channels.force.type=plain: dropped period, which plain lacks"
-    ]

@@ -165,13 +165,6 @@ def test_out_of_memory_says_what_did_not_fit_and_what_to_change(packed, tmp_path
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-def test_an_error_that_is_not_of_memory_is_not_taken_for_one(packed, tmp_path):
-    module, objective, learn = ready(packed, packed)
-    module.network = Full(module.network, 0, RuntimeError("shapes cannot be multiplied"))
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        fit(module, objective, learn, tmp_path, QUIET)
-
-
 def test_the_most_memory_is_recorded_but_not_in_the_curves(packed, tmp_path):
     module, objective, learn = ready(packed, packed)
     messages = Recorder()

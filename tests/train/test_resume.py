@@ -8,7 +8,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.train import TrainingJob
 from kinemill.train import stage as train
 from kinemill.train.checkpoint import checkpoints, step_of
-from kinemill.train.resume import changes, latest_unfinished
+from kinemill.train.resume import latest_unfinished
 from tests.train.conftest import QUIET, Recorder, pendulum_task, publish
 
 
@@ -79,13 +79,3 @@ def test_nothing_to_go_on_with_is_an_error(home, packed):
     ref = publish(home, packed)
     with pytest.raises(BadInput, match="no training of pendulum was interrupted"):
         TrainingJob(pendulum_task(), home, ref, ref).check_resume()
-
-
-def test_changes_name_what_came_and_what_went():
-    old = {"version": 3, "task": {"dt": 0.01, "learn": {"a": {}, "b": [1]}}}
-    new = {"version": 3, "task": {"dt": 0.02, "learn": {"a": {"x": None}, "b": [1]}}}
-    assert changes(old, new) == [
-        "dt: 0.01 -> 0.02",
-        "learn.a: {} -> not there",
-        "learn.a.x: not there -> null",
-    ]

@@ -5,10 +5,10 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.runtime import wrapped
-from kinemill.selection.references import Persistence, fit_references
+from kinemill.selection.references import Persistence
 from kinemill.verify.accuracy import Series, evaluate, ljung_box, residuals_of, whiteness
 from kinemill.verify.free_run import free_run
-from tests.verify.conftest import DT, pack, pendulum_task, swing
+from tests.verify.conftest import DT, pack, swing
 
 
 def ramp(rows: int, speed: float = 2.0) -> np.ndarray:
@@ -216,11 +216,3 @@ def test_a_free_run_goes_from_the_first_rows_to_the_end_whatever_the_length():
     assert result.rmse[0] == pytest.approx(np.sqrt(total), rel=1e-5)
     late = free_run(Persistence(), dataset, "test", 5)
     assert late.steps.tolist() == [25, 95]  # two rows are too few
-
-
-def test_a_linear_system_is_followed_freely_by_its_linear_model():
-    runs = [swing(200, seed, linear=True) for seed in range(4)]
-    dataset = pack({"train": runs[:2], "validation": runs[2:3], "test": runs[3:]}, angles=())
-    linear = fit_references(pendulum_task("linear"), dataset).free_run()["linear"]
-    result = free_run(linear, dataset, "test", linear.history)
-    assert result.rmse.max() < 1e-3  # float32 rows, 198 steps

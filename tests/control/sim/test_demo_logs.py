@@ -15,7 +15,7 @@ from kinemill.validate import stage as validate
 def demo(tmp_path_factory):
     """Return (ingest's report, validate's summary, the packed dataset) of the demo's logs."""
     home, task = Home(tmp_path_factory.mktemp("home")), load_task("cart_pole")
-    write_logs(home.logs(task.name))
+    write_logs(home.logs(task.name), episodes=8)
     report = ingest.run(task, home, home.logs(task.name))
     episodes = validate.run(task, home, report.artifact.ref)
     dataset = dataset_stage.run(task, home, episodes.ref)
@@ -24,7 +24,7 @@ def demo(tmp_path_factory):
 
 def test_every_log_but_the_copy_is_a_recording_and_the_cut_line_is_gone(demo):
     report, _, _ = demo
-    assert report.artifact.summary["recordings"] == 24 + 4
+    assert report.artifact.summary["recordings"] == 8 + 4
     assert report.artifact.summary["dropped_rows"] == 1
     cached = [entry["file"] for entry in report.files if entry["outcome"] == "known"]
     assert cached == ["run-0000_copy.csv"]
@@ -42,7 +42,7 @@ def test_the_nan_stretch_and_the_stuck_encoder_are_cut_out_and_nothing_else(demo
 
 def test_three_broken_logs_give_two_episodes_each_all_others_one(demo):
     _, summary, dataset = demo
-    assert summary["accepted"] == len(dataset.episodes) == 28 + 3
+    assert summary["accepted"] == len(dataset.episodes) == 12 + 3
     names = [episode.name for episode in dataset.episodes]
     assert sorted({name for name in names if names.count(name) == 2}) == [
         "broken-nan-stretch.csv",

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.control.sim import SIMULATORS, write_logs
+from kinemill.control.sim import write_logs
 from kinemill.control.sim.__main__ import main
 from kinemill.control.sim._table import csv
 from kinemill.errors import BadInput
@@ -106,11 +106,6 @@ def test_the_truncated_line_still_reads_as_a_number_but_a_wrong_one(folder):
     assert np.isfinite(float(last.split(",")[-1]))
 
 
-def test_the_copy_has_the_bytes_of_the_first_run(folder):
-    files = contents(folder)
-    assert files["run-0000_copy.csv"] == files["run-0000.csv"]
-
-
 def test_a_csv_keeps_a_tenth_of_a_microradian():
     assert csv({"t": np.array([0.0, 1.5]), "q": np.array([np.nan, -1.23456789])}) == (
         "t,q\n0.0000000,nan\n1.5000000,-1.2345679\n"
@@ -124,11 +119,6 @@ def test_an_impossible_order_is_refused_before_anything_is_written(tmp_path, wro
     with pytest.raises(BadInput):
         write_logs(tmp_path / "logs", **wrong)
     assert not (tmp_path / "logs").exists()
-
-
-def test_the_family_is_the_list_of_its_files():
-    names = ["cart_pole", "cart_pole_swing_up", "double_cart_pole", "pendulum"]
-    assert list(SIMULATORS) == names
 
 
 def test_the_command_writes_logs_and_says_where(tmp_path, capsys):

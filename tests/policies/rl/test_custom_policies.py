@@ -88,7 +88,7 @@ def shop(tmp_path, monkeypatch):
         family._loaded.pop(name, None)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "sac", RESTING], ids=["ppo", "sac", "its own"])
+@pytest.mark.parametrize("algorithm", ["sac", RESTING], ids=["sac", "its own"])
 def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, algorithm):
     import waveshop  # noqa: F401  enters what it brings
 

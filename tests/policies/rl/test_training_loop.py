@@ -17,6 +17,7 @@ from kinemill.policies.rl.learner_context import estimate, open_site
 from kinemill.policies.rl.sb3 import ForecastCallback
 from kinemill.policies.rl.training_loop import TrainingLoop, derive_seed
 from kinemill.store import open_ref
+from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
@@ -211,14 +212,8 @@ def test_a_callback_of_the_library_ends_the_training(name, tmp_path):
     assert len(trained.history["evaluation/return"]) == 2  # after 32 steps, and at the end
 
 
-@pytest.mark.parametrize("name", ["ppo"])
-def test_a_training_that_was_interrupted_ends_with_the_same_weights(home, tmp_path, name):
-    from kinemill.store.home import Home
-
-    task = rl_task(
-        {**POINT, "wrappers": [{"type": "normalize_observation", "steps": 50}]},
-        {**settings_of(name), **({"learning_starts": 20} if name == "sac" else {})},
-    )
+def test_a_training_that_was_interrupted_ends_with_the_same_weights(home, tmp_path):
+    task = rl_task({**POINT, "wrappers": [{"type": "normalize_observation", "steps": 50}]}, "ppo")
     get_or_build = published(task, Home(tmp_path / "other"))
     with pytest.raises(KeyboardInterrupt):
         published(task, home, Dies(160))
@@ -227,12 +222,9 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(home, tmp_pa
         assert (get_or_build / file).read_bytes() == (repeated / file).read_bytes(), file
 
 
-@pytest.mark.parametrize("name", ["sac"])
-def test_a_chosen_checkpoint_holds_the_whole_state(home, tmp_path, name):
+def test_a_chosen_checkpoint_holds_the_whole_state(home, tmp_path):
     """128 steps and 64 more from their first checkpoint on end as 128 other steps would."""
-    from kinemill.store.home import Home
-
-    algorithm = {**settings_of(name), **({"learning_starts": 20} if name == "sac" else {})}
+    algorithm = {**settings_of("sac"), "learning_starts": 20}
     point = {**POINT, "wrappers": [{"type": "normalize_observation", "steps": 50}]}
     expected = published(rl_task(point, algorithm), Home(tmp_path / "other"))
     published(rl_task(point, algorithm, steps=128, keep={"every": 64}), home)
