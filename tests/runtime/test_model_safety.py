@@ -85,11 +85,6 @@ def test_the_fields_of_onnx_are_those_that_are_looked_through():
         assert MESSAGES[name].DESCRIPTOR.fields_by_name["domain"].number == number
 
 
-def test_a_sound_folder_is_taken(folder):
-    check_folder(folder)
-    assert load(folder).interface.task == "pendulum"
-
-
 @pytest.mark.parametrize("name", ["model.pkl", "weights.pickle", "model.joblib", "model.pt"])
 def test_pickles_are_refused(folder, canary, name):
     (folder / name).write_bytes(pickle.dumps(Canary(canary)))
