@@ -1,7 +1,6 @@
 """`kinemill runs`: requests to the server, printed lines, and errors without a server."""
 
 import json
-import threading
 
 import dagster as dg
 import pytest
@@ -121,18 +120,21 @@ def test_metrics_are_steps_and_series(dagster, home):
     assert line in kinemill("runs", "metrics", ONE)
 
 
-def test_following_prints_each_step_once_and_ends_with_the_run(dagster, home):
+def test_following_prints_each_step_once_and_ends_with_the_run(dagster, home, monkeypatch):
     dagster.add("swing", run_id=ONE, status=dg.DagsterRunStatus.STARTED)
     train(home, ONE, [50])
 
-    def go_on():
-        train(home, ONE, [100, 150])
-        dagster.instance.report_run_canceled(dagster.instance.get_run_by_id(ONE))
+    look = runs._Follower.look
 
-    timer = threading.Timer(0.2, go_on)
-    timer.start()
+    def look_and_go_on(follower):
+        events = look(follower)
+        if not follower.ended:
+            train(home, ONE, [100, 150])
+            dagster.instance.report_run_canceled(dagster.instance.get_run_by_id(ONE))
+        return events
+
+    monkeypatch.setattr(runs._Follower, "look", look_and_go_on)
     printed = kinemill("runs", "metrics", ONE, "--follow").splitlines()
-    timer.join()
     assert printed == [
         "run 1a2b3c4d of swing is running",
         "step  50/500  train/loss 0.02  validation/multi_step 0.04",
