@@ -6,6 +6,7 @@ other languages are translated (`terms.py`); a unit in brackets is no part of th
 
 import re
 import unicodedata
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -20,7 +21,7 @@ POSITION = word_set("""pos position positions q qpos angle angles theta th phi p
 VELOCITY = word_set("""vel velocity velocities qd dq qdot qvel omega thetadot dot speed rate gyro
     twist vx vy vz w dtheta dphi dx""")
 COMMAND = word_set("""tau torque torques u ctrl control controls cmd command action actions act
-    force effort voltage pwm duty throttle steering steer pedal thrust thrusts""")
+    force effort voltage tension pwm duty throttle steering steer pedal thrust thrusts""")
 EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
 # Control surfaces, which have angles; an elevator may be a lift as well.
 SURFACES = {"aileron", "ailerons", "rudder", "rudders", "flap", "flaps", "elevon", "elevons"}
@@ -84,15 +85,11 @@ ACCELERATION = word_set("""acc accel acceleration accelerations accelerometer qd
 PLANNED = "a reference of the controller, by its name: the commands are the actions"
 ASIDE = "a disturbance, a model or a counter, by its name"
 UNITS = {
-    "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "nm": "N*m", "mm": "mm", "cm": "cm",
+    "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "mm": "mm", "cm": "cm",
     "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N", "rads": "rad/s",
     "degs": "deg/s", "mps": "m/s", "dps": "deg/s", "kmh": "km/h", "kph": "km/h", "kmph": "km/h",
+    "bar": "bar", "mbar": "mbar", "kg": "kg", "celsius": "degC", "degc": "degC",
 }  # fmt: skip
-# Units of a name that ends with these words, such as vel_m_s.
-_RATES = {
-    (length, "s"): f"{length}/s" for length in ("m", "mm", "cm", "rad", "deg")
-} | {("km", "h"): "km/h"}  # fmt: skip
-_LAST_WORDS = {"bar": "bar", "mbar": "mbar", "kg": "kg"}  # psi is a heading too
 # Units at the end of any name, whose capitals or signs `split_words` would lose.
 _SIGNED = word_set("""mA mV mNm Nmm Ncm Nm kNm kN kPa MPa hPa Hz kHz kW mW um uA kV kgf lbf kgcm
     % pct percent ° °C degC °F degF""")
@@ -106,33 +103,45 @@ _RELATIVE = word_set("""raw count counts adc lsb digits ticks normalized norm pe
 # Units of the quantities that words of a name state: a suffix of their dimension is a unit.
 _QUANTITIES = {
     "N*m": word_set("tau torque torques effort"),
-    "N": word_set("force forces thrust thrusts"),
+    "N": word_set("force forces thrust thrusts effort load tension"),
     "A": CURRENT,
-    "V": word_set("voltage voltages volt vbat"),
+    "V": word_set("voltage voltages volt vbat v batt bus tension"),
     "W": {"power"},
     "J": {"energy"},
+    "A*s": word_set("charge capacity consumed"),
     "Pa": {"pressure"},
     "K": word_set("temp temps temperature temperatures ambient"),
     "m^3/s": {"flow"},
-    "m/s^2": ACCELERATION,
-    "m/s": VELOCITY,
-    "rad/s": VELOCITY,
-    "rad": TURNING | POSITION,
-    "m": LENGTH | POSITION | word_set("alt dist range travel"),
+    "m/s^2": ACCELERATION | {"ax", "ay", "az"},
+    "m/s": VELOCITY | word_set("v tas ias airspeed groundspeed"),
+    "rad/s": VELOCITY | {"yawrate", "rollrate", "pitchrate"},
+    "rad": TURNING | POSITION | SURFACES,
+    "m": LENGTH | word_set("positions alt dist range travel"),
+    "Hz": {"frequency", "freq"},
     "percent": word_set("tau torque torques effort force duty pwm throttle valve level"),
     "s": word_set("pwm servo throttle"),
 }
 # A factor in front of or behind a unit: `current_10mA`, `angle_degE2`.
 _SCALED = re.compile(r"(?i:(?<![a-z])\d+[muk]?(a|v|nm|n|w|m|deg|rad|rpm|pa|g)\Z)|[a-z]E\d+\Z")
-_LETTERS = {"V", "A", "W", "N", "K"}  # that are units of a quantity; others are indices
-_SHORT = {"in", "min", "mi"}  # words as well
-# Units in lower case, without those whose prefix is milli or mega.
-_LOWER = {
-    f"{prefix}{unit}".lower(): f"{prefix}{unit}"
-    for unit, prefixes in (("A", "mu"), ("V", "mku"), ("W", "k"), ("N", "k"), ("Pa", "khM"),
-                           ("Nm", ["", "m", "k"]), ("Nmm", [""]), ("Ncm", [""]), ("Wh", "k"))
-    for prefix in prefixes
-}  # fmt: skip
+_LETTERS = set("VAWNKgvawn")  # that are units of a quantity; others are indices
+_SHORT = {"in", "min", "mi", "dc"}  # words as well
+_SI = "A V W N Pa Nm Nmm Ncm Wh Ah J Hz T m s g rad deg bar ohm".split()
+_MEGA = {"Pa"}  # of which nobody logs the thousandth
+_MILLI = set(_SI) - _MEGA - {"W", "N", "J", "Hz", "Wh", "ohm"}  # nor the million times of these
+
+
+def _without_capitals() -> dict[str, str]:
+    """Return SI units by their spelling in lower case; that of `mw`, mW or MW, is empty."""
+    units = dict[str, str]()
+    for unit in _SI:
+        for prefix in ("", "n", "u", "m", "c", "d", "da", "h", "k", "M", "G"):
+            is_unclear = prefix in {"m", "M"} and unit not in (_MEGA if prefix == "M" else _MILLI)
+            key = f"{prefix}{unit}".lower()
+            units[key] = units.get(key) or ("" if is_unclear else f"{prefix}{unit}")
+    return units
+
+
+_LOWER = _without_capitals()
 _AXES = {"x", "y", "z"}
 # Units of fields of standard ROS messages (REP 103), such as twist.linear.x and cmd_vel.angular.z.
 _FIELDS = {
@@ -150,7 +159,8 @@ STATED = re.compile(
     r"(?:\(|\s\[|\{|<)\s*([^()\[\]{}<>]*(?:[^\W\d_]|[%‰°′″\-])[^()\[\]{}<>]*?)\s*[)\]}>]\s*$"
 )
 # `speed[rpm]` and `speed/rpm`, if it is a known unit: `q[hip]` is an element, `/arm/pos` a topic.
-_CLOSE = re.compile(r"(?<=[^\s/])(?:\[([^\[\]]*[^\d\[\]][^\[\]]*)\]|/([A-Za-z%°µ][^/\s]*))\Z")
+_CLOSE = re.compile(r"(?<=[^\s/])\[([^\[\]]*[^\d\[\]][^\[\]]*)\]\Z|,\s*([^,]*[^\W\d_][^,]*)\Z"
+                    r"|(?<=[^\s/])/((?:1/)?[A-Za-z%°µ][^\s]*)\Z")  # fmt: skip
 _COMMENT = re.compile(r"[^A-Za-z%°]*|.*[A-Za-z]{5,}.*|\S+(\s+\S+){2,}")  # if it is no known unit
 _COPY = re.compile(r"(?<=[)\]])(\[\d+\])\Z")  # number of a repeated name
 _COMMENTS = {"raw", "cmd", "left", "meas", "est", "ref", "set", "act", "abs", "rel", "avg", "mean",
@@ -205,14 +215,26 @@ def unit_text(name: str) -> str | None:
     name = _COPY.sub("", name)
     match = STATED.search(name)
     if match is None:
-        close = _CLOSE.search(name)
-        if close is None:
-            return None
-        text = str(close[1] or close[2])
-        return text if read_unit(text, _words_of(name[: close.start()])) else None
+        close = _close(name)
+        return None if close is None else close[close.lastindex or 0]
     is_round = match[0].rstrip().endswith(")")
     is_comment = is_round and (match[1].lower() in _COMMENTS or is_no_unit(match[1]))
     return None if is_comment and read_unit(match[1], _context(name)) is None else match[1]
+
+
+def _close(name: str) -> re.Match[str] | None:
+    """Return the unit at the end of a name behind a comma or a slash, or in close brackets."""
+    at = 0
+    while match := _CLOSE.search(name, at):
+        words = _words_of(name[: match.start()])
+        text = match[match.lastindex or 0]
+        is_rest = text in {"h", "min", "s"} and not words & (STAMP | _QUANTITIES["s"])  # of BTU/h
+        if read_unit(text, words) and not is_rest:
+            break
+        at = match.start() + 1
+    # The s of `speed m/s` is a part of a unit.
+    is_part = match is not None and bool(read_unit(re.split(r"[\s_]", name)[-1]))
+    return None if is_part else match
 
 
 def is_no_unit(text: str) -> bool:
@@ -224,7 +246,7 @@ def without_brackets(name: str) -> str:
     """Return a name without the unit in brackets that it ends with."""
     copy = _COPY.search(name)
     bare = STATED.sub("", _COPY.sub("", name))
-    if close := _CLOSE.search(bare) if unit_text(name) else None:
+    if close := _close(bare) if unit_text(name) else None:
         bare = bare[: close.start()]
     return bare.strip() + (copy[1] if copy else "") or name
 
@@ -250,35 +272,47 @@ def suffix_unit(name: str) -> tuple[str, str | None]:
     A suffix is a unit if it has the dimension of the quantity that the name states. In other names
     only units whose capitals or signs are clear are known.
     """
-    starts = [match.start() for match in re.finditer(r"(?<![^\s_./])[^\s_./]", name)]
+    starts = [match.start() for match in re.finditer(r"(?<![^\s_.])[^\s_.]", name)]
     humps = [match.start() for match in re.finditer(r"(?<=[a-z0-9])[A-Z]", name)]
-    is_hump = bool(humps) and humps[-1] > starts[-1] and name[starts[-1] :] not in _SIGNED
-    suffixes = [humps[-1]] if is_hump else starts[max(1, len(starts) - 3) :]
-    for start in suffixes:
+    suffixes = starts[max(1, len(starts) - 3) :]
+    for start in [*suffixes, *(hump for hump in humps[-2:] if hump > starts[-1])]:
         bare = name[:start].rstrip(" _./")
-        parts = re.split(r"[\s_./]+", name[start:])
-        if unit := _unit_of(parts, _words_of(bare), is_hump=is_hump):
+        if unit := _unit_of(name[start:], bare, is_hump=start not in starts):
             return bare, unit
     return name, None
 
 
-def _unit_of(parts: list[str], words: frozenset[str], *, is_hump: bool) -> str | None:
-    """Return the unit that the last parts of a name spell after other words; None if they don't."""
-    last = parts[-1]
-    lower = [_LOWER[last.lower()]] if last.lower() in _LOWER else []
-    if len(parts) > 1:
-        is_ratio = len(parts) == 3 and parts[1] == "per"
-        spelled = ["/".join(parts[::2])] if is_ratio else []
-        spelled += [] if len(parts) == 3 else ["/".join(parts), "*".join(parts)]
-    elif last in _SIGNED:
-        return read_unit(last, words)
-    elif last.lower() in _SHORT or (len(last) == 1 and last not in _LETTERS):
+def _unit_of(text: str, bare: str, *, is_hump: bool) -> str | None:
+    """Return the unit that the end of a name spells after `bare`; None if it is none of it."""
+    words = _words_of(bare)
+    parts = re.split(r"[\s_.]+", text)
+    if len(parts) == 1 and (text in _SIGNED or ("/" in text and not is_hump)):
+        return read_unit(text, words)
+    if len(parts) == 1 and (text.lower() in _SHORT or (len(text) == 1 and text not in _LETTERS)):
         return None
+    plain = [_LOWER.get(part, part) for part in map(_lower, parts)]
+    has_capitals = is_hump or f"{bare}{text}".isupper()
+    spellings = [plain] if has_capitals else [parts, plain]
+    if parts[1:2] == ["per"]:
+        spelled = ["/".join(spelling[::2]) for spelling in spellings]
+    elif len(parts) == 3:
+        spelled = [f"{plain[0]}/{plain[1]}^2"] if parts[2] == "2" else []
+    elif parts[0] == "in" and parts[1] not in {"s", "min", "lb", "oz"}:  # `force in kN`
+        spelled = []
     else:
-        spelled = [*lower, last.lower()] if is_hump else [last, *lower]
-    quantities = [unit for unit, vocabulary in _QUANTITIES.items() if words & vocabulary]
-    units = (unit for text in spelled if (unit := read_unit(text, words)))
+        spelled = [sign.join(spelling) for spelling in spellings for sign in "/*"]
+    quantities = _quantities(words) or (("m/s", "rad/s") if parts[1:] else ())
+    units = (unit for item in spelled if (unit := read_unit(item, words)))
     return next((unit for unit in units if any(_is_of(unit, of) for of in quantities)), None)
+
+
+def _lower(text: str) -> str:
+    return text.lower().replace("μ", "u").replace("µ", "u")
+
+
+def _quantities(words: Set[str]) -> tuple[str, ...]:
+    """Return a unit of each quantity that words state."""
+    return tuple(unit for unit, vocabulary in _QUANTITIES.items() if words & vocabulary)
 
 
 def _is_of(unit: str, quantity: str) -> bool:
@@ -377,22 +411,39 @@ def _doubt(name: str, spelled: str | None) -> str:
     """Return what is unclear about the unit of a name; empty if it states none."""
     if spelled is not None:
         return f"the unit {spelled!r} is not known"
+    if last := _unclear_unit(name):
+        return f"the unit {last!r} in its name is not clear"
     return "the factor of the unit in its name is not known" if _SCALED.search(name) else ""
+
+
+def _unclear_unit(name: str) -> str:
+    """Return the last word of a name if it may be a unit, but not one of its quantity."""
+    last = re.split(r"[^A-Za-zµ°%]+|(?<=[a-z0-9])(?=[A-Z][A-Za-z]*\Z)", name)[-1]
+    is_unit = _lower(last) in _LOWER or read_unit(last, _words_of(name)) is not None
+    is_short = len(last) == 1 and last not in "gG"
+    return last if is_unit and not is_short and last.lower() not in _SHORT else ""
 
 
 def _unit(name: str, parts: list[str], what: str) -> str | None:
     tokens = set(parts)
-    last = _last_unit(parts)
-    if last or _SCALED.search(name):
-        return last
-    stated = [unit for token, unit in UNITS.items() if token in tokens]
-    if tokens & {"c", "celsius", "degc"} and tokens & {"temp", "temperature", "ambient"}:
+    if _SCALED.search(name) or not parts:
+        return None
+    if parts[-1] == "m" and len(parts) > 1:
+        return "m" if LENGTH & tokens else None
+    is_prefixed = re.search(r"(?:(?<![A-Za-z])[mcd]|(?:[mcd]|(?<=[a-z])[MCD])deg)C\W*\Z", name)
+    if parts[-1] == "c" and tokens & {"temp", "temperature", "ambient"} and not is_prefixed:
         return "degC"
-    if stated:
+    words = re.split(r"[^a-zµ°%]+", name.lower())
+    # Next to these, a unit is a part of another one.
+    is_part = bool({*words} & {"per", "s", "min", "h", "n", "kn"})
+    stated = [UNITS[word] for word in words if word in UNITS and not is_part]
+    quantities = _quantities(tokens)
+    if stated and (not quantities or any(_is_of(stated[0], of) for of in quantities)):
         return stated[0]
     if field := _field_unit(parts):
         return field
-    if (what == "action" or tokens & POWER) and not tokens & _RELATIVE:
+    is_default = (what == "action" or tokens & POWER) and not tokens & _RELATIVE
+    if is_default and not _unclear_unit(name):
         named = [_FAMILIES[part] for part in parts if part in _FAMILIES]
         return named[-1] if named else None  # /torque_cmd.currents[0] holds A
     return None
@@ -403,16 +454,6 @@ def _field_unit(parts: list[str]) -> str | None:
     if ("local", "position") in pairwise(parts):
         return "m/s^2" if ACCELERATION & {*parts} else _LOCAL.get(parts[-1])
     return _FIELDS.get((parts[-3], parts[-2])) if len(parts) > 2 and parts[-1] in _AXES else None
-
-
-def _last_unit(parts: list[str]) -> str | None:
-    """Return the unit that the last words of a name spell, such as those of vel_m_s."""
-    if " m s 2 " in f" {' '.join(parts)} ":  # accelerometer_m_s2
-        return "m/s^2"
-    if len(parts) > 1 and parts[-1] == "m":
-        return "m" if LENGTH & set(parts) else None
-    rate = _RATES.get((parts[-2], parts[-1])) if len(parts) > 2 else None
-    return rate or (_LAST_WORDS.get(parts[-1]) if len(parts) > 1 else None)
 
 
 def is_straight(name: str) -> bool:

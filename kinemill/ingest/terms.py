@@ -23,7 +23,7 @@ _TERMS = {
     "flow": "durchfluss volumenstrom debit caudal vazao portata debiet",
     "level": "fullstand pegel niveau nivel livello poziom niva",
     "current": "strom courant corriente corrente stroom prad",
-    "voltage": "spannung tension tensao tensione spanning napiecie",
+    "voltage": "spannung tensao tensione spanning napiecie",
     "force": "kraft fuerza forca forza kracht sila",
     "torque": "drehmoment moment torsion couple coppia koppel momento par vridmoment",
     "command": "stellgrosse stellwert stellgrad stellsignal befehl commande comando mando comandi "

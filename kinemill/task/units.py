@@ -38,7 +38,8 @@ COMMON = frozenset(
 
 # Words of a name that decide between two meanings of a spelling.
 TORQUES = frozenset(["torque", "torques", "tau", "moment", "effort"])
-FORCES = frozenset(["force", "forces", "thrust", "load", "lift", "drag", "tension", "pull"])
+FORCES = frozenset(["force", "forces", "thrust", "thrusts", "load", "lift", "drag", "tension",
+                    "pull", "effort"])  # fmt: skip
 ACCELERATIONS = frozenset(
     ["acc", "accel", "acceleration", "accelerations", "accelerometer", "ax", "ay", "az", "imu",
      "vibration", "shock"]
@@ -48,7 +49,7 @@ FIELDS = frozenset(["mag", "magnetometer", "field", "magnetic", "b", "bx", "by",
 DISTANCES = frozenset(["dist", "distance", "range", "track", "route", "leg", "waypoint", "travel"])
 _SI = frozenset(
     ["m", "s", "g", "A", "V", "W", "N", "Pa", "J", "Hz", "T", "K", "rad", "deg", "bar", "ohm", "F",
-     "H", "l", "L", "VA", "Wh", "Ah", "Nm", "C", "gf", "mol", "lx"]
+     "H", "l", "L", "VA", "Wh", "Ah", "C", "gf", "mol", "lx"]
 )  # fmt: skip
 _PREFIXES = "numcdhkMG"
 # Spellings that pint does not read, or reads as another unit: `cfm` as centifermi.
@@ -61,7 +62,7 @@ _ATOMS = {
     "mi": "mile", "mile": "mile", "miles": "mile", "nmi": "nautical_mile",
     "kn": "knot", "kt": "knot", "kts": "knot", "kns": "knot", "knot": "knot", "knots": "knot",
     "mph": "mph", "lb": "pound", "lbs": "pound", "lbf": "lbf", "oz": "ounce", "ozf": "ozf",
-    "kgf": "kgf", "kp": "kgf", "daN": "daN", "psi": "psi", "psia": "psi", "psig": "psi",
+    "kgf": "kgf", "kp": "kgf", "kip": "kip", "daN": "daN", "psi": "psi", "psia": "psi", "psig": "psi",
     "ksi": "ksi", "inHg": "inHg", "mmHg": "mmHg", "atm": "atm", "torr": "torr", "gal": "gallon",
     "gpm": "gallon/min", "lpm": "l/min", "slpm": "l/min", "cfm": "ft^3/min", "fpm": "ft/min",
     "fps": "ft/s", "kph": "km/h", "kmh": "km/h", "kmph": "km/h", "mps": "m/s", "dps": "deg/s",
@@ -83,7 +84,7 @@ _WHOLE = {  # of a whole text, in lower case
     **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "tr/mn", "rot/min", "umdr/min",
                      "giri/min", "obr/min", "ob/min", "об/мин", "upm"), "rpm"),
     **dict.fromkeys(("barg", "bara"), "bar"), **dict.fromkeys(("vdc", "vac", "vrms"), "V"),
-    "arms": "A", "degreecelsius": "degC", "degreescelsius": "degC", "degcelsius": "degC",
+    **dict.fromkeys(("mps2", "mpss", "mss"), "m/s^2"), "arms": "A", "degreecelsius": "degC", "degreescelsius": "degC", "degcelsius": "degC",
     "inh2o": "inH2O", "cmh2o": "cmH2O",
     "kgcm": "kgf*cm", "kgfcm": "kgf*cm", "kgm": "kgf*m", "kgfm": "kgf*m", "gcm": "gf*cm",
     "gfcm": "gf*cm", "ozin": "ozf*inch", "ozfin": "ozf*inch", "inoz": "ozf*inch",
@@ -93,13 +94,14 @@ _WHOLE = {  # of a whole text, in lower case
 _WEIGHTS = {"kg": "kgf", "Kg": "kgf", "KG": "kgf", "g": "gf", "gram": "gf", "grams": "gf",
             "lb": "lbf", "lbs": "lbf", "oz": "ozf"}  # fmt: skip
 _BY_CONTEXT = (
-    (ACCELERATIONS, {"g": "g_0", "G": "g_0", "mg": "mg_0", "mG": "mg_0"}),
+    (ACCELERATIONS, {"g": "g_0", "G": "g_0", "mg": "mg_0", "mG": "mg_0", "ug": "ug_0",
+                     "Gal": "galileo", "mGal": "mgalileo"}),
     (FIELDS, {"G": "gauss", "mG": "mgauss"}),
-    (TEMPERATURES, {"C": "degC", "F": "degF"}),
+    (TEMPERATURES, {"C": "degC", "F": "degF", **dict.fromkeys(("mC", "cC", "dC"))}),
     (FORCES, {**_WEIGHTS, "KN": "kN"}),
 )
 _LENGTHS = frozenset(["m", "cm", "mm", "in", "inch", "ft"])
-_TORQUE = re.compile(r"(da|[munkMG]?)[Nn]([mc]?m)")
+_TORQUE = re.compile(r"(da|[numcdhkMG]?)[Nn]([mc]?m)")
 _SCALED = re.compile(
     r"(?:[x*]\s*)?(?:(\d+)\s*/\s*(\d+)|(10\^-?\d+|\d*\.?\d+(?:[eE][-+]?\d+)?))"
     r"\s*[*x ]?\s*([A-Za-z].*)"
@@ -199,7 +201,8 @@ def _compound(text: str, words: frozenset[str]) -> str | None:
         unit = f"({unit})" if sign == "/" and not unit.isidentifier() else unit
         spelled += f"{sign or ('*' if spelled else '')}{unit}{f'^{power}' if power else ''}"
     is_per_minute = spelled in {"1/min", "min^-1"}
-    is_turning = bool(words & {"speed", "rpm", "omega", "motor", "rotor", "engine", "n"})
+    is_turning = bool(words & {"speed", "rpm", "omega", "motor", "rotor", "engine", "n", "gyro",
+                               "angular", "rate"})  # fmt: skip
     return "rpm" if is_per_minute and is_turning else spelled
 
 
