@@ -74,6 +74,7 @@ UNIT_NAMES = {1.0: "s", 1e-3: "ms", 1e-6: "us", 1e-9: "ns"}
 # Zeros of clocks, s since 1970, by the length of their unit in s.
 EPOCHS = {
     **dict.fromkeys((1.0, 1e-3, 1e-6, 1e-9), (("1970", 0.0),)),
+    60.0: (("1970", 0.0),),
     TICK: (("1601 (FILETIME)", -11_644_473_600.0), ("the year 1 (.NET)", -62_135_596_800.0)),
     DAY: (
         ("1900 (a spreadsheet)", -25_569.0 * DAY),
@@ -361,12 +362,12 @@ def _counts_since(words: list[str]) -> bool:
 def _ends_as_stamp(name: str) -> bool:
     """Return whether a name ends as that of a clock does: `header.stamp`, `sim_time`, `Systime`."""
     words = split_words(plain_letters(name).replace("μ", "u"))
-    if {"tow", "itow"} & {*words} or _counts_since(words):
+    if {"tow", "itow", "sow"} & {*words} or _counts_since(words):
         return True
     if words and len(words[-1]) > 3 and words[-1] in SPELLINGS:
         return True
     words = words[:-1] if len(words) > 1 and words[-1] in SPELLINGS else words
-    ends = {"stamp", "timestamp", "ts"}
+    ends = {"stamp", "timestamp", "ts", "tick", "ticks", "timer", "clock"}
     return any(word in ends or word.endswith(("time", "zeit")) for word in words[-1:])
 
 
@@ -430,7 +431,13 @@ def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
 def step_column(numbers: Mapping[str, Floats]) -> str | None:
     """Return the column of the time since the row before, which is never negative, by its name."""
     for name, values in numbers.items():
-        is_named = name in STEP or {*split_words(name)[:1], *split_words(name)[-1:]} & DURATION
+        words = split_words(name)
+        if words[1:] and words[-1] in SPELLINGS:
+            words = words[:-1]
+            is_step = "_".join(words) in {*STEP, "delta", "delta_t", "period", "interval"}
+        else:
+            is_step = name in STEP
+        is_named = is_step or {*words[:1], *words[-1:]} & DURATION
         finite = values[np.isfinite(values)]
         if (
             is_named

@@ -39,7 +39,7 @@ CLOCK_DOUBT = 1.0  # difference of scores below which the draft asks
 CLOCK_SAME = 0.03  # relative; minutes and degrees differ by 0.05
 CLOCK_RISING = 0.9  # share of rows in which a clock rises
 # Share of rows with another timestamp than the row before, below which digits lack.
-CLOCK_FRESH = 0.5
+CLOCK_FRESH = 0.3
 CLOCK_BURSTS = 0.1  # share of short steps of a clock that shows when rows were received
 CLOCK_EVEN = 0.01  # deviation of 90 % of the steps of a clock without a name, relative
 CLOCK_MOST_PAIRS = 12  # of velocity and position, that are compared

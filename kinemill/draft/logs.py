@@ -73,13 +73,14 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         except (BadInput, OSError) as error:
             problems[str(path.relative_to(source))] = str(error).removeprefix(f"{path}: ")
     problems |= _unsupported_files(source)
-    # `ingest.rate` is that of all logs.
-    different = [table for table in tables if table.rate != tables[0].rate]
+    # `ingest.rate` and `ingest.time_unit` are those of all logs.
+    different = [table for table in tables if _clock(table) != _clock(tables[0])]
     problems |= {
-        str(table.path.relative_to(source)): f"{_clock(table)}; {_clock(tables[0])}"
+        str(table.path.relative_to(source)): f"has {_clock(table)}, and {tables[0].path.name} "
+        f"{_clock(tables[0])}"
         for table in different
     }
-    tables = [table for table in tables if table.rate == tables[0].rate]
+    tables = [table for table in tables if _clock(table) == _clock(tables[0])]
     if not _share_columns(tables) and (command := join_hint(source, logs)):
         raise BadInput(source, "each of its recordings is several files", fix=command)
     if not tables:
@@ -144,7 +145,7 @@ def _share_columns(tables: Sequence[Table]) -> bool:
 
 
 def _clock(table: Table) -> str:
-    return f"{table.path.name} has {f'{table.rate:g} Hz' if table.rate else 'timestamps'}"
+    return f"{table.rate:g} Hz" if table.rate else f"timestamps in {table.spelled_unit}"
 
 
 def _without_plans(folder: Path, paths: list[Path]) -> tuple[list[Path], list[Path]]:
@@ -216,7 +217,8 @@ def _unrecognized(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         is_known = path.suffix.lower() in _MODELS or unsupported_format(path) is not None
         is_read = path.name.lower().endswith(_endings()) and is_file(path) and form_of(path)
-        if not is_known and not is_read and path.name[0] not in ".~_" and is_file(path):
+        is_used = any(READERS[form].describes(path) for form in READERS)
+        if not is_known and not is_read and not is_used and path.name[0] not in ".~_" and is_file(path):
             name = str(path.relative_to(folder))
             names.setdefault(path.suffix.lower() or name, []).append(name)
     why = "no reader recognizes it"

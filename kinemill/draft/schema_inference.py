@@ -4,6 +4,7 @@ A task without channels makes a reader raise the whole header (`raw.Header`). Ev
 requested next, then repeatedly all names without those that the reader has rejected.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -41,13 +42,14 @@ from kinemill.ingest.raw import (
     Unreadable,
     nanoseconds_of,
 )
+from kinemill.ingest.readers._header_block import stated_rate
 from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
 from kinemill.ingest.readers.csv import has_episodes, is_long
 from kinemill.ingest.unsupported_formats import is_pointer, unsupported_format
 from kinemill.task import READERS, Channel, Task
 
 NO_CLOCK = "\0"  # no column has this name
-ARRAYS = ("hdf5", "json", "mat", "npz")  # formats that may state a rate next to a clock
+ARRAYS = ("hdf5", "json_arrays", "mat", "npz")  # formats that may state a rate next to a clock
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 UNUSUAL = Reason(
@@ -156,7 +158,9 @@ def _stated_rate(reader: Reader, path: Path, tables: list[Table]) -> float | Non
     try:
         return read_parts(reader, path, _asking(names, _Clock([NO_CLOCK], None)))[0].ticks
     except Unreadable:
-        return None
+        stated = reader.attributes(path).items()
+        keys = [(re.split(r"[./]", key)[-1], text) for key, text in stated]
+        return stated_rate([pair for pair in keys if pair[0] != "frequency"])  # of an excitation
 
 
 def _unused(listed: list[str], used: list[str]) -> dict[str, str]:

@@ -94,12 +94,15 @@ class Table:
     def clock(self) -> str:
         """The clock in words: column, unit and evidence."""
         if self.time:
-            unit = {"86400": "days", "1e-07": "100 ns", "60": "min"}.get(
-                self.time_unit, self.time_unit
-            )
             kind = "the sum of " if self.sums_time else ""
-            return f"{kind}{self.time} in {unit} ({self.clock_rule})"
+            return f"{kind}{self.time} in {self.spelled_unit} ({self.clock_rule})"
         return self.clock_rule or f"rows at {self.rate or 1.0 / self.step:g} Hz"
+
+    @property
+    def spelled_unit(self) -> str:
+        """The unit of the clock, in words."""
+        names = {"86400": "days", "1e-07": "100 ns", "60": "min", "3600": "h"}
+        return names.get(self.time_unit, self.time_unit)
 
     @property
     def rows(self) -> int:

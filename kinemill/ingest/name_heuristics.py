@@ -66,7 +66,7 @@ _READINGS = {
 }
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
 REFERENCE = word_set("""des desired ref reference target goal plan setpoint setpoints vir virtual
-    joystick stick yoke dem demand requested""")
+    joystick joy stick yoke dem demand requested""")
 SETPOINT = {"set", "sp"}  # as the last word; a training_set holds data
 _SAMPLES = {"train", "training", "test", "validation", "data"}
 # Sensors without a state: their values follow from the motion.
@@ -412,7 +412,7 @@ def _doubt(name: str, spelled: str | None) -> str:
     if spelled is not None:
         return f"the unit {spelled!r} is not known"
     if last := _unclear_unit(name):
-        return f"the unit {last!r} in its name is not clear"
+        return f"the unit {last!r} in its name is not known"
     return "the factor of the unit in its name is not known" if _SCALED.search(name) else ""
 
 

@@ -60,6 +60,19 @@ _WITH_UNIT = r"^([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([A-Za-zµ°%][A-Za-zµ°%/*^0
 _WHOLE = r"^[+-]?\d{1,3}$"  # a number below 1,000
 
 
+# Other layouts of dates and times, and the usual one.
+_LAYOUTS = {
+    r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? +": "",
+    r"^([A-Z][a-z]{2}) +(\d\d?) ([\d:.,]+) (?:[A-Z]{3,4} )?(\d{4})$": "${2} ${1} ${4} ${3}",
+    r"^([A-Z][a-z]{2,8}) (\d\d?), (\d{4}),? ": "${2} ${1} ${3} ",
+    r"^\[?(\d\d)/([A-Z][a-z]{2})/(\d{4}):": "${1}-${2}-${3} ",
+    r"^(\d{4}-\d\d-\d\d)[_ T-](\d\d)([-_.])(\d\d)[-_.](\d\d)": "${1} ${2}:${4}:${5}",
+    r"^(\d\d?:\d\d[.,]\d+)$": "0:${1}",  # minutes, seconds
+    r"^(\d+)\.(\d\d:\d\d:\d\d)": "${1} days ${2}",
+}
+_IS_LAYOUT = re.compile("|".join(_LAYOUTS))
+
+
 def is_date(text: str) -> bool:
     """Return whether a text is a date and a time, or a time of the day with seconds.
 
@@ -69,6 +82,8 @@ def is_date(text: str) -> bool:
     """
     if _IS_COMPACT.match(text):
         return True
+    if _IS_LAYOUT.search(text):
+        text = _usual_layout(pl.Series([text]))[0]
     match = _IS_STAMP.match(text)
     return match is not None and bool(match["S"] or match["year"] or match["last"])
 
@@ -86,6 +101,7 @@ def parse_dates(text: pl.Series) -> pl.Series:
             if dates.count() == text.count():
                 return dates.cast(pl.Int64)
     text = text.str.strip_chars()
+    text = _usual_layout(text)
     if text.head(1).str.contains(_COMPACT).any():
         text = text.str.replace(_COMPACT, "$1-$2-$3 $4:$5:$6.${7}${8}0$9")
     parts = text.str.extract_groups(_STAMP).struct.unnest()
@@ -104,6 +120,14 @@ def parse_dates(text: pl.Series) -> pl.Series:
         key=lambda item: (item[0].count(), is_american or -item[1]),
     )
     return (days + time).rename(text.name)
+
+
+def _usual_layout(text: pl.Series) -> pl.Series:
+    """Return dates (n,) in the layouts of `_STAMP`."""
+    for layout, usual in _LAYOUTS.items():
+        if text.head(1).str.contains(layout).any():
+            text = text.str.replace(layout, usual)
+    return text
 
 
 def _days(parts: pl.DataFrame, *, is_month_first: bool) -> pl.Series:

@@ -36,6 +36,7 @@ _HEADS = (
     (b"H Product:Blackbox", _TABLES[".bfl"]),
     (b"PK\x03\x04", ("a zip archive or a spreadsheet", "extract it, or save each sheet as CSV")),
 )
+_ZARR = ".zgroup", "zarr.json"  # of a group or an array
 _ARCHIVE = "an archive, and no reader extracts it", "extract it next to the other logs"
 _ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # of something that is no log
@@ -52,6 +53,8 @@ def is_pointer(path: Path) -> bool:
 
 def format_by_suffix(path: Path) -> tuple[str, str] | None:
     """Return what an unreadable file is by its suffix, and the fix; None if it is unknown."""
+    if path.name in _ZARR and not any((path.parent.parent / name).exists() for name in _ZARR):
+        return "a zarr store", "write its arrays as .npz: np.savez(NEW, **zarr.open(FOLDER)['data'])"
     is_archive = path.name.lower().endswith(_ARCHIVES)
     return _ARCHIVE if is_archive else _TABLES.get(path.suffix.lower())
 

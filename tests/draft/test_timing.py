@@ -119,7 +119,7 @@ def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time
         table(tmp_path / name, **values)
     logs = read_tables(tmp_path, None)
     assert [one.path.name for one in logs.tables] == ["a.csv"]
-    assert logs.problems == {"b.csv": "b.csv has 100 Hz; a.csv has 50 Hz"}
+    assert logs.problems == {"b.csv": "has 100 Hz, and a.csv 50 Hz"}
 
 
 def test_even_stamps_give_their_own_step_and_no_rounded_one(tmp_path, time):

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from kinemill.ingest.raw import Reason, Unreadable, reason, unique_names
 from kinemill.ingest.text_values import MISSING, is_date
+from kinemill.task.units import read_unit
 
 LONGEST_LINE = 1 << 18  # bytes, enough for ten thousand columns
 BOM = b"\xef\xbb\xbf"
@@ -173,7 +174,8 @@ def inspect(source: Path | bytes) -> Layout:
     separator = find_separator(header, rows[0] if rows else b"")
     names = [name.strip() for name in header_names(header, separator)]
     cells = [[cell.strip() for cell in split(decode(row), separator)] for row in rows]
-    units = dict[str, str]()
+    below = lines[header_line + 1].strip() if header_line + 1 < len(lines) else b""
+    units = dict(zip(names, _units_below(header, below), strict=False))
     if has_units := len(rows) > 1 and is_units_row(*cells[:2]):
         units = dict(zip(names, (cell.strip("()[]") for cell in cells[0]), strict=False))
         start = head.index(b"\n", head.index(rows.pop(0), start)) + 1
@@ -240,7 +242,9 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
     if comments:
         comment = lines[comments[-1]].strip()
         if not text or _is_row(text, comment):
-            return comment, comments[-1]
+            above = lines[comments[-2]].strip() if len(comments) > 1 else b""
+            is_named = _is_row(text, above) and bool(_units_below(above, comment))
+            return (above, comments[-2]) if is_named else (comment, comments[-1])
     if not text:
         raise Unreadable(whole_file("is empty", "a header line and rows", NO_ROWS))
     if b"\r" in text:
@@ -275,6 +279,21 @@ def _below_preamble(lines: list[bytes], first: int) -> int:
     except Unreadable:  # a quote without end
         return first
     return first
+
+
+def _units_below(header: bytes, line: bytes) -> list[str]:
+    """Return the units in a comment below a commented header; empty if it holds no units."""
+    if not (header.startswith(COMMENTS) and line.startswith(COMMENTS)):
+        return []
+    separator = find_separator(header, line)
+    cells = [cell.strip().strip("()[]") for cell in header_names(line, separator)]
+    is_as_wide = len(cells) == len(header_names(header, separator))
+    return cells if is_as_wide and are_units(cells) else []
+
+
+def are_units(cells: list[str]) -> bool:
+    """Return whether all of several cells, apart from empty ones, are units."""
+    return len(cells) > 1 and any(cells) and all(read_unit(cell) for cell in cells if cell)
 
 
 def _are_names(fields: list[str]) -> bool:

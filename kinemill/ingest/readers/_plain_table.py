@@ -26,6 +26,7 @@ from kinemill.ingest.readers._csv_layout import (
     PREAMBLE,
     SEPARATORS,
     UTF16,
+    are_units,
     as_utf8,
     decode,
     find_separator,
@@ -104,7 +105,7 @@ class _Plain:
         # A list of all lines would take fifty bytes for each.
         source = io.BytesIO(content.removeprefix(BOM))
         lines = (line for line in source if is_content(line))
-        if self.units:  # rows keep their spelling
+        if self.units and self.separator:  # rows keep their spelling
             *_, first = islice(lines, self.above + 1)
             return text.getvalue() + b"\n" + first + source.read()
         for line in islice(lines, self.above, None):
@@ -137,6 +138,8 @@ def source_of(path: Path) -> Path | bytes:
         has_newlines = b"\n" in head or b"\r" not in head
         is_damaged = count_damaged(path) > 0
         converters = _converters(as_utf8(head))
+        if not is_utf16 and _is_latin(head):
+            converters.insert(0, lambda content: decode(content).encode())
         if not (converters or is_damaged or is_utf16) and has_newlines:
             return path
         content = head + file.read()
@@ -153,6 +156,15 @@ def source_of(path: Path) -> Path | bytes:
     for convert in converters:
         content = convert(content)
     return content
+
+
+def _is_latin(head: bytes) -> bool:
+    """Return whether the first bytes of a text are not UTF-8, but Windows-1252."""
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start < len(head) - 4 and not is_binary(head)  # else a character is cut
+    return False
 
 
 def _converters(head: bytes) -> list[Callable[[bytes], bytes]]:
@@ -379,8 +391,11 @@ def _layout_of(head: bytes) -> _Plain | None:
     comments = [line.strip(b" \r") for line in lines if line.startswith(COMMENTS)]
     if comments and separator is not None and len(comments[-1].split(separator)) == width:
         return None  # a header of CSV
-    above = _names(comments[-1].lstrip(b"#%/ "), width) if comments and separator is None else None
-    return _Plain(above or _numbered(width), separator)
+    above = [_names(comment.lstrip(b"#%/ "), width) for comment in comments[-2:]]
+    if separator is None and len(above) == 2 and above[0] and above[1] and are_units(above[1]):
+        return _Plain(above[0], None, units=above[1])
+    names = above[-1] if above and separator is None else None
+    return _Plain(names or _numbered(width), separator)
 
 
 def _separator_of(lines: Sequence[bytes]) -> list[bytes | None]:

@@ -5,6 +5,7 @@ A motor that turns a pendulum, or a tank with a level controller, is logged as m
 roles and units. A sample without a step has to be refused with a text.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,6 +176,12 @@ CLOCKS = [
     clock("Zeit|basic ISO", [f"20240501T1200{value:06.3f}Z" for value in TIME]),
     clock("time_10ms", decimals(TIME, 3)),
     clock("Messzeit", decimals(TIME, 3)),
+    clock("SysTick_ms", integers(93_000, 10), "ms"),
+    clock("dt_ms", ["10"] * ROWS, "ms"),
+    clock("ts|underscores", [f"2024-05-01_12-00-{value:06.3f}" for value in TIME]),
+    clock("ts|asctime", [f"Wed May  1 12:00:{value:06.3f} 2024" for value in TIME]),
+    clock("time|minutes and seconds", [f"07:{value:06.3f}" for value in TIME]),
+    clock("time|TimeSpan of .NET", [f"1.12:00:{value:06.3f}" for value in TIME]),
     clock("sample_ts", whole(10 * K + (K % 4 == 1)), "ms"),
 ]
 LATE = 57.0 + TIME  # s; the next minute begins
@@ -237,6 +244,13 @@ OTHER_CLOCKS = [
         }.items()
     ),
     Sample(
+        "clock", "epoch minutes",
+        lambda folder: csv(
+            folder, {"timestamp": integers(28_576_080, 1), "level": LEVEL, "valve": VALVE},
+        ),
+        60.0, {"level": ("state", None), "valve": ("action", None)}, unit=60.0,
+    ),
+    Sample(
         "clock", "hourly epoch seconds",
         lambda folder: csv(
             folder,
@@ -289,7 +303,12 @@ UNITS = [
     unit("torque_oz_in", "ozf*inch", "action"), unit("flow_lpm", "l/min", "state"),
     unit("torque [NM]", "N*m", "action"), unit("temp [deg. C]", "degC", "state"),
     unit("phi2 [″]", "arcsec"), unit("torque_raw", "1", "action"), unit("torque_counts", "1"),
-    unit("spring [Nm/rad]", "N*m/rad", "state"),
+    unit("spring [Nm/rad]", "N*m/rad", "state"), unit("voltage_cv", "cV", "action"),
+    unit("effort_n", "N", "action"), unit("force_daN", "daN"), unit("pressure in kPa", "kPa"),
+    unit("torque_cNm", "cN*m", "action"), unit("force_mn", None), unit("speed m/s", "m/s", "state"),
+    unit("flow/l/min", "l/min"), unit("temp_cdegC", None), unit("v_cm_min", "cm/min"),
+    unit("gyro_y_deg_h", "deg/h", "state"), unit("accel [ug]", "ug_0"), unit("position_nm", None),
+    unit("TORQUE_MNM", "mN*m", "action"), unit("voltage_in_dV", "dV", "action"),
 ]  # fmt: skip
 
 GROUPED = [f"{value:,.1f}" for value in 20000 * ANGLE]
@@ -373,6 +392,16 @@ SPELLINGS = [
                        for k in K)), DT, MOTION)
         for mark in ("#", "%")
     ),
+    Sample("spelling", "names and units in comments",
+           lambda folder: (folder / "run.dat").write_text(
+               "# time angle torque\n# ms deg mNm\n" + "".join(
+                   f"{10 * k} {np.rad2deg(ANGLE[k]):.6f} {1000 * TORQUE[k]:.6f}\n" for k in K)),
+           DT, {"angle": ("state", "rad"), "torque": ("action", "mN*m")}, unit="ms"),
+    Sample("spelling", "degree signs in Latin-1 cells",
+           lambda folder: csv(folder, {"time": TIME, "torque_Nm": TORQUE,
+                                       "angle": [f"{v:.4f}°" for v in np.rad2deg(ANGLE)]},
+                              encoding="latin-1"),
+           DT, {"angle": ("state", "rad"), "torque_Nm": ("action", "N*m")}),
     Sample("spelling", "typographic minus",
            motion({"time": TIME}, name="run.csv", minus="\u2212"), DT, MOTION),
     Sample("spelling", "a line of noise", lambda folder: (
@@ -534,6 +563,21 @@ OTHERS = [
     Sample("container", "a rate that contradicts the clock",
            lambda folder: np.savez(folder / "run.npz", t=TIME, q=ANGLE, tau=TORQUE, fs=50.0), DT,
            {"q": ("state", "rad")}, says="the metadata states 50 Hz"),
+    Sample("container", "a rate in JSON that contradicts the clock",
+           lambda folder: (folder / "run.json").write_text(json.dumps(
+               {"rate_hz": 50, "time": [*TIME], "q": [*ANGLE], "tau": [*TORQUE]})), DT,
+           {"q": ("state", "rad")}, says="the metadata states 50 Hz"),
+    Sample("container", "clocks in ms and in s", lambda folder: (
+        motion({"time_ms": integers(0, 10)}, name="a.csv")(folder),
+        motion({"time_s": decimals(TIME, 2)}, name="b.csv")(folder),
+    )[0], DT, MOTION, says="b.csv: has timestamps in s, and a.csv timestamps in ms"),
+    Sample("container", "a list of events next to a log", lambda folder: (
+        motion({"time": TIME})(folder),
+        (folder / "events.csv").write_text("time,event\n0.5,start\n1.5,stop\n2.5,on\n"),
+    )[0], DT, MOTION, says="events.csv"),
+    Sample("container", "a zarr store", lambda folder: (
+        (folder / "run.zarr").mkdir(), (folder / "run.zarr/.zgroup").write_text("{}"),
+    )[0], says="is a zarr store", dt=None),
     Sample("container", "a video next to a log", lambda folder: (
         motion({"time": TIME})(folder), (folder / "run.mp4").write_bytes(b"\0\0\0\x18ftypmp42"),
     )[0], DT, MOTION, says="run.mp4"),
