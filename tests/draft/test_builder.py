@@ -9,7 +9,6 @@ from kinemill.draft.builder import build, draft
 from kinemill.draft.draft_check import check_draft
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.name_heuristics import guess
 from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
 from tests.draft.tables import load, table
@@ -193,65 +192,6 @@ def test_a_log_that_gives_no_task_is_refused(tmp_path, content, error):
         draft("none", path)
 
 
-@pytest.mark.parametrize("name", ["a.bag", "a.mcap", "a.h5", "a.parquet", "a.ulg", "a.mat"])
-def test_a_log_that_is_damaged_is_refused(tmp_path, name):
-    path = tmp_path / name
-    path.write_bytes(b"x")
-    with pytest.raises(BadLog):
-        draft("none", path)
-
-
-@pytest.mark.parametrize(
-    ("name", "role", "what", "unit"),
-    [
-        ("tau_con1", "action", "action", "N*m"),
-        ("motor_vel", "state", "velocity", None),
-        ("hipAngle_deg", "state", "position", "deg"),
-        ("cmd_vel_x", "action", "action", None),
-        ("/cmd_vel.linear.x", "action", "action", "m/s"),
-        ("/odom.pose.pose.position.y", "state", "position", "m"),
-        ("/odom.twist.twist.angular.z", "state", "velocity", "rad/s"),
-        ("/imu.linear_acceleration.z", "observation", "acceleration", "m/s^2"),
-        ("/imu.angular_velocity.x", "state", "velocity", "rad/s"),
-        ("/tf/base.transform.translation.x", "state", "position", "m"),
-        ("angular_velocity", "state", "velocity", None),
-        ("torques_3", "action", "action", "N*m"),
-        ("vel_des2", None, "reference", None),
-        ("q_vir_1", None, "reference", None),
-        ("speed_setpoint", None, "reference", None),
-        ("pwm_left", "action", "action", None),
-        ("duty", "action", "action", None),
-        ("motor_current", "action", "action", "A"),
-        ("acc_x", "observation", "acceleration", None),
-        ("force_sensor", "observation", "sensor", None),
-        ("voltage", "action", "action", "V"),
-        ("qd3", "state", "velocity", None),
-        ("relay", "action", "action", None),
-        ("actuator_1", "action", "action", None),
-        ("motors/0", "action", "action", None),
-        ("servos[2]", "action", "action", None),
-        ("motors_temperature", "state", "unknown", None),
-        ("control_state.airspeed", "state", "unknown", None),
-        ("control_state.pos_x", "state", "position", None),
-        ("gps_position.eph", None, "position", None),
-        ("vehicle_local_position.evh", None, "position", None),
-        ("vehicle_local_position.z", "state", "position", "m"),
-        ("vehicle_local_position.vz", "state", "velocity", "m/s"),
-        ("vehicle_local_position.acceleration_x", "observation", "acceleration", "m/s^2"),
-        ("vehicle_local_position.heading", "state", "position", "rad"),
-        ("fan_percent", "action", "action", "percent"),
-        ("fan_rpm", "state", "unknown", "rpm"),
-        ("valve_pressure", "state", "unknown", None),
-        ("heater_temp_C", "state", "unknown", "degC"),
-        ("motor_temp", "state", "unknown", None),
-        ("phase_C", "state", "unknown", None),
-    ],
-)
-def test_names_tell_roles_and_units(name, role, what, unit):
-    result = guess(name)
-    assert (result.role, result.what, result.unit) == (role, what, unit)
-
-
 def test_a_speed_in_rpm_is_the_derivative_of_an_angle_in_degrees(tmp_path, home, time):
     log = table(
         tmp_path / "rpm.csv",
@@ -284,21 +224,3 @@ def test_draft_of_a_set_takes_all_logs_that_it_was_made_from(shared_data, name):
     checked = check_draft(build("drafted", shared_data / name, RATES.get(name)))
     assert checked.entries
     assert checked.refused == []
-
-
-@pytest.mark.parametrize(
-    ("name", "role"),
-    [("V_IN", "action"), ("flow_in", "action"), ("V_C", "state"), ("in_range", "state"),
-     ("angle_in", "state")],
-)  # fmt: skip
-def test_a_name_that_ends_with_in_is_an_input_unless_it_names_a_state(name, role):
-    assert guess(name).role == role
-
-
-@pytest.mark.parametrize(
-    ("name", "what"),
-    [("T_set", "reference"), ("speed_sp", "reference"), ("set", "unknown"),
-     ("training_set", "unknown"), ("Training_Set[3]", "unknown")],
-)  # fmt: skip
-def test_a_name_that_ends_with_set_is_a_setpoint_unless_it_names_samples(name, what):
-    assert guess(name).what == what

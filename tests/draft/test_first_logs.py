@@ -1,7 +1,5 @@
 """Logs as new users have them: other notations, slower columns, commands and measured forces."""
 
-import json
-
 import numpy as np
 import polars as pl
 import pytest
@@ -18,41 +16,6 @@ ROWS = 400
 def text_log(path, header, rows):
     path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
     return path
-
-
-def decimal_comma(value: float) -> str:
-    return f"{value:.4f}".replace(".", ",")
-
-
-@pytest.fixture
-def oven(tmp_path):
-    """A log every 10 s with German dates and decimal commas, in degC and percent."""
-    heat = np.repeat([0.0, 40.0, 80.0, 20.0], ROWS // 4)
-    rows, level = list[str](), 20.0
-    for k in range(ROWS):
-        day, clock = divmod(10 * k, 3600)
-        stamp = f"03.05.2024 {6 + day:02d}:{clock // 60:02d}:{clock % 60:02d}"
-        rows.append(";".join([stamp, decimal_comma(heat[k]), decimal_comma(level)]))
-        level += 10.0 * (0.02 * heat[k] - 0.01 * (level - 20.0))
-    return text_log(tmp_path / "oven.csv", "Zeitstempel;Heizung_%;Temp_°C", rows)
-
-
-def test_day_first_dates_are_the_clock_and_units_after_a_name_are_read(oven, tmp_path):
-    checked = check_draft(build("oven", oven))
-    assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
-    channels = checked.task.channels
-    assert {name: one.unit for name, one in channels.items()} == {
-        "heizung": "percent",
-        "temp": "degC",
-    }
-    assert (checked.task.dt, checked.task.ingest.time) == (10.0, ["Zeitstempel"])
-
-
-def test_a_draft_without_an_action_states_what_to_do(tmp_path):
-    rows = [f"{k / 100},{np.sin(k / 10):.6f},{np.cos(k / 10):.6f}" for k in range(ROWS)]
-    one = build("arm", text_log(tmp_path / "a.csv", "time,pos,vel", rows))
-    assert one.no_action_line.endswith("set `role: action` for the commands of the robot")
-    assert one.no_action_line in draft("arm", tmp_path / "a.csv")
 
 
 def test_true_and_false_are_a_command_and_a_force_beside_it_is_measured(tmp_path):
@@ -99,40 +62,6 @@ def test_names_of_channels_state_no_other_unit_than_the_channel(tmp_path):
     assert units == {"q1": "rad", "x_mm": "mm", "tau1": "N*m"}
 
 
-SWING = [f"{np.sin(k / 10):.6f},{5 * np.cos(k / 10):.6f},{np.cos(k / 9):.6f}" for k in range(ROWS)]
-STAMPED = [f"{k / 50:.2f},{row}" for k, row in enumerate(SWING)]
-OBJECTS = [dict(zip(("time", "pos", "vel", "u"), map(float, row.split(",")), strict=True))
-           for row in STAMPED]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("name", "header", "rows"),
-    [
-        ("a.csv", "time,pos,vel,u\ns,rad,rad/s,V", STAMPED),
-        ("a.csv", "sep=;\ntime;pos;vel;u", [row.replace(",", ";") for row in STAMPED]),
-        ("a.csv", "time,pos,vel,u", [f"12:00:{k / 50:06.3f},{row}" for k, row in enumerate(SWING)]),
-        ("a.csv", "time,pos,vel,u", [*STAMPED[:9], "0.18,-,-,1", *STAMPED[10:]]),
-        ("a.json", json.dumps(OBJECTS), []),
-    ],
-    ids=["line of units", "separator of Excel", "times of day", "a dash", "array of objects"],
-)
-def test_no_row_of_another_notation_is_lost(tmp_path, name, header, rows):
-    checked = check_draft(build("arm", text_log(tmp_path / name, header, rows)))
-    assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
-    assert (checked.task.states, checked.task.actions) == (["pos", "vel"], ["u"])
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
-def test_text_in_utf_16_is_read(tmp_path, name):
-    text = "\n".join(["time,pos,vel,u", *STAMPED, ""])
-    (tmp_path / name).write_bytes(text.encode("utf-16"))
-    checked = check_draft(build("arm", tmp_path))
-    assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
-    (tmp_path / name).write_bytes(text.encode("utf-16") + b"\x00\xd8\n\0")
-    with pytest.raises(BadInput, match="is not text in UTF-16"):
-        build("arm", tmp_path / name)
-
-
 def spaced(path, header, rows=ROWS):
     """A log as the recorder of a robot arm writes it: single spaces, and one constant input."""
     time = np.arange(rows) / 125.0
@@ -144,22 +73,6 @@ def spaced(path, header, rows=ROWS):
 
 
 ARM = "timestamp target_q_0 actual_q_0 actual_qd_0 actual_current_0 joint_temperatures_0 input_bits"
-
-
-@pytest.mark.parametrize(
-    ("name", "header"),
-    [("arm.csv", ARM), ("arm.txt", ARM), ("arm.dat", f"# {ARM}"), ("arm.log", f"#{ARM}")],
-)
-def test_fields_separated_by_spaces_are_columns(tmp_path, name, header):
-    checked = check_draft(build("arm", spaced(tmp_path / name, header)))
-    assert [(entry["outcome"], entry["rows"]) for entry in checked.entries] == [("episodes", ROWS)]
-    roles = {name: one.role for name, one in checked.task.channels.items()}
-    assert roles == {
-        "actual_q_0": "state",
-        "actual_qd_0": "state",
-        "joint_temperatures_0": "state",
-        "actual_current_0": "action",  # the constant input is no command instead
-    }
 
 
 def test_text_that_is_no_table_is_no_log(tmp_path):
@@ -215,18 +128,6 @@ def test_a_torque_next_to_pulses_and_a_power_in_watts_are_measured(tmp_path):
     assert columns["mechanical_power"].guess.what == "unknown"
 
 
-def test_a_measured_torque_next_to_the_commanded_one_is_a_state(tmp_path):
-    seconds = 0.01 * np.arange(ROWS)
-    torque = np.sin(5.0 * seconds)
-    arm(seconds, q=np.cos(seconds), tau_J=0.9 * torque, **{"command.tau_J_d": torque}).write_csv(
-        tmp_path / "arm.csv"
-    )
-    roles = {
-        column.guess.name: column.role for column in build("arm", tmp_path / "arm.csv").columns
-    }
-    assert roles == {"q": "state", "tau_J": "state", "command.tau_J_d": "action"}
-
-
 @pytest.mark.parametrize(
     ("measured", "reference"), [("qm", "qg"), ("q", "q_d"), ("state.q[0]", "state.q_d[0]")]
 )
@@ -251,28 +152,6 @@ def test_a_position_that_nothing_follows_is_a_state(tmp_path):
         column.guess.name: column.role for column in build("arm", tmp_path / "gripper.csv").columns
     }
     assert roles == {"qg": "state", "qm": "state", "tau": "action"}
-
-
-def test_a_second_derivative_in_capitals_is_an_acceleration(tmp_path):
-    seconds = 0.01 * np.arange(ROWS)
-    columns = {"q": np.sin(seconds), "qDot": np.cos(seconds), "qDDot": -np.sin(2.0 * seconds)}
-    arm(seconds, **columns, tau=np.cos(9.0 * seconds)).write_csv(tmp_path / "arm.csv")
-    roles = {
-        column.guess.name: column.role for column in build("arm", tmp_path / "arm.csv").columns
-    }
-    assert roles == {"q": "state", "qDot": "state", "qDDot": "output", "tau": "action"}
-
-
-def test_a_rising_height_is_no_clock(tmp_path):
-    height = 0.1 * np.arange(ROWS)
-    pl.DataFrame({"z": height, "u": np.sin(height)}).write_csv(tmp_path / "climb.csv")
-    with pytest.raises(BadInput, match="no column rises as a clock"):
-        build("climb", tmp_path / "climb.csv")
-    roles = {
-        column.guess.name: column.role
-        for column in build("climb", tmp_path / "climb.csv", 50.0).columns
-    }
-    assert roles == {"z": "state", "u": "action"}
 
 
 def test_a_clock_with_too_few_digits_is_named_with_its_rate(tmp_path):

@@ -1,16 +1,13 @@
 """Logs of a quadrotor, a ROS 2 robot, a hydraulic axis, a diver and an arm, as they export them."""
 
 import json
-import zipfile
 
 import numpy as np
 import pytest
 
 from kinemill.draft.builder import build
 from kinemill.draft.draft_check import check_draft
-from kinemill.draft.logs import read_tables
 from kinemill.errors import KinemillError
-from kinemill.ingest.name_heuristics import guess
 
 ROWS = 600
 TIME = 0.01 * np.arange(ROWS)  # s
@@ -31,15 +28,6 @@ def swing():
     """Position in rad and velocity in rad/s (n,), neither periodic in the log."""
     angle = np.sin(2.1 * TIME) + 0.4 * np.sin(5.3 * TIME)
     return angle, 2.1 * np.cos(2.1 * TIME) + 0.4 * 5.3 * np.cos(5.3 * TIME)
-
-
-@pytest.mark.parametrize(("rate", "start"), [(100, 27_441_643), (1000, 0), (250, 3_000)])
-def test_integers_of_a_flight_controller_are_microseconds(tmp_path, rate, start):
-    angle, speed = swing()
-    stamps = start + np.arange(ROWS) * (1_000_000 // rate)
-    columns = {"timestamp": map(str, stamps), "pos": spelled(angle), "u": spelled(speed)}
-    draft = build("quad", table(tmp_path / "a.csv", columns))
-    assert draft.dt == pytest.approx(1 / rate)
 
 
 def robot_log(path, pause=0):
@@ -87,29 +75,6 @@ def test_a_heading_without_noise_is_not_stuck_on_a_straight_line(tmp_path):
     assert [(e["outcome"], e["dropped_rows"]) for e in checked.entries] == [("episodes", 0)]
 
 
-def test_a_german_table_in_latin_1_has_a_valve_and_no_velocity_in_percent(tmp_path):
-    position, speed = swing()
-    columns = {
-        "Datum Zeit": [f"25.11.2026 08:00:0{int(t)},{round(1e3 * (t % 1)):03d}" for t in TIME],
-        "Position [mm]": spelled(100 * position, ".2f"),
-        "Ventil [%]": spelled(100 * speed, ".1f"),  # as large as the velocity in mm/s
-        "Sollwert [mm]": spelled(100 * position, ".1f"),
-        "Öltemperatur [°C]": spelled(40 + position, ".1f"),
-    }
-    columns = {name: [one.replace(".", ",") for one in text] for name, text in columns.items()}
-    columns["Datum Zeit"] = [one.replace(",", ".", 2) for one in columns["Datum Zeit"]]
-    draft = build("axis", table(tmp_path / "a.csv", columns, ";", "latin-1"))
-    assert {
-        column.channel: (column.role, column.unit, column.derivative_of) for column in draft.columns
-    } == {
-        "position": ("state", "mm", None),
-        "oltemperatur": ("state", "degC", None),
-        "ventil": ("action", "percent", None),
-    }
-    (entry,) = check_draft(draft).entries
-    assert (entry["outcome"], entry["rows"]) == ("episodes", ROWS)
-
-
 def test_angles_beside_one_in_degrees_are_in_degrees_and_so_is_their_gyro(tmp_path):
     turn, rate = 40 * TIME - 180, np.full(ROWS, 40.0) + 5 * np.sin(8 * TIME)
     turn = (turn + 5 / 8 * (1 - np.cos(8 * TIME)) + 180) % 360 - 180
@@ -145,26 +110,6 @@ def test_a_column_that_jumps_by_a_turn_is_an_angle(tmp_path):
     assert (eta.kind, eta.unit, nu.derivative_of, nu.unit) == ("angle", "rad", "eta_3", "rad/s")
 
 
-@pytest.mark.parametrize(
-    ("name", "role", "what"),
-    [
-        ("/battery_state.voltage", "state", "unknown"),
-        ("/odom.twist.twist.angular.z", "state", "velocity"),
-        ("orientation.w", "state", "position"),
-        ("Motorstrom", "action", "action"),
-        ("Winkelgeschwindigkeit", "state", "velocity"),
-        ("Druck A", "state", "unknown"),
-        ("Valve_Fbk [%]", "state", "unknown"),
-        ("motor_current_feedback", "action", "action"),
-        ("elbow_feedback", "state", "position"),
-        ("servo_load", "state", "unknown"),
-        ("servo_1", "action", "action"),
-    ],
-)
-def test_names_give_roles(name, role, what):
-    assert (guess(name).role, guess(name).what) == (role, what)
-
-
 def test_a_log_without_channels_is_refused_by_name(tmp_path):
     np.savez(tmp_path / "a.npz", time=TIME)
     with pytest.raises(KinemillError, match=r"a\.npz: holds no column that can be a channel"):
@@ -188,36 +133,6 @@ def test_names_in_another_unit_are_converted_for_each_firmware(tmp_path):
         for channel in checked.task.channels.values()
     ] == [("arm_pos_deg", "deg"), ("arm_vel_deg_s", "deg/s"), ("torque_mNm", "mN*m")]
     assert [entry["reasons"] for entry in checked.entries] == [[], []]
-
-
-@pytest.mark.parametrize(
-    ("name", "role", "unit"),
-    [
-        ("vehicle_speed_kmh", "state", "km/h"),
-        ("vel_m_s", "state", "m/s"),
-        ("pos_m", "state", "m"),
-        ("yaw_rate_dps", "state", "deg/s"),
-        ("brake_pressure_bar", "state", "bar"),
-        ("thruster1", "action", None),
-        ("vbus_voltage", "state", "V"),
-        ("uptime_ms", None, None),
-        ("wifi_rssi", None, None),
-        ("phase_m", "state", None),
-        ("nav_psi", "state", None),
-    ],
-)
-def test_names_end_with_units(name, role, unit):
-    one = guess(name)
-    assert (one.role, one.unit) == (role, unit)
-
-
-def test_an_archive_of_logs_is_named(tmp_path):
-    angle, speed = swing()
-    columns = {"time": spelled(TIME), "pos": spelled(angle), "u": spelled(speed)}
-    table(tmp_path / "a.csv", columns)
-    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
-        archive.write(tmp_path / "a.csv", "a.csv")
-    assert "is an archive" in read_tables(tmp_path, None).problems["b.zip"]
 
 
 @pytest.mark.parametrize("front", ["", "body_"])
@@ -286,12 +201,6 @@ def test_counts_that_wrap_are_an_angle(tmp_path, bits):
     assert (encoder.kind, encoder.unit) == ("angle", "rad")
     assert encoder.scale == pytest.approx(2 * np.pi / 2**bits)
     assert [entry["reasons"] for entry in check_draft(draft).entries] == [[]]
-
-
-def test_a_log_of_a_header_alone_is_refused(tmp_path):
-    (tmp_path / "a.csv").write_text("time,pos,vel\n")
-    with pytest.raises(KinemillError, match="holds a header and no rows"):
-        build("arm", tmp_path / "a.csv")
 
 
 def test_a_force_beside_a_drive_in_percent_is_measured(tmp_path):

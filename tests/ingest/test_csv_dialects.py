@@ -7,8 +7,6 @@ import polars as pl
 import pytest
 
 from kinemill.draft.text_table import read_text
-from kinemill.ingest import stage as ingest
-from kinemill.ingest.files import scan
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read
 from kinemill.ingest.tracks import make_tracks
@@ -32,18 +30,6 @@ def test_a_decimal_comma_between_semicolons_or_tabs(write, task, separator, note
 def test_commas_of_whole_numbers_next_to_decimal_points_group_digits(write, task):
     log = read(write("a.csv", "time;position;velocity;torque\n0.0;1,500;2;3\n0.01;1;2;3\n"), task)
     assert [row[1] for row in log.frame.rows()] == [1500.0, 1.0]
-
-
-def test_quoted_decimal_commas_between_commas_are_read(write, task):
-    rows = '"0,000","1,5","-0,25","3"\n"0,010","1,234","0,5","4"\n'
-    log = read(write("a.csv", HEADER + rows), task)
-    assert log.frame.rows() == [(0.0, 1.5, -0.25, 3.0), (0.01, 1.234, 0.5, 4.0)]
-
-
-def test_a_tsv_file_is_a_log(task, home, logs, write):
-    rows = "".join(f"{k / 100}\t{k}\t1\t0\n" for k in range(30))
-    write("a.tsv", HEADER.replace(",", "\t") + rows)
-    assert ingest.run(task, home, logs).artifact.summary["rows"] == 30
 
 
 @pytest.mark.parametrize(
@@ -149,14 +135,6 @@ def test_numbers_in_groups_and_infinities_of_c_are_read(write, task):
     rows = '0,"1,234.5",1.#INF,3,\n0.01,"1,235.5",2,N/A,\n'
     frame = read(write("a.csv", HEADER.replace("\n", ",\n") + rows), task).frame
     assert frame.rows() == [(0.0, 1234.5, math.inf, 3.0), (0.01, 1235.5, 2.0, None)]
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
-def test_lines_that_end_in_cr_alone_are_rows(logs, write, task, name):
-    text = "time,position,velocity,torque\r0,1,2,3\r0.01,4,5,6\r"
-    log = read(write(name, text), task)
-    assert log.frame.rows() == [(0.0, 1.0, 2.0, 3.0), (0.01, 4.0, 5.0, 6.0)]
-    assert [one.name for one in scan(task, logs).logs] == [name]
 
 
 def test_fields_between_bars_with_commas_in_their_names(write, make_task):

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest.readers._csv_layout import is_table
-from kinemill.ingest.readers.csv import has_episodes, is_long, read, read_as_text
+from kinemill.ingest.readers.csv import has_episodes, is_long, read
 from kinemill.task import Source
 from tests.ingest.conftest import refusals
 
@@ -39,11 +39,6 @@ def test_a_cut_last_line_is_dropped_and_counted(write, task, end):
 def test_a_last_line_with_too_few_fields_is_dropped_though_it_ends_in_a_newline(write, task):
     log = read(write("a.csv", f"{HEADER}0,1,1,1\n0.01,2,1,1\n0.02,3.\n"), task)
     assert (log.frame.height, log.dropped_rows) == (2, 1)
-
-
-def test_a_whole_file_loses_nothing(write, task):
-    log = read(write("a.csv", f"{HEADER}0,1,1,1\n0.01,2,1,1\n"), task)
-    assert (log.frame.height, log.dropped_rows, log.reasons) == (2, 0, [])
 
 
 def test_a_number_that_turns_from_int_to_float_after_row_5000_is_read(write, task):
@@ -122,20 +117,6 @@ def test_lines_with_zeros_of_a_power_loss_are_left_out_with_a_reason(write, task
     assert [(item["check"], item["found"]) for item in log.reasons] == [
         ("damaged_lines", "2 lines hold zeros, as a loss of power leaves them")
     ]
-
-
-def test_lists_in_cells_are_vectors(write):
-    rows = '0,"[0.5, 1]","[2 3.5e1]",1\n0.01,"[0.25, nan]","[4 5]",1\n'
-    path = write("a.csv", f"time,q,dq,torque\n{rows}")
-    text, _ = read_as_text(path)
-    assert text.columns == ["time", "q[0]", "q[1]", "dq[0]", "dq[1]", "torque"]
-    assert text.row(1) == ("0.01", "0.25", "nan", "4", "5", "1")
-
-
-def test_names_below_one_short_header_belong_to_the_last_columns(write, task):
-    rows = "".join(f"{k + 1} {k / 100} {k} 2 3\n" for k in range(5))
-    log = read(write("a.csv", f"time position velocity torque\n{rows}"), task)
-    assert log.frame.row(4) == (0.04, 4.0, 2.0, 3.0)
 
 
 @pytest.mark.parametrize("text", ["1.5abc", "1_000", "0x10", "1,5", "true", "--1"])
