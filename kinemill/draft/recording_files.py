@@ -197,11 +197,11 @@ def _method(paths: Sequence[Path]) -> str:
         columns = dict(_until_repeated(paths))
     except (BadInput, OSError):
         return ""
-    has_values = all(not all(map(is_stamp, numbers)) for numbers, _ in columns.values())
-    if len(columns) < len(paths) or not has_values or not _may_be_parts(columns):
+    if len(columns) < len(paths) or not _may_be_parts(columns):
         return ""
     if all(any(map(is_stamp, (*numbers, *texts))) for numbers, texts in columns.values()):
-        return "time"
+        has_values = all(not all(map(is_stamp, numbers)) for numbers, _ in columns.values())
+        return "time" if has_values else ""
     try:
         table_by_row({path: numbers for path, (numbers, _) in columns.items()})
     except BadInput:

@@ -125,7 +125,28 @@ _QUANTITIES = {
 _SCALED = re.compile(r"(?i:(?<![a-z])\d+[muk]?(a|v|nm|n|w|m|deg|rad|rpm|pa|g)\Z)|[a-z]E\d+\Z")
 _LETTERS = set("VAWNKgvawn")  # that are units of a quantity; others are indices
 _SHORT = {"in", "min", "mi", "dc"}  # words as well
-_SI = "A V W N Pa Nm Nmm Ncm Wh Ah J Hz T m s g rad deg bar ohm".split()
+_SI = [
+    "A",
+    "V",
+    "W",
+    "N",
+    "Pa",
+    "Nm",
+    "Nmm",
+    "Ncm",
+    "Wh",
+    "Ah",
+    "J",
+    "Hz",
+    "T",
+    "m",
+    "s",
+    "g",
+    "rad",
+    "deg",
+    "bar",
+    "ohm",
+]
 _MEGA = {"Pa"}  # of which nobody logs the thousandth
 _MILLI = set(_SI) - _MEGA - {"W", "N", "J", "Hz", "Wh", "ohm"}  # nor the million times of these
 
@@ -419,7 +440,11 @@ def _doubt(name: str, spelled: str | None) -> str:
 def _unclear_unit(name: str) -> str:
     """Return the last word of a name if it may be a unit, but not one of its quantity."""
     last = re.split(r"[^A-Za-zµ°%]+|(?<=[a-z0-9])(?=[A-Z][A-Za-z]*\Z)", name)[-1]
-    is_unit = _lower(last) in _LOWER or read_unit(last, _words_of(name)) is not None
+    is_unit = (
+        _lower(last) in _LOWER
+        or last.endswith("degC")
+        or read_unit(last, _words_of(name)) is not None
+    )
     is_short = len(last) == 1 and last not in "gG"
     return last if is_unit and not is_short and last.lower() not in _SHORT else ""
 

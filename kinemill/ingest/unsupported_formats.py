@@ -54,7 +54,10 @@ def is_pointer(path: Path) -> bool:
 def format_by_suffix(path: Path) -> tuple[str, str] | None:
     """Return what an unreadable file is by its suffix, and the fix; None if it is unknown."""
     if path.name in _ZARR and not any((path.parent.parent / name).exists() for name in _ZARR):
-        return "a zarr store", "write its arrays as .npz: np.savez(NEW, **zarr.open(FOLDER)['data'])"
+        return (
+            "a zarr store",
+            "write its arrays as .npz: np.savez(NEW, **zarr.open(FOLDER)['data'])",
+        )
     is_archive = path.name.lower().endswith(_ARCHIVES)
     return _ARCHIVE if is_archive else _TABLES.get(path.suffix.lower())
 

@@ -94,8 +94,18 @@ _WHOLE = {  # of a whole text, in lower case
 _WEIGHTS = {"kg": "kgf", "Kg": "kgf", "KG": "kgf", "g": "gf", "gram": "gf", "grams": "gf",
             "lb": "lbf", "lbs": "lbf", "oz": "ozf"}  # fmt: skip
 _BY_CONTEXT = (
-    (ACCELERATIONS, {"g": "g_0", "G": "g_0", "mg": "mg_0", "mG": "mg_0", "ug": "ug_0",
-                     "Gal": "galileo", "mGal": "mgalileo"}),
+    (
+        ACCELERATIONS,
+        {
+            "g": "g_0",
+            "G": "g_0",
+            "mg": "mg_0",
+            "mG": "mg_0",
+            "ug": "ug_0",
+            "Gal": "galileo",
+            "mGal": "mgalileo",
+        },
+    ),
     (FIELDS, {"G": "gauss", "mG": "mgauss"}),
     (TEMPERATURES, {"C": "degC", "F": "degF", **dict.fromkeys(("mC", "cC", "dC"))}),
     (FORCES, {**_WEIGHTS, "KN": "kN"}),

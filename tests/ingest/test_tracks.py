@@ -139,12 +139,6 @@ def test_rows_without_a_finite_stamp_are_dropped_and_named(task):
     assert (tracks.reasons[0]["check"], tracks.reasons[0]["where"]) == ("time", "rows 3-4, 6")
 
 
-def test_a_log_without_any_stamp_has_reasons_and_no_track(task):
-    tracks = make_tracks(raw([float("nan"), float("nan")]), task)
-    assert (tracks.frames, tracks.dropped_rows) == ([], 2)
-    assert checks(tracks) == ["time", "too_short"]
-
-
 def test_missing_and_infinite_values_become_nan_and_are_named(task):
     velocity = [1.0] * 20
     velocity[4], velocity[5], velocity[12] = None, None, float("inf")
@@ -190,12 +184,6 @@ def test_a_wrapped_angle_is_unwrapped_before_it_is_interpolated(task):
     wrapped = (6.0 * times + np.pi) % (2 * np.pi) - np.pi
     (frame,) = make_tracks(raw(times, position=wrapped), task).frames
     np.testing.assert_allclose(frame["angle"], 6.0 * frame["time_s"].to_numpy(), atol=1e-9)
-
-
-def test_degrees_are_unwrapped_as_radians(task):
-    degrees = [170.0, 178.0, -174.0, -166.0]
-    (frame,) = make_tracks(raw(on_grid(4), position=degrees, unit="deg"), task).frames
-    np.testing.assert_allclose(np.rad2deg(frame["angle"]), [170, 178, 186, 194], atol=1e-9)
 
 
 def test_unwrapping_steps_over_nan():

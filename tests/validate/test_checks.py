@@ -225,20 +225,6 @@ def test_a_wrong_velocity_is_found_and_named(pendulum, swing, factor, message):
     assert message in fault.actual
 
 
-def test_an_offset_velocity_is_named_with_its_offset(pendulum, swing):
-    values = swing()
-    values["velocity"] += 0.7
-    task = pendulum()
-    (fault,) = task.validation.velocity.find(values, task)
-    assert "a velocity offset by 0.7 rad/s" in fault.actual
-
-
-def test_the_velocity_of_another_joint_does_not_follow(pendulum, swing):
-    values = swing()
-    values["velocity"] = 4.5 * np.cos(7.3 * 0.01 * np.arange(1000))
-    assert find(pendulum(), "velocity", values) == [(0, 1000, "velocity")]
-
-
 def test_a_velocity_is_judged_without_the_rows_already_found_faulty(pendulum, swing):
     values = swing()
     values["angle"][500:520] = np.nan

@@ -8,7 +8,6 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import RawLog
 from kinemill.ingest.readers.hdf5 import read
-from kinemill.task import load_task
 from tests.ingest.conftest import refusals
 
 FRAME = np.arange(24.0).reshape(8, 3)  # row k, column c: 3k + c
@@ -43,25 +42,6 @@ def test_episode_groups_are_parts_in_the_order_of_their_numbers(logs, arm):
     ]
     assert parts[1].frame.row(3) == (3, 9.0, 11.0, -10.0)
     assert parts[1].ticks == 100.0
-
-
-def test_demonstrations_of_robomimic_are_parts(logs, make_task):
-    task = make_task(
-        channels__angle__source="obs/q[1]",
-        channels__velocity__source="obs/q[2]",
-        channels__torque__source="actions",
-        ingest__rate=20.0,
-    )
-    with h5py.File(logs / "a.hdf5", "w") as file:
-        for number in range(3):
-            demo = file.create_group(f"data/demo_{number}")
-            demo.create_dataset("obs/q", data=FRAME, compression="gzip")
-            demo["actions"] = np.full((8, 1), number, np.float32)
-            demo["obs/camera"] = np.zeros((8, 4, 4, 3), np.uint8)
-        file["mask/train"] = np.array([b"demo_0", b"demo_1"])
-    parts = read(logs / "a.hdf5", task)
-    assert [log.part for log in parts] == ["data/demo_0", "data/demo_1", "data/demo_2"]
-    assert parts[2].frame.row(7) == (7, 22.0, 23.0, 2.0)
 
 
 def test_a_last_observation_without_action_is_left_out_and_named(logs, arm):
@@ -156,15 +136,6 @@ def test_images_text_and_matrices_say_why_they_are_no_channels(logs, make_task):
     assert "has 2 columns; name one, such as `actions[0]`" in torque["found"]
 
 
-def test_an_8_tb_data_set_in_a_kilobyte_is_refused_unread(logs, task):
-    with h5py.File(logs / "a.h5", "w") as file:
-        for name in ("position", "velocity", "torque", "time"):
-            file.create_dataset(name, shape=(10**12,), dtype="f8", chunks=(1 << 16,))
-    assert (logs / "a.h5").stat().st_size < 8000
-    (item, *_) = refusals(read, logs / "a.h5", task)
-    assert (item["check"], item["found"]) == ("size", "declares 8e+12 bytes")
-
-
 def test_rows_that_were_declared_and_never_written_are_refused(logs, task):
     with h5py.File(logs / "a.h5", "w") as file:
         for name in ("position", "velocity", "torque", "time"):
@@ -212,27 +183,6 @@ def test_groups_that_hold_each_other_end_as_a_refusal(logs, task):
         file["a/b/back"] = file["a"]
     (item,) = refusals(read, logs / "a.h5", task)
     assert item["check"] == "format"
-
-
-@pytest.mark.parametrize("keep", [0, 7, 100, 2000])
-def test_a_cut_file_is_refused(logs, task, keep):
-    with h5py.File(logs / "a.h5", "w") as file:
-        file["position"], file["velocity"], file["time"] = FRAME.T
-        file["torque"] = np.zeros(8)
-    whole = (logs / "a.h5").read_bytes()
-    (logs / "a.h5").write_bytes(whole[:keep])
-    (item,) = refusals(read, logs / "a.h5", task)
-    assert (item["check"], item["where"]) == ("format", "file")
-
-
-def test_simulated_hysteresis_is_read_whole_at_its_own_rate(shared_data, home, request):
-    task = load_task(request.config.rootpath / "tests" / "tasks" / "bouc_wen.yaml")
-    report = ingest.run(task, home, shared_data / "bouc_wen_sim_h5")
-    assert list(report.ignored) == ["README.txt"]
-    (recording,) = load_recordings(home, report.artifact.ref)
-    assert (recording.summary.rows, recording.summary.reasons) == (40_960, [])
-    (track,) = recording.summary.tracks
-    assert track.rows == 40_960  # 54.6 s at 750 Hz
 
 
 def test_flags_in_one_table_separate_its_episodes(logs, arm):

@@ -5,16 +5,12 @@ import struct
 import h5py
 import numpy as np
 import pytest
-import yaml
 from scipy.io import savemat
 
-from kinemill.ingest import load_recordings
-from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import RawLog
 from kinemill.ingest.readers._arrays import Array, rows_first
 from kinemill.ingest.readers.mat import about, read
-from kinemill.task import load_task
 from tests.ingest.conftest import refusals
 
 VARIABLES = {
@@ -145,25 +141,6 @@ def test_complex_numbers_are_refused(logs, drive):
     assert "complex" in item["found"]
 
 
-def test_the_tank_record_has_1024_rows_4_s_apart_and_a_level_that_saturates(
-    shared_data, home, request, tmp_path
-):
-    path = request.config.rootpath / "tests" / "tasks" / "cascaded_tanks.yaml"
-    # `Ts` in the file tells the rate; the second experiment is in the tests of parts.
-    document = yaml.safe_load(path.read_text())
-    document["ingest"] |= {"include": "*.mat", "rate": None, "parts": {}, "format": "mat"}
-    (tmp_path / path.name).write_text(yaml.safe_dump(document))
-    task = load_task(tmp_path / path.name)
-    report = ingest.run(task, home, shared_data / "cascaded_tanks")
-    assert list(report.ignored) == ["dataBenchmark.csv"]
-    (recording,) = load_recordings(home, report.artifact.ref)
-    assert (recording.summary.rows, recording.summary.reasons) == (1024, [])
-    log = read(shared_data / "cascaded_tanks" / "dataBenchmark.mat", task)
-    assert log.frame.row(0) == pytest.approx((0, 5.205, 3.2567), rel=1e-5)  # as the CSV beside it
-    assert log.ticks == 0.25
-    assert log.frame["level"].max() == pytest.approx(10.0, abs=0.01)
-
-
 def test_an_array_that_declares_more_than_it_holds_is_refused(logs, drive):
     savemat(logs / "a.mat", VARIABLES | {"torque": np.zeros(9)})
     whole = bytearray((logs / "a.mat").read_bytes())
@@ -172,14 +149,6 @@ def test_an_array_that_declares_more_than_it_holds_is_refused(logs, drive):
     (logs / "a.mat").write_bytes(whole)
     (item,) = refusals(read, logs / "a.mat", drive)
     assert item["found"] == "declares the shape (1073741824, 1073741824) for 72 bytes of type 9"
-
-
-@pytest.mark.parametrize("keep", [0, 50, 130, 200, 500])
-def test_a_cut_file_is_refused(logs, drive, keep):
-    savemat(logs / "a.mat", VARIABLES)
-    whole = (logs / "a.mat").read_bytes()
-    (logs / "a.mat").write_bytes(whole[:keep])
-    assert refusals(read, logs / "a.mat", drive)
 
 
 def runs_of(count: int) -> np.ndarray:

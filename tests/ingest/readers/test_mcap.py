@@ -11,7 +11,6 @@ from kinemill.ingest.raw import Header, Unreadable
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import load_task
-from tests.ingest.conftest import refusals
 from tests.ingest.messages import START, TASK, run, write_mcap
 
 
@@ -223,23 +222,6 @@ def test_a_topic_in_another_encoding_is_refused_by_name(tmp_path, arm):
         read(path, arm)
     assert {item["where"] for item in error.value.reasons} == {"topic /joints", "topic /command"}
     assert error.value.reasons[0]["found"] == "holds 'cbor' messages"
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b"", "does not begin as an MCAP file does"),
-        (b"\x89MCAP0\r\n", "the file ends at byte 8 without a footer; 0 messages came before"),
-        (
-            b"\x89MCAP0\r\n" + bytes(100),
-            "the file holds no record at byte 8; 0 messages came before",
-        ),
-    ],
-)
-def test_a_file_without_messages_is_refused(tmp_path, arm, content, problem):
-    path = tmp_path / "a.mcap"
-    path.write_bytes(content)
-    assert refusals(read, path, arm)[0]["found"] == problem
 
 
 def moved(frame: str, x: float) -> dict:

@@ -225,18 +225,6 @@ def test_a_long_text_repeated_for_every_row_does_not_fill_the_memory(logs, camer
     assert "2097152 characters" in error.value.reasons[0]["found"]
 
 
-def test_pictures_in_another_file_are_refused(logs, tmp_path, camera_task):
-    with h5py.File(tmp_path / "other.h5", "w") as other:
-        other["x"] = pictures()
-    with h5py.File(logs / "a.h5", "w") as file:
-        episode(file)
-        del file["observations/image"]
-        file["observations/image"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/x")
-    with pytest.raises(Unreadable) as error:
-        read(logs / "a.h5", camera_task())
-    assert "is a link into another file" in error.value.reasons[0]["found"]
-
-
 def test_a_part_whose_pictures_are_damaged_does_not_spoil_the_others(logs, home, camera_task):
     noise = np.random.default_rng(0).integers(0, 256, (N, 4, 6, 3), np.uint8)
     with h5py.File(logs / "a.h5", "w") as file:
