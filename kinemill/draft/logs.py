@@ -216,15 +216,10 @@ def _unrecognized(folder: Path) -> dict[str, str]:
     names = dict[str, list[str]]()
     for path in sorted(folder.rglob("*")):
         is_known = path.suffix.lower() in _MODELS or unsupported_format(path) is not None
-        is_read = path.name.lower().endswith(_endings()) and is_file(path) and form_of(path)
-        is_used = any(READERS[form].describes(path) for form in READERS)
-        if (
-            not is_known
-            and not is_read
-            and not is_used
-            and path.name[0] not in ".~_"
-            and is_file(path)
-        ):
+        if is_known or path.name[0] in ".~_" or not is_file(path):
+            continue
+        is_read = path.name.lower().endswith(_endings()) and form_of(path)
+        if not is_read and not any(READERS[form].describes(path) for form in READERS):
             name = str(path.relative_to(folder))
             names.setdefault(path.suffix.lower() or name, []).append(name)
     why = "no reader recognizes it"

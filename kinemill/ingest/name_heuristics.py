@@ -125,28 +125,8 @@ _QUANTITIES = {
 _SCALED = re.compile(r"(?i:(?<![a-z])\d+[muk]?(a|v|nm|n|w|m|deg|rad|rpm|pa|g)\Z)|[a-z]E\d+\Z")
 _LETTERS = set("VAWNKgvawn")  # that are units of a quantity; others are indices
 _SHORT = {"in", "min", "mi", "dc"}  # words as well
-_SI = [
-    "A",
-    "V",
-    "W",
-    "N",
-    "Pa",
-    "Nm",
-    "Nmm",
-    "Ncm",
-    "Wh",
-    "Ah",
-    "J",
-    "Hz",
-    "T",
-    "m",
-    "s",
-    "g",
-    "rad",
-    "deg",
-    "bar",
-    "ohm",
-]
+_SI = ("A", "V", "W", "N", "Pa", "Nm", "Nmm", "Ncm", "Wh", "Ah", "J", "Hz", "T", "m", "s", "g",
+       "rad", "deg", "bar", "ohm")  # fmt: skip
 _MEGA = {"Pa"}  # of which nobody logs the thousandth
 _MILLI = set(_SI) - _MEGA - {"W", "N", "J", "Hz", "Wh", "ohm"}  # nor the million times of these
 
@@ -440,24 +420,20 @@ def _doubt(name: str, spelled: str | None) -> str:
 def _unclear_unit(name: str) -> str:
     """Return the last word of a name if it may be a unit, but not one of its quantity."""
     last = re.split(r"[^A-Za-zµ°%]+|(?<=[a-z0-9])(?=[A-Z][A-Za-z]*\Z)", name)[-1]
-    is_unit = (
-        _lower(last) in _LOWER
-        or last.endswith("degC")
-        or read_unit(last, _words_of(name)) is not None
-    )
     is_short = len(last) == 1 and last not in "gG"
+    is_known = _lower(last) in _LOWER or last.endswith("degC")
+    is_unit = is_known or read_unit(last, _words_of(name)) is not None
     return last if is_unit and not is_short and last.lower() not in _SHORT else ""
 
 
 def _unit(name: str, parts: list[str], what: str) -> str | None:
     tokens = set(parts)
-    if _SCALED.search(name) or not parts:
-        return None
-    if parts[-1] == "m" and len(parts) > 1:
-        return "m" if LENGTH & tokens else None
+    last = parts[-1] if parts[1:] else ""
     is_prefixed = re.search(r"(?:(?<![A-Za-z])[mcd]|(?:[mcd]|(?<=[a-z])[MCD])deg)C\W*\Z", name)
-    if parts[-1] == "c" and tokens & {"temp", "temperature", "ambient"} and not is_prefixed:
-        return "degC"
+    if _SCALED.search(name) or (last == "m" and not tokens & LENGTH):
+        return None
+    if last == "m" or (last == "c" and tokens & _QUANTITIES["K"] and not is_prefixed):
+        return "m" if last == "m" else "degC"
     words = re.split(r"[^a-zµ°%]+", name.lower())
     # Next to these, a unit is a part of another one.
     is_part = bool({*words} & {"per", "s", "min", "h", "n", "kn"})
@@ -465,13 +441,10 @@ def _unit(name: str, parts: list[str], what: str) -> str | None:
     quantities = _quantities(tokens)
     if stated and (not quantities or any(_is_of(stated[0], of) for of in quantities)):
         return stated[0]
-    if field := _field_unit(parts):
-        return field
     is_default = (what == "action" or tokens & POWER) and not tokens & _RELATIVE
-    if is_default and not _unclear_unit(name):
-        named = [_FAMILIES[part] for part in parts if part in _FAMILIES]
-        return named[-1] if named else None  # /torque_cmd.currents[0] holds A
-    return None
+    named = [_FAMILIES[part] for part in parts if part in _FAMILIES and is_default]
+    # The last one: /torque_cmd.currents[0] holds A.
+    return _field_unit(parts) or (named[-1] if named and not _unclear_unit(name) else None)
 
 
 def _field_unit(parts: list[str]) -> str | None:

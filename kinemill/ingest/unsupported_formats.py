@@ -56,7 +56,7 @@ def format_by_suffix(path: Path) -> tuple[str, str] | None:
     if path.name in _ZARR and not any((path.parent.parent / name).exists() for name in _ZARR):
         return (
             "a zarr store",
-            "write its arrays as .npz: np.savez(NEW, **zarr.open(FOLDER)['data'])",
+            "write its arrays as .npz: np.savez(NEW, **zarr.open(FOLDER))",
         )
     is_archive = path.name.lower().endswith(_ARCHIVES)
     return _ARCHIVE if is_archive else _TABLES.get(path.suffix.lower())

@@ -37,29 +37,6 @@ def frames(home, ref) -> dict[str, list[pl.DataFrame]]:
     }
 
 
-@pytest.mark.parametrize(
-    ("folder", "recordings", "rows", "dropped"),
-    [
-        ("double_pendulum_sysid", 13, 51_962, 0),  # the noise record has two rows at time 0.0
-        ("simple_pendulum", 6, 18_340, 0),
-        ("double_pendulum_c0", 4, 19_939, 0),
-        ("pendubot_400hz", 5, 14_006, 0),
-        ("acrobot_pendubot_33hz", 12, 3_960, 0),
-    ],
-)
-def test_every_row_of_every_hardware_log_is_accounted_for(
-    arm, home, shared_data, folder, recordings, rows, dropped
-):
-    summary = ingest.run(arm, home, shared_data / folder).artifact.summary
-    assert summary == {
-        "recordings": recordings,
-        "quarantined": 0,
-        "tracks": recordings,
-        "rows": rows,
-        "dropped_rows": dropped,
-    }
-
-
 def test_jittered_500_hz_stamps_come_out_as_one_even_track(arm, home, shared_data):
     source = shared_data / "double_pendulum_sysid" / "A0_20220815_traj03.csv"
     ((track,),) = frames(home, ingest.run(arm, home, source).artifact.ref).values()

@@ -17,7 +17,8 @@ _NAMES = {"name", "channel", "channels", "signal", "kanalname", "kanal"}  # firs
 _UNITS = {"unit", "units", "einheit", "y_unit_label", "vertical units"}
 _X = {"x_value"}  # of LabVIEW
 # Words before a stated rate, Hz, and a stated time step, s. Nexus writes the rate below a title.
-_RATES = {"fs", "fps", "hz", "ratehz", "sampleratehz", "samplingratehz", "frequency", "samplerate", "samplingrate", "samplingfrequency", "framerate",
+_RATES = {"fs", "fps", "hz", "ratehz", "sampleratehz", "samplingratehz", "frequency",
+          "samplerate", "samplingrate", "samplingfrequency", "framerate",
           "captureframerate", "abtastrate", "trajectories", "devices"}  # fmt: skip
 _STEPS = {"deltat", "deltax", "dt", "sampleinterval", "samplinginterval", "sampleperiod",
           "samplingperiod", "sampletime", "samplingtime", "abtastzeit"}  # fmt: skip
