@@ -20,20 +20,11 @@ class By(StrEnum):
     TIME = "time"
 
 
-class Sampling(StrEnum):
-    """Names of `kinemill.draft.time_join.Method`, which is slow to import."""
-
-    LINEAR = "linear"
-    NEAREST = "nearest"
-    PREVIOUS = "previous"
-
-
 def join(
     files: list[Path],
     to: Annotated[Path, typer.Option()],
     each: bool = False,
     by: By = By.ROW,
-    method: Sampling | None = None,
     offset: float | None = None,
 ) -> Output:
     """Join files that hold different columns of one recording.
@@ -52,18 +43,17 @@ def join(
         to: New file: .csv or .parquet; with --each, a folder.
         each: Join the files of each of several recordings.
         by: Match rows by number or by time.
-        method: Sampling by time; default: linear.
         offset: Seconds to add to later files' times.
     """
     from kinemill.draft.joined_files import join_rows, write_joined
     from kinemill.draft.recording_files import join_each
-    from kinemill.draft.time_join import Method, join_by_time
+    from kinemill.draft.time_join import join_by_time
 
-    if by is By.ROW and (method or offset is not None):
+    if by is By.ROW and offset is not None:
         fix = "add --by time, or leave the option out"
-        raise BadInput("--method" if method else "--offset", "has no meaning by row", fix=fix)
+        raise BadInput("--offset", "has no meaning by row", fix=fix)
     paths = _paths(files)
-    timed = partial(join_by_time, method=Method(method or "linear"), offset=offset or 0.0)
+    timed = partial(join_by_time, offset=offset or 0.0)
     join_files = timed if by is By.TIME else join_rows
     if each:
         return _joined_recordings(join_each(files[0], paths, to.absolute(), join_files))

@@ -191,7 +191,7 @@ def _driven(joint: JointLimits, actuator: Any, spec: Any, library: ModuleType) -
     efforts = [joint.effort, _scaled(force, gear), by_motor]
     return replace(
         joint,
-        effort=_narrowest(efforts),
+        effort=narrowest(efforts),
         command=command,
         is_servo=is_servo and gear == 1.0,
         actuator=actuator.name,
@@ -205,7 +205,7 @@ def _scaled(ends: Ends | None, scale: float) -> Ends | None:
     return low, high
 
 
-def _narrowest(ranges: list[Ends | None]) -> Ends | None:
+def narrowest(ranges: list[Ends | None]) -> Ends | None:
     """Return the intersection of the ranges; None if there is none."""
     stated = [ends for ends in ranges if ends]
     if not stated:

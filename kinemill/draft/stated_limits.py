@@ -14,7 +14,7 @@ import numpy as np
 
 from kinemill.draft.column import Column, Floats
 from kinemill.draft.constants import LIMIT_CONTRADICTED, LIMIT_FARTHER, LIMIT_RARE, LIMIT_ROUNDING
-from kinemill.draft.robot_file import Ends, JointLimits, RobotFile
+from kinemill.draft.robot_file import Ends, JointLimits, RobotFile, narrowest
 from kinemill.errors import BadInput
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.terms import word_set
@@ -207,7 +207,7 @@ def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:
         ("effort", joint.effort, joint.effort_unit),
     ]
     if column.role == "action" and joint.is_servo:
-        candidates.insert(0, ("target", _inside(joint.command, joint.position), joint.unit))
+        candidates.insert(0, ("target", narrowest([joint.command, joint.position]), joint.unit))
     of_unit = [item for item in candidates if _converts(item[2], column.unit)]
     for what, ends, unit in of_unit:
         if ends:
@@ -215,15 +215,6 @@ def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:
             return (scale * ends[0] + offset, scale * ends[1] + offset), what
     quantity = of_unit[0][0] if of_unit else f"quantity in {column.unit}"
     return f"states no limit of its {quantity}"
-
-
-def _inside(command: Ends | None, position: Ends | None) -> Ends | None:
-    """Return the targets that both the servo and the joint allow."""
-    if command is None or position is None:
-        return command or position
-    low = max(command[0], position[0])
-    high = min(command[1], position[1])
-    return (low, high) if low < high else command
 
 
 def _converts(unit: str, target: str) -> bool:

@@ -21,6 +21,7 @@ from kinemill.draft.logs import log_names
 from kinemill.draft.media import Medium
 from kinemill.draft.stated_limits import LimitFinding
 from kinemill.draft.table import Table, rule_of
+from kinemill.draft.task_file import plain_line
 from kinemill.ingest.name_heuristics import split_words
 
 _ALONE = "the end of the only log; name another log when there is one"
@@ -123,25 +124,25 @@ def write_task(draft: Draft) -> str:
     logs = f"{len(draft.logs)} logs" if len(draft.logs) > 1 else draft.logs[0].name
     text = draft.text or next((table.text for table in draft.tables if table.text), "")
     horizon = draft.horizon
-    verify = [f"verify: {{horizon: {horizon.steps}, stride: 5}}  # {_quiet(horizon.why)}"]
+    verify = [f"verify: {{horizon: {horizon.steps}, stride: 5}}  # {plain_line(horizon.why)}"]
     slower = "; the motion is slower: a row is the mean over dt" if draft.averages else ""
     channels = {column.guess.name: column.channel for column in draft.columns}
     lines = [
-        f"# {_quiet(draft.clock_line)}.",
-        f"# Drafted by kinemill new from {_quiet(logs)}: check every comment.",
+        f"# {plain_line(draft.clock_line)}.",
+        f"# Drafted by kinemill new from {plain_line(logs)}: check every comment.",
         "# observed_range is the range of these logs with a margin; values outside are warnings.",
         "# State a joint's own range as limits: values outside are cut out.",
-        *(f"# {_quiet(remark)}." for remark in draft.remarks),
+        *(f"# {plain_line(remark)}." for remark in draft.remarks),
         f"task: {draft.name}",
-        *([f"description: {quote(_quiet(text))}"] if text else []),
+        *([f"description: {quote(plain_line(text))}"] if text else []),
         f"dt: {draft.dt:.12g}  # s; timestamps are {draft.step:.3g} s apart{slower}",
         "channels:",
         *(_channel(column, channels, draft) for column in draft.columns),
         *(_medium(medium, draft.dt) for medium in draft.media),
-        *([f"  # {_quiet(draft.no_action_line)}"] if draft.no_action_line else []),
+        *([f"  # {plain_line(draft.no_action_line)}"] if draft.no_action_line else []),
         *_left_out(draft.left_out),
         *_joints(draft.joints),
-        *(f"  # log not used: {_quiet(name)}: {_quiet(why)}" for name, why in _unused_lines(draft)),
+        *(f"  # log not used: {plain_line(line)}" for line in _unused_lines(draft)),
         *_ingest(draft),
         draft.part.dataset or _dataset(draft),
         *_validate(draft),
@@ -158,7 +159,7 @@ def _validate(draft: Draft) -> list[str]:
     return [
         "validate:",
         "  on_fault: repair  # interpolates spikes and lost values of up to 5 rows, cuts the rest",
-        *(f"  {check}: {{on_fault: warn}}  # {_quiet(why)}" for check, why in reasons.items()),
+        *(f"  {check}: {{on_fault: warn}}  # {plain_line(why)}" for check, why in reasons.items()),
         *draft.part.validate,
     ]
 
@@ -171,9 +172,9 @@ def _medium(medium: Medium, dt: float) -> str:
     if medium.max_gap and medium.max_gap > 5.0 * dt:
         parts.append(f"resample: {{max_gap: {medium.max_gap:.2g}}}")
     if medium.texts:
-        texts = (f"{number}: {quote(_quiet(text))}" for number, text in medium.texts.items())
+        texts = (f"{number}: {quote(plain_line(text))}" for number, text in medium.texts.items())
         parts.append(f"texts: {{{', '.join(texts)}}}")
-    return f"  {medium.channel}: {{{', '.join(parts)}}}  # {_quiet('; '.join(medium.notes))}"
+    return f"  {medium.channel}: {{{', '.join(parts)}}}  # {plain_line('; '.join(medium.notes))}"
 
 
 def _joints(findings: list[LimitFinding]) -> Iterator[str]:
@@ -181,7 +182,7 @@ def _joints(findings: list[LimitFinding]) -> Iterator[str]:
     for finding in findings:
         if finding.is_notable:
             whose = f" ({finding.channel})" if finding.channel else ""
-            yield f"  # joint {_quiet(finding.joint)}{whose}: {_quiet(finding.finding)}"
+            yield f"  # joint {plain_line(finding.joint)}{whose}: {plain_line(finding.finding)}"
 
 
 def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
@@ -194,7 +195,7 @@ def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
     parts += [column.formula] if column.formula else [*_source(column), *_resample(column, draft)]
     for key, ends in (("limits", column.limits), ("observed_range", column.observed_range)):
         parts += [f"{key}: [{ends[0]:g}, {ends[1]:g}]"] if ends else []
-    return f"  {column.channel}: {{{', '.join(parts)}}}  # {_quiet(column.comment)}"
+    return f"  {column.channel}: {{{', '.join(parts)}}}  # {plain_line(column.comment)}"
 
 
 def _source(column: Column) -> list[str]:
@@ -236,24 +237,19 @@ def _text(name: str) -> str:
     return quote(name)
 
 
-def _quiet(text: str) -> str:
-    """Remove line breaks and other control characters from a comment."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def _unused_lines(draft: Draft) -> Iterator[tuple[str, str]]:
-    """Yield the first logs that the draft does not describe, with reasons."""
-    yield from list(draft.unused.items())[:NAMED]
-    if len(draft.unused) > NAMED:
-        yield f"{len(draft.unused) - NAMED} more", "likewise"
+def _unused_lines(draft: Draft) -> list[str]:
+    """Return the first logs that the draft does not describe, with reasons."""
+    lines = [f"{name}: {why}" for name, why in draft.unused.items()]
+    more = len(lines) - NAMED
+    return [*lines[:NAMED], *([f"{more} more: likewise"] if more > 0 else [])]
 
 
 def _left_out(columns: dict[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, why in columns.items():
         by_reason.setdefault(why, []).append(name)
-    listed = {why: f"{why}: {', '.join(fold_names(names))}" for why, names in by_reason.items()}
-    return [f"  # left out, {_quiet(text)} (rule: {rule_of(why)})" for why, text in listed.items()]
+    texts = {why: f"{why}: {', '.join(fold_names(names))}" for why, names in by_reason.items()}
+    return [f"  # left out, {plain_line(texts[why])} (rule: {rule_of(why)})" for why in texts]
 
 
 def _ingest(draft: Draft) -> list[str]:
@@ -297,7 +293,7 @@ def _experiment(draft: Draft, table: Table) -> str:
 def _dataset(draft: Draft) -> str:
     if draft.experiments:
         *_, (part, table) = draft.experiments.items()
-        names = ", ".join(map(_quiet, list(table.sources.values())[:3]))
+        names = ", ".join(map(plain_line, list(table.sources.values())[:3]))
         rules = f'validation: {IN_BLOCKS}, test: ["*/{part}"]'
         return f"dataset: {{group_by: part, {rules}}}  # as the columns {names} are named"
     by, units = split_units(draft)

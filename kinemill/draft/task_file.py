@@ -25,7 +25,7 @@ def spell_task(value: Json, comments: Mapping[str, str], heading: Sequence[str] 
     Raises:
         KinemillError: The text does not read as `value`.
     """
-    lines = [f"# {_plain_line(text)}" for text in heading]
+    lines = [f"# {plain_line(text)}" for text in heading]
     for key, part in value.items():
         if key == "channels" and isinstance(part, dict):
             lines += ["channels:", *_channels(cast(Json, part), comments)]
@@ -70,11 +70,11 @@ def exists(target: Path) -> BadInput:
 def _channels(channels: Json, comments: Mapping[str, str]) -> list[str]:
     return [
         f"  {dump_line({name: channel})[1:-1]}"
-        + (f"  # {_plain_line(comments[name])}" if comments.get(name) else "")
+        + (f"  # {plain_line(comments[name])}" if comments.get(name) else "")
         for name, channel in channels.items()
     ]
 
 
-def _plain_line(text: str) -> str:
+def plain_line(text: str) -> str:
     """Return the text of a comment without line breaks and control characters."""
     return "".join(letter if letter.isprintable() else "?" for letter in re.sub(r"\s+", " ", text))

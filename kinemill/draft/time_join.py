@@ -1,12 +1,12 @@
 """Logs of one recording with their own timestamps, such as a controller's and a tracker's.
 
 The rows of the joined log are those of the first file. The columns of the others are sampled at
-its timestamps. A row without samples close enough is left out, so that the joined log has a gap.
+its timestamps: commands are held, and others are interpolated. A row without samples close enough
+is left out, so that the joined log has a gap.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,20 +19,9 @@ from kinemill.draft.schema_inference import survey
 from kinemill.draft.table import Samples, Table, usual_step
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
+from kinemill.ingest.name_heuristics import guess
 
 TIME = "time"
-
-
-class Method(StrEnum):
-    """Method that samples a column at a time.
-
-    `linear` interpolates between two samples, `nearest` takes the closest one, and `previous` the
-    last one.
-    """
-
-    LINEAR = "linear"
-    NEAREST = "nearest"
-    PREVIOUS = "previous"
 
 
 class _Column(NamedTuple):
@@ -42,14 +31,11 @@ class _Column(NamedTuple):
     distance: Floats  # inf without samples within the tolerance
 
 
-def join_by_time(
-    paths: Sequence[Path], method: Method = Method.LINEAR, offset: float = 0.0
-) -> JoinedTable:
+def join_by_time(paths: Sequence[Path], offset: float = 0.0) -> JoinedTable:
     """Sample the columns of all files at the timestamps of the first one.
 
     Args:
         paths: logs of one recording, each with timestamps.
-        method: how a column is sampled.
         offset: time that is added to the timestamps of all files but the first, s.
 
     Returns:
@@ -68,8 +54,13 @@ def join_by_time(
     for number, table in enumerate(tables):
         shift = table.origin - tables[0].origin + (offset if number else 0.0)
         columns = [
-            _sample(grid, (seconds + shift, values), method, JOIN_PERIODS * max(step, table.step))
-            for seconds, values in table.values.values()
+            _sample(
+                grid,
+                (seconds + shift, values),
+                JOIN_PERIODS * max(step, table.step),
+                is_held=guess(name, table.labels.get(name, "")).role == "action",
+            )
+            for name, (seconds, values) in table.values.items()
         ]
         # A slow or interrupted column leaves empty cells; a row without any sample is left out.
         distance = np.min([column.distance for column in columns], axis=0)
@@ -111,7 +102,7 @@ def _rising(samples: Samples) -> Samples:
     return seconds[is_later], values[is_later]
 
 
-def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) -> _Column:
+def _sample(grid: Floats, samples: Samples, tolerance: float, *, is_held: bool) -> _Column:
     """Sample a column at the times (n,) s; a value is NaN where no sample is close enough."""
     present = np.isfinite(samples[1])
     seconds = samples[0][present]
@@ -126,22 +117,17 @@ def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) ->
     lower = np.maximum(lower, 0)
     to_upper = np.where(has_upper, np.abs(seconds[upper] - grid), np.inf)
     to_lower = np.where(has_lower, np.abs(grid - seconds[lower]), np.inf)
-    closest = np.minimum(to_upper, to_lower)
-    nearest = np.where(to_upper < to_lower, values[upper], values[lower])
-    if method is Method.LINEAR:
-        # A value between both sides of a wrapped angle, or of a switch, never occurred.
-        is_jump = np.abs(values[upper] - values[lower]) > JOIN_JUMP * np.ptp(values)
-        sampled = np.where(is_jump, nearest, np.interp(grid, seconds, values))
-        distance = closest
-        is_close = np.maximum(to_upper, to_lower) <= tolerance
-    elif method is Method.NEAREST:
-        sampled = nearest
-        distance = closest
-        is_close = closest <= tolerance
-    else:
+    if is_held:
         sampled = values[lower]
         distance = to_lower
         is_close = to_lower <= tolerance
+    else:
+        # A value between both sides of a wrapped angle, or of a switch, never occurred.
+        nearest = np.where(to_upper < to_lower, values[upper], values[lower])
+        is_jump = np.abs(values[upper] - values[lower]) > JOIN_JUMP * np.ptp(values)
+        sampled = np.where(is_jump, nearest, np.interp(grid, seconds, values))
+        distance = np.minimum(to_upper, to_lower)
+        is_close = np.maximum(to_upper, to_lower) <= tolerance
     return _Column(np.where(is_close, sampled, np.nan), np.where(is_close, distance, np.inf))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.draft.joined_files import write_joined
-from kinemill.draft.time_join import Method, join_by_time
+from kinemill.draft.time_join import join_by_time
 from kinemill.errors import BadInput
 
 EPOCH = 1_700_000_000.0
@@ -23,17 +23,17 @@ def pair(tmp_path):
     """A slow log, and a fast one that begins 0.05 s later: both hold twice the time."""
     return [
         log(tmp_path / "angle.csv", 10.0, 50.0, 200, lambda time: 2.0 * time),
-        log(tmp_path / "torque.csv", 10.05, 1000.0, 3000, lambda time: 2.0 * time),
+        log(tmp_path / "speed.csv", 10.05, 1000.0, 3000, lambda time: 2.0 * time),
     ]
 
 
 def test_a_line_is_interpolated_exactly_at_the_rows_of_the_first_file(pair):
     # The fast log spans 10.05 to 13.049 s: rows 3 to 152 of the slow one.
     frame, _, (match,) = join_by_time(pair)
-    assert frame.columns == ["time", "angle", "torque"]
+    assert frame.columns == ["time", "angle", "speed"]
     assert (frame.height, match.rows) == (150, 150)
     assert frame["time"][0] == pytest.approx(10.06)
-    assert np.allclose(frame["torque"], frame["angle"], atol=1e-9)
+    assert np.allclose(frame["speed"], frame["angle"], atol=1e-9)
     assert match.distance <= 0.0005
 
 
@@ -43,18 +43,17 @@ def test_the_fast_log_can_set_the_rows(pair):
     assert match.distance == pytest.approx(0.01)  # half of the slow log's period
 
 
-@pytest.mark.parametrize(("method", "sampled"), [("nearest", 21.02), ("previous", 20.98)])
-def test_a_step_keeps_its_values(tmp_path, method, sampled):
-    first = log(tmp_path / "u.csv", 10.506, 100.0, 100, lambda time: time)
-    second = log(tmp_path / "y.csv", 10.09, 50.0, 100, lambda time: round(2.0 * time, 6))
-    frame, *_ = join_by_time([first, second], Method(method))
-    assert frame["y"][0] == pytest.approx(sampled)  # at 10.506 s, between 10.49 and 10.51 s
+def test_a_command_is_held(tmp_path):
+    first = log(tmp_path / "q.csv", 10.506, 100.0, 100, lambda time: time)
+    second = log(tmp_path / "u.csv", 10.09, 50.0, 100, lambda time: round(2.0 * time, 6))
+    frame, *_ = join_by_time([first, second])
+    assert frame["u"][0] == pytest.approx(20.98)  # at 10.506 s, between 10.49 and 10.51 s
 
 
 def test_an_offset_moves_the_clocks_of_later_files(pair):
     frame, *_ = join_by_time(pair, offset=0.5)
     shifted = frame.filter(frame["time"] > 10.6)
-    assert np.allclose(shifted["torque"], shifted["angle"] - 1.0, atol=1e-9)
+    assert np.allclose(shifted["speed"], shifted["angle"] - 1.0, atol=1e-9)
 
 
 def test_units_of_clocks_are_converted(tmp_path):
