@@ -53,33 +53,25 @@ _SI = frozenset(
 )  # fmt: skip
 _PREFIXES = "numcdhkMG"
 # Spellings that pint does not read, or reads as another unit: `cfm` as centifermi.
-_ATOMS = {
-    "Grad": "deg", "Gs": "gauss", "degree": "deg", "degrees": "deg", "degs": "deg", "grad": "deg",
-    "rads": "rad",
-    "degC": "degC", "degF": "degF", "celsius": "degC", "rpm": "rpm", "min": "min", "h": "h",
-    "hr": "h", "hour": "h", "d": "day", "sec": "s", "secs": "s", "second": "s", "in": "inch",
-    "inch": "inch", "inches": "inch", "ft": "ft", "feet": "ft", "foot": "ft", "yd": "yard",
-    "mi": "mile", "mile": "mile", "miles": "mile", "nmi": "nautical_mile",
-    "kn": "knot", "kt": "knot", "kts": "knot", "kns": "knot", "knot": "knot", "knots": "knot",
-    "mph": "mph", "lb": "pound", "lbs": "pound", "lbf": "lbf", "oz": "ounce", "ozf": "ozf",
-    "kgf": "kgf", "kp": "kgf", "kip": "kip", "daN": "daN", "psi": "psi", "psia": "psi",
-    "psig": "psi",
-    "ksi": "ksi", "inHg": "inHg", "mmHg": "mmHg", "atm": "atm", "torr": "torr", "gal": "gallon",
-    "gpm": "gallon/min", "lpm": "l/min", "slpm": "l/min", "cfm": "ft^3/min", "fpm": "ft/min",
-    "fps": "ft/s", "kph": "km/h", "kmh": "km/h", "kmph": "km/h", "mps": "m/s", "dps": "deg/s",
-    "percent": "percent", "pct": "percent", "perc": "percent", "ppm": "ppm", "hp": "hp",
-    "PS": "metric_horsepower", "kwh": "kWh", "rev": "turn", "revs": "turn", "turn": "turn",
-    "turns": "turn", "volt": "V", "volts": "V", "amp": "A", "amps": "A", "ampere": "A",
-    "newton": "N", "newtons": "N", "watt": "W", "watts": "W", "pascal": "Pa", "hertz": "Hz",
-    "meter": "m",
-    "meters": "m", "metre": "m", "metres": "m", "radian": "rad", "radians": "rad", "Ohm": "ohm",
-    "kOhm": "kohm", "Gauss": "gauss", "gauss": "gauss", "mGauss": "mgauss", "cc": "cm^3",
-    "g0": "g_0", "gee": "g_0", "arcmin": "arcmin", "mil": "thou", "thou": "thou",
-    "khz": "kHz", "mhz": "MHz", "hz": "Hz", "kpa": "kPa", "hpa": "hPa", "mbar": "mbar", "kg": "kg",
-    "mdps": "mdeg/s", "ips": "inch/s", "arcsec": "arcsec", "dyne": "dyne", "dyn": "dyne",
-    "fathom": "fathom", "permille": "permille", "degK": "K",
-    "ma": "mA", "mv": "mV", "rps": "turn/s", "slug": "slug", "liter": "l", "litre": "l",
+_SPELLINGS = {
+    "deg": "Grad degree degrees degs grad", "gauss": "Gs Gauss", "rad": "rads radian radians",
+    "degC": "celsius", "h": "hr hour", "day": "d", "s": "sec secs second", "inch": "in inches",
+    "ft": "feet foot", "yard": "yd", "mile": "mi miles", "nautical_mile": "nmi",
+    "knot": "kn kt kts kns knots", "pound": "lb lbs", "ounce": "oz", "kgf": "kp",
+    "psi": "psia psig", "gallon": "gal", "gallon/min": "gpm", "l/min": "lpm slpm",
+    "ft^3/min": "cfm", "ft/min": "fpm", "ft/s": "fps", "km/h": "kph kmh kmph", "m/s": "mps",
+    "deg/s": "dps", "percent": "pct perc", "metric_horsepower": "PS", "kWh": "kwh",
+    "turn": "rev revs turns", "V": "volt volts", "A": "amp amps ampere", "N": "newton newtons",
+    "W": "watt watts", "Pa": "pascal", "Hz": "hertz hz", "m": "meter meters metre metres",
+    "ohm": "Ohm", "kohm": "kOhm", "mgauss": "mGauss", "cm^3": "cc", "g_0": "g0 gee", "thou": "mil",
+    "kHz": "khz", "MHz": "mhz", "kPa": "kpa", "hPa": "hpa", "mdeg/s": "mdps", "inch/s": "ips",
+    "dyne": "dyn", "K": "degK", "mA": "ma", "mV": "mv", "turn/s": "rps", "l": "liter litre",
 }  # fmt: skip
+_AS_WRITTEN = """degC degF rpm min h inch ft mile knot mph lbf ozf kgf kip daN psi ksi inHg mmHg
+    atm torr percent ppm hp turn gauss arcmin thou mbar kg arcsec dyne fathom permille slug"""
+_ATOMS = {unit: unit for unit in _AS_WRITTEN.split()} | {
+    spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()
+}
 _WHOLE = {  # of a whole text, in lower case
     **dict.fromkeys(("-", "--", "1", "none", "unitless", "dimensionless", "bool", "norm"), "1"),
     **dict.fromkeys(("u/min", "r/min", "rev/min", "tr/min", "tr/mn", "rot/min", "umdr/min",
