@@ -9,7 +9,7 @@ from scipy.io import savemat
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.draft.builder import draft
-from kinemill.draft.schema_inference import form_of, survey
+from kinemill.draft.schema_inference import survey
 from kinemill.errors import BadLog
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
@@ -192,14 +192,6 @@ def test_arrays_and_tables_are_drafted_alike(tmp_path, home, name, save):
     assert task.ingest.time == ["t"]
     _, summary = ingest_and_pack(task, home, tmp_path / name)
     assert summary["rows"] == 600
-
-
-def test_a_format_is_known_by_content_before_its_ending(tmp_path, shared_data):
-    log = tmp_path / "a.csv"
-    log.write_bytes((shared_data / "bouc_wen_sim_h5" / "train.h5").read_bytes()[:4096])
-    assert form_of(log) == "hdf5"
-    (tmp_path / "a.json").write_text("{}")
-    assert form_of(tmp_path / "a.json") is None  # any program's
 
 
 def test_a_repeated_name_is_drafted_by_its_number(shared_data, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.channel_stats import channel_stats
 from kinemill.ingest.recordings import load_recordings
-from kinemill.task import Task, load_task
+from kinemill.task import Task
 
 
 def frames(*columns):
@@ -45,28 +45,6 @@ def test_a_channel_without_a_usable_number_has_no_statistics():
     assert stats([1e308, -1e308, 1e308]) is None  # the deviation overflows
     assert channel_stats([], ["x"]) == {}
     assert channel_stats(frames([1.0]), []) == {}
-
-
-def test_each_channel_counts_its_own_values():
-    frame = pl.DataFrame({"a": [1.0, np.nan, 3.0], "b": [np.nan] * 3, "c": [5.0, 5.0, 5.0]})
-    own = channel_stats([frame], ["a", "b", "c"])
-    assert own.keys() == {"a", "c"}
-    assert (own["a"].mean, own["c"].std) == (2.0, 0.0)
-
-
-def test_the_summary_of_a_real_log_has_the_statistics_of_its_tracks(home, shared_data):
-    task = load_task("double_pendulum", {"ingest.min_file_age": 0.0})
-    report = ingest.run(task, home, shared_data / "double_pendulum_sysid")
-    recordings = [one for one in load_recordings(home, report.artifact.ref) if one.summary.tracks]
-    assert len(recordings) == 12
-    for recording in recordings:
-        tracks = [pl.read_ipc(recording.folder / track.file) for track in recording.summary.tracks]
-        every = pl.concat(tracks)
-        for name in task.numbers:
-            own, values = recording.summary.channels[name], every[name].to_numpy()
-            assert (own.min, own.max) == (values.min(), values.max())
-            assert own.std == pytest.approx(values.std(), rel=1e-9)
-        assert recording.summary.start is None  # its clock starts at zero
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs
-from kinemill.ingest.files import scan
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS
@@ -125,11 +124,6 @@ def test_a_name_as_long_as_a_name_may_be_is_a_name(task, home, logs, write, swin
     report = ingest.run(task, home, logs)
     assert [entry["outcome"] for entry in report.files] == ["episodes"] * 2
     assert ingest.run(task, home, logs).artifact.cached
-
-
-def test_the_ending_of_a_lone_file_may_be_as_long_as_a_name(task, home, write, swing):
-    path = write("x." + "c" * 250, swing)
-    assert ingest.run(task, home, path).files[0]["outcome"] == "episodes"
 
 
 def test_a_name_that_is_no_utf_8_is_kept_shown_and_found_again(task, home, logs):
@@ -265,11 +259,3 @@ def test_a_check_that_trips_over_one_recording_judges_the_others(
     accepted = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
     assert (accepted.summary["accepted"], accepted.summary["quarantined"]) == (1, 1)
     assert all(check.passed for check in load_checks(home, accepted.ref) if check.blocking)
-
-
-def test_a_scan_of_a_path_that_cannot_be_followed_says_so(task, tmp_path):
-    from kinemill.errors import BadInput
-
-    for path in (tmp_path / ("x" * 300), tmp_path / "nothing"):
-        with pytest.raises(BadInput, match="does not exist"):
-            scan(task, path)

@@ -15,7 +15,7 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.rows import read_rows
-from kinemill.store import open_ref, read_json
+from kinemill.store import open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.validate import load_episodes
@@ -176,16 +176,6 @@ def test_a_single_file_is_one_log_whatever_its_ending(task, home, write, swing):
     assert statuses(report) == {"a.log": "episodes"}
 
 
-def test_content_decides_the_format_not_the_ending(task, home, logs, swing):
-    frame = pl.DataFrame(swing, schema=["time", "position", "velocity", "torque"], orient="row")
-    frame.write_parquet(logs / "a.csv")
-    frame.write_csv(logs / "b.parquet")
-    report = ingest.run(task, home, logs)
-    formats = {r.name: r.summary.format for r in load_recordings(home, report.artifact.ref)}
-    assert formats == {"a.csv": "parquet", "b.parquet": "csv"}
-    assert statuses(report) == {"a.csv": "episodes", "b.parquet": "episodes"}
-
-
 def test_good_and_bad_stretches_live_in_one_recording(task, home, logs, write, swing):
     late = [(t + 3.0, *rest) for t, *rest in swing[:30]]
     write("a.csv", [*swing, *late, late[-1], (2.0, 1.0, 1.0, 1.0)])
@@ -300,20 +290,6 @@ def test_processes_that_ingest_the_same_logs_agree(task, home, logs, write, swin
     assert len(digests) == 1
     assert len(load_recordings(home, ingest.run(task, home, logs).artifact.ref)) == 10
     assert list((home.store / ".staging").iterdir()) == []
-
-
-def test_members_are_one_small_file_each(task, home, logs, write, swing):
-    log = write("a.csv", swing)
-    (entry,) = ingest.run(task, home, logs).files
-    member = read_json(home.store / "members" / "pendulum" / f"{entry['hash']}.json")
-    assert member == {
-        "format": 1,
-        "hash": entry["hash"],
-        "name": "a.csv",
-        "bytes": log.stat().st_size,
-        "suffix": ".csv",
-        "meta": {},
-    }
 
 
 def test_a_moved_home_still_knows_its_recordings(task, tmp_path, logs, write, swing):

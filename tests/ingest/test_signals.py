@@ -62,16 +62,6 @@ def test_each_channel_comes_to_the_grid_by_its_own_method(make_task):
     assert (tracks.rows, tracks.dropped_rows, tracks.reasons) == (26 + 5, 0, [])
 
 
-def test_an_angle_is_unwrapped_before_it_is_interpolated(task):
-    times = every(0.007, 0.7)
-    wrapped = (6.0 * times + np.pi) % (2 * np.pi) - np.pi
-    signals = topic(times, angle=wrapped, velocity=times) | topic(
-        every(0.01, 0.7), torque=[0.0] * 71
-    )
-    (frame,) = make_tracks(raw(signals), task).frames
-    np.testing.assert_allclose(frame["angle"], 6.0 * frame["time_s"].to_numpy(), atol=1e-9)
-
-
 def test_a_gap_in_one_signal_splits_all_and_is_named_after_it(task):
     slow = np.concatenate([every(0.02, 0.3), every(0.02, 0.8, start=0.5)])
     tracks = make_tracks(two_topics(every(0.01, 0.8), slow), task)

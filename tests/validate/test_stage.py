@@ -175,19 +175,6 @@ def test_nothing_accepted_fails_every_question_about_it(home, pendulum, record, 
     assert not load_episodes(home, artifact.ref)
 
 
-def test_the_same_recordings_give_the_same_bytes_in_another_home(
-    home, pendulum, record, logs, tmp_path
-):
-    from kinemill.store.home import Home
-
-    task = pendulum()
-    ref = record(task, logs)
-    first = validate.run(task, home, ref)
-    other_folder = Home(tmp_path / "elsewhere")
-    assert record(task, logs, other_folder) == ref
-    assert validate.run(task, other_folder, ref).ref == first.ref
-
-
 def test_adding_one_recording_judges_one(home, pendulum, record, logs, swing, monkeypatch):
     task, evaluated = pendulum(), []
     real = episodes_module.apply_checks_to_track
@@ -216,21 +203,6 @@ def test_another_share_judges_no_recording_again_but_another_limit_does(
     assert not artifact.cached
     with pytest.raises(pytest.fail.Exception, match="judged again"):
         validate.run(pendulum(stuck={"seconds": 0.7}), home, record(pendulum(), logs))
-
-
-def test_progress_is_told_of_every_recording(home, pendulum, record, logs):
-    class Ear:
-        alerts = ()
-
-        def log_message(self, message):
-            raise AssertionError(message)
-
-        def advance(self, stage, done, total, note=""):
-            self.alerts += ((stage, done, total),)
-
-    task, ear = pendulum(), Ear()
-    validate.run(task, home, record(task, logs), ear)
-    assert ear.alerts == tuple(("validate", done, 4) for done in (1, 2, 3, 4))
 
 
 def test_a_noisy_recording_lists_its_first_faults_and_counts_the_rest(

@@ -10,7 +10,6 @@ import pytest
 
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.dataflash import read
 from kinemill.task import READERS, load_task
 from tests.ingest.messages import dataflash_bytes, dataflash_definition, dataflash_message
@@ -111,16 +110,6 @@ def test_a_type_of_a_later_firmware_is_skipped(tmp_path, copter):
     message = dataflash_message("RCOU", 1_000_000, 5, 5).replace(b"\x95\x16", b"\x95\x60")
     log = read(written(tmp_path, content[:at] + definition + message + content[at:]), copter)
     assert (log.reasons, len(log.signals["motor"].values)) == ([], 100)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\xa3\x95\x80", b"".join(map(dataflash_definition, ("FMT", "ATT")))],
-    ids=["empty", "cut", "no messages"],
-)
-def test_a_file_without_messages_is_refused(tmp_path, copter, content):
-    with pytest.raises(Unreadable, match="no messages with timestamps"):
-        read(written(tmp_path, content), copter)
 
 
 def test_other_files_with_the_suffix_are_no_logs(tmp_path, copter, home):

@@ -148,18 +148,6 @@ def test_absurd_row_counts_are_refused_before_they_are_read(logs, make_task):
     assert reason["found"] == "declares 100000000 rows, 2.4e+09 bytes"
 
 
-@pytest.mark.parametrize("form", ["auto", "parquet"])
-def test_twenty_episodes_of_a_humanoid_are_read_whole(shared_data, home, request, form):
-    path = request.config.rootpath / "tests" / "tasks" / "g1.yaml"
-    task = load_task(path, {"ingest.format": form})
-    report = ingest.run(task, home, shared_data / "g1_lerobot")
-    summary = report.artifact.summary
-    assert (summary["recordings"], summary["tracks"], summary["quarantined"]) == (20, 20, 0)
-    assert (summary["rows"], summary["dropped_rows"]) == (7064, 0)
-    tracks = [r.summary.tracks[0] for r in load_recordings(home, report.artifact.ref)]
-    assert sum(track.rows for track in tracks) == 7064  # no last step lost to float32
-
-
 def version3(folder, episodes=3, names=("left_hip", "left_hip_vel", "gripper")):
     """A data set as LeRobot 3 writes it: all episodes in one file, Parquet under `meta/` too."""
     data = folder / "data" / "chunk-000" / "file-000.parquet"

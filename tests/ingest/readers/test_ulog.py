@@ -12,7 +12,6 @@ from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.ulog import read
 from kinemill.ingest.tracks import make_tracks
 from kinemill.task import load_task
-from tests.ingest.conftest import refusals
 from tests.ingest.messages import ulog_bytes, ulog_record, ulog_samples
 
 TASK = """
@@ -136,23 +135,6 @@ def test_record_smaller_than_its_type_is_reported_as_damage(joint, tmp_path):
     log = read(written(tmp_path, ulog_bytes(ulog_samples(), extra={12: short})), joint)
     assert checks(log) == ["damaged"]
     assert len(log.signals["angle"].time) == 200
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b"", "does not begin as a ULog file does"),
-        (b"ULog\x01\x12\x35\x01" + bytes(8), "holds no data"),
-        (ulog_bytes([]), "holds no data"),
-        (ulog_bytes(ulog_samples())[:30], "holds no data"),
-        (
-            b"ULog\x01\x12\x35\x01" + bytes(8) + ulog_record("B", bytes(8) + b"\2" + bytes(31)),
-            "sets flags of a newer version of the format",
-        ),
-    ],
-)
-def test_a_file_without_a_flight_is_refused(joint, tmp_path, content, problem):
-    assert refusals(read, written(tmp_path, content), joint)[0]["found"] == problem
 
 
 def test_a_type_that_contains_itself_is_refused(joint, tmp_path):
