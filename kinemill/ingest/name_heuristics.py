@@ -419,7 +419,7 @@ def _doubt(name: str, spelled: str | None) -> str:
 
 def _unclear_unit(name: str) -> str:
     """Return the last word of a name if it may be a unit, but not one of its quantity."""
-    last = re.split(r"[^A-Za-zµ°%]+|(?<=[a-z0-9])(?=[A-Z][A-Za-z]*\Z)", name)[-1]
+    last = re.split(r"[^A-Za-zµ°%]+|(?<=[a-z0-9])(?<!deg)(?=[A-Z][A-Za-z]*\Z)", name)[-1]
     is_short = len(last) == 1 and last not in "gG"
     is_known = _lower(last) in _LOWER or last.endswith("degC")
     is_unit = is_known or read_unit(last, _words_of(name)) is not None
