@@ -195,6 +195,10 @@ def _same_robot(
     excluded = {source for sources, _ in COMMANDS.values() for source in sources}
     columns = [clip_columns(table, robot, excluded, order) for table in tables]
     groups = Counter(tuple(clip.joints) for clip in columns if clip.joints)
+    if not groups and order:
+        problem = f"has {len(order)} names for {len(tables[0].values)} columns of {source.name}"
+        expected = "one for each joint, in order; 7 columns may hold the root before them"
+        raise BadInput("--joints", problem, expected=expected)
     if not groups:
         raise _unnamed(source, tables[0], robot)
     limited = set(robot.joints) if robot else set[str]()

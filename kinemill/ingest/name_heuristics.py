@@ -420,7 +420,8 @@ def _doubt(name: str, spelled: str | None) -> str:
 def _unclear_unit(name: str) -> str:
     """Return the last word of a name if it may be a unit, but not one of its quantity."""
     last = re.split(r"[^A-Za-zµ°%]+|(?<=[a-z0-9])(?<!deg)(?=[A-Z][A-Za-z]*\Z)", name)[-1]
-    is_short = len(last) == 1 and last not in "gG"
+    is_tag = bool({*split_words(name)[-1:]} & {"command", "measured", "setpoint"})  # LIC101.MV
+    is_short = is_tag or (len(last) == 1 and last not in "gG")
     is_known = _lower(last) in _LOWER or last.endswith("degC")
     is_unit = is_known or read_unit(last, _words_of(name)) is not None
     return last if is_unit and not is_short and last.lower() not in _SHORT else ""

@@ -240,6 +240,8 @@ def test_joints_of_rows_without_names_are_stated_in_their_order(tmp_path):
     names = [f"leg_{at}" for at in range(rows.shape[1])]
     np.save(tmp_path / "walk.npy", rows)
     draft = build_motion("walk", tmp_path / "walk.npy", 30.0, joints=names)
+    with pytest.raises(BadInput, match=r"--joints: has 1 names for \d+ columns of walk\.npy"):
+        build_motion("walk", tmp_path / "walk.npy", 30.0, joints=names[:1])
     assert [column.channel for column in draft.columns if column.role == "state"][:2] == names[:2]
     with pytest.raises(BadInput, match="--joints"):
         build_motion("walk", tmp_path / "walk.npy", 30.0)

@@ -78,6 +78,9 @@ speed_sp - reference -
 set state unknown -
 training_set state unknown -
 Training_Set[3] state unknown -
+voltage_cv action action cV
+effort_n action action N
+force_mn action action -
 """
 
 
