@@ -122,10 +122,8 @@ class Actor(PolicyModule):
         return [*numbers, *([*chain] for chain in self.image_adapters)]  # pyright: ignore
 
     def _act(self, raw: Tensor, mask: Tensor | None) -> Tensor:
-        if self.layout.is_mixed:
-            return self._mixed(raw, mask)
         if any(self.layout.choices):
-            return self._best_choices(raw, mask)
+            return self._choose(raw, mask)
         if self._head == "squashed":
             raw = self.inner_low + 0.5 * (torch.tanh(raw) + 1.0) * (
                 self.inner_high - self.inner_low
@@ -136,26 +134,18 @@ class Actor(PolicyModule):
             action = adapter.act(action)  # pyright: ignore[reportCallIssue]
         return clipped(action, self.low, self.high)
 
-    def _mixed(self, raw: Tensor, mask: Tensor | None) -> Tensor:
-        """Return actions (B, A): numbers within limits, and the best choices of the others."""
+    def _choose(self, raw: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the best choice of each action (B, A), and numbers within limits."""
         choices = self.layout.choices
         raw = forbid_choices(raw, choices, mask)
+        parts = raw.split([count or 1 for count in choices], dim=1)
         columns = [
             part.argmax(dim=1, keepdim=True).to(raw.dtype) if count else part
-            for count, part in zip(
-                choices, raw.split([count or 1 for count in choices], dim=1), strict=True
-            )
+            for count, part in zip(choices, parts, strict=True)
         ]
-        # argmax hides NaN; adding 0 times the scores keeps it, as in `_best_choices`.
-        is_nan = 0.0 * raw.sum(dim=1, keepdim=True)
-        return clipped(torch.cat(columns, dim=1), self.low, self.high) + is_nan
-
-    def _best_choices(self, raw: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the choice of each action with the highest score; NaN where a score is NaN."""
-        raw = forbid_choices(raw, self.layout.choices, mask)
-        parts = raw.split(self.layout.choices, dim=1)
-        best = torch.stack([part.argmax(dim=1) for part in parts], dim=1).to(raw.dtype)
-        return best + 0.0 * raw.sum(dim=1, keepdim=True)
+        # argmax hides NaN; adding 0 times the scores keeps it.
+        action = torch.cat(columns, dim=1) + 0.0 * raw.sum(dim=1, keepdim=True)
+        return clipped(action, self.low, self.high) if self.layout.is_mixed else action
 
 
 def forbid_choices(raw: Tensor, choices: Sequence[int], mask: Tensor | None) -> Tensor:

@@ -1,19 +1,17 @@
 """Learn type `reinforcement`: train a policy in an environment, evaluated by its return."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
     SerializeAsAny,
-    ValidationInfo,
     field_validator,
 )
 
 from kinemill.policies.environments.card import Card
-from kinemill.registry import Registry
 from kinemill.runtime.agents import Agent
 from kinemill.store import ArtifactRef, Home, Json
 from kinemill.task import Problems, Task, TorchModule
@@ -36,7 +34,6 @@ from kinemill.task.plugins import (
     SCHEDULES,
     Model,
     Optimizer,
-    Plugin,
     Schedule,
     pick,
     pick_or_none,
@@ -45,14 +42,6 @@ from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, ImageInp
 from kinemill.train.context import Trained, TrainingContext
 
 _UNUSED = ("accumulate", "ema", "amp", "compile", "cuda_graph", "matmul", "freeze", "eval_callback")
-
-P = TypeVar("P", bound=Plugin)
-
-
-def _named(family: Registry[type[P]], cls: type[P]) -> Callable[[object, ValidationInfo], P]:
-    """Return a validator that also accepts the name of a plug-in without settings."""
-    build = pick(family, cls)
-    return lambda value, info: build({"type": value} if isinstance(value, str) else value, info)
 
 
 @OBJECTIVES.register("reinforcement")
@@ -67,7 +56,7 @@ class Reinforcement(Learn):
 
     type: Literal["reinforcement"] = "reinforcement"
     algorithm: Annotated[
-        SerializeAsAny[Algorithm], BeforeValidator(_named(ALGORITHMS, Algorithm))
+        SerializeAsAny[Algorithm], BeforeValidator(pick(ALGORITHMS, Algorithm))
     ] = Field(
         default_factory=lambda: ALGORITHMS["ppo"].model_validate({"type": "ppo"}),
         description="learning algorithm, by name or with its settings",
@@ -106,7 +95,7 @@ class Reinforcement(Learn):
     num_envs: Processes | None = Field(
         default=None, description="number of parallel environments; default: from the algorithm"
     )
-    runner: Annotated[SerializeAsAny[Runner], BeforeValidator(_named(RUNNERS, Runner))] = Field(
+    runner: Annotated[SerializeAsAny[Runner], BeforeValidator(pick(RUNNERS, Runner))] = Field(
         default_factory=lambda: RUNNERS["auto"].model_validate({"type": "auto"}),
         description="where the environments run",
     )

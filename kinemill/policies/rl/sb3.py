@@ -27,7 +27,13 @@ from kinemill.models.mlp import MLP
 from kinemill.policies.rl.cloning import ClonedSteps, Transitions, fit_actor
 from kinemill.policies.rl.drawing import Call, critic_call
 from kinemill.policies.rl.learner import Forecast, Site
-from kinemill.policies.rl.networks import Core, extractor_of, policies_of
+from kinemill.policies.rl.networks import (
+    Core,
+    ModelCore,
+    Perceptron,
+    extractor_of,
+    policies_of,
+)
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.store import Json
 from kinemill.task.plugins import Model
@@ -84,6 +90,25 @@ def plain_models(learn: Reinforcement) -> tuple[MLP, MLP] | None:
     if learn.images or learn.agents or not is_plain(actor) or not is_plain(critic):
         return None
     return (actor, critic) if actor.activation == critic.activation else None
+
+
+def actor_network(
+    learn: Reinforcement, inputs: int, outputs: int, features: int, *, is_shared: bool = False
+) -> Core:
+    """Return the network of an actor, as the library builds it: (B, inputs) -> (B, outputs).
+
+    Args:
+        learn: settings of the model.
+        inputs: numbers and pixels of a row.
+        outputs: numbers of the head.
+        features: numbers before the head of a model that is no plain perceptron, or is shared.
+        is_shared: whether the critic has the same model.
+    """
+    models = plain_models(learn)
+    if models is None or is_shared:
+        return ModelCore(extractor_of(learn, inputs, features), outputs)
+    actor, _ = models
+    return Perceptron([inputs, *actor.hidden_sizes, outputs], actor.activation)
 
 
 def has_normalized_critic(learn: Reinforcement) -> bool:

@@ -74,14 +74,9 @@ class Replaying(Algorithm):
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.policies.rl.networks import Extractor, ModelCore, Perceptron
-        from kinemill.policies.rl.sb3 import plain_models
+        from kinemill.policies.rl.sb3 import actor_network
 
-        models = plain_models(learn)
-        if models is not None:
-            model, _ = models
-            return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
-        return ModelCore(Extractor(learn, inputs, self.features), outputs)
+        return actor_network(learn, inputs, outputs, self.features)
 
     def copied(self, learn: Reinforcement, policy: Any) -> Any:
         """Return a copy of the acting network in a policy of the library."""

@@ -113,14 +113,10 @@ class ActorCritic(Algorithm):
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.policies.rl.networks import ModelCore, Perceptron, extractor_of
-        from kinemill.policies.rl.sb3 import plain_models
+        from kinemill.policies.rl.sb3 import actor_network
 
-        models = plain_models(learn)
-        if models is not None and self.critic == "separate":
-            model, _ = models
-            return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
-        return ModelCore(extractor_of(learn, inputs, self.features), outputs)
+        is_shared = self.critic == "shared"
+        return actor_network(learn, inputs, outputs, self.features, is_shared=is_shared)
 
     def copied(self, learn: Reinforcement, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""

@@ -39,13 +39,9 @@ class Evolution(Algorithm):
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the policy's network."""
-        from kinemill.policies.rl.networks import ModelCore, Perceptron, extractor_of
-        from kinemill.policies.rl.sb3 import plain_models
+        from kinemill.policies.rl.sb3 import actor_network
 
-        models = plain_models(learn)
-        if models is None:
-            return ModelCore(extractor_of(learn, inputs, self.features), outputs)
-        return Perceptron([inputs, *models[0].hidden_sizes, outputs], models[0].activation)
+        return actor_network(learn, inputs, outputs, self.features)
 
     def learner(self, site: Site) -> Learner:
         """Return the learner."""
