@@ -66,7 +66,7 @@ def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
         raise BadInput(
             f"task {task.name}: control.plant",
             "is missing",
-            expected=f"a simulated robot: {', '.join(SIMULATORS)}",
+            expected=f"an MJCF or URDF file, or one of {', '.join(SIMULATORS)}",
             fix="or plan with `make_planner` on a robot of yours",
         )
     if is_plant_file(name):

@@ -218,6 +218,10 @@ class Planner:
         # Counted from the start, because `[-0:]` would be the whole array.
         past = past_actions[len(past_actions) - (rows - 1) :]
         predicted = model.rollout(states[len(states) - rows :], past, actions)
+        if predicted.shape[-3:-1] != actions.shape[:2]:
+            where = f"{type(model).__name__}.rollout"
+            expected = f"{(*actions.shape[:2], states.shape[1])}: plans, steps, states"
+            raise BadInput(where, f"returned an array {predicted.shape}", expected=expected)
         with np.errstate(over="ignore", invalid="ignore"):  # a model may diverge; that costs inf
             costs = self.cost.total(predicted, actions, self.last, states[-1])
         return np.where(np.isfinite(costs), costs, np.inf)

@@ -35,6 +35,7 @@ from kinemill.task.stages import Dataset, Ingest, ValidateBase
 from kinemill.task.trackers import TRACKERS, Track, as_tracks
 from kinemill.task.verify import Verify
 
+_LINE = 100  # characters of a line of a task as text
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _JOBS = {"backfill", "tune"}
 _OWNER = re.compile(r"team:\w[\w.-]*|[\w.+-]+@[\w-]+(\.[\w-]+)+")
@@ -143,15 +144,24 @@ class Task(Settings):
     _path: Path | None = PrivateAttr(default=None)
     _notes: list[str] = PrivateAttr(default_factory=list[str])
 
+    def __repr__(self) -> str:
+        """Return learn type, time step and channels by role; all settings have 9,000 characters."""
+        roles = dict.fromkeys(channel.role for channel in self.channels.values())
+        lines = [f"  {role}: {', '.join(self._with_roles(role))}" for role in roles]
+        title = f"Task {self.name}: {self.learn.type}, dt {self.dt:g} s"
+        return "\n".join(line[:_LINE] for line in (title, *lines))
+
+    __str__ = __repr__
+
     @property
     def states(self) -> list[str]:
         """Names of the state channels, in the task's order: the order of every state tensor."""
-        return [name for name, channel in self.channels.items() if channel.role == "state"]
+        return self._with_roles("state")
 
     @property
     def actions(self) -> list[str]:
         """Names of the action channels, in the task's order: the order of every action tensor."""
-        return [name for name, channel in self.channels.items() if channel.role == "action"]
+        return self._with_roles("action")
 
     @property
     def outputs(self) -> list[str]:

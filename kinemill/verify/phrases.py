@@ -57,8 +57,9 @@ def percent(share: float, *, bare: bool = False) -> str:
 
 
 def counted(number: int, unit: str) -> str:
-    """Format a count with its unit, without the plural s for 1."""
-    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"
+    """Format a count with its unit in the plural, which becomes the singular for 1."""
+    singular = unit.removesuffix("es" if unit.endswith("ches") else "s")
+    return f"{number} {singular if number == 1 else unit}"
 
 
 def amount(value: float) -> str:

@@ -26,7 +26,7 @@ from kinemill_dagster.assets import stages_of
 
 _COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
 _PACED = re.compile(r"\d steps/s")
-_TIME_LEFT = re.compile(r", [\d:]+ left$")  # end of a message about a candidate of a portfolio
+_TIME_LEFT = re.compile(r", [\d:]+ left$|\btakes about \d")  # of a candidate, of a training
 _WAITING = "waiting for "  # prefix of messages about a lock's holder
 _WIDTH = 20  # columns of a bar
 _PIPES = "[pipes] "  # start of Dagster's message on a training process that a signal ended

@@ -27,6 +27,7 @@ def test_settings_objects_keep_their_type():
     learn = type(rod().learn)(history=7)
     task = km.make_task(**{**MINIMAL, "learn": learn})
     assert (task.learn.type, task.learn.history) == ("dynamics", 7)
+    assert str(task) == repr(task) == "Task rod: dynamics, dt 0.02 s\n  state: angle"
 
 
 def test_errors_name_the_key_and_the_nearest_name():

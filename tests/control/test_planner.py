@@ -7,6 +7,7 @@ import pytest
 
 from kinemill.control import AsyncPlanner, Online, make_planner
 from kinemill.control.planner import RISKS
+from kinemill.errors import BadInput
 from kinemill.runtime import Watchdog, load
 from kinemill.task.control import Risk
 from tests.control.conftest import Sled, drive
@@ -109,6 +110,23 @@ class Held(Sled):
     def rollout(self, states, past_actions, actions):
         assert self.free.wait(30.0)
         return super().rollout(states, past_actions, actions)
+
+
+class Single(Sled):
+    """A sled that forgets that it gets many plans."""
+
+    def rollout(self, states, past_actions, actions):
+        return super().rollout(states, past_actions, actions)[:1]
+
+
+def test_a_model_with_another_number_of_plans_is_named_with_the_shape(sled):
+    planner = make_planner(sled, [Single()])
+    plans, steps = planner.controller.samples, planner.controller.horizon
+    message = (
+        rf"Single\.rollout: returned an array \(1, {steps}, 2\); expected \({plans}, {steps}, 2\)"
+    )
+    with pytest.raises(BadInput, match=message):
+        planner.act(np.array([[1.0, 0.0]] * 2), np.zeros((1, 1)))
 
 
 def test_async_planner_follows_its_plan_until_the_next_is_done(sled):

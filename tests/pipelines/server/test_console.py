@@ -85,21 +85,24 @@ def test_stage_ended_by_a_signal_is_stopped_not_failed(monkeypatch, signal, stat
     assert line.endswith("model 200/1200 18.6 steps/s")
 
 
+ESTIMATE = "20 steps/s: the training up to step 900 takes about 45 s"
 STATISTICS = "statistics at step 64: return 2 std 1\n            mean\ntrain return  1"
 
 
 def hear_statistics(view):
-    for message in ("model 64/128 20 steps/s", STATISTICS):
+    for message in (ESTIMATE, "model 64/128 20 steps/s", STATISTICS):
         view.listen(
             SimpleNamespace(step_key="tiny__model", user_message=message, dagster_event=None)
         )
 
 
 def test_evaluations_are_lines_in_a_pipe_and_a_table_in_a_terminal():
-    console = Console(file=io.StringIO(), width=40)
+    console = Console(file=io.StringIO(), width=120)
     view = LineView(console, ["model"])
     hear_statistics(view)
-    assert console.file.getvalue().splitlines()[-1] == STATISTICS.splitlines()[0]
+    estimate, last = console.file.getvalue().splitlines()
+    assert estimate == f"model            {ESTIMATE}"
+    assert last == STATISTICS.splitlines()[0]
     assert "std 1" in console.file.getvalue()
     assert "train return" not in console.file.getvalue()
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
