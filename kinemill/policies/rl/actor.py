@@ -136,16 +136,20 @@ class Actor(PolicyModule):
 
     def _choose(self, raw: Tensor, mask: Tensor | None) -> Tensor:
         """Return the best choice of each action (B, A), and numbers within limits."""
-        choices = self.layout.choices
-        raw = forbid_choices(raw, choices, mask)
-        parts = raw.split([count or 1 for count in choices], dim=1)
-        columns = [
-            part.argmax(dim=1, keepdim=True).to(raw.dtype) if count else part
-            for count, part in zip(choices, parts, strict=True)
-        ]
+        raw = forbid_choices(raw, self.layout.choices, mask)
         # argmax hides NaN; adding 0 times the scores keeps it.
-        action = torch.cat(columns, dim=1) + 0.0 * raw.sum(dim=1, keepdim=True)
+        action = best_choices(raw, self.layout.choices) + 0.0 * raw.sum(dim=1, keepdim=True)
         return clipped(action, self.low, self.high) if self.layout.is_mixed else action
+
+
+def best_choices(raw: Tensor, choices: Sequence[int]) -> Tensor:
+    """Return the choice with the highest score of each action (B, A); numbers as they are."""
+    parts = raw.split([count or 1 for count in choices], dim=1)
+    columns = [
+        part.argmax(dim=1, keepdim=True).to(raw.dtype) if count else part
+        for count, part in zip(choices, parts, strict=True)
+    ]
+    return torch.cat(columns, dim=1)
 
 
 def forbid_choices(raw: Tensor, choices: Sequence[int], mask: Tensor | None) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments.native import MixedBox
-from kinemill.policies.rl.actor import forbid_choices, outputs_of
+from kinemill.policies.rl.actor import best_choices, forbid_choices, outputs_of
 from kinemill.policies.rl.learner import Site
 from kinemill.policies.rl.networks import Core
 from kinemill.policies.rl.sb3 import seed_all
@@ -130,14 +130,11 @@ class EvolutionLearner:
             else:
                 mask = torch.from_numpy(self._copies.masks) if self._copies.masked else None
             raw = forbid_choices(raw, layout.choices, mask)
-            parts = raw.split([count or 1 for count in layout.choices], dim=1)
-            columns = [
-                part.argmax(dim=1) if count else part[:, 0]
-                for count, part in zip(layout.choices, parts, strict=True)
-            ]
+            actions = best_choices(raw, layout.choices).numpy()
             if isinstance(space, MixedBox):
-                return np.clip(torch.stack(columns, dim=1).numpy(), space.low, space.high)
-            return columns[0].numpy() if len(columns) == 1 else torch.stack(columns, dim=1).numpy()
+                return np.clip(actions, space.low, space.high)
+            actions = actions.astype(np.int64)
+            return actions[:, 0] if len(layout.choices) == 1 else actions
         low = torch.from_numpy(space.low)
         high = torch.from_numpy(space.high)
         return (low + 0.5 * (torch.tanh(raw) + 1.0) * (high - low)).numpy()
