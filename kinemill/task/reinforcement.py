@@ -83,8 +83,8 @@ class NetworkSettings(Protocol):
         """Agents that act in turns, each a `kinemill.runtime.agents.Agent`."""
         ...
 
-    def with_parts(self, parts: Sequence[ObservedPart], frames: int) -> "NetworkSettings":
-        """Return a copy for networks that read parts of their input by name."""
+    def with_inputs(self, parts: Sequence[ObservedPart], frames: int) -> "NetworkSettings":
+        """Return a copy for networks with named parts in their input."""
         ...
 
 

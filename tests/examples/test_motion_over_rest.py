@@ -13,7 +13,7 @@ from kinemill_dagster.pipelines.instance import open_instance
 from tests.conftest import run_here
 from tests.draft.test_motion import JOINTS, clip
 from tests.examples.conftest import load_example
-from tests.examples.test_training_scripts import statements
+from tests.examples.test_training_scripts import code_lines
 from tests.rest_server import ScriptedDagster, repository, serve
 
 
@@ -56,4 +56,4 @@ def test_clips_become_an_onnx_file_over_rest(tracked_home, tmp_path, monkeypatch
     policy = runtime.load(files[1])
     assert policy.actions == tuple(f"{joint}_target" for joint in JOINTS)
     assert policy.act(np.zeros(len(policy.observation))).shape == (len(JOINTS),)
-    assert statements("motion_over_rest") <= 30
+    assert code_lines("motion_over_rest") <= 30

@@ -15,13 +15,17 @@ from tests.examples.conftest import load_example
 plan = load_example("plan")
 
 
-def statements(name: str) -> int:
-    """Return the lines of code of an example, without docstrings."""
-    tree = ast.parse((ROOT / "examples" / "python" / f"{name}.py").read_text())
-    for node in ast.walk(tree):
+def code_lines(name: str) -> int:
+    """Return the lines of an example without docstrings, comments and empty lines."""
+    source = (ROOT / "examples" / "python" / f"{name}.py").read_text()
+    lines = [line.strip() for line in source.splitlines()]
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.FunctionDef):
-            node.body = node.body[1:]
-    return len([line for line in ast.unparse(tree).splitlines() if line])
+            docstring = node.body[0]
+            lines[docstring.lineno - 1 : docstring.end_lineno] = [""] * (
+                docstring.end_lineno - docstring.lineno + 1
+            )
+    return sum(not line.startswith("#") for line in lines if line)
 
 
 def mass(seed, rows=2000):
@@ -43,7 +47,7 @@ def test_training_script_simulates_what_it_learned(home):
     frame = simulation.to_polars()
     # From rest under 1 N for 0.25 s: 8 / 2 * 0.25**2 m without the spring.
     assert frame["position"][-1] == pytest.approx(0.23, abs=0.06)
-    assert statements("train_dynamics") <= 40  # as many as with a hosted trainer
+    assert code_lines("train_dynamics") <= 38  # as many as with a hosted trainer
 
 
 @pytest.mark.ci
@@ -69,7 +73,7 @@ def test_imitation_script_continues_from_a_checkpoint(home, tmp_path, monkeypatc
     results, continued = load_example("imitate").main(task, str(demonstrations), steps=200)
     assert max(results.rmse.values()) < 0.15  # of actions in -1 to 1
     assert 0.0 <= continued.history["eval/rest"][-1][1] <= 1.0  # of the script
-    assert statements("imitate") <= 45  # as with a trainer, a dataset and an evaluation in classes
+    assert code_lines("imitate") <= 45  # as with a trainer, a dataset and an evaluation in classes
 
 
 POLES = """
@@ -123,7 +127,7 @@ def test_planning_script_plans_in_a_model_file_with_what_it_learned(home, tmp_pa
     assert all(steps[0] < steps[-1] for steps in by_step)
     assert np.isfinite(episode.document["cost"])
     assert episode.episodes[0].actions.shape == (20, 1)
-    assert statements("plan") <= 34  # hydrax: 9 of examples/double_cart_pole.py, 25 of its task
+    assert code_lines("plan") <= 51  # hydrax: 17 of examples/double_cart_pole.py, 34 of its task
 
 
 @pytest.mark.ci
@@ -136,4 +140,4 @@ def test_cutting_script_trains_sub_steps_by_evolution_and_ppo(home):
         # A forbidden choice is an error of the environment.
         assert len(training.trials(episodes=2).returns) == 2
     assert trained["ppo"].task.learn.algorithm.critic == "shared"
-    assert statements("cut") <= 8
+    assert code_lines("cut") <= 14

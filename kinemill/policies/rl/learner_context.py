@@ -81,8 +81,9 @@ def checked_settings(task: Task, layout: PolicyLayout) -> Any:
     """
     settings: Any = task.environment
     learn: Any = task.learn
-    learn = learn.with_inputs(image_inputs(settings.wrappers, layout), layout.agents)
-    learn = learn.with_parts(*observed_parts(settings.wrappers, layout))
+    parts = observed_parts(settings.wrappers, layout)
+    images = image_inputs(settings.wrappers, layout)
+    learn = learn.with_inputs(*parts, images, layout.agents)
     check_algorithm(learn.algorithm, layout)
     check_machine(learn, layout, learn.num_envs or learn.algorithm.num_envs)
     return learn

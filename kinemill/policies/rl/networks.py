@@ -192,7 +192,7 @@ class AgentExtractors(nn.Module):
             size = start + stop - first
             parts = native_parts(members[0].observation, members[0].keys, start)
             parts[OBSERVATION] = ObservedPart(OBSERVATION, (0, size), (size,))
-            narrow = learn.with_parts(list(parts.values()), 1)
+            narrow = learn.with_inputs(list(parts.values()), 1)
             networks.append(Extractor(narrow, size, features))
         self.networks = nn.ModuleList(networks)
 

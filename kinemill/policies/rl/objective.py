@@ -3,13 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    SerializeAsAny,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, field_validator
 
 from kinemill.policies.environments.card import Card
 from kinemill.runtime.agents import Agent
@@ -143,17 +137,9 @@ class Reinforcement(Learn):
         """Agents that act in turns, see `kinemill.runtime.agents`; set by `with_inputs`."""
         return self._agents
 
-    def with_inputs(
-        self, images: Sequence[ImageInput], agents: Sequence[Agent] = ()
-    ) -> "Reinforcement":
-        """Return a copy for networks whose input ends with images or has blocks of agents."""
-        copy = self.model_copy()
-        copy._images, copy._agents = tuple(images), tuple(agents)
-        return copy
-
     @property
     def observed_parts(self) -> tuple[ObservedPart, ...]:
-        """Parts of a network's input by name; set by `with_parts`."""
+        """Parts of a network's input by name; set by `with_inputs`."""
         return self._parts
 
     @property
@@ -161,11 +147,19 @@ class Reinforcement(Learn):
         """Number of stacked frames of numbers in the input, see the wrapper `frame_stack`."""
         return self._frames
 
-    def with_parts(self, parts: Sequence[ObservedPart], frames: int) -> "Reinforcement":
-        """Return a copy for networks that read parts of their input by name."""
+    def with_inputs(
+        self,
+        parts: Sequence[ObservedPart],
+        frames: int,
+        images: Sequence[ImageInput] = (),
+        agents: Sequence[Agent] = (),
+    ) -> "Reinforcement":
+        """Return a copy for networks with named parts, images and agents in their input."""
         copy = self.model_copy()
         copy._parts = tuple(parts)
         copy._frames = frames
+        copy._images = tuple(images)
+        copy._agents = tuple(agents)
         return copy
 
     def of_critic(self) -> "Reinforcement":

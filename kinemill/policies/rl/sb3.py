@@ -27,13 +27,7 @@ from kinemill.models.mlp import MLP
 from kinemill.policies.rl.cloning import ClonedSteps, Transitions, fit_actor
 from kinemill.policies.rl.drawing import Call, critic_call
 from kinemill.policies.rl.learner import Forecast, Site
-from kinemill.policies.rl.networks import (
-    Core,
-    ModelCore,
-    Perceptron,
-    extractor_of,
-    policies_of,
-)
+from kinemill.policies.rl.networks import Core, ModelCore, Perceptron, extractor_of, policies_of
 from kinemill.policies.rl.objective import Reinforcement
 from kinemill.store import Json
 from kinemill.task.plugins import Model
@@ -97,12 +91,7 @@ def actor_network(
 ) -> Core:
     """Return the network of an actor, as the library builds it: (B, inputs) -> (B, outputs).
 
-    Args:
-        learn: settings of the model.
-        inputs: numbers and pixels of a row.
-        outputs: numbers of the head.
-        features: numbers before the head of a model that is no plain perceptron, or is shared.
-        is_shared: whether the critic has the same model.
+    `features` counts the inputs of the head of a shared model, or of one that is no perceptron.
     """
     models = plain_models(learn)
     if models is None or is_shared:
