@@ -60,6 +60,7 @@ def view(
         _finding_row(stretch, item) for stretch in selected for item in stretch.verdict.findings
     ]
     pieces = [piece for stretch in stretches for piece in stretch.verdict.pieces]
+    drawn, others = _most_findings(selected)
     body = render(
         "validate/recording.html.j2",
         task=task,
@@ -72,7 +73,8 @@ def view(
         seconds=sum(float(np.ptp(stretch.seconds)) for stretch in stretches),
         n_findings=sum(len(stretch.verdict.findings) for stretch in stretches),
         edits=edits,
-        drawn=[_drawn(task, stretch, window) for stretch in _most_findings(selected)],
+        drawn=[_drawn(task, stretch, window) for stretch in drawn],
+        not_drawn=[*(f"track {stretch.index}" for stretch in others), *task.media],
         findings=[*read, *findings],
     )
     return html_page(f"{task.name}: {recording.name}", [body])
@@ -99,9 +101,10 @@ def _evaluate(task: Task, recording: Recording, track: TrackFile) -> Stretch:
     return Stretch(track.index, frame, verdict, track.part)
 
 
-def _most_findings(stretches: Sequence[Stretch]) -> list[Stretch]:
-    worst = sorted(stretches, key=lambda item: -len(item.verdict.findings))[:TRACKS]
-    return sorted(worst, key=lambda item: item.index)
+def _most_findings(stretches: Sequence[Stretch]) -> tuple[list[Stretch], list[Stretch]]:
+    """Return the tracks with most findings, and the others."""
+    ranked = sorted(stretches, key=lambda item: -len(item.verdict.findings))
+    return sorted(ranked[:TRACKS], key=lambda item: item.index), ranked[TRACKS:]
 
 
 def _drawn(

@@ -41,6 +41,13 @@ def test_the_page_reaches_for_nothing_outside(observed, kinemill, tmp_path):
     assert "None: every row was accepted" in page
 
 
+def test_tracks_that_are_not_drawn_are_listed(observed, kinemill, tmp_path, monkeypatch):
+    monkeypatch.setattr("kinemill.validate.recording_page.TRACKS", 0)
+    out = tmp_path / "page.html"
+    kinemill("data", "view", "swing", "b.csv", "--out", out)
+    assert "<p>Not drawn: track 0.</p>" in out.read_text()
+
+
 def test_an_episode_is_shown_alone(observed, kinemill, tmp_path):
     second = next(item for item in observed if item.name != "b.csv" and item.id.endswith("-0001"))
     out = tmp_path / "page.html"
