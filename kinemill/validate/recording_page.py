@@ -60,7 +60,7 @@ def view(
         _finding_row(stretch, item) for stretch in selected for item in stretch.verdict.findings
     ]
     pieces = [piece for stretch in stretches for piece in stretch.verdict.pieces]
-    drawn, others = _most_findings(selected)
+    drawn, remaining = _most_findings(selected)
     body = render(
         "validate/recording.html.j2",
         task=task,
@@ -74,7 +74,7 @@ def view(
         n_findings=sum(len(stretch.verdict.findings) for stretch in stretches),
         edits=edits,
         drawn=[_drawn(task, stretch, window) for stretch in drawn],
-        not_drawn=[*(f"track {stretch.index}" for stretch in others), *task.media],
+        not_drawn=[*(f"track {stretch.index}" for stretch in remaining), *task.media],
         findings=[*read, *findings],
     )
     return html_page(f"{task.name}: {recording.name}", [body])
@@ -102,7 +102,7 @@ def _evaluate(task: Task, recording: Recording, track: TrackFile) -> Stretch:
 
 
 def _most_findings(stretches: Sequence[Stretch]) -> tuple[list[Stretch], list[Stretch]]:
-    """Return the tracks with most findings, and the others."""
+    """Return the tracks with most findings, and the remaining ones."""
     ranked = sorted(stretches, key=lambda item: -len(item.verdict.findings))
     return sorted(ranked[:TRACKS], key=lambda item: item.index), ranked[TRACKS:]
 
