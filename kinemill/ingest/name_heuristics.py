@@ -116,7 +116,7 @@ _QUANTITIES = {
     "m/s": VELOCITY | word_set("v tas ias airspeed groundspeed"),
     "rad/s": VELOCITY | {"yawrate", "rollrate", "pitchrate"},
     "rad": TURNING | POSITION | SURFACES,
-    "m": LENGTH | word_set("positions alt dist range travel"),
+    "m": LENGTH | word_set("positions alt dist range travel easting northing elevation odometer"),
     "Hz": {"frequency", "freq"},
     "percent": word_set("tau torque torques effort force duty pwm throttle valve level"),
     "s": word_set("pwm servo throttle"),
@@ -431,7 +431,7 @@ def _unit(name: str, parts: list[str], what: str) -> str | None:
     tokens = set(parts)
     last = parts[-1] if parts[1:] else ""
     is_prefixed = re.search(r"(?:(?<![A-Za-z])[mcd]|(?:[mcd]|(?<=[a-z])[MCD])deg)C\W*\Z", name)
-    if _SCALED.search(name) or (last == "m" and not tokens & LENGTH):
+    if _SCALED.search(name) or (last == "m" and not tokens & _QUANTITIES["m"]):
         return None
     if last == "m" or (last == "c" and tokens & _QUANTITIES["K"] and not is_prefixed):
         return "m" if last == "m" else "degC"

@@ -50,6 +50,7 @@ heater_temp_C state unknown degC
 motor_temp state unknown -
 phase_C state unknown -
 phase_m state unknown -
+easting_m state unknown m
 /battery_state.voltage state unknown V
 orientation.w state position -
 Motorstrom action action A
