@@ -131,11 +131,15 @@ def table_of(results: dict[str, list[tuple[str, float, list[str]]]]) -> str:
 def surprises_in(text: str, columns: int = COLUMNS) -> list[str]:
     """Return what would surprise a reader of a terminal's text."""
     plain = _ESCAPES.sub("", text)
-    surprises = [name for name, pattern in _SURPRISES.items() if pattern.search(plain)]
-    surprises += [f"{a!r} and {b!r}" for a, b in _CONTRADICTIONS if a in plain and b in plain]
     lines = [line for part in plain.split("\n") for line in part.rstrip("\r").split("\r")]
+    surprises = [
+        f"{name}: {next((line for line in lines if pattern.search(line)), '')}"
+        for name, pattern in _SURPRISES.items()
+        if pattern.search(plain)
+    ]
+    surprises += [f"{a!r} and {b!r}" for a, b in _CONTRADICTIONS if a in plain and b in plain]
     wide = [line for line in lines if len(line) > columns]
-    return surprises + ([f"a line of {len(wide[0])} columns"] if wide else [])
+    return surprises + ([f"a line of {len(wide[0])} columns: {wide[0]}"] if wide else [])
 
 
 def terminal(folder: Path, *command: str, allowed: tuple[int, ...] = (0,)) -> list[str]:

@@ -28,7 +28,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
 from kinemill.task.overrides import nested
-from kinemill.task.portfolio import Selection, portfolio_results, untested_text
+from kinemill.task.portfolio import Selection
 from kinemill.task.web_overrides import within
 from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification, open_verification, read_verification
@@ -275,19 +275,9 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
         registration=registration,
         report=str(home.root / registration.report) if registration else None,
         seconds=seconds(instance, run_id),
-        warnings=_warnings(home, dataset, refs["model"]),
+        warnings=list(DatasetSummary.read(home, dataset).warnings) if dataset else [],
     )
     return run_document(facts)
-
-
-def _warnings(home: Home, dataset: ArtifactRef | None, model: ArtifactRef | None) -> list[str]:
-    """Return the warnings about a dataset, and which candidates the budget left out."""
-    warned = list(DatasetSummary.read(home, dataset).warnings) if dataset else []
-    if model is None:
-        return warned
-    results = portfolio_results(home.in_store(model.path, "the trained model"))
-    untested = untested_text(results)
-    return [*warned, untested] if untested else warned
 
 
 def _verification(home: Home, ref: ArtifactRef | None) -> Verification | None:

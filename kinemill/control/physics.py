@@ -46,7 +46,7 @@ def control_of(task: Task) -> Control:
         raise BadInput(
             task.path or f"task {task.name}",
             "has no `control` part",
-            expected="a `control` part with plant, cost and controller",
+            expected="a `control` part with cost and controller",
             fix="see docs/control.md",
         )
     return task.control

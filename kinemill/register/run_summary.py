@@ -28,7 +28,7 @@ class RunFacts:
         registration: registration of the selected candidate.
         report: path of the report with the decision.
         seconds: wall time by stage, s.
-        warnings: warnings about the dataset, and candidates that the budget left out.
+        warnings: warnings about the dataset.
     """
 
     task: str
@@ -70,7 +70,7 @@ class RunDocument:
         provisional: why the champion is provisional; "" if it is not.
         gate: verdicts of the gate.
         report: path of the report with the decision.
-        warnings: warnings about the dataset, and candidates that the budget left out.
+        warnings: warnings about the dataset.
         seconds: wall time by stage, s.
     """
 

@@ -33,9 +33,11 @@ def copy_example(name: str, folder: Path) -> Path:
     It returns the task file there.
 
     Raises:
-        BadInput: The example is unknown, or the folder has a file of that name.
+        BadInput: The example is unknown, `folder` is a file, or it has a file of that name.
     """
     source = example_task(name)
+    if folder.is_file():
+        raise BadInput(folder, "is a file", expected="a folder", fix="choose a folder with --to")
     sources = [source, *sorted({*source.parent.glob(f"{name}.*")} - {source})]
     for file in sources:
         if (target := folder / file.name).exists():

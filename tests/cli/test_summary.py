@@ -8,7 +8,7 @@ from kinemill.cli.output import interval, quantity
 from kinemill.cli.summary import candidates_table, first_not_finite, run_summary, spell_gate
 from kinemill.register.run_summary import EpisodeCounts, RunDocument
 from kinemill.register.verdict import Verdict
-from kinemill.task.portfolio import CandidateResult
+from kinemill.task.portfolio import UNTESTED, CandidateResult
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.document import Verification
 from kinemill.verify.results import ChannelError, Metrics
@@ -109,3 +109,12 @@ def test_candidates_table_lists_the_best_round_of_each_candidate(capsys):
     assert lines[-5][1:3] == ["0.3", "0.1"]
     candidates_table([failed])
     assert capsys.readouterr().out == ""
+
+
+def test_candidates_that_the_budget_left_out_are_a_note(capsys):
+    left_out = CandidateResult("mlp", "mlp", 0, failure=f"{UNTESTED}learn.budget is used up")
+    candidates_table([CandidateResult("narx", "narx", 0, score=0.1), left_out])
+    assert " ".join(capsys.readouterr().out.split()).endswith(
+        "1 of 2 candidates were not tested, because learn.budget was used up: mlp. "
+        "A larger learn.budget tries them"
+    )

@@ -265,7 +265,7 @@ def test_a_task_is_drafted_from_uploads_edited_checked_and_created(served, tab, 
 
 
 def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(served, tab):
-    """Last: it registers a version."""
+    """Late: it registers a version."""
     tab.open(f"{served.urls['Dagster']}{CONSOLE}/start/{TASK}")
     fill(tab, "[data-key='learn.steps']", "0")
     tab.wait_for("greater than 0")
@@ -298,3 +298,17 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
     tab.open(f"{served.urls['Dagster']}{CONSOLE}/compare/{TASK}?a=1&b=2", PHONE, wait=300.0)
     assert "Version 2 has" in tab.evaluate("document.body.innerText")
     assert tab.cut_tables() == []
+
+
+def test_version_page_shows_the_champion_after_a_promotion_and_a_rollback(served, tab):
+    """Last: needs the version of the run."""
+    tab.open(f"{served.urls['Dagster']}{CONSOLE}/versions/{TASK}/2")
+    tab.evaluate("document.querySelector('[name=force]').click()")
+    for champion, former in ((2, 1), (1, 2)):
+        fill(tab, "[name=why]", "on trial")
+        tab.evaluate("document.querySelector('form.decision button').click()")
+        tab.wait_for(f"version {champion} is champion now, instead of version {former}")
+        text = tab.evaluate("document.body.innerText")
+        assert f"Champion now: version {champion}." in text
+        assert ("Roll back" in text) == (champion == 2)
+        assert tab.errors() == []

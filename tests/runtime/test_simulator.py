@@ -42,7 +42,12 @@ def test_any_real_numbers_are_taken(kind, simulator, inputs):
     [
         (0, lambda x: x[:0], r"states: has no batch: shape \(0, 4, 2\)"),
         (2, lambda x: x[:, :0], r"actions: has no horizon: shape \(3, 0, 1\)"),
-        (0, lambda x: x[0], r"for a batch of one pass states\[None\]"),
+        (
+            0,
+            lambda x: x[0],
+            r"^states: has shape \(4, 2\); expected \(batch, 4, 2\); "
+            r"for a batch of one pass states\[None\]$",
+        ),
         (2, lambda x: x[0], r"for a batch of one pass actions\[None\]"),
         (0, lambda x: x[:, 1:], r"states: .*axis 1 \(history\) is 3 long"),
         (1, lambda x: x[:, 1:], r"past_actions: .*history - 1\)\) is 2 long"),
