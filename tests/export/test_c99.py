@@ -175,6 +175,23 @@ def test_c_with_another_weight_is_refused(step_folders, tmp_path):
         load(folder / "rollout.onnx").use_compiled(compile_rollout(changed.SerializeToString()))
 
 
+def test_c_is_compared_near_the_parity_cases(step_folders, tmp_path):
+    """A position of 300 mm is rounded to 3e-5 mm, far from N(0, 1) in units of the task."""
+    folder = shutil.copytree(step_folders["mlp"], tmp_path / "model")
+    compiled = parity.Compiled(folder, built(folder))
+    inputs = list[np.ndarray]()
+
+    def step(state, action, carry, after):
+        inputs.append(np.concatenate([state, action[:1]]))
+        compiled(state, action, carry, after)
+
+    step.outputs = None
+    shapes = {"states": (1, 4, 2), "past_actions": (1, 3, 1), "actions": (1, 5, 1)}
+    cases = {name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()}
+    assert parity.compare(step, load(folder / "rollout.onnx"), cases) < 1e-5
+    assert np.unique(np.stack(inputs), axis=0).tolist() == [[0.5, 0.5, 0.5]]
+
+
 def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(
     step_folders, tmp_path, monkeypatch, caplog
 ):

@@ -13,6 +13,7 @@ from kinemill.errors import BadInput
 from kinemill.export.c99 import generate, parity
 from kinemill.export.c99.rollout import compile_rollout
 from kinemill.runtime import load
+from kinemill.runtime.self_test import read_cases
 from kinemill.train.build import assemble
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
@@ -161,12 +162,13 @@ def test_c_gives_the_outputs_of_the_files(c99_folder):
     assert "#define PENDULUM_OUTPUTS 2" in header
     assert " * output[1]: force, N" in header
     simulator = load(c99_folder / "rollout.onnx", non_finite="pass")
+    cases = read_cases(c99_folder)
     source = generate((c99_folder / "step.onnx").read_bytes())
     compiled = parity.Compiled(c99_folder, source)
-    assert parity.compare(compiled, simulator) < 1e-3
+    assert parity.compare(compiled, simulator, cases) < 1e-3
     compiled.outputs = lambda *_: None  # writes none
     with pytest.raises(Exception, match=r"step\.c.*differs from step\.onnx"):
-        parity.compare(compiled, simulator)
+        parity.compare(compiled, simulator, cases)
 
 
 def test_a_compiled_rollout_still_gives_outputs_by_the_onnx_file(mlp_folder):
