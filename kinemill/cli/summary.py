@@ -10,7 +10,7 @@ from kinemill.cli.output import Bad, notify, quantity, short_path, spell, table,
 from kinemill.register.run_summary import RunDocument
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION
-from kinemill.task.portfolio import TRAINED, CandidateResult, untested_text
+from kinemill.task.portfolio import CandidateResult, untested_text
 from kinemill.tracking.throughput import duration
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
@@ -92,9 +92,7 @@ def _facts_table(result: RunDocument) -> None:
         text = f"{episodes.quarantined} quarantined, {episodes.cached} cached"
         rows = [["episodes", f"{episodes.accepted} accepted"], ["recordings", text], *rows]
     if selection := result.selection:
-        best = selection.candidates[0].name if selection.candidates else TRAINED
-        name = best if selection.selected == TRAINED else selection.selected
-        rows.append(["model", f"{name}: {selection.why}"])
+        rows.append(["model", selection.text])
     if verification:
         latency = verification.latency_ms
         rows += [

@@ -98,7 +98,7 @@ def select_model(
     artifact = get_or_build(home, "selection", task.name, inputs, build)
     selection = read_document(open_ref(home, artifact.ref) / SELECTION, Selection)
     if not artifact.cached:
-        (progress or NullReporter()).log_message(f"{selection.selected}: {selection.why}")
+        (progress or NullReporter()).log_message(selection.text)
     if selection.selected == TRAINED:
         return trained, selection
     return _publish(task, home, trained.ref, artifact.ref, references, selection), selection

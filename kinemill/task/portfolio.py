@@ -196,6 +196,12 @@ class Selection:
     why: str
     candidates: list[CandidateResult]
 
+    @property
+    def text(self) -> str:
+        """Name of the selected candidate, with the reason."""
+        is_trained = self.selected == TRAINED and self.candidates
+        return f"{self.candidates[0].name if is_trained else self.selected}: {self.why}"
+
 
 def portfolio_results(model: Path) -> list[CandidateResult]:
     """Return the results of a portfolio, the best first; none without one.

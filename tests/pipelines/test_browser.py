@@ -221,6 +221,11 @@ def test_a_task_is_drafted_from_uploads_edited_checked_and_created(served, tab, 
     tab.open(f"{served.urls['Dagster']}/")
     tab.evaluate("[...document.links].find(one => one.textContent === 'New task').click()")
     tab.wait_for("Upload logs")
+    fill(tab, "[name=name]", "My robot")
+    assert tab.evaluate("document.querySelector('[name=name]').validity.patternMismatch")
+    assert tab.evaluate("document.querySelector('[name=name]').title") == (
+        "small letters, digits and _, a letter first: my_robot"  # the browser adds it to its words
+    )
     attach(tab, [logs / "run-0000.csv", logs / "broken-nan-stretch.csv"])
     fill(tab, "[name=name]", TASK)
     tab.evaluate("document.querySelector('form.new button').click()")
@@ -267,8 +272,12 @@ def test_a_task_is_drafted_from_uploads_edited_checked_and_created(served, tab, 
 def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(served, tab):
     """Late: it registers a version."""
     tab.open(f"{served.urls['Dagster']}{CONSOLE}/start/{TASK}")
-    fill(tab, "[data-key='learn.steps']", "0")
-    tab.wait_for("greater than 0")
+    fill(tab, "[data-key='learn.batch_size']", "-3")
+    tab.wait_for("Input should be greater than 0; found -3")
+    assert tab.evaluate("document.querySelector('form.run .message').textContent") == (
+        "learn.batch_size: Input should be greater than 0; found -3"
+    )
+    tab.evaluate("document.querySelector('form.run').reset()")
     fill(tab, "[data-key='learn.steps']", "50")
     tab.wait_for("1 change(s), valid")
     count = "document.querySelector('[data-count]').textContent"

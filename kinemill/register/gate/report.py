@@ -65,7 +65,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
             line.to_json() | ({} if line.passed else {"fix": advice(line.rule)})
             for line in version.gate
         ],
-        "selected": f"{selection.selected}: {selection.why}" if selection.why else "",
+        "selected": selection.text if selection.why else "",
         "candidates": [to_json_value(result) for result in results if not result.failure],
         "untested": untested_text(results),
         "report": str(home.inside(report, version.name)) if report else None,

@@ -11,6 +11,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.edit_recording import edit_rows
 from kinemill.ingest.inspection import as_recording, find_member, read_before
+from kinemill.ingest.membership import Member
 from kinemill.ingest.recordings import Recording
 from kinemill.ingest.rows import read_rows as read_track
 from kinemill.reports.charts import thumbnail
@@ -145,7 +146,7 @@ def recording_page(task: Task, home: Home, which: str) -> str:
         BadInput: It does not exist, or was not read by the present rules.
     """
     member = find_member(task, home, which)
-    recording = _recording(task, home, member.hash)
+    recording = _recording(task, home, member)
     if recording is None:
         fix = f"kinemill data reprocess {task.name}"
         raise NotHere(member.name, "was not read under the task's present rules", fix=fix)
@@ -153,9 +154,8 @@ def recording_page(task: Task, home: Home, which: str) -> str:
     return view(task, recording, edits=edits)
 
 
-def _recording(task: Task, home: Home, hash_: str) -> Recording | None:
+def _recording(task: Task, home: Home, member: Member) -> Recording | None:
     """Return a recording as read by the present rules, or None."""
-    member = find_member(task, home, hash_)
     artifact = read_before(task, home, member)
     if artifact is None:
         return None
@@ -167,7 +167,7 @@ def _recording(task: Task, home: Home, hash_: str) -> Recording | None:
 def _thumbnail(task: Task, home: Home, hash_: str) -> str:
     """Return the first channels of the longest track of a recording as SVG; "" without one."""
     try:
-        recording = _recording(task, home, hash_)
+        recording = _recording(task, home, find_member(task, home, hash_))
     except BadInput:
         return ""  # forgotten since the search
     if recording is None or not recording.summary.tracks:

@@ -3,12 +3,8 @@
 
 const API = "/api/v1/";
 
-async function send(path, body) {
-  const response = await fetch(API + path, {
-    method: "POST",
-    headers: {"Content-Type": "application/json"},
-    body: JSON.stringify(body),
-  });
+async function request(path, options) {
+  const response = await fetch(API + path, options);
   const text = await response.text();
   let result;
   try {
@@ -18,6 +14,11 @@ async function send(path, body) {
   }
   if (!response.ok) throw new Error(result.text || result.message);
   return result;
+}
+
+function send(path, body) {
+  const headers = {"Content-Type": "application/json"};
+  return request(path, {method: "POST", headers, body: JSON.stringify(body)});
 }
 
 // Return a text with control characters as escapes, as kinemill/reports/control_characters.py.
@@ -126,14 +127,6 @@ function setUpRunForm(form) {
 
 // Draft a new task
 
-async function upload(path, file) {
-  const response = await fetch(API + path, {method: "PUT", body: file});
-  if (!response.ok) {
-    const result = await response.json();
-    throw new Error(result.text || result.message);
-  }
-}
-
 function choicesOf(form) {
   return [...form.querySelectorAll("[data-folder]")]
     .map((part) => ({
@@ -162,7 +155,8 @@ function setUpNewTask(form) {
       for (const file of files.files) {
         count += 1;
         say(form, `uploading ${count} of ${files.files.length}: ${file.name}`);
-        await upload(`drafts/${draft.id}/logs/${encodeURIComponent(file.name)}`, file);
+        const path = `drafts/${draft.id}/logs/${encodeURIComponent(file.name)}`;
+        await request(path, {method: "PUT", body: file});
       }
       say(form, "reading the logs; this takes at most 5 minutes");
       await send(`drafts/${draft.id}/build`, {});

@@ -120,4 +120,4 @@ def _text(low: float, high: float, comparison: Comparison | None) -> str:
         return f"not known: {amount} are too few"
     if not math.isfinite(comparison.detectable):
         return f"{text}, from {amount}"
-    return f"{text}, from {amount}, which show a difference of {percent(comparison.detectable)}"
+    return f"{text}, from {amount}, enough to show a difference of {percent(comparison.detectable)}"
