@@ -108,7 +108,7 @@ def _run(home: Home, servers: list[Server], entrance: Entrance) -> int:
             _log(f"starting; each server writes to {logs}")
             for server in servers:
                 start(server, logs)
-            _wait_for_answers(servers)
+            waiting = _wait_for_answers(servers)
             publish_json(
                 logs / ADDRESSES, {server.name: server.url for server in servers if server.url}
             )
@@ -118,6 +118,8 @@ def _run(home: Home, servers: list[Server], entrance: Entrance) -> int:
             pages = next(server for server in servers if server.name == "Dagster")
             start_page = pages.public_url or pages.url
             _log(f"start page {start_page}/  champions, problems, next steps")
+            for server in waiting:
+                _log(f"{server.name} is still starting: open its page in a minute")
             for line in entrance.warnings():
                 _log(line)
             _log("stop with Ctrl-C")
@@ -226,12 +228,14 @@ def start(server: Server, logs: Path) -> None:
         )
 
 
-def _wait_for_answers(servers: list[Server]) -> None:
+def _wait_for_answers(servers: list[Server]) -> list[Server]:
+    """Wait until the servers answer, or one exits; return those that do not answer in time."""
     deadline = time.monotonic() + _START
     waiting = [server for server in servers if server.url]
     while waiting and time.monotonic() < deadline and not ended(servers):
         waiting = [server for server in waiting if not is_reachable(str(server.url))]
         time.sleep(0.2)
+    return waiting
 
 
 def is_reachable(url: str) -> bool:
