@@ -116,8 +116,7 @@ def _run(home: Home, servers: list[Server], entrance: Entrance) -> int:
                 if server.url:
                     _log(f"{server.name:<10} {server.public_url or server.url}")
             pages = next(server for server in servers if server.name == "Dagster")
-            start_page = pages.public_url or pages.url
-            _log(f"start page {start_page}/  champions, problems, next steps")
+            _log(f"start page {pages.public_url or pages.url}/  champions, problems, next steps")
             for server in waiting:
                 _log(f"{server.name} is still starting: open its page in a minute")
             for line in entrance.warnings():

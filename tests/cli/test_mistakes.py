@@ -50,7 +50,7 @@ TASK_FILE = {
 # A command, and the whole answer.
 COMMANDS = {
     "command": ("modle list", "Usage: kinemill [OPTIONS] COMMAND [ARGS]... Try 'kinemill -h' for help. Error: No such command 'modle'. Did you mean 'model'?"),
-    "subcommand": ("model shwo swing", "Usage: kinemill model [OPTIONS] COMMAND [ARGS]... Try 'kinemill model -h' for help. Error: No such command 'shwo'. Did you mean 'show'?"),
+    "subcommand": ("model shoow swing", "Usage: kinemill model [OPTIONS] COMMAND [ARGS]... Try 'kinemill model -h' for help. Error: No such command 'shoow'. Did you mean 'show'?"),
     "option": ("run swing --log logs", "Usage: kinemill run [OPTIONS] {task} Try 'kinemill run -h' for help. Error: No such option: --log (Possible options: --logs)"),
     "port": ("ui --port 99999", "Usage: kinemill ui [OPTIONS] Try 'kinemill ui -h' for help. Error: Invalid value for '--port': Input should be less than or equal to 65535"),
     "task": ("task show swign", "task 'swign': unknown; did you mean 'swing'?"),

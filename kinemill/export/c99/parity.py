@@ -150,8 +150,7 @@ def compare(compiled: Compiled, simulator: Simulator, cases: Arrays) -> float:
     worst = 0.0
     for step in range(STEPS):
         row = rows[step % len(rows)] + noise * random.normal(size=len(noise))
-        state = row[:states].astype(np.float32)
-        action = np.append(row[states:], 0.0).astype(np.float32)  # C has no empty array
+        state, action = np.split(np.append(row, 0.0).astype(np.float32), [states])  # never empty
         # Before the step, which changes the carry in place.
         outputs, expected_outputs = _outputs(compiled, simulator, (state, action, carry), memory)
         compiled(state, action, carry, after)

@@ -1,4 +1,4 @@
-"""Pages about versions, runs, held-back recordings and new tasks; templates have their texts."""
+"""Pages about versions, runs and held-back recordings; templates have their texts."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,10 @@ from kinemill.store.home import Home
 from kinemill.store.versioned_cache import VersionedCache
 from kinemill.task import Task
 from kinemill.validate.recording_status import RecordingStatus
-from kinemill_dagster.pipelines.server.rest.documents import LogFolder
 from kinemill_dagster.pipelines.server.rest.run_documents import ENDED
 from kinemill_dagster.pipelines.server.web_console.layout import console_page, without_commands
 
 _COMPARISONS = VersionedCache[str](32)  # both models are simulated on the test split for a result
-
-
-def new_task_page(folders: Sequence[LogFolder]) -> str:
-    """Return the page with the form for the draft of a new task."""
-    return console_page("New task", "new_task.html.j2", folders=folders)
 
 
 def run_page(run: RunDocument) -> str:

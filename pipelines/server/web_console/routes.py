@@ -24,13 +24,13 @@ from kinemill_dagster.pipelines.server.web_console.catalog_page import (
 from kinemill_dagster.pipelines.server.web_console.draft_page import draft_page
 from kinemill_dagster.pipelines.server.web_console.layout import (
     PREFIX,
+    console_page,
     problem_page,
     with_navigation,
 )
 from kinemill_dagster.pipelines.server.web_console.pages import (
     compare_page,
     decision_page,
-    new_task_page,
     quarantine_page,
     run_page,
 )
@@ -92,7 +92,11 @@ class _Pages:
         return _respond(page)
 
     def new(self, _: Request) -> Response:
-        return _respond(lambda: new_task_page(list_log_folders(self._service).folders))
+        def page() -> str:
+            folders = list_log_folders(self._service).folders
+            return console_page("New task", "new_task.html.j2", folders=folders)
+
+        return _respond(page)
 
     def draft(self, request: Request) -> Response:
         def page() -> str:
