@@ -68,8 +68,15 @@ CHECK_LEAST = 2  # number of the logs as well, unless there are fewer
 CHECK_FEWEST = 3  # logs of which one is for validation and one for the test
 CHECK_ROUNDS = 3  # checks may be found one after the other
 
-# experiments.py: set by public files with two experiments (uEst yEst uVal yVal)
+# experiments.py: set by public files with several experiments (u1 z1 u2 z2)
 EXPERIMENT_FEWEST = 2  # columns of each experiment
+EXPERIMENT_LAGS = 3  # rows behind a prediction
+EXPERIMENT_COUPLED = 0.02  # least reduction of an error by columns of another experiment, relative
+EXPERIMENT_SAME = 0.99  # least correlation of inputs that are the same up to a factor
+# Smaller errors, relative to the changes, are of a simulation without noise.
+EXPERIMENT_EXACT = 0.01
+# Largest error of the model of another experiment, relative to the own one.
+EXPERIMENT_LARGEST_RATIO = 2.0
 
 # horizon.py: set by logs at 1 kHz, for which 25 rows are 25 ms
 HORIZON_FEWEST = 5  # steps of a horizon

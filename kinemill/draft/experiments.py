@@ -4,16 +4,30 @@ Columns belong to two experiments if their names differ in such a word alone, an
 has its counterpart in the other. A single pair, or a third column of the same stem, is no evidence:
 `pos_est` can be an estimate as well.
 
-`u1`, `y1`, `u2`, `y2` may be two experiments as well, or the inputs and outputs of one machine: the
-draft takes them for one machine, and asks.
+`u1`, `y1`, `u2`, `y2` are two experiments, or the inputs and outputs of one machine. They are
+experiments if one model fits all, and either no column of one improves the predictions of another,
+or their inputs are the same up to a factor, which cannot identify a machine with several inputs.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 
-from kinemill.draft.constants import EXPERIMENT_FEWEST
+import numpy as np
+
+from kinemill.draft.constants import (
+    COMPARED_ROWS,
+    EXPERIMENT_COUPLED,
+    EXPERIMENT_EXACT,
+    EXPERIMENT_FEWEST,
+    EXPERIMENT_LAGS,
+    EXPERIMENT_LARGEST_RATIO,
+    EXPERIMENT_SAME,
+)
+from kinemill.draft.optional_columns import held_out_errors, ridge_fit
 from kinemill.draft.table import Table
+from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import split_words
 
 TRAINING = ("estimation", "est", "training", "train", "identification", "ident", "id")
@@ -74,19 +88,107 @@ def find_experiments(names: Iterable[str]) -> tuple[Experiment, Experiment] | No
     )
 
 
-def numbered_remark(table: Table) -> str:
-    """Return a remark on columns such as u1, y1, u2, y2, which may be of two experiments, or ''."""
-    columns = dict[str, list[str]]()
-    for name in table.values:
+def numbered_experiments(table: Table) -> list[Experiment]:
+    """Return the experiments whose columns end with different numbers; none without evidence."""
+    columns: dict[str, dict[str, str]] = {}
+    changing = [name for name, (_, values) in table.values.items() if _changes(values)]
+    for name in changing:
         match = _NUMBERED.fullmatch(name)
         if match is None or match[1].lower() not in (*INPUTS, *OUTPUTS):
-            return ""
-        columns.setdefault(match[2], []).append(match[1].lower())
-    stems = {tuple(sorted(column)) for column in columns.values()}
-    if len(columns) < 2 or len(stems) > 1 or not {*INPUTS} & {*stems.pop()}:
-        return ""
-    names = ", ".join(table.values)
-    return f"{names} are taken for one machine; for experiments one after another: ingest.parts"
+            return []
+        columns.setdefault(match[2], {})[match[1].lower()] = name
+    stems = sorted(next(iter(columns.values()), {}), key=(*INPUTS, *OUTPUTS).index)
+    is_complete = all(sorted(column) == sorted(stems) for column in columns.values())
+    lengths = {len(table.values[name][1]) for name in changing}
+    kinds = [any(stem in kind for stem in stems) for kind in (INPUTS, OUTPUTS)]
+    if len(columns) < 2 or not all(kinds) or not is_complete or len(lengths) > 1:
+        return []
+    numbers = sorted(columns, key=int)
+    outputs = [at for at, stem in enumerate(stems) if stem in OUTPUTS]
+    rows = [
+        np.stack([table.values[columns[number][stem]][1][:COMPARED_ROWS] for stem in stems], axis=1)
+        for number in numbers
+    ]
+    if not _is_same_machine(rows, outputs):
+        return []
+    first = columns[numbers[0]]
+    labels = {first[stem]: stem for stem in stems}
+    return [
+        Experiment(f"run{n}", {first[stem]: columns[n][stem] for stem in stems}, labels)
+        for n in numbers
+    ]
+
+
+def _changes(values: Floats) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and np.ptp(finite))
+
+
+def _is_same_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
+    """Return whether the recordings are experiments with one machine, made one after another.
+
+    Args:
+        rows: values (rows, columns) of each recording.
+        outputs: indices of the predicted columns.
+    """
+    finite = np.isfinite(np.concatenate(rows, axis=1)).all(axis=1)
+    rows = [row[finite] for row in rows]
+    center = np.mean([row.mean(axis=0) for row in rows], axis=0)
+    scale = np.sqrt(np.mean([row.var(axis=0) for row in rows], axis=0))
+    if len(rows[0]) < 20 * EXPERIMENT_LAGS * len(rows) * len(scale) or not scale.all():
+        return False
+    rows = [(row - center) / scale for row in rows]
+    inputs = [_regressors(row, outputs) for row in rows]
+    changes = [np.diff(row[EXPERIMENT_LAGS - 1 :, outputs], axis=0) for row in rows]
+    alone = [_errors(x, y) for x, y in zip(inputs, changes, strict=True)]
+    return (_have_same_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
+        (
+            _errors_of_model(inputs[a], changes[a], inputs[b], changes[b])
+            < EXPERIMENT_LARGEST_RATIO * alone[b]
+        ).all()
+        for a, b in permutations(range(len(rows)), 2)
+    )
+
+
+def _regressors(rows: Floats, outputs: list[int]) -> Floats:
+    """Return what a row depends on: (n, c) -> (n - LAGS, LAGS c + inputs + 1).
+
+    These are the LAGS rows before it, the inputs of the row itself, and a constant.
+    """
+    lags = [rows[EXPERIMENT_LAGS - lag : len(rows) - lag] for lag in range(1, EXPERIMENT_LAGS + 1)]
+    current_inputs = np.delete(rows[EXPERIMENT_LAGS:], outputs, axis=1)
+    return np.concatenate([*lags, current_inputs, np.ones((len(current_inputs), 1))], axis=1)
+
+
+def _have_same_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
+    """Return whether the inputs of all recordings are the same up to a factor."""
+    inputs = [np.delete(row, outputs, axis=1) for row in rows]
+    first = inputs[0]
+    return all(
+        abs(np.corrcoef(first[:, at], input_[:, at])[0, 1]) > EXPERIMENT_SAME
+        for input_ in inputs[1:]
+        for at in range(first.shape[1])
+        if np.ptp(first[:, at]) and np.ptp(input_[:, at])
+    )
+
+
+def _are_coupled(inputs: list[Floats], changes: list[Floats], alone: list[Floats]) -> bool:
+    """Return whether columns of other recordings improve the predictions of some recording."""
+    for at, (input_rows, change) in enumerate(zip(inputs, changes, strict=True)):
+        combined = np.concatenate([input_rows, *inputs[:at], *inputs[at + 1 :]], axis=1)
+        if (_errors(combined, change) < (1.0 - EXPERIMENT_COUPLED) * alone[at]).any():
+            return True
+    return False
+
+
+def _errors(inputs: Floats, changes: Floats) -> Floats:
+    """Return rms errors (outputs,) of a linear model, at least those that count as exact."""
+    return np.maximum(held_out_errors(inputs, changes), EXPERIMENT_EXACT * changes.std(axis=0))
+
+
+def _errors_of_model(x: Floats, y: Floats, held_out: Floats, target: Floats) -> Floats:
+    """Return the rms errors (outputs,) on a recording of a model that is fitted to another."""
+    return np.sqrt(np.mean((held_out @ ridge_fit(x, y) - target) ** 2, axis=0))
 
 
 def _readings(name: str) -> Iterable[tuple[str, Stem]]:
@@ -104,10 +206,9 @@ def _readings(name: str) -> Iterable[tuple[str, Stem]]:
 
 def split_table(table: Table) -> list[Table]:
     """Return a table for each experiment of a table, or the table itself."""
-    experiments = find_experiments(table.values)
+    experiments = find_experiments(table.values) or numbered_experiments(table)
     if not experiments:
-        remark = numbered_remark(table)
-        return [replace(table, remarks=(*table.remarks, remark)) if remark else table]
+        return [table]
     names = {name for experiment in experiments for name in experiment.columns.values()}
     shared = {name: name for name in table.values if name not in names}
     return [

@@ -66,7 +66,11 @@ def held_out_errors(inputs: Floats, changes: Floats) -> Floats:
     learned = (np.arange(len(inputs)) // 100) % 2 == 0
     if learned.all():
         learned = np.arange(len(inputs)) < len(inputs) // 2
-    x = inputs[learned]
-    ridge = OPTIONAL_RIDGE * len(x) * np.eye(x.shape[1])
-    weights = np.linalg.solve(x.T @ x + ridge, x.T @ changes[learned])
+    weights = ridge_fit(inputs[learned], changes[learned])
     return np.sqrt(np.mean((inputs[~learned] @ weights - changes[~learned]) ** 2, axis=0))
+
+
+def ridge_fit(x: Floats, y: Floats) -> Floats:
+    """Return weights (c, s) of a linear model from standardized inputs (n, c) to (n, s)."""
+    ridge = OPTIONAL_RIDGE * len(x) * np.eye(x.shape[1])
+    return np.asarray(np.linalg.solve(x.T @ x + ridge, x.T @ y), np.float64)

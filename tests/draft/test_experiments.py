@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.draft.builder import build
 from kinemill.draft.draft_check import check_draft
-from kinemill.draft.experiments import find_experiments, numbered_remark
+from kinemill.draft.experiments import find_experiments, numbered_experiments
 from kinemill.draft.text_table import table_of
 
 ROWS, SHORT = 400, 150
@@ -84,10 +84,60 @@ def test_the_tanks_are_tested_with_what_the_publisher_names_validation(shared_da
     assert (entry["episodes"], entry["rows"]) == (2, 2048)
 
 
-@pytest.mark.parametrize(
-    ("names", "asks"),
-    [(("u1", "z1", "u2", "z2"), True), (("q1", "q2"), False), (("u1", "y1", "u2"), False)],
-)
-def test_numbered_inputs_and_outputs_are_asked_about(tmp_path, names, asks):
+def coupled(rows, seed):
+    """A machine whose inputs each act on both outputs: u, y (rows, 2)."""
+    random = np.random.default_rng(seed)
+    u = np.repeat(random.normal(size=(rows // 5, 2)), 5, axis=0)
+    y, gains = np.zeros((rows, 2)), np.array([[0.1, 0.03], [0.04, 0.1]])
+    for k in range(1, rows):
+        y[k] = 0.9 * y[k - 1] + gains @ u[k - 1]
+    return u, y + 0.01 * random.normal(size=y.shape)
+
+
+@pytest.mark.parametrize("inputs", ["independent", "up to a factor"])
+def test_numbered_experiments_of_one_machine_become_recordings(tmp_path, inputs):
+    columns, (same, _), random = {}, drive(600, 1), np.random.default_rng(9)
+    for number in (1, 2, 3):
+        u = number * same if inputs == "up to a factor" else drive(600, number)[0]
+        z = np.zeros(600)
+        for k in range(1, 600):
+            z[k] = 0.9 * z[k - 1] + 0.1 * u[k - 1]
+        columns |= {f"u{number}": u, f"z{number}": z + 0.01 * random.normal(size=600)}
+    np.savez(tmp_path / "log.npz", **columns, Ts=np.array(0.02))
+    result = checked(tmp_path / "log.npz")
+    assert (result.task.states, result.task.actions) == (["z"], ["u"])
+    assert list(result.task.ingest.parts) == ["run1", "run2", "run3"]
+    assert result.task.dataset.test == ["*/run3"]
+    (entry,) = result.entries
+    assert (entry["episodes"], entry["rows"]) == (3, 1800)
+
+
+def test_numbered_inputs_and_outputs_of_one_machine_stay_together(tmp_path):
+    u, y = coupled(1000, 3)
+    names = {f"{name}{at + 1}": one[:, at] for name, one in (("u", u), ("y", y)) for at in range(2)}
+    np.savez(tmp_path / "log.npz", **names, Ts=np.array(0.02))
+    result = checked(tmp_path / "log.npz")
+    assert (result.task.states, result.task.actions) == (["y1", "y2"], ["u1", "u2"])
+    assert result.task.ingest.parts == {}
+
+
+def test_files_with_other_numbers_of_experiments_read_none_twice(tmp_path):
+    for name, numbers in {"a": (1, 2), "b": (11, 12, 13)}.items():
+        arrays = {
+            f"{letter}{n}": values
+            for n in numbers
+            for letter, values in zip("uz", drive(600, n), strict=True)
+        }
+        np.savez(tmp_path / f"{name}.npz", **arrays, Ts=np.array(0.02))
+    result = checked(tmp_path)
+    assert [(entry["episodes"], entry["rows"]) for entry in result.entries] == [
+        (2, 1200),
+        (3, 1800),
+    ]
+
+
+@pytest.mark.parametrize("names", [("q1", "q2"), ("u1", "u2"), ("u1", "y1", "u2")])
+def test_other_numbered_columns_are_no_experiments(tmp_path, names):
     columns = {name: drive(600, at)[at % 2] for at, name in enumerate(names)}
-    assert bool(numbered_remark(table_of(tmp_path / "log.csv", columns, {}, 50.0))) is asks
+    table = table_of(tmp_path / "log.csv", columns, {}, 50.0)
+    assert numbered_experiments(table) == []
