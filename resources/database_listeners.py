@@ -36,24 +36,28 @@ def open_databases() -> Generator[None]:
     Dagster closes its last connection after each event, and SQLite then writes its log back into
     the database: 11 ms each, half of the time of an unchanged run.
     """
-    held = dict[str, sqlite3.Connection]()
+    connections = dict[str, sqlite3.Connection]()
 
     def hold(connection: object, _record: object) -> None:
         if not isinstance(connection, sqlite3.Connection):
             return
         path = connection.execute("PRAGMA database_list").fetchone()[2]
         # Before a new database has a log, a second connection would hinder its creation.
-        if path not in held and connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
-            held[path] = sqlite3.connect(path, check_same_thread=False)
-            held[path].execute("PRAGMA schema_version").fetchone()  # opens the file and its log
+        if path not in connections and connection.execute("PRAGMA journal_mode").fetchone() == (
+            "wal",
+        ):
+            connections[path] = sqlite3.connect(path, check_same_thread=False)
+            connections[path].execute(
+                "PRAGMA schema_version"
+            ).fetchone()  # opens the file and its log
 
     event.listen(Engine, "connect", hold)
     try:
         yield
     finally:
         event.remove(Engine, "connect", hold)
-        for connection in held.values():
-            connection.close()
+        for idle in connections.values():
+            idle.close()
 
 
 def _set_timeout(connection: object, _record: object) -> None:

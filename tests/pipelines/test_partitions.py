@@ -207,6 +207,7 @@ def test_backfill_of_several_partitions_is_one_run(copied):
     assert policy == dg.BackfillPolicy.single_run()
 
 
+@pytest.mark.ci
 def test_backfill_of_a_partition_reads_no_other_and_the_dataset_joins_them(
     robots, dataset, monkeypatch
 ):

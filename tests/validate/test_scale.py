@@ -131,6 +131,7 @@ def test_few_recordings_at_a_time_come_to_the_same_as_all_at_once(
     assert made[3, 20][1][0] == made[4096, 512][1][0]
 
 
+@pytest.mark.ci
 def test_adding_one_by_one_comes_to_the_same_as_all_at_once(
     home, pendulum, record, some, unsynced, tmp_path
 ):

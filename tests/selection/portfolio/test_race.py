@@ -376,6 +376,7 @@ def test_of_models_alike_on_rows_left_out_the_smallest_is_selected(
     assert measured[-3:] == ["large"] * 3  # a slow winner takes no time from quick candidates
 
 
+@pytest.mark.ci
 def test_published_references_are_not_selected_again(packed, home, monkeypatch):
     task, dataset = task_without_model(), publish(home, packed)
     references.run(task, home, dataset)
