@@ -42,14 +42,11 @@ def open_databases() -> Generator[None]:
         if not isinstance(connection, sqlite3.Connection):
             return
         path = connection.execute("PRAGMA database_list").fetchone()[2]
+        mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
         # Before a new database has a log, a second connection would hinder its creation.
-        if path not in connections and connection.execute("PRAGMA journal_mode").fetchone() == (
-            "wal",
-        ):
-            connections[path] = sqlite3.connect(path, check_same_thread=False)
-            connections[path].execute(
-                "PRAGMA schema_version"
-            ).fetchone()  # opens the file and its log
+        if path not in connections and mode == "wal":
+            connections[path] = idle = sqlite3.connect(path, check_same_thread=False)
+            idle.execute("PRAGMA schema_version").fetchone()  # opens the file and its log
 
     event.listen(Engine, "connect", hold)
     try:
