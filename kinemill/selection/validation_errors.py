@@ -298,8 +298,8 @@ class ValidationRows:
         squares = np.where(self._is_bounded(errors), self._mean_square(errors), math.inf)
         if predictor.history < self._history:
             start, padding = self._free_run(predictor, copies, predictor.history, self._history)
-            stays = (self._is_bounded(start) | padding).all(axis=2)
-            squares = np.where(stays[:, :, None], squares, math.inf)
+            stays = np.all(self._is_bounded(start) | padding, axis=2, keepdims=True)
+            squares = np.where(stays, squares, math.inf)
         return np.where(is_padding, math.nan, squares)
 
     def _free_run(
