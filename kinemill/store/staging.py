@@ -13,6 +13,7 @@ from kinemill.store.home import Home
 
 _MARK = re.compile(r"[.-]([0-9a-f]{8})\.(\d+)\.[0-9a-f]{32}")  # host, process, uuid
 _LOCAL = ("pending", "index")  # folders of local files, which are replaced in place
+_NOTES = ("refs/latest/*", "refs/runs/*/*")  # folders of the results of stages, by task
 
 
 def staging_path(home: Home, kind: str, suffix: str = "") -> Path:
@@ -28,11 +29,13 @@ def process_mark() -> str:
 
 
 def sweep_staging(home: Home) -> None:
-    """Delete what processes of this machine left in the store when they were killed.
+    """Delete what processes of this machine left in store and notes when they were killed.
 
     A process whose pid was reused is dead if its successor started after the last change.
     """
     replaced = [path for name in _LOCAL for path in (home.store / name).rglob(".aside-*")]
+    for notes in _NOTES:
+        replaced += home.dagster.glob(f"{notes}/.aside-*")
     for path in [*(home.store / ".staging").glob("*"), *replaced]:
         mark = _MARK.search(path.name)
         if mark is None or mark[1] != _host():

@@ -37,11 +37,13 @@ def test_leftovers_of_dead_processes_alone_are_swept(home, monkeypatch):
 
 def test_files_that_a_killed_process_was_replacing_are_swept(home):
     code = "import sys; from kinemill.store import aside_of; from pathlib import Path\n"
-    code += "aside_of(Path(sys.argv[1])).touch(); aside_of(Path(sys.argv[2])).touch()"
+    code += "aside_of(Path(sys.argv[1])).touch(); aside_of(Path(sys.argv[2])).touch()\n"
+    code += "aside_of(Path(sys.argv[3])).touch()"
     places = [home.store / name / "arm.json" for name in ("pending", "index/tiny")]
+    places.append(home.dagster / "refs/runs/0a1b/arm/dataset.json")
     subprocess.run([sys.executable, "-c", code, *map(str, places)], check=True)
     live = aside_of(places[0])
     live.touch()
-    assert len([*home.store.rglob(".aside-*")]) == 3
+    assert len([*home.root.rglob(".aside-*")]) == 4
     sweep_staging(home)
-    assert [*home.store.rglob(".aside-*")] == [live]
+    assert [*home.root.rglob(".aside-*")] == [live]
