@@ -189,9 +189,9 @@ class Triangle:
         terms = rows if self.terms is None else self.terms(rows)
         if self.terms is not None and self.rounding is None:
             single = copy.deepcopy(self.terms).float()
-            every = max(1, len(rows) // PROBED)
-            rounded = single(rows[::every].float()).double()
-            self.rounding = (rounded - terms[::every]).square().mean(0).sqrt()
+            stride = max(1, len(rows) // PROBED)
+            rounded = single(rows[::stride].float()).double()
+            self.rounding = (rounded - terms[::stride]).square().mean(0).sqrt()
         part = torch.cat([terms.new_ones(len(terms), 1), terms, targets], dim=1)
         stack = torch.cat([self.triangle, part]) if len(self.triangle) else part
         self.triangle = torch.linalg.qr(stack, mode="r").R
