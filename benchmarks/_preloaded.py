@@ -2,7 +2,11 @@
 
 from sqlalchemy.orm import configure_mappers
 
-from kinemill.task.units import is_derivative
+from kinemill.export.step_files import warm_up
+from kinemill.task.units import check_unit
+from kinemill.tracking.database import empty_database
 
 configure_mappers()  # of MLflow's tables
-is_derivative("m/s", "m")  # reads the units
+check_unit("N*s/rad")  # reads the definitions of pint
+empty_database()  # takes MLflow a second
+warm_up()

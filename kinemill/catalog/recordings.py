@@ -132,12 +132,6 @@ class RecordingSet:
             for row in connection.execute(query).yield_per(1000):
                 yield _entry(row)
 
-    def find(self, hash_: str) -> CatalogEntry | None:
-        """Return the entry of a recording, or None."""
-        with transaction(self._home) as connection:
-            row = connection.execute(self._query().where(recordings.c.hash == hash_)).first()
-        return _entry(row) if row else None
-
     def find_all(self, hashes: Iterable[str]) -> dict[str, CatalogEntry]:
         """Return the entries of some recordings that have one, by hash."""
         with transaction(self._home) as connection:

@@ -153,12 +153,12 @@ def list_recordings(task: TaskName, limit: Limit = 100, offset: Offset = 0) -> O
     from kinemill.validate.recording_status import recording_statuses
 
     loaded = load_task(task)
-    statuses = [*recording_statuses(loaded, Home.resolve())]
-    lines = [item.to_json() for item in statuses[offset:][:limit]]
+    total, page = recording_statuses(loaded, Home.resolve(), offset, limit)
+    lines = [item.to_json() for item in page]
     rows = [line | {"recording": line["recording"][:16]} for line in lines]
-    title = f"recordings of {loaded.name}, {len(lines)} of {len(statuses)}"
+    title = f"recordings of {loaded.name}, {len(lines)} of {total}"
     return Output(
-        {"task": loaded.name, "total": len(statuses), "recordings": lines},
+        {"task": loaded.name, "total": total, "recordings": lines},
         Table(title, ["name", "recording", "status", "episodes", "rows"], rows),
     )
 

@@ -47,7 +47,7 @@ from kinemill.ingest.name_heuristics import (
 from kinemill.ingest.raw import TICKS
 from kinemill.ingest.readers._plain_table import COLUMN
 from kinemill.ingest.terms import word_set
-from kinemill.task.units import factor, has_same_dimension, read_unit
+from kinemill.task.units import has_same_dimension, rate_factor, read_unit
 
 DAY = 86_400.0
 TICK = 1e-7  # s, of FILETIME and .NET
@@ -302,7 +302,7 @@ def _integrals(clock: str, numbers: Mapping[str, Floats]) -> Iterator[float]:
     for velocity, position in pairs[:CLOCK_MOST_PAIRS]:
         speed = numbers[velocity.name][order][:FIT_ROWS]
         if velocity.unit:
-            speed = speed * factor(velocity.unit, f"{position.unit}/s")[0]
+            speed = speed * rate_factor(velocity.unit, position.unit)
         pair = integrals_of(seconds, speed, numbers[position.name][order][:FIT_ROWS], 0)
         if (line := fit_line([pair])) is not None and line.share > CLOCK_RISING:
             yield abs(line.ratio) * usual / CLOCK_USUAL_STEP

@@ -16,7 +16,7 @@ from kinemill.task import Task
 from kinemill.task.channels import magnitude
 from kinemill.task.computed import DEGREE, computation_order, half_width
 from kinemill.task.expressions import Expression
-from kinemill.task.units import factor
+from kinemill.task.units import rate_factor
 
 
 def add_computed(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
@@ -38,8 +38,8 @@ def add_computed(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
                 parent = str(channel.of)
                 sign = signs.get(parent, 1.0)  # -q and q are the same rotation
                 slope = derivative(sign * values[parent], task.dt, half_width(channel, task.dt))
-                scale, _ = factor(f"({task.channels[parent].unit})/s", channel.unit)
-                computed = scale * sign * slope
+                per_second = rate_factor(channel.unit, task.channels[parent].unit)
+                computed = sign * slope / per_second
             result = np.broadcast_to(np.asarray(computed, np.float64), frame.height)
             values[name] = np.where(np.abs(result) <= magnitude(channel), result, np.nan)
     return frame.with_columns(pl.Series(name, values[name]) for name in order)

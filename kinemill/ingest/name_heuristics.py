@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Set
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 from kinemill.ingest.terms import translate, word_set
@@ -198,10 +198,15 @@ class Guess:
 
 def split_words(name: str) -> list[str]:
     """Split a column's name into lower-case words and numbers; other languages become English."""
+    return list(_split(name))
+
+
+@lru_cache(4096)  # the logs of a robot repeat their names
+def _split(name: str) -> tuple[str, ...]:
     plain = plain_letters(name)
     for spelling, words in _SPELLED.items():
         plain = re.sub(spelling, words, plain)
-    return translate([token.lower() for token in _TOKEN.findall(plain)])
+    return tuple(translate([token.lower() for token in _TOKEN.findall(plain)]))
 
 
 def plain_letters(text: str) -> str:

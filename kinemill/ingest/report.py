@@ -29,12 +29,18 @@ class Reporter:
     entered: Set[str]
     unfinished: Mapping[str, str]
 
-    def describe_file(self, file_stat: FileStat, hash_: str) -> Json:
-        """Return the entry of one file: name, digest, outcome, episodes, rows and reasons."""
+    def describe(self, files: Mapping[FileStat, str]) -> list[Json]:
+        """Return the entries of files: name, digest, outcome, episodes, rows and reasons."""
+        entries = self.snapshot.find_all(files.values())
+        return [
+            self._describe(file_stat, hash_, entries.get(hash_))
+            for file_stat, hash_ in files.items()
+        ]
+
+    def _describe(self, file_stat: FileStat, hash_: str, entry: CatalogEntry | None) -> Json:
         decision = self.decisions.get(hash_)
         if decision and decision.bars:
             return _report(file_stat, hash_, "known", None, [decision.reason(self.task.name)])
-        entry = self.snapshot.find(hash_)
         if entry:
             return self._read(file_stat, entry)
         member = find_member(self.home, self.task.name, hash_)
@@ -73,12 +79,8 @@ class IngestReport:
     @cached_property
     def fresh(self) -> list[Json]:
         """The entries of the files that are new or changed since the last ingest."""
-        listed = [
-            self.reporter.describe_file(file_stat, hash_) for file_stat, hash_ in self.read.items()
-        ]
-        return _sort_entries(
-            [*listed, *(unstable(file_stat, why) for file_stat, why in self.unread.items())]
-        )
+        unread = [unstable(file_stat, why) for file_stat, why in self.unread.items()]
+        return _sort_entries(self.reporter.describe(self.read) + unread)
 
     @property
     def cached(self) -> int:
@@ -88,11 +90,7 @@ class IngestReport:
     @cached_property
     def files(self) -> list[Json]:
         """The entries of all files; reads the whole snapshot."""
-        listed = [
-            self.reporter.describe_file(file_stat, hash_)
-            for file_stat, hash_ in self.unchanged.items()
-        ]
-        return _sort_entries([*listed, *self.fresh])
+        return _sort_entries(self.reporter.describe(dict(self.unchanged.items())) + self.fresh)
 
 
 def _sort_entries(entries: list[Json]) -> list[Json]:

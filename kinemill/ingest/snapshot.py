@@ -76,10 +76,6 @@ class Snapshot:
         """Yield the entries, sorted by hash."""
         return iter(self._stored) if self._listed is None else iter(self._listed.values())
 
-    def find(self, hash_: str) -> CatalogEntry | None:
-        """Return the entry of a recording, or None."""
-        return self._stored.find(hash_) if self._listed is None else self._listed.get(hash_)
-
     def find_all(self, hashes: Iterable[str]) -> dict[str, CatalogEntry]:
         """Return the entries of some recordings that have one, by hash."""
         if self._listed is None:

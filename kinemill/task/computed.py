@@ -11,7 +11,7 @@ from kinemill.registry import nearest
 from kinemill.task.channels import Channel
 from kinemill.task.expressions import Expression
 from kinemill.task.settings import MEDIA
-from kinemill.task.units import factor, is_derivative
+from kinemill.task.units import is_derivative, rate_factor
 
 DEGREE = 3  # of the local polynomials of a derivative
 HIGHEST = 20.0
@@ -90,7 +90,7 @@ def _unfit_parent(channel: Channel, channels: Mapping[str, Channel]) -> list[str
             f"at run time; use a state with a log column"
         ]
     same = is_derivative(channel.unit, parent.unit)  # else `problems_between` reports it
-    if same and factor(f"({parent.unit})/s", channel.unit) != (1.0, 0.0):
+    if same and rate_factor(channel.unit, parent.unit) != 1.0:
         return [f"the unit of a derived state is {parent.unit} per s, not {channel.unit}"]
     return []
 

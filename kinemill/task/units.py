@@ -312,10 +312,21 @@ def has_same_dimension(unit: str, reference: str) -> bool:
 def is_derivative(unit: str, of: str) -> bool:
     """Return whether `unit` is the unit `of` per time, such as rad/s for rad."""
     if unit == f"{of}/s" and {unit, of} <= COMMON:
-        return True  # the usual case, without the second that pint takes
+        return True  # as in `rate_factor`
     # Quantities of units with an offset, such as degC, cannot be divided.
     ratio = _parse(of).dimensionality / _parse(unit).dimensionality
     return dict(ratio) == {"[time]": 1}
+
+
+def rate_factor(unit: str, of: str) -> float:
+    """Return what 1 `unit` is in `of` per second: 1 for rad/s of rad, 6 for rpm of deg.
+
+    Raises:
+        BadInput: A unit is unknown, or `unit` is not `of` per time.
+    """
+    if unit == f"{of}/s" and {unit, of} <= COMMON:
+        return 1.0  # the usual case, without the second that pint takes
+    return factor(f"({unit})*s", of)[0]
 
 
 def in_unit(unit: str) -> str:

@@ -224,12 +224,13 @@ def create_database(home: Home) -> None:
     home.make()
     with tempfile.TemporaryDirectory(dir=home.root, prefix=".mlflow-") as aside:
         path = Path(aside) / "mlflow.db"
-        path.write_bytes(_empty_database())
+        path.write_bytes(empty_database())
         path.rename(home.mlflow_db)
 
 
 @cache  # MLflow takes a second to migrate each new database through all its versions
-def _empty_database() -> bytes:
+def empty_database() -> bytes:
+    """Return the bytes of MLflow's database without any run."""
     prepare_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task import Channel, Problems, Settings, Task
-from kinemill.task.units import factor, is_derivative
+from kinemill.task.units import factor, is_derivative, rate_factor
 
 Array = NDArray[np.float64]
 Integrator = Literal["euler", "semi_implicit", "trapezoidal", "rk4"]
@@ -123,7 +123,7 @@ def _times(item: Follows, task: Task, name: str) -> float:
         return 1.0
     parent = task.channels[item.parent].unit
     unit = task.channels[name].unit
-    return task.dt * factor(f"({parent})*s", unit)[0]
+    return task.dt * rate_factor(parent, unit)
 
 
 def problems_of(

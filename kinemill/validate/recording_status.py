@@ -71,15 +71,28 @@ class RecordingStatus:
         }
 
 
-def recording_statuses(task: Task, home: Home) -> Iterator[RecordingStatus]:
-    """Yield the status of each recording of a task, sorted by name, forgotten ones last."""
+def recording_statuses(
+    task: Task, home: Home, offset: int = 0, limit: int | None = None
+) -> tuple[int, Iterator[RecordingStatus]]:
+    """Return the number of recordings of a task, and the statuses of a page of them.
+
+    They are sorted by name, forgotten ones last. Only the recordings of the page are read.
+    """
     decisions = current_decisions(home, task.name)
-    known_members = members(home, task.name)
-    for member in sorted(known_members.values(), key=lambda item: (item.name, item.hash)):
-        yield status_of(task, home, member, decisions.get(member.hash))
-    for hash_, decision in decisions.items():
-        if hash_ not in known_members:
-            yield RecordingStatus(Member(hash_, decision.name, 0, ""), decision, None, None)
+    present = members(home, task.name)
+    listed = sorted(present.values(), key=lambda item: (item.name, item.hash))
+    forgotten = [made for hash_, made in decisions.items() if hash_ not in present]
+    page: list[Member | Decision] = [*listed, *forgotten][offset:][:limit]
+    return len(listed) + len(forgotten), (
+        status_of(task, home, item, decisions.get(item.hash))
+        if isinstance(item, Member)
+        else _forgotten(item)
+        for item in page
+    )
+
+
+def _forgotten(decision: Decision) -> RecordingStatus:
+    return RecordingStatus(Member(decision.recording, decision.name, 0, ""), decision, None, None)
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,8 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
     If the last validation is up to date, only the recordings of the page are read.
     """
     if not is_current(task, home):
-        unaccepted = [item for item in recording_statuses(task, home) if item.status != "accepted"]
+        _, statuses = recording_statuses(task, home)
+        unaccepted = [item for item in statuses if item.status != "accepted"]
         incomplete = [item for item in unaccepted if item.status != NOT_VALIDATED or item.reasons]
         return HeldBackPage(
             len(incomplete),
@@ -128,9 +142,7 @@ def _by_name(statuses: list[RecordingStatus]) -> list[RecordingStatus]:
 def _decided_on(task: Task, home: Home, decision: Decision) -> RecordingStatus:
     member = find_member(home, task.name, decision.recording)
     if member is None:
-        return RecordingStatus(
-            Member(decision.recording, decision.name, 0, ""), decision, None, None
-        )
+        return _forgotten(decision)
     return status_of(task, home, member, decision)
 
 

@@ -40,8 +40,9 @@ def test_a_change_appends_and_every_earlier_set_can_be_read(home):
     assert names(home, second) == ["1.csv", "3.csv"]
     assert names(home, third) == []
     sets = [RecordingSet(home, "arm", change) for change in (1, 2)]
-    assert [subset.find(digest(1)).rows for subset in sets] == [100, 50]
-    assert sets[1].find(digest(2)) is None
+    both = [digest(1), digest(2)]
+    assert [subset.find_all(both)[digest(1)].rows for subset in sets] == [100, 50]
+    assert digest(2) not in sets[1].find_all(both)
     assert sets[0].present([digest(2), digest(9)]) == {digest(2)}
     assert [one.hash for one in sets[1].named("3.csv")] == [digest(3)]
     assert sets[1].changed_since(1) == {digest(number) for number in (1, 2, 3)}

@@ -164,7 +164,9 @@ def test_an_accepted_recording_with_a_warning_is_not_held_back(
     task, folder, _ = locked
     log("noisy.csv", phase=0.3, spoil=noise)
     evaluated(task, folder)
-    (noisy,) = [item for item in recording_statuses(task, home) if item.member.name == "noisy.csv"]
+    (noisy,) = [
+        item for item in recording_statuses(task, home)[1] if item.member.name == "noisy.csv"
+    ]
     assert noisy.status == "accepted"
     assert "velocity_noise" in {reason["check"] for reason in noisy.reasons}
     result = kinemill("data", "quarantine", "list", "swing", "--json")

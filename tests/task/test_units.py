@@ -5,7 +5,15 @@ import math
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.task.units import COMMON, check_unit, factor, in_unit, is_derivative, read_unit
+from kinemill.task.units import (
+    COMMON,
+    check_unit,
+    factor,
+    in_unit,
+    is_derivative,
+    rate_factor,
+    read_unit,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +86,10 @@ def test_a_number_without_a_unit_stands_alone():
 )  # fmt: skip
 def test_unit_is_read_from_the_whole_text(text, words, unit):
     assert read_unit(text, frozenset(words.split())) == unit
+
+
+def test_rate_factor_of_other_units_is_their_share_of_a_unit_per_second():
+    assert rate_factor("rad/s", "rad") == 1.0
+    assert rate_factor("rpm", "deg") == pytest.approx(6.0)
+    with pytest.raises(BadInput, match="cannot be converted"):
+        rate_factor("N", "m")

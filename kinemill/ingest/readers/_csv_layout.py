@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -254,6 +255,7 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
     return lines[content].strip(b" \r\n"), content
 
 
+@lru_cache(4)  # each kind of table asks for that of the same head
 def header_line(head: bytes) -> int:
     """Return the number of lines above the header of a text.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kinemill.runtime import QUIETLY, Floats, wrapped
 from kinemill.runtime.window_metrics import Array
 from kinemill.task.document import Task
-from kinemill.task.units import factor
+from kinemill.task.units import rate_factor
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def constant_velocities(
         channel = task.channels[name]
         # A velocity can have another unit than its position per second, such as rpm and rad.
         unit = task.channels[position].unit
-        rates[row, column] = task.dt * factor(f"({channel.unit})*s", unit)[0]
+        rates[row, column] = task.dt * rate_factor(channel.unit, unit)
         derived[column], velocities[row] = 1.0, 1.0
     if longest < 2:
         return [ConstantVelocity(rates, np.zeros(count), angle, 1)]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from kinemill.task import CHECKS, Task
-from kinemill.task.units import factor, is_derivative
+from kinemill.task.units import is_derivative, rate_factor
 from kinemill.validate.faults import CheckSettings, Fault, Values
 from kinemill.validate.motion import find_unit_scales, is_minutes, unit_scale, velocity_pairs
 
@@ -72,7 +72,7 @@ class AngleUnit(CheckSettings):
                 if is_derivative(channel.unit, task.channels[position].unit):
                     scale = unit_scale(values, velocity, position, _WINDOW, task.dt, 10.0, _CLEARLY)
                     if scale is not None:
-                        in_rate = factor(channel.unit, f"({task.channels[position].unit})/s")[0]
+                        in_rate = rate_factor(channel.unit, task.channels[position].unit)
                         yield velocity, position, scale * in_rate
 
 
