@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import ROOT
 
 # These take longer or have no section of docs/results-*.md, and run only if named.
-OTHERS = ("prove_", "gpu", "pages")
+OTHERS = ("prove_", "gpu")
 NAMES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")

@@ -191,13 +191,14 @@ def _log(workspace: Workspace) -> bytes:
 def attack_ray(workspace: Workspace, folder: Path) -> list[Row]:
     """Kill the training of a run on Ray, then the node that it is on."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # else the other sections starve it
     row = Row("Ray worker killed in a run")
     with ray_head() as cluster:
         nodes = [add_node(cluster), add_node(cluster)]
         for victim in ("training process", "node"):
             copy = workspace.copy(folder / victim)
             command = [*_arguments("run", copy), "--set", "compute.type=ray"]
-            command += ["--set", "learn.steps=400", "--set", "learn.patience=null"]
+            command += ["--set", "learn.steps=200", "--set", "learn.patience=null"]
             environment = copy.environment() | {"RAY_ADDRESS": cluster.address}
             with ThreadPoolExecutor(1) as pool:
                 run = pool.submit(run_cold, command, environment, 600.0)

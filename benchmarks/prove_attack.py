@@ -10,7 +10,6 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -37,7 +36,7 @@ from benchmarks._attack_machines import (
     attack_ticks,
 )
 from benchmarks._attacked import TASK, Commands, Row, Workspace, new_workspace
-from benchmarks.pages import PAGES, read, server
+from benchmarks._readers import add_runs, read, server
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.server.serve import is_reachable
 
@@ -106,17 +105,10 @@ class Site:
     @cached_property
     def pages(self) -> tuple[int, str]:
         """Port of a server of a home with many runs, and the token of a viewer."""
-        folder = self.scratch("readers")
-        code = "import sys, benchmarks.pages as r; r.make_home(r.Path(sys.argv[1]), 60)"
-        command = [
-            sys.executable,
-            "-c",
-            code,
-            str(folder),
-        ]  # a process: environments are not shared
-        subprocess.run(command, check=True, capture_output=True)
-        home, tasks = Home(folder / "home"), folder / "tasks"
-        port, token, _ = self.servers.enter_context(server(home, tasks))
+        workspace = self.used.copy(self.scratch("readers") / "mill")
+        home = Home(workspace.home)
+        add_runs(home, 60)
+        port, token = self.servers.enter_context(server(home, workspace.folder / "tasks"))
         while not is_reachable(f"http://127.0.0.1:{port}/"):
             time.sleep(0.5)
         return port, token
@@ -158,12 +150,12 @@ def _kills(site: Site) -> list[Row]:
 def _readers(site: Site) -> list[Row]:
     row = Row("50 readers of the web pages")
     began = time.monotonic()
-    latencies = read(*site.pages)
+    latencies = read(*site.pages, TASK)
     rate = sum(map(len, latencies.values())) / (time.monotonic() - began)
     row.add("rate", "" if rate >= _RATE else f"{rate:.0f} requests/s")
     for page, values in latencies.items():
         median = statistics.median(values)
-        row.add(PAGES[page], "" if median < _MEDIAN else f"median {median:.1f} s", len(values))
+        row.add(page, "" if median < _MEDIAN else f"median {median:.1f} s", len(values))
     return [row]
 
 
