@@ -82,12 +82,12 @@ class Site:
         Raises:
             RuntimeError: It cannot be made.
         """
+        bare, folder = self.bare, self.folder / "used"  # first: another lane can be making it
         with self._lock:
-            folder = self.folder / "used"
-            return Workspace(folder) if folder.exists() else self._use()
+            return Workspace(folder) if folder.exists() else self._use(bare)
 
-    def _use(self) -> Workspace:
-        workspace = self.bare.copy(self.folder / "half used")
+    def _use(self, bare: Workspace) -> Workspace:
+        workspace = bare.copy(self.folder / "half used")
         run = ["run", TASK, "--logs", str(workspace.logs)]
         promote = ["model", "promote", f"{TASK}:2", "--force", "--why", "second"]
         backup = ["admin", "backup", backup_of(workspace)]
