@@ -83,7 +83,7 @@ def valid_task(path: Path) -> Task:
     def build() -> Task | None:
         task = load_task(path)
         # Code and files that a task names can change without its file.
-        has_files = any(value != "null" for _, value in marked_values(task))
+        has_files = any("/" in value or "." in value for _, value in marked_values(task))
         return None if has_files or has_own_code(task) else task
 
     return _TASKS.get(path, lambda: file_version(path), build) or load_task(path)

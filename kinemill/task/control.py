@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -186,6 +187,7 @@ def is_plant_file(plant: str) -> bool:
     return plant.endswith((".xml", ".urdf"))
 
 
+@cache
 def _plants() -> Registry[Any]:
     return Registry("kinemill.control.sim", "simulated robot")
 

@@ -10,10 +10,11 @@ import pytest
 from kinemill.tracking import open_tracking
 from kinemill.tracking.jsonl import JsonLines
 from kinemill.tracking.run_links import TrainingLink, note_training
+from kinemill_dagster.pipelines.home_state import valid_task
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.server.auth.users import Users
 from kinemill_dagster.resources.tags import RETRIED_BY
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLES, ROOT
 from tests.pipelines.server.rest.conftest import make_site
 from tests.rest_server import ScriptedDagster, serve
 
@@ -125,3 +126,10 @@ def test_rights_are_checked_before_a_cached_answer(copy, quick_hashes):
             assert httpx.post(f"{url}/api/v1/drafts", json=body, headers=headers).status_code == 403
             Users(copy.home).remove("vic")
             assert [get("/api/v1/runs", name).status_code for name in ("otto", "vic")] == [200, 401]
+
+
+def test_task_with_a_built_in_plant_is_read_once(tmp_path):
+    path = Path(shutil.copy(EXAMPLES / "cart_pole_swing_up_loop.yaml", tmp_path))
+    task = valid_task(path)
+    assert task.control.plant == "cart_pole_swing_up"
+    assert valid_task(path) is task
