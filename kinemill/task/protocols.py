@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-DRAWING = ".svg"
-
 
 class Tracker(Protocol):
     """Receives parameters and metrics during training, such as MLflow."""
@@ -20,10 +18,7 @@ class Tracker(Protocol):
         ...
 
     def log_text(self, name: str, text: str) -> None:
-        """Record a text under a name such as `config`; a later text replaces it.
-
-        A name that ends with `DRAWING` is an SVG file; trackers without support for files omit it.
-        """
+        """Record a text under a name such as `config`; a later text replaces it."""
         ...
 
     def flush(self) -> None:

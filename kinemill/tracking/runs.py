@@ -21,7 +21,6 @@ from typing import Any, Literal
 from kinemill.store import Home, Json
 from kinemill.store.locks import current_user
 from kinemill.store.provenance import git_commit
-from kinemill.task.protocols import DRAWING
 from kinemill.tracking.database import open_tracking, prepare_mlflow
 from kinemill.tracking.jsonl import FILE, Point, read_points
 
@@ -148,7 +147,7 @@ class MlflowTracker:
         self._log(metrics=finite)
 
     def log_text(self, name: str, text: str) -> None:
-        """Log a text as file `<name>.txt`, or a drawing as `<name>`; a failed one at the end."""
+        """Log a text as file `<name>.txt`; a failed one at the end."""
         from mlflow.exceptions import MlflowException
 
         is_first_failure = not self._texts
@@ -223,8 +222,7 @@ class MlflowTracker:
 
     def _send_texts(self) -> None:
         for name, text in list(self._texts.items()):
-            file = name if name.endswith(DRAWING) else f"{name}.txt"
-            self._client.log_text(self.run_id, text, file)
+            self._client.log_text(self.run_id, text, f"{name}.txt")
             del self._texts[name]
 
 

@@ -42,7 +42,7 @@ def dynamics_parts(subject: DynamicsSubject, document: Verification) -> Parts:
             *analysis_sections(analysis, document, "the test split", three_examples(model), text),
             outputs_section(document.outputs, model.dt),
         ],
-        details=[render("verify/trials.html.j2", document=document, motion=subject.motion)],
+        details=render("verify/trials.html.j2", document=document, motion=subject.motion),
         checks_note="Accuracy is not a check; the gate compares it with the references and the "
         "champion.",
         channels=[

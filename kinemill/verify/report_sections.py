@@ -36,21 +36,21 @@ class Parts:
         kind: `Model` or `Policy`.
         cards: key figures.
         sections: sections before the checks.
-        details: sections after the checks.
         checks_note: remark next to the checks on what else the gate compares.
         channels: name, role, unit and limits of each channel, as text.
         facts: names and values, as text.
         code: Python code that runs the model, as text.
+        details: sections after the checks.
     """
 
     kind: str
     cards: list[str]
     sections: list[str]
-    details: list[str]
     checks_note: str
     channels: list[list[str]]
     facts: list[list[str]]
     code: str
+    details: str = ""
 
 
 def limits_text(limits: dict[str, tuple[float, float]], name: str) -> str:

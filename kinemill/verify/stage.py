@@ -15,7 +15,7 @@ from kinemill.task import NullReporter, Progress, Task
 from kinemill.verify.job import Job, JobResult
 from kinemill.verify.losses import Counted
 
-VERSION = 24
+VERSION = 25
 
 
 def inputs(

@@ -143,9 +143,6 @@ class EvolutionLearner:
         """Return a copy of the policy's current network."""
         return copy.deepcopy(self._core).eval()
 
-    def critic(self) -> None:
-        """Return None: evolution has no critic."""
-
     def restart_weights(self) -> dict[str, Tensor]:
         """Return a copy of the policy's weights by name."""
         return {name: value.clone() for name, value in self._core.state_dict().items()}

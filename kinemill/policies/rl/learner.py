@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kinemill.policies.rl.cloning import ClonedSteps
-from kinemill.policies.rl.drawing import Call
 from kinemill.policies.rl.mirror_image import MirrorImage
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
@@ -103,10 +102,6 @@ class Learner(Protocol):
 
     def core(self) -> Any:
         """Return a copy of the policy's current network, a `networks.Core`."""
-        ...
-
-    def critic(self) -> Call | None:
-        """Return the call of the critics, for a drawing; None without critics."""
         ...
 
     def restart_weights(self) -> dict[str, Any]:

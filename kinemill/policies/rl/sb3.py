@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from kinemill.errors import BadInput
 from kinemill.models.mlp import MLP
 from kinemill.policies.rl.cloning import ClonedSteps, Transitions, fit_actor
-from kinemill.policies.rl.drawing import Call, critic_call
 from kinemill.policies.rl.learner import Forecast, Site
 from kinemill.policies.rl.networks import Core, ModelCore, Perceptron, extractor_of, policies_of
 from kinemill.policies.rl.objective import Reinforcement
@@ -279,10 +278,6 @@ class LibraryLearner:
     def core(self) -> Core:
         """Return a copy of the policy's current network."""
         return self._core(self.model.policy)
-
-    def critic(self) -> Call | None:
-        """Return the call of the critics; None without critics."""
-        return critic_call(self.model.policy)
 
     def restart_weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights of all networks by name, critics included."""

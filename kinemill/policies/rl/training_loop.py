@@ -6,11 +6,10 @@ bit for bit, as an uninterrupted one. Unfinished episodes at the end of a round 
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +24,6 @@ from kinemill.policies.environments.evaluation import Trials
 from kinemill.policies.rl.actor import actor_of
 from kinemill.policies.rl.cloning import cloned_steps
 from kinemill.policies.rl.demonstrations import Episode, demonstrated
-from kinemill.policies.rl.drawing import CRITIC, blocks_of, policy_call
 from kinemill.policies.rl.episode_stats import mean_stats
 from kinemill.policies.rl.evaluation import Evaluator
 from kinemill.policies.rl.learner import Cloner, Forecast, Learner, Site
@@ -38,12 +36,10 @@ from kinemill.policies.rl.statistics import (
 )
 from kinemill.policies.rl.vec_env import CopiesEnv
 from kinemill.policies.rl.warm_start import load_warm_start
-from kinemill.reports.network_graph import drawing
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
-from kinemill.task.protocols import DRAWING
 from kinemill.train.checkpoint import (
     Groups,
     Retention,
@@ -54,7 +50,6 @@ from kinemill.train.checkpoint import (
 )
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.policy import PolicyModule
-from kinemill.train.policy_runner import interface_of
 from kinemill.train.run_config import dotted
 from kinemill.train.summary import LearnFacts
 from kinemill.train.training_state import State
@@ -397,30 +392,8 @@ class TrainingLoop:
                 reached=state.reached,
                 final=final.document(),
             ),
-            files={
-                STATISTICS: curves_csv(state.history).encode(),
-                **self._drawings(policy, learner),
-            },
+            files={STATISTICS: curves_csv(state.history).encode()},
         )
-
-    def _drawings(self, policy: PolicyModule, learner: Learner) -> dict[str, bytes]:
-        """Log drawings of policy and critics; return the critics' graph as a file."""
-        interface = interface_of(policy, self._task.name, "", {})
-        calls = {"policy": policy_call(policy, interface), "critic": learner.critic()}
-        files = dict[str, bytes]()
-        for name, call in calls.items():
-            if call is None:
-                continue
-            try:
-                blocks = blocks_of(call)
-            # A custom network can fail to trace; that must not lose the training.
-            except Exception as error:  # noqa: BLE001
-                self._progress.log_message(f"the {name} cannot be drawn: {error}")
-                continue
-            self._tracker.log_text(f"{name}{DRAWING}", drawing(blocks))
-            if name == "critic":
-                files[CRITIC] = json.dumps([asdict(block) for block in blocks]).encode()
-        return files
 
 
 def curves_csv(history: Json) -> str:

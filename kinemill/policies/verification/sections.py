@@ -11,19 +11,15 @@ from kinemill.policies.environments.evaluation import Recorded, Trials
 from kinemill.policies.environments.kinds.legged import LeggedEnvironment
 from kinemill.policies.environments.legged.clips import COMMAND, TRUNK, Clip, ClipTable
 from kinemill.policies.environments.video import record_video
-from kinemill.policies.rl.drawing import CRITIC
 from kinemill.policies.verification.action_errors import HeldOut
 from kinemill.policies.verification.subject import PolicySubject
 from kinemill.policies.verification.viewer import episode_viewer
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card
 from kinemill.reports.templates import render
-from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.document import Verification
-from kinemill.verify.files import read_model
 from kinemill.verify.learning_curves import training_section
-from kinemill.verify.networks import critic_section, network_section
 from kinemill.verify.phrases import label, samples, spoken
 from kinemill.verify.report_sections import Parts, error_table, limits_text
 from kinemill.verify.results import PolicyGain
@@ -57,10 +53,6 @@ def policy_parts(subject: PolicySubject, document: Verification) -> Parts:
             _actions(subject),
             errors_section(subject.held_out, "the test split") if subject.held_out else "",
             training_section(subject.source),
-        ],
-        details=[
-            network_section(read_model(subject.folder / POLICY)),
-            critic_section(subject.source / CRITIC) if subject.source else "",
         ],
         checks_note="Returns are not a check; the gate compares them with those of the champion.",
         channels=channels,

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from kinemill.task.protocols import DRAWING
 from kinemill.task.trackers import TRACKERS, Track, Training
 
 FOLDER = "tensorboard"
@@ -57,9 +56,7 @@ class Events:
         self._write(self._summary(value=values), step)
 
     def log_text(self, name: str, text: str) -> None:
-        """Write an unformatted text to TensorBoard's page of texts; SVG is not supported."""
-        if name.endswith(DRAWING):
-            return
+        """Write an unformatted text to TensorBoard's page of texts."""
         self._text(name, "\n".join(f"    {line}" for line in text.splitlines()))
 
     def flush(self) -> None:

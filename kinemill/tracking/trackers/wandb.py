@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from kinemill.errors import KinemillError
-from kinemill.task.protocols import DRAWING
 from kinemill.task.trackers import TRACKERS, Track, Training
 from kinemill.task.web_overrides import LOCAL
 
@@ -74,9 +73,7 @@ class WandbRun:
         self._run.log(dict(metrics), step=step)
 
     def log_text(self, name: str, text: str) -> None:
-        """Log a text in the run's config; drawings are skipped."""
-        if name.endswith(DRAWING):
-            return
+        """Log a text in the run's config."""
         self._run.config.update({name: text}, allow_val_change=True)
 
     def flush(self) -> None:
