@@ -156,7 +156,7 @@ def load(tmp_path):
 
 
 ENVIRONMENT = {"environment": "CartPole-v1"}
-VIT = {"type": "imitation", "image": {"type": "vit", "checkpoint": "/x.safetensors"}}
+ENCODER = {"type": "imitation", "image": {"type": "conv", "checkpoint": "/x.safetensors"}}
 CHANGES = {
     "a function in a file": {"learn.eval_callback": "/tmp/evil.py:f"},
     "a function of a module": {"learn.eval_callback": "os:system"},
@@ -172,7 +172,7 @@ CHANGES = {
     "arguments of a class": {"environment.arguments": {"xml_file": "/etc/passwd"}},
     "a variant": {"environment.variants": {"a": {"xml_file": "/etc/passwd"}}},
     "a model of a folder": {"environment": {"type": "learned", "model": "/tmp/model"}},
-    "weights of an encoder": {"learn": VIT},
+    "weights of an encoder": {"learn": ENCODER},
     "a drop folder": {"ingest.watch": "/etc"},
     "a side-car elsewhere": {"ingest.meta.sidecar": "/../../x"},
     "an image": {"compute": {"type": "kubernetes", "image": "evil"}},

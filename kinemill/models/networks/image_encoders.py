@@ -1,7 +1,6 @@
 """Networks of the image encoders.
 
-Symbols: B batch, C colors, H height, W width, E values of the result, X text values, P positions
-or patches.
+Symbols: B batch, C colors, H height, W width, E values of the result, X text values, P positions.
 """
 
 from collections.abc import Sequence
@@ -127,81 +126,3 @@ class NatureEncoder(nn.Module):
         for layer in self.layers:
             x = torch.relu(layer(x))
         return torch.relu(self.head(torch.cat([x.flatten(1), text], dim=1)))
-
-
-@dataclass(frozen=True)
-class ViTSizes:
-    """Sizes of the vision transformer: patch in pixels, width, attention heads, blocks."""
-
-    patch: int
-    width: int
-    heads: int
-    layers: int
-
-
-class ViTBlock(nn.Module):
-    """Self-attention, then a network at each patch: (B, P, width) -> (B, P, width)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.width = width // heads
-        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.projection = nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix the patches: (B, P, width) -> (B, P, width)."""
-        parts = self.query_key_value(self.attention_norm(x)).chunk(3, dim=-1)
-        query, key, value = (
-            part.unflatten(-1, (self.heads, self.width)).transpose(1, 2) for part in parts
-        )
-        scores = torch.softmax(query @ key.transpose(-1, -2) * self.width**-0.5, -1)
-        x = x + self.projection((scores @ value).transpose(1, 2).flatten(2))
-        return x + self.down(functional.silu(self.up(self.mlp_norm(x))))
-
-
-class ViTEncoder(nn.Module):
-    """Image (B, C, H, W) in [0, 1], text (B, X) -> (B, E), the mean over patches.
-
-    A text is one more patch.
-
-    Args:
-        shape: H, W, C.
-        text_size: X; 0 without texts.
-        size: E.
-        sizes: of the transformer.
-
-    Raises:
-        BadInput: The patch size does not divide the image.
-    """
-
-    def __init__(
-        self, shape: tuple[int, int, int], text_size: int, size: int, sizes: ViTSizes
-    ) -> None:
-        super().__init__()
-        height, columns, colors = shape
-        patch = sizes.patch
-        width = sizes.width
-        if height % patch or columns % patch:
-            fix = "choose a patch that divides both, or resize by the channel's `shape`"
-            raise BadInput(
-                f"learn.image.patch: {patch}", f"an image of {height} x {columns}", fix=fix
-            )
-        count = (height // patch) * (columns // patch)
-        self.embed = nn.Conv2d(colors, width, patch, stride=patch)
-        self.text = nn.Linear(text_size, width) if text_size else None
-        self.position = nn.Parameter(0.02 * torch.randn(count, width))
-        self.blocks = nn.ModuleList(ViTBlock(width, sizes.heads) for _ in range(sizes.layers))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, size)
-
-    def forward(self, image: Tensor, text: Tensor) -> Tensor:
-        """Return the features: (B, C, H, W), (B, X) -> (B, E)."""
-        x = self.embed(image - 0.5).flatten(2).transpose(1, 2) + self.position
-        if self.text is not None:
-            x = torch.cat([self.text(text).unsqueeze(1), x], dim=1)
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x).mean(1))

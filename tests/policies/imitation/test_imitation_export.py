@@ -16,12 +16,12 @@ from tests.policies.imitation.cloning import policy_task
 
 CASES = {
     "mlp of the present": ({"type": "mlp", "hidden_sizes": [8]}, 1, "conv", "words"),
-    "mlp of a window": ({"type": "mlp", "hidden_sizes": [8]}, 3, "vit", "bytes"),
+    "mlp of a window": ({"type": "mlp", "hidden_sizes": [8]}, 3, "nature", "bytes"),
     "gru": ({"type": "gru", "hidden_size": 8}, 4, "conv", "bytes"),
-    "lstm": ({"type": "lstm", "hidden_size": 8}, 1, "vit", "words"),
+    "lstm": ({"type": "lstm", "hidden_size": 8}, 1, "nature", "words"),
     "rnn": ({"type": "rnn", "hidden_size": 8}, 2, "conv", "words"),
     "transformer": ({"type": "transformer", "size": 8, "heads": 2}, 4, "conv", "bytes"),
-    "linear": ({"type": "linear"}, 2, "vit", "words"),
+    "linear": ({"type": "linear"}, 2, "nature", "words"),
 }
 FAST = "mlp of the present"
 LAYOUT = PolicyLayout(
