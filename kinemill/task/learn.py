@@ -130,11 +130,10 @@ class Learn(Plugin):
         default="auto",
         description="capture training steps as CUDA graphs; auto: on a GPU, if all steps are alike",
     )
-    matmul: Literal["auto", "highest", "high", "medium"] = Field(
-        default="auto",
-        description="precision of float32 matrix multiplication; high: TF32 on a GPU; medium: "
-        "bfloat16 units; auto: medium on a CPU if matrices are large, it is faster and the "
-        "gradient stays close",
+    matmul: Literal["highest", "high", "medium"] = Field(
+        default="highest",
+        description="precision of float32 matrix multiplication in training steps; high: TF32 on "
+        "a GPU; medium: bfloat16 units, faster on some CPUs if matrices are large",
     )
     threads: Processes = Field(
         default=1, description="CPU threads; small models are slower with two on a busy machine"

@@ -79,3 +79,19 @@ def single_thread() -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(count)
+
+
+@contextmanager
+def multiplied(precision: str) -> Generator[None]:
+    """Set torch's precision of float32 matrix multiplication inside the context.
+
+    Validation, export and runtime always use float32.
+    """
+    import torch
+
+    previous = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(previous)

@@ -18,11 +18,11 @@ from kinemill.train.batches import Batches
 from kinemill.train.compiled import compiled, has_compiler
 from kinemill.train.ddp import process_group
 from kinemill.train.device_steps import CaptureFailed, DeviceSteps
+from kinemill.train.devices import multiplied
 from kinemill.train.gradients import KERNELS, clip, gradient_of, max_norm, seed_step
 from kinemill.train.memory import is_out_of_memory, out_of_memory
 from kinemill.train.nan_diagnosis import NotFinite, checked, explained
 from kinemill.train.objective import Objective
-from kinemill.train.precision import multiplied, probe
 from kinemill.train.training_state import Training
 
 SETTING = "learn.cuda_graph"
@@ -130,7 +130,7 @@ class Steps:
         """Make some of the next steps; return their number."""
         step = steps[0]
         if self._on_device is None and self._update is None:
-            self._decide(self._batches.at(step))
+            self._decide()
             if self._is_for_device():
                 self._on_device = DeviceSteps(
                     self.training,
@@ -143,7 +143,7 @@ class Steps:
             else:
                 self._update = self._made()
         if self._on_device is not None:
-            with multiplied(self.training.state.matmul or "highest"):
+            with multiplied(self.learn.matmul):
                 try:
                     return self._on_device(steps)
                 except CaptureFailed as error:
@@ -203,7 +203,7 @@ class Steps:
     def _made(self) -> Update:
         """Return the step function; a resumed training uses the one it started with."""
         state = self.training.state
-        how = state.matmul or "highest"
+        how = self.learn.matmul
         # A single-process training may resume in several processes, whose gradients are summed.
         make = as_program if state.compiled and process_group().size == 1 else one_by_one
         update = make(self.training, self.objective, self.learn)
@@ -221,26 +221,11 @@ class Steps:
             self._progress.log_message("steps are compiled")
         if self._on_device is not None and self._is_graph:
             self._progress.log_message("steps are CUDA graphs")
-        if state.matmul == "medium":
-            self._progress.log_message("steps multiply in bfloat16")
-        if state.matmul == "high":
-            self._progress.log_message("steps multiply in TF32 on a GPU")
 
-    def _decide(self, batch: Tensor) -> None:
-        state = self.training.state
-        learn = self.learn
-        if state.matmul is not None:
-            return
-        piece = batch[:, : math.ceil(batch.shape[1] / state.pieces)].to(self.device)
-        state.compiled = is_to_be_compiled(self.training, self.objective, learn)
-        if learn.matmul != "auto":
-            state.matmul = learn.matmul
-        elif learn.deterministic or self.parts or process_group().size > 1:
-            # `probe` uses the clock: not deterministic, and each process could choose differently.
-            state.matmul = "highest"
-        else:
-            loss = self.objective.loss
-            state.matmul = probe(self.training.module, lambda windows: loss(windows, 0), piece)
+    def _decide(self) -> None:
+        if self.training.state.compiled is None:
+            is_compiled = is_to_be_compiled(self.training, self.objective, self.learn)
+            self.training.state.compiled = is_compiled
 
 
 def reason_against(training: Training, objective: Objective, learn: Learn) -> str | None:

@@ -15,7 +15,6 @@ from torch import Tensor
 from kinemill.store import Json
 from kinemill.train.checkpoint import Groups
 from kinemill.train.ema import Average
-from kinemill.train.precision import Matmul
 
 Curves = dict[str, list[list[float | None]]]
 
@@ -31,7 +30,6 @@ class State:
         waited: evaluations since `best`.
         seconds: time spent on the training, s.
         compiled: whether steps are compiled; None: not decided yet.
-        matmul: precision of matrix multiplication; None: not decided yet.
         pieces: micro-batches of a step.
         scaler: state of torch's `GradScaler`; None without one.
         losses: losses since the last point of the curve.
@@ -46,7 +44,6 @@ class State:
     waited: int = 0
     seconds: float = 0.0
     compiled: bool | None = None
-    matmul: Matmul | None = None
     pieces: int = 1
     scaler: dict[str, Any] | None = None
     losses: list[float] = field(default_factory=list[float])

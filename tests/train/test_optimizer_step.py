@@ -1,10 +1,16 @@
 """Optimizer steps in eager mode."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from kinemill.task.plugins import OBJECTIVES, OPTIMIZERS
+from kinemill.task.protocols import NullReporter
+from kinemill.train.devices import multiplied
+from kinemill.train.loop import fit
 from kinemill.train.optimizer_step import fused_step
+from tests.train.conftest import pendulum_task
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
@@ -26,3 +32,28 @@ def test_step_without_overhead_equals_optimizer_step_bit_for_bit(name):
 
     pairs = zip(train(is_direct=True), train(is_direct=False), strict=True)
     assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in pairs)
+
+
+def test_steps_multiply_in_the_set_precision_and_validation_exactly(packed, tmp_path):
+    learn = pendulum_task(matmul="medium", compile="off", steps=20).learn
+    module, objective = learn.prepare(pendulum_task(), packed, packed, torch.device("cpu"))
+    inputs = {"loss": set(), "evaluate": set()}
+
+    def monitored(name):
+        inner = getattr(objective, name)
+
+        def call(*args):
+            inputs[name].add(torch.get_float32_matmul_precision())
+            return inner(*args)
+
+        return call
+
+    spied = replace(objective, loss=monitored("loss"), evaluate=monitored("evaluate"))
+    fit(module, spied, learn, tmp_path, (NullReporter(), NullReporter()))
+    assert inputs == {"loss": {"medium"}, "evaluate": {"highest"}}
+
+
+def test_precision_of_matrices_is_restored_after_a_failed_step():
+    with pytest.raises(ZeroDivisionError), multiplied("medium"):
+        _ = 1 / (torch.get_float32_matmul_precision() != "medium")
+    assert torch.get_float32_matmul_precision() == "highest"
