@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -38,19 +37,7 @@ SMALL, SMALL_ROWS = 1_000, 500  # logs of a second
 FILES = (1, 4, 8)  # of 64 MB, for memory: at most four recordings at a time are in work
 
 
-@dataclass(frozen=True)
-class Spelling:
-    """How a logger writes numbers, and how many rows of the arm make 64 MB so."""
-
-    name: str
-    rows: int
-    written: dict[str, Any]
-
-
-SPELLINGS = (
-    Spelling("seven decimals", 400_000, {"float_precision": 7}),
-    Spelling("%.18e", 180_000, {"float_precision": 18, "float_scientific": True}),
-)
+ROWS = 400_000  # of 64 MB with seven decimals
 
 
 def task() -> Task:
@@ -118,17 +105,16 @@ def run_pipeline(arm: Task, home: Home, logs: Path) -> int:
 
 def measure(rounds: int = ROUNDS) -> list[Row]:
     """Return MB and recordings a second, and memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        large = [_large(Path(folder), spelling, rounds) for spelling in SPELLINGS]
-        return [*large, _small(Path(folder), rounds), _memory(Path(folder))]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return [_large(folder, rounds), _small(folder, rounds), _memory(folder)]
 
 
-def _large(folder: Path, spelling: Spelling, rounds: int) -> Row:
+def _large(folder: Path, rounds: int) -> Row:
     logs = folder / "large"
     logs.mkdir()
     for seed in range(LARGE):
-        log = simulate(spelling.rows, seed)
-        log.write_csv(logs / f"log{seed}.csv", **spelling.written)
+        simulate(ROWS, seed).write_csv(logs / f"log{seed}.csv", float_precision=7)
     paths = sorted(logs.iterdir())
     megabytes = [path.stat().st_size / 1e6 for path in paths]
 
@@ -137,15 +123,13 @@ def _large(folder: Path, spelling: Spelling, rounds: int) -> Row:
             list(pool.map(file_digest, paths))
 
     cases = {
-        "ours": _pipeline(folder, LARGE * spelling.rows, logs),
+        "ours": _pipeline(folder, LARGE * ROWS, logs),
         "polars.read_csv": lambda: [pl.read_csv(path) for path in paths],
         "sha256": hashed,
     }
-    size = f"{LARGE} files of {min(megabytes):.0f} MB, {spelling.name}"
+    size = f"{LARGE} files of {min(megabytes):.0f} MB, seven decimals"
     work = f"CSV to validated episodes, {size}"
-    made = paired(work, "MB/s", sum(megabytes), cases, rounds, time.perf_counter)
-    shutil.rmtree(logs)
-    return made
+    return paired(work, "MB/s", sum(megabytes), cases, rounds, time.perf_counter)
 
 
 def _small(folder: Path, rounds: int) -> Row:
@@ -181,9 +165,9 @@ def _pipeline(folder: Path, rows: int, logs: Path, *, keep: bool = False) -> Cal
 
 def _memory(folder: Path) -> Row:
     """Return the peak of many large files over that of fewer, each in a process of its own."""
-    spelling, logs = SPELLINGS[0], folder / "many"
+    logs = folder / "many"
     logs.mkdir()
-    content = simulate(spelling.rows, 0).write_csv(**spelling.written)
+    content = simulate(ROWS, 0).write_csv(float_precision=7)
     peaks: dict[int, float] = {}
     for number in range(1, FILES[-1] + 1):
         # A comment makes it another recording.

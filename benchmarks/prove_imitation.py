@@ -9,7 +9,6 @@ The table is written to docs/results-*.md when it is complete; `--seeds 0` only 
 """
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from kinemill.policies.environments.evaluation import (
     try_policy,
 )
 from kinemill.runtime import load
+from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
@@ -81,22 +81,20 @@ def results_folder() -> Path:
     return _proof.results_folder("imitation")
 
 
-def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
-    """Return task, home, dataset and the seconds of training of a case's policy, exported."""
+def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Home, ArtifactRef]:
+    """Train and export the policy of a case; return task, folder of its files, home, dataset."""
     name, changed = CASES[case]
     task = load_task(name, {**changed, "learn.seed": seed})
     home = Home(results_folder() / name / "home")
     dataset = _proof.dataset_of(task, home, logs)
-    began = time.monotonic()
     artifact = train.run(
         task, home, dataset, augment.run(task, home, dataset).ref, (NullReporter(), NullReporter())
     )
-    seconds = time.monotonic() - began
     module = load_model(home.root / artifact.ref.path)
     folder = results_folder() / f"{case}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     write_policy(module, describe(module, task.name, dataset.digest), folder)
-    return task, folder, (home, dataset), seconds
+    return task, folder, home, dataset
 
 
 def run_trials(task: Any, policy: Any) -> Trials:
@@ -121,15 +119,12 @@ def prove(case: str, seed: int) -> Figures:
         begun = logs.with_name("begun")
         list(demonstrations(load_task(name), begun, range(count)))
         begun.rename(logs)
-    task, folder, _, seconds = learned(case, seed, logs)
+    task, folder, *_ = learned(case, seed, logs)
     policy = load(folder)
     own, expert = run_trials(task, policy), by_expert(task)
     figures: Figures = {
         "success": own.success,
-        "success_interval": own.interval()["success"],
         "expert": expert.success,
-        "return": own.mean_return,
-        "seconds": seconds,
     }
     if name == "targets":
         environment = make_environment(task)
@@ -143,7 +138,7 @@ def prove_g1(seed: int) -> Figures:
 
     The first row of an episode does not count: the command before it is unknown.
     """
-    task, folder, (home, dataset), seconds = learned("g1", seed, G1)
+    task, folder, home, dataset = learned("g1", seed, G1)
     data = Demonstrations.open(home, dataset)
     states = len(task.states)
     observations, acted = (
@@ -168,11 +163,10 @@ def prove_g1(seed: int) -> Figures:
         "own_linear": np.concatenate(own, axis=1),
     }
     later = np.concatenate([np.arange(one.rows) > 0 for one in data.packed.of("test")])
-    errors = {
+    return {
         name: float(np.sqrt(((prediction - recorded)[later] ** 2).mean()))
         for name, prediction in predictions.items()
     }
-    return {**errors, "unit": "rad", "seconds": seconds}
 
 
 def _linear(data: Demonstrations, observations: Array, acted: Array, rows: int) -> Array:

@@ -119,10 +119,7 @@ def _proved(row: Row, seed: int, home: Path) -> dict[str, Any]:
     rounds = looped["rounds"]
     return {
         "steps": looped["steps"],
-        "verified": looped["successes"],
         "successes": rolled["successes"],
-        "rounds": [[one["steps"], one["successes"]] for one in rounds],
-        "champion": any(one["alias"] == "champion" for one in rounds),
         "wall": sum(one["wall"] for one in rounds),
         "cpu": sum(one["cpu"] for one in rounds),
     }

@@ -2,8 +2,8 @@
 
 Runs five seeds of each row, kinemill and stable-baselines3 with the tuned settings of its "zoo", in
 the same process, one after the other, with the same evaluations: 20 episodes at regular intervals
-from the same initial states, and from 20 new ones where the target is reached. Times are wall-clock
-and CPU time of the training, including evaluations, excluding imports. Ratios are those of pairs
+from the same initial states, and from 20 new ones where the target is reached. Times are CPU time
+of the training, including evaluations, excluding imports. Ratios are those of pairs
 that ran one after the other. Cells are medians over seeds with minimum and maximum. `return` is the
 mean of 100 episodes from unseen initial states. Each seed of the swing-up trains in its own
 dynamics model, created as a user would: 24 logs of 15 s, then `kinemill run pendulum`. Finished
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,48 +62,10 @@ def dynamics(seed: int) -> Path:
     return Path(fetch_bundle("models:/pendulum@champion", home))
 
 
-class Timed(NullReporter):
-    """Records the elapsed time of a training."""
-
-    seconds = 0.0
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Store the elapsed time."""
-        del step
-        self.seconds = metrics.get("seconds", self.seconds)
-
-
-class Spent:
-    """CPU seconds by part of a training."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(("stepping", "evaluation", "final"), 0.0)
-
-    def of(self, part: Callable[..., str], call: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap a call so that its CPU time is added to a part, chosen by its arguments."""
-
-        def timed(*args: Any, **more: Any) -> Any:
-            began = time.process_time()
-            try:
-                return call(*args, **more)
-            finally:
-                self.seconds[part(*args, **more)] += time.process_time() - began
-
-        return timed
-
-    def document(self, total: float) -> dict[str, float]:
-        """Return the seconds of all parts; `total` includes the final evaluation."""
-        processor = total - self.seconds["final"]
-        measured = self.seconds["stepping"] + self.seconds["evaluation"]
-        parts = {key: self.seconds[key] for key in ("stepping", "evaluation")}
-        return {"processor": processor, **parts, "learning": processor - measured}
-
-
 def ours(row: Row, seed: int) -> dict[str, Any]:
     """Train once with kinemill, in a separate home."""
     from kinemill.policies.environments.card import make_card
     from kinemill.policies.rl.evaluation import Evaluator
-    from kinemill.policies.rl.vec_env import CopiesEnv
     from kinemill.task import load_task
     from kinemill.train import stage as train
 
@@ -111,23 +73,28 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
     if row.learned:
         changed["environment.model"] = str(dynamics(seed))
     task = load_task(row.task, changed)
-    reporter, parts = Timed(), Spent()
-    CopiesEnv.step_wait = parts.of(lambda *_: "stepping", CopiesEnv.step_wait)
-    final = task.environment.trials.episodes
-    Evaluator.run = parts.of(
-        lambda _, __, seeds: "final" if len(seeds) == final else "evaluation", Evaluator.run
-    )
+    episodes, run, last = task.environment.trials.episodes, Evaluator.run, 0.0
+
+    def timed(evaluator: Evaluator, policy: Any, seeds: Sequence[int]) -> Any:
+        """Add up the CPU time of evaluations on the seeds of the trials: no part of a training."""
+        nonlocal last
+        began = time.process_time()
+        trials = run(evaluator, policy, seeds)
+        last += time.process_time() - began if len(seeds) == episodes else 0.0
+        return trials
+
+    Evaluator.run = timed
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         card = make_card(task, home)
         spent = time.process_time()
-        summary = train.run(task, home, card.ref, card.ref, (reporter, NullReporter())).summary
+        quiet = NullReporter()
+        summary = train.run(task, home, card.ref, card.ref, (quiet, quiet)).summary
         spent = time.process_time() - spent
+    Evaluator.run = run
     return {
         "reached": summary["reached"],
-        "seconds": reporter.seconds,
-        **parts.document(spent),
-        "steps": summary["steps"],
+        "processor": spent - last,
         "return": summary["final"]["return"],
         "success": summary["final"]["success"],
     }
@@ -174,22 +141,18 @@ def theirs(row: Row, seed: int) -> dict[str, Any]:
             environment = make_vec_env(library["id"], 1, seed=first)
             return float(evaluate_policy(self.model, environment, 20)[0])
 
-    environment, parts = make_vec_env(library["id"], library["copies"], seed=seed), Spent()
-    environment.step_wait = parts.of(lambda: "stepping", environment.step_wait)
-    Until._mean_return = parts.of(lambda *_: "evaluation", Until._mean_return)
+    environment = make_vec_env(library["id"], library["copies"], seed=seed)
     package = importlib.import_module(library.get("package", "stable_baselines3"))
     kind = getattr(package, library["class"])
-    watch, began, spent = Until(), time.perf_counter(), time.process_time()
+    watch, spent = Until(), time.process_time()
     policy = library.get("policy", "MlpPolicy")
     model = kind(policy, environment, seed=seed, device="cpu", **settings)
     model.learn(library["steps"], callback=watch)
-    seconds, spent = time.perf_counter() - began, time.process_time() - spent
+    spent = time.process_time() - spent
     final = evaluate_policy(model, make_vec_env(library["id"], 1, seed=10**6), EPISODES)[0]
     return {
         "reached": watch.reached,
-        "seconds": seconds,
-        **parts.document(spent),
-        "steps": int(model.num_timesteps),
+        "processor": spent,
         "return": float(final),
     }
 

@@ -18,7 +18,7 @@ from benchmarks import _proof
 from kinemill.policies.environments.dm_control import register_suite
 
 STEPS, REPEAT, EPISODES = 100_000, 2, 100
-TARGETS = {  # issue 27; None: reported
+TARGETS = {  # of the return; None: reported
     "cartpole-swingup": 839,
     "pendulum-swingup": 724,
     "reacher-easy": 937,

@@ -2,15 +2,13 @@
 
 Files of the simulated arm (15 channels at 500 Hz, see `benchmarks.ingest`) are ingested into an
 empty home, hashed, checked and written, in turn with a plain parse of the same files by polars,
-pyulog or rosbags, which decodes all fields. Both are measured in CPU seconds, and once more in a
-separate process each for their peak memory.
+pyulog or rosbags, which decodes all fields. Both are measured in CPU seconds.
 """
 
 import shutil
 import struct
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks import ROUNDS, Row, largest_resident, main, paired, peak_memory, row
+from benchmarks import ROUNDS, Row, main, paired
 from benchmarks.ingest import JOINTS, simulate, task
 from kinemill.ingest import stage as ingest
 from kinemill.process import tune_process
@@ -33,16 +31,8 @@ START = 1_700_000_000_000_000_000  # ns
 FIELDS = {"position": "angle", "velocity": "velocity", "effort": "torque"}
 
 
-def measure(
-    rows: int = ROWS,
-    messages: int = MESSAGES,
-    rounds: int = ROUNDS,
-    in_memory: Sequence[str] | None = None,
-) -> list[Row]:
-    """Return the speed of each format, MB by CPU second, and the peak memories, MB.
-
-    `in_memory`: formats whose peak memory is measured; None: all.
-    """
+def measure(rows: int = ROWS, messages: int = MESSAGES, rounds: int = ROUNDS) -> list[Row]:
+    """Return the speed of each format, MB by CPU second."""
     tune_process()
     measured = list[Row]()
     with tempfile.TemporaryDirectory(prefix="kinemill-readers-") as folder:
@@ -53,8 +43,6 @@ def measure(
             for seed in range(FILES):
                 layout.write(simulate(size, seed), logs / f"log{seed}.{suffix}")
             measured.append(_speed(logs, size, rounds))
-            if in_memory is None or suffix in in_memory:
-                measured.append(_memory(logs))
     return measured
 
 
@@ -72,13 +60,6 @@ def _speed(logs: Path, size: int, rounds: int) -> Row:
     work = f"{logs.name} to recordings, {FILES} files of {megabytes / FILES:.0f} MB"
     cases = {"ours": read_all, FORMATS[logs.name].parse.__name__: lambda: _parse(logs)}
     return paired(work, "MB/CPU s", megabytes, cases, rounds)
-
-
-def _memory(logs: Path) -> Row:
-    ours = peak_memory("readers", "ours", logs)
-    peer = FORMATS[logs.name].parse.__name__
-    references = {peer: peak_memory("readers", "theirs", logs)}
-    return row(f"{logs.name} to recordings, peak memory", "MB", ours, references)
 
 
 def _paths(logs: Path) -> list[Path]:
@@ -208,13 +189,4 @@ FORMATS = {
 }
 
 if __name__ == "__main__":
-    if "--peak" in sys.argv:  # see `_measure`
-        side, log_folder = sys.argv[-2:]
-        if side == "ours":
-            with tempfile.TemporaryDirectory() as scratch:
-                _ingest(Home(Path(scratch)), Path(log_folder))
-        else:
-            _parse(Path(log_folder))
-        print(largest_resident())
-    else:
-        main("readers", measure)
+    main("readers", measure)

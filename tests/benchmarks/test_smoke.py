@@ -29,11 +29,8 @@ def test_failed_benchmark_is_named_and_the_next_runs():
 
 @pytest.mark.ci
 def test_readers_benchmark_of_short_logs_compares_each_format():
-    csv, memory, *rows = readers.measure(rows=600, messages=600, rounds=1, in_memory=["csv"])
-    names = [row["work"].partition(" ")[0] for row in (csv, *rows)]
-    assert names == list(readers.FORMATS)
-    assert memory["unit"] == "MB"
-    assert memory["ours"] > memory["references"]["polars_read_csv"] > 30.0
+    rows = readers.measure(rows=600, messages=600, rounds=1)
+    assert [row["work"].partition(" ")[0] for row in rows] == list(readers.FORMATS)
     assert "rosbags" in table(rows)
 
 
@@ -47,8 +44,7 @@ def test_train_benchmark_of_one_step_compares_with_plain_torch(model, monkeypatc
 
 @pytest.mark.ci
 def test_ingest_benchmark_of_short_logs_compares_with_polars(monkeypatch):
-    spelling = ingest.Spelling("two decimals", 1500, {"float_precision": 7})
-    for name, value in {"SPELLINGS": [spelling], "LARGE": 1, "SMALL": 2, "FILES": (1, 2)}.items():
+    for name, value in {"ROWS": 1500, "LARGE": 1, "SMALL": 2, "FILES": (1, 2)}.items():
         monkeypatch.setattr(ingest, name, value)
     large, small, memory = ingest.measure(rounds=1)
     assert set(large["ratios"]) == {"polars.read_csv", "sha256"}
