@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
-import numpy as np
-
 from kinemill.export._graph import DISAGREEMENT, ESTIMATED, OPSET, OUTPUTS
 from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
 from kinemill.export.step import TrainedStep, carries
@@ -44,18 +42,6 @@ def describe(model: Json, step: TrainedStep) -> Interface:
         derived=dict(layout.derived),
         memory=layout.history,
     )
-
-
-def safe_action(
-    actions: Sequence[str], limits: Mapping[str, tuple[float, float]], declared: Mapping[str, float]
-) -> dict[str, float]:
-    """Return the safe action of a watchdog by name, in the units of the actions.
-
-    It is the declared value, else the value within limits closest to 0.
-    """
-    free = (-np.inf, np.inf)
-    rest = {name: float(np.clip(0.0, *limits.get(name, free))) for name in actions}
-    return {name: declared.get(name, value) for name, value in rest.items()}
 
 
 def uncertainty_carries(interface: Interface) -> tuple[str, ...]:

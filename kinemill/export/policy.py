@@ -18,13 +18,14 @@ from kinemill.errors import BadInput, Blocked
 from kinemill.export._graph import OPSET, finished, value
 from kinemill.export.bundle import write_interface
 from kinemill.export.c99.parity import write_policy_c99
-from kinemill.export.interface import LIBRARIES, safe_action
+from kinemill.export.interface import LIBRARIES
 from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
 from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.export.step import cleaned, export_any, guarded
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Policy, PolicyInterface, load
 from kinemill.runtime.integrity import POLICY
+from kinemill.runtime.interface import safe_action
 from kinemill.runtime.policy_interface import ACTION
 from kinemill.runtime.policy_layout import OBSERVATION
 from kinemill.runtime.self_test import CASES

@@ -22,13 +22,14 @@ from kinemill.errors import BadInput, Blocked
 from kinemill.export._graph import OPSET
 from kinemill.export.bundle import write_interface
 from kinemill.export.c99.parity import write_c99
-from kinemill.export.interface import io_document, safe_action
+from kinemill.export.interface import io_document
 from kinemill.export.rollout import rollout_model
 from kinemill.export.rounding import FACTOR, evaluate, rollout
 from kinemill.export.step import TrainedStep, export_any, step_model, trace, trace_estimator
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Interface, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
+from kinemill.runtime.interface import safe_action
 from kinemill.runtime.self_test import CASES
 from kinemill.runtime.window_metrics import (
     Floats,

@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime.native_spaces import MASK, OBSERVATION, NativeSpace, decode, encode
-from kinemill.store.json_io import Json
 
 Array = NDArray[Any]
 
@@ -44,21 +43,6 @@ class Agent:
     action: NativeSpace
     columns: tuple[int, int]
     actions: tuple[int, int]
-
-    @classmethod
-    def from_json(cls, values: Json) -> "Agent":
-        """Return the agent of a JSON object."""
-        columns = values["columns"]
-        actions = values["actions"]
-        return cls(
-            name=values["name"],
-            policy=values["policy"],
-            observation=NativeSpace.from_json(values["observation"]),
-            keys=tuple(values["keys"]),
-            action=NativeSpace.from_json(values["action"]),
-            columns=(columns[0], columns[1]),
-            actions=(actions[0], actions[1]),
-        )
 
 
 def choices_of(space: NativeSpace) -> tuple[int, ...]:

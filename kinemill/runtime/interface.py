@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
+from kinemill.runtime.json_values import from_json
 from kinemill.store.json_io import Json
 
 FORMAT = 1
@@ -141,24 +142,7 @@ class Interface:
         values = read_properties(where, properties, cls.__dataclass_fields__, "an ONNX file")
         if values["dtype"] not in ("float32", "float64"):
             raise BadInput(where, f"holds {values['dtype']}", expected="float32 or float64")
-        return cls(
-            task=values["task"],
-            dt=values["dt"],
-            history=values["history"],
-            states=tuple(values["states"]),
-            actions=tuple(values["actions"]),
-            units=values["units"],
-            limits={name: (low, high) for name, (low, high) in values["limits"].items()},
-            angles=tuple(values["angles"]),
-            carry=tuple(Carry(item["name"], tuple(item["shape"])) for item in values["carry"]),
-            dataset=values["dataset"],
-            versions=values["versions"],
-            belief=_belief(values["belief"]),
-            dtype=values["dtype"],
-            outputs=tuple(values["outputs"]),
-            derived=dict(values["derived"]),
-            memory=values["memory"],
-        )
+        return from_json(cls, values)
 
 
 def read_properties(
@@ -194,24 +178,6 @@ def read_properties(
     return values
 
 
-def _belief(value: Json | None) -> Belief | None:
-    if value is None:
-        return None
-    measured = tuple(float(variance) for variance in value["measured"])
-    conformal = _conformal(value.get("conformal"))
-    return Belief(value["members"], value["offsets"], value["covariance"], measured, conformal)
-
-
-def _conformal(value: Json | None) -> Conformal | None:
-    if value is None:
-        return None
-    scale, floor = (
-        tuple(tuple(float(number) for number in row) for row in value[name])
-        for name in ("scale", "floor")
-    )
-    return Conformal(scale, floor, value["windows"], value["online"])
-
-
 def whole_turns(values: NDArray[Any], angle: NDArray[np.bool_] | bool) -> NDArray[Any]:
     """Return the nearest multiples of 2π rad of values (..., S), 0 of other channels than angles.
 
@@ -225,20 +191,16 @@ def wrapped(values: NDArray[Any], angle: NDArray[np.bool_] | bool) -> NDArray[An
     return values - whole_turns(values, angle)
 
 
-def safe_values(
-    declared: Mapping[str, float], names: Sequence[str], limits: Mapping[str, tuple[float, float]]
-) -> NDArray[np.float32]:
-    """Return the safe action (A,): declared values, else the value within limits closest to 0.
+def safe_action(
+    actions: Sequence[str], limits: Mapping[str, tuple[float, float]], declared: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the safe action of a watchdog by name, in the units of the actions.
 
-    Args:
-        declared: values by action, in task units.
-        names: names of the actions, in the order of the result.
-        limits: lowest and highest value by action, where defined, in the same units.
+    It is the declared value, else the value within limits closest to 0.
     """
-    ends = [limits.get(name, (-np.inf, np.inf)) for name in names]
-    rest = [float(np.clip(0.0, *pair)) for pair in ends]
-    pairs = zip(names, rest, strict=True)
-    return np.array([declared.get(name, value) for name, value in pairs], dtype=np.float32)
+    free = (-np.inf, np.inf)
+    rest = {name: float(np.clip(0.0, *limits.get(name, free))) for name in actions}
+    return {name: declared.get(name, value) for name, value in rest.items()}
 
 
 def described(names: Iterable[str], units: Mapping[str, str]) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.store.json_io import Json
 
 OBSERVATION = "observation"
 MASK = "action_mask"
@@ -69,13 +68,6 @@ class NativeSpace:
         height, width, channels = _to_image(np.zeros(self.shape, np.uint8)).shape
         return height, width, channels
 
-    @classmethod
-    def from_json(cls, values: Json) -> "NativeSpace":
-        """Return the space of a JSON object."""
-        lists = {name: tuple(values[name]) for name in ("shape", "choices", "start", "keys")}
-        parts = tuple(cls.from_json(part) for part in values["parts"])
-        return cls(kind=values["kind"], dtype=values["dtype"], parts=parts, **lists)
-
 
 @dataclass(frozen=True)
 class NativeSpaces:
@@ -90,15 +82,6 @@ class NativeSpaces:
     observation: NativeSpace | None = None
     keys: tuple[str, ...] = ()
     action: NativeSpace | None = None
-
-    @classmethod
-    def from_json(cls, values: Json) -> "NativeSpaces":
-        """Return the spaces of a JSON object."""
-        spaces = {
-            name: None if values[name] is None else NativeSpace.from_json(values[name])
-            for name in ("observation", "action")
-        }
-        return cls(keys=tuple(values["keys"]), **spaces)
 
 
 def named_parts(space: NativeSpace) -> dict[str, NativeSpace]:

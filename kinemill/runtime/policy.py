@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime.agents import Turns, choices_of
 from kinemill.runtime.input_checks import Array, Axis, as_input
-from kinemill.runtime.interface import described, safe_values
+from kinemill.runtime.interface import described, safe_action
 from kinemill.runtime.native_spaces import decode, fits
 from kinemill.runtime.observations import Inputs, ObservationReader
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
@@ -164,7 +164,8 @@ class Policy:
     @property
     def safe_action(self) -> Array:
         """Safe action (A,) in `units`: declared values, else the one within limits closest to 0."""
-        return safe_values(self._safe, self.actions, self.limits)
+        values = safe_action(self.actions, self.limits, self._safe)
+        return np.array(list(values.values()), np.float32)
 
     @property
     def servos(self) -> dict[str, dict[str, float | None]]:

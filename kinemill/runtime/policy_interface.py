@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from kinemill.errors import BadInput
 from kinemill.runtime.interface import FORMAT, Carry, read_properties
+from kinemill.runtime.json_values import from_json
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED, PolicyLayout
 
 FORM = "form"
@@ -88,10 +89,4 @@ class PolicyInterface:
         values = read_properties(where, properties, names, "a policy")
         if values[FORM] != POLICY:
             raise BadInput(where, f"is {values[FORM]}", expected=POLICY)
-        return cls(
-            task=values["task"],
-            layout=PolicyLayout.from_json(values),
-            carry=tuple(Carry(item["name"], tuple(item["shape"])) for item in values["carry"]),
-            dataset=values["dataset"],
-            versions=values["versions"],
-        )
+        return from_json(cls, {**values, "layout": values})

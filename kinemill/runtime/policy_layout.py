@@ -64,21 +64,3 @@ class PolicyLayout:
     def to_json(self) -> Json:
         """Return the layout as a JSON object."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Json) -> "PolicyLayout":
-        """Return the layout of a JSON object."""
-        return cls(
-            dt=values["dt"],
-            observation=tuple(values["observation"]),
-            actions=tuple(values["actions"]),
-            units=dict(values["units"]),
-            limits={name: (low, high) for name, (low, high) in values["limits"].items()},
-            choices=tuple(values["choices"]),
-            images={name: (h, w, c) for name, (h, w, c) in values["images"].items()},
-            texts=dict(values["texts"]),
-            mask=values["mask"],
-            seeded=values["seeded"],
-            native=NativeSpaces.from_json(values["native"]),
-            agents=tuple(Agent.from_json(agent) for agent in values["agents"]),
-        )

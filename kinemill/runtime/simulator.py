@@ -18,7 +18,7 @@ from kinemill.runtime.history_buffer import HistoryBuffer
 from kinemill.runtime.initial_state import hold, move
 from kinemill.runtime.input_checks import Array, same_batch
 from kinemill.runtime.inputs import Inputs
-from kinemill.runtime.interface import Interface, described, safe_values
+from kinemill.runtime.interface import Interface, described, safe_action
 from kinemill.runtime.native_engine import CompiledRollout, check_same
 from kinemill.runtime.session import Execution, open_with
 from kinemill.runtime.stepper import Step, open_step
@@ -94,7 +94,8 @@ class Simulator:
     @property
     def safe_action(self) -> Array:
         """Safe action (A,) in `units`: declared values, else the one within limits closest to 0."""
-        return safe_values(self._safe, self.actions, self.limits)
+        values = safe_action(self.actions, self.limits, self._safe)
+        return np.array(list(values.values()), np.float32)
 
     def compile(self) -> None:
         """Compile `rollout` to native code and use it from now on.

@@ -8,6 +8,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.runtime.agents import Agent, Turns
+from kinemill.runtime.json_values import from_json
 from kinemill.runtime.native_spaces import NativeSpace
 
 NUMBERS = NativeSpace("numbers", (2,))
@@ -24,7 +25,7 @@ AGENTS = (
 
 def test_agents_survive_the_metadata_of_a_file():
     stored = json.loads(json.dumps([asdict(agent) for agent in AGENTS]))
-    assert tuple(Agent.from_json(item) for item in stored) == AGENTS
+    assert tuple(from_json(Agent, item) for item in stored) == AGENTS
 
 
 def test_an_agent_has_its_one_hot_its_block_and_its_mask():

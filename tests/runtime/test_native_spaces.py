@@ -9,6 +9,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Te
 
 from kinemill.errors import BadInput
 from kinemill.policies.environments.native import action_space_of, space_of
+from kinemill.runtime.json_values import from_json
 from kinemill.runtime.native_spaces import NativeSpace, action_count, decode, encode, fits
 from tests.policies.environments.spaces import Masked, Nested
 
@@ -35,7 +36,7 @@ ACTIONS = [
 @pytest.mark.parametrize("space", OBSERVATIONS, ids=str)
 def test_a_space_survives_the_metadata_of_a_file(space):
     native = space_of(space)
-    assert NativeSpace.from_json(json.loads(json.dumps(asdict(native)))) == native
+    assert from_json(NativeSpace, json.loads(json.dumps(asdict(native)))) == native
     space.seed(0)
     assert fits(native, space.sample())
     assert not fits(native, "text")

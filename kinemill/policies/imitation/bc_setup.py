@@ -23,6 +23,7 @@ from kinemill.policies.environments.evaluation import try_policy
 from kinemill.policies.environments.factory import environment_of
 from kinemill.policies.imitation.bc_policy import SCALES, BCPolicy, Memory
 from kinemill.policies.imitation.obs_encoder import ObsEncoder
+from kinemill.runtime.json_values import from_json
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.store import Json
@@ -244,7 +245,7 @@ def prepare(
             the evaluation that the settings request.
     """
     about = learn.describe(task, data)
-    layout = PolicyLayout.from_json(about["layout"])
+    layout = from_json(PolicyLayout, about["layout"])
     torch.manual_seed(learn.seed)
     module = assemble(learn, about, scale_of(data[0], layout)).to(device)
     for name in layout.images:
@@ -318,7 +319,7 @@ def assemble(learn: Any, about: Json, scale: Scale) -> BCPolicy:
         about: result of `Imitation.describe`.
         scale: tensors by name, see `scale_of`.
     """
-    layout = PolicyLayout.from_json(about["layout"])
+    layout = from_json(PolicyLayout, about["layout"])
     vocabulary_words = tuple(about["words"])
     text_size = learn.text.size * len(layout.texts)
     encoders: dict[str, tuple[Any, int]] = {

@@ -30,6 +30,7 @@ from kinemill.policies.motion.gait_rollout import (
 )
 from kinemill.policies.motion.gaits import Gaits, fit_gaits
 from kinemill.policies.motion.settings import MotionSettings
+from kinemill.runtime.json_values import from_json
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json, from_json_value, to_json_value
 from kinemill.task import Task, WarmStart
@@ -161,7 +162,7 @@ def prepare(
 def make_policy(description: Json) -> GaitPolicy:
     """Return the policy of a description, with random weights and without a family."""
     sizes = from_json_value(description["sizes"], GaitSizes, Path(DESCRIPTION))
-    return GaitPolicy(PolicyLayout.from_json(description["layout"]), sizes)
+    return GaitPolicy(from_json(PolicyLayout, description["layout"]), sizes)
 
 
 def fit_family(learn: MotionSettings, task: Task, clips: Clips) -> tuple[Gaits, list[int]]:

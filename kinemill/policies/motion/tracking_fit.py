@@ -38,6 +38,7 @@ from kinemill.policies.motion.tracking_policy import TrackingPolicy
 from kinemill.policies.rl.learner import Learner, Site
 from kinemill.policies.rl.mirror_image import MirrorImage
 from kinemill.policies.rl.training_loop import TrainingLoop
+from kinemill.runtime.json_values import from_json
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
@@ -80,7 +81,7 @@ def fit_tracking(
         family.load_gaits(fit_family(learn, task, clips)[0], scale_of(clips))
         reference = GaitReference(family.eval(), clips.mean_commands(), environment.body())
     own_task = task.model_copy(update={"learn": learn.in_physics})
-    layout = PolicyLayout.from_json(description["layout"])
+    layout = from_json(PolicyLayout, description["layout"])
     return _TrackingLoop(own_task, layout, (family, reference, learn), bench).run()
 
 
@@ -124,12 +125,12 @@ def make_family(description: Json) -> GaitPolicy | ClipFamily:
     """Return the gaits or clips of a description, without their values."""
     if "clips" not in description:
         return make_policy(description)
-    return ClipFamily(PolicyLayout.from_json(description["layout"]), **description["clips"])
+    return ClipFamily(from_json(PolicyLayout, description["layout"]), **description["clips"])
 
 
 def rebuild_policy(learn: MotionSettings, description: Json) -> TrackingPolicy:
     """Return a policy from what `Motion.describe` returned, without its weights."""
-    layout = PolicyLayout.from_json(description["layout"])
+    layout = from_json(PolicyLayout, description["layout"])
     physics = learn.in_physics
     joints = len(layout.actions)
     core = physics.algorithm.core(physics, input_size(joints), joints)

@@ -253,6 +253,7 @@ class Reinforcement(Learn):
     def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
         """Return an `Actor`."""
         from kinemill.policies.rl.actor import RestartWeights, actor_of
+        from kinemill.runtime.json_values import from_json
         from kinemill.runtime.policy_layout import PolicyLayout
         from kinemill.task.environment import WRAPPERS
 
@@ -262,7 +263,7 @@ class Reinforcement(Learn):
         wrappers = [
             WRAPPERS[wrapper["type"]].model_validate(wrapper) for wrapper in description["wrappers"]
         ]
-        return actor_of(self, PolicyLayout.from_json(description["layout"]), wrappers, restart)
+        return actor_of(self, from_json(PolicyLayout, description["layout"]), wrappers, restart)
 
     def train(self, task: Task, data: Card, bench: TrainingContext) -> Trained:
         """Train in the environment of the card."""
