@@ -1,4 +1,4 @@
-"""A dataset from frames or logs, as polars, numpy and torch.
+"""A dataset from frames or logs, as polars and numpy.
 
 Symbols: N rows of an episode, C channels (states, then actions).
 """
@@ -19,7 +19,6 @@ from kinemill.task import NullReporter, Progress, Task
 
 if TYPE_CHECKING:
     import polars as pl
-    import torch
 
     from kinemill.dataset import PackedDataset
     from kinemill.dataset.packed import Packed, PackedEpisode
@@ -116,12 +115,6 @@ class Dataset:
     def to_numpy(self, split: Split | None = None) -> "dict[str, Packed]":
         """Return the rows of each episode by id, (N, C) float32."""
         return {episode.id: np.array(self.packed.rows(episode)) for episode in self._of(split)}
-
-    def to_torch(self, split: Split | None = None) -> "dict[str, torch.Tensor]":
-        """Return the rows of each episode by id, (N, C) float32."""
-        import torch
-
-        return {name: torch.from_numpy(rows) for name, rows in self.to_numpy(split).items()}
 
     def _of(self, split: Split | None) -> "list[PackedEpisode]":
         return list(self.packed.episodes) if split is None else self.packed.of(split)

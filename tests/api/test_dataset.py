@@ -1,7 +1,6 @@
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from kinemill.api.dataset import make_dataset
 from kinemill.api.frames import from_frames
@@ -40,14 +39,13 @@ def test_rejected_rows_and_logs_are_reported(dataset):
     assert quarantined["channel"].to_list() == ["velocity"]
 
 
-def test_rows_are_the_same_in_polars_numpy_and_torch(dataset):
-    frame, arrays, tensors = dataset.to_polars(), dataset.to_numpy(), dataset.to_torch()
+def test_rows_are_the_same_in_polars_and_numpy(dataset):
+    frame, arrays = dataset.to_polars(), dataset.to_numpy()
     assert frame.height == dataset.rows() == 3 * 300 - 5
     assert set(frame["split"]) == {"train", "validation", "test"}
     for episode, rows in arrays.items():
         own = frame.filter(episode=episode).select(dataset.columns).to_numpy()
         assert np.array_equal(own, rows)
-        assert torch.equal(tensors[episode], torch.from_numpy(rows))
     train = dataset.to_polars("train")
     assert (
         train.height == dataset.rows("train") == sum(map(len, dataset.to_numpy("train").values()))
