@@ -97,13 +97,6 @@ def test_config_prints_the_schema_of_task_files(tasks):
         (["task", "show"], "Missing argument"),
         (["data", "datasets", "diff", "arm", "1"], "Missing argument"),
         (["task", "show", "amr"], "did you mean 'arm'?"),
-        (["task", "show", "arm", "--set", "learn.hstory=3"], "did you mean 'history'?"),
-        (["task", "show", "arm", "--set", "learn.history"], "is not key=value"),
-        (["run", "arm", "--logs", "/no/such/folder"], "/no/such/folder: is not there"),
-        (["model", "list", "amr"], "did you mean 'arm'?"),
-        (["model", "show", "arm@champion"], "arm: has no version yet; kinemill run arm"),
-        (["model", "show", "@champion"], "is not a model"),
-        (["task", "list", "--jsn"], "No such option"),
         (["frobnicate"], "No such command"),
     ],
 )
