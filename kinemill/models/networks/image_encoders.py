@@ -4,7 +4,6 @@ Symbols: B batch, C colors, H height, W width, E values of the result, X text va
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -13,22 +12,9 @@ from torch.nn import functional
 
 from kinemill.errors import BadInput
 
-
-@dataclass(frozen=True)
-class ConvSizes:
-    """Sizes of the convolutional encoder.
-
-    Attributes:
-        channels: of each layer.
-        strided_layers: number of layers, from the first on, that halve height and width.
-        keypoints: mean positions if true, mean values otherwise.
-        queries: positions that a text selects by attention.
-    """
-
-    channels: Sequence[int]
-    strided_layers: int
-    keypoints: bool
-    queries: int
+_STRIDED = 2  # layers, from the first on, that halve height and width
+_SHARPNESS = 4.0  # initial inverse temperature of the softmax
+_QUERIES = 4  # positions that a text selects by attention
 
 
 class ConvEncoder(nn.Module):
@@ -38,39 +24,31 @@ class ConvEncoder(nn.Module):
         shape: H, W, C.
         text_size: X; 0 without texts.
         size: E.
-        sizes: of the layers.
-        sharpness: initial inverse temperature of the softmax.
+        channels: of each layer.
     """
 
     grid: Tensor
 
     def __init__(
-        self,
-        shape: tuple[int, int, int],
-        text_size: int,
-        size: int,
-        sizes: ConvSizes,
-        sharpness: float,
+        self, shape: tuple[int, int, int], text_size: int, size: int, channels: Sequence[int]
     ) -> None:
         super().__init__()
         height, width, colors = shape
-        channels = [colors, *sizes.channels]
-        strides = [2 if layer < sizes.strided_layers else 1 for layer in range(len(sizes.channels))]
+        strides = [2 if layer < _STRIDED else 1 for layer in range(len(channels))]
+        channels = [colors, *channels]
         for stride in strides:
             height = -(-height // stride)
             width = -(-width // stride)
         down = torch.linspace(-1, 1, height).repeat_interleave(width)
         columns = torch.linspace(-1, 1, width).repeat(height)
-        self.keypoints = sizes.keypoints
-        self.queries = sizes.queries if text_size else 0
         self.layers = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=stride, padding=1)
             for (a, b), stride in zip(pairwise(channels), strides, strict=True)
         )
-        self.sharpness = nn.Parameter(torch.full((channels[-1], 1), sharpness))
-        self.query = nn.Linear(text_size, self.queries * channels[-1]) if text_size else None
-        values = channels[-1] * (2 if self.keypoints else 1) + 2 * self.queries
-        self.head = nn.Linear(values, size)
+        self.sharpness = nn.Parameter(torch.full((channels[-1], 1), _SHARPNESS))
+        self.query = nn.Linear(text_size, _QUERIES * channels[-1]) if text_size else None
+        positions = channels[-1] + (_QUERIES if text_size else 0)
+        self.head = nn.Linear(2 * positions, size)
         self.register_buffer("grid", torch.stack([down, columns], 1), persistent=False)
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
@@ -83,9 +61,9 @@ class ConvEncoder(nn.Module):
         centered = x - x.mean(-1, keepdim=True)
         std = (centered * centered).mean(-1, keepdim=True).sqrt()
         scores = centered / (std + 1e-3)
-        values = [self.positions(scores * self.sharpness) if self.keypoints else x.mean(-1)]
+        values = [self.positions(scores * self.sharpness)]
         if self.query is not None:
-            query = self.query(text).unflatten(-1, (self.queries, -1))
+            query = self.query(text).unflatten(-1, (_QUERIES, -1))
             values.append(self.positions(query @ scores))
         return self.head(torch.cat(values, dim=-1))
 
