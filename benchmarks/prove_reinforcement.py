@@ -75,11 +75,11 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
     task = load_task(row.task, changed)
     episodes, run, last = task.environment.trials.episodes, Evaluator.run, 0.0
 
-    def timed(evaluator: Evaluator, policy: Any, seeds: Sequence[int]) -> Any:
+    def timed(self: Evaluator, policy: Any, seeds: Sequence[int]) -> Any:
         """Add up the CPU time of evaluations on the seeds of the trials: no part of a training."""
         nonlocal last
         began = time.process_time()
-        trials = run(evaluator, policy, seeds)
+        trials = run(self, policy, seeds)
         last += time.process_time() - began if len(seeds) == episodes else 0.0
         return trials
 

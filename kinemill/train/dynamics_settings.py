@@ -1,4 +1,4 @@
-"""Settings of the objective `dynamics`: curriculum, teacher forcing, fit, features of channels."""
+"""Settings of the objective `dynamics`: curriculum, fit, features of channels."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -33,23 +33,6 @@ class HorizonSchedule(Settings):
             return horizon
         first = min(self.first, horizon)
         return first + (horizon - first) * step // self.steps
-
-
-class TeacherForcing(Settings):
-    """Scheduled sampling: rollouts continue from the truth with a decreasing probability.
-
-    Bengio et al. 2015, section 2.4, linear decay; drawn for each step of each rollout.
-    """
-
-    first: float = Field(default=1.0, ge=0.0, le=1.0, description="probability of truth at first")
-    last: float = Field(default=0.0, ge=0.0, le=1.0, description="probability of truth at last")
-    steps: Steps = Field(
-        default=2000, description="training steps from `first` to `last`, linearly"
-    )
-
-    def at(self, step: int) -> float:
-        """Return the probability that a step continues from the truth."""
-        return self.first + (self.last - self.first) * min(1.0, step / self.steps)
 
 
 class GaussNewton(Settings):

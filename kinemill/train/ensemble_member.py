@@ -104,8 +104,6 @@ class Member(nn.Module):
         states: Tensor,
         past_actions: Tensor,
         actions: Tensor,
-        truth: Tensor,
-        fed: Tensor,
         robots: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Roll out as in training.
@@ -114,8 +112,6 @@ class Member(nn.Module):
             states: (B, H, S), like all of these in task units.
             past_actions: (B, H-1, A).
             actions: (B, T, A).
-            truth: measured states after each of `actions`, (B, T, S).
-            fed: (B, T) bool, where the step continues from the truth instead of its prediction.
             robots: (B,) robot of each row, if the network distinguishes robots.
 
         Returns:
@@ -123,14 +119,14 @@ class Member(nn.Module):
             with noise there are no outputs (Y = 0).
         """
         with robots_set(self.step, robots):
-            whole, covariances = self._unrolled(states, past_actions, actions, truth, fed)
+            whole, covariances = self._unrolled(states, past_actions, actions)
         if self.noise is None:
             return whole, torch.zeros_like(whole)
         variances = torch.stack(covariances, dim=1).diagonal(dim1=-2, dim2=-1)
         return whole, variances + self.noise.measured.exp() * self.step.state_std**2
 
     def _unrolled(
-        self, states: Tensor, past_actions: Tensor, actions: Tensor, truth: Tensor, fed: Tensor
+        self, states: Tensor, past_actions: Tensor, actions: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         carry = self.step.warm_up(states, past_actions)
         state = states[:, -1]
@@ -138,14 +134,12 @@ class Member(nn.Module):
         predicted = list[Tensor]()
         covariances = list[Tensor]()
         for k, action in enumerate(actions.unbind(1)):
-            is_forced = fed[:, k, None]
             if self.noise is not None:
                 propagated = self.grown(covariance) if k else 0.0
-                covariances.append(propagated + self.added(state, action))
-                covariance = torch.where(is_forced.unsqueeze(-1), 0.0, covariances[-1])
+                covariance = propagated + self.added(state, action)
+                covariances.append(covariance)
             state, outputs, *after = self.step.advance(state, action, *carry)
             carry = tuple(after)
             has_outputs = self.step.readout is not None
             predicted.append(torch.cat([state, outputs], -1) if has_outputs else state)
-            state = torch.where(is_forced, truth[:, k], state)
         return torch.stack(predicted, dim=1), covariances

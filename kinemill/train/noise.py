@@ -37,10 +37,6 @@ class KeyedNoise:
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed((self._seed * 7_368_787 + self._step) % 2**63)
 
-    def below(self, probability: float, *shape: int) -> Tensor:
-        """Return a bool tensor of shape `shape` whose elements are true with `probability`."""
-        return self.uniform(*shape) < probability
-
     def uniform(self, *shape: int) -> Tensor:
         """Draw a tensor of shape `shape` from the uniform distribution over [0, 1)."""
         return self._of(torch.rand, shape)

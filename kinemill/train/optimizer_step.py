@@ -237,7 +237,7 @@ def reason_against(training: Training, objective: Objective, learn: Learn) -> st
     if objective.members > 1:
         return "of an ensemble"
     if drops or not objective.steady:
-        return "that changes from step to step (dropout, horizon schedule, noise, teacher forcing)"
+        return "that changes from step to step (dropout, horizon schedule, noise)"
     if training.state.pieces > 1 or process_group().size > 1:
         return "of several micro-batches (learn.accumulate) or processes (compute)"
     if learn.amp != "off":
@@ -257,7 +257,7 @@ def reason_against_device(training: Training) -> str | None:
 def reason_against_graph(training: Training, objective: Objective, learn: Learn) -> str | None:
     """Return why the update cannot be a CUDA graph, as the end of a sentence; None if it can."""
     if not objective.static:
-        return "that changes from step to step (horizon schedule, teacher forcing, images to load)"
+        return "that changes from step to step (horizon schedule, images to load)"
     if has_own_code(learn):
         return "with custom code"
     return reason_against_device(training)

@@ -26,7 +26,6 @@ SETTINGS = {
     "ema": 0.9,
     "noise": {"velocity": 0.05},
     "horizon_schedule": {"first": 2, "steps": 40},
-    "teacher_forcing": {"steps": 40},
     "save_every": 10,
 }
 

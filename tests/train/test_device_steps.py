@@ -29,7 +29,7 @@ CASES = {
     "ensemble": {"ensemble": 3, **DROPPED},
     "likelihood": {"loss": "gaussian", "grad_clip": 0.1},
     "noise in micro-batches": {"noise": {"velocity": 0.1}, "accumulate": 3, "batch_size": 11},
-    "teacher forcing": {"noise": {"velocity": 0.1}, "teacher_forcing": {"steps": 40}},
+    "horizon schedule": {"noise": {"velocity": 0.1}, "horizon_schedule": {"steps": 40}},
     "warm-up": {"schedule": {"type": "cosine_warmup"}},
 }
 
@@ -179,7 +179,6 @@ def test_the_device_keeps_more_losses_than_its_buffer_holds(packed, monkeypatch)
 def test_what_cannot_be_a_graph_is_named(packed):
     for settings, reason in (
         ({"horizon_schedule": {"steps": 9}}, "changes from step to step"),
-        ({"teacher_forcing": {"steps": 40}}, "changes from step to step"),
         ({"optimizer": {"type": "rmsprop"}}, "without a fused kernel"),
     ):
         learn, training, objective = training_of(packed, **settings)
@@ -255,7 +254,7 @@ def test_a_graph_that_cannot_be_captured_is_given_up_and_no_step_is_lost(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize("case", sorted(set(CASES) - {"teacher forcing"}))
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"horizon schedule"}))
 def test_a_graph_makes_the_same_steps_on_a_gpu(case, packed, tmp_path):
     def train(graph):
         task = pendulum_task(patience=None, compile="off", **CASES[case], cuda_graph=graph)

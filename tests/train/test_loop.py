@@ -91,14 +91,11 @@ def test_micro_batches_learn_what_one_batch_as_large_does(packed, tmp_path, clip
         assert [value for _, value in parts.history[name]] == pytest.approx(expected, rel=1e-4)
 
 
-def test_micro_batches_of_an_ensemble_with_noise_and_sampling_draw_what_the_batch_does(
-    packed, tmp_path
-):
+def test_micro_batches_of_an_ensemble_with_noise_draw_what_the_batch_does(packed, tmp_path):
     settings = {
         "ensemble": 2,
         "loss": "gaussian",
         "noise": {"angle": 0.1},
-        "teacher_forcing": {"first": 0.5, "steps": 50},
         "steps": 20,
         "optimizer": {"type": "sgd", "lr": 1e-3},
     }

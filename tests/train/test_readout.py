@@ -125,7 +125,6 @@ def train(task: Task, dataset: PackedDataset, steps: int = 60):
         {"weights": "relative"},
         {"weights": {"force": 0.1}},
         {"weights": "unit"},
-        {"teacher_forcing": {"first": 0.5, "last": 0.5, "steps": 1}},
         {"ensemble": 2},
         {"integrator": "rk4", "outputs": {"a": {"relation": "derivative", "of": "velocity"}}},
     ],

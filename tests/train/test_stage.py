@@ -32,12 +32,11 @@ RESUMED = {
     "ema, micro-batches, bf16": {"ema": 0.95, "accumulate": 2, "amp": "bf16"},
     "ema, fp16": {"ema": 0.95, "amp": "fp16"},  # the counter of the scaler resumes
     "micro-batches, fp16": {"accumulate": 2, "amp": "fp16"},
-    "teacher forcing": {"teacher_forcing": {"first": 0.9, "last": 0.1, "steps": 30}},
+    "horizon schedule": {"horizon_schedule": {"first": 2, "steps": 30}},
     "noise": {"noise": {"angle": 0.01, "torque": 0.1}},
     "ensemble": {"ensemble": 3},
     "ensemble, gaussian, noise": {
         "noise": {"angle": 0.01},
-        "teacher_forcing": {"steps": 30},
         "ensemble": 2,
         "loss": "gaussian",
     },

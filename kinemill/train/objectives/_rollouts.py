@@ -1,4 +1,4 @@
-"""Rollouts in training: their loss with teacher forcing, errors in validation, free runs.
+"""Rollouts in training: their loss, errors in validation, free runs.
 
 Symbols: M members of an ensemble (1 without), B batch, H history, T horizon, S states, A actions, Y
 channels that are predicted but not fed back, C = S + Y, W windows, R runs, L steps of the longest.
@@ -13,7 +13,6 @@ from kinemill.task.plugins import Loss
 from kinemill.train.build import step_of
 from kinemill.train.data import Windows
 from kinemill.train.ensemble import Ensemble
-from kinemill.train.ensemble_member import Member
 from kinemill.train.noise import KeyedNoise
 from kinemill.train.robots import robots_set
 from kinemill.train.step import Step
@@ -120,7 +119,7 @@ class Rollouts:
     @property
     def static(self) -> bool:
         """Whether all steps run the same operations on the device."""
-        return self.learn.horizon_schedule is None and self.learn.teacher_forcing is None
+        return self.learn.horizon_schedule is None
 
     def _errors(self, which: Tensor, step: int, part: Part | None) -> tuple[Tensor, Tensor | None]:
         """Return scaled errors and variances: (M, B, T, C), or M and B as one axis."""
@@ -131,26 +130,17 @@ class Rollouts:
         truth = truth[:, :horizon]
         robots = self.robots[0][flat] if self.robots else None
         keyed = None if part is None else (self.members, part)
-        forcing = self.learn.teacher_forcing
         noise = KeyedNoise(self.learn.seed, step, flat.device, keyed)
         if self.disturbance is not None:
             states, past, actions = disturbed(self.disturbance, noise, states, past, actions)
-        if self.ensemble is None and forcing is None:
+        if self.ensemble is None:
             with robots_set(self.module, robots):
                 predicted = self.module.rollout_channels(states, past, actions)
             return self.step.errors(predicted, truth), None
-        fed = torch.zeros(len(flat), horizon, dtype=torch.bool, device=flat.device)
-        if forcing is not None:
-            fed = noise.below(forcing.at(step), len(flat), horizon)
-        state_truth = truth[..., : len(self.std)]  # state that a rollout continues from
-        data = [states, past, actions, state_truth, fed, *([robots] if robots is not None else [])]
-        if self.ensemble is None:
-            predicted, variance = Member(self.module, None).unroll(*data)
-        else:
-            rows = which.view(self.members, -1).shape
-            predicted, variance = self.ensemble.unroll(*(part.unflatten(0, rows) for part in data))
-            truth = truth.unflatten(0, rows)
-        error = self.step.errors(predicted, truth)
+        rows = which.view(self.members, -1).shape
+        data = [states, past, actions, *([robots] if robots is not None else [])]
+        predicted, variance = self.ensemble.unroll(*(part.unflatten(0, rows) for part in data))
+        error = self.step.errors(predicted, truth.unflatten(0, rows))
         return error, None if self.noise is None else variance / self.std**2
 
     def evaluate(self) -> dict[str, float]:

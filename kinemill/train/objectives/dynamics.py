@@ -29,7 +29,7 @@ from kinemill.task.plugins import (
 )
 from kinemill.task.portfolio import BUDGET
 from kinemill.train.context import SELECTIONS, Trained, TrainingContext
-from kinemill.train.dynamics_settings import Encodings, GaussNewton, HorizonSchedule, TeacherForcing
+from kinemill.train.dynamics_settings import Encodings, GaussNewton, HorizonSchedule
 from kinemill.train.layout import Layout, Window, layout_of
 from kinemill.train.relations import Follows, Integrator, Output, outputs_of, problems_of
 from kinemill.train.supervised import Supervised
@@ -53,7 +53,7 @@ def _usual_fit(data: Mapping[str, Any]) -> GaussNewton | None:
 class Dynamics(Supervised):
     """Learn a simulator: the next state from a history of states and actions."""
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     type: Literal["dynamics"] = "dynamics"
     outputs: dict[str, Output] = Field(
         default={},
@@ -108,10 +108,6 @@ class Dynamics(Supervised):
     horizon: RowCount = Field(default=10, description="length of training rollouts, steps of `dt`")
     horizon_schedule: HorizonSchedule | None = Field(
         default=None, description="growth of the horizon during training; default: none"
-    )
-    teacher_forcing: TeacherForcing | None = Field(
-        default=None,
-        description="share of rollout steps that continue from the truth; default: none",
     )
     noise: dict[str, PositiveQuantity] = Field(
         default={},

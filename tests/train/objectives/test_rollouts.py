@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from kinemill.errors import TaskError
 from kinemill.train.data import Windows, make_windows
-from kinemill.train.dynamics_settings import TeacherForcing
 from kinemill.train.loop import fit
 from kinemill.train.noise import KeyedNoise
 from kinemill.train.objectives._rollouts import FreeRuns, is_left_out
@@ -85,43 +84,6 @@ def wrapped(error):
 def everything(module, packed):
     windows = make_windows(packed, "train", module.layout, 4)
     return windows.gather(torch.arange(len(windows)))
-
-
-def test_the_probability_of_truth_falls_evenly():
-    forcing = TeacherForcing(first=1.0, last=0.2, steps=80)
-    assert [forcing.at(step) for step in (0, 40, 80, 500)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
-
-
-def test_with_truth_at_every_step_the_loss_is_that_of_single_steps(packed):
-    """Teacher forcing: each step starts from the measured state, its memory goes on."""
-    module, objective, _ = prepared(packed, teacher_forcing={"first": 1, "last": 1})
-    states, past, actions, truth = everything(module, packed)
-    rows, acted = torch.cat([states, truth], 1), torch.cat([past, actions], 1)
-    errors = []
-    with torch.no_grad():
-        for k in range(4):
-            is_known, original = rows[:, k : k + 3], acted[:, k : k + 2]
-            errors.append(
-                module.rollout(is_known, original, acted[:, k + 2 : k + 3])[:, 0] - truth[:, k]
-            )
-    expected = (wrapped(torch.stack(errors, 1).numpy()) / packed.std[:2]) ** 2
-    result = objective.loss(torch.arange(objective.windows), 0).item()
-    assert result == pytest.approx(expected.mean(), rel=1e-4)
-
-
-def test_without_truth_the_loss_is_that_of_plain_rollouts(packed):
-    which = torch.arange(40)
-    plain = prepared(packed)[1].loss(which, 3).item()
-    assert (
-        prepared(packed, teacher_forcing={"first": 0, "last": 0})[1].loss(which, 3).item() == plain
-    )
-
-
-def test_a_coin_falls_as_often_as_it_should_and_the_same_way_again():
-    one, again = (KeyedNoise(5, 7, CPU).below(0.3, 200, 100) for _ in range(2))
-    assert torch.equal(one, again)
-    assert one.double().mean().item() == pytest.approx(0.3, abs=0.01)  # 3 σ of 20,000 tosses
-    assert not torch.equal(one, KeyedNoise(5, 8, CPU).below(0.3, 200, 100))
 
 
 def test_noise_goes_into_what_is_known_in_the_units_of_its_channel(packed):
