@@ -9,8 +9,9 @@ import difflib
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, cached_property
+from importlib import metadata
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -27,6 +28,16 @@ def nearest(name: str, names: list[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(sorted(names))}"
+
+
+@cache
+def _installed() -> EntryPoints:
+    return metadata.entry_points()
+
+
+def entry_points(group: str) -> EntryPoints:
+    """Return the entry points of a group; the metadata of all packages are read once a process."""
+    return _installed().select(group=group)
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -95,7 +106,7 @@ class Registry(Mapping[str, T], Generic[T]):
     @cached_property
     def _entry_points(self) -> dict[str, EntryPoint]:
         points: dict[str, EntryPoint] = {}
-        for point in entry_points(group=self.package):
+        for point in entry_points(self.package):
             if point.name in {*points, *self._files, *self.modules}:
                 raise BadInput(self.package, f"two {self.what} plug-ins are called {point.name!r}")
             points[point.name] = point

@@ -50,6 +50,7 @@ PROGRAMS = {
         "torch polars pydantic onnx mlflow pandas yaml",
     ),
     "names of plug-ins": (FAMILIES, "torch polars mlflow great_expectations kinemill.ingest"),
+    "schema of a task": ("from kinemill.task.schema import task_schema; task_schema()", "torch"),
     "run of a pipeline whose stages are cached": (CACHED, "torch scipy pint great_expectations"),
     "plants": ("import kinemill.control.sim", "mujoco"),
     "tracking": ("import kinemill.tracking", "mlflow psutil"),

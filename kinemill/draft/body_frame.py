@@ -21,6 +21,7 @@ from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
 ATTITUDE = {"roll", "pitch", "yaw", "phi", "theta", "psi", "heading"}
 BY_LETTER = "in the frame of the vehicle, by its letter"
 _LETTERS = set("pqruvw")
+_LABELS = ("_rate", "velocity_x", "velocity_y", "velocity_z")  # by `letter_names.py`
 
 
 def body_frame_reason(velocity: Column, position: Column, columns: Sequence[Column]) -> str:
@@ -31,7 +32,7 @@ def body_frame_reason(velocity: Column, position: Column, columns: Sequence[Colu
         position: column of an attitude angle, or of a position along an axis.
         columns: all columns of the logs.
     """
-    if velocity.guess.label and velocity.guess.name[-1] in _LETTERS:
+    if velocity.guess.label.endswith(_LABELS) and velocity.guess.name[-1] in _LETTERS:
         return BY_LETTER
     angles = [column for column in columns if _is_attitude(column)]
     straight = [column for column in columns if _is_along_axis(column)]

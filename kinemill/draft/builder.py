@@ -21,6 +21,8 @@ from kinemill.draft.constants import (
     ANGLE_FULL,
     ANGLE_PERCENT,
     ANGLE_RARE,
+    COMPARED_ROWS,
+    SENTINEL_FAR,
 )
 from kinemill.draft.derivatives import find_derivatives
 from kinemill.draft.horizon import NO_HORIZON, find_horizon
@@ -36,11 +38,14 @@ from kinemill.draft.stated_limits import (
     with_robot_units,
     with_stated_limits,
 )
+from kinemill.draft.table import Table
 from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.draft.timing import bridged_gap, motion_step, time_step
 from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
-from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.header_units import stated_unit
+from kinemill.ingest.name_heuristics import DEFAULT_UNITS, LIMBS, is_straight, split_words
 from kinemill.ingest.raw import split_index
 from kinemill.task.float_precision import far_from_zero, place_near
 
@@ -91,7 +96,8 @@ def build(
     columns = _units(_angles(find_quaternions(columns)))
     joints = match_joints(columns, robot) if robot else {}
     columns = with_robot_units(columns, joints, robot) if robot else columns
-    related = [_offset(column) for column in name_targets(find_derivatives(columns))]
+    related = _doubted(name_targets(find_derivatives(columns)), tables)
+    related = [_offset(column) for column in related]
     related.sort(key=lambda column: column.guess.role == "action")
     channels = name_channels(related)
     channels, stated = with_stated_limits(channels, joints, robot) if robot else (channels, [])
@@ -236,7 +242,7 @@ def _angle(column: Column, torques: set[str]) -> Column:
 
 
 def _counted(column: Column) -> Column | None:
-    """Return an angle in whole numbers: counts that wrap, degrees up to a turn, or other counts.
+    """Return a position in whole numbers: counts that wrap, degrees up to a turn, other counts.
 
     An angle in rad has few whole numbers.
     """
@@ -244,15 +250,18 @@ def _counted(column: Column) -> Column | None:
     values = column.values
     if (wrapping := _counted_angle(column)) is not None:
         return wrapping
-    if name_guess.what != "position" or name_guess.unit or not name_guess.turning:
-        return None
-    if np.mod(values, 1.0).any() or len(np.unique(values)) < ANGLE_FEWEST_WHOLE:
+    if name_guess.what != "position" or name_guess.unit or not _is_whole(values):
         return None
     largest = float(np.abs(values).max())
-    if largest <= 360.0:
+    if largest <= 360.0 and name_guess.turning:
         note = "guessed deg: whole numbers within a turn"
         return replace(column, kind="angle", unit="rad", sure=True, log_unit="deg", notes=[note])
     return replace(column, notes=[f"whole numbers to {largest:.0f}: counts of a sensor?"])
+
+
+def _is_whole(values: Floats) -> bool:
+    """Return whether samples (n,) are several different whole numbers, as counts are."""
+    return not np.mod(values, 1.0).any() and len(np.unique(values)) >= ANGLE_FEWEST_WHOLE
 
 
 def _counted_angle(column: Column) -> Column | None:
@@ -306,6 +315,45 @@ def _units(columns: list[Column]) -> list[Column]:
         else column
         for column in columns
     ]
+
+
+def _doubted(columns: list[Column], tables: list[Table]) -> list[Column]:
+    """Ask for the unit of angles that turn twice if in rad, and of efforts in whole numbers.
+
+    An angle is in rad if a velocity that states a unit is its derivative.
+    """
+    sure = {column.derivative_of for column in columns if column.guess.unit}
+    stated = {name for table in tables for name in table.values if table.attributes_of(name).unit}
+    doubts = dict[str, str]()
+    for column in columns:
+        largest = float(np.abs(column.values).max()) if len(column.values) else 0.0
+        is_plain = not (column.guess.unit or column.log_unit) and column.scale == 1.0
+        is_default = column.guess.unit in DEFAULT_UNITS and stated_unit(column.full_name) is None
+        if column.kind == "angle" and is_plain and largest > 2.0 * TURN:
+            if column.guess.name not in sure:
+                doubts[column.guess.name] = f"the values reach {largest:.4g}: in deg?"
+        elif is_default and not stated & {*column.names} and _is_whole(column.values):
+            doubts[column.guess.name] = f"whole numbers to {largest:.0f}: counts or permille?"
+        if text := _sentinel(column.values):
+            doubts[column.guess.name] = text
+    return [
+        replace(column, sure=False, notes=[*column.notes, doubts[column.guess.name]])
+        if column.guess.name in doubts
+        else column
+        for column in columns
+    ]
+
+
+def _sentinel(values: Floats) -> str:
+    """Return a question if samples (n,) repeat one value far from all others: a missing value."""
+    for extreme in (values.min(), values.max()) if len(values) else ():
+        rest = values[values != extreme]
+        count = len(values) - len(rest)
+        if 1 < count < len(rest) and len(np.unique(rest[:COMPARED_ROWS])) >= ANGLE_FEWEST_WHOLE:
+            distance = np.abs(rest - extreme).min()
+            if distance > SENTINEL_FAR * np.ptp(rest):
+                return f"{count} rows hold {extreme:g}, far from the others: a missing value?"
+    return ""
 
 
 def _offset(column: Column) -> Column:

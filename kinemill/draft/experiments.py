@@ -28,12 +28,13 @@ from kinemill.draft.constants import (
 from kinemill.draft.optional_columns import held_out_errors, ridge_fit
 from kinemill.draft.table import Table
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.name_heuristics import split_words
+from kinemill.ingest.name_heuristics import is_stamp, split_words
 
 TRAINING = ("estimation", "est", "training", "train", "identification", "ident", "id")
 TESTING = ("validation", "valid", "val", "testing", "test")
 INPUTS = ("u", "in", "input")
 OUTPUTS = ("y", "z", "out", "output")
+_RUN = re.compile(r"([A-Za-z_]+\d+)[/_.](.+)")
 _NUMBERED = re.compile(r"([A-Za-z]+)_?(\d+)")
 
 Stem = tuple[str, ...]
@@ -54,9 +55,11 @@ class Experiment:
     stems: Mapping[str, str]
 
 
-def find_experiments(names: Iterable[str]) -> tuple[Experiment, Experiment] | None:
-    """Return the experiment to learn from and the one to test with; None without evidence."""
+def find_experiments(names: Iterable[str]) -> Sequence[Experiment] | None:
+    """Return the experiments, of two the one to learn from first; None without evidence."""
     listed = list(names)
+    if runs := _clocked_experiments(listed):
+        return runs
     words: dict[str, dict[Stem, str]] = {}
     for name in listed:
         for word, stem in _readings(name):
@@ -86,6 +89,25 @@ def find_experiments(names: Iterable[str]) -> tuple[Experiment, Experiment] | No
             second, {first_columns[stem]: second_columns[stem] for stem in first_columns}, labels
         ),
     )
+
+
+def _clocked_experiments(names: list[str]) -> list[Experiment]:
+    """Return numbered runs side by side, each with a clock: `run_1/time`, `run_1/q`; `ep0_t`."""
+    runs: dict[str, dict[str, str]] = {}
+    for name in names:
+        if match := _RUN.match(name):
+            runs.setdefault(match[1], {})[match[2]] = name
+    stems = [*next(iter(runs.values()), {})]
+    is_complete = len(runs) > 1 and all(run.keys() == {*stems} for run in runs.values())
+    prefixes = {run.rstrip("0123456789") for run in runs}
+    has_clock = len(stems) > EXPERIMENT_FEWEST and any(map(is_stamp, stems))
+    if not is_complete or len(prefixes) > 1 or not has_clock:
+        return []
+    labels = {runs[min(runs)][stem]: stem for stem in stems}
+    return [
+        Experiment(run, {runs[min(runs)][stem]: runs[run][stem] for stem in stems}, labels)
+        for run in sorted(runs, key=lambda run: (len(run), run))
+    ]
 
 
 def numbered_experiments(table: Table) -> list[Experiment]:

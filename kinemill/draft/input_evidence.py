@@ -81,7 +81,9 @@ def controller_outputs(table: Table) -> set[str]:
     unnamed = [
         name
         for name, meaning in guesses.items()
-        if meaning.what in {"unknown", "position"} and not meaning.unit
+        if meaning.what in {"unknown", "position"}
+        and meaning.unit in {None, "percent"}
+        and meaning.role
     ]
     return {
         name
@@ -101,7 +103,7 @@ def find_set_points(table: Table) -> dict[str, tuple[str, str]]:
         name
         for name, meaning in guesses.items()
         if meaning.role == "action"
-        or (meaning.what in {"unknown", "position"} and not meaning.unit)
+        or (meaning.what in {"unknown", "position"} and meaning.unit in {None, "percent"})
     ]
     set_points = dict[str, tuple[str, str]]()
     for name, (_, reference) in table.values.items():

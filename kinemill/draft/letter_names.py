@@ -100,8 +100,8 @@ def _loops(table: Table) -> dict[str, str]:
     return {
         name: " ".join([*word[:-1], _LOOP[word[-1]], f"[{unit}]" if unit else ""]).strip()
         for name, word in words.items()
-        if word[1:] and word[-1] in _LOOP
-        if tuple(word[:-1]) in (loops if word[-1] == "act" else controllers)
+        if word and word[-1] in _LOOP
+        if tuple(word[:-1]) in (loops if word[-1] == "act" and word[1:] else controllers)
         for unit in [unit_text(name)]
     }
 

@@ -24,6 +24,7 @@ from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder, or parts of all logs, that are read
 MOST_NAMES = 8
+UNREAD = f"not read: a draft reads {MOST_LOGS} logs or parts; `kinemill run` reads all"
 PLANNED = "a plan by its name, and no measurement"
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
 _PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoint", "setpoints"}
@@ -57,21 +58,16 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         BadLog: The only log cannot be read.
     """
     if is_file(source):
-        return LogTables(_long_parts(source, rate)[:MOST_LOGS])
+        parts = _long_parts(source, rate)
+        return LogTables(parts[:MOST_LOGS], _unread(source.name, len(parts) - MOST_LOGS))
     if not is_folder(source):
         raise BadInput(source, "is neither file nor folder", fix="name a log, or a folder of logs")
     logs = log_files(source)
     plans = list[Path]()
     if not is_motion:
         logs, plans = _without_plans(source, logs)
-    tables = list[Table]()
-    problems = {str(path.relative_to(source)): PLANNED for path in plans}
-    most_parts = MOST_LOGS // max(1, min(len(logs), MOST_LOGS))  # of a log, so that others are read
-    for path in logs[:MOST_LOGS]:
-        try:
-            tables += _long_parts(path, rate)[:most_parts]
-        except (BadInput, OSError) as error:
-            problems[str(path.relative_to(source))] = str(error).removeprefix(f"{path}: ")
+    tables, problems = _read_logs(source, logs, rate)
+    problems |= {str(path.relative_to(source)): PLANNED for path in plans}
     problems |= _unsupported_files(source)
     # `ingest.rate` and `ingest.time_unit` are those of all logs.
     different = [table for table in tables if _clock(table) != _clock(tables[0])]
@@ -87,6 +83,31 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         raise _nothing_to_read(source, problems)
     problems |= _unrecognized(source)
     return LogTables(tables, problems, _patterns(source, plans, logs))
+
+
+def _read_logs(
+    folder: Path, logs: Sequence[Path], rate: float | None
+) -> tuple[list[Table], dict[str, str]]:
+    """Return the parts of the first logs, and why other logs and parts are not used."""
+    tables = list[Table]()
+    problems = dict[str, str]()
+    most_parts = MOST_LOGS // max(1, min(len(logs), MOST_LOGS))  # of a log, so that others are read
+    for path in logs[:MOST_LOGS]:
+        name = str(path.relative_to(folder))
+        try:
+            parts = _long_parts(path, rate)
+        except (BadInput, OSError) as error:
+            problems[name] = str(error).removeprefix(f"{path}: ")
+        else:
+            tables += parts[:most_parts]
+            problems |= _unread(name, len(parts) - most_parts)
+    if unread := [str(path.relative_to(folder)) for path in logs[MOST_LOGS:]]:
+        problems[join_first(unread, MOST_NAMES)] = UNREAD
+    return tables, problems
+
+
+def _unread(name: str, count: int) -> dict[str, str]:
+    return {f"{count} parts of {name}": UNREAD} if count > 0 else {}
 
 
 def name_columns(table: Table, names: Sequence[str]) -> Table:

@@ -99,7 +99,8 @@ class Draft:
         clocks = ", ".join(reversed(first.values()))
         lost = sum(table.lost_rows for table in self.tables)
         rows = lost + sum(table.rows for table in self.tables)
-        return f"Clock: {clocks}, {1.0 / self.step:.4g} Hz; {lost} of {rows} rows lost"
+        read = f"{rows} rows" if len(self.logs) == 1 else f"{rows} rows of {len(self.logs)} logs"
+        return f"Clock: {clocks}, {1.0 / self.step:.4g} Hz; {lost} of {read} lost"
 
     @property
     def no_action_line(self) -> str:

@@ -29,7 +29,14 @@ from kinemill.draft.table import Reason, Table, usual_step
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats, is_newest_first, repair_stamps
 from kinemill.ingest.raw import ColumnAttributes, Unreadable, nanoseconds_of
-from kinemill.ingest.readers._csv_layout import COMMENTS, Layout, decode, is_binary
+from kinemill.ingest.readers._csv_layout import (
+    COMMENTS,
+    UTF16,
+    Layout,
+    decode,
+    encoding_of,
+    is_binary,
+)
 from kinemill.ingest.readers._plain_table import COLUMN, count_damaged, rate_above
 from kinemill.ingest.readers.csv import read_as_text
 from kinemill.ingest.slow_columns import is_slower
@@ -132,6 +139,10 @@ def _unused_names(path: Path, names: list[str]) -> list[str]:
 
 def _unused_lines(path: Path, text: pl.DataFrame, layout: Layout) -> Iterator[str]:
     """Yield remarks on lines that are no rows: damaged ones, other headers, and short rows."""
+    with path.open("rb") as file:
+        head = file.read(HEAD).rpartition(b"\n")[0]
+    if not head.startswith(UTF16) and (encoding := encoding_of(head)) != "utf-8":
+        yield f"it is not in UTF-8, and read as {encoding}, by its letters"
     if damaged := count_damaged(path):
         yield f"{damaged} lines hold zeros, as a loss of power leaves them: left out"
     width = text.width
@@ -346,14 +357,15 @@ def _on_clock(
         origin / ticks,
     )
     remarks += [f"{item['check']}: {item['found']}; {item['fix']}" for item in repairs]
-    rising = np.diff(seconds, prepend=-np.inf) > 0.0
-    if good.all() and rising.all():
+    fresh = np.diff(seconds, prepend=-np.inf) != 0.0
+    if good.all() and fresh.all():
         samples = {name: (seconds, values) for name, values in numbers.items()}
     else:
-        clock = seconds[rising]
-        samples = {name: (clock, values[good][rising]) for name, values in numbers.items()}
-    lost = len(stamps) - int(np.count_nonzero(rising))
-    if back := int(np.count_nonzero(np.diff(seconds) < 0.0)):
+        clock = seconds[fresh]
+        samples = {name: (clock, values[good][fresh]) for name, values in numbers.items()}
+    back = int(np.count_nonzero(np.diff(seconds) < 0.0))
+    lost = len(stamps) - int(np.count_nonzero(fresh))
+    if back:
         remarks.append(f"time goes back {back} times: each stretch is a recording")
     return Table(
         path,

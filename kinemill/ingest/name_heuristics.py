@@ -97,6 +97,7 @@ _FAMILIES = {
     "tau": "N*m", "torque": "N*m", "torques": "N*m", "effort": "N*m", "force": "N", "voltage": "V",
     "current": "A", "currents": "A", "forces": "N", "voltages": "V",
 }  # fmt: skip
+DEFAULT_UNITS = {*_FAMILIES.values()}
 # Words of a torque that is in counts, or in relation to another one.
 _RELATIVE = word_set("""raw count counts adc lsb digits ticks normalized norm permille
     perc percent pct rated""")
@@ -292,7 +293,9 @@ def _unit_of(text: str, bare: str, *, is_hump: bool) -> str | None:
     """Return the unit that the end of a name spells after `bare`; None if it is none of it."""
     words = _words_of(bare)
     parts = re.split(r"[\s_.]+", text)
-    if len(parts) == 1 and (text in _SIGNED or ("/" in text and not is_hump)):
+    # Of motor_V; motor_A may be the first of two.
+    is_drive = text == "V" and bool(words & DRIVE) and not bare.isupper()
+    if len(parts) == 1 and (text in _SIGNED or is_drive or ("/" in text and not is_hump)):
         return read_unit(text, words)
     if len(parts) == 1 and (text.lower() in _SHORT or (len(text) == 1 and text not in _LETTERS)):
         return None

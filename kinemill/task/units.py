@@ -145,8 +145,8 @@ def _plain_text(text: str) -> str:
     text = text.replace("º", "°").replace("″", "arcsec").replace("′", "arcmin")
     text = unicodedata.normalize("NFKC", text).strip()
     for sign, plain in (("μ", "u"), ("−", "-"), ("–", "-"), ("°", "deg"), ("Ω", "ohm"),
-                        ("·", "*"), ("⋅", "*"), ("∙", "*"), ("•", "*"), ("×", "x"), ("**", "^"),
-                        ("%", "percent"), ("‰", "permille")):  # fmt: skip
+                        ("·", "*"), ("・", "*"), ("⋅", "*"), ("∙", "*"), ("•", "*"), ("×", "x"),
+                        ("**", "^"), ("%", "percent"), ("‰", "permille")):  # fmt: skip
         text = text.replace(sign, plain)
     text = re.sub(r"\bdeg[\s.]+(?=[CFK]\b)", "deg", text)
     return re.sub(r"\s+per\s+", "/", text)

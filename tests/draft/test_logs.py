@@ -8,7 +8,7 @@ import pytest
 
 from kinemill.draft.builder import build, draft
 from kinemill.draft.imitation import build_imitation
-from kinemill.draft.logs import MOST_LOGS, PLANNED, read_tables
+from kinemill.draft.logs import MOST_LOGS, PLANNED, UNREAD, read_tables
 from kinemill.errors import BadInput
 
 
@@ -62,7 +62,16 @@ def test_a_log_of_many_parts_leaves_room_for_the_others(tmp_path):
     read = read_tables(tmp_path, None)
     names = [table.path.name for table in read.tables]
     assert names == ["many.json"] * (MOST_LOGS // 2) + ["one.json"]
+    assert read.problems == {"30 parts of many.json": UNREAD}
     assert "group_by: part" in draft("arm", tmp_path)
+
+
+def test_logs_that_a_draft_does_not_read_are_named(tmp_path):
+    for number in range(MOST_LOGS + 2):
+        _log(tmp_path / f"run{number:02d}.csv")
+    text = draft("arm", tmp_path)
+    assert f"# log not used: run40.csv, run41.csv: {UNREAD}" in text
+    assert "0 of 2400 rows of 40 logs lost" in text
 
 
 def test_logs_with_one_name_in_several_folders_are_told_apart(tmp_path):

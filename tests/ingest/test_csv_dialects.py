@@ -8,11 +8,27 @@ import pytest
 
 from kinemill.draft.text_table import read_text
 from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers._csv_layout import decode
 from kinemill.ingest.readers.csv import read
 from kinemill.ingest.tracks import make_tracks
 
+ENCODED = {
+    "cp1252": "temps;vélocité mesurée;Größe [°]",
+    "cp1250": "czas;kąt;prędkość [obr/min];prąd",
+    "cp1251": "Время, с;Угол, град;Момент, Н·м",
+    "euc_kr": "시간(ms),각도(deg),토크(Nm)",
+    "gb2312": "时间(s),角度(°),角速度(rad/s)",
+    "cp932": "時刻,位置(mm),速度(mm/s),電流(A)",
+}
 HEADER = "time,position,velocity,torque\n"
 NOON = 1_714_564_800_000_000_000  # 2024-05-01 12:00:00 UTC in ns
+
+
+@pytest.mark.parametrize("encoding", ENCODED)
+def test_encoding_of_a_text_without_utf_8_is_found_by_its_letters(encoding):
+    # gbk is gb2312 and more.
+    content = ENCODED[encoding].encode("gbk" if encoding == "gb2312" else encoding)
+    assert decode(content) == ENCODED[encoding]
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])

@@ -34,6 +34,19 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")  # digits in groups of t
 GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # the same, surely no decimal comma in front
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_RULED = re.compile(rb"[-=+|:\s]*(--|==)[-=+|:\s]*")  # a line under a header
+ENCODED_LINES = 200  # with other letters than ASCII, which show the encoding
+_LATIN = r"(?<![^\x00-\x7f])[À-ÖØ-öø-ž°µ²³·–—±€«»“”„’Ω‰]{1,2}(?![^\x00-\x7f])"
+# Encodings of spreadsheets, the first of equally likely ones, and what their texts hold.
+_ENCODINGS = {
+    "cp1252": _LATIN,
+    "cp1250": _LATIN,
+    "cp1251": "[Ѐ-ӿ№°µ²³·–±]+",
+    "euc_kr": "[가-힣、-〟！-～°℃㎜·]+",
+    "gb2312": "[一-鿿、-〟！-～°℃·±²³]+",
+    "cp932": "[぀-ヿ一-鿿、-〟！-～°℃㎜]+",
+}
+_MIXED = re.compile("[A-Za-z][Ѐ-ӿ぀-鿿가-힣]|[Ѐ-ӿ぀-鿿가-힣][A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -95,12 +108,27 @@ def whole_file(problem: str, expected: str, fix: str) -> Reason:
     return reason("format", "file", problem, expected=expected, fix=fix)
 
 
-def decode(line: bytes) -> str:
-    """Return a line as text: in UTF-8, else in Windows-1252, which holds Latin-1."""
+def decode(content: bytes) -> str:
+    """Return a line, or a whole text, in UTF-8 or else in its most likely encoding."""
+    return content.decode(encoding_of(content), errors="replace")
+
+
+def encoding_of(content: bytes) -> str:
+    """Return the encoding of a text: UTF-8, or that in which the fewest letters are odd."""
     try:
-        return line.decode()
+        content.decode()
     except UnicodeDecodeError:
-        return line.decode("cp1252", errors="replace")
+        lines = (line for line in content.split(b"\n") if not line.isascii())
+        sample = b"\n".join(islice(lines, ENCODED_LINES))
+        return min(_ENCODINGS, key=lambda encoding: _count_odd(sample, encoding))
+    return "utf-8"
+
+
+def _count_odd(sample: bytes, encoding: str) -> int:
+    """Return how many characters no text in this encoding has in such a neighborhood."""
+    text = sample.decode(encoding, errors="replace")
+    usual = sum(map(len, re.findall(_ENCODINGS[encoding], text)))
+    return sum(not letter.isascii() for letter in text) - usual + len(_MIXED.findall(text))
 
 
 def as_utf8(head: bytes) -> bytes:
@@ -225,7 +253,7 @@ def _is_index(cells: list[str]) -> bool:
 def is_content(line: bytes) -> bool:
     """Return whether a line is neither blank nor a comment."""
     is_comment = line.startswith((*COMMENTS, b"sep="))  # Excel states its separator
-    return bool(line.strip()) and not is_comment
+    return bool(line.strip()) and not is_comment and not _RULED.fullmatch(line)
 
 
 def _header(lines: list[bytes]) -> tuple[bytes, int]:

@@ -90,7 +90,7 @@ def _are_units(cells: Row) -> bool:
 
 
 def _repeats(names: Row) -> bool:
-    named = [name for name in names if name]
+    named = [name for name in names if name and name.lower() not in _X]
     return len({*named}) < len(named)
 
 

@@ -430,6 +430,9 @@ def _below_text(
         return _Plain(names or _numbered(width), separator, first, remarks=names is not None)
     # One space between all fields is a separator of CSV.
     is_aligned = separator is None and any(b"  " in line or b"\t" in line for line in lines)
+    units = decode(header).split()
+    if is_aligned and first > 1 and are_units(units) and (names := _names(lines[first - 2], width)):
+        return _Plain(names, separator, first, units=units)
     names = _names(header, width) if is_aligned else None
     return None if names is None else _Plain(names, separator, first)
 

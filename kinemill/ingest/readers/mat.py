@@ -16,6 +16,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kinemill.ingest.raw import About, ColumnAttributes, RawLog, Reader
 from kinemill.ingest.readers._arrays import Array, damaged_file, only_number, unusable_array
 from kinemill.ingest.readers._mat5 import FIELDS, TEXT_MARK, arrays
@@ -30,6 +32,7 @@ LONGEST_TEXT = 4096  # bytes
 _NAMES = ("Name", "name", "label", "signalName", "SignalName", "blockName")
 _VALUES = ("Data", "data", "Values", "values")
 _PORT = re.compile(r"(out|in|value|output|input)\d*", re.IGNORECASE)  # of a block
+_TIME = "Time"
 _UNITS = ("Unit", "unit", "Units", "units")
 NO_ARRAY = "is a MATLAB text, not an array"
 _ELEMENT = re.compile(r"([^/]*\(\d+\))/")  # of an array of structs, or of cells
@@ -142,7 +145,7 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
     """Return arrays by name of the signal that a struct holds, and the units that it states.
 
     dSPACE ControlDesk writes `rec/Y(3)/Name` next to `rec/Y(3)/Data`, and time as `rec/X/Data`;
-    Simulink `s/signals(2)/label` next to `s/signals(2)/values`.
+    Simulink `s/signals(2)/label` next to `s/signals(2)/values`, a timeseries its `Time` and `Data`.
     """
     texts = {
         name: array.trouble.removeprefix(TEXT_MARK)
@@ -151,13 +154,14 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
     }
     result = dict[str, Array]()
     units = dict[str, str]()
-    named = {name.rpartition("/")[0] for name in texts if name.rpartition("/")[2] in _NAMES}
+    named = {name.rpartition("/")[0] for name in texts
+             if texts[name] and name.rpartition("/")[2] in _NAMES}  # fmt: skip
     # ScopeData of Simulink has the name of its block next to the time, and no values.
     owners = {
         name: "" for name in sorted(named) if any(f"{name}/{field}" in listed for field in _VALUES)
     }
     for owner in owners:
-        owners[owner] = next(texts[f"{owner}/{key}"] for key in _NAMES if f"{owner}/{key}" in texts)
+        owners[owner] = next(text for key in _NAMES if (text := texts.get(f"{owner}/{key}")))
     owners = _short_names(owners)
     has_clock = any(name.endswith("/X/Data") for name in listed)
     for name, array in listed.items():
@@ -170,6 +174,10 @@ def _by_signal(listed: dict[str, Array]) -> tuple[dict[str, Array], dict[str, st
                 (texts[f"{owner}/{key}"] for key in _UNITS if f"{owner}/{key}" in texts), ""
             )
             units |= {signal: unit} if unit else {}
+        elif field == _TIME and signal:
+            clock = result.setdefault("time", array)
+            if clock is not array and not np.array_equal(clock.load(), array.load()):
+                result[f"{signal}/time"] = array
         elif owner not in owners:
             result[name] = unusable_array(NO_ARRAY) if name in texts else array
     return result, units

@@ -3,16 +3,18 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from kinemill.policies.rl.cloning import ClonedSteps
-from kinemill.policies.rl.mirror_image import MirrorImage
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.protocols import Progress
 from kinemill.task.reinforcement import Pretrain
 from kinemill.tracking.throughput import duration
-from kinemill.train.checkpoint import Groups
+
+if TYPE_CHECKING:  # settings of algorithms do not need torch
+    from kinemill.policies.rl.cloning import ClonedSteps
+    from kinemill.policies.rl.mirror_image import MirrorImage
+    from kinemill.train.checkpoint import Groups
 
 _FORECAST = 10.0  # s of training before the time of all of it is estimated
 
@@ -70,7 +72,7 @@ class Site:
     callbacks: tuple[Any, ...] = ()
     forecast: Forecast | None = None
     privileged: int = 0
-    mirror: MirrorImage | None = None
+    mirror: "MirrorImage | None" = None
 
     @property
     def rate(self) -> Callable[[int], float]:
@@ -116,11 +118,11 @@ class Learner(Protocol):
         """
         ...
 
-    def state(self) -> tuple[Groups, Json]:
+    def state(self) -> "tuple[Groups, Json]":
         """Return the state that the next round depends on: tensors by group and name, and JSON."""
         ...
 
-    def restore(self, groups: Groups, state: Json) -> None:
+    def restore(self, groups: "Groups", state: Json) -> None:
         """Restore what `state` returned."""
         ...
 
@@ -128,6 +130,6 @@ class Learner(Protocol):
 class Cloner(Learner, Protocol):
     """A learner whose actor can be fitted to demonstrated actions."""
 
-    def clone(self, steps: ClonedSteps, settings: Pretrain, seed: int) -> dict[str, float]:
+    def clone(self, steps: "ClonedSteps", settings: Pretrain, seed: int) -> dict[str, float]:
         """Fit the actor, and return metrics by name, such as the loss."""
         ...

@@ -55,6 +55,7 @@ def lines(
     end: str = "\n",
     start: str = "",
     tail: str = "",
+    encoding: str = "utf-8",
 ) -> None:
     """Write header lines, and rows of numbers with 6 decimals; `start` begins each row."""
 
@@ -64,7 +65,7 @@ def lines(
         return f"{value:.6f}".replace(".", ",") if comma else f"{value:.6f}"
 
     rows = [start + separator.join(map(spell, row)) + tail for row in zip(*columns, strict=True)]
-    (folder / file).write_bytes((end.join([*top, *rows]) + end).encode())
+    (folder / file).write_bytes((end.join([*top, *rows]) + end).encode(encoding))
 
 
 def table(
@@ -493,6 +494,17 @@ def _archive(**arrays: Array) -> Callable[[Path], None]:
     return lambda folder: np.savez(folder / "run.npz", **arrays)  # pyright: ignore[reportArgumentType]
 
 
+def _hdf5_runs(folder: Path) -> None:
+    import h5py
+
+    with h5py.File(folder / "runs.h5", "w") as file:
+        for run in range(3):
+            for name, values in (("time", TIME), ("q", ANGLE), ("dq", SPEED), ("tau", TORQUE)):
+                file[f"run_{run:03d}/{name}"] = values * (
+                    1.0 if name == "time" else 1.0 + 0.1 * run
+                )
+
+
 def _hdf5(folder: Path) -> None:
     import h5py
 
@@ -714,5 +726,64 @@ MORE = [
         for k in range(ROWS)
     ]), DT, {"joints.hip.q": ("state", "rad"), "joints.knee.tau": ("action", "N*m")}, unit="ms"),
 ]  # fmt: skip
+LVM_MULTI = LVM.format(x="Multi").replace("angle\ttorque\tC", "angle\tX_Value\ttorque\tC")
+STRANGE = [
+    table("spreadsheet", "Polish, Windows-1250", "Data;Godzina;Kąt [°];Prąd silnika [A]",
+          [["01.05.2024"] * ROWS, clock_of("{}", ","), DEGREES, CURRENT],
+          {"Kąt [°]": ("state", "rad"), "Prąd silnika [A]": ("action", "A")}, separator=";",
+          comma=True, encoding="cp1250", says="cp1250"),
+    table("spreadsheet", "Japanese, Shift JIS", "時刻,位置(mm),速度(mm/s),トルク(N・m)",
+          [clock_of("2024/05/01 {}"), 100 * ANGLE, 100 * SPEED, TORQUE],
+          {"位置(mm)": ("state", "mm"), "速度(mm/s)": ("state", "mm/s"),
+           "トルク(N・m)": ("action", "N*m")}, encoding="cp932", says="cp932"),
+    table("spreadsheet", "Chinese, GBK", "时间(s),角度(°),角速度(rad/s),扭矩(N·m)",
+          [TIME, DEGREES, SPEED, TORQUE],
+          {"角度(°)": ("state", "rad"), "角速度(rad/s)": ("state", "rad/s")}, encoding="gbk"),
+    table("test bench", "LabVIEW .lvm, a clock for each channel", LVM_MULTI,
+          [TIME, ANGLE, TIME, TORQUE], STATES, separator="\t", file="run.lvm", tail="\t"),
+    table("test bench", "ruled header",
+          "time  angle  torque\n   s    deg      Nm\n----  -----  ------",
+          [TIME, DEGREES, TORQUE], STATES, separator="  ", file="run.txt"),
+    table("test bench", "sentinels of missing values", "time,angle,torque",
+          [TIME, [*ANGLE[:200], -9999.0, -9999.0, *ANGLE[202:]], TORQUE], STATES,
+          says="2 rows hold -9999"),
+    table("test bench", "gap and reset of the clock", "time,angle,torque",
+          [[*TIME[:150], *(5.0 + TIME[150:300]), *TIME[:100]], ANGLE, TORQUE], STATES,
+          says="0 of 400 rows lost"),
+    table("robot arm", "degrees without a unit", "time,joint1,joint2,current1,current2",
+          [TIME, DEGREES, 0.5 * DEGREES + 20.0, TORQUE, -TORQUE],
+          {"joint1": ("state", None), "current1": ("action", "A")}, says="in deg?"),
+    table("drive", "CiA 402 in counts and permille",
+          "time_ms,position_actual_value,velocity_actual_value,target_torque",
+          [integers(0, 10), *([f"{v:.0f}" for v in column] for column in
+                              (10_000 * ANGLE, 10_000 * SPEED, 300 * TORQUE))],
+          {"position_actual_value": ("state", "1"), "target_torque": ("action", None)}, unit="ms",
+          says="counts or permille?"),
+    table("controller", "PID library of Arduino", "timestamp,setpoint,input,output,error,kp",
+          [integers(0, 100), SETPOINT, LEVEL, VALVE, SETPOINT - LEVEL, ["0.8"] * ROWS],
+          {"input": ("state", None), "output": ("action", None), "error": ("left", None)}, dt=0.1),
+    table("controller", "oven with power in percent",
+          "Time,Zone1_Temp,Zone1_SP,Zone1_Power_pct,Ambient_degC",
+          [[f"2024-05-01 {12 + k // 60:02d}:{k % 60:02d}" for k in K], 100 + LEVEL, 100 + SETPOINT,
+           VALVE, 20 + 0.1 * ANGLE],
+          {"Zone1_Temp": ("state", None), "Zone1_Power_pct": ("action", "percent"),
+           "Zone1_SP": ("left", None)}, dt=60.0),
+    table("controller", "volts of drives", "time,level,motor_V,valve_V",
+          [TIME, LEVEL, TORQUE, 0.5 * TORQUE + 1.0],
+          {"motor_V": ("action", "V"), "valve_V": ("action", "V")}),
+    Sample("simulator", "HDF5, a group per run", _hdf5_runs, DT,
+           {"run_000/q": ("state", "rad"), "run_000/tau": ("action", "N*m")}, says="run_002/tau"),
+    Sample("simulator", "npz, numbered runs with clocks", _archive(**{
+        f"ep{run}_{name}": values * (1.0 if name == "t" else 1.0 + 0.1 * run)
+        for run in range(3) for name, values in (("t", TIME), ("q", ANGLE), ("u", TORQUE))}), DT,
+           {"ep0_q": ("state", None), "ep0_u": ("action", None)}, says="ep2_q"),
+    Sample("simulator", "logsout of Simulink", lambda folder: _mat(folder, {"logsout": {
+        name: {"Name": name, "Time": TIME[:, None], "Data": values[:, None]}
+        for name, values in (("angle", ANGLE), ("torque", TORQUE))}}), DT, STATES),
+    Sample("simulator", "structure with time", lambda folder: _mat(folder, {
+        "tout": TIME[:, None], "simout": {"time": TIME[:, None], "signals": {
+            "values": np.stack([ANGLE, TORQUE], axis=1), "dimensions": 2.0, "label": ""}}}), DT,
+           {"simout/signals/values[0]": ("state", None), "tout": ("left", None)}),
+]  # fmt: skip
 TOOLS = [*BENCHES, *CONTROLLERS, *LOOPS, *DRIVES, *MOCAP, *VEHICLES, *ROS, *SPREADSHEETS, *ROBOTS,
-         *MORE]  # fmt: skip
+         *MORE, *STRANGE]  # fmt: skip
