@@ -87,7 +87,8 @@ HORIZON_LONGEST_DELAY = 40  # steps
 HORIZON_PAST = 3  # rows of the states so far
 HORIZON_ACTS = 0.02  # least share of the error that commands explain
 HORIZON_DELAYED = 0.8  # largest error with delayed commands, relative to that with commands at once
-HORIZON_ROWS = 5000  # that are compared
+HORIZON_ROWS = 5000  # that are compared, of each of
+HORIZON_LOGS = 8  # logs, evenly spread
 HORIZON_LONGEST = 100_000  # rows of a log whose time constants are measured
 
 # imitation.py: settings

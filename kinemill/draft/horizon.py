@@ -16,6 +16,7 @@ from kinemill.draft.constants import (
     HORIZON_ACTS,
     HORIZON_DELAYED,
     HORIZON_FEWEST,
+    HORIZON_LOGS,
     HORIZON_LONGEST,
     HORIZON_LONGEST_DELAY,
     HORIZON_MOST,
@@ -47,7 +48,8 @@ def find_horizon(columns: Sequence[Column], dt: float) -> Horizon:
     states = [column.channel for column in columns if column.role == "state"]
     if not recordings or not states:
         return Horizon(HORIZON_FEWEST, "the logs are short")
-    dead_time = find_dead_time([rows[:HORIZON_ROWS] for rows in recordings], len(states)) * dt
+    compared = recordings[:: math.ceil(len(recordings) / HORIZON_LOGS)]
+    dead_time = find_dead_time([rows[:HORIZON_ROWS] for rows in compared], len(states)) * dt
     states_of = [rows[:, : len(states)] for rows in recordings]
     constants = np.median([_time_constants(rows) for rows in states_of], axis=0)
     slowest = int(constants.argmax())

@@ -10,6 +10,7 @@ rudder and throttle of an aircraft.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +56,7 @@ def with_letters(table: Table) -> Table:
     vectors = _vectors(table)
     for base, names in vectors.items():
         stem = base.removesuffix("m").rstrip("_")
-        for reference in _references_of(base, stem, table):
+        for reference in _references_of(base, stem, vectors, table):
             is_measured = stem != base or guess(stem).what == "action"
             labels |= _numbered(f"{stem}_measured", names if is_measured else [])
             labels |= _numbered(f"{stem}_reference", vectors[reference])
@@ -166,12 +167,13 @@ def _vectors(table: Table) -> dict[str, list[str]]:
     return vectors
 
 
-def _references_of(base: str, stem: str, table: Table) -> list[str]:
+def _references_of(
+    base: str, stem: str, vectors: Mapping[str, list[str]], table: Table
+) -> list[str]:
     """Return the vectors that a measured qm or q follows: qg for the goal, q_d, or tq."""
     if guess(stem).what not in {"position", "velocity", "action"}:
         return []
     front = base[:-1] if stem != base else f"{base}_"
-    vectors = _vectors(table)
     candidates = [*(f"{front}{letter}" for letter in _REFERENCE_LETTERS), f"t{stem}"]
     return [
         candidate

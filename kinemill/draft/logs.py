@@ -24,6 +24,7 @@ from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder, or parts of all logs, that are read
 MOST_NAMES = 8
+WIDE = 8  # columns per row from which on few rows are no time steps
 UNREAD = f"not read: a draft reads {MOST_LOGS} logs or parts; `kinemill run` reads all"
 PLANNED = "a plan by its name, and no measurement"
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
@@ -106,6 +107,10 @@ def _read_logs(
     return tables, problems
 
 
+def _is_wide(part: Table) -> bool:
+    return part.rows < MOST_LOGS and len(part.values) > WIDE * part.rows
+
+
 def _unread(name: str, count: int) -> dict[str, str]:
     return {f"{count} parts of {name}": UNREAD} if count > 0 else {}
 
@@ -136,6 +141,9 @@ def _long_parts(path: Path, rate: float | None) -> list[Table]:
     if not any(part.values for part in parts):
         text = ", ".join(f"{name} ({why})" for name, why in parts[0].left_out.items())
         raise BadInput(path, f"has no column of numbers; left out are {text or 'none'}")
+    if wide := next(filter(_is_wide, parts), None):
+        problem = f"holds {len(wide.values)} columns in {wide.rows} rows: recordings as rows?"
+        raise BadInput(path, problem, fix="write each recording as a log, with a row per time step")
     long = [part for part in parts if part.rows >= FEWEST_ROWS]
     short = [
         f"{part.part or path.name}: {part.rows} rows" for part in parts if part.rows < FEWEST_ROWS

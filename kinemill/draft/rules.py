@@ -20,7 +20,6 @@ from kinemill.draft.constants import (
     RULE_MOST_FLAGS,
     RULE_MOST_MODES,
     RULE_NUMBERED,
-    TIMING_EVEN,
 )
 from kinemill.draft.table import Reason, Table
 from kinemill.ingest.clock import Floats
@@ -116,16 +115,12 @@ def _counter(facts: Facts) -> str:
 
 
 def _clock(facts: Facts) -> str:
-    """Never fall, and have the name of a timestamp, or be dates, or rise evenly."""
+    """Never fall, and have the name of a timestamp, or be dates."""
     is_named = {*facts.words[:1], *facts.words[-1:]} & STAMP
     is_date = (
         len(facts.finite) and facts.finite[0] >= RULE_EPOCH and facts.meaning.what == "unknown"
     )
-    is_even = facts.meaning.what == "unknown" and len(facts.steps) > RULE_FEWEST_NUMBERED and (
-        np.ptp(facts.steps) < TIMING_EVEN * np.min(facts.steps)
-    )  # fmt: skip
-    is_clock = facts.never_falls and (is_named or is_date or is_even)
-    is_clock = is_clock and not is_physical(facts.name)
+    is_clock = facts.never_falls and (is_named or is_date) and not is_physical(facts.name)
     return "another clock: it rises with time" if is_clock else ""
 
 

@@ -49,7 +49,7 @@ PHYSICAL = word_set("""latitude longitude lat lon lng altitude alt elevation nor
     north east utm odometer odo mileage distance dist range energy charge capacity consumption
     fuel volume mass weight soc wh kwh ah mah lifetime turns revolutions encoder enc counts steps
     pulses heading course ramp cycles cadence station chainage""", MEASURED | LENGTH)  # fmt: skip
-STAMP = word_set("time timestamp t ts stamp sec secs seconds datetime ipoc hhmmss")
+STAMP = word_set("time timestamp t ts stamp sec secs seconds datetime ipoc hhmmss tout")
 # A number of these names is the rate or the step of all rows.
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "hz", "sampling_rate", "sample_rate")  # Hz
 STEP = ("Ts", "dt", "timestep", "time_step", "sample_time")  # s
@@ -297,6 +297,8 @@ def _unit_of(text: str, bare: str, *, is_hump: bool) -> str | None:
     is_drive = text == "V" and bool(words & DRIVE) and not bare.isupper()
     if len(parts) == 1 and (text in _SIGNED or is_drive or ("/" in text and not is_hump)):
         return read_unit(text, words)
+    if text == "in" and words & _QUANTITIES["m"]:
+        return "inch"  # stroke_in
     if len(parts) == 1 and (text.lower() in _SHORT or (len(text) == 1 and text not in _LETTERS)):
         return None
     plain = [_LOWER.get(part, part) for part in map(_lower, parts)]
@@ -400,7 +402,8 @@ def _what(parts: list[str], *, is_measured: bool) -> str:
             return what
     is_output = tokens & {"pid", "ctrl"} and parts[-1] in {"out", "output"}
     # V_IN of a circuit, flow_in of a tank
-    return "action" if is_output or parts[-1:] == ["in"] else "unknown"
+    is_input = parts[-1:] == ["in"] and not tokens & _QUANTITIES["m"]
+    return "action" if is_output or is_input else "unknown"
 
 
 def _denied(parts: list[str], *, is_measured: bool) -> set[str]:
