@@ -142,7 +142,7 @@ prove-kills: setup ## SIGKILL at moments of training, each step of a checkpoint,
 prove-guard: setup ## send 12,000 varied requests through the guard as each role, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_guard
 
-prove-drafts: setup ## compare drafts of 220 logs in the layouts of tools, and their variants, rewrites docs/results-*.md
+prove-drafts: setup ## compare drafts of 350 logs in the layouts of tools, and their variants, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_drafts
 
 prove-attack: setup ## attack commands and servers on loopback (11 min; ONLY='kills files' runs some), rewrites docs/results-*.md
