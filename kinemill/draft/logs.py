@@ -24,7 +24,7 @@ from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder, or parts of all logs, that are read
 MOST_NAMES = 8
-WIDE = 8  # columns per row from which on few rows are no time steps
+WIDE = 50  # columns per row from which on few rows are no time steps
 UNREAD = f"not read: a draft reads {MOST_LOGS} logs or parts; `kinemill run` reads all"
 PLANNED = "a plan by its name, and no measurement"
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots

@@ -67,7 +67,8 @@ def test_a_log_of_many_parts_leaves_room_for_the_others(tmp_path):
 
 
 def test_recordings_in_single_rows_are_refused(tmp_path):
-    episode = {"obs": [[0.1 * at, at % 7] for at in range(60)], "act": [at % 5 for at in range(60)]}
+    rows = range(120)
+    episode = {"obs": [[0.1 * at, at % 7] for at in rows], "act": [at % 5 for at in rows]}
     (tmp_path / "runs.json").write_text(json.dumps([{"t": at, **episode} for at in range(4)]))
     with pytest.raises(BadInput, match="columns in 4 rows: recordings as rows"):
         read_tables(tmp_path / "runs.json", None)
