@@ -134,7 +134,7 @@ def _checked_task(
     """Return a task as its file has it, after a check of all inputs of a run."""
     plain = load_task(task)
     effective = load_task(task, overrides, web=web)
-    check_machine(effective)
+    check_machine(effective, Home.resolve())
     if logs is not None:
         require_logs(effective, logs)
     remember_task(Home.resolve(), plain)

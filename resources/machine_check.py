@@ -1,20 +1,26 @@
-"""Check of the device, the plant and the environment of a task, before the first stage."""
+"""Check of what a task refers to before the first stage: device, start model, robot."""
 
+from kinemill.store.home import Home
 from kinemill.task import Task
 
 
-def check_machine(task: Task) -> None:
+def check_machine(task: Task, home: Home) -> None:
     """Check that a run can reach its end on this machine.
 
     Raises:
-        BadInput: `learn.device` does not exist here, `control.plant` does not fit the task, or
-            `learn.algorithm` cannot train in the environment.
+        BadInput: `learn.device` or `learn.start_from` does not exist here, `control.plant` does
+            not fit the task, or `learn.algorithm` cannot train in the environment.
+        CorruptArtifact: The weights of `learn.start_from` are damaged.
     """
     device = getattr(task.learn, "device", "auto")
     if device not in ("auto", "cpu") and task.compute.type == "local":
         from kinemill.train.devices import pick_device
 
         pick_device(device)
+    if task.learn.start_from is not None:
+        from kinemill.register.warm_start import start_of
+
+        start_of(task, home)
     if task.control is not None and task.control.plant and task.verify.closed_loop:
         from kinemill.control import Robot
 

@@ -79,13 +79,13 @@ class TaskResource(dg.ConfigurableResource[Any]):
         """Check the task and open the registry before any step of a run.
 
         Raises:
-            KinemillError: The task file, an override, its device or its plant cannot be used, or
+            KinemillError: The task file, an override, or what it refers to cannot be used, or
                 the registry is lost.
         """
         run = context.run
         try:
             name = self.task.name
-            check_machine(self.task)
+            check_machine(self.task, self.home)
         except KinemillError:
             if context.instance and run:
                 note_refusal(context.instance, run.run_id)
@@ -119,7 +119,7 @@ def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefiniti
         """
         overrides = dict(config)
         stages = overrides.pop(_RECOMPUTE, [])
-        overrides = preset_overrides(overrides.pop(_PRESETS, [])) | overrides
+        overrides = preset_overrides(overrides.pop(_PRESETS, []), task) | overrides
         if web and overrides:
             changed = load_task(path, overrides, web=True)
             COMPUTE[changed.compute.type]  # unknown targets fail before any step

@@ -19,7 +19,7 @@ from kinemill.errors import BadInput
 from kinemill.runtime import Policy, Simulator, load
 from kinemill.store import Artifact, ArtifactRef, Home, read_json, summary_of
 from kinemill.store.locks import in_use, lock
-from kinemill.task import Task, load_task, make_task, remember_task
+from kinemill.task import Task, WarmStart, load_task, make_task, remember_task
 from kinemill.task.loader import recorded_task
 from kinemill.task.protocols import Tracker
 from kinemill.tracking import MlflowTracker, log_dataset, open_tracking, start_run, system_metrics
@@ -224,7 +224,8 @@ def resolve_task(
     from kinemill.task.presets import preset_overrides
 
     if presets:
-        overrides = {**preset_overrides(list(presets)), **(overrides or {})}
+        named = preset_overrides(list(presets), resolve_task(task))
+        overrides = {**named, **(overrides or {})}
     if isinstance(task, str) and task.startswith("gym:"):
         from kinemill.draft.environment_tasks import drafted_task
 
@@ -251,11 +252,13 @@ def train_stages(
     """
     from kinemill.augment import stage as augment
     from kinemill.export import stage as export
+    from kinemill.register.warm_start import start_of
     from kinemill.train.summary import ModelSummary
 
+    start = start_of(task, home) if task.learn.start_from is not None else None
     dataset, source = _data(task, home, data, report)
     training_set = augment.run(task, home, source).ref if dataset else source
-    trained = _fit(task, home, source, training_set, report, track=track)
+    trained = _fit(task, home, source, training_set, start, report, track=track)
     exported = export.run(task, home, trained.ref, source)
     refs = (source, trained.ref, exported.ref)
     return Training(task, home, dataset, *refs, trained.cached, ModelSummary.of(trained))
@@ -282,15 +285,14 @@ def _fit(
     home: Home,
     dataset: ArtifactRef,
     training_set: ArtifactRef,
+    start: WarmStart | None,
     report: Reporter,
     *,
     track: bool,
 ) -> Artifact:
     """Return the trained model, cached or trained here."""
-    from kinemill.register.warm_start import start_of
     from kinemill.train import TrainingJob
 
-    start = start_of(task, home) if task.learn.start_from is not None else None
     job = TrainingJob(task, home, dataset, training_set, start)
     # The same lock as in Dagster: two processes would write the same checkpoints.
     with lock(home, f"train/{task.name}/{job.folder.name}", report.log_message):

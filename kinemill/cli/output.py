@@ -80,12 +80,12 @@ def logs_path(logs: Path, option: str = "") -> Path:
     return logs.resolve()
 
 
-def changes(presets: list[str] | None, overrides: list[str] | None) -> Json:
-    """Return the overrides of `--with` and `--set`; the latter take precedence."""
-    from kinemill.task import parse_overrides
+def changes(task: str, presets: list[str] | None, overrides: list[str] | None) -> Json:
+    """Return the overrides of `--with` and `--set` for a task; the latter take precedence."""
+    from kinemill.task import load_task, parse_overrides
     from kinemill.task.presets import preset_overrides
 
-    named = preset_overrides(presets) if presets else {}
+    named = preset_overrides(presets, load_task(task)) if presets else {}
     return named | parse_overrides(overrides or [])
 
 

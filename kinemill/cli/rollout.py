@@ -117,11 +117,14 @@ def _controller_episodes(summary: Json) -> Output:
     runs = [
         run | {"ms per action": run["ms_per_action"], "log": run["file"]} for run in summary["runs"]
     ]
+    good = summary["successes"]
+    success = [] if good is None else ["success"]
+    succeeded = "" if good is None else f"{good} of {len(runs)} succeeded, "
     title = f"{summary['controller']} on {summary['task']}, model {summary['model']}"
     return Output(
         summary,
-        Table(title, ["seed", "success", "cost", "ms per action", "log"], runs),
-        f"{summary['successes']} of {len(runs)} succeeded, cost {quantity(summary['cost'])}",
+        Table(title, ["seed", *success, "cost", "ms per action", "log"], runs),
+        f"{succeeded}cost {quantity(summary['cost'])}",
         *([f"report  {summary['report']}"] if summary["report"] else []),
     )
 

@@ -50,12 +50,12 @@ def run(
         recompute: Compute a stage although it is cached.
     """
     if not dummy and not settings:
-        changed = changes(presets, overrides)
+        changed = changes(task, presets, overrides)
         return run_task(task, logs, changed, resume=resume, recompute=recompute or [])
     from kinemill.cli.dummy import prepare
 
     task, logs, spelled = prepare(task, settings or [])
-    output = run_task(task, logs, changes(presets, [*spelled, *(overrides or [])]))
+    output = run_task(task, logs, changes(task, presets, [*spelled, *(overrides or [])]))
     if output.exit_code == _REFUSED:  # no failure of a test with synthetic logs
         output.exit_code = 0
         notify(
@@ -127,17 +127,18 @@ def _run_loop(
         | {
             "round": row["number"],
             "robot, steps": row["steps"],
-            "successes": f"{row['successes']} of {row['trials']}",
+            "successes": f"{row['successes']} of {row['trials']}" if row["trials"] else "",
             "wall, s": row["wall"],
         }
         for row in summary["rounds"]
     ]
     columns = ["round", "robot, steps", "successes", "version", "alias", "nrmse", "wall, s"]
+    trials = summary["trials"]
+    succeed = f"{summary['successes']} of {trials} succeed after " if trials else ""
     return Output(
         summary,
         Table(f"rounds of {summary['task']}", columns, rows),
-        f"{summary['status']}: {summary['successes']} of {summary['trials']} succeed after "
-        f"{quantity(summary['seconds_of_robot'])} s of robot time",
+        f"{summary['status']}: {succeed}{quantity(summary['seconds_of_robot'])} s of robot time",
         f"report  {summary['report']}",
         exit_code=_REFUSED if summary["status"] == "missed" else 0,
     )

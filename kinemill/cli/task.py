@@ -59,7 +59,7 @@ def show_task(
     from kinemill.task import load_task
     from kinemill.task.yaml import dump_yaml
 
-    loaded = load_task(task, changes(presets, overrides))
+    loaded = load_task(task, changes(task, presets, overrides))
     value: dict[str, Any] = loaded.model_dump(mode="json", by_alias=True)
     if launchpad:
         del value["task"]

@@ -54,7 +54,7 @@ def tune(
     from kinemill.task import load_task
 
     logs = logs_path(logs, "--logs") if logs else None
-    changed = changes(presets, overrides)
+    changed = changes(task, presets, overrides)
     loaded = load_task(task, changed)
     notify(*loaded.notes)
     if space:

@@ -4,6 +4,7 @@ Symbols: N steps, S states, A actions.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ class Episode:
         states: (N+1, S), the first is the start.
         actions: (N, A), action k acts from state k to k+1; within limits of task and motors.
         cost: integral of `control.cost` over all steps, without terminal weights.
-        success: whether the end meets `control.success`.
+        success: whether the end meets `control.success`; None if the task has none.
         seconds: median computation time of an action, s.
         refused: steps at which a planner rejected all plans, see `control.uncertainty`.
     """
@@ -38,7 +39,7 @@ class Episode:
     states: Floats
     actions: Floats
     cost: float
-    success: bool
+    success: bool | None
     seconds: float
     refused: int = 0
 
@@ -123,13 +124,19 @@ def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: 
     return np.asarray(policy.act(np.stack(states[-rows:]), past), dtype=float)
 
 
-def _cost_and_success(task: Task, states: Floats, actions: Floats) -> tuple[float, bool]:
+def _cost_and_success(task: Task, states: Floats, actions: Floats) -> tuple[float, bool | None]:
     """Return the cost and the success of an episode, (N+1, S) and (N, A)."""
     cost = Cost(task)
     rest = np.zeros(actions.shape[1])
     # The cost of action k is that of state k + 1, as in the plans.
     costs = cost.step_costs(states[1:], actions, rest, states[0])
     return float(costs.sum() * task.dt), cost.reached(states[1:], actions)
+
+
+def successes_of(episodes: Iterable[Episode]) -> int | None:
+    """Return the number of successful episodes; None if the task has no `control.success`."""
+    results = [episode.success for episode in episodes if episode.success is not None]
+    return sum(results) if results else None
 
 
 class PlannerExpert:

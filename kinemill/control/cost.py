@@ -127,10 +127,15 @@ class Cost:
                 error = wrapped(error, np.array(True))
             yield term, error / self.dt if term.shape == "rate" else error
 
-    def reached(self, states: Floats, actions: Floats) -> bool:
-        """Return whether the last `hold` s of an episode, (N, S) and (N, A), meet `success`."""
+    def reached(self, states: Floats, actions: Floats) -> bool | None:
+        """Return whether the last `hold` s of an episode, (N, S) and (N, A), meet `success`.
+
+        It is None without any `success`.
+        """
         rows = max(1, round(self.control.hold / self.dt))
         aims = self.control.success
+        if not aims:
+            return None
         values = self.quantities(states[-rows:], actions[-rows:], (aim.of for aim in aims))
         return all(
             bool((np.abs(self._off(aim, values[aim.of])) <= aim.within).all()) for aim in aims

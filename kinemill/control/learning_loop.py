@@ -35,7 +35,7 @@ class EpisodeRecord:
     Attributes:
         seed: seed of start, actions and noise.
         steps: steps of the plant, also of a failed episode.
-        success: whether the end meets `control.success`.
+        success: whether the end meets `control.success`; None if the task has none.
         cost: see `closed_loop.Episode`; 0 if the episode failed.
         log: name of its log file; "" if the episode failed.
         error: message of the failure; "" if it did not fail.
@@ -44,7 +44,7 @@ class EpisodeRecord:
 
     seed: int
     steps: int
-    success: bool
+    success: bool | None
     cost: float
     log: str
     error: str = ""
@@ -62,7 +62,8 @@ class RoundRecord:
         version: registered version.
         alias: alias of the version at the end of the round.
         gate: names of the gate's rules that failed.
-        successes, trials: closed-loop episodes of the verification; 0 of 0 without any.
+        successes, trials: closed-loop episodes of the verification; 0 of 0 without any, or without
+            `control.success`.
         nrmse: error of the version on test episodes at the horizon; None if not measured.
         coverage: share of the test states in the 90 % intervals of an ensemble, the mean over
             channels and steps; None for a model without uncertainty.
@@ -89,10 +90,14 @@ class RoundRecord:
 
     @property
     def success_counts(self) -> tuple[int, int]:
-        """Successes and trials of the version; of the round's episodes if it had no trials."""
+        """Successes and trials of the version; of the round's episodes if it had no trials.
+
+        0 of 0 without `control.success`.
+        """
         if self.trials:
             return self.successes, self.trials
-        return sum(episode.success for episode in self.collected), len(self.collected)
+        results = [episode.success for episode in self.collected if episode.success is not None]
+        return sum(results), len(results)
 
 
 def loop_of(task: Task) -> Loop:
@@ -187,9 +192,9 @@ class Collector:
             self.journal.add_episode(number, record)
             if failure is not None:
                 raise failure
-            result = "success" if record.success else "no success"
+            result = {True: "success, ", False: "no success, ", None: ""}[record.success]
             self.report(
-                f"round {number}, episode {seed}: {result}, cost {record.cost:.3g}, "
+                f"round {number}, episode {seed}: {result}cost {record.cost:.3g}, "
                 f"{record.steps} steps"
             )
         return self.journal.episodes(number)

@@ -59,8 +59,8 @@ def round_record(
         version=version.number,
         alias=next(iter(version.aliases), None),
         gate=[verdict.rule for verdict in version.gate if not verdict.passed],
-        successes=closed.successes if closed else 0,
-        trials=len(closed.episodes) if closed else 0,
+        successes=(closed.successes if closed else None) or 0,
+        trials=len(closed.episodes) if closed and closed.successes is not None else 0,
         nrmse=version.metrics.nrmse.get("model"),
         coverage=coverage_of(calibration) if calibration else None,
         wall=0.0,
@@ -81,10 +81,8 @@ def finish_round(task: Task, home: Home, record: RoundRecord, report: Report) ->
     publish_file(journal.folder / REPORT, loop_page(task, rounds).encode())
     good, trials = record.success_counts
     of = "trials" if record.trials else "collected episodes"
-    report(
-        f"round {record.number}: version {record.version}, {good} of {trials} {of} succeed, "
-        f"{record.steps} steps"
-    )
+    succeed = f"{good} of {trials} {of} succeed, " if trials else ""
+    report(f"round {record.number}: version {record.version}, {succeed}{record.steps} steps")
 
 
 def make_policy(task: Task, address: str | None) -> tuple[str, Policy]:

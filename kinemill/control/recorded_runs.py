@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.control.closed_loop import Episode, run_episode
+from kinemill.control.closed_loop import Episode, run_episode, successes_of
 from kinemill.control.exploration import Exploration
 from kinemill.control.physics import Robot
 from kinemill.control.policies import Policy
@@ -76,7 +76,7 @@ def run_and_log(
         )
     document: Json = {
         "runs": rows,
-        "successes": sum(episode.success for episode in episodes),
+        "successes": successes_of(episodes),
         "cost": sum(episode.cost for episode in episodes),
     }
     return Runs(episodes, document)

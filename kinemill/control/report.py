@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.control.closed_loop import Episode
+from kinemill.control.closed_loop import Episode, successes_of
 from kinemill.control.cost import Cost
 from kinemill.control.physics import control_of, joint_positions, make_plant
 from kinemill.control.plan import Floats
@@ -94,12 +94,13 @@ def signals(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> st
 
 
 def _cards(task: Task, episodes: Sequence[Episode]) -> str:
-    good = sum(episode.success for episode in episodes)
+    good = successes_of(episodes)
     seconds = float(np.median([episode.seconds for episode in episodes]))
     rate = number(1.0 / seconds) if seconds else "–"
     hold = task.control.hold if task.control else 0.0
+    held = f"held for the last {hold:g} s"
     cards = [
-        card("Success", f"{good} of {len(episodes)}", "", f"held for the last {hold:g} s"),
+        *([] if good is None else [card("Success", f"{good} of {len(episodes)}", "", held)]),
         card("Cost", number(sum(episode.cost for episode in episodes)), "", "summed over runs"),
         card("Rate", rate, "Hz", f"median; an action lasts {task.dt:g} s"),
     ]
@@ -110,8 +111,9 @@ def _line(cost: Cost, name: str, episode: Episode, seed: int, staircase: bool) -
     states = episode.states[:-1]
     actions = episode.actions
     values: Floats = np.asarray(cost.quantities(states, actions, [name])[name], dtype=float)
-    label = f"seed {seed}{'' if episode.success else ', failed'}"
-    color = "model" if episode.success else "persistence"
+    has_failed = episode.success is False
+    label = f"seed {seed}{', failed' if has_failed else ''}"
+    color = "persistence" if has_failed else "model"
     return Line(
         label,
         color,
@@ -123,10 +125,17 @@ def _line(cost: Cost, name: str, episode: Episode, seed: int, staircase: bool) -
 
 def _rows(episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
     rows: list[Any] = [
-        [str(seed), mark(episode.success), number(episode.cost), number(1e3 * episode.seconds)]
+        [
+            str(seed),
+            *([] if episode.success is None else [mark(episode.success)]),
+            number(episode.cost),
+            number(1e3 * episode.seconds),
+        ]
         for episode, seed in zip(episodes, seeds, strict=True)
     ]
-    return f"<h2>Runs</h2>{table(['seed', 'success', 'cost', 'ms per action'], rows, 2)}"
+    success = [] if successes_of(episodes) is None else ["success"]
+    columns = ["seed", *success, "cost", "ms per action"]
+    return f"<h2>Runs</h2>{table(columns, rows, 1 + len(success))}"
 
 
 def animated_links(runs: Sequence[NDArray[np.float64]], dt: float, label: str) -> str:

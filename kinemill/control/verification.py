@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.control import make_planner, plain_policy, run_episode
+from kinemill.control.closed_loop import successes_of
 from kinemill.control.learned_dynamics import learned_model
 from kinemill.control.physics import Robot
 from kinemill.control.report import motion, signals
@@ -33,7 +34,7 @@ def closed_loop(task: Task, folder: Path) -> tuple[ClosedLoop, str] | None:
             LoopEpisode(seed, run.cost, run.success, len(run.actions), run.refused)
             for seed, run in zip(seeds, runs, strict=True)
         ],
-        successes=sum(run.success for run in runs),
+        successes=successes_of(runs),
         cost=float(np.mean([run.cost for run in runs])),
         idle_cost=float(np.mean([run.cost for run in idle])),
         action_ms=float(np.median([run.seconds for run in runs])) * 1e3,

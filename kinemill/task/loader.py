@@ -366,6 +366,14 @@ def _problems(task: Task) -> list[Problem]:
     if task.loop is not None and (policy or task.control is None):
         what = "needs a `control` part, and `learn.type: dynamics`"
         errors.append((("loop",), what))
+    if task.control is not None and not task.control.success:
+        looped = task.control.plant is not None and task.verify.closed_loop > 0
+        least = {
+            ("loop", "target"): task.loop.target if task.loop else None,
+            ("promote", "min_success"): task.promote.min_success if looped else None,
+        }
+        what = "needs `control.success`: what a successful episode reaches"
+        errors += [(where, what) for where, share in least.items() if share is not None]
     unfit = task.promote.unfit(
         policy=policy, environment=task.environment is not None, horizon=task.verify.horizon
     )

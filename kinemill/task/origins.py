@@ -39,7 +39,7 @@ def settings_with_origin(
         BadInput: The task or a preset is unknown.
     """
     path = task_path(task)
-    changes: Json = {**preset_overrides(list(presets)), **overrides}
+    changes: Json = {**preset_overrides(list(presets), load_task(path)), **overrides}
     content = load_task(path, changes).model_dump(mode="json", by_alias=True)
     sources = [(f"--with {preset}", preset_overrides([preset])) for preset in presets]
     sources.append(("--set", dict(overrides)))

@@ -14,6 +14,7 @@ from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.store import Json
 from kinemill.store.project import project_root
+from kinemill.task.document import Task
 from kinemill.task.examples import PRESETS
 from kinemill.task.yaml import read_yaml
 
@@ -40,11 +41,16 @@ def list_presets() -> dict[str, dict[str, Path]]:
     return presets
 
 
-def preset_overrides(items: list[str]) -> Json:
+def preset_overrides(items: list[str], task: Task | None = None) -> Json:
     """Read `part=preset` arguments and return their overrides.
 
+    Args:
+        items: presets such as `model=small`.
+        task: task that they must apply to; None: any.
+
     Raises:
-        BadInput: The part or preset is unknown; the message holds the nearest name.
+        BadInput: The part or preset is unknown, the message holds the nearest name; or it does not
+            apply to the task.
     """
     presets = list_presets()
     overrides = dict[str, Any]()
@@ -62,8 +68,34 @@ def preset_overrides(items: list[str]) -> Json:
         if not isinstance(content, dict):
             expected = "lines as learn.history: 12"
             raise BadInput(presets[part][name], "holds no overrides", expected=expected)
-        overrides |= dict(leaves(content))
+        changed = dict(leaves(content))
+        if task is not None and (key := _foreign_key(task, changed)):
+            raise BadInput(
+                where,
+                f"does not apply to {task.name}: {key} is no setting of a task with learn.type "
+                f"{task.learn.type}",
+                expected=f"one of {', '.join(applicable_presets(task))}",
+            )
+        overrides |= changed
     return overrides
+
+
+def applicable_presets(task: Task) -> list[str]:
+    """Return the presets, as `part=preset`, that change settings which a task has."""
+    named = [f"{part}={name}" for part, names in list_presets().items() for name in names]
+    return [item for item in named if not _foreign_key(task, preset_overrides([item]))]
+
+
+def _foreign_key(task: Task, changed: Mapping[str, object]) -> str:
+    """Return the first setting of another learn type or of a missing environment, or ""."""
+    parts = {"learn": task.learn, "environment": task.environment}
+    for key in changed:
+        part, _, name = key.partition(".")
+        name = name.partition(".")[0]
+        creates = f"{part}.type" in changed
+        if part in parts and not creates and not hasattr(parts[part], name):
+            return f"{part}.{name}"
+    return ""
 
 
 def leaves(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -280,7 +280,7 @@ class LoopEpisode:
 
     seed: int
     cost: Number
-    success: bool
+    success: bool | None
     steps: int
     refused: int = 0
 
@@ -290,14 +290,14 @@ class ClosedLoop:
     """A controller with the exported model on the simulated robot.
 
     Attributes:
-        successes: number of successful episodes.
+        successes: number of successful episodes; None if the task has no `control.success`.
         cost, idle_cost: mean cost of the controller, and of zero actions from the same starts.
         action_ms: median time to compute one action, ms.
     """
 
     plant: str
     episodes: list[LoopEpisode]
-    successes: int
+    successes: int | None
     cost: Number
     idle_cost: Number
     action_ms: Number

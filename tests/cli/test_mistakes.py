@@ -45,6 +45,9 @@ TASK_FILE = {
     "negative batch": ("steps: 20", "steps: 20, batch_size: -3", CHECK, "swing.yaml:9: learn.batch_size: Input should be greater than 0; found -3"),
     "no GPU": ("steps: 20", "steps: 20, device: cuda", RUN, "learn.device: cuda, which torch {torch} does not find on this machine; expected auto or cpu; `kinemill doctor` lists the installed torch and the GPUs"),
     "plant of another rate": (TASK, f"{TASK}{CONTROL}  plant: pendulum\n", RUN, "control.plant pendulum: has a period of 0.02 s; expected the task's dt, 0.01 s; set `dt: 0.02`; a task of a real robot needs no `control.plant`"),
+    "start from nothing": ("steps: 20", "steps: 20, start_from: nowhere", RUN, "learn.start_from: nowhere: no such folder: {root}/nowhere and nowhere; expected the folder of a trained model or of a checkpoint, or models:/TASK@champion"),
+    "start from no version": ("steps: 20", "steps: 20, start_from: models:/swing@champion", RUN, "learn.start_from: models:/swing@champion: nothing is registered yet; kinemill run swing"),
+    "target without success": (TASK, f"{TASK}{CONTROL}loop: {{target: 0.9}}\n", CHECK, "swing.yaml:13: loop.target: needs `control.success`: what a successful episode reaches"),
     "no cost": (TASK, f"{TASK}control: {{controller: {{type: mppi}}}}\n", CHECK, "swing.yaml:10: control.cost: is missing; expected running cost: the sum of these terms"),
 }  # fmt: skip
 # A command, and the whole answer.
@@ -196,7 +199,8 @@ def test_mistake_in_a_task_file_is_answered_with_its_line_and_fix(project, mista
     old, new, command, answer = TASK_FILE[mistake]
     (project / "tasks" / "swing.yaml").write_text(TASK.replace(old, new))
     answer = answer.replace("{torch}", torch.__version__)
-    assert answer_to(command).replace(f"{project}/tasks/", "") == answer
+    actual = answer_to(command).replace(f"{project}/tasks/", "")
+    assert actual.replace(str(project), "{root}") == answer
 
 
 @pytest.mark.parametrize("mistake", COMMANDS)

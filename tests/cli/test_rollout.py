@@ -51,6 +51,14 @@ def test_every_controller_can_be_asked_for(home, tmp_path, name):
     assert not home.logs("pendulum").exists()
 
 
+def test_rollout_without_stated_success_reports_costs_alone(home):
+    options = ["--controller", "zero", "--seconds", "1", "--set", "control.success=[]"]
+    done = CliRunner().invoke(app, ["model", "rollout", "pendulum", *options])
+    assert done.exit_code == 0, done.output
+    assert "cost 6" in done.stdout
+    assert "succe" not in done.stdout
+
+
 def test_without_a_champion_or_a_controller_it_says_what_is_missing(home):
     done = CliRunner().invoke(app, ["model", "rollout", "pendulum"])
     assert "kinemill run pendulum" in str(done.exception)

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks._exports import Export, random_step
 from kinemill.control.verification import closed_loop
+from kinemill.errors import TaskError
 from kinemill.task import load_task
 
 SHORT = {
@@ -34,6 +35,15 @@ def test_a_model_drives_the_plant_and_is_compared_with_doing_nothing(folder):
     assert result.action_ms > 0
     assert pictures.count('<animate attributeName="points"') == 2
     assert "tip_height" in pictures
+
+
+def test_closed_loop_without_stated_success_counts_no_successes(folder):
+    task = load_task("pendulum", {**SHORT, "control.success": [], "verify.closed_loop": 1})
+    result, pictures = closed_loop(task, folder)
+    assert (result.successes, result.episodes[0].success) == (None, None)
+    assert ", failed" not in pictures
+    with pytest.raises(TaskError, match=r"min_success: needs `control\.success`"):
+        load_task("pendulum", {**SHORT, "control.success": [], "promote.min_success": 0.5})
 
 
 def test_none_is_run_where_none_is_asked_for_or_there_is_no_robot(folder):

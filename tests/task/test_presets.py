@@ -52,6 +52,19 @@ def test_presets_are_named_settings_of_every_task():
     )
 
 
+def test_preset_of_another_learn_type_is_refused_by_its_name():
+    task = load_task("pendulum")
+    with pytest.raises(
+        BadInput, match=r"preset 'algorithm=ppo': does not apply to pendulum: "
+    ) as e:
+        preset_overrides(["model=small", "algorithm=ppo"], task)
+    assert "learn.algorithm is no setting of a task with learn.type dynamics" in str(e.value)
+    assert "model=small" in str(e.value).partition("expected one of ")[2]
+    assert preset_overrides(["algorithm=ppo"], load_task("cartpole_rl"))["learn.num_envs"] > 0
+    with pytest.raises(BadInput, match=r"environment\.wrappers is no setting"):
+        preset_overrides(["wrappers=normalized"], task)
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [("model", "not part=preset"), ("modle=small", "'model'"), ("model=smal", "'small'")],

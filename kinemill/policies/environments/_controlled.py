@@ -75,11 +75,8 @@ class Controlled:
         `is_success` is whether the end fulfills `control.success`; without one it is left out.
         """
         rows = max(1, round(self.control.hold / self.task.dt))
-        if not self.control.success:
-            return {}
-        is_long = len(actions) >= rows
-        end = np.stack(states[-rows:]), np.stack(actions[-rows:])
-        return {"is_success": is_long and self.cost.reached(*end)}
+        reached = self.cost.reached(np.stack(states[-rows:]), np.stack(actions[-rows:]))
+        return {} if reached is None else {"is_success": len(actions) >= rows and reached}
 
 
 def picture(points: Floats, size: int = 240) -> NDArray[np.uint8]:

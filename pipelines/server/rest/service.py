@@ -50,7 +50,8 @@ class Service:
             NotHere: There is no such task.
             BadInput: An override is invalid, or names code, a file or a machine.
         """
-        changes = {**(preset_overrides(presets) if presets else {}), **overrides}
+        named = preset_overrides(presets, self.task(name)) if presets else {}
+        changes = {**named, **overrides}
         return load_task(self.task_file(name), changes, web=True), changes
 
     def task_file(self, name: str) -> Path:

@@ -12,7 +12,7 @@ from kinemill.ingest.membership import members
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.gate_settings import GATE
-from kinemill.task.presets import list_presets, preset_overrides
+from kinemill.task.presets import applicable_presets
 from kinemill.task.setting_list import Setting, settings_of
 from kinemill_dagster.pipelines.server.rest.documents import LogFile
 from kinemill_dagster.pipelines.server.rest.log_folders import describe_folder
@@ -43,27 +43,20 @@ class Logs:
 
 def run_form(task: Task, home: Home) -> str:
     """Return the page with the form of a task."""
-    presets = {
-        part: [name for name in paths if _is_applicable(task, f"{part}={name}")]
-        for part, paths in list_presets().items()
-    }
+    presets: dict[str, list[str]] = {}
+    for item in applicable_presets(task):
+        part, _, name = item.partition("=")
+        presets.setdefault(part, []).append(name)
     return console_page(
         f"{task.name}: start a run",
         "run_form.html.j2",
         task.name,
         task=task,
-        presets={part: names for part, names in presets.items() if names},
+        presets=presets,
         logs=_logs(task, home) if task.learn.from_logs else None,
         parts={part: _settings(task, part) for part in _PARTS},
         gate=GATE,
     )
-
-
-def _is_applicable(task: Task, preset: str) -> bool:
-    """Return whether a task has all settings that a preset changes."""
-    keys = {tuple(key.split(".")[:2]) for key in preset_overrides([preset])}
-    parts = [(getattr(task, part, None), name) for part, name in keys]
-    return all(part is not None and hasattr(part, name) for part, name in parts)
 
 
 def _settings(task: Task, part: str) -> list[Setting]:

@@ -24,7 +24,9 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     verdicts: list[Verdict] = []
     if (least := promote.min_success) is not None and has_closed_loop(inputs):
         share = (
-            sum(episode.success for episode in episodes) / len(episodes) if episodes else math.nan
+            closed.successes / len(episodes)
+            if closed and closed.successes is not None and episodes
+            else math.nan
         )
         expected = f"share of successes >= {least:g}"
         verdicts.append(
