@@ -1,4 +1,4 @@
-"""Check of what a task refers to before the first stage: device, start model, robot."""
+"""Check of what a task refers to before the first stage: device, models, other tasks, robot."""
 
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -8,8 +8,9 @@ def check_machine(task: Task, home: Home) -> None:
     """Check that a run can reach its end on this machine.
 
     Raises:
-        BadInput: `learn.device` or `learn.start_from` does not exist here, `control.plant` does
-            not fit the task, or `learn.algorithm` cannot train in the environment.
+        BadInput: `learn.device`, `learn.start_from` or a task of `dataset.join` does not exist
+            here, `control.plant` does not fit the task, or `learn.algorithm` cannot train in the
+            environment.
         CorruptArtifact: The weights of `learn.start_from` are damaged.
     """
     device = getattr(task.learn, "device", "auto")
@@ -21,6 +22,10 @@ def check_machine(task: Task, home: Home) -> None:
         from kinemill.register.warm_start import start_of
 
         start_of(task, home)
+    for joined in task.dataset.join:
+        from kinemill.dataset.multi_task import find_joined
+
+        find_joined(task, home, joined.task)
     if task.control is not None and task.control.plant and task.verify.closed_loop:
         from kinemill.control import Robot
 

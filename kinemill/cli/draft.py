@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -59,7 +59,9 @@ def new(
     _refuse(name, target)
     task = str(to or name)
     if learn is LearnType.REINFORCEMENT:
-        return _draft_environment(name, _required(env, log, robot), target, task)
+        unused = {"--from": log, "--robot": robot, "--rate": rate}
+        unused |= {"--joints": joints, "--columns": columns}
+        return _draft_environment(name, _required(env, unused), target, task)
     if log is None or env is not None:
         fix = f"kinemill new {name} --learn {learn.value} --from FOLDER"
         problem = "has no logs" if log is None else "has an environment"
@@ -70,8 +72,7 @@ def new(
     if columns and learn is LearnType.MOTION:
         problem = "names joints, so --columns has no effect"
         raise BadInput(f"--learn {learn.value}", problem, fix="use --joints")
-    order = [part.strip() for part in (joints or columns or "").split(",") if part.strip()]
-    build = _builder(learn, order)
+    build = _builder(learn, _names("--joints" if joints else "--columns", joints or columns or ""))
     from kinemill.cli import draft_summary
     from kinemill.draft.draft_check import check_draft
     from kinemill.draft.robot_file import read_robot
@@ -90,6 +91,20 @@ def new(
     )
 
 
+def _names(option: str, text: str) -> list[str]:
+    """Return the names of an option.
+
+    Raises:
+        BadInput: A name is empty, or is there twice.
+    """
+    names = [part.strip() for part in text.split(",")] if text else []
+    for name in names:
+        if not name or names.count(name) > 1:
+            problem = f"has {name!r} twice" if name else "has an empty name"
+            raise BadInput(f"{option} {text}", problem, expected="a different name for each column")
+    return names
+
+
 def _builder(learn: LearnType, order: list[str]) -> Callable[..., Any]:
     """Return the function that drafts a task from logs."""
     if learn is LearnType.MOTION:
@@ -105,12 +120,11 @@ def _builder(learn: LearnType, order: list[str]) -> Callable[..., Any]:
     return partial(build, names=order)
 
 
-def _required(env: str | None, log: Path | None, robot: Path | None) -> str:
+def _required(env: str | None, unused: Mapping[str, object]) -> str:
     fix = "kinemill new NAME --learn reinforcement --env CartPole-v1"
     if env is None:
         raise BadInput("--learn reinforcement", "has no environment", fix=fix)
-    if log is not None or robot is not None:
-        option = "--from" if log is not None else "--robot"
+    for option in (option for option, value in unused.items() if value is not None):
         problem = f"uses no logs, so {option} has no effect"
         raise BadInput("--learn reinforcement", problem, fix=fix)
     return env

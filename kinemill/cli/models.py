@@ -32,10 +32,11 @@ def _list_checkpoints(task: str) -> Output:
     from kinemill.train.kept_checkpoint import list_checkpoints
 
     listed = list_checkpoints(Home.resolve(), task)
-    rows = [[entry.step, entry.error, entry.monitor, entry.folder] for entry in listed]
+    none = [] if listed else ["none is kept; learn.keep.every keeps one after each so many steps"]
+    rows = [[entry.step, entry.value, entry.monitor, entry.folder] for entry in listed]
     return Output(
         {"task": task, "checkpoints": to_json_value(listed)},
-        Table(f"checkpoints of {task}", ["step", "error", "of", "folder"], rows),
+        *(none or [Table(f"checkpoints of {task}", ["step", "value", "of", "folder"], rows)]),
     )
 
 

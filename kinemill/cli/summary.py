@@ -77,7 +77,8 @@ def _next_steps(result: RunDocument) -> None:
         steps["use it"] = f"python -c \"from kinemill import runtime; runtime.load('{address}')\""
         steps["export it"] = f"kinemill model export {task} --to FOLDER"
     if result.version:
-        steps["all rules"] = f"kinemill model why {task}:{result.version}"
+        what = "all rules" if result.alias == CHAMPION else "what helps"
+        steps[what] = f"kinemill model why {task}:{result.version}"
     steps["browser"] = "kinemill ui"
     for what, how in steps.items():
         typer.echo(f"{what:<12}{how}")

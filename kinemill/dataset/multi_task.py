@@ -103,9 +103,18 @@ def _context(task: Task, home: Home, episodes: Sequence[SplitEpisode]) -> SplitC
     return SplitContext(groups, roots=roots_of(task, duplicates), duplicates=duplicates)
 
 
-def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> EpisodeSet:
-    joined_task = load_task(sibling(task.path, joined.task) if task.path else joined.task)
-    where = f"{task.path or task.name}: dataset.join: {joined_task.name}"
+def find_joined(task: Task, home: Home, name: str) -> tuple[Task, ArtifactRef]:
+    """Return a task of `dataset.join` and its latest episodes.
+
+    Raises:
+        BadInput: It does not exist, lacks a channel, has other units, another time step, or no
+            episodes.
+    """
+    where = f"{task.path or task.name}: dataset.join: {name}"
+    if task.path and not sibling(task.path, name).is_file():
+        missing = f"{sibling(task.path, name)} does not exist"
+        raise BadInput(where, missing, expected="the name of a task next to this one")
+    joined_task = load_task(sibling(task.path, name) if task.path else name)
     if differences := [*_differences(task, joined_task)]:
         fix = "give both tasks the same channels, or remove it"
         raise BadInput(where, "; ".join(differences), fix=fix)
@@ -114,6 +123,11 @@ def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> Epis
         raise BadInput(
             where, "has no validated episodes yet", fix=f"kinemill data validate {joined_task.name}"
         )
+    return joined_task, ref
+
+
+def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> EpisodeSet:
+    joined_task, ref = find_joined(task, home, joined.task)
     present = {episode.recording for episode in collected.episodes}
     added = load_episodes(home, ref).filter(~pl.col("recording").is_in(present))
     context = collected.context

@@ -73,8 +73,9 @@ class CheckedEnvironment:
         """Steps of the training, and the time of its environment alone."""
         steps = self.draft.steps
         return (
-            f"budget: {steps:,} steps; about {duration(steps / self.pace)} at {self.pace:,.0f} "
-            "steps/s in one process, and the updates of the networks; --with training=quick tries"
+            f"budget: {steps:,} steps; the environment alone takes {duration(steps / self.pace)} "
+            "in one process, and the training states its time after its first updates; "
+            "--with training=quick is a short trial"
         )
 
     def text_in(self, folder: Path) -> str:

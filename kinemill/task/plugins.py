@@ -274,7 +274,7 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
         value = {"type": value}
     named = value.get("type", family.usual) if isinstance(value, dict) else None
     if not isinstance(named, str):
-        message = f"needs a `type`, one of {', '.join(family)}"
+        message = f"needs a `type`, one of {', '.join(family) or 'your files, as file.py:name'}"
         raise ValueError(message)
     try:
         if isinstance(value, dict) and is_own(named):

@@ -11,6 +11,8 @@ from kinemill.store.home import Home
 from kinemill.train.checkpoint import INDEX, checkpoints, open_checkpoint, step_of
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, described, start_in
 
+RETURN = "evaluation/return"  # of a policy that learns in an environment
+
 
 @dataclass(frozen=True)
 class KeptCheckpoint:
@@ -19,28 +21,28 @@ class KeptCheckpoint:
     Attributes:
         folder: its folder.
         step: training step.
-        monitor: name of the validation error.
-        error: last validation error up to this step; None without one.
+        monitor: name of the validation error, or of the return in the environment.
+        value: its last value up to this step; None without one.
     """
 
     folder: str
     step: int
     monitor: str
-    error: float | None
+    value: float | None
 
 
 def publish_checkpoint(home: Home, checkpoint: Path) -> Artifact:
     """Publish the weights of a checkpoint, averaged with `learn.ema`, as a trained model.
 
     Raises:
-        BadInput: Its training selected the model itself, or learned in an environment.
+        BadInput: Its training selected the model itself.
         CorruptArtifact: The checkpoint is damaged.
     """
     if not (checkpoint.parent / DESCRIPTION).is_file():
         raise BadInput(
             checkpoint,
             f"the folder of its training has no {DESCRIPTION}",
-            expected="a checkpoint of imitation, or of dynamics with learn.model",
+            expected="a checkpoint of a training with learn.model",
         )
     task = described(checkpoint.parent)["task"]
 
@@ -57,7 +59,7 @@ def publish_checkpoint(home: Home, checkpoint: Path) -> Artifact:
 
 
 def list_checkpoints(home: Home, task: str) -> list[KeptCheckpoint]:
-    """Return the kept checkpoints of a task, those with the smallest errors first."""
+    """Return the kept checkpoints of a task: smallest error, or largest return, first."""
     entries = [
         _entry(checkpoint)
         for training in (home.runs / task).glob("*/")
@@ -66,15 +68,17 @@ def list_checkpoints(home: Home, task: str) -> list[KeptCheckpoint]:
     ]
 
     def key(entry: KeptCheckpoint) -> tuple[str, float]:
-        return entry.monitor, math.inf if entry.error is None else entry.error
+        sign = -1.0 if entry.monitor == RETURN else 1.0
+        return entry.monitor, math.inf if entry.value is None else sign * entry.value
 
     return sorted(entries, key=key)
 
 
 def _entry(checkpoint: Path) -> KeptCheckpoint:
     curves: Json = read_json(checkpoint / INDEX)["state"]["history"]
-    monitor = next((name for name in curves if name.startswith("validation/")), "")
-    errors = [value for _, value in curves.get(monitor, [])]
+    named = (name for name in curves if name.startswith("validation/") or name == RETURN)
+    monitor = next(named, "")
+    values = [value for _, value in curves.get(monitor, [])]
     return KeptCheckpoint(
-        str(checkpoint), step_of(checkpoint), monitor, errors[-1] if errors else None
+        str(checkpoint), step_of(checkpoint), monitor, values[-1] if values else None
     )

@@ -99,7 +99,7 @@ def run(
         is_built = True
         _broadcast(b"train")
         data = task.learn.open(home, dataset, training_set)
-        if task.learn.from_logs and getattr(task.learn, "model", None) is not None:
+        if getattr(task.learn, "model", None) is not None:
             publish_json(folder / DESCRIPTION, description_of(task, data, dataset.digest))
         deterministic = determined(on=task.learn.deterministic)
         with logged(task, folder, listeners) as logging, deterministic:

@@ -1,6 +1,7 @@
 """The examples that train from Python."""
 
 import ast
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -36,6 +37,15 @@ def code_lines(name: str) -> int:
     return sum(not line.startswith("#") for line in lines if line)
 
 
+def test_documented_lines_of_scripts_are_counted_and_fewer_than_without_kinemill():
+    page = (ROOT / "docs" / "tutorials" / "notebook.md").read_text()
+    rows = re.findall(r"^\| `(\w+)\.py` \| (\d+) \| (\d+|one command)", page, re.MULTILINE)
+    counted = {name: int(lines) for name, lines, _ in rows}
+    assert counted == {name: code_lines(name) for name in counted}
+    assert len(counted) == 5
+    assert all(int(lines) <= int(most) for _, lines, most in rows if most.isdecimal())
+
+
 def mass(seed, rows=2000):
     """Simulate a mass on a nonlinear spring under random steps of force."""
     random = np.random.default_rng(seed)
@@ -55,7 +65,6 @@ def test_training_script_simulates_what_it_learned(home):
     frame = simulation.to_polars()
     # From rest under 1 N for 0.25 s: 8 / 2 * 0.25**2 m without the spring.
     assert frame["position"][-1] == pytest.approx(0.23, abs=0.06)
-    assert code_lines("train_dynamics") <= 38  # as many as with a hosted trainer
 
 
 @pytest.mark.ci
@@ -81,7 +90,6 @@ def test_imitation_script_continues_from_a_checkpoint(home, tmp_path, monkeypatc
     results, continued = load_example("imitate").main(task, str(demonstrations), steps=200)
     assert max(results.rmse.values()) < 0.15  # of actions in -1 to 1
     assert 0.0 <= continued.history["eval/rest"][-1][1] <= 1.0  # of the script
-    assert code_lines("imitate") <= 45  # as with a trainer, a dataset and an evaluation in classes
 
 
 POLES = """
@@ -135,7 +143,6 @@ def test_planning_script_plans_in_a_model_file_with_what_it_learned(home, tmp_pa
     assert all(steps[0] < steps[-1] for steps in by_step)
     assert np.isfinite(episode.document["cost"])
     assert episode.episodes[0].actions.shape == (20, 1)
-    assert code_lines("plan") <= 51  # hydrax: 17 of examples/double_cart_pole.py, 34 of its task
 
 
 @pytest.mark.ci
@@ -148,7 +155,6 @@ def test_cutting_script_trains_sub_steps_by_evolution_and_ppo(home):
         # A forbidden choice is an error of the environment.
         assert len(training.trials(episodes=2).returns) == 2
     assert trained["ppo"].task.learn.algorithm.critic == "shared"
-    assert code_lines("cut") <= 14
 
 
 @dataclass
@@ -190,4 +196,3 @@ def test_clips_become_an_onnx_file_over_rest(tracked_home, tmp_path, monkeypatch
     policy = runtime.load(files[1])
     assert policy.actions == tuple(f"{joint}_target" for joint in JOINTS)
     assert policy.act(np.zeros(len(policy.observation))).shape == (len(JOINTS),)
-    assert code_lines("motion_over_rest") <= 30

@@ -28,7 +28,7 @@ def checkpoint(in_rod_home) -> Path:
     km.train(km.make_task(**task), logs_of(0, 1, 2, 3, 4), progress=False, track=False)
     listed = list_checkpoints(Home(in_rod_home), "rod")
     assert {entry.step for entry in listed} == {5, 10, 15, 20}
-    errors = [entry.error for entry in listed]
+    errors = [entry.value for entry in listed]
     assert errors == sorted(errors)
     assert listed[0].monitor.startswith("validation/")
     return Path(next(entry.folder for entry in listed if entry.step == 10))
@@ -56,5 +56,5 @@ def test_checkpoint_of_a_step_is_evaluated_and_started_from_with_other_settings(
 
 def test_checkpoint_without_its_description_is_refused(in_rod_home, checkpoint):
     (checkpoint.parent / "model.json").unlink()
-    with pytest.raises(BadInput, match=r"has no model\.json; expected a checkpoint of imitation"):
+    with pytest.raises(BadInput, match=r"has no model\.json; expected a checkpoint of a training"):
         publish_checkpoint(Home(in_rod_home), checkpoint)

@@ -49,13 +49,13 @@ from kinemill.train.checkpoint import (
     write_checkpoint,
 )
 from kinemill.train.context import Trained, TrainingContext
+from kinemill.train.kept_checkpoint import RETURN
 from kinemill.train.policy import PolicyModule
 from kinemill.train.run_config import dotted
 from kinemill.train.summary import LearnFacts
 from kinemill.train.training_state import State
 from kinemill.train.warm_start import is_checkpoint
 
-MONITOR = "evaluation/return"
 STATISTICS = "statistics.csv"
 
 
@@ -253,7 +253,7 @@ class TrainingLoop:
         learn = self._learn
         began = time.perf_counter()
         first_step = state.step
-        number = len(state.history.get(MONITOR, ()))
+        number = len(state.history.get(RETURN, ()))
         until = min(first_step + learn.eval_every, learn.steps)
         # Counted in evaluations of the history, so a resumed training has the same rounds.
         fresh = number % learn.evals_per_round == 0
@@ -265,7 +265,7 @@ class TrainingLoop:
         episodes = copies.drain()
         values |= mean_stats(episodes, self._layout.actions)
         trials = self._evaluate(learner, number)
-        values |= evaluation_metrics(trials) | {MONITOR: trials.mean_return}
+        values |= evaluation_metrics(trials) | {RETURN: trials.mean_return}
         took = time.perf_counter() - began
         state.seconds += took
         state.record(values)  # without times: equal trainings have equal curves
@@ -282,7 +282,7 @@ class TrainingLoop:
             is_best=state.best_step == state.step,
         )
         self._progress.log_message(what.text(distributions))
-        note = f"return {values[MONITOR]:.4g}, best {-state.best:.4g}"
+        note = f"return {values[RETURN]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
         # Only at the end of a round: a checkpoint holds no running episodes.
         if (is_due(state.step, state.saved, learn) and ends) or self._is_done():
@@ -342,6 +342,7 @@ class TrainingLoop:
         tensors, _ = learner.state()
         groups = {f"learner/{name}": values for name, values in tensors.items()}
         groups["best"] = self._training.best
+        groups["weights"] = self.policy(learner).state_dict()
         for index, estimates in enumerate(self._training.estimates):
             groups[f"estimates/{index}"] = {
                 name: torch.as_tensor(value) for name, value in estimates.items()
@@ -385,7 +386,7 @@ class TrainingLoop:
             step=state.step,
             best_step=state.best_step,
             best=-state.best,
-            monitor=MONITOR,
+            monitor=RETURN,
             facts=LearnFacts(
                 parameters=sum(value.numel() for value in learner.core().parameters()),
                 objective=state.best,

@@ -23,7 +23,8 @@ from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train import TrainingJob, load_model, start_in
 from kinemill.train import stage as train
-from kinemill.train.checkpoint import pack_tensors
+from kinemill.train.checkpoint import open_checkpoint, pack_tensors
+from kinemill.train.kept_checkpoint import list_checkpoints, publish_checkpoint
 
 POINT = {
     "type": "python",
@@ -234,6 +235,21 @@ def test_a_chosen_checkpoint_holds_the_whole_state(home, tmp_path):
     )
     for file in ("weights.safetensors", "history.json"):
         assert (expected / file).read_bytes() == (repeated / file).read_bytes(), file
+
+
+def test_kept_checkpoints_are_ranked_by_return_and_each_is_a_policy(home):
+    folder = published(rl_task(keep={"every": 64}), home)
+    listed = list_checkpoints(home, "point")
+    assert {entry.step for entry in listed} == {64, 128, 192}
+    returns = [entry.value for entry in listed]
+    assert returns == sorted(returns, reverse=True)
+    names = load_model(folder).state_dict()
+    for entry in listed:
+        checkpoint = Path(entry.folder)
+        policy = load_model(home.root / publish_checkpoint(home, checkpoint).ref.path)
+        weights = open_checkpoint(checkpoint)[0]["weights"]
+        assert policy.state_dict().keys() == names.keys()
+        assert all((policy.state_dict()[name] == value).all() for name, value in weights.items())
 
 
 def test_a_checkpoint_of_other_networks_is_refused(home):
